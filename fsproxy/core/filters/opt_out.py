@@ -1,0 +1,69 @@
+"""Reason 10: the visitor opted out, by cookie, by Global Privacy Control or by Do Not Track."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from fsproxy.core.filters.base import rule_at, rule_of
+from fsproxy.core.model import FilterName, Hit, Instant, Mode, SessionFacts
+from fsproxy.core.reasons import ReasonCode
+from fsproxy.core.settings import CoreSettings, Entry, OptOutSettings, OrgSettings
+
+
+def cookie_problem(text: str) -> str | None:
+    """What is wrong with a cookie rule (``name`` or ``name=value``), or None."""
+    name = text.partition("=")[0]
+    if not name or any(c in name for c in " \t\r\n;,\""):
+        return "a cookie's name, alone or with =value"
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class OptOutFilter:
+    """``cookies``: a listed cookie, with the listed value or with any; ``gpc``, ``dnt``: the headers."""
+
+    name: ClassVar[FilterName] = FilterName.OPT_OUT
+    on_pages_only: ClassVar[bool] = True
+
+    mode: Mode
+    cookies: tuple[tuple[str, str | None, Hit], ...]
+    """Name, value (None: any), and what it means."""
+    gpc: Hit | None
+    dnt: Hit | None
+
+    @classmethod
+    def compile(cls, org: OrgSettings, core: CoreSettings) -> Self | None:
+        """See ``Filter.compile``."""
+        settings = org.filters.opt_out
+        if settings.mode is Mode.OFF or not (settings.cookies or settings.gpc or settings.dnt):
+            return None
+        return cls(
+            settings.mode.capped(core.mode),
+            tuple(_cookie_rule(entry) for entry in settings.cookies),
+            _header_rule("gpc", settings) if settings.gpc else None,
+            _header_rule("dnt", settings) if settings.dnt else None,
+        )
+
+    def judge(self, facts: SessionFacts, now: Instant) -> Hit | None:
+        """See ``Filter.judge``."""
+        if self.gpc and facts.gpc:
+            return self.gpc
+        if self.dnt and facts.dnt:
+            return self.dnt
+        if facts.cookies:
+            for name, value, hit in self.cookies:
+                found = facts.cookies.get(name)
+                if found is not None and (value is None or value == found):
+                    return hit
+        return None
+
+
+def _cookie_rule(entry: Entry) -> tuple[str, str | None, Hit]:
+    name, equals, value = entry.text.partition("=")
+    rule = rule_of(FilterName.OPT_OUT, "cookie", entry)
+    return name, value if equals else None, Hit(FilterName.OPT_OUT, ReasonCode.OPT_OUT_COOKIE, rule)
+
+
+def _header_rule(key: str, settings: OptOutSettings) -> Hit:
+    return Hit(FilterName.OPT_OUT, ReasonCode.OPT_OUT_COOKIE, rule_at(FilterName.OPT_OUT, key, settings.places))

@@ -1,0 +1,181 @@
+"""What the core asks of the ledger, and what the ledger answers.
+
+The ledger keeps the exact limits (sessions and quota, names, rates) in one of two forms, memory or
+Redis (rules.md 5). The core only says what must be asked (operations) and what the answers mean; it
+knows neither form. All operations of one request concern one org. Times are Unix seconds.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum, unique
+from typing import Protocol
+
+import msgspec
+
+from fsproxy.core.model import Instant
+from fsproxy.core.settings import Window
+
+SESSION_IDLE_SECONDS = 30 * 60
+"""A session ends after this long without activity (rules.md 1)."""
+SESSION_LIFE_SECONDS = 24 * 60 * 60
+"""... or after this long in any case."""
+RESERVATION_SECONDS = 60
+"""A reserved unit that was neither confirmed nor released is given back after this long."""
+
+
+class QuotaTerms(msgspec.Struct, frozen=True, gc=False):
+    """Against what a new session is counted."""
+
+    cycle: str
+    """Names the billing cycle, e.g. ``2026-11-01``: its first day."""
+    limit: int
+    """Sessions, spill-over included."""
+    ends: Instant
+    """The count may be forgotten from then on."""
+    enforced: bool
+    """False (shadow): a session over the limit is counted all the same."""
+
+
+class Admit(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """A page asks to go on: is its session under way, and if not, is there a unit left for it?
+
+    The ledger, atomically: (1) a session under ``session`` (else, when that is "", under ``user``) that
+    was active within 30 minutes and is younger than 24 hours, or reserved and waiting, is under way:
+    refresh it; a reserved one is joined by ``token``. (2) Else, if ``ramped_out`` and ``user`` is not one
+    remembered as admitted, nothing is reserved. (3) Else, with ``quota``: at the limit and enforced,
+    nothing is reserved; otherwise one unit is reserved under ``token`` for 60 s.
+    """
+
+    org: str
+    token: str
+    """Unique to this request; names the reservation."""
+    session: str
+    user: str
+    ramped_out: bool
+    """The ramping filter, enforced, says no unless the session is under way or the user was admitted."""
+    quota: QuotaTerms | None
+
+
+class Admitted(msgspec.Struct, frozen=True, gc=False):
+    """The answer to Admit."""
+
+    under_way: bool
+    user_admitted: bool
+    """The visitor was admitted earlier as a first visit (ramping passes it)."""
+    over_quota: bool
+    """The session is new and the quota was used up (also when only in shadow)."""
+    used: int = 0
+    """Units used and reserved in the cycle after this operation."""
+
+
+class Confirm(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """The upstream answered 200: the reservation becomes a session under way, under all of its ids.
+
+    ``new`` False (``IsNewSession: false``) gives the unit back, and the session is under way all the same.
+    """
+
+    org: str
+    token: str
+    sessions: tuple[str, ...]
+    users: tuple[str, ...]
+    new: bool
+    remember_user: bool = False
+    """An admitted first visit under ramping: its user ids pass from now on."""
+
+
+class Release(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """The page failed, or the upstream blocked it: the unit is given back, the session is not under way."""
+
+    org: str
+    token: str
+
+
+class Mark(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """A bundle was forwarded: its session is (still) under way. Ids may be ""."""
+
+    org: str
+    session: str
+    user: str
+
+
+@unique
+class NameKind(StrEnum):
+    """The three kinds of names that are counted (seed 2)."""
+
+    USER_PROPERTY = "user_property"
+    EVENT_NAME = "event_name"
+    EVENT_PROPERTY = "event_property"
+
+
+class Claim(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """Names seen in a call. Known ones are refreshed; new ones are admitted while there is room.
+
+    Answered with ``Claimed``.
+    """
+
+    org: str
+    kind: NameKind
+    names: tuple[str, ...]
+    limit: int
+    retention: float
+    enforced: bool = True
+    """False (shadow): nothing is admitted beyond the limit either, but the caller lets it pass."""
+
+
+class Claimed(msgspec.Struct, frozen=True, gc=False):
+    """The answer to Claim: which of its names were refused, and how many are known after it."""
+
+    refused: frozenset[str]
+    known: int
+
+
+@unique
+class RateKind(StrEnum):
+    """Events and user calls are limited apart (seed 2)."""
+
+    EVENT = "event"
+    USER = "user"
+
+
+class Spend(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """One call at ``at``: it passes if, with it, no window of any length holds more than its limit.
+
+    All or nothing: a refused call spends nothing. Answered with ``Spent``.
+    """
+
+    org: str
+    session: str
+    kind: RateKind
+    at: Instant
+    windows: tuple[Window, ...]
+
+
+class Spent(msgspec.Struct, frozen=True, gc=False):
+    """The answer to Spend."""
+
+    passed: bool
+    retry_after: float = 0.0
+    """Seconds until a call at ``at`` + this would pass; 0 when passed."""
+    remaining: int = 0
+    """Calls left in the tightest window."""
+
+
+Operation = Admit | Confirm | Release | Mark | Claim | Spend
+Answer = Admitted | Claimed | Spent | None
+"""Confirm, Release and Mark are answered with None."""
+
+
+class LedgerDown(Exception):  # noqa: N818 - it names a state that the caller must handle, not a mistake
+    """The ledger's store did not answer in time, or not at all."""
+
+
+class Ledger(Protocol):
+    """The exact limits. Operations are carried out in order; the answers stand in the same order."""
+
+    def try_now(self, operations: tuple[Operation, ...], now: Instant) -> tuple[Answer, ...] | None:
+        """All or nothing, without waiting; None when only ``ask`` can know. The memory form never says None."""
+        ...
+
+    async def ask(self, operations: tuple[Operation, ...], now: Instant, deadline: float) -> tuple[Answer, ...]:
+        """The same, waiting at most ``deadline`` seconds. Raises LedgerDown."""
+        ...

@@ -1,0 +1,190 @@
+"""The nouns of the core: what is known of a request, what a rule is, what was decided.
+
+Structs that are made once a request are ``msgspec.Struct`` (frozen, slotted, a fifth of a
+frozen dataclass's price); those made once a configuration are frozen dataclasses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum, StrEnum, unique
+from ipaddress import IPv4Address, IPv6Address
+from types import MappingProxyType
+from typing import NewType
+
+import msgspec
+
+from fsproxy.core.reasons import ReasonCode, RejectionCode
+
+Instant = NewType("Instant", float)
+"""A moment: Unix time in seconds. The core never reads a clock; it is handed one of these."""
+
+Address = IPv4Address | IPv6Address
+
+NO_COOKIES: Mapping[str, str] = MappingProxyType({})
+
+
+@unique
+class Mode(StrEnum):
+    """What a rule may do: block, only be noted, or not even be judged."""
+
+    ENFORCE = "enforce"
+    SHADOW = "shadow"
+    OFF = "off"
+
+    def capped(self, cap: Mode) -> Mode:
+        """The weaker of the two: a top-level ``shadow`` makes an enforced filter a shadow."""
+        return self if _STRENGTH[self] <= _STRENGTH[cap] else cap
+
+
+_STRENGTH = {Mode.OFF: 0, Mode.SHADOW: 1, Mode.ENFORCE: 2}
+
+
+@unique
+class OnTrouble(StrEnum):
+    """What happens to a request that could not be judged."""
+
+    ALLOW = "allow"
+    BLOCK = "block"
+
+
+@unique
+class Route(StrEnum):
+    """What a request carries (wire.md); the rest is ``OTHER`` and only passes through."""
+
+    PAGE = "page"
+    BUNDLE = "bundle"
+    EVENT = "event"
+    SOCKET = "socket"
+    DIRECT_EVENT = "direct_event"
+    DIRECT_IDENTIFY = "direct_identify"
+    DIRECT_SET_USER_VARS = "direct_set_user_vars"
+    SERVER_API = "server_api"
+    OTHER = "other"
+
+    @property
+    def is_direct(self) -> bool:
+        """One of the three routes on which a page calls the proxy without a recorder."""
+        return self in _DIRECT
+
+    @property
+    def retries_only_502(self) -> bool:
+        """Recorders end the recording on any temporary failure but 502 here (wire.md 2)."""
+        return self is Route.BUNDLE or self is Route.EVENT
+
+
+_DIRECT = frozenset({Route.DIRECT_EVENT, Route.DIRECT_IDENTIFY, Route.DIRECT_SET_USER_VARS})
+
+
+@unique
+class Encoding(Enum):
+    """How a body is compressed: by ``Content-Encoding``, or by the query's ``ContentEncoding`` (wire.md 2)."""
+
+    IDENTITY = "identity"
+    GZIP = "gzip"
+    UNKNOWN = "unknown"
+
+
+@unique
+class FilterName(StrEnum):
+    """The filters, in the order in which they are judged (rules.md 1)."""
+
+    ORG = "org"
+    SCRIPT = "script"
+    URL = "url"
+    DOMAIN = "domain"
+    IP = "ip"
+    USER_AGENT = "user_agent"
+    GEO = "geo"
+    OPT_OUT = "opt_out"
+    DELETING_USER = "deleting_user"
+    BLOCKED_USER = "blocked_user"
+    RAMPING = "ramping"
+    QUOTA = "quota"
+
+
+class Location(msgspec.Struct, frozen=True, gc=False):
+    """Where a visitor is: ISO 3166-1 alpha-2, and ISO 3166-2 with its country (``US-CA``); upper case."""
+
+    country: str
+    region: str | None = None
+
+
+class SessionFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """All that the filters may know of one request. What a recorder did not send is None or empty.
+
+    Fields that come out of a JSON body are ``object``: a recorder may send anything in them,
+    and a filter decides what a wrong type means.
+    """
+
+    route: Route
+    org: str | None = None
+    """The org, or None when it is missing or not a string."""
+    session_id: str = ""
+    """The session's id as the page, the query or else the ``fs_uid`` cookie gives it; "" when unknown."""
+    page_id: str = ""
+    user_id: str = ""
+    """The recorder's own id of the visitor; "" on a first visit."""
+    fresh_user_id: str = ""
+    """An id made by the shell for a first visit, by which ramping judges it; "" otherwise."""
+    app_id: str = ""
+    """The uid given to ``FS.identify``, when the visitor was identified before this page."""
+    url: object = None
+    compiled_timestamp: object = None
+    compiled_version: object = None
+    snippet_version: object = None
+    origin: str | None = None
+    """The ``Origin`` header as it came, ``null`` included; None when there is none."""
+    client_ip: Address | None = None
+    """The visitor's address (IPv4-mapped addresses are unwrapped), None on a nameless socket."""
+    user_agent: str | None = None
+    """As aiohttp hands it over: bytes that are not UTF-8 are surrogate-escaped."""
+    location: Location | None = None
+    cookies: Mapping[str, str] = NO_COOKIES
+    gpc: bool = False
+    dnt: bool = False
+
+
+class Rule(msgspec.Struct, frozen=True, gc=False):
+    """One configured rule: its id (in audit lines, never shown to the client) and where it stands."""
+
+    id: str
+    where: str = ""
+    """``file:line:column``, or "" for a default."""
+
+
+class Hit(msgspec.Struct, frozen=True, gc=False):
+    """A rule that says no."""
+
+    filter: FilterName
+    code: ReasonCode
+    rule: Rule
+
+
+class Rejection(msgspec.Struct, frozen=True, gc=False):
+    """One invalid call, or one invalid property of a call. Never holds the offending value."""
+
+    code: RejectionCode
+    kind: CallKind
+    call: str | None
+    """The call's name: an event's, or None where the kind has none."""
+    property: str | None
+    """The dotted path, or None when the call itself is rejected."""
+    detail: str
+    """Fixed text with the limit, e.g. ``longer than 512 characters``."""
+
+
+@unique
+class CallKind(StrEnum):
+    """What a client API call does (rules.md 2)."""
+
+    EVENT = "event"
+    IDENTIFY = "identify"
+    SET_USER_VARS = "set_user_vars"
+    PAGE = "page"
+    DOCUMENT = "document"
+
+    @property
+    def is_user(self) -> bool:
+        """``identify`` and ``set_user_vars`` share names, limits and reserved properties."""
+        return self is CallKind.IDENTIFY or self is CallKind.SET_USER_VARS

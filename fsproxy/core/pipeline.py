@@ -1,0 +1,221 @@
+"""The order in which a session is judged, from the facts to the one decision. All control flow is here.
+
+``judge`` asks the filters; what only the ledger can know it leaves open. ``settle`` closes it with the
+ledger's answer. ``learn`` says what the upstream's answer means for the ledger. All three are pure.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum, unique
+
+import msgspec
+
+from fsproxy.core.filters.base import Filter
+from fsproxy.core.limits.operations import Admit, Admitted, Confirm, Mark, Operation, Release
+from fsproxy.core.model import FilterName, Hit, Instant, Mode, OnTrouble, Route, Rule, SessionFacts
+from fsproxy.core.policy import OrgPolicy
+from fsproxy.core.reasons import ReasonCode
+
+
+@unique
+class Judgement(StrEnum):
+    """What one filter said of one session, for ``explain``."""
+
+    PASS = "pass"  # noqa: S105 - not a password
+    HIT = "hit"
+    SHADOW = "shadow"
+    FAILED = "failed"
+    NOT_REACHED = "not reached"
+    ASKS_LEDGER = "asks the ledger"
+
+
+class Step(msgspec.Struct, frozen=True, gc=False):
+    """One line of an explanation."""
+
+    filter: FilterName
+    judgement: Judgement
+    hit: Hit | None = None
+
+
+class Verdict(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What the filters said. Without a ``block`` on a page, the ledger has the last word."""
+
+    block: Hit | None = None
+    shadow: tuple[Hit, ...] = ()
+    failed: tuple[FilterName, ...] = ()
+    """Filters that raised: our fault, never the visitor's."""
+    admit: Admit | None = None
+    ramping: Hit | None = None
+    """Ramping says no, unless the session is under way or the visitor was admitted before."""
+    quota: Hit | None = None
+    """What it means if the ledger finds the quota used up."""
+
+
+class Decision(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What the pipeline concluded about a session: captured (``block`` None) or blocked, and why."""
+
+    block: Hit | None = None
+    shadow: tuple[Hit, ...] = ()
+    failed: tuple[FilterName, ...] = ()
+    new_session: bool = False
+    token: str = ""
+    """Names the reservation that ``learn`` confirms or releases; "" when nothing was reserved."""
+    ledger_down: bool = False
+
+
+CAPTURE = Decision()
+"""The decision of everything that is not judged."""
+
+
+def judge(
+    policy: OrgPolicy, facts: SessionFacts, now: Instant, token: str = "", trace: list[Step] | None = None
+) -> Verdict:
+    """Ask every filter that applies, in order; the first enforced hit blocks.
+
+    A shadow hit is kept and judging goes on, so that it never hides a later real one. ``token`` names
+    the reservation that a page may need. With ``trace``, one Step a filter is appended to it.
+    """
+    page = facts.route is Route.PAGE
+    filters = policy.on_page if page else policy.on_direct if facts.route.is_direct else policy.on_bundle
+    shadow: tuple[Hit, ...] = ()
+    failed: tuple[FilterName, ...] = ()
+    block: Hit | None = None
+    for each in filters:
+        if block is not None:
+            if trace is None:
+                break
+            trace.append(Step(each.name, Judgement.NOT_REACHED))
+            continue
+        try:
+            hit = each.judge(facts, now)
+        except Exception:  # noqa: BLE001 - a filter that fails is our fault: counted, audited, and on_error decides
+            failed += (each.name,)
+            hit = _failure(each, policy)
+        if hit is not None:
+            if each.mode is Mode.SHADOW:
+                shadow += (hit,)
+            else:
+                block = hit
+        if trace is not None:
+            trace.append(Step(each.name, _judgement(each, hit, failed), hit))
+    if block is not None or not page:
+        return Verdict(block=block, shadow=shadow, failed=failed)
+    return _ask_ledger(policy, facts, now, token, shadow, failed, trace)
+
+
+def _failure(each: Filter, policy: OrgPolicy) -> Hit | None:
+    if policy.on_error is OnTrouble.ALLOW:
+        return None
+    return Hit(each.name, ReasonCode.UNSPECIFIED, Rule(f"{each.name}:error"))
+
+
+def _judgement(each: Filter, hit: Hit | None, failed: tuple[FilterName, ...]) -> Judgement:
+    if each.name in failed:
+        return Judgement.FAILED
+    if hit is None:
+        return Judgement.PASS
+    return Judgement.SHADOW if each.mode is Mode.SHADOW else Judgement.HIT
+
+
+def _ask_ledger(
+    policy: OrgPolicy,
+    facts: SessionFacts,
+    now: Instant,
+    token: str,
+    shadow: tuple[Hit, ...],
+    failed: tuple[FilterName, ...],
+    trace: list[Step] | None,
+) -> Verdict:
+    ramping = policy.ramping.judge(facts, now) if policy.ramping is not None else None
+    quota = policy.quota
+    if trace is not None:
+        if policy.ramping is not None:
+            trace.append(Step(FilterName.RAMPING, _judgement(policy.ramping, ramping, ()), ramping))
+        if quota is not None:
+            trace.append(Step(FilterName.QUOTA, Judgement.ASKS_LEDGER, quota.hit))
+    admit = Admit(
+        org=facts.org or "",
+        token=token,
+        session=facts.session_id,
+        user=facts.user_id,
+        ramped_out=ramping is not None and policy.ramping is not None and policy.ramping.mode is Mode.ENFORCE,
+        quota=quota.terms(now) if quota is not None else None,
+    )
+    return Verdict(
+        shadow=shadow,
+        failed=failed,
+        admit=admit,
+        ramping=ramping,
+        quota=quota.hit if quota is not None else None,
+    )
+
+
+def settle(policy: OrgPolicy, verdict: Verdict, answer: Admitted | None) -> Decision:
+    """The decision, with the ledger's answer to ``verdict.admit``; None when the ledger was down."""
+    if verdict.block is not None or verdict.admit is None:
+        return Decision(block=verdict.block, shadow=verdict.shadow, failed=verdict.failed)
+    if answer is None:
+        return _without_ledger(policy, verdict)
+    shadow = verdict.shadow
+    if answer.under_way:
+        return Decision(shadow=shadow, failed=verdict.failed, token=verdict.admit.token)
+    if verdict.ramping is not None and not answer.user_admitted:
+        if verdict.admit.ramped_out:
+            return Decision(block=verdict.ramping, shadow=shadow, failed=verdict.failed, new_session=True)
+        shadow += (verdict.ramping,)
+    if answer.over_quota and verdict.quota is not None and verdict.admit.quota is not None:
+        if verdict.admit.quota.enforced:
+            return Decision(block=verdict.quota, shadow=shadow, failed=verdict.failed, new_session=True)
+        shadow += (verdict.quota,)
+    return Decision(shadow=shadow, failed=verdict.failed, new_session=True, token=verdict.admit.token)
+
+
+def _without_ledger(policy: OrgPolicy, verdict: Verdict) -> Decision:
+    if policy.state_on_error is OnTrouble.BLOCK and policy.cap is not Mode.SHADOW:
+        hit = Hit(FilterName.QUOTA, ReasonCode.UNSPECIFIED, Rule("state:down"))
+        return Decision(block=hit, shadow=verdict.shadow, failed=verdict.failed, ledger_down=True)
+    # Ramping needs no store to say no to a stranger, but only the store knows who is no stranger:
+    # capture goes on (rules.md 5, state.on_error: allow).
+    return Decision(shadow=verdict.shadow, failed=verdict.failed, ledger_down=True)
+
+
+class PageAnswer(msgspec.Struct, frozen=True, gc=False):
+    """What the upstream answered to a page, as far as it matters to the limits."""
+
+    status: int
+    session: str = ""
+    user: str = ""
+    page: str = ""
+    is_new: bool | None = None
+    """``IsNewSession``; None when the answer does not say."""
+    reason_code: int | None = None
+    """The upstream's own, when it answered 202."""
+
+
+def learn(facts: SessionFacts, decision: Decision, answer: PageAnswer | None) -> tuple[Operation, ...]:
+    """What the ledger must be told of a page's end; ``answer`` None: it failed on the way (rules.md 1)."""
+    if not decision.token:
+        return ()
+    org = facts.org or ""
+    if answer is None or answer.status != 200:
+        return (Release(org, decision.token),)
+    sessions = tuple(dict.fromkeys(s for s in (facts.session_id, answer.session) if s))
+    users = tuple(dict.fromkeys(u for u in (facts.user_id, answer.user) if u))
+    return (
+        Confirm(
+            org,
+            decision.token,
+            sessions,
+            users,
+            new=decision.new_session and answer.is_new is not False,
+            # Only where ramping is in force does the shell make one (rules.md 1, order 12).
+            remember_user=decision.new_session and bool(facts.fresh_user_id),
+        ),
+    )
+
+
+def mark(facts: SessionFacts) -> tuple[Operation, ...]:
+    """What a forwarded bundle tells the ledger: its session is under way (rules.md 1)."""
+    if not facts.session_id and not facts.user_id:
+        return ()
+    return (Mark(facts.org or "", facts.session_id, facts.user_id),)

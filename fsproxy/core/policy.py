@@ -1,0 +1,98 @@
+"""A configuration, compiled: an immutable snapshot, and in it one policy for each org."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from fsproxy.core.filters import FILTERS
+from fsproxy.core.filters.base import Filter
+from fsproxy.core.filters.quota import QuotaFilter
+from fsproxy.core.filters.ramping import RampingFilter
+from fsproxy.core.model import FilterName, Mode, OnTrouble
+from fsproxy.core.settings import ClientApiSettings, CoreSettings, GeoSource, OrgSettings
+
+
+@dataclass(frozen=True, slots=True)
+class OrgPolicy:
+    """All that one org's requests are judged by."""
+
+    on_page: tuple[Filter, ...]
+    """Judged on pages, in order; ramping and quota stand apart, as the ledger has a say in them."""
+    on_bundle: tuple[Filter, ...]
+    """Judged on bundles, events and sockets, with the facts that are there (rules.md 1)."""
+    on_direct: tuple[Filter, ...]
+    """Judged on direct calls: the same, and geography (rules.md 3)."""
+    ramping: RampingFilter | None
+    quota: QuotaFilter | None
+    geo_source: GeoSource | None
+    """Where a location comes from; None when nothing here asks for one."""
+    on_error: OnTrouble
+    state_on_error: OnTrouble
+    cap: Mode
+    """The top-level mode."""
+    client_api: ClientApiSettings
+
+    @classmethod
+    def compile(cls, org: OrgSettings, core: CoreSettings, shared: dict[object, Filter | None]) -> Self:
+        """Compile one org's filters; those whose settings equal an earlier org's are taken from ``shared``."""
+        filters = [compiled for kind in FILTERS if (compiled := _compiled(kind, org, core, shared)) is not None]
+        judged = tuple(f for f in filters if f.name not in _BY_LEDGER)
+        on_bundles = org.filters.on_bundles | {FilterName.ORG}
+        geo = next((f for f in judged if f.name is FilterName.GEO), None)
+        return cls(
+            on_page=judged,
+            on_bundle=tuple(f for f in judged if f.name in on_bundles and not f.on_pages_only),
+            on_direct=tuple(
+                f for f in judged if f.name in on_bundles | {FilterName.GEO} and not f.on_pages_only
+            ),
+            ramping=next((f for f in filters if isinstance(f, RampingFilter)), None),
+            quota=next((f for f in filters if isinstance(f, QuotaFilter)), None),
+            geo_source=org.filters.geo.source if geo is not None else None,
+            on_error=org.filters.on_error,
+            state_on_error=core.state_on_error,
+            cap=core.mode,
+            client_api=org.client_api,
+        )
+
+
+_BY_LEDGER = frozenset({FilterName.RAMPING, FilterName.QUOTA})
+
+
+def _compiled(
+    kind: type[Filter], org: OrgSettings, core: CoreSettings, shared: dict[object, Filter | None]
+) -> Filter | None:
+    if kind.name is FilterName.ORG:
+        return kind.compile(org, core)
+    # Orgs without an override share the section object itself: identity is cheap to compare,
+    # where hashing 100,000 rules for each of 10,000 orgs is not.
+    key = (kind.name, id(getattr(org.filters, kind.name)))
+    if key not in shared:
+        shared[key] = kind.compile(org, core)
+    return shared[key]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One generation of the configuration, pinned once per request."""
+
+    generation: int
+    default: OrgPolicy
+    orgs: Mapping[str, OrgPolicy]
+
+    @classmethod
+    def compile(cls, core: CoreSettings, generation: int) -> Self:
+        """Compile every org. May take a second for 100,000 rules: call it off the event loop."""
+        shared: dict[object, Filter | None] = {}
+        return cls(
+            generation,
+            OrgPolicy.compile(core.default, core, shared),
+            {name: OrgPolicy.compile(org, core, shared) for name, org in core.orgs.items()},
+        )
+
+    def policy(self, org: str | None) -> OrgPolicy:
+        """The org's own policy, or the one for all that are not listed."""
+        if org is None:
+            return self.default
+        return self.orgs.get(org, self.default)

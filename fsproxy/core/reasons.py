@@ -1,0 +1,54 @@
+"""The two closed lists of codes: why a session is blocked, and why a call or property is rejected.
+
+Every code that can leave this program is here, with the text that goes with it.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum, unique
+
+
+@unique
+class ReasonCode(IntEnum):
+    """Why a session is blocked: the vendor's numeric ``reason_code`` (seed 1)."""
+
+    text: str
+
+    def __new__(cls, value: int, text: str) -> ReasonCode:
+        code = int.__new__(cls, value)
+        code._value_ = value
+        code.text = text
+        return code
+
+    UNSPECIFIED = -1, "Unspecified"
+    ACCOUNT_DOES_NOT_EXIST = 1, "Account does not exist"
+    ACCOUNT_DISABLED = 2, "Account disabled"
+    OVER_QUOTA = 3, "Over quota"
+    DOMAIN_FILTER = 4, "Domain Filter"
+    IP_FILTER = 5, "IP Filter"
+    USER_AGENT = 6, "User Agent"
+    GEOGRAPHY = 7, "Geography"
+    TRAFFIC_RAMPING = 8, "Traffic Ramping"
+    INVALID_URL = 9, "Invalid URL"
+    OPT_OUT_COOKIE = 10, "Opt Out Cookie"
+    INVALID_DATA_CAPTURE_SCRIPT = 11, "Invalid Data Capture Script"
+    USER_ACTIVELY_BEING_DELETED = 12, "User actively being deleted"
+
+
+@unique
+class RejectionCode(StrEnum):
+    """Why a client API call, or one property of it, is rejected (seed 2, rules.md 2)."""
+
+    TOO_BIG_TO_PARSE = "TooBigToParse"
+    INVALID_JSON = "InvalidJson"
+    INVALID_EVENT_NAME = "InvalidEventName"
+    INVALID_PROPERTY_NAME = "InvalidPropertyName"
+    PROPERTY_NAME_TOO_LONG = "PropertyNameTooLong"
+    INVALID_PROPERTY_TYPE = "InvalidPropertyType"
+    MISSING_PROPERTY_TYPE = "MissingPropertyType"
+    INVALID_VALUE = "InvalidValue"
+    VALUE_TOO_BIG = "ValueTooBig"
+    EXPECTED_ATOM = "ExpectedAtom"
+    INVALID_ID = "InvalidId"
+    CARDINALITY_EXCEEDED = "CardinalityExceeded"
+    RATE_LIMITED = "RateLimited"
