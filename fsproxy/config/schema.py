@@ -40,7 +40,7 @@ class ServerTls:
 class ListenConfig:
     """Where recorders are answered: an address, or a unix socket."""
 
-    host: str = "0.0.0.0"  # noqa: S104 - a sidecar is there to be reached
+    host: str = "0.0.0.0"
     port: int = 8080
     unix: str | None = None
     tls: ServerTls | None = None
@@ -202,7 +202,7 @@ class Config:
     client_ip: ClientIpConfig = ClientIpConfig()
     routes: RoutesConfig = RoutesConfig()
     socket: SocketMode = SocketMode.JUDGE
-    core: CoreSettings = CoreSettings()
+    core: CoreSettings = field(default_factory=CoreSettings)
     state: StateConfig = StateConfig()
     audit: AuditConfig = AuditConfig()
     log: LogConfig = LogConfig()

@@ -44,9 +44,7 @@ class OrgPolicy:
         return cls(
             on_page=judged,
             on_bundle=tuple(f for f in judged if f.name in on_bundles and not f.on_pages_only),
-            on_direct=tuple(
-                f for f in judged if f.name in on_bundles | {FilterName.GEO} and not f.on_pages_only
-            ),
+            on_direct=tuple(f for f in judged if f.name in on_bundles | {FilterName.GEO} and not f.on_pages_only),
             ramping=next((f for f in filters if isinstance(f, RampingFilter)), None),
             quota=next((f for f in filters if isinstance(f, QuotaFilter)), None),
             geo_source=org.filters.geo.source if geo is not None else None,

@@ -6,6 +6,7 @@ Every code that can leave this program is here, with the text that goes with it.
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum, unique
+from typing import Self
 
 
 @unique
@@ -14,7 +15,7 @@ class ReasonCode(IntEnum):
 
     text: str
 
-    def __new__(cls, value: int, text: str) -> ReasonCode:
+    def __new__(cls, value: int, text: str) -> Self:  # noqa: D102 - an enum's members
         code = int.__new__(cls, value)
         code._value_ = value
         code.text = text

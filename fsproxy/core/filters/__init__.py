@@ -5,6 +5,4 @@ from __future__ import annotations
 from fsproxy.core.filters.base import Filter
 from fsproxy.core.filters.opt_out import OptOutFilter
 
-FILTERS: tuple[type[Filter], ...] = (
-    OptOutFilter,
-)
+FILTERS: tuple[type[Filter], ...] = (OptOutFilter,)

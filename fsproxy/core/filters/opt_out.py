@@ -14,7 +14,7 @@ from fsproxy.core.settings import CoreSettings, Entry, OptOutSettings, OrgSettin
 def cookie_problem(text: str) -> str | None:
     """What is wrong with a cookie rule (``name`` or ``name=value``), or None."""
     name = text.partition("=")[0]
-    if not name or any(c in name for c in " \t\r\n;,\""):
+    if not name or any(c in name for c in ' \t\r\n;,"'):
         return "a cookie's name, alone or with =value"
     return None
 

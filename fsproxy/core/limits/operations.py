@@ -37,7 +37,7 @@ class QuotaTerms(msgspec.Struct, frozen=True, gc=False):
 
 
 class Admit(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """A page asks to go on: is its session under way, and if not, is there a unit left for it?
+    """A page asks to go on: its session is under way, or a unit is left for it, or neither.
 
     The ledger, atomically: (1) a session under ``session`` (else, when that is "", under ``user``) that
     was active within 30 minutes and is younger than 24 hours, or reserved and waiting, is under way:
