@@ -1,1 +1,55 @@
 """Reason 3: the org used up its sessions of the billing cycle. Only the ledger knows; this says what to ask."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import ClassVar, Self
+from zoneinfo import ZoneInfo
+
+from fsproxy.core.filters.base import rule_at
+from fsproxy.core.limits.operations import QuotaTerms
+from fsproxy.core.limits.quota import BillingCalendar
+from fsproxy.core.model import FilterName, Hit, Instant, Mode, SessionFacts
+from fsproxy.core.reasons import ReasonCode
+from fsproxy.core.settings import CoreSettings, OrgSettings
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaFilter:
+    """``sessions`` a billing cycle, and on top of them the share ``spill_over``, rounded down."""
+
+    name: ClassVar[FilterName] = FilterName.QUOTA
+    on_pages_only: ClassVar[bool] = True
+
+    mode: Mode
+    hit: Hit
+    """What it means when the ledger says that the quota is used up."""
+    limit: int
+    """Sessions a cycle, spill-over included."""
+    calendar: BillingCalendar
+
+    @classmethod
+    def compile(cls, org: OrgSettings, core: CoreSettings) -> Self | None:
+        settings = org.filters.quota
+        mode = settings.mode.capped(core.mode)
+        if mode is Mode.OFF or settings.sessions is None:
+            return None
+        # The share as it was written: 100 sessions and 10 % more are 110, not floor(100 * 1.1000000000000001).
+        spilled = math.floor(settings.sessions * (1 + Fraction(str(settings.spill_over))))
+        return cls(
+            mode,
+            Hit(cls.name, ReasonCode.OVER_QUOTA, rule_at(cls.name, "sessions", settings.places)),
+            spilled,
+            BillingCalendar(settings.cycle, settings.anchor_month, settings.anchor_day, ZoneInfo(settings.timezone)),
+        )
+
+    def judge(self, facts: SessionFacts, now: Instant) -> Hit | None:
+        """Never a hit: only the ledger knows whether a session is new, and how many there were."""
+        return None
+
+    def terms(self, now: Instant) -> QuotaTerms:
+        """Against what a session that begins ``now`` is counted."""
+        cycle = self.calendar.at(now)
+        return QuotaTerms(cycle.name, self.limit, cycle.ends, self.mode is Mode.ENFORCE)

@@ -1,0 +1,116 @@
+"""Address patterns as people write them: an address, a part as ``*``, a network (rules.md 1, order 6)."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
+
+import msgspec
+
+IPV4_BITS = 32
+IPV6_BITS = 128
+_MAPPED = 0xFFFF
+"""The upper 96 bits of an IPv4-mapped IPv6 address, ``::ffff:0:0/96``."""
+
+_BRACKETED = re.compile(r"\[([^\[\]]*)\](?::[0-9]{1,5})?(/[0-9]{1,3})?")
+_V4_WITH_PORT = re.compile(r"([0-9.*]+):[0-9]{1,5}")
+_GROUP = re.compile(r"[0-9A-Fa-f]{1,4}")
+_LENGTH = re.compile(r"[0-9]{1,3}")
+
+
+class AddressPattern(msgspec.Struct, frozen=True, gc=False):
+    """Covers every address of its version whose bits under ``mask`` are ``value``."""
+
+    version: int
+    value: int
+    mask: int
+
+
+def is_mapped(number: int) -> bool:
+    """Whether this IPv6 address holds an IPv4 address (``::ffff:10.0.0.1``)."""
+    return number >> IPV4_BITS == _MAPPED
+
+
+def parse_pattern(text: str) -> AddressPattern | None:
+    """Read a pattern, or None when it is none.
+
+    Brackets and a port around an address are dropped. Host bits under a network's prefix are ignored, and
+    what covers IPv4-mapped addresses only becomes a pattern of IPv4.
+    """
+    text = text.strip()
+    if bracketed := _BRACKETED.fullmatch(text):
+        text = bracketed[1] + (bracketed[2] or "")
+    elif with_port := _V4_WITH_PORT.fullmatch(text):
+        text = with_port[1]
+    address, slash, length = text.partition("/")
+    try:
+        pattern = _v6(address) if ":" in address else _v4(address)
+        if slash:
+            pattern = _network(pattern, length)
+    except ValueError:
+        return None
+    return _unmapped(pattern)
+
+
+def _v4(text: str) -> AddressPattern:
+    value = int(IPv4Address(text.replace("*", "0")))
+    mask = 0
+    for part in text.split("."):
+        if "*" in part and part != "*":
+            raise ValueError
+        mask = mask << 8 | (0 if part == "*" else 0xFF)
+    return AddressPattern(4, value & mask, mask)
+
+
+def _v6(text: str) -> AddressPattern:
+    if "*" not in text:
+        if "%" in text:  # a zone id means something on one machine only
+            raise AddressValueError
+        return AddressPattern(6, int(IPv6Address(text)), (1 << IPV6_BITS) - 1)
+    before, gap, after = text.partition("::")
+    head, tail = _groups(before, last=not gap), _groups(after, last=True)
+    missing = 8 - len(head) - len(tail)
+    if (missing < 1) if gap else missing:
+        raise AddressValueError
+    value = mask = 0
+    for group_value, group_mask in (*head, *[(0, 0xFFFF)] * missing, *tail):
+        value, mask = value << 16 | group_value, mask << 16 | group_mask
+    return AddressPattern(6, value, mask)
+
+
+def _groups(text: str, *, last: bool) -> list[tuple[int, int]]:
+    """(value, mask) of each group of 16 bits; the ``last`` one may be written as an IPv4 address."""
+    if not text:
+        return []
+    *parts, end = text.split(":")
+    if last and "." in end:
+        embedded = _v4(end)
+        tail = [(embedded.value >> shift & 0xFFFF, embedded.mask >> shift & 0xFFFF) for shift in (16, 0)]
+    else:
+        tail = [_group(end)]
+    return [_group(part) for part in parts] + tail
+
+
+def _group(text: str) -> tuple[int, int]:
+    if text == "*":
+        return 0, 0
+    if not _GROUP.fullmatch(text):
+        raise AddressValueError
+    return int(text, 16), 0xFFFF
+
+
+def _network(pattern: AddressPattern, length: str) -> AddressPattern:
+    bits = IPV4_BITS if pattern.version == 4 else IPV6_BITS
+    whole = (1 << bits) - 1
+    if pattern.mask != whole or not _LENGTH.fullmatch(length) or int(length) > bits:
+        raise ValueError
+    mask = whole >> (bits - int(length)) << (bits - int(length))
+    return AddressPattern(pattern.version, pattern.value & mask, mask)
+
+
+def _unmapped(pattern: AddressPattern) -> AddressPattern:
+    upper = (1 << IPV6_BITS) - (1 << IPV4_BITS)
+    if pattern.version == 6 and pattern.mask & upper == upper and is_mapped(pattern.value):
+        low = (1 << IPV4_BITS) - 1
+        return AddressPattern(4, pattern.value & low, pattern.mask & low)
+    return pattern
