@@ -1,0 +1,128 @@
+"""The admin port: health, metrics, the kill switch. Never on the data port."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+from ipaddress import ip_address
+from typing import Protocol
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from fsproxy.admin.metrics import Metrics
+from fsproxy.config.schema import AdminConfig, TopMode
+
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+
+
+class Controls(Protocol):
+    """What the admin port may see and change of the running program."""
+
+    @property
+    def draining(self) -> bool:
+        """True once the program was told to stop."""
+        ...
+
+    def state(self) -> dict[str, object]:
+        """For ``/readyz``: mode, generation, the upstream's and the store's state, warnings."""
+        ...
+
+    def set_mode(self, mode: TopMode) -> None:
+        """Change the top-level mode until the next one or a restart."""
+        ...
+
+
+def create_admin(config: AdminConfig, controls: Controls, metrics: Metrics) -> web.Application:
+    """The admin port's application."""
+    registry = CollectorRegistry()
+    registry.register(metrics)
+
+    async def healthz(_: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def readyz(_: web.Request) -> web.Response:
+        # The upstream's and the store's state stand in the body only: taking a sidecar out of service
+        # because its upstream is down would turn one failure into two.
+        ready = not controls.draining
+        body = {"status": "ready" if ready else "draining", **controls.state()}
+        return web.json_response(body, status=200 if ready else 503)
+
+    async def show_metrics(_: web.Request) -> web.Response:
+        loop = asyncio.get_running_loop()
+        text = await loop.run_in_executor(None, generate_latest, registry)
+        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def mode(request: web.Request) -> web.Response:
+        wanted = await _wanted_mode(request)
+        if wanted is None:
+            return _error(400, 'send {"mode": ...} as application/json', allowed=[m.value for m in TopMode])
+        controls.set_mode(wanted)
+        return web.json_response({"mode": wanted.value})
+
+    async def show_mode(_: web.Request) -> web.Response:
+        return web.json_response({"mode": controls.state()["mode"]})
+
+    app = web.Application(middlewares=[_guard(config)], client_max_size=1024 * 1024)
+    app.add_routes(
+        [
+            web.get("/healthz", healthz),
+            web.get("/readyz", readyz),
+            web.get("/metrics", show_metrics),
+            web.get("/mode", show_mode),
+            web.post("/mode", mode),
+        ]
+    )
+    return app
+
+
+async def _wanted_mode(request: web.Request) -> TopMode | None:
+    # A page of another site cannot send this type without a preflight, which nobody answers: no CSRF.
+    if request.content_type != "application/json":
+        return None
+    try:
+        return TopMode((await request.json())["mode"])
+    except (ValueError, TypeError, KeyError, json.JSONDecodeError):
+        return None
+
+
+def _error(status: int, text: str, **more: object) -> web.Response:
+    return web.json_response({"error": text, **more}, status=status)
+
+
+def _guard(config: AdminConfig) -> Middleware:
+    """Off loopback, everything but health and metrics needs the token (compared in constant time)."""
+    expected = config.token.encode() if config.token else None
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path in OPEN_PATHS:
+            return await handler(request)
+        if expected is not None:
+            scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+            matches = hmac.compare_digest(given.strip().encode(errors="surrogateescape"), expected)
+            if scheme.lower() != "bearer" or not matches:
+                return _error(401, "a token is needed: Authorization: Bearer ...")
+        elif not _is_loopback(request.remote):
+            return _error(403, "off loopback this needs admin.token in the configuration")
+        elif not _same_site(request):
+            return _error(403, "not from another site's page")
+        return await handler(request)
+
+    return guard
+
+
+def _is_loopback(remote: str | None) -> bool:
+    try:
+        return remote is not None and ip_address(remote).is_loopback
+    except ValueError:
+        return False
+
+
+def _same_site(request: web.Request) -> bool:
+    # DNS rebinding: a page of another site may reach a loopback port under its own name.
+    host = request.host.rsplit(":", 1)[0].strip("[]")
+    return host == "localhost" or _is_loopback(host)

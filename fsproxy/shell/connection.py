@@ -1,0 +1,226 @@
+"""One client's connection, on aiohttp's low-level server: no router, no middlewares, no access log.
+
+aiohttp parses the request and keeps the connection; what is answered is written as prepared bytes. This
+leans on parts of ``web_protocol`` that are not public (hence aiohttp < 3.15, and the seams' own test):
+``_messages``, ``_paused``, ``_message_tail``, and what ``start`` asks of a request and of an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from math import inf
+from typing import TYPE_CHECKING, Any, cast
+
+from aiohttp import web
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import StreamReader
+
+from fsproxy.shell.sweeper import Sweeper, Timed
+
+if TYPE_CHECKING:
+    from fsproxy.config.schema import ServerConfig
+
+MAX_HEADERS = 256
+HARD_LIMIT = 1.1
+"""Connections over ``server.max_connections`` are answered 503 (502 where that ends a recording); over this
+multiple of it they are dropped."""
+LINGER = 2.0
+"""Seconds for which the rest of a body that nobody wants is read, so that the client sees our answer."""
+
+
+def _refusal(status: str, title: str) -> bytes:
+    body = b'{"type":"about:blank","title":"%s","status":%s}' % (title.encode(), status[:3].encode())
+    return (
+        b"HTTP/1.1 %s\r\nContent-Type: application/problem+json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
+        % (status.encode(), len(body), body)
+    )
+
+
+MALFORMED = _refusal("400 Bad Request", "Malformed HTTP request")
+HEAD_TOO_LARGE = _refusal("431 Request Header Fields Too Large", "The request's head is larger than server.max_header")
+
+
+class Answered:
+    """What a handler returns to aiohttp once the answer is written: only whether the connection stays."""
+
+    __slots__ = ("keep_alive",)
+
+    def __init__(self, *, keep_alive: bool) -> None:
+        self.keep_alive = keep_alive
+
+    async def prepare(self, request: object) -> None:
+        """Nothing is left to write."""
+
+    async def write_eof(self) -> None:
+        """Nothing is left to write."""
+
+
+KEEP = Answered(keep_alive=True)
+CLOSE = Answered(keep_alive=False)
+
+
+class Incoming:
+    """One request: its head, and its body as it arrives. As little as aiohttp's ``start`` can live with."""
+
+    __slots__ = ("_task", "_writer", "arrived", "connection", "message", "on_gone", "payload")
+
+    def __init__(self, message: RawRequestMessage, payload: StreamReader, connection: ClientConnection) -> None:
+        self.message = message
+        self.payload = payload
+        self.connection = connection
+        self.on_gone: Callable[[], None] | None = None
+        """Called when the client goes away before the answer is complete."""
+        self._task: asyncio.Task[None] | None = None
+
+    def _finish(self) -> None:
+        """aiohttp: the handler is done."""
+
+    def _cancel(self, exc: BaseException) -> None:
+        """aiohttp: the client is gone."""
+        self.payload.set_exception(exc)
+        if self.on_gone is not None:
+            self.on_gone()
+
+
+class ClientConnection(web.RequestHandler, Timed):
+    """aiohttp's request handler, with the timeouts it lacks and back-pressure that an exchange can follow."""
+
+    __slots__ = ("_head_bytes", "busy", "due", "on_writable", "server")
+
+    def __init__(self, server: DataServer, **options: Any) -> None:
+        web.RequestHandler.__init__(self, cast("web.Server", server), **options)
+        self.server = server
+        self.due = inf
+        self.busy = False
+        self._head_bytes = 0
+        self.on_writable: Callable[[], None] | None = None
+        """Called when the client reads again after ``writing_paused``."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Count it; one too many is answered, but with nothing behind it."""
+        super().connection_made(transport)
+        self.server.sweeper.add(self)
+        if len(self.server) > self.server.max_connections * HARD_LIMIT:
+            self.abort()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Forget it."""
+        self.server.sweeper.discard(self)
+        super().connection_lost(exc)
+        if self.on_writable is not None:
+            self.on_writable()
+
+    def data_received(self, data: bytes) -> None:
+        """Start the head's clock with its first byte, and bound its size as a whole (the parser bounds a line's)."""
+        super().data_received(data)
+        if self.busy or self._messages:
+            return
+        if self.due == inf:
+            self.due = self._loop.time() + self.server.header_timeout
+            self._head_bytes = 0
+        self._head_bytes += len(data)
+        if self._head_bytes > self.server.max_header:
+            self.write(HEAD_TOO_LARGE)
+            self.force_close()
+
+    def expire(self) -> None:
+        """A head that takes too long: nobody is waiting for an answer to half a question."""
+        self.due = inf
+        if not self.busy:
+            self.force_close()
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        super().resume_writing()
+        if self.on_writable is not None:
+            self.on_writable()
+
+    def write(self, data: bytes) -> bool:
+        """Write to the client; False when it is gone."""
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return False
+        transport.write(data)
+        return True
+
+    def abort(self) -> None:
+        """Break the connection, so that a cut answer never looks whole."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def handle_error(  # type: ignore[override]  # a raw answer instead of a web.Response
+        self,
+        request: object,  # noqa: ARG002 - aiohttp's signature
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002
+    ) -> Answered:
+        """Answer a head that the parser refused; if a handler raised (none does), cut the connection."""
+        if status == 400:
+            self.server.on_malformed()
+            self.write(MALFORMED)
+        else:
+            self.server.on_crash(exc)
+            self.abort()
+        return CLOSE
+
+
+Handler = Callable[[Incoming], Awaitable[Answered]]
+
+
+class DataServer(web.Server):
+    """Makes a ClientConnection for each accepted socket, and knows them all."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        config: ServerConfig,
+        sweeper: Sweeper,
+        *,
+        on_malformed: Callable[[], None],
+        on_crash: Callable[[BaseException | None], None],
+    ) -> None:
+        super().__init__(
+            cast("Any", handler),
+            request_factory=cast("Any", self._incoming),
+            # The body stays compressed as it came; nobody but the caller decides to look inside.
+            auto_decompress=False,
+            access_log=None,
+            keepalive_timeout=config.keepalive,
+            lingering_time=LINGER,
+            max_line_size=config.max_header,
+            max_field_size=config.max_header,
+            max_headers=MAX_HEADERS,
+        )
+        self.sweeper = sweeper
+        self.header_timeout = config.header_timeout
+        self.max_header = config.max_header
+        self.max_connections = config.max_connections
+        self.on_malformed = on_malformed
+        self.on_crash = on_crash
+
+    def __call__(self) -> ClientConnection:
+        """A new connection (asyncio's protocol factory)."""
+        return ClientConnection(self, loop=self._loop, **self._kwargs)
+
+    def __len__(self) -> int:
+        """How many connections are open."""
+        return len(self._connections)
+
+    @property
+    def overloaded(self) -> bool:
+        """More connections than ``server.max_connections``."""
+        return len(self._connections) > self.max_connections
+
+    @staticmethod
+    def _incoming(
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: ClientConnection,
+        _writer: object,
+        _task: object,
+    ) -> Incoming:
+        protocol.busy = True
+        protocol.due = inf
+        return Incoming(message, payload, protocol)

@@ -1,0 +1,181 @@
+"""From the upstream's answer to the client: framing, back-pressure, and a look at what passes by."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from fsproxy.core.headers import downstream_head
+from fsproxy.shell.clock import monotonic_ns
+from fsproxy.shell.upstream_connection import BODILESS, Failure, ResponseHead
+
+if TYPE_CHECKING:
+    from fsproxy.shell.connection import ClientConnection
+    from fsproxy.shell.exchange import Exchange
+
+LAST_CHUNK = b"0\r\n\r\n"
+
+
+class Relay:
+    """A ResponseSink that writes to a client. ``done`` is set once, when the answer is over, one way or the other.
+
+    Until a byte of the answer was written, a failure leaves the client untouched (``untouched``): the
+    caller may still answer something of its own. After that a failure breaks the client's connection, so
+    that a cut answer never looks whole (rules.md 4).
+    """
+
+    __slots__ = (
+        "_chunked",
+        "_client",
+        "_close",
+        "_head_only",
+        "_http10",
+        "_paused",
+        "_pending",
+        "_request_id",
+        "_with_cors",
+        "bytes_out",
+        "copy",
+        "copy_limit",
+        "done",
+        "ended_ns",
+        "exchange",
+        "extra_headers",
+        "failure",
+        "head",
+        "on_tunnel",
+        "rest",
+        "untouched",
+    )
+
+    def __init__(
+        self,
+        client: ClientConnection,
+        done: asyncio.Future[None],
+        request_id: bytes,
+        *,
+        http10: bool,
+        close: bool,
+        head_only: bool,
+        with_cors: bool,
+        copy_limit: int = 0,
+        extra_headers: bytes = b"",
+    ) -> None:
+        self._client = client
+        self.done = done
+        self._request_id = request_id
+        self._http10 = http10
+        self._close = close or http10
+        self._head_only = head_only
+        self._with_cors = with_cors
+        self._chunked = False
+        self._paused = False
+        self._pending: list[bytes] = []
+        self.copy: bytearray | None = bytearray() if copy_limit else None
+        self.copy_limit = copy_limit
+        """The answer's first bytes are kept for a look (pages); one that is longer is not looked at."""
+        self.extra_headers = extra_headers
+        self.bytes_out = 0
+        self.ended_ns = 0
+        self.exchange: Exchange | None = None
+        self.failure: Failure | None = None
+        self.head: ResponseHead | None = None
+        self.on_tunnel: Callable[[bytes], None] | None = None
+        self.rest = b""
+        self.untouched = True
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the client's connection may carry another request."""
+        return self.failure is None and not self._close
+
+    def on_head(self, head: ResponseHead) -> None:
+        """See ResponseSink."""
+        self.head = head
+        bodiless = self._head_only or head.status in BODILESS or head.status == 101
+        if head.length is None and not bodiless:
+            # Of unknown length: chunks, or for HTTP/1.0 until the connection closes.
+            self._chunked = not self._http10
+        self._pending.append(
+            downstream_head(
+                head.status,
+                head.reason,
+                head.headers,
+                request_id=self._request_id,
+                chunked=self._chunked,
+                close=self._close and head.status != 101,
+                upgrade=head.status == 101,
+                expose=self._with_cors,
+                extra=self.extra_headers,
+            )
+        )
+
+    def on_body(self, data: bytes) -> None:
+        """See ResponseSink."""
+        self.bytes_out += len(data)
+        if self._chunked:
+            self._pending.append(b"%x\r\n" % len(data))
+            self._pending.append(data)
+            self._pending.append(b"\r\n")
+        else:
+            self._pending.append(data)
+        if self.copy is not None:
+            if len(self.copy) + len(data) <= self.copy_limit:
+                self.copy += data
+            else:
+                self.copy = None
+
+    def on_end(self) -> None:
+        """See ResponseSink."""
+        if self._chunked:
+            self._pending.append(LAST_CHUNK)
+        self._flush()
+        self._finish()
+
+    def on_upgrade(self, rest: bytes) -> None:
+        """See ResponseSink."""
+        self.rest = rest
+        self._flush()
+        self._finish()
+
+    def on_broken(self, failure: Failure) -> None:
+        """See ResponseSink."""
+        if self.done.done():
+            return
+        self.failure = failure
+        if not self.untouched:
+            self._client.abort()
+        self._pending.clear()
+        self._finish()
+
+    def on_progress(self) -> None:
+        """See ResponseSink: one write for all that one read brought, head and body together."""
+        if self._pending:
+            self._flush()
+            if self._client.writing_paused and not self._paused and self.exchange is not None:
+                self._paused = True
+                self.exchange.pause()
+
+    def on_writable(self) -> None:
+        """The client reads again."""
+        if self._paused and self.exchange is not None:
+            self._paused = False
+            self.exchange.resume()
+
+    def on_gone(self) -> None:
+        """The client is gone: nobody waits for the rest."""
+        if not self.done.done() and self.exchange is not None:
+            self.exchange.abort(Failure.CLIENT_GONE)
+
+    def _flush(self) -> None:
+        if self._pending:
+            self.untouched = False
+            data = self._pending[0] if len(self._pending) == 1 else b"".join(self._pending)
+            self._pending.clear()
+            self._client.write(data)
+
+    def _finish(self) -> None:
+        self.ended_ns = monotonic_ns()
+        if not self.done.done():
+            self.done.set_result(None)

@@ -1,0 +1,229 @@
+"""The upstream side: which host a path goes to, a pool of connections to each, one exchange a request.
+
+Not aiohttp's client: that costs a proxy more than everything else together (performance.md, finding 1),
+invents headers and does not send a POST again on a kept-alive connection that died (rules.md 4).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections import deque
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from fsproxy.config.schema import UpstreamConfig, UpstreamTimeouts, UpstreamTls
+from fsproxy.shell.sweeper import Sweeper
+from fsproxy.shell.upstream_connection import Failure, UpstreamConnection
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """One upstream host: scheme, address, and what its URL puts before a path."""
+
+    host: str
+    port: int
+    tls: bool
+    authority: bytes
+    """The Host header."""
+    prefix: str
+    """Put before every target; "" or ``/something`` without a trailing slash."""
+
+    @classmethod
+    def of(cls, url: str) -> Origin:
+        """From a URL that the loader has checked."""
+        parts = urlsplit(url)
+        tls = parts.scheme == "https"
+        return cls(
+            parts.hostname or "",
+            parts.port or (443 if tls else 80),
+            tls,
+            parts.netloc.encode("idna" if not parts.netloc.isascii() else "ascii"),
+            parts.path.rstrip("/"),
+        )
+
+
+class ConnectError(Exception):
+    """No connection to the upstream; ``failure`` says why."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.value)
+        self.failure = failure
+
+
+class Pool:
+    """Connections to one origin: at most ``limit``, the most recently used first."""
+
+    def __init__(
+        self,
+        origin: Origin,
+        limit: int,
+        timeouts: UpstreamTimeouts,
+        context: ssl.SSLContext | None,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.origin = origin
+        self.limit = limit
+        self.timeouts = timeouts
+        self._context = context
+        self._loop = loop
+        self._idle: list[UpstreamConnection] = []
+        self._waiting: deque[asyncio.Future[UpstreamConnection | None]] = deque()
+        self.open = 0
+        self._closed = False
+
+    def take(self) -> UpstreamConnection | None:
+        """An idle connection that still looks alive."""
+        fresh_enough = self._loop.time() - self.timeouts.idle
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable and connection.idle_since >= fresh_enough:
+                return connection
+            connection.abort()
+        return None
+
+    async def connect(self) -> UpstreamConnection:
+        """A connection nobody has used yet; waits for a place when all are in use. Raises ConnectError."""
+        while self.open >= self.limit:
+            handed = await self._wait()
+            if handed is not None and handed.usable:
+                return handed
+        self.open += 1
+        try:
+            return await self._open()
+        except BaseException:
+            self._left()
+            raise
+
+    async def _wait(self) -> UpstreamConnection | None:
+        waiter: asyncio.Future[UpstreamConnection | None] = self._loop.create_future()
+        self._waiting.append(waiter)
+        try:
+            async with asyncio.timeout(self.timeouts.connect):
+                return await waiter
+        except BaseException as error:
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+            elif waiter.done() and not waiter.cancelled() and (handed := waiter.result()) is not None:
+                # Handed over in the very moment in which nobody wanted it any more.
+                self.give_back(handed)
+            if isinstance(error, TimeoutError):
+                raise ConnectError(Failure.BUSY) from None
+            raise
+
+    async def _open(self) -> UpstreamConnection:
+        origin = self.origin
+        try:
+            async with asyncio.timeout(self.timeouts.connect):
+                _, connection = await self._loop.create_connection(
+                    lambda: UpstreamConnection(self._lost),
+                    origin.host,
+                    origin.port,
+                    ssl=self._context if origin.tls else None,
+                    server_hostname=origin.host if origin.tls else None,
+                )
+        except TimeoutError:
+            raise ConnectError(Failure.CONNECT_TIMEOUT) from None
+        except socket.gaierror:
+            raise ConnectError(Failure.DNS) from None
+        except ssl.SSLError:
+            raise ConnectError(Failure.TLS) from None
+        except OSError:
+            raise ConnectError(Failure.REFUSED) from None
+        return connection
+
+    def give_back(self, connection: UpstreamConnection) -> None:
+        """After an exchange that ended cleanly; closed connections are dropped."""
+        if not connection.usable:
+            return
+        if self._closed:
+            connection.abort()
+            return
+        connection.idle_since = self._loop.time()
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(connection)
+                return
+        self._idle.append(connection)
+
+    def _lost(self, connection: UpstreamConnection) -> None:
+        if connection in self._idle:
+            self._idle.remove(connection)
+        self._left()
+
+    def _left(self) -> None:
+        self.open -= 1
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+    def expire_idle(self) -> None:
+        """Close what has been idle too long."""
+        fresh_enough = self._loop.time() - self.timeouts.idle
+        for connection in [c for c in self._idle if c.idle_since < fresh_enough]:
+            connection.abort()
+
+    def close(self) -> None:
+        """Close what is idle now, and everything else as it comes back."""
+        self._closed = True
+        for connection in list(self._idle):
+            connection.abort()
+
+
+class Upstream:
+    """All origins of one configuration."""
+
+    def __init__(self, config: UpstreamConfig, loop: asyncio.AbstractEventLoop, sweeper: Sweeper) -> None:
+        self.loop = loop
+        self.sweeper = sweeper
+        self.timeouts = config.timeouts
+        context = _tls_context(config.tls)
+        pools: dict[Origin, Pool] = {}
+
+        def pool(url: str) -> Pool:
+            origin = Origin.of(url)
+            if origin not in pools:
+                pools[origin] = Pool(origin, config.max_connections, config.timeouts, context, loop)
+            return pools[origin]
+
+        self._default = pool(config.url)
+        self._prefixes = tuple((prefix, pool(url)) for prefix, url in config.prefixes)
+        self._pools = tuple(pools.values())
+        self._housekeeping = loop.call_later(config.timeouts.idle, self._keep_house)
+
+    def pool_for(self, path: str) -> Pool:
+        """The pool of the origin that serves ``path`` (the raw target's path)."""
+        for prefix, pool in self._prefixes:
+            if path.startswith(prefix):
+                return pool
+        return self._default
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open, in use or idle."""
+        return sum(pool.open for pool in self._pools)
+
+    def close(self) -> None:
+        """Close idle connections; those in use are closed as they come back."""
+        self._housekeeping.cancel()
+        for pool in self._pools:
+            pool.close()
+
+    def _keep_house(self) -> None:
+        for pool in self._pools:
+            pool.expire_idle()
+        self._housekeeping = self.loop.call_later(max(1.0, self.timeouts.idle / 4), self._keep_house)
+
+
+def _tls_context(tls: UpstreamTls) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=tls.ca)
+    if not tls.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if tls.cert is not None:
+        context.load_cert_chain(tls.cert, tls.key)
+    return context

@@ -1,0 +1,295 @@
+"""One connection to the upstream: requests go out as bytes, answers come in through callbacks.
+
+httptools (llhttp, strict) parses; nothing is decompressed, decoded or joined. A connection carries one
+exchange at a time and is kept only after an answer that ended cleanly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from enum import StrEnum, unique
+from typing import Protocol, cast
+
+import httptools
+
+MAX_HEAD = 64 * 1024
+"""Bytes of an answer's head, informational ones included."""
+MAX_INFORMATIONAL = 16
+BODILESS = frozenset({204, 304})
+
+
+@unique
+class Failure(StrEnum):
+    """How an exchange with the upstream fails."""
+
+    REFUSED = "upstream_refused"
+    DNS = "upstream_dns"
+    TLS = "upstream_tls"
+    CONNECT_TIMEOUT = "upstream_connect_timeout"
+    BUSY = "upstream_busy"
+    """All of ``upstream.max_connections`` stayed in use."""
+    RESET = "upstream_reset"
+    """Closed before a byte of the answer."""
+    TIMEOUT = "upstream_timeout"
+    CUT = "upstream_cut"
+    """Closed in the middle of the answer."""
+    MALFORMED = "upstream_malformed"
+    CLIENT_STALLED = "client_stalled"
+    """The client stopped reading its answer."""
+    CLIENT_GONE = "client_gone"
+    DRAINED = "drained"
+    """We were told to stop and the exchange outlived ``server.drain``."""
+
+
+class ResponseHead:
+    """Status line and headers of an answer, as they came."""
+
+    __slots__ = ("chunked", "headers", "length", "reason", "status")
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.reason = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.length: int | None = None
+        self.chunked = False
+
+
+class ResponseReader(Protocol):
+    """Who an answer's parts are handed to, in this order; every exchange ends with on_end or on_broken."""
+
+    def on_head(self, head: ResponseHead) -> None:
+        """A final status line and all headers."""
+
+    def on_body(self, data: bytes) -> None:
+        """Some bytes of the body, without any framing."""
+
+    def on_end(self) -> None:
+        """The answer is complete."""
+
+    def on_upgrade(self, rest: bytes) -> None:
+        """After a 101: the connection is a tunnel now; ``rest`` came with the head."""
+
+    def on_broken(self, failure: Failure) -> None:
+        """The connection is gone before the answer was complete."""
+
+    def on_progress(self) -> None:
+        """All that one read from the socket brought has been handed over."""
+
+    def on_writable(self) -> None:
+        """The socket takes more."""
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """See the module. ``reader`` is None while the connection is idle."""
+
+    __slots__ = (
+        "_head",
+        "_head_bytes",
+        "_head_only",
+        "_in_body",
+        "_informational",
+        "_on_lost",
+        "_parser",
+        "_reader",
+        "_tunnel",
+        "_until_eof",
+        "answering",
+        "exchanges",
+        "idle_since",
+        "transport",
+        "writing_paused",
+    )
+
+    def __init__(self, on_lost: Callable[[UpstreamConnection], None]) -> None:
+        self._on_lost = on_lost
+        self._parser = httptools.HttpResponseParser(self)
+        self._reader: ResponseReader | None = None
+        self._tunnel: Callable[[bytes], None] | None = None
+        self._head = ResponseHead()
+        self._head_bytes = 0
+        self._informational = 0
+        self._in_body = False
+        self._head_only = False
+        self._until_eof = False
+        self.answering = False
+        """A byte of the current answer has come: the request may not be sent again."""
+        self.exchanges = 0
+        self.idle_since = 0.0
+        self.transport: asyncio.Transport | None = None
+        self.writing_paused = False
+
+    # -- the exchange's side
+
+    def begin(self, reader: ResponseReader, *, head_only: bool) -> None:
+        """Take the connection for one exchange; ``head_only``: the answer to a HEAD has no body."""
+        self._reader = reader
+        self._head = ResponseHead()
+        self._head_bytes = self._informational = 0
+        self._in_body = self._until_eof = self.answering = False
+        self._head_only = head_only
+        self.exchanges += 1
+
+    def write(self, data: bytes) -> None:
+        """Send bytes of the request."""
+        if self.transport is not None:
+            self.transport.write(data)
+
+    def pause(self) -> None:
+        """Read no more of the answer until ``resume``."""
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def abort(self) -> None:
+        """Drop the connection; its reader hears nothing more."""
+        self._reader = None
+        if self.transport is not None:
+            self.transport.abort()
+
+    def tunnel(self, on_data: Callable[[bytes], None]) -> None:
+        """After a 101: everything that comes goes to ``on_data`` (``b""``: the end)."""
+        self._tunnel = on_data
+
+    @property
+    def usable(self) -> bool:
+        """Open, and not in use."""
+        return self.transport is not None and not self.transport.is_closing() and self._reader is None
+
+    # -- asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """asyncio: connected."""
+        self.transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """asyncio: bytes of the answer."""
+        if self._tunnel is not None:
+            self._tunnel(data)
+            return
+        reader = self._reader
+        if reader is None:
+            # Nobody asked: a connection that speaks unbidden must not carry another request.
+            self.abort()
+            return
+        self.answering = True
+        if not self._in_body:
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+            if not self._in_body and self._head_bytes > MAX_HEAD:
+                self._break(Failure.MALFORMED)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._upgrade(reader, data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self._break(Failure.MALFORMED)
+        reader.on_progress()
+
+    def eof_received(self) -> bool | None:
+        """asyncio: the upstream will send no more; the transport closes itself."""
+        return None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """asyncio: gone. An answer that was to last until now is complete, any other is cut."""
+        self.transport = None
+        self._on_lost(self)
+        if self._tunnel is not None:
+            self._tunnel(b"")
+            return
+        reader = self._reader
+        if reader is None:
+            return
+        self._reader = None
+        if self._until_eof and self._in_body and exc is None:
+            reader.on_end()
+        elif self.answering:
+            reader.on_broken(Failure.CUT)
+        else:
+            reader.on_broken(Failure.RESET)
+        reader.on_progress()
+        reader.on_writable()
+
+    def pause_writing(self) -> None:
+        """asyncio: the socket takes no more."""
+        self.writing_paused = True
+
+    def resume_writing(self) -> None:
+        """asyncio: the socket takes more."""
+        self.writing_paused = False
+        if self._reader is not None:
+            self._reader.on_writable()
+
+    # -- httptools' side
+
+    def on_message_begin(self) -> None:
+        """httptools: a message begins; one that follows a complete answer was asked for by nobody."""
+        if self._reader is None and self.transport is not None:
+            self.transport.abort()
+
+    def on_status(self, status: bytes) -> None:
+        """httptools: the reason phrase."""
+        self._head.reason += status
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """httptools: one header (or, after the body, a trailer: dropped)."""
+        if not self._in_body:
+            self._head.headers.append((name, value.rstrip(b" \t")))
+
+    def on_headers_complete(self) -> None:
+        """httptools: the head is complete."""
+        head = self._head
+        status = head.status = self._parser.get_status_code()
+        if status < 200 and status != 101:
+            self._informational += 1
+            if self._informational > MAX_INFORMATIONAL:
+                self._break(Failure.MALFORMED)
+            return
+        for name, value in head.headers:
+            lower = name.lower()
+            if lower == b"content-length":
+                head.length = int(value)
+            elif lower == b"transfer-encoding":
+                head.chunked = True
+        self._in_body = True
+        self._until_eof = head.length is None and not head.chunked and status not in BODILESS
+        reader = self._reader
+        if reader is None:
+            return
+        reader.on_head(head)
+        if self._head_only:
+            # The parser cannot be told that no body follows: this connection ends here.
+            self._reader = None
+            reader.on_end()
+            if self.transport is not None:
+                self.transport.close()
+
+    def on_body(self, body: bytes) -> None:
+        """httptools: bytes of the body."""
+        if self._reader is not None:
+            self._reader.on_body(body)
+
+    def on_message_complete(self) -> None:
+        """httptools: a whole message; informational ones are only a prelude."""
+        if not self._in_body:
+            self._head = ResponseHead()
+            return
+        reader, self._reader = self._reader, None
+        if not self._parser.should_keep_alive() and self.transport is not None:
+            self.transport.close()
+        if reader is not None:
+            reader.on_end()
+
+    def _upgrade(self, reader: ResponseReader, rest: bytes) -> None:
+        self._reader = None
+        reader.on_upgrade(rest)
+
+    def _break(self, failure: Failure) -> None:
+        reader, self._reader = self._reader, None
+        if self.transport is not None:
+            self.transport.abort()
+        if reader is not None:
+            reader.on_broken(failure)
