@@ -1,0 +1,271 @@
+"""The configuration as users write it: every key with its default and its meaning (config.md).
+
+Defaults are written here as in the file; a test compares them with ``schema.py``'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from fsproxy.config.fields import (
+    AnyText,
+    Count,
+    CountOrZero,
+    Duration,
+    DurationOrZero,
+    Header,
+    Path,
+    PathOrNull,
+    Port,
+    Share,
+    Size,
+    Text,
+    TextOrNull,
+    Truth,
+    Url,
+    choice,
+    matching,
+    more_than_one,
+    one_of,
+    whole,
+)
+from fsproxy.config.lists import CookieNames, Networks, Origins, Paths
+from fsproxy.config.models_client_api import ClientApiSection
+from fsproxy.config.models_filters import FiltersSection
+from fsproxy.config.models_orgs import OrgsSection
+from fsproxy.config.positions import Kind, Node, Scalar, Table
+from fsproxy.config.problems import Problem
+from fsproxy.config.schema import AddressPrivacy, SocketMode, StateBackend, TopMode
+from fsproxy.config.sections import BY_NAME, OR_NULL, Section, needed, section, setting
+from fsproxy.core.model import OnTrouble
+
+
+class ServerTlsSection(Section):
+    """TLS towards recorders."""
+
+    cert: Text = needed("PEM file of the certificate chain.")
+    key: Text = needed("PEM file of the private key.")
+
+
+class ListenSection(Section):
+    """Where recorders are answered."""
+
+    host: Text = setting("0.0.0.0", "Address to listen on.")
+    port: Port = setting(8080, "Port to listen on; 0 takes a free one.")
+    unix: TextOrNull = setting(None, "Path of a unix socket, in place of host and port.")
+    tls: Annotated[ServerTlsSection | None, OR_NULL] = setting(None, "Certificate and key; without them plain HTTP.")
+
+    @classmethod
+    def conflicts(cls, table: Table) -> Iterator[Problem]:
+        """An address or a socket, not both."""
+        if table.scalar("unix") and (other := table.scalar("host") or table.scalar("port")):
+            yield other.problem("stands beside unix", "host and port, or unix alone")
+
+
+class AdminSection(Section):
+    """Health, metrics, the admin API and its page."""
+
+    host: Text = setting("127.0.0.1", "Address to listen on.")
+    port: Port = setting(8081, "Port to listen on; 0 takes a free one.")
+    token: TextOrNull = setting(None, "Bearer token of the API and the page; off loopback they answer with one only.")
+
+
+class ServerSection(Section):
+    """What one client may cost."""
+
+    max_body: Size = setting("64MB", "Largest body as sent; above it 413.")
+    max_decompressed: Size = setting("64MB", "Largest body once decompressed; above it 413.")
+    max_header: Size = setting("16KB", "Largest request head.")
+    header_timeout: Duration = setting("10s", "Time for the request head.")
+    body_timeout: Duration = setting("30s", "Head to end of a body that is read; longest gap in one that is streamed.")
+    keepalive: Duration = setting("75s", "How long an idle client connection is kept.")
+    max_connections: Count = setting(10_000, "Client connections at a time.")
+    drain: DurationOrZero = setting("15s", "How long requests under way may take at shutdown.")
+
+
+class UpstreamTlsSection(Section):
+    """TLS towards the upstream."""
+
+    verify: Truth = setting(True, "Whether the upstream's certificate must be valid.")
+    ca: TextOrNull = setting(None, "PEM file of the authorities to trust in place of the system's.")
+    cert: TextOrNull = setting(None, "PEM file of our client certificate.")
+    key: TextOrNull = setting(None, "PEM file of its private key.")
+
+    @classmethod
+    def conflicts(cls, table: Table) -> Iterator[Problem]:
+        """A client certificate needs its key."""
+        for one, other in (("cert", "key"), ("key", "cert")):
+            if (found := table.scalar(one)) and not table.scalar(other):
+                yield found.problem(f"stands without {other}", "cert and key, or neither")
+
+
+class TimeoutsSection(Section):
+    """How long the upstream may take."""
+
+    connect: Duration = setting("3s", "To connect, TLS included.")
+    response: Duration = setting(
+        "30s", "From the request's end to the answer's first byte, and between two bytes of it."
+    )
+    idle: Duration = setting("60s", "How long an unused connection is kept.")
+
+
+class UpstreamSection(Section):
+    """The capture backend that everything is forwarded to."""
+
+    url: Url = needed("Where the existing capture backend is.")
+    prefixes: Annotated[dict[Path, Url], BY_NAME] = setting({}, "Other backends by path prefix; the longest one wins.")
+    timeouts: TimeoutsSection = section(TimeoutsSection, "How long the upstream may take.")
+    max_connections: Count = setting(512, "Upstream connections at a time.")
+    cookies: CookieNames = setting(["fs_uid"], "Names of the cookies that go up, or all.")
+    page_retry: DurationOrZero = setting(
+        "3s", "How long a page request waits for an upstream that refuses connections."
+    )
+    forwarded: Truth = setting(False, "Also send RFC 7239 Forwarded.")
+    tls: UpstreamTlsSection = section(UpstreamTlsSection, "TLS towards the upstream.")
+
+
+class ClientIpSection(Section):
+    """Whose word is taken for the client's address."""
+
+    trusted_proxies: Networks = setting(["127.0.0.0/8", "::1/128"], "Networks and addresses of the proxies in front.")
+    header: Header = setting("x-forwarded-for", "x-forwarded-for, forwarded, or a single-value header.")
+
+
+class DirectRoutesSection(Section):
+    """Routes on which a page calls the proxy without a recorder."""
+
+    event: PathOrNull = setting("/client/event", "Path of custom events; null to have none.")
+    identify: PathOrNull = setting("/client/identify", "Path of identify; null to have none.")
+    set_user_vars: PathOrNull = setting("/client/setUserVars", "Path of user variables; null to have none.")
+
+
+class RoutesSection(Section):
+    """Which paths carry what."""
+
+    page: Paths = setting(["/rec/page"], "Page requests.")
+    bundle: Paths = setting(["/rec/bundle", "/rec/bundle/v2"], "Uploads of recorded events.")
+    event: Paths = setting(["/rec/event"], "Uploads of single events.")
+    socket: Paths = setting(["/rec/sock"], "WebSockets.")
+    direct: DirectRoutesSection = section(DirectRoutesSection, "Calls without a recorder.")
+    server_api: Truth = setting(True, "Whether the vendor's server API is inspected.")
+
+    @classmethod
+    def conflicts(cls, table: Table) -> Iterator[Problem]:
+        """A path carries one thing."""
+        seen: dict[str, Node] = {}
+        direct = table.members.get("direct")
+        nodes = [node for name in ("page", "bundle", "event", "socket") for node in table.sequence(name)]
+        nodes += direct.members.values() if isinstance(direct, Table) else ()
+        for node in nodes:
+            if isinstance(node, Scalar) and node.kind is not Kind.NULL:
+                first = seen.setdefault(node.text, node)
+                if first is not node:
+                    yield node.problem(f"is {first.path} already", "each path once")
+
+
+class PersistSection(Section):
+    """Where the memory form of the state is kept over a restart."""
+
+    path: Text = setting("var/fsproxy.sqlite", "SQLite file.")
+    every: Duration = setting("1s", "How often it is written: what a crash may lose.")
+
+
+class RedisSection(Section):
+    """A Redis or Valkey server that instances share."""
+
+    url: Annotated[str, matching("a Redis address", "redis://, rediss:// or unix://...", r"(rediss?|unix)://\S+")] = (
+        setting("redis://127.0.0.1:6379/0", "Address, with the password if there is one.")
+    )
+    prefix: AnyText = setting("fsproxy:", "What all keys start with.")
+    timeout: Duration = setting("250ms", "How long an answer may take before the store counts as down.")
+
+
+class StateSection(Section):
+    """Where the exact limits are counted."""
+
+    backend: Annotated[StateBackend, choice(StateBackend)] = setting("memory", "memory | redis")
+    persist: Annotated[PersistSection | None, OR_NULL] = section(PersistSection, "Memory only; null to forget.")
+    redis: RedisSection = section(RedisSection, "Redis only.")
+    on_error: Annotated[OnTrouble, choice(OnTrouble)] = setting(
+        "allow", "When the store is down: allow | block new pages."
+    )
+
+
+class AuditShareSection(Section):
+    """How many of the uneventful requests get their line."""
+
+    page: Share = setting("100%", "Share of page requests.")
+    bundle: Share = setting("100%", "Share of bundles, events and sockets.")
+    direct: Share = setting("100%", "Share of direct and server API calls.")
+    other: Share = setting("0%", "Share of what only passes through.")
+
+
+class AuditSection(Section):
+    """One line for each outcome."""
+
+    to: Text = setting("stdout", "stdout, stderr, or the path of a file, re-opened on SIGHUP.")
+    share: AuditShareSection = section(AuditShareSection, "Blocked, rejected and failed ones always get their line.")
+    client_ip: Annotated[AddressPrivacy, choice(AddressPrivacy)] = setting(
+        "truncated", "full | truncated (/24, /48) | hashed (HMAC with key) | none"
+    )
+    rejections: CountOrZero = setting(20, "At most this many are listed in one line; the count is always whole.")
+    key: TextOrNull = setting(None, "HMAC key of client_ip: hashed.")
+
+    @classmethod
+    def conflicts(cls, table: Table) -> Iterator[Problem]:
+        """A hash that anybody can repeat hides nothing."""
+        found = table.scalar("client_ip")
+        if found and found.text == AddressPrivacy.HASHED and not table.scalar("key"):
+            yield found.problem("needs audit.key", "key: ${SOME_VARIABLE} beside client_ip: hashed")
+
+
+class LogSection(Section):
+    """The operational log, on stderr."""
+
+    level: Annotated[str, one_of("debug", "info", "warning", "error")] = setting(
+        "info", "debug | info | warning | error"
+    )
+    format: Annotated[str, one_of("auto", "json", "console")] = setting(
+        "auto", "auto (coloured on a terminal, JSON otherwise) | json | console"
+    )
+
+
+class CorsSection(Section):
+    """Credentialed CORS headers on answers that the proxy makes itself."""
+
+    origins: Origins = setting("any", "any, or patterns as in filters.domain.")
+
+
+class Root(Section):
+    """The configuration of fsproxy."""
+
+    version: Annotated[int, whole(1, 1)] = setting(1, "Of this format.")
+    mode: Annotated[TopMode, choice(TopMode)] = setting(
+        "enforce", "enforce | shadow (judge and audit, block nothing) | bypass (judge nothing, forward)"
+    )
+    listen: ListenSection = section(ListenSection, "Where recorders are answered.")
+    admin: AdminSection = section(AdminSection, "Health, metrics, the admin API and its page.")
+    workers: Count = setting(1, "Processes; more than 1 needs state.backend: redis.")
+    server: ServerSection = section(ServerSection, "What one client may cost.")
+    upstream: UpstreamSection = needed("The capture backend that everything is forwarded to.")
+    client_ip: ClientIpSection = section(ClientIpSection, "Whose word is taken for the client's address.")
+    routes: RoutesSection = section(RoutesSection, "Which paths carry what.")
+    socket: Annotated[SocketMode, choice(SocketMode)] = setting("judge", "WebSockets: judge | tunnel | refuse")
+    orgs: OrgsSection = section(OrgsSection, "The orgs, and what differs for one of them.")
+    filters: FiltersSection = section(FiltersSection, "Which sessions are blocked, and with which reason.")
+    client_api: ClientApiSection = section(ClientApiSection, "What client API calls must keep to.")
+    state: StateSection = section(StateSection, "Where the exact limits are counted.")
+    audit: AuditSection = section(AuditSection, "One line for each outcome.")
+    log: LogSection = section(LogSection, "The operational log.")
+    cors: CorsSection = section(CorsSection, "Credentialed CORS headers on the proxy's own answers.")
+
+    @classmethod
+    def conflicts(cls, table: Table) -> Iterator[Problem]:
+        """Workers need a store that they share."""
+        workers, state = table.scalar("workers"), table.members.get("state")
+        backend = state.scalar("backend") if isinstance(state, Table) else None
+        if workers and more_than_one(workers.text) and (backend is None or backend.text == StateBackend.MEMORY):
+            yield workers.problem(
+                "needs state.backend: redis, as in memory each worker would count sessions, names and rates alone", "1"
+            )
