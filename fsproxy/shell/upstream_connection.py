@@ -97,6 +97,7 @@ class UpstreamConnection(asyncio.Protocol):
         "answering",
         "exchanges",
         "idle_since",
+        "on_resume",
         "transport",
         "writing_paused",
     )
@@ -118,6 +119,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.idle_since = 0.0
         self.transport: asyncio.Transport | None = None
         self.writing_paused = False
+        self.on_resume: Callable[[], None] | None = None
+        """Called when the socket of a tunnel takes more."""
 
     # -- the exchange's side
 
@@ -220,7 +223,9 @@ class UpstreamConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """asyncio: the socket takes more."""
         self.writing_paused = False
-        if self._reader is not None:
+        if self.on_resume is not None:
+            self.on_resume()
+        elif self._reader is not None:
             self._reader.on_writable()
 
     # -- httptools' side
