@@ -48,9 +48,10 @@ _MODE = "enforce | shadow (judge and audit, block nothing) | off"
 
 
 def _reason(scalar: Scalar) -> ReasonCode:
-    if scalar.kind is not Kind.INT:
-        raise ValueError
-    return ReasonCode(int(scalar.text))
+    for code in ReasonCode:
+        if scalar.kind is Kind.INT and scalar.text == str(code.value):
+            return code
+    raise ValueError
 
 
 def _zone(text: str) -> str:
