@@ -15,7 +15,6 @@ from fsproxy.config.fields import (
     Duration,
     DurationOrZero,
     Header,
-    Path,
     PathOrNull,
     Port,
     Share,
@@ -114,7 +113,7 @@ class UpstreamSection(Section):
     """The capture backend that everything is forwarded to."""
 
     url: Url = needed("Where the existing capture backend is.")
-    prefixes: Annotated[dict[Path, Url], BY_NAME] = setting({}, "Other backends by path prefix; the longest one wins.")
+    prefixes: Annotated[dict[str, Url], BY_NAME] = setting({}, "Other backends by path prefix; the longest one wins.")
     timeouts: TimeoutsSection = section(TimeoutsSection, "How long the upstream may take.")
     max_connections: Count = setting(512, "Upstream connections at a time.")
     cookies: CookieNames = setting(["fs_uid"], "Names of the cookies that go up, or all.")
@@ -123,6 +122,14 @@ class UpstreamSection(Section):
     )
     forwarded: Truth = setting(False, "Also send RFC 7239 Forwarded.")
     tls: UpstreamTlsSection = section(UpstreamTlsSection, "TLS towards the upstream.")
+
+    @classmethod
+    def conflicts(cls, table: Table) -> Iterator[Problem]:
+        """A prefix is one of a path."""
+        prefixes = table.members.get("prefixes")
+        for prefix, node in prefixes.members.items() if isinstance(prefixes, Table) else ():
+            if not prefix.startswith("/"):
+                yield node.key_problem("is not a path prefix", "a path that starts with /")
 
 
 class ClientIpSection(Section):
