@@ -15,6 +15,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from fsproxy.config import units
 from fsproxy.config.positions import Kind, Scalar
 from fsproxy.config.problems import Place
+from fsproxy.core.model import Mode
 
 T = TypeVar("T")
 JsonSchema = dict[str, Any]
@@ -199,6 +200,7 @@ URL = of_text(
 DURATION_SCHEMA: JsonSchema = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$"}
 SHARE_SCHEMA: JsonSchema = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?%$"}
 
+RuleMode = Annotated[Mode, choice(Mode)]
 Truth = Annotated[bool, Leaf("true or false", "true, false", _truth, {"type": "boolean"})]
 Port = Annotated[int, whole(0, 65_535)]
 Count = Annotated[int, whole(1)]
@@ -212,6 +214,8 @@ Url = Annotated[str, URL]
 Header = Annotated[str, HEADER]
 HeaderOrNull = Annotated[str | None, or_null(HEADER)]
 Duration = Annotated[float, of_text("a duration above zero", units.DURATION, positive(units.duration), DURATION_SCHEMA)]
+CountOrNull = Annotated[int | None, or_null(whole(1))]
+CountOrZeroOrNull = Annotated[int | None, or_null(whole(0))]
 DurationOrZero = Annotated[float, of_text("a duration", units.DURATION, units.duration, DURATION_SCHEMA)]
 Size = Annotated[
     int,

@@ -57,7 +57,12 @@ def test_the_annotated_file_has_every_key() -> None:
 
     written = paths(yaml.safe_load(ANNOTATED.read_text("utf-8")))
 
-    assert keys(Root) - written == {"listen.tls.cert", "listen.tls.key"}  # written as listen.tls: null
+    assert keys(Root) - written == {
+        "listen.tls.cert",  # written as listen.tls: null
+        "listen.tls.key",
+        "filters.ramping.schedule.from",  # written as an empty list
+        "filters.ramping.schedule.share",
+    }
 
 
 def test_the_walk_reaches_nested_and_optional_sections() -> None:
