@@ -15,9 +15,13 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from fsproxy.config import units
 from fsproxy.config.positions import Kind, Scalar
 from fsproxy.config.problems import Place
+from fsproxy.core.model import Mode
 
 T = TypeVar("T")
 JsonSchema = dict[str, Any]
+
+_ANY_STRING: JsonSchema = {"type": "string"}
+_REFERENCE: JsonSchema = {"type": "string", "pattern": r"\$\{"}
 
 
 def wrong(fault: str, allowed: str) -> PydanticCustomError:
@@ -56,7 +60,12 @@ class Leaf(Generic[T]):
         return core_schema.no_info_plain_validator_function(self.check)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
-        return {"anyOf": [self.schema, {"type": "null"}]} if self.nullable else dict(self.schema)
+        forms = [self.schema]
+        if self.schema != _ANY_STRING:
+            forms.append(_REFERENCE)
+        if self.nullable:
+            forms.append({"type": "null"})
+        return {"anyOf": forms} if len(forms) > 1 else dict(self.schema)
 
     def check(self, value: object) -> T | None:
         """The value, or an error that says what is allowed."""
@@ -80,7 +89,7 @@ def or_null(leaf: Leaf[T]) -> Leaf[T]:
 
 def of_text(noun: str, allowed: str, read: Callable[[str], T], schema: JsonSchema | None = None) -> Leaf[T]:
     """A leaf that is read from its text alone, quoted or not."""
-    return Leaf(noun, allowed, lambda scalar: read(scalar.text), schema or {"type": "string"})
+    return Leaf(noun, allowed, lambda scalar: read(scalar.text), schema or _ANY_STRING)
 
 
 def whole(low: int, high: int | None = None) -> Leaf[int]:
@@ -159,6 +168,12 @@ def _truth(scalar: Scalar) -> bool:
     return scalar.text.lower() == "true"
 
 
+def _not_empty(text: str) -> str:
+    if not text:
+        raise ValueError
+    return text
+
+
 def _url(text: str) -> str:
     parts = urlsplit(text)
     if (
@@ -175,7 +190,7 @@ def _url(text: str) -> str:
 
 PATH = matching("a path", "a path that starts with /, without ? and #", r"/[^\s?#]*")
 HEADER = matching("a header's name", "a name such as x-forwarded-for", r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-TEXT = matching("a text", "a text that is not empty", r"(?s:.+)")
+TEXT = of_text("a text", "a text that is not empty", _not_empty, {"type": "string", "minLength": 1})
 ANY_TEXT = of_text("a text", "a text", str)
 URL = of_text(
     "an http or https address",
@@ -185,6 +200,7 @@ URL = of_text(
 DURATION_SCHEMA: JsonSchema = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$"}
 SHARE_SCHEMA: JsonSchema = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?%$"}
 
+RuleMode = Annotated[Mode, choice(Mode)]
 Truth = Annotated[bool, Leaf("true or false", "true, false", _truth, {"type": "boolean"})]
 Port = Annotated[int, whole(0, 65_535)]
 Count = Annotated[int, whole(1)]
@@ -198,6 +214,8 @@ Url = Annotated[str, URL]
 Header = Annotated[str, HEADER]
 HeaderOrNull = Annotated[str | None, or_null(HEADER)]
 Duration = Annotated[float, of_text("a duration above zero", units.DURATION, positive(units.duration), DURATION_SCHEMA)]
+CountOrNull = Annotated[int | None, or_null(whole(1))]
+CountOrZeroOrNull = Annotated[int | None, or_null(whole(0))]
 DurationOrZero = Annotated[float, of_text("a duration", units.DURATION, units.duration, DURATION_SCHEMA)]
 Size = Annotated[
     int,

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
 
 from fsproxy.config import fields, units
 from fsproxy.config.fields import JsonSchema, Leaf, wrong
 from fsproxy.config.positions import Kind, Node, Scalar, Sequence, Table
-from fsproxy.config.reading import Reading
+from fsproxy.config.reading import Reading, reading_of
 from fsproxy.config.rule_checks import RULE_CHECKS, RuleCheck
 from fsproxy.config.schema import Network
 from fsproxy.core.model import FilterName
@@ -24,7 +24,10 @@ T = TypeVar("T")
 _ITEM: JsonSchema = {"type": ["string", "number", "boolean", "null"]}
 _RULE: JsonSchema = {
     "type": "object",
-    "properties": {"pattern": {"type": "string"}, "id": {"type": "string"}},
+    "properties": {
+        "pattern": {"type": "string", "description": "The rule, as it may also stand alone."},
+        "id": {"type": "string", "description": "What audit lines call it."},
+    },
     "required": ["pattern"],
     "additionalProperties": False,
 }
@@ -48,11 +51,10 @@ class ListOf(Generic[T]):
         whole: JsonSchema = {"type": "array", "items": self.item}
         return whole if self.word is None else {"anyOf": [{"const": self.word}, whole]}
 
-    def check(self, value: object, info: core_schema.ValidationInfo[Any]) -> T | None:
+    def check(self, value: object, info: ValidationInfo[Any]) -> T | None:
         """The list, its wrong entries left out: those go to the reading's problems, each at its own place."""
         if isinstance(value, Sequence):
-            reading: Reading = info.context
-            return self.make(reading.entries(value, self.rule))
+            return self.make(reading_of(info).entries(value, self.rule))
         if isinstance(value, list):
             return self.make(tuple(Entry(text) for text in value))
         word = value.text if isinstance(value, Scalar) else value
@@ -161,20 +163,24 @@ class _DomainRules:
         return core_schema.with_info_plain_validator_function(self.check)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
-        keys = {"capture": {"type": "string"}, "block": {"type": "string"}, "id": {"type": "string"}}
+        keys = {
+            "capture": {"type": "string", "description": "The domains to capture."},
+            "block": {"type": "string", "description": "The domains to block, with reason 4."},
+            "id": {"type": "string", "description": "What audit lines call the rule."},
+        }
         one = [{"required": ["capture"]}, {"required": ["block"]}]
         return {
             "type": "array",
             "items": {"type": "object", "properties": keys, "additionalProperties": False, "oneOf": one},
         }
 
-    def check(self, value: object, info: core_schema.ValidationInfo[Any]) -> tuple[DomainRule, ...]:
+    def check(self, value: object, info: ValidationInfo[Any]) -> tuple[DomainRule, ...]:
         """The rules in their order; what is wrong with one goes to the reading's problems."""
         if value == []:
             return ()
         if not isinstance(value, Sequence):
             raise wrong("is not a list", f"a list of {self.form}")
-        reading: Reading = info.context
+        reading = reading_of(info)
         return reading.once(self, value, lambda: tuple(r for item in value.items for r in self._rules(item, reading)))
 
     def _rules(self, item: Node, reading: Reading) -> Iterator[DomainRule]:

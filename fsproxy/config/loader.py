@@ -41,9 +41,13 @@ def _load(text: str, name: str, environ: Mapping[str, str], files: Files) -> Con
     reading = Reading(files)
     problems = reading.problems
     tree = parse(text, name, environ, problems)
+    unread = {(problem.line, problem.column, problem.key_path) for problem in problems}
+    read = len(problems)
     root = _validated(tree, reading) if tree is not None else None
     if root is None or problems:
-        raise ConfigError(in_order(problems, name))
+        # What could not be read is no wrong value on top of it.
+        wrong = (p for p in problems[read:] if (p.line, p.column, p.key_path) not in unread)
+        raise ConfigError(in_order([*problems[:read], *wrong], name))
     return assemble(root, files)
 
 

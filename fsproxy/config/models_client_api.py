@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fsproxy.config.fields import Count, CountOrZero, Duration, Size, Truth, choice
+from fsproxy.config.fields import Count, CountOrZero, Duration, RuleMode, Size, Truth, choice
 from fsproxy.config.lists import CaselessTexts, Rates
 from fsproxy.config.sections import Section, section, setting
-from fsproxy.core.model import Mode
 from fsproxy.core.settings import OnUninspectable
 
-_Mode = Annotated[Mode, choice(Mode)]
 _MODE = "enforce | shadow (judge and audit, reject nothing) | off"
 
 
@@ -46,7 +44,7 @@ class ReservedSection(Section):
 class CardinalitySection(Section):
     """How many different names an org may use."""
 
-    mode: _Mode = setting("enforce", _MODE)
+    mode: RuleMode = setting("enforce", _MODE)
     user_properties: CountOrZero = setting(500, "User properties.")
     event_names: CountOrZero = setting(1_000, "Event names.")
     event_properties: CountOrZero = setting(5_000, "Event properties, each by its event.")
@@ -56,7 +54,7 @@ class CardinalitySection(Section):
 class RateSection(Section):
     """How often a session may call; every window holds."""
 
-    mode: _Mode = setting("enforce", _MODE)
+    mode: RuleMode = setting("enforce", _MODE)
     event: Rates = setting(["10/s", "30/min"], "Custom events.")
     user: Rates = setting(["5/s", "12/min"], "identify and set_user_vars.")
 
@@ -64,7 +62,7 @@ class RateSection(Section):
 class ClientApiSection(Section):
     """What client API calls must keep to (seed 2)."""
 
-    mode: _Mode = setting("enforce", _MODE)
+    mode: RuleMode = setting("enforce", _MODE)
     max_payload: Size = setting("512KB", "Largest payload of one call.")
     event_name: EventNameSection = section(EventNameSection, "Names of custom events.")
     property_name: PropertyNameSection = section(PropertyNameSection, "Names of custom properties.")

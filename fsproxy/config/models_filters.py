@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from datetime import date
 from typing import Annotated
-from zoneinfo import ZoneInfo
-
-from pydantic import Field
 
 from fsproxy.config import units
 from fsproxy.config.fields import (
-    AnyText,
+    CountOrNull,
     HeaderOrNull,
     Leaf,
-    Share,
-    SpillOver,
+    RuleMode,
     Text,
     TextOrNull,
     Truth,
@@ -24,7 +18,6 @@ from fsproxy.config.fields import (
     of_text,
     one_of,
     or_null,
-    whole,
 )
 from fsproxy.config.lists import (
     AddressPatterns,
@@ -36,68 +29,36 @@ from fsproxy.config.lists import (
     UserAgentPatterns,
     Zones,
 )
+from fsproxy.config.models_sampling import QuotaSection, RampingSection
 from fsproxy.config.positions import Kind, Scalar, Table
 from fsproxy.config.problems import Problem
-from fsproxy.config.sections import IN_ORDER, Section, section, setting
-from fsproxy.core.model import Mode, OnTrouble
+from fsproxy.config.sections import Section, section, setting
+from fsproxy.core.model import OnTrouble
 from fsproxy.core.reasons import ReasonCode
-from fsproxy.core.settings import Cycle
 
-FilterMode = Annotated[Mode, choice(Mode)]
 _MODE = "enforce | shadow (judge and audit, block nothing) | off"
 
 
 def _reason(scalar: Scalar) -> ReasonCode:
-    if scalar.kind is not Kind.INT:
-        raise ValueError
-    return ReasonCode(int(scalar.text))
-
-
-def _zone(text: str) -> str:
-    try:
-        ZoneInfo(text)
-    except (OSError, LookupError) as error:
-        # A key that is no name of a file raises whatever the file system says to it.
-        raise ValueError from error
-    return text
-
-
-def _anchor(text: str) -> tuple[int, int]:
-    """Month and day; a lone day has month 1, and is one of a monthly cycle."""
-    if re.fullmatch(r"[0-9]{1,2}", text) and 1 <= int(text) <= 31:
-        return 1, int(text)
-    if re.fullmatch(r"[0-9]{2}-[0-9]{2}", text):
-        found = date.fromisoformat(f"2000-{text}")  # a leap year: 02-29 is a day
-        return found.month, found.day
+    for code in ReasonCode:
+        if scalar.kind is Kind.INT and scalar.text == str(code.value):
+            return code
     raise ValueError
 
 
 _CODES = [code.value for code in ReasonCode]
 _DATE_SCHEMA = {"type": "string", "format": "date"}
 
-Day = Annotated[date, of_text("a date", units.DATE, units.day, _DATE_SCHEMA)]
 DayOrNull = Annotated[int | None, or_null(of_text("a date", units.DATE, units.day_as_unix, _DATE_SCHEMA))]
-CountOrNull = Annotated[int | None, or_null(whole(1))]
-CountFromZeroOrNull = Annotated[int | None, or_null(whole(0))]
 Reason = Annotated[
     ReasonCode, Leaf("a reason code", ", ".join(map(str, _CODES)), _reason, {"type": "integer", "enum": _CODES})
-]
-Zone = Annotated[str, of_text("a time zone", "a name of the IANA database, such as Europe/Berlin", _zone)]
-Anchor = Annotated[
-    tuple[int, int],
-    of_text(
-        "a day of a cycle",
-        "1 to 31 for a monthly cycle, MM-DD for a yearly one",
-        _anchor,
-        {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 31}, {"type": "string"}]},
-    ),
 ]
 
 
 class ScriptSection(Section):
     """Reason 11: outdated capture scripts."""
 
-    mode: FilterMode = setting("enforce", _MODE)
+    mode: RuleMode = setting("enforce", _MODE)
     min_compiled: DayOrNull = setting(None, "Scripts built before this day (00:00 UTC) are blocked.")
     require: Truth = setting(False, "Whether a missing or non-numeric timestamp is blocked too.")
     blocked_versions: Entries = setting([], "CompiledVersion or SnippetVersion values that are blocked.")
@@ -106,7 +67,7 @@ class ScriptSection(Section):
 class UrlSection(Section):
     """Reason 9: invalid page addresses."""
 
-    mode: FilterMode = setting("enforce", _MODE)
+    mode: RuleMode = setting("enforce", _MODE)
     schemes: Schemes = setting(["http", "https"], "Schemes that are allowed.")
     max_length: CountOrNull = setting(None, "Longest URL in characters; null for no limit.")
     match_origin: Truth = setting(False, "Whether the URL's host must equal the Origin header's.")
@@ -115,7 +76,7 @@ class UrlSection(Section):
 class DomainSection(Section):
     """Reason 4: domains. The first rule that matches wins."""
 
-    mode: FilterMode = setting("enforce", _MODE)
+    mode: RuleMode = setting("enforce", _MODE)
     rules: DomainRules = setting([], "In order, {capture: PATTERN} or {block: PATTERN}; * is exactly one label.")
     otherwise: Annotated[str, one_of("capture", "block")] = setting("capture", "All other domains: capture | block")
 
@@ -123,7 +84,7 @@ class DomainSection(Section):
 class IpSection(Section):
     """Reason 5: addresses. Allow wins."""
 
-    mode: FilterMode = setting("enforce", _MODE)
+    mode: RuleMode = setting("enforce", _MODE)
     block: AddressPatterns = setting([], "Addresses, networks, or * for a part (192.168.1.*).")
     allow: AddressPatterns = setting([], "The same, never blocked.")
 
@@ -131,7 +92,7 @@ class IpSection(Section):
 class UserAgentSection(Section):
     """Reason 6: user agents. Allow wins."""
 
-    mode: FilterMode = setting("enforce", _MODE)
+    mode: RuleMode = setting("enforce", _MODE)
     block: UserAgentPatterns = setting([], "Texts that the User-Agent contains, or regex:PATTERN (RE2).")
     allow: UserAgentPatterns = setting([], "The same, never blocked.")
     crawlers: Truth = setting(False, "Also block a maintained list of crawlers (extra crawlers).")
@@ -161,7 +122,7 @@ class GeoSourceSection(Section):
 class GeoSection(Section):
     """Reason 7: geography."""
 
-    mode: FilterMode = setting("enforce", _MODE)
+    mode: RuleMode = setting("enforce", _MODE)
     only: Zones = setting([], "Capture these zones alone: US, US-CA, EU, EEA. Unknown locations are blocked.")
     never: Zones = setting([], "Capture all but these zones. Unknown locations are captured.")
     source: GeoSourceSection = section(GeoSourceSection, "Where a visitor's location comes from.")
@@ -176,7 +137,7 @@ class GeoSection(Section):
 class OptOutSection(Section):
     """Reason 10: the visitor's own wish."""
 
-    mode: FilterMode = setting("enforce", _MODE)
+    mode: RuleMode = setting("enforce", _MODE)
     cookies: OptOutCookies = setting(["fs_optout=1"], "name=value matches that value, name any.")
     gpc: Truth = setting(False, "Also Sec-GPC: 1.")
     dnt: Truth = setting(False, "Also DNT: 1.")
@@ -185,68 +146,16 @@ class OptOutSection(Section):
 class DeletingUserSection(Section):
     """Reason 12: users who are being deleted."""
 
-    mode: FilterMode = setting("enforce", _MODE)
+    mode: RuleMode = setting("enforce", _MODE)
     block: Entries = setting([], "Their uids or user ids.")
 
 
 class BlockedUserSection(Section):
     """Users who are not to be captured."""
 
-    mode: FilterMode = setting("enforce", _MODE)
+    mode: RuleMode = setting("enforce", _MODE)
     block: Entries = setting([], "Their uids.")
     reason_code: Reason = setting(-1, "The reason code they get; none is documented for them.")
-
-
-class StepSection(Section):
-    """One step of a schedule."""
-
-    start: Day = Field(alias="from", description="The day (00:00 UTC) from which on the share is that.")
-    share: Share = Field(description="Share of new sessions to capture.")
-
-
-class RampingSection(Section):
-    """Reason 8: only a share of new sessions is captured."""
-
-    mode: FilterMode = setting("enforce", _MODE)
-    share: Share = setting("100%", "Share of new sessions to capture.")
-    schedule: Annotated[tuple[StepSection, ...], IN_ORDER] = setting(
-        (), "Shares by date in place of share; between two dates it moves linearly."
-    )
-    salt: AnyText = setting("", "Changes who is in the share.")
-
-    @classmethod
-    def conflicts(cls, table: Table) -> Iterator[Problem]:
-        """A share or a schedule, whose dates rise."""
-        steps = table.sequence("schedule")
-        if steps and (share := table.scalar("share")):
-            yield share.key_problem("stands beside schedule", "share or schedule, not both")
-        latest = ""
-        for step in steps:
-            start = step.scalar("from") if isinstance(step, Table) else None
-            if start is not None and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", start.text):
-                if start.text <= latest:
-                    yield start.problem("is not after the step before", "dates that rise")
-                latest = max(latest, start.text)
-
-
-class QuotaSection(Section):
-    """Reason 3: sessions per billing cycle."""
-
-    mode: FilterMode = setting("enforce", _MODE)
-    sessions: CountFromZeroOrNull = setting(None, "New sessions in a cycle; null for no quota, 0 blocks all.")
-    cycle: Annotated[Cycle, choice(Cycle)] = setting("monthly", "monthly | yearly")
-    anchor_day: Anchor = setting(1, "First day of a cycle: 1 to 31, or MM-DD when yearly.")
-    timezone: Zone = setting("UTC", "Where days begin, by its IANA name.")
-    spill_over: SpillOver = setting("0%", "Share of sessions that may be captured on top.")
-
-    @classmethod
-    def conflicts(cls, table: Table) -> Iterator[Problem]:
-        """The form of the day goes with the cycle."""
-        day, cycle = table.scalar("anchor_day"), table.scalar("cycle")
-        yearly = cycle is not None and cycle.text == Cycle.YEARLY
-        if day is not None and ("-" in day.text.lstrip("-")) is not yearly:
-            form = "MM-DD, such as 07-01, in a yearly cycle" if yearly else "1 to 31 in a monthly cycle"
-            yield day.problem("does not fit the cycle", form)
 
 
 class FiltersSection(Section):

@@ -19,6 +19,9 @@ SECRETS = ("admin.token", "audit.key", "state.redis.url")
 
 _USERINFO = re.compile(r"//[^/\s]*@")
 _SHOWN = 80
+_DEEPEST = 200
+_BRACKET = re.compile(r"[\[\]{}]")
+_DEEP_BLOCK = re.compile(rf"(?:[-?:] +){{{_DEEPEST}}}")
 
 # libyaml is ten times as fast; a PyYAML built without it serves as well.
 _Loader = CCoreLoader if yaml.__with_libyaml__ else CoreLoader
@@ -127,6 +130,9 @@ def parse(text: str, file: str, environ: Mapping[str, str], problems: list[Probl
         line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
         problems.append(Problem(file, line, column, "", None, "", "a character that YAML does not allow"))
         return None
+    if _too_deep(text):
+        problems.append(Problem(file, 1, 1, "", None, "", "is nested too deeply"))
+        return None
     loader = _Loader(text)
     try:
         root = loader.get_single_node()
@@ -142,6 +148,16 @@ def parse(text: str, file: str, environ: Mapping[str, str], problems: list[Probl
         return None
     finally:
         loader.dispose()
+
+
+def _too_deep(text: str) -> bool:
+    # PyYAML's composer recurses in C without looking at the stack's end, so what is far too deep must not reach it.
+    # Brackets inside texts count too: hundreds of them, never closed, are in no sane configuration.
+    depth = deepest = 0
+    for match in _BRACKET.finditer(text):
+        depth += 1 if match[0] in "[{" else -1
+        deepest = max(deepest, depth)
+    return deepest > _DEEPEST or _DEEP_BLOCK.search(text) is not None
 
 
 def _syntax(error: yaml.MarkedYAMLError, file: str) -> Problem:

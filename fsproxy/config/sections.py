@@ -21,7 +21,7 @@ from pydantic import (
 from fsproxy.config.fields import wrong
 from fsproxy.config.positions import Kind, Node, Scalar, Sequence, Table
 from fsproxy.config.problems import Problem
-from fsproxy.config.reading import Members, Reading
+from fsproxy.config.reading import Members, Reading, reading_of
 
 
 def setting(default: object, description: str) -> Any:
@@ -52,7 +52,7 @@ class Section(BaseModel):
         return self._places
 
     @classmethod
-    def conflicts(cls, table: Table) -> Iterator[Problem]:
+    def conflicts(cls, table: Table) -> Iterator[Problem]:  # noqa: ARG003 - for the sections that have some
         """What is wrong between keys that may each be right. Judged whatever else is wrong."""
         yield from ()
 
@@ -63,8 +63,7 @@ class Section(BaseModel):
             # A section of which every key is commented out.
             value = Table(value.path, value.place, value.key_place, {})
         if isinstance(value, Table):
-            reading: Reading = info.context
-            table = value
+            table, reading = value, reading_of(info)
             return reading.once(cls, table, lambda: cls._read(table, reading, handler))
         if isinstance(value, Node):
             raise wrong("is not a section", "a mapping of keys")
@@ -84,7 +83,7 @@ class Section(BaseModel):
                 reading.problems.append(node.key_problem(fault, ", ".join(sorted(known))))
         reading.problems.extend(cls.conflicts(table))
         made = handler(members)
-        made._places = MappingProxyType({name: str(node.place) for name, node in table.members.items()})
+        made._places = MappingProxyType({name: str(node.place) for name, node in table.members.items()})  # noqa: SLF001 - our own
         return made
 
 

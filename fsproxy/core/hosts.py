@@ -98,7 +98,10 @@ def _with_port(scheme: str, host: str, text: str | None) -> Url:
 
 
 def split_port(authority: str) -> tuple[str, str] | None:
-    """Host (an IPv6 address keeps its brackets) and port ("" when there is none); None for stray brackets."""
+    """Host (an IPv6 address keeps its brackets) and port ("" when there is none).
+
+    None when brackets or colons stand where they mean nothing.
+    """
     if authority.startswith("["):
         address, bracket, after = authority.partition("]")
         if not bracket or (after and not after.startswith(":")):
@@ -107,7 +110,7 @@ def split_port(authority: str) -> tuple[str, str] | None:
     host, colon, port = authority.rpartition(":")
     if not colon:
         host, port = authority, ""
-    return None if "[" in host or "]" in host else (host, port)
+    return None if any(stray in authority for stray in "[]") or ":" in host else (host, port)
 
 
 def parse_port(text: str) -> int | None:

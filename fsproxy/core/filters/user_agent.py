@@ -35,11 +35,10 @@ def problem(text: str) -> str | None:
     """What is wrong with a User-Agent pattern, or None."""
     if not text.removeprefix(_REGEX).strip():
         return "a text that the User-Agent contains, or regex: and an expression; not an empty one"
-    if text.startswith(_REGEX):
-        try:
-            re2.compile(text.removeprefix(_REGEX), _options(_REGEX_MEMORY))
-        except (re2.error, UnicodeError):
-            return "regex: and an expression in RE2's syntax (no look-around, no back-references)"
+    try:
+        re2.compile(_plain_expression(text), _options(_REGEX_MEMORY))
+    except (re2.error, UnicodeError):
+        return "a text that the User-Agent contains, or regex: and an expression in RE2's syntax (no look-around)"
     return None
 
 
@@ -141,18 +140,30 @@ class UserAgentFilter:
         agent = facts.user_agent
         if not agent:
             return self.missing
-        # Cut before it is encoded, too: a header may be long, and one character is one byte or more.
-        text = agent[:LOOKED_AT].encode("utf-8", "surrogateescape")[:LOOKED_AT]
+        text = _looked_at(agent)
         index = self.block.first(text)
         if index is None or self.allow.first(text) is not None:
             return None
         return self.hits[index]
 
 
+def _looked_at(agent: str) -> bytes:
+    # Cut before it is encoded, too: a header may be long, and one character is one byte or more.
+    start = agent[:LOOKED_AT]
+    try:
+        return start.encode("utf-8", "surrogateescape")[:LOOKED_AT]
+    except UnicodeEncodeError:  # surrogates that stand for no byte: out of a JSON body, not out of a header
+        return start.encode("utf-8", "surrogatepass")[:LOOKED_AT]
+
+
 def _expression(entry: Entry, settings: UserAgentSettings) -> str:
-    text = entry.text
-    expression = text.removeprefix(_REGEX) if text.startswith(_REGEX) else re2.escape(text)
-    return expression if settings.case_sensitive else f"(?i:{expression})"
+    # A flag in front, and no group around: the expression may end in an open \Q.
+    return _plain_expression(entry.text) if settings.case_sensitive else f"(?i){_plain_expression(entry.text)}"
+
+
+def _plain_expression(text: str) -> str:
+    escaped: str = re2.escape(text)
+    return text.removeprefix(_REGEX) if text.startswith(_REGEX) else escaped
 
 
 def _crawler_patterns() -> list[str]:
