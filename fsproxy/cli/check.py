@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from fsproxy.cli.loading import load_or_exit
-from fsproxy.config.loader import json_schema, summary
+from fsproxy.config.json_schema import json_schema
+from fsproxy.config.summary import summary
 from fsproxy.shell.generation import Generation
 from fsproxy.shell.geo import GeoUnavailable
 

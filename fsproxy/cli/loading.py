@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from fsproxy.config.loader import ConfigError, load
+from fsproxy.config.loader import load
+from fsproxy.config.problems import ConfigError
 from fsproxy.config.schema import Config
 
 CONFIG_OPTION = click.option(

@@ -14,8 +14,8 @@ import click
 from aiohttp import web
 
 from fsproxy.cli.loading import CONFIG_OPTION, load_or_exit
-from fsproxy.config.loader import summary
 from fsproxy.config.schema import Config
+from fsproxy.config.summary import summary
 from fsproxy.demo.backend import create_backend
 from fsproxy.demo.curl import curl_lines
 from fsproxy.shell.app import App, CannotStart

@@ -8,6 +8,7 @@ from typing import Self
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestPayloadError
 
+from fsproxy.core.failures import Failure
 from fsproxy.shell.sweeper import Sweeper, Timed
 from fsproxy.shell.transaction import Transaction
 
@@ -15,12 +16,11 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class BodyError(Exception):
-    """A body that is not read to its end; ``status`` and ``cause`` say how that is answered."""
+    """A body that is not read to its end; ``failure`` says why."""
 
-    def __init__(self, status: int, cause: str) -> None:
-        super().__init__(cause)
-        self.status = status
-        self.cause = cause
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.value)
+        self.failure = failure
 
 
 class BodyClock(Timed):
@@ -54,7 +54,7 @@ class BodyClock(Timed):
     def expire(self) -> None:
         """Timed: too long."""
         self.due = inf
-        self._payload.set_exception(BodyError(408, "body_timeout"))
+        self._payload.set_exception(BodyError(Failure.BODY_TIMEOUT))
 
 
 def declared_length(tx: Transaction) -> int | None:
@@ -67,7 +67,7 @@ def refuse_too_large(tx: Transaction, size: int | None) -> None:
     """Raise BodyError for a body over ``server.max_body``: a retry would never help, so 413 everywhere."""
     if size is not None and size > tx.generation.config.server.max_body:
         tx.close = True
-        raise BodyError(413, "body_too_large")
+        raise BodyError(Failure.BODY_TOO_LARGE)
 
 
 def invite(tx: Transaction) -> None:
@@ -101,7 +101,7 @@ async def read_part(tx: Transaction) -> bytes:
         part = await tx.request.payload.readany()
     except RequestPayloadError:
         tx.close = True
-        raise BodyError(400, "malformed_body") from None
+        raise BodyError(Failure.BAD_REQUEST) from None
     except BodyError:
         tx.close = True
         raise

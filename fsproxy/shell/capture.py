@@ -51,7 +51,7 @@ class Capture:
         if facts is None:
             return False
         if facts.page_id and policy.cap is Mode.ENFORCE:
-            remembered = await self._blocked.get(facts.org or "", facts.page_id)
+            remembered = await self._blocked.find(facts.org or "", facts.page_id)
             if remembered is not None:
                 tx.decision = Decision(block=remembered)
                 return True

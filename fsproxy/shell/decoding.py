@@ -7,6 +7,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from fsproxy.core.facts import bundle_query
+from fsproxy.core.failures import Failure
 from fsproxy.core.model import Encoding
 from fsproxy.shell.bodies import BodyError
 
@@ -33,10 +34,10 @@ def encoding_of(tx: Transaction) -> Encoding:
 
 
 async def decode(body: bytes, encoding: Encoding, limit: int) -> bytes:
-    """The body as JSON text. Raises Undecodable; BodyError(413) over ``limit`` (``server.max_decompressed``)."""
+    """The body, decompressed. Raises Undecodable, and BodyError over ``limit`` (``server.max_decompressed``)."""
     if encoding is Encoding.IDENTITY:
         if len(body) > limit:
-            raise BodyError(413, "decompressed_too_large")
+            raise BodyError(Failure.BODY_TOO_LARGE)
         return body
     if encoding is Encoding.UNKNOWN:
         raise Undecodable
@@ -54,7 +55,7 @@ def _rest(decoder: zlib._Decompress, first: bytes, limit: int) -> bytes:
     parts, size = [first], len(first)
     while True:
         if size > limit:
-            raise BodyError(413, "decompressed_too_large")
+            raise BodyError(Failure.BODY_TOO_LARGE)
         if decoder.eof:
             # RFC 1952 2.2: members may follow one another.
             rest = decoder.unused_data.lstrip(b"\0")

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from fsproxy.core.answers import cookie_domain
+from fsproxy.core.failures import Failure
 from fsproxy.core.headers import Framing
 from fsproxy.core.model import Route
+from fsproxy.core.reasons import ReasonCode
 from fsproxy.shell.bodies import BodyClock, BodyError, declared_length, invite, read_part, refuse_too_large
 from fsproxy.shell.clock import monotonic_ns
 from fsproxy.shell.connection import CLOSE, KEEP, Answered
 from fsproxy.shell.exchange import Exchange
 from fsproxy.shell.relay import LAST_CHUNK, Relay
 from fsproxy.shell.tunnel import Tunnel
-from fsproxy.shell.upstream_connection import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,18 +25,9 @@ if TYPE_CHECKING:
     from fsproxy.shell.transaction import Transaction
     from fsproxy.shell.upstream import Upstream
 
-STATUS_OF = {
-    Failure.CONNECT_TIMEOUT: 504,
-    Failure.TIMEOUT: 504,
-    Failure.BUSY: 503,
-    Failure.DRAINED: 503,
-}
-"""All others: 502."""
 CLIENT_FAILURES = frozenset({Failure.CLIENT_GONE, Failure.CLIENT_STALLED})
 PAGE_ANSWER_COPY = 64 * 1024
 """Bytes of a page's answer that are looked at; a larger one teaches nothing and still passes."""
-
-TunnelFactory = "Callable[[Transaction, Tunnel], None]"
 
 
 class Forwarding:
@@ -45,6 +38,8 @@ class Forwarding:
         self._metrics = metrics
         self._sweeper = sweeper
         self._loop = loop
+        self.last_failure: str | None = None
+        """The newest exchange's failure; None when it went well."""
 
     async def send(self, tx: Transaction, body: bytes, extra_headers: tuple[tuple[bytes, bytes], ...] = ()) -> Answered:
         """Send a body that was read, and relay the answer."""
@@ -88,8 +83,7 @@ class Forwarding:
                 await exchange.write(LAST_CHUNK)
             exchange.body_complete()
         except BodyError as error:
-            tx.error, tx.status = error.cause, error.status
-            exchange.abort(Failure.CLIENT_GONE)
+            exchange.abort(error.failure)
         except ConnectionError:
             exchange.abort(Failure.CLIENT_GONE)
 
@@ -120,22 +114,41 @@ class Forwarding:
 
     # -- answers of ours
 
-    def refuse(self, tx: Transaction, status: int, cause: str) -> Answered:
-        """Answer a failure: a problem document, with CORS on capture routes. ``cause`` is from a closed list."""
-        if tx.route.retries_only_502 and status in {408, 500, 503, 504}:
-            status = 502
-        tx.error = tx.error or cause
+    def refuse(self, tx: Transaction, failure: Failure) -> Answered:
+        """Answer a failure: a problem document, with CORS on capture routes."""
+        tx.failure = failure
+        status = failure.status_on(tx.route)
         if tx.is_capture and not (tx.route.retries_only_502 and status == 502):
-            self._metrics.recordings_ended[(cause,)] += 1
+            self._metrics.recordings_ended[(failure.value,)] += 1
         if not tx.request.payload.is_eof():
             tx.close = True
-        return self.answer(tx, status, tx.generation.answers.problem(tx, status, cause))
+        answer = tx.generation.answers.failure(
+            failure,
+            tx.route,
+            tx.origin,
+            tx.request_id.encode("ascii", "replace"),
+            close=tx.close,
+            bodiless=tx.request.message.method == "HEAD",
+        )
+        return self.answer(tx, status, answer)
 
     def block(self, tx: Transaction) -> Answered:
         """Answer ``tx.decision``: 202 with the reason code. A bundle's recording ends with it."""
         if tx.route is not Route.PAGE:
             self._metrics.recordings_ended[("blocked",)] += 1
-        return self.answer(tx, 202, tx.generation.answers.blocked(tx))
+        facts, hit = tx.facts, tx.decision.block
+        code = hit.code if hit is not None else ReasonCode.UNSPECIFIED
+        url = facts.url if facts is not None and facts.url is not None else _text(tx.origin)
+        fresh = facts.fresh_user_id if facts is not None and code is ReasonCode.TRAFFIC_RAMPING else ""
+        answer = tx.generation.answers.block(
+            code,
+            tx.origin,
+            tx.request_id.encode("ascii", "replace"),
+            cookie_domain(url, tx.generation.registrable),
+            user_id=fresh,
+            close=tx.close,
+        )
+        return self.answer(tx, 202, answer)
 
     def answer(self, tx: Transaction, status: int, answer: bytes) -> Answered:
         """Write a prepared answer."""
@@ -147,7 +160,7 @@ class Forwarding:
     def cut(self, tx: Transaction) -> None:
         """The time to drain is over."""
         if tx.relay is not None and tx.relay.exchange is not None:
-            tx.relay.exchange.abort(Failure.DRAINED)
+            tx.relay.exchange.abort(Failure.DRAINING)
         tx.request.connection.close()
 
     # -- within
@@ -180,7 +193,7 @@ class Forwarding:
             origin.authority,
             message.raw_headers,
             tx.client,
-            tx.request_id,
+            tx.request_id.encode("ascii", "replace"),
             framing,
             page=tx.route is Route.PAGE,
         )
@@ -208,21 +221,25 @@ class Forwarding:
         failure = relay.failure
         if failure is None:
             self._metrics.forwarded[(tx.route.value,)] += 1
+            self.last_failure = None
             tx.status = relay.head.status if relay.head is not None else 0
             tx.bytes_out = relay.bytes_out
             return KEEP if relay.keep_alive else CLOSE
         if failure in CLIENT_FAILURES:
-            tx.close = True
-            if tx.status and relay.untouched:
-                return self.refuse(tx, tx.status, tx.error)
-            tx.error = tx.error or failure.value
+            tx.failure = failure
             return CLOSE
-        self._metrics.upstream_failures[(failure.value,)] += 1
+        if failure.value.startswith("upstream_"):
+            self._metrics.upstream_failures[(failure.value,)] += 1
+            self.last_failure = failure.value
         if relay.untouched:
-            return self.refuse(tx, STATUS_OF.get(failure, 502), failure.value)
-        tx.error = failure.value
+            return self.refuse(tx, failure)
+        tx.failure = failure
         tx.status = relay.head.status if relay.head is not None else 0
         tx.bytes_out = relay.bytes_out
         if tx.is_capture:
             self._metrics.recordings_ended[(failure.value,)] += 1
         return CLOSE
+
+
+def _text(origin: bytes | None) -> str | None:
+    return origin.decode("latin-1") if origin is not None else None

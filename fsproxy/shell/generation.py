@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Self
 
-from fsproxy.config.schema import Config, TopMode
-from fsproxy.core.answers import Answers
+from fsproxy.config.schema import Config, CorsConfig, TopMode
+from fsproxy.core.answers import OriginAllowed, OwnAnswers, Registrable
 from fsproxy.core.client_address import ClientAddresses
+from fsproxy.core.domains import DomainTable, parse_pattern
 from fsproxy.core.headers import UpstreamHeaders
+from fsproxy.core.hosts import parse_origin
 from fsproxy.core.model import Mode, Route
 from fsproxy.core.policy import Snapshot
 from fsproxy.core.routes import Routes
@@ -28,7 +31,8 @@ class Generation:
     routes: Routes
     clients: ClientAddresses
     upstream_headers: UpstreamHeaders
-    answers: Answers
+    answers: OwnAnswers
+    registrable: Registrable | None
     locator: Locator
     audit_shares: dict[Route, float]
 
@@ -67,7 +71,31 @@ class Generation:
                 client_header=config.client_ip.header,
                 forwarded=config.upstream.forwarded,
             ),
-            answers=Answers.compile(config.cors.origins),
+            answers=OwnAnswers(_origins(config.cors)),
+            registrable=_registrable(),
             locator=locator,
             audit_shares=shares,
         )
+
+
+def _origins(cors: CorsConfig) -> OriginAllowed | None:
+    """Who gets CORS headers, by the same patterns as the domain filter's; None: everybody."""
+    if cors.origins is None:
+        return None
+    table = DomainTable.of(parse_pattern(entry.text) for entry in cors.origins)
+
+    def allowed(origin: str) -> bool:
+        url = parse_origin(origin)
+        return url is not None and table.find(url.host, url.effective_port) is not None
+
+    return allowed
+
+
+def _registrable() -> Registrable | None:
+    """The public suffix list's look-up, when the ``psl`` extra is installed."""
+    try:
+        from publicsuffixlist import PublicSuffixList  # noqa: PLC0415 - an extra
+    except ImportError:
+        return None
+    look_up: Registrable = PublicSuffixList().privatesuffix
+    return lru_cache(maxsize=4096)(look_up)

@@ -15,12 +15,13 @@ import structlog
 
 from fsproxy.admin.metrics import Metrics
 from fsproxy.config.schema import SocketMode, TopMode
+from fsproxy.core.failures import Failure
 from fsproxy.core.header_values import index
 from fsproxy.core.model import Route
 from fsproxy.core.routes import origin_form
 from fsproxy.shell.audit_log import AuditLog
 from fsproxy.shell.bodies import BodyError, read_body
-from fsproxy.shell.cache import BlockedPages
+from fsproxy.shell.cache import BlockedPages, BoundedMemoryCache
 from fsproxy.shell.capture import Capture
 from fsproxy.shell.clock import monotonic_ns, now
 from fsproxy.shell.connection import CLOSE, Answered, DataServer, Incoming
@@ -33,6 +34,8 @@ from fsproxy.shell.sweeper import Sweeper
 from fsproxy.shell.transaction import Transaction
 from fsproxy.shell.upstream import Upstream
 
+BLOCKED_PAGES = 200_000
+"""How many blocked pages are remembered: about 60 MB at the most."""
 log = structlog.get_logger("fsproxy")
 
 
@@ -53,9 +56,9 @@ class Ingest:
         self.upstream = Upstream(config.upstream, loop, sweeper)
         self.ledger = MemoryLedger()
         self.audit = AuditLog(config.audit, on_trouble=log)
-        self._recorder = Recorder(metrics, self.audit, config)
+        self._recorder = Recorder(metrics, self.audit, config.audit)
         self._forwarding = Forwarding(self.upstream, metrics, sweeper, loop)
-        blocked_pages = BlockedPages()
+        blocked_pages = BlockedPages(BoundedMemoryCache(BLOCKED_PAGES))
         self._pages = Pages(self.ledger, blocked_pages, self._forwarding)
         self._capture = Capture(self.ledger, blocked_pages, self._forwarding)
 
@@ -77,13 +80,13 @@ class Ingest:
         try:
             return await self._dispatch(tx)
         except BodyError as error:
-            return self._fail(tx, error.status, error.cause)
+            return self._forwarding.refuse(tx, error.failure)
         except (ConnectionError, asyncio.CancelledError):
-            tx.error = tx.error or "client_gone"
+            tx.failure = tx.failure or Failure.CLIENT_GONE
             return CLOSE
         except Exception as error:  # noqa: BLE001 - a fault of ours must end as an answer, counted and loud
             self._report("ingest", error)
-            return self._fail(tx, 502 if tx.route.retries_only_502 else 500, "own_failure")
+            return self._forwarding.refuse(tx, Failure.INTERNAL)
         finally:
             self._in_flight.discard(tx)
             if self._idle is not None and not self._in_flight and not self._idle.done():
@@ -107,8 +110,6 @@ class Ingest:
         tx.target = target.encode("utf-8", "surrogateescape")
         tx.path, _, tx.query = target.partition("?")
         tx.route = generation.routes.match(message.method, tx.path)
-        origin = headers.get(b"origin")
-        tx.origin = origin.decode("latin-1") if origin is not None else None
         return tx
 
     async def _dispatch(self, tx: Transaction) -> Answered:
@@ -116,9 +117,9 @@ class Ingest:
         if self.server is not None and self.server.overloaded:
             self.metrics.refused_connections[()] += 1
             tx.close = True
-            return self._fail(tx, 502 if tx.route.retries_only_502 else 503, "overloaded")
+            return self._forwarding.refuse(tx, Failure.OVERLOADED)
         if message.method == "CONNECT":
-            return self._fail(tx, 405, "method")
+            return self._forwarding.refuse(tx, Failure.METHOD)
         if self._draining:
             tx.close = True
         if message.upgrade and b"upgrade" in tx.headers:
@@ -135,13 +136,10 @@ class Ingest:
     async def _upgrade(self, tx: Transaction) -> Answered:
         if tx.route is Route.SOCKET and tx.generation.mode is not TopMode.BYPASS:
             if tx.generation.config.socket is SocketMode.REFUSE:
-                return self._fail(tx, 403, "socket_refused")
+                return self._forwarding.refuse(tx, Failure.SOCKET_REFUSED)
             if tx.generation.config.socket is SocketMode.JUDGE:
                 return await self._capture.socket(tx)
         return await self._forwarding.tunnel(tx)
-
-    def _fail(self, tx: Transaction, status: int, cause: str) -> Answered:
-        return self._forwarding.refuse(tx, status, cause)
 
     # -- stopping
 
@@ -182,8 +180,18 @@ class Ingest:
         self._report("connection", error)
 
     def state(self) -> dict[str, object]:
-        """For ``/readyz``."""
-        return {}
+        """For ``/readyz``: never a reason to be taken out of service, always a reason to look."""
+        generation = self.generation
+        warnings = []
+        if self._recorder.unlisted_proxy:
+            warnings.append("forwarding headers of untrusted peers are dropped: see client_ip.trusted_proxies")
+        return {
+            "mode": generation.mode.value,
+            "generation": generation.number,
+            "upstream": {"connections": self.upstream.connections, "last_failure": self._forwarding.last_failure},
+            "store": {"backend": generation.config.state.backend.value, "state": "up"},
+            "warnings": warnings,
+        }
 
     def _report(self, place: str, error: BaseException | None) -> None:
         self.metrics.own_failures[(place,)] += 1

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from fsproxy.core.facts import page_facts
+from fsproxy.core.failures import Failure
 from fsproxy.core.limits.operations import Admitted, LedgerDown, Operation
-from fsproxy.core.page import read_page, read_page_answer
+from fsproxy.core.page import EMPTY_PAGE, read_page, read_page_answer
 from fsproxy.core.pipeline import judge, learn, settle
 from fsproxy.shell.decoding import Undecodable, decode, encoding_of
 
@@ -30,12 +31,12 @@ class Pages:
     async def answer(self, tx: Transaction, body: bytes) -> Answered:
         """Judge the page; block it, or forward it as it came and learn from the answer."""
         try:
-            text = await decode(body, encoding_of(tx), tx.generation.config.server.max_decompressed)
+            page = read_page(await decode(body, encoding_of(tx), tx.generation.config.server.max_decompressed))
         except Undecodable:
-            return self._forwarding.refuse(tx, 400, "undecodable")
-        page = read_page(text)
+            page = None
         if page is None:
-            return self._forwarding.refuse(tx, 400, "not_json")
+            tx.facts = page_facts(EMPTY_PAGE, tx.headers, tx.client)
+            return self._forwarding.refuse(tx, Failure.UNINSPECTABLE)
         policy = tx.generation.snapshot.policy(page.org_id if isinstance(page.org_id, str) else None)
         first_visit = policy.ramping is not None and not page.user_id
         facts = tx.facts = page_facts(
@@ -63,8 +64,8 @@ class Pages:
 
     async def _block(self, tx: Transaction) -> Answered:
         facts, hit = tx.facts, tx.decision.block
-        if facts is not None and hit is not None and facts.page_id:
-            await self._blocked.put(facts.org or "", facts.page_id, hit)
+        if facts is not None and hit is not None:
+            await self._blocked.remember(facts.org or "", facts.page_id, hit)
         return self._forwarding.block(tx)
 
     async def _learn(self, tx: Transaction) -> None:

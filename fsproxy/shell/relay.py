@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from fsproxy.core.failures import Failure
 from fsproxy.core.headers import downstream_headers
 from fsproxy.shell.clock import monotonic_ns
-from fsproxy.shell.upstream_connection import BODILESS, Failure, ResponseHead
+from fsproxy.shell.upstream_connection import BODILESS, ResponseHead
 
 if TYPE_CHECKING:
     from fsproxy.shell.connection import ClientConnection

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from fsproxy.core.client_address import ClientAddress
     from fsproxy.core.client_api.inspect import CallsOutcome
     from fsproxy.core.facts import BundleQuery
+    from fsproxy.core.failures import Failure
     from fsproxy.core.policy import OrgPolicy
     from fsproxy.shell.connection import Incoming
     from fsproxy.shell.generation import Generation
@@ -31,13 +32,13 @@ class Transaction:
         "client",
         "close",
         "decision",
-        "error",
         "facts",
+        "failure",
         "generation",
         "headers",
-        "origin",
         "path",
         "query",
+        "rejected",
         "relay",
         "request",
         "request_id",
@@ -77,17 +78,17 @@ class Transaction:
         self.path = ""
         self.query = ""
         self.route = Route.OTHER
-        self.origin: str | None = None
         self.upload: BundleQuery | None = None
         """The query of a bundle, event or direct call."""
         self.facts: SessionFacts | None = None
         self.decision: Decision = CAPTURE
+        self.rejected = False
+        """Nothing was forwarded, as no call in it was valid."""
         self.calls: CallsOutcome | None = None
         self.answer: PageAnswer | None = None
         self.relay: Relay | None = None
         self.status = 0
-        self.error = ""
-        """Why it failed, from a closed list; "" when it did not."""
+        self.failure: Failure | None = None
         self.bytes_in = 0
         self.bytes_out = 0
         self.sent_ns = 0
@@ -101,6 +102,11 @@ class Transaction:
         if policy.geo_source is None:
             return None
         return self.generation.locator.locate(policy.geo_source, self.client, self.headers)
+
+    @property
+    def origin(self) -> bytes | None:
+        """The Origin header, where answers of ours carry CORS."""
+        return self.headers.get(b"origin") if self.is_capture else None
 
     @property
     def is_capture(self) -> bool:
