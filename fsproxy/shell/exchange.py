@@ -60,6 +60,7 @@ class Exchange(Timed):
         "due",
         "retried",
         "sink",
+        "upgraded",
     )
 
     def __init__(
@@ -81,6 +82,8 @@ class Exchange(Timed):
         self._ended = False
         self.retried = False
         self.connection: UpstreamConnection | None = None
+        self.upgraded: UpstreamConnection | None = None
+        """The connection that a 101 turned into a tunnel: the caller's from then on."""
         self.due = inf
 
     def start(self) -> None:
@@ -165,7 +168,8 @@ class Exchange(Timed):
 
     def on_upgrade(self, rest: bytes) -> None:
         """See ResponseReader."""
-        self._end(keep=True)
+        self.upgraded = self.connection
+        self._end()
         self.sink.on_upgrade(rest)
 
     def on_broken(self, failure: Failure) -> None:
@@ -225,13 +229,12 @@ class Exchange(Timed):
     def _touch(self) -> None:
         self.due = self._upstream.loop.time() + self._upstream.timeouts.response
 
-    def _end(self, *, keep: bool = False) -> None:
+    def _end(self) -> None:
         self._ended = True
         self.due = inf
         self._upstream.sweeper.discard(self)
         if self._connecting is not None:
             self._connecting.cancel()
             self._connecting = None
-        if not keep:
-            self.connection = None
+        self.connection = None
         self.on_writable()

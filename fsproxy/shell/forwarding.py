@@ -95,7 +95,7 @@ class Forwarding:
         relay = self._relay(tx)
         exchange = self._start(tx, relay, self._head(tx, Framing.UPGRADE))
         await relay.done
-        connection = exchange.connection
+        connection = exchange.upgraded
         if relay.head is None or relay.head.status != 101 or connection is None:
             return self._finish(tx, relay)
         tx.status = 101
