@@ -33,7 +33,7 @@ class Entry:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Section:
     mode: Mode = Mode.ENFORCE
-    places: Places = field(default=_NOWHERE, compare=False, repr=False)
+    places: Places = field(default_factory=lambda: _NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,7 +260,7 @@ class OrgSettings:
     mobile: bool = True
     filters: FilterSettings = FilterSettings()
     client_api: ClientApiSettings = ClientApiSettings()
-    places: Places = field(default=_NOWHERE, compare=False, repr=False)
+    places: Places = field(default_factory=lambda: _NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,4 +276,4 @@ class CoreSettings:
     """For every org that is not listed."""
     orgs: Mapping[str, OrgSettings] = field(default_factory=lambda: MappingProxyType({}))
     state_on_error: OnTrouble = OnTrouble.ALLOW
-    places: Places = field(default=_NOWHERE, compare=False, repr=False)
+    places: Places = field(default_factory=lambda: _NOWHERE, compare=False, repr=False)
