@@ -85,7 +85,7 @@ class UpstreamHeaders:
         authority: bytes,
         headers: RawHeaders,
         client: ClientAddress,
-        request_id: str,
+        request_id: bytes,
         framing: int | Framing,
         *,
         page: bool = False,
@@ -118,7 +118,7 @@ class UpstreamHeaders:
         upgrade = framing is Framing.UPGRADE
         if special or upgrade:
             parts += self._special(special, page=page, upgrade=upgrade)
-        add(self._ours(client, request_id))
+        add(self._ours(client) + request_id)
         if isinstance(framing, int):
             add(b"Content-Length: %d\r\n\r\n" % framing)
         else:
@@ -146,12 +146,11 @@ class UpstreamHeaders:
         if upgrade or trailers:
             yield _CONNECTION_LINES[upgrade, trailers]
 
-    def _ours(self, client: ClientAddress, request_id: str) -> bytes:
+    def _ours(self, client: ClientAddress) -> bytes:
         host = f"\r\nX-Forwarded-Host: {client.host}" if client.host else ""
         forwarded = f"\r\nForwarded: {_forwarded(client)}" if self.forwarded else ""
         return (
-            f"X-Forwarded-For: {client.chain}\r\nX-Forwarded-Proto: {client.proto}{host}{forwarded}"
-            f"\r\nX-Request-Id: {request_id}"
+            f"X-Forwarded-For: {client.chain}\r\nX-Forwarded-Proto: {client.proto}{host}{forwarded}\r\nX-Request-Id: "
         ).encode("ascii", "replace")
 
 
