@@ -21,7 +21,7 @@ def sent(
 ) -> list[bytes]:
     """The lines of the head that goes up."""
     client = ADDRESSES.resolve(peer, index(headers), "https")
-    head = rules.head(b"POST", b"/rec/page?a=%2e", b"up.example:9", headers, client, "rid-1", framing, page=page)
+    head = rules.head(b"POST", b"/rec/page?a=%2e", b"up.example:9", headers, client, b"rid-1", framing, page=page)
     assert head.endswith(b"\r\n\r\n")
     return head[:-4].split(b"\r\n")
 
