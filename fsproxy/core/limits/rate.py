@@ -30,20 +30,19 @@ def judge_call(times: Sequence[float], at: Instant, windows: Sequence[Window]) -
     Cost: constant for the latest call, else proportional to the limits. The caller inserts what passed.
     """
     place = bisect_right(times, at)
+    remaining = -1
     for window in windows:
         if _free_from(times, at, place, window) > at:
             return Spent(passed=False, retry_after=_next_free(times, at, windows) - at)
-    remaining = min((window.limit - 1 - _before(times, at, place, window) for window in windows), default=0)
+        left = window.limit - 1 - _before(times, at, place, window)
+        if left < remaining or remaining < 0:
+            remaining = left
     return Spent(passed=True, remaining=max(remaining, 0))
 
 
 def _before(times: Sequence[float], at: float, place: int, window: Window) -> int:
     """How many calls share with ``at`` the window that ends in it."""
-    first = place
-    lowest = max(place - window.limit, 0)
-    while first > lowest and at - times[first - 1] < window.seconds:
-        first -= 1
-    return place - first
+    return place - bisect_right(times, at - window.seconds, max(place - window.limit, 0), place)
 
 
 def _free_from(times: Sequence[float], at: float, place: int, window: Window) -> float:

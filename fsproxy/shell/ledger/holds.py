@@ -16,6 +16,9 @@ V = TypeVar("V")
 LAPSED_SECONDS = 600
 """How long a lapsed reservation's token is known, so that a late 200 is counted after all."""
 
+_SWEPT = 16
+"""Lapsed reservations looked at with each operation: a page adds one."""
+
 
 class Hold(msgspec.Struct, gc=False):
     """One new session that waits for its page's answer. Several pages may hold it at once."""
@@ -94,7 +97,7 @@ class Holds:
     def __len__(self) -> int:
         return len(self._tokens)
 
-    def sweep(self, now: Instant, at_most: int | None = 4) -> None:
+    def sweep(self, now: Instant, at_most: int | None = _SWEPT) -> None:
         """Give back what has lapsed: the oldest few, or all of it."""
         looked = 0
         while at_most is None or looked < at_most:
