@@ -62,32 +62,43 @@ class DomainTable:
     """Pattern -> its index in the list."""
     shapes: Mapping[int, tuple[Shape, ...]]
     """Number of labels -> the shapes of the patterns that have as many."""
+    ports: bool
+    """Whether any pattern has a port."""
 
     @classmethod
     def of(cls, patterns: Iterable[DomainPattern | None]) -> Self:
         """Patterns in order; None keeps a place in it."""
         first: dict[str, int] = {}
         shapes: dict[int, dict[Shape, None]] = {}
+        ports = False
         for index, pattern in enumerate(patterns):
             if pattern is None:
                 continue
-            key = pattern.host if pattern.port is None else f"{pattern.host}:{pattern.port}"
-            first.setdefault(key, index)
+            ports = ports or pattern.port is not None
+            first.setdefault(pattern.host if pattern.port is None else f"{pattern.host}:{pattern.port}", index)
             if pattern.wildcards:
                 shapes.setdefault(pattern.host.count(".") + 1, {})[pattern.wildcards] = None
-        return cls(first, {count: tuple(found) for count, found in shapes.items()})
+        return cls(first, {count: tuple(found) for count, found in shapes.items()}, ports)
 
     def find(self, host: str, port: int | None) -> int | None:
         """The index of the first pattern that matches; ``host`` in compared form, ``port`` the effective one."""
-        suffix = f":{port}"
-        found = [self.first.get(host), self.first.get(host + suffix)]
+        first = self.first
+        best = first.get(host)
+        keys = self._masked(host) if self.shapes else ()
+        if self.ports:
+            keys = (*keys, f"{host}:{port}", *[f"{key}:{port}" for key in keys])
+        for key in keys:
+            index = first.get(key)
+            if index is not None and (best is None or index < best):
+                best = index
+        return best
+
+    def _masked(self, host: str) -> tuple[str, ...]:
+        shapes = self.shapes.get(host.count(".") + 1)
         # An IPv6 address has no labels, so no wildcard stands for a part of it.
-        if self.shapes and ":" not in host and (shapes := self.shapes.get(host.count(".") + 1)):
-            labels = host.split(".")
-            for shape in shapes:
-                masked = labels.copy()
-                for place in shape:
-                    masked[place] = "*"
-                key = ".".join(masked)
-                found += (self.first.get(key), self.first.get(key + suffix))
-        return min((index for index in found if index is not None), default=None)
+        if shapes is None or ":" in host:
+            return ()
+        labels = host.split(".")
+        return tuple(
+            ".".join(["*" if place in shape else label for place, label in enumerate(labels)]) for shape in shapes
+        )

@@ -49,6 +49,19 @@ def test_the_terms_name_the_cycle_by_its_first_day_in_the_orgs_timezone() -> Non
     assert terms.ends == datetime(2026, 12, 21, 15, tzinfo=UTC).timestamp()
 
 
+def test_the_terms_follow_the_clock_forth_and_back() -> None:
+    made = _filter(QuotaSettings(sessions=5))
+    days = [NOW, NOW + 1, NOW + 10 * 86_400, NOW + 9 * 86_400 + 3 * 3600 - 1, NOW + 400 * 86_400, NOW]
+    assert [made.terms(Instant(day)).cycle for day in days] == [
+        "2026-11-01",
+        "2026-11-01",
+        "2026-12-01",
+        "2026-11-01",
+        "2027-12-01",
+        "2026-11-01",
+    ]
+
+
 def test_a_yearly_cycle_begins_in_its_month() -> None:
     quota = QuotaSettings(sessions=5, cycle=Cycle.YEARLY, anchor_month=12, anchor_day=24)
     assert _filter(quota).terms(NOW).cycle == "2025-12-24"

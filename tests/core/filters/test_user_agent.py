@@ -7,7 +7,8 @@ import re2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsproxy.core.filters.user_agent import PatternSet, UserAgentFilter, crawlers_problem, problem
+from fsproxy.core.filters import user_agent
+from fsproxy.core.filters.user_agent import CrawlersMissing, PatternSet, UserAgentFilter, crawlers_problem, problem
 from fsproxy.core.model import FilterName, Hit, Instant, Mode, Route, SessionFacts
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import CoreSettings, Entry, FilterSettings, OrgSettings, UserAgentSettings
@@ -178,6 +179,25 @@ def test_a_set_too_large_for_the_engines_own_memory_still_finds_its_last_pattern
     made = PatternSet.of(patterns)
     assert made.first(b"x Agent-Number-19999-of-many y") == 19_999
     assert made.first(b"x Agent-Number-20000-of-many y") is None
+
+
+def test_a_set_gets_more_memory_until_it_works_and_fails_loudly_when_there_is_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    patterns = [f"agent-number-{number}" for number in range(1000)]
+    monkeypatch.setattr(user_agent, "_LEAST_MEMORY", 1 << 12)
+    assert PatternSet.of(patterns).first(b"agent-number-999") == 9
+    monkeypatch.setattr(user_agent, "_MOST_MEMORY", 1 << 13)
+    with pytest.raises(re2.error):
+        PatternSet.of(patterns)
+
+
+def test_a_list_of_crawlers_that_is_not_installed_is_a_problem_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(user_agent, "_CRAWLERS", "no_such_module")
+    assert "fsproxy[crawlers]" in str(crawlers_problem())
+    with pytest.raises(CrawlersMissing):
+        _filter(["bot"], crawlers=True)
+    assert _id(_filter(["bot"]), "bot") is not None
 
 
 def test_an_expression_that_is_none_is_an_error_and_not_an_endless_search_for_memory() -> None:
