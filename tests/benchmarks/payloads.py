@@ -67,7 +67,9 @@ def opted_out_pages() -> Requests:
 
 def pages_under_way() -> Requests:
     """Pages of 1 KB, of 1,000 sessions that go on."""
-    return _pages("Cookie: fs_uid=#x#y\r\n", sessions=SESSIONS_UNDER_WAY)
+    return _pages(
+        f"Cookie: fs_uid=#{ORG}#{_UUID % 0}:{_UUID % 1}:1795287301510::3##/1826823301\r\n", sessions=SESSIONS_UNDER_WAY
+    )
 
 
 def _pages(extra: str, sessions: int) -> Requests:
@@ -157,16 +159,36 @@ def _numbered_pages(parts: list[tuple[bytes, bytes]]) -> Requests:
     return numbered().__next__
 
 
+_VALUES: tuple[tuple[str, object], ...] = (
+    ("str", "What a visitor has typed, or a site knows of it. " * 9),
+    ("int", 314159),
+    ("real", 19.95),
+    ("bool", True),
+    ("date", "2026-03-11T13:19:23Z"),
+    ("strs", ["first of them", "second", "third"]),
+)
+"""A property and its value take about 110 bytes: 512 KB stay below 5,000 properties."""
+
+
 def event(size: int) -> bytes:
-    """A custom event of just under ``size`` bytes, valid throughout, with at most 500 properties."""
-    count = max(5, min(500, size // 200))
-    properties: dict[str, object] = {"price_real": 9.5, "count_int": 3, "gift_bool": False, "items_strs": ["a", "b"]}
+    """A custom event of exactly ``size`` bytes, valid throughout: properties of six types, half of them nested."""
+    nested: dict[str, object] = {}
+    properties: dict[str, object] = {"cart": nested, "rest_str": ""}
     call = {"name": "Bought", "properties": properties}
-    left = size - len(json.dumps(call)) - 16
-    each = left // count - len('"detail_000_str": "", ')
-    for number in range(count):
-        properties[f"detail_{number:03}_str"] = "abcdefghij klmno"[: max(1, each)].ljust(max(1, each), "x")
-    return json.dumps(call).encode()
+    length = len(_compact(call))
+    for number in range(size):
+        kind, value = _VALUES[number % len(_VALUES)]
+        name = f"detail_{number:04}_{kind}"
+        length += len(_compact({name: value})) - 1
+        if length > size - 10:
+            break
+        (nested if number % 2 else properties)[name] = value
+    properties["rest_str"] = "." * (size - len(_compact(call)))
+    return _compact(call)
+
+
+def _compact(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
 
 
 def events(size: int) -> Requests:

@@ -51,6 +51,11 @@ def peak_rss(pids: list[int]) -> int:
     return sum(_status_kb(pid, "VmHWM:") for pid in pids) * 1024
 
 
+def rss(pids: list[int]) -> int:
+    """The memory these processes have now, in bytes."""
+    return sum(_status_kb(pid, "VmRSS:") for pid in pids) * 1024
+
+
 def _status_kb(pid: int, key: str) -> int:
     try:
         lines = (PROC / str(pid) / "status").read_text().splitlines()

@@ -98,6 +98,13 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(text)
 
 
+def growth(rows: Sequence[Row]) -> str | None:
+    """What 100,000 rules cost fsproxy beside 10 (at most 1.2 times as much, better 1.1)."""
+    cost = {row.path.name: row.middle("cpu_us") for row in rows if row.peer == "fsproxy"}
+    few, many = cost.get("block-10"), cost.get("block-100k")
+    return f"fsproxy: 100,000 rules cost {many / few:.2f} times what 10 do" if few and many else None
+
+
 def _line(row: Row, rows: Sequence[Row]) -> tuple[str, ...]:
     compared = "  ".join(f"{name} {value:.2f}{_verdict(row, name, value)}" for name, value in ratios(row, rows).items())
     return (

@@ -1,6 +1,6 @@
 """Measures fsproxy beside plain aiohttp, nginx, HAProxy and any other proxy: one command, on Linux.
 
-    python tests/benchmarks/run.py [--quick] [--paths block,forward] [--json FILE]
+    python tests/benchmarks/run.py [--quick] [--paths block,forward] [--memory] [--json FILE]
 
 Peers run on the first core, load and upstream on the last. Windows are short and go round the peers in turn, so
 that what else the machine does falls on all alike. Compare ratios of one run, never numbers of two.
@@ -10,6 +10,7 @@ Exits 1 when anything was answered otherwise than it should be.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import gc
 import json
 import os
@@ -19,11 +20,13 @@ from urllib.parse import urlsplit
 
 import uvloop
 
+import memory
 import peers
 import process
 import report
 from configs import PATHS, PathSpec, chosen
 from load import Load, Window
+from memory import Memory
 from peers import Peer, PeerError
 from report import Row, Sample
 from upstream import start_upstream
@@ -38,6 +41,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="tiny windows: see whether it works, measure nothing")
     parser.add_argument("--paths", help=f"of {', '.join(PATHS)}; a prefix such as block stands for all it begins")
     parser.add_argument("--peers", help="of bare, naive, validating, nginx, haproxy, fsproxy (default: all there are)")
+    parser.add_argument("--memory", action="store_true", help="measure memory instead, about a minute")
     parser.add_argument("--seconds", type=float, default=2.0, help="of one window")
     parser.add_argument("--rounds", type=int, default=5, help="windows for each peer and path")
     parser.add_argument("--connections", type=int, default=16)
@@ -120,14 +124,27 @@ def as_sample(window: Window, cpu_ns: int | None) -> Sample:
 
 async def run(options: argparse.Namespace) -> list[Row]:
     """Every path in turn."""
-    server = await start_upstream(options.upstream_port)
-    port: int = server.sockets[0].getsockname()[1]
     rows: list[Row] = []
-    for path in chosen(options.paths):
-        sys.stderr.write(f"{path.name}: {path.meaning}\n")
-        rows += await measure_path(path, options, port)
-    server.close()
+    async with await start_upstream(options.upstream_port) as server:
+        port: int = server.sockets[0].getsockname()[1]
+        for path in chosen(options.paths):
+            sys.stderr.write(f"{path.name}: {path.meaning}\n")
+            rows += await measure_path(path, options, port)
     return rows
+
+
+async def run_memory(options: argparse.Namespace) -> tuple[list[Memory], list[str]]:
+    """Every peer's memory, and what went wrong."""
+    core, _ = process.cores()
+    found, problems = [], []
+    async with await start_upstream(options.upstream_port) as server:
+        port: int = server.sockets[0].getsockname()[1]
+        for name in options.peers.split(",") if options.peers else filter(peers.available, memory.PEERS):
+            try:
+                found.append(await memory.measure_memory(name, port, core))
+            except (PeerError, OSError, asyncio.IncompleteReadError) as error:
+                problems.append(f"memory {name}: {error}")
+    return found, problems
 
 
 def main() -> int:
@@ -135,14 +152,20 @@ def main() -> int:
     options = arguments()
     _, core = process.cores()
     os.sched_setaffinity(0, {core})
-    rows = uvloop.run(run(options))
-    sys.stdout.write(report.table(rows) + "\n")
+    if options.memory:
+        found, problems = uvloop.run(run_memory(options))
+        text = [one.line() for one in found]
+        whole = [one.as_json() for one in found]
+    else:
+        rows = uvloop.run(run(options))
+        problems = [f"{row.path.name} {row.peer}: {problem}" for row in rows for problem in row.problems]
+        text = [report.table(rows), report.growth(rows) or ""]
+        whole = report.as_json(rows)
+    sys.stdout.write("\n".join(text).rstrip() + "\n")
     if options.json:
-        options.json.write_text(json.dumps(report.as_json(rows), indent=1) + "\n")
-    for row in rows:
-        for problem in row.problems:
-            sys.stderr.write(f"{row.path.name} {row.peer}: {problem}\n")
-    return 1 if any(row.problems for row in rows) or not rows else 0
+        options.json.write_text(json.dumps(whole, indent=1) + "\n")
+    sys.stderr.write("".join(f"{problem}\n" for problem in problems))
+    return 1 if problems or not whole else 0
 
 
 if __name__ == "__main__":
