@@ -10,7 +10,7 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Self, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from aiohttp import WSMsgType, web
@@ -212,8 +212,7 @@ def _abort(transport: asyncio.BaseTransport | None) -> None:
     if transport is not None:
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        if isinstance(transport, asyncio.WriteTransport):
-            transport.abort()
+        cast("asyncio.Transport", transport).abort()  # uvloop's is one in all but name
 
 
 @dataclass(frozen=True, slots=True)
