@@ -1,1 +1,0 @@
-def configure_logs(level, format): pass
