@@ -7,20 +7,19 @@ A line is out within 250 ms, or counted as dropped.
 
 from __future__ import annotations
 
-import os
-import select
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
 import structlog
 from structlog.typing import BindableLogger, EventDict, Processor
 
+from fsproxy.config.schema import AuditConfig
 from fsproxy.core.audit import AuditRecord, is_due
-from fsproxy.core.model import Route
+from fsproxy.shell.destination import Destination
 
 BUFFER_BYTES = 8 * 1024 * 1024
 """About 10,000 lines: what a sink that stalls for a second may cost at full load."""
@@ -28,64 +27,11 @@ GATHER_SECONDS = 0.05
 """How long the writer lets lines gather before it writes them at once."""
 REPORT_SECONDS = 10.0
 """Dropped lines are reported at most this often."""
-STALL_SECONDS = 1.0
-"""How long a write to a non-blocking descriptor waits before its lines are given up."""
 
 Report = Callable[[int], None]
 """Told how many lines were dropped since it was last told; called in the writer's thread."""
 
 _encode = msgspec.json.Encoder().encode
-
-
-class Destination:
-    """Where lines go: a descriptor of the process, or a file that can be opened again (log rotation)."""
-
-    def __init__(self, to: str | int, *, stall_seconds: float = STALL_SECONDS) -> None:
-        """``stdout``, ``stderr``, a path, or an open descriptor. Raises OSError when a file cannot be opened."""
-        self._path = to if isinstance(to, str) and to not in _STANDARD else None
-        self._fd = _opened(self._path) if self._path is not None else _STANDARD[to] if isinstance(to, str) else to
-        self._torn = False
-        self._stall = stall_seconds
-
-    def reopen(self) -> None:
-        """Open the path again; the old file stays in use when that fails."""
-        if self._path is None:
-            return
-        old, self._fd = self._fd, _opened(self._path)
-        self._torn = False
-        os.close(old)
-
-    def write(self, lines: bytes) -> int:
-        """Write whole lines; returns how many of them were lost. Never raises."""
-        data = memoryview(b"\n" + lines if self._torn else lines)
-        done = 0
-        try:
-            while done < len(data):
-                try:
-                    done += os.write(self._fd, data[done:])
-                except BlockingIOError:
-                    if not select.select([], [self._fd], [], self._stall)[1]:
-                        break
-        except (OSError, ValueError):
-            pass  # disk full, reader gone, descriptor closed: counted, and tried again with the next lines
-        if done:
-            # A line that was cut is ended before the next one is written.
-            self._torn = data[done - 1] != _NEWLINE
-        return bytes(data[done:]).count(b"\n") if done or not self._torn else lines.count(b"\n")
-
-    def close(self) -> None:
-        """Close what was opened here."""
-        if self._path is not None:
-            with suppress(OSError):
-                os.close(self._fd)
-
-
-_NEWLINE = ord("\n")
-_STANDARD = {"stdout": 1, "stderr": 2}
-
-
-def _opened(path: str) -> int:
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
 
 
 class LineSink:
@@ -144,6 +90,7 @@ class LineSink:
         self._wake.set()
         if self._thread.ident is None:
             self._empty()
+            self._destination.close()
         else:
             self._thread.join(seconds)
             if self._thread.is_alive():
@@ -171,7 +118,7 @@ class LineSink:
             try:
                 self._destination.reopen()
             except OSError as error:
-                structlog.get_logger("fsproxy.audit").warning("audit_reopen_failed", errno=error.errno)
+                structlog.get_logger().warning("audit_reopen_failed", errno=error.errno)
         with self._lock:
             lines, self._lines, self._size = self._lines, [], 0
             self._in_flight = len(lines)
@@ -193,9 +140,9 @@ class LineSink:
         self._report(count)
 
 
-def report_dropped(count: int) -> None:
+def report_dropped(count: int, log: Any = None) -> None:
     """The usual Report: a warning in the operational log."""
-    structlog.get_logger("fsproxy.audit").warning("audit_lines_dropped", count=count)
+    (log or structlog.get_logger()).warning("audit_lines_dropped", count=count)
 
 
 class AuditLogger(structlog.BoundLoggerBase):
@@ -216,35 +163,40 @@ def render(_: Any, __: str, event: EventDict) -> bytes:
 
 
 class AuditLog:
-    """Writes the lines that are due. ``logger`` is structlog's: bind to it, or add processors before ``render``."""
+    """Writes the lines that are due. ``logger`` is structlog's: processors given here run before ``render``."""
 
-    def __init__(self, sink: LineSink, shares: Mapping[str, float], *processors: Processor) -> None:
-        """``shares``: see ``shares_of``."""
-        self.sink = sink
-        self._shares = shares
+    def __init__(self, config: AuditConfig, on_trouble: Any = None, *processors: Processor) -> None:
+        """``on_trouble``: the structlog logger that is told of dropped lines. Raises OSError as Destination does."""
+        report = partial(report_dropped, log=on_trouble) if on_trouble is not None else report_dropped
+        self.sink = LineSink(Destination(config.to), report)
         self.logger: BindableLogger = structlog.wrap_logger(
-            sink, processors=[*processors, render], wrapper_class=AuditLogger, cache_logger_on_first_use=True
+            self.sink, processors=[*processors, render], wrapper_class=AuditLogger, cache_logger_on_first_use=True
         )
         self._record = self.logger.bind().record
+
+    @property
+    def dropped(self) -> int:
+        """Lines that were lost, so far."""
+        return self.sink.dropped
+
+    def start(self) -> None:
+        """Start the writer, in the process that will write (after a fork)."""
+        self.sink.start()
 
     def bind(self, **fields: str | int) -> None:
         """Add fields to every line from now on (a worker's number)."""
         self.logger = self.logger.bind(**fields)
         self._record = self.logger.record  # type: ignore[attr-defined]
 
-    def write(self, record: AuditRecord) -> None:
-        """Write a record's line, if it is due."""
-        if is_due(self._shares.get(record.action, 0.0), record):
+    def write(self, record: AuditRecord, share: float) -> None:
+        """Write a record's line if it is due: ``share`` of those that nothing makes remarkable."""
+        if is_due(share, record):
             self._record(record)
+
+    def reopen(self) -> None:
+        """Open a file again (log rotation, SIGHUP) before the next lines."""
+        self.sink.reopen()
 
     def close(self, seconds: float = 2.0) -> None:
         """Write what is left, for at most ``seconds``."""
         self.sink.close(seconds)
-
-
-def shares_of(*, page: float, bundle: float, direct: float, other: float) -> Mapping[str, float]:
-    """``audit.share`` by action: uploads by any road are ``bundle``, the server API is ``direct``."""
-    direct_routes = {route: direct for route in Route if route.is_direct or route is Route.SERVER_API}
-    uploads = dict.fromkeys((Route.BUNDLE, Route.EVENT, Route.SOCKET), bundle)
-    shares = {Route.PAGE: page, Route.OTHER: other} | uploads | direct_routes
-    return {route.value: share for route, share in shares.items()}

@@ -8,19 +8,19 @@ from typing import Any
 
 import pytest
 import structlog
+from structlog.typing import Processor
 
+from fsproxy.config.schema import AuditConfig
 from fsproxy.core.audit import AuditRecord
-from fsproxy.core.model import Route
-from fsproxy.shell.audit_log import AuditLog, Destination, LineSink, report_dropped, shares_of
-
-ALL = shares_of(page=1.0, bundle=1.0, direct=1.0, other=1.0)
+from fsproxy.shell.audit_log import AuditLog, AuditLogger, LineSink, render, report_dropped
+from fsproxy.shell.destination import Destination
 
 
-def record(request_id: str = "r", action: str = "page", decision: str = "captured") -> AuditRecord:
+def record(request_id: str = "r", decision: str = "captured") -> AuditRecord:
     return AuditRecord(
         timestamp="t",
         version=1,
-        action=action,
+        action="page",
         outcome="success",
         decision=decision,
         method="POST",
@@ -33,6 +33,16 @@ def record(request_id: str = "r", action: str = "page", decision: str = "capture
 
 def ignore(count: int) -> None:
     """A Report for tests that do not look at it."""
+
+
+def over(sink: LineSink, *processors: Processor) -> AuditLog:
+    """A log over a sink of the test's own."""
+    log = AuditLog(AuditConfig(to=os.devnull), None, *processors)
+    made = structlog.wrap_logger(sink, processors=[*processors, render], wrapper_class=AuditLogger)
+    log.sink.close(0)
+    log.sink, log.logger = sink, made
+    log.bind()
+    return log
 
 
 def ids(text: bytes) -> list[str]:
@@ -50,20 +60,20 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 def test_lines_come_out_whole_and_in_order(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
-    log = AuditLog(LineSink(Destination(str(path)), ignore), ALL)
+    log = AuditLog(AuditConfig(to=str(path)))
     log.sink.start()
     for n in range(500):
-        log.write(record(f"r-{n}"))
+        log.write(record(f"r-{n}"), 1.0)
     log.close()
     assert ids(path.read_bytes()) == [f"r-{n}" for n in range(500)]
     assert (log.sink.written, log.sink.dropped) == (500, 0)
 
 
 def test_a_line_comes_out_without_being_asked_for(pipe: tuple[int, int]) -> None:
-    log = AuditLog(LineSink(Destination(pipe[1]), ignore), ALL)
+    log = over(LineSink(Destination(pipe[1]), ignore))
     log.sink.start()
     for name in ("first", "second"):
-        log.write(record(name))
+        log.write(record(name), 1.0)
         assert ids(os.read(pipe[0], 65536)) == [name]
     log.close()
 
@@ -74,10 +84,10 @@ def test_structlog_binds_fields_and_takes_processors(tmp_path: Path) -> None:
         return event
 
     path = tmp_path / "audit.jsonl"
-    log = AuditLog(LineSink(Destination(str(path)), ignore), ALL, stamped)
+    log = AuditLog(AuditConfig(to=str(path)), None, stamped)
     log.sink.start()
     log.bind(**{"service.node.name": "w-1"})
-    log.write(record("r"))
+    log.write(record("r"), 1.0)
     log.close()
     line = json.loads(path.read_bytes())
     assert (line["service.node.name"], line["labels.stamp"], line["http.request.id"]) == ("w-1", "s", "r")
@@ -100,11 +110,11 @@ def test_a_reader_that_stalls_costs_lines_and_never_time(pipe: tuple[int, int]) 
     """Nobody reads: the writer hangs, the buffer fills, and neither ``write`` nor ``close`` waits for it."""
     fill(pipe[1])
     told: list[int] = []
-    log = AuditLog(LineSink(Destination(pipe[1]), told.append, buffer_bytes=20_000), ALL)
+    log = over(LineSink(Destination(pipe[1]), told.append, buffer_bytes=20_000))
     log.sink.start()
     count = 0
     while log.sink.dropped < 100:
-        log.write(record("x" * 100))
+        log.write(record("x" * 100), 1.0)
         count += 1
     log.close(seconds=0.1)
     assert (log.sink.written, log.sink.dropped) == (0, count)
@@ -128,19 +138,19 @@ def test_drops_are_reported_at_most_every_ten_seconds(tmp_path: Path) -> None:
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")  # noqa: PTH110 - a device
 def test_a_full_disk_is_survived_and_counted() -> None:
     told: list[int] = []
-    log = AuditLog(LineSink(Destination("/dev/full"), told.append), ALL)
+    log = over(LineSink(Destination("/dev/full"), told.append))
     log.sink.start()
-    log.write(record())
-    log.write(record())
+    log.write(record(), 1.0)
+    log.write(record(), 1.0)
     log.close()
     assert (log.sink.written, log.sink.dropped, sum(told)) == (0, 2, 2)
 
 
 def test_a_reader_that_went_is_survived_and_counted(pipe: tuple[int, int]) -> None:
     os.close(pipe[0])
-    log = AuditLog(LineSink(Destination(pipe[1]), ignore), ALL)
+    log = over(LineSink(Destination(pipe[1]), ignore))
     log.sink.start()
-    log.write(record())
+    log.write(record(), 1.0)
     log.close()
     assert (log.sink.written, log.sink.dropped) == (0, 1)
 
@@ -170,12 +180,12 @@ def test_a_torn_line_is_ended_before_the_next(pipe: tuple[int, int]) -> None:
 
 def test_a_moved_file_is_left_when_asked(tmp_path: Path) -> None:
     path, moved = tmp_path / "audit.jsonl", tmp_path / "audit.1"
-    log = AuditLog(LineSink(Destination(str(path)), ignore), ALL)
-    log.write(record("before"))
+    log = AuditLog(AuditConfig(to=str(path)))
+    log.write(record("before"), 1.0)
     log.sink._empty()
     path.rename(moved)
     log.sink.reopen()
-    log.write(record("after"))
+    log.write(record("after"), 1.0)
     log.close()
     assert (ids(moved.read_bytes()), ids(path.read_bytes())) == (["before"], ["after"])
 
@@ -184,11 +194,11 @@ def test_a_file_that_cannot_be_opened_again_stays_in_use(tmp_path: Path) -> None
     folder = tmp_path / "logs"
     folder.mkdir()
     moved = tmp_path / "moved"
-    log = AuditLog(LineSink(Destination(str(folder / "a")), ignore), ALL)
+    log = AuditLog(AuditConfig(to=str(folder / "a")))
     folder.rename(moved)
     log.sink.reopen()
     with structlog.testing.capture_logs() as said:
-        log.write(record("kept"))
+        log.write(record("kept"), 1.0)
         log.close()
     assert ids((moved / "a").read_bytes()) == ["kept"]
     assert [entry["event"] for entry in said] == ["audit_reopen_failed"]
@@ -201,28 +211,26 @@ def test_a_file_that_cannot_be_opened_at_start_is_an_error(tmp_path: Path) -> No
 
 def test_only_lines_that_are_due_are_written(tmp_path: Path) -> None:
     path = tmp_path / "a"
-    shares = shares_of(page=0.0, bundle=1.0, direct=0.0, other=0.0)
-    log = AuditLog(LineSink(Destination(str(path)), ignore), shares)
-    log.write(record("page"))
-    log.write(record("blocked", decision="blocked"))
-    log.write(record("event", action=Route.EVENT.value))
-    log.write(record("api", action=Route.SERVER_API.value))
+    log = AuditLog(AuditConfig(to=str(path)))
+    log.write(record("page"), 0.0)
+    log.write(record("blocked", decision="blocked"), 0.0)
+    log.write(record("event"), 1.0)
     log.close()
     assert ids(path.read_bytes()) == ["blocked", "event"]
-
-
-def test_every_route_has_a_share() -> None:
-    assert set(shares_of(page=1, bundle=1, direct=1, other=1)) == {route.value for route in Route}
 
 
 def test_dropped_lines_stand_in_the_operational_log() -> None:
     with structlog.testing.capture_logs() as said:
         report_dropped(7)
-    assert said == [{"event": "audit_lines_dropped", "count": 7, "log_level": "warning"}]
+        report_dropped(8, structlog.get_logger())
+    assert [(entry["event"], entry["count"], entry["log_level"]) for entry in said] == [
+        ("audit_lines_dropped", 7, "warning"),
+        ("audit_lines_dropped", 8, "warning"),
+    ]
 
 
 def test_the_writer_ends_with_the_log(tmp_path: Path) -> None:
-    log = AuditLog(LineSink(Destination(str(tmp_path / "a")), ignore), ALL)
+    log = AuditLog(AuditConfig(to=str(tmp_path / "a")))
     log.sink.start()
     log.close()
     assert not [thread for thread in threading.enumerate() if thread is log.sink._thread]
