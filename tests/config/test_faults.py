@@ -23,7 +23,7 @@ def faults(text: str, environ: dict[str, str] | None = None, base: Path = Path()
 MISTAKES = {
     # what stands under the upstream's line -> place, and the whole message
     "mode: strict": '2:7: mode: "strict" is not known here; allowed: enforce, shadow, bypass',
-    "version: 2": "2:10: version: 2 is not a whole number in range; allowed: 1 to 1",
+    "version: 2": "2:10: version: 2 is not a whole number in range; allowed: 1",
     "nope: 1": "2:1: nope: is not a known key; allowed: admin, audit, ",
     "mod: enforce": "2:1: mod: is not a known key (did you mean mode?); allowed: ",
     "mode: shadow\nmode: shadow": "3:1: mode: stands twice, first in line 2; allowed: once",
