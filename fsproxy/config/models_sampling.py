@@ -112,6 +112,7 @@ class QuotaSection(Section):
             # Of an org's cycle over the base's day, it is the org's that is one too many.
             mine = cycle is not None and cycle.path.startswith("orgs.") and not day.path.startswith("orgs.")
             if cycle is not None and mine:
-                yield cycle.problem(f"does not fit the base's anchor_day, {day.shown()}", f"with an anchor_day of {form}")
+                fault = f"does not fit the base's anchor_day, {day.shown()}"
+                yield cycle.problem(fault, f"with an anchor_day of {form}")
             else:
                 yield day.problem("does not fit the cycle", form)

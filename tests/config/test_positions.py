@@ -77,9 +77,7 @@ def test_scalars_are_what_yaml_1_2_says(text: str, kind: Kind) -> None:
 
 
 def test_the_countries_of_norway_and_ontario_stay_texts() -> None:
-    loaded = load_text(
-        "upstream: {url: http://a}\nfilters: {geo: {never: [NO, CA-ON]}}", "f.yaml", {}, Path()
-    )
+    loaded = load_text("upstream: {url: http://a}\nfilters: {geo: {never: [NO, CA-ON]}}", "f.yaml", {}, Path())
 
     assert [entry.text for entry in loaded.core.default.filters.geo.never] == ["NO", "CA-ON"]
 
@@ -143,7 +141,7 @@ def test_a_section_with_every_key_commented_out_has_its_defaults() -> None:
 
 
 def test_windows_line_ends_and_a_byte_order_mark_do_no_harm(tmp_path: Path) -> None:
-    from fsproxy.config.loader import load  # noqa: PLC0415
+    from fsproxy.config.loader import load
 
     file = tmp_path / "f.yaml"
     file.write_bytes(b"\xef\xbb\xbfupstream:\r\n  url: http://a\r\n")

@@ -73,7 +73,9 @@ def test_a_variable_cannot_bring_structure() -> None:
 
 
 def test_entries_are_substituted_too() -> None:
-    config = loaded("upstream: {url: http://a}\nfilters: {ip: {block: ['${IP}', '${NONE:-10.0.0.0/8}']}}", {"IP": "::1"})
+    config = loaded(
+        "upstream: {url: http://a}\nfilters: {ip: {block: ['${IP}', '${NONE:-10.0.0.0/8}']}}", {"IP": "::1"}
+    )
 
     assert [entry.text for entry in config.core.default.filters.ip.block] == ["::1", "10.0.0.0/8"]
 
