@@ -1,0 +1,46 @@
+"""A page's own clock: when the calls of an upload were made, whatever the client's clock says (rules.md 2).
+
+Events carry milliseconds since the page's start. The offset that makes them a time of ours is fixed at
+the page's first upload and kept by the shell, so late, joint or unordered bundles keep their distances.
+"""
+
+from __future__ import annotations
+
+from math import isfinite
+
+from fsproxy.core.limits.rate import CALL_LATENESS_SECONDS
+from fsproxy.core.model import Instant
+
+PLAUSIBLE_AGE_SECONDS = 10 * 60
+"""The last event of a first upload is younger than this, or the client's two times are not believed."""
+
+
+def page_offset(
+    arrival: Instant, client_time: float | None, page_start: float | None, largest_when: float | None
+) -> float:
+    """Unix seconds of the page's start by our clock, from its first upload.
+
+    ``client_time`` and ``page_start`` are the query's, in milliseconds of the client's clock; only their
+    difference matters. ``largest_when`` is the upload's last event in milliseconds since the page's start;
+    None (or no finite number) where the upload has none: it counts as 0.
+    """
+    last = largest_when if largest_when is not None and isfinite(largest_when) else 0.0
+    if client_time is not None and page_start is not None:
+        running = client_time - page_start
+        if 0 <= running - last <= PLAUSIBLE_AGE_SECONDS * 1000:
+            return arrival - running / 1000
+    return arrival - last / 1000
+
+
+def call_time(offset: float, when: float | None, now: Instant) -> Instant:
+    """When a call was made: never later than ``now``, never more than 5 minutes back.
+
+    ``when`` is in milliseconds since the page's start. A call without one, or with one that is no finite
+    number, was made now.
+    """
+    if when is None:
+        return now
+    at = offset + when / 1000
+    if at >= now or not isfinite(at):
+        return now
+    return Instant(max(at, now - CALL_LATENESS_SECONDS))

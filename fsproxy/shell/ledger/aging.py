@@ -1,0 +1,134 @@
+"""A bounded table that forgets by age, without a list to walk and without a pause.
+
+Keys are kept in slices of time, each key in one slice, no later than the one of its last activity.
+Activity does not move a key; it is moved when its slice comes up, so a refresh costs nothing. What
+does not come up in time is looked at a few keys at a time, with every operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+V = TypeVar("V")
+
+_SHARDS = 64
+"""One dict of a million entries stops the loop for 0.1 s when it grows; one of 64 for 2 ms."""
+_SWEPT = 4
+"""Keys looked at with each operation: more than one operation can add, so the sweep catches up."""
+_TRIED = 64
+"""Keys looked at to find the oldest one when the table is full."""
+
+
+class _Slices:
+    """Keys by the slice of time in which they were last seen active."""
+
+    __slots__ = ("_keys", "_oldest", "_width")
+
+    def __init__(self, width: float) -> None:
+        self._width = width
+        self._keys: dict[int, list[int]] = {}
+        self._oldest: int | None = None
+
+    def add(self, key: int, at: float) -> None:
+        number = int(at // self._width)
+        keys = self._keys.get(number)
+        if keys is None:
+            self._keys[number] = [key]
+            if self._oldest is None or number < self._oldest:
+                self._oldest = number
+        else:
+            keys.append(key)
+
+    def pop(self, until: float) -> int | None:
+        """A key of the oldest slice, if all of that slice is before ``until``."""
+        oldest = self._oldest
+        if oldest is None or (oldest + 1) * self._width > until:
+            return None
+        keys = self._keys[oldest]
+        key = keys.pop()
+        if not keys:
+            del self._keys[oldest]
+            self._oldest = min(self._keys, default=None)
+        return key
+
+    def pop_oldest(self) -> tuple[int, float]:
+        """A key of the oldest slice, and when that slice ends. Only for a table that is not empty."""
+        if self._oldest is None:
+            raise LookupError("no slice is left")
+        ends = (self._oldest + 1) * self._width
+        key = self.pop(ends)
+        if key is None:
+            raise LookupError("no key is left")
+        return key, ends
+
+
+class AgingTable(Generic[V]):
+    """Key -> value, at most ``bound`` of them. Every operation is O(1).
+
+    Full, it evicts the key that was active longest ago (to the width of a slice, among 64 looked at)
+    and counts it in ``evicted``. A key that was not active for ``idle`` seconds goes in time: the
+    owner must look at a value's age itself.
+    """
+
+    __slots__ = ("_bound", "_last_of", "_shards", "_size", "_slices", "evicted", "idle")
+
+    def __init__(self, bound: int, idle: float, width: float, last_of: Callable[[V], float]) -> None:
+        self._bound = bound
+        self.idle = idle
+        self._last_of = last_of
+        self._shards: tuple[dict[int, V], ...] = tuple({} for _ in range(_SHARDS))
+        self._slices = _Slices(width)
+        self._size = 0
+        self.evicted = 0
+        """Keys that had to go before their time, since the start."""
+
+    def __len__(self) -> int:
+        return self._size
+
+    def items(self) -> Iterator[tuple[int, V]]:
+        """Every key and value, some perhaps past their time. For tests and gauges: it walks."""
+        for shard in self._shards:
+            yield from shard.items()
+
+    def get(self, key: int) -> V | None:
+        """The value, perhaps past its time, or None."""
+        return self._shards[key % _SHARDS].get(key)
+
+    def put(self, key: int, value: V) -> None:
+        """Keep or replace a value."""
+        shard = self._shards[key % _SHARDS]
+        if key not in shard:
+            if self._size >= self._bound:
+                self._evict()
+            self._size += 1
+            self._slices.add(key, self._last_of(value))
+        shard[key] = value
+
+    def sweep(self, now: float) -> None:
+        """Look at a few keys whose slice has passed, and forget those that were not active since."""
+        until = now - self.idle
+        for _ in range(_SWEPT):
+            key = self._slices.pop(until)
+            if key is None:
+                return
+            shard = self._shards[key % _SHARDS]
+            last = self._last_of(shard[key])
+            if last > until:
+                self._slices.add(key, last)
+            else:
+                del shard[key]
+                self._size -= 1
+
+    def _evict(self) -> None:
+        for _ in range(_TRIED):
+            key, ends = self._slices.pop_oldest()
+            last = self._last_of(self._shards[key % _SHARDS][key])
+            if last < ends:
+                break
+            self._slices.add(key, last)
+        else:
+            key, _ = self._slices.pop_oldest()
+        del self._shards[key % _SHARDS][key]
+        self._size -= 1
+        self.evicted += 1

@@ -1,0 +1,1 @@
+def configure_logs(level, format): pass
