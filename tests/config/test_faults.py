@@ -72,7 +72,7 @@ MISTAKES = {
     "filters: {domain: {rules: [{block: a.com, id: ''}]}}": '2:47: filters.domain.rules[0].id: "" is not an id; ',
     "filters: {ip: {block: [10.0.0.0/99]}}": '2:24: filters.ip.block[0]: "10.0.0.0/99" is not an address pattern; ',
     "filters: {ip: {allow: [[1.2.3.4]]}}": "2:24: filters.ip.allow[0]: a list is not an address pattern; allowed: a t",
-    "filters: {ip: {block: [{patern: 1.2.3.4}]}}": "2:24: filters.ip.block[0]: a mapping is not an address pattern; ",
+    "filters: {ip: {block: [{rule: 1.2.3.4}]}}": "2:24: filters.ip.block[0]: a mapping is not an address pattern; ",
     "filters: {user_agent: {block: ['']}}": '2:32: filters.user_agent.block[0]: "" is not a user-agent pattern; ',
     "filters: {user_agent: {crawlers: 'true'}}": '2:34: filters.user_agent.crawlers: "true" is not true or false; ',
     "filters: {geo: {never: ['']}}": '2:25: filters.geo.never[0]: "" is not a zone; allowed: ',
