@@ -9,7 +9,9 @@ import pytest
 
 from fsproxy.config.loader import load_text
 from fsproxy.config.problems import ConfigError
+from fsproxy.core.filters.base import Filter
 from fsproxy.core.model import FilterName, Mode, OnTrouble
+from fsproxy.core.policy import OrgPolicy, Snapshot
 from fsproxy.core.settings import CoreSettings, FilterSettings, GeoSource, Window
 
 BASE = """\
@@ -58,6 +60,18 @@ def test_sections_that_no_file_mentions_are_shared_too() -> None:
 
     assert other_sections(found.orgs["o-1"].filters, found.default.filters) == {"quota"}
     assert found.orgs["o-2"].filters is found.default.filters
+
+
+def test_orgs_share_the_compiled_filters_of_what_they_do_not_override() -> None:
+    snapshot = Snapshot.compile(core("o-1: {filters: {geo: {never: [FR]}}}", "o-2: {}"), generation=1)
+
+    def compiled(policy: OrgPolicy) -> dict[FilterName, Filter]:
+        return {each.name: each for each in policy.on_page if each.name is not FilterName.ORG}
+
+    base, one, two = compiled(snapshot.default), compiled(snapshot.policy("o-1")), compiled(snapshot.policy("o-2"))
+    assert base.keys() == one.keys() == two.keys()
+    assert {name for name in base if one[name] is not base[name]} == {FilterName.GEO}
+    assert {name for name in base if two[name] is not base[name]} == set()
 
 
 def test_keys_are_merged_and_lists_replaced() -> None:
