@@ -208,6 +208,12 @@ class DataServer(web.Server):
         """How many connections are open."""
         return len(self._connections)
 
+    def close_idle(self) -> None:
+        """Close the connections on which nothing is under way."""
+        for connection in cast("list[ClientConnection]", self.connections):
+            if not connection.busy and connection.due == inf:
+                connection.close()
+
     @property
     def overloaded(self) -> bool:
         """More connections than ``server.max_connections``."""

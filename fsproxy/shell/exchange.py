@@ -6,9 +6,10 @@ import asyncio
 from math import inf
 from typing import Protocol
 
+from fsproxy.core.failures import Failure
 from fsproxy.shell.sweeper import Timed
 from fsproxy.shell.upstream import ConnectError, Pool, Upstream
-from fsproxy.shell.upstream_connection import Failure, ResponseHead, UpstreamConnection
+from fsproxy.shell.upstream_connection import ResponseHead, UpstreamConnection
 
 CONNECT_AGAIN = 0.1
 """Seconds between two attempts to reach an upstream that refuses connections (``upstream.page_retry``)."""
@@ -59,6 +60,7 @@ class Exchange(Timed):
         "due",
         "retried",
         "sink",
+        "upgraded",
     )
 
     def __init__(
@@ -80,6 +82,8 @@ class Exchange(Timed):
         self._ended = False
         self.retried = False
         self.connection: UpstreamConnection | None = None
+        self.upgraded: UpstreamConnection | None = None
+        """The connection that a 101 turned into a tunnel: the caller's from then on."""
         self.due = inf
 
     def start(self) -> None:
@@ -138,7 +142,7 @@ class Exchange(Timed):
 
     def expire(self) -> None:
         """Timed: the upstream took too long, or the client to read its answer."""
-        self.abort(Failure.CLIENT_STALLED if self._paused else Failure.TIMEOUT)
+        self.abort(Failure.CLIENT_STALLED if self._paused else Failure.UPSTREAM_TIMEOUT)
 
     # -- the connection's side (upstream_connection.ResponseReader)
 
@@ -164,13 +168,14 @@ class Exchange(Timed):
 
     def on_upgrade(self, rest: bytes) -> None:
         """See ResponseReader."""
-        self._end(keep=True)
+        self.upgraded = self.connection
+        self._end()
         self.sink.on_upgrade(rest)
 
     def on_broken(self, failure: Failure) -> None:
         """See ResponseReader. A stale connection is no failure: the request goes out again on a fresh one."""
         connection = self.connection
-        if failure is Failure.RESET and self._again and not self._streamed and connection is not None:
+        if failure is Failure.UPSTREAM_RESET and self._again and not self._streamed and connection is not None:
             self._again = False
             if connection.exchanges > 1:
                 self.retried = True
@@ -202,7 +207,7 @@ class Exchange(Timed):
             try:
                 connection = await self._pool.connect()
             except ConnectError as error:
-                if error.failure is Failure.REFUSED and self._upstream.loop.time() < self._retry_until:
+                if error.failure is Failure.UPSTREAM_REFUSED and self._upstream.loop.time() < self._retry_until:
                     await asyncio.sleep(CONNECT_AGAIN)
                     continue
                 self._connecting = None
@@ -224,13 +229,12 @@ class Exchange(Timed):
     def _touch(self) -> None:
         self.due = self._upstream.loop.time() + self._upstream.timeouts.response
 
-    def _end(self, *, keep: bool = False) -> None:
+    def _end(self) -> None:
         self._ended = True
         self.due = inf
         self._upstream.sweeper.discard(self)
         if self._connecting is not None:
             self._connecting.cancel()
             self._connecting = None
-        if not keep:
-            self.connection = None
+        self.connection = None
         self.on_writable()

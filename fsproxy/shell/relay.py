@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from fsproxy.core.headers import downstream_head
+from fsproxy.core.failures import Failure
+from fsproxy.core.headers import downstream_headers
 from fsproxy.shell.clock import monotonic_ns
-from fsproxy.shell.upstream_connection import BODILESS, Failure, ResponseHead
+from fsproxy.shell.upstream_connection import BODILESS, ResponseHead
 
 if TYPE_CHECKING:
     from fsproxy.shell.connection import ClientConnection
@@ -60,7 +61,7 @@ class Relay:
         head_only: bool,
         with_cors: bool,
         copy_limit: int = 0,
-        extra_headers: bytes = b"",
+        extra_headers: tuple[tuple[bytes, bytes], ...] = (),
     ) -> None:
         self._client = client
         self.done = done
@@ -97,19 +98,16 @@ class Relay:
         if head.length is None and not bodiless:
             # Of unknown length: chunks, or for HTTP/1.0 until the connection closes.
             self._chunked = not self._http10
-        self._pending.append(
-            downstream_head(
-                head.status,
-                head.reason,
-                head.headers,
-                request_id=self._request_id,
-                chunked=self._chunked,
-                close=self._close and head.status != 101,
-                upgrade=head.status == 101,
-                expose=self._with_cors,
-                extra=self.extra_headers,
-            )
+        upgrade = head.status == 101
+        lines = downstream_headers(
+            tuple(head.headers), self._request_id, self.extra_headers, capture=self._with_cors, upgrade=upgrade
         )
+        if self._chunked:
+            lines.append((b"Transfer-Encoding", b"chunked"))
+        if self._close and not upgrade:
+            lines.append((b"Connection", b"close"))
+        start = b"HTTP/1.1 %d %b" % (head.status, head.reason)
+        self._pending.append(b"\r\n".join([start, *map(b": ".join, lines), b"\r\n"]))
 
     def on_body(self, data: bytes) -> None:
         """See ResponseSink."""

@@ -27,10 +27,11 @@ class Timed:
 class Sweeper:
     """Walks what was added, as long as there is anything."""
 
-    __slots__ = ("_handle", "_loop", "_waiting")
+    __slots__ = ("_handle", "_loop", "_waiting", "time")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self.time = loop.time
         self._waiting: set[Timed] = set()
         self._handle: asyncio.TimerHandle | None = None
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from fsproxy.config.schema import UpstreamConfig, UpstreamTimeouts, UpstreamTls
+from fsproxy.core.failures import Failure
 from fsproxy.shell.sweeper import Sweeper
-from fsproxy.shell.upstream_connection import Failure, UpstreamConnection
+from fsproxy.shell.upstream_connection import UpstreamConnection
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ class Pool:
                 # Handed over in the very moment in which nobody wanted it any more.
                 self.give_back(handed)
             if isinstance(error, TimeoutError):
-                raise ConnectError(Failure.BUSY) from None
+                raise ConnectError(Failure.UPSTREAM_BUSY) from None
             raise
 
     async def _open(self) -> UpstreamConnection:
@@ -124,13 +125,13 @@ class Pool:
                     server_hostname=origin.host if origin.tls else None,
                 )
         except TimeoutError:
-            raise ConnectError(Failure.CONNECT_TIMEOUT) from None
+            raise ConnectError(Failure.UPSTREAM_CONNECT_TIMEOUT) from None
         except socket.gaierror:
-            raise ConnectError(Failure.DNS) from None
+            raise ConnectError(Failure.UPSTREAM_DNS) from None
         except ssl.SSLError:
-            raise ConnectError(Failure.TLS) from None
+            raise ConnectError(Failure.UPSTREAM_TLS) from None
         except OSError:
-            raise ConnectError(Failure.REFUSED) from None
+            raise ConnectError(Failure.UPSTREAM_REFUSED) from None
         return connection
 
     def give_back(self, connection: UpstreamConnection) -> None:

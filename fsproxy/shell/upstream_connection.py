@@ -8,38 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from enum import StrEnum, unique
 from typing import Protocol, cast
 
 import httptools
+
+from fsproxy.core.failures import Failure
 
 MAX_HEAD = 64 * 1024
 """Bytes of an answer's head, informational ones included."""
 MAX_INFORMATIONAL = 16
 BODILESS = frozenset({204, 304})
-
-
-@unique
-class Failure(StrEnum):
-    """How an exchange with the upstream fails."""
-
-    REFUSED = "upstream_refused"
-    DNS = "upstream_dns"
-    TLS = "upstream_tls"
-    CONNECT_TIMEOUT = "upstream_connect_timeout"
-    BUSY = "upstream_busy"
-    """All of ``upstream.max_connections`` stayed in use."""
-    RESET = "upstream_reset"
-    """Closed before a byte of the answer."""
-    TIMEOUT = "upstream_timeout"
-    CUT = "upstream_cut"
-    """Closed in the middle of the answer."""
-    MALFORMED = "upstream_malformed"
-    CLIENT_STALLED = "client_stalled"
-    """The client stopped reading its answer."""
-    CLIENT_GONE = "client_gone"
-    DRAINED = "drained"
-    """We were told to stop and the exchange outlived ``server.drain``."""
 
 
 class ResponseHead:
@@ -97,6 +75,7 @@ class UpstreamConnection(asyncio.Protocol):
         "answering",
         "exchanges",
         "idle_since",
+        "on_resume",
         "transport",
         "writing_paused",
     )
@@ -118,6 +97,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.idle_since = 0.0
         self.transport: asyncio.Transport | None = None
         self.writing_paused = False
+        self.on_resume: Callable[[], None] | None = None
+        """Called when the socket of a tunnel takes more."""
 
     # -- the exchange's side
 
@@ -182,11 +163,11 @@ class UpstreamConnection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
             if not self._in_body and self._head_bytes > MAX_HEAD:
-                self._break(Failure.MALFORMED)
+                self._break(Failure.UPSTREAM_INVALID)
         except httptools.HttpParserUpgrade as upgrade:
             self._upgrade(reader, data[upgrade.args[0] :])
         except httptools.HttpParserError:
-            self._break(Failure.MALFORMED)
+            self._break(Failure.UPSTREAM_INVALID)
         reader.on_progress()
 
     def eof_received(self) -> bool | None:
@@ -207,9 +188,9 @@ class UpstreamConnection(asyncio.Protocol):
         if self._until_eof and self._in_body and exc is None:
             reader.on_end()
         elif self.answering:
-            reader.on_broken(Failure.CUT)
+            reader.on_broken(Failure.UPSTREAM_CUT)
         else:
-            reader.on_broken(Failure.RESET)
+            reader.on_broken(Failure.UPSTREAM_RESET)
         reader.on_progress()
         reader.on_writable()
 
@@ -220,7 +201,9 @@ class UpstreamConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """asyncio: the socket takes more."""
         self.writing_paused = False
-        if self._reader is not None:
+        if self.on_resume is not None:
+            self.on_resume()
+        elif self._reader is not None:
             self._reader.on_writable()
 
     # -- httptools' side
@@ -246,7 +229,7 @@ class UpstreamConnection(asyncio.Protocol):
         if status < 200 and status != 101:
             self._informational += 1
             if self._informational > MAX_INFORMATIONAL:
-                self._break(Failure.MALFORMED)
+                self._break(Failure.UPSTREAM_INVALID)
             return
         for name, value in head.headers:
             lower = name.lower()

@@ -11,7 +11,7 @@ from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import CoreSettings, Entry, OptOutSettings, OrgSettings
 
 
-def cookie_problem(text: str) -> str | None:
+def problem(text: str) -> str | None:
     """What is wrong with a cookie rule (``name`` or ``name=value``), or None."""
     name = text.partition("=")[0]
     if not name or any(c in name for c in ' \t\r\n;,"'):
@@ -36,10 +36,11 @@ class OptOutFilter:
     def compile(cls, org: OrgSettings, core: CoreSettings) -> Self | None:
         """See ``Filter.compile``."""
         settings = org.filters.opt_out
-        if settings.mode is Mode.OFF or not (settings.cookies or settings.gpc or settings.dnt):
+        mode = settings.mode.capped(core.mode)
+        if mode is Mode.OFF or not (settings.cookies or settings.gpc or settings.dnt):
             return None
         return cls(
-            settings.mode.capped(core.mode),
+            mode,
             tuple(_cookie_rule(entry) for entry in settings.cookies),
             _header_rule("gpc", settings) if settings.gpc else None,
             _header_rule("dnt", settings) if settings.dnt else None,

@@ -46,11 +46,14 @@ class BillingCalendar:
         else:
             step, month = 12, local.year * 12 + self.anchor_month - 1
         # Instants are compared, not dates: local dates may run twice where the clocks go back.
-        if now < self._begins(month):
+        begins, ends = self._begins(month), self._begins(month + step)
+        if now < begins:
             month -= step
-        elif now >= self._begins(month + step):
+            begins, ends = self._begins(month), begins
+        elif now >= ends:
             month += step
-        return BillingCycle(self._first_day(month).isoformat(), self._begins(month), self._begins(month + step))
+            begins, ends = ends, self._begins(month + step)
+        return BillingCycle(self._first_day(month).isoformat(), begins, ends)
 
     def _first_day(self, month: int) -> date:
         year, month_of_year = divmod(month, 12)

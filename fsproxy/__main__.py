@@ -1,0 +1,5 @@
+"""``python -m fsproxy``."""
+
+from fsproxy.cli import main
+
+main()

@@ -1,0 +1,39 @@
+"""``check`` and ``schema``: the configuration, looked at without running it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from fsproxy.cli.loading import load_or_exit
+from fsproxy.config.json_schema import json_schema
+from fsproxy.config.summary import summary
+from fsproxy.shell.generation import Generation
+from fsproxy.shell.geo import GeoUnavailable
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def check(file: Path) -> None:
+    """Check a configuration FILE: all of its faults at once, each with line and column.
+
+    Example: fsproxy check config/fsproxy.yaml
+    """
+    config = load_or_exit(file)
+    try:
+        Generation.compile(config, 1)
+    except GeoUnavailable as error:
+        click.echo(f"{file}: {error}", err=True)
+        raise SystemExit(1) from None
+    click.echo(f"{file}: fine. {summary(config)}")
+
+
+@click.command()
+def schema() -> None:
+    """Print the configuration's JSON Schema, for editors.
+
+    Example: fsproxy schema > fsproxy.schema.json
+    """
+    click.echo(json.dumps(json_schema(), indent=2))

@@ -1,0 +1,91 @@
+"""``serve`` and ``demo``: running the proxy."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+
+import click
+from aiohttp import web
+
+from fsproxy.cli.loading import CONFIG_OPTION, load_or_exit
+from fsproxy.config.schema import Config
+from fsproxy.config.summary import summary
+from fsproxy.demo.backend import create_backend
+from fsproxy.demo.curl import curl_lines
+from fsproxy.shell.app import App, CannotStart
+from fsproxy.shell.cache import refuse_disabled
+from fsproxy.shell.geo import GeoUnavailable
+from fsproxy.shell.logs import configure_logs
+
+
+@click.command()
+@CONFIG_OPTION
+def serve(path: Path) -> None:
+    """Run the proxy until SIGTERM; then finish what is in flight and exit 0.
+
+    Example: fsproxy serve --config config/fsproxy.yaml
+    """
+    _run(load_or_exit(path))
+
+
+@click.command()
+def demo() -> None:
+    """Run the proxy on 8080 (admin on 8081) in front of a built-in capture backend, with a few rules to try.
+
+    Example: fsproxy demo
+    """
+    # Bound first, so that the configuration can name it: any free port does.
+    backend = socket.create_server(("127.0.0.1", 0))
+    port = backend.getsockname()[1]
+    with resources.as_file(resources.files("fsproxy.demo") / "demo.yaml") as path:
+        config = load_or_exit(path, {"FSPROXY_DEMO_PORT": str(port)})
+    click.echo("fsproxy demo: try one of these in another terminal\n", err=True)
+    for line in curl_lines(config.listen.port):
+        click.echo(line + "\n", err=True)
+    _run(config, backend)
+
+
+def _run(config: Config, backend: socket.socket | None = None) -> None:
+    configure_logs(config.log.level, config.log.format)
+    problem = refuse_disabled(os.environ)
+    if problem is not None:
+        _give_up(problem)
+    click.echo(summary(config), err=True)
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_main(config, backend))
+    except (CannotStart, GeoUnavailable) as error:
+        _give_up(str(error))
+
+
+async def _main(config: Config, backend: socket.socket | None) -> None:
+    if backend is None:
+        await App(config).run()
+        return
+    runner = web.AppRunner(create_backend(), access_log=None, handle_signals=False)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, backend).start()
+        await App(config).run()
+    finally:
+        await runner.cleanup()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if sys.platform == "win32":
+        return None
+    import uvloop  # noqa: PLC0415 - not on Windows
+
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+def _give_up(problem: str) -> None:
+    click.echo(f"fsproxy: {problem}", err=True)
+    raise SystemExit(1)

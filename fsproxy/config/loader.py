@@ -1,0 +1,63 @@
+"""From a file to the configuration, or to every fault of it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from fsproxy.config.assemble import assemble
+from fsproxy.config.files import Files, UnreadableError
+from fsproxy.config.models import Root
+from fsproxy.config.not_built import not_built
+from fsproxy.config.orgs import with_overrides
+from fsproxy.config.positions import Node, Table, parse
+from fsproxy.config.problems import ConfigError, Problem, in_order
+from fsproxy.config.reading import Reading
+from fsproxy.config.schema import Config
+
+
+def load(path: Path, environ: Mapping[str, str]) -> Config:
+    """The configuration in a file. Reads it and its ``file:`` lists; blocking, so not for the event loop.
+
+    ``environ`` is what ``${NAME}`` refers to. Places name the file as ``path`` does.
+    Raises ConfigError with all that is wrong.
+    """
+    files = Files(path.parent)
+    try:
+        text = files.text(path)
+    except UnreadableError as error:
+        raise ConfigError([Problem(str(path), error.line, 1, "", None, "", str(error))]) from None
+    return _load(text, str(path), environ, files)
+
+
+def load_text(text: str, name: str, environ: Mapping[str, str], base: Path) -> Config:
+    """As ``load``, of a text that is at hand: ``name`` stands for it in places, lists are relative to ``base``."""
+    return _load(text, name, environ, Files(base))
+
+
+def _load(text: str, name: str, environ: Mapping[str, str], files: Files) -> Config:
+    reading = Reading(files)
+    problems = reading.problems
+    tree = parse(text, name, environ, problems)
+    unread = {(problem.line, problem.column, problem.key_path) for problem in problems}
+    read = len(problems)
+    root = _validated(tree, reading) if tree is not None else None
+    if root is None or problems:
+        # What could not be read is no wrong value on top of it.
+        wrong = (p for p in problems[read:] if (p.line, p.column, p.key_path) not in unread)
+        raise ConfigError(in_order([*problems[:read], *wrong], name))
+    return assemble(root, files)
+
+
+def _validated(tree: Node, reading: Reading) -> Root | None:
+    if not isinstance(tree, Table):
+        reading.problems.append(tree.problem("is not a configuration", "a mapping of keys, at least upstream"))
+        return None
+    reading.problems.extend(not_built(tree))
+    try:
+        return Root.model_validate(with_overrides(tree), context=reading)
+    except ValidationError as error:
+        reading.take(error.errors(include_url=False))
+        return None

@@ -1,0 +1,70 @@
+"""What an org says over the base sections, merged key by key; what it leaves alone stays the very same node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from fsproxy.config.models_filters import FiltersSection
+from fsproxy.config.positions import Kind, Node, Scalar, Table
+
+DISPLACES: Mapping[str, tuple[str, ...]] = {
+    "only": ("never",),
+    "never": ("only",),
+    "header": ("database", "country", "region"),
+    "database": ("header", "region_header"),
+    "share": ("schedule",),
+    "schedule": ("share",),
+}
+"""Keys that exclude each other: an org that names one takes leave of the base's others."""
+
+_FILTERS = tuple(name for name, field in FiltersSection.model_fields.items() if field.default_factory is not None)
+
+
+def with_overrides(root: Table) -> Table:
+    """The same tree, each listed org with whole ``filters`` and ``client_api`` sections of its own."""
+    filters = _section(root, "filters")
+    if isinstance(filters, Table):
+        whole = {name: _section(filters, name) for name in _FILTERS}
+        filters = replace(filters, members={**filters.members, **whole})
+    client_api = _section(root, "client_api")
+    base = {"filters": filters, "client_api": client_api}
+    orgs = root.members.get("orgs")
+    members = {**root.members, **base}
+    if isinstance(orgs, Table) and isinstance(listed := orgs.members.get("listed"), Table):
+        merged = {name: _org(org, base) for name, org in listed.members.items()}
+        members["orgs"] = replace(orgs, members={**orgs.members, "listed": replace(listed, members=merged)})
+    return replace(root, members=members)
+
+
+def _org(org: Node, base: Mapping[str, Node]) -> Node:
+    if isinstance(org, Scalar) and org.kind is Kind.NULL:
+        org = Table(org.path, org.place, org.key_place, {})
+    if not isinstance(org, Table):
+        return org
+    whole = {name: _merged(node, org.members[name]) if name in org.members else node for name, node in base.items()}
+    return replace(org, members={**org.members, **whole})
+
+
+def _section(table: Table, name: str) -> Node:
+    """The section; an empty one where the file has none, so that there is one node for it."""
+    found = table.members.get(name)
+    if found is None or (isinstance(found, Scalar) and found.kind is Kind.NULL):
+        path = f"{table.path}.{name}" if table.path else name
+        return Table(path, table.place, table.place, {})
+    return found
+
+
+def _merged(base: Node, over: Node) -> Node:
+    if isinstance(over, Scalar) and over.kind is Kind.NULL and isinstance(base, Table):
+        return base
+    if not isinstance(base, Table) or not isinstance(over, Table):
+        return over
+    if not over.members:
+        return base
+    gone = {name for key in over.members for name in DISPLACES.get(key, ())} - over.members.keys()
+    kept = {name: node for name, node in base.members.items() if name not in gone}
+    mine = {name: _merged(kept[name], node) if name in kept else node for name, node in over.members.items()}
+    if not gone and all(node is base.members.get(name) for name, node in mine.items()):
+        return base
+    return replace(over, members={**kept, **mine})

@@ -1,0 +1,55 @@
+"""A fault of the configuration, where it stands, and all of them together as one error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where something stands; the first line and the first column are 1. The file's path is as the user gave it."""
+
+    file: str
+    line: int = 1
+    column: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One fault. Prints as ``fsproxy.yaml:12:9: filters.geo.never[2]: "XX1" is not a zone; allowed: ...``."""
+
+    file: str
+    line: int
+    column: int
+    key_path: str
+    """Such as ``filters.geo.never[2]``; "" for the file itself."""
+    value: str | None
+    """As it is shown: quoted and cut, ``***`` for what may be a secret, None where there is none to show."""
+    allowed: str
+    """What may stand there; "" where the fault says it all."""
+    fault: str = "is not allowed"
+
+    def __str__(self) -> str:
+        subject = f"{self.key_path}: " if self.key_path else ""
+        value = f"{self.value} " if self.value is not None else ""
+        allowed = f"; allowed: {self.allowed}" if self.allowed else ""
+        return f"{self.file}:{self.line}:{self.column}: {subject}{value}{self.fault}{allowed}"
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used: every fault of it, in the order of the file."""
+
+    problems: tuple[Problem, ...]
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+def in_order(problems: Iterable[Problem], main: str) -> tuple[Problem, ...]:
+    """Without repeats, those of the configuration file ``main`` first, each file's by line and column."""
+    return tuple(sorted(dict.fromkeys(problems), key=lambda p: (p.file != main, p.file, p.line, p.column)))

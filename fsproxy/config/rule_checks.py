@@ -1,0 +1,36 @@
+"""Who says whether a rule's text is right: the filter that will judge by it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fsproxy.core.filters import domain, geo, ip, opt_out, url, user_agent
+
+Check = Callable[[str], str | None]
+"""What is allowed, or None when the text is right."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleCheck:
+    """The kind of text that a list holds."""
+
+    noun: str
+    """``a zone``: a wrong one "is not a zone"."""
+    check: Check
+
+
+def _not_empty(text: str) -> str | None:
+    return None if text else "a text that is not empty"
+
+
+RULE_CHECKS: dict[str, RuleCheck] = {
+    "domain": RuleCheck("a domain pattern", domain.problem),
+    "ip": RuleCheck("an address pattern", ip.problem),
+    "user_agent": RuleCheck("a user-agent pattern", user_agent.problem),
+    "geo": RuleCheck("a zone", geo.problem),
+    "opt_out": RuleCheck("a cookie", opt_out.problem),
+    "url": RuleCheck("a scheme", url.problem),
+    "text": RuleCheck("a text", _not_empty),
+}
+"""By the filter whose rules they are; ``text`` is for what is compared as it stands."""

@@ -1,0 +1,80 @@
+"""The one line at start: what is enforced, what is only noted, whom the proxy trusts, where its state lives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from fsproxy.config.schema import Config, StateBackend, StateConfig, TopMode
+from fsproxy.core.model import FilterName, Mode, OnTrouble
+from fsproxy.core.settings import CoreSettings, FilterSettings
+
+
+def summary(config: Config) -> str:
+    """One line without secrets: no token, no key, no store's address beyond its host."""
+    parts = [f"mode {config.mode}", f"upstream {config.upstream.url}"]
+    if config.mode is TopMode.BYPASS:
+        parts.append("nothing is judged")
+    else:
+        judged = list(_judged(config.core))
+        for mode, word in ((Mode.ENFORCE, "enforced"), (Mode.SHADOW, "shadowed")):
+            names = [name for name, own in judged if own.capped(config.core.mode) is mode]
+            parts.append(f"{word}: {', '.join(names) or 'nothing'}")
+    parts += [_orgs(config.core), _trust(config), _state(config.state)]
+    return "; ".join(parts)
+
+
+def _judged(core: CoreSettings) -> Iterator[tuple[str, Mode]]:
+    """What has something to judge by in the base sections, in order, with its own mode."""
+    every_org = (core.default, *core.orgs.values())
+    if core.unlisted is OnTrouble.BLOCK or any(not org.enabled or not org.mobile for org in every_org):
+        yield FilterName.ORG, core.orgs_mode
+    yield from _filters(core.default.filters)
+    client_api = core.default.client_api
+    yield "client API", client_api.mode
+    yield "cardinality", client_api.cardinality.mode.capped(client_api.mode)
+    yield "rate", client_api.rate.mode.capped(client_api.mode)
+
+
+def _filters(filters: FilterSettings) -> Iterator[tuple[str, Mode]]:
+    f = filters
+    has_rules = {
+        FilterName.SCRIPT: bool(f.script.min_compiled is not None or f.script.require or f.script.blocked_versions),
+        FilterName.URL: True,
+        FilterName.DOMAIN: bool(f.domain.rules) or not f.domain.otherwise_capture,
+        FilterName.IP: bool(f.ip.block),
+        FilterName.USER_AGENT: bool(f.user_agent.block or f.user_agent.crawlers or f.user_agent.block_missing),
+        FilterName.GEO: bool(f.geo.only or f.geo.never),
+        FilterName.OPT_OUT: bool(f.opt_out.cookies or f.opt_out.gpc or f.opt_out.dnt),
+        FilterName.DELETING_USER: bool(f.deleting_user.block),
+        FilterName.BLOCKED_USER: bool(f.blocked_user.block),
+        FilterName.RAMPING: f.ramping.share < 1 or bool(f.ramping.schedule),
+        FilterName.QUOTA: f.quota.sessions is not None,
+    }
+    for name, judges in has_rules.items():
+        if judges:
+            yield name, getattr(filters, name).mode
+
+
+def _orgs(core: CoreSettings) -> str:
+    base = core.default
+    own = sum(org.filters is not base.filters or org.client_api is not base.client_api for org in core.orgs.values())
+    unlisted = "allowed" if core.unlisted is OnTrouble.ALLOW else "blocked"
+    rules = f", {own} with rules of their own" if own else ""
+    return f"orgs: {len(core.orgs)} listed{rules}, all others {unlisted}"
+
+
+def _trust(config: Config) -> str:
+    proxies = config.client_ip.trusted_proxies
+    if not proxies:
+        return "trusts nobody for the client's address"
+    named = ", ".join(map(str, proxies[:4])) + (f" and {len(proxies) - 4} more" if len(proxies) > 4 else "")
+    return f"trusts {config.client_ip.header} from {named}"
+
+
+def _state(state: StateConfig) -> str:
+    if state.backend is StateBackend.REDIS:
+        return f"state in Redis at {urlsplit(state.redis.url).hostname or 'a unix socket'}"
+    if state.persist is None:
+        return "state in memory of this instance alone, forgotten at restart"
+    return f"state in memory of this instance alone, kept in {state.persist.path}"

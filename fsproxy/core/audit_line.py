@@ -1,0 +1,155 @@
+"""From what is known of a request at its end to its audit record (rules.md 6)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from fsproxy.core.audit import VERSION, AuditRecord, AuditRejection, AuditShadow, Outcome
+from fsproxy.core.failures import Failure
+from fsproxy.core.model import Hit, Instant, Rejection, Route, SessionFacts
+from fsproxy.core.page import host_of
+from fsproxy.core.pipeline import CAPTURE, Decision
+from fsproxy.core.privacy import MaskAddress, is_unnamed, safe
+from fsproxy.core.routes import normal_path, origin_form
+
+LONGEST_AGENT = 512
+LONGEST_PATH = 256
+
+_INDIVIDUAL = re.compile(r"(/users/v1/individual/|/v2/users/(?!batch\Z))[^/]+")
+
+
+class Measures(msgspec.Struct, gc=False, kw_only=True):
+    """What is counted while a request goes on: the shell fills it in, the record takes it over."""
+
+    status: int | None = None
+    """None when no answer was begun."""
+    request_bytes: int | None = None
+    response_bytes: int | None = None
+    upstream_status: int | None = None
+    upstream_reason_code: int | None = None
+    duration: int | None = None
+    upstream_duration: int | None = None
+    own_duration: int | None = None
+    """``duration`` less what was spent waiting for the client and the upstream."""
+
+
+def timestamp(now: Instant) -> str:
+    """RFC 3339, UTC, milliseconds."""
+    milliseconds = int(now * 1000)
+    return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03d}Z"
+
+
+@lru_cache(maxsize=8)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def audit_record(
+    *,
+    now: Instant,
+    route: Route,
+    outcome: Outcome,
+    method: str,
+    target: str,
+    request_id: str,
+    generation: int,
+    mode: str,
+    mask: MaskAddress,
+    measures: Measures,
+    facts: SessionFacts | None = None,
+    decision: Decision = CAPTURE,
+    failure: Failure | None = None,
+    rejections: Sequence[Rejection] = (),
+    most_rejections: int = 20,
+    unnamed: bool = False,
+) -> AuditRecord:
+    """The record of one request.
+
+    ``target`` may have a query, which is not written. ``unnamed``: the caller knows that the visitor
+    opted out or is being deleted, though another rule blocked first; then, as for a hit with code 10 or
+    12, the line carries neither address nor user nor session.
+    """
+    block, shadow = decision.block, decision.shadow
+    if block is not None or shadow:
+        unnamed = unnamed or (block is not None and is_unnamed((block,))) or is_unnamed(shadow)
+    # _value_ is what the property ``value`` gives, without the property's price.
+    return AuditRecord(
+        timestamp=timestamp(now),
+        version=VERSION,
+        action=route._value_,
+        outcome=outcome.ecs if failure is None or failure is not Failure.CLIENT_GONE else "unknown",
+        decision=outcome._value_,
+        reason=block.code.text if block is not None else failure.summary if failure is not None else None,
+        duration=measures.duration,
+        reason_code=int(block.code) if block is not None else None,
+        rule=safe(block.rule.id, 256) if block is not None else None,
+        filter=block.filter.value if block is not None else None,
+        shadow=tuple(_shadow(hit) for hit in shadow) if shadow else (),
+        filters_failed=tuple(name.value for name in decision.failed) if decision.failed else (),
+        **_visitor(facts, mask, unnamed=unnamed),
+        path=audit_path(target),
+        method=safe(method, 32),
+        request_bytes=measures.request_bytes,
+        request_id=request_id,
+        status=measures.status,
+        response_bytes=measures.response_bytes,
+        upstream_status=measures.upstream_status,
+        upstream_reason_code=measures.upstream_reason_code,
+        upstream_duration=measures.upstream_duration,
+        own_duration=measures.own_duration,
+        generation=generation,
+        mode=mode,
+        ledger_down=decision.ledger_down,
+        error=failure.value if failure is not None else None,
+        rejections=tuple(_rejection(each) for each in rejections[:most_rejections]) if rejections else (),
+        rejections_count=len(rejections),
+    )
+
+
+def _visitor(facts: SessionFacts | None, mask: MaskAddress, *, unnamed: bool) -> dict[str, Any]:
+    if facts is None:
+        return {}
+    said: dict[str, Any] = {"page_id": safe(facts.page_id)}
+    if facts.org is not None:
+        said["org"] = safe(facts.org)
+    if facts.user_agent:
+        said["user_agent"] = safe(facts.user_agent, LONGEST_AGENT)
+    if facts.url is not None:
+        said["domain"] = safe(host_of(facts.url), 253)
+    if facts.location is not None:
+        said["country"] = facts.location.country
+        said["region"] = facts.location.region
+    if unnamed:
+        return said
+    said["session_id"] = safe(facts.session_id)
+    said["user_id"] = safe(facts.user_id)
+    if facts.client_ip is not None:
+        masked = mask(facts.client_ip)
+        said["client_ip" if masked is None or "." in masked or ":" in masked else "client_address"] = masked
+    return said
+
+
+def audit_path(target: str) -> str:
+    """The path without its query, cut; the uid in a server API path is a user's and is not written."""
+    path = normal_path(origin_form(target.partition("?")[0]))
+    if path.startswith(("/users/v1/", "/v2/users/")):
+        path = _INDIVIDUAL.sub(r"\1{uid}", path)
+    return safe(path, LONGEST_PATH)
+
+
+def _shadow(hit: Hit) -> AuditShadow:
+    return AuditShadow(safe(hit.rule.id, 256), int(hit.code), hit.filter.value)
+
+
+def _rejection(each: Rejection) -> AuditRejection:
+    return AuditRejection(
+        each.code.value,
+        safe(each.call) if each.call is not None else None,
+        safe(each.property) if each.property is not None else None,
+    )

@@ -1,0 +1,129 @@
+"""One call, judged: every rejection, what to cut, and the names that would be counted (rules.md 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import msgspec
+
+from fsproxy.core.client_api.calls import UID, Call, Steps
+from fsproxy.core.client_api.details import cut, reserved_detail
+from fsproxy.core.client_api.walk import TooManyLeaves, Walk
+from fsproxy.core.limits.operations import NameKind
+from fsproxy.core.model import CallKind, Rejection
+from fsproxy.core.reasons import RejectionCode
+from fsproxy.core.settings import ClientApiSettings
+
+MAX_LEAVES = 5_000
+"""Properties that one call may hold (rules.md 2); each costs time."""
+PAGE_NAME_LENGTH = 1024
+"""Characters of the one reserved name of page and document variables (rules.md 2)."""
+
+Refused = dict[NameKind, Collection[str]]
+"""Names that the ledger did not admit."""
+
+_PAGE_RESERVED = {"pageName": PAGE_NAME_LENGTH}
+_NONE_RESERVED: dict[str, int] = {}
+
+
+class Judged(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What the rules say of one call."""
+
+    rejected: bool = False
+    """The call itself goes; otherwise only what is in ``cuts``."""
+    rejections: tuple[Rejection, ...] = ()
+    """All of them, in order of appearance; the call's own first."""
+    cuts: tuple[Steps, ...] = ()
+    """Where the rejected properties stand in the call's document."""
+    schema_cuts: tuple[Steps, ...] = ()
+    """Where the entries of the schema stand that go with them."""
+    names: tuple[str, ...] = ()
+    """Canonical names (``path_type``; of an event, ``event/path_type``) of what survives, each once."""
+
+
+def name_kind(call: Call) -> NameKind | None:
+    """Tell among which names the properties of a call count; those of pages and documents do not."""
+    if call.kind is CallKind.EVENT:
+        return NameKind.EVENT_PROPERTY
+    return NameKind.USER_PROPERTY if call.kind.is_user else None
+
+
+def judge(call: Call, settings: ClientApiSettings, refused: Refused | None = None) -> Judged:
+    """Judge one call and all of its properties. Pure; the same again for names that the ledger ``refused``."""
+    breaches = [Rejection(each.code, call.kind, shown(call), None, each.detail) for each in call.breaches]
+    own = _own_breach(call, settings, refused)
+    if own is not None:
+        breaches.insert(0, own)
+    walk = Walk(call, settings, _reserved(call.kind, settings), MAX_LEAVES, _refused_here(call, refused))
+    try:
+        for member, reserved in call.envelope:
+            _judge_envelope(walk, call, member, reserved, settings)
+        if call.envelope and call.kind is CallKind.IDENTIFY:
+            walk.survivors += 1  # its uid, which stands beside the properties
+        walk.members(call.properties, call.schema, "", call.at, call.schema_at)
+    except TooManyLeaves:
+        detail = f"more than {MAX_LEAVES} properties"
+        breaches.append(Rejection(RejectionCode.TOO_BIG_TO_PARSE, call.kind, shown(call), None, detail))
+        return Judged(rejected=True, rejections=tuple(breaches))
+    if breaches:
+        return Judged(rejected=True, rejections=(*breaches, *walk.rejections))
+    if walk.rejections:
+        # An event is still recorded by its name; variables of which none is left say nothing.
+        if call.kind is not CallKind.EVENT and not walk.survivors:
+            return Judged(rejected=True, rejections=tuple(walk.rejections))
+        return Judged(
+            rejections=tuple(walk.rejections),
+            cuts=tuple(walk.cuts),
+            schema_cuts=walk.entries_to_cut(),
+            names=tuple(walk.names),
+        )
+    return Judged(names=tuple(walk.names))
+
+
+def shown(call: Call) -> str | None:
+    """Give a call's name as a rejection carries it: an event's, None where it is no string."""
+    return cut(call.name) if isinstance(call.name, str) else None
+
+
+def _reserved(kind: CallKind, settings: ClientApiSettings) -> dict[str, int]:
+    if kind is CallKind.EVENT:
+        return _NONE_RESERVED
+    return dict(settings.reserved) if kind.is_user else _PAGE_RESERVED
+
+
+def _refused_here(call: Call, refused: Refused | None) -> Collection[str]:
+    kind = name_kind(call)
+    return refused.get(kind, ()) if refused and kind is not None else ()
+
+
+def _own_breach(call: Call, settings: ClientApiSettings, refused: Refused | None) -> Rejection | None:
+    """Judge what belongs to no property: an event's name, an identify's uid."""
+    if call.kind is CallKind.EVENT:
+        limit = settings.event_name_length
+        # A payload that was not read has no name to judge.
+        if call.name is None and call.breaches:
+            return None
+        if not isinstance(call.name, str) or not 1 <= len(call.name) <= limit:
+            code, detail = RejectionCode.INVALID_EVENT_NAME, f"not a string of 1 to {limit} characters"
+        elif refused and call.name in refused.get(NameKind.EVENT_NAME, ()):
+            code, detail = RejectionCode.CARDINALITY_EXCEEDED, "a new name beyond the limit on event names"
+        else:
+            return None
+        return Rejection(code, call.kind, shown(call), None, detail)
+    if call.kind is CallKind.IDENTIFY and not call.breaches:
+        uid = (call.around if call.envelope else call.properties).get(UID)
+        length = settings.reserved.get(UID, _UID_LENGTH)
+        if not isinstance(uid, str) or not 1 <= len(uid) <= length or uid.casefold() in settings.blocked_uids:
+            detail = f"its uid is not a string of 1 to {length} characters, or a placeholder"
+            return Rejection(RejectionCode.INVALID_ID, call.kind, None, None, detail)
+    return None
+
+
+_UID_LENGTH = 256
+
+
+def _judge_envelope(walk: Walk, call: Call, member: str, reserved: str, settings: ClientApiSettings) -> None:
+    """Judge a reserved property that stands beside the properties, under a name of its own."""
+    length = settings.reserved.get(reserved)
+    if member in call.around and length is not None:
+        walk.reserved_leaf(member, call.around[member], length, (*call.at[:-1], member), reserved_detail)

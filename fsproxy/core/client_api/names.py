@@ -1,0 +1,60 @@
+"""The names of properties: how they are spelled, and the type that a suffix declares (seed 2)."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum, unique
+from functools import lru_cache
+
+from fsproxy.core.reasons import RejectionCode
+
+
+@unique
+class PropertyType(StrEnum):
+    """The ten types of the seed; a value is the suffix, without its underscore."""
+
+    STR = "str"
+    INT = "int"
+    REAL = "real"
+    DATE = "date"
+    BOOL = "bool"
+    STRS = "strs"
+    INTS = "ints"
+    REALS = "reals"
+    DATES = "dates"
+    BOOLS = "bools"
+
+
+TYPES: dict[str, PropertyType] = {str(each): each for each in PropertyType}
+"""By suffix; letters count as they stand (``_Str`` is no type)."""
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_HYPHENATED_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_REMEMBERED_NAMES = 4096
+_LONGEST_REMEMBERED = 96
+"""With the number above it bounds what the memory of names may hold: well under a megabyte."""
+
+
+def is_name(key: str, *, allow_hyphen: bool) -> bool:
+    """Tell whether one part of a path is spelled as a property must be; its length is another matter."""
+    return (_HYPHENATED_NAME if allow_hyphen else _NAME).fullmatch(key) is not None
+
+
+def _read(key: str, allow_hyphen: bool) -> PropertyType | RejectionCode:  # noqa: FBT001 - lru_cache is fastest so
+    if not is_name(key, allow_hyphen=allow_hyphen):
+        return RejectionCode.INVALID_PROPERTY_NAME
+    _, underscore, suffix = key.rpartition("_")
+    if not underscore:
+        return RejectionCode.MISSING_PROPERTY_TYPE
+    return TYPES.get(suffix, RejectionCode.INVALID_PROPERTY_TYPE)
+
+
+_read_remembered = lru_cache(_REMEMBERED_NAMES)(_read)
+
+
+def read_name(key: str, allow_hyphen: bool) -> PropertyType | RejectionCode:  # noqa: FBT001 - called for every property
+    """Read one part of a path with its suffix: the type that it declares, or what is wrong with it.
+
+    ``InvalidPropertyName`` comes before the suffix; the caller judges the length in between (rules.md 2).
+    """
+    return _read_remembered(key, allow_hyphen) if len(key) <= _LONGEST_REMEMBERED else _read(key, allow_hyphen)

@@ -1,0 +1,161 @@
+"""The values of properties: which fit the ten types, and how large they may be (seed 2, rules.md 2)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import msgspec
+
+from fsproxy.core.client_api.names import PropertyType
+from fsproxy.core.reasons import RejectionCode
+
+INT_MIN = -(2**63)
+INT_MAX = 2**63 - 1
+"""An integer is one of 64 bits (rules.md 2)."""
+
+_DATE = re.compile(
+    r"([0-9]{4})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+    r"(?:T(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]+)?)?(?:Z|\+00:00))?"
+)
+_SAFE_DAY = 28
+_WIDEST_CHARACTER = 4
+"""Bytes in UTF-8: a string of a quarter of the limit needs no encoding to be known as small enough."""
+
+_CONTAINERS = frozenset({dict, list})
+_NUMBERS = frozenset({int, float})
+_STRINGS = frozenset({str})
+_BOOLEANS = frozenset({bool})
+
+_Problem = RejectionCode | None
+_encode = msgspec.json.Encoder().encode
+
+
+def is_date(text: str) -> bool:
+    """Tell whether this is a day, or a day and time in UTC, that the calendar has.
+
+    Seconds and their fraction may be left out; a leap second, year 0 and hour 24 are none.
+    """
+    found = _DATE.fullmatch(text)
+    if found is None:
+        return False
+    year, month, day = map(int, found.groups())
+    if day <= _SAFE_DAY:
+        return year > 0
+    try:
+        date(year, month, day)
+    except ValueError:
+        return False
+    return True
+
+
+def is_int(value: Any) -> bool:
+    """Tell whether this is an integral JSON number of 64 bits; 49.0 is, true is not."""
+    if type(value) is float:
+        return value.is_integer() and INT_MIN <= value <= INT_MAX
+    return type(value) is int and INT_MIN <= value <= INT_MAX
+
+
+def is_real(value: Any) -> bool:
+    """Tell whether this is a JSON number. Only finite ones come out of ``json_text``."""
+    return type(value) in _NUMBERS
+
+
+def json_size(value: Any) -> int:
+    """Give the bytes of a value as it counts: UTF-8 of a string, compact JSON of anything else."""
+    return len(value.encode()) if type(value) is str else len(_encode(value))
+
+
+def _misfit(value: Any) -> RejectionCode:
+    return RejectionCode.EXPECTED_ATOM if type(value) in _CONTAINERS else RejectionCode.INVALID_VALUE
+
+
+def _judge_str(value: Any, size: int) -> _Problem:
+    if type(value) is not str:
+        return _misfit(value)
+    if len(value) * _WIDEST_CHARACTER <= size or json_size(value) <= size:
+        return None
+    return RejectionCode.VALUE_TOO_BIG
+
+
+def _judge_date(value: Any, size: int) -> _Problem:
+    if type(value) is not str:
+        return _misfit(value)
+    if not is_date(value):
+        return RejectionCode.INVALID_VALUE
+    return None if len(value) <= size else RejectionCode.VALUE_TOO_BIG
+
+
+def _judge_atom(fits: Callable[[Any], bool]) -> Callable[[Any, int], _Problem]:
+    def judge(value: Any, size: int) -> _Problem:
+        if not fits(value):
+            return _misfit(value)
+        return None if len(_encode(value)) <= size else RejectionCode.VALUE_TOO_BIG
+
+    return judge
+
+
+def _judge_list(fit: Callable[[list[Any], set[type]], bool]) -> Callable[[Any, int], _Problem]:
+    def judge(value: Any, size: int) -> _Problem:
+        if type(value) is not list:
+            return _misfit(value)
+        kinds = set(map(type, value))
+        if not kinds.isdisjoint(_CONTAINERS):
+            return RejectionCode.EXPECTED_ATOM
+        if not fit(value, kinds):
+            return RejectionCode.INVALID_VALUE
+        return None if json_size(value) <= size else RejectionCode.VALUE_TOO_BIG
+
+    return judge
+
+
+_JUDGES: dict[PropertyType, Callable[[Any, int], _Problem]] = {
+    PropertyType.STR: _judge_str,
+    PropertyType.INT: _judge_atom(is_int),
+    PropertyType.REAL: _judge_atom(is_real),
+    PropertyType.DATE: _judge_date,
+    PropertyType.BOOL: _judge_atom(lambda value: type(value) is bool),
+    PropertyType.STRS: _judge_list(lambda _, kinds: kinds <= _STRINGS),
+    PropertyType.INTS: _judge_list(lambda values, kinds: kinds <= _NUMBERS and all(map(is_int, values))),
+    PropertyType.REALS: _judge_list(lambda _, kinds: kinds <= _NUMBERS),
+    PropertyType.DATES: _judge_list(lambda values, kinds: kinds <= _STRINGS and all(map(is_date, values))),
+    PropertyType.BOOLS: _judge_list(lambda _, kinds: kinds <= _BOOLEANS),
+}
+
+
+def value_problem(declared: PropertyType, value: Any, size: int) -> RejectionCode | None:
+    """Say what is wrong with a value, or None: one value where one is expected, then type, then size.
+
+    ``size`` is in bytes. An object or list inside a list is ``ExpectedAtom`` too.
+    """
+    return _JUDGES[declared](value, size)
+
+
+def reserved_problem(value: Any, length: int) -> RejectionCode | None:
+    """Say what is wrong with the value of a reserved property: a string of at most ``length`` characters."""
+    if type(value) is not str:
+        return _misfit(value)
+    return None if len(value) <= length else RejectionCode.VALUE_TOO_BIG
+
+
+def inferred_type(value: Any) -> PropertyType | RejectionCode:
+    """Infer the type where apiVersion 2 declares none (rules.md 2): ``real`` for any number, ``strs`` for ``[]``."""
+    kind = type(value)
+    if kind is str:
+        return PropertyType.STR
+    if kind is bool:
+        return PropertyType.BOOL
+    if kind in _NUMBERS:
+        return PropertyType.REAL
+    if kind is not list:
+        return _misfit(value)
+    kinds = set(map(type, value))
+    if kinds <= _STRINGS:
+        return PropertyType.STRS
+    if kinds <= _BOOLEANS:
+        return PropertyType.BOOLS
+    if kinds <= _NUMBERS:
+        return PropertyType.REALS
+    return RejectionCode.INVALID_VALUE if kinds.isdisjoint(_CONTAINERS) else RejectionCode.EXPECTED_ATOM

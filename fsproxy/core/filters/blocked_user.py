@@ -1,0 +1,43 @@
+"""Reason -1, or the one configured: a user, known by the uid given to ``identify``, is not to be captured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import ClassVar, Self
+
+from fsproxy.core.model import FilterName, Hit, Instant, Mode, Rule, SessionFacts
+from fsproxy.core.settings import CoreSettings, Entry, OrgSettings
+
+
+@dataclass(frozen=True, slots=True)
+class BlockedUserFilter:
+    """``block``: uids; ``reason_code``: what the client is told (no documented code means this)."""
+
+    name: ClassVar[FilterName] = FilterName.BLOCKED_USER
+    on_pages_only: ClassVar[bool] = False
+
+    mode: Mode
+    users: Mapping[str, Hit]
+
+    @classmethod
+    def compile(cls, org: OrgSettings, core: CoreSettings) -> Self | None:
+        settings = org.filters.blocked_user
+        mode = settings.mode.capped(core.mode)
+        if mode is Mode.OFF:
+            return None
+        users: dict[str, Hit] = {}
+        for entry in settings.block:
+            if entry.text:  # an empty uid is what every visitor has who was not identified
+                users.setdefault(entry.text, Hit(cls.name, settings.reason_code, _rule(entry)))
+        return cls(mode, users) if users else None
+
+    def judge(self, facts: SessionFacts, now: Instant) -> Hit | None:
+        return self.users.get(facts.app_id)
+
+
+def _rule(entry: Entry) -> Rule:
+    """An id that is stable and does not hold the uid: it stands in audit lines."""
+    digest = sha256(entry.text.encode("utf-8", "surrogatepass")).hexdigest()
+    return Rule(entry.id or f"{FilterName.BLOCKED_USER}:block:{digest[:8]}", entry.where)

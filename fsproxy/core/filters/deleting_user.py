@@ -1,0 +1,40 @@
+"""Reason 12: the user is being deleted from the capture backend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from fsproxy.core.model import FilterName, Hit, Instant, Mode, Rule, SessionFacts
+from fsproxy.core.reasons import ReasonCode
+from fsproxy.core.settings import CoreSettings, OrgSettings
+
+
+@dataclass(frozen=True, slots=True)
+class DeletingUserFilter:
+    """``block``: uids given to ``identify``, or the recorder's own ids, of users who are being deleted.
+
+    All hits have the one rule id ``deleting_user:listed``, and no entry's place: an audit line must not
+    say which user was deleted (rules.md 6).
+    """
+
+    name: ClassVar[FilterName] = FilterName.DELETING_USER
+    on_pages_only: ClassVar[bool] = False
+
+    mode: Mode
+    users: frozenset[str]
+    hit: Hit
+
+    @classmethod
+    def compile(cls, org: OrgSettings, core: CoreSettings) -> Self | None:
+        settings = org.filters.deleting_user
+        mode = settings.mode.capped(core.mode)
+        # An empty id is what every first visit sends.
+        users = frozenset(entry.text for entry in settings.block if entry.text)
+        if mode is Mode.OFF or not users:
+            return None
+        rule = Rule(f"{cls.name}:listed", settings.places.get("block", ""))
+        return cls(mode, users, Hit(cls.name, ReasonCode.USER_ACTIVELY_BEING_DELETED, rule))
+
+    def judge(self, facts: SessionFacts, now: Instant) -> Hit | None:
+        return self.hit if facts.app_id in self.users or facts.user_id in self.users else None

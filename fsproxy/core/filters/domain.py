@@ -1,0 +1,74 @@
+"""Reason 4: the page's domain is blocked, or not among those that are captured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from fsproxy.core.domains import DomainTable, parse_pattern
+from fsproxy.core.filters.base import rule_of
+from fsproxy.core.hosts import Url, parse_origin, parse_url
+from fsproxy.core.model import FilterName, Hit, Instant, Mode, Route, Rule, SessionFacts
+from fsproxy.core.reasons import ReasonCode
+from fsproxy.core.settings import CoreSettings, DomainRule, DomainSettings, OrgSettings
+
+
+def problem(text: str) -> str | None:
+    """What is wrong with a domain pattern, or None."""
+    if parse_pattern(text) is None:
+        return "a host without scheme or path, * for one whole label, perhaps a port (*.example.com, localhost:9000)"
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class DomainFilter:
+    """Ordered ``rules``, capture or block, of which the first that matches wins; else ``otherwise``.
+
+    On pages the page's own URL is judged. On other routes it is the ``Origin`` header, if that has a host.
+    """
+
+    name: ClassVar[FilterName] = FilterName.DOMAIN
+    on_pages_only: ClassVar[bool] = False
+
+    mode: Mode
+    table: DomainTable
+    verdicts: tuple[Hit | None, ...]
+    """What each rule means, in order; None is capture."""
+    otherwise: Hit | None
+
+    @classmethod
+    def compile(cls, org: OrgSettings, core: CoreSettings) -> Self | None:
+        settings = org.filters.domain
+        mode = settings.mode.capped(core.mode)
+        blocks = not settings.otherwise_capture or any(not rule.capture for rule in settings.rules)
+        if mode is Mode.OFF or not blocks:
+            return None
+        return cls(
+            mode,
+            DomainTable.of(parse_pattern(rule.pattern.text) for rule in settings.rules),
+            tuple(_verdict(rule) for rule in settings.rules),
+            None if settings.otherwise_capture else _otherwise(settings),
+        )
+
+    def judge(self, facts: SessionFacts, now: Instant) -> Hit | None:
+        """A page whose URL has no host is no domain that is captured: it gets what ``otherwise`` says."""
+        if facts.route is not Route.PAGE:
+            origin = parse_origin(facts.origin)
+            return None if origin is None else self._judge(origin)
+        url = facts.url
+        return self._judge(parse_url(url)) if isinstance(url, str) else self.otherwise
+
+    def _judge(self, url: Url) -> Hit | None:
+        index = self.table.find(url.host, url.effective_port)
+        return self.otherwise if index is None else self.verdicts[index]
+
+
+def _verdict(rule: DomainRule) -> Hit | None:
+    if rule.capture:
+        return None
+    return Hit(FilterName.DOMAIN, ReasonCode.DOMAIN_FILTER, rule_of(FilterName.DOMAIN, "block", rule.pattern))
+
+
+def _otherwise(settings: DomainSettings) -> Hit:
+    rule = Rule(f"{FilterName.DOMAIN}:otherwise", settings.places.get("otherwise", ""))
+    return Hit(FilterName.DOMAIN, ReasonCode.DOMAIN_FILTER, rule)

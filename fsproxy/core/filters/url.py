@@ -1,0 +1,104 @@
+"""Reason 9: the page's URL is none, or none that is expected."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum, unique
+from typing import ClassVar, Self
+
+from fsproxy.core.hosts import Url, UrlProblem, origin_host, parse_url
+from fsproxy.core.model import FilterName, Hit, Instant, Mode, Rule, SessionFacts
+from fsproxy.core.reasons import ReasonCode
+from fsproxy.core.settings import CoreSettings, OrgSettings, UrlSettings
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+
+
+def problem(text: str) -> str | None:
+    """What is wrong with an entry of ``schemes``, or None."""
+    return None if _SCHEME.fullmatch(text) else "a URL's scheme without its colon, such as https"
+
+
+@unique
+class UrlRule(StrEnum):
+    """What can be wrong with a page's URL, in the order in which it is looked for."""
+
+    MISSING = "missing"
+    NOT_STRING = "not_string"
+    MAX_LENGTH = "max_length"
+    CONTROL = "control"
+    UNPARSEABLE = "unparseable"
+    SCHEME = "scheme"
+    HOST = "host"
+    PORT = "port"
+    MATCH_ORIGIN = "match_origin"
+
+
+_OF_PROBLEM = {UrlProblem.HOST: UrlRule.HOST, UrlProblem.PORT: UrlRule.PORT}
+
+
+@dataclass(frozen=True, slots=True)
+class UrlFilter:
+    """``schemes``, ``max_length`` (characters), ``match_origin``; and every URL must be one.
+
+    ``http`` and ``https`` URLs need a host; schemes without one (``file``, ``about``) need none where they
+    are allowed. With ``match_origin``, a missing or ``null`` Origin does not match.
+    """
+
+    name: ClassVar[FilterName] = FilterName.URL
+    on_pages_only: ClassVar[bool] = True
+
+    mode: Mode
+    schemes: frozenset[str]
+    max_length: int | None
+    match_origin: bool
+    hits: Mapping[UrlRule, Hit]
+
+    @classmethod
+    def compile(cls, org: OrgSettings, core: CoreSettings) -> Self | None:
+        settings = org.filters.url
+        mode = settings.mode.capped(core.mode)
+        if mode is Mode.OFF:
+            return None
+        return cls(
+            mode,
+            frozenset(scheme.lower() for scheme in settings.schemes),
+            settings.max_length,
+            settings.match_origin,
+            {rule: _hit(rule, settings) for rule in UrlRule},
+        )
+
+    def judge(self, facts: SessionFacts, now: Instant) -> Hit | None:
+        broken = self._broken(facts.url, facts.origin)
+        return None if broken is None else self.hits[broken]
+
+    def _broken(self, text: object, origin: str | None) -> UrlRule | None:
+        if text is None or text == "":
+            return UrlRule.MISSING
+        if not isinstance(text, str):
+            return UrlRule.NOT_STRING
+        if self.max_length is not None and len(text) > self.max_length:
+            return UrlRule.MAX_LENGTH
+        if _CONTROL.search(text) is not None:
+            return UrlRule.CONTROL
+        return self._broken_parts(parse_url(text), origin)
+
+    def _broken_parts(self, url: Url, origin: str | None) -> UrlRule | None:
+        if url.problem is UrlProblem.UNPARSEABLE:
+            return UrlRule.UNPARSEABLE
+        if url.scheme not in self.schemes:
+            return UrlRule.SCHEME
+        if url.problem is not None:
+            return _OF_PROBLEM[url.problem]
+        if self.match_origin and origin_host(origin) != url.host:
+            return UrlRule.MATCH_ORIGIN
+        return None
+
+
+def _hit(rule: UrlRule, settings: UrlSettings) -> Hit:
+    key = "schemes" if rule is UrlRule.SCHEME else rule.value
+    made = Rule(f"{FilterName.URL}:{rule}", settings.places.get(key, ""))
+    return Hit(FilterName.URL, ReasonCode.INVALID_URL, made)

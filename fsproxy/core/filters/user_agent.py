@@ -1,0 +1,185 @@
+"""Reason 6: the User-Agent is blocked, is a crawler's, or is missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, ClassVar, Self
+
+import re2
+
+from fsproxy.core.filters.base import rule_at, rule_of
+from fsproxy.core.model import FilterName, Hit, Instant, Mode, Rule, SessionFacts
+from fsproxy.core.reasons import ReasonCode
+from fsproxy.core.settings import CoreSettings, Entry, OrgSettings, UserAgentSettings
+
+LOOKED_AT = 8192
+"""Bytes of a User-Agent that are matched; browsers send a few hundred."""
+_REGEX = "regex:"
+_REGEX_MEMORY = 8 << 20
+"""Bytes that one expression may take, compiled; what ``x{1000}`` ten times over would not fit into."""
+_LEAST_MEMORY = 64 << 20
+"""Bytes that a set may take; it takes what it needs."""
+_MOST_MEMORY = 4 << 30
+_PROBE = "\x01fsproxy\x01"
+"""No header can contain this."""
+_CRAWLERS = "crawleruseragents"
+
+
+class CrawlersMissing(Exception):  # noqa: N818 - it names a state that the loader reports, not a mistake
+    """``crawlers: true``, but the list is not installed."""
+
+
+def problem(text: str) -> str | None:
+    """What is wrong with a User-Agent pattern, or None."""
+    if not text.removeprefix(_REGEX).strip():
+        return "a text that the User-Agent contains, or regex: and an expression; not an empty one"
+    try:
+        re2.compile(_plain_expression(text), _options(_REGEX_MEMORY))
+    except (re2.error, UnicodeError):
+        return "a text that the User-Agent contains, or regex: and an expression in RE2's syntax (no look-around)"
+    return None
+
+
+def crawlers_problem() -> str | None:
+    """Why ``crawlers: true`` cannot be obeyed, or None."""
+    if find_spec(_CRAWLERS) is None:
+        return "false, as crawler-user-agents is not installed (pip install fsproxy[crawlers])"
+    return None
+
+
+def _options(memory: int) -> re2.Options:
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = memory
+    return options
+
+
+@dataclass(frozen=True, slots=True)
+class PatternSet:
+    """Finds the first of any number of patterns in one pass over a text, on an engine that never backtracks."""
+
+    compiled: re2.Set | None
+    """None: there are no patterns."""
+    count: int
+
+    @classmethod
+    def of(cls, patterns: list[str]) -> Self:
+        """Compile expressions in RE2's syntax. Raises ``re2.error`` on one that is none.
+
+        A set whose automaton has too little memory matches nothing and says nothing. So each set gets a
+        last pattern by which to prove that it works, and is built with more memory until it does.
+        """
+        if not patterns:
+            return cls(None, 0)
+        memory = _LEAST_MEMORY
+        while True:
+            made = re2.Set.SearchSet(_options(memory))
+            for pattern in (*patterns, _PROBE):
+                made.Add(pattern)
+            if _works(made, len(patterns)):
+                return cls(made, len(patterns))
+            memory *= 2
+            if memory > _MOST_MEMORY:
+                raise re2.error("too many patterns, or too large ones")
+
+    def first(self, text: bytes) -> int | None:
+        """The lowest index of those that match."""
+        found = self.compiled.Match(text) if self.compiled is not None else None
+        index = min(found) if found else self.count
+        return index if index < self.count else None
+
+
+def _works(made: re2.Set, index: int) -> bool:
+    try:
+        made.Compile()
+    except re2.error:
+        return False
+    return index in (made.Match(_PROBE) or ())
+
+
+@dataclass(frozen=True, slots=True)
+class UserAgentFilter:
+    """``block`` and ``allow``: what a User-Agent contains; ``crawlers``: a maintained list is blocked, too.
+
+    What is allowed is never blocked. Of several rules that match, the first one is named.
+    """
+
+    name: ClassVar[FilterName] = FilterName.USER_AGENT
+    on_pages_only: ClassVar[bool] = False
+
+    mode: Mode
+    block: PatternSet
+    hits: tuple[Hit, ...]
+    """What each pattern of ``block`` means."""
+    allow: PatternSet
+    missing: Hit | None
+
+    @classmethod
+    def compile(cls, org: OrgSettings, core: CoreSettings) -> Self | None:
+        """See ``Filter.compile``. Raises CrawlersMissing when the list is asked for and not installed."""
+        settings = org.filters.user_agent
+        mode = settings.mode.capped(core.mode)
+        if mode is Mode.OFF or not (settings.block or settings.crawlers or settings.block_missing):
+            return None
+        crawlers = _crawler_patterns() if settings.crawlers else []
+        own = [_expression(entry, settings) for entry in settings.block]
+        hits = [_hit(rule_of(cls.name, "block", entry)) for entry in settings.block]
+        where = settings.places.get("crawlers", "")
+        hits += [_hit(Rule(f"{cls.name}:crawler:{pattern}", where)) for pattern in crawlers]
+        return cls(
+            mode,
+            PatternSet.of(own + crawlers),
+            tuple(hits),
+            PatternSet.of([_expression(entry, settings) for entry in settings.allow]),
+            _missing(settings),
+        )
+
+    def judge(self, facts: SessionFacts, now: Instant) -> Hit | None:
+        agent = facts.user_agent
+        if not agent:
+            return self.missing
+        text = _looked_at(agent)
+        index = self.block.first(text)
+        if index is None or self.allow.first(text) is not None:
+            return None
+        return self.hits[index]
+
+
+def _looked_at(agent: str) -> bytes:
+    # Cut before it is encoded, too: a header may be long, and one character is one byte or more.
+    start = agent[:LOOKED_AT]
+    try:
+        return start.encode("utf-8", "surrogateescape")[:LOOKED_AT]
+    except UnicodeEncodeError:  # surrogates that stand for no byte: out of a JSON body, not out of a header
+        return start.encode("utf-8", "surrogatepass")[:LOOKED_AT]
+
+
+def _expression(entry: Entry, settings: UserAgentSettings) -> str:
+    # A flag in front, and no group around: the expression may end in an open \Q.
+    return _plain_expression(entry.text) if settings.case_sensitive else f"(?i){_plain_expression(entry.text)}"
+
+
+def _plain_expression(text: str) -> str:
+    escaped: str = re2.escape(text)
+    return text.removeprefix(_REGEX) if text.startswith(_REGEX) else escaped
+
+
+def _crawler_patterns() -> list[str]:
+    # An extra, and a file of its own to read: only where it is asked for, and off the event loop.
+    if crawlers_problem() is not None:
+        raise CrawlersMissing("crawler-user-agents is not installed")
+    listed: list[dict[str, Any]] = import_module(_CRAWLERS).CRAWLER_USER_AGENTS_DATA
+    return [each["pattern"] for each in listed]
+
+
+def _hit(rule: Rule) -> Hit:
+    return Hit(FilterName.USER_AGENT, ReasonCode.USER_AGENT, rule)
+
+
+def _missing(settings: UserAgentSettings) -> Hit | None:
+    if not settings.block_missing:
+        return None
+    made = rule_at(FilterName.USER_AGENT, "missing", settings.places)
+    return _hit(Rule(made.id, settings.places.get("block_missing", "")))

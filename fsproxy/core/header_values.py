@@ -1,0 +1,50 @@
+"""What single header values say, however many lines they are spread over."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from fsproxy.core.header_names import ESSENTIAL
+
+RawHeaders = tuple[tuple[bytes, bytes], ...]
+"""As the parser gives them: names as sent, in order."""
+
+
+def index(headers: RawHeaders) -> dict[bytes, bytes]:
+    """Lower-case name -> value. Repeated lines are joined in order, ``Cookie`` by ``; ``, others by ``, ``."""
+    found = {name.lower(): value for name, value in headers}
+    if len(found) == len(headers):
+        return found
+    lists: dict[bytes, list[bytes]] = {}
+    for name, value in headers:
+        lists.setdefault(name.lower(), []).append(value)
+    return {name: (b"; " if name == b"cookie" else b", ").join(values) for name, values in lists.items()}
+
+
+NAMES_NOTHING = frozenset({b"keep-alive", b"close", b"upgrade", b"keep-alive, upgrade"})
+"""Frequent ``Connection`` values, in lower case, that name no header but those that stop here anyway."""
+
+
+def without_named(headers: RawHeaders) -> RawHeaders:
+    """The lines less ``Connection`` and what it names; what is end-to-end by definition stays."""
+    lines = [value.lower().split(b",") for name, value in headers if name.lower() == b"connection"]
+    gone = {part.strip() for line in lines for part in line} - ESSENTIAL | {b"connection"}
+    return tuple(pair for pair in headers if pair[0].lower() not in gone)
+
+
+def accepts_trailers(value: bytes) -> bool:
+    """A ``TE`` line that takes trailers; no other of its codings crosses a hop."""
+    return any(part.partition(b";")[0].strip() == b"trailers" for part in value.lower().split(b","))
+
+
+@lru_cache(maxsize=256)
+def narrowed_encoding(accept: bytes) -> bytes:
+    """``gzip`` where the client takes it, else ``identity``."""
+    takes: dict[bytes, bool] = {}
+    for part in accept.lower().split(b","):
+        coding, _, weight = part.partition(b";")
+        q, _, number = weight.strip().partition(b"=")
+        refused = q.strip() == b"q" and number.strip().rstrip(b"0") in {b"0.", b""}
+        takes[coding.strip()] = not refused
+    fallback = takes.get(b"*", False)
+    return b"gzip" if takes.get(b"gzip", takes.get(b"x-gzip", fallback)) else b"identity"

@@ -1,0 +1,66 @@
+"""What of a visitor may stand in a log (rules.md 6)."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address
+
+from fsproxy.core.model import Address, Hit
+from fsproxy.core.reasons import ReasonCode
+
+LONGEST_NAME = 100
+"""Characters of a name in a log (rules.md 3)."""
+
+MaskAddress = Callable[[Address], str | None]
+
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_V4_MASK = 0xFFFFFF00
+_V6_MASK = ((1 << 48) - 1) << 80
+_UNNAMED = frozenset({ReasonCode.OPT_OUT_COOKIE, ReasonCode.USER_ACTIVELY_BEING_DELETED})
+
+
+def address_mask(mode: str, key: str | None = None) -> MaskAddress:
+    """How addresses are written: ``full``, ``truncated`` (/24, /48), ``hashed`` (keyed), ``none``.
+
+    Raises ValueError for another mode, or ``hashed`` without a key: a hash of 2³² addresses without one
+    hides nothing.
+    """
+    if mode == "full":
+        return str
+    if mode == "truncated":
+        return truncated
+    if mode == "none":
+        return lambda _: None
+    if mode != "hashed" or not key:
+        raise ValueError("full, truncated, none, or hashed with a key")
+    secret = key.encode("utf-8", "surrogatepass")
+    return lambda address: hmac.digest(secret, address.packed, "sha256").hex()[:16]
+
+
+@lru_cache(maxsize=4096)
+def truncated(address: Address) -> str:
+    """The network's address: /24, or /48."""
+    if isinstance(address, IPv4Address):
+        return str(IPv4Address(int(address) & _V4_MASK))
+    return str(IPv6Address(int(address) & _V6_MASK))
+
+
+def is_unnamed(hits: Iterable[Hit]) -> bool:
+    """The visitor opted out or is being deleted (also by a shadow): the line must not say who it was."""
+    return any(hit.code in _UNNAMED for hit in hits)
+
+
+def safe(text: str, limit: int = LONGEST_NAME) -> str:
+    """Cut at ``limit`` characters; control and direction characters escaped, lone surrogates replaced."""
+    cut = text[:limit]
+    if cut.isascii() and cut.isprintable():
+        return cut
+    return _SURROGATE.sub("\ufffd", _UNSAFE.sub(_escaped, cut))
+
+
+def _escaped(character: re.Match[str]) -> str:
+    return f"\\u{ord(character[0]):04x}"

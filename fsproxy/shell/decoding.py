@@ -1,0 +1,76 @@
+"""Decompressing capture bodies: bounded in memory, and off the event loop when it takes long."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from typing import TYPE_CHECKING
+
+from fsproxy.core.facts import bundle_query
+from fsproxy.core.failures import Failure
+from fsproxy.core.model import Encoding
+from fsproxy.shell.bodies import BodyError
+
+if TYPE_CHECKING:
+    from fsproxy.shell.transaction import Transaction
+
+GZIP = zlib.MAX_WBITS | 16
+ON_LOOP = 256 * 1024
+"""Bytes that are decompressed on the event loop (under a millisecond); what is larger goes to a thread."""
+
+
+class Undecodable(Exception):  # noqa: N818 - a state of a body; ``on_uninspectable`` says what follows
+    """A capture body that is not what it says to be: corrupt gzip, an encoding we do not know."""
+
+
+def encoding_of(tx: Transaction) -> Encoding:
+    """By header, or as recorders do by the query alone (wire.md 2). Announced twice is compressed once."""
+    header = tx.headers.get(b"content-encoding", b"").strip().lower()
+    if header not in {b"", b"identity"}:
+        return Encoding.GZIP if header in {b"gzip", b"x-gzip"} else Encoding.UNKNOWN
+    if not tx.query:
+        return Encoding.IDENTITY
+    return (tx.upload or bundle_query(tx.query)).encoding
+
+
+async def decode(body: bytes, encoding: Encoding, limit: int) -> bytes:
+    """The body, decompressed. Raises Undecodable, and BodyError over ``limit`` (``server.max_decompressed``)."""
+    if encoding is Encoding.IDENTITY:
+        if len(body) > limit:
+            raise BodyError(Failure.BODY_TOO_LARGE)
+        return body
+    if encoding is Encoding.UNKNOWN:
+        raise Undecodable
+    decoder = zlib.decompressobj(GZIP)
+    try:
+        first = decoder.decompress(body, min(ON_LOOP, limit + 1))
+        if decoder.eof and not decoder.unused_data:
+            return first
+        return await asyncio.to_thread(_rest, decoder, first, limit)
+    except zlib.error:
+        raise Undecodable from None
+
+
+def _rest(decoder: zlib._Decompress, first: bytes, limit: int) -> bytes:
+    parts, size = [first], len(first)
+    while True:
+        if size > limit:
+            raise BodyError(Failure.BODY_TOO_LARGE)
+        if decoder.eof:
+            # RFC 1952 2.2: members may follow one another.
+            rest = decoder.unused_data.lstrip(b"\0")
+            if not rest:
+                return b"".join(parts)
+            decoder = zlib.decompressobj(GZIP)
+            part = decoder.decompress(rest, limit + 1 - size)
+        elif decoder.unconsumed_tail:
+            part = decoder.decompress(decoder.unconsumed_tail, limit + 1 - size)
+        else:
+            raise Undecodable
+        parts.append(part)
+        size += len(part)
+
+
+def encode(body: bytes, encoding: Encoding) -> bytes:
+    """Compressed as it came."""
+    return zlib.compress(body, level=6, wbits=GZIP) if encoding is Encoding.GZIP else body

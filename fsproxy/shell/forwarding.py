@@ -1,0 +1,245 @@
+"""Sending a request upstream, whole or as it comes, and answering for the upstream when it fails (rules.md 4)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from fsproxy.core.answers import cookie_domain
+from fsproxy.core.failures import Failure
+from fsproxy.core.headers import Framing
+from fsproxy.core.model import Route
+from fsproxy.core.reasons import ReasonCode
+from fsproxy.shell.bodies import BodyClock, BodyError, declared_length, invite, read_part, refuse_too_large
+from fsproxy.shell.clock import monotonic_ns
+from fsproxy.shell.connection import CLOSE, KEEP, Answered
+from fsproxy.shell.exchange import Exchange
+from fsproxy.shell.relay import LAST_CHUNK, Relay
+from fsproxy.shell.tunnel import Tunnel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fsproxy.admin.metrics import Metrics
+    from fsproxy.shell.sweeper import Sweeper
+    from fsproxy.shell.transaction import Transaction
+    from fsproxy.shell.upstream import Upstream
+
+CLIENT_FAILURES = frozenset({Failure.CLIENT_GONE, Failure.CLIENT_STALLED})
+PAGE_ANSWER_COPY = 64 * 1024
+"""Bytes of a page's answer that are looked at; a larger one teaches nothing and still passes."""
+
+
+class Forwarding:
+    """Everything that goes upstream goes through here."""
+
+    def __init__(self, upstream: Upstream, metrics: Metrics, sweeper: Sweeper, loop: asyncio.AbstractEventLoop) -> None:
+        self._upstream = upstream
+        self._metrics = metrics
+        self._sweeper = sweeper
+        self._loop = loop
+        self.last_failure: str | None = None
+        """The newest exchange's failure; None when it went well."""
+
+    async def send(self, tx: Transaction, body: bytes, extra_headers: tuple[tuple[bytes, bytes], ...] = ()) -> Answered:
+        """Send a body that was read, and relay the answer."""
+        page = tx.route is Route.PAGE
+        had_body = bool(body) or b"content-length" in tx.headers or b"transfer-encoding" in tx.headers
+        relay = self._relay(tx, copy_limit=PAGE_ANSWER_COPY if page else 0, extra_headers=extra_headers)
+        head = self._head(tx, len(body) if had_body else Framing.NONE)
+        self._start(tx, relay, head + body, retry_for=tx.generation.config.upstream.page_retry if page else 0.0)
+        await relay.done
+        return self._finish(tx, relay)
+
+    async def stream(self, tx: Transaction) -> Answered:
+        """Pass a body on as it comes; one that is there already is sent with its head."""
+        payload = tx.request.payload
+        length = declared_length(tx)
+        refuse_too_large(tx, length)
+        if payload.is_eof():
+            body = payload.read_nowait(-1)
+            tx.bytes_in = len(body)
+            return await self.send(tx, body)
+        relay = self._relay(tx)
+        exchange = self._start(tx, relay, self._head(tx, Framing.CHUNKED if length is None else length), streamed=True)
+        pump = self._loop.create_task(self._pump(tx, exchange, chunked=length is None))
+        try:
+            await relay.done
+        finally:
+            pump.cancel()
+        return self._finish(tx, relay)
+
+    async def _pump(self, tx: Transaction, exchange: Exchange, *, chunked: bool) -> None:
+        invite(tx)
+        try:
+            with BodyClock(tx, self._sweeper) as clock:
+                while part := await read_part(tx):
+                    clock.stop()
+                    framed = b"%x\r\n%b\r\n" % (len(part), part) if chunked else part
+                    if not await exchange.write(framed):
+                        return
+                    clock.restart()
+            if chunked:
+                await exchange.write(LAST_CHUNK)
+            exchange.body_complete()
+        except BodyError as error:
+            exchange.abort(error.failure)
+        except ConnectionError:
+            exchange.abort(Failure.CLIENT_GONE)
+
+    async def tunnel(self, tx: Transaction, watch: Callable[[Tunnel], None] | None = None) -> Answered:
+        """Ask the upstream for an upgrade; after its 101 pass bytes both ways until one side ends.
+
+        ``watch`` is called before the first byte passes, and may replace the tunnel's hooks.
+        """
+        relay = self._relay(tx)
+        exchange = self._start(tx, relay, self._head(tx, Framing.UPGRADE))
+        await relay.done
+        connection = exchange.upgraded
+        if relay.head is None or relay.head.status != 101 or connection is None:
+            return self._finish(tx, relay)
+        tx.status = 101
+        closed: asyncio.Future[None] = self._loop.create_future()
+        tunnel = Tunnel(tx.request.connection, connection, closed)
+        tx.request.on_gone = tunnel.close
+        if watch is not None:
+            watch(tunnel)
+        tunnel.open(relay.rest)
+        try:
+            await closed
+        finally:
+            tunnel.close()
+            tx.bytes_in, tx.bytes_out = tunnel.bytes_up, tunnel.bytes_down
+        return CLOSE
+
+    # -- answers of ours
+
+    def refuse(self, tx: Transaction, failure: Failure) -> Answered:
+        """Answer a failure: a problem document, with CORS on capture routes."""
+        tx.failure = failure
+        status = failure.status_on(tx.route)
+        if tx.is_capture and not (tx.route.retries_only_502 and status == 502):
+            self._metrics.recordings_ended[(failure.value,)] += 1
+        if not tx.request.payload.is_eof():
+            tx.close = True
+        answer = tx.generation.answers.failure(
+            failure,
+            tx.route,
+            tx.origin,
+            tx.request_id.encode("ascii", "replace"),
+            close=tx.close,
+            bodiless=tx.request.message.method == "HEAD",
+        )
+        return self.answer(tx, status, answer)
+
+    def block(self, tx: Transaction) -> Answered:
+        """Answer ``tx.decision``: 202 with the reason code. A bundle's recording ends with it."""
+        if tx.route is not Route.PAGE:
+            self._metrics.recordings_ended[("blocked",)] += 1
+        facts, hit = tx.facts, tx.decision.block
+        code = hit.code if hit is not None else ReasonCode.UNSPECIFIED
+        url = facts.url if facts is not None and facts.url is not None else _text(tx.origin)
+        fresh = facts.fresh_user_id if facts is not None and code is ReasonCode.TRAFFIC_RAMPING else ""
+        answer = tx.generation.answers.block(
+            code,
+            tx.origin,
+            tx.request_id.encode("ascii", "replace"),
+            cookie_domain(url, tx.generation.registrable),
+            user_id=fresh,
+            close=tx.close,
+        )
+        return self.answer(tx, 202, answer)
+
+    def answer(self, tx: Transaction, status: int, answer: bytes) -> Answered:
+        """Write a prepared answer."""
+        tx.status = status
+        tx.bytes_out = len(answer) - answer.find(b"\r\n\r\n") - 4
+        tx.request.connection.write(answer)
+        return CLOSE if tx.close else KEEP
+
+    def cut(self, tx: Transaction) -> None:
+        """The time to drain is over."""
+        if tx.relay is not None and tx.relay.exchange is not None:
+            tx.relay.exchange.abort(Failure.DRAINING)
+        tx.request.connection.close()
+
+    # -- within
+
+    def _relay(
+        self, tx: Transaction, copy_limit: int = 0, extra_headers: tuple[tuple[bytes, bytes], ...] = ()
+    ) -> Relay:
+        message = tx.request.message
+        relay = tx.relay = Relay(
+            tx.request.connection,
+            self._loop.create_future(),
+            tx.request_id.encode("ascii", "replace"),
+            http10=message.version < (1, 1),
+            close=tx.close,
+            head_only=message.method == "HEAD",
+            with_cors=tx.is_capture,
+            copy_limit=copy_limit,
+            extra_headers=extra_headers,
+        )
+        tx.request.on_gone = relay.on_gone
+        tx.request.connection.on_writable = relay.on_writable
+        return relay
+
+    def _head(self, tx: Transaction, framing: int | Framing) -> bytes:
+        message = tx.request.message
+        origin = self._upstream.pool_for(tx.path).origin
+        return tx.generation.upstream_headers.head(
+            message.method.encode("ascii", "replace"),
+            origin.prefix.encode() + tx.target,
+            origin.authority,
+            message.raw_headers,
+            tx.client,
+            tx.request_id.encode("ascii", "replace"),
+            framing,
+            page=tx.route is Route.PAGE,
+        )
+
+    def _start(
+        self, tx: Transaction, relay: Relay, request: bytes, *, streamed: bool = False, retry_for: float = 0.0
+    ) -> Exchange:
+        exchange = relay.exchange = Exchange(
+            self._upstream,
+            self._upstream.pool_for(tx.path),
+            request,
+            relay,
+            head_only=tx.request.message.method == "HEAD",
+            streamed=streamed,
+            retry_for=retry_for,
+        )
+        tx.sent_ns = monotonic_ns()
+        exchange.start()
+        return exchange
+
+    def _finish(self, tx: Transaction, relay: Relay) -> Answered:
+        exchange = relay.exchange
+        if exchange is not None and exchange.retried:
+            self._metrics.upstream_retries[()] += 1
+        failure = relay.failure
+        if failure is None:
+            self._metrics.forwarded[(tx.route.value,)] += 1
+            self.last_failure = None
+            tx.status = relay.head.status if relay.head is not None else 0
+            tx.bytes_out = relay.bytes_out
+            return KEEP if relay.keep_alive else CLOSE
+        if failure in CLIENT_FAILURES:
+            tx.failure = failure
+            return CLOSE
+        if failure.value.startswith("upstream_"):
+            self._metrics.upstream_failures[(failure.value,)] += 1
+            self.last_failure = failure.value
+        if relay.untouched:
+            return self.refuse(tx, failure)
+        tx.failure = failure
+        tx.status = relay.head.status if relay.head is not None else 0
+        tx.bytes_out = relay.bytes_out
+        if tx.is_capture:
+            self._metrics.recordings_ended[(failure.value,)] += 1
+        return CLOSE
+
+
+def _text(origin: bytes | None) -> str | None:
+    return origin.decode("latin-1") if origin is not None else None

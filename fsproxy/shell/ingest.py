@@ -1,0 +1,198 @@
+"""A request's way through the program: head, route, client, facts, judgement, answer or exchange, audit line.
+
+This is the table of contents of the data plane. What is decided is decided by the core; how bodies are
+read stands in ``bodies``, how requests go upstream in ``forwarding``, bundles and calls in ``capture``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from dataclasses import replace
+
+import structlog
+
+from fsproxy.admin.metrics import Metrics
+from fsproxy.config.schema import SocketMode, TopMode
+from fsproxy.core.failures import Failure
+from fsproxy.core.header_values import index
+from fsproxy.core.model import Route
+from fsproxy.core.routes import origin_form
+from fsproxy.shell.audit_log import AuditLog
+from fsproxy.shell.bodies import BodyError, read_body
+from fsproxy.shell.cache import BlockedPages, BoundedMemoryCache
+from fsproxy.shell.capture import Capture
+from fsproxy.shell.clock import monotonic_ns, now
+from fsproxy.shell.connection import CLOSE, Answered, DataServer, Incoming
+from fsproxy.shell.forwarding import Forwarding
+from fsproxy.shell.generation import Generation
+from fsproxy.shell.ledger.memory import MemoryLedger
+from fsproxy.shell.pages import Pages
+from fsproxy.shell.recorder import Recorder
+from fsproxy.shell.sweeper import Sweeper
+from fsproxy.shell.transaction import Transaction
+from fsproxy.shell.upstream import Upstream
+
+BLOCKED_PAGES = 200_000
+"""How many blocked pages are remembered: about 60 MB at the most."""
+log = structlog.get_logger("fsproxy")
+
+
+class Ingest:
+    """Everything that requests share, and the handler that aiohttp's server calls for each."""
+
+    def __init__(
+        self, generation: Generation, metrics: Metrics, loop: asyncio.AbstractEventLoop, sweeper: Sweeper
+    ) -> None:
+        config = generation.config
+        self.generation = generation
+        self.metrics = metrics
+        self.server: DataServer | None = None
+        self._draining = False
+        self._in_flight: set[Transaction] = set()
+        self._idle: asyncio.Future[None] | None = None
+        self._tokens = map("{}-{:x}".format, itertools.repeat(os.urandom(6).hex()), itertools.count(1))
+        self.upstream = Upstream(config.upstream, loop, sweeper)
+        self.ledger = MemoryLedger()
+        self.audit = AuditLog(config.audit, on_trouble=log)
+        self._recorder = Recorder(metrics, self.audit, config.audit)
+        self._forwarding = Forwarding(self.upstream, metrics, sweeper, loop)
+        blocked_pages = BlockedPages(BoundedMemoryCache(BLOCKED_PAGES))
+        self._pages = Pages(self.ledger, blocked_pages, self._forwarding)
+        self._capture = Capture(self.ledger, blocked_pages, self._forwarding)
+
+    async def start(self) -> None:
+        """Start what runs in the background."""
+        self.audit.start()
+
+    async def close(self) -> None:
+        """Flush and close everything."""
+        self.upstream.close()
+        await asyncio.to_thread(self.audit.close)
+
+    async def handle(self, request: Incoming) -> Answered:
+        """Answer one request, whatever happens: exactly one answer and one audit record."""
+        started_ns = monotonic_ns()
+        self.metrics.in_flight += 1
+        tx = self._open(request, started_ns)
+        self._in_flight.add(tx)
+        try:
+            return await self._dispatch(tx)
+        except BodyError as error:
+            return self._forwarding.refuse(tx, error.failure)
+        except (ConnectionError, asyncio.CancelledError):
+            tx.failure = tx.failure or Failure.CLIENT_GONE
+            return CLOSE
+        except Exception as error:  # noqa: BLE001 - a fault of ours must end as an answer, counted and loud
+            self._report("ingest", error)
+            return self._forwarding.refuse(tx, Failure.INTERNAL)
+        finally:
+            self._in_flight.discard(tx)
+            if self._idle is not None and not self._in_flight and not self._idle.done():
+                self._idle.set_result(None)
+            self.metrics.in_flight -= 1
+            request.connection.busy = False
+            request.connection.on_writable = None
+            self._recorder.record(tx)
+
+    # -- opening a request
+
+    def _open(self, request: Incoming, started_ns: int) -> Transaction:
+        generation = self.generation
+        message = request.message
+        headers = index(message.raw_headers)
+        peername = request.connection.peername
+        peer = peername[0] if isinstance(peername, tuple) else None
+        client = generation.clients.resolve(peer, headers, "https" if request.connection.ssl_context else "http")
+        tx = Transaction(request, generation, headers, client, next(self._tokens), now(), started_ns)
+        target = origin_form(message.path)
+        tx.target = target.encode("utf-8", "surrogateescape")
+        tx.path, _, tx.query = target.partition("?")
+        tx.route = generation.routes.match(message.method, tx.path)
+        return tx
+
+    async def _dispatch(self, tx: Transaction) -> Answered:
+        message = tx.request.message
+        if self.server is not None and self.server.overloaded:
+            self.metrics.refused_connections[()] += 1
+            tx.close = True
+            return self._forwarding.refuse(tx, Failure.OVERLOADED)
+        if message.method == "CONNECT":
+            return self._forwarding.refuse(tx, Failure.METHOD)
+        if self._draining:
+            tx.close = True
+        if message.upgrade and b"upgrade" in tx.headers:
+            return await self._upgrade(tx)
+        if tx.route is Route.OTHER or tx.generation.mode is TopMode.BYPASS:
+            return await self._forwarding.stream(tx)
+        if tx.route is Route.SOCKET:
+            return await self._forwarding.stream(tx)
+        body = await read_body(tx, self.upstream.sweeper)
+        if tx.route is Route.PAGE:
+            return await self._pages.answer(tx, body)
+        return await self._capture.answer(tx, body)
+
+    async def _upgrade(self, tx: Transaction) -> Answered:
+        if tx.route is Route.SOCKET and tx.generation.mode is not TopMode.BYPASS:
+            if tx.generation.config.socket is SocketMode.REFUSE:
+                return self._forwarding.refuse(tx, Failure.SOCKET_REFUSED)
+            if tx.generation.config.socket is SocketMode.JUDGE:
+                return await self._capture.socket(tx)
+        return await self._forwarding.tunnel(tx)
+
+    # -- stopping
+
+    async def drain(self, seconds: float) -> bool:
+        """Let what is in flight finish; from now on every answer closes its connection. False: time ran out."""
+        self._draining = True
+        if not self._in_flight:
+            return True
+        self._idle = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._idle
+        except TimeoutError:
+            return False
+        return True
+
+    def cut(self) -> None:
+        """End what is still in flight: what was not answered yet is answered that we stop."""
+        for tx in list(self._in_flight):
+            self._forwarding.cut(tx)
+
+    # -- switches and reports
+
+    def bypass(self) -> None:
+        """Judge nothing from the next request on."""
+        self.generation = replace(self.generation, mode=TopMode.BYPASS)
+
+    def reopen_audit(self) -> None:
+        """SIGHUP: the audit file was moved away."""
+        self.audit.reopen()
+
+    def count_malformed(self) -> None:
+        """A head that the parser refused."""
+        self.metrics.malformed[()] += 1
+
+    def count_crash(self, error: BaseException | None) -> None:
+        """A handler raised (none should)."""
+        self._report("connection", error)
+
+    def state(self) -> dict[str, object]:
+        """For ``/readyz``: never a reason to be taken out of service, always a reason to look."""
+        generation = self.generation
+        warnings = []
+        if self._recorder.unlisted_proxy:
+            warnings.append("forwarding headers of untrusted peers are dropped: see client_ip.trusted_proxies")
+        return {
+            "mode": generation.mode.value,
+            "generation": generation.number,
+            "upstream": {"connections": self.upstream.connections, "last_failure": self._forwarding.last_failure},
+            "store": {"backend": generation.config.state.backend.value, "state": "up"},
+            "warnings": warnings,
+        }
+
+    def _report(self, place: str, error: BaseException | None) -> None:
+        self.metrics.own_failures[(place,)] += 1
+        log.error("a fault of ours was survived", place=place, exc_info=error)

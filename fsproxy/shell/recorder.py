@@ -1,0 +1,144 @@
+"""The end of every request: one audit record, and the counters that go with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from fsproxy.core.audit import Outcome
+from fsproxy.core.audit_line import Measures, audit_record
+from fsproxy.core.model import Mode, Route
+from fsproxy.core.privacy import address_mask
+from fsproxy.shell.clock import monotonic_ns
+
+if TYPE_CHECKING:
+    from fsproxy.admin.metrics import Metrics
+    from fsproxy.config.schema import AuditConfig
+    from fsproxy.core.model import Hit
+    from fsproxy.shell.audit_log import AuditLog
+    from fsproxy.shell.transaction import Transaction
+
+DROPPED_SHARE = 0.01
+"""From this share of pages on, untrusted forwarding headers are worth a warning: most likely a load balancer
+stands before us that ``client_ip.trusted_proxies`` does not list (rules.md 4)."""
+ENOUGH_PAGES = 100
+log = structlog.get_logger("fsproxy")
+
+
+class Recorder:
+    """Writes what became of requests."""
+
+    def __init__(self, metrics: Metrics, audit: AuditLog, config: AuditConfig) -> None:
+        self._metrics = metrics
+        self._audit = audit
+        self._mask = address_mask(config.client_ip.value, config.client_ip_key)
+        self._most_rejections = config.rejections
+        self._pages = 0
+        self._dropped = 0
+        self.unlisted_proxy = False
+        """Forwarding headers from untrusted peers were dropped on more than 1 % of pages."""
+
+    def record(self, tx: Transaction) -> None:
+        """Count the request, and write its line if its share says so. Never raises."""
+        try:
+            self._count(tx)
+            self._write(tx)
+        except Exception:
+            self._metrics.own_failures[("record",)] += 1
+            log.exception("an audit line was lost to a fault of ours")
+
+    def _count(self, tx: Transaction) -> None:
+        metrics = self._metrics
+        ended = monotonic_ns()
+        route = tx.route.value
+        metrics.requests[(route, f"{tx.status // 100}xx" if tx.status else "none")] += 1
+        total = ended - tx.started_ns
+        metrics.total_latency.observe(total / 1e9)
+        metrics.own_latency.observe((total - _upstream_ns(tx, ended)) / 1e9)
+        if not tx.is_capture:
+            return
+        decision = tx.decision
+        block = decision.block
+        if block is not None:
+            _count_hit(metrics, block, Mode.ENFORCE)
+        elif tx.facts is not None and tx.failure is None:
+            metrics.decisions[("0", "", "")] += 1
+        for hit in decision.shadow:
+            _count_hit(metrics, hit, Mode.SHADOW)
+        for name in decision.failed:
+            metrics.filter_failures[(name.value,)] += 1
+        if tx.route is Route.PAGE:
+            self._watch_forwarding(tx)
+
+    def _watch_forwarding(self, tx: Transaction) -> None:
+        self._pages += 1
+        if tx.client.dropped:
+            self._metrics.forwarding_dropped[()] += 1
+            self._dropped += 1
+            remarkable = self._pages >= ENOUGH_PAGES and self._dropped > self._pages * DROPPED_SHARE
+            if remarkable and not self.unlisted_proxy:
+                self.unlisted_proxy = True
+                log.warning(
+                    "forwarding headers of untrusted peers are dropped: is a load balancer missing in "
+                    "client_ip.trusted_proxies?",
+                    pages=self._pages,
+                    dropped=self._dropped,
+                )
+
+    def _write(self, tx: Transaction) -> None:
+        ended = monotonic_ns()
+        relay, request = tx.relay, tx.request.message
+        total = ended - tx.started_ns
+        upstream_ns = _upstream_ns(tx, ended)
+        head = relay.head if relay is not None else None
+        calls = tx.calls
+        record = audit_record(
+            now=tx.arrived,
+            route=tx.route,
+            outcome=_outcome(tx),
+            method=request.method,
+            target=tx.path,
+            request_id=tx.request_id,
+            generation=tx.generation.number,
+            mode=tx.generation.mode.value,
+            mask=self._mask,
+            measures=Measures(
+                status=tx.status or None,
+                request_bytes=tx.bytes_in,
+                response_bytes=tx.bytes_out,
+                upstream_status=head.status if head is not None else None,
+                upstream_reason_code=tx.answer.reason_code if tx.answer is not None else None,
+                duration=total,
+                upstream_duration=upstream_ns if tx.sent_ns else None,
+                own_duration=total - upstream_ns,
+            ),
+            facts=tx.facts,
+            decision=tx.decision,
+            failure=tx.failure,
+            rejections=calls.rejections if calls is not None else (),
+            most_rejections=self._most_rejections,
+        )
+        self._audit.write(record, tx.generation.audit_shares[tx.route])
+
+
+def _upstream_ns(tx: Transaction, ended: int) -> int:
+    """How long the upstream was waited for; its answer's last byte ends it."""
+    if not tx.sent_ns:
+        return 0
+    relay_ended = tx.relay.ended_ns if tx.relay is not None else 0
+    return (relay_ended or ended) - tx.sent_ns
+
+
+def _count_hit(metrics: Metrics, hit: Hit, mode: Mode) -> None:
+    metrics.decisions[(str(int(hit.code)), hit.filter.value, mode.value)] += 1
+
+
+def _outcome(tx: Transaction) -> Outcome:
+    if tx.decision.block is not None:
+        return Outcome.BLOCKED
+    if tx.failure is not None:
+        return Outcome.FAILED
+    if tx.rejected:
+        return Outcome.REJECTED
+    return Outcome.CAPTURED if tx.route is Route.PAGE else Outcome.FORWARDED

@@ -1,0 +1,114 @@
+"""One request from its head to its audit line: what is known of it so far."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fsproxy.core.model import Instant, Location, Route, SessionFacts
+from fsproxy.core.pipeline import CAPTURE, Decision, PageAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fsproxy.core.client_address import ClientAddress
+    from fsproxy.core.client_api.inspect import CallsOutcome
+    from fsproxy.core.facts import BundleQuery
+    from fsproxy.core.failures import Failure
+    from fsproxy.core.policy import OrgPolicy
+    from fsproxy.shell.connection import Incoming
+    from fsproxy.shell.generation import Generation
+    from fsproxy.shell.relay import Relay
+
+
+class Transaction:
+    """Filled in on the way; read once, at the end."""
+
+    __slots__ = (
+        "answer",
+        "arrived",
+        "bytes_in",
+        "bytes_out",
+        "calls",
+        "client",
+        "close",
+        "decision",
+        "facts",
+        "failure",
+        "generation",
+        "headers",
+        "path",
+        "query",
+        "rejected",
+        "relay",
+        "request",
+        "request_id",
+        "retried",
+        "route",
+        "sent_ns",
+        "started_ns",
+        "status",
+        "target",
+        "token",
+        "upload",
+    )
+
+    def __init__(
+        self,
+        request: Incoming,
+        generation: Generation,
+        headers: Mapping[bytes, bytes],
+        client: ClientAddress,
+        token: str,
+        arrived: Instant,
+        started_ns: int,
+    ) -> None:
+        self.request = request
+        self.generation = generation
+        self.headers = headers
+        """Lower-case names, repeated lines joined."""
+        self.client = client
+        self.token = token
+        """Unique to this request in all the world; names a reservation in the ledger."""
+        self.request_id = client.request_id or token
+        """A trusted proxy's, else ours."""
+        self.arrived = arrived
+        self.started_ns = started_ns
+        self.target = b""
+        """As it goes upstream: raw, in origin form."""
+        self.path = ""
+        self.query = ""
+        self.route = Route.OTHER
+        self.upload: BundleQuery | None = None
+        """The query of a bundle, event or direct call."""
+        self.facts: SessionFacts | None = None
+        self.decision: Decision = CAPTURE
+        self.rejected = False
+        """Nothing was forwarded, as no call in it was valid."""
+        self.calls: CallsOutcome | None = None
+        self.answer: PageAnswer | None = None
+        self.relay: Relay | None = None
+        self.status = 0
+        self.failure: Failure | None = None
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.sent_ns = 0
+        """When the request went upstream; 0 when it did not."""
+        self.retried = False
+        self.close = bool(request.message.should_close)
+        """The client's connection ends with this answer."""
+
+    def locate(self, policy: OrgPolicy) -> Location | None:
+        """The visitor's location, if any rule of the org asks for one."""
+        if policy.geo_source is None:
+            return None
+        return self.generation.locator.locate(policy.geo_source, self.client, self.headers)
+
+    @property
+    def origin(self) -> bytes | None:
+        """The Origin header, where answers of ours carry CORS."""
+        return self.headers.get(b"origin") if self.is_capture else None
+
+    @property
+    def is_capture(self) -> bool:
+        """A route that is read and judged; its proxy-made answers carry CORS."""
+        return self.route is not Route.OTHER

@@ -1,0 +1,67 @@
+"""The benchmark suite works; what it measures is looked at by people."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+RUN = Path(__file__).with_name("run.py")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it pins processes to cores, and reads /proc")
+
+
+async def run(*words: str) -> tuple[int, str]:
+    """The exit status and all output."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(RUN),
+        *words,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    return process.returncode or 0, output.decode()
+
+
+@pytest.mark.slow
+async def test_a_quick_run_measures_every_peer_and_exits_0(tmp_path: Path) -> None:
+    file = tmp_path / "rows.json"
+    code, output = await run("--quick", "--peers", "bare,naive,validating", "--json", str(file))
+    assert code == 0, output
+    rows = json.loads(file.read_text())
+    assert {(row["path"], row["peer"]) for row in rows} == {
+        ("block-10", "bare"),
+        ("forward", "naive"),
+        ("page", "naive"),
+        ("bundle", "naive"),
+        ("bundle-gzip", "naive"),
+        ("bundle-calls", "naive"),
+        ("event-1k", "validating"),
+        ("socket", "naive"),
+    }
+    for row in rows:
+        assert row["problems"] == []
+        assert row["rps"]["median"] > 0
+        assert row["cpu_us"]["median"] > 0
+        assert row["rss"] > 0
+
+
+@pytest.mark.slow
+async def test_a_peer_that_does_not_answer_is_named_and_the_exit_status_is_1() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # bound, but not listening: it refuses
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        code, output = await run("--quick", "--paths", "forward", "--peers", "naive", "--url", url)
+    assert code == 1
+    assert f"forward {url}: ConnectionRefusedError" in output
+
+
+async def test_an_unknown_path_is_refused_with_those_there_are() -> None:
+    code, output = await run("--quick", "--paths", "typo")
+    assert code == 1
+    assert "unknown path typo; there are: block-10," in output

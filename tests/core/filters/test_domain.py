@@ -1,0 +1,258 @@
+"""Reason 4: ordered domain rules."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fsproxy.core.domains import parse_pattern
+from fsproxy.core.filters.domain import DomainFilter, problem
+from fsproxy.core.model import FilterName, Hit, Instant, Mode, Route, SessionFacts
+from fsproxy.core.reasons import ReasonCode
+from fsproxy.core.settings import CoreSettings, DomainRule, DomainSettings, Entry, FilterSettings, OrgSettings
+
+NOW = Instant(1_795_287_301.0)
+
+
+def _compile(
+    rules: list[tuple[str, str]], otherwise: str = "capture", mode: Mode = Mode.ENFORCE
+) -> DomainFilter | None:
+    domain = DomainSettings(
+        rules=tuple(DomainRule(verb == "capture", Entry(text)) for verb, text in rules),
+        otherwise_capture=otherwise == "capture",
+        mode=mode,
+    )
+    return DomainFilter.compile(OrgSettings(filters=FilterSettings(domain=domain)), CoreSettings())
+
+
+def _filter(rules: list[tuple[str, str]], otherwise: str = "capture") -> DomainFilter:
+    made = _compile(rules, otherwise)
+    assert made is not None
+    return made
+
+
+def _page(made: DomainFilter, url: object) -> Hit | None:
+    return made.judge(SessionFacts(route=Route.PAGE, url=url, origin="https://another.example"), NOW)
+
+
+def _id(hit: Hit | None) -> str | None:
+    return hit.rule.id if hit is not None else None
+
+
+MATCHES = [
+    ("example.com", "https://example.com/", True),
+    ("example.com", "https://EXAMPLE.com/a?b#c", True),
+    ("EXAMPLE.COM", "https://example.com", True),
+    ("example.com", "https://example.com./", True),
+    ("example.com.", "https://example.com/", True),
+    # www is never implied
+    ("example.com", "https://www.example.com/", False),
+    ("www.example.com", "https://example.com/", False),
+    # * is exactly one label
+    ("*.example.com", "https://app.example.com/", True),
+    ("*.example.com", "https://example.com/", False),
+    ("*.example.com", "https://a.b.example.com/", False),
+    ("*.*.example.com", "https://a.b.example.com/", True),
+    ("app.*.example.com", "https://app.eu.example.com/", True),
+    ("app.*.example.com", "https://web.eu.example.com/", False),
+    ("app.example.*", "https://app.example.org/", True),
+    ("*", "http://localhost:9000/", True),
+    ("*", "https://example.com/", False),
+    ("*.EXAMPLE.com", "https://APP.example.COM", True),
+    # ports
+    ("example.com", "https://example.com:8443/", True),
+    ("example.com:8443", "https://example.com:8443/", True),
+    ("example.com:8443", "https://example.com/", False),
+    ("example.com:443", "https://example.com/", True),
+    ("example.com:80", "http://example.com/", True),
+    ("example.com:80", "https://example.com/", False),
+    ("example.com", "https://example.com:/", True),
+    ("*.example.com:8443", "https://app.example.com:8443/", True),
+    ("*.example.com:8443", "https://app.example.com:8444/", False),
+    # IDN
+    ("bücher.example", "https://xn--bcher-kva.example/", True),
+    ("xn--bcher-kva.example", "https://bücher.example/", True),
+    ("BÜCHER.example", "https://bücher.example/", True),
+    ("*.bücher.example", "https://my_app.xn--bcher-kva.example/", True),
+    ("i❤.example", "https://xn--i-7iq.example/", True),
+    ("example。com", "https://example.com/", True),
+    # underscores and hyphens where DNS has them
+    ("my_app.example.com", "https://my_app.example.com/", True),
+    ("r3---sn.example.com", "https://r3---sn.example.com/", True),
+    # addresses and localhost
+    ("localhost", "http://localhost:9000/", True),
+    ("localhost:9000", "http://localhost:9000/", True),
+    ("localhost:9000", "http://localhost:9001/", False),
+    ("192.168.1.7", "http://192.168.1.7/", True),
+    ("192.168.1.7:8080", "http://192.168.1.7:8080/", True),
+    ("192.168.1.*", "http://192.168.1.7/", True),
+    ("192.168.1.*", "http://192.168.2.7/", False),
+    ("[::1]", "http://[::1]:9000/", True),
+    ("::1", "http://[::1]:9000/", True),
+    ("[::1]:9000", "http://[::1]:9000/", True),
+    ("[::1]:9000", "http://[::1]/", False),
+    ("2001:DB8::1", "http://[2001:db8:0::1]/", True),
+    ("*", "http://[::1]/", False),
+    # userinfo is not the host
+    ("example.com", "https://example.com@other.example/", False),
+    ("other.example", "https://example.com:1@other.example/", True),
+]
+
+
+@pytest.mark.parametrize(("pattern", "url", "matches"), MATCHES)
+def test_a_pattern_blocks_the_pages_whose_host_it_matches(pattern: str, url: str, *, matches: bool) -> None:
+    assert problem(pattern) is None
+    hit = _page(_filter([("block", pattern)]), url)
+    assert _id(hit) == (f"domain:block:{pattern}" if matches else None)
+    if hit is not None:
+        assert (hit.filter, hit.code) == (FilterName.DOMAIN, ReasonCode.DOMAIN_FILTER)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ".",
+        "https://example.com",
+        "example.com/path",
+        "a*.example.com",
+        "**.example.com",
+        "exa mple.com",
+        "example..com",
+        ".example.com",
+        "example.com:0",
+        "example.com:65536",
+        "example.com:http",
+        "example.com:*",
+        "example.com:",
+        "[::1",
+        "::1]",
+        "1.2.3.4.5",
+        "300.1.1.1",
+        "a" * 64 + ".com",
+        ".".join(["abcdefgh"] * 40),
+        "user@example.com",
+        "*.exa$mple.com",
+        "*..com",
+        "\ud800.example",
+    ],
+)
+def test_what_is_no_pattern_is_refused_with_what_is_allowed(text: str) -> None:
+    said = problem(text)
+    assert said is not None
+    assert "*.example.com" in said
+
+
+def test_the_first_rule_that_matches_wins_whatever_it_says_and_however_it_is_written() -> None:
+    rules = [("capture", "app.example.com"), ("block", "*.example.com"), ("capture", "web.example.com")]
+    made = _filter(rules, otherwise="block")
+    assert _page(made, "https://app.example.com/") is None
+    assert _id(_page(made, "https://web.example.com/")) == "domain:block:*.example.com"
+    assert _id(_page(made, "https://example.com/")) == "domain:otherwise"
+    turned = _filter(list(reversed(rules)), otherwise="block")
+    assert _page(turned, "https://web.example.com/") is None
+    assert _id(_page(turned, "https://app.example.com/")) == "domain:block:*.example.com"
+
+
+def test_of_two_wildcards_that_match_the_first_wins() -> None:
+    made = _filter([("block", "*.eu.example.com"), ("block", "app.*.example.com"), ("block", "app.eu.example.com")])
+    assert _id(_page(made, "https://app.eu.example.com/")) == "domain:block:*.eu.example.com"
+
+
+def test_a_rule_with_a_port_and_one_without_keep_their_order() -> None:
+    made = _filter([("capture", "example.com:8443"), ("block", "example.com")])
+    assert _page(made, "https://example.com:8443/") is None
+    assert _id(_page(made, "https://example.com/")) == "domain:block:example.com"
+
+
+def test_the_same_pattern_twice_means_what_it_said_first() -> None:
+    made = _filter([("capture", "example.com"), ("block", "EXAMPLE.com."), ("block", "other.example")])
+    assert _page(made, "https://example.com/") is None
+
+
+def test_an_explicit_id_is_kept() -> None:
+    rule = DomainRule(capture=False, pattern=Entry("staging.example.com", "fsproxy.yaml:3:9", "no-staging"))
+    domain = DomainSettings(rules=(rule,))
+    made = DomainFilter.compile(OrgSettings(filters=FilterSettings(domain=domain)), CoreSettings())
+    assert made is not None
+    hit = _page(made, "https://staging.example.com/")
+    assert hit is not None
+    assert (hit.rule.id, hit.rule.where) == ("no-staging", "fsproxy.yaml:3:9")
+
+
+@pytest.mark.parametrize(
+    "url", [None, "", 7, [], "not a url", "about:blank", "file:///C:/x.html", "http://", "http://[::1"]
+)
+def test_a_page_without_a_host_gets_what_otherwise_says(url: object) -> None:
+    assert _id(_page(_filter([("capture", "example.com")], otherwise="block"), url)) == "domain:otherwise"
+    assert _page(_filter([("block", "example.com")]), url) is None
+
+
+@pytest.mark.parametrize("route", [Route.BUNDLE, Route.EVENT, Route.SOCKET, Route.DIRECT_EVENT])
+@pytest.mark.parametrize(
+    ("origin", "rule"),
+    [
+        ("https://example.com", "domain:block:example.com"),
+        ("https://EXAMPLE.com:8443", "domain:block:example.com"),
+        ("https://other.example", "domain:otherwise"),
+        ("https://app.example.com", None),
+        ("null", None),
+        (None, None),
+        ("", None),
+        ("file://", None),
+        ("nonsense", None),
+        ("https://", None),
+    ],
+)
+def test_off_pages_the_origin_is_judged_and_without_a_host_nothing(
+    route: Route, origin: str | None, rule: str | None
+) -> None:
+    made = _filter([("block", "example.com"), ("capture", "app.example.com")], otherwise="block")
+    facts = SessionFacts(route=route, origin=origin, url="https://example.com/")
+    assert _id(made.judge(facts, NOW)) == rule
+
+
+def test_nothing_to_block_compiles_to_nothing() -> None:
+    assert _compile([("capture", "example.com")]) is None
+    assert _compile([]) is None
+    assert _compile([("block", "example.com")], mode=Mode.OFF) is None
+    assert _compile([], otherwise="block") is not None
+
+
+def test_the_number_of_look_ups_is_that_of_the_shapes_and_not_of_the_rules() -> None:
+    made = _filter([("block", f"*.customer{i}.example.com") for i in range(10_000)])
+    assert made.table.shapes == {4: ((0,),)}
+    assert _id(_page(made, "https://app.customer9999.example.com/")) == "domain:block:*.customer9999.example.com"
+    assert _page(made, "https://app.customer10000.example.com/") is None
+
+
+def _matches(pattern: str, host: str) -> bool:
+    """What the rules say, by the letter."""
+    wanted, got = pattern.split("."), host.split(".")
+    return len(wanted) == len(got) and all(w in {"*", g} for w, g in zip(wanted, got, strict=True))
+
+
+labels = st.sampled_from(["a", "b", "c"])
+patterns = st.lists(labels | st.just("*"), min_size=1, max_size=4).map(".".join)
+hosts = st.lists(labels, min_size=1, max_size=4).map(".".join)
+
+
+@settings(max_examples=200, deadline=None)
+@given(rules=st.lists(st.tuples(st.sampled_from(["capture", "block"]), patterns), max_size=12), host=hosts)
+def test_the_table_agrees_with_trying_every_rule_in_order(rules: list[tuple[str, str]], host: str) -> None:
+    made = _filter(rules, otherwise="block")
+    verb, pattern = next(((v, p) for v, p in rules if _matches(p, host)), ("otherwise", ""))
+    expected = {"capture": None, "block": f"domain:block:{pattern}", "otherwise": "domain:otherwise"}[verb]
+    assert _id(_page(made, f"https://{host}/")) == expected
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(st.characters(), max_size=30))
+def test_any_text_is_either_a_pattern_that_reads_the_same_again_or_refused(text: str) -> None:
+    found = parse_pattern(text)
+    assert (found is None) is (problem(text) is not None)
+    if found is not None:
+        host = f"[{found.host}]" if ":" in found.host else found.host
+        again = parse_pattern(host if found.port is None else f"{host}:{found.port}")
+        assert again == found

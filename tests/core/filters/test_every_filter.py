@@ -1,0 +1,147 @@
+"""What holds for every filter: it is listed, tested and documented, and it never raises."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fsproxy.core.filters import FILTERS
+from fsproxy.core.filters.base import Filter
+from fsproxy.core.model import FilterName, Hit, Instant, Location, Mode, OnTrouble, Route, SessionFacts
+from fsproxy.core.settings import (
+    BlockedUserSettings,
+    CoreSettings,
+    DeletingUserSettings,
+    DomainRule,
+    DomainSettings,
+    Entry,
+    FilterSettings,
+    GeoSettings,
+    IpSettings,
+    OptOutSettings,
+    OrgSettings,
+    QuotaSettings,
+    RampingSettings,
+    RampingStep,
+    ScriptSettings,
+    UrlSettings,
+    UserAgentSettings,
+)
+
+ROOT = Path(__file__).parents[3]
+FOLDER = ROOT / "fsproxy" / "core" / "filters"
+
+
+def test_filters_stand_in_the_order_of_their_names() -> None:
+    assert [kind.name for kind in FILTERS] == list(FilterName)
+
+
+@pytest.mark.parametrize("name", FilterName)
+def test_a_filter_has_a_file_and_a_test_of_its_name(name: FilterName) -> None:
+    assert (FOLDER / f"{name}.py").is_file()
+    assert (Path(__file__).parent / f"test_{name}.py").is_file()
+
+
+def test_every_file_of_the_folder_is_a_filter_that_is_listed() -> None:
+    files = {path.stem for path in FOLDER.glob("*.py")} - {"__init__", "base"}
+    assert files == {kind.name.value for kind in FILTERS}
+
+
+def test_the_readmes_table_names_every_filter() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    _, heading, after = text.partition("\n## Filters")
+    if not heading:
+        pytest.skip("the README has no table of filters yet")
+    table = after.partition("\n## ")[0]
+    assert [name.value for name in FilterName if not re.search(rf"\b{name}\b", table)] == []
+
+
+def _org() -> OrgSettings:
+    return OrgSettings(
+        mobile=False,
+        filters=FilterSettings(
+            script=ScriptSettings(min_compiled=1_691_020_800, require=True, blocked_versions=(Entry("1"),)),
+            url=UrlSettings(max_length=100, match_origin=True),
+            domain=DomainSettings(
+                rules=(
+                    DomainRule(capture=True, pattern=Entry("*.a")),
+                    DomainRule(capture=False, pattern=Entry("a.*:80")),
+                ),
+                otherwise_capture=False,
+            ),
+            ip=IpSettings(block=(Entry("10.0.0.0/8"), Entry("::/1"), Entry("1.*.1.1")), allow=(Entry("10.0.0.0/9"),)),
+            user_agent=UserAgentSettings(
+                block=(Entry("a"), Entry("regex:[^b]")), allow=(Entry("c"),), crawlers=True, block_missing=True
+            ),
+            geo=GeoSettings(never=(Entry("EU"), Entry("US-CA"))),
+            opt_out=OptOutSettings(gpc=True, dnt=True),
+            deleting_user=DeletingUserSettings(block=(Entry("0"),)),
+            blocked_user=BlockedUserSettings(block=(Entry("1"),)),
+            ramping=RampingSettings(schedule=(RampingStep(date(2020, 1, 1), 0), RampingStep(date(2030, 1, 1), 1))),
+            quota=QuotaSettings(sessions=1),
+        ),
+    )
+
+
+def _compiled(core: CoreSettings) -> list[Filter]:
+    made = [kind.compile(_org(), core) for kind in FILTERS]
+    return [each for each in made if each is not None]
+
+
+EVERY = _compiled(CoreSettings(unlisted=OnTrouble.ALLOW))
+
+wild_text = st.text(st.characters(), max_size=40)
+"""Lone surrogates and control characters included."""
+wild = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | wild_text
+    | st.binary(max_size=10)
+    | st.builds("{}{}".format, st.sampled_from(["http://", "https://a", "http://[", "HTTP:", "//"]), wild_text),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(wild_text, inner, max_size=3),
+    max_leaves=5,
+)
+wild_facts = st.builds(
+    SessionFacts,
+    route=st.sampled_from(Route),
+    org=st.none() | wild_text,
+    session_id=wild_text,
+    user_id=wild_text,
+    fresh_user_id=wild_text,
+    app_id=wild_text,
+    url=wild,
+    compiled_timestamp=wild,
+    compiled_version=wild,
+    snippet_version=wild,
+    origin=st.none() | wild_text | st.builds("https://{}".format, wild_text),
+    client_ip=st.none() | st.ip_addresses(),
+    user_agent=st.none() | wild_text,
+    location=st.none() | st.builds(Location, wild_text, st.none() | wild_text),
+    cookies=st.dictionaries(wild_text | st.just("fs_optout"), wild_text, max_size=3),
+    gpc=st.booleans(),
+    dnt=st.booleans(),
+)
+
+
+def test_every_filter_is_compiled_for_the_property_below() -> None:
+    assert [each.name for each in EVERY] == list(FilterName)
+
+
+@settings(max_examples=200, deadline=None)
+@given(facts=wild_facts, now=st.floats(0, 4e9))
+def test_no_facts_make_a_filter_raise_and_a_hit_is_always_its_own(facts: SessionFacts, now: float) -> None:
+    for each in EVERY:
+        hit = each.judge(facts, Instant(now))
+        assert hit is None or (isinstance(hit, Hit) and hit.filter is each.name and bool(hit.rule.id))
+
+
+def test_the_top_mode_off_leaves_nothing_to_judge_and_shadow_only_shadows() -> None:
+    assert _compiled(CoreSettings(mode=Mode.OFF)) == []
+    assert {each.mode for each in _compiled(CoreSettings(mode=Mode.SHADOW))} == {Mode.SHADOW}

@@ -1,0 +1,150 @@
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fsproxy.core.answers import OwnAnswers, cookie_domain
+from fsproxy.core.failures import Failure
+from fsproxy.core.model import Route
+from fsproxy.core.reasons import ReasonCode
+
+ANY = OwnAnswers()
+LISTED = OwnAnswers(lambda origin: origin == "https://a.example")
+
+
+def parsed(answer: bytes) -> tuple[int, dict[str, str], bytes]:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    start, *lines = head.decode("ascii").split("\r\n")
+    headers = dict(line.split(": ", 1) for line in lines)
+    assert len(headers) == len(lines), "no header stands twice"
+    assert start.startswith("HTTP/1.1 ")
+    return int(start.split(" ")[1]), headers, body
+
+
+def test_the_block_answer_letter_for_letter() -> None:
+    assert ANY.block(ReasonCode.DOMAIN_FILTER, b"https://a.example", b"rid", "example.com") == (
+        b"HTTP/1.1 202 Accepted\r\n"
+        b"Content-Type: application/json\r\n"
+        b"Cache-Control: no-store\r\n"
+        b"Access-Control-Allow-Origin: https://a.example\r\n"
+        b"Access-Control-Allow-Credentials: true\r\n"
+        b"Access-Control-Expose-Headers: X-Request-Id, FSProxy-Rejected, Retry-After\r\n"
+        b"Vary: Origin\r\n"
+        b"X-Request-Id: rid\r\n"
+        b"Content-Length: 77\r\n"
+        b"\r\n"
+        b'{"reason_code": 4, "reason": "Domain Filter", "cookie_domain": "example.com"}'
+    )
+
+
+@pytest.mark.parametrize("code", list(ReasonCode))
+def test_every_reason_has_its_number_and_text(code: ReasonCode) -> None:
+    status, headers, body = parsed(ANY.block(code, None, b"rid", "h"))
+    assert (status, headers["Content-Length"]) == (202, str(len(body)))
+    assert json.loads(body) == {"reason_code": int(code), "reason": code.text, "cookie_domain": "h"}
+
+
+def test_a_ramped_out_first_visit_is_told_its_user_id() -> None:
+    body = parsed(ANY.block(ReasonCode.TRAFFIC_RAMPING, None, b"r", "h", user_id='u"1'))[2]
+    assert json.loads(body)["user_id"] == 'u"1'
+
+
+@pytest.mark.parametrize(
+    ("answers", "origin", "allowed"),
+    [
+        (ANY, b"https://b.example:8443", True),
+        (ANY, b"null", True),
+        (ANY, b"http://[::1]:80", True),
+        (LISTED, b"https://a.example", True),
+        (LISTED, b"https://b.example", False),
+        (LISTED, b"null", False),
+        (ANY, None, False),
+        (ANY, b"", False),
+        (ANY, b"https://a.example\r\nSet-Cookie: a=1", False),
+        (ANY, b"https://a.example, https://b.example", False),
+        (ANY, b"https://a.example\n", False),
+        (ANY, b"https://\xff", False),
+        (ANY, b"https://a.example/path", False),
+        (ANY, b"*", False),
+    ],
+)
+def test_cors_is_for_the_exact_plain_origin(answers: OwnAnswers, origin: bytes | None, *, allowed: bool) -> None:
+    for answer in (
+        answers.block(ReasonCode.OVER_QUOTA, origin, b"r", "h"),
+        answers.failure(Failure.UPSTREAM_REFUSED, Route.PAGE, origin, b"r"),
+    ):
+        _, headers, _ = parsed(answer)
+        assert headers["Vary"] == "Origin"
+        assert headers.get("Access-Control-Allow-Origin") == (origin.decode() if allowed and origin else None)
+        assert ("Access-Control-Allow-Credentials" in headers) is allowed
+
+
+@pytest.mark.parametrize("failure", list(Failure))
+def test_a_recorders_upload_is_kept_for_a_retry_whenever_that_may_help(failure: Failure) -> None:
+    """Any other status ends the recording (wire.md 2); the body being too large never gets better."""
+    if failure is Failure.CLIENT_GONE:
+        return
+    for route in (Route.BUNDLE, Route.EVENT):
+        status, headers, body = parsed(ANY.failure(failure, route, None, b"r"))
+        assert (status == 502) is failure.is_temporary
+        assert headers["Content-Type"] == "application/problem+json"
+        assert json.loads(body) == {
+            "type": "about:blank",
+            "title": failure.summary,
+            "status": status,
+            "detail": failure.detail,
+        }
+    assert parsed(ANY.failure(failure, Route.PAGE, None, b"r"))[0] == failure.status
+
+
+def test_no_cors_off_the_capture_routes() -> None:
+    headers = parsed(ANY.failure(Failure.DRAINING, Route.OTHER, b"https://a.example", b"r", retry_after=5))[1]
+    assert not {name for name in headers if name.startswith("Access-") or name == "Vary"}
+    assert headers["Retry-After"] == "5"
+
+
+def test_the_end_of_the_connection_and_rejections_are_announced() -> None:
+    answer = ANY.answer(400, b"{}", None, b"r", rejected=3, close=True)
+    headers = parsed(answer)[1]
+    assert (headers["Connection"], headers["FSProxy-Rejected"]) == ("close", "3")
+
+
+def test_a_head_request_gets_no_body() -> None:
+    _, headers, body = parsed(ANY.failure(Failure.OVERLOADED, Route.OTHER, None, b"r", bodiless=True))
+    assert body == b""
+    assert int(headers["Content-Length"]) > 0
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.binary(max_size=40), st.text(max_size=20))
+def test_nothing_sent_becomes_a_header_line(tail: bytes, domain: str) -> None:
+    _, headers, body = parsed(
+        ANY.block(ReasonCode.INVALID_URL, b"https://a" + tail, b"r", domain.replace("\ud800", ""))
+    )
+    assert set(headers) <= {
+        "Content-Type",
+        "Cache-Control",
+        "Access-Control-Allow-Origin",
+        "Access-Control-Allow-Credentials",
+        "Access-Control-Expose-Headers",
+        "Vary",
+        "X-Request-Id",
+        "Content-Length",
+    }
+    assert int(headers["Content-Length"]) == len(body)
+
+
+@pytest.mark.parametrize(
+    ("url", "plain", "registered"),
+    [
+        ("https://shop.example.co.uk/x", "shop.example.co.uk", "example.co.uk"),
+        ("http://localhost:9000/", "localhost", "localhost"),
+        ("http://192.0.2.1/", "192.0.2.1", "192.0.2.1"),
+        ("http://[::1]/", "[::1]", "[::1]"),
+        (None, "", ""),
+    ],
+)
+def test_the_cookies_domain_is_the_host_or_what_the_list_says(url: object, plain: str, registered: str) -> None:
+    assert cookie_domain(url) == plain
+    assert cookie_domain(url, {"shop.example.co.uk": "example.co.uk"}.get) == registered

@@ -1,0 +1,112 @@
+"""URLs and hosts as browsers know them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fsproxy.core.hosts import Url, UrlProblem, normalise_host, origin_host, parse_url
+
+HOST, PORT, UNPARSEABLE = UrlProblem.HOST, UrlProblem.PORT, UrlProblem.UNPARSEABLE
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("http://localhost:9000/", Url("http", "localhost", 9000)),
+        ("https://example.com", Url("https", "example.com", None)),
+        ("https://example.com?x", Url("https", "example.com", None)),
+        ("https://example.com#x", Url("https", "example.com", None)),
+        ("HTTPS://Example.COM/", Url("https", "example.com", None)),
+        ("https://example.com\\@evil.example/", Url("https", "example.com", None)),
+        ("https://user:pass@example.com:8443/@x", Url("https", "example.com", 8443)),
+        ("https://a@b@example.com/", Url("https", "example.com", None)),
+        ("https://example.com:/", Url("https", "example.com", None)),
+        ("https://example.com:65535/", Url("https", "example.com", 65535)),
+        ("https://example.com:65536/", Url("https", "example.com", None, PORT)),
+        ("https://example.com:0/", Url("https", "example.com", None, PORT)),
+        ("https://example.com:80a/", Url("https", "example.com", None, PORT)),
+        ("https://example.com:-1/", Url("https", "example.com", None, PORT)),
+        ("https://example.com:443000/", Url("https", "example.com", None, PORT)),
+        ("http://[2001:DB8:0::1]:80/", Url("http", "2001:db8::1", 80)),
+        ("http://[::1]", Url("http", "::1", None)),
+        ("http://[::1", Url("http", "", None, UNPARSEABLE)),
+        ("http://[::1]x/", Url("http", "", None, UNPARSEABLE)),
+        ("http://::1]/", Url("http", "", None, UNPARSEABLE)),
+        ("http://2001:db8::1:80/", Url("http", "", None, UNPARSEABLE)),
+        ("http://[::g]/", Url("http", "", None, HOST)),
+        ("http://[fe80::1%25eth0]/", Url("http", "", None, HOST)),
+        ("http://127.0.0.1/", Url("http", "127.0.0.1", None)),
+        ("http://256.0.0.1/", Url("http", "", None, HOST)),
+        ("http://1.2.3/", Url("http", "", None, HOST)),
+        ("http://0x7f.0x1/", Url("http", "", None, HOST)),
+        ("https://bücher.example/", Url("https", "xn--bcher-kva.example", None)),
+        ("https://straße.example/", Url("https", "xn--strae-oqa.example", None)),
+        ("https://x.中国/", Url("https", "x.xn--fiqs8s", None)),
+        ("https://xn--90a3ac/", Url("https", "xn--90a3ac", None)),
+        ("https:///path", Url("https", "", None, HOST)),
+        ("https://", Url("https", "", None, HOST)),
+        ("https:example.com", Url("https", "", None, HOST)),
+        ("https://:443/", Url("https", "", None, HOST)),
+        ("https://user@/", Url("https", "", None, HOST)),
+        ("https://exa mple.com/", Url("https", "", None, HOST)),
+        ("https://exa%6dple.com/", Url("https", "", None, HOST)),
+        ("https://a..example.com/", Url("https", "", None, HOST)),
+        ("https://" + "a" * 64 + ".example.com/", Url("https", "", None, HOST)),
+        ("https://" + "abcdefg." * 32 + "com/", Url("https", "", None, HOST)),
+        ("https://" + "ü" * 100_000 + "/", Url("https", "", None, HOST)),
+        ("https://\ud800.example/", Url("https", "", None, HOST)),
+        ("file:///C:/index.html", Url("file", "", None)),
+        ("about:blank", Url("about", "", None)),
+        ("capacitor://localhost", Url("capacitor", "localhost", None)),
+        ("app://./index.html", Url("app", "", None)),
+        ("blob:https://example.com/1", Url("blob", "", None)),
+        ("", Url("", "", None, UNPARSEABLE)),
+        ("example.com/x", Url("", "", None, UNPARSEABLE)),
+        ("//example.com/x", Url("", "", None, UNPARSEABLE)),
+        ("/x", Url("", "", None, UNPARSEABLE)),
+        (" https://example.com/", Url("", "", None, UNPARSEABLE)),
+    ],
+)
+def test_urls(text: str, url: Url) -> None:
+    assert parse_url(text) == url
+
+
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        ("https://example.com", "example.com"),
+        ("http://localhost:9000", "localhost"),
+        ("http://[::1]:9000", "::1"),
+        ("null", None),
+        (None, None),
+        ("", None),
+        ("file://", None),
+        ("https://example.com:99999", None),
+    ],
+)
+def test_the_host_of_an_origin(origin: str | None, host: str | None) -> None:
+    assert origin_host(origin) == host
+
+
+def test_the_short_way_and_the_long_way_agree() -> None:
+    """A trailing dot sends an ordinary name down the long way."""
+    for name in ("example.com", "a-b.c_d.example", "x" * 63 + ".com", "localhost", "xn--bcher-kva.example"):
+        assert normalise_host(name) == normalise_host(name + ".") == name
+        assert parse_url(f"https://{name}:8443/") == parse_url(f"https://{name}.:8443/")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(st.characters()))
+def test_a_normalised_host_stays_as_it_is(text: str) -> None:
+    host = normalise_host(text)
+    if host is not None:
+        assert host.isascii()
+        assert normalise_host(host) == host
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(st.characters()), st.sampled_from(["", "http://", "https://a", "http://[", "file:", "x://"]))
+def test_no_text_raises(text: str, start: str) -> None:
+    assert isinstance(parse_url(start + text), Url)

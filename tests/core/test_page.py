@@ -1,0 +1,126 @@
+import gzip
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fsproxy.core.page import LONGEST_ANSWER, PageBody, host_of, read_page, read_page_answer
+from fsproxy.core.pipeline import PageAnswer
+
+BODY = {
+    "OrgId": "o-TEST1-na1",
+    "UserId": "",
+    "SessionId": "7b2863c8",
+    "PageId": "fbadc8eb",
+    "Url": "https://a.example/",
+    "Width": 1280,
+    "SnippetVersion": "2.0.0",
+    "CompiledVersion": "b2b925af",
+    "CompiledTimestamp": 1770727426,
+    "AppId": "u-1",
+}
+READ = PageBody("o-TEST1-na1", "", "7b2863c8", "fbadc8eb", "https://a.example/", 1770727426, "b2b925af", "2.0.0", "u-1")
+
+
+def test_a_recorders_page_is_read() -> None:
+    assert read_page(json.dumps(BODY).encode()) == READ
+
+
+def test_a_page_of_an_old_build_lacks_most_fields() -> None:
+    assert read_page(b'{"OrgId":"o","Url":"http://a.example/"}') == PageBody(org_id="o", url="http://a.example/")
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        r'"Title":"cut \ud83d"',
+        '"N":' + "9" * 5000,
+        '"N":-' + "9" * 30,
+        '"N":1e999',
+        '"OrgId":"other","OrgId":"o-TEST1-na1"',
+        '"T":' + "[" * 200 + "]" * 200,
+    ],
+)
+def test_oddities_in_other_fields_do_not_cost_the_page(extra: str) -> None:
+    assert read_page((json.dumps(BODY)[:-1] + "," + extra + "}").encode()) == READ
+
+
+def test_a_lone_surrogate_in_a_judged_field_is_replaced() -> None:
+    assert read_page(rb'{"Url":"https://a.example/\ud83d"}') == PageBody(url="https://a.example/\ufffd")
+
+
+def test_a_number_out_of_range_in_a_judged_field_is_as_if_missing() -> None:
+    assert read_page(b'{"CompiledTimestamp":1e999}') == PageBody()
+    assert read_page(b'{"CompiledTimestamp":' + b"9" * 5000 + b"}") == PageBody()
+
+
+def test_wrong_types_are_left_to_the_filters() -> None:
+    assert read_page(b'{"OrgId":5,"Url":["a"]}') == PageBody(org_id=5, url=["a"])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"null", b'"OrgId"', b"{", b'{"a":NaN}', b'{"a":-Infinity}', b'{"a":"\xff"}', b"\xff\xfe{}",
+     b'{"a":' + b"[" * 100_000, b'{"a":1}x'],
+)  # fmt: skip
+def test_what_is_no_json_object_in_utf8_is_none(body: bytes) -> None:
+    assert read_page(body) is None
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=80), st.sampled_from([b"", b'{"OrgId":"o",']), st.sampled_from(["", "gzip", "br"]))
+def test_no_bytes_raise(body: bytes, start: bytes, encoding: str) -> None:
+    read_page(start + body)
+    assert read_page_answer(200, start + body, encoding).status == 200
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://App.Example.com:8443/a?b#c", "app.example.com"),
+        ("https://u:p@a.example/", "a.example"),
+        ("https://a.example.", "a.example"),
+        ("http://[::1]:80/", "[::1]"),
+        ("https://a.example\\@evil.example/", "a.example"),
+        ("about:blank", ""),
+        ("", ""),
+        (None, ""),
+        (7, ""),
+    ],
+)
+def test_the_host_of_a_url(url: object, host: str) -> None:
+    assert host_of(url) == host
+
+
+ANSWER = {"UserUUID": "u", "SessionUUID": "s", "PageUUID": "p", "IsNewSession": True, "Flags": {"a": True}}
+
+
+@pytest.mark.parametrize("coding", ["", "identity", "gzip", "GZIP", "x-gzip"])
+def test_a_page_answer_is_read_plain_and_compressed(coding: str) -> None:
+    body = json.dumps(ANSWER).encode()
+    sent = gzip.compress(body) if "gzip" in coding.lower() else body
+    assert read_page_answer(200, sent, coding) == PageAnswer(200, session="s", user="u", page="p", is_new=True)
+
+
+def test_the_upstreams_own_block_is_read() -> None:
+    body = b'{"reason_code":3,"reason":"Org is over quota","cookie_domain":"example.io"}'
+    assert read_page_answer(202, body) == PageAnswer(202, reason_code=3)
+    assert read_page_answer(200, body) == PageAnswer(200)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "coding"),
+    [
+        (200, b"<html>", ""),
+        (200, b'{"UserUUID":5,"IsNewSession":"yes"}', ""),
+        (200, b"not gzip", "gzip"),
+        (200, gzip.compress(b'{"UserUUID":"u","x":"' + b"a" * LONGEST_ANSWER + b'"}'), "gzip"),
+        (200, gzip.compress(json.dumps(ANSWER).encode())[:20], "gzip"),
+        (200, json.dumps(ANSWER).encode(), "br"),
+        (500, json.dumps(ANSWER).encode(), ""),
+        (202, b'{"reason_code":true}', ""),
+    ],
+)
+def test_an_answer_that_cannot_be_read_is_known_by_its_status(status: int, body: bytes, coding: str) -> None:
+    assert read_page_answer(status, body, coding) == PageAnswer(status)
