@@ -71,8 +71,9 @@ def refuse_too_large(tx: Transaction, size: int | None) -> None:
 
 
 def invite(tx: Transaction) -> None:
-    """A client that asks before it sends its body is told to go on (RFC 9110 10.1.1)."""
-    if tx.headers.get(b"expect", b"").lower() == b"100-continue" and not tx.request.payload.is_eof():
+    """A client that asks before it sends its body is told to go on (RFC 9110 10.1.1); one of HTTP/1.0 cannot ask."""
+    asked = tx.headers.get(b"expect", b"").lower() == b"100-continue" and tx.request.message.version >= (1, 1)
+    if asked and not tx.request.payload.is_eof():
         tx.request.connection.write(CONTINUE)
 
 
