@@ -8,6 +8,8 @@ leans on parts of ``web_protocol`` that are not public (hence aiohttp < 3.15, an
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import Awaitable, Callable
 from math import inf
 from typing import TYPE_CHECKING, Any, cast
@@ -27,6 +29,8 @@ HARD_LIMIT = 1.1
 multiple of it they are dropped."""
 LINGER = 2.0
 """Seconds for which the rest of a body that nobody wants is read, so that the client sees our answer."""
+
+NO_LINGER = struct.pack("ii", 1, 0)
 
 
 def _refusal(status: str, title: str) -> bytes:
@@ -145,8 +149,11 @@ class ClientConnection(web.RequestHandler, Timed):
         return True
 
     def abort(self) -> None:
-        """Break the connection, so that a cut answer never looks whole."""
+        """Break the connection with a reset, so that a cut answer never looks whole, not even one without a length."""
         if self.transport is not None:
+            sock = self.transport.get_extra_info("socket")
+            if sock is not None:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
             self.transport.abort()
 
     def handle_error(  # type: ignore[override]  # a raw answer instead of a web.Response
@@ -182,17 +189,18 @@ class DataServer(web.Server):
         on_crash: Callable[[BaseException | None], None],
     ) -> None:
         super().__init__(
-            cast("Any", handler),
+            cast("Any", self._serve),
             request_factory=cast("Any", self._incoming),
             # The body stays compressed as it came; nobody but the caller decides to look inside.
             auto_decompress=False,
             access_log=None,
             keepalive_timeout=config.keepalive,
-            lingering_time=LINGER,
+            lingering_time=0.0,  # see _serve
             max_line_size=config.max_header,
             max_field_size=config.max_header,
             max_headers=MAX_HEADERS,
         )
+        self._handler = handler
         self.sweeper = sweeper
         self.header_timeout = config.header_timeout
         self.max_header = config.max_header
@@ -218,6 +226,24 @@ class DataServer(web.Server):
     def overloaded(self) -> bool:
         """More connections than ``server.max_connections``."""
         return len(self._connections) > self.max_connections
+
+    async def _serve(self, request: Incoming) -> Answered:
+        """Handle; then read, for a while, what is left of a body that nobody wanted, so that the client sees our answer.
+
+        aiohttp's own lingering takes a body that was given up for a crash, and the connection for idle.
+        """
+        answered = await self._handler(request)
+        payload = request.payload
+        if not payload.is_eof() and payload.exception() is None:
+            request.connection.busy = True
+            try:
+                async with asyncio.timeout(LINGER):
+                    while await payload.readany():
+                        pass
+            except Exception:  # noqa: BLE001, S110 - however the body ends, it was answered
+                pass
+            request.connection.busy = False
+        return answered
 
     @staticmethod
     def _incoming(
