@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -182,6 +183,12 @@ class ServerSide:
     async def request(self) -> bytes:
         """The head of the next request. Raises IncompleteReadError at the end of the connection."""
         return await self.reader.readuntil(b"\r\n\r\n")
+
+    async def whole_request(self) -> bytes:
+        """The next request with its body, if that has a length."""
+        head = await self.request()
+        length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+        return head + (await self.reader.readexactly(int(length[1])) if length else b"")
 
     async def say(self, *parts: bytes) -> None:
         """Write bytes as they are."""
