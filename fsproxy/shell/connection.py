@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 from aiohttp import web
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
+from aiohttp.web_protocol import RequestPayloadError
 
 from fsproxy.shell.sweeper import Sweeper, Timed
 
@@ -90,7 +91,7 @@ class Incoming:
 class ClientConnection(web.RequestHandler, Timed):
     """aiohttp's request handler, with the timeouts it lacks and back-pressure that an exchange can follow."""
 
-    __slots__ = ("_head_bytes", "busy", "due", "on_writable", "server")
+    __slots__ = ("_head_bytes", "_measured", "busy", "due", "on_writable", "server")
 
     def __init__(self, server: DataServer, **options: Any) -> None:
         web.RequestHandler.__init__(self, cast("web.Server", server), **options)
@@ -98,6 +99,7 @@ class ClientConnection(web.RequestHandler, Timed):
         self.due = inf
         self.busy = False
         self._head_bytes = 0
+        self._measured = False
         self.on_writable: Callable[[], None] | None = None
         """Called when the client reads again after ``writing_paused``."""
 
@@ -118,7 +120,11 @@ class ClientConnection(web.RequestHandler, Timed):
     def data_received(self, data: bytes) -> None:
         """Start the head's clock with its first byte, and bound its size as a whole (the parser bounds a line's)."""
         super().data_received(data)
-        if self.busy or self._messages:
+        if self._messages:
+            self._measured = self._measured or self._head_bytes + len(data) > self.server.max_header
+            self._break_bodies()
+            return
+        if self.busy:
             return
         if self.due == inf:
             self.due = self._loop.time() + self.server.header_timeout
@@ -127,6 +133,23 @@ class ClientConnection(web.RequestHandler, Timed):
         if self._head_bytes > self.server.max_header:
             self.write(HEAD_TOO_LARGE)
             self.force_close()
+
+    def head_is_too_large(self, message: RawRequestMessage) -> bool:
+        """Whether a head that came whole is over the limit; added up only where so much was ever read at once."""
+        if not self._measured:
+            return False
+        size = sum(len(name) + len(value) + 4 for name, value in message.raw_headers)
+        return size + len(message.path) > self.server.max_header
+
+    def _break_bodies(self) -> None:
+        """A message behind a body that has no end is a parser's error: whoever reads that body would wait in vain."""
+        *before, _ = (payload for _, payload in self._messages)
+        request = cast("Incoming | None", self._current_request)
+        if request is not None:
+            before.append(request.payload)
+        for payload in before:
+            if not payload.is_eof():
+                payload.set_exception(RequestPayloadError())
 
     def expire(self) -> None:
         """A head that takes too long: nobody is waiting for an answer to half a question."""
@@ -232,6 +255,10 @@ class DataServer(web.Server):
 
         aiohttp's own lingering takes a body that was given up for a crash, and the connection for idle.
         """
+        if request.connection.head_is_too_large(request.message):
+            self.on_malformed()
+            request.connection.write(HEAD_TOO_LARGE)
+            return CLOSE
         answered = await self._handler(request)
         payload = request.payload
         if not payload.is_eof() and payload.exception() is None:

@@ -59,6 +59,7 @@ class Forwarding:
         if payload.is_eof():
             body = payload.read_nowait(-1)
             tx.bytes_in = len(body)
+            refuse_too_large(tx, tx.bytes_in)
             return await self.send(tx, body)
         relay = self._relay(tx)
         exchange = self._start(tx, relay, self._head(tx, Framing.CHUNKED if length is None else length), streamed=True)
