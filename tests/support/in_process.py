@@ -29,7 +29,9 @@ class _Complaints(logging.Handler):
         self.records: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.records.append(f"{record.name}: {record.getMessage()}: {record.exc_info}")
+        # That is an upstream of the test's, whose client went away: a data plane has its own words for it.
+        if not record.getMessage().startswith("Error handling request"):
+            self.records.append(f"{record.name}: {record.getMessage()}: {record.exc_info}")
 
 
 @dataclass
