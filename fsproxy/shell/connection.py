@@ -12,6 +12,7 @@ import asyncio
 import socket
 import struct
 from collections import deque
+from collections.abc import Sequence
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -21,11 +22,11 @@ from aiohttp.http_parser import HttpRequestParser, RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestPayloadError
 
-from fsproxy.shell.incoming import BAD_REQUEST, HEAD_TOO_LARGE, Incoming, begin
+from fsproxy.shell.incoming import BAD_REQUEST, HEAD_TOO_LARGE, HeadGuard, Incoming, begin, drain
 from fsproxy.shell.sweeper import Timed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from fsproxy.shell.server import DataServer
 
@@ -39,7 +40,8 @@ multiple of it they are dropped."""
 NO_LINGER = struct.pack("ii", 1, 0)
 LINGER = 2.0
 """Seconds for which the rest of a body that nobody wants is read, so that the client sees our answer."""
-MALFORMED: Sequence[tuple[RawRequestMessage | None, StreamReader]] = ((None, EMPTY_PAYLOAD),)
+Messages = Sequence[tuple[RawRequestMessage | None, StreamReader]]
+MALFORMED: Messages = ((None, EMPTY_PAYLOAD),)
 """Stands in the queue for what the parser refused: answered in its turn."""
 
 
@@ -49,14 +51,13 @@ class ClientConnection(BaseProtocol, Timed):
     __slots__ = (
         "_closing",
         "_current",
-        "_measured",
+        "_head",
         "_queue",
         "_tail",
         "_task",
         "_tunnel",
         "busy",
         "due",
-        "head_bytes",
         "on_writable",
         "peer",
         "secure",
@@ -93,10 +94,13 @@ class ClientConnection(BaseProtocol, Timed):
         self._task: asyncio.Task[bool] | None = None
         self._tunnel: Callable[[bytes], None] | None = None
         self._tail = b""
-        self._measured = False
-        self.head_bytes = 0
-        """Of a head that has begun to come."""
+        self._head = HeadGuard(limit)
         self._closing = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing is under way, not even half a head."""
+        return not self.busy and not self._head.begun
 
     # -- the handler's side
 
@@ -169,6 +173,7 @@ class ClientConnection(BaseProtocol, Timed):
             self._keep_tail(data)
             return
         try:
+            messages: Messages
             messages, upgraded, tail = self._parser.feed_data(data)
         except HttpProcessingError:
             self._break_bodies()
@@ -176,15 +181,17 @@ class ClientConnection(BaseProtocol, Timed):
         if upgraded:
             self._upgraded, self._tail = True, tail
         if messages:
-            self._measured = self._measured or self.head_bytes + len(data) > self.server.max_header
-            self.head_bytes = 0
+            self._head.came_whole(len(data))
             self._queue.extend(messages)
             if len(self._queue) >= MAX_PIPELINED and not self._buffer_paused:
                 self._pause_reading_for_buffer()
             if not self.busy:
                 self._serve()
         elif not self.busy and data:
-            self._count_head(len(data))
+            if not self._head.begun:
+                self.due = self._loop.time() + self.server.header_timeout
+            if self._head.came_in_part(len(data)):
+                self._refuse(HEAD_TOO_LARGE)
 
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - aiohttp's signature
         """Read on, if reading was paused: a StreamReader asks after every body, and it costs each time."""
@@ -206,23 +213,6 @@ class ClientConnection(BaseProtocol, Timed):
 
     def _idle(self) -> None:
         self.due = self._loop.time() + self.server.keepalive
-        self.head_bytes = 0
-
-    def _count_head(self, size: int) -> None:
-        """Bound a head's time from its first byte, and its size as a whole (the parser bounds a line's)."""
-        if not self.head_bytes:
-            self.due = self._loop.time() + self.server.header_timeout
-        self.head_bytes += size
-        if self.head_bytes > self.server.max_header:
-            self.write(HEAD_TOO_LARGE)
-            self.close()
-
-    def _is_head_too_large(self, message: RawRequestMessage) -> bool:
-        """A head that came whole, over the limit: added up only where so much was ever read at once."""
-        if not self._measured:
-            return False
-        size = sum(len(name) + len(value) + 4 for name, value in message.raw_headers)
-        return size + len(message.path) > self.server.max_header
 
     def _break_bodies(self) -> None:
         """What comes after broken framing is not read: whoever reads an unfinished body would wait in vain."""
@@ -239,25 +229,32 @@ class ClientConnection(BaseProtocol, Timed):
         if len(self._tail) >= READ_BUFFER and not self._buffer_paused:
             self._pause_reading_for_buffer()
 
+    def _refuse(self, answer: bytes) -> None:
+        self.server.on_malformed()
+        self.write(answer)
+        self.close()
+
     def _serve(self) -> None:
         """Answer what is queued, in order, until one has to be waited for."""
         while self._queue and not self._closing:
             message, payload = self._queue.popleft()
-            if message is None or self._is_head_too_large(message):
-                self.server.on_malformed()
-                self.write(BAD_REQUEST if message is None else HEAD_TOO_LARGE)
-                self.close()
+            if message is None or self._head.is_too_large(message):
+                self._refuse(BAD_REQUEST if message is None else HEAD_TOO_LARGE)
                 return
             self._parser.message_consumed()
             self.busy = True
             self.due = inf
             current = self._current = Incoming(message, payload, self)
-            done, keep, task = begin(self.server.handler(current), self._loop, as_task=self.server.needs_tasks)
-            if task is not None:
-                self._task = task
-                task.add_done_callback(self._task_done)
+            try:
+                keep, self._task = begin(self.server.handler(current), self._loop, as_task=self.server.needs_tasks)
+            except Exception as error:  # noqa: BLE001 - handlers answer their own faults: this one is ours
+                self.server.on_crash(error)
+                self.abort()
                 return
-            if not done or not self._answered(keep=keep):
+            if self._task is not None:
+                self._task.add_done_callback(self._task_done)
+                return
+            if not self._answered(keep=keep):
                 return
 
     def _task_done(self, task: asyncio.Task[bool]) -> None:
@@ -300,19 +297,10 @@ class ClientConnection(BaseProtocol, Timed):
     def _linger(self, payload: StreamReader, *, keep: bool) -> None:
         """Read what is left of a body, for a while, before the connection is used again or closed."""
 
-        async def drain() -> bool:
-            try:
-                async with asyncio.timeout(LINGER):
-                    while await payload.readany():
-                        pass
-            except Exception:  # noqa: BLE001 - however the body ends, it was answered
-                return False
-            return keep
-
         def drained(task: asyncio.Task[bool]) -> None:
             self._task = None
-            if not self._closing and self._next(keep=not task.cancelled() and task.result()):
+            if not self._closing and self._next(keep=keep and not task.cancelled() and task.result()):
                 self._serve()
 
-        self._task = self._loop.create_task(drain())
+        self._task = self._loop.create_task(drain(payload, LINGER))
         self._task.add_done_callback(drained)

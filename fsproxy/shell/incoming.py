@@ -48,19 +48,63 @@ Handler = Callable[[Incoming], Handling]
 
 def begin(
     handling: Handling, loop: asyncio.AbstractEventLoop, *, as_task: bool
-) -> tuple[bool, bool, asyncio.Task[bool] | None]:
-    """Begin a handler right here: (done, keep, None) if it ended at once, else (False, False, the task it became).
+) -> tuple[bool, asyncio.Task[bool] | None]:
+    """Begin a handler right here: (keep, None) if it ended at once, else the task that it became.
 
     A task costs a request more than judging it does. ``as_task``: the handler may wait in ways that only a
     task can (``asyncio.timeout``), so it is one from the start. Raises what the handler raises.
     """
     if as_task:
-        return False, False, loop.create_task(handling)
+        return CLOSE, loop.create_task(handling)
     try:
         waited_for = handling.send(None)
     except StopIteration as done:
-        return True, done.value, None
-    return False, False, loop.create_task(_go_on(handling, waited_for))
+        return done.value, None
+    return CLOSE, loop.create_task(_go_on(handling, waited_for))
+
+
+async def drain(payload: StreamReader, seconds: float) -> bool:
+    """Read a body to its end and forget it; False if that took too long or broke."""
+    try:
+        async with asyncio.timeout(seconds):
+            while await payload.readany():
+                pass
+    except Exception:  # noqa: BLE001 - however the body ends, it was answered
+        return False
+    return True
+
+
+class HeadGuard:
+    """Bounds a head's size as a whole; the parser bounds a line's."""
+
+    __slots__ = ("_limit", "_measure", "_size")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._size = 0
+        self._measure = False
+
+    @property
+    def begun(self) -> bool:
+        """Some of a head has come, and not yet all."""
+        return self._size > 0
+
+    def came_in_part(self, size: int) -> bool:
+        """Count bytes of a head that is not complete; True when they are too many."""
+        self._size += size
+        return self._size > self._limit
+
+    def came_whole(self, size: int) -> None:
+        """A head is complete, with ``size`` bytes of which some may be its body's."""
+        self._measure = self._measure or self._size + size > self._limit
+        self._size = 0
+
+    def is_too_large(self, message: RawRequestMessage) -> bool:
+        """Added up only where so much was ever read at once."""
+        if not self._measure:
+            return False
+        size = sum(len(name) + len(value) + 4 for name, value in message.raw_headers)
+        return size + len(message.path) > self._limit
 
 
 @coroutine

@@ -73,7 +73,7 @@ class DataServer(web.Server):
     def close_idle(self) -> None:
         """Close the connections on which nothing is under way."""
         for connection in list(self._open):
-            if not connection.busy and connection.head_bytes == 0:
+            if connection.is_idle:
                 connection.close()
 
     async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aiohttp's signature
