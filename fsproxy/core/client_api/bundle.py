@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from fsproxy.core.client_api.arguments import CUSTOM_EVENT, VARIABLES, read_arguments
-from fsproxy.core.client_api.calls import Call, broken
+from fsproxy.core.client_api.calls import Call, broken, unread
 from fsproxy.core.client_api.json_text import Fault, parse_object
 from fsproxy.core.client_api.scanner import ScanError, Span, elements_of, members_of, name_of, skip_blank
 from fsproxy.core.model import CallKind
@@ -188,7 +188,7 @@ def _broken_event(raw: bytes, index: int) -> BundleCall | None:
     for number, kind in ((CUSTOM_EVENT, CallKind.EVENT), (VARIABLES, CallKind.SET_USER_VARS)):
         if str(number).encode() in kinds:
             fault = parse_object(raw)
-            call = Call(kind=kind, breaches=(broken(fault if isinstance(fault, Fault) else Fault.NOT_JSON),))
+            call = unread(kind, broken(fault if isinstance(fault, Fault) else Fault.NOT_JSON))
             return BundleCall(index, call, number, raw, None)
     return None
 

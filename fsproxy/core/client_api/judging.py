@@ -100,8 +100,7 @@ def _own_breach(call: Call, settings: ClientApiSettings, refused: Refused | None
     """Judge what belongs to no property: an event's name, an identify's uid."""
     if call.kind is CallKind.EVENT:
         limit = settings.event_name_length
-        # A payload that was not read has no name to judge.
-        if call.name is None and call.breaches:
+        if not call.read:
             return None
         if not isinstance(call.name, str) or not 1 <= len(call.name) <= limit:
             code, detail = RejectionCode.INVALID_EVENT_NAME, f"not a string of 1 to {limit} characters"
