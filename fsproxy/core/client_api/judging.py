@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import msgspec
 
@@ -85,10 +85,10 @@ def shown(call: Call) -> str | None:
     return cut(call.name) if isinstance(call.name, str) else None
 
 
-def _reserved(kind: CallKind, settings: ClientApiSettings) -> dict[str, int]:
+def _reserved(kind: CallKind, settings: ClientApiSettings) -> Mapping[str, int]:
     if kind is CallKind.EVENT:
         return _NONE_RESERVED
-    return dict(settings.reserved) if kind.is_user else _PAGE_RESERVED
+    return settings.reserved if kind.is_user else _PAGE_RESERVED
 
 
 def _refused_here(call: Call, refused: Refused | None) -> Collection[str]:
