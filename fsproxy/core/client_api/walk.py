@@ -7,7 +7,7 @@ from typing import Any
 
 from fsproxy.core.client_api.calls import ORDER_COMPLETED, UID, Call, Steps, Typing
 from fsproxy.core.client_api.details import cut, property_detail, reserved_detail
-from fsproxy.core.client_api.names import TYPES, PropertyType, is_name, read_name
+from fsproxy.core.client_api.names import TYPES, PropertyType, read_name
 from fsproxy.core.client_api.values import JUDGES, inferred_type, reserved_problem
 from fsproxy.core.model import CallKind, Rejection
 from fsproxy.core.reasons import RejectionCode
@@ -153,11 +153,16 @@ class Walk:
             self._reject(code or RejectionCode.CARDINALITY_EXCEEDED, path, steps, key, declared)
 
     def _described_leaf(self, key: str, value: object, schema: _Schema, path: str, steps: Steps, entry: Steps) -> None:
-        declared = self._declared(key, value, schema)
+        described = schema.get(key) if schema else None
+        declared: PropertyType | RejectionCode
+        if type(described) is str:
+            declared = TYPES.get(described, RejectionCode.INVALID_PROPERTY_TYPE)
+        else:
+            declared = self._undescribed(described, value)
         judge = JUDGES.get(declared)
         canonical = f"{path}_{declared}" if judge is not None else path
         code: RejectionCode | None = None
-        if not is_name(key, self._allow_hyphen):
+        if read_name(key, self._allow_hyphen) is RejectionCode.INVALID_PROPERTY_NAME:
             code = RejectionCode.INVALID_PROPERTY_NAME
         elif len(canonical) > self._max_length:
             code = RejectionCode.PROPERTY_NAME_TOO_LONG
@@ -167,23 +172,19 @@ class Walk:
             code = judge(value, self._size)
             if code is None and self._prefix + canonical in self._refused:
                 code = RejectionCode.CARDINALITY_EXCEEDED
-        has_entry = schema is not None and key in schema
         if code is not None:
             self._reject(code, path, steps, key, declared if isinstance(declared, PropertyType) else None)
-            if has_entry:
+            if schema and key in schema:
                 self._entries.append((*entry, key))
             return
         self.survivors += 1
         self.names[self._prefix + canonical] = None
-        if self._in_lists and has_entry:
+        if self._in_lists and schema and key in schema:
             self._kept_entries.add((*entry, key))
 
-    def _declared(self, key: str, value: object, schema: _Schema) -> PropertyType | RejectionCode:
-        """Read a type from the schema. An entry that describes an object declares none for one value."""
-        declared = schema.get(key) if schema else None
-        if isinstance(declared, str):
-            return TYPES.get(declared, RejectionCode.INVALID_PROPERTY_TYPE)
-        if declared is not None and not isinstance(declared, (dict, list)):
+    def _undescribed(self, described: object, value: object) -> PropertyType | RejectionCode:
+        """Tell the type of a value that the schema gives none; an entry for an object gives none."""
+        if described is not None and not isinstance(described, (dict, list)):
             return RejectionCode.INVALID_PROPERTY_TYPE
         if self._call.typing is Typing.SCHEMA:
             return RejectionCode.MISSING_PROPERTY_TYPE
@@ -201,7 +202,7 @@ class Walk:
         below = schema.get(key) if schema else None
         inside = (*steps, key)
         if type(value) is dict:
-            self._inside(value, below, path + key, inside, (*entry, key))
+            self._inside(value, below, path + key, inside, (*entry, key) if below else entry)
             return
         self._in_lists = True
         for index, each in enumerate(value):
@@ -219,20 +220,18 @@ class Walk:
         self.members(value, schema if isinstance(schema, dict) else None, f"{path}.", steps, entry)
 
     def _structure_problem(self, key: str, value: object, schema: _Schema, path: str) -> RejectionCode | None:
-        declared: PropertyType | RejectionCode | None = None
-        if self._by_suffix:
-            found = read_name(key, self._allow_hyphen)
-            # A suffix that names no type is part of a nested name.
-            declared = found if isinstance(found, PropertyType) else None
-        elif schema and key in schema and not isinstance(schema[key], (dict, list)) and schema[key] is not None:
-            declared = self._declared(key, value, schema)
-        if not is_name(key, self._allow_hyphen):
-            return RejectionCode.INVALID_PROPERTY_NAME
+        declared = read_name(key, self._allow_hyphen)
+        if declared is RejectionCode.INVALID_PROPERTY_NAME:
+            return declared
         if len(path) > self._max_length:
             return RejectionCode.PROPERTY_NAME_TOO_LONG
-        if isinstance(declared, RejectionCode):
-            return declared
-        if declared is not None or (type(value) is list and not self._lists_pass):
+        names_type = declared in JUDGES  # a suffix that names none is part of a nested name
+        if not self._by_suffix:
+            described = schema.get(key) if schema else None
+            names_type = described is not None and not isinstance(described, (dict, list))
+            if names_type and not (isinstance(described, str) and described in TYPES):
+                return RejectionCode.INVALID_PROPERTY_TYPE
+        if names_type or (type(value) is list and not self._lists_pass):
             return RejectionCode.EXPECTED_ATOM
         return None
 
