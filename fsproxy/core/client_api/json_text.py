@@ -64,7 +64,7 @@ def _count_names(root: dict[str, Any]) -> int | Fault:
             if type(container) is dict:
                 names += len(container)
                 values: Collection[Any] = container.values()
-            elif set(map(type, container)) <= _HARMLESS:
+            elif not container or set(map(type, container)) <= _HARMLESS:
                 continue
             else:
                 values = container
