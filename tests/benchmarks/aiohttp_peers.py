@@ -5,6 +5,7 @@ All of them get uvloop and no access log, so that they are compared at their bes
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import json
 import re
@@ -28,8 +29,10 @@ async def bare(request: web.Request) -> web.Response:
     return web.Response(status=202, body=BLOCKED, content_type="application/json")
 
 
-async def naive(request: web.Request) -> web.Response:
+async def naive(request: web.Request) -> web.StreamResponse:
     """Sends on what came and gives back what is answered, with one shared session."""
+    if request.headers.get("Upgrade") == "websocket":
+        return await _tunnel(request)
     return await _forward(request, await request.read())
 
 
@@ -49,6 +52,22 @@ async def _forward(request: web.Request, body: bytes) -> web.Response:
         data = await answer.read()
         kept = [(name, value) for name, value in answer.headers.items() if name.lower() not in HOP_BY_HOP]
         return web.Response(status=answer.status, body=data, headers=dict(kept))
+
+
+async def _tunnel(request: web.Request) -> web.WebSocketResponse:
+    down = web.WebSocketResponse(max_msg_size=0)
+    await down.prepare(request)
+    async with request.app[SESSION].ws_connect(request.app[UPSTREAM] + request.path_qs, max_msg_size=0) as up:
+        pumps = [asyncio.ensure_future(_pump(down, up)), asyncio.ensure_future(_pump(up, down))]
+        await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        for pump in pumps:
+            pump.cancel()
+    return down
+
+
+async def _pump(source: Any, sink: Any) -> None:
+    async for message in source:
+        await sink.send_str(message.data)
 
 
 def _rejections(body: bytes) -> list[str]:

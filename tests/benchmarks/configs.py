@@ -39,6 +39,8 @@ class PathSpec:
     targets: tuple[Target, ...] = ()
     rules: int = 10
     quota: int | None = None
+    upgrade: Callable[[], bytes] | None = None
+    """Opens a WebSocket; requests and answers are then frames."""
 
     @property
     def is_static(self) -> bool:
@@ -96,6 +98,14 @@ PATHS: Mapping[str, PathSpec] = {
             200,
             VALIDATORS,
             (Target("validating", 3.0, 12.0),),
+        ),
+        PathSpec(
+            "socket",
+            "WebSocket frame of 1 KB, no calls",
+            payloads.socket_frames,
+            200,
+            PROXIES,
+            upgrade=payloads.socket_upgrade,
         ),
     )
 }
@@ -171,6 +181,10 @@ def write_nginx(folder: Path, port: int, upstream_port: int) -> Path:
           upstream up {{ server 127.0.0.1:{upstream_port}; keepalive 512; keepalive_requests 1000000000; }}
           server {{
             listen 127.0.0.1:{port};
+            location /rec/sock {{
+              proxy_pass http://up; proxy_http_version 1.1;
+              proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";
+            }}
             location / {{
               proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection "";
               proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import cast
 
+import frames
 from payloads import Requests
 
 WARM_UP = 0.25
@@ -47,9 +48,15 @@ class Window:
 
 
 class Load:
-    """So many connections to one peer, each sending its next request when the last one is answered."""
+    """So many connections to one peer, each sending its next request when the last one is answered.
 
-    def __init__(self, port: int, requests: Requests, expected: int, connections: int) -> None:
+    With ``upgrade`` they are WebSockets opened by that request, and requests and answers are frames.
+    """
+
+    def __init__(
+        self, port: int, requests: Requests, expected: int, connections: int, upgrade: bytes | None = None
+    ) -> None:
+        self.upgrade = upgrade
         self.port = port
         self.next_request = requests
         self.expected = str(expected).encode()
@@ -78,8 +85,8 @@ class Load:
         return window
 
     async def _connect(self) -> None:
-        loop = asyncio.get_running_loop()
-        await loop.create_connection(lambda: _Connection(self), "127.0.0.1", self.port)
+        kind = _Connection if self.upgrade is None else _SocketConnection
+        await asyncio.get_running_loop().create_connection(lambda: kind(self), "127.0.0.1", self.port)
 
     def opened(self, connection: _Connection) -> None:
         """A connection is there."""
@@ -122,13 +129,15 @@ class _Connection(asyncio.Protocol):
         if not _is_whole(data):
             self._buffer = data
             return
+        self._buffer = b""
+        self._answered(data[9:12])
+
+    def _answered(self, status: bytes) -> None:
         load = self._load
         window = load.window
         window.latencies.append(perf_counter() - self._sent)
-        status = data[9:12]
         if status != load.expected:
             window.statuses[status] += 1
-        self._buffer = b""
         self._owing = False
         if load.running:
             self._send()
@@ -138,6 +147,43 @@ class _Connection(asyncio.Protocol):
         self._owing = True
         self._sent = perf_counter()
         self._transport.write(request)
+
+
+class _SocketConnection(_Connection):
+    __slots__ = ("_is_open",)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._is_open = False
+        self._owing = True
+        self._load.opened(self)
+        self._transport.write(self._load.upgrade or b"")
+
+    def data_received(self, data: bytes) -> None:
+        data = self._buffer + data
+        if not self._is_open:
+            self._open(data)
+            return
+        while (found := frames.first(data)) is not None:
+            opcode, length = found
+            data = data[length:]
+            if opcode == frames.TEXT:
+                self._answered(self._load.expected)
+            elif opcode == frames.CLOSE:
+                self._transport.abort()
+        self._buffer = data
+
+    def _open(self, data: bytes) -> None:
+        self._buffer = data
+        if b"\r\n\r\n" not in data:
+            return
+        self._buffer = b""
+        if data.startswith(b"HTTP/1.1 101 "):
+            self._is_open = True
+            self._send()
+        else:
+            self._load.window.statuses[data[9:12]] += 1
+            self.close()
 
 
 def _is_whole(data: bytes) -> bool:

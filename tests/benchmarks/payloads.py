@@ -9,6 +9,8 @@ import random
 import time
 from collections.abc import Callable, Iterator
 
+import frames
+
 Requests = Callable[[], bytes]
 """Gives the next request, head and body."""
 
@@ -201,3 +203,27 @@ def events(size: int) -> Requests:
         before, after = head.split(b"%", 1)
         parts.append((before, after + body))
     return _numbered(parts)
+
+
+def socket_upgrade() -> bytes:
+    """The request that opens a recording's WebSocket."""
+    return frames.upgrade(f"/rec/sock?OrgId={ORG}", _visitor(1))
+
+
+def socket_frames() -> Requests:
+    """Bundle frames of 1 KB, no calls."""
+    message = {
+        "Cmd": 2,
+        "Seq": 1,
+        "Bundle": {
+            "Bundle": json.loads(bundle(size=800)),
+            "OrgId": ORG,
+            "UserId": _UUID % 1,
+            "SessionId": _UUID % 1,
+            "PageId": _UUID % 1,
+            "Seq": 1,
+            "PageStart": time.time_ns() // 1_000_000,
+            "PrevBundleTime": 0,
+        },
+    }
+    return itertools.repeat(frames.frame(frames.TEXT, _compact(message), masked=True)).__next__

@@ -32,7 +32,7 @@ from report import Row, Sample
 from upstream import start_upstream
 
 QUICK_SECONDS, QUICK_ROUNDS = 0.2, 1
-QUICK_PATHS = "block-10,forward,page,bundle,event-1k"
+QUICK_PATHS = "block-10,forward,page,bundle,event-1k,socket"
 
 
 def arguments(words: list[str] | None = None) -> argparse.Namespace:
@@ -83,7 +83,10 @@ async def measure_path(path: PathSpec, options: argparse.Namespace, upstream_por
             port = urlsplit(options.url).port or 80
             running.append(Peer(options.url, port, [options.url_pid] if options.url_pid else []))
             rows[options.url] = Row(path, options.url)
-        loads = {peer.name: Load(peer.port, path.requests(), path.expected, options.connections) for peer in running}
+        upgrade = path.upgrade() if path.upgrade else None
+        loads = {
+            peer.name: Load(peer.port, path.requests(), path.expected, options.connections, upgrade) for peer in running
+        }
         gc.collect()
         gc.freeze()
         for _ in range(options.rounds):

@@ -42,6 +42,7 @@ async def test_a_quick_run_measures_every_peer_and_exits_0(tmp_path: Path) -> No
         ("bundle-gzip", "naive"),
         ("bundle-calls", "naive"),
         ("event-1k", "validating"),
+        ("socket", "naive"),
     }
     for row in rows:
         assert row["problems"] == []

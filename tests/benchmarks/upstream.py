@@ -8,6 +8,8 @@ import json
 import re
 from typing import cast
 
+import frames
+
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _UUID = "00000000-0000-4000-8000-%s"
 _MARK = "cccccccccccc"
@@ -37,16 +39,18 @@ PAGE_BEFORE, PAGE_BETWEEN, PAGE_AFTER = _answer(
 ).split(_MARK.encode())
 BUNDLE = _answer({"BundleTime": 1795287301510})
 OTHER = _answer({})
+FRAME = frames.frame(frames.TEXT, b'{"Cmd":5,"Seq":1,"Bundle":{"BundleTime":1795287301510}}', masked=False)
 _numbers = itertools.count(1 << 40)
 
 
 class FixedAnswers(asyncio.Protocol):
     """Reads a request by its Content-Length and answers by its path. A page gets a session of its own."""
 
-    __slots__ = ("_buffer", "_left", "_reply", "_transport")
+    __slots__ = ("_buffer", "_is_socket", "_left", "_reply", "_transport")
 
     def __init__(self) -> None:
         self._buffer = b""
+        self._is_socket = False
         self._left = 0
         self._reply = b""
 
@@ -56,6 +60,9 @@ class FixedAnswers(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Part of a request, or one; never more than one."""
+        if self._is_socket:
+            self._answer_frames(data)
+            return
         if self._left:
             self._left -= len(data)
         else:
@@ -75,13 +82,27 @@ class FixedAnswers(asyncio.Protocol):
     def _begin(self, data: bytes, end: int) -> None:
         length = _LENGTH.search(data, 0, end)
         self._left = end + 4 + (int(length[1]) if length else 0) - len(data)
-        if data.startswith(b"POST /rec/page"):
+        if data.startswith(b"GET /rec/sock"):
+            self._is_socket = True
+            self._reply = frames.accepted(data)
+        elif data.startswith(b"POST /rec/page"):
             number = b"%012x" % next(_numbers)
             self._reply = b"".join((PAGE_BEFORE, number, PAGE_BETWEEN, number, PAGE_AFTER))
         elif data.startswith(b"POST /rec/"):
             self._reply = BUNDLE
         else:
             self._reply = OTHER
+
+    def _answer_frames(self, data: bytes) -> None:
+        data = self._buffer + data
+        while (found := frames.first(data)) is not None:
+            opcode, length = found
+            data = data[length:]
+            if opcode == frames.TEXT:
+                self._transport.write(FRAME)
+            elif opcode == frames.CLOSE:
+                self._transport.close()
+        self._buffer = data
 
 
 async def start_upstream(port: int) -> asyncio.Server:

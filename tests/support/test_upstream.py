@@ -1,4 +1,4 @@
-"""The upstreams that other tests trust."""
+"""The upstream that other tests trust."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import aiohttp
 import pytest
 
-from support.upstream import RawAnswer, RawUpstream, Received, RecordingUpstream, reset, silent_upstream, status
+from support.upstream import Received, RecordingUpstream, reset, status
 
 
 async def raw(port: int, request: bytes) -> bytes:
@@ -100,32 +100,6 @@ async def test_socket_messages_are_recorded_and_echoed(upstream: RecordingUpstre
         await socket.send_bytes(b"\x00")
         assert await socket.receive_bytes() == b"\x00"
     assert upstream.frames == ["text", b"\x00"]
-
-
-async def test_raw_answers_come_in_turn_and_cut_where_the_test_says() -> None:
-    whole = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-    cut = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhal"
-    async with RawUpstream([RawAnswer(whole), RawAnswer(cut, then="close")]) as upstream:
-        request = b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc"
-        assert await raw(upstream.port, request + request) == whole + cut
-        assert upstream.received == [request, request]
-        assert upstream.connections == 1
-        assert await raw(upstream.port, request) == b""
-
-
-async def test_a_raw_answer_can_end_in_a_reset() -> None:
-    async with RawUpstream([RawAnswer(b"", then="reset")]) as upstream:
-        with pytest.raises(ConnectionResetError):
-            await raw(upstream.port, b"GET / HTTP/1.1\r\n\r\n")
-
-
-async def test_a_silent_upstream_takes_a_request_and_says_nothing() -> None:
-    async with silent_upstream() as port:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"GET / HTTP/1.1\r\n\r\n")
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(reader.read(1), 0.05)
-        writer.close()
 
 
 def test_a_header_that_is_missing_has_no_value() -> None:

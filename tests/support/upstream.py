@@ -1,21 +1,19 @@
-"""Upstreams for tests: a real aiohttp server that records byte-exactly, and a raw one that answers any bytes."""
+"""The upstream of most tests: a real aiohttp server that records byte-exactly and knows what a backend knows."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import re
-import socket
-import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Self, cast
+from typing import Self
 from urllib.parse import parse_qsl, urlsplit
 
 from aiohttp import WSMsgType, web
 
 from fsproxy.demo.answers import Sessions, bundle_answer, page_answer
+from support.raw_upstream import abort
 
 NOW_MS = 1_795_287_301_510
 KNOWN = re.compile(
@@ -204,92 +202,5 @@ def status(code: int, body: bytes = b"", **headers: str) -> Answer:
 
 async def reset(request: web.BaseRequest, received: Received) -> web.StreamResponse:
     """An answer that is none: the connection is reset after the request was read."""
-    _abort(request.transport)
+    abort(request.transport)
     return web.Response()
-
-
-def _abort(transport: asyncio.BaseTransport | None) -> None:
-    if transport is not None:
-        sock = transport.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        cast("asyncio.Transport", transport).abort()  # uvloop's is one in all but name
-
-
-@dataclass(frozen=True, slots=True)
-class RawAnswer:
-    """Bytes that are sent as they are after one whole request was read, and what happens then."""
-
-    data: bytes
-    then: str = "keep"
-    """``keep`` the connection for the next answer, ``close`` it, ``reset`` it, or ``hold`` it open in silence."""
-
-
-@dataclass
-class RawUpstream:
-    """``async with RawUpstream([RawAnswer(...), ...])``: answers requests in turn with raw bytes.
-
-    For what no HTTP library would send: cut bodies, bad heads, a close at any byte. When the answers are used up,
-    the connection is closed without one. Requests are read by their Content-Length.
-    """
-
-    answers: list[RawAnswer]
-    port: int = 0
-    received: list[bytes] = field(default_factory=list)
-    """Each request's bytes, head and body."""
-    connections: int = 0
-
-    def __post_init__(self) -> None:
-        self._server: asyncio.Server | None = None
-        self._done = asyncio.Event()
-
-    @property
-    def url(self) -> str:
-        """Without a slash at its end."""
-        return f"http://127.0.0.1:{self.port}"
-
-    async def __aenter__(self) -> Self:
-        """Listens."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Stops, and lets held connections go."""
-        self._done.set()
-        if self._server is not None:
-            self._server.close()
-            await self._server.wait_closed()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        try:
-            await self._answer_in_turn(reader, writer)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # the proxy went away, which a test may want
-        finally:
-            writer.close()
-
-    async def _answer_in_turn(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while True:
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
-            body = await reader.readexactly(int(length[1])) if length else b""
-            self.received.append(head + body)
-            if not self.answers:
-                return
-            answer = self.answers.pop(0)
-            writer.write(answer.data)
-            await writer.drain()
-            if answer.then == "hold":
-                await self._done.wait()
-            if answer.then == "reset":
-                _abort(writer.transport)
-            if answer.then != "keep":
-                return
-
-
-@asynccontextmanager
-async def silent_upstream() -> AsyncIterator[int]:
-    """A port that accepts connections, reads, and never answers a byte."""
-    async with RawUpstream([RawAnswer(b"", then="hold") for _ in range(1000)]) as upstream:
-        yield upstream.port

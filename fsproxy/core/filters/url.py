@@ -93,7 +93,7 @@ class UrlFilter:
             return UrlRule.SCHEME
         if url.problem is not None:
             return _OF_PROBLEM[url.problem]
-        if self.match_origin and (not url.host or origin_host(origin) != url.host):
+        if self.match_origin and origin_host(origin) != url.host:
             return UrlRule.MATCH_ORIGIN
         return None
 

@@ -115,6 +115,7 @@ def test_a_pattern_blocks_what_it_covers(pattern: str, address: str, *, matches:
         "2001:db8:*",
         "2001:db8:*:*:*:*:*:*:*",
         "1:2:3:4:5:6:7:*::8",
+        "1:2:3:4:5:6:7:*::",
         "2001:db8::1::*",
         "2001:db8::ab*",
         "2001:db8::12345:*",

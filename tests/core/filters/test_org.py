@@ -64,6 +64,12 @@ def test_a_disabled_org_without_mobile_is_named_disabled() -> None:
     assert hit.rule.id == "org:disabled"
 
 
+def test_an_unlisted_org_is_named_unlisted_whatever_else_it_is() -> None:
+    hit = _hit(OrgSettings(enabled=False, mobile=False), BLOCK, agent="okhttp/4")
+    assert hit is not None
+    assert (hit.code, hit.rule.id) == (ReasonCode.ACCOUNT_DOES_NOT_EXIST, "org:unlisted")
+
+
 def test_which_agents_are_mobile_is_configurable() -> None:
     core = CoreSettings(mobile_agents=("MyApp",))
     org = OrgSettings(listed=True, mobile=False)

@@ -64,6 +64,14 @@ def test_a_midnight_that_the_clocks_skip_is_the_moment_at_which_they_do() -> Non
     assert (found.name, found.begins) == ("2026-09-06", _instant("2026-09-06T04:00:00+00:00"))
 
 
+def test_a_cycle_that_has_begun_goes_on_where_the_clocks_go_back_to_the_day_before() -> None:
+    """In St. John's 2009-11-01 lasted a minute, then it was October 31st, 23:01, again."""
+    calendar = BillingCalendar(M, 1, 1, ZoneInfo("America/St_Johns"))
+    for now in ("2009-11-01T02:30:00+00:00", "2009-11-01T03:00:00+00:00", "2009-11-01T03:30:00+00:00"):
+        assert calendar.at(_instant(now)).name == "2009-11-01"
+    assert calendar.at(_instant("2009-11-01T02:29:59+00:00")).name == "2009-10-01"
+
+
 ZONES = st.sampled_from(
     ["UTC", "America/St_Johns", "Europe/Berlin", "Africa/Cairo", "America/Sao_Paulo", "Asia/Beirut"]
 )
