@@ -63,7 +63,7 @@ class Case:
 
 CASES = {
     "a blocked user": Case(
-        -1, "Unspecified", "blocked_user", "blocked_user:block:8a4e9cbd", {"AppId": "uid-blocked"}
+        -1, "Unspecified", "blocked_user", "blocked_user:block:d07381af", {"AppId": "uid-blocked"}
     ),
     "a blocked user with a code": Case(
         7, "Geography", "blocked_user", "blocked_user:block:", {"OrgId": "o-CODE-na1", "AppId": "uid-coded"}
@@ -94,7 +94,7 @@ CASES = {
     "a ramped-out visitor": Case(
         8, "Traffic Ramping", "ramping", "ramping:share", {"OrgId": "o-RAMP-na1", "UserId": "user-1"}
     ),
-    "an invalid URL": Case(9, "Invalid URL", "url", "url:schemes", {"Url": "file:///etc/hosts"}, host=""),
+    "an invalid URL": Case(9, "Invalid URL", "url", "url:scheme", {"Url": "file:///etc/hosts"}, host=""),
     "no URL": Case(9, "Invalid URL", "url", "url:", {"Url": None}),
     "an opt-out cookie": Case(
         10, "Opt Out Cookie", "opt_out", "opt_out:cookie:fs_optout=1", headers={"Cookie": "a=b; fs_optout=1"}
