@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import json
 from ipaddress import ip_address
 from typing import Protocol
 
@@ -85,7 +84,7 @@ async def _wanted_mode(request: web.Request) -> TopMode | None:
         return None
     try:
         return TopMode((await request.json())["mode"])
-    except (ValueError, TypeError, KeyError, json.JSONDecodeError):
+    except (ValueError, TypeError, KeyError, RecursionError):  # nested too deep to read
         return None
 
 
@@ -124,5 +123,6 @@ def _is_loopback(remote: str | None) -> bool:
 
 def _same_site(request: web.Request) -> bool:
     # DNS rebinding: a page of another site may reach a loopback port under its own name.
-    host = request.host.rsplit(":", 1)[0].strip("[]")
+    host = request.host
+    host = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
     return host == "localhost" or _is_loopback(host)
