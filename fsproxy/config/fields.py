@@ -106,7 +106,8 @@ def whole(low: int, high: int | None = None) -> Leaf[int]:
     schema: JsonSchema = {"type": "integer", "minimum": low}
     if high is not None:
         schema["maximum"] = high
-    return Leaf("a whole number in range", f"{low} or more" if high is None else f"{low} to {high}", read, schema)
+    allowed = f"{low} or more" if high is None else f"{low} to {high}" if high > low else str(low)
+    return Leaf("a whole number in range", allowed, read, schema)
 
 
 def more_than_one(text: str) -> bool:

@@ -12,6 +12,10 @@ Lines = tuple[tuple[int, str], ...]
 class UnreadableError(Exception):
     """A file that cannot be read; its text is the fault, such as ``is not there``."""
 
+    def __init__(self, fault: str, line: int = 1) -> None:
+        super().__init__(fault)
+        self.line = line
+
 
 class Files:
     """Reads each file once, and remembers it for the watcher.
@@ -39,7 +43,7 @@ class Files:
             return raw.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             line = raw.count(b"\n", 0, error.start) + 1
-            raise UnreadableError(f"is not UTF-8 (line {line})") from None
+            raise UnreadableError(f"is not UTF-8 in line {line}", line) from None
 
     def lines(self, name: str) -> Lines:
         """The lines of a list; blank ones and those that start with ``#`` are left out. Raises UnreadableError."""

@@ -114,7 +114,6 @@ def _list_of(
     return ListOf(rule, lambda entries: tuple(make(entry.text) for entry in entries), item, word)
 
 
-_SCHEME = fields.matching("a scheme", "a scheme such as https", r"[A-Za-z][A-Za-z0-9+.-]*")
 _COOKIE = fields.matching("a cookie's name", "a cookie's name, without its value", r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _ON_BUNDLES = (
     FilterName.ORG,
@@ -133,7 +132,7 @@ Zones = Annotated[tuple[Entry, ...], _rules("geo")]
 OptOutCookies = Annotated[tuple[Entry, ...], _rules("opt_out")]
 Origins = Annotated[tuple[Entry, ...] | None, _rules("domain", "any")]
 Texts = Annotated[tuple[str, ...], _list_of(texts_of(fields.TEXT), str, _ITEM)]
-Schemes = Annotated[tuple[str, ...], _list_of(texts_of(_SCHEME), str.lower, _SCHEME.schema)]
+Schemes = Annotated[tuple[str, ...], _list_of(RULE_CHECKS["url"], str.lower, {"type": "string"})]
 Paths = Annotated[tuple[str, ...], _list_of(texts_of(fields.PATH), str, fields.PATH.schema)]
 Rates = Annotated[
     tuple[Window, ...],

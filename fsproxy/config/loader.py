@@ -28,7 +28,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     try:
         text = files.text(path)
     except UnreadableError as error:
-        raise ConfigError([Problem(str(path), 1, 1, "", None, "", str(error))]) from None
+        raise ConfigError([Problem(str(path), error.line, 1, "", None, "", str(error))]) from None
     return _load(text, str(path), environ, files)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Annotated
 
 from fsproxy.config import units
@@ -33,9 +34,11 @@ from fsproxy.config.models_sampling import QuotaSection, RampingSection
 from fsproxy.config.positions import Kind, Scalar, Table
 from fsproxy.config.problems import Problem
 from fsproxy.config.sections import Section, section, setting
+from fsproxy.core.filters.user_agent import crawlers_problem
 from fsproxy.core.model import OnTrouble
 from fsproxy.core.reasons import ReasonCode
 
+_DATABASES = "maxminddb"
 _MODE = "enforce | shadow (judge and audit, block nothing) | off"
 
 
@@ -99,6 +102,13 @@ class UserAgentSection(Section):
     case_sensitive: Truth = setting(False, "Whether case matters.")
     block_missing: Truth = setting(False, "Also block requests without a User-Agent.")
 
+    @classmethod
+    def conflicts(cls, table: Table) -> Iterator[Problem]:
+        """The list of crawlers is an extra."""
+        crawlers = table.scalar("crawlers")
+        if crawlers and crawlers.text.lower() == "true" and (allowed := crawlers_problem()):
+            yield crawlers.problem("cannot be obeyed", allowed)
+
 
 class GeoSourceSection(Section):
     """Where a visitor's location comes from."""
@@ -113,10 +123,14 @@ class GeoSourceSection(Section):
 
     @classmethod
     def conflicts(cls, table: Table) -> Iterator[Problem]:
-        """Headers or a database."""
+        """Headers or a database, whose reader is an extra."""
         header = table.scalar("header") or table.scalar("region_header")
         if header and table.scalar("database"):
             yield header.problem("stands beside database", "header or database, not both")
+        database = table.scalar("database")
+        if database and find_spec(_DATABASES) is None:
+            fault = f"cannot be read, as {_DATABASES} is not installed"
+            yield database.problem(fault, "pip install fsproxy[geo], or a header")
 
 
 class GeoSection(Section):

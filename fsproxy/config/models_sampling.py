@@ -109,4 +109,10 @@ class QuotaSection(Section):
         yearly = cycle is not None and cycle.text == Cycle.YEARLY
         if day is not None and ("-" in day.text.lstrip("-")) is not yearly:
             form = "MM-DD, such as 07-01, in a yearly cycle" if yearly else "1 to 31 in a monthly cycle"
-            yield day.problem("does not fit the cycle", form)
+            # Of an org's cycle over the base's day, it is the org's that is one too many.
+            mine = cycle is not None and cycle.path.startswith("orgs.") and not day.path.startswith("orgs.")
+            if cycle is not None and mine:
+                fault = f"does not fit the base's anchor_day, {day.shown()}"
+                yield cycle.problem(fault, f"with an anchor_day of {form}")
+            else:
+                yield day.problem("does not fit the cycle", form)

@@ -65,4 +65,6 @@ def _merged(base: Node, over: Node) -> Node:
     gone = {name for key in over.members for name in DISPLACES.get(key, ())} - over.members.keys()
     kept = {name: node for name, node in base.members.items() if name not in gone}
     mine = {name: _merged(kept[name], node) if name in kept else node for name, node in over.members.items()}
+    if not gone and all(node is base.members.get(name) for name, node in mine.items()):
+        return base
     return replace(over, members={**kept, **mine})

@@ -59,7 +59,7 @@ class Node:
     def key_problem(self, fault: str, allowed: str = "") -> Problem:
         """A fault of the key, whatever the value."""
         place = self.key_place
-        return Problem(place.file, place.line, place.column, self.path, None, allowed, fault)
+        return Problem(place.file, place.line, place.column, _shown_path(self.path), None, allowed, fault)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,6 +110,14 @@ class Table(Node):
         """The items of the list under a key; none when there is no list."""
         found = self.members.get(key)
         return found.items if isinstance(found, Sequence) else ()
+
+
+def _shown_path(path: str) -> str:
+    # {token:hunter2}, the blank forgotten, is one long key.
+    for secret in SECRETS:
+        if path.startswith(f"{secret}:"):
+            return f"{secret}:***"
+    return path
 
 
 def _may_be_secret(path: str) -> bool:

@@ -27,7 +27,7 @@ class Outcome(StrEnum):
     @property
     def ecs(self) -> str:
         """``event.outcome``: did the proxy do what it should? Blocking is a success."""
-        return "failure" if self is Outcome.FAILED else "success"
+        return "failure" if self._value_ == "failed" else "success"
 
 
 class AuditShadow(msgspec.Struct, frozen=True, gc=False, rename={"rule": "rule.id"}):

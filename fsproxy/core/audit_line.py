@@ -76,13 +76,15 @@ def audit_record(
     12, the line carries neither address nor user nor session.
     """
     block, shadow = decision.block, decision.shadow
-    unnamed = unnamed or (block is not None and is_unnamed((block,))) or is_unnamed(shadow)
+    if block is not None or shadow:
+        unnamed = unnamed or (block is not None and is_unnamed((block,))) or is_unnamed(shadow)
+    # _value_ is what the property ``value`` gives, without the property's price.
     return AuditRecord(
         timestamp=timestamp(now),
         version=VERSION,
-        action=route.value,
-        outcome=outcome.ecs if failure is not Failure.CLIENT_GONE else "unknown",
-        decision=outcome.value,
+        action=route._value_,
+        outcome=outcome.ecs if failure is None or failure is not Failure.CLIENT_GONE else "unknown",
+        decision=outcome._value_,
         reason=block.code.text if block is not None else failure.summary if failure is not None else None,
         duration=measures.duration,
         reason_code=int(block.code) if block is not None else None,

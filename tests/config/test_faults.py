@@ -23,7 +23,7 @@ def faults(text: str, environ: dict[str, str] | None = None, base: Path = Path()
 MISTAKES = {
     # what stands under the upstream's line -> place, and the whole message
     "mode: strict": '2:7: mode: "strict" is not known here; allowed: enforce, shadow, bypass',
-    "version: 2": "2:10: version: 2 is not a whole number in range; allowed: 1 to 1",
+    "version: 2": "2:10: version: 2 is not a whole number in range; allowed: 1",
     "nope: 1": "2:1: nope: is not a known key; allowed: admin, audit, ",
     "mod: enforce": "2:1: mod: is not a known key (did you mean mode?); allowed: ",
     "mode: shadow\nmode: shadow": "3:1: mode: stands twice, first in line 2; allowed: once",
@@ -72,10 +72,14 @@ MISTAKES = {
     "filters: {domain: {rules: [{block: a.com, id: ''}]}}": '2:47: filters.domain.rules[0].id: "" is not an id; ',
     "filters: {ip: {block: [10.0.0.0/99]}}": '2:24: filters.ip.block[0]: "10.0.0.0/99" is not an address pattern; ',
     "filters: {ip: {allow: [[1.2.3.4]]}}": "2:24: filters.ip.allow[0]: a list is not an address pattern; allowed: a t",
-    "filters: {ip: {block: [{patern: 1.2.3.4}]}}": "2:24: filters.ip.block[0]: a mapping is not an address pattern; ",
+    "filters: {ip: {block: [{rule: 1.2.3.4}]}}": "2:24: filters.ip.block[0]: a mapping is not an address pattern; ",
     "filters: {user_agent: {block: ['']}}": '2:32: filters.user_agent.block[0]: "" is not a user-agent pattern; ',
     "filters: {user_agent: {crawlers: 'true'}}": '2:34: filters.user_agent.crawlers: "true" is not true or false; ',
     "filters: {geo: {never: ['']}}": '2:25: filters.geo.never[0]: "" is not a zone; allowed: ',
+    "filters: {geo: {never: [US, XX1]}}": '2:29: filters.geo.never[1]: "XX1" is not a zone; allowed: an ISO 3166 code',
+    "filters: {user_agent: {block: ['regex:(']}}": '2:32: filters.user_agent.block[0]: "regex:(" is not a user-agent ',
+    "filters: {domain: {rules: [{block: 'http://a'}]}}": '2:36: filters.domain.rules[0].block: "http://a" is not a do',
+    "cors: {origins: ['http://a']}": '2:18: cors.origins[0]: "http://a" is not a domain pattern; allowed: a host with',
     "filters: {geo: {only: [US], never: [FR]}}": "2:29: filters.geo.never: stands beside only; allowed: only or never",
     "filters: {geo: {source: {header: a, database: b}}}": '2:34: filters.geo.source.header: "a" stands beside database',
     "filters: {opt_out: {cookies: ['a b=1']}}": '2:31: filters.opt_out.cookies[0]: "a b=1" is not a cookie; allowed: ',
@@ -221,6 +225,18 @@ def test_several_workers_over_memory_are_refused_with_the_reason() -> None:
 
     assert any("each worker would count sessions, names and rates alone" in str(problem) for problem in found)
     assert any("is not built yet" in str(problem) for problem in found)
+
+
+def test_what_needs_an_extra_that_is_not_installed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fsproxy.core.filters.user_agent._CRAWLERS", "no_such_module")
+    monkeypatch.setattr("fsproxy.config.models_filters._DATABASES", "no_such_module")
+
+    crawlers, database = faults(
+        UPSTREAM + "filters: {user_agent: {crawlers: true}, geo: {source: {database: geo.mmdb}}}"
+    )
+
+    assert "fsproxy[crawlers]" in str(crawlers)
+    assert "fsproxy[geo]" in str(database)
 
 
 def test_a_problem_tells_its_parts() -> None:

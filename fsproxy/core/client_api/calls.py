@@ -61,11 +61,6 @@ class Call(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         return self.kind is CallKind.IDENTIFY and len(self.properties) == 1 and UID in self.properties
 
 
-def unreadable(kind: CallKind, code: RejectionCode, detail: str, name: object = None) -> Call:
-    """Make a call of which nothing more can be known than what is wrong with it."""
-    return Call(kind=kind, name=name, breaches=(Breach(code, detail),))
-
-
 def too_big(limit: int) -> Breach:
     """Make the breach of a payload over ``limit`` bytes."""
     return Breach(RejectionCode.TOO_BIG_TO_PARSE, f"larger than {limit} bytes")
@@ -84,13 +79,13 @@ def object_in(holder: dict[str, Any], key: str) -> tuple[dict[str, Any], tuple[B
 
 def read_event(body: bytes, limit: int) -> Call:
     """Read the body of ``/client/event``: ``{"name", "properties"}``, or the same as ``n`` and ``p``."""
-    root = _document(CallKind.EVENT, body, limit)
+    root = read_document(CallKind.EVENT, body, limit)
     if isinstance(root, Call):
         return root
     name = "name" if "name" in root else "n"
     holder = "properties" if "properties" in root else "p"
     properties, breaches = object_in(root, holder)
-    return Call(kind=CallKind.EVENT, name=root.get(name), properties=properties, breaches=breaches, at=(holder,))
+    return Call(kind=CallKind.EVENT, name=root.get(name, ""), properties=properties, breaches=breaches, at=(holder,))
 
 
 def read_identify(body: bytes, limit: int) -> Call:
@@ -104,11 +99,12 @@ def read_user_vars(body: bytes, limit: int) -> Call:
 
 
 def _flat(kind: CallKind, body: bytes, limit: int) -> Call:
-    root = _document(kind, body, limit)
+    root = read_document(kind, body, limit)
     return root if isinstance(root, Call) else Call(kind=kind, properties=root)
 
 
-def _document(kind: CallKind, body: bytes, limit: int) -> dict[str, Any] | Call:
+def read_document(kind: CallKind, body: bytes, limit: int) -> dict[str, Any] | Call:
+    """Read a body that is one call: its root, or a call of which only what is wrong is known."""
     if len(body) > limit:
         return Call(kind=kind, breaches=(too_big(limit),))
     root = parse_object(body)

@@ -35,6 +35,7 @@ class Fault(Enum):
     NUMBER = "a number outside the range of a double"
     SURROGATE = "an unpaired surrogate"
     DUPLICATE = "the same name twice in one object"
+    NOT_BATCH = "no list of requests"
 
 
 def parse_object(text: bytes | str) -> dict[str, Any] | Fault:

@@ -50,7 +50,7 @@ def name_kind(call: Call) -> NameKind | None:
 
 def judge(call: Call, settings: ClientApiSettings, refused: Refused | None = None) -> Judged:
     """Judge one call and all of its properties. Pure; the same again for names that the ledger ``refused``."""
-    breaches = [Rejection(each.code, call.kind, _shown(call), None, each.detail) for each in call.breaches]
+    breaches = [Rejection(each.code, call.kind, shown(call), None, each.detail) for each in call.breaches]
     own = _own_breach(call, settings, refused)
     if own is not None:
         breaches.insert(0, own)
@@ -63,7 +63,7 @@ def judge(call: Call, settings: ClientApiSettings, refused: Refused | None = Non
         walk.members(call.properties, call.schema, "", call.at, call.schema_at)
     except TooManyLeaves:
         detail = f"more than {MAX_LEAVES} properties"
-        breaches.append(Rejection(RejectionCode.TOO_BIG_TO_PARSE, call.kind, _shown(call), None, detail))
+        breaches.append(Rejection(RejectionCode.TOO_BIG_TO_PARSE, call.kind, shown(call), None, detail))
         return Judged(rejected=True, rejections=tuple(breaches))
     if breaches:
         return Judged(rejected=True, rejections=(*breaches, *walk.rejections))
@@ -80,7 +80,8 @@ def judge(call: Call, settings: ClientApiSettings, refused: Refused | None = Non
     return Judged(names=tuple(walk.names))
 
 
-def _shown(call: Call) -> str | None:
+def shown(call: Call) -> str | None:
+    """Give a call's name as a rejection carries it: an event's, None where it is no string."""
     return cut(call.name) if isinstance(call.name, str) else None
 
 
@@ -108,7 +109,7 @@ def _own_breach(call: Call, settings: ClientApiSettings, refused: Refused | None
             code, detail = RejectionCode.CARDINALITY_EXCEEDED, "a new name beyond the limit on event names"
         else:
             return None
-        return Rejection(code, call.kind, _shown(call), None, detail)
+        return Rejection(code, call.kind, shown(call), None, detail)
     if call.kind is CallKind.IDENTIFY and not call.breaches:
         uid = (call.around if call.envelope else call.properties).get(UID)
         length = settings.reserved.get(UID, _UID_LENGTH)

@@ -53,10 +53,9 @@ def is_date(text: str) -> bool:
 
 def is_int(value: Any) -> bool:
     """Tell whether this is an integral JSON number of 64 bits; 49.0 is, true is not."""
-    kind = type(value)
-    if kind is int:
-        return INT_MIN <= value <= INT_MAX
-    return kind is float and bool(value.is_integer()) and INT_MIN <= value <= INT_MAX
+    if type(value) is float:
+        return value.is_integer() and INT_MIN <= value <= INT_MAX
+    return type(value) is int and INT_MIN <= value <= INT_MAX
 
 
 def is_real(value: Any) -> bool:

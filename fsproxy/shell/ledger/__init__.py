@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from fsproxy.shell.ledger.memory import Bounds, LedgerUsage, MemoryLedger
+from fsproxy.shell.ledger.memory import Bounds, LedgerRows, LedgerUsage, MemoryLedger
+from fsproxy.shell.ledger.page_clocks import PageClocks
 
-__all__ = ["Bounds", "LedgerUsage", "MemoryLedger"]
+__all__ = ["Bounds", "LedgerRows", "LedgerUsage", "MemoryLedger", "PageClocks"]

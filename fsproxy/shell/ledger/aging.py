@@ -71,7 +71,7 @@ class AgingTable(Generic[V]):
     owner must look at a value's age itself.
     """
 
-    __slots__ = ("_bound", "_last_of", "_shards", "_size", "_slices", "evicted", "idle")
+    __slots__ = ("_bound", "_last_of", "_shards", "_size", "_slices", "evicted", "idle", "touched")
 
     def __init__(self, bound: int, idle: float, width: float, last_of: Callable[[V], float]) -> None:
         self._bound = bound
@@ -82,6 +82,8 @@ class AgingTable(Generic[V]):
         self._size = 0
         self.evicted = 0
         """Keys that had to go before their time, since the start."""
+        self.touched: set[int] | None = None
+        """Keys that were put since somebody last emptied this; None: nobody asks."""
 
     def __len__(self) -> int:
         return self._size
@@ -104,6 +106,15 @@ class AgingTable(Generic[V]):
             self._size += 1
             self._slices.add(key, self._last_of(value))
         shard[key] = value
+        if self.touched is not None:
+            self.touched.add(key)
+
+    def drain(self) -> list[tuple[int, V]]:
+        """What was put since the last time, as it is now; what is gone again is not in it."""
+        if not self.touched:
+            return []
+        touched, self.touched = self.touched, set()
+        return [(key, value) for key in touched if (value := self.get(key)) is not None]
 
     def sweep(self, now: float) -> None:
         """Look at a few keys whose slice has passed, and forget those that were not active since."""

@@ -8,7 +8,6 @@ from types import MappingProxyType
 
 import msgspec
 
-from fsproxy.core.limits.operations import QuotaTerms
 from fsproxy.core.model import Instant
 
 _NONE: Mapping[str, int] = MappingProxyType({})
@@ -17,8 +16,18 @@ _NONE: Mapping[str, int] = MappingProxyType({})
 class Count(msgspec.Struct, gc=False):
     """Units used and reserved in one cycle of one org."""
 
+    org: str
+    cycle: str
     used: int
     ends: Instant
+    touched: dict[tuple[str, str], Count] | None
+    """Where a change is noted; None: nobody asks."""
+
+    def add(self, units: int) -> None:
+        """Count more, or fewer."""
+        self.used += units
+        if self.touched is not None:
+            self.touched[self.org, self.cycle] = self
 
 
 class Counts:
@@ -31,6 +40,9 @@ class Counts:
         self._bound = bound
         self._orgs: OrderedDict[str, dict[str, Count]] = OrderedDict()
         self.evicted = 0
+        """Orgs whose counts had to go before their time, since the start."""
+        self.touched: dict[tuple[str, str], Count] | None = None
+        """Counts that changed since somebody last emptied this; set before the first count is made."""
 
     def __len__(self) -> int:
         return len(self._orgs)
@@ -40,20 +52,28 @@ class Counts:
         cycles = self._orgs.get(org)
         return {cycle: count.used for cycle, count in cycles.items()} if cycles else _NONE
 
-    def of(self, org: str, terms: QuotaTerms, now: Instant) -> Count:
-        """The count that these terms speak of, made when there is none."""
+    def of(self, org: str, cycle: str, ends: Instant, now: Instant) -> Count:
+        """The count of a cycle that ends then, made when there is none."""
         cycles = self._orgs.get(org)
         if cycles is None:
             self._make_room(now)
             cycles = self._orgs[org] = {}
         else:
             self._orgs.move_to_end(org)
-        count = cycles.get(terms.cycle)
+        count = cycles.get(cycle)
         if count is None:
-            for ended in [cycle for cycle, other in cycles.items() if other.ends <= now]:
+            for ended in [name for name, other in cycles.items() if other.ends <= now]:
                 del cycles[ended]
-            count = cycles[terms.cycle] = Count(0, terms.ends)
+            count = cycles[cycle] = Count(org, cycle, 0, ends, self.touched)
         return count
+
+    def drain(self) -> list[tuple[str, str, int, Instant]]:
+        """What changed since the last time: org, cycle, used, end."""
+        if self.touched is None:
+            return []
+        rows = [(count.org, count.cycle, count.used, count.ends) for count in self.touched.values()]
+        self.touched.clear()
+        return rows
 
     def _make_room(self, now: Instant) -> None:
         if not self._orgs:

@@ -41,13 +41,13 @@ class Hold(msgspec.Struct, gc=False):
     def give_back(self) -> None:
         """Count the unit no longer."""
         if self.counted and self.unit is not None:
-            self.unit.used -= 1
+            self.unit.add(-1)
             self.counted = False
 
     def count_again(self) -> None:
         """Count the unit after all, even over the limit."""
         if not self.counted and self.unit is not None:
-            self.unit.used += 1
+            self.unit.add(1)
             self.counted = True
 
 

@@ -59,13 +59,27 @@ class LedgerUsage(msgspec.Struct, frozen=True, kw_only=True):
     """By the fields of ``Bounds``."""
 
 
+class LedgerRows(msgspec.Struct):
+    """What is worth keeping over a restart (rules.md 5): all but rates and reservations. No id of a visitor."""
+
+    sessions: list[tuple[int, int]] = []
+    """Key, and a session's times or the other key it goes by; opaque. Worthless after 30 minutes."""
+    admitted: list[tuple[int, int]] = []
+    """Key of a visitor, and the day (since 1970) of the last new session."""
+    counts: list[tuple[str, str, int, Instant]] = []
+    """Org, cycle, units used, end of the cycle."""
+    names: list[tuple[str, NameKind, str, Instant]] = []
+    """Org, kind, name (a long one's digest), last seen."""
+
+
 class MemoryLedger:
     """See ``Ledger``. Time comes with each operation; nothing runs in between.
 
     What has expired is given back when it is met, and a few at a time with every operation.
     """
 
-    def __init__(self, bounds: Bounds | None = None) -> None:
+    def __init__(self, bounds: Bounds | None = None, *, journal: bool = False) -> None:
+        """With ``journal``, changes are noted for ``drain``, which must then be called regularly."""
         bounds = bounds or Bounds()
         self._sessions = Sessions(bounds.ids, bounds.admitted, bounds.reservations, bounds.orgs)
         self._names = Names(bounds.names, bounds.orgs)
@@ -78,6 +92,11 @@ class MemoryLedger:
             Claim: self._names.claim,
             Spend: self._rates.spend,
         }
+        if journal:
+            self._sessions.live.touched = set()
+            self._sessions.admitted.touched = set()
+            self._sessions.counts.touched = {}
+            self._names.touched = set()
 
     def try_now(self, operations: tuple[Operation, ...], now: Instant) -> tuple[Answer, ...]:
         """Carry out the operations in order. Never None: memory always knows."""
@@ -87,6 +106,24 @@ class MemoryLedger:
     async def ask(self, operations: tuple[Operation, ...], now: Instant, deadline: float) -> tuple[Answer, ...]:  # noqa: ARG002 - memory needs no deadline
         """The same; it neither waits nor fails."""
         return self.try_now(operations, now)
+
+    def drain(self) -> LedgerRows:
+        """What changed since the last time: rows to put in place of those with the same key.
+
+        What is forgotten is not told: rows are worthless after their time. Units of pages that wait for
+        their answer are counted, as their answer may come.
+        """
+        sessions = self._sessions
+        return LedgerRows(
+            sessions.live.drain(), sessions.admitted.drain(), sessions.counts.drain(), self._names.drain()
+        )
+
+    def restore(self, rows: LedgerRows, now: Instant) -> None:
+        """Take back all rows that were drained, into a ledger that is still empty. What has ended is left out."""
+        self._sessions.restore(rows.sessions, rows.admitted, rows.counts, now)
+        self._names.restore(rows.names)
+        # What was just read need not be written again.
+        self.drain()
 
     def quota_usage(self, org: str) -> Mapping[str, int]:
         """Units used and reserved, by cycle."""

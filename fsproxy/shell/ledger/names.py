@@ -15,6 +15,7 @@ _LONGEST_KEPT = 64
 
 _Known = OrderedDict[str, Instant]
 """Name -> last seen, the one seen longest ago first."""
+_NO_KINDS: dict[NameKind, _Known] = {}
 
 
 def _kept(name: str) -> str:
@@ -36,6 +37,8 @@ class Names:
         self._size = 0
         self.evicted = 0
         """Names that were forgotten to make room, since the start."""
+        self.touched: set[tuple[str, NameKind, str]] | None = None
+        """Names, as they are kept, that were seen since somebody last emptied this; None: nobody asks."""
 
     def __len__(self) -> int:
         return self._size
@@ -50,6 +53,7 @@ class Names:
         known = self._known(op.org, op.kind)
         self._forget(known, Instant(now - op.retention))
         refused: set[str] | None = None
+        touched = self.touched
         for name in op.names:
             kept = name if len(name) <= _LONGEST_KEPT else _kept(name)
             if kept in known:
@@ -62,7 +66,30 @@ class Names:
             else:
                 refused = refused or set()
                 refused.add(name)
+                continue
+            if touched is not None:
+                touched.add((op.org, op.kind, kept))
         return Claimed(frozenset(refused) if refused else _NOTHING, len(known))
+
+    def drain(self) -> list[tuple[str, NameKind, str, Instant]]:
+        """What was seen since the last time: org, kind, name as it is kept, last seen."""
+        if not self.touched:
+            return []
+        touched, self.touched = self.touched, set()
+        rows = []
+        for org, kind, kept in touched:
+            known = self._orgs.get(org, _NO_KINDS).get(kind)
+            if known is not None and kept in known:
+                rows.append((org, kind, kept, known[kept]))
+        return rows
+
+    def restore(self, rows: list[tuple[str, NameKind, str, Instant]]) -> None:
+        """Take back what ``drain`` gave, into a memory that is still empty."""
+        for org, kind, kept, last in sorted(rows, key=lambda row: row[3]):
+            known = self._known(org, kind)
+            if kept not in known and self._room_for_one(org):
+                self._size += 1
+                known[kept] = last
 
     def _known(self, org: str, kind: NameKind) -> _Known:
         kinds = self._orgs.get(org)

@@ -8,6 +8,7 @@ from bisect import bisect_left, insort_right
 from fsproxy.core.limits.operations import RateKind, Spend, Spent
 from fsproxy.core.limits.rate import horizon, judge_call
 from fsproxy.core.model import Instant
+from fsproxy.core.settings import Window
 from fsproxy.shell.ledger.aging import AgingTable
 from fsproxy.shell.ledger.keys import KeyKind, key_of
 
@@ -23,26 +24,32 @@ class Rates:
 
     def __init__(self, bound: int) -> None:
         self.calls: AgingTable[array[float]] = AgingTable(bound, horizon(()), _SLICE, _last_call)
+        # The windows of the last call, which are mostly the next one's, and how long they need its time.
+        self._windows: tuple[Window, ...] = ()
+        self._kept = horizon(())
         self._last: tuple[str, str, RateKind, int] = ("", "", RateKind.EVENT, 0)
 
     def spend(self, op: Spend, now: Instant) -> Spent:
         """See ``Spend``."""
-        kept = horizon(op.windows)
-        self.calls.idle = max(self.calls.idle, kept)
+        windows = op.windows
+        if windows is not self._windows:
+            self._windows = windows
+            self._kept = horizon(windows)
+            self.calls.idle = max(self.calls.idle, self._kept)
+        kept = self._kept
         self.calls.sweep(now)
         key = self._key_of(op)
         times = self.calls.get(key)
-        if times is not None and times[0] <= now - kept:
+        if times and times[0] <= now - kept:
             del times[: bisect_left(times, now - kept)]
-        spent = judge_call(times or (), op.at, op.windows)
-        if spent.passed and op.windows:
+        spent = judge_call(times or (), op.at, windows)
+        if spent.passed and windows:
             if times is None:
-                times = array("d", (op.at,))
-            elif op.at >= times[-1] if times else True:
+                self.calls.put(key, array("d", (op.at,)))
+            elif not times or op.at >= times[-1]:
                 times.append(op.at)
             else:
                 insort_right(times, op.at)
-            self.calls.put(key, times)
         return spent
 
     def _key_of(self, op: Spend) -> int:

@@ -47,7 +47,7 @@ class Sessions:
         """See ``Admit``."""
         self._sweep(now)
         terms = op.quota
-        count = self.counts.of(op.org, terms, now) if terms is not None else None
+        count = self.counts.of(op.org, terms.cycle, terms.ends, now) if terms is not None else None
         key = self._key_of(op)
         if key and self._goes_on(op.token, key, now):
             return Admitted(under_way=True, user_admitted=False, over_quota=False, used=_used(count))
@@ -98,6 +98,25 @@ class Sessions:
         if session:
             return self._under_way(key_of(KeyKind.SESSION, org, session), now)
         return bool(user) and self._under_way(key_of(KeyKind.USER, org, user), now)
+
+    def restore(
+        self,
+        live: list[tuple[int, int]],
+        admitted: list[tuple[int, int]],
+        counts: list[tuple[str, str, int, Instant]],
+        now: Instant,
+    ) -> None:
+        """Take back what the parts' ``drain`` gave, without what has ended meanwhile."""
+        # The times first: an id that is another's alias is as old as they are.
+        for key, times in sorted(live, key=lambda row: row[1], reverse=True):
+            if self._last_of(times) > now - SESSION_IDLE_SECONDS:
+                self.live.put(key, times)
+        for key, day in admitted:
+            if _day_of(day) > now - ADMITTED_DAYS * _DAY:
+                self.admitted.put(key, day)
+        for org, cycle, used, ends in counts:
+            if ends > now:
+                self.counts.of(org, cycle, ends, now).used = used
 
     def _sweep(self, now: Instant) -> None:
         self.holds.sweep(now)

@@ -1,0 +1,74 @@
+"""Reads the ``Args`` of a call's event, of both generations (wire.md 3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fsproxy.core.client_api.calls import UID, Breach, Call, Typing, broken, too_big
+from fsproxy.core.client_api.json_text import Fault, parse_object
+from fsproxy.core.model import CallKind
+
+CUSTOM_EVENT = 8197
+VARIABLES = 8193
+PROPERTIES = 1
+"""Where the JSON of the properties stands in Args."""
+SCHEMA = 4
+"""Where the JSON of the schema stands in Args."""
+
+_VERSION = 3
+_WIDEST_CHARACTER = 4
+_SCOPES = {"user": CallKind.SET_USER_VARS, "page": CallKind.PAGE, "document": CallKind.DOCUMENT}
+
+
+def read_arguments(number: int, args: Any, limit: int) -> Call | None:
+    """Make the call of an event of ``Kind`` ``number``; None for variables of a scope that is not known.
+
+    ``limit`` is in bytes of UTF-8 of each of the two JSON texts.
+    """
+    if not isinstance(args, list):
+        kind = CallKind.EVENT if number == CUSTOM_EVENT else CallKind.SET_USER_VARS
+        return Call(kind=kind, breaches=(broken("its Args are not a list"),))
+    name = args[0] if args else None
+    kind = CallKind.EVENT
+    if number == VARIABLES:
+        if isinstance(name, str) and name not in _SCOPES:
+            return None
+        if not isinstance(name, str):
+            return Call(kind=CallKind.SET_USER_VARS, breaches=(broken("its scope is not a string"),))
+        kind, name = _SCOPES[name], None
+    properties, breaches = _read_text(args[PROPERTIES] if len(args) > PROPERTIES else None, limit)
+    schema: dict[str, Any] = {}
+    typing: Typing | None = Typing.SUFFIX
+    if len(args) > _VERSION:
+        typing = _typing(args[_VERSION])
+        if typing is None:
+            breaches += (broken("its version is not a number"),)
+        described = args[SCHEMA] if len(args) > SCHEMA else None
+        if described is not None and described != "{}":
+            schema, more = _read_text(described, limit)
+            breaches += more
+    if kind is CallKind.SET_USER_VARS and len(properties) == 1 and UID in properties and not breaches:
+        # With an entry in the schema it was written ``uid_str``, which identifies nobody.
+        ordinary = typing is Typing.SCHEMA and UID in schema
+        kind = kind if ordinary else CallKind.IDENTIFY
+    return Call(
+        kind=kind, name=name, typing=typing or Typing.SUFFIX, properties=properties, schema=schema, breaches=breaches
+    )
+
+
+def _typing(version: object) -> Typing | None:
+    """Read the apiVersion. One after the second is taken for the second, which asks the least of a name."""
+    if version is None:
+        return Typing.SUFFIX
+    if type(version) not in (int, float):
+        return None
+    return Typing.SCHEMA if version == 1 else Typing.INFERRED
+
+
+def _read_text(text: object, limit: int) -> tuple[dict[str, Any], tuple[Breach, ...]]:
+    if not isinstance(text, str):
+        return {}, (broken("not a string that holds JSON"),)
+    if len(text) * _WIDEST_CHARACTER > limit and len(text.encode()) > limit:
+        return {}, (too_big(limit),)
+    read = parse_object(text)
+    return ({}, (broken(read),)) if isinstance(read, Fault) else (read, ())

@@ -1,0 +1,193 @@
+"""What a body holds: its calls, each judged as far as it can be without the ledger (architecture.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import Enum, unique
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from fsproxy.core.client_api.bundle import COMPANION, Bundle, BundleCall, Uninspectable, read_bundle
+from fsproxy.core.client_api.calls import Call, broken, read_event, read_identify, read_user_vars
+from fsproxy.core.client_api.frame import read_frame
+from fsproxy.core.client_api.json_text import Fault
+from fsproxy.core.client_api.judging import Judged, judge, name_kind
+from fsproxy.core.client_api.scanner import Span
+from fsproxy.core.client_api.server_api import ServerCall, batch_kind, read_server_call, split_batch
+from fsproxy.core.limits.operations import NameKind, RateKind
+from fsproxy.core.model import CallKind, Route
+from fsproxy.core.settings import ClientApiSettings, OnUninspectable
+
+_DIGEST_SIZE = 16
+
+
+@unique
+class Form(Enum):
+    """How calls lie in a body."""
+
+    BUNDLE = "events among others"
+    DOCUMENT = "one call is the body"
+    BATCH = "items of a list"
+
+
+class InspectedCall(msgspec.Struct, frozen=True, gc=False):
+    """One call of a body."""
+
+    call: Call
+    judged: Judged
+    """What the rules say of it, the ledger's answers aside."""
+    part: int = 0
+    """Which of the inspection's ``parts`` it is."""
+    when: float | None = None
+    """In a bundle: milliseconds since the page's start."""
+    digest: bytes | None = None
+    """In a bundle: the same for a repeat of this call on any route, of the same page of the same org (rules.md 2)."""
+
+
+class RateGroup(msgspec.Struct, frozen=True, gc=False):
+    """Calls that count as one against the rate: one, or the two halves of ``identify(uid, vars)``."""
+
+    kind: RateKind
+    calls: tuple[int, ...]
+    """Which of the inspection's calls."""
+    when: float | None
+    """The first one's."""
+
+
+class Inspection(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """All that is known of one body."""
+
+    body: bytes = b""
+    """Decompressed."""
+    route: Route
+    form: Form
+    parts: Sequence[Span] = ()
+    """Where the bundle's events or the batch's items stand, calls or not."""
+    calls: tuple[InspectedCall, ...] = ()
+    """In order of appearance."""
+    uninspectable: Uninspectable | None = None
+
+    def names(self) -> dict[NameKind, tuple[str, ...]]:
+        """Give the names to claim, each once; a call that is rejected anyway claims none."""
+        found: dict[NameKind, dict[str, None]] = {}
+        for each in self.calls:
+            kind = name_kind(each.call)
+            if each.judged.rejected or kind is None:
+                continue
+            if kind is NameKind.EVENT_PROPERTY:
+                found.setdefault(NameKind.EVENT_NAME, {})[str(each.call.name)] = None
+            if each.judged.names:
+                found.setdefault(kind, {}).update(dict.fromkeys(each.judged.names))
+        return {kind: tuple(names) for kind, names in found.items()}
+
+    def rate_groups(self) -> tuple[RateGroup, ...]:
+        """Give the calls that count against the rate, as they count, in order of appearance.
+
+        Whether one still spends is known once names are settled: see ``settling.spending``.
+        """
+        groups: list[RateGroup] = []
+        index, calls = 0, self.calls
+        while index < len(calls):
+            kind = _rate_kind(calls[index].call.kind)
+            members: tuple[int, ...] = (index,)
+            if kind is RateKind.USER and self._identifies_with_next(index):
+                members = (index, index + 1)
+            if kind is not None:
+                groups.append(RateGroup(kind, members, calls[index].when))
+            index += len(members)
+        return tuple(groups)
+
+    def _identifies_with_next(self, index: int) -> bool:
+        """Tell whether this is the uid of an ``identify`` whose variables are the next call."""
+        if self.form is not Form.BUNDLE or index + 1 >= len(self.calls):
+            return False
+        first, second = self.calls[index], self.calls[index + 1]
+        if not first.call.is_uid_only or not second.call.kind.is_user or second.call.is_uid_only:
+            return False
+        between = self.parts[first.part + 1 : second.part]
+        return all(_has_companions_kind(self.body[start:end]) for start, end in between)
+
+
+def inspect(
+    settings: ClientApiSettings, route: Route, body: bytes, *, endpoint: ServerCall | None = None
+) -> Inspection:
+    """Find and judge every call in a decompressed body. Pure, thread-safe, and never raises.
+
+    ``endpoint`` says which call a ``SERVER_API`` path takes; bodies of other routes have none.
+    """
+    if route in _BUNDLES:
+        thorough = settings.on_uninspectable is OnUninspectable.BLOCK
+        read = read_frame if route is Route.SOCKET else read_bundle
+        return _inspect_bundle(settings, route, body, read(body, settings.max_payload, thorough=thorough))
+    if endpoint is not None and endpoint.is_batch:
+        return _inspect_batch(settings, route, body, endpoint)
+    limit = settings.max_payload
+    if route in _DIRECT:
+        call = _DIRECT[route](body, limit)
+    elif endpoint is not None:
+        call = read_server_call(endpoint, body, limit)
+    else:
+        return Inspection(route=route, form=Form.DOCUMENT)
+    return Inspection(body=body, route=route, form=Form.DOCUMENT, calls=(InspectedCall(call, judge(call, settings)),))
+
+
+_BUNDLES = frozenset({Route.BUNDLE, Route.EVENT, Route.SOCKET})
+_DIRECT: dict[Route, Callable[[bytes, int], Call]] = {
+    Route.DIRECT_EVENT: read_event,
+    Route.DIRECT_IDENTIFY: read_identify,
+    Route.DIRECT_SET_USER_VARS: read_user_vars,
+}
+
+
+def _inspect_bundle(
+    settings: ClientApiSettings, route: Route, body: bytes, found: Bundle | Uninspectable
+) -> Inspection:
+    if isinstance(found, Uninspectable):
+        return Inspection(body=body, route=route, form=Form.BUNDLE, uninspectable=found)
+    seen: dict[bytes, int] = {}
+    calls = []
+    for each in found.calls:
+        digest = _digest(each)
+        ordinal = seen[digest] = seen.get(digest, -1) + 1
+        judged = judge(each.call, settings)
+        calls.append(InspectedCall(each.call, judged, each.index, each.when, digest + ordinal.to_bytes(4)))
+    return Inspection(body=body, route=route, form=Form.BUNDLE, parts=found.events, calls=tuple(calls))
+
+
+def _inspect_batch(settings: ClientApiSettings, route: Route, body: bytes, endpoint: ServerCall) -> Inspection:
+    spans = split_batch(body)
+    if isinstance(spans, Fault):
+        call = Call(kind=batch_kind(endpoint), breaches=(broken(spans),))
+        only = InspectedCall(call, judge(call, settings))
+        return Inspection(body=body, route=route, form=Form.DOCUMENT, calls=(only,))
+    calls = []
+    for part, (start, end) in enumerate(spans):
+        call = read_server_call(endpoint, body[start:end], settings.max_payload)
+        calls.append(InspectedCall(call, judge(call, settings), part))
+    return Inspection(body=body, route=route, form=Form.BATCH, parts=spans, calls=tuple(calls))
+
+
+def _digest(call: BundleCall) -> bytes:
+    return blake2b(b"%d %r " % (call.number, call.when) + call.args, digest_size=_DIGEST_SIZE).digest()
+
+
+def _rate_kind(kind: CallKind) -> RateKind | None:
+    if kind is CallKind.EVENT:
+        return RateKind.EVENT
+    return RateKind.USER if kind.is_user else None
+
+
+class _KindOnly(msgspec.Struct, gc=False):
+    Kind: Any = None
+
+
+_decode_kind = msgspec.json.Decoder(_KindOnly).decode
+
+
+def _has_companions_kind(event: bytes) -> bool:
+    try:
+        return bool(_decode_kind(event).Kind == COMPANION)
+    except (ValueError, RecursionError):
+        return False

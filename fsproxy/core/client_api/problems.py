@@ -1,0 +1,43 @@
+"""The answer to a call that is not forwarded: a problem document of RFC 9457 (rules.md 3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from fsproxy.core.client_api.settling import BAD_REQUEST, CallsOutcome
+
+MEDIA_TYPE = "application/problem+json"
+
+_TITLES = {400: "Client API call rejected", 413: "Client API call too large", 429: "Too many client API calls"}
+
+
+def problem_document(outcome: CallsOutcome) -> bytes:
+    """Give the body of the answer: ``errors`` lists every rejection in order of appearance, and no value.
+
+    A rejection's ``call`` is the event's name, or the kind of a call that has none.
+    """
+    rejections = outcome.rejections
+    status = outcome.status or BAD_REQUEST
+    count = f"{len(rejections)} rejection{'s' if len(rejections) != 1 else ''}"
+    problem: dict[str, Any] = {
+        "type": "about:blank",
+        "title": _TITLES.get(status, _TITLES[BAD_REQUEST]),
+        "status": status,
+        "detail": count,
+        "errors": [
+            {
+                "code": each.code.value,
+                "call": each.call if each.call is not None else each.kind.value,
+                "property": each.property,
+                "detail": each.detail,
+            }
+            for each in rejections
+        ],
+    }
+    if outcome.for_server and rejections:
+        first = rejections[0]
+        where = f"{first.property}: " if first.property is not None else ""
+        problem |= {"message": f"{where}{first.detail}", "code": first.code.value}
+    return msgspec.json.encode(problem)

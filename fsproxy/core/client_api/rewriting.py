@@ -1,0 +1,63 @@
+"""A body without what was rejected in it; every other byte as it came (rules.md 3)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from fsproxy.core.client_api.arguments import PROPERTIES, SCHEMA
+from fsproxy.core.client_api.bundle import is_companion
+from fsproxy.core.client_api.calls import Call, Steps
+from fsproxy.core.client_api.cutting import Edit, cut_members, removals, splice
+from fsproxy.core.client_api.inspection import Form, Inspection
+from fsproxy.core.client_api.scanner import elements_of, members_of, name_of
+from fsproxy.core.client_api.settling import CallOutcome, CallsOutcome
+
+_encode = msgspec.json.Encoder().encode
+_decode_text = msgspec.json.Decoder(str).decode
+
+
+def rewrite(inspection: Inspection, outcome: CallsOutcome) -> bytes | None:
+    """Give the body to forward, uncompressed; None: as it came. Where ``status`` is set nothing is forwarded."""
+    if outcome.status is not None or not outcome.changed:
+        return None
+    if inspection.form is Form.DOCUMENT:
+        return _cut_document(inspection.body, inspection.calls[0].call, outcome.calls[0])
+    gone: set[int] = set()
+    edits: list[Edit] = []
+    for each, settled in zip(inspection.calls, outcome.calls, strict=True):
+        start, end = inspection.parts[each.part]
+        part = inspection.body[start:end]
+        if settled.rejected:
+            gone.add(each.part)
+            if inspection.form is Form.BUNDLE and each.part and is_companion(_part(inspection, each.part - 1)):
+                gone.add(each.part - 1)
+        elif settled.cuts and inspection.form is Form.BUNDLE:
+            edits.append((start, end, _cut_event(part, settled)))
+        elif settled.cuts:
+            edits.append((start, end, _cut_document(part, each.call, settled)))
+    return splice(inspection.body, [*edits, *removals(inspection.parts, gone)])
+
+
+def _part(inspection: Inspection, index: int) -> bytes:
+    start, end = inspection.parts[index]
+    return inspection.body[start:end]
+
+
+def _cut_document(body: bytes, call: Call, settled: CallOutcome) -> bytes:
+    kept = {steps[:length] for steps in (call.at, call.schema_at) for length in range(len(steps) + 1)}
+    return cut_members(body, settled.cuts + settled.schema_cuts, kept)
+
+
+def _cut_event(event: bytes, settled: CallOutcome) -> bytes:
+    """Cut properties out of the texts in an event's ``Args``; its other members keep their bytes."""
+    members, _ = members_of(event, 0)
+    args = next(each for each in members if name_of(event, each) == "Args")
+    spans, _ = elements_of(event, args.value_start)
+    edits: list[Edit] = []
+    cuts: tuple[Steps, ...]
+    for place, cuts in ((PROPERTIES, settled.cuts), (SCHEMA, settled.schema_cuts)):
+        if cuts:
+            start, end = spans[place]
+            text = _decode_text(event[start:end]).encode()
+            edits.append((start, end, _encode(cut_members(text, cuts).decode())))
+    return splice(event, edits)

@@ -1,0 +1,148 @@
+"""Finds where the members of JSON objects and the elements of lists begin and end, tolerating what is in them.
+
+Recorders put into opaque events what strict readers refuse: unpaired surrogates, odd numbers, deep trees
+(rules.md 3). So a value is skipped by its brackets and strings alone; it is neither decoded nor checked.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+Span = tuple[int, int]
+"""The bytes of a value: first, and one past the last."""
+
+_SPACE = rb"[ \t\r\n]*+"
+_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_PLAIN = rb'[^"\[\]{}]++|' + _STRING
+_SCALAR = rb'[^ \t\r\n,:"\[\]{}]++'
+
+
+def _balanced(levels: int) -> bytes:
+    """Write the pattern of an object or list that holds at most so many levels of others."""
+    pattern = rb"[\[{](?:" + _PLAIN + rb")*+[\]}]"
+    for _ in range(levels):
+        pattern = rb"[\[{](?:" + _PLAIN + rb"|" + pattern + rb")*+[\]}]"
+    return pattern
+
+
+# Nothing here backtracks: the alternatives begin differently and every repetition is possessive,
+# so a value is read in linear time, a few levels in one step of the engine.
+_VALUE = _STRING + rb"|" + _SCALAR + rb"|" + _balanced(5)
+_ELEMENT = re.compile(_SPACE + rb"(" + _VALUE + rb")" + _SPACE + rb"([,\]])", re.DOTALL)
+_MEMBER = re.compile(_SPACE + rb"(" + _STRING + rb")" + _SPACE + rb":" + _SPACE + rb"(" + _VALUE + rb")", re.DOTALL)
+_NAME = re.compile(_SPACE + rb"(" + _STRING + rb")" + _SPACE + rb":" + _SPACE, re.DOTALL)
+_VALUE_ALONE = re.compile(_VALUE, re.DOTALL)
+_INSIDE = re.compile(rb"(?:" + _PLAIN + rb"|" + _balanced(1) + rb")*+", re.DOTALL)
+_BLANK = re.compile(_SPACE)
+_OPENING, _CLOSING, _COMMA = b"[{", b"]}", 0x2C
+_END_OF_LIST, _END_OF_OBJECT = 0x5D, 0x7D
+
+
+class ScanError(Exception):
+    """The text does not have the brackets, commas and colons that it should have here."""
+
+
+class Member(msgspec.Struct, frozen=True, gc=False):
+    """One member of an object: where its name and its value stand."""
+
+    start: int
+    name_end: int
+    value_start: int
+    end: int
+
+
+def skip_blank(data: bytes, at: int) -> int:
+    """Give the place of the first byte that is not white space."""
+    found = _BLANK.match(data, at)
+    return found.end() if found else at
+
+
+def end_of_value(data: bytes, at: int) -> int:
+    """Give the place after the value that begins at ``at``, however deep it is. Raises ScanError."""
+    found = _VALUE_ALONE.match(data, at)
+    if found is not None:
+        return found.end()
+    if data[at : at + 1] not in (b"[", b"{"):
+        raise ScanError
+    depth, at, size = 1, at + 1, len(data)
+    while depth:
+        inside = _INSIDE.match(data, at)
+        at = inside.end() if inside else at
+        if at >= size:
+            raise ScanError
+        byte = data[at]
+        if byte in _OPENING:
+            depth += 1
+        elif byte in _CLOSING:
+            depth -= 1
+        else:  # a string without an end
+            raise ScanError
+        at += 1
+    return at
+
+
+def elements_of(data: bytes, at: int) -> tuple[list[Span], int]:
+    """Give the elements of the list whose bracket stands at ``at``, and the place after it. Raises ScanError."""
+    if data[at : at + 1] != b"[":
+        raise ScanError
+    at += 1
+    first = skip_blank(data, at)
+    if data[first : first + 1] == b"]":
+        return [], first + 1
+    spans: list[Span] = []
+    while True:
+        found = _ELEMENT.match(data, at)
+        if found is not None:
+            spans.append(found.span(1))
+            at = found.end()
+            closing = data[at - 1]
+        else:
+            start = skip_blank(data, at)
+            end = end_of_value(data, start)
+            spans.append((start, end))
+            at = skip_blank(data, end) + 1
+            closing = data[at - 1] if at <= len(data) else 0
+        if closing == _END_OF_LIST:
+            return spans, at
+        if closing != _COMMA:
+            raise ScanError
+
+
+def members_of(data: bytes, at: int) -> tuple[list[Member], int]:
+    """Give the members of the object whose brace stands at ``at``, and the place after it. Raises ScanError."""
+    if data[at : at + 1] != b"{":
+        raise ScanError
+    at += 1
+    first = skip_blank(data, at)
+    if data[first : first + 1] == b"}":
+        return [], first + 1
+    members: list[Member] = []
+    while True:
+        found = _MEMBER.match(data, at)
+        if found is not None:
+            start, value_start, end = found.start(1), found.start(2), found.end()
+            name_end = found.end(1)
+        else:
+            name = _NAME.match(data, at)
+            if name is None:
+                raise ScanError
+            start, name_end, value_start = name.start(1), name.end(1), name.end()
+            end = end_of_value(data, value_start)
+        members.append(Member(start, name_end, value_start, end))
+        at = skip_blank(data, end) + 1
+        closing = data[at - 1] if at <= len(data) else 0
+        if closing == _END_OF_OBJECT:
+            return members, at
+        if closing != _COMMA:
+            raise ScanError
+
+
+def name_of(data: bytes, member: Member) -> str | None:
+    """Give a member's name, decoded; None when it is no name that anything here could be called by."""
+    raw = data[member.start + 1 : member.name_end - 1]
+    try:
+        return raw.decode() if b"\\" not in raw else str(msgspec.json.decode(b'"' + raw + b'"'))
+    except ValueError:
+        return None

@@ -1,0 +1,117 @@
+"""The server-side API's calls, one by one or in a batch (wire.md 5)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from enum import StrEnum, unique
+from typing import Any
+
+from fsproxy.core.client_api.calls import UID, Call, Typing, broken, object_in, read_document, read_user_vars
+from fsproxy.core.client_api.json_text import Fault
+from fsproxy.core.client_api.scanner import ScanError, Span, elements_of, members_of, name_of, skip_blank
+from fsproxy.core.model import CallKind
+
+_INDIVIDUAL = re.compile(r"/users/v1/individual/[^/]+/(customvars|customevent)")
+_ENVELOPE = (("display_name", "displayName"), ("email", "email"))
+_REQUESTS = "requests"
+
+
+@unique
+class ServerCall(StrEnum):
+    """What a path of the server-side API takes; the values are for audit lines."""
+
+    CUSTOM_VARS = "customvars"
+    CUSTOM_EVENT = "customevent"
+    EVENT = "/v2/events"
+    USER = "/v2/users"
+    EVENT_BATCH = "/v2/events/batch"
+    USER_BATCH = "/v2/users/batch"
+
+    @property
+    def is_batch(self) -> bool:
+        """Several calls in ``requests``."""
+        return self is ServerCall.EVENT_BATCH or self is ServerCall.USER_BATCH
+
+
+def server_call(path: str) -> ServerCall | None:
+    """Tell what a path takes, after its unreserved characters were decoded and its dot segments removed."""
+    found = _INDIVIDUAL.fullmatch(path)
+    if found is not None:
+        return ServerCall(found.group(1))
+    return next((each for each in ServerCall if each == path), None)
+
+
+def read_server_call(endpoint: ServerCall, body: bytes, limit: int) -> Call:
+    """Read one call: the body of a single one, or an item of a batch. ``limit`` is in bytes."""
+    return _READERS[endpoint](body, limit)
+
+
+def split_batch(body: bytes) -> list[Span] | Fault:
+    """Split a batch into its items. What stands beside them is the vendor's, and not judged."""
+    try:
+        members, end = members_of(body, skip_blank(body, 0))
+        if skip_blank(body, end) != len(body):
+            return Fault.NOT_JSON
+        found = [each for each in members if name_of(body, each) == _REQUESTS]
+        if len(found) > 1:
+            return Fault.DUPLICATE
+        return elements_of(body, found[0].value_start)[0] if found else Fault.NOT_BATCH
+    except ScanError:
+        return Fault.NOT_JSON if body.lstrip()[:1] == b"{" else Fault.NOT_OBJECT
+
+
+def batch_kind(endpoint: ServerCall) -> CallKind:
+    """Give the kind of a batch's calls, for a batch that cannot be split."""
+    return CallKind.EVENT if endpoint is ServerCall.EVENT_BATCH else CallKind.SET_USER_VARS
+
+
+def _read_custom_event(body: bytes, limit: int) -> Call:
+    root = read_document(CallKind.EVENT, body, limit)
+    if isinstance(root, Call):
+        return root
+    event = root.get("event")
+    if not isinstance(event, dict):
+        return Call(kind=CallKind.EVENT, breaches=(broken("event is not an object"),))
+    data, breaches = object_in(event, "event_data")
+    name = event.get("event_name", "")
+    return Call(kind=CallKind.EVENT, name=name, properties=data, breaches=breaches, at=("event", "event_data"))
+
+
+def _read_event(body: bytes, limit: int) -> Call:
+    root = read_document(CallKind.EVENT, body, limit)
+    return root if isinstance(root, Call) else _inferred(CallKind.EVENT, root, name=root.get("name", ""))
+
+
+def _read_user(body: bytes, limit: int) -> Call:
+    root = read_document(CallKind.SET_USER_VARS, body, limit)
+    if isinstance(root, Call):
+        return root
+    kind = CallKind.IDENTIFY if UID in root else CallKind.SET_USER_VARS
+    return _inferred(kind, root, envelope=_ENVELOPE, around=root)
+
+
+def _inferred(kind: CallKind, root: dict[str, Any], **more: Any) -> Call:
+    properties, breaches = object_in(root, "properties")
+    described, more_breaches = object_in(root, "schema")
+    schema, last_breaches = object_in(described, "properties")
+    return Call(
+        kind=kind,
+        typing=Typing.INFERRED,
+        properties=properties,
+        schema=schema,
+        breaches=breaches + more_breaches + last_breaches,
+        at=("properties",),
+        schema_at=("schema", "properties"),
+        **more,
+    )
+
+
+_READERS: dict[ServerCall, Callable[[bytes, int], Call]] = {
+    ServerCall.CUSTOM_VARS: read_user_vars,
+    ServerCall.CUSTOM_EVENT: _read_custom_event,
+    ServerCall.EVENT: _read_event,
+    ServerCall.USER: _read_user,
+    ServerCall.EVENT_BATCH: _read_event,
+    ServerCall.USER_BATCH: _read_user,
+}

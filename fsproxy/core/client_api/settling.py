@@ -1,0 +1,207 @@
+"""The last word on every call of a body, once the ledger has answered (rules.md 2 and 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+
+import msgspec
+
+from fsproxy.core.client_api.calls import Steps
+from fsproxy.core.client_api.inspection import Form, InspectedCall, Inspection, RateGroup
+from fsproxy.core.client_api.judging import Judged, Refused, judge, name_kind, shown
+from fsproxy.core.limits.operations import NameKind
+from fsproxy.core.model import Mode, Rejection, Route
+from fsproxy.core.reasons import RejectionCode
+from fsproxy.core.settings import ClientApiSettings
+
+BAD_REQUEST, CONTENT_TOO_LARGE, TOO_MANY_REQUESTS = 400, 413, 429
+
+NamesRefused = Mapping[NameKind, Collection[str]]
+_NO_NAMES: NamesRefused = MappingProxyType({})
+
+
+class LimitVerdict(msgspec.Struct, frozen=True, gc=False):
+    """What the limits said of one call: what a repeat of it takes over."""
+
+    rate_limited: bool = False
+    refused: tuple[tuple[NameKind, str], ...] = ()
+
+
+PASSED = LimitVerdict()
+_NO_REPEATS: Mapping[int, LimitVerdict] = MappingProxyType({})
+
+
+class CallOutcome(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What happens to one call."""
+
+    rejected: bool = False
+    """It is not forwarded. The second half of an ``identify`` over the rate is, without a rejection of its own."""
+    rejections: tuple[Rejection, ...] = ()
+    """Enforced, in order of appearance; the call's own first."""
+    shadow: tuple[Rejection, ...] = ()
+    """Judged and noted, not enforced."""
+    cuts: tuple[Steps, ...] = ()
+    schema_cuts: tuple[Steps, ...] = ()
+    verdict: LimitVerdict = PASSED
+
+
+class CallsOutcome(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What happens to a body."""
+
+    calls: tuple[CallOutcome, ...] = ()
+    """As in the inspection."""
+    status: int | None = None
+    """400, 413 or 429 where nothing is left to forward and the route may say so; else None."""
+    for_server: bool = False
+    """The answer goes to the server-side API's caller, who expects the vendor's members in it."""
+
+    @property
+    def changed(self) -> bool:
+        """Something is cut, so the body does not go on as it came."""
+        return any(each.rejected or each.cuts for each in self.calls)
+
+    @property
+    def rejections(self) -> tuple[Rejection, ...]:
+        """All that were enforced, in order of appearance."""
+        return tuple(rejection for each in self.calls for rejection in each.rejections)
+
+    @property
+    def shadow(self) -> tuple[Rejection, ...]:
+        """All that were only noted, in order of appearance."""
+        return tuple(rejection for each in self.calls for rejection in each.shadow)
+
+    @property
+    def rejected_calls(self) -> int:
+        """How many calls are not forwarded."""
+        return sum(each.rejected for each in self.calls)
+
+    @property
+    def rejected(self) -> int:
+        """The number in ``FSProxy-Rejected``: calls and properties that are not forwarded, each once."""
+        return sum(len(each.rejections) for each in self.calls)
+
+
+def settle_calls(
+    inspection: Inspection,
+    refused_names: NamesRefused,
+    rate_refused_calls: Collection[int],
+    settings: ClientApiSettings,
+    *,
+    cap: Mode = Mode.ENFORCE,
+    repeats: Mapping[int, LimitVerdict] = _NO_REPEATS,
+) -> CallsOutcome:
+    """Settle every call of an inspection. Pure, and never raises.
+
+    ``refused_names`` are those that the ledger did not admit; ``rate_refused_calls`` the calls (by their
+    place in the inspection) of the groups that it refused; ``repeats`` the verdicts that repeated calls
+    take over instead. ``cap`` is the top-level mode.
+    """
+    mode = settings.mode.capped(cap)
+    if mode is Mode.OFF:
+        return CallsOutcome(calls=(CallOutcome(),) * len(inspection.calls))
+    settled: list[CallOutcome] = []
+    halves = _second_halves(inspection) if rate_refused_calls or repeats else {}
+    for index, each in enumerate(inspection.calls):
+        verdict = repeats.get(index)
+        if verdict is None:
+            verdict = LimitVerdict(index in rate_refused_calls, _refused(each, refused_names))
+        first = halves.get(index)
+        told = first is not None and _tells_of_rate(settled[first])
+        settled.append(_settle(each, verdict, settings, mode, already_told=told))
+    return CallsOutcome(
+        calls=tuple(settled),
+        status=_status(inspection, settled),
+        for_server=inspection.route is Route.SERVER_API,
+    )
+
+
+def spending(inspection: Inspection, outcome: CallsOutcome) -> tuple[RateGroup, ...]:
+    """Give the groups that count against the rate: those of which a call is left after names were settled."""
+    return tuple(
+        group
+        for group in inspection.rate_groups()
+        if not all(outcome.calls[index].rejected or inspection.calls[index].judged.rejected for index in group.calls)
+    )
+
+
+def _second_halves(inspection: Inspection) -> dict[int, int]:
+    groups = inspection.rate_groups()
+    return {group.calls[1]: group.calls[0] for group in groups if len(group.calls) > 1}
+
+
+def _tells_of_rate(settled: CallOutcome) -> bool:
+    return any(each.code is RejectionCode.RATE_LIMITED for each in settled.rejections + settled.shadow)
+
+
+def _refused(each: InspectedCall, names: NamesRefused) -> tuple[tuple[NameKind, str], ...]:
+    """Pick what concerns one call out of all the names that were refused."""
+    kind = name_kind(each.call)
+    if not names or kind is None or each.judged.rejected:
+        return ()
+    found = [(kind, name) for name in each.judged.names if name in names.get(kind, ())]
+    if kind is NameKind.EVENT_PROPERTY and each.call.name in names.get(NameKind.EVENT_NAME, ()):
+        found.append((NameKind.EVENT_NAME, str(each.call.name)))
+    return tuple(found)
+
+
+def _settle(
+    each: InspectedCall, verdict: LimitVerdict, settings: ClientApiSettings, mode: Mode, *, already_told: bool
+) -> CallOutcome:
+    names_mode, rate_mode = settings.cardinality.mode.capped(mode), settings.rate.mode.capped(mode)
+    full = each.judged
+    if verdict.refused and names_mode is not Mode.OFF:
+        refused: Refused = {}
+        for kind, name in verdict.refused:
+            refused[kind] = {*refused.get(kind, ()), name}
+        full = judge(each.call, settings, refused)
+    enforced = full if names_mode is Mode.ENFORCE else each.judged
+    shadow = [] if names_mode is Mode.ENFORCE else [r for r in full.rejections if r.code in _BY_NAMES]
+    limited: list[Rejection] = []
+    over = verdict.rate_limited and rate_mode is not Mode.OFF and not enforced.rejected
+    if over and not already_told:
+        limited.append(_rate_limited(each, settings))
+    if mode is Mode.SHADOW:
+        return CallOutcome(shadow=(*limited, *full.rejections), verdict=verdict)
+    if over and rate_mode is Mode.ENFORCE:
+        return CallOutcome(
+            rejected=True, rejections=(*limited, *enforced.rejections), shadow=tuple(shadow), verdict=verdict
+        )
+    return _outcome(enforced, (*limited, *shadow), verdict)
+
+
+_BY_NAMES = frozenset({RejectionCode.CARDINALITY_EXCEEDED})
+
+
+def _outcome(judged: Judged, shadow: tuple[Rejection, ...], verdict: LimitVerdict) -> CallOutcome:
+    return CallOutcome(
+        rejected=judged.rejected,
+        rejections=judged.rejections,
+        shadow=shadow,
+        cuts=judged.cuts,
+        schema_cuts=judged.schema_cuts,
+        verdict=verdict,
+    )
+
+
+def _rate_limited(each: InspectedCall, settings: ClientApiSettings) -> Rejection:
+    windows = settings.rate.user if each.call.kind.is_user else settings.rate.event
+    limits = " or ".join(f"{window.limit} in {window.seconds:g} s" for window in windows)
+    return Rejection(RejectionCode.RATE_LIMITED, each.call.kind, shown(each.call), None, f"more than {limits}")
+
+
+def _status(inspection: Inspection, settled: list[CallOutcome]) -> int | None:
+    """Choose the status of an answer of ours; a bundle is always forwarded."""
+    if inspection.route in _NEVER_ANSWERED or not settled or not all(each.rejected for each in settled):
+        return None
+    if inspection.form is Form.BATCH:
+        return BAD_REQUEST
+    found = {_STATUS.get(each.rejections[0].code, BAD_REQUEST) for each in settled if each.rejections}
+    return found.pop() if len(found) == 1 else BAD_REQUEST
+
+
+_NEVER_ANSWERED = frozenset({Route.BUNDLE, Route.SOCKET})
+_STATUS = {
+    RejectionCode.TOO_BIG_TO_PARSE: CONTENT_TOO_LARGE,
+    RejectionCode.RATE_LIMITED: TOO_MANY_REQUESTS,
+}

@@ -1,0 +1,34 @@
+"""``fsproxy validate``: the same judging as on the wire, of a file, with nothing counted."""
+
+from __future__ import annotations
+
+from enum import StrEnum, unique
+
+from fsproxy.core.client_api.inspection import Inspection, inspect
+from fsproxy.core.client_api.settling import CallsOutcome, settle_calls
+from fsproxy.core.model import Route
+from fsproxy.core.settings import ClientApiSettings
+
+
+@unique
+class Validated(StrEnum):
+    """What can be validated, as written on the command line."""
+
+    EVENT = "event"
+    IDENTIFY = "identify"
+    SET_USER_VARS = "setUserVars"
+    BUNDLE = "bundle"
+
+
+_ROUTES = {
+    Validated.EVENT: Route.DIRECT_EVENT,
+    Validated.IDENTIFY: Route.DIRECT_IDENTIFY,
+    Validated.SET_USER_VARS: Route.DIRECT_SET_USER_VARS,
+    Validated.BUNDLE: Route.BUNDLE,
+}
+
+
+def validate(kind: Validated, body: bytes, settings: ClientApiSettings) -> tuple[Inspection, CallsOutcome]:
+    """Judge a decompressed body by itself: no names, no rates. ``settings.mode`` is obeyed."""
+    inspection = inspect(settings, _ROUTES[kind], body)
+    return inspection, settle_calls(inspection, {}, (), settings)

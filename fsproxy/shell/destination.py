@@ -1,0 +1,61 @@
+"""Where lines are written to: a descriptor of the process, or a file that log rotation moves away."""
+
+from __future__ import annotations
+
+import os
+import select
+from contextlib import suppress
+
+STALL_SECONDS = 1.0
+"""How long a write to a non-blocking descriptor waits before its lines are given up."""
+
+
+class Destination:
+    """Where lines go: a descriptor of the process, or a file that can be opened again (log rotation)."""
+
+    def __init__(self, to: str | int, *, stall_seconds: float = STALL_SECONDS) -> None:
+        """``stdout``, ``stderr``, a path, or an open descriptor. Raises OSError when a file cannot be opened."""
+        self._path = to if isinstance(to, str) and to not in _STANDARD else None
+        self._fd = _opened(self._path) if self._path is not None else _STANDARD[to] if isinstance(to, str) else to
+        self._torn = False
+        self._stall = stall_seconds
+
+    def reopen(self) -> None:
+        """Open the path again; the old file stays in use when that fails."""
+        if self._path is None:
+            return
+        old, self._fd = self._fd, _opened(self._path)
+        self._torn = False
+        os.close(old)
+
+    def write(self, lines: bytes) -> int:
+        """Write whole lines; returns how many of them were lost. Never raises."""
+        data = memoryview(b"\n" + lines if self._torn else lines)
+        done = 0
+        try:
+            while done < len(data):
+                try:
+                    done += os.write(self._fd, data[done:])
+                except BlockingIOError:
+                    if not select.select([], [self._fd], [], self._stall)[1]:
+                        break
+        except (OSError, ValueError):
+            pass  # disk full, reader gone, descriptor closed: counted, and tried again with the next lines
+        if done:
+            # A line that was cut is ended before the next one is written.
+            self._torn = data[done - 1] != _NEWLINE
+        return bytes(data[done:]).count(b"\n") if done or not self._torn else lines.count(b"\n")
+
+    def close(self) -> None:
+        """Close what was opened here."""
+        if self._path is not None:
+            with suppress(OSError):
+                os.close(self._fd)
+
+
+_NEWLINE = ord("\n")
+_STANDARD = {"stdout": 1, "stderr": 2}
+
+
+def _opened(path: str) -> int:
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)

@@ -1,0 +1,55 @@
+"""The schema that editors get."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from fsproxy.config.json_schema import json_schema
+
+
+def properties(node: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    if isinstance(node, dict):
+        for name, found in node.get("properties", {}).items():
+            yield f"{path}.{name}", found
+        for name, found in node.items():
+            yield from properties(found, f"{path}/{name}")
+    elif isinstance(node, list):
+        for found in node:
+            yield from properties(found, path)
+
+
+def test_every_key_is_described() -> None:
+    """On the key itself, or on the section that it refers to, where the two would say the same."""
+    schema = json_schema()
+    found = dict(properties(schema, ""))
+
+    def described(key: dict[str, Any]) -> bool:
+        section = schema["$defs"].get(key.get("$ref", "").removeprefix("#/$defs/"), {})
+        return bool(key.get("description") or section.get("description"))
+
+    assert len(found) > 120
+    assert [path for path, key in found.items() if not described(key)] == []
+
+
+def test_unknown_keys_are_refused_and_the_upstream_is_required() -> None:
+    schema = json_schema()
+
+    assert schema["additionalProperties"] is False
+    assert schema["required"] == ["upstream"]
+    assert all(section["additionalProperties"] is False for section in schema["$defs"].values())
+
+
+def test_defaults_stand_as_users_write_them() -> None:
+    schema = json.loads(json.dumps(json_schema()))
+
+    assert schema["$defs"]["ServerSection"]["properties"]["max_body"]["default"] == "64MB"
+    assert schema["$defs"]["StepSection"]["required"] == ["from", "share"]
+    assert schema["$defs"]["RateSection"]["properties"]["event"]["default"] == ["10/s", "30/min"]
+
+
+def test_a_reference_to_the_environment_may_stand_for_any_scalar() -> None:
+    port = json_schema()["$defs"]["ListenSection"]["properties"]["port"]
+
+    assert {"type": "string", "pattern": r"\$\{"} in port["anyOf"]
