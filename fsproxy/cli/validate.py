@@ -1,5 +1,81 @@
+"""``validate``: a client API call or a bundle in a file, judged as on the wire."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import IO
+
 import click
+
+from fsproxy.cli.loading import load_or_exit
+from fsproxy.core.client_api.settling import CallsOutcome
+from fsproxy.core.client_api.validating import Validated
+from fsproxy.core.client_api.validating import validate as judge
+from fsproxy.core.model import Rejection
+from fsproxy.core.privacy import safe
+from fsproxy.core.settings import ClientApiSettings
+
+GZIP_MAGIC = b"\x1f\x8b"
 
 
 @click.command()
-def validate(): """X"""
+@click.argument("kind", type=click.Choice([kind.value for kind in Validated]))
+@click.argument("file", type=click.File("rb"))
+@click.option("--config", "path", type=click.Path(path_type=Path), help="Take the limits from this configuration.")
+@click.option("--org", help="... and from this org of it.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def validate(kind: str, file: IO[bytes], path: Path | None, org: str | None, *, as_json: bool) -> None:
+    """Judge a call or a bundle in FILE (- is standard input): every rejection, with its path and the limit.
+
+    Names and rates are not counted: they depend on what was sent before. Exit status: 0 fine, 1 something
+    is rejected.
+
+    Example: echo '{"name":"Bought","properties":{"price_real":"9.50"}}' | fsproxy validate event -
+    """
+    settings = ClientApiSettings()
+    if path is not None:
+        core = load_or_exit(path).core
+        settings = (core.orgs.get(org, core.default) if org is not None else core.default).client_api
+    body = file.read()
+    if body.startswith(GZIP_MAGIC):
+        try:
+            body = gzip.decompress(body)
+        except (OSError, EOFError):
+            raise click.ClickException("the file begins as gzip does, and cannot be decompressed") from None
+    inspection, outcome = judge(Validated(kind), body, settings)
+    if inspection.uninspectable is not None:
+        raise click.ClickException(f"not a bundle: {inspection.uninspectable.value}")
+    rejections = outcome.rejections + outcome.shadow
+    click.echo(_document(outcome, rejections) if as_json else _text(len(inspection.calls), rejections))
+    raise SystemExit(1 if rejections else 0)
+
+
+def _document(outcome: CallsOutcome, rejections: tuple[Rejection, ...]) -> str:
+    document = {
+        "calls": len(outcome.calls),
+        "rejected_calls": outcome.rejected_calls,
+        "errors": [
+            {
+                "code": each.code.value,
+                "kind": each.kind.value,
+                "call": each.call,
+                "property": each.property,
+                "detail": each.detail,
+            }
+            for each in rejections
+        ],
+    }
+    return json.dumps(document, indent=2)
+
+
+def _text(calls: int, rejections: tuple[Rejection, ...]) -> str:
+    if not rejections:
+        return f"fine: {calls} call{'' if calls == 1 else 's'}, nothing is rejected"
+    lines = []
+    for each in rejections:
+        call = f"{each.kind.value} {safe(each.call)!r}" if each.call is not None else each.kind.value
+        where = f"{call}: {safe(each.property)}" if each.property is not None else call
+        lines.append(f"{each.code.value:<22}{where}: {each.detail}")
+    return "\n".join(lines)

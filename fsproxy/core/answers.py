@@ -20,7 +20,7 @@ PROBLEM = b"application/problem+json"
 """RFC 9457."""
 
 _ORIGIN = re.compile(rb"(?:null|[A-Za-z][A-Za-z0-9+.-]{0,30}://[A-Za-z0-9._~\[\]:%!$&'()*+=-]{1,255})\Z")
-_EXPOSED = b"X-Request-Id, FSProxy-Rejected, Retry-After"
+_EXPOSED = b"X-Request-Id, FSProxy-Rejected, Retry-After, RateLimit, RateLimit-Policy"
 _json = msgspec.json.encode
 
 _BLOCK = {
@@ -102,16 +102,18 @@ class OwnAnswers:
         content_type: bytes = JSON,
         rejected: int | None = None,
         retry_after: int | None = None,
+        extra: tuple[tuple[str, str], ...] = (),
         close: bool = False,
         capture: bool = True,
         bodiless: bool = False,
     ) -> bytes:
-        """Any answer of ours. ``rejected``: ``FSProxy-Rejected``; ``retry_after``: seconds."""
-        return b"%b%b%b%bX-Request-Id: %b\r\nContent-Length: %d\r\n\r\n%b" % (
+        """Any answer of ours. ``rejected``: ``FSProxy-Rejected``; ``retry_after``: seconds; ``extra``: more headers."""
+        return b"%b%b%b%b%bX-Request-Id: %b\r\nContent-Length: %d\r\n\r\n%b" % (
             _start(status, content_type, close),
             self._cors(origin) if capture else b"",
             b"" if rejected is None else b"FSProxy-Rejected: %d\r\n" % rejected,
             b"" if retry_after is None else b"Retry-After: %d\r\n" % retry_after,
+            "".join(f"{name}: {value}\r\n" for name, value in extra).encode("ascii") if extra else b"",
             request_id,
             len(body),
             b"" if bodiless else body,

@@ -1,53 +1,81 @@
-"""Bundles, events, sockets and direct calls: judged with the facts that their queries and headers give."""
+"""Bundles, events, sockets and calls: judged by what their queries and headers tell, their calls cut precisely."""
 
 from __future__ import annotations
 
+import asyncio
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+import structlog
+
+from fsproxy.core.answers import PROBLEM
+from fsproxy.core.client_api.inspection import Inspection, inspect
+from fsproxy.core.client_api.problems import problem_document
+from fsproxy.core.client_api.rewriting import rewrite
+from fsproxy.core.client_api.server_api import server_call
 from fsproxy.core.facts import bundle_facts, bundle_query
+from fsproxy.core.failures import Failure
+from fsproxy.core.limits.operations import LedgerDown, RateKind
+from fsproxy.core.limits.rate import rate_headers, retry_after
 from fsproxy.core.model import Mode, Route
 from fsproxy.core.pipeline import Decision, judge, mark, settle
+from fsproxy.core.routes import normal_path
+from fsproxy.core.settings import OnUninspectable
+from fsproxy.shell.call_limits import CallLimits, Settled
+from fsproxy.shell.decoding import Undecodable, decode, encode, encoding_of
 
 if TYPE_CHECKING:
+    from fsproxy.admin.metrics import Metrics
     from fsproxy.core.limits.operations import Ledger
-    from fsproxy.core.model import SessionFacts
     from fsproxy.core.policy import OrgPolicy
     from fsproxy.shell.cache import BlockedPages
     from fsproxy.shell.connection import Answered
     from fsproxy.shell.forwarding import Forwarding
     from fsproxy.shell.transaction import Transaction
 
+ON_LOOP = 64 * 1024
+"""Bytes of a body that are inspected on the event loop (about 2 ms); what is larger goes to a thread."""
+log = structlog.get_logger("fsproxy")
+
 
 class Capture:
     """Answers every capture route but the page's."""
 
-    def __init__(self, ledger: Ledger, blocked: BlockedPages, forwarding: Forwarding) -> None:
+    def __init__(
+        self, ledger: Ledger, blocked: BlockedPages, limits: CallLimits, forwarding: Forwarding, metrics: Metrics
+    ) -> None:
         self._ledger = ledger
         self._blocked = blocked
+        self._limits = limits
         self._forwarding = forwarding
+        self._metrics = metrics
 
     async def answer(self, tx: Transaction, body: bytes) -> Answered:
-        """Judge, then forward as it came."""
-        policy = self._policy(tx)
-        if tx.route is not Route.SERVER_API and await self._blocks(tx, policy):
-            return self._block(tx)
-        self._mark(tx)
-        return await self._forwarding.send(tx, body)
+        """Judge; forward as it came, or without what was rejected, or answer that nothing was left."""
+        policy = self.open(tx)
+        if tx.route is not Route.SERVER_API and await self.blocks(tx, policy):
+            return self._forwarding.block(tx)
+        if policy.client_api.mode.capped(policy.cap) is not Mode.OFF:
+            answered = await self._cleaned(tx, policy, body)
+            if isinstance(answered, bytes):
+                body = answered
+            elif answered is not None:
+                return answered
+        await self.mark(tx)
+        return await self._forwarding.send(tx, body, tx.rejected_header)
 
-    async def socket(self, tx: Transaction) -> Answered:
-        """Judge the upgrade, then pass frames."""
-        if await self._blocks(tx, self._policy(tx)):
-            return self._block(tx)
-        return await self._forwarding.tunnel(tx)
-
-    def _policy(self, tx: Transaction) -> OrgPolicy:
+    def open(self, tx: Transaction) -> OrgPolicy:
+        """The facts of the request, and the policy of its org."""
         query = tx.upload = bundle_query(tx.query)
+        if tx.route is Route.SERVER_API:
+            query = tx.upload = type(query)(org_id=_org_of(tx))
         policy = tx.generation.snapshot.policy(query.org_id or None)
         tx.facts = bundle_facts(tx.route, query, tx.headers, tx.client, tx.locate(policy))
         return policy
 
-    async def _blocks(self, tx: Transaction, policy: OrgPolicy) -> bool:
-        facts: SessionFacts | None = tx.facts
+    async def blocks(self, tx: Transaction, policy: OrgPolicy) -> bool:
+        """Whether the request is blocked: as its page was, or by a filter of its own."""
+        facts = tx.facts
         if facts is None:
             return False
         if facts.page_id and policy.cap is Mode.ENFORCE:
@@ -58,9 +86,103 @@ class Capture:
         tx.decision = settle(policy, judge(policy, facts, tx.arrived), None)
         return tx.decision.block is not None
 
-    def _block(self, tx: Transaction) -> Answered:
-        return self._forwarding.block(tx)
+    async def mark(self, tx: Transaction) -> None:
+        """The session of what is forwarded is under way."""
+        if tx.facts is None or tx.route is Route.SERVER_API:
+            return
+        operations = mark(tx.facts)
+        if self._ledger.try_now(operations, tx.arrived) is None:
+            try:
+                await self._ledger.ask(operations, tx.arrived, tx.generation.config.state.redis.timeout)
+            except LedgerDown:
+                tx.decision = Decision(shadow=tx.decision.shadow, failed=tx.decision.failed, ledger_down=True)
 
-    def _mark(self, tx: Transaction) -> None:
-        if tx.facts is not None:
-            self._ledger.try_now(mark(tx.facts), tx.arrived)
+    async def _cleaned(self, tx: Transaction, policy: OrgPolicy, body: bytes) -> bytes | Answered | None:
+        """The body to forward instead, an answer instead of forwarding, or None: as it came."""
+        encoding = encoding_of(tx)
+        try:
+            text = await decode(body, encoding, tx.generation.config.server.max_decompressed)
+        except Undecodable:
+            return self._uninspectable(tx, policy)
+        try:
+            inspection = await self._inspect(tx, policy, text)
+            if inspection.uninspectable is not None:
+                return self._uninspectable(tx, policy)
+            settled = await self._settle(tx, policy, inspection, text)
+            if settled is None:
+                return None
+            if settled.outcome.status is not None:
+                return self._refuse(tx, policy, settled)
+            if tx.route.is_direct or tx.route is Route.SERVER_API:
+                tx.rejected_count = settled.outcome.rejected
+            changed = rewrite(inspection, settled.outcome)
+            if changed is None:
+                return None
+            return (
+                await asyncio.to_thread(encode, changed, encoding)
+                if len(changed) > ON_LOOP
+                else encode(changed, encoding)
+            )
+        except Exception as error:
+            self._metrics.own_failures[("inspect",)] += 1
+            log.error("calls went on uninspected by a fault of ours", route=tx.route.value, exc_info=error)  # noqa: TRY400
+            return None
+
+    async def _inspect(self, tx: Transaction, policy: OrgPolicy, text: bytes) -> Inspection:
+        endpoint = server_call(normal_path(tx.path)) if tx.route is Route.SERVER_API else None
+        if len(text) <= ON_LOOP:
+            return inspect(policy.client_api, tx.route, text, endpoint=endpoint)
+        return await asyncio.to_thread(inspect, policy.client_api, tx.route, text, endpoint=endpoint)
+
+    async def _settle(self, tx: Transaction, policy: OrgPolicy, inspection: Inspection, text: bytes) -> Settled | None:
+        facts, upload = tx.facts, tx.upload
+        if facts is None or upload is None:
+            return None
+        if not inspection.calls:
+            self._limits.see(facts, upload, text, tx.arrived)
+            return None
+        settled = await self._limits.settle(policy, facts, upload, inspection, tx.arrived)
+        tx.calls = settled.outcome
+        if settled.ledger_down:
+            tx.decision = Decision(shadow=tx.decision.shadow, failed=tx.decision.failed, ledger_down=True)
+        for each in settled.outcome.rejections:
+            self._metrics.rejections[(each.code.value, each.kind.value, tx.route.value)] += 1
+        return settled
+
+    def _uninspectable(self, tx: Transaction, policy: OrgPolicy) -> Answered | None:
+        self._metrics.uninspectable[(tx.route.value,)] += 1
+        tx.uninspectable = True
+        if policy.client_api.on_uninspectable is OnUninspectable.FORWARD or policy.cap is not Mode.ENFORCE:
+            return None
+        return self._forwarding.refuse(tx, Failure.UNINSPECTABLE)
+
+    def _refuse(self, tx: Transaction, policy: OrgPolicy, settled: Settled) -> Answered:
+        """No call is left: say why, with every rejection."""
+        outcome = settled.outcome
+        status = outcome.status or 400
+        extra: tuple[tuple[str, str], ...] = ()
+        wait: int | None = None
+        if status == 429 and settled.limited is not None:
+            kind = RateKind.EVENT if outcome.rejections[0].kind.value == "event" else RateKind.USER
+            windows = policy.client_api.rate.event if kind is RateKind.EVENT else policy.client_api.rate.user
+            extra = tuple(pair for pair in rate_headers(windows, settled.limited) if pair[0] != "Retry-After")
+            wait = int(retry_after(settled.limited))
+        tx.rejected = True
+        answer = tx.generation.answers.answer(
+            status,
+            problem_document(outcome),
+            tx.origin,
+            tx.request_id.encode("ascii", "replace"),
+            content_type=PROBLEM,
+            rejected=outcome.rejected if tx.route is not Route.EVENT else None,
+            retry_after=wait,
+            extra=extra,
+            close=tx.close,
+        )
+        return self._forwarding.answer(tx, status, answer)
+
+
+def _org_of(tx: Transaction) -> str:
+    """Server-side callers have no org id: a digest of their credentials stands for it (rules.md 3)."""
+    credentials = tx.headers.get(b"authorization")
+    return f"auth:{blake2b(credentials, digest_size=8).hexdigest()}" if credentials else ""

@@ -21,21 +21,26 @@ from fsproxy.core.model import Route
 from fsproxy.core.routes import origin_form
 from fsproxy.shell.audit_log import AuditLog
 from fsproxy.shell.bodies import BodyError, read_body
-from fsproxy.shell.cache import BlockedPages, BoundedMemoryCache
+from fsproxy.shell.cache import BlockedPages, BoundedMemoryCache, Repeats
+from fsproxy.shell.call_limits import CallLimits
 from fsproxy.shell.capture import Capture
 from fsproxy.shell.clock import monotonic_ns, now
 from fsproxy.shell.connection import CLOSE, Answered, DataServer, Incoming
 from fsproxy.shell.forwarding import Forwarding
 from fsproxy.shell.generation import Generation
 from fsproxy.shell.ledger.memory import MemoryLedger
+from fsproxy.shell.ledger.page_clocks import PageClocks
 from fsproxy.shell.pages import Pages
 from fsproxy.shell.recorder import Recorder
+from fsproxy.shell.sockets import Sockets
 from fsproxy.shell.sweeper import Sweeper
 from fsproxy.shell.transaction import Transaction
 from fsproxy.shell.upstream import Upstream
 
 BLOCKED_PAGES = 200_000
 """How many blocked pages are remembered: about 60 MB at the most."""
+REPEATS = 500_000
+"""How many calls' verdicts are remembered for their repeats: about 150 MB at the most."""
 log = structlog.get_logger("fsproxy")
 
 
@@ -60,7 +65,9 @@ class Ingest:
         self._forwarding = Forwarding(self.upstream, metrics, sweeper, loop)
         blocked_pages = BlockedPages(BoundedMemoryCache(BLOCKED_PAGES))
         self._pages = Pages(self.ledger, blocked_pages, self._forwarding)
-        self._capture = Capture(self.ledger, blocked_pages, self._forwarding)
+        limits = CallLimits(self.ledger, Repeats(BoundedMemoryCache(REPEATS)), PageClocks(), config.state.redis.timeout)
+        self._capture = Capture(self.ledger, blocked_pages, limits, self._forwarding, metrics)
+        self._sockets = Sockets(self._capture, self._forwarding)
 
     async def start(self) -> None:
         """Start what runs in the background."""
@@ -138,7 +145,7 @@ class Ingest:
             if tx.generation.config.socket is SocketMode.REFUSE:
                 return self._forwarding.refuse(tx, Failure.SOCKET_REFUSED)
             if tx.generation.config.socket is SocketMode.JUDGE:
-                return await self._capture.socket(tx)
+                return await self._sockets.open(tx)
         return await self._forwarding.tunnel(tx)
 
     # -- stopping

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fsproxy.core.client_address import ClientAddress
-    from fsproxy.core.client_api.inspect import CallsOutcome
+    from fsproxy.core.client_api.settling import CallsOutcome
     from fsproxy.core.facts import BundleQuery
     from fsproxy.core.failures import Failure
     from fsproxy.core.policy import OrgPolicy
@@ -39,6 +39,7 @@ class Transaction:
         "path",
         "query",
         "rejected",
+        "rejected_count",
         "relay",
         "request",
         "request_id",
@@ -49,6 +50,7 @@ class Transaction:
         "status",
         "target",
         "token",
+        "uninspectable",
         "upload",
     )
 
@@ -84,6 +86,10 @@ class Transaction:
         self.decision: Decision = CAPTURE
         self.rejected = False
         """Nothing was forwarded, as no call in it was valid."""
+        self.rejected_count = 0
+        """What of a direct or server call was cut while the rest goes on."""
+        self.uninspectable = False
+        """A capture body that could not be read."""
         self.calls: CallsOutcome | None = None
         self.answer: PageAnswer | None = None
         self.relay: Relay | None = None
@@ -102,6 +108,11 @@ class Transaction:
         if policy.geo_source is None:
             return None
         return self.generation.locator.locate(policy.geo_source, self.client, self.headers)
+
+    @property
+    def rejected_header(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Told beside the upstream's answer to a direct or server call of which something was cut (rules.md 3)."""
+        return ((b"FSProxy-Rejected", b"%d" % self.rejected_count),) if self.rejected_count else ()
 
     @property
     def origin(self) -> bytes | None:

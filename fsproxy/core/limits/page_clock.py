@@ -6,6 +6,7 @@ the page's first upload and kept by the shell, so late, joint or unordered bundl
 
 from __future__ import annotations
 
+import re
 from math import isfinite
 
 from fsproxy.core.limits.rate import CALL_LATENESS_SECONDS
@@ -44,3 +45,15 @@ def call_time(offset: float, when: float | None, now: Instant) -> Instant:
     if at >= now or not isfinite(at):
         return now
     return Instant(max(at, now - CALL_LATENESS_SECONDS))
+
+
+_WHEN = re.compile(rb'"When"[ \t\r\n]*:[ \t\r\n]*(-?[0-9]{1,15}(?:\.[0-9]{1,9})?)')
+
+
+def largest_when(body: bytes) -> float | None:
+    """The largest ``When`` of a bundle's events, in milliseconds since the page's start; None without any.
+
+    Found by its name, not by reading events: a text that only looks like one moves a clock that nobody
+    relies on, as the client could as well have sent it as a number.
+    """
+    return max(map(float, _WHEN.findall(body)), default=None)

@@ -63,6 +63,11 @@ class _Expiring(Generic[V]):
     def __len__(self) -> int:
         return len(self._values)
 
+    @property
+    def is_idle(self) -> bool:
+        """Nothing can be due, now or later."""
+        return not self._queue
+
     def add(self, token: str, value: V, now: Instant) -> None:
         self._values[token] = value
         self._queue.append((Instant(now + self._life), token))
@@ -99,6 +104,8 @@ class Holds:
 
     def sweep(self, now: Instant, at_most: int | None = _SWEPT) -> None:
         """Give back what has lapsed: the oldest few, or all of it."""
+        if self._tokens.is_idle and self._lapsed.is_idle:
+            return
         looked = 0
         while at_most is None or looked < at_most:
             looked += 1

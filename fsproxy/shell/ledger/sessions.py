@@ -121,7 +121,8 @@ class Sessions:
     def _sweep(self, now: Instant) -> None:
         self.holds.sweep(now)
         self.live.sweep(now)
-        self.admitted.sweep(now)
+        if len(self.admitted):
+            self.admitted.sweep(now)
 
     def _key_of(self, op: Admit) -> int:
         if op.session:

@@ -5,102 +5,92 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from fsproxy.core.client_api.inspection import inspect
 from fsproxy.core.limits.cardinality import (
-    NOTHING_REFUSED,
-    CallNames,
-    Refused,
-    event_property,
+    NO_NAMES,
+    event_of,
     event_property_claims,
     first_claims,
-    refused_by,
+    refused_names,
 )
 from fsproxy.core.limits.operations import Claim, Claimed, NameKind, Spent
-from fsproxy.core.model import CallKind, Mode
-from fsproxy.core.settings import CardinalitySettings
+from fsproxy.core.model import Mode, Route
+from fsproxy.core.settings import CardinalitySettings, ClientApiSettings
 
 SEED = CardinalitySettings()
-BOUGHT = CallNames(CallKind.EVENT, "Bought", ("price_real", "items_strs"))
-LEFT = CallNames(CallKind.EVENT, "Left", ("price_real",))
-IDENTIFY = CallNames(CallKind.IDENTIFY, None, ("plan_str", "age_int"))
-SET_USER_VARS = CallNames(CallKind.SET_USER_VARS, None, ("plan_str", "cart.total_real"))
+EVENT_NAME, EVENT_PROPERTY, USER_PROPERTY = NameKind.EVENT_NAME, NameKind.EVENT_PROPERTY, NameKind.USER_PROPERTY
+NAMES = {
+    EVENT_NAME: ("Bought", "Left"),
+    EVENT_PROPERTY: ("Bought/price_real", "Bought/items_strs", "Left/price_real"),
+    USER_PROPERTY: ("plan_str", "cart.total_real"),
+}
 
 
-def test_event_names_and_user_properties_are_claimed_first_one_claim_a_kind_each_name_once() -> None:
-    assert first_claims("o", [BOUGHT, IDENTIFY, BOUGHT, SET_USER_VARS, LEFT], SEED) == (
-        Claim("o", NameKind.EVENT_NAME, ("Bought", "Left"), 1_000, SEED.retention),
-        Claim("o", NameKind.USER_PROPERTY, ("plan_str", "age_int", "cart.total_real"), 500, SEED.retention),
+def test_event_names_and_user_properties_are_claimed_first_with_the_seeds_limits() -> None:
+    assert first_claims("o", NAMES, SEED) == (
+        Claim("o", EVENT_NAME, ("Bought", "Left"), 1_000, 30 * 86_400.0),
+        Claim("o", USER_PROPERTY, ("plan_str", "cart.total_real"), 500, 30 * 86_400.0),
     )
 
 
-def test_identify_and_set_user_vars_share_names() -> None:
-    (claim,) = first_claims("o", [IDENTIFY, SET_USER_VARS], SEED)
-    assert claim.names.count("plan_str") == 1
-
-
-def test_the_same_property_of_two_events_is_two_names() -> None:
-    (claim,) = event_property_claims("o", [BOUGHT, LEFT, LEFT], NOTHING_REFUSED, SEED)
-    assert claim.kind is NameKind.EVENT_PROPERTY
-    assert claim.limit == 5_000
-    assert claim.names == ("price_real@Bought", "items_strs@Bought", "price_real@Left")
-
-
-pairs = st.tuples(st.text("@a._", max_size=4), st.from_regex(r"[a-c][a-c_.]{0,3}", fullmatch=True))
-
-
-@given(pairs, pairs)
-def test_no_two_pairs_of_event_and_property_share_a_name(one: tuple[str, str], other: tuple[str, str]) -> None:
-    assert (event_property(*one) == event_property(*other)) is (one == other)
+def test_event_properties_are_claimed_next() -> None:
+    assert event_property_claims("o", NAMES, NO_NAMES, SEED) == (
+        Claim("o", EVENT_PROPERTY, NAMES[EVENT_PROPERTY], 5_000, 30 * 86_400.0),
+    )
 
 
 def test_a_refused_event_uses_up_no_property_names() -> None:
-    (claim,) = event_property_claims("o", [BOUGHT, LEFT], Refused(event_names=frozenset({"Bought"})), SEED)
-    assert claim.names == ("price_real@Left",)
+    (claim,) = event_property_claims("o", NAMES, {EVENT_NAME: frozenset({"Bought"})}, SEED)
+    assert claim.names == ("Left/price_real",)
+    assert event_property_claims("o", NAMES, {EVENT_NAME: frozenset({"Bought", "Left"})}, SEED) == ()
 
 
-def test_page_and_document_variables_have_no_limit() -> None:
-    calls = [CallNames(CallKind.PAGE, None, ("a_str",)), CallNames(CallKind.DOCUMENT, None, ("b_str",))]
-    assert first_claims("o", calls, SEED) == ()
-    assert event_property_claims("o", calls, NOTHING_REFUSED, SEED) == ()
+@pytest.mark.parametrize("event", ["Bought", "a/b", "/", "x/y_str"])
+def test_an_events_name_may_hold_anything(event: str) -> None:
+    assert event_of(f"{event}/cart.price_real") == event
 
 
-def test_calls_without_properties_claim_none() -> None:
-    assert first_claims("o", [CallNames(CallKind.IDENTIFY, None, ())], SEED) == ()
-    assert event_property_claims("o", [CallNames(CallKind.EVENT, "Bought", ())], NOTHING_REFUSED, SEED) == ()
+def test_no_names_ask_nothing() -> None:
+    assert first_claims("o", NO_NAMES, SEED) == ()
+    assert first_claims("o", {EVENT_PROPERTY: ("Bought/price_real",)}, SEED) == ()
+    assert event_property_claims("o", {EVENT_NAME: ("Bought",)}, NO_NAMES, SEED) == ()
 
 
-def test_nothing_is_claimed_where_cardinality_is_off() -> None:
-    off = replace(SEED, mode=Mode.OFF)
-    assert first_claims("o", [BOUGHT, IDENTIFY], off) == ()
-    assert event_property_claims("o", [BOUGHT], NOTHING_REFUSED, off) == ()
+@pytest.mark.parametrize(("mode", "cap"), [(Mode.OFF, Mode.ENFORCE), (Mode.ENFORCE, Mode.OFF)])
+def test_nothing_is_claimed_where_cardinality_is_off(mode: Mode, cap: Mode) -> None:
+    settings = replace(SEED, mode=mode)
+    assert first_claims("o", NAMES, settings, cap=cap) == ()
+    assert event_property_claims("o", NAMES, NO_NAMES, settings, cap=cap) == ()
 
 
-def test_in_shadow_claims_say_so() -> None:
-    shadow = replace(SEED, mode=Mode.SHADOW)
-    assert [claim.enforced for claim in first_claims("o", [BOUGHT, IDENTIFY], shadow)] == [False, False]
+@pytest.mark.parametrize(("mode", "cap"), [(Mode.SHADOW, Mode.ENFORCE), (Mode.ENFORCE, Mode.SHADOW)])
+def test_in_shadow_claims_say_so(mode: Mode, cap: Mode) -> None:
+    settings = replace(SEED, mode=mode)
+    claims = first_claims("o", NAMES, settings, cap=cap)
+    claims += event_property_claims("o", NAMES, NO_NAMES, settings, cap=cap)
+    assert [claim.enforced for claim in claims] == [False, False, False]
 
 
 def test_answers_become_refused_names_over_both_rounds() -> None:
-    claims = first_claims("o", [BOUGHT, LEFT, IDENTIFY], SEED)
-    answers = (Claimed(frozenset({"Left"}), 1_000), Claimed(frozenset({"age_int"}), 500))
-    first = refused_by(claims, answers)
-    assert first.event("Left")
-    assert not first.event("Bought")
-    assert first.property(CallKind.IDENTIFY, None, "age_int")
-    assert first.property(CallKind.SET_USER_VARS, None, "age_int")
-    assert not first.property(CallKind.IDENTIFY, None, "plan_str")
-
-    more = event_property_claims("o", [BOUGHT, LEFT], first, SEED)
-    both = refused_by(more, (Claimed(frozenset({"price_real@Bought"}), 5_000), Spent(passed=True)), first)
-    assert both.property(CallKind.EVENT, "Bought", "price_real")
-    assert not both.property(CallKind.EVENT, "Bought", "items_strs")
-    assert not both.property(CallKind.IDENTIFY, None, "price_real")
-    assert both.event("Left")
+    claims = first_claims("o", NAMES, SEED)
+    first = refused_names(claims, (Claimed(frozenset({"Left"}), 1_000), Claimed(frozenset({"plan_str"}), 500)))
+    assert first == {EVENT_NAME: {"Left"}, USER_PROPERTY: {"plan_str"}}
+    more = event_property_claims("o", NAMES, first, SEED)
+    both = refused_names(more, (Claimed(frozenset({"Bought/price_real"}), 5_000), Spent(passed=True)), first)
+    assert both == {EVENT_NAME: {"Left"}, USER_PROPERTY: {"plan_str"}, EVENT_PROPERTY: {"Bought/price_real"}}
 
 
 @pytest.mark.parametrize("answer", [Claimed(frozenset(), 3), None])
 def test_an_answer_that_refuses_nothing_changes_nothing(answer: Claimed | None) -> None:
-    claims = first_claims("o", [BOUGHT], SEED)
-    assert refused_by(claims, (answer,)) is NOTHING_REFUSED
+    assert refused_names(first_claims("o", NAMES, SEED), (answer,)) == NO_NAMES
+
+
+def test_the_names_that_an_inspection_gives_are_the_names_that_are_claimed() -> None:
+    body = b'{"Seq":1,"When":0,"Evts":[{"Kind":8197,"Args":["a/b","{\\"price_real\\":9.5}"],"When":5}]}'
+    names = inspect(ClientApiSettings(), Route.BUNDLE, body).names()
+    (event,) = first_claims("o", names, SEED)
+    (prop,) = event_property_claims("o", names, NO_NAMES, SEED)
+    assert event.names == ("a/b",)
+    assert [event_of(each) for each in prop.names] == ["a/b"]
+    assert event_property_claims("o", names, {EVENT_NAME: {"a/b"}}, SEED) == ()

@@ -1,0 +1,66 @@
+"""What a body's calls cost against the rates, and which of them are over (rules.md 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+
+import msgspec
+
+from fsproxy.core.client_api.inspection import Inspection, RateGroup
+from fsproxy.core.client_api.settling import CallsOutcome, spending
+from fsproxy.core.limits.operations import Answer, RateKind, Spend, Spent
+from fsproxy.core.model import Instant, Mode
+from fsproxy.core.settings import ClientApiSettings, RateSettings, Window
+
+
+class Spending(msgspec.Struct, frozen=True, gc=False):
+    """What to ask of the rates, and which calls each answer is about."""
+
+    groups: tuple[RateGroup, ...] = ()
+    operations: tuple[Spend, ...] = ()
+
+
+NO_SPENDING = Spending()
+
+
+def spends(
+    org: str,
+    session: str,
+    inspection: Inspection,
+    settled: CallsOutcome,
+    repeated: Collection[int],
+    time_of: Callable[[float | None], Instant],
+    settings: ClientApiSettings,
+    cap: Mode,
+) -> Spending:
+    """What the calls that are still standing cost; ``settled`` is what names and rules came to.
+
+    A group of which a call repeats one that was judged before spends nothing again.
+    """
+    if not session or settings.rate.mode.capped(cap) is Mode.OFF:
+        return NO_SPENDING
+    groups = tuple(g for g in spending(inspection, settled) if not any(index in repeated for index in g.calls))
+    return Spending(
+        groups,
+        tuple(
+            Spend(org, session, group.kind, time_of(group.when), windows_of(group.kind, settings.rate))
+            for group in groups
+        ),
+    )
+
+
+def windows_of(kind: RateKind, settings: RateSettings) -> tuple[Window, ...]:
+    """The windows that calls of a kind must fit into."""
+    return settings.event if kind is RateKind.EVENT else settings.user
+
+
+def limited_by(spending: Spending, answers: Iterable[Answer]) -> tuple[frozenset[int], Spent | None]:
+    """The calls over the rate, and the answer with the longest wait (for ``Retry-After``)."""
+    over: set[int] = set()
+    longest: Spent | None = None
+    for group, answer in zip(spending.groups, answers, strict=True):
+        if isinstance(answer, Spent) and not answer.passed:
+            over.update(group.calls)
+            if longest is None or answer.retry_after > longest.retry_after:
+                longest = answer
+    return frozenset(over), longest
