@@ -39,6 +39,8 @@ def create_admin(config: AdminConfig, controls: Controls, metrics: Metrics) -> w
     """The admin port's application."""
     registry = CollectorRegistry()
     registry.register(metrics)
+    text = "The configuration that is in force; 1 is the one of the start."
+    metrics.gauges["config_generation"] = (text, lambda: _number(controls.state().get("generation")))
 
     async def healthz(_: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
@@ -86,6 +88,10 @@ async def _wanted_mode(request: web.Request) -> TopMode | None:
         return TopMode((await request.json())["mode"])
     except (ValueError, TypeError, KeyError, RecursionError):  # nested too deep to read
         return None
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int) else 0.0
 
 
 def _error(status: int, text: str, **more: object) -> web.Response:
