@@ -19,9 +19,9 @@ from aiohttp.http_parser import HttpRequestParser
 from fsproxy.admin.metrics import Metrics
 from fsproxy.admin.server import create_admin
 from fsproxy.config.schema import Config, ListenConfig, TopMode
-from fsproxy.shell.connection import DataServer
 from fsproxy.shell.generation import Generation
 from fsproxy.shell.ingest import Ingest
+from fsproxy.shell.server import DataServer
 from fsproxy.shell.sweeper import Sweeper
 
 BACKLOG = 4096

@@ -25,13 +25,14 @@ from fsproxy.shell.cache import BlockedPages, BoundedMemoryCache, Repeats
 from fsproxy.shell.call_limits import CallLimits
 from fsproxy.shell.capture import Capture
 from fsproxy.shell.clock import monotonic_ns, now
-from fsproxy.shell.connection import CLOSE, Answered, DataServer, Incoming
 from fsproxy.shell.forwarding import Forwarding
 from fsproxy.shell.generation import Generation
+from fsproxy.shell.incoming import CLOSE, Incoming
 from fsproxy.shell.ledger.memory import MemoryLedger
 from fsproxy.shell.ledger.page_clocks import PageClocks
 from fsproxy.shell.pages import Pages
 from fsproxy.shell.recorder import Recorder
+from fsproxy.shell.server import DataServer
 from fsproxy.shell.sockets import Sockets
 from fsproxy.shell.sweeper import Sweeper
 from fsproxy.shell.transaction import Transaction
@@ -78,7 +79,7 @@ class Ingest:
         self.upstream.close()
         await asyncio.to_thread(self.audit.close)
 
-    async def handle(self, request: Incoming) -> Answered:
+    async def handle(self, request: Incoming) -> bool:
         """Answer one request, whatever happens: exactly one answer and one audit record."""
         started_ns = monotonic_ns()
         self.metrics.in_flight += 1
@@ -99,7 +100,6 @@ class Ingest:
             if self._idle is not None and not self._in_flight and not self._idle.done():
                 self._idle.set_result(None)
             self.metrics.in_flight -= 1
-            request.connection.busy = False
             request.connection.on_writable = None
             self._recorder.record(tx)
 
@@ -109,9 +109,8 @@ class Ingest:
         generation = self.generation
         message = request.message
         headers = index(message.raw_headers)
-        peername = request.connection.peername
-        peer = peername[0] if isinstance(peername, tuple) else None
-        client = generation.clients.resolve(peer, headers, "https" if request.connection.ssl_context else "http")
+        connection = request.connection
+        client = generation.clients.resolve(connection.peer, headers, "https" if connection.secure else "http")
         tx = Transaction(request, generation, headers, client, next(self._tokens), now(), started_ns)
         target = origin_form(message.path)
         tx.target = target.encode("utf-8", "surrogateescape")
@@ -119,7 +118,7 @@ class Ingest:
         tx.route = generation.routes.match(message.method, tx.path)
         return tx
 
-    async def _dispatch(self, tx: Transaction) -> Answered:
+    async def _dispatch(self, tx: Transaction) -> bool:
         message = tx.request.message
         if self.server is not None and self.server.overloaded:
             self.metrics.refused_connections[()] += 1
@@ -140,7 +139,7 @@ class Ingest:
             return await self._pages.answer(tx, body)
         return await self._capture.answer(tx, body)
 
-    async def _upgrade(self, tx: Transaction) -> Answered:
+    async def _upgrade(self, tx: Transaction) -> bool:
         if tx.route is Route.SOCKET and tx.generation.mode is not TopMode.BYPASS:
             if tx.generation.config.socket is SocketMode.REFUSE:
                 return self._forwarding.refuse(tx, Failure.SOCKET_REFUSED)

@@ -274,6 +274,9 @@ class UpstreamConnection(asyncio.Protocol):
         if not self._in_body:
             self._head = ResponseHead()
             return
+        if self._head.status == 101:
+            # The parser raises HttpParserUpgrade next: the exchange goes on as a tunnel.
+            return
         reader, self._reader = self._reader, None
         if not self._parser.should_keep_alive() and self.transport is not None:
             self.transport.close()
