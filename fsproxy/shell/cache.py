@@ -7,9 +7,8 @@ What must be exact lives in the ledger.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
-from time import monotonic
 from typing import Any, Protocol, cast
 
 import msgspec
@@ -17,6 +16,7 @@ from aiocache import SimpleMemoryCache
 
 from fsproxy.core.model import FilterName, Hit, Rule
 from fsproxy.core.reasons import ReasonCode
+from fsproxy.shell.clock import monotonic
 
 BLOCKED_PAGE_SECONDS = 24 * 60 * 60
 """How long a page that was blocked is known to be (rules.md 1)."""
@@ -76,6 +76,21 @@ class BoundedMemoryCache(SimpleMemoryCache):  # type: ignore[misc]  # aiocache s
     def clock(self) -> float:
         """Seconds; only differences matter. Tests put their own in its place."""
         return monotonic()
+
+    async def get(
+        self,
+        key: str,
+        default: Any = None,
+        loads_fn: Callable[[Any], Any] | None = None,
+        namespace: str | None = None,
+        _conn: Any = None,
+    ) -> Any:
+        """As aiocache's, without its layers (time limit, plugins, debug lines): it is asked for every bundle."""
+        if not self._cache:
+            return default
+        value = self._met(self.build_key(key, namespace=self.namespace if namespace is None else namespace))
+        value = (loads_fn or self.serializer.loads)(value)
+        return default if value is None else value
 
     def _met(self, key: str) -> Any:
         entry = self._cache.get(key)

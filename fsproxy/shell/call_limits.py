@@ -8,16 +8,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from fsproxy.core.client_api.inspection import Form, Inspection
-from fsproxy.core.client_api.limiting import (
-    NO_SPENDING,
-    Spending,
-    event_property_claims,
-    first_claims,
-    limited_by,
-    refused_by,
-    spends,
-)
+from fsproxy.core.client_api.limiting import NO_SPENDING, Spending, limited_by, spends
 from fsproxy.core.client_api.settling import CallsOutcome, LimitVerdict, NamesRefused, settle_calls
+from fsproxy.core.limits.cardinality import event_property_claims, first_claims, refused_names
 from fsproxy.core.limits.operations import Answer, Ledger, LedgerDown, Operation, Spent
 from fsproxy.core.limits.page_clock import call_time, largest_when, page_offset
 from fsproxy.core.model import Route
@@ -84,8 +77,9 @@ class CallLimits:
         now: Instant,
     ) -> tuple[CallsOutcome, Spent | None]:
         settings, cap, org = policy.client_api, policy.cap, facts.org or ""
-        claims = first_claims(org, inspection, repeated, settings.cardinality, cap)
-        refused = refused_by(claims, await self._answers(claims, now))
+        names = inspection.names(repeated)
+        claims = first_claims(org, names, settings.cardinality, cap=cap)
+        refused = refused_names(claims, await self._answers(claims, now))
         settled = settle_calls(inspection, refused, (), settings, cap=cap, repeats=repeated)
         spending = NO_SPENDING
         session = _session(facts, inspection)
@@ -94,11 +88,11 @@ class CallLimits:
             spending = spends(
                 org, session, inspection, settled, repeated, lambda when: _time(offset, when, now), settings, cap
             )
-        more = event_property_claims(org, inspection, repeated, refused, settings.cardinality, cap)
+        more = event_property_claims(org, names, refused, settings.cardinality, cap=cap)
         if not more and not spending.operations:
             return settled, None
         answers = await self._answers((*more, *spending.operations), now)
-        refused |= refused_by(more, answers)
+        refused = refused_names(more, answers, refused)
         return self._final(policy, inspection, refused, spending, answers[len(more) :], repeated)
 
     def _final(

@@ -46,6 +46,17 @@ async def test_what_is_set_is_there_until_its_time_is_over() -> None:
     assert await cache.get("b") == 2
 
 
+async def test_get_obeys_what_aiocaches_own_obeys() -> None:
+    cache = Cache(10, namespace="n:")
+    assert await cache.get("a", default="none") == "none"
+    await cache.set("a", 1)
+    await cache.set("a", 2, namespace="m:")
+    assert await cache.get("a") == 1
+    assert await cache.get("a", namespace="m:") == 2
+    assert await cache.get("b", default="none") == "none"
+    assert await cache.get("a", loads_fn=str) == "1"
+
+
 async def test_no_timer_is_left_in_the_event_loop() -> None:
     """The memory cache of aiocache itself leaves one for every key."""
     cache = BoundedMemoryCache(1_000)

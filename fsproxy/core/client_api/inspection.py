@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from enum import Enum, unique
 from hashlib import blake2b
 from typing import Any
@@ -69,12 +69,12 @@ class Inspection(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """In order of appearance."""
     uninspectable: Uninspectable | None = None
 
-    def names(self) -> dict[NameKind, tuple[str, ...]]:
-        """Give the names to claim, each once; a call that is rejected anyway claims none."""
+    def names(self, repeated: Collection[int] = ()) -> dict[NameKind, tuple[str, ...]]:
+        """Give the names to claim, each once; calls that are rejected anyway, or ``repeated``, claim none."""
         found: dict[NameKind, dict[str, None]] = {}
-        for each in self.calls:
+        for index, each in enumerate(self.calls):
             kind = name_kind(each.call)
-            if each.judged.rejected or kind is None:
+            if each.judged.rejected or kind is None or index in repeated:
                 continue
             if kind is NameKind.EVENT_PROPERTY:
                 found.setdefault(NameKind.EVENT_NAME, {})[str(each.call.name)] = None

@@ -1,10 +1,4 @@
-"""What the ledger must be asked about a body's calls, and which of them its answers reject (rules.md 2).
-
-A request asks at most twice. First event names and user properties: they can reject a call. Then,
-together with the rates, the properties of the events whose names stand: an event that is rejected uses up
-no property names, and spends nothing (seed 2 counts the same property of different events apart, so an
-org whose event names are made up on the fly would lose all of its 5,000 otherwise).
-"""
+"""What a body's calls cost against the rates, and which of them are over (rules.md 2)."""
 
 from __future__ import annotations
 
@@ -13,11 +7,10 @@ from collections.abc import Callable, Collection, Iterable
 import msgspec
 
 from fsproxy.core.client_api.inspection import Inspection, RateGroup
-from fsproxy.core.client_api.judging import name_kind
-from fsproxy.core.client_api.settling import CallsOutcome, NamesRefused, spending
-from fsproxy.core.limits.operations import Answer, Claim, Claimed, NameKind, RateKind, Spend, Spent
+from fsproxy.core.client_api.settling import CallsOutcome, spending
+from fsproxy.core.limits.operations import Answer, RateKind, Spend, Spent
 from fsproxy.core.model import Instant, Mode
-from fsproxy.core.settings import CardinalitySettings, ClientApiSettings, RateSettings, Window
+from fsproxy.core.settings import ClientApiSettings, RateSettings, Window
 
 
 class Spending(msgspec.Struct, frozen=True, gc=False):
@@ -28,58 +21,6 @@ class Spending(msgspec.Struct, frozen=True, gc=False):
 
 
 NO_SPENDING = Spending()
-
-
-def first_claims(
-    org: str, inspection: Inspection, repeated: Collection[int], settings: CardinalitySettings, cap: Mode
-) -> tuple[Claim, ...]:
-    """Names that can reject a call: event names and user properties. ``repeated`` calls claim nothing."""
-    if settings.mode.capped(cap) is Mode.OFF:
-        return ()
-    events: dict[str, None] = {}
-    users: dict[str, None] = {}
-    for index, each in enumerate(inspection.calls):
-        kind = name_kind(each.call)
-        if kind is None or each.judged.rejected or index in repeated:
-            continue
-        if kind is NameKind.EVENT_PROPERTY:
-            events[str(each.call.name)] = None
-        else:
-            users.update(dict.fromkeys(each.judged.names))
-    return (
-        *_claim(org, NameKind.EVENT_NAME, events, settings.event_names, settings, cap),
-        *_claim(org, NameKind.USER_PROPERTY, users, settings.user_properties, settings, cap),
-    )
-
-
-def event_property_claims(
-    org: str,
-    inspection: Inspection,
-    repeated: Collection[int],
-    refused: NamesRefused,
-    settings: CardinalitySettings,
-    cap: Mode,
-) -> tuple[Claim, ...]:
-    """The properties of the events whose names the first claims did not refuse."""
-    if settings.mode.capped(cap) is Mode.OFF:
-        return ()
-    names: dict[str, None] = {}
-    gone = refused.get(NameKind.EVENT_NAME, ())
-    for index, each in enumerate(inspection.calls):
-        if name_kind(each.call) is not NameKind.EVENT_PROPERTY or each.judged.rejected or index in repeated:
-            continue
-        if each.call.name not in gone:
-            names.update(dict.fromkeys(each.judged.names))
-    return _claim(org, NameKind.EVENT_PROPERTY, names, settings.event_properties, settings, cap)
-
-
-def refused_by(claims: Iterable[Claim], answers: Iterable[Answer]) -> dict[NameKind, frozenset[str]]:
-    """What the answers to these claims mean; answers to other operations may follow."""
-    return {
-        claim.kind: answer.refused
-        for claim, answer in zip(claims, answers, strict=False)
-        if isinstance(answer, Claimed) and answer.refused
-    }
 
 
 def spends(
@@ -123,12 +64,3 @@ def limited_by(spending: Spending, answers: Iterable[Answer]) -> tuple[frozenset
             if longest is None or answer.retry_after > longest.retry_after:
                 longest = answer
     return frozenset(over), longest
-
-
-def _claim(
-    org: str, kind: NameKind, names: dict[str, None], limit: int, settings: CardinalitySettings, cap: Mode
-) -> tuple[Claim, ...]:
-    if not names:
-        return ()
-    enforced = settings.mode.capped(cap) is Mode.ENFORCE
-    return (Claim(org, kind, tuple(names), limit, settings.retention, enforced),)

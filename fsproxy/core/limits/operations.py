@@ -40,10 +40,12 @@ class Admit(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A page asks to go on: its session is under way, or a unit is left for it, or neither.
 
     The ledger, atomically: (1) a session under ``session`` (else, when that is "", under ``user``) that
-    was active within 30 minutes and is younger than 24 hours, or reserved and waiting, is under way:
-    refresh it; a reserved one is joined by ``token``. (2) Else, if ``ramped_out`` and ``user`` is not one
-    remembered as admitted, nothing is reserved. (3) Else, with ``quota``: at the limit and enforced,
-    nothing is reserved; otherwise one unit is reserved under ``token`` for 60 s.
+    was active less than 30 minutes ago and is younger than 24 hours, or reserved and waiting, is under way:
+    refresh it; a reserved one is joined by ``token``, which holds it for 60 s more. (2) Else, if
+    ``ramped_out`` and ``user`` is not one remembered as admitted, nothing is reserved. (3) Else, with
+    ``quota`` at the limit and enforced, nothing is reserved; otherwise the session waits under ``token`` for
+    60 s, with one unit of the quota if there is one. A page with neither ``session`` nor ``user`` (a first
+    visit of a build of 2022) is always new and waits alone.
     """
 
     org: str
@@ -61,17 +63,25 @@ class Admitted(msgspec.Struct, frozen=True, gc=False):
 
     under_way: bool
     user_admitted: bool
-    """The visitor was admitted earlier as a first visit (ramping passes it)."""
+    """The visitor was admitted earlier as a first visit (ramping passes it). Only told of a new session."""
     over_quota: bool
     """The session is new and the quota was used up (also when only in shadow)."""
     used: int = 0
-    """Units used and reserved in the cycle after this operation."""
+    """Units used and reserved in the cycle after this operation; 0 without a quota.
+
+    Reservations that lapsed a moment ago may still be in it, but they never decide ``over_quota``.
+    """
 
 
 class Confirm(msgspec.Struct, frozen=True, gc=False, tag=True):
     """The upstream answered 200: the reservation becomes a session under way, under all of its ids.
 
     ``new`` False (``IsNewSession: false``) gives the unit back, and the session is under way all the same.
+    Only the token that reserved says so: from one that joined, ``new`` False means nothing for the unit, as
+    its page was told "under way". Any Confirm confirms the session, and no Release takes the unit back then.
+    After the reservation lapsed, the unit is counted again, even over the limit, unless the session is under
+    way by then through another page. A token that is not known (any more) counts nothing.
+    All of ``sessions`` are one session: activity under one id keeps the others under way; so with ``users``.
     """
 
     org: str
@@ -84,14 +94,22 @@ class Confirm(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 
 class Release(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """The page failed, or the upstream blocked it: the unit is given back, the session is not under way."""
+    """The page failed, or the upstream blocked it: the unit is given back, the session is not under way.
+
+    Not so while another page holds the same reservation, or when it was confirmed. An unknown token changes
+    nothing.
+    """
 
     org: str
     token: str
 
 
 class Mark(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """A bundle was forwarded: its session is (still) under way. Ids may be ""."""
+    """A bundle was forwarded: its session is (still) under way. Ids may be "".
+
+    A session that is not known (after a restart, or of a build that sends bundles under ids of its own) is
+    under way from now on, uncounted. One that has passed its 24 hours stays ended.
+    """
 
     org: str
     session: str
@@ -110,7 +128,8 @@ class NameKind(StrEnum):
 class Claim(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Names seen in a call. Known ones are refreshed; new ones are admitted while there is room.
 
-    Answered with ``Claimed``.
+    They are judged one after another. A name is forgotten once it was not seen for ``retention`` seconds;
+    refused names are not kept. Names are opaque. Answered with ``Claimed``.
     """
 
     org: str
@@ -140,7 +159,8 @@ class RateKind(StrEnum):
 class Spend(msgspec.Struct, frozen=True, gc=False, tag=True):
     """One call at ``at``: it passes if, with it, no window of any length holds more than its limit.
 
-    All or nothing: a refused call spends nothing. Answered with ``Spent``.
+    A window is half-open, ``(t - seconds, t]``, and may lie anywhere: calls come out of order, up to 5
+    minutes late. All or nothing: a refused call spends nothing. Answered with ``Spent``.
     """
 
     org: str
@@ -157,7 +177,7 @@ class Spent(msgspec.Struct, frozen=True, gc=False):
     retry_after: float = 0.0
     """Seconds until a call at ``at`` + this would pass; 0 when passed."""
     remaining: int = 0
-    """Calls left in the tightest window."""
+    """Calls left in the tightest of the windows that end in ``at``; 0 when refused."""
 
 
 Operation = Admit | Confirm | Release | Mark | Claim | Spend

@@ -11,7 +11,7 @@ _SLICE = 600.0
 
 
 class PageClocks:
-    """Offsets by org and page, kept for 24 hours, at most ``bound`` (about 110 bytes each).
+    """Offsets by org and page, kept for 24 hours, at most ``bound`` (about 200 bytes each).
 
     Full, the page that was fixed longest ago (to 10 minutes) goes first: its next upload fixes it anew.
     """

@@ -73,6 +73,14 @@ def test_a_late_call_may_not_break_a_window_that_ends_after_it() -> None:
     assert spend(ledger, 9.5, late=5.0).passed
 
 
+def test_what_a_late_call_may_still_meet_is_kept() -> None:
+    ledger = MemoryLedger()
+    one = (Window(1, 60.0),)
+    assert spend(ledger, 0.0, windows=one).passed
+    assert spend(ledger, 200.0, windows=one).passed
+    assert not spend(ledger, 199.0, late=201.0, windows=one).passed
+
+
 def test_without_windows_nothing_is_kept() -> None:
     ledger = MemoryLedger()
     assert spend(ledger, windows=()).passed

@@ -139,6 +139,23 @@ def test_before_anyone_is_refused_every_lapsed_unit_is_back() -> None:
     assert ledger.used == 500
 
 
+def test_a_unit_that_lapsed_behind_many_others_is_back_too() -> None:
+    ledger = Ledger(limit=1)
+    for n in range(100):
+        ledger.page(f"t{n}", org=f"other {n}")
+    ledger.page("t", "s")
+    ledger.now += 60
+    assert ledger.page("u", "s2") == NEW
+
+
+def test_a_session_whose_reservation_lapsed_behind_many_others_is_new() -> None:
+    ledger = Ledger(limit=999)
+    for n in range(100):
+        ledger.page(f"t{n}", f"s{n}")
+    ledger.now += 60
+    assert not ledger.page("again", "s99").under_way
+
+
 @pytest.mark.parametrize("limit", [1, 5])
 def test_an_answer_after_the_reservation_lapsed_counts_even_over_the_limit(limit: int) -> None:
     ledger = Ledger(limit=limit)
@@ -279,6 +296,32 @@ def test_a_session_ends_after_24_hours_however_active() -> None:
     ledger.answered("t3", ("s",))
     assert ledger.used == 2
     assert ledger.page("t4", "s").under_way
+
+
+def test_a_session_does_not_outlive_its_24_hours_by_its_last_silence() -> None:
+    ledger = Ledger(limit=9)
+    ledger.bundle("s")
+    for _ in range(71):
+        ledger.now += 20 * MINUTE
+        ledger.bundle("s")
+    ledger.now += 20 * MINUTE - 0.125
+    assert ledger.page("t1", "s").under_way
+    ledger.now += 0.125
+    assert not ledger.page("t2", "s").under_way
+
+
+def test_a_visitors_24_hours_begin_with_each_new_session() -> None:
+    ledger = Ledger(limit=9)
+    ledger.visit("t1", "s1", "u")
+    for n in range(60):
+        ledger.now += 20 * MINUTE
+        ledger.bundle("", "u")
+        if n == 30:
+            ledger.visit("t2", "s2", "u")
+    for _ in range(20):
+        ledger.now += 20 * MINUTE
+        ledger.bundle("", "u")
+    assert ledger.page("t3", "", "u").under_way
 
 
 def test_a_bundle_of_an_unknown_session_puts_it_under_way_uncounted() -> None:
