@@ -121,7 +121,9 @@ def cases() -> dict[str, tuple[str, bytes]]:
             compact({"requests": [{"name": "Bought", "properties": {"a": "x" * 100}}] * 2500}),
         ),
     }
-    return made | {f"{name}, gzip": (path, gzip.compress(body)) for name, (path, body) in made.items() if "bundle" in name}
+    return made | {
+        f"{name}, gzip": (path, gzip.compress(body)) for name, (path, body) in made.items() if "bundle" in name
+    }
 
 
 class Proxy:

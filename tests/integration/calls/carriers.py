@@ -86,11 +86,13 @@ def in_bundle(generation: int, path: str = "/rec/bundle/v2", zipped: str = "") -
     return send
 
 
-def directly(short: bool = False) -> Send:
+def directly(*, short: bool = False) -> Send:
     async def send(rig: Rig, name: str, properties: Properties) -> Outcome:
         body = {"n": name, "p": properties} if short else {"name": name, "properties": properties}
         got = await rig.direct("event", body)
-        return Outcome(got, None if got.forwarded is None else suffixed(json.loads(got.sent)["p" if short else "properties"]))
+        return Outcome(
+            got, None if got.forwarded is None else suffixed(json.loads(got.sent)["p" if short else "properties"])
+        )
 
     return send
 

@@ -185,7 +185,7 @@ class Rig:
                 if found:
                     assert len(found) == 1
                     return found[0]
-                await asyncio.sleep(0.02)  # noqa: ASYNC110 - another process writes it
+                await asyncio.sleep(0.02)
 
 
 def members(call: Mapping[str, Any], place: int = 1) -> list[str]:

@@ -244,7 +244,17 @@ async def test_a_call_may_hold_5000_leaves(rig: Rig, carrier: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ['{"a_int":NaN}', '{"a_int":1e999}', '{"a_str":"\\ud800"}', '{"a_int":1,"a_int":2}', "[]", "1", "", "{", '{"a":' * 65 + "{}" + "}" * 65],
+    [
+        '{"a_int":NaN}',
+        '{"a_int":1e999}',
+        '{"a_str":"\\ud800"}',
+        '{"a_int":1,"a_int":2}',
+        "[]",
+        "1",
+        "",
+        "{",
+        '{"a":' * 65 + "{}" + "}" * 65,
+    ],
     ids=lambda text: text[:20],
 )
 async def test_what_is_no_strict_json_object_is_no_call(rig: Rig, text: str) -> None:
