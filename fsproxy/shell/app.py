@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import ssl
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from fsproxy.shell.server import DataServer
 from fsproxy.shell.sweeper import Sweeper
 
 BACKLOG = 4096
+SWITCH_SECONDS = 0.000_5
+"""How long the event loop waits for a thread that judges a large body; Python's own 5 ms would be felt by all."""
 CUT_SECONDS = 0.5
 """For the last answers of requests that outlived ``server.drain``."""
 log = structlog.get_logger("fsproxy")
@@ -75,6 +78,7 @@ class App:
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain. Raises CannotStart."""
         _require_c_parser()
+        sys.setswitchinterval(SWITCH_SECONDS)
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stop.set)
         async with contextlib.AsyncExitStack() as stack:

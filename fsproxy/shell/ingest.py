@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import os
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
@@ -28,6 +29,7 @@ from fsproxy.shell.clock import monotonic_ns, now
 from fsproxy.shell.forwarding import Forwarding
 from fsproxy.shell.generation import Generation
 from fsproxy.shell.incoming import CLOSE, Incoming
+from fsproxy.shell.ledger.gauges import names_in_use
 from fsproxy.shell.ledger.memory import MemoryLedger
 from fsproxy.shell.ledger.page_clocks import PageClocks
 from fsproxy.shell.pages import Pages
@@ -69,6 +71,7 @@ class Ingest:
         limits = CallLimits(self.ledger, Repeats(BoundedMemoryCache(REPEATS)), PageClocks(), config.state.redis.timeout)
         self._capture = Capture(self.ledger, blocked_pages, limits, self._forwarding, metrics)
         self._sockets = Sockets(self._capture, self._forwarding)
+        metrics.labelled_gauges.append(partial(names_in_use, self.ledger))
 
     async def start(self) -> None:
         """Start what runs in the background."""

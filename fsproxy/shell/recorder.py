@@ -119,6 +119,7 @@ class Recorder:
             decision=tx.decision,
             failure=tx.failure,
             rejections=calls.rejections if calls is not None else (),
+            shadow_rejections=calls.shadow if calls is not None else (),
             most_rejections=self._most_rejections,
             unnamed=_is_unnamed(tx),
         )
