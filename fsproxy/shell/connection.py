@@ -31,6 +31,8 @@ multiple of it they are dropped."""
 LINGER = 2.0
 """Seconds for which the rest of a body that nobody wants is read, so that the client sees our answer."""
 
+FLUSH_PERIOD = 0.02
+"""Seconds between two looks at whether all clients have read their answers, when stopping."""
 NO_LINGER = struct.pack("ii", 1, 0)
 
 
@@ -240,10 +242,21 @@ class DataServer(web.Server):
         return len(self._connections)
 
     def close_idle(self) -> None:
-        """Close the connections on which nothing is under way."""
+        """Close the connections on which nothing is under way, each once what was written to it is sent."""
         for connection in cast("list[ClientConnection]", self.connections):
-            if not connection.busy and connection.due == inf:
-                connection.close()
+            if not connection.busy and connection.due == inf and not connection._messages:  # noqa: SLF001 - our own base
+                connection.force_close()
+
+    async def flush(self, seconds: float) -> None:
+        """Wait until every client has read its answer to the end, for so long at the most."""
+        transports = [c.transport for c in cast("list[ClientConnection]", self.connections) if c.transport is not None]
+        self.close_idle()
+        try:
+            async with asyncio.timeout(seconds):
+                while any(transport.get_write_buffer_size() for transport in transports):  # noqa: ASYNC110 - no event
+                    await asyncio.sleep(FLUSH_PERIOD)
+        except TimeoutError:
+            pass
 
     @property
     def overloaded(self) -> bool:
