@@ -113,10 +113,12 @@ class App:
         log.info("draining", in_flight=self.metrics.in_flight, seconds=self._config.server.drain)
         listener.close()
         server.close_idle()
+        deadline = self._loop.time() + self._config.server.drain
         if not await ingest.drain(self._config.server.drain):
             log.warning("cut short", in_flight=self.metrics.in_flight)
             ingest.cut()
             await ingest.drain(CUT_SECONDS)
+        await server.flush(max(CUT_SECONDS, deadline - self._loop.time()))
         await server.shutdown(CUT_SECONDS)
         self._sweeper.close()
         log.info("stopped")

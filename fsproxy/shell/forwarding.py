@@ -163,8 +163,11 @@ class Forwarding:
 
     def cut(self, tx: Transaction) -> None:
         """The time to drain is over."""
+        tx.close = True
         if tx.relay is not None and tx.relay.exchange is not None:
             tx.relay.exchange.abort(Failure.DRAINING)
+        else:
+            tx.request.payload.set_exception(BodyError(Failure.DRAINING))
         tx.request.connection.close()
 
     # -- within

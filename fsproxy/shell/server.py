@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,6 +15,9 @@ from fsproxy.shell.incoming import Handler
 if TYPE_CHECKING:
     from fsproxy.config.schema import ServerConfig
     from fsproxy.shell.sweeper import Sweeper
+
+FLUSH_PERIOD = 0.02
+"""Seconds between two looks at whether all clients have read their answers, when stopping."""
 
 
 class DataServer(web.Server):
@@ -76,10 +80,19 @@ class DataServer(web.Server):
             if connection.is_idle:
                 connection.close()
 
+    async def flush(self, seconds: float) -> None:
+        """Wait until every client has read its answer to the end, for so long at the most."""
+        self.close_idle()
+        transports = [each.transport for each in self._open if each.transport is not None]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while any(transport.get_write_buffer_size() for transport in transports):  # noqa: ASYNC110 - no event
+                    await asyncio.sleep(FLUSH_PERIOD)
+
     async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aiohttp's signature
-        """Close every connection; those that do not close within ``timeout`` seconds are broken."""
+        """Close every connection; those that are not closed after ``timeout`` seconds are broken."""
         for connection in list(self._open):
             connection.close()
-        await asyncio.sleep(0 if not self._open else timeout or 0)
+        await self.flush(timeout or 0.0)
         for connection in list(self._open):
             connection.abort()

@@ -144,11 +144,12 @@ class RawClient:
 @asynccontextmanager
 async def raw_client(port: int = 0, *, unix: str | None = None, **options: Any) -> AsyncIterator[RawClient]:
     """A connection to 127.0.0.1, or to a unix socket."""
+    options = {"limit": LIMIT, **options}
     async with asyncio.timeout(DEADLINE):
         if unix is not None:
-            reader, writer = await asyncio.open_unix_connection(unix, limit=LIMIT, **options)
+            reader, writer = await asyncio.open_unix_connection(unix, **options)
         else:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=LIMIT, **options)
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, **options)
     try:
         yield RawClient(reader, writer)
     finally:
