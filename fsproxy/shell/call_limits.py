@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 import msgspec
 
 from fsproxy.core.client_api.inspection import Form, Inspection
-from fsproxy.core.client_api.limiting import NO_SPENDING, Spending, limited_by, spends
+from fsproxy.core.client_api.limiting import NO_SPENDING, limited_by, spends
 from fsproxy.core.client_api.settling import CallsOutcome, LimitVerdict, settle_calls
 from fsproxy.core.limits.cardinality import event_property_claims, first_claims, refused_names
 from fsproxy.core.limits.operations import Answer, Ledger, LedgerDown, Operation, Spent
