@@ -70,7 +70,8 @@ class App:
 
     async def _recompile(self, generation: Generation, mode: TopMode) -> None:
         fresh = await asyncio.to_thread(Generation.compile, generation.config, generation.number, mode)
-        if self._ingest is not None:
+        # Whatever was asked for while this one was compiled counts more.
+        if self._ingest is not None and self._ingest.generation is generation:
             self._ingest.generation = fresh
 
     # -- life

@@ -10,7 +10,7 @@ import pytest
 
 from support.in_process import in_process
 from support.raw_http import CutError, ServerSide, eventually, raw_client, scripted
-from support.upstream import RawAnswer, RawUpstream
+from support.raw_upstream import RawAnswer, RawUpstream
 
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
