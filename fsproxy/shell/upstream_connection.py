@@ -184,7 +184,7 @@ class UpstreamConnection(asyncio.Protocol):
             if not self._in_body and self._head_bytes > MAX_HEAD:
                 self._break(Failure.UPSTREAM_INVALID)
         except httptools.HttpParserUpgrade as upgrade:
-            if self._reader is reader:
+            if self._may_upgrade:
                 self._upgrade(reader, data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._break(Failure.UPSTREAM_INVALID)
@@ -295,6 +295,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _break(self, failure: Failure) -> None:
         reader, self._reader = self._reader, None
+        self._may_upgrade = False
         if self.transport is not None:
             self.transport.abort()
         if reader is not None:

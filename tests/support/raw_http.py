@@ -235,7 +235,7 @@ async def scripted(serve: Serve, **options: Any) -> AsyncIterator[Scripted]:
         finally:
             writer.close()
 
-    server = await asyncio.start_server(accepted, "127.0.0.1", 0, limit=LIMIT, **options)
+    server = await asyncio.start_server(accepted, "127.0.0.1", 0, **{"limit": LIMIT, **options})
     server_side.port = server.sockets[0].getsockname()[1]
     try:
         yield server_side
