@@ -8,6 +8,8 @@ leans on parts of ``web_protocol`` that are not public (hence aiohttp < 3.15, an
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import Awaitable, Callable
 from math import inf
 from typing import TYPE_CHECKING, Any, cast
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 from aiohttp import web
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
+from aiohttp.web_protocol import RequestPayloadError
 
 from fsproxy.shell.sweeper import Sweeper, Timed
 
@@ -27,6 +30,8 @@ HARD_LIMIT = 1.1
 multiple of it they are dropped."""
 LINGER = 2.0
 """Seconds for which the rest of a body that nobody wants is read, so that the client sees our answer."""
+
+NO_LINGER = struct.pack("ii", 1, 0)
 
 
 def _refusal(status: str, title: str) -> bytes:
@@ -86,7 +91,7 @@ class Incoming:
 class ClientConnection(web.RequestHandler, Timed):
     """aiohttp's request handler, with the timeouts it lacks and back-pressure that an exchange can follow."""
 
-    __slots__ = ("_head_bytes", "busy", "due", "on_writable", "server")
+    __slots__ = ("_head_bytes", "_measured", "busy", "due", "on_writable", "server")
 
     def __init__(self, server: DataServer, **options: Any) -> None:
         web.RequestHandler.__init__(self, cast("web.Server", server), **options)
@@ -94,6 +99,7 @@ class ClientConnection(web.RequestHandler, Timed):
         self.due = inf
         self.busy = False
         self._head_bytes = 0
+        self._measured = False
         self.on_writable: Callable[[], None] | None = None
         """Called when the client reads again after ``writing_paused``."""
 
@@ -114,7 +120,11 @@ class ClientConnection(web.RequestHandler, Timed):
     def data_received(self, data: bytes) -> None:
         """Start the head's clock with its first byte, and bound its size as a whole (the parser bounds a line's)."""
         super().data_received(data)
-        if self.busy or self._messages:
+        if self._messages:
+            self._measured = self._measured or self._head_bytes + len(data) > self.server.max_header
+            self._break_bodies()
+            return
+        if self.busy:
             return
         if self.due == inf:
             self.due = self._loop.time() + self.server.header_timeout
@@ -123,6 +133,23 @@ class ClientConnection(web.RequestHandler, Timed):
         if self._head_bytes > self.server.max_header:
             self.write(HEAD_TOO_LARGE)
             self.force_close()
+
+    def head_is_too_large(self, message: RawRequestMessage) -> bool:
+        """Whether a head that came whole is over the limit; added up only where so much was ever read at once."""
+        if not self._measured:
+            return False
+        size = sum(len(name) + len(value) + 4 for name, value in message.raw_headers)
+        return size + len(message.path) > self.server.max_header
+
+    def _break_bodies(self) -> None:
+        """A message behind a body that has no end is a parser's error: whoever reads that body would wait in vain."""
+        *before, _ = (payload for _, payload in self._messages)
+        request = cast("Incoming | None", self._current_request)
+        if request is not None:
+            before.append(request.payload)
+        for payload in before:
+            if not payload.is_eof():
+                payload.set_exception(RequestPayloadError())
 
     def expire(self) -> None:
         """A head that takes too long: nobody is waiting for an answer to half a question."""
@@ -145,8 +172,11 @@ class ClientConnection(web.RequestHandler, Timed):
         return True
 
     def abort(self) -> None:
-        """Break the connection, so that a cut answer never looks whole."""
+        """Break the connection with a reset, so that a cut answer never looks whole, not even one without a length."""
         if self.transport is not None:
+            sock = self.transport.get_extra_info("socket")
+            if sock is not None:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
             self.transport.abort()
 
     def handle_error(  # type: ignore[override]  # a raw answer instead of a web.Response
@@ -182,17 +212,18 @@ class DataServer(web.Server):
         on_crash: Callable[[BaseException | None], None],
     ) -> None:
         super().__init__(
-            cast("Any", handler),
+            cast("Any", self._serve),
             request_factory=cast("Any", self._incoming),
             # The body stays compressed as it came; nobody but the caller decides to look inside.
             auto_decompress=False,
             access_log=None,
             keepalive_timeout=config.keepalive,
-            lingering_time=LINGER,
+            lingering_time=0.0,  # see _serve
             max_line_size=config.max_header,
             max_field_size=config.max_header,
             max_headers=MAX_HEADERS,
         )
+        self._handler = handler
         self.sweeper = sweeper
         self.header_timeout = config.header_timeout
         self.max_header = config.max_header
@@ -218,6 +249,28 @@ class DataServer(web.Server):
     def overloaded(self) -> bool:
         """More connections than ``server.max_connections``."""
         return len(self._connections) > self.max_connections
+
+    async def _serve(self, request: Incoming) -> Answered:
+        """Handle; then read, for a while, what is left of a body that nobody wanted, so that the client sees our answer.
+
+        aiohttp's own lingering takes a body that was given up for a crash, and the connection for idle.
+        """
+        if request.connection.head_is_too_large(request.message):
+            self.on_malformed()
+            request.connection.write(HEAD_TOO_LARGE)
+            return CLOSE
+        answered = await self._handler(request)
+        payload = request.payload
+        if not payload.is_eof() and payload.exception() is None:
+            request.connection.busy = True
+            try:
+                async with asyncio.timeout(LINGER):
+                    while await payload.readany():
+                        pass
+            except Exception:  # noqa: BLE001, S110 - however the body ends, it was answered
+                pass
+            request.connection.busy = False
+        return answered
 
     @staticmethod
     def _incoming(

@@ -59,6 +59,7 @@ class Forwarding:
         if payload.is_eof():
             body = payload.read_nowait(-1)
             tx.bytes_in = len(body)
+            refuse_too_large(tx, tx.bytes_in)
             return await self.send(tx, body)
         relay = self._relay(tx)
         exchange = self._start(tx, relay, self._head(tx, Framing.CHUNKED if length is None else length), streamed=True)
@@ -66,7 +67,10 @@ class Forwarding:
         try:
             await relay.done
         finally:
-            pump.cancel()
+            if not pump.done():
+                pump.cancel()
+                # It must have let go of the body before somebody else reads what is left of it.
+                await asyncio.wait((pump,))
         return self._finish(tx, relay)
 
     async def _pump(self, tx: Transaction, exchange: Exchange, *, chunked: bool) -> None:
@@ -93,7 +97,7 @@ class Forwarding:
         ``watch`` is called before the first byte passes, and may replace the tunnel's hooks.
         """
         relay = self._relay(tx)
-        exchange = self._start(tx, relay, self._head(tx, Framing.UPGRADE))
+        exchange = self._start(tx, relay, self._head(tx, Framing.UPGRADE), upgrade=True)
         await relay.done
         connection = exchange.upgraded
         if relay.head is None or relay.head.status != 101 or connection is None:
@@ -199,7 +203,14 @@ class Forwarding:
         )
 
     def _start(
-        self, tx: Transaction, relay: Relay, request: bytes, *, streamed: bool = False, retry_for: float = 0.0
+        self,
+        tx: Transaction,
+        relay: Relay,
+        request: bytes,
+        *,
+        streamed: bool = False,
+        upgrade: bool = False,
+        retry_for: float = 0.0,
     ) -> Exchange:
         exchange = relay.exchange = Exchange(
             self._upstream,
@@ -208,6 +219,7 @@ class Forwarding:
             relay,
             head_only=tx.request.message.method == "HEAD",
             streamed=streamed,
+            upgrade=upgrade,
             retry_for=retry_for,
         )
         tx.sent_ns = monotonic_ns()

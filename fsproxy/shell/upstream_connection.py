@@ -67,6 +67,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_head_only",
         "_in_body",
         "_informational",
+        "_may_upgrade",
         "_on_lost",
         "_parser",
         "_reader",
@@ -90,6 +91,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._informational = 0
         self._in_body = False
         self._head_only = False
+        self._may_upgrade = False
         self._until_eof = False
         self.answering = False
         """A byte of the current answer has come: the request may not be sent again."""
@@ -102,13 +104,17 @@ class UpstreamConnection(asyncio.Protocol):
 
     # -- the exchange's side
 
-    def begin(self, reader: ResponseReader, *, head_only: bool) -> None:
-        """Take the connection for one exchange; ``head_only``: the answer to a HEAD has no body."""
+    def begin(self, reader: ResponseReader, *, head_only: bool, upgrade: bool = False) -> None:
+        """Take the connection for one exchange.
+
+        ``head_only``: the answer to a HEAD has no body. ``upgrade``: one was asked for, so that 101 is an answer.
+        """
         self._reader = reader
         self._head = ResponseHead()
         self._head_bytes = self._informational = 0
         self._in_body = self._until_eof = self.answering = False
         self._head_only = head_only
+        self._may_upgrade = upgrade
         self.exchanges += 1
 
     def write(self, data: bytes) -> None:
@@ -165,7 +171,8 @@ class UpstreamConnection(asyncio.Protocol):
             if not self._in_body and self._head_bytes > MAX_HEAD:
                 self._break(Failure.UPSTREAM_INVALID)
         except httptools.HttpParserUpgrade as upgrade:
-            self._upgrade(reader, data[upgrade.args[0] :])
+            if self._reader is reader:
+                self._upgrade(reader, data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._break(Failure.UPSTREAM_INVALID)
         reader.on_progress()
@@ -231,12 +238,19 @@ class UpstreamConnection(asyncio.Protocol):
             if self._informational > MAX_INFORMATIONAL:
                 self._break(Failure.UPSTREAM_INVALID)
             return
+        if status == 101 and not self._may_upgrade:
+            self._break(Failure.UPSTREAM_INVALID)
+            return
         for name, value in head.headers:
             lower = name.lower()
             if lower == b"content-length":
                 head.length = int(value)
             elif lower == b"transfer-encoding":
                 head.chunked = True
+                if value.lower() != b"chunked":
+                    # Any other coding is for one hop, was not asked for, and would be passed on without its name.
+                    self._break(Failure.UPSTREAM_INVALID)
+                    return
         self._in_body = True
         self._until_eof = head.length is None and not head.chunked and status not in BODILESS
         reader = self._reader

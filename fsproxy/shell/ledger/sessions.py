@@ -144,8 +144,9 @@ class Sessions:
     def _over(self, count: Count | None, terms: QuotaTerms | None, now: Instant) -> bool:
         if count is None or terms is None or count.used < terms.limit:
             return False
-        # Before anyone is refused, every unit that has lapsed must be back.
-        self.holds.sweep(now, None)
+        # Before anyone is refused, every unit of this count that has lapsed must be back.
+        while self.holds.sweep(now) and count.used >= terms.limit:
+            pass
         return count.used >= terms.limit
 
     def _passes(self, op: Admit, now: Instant) -> bool:
