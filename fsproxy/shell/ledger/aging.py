@@ -10,10 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
+from fsproxy.shell.ledger.keys import KEY_BITS
+
 V = TypeVar("V")
 
 _SHARDS = 64
 """One dict of a million entries stops the loop for 0.1 s when it grows; one of 64 for 2 ms."""
+_SHARD_BITS = KEY_BITS - 6
+"""By the keys' upper bits: what a shard drains lies close together on disk, which costs it a tenth of the writing."""
 _SWEPT = 4
 """Keys looked at with each operation: more than one operation can add, so the sweep catches up."""
 _TRIED = 64
@@ -95,11 +99,11 @@ class AgingTable(Generic[V]):
 
     def get(self, key: int) -> V | None:
         """The value, perhaps past its time, or None."""
-        return self._shards[key % _SHARDS].get(key)
+        return self._shards[key >> _SHARD_BITS].get(key)
 
     def put(self, key: int, value: V) -> None:
         """Keep or replace a value."""
-        shard = self._shards[key % _SHARDS]
+        shard = self._shards[key >> _SHARD_BITS]
         if key not in shard:
             if self._size >= self._bound:
                 self._evict()
@@ -107,7 +111,7 @@ class AgingTable(Generic[V]):
             self._slices.add(key, self._last_of(value))
         shard[key] = value
         if self.touched is not None:
-            self.touched[key % _SHARDS].add(key)
+            self.touched[key >> _SHARD_BITS].add(key)
 
     def journal(self) -> None:
         """From now on note what is put, for ``drain``."""
@@ -135,8 +139,8 @@ class AgingTable(Generic[V]):
         if self.touched is None:
             return
         for key in keys:
-            if key in self._shards[key % _SHARDS]:
-                self.touched[key % _SHARDS].add(key)
+            if key in self._shards[key >> _SHARD_BITS]:
+                self.touched[key >> _SHARD_BITS].add(key)
 
     def note_all(self) -> Iterator[None]:
         """Drain everything once more; a step of the iterator is short."""
@@ -151,7 +155,7 @@ class AgingTable(Generic[V]):
             key = self._slices.pop(until)
             if key is None:
                 return
-            shard = self._shards[key % _SHARDS]
+            shard = self._shards[key >> _SHARD_BITS]
             last = self._last_of(shard[key])
             if last > until:
                 self._slices.add(key, last)
@@ -161,7 +165,7 @@ class AgingTable(Generic[V]):
     def _evict(self) -> None:
         for _ in range(_TRIED):
             key, ends = self._slices.pop_oldest()
-            last = self._last_of(self._shards[key % _SHARDS][key])
+            last = self._last_of(self._shards[key >> _SHARD_BITS][key])
             if last < ends:
                 break
             self._slices.add(key, last)
@@ -171,7 +175,7 @@ class AgingTable(Generic[V]):
         self.evicted += 1
 
     def _forget(self, key: int) -> None:
-        del self._shards[key % _SHARDS][key]
+        del self._shards[key >> _SHARD_BITS][key]
         self._size -= 1
         if self.touched is not None:
-            self.touched[key % _SHARDS].discard(key)
+            self.touched[key >> _SHARD_BITS].discard(key)
