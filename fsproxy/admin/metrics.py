@@ -77,6 +77,8 @@ class Metrics(Collector):
         self.in_flight = 0
         self.gauges: dict[str, tuple[str, Callable[[], float]]] = {}
         """Name -> (help, value now)."""
+        self.counts: dict[str, tuple[str, Callable[[], float]]] = {}
+        """The same, of counters that others keep."""
         self.labelled_gauges: list[Callable[[], Iterable[Metric]]] = []
 
     def collect(self) -> Iterator[Metric]:
@@ -104,6 +106,8 @@ class Metrics(Collector):
         yield GaugeMetricFamily("fsproxy_in_flight", "Requests being answered.", self.in_flight)
         for name, (text, value) in self.gauges.items():
             yield GaugeMetricFamily(f"fsproxy_{name}", text, value())
+        for name, (text, value) in self.counts.items():
+            yield CounterMetricFamily(f"fsproxy_{name}", text, value())
         for labelled in self.labelled_gauges:
             yield from labelled()
 

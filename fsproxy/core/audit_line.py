@@ -66,6 +66,7 @@ def audit_record(
     decision: Decision = CAPTURE,
     failure: Failure | None = None,
     rejections: Sequence[Rejection] = (),
+    shadow_rejections: Sequence[Rejection] = (),
     most_rejections: int = 20,
     unnamed: bool = False,
 ) -> AuditRecord:
@@ -107,8 +108,10 @@ def audit_record(
         mode=mode,
         ledger_down=decision.ledger_down,
         error=failure.value if failure is not None else None,
-        rejections=tuple(_rejection(each) for each in rejections[:most_rejections]) if rejections else (),
+        rejections=_listed(rejections, most_rejections) if rejections else (),
         rejections_count=len(rejections),
+        shadow_rejections=_listed(shadow_rejections, most_rejections) if shadow_rejections else (),
+        shadow_rejections_count=len(shadow_rejections),
     )
 
 
@@ -145,6 +148,10 @@ def audit_path(target: str) -> str:
 
 def _shadow(hit: Hit) -> AuditShadow:
     return AuditShadow(safe(hit.rule.id, 256), int(hit.code), hit.filter.value)
+
+
+def _listed(rejections: Sequence[Rejection], most: int) -> tuple[AuditRejection, ...]:
+    return tuple(_rejection(each) for each in rejections[:most])
 
 
 def _rejection(each: Rejection) -> AuditRejection:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import structlog
 
 from fsproxy.core.answers import PROBLEM
-from fsproxy.core.client_api.inspection import Inspection, inspect
+from fsproxy.core.client_api.inspection import Form, Inspection, inspect
 from fsproxy.core.client_api.problems import problem_document
 from fsproxy.core.client_api.rewriting import rewrite
 from fsproxy.core.client_api.server_api import server_call
 from fsproxy.core.facts import bundle_facts, bundle_query
 from fsproxy.core.failures import Failure
 from fsproxy.core.limits.operations import LedgerDown, RateKind
+from fsproxy.core.limits.page_clock import largest_when
 from fsproxy.core.limits.rate import rate_headers, retry_after
 from fsproxy.core.model import Mode, Route
 from fsproxy.core.pipeline import Decision, judge, mark, settle
@@ -25,16 +26,21 @@ from fsproxy.shell.call_limits import CallLimits, Settled
 from fsproxy.shell.decoding import Undecodable, decode, encode, encoding_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fsproxy.admin.metrics import Metrics
+    from fsproxy.core.client_api.settling import CallsOutcome
     from fsproxy.core.limits.operations import Ledger
+    from fsproxy.core.model import Encoding
     from fsproxy.core.policy import OrgPolicy
     from fsproxy.shell.cache import BlockedPages
-    from fsproxy.shell.connection import Answered
     from fsproxy.shell.forwarding import Forwarding
     from fsproxy.shell.transaction import Transaction
 
 ON_LOOP = 64 * 1024
 """Bytes of a body that are inspected on the event loop (about 2 ms); what is larger goes to a thread."""
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 log = structlog.get_logger("fsproxy")
 
 
@@ -50,7 +56,7 @@ class Capture:
         self._forwarding = forwarding
         self._metrics = metrics
 
-    async def answer(self, tx: Transaction, body: bytes) -> Answered:
+    async def answer(self, tx: Transaction, body: bytes) -> bool:
         """Judge; forward as it came, or without what was rejected, or answer that nothing was left."""
         policy = self.open(tx)
         if tx.route is not Route.SERVER_API and await self.blocks(tx, policy):
@@ -97,7 +103,7 @@ class Capture:
             except LedgerDown:
                 tx.decision = Decision(shadow=tx.decision.shadow, failed=tx.decision.failed, ledger_down=True)
 
-    async def _cleaned(self, tx: Transaction, policy: OrgPolicy, body: bytes) -> bytes | Answered | None:
+    async def _cleaned(self, tx: Transaction, policy: OrgPolicy, body: bytes) -> bytes | bool | None:
         """The body to forward instead, an answer instead of forwarding, or None: as it came."""
         encoding = encoding_of(tx)
         try:
@@ -105,43 +111,45 @@ class Capture:
         except Undecodable:
             return self._uninspectable(tx, policy)
         try:
-            inspection = await self._inspect(tx, policy, text)
+            inspection, last = await self._inspect(tx, policy, text)
             if inspection.uninspectable is not None:
                 return self._uninspectable(tx, policy)
-            settled = await self._settle(tx, policy, inspection, text)
+            large = len(text) > ON_LOOP
+            settled = await self._settle(tx, policy, inspection, last)
             if settled is None:
                 return None
             if settled.outcome.status is not None:
-                return self._refuse(tx, policy, settled)
+                document = await _off(large, problem_document, settled.outcome)
+                return self._refuse(tx, policy, settled, document)
             if tx.route.is_direct or tx.route is Route.SERVER_API:
                 tx.rejected_count = settled.outcome.rejected
-            changed = rewrite(inspection, settled.outcome)
-            if changed is None:
+            if not settled.outcome.changed:
                 return None
-            return (
-                await asyncio.to_thread(encode, changed, encoding)
-                if len(changed) > ON_LOOP
-                else encode(changed, encoding)
-            )
+            return await _off(large, _rewritten, inspection, settled.outcome, encoding)
         except Exception as error:
             self._metrics.own_failures[("inspect",)] += 1
             log.error("calls went on uninspected by a fault of ours", route=tx.route.value, exc_info=error)  # noqa: TRY400
             return None
 
-    async def _inspect(self, tx: Transaction, policy: OrgPolicy, text: bytes) -> Inspection:
+    async def _inspect(self, tx: Transaction, policy: OrgPolicy, text: bytes) -> tuple[Inspection, float | None]:
+        """What the body holds, and its largest ``When`` where the page's clock is not fixed yet."""
         endpoint = server_call(normal_path(tx.path)) if tx.route is Route.SERVER_API else None
-        if len(text) <= ON_LOOP:
-            return inspect(policy.client_api, tx.route, text, endpoint=endpoint)
-        return await asyncio.to_thread(inspect, policy.client_api, tx.route, text, endpoint=endpoint)
+        large, facts = len(text) > ON_LOOP, tx.facts
+        inspection = await _off(large, inspect, policy.client_api, tx.route, text, endpoint=endpoint)
+        if inspection.form is not Form.BUNDLE or facts is None or not self._limits.needs_clock(facts):
+            return inspection, None
+        return inspection, await _off(large, largest_when, text)
 
-    async def _settle(self, tx: Transaction, policy: OrgPolicy, inspection: Inspection, text: bytes) -> Settled | None:
+    async def _settle(
+        self, tx: Transaction, policy: OrgPolicy, inspection: Inspection, last: float | None
+    ) -> Settled | None:
         facts, upload = tx.facts, tx.upload
         if facts is None or upload is None:
             return None
         if not inspection.calls:
-            self._limits.see(facts, upload, text, tx.arrived)
+            self._limits.see(facts, upload, last, tx.arrived)
             return None
-        settled = await self._limits.settle(policy, facts, upload, inspection, tx.arrived)
+        settled = await self._limits.settle(policy, facts, upload, inspection, last, tx.arrived)
         tx.calls = settled.outcome
         if settled.ledger_down:
             tx.decision = Decision(shadow=tx.decision.shadow, failed=tx.decision.failed, ledger_down=True)
@@ -149,14 +157,14 @@ class Capture:
             self._metrics.rejections[(each.code.value, each.kind.value, tx.route.value)] += 1
         return settled
 
-    def _uninspectable(self, tx: Transaction, policy: OrgPolicy) -> Answered | None:
+    def _uninspectable(self, tx: Transaction, policy: OrgPolicy) -> bool | None:
         self._metrics.uninspectable[(tx.route.value,)] += 1
         tx.uninspectable = True
         if policy.client_api.on_uninspectable is OnUninspectable.FORWARD or policy.cap is not Mode.ENFORCE:
             return None
         return self._forwarding.refuse(tx, Failure.UNINSPECTABLE)
 
-    def _refuse(self, tx: Transaction, policy: OrgPolicy, settled: Settled) -> Answered:
+    def _refuse(self, tx: Transaction, policy: OrgPolicy, settled: Settled, document: bytes) -> bool:
         """No call is left: say why, with every rejection."""
         outcome = settled.outcome
         status = outcome.status or 400
@@ -170,7 +178,7 @@ class Capture:
         tx.rejected = True
         answer = tx.generation.answers.answer(
             status,
-            problem_document(outcome),
+            document,
             tx.origin,
             tx.request_id.encode("ascii", "replace"),
             content_type=PROBLEM,
@@ -180,6 +188,18 @@ class Capture:
             close=tx.close,
         )
         return self._forwarding.answer(tx, status, answer)
+
+
+async def _off(large: bool, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:  # noqa: FBT001 - decided once a body
+    """Do pure work, off the event loop when the body is large."""
+    if large:
+        return await asyncio.to_thread(work, *args, **kwargs)
+    return work(*args, **kwargs)
+
+
+def _rewritten(inspection: Inspection, outcome: CallsOutcome, encoding: Encoding) -> bytes | None:
+    changed = rewrite(inspection, outcome)
+    return None if changed is None else encode(changed, encoding)
 
 
 def _org_of(tx: Transaction) -> str:

@@ -12,8 +12,8 @@ from fsproxy.core.model import Route
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.shell.bodies import BodyClock, BodyError, declared_length, invite, read_part, refuse_too_large
 from fsproxy.shell.clock import monotonic_ns
-from fsproxy.shell.connection import CLOSE, KEEP, Answered
 from fsproxy.shell.exchange import Exchange
+from fsproxy.shell.incoming import CLOSE, KEEP
 from fsproxy.shell.relay import LAST_CHUNK, Relay
 from fsproxy.shell.tunnel import Tunnel
 
@@ -41,7 +41,7 @@ class Forwarding:
         self.last_failure: str | None = None
         """The newest exchange's failure; None when it went well."""
 
-    async def send(self, tx: Transaction, body: bytes, extra_headers: tuple[tuple[bytes, bytes], ...] = ()) -> Answered:
+    async def send(self, tx: Transaction, body: bytes, extra_headers: tuple[tuple[bytes, bytes], ...] = ()) -> bool:
         """Send a body that was read, and relay the answer."""
         page = tx.route is Route.PAGE
         had_body = bool(body) or b"content-length" in tx.headers or b"transfer-encoding" in tx.headers
@@ -51,7 +51,7 @@ class Forwarding:
         await relay.done
         return self._finish(tx, relay)
 
-    async def stream(self, tx: Transaction) -> Answered:
+    async def stream(self, tx: Transaction) -> bool:
         """Pass a body on as it comes; one that is there already is sent with its head."""
         payload = tx.request.payload
         length = declared_length(tx)
@@ -59,6 +59,7 @@ class Forwarding:
         if payload.is_eof():
             body = payload.read_nowait(-1)
             tx.bytes_in = len(body)
+            refuse_too_large(tx, tx.bytes_in)
             return await self.send(tx, body)
         relay = self._relay(tx)
         exchange = self._start(tx, relay, self._head(tx, Framing.CHUNKED if length is None else length), streamed=True)
@@ -66,7 +67,10 @@ class Forwarding:
         try:
             await relay.done
         finally:
-            pump.cancel()
+            if not pump.done():
+                pump.cancel()
+                # It must have let go of the body before somebody else reads what is left of it.
+                await asyncio.wait((pump,))
         return self._finish(tx, relay)
 
     async def _pump(self, tx: Transaction, exchange: Exchange, *, chunked: bool) -> None:
@@ -87,13 +91,13 @@ class Forwarding:
         except ConnectionError:
             exchange.abort(Failure.CLIENT_GONE)
 
-    async def tunnel(self, tx: Transaction, watch: Callable[[Tunnel], None] | None = None) -> Answered:
+    async def tunnel(self, tx: Transaction, watch: Callable[[Tunnel], None] | None = None) -> bool:
         """Ask the upstream for an upgrade; after its 101 pass bytes both ways until one side ends.
 
         ``watch`` is called before the first byte passes, and may replace the tunnel's hooks.
         """
         relay = self._relay(tx)
-        exchange = self._start(tx, relay, self._head(tx, Framing.UPGRADE))
+        exchange = self._start(tx, relay, self._head(tx, Framing.UPGRADE), upgrade=True)
         await relay.done
         connection = exchange.upgraded
         if relay.head is None or relay.head.status != 101 or connection is None:
@@ -114,7 +118,7 @@ class Forwarding:
 
     # -- answers of ours
 
-    def refuse(self, tx: Transaction, failure: Failure) -> Answered:
+    def refuse(self, tx: Transaction, failure: Failure) -> bool:
         """Answer a failure: a problem document, with CORS on capture routes."""
         tx.failure = failure
         status = failure.status_on(tx.route)
@@ -132,7 +136,7 @@ class Forwarding:
         )
         return self.answer(tx, status, answer)
 
-    def block(self, tx: Transaction) -> Answered:
+    def block(self, tx: Transaction) -> bool:
         """Answer ``tx.decision``: 202 with the reason code. A bundle's recording ends with it."""
         if tx.route is not Route.PAGE:
             self._metrics.recordings_ended[("blocked",)] += 1
@@ -150,7 +154,7 @@ class Forwarding:
         )
         return self.answer(tx, 202, answer)
 
-    def answer(self, tx: Transaction, status: int, answer: bytes) -> Answered:
+    def answer(self, tx: Transaction, status: int, answer: bytes) -> bool:
         """Write a prepared answer."""
         tx.status = status
         tx.bytes_out = len(answer) - answer.find(b"\r\n\r\n") - 4
@@ -159,8 +163,11 @@ class Forwarding:
 
     def cut(self, tx: Transaction) -> None:
         """The time to drain is over."""
+        tx.close = True
         if tx.relay is not None and tx.relay.exchange is not None:
             tx.relay.exchange.abort(Failure.DRAINING)
+        else:
+            tx.request.payload.set_exception(BodyError(Failure.DRAINING))
         tx.request.connection.close()
 
     # -- within
@@ -199,7 +206,14 @@ class Forwarding:
         )
 
     def _start(
-        self, tx: Transaction, relay: Relay, request: bytes, *, streamed: bool = False, retry_for: float = 0.0
+        self,
+        tx: Transaction,
+        relay: Relay,
+        request: bytes,
+        *,
+        streamed: bool = False,
+        upgrade: bool = False,
+        retry_for: float = 0.0,
     ) -> Exchange:
         exchange = relay.exchange = Exchange(
             self._upstream,
@@ -208,13 +222,14 @@ class Forwarding:
             relay,
             head_only=tx.request.message.method == "HEAD",
             streamed=streamed,
+            upgrade=upgrade,
             retry_for=retry_for,
         )
         tx.sent_ns = monotonic_ns()
         exchange.start()
         return exchange
 
-    def _finish(self, tx: Transaction, relay: Relay) -> Answered:
+    def _finish(self, tx: Transaction, relay: Relay) -> bool:
         exchange = relay.exchange
         if exchange is not None and exchange.retried:
             self._metrics.upstream_retries[()] += 1

@@ -91,6 +91,7 @@ def _origins(cors: CorsConfig) -> OriginAllowed | None:
     return allowed
 
 
+@lru_cache(maxsize=1)
 def _registrable() -> Registrable | None:
     """The public suffix list's look-up, when the ``psl`` extra is installed."""
     try:

@@ -15,7 +15,6 @@ from fsproxy.shell.decoding import Undecodable, decode, encoding_of
 if TYPE_CHECKING:
     from fsproxy.core.limits.operations import Ledger
     from fsproxy.shell.cache import BlockedPages
-    from fsproxy.shell.connection import Answered
     from fsproxy.shell.forwarding import Forwarding
     from fsproxy.shell.transaction import Transaction
 
@@ -28,7 +27,7 @@ class Pages:
         self._blocked = blocked
         self._forwarding = forwarding
 
-    async def answer(self, tx: Transaction, body: bytes) -> Answered:
+    async def answer(self, tx: Transaction, body: bytes) -> bool:
         """Judge the page; block it, or forward it as it came and learn from the answer."""
         try:
             page = read_page(await decode(body, encoding_of(tx), tx.generation.config.server.max_decompressed))
@@ -62,7 +61,7 @@ class Pages:
         first = answers[0] if answers else None
         return first if isinstance(first, Admitted) else None
 
-    async def _block(self, tx: Transaction) -> Answered:
+    async def _block(self, tx: Transaction) -> bool:
         facts, hit = tx.facts, tx.decision.block
         if facts is not None and hit is not None:
             await self._blocked.remember(facts.org or "", facts.page_id, hit)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from fsproxy.core.facts import BundleQuery
     from fsproxy.core.failures import Failure
     from fsproxy.core.policy import OrgPolicy
-    from fsproxy.shell.connection import Incoming
     from fsproxy.shell.generation import Generation
+    from fsproxy.shell.incoming import Incoming
     from fsproxy.shell.relay import Relay
 
 
@@ -100,8 +100,8 @@ class Transaction:
         self.sent_ns = 0
         """When the request went upstream; 0 when it did not."""
         self.retried = False
-        self.close = bool(request.message.should_close)
-        """The client's connection ends with this answer."""
+        self.close = bool(request.message.should_close) or request.message.version < (1, 1)
+        """The client's connection ends with this answer; for HTTP/1.0 always, as it cannot read a length's absence."""
 
     def locate(self, policy: OrgPolicy) -> Location | None:
         """The visitor's location, if any rule of the org asks for one."""

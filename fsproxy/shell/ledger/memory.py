@@ -164,6 +164,10 @@ class MemoryLedger:
         """Units used and reserved, by cycle."""
         return self._sessions.counts.used(org)
 
+    def orgs_with_names(self, most: int) -> list[str]:
+        """Orgs of which names are known, the one that claimed last first: at most so many."""
+        return self._names.recent(most)
+
     def names_usage(self, org: str) -> dict[NameKind, int]:
         """How many names are known, by kind."""
         return self._names.usage(org)

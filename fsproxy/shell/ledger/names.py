@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
+from itertools import islice
 
 from fsproxy.core.limits.operations import Claim, Claimed, NameKind
 from fsproxy.core.model import Instant
@@ -54,6 +55,10 @@ class Names:
         """How many names of each kind are known, as of the org's last claim of that kind."""
         kinds = self._orgs.get(org)
         return {kind: len(kinds[kind]) if kinds and kind in kinds else 0 for kind in NameKind}
+
+    def recent(self, most: int) -> list[str]:
+        """At most so many orgs, the one that claimed last first."""
+        return list(islice(reversed(self._orgs), most))
 
     def claim(self, op: Claim, now: Instant) -> Claimed:
         """See ``Claim``."""
