@@ -32,6 +32,7 @@ from fsproxy.shell.incoming import CLOSE, Incoming
 from fsproxy.shell.ledger.gauges import names_in_use
 from fsproxy.shell.ledger.memory import MemoryLedger
 from fsproxy.shell.ledger.page_clocks import PageClocks
+from fsproxy.shell.ledger.persist import Persister
 from fsproxy.shell.pages import Pages
 from fsproxy.shell.recorder import Recorder
 from fsproxy.shell.server import DataServer
@@ -62,7 +63,9 @@ class Ingest:
         self._idle: asyncio.Future[None] | None = None
         self._tokens = map("{}-{:x}".format, itertools.repeat(os.urandom(6).hex()), itertools.count(1))
         self.upstream = Upstream(config.upstream, loop, sweeper)
-        self.ledger = MemoryLedger()
+        keep = config.state.persist
+        self.ledger = MemoryLedger(journal=keep is not None)
+        self._persister = Persister(keep, self.ledger, metrics.persist_failures, self._names_kept) if keep else None
         self.audit = AuditLog(config.audit, on_trouble=log)
         self._recorder = Recorder(metrics, self.audit, config.audit)
         self._forwarding = Forwarding(self.upstream, metrics, sweeper, loop)
@@ -76,10 +79,14 @@ class Ingest:
     async def start(self) -> None:
         """Start what runs in the background."""
         self.audit.start()
+        if self._persister is not None:
+            await self._persister.start()
 
     async def close(self) -> None:
         """Flush and close everything."""
         self.upstream.close()
+        if self._persister is not None:
+            await self._persister.close()
         await asyncio.to_thread(self.audit.close)
 
     async def handle(self, request: Incoming) -> bool:
@@ -198,9 +205,14 @@ class Ingest:
             "mode": generation.mode.value,
             "generation": generation.number,
             "upstream": {"connections": self.upstream.connections, "last_failure": self._forwarding.last_failure},
-            "store": {"backend": generation.config.state.backend.value, "state": "up"},
+            "store": {"backend": generation.config.state.backend.value, "state": "up"}
+            | ({"persist": self._persister.state()} if self._persister is not None else {}),
             "warnings": warnings,
         }
+
+    def _names_kept(self) -> float:
+        core = self.generation.config.core
+        return max(org.client_api.cardinality.retention for org in (core.default, *core.orgs.values()))
 
     def _report(self, place: str, error: BaseException | None) -> None:
         self.metrics.own_failures[(place,)] += 1

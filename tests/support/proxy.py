@@ -38,6 +38,7 @@ class RunningProxy:
     folder: Path
     port: int
     admin_port: int
+    killed: bool = False
 
     @property
     def url(self) -> str:
@@ -82,8 +83,16 @@ class RunningProxy:
         """Sends the process a signal."""
         self.process.send_signal(number)
 
+    async def kill(self) -> None:
+        """SIGKILL, and the end of the process."""
+        self.killed = True
+        self.process.kill()
+        await self.process.wait()
+
     async def stop(self) -> None:
-        """SIGTERM; fails the test unless the process ends in time, with the exit status 0."""
+        """SIGTERM; fails the test unless the process ends in time, with the exit status 0 (or the test killed it)."""
+        if self.killed:
+            return
         if self.process.returncode is None:
             self.process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(STOP_DEADLINE):
