@@ -76,21 +76,6 @@ class AuditFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
     """The visitor opted out or is being deleted: neither address, user nor session is written."""
 
 
-def is_nameless(facts: SessionFacts, policy: OrgPolicy, now: Instant) -> bool:
-    """Whether the visitor opted out or is being deleted, whichever rule blocked first, or none did.
-
-    So it is, too, when the filter that should know fails.
-    """
-    try:
-        return any(
-            each.judge(facts, now) is not None
-            for each in policy.on_page
-            if each.name is FilterName.OPT_OUT or each.name is FilterName.DELETING_USER
-        )
-    except Exception:  # noqa: BLE001 - the judge has counted it already; the line must not be lost by it
-        return True
-
-
 def audit_facts(
     facts: SessionFacts,
     decision: Decision,

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from fsproxy.core.audit import VERSION, AuditRecord, AuditRejection, AuditShadow, Outcome
-from fsproxy.core.audit_facts import audit_facts, is_nameless
+from fsproxy.core.audit_facts import audit_facts
 from fsproxy.core.failures import Failure
 from fsproxy.core.hosts import parse_url
 from fsproxy.core.model import Hit, Instant, Rejection, Route, SessionFacts
@@ -78,15 +78,12 @@ def audit_record(
 
     ``target`` may have a query, which is not written. ``unnamed``: the caller knows that the visitor
     opted out or is being deleted, though another rule blocked first; then, as for a hit with code 10 or
-    12, the line carries neither address nor user nor session. ``policy``: what a page was judged by; with
-    it, the record finds out by itself who must stay unnamed.
+    12, the line carries neither address nor user nor session. ``policy``: what a page was judged by.
     """
     block, shadow = decision.block, decision.shadow
     if block is not None or shadow:
         unnamed = unnamed or (block is not None and is_unnamed((block,))) or is_unnamed(shadow)
     if facts is not None and route is Route.PAGE:
-        if policy is not None and not unnamed:
-            unnamed = is_nameless(facts, policy, now)
         told = audit_facts(facts, decision, policy, mask, now, unnamed=unnamed)
     else:
         told = None

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from integration.calls.conftest import OrgOf
-from integration.calls.rig import OPAQUE, Rig, bundle_of, companion, compact, events_of, first, second
+from integration.calls.rig import OPAQUE, Rig, bundle_of, compact, companion, events_of, first, second
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -47,7 +47,7 @@ def as_answer(record: dict[str, Any]) -> bytes:
     length = b"" if record["responseStatus"] == 204 else b"Content-Length: %d\r\n" % len(body)
     return (
         b"HTTP/1.1 %d Fine\r\nContent-Type: application/json\r\nAccess-Control-Allow-Origin: %b\r\n"
-        b"Access-Control-Allow-Credentials: true\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nETag: W/\"1\"\r\n%b\r\n%b"
+        b'Access-Control-Allow-Credentials: true\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nETag: W/"1"\r\n%b\r\n%b'
     ) % (record["responseStatus"], record["headers"]["origin"].encode(), length, body)
 
 
