@@ -264,7 +264,7 @@ class DataServer(web.Server):
         return len(self._connections) > self.max_connections
 
     async def _serve(self, request: Incoming) -> Answered:
-        """Handle; then read, for a while, what is left of a body that nobody wanted, so that the client sees our answer.
+        """Handle; then read for a while what is left of a body that nobody wanted, so that the client sees our answer.
 
         aiohttp's own lingering takes a body that was given up for a crash, and the connection for idle.
         """

@@ -73,7 +73,7 @@ class RawClient:
         except (asyncio.IncompleteReadError, ConnectionError):
             raise CutError from None
         start, *lines = head[:-4].split(b"\r\n")
-        version, status, reason = (start.split(b" ", 2) + [b""])[:3]
+        version, status, reason = [*start.split(b" ", 2), b""][:3]
         pairs = [line.split(b":", 1) for line in lines]
         assert all(len(pair) == 2 for pair in pairs), head
         return version, int(status), reason, tuple((name, value.strip(b" \t")) for name, value in pairs)

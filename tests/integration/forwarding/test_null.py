@@ -1,4 +1,4 @@
-"""The null test: with the smallest configuration, nobody can tell the proxy from the upstream but by ``X-Request-Id``."""
+"""The null test: with the smallest configuration, only ``X-Request-Id`` tells the proxy from the upstream."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def as_answer(record: dict[str, Any]) -> bytes:
     length = b"" if record["responseStatus"] == 204 else b"Content-Length: %d\r\n" % len(body)
     return (
         b"HTTP/1.1 %d Fine\r\nContent-Type: application/json\r\nAccess-Control-Allow-Origin: %b\r\n"
-        b"Access-Control-Allow-Credentials: true\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nETag: W/\"1\"\r\n%b\r\n%b"
+        b'Access-Control-Allow-Credentials: true\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nETag: W/"1"\r\n%b\r\n%b'
     ) % (record["responseStatus"], record["headers"]["origin"].encode(), length, body)
 
 
