@@ -39,7 +39,14 @@ async def test_an_uncompressed_body_over_the_limit_is_too_large() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"plain", gzip.compress(b"cut", mtime=0)[:-1], gzip.compress(b"x", mtime=0) + b"behind", zlib.compress(b"x"), b"\x1f\x8b"],
+    [
+        b"",
+        b"plain",
+        gzip.compress(b"cut", mtime=0)[:-1],
+        gzip.compress(b"x", mtime=0) + b"behind",
+        zlib.compress(b"x"),
+        b"\x1f\x8b",
+    ],
 )
 async def test_what_is_no_gzip_is_undecodable(body: bytes) -> None:
     with pytest.raises(Undecodable):

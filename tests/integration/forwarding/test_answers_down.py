@@ -22,7 +22,8 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 async def test_every_status_passes_with_its_reason_and_repeated_headers(status: int) -> None:
     answer = (
         b"HTTP/1.1 %d As It Is\r\nX-One: 1\r\nx-one: 2\r\nSet-Cookie: a=1; Path=/\r\nSet-Cookie: b=2\r\n"
-        b"Location: http://elsewhere/x\r\nRetry-After: 7\r\nServer: s\r\nX-Bytes: \xe4\xff\r\nContent-Length: 4\r\n\r\nbody"
+        b"Location: http://elsewhere/x\r\nRetry-After: 7\r\nServer: s\r\nX-Bytes: \xe4\xff\r\n"
+        b"Content-Length: 4\r\n\r\nbody"
     ) % status
     async with RawUpstream([RawAnswer(answer)]) as upstream, in_process({"upstream": {"url": upstream.url}}) as proxy:
         async with raw_client(proxy.port) as client:
@@ -179,7 +180,7 @@ async def test_a_client_of_http_1_0_sees_a_cut_as_a_broken_connection() -> None:
 
 INVALID = {
     "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nokk",
-    "length and chunked": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    "length and chunked": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",  # noqa: E501 - one answer
     "negative length": b"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nok",
     "length with a sign": b"HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nok",
     "huge length": b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\nok",
