@@ -6,6 +6,7 @@ import asyncio
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+import msgspec
 import structlog
 
 from fsproxy.core.answers import PROBLEM
@@ -26,6 +27,7 @@ from fsproxy.shell.decoding import Undecodable, decode, encode, encoding_of
 
 if TYPE_CHECKING:
     from fsproxy.admin.metrics import Metrics
+    from fsproxy.core.facts import BundleQuery
     from fsproxy.core.limits.operations import Ledger
     from fsproxy.core.policy import OrgPolicy
     from fsproxy.shell.cache import BlockedPages
@@ -36,6 +38,20 @@ if TYPE_CHECKING:
 ON_LOOP = 64 * 1024
 """Bytes of a body that are inspected on the event loop (about 2 ms); what is larger goes to a thread."""
 log = structlog.get_logger("fsproxy")
+
+
+class Cleaned(msgspec.Struct, frozen=True, gc=False):
+    """What is to become of a body with calls."""
+
+    body: bytes | None = None
+    """To be forwarded instead, decompressed; None: as it came."""
+    refused: bool = False
+    """It cannot be read, and ``on_uninspectable`` says block."""
+    none_left: Settled | None = None
+    """No call in it was valid: nothing is forwarded."""
+
+
+AS_IT_CAME = Cleaned()
 
 
 class Capture:
@@ -66,9 +82,14 @@ class Capture:
 
     def open(self, tx: Transaction) -> OrgPolicy:
         """The facts of the request, and the policy of its org."""
-        query = tx.upload = bundle_query(tx.query)
+        query = bundle_query(tx.query)
         if tx.route is Route.SERVER_API:
-            query = tx.upload = type(query)(org_id=_org_of(tx))
+            query = type(query)(org_id=_org_of(tx))
+        return self.place(tx, query)
+
+    def place(self, tx: Transaction, query: BundleQuery) -> OrgPolicy:
+        """The same, where the query's values are known: a socket's frame carries them itself."""
+        tx.upload = query
         policy = tx.generation.snapshot.policy(query.org_id or None)
         tx.facts = bundle_facts(tx.route, query, tx.headers, tx.client, tx.locate(policy))
         return policy
@@ -103,19 +124,15 @@ class Capture:
         try:
             text = await decode(body, encoding, tx.generation.config.server.max_decompressed)
         except Undecodable:
-            return self._uninspectable(tx, policy)
+            refused = self._refuses_uninspectable(tx, policy)
+            return self._forwarding.refuse(tx, Failure.UNINSPECTABLE) if refused else None
         try:
-            inspection = await self._inspect(tx, policy, text)
-            if inspection.uninspectable is not None:
-                return self._uninspectable(tx, policy)
-            settled = await self._settle(tx, policy, inspection, text)
-            if settled is None:
-                return None
-            if settled.outcome.status is not None:
-                return self._refuse(tx, policy, settled)
-            if tx.route.is_direct or tx.route is Route.SERVER_API:
-                tx.rejected_count = settled.outcome.rejected
-            changed = rewrite(inspection, settled.outcome)
+            cleaned = await self.clean(tx, policy, text)
+            if cleaned.refused:
+                return self._forwarding.refuse(tx, Failure.UNINSPECTABLE)
+            if cleaned.none_left is not None:
+                return self._refuse(tx, policy, cleaned.none_left)
+            changed = cleaned.body
             if changed is None:
                 return None
             return (
@@ -127,6 +144,20 @@ class Capture:
             self._metrics.own_failures[("inspect",)] += 1
             log.error("calls went on uninspected by a fault of ours", route=tx.route.value, exc_info=error)  # noqa: TRY400
             return None
+
+    async def clean(self, tx: Transaction, policy: OrgPolicy, text: bytes) -> Cleaned:
+        """Cut what is not valid from a decompressed body or a socket's frame. A fault of ours is raised."""
+        inspection = await self._inspect(tx, policy, text)
+        if inspection.uninspectable is not None:
+            return Cleaned(refused=self._refuses_uninspectable(tx, policy))
+        settled = await self._settle(tx, policy, inspection, text)
+        if settled is None:
+            return AS_IT_CAME
+        if settled.outcome.status is not None:
+            return Cleaned(none_left=settled)
+        if tx.route.is_direct or tx.route is Route.SERVER_API:
+            tx.rejected_count = settled.outcome.rejected
+        return Cleaned(body=rewrite(inspection, settled.outcome))
 
     async def _inspect(self, tx: Transaction, policy: OrgPolicy, text: bytes) -> Inspection:
         endpoint = server_call(normal_path(tx.path)) if tx.route is Route.SERVER_API else None
@@ -149,12 +180,10 @@ class Capture:
             self._metrics.rejections[(each.code.value, each.kind.value, tx.route.value)] += 1
         return settled
 
-    def _uninspectable(self, tx: Transaction, policy: OrgPolicy) -> Answered | None:
+    def _refuses_uninspectable(self, tx: Transaction, policy: OrgPolicy) -> bool:
         self._metrics.uninspectable[(tx.route.value,)] += 1
         tx.uninspectable = True
-        if policy.client_api.on_uninspectable is OnUninspectable.FORWARD or policy.cap is not Mode.ENFORCE:
-            return None
-        return self._forwarding.refuse(tx, Failure.UNINSPECTABLE)
+        return policy.client_api.on_uninspectable is OnUninspectable.BLOCK and policy.cap is Mode.ENFORCE
 
     def _refuse(self, tx: Transaction, policy: OrgPolicy, settled: Settled) -> Answered:
         """No call is left: say why, with every rejection."""

@@ -141,4 +141,4 @@ def _outcome(tx: Transaction) -> Outcome:
         return Outcome.FAILED
     if tx.rejected:
         return Outcome.REJECTED
-    return Outcome.CAPTURED if tx.route is Route.PAGE else Outcome.FORWARDED
+    return Outcome.CAPTURED if tx.is_page else Outcome.FORWARDED

@@ -109,6 +109,23 @@ class Transaction:
             return None
         return self.generation.locator.locate(policy.geo_source, self.client, self.headers)
 
+    def child(self, generation: Generation, number: int, arrived: Instant, started_ns: int) -> Transaction:
+        """One frame of the socket that this request opened: judged, counted and recorded by itself.
+
+        ``generation``: the present one, as a socket may outlive many.
+        """
+        child = Transaction(
+            self.request, generation, self.headers, self.client, f"{self.token}.{number}", arrived, started_ns
+        )
+        child.request_id = f"{self.request_id}.{number}"
+        child.route, child.path, child.query, child.target = self.route, self.path, self.query, self.target
+        return child
+
+    @property
+    def is_page(self) -> bool:
+        """A page request, or a socket's frame that stands for one."""
+        return self.route is Route.PAGE or (self.facts is not None and self.facts.route is Route.PAGE)
+
     @property
     def rejected_header(self) -> tuple[tuple[bytes, bytes], ...]:
         """Told beside the upstream's answer to a direct or server call of which something was cut (rules.md 3)."""

@@ -1,0 +1,271 @@
+"""A tunnel whose text messages are judged before they go up, and listened to on their way down (wire.md 6).
+
+Everything else passes as it came, in order. What is put in for the client stands between whole messages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from fsproxy.core.websocket import TOO_BIG, FrameHead, FrameReader, Opcode, Part, frame, payload_of
+from fsproxy.shell.tunnel import Tunnel
+
+if TYPE_CHECKING:
+    from fsproxy.shell.connection import ClientConnection
+    from fsproxy.shell.upstream_connection import UpstreamConnection
+
+ON_LOOP = 64 * 1024
+"""Bytes of a message that are unmasked and masked on the event loop; what is larger goes to a thread."""
+LONGEST_HEARD = 64 * 1024
+"""Bytes of an upstream's message that are listened to; a longer one passes unheard."""
+MOST_INSERTED = 64
+"""Frames of ours that may wait for the end of an upstream's message; then the client is not read."""
+FRAGMENTS_ALLOWANCE = 64 * 1024
+"""Bytes that the heads of a message's frames may take beside the message."""
+PARTS_A_TURN = 500
+"""Parts of frames that are looked at before others get their turn."""
+LINGER = 2.0
+"""Seconds for which a client that was told 1009 may go on sending, so that it reads why."""
+
+
+class Verdict(msgspec.Struct, frozen=True, gc=False):
+    """What is to become of a client's message."""
+
+    instead: bytes | None = None
+    """The text to forward in its place."""
+    answer: bytes | None = None
+    """The text that the client gets; nothing is forwarded."""
+
+
+FORWARD = Verdict()
+"""As it came."""
+
+
+class Judge(Protocol):
+    """Who decides. One for each tunnel."""
+
+    @property
+    def listening(self) -> bool:
+        """Messages that begin now on their way down are to be heard."""
+
+    async def judge(self, text: bytes) -> Verdict:
+        """A whole text message of the client. Never raises."""
+
+    def hear(self, text: bytes) -> None:
+        """A whole text message of the upstream; it passes anyway."""
+
+    def too_large(self) -> None:
+        """The client's message is larger than may be: its socket is closed."""
+
+    def fault(self, error: Exception) -> None:
+        """A fault of ours: the socket is closed."""
+
+
+class FrameTunnel(Tunnel):
+    """See the module. ``limit``: bytes of a client's message (``server.max_body``)."""
+
+    def __init__(
+        self,
+        client: ClientConnection,
+        upstream: UpstreamConnection,
+        closed: asyncio.Future[None],
+        judge: Judge,
+        limit: int,
+    ) -> None:
+        super().__init__(client, upstream, closed)
+        self._loop = closed.get_loop()
+        self._judge = judge
+        self._limit = limit
+        self._up = FrameReader()
+        self._chunks: deque[bytes] = deque()
+        self._worker: asyncio.Task[None] | None = None
+        self._client_gone = False
+        self._ending = False
+        self._in_text = False
+        self._text = bytearray()
+        self._text_size = 0
+        self._down = FrameReader()
+        self._between = True
+        self._in_message = False
+        self._heard: bytearray | None = None
+        self._inserted: list[bytes] = []
+        self._relief: asyncio.Future[None] | None = None
+
+    # -- up: one worker looks at what came, while it is busy little more is read
+
+    def on_client_data(self, data: bytes) -> None:
+        """See Tunnel: messages are judged in their order."""
+        self.bytes_up += len(data)
+        if self._ending:
+            return
+        self._chunks.append(data)
+        if self._worker is None:
+            self._worker = self._loop.create_task(self._work())
+        else:
+            self.hold_client()
+
+    def on_client_gone(self) -> None:
+        """See Tunnel: what has come from it still goes up, the last bundle perhaps."""
+        self._client_gone = True
+        self._relieve()
+        if self._worker is None:
+            self.close()
+
+    async def finished(self) -> None:
+        """Once the tunnel is closed: no message is being judged any more."""
+        if self._worker is not None:
+            await self._worker
+
+    async def _work(self) -> None:
+        parts = 0
+        try:
+            while self._chunks and not self.is_closed:
+                for part in self._up.feed(self._chunks.popleft()):
+                    await self._take(part)
+                    parts += 1
+                    if parts % PARTS_A_TURN == 0:
+                        await asyncio.sleep(0)
+                    if self._ending or self.is_closed:
+                        return
+        except Exception as error:  # noqa: BLE001 - what is left of the stream cannot be told apart any more
+            self._judge.fault(error)
+            self.close()
+        finally:
+            self._worker = None
+            if self._client_gone:
+                self.close()
+            else:
+                self.release_client()
+
+    async def _take(self, part: Part) -> None:
+        head = part.head
+        if head.is_control:
+            self.send_up(part.raw)
+            return
+        if part.first and head.opcode != Opcode.CONTINUATION:
+            if self._in_text:
+                # Not what RFC 6455 allows; it is for the upstream to say so.
+                self.send_up(self._whole_text())
+            self._in_text = head.opcode == Opcode.TEXT and not head.reserved
+        if not self._in_text:
+            self.send_up(part.raw)
+            return
+        if part.first:
+            self._text_size += head.size
+        if max(self._text_size, len(self._text) - FRAGMENTS_ALLOWANCE) > self._limit:
+            self._refuse()
+            return
+        self._text += part.raw
+        if part.last and head.final:
+            await self._message(self._whole_text())
+
+    def _whole_text(self) -> bytes:
+        raw = bytes(self._text)
+        self._text.clear()
+        self._text_size = 0
+        self._in_text = False
+        return raw
+
+    async def _message(self, raw: bytes) -> None:
+        large = len(raw) > ON_LOOP
+        verdict = await self._judge.judge(await asyncio.to_thread(payload_of, raw) if large else payload_of(raw))
+        if verdict.answer is not None:
+            await self._insert(frame(Opcode.TEXT, verdict.answer))
+        elif verdict.instead is not None:
+            key = os.urandom(4)
+            text = verdict.instead
+            large = len(text) > ON_LOOP
+            framed = asyncio.to_thread(frame, Opcode.TEXT, text, key) if large else None
+            self.send_up(await framed if framed is not None else frame(Opcode.TEXT, text, key))
+        else:
+            self.send_up(raw)
+
+    def _refuse(self) -> None:
+        """Close with 1009; the rest of what the client sends is thrown away until it has read that."""
+        self._ending = True
+        self._judge.too_large()
+        self._text.clear()
+        code = TOO_BIG.to_bytes(2)
+        self.send_up(frame(Opcode.CLOSE, code, os.urandom(4)))
+        if self._between:
+            self.send_down(frame(Opcode.CLOSE, code))
+        self._loop.call_later(LINGER, self.close)
+
+    # -- down: passed on at once; what is ours waits for the end of a message
+
+    def on_upstream_data(self, data: bytes) -> None:
+        """See Tunnel."""
+        self.bytes_down += len(data)
+        if self._ending:
+            # The client was told that the socket is closed: nothing may follow that, and it needs time to read it.
+            return
+        if not data:
+            if self._down.rest:
+                self.send_down(self._down.rest)
+            self.close()
+            return
+        out: list[bytes] = []
+        for part in self._down.feed(data):
+            out.append(part.raw)
+            self._follow(part)
+            if self._between and not self._in_message and self._inserted:
+                out += self._inserted
+                self._inserted.clear()
+                self._relieve()
+        if out:
+            self.send_down(out[0] if len(out) == 1 else b"".join(out))
+
+    def _follow(self, part: Part) -> None:
+        head = part.head
+        self._between = part.last
+        if head.is_control:
+            return
+        self._listen(part, head)
+        if part.last:
+            self._in_message = not head.final
+
+    def _listen(self, part: Part, head: FrameHead) -> None:
+        if part.first and head.opcode != Opcode.CONTINUATION:
+            wanted = head.opcode == Opcode.TEXT and not head.reserved and self._judge.listening
+            self._heard = bytearray() if wanted else None
+        heard = self._heard
+        if heard is None:
+            return
+        if head.size + len(heard) > LONGEST_HEARD and part.first:
+            self._heard = None
+            return
+        heard += part.raw
+        if part.last and head.final:
+            self._heard = None
+            self._judge.hear(payload_of(bytes(heard)))
+
+    async def _insert(self, framed: bytes) -> None:
+        """Send the client a frame of ours, and wait while it has too many to read."""
+        if self._between and not self._in_message:
+            self.send_down(framed)
+        else:
+            self._inserted.append(framed)
+        while not (self.is_closed or self._client_gone) and (
+            self._client.writing_paused or len(self._inserted) > MOST_INSERTED
+        ):
+            self._relief = self._loop.create_future()
+            await self._relief
+
+    def on_client_writable(self) -> None:
+        """See Tunnel."""
+        super().on_client_writable()
+        self._relieve()
+
+    def close(self) -> None:
+        """See Tunnel."""
+        super().close()
+        self._relieve()
+
+    def _relieve(self) -> None:
+        if self._relief is not None and not self._relief.done():
+            self._relief.set_result(None)
