@@ -54,7 +54,7 @@ class Judge(Protocol):
         """Messages that begin now on their way down are to be heard."""
 
     async def judge(self, text: bytes) -> Verdict:
-        """A whole text message of the client. Never raises."""
+        """A whole text message of the client."""
 
     def hear(self, text: bytes) -> None:
         """A whole text message of the upstream; it passes anyway."""
@@ -62,8 +62,11 @@ class Judge(Protocol):
     def too_large(self) -> None:
         """The client's message is larger than may be: its socket is closed."""
 
-    def fault(self, error: Exception) -> None:
-        """A fault of ours: the socket is closed."""
+    def survived(self, error: Exception) -> None:
+        """A fault of ours: the message that it came with goes on as it came."""
+
+    def broken(self, error: Exception) -> None:
+        """A fault of ours that leaves nothing to go on with: the socket is closed."""
 
 
 class FrameTunnel(Tunnel):
@@ -133,7 +136,7 @@ class FrameTunnel(Tunnel):
                     if self._ending or self.is_closed:
                         return
         except Exception as error:  # noqa: BLE001 - what is left of the stream cannot be told apart any more
-            self._judge.fault(error)
+            self._judge.broken(error)
             self.close()
         finally:
             self._worker = None
@@ -172,18 +175,30 @@ class FrameTunnel(Tunnel):
         return raw
 
     async def _message(self, raw: bytes) -> None:
+        try:
+            answer, framed = await self._judged(raw)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not cost data
+            self._judge.survived(error)
+            self.send_up(raw)
+            return
+        if answer is None:
+            self.send_up(framed)
+        else:
+            await self._insert(answer)
+
+    async def _judged(self, raw: bytes) -> tuple[bytes | None, bytes]:
+        """What the client is answered, or else what goes up: frames, both of them."""
         large = len(raw) > ON_LOOP
         verdict = await self._judge.judge(await asyncio.to_thread(payload_of, raw) if large else payload_of(raw))
         if verdict.answer is not None:
-            await self._insert(frame(Opcode.TEXT, verdict.answer))
-        elif verdict.instead is not None:
-            key = os.urandom(4)
-            text = verdict.instead
-            large = len(text) > ON_LOOP
-            framed = asyncio.to_thread(frame, Opcode.TEXT, text, key) if large else None
-            self.send_up(await framed if framed is not None else frame(Opcode.TEXT, text, key))
-        else:
-            self.send_up(raw)
+            return frame(Opcode.TEXT, verdict.answer), raw
+        text = verdict.instead
+        if text is None:
+            return None, raw
+        key = os.urandom(4)
+        if len(text) > ON_LOOP:
+            return None, await asyncio.to_thread(frame, Opcode.TEXT, text, key)
+        return None, frame(Opcode.TEXT, text, key)
 
     def _refuse(self) -> None:
         """Close with 1009; the rest of what the client sends is thrown away until it has read that."""
@@ -242,7 +257,10 @@ class FrameTunnel(Tunnel):
         heard += part.raw
         if part.last and head.final:
             self._heard = None
-            self._judge.hear(payload_of(bytes(heard)))
+            try:
+                self._judge.hear(payload_of(bytes(heard)))
+            except Exception as error:  # noqa: BLE001 - it passes all the same
+                self._judge.survived(error)
 
     async def _insert(self, framed: bytes) -> None:
         """Send the client a frame of ours, and wait while it has too many to read."""

@@ -119,7 +119,7 @@ class Recorder:
             rejections=calls.rejections if calls is not None else (),
             most_rejections=self._most_rejections,
         )
-        self._audit.write(record, tx.generation.audit_shares[tx.route])
+        self._audit.write(record, tx.generation.audit_shares[Route.PAGE if tx.is_page else tx.route])
 
 
 def _upstream_ns(tx: Transaction, ended: int) -> int:

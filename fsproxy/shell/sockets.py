@@ -114,14 +114,10 @@ class JudgedFrames:
 
     async def judge(self, text: bytes) -> Verdict:
         """A message of the client: a page, a bundle, or something that is not ours to judge."""
-        try:
-            generation = self._sockets.generation()
-            if generation.mode is TopMode.BYPASS:
-                return FORWARD
-            found = read_frame(text) if len(text) <= ON_LOOP else await asyncio.to_thread(read_frame, text)
-        except Exception as error:  # noqa: BLE001 - a fault of ours must not cost data
-            self._survived(error)
+        generation = self._sockets.generation()
+        if generation.mode is TopMode.BYPASS:
             return FORWARD
+        found = read_frame(text) if len(text) <= ON_LOOP else await asyncio.to_thread(read_frame, text)
         if found is None or found.command not in {Command.PAGE, Command.BUNDLE}:
             return FORWARD
         self._judged += 1
@@ -133,29 +129,31 @@ class JudgedFrames:
 
     def hear(self, text: bytes) -> None:
         """A message of the upstream: the answer to a page, perhaps."""
-        try:
-            found = read_frame(text)
-            if found is None or found.command not in {Command.PAGE_ANSWER, Command.FAIL}:
-                return
-            child = self._pending.pop(found.seq, None)
-            if child is not None:
-                child.answer = page_answer(found)
-                child.status = child.answer.status
-                child.bytes_out = len(text)
-                self._learn(child)
-        except Exception as error:  # noqa: BLE001 - a fault of ours must not cost data
-            self._survived(error)
+        found = read_frame(text)
+        if found is None or found.command not in {Command.PAGE_ANSWER, Command.FAIL}:
+            return
+        child = self._pending.pop(found.seq, None)
+        if child is not None:
+            child.answer = page_answer(found)
+            child.status = child.answer.status
+            child.bytes_out = len(text)
+            self._learn(child)
 
     def too_large(self) -> None:
         """The socket is closed with 1009."""
         self._tx.failure = Failure.BODY_TOO_LARGE
         self._sockets.metrics.recordings_ended[(Failure.BODY_TOO_LARGE.value,)] += 1
 
-    def fault(self, error: Exception) -> None:
+    def survived(self, error: Exception) -> None:
+        """A fault of ours: the message goes on as it came, the session as if it were allowed."""
+        self._sockets.metrics.own_failures[("socket",)] += 1
+        log.error("a fault of ours on a socket was survived", exc_info=error)
+
+    def broken(self, error: Exception) -> None:
         """The socket is closed by a fault of ours."""
         self._tx.failure = Failure.INTERNAL
         self._sockets.metrics.recordings_ended[(Failure.INTERNAL.value,)] += 1
-        self._survived(error)
+        self.survived(error)
 
     # -- within
 
@@ -164,7 +162,7 @@ class JudgedFrames:
         try:
             error = await self._judge_page(child, found)
         except Exception as fault:  # noqa: BLE001 - a fault of ours must not cost data
-            self._survived(fault)
+            self.survived(fault)
         if error is not None:
             self._sockets.recorder.record(child)
             return Verdict(answer=fail_text(found.raw_seq, child.status, error))
@@ -200,7 +198,7 @@ class JudgedFrames:
         try:
             await self._sockets.pages.learn(child)
         except Exception as error:  # noqa: BLE001 - a fault of ours must not cost the socket
-            self._survived(error)
+            self.survived(error)
         finally:
             self._sockets.recorder.record(child)
 
@@ -208,7 +206,7 @@ class JudgedFrames:
         try:
             return await self._judge_bundle(child, found, text)
         except Exception as error:  # noqa: BLE001 - a fault of ours must not cost data
-            self._survived(error)
+            self.survived(error)
             return FORWARD
         finally:
             self._sockets.recorder.record(child)
@@ -228,7 +226,3 @@ class JudgedFrames:
                 verdict = Verdict(instead=cleaned.body)
         await capture.mark(child)
         return verdict
-
-    def _survived(self, error: Exception) -> None:
-        self._sockets.metrics.own_failures[("socket",)] += 1
-        log.error("a fault of ours on a socket was survived", exc_info=error)

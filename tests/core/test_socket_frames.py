@@ -33,7 +33,8 @@ def test_a_frame_says_what_it_carries(text: bytes, command: Command, seq: object
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"1", b"[]", b"{", b'{"Cmd":6}', b'{"Cmd":"1"}', b'{"Cmd":true}', b"{}", b'{"Cmd":1}x', b'{"Cmd":NaN}']
+    "text",
+    [b"", b"1", b"[]", b"{", b'{"Cmd":6}', b'{"Cmd":"1"}', b'{"Cmd":true}', b"{}", b'{"Cmd":1}x', b'{"Cmd":NaN}'],
 )
 def test_any_other_text_is_none(text: bytes) -> None:
     assert read_frame(text) is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -194,10 +194,10 @@ async def test_the_upgrade_itself_is_judged(tmp_path: Path) -> None:
 
 
 async def test_a_bundle_is_judged_by_the_filters_that_judge_bundles(tmp_path: Path) -> None:
-    async with setting(tmp_path, {"orgs": {"unlisted": "block", "listed": {ORG: {}}}}) as it:
-        async with it.connect() as socket:
-            assert (await say(socket, bundle_frame(MOVE, OrgId="o-OTHER")))["Fail"]["Status"] == 202
-            assert (await say(socket, bundle_frame(MOVE)))["Cmd"] == 5
+    config = {"orgs": {"unlisted": "block", "listed": {ORG: {}}}}
+    async with setting(tmp_path, config) as it, it.connect() as socket:
+        assert (await say(socket, bundle_frame(MOVE, OrgId="o-OTHER")))["Fail"]["Status"] == 202
+        assert (await say(socket, bundle_frame(MOVE)))["Cmd"] == 5
 
 
 @pytest.mark.parametrize("schema", [None, {"price": "real", "count": "int"}], ids=["first", "second"])
@@ -275,11 +275,10 @@ async def test_a_page_that_is_never_answered_gives_its_unit_back_at_the_sockets_
 
 
 async def test_a_bundle_marks_its_session_as_under_way(tmp_path: Path) -> None:
-    async with setting(tmp_path) as it:
-        async with it.connect() as socket:
-            assert not it.known("s")
-            await say(socket, bundle_frame(MOVE))
-            assert it.known("s")
+    async with setting(tmp_path) as it, it.connect() as socket:
+        assert not it.known("s")
+        await say(socket, bundle_frame(MOVE))
+        assert it.known("s")
 
 
 @pytest.mark.parametrize(
@@ -305,7 +304,9 @@ async def test_binaries_pings_and_the_order_of_messages_stay(tmp_path: Path) -> 
 
 
 async def test_messages_that_were_sent_at_once_keep_their_order(tmp_path: Path) -> None:
-    frames = [bundle_frame(event("E", {"n_int": n}, when=n), seq=n, PageId=f"p{n}", SessionId=f"s{n}") for n in range(200)]
+    frames = [
+        bundle_frame(event("E", {"n_int": n}, when=n), seq=n, PageId=f"p{n}", SessionId=f"s{n}") for n in range(200)
+    ]
     async with setting(tmp_path) as it:
         async with it.connect() as socket:
             for each in frames:
@@ -326,7 +327,9 @@ async def test_a_page_that_cannot_be_read_is_refused_as_over_http(tmp_path: Path
 
 @pytest.mark.parametrize(("mode", "passes"), [("forward", True), ("block", False)])
 async def test_a_bundle_that_cannot_be_read_goes_by_on_uninspectable(
-    tmp_path: Path, mode: str, passes: bool  # noqa: FBT001
+    tmp_path: Path,
+    mode: str,
+    passes: bool,  # noqa: FBT001
 ) -> None:
     text = '{"Cmd":2,"Seq":1,"Bundle":{"Bundle":{"Evts":8197},"OrgId":"o"}}'
     async with setting(tmp_path, {"client_api": {"on_uninspectable": mode}}) as it:
@@ -346,12 +349,11 @@ async def test_a_shadow_blocks_nothing_and_is_audited(tmp_path: Path) -> None:
 
 async def test_the_kill_switch_holds_for_sockets_that_are_open(tmp_path: Path) -> None:
     page = page_frame(Url="https://bad.example/")
-    async with setting(tmp_path, BLOCKED_DOMAIN) as it:
-        async with it.connect() as socket:
-            assert (await say(socket, page))["Cmd"] == 3
-            it.proxy.ingest.bypass()
-            assert it.proxy.ingest.generation.mode is TopMode.BYPASS
-            assert (await say(socket, page))["Cmd"] == 4
+    async with setting(tmp_path, BLOCKED_DOMAIN) as it, it.connect() as socket:
+        assert (await say(socket, page))["Cmd"] == 3
+        it.proxy.ingest.bypass()
+        assert it.proxy.ingest.generation.mode is TopMode.BYPASS
+        assert (await say(socket, page))["Cmd"] == 4
 
 
 @pytest.mark.parametrize("config", [{"mode": "bypass"}, {"socket": "tunnel"}], ids=["bypass", "tunnel"])
@@ -418,3 +420,65 @@ async def test_a_fault_of_ours_forwards_the_frame_and_is_counted(
         assert it.proxy.metrics.own_failures == {("socket",): 2}
     assert len(it.proxy.audit()) == 3
 
+
+async def test_a_fault_of_ours_before_judging_forwards_the_frame_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    async with setting(tmp_path) as it:
+        monkeypatch.setattr("fsproxy.shell.sockets.read_frame", broken)
+        async with it.connect() as socket:
+            assert (await say(socket, page_frame()))["Cmd"] == 4
+        assert it.proxy.metrics.own_failures == {("socket",): 1}
+
+
+async def test_a_fault_that_loses_our_place_in_the_stream_closes_the_socket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    async with setting(tmp_path) as it:
+        monkeypatch.setattr("fsproxy.shell.frame_tunnel.FrameTunnel._whole_text", broken)
+        async with it.connect() as socket:
+            await socket.send_str(page_frame())
+            assert (await socket.receive(timeout=10)).type is WSMsgType.CLOSED
+        await it.proxy.idle()
+        assert it.proxy.metrics.own_failures == {("socket",): 1}
+    assert it.proxy.audit()[0]["fsproxy.error"] == "internal"
+
+
+@pytest.mark.parametrize(("seqs", "waiting"), [(range(20), 16), ([1] * 5, 1)], ids=["many", "the same Seq"])
+async def test_of_pages_that_are_not_answered_only_the_latest_are_waited_for(
+    tmp_path: Path, seqs: Sequence[int], waiting: int
+) -> None:
+    async with setting(tmp_path, {"filters": {"quota": {"sessions": 100}}}) as it:
+        it.backend.silent = True
+        async with it.connect() as socket:
+            for seq in seqs:
+                await socket.send_str(page_frame(seq))
+            await socket.send_bytes(b"echo")
+            await socket.receive_bytes(timeout=10)
+            assert it.used() == waiting
+        await it.proxy.idle()
+        assert it.used() == 0
+    assert len(it.proxy.audit()) == len(seqs) + 1
+
+
+async def test_a_page_frame_is_audited_by_the_share_of_pages(tmp_path: Path) -> None:
+    """A socket's own line and its bundles' go by the share of bundles."""
+    async with setting(tmp_path, {"audit": {"share": {"bundle": "0%"}}}) as it:
+        async with it.connect() as socket:
+            await say(socket, page_frame())
+            await say(socket, bundle_frame(MOVE))
+        await it.proxy.idle()
+    assert [line["fsproxy.decision"] for line in it.proxy.audit()] == ["captured"]
+
+
+async def test_a_first_visit_that_is_ramped_out_is_told_its_user_id(tmp_path: Path) -> None:
+    async with setting(tmp_path, {"filters": {"ramping": {"share": "0%"}}}) as it, it.connect() as socket:
+        told = json.loads((await say(socket, page_frame()))["Fail"]["Error"])
+        assert told["reason_code"] == 8
+        assert len(told["user_id"]) == 36

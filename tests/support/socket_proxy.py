@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,6 @@ class InnerProxy:
     metrics: Metrics
     port: int
     audit_file: Path
-    ended: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     @property
     def url(self) -> str:
@@ -49,7 +48,7 @@ async def inner_proxy(config: Mapping[str, Any], upstream_url: str, folder: Path
     whole = {
         **config,
         "upstream": {"url": upstream_url},
-        "audit": {"to": str(audit_file), "client_ip": "full"},
+        "audit": {**config.get("audit", {}), "to": str(audit_file), "client_ip": "full"},
         "state": {"persist": None},
     }
     loop = asyncio.get_running_loop()
