@@ -127,3 +127,9 @@ def test_a_page_answer_is_read_as_over_http() -> None:
 )
 def test_a_failure_is_never_a_success(content: bytes, answer: PageAnswer) -> None:
     assert page_answer(frame(Command.FAIL, content)) == answer
+
+
+def test_a_bundle_with_half_an_emoji_in_an_opaque_event_is_understood() -> None:
+    found = read_frame(b'{"Cmd":2,"Seq":5,"Bundle":{"Bundle":{"Evts":["\\ud83d"]},"OrgId":"o"}}')
+    assert found is not None
+    assert (found.command, found.seq, bundle_ids(found.content).org_id) == (Command.BUNDLE, 5, "o")

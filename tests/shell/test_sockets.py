@@ -482,3 +482,16 @@ async def test_a_first_visit_that_is_ramped_out_is_told_its_user_id(tmp_path: Pa
         told = json.loads((await say(socket, page_frame()))["Fail"]["Error"])
         assert told["reason_code"] == 8
         assert len(told["user_id"]) == 36
+
+
+async def test_opaque_events_keep_their_bytes_when_a_call_is_cut(tmp_path: Path) -> None:
+    """Half an emoji, a number of any form: strict readers refuse them, recorders send them."""
+    opaque = r'{"Kind":1,"Args":["\ud83d",1e400,-0.0]}'
+    kept = bundle_frame(MOVE, {"Kind": 0}).replace('{"Kind": 0}', "").replace('{"Kind":0}', opaque)
+    bad = kept.replace(opaque, opaque + "," + json.dumps(event("", {})))
+    async with setting(tmp_path) as it, it.connect() as socket:
+        await socket.send_str(bad)
+        await socket.send_bytes(b"echo")
+        while (await socket.receive(timeout=10)).type is not WSMsgType.BINARY:
+            pass
+        assert it.backend.texts == [kept]
