@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from fsproxy.core.answers import block_body, cookie_domain, problem
 from fsproxy.core.failures import Failure
 from fsproxy.core.headers import Framing
 from fsproxy.core.model import Route
-from fsproxy.core.reasons import ReasonCode
 from fsproxy.shell.bodies import BodyClock, BodyError, declared_length, invite, read_part, refuse_too_large
 from fsproxy.shell.clock import monotonic_ns
 from fsproxy.shell.connection import CLOSE, KEEP, Answered
@@ -141,34 +139,13 @@ class Forwarding:
 
     def block(self, tx: Transaction) -> Answered:
         """Answer ``tx.decision``: 202 with the reason code. A bundle's recording ends with it."""
-        code, domain, fresh = self._blocked(tx)
+        if tx.route is not Route.PAGE:
+            self._metrics.recordings_ended[("blocked",)] += 1
+        code, domain, fresh = tx.block_terms
         answer = tx.generation.answers.block(
             code, tx.origin, tx.request_id.encode("ascii", "replace"), domain, user_id=fresh, close=tx.close
         )
         return self.answer(tx, 202, answer)
-
-    def block_text(self, tx: Transaction) -> bytes:
-        """The body of the same answer, for a socket's frame."""
-        code, domain, fresh = self._blocked(tx)
-        tx.status = 202
-        return block_body(code, domain, user_id=fresh)
-
-    def refuse_text(self, tx: Transaction, failure: Failure) -> bytes:
-        """The body of the answer to a failure, for a socket's frame."""
-        tx.failure = failure
-        tx.status = failure.status_on(tx.route)
-        self._metrics.recordings_ended[(failure.value,)] += 1
-        return problem(failure, tx.status)
-
-    def _blocked(self, tx: Transaction) -> tuple[ReasonCode, str, str]:
-        """The code, the cookie's domain, and the user id that a ramped-out first visit keeps."""
-        if not tx.is_page:
-            self._metrics.recordings_ended[("blocked",)] += 1
-        facts, hit = tx.facts, tx.decision.block
-        code = hit.code if hit is not None else ReasonCode.UNSPECIFIED
-        url = facts.url if facts is not None and facts.url is not None else _text(tx.origin)
-        fresh = facts.fresh_user_id if facts is not None and code is ReasonCode.TRAFFIC_RAMPING else ""
-        return code, cookie_domain(url, tx.generation.registrable), fresh
 
     def answer(self, tx: Transaction, status: int, answer: bytes) -> Answered:
         """Write a prepared answer."""
@@ -262,7 +239,3 @@ class Forwarding:
         if tx.is_capture:
             self._metrics.recordings_ended[(failure.value,)] += 1
         return CLOSE
-
-
-def _text(origin: bytes | None) -> str | None:
-    return origin.decode("latin-1") if origin is not None else None

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from fsproxy.core.websocket import TOO_BIG, FrameHead, FrameReader, Opcode, Part, frame, payload_of
+from fsproxy.core.downward import Downward
+from fsproxy.core.websocket import TOO_BIG, FrameReader, Opcode, Part, frame, payload_of
 from fsproxy.shell.tunnel import Tunnel
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 ON_LOOP = 64 * 1024
 """Bytes of a message that are unmasked and masked on the event loop; what is larger goes to a thread."""
-LONGEST_HEARD = 64 * 1024
-"""Bytes of an upstream's message that are listened to; a longer one passes unheard."""
 MOST_INSERTED = 64
 """Frames of ours that may wait for the end of an upstream's message; then the client is not read."""
 FRAGMENTS_ALLOWANCE = 64 * 1024
@@ -71,34 +70,27 @@ class Judge(Protocol):
 
 
 class FrameTunnel(Tunnel):
-    """See the module. ``limit``: bytes of a client's message (``server.max_body``)."""
+    """See the module. ``by``: who judges; ``limit``: bytes of a client's message (``server.max_body``)."""
 
     def __init__(
         self,
         client: ClientConnection,
         upstream: UpstreamConnection,
         closed: asyncio.Future[None],
-        judge: Judge,
+        by: Judge,
         limit: int,
     ) -> None:
         super().__init__(client, upstream, closed)
         self._loop = closed.get_loop()
-        self._judge = judge
+        self._judge = by
         self._limit = limit
         self._up = FrameReader()
         self._chunks: deque[bytes] = deque()
         self._worker: asyncio.Task[None] | None = None
-        self._client_gone = False
-        self._ending = False
-        self._work_done = 0
-        self._in_text = False
+        self._client_gone = self._ending = self._in_text = False
         self._text = bytearray()
-        self._text_size = 0
-        self._down = FrameReader()
-        self._between = True
-        self._in_message = False
-        self._heard: bytearray | None = None
-        self._inserted: list[bytes] = []
+        self._text_size = self._work_done = 0
+        self._down = Downward()
         self._relief: asyncio.Future[None] | None = None
 
     # -- up: one worker looks at what came, while it is busy little more is read
@@ -191,11 +183,11 @@ class FrameTunnel(Tunnel):
 
     async def _judged(self, raw: bytes) -> tuple[bytes | None, bytes]:
         """What the client is answered, or else what goes up: frames, both of them."""
-        large = len(raw) > ON_LOOP
-        verdict = await self._judge.judge(await asyncio.to_thread(payload_of, raw) if large else payload_of(raw))
+        payload = payload_of(raw) if len(raw) <= ON_LOOP else await asyncio.to_thread(payload_of, raw)
+        verdict = await self._judge.judge(payload)
+        text = verdict.instead
         if verdict.answer is not None:
             return frame(Opcode.TEXT, verdict.answer), raw
-        text = verdict.instead
         if text is None:
             return None, raw
         key = os.urandom(4)
@@ -210,7 +202,7 @@ class FrameTunnel(Tunnel):
         self._text.clear()
         code = TOO_BIG.to_bytes(2)
         self.send_up(frame(Opcode.CLOSE, code, os.urandom(4)))
-        if self._between:
+        if self._down.between_frames:
             self.send_down(frame(Opcode.CLOSE, code))
         self._loop.call_later(LINGER, self.close)
 
@@ -227,52 +219,23 @@ class FrameTunnel(Tunnel):
                 self.send_down(self._down.rest)
             self.close()
             return
-        out: list[bytes] = []
-        for part in self._down.feed(data):
-            out.append(part.raw)
-            self._follow(part)
-            if self._between and not self._in_message and self._inserted:
-                out += self._inserted
-                self._inserted.clear()
-                self._relieve()
-        if out:
-            self.send_down(out[0] if len(out) == 1 else b"".join(out))
-
-    def _follow(self, part: Part) -> None:
-        head = part.head
-        self._between = part.last
-        if head.is_control:
-            return
-        self._listen(part, head)
-        if part.last:
-            self._in_message = not head.final
-
-    def _listen(self, part: Part, head: FrameHead) -> None:
-        if part.first and head.opcode != Opcode.CONTINUATION:
-            wanted = head.opcode == Opcode.TEXT and not head.reserved and self._judge.listening
-            self._heard = bytearray() if wanted else None
-        heard = self._heard
-        if heard is None:
-            return
-        if head.size + len(heard) > LONGEST_HEARD and part.first:
-            self._heard = None
-            return
-        heard += part.raw
-        if part.last and head.final:
-            self._heard = None
+        ready = self._down.feed(data, listening=self._judge.listening)
+        if ready:
+            self.send_down(ready)
+        if not self._down.waiting:
+            self._relieve()
+        while self._down.heard:
             try:
-                self._judge.hear(payload_of(bytes(heard)))
-            except Exception as error:  # noqa: BLE001 - it passes all the same
+                self._judge.hear(self._down.heard.pop(0))
+            except Exception as error:  # noqa: BLE001 - it passed all the same
                 self._judge.survived(error)
 
     async def _insert(self, framed: bytes) -> None:
         """Send the client a frame of ours, and wait while it has too many to read."""
-        if self._between and not self._in_message:
+        if self._down.insert(framed):
             self.send_down(framed)
-        else:
-            self._inserted.append(framed)
         while not (self.is_closed or self._client_gone) and (
-            self._client.writing_paused or len(self._inserted) > MOST_INSERTED
+            self._client.writing_paused or len(self._down.waiting) > MOST_INSERTED
         ):
             self._relief = self._loop.create_future()
             await self._relief

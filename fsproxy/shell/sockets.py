@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from fsproxy.config.schema import TopMode
+from fsproxy.core.answers import block_body, problem
 from fsproxy.core.facts import page_facts
 from fsproxy.core.failures import Failure
 from fsproxy.core.model import Mode
@@ -165,20 +166,19 @@ class JudgedFrames:
             self.survived(fault)
         if error is not None:
             self._sockets.recorder.record(child)
-            return Verdict(answer=fail_text(found.raw_seq, child.status, error))
+            return Verdict(answer=error)
         child.sent_ns = monotonic_ns()
         self._expect(found.seq, child)
         return FORWARD
 
     async def _judge_page(self, child: Transaction, found: SocketFrame) -> bytes | None:
-        """The text of the failure that the client is told; None: the page goes on."""
-        sockets = self._sockets
+        """The Fail frame that the client gets; None: the page goes on."""
         page = read_page(found.content)
         if page is None:
             child.facts = page_facts(EMPTY_PAGE, child.headers, child.client)
-            return sockets.forwarding.refuse_text(child, Failure.UNINSPECTABLE)
-        await sockets.pages.judge(child, page)
-        return sockets.forwarding.block_text(child) if child.decision.block is not None else None
+            return self._refused(child, found)
+        await self._sockets.pages.judge(child, page)
+        return _blocked(child, found) if child.decision.block is not None else None
 
     def _expect(self, seq: Seq, child: Transaction) -> None:
         """Wait for the page's answer. One that is never answered is let go at the socket's end."""
@@ -212,17 +212,31 @@ class JudgedFrames:
             self._sockets.recorder.record(child)
 
     async def _judge_bundle(self, child: Transaction, found: SocketFrame, text: bytes) -> Verdict:
-        capture, forwarding = self._sockets.capture, self._sockets.forwarding
+        capture = self._sockets.capture
         policy = capture.place(child, bundle_ids(found.content))
         if await capture.blocks(child, policy):
-            return Verdict(answer=fail_text(found.raw_seq, 202, forwarding.block_text(child)))
+            self._sockets.metrics.recordings_ended[("blocked",)] += 1
+            return Verdict(answer=_blocked(child, found))
         verdict = FORWARD
         if policy.client_api.mode.capped(policy.cap) is not Mode.OFF:
             cleaned = await capture.clean(child, policy, text)
             if cleaned.refused:
-                error = forwarding.refuse_text(child, Failure.UNINSPECTABLE)
-                return Verdict(answer=fail_text(found.raw_seq, child.status, error))
+                return Verdict(answer=self._refused(child, found))
             if cleaned.body is not None:
                 verdict = Verdict(instead=cleaned.body)
         await capture.mark(child)
         return verdict
+
+    def _refused(self, child: Transaction, found: SocketFrame) -> bytes:
+        """The Fail frame for what cannot be read, as over HTTP."""
+        failure = child.failure = Failure.UNINSPECTABLE
+        child.status = failure.status_on(child.route)
+        self._sockets.metrics.recordings_ended[(failure.value,)] += 1
+        return fail_text(found.raw_seq, child.status, problem(failure, child.status))
+
+
+def _blocked(child: Transaction, found: SocketFrame) -> bytes:
+    """The Fail frame that says what the 202 says over HTTP."""
+    child.status = 202
+    code, domain, fresh = child.block_terms
+    return fail_text(found.raw_seq, 202, block_body(code, domain, user_id=fresh))

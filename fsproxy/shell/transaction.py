@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fsproxy.core.answers import cookie_domain
 from fsproxy.core.model import Instant, Location, Route, SessionFacts
 from fsproxy.core.pipeline import CAPTURE, Decision, PageAnswer
+from fsproxy.core.reasons import ReasonCode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -120,6 +122,17 @@ class Transaction:
         child.request_id = f"{self.request_id}.{number}"
         child.route, child.path, child.query, child.target = self.route, self.path, self.query, self.target
         return child
+
+    @property
+    def block_terms(self) -> tuple[ReasonCode, str, str]:
+        """What a block tells the client: the code, the cookie's domain, the user id that a ramped-out visitor keeps."""
+        facts, hit = self.facts, self.decision.block
+        code = hit.code if hit is not None else ReasonCode.UNSPECIFIED
+        url = facts.url if facts is not None else None
+        if url is None and self.origin is not None:
+            url = self.origin.decode("latin-1")
+        fresh = facts.fresh_user_id if facts is not None and code is ReasonCode.TRAFFIC_RAMPING else ""
+        return code, cookie_domain(url, self.generation.registrable), fresh
 
     @property
     def is_page(self) -> bool:
