@@ -45,6 +45,19 @@ class SocketFrame(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The JSON of its ``Page``, ``Bundle`` or ``Fail``; b"" without one."""
 
 
+class Verdict(msgspec.Struct, frozen=True, gc=False):
+    """What is to become of a client's message."""
+
+    instead: bytes | None = None
+    """The text to forward in its place."""
+    answer: bytes | None = None
+    """The text that the client gets; nothing is forwarded."""
+
+
+FORWARD = Verdict()
+"""As it came."""
+
+
 class _Frame(msgspec.Struct, gc=False, rename="pascal"):
     cmd: Any = None
     seq: msgspec.Raw = _NOTHING

@@ -10,9 +10,8 @@ import os
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
-import msgspec
-
 from fsproxy.core.downward import Downward
+from fsproxy.core.socket_frames import Verdict
 from fsproxy.core.websocket import TOO_BIG, FrameReader, Opcode, Part, frame, payload_of
 from fsproxy.shell.tunnel import Tunnel
 
@@ -31,19 +30,6 @@ TURN = 500
 each 128 bytes of it."""
 LINGER = 2.0
 """Seconds for which a client that was told 1009 may go on sending, so that it reads why."""
-
-
-class Verdict(msgspec.Struct, frozen=True, gc=False):
-    """What is to become of a client's message."""
-
-    instead: bytes | None = None
-    """The text to forward in its place."""
-    answer: bytes | None = None
-    """The text that the client gets; nothing is forwarded."""
-
-
-FORWARD = Verdict()
-"""As it came."""
 
 
 class Judge(Protocol):

@@ -13,10 +13,20 @@ from fsproxy.core.facts import page_facts
 from fsproxy.core.failures import Failure
 from fsproxy.core.model import Mode
 from fsproxy.core.page import EMPTY_PAGE, read_page
-from fsproxy.core.socket_frames import Command, Seq, SocketFrame, bundle_ids, fail_text, page_answer, read_frame
+from fsproxy.core.socket_frames import (
+    FORWARD,
+    Command,
+    Seq,
+    SocketFrame,
+    Verdict,
+    bundle_ids,
+    fail_text,
+    page_answer,
+    read_frame,
+)
 from fsproxy.shell.clock import monotonic_ns, now
 from fsproxy.shell.forwarding import EXTENSIONS
-from fsproxy.shell.frame_tunnel import FORWARD, ON_LOOP, FrameTunnel, Verdict
+from fsproxy.shell.frame_tunnel import ON_LOOP, FrameTunnel
 from fsproxy.shell.tunnel import Tunnel
 
 if TYPE_CHECKING:
@@ -86,8 +96,7 @@ class JudgedFrames:
             self._sockets.metrics.uninspectable[(self._tx.route.value,)] += 1
             self._tx.uninspectable = True
             return Tunnel(client, upstream, closed)
-        limit = self._tx.generation.config.server.max_body
-        self._tunnel = FrameTunnel(client, upstream, closed, self, limit)
+        self._tunnel = FrameTunnel(client, upstream, closed, self, self._tx.generation.config.server.max_body)
         return self._tunnel
 
     def _readable(self) -> bool:
@@ -222,8 +231,7 @@ class JudgedFrames:
             cleaned = await capture.clean(child, policy, text)
             if cleaned.refused:
                 return Verdict(answer=self._refused(child, found))
-            if cleaned.body is not None:
-                verdict = Verdict(instead=cleaned.body)
+            verdict = Verdict(instead=cleaned.body)
         await capture.mark(child)
         return verdict
 
