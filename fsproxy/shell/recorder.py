@@ -124,7 +124,7 @@ class Recorder:
             most_rejections=self._most_rejections,
             unnamed=_is_unnamed(tx),
         )
-        self._audit.write(record, tx.generation.audit_shares[tx.route])
+        self._audit.write(record, tx.generation.audit_shares[Route.PAGE if tx.is_page else tx.route])
 
 
 def _is_unnamed(tx: Transaction) -> bool:
@@ -156,4 +156,4 @@ def _outcome(tx: Transaction) -> Outcome:
         return Outcome.FAILED
     if tx.rejected:
         return Outcome.REJECTED
-    return Outcome.CAPTURED if tx.route is Route.PAGE else Outcome.FORWARDED
+    return Outcome.CAPTURED if tx.is_page else Outcome.FORWARDED

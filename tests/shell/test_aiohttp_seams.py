@@ -70,7 +70,11 @@ async def test_the_parser_stops_at_a_full_queue_until_messages_are_consumed() ->
 
 
 async def test_the_parser_refuses_what_is_no_http_with_one_kind_of_error() -> None:
-    for broken in (b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", b"\x16\x03\x01", b"GET / HTTP/1.1\r\nA: %b\r\n\r\n" % (b"x" * 2000)):
+    for broken in (
+        b"GET / HTTP/1.1\r\nHost : a\r\n\r\n",
+        b"\x16\x03\x01",
+        b"GET / HTTP/1.1\r\nA: %b\r\n\r\n" % (b"x" * 2000),
+    ):
         with pytest.raises(HttpProcessingError):
             Protocol()._parser.feed_data(broken)
 

@@ -59,7 +59,10 @@ async def test_an_unknown_encoding_is_undecodable() -> None:
 
 
 async def test_members_may_follow_one_another_but_not_without_end() -> None:
-    assert await decode(gzip.compress(b"a", mtime=0) + gzip.compress(b"b", mtime=0) + b"\0\0", Encoding.GZIP, LIMIT) == b"ab"
+    assert (
+        await decode(gzip.compress(b"a", mtime=0) + gzip.compress(b"b", mtime=0) + b"\0\0", Encoding.GZIP, LIMIT)
+        == b"ab"
+    )
     with pytest.raises(Undecodable):
         await decode(gzip.compress(b"", mtime=0) * (MAX_MEMBERS + 1), Encoding.GZIP, LIMIT)
 
