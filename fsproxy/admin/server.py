@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import json
 from ipaddress import ip_address
 from typing import Protocol
 
@@ -40,6 +39,8 @@ def create_admin(config: AdminConfig, controls: Controls, metrics: Metrics) -> w
     """The admin port's application."""
     registry = CollectorRegistry()
     registry.register(metrics)
+    text = "The configuration that is in force; 1 is the one of the start."
+    metrics.gauges["config_generation"] = (text, lambda: _number(controls.state().get("generation")))
 
     async def healthz(_: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
@@ -85,8 +86,12 @@ async def _wanted_mode(request: web.Request) -> TopMode | None:
         return None
     try:
         return TopMode((await request.json())["mode"])
-    except (ValueError, TypeError, KeyError, json.JSONDecodeError):
+    except (ValueError, TypeError, KeyError, RecursionError):  # nested too deep to read
         return None
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int) else 0.0
 
 
 def _error(status: int, text: str, **more: object) -> web.Response:
@@ -124,5 +129,6 @@ def _is_loopback(remote: str | None) -> bool:
 
 def _same_site(request: web.Request) -> bool:
     # DNS rebinding: a page of another site may reach a loopback port under its own name.
-    host = request.host.rsplit(":", 1)[0].strip("[]")
+    host = request.host
+    host = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
     return host == "localhost" or _is_loopback(host)

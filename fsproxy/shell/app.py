@@ -20,9 +20,9 @@ from aiohttp.http_parser import HttpRequestParser
 from fsproxy.admin.metrics import Metrics
 from fsproxy.admin.server import create_admin
 from fsproxy.config.schema import Config, ListenConfig, TopMode
-from fsproxy.shell.connection import DataServer
 from fsproxy.shell.generation import Generation
 from fsproxy.shell.ingest import Ingest
+from fsproxy.shell.server import DataServer
 from fsproxy.shell.sweeper import Sweeper
 
 BACKLOG = 4096
@@ -70,7 +70,8 @@ class App:
 
     async def _recompile(self, generation: Generation, mode: TopMode) -> None:
         fresh = await asyncio.to_thread(Generation.compile, generation.config, generation.number, mode)
-        if self._ingest is not None:
+        # Whatever was asked for while this one was compiled counts more.
+        if self._ingest is not None and self._ingest.generation is generation:
             self._ingest.generation = fresh
 
     # -- life
@@ -113,10 +114,12 @@ class App:
         log.info("draining", in_flight=self.metrics.in_flight, seconds=self._config.server.drain)
         listener.close()
         server.close_idle()
+        deadline = self._loop.time() + self._config.server.drain
         if not await ingest.drain(self._config.server.drain):
             log.warning("cut short", in_flight=self.metrics.in_flight)
             ingest.cut()
             await ingest.drain(CUT_SECONDS)
+        await server.flush(max(CUT_SECONDS, deadline - self._loop.time()))
         await server.shutdown(CUT_SECONDS)
         self._sweeper.close()
         log.info("stopped")

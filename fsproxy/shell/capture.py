@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from fsproxy.core.policy import OrgPolicy
     from fsproxy.core.reasons import RejectionCode
     from fsproxy.shell.cache import BlockedPages
-    from fsproxy.shell.connection import Answered
     from fsproxy.shell.forwarding import Forwarding
     from fsproxy.shell.transaction import Transaction
 
@@ -59,7 +58,7 @@ class Capture:
         self._forwarding = forwarding
         self._metrics = metrics
 
-    async def answer(self, tx: Transaction, body: bytes) -> Answered:
+    async def answer(self, tx: Transaction, body: bytes) -> bool:
         """Judge; forward as it came, or without what was rejected, or answer that nothing was left."""
         policy = self.open(tx)
         if tx.route is not Route.SERVER_API and await self.blocks(tx, policy):
@@ -106,7 +105,7 @@ class Capture:
             except LedgerDown:
                 tx.decision = Decision(shadow=tx.decision.shadow, failed=tx.decision.failed, ledger_down=True)
 
-    async def _cleaned(self, tx: Transaction, policy: OrgPolicy, body: bytes) -> bytes | Answered | None:
+    async def _cleaned(self, tx: Transaction, policy: OrgPolicy, body: bytes) -> bytes | bool | None:
         """The body to forward instead, an answer instead of forwarding, or None: as it came."""
         encoding = encoding_of(tx)
         try:
@@ -162,14 +161,14 @@ class Capture:
             self._metrics.rejections[(code.value, kind.value, tx.route.value)] += count
         return settled
 
-    def _uninspectable(self, tx: Transaction, policy: OrgPolicy) -> Answered | None:
+    def _uninspectable(self, tx: Transaction, policy: OrgPolicy) -> bool | None:
         self._metrics.uninspectable[(tx.route.value,)] += 1
         tx.uninspectable = True
         if policy.client_api.on_uninspectable is OnUninspectable.FORWARD or policy.cap is not Mode.ENFORCE:
             return None
         return self._forwarding.refuse(tx, Failure.UNINSPECTABLE)
 
-    def _refuse(self, tx: Transaction, policy: OrgPolicy, settled: Settled, document: bytes) -> Answered:
+    def _refuse(self, tx: Transaction, policy: OrgPolicy, settled: Settled, document: bytes) -> bool:
         """No call is left: say why, with every rejection."""
         outcome = settled.outcome
         status = outcome.status or 400

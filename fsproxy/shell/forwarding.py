@@ -12,8 +12,8 @@ from fsproxy.core.model import Route
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.shell.bodies import BodyClock, BodyError, declared_length, invite, read_part, refuse_too_large
 from fsproxy.shell.clock import monotonic_ns
-from fsproxy.shell.connection import CLOSE, KEEP, Answered
 from fsproxy.shell.exchange import Exchange
+from fsproxy.shell.incoming import CLOSE, KEEP
 from fsproxy.shell.relay import LAST_CHUNK, Relay
 from fsproxy.shell.tunnel import Tunnel
 
@@ -41,7 +41,7 @@ class Forwarding:
         self.last_failure: str | None = None
         """The newest exchange's failure; None when it went well."""
 
-    async def send(self, tx: Transaction, body: bytes, extra_headers: tuple[tuple[bytes, bytes], ...] = ()) -> Answered:
+    async def send(self, tx: Transaction, body: bytes, extra_headers: tuple[tuple[bytes, bytes], ...] = ()) -> bool:
         """Send a body that was read, and relay the answer."""
         page = tx.route is Route.PAGE
         had_body = bool(body) or b"content-length" in tx.headers or b"transfer-encoding" in tx.headers
@@ -51,7 +51,7 @@ class Forwarding:
         await relay.done
         return self._finish(tx, relay)
 
-    async def stream(self, tx: Transaction) -> Answered:
+    async def stream(self, tx: Transaction) -> bool:
         """Pass a body on as it comes; one that is there already is sent with its head."""
         payload = tx.request.payload
         length = declared_length(tx)
@@ -91,7 +91,7 @@ class Forwarding:
         except ConnectionError:
             exchange.abort(Failure.CLIENT_GONE)
 
-    async def tunnel(self, tx: Transaction, watch: Callable[[Tunnel], None] | None = None) -> Answered:
+    async def tunnel(self, tx: Transaction, watch: Callable[[Tunnel], None] | None = None) -> bool:
         """Ask the upstream for an upgrade; after its 101 pass bytes both ways until one side ends.
 
         ``watch`` is called before the first byte passes, and may replace the tunnel's hooks.
@@ -118,7 +118,7 @@ class Forwarding:
 
     # -- answers of ours
 
-    def refuse(self, tx: Transaction, failure: Failure) -> Answered:
+    def refuse(self, tx: Transaction, failure: Failure) -> bool:
         """Answer a failure: a problem document, with CORS on capture routes."""
         tx.failure = failure
         status = failure.status_on(tx.route)
@@ -136,7 +136,7 @@ class Forwarding:
         )
         return self.answer(tx, status, answer)
 
-    def block(self, tx: Transaction) -> Answered:
+    def block(self, tx: Transaction) -> bool:
         """Answer ``tx.decision``: 202 with the reason code. A bundle's recording ends with it."""
         if tx.route is not Route.PAGE:
             self._metrics.recordings_ended[("blocked",)] += 1
@@ -154,7 +154,7 @@ class Forwarding:
         )
         return self.answer(tx, 202, answer)
 
-    def answer(self, tx: Transaction, status: int, answer: bytes) -> Answered:
+    def answer(self, tx: Transaction, status: int, answer: bytes) -> bool:
         """Write a prepared answer."""
         tx.status = status
         tx.bytes_out = len(answer) - answer.find(b"\r\n\r\n") - 4
@@ -163,9 +163,11 @@ class Forwarding:
 
     def cut(self, tx: Transaction) -> None:
         """The time to drain is over."""
+        tx.close = True
         if tx.relay is not None and tx.relay.exchange is not None:
             tx.relay.exchange.abort(Failure.DRAINING)
-        tx.request.connection.close()
+        else:
+            tx.request.payload.set_exception(BodyError(Failure.DRAINING))
 
     # -- within
 
@@ -226,7 +228,7 @@ class Forwarding:
         exchange.start()
         return exchange
 
-    def _finish(self, tx: Transaction, relay: Relay) -> Answered:
+    def _finish(self, tx: Transaction, relay: Relay) -> bool:
         exchange = relay.exchange
         if exchange is not None and exchange.retried:
             self._metrics.upstream_retries[()] += 1

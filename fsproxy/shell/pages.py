@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from fsproxy.core.facts import page_facts
+from fsproxy.core.facts import page_facts, usable_id
 from fsproxy.core.failures import Failure
 from fsproxy.core.limits.operations import Admitted, LedgerDown, Operation
 from fsproxy.core.page import EMPTY_PAGE, read_page, read_page_answer
@@ -15,7 +15,6 @@ from fsproxy.shell.decoding import Undecodable, decode, encoding_of
 if TYPE_CHECKING:
     from fsproxy.core.limits.operations import Ledger
     from fsproxy.shell.cache import BlockedPages
-    from fsproxy.shell.connection import Answered
     from fsproxy.shell.forwarding import Forwarding
     from fsproxy.shell.transaction import Transaction
 
@@ -28,7 +27,7 @@ class Pages:
         self._blocked = blocked
         self._forwarding = forwarding
 
-    async def answer(self, tx: Transaction, body: bytes) -> Answered:
+    async def answer(self, tx: Transaction, body: bytes) -> bool:
         """Judge the page; block it, or forward it as it came and learn from the answer."""
         try:
             page = read_page(await decode(body, encoding_of(tx), tx.generation.config.server.max_decompressed))
@@ -38,7 +37,7 @@ class Pages:
             tx.facts = page_facts(EMPTY_PAGE, tx.headers, tx.client)
             return self._forwarding.refuse(tx, Failure.UNINSPECTABLE)
         policy = tx.generation.snapshot.policy(page.org_id if isinstance(page.org_id, str) else None)
-        first_visit = policy.ramping is not None and not page.user_id
+        first_visit = policy.ramping is not None and not usable_id(page.user_id)
         facts = tx.facts = page_facts(
             page, tx.headers, tx.client, tx.locate(policy), fresh_user_id=str(uuid4()) if first_visit else ""
         )
@@ -62,7 +61,7 @@ class Pages:
         first = answers[0] if answers else None
         return first if isinstance(first, Admitted) else None
 
-    async def _block(self, tx: Transaction) -> Answered:
+    async def _block(self, tx: Transaction) -> bool:
         facts, hit = tx.facts, tx.decision.block
         if facts is not None and hit is not None:
             await self._blocked.remember(facts.org or "", facts.page_id, hit)

@@ -9,6 +9,7 @@ import structlog
 from fsproxy.core.audit import Outcome
 from fsproxy.core.audit_line import Measures, audit_record
 from fsproxy.core.model import Mode, Route
+from fsproxy.core.pipeline import wants_no_name
 from fsproxy.core.privacy import address_mask
 from fsproxy.shell.clock import monotonic_ns
 
@@ -34,6 +35,7 @@ class Recorder:
         self._audit = audit
         self._mask = address_mask(config.client_ip.value, config.client_ip_key)
         self._most_rejections = config.rejections
+        metrics.counts["audit_lines_dropped"] = ("Audit lines that found no room.", lambda: audit.dropped)
         self._pages = 0
         self._dropped = 0
         self.unlisted_proxy = False
@@ -92,7 +94,7 @@ class Recorder:
         total = ended - tx.started_ns
         upstream_ns = _upstream_ns(tx, ended)
         head = relay.head if relay is not None else None
-        calls = tx.calls
+        calls, facts = tx.calls, tx.facts
         record = audit_record(
             now=tx.arrived,
             route=tx.route,
@@ -113,14 +115,26 @@ class Recorder:
                 upstream_duration=upstream_ns if tx.sent_ns else None,
                 own_duration=total - upstream_ns,
             ),
-            facts=tx.facts,
+            facts=facts,
+            policy=tx.generation.snapshot.policy(facts.org) if facts is not None else None,
             decision=tx.decision,
             failure=tx.failure,
             rejections=calls.rejections if calls is not None else (),
             shadow_rejections=calls.shadow if calls is not None else (),
             most_rejections=self._most_rejections,
+            unnamed=_is_unnamed(tx),
         )
         self._audit.write(record, tx.generation.audit_shares[tx.route])
+
+
+def _is_unnamed(tx: Transaction) -> bool:
+    """Whether the line must not say who it was, by rules that were not reached or are not judged here."""
+    facts, decision = tx.facts, tx.decision
+    if facts is None:
+        return False
+    if tx.route is Route.PAGE and decision.block is None and tx.failure is None and not decision.failed:
+        return False  # all rules were asked, and what they said stands in the decision
+    return wants_no_name(tx.generation.snapshot.policy(facts.org), facts, tx.arrived)
 
 
 def _upstream_ns(tx: Transaction, ended: int) -> int:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fsproxy.shell.capture import Capture
-    from fsproxy.shell.connection import Answered
     from fsproxy.shell.forwarding import Forwarding
     from fsproxy.shell.transaction import Transaction
 
@@ -18,7 +17,7 @@ class Sockets:
         self._capture = capture
         self._forwarding = forwarding
 
-    async def open(self, tx: Transaction) -> Answered:
+    async def open(self, tx: Transaction) -> bool:
         """Judge the upgrade with the facts that are there, then pass frames."""
         policy = self._capture.open(tx)
         if await self._capture.blocks(tx, policy):

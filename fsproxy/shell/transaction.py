@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from fsproxy.core.facts import BundleQuery
     from fsproxy.core.failures import Failure
     from fsproxy.core.policy import OrgPolicy
-    from fsproxy.shell.connection import Incoming
     from fsproxy.shell.generation import Generation
+    from fsproxy.shell.incoming import Incoming
     from fsproxy.shell.relay import Relay
 
 

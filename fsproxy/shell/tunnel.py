@@ -27,11 +27,13 @@ class Tunnel:
         self._client.on_writable = self._on_client_writable
         if rest:
             self.on_upstream_data(rest)
-        # aiohttp hands everything that follows an upgrade to a "payload parser".
-        self._client.set_parser(_ClientSide(self))  # type: ignore[arg-type]
+        self._client.tunnel(self.on_client_data)
 
     def on_client_data(self, data: bytes) -> None:
-        """From the client: on to the upstream."""
+        """From the client (``b""``: it is gone): on to the upstream."""
+        if not data:
+            self.close()
+            return
         self.bytes_up += len(data)
         self.send_up(data)
 
@@ -68,22 +70,3 @@ class Tunnel:
     def _on_upstream_writable(self) -> None:
         if self._client.transport is not None:
             self._client.transport.resume_reading()
-
-
-class _ClientSide:
-    """What aiohttp's connection feeds after an upgrade."""
-
-    __slots__ = ("_tunnel",)
-
-    def __init__(self, tunnel: Tunnel) -> None:
-        self._tunnel = tunnel
-
-    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        """aiohttp: bytes from the client."""
-        if data:
-            self._tunnel.on_client_data(data)
-        return False, b""
-
-    def feed_eof(self) -> None:
-        """aiohttp: the client is gone."""
-        self._tunnel.close()

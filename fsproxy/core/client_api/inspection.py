@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from fsproxy.core.client_api.bundle import COMPANION, Bundle, BundleCall, Uninspectable, read_bundle
-from fsproxy.core.client_api.calls import Call, broken, read_event, read_identify, read_user_vars
+from fsproxy.core.client_api.calls import Call, broken, read_event, read_identify, read_user_vars, unread
 from fsproxy.core.client_api.frame import read_frame
 from fsproxy.core.client_api.json_text import Fault
 from fsproxy.core.client_api.judging import Judged, judge, name_kind
@@ -165,7 +165,7 @@ def _inspect_bundle(
 def _inspect_batch(settings: ClientApiSettings, route: Route, body: bytes, endpoint: ServerCall) -> Inspection:
     spans = split_batch(body)
     if isinstance(spans, Fault):
-        call = Call(kind=batch_kind(endpoint), breaches=(broken(spans),))
+        call = unread(batch_kind(endpoint), broken(spans))
         only = InspectedCall(call, judge(call, settings))
         return Inspection(body=body, route=route, form=Form.DOCUMENT, calls=(only,))
     calls = []
