@@ -144,6 +144,8 @@ class Capture:
                 return self._refuse(tx, policy, cleaned.none_left, cleaned.document)
             return cleaned.body
         except Exception as error:
+            # Nothing is cut after all, so nothing may say so.
+            tx.calls, tx.rejected, tx.rejected_count = None, False, 0
             self._metrics.own_failures[("inspect",)] += 1
             log.error("calls went on uninspected by a fault of ours", route=tx.route.value, exc_info=error)  # noqa: TRY400
             return None
