@@ -142,7 +142,7 @@ class Capture:
                 return self._forwarding.refuse(tx, Failure.UNINSPECTABLE)
             if cleaned.none_left is not None:
                 return self._refuse(tx, policy, cleaned.none_left, cleaned.document)
-            return cleaned.body
+            return cleaned.body  # noqa: TRY300 - what follows the cleaning may fail as well
         except Exception as error:
             # Nothing is cut after all, so nothing may say so.
             tx.calls, tx.rejected, tx.rejected_count = None, False, 0
