@@ -11,6 +11,7 @@ from fsproxy.cli.import_settings import import_settings
 from fsproxy.cli.replay import replay
 from fsproxy.cli.serve import demo, serve
 from fsproxy.cli.validate import validate
+from fsproxy.cli.why import why
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -19,5 +20,5 @@ def main() -> None:
     """A reverse proxy in front of a session-capture backend: blocks, validates, forwards, and says why."""
 
 
-for _command in (serve, demo, check, explain, validate, replay, import_settings, schema):
+for _command in (serve, demo, check, explain, validate, why, replay, import_settings, schema):
     main.add_command(_command)

@@ -103,7 +103,7 @@ ADDRESSES = ["192.0.2.1"] * 6 + [
 ]
 COUNTRIES = ["US"] * 6 + ["FR", "us-ca", "XX", "DE", None]
 COOKIES = [None] * 4 + ["a=1", "fs_optout=1; b=2", "fs_optout=0", "leave_me=really", "x=y; leave_me="]
-UIDS = [None] * 6 + ["u-1", "u-2", "u-gone", "u-staff", "x" * 300]
+UIDS = [None] * 6 + ["u-1", "u-2", "u-gone", "u-gone", "u-gone", "u-staff", "x" * 300]
 BUILDS = [1754000000] * 6 + [1600000000, "1754000000", None, True, 1e300, 1690000000.5, 10**25]
 VERSIONS = ["a1b2"] * 6 + ["1.2.3", None, 4, "v" * 150]
 
