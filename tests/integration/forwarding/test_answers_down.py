@@ -16,7 +16,9 @@ GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
-@pytest.mark.parametrize("status", [200, 201, 203, 206, 299, 300, 301, 308, 400, 404, 418, 429, 451, 500, 502, 503, 599])
+@pytest.mark.parametrize(
+    "status", [200, 201, 203, 206, 299, 300, 301, 308, 400, 404, 418, 429, 451, 500, 502, 503, 599]
+)
 async def test_every_status_passes_with_its_reason_and_repeated_headers(status: int) -> None:
     answer = (
         b"HTTP/1.1 %d As It Is\r\nX-One: 1\r\nx-one: 2\r\nSet-Cookie: a=1; Path=/\r\nSet-Cookie: b=2\r\n"
@@ -44,8 +46,8 @@ async def test_every_status_passes_with_its_reason_and_repeated_headers(status: 
     "answer",
     [
         b"HTTP/1.1 204 No Content\r\nX-A: 1\r\n\r\n",
-        b"HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\n\r\n",
-        b"HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\nContent-Length: 100\r\n\r\n",
+        b'HTTP/1.1 304 Not Modified\r\nETag: "x"\r\n\r\n',
+        b'HTTP/1.1 304 Not Modified\r\nETag: "x"\r\nContent-Length: 100\r\n\r\n',
         b"HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n",
     ],
 )
@@ -69,7 +71,9 @@ async def test_compressed_answers_stay_as_they_are() -> None:
 
 
 async def test_chunked_answers_pass_without_their_trailers() -> None:
-    answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nX-Trailer: 1\r\n\r\n"
+    answer = (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nX-Trailer: 1\r\n\r\n"
+    )
     async with RawUpstream([RawAnswer(answer), RawAnswer(OK)]) as upstream:
         async with in_process({"upstream": {"url": upstream.url}}) as proxy, raw_client(proxy.port) as client:
             got = await client.ask(GET)

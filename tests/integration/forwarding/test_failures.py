@@ -320,7 +320,9 @@ async def test_a_client_that_goes_away_ends_the_exchange(target: str) -> None:
     async with RecordingUpstream() as upstream, in_process({"upstream": {"url": upstream.url}}) as proxy:
         upstream.hold()
         async with raw_client(proxy.port) as client:
-            await client.send(b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (target.encode(), len(PAGE)))
+            await client.send(
+                b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (target.encode(), len(PAGE))
+            )
             await client.send(PAGE)
             await upstream.arrived(1)
             client.abort()

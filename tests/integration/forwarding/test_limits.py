@@ -106,7 +106,9 @@ FITS = gzip.compress(of_size(LIMIT), mtime=0)
     [
         "/rec/page",
         *(
-            pytest.param(target, marks=pytest.mark.xfail(strict=True, reason="bundles and calls are not looked into yet"))
+            pytest.param(
+                target, marks=pytest.mark.xfail(strict=True, reason="bundles and calls are not looked into yet")
+            )
             for target in CAPTURE[1:]
         ),
     ],
