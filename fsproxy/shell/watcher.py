@@ -22,6 +22,8 @@ STEP_MS = 50
 """How long it must be quiet for before changes are told ..."""
 MOST_MS = 400
 """... and for how long they are gathered at the most."""
+TICK_MS = 1_000
+"""After so long a new watch stands for sure, and the files are looked at once more."""
 _MOST_LINKS = 40
 
 Fingerprint = dict[str, str]
@@ -100,6 +102,7 @@ class Watcher:
             of_interest = await asyncio.to_thread(_all_links, tuple(self._files()))
             folders = {path.parent for path in of_interest}
             names = set(map(str, of_interest))
+            looked = False
             async for changes in awatch(
                 *await asyncio.to_thread(_existing, folders),
                 watch_filter=None,
@@ -107,7 +110,13 @@ class Watcher:
                 step=STEP_MS,
                 debounce=MOST_MS,
                 stop_event=again,
+                rust_timeout=TICK_MS,
+                yield_on_timeout=True,
             ):
+                if not looked:
+                    # Something may have changed before the watch stood.
+                    looked = True
+                    self._changed()
                 if any(path in names for _, path in changes):
                     # What a symlink leads to is watched from the next round on.
                     return
