@@ -7,6 +7,8 @@ import click
 from fsproxy import __version__
 from fsproxy.cli.check import check, schema
 from fsproxy.cli.explain import explain
+from fsproxy.cli.import_settings import import_settings
+from fsproxy.cli.replay import replay
 from fsproxy.cli.serve import demo, serve
 from fsproxy.cli.validate import validate
 
@@ -17,5 +19,5 @@ def main() -> None:
     """A reverse proxy in front of a session-capture backend: blocks, validates, forwards, and says why."""
 
 
-for _command in (serve, demo, check, explain, validate, schema):
+for _command in (serve, demo, check, explain, validate, replay, import_settings, schema):
     main.add_command(_command)

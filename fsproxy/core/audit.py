@@ -7,6 +7,8 @@ from zlib import crc32
 
 import msgspec
 
+from fsproxy.core.audit_facts import AuditFacts
+
 VERSION = 1
 """Of the line's form; a change that could break a reader raises it."""
 
@@ -72,6 +74,7 @@ class AuditRecord(
         "session_id": "fsproxy.session_id",
         "page_id": "fsproxy.page_id",
         "user_id": "fsproxy.user_id",
+        "fresh_user_id": "fsproxy.fresh_user_id",
         "client_ip": "client.ip",
         "client_address": "client.address",
         "country": "client.geo.country_iso_code",
@@ -92,6 +95,7 @@ class AuditRecord(
         "mode": "fsproxy.mode",
         "ledger_down": "fsproxy.ledger_down",
         "error": "fsproxy.error",
+        "facts": "fsproxy.facts",
         "rejections": "fsproxy.rejections",
         "rejections_count": "fsproxy.rejections_count",
         "shadow_rejections": "fsproxy.shadow_rejections",
@@ -121,6 +125,8 @@ class AuditRecord(
     session_id: str = ""
     page_id: str = ""
     user_id: str = ""
+    fresh_user_id: str = ""
+    """Given to a first visit, by which ramping judged it; the visitor keeps it only when blocked by that."""
     client_ip: str | None = None
     client_address: str | None = None
     """A hash instead of an address; ``client.ip`` must hold an address."""
@@ -137,6 +143,8 @@ class AuditRecord(
     own_duration: int | None = None
     ledger_down: bool = False
     error: str | None = None
+    facts: AuditFacts | None = None
+    """On pages: what else they were judged by."""
     rejections: tuple[AuditRejection, ...] = ()
     rejections_count: int = 0
     shadow_rejections: tuple[AuditRejection, ...] = ()

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 import msgspec
 
 from fsproxy.core.client_api.inspection import Form, Inspection
-from fsproxy.core.client_api.limiting import NO_SPENDING, Spending, limited_by, spends
+from fsproxy.core.client_api.limiting import NO_SPENDING, limited_by, spends
 from fsproxy.core.client_api.settling import CallsOutcome, LimitVerdict, settle_calls
 from fsproxy.core.limits.cardinality import event_property_claims, first_claims, refused_names
-from fsproxy.core.limits.operations import Answer, Ledger, LedgerDown, Operation, Spent
+from fsproxy.core.limits.operations import Ledger, LedgerDown, Spent
 from fsproxy.core.limits.page_clock import call_time, page_offset
 from fsproxy.core.model import Route
+from fsproxy.shell.ledger.slices import ask_in_slices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,10 +27,8 @@ if TYPE_CHECKING:
     from fsproxy.shell.cache import Repeats
     from fsproxy.shell.ledger.page_clocks import PageClocks
 
-MANY = 100
-"""Calls or names of one body (about 1 ms) beyond which settling them leaves the event loop, and asks in slices."""
-SLICE = 100
-"""Operations that the ledger is asked at a time, of many."""
+SLICE = 200
+"""Verdicts that are looked up or remembered at a time, of many."""
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -91,7 +90,7 @@ class CallLimits:
         last: float | None,
         now: Instant,
     ) -> Settled:
-        off = _leaves_the_loop(inspection)
+        off = inspection.is_large
         keys = await _run(off, _keys, facts, inspection)
         repeated = await self._known(keys)
         try:
@@ -127,11 +126,11 @@ class CallLimits:
         now: Instant,
     ) -> tuple[CallsOutcome, Spent | None]:
         settings, cap, org = policy.client_api, policy.cap, facts.org or ""
-        off = _leaves_the_loop(inspection)
+        off = inspection.is_large
         settled_names = {index for index, verdict in repeated.items() if not verdict.names_anew}
         names = await _run(off, inspection.names, settled_names)
         claims = first_claims(org, names, settings.cardinality, cap=cap)
-        refused = refused_names(claims, await self._answers(claims, now))
+        refused = refused_names(claims, await ask_in_slices(self._ledger, claims, now, self._deadline))
         settle = partial(settle_calls, inspection, settings=settings, cap=cap, repeats=repeated)
         settled = await _run(off, settle, refused, ())
         spending = NO_SPENDING
@@ -142,26 +141,12 @@ class CallLimits:
         more = event_property_claims(org, names, refused, settings.cardinality, cap=cap)
         if not more and not spending.operations:
             return settled, None
-        answers = await self._answers((*more, *spending.operations), now)
+        answers = await ask_in_slices(self._ledger, (*more, *spending.operations), now, self._deadline)
         refused = refused_names(more, answers, refused)
         over, longest = limited_by(spending, answers[len(more) :])
         if not over and not refused:
             return settled, longest
         return await _run(off, settle, refused, over), longest
-
-    async def _answers(self, operations: tuple[Operation, ...], now: Instant) -> tuple[Answer, ...]:
-        """Ask in one go; of many, a ledger that answers at once is asked in slices, so that others have their turn."""
-        if not operations:
-            return ()
-        answers = self._ledger.try_now(operations[:SLICE], now)
-        if answers is None:
-            return await self._ledger.ask(operations, now, self._deadline)
-        for start in range(SLICE, len(operations), SLICE):
-            await asyncio.sleep(0)
-            part = operations[start : start + SLICE]
-            more = self._ledger.try_now(part, now)
-            answers += more if more is not None else await self._ledger.ask(part, now, self._deadline)
-        return answers
 
     def _offset(
         self, facts: SessionFacts, upload: BundleQuery, inspection: Inspection, last: float | None, now: Instant
@@ -197,11 +182,6 @@ async def _run(off: bool, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.k
     if off:
         return await asyncio.to_thread(work, *args, **kwargs)
     return work(*args, **kwargs)
-
-
-def _leaves_the_loop(inspection: Inspection) -> bool:
-    calls = inspection.calls
-    return len(calls) > MANY or sum(len(each.judged.names) + len(each.judged.cuts) for each in calls) > MANY
 
 
 def _keys(facts: SessionFacts, inspection: Inspection) -> dict[int, bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from hashlib import blake2b
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
     from fsproxy.admin.metrics import Metrics
     from fsproxy.core.client_api.settling import CallsOutcome
     from fsproxy.core.limits.operations import Ledger
-    from fsproxy.core.model import Encoding
+    from fsproxy.core.model import CallKind, Encoding
     from fsproxy.core.policy import OrgPolicy
+    from fsproxy.core.reasons import RejectionCode
     from fsproxy.shell.cache import BlockedPages
     from fsproxy.shell.forwarding import Forwarding
     from fsproxy.shell.transaction import Transaction
@@ -153,8 +155,8 @@ class Capture:
         tx.calls = settled.outcome
         if settled.ledger_down:
             tx.decision = Decision(shadow=tx.decision.shadow, failed=tx.decision.failed, ledger_down=True)
-        for each in settled.outcome.rejections:
-            self._metrics.rejections[(each.code.value, each.kind.value, tx.route.value)] += 1
+        for (code, kind), count in (await _off(inspection.is_large, _by_code, settled.outcome)).items():
+            self._metrics.rejections[(code.value, kind.value, tx.route.value)] += count
         return settled
 
     def _uninspectable(self, tx: Transaction, policy: OrgPolicy) -> bool | None:
@@ -195,6 +197,10 @@ async def _off(large: bool, work: Callable[_P, _T], *args: _P.args, **kwargs: _P
     if large:
         return await asyncio.to_thread(work, *args, **kwargs)
     return work(*args, **kwargs)
+
+
+def _by_code(outcome: CallsOutcome) -> Counter[tuple[RejectionCode, CallKind]]:
+    return Counter((each.code, each.kind) for each in outcome.rejections)
 
 
 def _rewritten(inspection: Inspection, outcome: CallsOutcome, encoding: Encoding) -> bytes | None:

@@ -182,16 +182,9 @@ class ClientConnection(BaseProtocol, Timed):
             self._upgraded, self._tail = True, tail
         if messages:
             self._head.came_whole(len(data))
-            self._queue.extend(messages)
-            if len(self._queue) >= MAX_PIPELINED and not self._buffer_paused:
-                self._pause_reading_for_buffer()
-            if not self.busy:
-                self._serve()
+            self._take(messages)
         elif not self.busy and data:
-            if not self._head.begun:
-                self.due = self._loop.time() + self.server.header_timeout
-            if self._head.came_in_part(len(data)):
-                self._refuse(HEAD_TOO_LARGE)
+            self._wait_for_head(len(data))
 
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - aiohttp's signature
         """Read on, if reading was paused: a StreamReader asks after every body, and it costs each time."""
@@ -213,6 +206,19 @@ class ClientConnection(BaseProtocol, Timed):
 
     def _idle(self) -> None:
         self.due = self._loop.time() + self.server.keepalive
+
+    def _take(self, messages: Messages) -> None:
+        self._queue.extend(messages)
+        if len(self._queue) >= MAX_PIPELINED and not self._buffer_paused:
+            self._pause_reading_for_buffer()
+        if not self.busy:
+            self._serve()
+
+    def _wait_for_head(self, size: int) -> None:
+        if not self._head.begun:
+            self.due = self._loop.time() + self.server.header_timeout
+        if self._head.came_in_part(size):
+            self._refuse(HEAD_TOO_LARGE)
 
     def _break_bodies(self) -> None:
         """What comes after broken framing is not read: whoever reads an unfinished body would wait in vain."""

@@ -172,7 +172,6 @@ class Forwarding:
             tx.relay.exchange.abort(Failure.DRAINING)
         else:
             tx.request.payload.set_exception(BodyError(Failure.DRAINING))
-        tx.request.connection.close()
 
     # -- within
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from fsproxy.core.facts import page_facts
+from fsproxy.core.facts import page_facts, usable_id
 from fsproxy.core.failures import Failure
 from fsproxy.core.limits.operations import Admitted, LedgerDown, Operation
 from fsproxy.core.page import EMPTY_PAGE, read_page, read_page_answer
@@ -37,7 +37,7 @@ class Pages:
             tx.facts = page_facts(EMPTY_PAGE, tx.headers, tx.client)
             return self._forwarding.refuse(tx, Failure.UNINSPECTABLE)
         policy = tx.generation.snapshot.policy(page.org_id if isinstance(page.org_id, str) else None)
-        first_visit = policy.ramping is not None and not page.user_id
+        first_visit = policy.ramping is not None and not usable_id(page.user_id)
         facts = tx.facts = page_facts(
             page, tx.headers, tx.client, tx.locate(policy), fresh_user_id=str(uuid4()) if first_visit else ""
         )

@@ -98,7 +98,7 @@ class Recorder:
         total = ended - tx.started_ns
         upstream_ns = _upstream_ns(tx, ended)
         head = relay.head if relay is not None else None
-        calls = tx.calls
+        calls, facts = tx.calls, tx.facts
         record = audit_record(
             now=tx.arrived,
             route=tx.route,
@@ -119,7 +119,8 @@ class Recorder:
                 upstream_duration=upstream_ns if tx.sent_ns else None,
                 own_duration=total - upstream_ns,
             ),
-            facts=tx.facts,
+            facts=facts,
+            policy=tx.generation.snapshot.policy(facts.org) if facts is not None else None,
             decision=tx.decision,
             failure=tx.failure,
             rejections=calls.rejections if calls is not None else (),

@@ -81,12 +81,11 @@ class DataServer(web.Server):
                 connection.close()
 
     async def flush(self, seconds: float) -> None:
-        """Wait until every client has read its answer to the end, for so long at the most."""
+        """Wait until every client has read its answer to the end and is gone, for so long at the most."""
         self.close_idle()
-        transports = [each.transport for each in self._open if each.transport is not None]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while any(transport.get_write_buffer_size() for transport in transports):  # noqa: ASYNC110 - no event
+                while self._open:  # noqa: ASYNC110 - a transport tells nobody that its buffer is empty
                     await asyncio.sleep(FLUSH_PERIOD)
 
     async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aiohttp's signature

@@ -184,7 +184,7 @@ class UpstreamConnection(asyncio.Protocol):
             if not self._in_body and self._head_bytes > MAX_HEAD:
                 self._break(Failure.UPSTREAM_INVALID)
         except httptools.HttpParserUpgrade as upgrade:
-            if self._reader is reader:
+            if self._may_upgrade:
                 self._upgrade(reader, data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._break(Failure.UPSTREAM_INVALID)
@@ -242,7 +242,7 @@ class UpstreamConnection(asyncio.Protocol):
         if not self._in_body:
             self._head.headers.append((name, value.rstrip(b" \t")))
 
-    def on_headers_complete(self) -> None:
+    def on_headers_complete(self) -> None:  # noqa: C901 - one look at everything that frames an answer
         """httptools: the head is complete."""
         head = self._head
         status = head.status = self._parser.get_status_code()
@@ -295,6 +295,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _break(self, failure: Failure) -> None:
         reader, self._reader = self._reader, None
+        self._may_upgrade = False
         if self.transport is not None:
             self.transport.abort()
         if reader is not None:

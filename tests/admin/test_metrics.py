@@ -56,9 +56,7 @@ def test_a_histogram_is_cumulative_and_a_bound_belongs_to_its_bucket() -> None:
     histogram = Histogram((0.001, 0.01))
     for seconds in (0.0, 0.001, 0.0011, 0.01, 5.0):
         histogram.observe(seconds)
-    samples = {
-        (each.name, each.labels.get("le")): each.value for each in histogram.family("x_seconds", "X.").samples
-    }
+    samples = {(each.name, each.labels.get("le")): each.value for each in histogram.family("x_seconds", "X.").samples}
     assert samples[("x_seconds_bucket", "0.001")] == 2
     assert samples[("x_seconds_bucket", "0.01")] == 4
     assert samples[("x_seconds_bucket", "+Inf")] == 5

@@ -19,7 +19,6 @@ import signal
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 from urllib.parse import urlencode
@@ -144,9 +143,10 @@ class Proxy:
 
 
 async def measure(rounds: int, only: str) -> None:
+    import aiohttp
+
     from support.proxy import running_proxy
     from support.upstream import RecordingUpstream
-    import aiohttp
 
     with tempfile.TemporaryDirectory():
         async with (

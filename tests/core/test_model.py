@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fsproxy.core.model import CallKind, Hit, Mode, FilterName, Route, Rule, SessionFacts
+from fsproxy.core.model import CallKind, FilterName, Hit, Mode, Route, Rule, SessionFacts
 from fsproxy.core.reasons import ReasonCode
 
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from fsproxy.admin.metrics import Metrics
 from fsproxy.config.loader import load_text
-from fsproxy.shell.connection import DataServer
 from fsproxy.shell.generation import Generation
 from fsproxy.shell.ingest import Ingest
+from fsproxy.shell.server import DataServer
 from fsproxy.shell.sweeper import Sweeper
 from support.raw_http import eventually
 
@@ -80,9 +80,7 @@ async def in_process(config: Mapping[str, Any]) -> AsyncIterator[InProcessProxy]
             ingest.handle, loaded.server, sweeper, on_malformed=ingest.count_malformed, on_crash=ingest.count_crash
         )
         listener = await loop.create_server(server, "127.0.0.1", 0)
-        proxy = InProcessProxy(
-            listener.sockets[0].getsockname()[1], ingest, server, metrics, complaints.records
-        )
+        proxy = InProcessProxy(listener.sockets[0].getsockname()[1], ingest, server, metrics, complaints.records)
         try:
             yield proxy
             await asyncio.sleep(0)  # what is due now may still complain

@@ -64,7 +64,7 @@ class RunningProxy:
         """Waits until there are so many audit lines; fails the test when there are more, or after ``deadline``."""
         try:
             async with asyncio.timeout(deadline):
-                while len(lines := self.audit_lines()) < count:  # noqa: ASYNC110 - another process writes it
+                while len(lines := self.audit_lines()) < count:
                     await asyncio.sleep(POLL)
         except TimeoutError:
             raise AssertionError(f"{len(self.audit_lines())} audit lines, not {count}: {self.log_text()}") from None

@@ -98,8 +98,7 @@ class Rig:
         """Sends a request as a browser does, through a trusted load balancer that gives it an id."""
         whole = self.headers(headers)
         async with self.http.request(method, self.proxy.url + target, data=body, headers=whole) as response:
-            answer = Answer(response.status, response.headers, await response.read(), whole["X-Request-Id"])
-        return answer
+            return Answer(response.status, response.headers, await response.read(), whole["X-Request-Id"])
 
     def headers(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
         """A browser's and a load balancer's headers; a value "" leaves one out. The id is remembered as sent."""
@@ -119,7 +118,7 @@ class Rig:
         wanted = answer if isinstance(answer, str) else answer.request_id
         try:
             async with asyncio.timeout(10):
-                while not (lines := self.lines(wanted)):  # noqa: ASYNC110 - another process writes it
+                while not (lines := self.lines(wanted)):
                     await asyncio.sleep(POLL)
         except TimeoutError:
             raise AssertionError(f"no audit line: {self.proxy.log_text()}") from None
@@ -135,9 +134,7 @@ class Rig:
         wanted = answer if isinstance(answer, str) else answer.request_id
         return [each for each in self.upstream.received if each.value("X-Request-Id") == wanted]
 
-    async def admin(
-        self, path: str, method: str = "GET", data: bytes | None = None, **headers: str
-    ) -> tuple[int, str]:
+    async def admin(self, path: str, method: str = "GET", data: bytes | None = None, **headers: str) -> tuple[int, str]:
         """Status and body of a request to the admin port; ``_`` in a header's name stands for ``-``."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         async with self.http.request(method, self.proxy.admin_url + path, data=data, headers=named) as response:
@@ -148,7 +145,7 @@ class Rig:
         status, text = await self.admin("/mode", "POST", json.dumps({"mode": mode}).encode(), **JSON)
         assert (status, json.loads(text)) == (200, {"mode": mode})
         async with asyncio.timeout(10):
-            while json.loads((await self.admin("/mode"))[1])["mode"] != mode:  # noqa: ASYNC110 - another process
+            while json.loads((await self.admin("/mode"))[1])["mode"] != mode:
                 await asyncio.sleep(POLL)
 
     async def counted(self, name: str, **labels: str) -> float:

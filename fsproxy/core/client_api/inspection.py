@@ -21,6 +21,7 @@ from fsproxy.core.model import CallKind, Route
 from fsproxy.core.settings import ClientApiSettings, OnUninspectable
 
 _DIGEST_SIZE = 16
+_MANY = 100
 
 
 @unique
@@ -68,6 +69,11 @@ class Inspection(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     calls: tuple[InspectedCall, ...] = ()
     """In order of appearance."""
     uninspectable: Uninspectable | None = None
+
+    @property
+    def is_large(self) -> bool:
+        """More than 100 calls or properties to settle: about a millisecond, too much for an event loop."""
+        return len(self.calls) > _MANY or sum(len(e.judged.names) + len(e.judged.cuts) for e in self.calls) > _MANY
 
     def names(self, repeated: Collection[int] = ()) -> dict[NameKind, tuple[str, ...]]:
         """Give the names to claim, each once; calls that are rejected anyway, or ``repeated``, claim none."""

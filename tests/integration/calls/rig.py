@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import io
 import itertools
 import json
 import uuid
@@ -120,7 +121,7 @@ class Rig:
         seen = len(self.upstream.received)
         url = URL(f"{self.proxy.url}{target}", encoded=True)
         whole = {"Origin": ORIGIN, "Content-Type": "text/plain", **(headers or {})}
-        async with self.client.post(url, data=body, headers=whole) as response:
+        async with self.client.post(url, data=io.BytesIO(body), headers=whole) as response:
             answer = await response.read()
         new = self.upstream.received[seen:]
         assert len(new) <= 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -272,7 +271,7 @@ async def test_a_file_is_written_to_and_opened_again_on_sighup(tmp_path: Path) -
         assert before[:2] == [first.request_id, second.request_id]
         assert after[-1] == third
         assert (rig.proxy.folder / "stdout").read_text() == ""
-        assert os.stat(current).st_mode & 0o007 == 0
+        assert current.stat().st_mode & 0o007 == 0
 
 
 async def _reopened(rig: Rig, path: Path) -> str:

@@ -14,7 +14,9 @@ from support.rig import Rig, running_rig
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-REGIONS = {"filters": {"geo": {"never": ["US-CA", "EU"], "source": {"header": "x-country", "region_header": "x-region"}}}}
+REGIONS = {
+    "filters": {"geo": {"never": ["US-CA", "EU"], "source": {"header": "x-country", "region_header": "x-region"}}}
+}
 CONFIG = {
     "orgs": {
         "listed": {

@@ -66,7 +66,8 @@ def _code(answer: Answer) -> int:
 
 
 @pytest.mark.parametrize(
-    ("size", "limit"), [("none", 0), ("one", 1), ("two", 2), ("four", 4), ("spill", 4), ("spill-none", 0), ("yearly", 1)]
+    ("size", "limit"),
+    [("none", 0), ("one", 1), ("two", 2), ("four", 4), ("spill", 4), ("spill-none", 0), ("yearly", 1)],
 )
 async def test_so_many_new_sessions_pass_and_every_further_one_is_over_quota(rig: Rig, size: str, limit: int) -> None:
     org = fresh(size)

@@ -23,7 +23,9 @@ CONFIG: dict[str, Any] = {
             "o-ALL-na1": {"filters": {"ramping": {"share": "100%"}}},
             "o-PAST-na1": {
                 "filters": {
-                    "ramping": {"schedule": [{"from": "2020-01-01", "share": "0%"}, {"from": "2020-02-01", "share": "100%"}]}
+                    "ramping": {
+                        "schedule": [{"from": "2020-01-01", "share": "0%"}, {"from": "2020-02-01", "share": "100%"}]
+                    }
                 }
             },
             "o-FUTURE-na1": {"filters": {"ramping": {"schedule": [{"from": "2199-01-01", "share": "100%"}]}}},

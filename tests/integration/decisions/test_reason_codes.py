@@ -62,9 +62,7 @@ class Case:
 
 
 CASES = {
-    "a blocked user": Case(
-        -1, "Unspecified", "blocked_user", "blocked_user:block:d07381af", {"AppId": "uid-blocked"}
-    ),
+    "a blocked user": Case(-1, "Unspecified", "blocked_user", "blocked_user:block:d07381af", {"AppId": "uid-blocked"}),
     "a blocked user with a code": Case(
         7, "Geography", "blocked_user", "blocked_user:block:", {"OrgId": "o-CODE-na1", "AppId": "uid-coded"}
     ),

@@ -10,17 +10,20 @@ import pytest
 
 from support.in_process import in_process
 from support.raw_http import CutError, ServerSide, eventually, raw_client, scripted
-from support.upstream import RawAnswer, RawUpstream
+from support.raw_upstream import RawAnswer, RawUpstream
 
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
-@pytest.mark.parametrize("status", [200, 201, 203, 206, 299, 300, 301, 308, 400, 404, 418, 429, 451, 500, 502, 503, 599])
+@pytest.mark.parametrize(
+    "status", [200, 201, 203, 206, 299, 300, 301, 308, 400, 404, 418, 429, 451, 500, 502, 503, 599]
+)
 async def test_every_status_passes_with_its_reason_and_repeated_headers(status: int) -> None:
     answer = (
         b"HTTP/1.1 %d As It Is\r\nX-One: 1\r\nx-one: 2\r\nSet-Cookie: a=1; Path=/\r\nSet-Cookie: b=2\r\n"
-        b"Location: http://elsewhere/x\r\nRetry-After: 7\r\nServer: s\r\nX-Bytes: \xe4\xff\r\nContent-Length: 4\r\n\r\nbody"
+        b"Location: http://elsewhere/x\r\nRetry-After: 7\r\nServer: s\r\nX-Bytes: \xe4\xff\r\n"
+        b"Content-Length: 4\r\n\r\nbody"
     ) % status
     async with RawUpstream([RawAnswer(answer)]) as upstream, in_process({"upstream": {"url": upstream.url}}) as proxy:
         async with raw_client(proxy.port) as client:
@@ -44,8 +47,8 @@ async def test_every_status_passes_with_its_reason_and_repeated_headers(status: 
     "answer",
     [
         b"HTTP/1.1 204 No Content\r\nX-A: 1\r\n\r\n",
-        b"HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\n\r\n",
-        b"HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\nContent-Length: 100\r\n\r\n",
+        b'HTTP/1.1 304 Not Modified\r\nETag: "x"\r\n\r\n',
+        b'HTTP/1.1 304 Not Modified\r\nETag: "x"\r\nContent-Length: 100\r\n\r\n',
         b"HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n",
     ],
 )
@@ -69,7 +72,9 @@ async def test_compressed_answers_stay_as_they_are() -> None:
 
 
 async def test_chunked_answers_pass_without_their_trailers() -> None:
-    answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nX-Trailer: 1\r\n\r\n"
+    answer = (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nX-Trailer: 1\r\n\r\n"
+    )
     async with RawUpstream([RawAnswer(answer), RawAnswer(OK)]) as upstream:
         async with in_process({"upstream": {"url": upstream.url}}) as proxy, raw_client(proxy.port) as client:
             got = await client.ask(GET)
@@ -175,7 +180,7 @@ async def test_a_client_of_http_1_0_sees_a_cut_as_a_broken_connection() -> None:
 
 INVALID = {
     "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nokk",
-    "length and chunked": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    "length and chunked": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",  # noqa: E501 - one answer
     "negative length": b"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nok",
     "length with a sign": b"HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nok",
     "huge length": b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\nok",

@@ -6,8 +6,6 @@ import asyncio
 import json
 import signal
 
-import pytest
-
 from support.proxy import RunningProxy, running_proxy
 from support.raw_http import CutError, ServerSide, eventually, raw_client, scripted
 from support.upstream import RecordingUpstream
@@ -125,9 +123,11 @@ async def test_when_the_time_to_drain_is_over_what_was_not_answered_is_told_so()
                     assert answer.value("Access-Control-Allow-Origin") == allowed
                 assert (await page.answer()).status == 503
                 assert (await sent.answer()).status == 502
-                with pytest.raises(CutError):
-                    assert await half.rest() == b"half"
-                    raise CutError
+                try:
+                    rest = await half.rest()
+                except CutError as cut:
+                    rest = cut.partial
+                assert rest in {b"", b"half"}, "six of its ten bytes never come"
             for client in clients.values():
                 await client.__aexit__(None, None, None)
             assert await exited(proxy) == 0

@@ -13,8 +13,9 @@ import pytest
 from support.in_process import in_process
 from support.ports import free_ports
 from support.raw_http import RawAnswer, RawClient, Scripted, ServerSide, eventually, raw_client, scripted
-from support.upstream import RawAnswer as Said
-from support.upstream import RawUpstream, RecordingUpstream, silent_upstream
+from support.raw_upstream import RawAnswer as Said
+from support.raw_upstream import RawUpstream, silent_upstream
+from support.upstream import RecordingUpstream
 
 ORIGIN = b"https://app.example.com"
 PAGE = b'{"OrgId": "o-1", "Url": "https://app.example.com/"}'
@@ -320,7 +321,9 @@ async def test_a_client_that_goes_away_ends_the_exchange(target: str) -> None:
     async with RecordingUpstream() as upstream, in_process({"upstream": {"url": upstream.url}}) as proxy:
         upstream.hold()
         async with raw_client(proxy.port) as client:
-            await client.send(b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (target.encode(), len(PAGE)))
+            await client.send(
+                b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (target.encode(), len(PAGE))
+            )
             await client.send(PAGE)
             await upstream.arrived(1)
             client.abort()

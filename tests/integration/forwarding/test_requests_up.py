@@ -53,7 +53,7 @@ async def test_any_method_goes_up(client: RawClient, anything: RecordingUpstream
         "/rec/%70age2?",
         "/?",
         "/a?b?c=/d",
-        "/|[]{}^`\"<>\\",
+        '/|[]{}^`"<>\\',
         "//double",
         "/s/x;v=1,2:3@4!$&'()*",
         "/rec/../rec/x",
@@ -125,7 +125,9 @@ async def test_chunked_bodies_arrive(client: RawClient, anything: RecordingUpstr
 
 
 async def test_a_chunked_body_in_pieces_arrives(client: RawClient, anything: RecordingUpstream) -> None:
-    for byte in b"POST /other HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n":
+    for (
+        byte
+    ) in b"POST /other HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n":
         await client.send(bytes([byte]))
     assert (await client.answer()).status == 200
     assert anything.only().body == b"abcde"
@@ -166,9 +168,7 @@ async def test_pipelined_requests_are_answered_in_order(client: RawClient, anyth
 async def test_a_client_that_asks_first_is_told_to_go_on(
     client: RawClient, anything: RecordingUpstream, path: str
 ) -> None:
-    await client.send(
-        f"POST {path} HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n".encode()
-    )
+    await client.send(f"POST {path} HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n".encode())
     assert (await client.head())[1] == 100
     assert (await client.ask(b"hello")).status == 200
     assert anything.only().body == b"hello"
@@ -215,9 +215,7 @@ async def test_a_blocked_client_of_http_1_0_is_told_that_the_connection_ends(any
 
 async def test_a_page_is_only_asked_for_in_what_we_can_read(proxy: InProcessProxy, anything: RecordingUpstream) -> None:
     async with aiohttp.ClientSession(skip_auto_headers=["Accept-Encoding"]) as session:
-        await session.post(
-            f"{proxy.url}/rec/page", data=PAGE, headers={"Accept-Encoding": "gzip, deflate, br, zstd"}
-        )
+        await session.post(f"{proxy.url}/rec/page", data=PAGE, headers={"Accept-Encoding": "gzip, deflate, br, zstd"})
         await session.post(f"{proxy.url}/rec/page", data=PAGE)
     narrowed, none = anything.received
     assert narrowed.value("Accept-Encoding") == "gzip"

@@ -1,0 +1,225 @@
+"""The filters as replay asks them: they say what they lack instead of judging by half of the facts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, cast
+
+from fsproxy.core.audit_facts import ADMITTED, HIDDEN, TRUNCATED, UNDER_WAY
+from fsproxy.core.filters.base import Filter
+from fsproxy.core.filters.blocked_user import BlockedUserFilter
+from fsproxy.core.filters.deleting_user import DeletingUserFilter
+from fsproxy.core.filters.geo import GeoFilter
+from fsproxy.core.filters.ip import IpFilter
+from fsproxy.core.filters.opt_out import OptOutFilter
+from fsproxy.core.filters.org import OrgFilter
+from fsproxy.core.filters.ramping import RampingFilter
+from fsproxy.core.filters.script import ScriptFilter
+from fsproxy.core.filters.url import UrlFilter
+from fsproxy.core.filters.user_agent import UserAgentFilter
+from fsproxy.core.model import FilterName, Hit, Instant, Mode, Rule, SessionFacts
+from fsproxy.core.policy import OrgPolicy
+from fsproxy.core.reasons import ReasonCode
+from fsproxy.core.replay_facts import SOME_VALUE, ReplayedFacts, is_cut
+
+_V4_HOST = (1 << 8) - 1
+_V6_HOST = (1 << 80) - 1
+"""What a truncated address leaves out: all but /24, and all but /48."""
+_ADDRESS = "ip: the line does not hold the whole address"
+_AGENT = "user_agent: the line does not hold the whole User-Agent"
+_NOT_KNOWN = Rule("")
+_USER = "the line does not hold the user's id"
+
+Judge = Callable[[ReplayedFacts, Instant], Hit | str | None]
+"""A hit, None, or what is lacking."""
+
+
+class Undecidable(BaseException):
+    """What a rule needs and the line leaves out."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayFilter:
+    """A filter that may raise Undecidable.
+
+    In shadow it hits with the rule "" instead: who is blocked does not depend on it.
+    """
+
+    on_pages_only: ClassVar[bool] = False
+
+    name: FilterName
+    mode: Mode
+    ask: Judge
+    by_visitor: bool
+    """It looks at the address or the user, so that facts of another visitor may be judged otherwise."""
+
+    def judge(self, facts: SessionFacts, now: Instant) -> Hit | None:
+        """See ``Filter.judge``. Raises Undecidable."""
+        told = cast("ReplayedFacts", facts)
+        if self.by_visitor:
+            found = self.ask(told, now)
+        else:
+            memo = told.memo
+            if self.name in memo:
+                found = memo[self.name]
+            else:
+                found = memo[self.name] = self.ask(told, now)
+        if isinstance(found, str):
+            if self.mode is Mode.SHADOW:
+                return Hit(self.name, ReasonCode.UNSPECIFIED, _NOT_KNOWN)
+            raise Undecidable(found)
+        return found
+
+
+def as_replayed(policy: OrgPolicy) -> OrgPolicy:
+    """The same policy, its filters as replay asks them."""
+    ramping = policy.ramping
+    return replace(
+        policy,
+        on_page=tuple(cast("Filter", _replayed(each)) for each in policy.on_page),
+        ramping=cast("RampingFilter", _wrapped(ramping, _ramping(ramping), by_visitor=True)) if ramping else None,
+    )
+
+
+def _replayed(each: Filter) -> ReplayFilter:
+    match each:
+        case OrgFilter():
+            return _wrapped(each, _org(each))
+        case ScriptFilter():
+            return _wrapped(each, _script(each))
+        case UrlFilter():
+            return _wrapped(each, _url(each))
+        case IpFilter():
+            return _wrapped(each, _ip(each), by_visitor=True)
+        case UserAgentFilter():
+            return _wrapped(each, _unless(lambda facts: facts.agent_cut, _AGENT, each))
+        case GeoFilter():
+            lacking = "geo: the location was not asked for"
+            return _wrapped(each, _unless(lambda facts: not facts.said.located, lacking, each))
+        case OptOutFilter():
+            return _wrapped(each, _opt_out(each))
+        case DeletingUserFilter():
+            return _wrapped(each, _deleting_user(each), by_visitor=True)
+        case BlockedUserFilter():
+            return _wrapped(each, _blocked_user(each))
+        case _:
+            return _wrapped(each, each.judge)
+
+
+def _wrapped(each: Filter, ask: Judge, *, by_visitor: bool = False) -> ReplayFilter:
+    return ReplayFilter(each.name, each.mode, ask, by_visitor)
+
+
+def _unless(lacks: Callable[[ReplayedFacts], bool], what: str, each: Filter) -> Judge:
+    return lambda facts, now: what if lacks(facts) else each.judge(facts, now)
+
+
+def _org(each: OrgFilter) -> Judge:
+    def ask(facts: ReplayedFacts, now: Instant) -> Hit | str | None:
+        hit = each.judge(facts, now)
+        return _AGENT.replace("user_agent", "org") if hit is None and each.mobile and facts.agent_cut else hit
+
+    return ask
+
+
+def _script(each: ScriptFilter) -> Judge:
+    def ask(facts: ReplayedFacts, now: Instant) -> Hit | str | None:
+        hit = each.judge(facts, now)
+        cut = any(is_cut(version or "") for version in (facts.said.version, facts.said.snippet))
+        return "script: its version is cut in the line" if hit is None and each.versions and cut else hit
+
+    return ask
+
+
+def _url(each: UrlFilter) -> Judge:
+    most = each.max_length
+
+    def grown(facts: ReplayedFacts) -> bool:
+        # Internationalised names are longer in the line than in the page's URL.
+        return facts.url_grown and most is not None and facts.said.length <= most < len(str(facts.url))
+
+    return _unless(grown, "url: its length is not known", each)
+
+
+def _closer(host: int, *tables: Sequence[tuple[int, Mapping[int, object]]]) -> list[tuple[int, set[int]]]:
+    """The networks in which some rule looks at bits that a truncated address leaves out."""
+    return [(mask & ~host, {value & ~host for value in values}) for t in tables for mask, values in t if mask & host]
+
+
+def _ip(each: IpFilter) -> Judge:
+    closer = {4: _closer(_V4_HOST, each.block.v4, each.allow.v4), 6: _closer(_V6_HOST, each.block.v6, each.allow.v6)}
+
+    def ask(facts: ReplayedFacts, now: Instant) -> Hit | str | None:
+        how, address = facts.said.address, facts.client_ip
+        if how == HIDDEN or (address is None and facts.said.unnamed):
+            return _ADDRESS
+        if how == TRUNCATED and address is not None:
+            number = int(address)
+            # Rules that all addresses of this network share judge it as they would judge each of them.
+            if any(number & mask in values for mask, values in closer[address.version]):
+                return _ADDRESS
+        return each.judge(facts, now)
+
+    return ask
+
+
+def _opt_out(each: OptOutFilter) -> Judge:
+    def ask(facts: ReplayedFacts, now: Instant) -> Hit | str | None:
+        said = facts.said
+        # Cookies are looked at last: what blocks before them is known.
+        hit = each.judge(facts, now)
+        if not said.cookies or (hit is not None and hit in (each.gpc, each.dnt)):
+            return hit
+        if all(_is_known(name, value, facts) for name, value, _ in each.cookies):
+            return hit
+        return "opt_out: whether the cookie was there was not asked then"
+
+    return ask
+
+
+def _is_known(name: str, value: str | None, facts: ReplayedFacts) -> bool:
+    said = facts.said
+    text = name if value is None else f"{name}={value}"
+    if text in said.opt_out or text in said.no_opt_out or name in said.no_opt_out:
+        return True
+    return facts.cookies.get(name, SOME_VALUE) != SOME_VALUE
+
+
+def _deleting_user(each: DeletingUserFilter) -> Judge:
+    def ask(facts: ReplayedFacts, now: Instant) -> Hit | str | None:
+        said = facts.said
+        hit = None if said.unnamed or is_cut(facts.user_id) else each.judge(facts, now)
+        if hit is not None or not (said.unnamed or said.identified or is_cut(facts.user_id)):
+            return hit
+        if facts.same_users and each.name.value in said.lists:
+            return each.hit if each.hit.rule.id in said.listed else None
+        return f"deleting_user: {_USER}"
+
+    return ask
+
+
+def _blocked_user(each: BlockedUserFilter) -> Judge:
+    rules = {hit.rule.id: hit for hit in each.users.values()}
+
+    def ask(facts: ReplayedFacts, now: Instant) -> Hit | str | None:  # noqa: ARG001 - asked as all filters are
+        said = facts.said
+        if not said.identified:
+            return None
+        if facts.same_users and each.name.value in said.lists:
+            return next((rules[rule] for rule in said.listed if rule in rules), None)
+        return f"blocked_user: {_USER}"
+
+    return ask
+
+
+def _ramping(each: RampingFilter) -> Judge:
+    def ask(facts: ReplayedFacts, now: Instant) -> Hit | str | None:
+        if facts.said.session in {UNDER_WAY, ADMITTED}:
+            return None  # the ledger lets them pass, whatever their place
+        share = each.share(now)
+        if 0 < share < 1 and (not (facts.user_id or facts.fresh_user_id) or is_cut(facts.user_id)):
+            return f"ramping: {_USER}"
+        return each.judge(facts, now)
+
+    return ask
