@@ -15,6 +15,9 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from fsproxy.admin.metrics import Metrics
 from fsproxy.config.schema import AdminConfig, TopMode
 
+JSON = "application/json"
+"""What is posted must say it is this: a page of another site cannot send this type without a preflight, which
+nobody answers, so there is no CSRF."""
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
@@ -32,6 +35,10 @@ class Controls(Protocol):
 
     def set_mode(self, mode: TopMode) -> None:
         """Change the top-level mode until the next one or a restart."""
+        ...
+
+    async def reload(self) -> dict[str, object]:
+        """Load the configuration anew. ``generation`` is then in use; ``errors`` say why it is still the old one."""
         ...
 
 
@@ -67,6 +74,12 @@ def create_admin(config: AdminConfig, controls: Controls, metrics: Metrics) -> w
     async def show_mode(_: web.Request) -> web.Response:
         return web.json_response({"mode": controls.state()["mode"]})
 
+    async def reload(request: web.Request) -> web.Response:
+        if request.content_type != JSON:
+            return _error(400, "send {} as application/json")
+        outcome = await controls.reload()
+        return web.json_response(outcome, status=422 if outcome["errors"] else 200)
+
     app = web.Application(middlewares=[_guard(config)], client_max_size=1024 * 1024)
     app.add_routes(
         [
@@ -75,14 +88,14 @@ def create_admin(config: AdminConfig, controls: Controls, metrics: Metrics) -> w
             web.get("/metrics", show_metrics),
             web.get("/mode", show_mode),
             web.post("/mode", mode),
+            web.post("/reload", reload),
         ]
     )
     return app
 
 
 async def _wanted_mode(request: web.Request) -> TopMode | None:
-    # A page of another site cannot send this type without a preflight, which nobody answers: no CSRF.
-    if request.content_type != "application/json":
+    if request.content_type != JSON:
         return None
     try:
         return TopMode((await request.json())["mode"])

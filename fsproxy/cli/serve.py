@@ -23,6 +23,7 @@ from fsproxy.shell.app import App, CannotStart
 from fsproxy.shell.cache import refuse_disabled
 from fsproxy.shell.geo import GeoUnavailable
 from fsproxy.shell.logs import configure_logs
+from fsproxy.shell.next_generation import Source
 
 
 @click.command()
@@ -32,7 +33,7 @@ def serve(path: Path) -> None:
 
     Example: fsproxy serve --config config/fsproxy.yaml
     """
-    _run(load_or_exit(path))
+    _run(load_or_exit(path), source=Source(path, dict(os.environ)))
 
 
 @click.command()
@@ -59,7 +60,7 @@ def demo(port: int | None, admin_port: int | None) -> None:
     _run(config, backend)
 
 
-def _run(config: Config, backend: socket.socket | None = None) -> None:
+def _run(config: Config, backend: socket.socket | None = None, source: Source | None = None) -> None:
     configure_logs(config.log.level, config.log.format)
     problem = refuse_disabled(os.environ)
     if problem is not None:
@@ -67,7 +68,7 @@ def _run(config: Config, backend: socket.socket | None = None) -> None:
     click.echo(summary(config), err=True)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_main(config, backend))
+            runner.run(_main(config, backend, source))
     except (CannotStart, GeoUnavailable) as error:
         _give_up(str(error))
     except OSError as error:
@@ -76,9 +77,9 @@ def _run(config: Config, backend: socket.socket | None = None) -> None:
         _give_up(f"audit.to {config.audit.to}: {error.strerror}")
 
 
-async def _main(config: Config, backend: socket.socket | None) -> None:
+async def _main(config: Config, backend: socket.socket | None, source: Source | None) -> None:
     if backend is None:
-        await App(config).run()
+        await App(config, source).run()
         return
     runner = web.AppRunner(create_backend(), access_log=None, handle_signals=False)
     await runner.setup()

@@ -45,6 +45,10 @@ class Forwarding:
         self.last_failure: str | None = None
         """The newest exchange's failure; None when it went well."""
 
+    def use(self, upstream: Upstream) -> None:
+        """Send what comes from now on there; what is under way goes on where it is."""
+        self._upstream = upstream
+
     async def send(self, tx: Transaction, body: bytes, extra_headers: tuple[tuple[bytes, bytes], ...] = ()) -> bool:
         """Send a body that was read, and relay the answer."""
         page = tx.route is Route.PAGE

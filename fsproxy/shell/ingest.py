@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import ssl
 from dataclasses import replace
 from functools import partial
 
@@ -40,6 +41,7 @@ from fsproxy.shell.sockets import Sockets
 from fsproxy.shell.sweeper import Sweeper
 from fsproxy.shell.transaction import Transaction
 from fsproxy.shell.upstream import Upstream
+from fsproxy.shell.upstream_settings import same_hosts
 
 BLOCKED_PAGES = 200_000
 """How many blocked pages are remembered: about 60 MB at the most."""
@@ -62,6 +64,8 @@ class Ingest:
         self._in_flight: set[Transaction] = set()
         self._idle: asyncio.Future[None] | None = None
         self._tokens = map("{}-{:x}".format, itertools.repeat(os.urandom(6).hex()), itertools.count(1))
+        self._loop = loop
+        self._sweeper = sweeper
         self.upstream = Upstream(config.upstream, loop, sweeper)
         keep = config.state.persist
         self.ledger = MemoryLedger(journal=keep is not None)
@@ -181,6 +185,21 @@ class Ingest:
 
     # -- switches and reports
 
+    def apply(self, generation: Generation, context: ssl.SSLContext | None = None) -> None:
+        """Judge by this generation from the next request on; those under way keep theirs.
+
+        ``context``: for the upstream's TLS, made off the event loop; needed when ``upstream`` changed.
+        """
+        before, upstream = self.generation.config.upstream, generation.config.upstream
+        self.generation = generation
+        self._recorder.configure(generation.config.audit)
+        if upstream.timeouts != before.timeouts:
+            self.upstream.retime(upstream.timeouts)
+        if not same_hosts(before, upstream):
+            old, self.upstream = self.upstream, Upstream(upstream, self._loop, self._sweeper, context)
+            self._forwarding.use(self.upstream)
+            old.close()
+
     def bypass(self) -> None:
         """Judge nothing from the next request on."""
         self.generation = replace(self.generation, mode=TopMode.BYPASS)
@@ -213,8 +232,7 @@ class Ingest:
         }
 
     def _names_kept(self) -> float:
-        core = self.generation.config.core
-        return max(org.client_api.cardinality.retention for org in (core.default, *core.orgs.values()))
+        return self.generation.names_kept
 
     def _report(self, place: str, error: BaseException | None) -> None:
         self.metrics.own_failures[(place,)] += 1

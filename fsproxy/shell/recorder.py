@@ -33,13 +33,17 @@ class Recorder:
     def __init__(self, metrics: Metrics, audit: AuditLog, config: AuditConfig) -> None:
         self._metrics = metrics
         self._audit = audit
-        self._mask = address_mask(config.client_ip.value, config.client_ip_key)
-        self._most_rejections = config.rejections
+        self.configure(config)
         metrics.counts["audit_lines_dropped"] = ("Audit lines that found no room.", lambda: audit.dropped)
         self._pages = 0
         self._dropped = 0
         self.unlisted_proxy = False
         """Forwarding headers from untrusted peers were dropped on more than 1 % of pages."""
+
+    def configure(self, config: AuditConfig) -> None:
+        """From the next line on, follow this configuration."""
+        self._mask = address_mask(config.client_ip.value, config.client_ip_key)
+        self._most_rejections = config.rejections
 
     def record(self, tx: Transaction) -> None:
         """Count the request, and write its line if its share says so. Never raises."""

@@ -28,9 +28,17 @@ class Program:
         """Stands in ``/readyz``."""
         return {"mode": (self.modes or [TopMode.ENFORCE])[-1].value, "store": {"state": "down"}}
 
+    errors: list[str] = field(default_factory=list)
+    reloads: int = 0
+
     def set_mode(self, mode: TopMode) -> None:
         """Is remembered."""
         self.modes.append(mode)
+
+    async def reload(self) -> dict[str, object]:
+        """Is counted; ends as the test says."""
+        self.reloads += 1
+        return {"generation": 7, "errors": self.errors}
 
 
 def client(program: Program, token: str | None = None, remote: str | None = None) -> TestClient:
