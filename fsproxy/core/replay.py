@@ -100,11 +100,10 @@ class _PolicyReplay:
     def __init__(self, policy: OrgPolicy, filters: tuple[ReplayFilter, ...], *, same_users: bool) -> None:
         self._policy = with_filters(policy, filters)
         self._same_users = same_users
-        self._by_part = {part: tuple(each for each in filters if each.part is part) for part in Part}
+        self._page, self._agent, self._address, self._user = (
+            tuple(each for each in filters if each.part is part) for part in Part
+        )
         self._longest_url = next((each.max_length or 0 for each in policy.on_page if isinstance(each, UrlFilter)), 0)
-        self._by_agent = bool(self._by_part[Part.AGENT])
-        self._by_address = bool(self._by_part[Part.ADDRESS])
-        self._by_user = bool(self._by_part[Part.USER])
         self._by_time = policy.ramping is not None and policy.ramping.schedule is not None
         self._parts: dict[object, int] = {}
         """What a part of a page holds -> the number of the answers to it."""
@@ -120,25 +119,25 @@ class _PolicyReplay:
         page = parts.get(key)
         if page is None:
             facts = page_part(line, said, self._longest_url, same_users=self._same_users)
-            page = parts[key] = self._ask(Part.PAGE, facts, line)
+            page = parts[key] = self._ask(self._page, facts, line)
         agent = address = user = 0
-        if self._by_agent:
+        if self._agent:
             found = parts.get(line.user_agent)
             if found is None:
-                found = parts[line.user_agent] = self._ask(Part.AGENT, agent_part(line.user_agent), line)
+                found = parts[line.user_agent] = self._ask(self._agent, agent_part(line.user_agent), line)
             agent = found
-        if self._by_address:
+        if self._address:
             key = (line.client_ip, said.address, said.unnamed)
             found = parts.get(key)
             if found is None:
-                found = parts[key] = self._ask(Part.ADDRESS, address_part(line.client_ip, said), line)
+                found = parts[key] = self._ask(self._address, address_part(line.client_ip, said), line)
             address = found
-        if self._by_user:
+        if self._user:
             key = (told, line.org, line.user_id, line.fresh_user_id, line.timestamp if self._by_time else "")
             found = parts.get(key)
             if found is None:
                 facts = user_part(line, said, same_users=self._same_users)
-                found = parts[key] = self._ask(Part.USER, facts, line)
+                found = parts[key] = self._ask(self._user, facts, line)
             user = found
         over_quota = line.over_quota if line.filter or line.shadow else False
         key = (page, agent, address, user, said.session, over_quota, line.ledger_down)
@@ -148,15 +147,15 @@ class _PolicyReplay:
             decided = self._decisions[key] = self._judge(line, said, dict(answers), over_quota=over_quota)
         return decided, len(parts) - before
 
-    def _ask(self, part: Part, facts: ReplayedFacts, line: PageLine) -> int:
+    def _ask(self, filters: tuple[ReplayFilter, ...], facts: ReplayedFacts, line: PageLine) -> int:
         now = _instant(line) if self._by_time else _NO_TIME
-        answers = tuple([each.ask(facts, now) for each in self._by_part[part]])
+        answers = [each.ask(facts, now) for each in filters]
         # A filter's hits are always the same objects, and hashing them is slow.
-        key = (part.value, *[id(each) if isinstance(each, Hit) else each for each in answers])
+        key = (id(filters), *[id(each) if isinstance(each, Hit) else each for each in answers])
         number = self._numbers.get(key)
         if number is None:
             number = self._numbers[key] = len(self._answers)
-            self._answers.append(tuple(zip((each.name for each in self._by_part[part]), answers, strict=True)))
+            self._answers.append(tuple(zip((each.name for each in filters), answers, strict=True)))
         return number
 
     def _judge(
