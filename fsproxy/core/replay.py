@@ -62,7 +62,7 @@ class Replay:
         self._filters = ReplayFilters()
         self._said: dict[bytes, AuditFacts] = {}
         self._policies: dict[str | None, _PolicyReplay] = {}
-        self._remembered = 0
+        self._memory = _Memory()
 
     def decide(self, line: PageLine) -> Replayed:
         """The decision under the snapshot. Raises ValueError on a line that is none of ours."""
@@ -72,7 +72,7 @@ class Replay:
         said = self._said.get(told)
         if said is None:
             said = self._said[told] = _read_facts(told)
-            self._remembered += 1
+            self._memory.used += 1
         if said.session is None and line.reason_code is None and not line.ledger_down:
             return NOT_JUDGED
         if line.filters_failed:
@@ -84,20 +84,28 @@ class Replay:
         policy = self._policies.get(listed)
         if policy is None:
             found = self._snapshot.policy(listed)
-            policy = self._policies[listed] = _PolicyReplay(found, self._filters.of(found), same_users=self._same_users)
-        decided, news = policy.decide(line, told, said)
-        self._remembered += news
-        if self._remembered > MOST_REMEMBERED:
-            self._remembered = 0
+            policy = _PolicyReplay(found, self._filters.of(found), self._memory, same_users=self._same_users)
+            self._policies[listed] = policy
+        if self._memory.used > MOST_REMEMBERED:
+            self._memory.used = 0
             self._said.clear()
             self._policies.clear()
-        return decided
+        return policy.decide(line, told, said)
+
+
+class _Memory:
+    """How many parts are remembered by all policies together."""
+
+    used = 0
 
 
 class _PolicyReplay:
     """Judges by one policy, and remembers each part's answers: few parts are new, though most pages are."""
 
-    def __init__(self, policy: OrgPolicy, filters: tuple[ReplayFilter, ...], *, same_users: bool) -> None:
+    def __init__(
+        self, policy: OrgPolicy, filters: tuple[ReplayFilter, ...], memory: _Memory, *, same_users: bool
+    ) -> None:
+        self._memory = memory
         self._policy = with_filters(policy, filters)
         self._same_users = same_users
         self._page, self._agent, self._address, self._user = (
@@ -111,9 +119,8 @@ class _PolicyReplay:
         self._answers: list[Answers] = [()]
         self._decisions: dict[object, Replayed] = {}
 
-    def decide(self, line: PageLine, told: bytes, said: AuditFacts) -> tuple[Replayed, int]:
-        """The decision, and how many things were new to it."""
-        before = len(self._parts)
+    def decide(self, line: PageLine, told: bytes, said: AuditFacts) -> Replayed:
+        """The decision; what its parts were answered is remembered."""
         parts = self._parts
         key: object = (told, line.domain, line.country, line.region, line.url_length if self._longest_url else 0)
         page = parts.get(key)
@@ -145,9 +152,10 @@ class _PolicyReplay:
         if decided is None:
             answers = chain.from_iterable(self._answers[number] for number in (page, agent, address, user))
             decided = self._decisions[key] = self._judge(line, said, dict(answers), over_quota=over_quota)
-        return decided, len(parts) - before
+        return decided
 
     def _ask(self, filters: tuple[ReplayFilter, ...], facts: ReplayedFacts, line: PageLine) -> int:
+        self._memory.used += 1
         now = _instant(line) if self._by_time else _NO_TIME
         answers = [each.ask(facts, now) for each in filters]
         # A filter's hits are always the same objects, and hashing them is slow.
