@@ -99,6 +99,8 @@ class AuditRecord(
         "facts": "fsproxy.facts",
         "rejections": "fsproxy.rejections",
         "rejections_count": "fsproxy.rejections_count",
+        "shadow_rejections": "fsproxy.shadow_rejections",
+        "shadow_rejections_count": "fsproxy.shadow_rejections_count",
     },
 ):
     """One line. What is not known is not there. Durations in nanoseconds, sizes in bytes."""
@@ -148,6 +150,9 @@ class AuditRecord(
     """On pages: what else they were judged by."""
     rejections: tuple[AuditRejection, ...] = ()
     rejections_count: int = 0
+    shadow_rejections: tuple[AuditRejection, ...] = ()
+    """What ``client_api`` or one of its limits would have cut if its mode were ``enforce``."""
+    shadow_rejections_count: int = 0
 
 
 def is_due(share: float, record: AuditRecord) -> bool:
@@ -155,7 +160,9 @@ def is_due(share: float, record: AuditRecord) -> bool:
 
     The same request id always falls the same way, on every instance.
     """
-    if share >= 1.0 or record.decision in _ALWAYS or record.shadow or record.error or record.rejections_count:
+    if share >= 1.0 or record.decision in _ALWAYS or record.shadow or record.error:
+        return True
+    if record.rejections_count or record.shadow_rejections_count:
         return True
     return share > 0.0 and crc32(record.request_id.encode("utf-8", "surrogatepass")) < share * 2**32
 

@@ -80,22 +80,6 @@ class AuditFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
     """The visitor opted out or is being deleted: neither address, user nor session is written."""
 
 
-def is_nameless(facts: SessionFacts, policy: OrgPolicy, now: Instant) -> bool:
-    """Whether the visitor opted out or is being deleted, whichever rule blocked first, or none did.
-
-    So it is, too, when the filter that should know fails.
-    """
-    try:
-        for each in policy.on_page:
-            name = each.name
-            asked = name is FilterName.OPT_OUT or name is FilterName.DELETING_USER
-            if asked and each.judge(facts, now) is not None:
-                return True
-    except Exception:  # noqa: BLE001 - the judge has counted it already; the line must not be lost by it
-        return True
-    return False
-
-
 def audit_facts(
     facts: SessionFacts,
     decision: Decision,

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from fsproxy.core.audit import VERSION, AuditRecord, AuditRejection, AuditShadow, Outcome
-from fsproxy.core.audit_facts import audit_facts, is_nameless, parsed_url
+from fsproxy.core.audit_facts import audit_facts, parsed_url
 from fsproxy.core.failures import Failure
 from fsproxy.core.model import Hit, Instant, Rejection, Route, SessionFacts
 from fsproxy.core.page import host_of
@@ -68,6 +68,7 @@ def audit_record(
     decision: Decision = CAPTURE,
     failure: Failure | None = None,
     rejections: Sequence[Rejection] = (),
+    shadow_rejections: Sequence[Rejection] = (),
     most_rejections: int = 20,
     unnamed: bool = False,
     policy: OrgPolicy | None = None,
@@ -76,15 +77,12 @@ def audit_record(
 
     ``target`` may have a query, which is not written. ``unnamed``: the caller knows that the visitor
     opted out or is being deleted, though another rule blocked first; then, as for a hit with code 10 or
-    12, the line carries neither address nor user nor session. ``policy``: what a page was judged by; with
-    it, the record finds out by itself who must stay unnamed.
+    12, the line carries neither address nor user nor session. ``policy``: what a page was judged by.
     """
     block, shadow = decision.block, decision.shadow
     if block is not None or shadow:
         unnamed = unnamed or (block is not None and is_unnamed((block,))) or is_unnamed(shadow)
     if facts is not None and route is Route.PAGE:
-        if policy is not None and not unnamed:
-            unnamed = is_nameless(facts, policy, now)
         told = audit_facts(facts, decision, policy, mask, now, unnamed=unnamed)
     else:
         told = None
@@ -119,8 +117,10 @@ def audit_record(
         error=failure.value if failure is not None else None,
         url_length=len(facts.url) if told is not None and facts is not None and isinstance(facts.url, str) else None,
         facts=told,
-        rejections=tuple(_rejection(each) for each in rejections[:most_rejections]) if rejections else (),
+        rejections=_listed(rejections, most_rejections) if rejections else (),
         rejections_count=len(rejections),
+        shadow_rejections=_listed(shadow_rejections, most_rejections) if shadow_rejections else (),
+        shadow_rejections_count=len(shadow_rejections),
     )
 
 
@@ -164,6 +164,10 @@ def audit_path(target: str) -> str:
 
 def _shadow(hit: Hit) -> AuditShadow:
     return AuditShadow(safe(hit.rule.id, 256), int(hit.code), hit.filter.value)
+
+
+def _listed(rejections: Sequence[Rejection], most: int) -> tuple[AuditRejection, ...]:
+    return tuple(_rejection(each) for each in rejections[:most])
 
 
 def _rejection(each: Rejection) -> AuditRejection:

@@ -35,6 +35,8 @@ class Generation:
     registrable: Registrable | None
     locator: Locator
     audit_shares: dict[Route, float]
+    names_kept: float
+    """The longest retention of names of any org, in seconds."""
 
     @classmethod
     def compile(cls, config: Config, number: int, mode: TopMode | None = None) -> Self:
@@ -75,6 +77,7 @@ class Generation:
             registrable=_registrable(),
             locator=locator,
             audit_shares=shares,
+            names_kept=max(org.client_api.cardinality.retention for org in (core.default, *core.orgs.values())),
         )
 
 

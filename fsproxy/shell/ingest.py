@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import ssl
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
@@ -25,17 +27,21 @@ from fsproxy.shell.cache import BlockedPages, BoundedMemoryCache, Repeats
 from fsproxy.shell.call_limits import CallLimits
 from fsproxy.shell.capture import Capture
 from fsproxy.shell.clock import monotonic_ns, now
-from fsproxy.shell.connection import CLOSE, Answered, DataServer, Incoming
 from fsproxy.shell.forwarding import Forwarding
 from fsproxy.shell.generation import Generation
+from fsproxy.shell.incoming import CLOSE, Incoming
+from fsproxy.shell.ledger.gauges import names_in_use
 from fsproxy.shell.ledger.memory import MemoryLedger
 from fsproxy.shell.ledger.page_clocks import PageClocks
+from fsproxy.shell.ledger.persist import Persister
 from fsproxy.shell.pages import Pages
 from fsproxy.shell.recorder import Recorder
+from fsproxy.shell.server import DataServer
 from fsproxy.shell.sockets import Sockets
 from fsproxy.shell.sweeper import Sweeper
 from fsproxy.shell.transaction import Transaction
 from fsproxy.shell.upstream import Upstream
+from fsproxy.shell.upstream_settings import same_hosts
 
 BLOCKED_PAGES = 200_000
 """How many blocked pages are remembered: about 60 MB at the most."""
@@ -58,8 +64,12 @@ class Ingest:
         self._in_flight: set[Transaction] = set()
         self._idle: asyncio.Future[None] | None = None
         self._tokens = map("{}-{:x}".format, itertools.repeat(os.urandom(6).hex()), itertools.count(1))
+        self._loop = loop
+        self._sweeper = sweeper
         self.upstream = Upstream(config.upstream, loop, sweeper)
-        self.ledger = MemoryLedger()
+        keep = config.state.persist
+        self.ledger = MemoryLedger(journal=keep is not None)
+        self._persister = Persister(keep, self.ledger, metrics.persist_failures, self._names_kept) if keep else None
         self.audit = AuditLog(config.audit, on_trouble=log)
         self._recorder = Recorder(metrics, self.audit, config.audit)
         self._forwarding = Forwarding(self.upstream, metrics, sweeper, loop)
@@ -67,18 +77,25 @@ class Ingest:
         self._pages = Pages(self.ledger, blocked_pages, self._forwarding)
         limits = CallLimits(self.ledger, Repeats(BoundedMemoryCache(REPEATS)), PageClocks(), config.state.redis.timeout)
         self._capture = Capture(self.ledger, blocked_pages, limits, self._forwarding, metrics)
-        self._sockets = Sockets(self._capture, self._forwarding)
+        metrics.labelled_gauges.append(partial(names_in_use, self.ledger))
+        self._sockets = Sockets(
+            self._capture, self._pages, self._forwarding, self._recorder, metrics, lambda: self.generation
+        )
 
     async def start(self) -> None:
         """Start what runs in the background."""
         self.audit.start()
+        if self._persister is not None:
+            await self._persister.start()
 
     async def close(self) -> None:
         """Flush and close everything."""
         self.upstream.close()
+        if self._persister is not None:
+            await self._persister.close()
         await asyncio.to_thread(self.audit.close)
 
-    async def handle(self, request: Incoming) -> Answered:
+    async def handle(self, request: Incoming) -> bool:
         """Answer one request, whatever happens: exactly one answer and one audit record."""
         started_ns = monotonic_ns()
         self.metrics.in_flight += 1
@@ -99,7 +116,6 @@ class Ingest:
             if self._idle is not None and not self._in_flight and not self._idle.done():
                 self._idle.set_result(None)
             self.metrics.in_flight -= 1
-            request.connection.busy = False
             request.connection.on_writable = None
             self._recorder.record(tx)
 
@@ -109,9 +125,8 @@ class Ingest:
         generation = self.generation
         message = request.message
         headers = index(message.raw_headers)
-        peername = request.connection.peername
-        peer = peername[0] if isinstance(peername, tuple) else None
-        client = generation.clients.resolve(peer, headers, "https" if request.connection.ssl_context else "http")
+        connection = request.connection
+        client = generation.clients.resolve(connection.peer, headers, "https" if connection.secure else "http")
         tx = Transaction(request, generation, headers, client, next(self._tokens), now(), started_ns)
         target = origin_form(message.path)
         tx.target = target.encode("utf-8", "surrogateescape")
@@ -119,7 +134,7 @@ class Ingest:
         tx.route = generation.routes.match(message.method, tx.path)
         return tx
 
-    async def _dispatch(self, tx: Transaction) -> Answered:
+    async def _dispatch(self, tx: Transaction) -> bool:
         message = tx.request.message
         if self.server is not None and self.server.overloaded:
             self.metrics.refused_connections[()] += 1
@@ -140,7 +155,7 @@ class Ingest:
             return await self._pages.answer(tx, body)
         return await self._capture.answer(tx, body)
 
-    async def _upgrade(self, tx: Transaction) -> Answered:
+    async def _upgrade(self, tx: Transaction) -> bool:
         if tx.route is Route.SOCKET and tx.generation.mode is not TopMode.BYPASS:
             if tx.generation.config.socket is SocketMode.REFUSE:
                 return self._forwarding.refuse(tx, Failure.SOCKET_REFUSED)
@@ -170,6 +185,21 @@ class Ingest:
 
     # -- switches and reports
 
+    def apply(self, generation: Generation, context: ssl.SSLContext | None = None) -> None:
+        """Judge by this generation from the next request on; those under way keep theirs.
+
+        ``context``: for the upstream's TLS, made off the event loop; needed when ``upstream`` changed.
+        """
+        before, upstream = self.generation.config.upstream, generation.config.upstream
+        self.generation = generation
+        self._recorder.configure(generation.config.audit)
+        if upstream.timeouts != before.timeouts:
+            self.upstream.retime(upstream.timeouts)
+        if not same_hosts(before, upstream):
+            old, self.upstream = self.upstream, Upstream(upstream, self._loop, self._sweeper, context)
+            self._forwarding.use(self.upstream)
+            old.close()
+
     def bypass(self) -> None:
         """Judge nothing from the next request on."""
         self.generation = replace(self.generation, mode=TopMode.BYPASS)
@@ -196,9 +226,13 @@ class Ingest:
             "mode": generation.mode.value,
             "generation": generation.number,
             "upstream": {"connections": self.upstream.connections, "last_failure": self._forwarding.last_failure},
-            "store": {"backend": generation.config.state.backend.value, "state": "up"},
+            "store": {"backend": generation.config.state.backend.value, "state": "up"}
+            | ({"persist": self._persister.state()} if self._persister is not None else {}),
             "warnings": warnings,
         }
+
+    def _names_kept(self) -> float:
+        return self.generation.names_kept
 
     def _report(self, place: str, error: BaseException | None) -> None:
         self.metrics.own_failures[(place,)] += 1

@@ -82,7 +82,7 @@ def main() -> None:
                 one.write(text)
                 two.write(text)
         for file in (plain, packed):
-            print(measure(folder, file, count))  # noqa: T201 - a program
+            print(measure(folder, file, count))
 
 
 if __name__ == "__main__":

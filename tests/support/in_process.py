@@ -14,9 +14,9 @@ from typing import Any
 
 from fsproxy.admin.metrics import Metrics
 from fsproxy.config.loader import load_text
-from fsproxy.shell.connection import DataServer
 from fsproxy.shell.generation import Generation
 from fsproxy.shell.ingest import Ingest
+from fsproxy.shell.server import DataServer
 from fsproxy.shell.sweeper import Sweeper
 from support.raw_http import eventually
 

@@ -73,7 +73,7 @@ class RawClient:
         except (asyncio.IncompleteReadError, ConnectionError):
             raise CutError from None
         start, *lines = head[:-4].split(b"\r\n")
-        version, status, reason = (start.split(b" ", 2) + [b""])[:3]
+        version, status, reason = [*start.split(b" ", 2), b""][:3]
         pairs = [line.split(b":", 1) for line in lines]
         assert all(len(pair) == 2 for pair in pairs), head
         return version, int(status), reason, tuple((name, value.strip(b" \t")) for name, value in pairs)
@@ -144,11 +144,12 @@ class RawClient:
 @asynccontextmanager
 async def raw_client(port: int = 0, *, unix: str | None = None, **options: Any) -> AsyncIterator[RawClient]:
     """A connection to 127.0.0.1, or to a unix socket."""
+    options = {"limit": LIMIT, **options}
     async with asyncio.timeout(DEADLINE):
         if unix is not None:
-            reader, writer = await asyncio.open_unix_connection(unix, limit=LIMIT, **options)
+            reader, writer = await asyncio.open_unix_connection(unix, **options)
         else:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=LIMIT, **options)
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, **options)
     try:
         yield RawClient(reader, writer)
     finally:
@@ -162,7 +163,7 @@ async def eventually(condition: Callable[[], bool], seconds: float = DEADLINE) -
     """Returns once the condition holds; fails the test when it does not in time."""
     try:
         async with asyncio.timeout(seconds):
-            while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
+            while not condition():
                 await asyncio.sleep(0.005)
     except TimeoutError:
         raise AssertionError("did not come about in time") from None
@@ -234,7 +235,7 @@ async def scripted(serve: Serve, **options: Any) -> AsyncIterator[Scripted]:
         finally:
             writer.close()
 
-    server = await asyncio.start_server(accepted, "127.0.0.1", 0, limit=LIMIT, **options)
+    server = await asyncio.start_server(accepted, "127.0.0.1", 0, **{"limit": LIMIT, **options})
     server_side.port = server.sockets[0].getsockname()[1]
     try:
         yield server_side

@@ -10,7 +10,7 @@ import pytest
 
 from support.in_process import in_process
 from support.raw_http import CutError, ServerSide, eventually, raw_client, scripted
-from support.upstream import RawAnswer, RawUpstream
+from support.raw_upstream import RawAnswer, RawUpstream
 
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -22,7 +22,8 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 async def test_every_status_passes_with_its_reason_and_repeated_headers(status: int) -> None:
     answer = (
         b"HTTP/1.1 %d As It Is\r\nX-One: 1\r\nx-one: 2\r\nSet-Cookie: a=1; Path=/\r\nSet-Cookie: b=2\r\n"
-        b"Location: http://elsewhere/x\r\nRetry-After: 7\r\nServer: s\r\nX-Bytes: \xe4\xff\r\nContent-Length: 4\r\n\r\nbody"
+        b"Location: http://elsewhere/x\r\nRetry-After: 7\r\nServer: s\r\nX-Bytes: \xe4\xff\r\n"
+        b"Content-Length: 4\r\n\r\nbody"
     ) % status
     async with RawUpstream([RawAnswer(answer)]) as upstream, in_process({"upstream": {"url": upstream.url}}) as proxy:
         async with raw_client(proxy.port) as client:

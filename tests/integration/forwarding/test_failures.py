@@ -13,8 +13,9 @@ import pytest
 from support.in_process import in_process
 from support.ports import free_ports
 from support.raw_http import RawAnswer, RawClient, Scripted, ServerSide, eventually, raw_client, scripted
-from support.upstream import RawAnswer as Said
-from support.upstream import RawUpstream, RecordingUpstream, silent_upstream
+from support.raw_upstream import RawAnswer as Said
+from support.raw_upstream import RawUpstream, silent_upstream
+from support.upstream import RecordingUpstream
 
 ORIGIN = b"https://app.example.com"
 PAGE = b'{"OrgId": "o-1", "Url": "https://app.example.com/"}'
