@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import logging
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -29,6 +30,8 @@ _MOST_LINKS = 40
 Fingerprint = dict[str, str]
 """Absolute path -> sha256 of the contents; "" for a file that cannot be read."""
 log = structlog.get_logger("fsproxy")
+# It tells of every change in a watched folder, whether it concerns us or not.
+logging.getLogger("watchfiles").setLevel(logging.WARNING)
 
 
 def fingerprint(files: Iterable[Path]) -> Fingerprint:
