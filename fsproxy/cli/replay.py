@@ -22,8 +22,6 @@ from fsproxy.core.replay_facts import PageLine
 from fsproxy.shell.generation import Generation
 from fsproxy.shell.geo import GeoUnavailable
 
-SHOW_PROGRESS_EVERY = 8192
-"""Lines."""
 MOST_RULES = 20
 """Rows of a table of rules; with --json all are there."""
 _PAGE = b'"page"'
@@ -58,11 +56,11 @@ class Counts:
 
     def add(self, line: PageLine, before: Replayed, after: Replayed) -> None:
         """Count one page."""
-        if not (before.judged and after.judged):
-            self.not_judged += 1
-            return
-        if before.undecidable or after.undecidable:
+        if after.undecidable or before.undecidable:
             self.undecidable[after.undecidable or before.undecidable] += 1
+            return
+        if not after.judged:
+            self.not_judged += 1
             return
         self.pages += 1
         codes = (before.code, after.code)
@@ -150,23 +148,23 @@ def _rules(path: Path, *, same_users: bool) -> Replay:
 
 def _count(files: AuditFiles, counts: Counts, before: Replay | None, after: Replay) -> None:
     read = msgspec.json.Decoder(PageLine).decode
-    page = Route.PAGE.value
+    decide, page = after.decide, Route.PAGE.value
     with progress("replaying", files.size) as advance:
-        for number, text in enumerate(files):
-            if number % SHOW_PROGRESS_EVERY == 0:
-                advance(files.done)
-            if _PAGE not in text and text.startswith(b"{"):
-                counts.other += 1
-                continue
-            try:
-                line = read(text)
-                if line.action != page:
+        for batch in files.batches():
+            for text in batch:
+                if _PAGE not in text and text.startswith(b"{"):
                     counts.other += 1
                     continue
-                decided = after.decide(line)
-                counts.add(line, recorded(line) if before is None else before.decide(line), decided)
-            except (msgspec.MsgspecError, ValueError, RecursionError):
-                counts.unreadable += 1
+                try:
+                    line = read(text)
+                    if line.action != page:
+                        counts.other += 1
+                        continue
+                    decided = decide(line)
+                    counts.add(line, recorded(line) if before is None else before.decide(line), decided)
+                except (msgspec.MsgspecError, ValueError, RecursionError):
+                    counts.unreadable += 1
+            advance(files.done)
 
 
 def _name(code: int) -> str:
@@ -202,8 +200,7 @@ def _document(counts: Counts, unfinished: int) -> dict[str, Any]:
 
 
 def _tell(counts: Counts, unfinished: int) -> None:
-    changed = counts.changed
-    click.echo(f"{counts.pages} pages decided again: {changed or 'nothing'} {'change' if changed != 1 else 'changes'}")
+    click.echo(f"Pages decided again: {counts.pages}; otherwise than before: {counts.changed or 'none'}")
     moved = [(pair, count) for pair, count in counts.codes.most_common() if pair[0] != pair[1]]
     same = [(pair, count) for pair, count in counts.codes.most_common() if pair[0] == pair[1]]
     shown = [(count, _name(old), _name(new), " ".join(counts.kept.get((old, new), []))) for (old, new), count in moved]

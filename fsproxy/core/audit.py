@@ -95,6 +95,7 @@ class AuditRecord(
         "mode": "fsproxy.mode",
         "ledger_down": "fsproxy.ledger_down",
         "error": "fsproxy.error",
+        "url_length": "fsproxy.url.length",
         "facts": "fsproxy.facts",
         "rejections": "fsproxy.rejections",
         "rejections_count": "fsproxy.rejections_count",
@@ -143,6 +144,8 @@ class AuditRecord(
     own_duration: int | None = None
     ledger_down: bool = False
     error: str | None = None
+    url_length: int | None = None
+    """Characters of a page's URL."""
     facts: AuditFacts | None = None
     """On pages: what else they were judged by."""
     rejections: tuple[AuditRejection, ...] = ()

@@ -45,8 +45,6 @@ class AuditFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
     scheme: str = ""
     port: int | None = None
     """As the URL names it."""
-    length: int = 0
-    """Of the URL, in characters."""
     url_problems: tuple[str, ...] = ()
     origin: str | None = None
     """The ``Origin`` header's host."""
@@ -89,13 +87,12 @@ def audit_facts(
     filters = policy.on_page if policy is not None else _NO_FILTERS
     came, missed = _cookies(facts, filters) if facts.cookies else ((), ())
     lists, listed = _users(facts, filters, now, unnamed=unnamed) if facts.app_id or unnamed else ((), ())
-    scheme, port, length, problems = _url(facts.url)
+    scheme, port, problems = _url(facts.url)
     compiled = facts.compiled_timestamp
     return AuditFacts(
         session=_session(facts, decision, policy, now),
         scheme=scheme,
         port=port,
-        length=length,
         url_problems=problems,
         origin=origin_host(facts.origin),
         compiled=_number(compiled),
@@ -115,16 +112,16 @@ def audit_facts(
     )
 
 
-def _url(url: object) -> tuple[str, int | None, int, tuple[str, ...]]:
+def _url(url: object) -> tuple[str, int | None, tuple[str, ...]]:
     if url is None or url == "":
-        return "", None, 0, (MISSING,)
+        return "", None, (MISSING,)
     if not isinstance(url, str):
-        return "", None, 0, (NOT_STRING,)
+        return "", None, (NOT_STRING,)
     parsed = parse_url(url)
     problems: tuple[str, ...] = (CONTROL,) if _CONTROL.search(url) is not None else ()
     if parsed.problem is not None:
         problems += (parsed.problem.value,)
-    return safe(parsed.scheme), parsed.port, len(url), problems
+    return safe(parsed.scheme), parsed.port, problems
 
 
 def _number(value: object) -> int | float | None:

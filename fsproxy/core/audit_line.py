@@ -116,6 +116,7 @@ def audit_record(
         mode=mode,
         ledger_down=decision.ledger_down,
         error=failure.value if failure is not None else None,
+        url_length=len(facts.url) if told is not None and facts is not None and isinstance(facts.url, str) else None,
         facts=told,
         rejections=_listed(rejections, most_rejections) if rejections else (),
         rejections_count=len(rejections),

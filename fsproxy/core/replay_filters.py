@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum, unique
 from typing import ClassVar, cast
 
 from fsproxy.core.audit_facts import ADMITTED, HIDDEN, TRUNCATED, UNDER_WAY
@@ -36,12 +37,22 @@ Judge = Callable[[ReplayedFacts, Instant], Hit | str | None]
 
 
 class Undecidable(BaseException):
-    """What a rule needs and the line leaves out."""
+    """What a rule needs and the line leaves out. No Exception: ``judge`` takes those for a filter's own fault."""
+
+
+@unique
+class Part(Enum):
+    """The part of the facts that a filter looks at; pages that agree in it agree in the filter's answer."""
+
+    PAGE = "page"
+    AGENT = "agent"
+    ADDRESS = "address"
+    USER = "user"
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayFilter:
-    """A filter that may raise Undecidable.
+    """A filter whose answer was found before ``judge`` asks for it, and that may raise Undecidable.
 
     In shadow it hits with the rule "" instead: who is blocked does not depend on it.
     """
@@ -50,21 +61,12 @@ class ReplayFilter:
 
     name: FilterName
     mode: Mode
+    part: Part
     ask: Judge
-    by_visitor: bool
-    """It looks at the address or the user, so that facts of another visitor may be judged otherwise."""
 
-    def judge(self, facts: SessionFacts, now: Instant) -> Hit | None:
+    def judge(self, facts: SessionFacts, now: Instant) -> Hit | None:  # noqa: ARG002 - asked as all filters are
         """See ``Filter.judge``. Raises Undecidable."""
-        told = cast("ReplayedFacts", facts)
-        if self.by_visitor:
-            found = self.ask(told, now)
-        else:
-            memo = told.memo
-            if self.name in memo:
-                found = memo[self.name]
-            else:
-                found = memo[self.name] = self.ask(told, now)
+        found = cast("ReplayedFacts", facts).answers[self.name]
         if isinstance(found, str):
             if self.mode is Mode.SHADOW:
                 return Hit(self.name, ReasonCode.UNSPECIFIED, _NOT_KNOWN)
@@ -72,43 +74,64 @@ class ReplayFilter:
         return found
 
 
-def as_replayed(policy: OrgPolicy) -> OrgPolicy:
-    """The same policy, its filters as replay asks them."""
-    ramping = policy.ramping
+class ReplayFilters:
+    """Filters as replay asks them: each is made once, however many orgs share it."""
+
+    def __init__(self) -> None:
+        self._made: dict[int, tuple[Filter, ReplayFilter]] = {}
+
+    def of(self, policy: OrgPolicy) -> tuple[ReplayFilter, ...]:
+        """All of a policy's filters but the quota."""
+        found = policy.on_page if policy.ramping is None else (*policy.on_page, policy.ramping)
+        return tuple(self._one(each) for each in found)
+
+    def _one(self, each: Filter) -> ReplayFilter:
+        made = self._made.get(id(each))
+        if made is None:
+            made = self._made[id(each)] = (each, _replayed(each))
+        return made[1]
+
+
+def with_filters(policy: OrgPolicy, filters: Sequence[ReplayFilter]) -> OrgPolicy:
+    """The same policy with these filters in place of its own."""
+    ramping = next((each for each in filters if each.name is FilterName.RAMPING), None)
     return replace(
         policy,
-        on_page=tuple(cast("Filter", _replayed(each)) for each in policy.on_page),
-        ramping=cast("RampingFilter", _wrapped(ramping, _ramping(ramping), by_visitor=True)) if ramping else None,
+        on_page=tuple(cast("Filter", each) for each in filters if each is not ramping),
+        ramping=cast("RampingFilter | None", ramping),
     )
 
 
 def _replayed(each: Filter) -> ReplayFilter:
+    part, ask = _asked(each)
+    return ReplayFilter(each.name, each.mode, part, ask)
+
+
+def _asked(each: Filter) -> tuple[Part, Judge]:  # noqa: C901 - a table
     match each:
         case OrgFilter():
-            return _wrapped(each, _org(each))
+            return Part.AGENT, _org(each)
         case ScriptFilter():
-            return _wrapped(each, _script(each))
+            return Part.PAGE, _script(each)
         case UrlFilter():
-            return _wrapped(each, _url(each))
+            return Part.PAGE, _url(each)
         case IpFilter():
-            return _wrapped(each, _ip(each), by_visitor=True)
+            return Part.ADDRESS, _ip(each)
         case UserAgentFilter():
-            return _wrapped(each, _unless(lambda facts: facts.agent_cut, _AGENT, each))
+            return Part.AGENT, _unless(lambda facts: facts.agent_cut, _AGENT, each)
         case GeoFilter():
             lacking = "geo: the location was not asked for"
-            return _wrapped(each, _unless(lambda facts: not facts.said.located, lacking, each))
+            return Part.PAGE, _unless(lambda facts: not facts.said.located, lacking, each)
         case OptOutFilter():
-            return _wrapped(each, _opt_out(each))
+            return Part.PAGE, _opt_out(each)
         case DeletingUserFilter():
-            return _wrapped(each, _deleting_user(each), by_visitor=True)
+            return Part.USER, _deleting_user(each)
         case BlockedUserFilter():
-            return _wrapped(each, _blocked_user(each))
+            return Part.PAGE, _blocked_user(each)
+        case RampingFilter():
+            return Part.USER, _ramping(each)
         case _:
-            return _wrapped(each, each.judge)
-
-
-def _wrapped(each: Filter, ask: Judge, *, by_visitor: bool = False) -> ReplayFilter:
-    return ReplayFilter(each.name, each.mode, ask, by_visitor)
+            return Part.PAGE, each.judge
 
 
 def _unless(lacks: Callable[[ReplayedFacts], bool], what: str, each: Filter) -> Judge:
@@ -137,7 +160,7 @@ def _url(each: UrlFilter) -> Judge:
 
     def grown(facts: ReplayedFacts) -> bool:
         # Internationalised names are longer in the line than in the page's URL.
-        return facts.url_grown and most is not None and facts.said.length <= most < len(str(facts.url))
+        return facts.url_grown and most is not None and facts.url_length <= most < len(str(facts.url))
 
     return _unless(grown, "url: its length is not known", each)
 

@@ -7,6 +7,7 @@ from collections import Counter
 from hashlib import blake2b
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+import msgspec
 import structlog
 
 from fsproxy.core.answers import PROBLEM
@@ -19,7 +20,7 @@ from fsproxy.core.failures import Failure
 from fsproxy.core.limits.operations import LedgerDown, RateKind
 from fsproxy.core.limits.page_clock import largest_when
 from fsproxy.core.limits.rate import rate_headers, retry_after
-from fsproxy.core.model import Mode, Route
+from fsproxy.core.model import Encoding, Mode, Route
 from fsproxy.core.pipeline import Decision, judge, mark, settle
 from fsproxy.core.routes import normal_path
 from fsproxy.core.settings import OnUninspectable
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
 
     from fsproxy.admin.metrics import Metrics
     from fsproxy.core.client_api.settling import CallsOutcome
+    from fsproxy.core.facts import BundleQuery
     from fsproxy.core.limits.operations import Ledger
-    from fsproxy.core.model import CallKind, Encoding
+    from fsproxy.core.model import CallKind
     from fsproxy.core.policy import OrgPolicy
     from fsproxy.core.reasons import RejectionCode
     from fsproxy.shell.cache import BlockedPages
@@ -44,6 +46,22 @@ ON_LOOP = 64 * 1024
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 log = structlog.get_logger("fsproxy")
+
+
+class Cleaned(msgspec.Struct, frozen=True, gc=False):
+    """What is to become of a body with calls."""
+
+    body: bytes | None = None
+    """To be forwarded instead, compressed as it came; None: as it came."""
+    refused: bool = False
+    """It cannot be read, and ``on_uninspectable`` says block."""
+    none_left: Settled | None = None
+    """No call in it was valid: nothing is forwarded."""
+    document: bytes = b""
+    """What says so."""
+
+
+AS_IT_CAME = Cleaned()
 
 
 class Capture:
@@ -74,9 +92,14 @@ class Capture:
 
     def open(self, tx: Transaction) -> OrgPolicy:
         """The facts of the request, and the policy of its org."""
-        query = tx.upload = bundle_query(tx.query)
+        query = bundle_query(tx.query)
         if tx.route is Route.SERVER_API:
-            query = tx.upload = type(query)(org_id=_org_of(tx))
+            query = type(query)(org_id=_org_of(tx))
+        return self.place(tx, query)
+
+    def place(self, tx: Transaction, query: BundleQuery) -> OrgPolicy:
+        """The same, where the query's values are known: a socket's frame carries them itself."""
+        tx.upload = query
         policy = tx.generation.snapshot.policy(query.org_id or None)
         tx.facts = bundle_facts(tx.route, query, tx.headers, tx.client, tx.locate(policy))
         return policy
@@ -111,27 +134,41 @@ class Capture:
         try:
             text = await decode(body, encoding, tx.generation.config.server.max_decompressed)
         except Undecodable:
-            return self._uninspectable(tx, policy)
+            refused = self._refuses_uninspectable(tx, policy)
+            return self._forwarding.refuse(tx, Failure.UNINSPECTABLE) if refused else None
         try:
-            inspection, last = await self._inspect(tx, policy, text)
-            if inspection.uninspectable is not None:
-                return self._uninspectable(tx, policy)
-            large = len(text) > ON_LOOP
-            settled = await self._settle(tx, policy, inspection, last)
-            if settled is None:
-                return None
-            if settled.outcome.status is not None:
-                document = await _off(large, problem_document, settled.outcome)
-                return self._refuse(tx, policy, settled, document)
-            if tx.route.is_direct or tx.route is Route.SERVER_API:
-                tx.rejected_count = settled.outcome.rejected
-            if not settled.outcome.changed:
-                return None
-            return await _off(large, _rewritten, inspection, settled.outcome, encoding)
+            cleaned = await self.clean(tx, policy, text, encoding)
+            if cleaned.refused:
+                return self._forwarding.refuse(tx, Failure.UNINSPECTABLE)
+            if cleaned.none_left is not None:
+                return self._refuse(tx, policy, cleaned.none_left, cleaned.document)
+            return cleaned.body  # noqa: TRY300 - what follows the cleaning may fail as well
         except Exception as error:
+            # Nothing is cut after all, so nothing may say so.
+            tx.calls, tx.rejected, tx.rejected_count = None, False, 0
             self._metrics.own_failures[("inspect",)] += 1
             log.error("calls went on uninspected by a fault of ours", route=tx.route.value, exc_info=error)  # noqa: TRY400
             return None
+
+    async def clean(
+        self, tx: Transaction, policy: OrgPolicy, text: bytes, encoding: Encoding = Encoding.IDENTITY
+    ) -> Cleaned:
+        """Cut what is not valid from a decompressed body or a socket's frame. A fault of ours is raised."""
+        inspection, last = await self._inspect(tx, policy, text)
+        if inspection.uninspectable is not None:
+            return Cleaned(refused=self._refuses_uninspectable(tx, policy))
+        large = len(text) > ON_LOOP
+        settled = await self._settle(tx, policy, inspection, last)
+        if settled is None:
+            return AS_IT_CAME
+        if settled.outcome.status is not None:
+            document = await _off(large, problem_document, settled.outcome)
+            return Cleaned(none_left=settled, document=document)
+        if tx.route.is_direct or tx.route is Route.SERVER_API:
+            tx.rejected_count = settled.outcome.rejected
+        if not settled.outcome.changed:
+            return AS_IT_CAME
+        return Cleaned(body=await _off(large, _rewritten, inspection, settled.outcome, encoding))
 
     async def _inspect(self, tx: Transaction, policy: OrgPolicy, text: bytes) -> tuple[Inspection, float | None]:
         """What the body holds, and its largest ``When`` where the page's clock is not fixed yet."""
@@ -159,12 +196,10 @@ class Capture:
             self._metrics.rejections[(code.value, kind.value, tx.route.value)] += count
         return settled
 
-    def _uninspectable(self, tx: Transaction, policy: OrgPolicy) -> bool | None:
+    def _refuses_uninspectable(self, tx: Transaction, policy: OrgPolicy) -> bool:
         self._metrics.uninspectable[(tx.route.value,)] += 1
         tx.uninspectable = True
-        if policy.client_api.on_uninspectable is OnUninspectable.FORWARD or policy.cap is not Mode.ENFORCE:
-            return None
-        return self._forwarding.refuse(tx, Failure.UNINSPECTABLE)
+        return policy.client_api.on_uninspectable is OnUninspectable.BLOCK and policy.cap is Mode.ENFORCE
 
     def _refuse(self, tx: Transaction, policy: OrgPolicy, settled: Settled, document: bytes) -> bool:
         """No call is left: say why, with every rejection."""

@@ -77,8 +77,10 @@ class Ingest:
         self._pages = Pages(self.ledger, blocked_pages, self._forwarding)
         limits = CallLimits(self.ledger, Repeats(BoundedMemoryCache(REPEATS)), PageClocks(), config.state.redis.timeout)
         self._capture = Capture(self.ledger, blocked_pages, limits, self._forwarding, metrics)
-        self._sockets = Sockets(self._capture, self._forwarding)
         metrics.labelled_gauges.append(partial(names_in_use, self.ledger))
+        self._sockets = Sockets(
+            self._capture, self._pages, self._forwarding, self._recorder, metrics, lambda: self.generation
+        )
 
     async def start(self) -> None:
         """Start what runs in the background."""

@@ -58,6 +58,11 @@ class DataServer(web.Server):
         return len(self._open)
 
     @property
+    def connections(self) -> list[ClientConnection]:  # type: ignore[override]  # ours in place of RequestHandlers
+        """All that are open."""
+        return list(self._open)
+
+    @property
     def overloaded(self) -> bool:
         """More connections than ``server.max_connections``."""
         return len(self._open) > self._max_connections
@@ -76,7 +81,7 @@ class DataServer(web.Server):
 
     def close_idle(self) -> None:
         """Close the connections on which nothing is under way."""
-        for connection in list(self._open):
+        for connection in self.connections:
             if connection.is_idle:
                 connection.close()
 
@@ -90,8 +95,8 @@ class DataServer(web.Server):
 
     async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aiohttp's signature
         """Close every connection; those that are not closed after ``timeout`` seconds are broken."""
-        for connection in list(self._open):
+        for connection in self.connections:
             connection.close()
         await self.flush(timeout or 0.0)
-        for connection in list(self._open):
+        for connection in self.connections:
             connection.abort()

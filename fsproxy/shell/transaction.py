@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fsproxy.core.answers import cookie_domain
 from fsproxy.core.model import Instant, Location, Route, SessionFacts
 from fsproxy.core.pipeline import CAPTURE, Decision, PageAnswer
+from fsproxy.core.reasons import ReasonCode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,6 +110,34 @@ class Transaction:
         if policy.geo_source is None:
             return None
         return self.generation.locator.locate(policy.geo_source, self.client, self.headers)
+
+    def child(self, generation: Generation, number: int, arrived: Instant, started_ns: int) -> Transaction:
+        """One frame of the socket that this request opened: judged, counted and recorded by itself.
+
+        ``generation``: the present one, as a socket may outlive many.
+        """
+        child = Transaction(
+            self.request, generation, self.headers, self.client, f"{self.token}.{number}", arrived, started_ns
+        )
+        child.request_id = f"{self.request_id}.{number}"
+        child.route, child.path, child.query, child.target = self.route, self.path, self.query, self.target
+        return child
+
+    @property
+    def block_terms(self) -> tuple[ReasonCode, str, str]:
+        """What a block tells the client: the code, the cookie's domain, the user id that a ramped-out visitor keeps."""
+        facts, hit = self.facts, self.decision.block
+        code = hit.code if hit is not None else ReasonCode.UNSPECIFIED
+        url = facts.url if facts is not None else None
+        if url is None and self.origin is not None:
+            url = self.origin.decode("latin-1")
+        fresh = facts.fresh_user_id if facts is not None and code is ReasonCode.TRAFFIC_RAMPING else ""
+        return code, cookie_domain(url, self.generation.registrable), fresh
+
+    @property
+    def is_page(self) -> bool:
+        """A page request, or a socket's frame that stands for one."""
+        return self.route is Route.PAGE or (self.facts is not None and self.facts.route is Route.PAGE)
 
     @property
     def rejected_header(self) -> tuple[tuple[bytes, bytes], ...]:

@@ -242,7 +242,7 @@ class UpstreamConnection(asyncio.Protocol):
         if not self._in_body:
             self._head.headers.append((name, value.rstrip(b" \t")))
 
-    def on_headers_complete(self) -> None:  # noqa: C901 - one look at everything that frames an answer
+    def on_headers_complete(self) -> None:
         """httptools: the head is complete."""
         head = self._head
         status = head.status = self._parser.get_status_code()

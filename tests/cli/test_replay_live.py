@@ -63,71 +63,54 @@ RULES: dict[str, Any] = {
     },
     "audit": {"client_ip": "full"},
 }  # fmt: skip
-ORGS = ["o-1"] * 8 + [
-    "o-off",
-    "o-web",
-    "o-web",
-    "o-ramped",
-    "o-ramped",
-    "o-small",
-    "o-shadow",
-    "o-dated",
-    "nobody",
-    None,
-    7,
-]
-URLS = ["https://www.example.com/"] * 8 + [
-    "https://staging.example.net/a?b#c", "https://Shop.Example.ORG.:8443/x", "https://shop.example.org/", "app://./index",
-    "app:x", "https://b\u00fccher.example/", "http://127.1/",
-    "http://[2001:db8::1]:80/", "http://user:secret@www.example.com:8080",
-    "ftp://files.example.com/", "https://", "https:///x", "https://a b/", "http://x:0/", "http://x:99999/",
-    "http://[::1", "nothing",
-    "https://www.example.com/\x00", "https://\x01/", "", None, 5, {"a": 1}, "https://www.example.com/" + "y" * 300,
-    "file:///etc/x",
-    "https://" + "b\u00fc" * 30 + ".example/", "https://localhost:3000/",
+# What most pages hold, and what only some do.
+ORGS = ["o-1", "o-1", "o-web", "o-ramped"], ["o-off", "o-small", "o-small", "o-shadow", "o-dated", "nobody", None, 7]
+URLS = ["https://www.example.com/", "https://shop.example.org/x?y#z"], [
+    "https://staging.example.net/a?b#c", "https://Shop.Example.ORG.:8443/x", "app://./index", "app:x",
+    "https://b\u00fccher.example/", "http://127.1/", "http://[2001:db8::1]:80/",
+    "http://user:secret@www.example.com:8080", "ftp://files.example.com/", "https://", "https:///x", "https://a b/",
+    "http://x:0/", "http://x:99999/", "http://[::1", "nothing", "https://www.example.com/\x00", "https://\x01/", "",
+    None, 5, {"a": 1}, "https://www.example.com/" + "y" * 300, "file:///etc/x", "https://localhost:3000/",
+    "https://" + "b\u00fc" * 30 + ".example/",
 ]  # fmt: skip
-AGENTS = ["Mozilla/5.0 Firefox/143"] * 8 + [
-    "YandexBot/3.0",
-    "HeadlessChrome",
-    "HeadlessFriend Headless",
-    "okhttp/4",
-    "",
-]
-ADDRESSES = ["192.0.2.1"] * 6 + [
-    "203.0.113.1",
-    "203.0.113.9",
-    "198.51.100.7",
-    "198.51.100.8",
-    "2001:db8:bad::1",
-    "2001:db8:1::1",
-]
-COUNTRIES = ["US"] * 6 + ["FR", "us-ca", "XX", "DE", None]
-COOKIES = [None] * 4 + ["a=1", "fs_optout=1; b=2", "fs_optout=0", "leave_me=really", "x=y; leave_me="]
-UIDS = [None] * 6 + ["u-1", "u-2", "u-gone", "u-staff", "x" * 300]
-BUILDS = [1754000000] * 6 + [1600000000, "1754000000", None, True, 1e300, 1690000000.5, 10**25]
-VERSIONS = ["a1b2"] * 6 + ["1.2.3", None, 4, "v" * 150]
+AGENTS = ["Mozilla/5.0 Firefox/143"], ["YandexBot/3.0", "HeadlessChrome", "HeadlessFriend Headless", "okhttp/4", ""]
+ADDRESSES = (
+    ["192.0.2.1", "2001:db8:1::1", "198.51.100.8"],
+    ["203.0.113.1", "203.0.113.9", "198.51.100.7", "2001:db8:bad::1"],
+)
+COUNTRIES = ["US", "DE"], ["FR", "us-ca", "XX", None]
+COOKIES = [None, "a=1"], ["fs_optout=1; b=2", "fs_optout=0", "leave_me=really", "x=y; leave_me="]
+UIDS = [None, None, "u-1"], ["u-2", "u-gone", "u-staff", "x" * 300]
+BUILDS = [1754000000], [1600000000, "1754000000", None, True, 1e300, 1690000000.5, 10**25]
+VERSIONS = ["a1b2"], ["1.2.3", None, 4, "v" * 150]
+SNIPPETS = ["s"], ["snippet-9", None]
+SIGNALS = [None], ["1", "0"]
 
 
 def page(chosen: random.Random, number: int) -> tuple[dict[str, Any], dict[str, str]]:
-    pick = chosen.choice
+    def pick(common: list[Any], odd: list[Any], share: float = 0.1) -> Any:
+        return chosen.choice(odd if chosen.random() < share else common)
+
     body = {
-        "OrgId": pick(ORGS),
-        "UserId": pick(["", f"client-{number % 200}", "client-gone", "z" * 120]),
-        "SessionId": pick([None, f"session-{number % 150}"]),
+        "OrgId": pick(*ORGS, share=0.3),
+        "UserId": pick(["", f"client-{number % 200}"], ["client-gone", "z" * 120]),
+        "SessionId": pick([None, f"session-{number % 150}"], ["s" * 300]),
         "PageId": f"page-{number}",
-        "Url": pick(URLS),
-        "CompiledTimestamp": pick(BUILDS),
-        "CompiledVersion": pick(VERSIONS),
-        "SnippetVersion": pick(["s", "snippet-9", "s", "s", "s"]),
-        "AppId": pick(UIDS),
+        "Url": pick(*URLS, share=0.2),
+        "CompiledTimestamp": pick(*BUILDS),
+        "CompiledVersion": pick(*VERSIONS),
+        "SnippetVersion": pick(*SNIPPETS),
+        "AppId": pick(*UIDS, share=0.2),
     }
-    headers = {"X-Forwarded-For": pick(ADDRESSES), "User-Agent": pick(AGENTS), "Origin": "https://www.example.com"}
-    optional = {"CF-IPCountry": pick(COUNTRIES), "Cookie": pick(COOKIES)}
-    optional["Sec-GPC"] = pick([None] * 9 + ["1"])
-    optional["DNT"] = pick([None] * 9 + ["1", "0"])
-    return {k: v for k, v in body.items() if v is not None}, headers | {
-        k: v for k, v in optional.items() if v is not None
+    optional = {
+        "CF-IPCountry": pick(*COUNTRIES),
+        "Cookie": pick(*COOKIES, share=0.2),
+        "Sec-GPC": pick(*SIGNALS),
+        "DNT": pick(*SIGNALS),
     }
+    headers = {"X-Forwarded-For": pick(*ADDRESSES), "User-Agent": pick(*AGENTS), "Origin": "https://www.example.com"}
+    body = {name: value for name, value in body.items() if value is not None}
+    return body, headers | {name: value for name, value in optional.items() if value is not None}
 
 
 async def recorded(proxy: RunningProxy, tmp_path: Path) -> Path:

@@ -90,9 +90,9 @@ def test_a_captured_page_in_ecs_names() -> None:
         "fsproxy.upstream.status_code": 200,
         "fsproxy.upstream.duration": 4_000_000,
         "fsproxy.own.duration": 1_000_000,
+        "fsproxy.url.length": 36,
         "fsproxy.facts": {
             "scheme": "https",
-            "length": 36,
             "cookies": True,
             "identified": True,
             "address": "truncated",

@@ -99,7 +99,7 @@ async def test_more_pipelined_requests_than_the_queue_holds_are_all_answered_in_
             for _ in range(count):
                 assert (await client.answer()).status == 200
             assert [each.target for each in upstream.received] == [f"/{number}" for number in range(count)]
-            (connection,) = proxy.server._open
+            (connection,) = proxy.server.connections
             assert connection.is_idle
             connection.pause_writing()
             assert connection.writing_paused is True

@@ -31,6 +31,8 @@ IP_HIT = Hit(FilterName.IP, ReasonCode.IP_FILTER, Rule("ip:block:10.0.0.0/8"))
 GEO_HIT = Hit(FilterName.GEO, ReasonCode.GEOGRAPHY, Rule("geo:never:AQ"))
 FACTS = SessionFacts(route=Route.PAGE, org="o-1", session_id="s-1", user_id="u-1", client_ip=ip_address("10.0.0.7"))
 
+BUNDLE_FACTS = SessionFacts(route=Route.BUNDLE, org="o-1", session_id="s-1")
+
 
 @dataclass
 class Sink:
@@ -99,7 +101,7 @@ def test_a_block_and_its_shadows_and_failed_filters_are_each_counted() -> None:
     [
         ({"failure": Failure.UPSTREAM_RESET, "status": 502}, "failed", "failure"),
         ({"failure": Failure.CLIENT_GONE, "status": 0}, "failed", "unknown"),
-        ({"route": Route.BUNDLE}, "forwarded", "success"),
+        ({"route": Route.BUNDLE, "facts": BUNDLE_FACTS}, "forwarded", "success"),
         ({"route": Route.DIRECT_EVENT, "rejected": True, "status": 400}, "rejected", "success"),
         ({"failure": Failure.UNINSPECTABLE, "status": 400, "facts": None}, "failed", "failure"),
     ],

@@ -58,7 +58,7 @@ async def test_a_problem_document_lists_every_rejection_in_order(rig: Rig) -> No
         ("identify", {}, "identify", "InvalidId"),
         ("identify", {"uid": ["a"], "a_int": 1}, "identify", "InvalidId"),
         ("setUserVars", {"a_int": "x"}, "set_user_vars", "InvalidValue"),
-        ("event", {"properties": {}}, "", "InvalidEventName"),
+        ("event", {"properties": {}}, "event", "InvalidEventName"),
         ("event", {"name": "a", "properties": []}, "event", "InvalidJson"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -143,19 +144,17 @@ async def test_what_cannot_be_read_goes_on_or_not_as_configured(rig: Rig, org_of
 async def test_a_bomb_is_413_and_costs_bounded_memory(rig: Rig, path: str) -> None:
     """200 MB of nothing in 200 KB, where 8 MB may come out."""
     bomb = gzip.compress(b"\0" * (200 << 20), 6)
-    status = (rig.proxy.folder / "stdout").parent  # the process's own folder
-    assert status.exists()
     before = peak_kb(rig)
     for _ in range(3):
         got = await rig.upload(bomb, path=path, headers={"Content-Encoding": "gzip", "Authorization": "Basic x"})
         assert got.status == 413
         assert got.forwarded is None
-    assert peak_kb(rig) - before < 40_000
+    assert peak_kb(rig) - before < 80_000
 
 
 def peak_kb(rig: Rig) -> int:
-    with open(f"/proc/{rig.proxy.process.pid}/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+    lines = Path(f"/proc/{rig.proxy.process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
 
 async def test_exactly_max_decompressed_passes(rig: Rig) -> None:

@@ -23,7 +23,6 @@ def said(line: dict[str, Any], which: str) -> list[tuple[str, str | None]]:
 async def everything(rig: Rig, org: str) -> list[tuple[Any, bytes]]:
     """Requests that break every kind of rule, with what was sent."""
     session = fresh("s")
-    sent: list[tuple[Any, bytes]] = []
     bundle = bundle_of(
         first("", {}),
         first("a", BAD),
@@ -31,8 +30,10 @@ async def everything(rig: Rig, org: str) -> list[tuple[Any, bytes]]:
         first("b", {}),
         first("c", {}),
     )
-    for zipped in ("", "query", "header"):
-        sent.append((await rig.upload(bundle, OrgId=org, SessionId=session, PageId=fresh("p"), zipped=zipped), bundle))
+    sent: list[tuple[Any, bytes]] = [
+        (await rig.upload(bundle, OrgId=org, SessionId=session, PageId=fresh("p"), zipped=zipped), bundle)
+        for zipped in ("", "query", "header")
+    ]
     sent.append((await rig.upload(bundle, OrgId=org, SessionId=fresh("s"), path="/rec/event"), bundle))
     for call, body in (
         ("event", b'{"name":"","properties":{}}'),
@@ -43,9 +44,8 @@ async def everything(rig: Rig, org: str) -> list[tuple[Any, bytes]]:
         ("setUserVars", b'{"a_str":"' + b"x" * 525_000 + b'"}'),
     ):
         sent.append((await rig.direct(call, body, OrgId=org, SessionId=session), body))
-    for _ in range(8):
-        sent.append((await rig.direct("setUserVars", b'{"a_int":1}', OrgId=org, SessionId=session), b'{"a_int":1}'))
-    return sent
+    valid = b'{"a_int":1}'
+    return sent + [(await rig.direct("setUserVars", valid, OrgId=org, SessionId=session), valid) for _ in range(8)]
 
 
 async def test_shadow_changes_nothing_on_the_wire_and_the_line_says_what_would_be_cut(rig: Rig, org_of: OrgOf) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
 import pytest
 
+from fsproxy.shell.clock import now
 from integration.calls.rig import Exchange, Rig, bundle_of, calls_of, first, fresh, second
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -80,8 +80,8 @@ async def test_page_and_document_variables_and_invalid_calls_spend_nothing(rig: 
 )
 async def test_a_copy_takes_the_firsts_verdict_and_spends_nothing(rig: Rig, copies: list[str]) -> None:
     ids = {"OrgId": fresh("o"), "SessionId": fresh("s"), "PageId": fresh("p")}
-    now = int(time.time() * 1000)
-    query = {**ids, "PageStart": now - 10_000, "ClientTime": now}
+    sent_at = int(now() * 1000)
+    query = {**ids, "PageStart": sent_at - 10_000, "ClientTime": sent_at}
     body = bundle_of(*events([n * 10.0 for n in range(12)]))
     sent = [(await rig.upload(body, path=path, **query)).sent for path in copies]
     assert all(each == sent[0] for each in sent)
@@ -118,7 +118,7 @@ async def test_a_call_without_a_page_id_is_never_a_copy(rig: Rig) -> None:
 async def test_bundles_that_come_together_after_an_outage_are_judged_by_when_they_happened(rig: Rig, skew: int) -> None:
     """Three bundles of a minute, at once: 10 a second pass, and a client's clock an hour off changes nothing."""
     ids = {"OrgId": fresh("o"), "SessionId": fresh("s"), "PageId": fresh("p")}
-    client_now = int(time.time() * 1000) + skew
+    client_now = int(now() * 1000) + skew
     start = client_now - 120_000
     query = {"PageStart": start, "ClientTime": client_now}
     total = 0
@@ -131,8 +131,8 @@ async def test_bundles_that_come_together_after_an_outage_are_judged_by_when_the
 
 async def test_bundles_out_of_order_are_judged_by_when_they_happened(rig: Rig) -> None:
     ids = {"OrgId": fresh("o"), "SessionId": fresh("s"), "PageId": fresh("p")}
-    now = int(time.time() * 1000)
-    query = {"PageStart": now - 60_000, "ClientTime": now}
+    sent_at = int(now() * 1000)
+    query = {"PageStart": sent_at - 60_000, "ClientTime": sent_at}
     later = await rig.upload(bundle_of(*events([50_000.0 + n for n in range(10)])), **ids, **query)
     earlier = await rig.upload(bundle_of(*events([20_000.0 + n for n in range(11)])), **ids, **query)
     middle = await rig.upload(bundle_of(*events([50_500.0, 51_001.0 + 9])), **ids, **query)
@@ -143,10 +143,10 @@ async def test_bundles_out_of_order_are_judged_by_when_they_happened(rig: Rig) -
 
 async def test_two_tabs_share_their_sessions_limit(rig: Rig) -> None:
     org, session = fresh("o"), fresh("s")
-    now = int(time.time() * 1000)
+    sent_at = int(now() * 1000)
     counts = []
     for age in (60_000, 20_000):
-        query = {"PageStart": now - age, "ClientTime": now}
+        query = {"PageStart": sent_at - age, "ClientTime": sent_at}
         body = bundle_of(*events([age - 5000.0 + n * 10 for n in range(8)]))
         got = await rig.upload(body, OrgId=org, SessionId=session, PageId=fresh("p"), **query)
         counts.append(len(calls_of(got.sent)))

@@ -44,6 +44,20 @@ async def test_a_captured_page_has_every_name_and_no_other(rig: Rig) -> None:
     assert all(type(each) is int and each > 0 for each in numbers.values())
     assert numbers["fsproxy.own.duration"] + numbers["fsproxy.upstream.duration"] == numbers["event.duration"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line.pop("@timestamp"))
+    told = line.pop("fsproxy.facts")
+    sent = json.loads(body)
+    assert {
+        name: told.get(name) for name in ("session", "scheme", "length", "origin", "compiled", "version", "snippet")
+    } == {
+        "session": "new",
+        "scheme": "https",
+        "length": len(sent["Url"]),
+        "origin": "app.example.com",
+        "compiled": sent["CompiledTimestamp"],
+        "version": sent["CompiledVersion"],
+        "snippet": sent["SnippetVersion"],
+    }
+    assert "coupon" not in json.dumps(told)
     assert line == {
         "ecs.version": "8.11.0",
         "fsproxy.audit.version": 1,
