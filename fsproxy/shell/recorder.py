@@ -57,8 +57,7 @@ class Recorder:
     def _count(self, tx: Transaction) -> None:
         metrics = self._metrics
         ended = monotonic_ns()
-        route = tx.route.value
-        metrics.requests[(route, f"{tx.status // 100}xx" if tx.status else "none")] += 1
+        metrics.requests[(tx.route._value_, _CLASSES.get(tx.status // 100, "none"))] += 1
         total = ended - tx.started_ns
         metrics.total_latency.observe(total / 1e9)
         metrics.own_latency.observe((total - _upstream_ns(tx, ended)) / 1e9)
@@ -93,6 +92,9 @@ class Recorder:
                 )
 
     def _write(self, tx: Transaction) -> None:
+        share = tx.generation.audit_shares[Route.PAGE if tx.is_page else tx.route]
+        if not share and not _is_remarkable(tx):
+            return
         ended = monotonic_ns()
         relay, request = tx.relay, tx.request.message
         total = ended - tx.started_ns
@@ -128,7 +130,16 @@ class Recorder:
             most_rejections=self._most_rejections,
             unnamed=_is_unnamed(tx),
         )
-        self._audit.write(record, tx.generation.audit_shares[Route.PAGE if tx.is_page else tx.route])
+        self._audit.write(record, share)
+
+
+def _is_remarkable(tx: Transaction) -> bool:
+    """Whether the line is written whatever its share, as ``audit.is_due`` says; else it need not even be made."""
+    decision = tx.decision
+    return bool(decision.block or decision.shadow or tx.failure or tx.rejected or tx.calls)
+
+
+_CLASSES = {each: f"{each}xx" for each in range(1, 10)}
 
 
 def _is_unnamed(tx: Transaction) -> bool:

@@ -23,8 +23,8 @@ LARGE = json.dumps({"Seq": 1, "When": 0, "Evts": [CALL] * 2000}).encode()
 EVENT = b'{"name":"Bought","properties":{"a_int":"x","b_int":1}}'
 BODIES = [
     ("/rec/bundle/v2?PageId=p", BUNDLE),
-    ("/rec/bundle?ContentEncoding=gzip&PageId=p", gzip.compress(BUNDLE)),
-    ("/rec/bundle/v2?ContentEncoding=gzip&PageId=p", gzip.compress(LARGE)),
+    ("/rec/bundle?ContentEncoding=gzip&PageId=p", gzip.compress(BUNDLE, mtime=0)),
+    ("/rec/bundle/v2?ContentEncoding=gzip&PageId=p", gzip.compress(LARGE, mtime=0)),
     ("/rec/event?PageId=p", BUNDLE),
     ("/client/event?OrgId=o", EVENT),
     ("/v2/events?", b'{"name":"Bought","properties":{"a":null,"b":1}}'),
