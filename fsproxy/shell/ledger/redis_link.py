@@ -135,7 +135,7 @@ class RedisLink:
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
-            connection: AbstractConnection = self._pool.make_connection()
+            connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
             reason = None
             try:
                 async with asyncio.timeout(self._timeout):
@@ -160,7 +160,7 @@ class RedisLink:
                 await asyncio.sleep(max(0.0, began + PROBE_SECONDS - loop.time()))
 
     async def _connect(self, connection: AbstractConnection) -> None:
-        await connection.connect()
+        await connection.connect()  # type: ignore[no-untyped-call]
         # Whatever the address's options say: an idle connection is read without an end.
         connection.socket_timeout = None
         await connection.send_command("SCRIPT", "LOAD", script())

@@ -63,7 +63,7 @@ def id_of(kind: KeyKind, org: str, identifier: str) -> str:
 
 
 def kept_name(name: str) -> str:
-    """A name as it is kept: itself, or the digest of one that is long or no valid text (text: cmsgpack knows no bytes)."""
+    """A name as it is kept: itself, or the digest of one that is long or no valid text (cmsgpack knows no bytes)."""
     if len(name) <= _LONGEST_KEPT:
         try:
             name.encode()

@@ -403,3 +403,9 @@ function operations.mark(ids)
   end
   return left_of(ids, { #ids })
 end
+
+-- Answers [cycles, cycle, used, cycle, used, ...].
+function operations.quota_usage()
+  local counts = redis.call('HGETALL', base .. 'q')
+  return { #counts / 2, unpack(counts) }
+end

@@ -25,3 +25,11 @@ function operations.claim(kind, names, limit, retention)
   answer[1] = known
   return answer
 end
+
+function operations.names_usage(kinds)
+  local counts = {}
+  for n, kind in ipairs(kinds) do
+    counts[n] = redis.call('ZCARD', base .. 'n:' .. kind)
+  end
+  return counts
+end
