@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from fsproxy.core.limits.cardinality import event_property_claims, first_claims,
 from fsproxy.core.limits.operations import Answer, Ledger, LedgerDown, Operation, Spent
 from fsproxy.core.limits.page_clock import call_time, largest_when, page_offset
 from fsproxy.core.model import Route
+from fsproxy.shell.clock import monotonic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +40,10 @@ class Settled(msgspec.Struct, frozen=True, gc=False):
 
 
 class CallLimits:
-    """Asks, in at most two round trips, what the limits say of a body's calls."""
+    """Asks, in at most two round trips, what the limits say of a body's calls.
+
+    ``deadline`` is for all of a body's waiting together, in seconds.
+    """
 
     def __init__(self, ledger: Ledger, repeats: Repeats, clocks: PageClocks, deadline: float) -> None:
         self._ledger = ledger
@@ -50,10 +55,11 @@ class CallLimits:
         self, policy: OrgPolicy, facts: SessionFacts, upload: BundleQuery, inspection: Inspection, now: Instant
     ) -> Settled:
         """Settle every call. A ledger that is down limits nothing (``state.on_error``: capture goes on)."""
+        until = monotonic() + self._deadline
         keys = self._keys(facts, inspection)
         repeated = await self._known(keys)
         try:
-            outcome, limited = await self._ask(policy, facts, upload, inspection, repeated, now)
+            outcome, limited = await self._ask(policy, facts, upload, inspection, repeated, now, until)
         except LedgerDown:
             return Settled(settle_calls(inspection, {}, (), policy.client_api, cap=policy.cap), ledger_down=True)
         fresh = [(key, _encode(outcome.calls[index].verdict)) for index, key in keys.items() if index not in repeated]
@@ -75,23 +81,26 @@ class CallLimits:
         inspection: Inspection,
         repeated: Mapping[int, LimitVerdict],
         now: Instant,
+        until: float,
     ) -> tuple[CallsOutcome, Spent | None]:
         settings, cap, org = policy.client_api, policy.cap, facts.org or ""
         names = inspection.names(repeated)
+        session = _session(facts, inspection)
+        # Before the claims: what is asked in one tick is one round trip.
+        offset = self._offset(facts, upload, inspection, now) if session else None
         claims = first_claims(org, names, settings.cardinality, cap=cap)
-        refused = refused_names(claims, await self._answers(claims, now))
+        refused = refused_names(claims, await self._answers(claims, now, until))
         settled = settle_calls(inspection, refused, (), settings, cap=cap, repeats=repeated)
         spending = NO_SPENDING
-        session = _session(facts, inspection)
         if session:
-            offset = self._offset(facts, upload, inspection, now)
+            fixed = await offset if isinstance(offset, Awaitable) else offset
             spending = spends(
-                org, session, inspection, settled, repeated, lambda when: _time(offset, when, now), settings, cap
+                org, session, inspection, settled, repeated, lambda when: _time(fixed, when, now), settings, cap
             )
         more = event_property_claims(org, names, refused, settings.cardinality, cap=cap)
         if not more and not spending.operations:
             return settled, None
-        answers = await self._answers((*more, *spending.operations), now)
+        answers = await self._answers((*more, *spending.operations), now, until)
         refused = refused_names(more, answers, refused)
         return self._final(policy, inspection, refused, spending, answers[len(more) :], repeated)
 
@@ -108,13 +117,15 @@ class CallLimits:
         outcome = settle_calls(inspection, refused, over, policy.client_api, cap=policy.cap, repeats=repeated)
         return outcome, longest
 
-    async def _answers(self, operations: tuple[Operation, ...], now: Instant) -> tuple[Answer, ...]:
+    async def _answers(self, operations: tuple[Operation, ...], now: Instant, until: float) -> tuple[Answer, ...]:
         if not operations:
             return ()
         answers = self._ledger.try_now(operations, now)
-        return answers if answers is not None else await self._ledger.ask(operations, now, self._deadline)
+        return answers if answers is not None else await self._ledger.ask(operations, now, until - monotonic())
 
-    def _offset(self, facts: SessionFacts, upload: BundleQuery, inspection: Inspection, now: Instant) -> float | None:
+    def _offset(
+        self, facts: SessionFacts, upload: BundleQuery, inspection: Inspection, now: Instant
+    ) -> float | Awaitable[float] | None:
         if inspection.form is not Form.BUNDLE:
             return None
         org = facts.org or ""
@@ -122,7 +133,7 @@ class CallLimits:
         if known is not None:
             return known
         offset = page_offset(now, upload.client_time, upload.page_start, largest_when(inspection.body))
-        return self._clocks.fix(org, facts.page_id, offset, now)
+        return self._clocks.settle(org, facts.page_id, offset, now)
 
     @staticmethod
     def _keys(facts: SessionFacts, inspection: Inspection) -> dict[int, bytes]:

@@ -21,26 +21,20 @@ from fsproxy.core.model import Route
 from fsproxy.core.routes import origin_form
 from fsproxy.shell.audit_log import AuditLog
 from fsproxy.shell.bodies import BodyError, read_body
-from fsproxy.shell.cache import BlockedPages, BoundedMemoryCache, Repeats
 from fsproxy.shell.call_limits import CallLimits
 from fsproxy.shell.capture import Capture
 from fsproxy.shell.clock import monotonic_ns, now
 from fsproxy.shell.connection import CLOSE, Answered, DataServer, Incoming
 from fsproxy.shell.forwarding import Forwarding
 from fsproxy.shell.generation import Generation
-from fsproxy.shell.ledger.memory import MemoryLedger
-from fsproxy.shell.ledger.page_clocks import PageClocks
 from fsproxy.shell.pages import Pages
 from fsproxy.shell.recorder import Recorder
 from fsproxy.shell.sockets import Sockets
+from fsproxy.shell.stores import make_stores
 from fsproxy.shell.sweeper import Sweeper
 from fsproxy.shell.transaction import Transaction
 from fsproxy.shell.upstream import Upstream
 
-BLOCKED_PAGES = 200_000
-"""How many blocked pages are remembered: about 60 MB at the most."""
-REPEATS = 500_000
-"""How many calls' verdicts are remembered for their repeats: about 150 MB at the most."""
 log = structlog.get_logger("fsproxy")
 
 
@@ -59,23 +53,25 @@ class Ingest:
         self._idle: asyncio.Future[None] | None = None
         self._tokens = map("{}-{:x}".format, itertools.repeat(os.urandom(6).hex()), itertools.count(1))
         self.upstream = Upstream(config.upstream, loop, sweeper)
-        self.ledger = MemoryLedger()
+        stores = self.stores = make_stores(config.state)
+        metrics.labelled_gauges.append(stores.collect)
         self.audit = AuditLog(config.audit, on_trouble=log)
         self._recorder = Recorder(metrics, self.audit, config.audit)
         self._forwarding = Forwarding(self.upstream, metrics, sweeper, loop)
-        blocked_pages = BlockedPages(BoundedMemoryCache(BLOCKED_PAGES))
-        self._pages = Pages(self.ledger, blocked_pages, self._forwarding)
-        limits = CallLimits(self.ledger, Repeats(BoundedMemoryCache(REPEATS)), PageClocks(), config.state.redis.timeout)
-        self._capture = Capture(self.ledger, blocked_pages, limits, self._forwarding, metrics)
+        self._pages = Pages(stores.ledger, stores.blocked_pages, self._forwarding)
+        limits = CallLimits(stores.ledger, stores.repeats, stores.clocks, config.state.redis.timeout)
+        self._capture = Capture(stores.ledger, stores.blocked_pages, limits, self._forwarding, metrics)
         self._sockets = Sockets(self._capture, self._forwarding)
 
     async def start(self) -> None:
         """Start what runs in the background."""
         self.audit.start()
+        await self.stores.start()
 
     async def close(self) -> None:
         """Flush and close everything."""
         self.upstream.close()
+        await self.stores.close()
         await asyncio.to_thread(self.audit.close)
 
     async def handle(self, request: Incoming) -> Answered:
@@ -196,7 +192,7 @@ class Ingest:
             "mode": generation.mode.value,
             "generation": generation.number,
             "upstream": {"connections": self.upstream.connections, "last_failure": self._forwarding.last_failure},
-            "store": {"backend": generation.config.state.backend.value, "state": "up"},
+            "store": self.stores.state(),
             "warnings": warnings,
         }
 

@@ -42,6 +42,11 @@ class Breaker:
         """Requests that were told that the store is down."""
 
     @property
+    def is_up(self) -> bool:
+        """The last that was heard of the store is an answer."""
+        return self.state is StoreState.UP
+
+    @property
     def is_open(self) -> bool:
         """The store is not to be asked."""
         return self.state is StoreState.DOWN

@@ -178,16 +178,13 @@ class RedisLink:
 
     async def _serve(self, connection: AbstractConnection) -> None:
         reader = asyncio.create_task(self._read(connection))
+        reader.add_done_callback(lambda _: self._wake.set())
         try:
             while True:
-                waking = asyncio.create_task(self._wake.wait())
-                try:
-                    await asyncio.wait([reader, waking], return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    waking.cancel()
+                await self._wake.wait()
+                self._wake.clear()
                 if reader.done():
                     reader.result()
-                self._wake.clear()
                 await self._write(connection, self._calls())
         finally:
             reader.cancel()
