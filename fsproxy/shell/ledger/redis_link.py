@@ -18,7 +18,14 @@ from redis.asyncio import BlockingConnectionPool
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 from redis.exceptions import ConnectionError as LostError
 
 from fsproxy.core.limits.operations import LedgerDown
@@ -32,6 +39,9 @@ MOST_IN_A_CALL = 128
 """Requests in one script call, so that no call holds Redis up for long (about 20 µs each)."""
 STALL_SECONDS = 0.005
 """After the time limit, for an answer that is there already and that a busy loop has not read yet."""
+
+_NO_WRITES = ("READONLY", "OOM", "MISCONF", "NOREPLICAS")
+"""How a server begins that is well, but cannot be written to: a replica, a full one. It counts as down."""
 
 log = structlog.get_logger("fsproxy")
 _encode = msgspec.msgpack.Encoder().encode
@@ -238,18 +248,24 @@ class RedisLink:
             if not self._sent:
                 raise ResponseError("an answer to nothing")
             server, answers = _decode(reply)
-            call = self._sent.popleft()
+            call = self._sent[0]
             self._compare_clocks(server, call.sent)
+            if len(answers) != len(call.asked):
+                raise ResponseError("not as many answers as were asked for")
             for asked, answer in zip(call.asked, answers, strict=True):
                 self._settle(asked, answer)
+            self._sent.popleft()
+            self._waiting -= len(call.asked)
 
     def _settle(self, asked: Asked, answer: Any) -> None:
-        self._waiting -= 1
         if asked.answers.done():
             return
         if isinstance(answer, list):
             asked.answers.set_result(answer)
             return
+        if str(answer).startswith(_NO_WRITES):
+            _refuse(asked)
+            raise ReadOnlyError
         # The script met something that it cannot have written: this request's limits are not known.
         self._breaker.failures += 1
         if not self._script_failed:
@@ -307,6 +323,8 @@ def _reason(error: BaseException | None) -> str:
     """A word for the log: what a server said might hold anything."""
     if isinstance(error, TimeoutError):
         return "timeout"
+    if isinstance(error, ReadOnlyError | OutOfMemoryError):
+        return "no writes"
     if isinstance(error, AuthenticationError):
         return "authentication"
     if isinstance(error, LostError | OSError):
