@@ -30,6 +30,20 @@ _UNKNOWN = b""
 """Kept here for a key that Redis does not know; nothing else is empty."""
 
 
+class _Cache(RedisCache):  # type: ignore[misc]  # aiocache ships no types
+    """aiocache's, without the SETEX that newer clients warn of."""
+
+    async def _set(
+        self,
+        key: str,
+        value: Any,
+        ttl: float | None = None,
+        _cas_token: Any = None,
+        _conn: Any = None,
+    ) -> Any:
+        return await self.client.set(key, value, px=int(ttl * 1000) if ttl else None)
+
+
 class RemoteMemory:
     """The part that all caches of a process share: the connections, and whether they are of any use now."""
 
@@ -39,7 +53,7 @@ class RemoteMemory:
         self._rests_until = float("-inf")
         # aiocache's own arguments know neither TLS nor users nor sockets: the address is the pool's. Its
         # default pool raises when it is used up; this one waits.
-        self.cache = RedisCache(
+        self.cache = _Cache(
             serializer=NullSerializer(encoding=None),
             namespace=f"{prefix}{_VERSION}:cache",
             timeout=limit,

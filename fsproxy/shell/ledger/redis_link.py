@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +22,6 @@ from redis.exceptions import (
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
-    RedisError,
     ResponseError,
 )
 from redis.exceptions import ConnectionError as LostError
@@ -31,14 +29,8 @@ from redis.exceptions import ConnectionError as LostError
 from fsproxy.core.limits.operations import LedgerDown
 from fsproxy.shell.clock import now as wall_clock
 from fsproxy.shell.ledger.breaker import PROBE_SECONDS, Breaker
+from fsproxy.shell.ledger.redis_batch import STALL_SECONDS, Asked, Batch, Call
 from fsproxy.shell.ledger.redis_wire import script
-
-MOST_WAITING = 20_000
-"""Requests that wait for the store at once; one more is told that it is down."""
-MOST_IN_A_CALL = 128
-"""Requests in one script call, so that no call holds Redis up for long (about 20 µs each)."""
-STALL_SECONDS = 0.005
-"""After the time limit, for an answer that is there already and that a busy loop has not read yet."""
 
 _NO_WRITES = ("READONLY", "OOM", "MISCONF", "NOREPLICAS")
 """How a server begins that is well, but cannot be written to: a replica, a full one. It counts as down."""
@@ -46,27 +38,6 @@ _NO_WRITES = ("READONLY", "OOM", "MISCONF", "NOREPLICAS")
 log = structlog.get_logger("fsproxy")
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[float, list[Any]]).decode
-
-
-class Asked(msgspec.Struct, gc=False):
-    """One request's operations on their way."""
-
-    base: str
-    request: list[Any]
-    answers: asyncio.Future[list[Any]]
-    since: float
-    """Seconds on the loop's clock."""
-
-
-class _Call(msgspec.Struct, gc=False):
-    """One script call: what one org's requests of one tick ask."""
-
-    base: str
-    asked: list[Asked]
-    sent: float
-    """Wall clock."""
-    again: bool = False
-    """Sent with the script's text, as the server had forgotten it."""
 
 
 def connection_pool(url: str, timeout: float, **options: Any) -> BlockingConnectionPool:
@@ -90,16 +61,11 @@ class RedisLink:
         self._timeout = timeout
         self._breaker = breaker
         self._on_connect = on_connect
-        self._pending: deque[Asked] = deque()
-        self._sent: deque[_Call] = deque()
-        self._waiting = 0
-        self._wake = asyncio.Event()
+        self._batch = Batch(timeout, self._give_up)
         self._sha = ""
         self._runner: asyncio.Task[None] | None = None
         self._serving: asyncio.Task[None] | None = None
         self._first = asyncio.Event()
-        self._watch: asyncio.TimerHandle | None = None
-        self._late: Asked | None = None
         self._script_failed = False
         self.skew: float | None = None
         """What the server's clock is ahead of ours, in seconds; None before the first answer."""
@@ -117,27 +83,17 @@ class RedisLink:
             self._runner.cancel()
             await asyncio.gather(self._runner, return_exceptions=True)
             self._runner = None
-        if self._watch is not None:
-            self._watch.cancel()
-            self._watch = None
-        self._give_up()
+        self._batch.close()
 
     def ask(self, base: str, operations: list[Any], at: float | None) -> asyncio.Future[list[Any]]:
         """Send one request's operations with all others of this tick. Raises LedgerDown, now or from the future.
 
         ``base`` is the org's; ``at`` the time to take instead of the server's (tests).
         """
-        if self._breaker.is_open or self._waiting >= MOST_WAITING:
+        if self._breaker.is_open or self._batch.is_full:
             self._breaker.unavailable += 1
             raise LedgerDown
-        loop = asyncio.get_running_loop()
-        asked = Asked(base, [at or False, operations], loop.create_future(), loop.time())
-        self._pending.append(asked)
-        self._waiting += 1
-        self._wake.set()
-        if self._watch is None:
-            self._watch = loop.call_later(self._timeout, self._check)
-        return asked.answers
+        return self._batch.add(base, operations, at)
 
     # -- the connection's life
 
@@ -155,18 +111,18 @@ class RedisLink:
                 self._serving = asyncio.create_task(self._serve(connection))
                 await asyncio.wait([self._serving])
                 reason = self._end_of(self._serving)
-            except (TimeoutError, RedisError, OSError, msgspec.MsgspecError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever a server or a client library does: try again
                 reason = _reason(error)
             finally:
                 if self._serving is not None:
                     self._serving.cancel()
                     self._serving = None
                 await connection.disconnect(nowait=True)
-                self._lose_sent()
+                self._batch.refuse_sent()
             if reason is not None:
                 self._breaker.failed(reason)
                 self._first.set()
-                self._give_up()
+                self._batch.refuse_pending()
                 await asyncio.sleep(max(0.0, began + PROBE_SECONDS - loop.time()))
 
     async def _connect(self, connection: AbstractConnection) -> None:
@@ -188,14 +144,14 @@ class RedisLink:
 
     async def _serve(self, connection: AbstractConnection) -> None:
         reader = asyncio.create_task(self._read(connection))
-        reader.add_done_callback(lambda _: self._wake.set())
+        reader.add_done_callback(lambda _: self._batch.wake.set())
         try:
             while True:
-                await self._wake.wait()
-                self._wake.clear()
+                await self._batch.wake.wait()
+                self._batch.wake.clear()
                 if reader.done():
                     reader.result()
-                await self._write(connection, self._calls())
+                await self._write(connection, self._batch.take())
         finally:
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)
@@ -210,20 +166,7 @@ class RedisLink:
 
     # -- what goes over it
 
-    def _calls(self) -> list[_Call]:
-        pending, sent = self._pending, wall_clock()
-        calls: list[_Call] = []
-        latest: dict[str, _Call] = {}
-        while pending:
-            asked = pending.popleft()
-            call = latest.get(asked.base)
-            if call is None or len(call.asked) >= MOST_IN_A_CALL:
-                call = latest[asked.base] = _Call(asked.base, [], sent)
-                calls.append(call)
-            call.asked.append(asked)
-        return calls
-
-    async def _write(self, connection: AbstractConnection, calls: list[_Call]) -> None:
+    async def _write(self, connection: AbstractConnection, calls: list[Call]) -> None:
         if not calls:
             return
         commands: list[tuple[Any, ...]] = []
@@ -231,7 +174,7 @@ class RedisLink:
             payload = _encode([asked.request for asked in call.asked])
             how = ("EVAL", script()) if call.again else ("EVALSHA", self._sha)
             commands.append((*how, 1, call.base, payload))
-        self._sent.extend(calls)
+        self._batch.sent.extend(calls)
         self._breaker.round_trips += len(calls)
         await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
 
@@ -241,21 +184,21 @@ class RedisLink:
                 reply = await connection.read_response()
             except NoScriptError:
                 # Not carried out: the server was restarted, or told to forget. EVAL teaches it anew.
-                call = self._sent.popleft()
+                call = self._batch.sent.popleft()
                 call.again = True
                 await self._write(connection, [call])
                 continue
-            if not self._sent:
+            if not self._batch.sent:
                 raise ResponseError("an answer to nothing")
             server, answers = _decode(reply)
-            call = self._sent[0]
+            call = self._batch.sent[0]
             self._compare_clocks(server, call.sent)
             if len(answers) != len(call.asked):
                 raise ResponseError("not as many answers as were asked for")
             for asked, answer in zip(call.asked, answers, strict=True):
                 self._settle(asked, answer)
-            self._sent.popleft()
-            self._waiting -= len(call.asked)
+            self._batch.sent.popleft()
+            self._batch.done(call)
 
     def _settle(self, asked: Asked, answer: Any) -> None:
         if asked.answers.done():
@@ -264,14 +207,14 @@ class RedisLink:
             asked.answers.set_result(answer)
             return
         if str(answer).startswith(_NO_WRITES):
-            _refuse(asked)
+            asked.refuse()
             raise ReadOnlyError
         # The script met something that it cannot have written: this request's limits are not known.
         self._breaker.failures += 1
         if not self._script_failed:
             self._script_failed = True
-            log.error("the ledger's script failed; said once", problem=str(answer)[:200])
-        _refuse(asked)
+            log.error("the ledger's script failed; said once", problem=str(answer)[:80])
+        asked.refuse()
 
     def _compare_clocks(self, server: float, sent: float) -> None:
         """Keep the first estimate while it can be right: a moving one would bend the distances between calls."""
@@ -280,43 +223,12 @@ class RedisLink:
         if self.skew is None or abs(sample - self.skew) > doubt:
             self.skew = sample
 
-    # -- the time limit
-
-    def _check(self) -> None:
-        """Runs while something waits: the oldest must not be older than the limit."""
-        self._watch = None
-        oldest = self._sent[0].asked[0] if self._sent else self._pending[0] if self._pending else None
-        if oldest is None:
-            self._late = None
-            return
-        loop = asyncio.get_running_loop()
-        left = oldest.since + self._timeout - loop.time()
-        if left <= 0 and oldest is self._late:
-            self._late = None
-            if self._serving is not None:
-                self._serving.cancel()
-            else:
-                self._give_up()
-            return
-        self._late = oldest if left <= 0 else None
-        self._watch = loop.call_later(max(left, STALL_SECONDS), self._check)
-
-    def _lose_sent(self) -> None:
-        """Whether these were carried out nobody knows: reservations lapse by themselves."""
-        while self._sent:
-            for asked in self._sent.popleft().asked:
-                self._waiting -= 1
-                _refuse(asked)
-
     def _give_up(self) -> None:
-        while self._pending:
-            self._waiting -= 1
-            _refuse(self._pending.popleft())
-
-
-def _refuse(asked: Asked) -> None:
-    if not asked.answers.done():
-        asked.answers.set_exception(LedgerDown())
+        """The time limit is over."""
+        if self._serving is not None:
+            self._serving.cancel()
+        else:
+            self._batch.refuse_pending()
 
 
 def _reason(error: BaseException | None) -> str:

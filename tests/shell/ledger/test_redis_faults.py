@@ -18,7 +18,7 @@ from fsproxy.core.model import Instant
 from fsproxy.shell.clock import now
 from fsproxy.shell.ledger.breaker import Breaker, StoreState
 from fsproxy.shell.ledger.redis import RedisLedger
-from fsproxy.shell.ledger.redis_link import MOST_WAITING
+from fsproxy.shell.ledger.redis_batch import MOST_WAITING
 from fsproxy.shell.ledger.shared_clocks import SharedPageClocks
 from support import ledger_process
 from support.valkey import DelayingProxy, ValkeyServer, running_valkey
