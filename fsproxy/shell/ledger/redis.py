@@ -134,8 +134,7 @@ class RedisLedger:
         match operation:
             case Mark():
                 # Sent behind, unless the store is down: then the caller should hear of it.
-                keys = _keys(operation)
-                if self.breaker.is_open and not all(known.is_marked(key, now) for key in keys):
+                if self.breaker.is_open and not all(known.is_marked(key, now) for key in _keys(operation)):
                     return _UNKNOWN
                 return None
             case Claim():

@@ -109,12 +109,19 @@ end
 
 -- Units.
 
+-- How long the counts are kept: a day beyond their cycles. Looked up once in a script call.
+local kept_for
+
 local function cycle_kept_for()
+  if kept_for then
+    return kept_for
+  end
   local longest = 0
   for _, ends in ipairs(redis.call('HVALS', base .. 'e')) do
     longest = math.max(longest, tonumber(ends) - now)
   end
-  return longest + DAY
+  kept_for = longest + DAY
+  return kept_for
 end
 
 local function used_in(cycle, ends)
@@ -131,6 +138,7 @@ local function used_in(cycle, ends)
   end
   redis.call('HSET', base .. 'q', cycle, 0)
   redis.call('HSET', base .. 'e', cycle, text_of(ends))
+  kept_for = nil
   local kept = milliseconds(cycle_kept_for())
   redis.call('PEXPIRE', base .. 'q', kept)
   redis.call('PEXPIRE', base .. 'e', kept)
@@ -171,6 +179,14 @@ local function latest(tokens)
   return last
 end
 
+local lapse_added = false
+
+finish[#finish + 1] = function()
+  if lapse_added then
+    redis.call('PEXPIRE', base .. 'lapse', milliseconds(cycle_kept_for()))
+  end
+end
+
 local function save(hold)
   local last = math.max(latest(hold.h), latest(hold.l) - LAPSED)
   if last == 0 then
@@ -183,7 +199,7 @@ local function save(hold)
   keep(base .. 'r:' .. hold.f, cmsgpack.pack(hold), last + LAPSED - now)
   if hold.n and not hold.x then
     redis.call('ZADD', base .. 'lapse', text_of(latest(hold.h)), lapse_name(hold))
-    redis.call('PEXPIRE', base .. 'lapse', milliseconds(cycle_kept_for()))
+    lapse_added = true
   elseif hold.n then
     redis.call('ZREM', base .. 'lapse', lapse_name(hold))
   end
@@ -241,7 +257,16 @@ local function by_token(token)
 end
 
 -- Give back what has lapsed: the oldest few, or all of it.
+local swept_at
+
 local function sweep(at_most)
+  if at_most == SWEPT then
+    -- The operations of one script call come at one moment, but in tests.
+    if swept_at == now then
+      return 0
+    end
+    swept_at = now
+  end
   local due = redis.call('ZRANGEBYSCORE', base .. 'lapse', '-inf', text_of(now), 'LIMIT', 0, at_most)
   for _, name in ipairs(due) do
     local cycle, first = string.match(name, '^(.-)|(.*)$')
