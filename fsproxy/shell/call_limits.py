@@ -87,7 +87,7 @@ class CallLimits:
         names = inspection.names(repeated)
         session = _session(facts, inspection)
         # Before the claims: what is asked in one tick is one round trip.
-        offset = self._offset(facts, upload, inspection, now) if session else None
+        offset = self._offset(facts, upload, inspection, now, until) if session else None
         claims = first_claims(org, names, settings.cardinality, cap=cap)
         refused = refused_names(claims, await self._answers(claims, now, until))
         settled = settle_calls(inspection, refused, (), settings, cap=cap, repeats=repeated)
@@ -124,7 +124,7 @@ class CallLimits:
         return answers if answers is not None else await self._ledger.ask(operations, now, until - monotonic())
 
     def _offset(
-        self, facts: SessionFacts, upload: BundleQuery, inspection: Inspection, now: Instant
+        self, facts: SessionFacts, upload: BundleQuery, inspection: Inspection, now: Instant, until: float
     ) -> float | Awaitable[float] | None:
         if inspection.form is not Form.BUNDLE:
             return None
@@ -133,7 +133,7 @@ class CallLimits:
         if known is not None:
             return known
         offset = page_offset(now, upload.client_time, upload.page_start, largest_when(inspection.body))
-        return self._clocks.settle(org, facts.page_id, offset, now)
+        return self._clocks.settle(org, facts.page_id, offset, now, until - monotonic())
 
     @staticmethod
     def _keys(facts: SessionFacts, inspection: Inspection) -> dict[int, bytes]:

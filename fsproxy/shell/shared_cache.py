@@ -1,9 +1,8 @@
 """What is only remembered, when several processes must remember it: aiocache's Redis cache behind a memory.
 
-A request meets up to four round trips that it waits for (blocked page, repeats, names, rates). Each of the
-cache's may take a quarter of ``state.redis.timeout``, so that all of them together stay within it; one that
-takes longer, or fails, is given up, and the cache is left alone for a second. Nothing here ever raises: what
-is not remembered costs little (``cache``).
+A round trip to the cache may take a fifth of ``state.redis.timeout``: a request waits for the ledger as long
+as that, so that it waits for both little more than the limit. One that takes longer, or fails, is given up, and
+the cache is left alone for a second. Nothing here ever raises: what is not remembered costs little (``cache``).
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ from fsproxy.shell.clock import monotonic
 from fsproxy.shell.ledger.breaker import Breaker
 from fsproxy.shell.ledger.redis_link import connection_pool
 
-TIMEOUT_SHARE = 4
-"""The cache's part of the time limit: one of the four round trips that a request may wait for."""
+TIMEOUT_SHARE = 5
+"""The cache's part of the time limit."""
 REST_SECONDS = 1.0
 MOST_BEHIND = 1_000
 """Writes under way at once that nobody waits for; more are not remembered by other processes."""

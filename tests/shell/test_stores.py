@@ -125,6 +125,7 @@ async def test_a_page_that_one_proxy_blocked_is_known_to_the_other(
     upstream: RecordingUpstream, valkey: ValkeyServer, client: aiohttp.ClientSession
 ) -> None:
     settings = config(upstream, valkey.url)
+    settings["state"]["redis"]["timeout"] = "20s"
     settings["filters"]["domain"] = {"rules": [{"block": "example.com"}]}
     async with running_proxy(settings) as one, running_proxy(settings) as other:
         body = {"OrgId": "o", "Url": "https://example.com/", "PageId": "p", "UserId": "u", "SessionId": "s"}

@@ -36,8 +36,9 @@ class PageClocks:
         kept = self._offsets.get(key_of(KeyKind.PAGE, org, page))
         return kept[0] if kept is not None else None
 
-    def settle(self, org: str, page: str, offset: float, now: Instant) -> float | Awaitable[float]:
-        """The same for an upload whose calls need it now; shared clocks may have to ask (``shared_clocks``)."""
+    def settle(self, org: str, page: str, offset: float, now: Instant, deadline: float) -> float | Awaitable[float]:
+        """The same for an upload whose calls need it within ``deadline`` seconds; shared clocks may have to ask."""
+        del deadline  # Memory needs none.
         return self.fix(org, page, offset, now)
 
     def fix(self, org: str, page: str, offset: float, now: Instant) -> float:

@@ -36,7 +36,7 @@ class SharedPageClocks(PageClocks):
             asked.add_done_callback(lambda done: self._told(org, page, now, done))
         return fixed
 
-    def settle(self, org: str, page: str, offset: float, now: Instant) -> float | Awaitable[float]:
+    def settle(self, org: str, page: str, offset: float, now: Instant, deadline: float) -> float | Awaitable[float]:
         """The one that stands, after a round trip shared with what else is asked in this tick."""
         if not page:
             return offset
@@ -44,13 +44,13 @@ class SharedPageClocks(PageClocks):
             asked = self._ledger.fix_clock(org, page, offset)
         except LedgerDown:
             return super().fix(org, page, offset, now)
-        return asyncio.ensure_future(self._settled(asked, org, page, offset, now))
+        return asyncio.ensure_future(self._settled(asked, org, page, offset, now, deadline))
 
     async def _settled(
-        self, asked: asyncio.Future[list[Any]], org: str, page: str, offset: float, now: Instant
+        self, asked: asyncio.Future[list[Any]], org: str, page: str, offset: float, now: Instant, deadline: float
     ) -> float:
-        await asyncio.wait([asked])
-        told = self._told(org, page, now, asked)
+        await asyncio.wait([asked], timeout=max(deadline, 0.0))
+        told = self._told(org, page, now, asked) if asked.done() else None
         return told if told is not None else super().fix(org, page, offset, now)
 
     def _told(self, org: str, page: str, now: Instant, done: asyncio.Future[list[Any]]) -> float | None:

@@ -282,11 +282,11 @@ async def test_a_clock_that_stepped_back_makes_nothing_last(ledger: RedisLedger)
 async def test_a_page_has_one_clock_in_all_processes(ledger: RedisLedger, other: RedisLedger) -> None:
     at = Instant(now())
     here, there = SharedPageClocks(ledger), SharedPageClocks(other)
-    settling = here.settle("o", "p", 1_000.0, at)
+    settling = here.settle("o", "p", 1_000.0, at, LONG)
     assert not isinstance(settling, float)
     first = await settling
     assert first == pytest.approx(1_000.0, abs=1e-6)
-    settling = there.settle("o", "p", 2_000.0, at)
+    settling = there.settle("o", "p", 2_000.0, at, LONG)
     assert not isinstance(settling, float)
     # Each has its own estimate of the server's clock: half a round trip of doubt.
     assert await settling == pytest.approx(1_000.0, abs=0.5)
@@ -303,4 +303,4 @@ async def test_a_clock_fixed_behind_gives_way_to_the_one_that_was_first(
     assert there.fix("o", "p", 2_000.0, at) == 2_000.0
     await settled(other)
     assert there.known("o", "p") == pytest.approx(1_000.0, abs=0.5)
-    assert there.settle("o", "", 3.0, at) == 3.0
+    assert there.settle("o", "", 3.0, at, LONG) == 3.0

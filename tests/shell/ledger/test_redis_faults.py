@@ -196,7 +196,7 @@ async def test_with_the_store_down_each_process_keeps_pages_clocks_of_its_own(ow
     async with running_ledger(own_valkey.url) as (ledger, states):
         await states.reach(DOWN)
         clocks = SharedPageClocks(ledger)
-        assert clocks.settle("o", "p", 5.0, now()) == 5.0
+        assert clocks.settle("o", "p", 5.0, now(), PATIENCE) == 5.0
         assert clocks.fix("o", "p", 6.0, now()) == 5.0
         assert clocks.known("o", "p") == 5.0
 
