@@ -35,7 +35,7 @@ _UNKNOWN = object()
 class RedisLedger:
     """See ``Ledger``. ``try_now`` answers what this process knows (``redis_known``).
 
-    What it is told of bundles (Mark) it sends behind: nobody waits for that answer. For tests,
+    What has no answer (Mark, Confirm, Release) it sends behind, in order: nobody waits for it. For tests,
     ``callers_clock`` takes the caller's time for the server's, and ``remembers`` False asks for everything.
     """
 
@@ -76,7 +76,7 @@ class RedisLedger:
             return None
         answers: list[Any] = []
         for operation in operations:
-            answer = self._here(operation, now)
+            answer = self._here(operation, now, behind=not self.breaker.is_open)
             if answer is _UNKNOWN:
                 return None
             answers.append(answer)
@@ -86,7 +86,9 @@ class RedisLedger:
 
     async def ask(self, operations: tuple[Operation, ...], now: Instant, deadline: float) -> tuple[Answer, ...]:
         """One round trip, with all that others ask in the same tick. Raises LedgerDown."""
-        answers: list[Any] = [self._here(each, now) if self._remembers else _UNKNOWN for each in operations]
+        answers: list[Any] = [
+            self._here(each, now, behind=False) if self._remembers else _UNKNOWN for each in operations
+        ]
         asked = [each for each, answer in zip(operations, answers, strict=True) if answer is _UNKNOWN]
         for operation, answer in zip(operations, answers, strict=True):
             if answer is not _UNKNOWN:
@@ -129,14 +131,14 @@ class RedisLedger:
     def _connected(self) -> None:
         self._known.forget()
 
-    def _here(self, operation: Operation, now: Instant) -> Any:
+    def _here(self, operation: Operation, now: Instant, *, behind: bool) -> Any:
+        """What can be answered without asking; ``behind``: what has no answer may be sent later than this."""
         known = self._known
         match operation:
             case Mark():
-                # Sent behind, unless the store is down: then the caller should hear of it.
-                if self.breaker.is_open and not all(known.is_marked(key, now) for key in _keys(operation)):
-                    return _UNKNOWN
-                return None
+                return None if behind or all(known.is_marked(key, now) for key in _keys(operation)) else _UNKNOWN
+            case Confirm() | Release():
+                return None if behind or self._is_told(operation, now) else _UNKNOWN
             case Claim():
                 count = known.count_if_known(operation, now)
                 return Claimed(frozenset(), count) if count is not None else _UNKNOWN
@@ -145,41 +147,49 @@ class RedisLedger:
                 if known.is_under_way(key, now):
                     used = self._used.get(org, 0) if operation.quota is not None else 0
                     return Admitted(under_way=True, user_admitted=False, over_quota=False, used=used)
-            case Release(token=token) if known.is_free(token):
-                return None
-            case Confirm(token=token) if known.is_free(token) and not operation.new and not operation.remember_user:
-                if all(known.is_under_way(key, now) for key in _keys(operation)):
-                    return None
         return _UNKNOWN
+
+    def _is_told(self, operation: Confirm | Release, now: Instant) -> bool:
+        """Whether a page's end is no news: it held nothing, and its session is known to be under way."""
+        if not self._known.is_free(operation.token):
+            return False
+        if isinstance(operation, Release):
+            return True
+        if operation.new or operation.remember_user:
+            return False
+        return all(self._known.is_under_way(key, now) for key in _keys(operation))
 
     def _done_here(self, operation: Operation, now: Instant) -> None:
         """What follows from an operation that was answered here."""
         match operation:
             case Mark():
-                self._mark_behind(operation, now)
+                due = [key for key in _keys(operation) if not self._known.is_marked(key, now)]
+                if due:
+                    for key in due:
+                        self._known.mark(key, now)
+                    self._tell(operation, now, due)
             case Admit():
                 self._known.holds_nothing(operation.token)
             case Confirm() | Release():
+                told = self._is_told(operation, now)
                 self._known.end(operation.token)
+                if not told:
+                    self._tell(operation, now, [])
 
-    def _mark_behind(self, operation: Mark, now: Instant) -> None:
-        due = [key for key in _keys(operation) if not self._known.is_marked(key, now)]
-        if not due:
-            return
-        for key in due:
-            self._known.mark(key, now)
+    def _tell(self, operation: Operation, now: Instant, marked: list[int]) -> None:
+        """Send it behind. Should it not arrive, ``marked`` are told again by the next bundle; a unit lapses."""
 
-        def told(sent: asyncio.Future[list[Any]]) -> None:
-            if sent.cancelled() or sent.exception() is not None:
-                for key in due:
-                    self._known.unmark(key, now)
-            else:
+        def answered(sent: asyncio.Future[list[Any]]) -> None:
+            if not sent.cancelled() and sent.exception() is None:
                 self._learn(operation, sent.result()[0], now)
+                return
+            for key in marked:
+                self._known.unmark(key, now)
 
         try:
-            self._send([operation], now).add_done_callback(told)
+            self._send([operation], now).add_done_callback(answered)
         except LedgerDown:
-            for key in due:
+            for key in marked:
                 self._known.unmark(key, now)
 
     # -- asking

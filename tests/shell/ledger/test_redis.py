@@ -251,22 +251,34 @@ async def test_an_answer_with_ids_that_are_new_here_is_told(ledger: RedisLedger,
     at = Instant(now())
     await ask(ledger, admit("t1", "s"), Confirm("o", "t1", ("s",), (), new=True))
     assert ledger.try_now((admit("t2", "s"),), at) is not None
-    confirm = Confirm("o", "t2", ("s", "another"), (), new=False)
-    assert ledger.try_now((confirm,), at) is None
-    await ask(ledger, confirm)
+    assert ledger.try_now((Confirm("o", "t2", ("s", "another"), (), new=False),), at) == (None,)
+    await settled(ledger)
     (answer,) = await ask(other, admit("t3", "another"))
     assert isinstance(answer, Admitted)
     assert answer.under_way
 
 
-async def test_a_page_that_reserved_is_always_told(ledger: RedisLedger) -> None:
+async def test_a_page_that_reserved_is_always_told_and_nobody_waits_for_it(ledger: RedisLedger) -> None:
     """Though its session is known here by now, the unit must be settled."""
     at = Instant(now())
     await ask(ledger, admit("t1", "s"), admit("t2", "s"))
     await ask(ledger, Confirm("o", "t2", ("s",), (), new=False))
-    assert ledger.try_now((Confirm("o", "t1", ("s",), (), new=False),), at) is None
-    await ask(ledger, Confirm("o", "t1", ("s",), (), new=False))
+    assert ledger.try_now((Confirm("o", "t1", ("s",), (), new=False),), at) == (None,)
     assert await ledger.quota_usage("o") == {"c": 0}
+    await ask(ledger, admit("t3", "s3"))
+    assert ledger.try_now((Release("o", "t3"),), at) == (None,)
+    (answer,) = await ask(ledger, admit("t4", "s3", limit=1))
+    assert answer == Admitted(under_way=False, user_admitted=False, over_quota=False, used=1)
+
+
+async def test_what_is_asked_together_is_done_in_its_order(ledger: RedisLedger) -> None:
+    answers = await ask(ledger, admit("t1", "s"), Release("o", "t1"), admit("t2", "s"), Mark("o", "x", ""))
+    assert answers == (
+        Admitted(under_way=False, user_admitted=False, over_quota=False, used=1),
+        None,
+        Admitted(under_way=False, user_admitted=False, over_quota=False, used=1),
+        None,
+    )
 
 
 async def test_a_clock_that_stepped_back_makes_nothing_last(ledger: RedisLedger) -> None:
