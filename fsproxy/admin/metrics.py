@@ -70,11 +70,15 @@ class Metrics(Collector):
         self.forwarding_dropped: Counter[tuple[()]] = Counter()
         """Pages whose forwarding headers came from an untrusted peer and were dropped."""
         self.refused_connections: Counter[tuple[()]] = Counter()
+        self.persist_failures: Counter[tuple[()]] = Counter()
+        """Attempts to keep the state in its file that failed."""
         self.own_latency = Histogram(OWN_LATENCY)
         self.total_latency = Histogram(TOTAL_LATENCY)
         self.in_flight = 0
         self.gauges: dict[str, tuple[str, Callable[[], float]]] = {}
         """Name -> (help, value now)."""
+        self.counts: dict[str, tuple[str, Callable[[], float]]] = {}
+        """The same, of counters that others keep."""
         self.labelled_gauges: list[Callable[[], Iterable[Metric]]] = []
 
     def collect(self) -> Iterator[Metric]:
@@ -93,6 +97,7 @@ class Metrics(Collector):
             ("malformed_requests", (), "Heads that the HTTP parser refused.", self.malformed),
             ("forwarding_headers_dropped", (), "Pages with untrusted forwarding headers.", self.forwarding_dropped),
             ("refused_connections", (), "Requests over server.max_connections.", self.refused_connections),
+            ("persist_failures", (), "Attempts to write state.persist that failed.", self.persist_failures),
         )
         for name, labels, text, counts in families:
             yield _counter(f"fsproxy_{name}", text, labels, counts)
@@ -101,6 +106,8 @@ class Metrics(Collector):
         yield GaugeMetricFamily("fsproxy_in_flight", "Requests being answered.", self.in_flight)
         for name, (text, value) in self.gauges.items():
             yield GaugeMetricFamily(f"fsproxy_{name}", text, value())
+        for name, (text, value) in self.counts.items():
+            yield CounterMetricFamily(f"fsproxy_{name}", text, value())
         for labelled in self.labelled_gauges:
             yield from labelled()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import json
 from ipaddress import ip_address
 from typing import Protocol
 
@@ -16,6 +15,9 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from fsproxy.admin.metrics import Metrics
 from fsproxy.config.schema import AdminConfig, TopMode
 
+JSON = "application/json"
+"""What is posted must say it is this: a page of another site cannot send this type without a preflight, which
+nobody answers, so there is no CSRF."""
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
@@ -35,11 +37,17 @@ class Controls(Protocol):
         """Change the top-level mode until the next one or a restart."""
         ...
 
+    async def reload(self) -> dict[str, object]:
+        """Load the configuration anew. ``generation`` is then in use; ``errors`` say why it is still the old one."""
+        ...
+
 
 def create_admin(config: AdminConfig, controls: Controls, metrics: Metrics) -> web.Application:
     """The admin port's application."""
     registry = CollectorRegistry()
     registry.register(metrics)
+    text = "The configuration that is in force; 1 is the one of the start."
+    metrics.gauges["config_generation"] = (text, lambda: _number(controls.state().get("generation")))
 
     async def healthz(_: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
@@ -66,6 +74,12 @@ def create_admin(config: AdminConfig, controls: Controls, metrics: Metrics) -> w
     async def show_mode(_: web.Request) -> web.Response:
         return web.json_response({"mode": controls.state()["mode"]})
 
+    async def reload(request: web.Request) -> web.Response:
+        if request.content_type != JSON:
+            return _error(400, "send {} as application/json")
+        outcome = await controls.reload()
+        return web.json_response(outcome, status=422 if outcome["errors"] else 200)
+
     app = web.Application(middlewares=[_guard(config)], client_max_size=1024 * 1024)
     app.add_routes(
         [
@@ -74,19 +88,23 @@ def create_admin(config: AdminConfig, controls: Controls, metrics: Metrics) -> w
             web.get("/metrics", show_metrics),
             web.get("/mode", show_mode),
             web.post("/mode", mode),
+            web.post("/reload", reload),
         ]
     )
     return app
 
 
 async def _wanted_mode(request: web.Request) -> TopMode | None:
-    # A page of another site cannot send this type without a preflight, which nobody answers: no CSRF.
-    if request.content_type != "application/json":
+    if request.content_type != JSON:
         return None
     try:
         return TopMode((await request.json())["mode"])
-    except (ValueError, TypeError, KeyError, json.JSONDecodeError):
+    except (ValueError, TypeError, KeyError, RecursionError):  # nested too deep to read
         return None
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int) else 0.0
 
 
 def _error(status: int, text: str, **more: object) -> web.Response:
@@ -124,5 +142,6 @@ def _is_loopback(remote: str | None) -> bool:
 
 def _same_site(request: web.Request) -> bool:
     # DNS rebinding: a page of another site may reach a loopback port under its own name.
-    host = request.host.rsplit(":", 1)[0].strip("[]")
+    host = request.host
+    host = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
     return host == "localhost" or _is_loopback(host)

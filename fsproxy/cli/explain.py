@@ -15,12 +15,15 @@ from fsproxy.cli.loading import CONFIG_OPTION, load_or_exit
 from fsproxy.core.client_address import ClientAddress, ClientAddresses, parse_address
 from fsproxy.core.facts import bundle_facts, bundle_query, page_facts
 from fsproxy.core.header_values import index
-from fsproxy.core.model import FilterName, Hit, Location, Mode, Route, SessionFacts
+from fsproxy.core.limits.operations import Admitted
+from fsproxy.core.model import FilterName, Hit, Location, Route, SessionFacts
 from fsproxy.core.page import PageBody, read_page
-from fsproxy.core.pipeline import Judgement, Step, judge
+from fsproxy.core.pipeline import Decision, Judgement, Step, judge, settle
+from fsproxy.core.policy import OrgPolicy
 from fsproxy.shell.clock import now
 from fsproxy.shell.generation import Generation
 from fsproxy.shell.geo import GeoUnavailable
+from fsproxy.shell.ledger.memory import MemoryLedger
 
 PEER = "127.0.0.1"
 
@@ -77,10 +80,8 @@ def explain(path: Path, request_file: Path | None, *, as_json: bool, **options: 
     if question.location is None and policy.geo_source is not None:
         location = generation.locator.locate(policy.geo_source, question.client, question.headers)
         facts = msgspec.structs.replace(facts, location=location)
-    trace: list[Step] = []
-    verdict = judge(policy, facts, now(), trace=trace)
-    ramped_out = verdict.ramping is not None and policy.ramping is not None and policy.ramping.mode is Mode.ENFORCE
-    block = verdict.block or (verdict.ramping if ramped_out else None)
+    decision, trace = _decide(policy, facts)
+    block = decision.block
     if as_json:
         click.echo(json.dumps(_document(block, trace), indent=2))
     else:
@@ -89,22 +90,47 @@ def explain(path: Path, request_file: Path | None, *, as_json: bool, **options: 
     raise SystemExit(3 if block is not None else 0)
 
 
+def _decide(policy: OrgPolicy, facts: SessionFacts) -> tuple[Decision, list[Step]]:
+    """The decision with an empty ledger, and what each filter said."""
+    trace: list[Step] = []
+    moment = now()
+    verdict = judge(policy, facts, moment, "explained", trace)
+    answers = MemoryLedger().try_now((verdict.admit,), moment) if verdict.admit is not None else ()
+    admitted = next((answer for answer in answers if isinstance(answer, Admitted)), None)
+    decision = settle(policy, verdict, admitted)
+    return decision, [_answered(step, decision) for step in trace]
+
+
+def _answered(step: Step, decision: Decision) -> Step:
+    """A step that was left to the ledger, with its answer."""
+    if step.judgement is not Judgement.ASKS_LEDGER:
+        return step
+    if decision.block is not None:
+        judgement = Judgement.HIT if decision.block == step.hit else Judgement.NOT_REACHED
+    else:
+        judgement = Judgement.SHADOW if step.hit in decision.shadow else step.judgement
+    return Step(step.filter, judgement, step.hit)
+
+
 def _recorded(file: Path) -> dict[str, Any]:
     try:
         document = json.loads(file.read_text("utf-8"))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise click.ClickException(f"--request {file}: not JSON ({type(error).__name__})") from None
     if not isinstance(document, dict):
         raise click.ClickException(f"--request {file}: one JSON object is expected: method, url, headers, body")
+    if not isinstance(document.get("headers") or {}, dict):
+        raise click.ClickException(f"--request {file}: headers is an object of names and values")
     # A page's body alone is also taken.
-    return {"body": json.dumps(document)} if "OrgId" in document else document
+    return {"body": document} if "OrgId" in document else document
 
 
 def _question(generation: Generation, recorded: dict[str, Any], options: dict[str, Any]) -> _Question:
     target = str(recorded.get("url") or "/rec/page")
     route = generation.routes.match(str(recorded.get("method") or "POST"), target)
     body = recorded.get("body")
-    page = read_page(str(body).encode()) if body is not None else PageBody()
+    text = body if isinstance(body, str) else json.dumps(body)
+    page = read_page(text.encode(errors="surrogatepass")) if body is not None else PageBody()
     if page is None:
         if route is Route.PAGE:
             raise click.ClickException("--request: the page's body is not a JSON object: it is answered 400")
@@ -145,11 +171,18 @@ def _headers(recorded: dict[str, Any], options: dict[str, Any], page: PageBody) 
     origin = options["origin"]
     names = {name.lower() for name, _ in pairs}
     if origin is None and "origin" not in names and isinstance(page.url, str):
-        parts = urlsplit(page.url)
-        origin = f"{parts.scheme}://{parts.netloc}" if parts.netloc else None
+        origin = _origin_of(page.url)
     if origin is not None:
         pairs.append(("Origin", origin))
     return index(tuple((n.encode("latin-1", "replace"), v.encode("utf-8", "surrogateescape")) for n, v in pairs))
+
+
+def _origin_of(url: str) -> str | None:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else None
 
 
 def _facts(question: _Question) -> SessionFacts:

@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from fsproxy.shell.app import App, CannotStart
 from fsproxy.shell.cache import refuse_disabled
 from fsproxy.shell.geo import GeoUnavailable
 from fsproxy.shell.logs import configure_logs
+from fsproxy.shell.next_generation import Source
 
 
 @click.command()
@@ -31,27 +33,34 @@ def serve(path: Path) -> None:
 
     Example: fsproxy serve --config config/fsproxy.yaml
     """
-    _run(load_or_exit(path))
+    _run(load_or_exit(path), source=Source(path, dict(os.environ)))
 
 
 @click.command()
-def demo() -> None:
+@click.option("--port", type=click.IntRange(1, 65535), help="Where recorders are answered; default: 8080.")
+@click.option("--admin-port", type=click.IntRange(1, 65535), help="The admin port; default: 8081.")
+def demo(port: int | None, admin_port: int | None) -> None:
     """Run the proxy on 8080 (admin on 8081) in front of a built-in capture backend, with a few rules to try.
 
     Example: fsproxy demo
     """
     # Bound first, so that the configuration can name it: any free port does.
     backend = socket.create_server(("127.0.0.1", 0))
-    port = backend.getsockname()[1]
+    backend_port = backend.getsockname()[1]
     with resources.as_file(resources.files("fsproxy.demo") / "demo.yaml") as path:
-        config = load_or_exit(path, {"FSPROXY_DEMO_PORT": str(port)})
+        config = load_or_exit(path, {"FSPROXY_DEMO_PORT": str(backend_port)})
+    config = replace(
+        config,
+        listen=replace(config.listen, port=port or config.listen.port),
+        admin=replace(config.admin, port=admin_port or config.admin.port),
+    )
     click.echo("fsproxy demo: try one of these in another terminal\n", err=True)
     for line in curl_lines(config.listen.port):
         click.echo(line + "\n", err=True)
     _run(config, backend)
 
 
-def _run(config: Config, backend: socket.socket | None = None) -> None:
+def _run(config: Config, backend: socket.socket | None = None, source: Source | None = None) -> None:
     configure_logs(config.log.level, config.log.format)
     problem = refuse_disabled(os.environ)
     if problem is not None:
@@ -59,14 +68,18 @@ def _run(config: Config, backend: socket.socket | None = None) -> None:
     click.echo(summary(config), err=True)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_main(config, backend))
+            runner.run(_main(config, backend, source))
     except (CannotStart, GeoUnavailable) as error:
         _give_up(str(error))
+    except OSError as error:
+        if str(error.filename) != config.audit.to:
+            raise
+        _give_up(f"audit.to {config.audit.to}: {error.strerror}")
 
 
-async def _main(config: Config, backend: socket.socket | None) -> None:
+async def _main(config: Config, backend: socket.socket | None, source: Source | None) -> None:
     if backend is None:
-        await App(config).run()
+        await App(config, source).run()
         return
     runner = web.AppRunner(create_backend(), access_log=None, handle_signals=False)
     await runner.setup()

@@ -27,10 +27,13 @@ class Files:
         self.base = base
         self.hashes: dict[str, str] = {}
         """Absolute path -> sha256, in the order of reading."""
+        self.asked: dict[str, None] = {}
+        """Absolute paths of all files that were asked for, those that could not be read included."""
         self._lists: dict[str, Lines] = {}
 
     def text(self, path: Path) -> str:
         """The whole file, which must be UTF-8. Raises UnreadableError."""
+        self.asked[str(path.absolute())] = None
         try:
             raw = path.read_bytes()
         except FileNotFoundError:

@@ -28,7 +28,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     try:
         text = files.text(path)
     except UnreadableError as error:
-        raise ConfigError([Problem(str(path), error.line, 1, "", None, "", str(error))]) from None
+        raise ConfigError([Problem(str(path), error.line, 1, "", None, "", str(error))], files.asked) from None
     return _load(text, str(path), environ, files)
 
 
@@ -47,7 +47,7 @@ def _load(text: str, name: str, environ: Mapping[str, str], files: Files) -> Con
     if root is None or problems:
         # What could not be read is no wrong value on top of it.
         wrong = (p for p in problems[read:] if (p.line, p.column, p.key_path) not in unread)
-        raise ConfigError(in_order([*problems[:read], *wrong], name))
+        raise ConfigError(in_order([*problems[:read], *wrong], name), files.asked)
     return assemble(root, files)
 
 

@@ -33,6 +33,11 @@ class Problem:
     """What may stand there; "" where the fault says it all."""
     fault: str = "is not allowed"
 
+    @property
+    def without_value(self) -> str:
+        """For those who may not see the configuration: where it is, and what is wrong, not what stands there."""
+        return f"{self.file}:{self.line}:{self.column}: {f'{self.key_path}: ' if self.key_path else ''}{self.fault}"
+
     def __str__(self) -> str:
         subject = f"{self.key_path}: " if self.key_path else ""
         value = f"{self.value} " if self.value is not None else ""
@@ -44,9 +49,12 @@ class ConfigError(Exception):
     """A configuration that cannot be used: every fault of it, in the order of the file."""
 
     problems: tuple[Problem, ...]
+    files: tuple[str, ...]
+    """Absolute paths of all files that were asked for: when one of them changes, it is worth another try."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[Problem], files: Iterable[str] = ()) -> None:
         self.problems = tuple(problems)
+        self.files = tuple(files)
         super().__init__("\n".join(map(str, self.problems)))
 
 

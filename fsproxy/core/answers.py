@@ -42,6 +42,12 @@ def cookie_domain(url: object, registrable: Registrable | None = None) -> str:
     return registrable(host) or host
 
 
+def block_body(code: ReasonCode, domain: str, *, user_id: str = "") -> bytes:
+    """The JSON that a blocked page's recorder reads (rules.md 1)."""
+    body = _BLOCK[code] + _json(domain)
+    return body + (b', "user_id": %b}' % _json(user_id) if user_id else b"}")
+
+
 @dataclass(frozen=True, slots=True)
 class OwnAnswers:
     """Makes the answers. ``origins``: who gets credentialed CORS headers; None is any origin.
@@ -63,9 +69,7 @@ class OwnAnswers:
         close: bool = False,
     ) -> bytes:
         """202 with the reason. ``user_id``: of a ramped-out first visit, so that the client keeps it (rules.md 1)."""
-        body = _BLOCK[code] + _json(domain)
-        body += b', "user_id": %b}' % _json(user_id) if user_id else b"}"
-        return self.answer(202, body, origin, request_id, close=close)
+        return self.answer(202, block_body(code, domain, user_id=user_id), origin, request_id, close=close)
 
     def failure(
         self,
@@ -82,7 +86,7 @@ class OwnAnswers:
         status = failure.status_on(route)
         return self.answer(
             status,
-            _problem(failure, status),
+            problem(failure, status),
             origin if route is not Route.OTHER else None,
             request_id,
             content_type=PROBLEM,
@@ -153,5 +157,6 @@ def _start(status: int, content_type: bytes, close: bool) -> bytes:  # noqa: FBT
 
 
 @lru_cache(maxsize=64)
-def _problem(failure: Failure, status: int) -> bytes:
+def problem(failure: Failure, status: int) -> bytes:
+    """The problem document (RFC 9457) of a failure."""
     return _json({"type": "about:blank", "title": failure.summary, "status": status, "detail": failure.detail})

@@ -7,6 +7,8 @@ from zlib import crc32
 
 import msgspec
 
+from fsproxy.core.audit_facts import AuditFacts
+
 VERSION = 1
 """Of the line's form; a change that could break a reader raises it."""
 
@@ -72,6 +74,7 @@ class AuditRecord(
         "session_id": "fsproxy.session_id",
         "page_id": "fsproxy.page_id",
         "user_id": "fsproxy.user_id",
+        "fresh_user_id": "fsproxy.fresh_user_id",
         "client_ip": "client.ip",
         "client_address": "client.address",
         "country": "client.geo.country_iso_code",
@@ -92,8 +95,12 @@ class AuditRecord(
         "mode": "fsproxy.mode",
         "ledger_down": "fsproxy.ledger_down",
         "error": "fsproxy.error",
+        "url_length": "fsproxy.url.length",
+        "facts": "fsproxy.facts",
         "rejections": "fsproxy.rejections",
         "rejections_count": "fsproxy.rejections_count",
+        "shadow_rejections": "fsproxy.shadow_rejections",
+        "shadow_rejections_count": "fsproxy.shadow_rejections_count",
     },
 ):
     """One line. What is not known is not there. Durations in nanoseconds, sizes in bytes."""
@@ -119,6 +126,8 @@ class AuditRecord(
     session_id: str = ""
     page_id: str = ""
     user_id: str = ""
+    fresh_user_id: str = ""
+    """Given to a first visit, by which ramping judged it; the visitor keeps it only when blocked by that."""
     client_ip: str | None = None
     client_address: str | None = None
     """A hash instead of an address; ``client.ip`` must hold an address."""
@@ -135,8 +144,15 @@ class AuditRecord(
     own_duration: int | None = None
     ledger_down: bool = False
     error: str | None = None
+    url_length: int | None = None
+    """Characters of a page's URL."""
+    facts: AuditFacts | None = None
+    """On pages: what else they were judged by."""
     rejections: tuple[AuditRejection, ...] = ()
     rejections_count: int = 0
+    shadow_rejections: tuple[AuditRejection, ...] = ()
+    """What ``client_api`` or one of its limits would have cut if its mode were ``enforce``."""
+    shadow_rejections_count: int = 0
 
 
 def is_due(share: float, record: AuditRecord) -> bool:
@@ -144,7 +160,9 @@ def is_due(share: float, record: AuditRecord) -> bool:
 
     The same request id always falls the same way, on every instance.
     """
-    if share >= 1.0 or record.decision in _ALWAYS or record.shadow or record.error or record.rejections_count:
+    if share >= 1.0 or record.decision in _ALWAYS or record.shadow or record.error:
+        return True
+    if record.rejections_count or record.shadow_rejections_count:
         return True
     return share > 0.0 and crc32(record.request_id.encode("utf-8", "surrogatepass")) < share * 2**32
 

@@ -11,10 +11,13 @@ from typing import Any
 import msgspec
 
 from fsproxy.core.audit import VERSION, AuditRecord, AuditRejection, AuditShadow, Outcome
+from fsproxy.core.audit_facts import audit_facts
 from fsproxy.core.failures import Failure
+from fsproxy.core.hosts import parse_url
 from fsproxy.core.model import Hit, Instant, Rejection, Route, SessionFacts
 from fsproxy.core.page import host_of
 from fsproxy.core.pipeline import CAPTURE, Decision
+from fsproxy.core.policy import OrgPolicy
 from fsproxy.core.privacy import MaskAddress, is_unnamed, safe
 from fsproxy.core.routes import normal_path, origin_form
 
@@ -66,18 +69,24 @@ def audit_record(
     decision: Decision = CAPTURE,
     failure: Failure | None = None,
     rejections: Sequence[Rejection] = (),
+    shadow_rejections: Sequence[Rejection] = (),
     most_rejections: int = 20,
     unnamed: bool = False,
+    policy: OrgPolicy | None = None,
 ) -> AuditRecord:
     """The record of one request.
 
     ``target`` may have a query, which is not written. ``unnamed``: the caller knows that the visitor
     opted out or is being deleted, though another rule blocked first; then, as for a hit with code 10 or
-    12, the line carries neither address nor user nor session.
+    12, the line carries neither address nor user nor session. ``policy``: what a page was judged by.
     """
     block, shadow = decision.block, decision.shadow
     if block is not None or shadow:
         unnamed = unnamed or (block is not None and is_unnamed((block,))) or is_unnamed(shadow)
+    if facts is not None and route is Route.PAGE:
+        told = audit_facts(facts, decision, policy, mask, now, unnamed=unnamed)
+    else:
+        told = None
     # _value_ is what the property ``value`` gives, without the property's price.
     return AuditRecord(
         timestamp=timestamp(now),
@@ -107,8 +116,12 @@ def audit_record(
         mode=mode,
         ledger_down=decision.ledger_down,
         error=failure.value if failure is not None else None,
-        rejections=tuple(_rejection(each) for each in rejections[:most_rejections]) if rejections else (),
+        url_length=len(facts.url) if told is not None and facts is not None and isinstance(facts.url, str) else None,
+        facts=told,
+        rejections=_listed(rejections, most_rejections) if rejections else (),
         rejections_count=len(rejections),
+        shadow_rejections=_listed(shadow_rejections, most_rejections) if shadow_rejections else (),
+        shadow_rejections_count=len(shadow_rejections),
     )
 
 
@@ -121,7 +134,7 @@ def _visitor(facts: SessionFacts | None, mask: MaskAddress, *, unnamed: bool) ->
     if facts.user_agent:
         said["user_agent"] = safe(facts.user_agent, LONGEST_AGENT)
     if facts.url is not None:
-        said["domain"] = safe(host_of(facts.url), 253)
+        said["domain"] = _host(facts.url)
     if facts.location is not None:
         said["country"] = facts.location.country
         said["region"] = facts.location.region
@@ -129,10 +142,17 @@ def _visitor(facts: SessionFacts | None, mask: MaskAddress, *, unnamed: bool) ->
         return said
     said["session_id"] = safe(facts.session_id)
     said["user_id"] = safe(facts.user_id)
+    said["fresh_user_id"] = facts.fresh_user_id
     if facts.client_ip is not None:
         masked = mask(facts.client_ip)
         said["client_ip" if masked is None or "." in masked or ":" in masked else "client_address"] = masked
     return said
+
+
+def _host(url: object) -> str:
+    """In the form in which hosts are compared; of what is none, what stands in its place."""
+    parsed = parse_url(url).host if isinstance(url, str) else ""
+    return parsed or safe(host_of(url), 253)
 
 
 def audit_path(target: str) -> str:
@@ -145,6 +165,10 @@ def audit_path(target: str) -> str:
 
 def _shadow(hit: Hit) -> AuditShadow:
     return AuditShadow(safe(hit.rule.id, 256), int(hit.code), hit.filter.value)
+
+
+def _listed(rejections: Sequence[Rejection], most: int) -> tuple[AuditRejection, ...]:
+    return tuple(_rejection(each) for each in rejections[:most])
 
 
 def _rejection(each: Rejection) -> AuditRejection:

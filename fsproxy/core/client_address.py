@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Self
@@ -23,6 +23,9 @@ LONGEST_ADDRESS = 64
 """Characters; the longest IPv6 address with brackets, port and a zone is shorter in practice."""
 MOST_HOPS = 32
 """No real chain is longer; what stands further left is not looked at."""
+MOST_KNOWN = 4096
+LONGEST_KNOWN = 256
+"""Bytes of a chain that is remembered: what a hostile client sends is not worth the memory."""
 UNKNOWN = "unknown"
 """Goes up for a client without an address (RFC 7239 6.2): a unix peer that names none."""
 
@@ -125,6 +128,8 @@ class ClientAddresses:
     """Lower case."""
     forwarding: frozenset[bytes]
     """Names whose coming from an untrusted peer is remarkable."""
+    known: dict[tuple[object, ...], ClientAddress] = field(default_factory=dict, compare=False, repr=False)
+    """The last answers: a function's memory, of no consequence."""
 
     @classmethod
     def compile(cls, trusted_proxies: Iterable[IPv4Network | IPv6Network], header: str) -> Self:
@@ -136,8 +141,24 @@ class ClientAddresses:
         """The client of a request that came from ``peer`` (None or "": a unix socket) over ``scheme``.
 
         ``headers`` is ``header_values.index``'s: lower-case names, repeated lines joined in order. Any bytes
-        may stand in it; nothing is raised.
+        may stand in it; nothing is raised. A visitor's requests are alike, so the last answers are remembered.
         """
+        chain = headers.get(self.header, b"")
+        if len(chain) > LONGEST_KNOWN or b"x-request-id" in headers:
+            return self._resolve(peer, headers, scheme)
+        get = headers.get
+        key = (
+            peer, scheme, chain, get(b"x-forwarded-proto"), get(b"x-forwarded-host"), get(b"host"),
+            self.forwarding.isdisjoint(headers),
+        )  # fmt: skip
+        found = self.known.get(key)
+        if found is None:
+            if len(self.known) >= MOST_KNOWN:
+                self.known.clear()
+            found = self.known[key] = self._resolve(peer, headers, scheme)
+        return found
+
+    def _resolve(self, peer: str | None, headers: Mapping[bytes, bytes], scheme: str) -> ClientAddress:
         node = _node(peer) if peer and len(peer) <= LONGEST_ADDRESS else None
         address = node[0] if node is not None else None
         if not (address in self.trusted if address is not None else not peer):

@@ -47,10 +47,10 @@ def bundle_query(raw_query: str) -> BundleQuery:
             found[name] = unquote_plus(value) if "%" in value or "+" in value else value
     get = found.get
     return BundleQuery(
-        org_id=_id(get("OrgId")),
-        user_id=_id(get("UserId")),
-        session_id=_id(get("SessionId")),
-        page_id=_id(get("PageId")),
+        org_id=usable_id(get("OrgId")),
+        user_id=usable_id(get("UserId")),
+        session_id=usable_id(get("SessionId")),
+        page_id=usable_id(get("PageId")),
         seq=_whole(get("Seq", "")),
         page_start=_number(get("PageStart", "")),
         client_time=_number(get("ClientTime", "")),
@@ -63,7 +63,8 @@ def bundle_query(raw_query: str) -> BundleQuery:
 _ENCODINGS = {"": Encoding.IDENTITY, "identity": Encoding.IDENTITY, "gzip": Encoding.GZIP}
 
 
-def _id(value: object) -> str:
+def usable_id(value: object) -> str:
+    """The id, or "" for what is none: no string, or longer than any id is."""
     return value if isinstance(value, str) and len(value) <= LONGEST_ID else ""
 
 
@@ -92,16 +93,16 @@ def page_facts(
 
     The session is the page's ``SessionId``, else the ``fs_uid`` cookie's for the same org.
     """
-    org = _id(body.org_id) or None
+    org = usable_id(body.org_id) or None
     cookies = _cookies(headers)
     return SessionFacts(
         route=Route.PAGE,
         org=org,
-        session_id=_id(body.session_id) or _session_of_cookie(cookies, org),
-        page_id=_id(body.page_id),
-        user_id=_id(body.user_id),
+        session_id=usable_id(body.session_id) or _session_of_cookie(cookies, org),
+        page_id=usable_id(body.page_id),
+        user_id=usable_id(body.user_id),
         fresh_user_id=fresh_user_id,
-        app_id=_id(body.app_id),
+        app_id=usable_id(body.app_id),
         url=body.url,
         compiled_timestamp=body.compiled_timestamp,
         compiled_version=body.compiled_version,
@@ -159,4 +160,4 @@ def _session_of_cookie(cookies: Mapping[str, str], org: str | None) -> str:
     if value is None:
         return ""
     uid = parse_uid_cookie(value)
-    return _id(uid.session) if uid is not None and uid.org == org else ""
+    return usable_id(uid.session) if uid is not None and uid.org == org else ""

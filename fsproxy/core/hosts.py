@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum, unique
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 
 import idna
@@ -15,6 +16,8 @@ import msgspec
 
 MAX_HOST = 253
 """Characters of a DNS name; also what keeps the work on a hostile one small."""
+LONGEST_KNOWN = 1024
+"""Characters of a URL that is remembered."""
 _LONGEST = 4 * MAX_HOST
 """Characters that are looked at: an IDN is at most that long before its mapping."""
 
@@ -60,7 +63,14 @@ class Url(msgspec.Struct, frozen=True, gc=False):
 
 
 def parse_url(text: str) -> Url:
-    """Read a URL. Never raises: ``problem`` says what is wrong."""
+    """Read a URL. Never raises: ``problem`` says what is wrong.
+
+    Several filters and the audit line read the same one, so the last are remembered.
+    """
+    return _known_url(text) if len(text) <= LONGEST_KNOWN else _read_url(text)
+
+
+def _read_url(text: str) -> Url:
     ordinary = _ORDINARY_URL.match(text)
     if ordinary is not None and len(ordinary[2]) <= MAX_HOST:
         return _with_port(ordinary[1], ordinary[2], ordinary[3])
@@ -76,6 +86,9 @@ def parse_url(text: str) -> Url:
     if not authority and not needs_host:
         return Url(scheme, "", None)
     return _with_authority(scheme, authority)
+
+
+_known_url = lru_cache(maxsize=1024)(_read_url)
 
 
 def _with_authority(scheme: str, authority: str) -> Url:

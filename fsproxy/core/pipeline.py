@@ -214,6 +214,17 @@ def learn(facts: SessionFacts, decision: Decision, answer: PageAnswer | None) ->
     )
 
 
+def wants_no_name(policy: OrgPolicy, facts: SessionFacts, now: Instant) -> bool:
+    """Whether the visitor opted out or is being deleted, whatever rule blocked first (rules.md 6).
+
+    A filter that cannot say counts as yes.
+    """
+    try:
+        return any(each.judge(facts, now) is not None for each in policy.unnaming)
+    except Exception:  # noqa: BLE001 - a filter that fails must not cost the line, nor name anybody
+        return True
+
+
 def mark(facts: SessionFacts) -> tuple[Operation, ...]:
     """What a forwarded bundle tells the ledger: its session is under way (rules.md 1)."""
     if not facts.session_id and not facts.user_id:

@@ -24,6 +24,8 @@ class OrgPolicy:
     """Judged on bundles, events and sockets, with the facts that are there (rules.md 1)."""
     on_direct: tuple[Filter, ...]
     """Judged on direct calls: the same, and geography (rules.md 3)."""
+    unnaming: tuple[Filter, ...]
+    """A visitor whom one of these blocks, or would block, is not named in audit lines (rules.md 6)."""
     ramping: RampingFilter | None
     quota: QuotaFilter | None
     geo_source: GeoSource | None
@@ -45,6 +47,7 @@ class OrgPolicy:
             on_page=judged,
             on_bundle=tuple(f for f in judged if f.name in on_bundles and not f.on_pages_only),
             on_direct=tuple(f for f in judged if f.name in on_bundles | {FilterName.GEO} and not f.on_pages_only),
+            unnaming=tuple(f for f in judged if f.name in _UNNAMING),
             ramping=next((f for f in filters if isinstance(f, RampingFilter)), None),
             quota=next((f for f in filters if isinstance(f, QuotaFilter)), None),
             geo_source=org.filters.geo.source if geo is not None else None,
@@ -55,6 +58,7 @@ class OrgPolicy:
         )
 
 
+_UNNAMING = frozenset({FilterName.OPT_OUT, FilterName.DELETING_USER})
 _BY_LEDGER = frozenset({FilterName.RAMPING, FilterName.QUOTA})
 
 

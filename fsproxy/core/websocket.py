@@ -1,10 +1,11 @@
-"""WebSocket frames, split without changing a byte (RFC 6455 5.2): what is not changed is forwarded as it came.
+"""WebSocket frames, told apart without changing a byte (RFC 6455 5.2): what is not changed is forwarded as it came.
 
 Libraries hand over messages, not the bytes they came in; here both are needed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import IntEnum, unique
 
 import msgspec
@@ -22,64 +23,99 @@ class Opcode(IntEnum):
     PONG = 10
 
 
-class Frame(msgspec.Struct, frozen=True, gc=False):
-    """One frame: its payload unmasked, and the bytes it came in."""
+FIRST_CONTROL = 8
+"""Opcodes from here on are of control frames: they may come between the frames of a message (RFC 6455 5.4)."""
+TOO_BIG = 1009
+"""The code with which a connection is closed for a message that is too big (RFC 6455 7.4.1)."""
+
+
+class FrameHead(msgspec.Struct, frozen=True, gc=False):
+    """The first bytes of a frame."""
 
     opcode: int
     final: bool
-    payload: bytes
-    raw: bytes
-
-
-class FrameTooLarge(Exception):  # noqa: N818 - a state of the stream; the caller ends it
-    """A frame, or a message of several, over the limit."""
-
-
-class FrameSplitter:
-    """Cuts a stream into frames; what is not complete yet is kept, at most ``limit`` bytes of it."""
-
-    __slots__ = ("_buffer", "_limit")
-
-    def __init__(self, limit: int) -> None:
-        self._buffer = b""
-        self._limit = limit
+    """The message ends with this frame."""
+    reserved: bool
+    """A bit of an extension is set (compression, say): the payload is not what it seems."""
+    masked: bool
+    length: int
+    """Bytes of the head itself, with the mask's key."""
+    size: int
+    """Bytes of the payload."""
 
     @property
-    def between_frames(self) -> bool:
-        """Nothing of a frame has come yet: another one may be put in here."""
-        return not self._buffer
+    def is_control(self) -> bool:
+        """Ping, pong or close: no part of a message."""
+        return self.opcode >= FIRST_CONTROL
 
-    def feed(self, data: bytes) -> list[Frame]:
-        """The frames that are complete now. Raises FrameTooLarge."""
-        buffer = self._buffer + data if self._buffer else data
-        frames = []
-        at = 0
-        while (frame := self._frame(buffer, at)) is not None:
-            frames.append(frame)
-            at += len(frame.raw)
-        self._buffer = buffer[at:]
-        return frames
 
-    def _frame(self, buffer: bytes, at: int) -> Frame | None:
-        if len(buffer) - at < 2:
+class Part(msgspec.Struct, frozen=True, gc=False):
+    """Bytes of one frame as they came; a frame comes in one part or in several."""
+
+    head: FrameHead
+    raw: bytes
+    first: bool
+    last: bool
+
+
+class FrameReader:
+    """Says of the bytes of a stream which frame they belong to. Holds back nothing but a head that is not whole."""
+
+    __slots__ = ("_head", "_left", "rest")
+
+    def __init__(self) -> None:
+        self._head: FrameHead | None = None
+        self._left = 0
+        self.rest = b""
+        """The beginning of a head, at most 9 bytes: of which frame is not known yet."""
+
+    def feed(self, data: bytes) -> Iterator[Part]:
+        """The stream goes on with ``data``. Read the iterator to its end before the next call."""
+        if self.rest:
+            data = self.rest + data
+            self.rest = b""
+        at, size = 0, len(data)
+        while at < size:
+            head, first = self._head, False
+            if head is None:
+                head, first = read_head(data, at), True
+                if head is None:
+                    self.rest = data[at:]
+                    return
+                self._left = head.length + head.size
+            end = min(size, at + self._left)
+            self._left -= end - at
+            last = not self._left
+            self._head = None if last else head
+            yield Part(head, data[at:end], first, last)
+            at = end
+
+
+def read_head(data: bytes, at: int) -> FrameHead | None:
+    """The head of the frame that begins at ``at``; None while its length is not there. Nothing is refused."""
+    if len(data) - at < 2:
+        return None
+    first, second = data[at], data[at + 1]
+    size, length = second & 0x7F, 2
+    if size >= 126:
+        length = 4 if size == 126 else 10
+        if len(data) - at < length:
             return None
-        first, second = buffer[at], buffer[at + 1]
-        size, head = second & 0x7F, at + 2
-        if size >= 126:
-            width = 2 if size == 126 else 8
-            if len(buffer) < head + width:
-                return None
-            size = int.from_bytes(buffer[head : head + width])
-            head += width
-        if size > self._limit:
-            raise FrameTooLarge
-        start = head + (4 if second & 0x80 else 0)
-        if len(buffer) < start + size:
-            return None
-        payload = buffer[start : start + size]
-        if second & 0x80:
-            payload = masked(payload, buffer[head:start])
-        return Frame(first & 0x0F, bool(first & 0x80), payload, buffer[at : start + size])
+        size = int.from_bytes(data[at + 2 : at + length])
+    masks = bool(second & 0x80)
+    return FrameHead(first & 0x0F, bool(first & 0x80), bool(first & 0x70), masks, length + 4 * masks, size)
+
+
+def payload_of(raw: bytes) -> bytes:
+    """The message that whole data frames carry together, unmasked."""
+    pieces = []
+    at = 0
+    while (head := read_head(raw, at)) is not None:
+        start = at + head.length
+        at = start + head.size
+        piece = raw[start:at]
+        pieces.append(masked(piece, raw[start - 4 : start]) if head.masked else piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def masked(payload: bytes, key: bytes) -> bytes:

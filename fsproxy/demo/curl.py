@@ -9,6 +9,8 @@ from collections.abc import Mapping
 ORG = "o-DEMO-na1"
 SESSION = "6f1f2b7e-52a4-4b0e-9d0a-3f0f6c1d2e01"
 PAGE = "6f1f2b7e-52a4-4b0e-9d0a-3f0f6c1d2e02"
+BLOCKED_PAGE = "6f1f2b7e-52a4-4b0e-9d0a-3f0f6c1d2e03"
+"""Another page: the bundles of one that was blocked are blocked too."""
 SITE = "www.example.com"
 BLOCKED_SITE = "blocked.example.com"
 """demo.yaml blocks this domain."""
@@ -20,11 +22,11 @@ def curl_lines(port: int) -> tuple[str, str, str]:
     A page that is captured (200); a page of a blocked domain (202, ``reason_code`` 4); and a bundle (200) with a
     good custom event and one without a name, which never reaches the backend.
     """
-    return _page_line(port, SITE), _page_line(port, BLOCKED_SITE), _bundle_line(port)
+    return _page_line(port, SITE, PAGE), _page_line(port, BLOCKED_SITE, BLOCKED_PAGE), _bundle_line(port)
 
 
-def _page_line(port: int, host: str) -> str:
-    page = {"OrgId": ORG, "UserId": "", "SessionId": SESSION, "PageId": PAGE, "Url": f"https://{host}/"}
+def _page_line(port: int, host: str, page_id: str) -> str:
+    page = {"OrgId": ORG, "UserId": "", "SessionId": SESSION, "PageId": page_id, "Url": f"https://{host}/"}
     return _line(port, "/rec/page", host, page)
 
 

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import ssl
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,19 @@ from aiohttp.http_parser import HttpRequestParser
 from fsproxy.admin.metrics import Metrics
 from fsproxy.admin.server import create_admin
 from fsproxy.config.schema import Config, ListenConfig, TopMode
-from fsproxy.shell.connection import DataServer
 from fsproxy.shell.generation import Generation
 from fsproxy.shell.ingest import Ingest
+from fsproxy.shell.next_generation import Source
+from fsproxy.shell.reload import Reloader
+from fsproxy.shell.server import DataServer
 from fsproxy.shell.stores import StoreUnusable
 from fsproxy.shell.sweeper import Sweeper
 
 BACKLOG = 4096
+SWITCH_SECONDS = 0.000_5
+"""How long the event loop waits for a thread that judges a large body; Python's own 5 ms would be felt by all."""
+GC_THRESHOLDS = (20_000, 20, 50)
+"""Requests leave next to no cycles: the collector's default of every 700 objects is a tax on each."""
 CUT_SECONDS = 0.5
 """For the last answers of requests that outlived ``server.drain``."""
 log = structlog.get_logger("fsproxy")
@@ -38,7 +45,8 @@ class CannotStart(Exception):  # noqa: N818 - said to the user as it is
 class App:
     """The running program."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, source: Source | None = None) -> None:
+        """``source``: where ``config`` came from, to load it anew when it changes."""
         self._config = config
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
@@ -46,36 +54,35 @@ class App:
         self.draining = False
         self._sweeper = Sweeper(self._loop)
         self._ingest: Ingest | None = None
+        self._reloader = Reloader(config, source, lambda: self._ingest, self.metrics)
 
     # -- what the admin port sees
 
     def state(self) -> dict[str, object]:
         """For ``/readyz``."""
-        return self._ingest.state() if self._ingest is not None else {"mode": self._config.mode.value}
+        state = self._ingest.state() if self._ingest is not None else {"mode": self._config.mode.value}
+        return {**state, "config": self._reloader.state()}
 
     def set_mode(self, mode: TopMode) -> None:
         """The kill switch. ``bypass`` acts at once; the others compile the rules anew first."""
-        if self._ingest is None:
-            return
         log.warning("mode changed by the admin API", mode=mode.value)
-        ingest = self._ingest
-        if mode is TopMode.BYPASS:
-            ingest.bypass()
-            return
-        generation = ingest.generation
-        task = self._loop.create_task(self._recompile(generation, mode))
-        task.add_done_callback(lambda done: done.exception())
+        self._reloader.set_mode(mode)
 
-    async def _recompile(self, generation: Generation, mode: TopMode) -> None:
-        fresh = await asyncio.to_thread(Generation.compile, generation.config, generation.number, mode)
+    async def reload(self) -> dict[str, object]:
+        """Load the configuration anew; what became of it."""
+        return await self._reloader.reload()
+
+    def _on_hangup(self) -> None:
         if self._ingest is not None:
-            self._ingest.generation = fresh
+            self._ingest.reopen_audit()
+        self._reloader.ask(force=True)
 
     # -- life
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain. Raises CannotStart."""
         _require_c_parser()
+        sys.setswitchinterval(SWITCH_SECONDS)
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stop.set)
         async with contextlib.AsyncExitStack() as stack:
@@ -83,7 +90,8 @@ class App:
             ingest = self._ingest = self._make_ingest(generation)
             await ingest.start()
             stack.push_async_callback(ingest.close)
-            self._loop.add_signal_handler(signal.SIGHUP, ingest.reopen_audit)
+            self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
+            stack.push_async_callback(self._reloader.close)
             server = DataServer(
                 ingest.handle,
                 self._config.server,
@@ -100,6 +108,8 @@ class App:
             # What was made so far stays: it need not be walked by every collection.
             gc.collect()
             gc.freeze()
+            gc.set_threshold(*GC_THRESHOLDS)
+            self._reloader.start()
             log.info("listening", data=_name(self._config.listen), admin=self._config.admin.port, pid=os.getpid())
             await self._stop.wait()
             await self._drain(listener, server, ingest)
@@ -116,10 +126,12 @@ class App:
         log.info("draining", in_flight=self.metrics.in_flight, seconds=self._config.server.drain)
         listener.close()
         server.close_idle()
+        deadline = self._loop.time() + self._config.server.drain
         if not await ingest.drain(self._config.server.drain):
             log.warning("cut short", in_flight=self.metrics.in_flight)
             ingest.cut()
             await ingest.drain(CUT_SECONDS)
+        await server.flush(max(CUT_SECONDS, deadline - self._loop.time()))
         await server.shutdown(CUT_SECONDS)
         self._sweeper.close()
         log.info("stopped")

@@ -58,7 +58,15 @@ class BodyClock(Timed):
 
 
 def declared_length(tx: Transaction) -> int | None:
-    """The Content-Length, which the parser has checked; None without one."""
+    """The Content-Length, which the parser has checked; None without one.
+
+    Raises BodyError for what it lets through: a coding beside chunked, which would go up without its name, and any
+    from HTTP/1.0, which knows none (RFC 9112 6.1).
+    """
+    coding = tx.headers.get(b"transfer-encoding")
+    if coding is not None and (coding.lower() != b"chunked" or tx.request.message.version < (1, 1)):
+        tx.close = True
+        raise BodyError(Failure.BAD_REQUEST)
     value = tx.headers.get(b"content-length")
     return int(value) if value is not None else None
 
@@ -71,8 +79,9 @@ def refuse_too_large(tx: Transaction, size: int | None) -> None:
 
 
 def invite(tx: Transaction) -> None:
-    """A client that asks before it sends its body is told to go on (RFC 9110 10.1.1)."""
-    if tx.headers.get(b"expect", b"").lower() == b"100-continue" and not tx.request.payload.is_eof():
+    """A client that asks before it sends its body is told to go on (RFC 9110 10.1.1); one of HTTP/1.0 cannot ask."""
+    asked = tx.headers.get(b"expect", b"").lower() == b"100-continue" and tx.request.message.version >= (1, 1)
+    if asked and not tx.request.payload.is_eof():
         tx.request.connection.write(CONTINUE)
 
 

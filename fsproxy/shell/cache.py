@@ -13,6 +13,7 @@ from typing import Any, Protocol, cast
 
 import msgspec
 from aiocache import SimpleMemoryCache
+from aiocache.base import SENTINEL
 
 from fsproxy.core.model import FilterName, Hit, Rule
 from fsproxy.core.reasons import ReasonCode
@@ -91,6 +92,20 @@ class BoundedMemoryCache(SimpleMemoryCache):  # type: ignore[misc]  # aiocache s
         value = self._met(self.build_key(key, namespace=self.namespace if namespace is None else namespace))
         value = (loads_fn or self.serializer.loads)(value)
         return default if value is None else value
+
+    async def set(
+        self,
+        key: str,
+        value: Any,
+        ttl: Any = SENTINEL,
+        dumps_fn: Callable[[Any], Any] | None = None,
+        namespace: str | None = None,
+        _cas_token: Any = None,
+        _conn: Any = None,
+    ) -> Any:
+        """As aiocache's, without its layers: it is asked for every blocked page."""
+        built = self.build_key(key, namespace=self.namespace if namespace is None else namespace)
+        return await self._set(built, (dumps_fn or self.serializer.dumps)(value), self._get_ttl(ttl), _cas_token)
 
     def _met(self, key: str) -> Any:
         entry = self._cache.get(key)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+import msgspec
 import structlog
 
 from fsproxy.core.answers import PROBLEM
-from fsproxy.core.client_api.inspection import Inspection, inspect
+from fsproxy.core.client_api.inspection import Form, Inspection, inspect
 from fsproxy.core.client_api.problems import problem_document
 from fsproxy.core.client_api.rewriting import rewrite
 from fsproxy.core.client_api.server_api import server_call
 from fsproxy.core.facts import bundle_facts, bundle_query
 from fsproxy.core.failures import Failure
 from fsproxy.core.limits.operations import LedgerDown, RateKind
+from fsproxy.core.limits.page_clock import largest_when
 from fsproxy.core.limits.rate import rate_headers, retry_after
-from fsproxy.core.model import Mode, Route
+from fsproxy.core.model import Encoding, Mode, Route
 from fsproxy.core.pipeline import Decision, judge, mark, settle
 from fsproxy.core.routes import normal_path
 from fsproxy.core.settings import OnUninspectable
@@ -25,17 +28,40 @@ from fsproxy.shell.call_limits import CallLimits, Settled
 from fsproxy.shell.decoding import Undecodable, decode, encode, encoding_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fsproxy.admin.metrics import Metrics
+    from fsproxy.core.client_api.settling import CallsOutcome
+    from fsproxy.core.facts import BundleQuery
     from fsproxy.core.limits.operations import Ledger
+    from fsproxy.core.model import CallKind
     from fsproxy.core.policy import OrgPolicy
+    from fsproxy.core.reasons import RejectionCode
     from fsproxy.shell.cache import BlockedPages
-    from fsproxy.shell.connection import Answered
     from fsproxy.shell.forwarding import Forwarding
     from fsproxy.shell.transaction import Transaction
 
 ON_LOOP = 64 * 1024
 """Bytes of a body that are inspected on the event loop (about 2 ms); what is larger goes to a thread."""
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 log = structlog.get_logger("fsproxy")
+
+
+class Cleaned(msgspec.Struct, frozen=True, gc=False):
+    """What is to become of a body with calls."""
+
+    body: bytes | None = None
+    """To be forwarded instead, compressed as it came; None: as it came."""
+    refused: bool = False
+    """It cannot be read, and ``on_uninspectable`` says block."""
+    none_left: Settled | None = None
+    """No call in it was valid: nothing is forwarded."""
+    document: bytes = b""
+    """What says so."""
+
+
+AS_IT_CAME = Cleaned()
 
 
 class Capture:
@@ -50,7 +76,7 @@ class Capture:
         self._forwarding = forwarding
         self._metrics = metrics
 
-    async def answer(self, tx: Transaction, body: bytes) -> Answered:
+    async def answer(self, tx: Transaction, body: bytes) -> bool:
         """Judge; forward as it came, or without what was rejected, or answer that nothing was left."""
         policy = self.open(tx)
         if tx.route is not Route.SERVER_API and await self.blocks(tx, policy):
@@ -66,9 +92,14 @@ class Capture:
 
     def open(self, tx: Transaction) -> OrgPolicy:
         """The facts of the request, and the policy of its org."""
-        query = tx.upload = bundle_query(tx.query)
+        query = bundle_query(tx.query)
         if tx.route is Route.SERVER_API:
-            query = tx.upload = type(query)(org_id=_org_of(tx))
+            query = type(query)(org_id=_org_of(tx))
+        return self.place(tx, query)
+
+    def place(self, tx: Transaction, query: BundleQuery) -> OrgPolicy:
+        """The same, where the query's values are known: a socket's frame carries them itself."""
+        tx.upload = query
         policy = tx.generation.snapshot.policy(query.org_id or None)
         tx.facts = bundle_facts(tx.route, query, tx.headers, tx.client, tx.locate(policy))
         return policy
@@ -97,66 +128,80 @@ class Capture:
             except LedgerDown:
                 tx.decision = Decision(shadow=tx.decision.shadow, failed=tx.decision.failed, ledger_down=True)
 
-    async def _cleaned(self, tx: Transaction, policy: OrgPolicy, body: bytes) -> bytes | Answered | None:
+    async def _cleaned(self, tx: Transaction, policy: OrgPolicy, body: bytes) -> bytes | bool | None:
         """The body to forward instead, an answer instead of forwarding, or None: as it came."""
         encoding = encoding_of(tx)
         try:
             text = await decode(body, encoding, tx.generation.config.server.max_decompressed)
         except Undecodable:
-            return self._uninspectable(tx, policy)
+            refused = self._refuses_uninspectable(tx, policy)
+            return self._forwarding.refuse(tx, Failure.UNINSPECTABLE) if refused else None
         try:
-            inspection = await self._inspect(tx, policy, text)
-            if inspection.uninspectable is not None:
-                return self._uninspectable(tx, policy)
-            settled = await self._settle(tx, policy, inspection, text)
-            if settled is None:
-                return None
-            if settled.outcome.status is not None:
-                return self._refuse(tx, policy, settled)
-            if tx.route.is_direct or tx.route is Route.SERVER_API:
-                tx.rejected_count = settled.outcome.rejected
-            changed = rewrite(inspection, settled.outcome)
-            if changed is None:
-                return None
-            return (
-                await asyncio.to_thread(encode, changed, encoding)
-                if len(changed) > ON_LOOP
-                else encode(changed, encoding)
-            )
+            cleaned = await self.clean(tx, policy, text, encoding)
+            if cleaned.refused:
+                return self._forwarding.refuse(tx, Failure.UNINSPECTABLE)
+            if cleaned.none_left is not None:
+                return self._refuse(tx, policy, cleaned.none_left, cleaned.document)
+            return cleaned.body  # noqa: TRY300 - what follows the cleaning may fail as well
         except Exception as error:
+            # Nothing is cut after all, so nothing may say so.
+            tx.calls, tx.rejected, tx.rejected_count = None, False, 0
             self._metrics.own_failures[("inspect",)] += 1
             log.error("calls went on uninspected by a fault of ours", route=tx.route.value, exc_info=error)  # noqa: TRY400
             return None
 
-    async def _inspect(self, tx: Transaction, policy: OrgPolicy, text: bytes) -> Inspection:
-        endpoint = server_call(normal_path(tx.path)) if tx.route is Route.SERVER_API else None
-        if len(text) <= ON_LOOP:
-            return inspect(policy.client_api, tx.route, text, endpoint=endpoint)
-        return await asyncio.to_thread(inspect, policy.client_api, tx.route, text, endpoint=endpoint)
+    async def clean(
+        self, tx: Transaction, policy: OrgPolicy, text: bytes, encoding: Encoding = Encoding.IDENTITY
+    ) -> Cleaned:
+        """Cut what is not valid from a decompressed body or a socket's frame. A fault of ours is raised."""
+        inspection, last = await self._inspect(tx, policy, text)
+        if inspection.uninspectable is not None:
+            return Cleaned(refused=self._refuses_uninspectable(tx, policy))
+        large = len(text) > ON_LOOP
+        settled = await self._settle(tx, policy, inspection, last)
+        if settled is None:
+            return AS_IT_CAME
+        if settled.outcome.status is not None:
+            document = await _off(large, problem_document, settled.outcome)
+            return Cleaned(none_left=settled, document=document)
+        if tx.route.is_direct or tx.route is Route.SERVER_API:
+            tx.rejected_count = settled.outcome.rejected
+        if not settled.outcome.changed:
+            return AS_IT_CAME
+        return Cleaned(body=await _off(large, _rewritten, inspection, settled.outcome, encoding))
 
-    async def _settle(self, tx: Transaction, policy: OrgPolicy, inspection: Inspection, text: bytes) -> Settled | None:
+    async def _inspect(self, tx: Transaction, policy: OrgPolicy, text: bytes) -> tuple[Inspection, float | None]:
+        """What the body holds, and its largest ``When`` where the page's clock is not fixed yet."""
+        endpoint = server_call(normal_path(tx.path)) if tx.route is Route.SERVER_API else None
+        large, facts = len(text) > ON_LOOP, tx.facts
+        inspection = await _off(large, inspect, policy.client_api, tx.route, text, endpoint=endpoint)
+        if inspection.form is not Form.BUNDLE or facts is None or not self._limits.needs_clock(facts):
+            return inspection, None
+        return inspection, await _off(large, largest_when, text)
+
+    async def _settle(
+        self, tx: Transaction, policy: OrgPolicy, inspection: Inspection, last: float | None
+    ) -> Settled | None:
         facts, upload = tx.facts, tx.upload
         if facts is None or upload is None:
             return None
         if not inspection.calls:
-            self._limits.see(facts, upload, text, tx.arrived)
+            self._limits.see(facts, upload, last, tx.arrived)
             return None
-        settled = await self._limits.settle(policy, facts, upload, inspection, tx.arrived)
+        settled = await self._limits.settle(policy, facts, upload, inspection, last, tx.arrived)
         tx.calls = settled.outcome
         if settled.ledger_down:
             tx.decision = Decision(shadow=tx.decision.shadow, failed=tx.decision.failed, ledger_down=True)
-        for each in settled.outcome.rejections:
-            self._metrics.rejections[(each.code.value, each.kind.value, tx.route.value)] += 1
+        for (code, kind), count in (await _off(inspection.is_large, _by_code, settled.outcome)).items():
+            self._metrics.rejections[(code.value, kind.value, tx.route.value)] += count
         return settled
 
-    def _uninspectable(self, tx: Transaction, policy: OrgPolicy) -> Answered | None:
+    def _refuses_uninspectable(self, tx: Transaction, policy: OrgPolicy) -> bool:
         self._metrics.uninspectable[(tx.route.value,)] += 1
         tx.uninspectable = True
-        if policy.client_api.on_uninspectable is OnUninspectable.FORWARD or policy.cap is not Mode.ENFORCE:
-            return None
-        return self._forwarding.refuse(tx, Failure.UNINSPECTABLE)
+        return policy.client_api.on_uninspectable is OnUninspectable.BLOCK and policy.cap is Mode.ENFORCE
 
-    def _refuse(self, tx: Transaction, policy: OrgPolicy, settled: Settled) -> Answered:
+    def _refuse(self, tx: Transaction, policy: OrgPolicy, settled: Settled, document: bytes) -> bool:
         """No call is left: say why, with every rejection."""
         outcome = settled.outcome
         status = outcome.status or 400
@@ -170,7 +215,7 @@ class Capture:
         tx.rejected = True
         answer = tx.generation.answers.answer(
             status,
-            problem_document(outcome),
+            document,
             tx.origin,
             tx.request_id.encode("ascii", "replace"),
             content_type=PROBLEM,
@@ -180,6 +225,22 @@ class Capture:
             close=tx.close,
         )
         return self._forwarding.answer(tx, status, answer)
+
+
+async def _off(large: bool, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:  # noqa: FBT001 - decided once a body
+    """Do pure work, off the event loop when the body is large."""
+    if large:
+        return await asyncio.to_thread(work, *args, **kwargs)
+    return work(*args, **kwargs)
+
+
+def _by_code(outcome: CallsOutcome) -> Counter[tuple[RejectionCode, CallKind]]:
+    return Counter((each.code, each.kind) for each in outcome.rejections)
+
+
+def _rewritten(inspection: Inspection, outcome: CallsOutcome, encoding: Encoding) -> bytes | None:
+    changed = rewrite(inspection, outcome)
+    return None if changed is None else encode(changed, encoding)
 
 
 def _org_of(tx: Transaction) -> str:

@@ -1,140 +1,108 @@
-"""One client's connection, on aiohttp's low-level server: no router, no middlewares, no access log.
+"""One client's connection: aiohttp's parser and body streams, answered without a task where nothing is waited for.
 
-aiohttp parses the request and keeps the connection; what is answered is written as prepared bytes. This
-leans on parts of ``web_protocol`` that are not public (hence aiohttp < 3.15, and the seams' own test):
-``_messages``, ``_paused``, ``_message_tail``, and what ``start`` asks of a request and of an answer.
+``web.Server`` makes these in place of its own ``RequestHandler``. That one starts a task a connection and
+another a request, has no timeout for a head, and builds headers that a proxy must not invent. What is
+used of aiohttp here (``BaseProtocol``, ``HttpRequestParser``, ``StreamReader``) is not all public: hence
+aiohttp < 3.15, and tests/shell/test_aiohttp_seams.py.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import socket
+import struct
+from collections import deque
+from collections.abc import Sequence
 from math import inf
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
-from aiohttp import web
-from aiohttp.http_parser import RawRequestMessage
-from aiohttp.streams import StreamReader
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_parser import HttpRequestParser, RawRequestMessage
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from aiohttp.web_protocol import RequestPayloadError
 
-from fsproxy.shell.sweeper import Sweeper, Timed
+from fsproxy.shell.incoming import BAD_REQUEST, HEAD_TOO_LARGE, HeadGuard, Incoming, begin, drain
+from fsproxy.shell.sweeper import Timed
 
 if TYPE_CHECKING:
-    from fsproxy.config.schema import ServerConfig
+    from collections.abc import Callable
+
+    from fsproxy.shell.server import DataServer
 
 MAX_HEADERS = 256
+READ_BUFFER = 128 * 1024
+"""Bytes of a body that wait for its reader before the client is not read any more."""
+MAX_PIPELINED = 32
 HARD_LIMIT = 1.1
 """Connections over ``server.max_connections`` are answered 503 (502 where that ends a recording); over this
 multiple of it they are dropped."""
+NO_LINGER = struct.pack("ii", 1, 0)
 LINGER = 2.0
 """Seconds for which the rest of a body that nobody wants is read, so that the client sees our answer."""
+Messages = Sequence[tuple[RawRequestMessage | None, StreamReader]]
+MALFORMED: Messages = ((None, EMPTY_PAYLOAD),)
+"""Stands in the queue for what the parser refused: answered in its turn."""
 
 
-def _refusal(status: str, title: str) -> bytes:
-    body = b'{"type":"about:blank","title":"%s","status":%s}' % (title.encode(), status[:3].encode())
-    return (
-        b"HTTP/1.1 %s\r\nContent-Type: application/problem+json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
-        % (status.encode(), len(body), body)
+class ClientConnection(BaseProtocol, Timed):
+    """See the module. ``due`` is the end of the head's time, or of the idle time between requests."""
+
+    __slots__ = (
+        "_closing",
+        "_current",
+        "_head",
+        "_queue",
+        "_tail",
+        "_task",
+        "_tunnel",
+        "busy",
+        "due",
+        "on_writable",
+        "peer",
+        "secure",
+        "server",
     )
 
+    _parser: HttpRequestParser
 
-MALFORMED = _refusal("400 Bad Request", "Malformed HTTP request")
-HEAD_TOO_LARGE = _refusal("431 Request Header Fields Too Large", "The request's head is larger than server.max_header")
-
-
-class Answered:
-    """What a handler returns to aiohttp once the answer is written: only whether the connection stays."""
-
-    __slots__ = ("keep_alive",)
-
-    def __init__(self, *, keep_alive: bool) -> None:
-        self.keep_alive = keep_alive
-
-    async def prepare(self, request: object) -> None:
-        """Nothing is left to write."""
-
-    async def write_eof(self) -> None:
-        """Nothing is left to write."""
-
-
-KEEP = Answered(keep_alive=True)
-CLOSE = Answered(keep_alive=False)
-
-
-class Incoming:
-    """One request: its head, and its body as it arrives. As little as aiohttp's ``start`` can live with."""
-
-    __slots__ = ("_task", "_writer", "arrived", "connection", "message", "on_gone", "payload")
-
-    def __init__(self, message: RawRequestMessage, payload: StreamReader, connection: ClientConnection) -> None:
-        self.message = message
-        self.payload = payload
-        self.connection = connection
-        self.on_gone: Callable[[], None] | None = None
-        """Called when the client goes away before the answer is complete."""
-        self._task: asyncio.Task[None] | None = None
-
-    def _finish(self) -> None:
-        """aiohttp: the handler is done."""
-
-    def _cancel(self, exc: BaseException) -> None:
-        """aiohttp: the client is gone."""
-        self.payload.set_exception(exc)
-        if self.on_gone is not None:
-            self.on_gone()
-
-
-class ClientConnection(web.RequestHandler, Timed):
-    """aiohttp's request handler, with the timeouts it lacks and back-pressure that an exchange can follow."""
-
-    __slots__ = ("_head_bytes", "busy", "due", "on_writable", "server")
-
-    def __init__(self, server: DataServer, **options: Any) -> None:
-        web.RequestHandler.__init__(self, cast("web.Server", server), **options)
+    def __init__(self, server: DataServer, loop: asyncio.AbstractEventLoop) -> None:
+        limit = server.max_header
+        parser = HttpRequestParser(
+            self,
+            loop,
+            READ_BUFFER,
+            max_line_size=limit,
+            max_field_size=limit,
+            max_headers=MAX_HEADERS,
+            payload_exception=RequestPayloadError,
+            # The body stays compressed as it came; nobody but the caller decides to look inside.
+            auto_decompress=False,
+            max_msg_queue_size=MAX_PIPELINED,
+        )
+        super().__init__(loop, parser)
         self.server = server
         self.due = inf
         self.busy = False
-        self._head_bytes = 0
+        self.peer: str | None = None
+        """The peer's address; None on a unix socket."""
+        self.secure = False
         self.on_writable: Callable[[], None] | None = None
         """Called when the client reads again after ``writing_paused``."""
+        self._queue: deque[tuple[RawRequestMessage | None, StreamReader]] = deque()
+        self._current: Incoming | None = None
+        self._task: asyncio.Task[bool] | None = None
+        self._tunnel: Callable[[bytes], None] | None = None
+        self._tail = b""
+        self._head = HeadGuard(limit)
+        self._closing = False
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Count it; one too many is answered, but with nothing behind it."""
-        super().connection_made(transport)
-        self.server.sweeper.add(self)
-        if len(self.server) > self.server.max_connections * HARD_LIMIT:
-            self.abort()
+    @property
+    def is_idle(self) -> bool:
+        """Nothing is under way, not even half a head."""
+        return not self.busy and not self._head.begun
 
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """Forget it."""
-        self.server.sweeper.discard(self)
-        super().connection_lost(exc)
-        if self.on_writable is not None:
-            self.on_writable()
-
-    def data_received(self, data: bytes) -> None:
-        """Start the head's clock with its first byte, and bound its size as a whole (the parser bounds a line's)."""
-        super().data_received(data)
-        if self.busy or self._messages:
-            return
-        if self.due == inf:
-            self.due = self._loop.time() + self.server.header_timeout
-            self._head_bytes = 0
-        self._head_bytes += len(data)
-        if self._head_bytes > self.server.max_header:
-            self.write(HEAD_TOO_LARGE)
-            self.force_close()
-
-    def expire(self) -> None:
-        """A head that takes too long: nobody is waiting for an answer to half a question."""
-        self.due = inf
-        if not self.busy:
-            self.force_close()
-
-    def resume_writing(self) -> None:
-        """The client reads again."""
-        super().resume_writing()
-        if self.on_writable is not None:
-            self.on_writable()
+    # -- the handler's side
 
     def write(self, data: bytes) -> bool:
         """Write to the client; False when it is gone."""
@@ -144,89 +112,201 @@ class ClientConnection(web.RequestHandler, Timed):
         transport.write(data)
         return True
 
-    def abort(self) -> None:
-        """Break the connection, so that a cut answer never looks whole."""
+    def tunnel(self, on_data: Callable[[bytes], None]) -> None:
+        """After a 101: everything that comes goes to ``on_data`` (``b""``: the client is gone)."""
+        self._tunnel = on_data
+        tail, self._tail = self._tail, b""
+        if tail:
+            on_data(tail)
+        if self._buffer_paused:
+            self._resume_reading_for_buffer()
+
+    def close(self) -> None:
+        """Close after what was already written."""
+        self._closing = True
         if self.transport is not None:
+            self.transport.close()
+
+    def abort(self) -> None:
+        """Break the connection with a reset, so that a cut answer never looks whole, not even one without a length."""
+        self._closing = True
+        if self.transport is not None:
+            sock = self.transport.get_extra_info("socket")
+            if sock is not None:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
             self.transport.abort()
 
-    def handle_error(  # type: ignore[override]  # a raw answer instead of a web.Response
-        self,
-        request: object,  # noqa: ARG002 - aiohttp's signature
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002
-    ) -> Answered:
-        """Answer a head that the parser refused; if a handler raised (none does), cut the connection."""
-        if status == 400:
-            self.server.on_malformed()
-            self.write(MALFORMED)
-        else:
-            self.server.on_crash(exc)
+    # -- asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """asyncio: a client connected."""
+        super().connection_made(transport)
+        peername = transport.get_extra_info("peername")
+        self.peer = peername[0] if isinstance(peername, tuple) else None
+        self.secure = transport.get_extra_info("sslcontext") is not None
+        self.server.opened(self)
+        self._idle()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """asyncio: the client is gone."""
+        self.server.closed(self)
+        self._closing = True
+        super().connection_lost(exc)
+        current = self._current
+        if current is not None:
+            current.payload.set_exception(exc or ConnectionResetError("client gone"))
+            if current.on_gone is not None:
+                current.on_gone()
+        if self._tunnel is not None:
+            self._tunnel(b"")
+        if self.on_writable is not None:
+            self.on_writable()
+
+    def data_received(self, data: bytes) -> None:
+        """asyncio: bytes of a head, of a body, or of a tunnel."""
+        if self._tunnel is not None:
+            self._tunnel(data)
+            return
+        if self._closing:
+            return
+        if self._upgraded:
+            self._keep_tail(data)
+            return
+        try:
+            messages: Messages
+            messages, upgraded, tail = self._parser.feed_data(data)
+        except HttpProcessingError:
+            self._break_bodies()
+            messages, upgraded, tail = MALFORMED, False, b""
+        if upgraded:
+            self._upgraded, self._tail = True, tail
+        if messages:
+            self._head.came_whole(len(data))
+            self._take(messages)
+        elif not self.busy and data:
+            self._wait_for_head(len(data))
+
+    def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - aiohttp's signature
+        """Read on, if reading was paused: a StreamReader asks after every body, and it costs each time."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
+    def resume_writing(self) -> None:
+        """asyncio: the client reads again."""
+        super().resume_writing()
+        if self.on_writable is not None:
+            self.on_writable()
+
+    def expire(self) -> None:
+        """Timed: a head that takes too long, or nothing at all; nobody waits for an answer."""
+        self.due = inf
+        self.close()
+
+    # -- within
+
+    def _idle(self) -> None:
+        self.due = self._loop.time() + self.server.keepalive
+
+    def _take(self, messages: Messages) -> None:
+        self._queue.extend(messages)
+        if len(self._queue) >= MAX_PIPELINED and not self._buffer_paused:
+            self._pause_reading_for_buffer()
+        if not self.busy:
+            self._serve()
+
+    def _wait_for_head(self, size: int) -> None:
+        if not self._head.begun:
+            self.due = self._loop.time() + self.server.header_timeout
+        if self._head.came_in_part(size):
+            self._refuse(HEAD_TOO_LARGE)
+
+    def _break_bodies(self) -> None:
+        """What comes after broken framing is not read: whoever reads an unfinished body would wait in vain."""
+        payloads = [payload for _, payload in self._queue]
+        if self._current is not None:
+            payloads.append(self._current.payload)
+        for payload in payloads:
+            if not payload.is_eof():
+                payload.set_exception(RequestPayloadError())
+
+    def _keep_tail(self, data: bytes) -> None:
+        """What follows an upgrade request waits until the upgrade is answered."""
+        self._tail += data
+        if len(self._tail) >= READ_BUFFER and not self._buffer_paused:
+            self._pause_reading_for_buffer()
+
+    def _refuse(self, answer: bytes) -> None:
+        self.server.on_malformed()
+        self.write(answer)
+        self.close()
+
+    def _serve(self) -> None:
+        """Answer what is queued, in order, until one has to be waited for."""
+        while self._queue and not self._closing:
+            message, payload = self._queue.popleft()
+            if message is None or self._head.is_too_large(message):
+                self._refuse(BAD_REQUEST if message is None else HEAD_TOO_LARGE)
+                return
+            self._parser.message_consumed()
+            self.busy = True
+            self.due = inf
+            current = self._current = Incoming(message, payload, self)
+            try:
+                keep, self._task = begin(self.server.handler(current), self._loop, as_task=self.server.needs_tasks)
+            except Exception as error:  # noqa: BLE001 - handlers answer their own faults: this one is ours
+                self.server.on_crash(error)
+                self.abort()
+                return
+            if self._task is not None:
+                self._task.add_done_callback(self._task_done)
+                return
+            if not self._answered(keep=keep):
+                return
+
+    def _task_done(self, task: asyncio.Task[bool]) -> None:
+        self._task = None
+        if task.cancelled() or task.exception() is not None:
+            self.server.on_crash(None if task.cancelled() else task.exception())
             self.abort()
-        return CLOSE
+        elif self._answered(keep=task.result()):
+            self._serve()
 
+    def _answered(self, *, keep: bool) -> bool:
+        """After an answer; False when nothing more may be read on this connection now."""
+        current, self._current = self._current, None
+        if self._closing:
+            return False
+        if current is not None and not current.payload.is_eof() and current.payload.exception() is None:
+            self._linger(current.payload, keep=keep)
+            return False
+        return self._next(keep=keep)
 
-Handler = Callable[[Incoming], Awaitable[Answered]]
+    def _next(self, *, keep: bool) -> bool:
+        self.busy = False
+        if not keep:
+            self.close()
+            return False
+        if self._upgraded and self._tunnel is None:
+            # The upgrade was declined: what followed it is HTTP after all.
+            self._parser.set_upgraded(False)
+            self._upgraded = False
+            tail, self._tail = self._tail, b""
+            self._idle()
+            self.data_received(tail)
+            return False
+        self._idle()
+        if self._buffer_paused and len(self._queue) <= MAX_PIPELINED // 2:
+            self._resume_reading_for_buffer()
+            self._loop.call_soon(self.data_received, b"")
+        return True
 
+    def _linger(self, payload: StreamReader, *, keep: bool) -> None:
+        """Read what is left of a body, for a while, before the connection is used again or closed."""
 
-class DataServer(web.Server):
-    """Makes a ClientConnection for each accepted socket, and knows them all."""
+        def drained(task: asyncio.Task[bool]) -> None:
+            self._task = None
+            if not self._closing and self._next(keep=keep and not task.cancelled() and task.result()):
+                self._serve()
 
-    def __init__(
-        self,
-        handler: Handler,
-        config: ServerConfig,
-        sweeper: Sweeper,
-        *,
-        on_malformed: Callable[[], None],
-        on_crash: Callable[[BaseException | None], None],
-    ) -> None:
-        super().__init__(
-            cast("Any", handler),
-            request_factory=cast("Any", self._incoming),
-            # The body stays compressed as it came; nobody but the caller decides to look inside.
-            auto_decompress=False,
-            access_log=None,
-            keepalive_timeout=config.keepalive,
-            lingering_time=LINGER,
-            max_line_size=config.max_header,
-            max_field_size=config.max_header,
-            max_headers=MAX_HEADERS,
-        )
-        self.sweeper = sweeper
-        self.header_timeout = config.header_timeout
-        self.max_header = config.max_header
-        self.max_connections = config.max_connections
-        self.on_malformed = on_malformed
-        self.on_crash = on_crash
-
-    def __call__(self) -> ClientConnection:
-        """A new connection (asyncio's protocol factory)."""
-        return ClientConnection(self, loop=self._loop, **self._kwargs)
-
-    def __len__(self) -> int:
-        """How many connections are open."""
-        return len(self._connections)
-
-    def close_idle(self) -> None:
-        """Close the connections on which nothing is under way."""
-        for connection in cast("list[ClientConnection]", self.connections):
-            if not connection.busy and connection.due == inf:
-                connection.close()
-
-    @property
-    def overloaded(self) -> bool:
-        """More connections than ``server.max_connections``."""
-        return len(self._connections) > self.max_connections
-
-    @staticmethod
-    def _incoming(
-        message: RawRequestMessage,
-        payload: StreamReader,
-        protocol: ClientConnection,
-        _writer: object,
-        _task: object,
-    ) -> Incoming:
-        protocol.busy = True
-        protocol.due = inf
-        return Incoming(message, payload, protocol)
+        self._task = self._loop.create_task(drain(payload, LINGER))
+        self._task.add_done_callback(drained)

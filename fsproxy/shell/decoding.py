@@ -18,6 +18,9 @@ GZIP = zlib.MAX_WBITS | 16
 ON_LOOP = 256 * 1024
 """Bytes that are decompressed on the event loop (under a millisecond); what is larger goes to a thread."""
 
+MAX_MEMBERS = 64
+"""Of one gzip body. Each copies what follows it, so that a body of nothing but empty ones would cost hours."""
+
 
 class Undecodable(Exception):  # noqa: N818 - a state of a body; ``on_uninspectable`` says what follows
     """A capture body that is not what it says to be: corrupt gzip, an encoding we do not know."""
@@ -44,7 +47,7 @@ async def decode(body: bytes, encoding: Encoding, limit: int) -> bytes:
     decoder = zlib.decompressobj(GZIP)
     try:
         first = decoder.decompress(body, min(ON_LOOP, limit + 1))
-        if decoder.eof and not decoder.unused_data:
+        if decoder.eof and not decoder.unused_data and len(first) <= limit:
             return first
         return await asyncio.to_thread(_rest, decoder, first, limit)
     except zlib.error:
@@ -52,7 +55,7 @@ async def decode(body: bytes, encoding: Encoding, limit: int) -> bytes:
 
 
 def _rest(decoder: zlib._Decompress, first: bytes, limit: int) -> bytes:
-    parts, size = [first], len(first)
+    parts, size, members = [first], len(first), 1
     while True:
         if size > limit:
             raise BodyError(Failure.BODY_TOO_LARGE)
@@ -61,6 +64,9 @@ def _rest(decoder: zlib._Decompress, first: bytes, limit: int) -> bytes:
             rest = decoder.unused_data.lstrip(b"\0")
             if not rest:
                 return b"".join(parts)
+            members += 1
+            if members > MAX_MEMBERS:
+                raise Undecodable
             decoder = zlib.decompressobj(GZIP)
             part = decoder.decompress(rest, limit + 1 - size)
         elif decoder.unconsumed_tail:

@@ -54,6 +54,7 @@ class Exchange(Timed):
         "_request",
         "_retry_until",
         "_streamed",
+        "_upgrade",
         "_upstream",
         "_writable",
         "connection",
@@ -65,7 +66,7 @@ class Exchange(Timed):
 
     def __init__(
         self, upstream: Upstream, pool: Pool, request: bytes, sink: ResponseSink, *, head_only: bool = False,
-        streamed: bool = False, retry_for: float = 0.0,
+        streamed: bool = False, upgrade: bool = False, retry_for: float = 0.0,
     ) -> None:  # fmt: skip
         self._upstream = upstream
         self._pool = pool
@@ -73,6 +74,7 @@ class Exchange(Timed):
         self.sink = sink
         self._head_only = head_only
         self._streamed = streamed
+        self._upgrade = upgrade
         self._body_ended = not streamed
         self._retry_until = upstream.loop.time() + retry_for
         self._writable: asyncio.Future[None] | None = None
@@ -221,7 +223,7 @@ class Exchange(Timed):
 
     def _send(self, connection: UpstreamConnection) -> None:
         self.connection = connection
-        connection.begin(self, head_only=self._head_only)
+        connection.begin(self, head_only=self._head_only, upgrade=self._upgrade)
         connection.write(self._request)
         self._touch()
         self.on_writable()

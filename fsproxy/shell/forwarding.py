@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from fsproxy.core.answers import cookie_domain
 from fsproxy.core.failures import Failure
 from fsproxy.core.headers import Framing
 from fsproxy.core.model import Route
-from fsproxy.core.reasons import ReasonCode
 from fsproxy.shell.bodies import BodyClock, BodyError, declared_length, invite, read_part, refuse_too_large
 from fsproxy.shell.clock import monotonic_ns
-from fsproxy.shell.connection import CLOSE, KEEP, Answered
 from fsproxy.shell.exchange import Exchange
+from fsproxy.shell.incoming import CLOSE, KEEP
 from fsproxy.shell.relay import LAST_CHUNK, Relay
 from fsproxy.shell.tunnel import Tunnel
 
@@ -21,10 +19,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fsproxy.admin.metrics import Metrics
+    from fsproxy.core.header_values import RawHeaders
+    from fsproxy.shell.connection import ClientConnection
     from fsproxy.shell.sweeper import Sweeper
     from fsproxy.shell.transaction import Transaction
     from fsproxy.shell.upstream import Upstream
+    from fsproxy.shell.upstream_connection import UpstreamConnection
 
+    TunnelMaker = Callable[[ClientConnection, UpstreamConnection, asyncio.Future[None]], Tunnel]
+
+EXTENSIONS = b"sec-websocket-extensions"
 CLIENT_FAILURES = frozenset({Failure.CLIENT_GONE, Failure.CLIENT_STALLED})
 PAGE_ANSWER_COPY = 64 * 1024
 """Bytes of a page's answer that are looked at; a larger one teaches nothing and still passes."""
@@ -41,7 +45,11 @@ class Forwarding:
         self.last_failure: str | None = None
         """The newest exchange's failure; None when it went well."""
 
-    async def send(self, tx: Transaction, body: bytes, extra_headers: tuple[tuple[bytes, bytes], ...] = ()) -> Answered:
+    def use(self, upstream: Upstream) -> None:
+        """Send what comes from now on there; what is under way goes on where it is."""
+        self._upstream = upstream
+
+    async def send(self, tx: Transaction, body: bytes, extra_headers: tuple[tuple[bytes, bytes], ...] = ()) -> bool:
         """Send a body that was read, and relay the answer."""
         page = tx.route is Route.PAGE
         had_body = bool(body) or b"content-length" in tx.headers or b"transfer-encoding" in tx.headers
@@ -51,7 +59,7 @@ class Forwarding:
         await relay.done
         return self._finish(tx, relay)
 
-    async def stream(self, tx: Transaction) -> Answered:
+    async def stream(self, tx: Transaction) -> bool:
         """Pass a body on as it comes; one that is there already is sent with its head."""
         payload = tx.request.payload
         length = declared_length(tx)
@@ -59,6 +67,7 @@ class Forwarding:
         if payload.is_eof():
             body = payload.read_nowait(-1)
             tx.bytes_in = len(body)
+            refuse_too_large(tx, tx.bytes_in)
             return await self.send(tx, body)
         relay = self._relay(tx)
         exchange = self._start(tx, relay, self._head(tx, Framing.CHUNKED if length is None else length), streamed=True)
@@ -66,7 +75,10 @@ class Forwarding:
         try:
             await relay.done
         finally:
-            pump.cancel()
+            if not pump.done():
+                pump.cancel()
+                # It must have let go of the body before somebody else reads what is left of it.
+                await asyncio.wait((pump,))
         return self._finish(tx, relay)
 
     async def _pump(self, tx: Transaction, exchange: Exchange, *, chunked: bool) -> None:
@@ -87,34 +99,35 @@ class Forwarding:
         except ConnectionError:
             exchange.abort(Failure.CLIENT_GONE)
 
-    async def tunnel(self, tx: Transaction, watch: Callable[[Tunnel], None] | None = None) -> Answered:
+    async def tunnel(self, tx: Transaction, make: TunnelMaker | None = None) -> bool:
         """Ask the upstream for an upgrade; after its 101 pass bytes both ways until one side ends.
 
-        ``watch`` is called before the first byte passes, and may replace the tunnel's hooks.
+        ``make``: makes another tunnel than one that passes bytes on blindly. The frames of its socket must be
+        readable, so no extension is asked for.
         """
         relay = self._relay(tx)
-        exchange = self._start(tx, relay, self._head(tx, Framing.UPGRADE))
+        without = EXTENSIONS if make is not None else None
+        exchange = self._start(tx, relay, self._head(tx, Framing.UPGRADE, without), upgrade=True)
         await relay.done
         connection = exchange.upgraded
         if relay.head is None or relay.head.status != 101 or connection is None:
             return self._finish(tx, relay)
         tx.status = 101
         closed: asyncio.Future[None] = self._loop.create_future()
-        tunnel = Tunnel(tx.request.connection, connection, closed)
-        tx.request.on_gone = tunnel.close
-        if watch is not None:
-            watch(tunnel)
+        tunnel = (make or Tunnel)(tx.request.connection, connection, closed)
+        tx.request.on_gone = tunnel.on_client_gone
         tunnel.open(relay.rest)
         try:
             await closed
         finally:
             tunnel.close()
+            relay.ended_ns = monotonic_ns()
             tx.bytes_in, tx.bytes_out = tunnel.bytes_up, tunnel.bytes_down
         return CLOSE
 
     # -- answers of ours
 
-    def refuse(self, tx: Transaction, failure: Failure) -> Answered:
+    def refuse(self, tx: Transaction, failure: Failure) -> bool:
         """Answer a failure: a problem document, with CORS on capture routes."""
         tx.failure = failure
         status = failure.status_on(tx.route)
@@ -132,25 +145,17 @@ class Forwarding:
         )
         return self.answer(tx, status, answer)
 
-    def block(self, tx: Transaction) -> Answered:
+    def block(self, tx: Transaction) -> bool:
         """Answer ``tx.decision``: 202 with the reason code. A bundle's recording ends with it."""
         if tx.route is not Route.PAGE:
             self._metrics.recordings_ended[("blocked",)] += 1
-        facts, hit = tx.facts, tx.decision.block
-        code = hit.code if hit is not None else ReasonCode.UNSPECIFIED
-        url = facts.url if facts is not None and facts.url is not None else _text(tx.origin)
-        fresh = facts.fresh_user_id if facts is not None and code is ReasonCode.TRAFFIC_RAMPING else ""
+        code, domain, fresh = tx.block_terms
         answer = tx.generation.answers.block(
-            code,
-            tx.origin,
-            tx.request_id.encode("ascii", "replace"),
-            cookie_domain(url, tx.generation.registrable),
-            user_id=fresh,
-            close=tx.close,
+            code, tx.origin, tx.request_id.encode("ascii", "replace"), domain, user_id=fresh, close=tx.close
         )
         return self.answer(tx, 202, answer)
 
-    def answer(self, tx: Transaction, status: int, answer: bytes) -> Answered:
+    def answer(self, tx: Transaction, status: int, answer: bytes) -> bool:
         """Write a prepared answer."""
         tx.status = status
         tx.bytes_out = len(answer) - answer.find(b"\r\n\r\n") - 4
@@ -159,9 +164,11 @@ class Forwarding:
 
     def cut(self, tx: Transaction) -> None:
         """The time to drain is over."""
+        tx.close = True
         if tx.relay is not None and tx.relay.exchange is not None:
             tx.relay.exchange.abort(Failure.DRAINING)
-        tx.request.connection.close()
+        else:
+            tx.request.payload.set_exception(BodyError(Failure.DRAINING))
 
     # -- within
 
@@ -184,14 +191,17 @@ class Forwarding:
         tx.request.connection.on_writable = relay.on_writable
         return relay
 
-    def _head(self, tx: Transaction, framing: int | Framing) -> bytes:
+    def _head(self, tx: Transaction, framing: int | Framing, without: bytes | None = None) -> bytes:
         message = tx.request.message
+        headers: RawHeaders = message.raw_headers
+        if without is not None:
+            headers = tuple(pair for pair in headers if pair[0].lower() != without)
         origin = self._upstream.pool_for(tx.path).origin
         return tx.generation.upstream_headers.head(
             message.method.encode("ascii", "replace"),
             origin.prefix.encode() + tx.target,
             origin.authority,
-            message.raw_headers,
+            headers,
             tx.client,
             tx.request_id.encode("ascii", "replace"),
             framing,
@@ -199,7 +209,14 @@ class Forwarding:
         )
 
     def _start(
-        self, tx: Transaction, relay: Relay, request: bytes, *, streamed: bool = False, retry_for: float = 0.0
+        self,
+        tx: Transaction,
+        relay: Relay,
+        request: bytes,
+        *,
+        streamed: bool = False,
+        upgrade: bool = False,
+        retry_for: float = 0.0,
     ) -> Exchange:
         exchange = relay.exchange = Exchange(
             self._upstream,
@@ -208,13 +225,14 @@ class Forwarding:
             relay,
             head_only=tx.request.message.method == "HEAD",
             streamed=streamed,
+            upgrade=upgrade,
             retry_for=retry_for,
         )
         tx.sent_ns = monotonic_ns()
         exchange.start()
         return exchange
 
-    def _finish(self, tx: Transaction, relay: Relay) -> Answered:
+    def _finish(self, tx: Transaction, relay: Relay) -> bool:
         exchange = relay.exchange
         if exchange is not None and exchange.retried:
             self._metrics.upstream_retries[()] += 1
@@ -239,7 +257,3 @@ class Forwarding:
         if tx.is_capture:
             self._metrics.recordings_ended[(failure.value,)] += 1
         return CLOSE
-
-
-def _text(origin: bytes | None) -> str | None:
-    return origin.decode("latin-1") if origin is not None else None

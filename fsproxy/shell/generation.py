@@ -35,6 +35,8 @@ class Generation:
     registrable: Registrable | None
     locator: Locator
     audit_shares: dict[Route, float]
+    names_kept: float
+    """The longest retention of names of any org, in seconds."""
 
     @classmethod
     def compile(cls, config: Config, number: int, mode: TopMode | None = None) -> Self:
@@ -75,6 +77,7 @@ class Generation:
             registrable=_registrable(),
             locator=locator,
             audit_shares=shares,
+            names_kept=max(org.client_api.cardinality.retention for org in (core.default, *core.orgs.values())),
         )
 
 
@@ -91,6 +94,7 @@ def _origins(cors: CorsConfig) -> OriginAllowed | None:
     return allowed
 
 
+@lru_cache(maxsize=1)
 def _registrable() -> Registrable | None:
     """The public suffix list's look-up, when the ``psl`` extra is installed."""
     try:

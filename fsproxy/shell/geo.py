@@ -47,7 +47,11 @@ class Locator:
         database = self._databases.get(source.database or "")
         if database is None or client.address is None:
             return None
-        row = database.get(str(client.address))
+        try:
+            row = database.get(str(client.address))
+        except (ValueError, RuntimeError):
+            # An IPv6 address in a database of IPv4, or a damaged row: not known, as if there were none.
+            return None
         country = _at(row, source.country)
         if not isinstance(country, str) or not country:
             return None

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import ssl
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
@@ -24,16 +26,20 @@ from fsproxy.shell.bodies import BodyError, read_body
 from fsproxy.shell.call_limits import CallLimits
 from fsproxy.shell.capture import Capture
 from fsproxy.shell.clock import monotonic_ns, now
-from fsproxy.shell.connection import CLOSE, Answered, DataServer, Incoming
 from fsproxy.shell.forwarding import Forwarding
 from fsproxy.shell.generation import Generation
+from fsproxy.shell.incoming import CLOSE, Incoming
+from fsproxy.shell.ledger.gauges import names_in_use
+from fsproxy.shell.ledger.persist import Persister
 from fsproxy.shell.pages import Pages
 from fsproxy.shell.recorder import Recorder
+from fsproxy.shell.server import DataServer
 from fsproxy.shell.sockets import Sockets
 from fsproxy.shell.stores import make_stores
 from fsproxy.shell.sweeper import Sweeper
 from fsproxy.shell.transaction import Transaction
 from fsproxy.shell.upstream import Upstream
+from fsproxy.shell.upstream_settings import same_hosts
 
 log = structlog.get_logger("fsproxy")
 
@@ -52,29 +58,43 @@ class Ingest:
         self._in_flight: set[Transaction] = set()
         self._idle: asyncio.Future[None] | None = None
         self._tokens = map("{}-{:x}".format, itertools.repeat(os.urandom(6).hex()), itertools.count(1))
+        self._loop = loop
+        self._sweeper = sweeper
         self.upstream = Upstream(config.upstream, loop, sweeper)
-        stores = self.stores = make_stores(config.state)
+        stores = self._stores = make_stores(config.state)
         metrics.labelled_gauges.append(stores.collect)
+        keep, memory = config.state.persist, stores.memory
+        self._persister = (
+            Persister(keep, memory, metrics.persist_failures, self._names_kept) if keep and memory else None
+        )
         self.audit = AuditLog(config.audit, on_trouble=log)
         self._recorder = Recorder(metrics, self.audit, config.audit)
         self._forwarding = Forwarding(self.upstream, metrics, sweeper, loop)
         self._pages = Pages(stores.ledger, stores.blocked_pages, self._forwarding)
         limits = CallLimits(stores.ledger, stores.repeats, stores.clocks, config.state.redis.timeout)
         self._capture = Capture(stores.ledger, stores.blocked_pages, limits, self._forwarding, metrics)
-        self._sockets = Sockets(self._capture, self._forwarding)
+        if memory is not None:
+            metrics.labelled_gauges.append(partial(names_in_use, memory))
+        self._sockets = Sockets(
+            self._capture, self._pages, self._forwarding, self._recorder, metrics, lambda: self.generation
+        )
 
     async def start(self) -> None:
         """Start what runs in the background."""
         self.audit.start()
-        await self.stores.start()
+        await self._stores.start()
+        if self._persister is not None:
+            await self._persister.start()
 
     async def close(self) -> None:
         """Flush and close everything."""
         self.upstream.close()
-        await self.stores.close()
+        await self._stores.close()
+        if self._persister is not None:
+            await self._persister.close()
         await asyncio.to_thread(self.audit.close)
 
-    async def handle(self, request: Incoming) -> Answered:
+    async def handle(self, request: Incoming) -> bool:
         """Answer one request, whatever happens: exactly one answer and one audit record."""
         started_ns = monotonic_ns()
         self.metrics.in_flight += 1
@@ -95,7 +115,6 @@ class Ingest:
             if self._idle is not None and not self._in_flight and not self._idle.done():
                 self._idle.set_result(None)
             self.metrics.in_flight -= 1
-            request.connection.busy = False
             request.connection.on_writable = None
             self._recorder.record(tx)
 
@@ -105,9 +124,8 @@ class Ingest:
         generation = self.generation
         message = request.message
         headers = index(message.raw_headers)
-        peername = request.connection.peername
-        peer = peername[0] if isinstance(peername, tuple) else None
-        client = generation.clients.resolve(peer, headers, "https" if request.connection.ssl_context else "http")
+        connection = request.connection
+        client = generation.clients.resolve(connection.peer, headers, "https" if connection.secure else "http")
         tx = Transaction(request, generation, headers, client, next(self._tokens), now(), started_ns)
         target = origin_form(message.path)
         tx.target = target.encode("utf-8", "surrogateescape")
@@ -115,7 +133,7 @@ class Ingest:
         tx.route = generation.routes.match(message.method, tx.path)
         return tx
 
-    async def _dispatch(self, tx: Transaction) -> Answered:
+    async def _dispatch(self, tx: Transaction) -> bool:
         message = tx.request.message
         if self.server is not None and self.server.overloaded:
             self.metrics.refused_connections[()] += 1
@@ -136,7 +154,7 @@ class Ingest:
             return await self._pages.answer(tx, body)
         return await self._capture.answer(tx, body)
 
-    async def _upgrade(self, tx: Transaction) -> Answered:
+    async def _upgrade(self, tx: Transaction) -> bool:
         if tx.route is Route.SOCKET and tx.generation.mode is not TopMode.BYPASS:
             if tx.generation.config.socket is SocketMode.REFUSE:
                 return self._forwarding.refuse(tx, Failure.SOCKET_REFUSED)
@@ -166,6 +184,21 @@ class Ingest:
 
     # -- switches and reports
 
+    def apply(self, generation: Generation, context: ssl.SSLContext | None = None) -> None:
+        """Judge by this generation from the next request on; those under way keep theirs.
+
+        ``context``: for the upstream's TLS, made off the event loop; needed when ``upstream`` changed.
+        """
+        before, upstream = self.generation.config.upstream, generation.config.upstream
+        self.generation = generation
+        self._recorder.configure(generation.config.audit)
+        if upstream.timeouts != before.timeouts:
+            self.upstream.retime(upstream.timeouts)
+        if not same_hosts(before, upstream):
+            old, self.upstream = self.upstream, Upstream(upstream, self._loop, self._sweeper, context)
+            self._forwarding.use(self.upstream)
+            old.close()
+
     def bypass(self) -> None:
         """Judge nothing from the next request on."""
         self.generation = replace(self.generation, mode=TopMode.BYPASS)
@@ -192,9 +225,13 @@ class Ingest:
             "mode": generation.mode.value,
             "generation": generation.number,
             "upstream": {"connections": self.upstream.connections, "last_failure": self._forwarding.last_failure},
-            "store": self.stores.state(),
+            "store": self._stores.state()
+            | ({"persist": self._persister.state()} if self._persister is not None else {}),
             "warnings": warnings,
         }
+
+    def _names_kept(self) -> float:
+        return self.generation.names_kept
 
     def _report(self, place: str, error: BaseException | None) -> None:
         self.metrics.own_failures[(place,)] += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from fsproxy.core.facts import page_facts
+from fsproxy.core.facts import page_facts, usable_id
 from fsproxy.core.failures import Failure
 from fsproxy.core.limits.operations import Admitted, LedgerDown, Operation
 from fsproxy.core.page import EMPTY_PAGE, read_page, read_page_answer
@@ -14,8 +14,8 @@ from fsproxy.shell.decoding import Undecodable, decode, encoding_of
 
 if TYPE_CHECKING:
     from fsproxy.core.limits.operations import Ledger
+    from fsproxy.core.page import PageBody
     from fsproxy.shell.cache import BlockedPages
-    from fsproxy.shell.connection import Answered
     from fsproxy.shell.forwarding import Forwarding
     from fsproxy.shell.transaction import Transaction
 
@@ -28,7 +28,7 @@ class Pages:
         self._blocked = blocked
         self._forwarding = forwarding
 
-    async def answer(self, tx: Transaction, body: bytes) -> Answered:
+    async def answer(self, tx: Transaction, body: bytes) -> bool:
         """Judge the page; block it, or forward it as it came and learn from the answer."""
         try:
             page = read_page(await decode(body, encoding_of(tx), tx.generation.config.server.max_decompressed))
@@ -37,20 +37,33 @@ class Pages:
         if page is None:
             tx.facts = page_facts(EMPTY_PAGE, tx.headers, tx.client)
             return self._forwarding.refuse(tx, Failure.UNINSPECTABLE)
+        await self.judge(tx, page)
+        if tx.decision.block is not None:
+            return self._forwarding.block(tx)
+        try:
+            return await self._forwarding.send(tx, body)
+        finally:
+            await self._learn_from_relay(tx)
+
+    async def judge(self, tx: Transaction, page: PageBody) -> None:
+        """Decide on the page, in ``tx``; a blocked one is remembered, a new session has reserved its unit."""
         policy = tx.generation.snapshot.policy(page.org_id if isinstance(page.org_id, str) else None)
-        first_visit = policy.ramping is not None and not page.user_id
+        first_visit = policy.ramping is not None and not usable_id(page.user_id)
         facts = tx.facts = page_facts(
             page, tx.headers, tx.client, tx.locate(policy), fresh_user_id=str(uuid4()) if first_visit else ""
         )
         verdict = judge(policy, facts, tx.arrived, tx.token)
         admitted = await self._ask(tx, (verdict.admit,)) if verdict.admit is not None else None
-        decision = tx.decision = settle(policy, verdict, admitted)
-        if decision.block is not None:
-            return await self._block(tx)
-        try:
-            return await self._forwarding.send(tx, body)
-        finally:
-            await self._learn(tx)
+        tx.decision = settle(policy, verdict, admitted)
+        hit = tx.decision.block
+        if hit is not None:
+            await self._blocked.remember(facts.org or "", facts.page_id, hit)
+
+    async def learn(self, tx: Transaction) -> None:
+        """Tell the ledger what ``tx.answer`` means; None: the page failed on its way."""
+        operations = learn(tx.facts, tx.decision, tx.answer) if tx.facts is not None else ()
+        if operations:
+            await self._ask(tx, operations)
 
     async def _ask(self, tx: Transaction, operations: tuple[Operation, ...]) -> Admitted | None:
         answers = self._ledger.try_now(operations, tx.arrived)
@@ -62,19 +75,11 @@ class Pages:
         first = answers[0] if answers else None
         return first if isinstance(first, Admitted) else None
 
-    async def _block(self, tx: Transaction) -> Answered:
-        facts, hit = tx.facts, tx.decision.block
-        if facts is not None and hit is not None:
-            await self._blocked.remember(facts.org or "", facts.page_id, hit)
-        return self._forwarding.block(tx)
-
-    async def _learn(self, tx: Transaction) -> None:
-        relay, facts = tx.relay, tx.facts
-        if relay is None or facts is None or not tx.decision.token:
+    async def _learn_from_relay(self, tx: Transaction) -> None:
+        relay = tx.relay
+        if relay is None or not tx.decision.token:
             return
         if relay.failure is None and relay.head is not None:
             encoding = next((v for n, v in relay.head.headers if n.lower() == b"content-encoding"), b"")
             tx.answer = read_page_answer(relay.head.status, bytes(relay.copy or b""), encoding.decode("latin-1"))
-        operations = learn(facts, tx.decision, tx.answer)
-        if operations:
-            await self._ask(tx, operations)
+        await self.learn(tx)

@@ -9,6 +9,7 @@ import structlog
 from fsproxy.core.audit import Outcome
 from fsproxy.core.audit_line import Measures, audit_record
 from fsproxy.core.model import Mode, Route
+from fsproxy.core.pipeline import wants_no_name
 from fsproxy.core.privacy import address_mask
 from fsproxy.shell.clock import monotonic_ns
 
@@ -32,12 +33,17 @@ class Recorder:
     def __init__(self, metrics: Metrics, audit: AuditLog, config: AuditConfig) -> None:
         self._metrics = metrics
         self._audit = audit
-        self._mask = address_mask(config.client_ip.value, config.client_ip_key)
-        self._most_rejections = config.rejections
+        self.configure(config)
+        metrics.counts["audit_lines_dropped"] = ("Audit lines that found no room.", lambda: audit.dropped)
         self._pages = 0
         self._dropped = 0
         self.unlisted_proxy = False
         """Forwarding headers from untrusted peers were dropped on more than 1 % of pages."""
+
+    def configure(self, config: AuditConfig) -> None:
+        """From the next line on, follow this configuration."""
+        self._mask = address_mask(config.client_ip.value, config.client_ip_key)
+        self._most_rejections = config.rejections
 
     def record(self, tx: Transaction) -> None:
         """Count the request, and write its line if its share says so. Never raises."""
@@ -51,8 +57,7 @@ class Recorder:
     def _count(self, tx: Transaction) -> None:
         metrics = self._metrics
         ended = monotonic_ns()
-        route = tx.route.value
-        metrics.requests[(route, f"{tx.status // 100}xx" if tx.status else "none")] += 1
+        metrics.requests[(tx.route._value_, _CLASSES.get(tx.status // 100, "none"))] += 1
         total = ended - tx.started_ns
         metrics.total_latency.observe(total / 1e9)
         metrics.own_latency.observe((total - _upstream_ns(tx, ended)) / 1e9)
@@ -87,12 +92,15 @@ class Recorder:
                 )
 
     def _write(self, tx: Transaction) -> None:
+        share = tx.generation.audit_shares[Route.PAGE if tx.is_page else tx.route]
+        if not share and not _is_remarkable(tx):
+            return
         ended = monotonic_ns()
         relay, request = tx.relay, tx.request.message
         total = ended - tx.started_ns
         upstream_ns = _upstream_ns(tx, ended)
         head = relay.head if relay is not None else None
-        calls = tx.calls
+        calls, facts = tx.calls, tx.facts
         record = audit_record(
             now=tx.arrived,
             route=tx.route,
@@ -113,13 +121,35 @@ class Recorder:
                 upstream_duration=upstream_ns if tx.sent_ns else None,
                 own_duration=total - upstream_ns,
             ),
-            facts=tx.facts,
+            facts=facts,
+            policy=tx.generation.snapshot.policy(facts.org) if facts is not None else None,
             decision=tx.decision,
             failure=tx.failure,
             rejections=calls.rejections if calls is not None else (),
+            shadow_rejections=calls.shadow if calls is not None else (),
             most_rejections=self._most_rejections,
+            unnamed=_is_unnamed(tx),
         )
-        self._audit.write(record, tx.generation.audit_shares[tx.route])
+        self._audit.write(record, share)
+
+
+def _is_remarkable(tx: Transaction) -> bool:
+    """Whether the line is written whatever its share, as ``audit.is_due`` says; else it need not even be made."""
+    decision = tx.decision
+    return bool(decision.block or decision.shadow or tx.failure or tx.rejected or tx.calls)
+
+
+_CLASSES = {each: f"{each}xx" for each in range(1, 10)}
+
+
+def _is_unnamed(tx: Transaction) -> bool:
+    """Whether the line must not say who it was, by rules that were not reached or are not judged here."""
+    facts, decision = tx.facts, tx.decision
+    if facts is None:
+        return False
+    if tx.route is Route.PAGE and decision.block is None and tx.failure is None and not decision.failed:
+        return False  # all rules were asked, and what they said stands in the decision
+    return wants_no_name(tx.generation.snapshot.policy(facts.org), facts, tx.arrived)
 
 
 def _upstream_ns(tx: Transaction, ended: int) -> int:
@@ -141,4 +171,4 @@ def _outcome(tx: Transaction) -> Outcome:
         return Outcome.FAILED
     if tx.rejected:
         return Outcome.REJECTED
-    return Outcome.CAPTURED if tx.route is Route.PAGE else Outcome.FORWARDED
+    return Outcome.CAPTURED if tx.is_page else Outcome.FORWARDED

@@ -39,6 +39,8 @@ class Stores:
     blocked_pages: BlockedPages
     repeats: Repeats
     clocks: PageClocks
+    memory: MemoryLedger | None = None
+    """The ledger, when it is this process's own."""
     breaker: Breaker | None = None
     """None: memory, which is always there."""
     shared: tuple[RedisLedger, RemoteMemory, tuple[SharedCache, ...]] | None = None
@@ -81,12 +83,14 @@ _ALWAYS_UP = Breaker("memory")
 def make_stores(config: StateConfig) -> Stores:
     """As the configuration says. Raises StoreUnusable."""
     if config.backend is StateBackend.MEMORY:
+        memory = MemoryLedger(journal=config.persist is not None)
         return Stores(
             config.backend,
-            MemoryLedger(),
+            memory,
             BlockedPages(BoundedMemoryCache(BLOCKED_PAGES)),
             Repeats(BoundedMemoryCache(REPEATS)),
             PageClocks(),
+            memory,
         )
     try:
         return _shared(config)
@@ -114,6 +118,7 @@ def _shared(config: StateConfig) -> Stores:
         BlockedPages(pages),
         Repeats(calls),
         SharedPageClocks(ledger),
+        None,
         breaker,
         (ledger, remote, (pages, calls)),
     )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fsproxy.core.answers import cookie_domain
 from fsproxy.core.model import Instant, Location, Route, SessionFacts
 from fsproxy.core.pipeline import CAPTURE, Decision, PageAnswer
+from fsproxy.core.reasons import ReasonCode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,8 +17,8 @@ if TYPE_CHECKING:
     from fsproxy.core.facts import BundleQuery
     from fsproxy.core.failures import Failure
     from fsproxy.core.policy import OrgPolicy
-    from fsproxy.shell.connection import Incoming
     from fsproxy.shell.generation import Generation
+    from fsproxy.shell.incoming import Incoming
     from fsproxy.shell.relay import Relay
 
 
@@ -100,14 +102,42 @@ class Transaction:
         self.sent_ns = 0
         """When the request went upstream; 0 when it did not."""
         self.retried = False
-        self.close = bool(request.message.should_close)
-        """The client's connection ends with this answer."""
+        self.close = bool(request.message.should_close) or request.message.version < (1, 1)
+        """The client's connection ends with this answer; for HTTP/1.0 always, as it cannot read a length's absence."""
 
     def locate(self, policy: OrgPolicy) -> Location | None:
         """The visitor's location, if any rule of the org asks for one."""
         if policy.geo_source is None:
             return None
         return self.generation.locator.locate(policy.geo_source, self.client, self.headers)
+
+    def child(self, generation: Generation, number: int, arrived: Instant, started_ns: int) -> Transaction:
+        """One frame of the socket that this request opened: judged, counted and recorded by itself.
+
+        ``generation``: the present one, as a socket may outlive many.
+        """
+        child = Transaction(
+            self.request, generation, self.headers, self.client, f"{self.token}.{number}", arrived, started_ns
+        )
+        child.request_id = f"{self.request_id}.{number}"
+        child.route, child.path, child.query, child.target = self.route, self.path, self.query, self.target
+        return child
+
+    @property
+    def block_terms(self) -> tuple[ReasonCode, str, str]:
+        """What a block tells the client: the code, the cookie's domain, the user id that a ramped-out visitor keeps."""
+        facts, hit = self.facts, self.decision.block
+        code = hit.code if hit is not None else ReasonCode.UNSPECIFIED
+        url = facts.url if facts is not None else None
+        if url is None and self.origin is not None:
+            url = self.origin.decode("latin-1")
+        fresh = facts.fresh_user_id if facts is not None and code is ReasonCode.TRAFFIC_RAMPING else ""
+        return code, cookie_domain(url, self.generation.registrable), fresh
+
+    @property
+    def is_page(self) -> bool:
+        """A page request, or a socket's frame that stands for one."""
+        return self.route is Route.PAGE or (self.facts is not None and self.facts.route is Route.PAGE)
 
     @property
     def rejected_header(self) -> tuple[tuple[bytes, bytes], ...]:

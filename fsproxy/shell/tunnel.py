@@ -11,29 +11,39 @@ if TYPE_CHECKING:
 
 
 class Tunnel:
-    """Connects a client and an upstream until either ends. ``upward`` and ``downward`` may look at what passes."""
+    """Connects a client and an upstream until either ends. What passes may be looked at by a subclass."""
 
     def __init__(self, client: ClientConnection, upstream: UpstreamConnection, closed: asyncio.Future[None]) -> None:
         self._client = client
         self._upstream = upstream
         self._closed = closed
+        self._held = False
         self.bytes_up = 0
         self.bytes_down = 0
 
     def open(self, rest: bytes) -> None:
         """Start; ``rest`` came from the upstream right behind its 101."""
         self._upstream.tunnel(self.on_upstream_data)
-        self._upstream.on_resume = self._on_upstream_writable
-        self._client.on_writable = self._on_client_writable
+        self._upstream.on_resume = self.on_upstream_writable
+        self._client.on_writable = self.on_client_writable
         if rest:
             self.on_upstream_data(rest)
-        # aiohttp hands everything that follows an upgrade to a "payload parser".
-        self._client.set_parser(_ClientSide(self))  # type: ignore[arg-type]
+        self._client.tunnel(self._from_client)
+
+    def _from_client(self, data: bytes) -> None:
+        if data:
+            self.on_client_data(data)
+        else:
+            self.on_client_gone()
 
     def on_client_data(self, data: bytes) -> None:
         """From the client: on to the upstream."""
         self.bytes_up += len(data)
         self.send_up(data)
+
+    def on_client_gone(self) -> None:
+        """The client is gone: nothing more comes from it, and nothing reaches it. May be called twice."""
+        self.close()
 
     def on_upstream_data(self, data: bytes) -> None:
         """From the upstream (``b""``: it is gone): on to the client."""
@@ -46,14 +56,31 @@ class Tunnel:
     def send_up(self, data: bytes) -> None:
         """Write to the upstream; while it does not read, the client is not read either."""
         self._upstream.write(data)
-        if self._upstream.writing_paused and self._client.transport is not None:
-            self._client.transport.pause_reading()
+        if self._upstream.writing_paused:
+            self._pause_client()
 
     def send_down(self, data: bytes) -> None:
         """Write to the client; while it does not read, the upstream is not read either."""
         self._client.write(data)
         if self._client.writing_paused:
             self._upstream.pause()
+
+    def hold_client(self) -> None:
+        """Read no more from the client until ``release_client``."""
+        self._held = True
+        self._pause_client()
+
+    def release_client(self) -> None:
+        """Read on, unless the upstream does not."""
+        if self._held:
+            self._held = False
+            if not self._upstream.writing_paused:
+                self.on_upstream_writable()
+
+    @property
+    def is_closed(self) -> bool:
+        """Nothing passes any more."""
+        return self._closed.done()
 
     def close(self) -> None:
         """End both sides, each after what was already written to it."""
@@ -62,28 +89,17 @@ class Tunnel:
         if not self._closed.done():
             self._closed.set_result(None)
 
-    def _on_client_writable(self) -> None:
+    def on_client_writable(self) -> None:
+        """The client reads again (or is gone)."""
         self._upstream.resume()
 
-    def _on_upstream_writable(self) -> None:
-        if self._client.transport is not None:
-            self._client.transport.resume_reading()
+    def on_upstream_writable(self) -> None:
+        """The upstream reads again."""
+        transport = self._client.transport
+        if transport is not None and not transport.is_closing() and not self._held:
+            transport.resume_reading()
 
-
-class _ClientSide:
-    """What aiohttp's connection feeds after an upgrade."""
-
-    __slots__ = ("_tunnel",)
-
-    def __init__(self, tunnel: Tunnel) -> None:
-        self._tunnel = tunnel
-
-    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        """aiohttp: bytes from the client."""
-        if data:
-            self._tunnel.on_client_data(data)
-        return False, b""
-
-    def feed_eof(self) -> None:
-        """aiohttp: the client is gone."""
-        self._tunnel.close()
+    def _pause_client(self) -> None:
+        transport = self._client.transport
+        if transport is not None and not transport.is_closing():
+            transport.pause_reading()

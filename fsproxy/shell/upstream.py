@@ -13,10 +13,11 @@ from collections import deque
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from fsproxy.config.schema import UpstreamConfig, UpstreamTimeouts, UpstreamTls
+from fsproxy.config.schema import UpstreamConfig, UpstreamTimeouts
 from fsproxy.core.failures import Failure
 from fsproxy.shell.sweeper import Sweeper
 from fsproxy.shell.upstream_connection import UpstreamConnection
+from fsproxy.shell.upstream_settings import tls_context
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,11 +179,18 @@ class Pool:
 class Upstream:
     """All origins of one configuration."""
 
-    def __init__(self, config: UpstreamConfig, loop: asyncio.AbstractEventLoop, sweeper: Sweeper) -> None:
+    def __init__(
+        self,
+        config: UpstreamConfig,
+        loop: asyncio.AbstractEventLoop,
+        sweeper: Sweeper,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        """``context``: made by ``tls_context`` beforehand, as that reads files."""
         self.loop = loop
         self.sweeper = sweeper
         self.timeouts = config.timeouts
-        context = _tls_context(config.tls)
+        context = context or tls_context(config.tls)
         pools: dict[Origin, Pool] = {}
 
         def pool(url: str) -> Pool:
@@ -203,6 +211,12 @@ class Upstream:
                 return pool
         return self._default
 
+    def retime(self, timeouts: UpstreamTimeouts) -> None:
+        """Follow other timeouts, from what is done next on."""
+        self.timeouts = timeouts
+        for pool in self._pools:
+            pool.timeouts = timeouts
+
     @property
     def connections(self) -> int:
         """How many connections are open, in use or idle."""
@@ -218,13 +232,3 @@ class Upstream:
         for pool in self._pools:
             pool.expire_idle()
         self._housekeeping = self.loop.call_later(max(1.0, self.timeouts.idle / 4), self._keep_house)
-
-
-def _tls_context(tls: UpstreamTls) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=tls.ca)
-    if not tls.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if tls.cert is not None:
-        context.load_cert_chain(tls.cert, tls.key)
-    return context

@@ -32,6 +32,19 @@ class ResponseHead:
         self.length: int | None = None
         self.chunked = False
 
+    def read_framing(self) -> bool:
+        """Read from the headers how the body is delimited; False for a way that cannot be passed on."""
+        for name, value in self.headers:
+            lower = name.lower()
+            if lower == b"content-length":
+                self.length = int(value)
+            elif lower == b"transfer-encoding":
+                self.chunked = True
+                if value.lower() != b"chunked":
+                    # Any other coding is for one hop, was not asked for, and would be passed on without its name.
+                    return False
+        return True
+
 
 class ResponseReader(Protocol):
     """Who an answer's parts are handed to, in this order; every exchange ends with on_end or on_broken."""
@@ -67,6 +80,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_head_only",
         "_in_body",
         "_informational",
+        "_may_upgrade",
         "_on_lost",
         "_parser",
         "_reader",
@@ -90,6 +104,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._informational = 0
         self._in_body = False
         self._head_only = False
+        self._may_upgrade = False
         self._until_eof = False
         self.answering = False
         """A byte of the current answer has come: the request may not be sent again."""
@@ -102,13 +117,17 @@ class UpstreamConnection(asyncio.Protocol):
 
     # -- the exchange's side
 
-    def begin(self, reader: ResponseReader, *, head_only: bool) -> None:
-        """Take the connection for one exchange; ``head_only``: the answer to a HEAD has no body."""
+    def begin(self, reader: ResponseReader, *, head_only: bool, upgrade: bool = False) -> None:
+        """Take the connection for one exchange.
+
+        ``head_only``: the answer to a HEAD has no body. ``upgrade``: one was asked for, so that 101 is an answer.
+        """
         self._reader = reader
         self._head = ResponseHead()
         self._head_bytes = self._informational = 0
         self._in_body = self._until_eof = self.answering = False
         self._head_only = head_only
+        self._may_upgrade = upgrade
         self.exchanges += 1
 
     def write(self, data: bytes) -> None:
@@ -165,7 +184,8 @@ class UpstreamConnection(asyncio.Protocol):
             if not self._in_body and self._head_bytes > MAX_HEAD:
                 self._break(Failure.UPSTREAM_INVALID)
         except httptools.HttpParserUpgrade as upgrade:
-            self._upgrade(reader, data[upgrade.args[0] :])
+            if self._may_upgrade:
+                self._upgrade(reader, data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._break(Failure.UPSTREAM_INVALID)
         reader.on_progress()
@@ -231,12 +251,12 @@ class UpstreamConnection(asyncio.Protocol):
             if self._informational > MAX_INFORMATIONAL:
                 self._break(Failure.UPSTREAM_INVALID)
             return
-        for name, value in head.headers:
-            lower = name.lower()
-            if lower == b"content-length":
-                head.length = int(value)
-            elif lower == b"transfer-encoding":
-                head.chunked = True
+        if status == 101 and not self._may_upgrade:
+            self._break(Failure.UPSTREAM_INVALID)
+            return
+        if not head.read_framing():
+            self._break(Failure.UPSTREAM_INVALID)
+            return
         self._in_body = True
         self._until_eof = head.length is None and not head.chunked and status not in BODILESS
         reader = self._reader
@@ -260,6 +280,9 @@ class UpstreamConnection(asyncio.Protocol):
         if not self._in_body:
             self._head = ResponseHead()
             return
+        if self._head.status == 101:
+            # The parser raises HttpParserUpgrade next: the exchange goes on as a tunnel.
+            return
         reader, self._reader = self._reader, None
         if not self._parser.should_keep_alive() and self.transport is not None:
             self.transport.close()
@@ -272,6 +295,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _break(self, failure: Failure) -> None:
         reader, self._reader = self._reader, None
+        self._may_upgrade = False
         if self.transport is not None:
             self.transport.abort()
         if reader is not None:

@@ -86,7 +86,7 @@ async def start(name: str, path: PathSpec, upstream_port: int, core: int) -> Pee
     peer = Peer(name, listens_at, _process=child, _folder=folder)
     try:
         async with asyncio.timeout(START_DEADLINE):
-            while child.poll() is None and not await _is_ready(name, listens_at, admin_port):  # noqa: ASYNC110 - another process
+            while child.poll() is None and not await _is_ready(name, listens_at, admin_port):
                 await asyncio.sleep(POLL)
     except TimeoutError:
         said = f"not ready after {START_DEADLINE:.0f} s: {_said(folder.name)}"

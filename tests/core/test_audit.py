@@ -90,6 +90,13 @@ def test_a_captured_page_in_ecs_names() -> None:
         "fsproxy.upstream.status_code": 200,
         "fsproxy.upstream.duration": 4_000_000,
         "fsproxy.own.duration": 1_000_000,
+        "fsproxy.url.length": 36,
+        "fsproxy.facts": {
+            "scheme": "https",
+            "cookies": True,
+            "identified": True,
+            "address": "truncated",
+        },
     }
 
 
@@ -167,6 +174,14 @@ def test_rejections_are_bounded_and_their_count_is_whole() -> None:
     assert said["fsproxy.rejections_count"] == 30
 
 
+def test_what_shadow_modes_would_cut_is_told_apart_from_what_was_cut() -> None:
+    one = Rejection(RejectionCode.CARDINALITY_EXCEEDED, CallKind.EVENT, "Bought", "a_int", "detail")
+    said = line(shadow_rejections=[one] * 3, most_rejections=1)
+    assert said["fsproxy.shadow_rejections"] == [{"code": "CardinalityExceeded", "call": "Bought", "property": "a_int"}]
+    assert said["fsproxy.shadow_rejections_count"] == 3
+    assert "fsproxy.rejections_count" not in said
+
+
 @pytest.mark.parametrize(
     ("target", "path"),
     [
@@ -203,6 +218,7 @@ def test_times_are_utc_in_milliseconds(now: float, text: str) -> None:
         record(decision=Decision(shadow=(BLOCK,))),
         record(failure=Failure.CLIENT_GONE),
         record(rejections=[Rejection(RejectionCode.RATE_LIMITED, CallKind.EVENT, "a", None, "d")]),
+        record(shadow_rejections=[Rejection(RejectionCode.RATE_LIMITED, CallKind.EVENT, "a", None, "d")]),
     ],
 )
 def test_what_matters_is_always_written(kept: AuditRecord) -> None:

@@ -55,7 +55,7 @@ async def store_state(client: aiohttp.ClientSession, proxy: RunningProxy) -> str
 
 async def reach(client: aiohttp.ClientSession, proxy: RunningProxy, state: str) -> None:
     async with asyncio.timeout(PATIENCE):
-        while await store_state(client, proxy) != state:  # noqa: ASYNC110 - another process changes it
+        while await store_state(client, proxy) != state:
             await asyncio.sleep(0.02)
 
 

@@ -38,6 +38,7 @@ class RunningProxy:
     folder: Path
     port: int
     admin_port: int
+    killed: bool = False
 
     @property
     def url(self) -> str:
@@ -63,7 +64,7 @@ class RunningProxy:
         """Waits until there are so many audit lines; fails the test when there are more, or after ``deadline``."""
         try:
             async with asyncio.timeout(deadline):
-                while len(lines := self.audit_lines()) < count:  # noqa: ASYNC110 - another process writes it
+                while len(lines := self.audit_lines()) < count:
                     await asyncio.sleep(POLL)
         except TimeoutError:
             raise AssertionError(f"{len(self.audit_lines())} audit lines, not {count}: {self.log_text()}") from None
@@ -82,8 +83,16 @@ class RunningProxy:
         """Sends the process a signal."""
         self.process.send_signal(number)
 
+    async def kill(self) -> None:
+        """SIGKILL, and the end of the process."""
+        self.killed = True
+        self.process.kill()
+        await self.process.wait()
+
     async def stop(self) -> None:
-        """SIGTERM; fails the test unless the process ends in time, with the exit status 0."""
+        """SIGTERM; fails the test unless the process ends in time, with the exit status 0 (or the test killed it)."""
+        if self.killed:
+            return
         if self.process.returncode is None:
             self.process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(STOP_DEADLINE):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fsproxy.core.client_api.calls import UID, Breach, Call, Typing, broken, too_big
+from fsproxy.core.client_api.calls import UID, Breach, Call, Typing, broken, too_big, unread
 from fsproxy.core.client_api.json_text import Fault, parse_object
 from fsproxy.core.model import CallKind
 
@@ -27,14 +27,14 @@ def read_arguments(number: int, args: Any, limit: int) -> Call | None:
     """
     if not isinstance(args, list):
         kind = CallKind.EVENT if number == CUSTOM_EVENT else CallKind.SET_USER_VARS
-        return Call(kind=kind, breaches=(broken("its Args are not a list"),))
+        return unread(kind, broken("its Args are not a list"))
     name = args[0] if args else None
     kind = CallKind.EVENT
     if number == VARIABLES:
         if isinstance(name, str) and name not in _SCOPES:
             return None
         if not isinstance(name, str):
-            return Call(kind=CallKind.SET_USER_VARS, breaches=(broken("its scope is not a string"),))
+            return unread(CallKind.SET_USER_VARS, broken("its scope is not a string"))
         kind, name = _SCOPES[name], None
     properties, breaches = _read_text(args[PROPERTIES] if len(args) > PROPERTIES else None, limit)
     schema: dict[str, Any] = {}

@@ -48,6 +48,8 @@ class Call(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     schema: dict[str, Any] = {}
     breaches: tuple[Breach, ...] = ()
     """What was found wrong with the call while it was read."""
+    read: bool = True
+    """False: so wrong that nothing else is known of it, not even whether it had a name."""
     at: Steps = NOWHERE
     """Where in its document the properties stand; NOWHERE: they are the document."""
     schema_at: Steps = NOWHERE
@@ -71,6 +73,11 @@ def broken(fault: Fault | str) -> Breach:
     return Breach(RejectionCode.INVALID_JSON, fault.value if isinstance(fault, Fault) else fault)
 
 
+def unread(kind: CallKind, breach: Breach) -> Call:
+    """Make a call of which nothing is known but what is wrong with it."""
+    return Call(kind=kind, breaches=(breach,), read=False)
+
+
 def object_in(holder: dict[str, Any], key: str) -> tuple[dict[str, Any], tuple[Breach, ...]]:
     """Read a member that is an object or absent."""
     found = holder.get(key, {})
@@ -85,7 +92,7 @@ def read_event(body: bytes, limit: int) -> Call:
     name = "name" if "name" in root else "n"
     holder = "properties" if "properties" in root else "p"
     properties, breaches = object_in(root, holder)
-    return Call(kind=CallKind.EVENT, name=root.get(name, ""), properties=properties, breaches=breaches, at=(holder,))
+    return Call(kind=CallKind.EVENT, name=root.get(name), properties=properties, breaches=breaches, at=(holder,))
 
 
 def read_identify(body: bytes, limit: int) -> Call:
@@ -106,6 +113,6 @@ def _flat(kind: CallKind, body: bytes, limit: int) -> Call:
 def read_document(kind: CallKind, body: bytes, limit: int) -> dict[str, Any] | Call:
     """Read a body that is one call: its root, or a call of which only what is wrong is known."""
     if len(body) > limit:
-        return Call(kind=kind, breaches=(too_big(limit),))
+        return unread(kind, too_big(limit))
     root = parse_object(body)
-    return root if isinstance(root, dict) else Call(kind=kind, breaches=(broken(root),))
+    return root if isinstance(root, dict) else unread(kind, broken(root))

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from fsproxy.core.client_api.bundle import COMPANION, Bundle, BundleCall, Uninspectable, read_bundle
-from fsproxy.core.client_api.calls import Call, broken, read_event, read_identify, read_user_vars
+from fsproxy.core.client_api.calls import Call, broken, read_event, read_identify, read_user_vars, unread
 from fsproxy.core.client_api.frame import read_frame
 from fsproxy.core.client_api.json_text import Fault
 from fsproxy.core.client_api.judging import Judged, judge, name_kind
@@ -21,6 +21,7 @@ from fsproxy.core.model import CallKind, Route
 from fsproxy.core.settings import ClientApiSettings, OnUninspectable
 
 _DIGEST_SIZE = 16
+_MANY = 100
 
 
 @unique
@@ -68,6 +69,11 @@ class Inspection(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     calls: tuple[InspectedCall, ...] = ()
     """In order of appearance."""
     uninspectable: Uninspectable | None = None
+
+    @property
+    def is_large(self) -> bool:
+        """More than 100 calls or properties to settle: about a millisecond, too much for an event loop."""
+        return len(self.calls) > _MANY or sum(len(e.judged.names) + len(e.judged.cuts) for e in self.calls) > _MANY
 
     def names(self, repeated: Collection[int] = ()) -> dict[NameKind, tuple[str, ...]]:
         """Give the names to claim, each once; calls that are rejected anyway, or ``repeated``, claim none."""
@@ -159,7 +165,7 @@ def _inspect_bundle(
 def _inspect_batch(settings: ClientApiSettings, route: Route, body: bytes, endpoint: ServerCall) -> Inspection:
     spans = split_batch(body)
     if isinstance(spans, Fault):
-        call = Call(kind=batch_kind(endpoint), breaches=(broken(spans),))
+        call = unread(batch_kind(endpoint), broken(spans))
         only = InspectedCall(call, judge(call, settings))
         return Inspection(body=body, route=route, form=Form.DOCUMENT, calls=(only,))
     calls = []

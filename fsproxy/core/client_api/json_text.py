@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Collection
 from enum import Enum, unique
 from typing import Any
 
@@ -17,6 +18,7 @@ import msgspec
 MAX_DEPTH = 64
 """Objects and lists in each other (rules.md 2)."""
 
+_HARMLESS = frozenset({str, float, bool, type(None)})
 _LARGEST = int(sys.float_info.max)
 _decode = msgspec.json.Decoder().decode
 _STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"([ \t\r\n]*+:)?'
@@ -59,10 +61,13 @@ def _count_names(root: dict[str, Any]) -> int | Fault:
     for _ in range(MAX_DEPTH):
         below: list[Any] = []
         for container in level:
-            values = container
             if type(container) is dict:
                 names += len(container)
-                values = container.values()
+                values: Collection[Any] = container.values()
+            elif not container or set(map(type, container)) <= _HARMLESS:
+                continue
+            else:
+                values = container
             for value in values:
                 kind = type(value)
                 if kind is str:
@@ -79,10 +84,19 @@ def _count_names(root: dict[str, Any]) -> int | Fault:
 
 def _all_names_differ(text: bytes | str, names: int) -> bool:
     """Compare the names that were kept with those that the text holds."""
-    # Each name has its colon, so a text with no other colons is settled by counting them.
+    # Each name has its colon, so a text with no other colons is settled by counting them; where none
+    # stands after white space, each name has its quote and colon side by side, and those are counted.
     if isinstance(text, str):
-        return text.count(":") == names or sum(map(bool, _STRINGS_TEXT.findall(text))) == names
-    return text.count(b":") == names or sum(map(bool, _STRINGS_BYTES.findall(text))) == names
+        if text.count(":") == names:
+            return True
+        if text.count('":') == names and not (" :" in text or "\n" in text or "\t" in text or "\r" in text):
+            return True
+        return sum(map(bool, _STRINGS_TEXT.findall(text))) == names
+    if text.count(b":") == names:
+        return True
+    if text.count(b'":') == names and not (b" :" in text or b"\n" in text or b"\t" in text or b"\r" in text):
+        return True
+    return sum(map(bool, _STRINGS_BYTES.findall(text))) == names
 
 
 class _OutOfRangeError(ValueError):

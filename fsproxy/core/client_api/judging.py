@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import msgspec
 
@@ -85,10 +85,10 @@ def shown(call: Call) -> str | None:
     return cut(call.name) if isinstance(call.name, str) else None
 
 
-def _reserved(kind: CallKind, settings: ClientApiSettings) -> dict[str, int]:
+def _reserved(kind: CallKind, settings: ClientApiSettings) -> Mapping[str, int]:
     if kind is CallKind.EVENT:
         return _NONE_RESERVED
-    return dict(settings.reserved) if kind.is_user else _PAGE_RESERVED
+    return settings.reserved if kind.is_user else _PAGE_RESERVED
 
 
 def _refused_here(call: Call, refused: Refused | None) -> Collection[str]:
@@ -100,8 +100,7 @@ def _own_breach(call: Call, settings: ClientApiSettings, refused: Refused | None
     """Judge what belongs to no property: an event's name, an identify's uid."""
     if call.kind is CallKind.EVENT:
         limit = settings.event_name_length
-        # A payload that was not read has no name to judge.
-        if call.name is None and call.breaches:
+        if not call.read:
             return None
         if not isinstance(call.name, str) or not 1 <= len(call.name) <= limit:
             code, detail = RejectionCode.INVALID_EVENT_NAME, f"not a string of 1 to {limit} characters"

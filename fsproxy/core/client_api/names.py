@@ -35,13 +35,8 @@ _LONGEST_REMEMBERED = 96
 """With the number above it bounds what the memory of names may hold: well under a megabyte."""
 
 
-def is_name(key: str, *, allow_hyphen: bool) -> bool:
-    """Tell whether one part of a path is spelled as a property must be; its length is another matter."""
-    return (_HYPHENATED_NAME if allow_hyphen else _NAME).fullmatch(key) is not None
-
-
 def _read(key: str, allow_hyphen: bool) -> PropertyType | RejectionCode:  # noqa: FBT001 - lru_cache is fastest so
-    if not is_name(key, allow_hyphen=allow_hyphen):
+    if (_HYPHENATED_NAME if allow_hyphen else _NAME).fullmatch(key) is None:
         return RejectionCode.INVALID_PROPERTY_NAME
     _, underscore, suffix = key.rpartition("_")
     if not underscore:

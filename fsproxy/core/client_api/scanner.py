@@ -34,9 +34,9 @@ _ELEMENT = re.compile(_SPACE + rb"(" + _VALUE + rb")" + _SPACE + rb"([,\]])", re
 _MEMBER = re.compile(_SPACE + rb"(" + _STRING + rb")" + _SPACE + rb":" + _SPACE + rb"(" + _VALUE + rb")", re.DOTALL)
 _NAME = re.compile(_SPACE + rb"(" + _STRING + rb")" + _SPACE + rb":" + _SPACE, re.DOTALL)
 _VALUE_ALONE = re.compile(_VALUE, re.DOTALL)
-_INSIDE = re.compile(rb"(?:" + _PLAIN + rb"|" + _balanced(1) + rb")*+", re.DOTALL)
+_TOKEN = re.compile(_STRING + rb'|([\[{]++)|[\]}]++|"', re.DOTALL)
 _BLANK = re.compile(_SPACE)
-_OPENING, _CLOSING, _COMMA = b"[{", b"]}", 0x2C
+_COMMA, _QUOTE = 0x2C, 0x22
 _END_OF_LIST, _END_OF_OBJECT = 0x5D, 0x7D
 
 
@@ -55,8 +55,7 @@ class Member(msgspec.Struct, frozen=True, gc=False):
 
 def skip_blank(data: bytes, at: int) -> int:
     """Give the place of the first byte that is not white space."""
-    found = _BLANK.match(data, at)
-    return found.end() if found else at
+    return _end(_BLANK, data, at)
 
 
 def end_of_value(data: bytes, at: int) -> int:
@@ -66,21 +65,28 @@ def end_of_value(data: bytes, at: int) -> int:
         return found.end()
     if data[at : at + 1] not in (b"[", b"{"):
         raise ScanError
-    depth, at, size = 1, at + 1, len(data)
-    while depth:
-        inside = _INSIDE.match(data, at)
-        at = inside.end() if inside else at
-        if at >= size:
-            raise ScanError
-        byte = data[at]
-        if byte in _OPENING:
-            depth += 1
-        elif byte in _CLOSING:
-            depth -= 1
-        else:  # a string without an end
-            raise ScanError
-        at += 1
-    return at
+    return _end_of_deep_value(data, at)
+
+
+def _end_of_deep_value(data: bytes, at: int) -> int:
+    """Count brackets, run by run. Slower, and safe at any depth: it keeps nothing but the count."""
+    depth = 0
+    for found in _TOKEN.finditer(data, at):
+        first, last = found.span()
+        if found.lastindex:
+            depth += last - first
+        elif data[first] != _QUOTE:
+            depth -= last - first
+            if depth <= 0:
+                return last + depth
+        elif last - first == 1:  # a string without an end
+            break
+    raise ScanError
+
+
+def _end(pattern: re.Pattern[bytes], data: bytes, at: int) -> int:
+    found = pattern.match(data, at)
+    return found.end() if found else at
 
 
 def elements_of(data: bytes, at: int) -> tuple[list[Span], int]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from enum import StrEnum, unique
 from typing import Any
 
-from fsproxy.core.client_api.calls import UID, Call, Typing, broken, object_in, read_document, read_user_vars
+from fsproxy.core.client_api.calls import UID, Call, Typing, broken, object_in, read_document, read_user_vars, unread
 from fsproxy.core.client_api.json_text import Fault
 from fsproxy.core.client_api.scanner import ScanError, Span, elements_of, members_of, name_of, skip_blank
 from fsproxy.core.model import CallKind
@@ -34,12 +34,15 @@ class ServerCall(StrEnum):
         return self is ServerCall.EVENT_BATCH or self is ServerCall.USER_BATCH
 
 
+_FIXED = {str(each): each for each in ServerCall if each.startswith("/")}
+
+
 def server_call(path: str) -> ServerCall | None:
     """Tell what a path takes, after its unreserved characters were decoded and its dot segments removed."""
     found = _INDIVIDUAL.fullmatch(path)
     if found is not None:
         return ServerCall(found.group(1))
-    return next((each for each in ServerCall if each == path), None)
+    return _FIXED.get(path)
 
 
 def read_server_call(endpoint: ServerCall, body: bytes, limit: int) -> Call:
@@ -72,15 +75,15 @@ def _read_custom_event(body: bytes, limit: int) -> Call:
         return root
     event = root.get("event")
     if not isinstance(event, dict):
-        return Call(kind=CallKind.EVENT, breaches=(broken("event is not an object"),))
+        return unread(CallKind.EVENT, broken("event is not an object"))
     data, breaches = object_in(event, "event_data")
-    name = event.get("event_name", "")
+    name = event.get("event_name")
     return Call(kind=CallKind.EVENT, name=name, properties=data, breaches=breaches, at=("event", "event_data"))
 
 
 def _read_event(body: bytes, limit: int) -> Call:
     root = read_document(CallKind.EVENT, body, limit)
-    return root if isinstance(root, Call) else _inferred(CallKind.EVENT, root, name=root.get("name", ""))
+    return root if isinstance(root, Call) else _inferred(CallKind.EVENT, root, name=root.get("name"))
 
 
 def _read_user(body: bytes, limit: int) -> Call:

@@ -9,7 +9,7 @@ import msgspec
 
 from fsproxy.core.client_api.calls import Steps
 from fsproxy.core.client_api.inspection import Form, InspectedCall, Inspection, RateGroup
-from fsproxy.core.client_api.judging import Judged, Refused, judge, name_kind, shown
+from fsproxy.core.client_api.judging import Judged, judge, name_kind, shown
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.model import Mode, Rejection, Route
 from fsproxy.core.reasons import RejectionCode
@@ -26,8 +26,18 @@ class LimitVerdict(msgspec.Struct, frozen=True, gc=False):
 
     rate_limited: bool = False
     refused: tuple[tuple[NameKind, str], ...] = ()
+    names_anew: bool = False
+    """Too many names were refused to remember them all: a repeat asks for its names again, which counts nothing."""
+
+    def brief(self) -> LimitVerdict:
+        """Give the verdict as it is remembered: of a size that clients cannot choose."""
+        if sum(len(name) for _, name in self.refused) <= MOST_REMEMBERED:
+            return self
+        return LimitVerdict(self.rate_limited, names_anew=True)
 
 
+MOST_REMEMBERED = 256
+"""Characters of refused names in a verdict that is remembered; half a million verdicts may be."""
 PASSED = LimitVerdict()
 _NO_REPEATS: Mapping[int, LimitVerdict] = MappingProxyType({})
 
@@ -104,7 +114,9 @@ def settle_calls(
     halves = _second_halves(inspection) if rate_refused_calls or repeats else {}
     for index, each in enumerate(inspection.calls):
         verdict = repeats.get(index)
-        if verdict is None:
+        if verdict is not None and verdict.names_anew:
+            verdict = LimitVerdict(verdict.rate_limited, _refused(each, refused_names))
+        elif verdict is None:
             verdict = LimitVerdict(index in rate_refused_calls, _refused(each, refused_names))
         first = halves.get(index)
         told = first is not None and _tells_of_rate(settled[first])
@@ -151,10 +163,10 @@ def _settle(
     names_mode, rate_mode = settings.cardinality.mode.capped(mode), settings.rate.mode.capped(mode)
     full = each.judged
     if verdict.refused and names_mode is not Mode.OFF:
-        refused: Refused = {}
+        refused: dict[NameKind, set[str]] = {}
         for kind, name in verdict.refused:
-            refused[kind] = {*refused.get(kind, ()), name}
-        full = judge(each.call, settings, refused)
+            refused.setdefault(kind, set()).add(name)
+        full = judge(each.call, settings, dict(refused))
     enforced = full if names_mode is Mode.ENFORCE else each.judged
     shadow = [] if names_mode is Mode.ENFORCE else [r for r in full.rejections if r.code in _BY_NAMES]
     limited: list[Rejection] = []

@@ -23,6 +23,8 @@ _DATE = re.compile(
 _SAFE_DAY = 28
 _WIDEST_CHARACTER = 4
 """Bytes in UTF-8: a string of a quarter of the limit needs no encoding to be known as small enough."""
+_LONGEST_ATOM = 320
+"""Bytes: no number inside a double's range is longer in compact JSON."""
 
 _CONTAINERS = frozenset({dict, list})
 _NUMBERS = frozenset({int, float})
@@ -92,9 +94,15 @@ def _judge_atom(fits: Callable[[Any], bool]) -> Callable[[Any, int], _Problem]:
     def judge(value: Any, size: int) -> _Problem:
         if not fits(value):
             return _misfit(value)
-        return None if len(_encode(value)) <= size else RejectionCode.VALUE_TOO_BIG
+        return None if size >= _LONGEST_ATOM or len(_encode(value)) <= size else RejectionCode.VALUE_TOO_BIG
 
     return judge
+
+
+def _are_ints(values: list[Any], kinds: set[type]) -> bool:
+    if kinds == {int}:
+        return bool(min(values) >= INT_MIN and max(values) <= INT_MAX)
+    return kinds <= _NUMBERS and all(map(is_int, values))
 
 
 def _judge_list(fit: Callable[[list[Any], set[type]], bool]) -> Callable[[Any, int], _Problem]:
@@ -111,14 +119,14 @@ def _judge_list(fit: Callable[[list[Any], set[type]], bool]) -> Callable[[Any, i
     return judge
 
 
-_JUDGES: dict[PropertyType, Callable[[Any, int], _Problem]] = {
+JUDGES: dict[object, Callable[[Any, int], _Problem]] = {
     PropertyType.STR: _judge_str,
     PropertyType.INT: _judge_atom(is_int),
     PropertyType.REAL: _judge_atom(is_real),
     PropertyType.DATE: _judge_date,
     PropertyType.BOOL: _judge_atom(lambda value: type(value) is bool),
     PropertyType.STRS: _judge_list(lambda _, kinds: kinds <= _STRINGS),
-    PropertyType.INTS: _judge_list(lambda values, kinds: kinds <= _NUMBERS and all(map(is_int, values))),
+    PropertyType.INTS: _judge_list(_are_ints),
     PropertyType.REALS: _judge_list(lambda _, kinds: kinds <= _NUMBERS),
     PropertyType.DATES: _judge_list(lambda values, kinds: kinds <= _STRINGS and all(map(is_date, values))),
     PropertyType.BOOLS: _judge_list(lambda _, kinds: kinds <= _BOOLEANS),
@@ -130,7 +138,7 @@ def value_problem(declared: PropertyType, value: Any, size: int) -> RejectionCod
 
     ``size`` is in bytes. An object or list inside a list is ``ExpectedAtom`` too.
     """
-    return _JUDGES[declared](value, size)
+    return JUDGES[declared](value, size)
 
 
 def reserved_problem(value: Any, length: int) -> RejectionCode | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from fsproxy.core.client_api.calls import ORDER_COMPLETED, UID, Call, Steps, Typing
 from fsproxy.core.client_api.details import cut, property_detail, reserved_detail
-from fsproxy.core.client_api.names import TYPES, PropertyType, is_name, read_name
-from fsproxy.core.client_api.values import inferred_type, reserved_problem, value_problem
+from fsproxy.core.client_api.names import TYPES, PropertyType, read_name
+from fsproxy.core.client_api.values import JUDGES, inferred_type, reserved_problem
 from fsproxy.core.model import CallKind, Rejection
 from fsproxy.core.reasons import RejectionCode
 from fsproxy.core.settings import ClientApiSettings
@@ -25,8 +25,10 @@ class Walk:
 
     __slots__ = (
         "_allow_hyphen",
+        "_by_suffix",
         "_call",
         "_entries",
+        "_in_lists",
         "_kept_entries",
         "_leaves",
         "_lists_pass",
@@ -48,7 +50,7 @@ class Walk:
         self,
         call: Call,
         settings: ClientApiSettings,
-        reserved: dict[str, int],
+        reserved: Mapping[str, int],
         max_leaves: int,
         refused: Collection[str],
     ) -> None:
@@ -57,6 +59,7 @@ class Walk:
         self._reserved = reserved
         self._max_leaves = max_leaves
         self._refused = refused
+        self._by_suffix = call.typing is Typing.SUFFIX
         self._allow_hyphen = settings.allow_hyphen
         self._max_length = settings.property_name_length
         self._size = settings.value_size
@@ -68,6 +71,7 @@ class Walk:
         self._prefix = f"{event}/" if event is not None else ""
         self._entries: list[Steps] = []
         self._kept_entries: set[Steps] = set()
+        self._in_lists = False  # only the elements of a list share entries
         self.rejections: list[Rejection] = []
         self.cuts: list[Steps] = []
         self.names: dict[str, None] = {}
@@ -79,23 +83,40 @@ class Walk:
 
     def members(self, members: dict[str, Any], schema: _Schema, path: str, steps: Steps, entry: Steps) -> None:
         """Judge the members of one object. ``path`` is "" or ends in a dot; raises TooManyLeaves."""
-        by_suffix = self._call.typing is Typing.SUFFIX
-        reserved = self._reserved if not path else {}
+        reserved: Collection[str] = self._reserved if not path else ()
+        by_suffix, hyphen, size, refused = self._by_suffix, self._allow_hyphen, self._size, self._refused
+        prefix, room = self._prefix + path, self._max_length - len(path)
         for key, value in members.items():
             if key in reserved and self._is_reserved(key, schema):
-                if key != UID or self._call.kind is not CallKind.IDENTIFY or self._call.envelope:
-                    self.reserved_leaf(key, value, reserved[key], (*steps, key), reserved_detail)
-                else:  # its rule is the call's own, and was judged
-                    self._count()
-                    self.survivors += 1
+                self._reserved_member(key, value, steps)
                 continue
             kind = type(value)
-            if kind is dict or (kind is list and value and _all_objects(value)):
+            if kind is dict or (kind is list and _are_objects(value)):
                 self._structure(key, value, schema, path, steps, entry)
-            elif by_suffix:
-                self._suffixed_leaf(key, value, path + key, steps)
-            else:
-                self._schema_leaf(key, value, schema, path + key, steps, entry)
+                continue
+            self._leaves += 1
+            if self._leaves > self._max_leaves:
+                raise TooManyLeaves
+            if not by_suffix:
+                self._described_leaf(key, value, schema, path + key, steps, entry)
+                continue
+            # What most properties are is judged here and at once: a call costs as much as it does.
+            declared = read_name(key, hyphen)
+            judge = JUDGES.get(declared)
+            code = judge(value, size) if judge is not None else None
+            name = prefix + key
+            if judge is None or code is not None or len(key) > room or name in refused:
+                self._reject_suffixed(key, declared, code, path + key, steps)
+                continue
+            self.survivors += 1
+            self.names[name] = None
+
+    def _reserved_member(self, key: str, value: object, steps: Steps) -> None:
+        if key != UID or self._call.kind is not CallKind.IDENTIFY or self._call.envelope:
+            self.reserved_leaf(key, value, self._reserved[key], (*steps, key), reserved_detail)
+        else:  # its rule is the call's own, and was judged
+            self._count()
+            self.survivors += 1
 
     def reserved_leaf(
         self, key: str, value: object, length: int, steps: Steps, detail: Callable[[RejectionCode, int], str]
@@ -118,9 +139,10 @@ class Walk:
         # The schema of apiVersion 1 has an entry only where the page wrote a suffix: an ordinary name.
         return self._call.typing is not Typing.SCHEMA or not schema or key not in schema
 
-    def _suffixed_leaf(self, key: str, value: object, path: str, steps: Steps) -> None:
-        self._count()
-        declared = read_name(key, self._allow_hyphen)
+    def _reject_suffixed(
+        self, key: str, declared: PropertyType | RejectionCode, code: RejectionCode | None, path: str, steps: Steps
+    ) -> None:
+        """Choose what comes first in the order of the rules; ``code`` is the value's problem."""
         if declared is RejectionCode.INVALID_PROPERTY_NAME:
             self._reject(declared, path, steps, key)
         elif len(path) > self._max_length:
@@ -128,48 +150,41 @@ class Walk:
         elif isinstance(declared, RejectionCode):
             self._reject(declared, path, steps, key)
         else:
-            code = value_problem(declared, value, self._size)
-            if code is not None:
-                self._reject(code, path, steps, key, declared)
-            elif (name := self._prefix + path) in self._refused:
-                self._reject(RejectionCode.CARDINALITY_EXCEEDED, path, steps, key)
-            else:
-                self.survivors += 1
-                self.names[name] = None
+            self._reject(code or RejectionCode.CARDINALITY_EXCEEDED, path, steps, key, declared)
 
-    def _schema_leaf(self, key: str, value: object, schema: _Schema, path: str, steps: Steps, entry: Steps) -> None:
-        self._count()
-        declared: PropertyType | RejectionCode = self._declared(key, value, schema)
-        known = isinstance(declared, PropertyType)
-        canonical = f"{path}_{declared}" if known else path
+    def _described_leaf(self, key: str, value: object, schema: _Schema, path: str, steps: Steps, entry: Steps) -> None:
+        described = schema.get(key) if schema else None
+        declared: PropertyType | RejectionCode
+        if type(described) is str:
+            declared = TYPES.get(described, RejectionCode.INVALID_PROPERTY_TYPE)
+        else:
+            declared = self._undescribed(described, value)
+        judge = JUDGES.get(declared)
+        canonical = f"{path}_{declared}" if judge is not None else path
         code: RejectionCode | None = None
-        if not is_name(key, allow_hyphen=self._allow_hyphen):
+        if read_name(key, self._allow_hyphen) is RejectionCode.INVALID_PROPERTY_NAME:
             code = RejectionCode.INVALID_PROPERTY_NAME
         elif len(canonical) > self._max_length:
             code = RejectionCode.PROPERTY_NAME_TOO_LONG
-        elif isinstance(declared, RejectionCode):
-            code = declared
+        elif judge is None:
+            code = declared  # type: ignore[assignment] # what names no type is a code
         else:
-            code = value_problem(declared, value, self._size)
+            code = judge(value, self._size)
             if code is None and self._prefix + canonical in self._refused:
                 code = RejectionCode.CARDINALITY_EXCEEDED
-        has_entry = schema is not None and key in schema
         if code is not None:
             self._reject(code, path, steps, key, declared if isinstance(declared, PropertyType) else None)
-            if has_entry:
+            if schema and key in schema:
                 self._entries.append((*entry, key))
             return
         self.survivors += 1
         self.names[self._prefix + canonical] = None
-        if has_entry:
+        if self._in_lists and schema and key in schema:
             self._kept_entries.add((*entry, key))
 
-    def _declared(self, key: str, value: object, schema: _Schema) -> PropertyType | RejectionCode:
-        """Read a type from the schema. An entry that describes an object declares none for one value."""
-        declared = schema.get(key) if schema else None
-        if isinstance(declared, str):
-            return TYPES.get(declared, RejectionCode.INVALID_PROPERTY_TYPE)
-        if declared is not None and not isinstance(declared, (dict, list)):
+    def _undescribed(self, described: object, value: object) -> PropertyType | RejectionCode:
+        """Tell the type of a value that the schema gives none; an entry for an object gives none."""
+        if described is not None and not isinstance(described, (dict, list)):
             return RejectionCode.INVALID_PROPERTY_TYPE
         if self._call.typing is Typing.SCHEMA:
             return RejectionCode.MISSING_PROPERTY_TYPE
@@ -187,8 +202,9 @@ class Walk:
         below = schema.get(key) if schema else None
         inside = (*steps, key)
         if type(value) is dict:
-            self._inside(value, below, path + key, inside, (*entry, key))
+            self._inside(value, below, path + key, inside, (*entry, key) if below else entry)
             return
+        self._in_lists = True
         for index, each in enumerate(value):
             part, at = below, (*entry, key)
             if isinstance(below, list):
@@ -204,20 +220,18 @@ class Walk:
         self.members(value, schema if isinstance(schema, dict) else None, f"{path}.", steps, entry)
 
     def _structure_problem(self, key: str, value: object, schema: _Schema, path: str) -> RejectionCode | None:
-        declared: PropertyType | RejectionCode | None = None
-        if self._call.typing is Typing.SUFFIX:
-            found = read_name(key, self._allow_hyphen)
-            # A suffix that names no type is part of a nested name.
-            declared = found if isinstance(found, PropertyType) else None
-        elif schema and key in schema and not isinstance(schema[key], (dict, list)) and schema[key] is not None:
-            declared = self._declared(key, value, schema)
-        if not is_name(key, allow_hyphen=self._allow_hyphen):
-            return RejectionCode.INVALID_PROPERTY_NAME
+        declared = read_name(key, self._allow_hyphen)
+        if declared is RejectionCode.INVALID_PROPERTY_NAME:
+            return declared
         if len(path) > self._max_length:
             return RejectionCode.PROPERTY_NAME_TOO_LONG
-        if isinstance(declared, RejectionCode):
-            return declared
-        if declared is not None or (type(value) is list and not self._lists_pass):
+        names_type = declared in JUDGES  # a suffix that names none is part of a nested name
+        if not self._by_suffix:
+            described = schema.get(key) if schema else None
+            names_type = described is not None and not isinstance(described, (dict, list))
+            if names_type and not (isinstance(described, str) and described in TYPES):
+                return RejectionCode.INVALID_PROPERTY_TYPE
+        if names_type or (type(value) is list and not self._lists_pass):
             return RejectionCode.EXPECTED_ATOM
         return None
 
@@ -229,5 +243,5 @@ class Walk:
         self.rejections.append(Rejection(code, self._call.kind, self._shown, cut(path), detail))
 
 
-def _all_objects(values: list[object]) -> bool:
-    return all(type(each) is dict for each in values)
+def _are_objects(values: list[object]) -> bool:
+    return bool(values) and type(values[0]) is dict and all(type(each) is dict for each in values)

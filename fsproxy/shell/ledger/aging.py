@@ -7,13 +7,17 @@ does not come up in time is looked at a few keys at a time, with every operation
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
+
+from fsproxy.shell.ledger.keys import KEY_BITS
 
 V = TypeVar("V")
 
 _SHARDS = 64
 """One dict of a million entries stops the loop for 0.1 s when it grows; one of 64 for 2 ms."""
+_SHARD_BITS = KEY_BITS - 6
+"""By the keys' upper bits: what a shard drains lies close together on disk, which costs it a tenth of the writing."""
 _SWEPT = 4
 """Keys looked at with each operation: more than one operation can add, so the sweep catches up."""
 _TRIED = 64
@@ -82,8 +86,8 @@ class AgingTable(Generic[V]):
         self._size = 0
         self.evicted = 0
         """Keys that had to go before their time, since the start."""
-        self.touched: set[int] | None = None
-        """Keys that were put since somebody last emptied this; None: nobody asks."""
+        self.touched: tuple[set[int], ...] | None = None
+        """By shard, the keys that were put since they were last drained; all are in the table. None: nobody asks."""
 
     def __len__(self) -> int:
         return self._size
@@ -95,11 +99,11 @@ class AgingTable(Generic[V]):
 
     def get(self, key: int) -> V | None:
         """The value, perhaps past its time, or None."""
-        return self._shards[key % _SHARDS].get(key)
+        return self._shards[key >> _SHARD_BITS].get(key)
 
     def put(self, key: int, value: V) -> None:
         """Keep or replace a value."""
-        shard = self._shards[key % _SHARDS]
+        shard = self._shards[key >> _SHARD_BITS]
         if key not in shard:
             if self._size >= self._bound:
                 self._evict()
@@ -107,14 +111,42 @@ class AgingTable(Generic[V]):
             self._slices.add(key, self._last_of(value))
         shard[key] = value
         if self.touched is not None:
-            self.touched.add(key)
+            self.touched[key >> _SHARD_BITS].add(key)
 
-    def drain(self) -> list[tuple[int, V]]:
-        """What was put since the last time, as it is now; what is gone again is not in it."""
-        if not self.touched:
-            return []
-        touched, self.touched = self.touched, set()
-        return [(key, value) for key in touched if (value := self.get(key)) is not None]
+    def journal(self) -> None:
+        """From now on note what is put, for ``drain``."""
+        self.touched = tuple(set() for _ in range(_SHARDS))
+
+    def drain(self, most: int) -> list[tuple[int, V]]:
+        """At most so many of those put since they were last drained, as they are now; what is gone is not in it."""
+        rows: list[tuple[int, V]] = []
+        if self.touched is None:
+            return rows
+        for shard, keys in zip(self._shards, self.touched, strict=True):
+            if not keys:
+                continue
+            while keys and len(rows) < most:
+                key = keys.pop()
+                rows.append((key, shard[key]))
+            if keys:
+                break
+            # A set that was large stays slow to look through until it is cleared.
+            keys.clear()
+        return rows
+
+    def note(self, keys: Iterable[int]) -> None:
+        """Drain these once more, those that are still kept."""
+        if self.touched is None:
+            return
+        for key in keys:
+            if key in self._shards[key >> _SHARD_BITS]:
+                self.touched[key >> _SHARD_BITS].add(key)
+
+    def note_all(self) -> Iterator[None]:
+        """Drain everything once more; a step of the iterator is short."""
+        for shard, keys in zip(self._shards, self.touched or (), strict=False):
+            keys.update(shard)
+            yield
 
     def sweep(self, now: float) -> None:
         """Look at a few keys whose slice has passed, and forget those that were not active since."""
@@ -123,23 +155,27 @@ class AgingTable(Generic[V]):
             key = self._slices.pop(until)
             if key is None:
                 return
-            shard = self._shards[key % _SHARDS]
+            shard = self._shards[key >> _SHARD_BITS]
             last = self._last_of(shard[key])
             if last > until:
                 self._slices.add(key, last)
             else:
-                del shard[key]
-                self._size -= 1
+                self._forget(key)
 
     def _evict(self) -> None:
         for _ in range(_TRIED):
             key, ends = self._slices.pop_oldest()
-            last = self._last_of(self._shards[key % _SHARDS][key])
+            last = self._last_of(self._shards[key >> _SHARD_BITS][key])
             if last < ends:
                 break
             self._slices.add(key, last)
         else:
             key, _ = self._slices.pop_oldest()
-        del self._shards[key % _SHARDS][key]
-        self._size -= 1
+        self._forget(key)
         self.evicted += 1
+
+    def _forget(self, key: int) -> None:
+        del self._shards[key >> _SHARD_BITS][key]
+        self._size -= 1
+        if self.touched is not None:
+            self.touched[key >> _SHARD_BITS].discard(key)

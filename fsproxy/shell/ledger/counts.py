@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 import msgspec
@@ -11,6 +11,7 @@ import msgspec
 from fsproxy.core.model import Instant
 
 _NONE: Mapping[str, int] = MappingProxyType({})
+_NO_COUNTS: Mapping[str, Count] = MappingProxyType({})
 
 
 class Count(msgspec.Struct, gc=False):
@@ -63,24 +64,48 @@ class Counts:
         count = cycles.get(cycle)
         if count is None:
             for ended in [name for name, other in cycles.items() if other.ends <= now]:
+                self._unnote(org, (ended,))
                 del cycles[ended]
             count = cycles[cycle] = Count(org, cycle, 0, ends, self.touched)
         return count
 
-    def drain(self) -> list[tuple[str, str, int, Instant]]:
-        """What changed since the last time: org, cycle, used, end."""
-        if self.touched is None:
-            return []
-        rows = [(count.org, count.cycle, count.used, count.ends) for count in self.touched.values()]
-        self.touched.clear()
+    def drain(self, most: int) -> list[tuple[str, str, int, Instant]]:
+        """At most so many of what changed since it was last drained: org, cycle, used, end."""
+        rows: list[tuple[str, str, int, Instant]] = []
+        while self.touched and len(rows) < most:
+            (org, cycle), _ = self.touched.popitem()
+            # What changed may be a count that had to go; another may stand in its place.
+            count = self._orgs.get(org, _NO_COUNTS).get(cycle)
+            if count is not None:
+                rows.append((org, cycle, count.used, count.ends))
         return rows
+
+    def note(self, keys: Iterable[tuple[str, str]]) -> None:
+        """Drain these once more, those that are still kept."""
+        if self.touched is None:
+            return
+        for org, cycle in keys:
+            count = self._orgs.get(org, _NO_COUNTS).get(cycle)
+            if count is not None:
+                self.touched[org, cycle] = count
+
+    def note_all(self) -> Iterator[None]:
+        """Drain everything once more; a step of the iterator is short."""
+        for org in list(self._orgs):
+            self.note((org, cycle) for cycle in self._orgs.get(org, _NO_COUNTS))
+            yield
 
     def _make_room(self, now: Instant) -> None:
         if not self._orgs:
             return
         oldest = next(iter(self._orgs))
         if all(count.ends <= now for count in self._orgs[oldest].values()):
-            del self._orgs[oldest]
+            self._unnote(oldest, self._orgs.pop(oldest))
         elif len(self._orgs) >= self._bound:
-            del self._orgs[oldest]
+            self._unnote(oldest, self._orgs.pop(oldest))
             self.evicted += 1
+
+    def _unnote(self, org: str, cycles: Iterable[str]) -> None:
+        if self.touched is not None:
+            for cycle in cycles:
+                self.touched.pop((org, cycle), None)

@@ -102,24 +102,21 @@ class Holds:
     def __len__(self) -> int:
         return len(self._tokens)
 
-    def sweep(self, now: Instant, at_most: int | None = _SWEPT) -> None:
-        """Give back what has lapsed: the oldest few, or all of it."""
+    def sweep(self, now: Instant) -> bool:
+        """Give back what has lapsed, the oldest few of it; whether there may be more."""
         if self._tokens.is_idle and self._lapsed.is_idle:
-            return
-        looked = 0
-        while at_most is None or looked < at_most:
-            looked += 1
+            return False
+        for _ in range(_SWEPT):
+            self._lapsed.pop_due(now)
             due = self._tokens.pop_due(now)
             if due is None:
-                break
+                return False
             token, hold, early = due
             self.evicted += early
             self._let_go(hold)
             if not hold.confirmed:
                 self._lapsed.add(token, hold, now)
-        for _ in range(looked):
-            if self._lapsed.pop_due(now) is None:
-                break
+        return True
 
     def waiting(self, key: int, now: Instant) -> Hold | None:
         """The reservation that waits under this key; one past its time is given back instead."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 from enum import StrEnum, unique
 from hashlib import blake2b
 
+KEY_BITS = 60
+
 
 @unique
 class KeyKind(StrEnum):
@@ -26,4 +28,4 @@ class KeyKind(StrEnum):
 def key_of(kind: KeyKind, org: str, identifier: str) -> int:
     """A stable key of 60 bits, never 0 in practice. Ids may hold anything, lone surrogates included."""
     text = f"{kind.value}{len(org)}:{org}{identifier}".encode("utf-8", "surrogatepass")
-    return int.from_bytes(blake2b(text, digest_size=8).digest(), "big") >> 4
+    return int.from_bytes(blake2b(text, digest_size=8).digest(), "big") >> (64 - KEY_BITS)

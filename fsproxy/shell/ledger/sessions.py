@@ -32,6 +32,11 @@ _DAY = 86_400
 _SLICE = 60.0
 
 
+def ended_before(now: Instant) -> int:
+    """A row's two times that are less than this, and not negative, are an ended session's."""
+    return int((now - SESSION_IDLE_SECONDS) * _TICKS) << _AGE_BITS
+
+
 class Sessions:
     """The memory of sessions. ``ids`` bounds the ids of sessions and users together: a session has about two."""
 
@@ -118,6 +123,16 @@ class Sessions:
             if ends > now:
                 self.counts.of(org, cycle, ends, now).used = used
 
+    def merge(self, live: list[tuple[int, int]], admitted: list[tuple[int, int]], now: Instant) -> None:
+        """Take in what another process's ``drain`` gave; of what both know, the later stays. Aliases come last."""
+        for key, times in live:
+            own = self.live.get(key)
+            if (own is None or 0 <= own < times) and self._last_of(times) > now - SESSION_IDLE_SECONDS:
+                self.live.put(key, times)
+        for key, day in admitted:
+            if day > (self.admitted.get(key) or 0):
+                self.admitted.put(key, day)
+
     def _sweep(self, now: Instant) -> None:
         self.holds.sweep(now)
         self.live.sweep(now)
@@ -144,8 +159,9 @@ class Sessions:
     def _over(self, count: Count | None, terms: QuotaTerms | None, now: Instant) -> bool:
         if count is None or terms is None or count.used < terms.limit:
             return False
-        # Before anyone is refused, every unit that has lapsed must be back.
-        self.holds.sweep(now, None)
+        # Before anyone is refused, every unit of this count that has lapsed must be back.
+        while self.holds.sweep(now) and count.used >= terms.limit:
+            pass
         return count.used >= terms.limit
 
     def _passes(self, op: Admit, now: Instant) -> bool:

@@ -79,3 +79,40 @@ def test_a_full_table_of_refreshed_keys_looks_at_few_before_it_evicts() -> None:
     kept.put(5_000, 2_000.0)
     assert looked < 100
     assert len(kept) == 1_000
+
+
+@given(steps, st.integers(1, 5), st.integers(1, 4))
+@settings(deadline=None)
+def test_the_journal_gives_each_change_once_and_holds_nothing_that_is_gone(
+    moves: list[tuple[int, float]], bound: int, most: int
+) -> None:
+    kept = table(bound)
+    kept.journal()
+    copy: dict[int, float] = {}
+    now = 1_000.0
+    for key, gap in moves:
+        now += gap
+        kept.put(key << 54, now)
+        kept.sweep(now)
+        assert kept.touched is not None
+        assert set().union(*kept.touched) <= {key for key, _ in kept.items()}
+        rows = kept.drain(most)
+        assert len(rows) <= most
+        copy |= rows
+    while rows := kept.drain(most):
+        copy |= rows
+    assert {key: copy[key] for key, _ in kept.items()} == dict(kept.items())
+
+
+def test_what_could_not_be_kept_is_drained_again_and_all_of_it_on_request() -> None:
+    kept = table(100)
+    kept.journal()
+    for key in range(50):
+        kept.put(key << 54, 1_000.0)
+    assert len(kept.drain(7)) == 7
+    assert len(kept.drain(100)) == 43
+    kept.note([3 << 54, 4 << 54, 60 << 54])
+    assert [key >> 54 for key, _ in kept.drain(100)] == [3, 4]
+    for _ in kept.note_all():
+        pass
+    assert len(kept.drain(100)) == 50

@@ -18,7 +18,7 @@ from fsproxy.core.limits.operations import (
 )
 from fsproxy.core.model import Instant
 from fsproxy.core.settings import Window
-from fsproxy.shell.ledger import LedgerRows, MemoryLedger
+from fsproxy.shell.ledger import Bounds, LedgerRows, MemoryLedger
 
 START = Instant(1_790_000_000.0)
 QUOTA = QuotaTerms("2026-09-01", 2, Instant(START + 86_400), enforced=True)
@@ -134,3 +134,41 @@ def test_usage_counts_what_is_kept() -> None:
     usage = ledger.usage()
     assert (usage.ids, usage.reservations, usage.admitted, usage.names, usage.orgs, usage.rates) == (3, 1, 1, 2, 1, 1)
     assert set(usage.evicted.values()) == {0}
+
+
+def test_a_drain_gives_no_more_than_asked_and_the_rest_the_next_time() -> None:
+    ledger = lived()
+    ledger.try_now((Claim("p", NameKind.EVENT_NAME, ("x", "y"), 9, 600.0),), START)
+    parts = []
+    while len(rows := ledger.drain(2)):
+        assert len(rows) <= 2
+        parts.append(rows)
+    whole = merged(*parts)
+    assert (len(whole.counts), len(whole.names), len(whole.admitted), len(whole.sessions)) == (1, 4, 1, 3)
+
+
+def test_rows_that_could_not_be_kept_come_again_and_everything_on_request() -> None:
+    ledger = lived()
+    rows = ledger.drain()
+    ledger.note(rows)
+    again = ledger.drain()
+    assert len(again) == len(rows)
+    assert (again.counts, sorted(again.names), sorted(again.sessions)) == (
+        rows.counts,
+        sorted(rows.names),
+        sorted(rows.sessions),
+    )
+    for _ in ledger.note_all():
+        pass
+    assert len(ledger.drain()) == len(rows)
+
+
+def test_names_and_counts_that_had_to_go_leave_the_journal() -> None:
+    ledger = MemoryLedger(Bounds(names=3, orgs=1), journal=True)
+    for org in ("a", "b"):
+        ledger.try_now((Claim(org, NameKind.EVENT_NAME, ("x", "y"), 9, 600.0),), START)
+        ledger.try_now((Admit(org, org, "s", "", False, QUOTA),), START)
+    rows = ledger.drain()
+    assert {row[0] for row in rows.names} == {row[0] for row in rows.counts} == {"b"}
+    ledger.try_now((Claim("b", NameKind.EVENT_NAME, ("z",), 9, 1.0),), later(5))
+    assert [row[2] for row in ledger.drain().names] == ["z"]

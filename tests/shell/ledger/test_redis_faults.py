@@ -109,7 +109,7 @@ async def test_a_connection_that_was_cut_is_opened_anew_and_the_store_never_was_
     async with running_ledger(own_valkey.url) as (ledger, states):
         own_valkey.command("CLIENT", "KILL", "TYPE", "normal")
         async with asyncio.timeout(PATIENCE):
-            while not ledger.breaker.failures:  # noqa: ASYNC110 - the cut is noticed by the reader, not by a call
+            while not ledger.breaker.failures:
                 await asyncio.sleep(0.005)
         assert await ask(ledger, "a") == Claimed(frozenset(), 1)
         assert states.seen == [UP]

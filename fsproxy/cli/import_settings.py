@@ -1,0 +1,41 @@
+"""``import-settings``: the vendor's settings exports as a configuration of ours."""
+
+from __future__ import annotations
+
+from typing import IO
+
+import click
+
+from fsproxy.config.vendor_export import VendorSettingsError
+from fsproxy.config.vendor_settings import to_yaml
+
+LONGEST_ORG = 256
+
+
+@click.command("import-settings")
+@click.argument("files", metavar="FILE...", type=click.File("rb"), nargs=-1, required=True)
+@click.option("--org", help="The org whose settings these are; without it they become those of all orgs.")
+def import_settings(files: tuple[IO[bytes], ...], org: str | None) -> None:
+    """Turn exported settings (JSON; - is standard input) into a configuration on standard output.
+
+    FILE holds the blocking, domain, geo or features settings, alone, under their names in one object, or as a
+    history of versions, of which the newest is taken. What could not be carried over is a comment in the
+    output. Exit status: 0 done, 1 not such an export.
+
+    Example: fsproxy import-settings --org o-1ABC-na1 blocking.json domain.json > fsproxy.yaml
+    """
+    if org is not None and not (0 < len(org) <= LONGEST_ORG and org.isprintable()):
+        raise click.BadParameter("an org's id is expected", param_hint="--org")
+    texts = []
+    for file in files:
+        try:
+            texts.append(file.read().decode("utf-8-sig"))
+        except UnicodeDecodeError:
+            raise click.ClickException(f"{file.name}: not UTF-8") from None
+    try:
+        text, left = to_yaml(texts, org)
+    except VendorSettingsError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(text.encode(), nl=False)
+    if left:
+        click.echo(f"{left} not carried over: see the comments", err=True)

@@ -1,0 +1,201 @@
+"""One audit line, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import msgspec
+
+from fsproxy.core.audit_facts import TRUNCATED
+from fsproxy.core.failures import Failure
+from fsproxy.core.model import Hit, Rule
+from fsproxy.core.policy import OrgPolicy, Snapshot
+from fsproxy.core.privacy import safe
+from fsproxy.core.reasons import ReasonCode, RejectionCode
+from fsproxy.core.replay import Replay
+from fsproxy.core.replay_facts import PageLine
+
+Line = Mapping[str, Any]
+
+_MEANS = {
+    RejectionCode.TOO_BIG_TO_PARSE: "the call is too large",
+    RejectionCode.INVALID_JSON: "the call is not valid JSON",
+    RejectionCode.INVALID_EVENT_NAME: "an event's name is 1 to 250 characters",
+    RejectionCode.INVALID_PROPERTY_NAME: "a name is letters, digits and _, and begins with a letter",
+    RejectionCode.PROPERTY_NAME_TOO_LONG: "the name, its parents' included, is too long",
+    RejectionCode.INVALID_PROPERTY_TYPE: "the suffix is none of the types",
+    RejectionCode.MISSING_PROPERTY_TYPE: "the name has no type suffix, such as _str",
+    RejectionCode.INVALID_VALUE: "the value does not fit the type",
+    RejectionCode.VALUE_TOO_BIG: "the value is too large",
+    RejectionCode.EXPECTED_ATOM: "one value is expected, not an object or list",
+    RejectionCode.INVALID_ID: "the uid is empty, too long or a placeholder",
+    RejectionCode.CARDINALITY_EXCEEDED: "the org has used up its number of names, and this one is new",
+    RejectionCode.RATE_LIMITED: "the session made too many calls",
+}
+_OUTCOMES = {
+    "captured": "captured",
+    "blocked": "blocked",
+    "forwarded": "forwarded",
+    "rejected": "rejected: no valid call was in it, and nothing was sent on",
+    "failed": "failed",
+}
+
+
+class Rules:
+    """A configuration in which rules are looked up. It may not be the one that judged."""
+
+    def __init__(self, name: str, snapshot: Snapshot) -> None:
+        self._name = name
+        self._snapshot = snapshot
+        self._replay = Replay(snapshot)
+
+    def place(self, rule: str, org: str | None, generation: object) -> str:
+        """Where a rule stands, in words."""
+        found = next((each for each in _rules_of(self._snapshot.policy(org)) if each.id == rule), None)
+        if found is None:
+            return f"not in {self._name} as it is now; generation {generation} had it"
+        where = found.where or f"a default, not written in {self._name}"
+        return f"{where} (as the file is now; generation {generation} may have been another)"
+
+    def today(self, line: Line) -> str:
+        """What would be decided by this configuration."""
+        decided = self._replay.decide(msgspec.convert(_as_page(line), PageLine))
+        if not decided.judged:
+            return "it had failed before it was judged"
+        if decided.undecidable:
+            return f"undecidable: {decided.undecidable}"
+        return f"blocked, {_reason(decided.code)}, rule {decided.rule}" if decided.code else "captured"
+
+
+def _as_page(line: Line) -> dict[str, Any]:
+    # Raw is for bytes: the nested object is encoded again.
+    return {**line, "fsproxy.facts": msgspec.Raw(msgspec.json.encode(line.get("fsproxy.facts") or {}))}
+
+
+def _rules_of(found: object) -> Iterator[Rule]:
+    if isinstance(found, Hit):
+        yield found.rule
+    elif isinstance(found, Mapping):
+        for each in found.values():
+            yield from _rules_of(each)
+    elif isinstance(found, tuple):
+        for each in found:
+            yield from _rules_of(each)
+    elif is_dataclass(found):
+        names = ("on_page", "ramping", "quota") if isinstance(found, OrgPolicy) else [f.name for f in fields(found)]
+        for name in names:
+            yield from _rules_of(getattr(found, name))
+
+
+def story(line: Line, rules: Rules | None) -> list[str]:
+    """The lines of the story."""
+    head = f"{_text(line, '@timestamp')}  {_text(line, 'event.action')}, request {_text(line, 'http.request.id')}"
+    told = [head]
+    told += [f"  {label + ':':<11}{text}" for label, text in _parts(line, rules) if text]
+    return told
+
+
+def _parts(line: Line, rules: Rules | None) -> Iterator[tuple[str, str]]:
+    facts: Line = line.get("fsproxy.facts") or {}
+    yield "judged", _judged(line, facts)
+    yield "decision", _decision(line)
+    rule, org, generation = line.get("rule.id"), line.get("organization.id"), line.get("fsproxy.generation")
+    if rule:
+        yield "rule", f"{safe(str(rule), 256)} (filter {_text(line, 'fsproxy.filter')}), config generation {generation}"
+        if rules is not None:
+            yield "stands at", rules.place(str(rule), org, generation)
+    else:
+        yield "by", f"config generation {generation}, mode {_text(line, 'fsproxy.mode')}"
+    for hit in line.get("fsproxy.shadow") or ():
+        code = hit.get("reason_code")
+        yield (
+            "shadow",
+            f"would be blocked, {_reason(code)}, rule {safe(str(hit.get('rule.id')), 256)}, were it enforced",
+        )
+        if rules is not None:
+            yield "stands at", rules.place(str(hit.get("rule.id")), org, generation)
+    failed = line.get("fsproxy.filters_failed")
+    yield "fault", f"the filters {', '.join(map(str, failed))} failed: filters.on_error decided" if failed else ""
+    yield "state", "the store was down: state.on_error decided" if line.get("fsproxy.ledger_down") else ""
+    yield "upstream", _upstream(line)
+    yield from _rejections(line)
+    yield "left out", _left_out(line, facts)
+    if rules is not None and line.get("event.action") == "page":
+        yield "today", rules.today(line)
+
+
+def _judged(line: Line, facts: Line) -> str:
+    address = line.get("client.ip") or line.get("client.address")
+    session = {"new": "new", "under_way": "under way", "admitted": "new, of a visitor admitted by ramping before"}
+    country = line.get("client.geo.region_iso_code") or line.get("client.geo.country_iso_code")
+    parts = {
+        "org": line.get("organization.id"),
+        "domain": line.get("url.domain"),
+        "session": line.get("fsproxy.session_id"),
+        "which is": session.get(str(facts.get("session"))),
+        "page": line.get("fsproxy.page_id"),
+        "user": line.get("fsproxy.user_id"),
+        "address": address,
+        "location": country,
+        "User-Agent": line.get("user_agent.original"),
+    }
+    return ", ".join(f"{name} {safe(str(value), 120)}" for name, value in parts.items() if value)
+
+
+def _decision(line: Line) -> str:
+    outcome = str(line.get("fsproxy.decision"))
+    said = _OUTCOMES.get(outcome, safe(outcome))
+    code = line.get("fsproxy.reason_code")
+    if code is not None:
+        said += f", {_reason(code)}"
+    error = line.get("fsproxy.error")
+    if error:
+        known = next((each for each in Failure if each.value == error), None)
+        said += f" ({known.detail if known is not None else safe(str(error))})"
+    status = line.get("http.response.status_code")
+    return f"{said}; answered {status}" if status else f"{said}; nothing was answered"
+
+
+def _reason(code: object) -> str:
+    known = next((each for each in ReasonCode if each.value == code), None)
+    return f"reason_code {code}" + (f" ({known.text})" if known is not None else "")
+
+
+def _upstream(line: Line) -> str:
+    status, duration = line.get("fsproxy.upstream.status_code"), line.get("fsproxy.upstream.duration")
+    if status is None:
+        return "was asked and did not answer" if duration else "was not asked"
+    took = f" after {duration / 1e6:.1f} ms" if isinstance(duration, int) else ""
+    own = line.get("fsproxy.upstream.reason_code")
+    return f"answered {status}{took}" + (f": blocked by itself, {_reason(own)}" if own is not None else "")
+
+
+def _rejections(line: Line) -> Iterator[tuple[str, str]]:
+    listed = line.get("fsproxy.rejections") or ()
+    for each in listed:
+        code = str(each.get("code"))
+        means = _MEANS[RejectionCode(code)] if code in _MEANS else ""
+        what = " ".join(safe(str(each[name])) for name in ("call", "property") if each.get(name))
+        yield "rejected", f"{what or 'the call'}: {safe(code)}" + (f", {means}" if means else "")
+    more = int(line.get("fsproxy.rejections_count") or 0) - len(listed)
+    yield "rejected", f"and {more} more, not listed in the line (audit.rejections)" if more > 0 else ""
+
+
+def _left_out(line: Line, facts: Line) -> str:
+    if facts.get("unnamed"):
+        return "address, user and session: the visitor opted out or is being deleted"
+    how = facts.get("address")
+    said = []
+    if line.get("client.address"):
+        said.append("the address, of which a hash is written (audit.client_ip)")
+    elif how is not None:
+        said.append("the last part of the address" if how == TRUNCATED else "the address (audit.client_ip)")
+    if facts.get("identified"):
+        said.append("the visitor's uid, never written")
+    return ", and ".join(said)
+
+
+def _text(line: Line, name: str) -> str:
+    return safe(str(line.get(name) or "?"))

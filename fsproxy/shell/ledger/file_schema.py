@@ -1,0 +1,166 @@
+"""What the ledger's SQLite file looks like, in which version, and whether a file is one."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+APPLICATION_ID = 0x66737078
+"""``fspx``: stands in the file's head and tells it from any other program's."""
+STEPS: tuple[tuple[str, ...], ...] = (
+    (
+        "CREATE TABLE sessions (key INTEGER PRIMARY KEY, times INTEGER NOT NULL)",
+        "CREATE TABLE admitted (key INTEGER PRIMARY KEY, day INTEGER NOT NULL)",
+        "CREATE TABLE counts (org, cycle, used INTEGER, ends REAL, PRIMARY KEY (org, cycle)) WITHOUT ROWID",
+        "CREATE TABLE names (org, kind, name, seen REAL, PRIMARY KEY (org, kind, name)) WITHOUT ROWID",
+    ),
+)
+"""Step n makes version n out of version n - 1: a new file takes all of them, an older one those it lacks."""
+_CACHE_KB = 8192
+_WAL_BYTES = 16 * 1024 * 1024
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+"""SQLite's primary codes for a file that is no (whole) database."""
+
+
+class DamagedFile(Exception):  # noqa: N818 - it names the file, as the log line does
+    """The file cannot be used as it is; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableText:
+    """The statements for one table. ``ended``: which rows are worthless, with one value to compare with."""
+
+    name: str
+    keys: tuple[str, ...]
+    values: tuple[str, ...]
+    ended: str
+    first: tuple[str | int, ...]
+    """Before all keys."""
+
+    @property
+    def marks(self) -> str:
+        """One row's."""
+        return f"({','.join('?' * (len(self.keys) + len(self.values)))})"
+
+    @property
+    def replace(self) -> str:
+        """Followed by the rows' marks."""
+        return f"REPLACE INTO {self.name} ({', '.join(self.keys + self.values)}) VALUES"
+
+    @property
+    def walk(self) -> str:
+        """The key so many rows after a key."""
+        keys = ", ".join(self.keys)
+        return f"SELECT {keys} FROM {self.name} WHERE {self._than('>')} ORDER BY {keys} LIMIT 1 OFFSET ?"  # noqa: S608 - names of our own
+
+    @property
+    def prune(self) -> str:
+        """Delete what has ended between two keys."""
+        return f"DELETE FROM {self.name} WHERE {self._than('>')} AND {self._than('<=')} AND ({self.ended})"  # noqa: S608
+
+    @property
+    def prune_rest(self) -> str:
+        """Delete what has ended after a key."""
+        return f"DELETE FROM {self.name} WHERE {self._than('>')} AND ({self.ended})"  # noqa: S608
+
+    def _than(self, operator: str) -> str:
+        return f"({', '.join(self.keys)}) {operator} ({', '.join('?' * len(self.keys))})"
+
+
+TABLES = (
+    TableText("counts", ("org", "cycle"), ("used", "ends"), "ends <= ?", ("", "")),
+    TableText("names", ("org", "kind", "name"), ("seen",), "seen <= ?", ("", "", "")),
+    TableText("admitted", ("key",), ("day",), "day <= ?", (-1,)),
+    TableText(
+        "sessions",
+        ("key",),
+        ("times",),
+        # An alias is worthless once the session that it names is gone.
+        "CASE WHEN times < 0 THEN NOT EXISTS (SELECT 1 FROM sessions AS chief WHERE chief.key = ~sessions.times)"
+        " ELSE times < ? END",
+        (-1,),
+    ),
+)
+
+
+def unfit(path: Path) -> str | None:
+    """Why an existing file is not one to go on with. Raises sqlite3.Error when it cannot be said."""
+    try:
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            if not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+                return None
+            if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+                return "it is another program's"
+            version = _version(connection)
+            if version > len(STEPS):
+                return f"it is a newer program's: version {version}, and this one reads up to {len(STEPS)}"
+            if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+                return "it is damaged"
+            for table in TABLES:
+                connection.execute(table.walk, (*table.first, 0)).fetchone()
+    except sqlite3.DatabaseError as error:
+        if is_damage(error) or _primary(error) == sqlite3.SQLITE_ERROR:
+            return "it is damaged, or no database"
+        raise
+    return None
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether the file is at fault, and not the disk or its rights."""
+    return isinstance(error, DamagedFile) or _primary(error) in _DAMAGED
+
+
+def said(error: Exception) -> str:
+    """Without a value of a row: SQLite's and the system's own words."""
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    if isinstance(error, sqlite3.OperationalError | DamagedFile):
+        return str(error)
+    return type(error).__name__
+
+
+def prepare(path: Path) -> sqlite3.Connection:
+    """Open a file that is fit, or make one, in this version. Raises sqlite3.Error."""
+    connection = sqlite3.connect(path, isolation_level=None, timeout=1.0, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        # Of what was written, a crash of the machine loses nothing either. It costs a wait, in our own thread.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
+        connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
+        version = _version(connection)
+        if version < len(STEPS):
+            connection.execute("BEGIN IMMEDIATE")
+            for statement in _missing(version):
+                connection.execute(statement)
+            connection.execute("COMMIT")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _primary(error: Exception) -> int | None:
+    code = getattr(error, "sqlite_errorcode", None)
+    return code & 0xFF if isinstance(code, int) else None
+
+
+def _missing(version: int) -> Iterator[str]:
+    if not version:
+        yield f"PRAGMA application_id = {APPLICATION_ID}"
+        yield "CREATE TABLE fsproxy_schema (version INTEGER NOT NULL)"
+        yield "INSERT INTO fsproxy_schema VALUES (0)"
+    for step in STEPS[version:]:
+        yield from step
+    yield f"UPDATE fsproxy_schema SET version = {len(STEPS)}"  # noqa: S608 - a number of our own
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    """0: a new file."""
+    if not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+        return 0
+    found: int = connection.execute("SELECT version FROM fsproxy_schema").fetchone()[0]
+    return found

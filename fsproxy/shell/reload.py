@@ -1,0 +1,215 @@
+"""A new configuration in place of the present one, while requests go on: loaded in a thread, swapped at once.
+
+One load runs at a time; whatever is asked for meanwhile is one more. A configuration with a fault changes
+nothing. What only a restart can change keeps its present value, and is named.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import ssl
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import structlog
+
+from fsproxy.config.problems import ConfigError
+from fsproxy.config.schema import Config, TopMode
+from fsproxy.shell.clock import monotonic, now
+from fsproxy.shell.generation import Generation
+from fsproxy.shell.geo import GeoUnavailable
+from fsproxy.shell.logs import configure_logs
+from fsproxy.shell.next_generation import Built, Source, build, log_faults
+from fsproxy.shell.watcher import Fingerprint, Watcher, fingerprint
+
+if TYPE_CHECKING:
+    from fsproxy.admin.metrics import Metrics
+    from fsproxy.shell.ingest import Ingest
+
+T = TypeVar("T")
+
+SETTLE_SECONDS = 0.1
+"""Several files that are written one after the other are one change."""
+MOST_SHOWN = 100
+"""Faults that ``/readyz`` and the answer to ``POST /reload`` list; the log has all."""
+log = structlog.get_logger("fsproxy")
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What is to be done next."""
+
+    load: bool = False
+    force: bool = False
+    """Load also what did not change."""
+
+
+class Reloader:
+    """Loads, swaps and reports. Nothing of it runs, and nothing is watched, without a ``source``."""
+
+    def __init__(
+        self, config: Config, source: Source | None, ingest: Callable[[], Ingest | None], metrics: Metrics
+    ) -> None:
+        self._source = source
+        self._ingest = ingest
+        self._metrics = metrics
+        self._mode: TopMode | None = None
+        """What the admin API asked for: it outlives a reload."""
+        self._asked = _Asked()
+        self._closed = False
+        self._task: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="reload")
+        self._files = tuple(map(Path, config.files))
+        self._tried: Fingerprint = dict(config.hashes)
+        self._errors: tuple[str, ...] = ()
+        self._loaded_at: float = now()
+        self._waits_for_restart: tuple[str, ...] = ()
+        self._watcher = Watcher(lambda: self._files, self.ask) if source is not None else None
+        metrics.gauges["config_errors"] = ("Faults of the newest configuration, if it is not in use.", self._count)
+        metrics.gauges["config_loaded_timestamp_seconds"] = (
+            "When the configuration in use was loaded (Unix time).",
+            lambda: self._loaded_at,
+        )
+
+    def start(self) -> None:
+        """Watch the files."""
+        if self._watcher is not None:
+            self._watcher.start()
+
+    async def close(self) -> None:
+        """Stop watching; a load that runs is waited for."""
+        self._closed = True
+        if self._watcher is not None:
+            await self._watcher.close()
+        if self._task is not None:
+            await self._task
+        self._thread.shutdown(wait=False)
+
+    # -- asking
+
+    def ask(self, *, force: bool = False) -> None:
+        """Load soon, if a file has changed; with ``force`` in any case."""
+        if self._closed:
+            return
+        self._asked.load = True
+        self._asked.force |= force
+        self._wake()
+
+    async def reload(self) -> dict[str, object]:
+        """Load now; what ``state`` is afterwards."""
+        if self._source is not None:
+            self.ask(force=True)
+            while self._task is not None and not self._task.done():
+                await asyncio.shield(self._task)
+        ingest = self._ingest()
+        return {"generation": ingest.generation.number if ingest is not None else 0, **self.state()}
+
+    def set_mode(self, mode: TopMode) -> None:
+        """The kill switch. ``bypass`` acts at once; the others compile the rules anew first. The last one holds."""
+        self._mode = mode
+        ingest = self._ingest()
+        if ingest is not None and mode is TopMode.BYPASS:
+            ingest.bypass()
+        self._wake()
+
+    def state(self) -> dict[str, object]:
+        """For ``/readyz``: without the configuration's values."""
+        return {
+            "loaded": self._loaded_at,
+            "errors": list(self._errors[:MOST_SHOWN]),
+            "error_count": len(self._errors),
+            "restart_needed_for": list(self._waits_for_restart),
+        }
+
+    # -- doing
+
+    def _count(self) -> float:
+        return len(self._errors)
+
+    def _wake(self) -> None:
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._work())
+
+    async def _work(self) -> None:
+        while (ingest := self._ingest()) is not None:
+            try:
+                if self._asked.load:
+                    await asyncio.sleep(SETTLE_SECONDS)
+                    asked, self._asked = self._asked, _Asked()
+                    await self._load(ingest, force=asked.force)
+                elif self._mode is not None and self._mode is not ingest.generation.mode:
+                    await self._recompile(ingest, self._mode)
+                else:
+                    return
+            except Exception as error:
+                # A fault of ours; the rules in use stay.
+                self._metrics.own_failures[("reload",)] += 1
+                log.exception("the configuration could not be loaded: a fault of ours")
+                self._errors = (f"could not be loaded: {type(error).__name__}",)
+                return
+
+    async def _recompile(self, ingest: Ingest, mode: TopMode) -> None:
+        before = ingest.generation
+        fresh = await self._in_thread(Generation.compile, before.config, before.number, mode)
+        if self._mode is mode and not self._asked.load:
+            ingest.apply(fresh)
+
+    async def _load(self, ingest: Ingest, *, force: bool) -> None:
+        source = self._source
+        if source is None:
+            return
+        started = monotonic()
+        found = await self._in_thread(fingerprint, self._files)
+        if found == self._tried and not force:
+            return
+        before = ingest.generation
+        try:
+            built = await self._in_thread(build, source, before, self._mode)
+        except ConfigError as error:
+            self._errors = tuple(each.without_value for each in error.problems)
+            self._watch((*before.config.files, *error.files))
+            # What was added is read now; what was there stays as it was before the load, which may have missed more.
+            self._tried = await self._in_thread(fingerprint, self._files) | found
+            await self._in_thread(log_faults, error)
+            return
+        except (GeoUnavailable, OSError, ssl.SSLError) as error:
+            self._tried = found
+            self._unusable(str(error))
+            return
+        self._swap(ingest, built)
+        log.info("configuration loaded", generation=before.number + 1, seconds=round(monotonic() - started, 3))
+
+    def _swap(self, ingest: Ingest, built: Built) -> None:
+        before, generation = ingest.generation, built.generation
+        if self._mode is TopMode.BYPASS:
+            # Asked for while this was compiled.
+            generation = replace(generation, mode=TopMode.BYPASS)
+        ingest.apply(generation, built.context)
+        if before.config.log != generation.config.log:
+            configure_logs(generation.config.log.level, generation.config.log.format)
+        # The same objects for a long time: no collection need walk them.
+        gc.freeze()
+        self._tried, self._errors, self._loaded_at = dict(generation.config.hashes), (), now()
+        self._watch(generation.config.files)
+        if built.waits_for_restart != self._waits_for_restart and built.waits_for_restart:
+            log.warning(
+                "some changes take a restart; until then these keep their present values",
+                keys=list(built.waits_for_restart),
+            )
+        self._waits_for_restart = built.waits_for_restart
+
+    def _watch(self, files: tuple[str, ...]) -> None:
+        self._files = tuple(map(Path, dict.fromkeys(files)))
+        if self._watcher is not None:
+            self._watcher.again()
+
+    def _unusable(self, fault: str) -> None:
+        self._errors = (f"cannot be used: {fault}",)
+        log.error("the configuration cannot be used: the present one stays", fault=fault)
+
+    async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)

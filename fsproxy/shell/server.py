@@ -1,0 +1,102 @@
+"""All client connections, and what they share: aiohttp's low-level server, making connections of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+from aiohttp import web
+
+from fsproxy.shell.connection import HARD_LIMIT, ClientConnection
+from fsproxy.shell.incoming import Handler
+
+if TYPE_CHECKING:
+    from fsproxy.config.schema import ServerConfig
+    from fsproxy.shell.sweeper import Sweeper
+
+FLUSH_PERIOD = 0.02
+"""Seconds between two looks at whether all clients have read their answers, when stopping."""
+
+
+class DataServer(web.Server):
+    """A protocol factory: no router, no middlewares, no access log.
+
+    ``needs_tasks``: the handler waits in ways that only a task can (timeouts of a store); without, it is
+    begun right where its request was read, and mostly also ends there.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        config: ServerConfig,
+        sweeper: Sweeper,
+        *,
+        needs_tasks: bool = False,
+        on_malformed: Callable[[], None],
+        on_crash: Callable[[BaseException | None], None],
+    ) -> None:
+        super().__init__(cast("Any", handler))
+        self.handler = handler
+        self.needs_tasks = needs_tasks
+        self.header_timeout = config.header_timeout
+        self.keepalive = config.keepalive
+        self.max_header = config.max_header
+        self.on_malformed = on_malformed
+        self.on_crash = on_crash
+        self._max_connections = config.max_connections
+        self._sweeper = sweeper
+        self._open: set[ClientConnection] = set()
+
+    def __call__(self) -> ClientConnection:  # type: ignore[override]  # ours in place of a RequestHandler
+        """A new connection (asyncio's protocol factory)."""
+        return ClientConnection(self, self._loop)
+
+    def __len__(self) -> int:
+        """How many connections are open."""
+        return len(self._open)
+
+    @property
+    def connections(self) -> list[ClientConnection]:  # type: ignore[override]  # ours in place of RequestHandlers
+        """All that are open."""
+        return list(self._open)
+
+    @property
+    def overloaded(self) -> bool:
+        """More connections than ``server.max_connections``."""
+        return len(self._open) > self._max_connections
+
+    def opened(self, connection: ClientConnection) -> None:
+        """A client connected."""
+        self._open.add(connection)
+        self._sweeper.add(connection)
+        if len(self._open) > self._max_connections * HARD_LIMIT:
+            connection.abort()
+
+    def closed(self, connection: ClientConnection) -> None:
+        """A client is gone."""
+        self._open.discard(connection)
+        self._sweeper.discard(connection)
+
+    def close_idle(self) -> None:
+        """Close the connections on which nothing is under way."""
+        for connection in self.connections:
+            if connection.is_idle:
+                connection.close()
+
+    async def flush(self, seconds: float) -> None:
+        """Wait until every client has read its answer to the end and is gone, for so long at the most."""
+        self.close_idle()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._open:  # noqa: ASYNC110 - a transport tells nobody that its buffer is empty
+                    await asyncio.sleep(FLUSH_PERIOD)
+
+    async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aiohttp's signature
+        """Close every connection; those that are not closed after ``timeout`` seconds are broken."""
+        for connection in self.connections:
+            connection.close()
+        await self.flush(timeout or 0.0)
+        for connection in self.connections:
+            connection.abort()

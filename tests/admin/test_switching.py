@@ -1,0 +1,26 @@
+"""Two changes of the mode, one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fsproxy.config.schema import Config, TopMode, UpstreamConfig
+from fsproxy.shell.app import App
+from fsproxy.shell.generation import Generation
+from fsproxy.shell.ingest import Ingest
+from fsproxy.shell.sweeper import Sweeper
+
+
+async def test_bypass_is_not_undone_by_a_change_that_was_asked_for_before_and_took_longer() -> None:
+    """``enforce`` compiles the rules anew; the kill switch, pulled meanwhile, must hold."""
+    config = Config(upstream=UpstreamConfig(url="http://127.0.0.1:9"))
+    app, loop = App(config), asyncio.get_running_loop()
+    sweeper = Sweeper(loop)
+    ingest = app._ingest = Ingest(Generation.compile(config, 1), app.metrics, loop, sweeper)
+    app.set_mode(TopMode.ENFORCE)
+    app.set_mode(TopMode.BYPASS)
+    await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}))
+    mode = ingest.generation.mode
+    sweeper.close()
+    ingest.upstream.close()
+    assert mode is TopMode.BYPASS

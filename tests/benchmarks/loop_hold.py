@@ -1,0 +1,204 @@
+"""Measures how long one request holds the event loop: the longest gap between two ticks of a timer in the proxy.
+
+    python tests/benchmarks/loop_hold.py [--rounds N] [--only WORD]
+
+The proxy runs as a process of its own with a 1 ms timer added to its loop; each request is sent alone, and the
+longest gap while it was answered is noted. A gap holds what the loop did and what it waited for another thread's
+lock. "idle" is what the machine adds of its own: as much time as the slowest request takes, with no request.
+The middle of the rounds is the figure; the floor is 5 ms (the loop is never held longer by one request).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gzip
+import json
+import os
+import signal
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from time import perf_counter
+from urllib.parse import urlencode
+
+HERE = Path(__file__).resolve()
+sys.path.insert(0, str(HERE.parents[2]))
+sys.path.insert(0, str(HERE.parents[1]))
+
+TICK = 0.001
+KB512 = 512 * 1024
+ORG = "o-BENCH-na1"
+
+
+def serve() -> None:
+    """In the child: ``fsproxy serve`` with a timer on its loop that notes its longest gap; SIGUSR1 tells and resets."""
+    from fsproxy.cli import main
+    from fsproxy.shell.app import App
+
+    run = App.run
+
+    async def watched(self: App) -> None:
+        loop = asyncio.get_running_loop()
+        out = os.open("gaps", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        worst, last = 0.0, perf_counter()
+
+        def tick() -> None:
+            nonlocal worst, last
+            now = perf_counter()
+            worst = max(worst, now - last - TICK)
+            last = now
+            loop.call_later(TICK, tick)
+
+        def tell() -> None:
+            nonlocal worst
+            os.write(out, f"{worst}\n".encode())
+            worst = 0.0
+
+        loop.add_signal_handler(signal.SIGUSR1, tell)
+        tick()
+        await run(self)
+
+    App.run = watched  # type: ignore[method-assign]
+    main(["serve", *sys.argv[2:]])
+
+
+def properties(count: int, value: object, name: str = "p") -> dict[str, object]:
+    return {f"{name}{number}_str": value for number in range(count)}
+
+
+def compact(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def event(given: dict[str, object]) -> bytes:
+    return compact({"name": "Bought", "properties": given})
+
+
+def bundle(calls: int, given: dict[str, object], opaque: int = 0) -> bytes:
+    text = compact(given).decode()
+    events: list[object] = [{"Kind": 2, "Args": [n, "<div class=a>" * 10], "When": n} for n in range(opaque)]
+    for number in range(calls):
+        events.append({"Kind": 98, "Args": ["api", "event", "dom", None, False], "When": number})
+        events.append({"Kind": 8197, "Args": ["Bought", text], "When": number})
+    return compact({"Seq": 1, "When": 0, "Evts": events})
+
+
+def nested() -> dict[str, object]:
+    found: dict[str, object] = {"z_str": "x" * 8000}
+    for _ in range(60):
+        found = {"a": found}
+    return {f"q{n}": found for n in range(60)}
+
+
+def cases() -> dict[str, tuple[str, bytes]]:
+    """Name -> path and body."""
+    direct, upload = "/client/event", "/rec/bundle/v2"
+    large = "x" * 95
+    made = {
+        "1 KB event": (direct, event(properties(20, "x" * 30))),
+        "event, 5,000 leaves, 512 KB": (direct, event(properties(5000, "x" * 88))),
+        "event, 5,000 leaves, all rejected": (direct, event(properties(5000, 7))),
+        "event, 64 values of 8 KB": (direct, event(properties(63, "x" * 8192))),
+        "event, escapes": (direct, event(properties(63, "\u00e9" * 1300))),
+        "event, nested 60 deep": (direct, event(nested())),
+        "event, a list of 250,000 numbers": (direct, event({"a_ints": [1] * 250_000})),
+        "event, one byte over": (direct, event({"a_str": "x" * (KB512 - 30)})),
+        "event, broken at its end": (direct, event(properties(5000, large))[:-1]),
+        "event, 8 MB": (direct, event({"a_str": "x" * (8 << 20)})),
+        "vars, 5,000 leaves": ("/client/setUserVars", compact(properties(5000, "x" * 80))),
+        "bundle 512 KB, no call": (upload, bundle(0, {}, 3000)),
+        "bundle 512 KB, 2,500 calls": (upload, bundle(2500, {"a_str": "x" * 20})),
+        "bundle 512 KB, 2,500 calls, all cut": (upload, bundle(2500, {"a_int": "x" * 20, "b_int": 1})),
+        "bundle, one call of 5,000 leaves": (upload, bundle(1, properties(5000, "x" * 80))),
+        "bundle, one call of 5,000 leaves, all cut": (upload, bundle(1, properties(5000, 7))),
+        "bundle 8 MB, no call": (upload, bundle(0, {}, 45_000)),
+        "bundle 8 MB, one call cut": (upload, bundle(1, {"a_int": "x", "b_int": 1}, 45_000)),
+        "batch of 2,500": (
+            "/v2/events/batch",
+            compact({"requests": [{"name": "Bought", "properties": {"a": "x" * 100}}] * 2500}),
+        ),
+    }
+    return made | {
+        f"{name}, gzip": (path, gzip.compress(body)) for name, (path, body) in made.items() if "bundle" in name
+    }
+
+
+class Proxy:
+    """The child, and what it tells."""
+
+    def __init__(self, process: asyncio.subprocess.Process, gaps: Path) -> None:
+        self._process = process
+        self._gaps = gaps
+        self._told = 0
+
+    async def gap(self) -> float:
+        """The longest gap since the last time, in milliseconds."""
+        self._process.send_signal(signal.SIGUSR1)
+        while len(lines := self._gaps.read_text().splitlines()) <= self._told:
+            await asyncio.sleep(0.002)
+        self._told = len(lines)
+        return float(lines[-1]) * 1000
+
+
+async def measure(rounds: int, only: str) -> None:
+    import aiohttp
+
+    from support.proxy import running_proxy
+    from support.upstream import RecordingUpstream
+
+    with tempfile.TemporaryDirectory():
+        async with (
+            RecordingUpstream() as upstream,
+            running_proxy(
+                {
+                    "upstream": {"url": upstream.url},
+                    "audit": {"to": "audit.jsonl"},
+                    "client_api": {"rate": {"event": ["1000000/s"], "user": ["1000000/s"]}},
+                },
+                command=(sys.executable, str(HERE), "serve"),
+            ) as proxy,
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(60)) as client,
+        ):
+            child = Proxy(proxy.process, proxy.folder / "gaps")
+
+            async def send(path: str, body: bytes, page: str) -> tuple[int, float]:
+                query = {"OrgId": ORG, "SessionId": page, "PageId": page, "UserId": "u"}
+                if body[:2] == b"\x1f\x8b":
+                    query["ContentEncoding"] = "gzip"
+                began = perf_counter()
+                headers = {"Authorization": "Basic YTpi"}
+                async with client.post(f"{proxy.url}{path}?{urlencode(query)}", data=body, headers=headers) as got:
+                    await got.read()
+                upstream.received.clear()
+                return got.status, (perf_counter() - began) * 1000
+
+            await child.gap()
+            await asyncio.sleep(0.3)
+            print(f"{'':<48}{'status':>7}{'middle':>9}{'best':>8}{'worst':>8}   took, ms")
+            print(f"{'idle, 0.3 s':<55}{await child.gap():>9.1f}")
+            for name, (path, body) in cases().items():
+                if only not in name:
+                    continue
+                await send(path, body, f"warm {name}")
+                gaps, status, took = [], 0, 0.0
+                for number in range(rounds):
+                    await asyncio.sleep(0.02)
+                    await child.gap()
+                    status, took = await send(path, body, f"{name} {number}")
+                    gaps.append(await child.gap())
+                middle = statistics.median(gaps)
+                print(f"{name:<48}{status:>7}{middle:>9.1f}{min(gaps):>8.1f}{max(gaps):>8.1f}{took:>10.1f}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--only", default="")
+    options = parser.parse_args()
+    asyncio.run(measure(options.rounds, options.only))
+
+
+if __name__ == "__main__":
+    serve() if sys.argv[1:2] == ["serve"] else main()

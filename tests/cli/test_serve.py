@@ -1,0 +1,171 @@
+"""``serve``: how it starts, and how it says that it cannot."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+import fsproxy
+from support.ports import free_ports
+from support.proxy import running_proxy
+from support.rig import running_rig
+
+ROOT = Path(__file__).parents[2]
+UPSTREAM = "upstream: {url: http://127.0.0.1:9}\nstate: {persist: null}\n"
+
+
+async def run(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> tuple[int, str, str]:
+    """Exit status, stdout and stderr of a command that ends by itself."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(fsproxy.__file__).parents[1]), **(env or {})}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "fsproxy",
+        *arguments,
+        cwd=folder,
+        env=environment,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(20):
+            out, err = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that somebody listens on."""
+    (port,) = free_ports(1)
+    with socket.create_server(("127.0.0.1", port)):
+        yield port
+
+
+@pytest.mark.parametrize("which", ["listen", "admin"])
+async def test_a_port_in_use_is_told_in_one_line_with_exit_status_1(tmp_path: Path, taken: int, which: str) -> None:
+    (free,) = free_ports(1)
+    ports = {"listen": free, "admin": free, which: taken}
+    file = tmp_path / "fsproxy.yaml"
+    sections = "".join(f"{name}: {{host: 127.0.0.1, port: {port}}}\n" for name, port in ports.items())
+    file.write_text(UPSTREAM + sections)
+    code, out, err = await run(tmp_path, "serve", "--config", str(file))
+    assert (code, out) == (1, "")
+    assert "Traceback" not in err
+    last = err.splitlines()[-1]
+    assert last.startswith("fsproxy: ")
+    assert str(taken) in last
+    assert "in use" in last
+
+
+async def test_faults_of_the_configuration_are_told_and_nothing_is_started(tmp_path: Path) -> None:
+    (tmp_path / "fsproxy.yaml").write_text(f"{UPSTREAM}mode: strict\nnope: 1\n")
+    code, out, err = await run(tmp_path, "serve", "--config", "fsproxy.yaml")
+    assert (code, out) == (1, "")
+    assert "fsproxy.yaml:3:7: mode:" in err
+    assert "fsproxy.yaml:4:1: nope:" in err
+    assert err.splitlines()[-1] == "fsproxy.yaml: 2 faults; nothing was started"
+
+
+async def test_without_a_configuration_the_usage_is_told_with_exit_status_2(tmp_path: Path) -> None:
+    code, _, err = await run(tmp_path, "serve", env={"FSPROXY_CONFIG": ""})
+    assert code == 2
+    assert "--config" in err
+
+
+async def test_a_cache_that_is_switched_off_by_the_environment_is_refused(tmp_path: Path) -> None:
+    """``AIOCACHE_DISABLE=1`` would make blocked pages record, without a word."""
+    (tmp_path / "fsproxy.yaml").write_text(UPSTREAM)
+    code, out, err = await run(tmp_path, "serve", env={"FSPROXY_CONFIG": "fsproxy.yaml", "AIOCACHE_DISABLE": "1"})
+    assert (code, out) == (1, "")
+    assert "AIOCACHE_DISABLE is set" in err.splitlines()[-1]
+
+
+async def test_a_database_that_is_not_there_is_told(tmp_path: Path) -> None:
+    ports = "listen: {host: 127.0.0.1, port: 0}\nadmin: {port: 0}\n"
+    geo = "filters: {geo: {never: [AQ], source: {database: none.mmdb}}}\n"
+    (tmp_path / "fsproxy.yaml").write_text(UPSTREAM + ports + geo)
+    code, _, err = await run(tmp_path, "serve", "--config", "fsproxy.yaml")
+    assert code == 1
+    assert "Traceback" not in err
+    assert "filters.geo.source.database cannot be opened" in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("to", ["no-such-folder/audit.jsonl", "."])
+async def test_an_audit_file_that_cannot_be_opened_is_told(tmp_path: Path, to: str) -> None:
+    ports = "listen: {host: 127.0.0.1, port: 0}\nadmin: {port: 0}\n"
+    (tmp_path / "fsproxy.yaml").write_text(f"{UPSTREAM}{ports}audit: {{to: {to}}}\n")
+    code, _, err = await run(tmp_path, "serve", "--config", "fsproxy.yaml")
+    assert code == 1
+    assert "Traceback" not in err
+    assert "audit.to" in err.splitlines()[-1]
+
+
+async def test_the_annotated_configuration_starts_as_it_is(tmp_path: Path) -> None:
+    """But for the ports, which others may use on this machine."""
+    port, admin_port = free_ports(2)
+    text = (ROOT / "config" / "fsproxy.yaml").read_text()
+    assert text.count("port: 8080") == text.count("port: 8081") == 1
+    folder = tmp_path / "config"
+    folder.mkdir()
+    file = folder / "fsproxy.yaml"
+    file.write_text(text.replace("port: 8080", f"port: {port}").replace("port: 8081", f"port: {admin_port}"))
+    environment = {**os.environ, "PYTHONPATH": str(Path(fsproxy.__file__).parents[1])}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "fsproxy", "serve", "--config", str(file), cwd=tmp_path, env=environment
+    )
+    try:
+        await _until_ready(f"http://127.0.0.1:{admin_port}/readyz", process)
+        process.terminate()
+        async with asyncio.timeout(20):
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def _until_ready(url: str, process: asyncio.subprocess.Process) -> None:
+    async with asyncio.timeout(20), aiohttp.ClientSession() as http:
+        while process.returncode is None:
+            try:
+                async with http.get(url) as response:
+                    if response.status == 200:
+                        return
+            except aiohttp.ClientConnectionError:
+                pass
+            await asyncio.sleep(0.02)
+    raise AssertionError(f"exit status {process.returncode}")
+
+
+async def test_one_line_at_the_start_sums_up_what_is_enforced_and_whom_it_trusts() -> None:
+    filters = {"ip": {"block": ["10.0.0.0/8"]}, "quota": {"sessions": 5, "mode": "shadow"}}
+    async with running_rig({"filters": filters, "admin": {"token": "planted"}}) as rig:
+        first = rig.proxy.log_text().splitlines()[0]
+    assert first.startswith("mode enforce; upstream http://127.0.0.1:")
+    assert "enforced: url, ip, opt_out" in first
+    assert "shadowed: quota" in first
+    assert "trusts x-forwarded-for from 127.0.0.0/8, ::1/128" in first
+    assert "in memory of this instance alone, forgotten at restart" in first
+    assert "planted" not in first
+
+
+async def test_an_interrupt_ends_it_as_well_and_as_cleanly() -> None:
+    config = {"upstream": {"url": "http://127.0.0.1:9"}}
+    async with running_proxy(config) as proxy:
+        proxy.process.send_signal(2)
+        async with asyncio.timeout(20):
+            assert await proxy.process.wait() == 0
+        assert "Traceback" not in proxy.log_text()

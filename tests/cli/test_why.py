@@ -1,0 +1,157 @@
+"""The story of a request or a session, from its audit lines."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+
+from fsproxy.cli import main
+from fsproxy.core.audit import Outcome
+from fsproxy.core.audit_line import Measures, audit_record
+from fsproxy.core.failures import Failure
+from fsproxy.core.model import CallKind, FilterName, Hit, Instant, Rejection, Route, Rule, SessionFacts
+from fsproxy.core.pipeline import Decision
+from fsproxy.core.privacy import address_mask
+from fsproxy.core.reasons import ReasonCode, RejectionCode
+
+FACTS = SessionFacts(
+    route=Route.PAGE, org="o-1", session_id="s-1", page_id="p-1", user_id="u-1", app_id="me@example.com",
+    url="https://www.example.com/secret", client_ip=ip_address("10.1.2.3"), user_agent="Mozilla/5.0",
+)  # fmt: skip
+BLOCK = Decision(block=Hit(FilterName.IP, ReasonCode.IP_FILTER, Rule("ip:block:10.0.0.0/8")))
+CONFIG = "upstream: {url: http://127.0.0.1:9000}\nfilters:\n  ip:\n    block:\n      - 192.0.2.1\n      - 10.0.0.0/8\n"
+
+
+def line(request_id: str, at: float, outcome: Outcome = Outcome.CAPTURED, **more: Any) -> bytes:
+    given: dict[str, Any] = {
+        "now": Instant(1795287341 + at), "route": Route.PAGE, "outcome": outcome, "method": "POST",
+        "target": "/rec/page", "request_id": request_id, "generation": 7, "mode": "enforce",
+        "mask": address_mask("truncated"), "measures": Measures(status=200), "facts": FACTS,
+    }  # fmt: skip
+    return msgspec.json.encode(audit_record(**{**given, **more})) + b"\n"
+
+
+def why(identity: str, *arguments: object, stdin: bytes = b"") -> Result:
+    return CliRunner().invoke(main, ["why", identity, *map(str, arguments)], input=stdin)
+
+
+@pytest.fixture
+def audit(tmp_path: Path) -> Path:
+    file = tmp_path / "audit.log"
+    file.write_bytes(
+        line("r-2", 5, facts=msgspec.structs.replace(FACTS, session_id="s-2"))
+        + line("r-1", 1, Outcome.BLOCKED, decision=BLOCK, measures=Measures(status=202))
+        + b"not json r-1\n"
+    )
+    return file
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    file = tmp_path / "rules.yaml"
+    file.write_text(CONFIG)
+    return file
+
+
+def test_a_blocked_request_is_told_with_its_rule_and_the_rules_place(audit: Path, config: Path) -> None:
+    told = why("r-1", "--audit", audit, "--config", config)
+    assert told.exit_code == 0, told.output
+    assert "blocked, reason_code 5 (IP Filter); answered 202" in told.stdout
+    assert "rule:      ip:block:10.0.0.0/8 (filter ip), config generation 7" in told.stdout
+    assert f"{config}:6:9 (as the file is now; generation 7 may have been another)" in told.stdout
+    assert "was not asked" in told.stdout
+    assert "the last part of the address, and the visitor's uid" in told.stdout
+    assert "today:     blocked, reason_code 5 (IP Filter), rule ip:block:10.0.0.0/8" in told.stdout
+    assert "r-2" not in told.stdout
+
+
+@pytest.mark.parametrize("identity", ["s-1", "p-1", "r-1"])
+def test_a_session_a_page_and_a_request_are_found(audit: Path, identity: str) -> None:
+    assert "request r-1" in why(identity, "--audit", audit).stdout
+
+
+def test_several_files_plain_and_gzip_are_told_in_the_order_of_time(tmp_path: Path, audit: Path) -> None:
+    packed = tmp_path / "old.gz"
+    packed.write_bytes(gzip.compress(line("r-0", 0)) + gzip.compress(line("r-9", 9)))
+    told = why("s-1", "--audit", audit, packed).stdout
+    assert [told.index(f"request {each}") for each in ("r-0", "r-1", "r-9")] == sorted(
+        told.index(f"request {each}") for each in ("r-0", "r-1", "r-9")
+    )
+    assert told == why("s-1", "--audit", packed, "--audit", audit).stdout
+
+
+def test_nothing_found_is_exit_status_1(audit: Path) -> None:
+    for identity in ("r-3", "r", "10.1.2.3", "page"):
+        done = why(identity, "--audit", audit)
+        assert done.exit_code == 1
+        assert "nothing found" in done.stderr
+
+
+def test_no_audit_is_wrong_usage() -> None:
+    assert why("r-1").exit_code == 2
+
+
+def test_a_file_that_is_not_there_or_not_whole_is_said(tmp_path: Path) -> None:
+    assert "No such file" in why("r-1", "--audit", tmp_path / "none").stderr
+    cut = tmp_path / "cut.gz"
+    cut.write_bytes(gzip.compress(line("r-1", 0))[:-9])
+    done = why("r-1", "--audit", cut)
+    assert (done.exit_code, "not whole gzip data" in done.stderr) == (1, True)
+
+
+def test_rejections_are_told_with_what_they_mean(tmp_path: Path) -> None:
+    file = tmp_path / "audit.log"
+    wrong = Rejection(RejectionCode.MISSING_PROPERTY_TYPE, CallKind.EVENT, "Bought", "price", "")
+    file.write_bytes(line("r-1", 0, Outcome.FORWARDED, route=Route.BUNDLE, rejections=[wrong] * 3, most_rejections=1))
+    told = why("r-1", "--audit", file).stdout
+    assert "Bought price: MissingPropertyType, the name has no type suffix" in told
+    assert "and 2 more" in told
+
+
+def test_failures_upstream_answers_and_shadows_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "audit.log"
+    shadow = Decision(shadow=(Hit(FilterName.GEO, ReasonCode.GEOGRAPHY, Rule("geo:never:FR")),), ledger_down=True)
+    answered = Measures(status=202, upstream_status=202, upstream_reason_code=3, upstream_duration=2_500_000)
+    file.write_bytes(
+        line("r-1", 0, decision=shadow, measures=answered)
+        + line("r-2", 1, Outcome.FAILED, failure=Failure.UPSTREAM_TIMEOUT, measures=Measures(status=504))
+    )
+    told = why("s-1", "--audit", file).stdout
+    assert "would be blocked, reason_code 7 (Geography), rule geo:never:FR, were it enforced" in told
+    assert "the store was down" in told
+    assert "answered 202 after 2.5 ms: blocked by itself, reason_code 3 (Over quota)" in told
+    assert "failed (The upstream did not answer in time.); answered 504" in told
+
+
+def test_a_rule_that_is_gone_from_the_file_is_said(tmp_path: Path, audit: Path) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text("upstream: {url: http://127.0.0.1:9000}\nfilters: {ip: {block: [10.1.2.77]}}\n")
+    told = why("r-1", "--audit", audit, "--config", other).stdout
+    assert f"not in {other} as it is now; generation 7 had it" in told
+    assert "today:     undecidable: ip: the line does not hold the whole address" in told
+
+
+def test_who_may_not_be_named_is_found_by_request_and_never_by_session(tmp_path: Path) -> None:
+    file = tmp_path / "audit.log"
+    file.write_bytes(line("r-1", 0, unnamed=True))
+    assert why("s-1", "--audit", file).exit_code == 1
+    assert "the visitor opted out or is being deleted" in why("r-1", "--audit", file).stdout
+
+
+def test_the_lines_themselves_are_printed_for_machines(audit: Path) -> None:
+    told = json.loads(why("r-1", "--audit", audit, "--json").stdout)
+    assert told["http.request.id"] == "r-1"
+
+
+def test_control_characters_out_of_a_line_do_not_reach_the_terminal(tmp_path: Path) -> None:
+    file = tmp_path / "audit.log"
+    document = json.loads(line("r-1", 0)) | {"user_agent.original": "\x1b[2J", "organization.id": "\x1b]0;x\x07"}
+    file.write_text(json.dumps(document) + "\n")
+    assert "\x1b" not in why("r-1", "--audit", file).stdout

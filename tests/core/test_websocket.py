@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fsproxy.core.websocket import FrameReader, Opcode, Part, frame, masked, payload_of, read_head
+
+KEY = b"\x01\x82\xff\x00"
+
+
+def frames_of(parts: list[Part]) -> list[bytes]:
+    """The parts put together again to frames; fails on parts that do not belong together."""
+    found: list[bytes] = []
+    whole = True
+    for part in parts:
+        assert part.first == whole
+        found[-1:] = [found[-1] + part.raw] if not part.first else [*found[-1:], part.raw]
+        whole = part.last
+    return found
+
+
+def fed(reader: FrameReader, *pieces: bytes) -> list[Part]:
+    return [part for piece in pieces for part in reader.feed(piece)]
+
+
+STREAM = (
+    frame(Opcode.TEXT, b"hello", KEY),
+    frame(Opcode.PING, b""),
+    frame(Opcode.BINARY, b"\x81" * 126),
+    frame(Opcode.TEXT, b""),
+    b"\x01\x83" + KEY + masked(b"abc", KEY),
+    frame(Opcode.PONG, b"p" * 125, KEY),
+    b"\x80\x03def",
+    frame(Opcode.CLOSE, b"\x03\xe8", KEY),
+)
+
+
+@pytest.mark.parametrize("at", range(len(b"".join(STREAM)) + 1))
+def test_a_stream_cut_anywhere_gives_the_same_frames(at: int) -> None:
+    stream = b"".join(STREAM)
+    assert frames_of(fed(FrameReader(), stream[:at], stream[at:])) == list(STREAM)
+
+
+def test_a_stream_that_comes_byte_by_byte_gives_the_same_frames() -> None:
+    stream = b"".join(STREAM)
+    assert frames_of(fed(FrameReader(), *(bytes((byte,)) for byte in stream))) == list(STREAM)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=8))
+def test_no_byte_of_any_stream_is_lost_or_moved(stream: bytes, cuts: list[int]) -> None:
+    reader = FrameReader()
+    places = sorted({0, *(cut for cut in cuts if cut <= len(stream)), len(stream)})
+    parts = fed(reader, *(stream[start:end] for start, end in pairwise(places)))
+    assert b"".join(part.raw for part in parts) + reader.rest == stream
+    assert len(reader.rest) < 10
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+@pytest.mark.parametrize("size", [0, 1, 3, 4, 5, 125, 126, 127, 65_535, 65_536, 70_001])
+def test_what_is_framed_is_read_again(size: int, key: bytes | None) -> None:
+    payload = bytes(number % 251 for number in range(size))
+    raw = frame(Opcode.TEXT, payload, key)
+    head = read_head(raw, 0)
+    assert head is not None
+    assert (head.opcode, head.final, head.reserved, head.masked) == (Opcode.TEXT, True, False, key is not None)
+    assert head.length + head.size == len(raw)
+    assert head.size == size
+    assert payload_of(raw) == payload
+
+
+def test_the_example_of_rfc_6455() -> None:
+    """Section 5.7: a masked text of one frame, and an unmasked one of two."""
+    assert frame(Opcode.TEXT, b"Hello", b"\x37\xfa\x21\x3d") == bytes.fromhex("818537fa213d7f9f4d5158")
+    assert payload_of(bytes.fromhex("010348656c") + bytes.fromhex("80026c6f")) == b"Hello"
+
+
+def test_a_length_is_read_whatever_number_of_bytes_it_takes() -> None:
+    """Recorders write the shortest form; one that is longer than it must be is no reason to lose our place."""
+    for head in (b"\x81\x03", b"\x81\x7e\0\x03", b"\x81\x7f" + (3).to_bytes(8)):
+        (part,) = FrameReader().feed(head + b"abc")
+        assert part.last
+        assert payload_of(part.raw) == b"abc"
+
+
+def test_what_an_extension_has_changed_is_told() -> None:
+    compressed = read_head(b"\xc1\x00", 0)
+    assert compressed is not None
+    assert compressed.reserved
+
+
+@pytest.mark.parametrize("opcode", Opcode)
+def test_control_frames_are_those_that_are_no_part_of_a_message(opcode: Opcode) -> None:
+    head = read_head(frame(opcode, b""), 0)
+    assert head is not None
+    assert head.is_control == (opcode in {Opcode.CLOSE, Opcode.PING, Opcode.PONG})
+
+
+def test_a_part_of_a_large_frame_is_told_at_once() -> None:
+    """Nothing but a head is ever held back: a gigabyte passes without being kept."""
+    reader = FrameReader()
+    (part,) = reader.feed(b"\x82\x7f" + (2**40).to_bytes(8) + b"x")
+    assert (part.first, part.last, reader.rest) == (True, False, b"")
+    (part,) = reader.feed(b"y" * 100)
+    assert (part.first, part.last, part.raw) == (False, False, b"y" * 100)

@@ -1,0 +1,64 @@
+"""The recorder's socket through a real process."""
+
+from __future__ import annotations
+
+import json
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from fsproxy.demo.answers import Sessions
+from fsproxy.demo.socket import frame_answer
+from support.proxy import running_proxy
+from support.upstream import NOW_MS, Received, RecordingUpstream
+
+PAGE = {"OrgId": "o-1", "Url": "https://www.example.com/", "PageId": "p", "UserId": ""}
+
+
+@pytest.fixture
+def answered(upstream: RecordingUpstream) -> RecordingUpstream:
+    """The upstream speaks as a capture backend does."""
+    sessions = Sessions()
+
+    async def answer(request: web.BaseRequest, received: Received) -> web.StreamResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        async for message in socket:
+            upstream.frames.append(message.data)
+            await socket.send_str(json.dumps(frame_answer(message.data, sessions, NOW_MS)))
+        return socket
+
+    upstream.on("GET", "/rec/sock", answer)
+    return upstream
+
+
+async def test_a_recording_over_a_socket_is_judged_and_audited(answered: RecordingUpstream) -> None:
+    config = {
+        "upstream": {"url": answered.url},
+        "filters": {"domain": {"rules": [{"block": "bad.example"}]}},
+    }
+    bundle = {"Cmd": 2, "Seq": 3, "Bundle": {"Bundle": {"Seq": 1, "When": 0, "Evts": []}, "OrgId": "o-1"}}
+    async with running_proxy(config) as proxy, aiohttp.ClientSession() as session:
+        async with session.ws_connect(f"{proxy.url}/rec/sock?OrgId=o-1", compress=15) as socket:
+            for seq, url in ((1, "https://bad.example/"), (2, "https://www.example.com/")):
+                await socket.send_json({"Cmd": 1, "Seq": seq, "Page": {**PAGE, "Url": url, "PageId": f"p{seq}"}})
+            await socket.send_json(bundle)
+            answers = {answer["Seq"]: answer["Cmd"] for answer in [await socket.receive_json() for _ in range(3)]}
+            assert answers == {1: 3, 2: 4, 3: 5}
+        lines = await proxy.audit(4)
+        decisions = {line["http.request.id"].partition(".")[2]: line["fsproxy.decision"] for line in lines}
+        assert decisions == {"1": "blocked", "2": "captured", "3": "forwarded", "": "forwarded"}
+        assert "fault" not in proxy.log_text()
+    assert len(answered.frames) == 2
+
+
+async def test_an_open_socket_does_not_keep_the_process_from_stopping(answered: RecordingUpstream) -> None:
+    config = {"upstream": {"url": answered.url}, "server": {"drain": "100ms"}}
+    async with running_proxy(config) as proxy, aiohttp.ClientSession() as session:
+        async with session.ws_connect(f"{proxy.url}/rec/sock?OrgId=o-1") as socket:
+            await socket.send_json({"Cmd": 1, "Seq": 1, "Page": PAGE})
+            assert (await socket.receive_json())["Cmd"] == 4
+            await proxy.stop()
+            assert (await socket.receive()).type in {aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSE}
+        assert [line["fsproxy.decision"] for line in await proxy.audit(2)][:1] == ["captured"]

@@ -1,0 +1,301 @@
+"""Judged sockets byte by byte: what is untouched stays as it was framed, what is ours stands between messages."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fsproxy.core.websocket import Opcode, frame, masked, payload_of
+from support.socket_proxy import InnerProxy, inner_proxy
+
+KEY = b"\x11\x22\x33\x44"
+UPGRADE = (
+    b"GET /rec/sock?OrgId=o HTTP/1.1\r\nHost: rs.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+)
+ACCEPT = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+)
+BLOCKED = {"filters": {"domain": {"rules": [{"block": "bad.example"}]}}}
+BAD_PAGE = b'{"Cmd":1,"Seq":1,"Page":{"OrgId":"o","Url":"https://bad.example/","PageId":"p"}}'
+GOOD_PAGE = BAD_PAGE.replace(b"bad", b"good")
+BUNDLE = b'{"Cmd":2,"Seq":2,"Bundle":{"Bundle":{"Seq":1,"When":1,"Evts":[]},"OrgId":"o","PageId":"q"}}'
+
+
+def up(text: bytes) -> bytes:
+    return frame(Opcode.TEXT, text, KEY)
+
+
+def down(text: bytes) -> bytes:
+    return frame(Opcode.TEXT, text)
+
+
+def fragments(text: bytes, *places: int) -> list[bytes]:
+    """The text as masked frames of one message, cut at these places."""
+    found = []
+    for start, end in zip((0, *places), (*places, len(text)), strict=True):
+        first = (0 if start else 1) | (0x80 if end == len(text) else 0)
+        found.append(bytes((first, 0x80 | (end - start))) + KEY + masked(text[start:end], KEY))
+    return found
+
+
+@dataclass
+class End:
+    """One end of a socket, in bytes."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def gets(self, data: bytes) -> None:
+        """The next bytes are these."""
+        async with asyncio.timeout(10):
+            assert await self.reader.readexactly(len(data)) == data
+
+    async def message(self) -> dict[str, Any]:
+        """The next bytes are a short text frame that is not masked."""
+        async with asyncio.timeout(10):
+            head = await self.reader.readexactly(2)
+            more = await self.reader.readexactly(2) if head[1] == 126 else b""
+            raw = head + more + await self.reader.readexactly(int.from_bytes(more) if more else head[1])
+        assert head[0] == 0x81
+        found: dict[str, Any] = json.loads(payload_of(raw))
+        return found
+
+    async def ends(self) -> bytes:
+        """All that comes until the other side closes."""
+        async with asyncio.timeout(10):
+            return await self.reader.read()
+
+
+@dataclass
+class Wire:
+    proxy: InnerProxy
+    client: End
+    upstream: End
+    request: bytes
+
+
+@asynccontextmanager
+async def wire(
+    folder: Path, config: Mapping[str, Any] = BLOCKED, accept: bytes = ACCEPT, behind: bytes = b""
+) -> AsyncIterator[Wire]:
+    """An open socket; ``behind`` comes from the upstream in one piece with its 101."""
+    accepted: asyncio.Future[tuple[End, bytes]] = asyncio.get_running_loop().create_future()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        writer.write(accept + b"\r\n" + behind)
+        accepted.set_result((End(reader, writer), request))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        async with inner_proxy(config, url, folder) as proxy:
+            client = End(*await asyncio.open_connection("127.0.0.1", proxy.port))
+            await client.send(UPGRADE)
+            async with asyncio.timeout(10):
+                assert b" 101 " in await client.reader.readuntil(b"\r\n\r\n")
+            upstream, request = await accepted
+            yield Wire(proxy, client, upstream, request)
+            for end in (client, upstream):
+                end.writer.close()
+            await proxy.idle()
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize("text", [BUNDLE, GOOD_PAGE, b'{"Cmd":9}', b"", b"\xff"])
+async def test_unchanged_texts_go_up_with_their_own_mask(tmp_path: Path, text: bytes) -> None:
+    async with wire(tmp_path) as it:
+        await it.client.send(up(text))
+        await it.upstream.gets(up(text))
+
+
+async def test_unchanged_fragments_go_up_as_they_were_cut(tmp_path: Path) -> None:
+    raw = b"".join(fragments(BUNDLE, 10, 20, 20, 60))
+    async with wire(tmp_path) as it:
+        await it.client.send(raw)
+        await it.upstream.gets(raw)
+        for at in range(len(raw)):
+            await it.client.send(raw[at : at + 1])
+        await it.upstream.gets(raw)
+
+
+async def test_a_page_in_fragments_is_judged_and_pings_between_them_pass(tmp_path: Path) -> None:
+    first, second, third = fragments(BAD_PAGE, 10, 40)
+    ping = frame(Opcode.PING, b"there", KEY)
+    async with wire(tmp_path) as it:
+        await it.client.send(first + ping)
+        await it.upstream.gets(ping)
+        await it.client.send(second + third + up(BUNDLE))
+        assert (await it.client.message())["Fail"]["Status"] == 202
+        await it.upstream.gets(up(BUNDLE))
+
+
+async def test_all_other_frames_pass_in_order_as_they_came(tmp_path: Path) -> None:
+    raw = b"".join(
+        (
+            b"\x02\x83" + KEY + masked(b"abc", KEY),
+            frame(Opcode.PONG, b"", KEY),
+            b"\x80\x82" + KEY + masked(b"de", KEY),
+            up(BUNDLE),
+            b"\xc1\x83" + KEY + b"zip",  # a bit of an extension
+            b"\x80\x81" + KEY + b"?",  # a continuation of nothing
+            b"\x83\x80" + KEY,  # an opcode that nobody knows
+            frame(Opcode.CLOSE, b"\x03\xe8bye", KEY),
+        )
+    )
+    async with wire(tmp_path) as it:
+        await it.client.send(raw)
+        await it.upstream.gets(raw)
+
+
+async def test_what_comes_down_passes_as_it_came(tmp_path: Path) -> None:
+    raw = down(b'{"Cmd":4,"Seq":1}') + b"\x01\x03abc" + frame(Opcode.PING, b"") + b"\x80\x00" + b"\x82\x7e\x00\x01x"
+    async with wire(tmp_path) as it:
+        await it.client.send(up(GOOD_PAGE))
+        await it.upstream.gets(up(GOOD_PAGE))
+        for at in range(len(raw)):
+            await it.upstream.send(raw[at : at + 1])
+        await it.client.gets(raw)
+
+
+async def test_what_comes_right_behind_the_101_passes(tmp_path: Path) -> None:
+    async with wire(tmp_path, behind=down(b"hello")) as it:
+        await it.client.gets(down(b"hello"))
+
+
+async def test_a_fail_frame_waits_for_the_end_of_an_upstreams_frame(tmp_path: Path) -> None:
+    big = down(b"x" * 1000)
+    async with wire(tmp_path) as it:
+        await it.upstream.send(big[:500])
+        await it.client.gets(big[:500])
+        await it.client.send(up(BAD_PAGE) + up(BUNDLE))
+        await it.upstream.gets(up(BUNDLE))
+        # The page was judged: had its answer been written at once, it would come before this.
+        await it.upstream.send(big[500:] + down(b"next"))
+        await it.client.gets(big[500:])
+        assert (await it.client.message())["Fail"]["Status"] == 202
+        await it.client.gets(down(b"next"))
+
+
+async def test_a_fail_frame_waits_for_the_end_of_an_upstreams_fragmented_message(tmp_path: Path) -> None:
+    """RFC 6455 5.4: other messages may not stand between the frames of one; pings may."""
+    first, ping, last = b"\x01\x03abc", frame(Opcode.PING, b"p"), b"\x80\x03def"
+    async with wire(tmp_path) as it:
+        await it.upstream.send(first)
+        await it.client.gets(first)
+        await it.client.send(up(BAD_PAGE) + up(BUNDLE))
+        await it.upstream.gets(up(BUNDLE))
+        await it.upstream.send(ping)
+        await it.client.gets(ping)
+        await it.upstream.send(last)
+        await it.client.gets(last)
+        assert (await it.client.message())["Cmd"] == 3
+
+
+async def test_an_answer_in_fragments_is_learned_from(tmp_path: Path) -> None:
+    answer = b'{"Cmd":4,"Seq":1,"Page":{"SessionUUID":"s","UserUUID":"u","IsNewSession":true}}'
+    raw = b"\x01\x0a" + answer[:10] + frame(Opcode.PING, b"") + b"\x80" + bytes((len(answer) - 10,)) + answer[10:]
+    async with wire(tmp_path) as it:
+        await it.client.send(up(GOOD_PAGE))
+        await it.upstream.gets(up(GOOD_PAGE))
+        await it.upstream.send(raw)
+        await it.client.gets(raw)
+    page, _ = it.proxy.audit()
+    assert page["http.response.status_code"] == 200
+
+
+async def test_a_changed_bundle_is_one_masked_frame(tmp_path: Path) -> None:
+    bad = b'{"Kind":8197,"Args":["","{}"],"When":1}'
+    raw = b"".join(fragments(BUNDLE.replace(b"[]", b"[%b]" % bad), 20, 50))
+    async with wire(tmp_path) as it:
+        await it.client.send(raw)
+        async with asyncio.timeout(10):
+            got = await it.upstream.reader.readexactly(len(up(BUNDLE)))
+        assert got[0] == 0x81
+        assert got[1] & 0x80
+        assert payload_of(got) == BUNDLE
+
+
+async def test_an_upstream_that_answers_an_extension_all_the_same_is_tunnelled_and_counted(tmp_path: Path) -> None:
+    accept = ACCEPT + b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
+    async with wire(tmp_path, accept=accept) as it:
+        assert b"permessage-deflate" not in it.request
+        await it.client.send(up(BAD_PAGE))
+        await it.upstream.gets(up(BAD_PAGE))
+        assert it.proxy.metrics.uninspectable == {("socket",): 1}
+
+
+async def test_a_message_in_fragments_over_max_body_is_refused_before_it_is_whole(tmp_path: Path) -> None:
+    part = b"\x01\xfe" + (6000).to_bytes(2) + KEY + bytes(6000)
+    async with wire(tmp_path, {"server": {"max_body": "10KB"}}) as it:
+        await it.client.send(part + b"\x00" + part[1:])
+        await it.client.gets(frame(Opcode.CLOSE, b"\x03\xf1"))
+        # The upstream is told too, and gets nothing of the message.
+        async with asyncio.timeout(10):
+            got = await it.upstream.reader.readexactly(8)
+        assert got[0] == 0x88
+        assert payload_of(got) == b"\x03\xf1"
+
+
+async def test_a_flood_of_empty_fragments_is_refused_too(tmp_path: Path) -> None:
+    empty = b"\x00\x80" + KEY
+    async with wire(tmp_path, {"server": {"max_body": "10KB"}}) as it:
+        await it.client.send(b"\x01\x80" + KEY + empty * 20_000)
+        await it.client.gets(frame(Opcode.CLOSE, b"\x03\xf1"))
+
+
+async def test_a_binary_message_is_not_kept_so_it_may_be_larger(tmp_path: Path) -> None:
+    raw = b"\x82\xfe" + (60_000).to_bytes(2) + KEY + bytes(60_000)
+    async with wire(tmp_path, {"server": {"max_body": "10KB"}}) as it:
+        await it.client.send(raw[:30_000])
+        await it.upstream.gets(raw[:30_000])
+        await it.client.send(raw[30_000:])
+        await it.upstream.gets(raw[30_000:])
+
+
+async def test_what_came_before_the_client_went_away_still_goes_up(tmp_path: Path) -> None:
+    async with wire(tmp_path) as it:
+        await it.client.send(up(BUNDLE) * 50)
+        it.client.writer.close()
+        assert await it.upstream.ends() == up(BUNDLE) * 50
+
+
+async def test_an_upstream_that_goes_away_ends_the_clients_connection(tmp_path: Path) -> None:
+    async with wire(tmp_path) as it:
+        await it.upstream.send(down(b"bye") + b"\x81")
+        it.upstream.writer.close()
+        assert await it.client.ends() == down(b"bye") + b"\x81"
+
+
+async def test_a_client_that_reads_no_fail_frames_is_not_read_either(tmp_path: Path) -> None:
+    """Blocked pages without end cost bounded memory: sooner or later the client cannot send."""
+    pages = up(BAD_PAGE) * 1000
+    async with wire(tmp_path) as it:
+        it.client.writer.transport.set_write_buffer_limits(high=1)
+
+        async def flood() -> None:
+            for _ in range(1000):
+                await it.client.send(pages)
+
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(flood(), 2)
+        assert it.proxy.ingest.server is not None
+        (connection,) = it.proxy.ingest.server.connections
+        assert connection.transport is not None
+        assert connection.transport.get_write_buffer_size() < 200_000
+        it.client.writer.transport.abort()

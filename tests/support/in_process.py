@@ -1,0 +1,96 @@
+"""The data plane on the test's own event loop: everything but the process around it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from fsproxy.admin.metrics import Metrics
+from fsproxy.config.loader import load_text
+from fsproxy.shell.generation import Generation
+from fsproxy.shell.ingest import Ingest
+from fsproxy.shell.server import DataServer
+from fsproxy.shell.sweeper import Sweeper
+from support.raw_http import eventually
+
+
+class _Complaints(logging.Handler):
+    """What aiohttp and asyncio complain about: never anything in a good run."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.records: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # That is an upstream of the test's, whose client went away: a data plane has its own words for it.
+        if not record.getMessage().startswith("Error handling request"):
+            self.records.append(f"{record.name}: {record.getMessage()}: {record.exc_info}")
+
+
+@dataclass
+class InProcessProxy:
+    """A data plane that listens on a port of 127.0.0.1."""
+
+    port: int
+    ingest: Ingest
+    server: DataServer
+    metrics: Metrics
+    complaints: list[str] = field(default_factory=list)
+    """Unhandled errors, and warnings of aiohttp and asyncio; leaving the block asserts that there are none."""
+
+    @property
+    def url(self) -> str:
+        """Without a slash at its end."""
+        return f"http://127.0.0.1:{self.port}"
+
+    async def idle(self) -> None:
+        """Waits until no request is under way."""
+        await eventually(lambda: self.metrics.in_flight == 0)
+
+    def own_failures(self) -> dict[tuple[str], int]:
+        """Faults of ours that were survived; leaving the block asserts that there are none."""
+        return dict(self.metrics.own_failures)
+
+
+@asynccontextmanager
+async def in_process(config: Mapping[str, Any]) -> AsyncIterator[InProcessProxy]:
+    """The data plane of this configuration. Leaving the block asserts that nothing went wrong within it."""
+    loop = asyncio.get_running_loop()
+    complaints = _Complaints()
+    loggers = [logging.getLogger(name) for name in ("aiohttp.server", "aiohttp.web", "asyncio")]
+    handled = loop.get_exception_handler()
+    loop.set_exception_handler(lambda _, context: complaints.records.append(f"loop: {context}"))
+    for logger in loggers:
+        logger.addHandler(complaints)
+    with TemporaryDirectory(prefix="fsproxy-test-") as name:
+        base = Path(name)
+        whole = {"state": {"persist": None}, "audit": {"to": str(base / "audit.log")}, **config}
+        loaded = load_text(json.dumps(whole), "fsproxy.yaml", {}, base)  # JSON is YAML
+        metrics, sweeper = Metrics(), Sweeper(loop)
+        ingest = Ingest(Generation.compile(loaded, 1), metrics, loop, sweeper)
+        await ingest.start()
+        server = ingest.server = DataServer(
+            ingest.handle, loaded.server, sweeper, on_malformed=ingest.count_malformed, on_crash=ingest.count_crash
+        )
+        listener = await loop.create_server(server, "127.0.0.1", 0)
+        proxy = InProcessProxy(listener.sockets[0].getsockname()[1], ingest, server, metrics, complaints.records)
+        try:
+            yield proxy
+            await asyncio.sleep(0)  # what is due now may still complain
+            assert not complaints.records, complaints.records
+            assert not metrics.own_failures, metrics.own_failures
+        finally:
+            listener.close()
+            await server.shutdown(0.1)
+            sweeper.close()
+            await ingest.close()
+            for logger in loggers:
+                logger.removeHandler(complaints)
+            loop.set_exception_handler(handled)

@@ -1,0 +1,74 @@
+"""The data plane in the test's own process, in front of an upstream whose WebSocket the test plays."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fsproxy.admin.metrics import Metrics
+from fsproxy.config.loader import load_text
+from fsproxy.shell.generation import Generation
+from fsproxy.shell.ingest import Ingest
+from fsproxy.shell.server import DataServer
+from fsproxy.shell.sweeper import Sweeper
+
+
+@dataclass
+class InnerProxy:
+    """An Ingest that listens."""
+
+    ingest: Ingest
+    metrics: Metrics
+    port: int
+    audit_file: Path
+
+    @property
+    def url(self) -> str:
+        """Without a slash at its end."""
+        return f"http://127.0.0.1:{self.port}"
+
+    async def idle(self) -> None:
+        """Waits until no request and no socket is under way."""
+        assert await self.ingest.drain(10)
+
+    def audit(self) -> list[dict[str, Any]]:
+        """All lines; only after the proxy has stopped."""
+        return [json.loads(line) for line in self.audit_file.read_text().splitlines()]
+
+
+@asynccontextmanager
+async def inner_proxy(config: Mapping[str, Any], upstream_url: str, folder: Path) -> AsyncIterator[InnerProxy]:
+    """Listens on port 0 of 127.0.0.1. Its audit lines go to a file in ``folder``, whole once the block is left."""
+    audit_file = folder / "audit.log"
+    whole = {
+        **config,
+        "upstream": {"url": upstream_url},
+        "audit": {**config.get("audit", {}), "to": str(audit_file), "client_ip": "full"},
+        "state": {"persist": None},
+    }
+    loop = asyncio.get_running_loop()
+    sweeper = Sweeper(loop)
+    metrics = Metrics()
+    ingest = Ingest(Generation.compile(load_text(json.dumps(whole), "test", {}, folder), 1), metrics, loop, sweeper)
+    await ingest.start()
+    server = DataServer(
+        ingest.handle,
+        ingest.generation.config.server,
+        sweeper,
+        on_malformed=ingest.count_malformed,
+        on_crash=ingest.count_crash,
+    )
+    ingest.server = server
+    listener = await loop.create_server(server, "127.0.0.1", 0)
+    try:
+        yield InnerProxy(ingest, metrics, listener.sockets[0].getsockname()[1], audit_file)
+    finally:
+        listener.close()
+        await server.shutdown(1.0)
+        await ingest.close()
+        sweeper.close()
