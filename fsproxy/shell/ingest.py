@@ -62,6 +62,7 @@ class Ingest:
         self._sweeper = sweeper
         self.upstream = Upstream(config.upstream, loop, sweeper)
         stores = self._stores = make_stores(config.state)
+        self.ledger = stores.ledger
         metrics.labelled_gauges.append(stores.collect)
         keep, memory = config.state.persist, stores.memory
         self._persister = (

@@ -111,6 +111,22 @@ async def test_every_key_expires_and_lies_in_the_slot_of_its_org(
         assert int(answer[1:]) > 0, key
 
 
+async def test_an_org_that_used_no_unit_is_soon_forgotten_and_one_that_did_is_not(
+    ledger: RedisLedger, valkey: ValkeyServer, prefix: str
+) -> None:
+    """Clients choose the ids of orgs."""
+
+    def kept_for() -> int:
+        return int(valkey.command("TTL", f"{org_base(prefix, 'o')}q")[1:])
+
+    await ask(ledger, admit("t1", "s", limit=0))
+    assert kept_for() <= 3_600
+    await ask(ledger, admit("t2", "s"))
+    assert kept_for() > 86_400
+    await ask(ledger, Release("o", "t2"))
+    assert kept_for() <= 3_600
+
+
 @pytest.mark.parametrize("org", ["", "}", "{x}", "a\r\nb", "\ud800", "ö", "x" * 10_000, "~a", "auth:1", "a b"])
 async def test_any_org_has_keys_of_its_own_that_any_store_takes(
     ledger: RedisLedger, valkey: ValkeyServer, prefix: str, org: str

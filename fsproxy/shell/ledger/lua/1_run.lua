@@ -13,7 +13,8 @@
 --   s:<id> u:<id>  a session, a user: msgpack [last active, begun, other ids...], or the text of the key whose
 --                  times are its own. 30 minutes.
 --   a:<id>         a visitor that ramping let in: the day (since 1970) of the last new session. 400 days.
---   q, e           hashes by billing cycle: units used and reserved; when the cycle ends. Until a day after that.
+--   q, e           hashes by billing cycle: units used and reserved; when the cycle ends. Until a day after that; an
+--                  hour while no unit is used.
 --   t:<token>      the token that made the reservation which this page holds. 11 minutes.
 --   r:<token>      the reservation (2_sessions.lua). 11 minutes.
 --   w:<s or u:id>  the reservation that waits under an id. 60 s.

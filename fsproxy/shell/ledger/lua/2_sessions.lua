@@ -124,6 +124,14 @@ local function cycle_kept_for()
   return kept_for
 end
 
+-- Clients choose the ids of orgs: one that never used a unit is soon forgotten.
+local UNUSED = 3600
+
+local function keep_counts(seconds)
+  redis.call('PEXPIRE', base .. 'q', milliseconds(seconds))
+  redis.call('PEXPIRE', base .. 'e', milliseconds(seconds))
+end
+
 local function used_in(cycle, ends)
   local used = redis.call('HGET', base .. 'q', cycle)
   if used then
@@ -139,9 +147,7 @@ local function used_in(cycle, ends)
   redis.call('HSET', base .. 'q', cycle, 0)
   redis.call('HSET', base .. 'e', cycle, text_of(ends))
   kept_for = nil
-  local kept = milliseconds(cycle_kept_for())
-  redis.call('PEXPIRE', base .. 'q', kept)
-  redis.call('PEXPIRE', base .. 'e', kept)
+  keep_counts(#cycles > 0 and cycle_kept_for() or UNUSED)
   return 0
 end
 
@@ -156,7 +162,9 @@ local function give_back(hold)
   hold.n = false
   redis.call('ZREM', base .. 'lapse', lapse_name(hold))
   if tonumber(redis.call('HGET', base .. 'q', hold.c) or 0) > 0 then
-    redis.call('HINCRBY', base .. 'q', hold.c, -1)
+    if redis.call('HINCRBY', base .. 'q', hold.c, -1) == 0 and redis.call('HLEN', base .. 'q') == 1 then
+      keep_counts(UNUSED)
+    end
   end
 end
 
@@ -166,7 +174,9 @@ local function count(hold)
   end
   hold.n = true
   used_in(hold.c, hold.e)
-  redis.call('HINCRBY', base .. 'q', hold.c, 1)
+  if redis.call('HINCRBY', base .. 'q', hold.c, 1) == 1 then
+    keep_counts(cycle_kept_for())
+  end
 end
 
 -- Reservations.
