@@ -149,6 +149,7 @@ def _rules(path: Path, *, same_users: bool) -> Replay:
 def _count(files: AuditFiles, counts: Counts, before: Replay | None, after: Replay) -> None:
     read = msgspec.json.Decoder(PageLine).decode
     decide, page = after.decide, Route.PAGE.value
+    same: Counter[int] = Counter()
     with progress("replaying", files.size) as advance:
         for batch in files.batches():
             for text in batch:
@@ -161,10 +162,22 @@ def _count(files: AuditFiles, counts: Counts, before: Replay | None, after: Repl
                         counts.other += 1
                         continue
                     decided = decide(line)
-                    counts.add(line, recorded(line) if before is None else before.decide(line), decided)
+                    if before is None and _is_plain(line, decided):
+                        same[decided.code] += 1
+                    else:
+                        counts.add(line, recorded(line) if before is None else before.decide(line), decided)
                 except (msgspec.MsgspecError, ValueError, RecursionError):
                     counts.unreadable += 1
             advance(files.done)
+    counts.pages += same.total()
+    counts.codes.update({(code, code): count for code, count in same.items()})
+
+
+def _is_plain(line: PageLine, decided: Replayed) -> bool:
+    """Decided as before, without any shadow: nearly all pages are, and need not be looked at closer."""
+    if decided.rule != line.rule or decided.code != (line.reason_code or CAPTURED):
+        return False
+    return not (decided.shadow or line.shadow or decided.undecidable) and decided.judged
 
 
 def _name(code: int) -> str:

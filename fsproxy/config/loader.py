@@ -18,10 +18,11 @@ from fsproxy.config.reading import Reading
 from fsproxy.config.schema import Config
 
 
-def load(path: Path, environ: Mapping[str, str]) -> Config:
+def load(path: Path, environ: Mapping[str, str], leftovers: list[object] | None = None) -> Config:
     """The configuration in a file. Reads it and its ``file:`` lists; blocking, so not for the event loop.
 
-    ``environ`` is what ``${NAME}`` refers to. Places name the file as ``path`` does.
+    ``environ`` is what ``${NAME}`` refers to. Places name the file as ``path`` does. ``leftovers`` is given what
+    is of no use any more, and large: to free it at once may take long.
     Raises ConfigError with all that is wrong.
     """
     files = Files(path.parent)
@@ -29,21 +30,23 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
         text = files.text(path)
     except UnreadableError as error:
         raise ConfigError([Problem(str(path), error.line, 1, "", None, "", str(error))], files.asked) from None
-    return _load(text, str(path), environ, files)
+    return _load(text, str(path), environ, files, leftovers if leftovers is not None else [])
 
 
 def load_text(text: str, name: str, environ: Mapping[str, str], base: Path) -> Config:
     """As ``load``, of a text that is at hand: ``name`` stands for it in places, lists are relative to ``base``."""
-    return _load(text, name, environ, Files(base))
+    return _load(text, name, environ, Files(base), [])
 
 
-def _load(text: str, name: str, environ: Mapping[str, str], files: Files) -> Config:
+def _load(text: str, name: str, environ: Mapping[str, str], files: Files, leftovers: list[object]) -> Config:
     reading = Reading(files)
     problems = reading.problems
     tree = parse(text, name, environ, problems)
+    leftovers += (reading, tree)
     unread = {(problem.line, problem.column, problem.key_path) for problem in problems}
     read = len(problems)
     root = _validated(tree, reading) if tree is not None else None
+    leftovers.append(root)
     if root is None or problems:
         # What could not be read is no wrong value on top of it.
         wrong = (p for p in problems[read:] if (p.line, p.column, p.key_path) not in unread)

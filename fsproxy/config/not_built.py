@@ -8,10 +8,7 @@ from fsproxy.config.fields import more_than_one
 from fsproxy.config.positions import Node, Scalar, Table
 from fsproxy.config.problems import Problem
 
-NOT_BUILT: tuple[tuple[str, Callable[[str], bool], str], ...] = (
-    ("state.backend", lambda text: text == "redis", "memory"),
-    ("workers", more_than_one, "1"),
-)
+NOT_BUILT: tuple[tuple[str, Callable[[str], bool], str], ...] = (("workers", more_than_one, "1"),)
 """Key path, which values of it are not built, and what is."""
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 
 from fsproxy.core.filters.base import Filter
 from fsproxy.core.filters.opt_out import OptOutFilter
-from fsproxy.core.hosts import origin_host, parse_url
+from fsproxy.core.hosts import DEFAULT_PORTS, origin_host, parse_url
 from fsproxy.core.model import FilterName, Instant, SessionFacts
 from fsproxy.core.pipeline import Decision
 from fsproxy.core.policy import OrgPolicy
@@ -35,6 +36,11 @@ ADMITTED = "admitted"
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _LARGEST = 2**53
 _NO_FILTERS: tuple[Filter, ...] = ()
+
+
+parsed_url = lru_cache(maxsize=2)(parse_url)
+"""For one request, whose record asks twice."""
+_origin_host = lru_cache(maxsize=1024)(origin_host)
 
 
 class AuditFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
@@ -94,7 +100,7 @@ def audit_facts(
         scheme=scheme,
         port=port,
         url_problems=problems,
-        origin=origin_host(facts.origin),
+        origin=_origin_host(facts.origin),
         compiled=_number(compiled),
         version=_text(facts.compiled_version),
         snippet=_text(facts.snippet_version),
@@ -117,15 +123,18 @@ def _url(url: object) -> tuple[str, int | None, tuple[str, ...]]:
         return "", None, (MISSING,)
     if not isinstance(url, str):
         return "", None, (NOT_STRING,)
-    parsed = parse_url(url)
+    parsed = parsed_url(url)
     problems: tuple[str, ...] = (CONTROL,) if _CONTROL.search(url) is not None else ()
     if parsed.problem is not None:
         problems += (parsed.problem.value,)
-    return safe(parsed.scheme), parsed.port, problems
+    scheme = parsed.scheme
+    return scheme if scheme in DEFAULT_PORTS else safe(scheme), parsed.port, problems
 
 
 def _number(value: object) -> int | float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
         return None
     # Nothing is built after that, and no reader of JSON is bothered with more digits.
     return max(-_LARGEST, min(value, _LARGEST))

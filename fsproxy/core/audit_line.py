@@ -11,9 +11,8 @@ from typing import Any
 import msgspec
 
 from fsproxy.core.audit import VERSION, AuditRecord, AuditRejection, AuditShadow, Outcome
-from fsproxy.core.audit_facts import audit_facts
+from fsproxy.core.audit_facts import audit_facts, parsed_url
 from fsproxy.core.failures import Failure
-from fsproxy.core.hosts import parse_url
 from fsproxy.core.model import Hit, Instant, Rejection, Route, SessionFacts
 from fsproxy.core.page import host_of
 from fsproxy.core.pipeline import CAPTURE, Decision
@@ -151,7 +150,7 @@ def _visitor(facts: SessionFacts | None, mask: MaskAddress, *, unnamed: bool) ->
 
 def _host(url: object) -> str:
     """In the form in which hosts are compared; of what is none, what stands in its place."""
-    parsed = parse_url(url).host if isinstance(url, str) else ""
+    parsed = parsed_url(url).host if isinstance(url, str) else ""
     return parsed or safe(host_of(url), 253)
 
 

@@ -62,7 +62,7 @@ class Replay:
         self._filters = ReplayFilters()
         self._said: dict[bytes, AuditFacts] = {}
         self._policies: dict[str | None, _PolicyReplay] = {}
-        self._remembered = 0
+        self._memory = _Memory()
 
     def decide(self, line: PageLine) -> Replayed:
         """The decision under the snapshot. Raises ValueError on a line that is none of ours."""
@@ -72,7 +72,7 @@ class Replay:
         said = self._said.get(told)
         if said is None:
             said = self._said[told] = _read_facts(told)
-            self._remembered += 1
+            self._memory.used += 1
         if said.session is None and line.reason_code is None and not line.ledger_down:
             return NOT_JUDGED
         if line.filters_failed:
@@ -84,27 +84,34 @@ class Replay:
         policy = self._policies.get(listed)
         if policy is None:
             found = self._snapshot.policy(listed)
-            policy = self._policies[listed] = _PolicyReplay(found, self._filters.of(found), same_users=self._same_users)
-        decided, news = policy.decide(line, told, said)
-        self._remembered += news
-        if self._remembered > MOST_REMEMBERED:
-            self._remembered = 0
+            policy = _PolicyReplay(found, self._filters.of(found), self._memory, same_users=self._same_users)
+            self._policies[listed] = policy
+        if self._memory.used > MOST_REMEMBERED:
+            self._memory.used = 0
             self._said.clear()
             self._policies.clear()
-        return decided
+        return policy.decide(line, told, said)
+
+
+class _Memory:
+    """How many parts are remembered by all policies together."""
+
+    used = 0
 
 
 class _PolicyReplay:
     """Judges by one policy, and remembers each part's answers: few parts are new, though most pages are."""
 
-    def __init__(self, policy: OrgPolicy, filters: tuple[ReplayFilter, ...], *, same_users: bool) -> None:
+    def __init__(
+        self, policy: OrgPolicy, filters: tuple[ReplayFilter, ...], memory: _Memory, *, same_users: bool
+    ) -> None:
+        self._memory = memory
         self._policy = with_filters(policy, filters)
         self._same_users = same_users
-        self._by_part = {part: tuple(each for each in filters if each.part is part) for part in Part}
+        self._page, self._agent, self._address, self._user = (
+            tuple(each for each in filters if each.part is part) for part in Part
+        )
         self._longest_url = next((each.max_length or 0 for each in policy.on_page if isinstance(each, UrlFilter)), 0)
-        self._by_agent = bool(self._by_part[Part.AGENT])
-        self._by_address = bool(self._by_part[Part.ADDRESS])
-        self._by_user = bool(self._by_part[Part.USER])
         self._by_time = policy.ramping is not None and policy.ramping.schedule is not None
         self._parts: dict[object, int] = {}
         """What a part of a page holds -> the number of the answers to it."""
@@ -112,33 +119,32 @@ class _PolicyReplay:
         self._answers: list[Answers] = [()]
         self._decisions: dict[object, Replayed] = {}
 
-    def decide(self, line: PageLine, told: bytes, said: AuditFacts) -> tuple[Replayed, int]:
-        """The decision, and how many things were new to it."""
-        before = len(self._parts)
+    def decide(self, line: PageLine, told: bytes, said: AuditFacts) -> Replayed:
+        """The decision; what its parts were answered is remembered."""
         parts = self._parts
         key: object = (told, line.domain, line.country, line.region, line.url_length if self._longest_url else 0)
         page = parts.get(key)
         if page is None:
             facts = page_part(line, said, self._longest_url, same_users=self._same_users)
-            page = parts[key] = self._ask(Part.PAGE, facts, line)
+            page = parts[key] = self._ask(self._page, facts, line)
         agent = address = user = 0
-        if self._by_agent:
+        if self._agent:
             found = parts.get(line.user_agent)
             if found is None:
-                found = parts[line.user_agent] = self._ask(Part.AGENT, agent_part(line.user_agent), line)
+                found = parts[line.user_agent] = self._ask(self._agent, agent_part(line.user_agent), line)
             agent = found
-        if self._by_address:
+        if self._address:
             key = (line.client_ip, said.address, said.unnamed)
             found = parts.get(key)
             if found is None:
-                found = parts[key] = self._ask(Part.ADDRESS, address_part(line.client_ip, said), line)
+                found = parts[key] = self._ask(self._address, address_part(line.client_ip, said), line)
             address = found
-        if self._by_user:
+        if self._user:
             key = (told, line.org, line.user_id, line.fresh_user_id, line.timestamp if self._by_time else "")
             found = parts.get(key)
             if found is None:
                 facts = user_part(line, said, same_users=self._same_users)
-                found = parts[key] = self._ask(Part.USER, facts, line)
+                found = parts[key] = self._ask(self._user, facts, line)
             user = found
         over_quota = line.over_quota if line.filter or line.shadow else False
         key = (page, agent, address, user, said.session, over_quota, line.ledger_down)
@@ -146,17 +152,18 @@ class _PolicyReplay:
         if decided is None:
             answers = chain.from_iterable(self._answers[number] for number in (page, agent, address, user))
             decided = self._decisions[key] = self._judge(line, said, dict(answers), over_quota=over_quota)
-        return decided, len(parts) - before
+        return decided
 
-    def _ask(self, part: Part, facts: ReplayedFacts, line: PageLine) -> int:
+    def _ask(self, filters: tuple[ReplayFilter, ...], facts: ReplayedFacts, line: PageLine) -> int:
+        self._memory.used += 1
         now = _instant(line) if self._by_time else _NO_TIME
-        answers = tuple([each.ask(facts, now) for each in self._by_part[part]])
+        answers = [each.ask(facts, now) for each in filters]
         # A filter's hits are always the same objects, and hashing them is slow.
-        key = (part.value, *[id(each) if isinstance(each, Hit) else each for each in answers])
+        key = (id(filters), *[id(each) if isinstance(each, Hit) else each for each in answers])
         number = self._numbers.get(key)
         if number is None:
             number = self._numbers[key] = len(self._answers)
-            self._answers.append(tuple(zip((each.name for each in self._by_part[part]), answers, strict=True)))
+            self._answers.append(tuple(zip((each.name for each in filters), answers, strict=True)))
         return number
 
     def _judge(

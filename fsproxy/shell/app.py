@@ -25,6 +25,7 @@ from fsproxy.shell.ingest import Ingest
 from fsproxy.shell.next_generation import Source
 from fsproxy.shell.reload import Reloader
 from fsproxy.shell.server import DataServer
+from fsproxy.shell.stores import StoreUnusable
 from fsproxy.shell.sweeper import Sweeper
 
 BACKLOG = 4096
@@ -86,7 +87,7 @@ class App:
             self._loop.add_signal_handler(number, self._stop.set)
         async with contextlib.AsyncExitStack() as stack:
             generation = await asyncio.to_thread(Generation.compile, self._config, 1)
-            ingest = self._ingest = Ingest(generation, self.metrics, self._loop, self._sweeper)
+            ingest = self._ingest = self._make_ingest(generation)
             await ingest.start()
             stack.push_async_callback(ingest.close)
             self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
@@ -112,6 +113,12 @@ class App:
             log.info("listening", data=_name(self._config.listen), admin=self._config.admin.port, pid=os.getpid())
             await self._stop.wait()
             await self._drain(listener, server, ingest)
+
+    def _make_ingest(self, generation: Generation) -> Ingest:
+        try:
+            return Ingest(generation, self.metrics, self._loop, self._sweeper)
+        except StoreUnusable as error:
+            raise CannotStart(str(error)) from None
 
     async def _drain(self, listener: asyncio.Server, server: DataServer, ingest: Ingest) -> None:
         """Take no new connection, close idle ones, let what is in flight finish for ``server.drain`` seconds."""

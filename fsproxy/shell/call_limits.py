@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from functools import partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -16,6 +17,7 @@ from fsproxy.core.limits.cardinality import event_property_claims, first_claims,
 from fsproxy.core.limits.operations import Ledger, LedgerDown, Spent
 from fsproxy.core.limits.page_clock import call_time, page_offset
 from fsproxy.core.model import Route
+from fsproxy.shell.clock import monotonic
 from fsproxy.shell.ledger.slices import ask_in_slices
 
 if TYPE_CHECKING:
@@ -46,7 +48,10 @@ class Settled(msgspec.Struct, frozen=True, gc=False):
 
 
 class CallLimits:
-    """Asks, in at most two round trips, what the limits say of a body's calls."""
+    """Asks, in at most two round trips, what the limits say of a body's calls.
+
+    ``deadline`` is for all of a body's waiting together, in seconds.
+    """
 
     def __init__(self, ledger: Ledger, repeats: Repeats, clocks: PageClocks, deadline: float) -> None:
         self._ledger = ledger
@@ -90,11 +95,12 @@ class CallLimits:
         last: float | None,
         now: Instant,
     ) -> Settled:
+        until = monotonic() + self._deadline
         off = inspection.is_large
         keys = await _run(off, _keys, facts, inspection)
         repeated = await self._known(keys)
         try:
-            outcome, limited = await self._ask(policy, facts, upload, inspection, last, repeated, now)
+            outcome, limited = await self._ask(policy, facts, upload, inspection, last, repeated, now, until)
         except LedgerDown:
             settled = await _run(off, settle_calls, inspection, {}, (), policy.client_api, cap=policy.cap)
             return Settled(settled, ledger_down=True)
@@ -124,33 +130,40 @@ class CallLimits:
         last: float | None,
         repeated: Mapping[int, LimitVerdict],
         now: Instant,
+        until: float,
     ) -> tuple[CallsOutcome, Spent | None]:
         settings, cap, org = policy.client_api, policy.cap, facts.org or ""
         off = inspection.is_large
         settled_names = {index for index, verdict in repeated.items() if not verdict.names_anew}
         names = await _run(off, inspection.names, settled_names)
+        session = _session(facts, inspection)
+        # Before the claims: what is asked in one tick is one round trip.
+        offset = self._offset(facts, upload, inspection, last, now) if session else None
         claims = first_claims(org, names, settings.cardinality, cap=cap)
-        refused = refused_names(claims, await ask_in_slices(self._ledger, claims, now, self._deadline))
+        refused = refused_names(claims, await ask_in_slices(self._ledger, claims, now, self._left(until, off=off)))
         settle = partial(settle_calls, inspection, settings=settings, cap=cap, repeats=repeated)
         settled = await _run(off, settle, refused, ())
         spending = NO_SPENDING
-        session = _session(facts, inspection)
         if session:
-            time_of = partial(_time, self._offset(facts, upload, inspection, last, now), now)
+            time_of = partial(_time, await offset if isinstance(offset, Awaitable) else offset, now)
             spending = await _run(off, spends, org, session, inspection, settled, repeated, time_of, settings, cap)
         more = event_property_claims(org, names, refused, settings.cardinality, cap=cap)
         if not more and not spending.operations:
             return settled, None
-        answers = await ask_in_slices(self._ledger, (*more, *spending.operations), now, self._deadline)
+        answers = await ask_in_slices(self._ledger, (*more, *spending.operations), now, self._left(until, off=off))
         refused = refused_names(more, answers, refused)
         over, longest = limited_by(spending, answers[len(more) :])
         if not over and not refused:
             return settled, longest
         return await _run(off, settle, refused, over), longest
 
+    def _left(self, until: float, *, off: bool) -> float:
+        """Seconds left to wait. Of a large body, whose own work takes long, each question has the whole time."""
+        return self._deadline if off else until - monotonic()
+
     def _offset(
         self, facts: SessionFacts, upload: BundleQuery, inspection: Inspection, last: float | None, now: Instant
-    ) -> float | None:
+    ) -> float | Awaitable[float] | None:
         if inspection.form is not Form.BUNDLE:
             return None
         org = facts.org or ""
@@ -158,7 +171,7 @@ class CallLimits:
         if known is not None:
             return known
         offset = page_offset(now, upload.client_time, upload.page_start, last)
-        return self._clocks.fix(org, facts.page_id, offset, now)
+        return self._clocks.settle(org, facts.page_id, offset, now, self._deadline)
 
     async def _known(self, keys: Mapping[int, bytes]) -> dict[int, LimitVerdict]:
         wanted = list(keys.values())

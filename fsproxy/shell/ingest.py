@@ -23,7 +23,6 @@ from fsproxy.core.model import Route
 from fsproxy.core.routes import origin_form
 from fsproxy.shell.audit_log import AuditLog
 from fsproxy.shell.bodies import BodyError, read_body
-from fsproxy.shell.cache import BlockedPages, BoundedMemoryCache, Repeats
 from fsproxy.shell.call_limits import CallLimits
 from fsproxy.shell.capture import Capture
 from fsproxy.shell.clock import monotonic_ns, now
@@ -31,22 +30,17 @@ from fsproxy.shell.forwarding import Forwarding
 from fsproxy.shell.generation import Generation
 from fsproxy.shell.incoming import CLOSE, Incoming
 from fsproxy.shell.ledger.gauges import names_in_use
-from fsproxy.shell.ledger.memory import MemoryLedger
-from fsproxy.shell.ledger.page_clocks import PageClocks
 from fsproxy.shell.ledger.persist import Persister
 from fsproxy.shell.pages import Pages
 from fsproxy.shell.recorder import Recorder
 from fsproxy.shell.server import DataServer
 from fsproxy.shell.sockets import Sockets
+from fsproxy.shell.stores import make_stores
 from fsproxy.shell.sweeper import Sweeper
 from fsproxy.shell.transaction import Transaction
 from fsproxy.shell.upstream import Upstream
 from fsproxy.shell.upstream_settings import same_hosts
 
-BLOCKED_PAGES = 200_000
-"""How many blocked pages are remembered: about 60 MB at the most."""
-REPEATS = 500_000
-"""How many calls' verdicts are remembered for their repeats: about 150 MB at the most."""
 log = structlog.get_logger("fsproxy")
 
 
@@ -67,17 +61,20 @@ class Ingest:
         self._loop = loop
         self._sweeper = sweeper
         self.upstream = Upstream(config.upstream, loop, sweeper)
-        keep = config.state.persist
-        self.ledger = MemoryLedger(journal=keep is not None)
-        self._persister = Persister(keep, self.ledger, metrics.persist_failures, self._names_kept) if keep else None
+        stores = self._stores = make_stores(config.state)
+        metrics.labelled_gauges.append(stores.collect)
+        keep, memory = config.state.persist, stores.memory
+        self._persister = (
+            Persister(keep, memory, metrics.persist_failures, self._names_kept) if keep and memory else None
+        )
         self.audit = AuditLog(config.audit, on_trouble=log)
         self._recorder = Recorder(metrics, self.audit, config.audit)
         self._forwarding = Forwarding(self.upstream, metrics, sweeper, loop)
-        blocked_pages = BlockedPages(BoundedMemoryCache(BLOCKED_PAGES))
-        self._pages = Pages(self.ledger, blocked_pages, self._forwarding)
-        limits = CallLimits(self.ledger, Repeats(BoundedMemoryCache(REPEATS)), PageClocks(), config.state.redis.timeout)
-        self._capture = Capture(self.ledger, blocked_pages, limits, self._forwarding, metrics)
-        metrics.labelled_gauges.append(partial(names_in_use, self.ledger))
+        self._pages = Pages(stores.ledger, stores.blocked_pages, self._forwarding)
+        limits = CallLimits(stores.ledger, stores.repeats, stores.clocks, config.state.redis.timeout)
+        self._capture = Capture(stores.ledger, stores.blocked_pages, limits, self._forwarding, metrics)
+        if memory is not None:
+            metrics.labelled_gauges.append(partial(names_in_use, memory))
         self._sockets = Sockets(
             self._capture, self._pages, self._forwarding, self._recorder, metrics, lambda: self.generation
         )
@@ -85,12 +82,14 @@ class Ingest:
     async def start(self) -> None:
         """Start what runs in the background."""
         self.audit.start()
+        await self._stores.start()
         if self._persister is not None:
             await self._persister.start()
 
     async def close(self) -> None:
         """Flush and close everything."""
         self.upstream.close()
+        await self._stores.close()
         if self._persister is not None:
             await self._persister.close()
         await asyncio.to_thread(self.audit.close)
@@ -226,7 +225,7 @@ class Ingest:
             "mode": generation.mode.value,
             "generation": generation.number,
             "upstream": {"connections": self.upstream.connections, "last_failure": self._forwarding.last_failure},
-            "store": {"backend": generation.config.state.backend.value, "state": "up"}
+            "store": self._stores.state()
             | ({"persist": self._persister.state()} if self._persister is not None else {}),
             "warnings": warnings,
         }

@@ -15,6 +15,7 @@ from fsproxy.config.loader import load
 from fsproxy.config.problems import ConfigError
 from fsproxy.config.restart import with_what_can_change
 from fsproxy.config.schema import TopMode
+from fsproxy.shell.disposal import let_go
 from fsproxy.shell.generation import Generation
 from fsproxy.shell.upstream_settings import same_hosts, tls_context
 
@@ -42,8 +43,13 @@ class Built:
 
 def build(source: Source, before: Generation, mode: TopMode | None) -> Built:
     """Load and compile. Raises ConfigError, GeoUnavailable, and OSError or ssl.SSLError for the upstream's TLS."""
+    leftovers: list[object] = []
     with _no_full_collection():
-        config, names = with_what_can_change(before.config, load(source.path, source.environ))
+        try:
+            loaded = load(source.path, source.environ, leftovers)
+        finally:
+            let_go(leftovers)
+        config, names = with_what_can_change(before.config, loaded)
         new = not same_hosts(before.config.upstream, config.upstream)
         context = tls_context(config.upstream.tls) if new else None
         return Built(Generation.compile(config, before.number + 1, mode), context, names)

@@ -20,6 +20,7 @@ import structlog
 from fsproxy.config.problems import ConfigError
 from fsproxy.config.schema import Config, TopMode
 from fsproxy.shell.clock import monotonic, now
+from fsproxy.shell.disposal import is_free, let_go
 from fsproxy.shell.generation import Generation
 from fsproxy.shell.geo import GeoUnavailable
 from fsproxy.shell.logs import configure_logs
@@ -34,6 +35,7 @@ T = TypeVar("T")
 
 SETTLE_SECONDS = 0.1
 """Several files that are written one after the other are one change."""
+DISPOSE_SECONDS = 1.0
 MOST_SHOWN = 100
 """Faults that ``/readyz`` and the answer to ``POST /reload`` list; the log has all."""
 log = structlog.get_logger("fsproxy")
@@ -61,6 +63,8 @@ class Reloader:
         """What the admin API asked for: it outlives a reload."""
         self._asked = _Asked()
         self._closed = False
+        self._retired: list[Generation] = []
+        self._disposing: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="reload")
         self._files = tuple(map(Path, config.files))
@@ -85,6 +89,8 @@ class Reloader:
         self._closed = True
         if self._watcher is not None:
             await self._watcher.close()
+        if self._disposing is not None:
+            self._disposing.cancel()
         if self._task is not None:
             await self._task
         self._thread.shutdown(wait=False)
@@ -184,12 +190,13 @@ class Reloader:
         log.info("configuration loaded", generation=before.number + 1, seconds=round(monotonic() - started, 3))
 
     def _swap(self, ingest: Ingest, built: Built) -> None:
-        before, generation = ingest.generation, built.generation
+        self._retire(ingest.generation)
+        before, generation = ingest.generation.config, built.generation
         if self._mode is TopMode.BYPASS:
             # Asked for while this was compiled.
             generation = replace(generation, mode=TopMode.BYPASS)
         ingest.apply(generation, built.context)
-        if before.config.log != generation.config.log:
+        if before.log != generation.config.log:
             configure_logs(generation.config.log.level, generation.config.log.format)
         # The same objects for a long time: no collection need walk them.
         gc.freeze()
@@ -201,6 +208,19 @@ class Reloader:
                 keys=list(built.waits_for_restart),
             )
         self._waits_for_restart = built.waits_for_restart
+
+    def _retire(self, generation: Generation) -> None:
+        self._retired.append(generation)
+        if self._disposing is None or self._disposing.done():
+            self._disposing = asyncio.get_running_loop().create_task(self._dispose())
+
+    async def _dispose(self) -> None:
+        """Free generations that no request holds any more; a socket may hold one for hours."""
+        while self._retired:
+            await asyncio.sleep(DISPOSE_SECONDS)
+            for index in reversed(range(len(self._retired))):
+                if is_free(self._retired[index]):
+                    await self._in_thread(let_go, [self._retired.pop(index)])
 
     def _watch(self, files: tuple[str, ...]) -> None:
         self._files = tuple(map(Path, dict.fromkeys(files)))

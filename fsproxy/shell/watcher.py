@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import logging
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -18,6 +19,8 @@ import structlog
 from watchfiles import awatch
 
 POLL_SECONDS = 30.0
+RETRY_SECONDS = 5.0
+"""A folder may have gone away while its watch was set up."""
 STEP_MS = 50
 """How long it must be quiet for before changes are told ..."""
 MOST_MS = 400
@@ -29,6 +32,8 @@ _MOST_LINKS = 40
 Fingerprint = dict[str, str]
 """Absolute path -> sha256 of the contents; "" for a file that cannot be read."""
 log = structlog.get_logger("fsproxy")
+# It tells of every change in a watched folder, whether it concerns us or not.
+logging.getLogger("watchfiles").setLevel(logging.WARNING)
 
 
 def fingerprint(files: Iterable[Path]) -> Fingerprint:
@@ -52,9 +57,10 @@ def links(file: Path) -> set[Path]:
             continue
         found.add(path)
         for part in (path, *path.parents):
-            if part.is_symlink():
-                found.add(part)
+            # One that is swapped at this very moment may be none by now.
+            with contextlib.suppress(OSError):
                 target = os.path.normpath(part.parent / part.readlink())
+                found.add(part)
                 waiting.append(Path(target, path.relative_to(part)))
     return found
 
@@ -101,7 +107,7 @@ class Watcher:
         try:
             of_interest = await asyncio.to_thread(_all_links, tuple(self._files()))
             folders = {path.parent for path in of_interest}
-            names = set(map(str, of_interest))
+            names = set(map(str, of_interest | folders))
             looked = False
             async for changes in awatch(
                 *await asyncio.to_thread(_existing, folders),
@@ -125,7 +131,9 @@ class Watcher:
             if not self._told:
                 self._told = True
                 log.warning("changes of the configuration are found by a slow look at it alone", error=error)
-            await again.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RETRY_SECONDS):
+                    await again.wait()
 
 
 def _all_links(files: Iterable[Path]) -> set[Path]:

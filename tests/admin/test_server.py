@@ -120,3 +120,24 @@ async def test_readiness_says_ready_then_draining_and_the_stores_trouble_is_in_i
         assert (await draining.json())["status"] == "draining"
         healthy = await admin.get("/healthz")
         assert (healthy.status, await healthy.json()) == (200, {"status": "ok"})
+
+
+async def test_a_reload_is_guarded_as_a_change_of_the_mode_is() -> None:
+    program = Program()
+    async with client(program, remote="203.0.113.9") as admin:
+        assert (await admin.post("/reload", json={})).status == 403
+    async with client(program, token="right") as admin:
+        assert (await admin.post("/reload", json={})).status == 401
+        told = await admin.post("/reload", json={}, headers={"Authorization": "Bearer right"})
+        assert (told.status, await told.json()) == (200, {"generation": 7, "errors": []})
+    async with client(program, remote="127.0.0.1") as admin:
+        assert (await admin.post("/reload", data=b"{}")).status == 400
+        assert (await admin.post("/reload", data={"a": "form"})).status == 400
+    assert program.reloads == 1
+
+
+async def test_a_reload_that_finds_faults_says_so_with_its_status() -> None:
+    program = Program(errors=["fsproxy.yaml:1:1: is wrong"])
+    async with client(program, remote="127.0.0.1") as admin:
+        told = await admin.post("/reload", json={})
+        assert (told.status, (await told.json())["errors"]) == (422, program.errors)

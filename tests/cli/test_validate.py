@@ -88,7 +88,8 @@ def test_a_file_may_be_compressed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"not JSON", b"[]", b'{"Seq":1}', b'{"Evts":[', b"\x1f\x8bcorrupt", gzip.compress(b"x" * 99, mtime=0)[:-3]]
+    "body",
+    [b"", b"not JSON", b"[]", b'{"Seq":1}', b'{"Evts":[', b"\x1f\x8bcorrupt", gzip.compress(b"x" * 99, mtime=0)[:-3]],
 )
 def test_what_is_no_bundle_is_an_error_of_one_line(body: bytes) -> None:
     result = validate("bundle", body)

@@ -109,7 +109,6 @@ MISTAKES = {
     "client_api: {reserved: {phone: 9}}": "2:25: client_api.reserved.phone: is not a known key; allowed: acctId, ",
     "client_api: {rate: {event: [10/d]}}": '2:29: client_api.rate.event[0]: "10/d" is not a rate; allowed: calls per ',
     "client_api: {blocked_uids: nope}": '2:28: client_api.blocked_uids: "nope" is not a list; allowed: a list, such ',
-    "state: {backend: redis}": '2:18: state.backend: "redis" is not built yet; allowed: memory',
     "state: {backend: file}": '2:18: state.backend: "file" is not known here; allowed: memory, redis',
     "audit: {share: {page: 1}}": "2:23: audit.share.page: 1 is not a share; allowed: 0% to 100%",
     "audit: {client_ip: hashed}": '2:20: audit.client_ip: "hashed" needs audit.key; allowed: key: ${SOME_VARIABLE} ',

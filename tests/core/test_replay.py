@@ -15,7 +15,7 @@ from fsproxy.core.audit import Outcome
 from fsproxy.core.audit_line import Measures, audit_record
 from fsproxy.core.limits.operations import Admitted
 from fsproxy.core.model import Instant, Location, Mode, Route, SessionFacts
-from fsproxy.core.pipeline import judge, settle
+from fsproxy.core.pipeline import judge, settle, wants_no_name
 from fsproxy.core.policy import Snapshot
 from fsproxy.core.privacy import address_mask
 from fsproxy.core.replay import Replay, Replayed, recorded
@@ -70,7 +70,7 @@ def line(
     record = audit_record(
         now=NOW, route=Route.PAGE, outcome=outcome, method="POST", target="/rec/page", request_id="r", generation=1,
         mode="enforce", mask=address_mask(mask, "key"), measures=Measures(), facts=facts, decision=decision,
-        policy=policy, **more,
+        policy=policy, unnamed=wants_no_name(policy, facts, NOW), **more,
     )  # fmt: skip
     return msgspec.json.decode(msgspec.json.encode(record), type=PageLine)
 

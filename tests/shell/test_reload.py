@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 from structlog.testing import capture_logs
 
 from fsproxy.config.schema import TopMode
 from fsproxy.shell.next_generation import Source
 from fsproxy.shell.reload import Reloader
 from support.in_process import InProcessProxy, in_process
+from support.raw_http import eventually
 from support.upstream import RecordingUpstream
 
 BAD = "filters: {ip: {block: [999.1.1.1]}}\nupstream: {url: nonsense}\nunknown: 1\n"
@@ -191,6 +193,26 @@ async def test_what_needs_a_restart_is_named_once_and_keeps_its_value(
         }  # fmt: skip
         assert one.reloader.state()["restart_needed_for"] == named
     assert "client.ip" not in audit_lines(tmp_path)[-1]
+
+
+async def test_a_generation_is_freed_as_soon_as_no_request_holds_it(
+    upstream: RecordingUpstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fsproxy.shell.reload.DISPOSE_SECONDS", 0.01)
+    open_to_all = config(upstream, tmp_path) | {"filters": {}}
+    async with reloading(open_to_all, tmp_path) as one:
+        assert await one.page() == 200
+        upstream.hold()
+        waiting = asyncio.create_task(one.page())
+        await upstream.arrived(2)
+        first = id(one.proxy.ingest.generation)
+        await one.load(config(upstream, tmp_path, 2))
+        await one.load(config(upstream, tmp_path, 3))
+        await eventually(lambda: [id(each) for each in one.reloader._retired] == [first])
+        upstream.release()
+        assert await waiting == 200
+        assert await one.page() == 202
+        await eventually(lambda: not one.reloader._retired)
 
 
 async def test_another_upstream_and_other_timeouts_are_used_at_once(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from fsproxy.core.limits.operations import SESSION_LIFE_SECONDS
 from fsproxy.core.model import Instant
 from fsproxy.shell.ledger.aging import AgingTable
@@ -34,6 +36,11 @@ class PageClocks:
         kept = self._offsets.get(key_of(KeyKind.PAGE, org, page))
         return kept[0] if kept is not None else None
 
+    def settle(self, org: str, page: str, offset: float, now: Instant, deadline: float) -> float | Awaitable[float]:
+        """The same for an upload whose calls need it within ``deadline`` seconds; shared clocks may have to ask."""
+        del deadline  # Memory needs none.
+        return self.fix(org, page, offset, now)
+
     def fix(self, org: str, page: str, offset: float, now: Instant) -> float:
         """Fix the page's offset, unless it is fixed already; the one that stands. Not kept for a page without id."""
         if not page:
@@ -45,6 +52,10 @@ class PageClocks:
             return kept[0]
         self._offsets.put(key, (offset, now))
         return offset
+
+    def replace(self, org: str, page: str, offset: float, now: Instant) -> None:
+        """Another process fixed it."""
+        self._offsets.put(key_of(KeyKind.PAGE, org, page), (offset, now))
 
 
 def _fixed_at(kept: tuple[float, float]) -> float:

@@ -132,11 +132,13 @@ class Persister:
                     await self._stop.wait()
             if not self._stop.is_set():
                 await self._guarded()
+        # A disk that does not answer must not hold the program's end for ever.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_SECONDS):
                 await self._guarded()
-        if self._file is not None:
-            await self._in_thread(self._file.close)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_SECONDS):
+                await self._leave()
 
     async def _guarded(self) -> None:
         try:

@@ -59,6 +59,7 @@ async def test_the_file_and_its_lists_are_followed_without_being_told(rig: Rig) 
     (rig.proxy.folder / "agents.txt").write_text(f"{AGENT}\n")
     await until(rig, generation(4))
     assert (await rig.page()).status == 202
+    assert "detected" not in rig.proxy.log_text()
 
 
 async def test_a_bad_file_is_told_everywhere_and_changes_nothing(rig: Rig) -> None:

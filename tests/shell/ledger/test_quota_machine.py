@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import ClassVar
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from fsproxy.core.limits.operations import Admit, Admitted, Confirm, Mark, QuotaTerms, Release
 from fsproxy.core.model import Instant
-from fsproxy.shell.ledger import MemoryLedger
+from support.ledgers import MemoryStore, Store, ValkeyStore, fresh_org
+from support.valkey import ValkeyServer
 
 LIMIT = 4
 START = 1_790_000_000
@@ -40,9 +44,13 @@ class Group:
 class QuotaMachine(RuleBasedStateMachine):
     """The ledger and a plain model of it, side by side."""
 
+    shared: ClassVar[Store | None] = None
+    """The store of all examples; each is an org of its own."""
+
     def __init__(self) -> None:
         super().__init__()
-        self.ledger = MemoryLedger()
+        self.ledger: Store = self.shared or MemoryStore()
+        self.org = fresh_org()
         self.now = START
         self.tokens = 0
         self.pages: dict[str, Page] = {}
@@ -51,7 +59,7 @@ class QuotaMachine(RuleBasedStateMachine):
         self.active: dict[tuple[str, str], int] = {}
 
     def ask(self, *operations: Admit | Confirm | Release | Mark) -> Admitted | None:
-        answer = self.ledger.try_now(operations, Instant(float(self.now)))[-1]
+        answer = self.ledger.ask(operations, Instant(float(self.now)))[-1]
         assert answer is None or isinstance(answer, Admitted)
         return answer
 
@@ -86,7 +94,7 @@ class QuotaMachine(RuleBasedStateMachine):
         self.tokens += 1
         token = f"t{self.tokens}"
         quota = QuotaTerms("cycle", LIMIT, Instant(START + 1e9), enforced=True)
-        answer = self.ask(Admit("o", token, session, user, ramped_out=False, quota=quota))
+        answer = self.ask(Admit(self.org, token, session, user, ramped_out=False, quota=quota))
         assert answer is not None
         key = ("session", session) if session else ("user", user) if user else None
         group = next((g for g in self.groups if key and g.key == key and g.waiting and not g.final), None)
@@ -117,7 +125,7 @@ class QuotaMachine(RuleBasedStateMachine):
         group = page.group
         key = group.key or ("session", f"answer to {token}")
         ids = {"session": (), "user": ()} | {key[0]: (key[1],)}
-        self.ask(Confirm("o", token, ids["session"], ids["user"], new=new))
+        self.ask(Confirm(self.org, token, ids["session"], ids["user"], new=new))
         group.waiting.remove(token)
         group.final = True
         if page.reserved and not new:
@@ -134,14 +142,14 @@ class QuotaMachine(RuleBasedStateMachine):
             return
         token = data.draw(st.sampled_from(waiting))
         group = self.pages[token].group
-        self.ask(Release("o", token))
+        self.ask(Release(self.org, token))
         group.waiting.remove(token)
         if not group.waiting and not group.final:
             group.counted = False
 
     @rule(session=st.sampled_from(["a", "b", "elsewhere"]), user=st.sampled_from(["", "u"]))
     def bundle(self, session: str, user: str) -> None:
-        self.ask(Mark("o", session, user))
+        self.ask(Mark(self.org, session, user))
         self.touch(("session", session))
         if user:
             self.touch(("user", user))
@@ -155,13 +163,31 @@ class QuotaMachine(RuleBasedStateMachine):
     def units_are_counted_once_and_come_back(self) -> None:
         # An answer of the ledger's own, that gives back what has lapsed: the release of nothing.
         for _ in range(3):
-            self.ask(Release("o", "unknown"))
-        assert self.ledger.quota_usage("o").get("cycle", 0) == self.used()
+            self.ask(Release(self.org, "unknown"))
+        assert self.ledger.quota_usage(self.org).get("cycle", 0) == self.used()
 
     @invariant()
     def never_more_than_the_limit_is_admitted(self) -> None:
         assert self.used() <= LIMIT
 
 
+class ValkeyQuotaMachine(QuotaMachine):
+    """The same on a real Valkey."""
+
+
 TestQuotaMachine = QuotaMachine.TestCase
 TestQuotaMachine.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+
+
+@pytest.fixture(scope="class")
+def valkey_store(valkey: ValkeyServer) -> Iterator[None]:
+    store = ValkeyStore(valkey.url)
+    ValkeyQuotaMachine.shared = store
+    yield
+    ValkeyQuotaMachine.shared = None
+    store.close()
+
+
+@pytest.mark.usefixtures("valkey_store")
+class TestQuotaMachineOnValkey(ValkeyQuotaMachine.TestCase):  # type: ignore[name-defined, misc]  # made by hypothesis
+    settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

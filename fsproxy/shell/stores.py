@@ -1,0 +1,124 @@
+"""Everything that is kept: the ledger and the caches, in memory or shared, started and closed together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from fsproxy.config.schema import StateBackend, StateConfig
+from fsproxy.shell.cache import BlockedPages, BoundedMemoryCache, Repeats
+from fsproxy.shell.ledger import MemoryLedger, PageClocks
+from fsproxy.shell.ledger.breaker import Breaker
+
+if TYPE_CHECKING:
+    from fsproxy.core.limits.operations import Ledger
+    from fsproxy.shell.ledger.redis import RedisLedger
+    from fsproxy.shell.shared_cache import RemoteMemory, SharedCache
+
+BLOCKED_PAGES = 200_000
+"""How many blocked pages are remembered: about 60 MB at the most. In Redis there is no such bound, only their time."""
+REPEATS = 500_000
+"""How many calls' verdicts are remembered for their repeats: about 150 MB at the most. In Redis likewise."""
+PAGE_SECONDS = 60.0
+"""With Redis: a page that was not blocked is asked about again after this long."""
+
+
+class StoreUnusable(Exception):  # noqa: N818 - said to the user as it is
+    """What the configuration says of the store cannot be meant; a server that is down is no such reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What requests share. ``ledger`` and the rest may be used before ``start``: the store is down until then."""
+
+    backend: StateBackend
+    ledger: Ledger
+    blocked_pages: BlockedPages
+    repeats: Repeats
+    clocks: PageClocks
+    memory: MemoryLedger | None = None
+    """The ledger, when it is this process's own."""
+    breaker: Breaker | None = None
+    """None: memory, which is always there."""
+    shared: tuple[RedisLedger, RemoteMemory, tuple[SharedCache, ...]] | None = None
+
+    async def start(self) -> None:
+        """Connect. A store that is not there is waited for in the background, not here."""
+        if self.shared is not None:
+            await self.shared[0].start()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self.shared is None:
+            return
+        ledger, remote, caches = self.shared
+        await ledger.close()
+        for each in caches:
+            await each.close()
+        await remote.close()
+
+    def state(self) -> dict[str, object]:
+        """For ``/readyz``."""
+        return {"backend": self.backend.value, "state": self.breaker.state.value if self.breaker else "up"}
+
+    def collect(self) -> Iterable[Metric]:
+        """For ``/metrics``."""
+        breaker = self.breaker or _ALWAYS_UP
+        yield GaugeMetricFamily(
+            "fsproxy_store_up", "1: the store of the limits answers.", self.breaker is None or breaker.is_up
+        )
+        yield CounterMetricFamily("fsproxy_store_round_trips", "Commands sent to the store.", breaker.round_trips)
+        yield CounterMetricFamily("fsproxy_store_failures", "Commands that failed, probes included.", breaker.failures)
+        yield CounterMetricFamily(
+            "fsproxy_store_unavailable", "Questions not asked, as the store is down.", breaker.unavailable
+        )
+
+
+_ALWAYS_UP = Breaker("memory")
+
+
+def make_stores(config: StateConfig) -> Stores:
+    """As the configuration says. Raises StoreUnusable."""
+    if config.backend is StateBackend.MEMORY:
+        memory = MemoryLedger(journal=config.persist is not None)
+        return Stores(
+            config.backend,
+            memory,
+            BlockedPages(BoundedMemoryCache(BLOCKED_PAGES)),
+            Repeats(BoundedMemoryCache(REPEATS)),
+            PageClocks(),
+            memory,
+        )
+    try:
+        return _shared(config)
+    except ImportError:
+        raise StoreUnusable("state.backend: redis needs redis-py: install fsproxy[redis]") from None
+    except ValueError:
+        # Never the address itself: it may hold a password.
+        raise StoreUnusable("state.redis.url cannot be used as an address") from None
+
+
+def _shared(config: StateConfig) -> Stores:
+    # Only here: redis-py is an extra.
+    from fsproxy.shell.ledger.redis import RedisLedger  # noqa: PLC0415
+    from fsproxy.shell.ledger.shared_clocks import SharedPageClocks  # noqa: PLC0415
+    from fsproxy.shell.shared_cache import RemoteMemory, SharedCache  # noqa: PLC0415
+
+    address = (config.redis.url, config.redis.prefix, config.redis.timeout)
+    breaker = Breaker("redis")
+    ledger = RedisLedger(*address, breaker)
+    remote = RemoteMemory(*address, breaker)
+    pages, calls = SharedCache(remote, BLOCKED_PAGES, PAGE_SECONDS), SharedCache(remote, REPEATS, 0.0)
+    return Stores(
+        config.backend,
+        ledger,
+        BlockedPages(pages),
+        Repeats(calls),
+        SharedPageClocks(ledger),
+        None,
+        breaker,
+        (ledger, remote, (pages, calls)),
+    )

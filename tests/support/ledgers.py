@@ -1,0 +1,146 @@
+"""Both forms of the ledger behind one synchronous face, and visits to one, in few words."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import Protocol
+
+from fsproxy.core.limits.operations import (
+    Admit,
+    Admitted,
+    Answer,
+    Confirm,
+    Mark,
+    NameKind,
+    Operation,
+    QuotaTerms,
+    Release,
+)
+from fsproxy.core.model import Instant
+from fsproxy.shell.ledger import Bounds, MemoryLedger
+from fsproxy.shell.ledger.redis import RedisLedger
+
+START = 1_790_000_000.0
+ORG = "o-1ABC-na1"
+MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0
+_numbers = itertools.count()
+
+
+def fresh_org() -> str:
+    """An org that no store knows yet: examples of one test share a store."""
+    return f"org-{next(_numbers)}"
+
+
+class Store(Protocol):
+    """A ledger that is empty at first, at the times that the test says."""
+
+    def ask(self, operations: tuple[Operation, ...], now: Instant) -> tuple[Answer, ...]: ...
+
+    def quota_usage(self, org: str) -> dict[str, int]: ...
+
+    def names_usage(self, org: str) -> dict[NameKind, int]: ...
+
+    def close(self) -> None: ...
+
+
+class MemoryStore:
+    """The memory form."""
+
+    def __init__(self, bounds: Bounds | None = None) -> None:
+        self.ledger = MemoryLedger(bounds)
+
+    def ask(self, operations: tuple[Operation, ...], now: Instant) -> tuple[Answer, ...]:
+        return self.ledger.try_now(operations, now)
+
+    def quota_usage(self, org: str) -> dict[str, int]:
+        return dict(self.ledger.quota_usage(org))
+
+    def names_usage(self, org: str) -> dict[NameKind, int]:
+        return self.ledger.names_usage(org)
+
+    def close(self) -> None:
+        pass
+
+
+class ValkeyStore:
+    """The Redis form: everything is asked, nothing is answered from this process's memory."""
+
+    def __init__(self, url: str) -> None:
+        self._runner = asyncio.Runner()
+        self._loop = self._runner.get_loop()
+        self.ledger = self._runner.run(self._made(url))
+
+    @staticmethod
+    async def _made(url: str) -> RedisLedger:
+        ledger = RedisLedger(url, f"test{next(_numbers)}:", 30.0, callers_clock=True, remembers=False)
+        await ledger.start()
+        return ledger
+
+    def ask(self, operations: tuple[Operation, ...], now: Instant) -> tuple[Answer, ...]:
+        return self._loop.run_until_complete(self.ledger.ask(operations, now, 30.0))
+
+    def quota_usage(self, org: str) -> dict[str, int]:
+        return self._loop.run_until_complete(self.ledger.quota_usage(org))
+
+    def names_usage(self, org: str) -> dict[NameKind, int]:
+        return self._loop.run_until_complete(self.ledger.names_usage(org))
+
+    def close(self) -> None:
+        self._loop.run_until_complete(self.ledger.close())
+        self._runner.close()
+
+
+class Visits:
+    """One ledger at a time that moves, in few words."""
+
+    def __init__(self, store: Store, *, limit: int | None = 2, enforced: bool = True) -> None:
+        self.store = store
+        self.now = START
+        self.limit = limit
+        self.enforced = enforced
+        self.cycle = "2026-09-01"
+        self.ends = START + 20 * DAY
+
+    def page(
+        self, token: str, session: str = "", user: str = "", *, ramped_out: bool = False, org: str = ORG
+    ) -> Admitted:
+        quota = None
+        if self.limit is not None:
+            quota = QuotaTerms(self.cycle, self.limit, Instant(self.ends), self.enforced)
+        answers = self.store.ask((Admit(org, token, session, user, ramped_out, quota),), Instant(self.now))
+        assert isinstance(answers[0], Admitted)
+        return answers[0]
+
+    def answered(
+        self,
+        token: str,
+        sessions: tuple[str, ...] = (),
+        users: tuple[str, ...] = (),
+        *,
+        new: bool = True,
+        remember_user: bool = False,
+    ) -> None:
+        operation = Confirm(ORG, token, sessions, users, new, remember_user)
+        assert self.store.ask((operation,), Instant(self.now)) == (None,)
+
+    def failed(self, token: str) -> None:
+        assert self.store.ask((Release(ORG, token),), Instant(self.now)) == (None,)
+
+    def bundle(self, session: str = "", user: str = "") -> None:
+        assert self.store.ask((Mark(ORG, session, user),), Instant(self.now)) == (None,)
+
+    def visit(self, token: str, session: str = "", user: str = "") -> Admitted:
+        """A page and, a moment later, its answer under the same ids."""
+        admitted = self.page(token, session, user)
+        self.now += 0.125
+        sessions, users = ((each,) if each else () for each in (session, user))
+        self.answered(token, sessions, users, new=not admitted.under_way)
+        return admitted
+
+    @property
+    def used(self) -> int:
+        return self.store.quota_usage(ORG).get(self.cycle, 0)
+
+
+NEW = Admitted(under_way=False, user_admitted=False, over_quota=False, used=1)

