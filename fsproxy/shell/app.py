@@ -19,7 +19,7 @@ from aiohttp.http_parser import HttpRequestParser
 
 from fsproxy.admin.metrics import Metrics
 from fsproxy.admin.server import create_admin
-from fsproxy.config.schema import Config, ListenConfig, TopMode
+from fsproxy.config.schema import Config, ListenConfig, StateBackend, TopMode
 from fsproxy.shell.generation import Generation
 from fsproxy.shell.ingest import Ingest
 from fsproxy.shell.next_generation import Source
@@ -96,6 +96,7 @@ class App:
                 ingest.handle,
                 self._config.server,
                 self._sweeper,
+                needs_tasks=self._config.state.backend is StateBackend.REDIS,
                 on_malformed=ingest.count_malformed,
                 on_crash=ingest.count_crash,
             )
