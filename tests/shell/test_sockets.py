@@ -89,7 +89,7 @@ class Setting:
     def known(self, session: str) -> bool:
         """Whether the ledger takes the session for one under way (and if not, counts nothing)."""
         admit = Admit(ORG, "probe", session, "", ramped_out=True, quota=None)
-        answers = self.proxy.ingest.stores.ledger.try_now((admit,), now())
+        answers = self.proxy.ingest.ledger.try_now((admit,), now())
         assert answers is not None
         assert isinstance(answers[0], Admitted)
         return answers[0].under_way
@@ -100,7 +100,7 @@ class Setting:
         assert policy.quota is not None
         terms = policy.quota.terms(now())
         full = QuotaTerms(terms.cycle, 0, terms.ends, enforced=True)
-        answers = self.proxy.ingest.stores.ledger.try_now((Admit(ORG, "probe", "", "", False, full),), now())
+        answers = self.proxy.ingest.ledger.try_now((Admit(ORG, "probe", "", "", False, full),), now())
         assert answers is not None
         assert isinstance(answers[0], Admitted)
         return answers[0].used
