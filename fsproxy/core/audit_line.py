@@ -156,10 +156,18 @@ def _host(url: object) -> str:
 
 def audit_path(target: str) -> str:
     """The path without its query, cut; the uid in a server API path is a user's and is not written."""
+    return _known_path(target) if len(target) <= LONGEST_PATH else _path(target)
+
+
+def _path(target: str) -> str:
     path = normal_path(origin_form(target.partition("?")[0]))
     if path.startswith(("/users/v1/", "/v2/users/")):
         path = _INDIVIDUAL.sub(r"\1{uid}", path)
     return safe(path, LONGEST_PATH)
+
+
+# Nearly every request is for one of a few paths.
+_known_path = lru_cache(maxsize=256)(_path)
 
 
 def _shadow(hit: Hit) -> AuditShadow:

@@ -59,7 +59,9 @@ class Decision(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     failed: tuple[FilterName, ...] = ()
     new_session: bool = False
     token: str = ""
-    """Names the reservation that ``learn`` confirms or releases; "" when nothing was reserved."""
+    """Names the reservation that ``learn`` confirms or releases; "" when the ledger was not asked."""
+    held: bool = True
+    """``token`` holds one; a session that is simply under way needs none."""
     ledger_down: bool = False
 
 
@@ -158,7 +160,7 @@ def settle(policy: OrgPolicy, verdict: Verdict, answer: Admitted | None) -> Deci
         return _without_ledger(policy, verdict)
     shadow = verdict.shadow
     if answer.under_way:
-        return Decision(shadow=shadow, failed=verdict.failed, token=verdict.admit.token)
+        return Decision(shadow=shadow, failed=verdict.failed, token=verdict.admit.token, held=answer.held)
     if verdict.ramping is not None and not answer.user_admitted:
         if verdict.admit.ramped_out:
             return Decision(block=verdict.ramping, shadow=shadow, failed=verdict.failed, new_session=True)
@@ -198,7 +200,9 @@ def learn(facts: SessionFacts, decision: Decision, answer: PageAnswer | None) ->
         return ()
     org = facts.org or ""
     if answer is None or answer.status != 200:
-        return (Release(org, decision.token),)
+        return (Release(org, decision.token),) if decision.held else ()
+    if not decision.held and answer.session in {"", facts.session_id} and answer.user in {"", facts.user_id}:
+        return ()  # nothing is reserved, and all of the session's ids are known
     sessions = tuple(dict.fromkeys(s for s in (facts.session_id, answer.session) if s))
     users = tuple(dict.fromkeys(u for u in (facts.user_id, answer.user) if u))
     return (

@@ -328,3 +328,15 @@ class TestNaming:
     def test_when_a_filter_cannot_say_nobody_is_named(self) -> None:
         unnaming: tuple[Filter, ...] = (Says(FilterName.OPT_OUT, raises=True),)  # type: ignore[assignment]
         assert wants_no_name(replace(policy(), unnaming=unnaming), PAGE, NOW)
+
+
+def test_of_a_session_under_way_only_new_ids_are_told() -> None:
+    facts = SessionFacts(route=Route.PAGE, org="o-1", session_id="s", user_id="u")
+    going_on = Decision(token="t", held=False)
+    assert learn(facts, going_on, None) == ()
+    assert learn(facts, going_on, PageAnswer(202)) == ()
+    assert learn(facts, going_on, PageAnswer(200, session="s", user="u")) == ()
+    (told,) = learn(facts, going_on, PageAnswer(200, session="other", user="u"))
+    assert isinstance(told, Confirm)
+    assert told.sessions == ("s", "other")
+    assert learn(facts, Decision(token="t"), None) == (Release("o-1", "t"),)

@@ -6,6 +6,8 @@ import asyncio
 import itertools
 from typing import Protocol
 
+import msgspec
+
 from fsproxy.core.limits.operations import (
     Admit,
     Admitted,
@@ -110,7 +112,8 @@ class Visits:
             quota = QuotaTerms(self.cycle, self.limit, Instant(self.ends), self.enforced)
         answers = self.store.ask((Admit(org, token, session, user, ramped_out, quota),), Instant(self.now))
         assert isinstance(answers[0], Admitted)
-        return answers[0]
+        # Whether anything is held may be told or not; all else must be the same.
+        return msgspec.structs.replace(answers[0], held=True)
 
     def answered(
         self,

@@ -71,6 +71,9 @@ class Admitted(msgspec.Struct, frozen=True, gc=False):
 
     Reservations that lapsed a moment ago may still be in it, but they never decide ``over_quota``.
     """
+    held: bool = True
+    """The token holds a reservation, its own or one that it joined: it wants a Confirm or a Release. A ledger
+    that cannot tell says True."""
 
 
 class Confirm(msgspec.Struct, frozen=True, gc=False, tag=True):

@@ -8,6 +8,7 @@ The digest is the same in every process and version: what is written to disk is 
 from __future__ import annotations
 
 from enum import StrEnum, unique
+from functools import lru_cache
 from hashlib import blake2b
 
 KEY_BITS = 60
@@ -25,7 +26,11 @@ class KeyKind(StrEnum):
     USER_RATE = "v"
 
 
+@lru_cache(maxsize=8192)
 def key_of(kind: KeyKind, org: str, identifier: str) -> int:
-    """A stable key of 60 bits, never 0 in practice. Ids may hold anything, lone surrogates included."""
+    """A stable key of 60 bits, never 0 in practice. Ids may hold anything, lone surrogates included.
+
+    One request asks for the same ones several times, and a session's uploads come close together.
+    """
     text = f"{kind.value}{len(org)}:{org}{identifier}".encode("utf-8", "surrogatepass")
     return int.from_bytes(blake2b(text, digest_size=8).digest(), "big") >> (64 - KEY_BITS)

@@ -54,7 +54,10 @@ class Sessions:
         terms = op.quota
         count = self.counts.of(op.org, terms.cycle, terms.ends, now) if terms is not None else None
         key = self._key_of(op)
-        if key and self._goes_on(op.token, key, now):
+        if key and self._under_way(key, now):
+            self._touch(key, now)
+            return Admitted(under_way=True, user_admitted=False, over_quota=False, used=_used(count), held=False)
+        if key and self._joins(op.token, key, now):
             return Admitted(under_way=True, user_admitted=False, over_quota=False, used=_used(count))
         passes = self._passes(op, now)
         over = self._over(count, terms, now)
@@ -146,10 +149,7 @@ class Sessions:
             return key_of(KeyKind.USER, op.org, op.user)
         return 0
 
-    def _goes_on(self, token: str, key: int, now: Instant) -> bool:
-        if self._under_way(key, now):
-            self._touch(key, now)
-            return True
+    def _joins(self, token: str, key: int, now: Instant) -> bool:
         hold = self.holds.waiting(key, now)
         if hold is None:
             return False

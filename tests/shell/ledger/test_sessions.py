@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fsproxy.core.limits.operations import Admit, Admitted, QuotaTerms
+from fsproxy.core.limits.operations import Admit, Admitted, Confirm, QuotaTerms
 from fsproxy.core.model import Instant
 from fsproxy.shell.ledger import Bounds, MemoryLedger
 from support.ledgers import NEW, MemoryStore, Visits
@@ -76,3 +76,16 @@ async def test_ask_says_what_try_now_says() -> None:
     first, second = await ledger.ask(operations, Instant(START), 0.25)
     assert first == NEW
     assert second == Admitted(under_way=False, user_admitted=False, over_quota=True, used=1)
+
+
+def test_a_session_under_way_holds_nothing_and_one_that_waits_does() -> None:
+    ledger = MemoryLedger()
+    first, second = (Admit("o-1", token, "s", "", ramped_out=False, quota=None) for token in ("t1", "t2"))
+    assert ledger.try_now((first,), Instant(1.0)) == (Admitted(under_way=False, user_admitted=False, over_quota=False),)
+    (joined,) = ledger.try_now((second,), Instant(2.0))
+    assert isinstance(joined, Admitted)
+    assert (joined.under_way, joined.held) == (True, True)
+    ledger.try_now((Confirm("o-1", "t1", ("s",), (), new=True),), Instant(3.0))
+    (known,) = ledger.try_now((Admit("o-1", "t3", "s", "", ramped_out=False, quota=None),), Instant(4.0))
+    assert isinstance(known, Admitted)
+    assert (known.under_way, known.held) == (True, False)
