@@ -172,7 +172,8 @@ class AuditLog:
         self.logger: BindableLogger = structlog.wrap_logger(
             self.sink, processors=[*processors, render], wrapper_class=AuditLogger, cache_logger_on_first_use=True
         )
-        self._record = self.logger.bind().record
+        # With nothing bound and no processor before it, all that the chain does is render.
+        self._record = self.logger.bind().record if processors else self._render_and_write
 
     @property
     def dropped(self) -> int:
@@ -192,6 +193,9 @@ class AuditLog:
         """Write a record's line if it is due: ``share`` of those that nothing makes remarkable."""
         if is_due(share, record):
             self._record(record)
+
+    def _render_and_write(self, record: AuditRecord) -> None:
+        self.sink.write(_encode(record))
 
     def reopen(self) -> None:
         """Open a file again (log rotation, SIGHUP) before the next lines."""

@@ -18,7 +18,7 @@ from fsproxy.core.client_api.server_api import server_call
 from fsproxy.core.facts import bundle_facts, bundle_query
 from fsproxy.core.failures import Failure
 from fsproxy.core.limits.operations import LedgerDown, RateKind
-from fsproxy.core.limits.page_clock import largest_when
+from fsproxy.core.limits.page_clock import largest_when, last_when
 from fsproxy.core.limits.rate import rate_headers, retry_after
 from fsproxy.core.model import Encoding, Mode, Route
 from fsproxy.core.pipeline import Decision, judge, mark, settle
@@ -177,7 +177,7 @@ class Capture:
         inspection = await _off(large, inspect, policy.client_api, tx.route, text, endpoint=endpoint)
         if inspection.form is not Form.BUNDLE or facts is None or not self._limits.needs_clock(facts):
             return inspection, None
-        return inspection, await _off(large, largest_when, text)
+        return inspection, await _off(large, largest_when if inspection.calls else last_when, text)
 
     async def _settle(
         self, tx: Transaction, policy: OrgPolicy, inspection: Inspection, last: float | None

@@ -118,6 +118,10 @@ class Ingest:
             self.metrics.in_flight -= 1
             request.connection.on_writable = None
             self._recorder.record(tx)
+            # Without a cycle left, all of it is freed here and now, and not by the collector later.
+            request.on_gone = None
+            if tx.relay is not None:
+                tx.relay.exchange = None
 
     # -- opening a request
 
