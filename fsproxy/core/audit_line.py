@@ -82,10 +82,8 @@ def audit_record(
     block, shadow = decision.block, decision.shadow
     if block is not None or shadow:
         unnamed = unnamed or (block is not None and is_unnamed((block,))) or is_unnamed(shadow)
-    if facts is not None and route is Route.PAGE:
-        told = audit_facts(facts, decision, policy, mask, now, unnamed=unnamed)
-    else:
-        told = None
+    judged = facts is not None and route is Route.PAGE
+    told = audit_facts(facts, decision, policy, mask, now, unnamed=unnamed) if judged and facts is not None else None
     # _value_ is what the property ``value`` gives, without the property's price.
     return AuditRecord(
         timestamp=timestamp(now),
@@ -95,11 +93,7 @@ def audit_record(
         decision=outcome._value_,
         reason=block.code.text if block is not None else failure.summary if failure is not None else None,
         duration=measures.duration,
-        reason_code=int(block.code) if block is not None else None,
-        rule=safe(block.rule.id, 256) if block is not None else None,
-        filter=block.filter.value if block is not None else None,
-        shadow=tuple(_shadow(hit) for hit in shadow) if shadow else (),
-        filters_failed=tuple(name.value for name in decision.failed) if decision.failed else (),
+        **(_decided(decision) if block is not None or shadow or decision.failed else {}),
         **_visitor(facts, mask, unnamed=unnamed),
         path=audit_path(target),
         method=safe(method, 32),
@@ -122,6 +116,17 @@ def audit_record(
         shadow_rejections=_listed(shadow_rejections, most_rejections) if shadow_rejections else (),
         shadow_rejections_count=len(shadow_rejections),
     )
+
+
+def _decided(decision: Decision) -> dict[str, Any]:
+    block = decision.block
+    said: dict[str, Any] = {
+        "shadow": tuple(_shadow(hit) for hit in decision.shadow),
+        "filters_failed": tuple(name.value for name in decision.failed),
+    }
+    if block is not None:
+        said |= {"reason_code": int(block.code), "rule": safe(block.rule.id, 256), "filter": block.filter.value}
+    return said
 
 
 def _visitor(facts: SessionFacts | None, mask: MaskAddress, *, unnamed: bool) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""What the core is told: the typed, frozen form of the sections of the configuration that it obeys.
+"""What the core is told, one table of keys (hence its length).
 
-``config/schema.py`` makes these from YAML (config.md names every key, and the defaults here are
-the same); the core compiles them into lookup structures and never sees a dict.
+The typed, frozen form of the sections of the configuration that it obeys. ``config/schema.py`` makes these
+from YAML (config.md names every key, and the defaults here are the same); the core compiles them into
+lookup structures and never sees a dict.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Reading request bodies: bounded in size and in time."""
+"""Request bodies, read or passed on: bounded in size and in time."""
 
 from __future__ import annotations
 
 from math import inf
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestPayloadError
@@ -12,6 +12,10 @@ from fsproxy.core.failures import Failure
 from fsproxy.shell.sweeper import Sweeper, Timed
 from fsproxy.shell.transaction import Transaction
 
+if TYPE_CHECKING:
+    from fsproxy.shell.exchange import Exchange
+
+LAST_CHUNK = b"0\r\n\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -117,3 +121,23 @@ async def read_part(tx: Transaction) -> bytes:
     tx.bytes_in += len(part)
     refuse_too_large(tx, tx.bytes_in)
     return part
+
+
+async def pump(tx: Transaction, exchange: Exchange, sweeper: Sweeper, *, chunked: bool) -> None:
+    """Pass a body on to an exchange as it comes; a body that breaks, or takes too long, ends the exchange."""
+    invite(tx)
+    try:
+        with BodyClock(tx, sweeper) as clock:
+            while part := await read_part(tx):
+                clock.stop()
+                framed = b"%x\r\n%b\r\n" % (len(part), part) if chunked else part
+                if not await exchange.write(framed):
+                    return
+                clock.restart()
+        if chunked:
+            await exchange.write(LAST_CHUNK)
+        exchange.body_complete()
+    except BodyError as error:
+        exchange.abort(error.failure)
+    except ConnectionError:
+        exchange.abort(Failure.CLIENT_GONE)

@@ -1,4 +1,4 @@
-"""One client's connection: aiohttp's parser and body streams, answered without a task where nothing is waited for.
+"""One client's connection, one state machine (hence its length): aiohttp's parser and body streams, no task to spare.
 
 ``web.Server`` makes these in place of its own ``RequestHandler``. That one starts a task a connection and
 another a request, has no timeout for a head, and builds headers that a proxy must not invent. What is

@@ -7,9 +7,10 @@ from math import inf
 from typing import Protocol
 
 from fsproxy.core.failures import Failure
+from fsproxy.shell.responses import ResponseHead
 from fsproxy.shell.sweeper import Timed
 from fsproxy.shell.upstream import ConnectError, Pool, Upstream
-from fsproxy.shell.upstream_connection import ResponseHead, UpstreamConnection
+from fsproxy.shell.upstream_connection import UpstreamConnection
 
 CONNECT_AGAIN = 0.1
 """Seconds between two attempts to reach an upstream that refuses connections (``upstream.page_retry``)."""
@@ -222,6 +223,12 @@ class Exchange(Timed):
         self._send(connection)
 
     def _send(self, connection: UpstreamConnection) -> None:
+        if not connection.usable:
+            # Lost in the moment between its making and its use: nobody would tell us.
+            self._end()
+            self.sink.on_broken(Failure.UPSTREAM_RESET)
+            self.sink.on_progress()
+            return
         self.connection = connection
         connection.begin(self, head_only=self._head_only, upgrade=self._upgrade)
         connection.write(self._request)

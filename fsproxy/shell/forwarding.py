@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from fsproxy.core.failures import Failure
 from fsproxy.core.headers import Framing
 from fsproxy.core.model import Route
-from fsproxy.shell.bodies import BodyClock, BodyError, declared_length, invite, read_part, refuse_too_large
+from fsproxy.shell.bodies import BodyError, declared_length, pump, refuse_too_large
 from fsproxy.shell.clock import monotonic_ns
 from fsproxy.shell.exchange import Exchange
 from fsproxy.shell.incoming import CLOSE, KEEP
-from fsproxy.shell.relay import LAST_CHUNK, Relay
+from fsproxy.shell.relay import Relay
 from fsproxy.shell.tunnel import Tunnel
 
 if TYPE_CHECKING:
@@ -71,33 +71,15 @@ class Forwarding:
             return await self.send(tx, body)
         relay = self._relay(tx)
         exchange = self._start(tx, relay, self._head(tx, Framing.CHUNKED if length is None else length), streamed=True)
-        pump = self._loop.create_task(self._pump(tx, exchange, chunked=length is None))
+        pumping = self._loop.create_task(pump(tx, exchange, self._sweeper, chunked=length is None))
         try:
             await relay.done
         finally:
-            if not pump.done():
-                pump.cancel()
+            if not pumping.done():
+                pumping.cancel()
                 # It must have let go of the body before somebody else reads what is left of it.
-                await asyncio.wait((pump,))
+                await asyncio.wait((pumping,))
         return self._finish(tx, relay)
-
-    async def _pump(self, tx: Transaction, exchange: Exchange, *, chunked: bool) -> None:
-        invite(tx)
-        try:
-            with BodyClock(tx, self._sweeper) as clock:
-                while part := await read_part(tx):
-                    clock.stop()
-                    framed = b"%x\r\n%b\r\n" % (len(part), part) if chunked else part
-                    if not await exchange.write(framed):
-                        return
-                    clock.restart()
-            if chunked:
-                await exchange.write(LAST_CHUNK)
-            exchange.body_complete()
-        except BodyError as error:
-            exchange.abort(error.failure)
-        except ConnectionError:
-            exchange.abort(Failure.CLIENT_GONE)
 
     async def tunnel(self, tx: Transaction, make: TunnelMaker | None = None) -> bool:
         """Ask the upstream for an upgrade; after its 101 pass bytes both ways until one side ends.

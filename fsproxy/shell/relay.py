@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 from fsproxy.core.failures import Failure
 from fsproxy.core.headers import downstream_headers
+from fsproxy.shell.bodies import LAST_CHUNK
 from fsproxy.shell.clock import monotonic_ns
-from fsproxy.shell.upstream_connection import BODILESS, ResponseHead
+from fsproxy.shell.responses import BODILESS, ResponseHead
 
 if TYPE_CHECKING:
     from fsproxy.shell.connection import ClientConnection
     from fsproxy.shell.exchange import Exchange
-
-LAST_CHUNK = b"0\r\n\r\n"
 
 
 class Relay:

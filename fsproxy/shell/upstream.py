@@ -92,11 +92,16 @@ class Pool:
             if handed is not None and handed.usable:
                 return handed
         self.open += 1
+        connection = UpstreamConnection(self._lost)
         try:
-            return await self._open()
+            await self._open(connection)
         except BaseException:
-            self._left()
+            if connection.was_made:
+                connection.abort()  # its end is counted when it is lost
+            else:
+                self._left()
             raise
+        return connection
 
     async def _wait(self) -> UpstreamConnection | None:
         waiter: asyncio.Future[UpstreamConnection | None] = self._loop.create_future()
@@ -114,12 +119,12 @@ class Pool:
                 raise ConnectError(Failure.UPSTREAM_BUSY) from None
             raise
 
-    async def _open(self) -> UpstreamConnection:
+    async def _open(self, connection: UpstreamConnection) -> None:
         origin = self.origin
         try:
             async with asyncio.timeout(self.timeouts.connect):
-                _, connection = await self._loop.create_connection(
-                    lambda: UpstreamConnection(self._lost),
+                await self._loop.create_connection(
+                    lambda: connection,
                     origin.host,
                     origin.port,
                     ssl=self._context if origin.tls else None,
@@ -133,7 +138,6 @@ class Pool:
             raise ConnectError(Failure.UPSTREAM_TLS) from None
         except OSError:
             raise ConnectError(Failure.UPSTREAM_REFUSED) from None
-        return connection
 
     def give_back(self, connection: UpstreamConnection) -> None:
         """After an exchange that ended cleanly; closed connections are dropped."""

@@ -8,67 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import cast
 
 import httptools
 
 from fsproxy.core.failures import Failure
+from fsproxy.shell.responses import BODILESS, ResponseHead, ResponseReader
 
 MAX_HEAD = 64 * 1024
 """Bytes of an answer's head, informational ones included."""
 MAX_INFORMATIONAL = 16
-BODILESS = frozenset({204, 304})
-
-
-class ResponseHead:
-    """Status line and headers of an answer, as they came."""
-
-    __slots__ = ("chunked", "headers", "length", "reason", "status")
-
-    def __init__(self) -> None:
-        self.status = 0
-        self.reason = b""
-        self.headers: list[tuple[bytes, bytes]] = []
-        self.length: int | None = None
-        self.chunked = False
-
-    def read_framing(self) -> bool:
-        """Read from the headers how the body is delimited; False for a way that cannot be passed on."""
-        for name, value in self.headers:
-            lower = name.lower()
-            if lower == b"content-length":
-                self.length = int(value)
-            elif lower == b"transfer-encoding":
-                self.chunked = True
-                if value.lower() != b"chunked":
-                    # Any other coding is for one hop, was not asked for, and would be passed on without its name.
-                    return False
-        return True
-
-
-class ResponseReader(Protocol):
-    """Who an answer's parts are handed to, in this order; every exchange ends with on_end or on_broken."""
-
-    def on_head(self, head: ResponseHead) -> None:
-        """A final status line and all headers."""
-
-    def on_body(self, data: bytes) -> None:
-        """Some bytes of the body, without any framing."""
-
-    def on_end(self) -> None:
-        """The answer is complete."""
-
-    def on_upgrade(self, rest: bytes) -> None:
-        """After a 101: the connection is a tunnel now; ``rest`` came with the head."""
-
-    def on_broken(self, failure: Failure) -> None:
-        """The connection is gone before the answer was complete."""
-
-    def on_progress(self) -> None:
-        """All that one read from the socket brought has been handed over."""
-
-    def on_writable(self) -> None:
-        """The socket takes more."""
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -91,6 +40,7 @@ class UpstreamConnection(asyncio.Protocol):
         "idle_since",
         "on_resume",
         "transport",
+        "was_made",
         "writing_paused",
     )
 
@@ -111,6 +61,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.exchanges = 0
         self.idle_since = 0.0
         self.transport: asyncio.Transport | None = None
+        self.was_made = False
+        """It was connected, and so will be told as lost once."""
         self.writing_paused = False
         self.on_resume: Callable[[], None] | None = None
         """Called when the socket of a tunnel takes more."""
@@ -165,6 +117,7 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: connected."""
         self.transport = cast("asyncio.Transport", transport)
+        self.was_made = True
 
     def data_received(self, data: bytes) -> None:
         """asyncio: bytes of the answer."""
@@ -189,10 +142,6 @@ class UpstreamConnection(asyncio.Protocol):
         except httptools.HttpParserError:
             self._break(Failure.UPSTREAM_INVALID)
         reader.on_progress()
-
-    def eof_received(self) -> bool | None:
-        """asyncio: the upstream will send no more; the transport closes itself."""
-        return None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """asyncio: gone. An answer that was to last until now is complete, any other is cut."""

@@ -1,0 +1,61 @@
+"""An upstream's answer in parts, and who they are handed to."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from fsproxy.core.failures import Failure
+
+BODILESS = frozenset({204, 304})
+"""Statuses whose answers have no body, whatever their headers say."""
+
+
+class ResponseHead:
+    """Status line and headers of an answer, as they came."""
+
+    __slots__ = ("chunked", "headers", "length", "reason", "status")
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.reason = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.length: int | None = None
+        self.chunked = False
+
+    def read_framing(self) -> bool:
+        """Read from the headers how the body is delimited; False for a way that cannot be passed on."""
+        for name, value in self.headers:
+            lower = name.lower()
+            if lower == b"content-length":
+                self.length = int(value)
+            elif lower == b"transfer-encoding":
+                self.chunked = True
+                if value.lower() != b"chunked":
+                    # Any other coding is for one hop, was not asked for, and would be passed on without its name.
+                    return False
+        return True
+
+
+class ResponseReader(Protocol):
+    """Who an answer's parts are handed to, in this order; every exchange ends with on_end or on_broken."""
+
+    def on_head(self, head: ResponseHead) -> None:
+        """A final status line and all headers."""
+
+    def on_body(self, data: bytes) -> None:
+        """Some bytes of the body, without any framing."""
+
+    def on_end(self) -> None:
+        """The answer is complete."""
+
+    def on_upgrade(self, rest: bytes) -> None:
+        """After a 101: the connection is a tunnel now; ``rest`` came with the head."""
+
+    def on_broken(self, failure: Failure) -> None:
+        """The connection is gone before the answer was complete."""
+
+    def on_progress(self) -> None:
+        """All that one read from the socket brought has been handed over."""
+
+    def on_writable(self) -> None:
+        """The socket takes more."""
