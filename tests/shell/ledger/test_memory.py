@@ -89,7 +89,7 @@ def test_a_restart_keeps_sessions_quota_names_and_admitted_visitors() -> None:
     (claimed,) = again.try_now((Claim("o", NameKind.EVENT_NAME, ("a", "b" * 100, "d"), 3, 9e9),), later(2_000))
     assert claimed == Claimed(frozenset({"d"}), 3)
     under_way, passes = again.try_now((admit("t3", "theirs"), admit("t4", "s9", "u", ramped_out=True)), later(2_000))
-    assert under_way == Admitted(under_way=True, user_admitted=False, over_quota=False, used=2)
+    assert under_way == Admitted(under_way=True, user_admitted=False, over_quota=False, used=2, held=False)
     assert passes == Admitted(under_way=False, user_admitted=True, over_quota=True, used=2)
 
 
