@@ -163,6 +163,13 @@ async def _through(
         return proxy.audit_lines()
 
 
+def test_nginx_finds_no_fault_in_its_file(tmp_path: Path) -> None:
+    command = nginx_command(tmp_path, *free_ports(2))
+    _certificate(tmp_path)
+    done = subprocess.run([*command, "-t"], capture_output=True, text=True, timeout=START_SECONDS, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @FRONTS
 async def test_nothing_that_a_visitor_says_of_himself_is_believed(
     command: Commands, tmp_path: Path, upstream: RecordingUpstream
@@ -203,8 +210,9 @@ async def test_a_proxy_that_is_not_there_is_a_502_which_recorders_try_again(comm
             assert answer.status == 502
 
 
-@FRONTS
-async def test_a_body_over_the_limit_is_a_413(command: Commands, tmp_path: Path, upstream: RecordingUpstream) -> None:
+async def test_nginx_answers_413_to_a_body_over_the_limit_before_it_comes(
+    tmp_path: Path, upstream: RecordingUpstream
+) -> None:
     async def use(front: Front) -> None:
         port = int(front.url.rpartition(":")[2])
         trust = ssl.create_default_context(cafile=tmp_path / "cert.pem")
@@ -217,5 +225,5 @@ async def test_a_body_over_the_limit_is_a_413(command: Commands, tmp_path: Path,
         finally:
             writer.transport.abort()
 
-    await _through(command, tmp_path, upstream, use)
+    await _through(nginx_command, tmp_path, upstream, use)
     assert upstream.received == []
