@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import sys
-from collections.abc import Callable
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -19,11 +17,14 @@ from fsproxy.config.schema import Config
 from fsproxy.config.summary import summary
 from fsproxy.demo.backend import create_backend
 from fsproxy.demo.curl import curl_lines
-from fsproxy.shell.app import App, CannotStart
+from fsproxy.shell.app import App
 from fsproxy.shell.cache import refuse_disabled
+from fsproxy.shell.event_loop import loop_factory
 from fsproxy.shell.geo import GeoUnavailable
+from fsproxy.shell.listening import CannotStart
 from fsproxy.shell.logs import configure_logs
 from fsproxy.shell.next_generation import Source
+from fsproxy.shell.workers import Supervisor
 
 
 @click.command()
@@ -67,7 +68,7 @@ def _run(config: Config, backend: socket.socket | None = None, source: Source | 
         _give_up(problem)
     click.echo(summary(config), err=True)
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_main(config, backend, source))
     except (CannotStart, GeoUnavailable) as error:
         _give_up(str(error))
@@ -78,6 +79,9 @@ def _run(config: Config, backend: socket.socket | None = None, source: Source | 
 
 
 async def _main(config: Config, backend: socket.socket | None, source: Source | None) -> None:
+    if source is not None and config.workers > 1:
+        await Supervisor(config, source).run()
+        return
     if backend is None:
         await App(config, source).run()
         return
@@ -88,15 +92,6 @@ async def _main(config: Config, backend: socket.socket | None, source: Source | 
         await App(config).run()
     finally:
         await runner.cleanup()
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    if sys.platform == "win32":
-        return None
-    import uvloop  # noqa: PLC0415 - not on Windows
-
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory
 
 
 def _give_up(problem: str) -> None:
