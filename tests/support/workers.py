@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -88,7 +87,7 @@ async def gone(*processes: int) -> None:
 
 def folders(within: Path) -> list[str]:
     """What is left of the supervisor's temporary folders."""
-    return [name for name in os.listdir(within) if name.startswith("fsproxy-")]
+    return [path.name for path in within.glob("fsproxy-*")]
 
 
 @asynccontextmanager
