@@ -7,7 +7,7 @@ from typing import Protocol
 from aiohttp import web
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from fsproxy.admin.server import JSON, error, guard, wanted_mode
+from fsproxy.admin.server import JSON, drain_handler, error, guard, wanted_mode
 from fsproxy.config.schema import AdminConfig, TopMode
 
 
@@ -25,6 +25,10 @@ class Fleet(Protocol):
 
     async def set_mode(self, mode: TopMode) -> list[int]:
         """Change the mode of all; the numbers of those that did not answer."""
+        ...
+
+    async def drain(self, instance: str) -> bool:
+        """As ``Controls.drain``, of all."""
         ...
 
     async def reload(self) -> dict[str, object]:
@@ -76,6 +80,7 @@ def create_fleet_admin(config: AdminConfig, fleet: Fleet) -> web.Application:
             web.get("/mode", show_mode),
             web.post("/mode", mode),
             web.post("/reload", reload),
+            web.post("/drain", drain_handler(fleet.drain)),
         ]
     )
     return app

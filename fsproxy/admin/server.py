@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 from typing import Protocol
 
@@ -35,6 +36,10 @@ class Controls(Protocol):
 
     def set_mode(self, mode: TopMode) -> None:
         """Change the top-level mode until the next one or a restart."""
+        ...
+
+    async def drain(self, instance: str) -> bool:
+        """Stop as at SIGTERM, another program having taken over; False when another instance is meant."""
         ...
 
     async def reload(self) -> dict[str, object]:
@@ -89,6 +94,7 @@ def create_admin(config: AdminConfig, controls: Controls, metrics: Metrics, *, g
             web.get("/mode", show_mode),
             web.post("/mode", mode),
             web.post("/reload", reload),
+            web.post("/drain", drain_handler(controls.drain)),
         ]
     )
     return app
@@ -102,6 +108,23 @@ async def wanted_mode(request: web.Request) -> TopMode | None:
         return TopMode((await request.json())["mode"])
     except (ValueError, TypeError, KeyError, RecursionError):  # nested too deep to read
         return None
+
+
+def drain_handler(drain: Callable[[str], Awaitable[bool]]) -> Handler:
+    """``POST /drain``: who is to drain must be named as ``/readyz`` names it, as another may listen there by now."""
+
+    async def handler(request: web.Request) -> web.Response:
+        if request.content_type != JSON:
+            return error(400, 'send {"instance": ...} as application/json')
+        try:
+            instance = str((await request.json())["instance"])
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return error(400, 'send {"instance": ...} as application/json')
+        if not await drain(instance):
+            return error(409, "another instance is meant")
+        return web.json_response({"status": "draining"})
+
+    return handler
 
 
 def _number(value: object) -> float:

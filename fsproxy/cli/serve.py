@@ -24,17 +24,19 @@ from fsproxy.shell.geo import GeoUnavailable
 from fsproxy.shell.listening import CannotStart
 from fsproxy.shell.logs import configure_logs
 from fsproxy.shell.next_generation import Source
+from fsproxy.shell.take_over import Predecessor
 from fsproxy.shell.workers import Supervisor
 
 
 @click.command()
 @CONFIG_OPTION
-def serve(path: Path) -> None:
+@click.option("--take-over", is_flag=True, help="Start beside the one that serves; it drains once this one listens.")
+def serve(path: Path, *, take_over: bool) -> None:
     """Run the proxy until SIGTERM; then finish what is in flight and exit 0.
 
     Example: fsproxy serve --config config/fsproxy.yaml
     """
-    _run(load_or_exit(path), source=Source(path, dict(os.environ)))
+    _run(load_or_exit(path), source=Source(path, dict(os.environ)), take_over=take_over)
 
 
 @click.command()
@@ -61,7 +63,9 @@ def demo(port: int | None, admin_port: int | None) -> None:
     _run(config, backend)
 
 
-def _run(config: Config, backend: socket.socket | None = None, source: Source | None = None) -> None:
+def _run(
+    config: Config, backend: socket.socket | None = None, source: Source | None = None, *, take_over: bool = False
+) -> None:
     configure_logs(config.log.level, config.log.format)
     problem = refuse_disabled(os.environ)
     if problem is not None:
@@ -69,7 +73,7 @@ def _run(config: Config, backend: socket.socket | None = None, source: Source | 
     click.echo(summary(config), err=True)
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            runner.run(_main(config, backend, source))
+            runner.run(_main(config, backend, source, take_over=take_over))
     except (CannotStart, GeoUnavailable) as error:
         _give_up(str(error))
     except OSError as error:
@@ -78,13 +82,18 @@ def _run(config: Config, backend: socket.socket | None = None, source: Source | 
         _give_up(f"audit.to {config.audit.to}: {error.strerror}")
 
 
-async def _main(config: Config, backend: socket.socket | None, source: Source | None) -> None:
-    if source is not None and config.workers > 1:
-        await Supervisor(config, source).run()
-        return
-    if backend is None:
-        await App(config, source).run()
-        return
+async def _main(config: Config, backend: socket.socket | None, source: Source | None, *, take_over: bool) -> None:
+    predecessor = await Predecessor.find(config) if take_over else None
+    try:
+        if source is not None and config.workers > 1:
+            await Supervisor(config, source, predecessor).run()
+            return
+        if backend is None:
+            await App(config, source, predecessor=predecessor).run()
+            return
+    finally:
+        if predecessor is not None:
+            await predecessor.close()
     runner = web.AppRunner(create_backend(), access_log=None, handle_signals=False)
     await runner.setup()
     try:

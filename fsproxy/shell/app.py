@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from secrets import token_hex
 
 import structlog
 from aiohttp import web
@@ -26,6 +27,14 @@ from fsproxy.shell.seat import Seat
 from fsproxy.shell.server import DataServer
 from fsproxy.shell.stores import StoreUnusable
 from fsproxy.shell.sweeper import Sweeper
+from fsproxy.shell.take_over import (
+    FORGET_SECONDS,
+    LINGER_SECONDS,
+    Predecessor,
+    prefer_admin,
+    prefer_none,
+    prefer_ports,
+)
 
 SWITCH_SECONDS = 0.000_5
 """How long the event loop waits for a thread that judges a large body; Python's own 5 ms would be felt by all."""
@@ -39,10 +48,19 @@ log = structlog.get_logger("fsproxy")
 class App:
     """The running program."""
 
-    def __init__(self, config: Config, source: Source | None = None, seat: Seat | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        source: Source | None = None,
+        seat: Seat | None = None,
+        predecessor: Predecessor | None = None,
+    ) -> None:
         """``source``: where ``config`` came from, to load it anew when it changes. ``seat``: it is one of several."""
         self._config = config
         self._seat = seat
+        self._predecessor = predecessor
+        self._instance = seat.instance if seat is not None else token_hex(8)
+        self._taken_over = False
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         self.metrics = Metrics()
@@ -56,12 +74,20 @@ class App:
     def state(self) -> dict[str, object]:
         """For ``/readyz``."""
         state = self._ingest.state() if self._ingest is not None else {"mode": self._config.mode.value}
-        return {**state, "config": self._reloader.state()}
+        return {**state, "config": self._reloader.state(), "instance": self._instance, "listeners": 1}
 
     def set_mode(self, mode: TopMode) -> None:
         """The kill switch. ``bypass`` acts at once; the others compile the rules anew first."""
         log.warning("mode changed by the admin API", mode=mode.value)
         self._reloader.set_mode(mode)
+
+    async def drain(self, instance: str) -> bool:
+        """Another program listens beside this one and goes on."""
+        if instance != self._instance:
+            return False
+        self._taken_over = True
+        self._stop.set()
+        return True
 
     async def reload(self) -> dict[str, object]:
         """Load the configuration anew; what became of it."""
@@ -104,7 +130,8 @@ class App:
             ingest.server = server
             admin = await self._start_admin()
             stack.push_async_callback(admin.cleanup)
-            listener = await listen(server, self._config, beside_others=seat is not None)
+            beside_others = seat is not None or self._predecessor is not None
+            listener = await listen(server, self._config, beside_others=beside_others)
             if self._config.listen.unix is not None:
                 stack.callback(Path(self._config.listen.unix).unlink, missing_ok=True)
             # What was made so far stays: it need not be walked by every collection.
@@ -113,8 +140,11 @@ class App:
             gc.set_threshold(*GC_THRESHOLDS)
             self._reloader.start()
             log.info("listening", data=address(self._config.listen), admin=self._config.admin.port, pid=os.getpid())
+            self._take_over(listener, admin)
             if seat is not None:
                 seat.tell_that_it_listens()
+            if self._predecessor is not None:
+                await self._predecessor.retire()
             await self._stop.wait()
             await self._drain(listener, server, ingest)
 
@@ -131,14 +161,26 @@ class App:
     async def _start_admin(self) -> web.AppRunner:
         config = self._config.admin
         if self._seat is None:
-            return await start_admin(create_admin(config, self, self.metrics), config)
+            app = create_admin(config, self, self.metrics)
+            return await start_admin(app, config, beside_others=self._predecessor is not None)
         app = create_admin(config, self, self.metrics, guarded=False)
         return await start_private_admin(app, self._seat.admin)
+
+    def _take_over(self, listener: asyncio.Server, admin: web.AppRunner) -> None:
+        """From now on the kernel gives new connections to us, and none to the program before."""
+        if self._predecessor is not None:
+            prefer_ports(listener, self._predecessor.listeners, 1)
+            prefer_admin(admin)
+        elif self._seat is not None and self._seat.after is not None:
+            prefer_ports(listener, self._seat.after, self._seat.among)
+            self._loop.call_later(self._config.server.drain + FORGET_SECONDS, prefer_none, listener)
 
     async def _drain(self, listener: asyncio.Server, server: DataServer, ingest: Ingest) -> None:
         """Take no new connection, close idle ones, let what is in flight finish for ``server.drain`` seconds."""
         self.draining = True
         log.info("draining", in_flight=self.metrics.in_flight, seconds=self._config.server.drain)
+        if self._taken_over:
+            await asyncio.sleep(LINGER_SECONDS)
         listener.close()
         server.close_idle()
         deadline = self._loop.time() + self._config.server.drain

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any, Protocol
 
 import msgspec
@@ -21,6 +22,7 @@ class Workers(Protocol):
 
     mode: TopMode | None
     metrics: MergedMetrics
+    instance: str
 
     @property
     def config(self) -> Config: ...  # noqa: D102 - as in Supervisor
@@ -30,6 +32,7 @@ class Workers(Protocol):
     def draining(self) -> bool: ...  # noqa: D102
     @property
     def complete(self) -> bool: ...  # noqa: D102
+    def stop(self) -> None: ...  # noqa: D102
 
 
 class FleetView:
@@ -77,6 +80,8 @@ class FleetView:
         return ready, {
             "status": status,
             "mode": self.mode.value,
+            "instance": of.instance,
+            "listeners": listening,
             "generation": generation,
             "store": store,
             "config": config,
@@ -90,6 +95,19 @@ class FleetView:
         asked = self._listening()
         done = await asyncio.gather(*(self.tell_mode(worker, mode) for worker in asked))
         return [worker.number for worker, told in zip(asked, done, strict=True) if not told]
+
+    async def drain(self, instance: str) -> bool:
+        """Workers are told rather than signalled, so that they go on accepting for the moment that it takes."""
+        if instance != self._of.instance:
+            return False
+        told = (self._told_to_drain(worker) for worker in self._listening())
+        await asyncio.gather(*told)
+        self._of.stop()
+        return True
+
+    async def _told_to_drain(self, worker: Worker) -> None:
+        with contextlib.suppress(WorkerSilent):  # it is signalled next
+            await worker.ask("POST", "/drain", ASK_SECONDS, {"instance": self._of.instance})
 
     async def tell_mode(self, worker: Worker, mode: TopMode) -> bool:
         """Whether it took it; one that ended takes it with its successor."""

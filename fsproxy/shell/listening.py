@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from aiohttp import web
 from fsproxy.config.schema import AdminConfig, Config, ListenConfig
 
 BACKLOG = 4096
+CAN_SHARE = sys.platform == "linux"
+"""Elsewhere SO_REUSEPORT is missing, or does not deal connections out."""
 
 
 class CannotStart(Exception):  # noqa: N818 - said to the user as it is
@@ -23,10 +26,9 @@ class CannotStart(Exception):  # noqa: N818 - said to the user as it is
 async def listen(
     server: Callable[[], asyncio.BaseProtocol], config: Config, *, beside_others: bool = False
 ) -> asyncio.Server:
-    """Open the data listener. Raises CannotStart.
+    """Open the data listener, so that other processes of ours can listen on the same TCP port. Raises CannotStart.
 
-    ``beside_others``: other processes of ours listen on the same TCP port, and the kernel deals connections
-    out among them (SO_REUSEPORT).
+    ``beside_others``: they do so already, and the kernel deals connections out among them (SO_REUSEPORT).
     """
     to = config.listen
     loop = asyncio.get_running_loop()
@@ -37,7 +39,9 @@ async def listen(
         if to.unix is not None:
             _remove_stale_socket(to.unix)
             return await loop.create_unix_server(server, to.unix, **options)
-        if beside_others:
+        if CAN_SHARE:
+            if not beside_others:
+                await require_free(to)
             options["reuse_port"] = True
         return await loop.create_server(server, to.host, to.port, **options)
     except OSError as error:
@@ -47,21 +51,27 @@ async def listen(
 async def require_free(to: ListenConfig) -> None:
     """Bind the TCP port for a moment, alone: SO_REUSEPORT would hide another program. Raises CannotStart."""
     try:
-        trial = await asyncio.get_running_loop().create_server(
-            asyncio.Protocol, to.host, to.port, reuse_port=False, start_serving=False
-        )
+        await _bind_alone(to.host, to.port)
     except OSError as error:
         raise CannotStart(f"listen {address(to)}: {error.strerror}") from None
+
+
+async def _bind_alone(host: str, port: int) -> None:
+    trial = await asyncio.get_running_loop().create_server(
+        asyncio.Protocol, host, port, reuse_port=False, start_serving=False
+    )
     trial.close()
     await trial.wait_closed()
 
 
-async def start_admin(app: web.Application, config: AdminConfig) -> web.AppRunner:
-    """Open the admin port. Raises CannotStart."""
+async def start_admin(app: web.Application, config: AdminConfig, *, beside_others: bool = False) -> web.AppRunner:
+    """Open the admin port, alike. Raises CannotStart."""
     runner = web.AppRunner(app, access_log=None, handle_signals=False)
     await runner.setup()
     try:
-        await web.TCPSite(runner, config.host, config.port).start()
+        if CAN_SHARE and not beside_others:
+            await _bind_alone(config.host, config.port)
+        await web.TCPSite(runner, config.host, config.port, reuse_port=CAN_SHARE).start()
     except OSError as error:
         await runner.cleanup()
         raise CannotStart(f"admin.port {config.port} on {config.host}: {error.strerror}") from None

@@ -37,6 +37,12 @@ class Orders:
     generation: int
     mode: TopMode | None
     """What the admin API asked for; None: the configuration's."""
+    instance: str
+    """The supervisor's name on the admin port."""
+    among: int
+    """How many workers there are."""
+    after: int | None
+    """How many listeners of the program that is taken over there are, whose turn is over; None: nothing is."""
 
 
 class Seat:
@@ -47,6 +53,9 @@ class Seat:
         self.admin = orders.admin
         self.generation = orders.generation
         self.mode = orders.mode
+        self.instance = orders.instance
+        self.among = orders.among
+        self.after = orders.after
         self._channel = channel
 
     def tell_that_it_listens(self) -> None:

@@ -11,6 +11,7 @@ import contextlib
 import signal
 import tempfile
 from pathlib import Path
+from secrets import token_hex
 
 import structlog
 
@@ -23,6 +24,7 @@ from fsproxy.shell.listening import CannotStart, address, require_free, start_ad
 from fsproxy.shell.next_generation import Source
 from fsproxy.shell.seat import Orders
 from fsproxy.shell.standing_config import StandingConfig
+from fsproxy.shell.take_over import Predecessor, prefer_admin
 from fsproxy.shell.worker import Worker, WorkerState
 
 FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0
@@ -37,9 +39,11 @@ log = structlog.get_logger("fsproxy")
 class Supervisor:
     """The parent process."""
 
-    def __init__(self, config: Config, source: Source) -> None:
+    def __init__(self, config: Config, source: Source, predecessor: Predecessor | None = None) -> None:
         self._config = config
         self._source = source
+        self._predecessor = predecessor
+        self.instance = token_hex(8)
         self._standing = StandingConfig(config, source)
         self._stop = asyncio.Event()
         self._workers: dict[int, Worker] = {}
@@ -74,6 +78,10 @@ class Supervisor:
         """The start is over."""
         return self._complete
 
+    def stop(self) -> None:
+        """As SIGTERM does."""
+        self._stop.set()
+
     # -- life
 
     async def run(self) -> None:
@@ -85,12 +93,16 @@ class Supervisor:
         async with contextlib.AsyncExitStack() as stack:
             await self._standing.start()
             stack.push_async_callback(self._standing.close)
-            await require_free(self._config.listen)
+            if self._predecessor is None:
+                await require_free(self._config.listen)
             # 0700: nobody else reaches the workers' admin sockets.
             folder = tempfile.TemporaryDirectory(prefix="fsproxy-", ignore_cleanup_errors=True)
             self._folder = Path(stack.enter_context(folder))
             admin = create_fleet_admin(self._config.admin, self._view)
-            runner = await start_admin(admin, self._config.admin)
+            beside_others = self._predecessor is not None
+            runner = await start_admin(admin, self._config.admin, beside_others=beside_others)
+            if beside_others:
+                prefer_admin(runner)
             stack.push_async_callback(runner.cleanup)
             async with asyncio.TaskGroup() as group:
                 for number in range(1, self._config.workers + 1):
@@ -151,6 +163,9 @@ class Supervisor:
             source=self._source,
             generation=self._view.generation,
             mode=self.mode,
+            instance=self.instance,
+            among=self._config.workers,
+            after=self._predecessor.listeners if self._predecessor is not None and not self._complete else None,
         )
         try:
             worker = await Worker.start(orders)
@@ -179,3 +194,5 @@ class Supervisor:
             self._complete = len(self.workers) == self._config.workers
             if self._complete:
                 log.info("all workers listen", data=address(self._config.listen), admin=self._config.admin.port)
+                if self._predecessor is not None:
+                    await self._predecessor.retire()
