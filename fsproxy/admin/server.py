@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 from typing import Protocol
 
@@ -37,13 +38,17 @@ class Controls(Protocol):
         """Change the top-level mode until the next one or a restart."""
         ...
 
+    async def drain(self, instance: str) -> bool:
+        """Stop as at SIGTERM, another program having taken over; False when another instance is meant."""
+        ...
+
     async def reload(self) -> dict[str, object]:
         """Load the configuration anew. ``generation`` is then in use; ``errors`` say why it is still the old one."""
         ...
 
 
-def create_admin(config: AdminConfig, controls: Controls, metrics: Metrics) -> web.Application:
-    """The admin port's application."""
+def create_admin(config: AdminConfig, controls: Controls, metrics: Metrics, *, guarded: bool = True) -> web.Application:
+    """The admin port's application. ``guarded`` is False where only our own processes can reach it."""
     registry = CollectorRegistry()
     registry.register(metrics)
     text = "The configuration that is in force; 1 is the one of the start."
@@ -65,9 +70,9 @@ def create_admin(config: AdminConfig, controls: Controls, metrics: Metrics) -> w
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def mode(request: web.Request) -> web.Response:
-        wanted = await _wanted_mode(request)
+        wanted = await wanted_mode(request)
         if wanted is None:
-            return _error(400, 'send {"mode": ...} as application/json', allowed=[m.value for m in TopMode])
+            return error(400, 'send {"mode": ...} as application/json', allowed=[m.value for m in TopMode])
         controls.set_mode(wanted)
         return web.json_response({"mode": wanted.value})
 
@@ -76,11 +81,11 @@ def create_admin(config: AdminConfig, controls: Controls, metrics: Metrics) -> w
 
     async def reload(request: web.Request) -> web.Response:
         if request.content_type != JSON:
-            return _error(400, "send {} as application/json")
+            return error(400, "send {} as application/json")
         outcome = await controls.reload()
         return web.json_response(outcome, status=422 if outcome["errors"] else 200)
 
-    app = web.Application(middlewares=[_guard(config)], client_max_size=1024 * 1024)
+    app = web.Application(middlewares=[guard(config)] if guarded else [], client_max_size=1024 * 1024)
     app.add_routes(
         [
             web.get("/healthz", healthz),
@@ -89,12 +94,14 @@ def create_admin(config: AdminConfig, controls: Controls, metrics: Metrics) -> w
             web.get("/mode", show_mode),
             web.post("/mode", mode),
             web.post("/reload", reload),
+            web.post("/drain", drain_handler(controls.drain)),
         ]
     )
     return app
 
 
-async def _wanted_mode(request: web.Request) -> TopMode | None:
+async def wanted_mode(request: web.Request) -> TopMode | None:
+    """The mode that was posted, None when it is not one of them."""
     if request.content_type != JSON:
         return None
     try:
@@ -103,15 +110,33 @@ async def _wanted_mode(request: web.Request) -> TopMode | None:
         return None
 
 
+def drain_handler(drain: Callable[[str], Awaitable[bool]]) -> Handler:
+    """``POST /drain``: who is to drain must be named as ``/readyz`` names it, as another may listen there by now."""
+
+    async def handler(request: web.Request) -> web.Response:
+        if request.content_type != JSON:
+            return error(400, 'send {"instance": ...} as application/json')
+        try:
+            instance = str((await request.json())["instance"])
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return error(400, 'send {"instance": ...} as application/json')
+        if not await drain(instance):
+            return error(409, "another instance is meant")
+        return web.json_response({"status": "draining"})
+
+    return handler
+
+
 def _number(value: object) -> float:
     return float(value) if isinstance(value, int) else 0.0
 
 
-def _error(status: int, text: str, **more: object) -> web.Response:
+def error(status: int, text: str, **more: object) -> web.Response:
+    """An answer that says what is wrong."""
     return web.json_response({"error": text, **more}, status=status)
 
 
-def _guard(config: AdminConfig) -> Middleware:
+def guard(config: AdminConfig) -> Middleware:
     """Off loopback, everything but health and metrics needs the token (compared in constant time)."""
     expected = config.token.encode() if config.token else None
 
@@ -123,11 +148,11 @@ def _guard(config: AdminConfig) -> Middleware:
             scheme, _, given = request.headers.get("Authorization", "").partition(" ")
             matches = hmac.compare_digest(given.strip().encode(errors="surrogateescape"), expected)
             if scheme.lower() != "bearer" or not matches:
-                return _error(401, "a token is needed: Authorization: Bearer ...")
+                return error(401, "a token is needed: Authorization: Bearer ...")
         elif not _is_loopback(request.remote):
-            return _error(403, "off loopback this needs admin.token in the configuration")
+            return error(403, "off loopback this needs admin.token in the configuration")
         elif not _same_site(request):
-            return _error(403, "not from another site's page")
+            return error(403, "not from another site's page")
         return await handler(request)
 
     return guard

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import sys
-from collections.abc import Callable
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -19,21 +17,26 @@ from fsproxy.config.schema import Config
 from fsproxy.config.summary import summary
 from fsproxy.demo.backend import create_backend
 from fsproxy.demo.curl import curl_lines
-from fsproxy.shell.app import App, CannotStart
+from fsproxy.shell.app import App
 from fsproxy.shell.cache import refuse_disabled
+from fsproxy.shell.event_loop import loop_factory
 from fsproxy.shell.geo import GeoUnavailable
+from fsproxy.shell.listening import CannotStart
 from fsproxy.shell.logs import configure_logs
 from fsproxy.shell.next_generation import Source
+from fsproxy.shell.take_over import Predecessor
+from fsproxy.shell.workers import Supervisor
 
 
 @click.command()
 @CONFIG_OPTION
-def serve(path: Path) -> None:
+@click.option("--take-over", is_flag=True, help="Start beside the one that serves; it drains once this one listens.")
+def serve(path: Path, *, take_over: bool) -> None:
     """Run the proxy until SIGTERM; then finish what is in flight and exit 0.
 
     Example: fsproxy serve --config config/fsproxy.yaml
     """
-    _run(load_or_exit(path), source=Source(path, dict(os.environ)))
+    _run(load_or_exit(path), source=Source(path, dict(os.environ)), take_over=take_over)
 
 
 @click.command()
@@ -60,15 +63,17 @@ def demo(port: int | None, admin_port: int | None) -> None:
     _run(config, backend)
 
 
-def _run(config: Config, backend: socket.socket | None = None, source: Source | None = None) -> None:
+def _run(
+    config: Config, backend: socket.socket | None = None, source: Source | None = None, *, take_over: bool = False
+) -> None:
     configure_logs(config.log.level, config.log.format)
     problem = refuse_disabled(os.environ)
     if problem is not None:
         _give_up(problem)
     click.echo(summary(config), err=True)
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_main(config, backend, source))
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(_main(config, backend, source, take_over=take_over))
     except (CannotStart, GeoUnavailable) as error:
         _give_up(str(error))
     except OSError as error:
@@ -77,10 +82,18 @@ def _run(config: Config, backend: socket.socket | None = None, source: Source | 
         _give_up(f"audit.to {config.audit.to}: {error.strerror}")
 
 
-async def _main(config: Config, backend: socket.socket | None, source: Source | None) -> None:
-    if backend is None:
-        await App(config, source).run()
-        return
+async def _main(config: Config, backend: socket.socket | None, source: Source | None, *, take_over: bool) -> None:
+    predecessor = await Predecessor.find(config) if take_over else None
+    try:
+        if source is not None and config.workers > 1:
+            await Supervisor(config, source, predecessor).run()
+            return
+        if backend is None:
+            await App(config, source, predecessor=predecessor).run()
+            return
+    finally:
+        if predecessor is not None:
+            await predecessor.close()
     runner = web.AppRunner(create_backend(), access_log=None, handle_signals=False)
     await runner.setup()
     try:
@@ -88,15 +101,6 @@ async def _main(config: Config, backend: socket.socket | None, source: Source | 
         await App(config).run()
     finally:
         await runner.cleanup()
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    if sys.platform == "win32":
-        return None
-    import uvloop  # noqa: PLC0415 - not on Windows
-
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory
 
 
 def _give_up(problem: str) -> None:

@@ -139,10 +139,14 @@ class Root(Section):
 
     @classmethod
     def conflicts(cls, table: Table) -> Iterator[Problem]:
-        """Workers need a store that they share."""
+        """Workers need a store that they share, and a port that they can share."""
         workers, state = table.scalar("workers"), table.members.get("state")
         backend = state.scalar("backend") if isinstance(state, Table) else None
         if workers and more_than_one(workers.text) and (backend is None or backend.text == StateBackend.MEMORY):
             yield workers.problem(
                 "needs state.backend: redis, as in memory each worker would count sessions, names and rates alone", "1"
             )
+        listen = table.members.get("listen")
+        unix = listen.scalar("unix") if isinstance(listen, Table) else None
+        if workers and more_than_one(workers.text) and unix is not None:
+            yield workers.problem("needs a TCP port, as one process alone can listen on a unix socket's path", "1")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from fsproxy.config.fields import more_than_one
 from fsproxy.config.positions import Node, Scalar, Table
 from fsproxy.config.problems import Problem
 
-NOT_BUILT: tuple[tuple[str, Callable[[str], bool], str], ...] = (("workers", more_than_one, "1"),)
+NOT_BUILT: tuple[tuple[str, Callable[[str], bool], str], ...] = ()
 """Key path, which values of it are not built, and what is."""
 
 

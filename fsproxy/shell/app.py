@@ -7,11 +7,9 @@ import contextlib
 import gc
 import os
 import signal
-import socket
-import ssl
 import sys
 from pathlib import Path
-from typing import Any
+from secrets import token_hex
 
 import structlog
 from aiohttp import web
@@ -19,16 +17,25 @@ from aiohttp.http_parser import HttpRequestParser
 
 from fsproxy.admin.metrics import Metrics
 from fsproxy.admin.server import create_admin
-from fsproxy.config.schema import Config, ListenConfig, StateBackend, TopMode
+from fsproxy.config.schema import Config, StateBackend, TopMode
 from fsproxy.shell.generation import Generation
 from fsproxy.shell.ingest import Ingest
+from fsproxy.shell.listening import CannotStart, address, listen, start_admin, start_private_admin
 from fsproxy.shell.next_generation import Source
 from fsproxy.shell.reload import Reloader
+from fsproxy.shell.seat import Seat
 from fsproxy.shell.server import DataServer
 from fsproxy.shell.stores import StoreUnusable
 from fsproxy.shell.sweeper import Sweeper
+from fsproxy.shell.take_over import (
+    FORGET_SECONDS,
+    LINGER_SECONDS,
+    Predecessor,
+    prefer_admin,
+    prefer_none,
+    prefer_ports,
+)
 
-BACKLOG = 4096
 SWITCH_SECONDS = 0.000_5
 """How long the event loop waits for a thread that judges a large body; Python's own 5 ms would be felt by all."""
 GC_THRESHOLDS = (20_000, 20, 50)
@@ -38,16 +45,22 @@ CUT_SECONDS = 0.5
 log = structlog.get_logger("fsproxy")
 
 
-class CannotStart(Exception):  # noqa: N818 - said to the user as it is
-    """A reason not to start that no configuration file shows: a port in use, a missing C parser."""
-
-
 class App:
     """The running program."""
 
-    def __init__(self, config: Config, source: Source | None = None) -> None:
-        """``source``: where ``config`` came from, to load it anew when it changes."""
+    def __init__(
+        self,
+        config: Config,
+        source: Source | None = None,
+        seat: Seat | None = None,
+        predecessor: Predecessor | None = None,
+    ) -> None:
+        """``source``: where ``config`` came from, to load it anew when it changes. ``seat``: it is one of several."""
         self._config = config
+        self._seat = seat
+        self._predecessor = predecessor
+        self._instance = seat.instance if seat is not None else token_hex(8)
+        self._taken_over = False
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         self.metrics = Metrics()
@@ -61,12 +74,20 @@ class App:
     def state(self) -> dict[str, object]:
         """For ``/readyz``."""
         state = self._ingest.state() if self._ingest is not None else {"mode": self._config.mode.value}
-        return {**state, "config": self._reloader.state()}
+        return {**state, "config": self._reloader.state(), "instance": self._instance, "listeners": 1}
 
     def set_mode(self, mode: TopMode) -> None:
         """The kill switch. ``bypass`` acts at once; the others compile the rules anew first."""
         log.warning("mode changed by the admin API", mode=mode.value)
         self._reloader.set_mode(mode)
+
+    async def drain(self, instance: str) -> bool:
+        """Another program listens beside this one and goes on."""
+        if instance != self._instance:
+            return False
+        self._taken_over = True
+        self._stop.set()
+        return True
 
     async def reload(self) -> dict[str, object]:
         """Load the configuration anew; what became of it."""
@@ -83,11 +104,17 @@ class App:
         """Serve until SIGTERM or SIGINT, then drain. Raises CannotStart."""
         _require_c_parser()
         sys.setswitchinterval(SWITCH_SECONDS)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._stop.set)
+        for end in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(end, self._stop.set)
         async with contextlib.AsyncExitStack() as stack:
-            generation = await asyncio.to_thread(Generation.compile, self._config, 1)
+            seat = self._seat
+            if seat is not None:
+                seat.on_left_alone(self._loop, self._stop.set)
+            number, mode = (seat.generation, seat.mode) if seat is not None else (1, None)
+            generation = await asyncio.to_thread(Generation.compile, self._config, number, mode)
             ingest = self._ingest = self._make_ingest(generation)
+            if mode is not None:
+                self._reloader.set_mode(mode)
             await ingest.start()
             stack.push_async_callback(ingest.close)
             self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
@@ -103,7 +130,8 @@ class App:
             ingest.server = server
             admin = await self._start_admin()
             stack.push_async_callback(admin.cleanup)
-            listener = await self._listen(server)
+            beside_others = seat is not None or self._predecessor is not None
+            listener = await listen(server, self._config, beside_others=beside_others)
             if self._config.listen.unix is not None:
                 stack.callback(Path(self._config.listen.unix).unlink, missing_ok=True)
             # What was made so far stays: it need not be walked by every collection.
@@ -111,20 +139,48 @@ class App:
             gc.freeze()
             gc.set_threshold(*GC_THRESHOLDS)
             self._reloader.start()
-            log.info("listening", data=_name(self._config.listen), admin=self._config.admin.port, pid=os.getpid())
+            log.info("listening", data=address(self._config.listen), admin=self._config.admin.port, pid=os.getpid())
+            self._take_over(listener, admin)
+            if seat is not None:
+                seat.tell_that_it_listens()
+            if self._predecessor is not None:
+                await self._predecessor.retire()
             await self._stop.wait()
             await self._drain(listener, server, ingest)
 
     def _make_ingest(self, generation: Generation) -> Ingest:
         try:
-            return Ingest(generation, self.metrics, self._loop, self._sweeper)
+            ingest = Ingest(generation, self.metrics, self._loop, self._sweeper)
         except StoreUnusable as error:
             raise CannotStart(str(error)) from None
+        if self._seat is not None:
+            ingest.audit.share()
+            ingest.audit.bind(**{"fsproxy.worker": self._seat.number})
+        return ingest
+
+    async def _start_admin(self) -> web.AppRunner:
+        config = self._config.admin
+        if self._seat is None:
+            app = create_admin(config, self, self.metrics)
+            return await start_admin(app, config, beside_others=self._predecessor is not None)
+        app = create_admin(config, self, self.metrics, guarded=False)
+        return await start_private_admin(app, self._seat.admin)
+
+    def _take_over(self, listener: asyncio.Server, admin: web.AppRunner) -> None:
+        """From now on the kernel gives new connections to us, and none to the program before."""
+        if self._predecessor is not None:
+            prefer_ports(listener, self._predecessor.listeners, 1)
+            prefer_admin(admin)
+        elif self._seat is not None and self._seat.after is not None:
+            prefer_ports(listener, self._seat.after, self._seat.among)
+            self._loop.call_later(self._config.server.drain + FORGET_SECONDS, prefer_none, listener)
 
     async def _drain(self, listener: asyncio.Server, server: DataServer, ingest: Ingest) -> None:
         """Take no new connection, close idle ones, let what is in flight finish for ``server.drain`` seconds."""
         self.draining = True
         log.info("draining", in_flight=self.metrics.in_flight, seconds=self._config.server.drain)
+        if self._taken_over:
+            await asyncio.sleep(LINGER_SECONDS)
         listener.close()
         server.close_idle()
         deadline = self._loop.time() + self._config.server.drain
@@ -136,61 +192,6 @@ class App:
         await server.shutdown(CUT_SECONDS)
         self._sweeper.close()
         log.info("stopped")
-
-    async def _start_admin(self) -> web.AppRunner:
-        config = self._config.admin
-        runner = web.AppRunner(create_admin(config, self, self.metrics), access_log=None, handle_signals=False)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, config.host, config.port).start()
-        except OSError as error:
-            await runner.cleanup()
-            raise CannotStart(f"admin.port {config.port} on {config.host}: {error.strerror}") from None
-        return runner
-
-    async def _listen(self, server: DataServer) -> asyncio.Server:
-        listen = self._config.listen
-        options: dict[str, Any] = {"backlog": BACKLOG}
-        if listen.tls is not None:
-            options |= {
-                "ssl": _server_tls(listen),
-                "ssl_handshake_timeout": self._config.server.header_timeout,
-            }
-        try:
-            if listen.unix is not None:
-                _remove_stale_socket(listen.unix)
-                return await self._loop.create_unix_server(server, listen.unix, **options)
-            return await self._loop.create_server(server, listen.host, listen.port, **options)
-        except OSError as error:
-            raise CannotStart(f"listen {_name(listen)}: {error.strerror}") from None
-
-
-def _name(listen: ListenConfig) -> str:
-    if listen.unix is not None:
-        return f"unix:{listen.unix}"
-    return f"{'https' if listen.tls else 'http'}://{listen.host}:{listen.port}"
-
-
-def _server_tls(listen: ListenConfig) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if listen.tls is not None:
-        try:
-            context.load_cert_chain(listen.tls.cert, listen.tls.key)
-        except (OSError, ssl.SSLError) as error:
-            raise CannotStart(f"listen.tls: certificate or key cannot be used: {type(error).__name__}") from None
-    return context
-
-
-def _remove_stale_socket(path: str) -> None:
-    """A socket file that nobody listens on any more is left by a crash; one in use is not touched."""
-    if not Path(path).is_socket():
-        return
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(path)
-        except OSError:
-            Path(path).unlink(missing_ok=True)
 
 
 def _require_c_parser() -> None:

@@ -168,7 +168,8 @@ class AuditLog:
     def __init__(self, config: AuditConfig, on_trouble: Any = None, *processors: Processor) -> None:
         """``on_trouble``: the structlog logger that is told of dropped lines. Raises OSError as Destination does."""
         report = partial(report_dropped, log=on_trouble) if on_trouble is not None else report_dropped
-        self.sink = LineSink(Destination(config.to), report)
+        self._destination = Destination(config.to)
+        self.sink = LineSink(self._destination, report)
         self.logger: BindableLogger = structlog.wrap_logger(
             self.sink, processors=[*processors, render], wrapper_class=AuditLogger, cache_logger_on_first_use=True
         )
@@ -188,6 +189,10 @@ class AuditLog:
         """Add fields to every line from now on (a worker's number)."""
         self.logger = self.logger.bind(**fields)
         self._record = self.logger.record  # type: ignore[attr-defined]
+
+    def share(self) -> None:
+        """Other processes write to the same destination: lines are to stay whole."""
+        self._destination.shared = True
 
     def write(self, record: AuditRecord, share: float) -> None:
         """Write a record's line if it is due: ``share`` of those that nothing makes remarkable."""

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import os
 import select
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+try:
+    import fcntl
+except ImportError:  # Windows, where there is one worker
+    fcntl = None  # type: ignore[assignment]
 
 STALL_SECONDS = 1.0
 """How long a write to a non-blocking descriptor waits before its lines are given up."""
@@ -19,6 +25,8 @@ class Destination:
         self._fd = _opened(self._path) if self._path is not None else _STANDARD[to] if isinstance(to, str) else to
         self._torn = False
         self._stall = stall_seconds
+        self.shared = False
+        """Other processes write there too. A pipe takes no more than 4 KB (PIPE_BUF) in one piece: they take turns."""
 
     def reopen(self) -> None:
         """Open the path again; the old file stays in use when that fails."""
@@ -30,6 +38,12 @@ class Destination:
 
     def write(self, lines: bytes) -> int:
         """Write whole lines; returns how many of them were lost. Never raises."""
+        if not self.shared:
+            return self._write(lines)
+        with _turn(self._fd):
+            return self._write(lines)
+
+    def _write(self, lines: bytes) -> int:
         data = memoryview(b"\n" + lines if self._torn else lines)
         done = 0
         try:
@@ -55,6 +69,24 @@ class Destination:
 
 _NEWLINE = ord("\n")
 _STANDARD = {"stdout": 1, "stderr": 2}
+
+
+@contextmanager
+def _turn(fd: int) -> Iterator[None]:
+    """A lock on what is written to: of the process, unlike flock's, as the descriptor may be inherited by all.
+
+    The kernel lets go of it when the process ends. What cannot be locked is written to without.
+    """
+    locked = False
+    with suppress(OSError):
+        fcntl.lockf(fd, fcntl.LOCK_EX)
+        locked = True
+    try:
+        yield
+    finally:
+        if locked:
+            with suppress(OSError):
+                fcntl.lockf(fd, fcntl.LOCK_UN)
 
 
 def _opened(path: str) -> int:

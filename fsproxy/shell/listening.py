@@ -1,0 +1,119 @@
+"""Opening the listeners: the data port, the admin port; a port in use is said as such."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from fsproxy.config.schema import AdminConfig, Config, ListenConfig
+
+BACKLOG = 4096
+CAN_SHARE = sys.platform == "linux"
+"""Elsewhere SO_REUSEPORT is missing, or does not deal connections out."""
+
+
+class CannotStart(Exception):  # noqa: N818 - said to the user as it is
+    """A reason not to start that no configuration file shows: a port in use, a missing C parser."""
+
+
+async def listen(
+    server: Callable[[], asyncio.BaseProtocol], config: Config, *, beside_others: bool = False
+) -> asyncio.Server:
+    """Open the data listener, so that other processes of ours can listen on the same TCP port. Raises CannotStart.
+
+    ``beside_others``: they do so already, and the kernel deals connections out among them (SO_REUSEPORT).
+    """
+    to = config.listen
+    loop = asyncio.get_running_loop()
+    options: dict[str, Any] = {"backlog": BACKLOG}
+    if to.tls is not None:
+        options |= {"ssl": _server_tls(to), "ssl_handshake_timeout": config.server.header_timeout}
+    try:
+        if to.unix is not None:
+            _remove_stale_socket(to.unix)
+            return await loop.create_unix_server(server, to.unix, **options)
+        if CAN_SHARE:
+            if not beside_others:
+                await require_free(to)
+            options["reuse_port"] = True
+        return await loop.create_server(server, to.host, to.port, **options)
+    except OSError as error:
+        raise CannotStart(f"listen {address(to)}: {error.strerror}") from None
+
+
+async def require_free(to: ListenConfig) -> None:
+    """Bind the TCP port for a moment, alone: SO_REUSEPORT would hide another program. Raises CannotStart."""
+    try:
+        await _bind_alone(to.host, to.port)
+    except OSError as error:
+        raise CannotStart(f"listen {address(to)}: {error.strerror}") from None
+
+
+async def _bind_alone(host: str, port: int) -> None:
+    trial = await asyncio.get_running_loop().create_server(
+        asyncio.Protocol, host, port, reuse_port=False, start_serving=False
+    )
+    trial.close()
+    await trial.wait_closed()
+
+
+async def start_admin(app: web.Application, config: AdminConfig, *, beside_others: bool = False) -> web.AppRunner:
+    """Open the admin port, alike. Raises CannotStart."""
+    runner = web.AppRunner(app, access_log=None, handle_signals=False)
+    await runner.setup()
+    try:
+        if CAN_SHARE and not beside_others:
+            await _bind_alone(config.host, config.port)
+        await web.TCPSite(runner, config.host, config.port, reuse_port=CAN_SHARE).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise CannotStart(f"admin.port {config.port} on {config.host}: {error.strerror}") from None
+    return runner
+
+
+async def start_private_admin(app: web.Application, path: str) -> web.AppRunner:
+    """The same on a unix socket, for the process that supervises this one. Raises CannotStart."""
+    runner = web.AppRunner(app, access_log=None, handle_signals=False)
+    await runner.setup()
+    try:
+        await web.UnixSite(runner, path).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise CannotStart(f"a socket in the temporary folder: {error.strerror or type(error).__name__}") from None
+    return runner
+
+
+def address(listen: ListenConfig) -> str:
+    """As it is said to people."""
+    if listen.unix is not None:
+        return f"unix:{listen.unix}"
+    return f"{'https' if listen.tls else 'http'}://{listen.host}:{listen.port}"
+
+
+def _server_tls(listen: ListenConfig) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if listen.tls is not None:
+        try:
+            context.load_cert_chain(listen.tls.cert, listen.tls.key)
+        except (OSError, ssl.SSLError) as error:
+            raise CannotStart(f"listen.tls: certificate or key cannot be used: {type(error).__name__}") from None
+    return context
+
+
+def _remove_stale_socket(path: str) -> None:
+    """A socket file that nobody listens on any more is left by a crash; one in use is not touched."""
+    if not Path(path).is_socket():
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            Path(path).unlink(missing_ok=True)

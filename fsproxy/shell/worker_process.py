@@ -1,0 +1,55 @@
+"""What a worker process runs: ``python -m fsproxy.shell.worker_process``, started by the supervisor alone.
+
+Its standard input is the channel of ``seat``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+
+import structlog
+
+from fsproxy.shell.app import App
+from fsproxy.shell.event_loop import loop_factory
+from fsproxy.shell.geo import GeoUnavailable
+from fsproxy.shell.listening import CannotStart
+from fsproxy.shell.logs import configure_logs
+from fsproxy.shell.seat import Orders, Seat, received
+
+
+def main() -> int:
+    """The exit status: 1 when it cannot start, said on stderr."""
+    # A terminal's signals go to all processes; what they mean for the workers is the supervisor's to say.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    channel = socket.socket(fileno=sys.stdin.fileno())
+    orders = received(channel)
+    if orders is None:
+        return 0
+    config = orders.config
+    configure_logs(config.log.level, config.log.format)
+    structlog.contextvars.bind_contextvars(worker=orders.number)
+    try:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(_run(orders, channel))
+    except (CannotStart, GeoUnavailable) as error:
+        problem = str(error)
+    except OSError as error:
+        if str(error.filename) != config.audit.to:
+            raise
+        problem = f"audit.to {config.audit.to}: {error.strerror}"
+    else:
+        return 0
+    sys.stderr.write(f"fsproxy: worker {orders.number}: {problem}\n")
+    return 1
+
+
+async def _run(orders: Orders, channel: socket.socket) -> None:
+    await App(orders.config, orders.source, Seat(orders, channel)).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
