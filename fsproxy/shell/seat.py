@@ -56,6 +56,8 @@ class Seat:
         self.instance = orders.instance
         self.among = orders.among
         self.after = orders.after
+        self.left_alone = False
+        """The supervisor is gone, so that nobody else clears away."""
         self._channel = channel
 
     def tell_that_it_listens(self) -> None:
@@ -75,6 +77,7 @@ class Seat:
                 except ConnectionError:
                     pass
                 loop.remove_reader(self._channel.fileno())
+                self.left_alone = True
                 stop()
 
         loop.add_reader(self._channel.fileno(), look)

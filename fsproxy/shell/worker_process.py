@@ -6,9 +6,11 @@ Its standard input is the channel of ``seat``.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import socket
 import sys
+from pathlib import Path
 
 import structlog
 
@@ -48,7 +50,17 @@ def main() -> int:
 
 
 async def _run(orders: Orders, channel: socket.socket) -> None:
-    await App(orders.config, orders.source, Seat(orders, channel)).run()
+    seat = Seat(orders, channel)
+    await App(orders.config, orders.source, seat).run()
+    if seat.left_alone:
+        await asyncio.to_thread(_clear_away, Path(orders.admin))
+
+
+def _clear_away(admin: Path) -> None:
+    """The supervisor's temporary folder, by the last worker."""
+    admin.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        admin.parent.rmdir()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 from secrets import token_hex
 
 import structlog
+from aiohttp import web
 
 from fsproxy.admin.fleet import create_fleet_admin
 from fsproxy.admin.merging import MergedMetrics
@@ -48,6 +49,7 @@ class Supervisor:
         self._stop = asyncio.Event()
         self._workers: dict[int, Worker] = {}
         self._folder = Path()
+        self._runner: web.AppRunner | None = None
         self._fault: str | None = None
         self._complete = False
         """All workers have listened at the same time once: the start has succeeded."""
@@ -98,12 +100,9 @@ class Supervisor:
             # 0700: nobody else reaches the workers' admin sockets.
             folder = tempfile.TemporaryDirectory(prefix="fsproxy-", ignore_cleanup_errors=True)
             self._folder = Path(stack.enter_context(folder))
-            admin = create_fleet_admin(self._config.admin, self._view)
-            beside_others = self._predecessor is not None
-            runner = await start_admin(admin, self._config.admin, beside_others=beside_others)
-            if beside_others:
-                prefer_admin(runner)
-            stack.push_async_callback(runner.cleanup)
+            stack.push_async_callback(self._close_admin)
+            if self._predecessor is None:
+                await self._open_admin()
             async with asyncio.TaskGroup() as group:
                 for number in range(1, self._config.workers + 1):
                     group.create_task(self._keep(number))
@@ -195,4 +194,23 @@ class Supervisor:
             if self._complete:
                 log.info("all workers listen", data=address(self._config.listen), admin=self._config.admin.port)
                 if self._predecessor is not None:
-                    await self._predecessor.retire()
+                    await self._replace(self._predecessor)
+
+    async def _replace(self, predecessor: Predecessor) -> None:
+        """Only now is there something to say on the admin port, which the other has answered for until here."""
+        try:
+            prefer_admin(await self._open_admin())
+        except CannotStart as error:
+            self._fault = str(error)
+            self._stop.set()
+        else:
+            await predecessor.retire()
+
+    async def _open_admin(self) -> web.AppRunner:
+        admin, beside_others = create_fleet_admin(self._config.admin, self._view), self._predecessor is not None
+        self._runner = await start_admin(admin, self._config.admin, beside_others=beside_others)
+        return self._runner
+
+    async def _close_admin(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()

@@ -86,7 +86,7 @@ async def start(name: str, path: PathSpec, upstream_port: int, core: int) -> Pee
     peer = Peer(name, listens_at, _process=child, _folder=folder)
     try:
         async with asyncio.timeout(START_DEADLINE):
-            while child.poll() is None and not await _is_ready(name, listens_at, admin_port):
+            while child.poll() is None and not await is_ready(name, listens_at, admin_port):
                 await asyncio.sleep(POLL)
     except TimeoutError:
         said = f"not ready after {START_DEADLINE:.0f} s: {_said(folder.name)}"
@@ -125,7 +125,8 @@ def _command(name: str, path: PathSpec, folder: Path, ports: tuple[int, int, int
     return [sys.executable, str(HERE / "aiohttp_peers.py"), name, str(port), str(upstream_port)]
 
 
-async def _is_ready(name: str, port: int, admin_port: int) -> bool:
+async def is_ready(name: str, port: int, admin_port: int) -> bool:
+    """Whether the peer accepts; fsproxy, whether it says that it is ready."""
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", admin_port if name == "fsproxy" else port)
     except OSError:

@@ -52,6 +52,20 @@ async def test_a_quick_run_measures_every_peer_and_exits_0(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
+async def test_one_and_two_workers_are_compared() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(RUN.with_name("workers.py")), "--paths", "forward", "--seconds", "0.2", "--rounds", "1"),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    lines = output.decode().splitlines()
+    assert process.returncode == 0, lines
+    assert [line.split()[:3] for line in lines] == [["forward", "1", "workers"], ["forward", "2", "workers"]]
+
+
+@pytest.mark.slow
 async def test_a_peer_that_does_not_answer_is_named_and_the_exit_status_is_1() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # bound, but not listening: it refuses
