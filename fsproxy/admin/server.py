@@ -1,4 +1,4 @@
-"""The admin port: health, metrics, the kill switch. Never on the data port."""
+"""The admin port: health, metrics, the kill switch, the API and the operators' page. Never on the data port."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from fsproxy.admin.api import JSON, Api, Insight, error
 from fsproxy.admin.metrics import Metrics
+from fsproxy.admin.page import PATH as PAGE_PATH
+from fsproxy.admin.page import show_page
 from fsproxy.config.schema import AdminConfig, TopMode
 
-JSON = "application/json"
-"""What is posted must say it is this: a page of another site cannot send this type without a preflight, which
-nobody answers, so there is no CSRF."""
+_ELSEWHERE = frozenset({"cross-site", "same-site"})
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
@@ -42,8 +43,10 @@ class Controls(Protocol):
         ...
 
 
-def create_admin(config: AdminConfig, controls: Controls, metrics: Metrics) -> web.Application:
-    """The admin port's application."""
+def create_admin(
+    config: AdminConfig, controls: Controls, metrics: Metrics, insight: Insight | None = None
+) -> web.Application:
+    """The admin port's application. ``insight``: for the API and the operators' page."""
     registry = CollectorRegistry()
     registry.register(metrics)
     text = "The configuration that is in force; 1 is the one of the start."
@@ -67,7 +70,7 @@ def create_admin(config: AdminConfig, controls: Controls, metrics: Metrics) -> w
     async def mode(request: web.Request) -> web.Response:
         wanted = await _wanted_mode(request)
         if wanted is None:
-            return _error(400, 'send {"mode": ...} as application/json', allowed=[m.value for m in TopMode])
+            return error(400, 'send {"mode": ...} as application/json', allowed=[m.value for m in TopMode])
         controls.set_mode(wanted)
         return web.json_response({"mode": wanted.value})
 
@@ -76,7 +79,7 @@ def create_admin(config: AdminConfig, controls: Controls, metrics: Metrics) -> w
 
     async def reload(request: web.Request) -> web.Response:
         if request.content_type != JSON:
-            return _error(400, "send {} as application/json")
+            return error(400, "send {} as application/json")
         outcome = await controls.reload()
         return web.json_response(outcome, status=422 if outcome["errors"] else 200)
 
@@ -91,6 +94,9 @@ def create_admin(config: AdminConfig, controls: Controls, metrics: Metrics) -> w
             web.post("/reload", reload),
         ]
     )
+    if insight is not None:
+        app.router.add_get(PAGE_PATH, show_page())
+        Api(insight).add_to(app)
     return app
 
 
@@ -107,10 +113,6 @@ def _number(value: object) -> float:
     return float(value) if isinstance(value, int) else 0.0
 
 
-def _error(status: int, text: str, **more: object) -> web.Response:
-    return web.json_response({"error": text, **more}, status=status)
-
-
 def _guard(config: AdminConfig) -> Middleware:
     """Off loopback, everything but health and metrics needs the token (compared in constant time)."""
     expected = config.token.encode() if config.token else None
@@ -120,14 +122,17 @@ def _guard(config: AdminConfig) -> Middleware:
         if request.path in OPEN_PATHS:
             return await handler(request)
         if expected is not None:
+            if request.path == PAGE_PATH:
+                # It tells nothing by itself; it asks for the token.
+                return await handler(request)
             scheme, _, given = request.headers.get("Authorization", "").partition(" ")
             matches = hmac.compare_digest(given.strip().encode(errors="surrogateescape"), expected)
             if scheme.lower() != "bearer" or not matches:
-                return _error(401, "a token is needed: Authorization: Bearer ...")
+                return error(401, "a token is needed: Authorization: Bearer ...")
         elif not _is_loopback(request.remote):
-            return _error(403, "off loopback this needs admin.token in the configuration")
+            return error(403, "off loopback this needs admin.token in the configuration")
         elif not _same_site(request):
-            return _error(403, "not from another site's page")
+            return error(403, "not from another site's page")
         return await handler(request)
 
     return guard
@@ -141,6 +146,9 @@ def _is_loopback(remote: str | None) -> bool:
 
 
 def _same_site(request: web.Request) -> bool:
+    # A browser says when another site's page asks; following a link to our page is no harm.
+    if request.path != PAGE_PATH and request.headers.get("Sec-Fetch-Site") in _ELSEWHERE:
+        return False
     # DNS rebinding: a page of another site may reach a loopback port under its own name.
     host = request.host
     host = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]

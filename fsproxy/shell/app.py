@@ -22,6 +22,7 @@ from fsproxy.admin.server import create_admin
 from fsproxy.config.schema import Config, ListenConfig, StateBackend, TopMode
 from fsproxy.shell.generation import Generation
 from fsproxy.shell.ingest import Ingest
+from fsproxy.shell.insight import RunningInsight
 from fsproxy.shell.next_generation import Source
 from fsproxy.shell.reload import Reloader
 from fsproxy.shell.server import DataServer
@@ -101,7 +102,7 @@ class App:
                 on_crash=ingest.count_crash,
             )
             ingest.server = server
-            admin = await self._start_admin()
+            admin = await self._start_admin(ingest)
             stack.push_async_callback(admin.cleanup)
             listener = await self._listen(server)
             if self._config.listen.unix is not None:
@@ -137,9 +138,10 @@ class App:
         self._sweeper.close()
         log.info("stopped")
 
-    async def _start_admin(self) -> web.AppRunner:
+    async def _start_admin(self, ingest: Ingest) -> web.AppRunner:
         config = self._config.admin
-        runner = web.AppRunner(create_admin(config, self, self.metrics), access_log=None, handle_signals=False)
+        app = create_admin(config, self, self.metrics, RunningInsight(ingest, self.state))
+        runner = web.AppRunner(app, access_log=None, handle_signals=False)
         await runner.setup()
         try:
             await web.TCPSite(runner, config.host, config.port).start()
