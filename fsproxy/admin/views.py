@@ -109,10 +109,11 @@ def shadow(recent: Recent, now: float) -> dict[str, Any]:
     """What each shadow rule would have blocked within 24 hours; ``count`` is all requests, ``pages`` sessions asked."""
     rules: dict[tuple[str, int, str], dict[str, Any]] = {}
     for (rule, code, name, is_page), group in recent.shadow.last_day(now):
-        said = rules.get((rule, code, name))
+        said: dict[str, Any] | None = rules.get((rule, code, name))
         if said is None:
-            said = rules[rule, code, name] = {"rule": rule, "reason_code": code, "reason": ReasonCode(code).text}
-            said |= {"filter": name, "pages": 0, "count": 0, "first": group.first, "last": group.last}
+            said = {"rule": rule, "filter": name, "reason_code": code, "reason": ReasonCode(code).text}
+            said |= {"pages": 0, "count": 0, "first": group.first, "last": group.last}
+            rules[rule, code, name] = said
         said["count"] += group.count
         said["pages"] += group.count if is_page else 0
         said["first"], said["last"] = min(said["first"], group.first), max(said["last"], group.last)
@@ -150,10 +151,10 @@ def usage(org: str, policy: OrgPolicy, cycle: tuple[str, float] | None, used: in
         "event_name": limits.event_names,
         "event_property": limits.event_properties,
     }
-    quota = None
+    quota: dict[str, Any] | None = None
     if policy.quota is not None and cycle is not None:
         quota = {"used": used, "limit": policy.quota.limit, "mode": policy.quota.mode.value}
-        quota |= {"cycle": cycle[0], "ends": cycle[1]}
+        quota["cycle"], quota["ends"] = cycle
     mode = limits.mode.capped(policy.client_api.mode).capped(policy.cap).value
     return {
         "org": org,
