@@ -357,6 +357,14 @@ async def test_usage_is_told_of_a_hundred_orgs_at_the_most() -> None:
         assert orgs[0] == "o-102"
 
 
+async def test_with_redis_usage_is_not_known_and_a_quota_is_explained_as_unused() -> None:
+    redis = {"backend": "redis", "redis": {"url": "redis://127.0.0.1:1/0"}}
+    async with benched({"state": redis, "filters": {"quota": {"sessions": 1}}}) as own:
+        assert await own.get("/api/usage") == {"known": False, "orgs": []}
+        told = await own.explain(org="o-1", url=f"{ORIGIN}/")
+        assert (told["decision"], told["quota_known"]) == ("captured", False)
+
+
 async def test_shadow_rules_say_what_they_would_have_blocked(bench: Bench) -> None:
     before = sum(each["pages"] for each in (await bench.get("/api/shadow"))["rules"])
     await bench.page(AppId="uid-blocked", UserId="uid-blocked")

@@ -131,14 +131,16 @@ async def test_a_shadow_rule_is_marked_in_the_trace(page: Page) -> None:
 
 
 async def test_decisions_are_searched_and_one_is_explained_from_its_details(page: Page) -> None:
+    from playwright.async_api import expect
+
     await page.get_by_role("searchbox", name="Search").fill("no-staging")
-    await page.wait_for_function("document.querySelectorAll('#decision-rows tr').length === 3")
+    await expect(page.locator("#decision-rows tr")).to_have_count(3)
     assert all("4 Domain Filter" in each for each in await texts(page, "#decision-rows tr"))
     await page.get_by_role("searchbox", name="Search").fill("nobody at all")
     await page.get_by_text("No decision fits").wait_for()
     await page.get_by_role("searchbox", name="Search").fill("")
     await page.get_by_role("combobox", name="Outcome").select_option("2")
-    await page.wait_for_function("document.querySelectorAll('#decision-rows tr').length === 1")
+    await expect(page.locator("#decision-rows tr")).to_have_count(1)
     await page.get_by_role("button", name="Details of request").click()
     assert '"fsproxy.reason_code": 2' in await page.locator("#line-text").inner_text()
     await page.get_by_role("button", name="Explain with the rules of now").click()
