@@ -18,13 +18,20 @@ if TYPE_CHECKING:
 
 CONFIG: dict[str, Any] = {
     "orgs": {
+        "unlisted": "block",
         "listed": {
+            "o-TEST-na1": {},
+            "o-GEO-na1": {"filters": {"geo": {"mode": "enforce"}}},
+            "o-RAMP-na1": {"filters": {"ramping": {"share": "0%"}}},
             "o-SHOP-na1": {"filters": {"quota": {"sessions": 25}}},
             "o-BLOG-na1": {"filters": {"quota": {"sessions": 3}}},
             "o-OFF-na1": {"enabled": False},
         },
     },
     "filters": {
+        "script": {"min_compiled": "2023-08-03"},
+        "deleting_user": {"block": ["uid-deleted"]},
+        "blocked_user": {"block": ["uid-blocked"]},
         "ip": {"block": ["203.0.113.0/24"]},
         "domain": {"rules": [{"block": "staging.example.com", "id": "no-staging"}]},
         "user_agent": {"block": ["YandexBot"]},
@@ -78,7 +85,8 @@ async def traffic(rig: Rig) -> None:
         await rig.page({"CF-IPCountry": "AQ"})
     await rig.page({"User-Agent": "a YandexBot"})
     await rig.page(OrgId="o-OFF-na1")
-    await rig.page(Url="javascript:alert(1)", OrgId="<img src=x onerror=alert(1)>")
+    await rig.page(Url="javascript:alert(1)")
+    await rig.page(OrgId="<img src=x onerror=alert(1)>")
     await rig.bundle()
     names = ["Order Completed", "Cart Viewed", "Signed Up", "<b>bold</b>", "Page Seen", "One Too Many"]
     calls = [first(name, {"price_int": "ten", "a b": 1}, when=number) for number, name in enumerate(names)]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 DESKTOP, PHONE = {"width": 1360, "height": 900}, {"width": 390, "height": 844}
+OLD_SCRIPT = json.dumps({"OrgId": "o-TEST-na1", "Url": f"{ORIGIN}/", "CompiledTimestamp": 1_661_778_047})
 SHOTS = os.environ.get("FSPROXY_SCREENSHOTS")
 """A folder for screenshots, when they are wanted."""
 
@@ -110,8 +111,13 @@ async def test_what_visitors_send_is_shown_as_text(page: Page) -> None:
         ({"user_agent": "a YandexBot"}, "Blocked: 6 User Agent by the rule user_agent:block:YandexBot in"),
         ({"url": "javascript:alert(1)"}, "Blocked: 9 Invalid URL by the rule url:scheme, a default"),
         ({"cookies": "a=b; fs_optout=1"}, "Blocked: 10 Opt Out Cookie by the rule"),
+        ({"org": "o-WHO-na1"}, "Blocked: 1 Account does not exist by the rule org:unlisted in"),
+        ({"org": "o-GEO-na1", "country": "AQ"}, "Blocked: 7 Geography by the rule geo:never:AQ in"),
+        ({"org": "o-RAMP-na1"}, "Blocked: 8 Traffic Ramping by the rule ramping:share in"),
+        ({"request": OLD_SCRIPT}, "Blocked: 11 Invalid Data Capture Script by the rule script:min_compiled in"),
+        ({"app_id": "uid-deleted"}, "Blocked: 12 User actively being deleted by the rule deleting_user:listed in"),
+        ({"app_id": "uid-blocked"}, "Blocked: -1 Unspecified by the rule blocked_user:block:"),
         ({"country": "AQ"}, "Captured"),
-        ({"request": json.dumps({"OrgId": "o-OFF-na1", "Url": ORIGIN})}, "Blocked: 2"),
         ({"request": "{"}, "The recorded request is not JSON."),
         ({"ip": "10.0.0.300"}, "ip: not an address"),
     ],
