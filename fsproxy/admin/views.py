@@ -26,7 +26,8 @@ MOST_CONFIGURED_ORGS = 100
 _PERSONAL = frozenset({"deleting_user", "blocked_user"})
 """Their lists are ids of people."""
 _LEFT_OUT = frozenset({"places", "hashes", "core"})
-_SECRET = frozenset({"token", "client_ip_key", "salt"})
+_SECRET = frozenset({"salt"})
+"""Beside what the schema keeps out of its own representation."""
 _ADDRESS = frozenset({"url"})
 _SEARCHED: tuple[Callable[[AuditRecord], str | None], ...] = (
     lambda record: record.org,
@@ -203,8 +204,8 @@ def _plain(value: Any) -> Any:
     if value is None or isinstance(value, (str, int, float)):
         return value
     if dataclasses.is_dataclass(value):
-        names = [each.name for each in dataclasses.fields(value) if each.name not in _LEFT_OUT]
-        return {name: _field(name, getattr(value, name)) for name in names}
+        kept = [each for each in dataclasses.fields(value) if each.name not in _LEFT_OUT]
+        return {each.name: _field(each.name, getattr(value, each.name), secret=not each.repr) for each in kept}
     if isinstance(value, Mapping):
         return {str(key): _plain(each) for key, each in list(value.items())[:MOST_ENTRIES]}
     if isinstance(value, frozenset):
@@ -214,11 +215,11 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def _field(name: str, value: Any) -> Any:
-    if name in _SECRET and value:
-        return HIDDEN
+def _field(name: str, value: Any, *, secret: bool = False) -> Any:
     if name in _ADDRESS and isinstance(value, str):
         return _address(value)
+    if value and (secret or name in _SECRET):
+        return HIDDEN
     if name == "prefixes":
         return [[prefix, _address(url)] for prefix, url in value]
     if name in _PERSONAL:

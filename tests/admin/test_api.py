@@ -25,7 +25,7 @@ from fsproxy.core.reasons import ReasonCode
 from fsproxy.shell.insight import RunningInsight
 from support.call_samples import bundle, first, user
 from support.in_process import InProcessProxy, in_process
-from support.rig import AGENT, ORIGIN, page
+from support.rig import AGENT, ORIGIN, page, running_rig
 from support.upstream import RecordingUpstream
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -460,6 +460,14 @@ async def test_streams_are_bounded_and_end_when_the_port_closes() -> None:
         rest = [await each.read() for each in streams]
         assert all(each.startswith(b"data: ") for each in rest)
         await asyncio.gather(*(each.wait_for_close() for each in streams))
+
+
+async def test_an_open_stream_does_not_keep_the_program_from_stopping() -> None:
+    async with running_rig() as rig, rig.http.get(f"{rig.proxy.admin_url}/api/events") as response:
+        assert (await response.content.readline()).startswith(b"data: ")
+        await rig.proxy.stop()
+        assert not rig.proxy.killed
+        assert (await response.content.read()).endswith(b"\n")
 
 
 # -- description and guard
