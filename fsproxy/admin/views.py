@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -237,6 +237,10 @@ def _listed(values: Iterable[Any]) -> list[Any]:
 
 def _address(url: str) -> str:
     """An address without the user, the password and the query that may stand in it."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        # Of a store that is not used: nobody has read it yet.
+        return HIDDEN
     _, at, host = parts.netloc.rpartition("@")
-    return urlunsplit((parts.scheme, f"{HIDDEN}@{host}" if at else host, parts.path, HIDDEN if parts.query else "", ""))
+    return f"{parts.scheme}://{HIDDEN + at if at else ''}{host}{parts.path}{f'?{HIDDEN}' if parts.query else ''}"

@@ -31,6 +31,7 @@ def test_what_is_added_to_the_configuration_and_kept_out_of_logs_is_hidden_here_
         ("http://127.0.0.1:9000", "http://127.0.0.1:9000"),
         ("https://me:s3cret@a.example:1/prefix", "https://(hidden)@a.example:1/prefix"),
         ("redis://:s3cret@a.example/0?password=s3cret", "redis://(hidden)@a.example/0?(hidden)"),
+        ("redis://:s3cret@[", "(hidden)"),
         ("unix:///run/redis.sock?password=s3cret", "unix:///run/redis.sock?(hidden)"),
     ],
 )
