@@ -7,7 +7,8 @@ from typing import Protocol
 from aiohttp import web
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from fsproxy.admin.server import JSON, drain_handler, error, guard, wanted_mode
+from fsproxy.admin.api import JSON, error
+from fsproxy.admin.server import drain_handler, guard, wanted_mode
 from fsproxy.config.schema import AdminConfig, TopMode
 
 

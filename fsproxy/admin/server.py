@@ -1,4 +1,4 @@
-"""The admin port: health, metrics, the kill switch. Never on the data port."""
+"""The admin port: health, metrics, the kill switch, the API and the operators' page. Never on the data port."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from fsproxy.admin.api import JSON, Api, Insight, error
 from fsproxy.admin.metrics import Metrics
+from fsproxy.admin.page import PATH as PAGE_PATH
+from fsproxy.admin.page import show_page
 from fsproxy.config.schema import AdminConfig, TopMode
 
-JSON = "application/json"
-"""What is posted must say it is this: a page of another site cannot send this type without a preflight, which
-nobody answers, so there is no CSRF."""
+_ELSEWHERE = frozenset({"cross-site", "same-site"})
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
@@ -47,8 +48,18 @@ class Controls(Protocol):
         ...
 
 
-def create_admin(config: AdminConfig, controls: Controls, metrics: Metrics, *, guarded: bool = True) -> web.Application:
-    """The admin port's application. ``guarded`` is False where only our own processes can reach it."""
+def create_admin(
+    config: AdminConfig,
+    controls: Controls,
+    metrics: Metrics,
+    insight: Insight | None = None,
+    *,
+    guarded: bool = True,
+) -> web.Application:
+    """The admin port's application. ``insight``: for the API and the operators' page.
+
+    ``guarded`` is False where only our own processes can reach it.
+    """
     registry = CollectorRegistry()
     registry.register(metrics)
     text = "The configuration that is in force; 1 is the one of the start."
@@ -97,6 +108,9 @@ def create_admin(config: AdminConfig, controls: Controls, metrics: Metrics, *, g
             web.post("/drain", drain_handler(controls.drain)),
         ]
     )
+    if insight is not None:
+        app.router.add_get(PAGE_PATH, show_page())
+        Api(insight).add_to(app)
     return app
 
 
@@ -131,11 +145,6 @@ def _number(value: object) -> float:
     return float(value) if isinstance(value, int) else 0.0
 
 
-def error(status: int, text: str, **more: object) -> web.Response:
-    """An answer that says what is wrong."""
-    return web.json_response({"error": text, **more}, status=status)
-
-
 def guard(config: AdminConfig) -> Middleware:
     """Off loopback, everything but health and metrics needs the token (compared in constant time)."""
     expected = config.token.encode() if config.token else None
@@ -145,6 +154,9 @@ def guard(config: AdminConfig) -> Middleware:
         if request.path in OPEN_PATHS:
             return await handler(request)
         if expected is not None:
+            if request.path == PAGE_PATH:
+                # It tells nothing by itself; it asks for the token.
+                return await handler(request)
             scheme, _, given = request.headers.get("Authorization", "").partition(" ")
             matches = hmac.compare_digest(given.strip().encode(errors="surrogateescape"), expected)
             if scheme.lower() != "bearer" or not matches:
@@ -166,6 +178,9 @@ def _is_loopback(remote: str | None) -> bool:
 
 
 def _same_site(request: web.Request) -> bool:
+    # A browser says when another site's page asks; following a link to our page is no harm.
+    if request.path != PAGE_PATH and request.headers.get("Sec-Fetch-Site") in _ELSEWHERE:
+        return False
     # DNS rebinding: a page of another site may reach a loopback port under its own name.
     host = request.host
     host = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]

@@ -20,6 +20,7 @@ from fsproxy.admin.server import create_admin
 from fsproxy.config.schema import Config, StateBackend, TopMode
 from fsproxy.shell.generation import Generation
 from fsproxy.shell.ingest import Ingest
+from fsproxy.shell.insight import RunningInsight
 from fsproxy.shell.listening import CannotStart, address, listen, start_admin, start_private_admin
 from fsproxy.shell.next_generation import Source
 from fsproxy.shell.reload import Reloader
@@ -128,7 +129,7 @@ class App:
                 on_crash=ingest.count_crash,
             )
             ingest.server = server
-            admin = await self._start_admin()
+            admin = await self._start_admin(ingest)
             stack.push_async_callback(admin.cleanup)
             beside_others = seat is not None or self._predecessor is not None
             listener = await listen(server, self._config, beside_others=beside_others)
@@ -158,10 +159,10 @@ class App:
             ingest.audit.bind(**{"fsproxy.worker": self._seat.number})
         return ingest
 
-    async def _start_admin(self) -> web.AppRunner:
+    async def _start_admin(self, ingest: Ingest) -> web.AppRunner:
         config = self._config.admin
         if self._seat is None:
-            app = create_admin(config, self, self.metrics)
+            app = create_admin(config, self, self.metrics, RunningInsight(ingest, self.state))
             return await start_admin(app, config, beside_others=self._predecessor is not None)
         app = create_admin(config, self, self.metrics, guarded=False)
         return await start_private_admin(app, self._seat.admin)

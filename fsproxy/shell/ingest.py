@@ -16,6 +16,7 @@ from functools import partial
 import structlog
 
 from fsproxy.admin.metrics import Metrics
+from fsproxy.admin.ring import Recent
 from fsproxy.config.schema import SocketMode, TopMode
 from fsproxy.core.failures import Failure
 from fsproxy.core.header_values import index
@@ -30,6 +31,7 @@ from fsproxy.shell.forwarding import Forwarding
 from fsproxy.shell.generation import Generation
 from fsproxy.shell.incoming import CLOSE, Incoming
 from fsproxy.shell.ledger.gauges import names_in_use
+from fsproxy.shell.ledger.memory import MemoryLedger
 from fsproxy.shell.ledger.persist import Persister
 from fsproxy.shell.pages import Pages
 from fsproxy.shell.recorder import Recorder
@@ -69,7 +71,8 @@ class Ingest:
             Persister(keep, memory, metrics.persist_failures, self._names_kept) if keep and memory else None
         )
         self.audit = AuditLog(config.audit, on_trouble=log)
-        self._recorder = Recorder(metrics, self.audit, config.audit)
+        self.recent = Recent()
+        self._recorder = Recorder(metrics, self.audit, config.audit, self.recent)
         self._forwarding = Forwarding(self.upstream, metrics, sweeper, loop)
         self._pages = Pages(stores.ledger, stores.blocked_pages, self._forwarding)
         limits = CallLimits(stores.ledger, stores.repeats, stores.clocks, config.state.redis.timeout)
@@ -234,6 +237,11 @@ class Ingest:
             | ({"persist": self._persister.state()} if self._persister is not None else {}),
             "warnings": warnings,
         }
+
+    @property
+    def memory(self) -> MemoryLedger | None:
+        """The ledger, when it is this process's own."""
+        return self._stores.memory
 
     def _names_kept(self) -> float:
         return self.generation.names_kept

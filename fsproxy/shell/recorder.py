@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from fsproxy.admin.ring import CAPTURED, FAILED, FORWARDED, REJECTED, Recent
 from fsproxy.core.audit import Outcome
 from fsproxy.core.audit_line import Measures, audit_record
 from fsproxy.core.model import Mode, Route
 from fsproxy.core.pipeline import wants_no_name
 from fsproxy.core.privacy import address_mask
-from fsproxy.shell.clock import monotonic_ns
+from fsproxy.core.reasons import ReasonCode
+from fsproxy.shell.clock import monotonic_ns, now
 
 if TYPE_CHECKING:
     from fsproxy.admin.metrics import Metrics
@@ -30,9 +32,11 @@ log = structlog.get_logger("fsproxy")
 class Recorder:
     """Writes what became of requests."""
 
-    def __init__(self, metrics: Metrics, audit: AuditLog, config: AuditConfig) -> None:
+    def __init__(self, metrics: Metrics, audit: AuditLog, config: AuditConfig, recent: Recent | None = None) -> None:
+        """``recent``: where what happened lately is kept for the admin API."""
         self._metrics = metrics
         self._audit = audit
+        self._recent = recent or Recent()
         self.configure(config)
         metrics.counts["audit_lines_dropped"] = ("Audit lines that found no room.", lambda: audit.dropped)
         self._pages = 0
@@ -63,6 +67,7 @@ class Recorder:
         metrics.own_latency.observe((total - _upstream_ns(tx, ended)) / 1e9)
         if not tx.is_capture:
             return
+        self._recent.traffic.add((tx.is_page, _end(tx)), now())
         decision = tx.decision
         block = decision.block
         if block is not None:
@@ -130,6 +135,8 @@ class Recorder:
             most_rejections=self._most_rejections,
             unnamed=_is_unnamed(tx),
         )
+        block = tx.decision.block
+        self._recent.note(record, block.rule.where if block is not None else "", now())
         self._audit.write(record, share)
 
 
@@ -139,6 +146,7 @@ def _is_remarkable(tx: Transaction) -> bool:
     return bool(decision.block or decision.shadow or tx.failure or tx.rejected or tx.calls)
 
 
+_CODES = {each: str(int(each)) for each in ReasonCode}
 _CLASSES = {each: f"{each}xx" for each in range(1, 10)}
 
 
@@ -162,6 +170,18 @@ def _upstream_ns(tx: Transaction, ended: int) -> int:
 
 def _count_hit(metrics: Metrics, hit: Hit, mode: Mode) -> None:
     metrics.decisions[(str(int(hit.code)), hit.filter.value, mode.value)] += 1
+
+
+def _end(tx: Transaction) -> str:
+    """The outcome, as the traffic is counted: a block by its code."""
+    block = tx.decision.block
+    if block is not None:
+        return _CODES[block.code]
+    if tx.failure is not None:
+        return FAILED
+    if tx.rejected:
+        return REJECTED
+    return CAPTURED if tx.is_page else FORWARDED
 
 
 def _outcome(tx: Transaction) -> Outcome:

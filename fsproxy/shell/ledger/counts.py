@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from types import MappingProxyType
 
 import msgspec
@@ -52,6 +53,10 @@ class Counts:
         """Units by cycle."""
         cycles = self._orgs.get(org)
         return {cycle: count.used for cycle, count in cycles.items()} if cycles else _NONE
+
+    def recent(self, most: int) -> list[str]:
+        """At most so many orgs, the one that was asked for last first."""
+        return list(islice(reversed(self._orgs), most))
 
     def of(self, org: str, cycle: str, ends: Instant, now: Instant) -> Count:
         """The count of a cycle that ends then, made when there is none."""

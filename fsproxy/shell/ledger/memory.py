@@ -164,6 +164,10 @@ class MemoryLedger:
         """Units used and reserved, by cycle."""
         return self._sessions.counts.used(org)
 
+    def orgs_with_counts(self, most: int) -> list[str]:
+        """Orgs whose sessions are counted, the one that was asked for last first: at most so many."""
+        return self._sessions.counts.recent(most)
+
     def orgs_with_names(self, most: int) -> list[str]:
         """Orgs of which names are known, the one that claimed last first: at most so many."""
         return self._names.recent(most)

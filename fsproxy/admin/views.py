@@ -1,0 +1,246 @@
+"""What the admin API tells, as JSON's own types. Nothing here does I/O."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import Enum
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from fsproxy.admin.ring import Group, Groups, Noted, Recent, RejectionKey
+from fsproxy.config.schema import Config
+from fsproxy.core.audit import AuditRecord
+from fsproxy.core.client_address import parse_address
+from fsproxy.core.policy import OrgPolicy
+from fsproxy.core.privacy import address_mask
+from fsproxy.core.reasons import ReasonCode
+from fsproxy.core.settings import OrgSettings
+
+HIDDEN = "(hidden)"
+MOST_ENTRIES = 100
+"""Entries of one list of the configuration that are told."""
+MOST_CONFIGURED_ORGS = 100
+_PERSONAL = frozenset({"deleting_user", "blocked_user"})
+"""Their lists are ids of people."""
+_LEFT_OUT = frozenset({"places", "hashes", "core"})
+_SECRET = frozenset({"salt"})
+"""Beside what the schema keeps out of its own representation."""
+_ADDRESS = frozenset({"url"})
+_SEARCHED: tuple[Callable[[AuditRecord], str | None], ...] = (
+    lambda record: record.org,
+    lambda record: record.session_id,
+    lambda record: record.page_id,
+    lambda record: record.user_id,
+    lambda record: record.request_id,
+    lambda record: record.rule,
+    lambda record: record.reason,
+    lambda record: record.domain,
+    lambda record: record.client_ip,
+    lambda record: record.client_address,
+    lambda record: record.country,
+    lambda record: record.error,
+    lambda record: record.user_agent,
+)
+_encode = msgspec.json.Encoder().encode
+REASONS = {str(int(code)): code.text for code in ReasonCode}
+Wanted = Callable[[AuditRecord], bool]
+
+
+# -- decisions
+
+
+def decision(noted: Noted) -> dict[str, Any]:
+    """One request: its audit line, whether or not it was written, and where the rule stands that blocked."""
+    try:
+        line = msgspec.Raw(_encode(noted.record))
+    except UnicodeError:
+        # What cannot be written as a line is no reason to tell nothing of the others.
+        line = msgspec.Raw(_encode({"http.request.id": ascii(noted.record.request_id)}))
+    return {"number": noted.number, "where": noted.where, "line": line}
+
+
+def wanted(config: Config, query: Mapping[str, str]) -> Wanted:
+    """Whether a record is asked for by ``org``, ``code``, ``session``, ``address`` and ``q``, all of them.
+
+    An address is masked first, as records hold it by ``audit.client_ip``; if they hold none, none is found.
+    """
+    tests: list[Wanted] = []
+    if org := query.get("org"):
+        tests.append(lambda record: record.org == org)
+    if code := query.get("code"):
+        tests.append(lambda record: code in (str(record.reason_code), record.decision))
+    if session := query.get("session"):
+        tests.append(lambda record: bool(record.session_id) and record.session_id.startswith(session))
+    if given := query.get("address"):
+        address = parse_address(given)
+        mask = address_mask(config.audit.client_ip.value, config.audit.client_ip_key)
+        masked = (mask(address) if address is not None else given) or ""
+        tests.append(lambda record: bool(masked) and masked in (record.client_ip, record.client_address))
+    if text := query.get("q", "").strip().casefold():
+        tests.append(lambda record: any(text in (each(record) or "").casefold() for each in _SEARCHED))
+    return lambda record: all(test(record) for test in tests)
+
+
+# -- counts
+
+
+def rejections(recent: Recent, now: float) -> dict[str, Any]:
+    """What was rejected within 24 hours, by org, code, call and property."""
+    return {
+        "groups": list(_rejections(recent.rejections, now)),
+        "shadow": list(_rejections(recent.shadow_rejections, now)),
+        "evicted": recent.rejections.evicted + recent.shadow_rejections.evicted,
+        "unlisted": recent.unlisted_rejections,
+    }
+
+
+def _rejections(groups: Groups[RejectionKey], now: float) -> Iterator[dict[str, Any]]:
+    for (org, code, call, prop), group in groups.last_day(now):
+        yield {"org": org, "code": code, "call": call, "property": prop, **_group(group)}
+
+
+def _group(group: Group) -> dict[str, Any]:
+    return {"count": group.count, "first": group.first, "last": group.last}
+
+
+def shadow(recent: Recent, now: float) -> dict[str, Any]:
+    """What each shadow rule would have blocked within 24 hours; ``count`` is all requests, ``pages`` sessions asked."""
+    rules: dict[tuple[str, int, str], dict[str, Any]] = {}
+    for (rule, code, name, is_page), group in recent.shadow.last_day(now):
+        said: dict[str, Any] | None = rules.get((rule, code, name))
+        if said is None:
+            said = {"rule": rule, "filter": name, "reason_code": code, "reason": ReasonCode(code).text}
+            said |= {"pages": 0, "count": 0, "first": group.first, "last": group.last}
+            rules[rule, code, name] = said
+        said["count"] += group.count
+        said["pages"] += group.count if is_page else 0
+        said["first"], said["last"] = min(said["first"], group.first), max(said["last"], group.last)
+    told = sorted(rules.values(), key=lambda each: (-each["pages"], -each["count"]))
+    return {"rules": told, "evicted": recent.shadow.evicted}
+
+
+def traffic(recent: Recent, minutes: int, now: float) -> list[dict[str, Any]]:
+    """How requests ended in the last minutes, oldest first: of pages alone, and of all that carries captured data."""
+    told = []
+    for minute, counts in recent.traffic.minutes(minutes, now):
+        pages, all_of_it = _no_ends(), _no_ends()
+        for (is_page, end), count in counts.items():
+            for ends in (pages, all_of_it) if is_page else (all_of_it,):
+                if end in ends:
+                    ends[end] += count
+                else:
+                    ends["blocked"][end] = ends["blocked"].get(end, 0) + count
+        told.append({"minute": minute, "pages": pages, "requests": all_of_it})
+    return told
+
+
+def _no_ends() -> dict[str, Any]:
+    return {"captured": 0, "forwarded": 0, "rejected": 0, "failed": 0, "blocked": {}}
+
+
+# -- usage
+
+
+def usage(org: str, policy: OrgPolicy, cycle: tuple[str, float] | None, used: int, names: Mapping[str, int]) -> Any:
+    """One org's use of its quota and of its limits on names. ``cycle``: its name and end, if there is a quota."""
+    limits = policy.client_api.cardinality
+    most = {
+        "user_property": limits.user_properties,
+        "event_name": limits.event_names,
+        "event_property": limits.event_properties,
+    }
+    quota: dict[str, Any] | None = None
+    if policy.quota is not None and cycle is not None:
+        quota = {"used": used, "limit": policy.quota.limit, "mode": policy.quota.mode.value}
+        quota["cycle"], quota["ends"] = cycle
+    mode = limits.mode.capped(policy.client_api.mode).capped(policy.cap).value
+    return {
+        "org": org,
+        "quota": quota,
+        "names": {kind: {"known": names.get(kind, 0), "limit": limit, "mode": mode} for kind, limit in most.items()},
+    }
+
+
+# -- configuration
+
+
+def effective(config: Config) -> dict[str, Any]:
+    """The configuration as it is in force, without secrets and ids of people, long lists cut.
+
+    Of listed orgs only what is their own is told.
+    """
+    core = config.core
+    told: dict[str, Any] = _plain(config)
+    told["orgs"] = {
+        "unlisted": core.unlisted.value,
+        "mode": core.orgs_mode.value,
+        "mobile_agents": _plain(core.mobile_agents),
+        "count": len(core.orgs),
+        "listed": {name: _own(org, core.default) for name, org in list(core.orgs.items())[:MOST_CONFIGURED_ORGS]},
+    }
+    told["filters"] = _plain(core.default.filters)
+    told["client_api"] = _plain(core.default.client_api)
+    return told
+
+
+def _own(org: OrgSettings, default: OrgSettings) -> dict[str, Any]:
+    own: dict[str, Any] = {"enabled": org.enabled, "mobile": org.mobile}
+    for part in ("filters", "client_api"):
+        given, usual = getattr(org, part), getattr(default, part)
+        if given is not usual:
+            names = [each.name for each in dataclasses.fields(given)]
+            # Compared by identity first: what an org does not change is the same object.
+            changed = [n for n in names if (a := getattr(given, n)) is not (b := getattr(usual, n)) and a != b]
+            own[part] = {name: _field(name, getattr(given, name)) for name in changed}
+    return own
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    if dataclasses.is_dataclass(value):
+        kept = [each for each in dataclasses.fields(value) if each.name not in _LEFT_OUT]
+        return {each.name: _field(each.name, getattr(value, each.name), secret=not each.repr) for each in kept}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in list(value.items())[:MOST_ENTRIES]}
+    if isinstance(value, frozenset):
+        return _listed(sorted(value, key=str))
+    if isinstance(value, tuple):
+        return _listed(value)
+    return str(value)
+
+
+def _field(name: str, value: Any, *, secret: bool = False) -> Any:
+    if name in _ADDRESS and isinstance(value, str):
+        return _address(value)
+    if value and (secret or name in _SECRET):
+        return HIDDEN
+    if name == "prefixes":
+        return [[prefix, _address(url)] for prefix, url in value]
+    if name in _PERSONAL:
+        return {**_plain(dataclasses.replace(value, block=())), "block": f"{len(value.block)} (hidden)"}
+    return _plain(value)
+
+
+def _listed(values: Iterable[Any]) -> list[Any]:
+    every = list(values)
+    told = [_plain(each) for each in every[:MOST_ENTRIES]]
+    if len(every) > MOST_ENTRIES:
+        told.append(f"and {len(every) - MOST_ENTRIES} more")
+    return told
+
+
+def _address(url: str) -> str:
+    """An address without the user, the password and the query that may stand in it."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        # Of a store that is not used: nobody has read it yet.
+        return HIDDEN
+    _, at, host = parts.netloc.rpartition("@")
+    return f"{parts.scheme}://{HIDDEN + at if at else ''}{host}{parts.path}{f'?{HIDDEN}' if parts.query else ''}"

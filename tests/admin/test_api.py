@@ -1,0 +1,548 @@
+"""The admin API in front of a real data plane: what it tells, to whom, and how much at the most."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from itertools import count
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from aiohttp.test_utils import TestClient, TestServer
+
+from fsproxy.admin import api
+from fsproxy.admin.page import policy
+from fsproxy.admin.server import create_admin
+from fsproxy.config.schema import AdminConfig, TopMode
+from fsproxy.core.reasons import ReasonCode
+from fsproxy.shell.insight import RunningInsight
+from support.call_samples import bundle, first, user
+from support.in_process import InProcessProxy, in_process
+from support.rig import AGENT, ORIGIN, page, running_rig
+from support.upstream import RecordingUpstream
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+CONFIG: dict[str, Any] = {
+    "admin": {"token": "s3cret-token"},
+    "orgs": {
+        "unlisted": "block",
+        "listed": {
+            "o-TEST-na1": {},
+            "o-off": {"enabled": False},
+            "o-three": {"filters": {"quota": {"sessions": 3}}},
+            "o-ramp": {"filters": {"ramping": {"share": "0%", "salt": "s3cret-salt"}}},
+        },
+    },
+    "filters": {
+        "script": {"min_compiled": "2023-08-03"},
+        "ip": {"block": ["203.0.113.0/24"]},
+        "domain": {"rules": [{"block": "staging.example.com", "id": "no-staging"}]},
+        "user_agent": {"block": ["YandexBot"]},
+        "geo": {"never": ["US-CA"]},
+        "opt_out": {"gpc": True},
+        "deleting_user": {"block": ["s3cret-uid"]},
+        "blocked_user": {"mode": "shadow", "block": ["uid-blocked"]},
+    },
+    "client_api": {"cardinality": {"event_names": 2}},
+    "state": {"persist": None, "redis": {"url": "redis://me:s3cret-password@127.0.0.1:6379/0"}},
+    "audit": {"client_ip": "truncated", "key": "s3cret-key"},
+}
+JSON = {"Content-Type": "application/json"}
+DOCUMENT = json.loads(files("fsproxy.admin").joinpath("openapi.json").read_text("utf-8"))
+_ids = count(1)
+
+
+@dataclass
+class Controls:
+    """The rest of the program."""
+
+    ingest: Any
+    draining: bool = False
+
+    def state(self) -> dict[str, object]:
+        """As the program tells it."""
+        config = {"loaded": 1.5, "errors": [], "error_count": 0, "restart_needed_for": []}
+        return {**self.ingest.state(), "config": config}
+
+    def set_mode(self, mode: TopMode) -> None:
+        """Not asked for here."""
+        raise AssertionError(mode)
+
+    async def reload(self) -> dict[str, object]:
+        """Not asked for here."""
+        raise AssertionError
+
+    async def drain(self, instance: str) -> bool:
+        """Not asked for here."""
+        raise AssertionError(instance)
+
+
+@dataclass
+class Bench:
+    """A recorder's and an operator's view of one proxy."""
+
+    proxy: InProcessProxy
+    http: aiohttp.ClientSession
+    admin: TestClient[Any, Any]
+
+    async def page(self, headers: dict[str, str] | None = None, **fields: Any) -> int:
+        """A page request's status."""
+        return await self.send("/rec/page", json.dumps(page(**fields)).encode(), headers)
+
+    async def send(self, target: str, body: bytes, headers: dict[str, str] | None = None) -> int:
+        """A request's status, once it is also noted."""
+        usual = {
+            "Origin": ORIGIN,
+            "User-Agent": AGENT,
+            "X-Forwarded-For": "198.51.100.77",
+            "X-Request-Id": f"r-{next(_ids)}",
+        }
+        async with self.http.post(self.proxy.url + target, data=body, headers=usual | (headers or {})) as response:
+            await response.read()
+        await self.proxy.idle()
+        return response.status
+
+    async def get(self, path: str, status: int = 200) -> Any:
+        """What the API says; a good answer is as ``openapi.json`` says."""
+        async with self.admin.get(path) as response:
+            assert response.status == status, await response.text()
+            assert response.headers["Cache-Control"] == "no-store"
+            told = await response.json()
+        described = DOCUMENT["paths"][path.partition("?")[0]]["get"]["responses"][str(status)]
+        check(told, resolved(described)["content"]["application/json"]["schema"])
+        return told
+
+    async def explain(self, status: int = 200, **question: Any) -> Any:
+        """An explanation."""
+        async with self.admin.post("/api/explain", json=question) as response:
+            assert response.status == status, await response.text()
+            told = await response.json()
+        if status == 200:
+            check(told, DOCUMENT["components"]["schemas"]["Explanation"])
+        return told
+
+    async def decisions(self, query: str = "") -> list[dict[str, Any]]:
+        """The audit lines of the last decisions."""
+        return [each["line"] for each in (await self.get(f"/api/decisions?{query}"))["decisions"]]
+
+
+def resolved(schema: dict[str, Any]) -> dict[str, Any]:
+    """What a reference stands for."""
+    while "$ref" in schema:
+        found: Any = DOCUMENT
+        for part in schema["$ref"].removeprefix("#/").split("/"):
+            found = found[part]
+        schema = found
+    return schema
+
+
+_TYPES: dict[str, Any] = {
+    "string": str, "integer": int, "number": (int, float), "boolean": bool, "null": type(None), "object": dict, "array": list,
+}  # fmt: skip
+
+
+def check(value: Any, schema: dict[str, Any], place: str = "$") -> None:
+    """That a value is as described; a member that is not described is a fault."""
+    schema = resolved(schema)
+    if "type" in schema:
+        types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+        assert isinstance(value, tuple(_TYPES[each] for each in types)), (place, value)
+    if "enum" in schema:
+        assert value in schema["enum"], place
+    if isinstance(value, dict) and "properties" in schema:
+        assert set(schema.get("required", ())) <= set(value), (place, value)
+        assert set(value) <= set(schema["properties"]), (place, value)
+        for name, each in value.items():
+            check(each, schema["properties"][name], f"{place}.{name}")
+    elif isinstance(value, dict) and isinstance(schema.get("additionalProperties"), dict):
+        for name, each in value.items():
+            check(each, schema["additionalProperties"], f"{place}.{name}")
+    if isinstance(value, list) and "items" in schema:
+        assert len(value) <= schema.get("maxItems", len(value)), place
+        for each in value:
+            check(each, schema["items"], f"{place}[]")
+
+
+@asynccontextmanager
+async def benched(config: dict[str, Any]) -> AsyncIterator[Bench]:
+    async with RecordingUpstream() as upstream, aiohttp.ClientSession() as http:
+        async with in_process({**config, "upstream": {"url": upstream.url}}) as proxy:
+            controls = Controls(proxy.ingest)
+            insight = RunningInsight(proxy.ingest, controls.state)
+            app = create_admin(AdminConfig(), controls, proxy.metrics, insight)
+            async with TestClient(TestServer(app)) as admin:
+                yield Bench(proxy, http, admin)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def bench() -> AsyncIterator[Bench]:
+    async with benched(CONFIG) as running:
+        yield running
+
+
+# -- decisions
+
+
+async def test_a_decision_is_told_as_its_audit_line_with_the_place_of_its_rule(bench: Bench) -> None:
+    assert await bench.page(Url="https://staging.example.com/", SessionId="s-place") == 202
+    told = (await bench.get("/api/decisions?limit=1"))["decisions"][0]
+    assert told["line"]["rule.id"] == "no-staging"
+    assert told["line"]["fsproxy.session_id"] == "s-place"
+    assert told["line"]["fsproxy.reason_code"] == 4
+    file, line, column = told["where"].rsplit(":", 2)
+    assert file.endswith("fsproxy.yaml")
+    assert (line.isdigit(), column.isdigit()) == (True, True)
+
+
+async def test_decisions_are_found_by_org_code_session_address_and_text(bench: Bench) -> None:
+    await bench.page(SessionId="s-found-1")
+    await bench.page({"X-Forwarded-For": "203.0.113.9"}, SessionId="s-found-2", Url="https://shop.example.com/")
+    await bench.page(SessionId="s-found-3", OrgId="o-off")
+
+    async def found(query: str) -> set[str]:
+        lines = await bench.decisions(f"limit=500&{query}")
+        return {line.get("fsproxy.session_id", "") for line in lines} & {"s-found-1", "s-found-2", "s-found-3"}
+
+    assert await found("") == {"s-found-1", "s-found-2", "s-found-3"}
+    assert await found("org=o-off") == {"s-found-3"}
+    assert await found("code=5") == {"s-found-2"}
+    assert await found("code=blocked") == {"s-found-2", "s-found-3"}
+    assert await found("code=captured") == {"s-found-1"}
+    assert await found("session=s-found-1") == {"s-found-1"}
+    assert await found("session=s-found") == {"s-found-1", "s-found-2", "s-found-3"}
+    assert await found("q=SHOP.example") == {"s-found-2"}
+    assert await found("q=s-found&org=o-off") == {"s-found-3"}
+    assert await found("org=o-") == set()
+    # Lines hold truncated addresses: what is asked for is truncated as they are.
+    assert await found("address=203.0.113.200") == {"s-found-2"}
+    assert await found("address=203.0.112.9") == set()
+    assert await found("address=nonsense") == set()
+
+
+async def test_the_newest_decision_comes_first_and_limit_holds(bench: Bench) -> None:
+    for number in range(4):
+        await bench.page(SessionId=f"s-order-{number}")
+    lines = await bench.decisions("limit=3&session=s-order")
+    assert [line["fsproxy.session_id"] for line in lines] == ["s-order-3", "s-order-2", "s-order-1"]
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "501", "x", "", "1e2", "9" * 5000, "٣"])
+async def test_a_limit_that_is_none_is_refused(bench: Bench, limit: str) -> None:
+    await bench.get(f"/api/decisions?limit={limit}", 400)
+
+
+async def test_who_opted_out_is_not_named(bench: Bench) -> None:
+    await bench.page({"Sec-GPC": "1"}, SessionId="s-private", UserId="u-private")
+    whole = json.dumps(await bench.get("/api/decisions?limit=500"))
+    assert "s-private" not in whole
+    assert "u-private" not in whole
+
+
+async def test_requests_without_an_audit_line_are_told_all_the_same_when_they_were_blocked() -> None:
+    async with benched({"audit": {"share": {"page": "0%"}}, "filters": {"ip": {"block": ["203.0.113.0/24"]}}}) as own:
+        await own.page()
+        await own.page({"X-Forwarded-For": "203.0.113.9"})
+        assert [line["fsproxy.decision"] for line in await own.decisions()] == ["blocked"]
+        this = (await own.get("/api/traffic?minutes=2"))["minutes"]
+        assert sum(each["pages"]["captured"] for each in this) == 1
+
+
+# -- explain
+
+CASES: dict[str, tuple[int, dict[str, Any]]] = {
+    "unlisted": (1, {"org": "o-who"}),
+    "disabled": (2, {"org": "o-off"}),
+    "domain": (4, {"url": "https://staging.example.com/"}),
+    "ip": (5, {"ip": "203.0.113.9"}),
+    "agent": (6, {"user_agent": "a YandexBot"}),
+    "geography": (7, {"country": "us-ca"}),
+    "ramping": (8, {"org": "o-ramp"}),
+    "url": (9, {"url": "javascript:alert(1)"}),
+    "opt-out": (10, {"cookies": ["fs_optout=1"]}),
+    "gpc": (10, {"headers": ["Sec-GPC: 1"]}),
+    "script": (11, {"request": {"OrgId": "o-TEST-na1", "Url": f"{ORIGIN}/", "CompiledTimestamp": 1_661_778_047}}),
+    "deleting": (12, {"app_id": "s3cret-uid"}),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_every_code_is_explained(bench: Bench, name: str) -> None:
+    code, question = CASES[name]
+    told = await bench.explain(**{"org": "o-TEST-na1", "url": f"{ORIGIN}/cart"} | question)
+    assert (told["decision"], told["reason_code"], told["reason"]) == ("blocked", code, ReasonCode(code).text)
+    hits = [step["rule"] for step in told["filters"] if step["judgement"] == "hit"]
+    assert hits == [told["rule"]]
+
+
+async def test_what_is_captured_says_what_each_filter_said(bench: Bench) -> None:
+    told = await bench.explain(org="o-TEST-na1", url=f"{ORIGIN}/", app_id="uid-blocked")
+    assert (told["decision"], told["rule"], told["mode"], told["generation"]) == ("captured", None, "enforce", 1)
+    said = {step["filter"]: step["judgement"] for step in told["filters"]}
+    assert (said["ip"], said["blocked_user"]) == ("pass", "shadow")
+    assert told["not_judged"] == ["org", "ramping", "quota"]
+
+
+async def test_a_quota_that_is_used_up_now_is_explained_and_explaining_uses_nothing(bench: Bench) -> None:
+    for number in range(3):
+        told = await bench.explain(org="o-three", url=f"{ORIGIN}/")
+        assert told["decision"] == "captured"
+        await bench.page(OrgId="o-three", SessionId=f"s-q{number}", UserId=f"u-q{number}")
+    told = await bench.explain(org="o-three", url=f"{ORIGIN}/")
+    assert (told["reason_code"], told["rule"]["id"], told["quota_known"]) == (3, "quota:sessions", True)
+    used = {each["org"]: each["quota"] for each in (await bench.get("/api/usage"))["orgs"]}["o-three"]
+    assert (used["used"], used["limit"], used["mode"]) == (3, 3, "enforce")
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"7",
+        b'{"ip": "10.0.0.300"}',
+        b'{"url": 7}',
+        b'{"colour": "red"}',
+        b'{"cookies": "a=b"}',
+        b'{"request": {"headers": "a"}}',
+        b'{"request": {"url": "/rec/page", "body": "[1]"}}',
+        b'{"request": ' + b"[" * 100_000,
+        b'{"url": "\\ud800"}',
+        b"\xff",
+    ],
+)
+async def test_a_question_that_is_none_is_refused_with_a_reason(bench: Bench, question: bytes) -> None:
+    async with bench.admin.post("/api/explain", data=question, headers=JSON) as response:
+        assert response.status == 400
+        told = await response.json()
+    assert told["error"]
+    assert "10.0.0.300" not in told["error"]
+
+
+async def test_what_another_sites_form_can_post_is_not_taken(bench: Bench) -> None:
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
+        async with bench.admin.post("/api/explain", data=b"{}", headers={"Content-Type": kind}) as response:
+            assert response.status == 400
+
+
+# -- counts
+
+
+async def test_rejections_are_grouped_by_code_call_and_property(bench: Bench) -> None:
+    calls = [first(name, {"a b": 1}, when=number) for number, name in enumerate(["One", "Two", "Three"])]
+    body = bundle(*calls, calls[0], user({"plan_str": "gold"}))
+    target = "/rec/bundle/v2?OrgId=o-TEST-na1&UserId=u&SessionId=s&PageId=p-rejected&Seq=1"
+    assert await bench.send(target, body) == 200
+    told = await bench.get("/api/rejections")
+    groups = {(each["code"], each["call"], each["property"]): each for each in told["groups"]}
+    assert ("CardinalityExceeded", "Three", None) in groups
+    one = groups["InvalidPropertyName", "One", "a b"]
+    assert (one["org"], one["count"]) == ("o-TEST-na1", 2)
+    assert 0 < one["first"] <= one["last"]
+    usage = {each["org"]: each["names"] for each in (await bench.get("/api/usage"))["orgs"]}["o-TEST-na1"]
+    assert usage["event_name"] == {"known": 2, "limit": 2, "mode": "enforce"}
+    assert usage["user_property"]["known"] == 1
+
+
+async def test_usage_is_told_of_a_hundred_orgs_at_the_most() -> None:
+    async with benched({"filters": {"quota": {"sessions": 10}}}) as own:
+        for number in range(103):
+            await own.page(OrgId=f"o-{number}")
+        orgs = [each["org"] for each in (await own.get("/api/usage"))["orgs"]]
+        assert len(orgs) == 100
+        assert orgs[0] == "o-102"
+
+
+async def test_with_redis_usage_is_not_known_and_a_quota_is_explained_as_unused() -> None:
+    redis = {"backend": "redis", "redis": {"url": "redis://127.0.0.1:1/0"}}
+    async with benched({"state": redis, "filters": {"quota": {"sessions": 1}}}) as own:
+        assert await own.get("/api/usage") == {"known": False, "orgs": []}
+        told = await own.explain(org="o-1", url=f"{ORIGIN}/")
+        assert (told["decision"], told["quota_known"]) == ("captured", False)
+
+
+async def test_shadow_rules_say_what_they_would_have_blocked(bench: Bench) -> None:
+    before = sum(each["pages"] for each in (await bench.get("/api/shadow"))["rules"])
+    await bench.page(AppId="uid-blocked", UserId="uid-blocked")
+    rules = (await bench.get("/api/shadow"))["rules"]
+    assert sum(each["pages"] for each in rules) == before + 1
+    assert rules[0]["filter"] == "blocked_user"
+    assert (rules[0]["reason_code"], rules[0]["reason"]) == (-1, "Unspecified")
+
+
+async def test_traffic_is_counted_by_minute_and_reason(bench: Bench) -> None:
+    async def counted() -> dict[str, int]:
+        told = (await bench.get("/api/traffic?minutes=5"))["minutes"]
+        pages = [each["pages"] for each in told]
+        return {
+            "captured": sum(each["captured"] for each in pages),
+            "5": sum(each["blocked"].get("5", 0) for each in pages),
+            "all": sum(each["requests"]["blocked"].get("5", 0) for each in told),
+        }
+
+    before = await counted()
+    await bench.page()
+    await bench.page({"X-Forwarded-For": "203.0.113.9"})
+    target = "/rec/bundle/v2?OrgId=o-TEST-na1&UserId=u&SessionId=s&PageId=p&Seq=1"
+    await bench.send(target, bundle(), {"X-Forwarded-For": "203.0.113.9"})
+    after = await counted()
+    assert {key: after[key] - before[key] for key in after} == {"captured": 1, "5": 1, "all": 2}
+    told = await bench.get("/api/traffic")
+    assert len(told["minutes"]) == 60
+    assert told["reasons"] == {str(int(code)): code.text for code in ReasonCode}
+    await bench.get("/api/traffic?minutes=121", 400)
+
+
+# -- configuration
+
+
+async def test_the_configuration_is_told_without_secrets_and_ids_of_people(bench: Bench) -> None:
+    told = await bench.get("/api/config")
+    assert "s3cret" not in json.dumps(told)
+    assert (told["mode"], told["generation"], told["reload"]["loaded"]) == ("enforce", 1, 1.5)
+    config = told["config"]
+    assert config["admin"]["token"] == "(hidden)"
+    assert config["state"]["redis"]["url"] == "redis://(hidden)@127.0.0.1:6379/0"
+    assert config["filters"]["deleting_user"]["block"] == "1 (hidden)"
+    assert config["filters"]["ip"]["block"][0]["text"] == "203.0.113.0/24"
+    assert config["orgs"]["listed"]["o-three"]["filters"]["quota"]["sessions"] == 3
+    assert config["orgs"]["listed"]["o-TEST-na1"] == {"enabled": True, "mobile": True}
+    assert config["client_api"]["cardinality"]["event_names"] == 2
+
+
+async def test_long_lists_of_the_configuration_are_cut() -> None:
+    orgs = {f"o-{number}": {} for number in range(150)}
+    networks = [f"10.0.{number}.0/24" for number in range(120)]
+    async with benched({"orgs": {"listed": orgs}, "filters": {"ip": {"block": networks}}}) as own:
+        config = (await own.get("/api/config"))["config"]
+        assert (config["orgs"]["count"], len(config["orgs"]["listed"])) == (150, 100)
+        assert len(config["filters"]["ip"]["block"]) == 101
+        assert config["filters"]["ip"]["block"][-1] == "and 20 more"
+
+
+# -- events
+
+
+async def events(response: Any, most: int) -> list[dict[str, Any]]:
+    told = []
+    async with asyncio.timeout(10):
+        while len(told) < most:
+            line = await response.content.readline()
+            if line.startswith(b"data: "):
+                told.append(json.loads(line[6:]))
+                check(told[-1], DOCUMENT["components"]["schemas"]["Event"])
+    return told
+
+
+async def test_a_stream_tells_new_decisions_once_and_the_minutes(bench: Bench) -> None:
+    async with bench.admin.get("/api/events") as response:
+        assert response.headers["Content-Type"] == "text/event-stream"
+        assert (await events(response, 1))[0]["decisions"] == []
+        await bench.page(SessionId="s-live")
+        told = await events(response, 2)
+    sessions = [each["line"]["fsproxy.session_id"] for event in told for each in event["decisions"]]
+    assert sessions == ["s-live"]
+    assert sum(each["pages"]["captured"] for each in told[0]["minutes"]) > 0
+    assert (told[0]["mode"], told[0]["generation"]) == ("enforce", 1)
+
+
+async def test_streams_are_bounded_and_end_when_the_port_closes() -> None:
+    async with benched({}) as own:
+        streams = [await own.admin.get("/api/events") for _ in range(api.MOST_STREAMS)]
+        async with own.admin.get("/api/events") as refused:
+            assert refused.status == 503
+        async with asyncio.timeout(10):
+            await own.admin.server.close()
+        rest = [await each.read() for each in streams]
+        assert all(each.startswith(b"data: ") for each in rest)
+        await asyncio.gather(*(each.wait_for_close() for each in streams))
+
+
+async def test_an_open_stream_does_not_keep_the_program_from_stopping() -> None:
+    async with running_rig() as rig, rig.http.get(f"{rig.proxy.admin_url}/api/events") as response:
+        assert (await response.content.readline()).startswith(b"data: ")
+        await rig.proxy.stop()
+        assert not rig.proxy.killed
+        assert (await response.content.read()).endswith(b"\n")
+
+
+# -- description and guard
+
+
+async def test_the_description_names_every_route_and_no_other(bench: Bench) -> None:
+    assert await bench.get("/openapi.json") == DOCUMENT
+    routes = {
+        (route.method.lower(), route.resource.canonical) for route in bench.admin.app.router.routes() if route.resource
+    }
+    described = {(method, path) for path, methods in DOCUMENT["paths"].items() for method in methods}
+    assert {(method, path) for method, path in routes if method != "head"} == described
+
+
+async def test_everything_of_the_api_is_guarded(bench: Bench) -> None:
+    insight = RunningInsight(bench.proxy.ingest, Controls(bench.proxy.ingest).state)
+    app = create_admin(AdminConfig(token="right"), Controls(bench.proxy.ingest), bench.proxy.metrics, insight)
+    paths = [path for path in DOCUMENT["paths"] if path.startswith("/api/") or path == "/openapi.json"]
+    assert len(paths) == 9
+    async with TestClient(TestServer(app)) as admin:
+        for path in paths:
+            method = "POST" if path == "/api/explain" else "GET"
+            for headers in ({}, {"Authorization": "Bearer wrong"}):
+                async with admin.request(method, path, headers=headers) as response:
+                    assert response.status == 401
+        async with admin.get("/api/shadow", headers={"Authorization": "Bearer right"}) as response:
+            assert response.status == 200
+        async with admin.get("/") as response:
+            assert response.status == 200  # it asks for the token, and tells nothing before
+
+
+@pytest.mark.parametrize(
+    ("site", "status"), [("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)]
+)
+async def test_a_browser_that_asks_for_another_sites_page_is_refused(bench: Bench, site: str, status: int) -> None:
+    async with bench.admin.get("/api/shadow", headers={"Sec-Fetch-Site": site}) as response:
+        assert response.status == status
+    async with bench.admin.get("/api/shadow", headers={"Host": "evil.example"}) as response:
+        assert response.status == 403
+    async with bench.admin.get("/", headers={"Sec-Fetch-Site": site}) as response:
+        assert response.status == 200
+
+
+async def test_the_page_may_run_nothing_but_its_own_script(bench: Bench) -> None:
+    async with bench.admin.get("/") as response:
+        html = await response.text()
+        header = response.headers["Content-Security-Policy"]
+    assert header == policy(html)
+    assert "default-src 'none'" in header
+    assert "unsafe" not in header
+    assert header.count("'sha256-") == 2
+    assert " style=" not in html
+    assert "innerHTML" not in html
+    assert (
+        re.findall(
+            r"""\bsrc=|url\(|@import|\bimport\b|https?://(?!www\.example\.com/|\.\.\.|\$\{|www\.w3\.org/2000/svg)""",
+            html,
+        )
+        == []
+    )
+
+
+async def test_a_record_that_cannot_be_written_hides_no_other(bench: Bench) -> None:
+    await bench.page(SessionId="s-good")
+    kept = bench.proxy.ingest.recent._decisions
+    kept.append(type(kept[-1])(kept[-1].number + 1, "", type(kept[-1].record)(**broken(kept[-1].record))))
+    told = (await bench.get("/api/decisions?limit=2"))["decisions"]
+    kept.pop()
+    assert [each["line"].get("fsproxy.session_id") for each in told] == [None, "s-good"]
+
+
+def broken(record: Any) -> dict[str, Any]:
+    """The same with a character that UTF-8 does not know."""
+    return {name: getattr(record, name) for name in record.__struct_fields__} | {"country": "\ud800"}
