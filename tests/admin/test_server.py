@@ -35,6 +35,11 @@ class Program:
         """Is remembered."""
         self.modes.append(mode)
 
+    async def drain(self, instance: str) -> bool:
+        """Only as ``one``."""
+        self.draining |= instance == "one"
+        return instance == "one"
+
     async def reload(self) -> dict[str, object]:
         """Is counted; ends as the test says."""
         self.reloads += 1
@@ -145,3 +150,21 @@ async def test_a_reload_that_finds_faults_says_so_with_its_status() -> None:
     async with client(program, remote="127.0.0.1") as admin:
         told = await admin.post("/reload", json={})
         assert (told.status, (await told.json())["errors"]) == (422, program.errors)
+
+
+async def test_only_the_instance_that_is_named_drains() -> None:
+    program = Program()
+    async with client(program) as admin:
+        assert (await admin.post("/drain", json={"instance": "two"})).status == 409
+        assert (await admin.post("/drain", json=[])).status == 400
+        assert (await admin.post("/drain", data=b'{"instance":"one"}')).status == 400
+        assert not program.draining
+        assert (await admin.post("/drain", json={"instance": "one"})).status == 200
+    assert program.draining
+
+
+async def test_off_loopback_nobody_drains_without_a_token() -> None:
+    program = Program()
+    async with client(program, remote="203.0.113.9") as admin:
+        assert (await admin.post("/drain", json={"instance": "one"})).status == 403
+    assert not program.draining

@@ -56,7 +56,7 @@ def running(path: PathSpec, count: int, valkey: ValkeyServer, upstream_port: int
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                env={**os.environ, "PYTHONPATH": str(HERE.parents[1])},
+                env={**os.environ, "PYTHONPATH": str(HERE.parents[1]), "TMPDIR": name},
             )
         peer = Peer(str(count), port, _process=child)
         try:
