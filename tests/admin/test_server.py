@@ -45,10 +45,6 @@ class Program:
         self.reloads += 1
         return {"generation": 7, "errors": self.errors}
 
-    async def drain(self, instance: str) -> bool:
-        """Nobody is to drain here."""
-        return False
-
 
 def client(program: Program, token: str | None = None, remote: str | None = None) -> TestClient:
     """A client of the admin port that seems to call from ``remote``."""
