@@ -183,13 +183,12 @@ class App:
         if self._taken_over:
             await asyncio.sleep(LINGER_SECONDS)
         listener.close()
-        server.close_idle()
-        deadline = self._loop.time() + self._config.server.drain
+        flushed = self._loop.create_task(server.flush(self._config.server.drain + CUT_SECONDS))
         if not await ingest.drain(self._config.server.drain):
             log.warning("cut short", in_flight=self.metrics.in_flight)
             ingest.cut()
             await ingest.drain(CUT_SECONDS)
-        await server.flush(max(CUT_SECONDS, deadline - self._loop.time()))
+        await flushed
         await server.shutdown(CUT_SECONDS)
         self._sweeper.close()
         log.info("stopped")

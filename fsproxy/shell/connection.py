@@ -40,6 +40,8 @@ multiple of it they are dropped."""
 NO_LINGER = struct.pack("ii", 1, 0)
 LINGER = 2.0
 """Seconds for which the rest of a body that nobody wants is read, so that the client sees our answer."""
+FIRST_REQUEST = 1.0
+"""Seconds for which a new connection counts as one whose request is on its way: closing it then would be a reset."""
 Messages = Sequence[tuple[RawRequestMessage | None, StreamReader]]
 MALFORMED: Messages = ((None, EMPTY_PAYLOAD),)
 """Stands in the queue for what the parser refused: answered in its turn."""
@@ -49,6 +51,7 @@ class ClientConnection(BaseProtocol, Timed):
     """See the module. ``due`` is the end of the head's time, or of the idle time between requests."""
 
     __slots__ = (
+        "_awaited_until",
         "_closing",
         "_current",
         "_head",
@@ -96,11 +99,12 @@ class ClientConnection(BaseProtocol, Timed):
         self._tail = b""
         self._head = HeadGuard(limit)
         self._closing = False
+        self._awaited_until = 0.0
 
     @property
     def is_idle(self) -> bool:
-        """Nothing is under way, not even half a head."""
-        return not self.busy and not self._head.begun
+        """Nothing is under way: not half a head, not the first request of a client that has just connected."""
+        return not self.busy and not self._head.begun and self._loop.time() >= self._awaited_until
 
     # -- the handler's side
 
@@ -146,6 +150,7 @@ class ClientConnection(BaseProtocol, Timed):
         self.secure = transport.get_extra_info("sslcontext") is not None
         self.server.opened(self)
         self._idle()
+        self._awaited_until = self._loop.time() + FIRST_REQUEST
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """asyncio: the client is gone."""
@@ -248,6 +253,7 @@ class ClientConnection(BaseProtocol, Timed):
                 self._refuse(BAD_REQUEST if message is None else HEAD_TOO_LARGE)
                 return
             self._parser.message_consumed()
+            self._awaited_until = 0.0
             self.busy = True
             self.due = inf
             current = self._current = Incoming(message, payload, self)

@@ -86,11 +86,15 @@ class DataServer(web.Server):
                 connection.close()
 
     async def flush(self, seconds: float) -> None:
-        """Wait until every client has read its answer to the end and is gone, for so long at the most."""
-        self.close_idle()
+        """Close what is idle, again and again, until every client has read its answer to the end and is gone.
+
+        For so long at the most. A look is also taken at those that were accepted just before the listener closed.
+        """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self._open:  # noqa: ASYNC110 - a transport tells nobody that its buffer is empty
+                await asyncio.sleep(FLUSH_PERIOD)
+                while self._open:  # a transport tells nobody that its buffer is empty
+                    self.close_idle()
                     await asyncio.sleep(FLUSH_PERIOD)
 
     async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aiohttp's signature
