@@ -1,6 +1,6 @@
 """What one question to the ledger costs, in memory and in a real Valkey, beside each other in one run.
 
-python tests/benchmarks/limits.py [--rounds N] [--count N]
+python tests/benchmarks/ledger_cost.py [--rounds N] [--count N]
 """
 
 from __future__ import annotations
