@@ -1,7 +1,6 @@
 """A request's way through the program: head, route, client, facts, judgement, answer or exchange, audit line.
 
-This is the table of contents of the data plane. What is decided is decided by the core; how bodies are
-read stands in ``bodies``, how requests go upstream in ``forwarding``, bundles and calls in ``capture``.
+The data plane's table of contents: the core decides, ``bodies`` reads, ``forwarding`` sends, ``capture`` inspects.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """One connection to the upstream: requests go out as bytes, answers come in through callbacks.
 
-httptools (llhttp, strict) parses; nothing is decompressed, decoded or joined. A connection carries one
-exchange at a time and is kept only after an answer that ended cleanly.
+httptools (llhttp, strict) parses, nothing is decoded. One exchange at a time; kept after a clean answer only.
 """
 
 from __future__ import annotations
