@@ -7,8 +7,8 @@ from typing import Protocol
 from aiohttp import web
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from fsproxy.admin.api import JSON, error
-from fsproxy.admin.server import drain_handler, guard, wanted_mode
+from fsproxy.admin.api import error
+from fsproxy.admin.server import control_routes, guard, wanted_mode
 from fsproxy.config.schema import AdminConfig, TopMode
 
 
@@ -44,9 +44,6 @@ class Fleet(Protocol):
 def create_fleet_admin(config: AdminConfig, fleet: Fleet) -> web.Application:
     """The admin port's application: the paths of one worker's."""
 
-    async def healthz(_: web.Request) -> web.Response:
-        return web.json_response({"status": "ok"})
-
     async def readyz(_: web.Request) -> web.Response:
         ready, body = await fleet.state()
         return web.json_response(body, status=200 if ready else 503)
@@ -66,22 +63,6 @@ def create_fleet_admin(config: AdminConfig, fleet: Fleet) -> web.Application:
     async def show_mode(_: web.Request) -> web.Response:
         return web.json_response({"mode": fleet.mode.value})
 
-    async def reload(request: web.Request) -> web.Response:
-        if request.content_type != JSON:
-            return error(400, "send {} as application/json")
-        outcome = await fleet.reload()
-        return web.json_response(outcome, status=422 if outcome["errors"] else 200)
-
     app = web.Application(middlewares=[guard(config)], client_max_size=1024 * 1024)
-    app.add_routes(
-        [
-            web.get("/healthz", healthz),
-            web.get("/readyz", readyz),
-            web.get("/metrics", show_metrics),
-            web.get("/mode", show_mode),
-            web.post("/mode", mode),
-            web.post("/reload", reload),
-            web.post("/drain", drain_handler(fleet.drain)),
-        ]
-    )
+    app.add_routes(control_routes(readyz, show_metrics, show_mode, mode, fleet.reload, fleet.drain))
     return app

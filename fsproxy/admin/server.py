@@ -65,9 +65,6 @@ def create_admin(
     text = "The configuration that is in force; 1 is the one of the start."
     metrics.gauges["config_generation"] = (text, lambda: _number(controls.state().get("generation")))
 
-    async def healthz(_: web.Request) -> web.Response:
-        return web.json_response({"status": "ok"})
-
     async def readyz(_: web.Request) -> web.Response:
         # The upstream's and the store's state stand in the body only: taking a sidecar out of service
         # because its upstream is down would turn one failure into two.
@@ -90,28 +87,32 @@ def create_admin(
     async def show_mode(_: web.Request) -> web.Response:
         return web.json_response({"mode": controls.state()["mode"]})
 
-    async def reload(request: web.Request) -> web.Response:
-        if request.content_type != JSON:
-            return error(400, "send {} as application/json")
-        outcome = await controls.reload()
-        return web.json_response(outcome, status=422 if outcome["errors"] else 200)
-
     app = web.Application(middlewares=[guard(config)] if guarded else [], client_max_size=1024 * 1024)
-    app.add_routes(
-        [
-            web.get("/healthz", healthz),
-            web.get("/readyz", readyz),
-            web.get("/metrics", show_metrics),
-            web.get("/mode", show_mode),
-            web.post("/mode", mode),
-            web.post("/reload", reload),
-            web.post("/drain", drain_handler(controls.drain)),
-        ]
-    )
+    app.add_routes(control_routes(readyz, show_metrics, show_mode, mode, controls.reload, controls.drain))
     if insight is not None:
         app.router.add_get(PAGE_PATH, show_page())
         Api(insight).add_to(app)
     return app
+
+
+def control_routes(
+    readyz: Handler,
+    metrics: Handler,
+    show_mode: Handler,
+    mode: Handler,
+    reload: Callable[[], Awaitable[dict[str, object]]],
+    drain: Callable[[str], Awaitable[bool]],
+) -> list[web.RouteDef]:
+    """The paths of an admin port, the same whether it speaks for one process or for several workers."""
+    return [
+        web.get("/healthz", _healthz),
+        web.get("/readyz", readyz),
+        web.get("/metrics", metrics),
+        web.get("/mode", show_mode),
+        web.post("/mode", mode),
+        web.post("/reload", _reload_handler(reload)),
+        web.post("/drain", _drain_handler(drain)),
+    ]
 
 
 async def wanted_mode(request: web.Request) -> TopMode | None:
@@ -124,7 +125,21 @@ async def wanted_mode(request: web.Request) -> TopMode | None:
         return None
 
 
-def drain_handler(drain: Callable[[str], Awaitable[bool]]) -> Handler:
+async def _healthz(_: web.Request) -> web.Response:
+    return web.json_response({"status": "ok"})
+
+
+def _reload_handler(reload: Callable[[], Awaitable[dict[str, object]]]) -> Handler:
+    async def handler(request: web.Request) -> web.Response:
+        if request.content_type != JSON:
+            return error(400, "send {} as application/json")
+        outcome = await reload()
+        return web.json_response(outcome, status=422 if outcome["errors"] else 200)
+
+    return handler
+
+
+def _drain_handler(drain: Callable[[str], Awaitable[bool]]) -> Handler:
     """``POST /drain``: who is to drain must be named as ``/readyz`` names it, as another may listen there by now."""
 
     async def handler(request: web.Request) -> web.Response:
