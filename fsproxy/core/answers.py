@@ -11,6 +11,7 @@ from http import HTTPStatus
 import msgspec
 
 from fsproxy.core.failures import Failure
+from fsproxy.core.hosts import MAX_HOST
 from fsproxy.core.model import Route
 from fsproxy.core.page import host_of
 from fsproxy.core.reasons import ReasonCode
@@ -44,8 +45,15 @@ def cookie_domain(url: object, registrable: Registrable | None = None) -> str:
 
 def block_body(code: ReasonCode, domain: str, *, user_id: str = "") -> bytes:
     """The JSON that a blocked page's recorder reads (rules.md 1)."""
+    if not user_id and len(domain) <= MAX_HOST:
+        return _known_body(code, domain)
     body = _BLOCK[code] + _json(domain)
     return body + (b', "user_id": %b}' % _json(user_id) if user_id else b"}")
+
+
+@lru_cache(maxsize=2048)
+def _known_body(code: ReasonCode, domain: str) -> bytes:
+    return _BLOCK[code] + _json(domain) + b"}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from fsproxy.core.hosts import DEFAULT_PORTS, origin_host, parse_url
 from fsproxy.core.model import FilterName, Instant, SessionFacts
 from fsproxy.core.pipeline import Decision
 from fsproxy.core.policy import OrgPolicy
-from fsproxy.core.privacy import MaskAddress, safe, truncated
+from fsproxy.core.privacy import LONGEST_NAME, MaskAddress, safe, truncated
 
 MISSING = "missing"
 NOT_STRING = "not_string"
@@ -35,11 +35,7 @@ ADMITTED = "admitted"
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _LARGEST = 2**53
-_NO_FILTERS: tuple[Filter, ...] = ()
 
-
-parsed_url = lru_cache(maxsize=2)(parse_url)
-"""For one request, whose record asks twice."""
 _origin_host = lru_cache(maxsize=1024)(origin_host)
 
 
@@ -90,18 +86,23 @@ def audit_facts(
     unnamed: bool,
 ) -> AuditFacts:
     """Of a page. Without a policy nothing is told of lists and locations."""
-    filters = policy.on_page if policy is not None else _NO_FILTERS
-    came, missed = _cookies(facts, filters) if facts.cookies else ((), ())
-    lists, listed = _users(facts, filters, now, unnamed=unnamed) if facts.app_id or unnamed else ((), ())
+    came: tuple[str, ...] = ()
+    missed: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
+    listed: tuple[str, ...] = ()
+    if policy is not None:
+        if facts.cookies and policy.opt_out is not None:
+            came, missed = _cookies(facts, policy.opt_out)
+        if policy.user_lists and (facts.app_id or unnamed):
+            lists, listed = _users(facts, policy.user_lists, now, unnamed=unnamed)
     scheme, port, problems = _url(facts.url)
-    compiled = facts.compiled_timestamp
     return AuditFacts(
-        session=_session(facts, decision, policy, now),
+        session=_session(facts, decision, policy, now) if decision.token or decision.new_session else None,
         scheme=scheme,
         port=port,
         url_problems=problems,
         origin=_origin_host(facts.origin),
-        compiled=_number(compiled),
+        compiled=_number(facts.compiled_timestamp),
         version=_text(facts.compiled_version),
         snippet=_text(facts.snippet_version),
         gpc=facts.gpc,
@@ -123,8 +124,9 @@ def _url(url: object) -> tuple[str, int | None, tuple[str, ...]]:
         return "", None, (MISSING,)
     if not isinstance(url, str):
         return "", None, (NOT_STRING,)
-    parsed = parsed_url(url)
-    problems: tuple[str, ...] = (CONTROL,) if _CONTROL.search(url) is not None else ()
+    parsed = parse_url(url)
+    ordinary = url.isascii() and url.isprintable()
+    problems: tuple[str, ...] = (CONTROL,) if not ordinary and _CONTROL.search(url) is not None else ()
     if parsed.problem is not None:
         problems += (parsed.problem.value,)
     scheme = parsed.scheme
@@ -132,6 +134,8 @@ def _url(url: object) -> tuple[str, int | None, tuple[str, ...]]:
 
 
 def _number(value: object) -> int | float | None:
+    if type(value) is int and -_LARGEST <= value <= _LARGEST:
+        return value
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     if isinstance(value, float) and not math.isfinite(value):
@@ -141,21 +145,25 @@ def _number(value: object) -> int | float | None:
 
 
 def _text(value: object) -> str | None:
-    return safe(value) if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    return _known_safe(value) if len(value) <= LONGEST_NAME else safe(value)
 
 
-def _cookies(facts: SessionFacts, filters: Sequence[Filter]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+_known_safe = lru_cache(maxsize=1024)(safe)
+"""The versions of scripts are few."""
+
+
+def _cookies(facts: SessionFacts, opt_out: OptOutFilter) -> tuple[tuple[str, ...], tuple[str, ...]]:
     came: tuple[str, ...] = ()
     missed: tuple[str, ...] = ()
-    for each in filters:
-        if isinstance(each, OptOutFilter):
-            for name, value, _ in each.cookies:
-                found = facts.cookies.get(name)
-                text = name if value is None else f"{name}={value}"
-                if found is not None and (value is None or value == found):
-                    came += (text,)
-                else:
-                    missed += (text,)
+    for name, value, _ in opt_out.cookies:
+        found = facts.cookies.get(name)
+        text = name if value is None else f"{name}={value}"
+        if found is not None and (value is None or value == found):
+            came += (text,)
+        else:
+            missed += (text,)
     return came, missed
 
 
@@ -165,15 +173,15 @@ def _users(
     lists: tuple[str, ...] = ()
     listed: tuple[str, ...] = ()
     for each in filters:
-        # A blocked user's rule is made of the uid: it is not told of who must not be named.
-        if each.name is FilterName.DELETING_USER or (each.name is FilterName.BLOCKED_USER and not unnamed):
-            try:
-                hit = each.judge(facts, now)
-            except Exception:  # noqa: BLE001, S112 - the judge has counted it already; it is a list that says nothing
-                continue
-            lists += (each.name.value,)
-            if hit is not None:
-                listed += (safe(hit.rule.id, 256),)
+        if each.name is FilterName.BLOCKED_USER and unnamed:
+            continue  # its rule is made of the uid: it is not told of who must not be named
+        try:
+            hit = each.judge(facts, now)
+        except Exception:  # noqa: BLE001, S112 - the judge has counted it already; it is a list that says nothing
+            continue
+        lists += (each.name.value,)
+        if hit is not None:
+            listed += (safe(hit.rule.id, 256),)
     return lists, listed
 
 

@@ -6,13 +6,13 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
 
 import msgspec
 
 from fsproxy.core.audit import VERSION, AuditRecord, AuditRejection, AuditShadow, Outcome
-from fsproxy.core.audit_facts import audit_facts, parsed_url
+from fsproxy.core.audit_facts import audit_facts
 from fsproxy.core.failures import Failure
+from fsproxy.core.hosts import parse_url
 from fsproxy.core.model import Hit, Instant, Rejection, Route, SessionFacts
 from fsproxy.core.page import host_of
 from fsproxy.core.pipeline import CAPTURE, Decision
@@ -22,6 +22,7 @@ from fsproxy.core.routes import normal_path, origin_form
 
 LONGEST_AGENT = 512
 LONGEST_PATH = 256
+LONGEST_RULE = 256
 
 _INDIVIDUAL = re.compile(r"(/users/v1/individual/|/v2/users/(?!batch\Z))[^/]+")
 
@@ -82,8 +83,12 @@ def audit_record(
     block, shadow = decision.block, decision.shadow
     if block is not None or shadow:
         unnamed = unnamed or (block is not None and is_unnamed((block,))) or is_unnamed(shadow)
-    judged = facts is not None and route is Route.PAGE
-    told = audit_facts(facts, decision, policy, mask, now, unnamed=unnamed) if judged and facts is not None else None
+    told = None
+    if facts is not None and route is Route.PAGE:
+        told = audit_facts(facts, decision, policy, mask, now, unnamed=unnamed)
+    org, page, agent, domain, country, region = _seen(facts) if facts is not None else _NOBODY
+    session, user, fresh, ip, hashed = _named(facts, mask) if facts is not None and not unnamed else _NAMELESS
+    url = facts.url if told is not None and facts is not None else None
     # _value_ is what the property ``value`` gives, without the property's price.
     return AuditRecord(
         timestamp=timestamp(now),
@@ -91,25 +96,39 @@ def audit_record(
         action=route._value_,
         outcome=outcome.ecs if failure is None or failure is not Failure.CLIENT_GONE else "unknown",
         decision=outcome._value_,
+        method=method if method in _METHODS else safe(method, 32),
+        path=audit_path(target),
+        request_id=request_id,
+        generation=generation,
+        mode=mode,
         reason=block.code.text if block is not None else failure.summary if failure is not None else None,
         duration=measures.duration,
-        **(_decided(decision) if block is not None or shadow or decision.failed else {}),
-        **_visitor(facts, mask, unnamed=unnamed),
-        path=audit_path(target),
-        method=safe(method, 32),
+        reason_code=block.code._value_ if block is not None else None,
+        rule=safe(block.rule.id, LONGEST_RULE) if block is not None else None,
+        filter=block.filter._value_ if block is not None else None,
+        shadow=tuple(map(_shadow, shadow)) if shadow else (),
+        filters_failed=tuple(name.value for name in decision.failed) if decision.failed else (),
+        org=org,
+        session_id=session,
+        page_id=page,
+        user_id=user,
+        fresh_user_id=fresh,
+        client_ip=ip,
+        client_address=hashed,
+        country=country,
+        region=region,
+        user_agent=agent,
+        domain=domain,
         request_bytes=measures.request_bytes,
-        request_id=request_id,
         status=measures.status,
         response_bytes=measures.response_bytes,
         upstream_status=measures.upstream_status,
         upstream_reason_code=measures.upstream_reason_code,
         upstream_duration=measures.upstream_duration,
         own_duration=measures.own_duration,
-        generation=generation,
-        mode=mode,
         ledger_down=decision.ledger_down,
         error=failure.value if failure is not None else None,
-        url_length=len(facts.url) if told is not None and facts is not None and isinstance(facts.url, str) else None,
+        url_length=len(url) if isinstance(url, str) else None,
         facts=told,
         rejections=_listed(rejections, most_rejections) if rejections else (),
         rejections_count=len(rejections),
@@ -118,44 +137,44 @@ def audit_record(
     )
 
 
-def _decided(decision: Decision) -> dict[str, Any]:
-    block = decision.block
-    said: dict[str, Any] = {
-        "shadow": tuple(_shadow(hit) for hit in decision.shadow),
-        "filters_failed": tuple(name.value for name in decision.failed),
-    }
-    if block is not None:
-        said |= {"reason_code": int(block.code), "rule": safe(block.rule.id, 256), "filter": block.filter.value}
-    return said
+_NOBODY = (None, "", None, "", None, None)
+_NAMELESS = ("", "", "", None, None)
+_METHODS = frozenset({"POST", "GET", "OPTIONS", "HEAD", "PUT", "DELETE", "PATCH"})
 
 
-def _visitor(facts: SessionFacts | None, mask: MaskAddress, *, unnamed: bool) -> dict[str, Any]:
-    if facts is None:
-        return {}
-    said: dict[str, Any] = {"page_id": safe(facts.page_id)}
-    if facts.org is not None:
-        said["org"] = safe(facts.org)
-    if facts.user_agent:
-        said["user_agent"] = safe(facts.user_agent, LONGEST_AGENT)
-    if facts.url is not None:
-        said["domain"] = _host(facts.url)
-    if facts.location is not None:
-        said["country"] = facts.location.country
-        said["region"] = facts.location.region
-    if unnamed:
-        return said
-    said["session_id"] = safe(facts.session_id)
-    said["user_id"] = safe(facts.user_id)
-    said["fresh_user_id"] = facts.fresh_user_id
-    if facts.client_ip is not None:
-        masked = mask(facts.client_ip)
-        said["client_ip" if masked is None or "." in masked or ":" in masked else "client_address"] = masked
-    return said
+def _seen(facts: SessionFacts) -> tuple[str | None, str, str | None, str, str | None, str | None]:
+    """What stands in every line: org, page, User-Agent, host, country, region."""
+    agent, location = facts.user_agent, facts.location
+    return (
+        _known_safe(facts.org) if facts.org is not None else None,
+        safe(facts.page_id),
+        (_known_safe if len(agent) <= LONGEST_AGENT else safe)(agent, LONGEST_AGENT) if agent else None,
+        _host(facts.url) if facts.url is not None else "",
+        location.country if location is not None else None,
+        location.region if location is not None else None,
+    )
+
+
+def _named(facts: SessionFacts, mask: MaskAddress) -> tuple[str, str, str, str | None, str | None]:
+    """Who it was: session, user, fresh user, and the address or in its place a hash of it."""
+    masked = mask(facts.client_ip) if facts.client_ip is not None else None
+    is_address = masked is None or "." in masked or ":" in masked
+    return (
+        safe(facts.session_id),
+        safe(facts.user_id) if facts.user_id else "",
+        facts.fresh_user_id,
+        masked if is_address else None,
+        None if is_address else masked,
+    )
+
+
+_known_safe = lru_cache(maxsize=4096)(safe)
+"""Of texts that come again and again, and are short."""
 
 
 def _host(url: object) -> str:
     """In the form in which hosts are compared; of what is none, what stands in its place."""
-    parsed = parsed_url(url).host if isinstance(url, str) else ""
+    parsed = parse_url(url).host if isinstance(url, str) else ""
     return parsed or safe(host_of(url), 253)
 
 
@@ -176,7 +195,7 @@ _known_path = lru_cache(maxsize=256)(_path)
 
 
 def _shadow(hit: Hit) -> AuditShadow:
-    return AuditShadow(safe(hit.rule.id, 256), int(hit.code), hit.filter.value)
+    return AuditShadow(safe(hit.rule.id, LONGEST_RULE), int(hit.code), hit.filter.value)
 
 
 def _listed(rejections: Sequence[Rejection], most: int) -> tuple[AuditRejection, ...]:

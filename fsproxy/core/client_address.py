@@ -17,6 +17,7 @@ from typing import Self
 import msgspec
 
 from fsproxy.core.header_names import FORWARDING
+from fsproxy.core.header_values import Headers
 from fsproxy.core.model import Address
 
 LONGEST_ADDRESS = 64
@@ -143,6 +144,17 @@ class ClientAddresses:
         ``headers`` is ``header_values.index``'s: lower-case names, repeated lines joined in order. Any bytes
         may stand in it; nothing is raised. A visitor's requests are alike, so the last answers are remembered.
         """
+        if not isinstance(headers, Headers):
+            return self._find(peer, headers, scheme)
+        told = headers.client
+        if told is not None and told[0] is self and told[1] == peer and told[2] == scheme:
+            known: ClientAddress = told[3]
+            return known
+        client = self._find(peer, headers, scheme)
+        headers.client = (self, peer, scheme, client)
+        return client
+
+    def _find(self, peer: str | None, headers: Mapping[bytes, bytes], scheme: str) -> ClientAddress:
         chain = headers.get(self.header, b"")
         if len(chain) > LONGEST_KNOWN or b"x-request-id" in headers:
             return self._resolve(peer, headers, scheme)

@@ -10,6 +10,7 @@ import msgspec
 
 from fsproxy.core.client_address import ClientAddress
 from fsproxy.core.cookies import parse_cookies, parse_uid_cookie
+from fsproxy.core.header_values import Headers
 from fsproxy.core.model import NO_COOKIES, Encoding, Location, Route, SessionFacts
 from fsproxy.core.page import PageBody
 
@@ -94,11 +95,11 @@ def page_facts(
     The session is the page's ``SessionId``, else the ``fs_uid`` cookie's for the same org.
     """
     org = usable_id(body.org_id) or None
-    cookies = _cookies(headers)
+    said = _said(headers)
     return SessionFacts(
         route=Route.PAGE,
         org=org,
-        session_id=usable_id(body.session_id) or _session_of_cookie(cookies, org),
+        session_id=usable_id(body.session_id) or _session_of_cookie(said.cookies, org),
         page_id=usable_id(body.page_id),
         user_id=usable_id(body.user_id),
         fresh_user_id=fresh_user_id,
@@ -107,13 +108,13 @@ def page_facts(
         compiled_timestamp=body.compiled_timestamp,
         compiled_version=body.compiled_version,
         snippet_version=body.snippet_version,
-        origin=_text(headers, b"origin"),
+        origin=said.origin,
         client_ip=client.address,
-        user_agent=_text(headers, b"user-agent"),
+        user_agent=said.user_agent,
         location=location,
-        cookies=cookies,
-        gpc=headers.get(b"sec-gpc") == b"1",
-        dnt=headers.get(b"dnt") == b"1",
+        cookies=said.cookies,
+        gpc=said.gpc,
+        dnt=said.dnt,
     )
 
 
@@ -127,21 +128,50 @@ def bundle_facts(
 ) -> SessionFacts:
     """Facts of a bundle, an event upload, a socket's upgrade or a direct call: what is there of them."""
     org = query.org_id or None
-    cookies = _cookies(headers)
+    said = _said(headers)
     return SessionFacts(
         route=route,
         org=org,
-        session_id=query.session_id or _session_of_cookie(cookies, org),
+        session_id=query.session_id or _session_of_cookie(said.cookies, org),
         page_id=query.page_id,
         user_id=query.user_id,
         app_id=app_id,
-        origin=_text(headers, b"origin"),
+        origin=said.origin,
         client_ip=client.address,
-        user_agent=_text(headers, b"user-agent"),
+        user_agent=said.user_agent,
         location=location,
-        cookies=cookies,
-        gpc=headers.get(b"sec-gpc") == b"1",
-        dnt=headers.get(b"dnt") == b"1",
+        cookies=said.cookies,
+        gpc=said.gpc,
+        dnt=said.dnt,
+    )
+
+
+class _Said(msgspec.Struct, frozen=True, gc=False):
+    """What a request's headers tell the filters."""
+
+    origin: str | None
+    user_agent: str | None
+    cookies: Mapping[str, str]
+    gpc: bool
+    dnt: bool
+
+
+def _said(headers: Mapping[bytes, bytes]) -> _Said:
+    if not isinstance(headers, Headers):
+        return _read(headers)
+    known = headers.said
+    if not isinstance(known, _Said):
+        known = headers.said = _read(headers)
+    return known
+
+
+def _read(headers: Mapping[bytes, bytes]) -> _Said:
+    return _Said(
+        _text(headers, b"origin"),
+        _text(headers, b"user-agent"),
+        _cookies(headers),
+        headers.get(b"sec-gpc") == b"1",
+        headers.get(b"dnt") == b"1",
     )
 
 

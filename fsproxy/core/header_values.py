@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 from fsproxy.core.header_names import ESSENTIAL
 
@@ -10,15 +12,32 @@ RawHeaders = tuple[tuple[bytes, bytes], ...]
 """As the parser gives them: names as sent, in order."""
 
 
-def index(headers: RawHeaders) -> dict[bytes, bytes]:
-    """Lower-case name -> value. Repeated lines are joined in order, ``Cookie`` by ``; ``, others by ``, ``."""
+class Headers(dict[bytes, bytes]):
+    """Lower-case name -> value, and what was read out of these lines already: requests of one visitor share them."""
+
+    __slots__ = ("client", "lines", "onward", "said")
+
+    def __init__(self, found: Mapping[bytes, bytes], lines: RawHeaders) -> None:
+        super().__init__(found)
+        self.lines = lines
+        self.client: tuple[Any, ...] | None = None
+        """``client_address``: whose they are, and by what they were told so."""
+        self.said: object = None
+        """``facts``: what the filters may know of them."""
+        self.onward: tuple[Any, ...] | None = None
+        """``headers``: the lines that go on, up or down, and what they were made from."""
+
+
+def index(headers: RawHeaders) -> Headers:
+    """Index the lines. Repeated ones are joined in order, ``Cookie`` by ``; ``, others by ``, ``."""
     found = {name.lower(): value for name, value in headers}
     if len(found) == len(headers):
-        return found
+        return Headers(found, headers)
     lists: dict[bytes, list[bytes]] = {}
     for name, value in headers:
         lists.setdefault(name.lower(), []).append(value)
-    return {name: (b"; " if name == b"cookie" else b", ").join(values) for name, values in lists.items()}
+    joined = {name: (b"; " if name == b"cookie" else b", ").join(values) for name, values in lists.items()}
+    return Headers(joined, headers)
 
 
 NAMES_NOTHING = frozenset({b"keep-alive", b"close", b"upgrade", b"keep-alive, upgrade"})

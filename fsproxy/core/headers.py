@@ -1,4 +1,4 @@
-"""Header lines on their way up and down: what goes on, what stops here, what is ours (rules.md 4)."""
+"""Header lines on their way up: what goes on, what stops here, what is ours (rules.md 4)."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ from fsproxy.core.header_names import (
     REPLACED,
     underscored,
 )
-from fsproxy.core.header_values import NAMES_NOTHING, RawHeaders, accepts_trailers, narrowed_encoding, without_named
-
-EXPOSED = (b"X-Request-Id", b"FSProxy-Rejected", b"Retry-After")
-"""What a page's script may read of an answer (CORS), where it is there."""
+from fsproxy.core.header_values import (
+    NAMES_NOTHING,
+    Headers,
+    RawHeaders,
+    accepts_trailers,
+    narrowed_encoding,
+    without_named,
+)
 
 
 @unique
@@ -35,7 +39,9 @@ class Framing(Enum):
 
 
 @unique
-class _Do(IntEnum):
+class Do(IntEnum):
+    """What is done with a line, by its name."""
+
     KEEP = 0
     DROP = 1
     COOKIE = 2
@@ -48,7 +54,7 @@ class _Do(IntEnum):
 
 
 # Bound once: an enum's member costs a look-up through its class, and these are compared for every line.
-_KEEP, _DROP, _LOOK, _CONNECTION, _UPGRADE = _Do.KEEP, _Do.DROP, _Do.LOOK, _Do.CONNECTION, _Do.UPGRADE
+_KEEP, _DROP, _LOOK, _CONNECTION, _UPGRADE = Do.KEEP, Do.DROP, Do.LOOK, Do.CONNECTION, Do.UPGRADE
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,24 +64,24 @@ class UpstreamHeaders:
     cookies: frozenset[bytes] | None
     """Names that go up; None: all."""
     forwarded: bool
-    from_trusted: Mapping[bytes, _Do]
-    from_untrusted: Mapping[bytes, _Do]
+    from_trusted: Mapping[bytes, Do]
+    from_untrusted: Mapping[bytes, Do]
 
     @classmethod
     def compile(cls, *, cookies: frozenset[str] | None, client_header: str, forwarded: bool) -> Self:
         """``cookies`` and ``forwarded`` of ``upstream``, ``header`` of ``client_ip``."""
         client = {client_header.lower().encode("ascii", "replace")}
-        doing = dict.fromkeys(ORDINARY, _Do.KEEP)
-        doing |= dict.fromkeys(HOP_BY_HOP | REPLACED | {b"host", b"content-length", b"expect"}, _Do.DROP)
+        doing = dict.fromkeys(ORDINARY, Do.KEEP)
+        doing |= dict.fromkeys(HOP_BY_HOP | REPLACED | {b"host", b"content-length", b"expect"}, Do.DROP)
         # These spellings never come from a well-behaved proxy, trusted or not.
-        doing |= dict.fromkeys(underscored(FORWARDING | REPLACED), _Do.DROP)
-        doing |= {b"cookie": _Do.KEEP if cookies is None else _Do.COOKIE, b"accept-encoding": _Do.ACCEPT_ENCODING}
-        doing |= {b"connection": _Do.CONNECTION, b"te": _Do.TE, b"upgrade": _Do.UPGRADE}
+        doing |= dict.fromkeys(underscored(FORWARDING | REPLACED), Do.DROP)
+        doing |= {b"cookie": Do.KEEP if cookies is None else Do.COOKIE, b"accept-encoding": Do.ACCEPT_ENCODING}
+        doing |= {b"connection": Do.CONNECTION, b"te": Do.TE, b"upgrade": Do.UPGRADE}
         return cls(
             cookies=None if cookies is None else frozenset(name.encode("utf-8", "replace") for name in cookies),
             forwarded=forwarded,
-            from_trusted=doing | ({b"forwarded": _Do.DROP} if forwarded else {}),
-            from_untrusted=doing | dict.fromkeys(FORWARDING | client, _Do.DROP),
+            from_trusted=doing | ({b"forwarded": Do.DROP} if forwarded else {}),
+            from_untrusted=doing | dict.fromkeys(FORWARDING | client, Do.DROP),
         )
 
     def head(
@@ -83,7 +89,7 @@ class UpstreamHeaders:
         method: bytes,
         target: bytes,
         authority: bytes,
-        headers: RawHeaders,
+        headers: Headers,
         client: ClientAddress,
         request_id: bytes,
         framing: int | Framing,
@@ -97,11 +103,29 @@ class UpstreamHeaders:
         Framing. On a page, ``Accept-Encoding`` is narrowed to what we can read (rules.md 1); it is never
         invented.
         """
-        parts = [b"%b %b HTTP/1.1\r\nHost: %b" % (method, target, authority)]
+        block = self._remembered(headers, client, page=page, upgrade=framing is Framing.UPGRADE)
+        if isinstance(framing, int):
+            end = b"Content-Length: %d\r\n\r\n" % framing
+        else:
+            end = b"Transfer-Encoding: chunked\r\n\r\n" if framing is Framing.CHUNKED else b"\r\n"
+        return b"%b %b HTTP/1.1\r\nHost: %b%b%b\r\n%b" % (method, target, authority, block, request_id, end)
+
+    def _remembered(self, headers: Headers, client: ClientAddress, *, page: bool, upgrade: bool) -> bytes:
+        made = headers.onward
+        if made is not None and made[0] is self and made[1] is client and made[2] == (page, upgrade):
+            known: bytes = made[3]
+            return known
+        block = self._block(headers.lines, client, page=page, upgrade=upgrade)
+        headers.onward = (self, client, (page, upgrade), block)
+        return block
+
+    def _block(self, headers: RawHeaders, client: ClientAddress, *, page: bool, upgrade: bool) -> bytes:
+        """All between ``Host``'s value and the request id's: what a visitor's next request has again."""
+        parts = [b""]
         add = parts.append
         join = b": ".join
         do = (self.from_trusted if client.trusted else self.from_untrusted).get
-        special: list[tuple[_Do, tuple[bytes, bytes]]] = []
+        special: list[tuple[Do, tuple[bytes, bytes]]] = []
         for pair in headers:
             what = do(pair[0].lower(), _LOOK)
             if what is _KEEP:
@@ -111,35 +135,29 @@ class UpstreamHeaders:
                     add(join(pair))
             elif what is _CONNECTION:
                 if pair[1].lower() not in NAMES_NOTHING:
-                    named = without_named(headers)
-                    return self.head(method, target, authority, named, client, request_id, framing, page=page)
+                    return self._block(without_named(headers), client, page=page, upgrade=upgrade)
             elif what is not _DROP:
                 special.append((what, pair))
-        upgrade = framing is Framing.UPGRADE
         if special or upgrade:
             parts += self._special(special, page=page, upgrade=upgrade)
-        add(self._ours(client) + request_id)
-        if isinstance(framing, int):
-            add(b"Content-Length: %d\r\n\r\n" % framing)
-        else:
-            add(b"Transfer-Encoding: chunked\r\n\r\n" if framing is Framing.CHUNKED else b"\r\n")
+        add(self._ours(client))
         return b"\r\n".join(parts)
 
     def _special(
-        self, special: Iterable[tuple[_Do, tuple[bytes, bytes]]], *, page: bool, upgrade: bool
+        self, special: Iterable[tuple[Do, tuple[bytes, bytes]]], *, page: bool, upgrade: bool
     ) -> Iterable[bytes]:
         accept: list[bytes] = []
         trailers = False
         for what, (name, value) in special:
-            if what is _Do.COOKIE and self.cookies is not None:
+            if what is Do.COOKIE and self.cookies is not None:
                 kept = kept_cookies(value, self.cookies)
                 if kept:
                     yield b"%b: %b" % (name, kept)
-            elif what is _Do.ACCEPT_ENCODING and page:
+            elif what is Do.ACCEPT_ENCODING and page:
                 accept.append(value)
-            elif what is _Do.TE:
+            elif what is Do.TE:
                 trailers = trailers or accepts_trailers(value)
-            elif what is _Do.ACCEPT_ENCODING or upgrade:
+            elif what is Do.ACCEPT_ENCODING or upgrade:
                 yield b"%b: %b" % (name, value)
         if accept:
             yield b"Accept-Encoding: " + narrowed_encoding(b",".join(accept))
@@ -166,71 +184,3 @@ def _forwarded(client: ClientAddress) -> str:
     nodes = (f'for="[{node}]"' if ":" in node else f"for={node}" for node in client.chain.split(", "))
     host = f';host="{client.host}"' if client.host else ""
     return f"{', '.join(nodes)};proto={client.proto}{host}"
-
-
-_DOWN: Mapping[bytes, _Do] = {
-    **dict.fromkeys(ORDINARY | {b"cookie", b"content-length"}, _Do.KEEP),
-    **dict.fromkeys(HOP_BY_HOP | {b"x-request-id", b"fsproxy-rejected"}, _Do.DROP),
-    b"connection": _Do.CONNECTION,
-    b"upgrade": _Do.UPGRADE,
-}
-
-
-def downstream_headers(
-    headers: RawHeaders,
-    request_id: bytes,
-    extra: Iterable[tuple[bytes, bytes]] = (),
-    *,
-    capture: bool = False,
-    upgrade: bool = False,
-) -> list[tuple[bytes, bytes]]:
-    """The answer's lines for the client: order, case and repetition as they came.
-
-    ``X-Request-Id`` is ours. ``extra`` is added (``FSProxy-Rejected``). On ``capture`` routes, where the
-    answer has CORS headers, ``Access-Control-Expose-Headers`` names what we added. A length beside a
-    ``Transfer-Encoding`` is dropped, as RFC 9112 6.3 asks. ``upgrade``: the answer is a 101.
-    """
-    down = _end_to_end(headers, upgrade=upgrade)
-    ours = [(b"X-Request-Id", request_id), *extra]
-    if capture:
-        _expose(down, tuple(name for name, _ in ours if name in EXPOSED))
-    return down + ours
-
-
-def _end_to_end(headers: RawHeaders, *, upgrade: bool) -> list[tuple[bytes, bytes]]:
-    down: list[tuple[bytes, bytes]] = []
-    do = _DOWN.get
-    chunked = False
-    for pair in headers:
-        what = do(pair[0].lower(), _LOOK)
-        if what is _KEEP:
-            down.append(pair)
-        elif what is _LOOK:
-            if pair[0][:6].lower() != PROXY_PREFIX:
-                down.append(pair)
-        elif what is _CONNECTION:
-            if pair[1].lower() not in NAMES_NOTHING:
-                return _end_to_end(without_named(headers), upgrade=upgrade)
-        elif what is _UPGRADE and upgrade:
-            down += (pair, (b"Connection", b"Upgrade"))
-        elif pair[0].lower() == b"transfer-encoding":
-            chunked = True
-    return [pair for pair in down if pair[0].lower() != b"content-length"] if chunked else down
-
-
-def _expose(down: list[tuple[bytes, bytes]], names: tuple[bytes, ...]) -> None:
-    seen = {name.lower(): at for at, (name, _) in enumerate(down) if name[:15].lower() == b"access-control-"}
-    if b"access-control-allow-origin" not in seen:
-        return
-    at = seen.get(b"access-control-expose-headers")
-    if at is None:
-        down.append((b"Access-Control-Expose-Headers", b", ".join(names)))
-        return
-    name, value = down[at]
-    there = {part.strip() for part in value.lower().split(b",")}
-    # For a credentialed request "*" is only a name (Fetch 3.3.3): it does not expose ours.
-    if b"*" in there and b"access-control-allow-credentials" not in seen:
-        return
-    missing = [each for each in names if each.lower() not in there]
-    if missing:
-        down[at] = (name, b", ".join([value, *missing]) if value.strip() else b", ".join(missing))

@@ -8,6 +8,7 @@ from typing import Self
 
 from fsproxy.core.filters import FILTERS
 from fsproxy.core.filters.base import Filter
+from fsproxy.core.filters.opt_out import OptOutFilter
 from fsproxy.core.filters.quota import QuotaFilter
 from fsproxy.core.filters.ramping import RampingFilter
 from fsproxy.core.model import FilterName, Mode, OnTrouble
@@ -26,6 +27,9 @@ class OrgPolicy:
     """Judged on direct calls: the same, and geography (rules.md 3)."""
     unnaming: tuple[Filter, ...]
     """A visitor whom one of these blocks, or would block, is not named in audit lines (rules.md 6)."""
+    opt_out: OptOutFilter | None
+    user_lists: tuple[Filter, ...]
+    """Filters by lists of users: a page's audit line tells which of them there were."""
     ramping: RampingFilter | None
     quota: QuotaFilter | None
     geo_source: GeoSource | None
@@ -48,6 +52,8 @@ class OrgPolicy:
             on_bundle=tuple(f for f in judged if f.name in on_bundles and not f.on_pages_only),
             on_direct=tuple(f for f in judged if f.name in on_bundles | {FilterName.GEO} and not f.on_pages_only),
             unnaming=tuple(f for f in judged if f.name in _UNNAMING),
+            opt_out=next((f for f in judged if isinstance(f, OptOutFilter)), None),
+            user_lists=tuple(f for f in judged if f.name in _USER_LISTS),
             ramping=next((f for f in filters if isinstance(f, RampingFilter)), None),
             quota=next((f for f in filters if isinstance(f, QuotaFilter)), None),
             geo_source=org.filters.geo.source if geo is not None else None,
@@ -59,6 +65,7 @@ class OrgPolicy:
 
 
 _UNNAMING = frozenset({FilterName.OPT_OUT, FilterName.DELETING_USER})
+_USER_LISTS = frozenset({FilterName.DELETING_USER, FilterName.BLOCKED_USER})
 _BY_LEDGER = frozenset({FilterName.RAMPING, FilterName.QUOTA})
 
 

@@ -9,6 +9,7 @@ from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestPayloadError
 
 from fsproxy.core.failures import Failure
+from fsproxy.shell.incoming import WholeBody
 from fsproxy.shell.sweeper import Sweeper, Timed
 from fsproxy.shell.transaction import Transaction
 
@@ -34,7 +35,7 @@ class BodyClock(Timed):
 
     def __init__(self, tx: Transaction, sweeper: Sweeper) -> None:
         self.due = inf
-        self._payload: StreamReader = tx.request.payload
+        self._payload: StreamReader | WholeBody = tx.request.payload
         self._seconds = tx.generation.config.server.body_timeout
         self._loop_time = sweeper.time
         self._sweeper = sweeper
@@ -68,11 +69,10 @@ def declared_length(tx: Transaction) -> int | None:
     from HTTP/1.0, which knows none (RFC 9112 6.1).
     """
     coding = tx.headers.get(b"transfer-encoding")
-    if coding is not None and (coding.lower() != b"chunked" or tx.request.message.version < (1, 1)):
+    if coding is not None and (coding.lower() != b"chunked" or tx.request.is_http10):
         tx.close = True
         raise BodyError(Failure.BAD_REQUEST)
-    value = tx.headers.get(b"content-length")
-    return int(value) if value is not None else None
+    return tx.request.length
 
 
 def refuse_too_large(tx: Transaction, size: int | None) -> None:
@@ -84,20 +84,16 @@ def refuse_too_large(tx: Transaction, size: int | None) -> None:
 
 def invite(tx: Transaction) -> None:
     """A client that asks before it sends its body is told to go on (RFC 9110 10.1.1); one of HTTP/1.0 cannot ask."""
-    asked = tx.headers.get(b"expect", b"").lower() == b"100-continue" and tx.request.message.version >= (1, 1)
+    asked = tx.headers.get(b"expect", b"").lower() == b"100-continue" and not tx.request.is_http10
     if asked and not tx.request.payload.is_eof():
         tx.request.connection.write(CONTINUE)
 
 
 async def read_body(tx: Transaction, sweeper: Sweeper) -> bytes:
     """The whole body, as it came. Raises BodyError: 413 too large, 408 too slow, 400 broken framing."""
-    payload = tx.request.payload
+    if tx.request.payload.is_eof():
+        return take_body(tx)
     refuse_too_large(tx, declared_length(tx))
-    if payload.is_eof():
-        body = payload.read_nowait(-1)
-        tx.bytes_in = len(body)
-        refuse_too_large(tx, tx.bytes_in)
-        return body
     invite(tx)
     parts: list[bytes] = []
     with BodyClock(tx, sweeper):
@@ -106,6 +102,15 @@ async def read_body(tx: Transaction, sweeper: Sweeper) -> bytes:
             if not part:
                 return b"".join(parts)
             parts.append(part)
+
+
+def take_body(tx: Transaction) -> bytes:
+    """The whole body, which is there already. Raises BodyError as ``read_body`` does."""
+    refuse_too_large(tx, declared_length(tx))
+    body = tx.request.payload.read_nowait(-1)
+    tx.bytes_in = len(body)
+    refuse_too_large(tx, tx.bytes_in)
+    return body
 
 
 async def read_part(tx: Transaction) -> bytes:

@@ -13,16 +13,18 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.http_parser import HttpRequestParser, RawRequestMessage
+from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestPayloadError
 
-from fsproxy.shell.incoming import BAD_REQUEST, HEAD_TOO_LARGE, HeadGuard, Incoming, begin, drain
+from fsproxy.core.plain_head import PlainHead
+from fsproxy.shell.fast_lane import MAX_PIPELINED, READ_BUFFER, TwoLanes
+from fsproxy.shell.incoming import BAD_REQUEST, HEAD_TOO_LARGE, Handling, HeadGuard, Incoming, WholeBody, drain
 from fsproxy.shell.sweeper import Timed
 
 if TYPE_CHECKING:
@@ -30,10 +32,6 @@ if TYPE_CHECKING:
 
     from fsproxy.shell.server import DataServer
 
-MAX_HEADERS = 256
-READ_BUFFER = 128 * 1024
-"""Bytes of a body that wait for its reader before the client is not read any more."""
-MAX_PIPELINED = 32
 HARD_LIMIT = 1.1
 """Connections over ``server.max_connections`` are answered 503 (502 where that ends a recording); over this
 multiple of it they are dropped."""
@@ -47,7 +45,7 @@ MALFORMED: Messages = ((None, EMPTY_PAYLOAD),)
 """Stands in the queue for what the parser refused: answered in its turn."""
 
 
-class ClientConnection(BaseProtocol, Timed):
+class ClientConnection(TwoLanes, Timed):
     """See the module. ``due`` is the end of the head's time, or of the idle time between requests."""
 
     __slots__ = (
@@ -67,23 +65,8 @@ class ClientConnection(BaseProtocol, Timed):
         "server",
     )
 
-    _parser: HttpRequestParser
-
     def __init__(self, server: DataServer, loop: asyncio.AbstractEventLoop) -> None:
-        limit = server.max_header
-        parser = HttpRequestParser(
-            self,
-            loop,
-            READ_BUFFER,
-            max_line_size=limit,
-            max_field_size=limit,
-            max_headers=MAX_HEADERS,
-            payload_exception=RequestPayloadError,
-            # The body stays compressed as it came; nobody but the caller decides to look inside.
-            auto_decompress=False,
-            max_msg_queue_size=MAX_PIPELINED,
-        )
-        super().__init__(loop, parser)
+        super().__init__(loop, server.known_heads, server.plain_limit, server.max_header)
         self.server = server
         self.due = inf
         self.busy = False
@@ -97,7 +80,7 @@ class ClientConnection(BaseProtocol, Timed):
         self._task: asyncio.Task[bool] | None = None
         self._tunnel: Callable[[bytes], None] | None = None
         self._tail = b""
-        self._head = HeadGuard(limit)
+        self._head = HeadGuard(server.max_header)
         self._closing = False
         self._awaited_until = 0.0
 
@@ -174,12 +157,14 @@ class ClientConnection(BaseProtocol, Timed):
             return
         if self._closing:
             return
+        if self.plain and self.took(data, busy=self.busy):
+            return
         if self._upgraded:
             self._keep_tail(data)
             return
         try:
             messages: Messages
-            messages, upgraded, tail = self._parser.feed_data(data)
+            messages, upgraded, tail = self.general_parser().feed_data(data)
         except HttpProcessingError:
             self._break_bodies()
             messages, upgraded, tail = MALFORMED, False, b""
@@ -190,11 +175,6 @@ class ClientConnection(BaseProtocol, Timed):
             self._take(messages)
         elif not self.busy and data:
             self._wait_for_head(len(data))
-
-    def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - aiohttp's signature
-        """Read on, if reading was paused: a StreamReader asks after every body, and it costs each time."""
-        if self._reading_paused:
-            super().resume_reading(resume_parser)
 
     def resume_writing(self) -> None:
         """asyncio: the client reads again."""
@@ -227,7 +207,7 @@ class ClientConnection(BaseProtocol, Timed):
 
     def _break_bodies(self) -> None:
         """What comes after broken framing is not read: whoever reads an unfinished body would wait in vain."""
-        payloads = [payload for _, payload in self._queue]
+        payloads: list[StreamReader | WholeBody] = [payload for _, payload in self._queue]
         if self._current is not None:
             payloads.append(self._current.payload)
         for payload in payloads:
@@ -252,22 +232,52 @@ class ClientConnection(BaseProtocol, Timed):
             if message is None or self._head.is_too_large(message):
                 self._refuse(BAD_REQUEST if message is None else HEAD_TOO_LARGE)
                 return
-            self._parser.message_consumed()
-            self._awaited_until = 0.0
-            self.busy = True
-            self.due = inf
-            current = self._current = Incoming(message, payload, self)
-            try:
-                keep, self._task = begin(self.server.handler(current), self._loop, as_task=self.server.needs_tasks)
-            except Exception as error:  # noqa: BLE001 - handlers answer their own faults: this one is ours
-                self.server.on_crash(error)
-                self.abort()
+            self.general_parser().message_consumed()
+            if not self.begin(Incoming.parsed(self, message, payload)):
                 return
-            if self._task is not None:
-                self._task.add_done_callback(self._task_done)
-                return
-            if not self._answered(keep=keep):
-                return
+
+    def take_plain(self, head: PlainHead, payload: StreamReader | WholeBody) -> None:
+        """See ``TwoLanes``."""
+        self.begin(Incoming(self, head.method, head.target, head.headers, head.length, payload))
+
+    def begin(self, request: Incoming) -> bool:
+        """Begin a handler right here; True when it ended at once and the next request may be served.
+
+        A task costs a request more than judging it does: there is one only where a handler waits in ways that
+        need it (``asyncio.timeout``).
+        """
+        self._awaited_until = 0.0
+        self.busy = True
+        self.due = inf
+        self._current = request
+        handling = self.server.handler(request)
+        if self.server.needs_tasks:
+            self._task = self._loop.create_task(handling)
+            self._task.add_done_callback(self._task_done)
+            return False
+        return self._step(handling)
+
+    def _step(self, handling: Handling) -> bool:
+        """Run a handler until it waits for a future, or ends."""
+        try:
+            awaited = handling.send(None)
+        except StopIteration as done:
+            return self._answered(keep=done.value)
+        except Exception as error:  # noqa: BLE001 - handlers answer their own faults: this one is ours
+            self.server.on_crash(error)
+            self.abort()
+            return False
+        if awaited is None:  # it only lets others go first
+            self._loop.call_soon(self._go_on, handling)
+            return False
+        # As a task does: the future is being waited for by somebody who will ask for its result.
+        awaited._asyncio_future_blocking = False  # noqa: SLF001 - the protocol between futures and who drives them
+        awaited.add_done_callback(partial(self._go_on, handling))
+        return False
+
+    def _go_on(self, handling: Handling, _: asyncio.Future[Any] | None = None) -> None:
+        if self._step(handling):
+            self._serve()
 
     def _task_done(self, task: asyncio.Task[bool]) -> None:
         self._task = None
@@ -294,7 +304,7 @@ class ClientConnection(BaseProtocol, Timed):
             return False
         if self._upgraded and self._tunnel is None:
             # The upgrade was declined: what followed it is HTTP after all.
-            self._parser.set_upgraded(False)
+            self.general_parser().set_upgraded(False)
             self._upgraded = False
             tail, self._tail = self._tail, b""
             self._idle()
@@ -306,7 +316,7 @@ class ClientConnection(BaseProtocol, Timed):
             self._loop.call_soon(self.data_received, b"")
         return True
 
-    def _linger(self, payload: StreamReader, *, keep: bool) -> None:
+    def _linger(self, payload: StreamReader | WholeBody, *, keep: bool) -> None:
         """Read what is left of a body, for a while, before the connection is used again or closed."""
 
         def drained(task: asyncio.Task[bool]) -> None:

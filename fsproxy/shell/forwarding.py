@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from fsproxy.core.failures import Failure
+from fsproxy.core.header_values import index
 from fsproxy.core.headers import Framing
 from fsproxy.core.model import Route
 from fsproxy.shell.bodies import BodyError, declared_length, pump, refuse_too_large
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fsproxy.admin.metrics import Metrics
-    from fsproxy.core.header_values import RawHeaders
     from fsproxy.shell.connection import ClientConnection
     from fsproxy.shell.sweeper import Sweeper
     from fsproxy.shell.transaction import Transaction
@@ -52,7 +52,7 @@ class Forwarding:
     async def send(self, tx: Transaction, body: bytes, extra_headers: tuple[tuple[bytes, bytes], ...] = ()) -> bool:
         """Send a body that was read, and relay the answer."""
         page = tx.route is Route.PAGE
-        had_body = bool(body) or b"content-length" in tx.headers or b"transfer-encoding" in tx.headers
+        had_body = bool(body) or tx.request.length is not None or b"transfer-encoding" in tx.headers
         relay = self._relay(tx, copy_limit=PAGE_ANSWER_COPY if page else 0, extra_headers=extra_headers)
         head = self._head(tx, len(body) if had_body else Framing.NONE)
         self._start(tx, relay, head + body, retry_for=tx.generation.config.upstream.page_retry if page else 0.0)
@@ -123,7 +123,7 @@ class Forwarding:
             tx.origin,
             tx.request_id.encode("ascii", "replace"),
             close=tx.close,
-            bodiless=tx.request.message.method == "HEAD",
+            bodiless=tx.request.method == "HEAD",
         )
         return self.answer(tx, status, answer)
 
@@ -157,31 +157,30 @@ class Forwarding:
     def _relay(
         self, tx: Transaction, copy_limit: int = 0, extra_headers: tuple[tuple[bytes, bytes], ...] = ()
     ) -> Relay:
-        message = tx.request.message
+        request = tx.request
         relay = tx.relay = Relay(
-            tx.request.connection,
+            request.connection,
             self._loop.create_future(),
             tx.request_id.encode("ascii", "replace"),
-            http10=message.version < (1, 1),
+            http10=request.is_http10,
             close=tx.close,
-            head_only=message.method == "HEAD",
+            head_only=request.method == "HEAD",
             with_cors=tx.is_capture,
             copy_limit=copy_limit,
             extra_headers=extra_headers,
         )
-        tx.request.on_gone = relay.on_gone
-        tx.request.connection.on_writable = relay.on_writable
+        request.on_gone = relay.on_gone
+        request.connection.on_writable = relay.on_writable
         return relay
 
     def _head(self, tx: Transaction, framing: int | Framing, without: bytes | None = None) -> bytes:
-        message = tx.request.message
-        headers: RawHeaders = message.raw_headers
+        request, headers = tx.request, tx.request.headers
         if without is not None:
-            headers = tuple(pair for pair in headers if pair[0].lower() != without)
+            headers = index(tuple(pair for pair in headers.lines if pair[0].lower() != without))
         origin = self._upstream.pool_for(tx.path).origin
         return tx.generation.upstream_headers.head(
-            message.method.encode("ascii", "replace"),
-            origin.prefix.encode() + tx.target,
+            request.method.encode("ascii", "replace"),
+            (origin.prefix + tx.target).encode("utf-8", "surrogateescape"),
             origin.authority,
             headers,
             tx.client,
@@ -205,7 +204,7 @@ class Forwarding:
             self._upstream.pool_for(tx.path),
             request,
             relay,
-            head_only=tx.request.message.method == "HEAD",
+            head_only=tx.request.method == "HEAD",
             streamed=streamed,
             upgrade=upgrade,
             retry_for=retry_for,

@@ -1,11 +1,12 @@
-"""One request as a handler sees it, and how a handler is begun: without a task, where nothing is waited for."""
+"""One request as a handler sees it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator
-from types import coroutine
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Self
+
+from fsproxy.core.header_values import Headers, index
 
 if TYPE_CHECKING:
     from aiohttp.http_parser import RawRequestMessage
@@ -29,41 +30,95 @@ BAD_REQUEST = _refusal("400 Bad Request", "Malformed HTTP request")
 HEAD_TOO_LARGE = _refusal("431 Request Header Fields Too Large", "The request's head is larger than server.max_header")
 
 
+class WholeBody:
+    """A body that was there with its head: the part of a ``StreamReader`` that is asked of one."""
+
+    __slots__ = ("_data", "total_bytes")
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.total_bytes = len(data)
+
+    def is_eof(self) -> bool:
+        """It ended before it was looked at."""
+        return True
+
+    def exception(self) -> None:
+        """Nothing can happen to it."""
+
+    def set_exception(self, exc: BaseException) -> None:
+        """See ``exception``."""
+
+    def read_nowait(self, _: int = -1) -> bytes:
+        """All of it, once."""
+        data, self._data = self._data, b""
+        return data
+
+    async def readany(self) -> bytes:
+        """The same."""
+        return self.read_nowait()
+
+
 class Incoming:
     """One request: its head, and its body as it arrives."""
 
-    __slots__ = ("connection", "message", "on_gone", "payload")
+    __slots__ = (
+        "close",
+        "connection",
+        "headers",
+        "is_http10",
+        "length",
+        "method",
+        "on_gone",
+        "payload",
+        "target",
+        "upgrade",
+    )
 
-    def __init__(self, message: RawRequestMessage, payload: StreamReader, connection: ClientConnection) -> None:
-        self.message = message
-        self.payload = payload
+    def __init__(
+        self,
+        connection: ClientConnection,
+        method: str,
+        target: str,
+        headers: Headers,
+        length: int | None,
+        payload: StreamReader | WholeBody,
+    ) -> None:
         self.connection = connection
+        self.method = method
+        self.target = target
+        """As it stands in the request line."""
+        self.headers = headers
+        self.length = length
+        """``Content-Length``, which the parser has checked; None without one."""
+        self.payload = payload
+        self.close = False
+        """The client's connection ends with the answer."""
+        self.is_http10 = False
+        self.upgrade = False
         self.on_gone: Callable[[], None] | None = None
         """Called when the client goes away before the answer is complete."""
+
+    @classmethod
+    def parsed(cls, connection: ClientConnection, message: RawRequestMessage, payload: StreamReader) -> Self:
+        """As aiohttp's parser read it."""
+        headers = index(message.raw_headers)
+        length = headers.get(b"content-length")
+        request = cls(
+            connection, message.method, message.path, headers, int(length) if length is not None else None, payload
+        )
+        request.is_http10 = message.version < (1, 1)
+        # HTTP/1.0 always: it cannot read a length's absence.
+        request.close = bool(message.should_close) or request.is_http10
+        request.upgrade = message.upgrade
+        return request
 
 
 Handling = Coroutine[Any, Any, bool]
 Handler = Callable[[Incoming], Handling]
 
 
-def begin(
-    handling: Handling, loop: asyncio.AbstractEventLoop, *, as_task: bool
-) -> tuple[bool, asyncio.Task[bool] | None]:
-    """Begin a handler right here: (keep, None) if it ended at once, else the task that it became.
-
-    A task costs a request more than judging it does. ``as_task``: the handler may wait in ways that only a
-    task can (``asyncio.timeout``), so it is one from the start. Raises what the handler raises.
-    """
-    if as_task:
-        return CLOSE, loop.create_task(handling)
-    try:
-        waited_for = handling.send(None)
-    except StopIteration as done:
-        return done.value, None
-    return CLOSE, loop.create_task(_go_on(handling, waited_for))
-
-
-async def drain(payload: StreamReader, seconds: float) -> bool:
+async def drain(payload: StreamReader | WholeBody, seconds: float) -> bool:
     """Read a body to its end and forget it; False if that took too long or broke."""
     try:
         async with asyncio.timeout(seconds):
@@ -105,20 +160,3 @@ class HeadGuard:
             return False
         size = sum(len(name) + len(value) + 4 for name, value in message.raw_headers)
         return size + len(message.path) > self._limit
-
-
-@coroutine
-def _go_on(handling: Handling, waited_for: Any) -> Generator[Any, Any, bool]:
-    """Hand a coroutine that was begun without a task over to one: first wait for what it already waits for."""
-    while True:
-        try:
-            value = yield waited_for
-        except BaseException as error:  # noqa: BLE001 - whatever is thrown at a task belongs to the coroutine
-            thrown: BaseException | None = error
-        else:
-            thrown = None
-        try:
-            waited_for = handling.send(value) if thrown is None else handling.throw(thrown)
-        except StopIteration as done:
-            result: bool = done.value
-            return result

@@ -18,11 +18,10 @@ from fsproxy.admin.metrics import Metrics
 from fsproxy.admin.ring import Recent
 from fsproxy.config.schema import SocketMode, TopMode
 from fsproxy.core.failures import Failure
-from fsproxy.core.header_values import index
 from fsproxy.core.model import Route
 from fsproxy.core.routes import origin_form
 from fsproxy.shell.audit_log import AuditLog
-from fsproxy.shell.bodies import BodyError, read_body
+from fsproxy.shell.bodies import BodyError, read_body, take_body
 from fsproxy.shell.call_limits import CallLimits
 from fsproxy.shell.capture import Capture
 from fsproxy.shell.clock import monotonic_ns, now
@@ -128,35 +127,31 @@ class Ingest:
     # -- opening a request
 
     def _open(self, request: Incoming, started_ns: int) -> Transaction:
-        generation = self.generation
-        message = request.message
-        headers = index(message.raw_headers)
-        connection = request.connection
+        generation, headers, connection = self.generation, request.headers, request.connection
         client = generation.clients.resolve(connection.peer, headers, "https" if connection.secure else "http")
         tx = Transaction(request, generation, headers, client, next(self._tokens), now(), started_ns)
-        target = origin_form(message.path)
-        tx.target = target.encode("utf-8", "surrogateescape")
+        target = tx.target = origin_form(request.target)
         tx.path, _, tx.query = target.partition("?")
-        tx.route = generation.routes.match(message.method, tx.path)
+        tx.route = generation.routes.match(request.method, tx.path)
         return tx
 
     async def _dispatch(self, tx: Transaction) -> bool:
-        message = tx.request.message
+        request = tx.request
         if self.server is not None and self.server.overloaded:
             self.metrics.refused_connections[()] += 1
             tx.close = True
             return self._forwarding.refuse(tx, Failure.OVERLOADED)
-        if message.method == "CONNECT":
+        if request.method == "CONNECT":
             return self._forwarding.refuse(tx, Failure.METHOD)
         if self._draining:
             tx.close = True
-        if message.upgrade and b"upgrade" in tx.headers:
+        if request.upgrade and b"upgrade" in tx.headers:
             return await self._upgrade(tx)
         if tx.route is Route.OTHER or tx.generation.mode is TopMode.BYPASS:
             return await self._forwarding.stream(tx)
         if tx.route is Route.SOCKET:
             return await self._forwarding.stream(tx)
-        body = await read_body(tx, self.upstream.sweeper)
+        body = take_body(tx) if request.payload.is_eof() else await read_body(tx, self.upstream.sweeper)
         if tx.route is Route.PAGE:
             return await self._pages.answer(tx, body)
         return await self._capture.answer(tx, body)

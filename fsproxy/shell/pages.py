@@ -8,6 +8,7 @@ from uuid import uuid4
 from fsproxy.core.facts import page_facts, usable_id
 from fsproxy.core.failures import Failure
 from fsproxy.core.limits.operations import Admitted, LedgerDown, Operation
+from fsproxy.core.model import Encoding
 from fsproxy.core.page import EMPTY_PAGE, read_page, read_page_answer
 from fsproxy.core.pipeline import judge, learn, settle
 from fsproxy.shell.decoding import Undecodable, decode, encoding_of
@@ -30,8 +31,10 @@ class Pages:
 
     async def answer(self, tx: Transaction, body: bytes) -> bool:
         """Judge the page; block it, or forward it as it came and learn from the answer."""
+        encoding, limit = encoding_of(tx), tx.generation.config.server.max_decompressed
         try:
-            page = read_page(await decode(body, encoding_of(tx), tx.generation.config.server.max_decompressed))
+            plain = encoding is Encoding.IDENTITY and len(body) <= limit
+            page = read_page(body if plain else await decode(body, encoding, limit))
         except Undecodable:
             page = None
         if page is None:
@@ -56,7 +59,7 @@ class Pages:
         admitted = await self._ask(tx, (verdict.admit,)) if verdict.admit is not None else None
         tx.decision = settle(policy, verdict, admitted)
         hit = tx.decision.block
-        if hit is not None:
+        if hit is not None and not self._blocked.remember_now(facts.org or "", facts.page_id, hit):
             await self._blocked.remember(facts.org or "", facts.page_id, hit)
 
     async def learn(self, tx: Transaction) -> None:

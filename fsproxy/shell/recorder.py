@@ -9,9 +9,9 @@ import structlog
 from fsproxy.admin.ring import CAPTURED, FAILED, FORWARDED, REJECTED, Recent
 from fsproxy.core.audit import Outcome
 from fsproxy.core.audit_line import Measures, audit_record
-from fsproxy.core.model import Mode, Route
+from fsproxy.core.model import Instant, Mode, Route
 from fsproxy.core.pipeline import wants_no_name
-from fsproxy.core.privacy import address_mask
+from fsproxy.core.privacy import address_mask, is_unnamed
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.shell.clock import monotonic_ns, now
 
@@ -52,22 +52,22 @@ class Recorder:
     def record(self, tx: Transaction) -> None:
         """Count the request, and write its line if its share says so. Never raises."""
         try:
-            self._count(tx)
-            self._write(tx)
+            ended, at = monotonic_ns(), now()
+            upstream_ns = _upstream_ns(tx, ended) if tx.sent_ns else 0
+            self._count(tx, ended - tx.started_ns, upstream_ns, at)
+            self._write(tx, ended - tx.started_ns, upstream_ns, at)
         except Exception:
             self._metrics.own_failures[("record",)] += 1
             log.exception("an audit line was lost to a fault of ours")
 
-    def _count(self, tx: Transaction) -> None:
+    def _count(self, tx: Transaction, total: int, upstream_ns: int, at: Instant) -> None:
         metrics = self._metrics
-        ended = monotonic_ns()
         metrics.requests[(tx.route._value_, _CLASSES.get(tx.status // 100, "none"))] += 1
-        total = ended - tx.started_ns
         metrics.total_latency.observe(total / 1e9)
-        metrics.own_latency.observe((total - _upstream_ns(tx, ended)) / 1e9)
-        if not tx.is_capture:
+        metrics.own_latency.observe((total - upstream_ns) / 1e9)
+        if tx.route is Route.OTHER:
             return
-        self._recent.traffic.add((tx.is_page, _end(tx)), now())
+        self._recent.traffic.add((tx.is_page, _end(tx)), at)
         decision = tx.decision
         block = decision.block
         if block is not None:
@@ -96,14 +96,11 @@ class Recorder:
                     dropped=self._dropped,
                 )
 
-    def _write(self, tx: Transaction) -> None:
+    def _write(self, tx: Transaction, total: int, upstream_ns: int, at: Instant) -> None:
         share = tx.generation.audit_shares[Route.PAGE if tx.is_page else tx.route]
         if not share and not _is_remarkable(tx):
             return
-        ended = monotonic_ns()
-        relay, request = tx.relay, tx.request.message
-        total = ended - tx.started_ns
-        upstream_ns = _upstream_ns(tx, ended)
+        relay, request = tx.relay, tx.request
         head = relay.head if relay is not None else None
         calls, facts = tx.calls, tx.facts
         record = audit_record(
@@ -114,7 +111,7 @@ class Recorder:
             target=tx.path,
             request_id=tx.request_id,
             generation=tx.generation.number,
-            mode=tx.generation.mode.value,
+            mode=tx.generation.mode._value_,
             mask=self._mask,
             measures=Measures(
                 status=tx.status or None,
@@ -136,7 +133,7 @@ class Recorder:
             unnamed=_is_unnamed(tx),
         )
         block = tx.decision.block
-        self._recent.note(record, block.rule.where if block is not None else "", now())
+        self._recent.note(record, block.rule.where if block is not None else "", at)
         self._audit.write(record, share)
 
 
@@ -155,21 +152,23 @@ def _is_unnamed(tx: Transaction) -> bool:
     facts, decision = tx.facts, tx.decision
     if facts is None:
         return False
-    if tx.route is Route.PAGE and decision.block is None and tx.failure is None and not decision.failed:
+    block = decision.block
+    if block is not None:
+        if is_unnamed((block,)):
+            return True
+    elif tx.route is Route.PAGE and tx.failure is None and not decision.failed:
         return False  # all rules were asked, and what they said stands in the decision
     return wants_no_name(tx.generation.snapshot.policy(facts.org), facts, tx.arrived)
 
 
 def _upstream_ns(tx: Transaction, ended: int) -> int:
     """How long the upstream was waited for; its answer's last byte ends it."""
-    if not tx.sent_ns:
-        return 0
     relay_ended = tx.relay.ended_ns if tx.relay is not None else 0
     return (relay_ended or ended) - tx.sent_ns
 
 
 def _count_hit(metrics: Metrics, hit: Hit, mode: Mode) -> None:
-    metrics.decisions[(str(int(hit.code)), hit.filter.value, mode.value)] += 1
+    metrics.decisions[(_CODES[hit.code], hit.filter._value_, mode._value_)] += 1
 
 
 def _end(tx: Transaction) -> str:

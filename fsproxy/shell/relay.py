@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from fsproxy.core.answer_headers import downstream_block, downstream_headers
 from fsproxy.core.failures import Failure
-from fsproxy.core.headers import downstream_headers
 from fsproxy.shell.bodies import LAST_CHUNK
 from fsproxy.shell.clock import monotonic_ns
 from fsproxy.shell.responses import BODILESS, ResponseHead
@@ -93,6 +93,16 @@ class Relay:
     def on_head(self, head: ResponseHead) -> None:
         """See ResponseSink."""
         self.head = head
+        plain = head.plain
+        if plain is not None and not self.extra_headers:
+            block = downstream_block(plain, capture=self._with_cors)
+            end = b"\r\nConnection: close\r\n\r\n" if self._close else b"\r\n\r\n"
+            start = b"HTTP/1.1 %d %b%b" % (head.status, head.reason, block)
+            self._pending.append(b"%b\r\nX-Request-Id: %b%b" % (start, self._request_id, end))
+        else:
+            self._on_any_head(head)
+
+    def _on_any_head(self, head: ResponseHead) -> None:
         bodiless = self._head_only or head.status in BODILESS or head.status == 101
         if head.length is None and not bodiless:
             # Of unknown length: chunks, or for HTTP/1.0 until the connection closes.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, Self
 
 from fsproxy.core.failures import Failure
+from fsproxy.core.plain_head import PlainAnswer
 
 BODILESS = frozenset({204, 304})
 """Statuses whose answers have no body, whatever their headers say."""
@@ -13,7 +14,7 @@ BODILESS = frozenset({204, 304})
 class ResponseHead:
     """Status line and headers of an answer, as they came."""
 
-    __slots__ = ("chunked", "headers", "length", "reason", "status")
+    __slots__ = ("chunked", "headers", "length", "plain", "reason", "status")
 
     def __init__(self) -> None:
         self.status = 0
@@ -21,6 +22,16 @@ class ResponseHead:
         self.headers: list[tuple[bytes, bytes]] = []
         self.length: int | None = None
         self.chunked = False
+        self.plain: PlainAnswer | None = None
+        """The same, as the fast lane read it."""
+
+    @classmethod
+    def of(cls, plain: PlainAnswer, length: int) -> Self:
+        """A plain one, and the size of its body."""
+        head = cls()
+        head.status, head.reason, head.length, head.plain = plain.status, plain.reason, length, plain
+        head.headers = plain.lines()
+        return head
 
     def read_framing(self) -> bool:
         """Read from the headers how the body is delimited; False for a way that cannot be passed on."""

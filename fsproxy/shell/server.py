@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import web
 
+from fsproxy.core.plain_head import KnownHeads
 from fsproxy.shell.connection import HARD_LIMIT, ClientConnection
+from fsproxy.shell.fast_lane import plain_limit
 from fsproxy.shell.incoming import Handler
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ class DataServer(web.Server):
     """A protocol factory: no router, no middlewares, no access log.
 
     ``needs_tasks``: the handler waits in ways that only a task can (timeouts of a store); without, it is
-    begun right where its request was read, and mostly also ends there.
+    begun right where its request was read, and goes on right where what it waits for has come.
     """
 
     def __init__(
@@ -40,6 +42,8 @@ class DataServer(web.Server):
         super().__init__(cast("Any", handler))
         self.handler = handler
         self.needs_tasks = needs_tasks
+        self.known_heads = KnownHeads()
+        self.plain_limit = plain_limit(config.max_header)
         self.header_timeout = config.header_timeout
         self.keepalive = config.keepalive
         self.max_header = config.max_header

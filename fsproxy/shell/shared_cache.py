@@ -13,10 +13,10 @@ from typing import Any
 from aiocache import RedisCache
 from aiocache.serializers import NullSerializer
 
-from fsproxy.shell.cache import BoundedMemoryCache
 from fsproxy.shell.clock import monotonic
 from fsproxy.shell.ledger.breaker import Breaker
 from fsproxy.shell.ledger.redis_link import connection_pool
+from fsproxy.shell.memory_cache import BoundedMemoryCache
 
 TIMEOUT_SHARE = 5
 """The cache's part of the time limit."""

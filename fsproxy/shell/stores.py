@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from fsproxy.config.schema import StateBackend, StateConfig
-from fsproxy.shell.cache import BlockedPages, BoundedMemoryCache, Repeats
+from fsproxy.shell.cache import BlockedPages, Repeats
 from fsproxy.shell.ledger import MemoryLedger, PageClocks
 from fsproxy.shell.ledger.breaker import Breaker
+from fsproxy.shell.memory_cache import BoundedMemoryCache
 
 if TYPE_CHECKING:
     from fsproxy.core.limits.operations import Ledger

@@ -10,12 +10,11 @@ from fsproxy.core.pipeline import CAPTURE, Decision, PageAnswer
 from fsproxy.core.reasons import ReasonCode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from fsproxy.core.client_address import ClientAddress
     from fsproxy.core.client_api.settling import CallsOutcome
     from fsproxy.core.facts import BundleQuery
     from fsproxy.core.failures import Failure
+    from fsproxy.core.header_values import Headers
     from fsproxy.core.policy import OrgPolicy
     from fsproxy.shell.generation import Generation
     from fsproxy.shell.incoming import Incoming
@@ -60,7 +59,7 @@ class Transaction:
         self,
         request: Incoming,
         generation: Generation,
-        headers: Mapping[bytes, bytes],
+        headers: Headers,
         client: ClientAddress,
         token: str,
         arrived: Instant,
@@ -77,7 +76,7 @@ class Transaction:
         """A trusted proxy's, else ours."""
         self.arrived = arrived
         self.started_ns = started_ns
-        self.target = b""
+        self.target = ""
         """As it goes upstream: raw, in origin form."""
         self.path = ""
         self.query = ""
@@ -102,8 +101,8 @@ class Transaction:
         self.sent_ns = 0
         """When the request went upstream; 0 when it did not."""
         self.retried = False
-        self.close = bool(request.message.should_close) or request.message.version < (1, 1)
-        """The client's connection ends with this answer; for HTTP/1.0 always, as it cannot read a length's absence."""
+        self.close = request.close
+        """The client's connection ends with this answer."""
 
     def locate(self, policy: OrgPolicy) -> Location | None:
         """The visitor's location, if any rule of the org asks for one."""

@@ -15,8 +15,10 @@ from urllib.parse import urlsplit
 
 from fsproxy.config.schema import UpstreamConfig, UpstreamTimeouts
 from fsproxy.core.failures import Failure
+from fsproxy.core.plain_head import KnownHeads
+from fsproxy.shell.fast_lane import plain_limit
 from fsproxy.shell.sweeper import Sweeper
-from fsproxy.shell.upstream_connection import UpstreamConnection
+from fsproxy.shell.upstream_connection import MAX_HEAD, UpstreamConnection
 from fsproxy.shell.upstream_settings import tls_context
 
 
@@ -74,6 +76,8 @@ class Pool:
         self._waiting: deque[asyncio.Future[UpstreamConnection | None]] = deque()
         self.open = 0
         self._closed = False
+        self._known_heads = KnownHeads()
+        self._plain_limit = plain_limit(MAX_HEAD)
 
     def take(self) -> UpstreamConnection | None:
         """An idle connection that still looks alive."""
@@ -92,7 +96,7 @@ class Pool:
             if handed is not None and handed.usable:
                 return handed
         self.open += 1
-        connection = UpstreamConnection(self._lost)
+        connection = UpstreamConnection(self._lost, self._known_heads, self._plain_limit)
         try:
             await self._open(connection)
         except BaseException:

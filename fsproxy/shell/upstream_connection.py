@@ -1,4 +1,4 @@
-"""One connection to the upstream: requests go out as bytes, answers come in through callbacks.
+"""One connection to the upstream, one state machine (hence its length): bytes go out, answers come in by callbacks.
 
 httptools (llhttp, strict) parses, nothing is decoded. One exchange at a time; kept after a clean answer only.
 """
@@ -12,6 +12,7 @@ from typing import cast
 import httptools
 
 from fsproxy.core.failures import Failure
+from fsproxy.core.plain_head import KnownHeads, PlainAnswer
 from fsproxy.shell.responses import BODILESS, ResponseHead, ResponseReader
 
 MAX_HEAD = 64 * 1024
@@ -28,9 +29,11 @@ class UpstreamConnection(asyncio.Protocol):
         "_head_only",
         "_in_body",
         "_informational",
+        "_known_heads",
         "_may_upgrade",
         "_on_lost",
         "_parser",
+        "_plain_limit",
         "_reader",
         "_tunnel",
         "_until_eof",
@@ -43,8 +46,10 @@ class UpstreamConnection(asyncio.Protocol):
         "writing_paused",
     )
 
-    def __init__(self, on_lost: Callable[[UpstreamConnection], None]) -> None:
+    def __init__(self, on_lost: Callable[[UpstreamConnection], None], heads: KnownHeads, plain_limit: int) -> None:
         self._on_lost = on_lost
+        self._known_heads = heads
+        self._plain_limit = plain_limit
         self._parser = httptools.HttpResponseParser(self)
         self._reader: ResponseReader | None = None
         self._tunnel: Callable[[bytes], None] | None = None
@@ -128,6 +133,11 @@ class UpstreamConnection(asyncio.Protocol):
             # Nobody asked: a connection that speaks unbidden must not carry another request.
             self.abort()
             return
+        if not (self.answering or self._head_only or self._may_upgrade):
+            plain = self._known_heads.read_answer(data, self._plain_limit)
+            if plain is not None:
+                self._answer(reader, plain, data[plain.end :])
+                return
         self.answering = True
         if not self._in_body:
             self._head_bytes += len(data)
@@ -173,6 +183,15 @@ class UpstreamConnection(asyncio.Protocol):
             self.on_resume()
         elif self._reader is not None:
             self._reader.on_writable()
+
+    def _answer(self, reader: ResponseReader, plain: PlainAnswer, body: bytes) -> None:
+        """The fast lane: a plain answer that came whole, to a parser that holds nothing. It hears nothing of it."""
+        self._reader = None
+        reader.on_head(ResponseHead.of(plain, len(body)))
+        if body:
+            reader.on_body(body)
+        reader.on_end()
+        reader.on_progress()
 
     # -- httptools' side
 

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fsproxy.core.answer_headers import downstream_headers
 from fsproxy.core.client_address import ClientAddresses
 from fsproxy.core.header_values import RawHeaders, index, narrowed_encoding
-from fsproxy.core.headers import Framing, UpstreamHeaders, downstream_headers
+from fsproxy.core.headers import Framing, UpstreamHeaders
 
 ADDRESSES = ClientAddresses.compile([ip_network("10.0.0.0/8")], "x-forwarded-for")
 RULES = UpstreamHeaders.compile(cookies=frozenset({"fs_uid"}), client_header="x-forwarded-for", forwarded=False)
@@ -21,7 +22,9 @@ def sent(
 ) -> list[bytes]:
     """The lines of the head that goes up."""
     client = ADDRESSES.resolve(peer, index(headers), "https")
-    head = rules.head(b"POST", b"/rec/page?a=%2e", b"up.example:9", headers, client, b"rid-1", framing, page=page)
+    head = rules.head(
+        b"POST", b"/rec/page?a=%2e", b"up.example:9", index(headers), client, b"rid-1", framing, page=page
+    )
     assert head.endswith(b"\r\n\r\n")
     return head[:-4].split(b"\r\n")
 

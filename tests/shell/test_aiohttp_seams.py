@@ -12,7 +12,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import HttpRequestParser
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
-from fsproxy.shell.connection import MAX_PIPELINED, ClientConnection
+from fsproxy.shell.connection import ClientConnection
+from fsproxy.shell.fast_lane import MAX_PIPELINED
 from fsproxy.shell.server import DataServer
 from support.in_process import in_process
 from support.raw_http import raw_client

@@ -9,7 +9,8 @@ import pytest
 
 from fsproxy.core.model import FilterName, Hit, Rule
 from fsproxy.core.reasons import ReasonCode
-from fsproxy.shell.cache import BlockedPages, BoundedMemoryCache, Repeats, refuse_disabled
+from fsproxy.shell.cache import BlockedPages, Repeats, refuse_disabled
+from fsproxy.shell.memory_cache import BoundedMemoryCache
 
 
 class Cache(BoundedMemoryCache):

@@ -24,10 +24,11 @@ from fsproxy.core.settings import (
     RateSettings,
     Window,
 )
-from fsproxy.shell.cache import BoundedMemoryCache, Repeats
+from fsproxy.shell.cache import Repeats
 from fsproxy.shell.call_limits import CallLimits
 from fsproxy.shell.ledger.memory import MemoryLedger
 from fsproxy.shell.ledger.page_clocks import PageClocks
+from fsproxy.shell.memory_cache import BoundedMemoryCache
 
 EVENT_WINDOWS = (Window(3, 1.0), Window(5, 10.0))
 USER_WINDOWS = (Window(2, 1.0), Window(3, 10.0))

@@ -67,7 +67,7 @@ def transaction(route: Route = Route.PAGE, *, dropped: bool = False, **known: An
     client = ClientAddress(
         address=FACTS.client_ip, chain="", trusted=True, dropped=dropped, proto="http", host="", request_id="r-1"
     )
-    request: Any = SimpleNamespace(message=SimpleNamespace(method="POST", should_close=False, version=(1, 1)))
+    request: Any = SimpleNamespace(method="POST", close=False)
     tx = Transaction(request, GENERATION, {}, client, "t-1", Instant(1_795_287_341.5), monotonic_ns())
     tx.route, tx.path, tx.status, tx.facts = route, "/rec/page", 200, FACTS
     for name, value in known.items():

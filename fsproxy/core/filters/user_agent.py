@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, ClassVar, Self
@@ -16,6 +16,9 @@ from fsproxy.core.settings import CoreSettings, Entry, OrgSettings, UserAgentSet
 
 LOOKED_AT = 8192
 """Bytes of a User-Agent that are matched; browsers send a few hundred."""
+LONGEST_KNOWN = 512
+"""Characters of a User-Agent whose answer is remembered."""
+MOST_KNOWN = 4096
 _REGEX = "regex:"
 _REGEX_MEMORY = 8 << 20
 """Bytes that one expression may take, compiled; what ``x{1000}`` ten times over would not fit into."""
@@ -115,6 +118,8 @@ class UserAgentFilter:
     """What each pattern of ``block`` means."""
     allow: PatternSet
     missing: Hit | None
+    known: dict[str, Hit | None] = field(default_factory=dict, compare=False, repr=False)
+    """The last answers: a function's memory, of no consequence. Browsers send the same few thousand texts."""
 
     @classmethod
     def compile(cls, org: OrgSettings, core: CoreSettings) -> Self | None:
@@ -140,7 +145,17 @@ class UserAgentFilter:
         agent = facts.user_agent
         if not agent:
             return self.missing
-        text = _looked_at(agent)
+        try:
+            return self.known[agent]
+        except KeyError:
+            hit = self._find(_looked_at(agent))
+        if len(agent) <= LONGEST_KNOWN:
+            if len(self.known) >= MOST_KNOWN:
+                self.known.clear()
+            self.known[agent] = hit
+        return hit
+
+    def _find(self, text: bytes) -> Hit | None:
         index = self.block.first(text)
         if index is None or self.allow.first(text) is not None:
             return None
