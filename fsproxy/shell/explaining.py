@@ -17,6 +17,7 @@ from fsproxy.core.client_address import ClientAddress, ClientAddresses, parse_ad
 from fsproxy.core.facts import bundle_facts, bundle_query, page_facts
 from fsproxy.core.header_values import index
 from fsproxy.core.limits.operations import Admitted, QuotaTerms
+from fsproxy.core.meaning import meaning
 from fsproxy.core.model import FilterName, Hit, Instant, Location, Route, SessionFacts
 from fsproxy.core.page import PageBody, read_page
 from fsproxy.core.pipeline import Decision, Judgement, Step, judge, settle
@@ -74,6 +75,12 @@ class Explanation:
         judged = {step.filter for step in self.trace}
         return [name.value for name in FilterName if name not in judged]
 
+    @property
+    def means(self) -> str:
+        """What the hit of the rule that blocks means, in words; "" when none does."""
+        block = self.decision.block
+        return "" if block is None else meaning(block.filter.value, block.rule.id)
+
     def document(self) -> dict[str, Any]:
         """For machines."""
         block = self.decision.block
@@ -82,6 +89,7 @@ class Explanation:
             "reason_code": None if block is None else int(block.code),
             "reason": None if block is None else block.code.text,
             "rule": _rule(block),
+            "means": self.means or None,
             "mode": self.mode,
             "generation": self.generation,
             "filters": [
