@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from fsproxy.cli.documented import Documented
 from fsproxy.cli.loading import CONFIG_OPTION, load_or_exit
 from fsproxy.cli.tables import echo_rich
 from fsproxy.core.pipeline import Judgement, Step
@@ -18,7 +19,14 @@ from fsproxy.shell.generation import Generation
 from fsproxy.shell.geo import GeoUnavailable
 
 
-@click.command()
+@click.command(
+    cls=Documented,
+    statuses={0: "captured", 1: "the configuration or the recorded request is at fault", 3: "blocked"},
+    examples=[
+        "fsproxy explain --config fsproxy.yaml --org o-1ABC-na1 --url https://www.example.com/ --ip 203.0.113.7",
+        "fsproxy explain --config fsproxy.yaml --request page.json",
+    ],
+)
 @CONFIG_OPTION
 @click.option("--url", help="The page's URL.")
 @click.option("--ip", help="The visitor's address.")
@@ -42,9 +50,7 @@ def explain(path: Path, request_file: Path | None, *, as_json: bool, **options: 
     """Say what would be decided about a session, filter by filter.
 
     Judges as the running proxy would, with an empty ledger: sessions under way and used-up quotas are
-    known only to the running proxy. Exit status: 0 captured, 3 blocked.
-
-    Example: fsproxy explain --config fsproxy.yaml --url https://www.example.com/ --ip 203.0.113.7
+    known only to the running proxy.
     """
     config = load_or_exit(path)
     try:
@@ -56,8 +62,8 @@ def explain(path: Path, request_file: Path | None, *, as_json: bool, **options: 
     try:
         explanation = explained(generation, asked, now())
     except UnanswerableError as error:
-        if error.key == "ip":
-            raise click.BadParameter(error.text, param_hint="--ip") from None
+        if error.key != "request":
+            raise click.BadParameter(error.text, param_hint=f"--{error.key.removesuffix('s')}") from None
         raise click.ClickException(f"--{error.key} {request_file}: {error.text}") from None
     if as_json:
         click.echo(json.dumps(explanation.document(), indent=2))

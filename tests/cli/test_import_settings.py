@@ -172,6 +172,13 @@ def test_several_files_are_put_together(tmp_path: Path) -> None:
     assert len(filters.ip.block) == 2
 
 
+def test_the_file_that_is_at_fault_is_named(tmp_path: Path) -> None:
+    (tmp_path / "good").write_text(json.dumps(BLOCKING))
+    (tmp_path / "bad").write_text('{"geo": []}')
+    done = run(str(tmp_path / "good"), str(tmp_path / "bad"))
+    assert (done.exit_code, done.stderr) == (1, f"Error: {tmp_path}/bad: $.geo: an object is expected\n")
+
+
 def test_the_output_passes_check_and_refers_to_the_upstream_to_be_named(tmp_path: Path) -> None:
     made = tmp_path / "made.yaml"
     made.write_text(run("-", "--org", "o-1", stdin=json.dumps({"blocking": BLOCKING, "geo": GEO})).stdout)
