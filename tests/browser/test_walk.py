@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 SHOTS = os.environ.get("FSPROXY_SCREENSHOTS")
-SIZE = {"width": 1200, "height": 1000}
+SIZE = {"width": 1280, "height": 960}
 LARGEST = 200 * 1024
 """Bytes of the picture, which stands in the repository."""
 
