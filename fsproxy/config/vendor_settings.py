@@ -144,7 +144,7 @@ class _Converter:
 
 def _known(kind: str) -> Callable[[str], str | None]:
     check = RULE_CHECKS[kind].check
-    return lambda text: text if check(text) is None and not text.startswith(FILE) else None
+    return lambda text: text.strip() if check(text) is None and not text.startswith(FILE) else None
 
 
 def _zone(text: str) -> str | None:
