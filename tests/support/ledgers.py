@@ -86,7 +86,7 @@ class ValkeyStore:
         return self._loop.run_until_complete(self.ledger.quota_usage(org))
 
     def names_usage(self, org: str) -> dict[NameKind, int]:
-        return self._loop.run_until_complete(self.ledger.names_usage(org))
+        return self._loop.run_until_complete(self.ledger.org_usage(org))[1]
 
     def close(self) -> None:
         self._loop.run_until_complete(self.ledger.close())
