@@ -104,7 +104,7 @@ def usage(told: Sequence[Answer]) -> dict[str, Any]:
             orgs[each["org"]] = _org(known, each)
         elif len(orgs) < MOST_ORGS:
             orgs[each["org"]] = each
-    return {"known": all(answer["known"] for answer in told), "orgs": list(orgs.values())}
+    return {"known": any(answer["known"] for answer in told), "orgs": list(orgs.values())}
 
 
 def _in_turns(lists: Sequence[Sequence[Any]]) -> Iterable[Any]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -41,7 +40,7 @@ class Stores:
     clocks: PageClocks
     memory: MemoryLedger | None = None
     """The ledger, when it is this process's own."""
-    caches: Mapping[str, BoundedMemoryCache] = MappingProxyType({})
+    caches: Mapping[str, BoundedMemoryCache] = field(default_factory=dict)
     """Those of this process alone."""
     breaker: Breaker | None = None
     """None: memory, which is always there."""

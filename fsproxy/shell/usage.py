@@ -96,9 +96,12 @@ class Usage:
             orgs |= dict.fromkeys(name for name, policy in snapshot.orgs.items() if policy.quota is not None)
         wanted = list(orgs)[:MOST_ORGS]
         async with self._lock:
+            breaker = self._ledger.breaker
             if monotonic() >= self._due:
                 self._counts = {}
-                self._due = monotonic() + (KEPT_SECONDS if self._ledger.breaker is not None else 0.0)
+                self._due = monotonic() + (KEPT_SECONDS if breaker is not None else 0.0)
+            if breaker is not None and breaker.is_open:
+                self._counts = None
             if self._counts is not None:
                 self._counts = await self._ask(wanted, self._counts)
             counts = self._counts
@@ -107,9 +110,8 @@ class Usage:
 
     @property
     def known(self) -> bool:
-        """False: the store that counts is down, or was when it was asked last."""
-        breaker = self._ledger.breaker
-        return self._counts is not None and not (breaker is not None and breaker.is_open)
+        """False: the store that counts was down when it was asked last."""
+        return self._counts is not None
 
     async def units(self, org: str, terms: QuotaTerms) -> int:
         """Units of one org's quota that are used now. Raises LedgerDown."""
