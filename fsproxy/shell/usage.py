@@ -25,6 +25,8 @@ from fsproxy.shell.ledger.lately import Lately
 
 KEPT_SECONDS = 5.0
 """What a ledger that must be asked has said is told for so long."""
+ASK_SECONDS = 1.0
+"""For all orgs together; less than a supervisor waits for a scrape."""
 ORGS_AT_ONCE = 10
 """Orgs of which Redis is asked at a time: their questions stand before those of requests, for a fraction of a ms."""
 
@@ -119,15 +121,16 @@ class Usage:
         return cycles.get(terms.cycle, 0)
 
     async def _ask(self, wanted: list[str], known: _Counts) -> _Counts | None:
-        """Also of those that are not known yet; None: the ledger is down."""
+        """Also of those that are not known yet; None: the ledger is down, or too slow."""
         orgs, told = [org for org in wanted if org not in known], dict(known)
-        for start in range(0, len(orgs), ORGS_AT_ONCE):
-            part = orgs[start : start + ORGS_AT_ONCE]
-            try:
-                answers = await asyncio.gather(*(self._ledger.org_usage(org) for org in part))
-            except LedgerDown:
-                return None
-            told |= dict(zip(part, answers, strict=True))
+        try:
+            async with asyncio.timeout(ASK_SECONDS):
+                for start in range(0, len(orgs), ORGS_AT_ONCE):
+                    part = orgs[start : start + ORGS_AT_ONCE]
+                    answers = await asyncio.gather(*(self._ledger.org_usage(org) for org in part))
+                    told |= dict(zip(part, answers, strict=True))
+        except (LedgerDown, TimeoutError):
+            return None
         return told
 
     def collect(self) -> Iterator[Metric]:

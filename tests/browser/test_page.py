@@ -261,6 +261,8 @@ async def test_it_shows_several_workers_as_one_and_says_when_one_is_missing(brow
             try:
                 await page.get_by_text("1 of 2 workers: not all is shown").wait_for()
                 await page.get_by_text("1 of 2 workers do not answer").wait_for()
+                if SHOTS:
+                    await page.screenshot(path=Path(SHOTS) / "page-workers.png", full_page=True)
             finally:
                 os.kill(victim, signal.SIGCONT)
             await page.get_by_text("2 workers", exact=True).wait_for()

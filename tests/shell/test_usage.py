@@ -163,6 +163,13 @@ async def test_while_it_is_down_nothing_is_known_but_the_limits_and_it_is_asked_
     assert told.known
 
 
+async def test_one_that_is_too_slow_for_all_orgs_is_not_known_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usage, "ASK_SECONDS", 0.0)
+    told = Usage(Distant(), snapshot())
+    assert names(await told.read(NOW)) == [None]
+    assert not told.known
+
+
 async def test_one_that_has_gone_down_since_it_was_asked_makes_what_it_said_unknown() -> None:
     ledger = Distant()
     told = Usage(ledger, snapshot())

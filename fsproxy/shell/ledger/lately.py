@@ -8,13 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
+from fsproxy.admin.usage_view import LONGEST_NAME, MOST_NAMES
 from fsproxy.core.limits.operations import Claim, NameKind
 from fsproxy.core.model import Instant
-
-MOST_NAMES = 20
-"""Of each org and kind, new ones and refused ones each."""
-LONGEST_NAME = 128
-"""Characters of a name that are kept."""
 
 Names = Mapping[str, Instant]
 """Each with when it was new, or refused last; the latest is the last."""

@@ -165,6 +165,8 @@ async def test_the_page_is_served_and_lives_on_the_events_of_both(
                 seen |= {each["worker"] for each in event["decisions"]}
                 if len(told) >= len(sessions):
                     break
+        await proxy.stop()
+        assert not proxy.killed, "an open stream does not keep the program from stopping"
     assert sorted(told) == sorted(sessions), "each once"
     assert seen == {1, 2}
     assert sum(each["pages"]["captured"] for each in event["minutes"]) <= len(sessions)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from fsproxy.admin.usage_view import LONGEST_NAME, MOST_NAMES
 from fsproxy.core.limits.operations import Claim, NameKind
 from fsproxy.core.model import Instant
-from fsproxy.shell.ledger.lately import LONGEST_NAME, MOST_NAMES, Lately
+from fsproxy.shell.ledger.lately import Lately
 
 EVENT, USER = NameKind.EVENT_NAME, NameKind.USER_PROPERTY
 
