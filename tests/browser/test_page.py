@@ -266,6 +266,7 @@ async def test_it_shows_several_workers_as_one_and_says_when_one_is_missing(brow
             finally:
                 os.kill(victim, signal.SIGCONT)
             await page.get_by_text("2 workers", exact=True).wait_for()
+            await page.get_by_text("Captured 35").wait_for()
 
 
 async def test_everything_that_can_be_used_has_a_name_and_is_reached_by_tab(page: Page) -> None:
@@ -309,6 +310,12 @@ CONTRAST = """
 """
 
 
+TOO_WIDE = """
+() => [...document.querySelectorAll('.scroll')].filter((each) => each.scrollWidth > each.clientWidth)
+  .map((each) => each.getAttribute('aria-labelledby'))
+"""
+
+
 @pytest.mark.parametrize(
     ("name", "scheme", "size"), [("light", "light", DESKTOP), ("dark", "dark", DESKTOP), ("phone", "dark", PHONE)]
 )
@@ -322,5 +329,6 @@ async def test_it_is_readable_in_both_themes_and_at_phone_width(
         await page.wait_for_selector(".verdict")
         assert await page.evaluate(CONTRAST) == []
         assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        assert await page.evaluate(TOO_WIDE) == []
         if SHOTS:
             await page.screenshot(path=Path(SHOTS) / f"page-{name}.png", full_page=True)
