@@ -10,6 +10,7 @@ import json
 import re
 import shutil
 import subprocess
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -146,17 +147,13 @@ def test_every_label_that_is_asked_for_is_one_that_samples_have() -> None:
     assert asked - known == set()
 
 
-def test_the_alert_on_names_goes_off_at_80_percent_of_the_default_limits(tmp_path: Path) -> None:
-    (rule,) = [rule for rule in _rules() if rule["alert"] == "FsproxyNamesNearLimit"]
-    limits = dict(re.findall(r'kind="(\w+)"\}\) > 0\.8 \* (\d+)', rule["expr"]))
-    shown = dict(re.findall(r'kind="(\w+)"\}\)\) / (\d+)', "\n".join(_dashboard_queries())))
-    cardinality = _load(tmp_path, "upstream: {url: http://127.0.0.1:9000}").core.default.client_api.cardinality
-    assert limits == shown
-    assert {kind: int(limit) for kind, limit in limits.items()} == {
-        "user_property": cardinality.user_properties,
-        "event_name": cardinality.event_names,
-        "event_property": cardinality.event_properties,
-    }
+def test_the_alerts_on_limits_go_off_where_the_operators_page_warns() -> None:
+    rules = {rule["alert"]: rule["expr"] for rule in _rules()}
+    (warned,) = re.findall(r"part >= (\.\d+) \?", files("fsproxy.admin").joinpath("page.html").read_text("utf-8"))
+    for alert, used in (("FsproxyNamesNearLimit", "fsproxy_names"), ("FsproxyQuotaNearLimit", "fsproxy_quota_used")):
+        over, _, threshold = rules[alert].rpartition(" > ")
+        assert float(threshold) == float(warned)
+        assert f"({used} / {used.removesuffix('_used')}_limit)" in over
 
 
 # -- systemd
