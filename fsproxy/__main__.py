@@ -2,4 +2,4 @@
 
 from fsproxy.cli import main
 
-main()
+main(prog_name="fsproxy")

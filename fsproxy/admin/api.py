@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from importlib.resources import files
-from itertools import islice
 from typing import Any, Protocol
 
 import msgspec
 from aiohttp import web
 
-from fsproxy.admin import views
-from fsproxy.admin.ring import MOST_MINUTES, Recent
-from fsproxy.config.schema import Config
-from fsproxy.core.model import Instant
+from fsproxy.admin.ring import MOST_MINUTES
 
 JSON = "application/json"
 """What is posted must say it is this: a page of another site cannot send this type without a preflight, which
@@ -24,50 +20,65 @@ NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 MOST_ASKED = 500
 """Decisions of one answer."""
 MOST_STREAMS = 20
-MOST_TOLD = 50
-"""Decisions that one event tells: the newest."""
 TICK_SECONDS = 1.0
 WRITE_SECONDS = 5.0
 """A stream's reader that takes longer to make room is gone."""
 _encode = msgspec.json.Encoder().encode
 
 
-class Insight(Protocol):
-    """What of the running program the API tells."""
+class Unanswered(Exception):  # noqa: N818 - workers that do not answer are a state, not a fault of the caller's
+    """Nobody is there who could tell; the text says so."""
 
-    @property
-    def recent(self) -> Recent:
-        """What happened lately."""
+
+Seen = Mapping[int, int]
+"""Up to which number decisions were told, by process."""
+
+
+class Teller(Protocol):
+    """What the API tells: of one process (``alone``), or of several workers as of one (``together``).
+
+    All are answers as ``openapi.json`` describes them, and may raise Unanswered.
+    """
+
+    async def decisions(self, query: Mapping[str, str], limit: int) -> dict[str, Any]:
+        """The last requests that ``query`` asks for, newest first."""
         ...
 
-    @property
-    def config(self) -> Config:
-        """What is in force."""
+    async def explain(self, question: bytes) -> dict[str, Any]:
+        """What would be decided about a session. Raises ValueError with a text to be told."""
         ...
 
-    def now(self) -> Instant:
-        """The time."""
+    async def rejections(self) -> dict[str, Any]:
+        """Calls and properties that were rejected within 24 hours."""
         ...
 
-    def state(self) -> dict[str, Any]:
-        """As in ``/readyz``: mode, generation, reload, upstream, store, warnings."""
-        ...
-
-    def explain(self, question: bytes) -> dict[str, Any]:
-        """What would be decided about a session (see ``openapi.json``). Raises ValueError with a text to be told."""
-        ...
-
-    def usage(self) -> dict[str, Any]:
+    async def usage(self) -> dict[str, Any]:
         """How much of their quotas and limits the orgs have used."""
+        ...
+
+    async def config(self) -> dict[str, Any]:
+        """What is in force, and what became of the last reload."""
+        ...
+
+    async def shadow(self) -> dict[str, Any]:
+        """What shadow rules would have blocked within 24 hours."""
+        ...
+
+    async def traffic(self, minutes: int) -> dict[str, Any]:
+        """How requests ended, by minute."""
+        ...
+
+    async def tick(self, seen: Seen | None) -> tuple[dict[str, Any], Seen]:
+        """An event: what is new since then, and what is seen with it. None: it is the stream's first."""
         ...
 
 
 class Api:
     """The handlers, and the streams that are open."""
 
-    def __init__(self, insight: Insight, tick: float = TICK_SECONDS) -> None:
+    def __init__(self, teller: Teller, tick: float = TICK_SECONDS) -> None:
         """``tick``: seconds between two events of a stream."""
-        self._insight = insight
+        self._teller = teller
         self._tick = tick
         self._streams = 0
         self._stopping = asyncio.Event()
@@ -102,46 +113,39 @@ class Api:
         limit = _number(request.query, "limit", 100, MOST_ASKED)
         if limit is None:
             return error(400, f"limit is a number from 1 to {MOST_ASKED}")
-        recent = self._insight.recent
-        wanted = views.wanted(self._insight.config, request.query)
-        found = islice((each for each in recent.newest() if wanted(each.record)), limit)
-        return answer({"decisions": [views.decision(each) for each in found], "number": recent.number})
+        return await _told(self._teller.decisions(request.query, limit))
 
     async def explain(self, request: web.Request) -> web.Response:
         """What would be decided about a session, filter by filter."""
         if request.content_type != JSON:
             return error(400, "send a JSON object as application/json")
         try:
-            return answer(self._insight.explain(await request.read()))
+            return await _told(self._teller.explain(await request.read()))
         except ValueError as fault:
             return error(400, str(fault))
 
     async def rejections(self, _: web.Request) -> web.Response:
         """Calls and properties that were rejected within 24 hours."""
-        return answer(views.rejections(self._insight.recent, self._insight.now()))
+        return await _told(self._teller.rejections())
 
     async def usage(self, _: web.Request) -> web.Response:
         """Quotas and limits on names."""
-        return answer(self._insight.usage())
+        return await _told(self._teller.usage())
 
     async def config(self, _: web.Request) -> web.Response:
         """What is in force, and what became of the last reload."""
-        state = self._insight.state()
-        effective = await asyncio.to_thread(views.effective, self._insight.config)
-        told = {key: state.get(key) for key in ("mode", "generation", "warnings")}
-        return answer({**told, "reload": state.get("config"), "config": effective})
+        return await _told(self._teller.config())
 
     async def shadow(self, _: web.Request) -> web.Response:
         """What shadow rules would have blocked within 24 hours."""
-        return answer(views.shadow(self._insight.recent, self._insight.now()))
+        return await _told(self._teller.shadow())
 
     async def traffic(self, request: web.Request) -> web.Response:
         """How requests ended, by minute."""
         minutes = _number(request.query, "minutes", 60, MOST_MINUTES)
         if minutes is None:
             return error(400, f"minutes is a number from 1 to {MOST_MINUTES}")
-        told = views.traffic(self._insight.recent, minutes, self._insight.now())
-        return answer({"minutes": told, "reasons": views.REASONS})
+        return await _told(self._teller.traffic(minutes))
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """A server-sent event each second: what is new."""
@@ -158,25 +162,20 @@ class Api:
         return response
 
     async def _stream(self, response: web.StreamResponse) -> None:
-        number = self._insight.recent.number
+        seen: Seen | None = None
         while not self._stopping.is_set():
-            event, number = self._event(number)
+            event, seen = await self._teller.tick(seen)
             async with asyncio.timeout(WRITE_SECONDS):
                 await response.write(b"data: %b\n\n" % _encode(event))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), self._tick)
 
-    def _event(self, seen: int) -> tuple[dict[str, Any], int]:
-        insight, recent = self._insight, self._insight.recent
-        now, state = insight.now(), insight.state()
-        told = {key: state.get(key) for key in ("mode", "generation", "warnings", "config", "upstream", "store")}
-        told |= {
-            "time": now,
-            # The last one too: a request may have ended in it after the event before this.
-            "minutes": views.traffic(recent, 2, now),
-            "decisions": [views.decision(each) for each in recent.decisions_after(seen, MOST_TOLD)],
-        }
-        return told, recent.number
+
+async def _told(telling: Awaitable[dict[str, Any]]) -> web.Response:
+    try:
+        return answer(await telling)
+    except Unanswered as silence:
+        return error(503, str(silence))
 
 
 def answer(document: object, status: int = 200) -> web.Response:

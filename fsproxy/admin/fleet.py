@@ -7,21 +7,20 @@ from typing import Protocol
 from aiohttp import web
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from fsproxy.admin.api import error
+from fsproxy.admin.api import Api, error
+from fsproxy.admin.page import PATH as PAGE_PATH
+from fsproxy.admin.page import show_page
 from fsproxy.admin.server import control_routes, guard, wanted_mode
+from fsproxy.admin.together import Together, Workers
 from fsproxy.config.schema import AdminConfig, TopMode
 
 
-class Fleet(Protocol):
+class Fleet(Workers, Protocol):
     """What the admin port may see and change of the workers."""
 
     @property
     def mode(self) -> TopMode:
         """What the workers are to run in."""
-        ...
-
-    async def state(self) -> tuple[bool, dict[str, object]]:
-        """For ``/readyz``: whether they are ready, and what is known of each."""
         ...
 
     async def set_mode(self, mode: TopMode) -> list[int]:
@@ -65,4 +64,6 @@ def create_fleet_admin(config: AdminConfig, fleet: Fleet) -> web.Application:
 
     app = web.Application(middlewares=[guard(config)], client_max_size=1024 * 1024)
     app.add_routes(control_routes(readyz, show_metrics, show_mode, mode, fleet.reload, fleet.drain))
+    app.router.add_get(PAGE_PATH, show_page())
+    Api(Together(fleet)).add_to(app)
     return app

@@ -15,8 +15,17 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 LEAST = frozenset({"fsproxy_store_up", "fsproxy_config_generation", "fsproxy_config_loaded_timestamp_seconds"})
 """Gauges of which the least counts: what is true of all workers."""
-MOST = frozenset({"fsproxy_config_errors"})
-"""Every worker reads the same configuration, so that a sum would count a fault once for each. Others are sums."""
+MOST = frozenset(
+    {
+        "fsproxy_config_errors",
+        "fsproxy_names",
+        "fsproxy_names_limit",
+        "fsproxy_quota_limit",
+        "fsproxy_quota_used",
+    }
+)
+"""Every worker reads the same configuration and the same counts, so that a sum would count them once for each. Others
+are sums."""
 
 Key = tuple[str, tuple[tuple[str, str], ...]]
 """A sample's name and labels."""

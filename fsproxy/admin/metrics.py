@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -80,6 +80,8 @@ class Metrics(Collector):
         self.counts: dict[str, tuple[str, Callable[[], float]]] = {}
         """The same, of counters that others keep."""
         self.labelled_gauges: list[Callable[[], Iterable[Metric]]] = []
+        self.before: list[Callable[[], Awaitable[object]]] = []
+        """What must be waited for before a collection."""
 
     def collect(self) -> Iterator[Metric]:
         """prometheus-client: all families."""

@@ -13,7 +13,8 @@ from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from fsproxy.admin.api import JSON, Api, Insight, error
+from fsproxy.admin.alone import Alone, Insight
+from fsproxy.admin.api import JSON, Api, error
 from fsproxy.admin.metrics import Metrics
 from fsproxy.admin.page import PATH as PAGE_PATH
 from fsproxy.admin.page import show_page
@@ -58,7 +59,7 @@ def create_admin(
 ) -> web.Application:
     """The admin port's application. ``insight``: for the API and the operators' page.
 
-    ``guarded`` is False where only our own processes can reach it.
+    ``guarded`` is False where only our own processes can reach it: a worker's, which its supervisor asks.
     """
     registry = CollectorRegistry()
     registry.register(metrics)
@@ -73,6 +74,8 @@ def create_admin(
         return web.json_response(body, status=200 if ready else 503)
 
     async def show_metrics(_: web.Request) -> web.Response:
+        for prepare in metrics.before:
+            await prepare()
         loop = asyncio.get_running_loop()
         text = await loop.run_in_executor(None, generate_latest, registry)
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
@@ -91,7 +94,12 @@ def create_admin(
     app.add_routes(control_routes(readyz, show_metrics, show_mode, mode, controls.reload, controls.drain))
     if insight is not None:
         app.router.add_get(PAGE_PATH, show_page())
-        Api(insight).add_to(app)
+        metrics.before.append(insight.refresh)
+        metrics.labelled_gauges.append(insight.collect)
+        alone = Alone(insight)
+        Api(alone).add_to(app)
+        if not guarded:
+            alone.add_private(app)
     return app
 
 

@@ -14,7 +14,6 @@ from fsproxy.admin.ring import Group, Groups, Noted, Recent, RejectionKey
 from fsproxy.config.schema import Config
 from fsproxy.core.audit import AuditRecord
 from fsproxy.core.client_address import parse_address
-from fsproxy.core.policy import OrgPolicy
 from fsproxy.core.privacy import address_mask
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import OrgSettings
@@ -139,29 +138,6 @@ def traffic(recent: Recent, minutes: int, now: float) -> list[dict[str, Any]]:
 
 def _no_ends() -> dict[str, Any]:
     return {"captured": 0, "forwarded": 0, "rejected": 0, "failed": 0, "blocked": {}}
-
-
-# -- usage
-
-
-def usage(org: str, policy: OrgPolicy, cycle: tuple[str, float] | None, used: int, names: Mapping[str, int]) -> Any:
-    """One org's use of its quota and of its limits on names. ``cycle``: its name and end, if there is a quota."""
-    limits = policy.client_api.cardinality
-    most = {
-        "user_property": limits.user_properties,
-        "event_name": limits.event_names,
-        "event_property": limits.event_properties,
-    }
-    quota: dict[str, Any] | None = None
-    if policy.quota is not None and cycle is not None:
-        quota = {"used": used, "limit": policy.quota.limit, "mode": policy.quota.mode.value}
-        quota["cycle"], quota["ends"] = cycle
-    mode = limits.mode.capped(policy.client_api.mode).capped(policy.cap).value
-    return {
-        "org": org,
-        "quota": quota,
-        "names": {kind: {"known": names.get(kind, 0), "limit": limit, "mode": mode} for kind, limit in most.items()},
-    }
 
 
 # -- configuration

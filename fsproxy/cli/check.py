@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from fsproxy.cli.documented import Documented
 from fsproxy.cli.loading import load_or_exit
 from fsproxy.config.json_schema import json_schema
 from fsproxy.config.summary import summary
@@ -14,13 +15,14 @@ from fsproxy.shell.generation import Generation
 from fsproxy.shell.geo import GeoUnavailable
 
 
-@click.command()
+@click.command(
+    cls=Documented,
+    statuses={0: "fine", 1: "has faults, which are told on standard error"},
+    examples=["fsproxy check config/fsproxy.yaml"],
+)
 @click.argument("file", type=click.Path(path_type=Path))
 def check(file: Path) -> None:
-    """Check a configuration FILE: all of its faults at once, each with line and column.
-
-    Example: fsproxy check config/fsproxy.yaml
-    """
+    """Check a configuration FILE: all of its faults at once, each with line and column."""
     config = load_or_exit(file)
     try:
         Generation.compile(config, 1)
@@ -30,10 +32,7 @@ def check(file: Path) -> None:
     click.echo(f"{file}: fine. {summary(config)}")
 
 
-@click.command()
+@click.command(cls=Documented, statuses={0: "printed"}, examples=["fsproxy schema > fsproxy.schema.json"])
 def schema() -> None:
-    """Print the configuration's JSON Schema, for editors.
-
-    Example: fsproxy schema > fsproxy.schema.json
-    """
+    """Print the configuration's JSON Schema, for editors."""
     click.echo(json.dumps(json_schema(), indent=2))

@@ -8,8 +8,10 @@ from typing import Any
 
 import click
 
+from fsproxy.cli.documented import Documented
 from fsproxy.cli.loading import CONFIG_OPTION, load_or_exit
-from fsproxy.core.pipeline import Judgement
+from fsproxy.cli.tables import echo_rich
+from fsproxy.core.pipeline import Judgement, Step
 from fsproxy.shell.clock import now
 from fsproxy.shell.explaining import Asked, Explanation, UnanswerableError
 from fsproxy.shell.explaining import explain as explained
@@ -17,7 +19,14 @@ from fsproxy.shell.generation import Generation
 from fsproxy.shell.geo import GeoUnavailable
 
 
-@click.command()
+@click.command(
+    cls=Documented,
+    statuses={0: "captured", 1: "the configuration or the recorded request is at fault", 3: "blocked"},
+    examples=[
+        "fsproxy explain --config fsproxy.yaml --org o-1ABC-na1 --url https://www.example.com/ --ip 203.0.113.7",
+        "fsproxy explain --config fsproxy.yaml --request page.json",
+    ],
+)
 @CONFIG_OPTION
 @click.option("--url", help="The page's URL.")
 @click.option("--ip", help="The visitor's address.")
@@ -41,9 +50,7 @@ def explain(path: Path, request_file: Path | None, *, as_json: bool, **options: 
     """Say what would be decided about a session, filter by filter.
 
     Judges as the running proxy would, with an empty ledger: sessions under way and used-up quotas are
-    known only to the running proxy. Exit status: 0 captured, 3 blocked.
-
-    Example: fsproxy explain --config fsproxy.yaml --url https://www.example.com/ --ip 203.0.113.7
+    known only to the running proxy.
     """
     config = load_or_exit(path)
     try:
@@ -55,14 +62,13 @@ def explain(path: Path, request_file: Path | None, *, as_json: bool, **options: 
     try:
         explanation = explained(generation, asked, now())
     except UnanswerableError as error:
-        if error.key == "ip":
-            raise click.BadParameter(error.text, param_hint="--ip") from None
+        if error.key != "request":
+            raise click.BadParameter(error.text, param_hint=f"--{error.key.removesuffix('s')}") from None
         raise click.ClickException(f"--{error.key} {request_file}: {error.text}") from None
     if as_json:
         click.echo(json.dumps(explanation.document(), indent=2))
     else:
-        for line in _lines(explanation):
-            click.echo(line)
+        _tell(explanation, asked)
     raise SystemExit(3 if explanation.decision.block is not None else 0)
 
 
@@ -76,22 +82,37 @@ def _recorded(file: Path) -> dict[str, Any]:
     return document
 
 
-def _lines(explanation: Explanation) -> list[str]:
+def _tell(explanation: Explanation, asked: Asked) -> None:
     block = explanation.decision.block
     if block is None:
-        lines = ["captured"]
+        click.echo("captured")
     else:
         where = f" ({block.rule.where})" if block.rule.where else ""
-        lines = [f"blocked: reason_code {int(block.code)}, {block.code.text}; rule {block.rule.id}{where}"]
+        click.echo(f"blocked: reason_code {int(block.code)}, {block.code.text}; rule {block.rule.id}{where}")
+        click.echo(f"it means: {explanation.means}{_not_asked(block.rule.id, asked)}")
     if explanation.mode != "enforce":
-        lines.append(f"(top-level mode: {explanation.mode})")
-    lines.append("")
-    for step in explanation.trace:
-        rule = ""
-        if step.hit is not None and step.judgement is not Judgement.NOT_REACHED:
-            where = f"  {step.hit.rule.where}" if step.hit.rule.where else ""
-            rule = f"  {step.hit.rule.id}{where}"
-        lines.append(f"  {step.filter.value:<14}{step.judgement.value:<16}{rule}".rstrip())
+        click.echo(f"(top-level mode: {explanation.mode})")
+    click.echo()
+    rows = [(step.filter.value, step.judgement.value, *_rule(step)) for step in explanation.trace]
+    if not echo_rich("", ("filter", "judgement", "rule", "stands at"), rows):
+        for name, judgement, rule, where in rows:
+            told = "  ".join(
+                ("", f"{name:<14}{judgement:<16}", rule, where) if rule else ("", f"{name:<14}{judgement}")
+            )
+            click.echo(told.rstrip())
     if explanation.not_judged:
-        lines.append(f"  nothing to judge: {', '.join(explanation.not_judged)}")
-    return lines
+        click.echo(f"  nothing to judge: {', '.join(explanation.not_judged)}")
+
+
+def _rule(step: Step) -> tuple[str, str]:
+    if step.hit is None or step.judgement is Judgement.NOT_REACHED:
+        return "", ""
+    return step.hit.rule.id, step.hit.rule.where
+
+
+def _not_asked(rule: str, asked: Asked) -> str:
+    """What is blocked only as the question left it out."""
+    if asked.request:
+        return ""
+    left_out = {"url:missing": ("--url", asked.url), "org:unlisted": ("--org", asked.org)}.get(rule)
+    return f" ({left_out[0]} was not given)" if left_out is not None and left_out[1] is None else ""

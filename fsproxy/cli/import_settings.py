@@ -6,13 +6,19 @@ from typing import IO
 
 import click
 
+from fsproxy.cli.documented import Documented
 from fsproxy.config.vendor_export import VendorSettingsError
 from fsproxy.config.vendor_settings import to_yaml
 
 LONGEST_ORG = 256
 
 
-@click.command("import-settings")
+@click.command(
+    "import-settings",
+    cls=Documented,
+    statuses={0: "done; what could not be carried over is a comment", 1: "not such an export"},
+    examples=["fsproxy import-settings --org o-1ABC-na1 blocking.json domain.json > fsproxy.yaml"],
+)
 @click.argument("files", metavar="FILE...", type=click.File("rb"), nargs=-1, required=True)
 @click.option("--org", help="The org whose settings these are; without it they become those of all orgs.")
 def import_settings(files: tuple[IO[bytes], ...], org: str | None) -> None:
@@ -20,20 +26,19 @@ def import_settings(files: tuple[IO[bytes], ...], org: str | None) -> None:
 
     FILE holds the blocking, domain, geo or features settings, alone, under their names in one object, or as a
     history of versions, of which the newest is taken. What could not be carried over is a comment in the
-    output. Exit status: 0 done, 1 not such an export.
-
-    Example: fsproxy import-settings --org o-1ABC-na1 blocking.json domain.json > fsproxy.yaml
+    output.
     """
     if org is not None and not (0 < len(org) <= LONGEST_ORG and org.isprintable()):
         raise click.BadParameter("an org's id is expected", param_hint="--org")
     texts = []
-    for file in files:
+    names = [str(getattr(file, "name", "-")) for file in files]
+    for name, file in zip(names, files, strict=True):
         try:
             texts.append(file.read().decode("utf-8-sig"))
         except UnicodeDecodeError:
-            raise click.ClickException(f"{file.name}: not UTF-8") from None
+            raise click.ClickException(f"{name}: not UTF-8") from None
     try:
-        text, left = to_yaml(texts, org)
+        text, left = to_yaml(texts, org, names)
     except VendorSettingsError as error:
         raise click.ClickException(str(error)) from None
     click.echo(text.encode(), nl=False)

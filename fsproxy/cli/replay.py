@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from fsproxy.cli.audit_files import AuditFiles
+from fsproxy.cli.documented import Documented
 from fsproxy.cli.loading import load_or_exit
 from fsproxy.cli.tables import echo_table, progress
 from fsproxy.core.model import Route
@@ -86,8 +87,15 @@ class Counts:
         return sum(count for (before, after), count in self.codes.items() if before != after)
 
 
-@click.command()
-@click.argument("audit", nargs=-1, required=True)
+@click.command(
+    cls=Documented,
+    statuses={0: "nothing changes", 1: "the input is at fault", 3: "something changes"},
+    examples=[
+        "fsproxy replay audit.log.1.gz audit.log --config new.yaml",
+        "fsproxy replay audit.log --config new.yaml --against old.yaml --json",
+    ],
+)
+@click.argument("audit", nargs=-1, required=True, type=click.Path(allow_dash=True))
 @click.option(
     "--config", "new", required=True, envvar="FSPROXY_CONFIG", type=click.Path(path_type=Path), help="The new rules."
 )
@@ -112,9 +120,6 @@ def replay(
 
     Where a rule needs what the lines leave out (the whole address under client_ip: truncated, a uid), a page
     is undecidable, and counted so. With audit.share.page under 100% not every captured page has a line.
-    Exit status: 0 nothing changes, 3 something changes, 1 the input is at fault.
-
-    Example: fsproxy replay audit.log.1.gz audit.log --config new.yaml
     """
     after = _rules(new, same_users=same_users)
     before = _rules(old, same_users=same_users) if old is not None else None

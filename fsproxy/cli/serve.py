@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 from aiohttp import web
 
+from fsproxy.cli.documented import Documented
 from fsproxy.cli.loading import CONFIG_OPTION, load_or_exit
 from fsproxy.config.schema import Config
 from fsproxy.config.summary import summary
@@ -28,25 +29,27 @@ from fsproxy.shell.take_over import Predecessor
 from fsproxy.shell.workers import Supervisor
 
 
-@click.command()
+@click.command(
+    cls=Documented,
+    statuses={0: "stopped", 1: "cannot start, or the configuration is at fault"},
+    examples=["fsproxy serve --config config/fsproxy.yaml"],
+)
 @CONFIG_OPTION
 @click.option("--take-over", is_flag=True, help="Start beside the one that serves; it drains once this one listens.")
 def serve(path: Path, *, take_over: bool) -> None:
-    """Run the proxy until SIGTERM; then finish what is in flight and exit 0.
-
-    Example: fsproxy serve --config config/fsproxy.yaml
-    """
+    """Run the proxy until SIGTERM; then finish what is in flight and exit 0."""
     _run(load_or_exit(path), source=Source(path, dict(os.environ)), take_over=take_over)
 
 
-@click.command()
+@click.command(
+    cls=Documented,
+    statuses={0: "stopped", 1: "cannot start"},
+    examples=["fsproxy demo", "fsproxy demo --port 9080 --admin-port 9081 > audit.log"],
+)
 @click.option("--port", type=click.IntRange(1, 65535), help="Where recorders are answered; default: 8080.")
 @click.option("--admin-port", type=click.IntRange(1, 65535), help="The admin port; default: 8081.")
 def demo(port: int | None, admin_port: int | None) -> None:
-    """Run the proxy on 8080 (admin on 8081) in front of a built-in capture backend, with a few rules to try.
-
-    Example: fsproxy demo
-    """
+    """Run the proxy on 8080 (admin on 8081) in front of a built-in capture backend, with a few rules to try."""
     # Bound first, so that the configuration can name it: any free port does.
     backend = socket.create_server(("127.0.0.1", 0))
     backend_port = backend.getsockname()[1]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from fsproxy.core.audit_facts import TRUNCATED
 from fsproxy.core.failures import Failure
-from fsproxy.core.model import Hit, Rule
+from fsproxy.core.filters import FILTERS
+from fsproxy.core.meaning import meaning
+from fsproxy.core.model import FilterName, Hit, Rule
 from fsproxy.core.policy import OrgPolicy, Snapshot
 from fsproxy.core.privacy import safe
 from fsproxy.core.reasons import ReasonCode, RejectionCode
@@ -43,6 +46,14 @@ _OUTCOMES = {
 }
 
 
+_NO_RULES = "with --config FILE its line in that file is told here"
+
+
+_OF_ITS_PAGE = "; this was judged on its page, which was blocked"
+_NO_PLACE = {"state:down": "state.on_error"} | {f"{each.value}:error": "filters.on_error" for each in FilterName}
+_ON_PAGES_ONLY = {each.name.value for each in FILTERS if each.on_pages_only}
+
+
 class Rules:
     """A configuration in which rules are looked up. It may not be the one that judged."""
 
@@ -53,6 +64,8 @@ class Rules:
 
     def place(self, rule: str, org: str | None, generation: object) -> str:
         """Where a rule stands, in words."""
+        if rule in _NO_PLACE:
+            return f"no rule's place: {_NO_PLACE[rule]} decided"
         found = next((each for each in _rules_of(self._snapshot.policy(org)) if each.id == rule), None)
         if found is None:
             return f"not in {self._name} as it is now; generation {generation} had it"
@@ -103,9 +116,10 @@ def _parts(line: Line, rules: Rules | None) -> Iterator[tuple[str, str]]:
     yield "decision", _decision(line)
     rule, org, generation = line.get("rule.id"), line.get("organization.id"), line.get("fsproxy.generation")
     if rule:
-        yield "rule", f"{safe(str(rule), 256)} (filter {_text(line, 'fsproxy.filter')}), config generation {generation}"
-        if rules is not None:
-            yield "stands at", rules.place(str(rule), org, generation)
+        name = _text(line, "fsproxy.filter")
+        yield "rule", f"{safe(str(rule), 256)} (filter {name}), config generation {generation}"
+        yield "it means", meaning(name, str(rule)) + (_OF_ITS_PAGE if _is_its_pages(line) else "")
+        yield "stands at", rules.place(str(rule), org, generation) if rules is not None else _NO_RULES
     else:
         yield "by", f"config generation {generation}, mode {_text(line, 'fsproxy.mode')}"
     for hit in line.get("fsproxy.shadow") or ():
@@ -133,6 +147,7 @@ def _judged(line: Line, facts: Line) -> str:
     parts = {
         "org": line.get("organization.id"),
         "domain": line.get("url.domain"),
+        **_judged_by(line, facts),
         "session": line.get("fsproxy.session_id"),
         "which is": session.get(str(facts.get("session"))),
         "page": line.get("fsproxy.page_id"),
@@ -142,6 +157,28 @@ def _judged(line: Line, facts: Line) -> str:
         "User-Agent": line.get("user_agent.original"),
     }
     return ", ".join(f"{name} {safe(str(value), 120)}" for name, value in parts.items() if value)
+
+
+def _judged_by(line: Line, facts: Line) -> Line:
+    """What only one filter looks at, where that one blocked."""
+    match line.get("fsproxy.filter"):
+        case "url":
+            return {"scheme": facts.get("scheme"), "URL's length": line.get("fsproxy.url.length")}
+        case "script":
+            built = facts.get("compiled")
+            return {"script's version": facts.get("version"), "script built": _day(built)}
+    return {}
+
+
+def _is_its_pages(line: Line) -> bool:
+    return line.get("event.action") != "page" and line.get("fsproxy.filter") in _ON_PAGES_ONLY
+
+
+def _day(built: object) -> str:
+    try:
+        return datetime.fromtimestamp(float(str(built)), UTC).date().isoformat()
+    except (ValueError, OverflowError, OSError):
+        return "at a time that is not told"
 
 
 def _decision(line: Line) -> str:

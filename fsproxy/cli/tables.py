@@ -16,7 +16,7 @@ def echo_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[objec
     """Print a table to standard output; nothing when it has no rows. Numbers stand to the right."""
     if not rows:
         return
-    if sys.stdout.isatty() and _echo_rich(title, columns, rows):
+    if echo_rich(title, columns, rows):
         return
     texts = [list(columns), *([str(cell) for cell in row] for row in rows)]
     widths = [max(len(row[place]) for row in texts) for place in range(len(columns))]
@@ -29,14 +29,17 @@ def echo_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[objec
         click.echo(f"  {'  '.join(cells)}".rstrip())
 
 
-def _echo_rich(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> bool:
+def echo_rich(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> bool:
+    """Print a table with lines, on a terminal where rich is installed; False: nothing was printed."""
+    if not sys.stdout.isatty():
+        return False
     try:
         from rich.console import Console  # noqa: PLC0415 - an extra, and slow to import
         from rich.table import Table  # noqa: PLC0415
         from rich.text import Text  # noqa: PLC0415
     except ImportError:
         return False
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    table = Table(title=title or None, title_justify="left", title_style="bold", header_style="bold")
     right = _numbers(rows)
     for place, column in enumerate(columns):
         table.add_column(column, justify="right" if place in right else "left", overflow="fold")

@@ -9,6 +9,7 @@ from typing import IO
 
 import click
 
+from fsproxy.cli.documented import Documented
 from fsproxy.cli.loading import load_or_exit
 from fsproxy.core.client_api.settling import CallsOutcome
 from fsproxy.core.client_api.validating import Validated
@@ -20,7 +21,14 @@ from fsproxy.core.settings import ClientApiSettings
 GZIP_MAGIC = b"\x1f\x8b"
 
 
-@click.command()
+@click.command(
+    cls=Documented,
+    statuses={0: "nothing is rejected", 1: "something is, or the input cannot be read"},
+    examples=[
+        'echo \'{"name":"Bought","properties":{"price_real":"9.50"}}\' | fsproxy validate event -',
+        "fsproxy validate bundle bundle.json.gz --config fsproxy.yaml --org o-1ABC-na1",
+    ],
+)
 @click.argument("kind", type=click.Choice([kind.value for kind in Validated]))
 @click.argument("file", type=click.File("rb"))
 @click.option("--config", "path", type=click.Path(path_type=Path), help="Take the limits from this configuration.")
@@ -29,10 +37,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 def validate(kind: str, file: IO[bytes], path: Path | None, org: str | None, *, as_json: bool) -> None:
     """Judge a call or a bundle in FILE (- is standard input): every rejection, with its path and the limit.
 
-    Names and rates are not counted: they depend on what was sent before. Exit status: 0 fine, 1 something
-    is rejected.
-
-    Example: echo '{"name":"Bought","properties":{"price_real":"9.50"}}' | fsproxy validate event -
+    Names and rates are not counted: they depend on what was sent before.
     """
     settings = ClientApiSettings()
     if path is not None:

@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from fsproxy.cli.audit_files import AuditFiles
+from fsproxy.cli.documented import Documented
 from fsproxy.cli.loading import load_or_exit
 from fsproxy.cli.story import Rules, story
 from fsproxy.shell.generation import Generation
@@ -21,21 +22,27 @@ MOST_LINES = 1000
 _IDS = ("http.request.id", "fsproxy.session_id", "fsproxy.page_id")
 
 
-@click.command()
+@click.command(
+    cls=Documented,
+    statuses={0: "found", 1: "nothing found, or the input is at fault"},
+    examples=["fsproxy why e85e975ff42b-2 --audit audit.log.1.gz audit.log --config fsproxy.yaml"],
+)
 @click.argument("identity", metavar="REQUEST-ID|SESSION|PAGE")
-@click.option("--audit", "first", multiple=True, metavar="FILE...", help="Audit lines, plain or gzip; - is stdin.")
-@click.argument("more", nargs=-1, metavar="")
+@click.option(
+    "--audit",
+    "first",
+    multiple=True,
+    metavar="FILE...",
+    type=click.Path(allow_dash=True),
+    help="Audit lines, plain or gzip; - is stdin.",
+)
+@click.argument("more", nargs=-1, metavar="", type=click.Path(allow_dash=True))
 @click.option(
     "--config", "path", type=click.Path(path_type=Path), help="Also say where the rule stands in this configuration."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the lines themselves.")
 def why(identity: str, first: tuple[str, ...], more: tuple[str, ...], path: Path | None, *, as_json: bool) -> None:
-    """Tell what became of a request (its X-Request-Id stands on every answer), of a page or of a session.
-
-    Exit status: 0 found, 1 nothing found.
-
-    Example: fsproxy why e85e975ff42b-2 --audit audit.log.1.gz audit.log --config fsproxy.yaml
-    """
+    """Tell what became of a request (its X-Request-Id stands on every answer), of a page or of a session."""
     if not (first or more):
         raise click.UsageError("--audit FILE is needed")
     rules = _rules(path) if path is not None else None

@@ -32,6 +32,11 @@ class VendorSettingsError(ValueError):
     def __init__(self, path: str, said: str) -> None:
         super().__init__(f"{path}: {said}")
         self.path = path
+        self.said = said
+
+    def within(self, name: str) -> VendorSettingsError:
+        """The same, of a file."""
+        return VendorSettingsError(f"{name}: {self.path}", self.said)
 
 
 def read_json(text: str) -> Any:

@@ -6,7 +6,7 @@ What has no counterpart here, or is not valid here, becomes a comment; nothing i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import re2
@@ -22,16 +22,19 @@ UPSTREAM = "${UPSTREAM_URL:-http://127.0.0.1:9000}"
 _GEO_MODES = {"GEO_ALL": "", "GEO_ALLOW_LIST": "only", "GEO_BLOCK_LIST": "never"}
 
 
-def to_yaml(texts: Iterable[str], org: str | None = None) -> tuple[str, int]:
+def to_yaml(texts: Iterable[str], org: str | None = None, names: Sequence[str] = ()) -> tuple[str, int]:
     """Our YAML, and how many settings stand in it as comments only.
 
-    ``texts``: JSON documents; a section may stand in one of them. With ``org`` all settings become those of
-    that org, else those of all orgs. Raises VendorSettingsError.
+    ``texts``: JSON documents; a section may stand in one of them; ``names`` are theirs, for errors. With ``org``
+    all settings become those of that org, else those of all orgs. Raises VendorSettingsError.
     """
     sections: dict[str, Section] = {}
     notes: list[str] = []
-    for text in texts:
-        collect(read_json(text), "$", sections, notes)
+    for number, text in enumerate(texts):
+        try:
+            collect(read_json(text), "$", sections, notes)
+        except VendorSettingsError as error:
+            raise error.within(names[number]) if names else error from None
     if not sections:
         raise VendorSettingsError("$", f"none of the sections {', '.join(sorted(SECTIONS))} is there")
     enabled, filters = _Converter(sections, notes, org).convert()
@@ -141,7 +144,7 @@ class _Converter:
 
 def _known(kind: str) -> Callable[[str], str | None]:
     check = RULE_CHECKS[kind].check
-    return lambda text: text if check(text) is None and not text.startswith(FILE) else None
+    return lambda text: text.strip() if check(text) is None and not text.startswith(FILE) else None
 
 
 def _zone(text: str) -> str | None:

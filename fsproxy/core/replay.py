@@ -18,6 +18,7 @@ from fsproxy.core.limits.operations import Admitted
 from fsproxy.core.model import FilterName, Hit, Instant, Route
 from fsproxy.core.pipeline import judge, settle
 from fsproxy.core.policy import OrgPolicy, Snapshot
+from fsproxy.core.replay_addresses import SharedNetworks
 from fsproxy.core.replay_facts import PageLine, ReplayedFacts, address_part, agent_part, is_cut, page_part, user_part
 from fsproxy.core.replay_filters import Part, ReplayFilter, ReplayFilters, Undecidable, with_filters
 
@@ -77,20 +78,27 @@ class Replay:
             return NOT_JUDGED
         if line.filters_failed:
             return Replayed(CAPTURED, undecidable=f"{line.filters_failed[0]}: the filter had failed")
-        org = line.org
-        if org is not None and is_cut(org):
-            return Replayed(CAPTURED, undecidable="org: its id is cut in the line")
-        listed = org if org in self._snapshot.orgs else None
-        policy = self._policies.get(listed)
+        policy = self._policies.get(line.org)
         if policy is None:
-            found = self._snapshot.policy(listed)
-            policy = _PolicyReplay(found, self._filters.of(found), self._memory, same_users=self._same_users)
-            self._policies[listed] = policy
+            if line.org is not None and is_cut(line.org):
+                return Replayed(CAPTURED, undecidable="org: its id is cut in the line")
+            policy = self._policies[line.org] = self._policy(line.org)
         if self._memory.used > MOST_REMEMBERED:
             self._memory.used = 0
             self._said.clear()
             self._policies.clear()
         return policy.decide(line, told, said)
+
+    def _policy(self, org: str | None) -> _PolicyReplay:
+        """That of all orgs that are not listed is one."""
+        self._memory.used += 1
+        listed = org if org in self._snapshot.orgs else None
+        shared = self._policies.get(listed)
+        if shared is None:
+            found = self._snapshot.policy(listed)
+            shared = _PolicyReplay(found, self._filters.of(found), self._memory, same_users=self._same_users)
+            self._policies[listed] = shared
+        return shared
 
 
 class _Memory:
@@ -112,6 +120,7 @@ class _PolicyReplay:
             tuple(each for each in filters if each.part is part) for part in Part
         )
         self._longest_url = next((each.max_length or 0 for each in policy.on_page if isinstance(each, UrlFilter)), 0)
+        self._network_of = SharedNetworks(policy.on_page).of
         self._by_time = policy.ramping is not None and policy.ramping.schedule is not None
         self._parts: dict[object, int] = {}
         """What a part of a page holds -> the number of the answers to it."""
@@ -134,7 +143,7 @@ class _PolicyReplay:
                 found = parts[line.user_agent] = self._ask(self._agent, agent_part(line.user_agent), line)
             agent = found
         if self._address:
-            key = (line.client_ip, said.address, said.unnamed)
+            key = (self._network_of(line.client_ip), said.address, said.unnamed)
             found = parts.get(key)
             if found is None:
                 found = parts[key] = self._ask(self._address, address_part(line.client_ip, said), line)

@@ -77,6 +77,7 @@ class PageLine(
         return (self.filter == quota and not self.ledger_down) or any(each.filter == quota for each in self.shadow)
 
 
+_V4_BYTES = 4
 NOTHING_SAID = AuditFacts()
 
 
@@ -148,15 +149,14 @@ def user_part(line: PageLine, said: AuditFacts, *, same_users: bool) -> Replayed
 
 
 def _address(text: str) -> Address:
-    # Every visitor has another one; ipaddress takes four times as long to read it.
-    parts = text.split(".")
-    if len(parts) == 4 and text.isascii():
+    # Many visitors have one of their own; ipaddress takes three times as long to read the text.
+    if text.isascii():
         try:
-            a, b, c, d = map(int, parts)
+            packed = bytes(map(int, text.split(".")))
         except ValueError:
             return ip_address(text)
-        if 0 <= a < 256 and 0 <= b < 256 and 0 <= c < 256 and 0 <= d < 256:
-            return IPv4Address(a << 24 | b << 16 | c << 8 | d)
+        if len(packed) == _V4_BYTES:
+            return IPv4Address(packed)
     return ip_address(text)
 
 

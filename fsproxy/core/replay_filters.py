@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, unique
 from typing import ClassVar, cast
 
-from fsproxy.core.audit_facts import ADMITTED, HIDDEN, TRUNCATED, UNDER_WAY
+from fsproxy.core.audit_facts import ADMITTED, UNDER_WAY
 from fsproxy.core.filters.base import Filter
 from fsproxy.core.filters.blocked_user import BlockedUserFilter
 from fsproxy.core.filters.deleting_user import DeletingUserFilter
@@ -22,12 +22,9 @@ from fsproxy.core.filters.user_agent import UserAgentFilter
 from fsproxy.core.model import FilterName, Hit, Instant, Mode, Rule, SessionFacts
 from fsproxy.core.policy import OrgPolicy
 from fsproxy.core.reasons import ReasonCode
+from fsproxy.core.replay_addresses import ask_ip
 from fsproxy.core.replay_facts import SOME_VALUE, ReplayedFacts, is_cut
 
-_V4_HOST = (1 << 8) - 1
-_V6_HOST = (1 << 80) - 1
-"""What a truncated address leaves out: all but /24, and all but /48."""
-_ADDRESS = "ip: the line does not hold the whole address"
 _AGENT = "user_agent: the line does not hold the whole User-Agent"
 _NOT_KNOWN = Rule("")
 _USER = "the line does not hold the user's id"
@@ -116,7 +113,7 @@ def _asked(each: Filter) -> tuple[Part, Judge]:  # noqa: C901 - a table
         case UrlFilter():
             return Part.PAGE, _url(each)
         case IpFilter():
-            return Part.ADDRESS, _ip(each)
+            return Part.ADDRESS, ask_ip(each)
         case UserAgentFilter():
             return Part.AGENT, _unless(lambda facts: facts.agent_cut, _AGENT, each)
         case GeoFilter():
@@ -163,28 +160,6 @@ def _url(each: UrlFilter) -> Judge:
         return facts.url_grown and most is not None and facts.url_length <= most < len(str(facts.url))
 
     return _unless(grown, "url: its length is not known", each)
-
-
-def _closer(host: int, *tables: Sequence[tuple[int, Mapping[int, object]]]) -> list[tuple[int, set[int]]]:
-    """The networks in which some rule looks at bits that a truncated address leaves out."""
-    return [(mask & ~host, {value & ~host for value in values}) for t in tables for mask, values in t if mask & host]
-
-
-def _ip(each: IpFilter) -> Judge:
-    closer = {4: _closer(_V4_HOST, each.block.v4, each.allow.v4), 6: _closer(_V6_HOST, each.block.v6, each.allow.v6)}
-
-    def ask(facts: ReplayedFacts, now: Instant) -> Hit | str | None:
-        how, address = facts.said.address, facts.client_ip
-        if how == HIDDEN or (address is None and facts.said.unnamed):
-            return _ADDRESS
-        if how == TRUNCATED and address is not None:
-            number = int(address)
-            # Rules that all addresses of this network share judge it as they would judge each of them.
-            if any(number & mask in values for mask, values in closer[address.version]):
-                return _ADDRESS
-        return each.judge(facts, now)
-
-    return ask
 
 
 def _opt_out(each: OptOutFilter) -> Judge:

@@ -160,11 +160,11 @@ class App:
         return ingest
 
     async def _start_admin(self, ingest: Ingest) -> web.AppRunner:
-        config = self._config.admin
+        config, insight = self._config.admin, RunningInsight(ingest, self.state)
         if self._seat is None:
-            app = create_admin(config, self, self.metrics, RunningInsight(ingest, self.state))
+            app = create_admin(config, self, self.metrics, insight)
             return await start_admin(app, config, beside_others=self._predecessor is not None)
-        app = create_admin(config, self, self.metrics, guarded=False)
+        app = create_admin(config, self, self.metrics, insight, guarded=False)
         return await start_private_admin(app, self._seat.admin)
 
     def _take_over(self, listener: asyncio.Server, admin: web.AppRunner) -> None:

@@ -6,6 +6,7 @@ For ``fsproxy explain`` and for the admin API alike.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from fsproxy.core.client_address import ClientAddress, ClientAddresses, parse_ad
 from fsproxy.core.facts import bundle_facts, bundle_query, page_facts
 from fsproxy.core.header_values import index
 from fsproxy.core.limits.operations import Admitted, QuotaTerms
+from fsproxy.core.meaning import meaning
 from fsproxy.core.model import FilterName, Hit, Instant, Location, Route, SessionFacts
 from fsproxy.core.page import PageBody, read_page
 from fsproxy.core.pipeline import Decision, Judgement, Step, judge, settle
@@ -24,6 +26,8 @@ from fsproxy.core.policy import OrgPolicy
 from fsproxy.shell.generation import Generation
 
 PEER = "127.0.0.1"
+_ZONE = re.compile("[A-Z][A-Z0-9](-[A-Z0-9]{1,3})?")
+"""Also what says that a country is not known, such as XX and T1."""
 UsedUnits = Callable[[str, QuotaTerms], int]
 """An org's units of the quota that are used up in a cycle."""
 
@@ -74,6 +78,12 @@ class Explanation:
         judged = {step.filter for step in self.trace}
         return [name.value for name in FilterName if name not in judged]
 
+    @property
+    def means(self) -> str:
+        """What the hit of the rule that blocks means, in words; "" when none does."""
+        block = self.decision.block
+        return "" if block is None else meaning(block.filter.value, block.rule.id)
+
     def document(self) -> dict[str, Any]:
         """For machines."""
         block = self.decision.block
@@ -82,6 +92,7 @@ class Explanation:
             "reason_code": None if block is None else int(block.code),
             "reason": None if block is None else block.code.text,
             "rule": _rule(block),
+            "means": self.means or None,
             "mode": self.mode,
             "generation": self.generation,
             "filters": [
@@ -169,6 +180,8 @@ def _question(generation: Generation, asked: Asked) -> _Question:
     if asked.ip:
         client = _client_at(generation.clients, asked.ip, headers)
     code = (asked.country or "").upper()
+    if code and _ZONE.fullmatch(code) is None:
+        raise UnanswerableError("country", "a code as in ISO 3166 is expected, such as US or US-CA")
     country = code.partition("-")[0]
     return _Question(
         route if route is not Route.OTHER else Route.PAGE,
@@ -199,6 +212,8 @@ def _client_at(clients: ClientAddresses, ip: str, headers: dict[bytes, bytes]) -
 
 
 def _headers(said: Mapping[str, object], asked: Asked, page: PageBody) -> dict[bytes, bytes]:
+    if any(":" not in line for line in asked.headers):
+        raise UnanswerableError("headers", "Name: value is expected")
     pairs = [(str(name), str(value)) for name, value in said.items()]
     pairs += [(name.strip(), value.strip()) for name, _, value in (line.partition(":") for line in asked.headers)]
     if asked.user_agent is not None:

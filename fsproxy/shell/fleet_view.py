@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import msgspec
 
 from fsproxy.admin.merging import MergedMetrics
+from fsproxy.admin.together import Told
 from fsproxy.config.schema import Config, TopMode
+from fsproxy.core.model import Instant
+from fsproxy.shell.clock import now
 from fsproxy.shell.worker import Worker, WorkerSilent, WorkerState
 
 ASK_SECONDS = 2.0
@@ -51,7 +55,16 @@ class FleetView:
         """What the admin API asked for last, else the configuration's."""
         return self._of.mode or self._of.config.mode
 
-    async def state(self) -> tuple[bool, dict[str, object]]:
+    @property
+    def wanted(self) -> int:
+        """How many are configured."""
+        return self._of.metrics.wanted
+
+    def now(self) -> Instant:
+        """The time."""
+        return now()
+
+    async def state(self) -> tuple[bool, dict[str, Any]]:
         """Ready: all workers have listened once, and one does now. One being replaced is no reason to leave."""
         of = self._of
         workers = of.workers
@@ -59,13 +72,16 @@ class FleetView:
         listening = sum(worker.state is WorkerState.LISTENING for worker in workers)
         ready = of.complete and listening > 0 and not of.draining
         status = "draining" if of.draining else "ready" if ready else "starting"
-        described: dict[str, object] = {
+        described: dict[str, Any] = {
             str(worker.number): {"pid": worker.pid, **body, "state": worker.state.value}
             for worker, body in zip(workers, bodies, strict=True)
         }
         missing = (str(number) for number in range(1, of.metrics.wanted + 1))
         described |= {number: {"state": WorkerState.ENDED.value} for number in missing if number not in described}
         warnings = sorted({text for body in bodies for text in body.get("warnings", ())})
+        silent = sum(body.get("status") == "silent" for body in bodies)
+        if silent:
+            warnings.append(f"{silent} of {of.metrics.wanted} workers do not answer")
         if ready and listening < of.metrics.wanted:
             warnings.append(f"{of.metrics.wanted - listening} of {of.metrics.wanted} workers do not listen")
         answered = [body for body in bodies if "config" in body]
@@ -76,13 +92,17 @@ class FleetView:
         config: dict[str, Any] = max(
             (body["config"] for body in answered), key=lambda each: each["error_count"], default={}
         )
-        generation = min((body["generation"] for body in answered), default=self.generation)
+        generations = {body["generation"] for body in answered}
+        if len(generations) > 1:
+            each = ", ".join(map(str, sorted(generations)))
+            warnings.append(f"the workers' generations of the configuration differ: {each}")
         return ready, {
             "status": status,
             "mode": self.mode.value,
             "instance": of.instance,
             "listeners": listening,
-            "generation": generation,
+            "generation": min(generations, default=self.generation),
+            "upstream": _upstream(answered),
             "store": store,
             "config": config,
             "warnings": warnings,
@@ -148,6 +168,30 @@ class FleetView:
             merged.listening = len(self._listening())
             return await asyncio.get_running_loop().run_in_executor(None, _merge, merged, pages, ended)
 
+    async def ask_all(self, path: str, after: Mapping[int, int] | None = None) -> list[Told]:
+        """See ``together.Workers``."""
+
+        async def told(worker: Worker) -> Told:
+            asked = path if after is None else f"{path}?after={after.get(worker.pid, 0)}"
+            try:
+                status, body = await worker.ask("GET", asked, ASK_SECONDS)
+            except WorkerSilent:
+                return Told(worker.number, worker.pid, None)
+            return Told(worker.number, worker.pid, body if status == 200 else None)
+
+        return list(await asyncio.gather(*(told(worker) for worker in self._listening())))
+
+    async def ask_any(self, path: str, body: bytes | None = None) -> tuple[int, bytes] | None:
+        """See ``together.Workers``: one after the other, within the time for one."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ASK_SECONDS):
+                asked = self._listening()
+                for worker in asked:
+                    with contextlib.suppress(WorkerSilent):
+                        method = "GET" if body is None else "POST"
+                        return await worker.ask(method, path, ASK_SECONDS / len(asked), body)
+        return None
+
     def forget(self, worker: Worker) -> None:
         """It ended."""
         self._ended.add(worker.pid)
@@ -180,6 +224,13 @@ class FleetView:
         except WorkerSilent:
             return None
         return body if status == 200 else None
+
+
+def _upstream(states: list[dict[str, Any]]) -> dict[str, Any]:
+    """A failure that one has met is told until it has not."""
+    told = [body["upstream"] for body in states if "upstream" in body]
+    failures = (each["last_failure"] for each in told if each["last_failure"] is not None)
+    return {"connections": sum(each["connections"] for each in told), "last_failure": next(failures, None)}
 
 
 def _merge(merged: MergedMetrics, pages: list[tuple[int, bytes]], ended: set[int]) -> bytes:

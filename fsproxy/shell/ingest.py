@@ -10,7 +10,6 @@ import itertools
 import os
 import ssl
 from dataclasses import replace
-from functools import partial
 
 import structlog
 
@@ -28,8 +27,6 @@ from fsproxy.shell.clock import monotonic_ns, now
 from fsproxy.shell.forwarding import Forwarding
 from fsproxy.shell.generation import Generation
 from fsproxy.shell.incoming import CLOSE, Incoming
-from fsproxy.shell.ledger.gauges import names_in_use
-from fsproxy.shell.ledger.memory import MemoryLedger
 from fsproxy.shell.ledger.persist import Persister
 from fsproxy.shell.pages import Pages
 from fsproxy.shell.recorder import Recorder
@@ -75,8 +72,6 @@ class Ingest:
         self._pages = Pages(stores.ledger, stores.blocked_pages, self._forwarding)
         limits = CallLimits(stores.ledger, stores.repeats, stores.clocks, config.state.redis.timeout)
         self._capture = Capture(stores.ledger, stores.blocked_pages, limits, self._forwarding, metrics)
-        if memory is not None:
-            metrics.labelled_gauges.append(partial(names_in_use, memory))
         self._sockets = Sockets(
             self._capture, self._pages, self._forwarding, self._recorder, metrics, lambda: self.generation
         )
@@ -231,11 +226,6 @@ class Ingest:
             | ({"persist": self._persister.state()} if self._persister is not None else {}),
             "warnings": warnings,
         }
-
-    @property
-    def memory(self) -> MemoryLedger | None:
-        """The ledger, when it is this process's own."""
-        return self._stores.memory
 
     def _names_kept(self) -> float:
         return self.generation.names_kept

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from fsproxy.admin import views
-from fsproxy.core.facts import LONGEST_ID
-from fsproxy.core.privacy import safe
+from fsproxy.admin import usage_view
+from fsproxy.admin.usage_view import NamesUsage
+from fsproxy.core.limits.operations import LedgerDown
 from fsproxy.shell.clock import now
 from fsproxy.shell.explaining import Asked, explain
+from fsproxy.shell.usage import Usage
 
 if TYPE_CHECKING:
+    from prometheus_client.core import Metric
+
     from fsproxy.admin.ring import Recent
     from fsproxy.config.schema import Config
     from fsproxy.core.limits.operations import QuotaTerms
     from fsproxy.core.model import Instant
     from fsproxy.shell.ingest import Ingest
 
-MOST_ORGS = 100
-"""Orgs whose use is told: those that were active last, then the listed ones with a quota."""
 _read = msgspec.json.Decoder(Asked).decode
 
 
@@ -32,6 +33,7 @@ class RunningInsight:
         """``state``: as ``/readyz`` tells it."""
         self._ingest = ingest
         self._state = state
+        self._usage = Usage(ingest.ledger, lambda: ingest.generation.snapshot)
 
     @property
     def recent(self) -> Recent:
@@ -51,36 +53,52 @@ class RunningInsight:
         """As in ``/readyz``."""
         return self._state()
 
-    def explain(self, question: bytes) -> dict[str, Any]:
+    async def explain(self, question: bytes) -> dict[str, Any]:
         """What would be decided about a new session, now, with the quotas as they are used. Raises ValueError."""
         try:
             asked = _read(question)
         except (msgspec.DecodeError, RecursionError) as error:
             raise ValueError(str(error) or "nested too deep") from None
-        knows = self._ingest.memory is not None
-        explanation = explain(self._ingest.generation, asked, now(), self._used if knows else None)
-        return {**explanation.document(), "quota_known": knows}
+        generation, moment = self._ingest.generation, now()
+        wanted: list[tuple[str, QuotaTerms]] = []
 
-    def _used(self, org: str, terms: QuotaTerms) -> int:
-        memory = self._ingest.memory
-        return memory.quota_usage(org).get(terms.cycle, 0) if memory is not None else 0
+        def unused(org: str, terms: QuotaTerms) -> int:
+            wanted.append((org, terms))
+            return 0
 
-    def usage(self) -> dict[str, Any]:
-        """By org; ``known`` false: the counts stand in Redis, which is not asked."""
-        memory, moment = self._ingest.memory, now()
-        if memory is None:
-            return {"known": False, "orgs": []}
-        snapshot = self._ingest.generation.snapshot
-        orgs = dict.fromkeys([*memory.orgs_with_counts(MOST_ORGS), *memory.orgs_with_names(MOST_ORGS)])
-        if len(orgs) < MOST_ORGS:
-            with_quota = (name for name, policy in snapshot.orgs.items() if policy.quota is not None)
-            orgs |= dict.fromkeys(with_quota)
-        told = []
-        for org in list(orgs)[:MOST_ORGS]:
-            policy = snapshot.policy(org)
-            terms = policy.quota.terms(moment) if policy.quota is not None else None
-            used = self._used(org, terms) if terms is not None else 0
-            names = {kind.value: count for kind, count in memory.names_usage(org).items()}
-            cycle = (terms.cycle, terms.ends) if terms is not None else None
-            told.append(views.usage(safe(org, LONGEST_ID), policy, cycle, used, names))
-        return {"known": True, "orgs": told}
+        explanation, known = explain(generation, asked, moment, unused), True
+        if wanted:
+            try:
+                units = await self._usage.units(*wanted[0])
+            except LedgerDown:
+                known = False
+            else:
+                explanation = explain(generation, asked, moment, lambda _, __: units)
+        return {**explanation.document(), "quota_known": known}
+
+    async def usage(self) -> dict[str, Any]:
+        """By org; ``known`` false: the store that counts is down."""
+        told = await self._usage.read(now())
+        lately = self._usage.lately
+        orgs = []
+        for each in told:
+            names = {
+                kind.value: NamesUsage(
+                    each.names.get(kind, 0) if each.names is not None else None,
+                    limit,
+                    lately.newest(each.org, kind),
+                    lately.newest_refused(each.org, kind),
+                )
+                for kind, limit in each.limits.items()
+            }
+            quota = (each.terms, each.used) if each.terms is not None else None
+            orgs.append(usage_view.usage(each.org, each.policy, quota, names))
+        return {"known": self._usage.known, "orgs": orgs}
+
+    async def refresh(self) -> None:
+        """Ask anew what ``collect`` tells."""
+        await self._usage.read(now())
+
+    def collect(self) -> Iterable[Metric]:
+        """The use of limits, as gauges."""
+        return self._usage.collect()

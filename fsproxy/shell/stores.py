@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -15,7 +15,6 @@ from fsproxy.shell.ledger.breaker import Breaker
 from fsproxy.shell.memory_cache import BoundedMemoryCache
 
 if TYPE_CHECKING:
-    from fsproxy.core.limits.operations import Ledger
     from fsproxy.shell.ledger.redis import RedisLedger
     from fsproxy.shell.shared_cache import RemoteMemory, SharedCache
 
@@ -36,12 +35,14 @@ class Stores:
     """What requests share. ``ledger`` and the rest may be used before ``start``: the store is down until then."""
 
     backend: StateBackend
-    ledger: Ledger
+    ledger: MemoryLedger | RedisLedger
     blocked_pages: BlockedPages
     repeats: Repeats
     clocks: PageClocks
     memory: MemoryLedger | None = None
     """The ledger, when it is this process's own."""
+    caches: Mapping[str, BoundedMemoryCache] = field(default_factory=dict)
+    """Those of this process alone."""
     breaker: Breaker | None = None
     """None: memory, which is always there."""
     shared: tuple[RedisLedger, RemoteMemory, tuple[SharedCache, ...]] | None = None
@@ -76,6 +77,14 @@ class Stores:
         yield CounterMetricFamily(
             "fsproxy_store_unavailable", "Questions not asked, as the store is down.", breaker.unavailable
         )
+        if self.memory is not None:
+            evicted = {**self.memory.usage().evicted, "page_clocks": self.clocks.evicted}
+            evicted |= {what: cache.evicted for what, cache in self.caches.items()}
+            text = "Entries that had to go before their time: README, State."
+            family = CounterMetricFamily("fsproxy_evictions", text, labels=("what",))
+            for what, count in evicted.items():
+                family.add_metric((what,), count)
+            yield family
 
 
 _ALWAYS_UP = Breaker("memory")
@@ -85,13 +94,15 @@ def make_stores(config: StateConfig) -> Stores:
     """As the configuration says. Raises StoreUnusable."""
     if config.backend is StateBackend.MEMORY:
         memory = MemoryLedger(journal=config.persist is not None)
+        pages, calls = BoundedMemoryCache(BLOCKED_PAGES), BoundedMemoryCache(REPEATS)
         return Stores(
             config.backend,
             memory,
-            BlockedPages(BoundedMemoryCache(BLOCKED_PAGES)),
-            Repeats(BoundedMemoryCache(REPEATS)),
+            BlockedPages(pages),
+            Repeats(calls),
             PageClocks(),
             memory,
+            {"blocked_pages": pages, "repeats": calls},
         )
     try:
         return _shared(config)
@@ -119,7 +130,6 @@ def _shared(config: StateConfig) -> Stores:
         BlockedPages(pages),
         Repeats(calls),
         SharedPageClocks(ledger),
-        None,
-        breaker,
-        (ledger, remote, (pages, calls)),
+        breaker=breaker,
+        shared=(ledger, remote, (pages, calls)),
     )

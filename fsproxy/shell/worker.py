@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -17,6 +18,8 @@ from fsproxy.shell.clock import monotonic
 from fsproxy.shell.seat import LISTENING, Orders, packed
 
 COMMAND = "fsproxy.shell.worker_process"
+MOST_ANSWERED = 16 * 1024 * 1024
+"""Bytes of one answer: more than 500 decisions or all metrics take. What is longer counts as none."""
 
 
 @unique
@@ -98,10 +101,23 @@ class Worker:
             self._process.send_signal(number)
 
     async def ask(self, method: str, path: str, seconds: float, body: Any = None) -> tuple[int, bytes]:
-        """Ask its admin socket: status and body. Raises WorkerSilent."""
+        """Ask its admin socket: status and body. ``body``: what to send as JSON, or the bytes of it.
+
+        Raises WorkerSilent.
+        """
+        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"} if data is not None else {}
         try:
-            async with asyncio.timeout(seconds), self._http.request(method, path, json=body) as response:
-                return response.status, await response.read()
+            async with (
+                asyncio.timeout(seconds),
+                self._http.request(method, path, data=data, headers=headers) as response,
+            ):
+                told = bytearray()
+                async for chunk in response.content.iter_any():
+                    told += chunk
+                    if len(told) > MOST_ANSWERED:
+                        raise WorkerSilent(f"worker {self.number} says too much")
+                return response.status, bytes(told)
         except (TimeoutError, aiohttp.ClientError, OSError, RuntimeError):
             # RuntimeError: it ended, and its session was closed meanwhile.
             raise WorkerSilent(f"worker {self.number} does not answer") from None

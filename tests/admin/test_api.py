@@ -348,7 +348,10 @@ async def test_rejections_are_grouped_by_code_call_and_property(bench: Bench) ->
     assert (one["org"], one["count"]) == ("o-TEST-na1", 2)
     assert 0 < one["first"] <= one["last"]
     usage = {each["org"]: each["names"] for each in (await bench.get("/api/usage"))["orgs"]}["o-TEST-na1"]
-    assert usage["event_name"] == {"known": 2, "limit": 2, "mode": "enforce"}
+    names = usage["event_name"]
+    assert (names["known"], names["limit"], names["mode"]) == (2, 2, "enforce")
+    assert [each["name"] for each in names["newest"]] == ["Two", "One"]
+    assert [each["name"] for each in names["refused"]] == ["Three"]
     assert usage["user_property"]["known"] == 1
 
 

@@ -79,3 +79,17 @@ async def test_an_unknown_path_is_refused_with_those_there_are() -> None:
     code, output = await run("--quick", "--paths", "typo")
     assert code == 1
     assert "unknown path typo; there are: block-10," in output
+
+
+@pytest.mark.slow
+async def test_a_short_run_of_swaps_under_load_finds_no_fault() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(RUN.with_name("reload_under_load.py")), "--rate", "100", "--swaps", "4", "--rules", "10"),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    lines = output.decode().splitlines()
+    assert process.returncode == 0, lines
+    assert {"failed        0", "mixed         0"} <= {line.rstrip() for line in lines}

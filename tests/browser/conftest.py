@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-import pytest
 import pytest_asyncio
 
 from support.call_samples import bundle, first, user
 from support.rig import Rig, running_rig
+from support.tools import missing, tool
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser
@@ -41,22 +39,13 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def missing(what: str) -> None:
-    """Skips the test; in CI, where nothing may be missing, it fails."""
-    if os.environ.get("CI"):
-        pytest.fail(f"{what} is missing")
-    pytest.skip(f"{what} is missing")
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
     try:
         from playwright.async_api import async_playwright
     except ImportError:
         missing("playwright (the extra fsproxy[browser])")
-    path = shutil.which("chromium")
-    if path is None:
-        missing("chromium")
+    path = tool("chromium")
     async with async_playwright() as playwright:
         running = await playwright.chromium.launch(
             executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +15,9 @@ import pytest
 import pytest_asyncio
 
 from support.rig import ORIGIN, Rig, running_rig
+from support.upstream import RecordingUpstream
+from support.valkey import running_valkey
+from support.workers import fresh_connections, pids, running_workers, shared, visit
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, ConsoleMessage, Page
@@ -167,6 +171,26 @@ async def test_rejections_usage_and_shadow_rules_are_shown(page: Page) -> None:
     assert await page.locator(".use.warn").count() >= 1
 
 
+async def test_new_names_and_refused_ones_are_told_and_stay_open_while_the_page_lives(page: Page, rig: Rig) -> None:
+    shop = page.locator("#usage-rows > li", has_text="o-SHOP-na1")
+    await shop.get_by_text("Newest names, and those refused").click()
+    names = await texts(page, "#usage-rows details[open] li")
+    told = {each.rpartition(" ")[0] for each in names}
+    assert told >= {"One Too Many", "<b>bold</b>", "Signed Up", "plan_str"}
+    assert await page.locator("#usage-rows b").count() == 0
+    await page.locator("#chart").focus()  # what holds the focus is not rebuilt
+    await rig.page(OrgId="o-SHOP-na1", UserId="u-22", SessionId="s-22")
+    await shop.get_by_text("22 of 25").wait_for()
+    assert await texts(page, "#usage-rows details[open] li") == names
+
+
+async def test_a_list_that_has_not_changed_is_left_alone(page: Page) -> None:
+    await page.wait_for_selector("#error-rows tr")
+    await page.evaluate("document.querySelector('#error-rows tr').dataset.mine = 'yes'")
+    await page.evaluate("showErrors()")
+    assert await page.locator("#error-rows tr[data-mine]").count() == 1
+
+
 async def test_the_kill_switch_asks_first_and_then_acts(page: Page, rig: Rig) -> None:
     await page.get_by_text("live", exact=True).wait_for()
     await page.get_by_role("button", name="Bypass").click()
@@ -180,6 +204,7 @@ async def test_the_kill_switch_asks_first_and_then_acts(page: Page, rig: Rig) ->
     await page.get_by_role("button", name="Enforce").click()
     await page.get_by_role("button", name="Switch to enforce").click()
     await page.get_by_text("Bypass: nothing is judged").wait_for(state="detached")
+    await page.get_by_text("Switched to enforce.").wait_for()
     assert json.loads((await rig.admin("/mode"))[1]) == {"mode": "enforce"}
 
 
@@ -190,6 +215,11 @@ async def test_faults_of_a_reload_are_shown_and_the_old_rules_stay(browser: Brow
         await page.get_by_role("button", name="Reload rules").click()
         await page.get_by_text("The newest configuration is not used; generation 1 stays in force").wait_for()
         assert any("fsproxy.yaml:1:" in each for each in await texts(page, "#alerts li"))
+        await page.get_by_text("Not used: ").wait_for()
+        own.proxy.write_config({"upstream": {"url": own.upstream.url}})
+        await page.get_by_role("button", name="Reload rules").click()
+        await page.get_by_text("Generation 2 is in force.").wait_for()
+        await page.get_by_text("The newest configuration is not used").wait_for(state="detached")
 
 
 async def test_a_token_is_asked_for_and_kept_in_memory_alone(browser: Browser) -> None:
@@ -205,6 +235,38 @@ async def test_a_token_is_asked_for_and_kept_in_memory_alone(browser: Browser) -
         assert await page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
         await page.reload()
         await page.get_by_role("textbox", name="Token").wait_for()
+
+
+async def test_it_shows_several_workers_as_one_and_says_when_one_is_missing(browser: Browser, tmp_path: Path) -> None:
+    with running_valkey() as valkey:
+        async with (
+            RecordingUpstream() as upstream,
+            running_workers(shared(upstream.url, valkey, filters={"quota": {"sessions": 40}}), tmp_path) as proxy,
+            fresh_connections() as http,
+            opened(browser, proxy.admin_url) as page,
+        ):
+            await page.get_by_text("live", exact=True).wait_for()
+            await page.get_by_text("2 workers", exact=True).wait_for()
+            for number in range(35):
+                assert await visit(http, proxy, f"s-{number}") is None
+            await page.get_by_text("Captured 35").wait_for()
+            await page.get_by_text("35 of 40").wait_for()
+            assert len(await texts(page, "#decision-rows tr")) == 35
+            await page.locator("#usage-rows .use.warn").wait_for()
+            valkey.kill()
+            await page.get_by_text("The store of the limits is down.").wait_for()
+            await page.get_by_text("unknown, of 40").wait_for()
+            victim = (await pids(http, proxy))["1"]
+            os.kill(victim, signal.SIGSTOP)
+            try:
+                await page.get_by_text("1 of 2 workers: not all is shown").wait_for()
+                await page.get_by_text("1 of 2 workers do not answer").wait_for()
+                if SHOTS:
+                    await page.screenshot(path=Path(SHOTS) / "page-workers.png", full_page=True)
+            finally:
+                os.kill(victim, signal.SIGCONT)
+            await page.get_by_text("2 workers", exact=True).wait_for()
+            await page.get_by_text("Captured 35").wait_for()
 
 
 async def test_everything_that_can_be_used_has_a_name_and_is_reached_by_tab(page: Page) -> None:
@@ -248,6 +310,12 @@ CONTRAST = """
 """
 
 
+TOO_WIDE = """
+() => [...document.querySelectorAll('.scroll')].filter((each) => each.scrollWidth > each.clientWidth)
+  .map((each) => each.getAttribute('aria-labelledby'))
+"""
+
+
 @pytest.mark.parametrize(
     ("name", "scheme", "size"), [("light", "light", DESKTOP), ("dark", "dark", DESKTOP), ("phone", "dark", PHONE)]
 )
@@ -256,10 +324,11 @@ async def test_it_is_readable_in_both_themes_and_at_phone_width(
 ) -> None:
     """Every text has a contrast of 4.5 at least, and nothing stands beyond the right edge."""
     async with opened(browser, rig.proxy.admin_url, viewport=size, color_scheme=scheme) as page:
-        await page.wait_for_selector("#usage-rows li")
+        await page.locator("#usage-rows summary").first.click()
         await explain(page, org="o-TEST-na1", url="https://staging.example.com/checkout")
         await page.wait_for_selector(".verdict")
         assert await page.evaluate(CONTRAST) == []
         assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        assert await page.evaluate(TOO_WIDE) == []
         if SHOTS:
             await page.screenshot(path=Path(SHOTS) / f"page-{name}.png", full_page=True)

@@ -1,17 +1,68 @@
-"""The shell's tab key knows the commands and their options."""
+"""The shell's tab key knows the commands and their options, in each of three shells."""
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import pytest
-from click.shell_completion import BashComplete
+from click.testing import CliRunner
 
 from fsproxy.cli import main
+from support.tools import tool
+
+TYPED = [
+    (["im"], "import-settings"),
+    (["re"], "replay"),
+    (["replay", "--fail"], "--fail-on-undecidable"),
+    (["validate", "b"], "bundle"),
+]
 
 
-@pytest.mark.parametrize(
-    ("typed", "incomplete", "offered"),
-    [([], "im", ["import-settings"]), ([], "re", ["replay"]), (["replay"], "--fail", ["--fail-on-undecidable"])],
-)
-def test_commands_and_options_are_completed(typed: list[str], incomplete: str, offered: list[str]) -> None:
-    complete = BashComplete(main, {}, "fsproxy", "_FSPROXY_COMPLETE")
-    assert [each.value for each in complete.get_completions(typed, incomplete)] == offered
+def completed(shell: str, instruction: str, words: list[str] | None = None) -> str:
+    """What the program answers to a shell."""
+    env = {"_FSPROXY_COMPLETE": f"{shell}_{instruction}"}
+    if words is not None:
+        # fish hands over the word that is being typed, the others its place.
+        place = words[-1] if shell == "fish" else str(len(words))
+        env |= {"COMP_WORDS": " ".join(["fsproxy", *words]), "COMP_CWORD": place}
+    return CliRunner().invoke(main, [], env=env, prog_name="fsproxy").output
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize(("words", "offered"), TYPED)
+def test_commands_options_and_choices_are_completed(shell: str, words: list[str], offered: str) -> None:
+    told = completed(shell, "complete", words)
+    assert offered in told.replace(",", "\n").replace("\t", "\n").split("\n")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize("words", [["replay", "audit"], ["why", "id", "--audit", "audit"], ["check", "fs"]])
+def test_files_are_left_to_the_shell(shell: str, words: list[str]) -> None:
+    assert "file" in completed(shell, "complete", words)
+
+
+@pytest.mark.parametrize(("shell", "calls"), [("zsh", "compdef"), ("fish", "complete --no-files --command fsproxy")])
+def test_the_script_for_a_shell_binds_the_program(shell: str, calls: str) -> None:
+    told = completed(shell, "source")
+    assert calls in told
+    assert f"_FSPROXY_COMPLETE={shell}_complete" in told
+
+
+def test_bash_itself_completes_with_the_script(tmp_path: Path) -> None:
+    """A program stands in for ours that only says what it was asked: what it answers is tested above."""
+    asked = tmp_path / "fsproxy"
+    asked.write_text('#!/bin/sh\necho "plain,$_FSPROXY_COMPLETE/$COMP_CWORD"\n')
+    asked.chmod(0o755)
+    script = completed("bash", "source")
+    done = subprocess.run(
+        [
+            *(tool("bash"), "--norc", "-c"),
+            f'{script}\nCOMP_WORDS=(fsproxy re); COMP_CWORD=1; _fsproxy_completion fsproxy; echo "${{COMPREPLY[@]}}"',
+        ],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split("\n")[-2] == "bash_complete/1", done.stderr

@@ -66,6 +66,19 @@ def test_every_shape_gives_the_newest_settings_in_order(document: Any) -> None:
     assert entries(filters.blocked_user.block) == ["u-1"]
 
 
+def test_spaces_around_addresses_and_zones_are_none_of_their_rules_ids() -> None:
+    filters = loaded({"blockedIps": [" 10.1.2.3 "], "recordGeoMode": "GEO_BLOCK_LIST", "recordGeoZones": ["ca "]})
+    assert entries(filters.default.filters.ip.block) == ["10.1.2.3"]
+    assert entries(filters.default.filters.geo.never) == ["CA"]
+
+
+def test_a_rule_that_stands_twice_is_carried_over_twice_and_loads() -> None:
+    domains = [{"domain": "a.example"}, {"domain": "a.example", "disabled": True}]
+    filters = loaded({"blockedAppIds": ["u", "u"], "domains": domains}).default.filters
+    assert entries(filters.blocked_user.block) == ["u", "u"]
+    assert [rule.capture for rule in filters.domain.rules] == [True, False]
+
+
 def test_domains_keep_their_order_and_unknown_ones_are_blocked() -> None:
     domain = loaded({"domain": DOMAIN}).default.filters.domain
     assert [(rule.capture, rule.pattern.text) for rule in domain.rules] == [
@@ -170,6 +183,13 @@ def test_several_files_are_put_together(tmp_path: Path) -> None:
     filters = load_text(done.stdout, "made.yaml", {}, Path()).core.default.filters
     assert len(filters.domain.rules) == 3
     assert len(filters.ip.block) == 2
+
+
+def test_the_file_that_is_at_fault_is_named(tmp_path: Path) -> None:
+    (tmp_path / "good").write_text(json.dumps(BLOCKING))
+    (tmp_path / "bad").write_text('{"geo": []}')
+    done = run(str(tmp_path / "good"), str(tmp_path / "bad"))
+    assert (done.exit_code, done.stderr) == (1, f"Error: {tmp_path}/bad: $.geo: an object is expected\n")
 
 
 def test_the_output_passes_check_and_refers_to_the_upstream_to_be_named(tmp_path: Path) -> None:

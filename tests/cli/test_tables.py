@@ -7,7 +7,6 @@ import sys
 
 import pytest
 
-from fsproxy.cli import main
 from fsproxy.cli.tables import echo_table, progress
 
 ROWS = [(5, "[red]x[/red]", ""), (10, "y", "z")]
@@ -59,16 +58,3 @@ def test_a_bar_is_shown_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> 
             advance(50)
     assert pipe.getvalue() == ""
     assert "replaying" in terminal.getvalue()
-
-
-@pytest.mark.parametrize("name", sorted(main.commands))
-def test_the_help_of_every_command_has_an_example(name: str) -> None:
-    assert f"Example: fsproxy {name}" in (main.commands[name].help or "").replace(
-        f"| fsproxy {name}", f"Example: fsproxy {name}"
-    )
-
-
-def test_the_groups_help_says_what_exit_statuses_mean_and_how_to_complete() -> None:
-    told = main.help or ""
-    for word in ("Exit status", "0", "1", "2", "3", "_FSPROXY_COMPLETE"):
-        assert word in told

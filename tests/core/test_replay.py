@@ -291,3 +291,23 @@ def test_replay_forgets_rather_than_grows(monkeypatch: pytest.MonkeyPatch) -> No
     for number in range(100):
         agent = f"Agent {number}" + ("Bot" if number % 3 == 0 else "")
         assert replayed.decide(line(changed(user_agent=agent))).code == (6 if number % 3 == 0 else 0)
+
+
+@pytest.mark.parametrize(
+    ("block", "allow"),
+    [
+        (["10.0.0.0/8"], []),
+        (["10.1.2.3"], []),
+        (["10.0.0.0/8"], ["10.1.2.7"]),
+        (["10.*.*.7"], []),
+        (["10.1.2.128/25", "10.1.3.0/24"], []),
+        (["::ffff:10.1.2.3"], []),
+    ],
+)
+def test_addresses_are_told_apart_wherever_a_rule_tells_them_apart(block: list[str], allow: list[str]) -> None:
+    """One replay, so that what it remembers of an address is asked for the others of its network."""
+    filters = {"ip": IpSettings(block=entries(*block), allow=entries(*allow))}
+    replayed = Replay(rules(**filters))
+    for text in ("10.1.2.9", "10.1.2.3", "10.1.2.7", "10.1.2.200", "10.1.3.7", "10.1.3.3", "192.0.2.7", "2001:db8::1"):
+        found = line(changed(client_ip=ip_address(text)), rules(**filters))
+        assert replayed.decide(found) == recorded(found), text

@@ -1,7 +1,7 @@
 """The deployment files: they parse, name what exists, agree with the program, and pass the tools that are installed.
 
-The tools (nginx, Caddy, systemd-analyze, promtool) are optional everywhere, in CI too: without one, its test is
-skipped and says so. What no test checks stands in config/deploy/README.md.
+Without one of the tools (nginx, Caddy, systemd-analyze, promtool) its tests are skipped and say so; in CI they fail.
+What no test checks stands in config/deploy/README.md.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import re
 import shutil
 import subprocess
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.model import FilterName, Mode, Route
 from fsproxy.core.reasons import ReasonCode, RejectionCode
 from support.proxy import running_proxy
+from support.tools import tool
 
 DEPLOY = Path(fsproxy.__file__).parents[1] / "config" / "deploy"
 RULES = DEPLOY / "prometheus" / "fsproxy-rules.yaml"
@@ -53,13 +55,6 @@ def _dashboard_queries() -> list[str]:
 def _dashboard_variables() -> list[str]:
     variables = json.loads(DASHBOARD.read_text())["templating"]["list"]
     return [each["query"]["query"] for each in variables if each["type"] == "query"]
-
-
-def _tool(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        pytest.skip(f"{name} is not installed; it is optional, in CI too")
-    return found
 
 
 def _run(*command: str, cwd: Path | None = None) -> None:
@@ -152,17 +147,13 @@ def test_every_label_that_is_asked_for_is_one_that_samples_have() -> None:
     assert asked - known == set()
 
 
-def test_the_alert_on_names_goes_off_at_80_percent_of_the_default_limits(tmp_path: Path) -> None:
-    (rule,) = [rule for rule in _rules() if rule["alert"] == "FsproxyNamesNearLimit"]
-    limits = dict(re.findall(r'kind="(\w+)"\}\) > 0\.8 \* (\d+)', rule["expr"]))
-    shown = dict(re.findall(r'kind="(\w+)"\}\)\) / (\d+)', "\n".join(_dashboard_queries())))
-    cardinality = _load(tmp_path, "upstream: {url: http://127.0.0.1:9000}").core.default.client_api.cardinality
-    assert limits == shown
-    assert {kind: int(limit) for kind, limit in limits.items()} == {
-        "user_property": cardinality.user_properties,
-        "event_name": cardinality.event_names,
-        "event_property": cardinality.event_properties,
-    }
+def test_the_alerts_on_limits_go_off_where_the_operators_page_warns() -> None:
+    rules = {rule["alert"]: rule["expr"] for rule in _rules()}
+    (warned,) = re.findall(r"part >= (\.\d+) \?", files("fsproxy.admin").joinpath("page.html").read_text("utf-8"))
+    for alert, used in (("FsproxyNamesNearLimit", "fsproxy_names"), ("FsproxyQuotaNearLimit", "fsproxy_quota_used")):
+        over, _, threshold = rules[alert].rpartition(" > ")
+        assert float(threshold) == float(warned)
+        assert f"({used} / {used.removesuffix('_used')}_limit)" in over
 
 
 # -- systemd
@@ -211,7 +202,7 @@ def test_what_the_service_writes_lies_in_the_folders_that_the_unit_gives_it(tmp_
 
 
 def test_systemd_finds_no_fault_in_the_unit(tmp_path: Path) -> None:
-    analyze = _tool("systemd-analyze")
+    analyze = tool("systemd-analyze")
     unit = tmp_path / "fsproxy.service"
     # The program is not installed here; that it is somewhere is all that differs.
     unit.write_text(UNIT.read_text().replace("/opt/fsproxy/bin/fsproxy", str(shutil.which("true"))))
@@ -311,7 +302,7 @@ def test_the_servers_in_front_take_as_large_bodies_as_the_proxy(tmp_path: Path) 
 
 
 def test_caddy_finds_no_fault_in_its_file(tmp_path: Path) -> None:
-    caddy = _tool("caddy")
+    caddy = tool("caddy")
     _run(caddy, "validate", "--adapter", "caddyfile", "--config", str(CADDY), cwd=tmp_path)
 
 
@@ -319,13 +310,13 @@ def test_caddy_finds_no_fault_in_its_file(tmp_path: Path) -> None:
 
 
 def test_promtool_finds_no_fault_in_the_scrape_configuration_and_rules() -> None:
-    promtool = _tool("promtool")
+    promtool = tool("promtool")
     _run(promtool, "check", "config", "prometheus.yaml", cwd=RULES.parent)
 
 
 @pytest.mark.slow
 def test_the_alerts_fire_when_they_should_and_not_otherwise() -> None:
-    promtool = _tool("promtool")
+    promtool = tool("promtool")
     _run(promtool, "test", "rules", "fsproxy-rules-test.yaml", cwd=RULES.parent)
 
 
@@ -335,7 +326,7 @@ def test_every_alert_is_named_in_the_tests_of_the_rules() -> None:
 
 
 def test_promtool_understands_every_query_of_the_dashboard(tmp_path: Path) -> None:
-    promtool = _tool("promtool")
+    promtool = tool("promtool")
     fill = {"$__rate_interval": "5m", "$__range": "3h", "$job": ".*", "$instance": ".*"}
     queries = _dashboard_queries()
     for name, value in fill.items():

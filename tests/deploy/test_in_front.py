@@ -1,9 +1,8 @@
-"""nginx and Caddy as the deployment files run them, in front of a real proxy: skipped where they are not installed."""
+"""nginx and Caddy as the deployment files run them, in front of a real proxy: skipped where they are not installed, but in CI."""
 
 from __future__ import annotations
 
 import asyncio
-import shutil
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,6 +16,7 @@ import pytest
 import fsproxy
 from support.ports import free_ports
 from support.proxy import POLL, running_proxy
+from support.tools import tool
 from support.upstream import RecordingUpstream
 
 DEPLOY = Path(fsproxy.__file__).parents[1] / "config" / "deploy"
@@ -42,17 +42,10 @@ class Front:
     proxy_port: int
 
 
-def _tool(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        pytest.skip(f"{name} is not installed; it is optional, in CI too")
-    return found
-
-
 def _certificate(folder: Path) -> None:
     subprocess.run(
         [
-            *(_tool("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+            *(tool("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
             *("-days", "2", "-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}"),
             *("-keyout", "key.pem", "-out", "cert.pem"),
         ],
@@ -71,7 +64,7 @@ def _replaced(text: str, changes: dict[str, str]) -> str:
 
 def nginx_command(folder: Path, port: int, proxy_port: int) -> list[str]:
     """Our file, for nginx, in a main one: other ports and another certificate, nothing else."""
-    nginx = _tool("nginx")
+    nginx = tool("nginx")
     changes = {
         "listen 443 ssl http2": f"listen 127.0.0.1:{port} ssl http2",
         "listen [::]:443 ssl http2;": "",
@@ -92,7 +85,7 @@ def nginx_command(folder: Path, port: int, proxy_port: int) -> list[str]:
 
 def caddy_command(folder: Path, port: int, proxy_port: int) -> list[str]:
     """Caddy with our file: another port and a certificate of its own making, nothing else."""
-    caddy = _tool("caddy")
+    caddy = tool("caddy")
     text = _replaced(
         (DEPLOY / "caddy" / "Caddyfile").read_text(),
         {

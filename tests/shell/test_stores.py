@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
 import pytest
 
 from fsproxy.config.schema import RedisConfig, StateBackend, StateConfig
+from fsproxy.core.limits.operations import Claim, NameKind
+from fsproxy.core.model import Instant
+from fsproxy.shell.ledger.memory import Bounds, MemoryLedger
 from fsproxy.shell.stores import StoreUnusable, make_stores
 from support.proxy import RunningProxy, running_proxy
 from support.upstream import RecordingUpstream
@@ -141,3 +145,15 @@ async def test_an_address_that_cannot_be_meant_is_said_without_its_password(url:
     with pytest.raises(StoreUnusable) as raised:
         make_stores(StateConfig(backend=StateBackend.REDIS, redis=RedisConfig(url=url)))
     assert "SECRET" not in str(raised.value)
+
+
+def test_what_had_to_go_before_its_time_is_counted_by_what_it_was() -> None:
+    stores = replace(make_stores(StateConfig(persist=None)), memory=MemoryLedger(Bounds(names=1)))
+    assert stores.memory is not None
+    for org in ("a", "b", "c"):
+        stores.memory.try_now((Claim(org, NameKind.EVENT_NAME, ("x",), 9, 60.0),), Instant(1.0))
+    (family,) = (each for each in stores.collect() if each.name == "fsproxy_evictions")
+    counted = {each.labels["what"]: each.value for each in family.samples}
+    assert counted.pop("names") == 2
+    kinds = {"ids", "reservations", "admitted", "orgs", "rates", "page_clocks", "blocked_pages", "repeats"}
+    assert counted == dict.fromkeys(kinds, 0)

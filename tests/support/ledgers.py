@@ -21,6 +21,7 @@ from fsproxy.core.limits.operations import (
 )
 from fsproxy.core.model import Instant
 from fsproxy.shell.ledger import Bounds, MemoryLedger
+from fsproxy.shell.ledger.lately import Lately
 from fsproxy.shell.ledger.redis import RedisLedger
 
 START = 1_790_000_000.0
@@ -43,6 +44,9 @@ class Store(Protocol):
 
     def names_usage(self, org: str) -> dict[NameKind, int]: ...
 
+    @property
+    def lately(self) -> Lately: ...
+
     def close(self) -> None: ...
 
 
@@ -60,6 +64,10 @@ class MemoryStore:
 
     def names_usage(self, org: str) -> dict[NameKind, int]:
         return self.ledger.names_usage(org)
+
+    @property
+    def lately(self) -> Lately:
+        return self.ledger.lately
 
     def close(self) -> None:
         pass
@@ -86,7 +94,11 @@ class ValkeyStore:
         return self._loop.run_until_complete(self.ledger.quota_usage(org))
 
     def names_usage(self, org: str) -> dict[NameKind, int]:
-        return self._loop.run_until_complete(self.ledger.names_usage(org))
+        return self._loop.run_until_complete(self.ledger.org_usage(org))[1]
+
+    @property
+    def lately(self) -> Lately:
+        return self.ledger.lately
 
     def close(self) -> None:
         self._loop.run_until_complete(self.ledger.close())

@@ -88,6 +88,8 @@ class MemoryLedger:
         self._sessions = Sessions(bounds.ids, bounds.admitted, bounds.reservations, bounds.orgs)
         self._names = Names(bounds.names, bounds.orgs)
         self._rates = Rates(bounds.rates)
+        self.lately = self._names.lately
+        self.breaker: None = None
         self._do: dict[type[Operation], Callable[[Any, Instant], Answer]] = {
             Admit: self._sessions.admit,
             Confirm: self._sessions.confirm,
@@ -164,17 +166,20 @@ class MemoryLedger:
         """Units used and reserved, by cycle."""
         return self._sessions.counts.used(org)
 
-    def orgs_with_counts(self, most: int) -> list[str]:
-        """Orgs whose sessions are counted, the one that was asked for last first: at most so many."""
-        return self._sessions.counts.recent(most)
+    def orgs_lately(self, most: int) -> list[str]:
+        """Orgs whose sessions are counted, the one that was asked for last first, then those of which names are known.
 
-    def orgs_with_names(self, most: int) -> list[str]:
-        """Orgs of which names are known, the one that claimed last first: at most so many."""
-        return self._names.recent(most)
+        At most so many of each.
+        """
+        return list(dict.fromkeys([*self._sessions.counts.recent(most), *self._names.recent(most)]))
 
     def names_usage(self, org: str) -> dict[NameKind, int]:
         """How many names are known, by kind."""
         return self._names.usage(org)
+
+    async def org_usage(self, org: str) -> tuple[Mapping[str, int], Mapping[NameKind, int]]:
+        """Both. It neither waits nor fails."""
+        return self.quota_usage(org), self.names_usage(org)
 
     def usage(self) -> LedgerUsage:
         """How much is kept of everything."""

@@ -9,6 +9,7 @@ from itertools import islice
 
 from fsproxy.core.limits.operations import Claim, Claimed, NameKind
 from fsproxy.core.model import Instant
+from fsproxy.shell.ledger.lately import Lately
 
 _NOTHING: frozenset[str] = frozenset()
 
@@ -36,6 +37,8 @@ class Names:
     """
 
     def __init__(self, bound: int, orgs: int) -> None:
+        self.lately = Lately()
+        """What was new and what was refused."""
         self._bound = bound
         self._most_orgs = orgs
         self._orgs: OrderedDict[str, dict[NameKind, _Known]] = OrderedDict()
@@ -65,6 +68,7 @@ class Names:
         known = self._known(op.org, op.kind)
         self._forget(op, known, Instant(now - op.retention))
         refused: set[str] | None = None
+        admitted: list[str] = []
         touched = self.touched
         for name in op.names:
             kept = name if len(name) <= _LONGEST_KEPT else _kept(name)
@@ -75,12 +79,15 @@ class Names:
             elif len(known) < op.limit and self._room_for_one(op.org):
                 known[kept] = now
                 self._size += 1
+                admitted.append(name)
             else:
                 refused = refused or set()
                 refused.add(name)
                 continue
             if touched is not None:
                 touched[hash(kept) % _SHARDS].add((op.org, op.kind, kept))
+        if admitted or refused:
+            self.lately.claimed(op, admitted, refused or (), now)
         return Claimed(frozenset(refused) if refused else _NOTHING, len(known))
 
     def journal(self) -> None:

@@ -25,9 +25,10 @@ from fsproxy.core.limits.operations import (
 from fsproxy.core.model import Instant
 from fsproxy.shell.ledger.breaker import Breaker
 from fsproxy.shell.ledger.keys import KeyKind, key_of
+from fsproxy.shell.ledger.lately import Lately
 from fsproxy.shell.ledger.redis_known import Known
 from fsproxy.shell.ledger.redis_link import RedisLink
-from fsproxy.shell.ledger.redis_wire import from_wire, id_of, org_base, to_wire
+from fsproxy.shell.ledger.redis_wire import from_wire, id_of, new_names, org_base, to_wire
 
 _UNKNOWN = object()
 
@@ -56,6 +57,7 @@ class RedisLedger:
         self._remembers = remembers
         self._known = Known()
         self._used: dict[str, int] = {}
+        self.lately = Lately()
         self._link = RedisLink(url, timeout, org_base(prefix, "~probe"), self.breaker, self._connected)
 
     async def start(self) -> None:
@@ -105,14 +107,17 @@ class RedisLedger:
 
     async def quota_usage(self, org: str) -> dict[str, int]:
         """Units used and reserved, by cycle. Raises LedgerDown."""
-        (pairs,) = await self._link.ask(org_base(self._prefix, org), [["quota_usage"]], None)
-        return dict(zip(pairs[1::2], map(int, pairs[2::2]), strict=True))
+        return (await self.org_usage(org))[0]
 
-    async def names_usage(self, org: str) -> dict[NameKind, int]:
-        """How many names are known, by kind. Raises LedgerDown."""
-        kinds = [kind.value for kind in NameKind]
-        (counts,) = await self._link.ask(org_base(self._prefix, org), [["names_usage", kinds]], None)
-        return dict(zip(NameKind, counts, strict=True))
+    async def org_usage(self, org: str) -> tuple[dict[str, int], dict[NameKind, int]]:
+        """The same, and how many names are known by kind. Raises LedgerDown."""
+        asked = [["quota_usage"], ["names_usage", [kind.value for kind in NameKind]]]
+        pairs, counts = await self._link.ask(org_base(self._prefix, org), asked, None)
+        return dict(zip(pairs[1::2], map(int, pairs[2::2]), strict=True)), dict(zip(NameKind, counts, strict=True))
+
+    def orgs_lately(self, most: int) -> list[str]:
+        """At most so many orgs of which this process has asked, the last first."""
+        return self.lately.orgs(most)
 
     # -- pages' clocks: their offsets must be the same in every process
 
@@ -216,7 +221,9 @@ class RedisLedger:
             case Claim():
                 if isinstance(answer, Claimed):
                     known.learn_names(operation, answer.refused, answer.known, now)
+                    self.lately.claimed(operation, new_names(operation, told), answer.refused, now)
             case Admit(org=org, session=session, user=user):
+                self.lately.saw(org)
                 self._count(org, told[3])
                 if told[0] == 1:
                     key = key_of(KeyKind.SESSION, org, session) if session else key_of(KeyKind.USER, org, user)

@@ -491,6 +491,18 @@ def test_a_name_is_forgotten_once_unseen_for_the_retention(store: Store) -> None
     assert claim(store, "a", after=100.0) == Claimed(frozenset({"a"}), 3)
 
 
+def test_what_was_new_and_what_was_refused_is_told_of_the_newest_last(store: Store) -> None:
+    claim(store, "a", "b")
+    claim(store, "b", "x" * 100, "d", after=1.0)
+    claim(store, "e", "d", "a", after=2.0)
+    long = "x" * 100
+    assert list(store.lately.newest("o", NameKind.EVENT_NAME)) == ["a", "b", long]
+    refused = store.lately.newest_refused("o", NameKind.EVENT_NAME)
+    assert set(list(refused)[-2:]) == {"d", "e"}
+    assert set(refused.values()) == {store.lately.newest_refused("o", NameKind.EVENT_NAME)["d"]}
+    assert store.lately.newest("o", NameKind.USER_PROPERTY) == {}
+
+
 def test_kinds_and_orgs_count_apart(store: Store) -> None:
     claim(store, "a", "b", "c")
     assert claim(store, "d", kind=NameKind.USER_PROPERTY) == Claimed(frozenset(), 1)

@@ -74,7 +74,7 @@ async def ask(ledger: RedisLedger, *operations: Operation, at: float | None = No
 
 async def settled(ledger: RedisLedger) -> None:
     """What was sent behind has been answered: answers come in order."""
-    await ledger.names_usage("o")
+    await ledger.org_usage("o")
 
 
 def keys(valkey: ValkeyServer, prefix: str) -> list[str]:

@@ -1,4 +1,5 @@
--- Names (operations.py: Claim). Answers [how many are known, the places (from 0) of those refused...].
+-- Names (operations.py: Claim). Answers [how many are known, the places (from 0) of those refused, and as -1 - place
+-- of those that are new...].
 
 function operations.claim(kind, names, limit, retention)
   local key = base .. 'n:' .. kind
@@ -15,6 +16,7 @@ function operations.claim(kind, names, limit, retention)
     elseif known < limit then
       redis.call('ZADD', key, at, name)
       known = known + 1
+      answer[#answer + 1] = -place
     else
       answer[#answer + 1] = place - 1
     end

@@ -1,0 +1,58 @@
+"""What a rule's hit means, in words for whoever has to find out why a session is not captured.
+
+Rules are known by their ids (README, Filters). One with an id of its own means what its filter's list means.
+"""
+
+from __future__ import annotations
+
+from fsproxy.core.model import FilterName
+
+_OF_RULE = {
+    "org:unlisted": "the page's OrgId is not in orgs.listed, and unlisted is block: is the right script on the site?",
+    "org:disabled": "the org stands in orgs.listed with enabled: false",
+    "org:mobile": "the User-Agent is a mobile app's (orgs.mobile_agents), and the org has mobile: false",
+    "script:min_compiled": "the site's capture script was built before min_compiled: install the present one there",
+    "script:require": "the page does not say when its capture script was built, and require wants it said",
+    "url:missing": "the page names no URL",
+    "url:not_string": "the page's Url is not a string",
+    "url:max_length": "the page's URL is longer than max_length",
+    "url:control": "the page's URL has control characters",
+    "url:unparseable": "the page's URL cannot be read as one",
+    "url:scheme": "the scheme of the page's URL is none of schemes",
+    "url:host": "the page's URL has no host",
+    "url:port": "the page's URL has a bad port",
+    "url:match_origin": "the host of the page's URL is not that of the Origin header, and match_origin wants it to be",
+    "domain:otherwise": "no rule matches the host, and otherwise is block",
+    "user_agent:missing": "there is no User-Agent, and block_missing is set",
+    "user_agent:crawler": "the User-Agent is on the list of known crawlers",
+    "geo:only": "the visitor's location is in none of the zones of only, or is not known",
+    "opt_out:gpc": "the visitor's browser sends Sec-GPC: 1",
+    "opt_out:dnt": "the visitor's browser sends DNT: 1",
+    "state:down": "the store did not answer, and state.on_error is block: no new session until it does",
+}
+"""By the rule's id, or by its beginning up to a colon."""
+_OF_FILTER = {
+    FilterName.ORG: "the org is not captured",
+    FilterName.SCRIPT: "this version of the capture script is in blocked_versions",
+    FilterName.URL: "the page's URL is not valid",
+    FilterName.DOMAIN: "the first rule that matches the host blocks it",
+    FilterName.IP: "the visitor's address is blocked, and no allow rule excepts it",
+    FilterName.USER_AGENT: "the User-Agent holds what is blocked, and no allow rule excepts it",
+    FilterName.GEO: "the visitor's location is in a zone of never",
+    FilterName.OPT_OUT: "the visitor has the cookie that opts out",
+    FilterName.DELETING_USER: "the visitor's uid, or the recorder's id of him, is on the list of users being deleted",
+    FilterName.BLOCKED_USER: "the visitor's uid is blocked; the rule's id holds a digest of it",
+    FilterName.RAMPING: "a new visitor outside of the share; who was let in before, or is in a session, passes",
+    FilterName.QUOTA: "the org's sessions of this cycle are used up: no new ones, those under way go on",
+}
+_FAILED = "the filter failed, which is a fault of ours (see the log), and filters.on_error is block"
+
+
+def meaning(name: str, rule: str) -> str:
+    """In words, for a filter's name and a rule's id as an audit line holds them; "" for a filter not known here."""
+    if rule == f"{name}:error":
+        return _FAILED
+    known = _OF_RULE.get(":".join(rule.split(":", 2)[:2]))
+    if known is not None:
+        return known
+    return next((text for each, text in _OF_FILTER.items() if each.value == name), "")
