@@ -233,6 +233,8 @@ class ClientConnection(BaseProtocol, Timed):
         for payload in payloads:
             if not payload.is_eof():
                 payload.set_exception(RequestPayloadError())
+                # A reader whom the end of a chunk has woken in this same read waits again without looking.
+                self._loop.call_soon(payload.set_exception, RequestPayloadError())
 
     def _keep_tail(self, data: bytes) -> None:
         """What follows an upgrade request waits until the upgrade is answered."""
