@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from support.raw_http import DEADLINE
 
+_CHUNK = re.compile(rb"([0-9a-f]+)\r\n")
 _LENGTH = re.compile(rb"\r\nContent-Length: (\d+)\r\n")
 TURNS = 3
 """Turns of the event loop after which a piece has been read: both ends live in this one."""
@@ -24,7 +25,9 @@ class Told:
     closing: bool
     """The last answer said ``Connection: close``."""
     rest: bytes
-    """Bytes behind the last answer, which are none."""
+    """Bytes behind the last whole answer."""
+    data: bytes
+    """All that came."""
 
     @property
     def statuses(self) -> tuple[int, ...]:
@@ -35,20 +38,39 @@ class Told:
 def read(data: bytes) -> Told:
     """The whole answers in these bytes."""
     answers: list[tuple[int, bytes]] = []
-    closing = False
+    closing, whole = False, data
     while True:
         head, end, rest = data.partition(b"\r\n\r\n")
         if not end:
             break
         status = int(head[9:12])
-        length = _LENGTH.search(head + b"\r\n")
-        size = int(length[1]) if length is not None else 0
-        if len(rest) < size:
+        body, rest = _body(head, status, rest)
+        if body is None:
             break
         closing = b"\r\nConnection: close" in head
-        answers.append((status, rest[:size]))
-        data = rest[size:]
-    return Told(tuple(answers), closing, data)
+        answers.append((status, body))
+        data = rest
+    return Told(tuple(answers), closing, data, whole)
+
+
+def _body(head: bytes, status: int, rest: bytes) -> tuple[bytes | None, bytes]:
+    """The body, None when it is not whole, and what stands behind it."""
+    if status < 200 or status in {204, 304}:
+        return b"", rest
+    if b"\r\nTransfer-Encoding: chunked" in head:
+        body = b""
+        while size := _CHUNK.match(rest):
+            end = size.end() + int(size[1], 16)
+            part, ended, rest = rest[size.end() : end], rest[end : end + 2], rest[end + 2 :]
+            if ended != b"\r\n":
+                break
+            if not part:
+                return body, rest
+            body += part
+        return None, b""
+    length = _LENGTH.search(head + b"\r\n")
+    size_now = int(length[1]) if length is not None else 0
+    return (rest[:size_now], rest[size_now:]) if len(rest) >= size_now else (None, b"")
 
 
 class _Client(asyncio.Protocol):
