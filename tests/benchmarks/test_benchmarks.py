@@ -79,3 +79,18 @@ async def test_an_unknown_path_is_refused_with_those_there_are() -> None:
     code, output = await run("--quick", "--paths", "typo")
     assert code == 1
     assert "unknown path typo; there are: block-10," in output
+
+
+@pytest.mark.slow
+async def test_many_connections_and_full_stores_are_measured() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(RUN.with_name("many.py")), "--quick"),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    text = output.decode()
+    assert process.returncode == 0, text
+    assert "idle connections  300:" in text
+    assert "all stores, full" in text
