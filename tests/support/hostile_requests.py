@@ -6,6 +6,7 @@ the same however the bytes arrive, so that a second parser beside the first can 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -303,6 +304,41 @@ BEHIND_CHUNKS = {
     "a trailer that becomes a host": _post(CHUNKED, b"2\r\n{}\r\n0\r\nHost: evil.example\r\n\r\n") + SMUGGLED,
 }
 """A chunked request is answered, and what stands behind it is not read: the connection ends."""
+
+
+def _browser(*more: bytes, name: Callable[[bytes], bytes] = bytes) -> bytes:
+    """What a recorder sends through a load balancer: the request that any fast path is made for."""
+    lines = [
+        b"Host: rs.example.com",
+        b"Connection: keep-alive",
+        b"Content-Length: 2",
+        b"User-Agent: Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0.0.0",
+        b"Content-Type: text/plain",
+        b"Accept: */*",
+        b"Origin: https://app.example.com",
+        b"Accept-Encoding: gzip, deflate, br, zstd",
+        b"Cookie: a=b; fs_uid=#o#u:s:1; c=d",
+        b"X-Forwarded-For: 198.51.100.7",
+        *more,
+    ]
+    named = [name(line.partition(b":")[0]) + b":" + line.partition(b":")[2] for line in lines]
+    return b"POST /x HTTP/1.1\r\n" + b"\r\n".join(named) + b"\r\n\r\n{}"
+
+
+_ORDINARY = {
+    "a recorder's request": Taken(_browser()),
+    "a recorder's request in small letters": Taken(_browser(name=bytes.lower)),
+    "a recorder's request in capitals": Taken(_browser(name=bytes.upper)),
+    "two of them": Taken(_browser() * 2, (200, 200), (b"{}", b"{}")),
+    "cookies and origins twice": Taken(_browser(b"Cookie: fs_uid=#o#v:t:2", b"Origin: https://b.example.com")),
+    "a longer chain of addresses": Taken(
+        _browser(b"X-Forwarded-For: 127.0.0.1, 203.0.113.9, 127.0.0.2", b"X-Forwarded-Proto: https", b"X-Request-Id: x")
+    ),
+    "addresses that are none": Taken(_browser(b"X-Forwarded-For: 1.2.3.4:x, <script>, ::1%eth0", b"Forwarded: for=_a")),
+    "an origin that is none": Taken(_browser(b"Origin: null").replace(b"Origin: https://app.example.com\r\n", b"")),
+    "an agent of odd bytes": Taken(_browser(b"X-B: c").replace(b"Mozilla", b"\xff\xc3\x28 \tM")),
+    "a length that is no length": Taken(_browser(b"X-Content-Length: 99", b"Content-Lengthy: 99")),
+}
 POISONED = {
     "a poisoned second request": Taken(
         _post(LENGTH, b"{}") + _post(b"Content-Length: 0\r\n" + CHUNKED, b"0\r\n\r\n" + SMUGGLED), (200, 400)
@@ -324,4 +360,4 @@ POISONED = {
 }
 """A good request with a bad one behind it. What came in one piece may be refused as one: a parser that fails says
 nothing of what it had read. So of the answers any number of the first may be missing, never one in between."""
-TAKEN: dict[str, Taken] = {**_TAKEN_BODIES, **_TAKEN_HEADS}
+TAKEN: dict[str, Taken] = {**_TAKEN_BODIES, **_TAKEN_HEADS, **_ORDINARY}

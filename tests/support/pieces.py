@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import socket
 from collections.abc import Sequence
@@ -71,6 +72,12 @@ def _body(head: bytes, status: int, rest: bytes) -> tuple[bytes | None, bytes]:
     length = _LENGTH.search(head + b"\r\n")
     size_now = int(length[1]) if length is not None else 0
     return (rest[:size_now], rest[size_now:]) if len(rest) >= size_now else (None, b"")
+
+
+def post(target: str, body: object, header: str = "X-A: b") -> bytes:
+    """A request with a JSON body and one more header line."""
+    data = json.dumps(body).encode()
+    return f"POST {target} HTTP/1.1\r\nHost: a\r\n{header}\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data
 
 
 class _Client(asyncio.Protocol):

@@ -17,7 +17,7 @@ from fsproxy.shell.ledger import MemoryLedger, PageClocks
 from fsproxy.shell.ledger.memory import Bounds
 from fsproxy.shell.stores import Stores
 from support.in_process import InProcessProxy, in_process
-from support.pieces import Told, tell
+from support.pieces import Told, post, tell
 from support.raw_http import eventually, raw_client
 from support.upstream import RecordingUpstream
 
@@ -69,11 +69,6 @@ async def remembering(patch: pytest.MonkeyPatch) -> AsyncIterator[tuple[InProces
         filters = {"quota": {"sessions": 1_000_000}, "ramping": {"share": "99%"}}
         async with in_process({"upstream": {"url": upstream.url}, "filters": filters}) as proxy:
             yield proxy, memories
-
-
-def post(target: str, body: object, header: str = "X-A: b") -> bytes:
-    data = json.dumps(body).encode()
-    return f"POST {target} HTTP/1.1\r\nHost: a\r\n{header}\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data
 
 
 async def send(proxy: InProcessProxy, *requests: bytes) -> Told:

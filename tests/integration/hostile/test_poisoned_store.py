@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from support.in_process import InProcessProxy, in_process
-from support.pieces import tell
+from support.pieces import post, tell
 from support.upstream import RecordingUpstream
 from support.valkey import ValkeyServer, running_valkey
 
 POISON = [b"", b"\xff\xfe\x00", b"[]", b"1e999", b"\xc1", b"x" * 100_000, b'{"reason_code":"<script>"}']
 COMMANDS = ["SET", "LPUSH", "SADD", "HSET", "ZADD"]
-
-
-def post(target: str, body: object, header: str = "X-A: b") -> bytes:
-    data = json.dumps(body).encode()
-    return f"POST {target} HTTP/1.1\r\nHost: a\r\n{header}\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data
 
 
 def traffic(number: int) -> list[tuple[bytes, int]]:
