@@ -34,6 +34,8 @@ MAX_HEADERS = 256
 READ_BUFFER = 128 * 1024
 """Bytes of a body that wait for its reader before the client is not read any more."""
 MAX_PIPELINED = 32
+OLDEST = (1, 0)
+"""The parser also takes HTTP/0.9, which has no headers and no status."""
 HARD_LIMIT = 1.1
 """Connections over ``server.max_connections`` are answered 503 (502 where that ends a recording); over this
 multiple of it they are dropped."""
@@ -233,6 +235,8 @@ class ClientConnection(BaseProtocol, Timed):
         for payload in payloads:
             if not payload.is_eof():
                 payload.set_exception(RequestPayloadError())
+                # A reader whom the end of a chunk has woken in this same read waits again without looking.
+                self._loop.call_soon(payload.set_exception, RequestPayloadError())
 
     def _keep_tail(self, data: bytes) -> None:
         """What follows an upgrade request waits until the upgrade is answered."""
@@ -249,8 +253,11 @@ class ClientConnection(BaseProtocol, Timed):
         """Answer what is queued, in order, until one has to be waited for."""
         while self._queue and not self._closing:
             message, payload = self._queue.popleft()
-            if message is None or self._head.is_too_large(message):
-                self._refuse(BAD_REQUEST if message is None else HEAD_TOO_LARGE)
+            if message is None or message.version < OLDEST:
+                self._refuse(BAD_REQUEST)
+                return
+            if self._head.is_too_large(message):
+                self._refuse(HEAD_TOO_LARGE)
                 return
             self._parser.message_consumed()
             self._awaited_until = 0.0

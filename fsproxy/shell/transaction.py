@@ -102,8 +102,10 @@ class Transaction:
         self.sent_ns = 0
         """When the request went upstream; 0 when it did not."""
         self.retried = False
-        self.close = bool(request.message.should_close) or request.message.version < (1, 1)
-        """The client's connection ends with this answer; for HTTP/1.0 always, as it cannot read a length's absence."""
+        message = request.message
+        self.close = bool(message.should_close) or message.version < (1, 1) or b"transfer-encoding" in headers
+        """The client's connection ends with this answer. For HTTP/1.0 always, as it cannot read a length's absence;
+        after chunks always, as the parser would take their last trailer for a header of the next request."""
 
     def locate(self, policy: OrgPolicy) -> Location | None:
         """The visitor's location, if any rule of the org asks for one."""
