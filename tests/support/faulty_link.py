@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from enum import StrEnum, unique
 from typing import Self
 
@@ -39,10 +40,15 @@ class _Way(StrEnum):
 class FaultyLink:
     """``async with FaultyLink(port) as link``: passes bytes on to a port of 127.0.0.1, until ``set`` a fault."""
 
-    def __init__(self, target: int, port: int = 0, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, target: int, port: int = 0, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+    ) -> None:
         self.target = target
         self.host = host
         self.port = port
+        self.tls = tls
+        """What the proxy meets; from the next ``set`` on."""
+        self.connections = 0
         self.fault = Fault.NONE
         self.met = 0
         """Connections, requests or answers that a fault was done to."""
@@ -62,14 +68,19 @@ class FaultyLink:
         return f"http://{self.host}:{self.port}"
 
     async def set(self, fault: Fault) -> None:
-        """From now on; what is open when a fault begins or ends is reset, as after a change of route."""
-        self.fault = fault
+        """From now on; what is open when a fault begins or ends is reset, as after a change of route.
+
+        Slowness alone comes and goes without that.
+        """
+        before, self.fault = self.fault, fault
+        if {before, fault} == {Fault.NONE, Fault.SLOW}:
+            return
         await self._close()
         if fault is not Fault.REFUSE:
             await self._listen()
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._serve, self.host, self.port)
+        self._server = await asyncio.start_server(self._serve, self.host, self.port, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:
@@ -79,7 +90,7 @@ class FaultyLink:
         tasks = list(self._open)
         for writers in self._open.values():
             for writer in writers:
-                abort(writer.transport)
+                _reset(writer)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -87,6 +98,7 @@ class FaultyLink:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
+        self.connections += 1
         self._open[task] = (writer,)
         try:
             if self.fault is Fault.RESET_AT_ONCE:
@@ -105,7 +117,7 @@ class FaultyLink:
 
     def _do(self, writer: asyncio.StreamWriter) -> None:
         self.met += 1
-        abort(writer.transport)
+        _reset(writer)
 
     async def _pump(
         self, reader: asyncio.StreamReader, to: asyncio.StreamWriter, proxy: asyncio.StreamWriter, way: _Way
@@ -123,7 +135,7 @@ class FaultyLink:
                     to.write(data[: len(data) * 2 // 3])
                     await to.drain()
                     if self.fault is Fault.RESET_IN_ANSWER:
-                        abort(proxy.transport)
+                        _reset(proxy)
                     to.close()
                     return
                 case (Fault.GARBAGE, _Way.DOWN):
@@ -137,6 +149,11 @@ class FaultyLink:
                     to.write(data)
                     await to.drain()
         to.close()
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    if not writer.transport.is_closing():
+        abort(writer.transport)
 
 
 async def _slowly(to: asyncio.StreamWriter, data: bytes) -> None:
