@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from support.upstream import Received, RecordingUpstream
 from support.uploads import Upload
+from support.upstream import Received, RecordingUpstream
 
 REMEMBERED = 20_000
 """Requests that were answered: a late copy of one of them is still compared."""
@@ -69,9 +69,8 @@ class Arrivals:
         if sent is None:
             self.faults.append(f"{received.path} {request_id}: nobody sent it")
             return
-        self._came[request_id] = self._came.get(request_id, 0) + 1
-        if request_id in self._past:
-            del self._came[request_id]
+        if request_id in self._open:
+            self._came[request_id] = self._came.get(request_id, 0) + 1
         difference = _difference(sent, received)
         if difference is not None:
             self.faults.append(f"{received.path} {request_id}: {difference}")

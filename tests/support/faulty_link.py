@@ -40,9 +40,7 @@ class _Way(StrEnum):
 class FaultyLink:
     """``async with FaultyLink(port) as link``: passes bytes on to a port of 127.0.0.1, until ``set`` a fault."""
 
-    def __init__(
-        self, target: int, port: int = 0, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
-    ) -> None:
+    def __init__(self, target: int, port: int = 0, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
         self.target = target
         self.host = host
         self.port = port

@@ -66,7 +66,9 @@ def _upload(random: Random, seq: int, pieces: list[Piece], calls: tuple[str, ...
 
 def _opaque(random: Random, start: int) -> Piece:
     when = start + random.randrange(INTERVAL_MS)
-    made = event(random.choice((2, 19, 57, 78)), [random.randrange(10_000), "<div class=c>" * random.randrange(160)], when)
+    made = event(
+        random.choice((2, 19, 57, 78)), [random.randrange(10_000), "<div class=c>" * random.randrange(160)], when
+    )
     chosen = (random.choice(OPAQUE),) if random.random() < 0.3 else (made,)
     return Piece(chosen, chosen)
 
