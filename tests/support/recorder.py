@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
+from yarl import URL
 
 from support.arrivals import Arrivals
 from support.rig import AGENT, ORIGIN, page
@@ -86,6 +87,10 @@ class Journal:
     waiting: int = 0
     """Recorders that wait before they send an upload again."""
 
+    def refuse(self, cause: int | None, began: float) -> None:
+        """A page is not recorded. ``began``: when it was asked for, in the event loop's time."""
+        self.refused[cause] += 1
+
 
 @dataclass(frozen=True, slots=True)
 class Recording:
@@ -144,11 +149,12 @@ class Recorder:
         asked = page(OrgId=self.org, **{"UserId": self.user_id, "SessionId": self.session_id, **fields})
         upload = Upload(json.dumps(asked).encode(), None, zipped=False)
         # A connection of its own: a browser sends a request again itself when a kept one turns out to be closed.
+        began = asyncio.get_running_loop().time()
         answer = await self._send("/rec/page", upload, {"Connection": "close"})
         told = answer.json() if answer is not None else None
         if answer is None or answer.status != 200 or not isinstance(told, dict):
             blocked = isinstance(told, dict) and told.get("reason_code")
-            self.journal.refused[blocked or (answer.status if answer is not None else None)] += 1
+            self.journal.refuse(blocked or (answer.status if answer is not None else None), began)
             if blocked == 8 and told.get("cookie_domain"):
                 self.user_id = told.get("user_id", self.user_id)
             return None
@@ -231,7 +237,9 @@ class Recorder:
         answer: Answer | None = None
         try:
             async with asyncio.timeout(HANGS):
-                async with self.http.post(self.url + target, data=upload.body, headers=headers) as response:
+                async with self.http.post(
+                    URL(self.url + target, encoded=True), data=upload.body, headers=headers
+                ) as response:
                     answer = Answer(response.status, await response.read())
         except TimeoutError:
             raise AssertionError(f"no answer to {target.partition('?')[0]} for {HANGS} s") from None

@@ -26,6 +26,11 @@ class Upload:
     calls: tuple[str, ...] = ()
     """Its valid calls, which also go up by /rec/event."""
 
+    @property
+    def text(self) -> str:
+        """As it is sent, decompressed."""
+        return (gzip.decompress(self.body) if self.zipped else self.body).decode()
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
