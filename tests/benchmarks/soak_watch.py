@@ -89,7 +89,9 @@ class Watch:
                 f"{after.descriptors} file descriptors stayed open, at the start there were {before.descriptors}"
             )
         if after.tasks > before.tasks + MOST_TASKS:
-            found.append(f"{after.tasks} tasks stayed, at the start there were {before.tasks}: {', '.join(self.tasks())}")
+            found.append(
+                f"{after.tasks} tasks stayed, at the start there were {before.tasks}: {', '.join(self.tasks())}"
+            )
         return found
 
     def figures(self) -> dict[str, Any]:

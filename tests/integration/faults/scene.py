@@ -99,9 +99,12 @@ class Scene:
         await self.until(lambda: self.link.met >= goal)
 
     async def break_link(self, fault: Fault, count: int = 5) -> None:
-        """A fault, until it was met so often (refused connections: until so many uploads wait); then it is mended."""
+        """A fault, until it was met so often; then it is mended.
+
+        Refusal and silence: until so many uploads were told of it, as mending a link resets what is silent on it.
+        """
         await self.link.set(fault)
-        await (self.more_retried(count) if fault is Fault.REFUSE else self.more_met(count))
+        await (self.more_retried(count) if fault in {Fault.REFUSE, Fault.HANG} else self.more_met(count))
         await self.link.set(Fault.NONE)
 
     async def check(self, refused: Allowed = NONE) -> None:
