@@ -16,6 +16,7 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -66,7 +67,10 @@ async def audit_pipe(folder: Path, arrivals: AuditedArrivals) -> AsyncIterator[s
 
 
 async def soak(options: argparse.Namespace) -> dict[str, Any]:
-    """Everything started, run, and stopped."""
+    """Everything started, run, and stopped, also when the soak itself is told to end."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     arrivals, journal = AuditedArrivals(), SoakJournal()
     with running_valkey() as valkey, tempfile.TemporaryDirectory(prefix="fsproxy-soak-") as name:
         folder = Path(name)

@@ -31,6 +31,9 @@ class Arrivals:
     faults: list[str] = field(default_factory=list)
     """What was lost, altered, or came though it must not."""
     settled: int = 0
+    """Requests that were answered, or not to be."""
+    forwarded: int = 0
+    """Requests that reached the upstream."""
     _open: dict[str, Sent] = field(default_factory=dict)
     _came: dict[str, int] = field(default_factory=dict)
     _past: OrderedDict[str, Sent] = field(default_factory=OrderedDict)
@@ -69,6 +72,7 @@ class Arrivals:
         if sent is None:
             self.faults.append(f"{received.path} {request_id}: nobody sent it")
             return
+        self.forwarded += 1
         if request_id in self._open:
             self._came[request_id] = self._came.get(request_id, 0) + 1
         difference = _difference(sent, received)

@@ -118,7 +118,7 @@ class Recorder:
     """Valid calls in each bundle; None: none, or a few."""
     user_id: str = ""
     session_id: str | None = None
-    _leftover: tuple[str, dict[str, str], Upload] | None = None
+    leftover: tuple[str, dict[str, str], Upload] | None = None
     _nobody_waits: set[asyncio.Task[Answer | None]] = field(default_factory=set)
 
     async def visit(self, bundles: int, **fields: Any) -> bool:
@@ -181,7 +181,7 @@ class Recorder:
             if self.random.random() < 0.15:
                 self._send_unattended(path, query | {"SkipResponseBody": "true"}, upload)
             if self.random.random() < 0.3:
-                self._leftover = (path, query, upload)
+                self.leftover = (path, query, upload)
         for attempt in count():
             answer = await self._send(f"{path}?{urlencode(query)}", upload)
             match reaction(path, answer):
@@ -211,9 +211,9 @@ class Recorder:
 
     def _send_leftover(self) -> None:
         """A late copy of an upload of the page before (wire.md 2)."""
-        if self._leftover is not None:
-            path, query, upload = self._leftover
-            self._leftover = None
+        if self.leftover is not None:
+            path, query, upload = self.leftover
+            self.leftover = None
             self._send_unattended(path, query | {"DeltaT": "7000"}, upload)
 
     def _send_unattended(self, path: str, query: dict[str, str], upload: Upload) -> None:
