@@ -107,7 +107,7 @@ def report(figures: dict[str, Any]) -> str:
     for name, value in figures.items():
         if name in {"samples", "problems"}:
             continue
-        text = f"{value / 2**20:.1f} MB" if name.startswith("rss_") else value
+        text = f"{value / 2**20:.1f} MB" if name.startswith(("rss_", "remembered_")) else value
         if isinstance(value, dict):
             text = ", ".join(f"{key} {count}" for key, count in sorted(value.items())) or "none"
         rows.append(f"{name.replace('_', ' '):<28} {text}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -22,6 +22,10 @@ from support.upstream import Received
 GRACE = 0.3
 """Seconds after a fault in which what it left behind may still be met."""
 ANSWER_SECONDS = 30.0
+CALLS_ARE_KEPT = 600.0
+"""Seconds for which a call's verdict is remembered."""
+CALL_BYTES, BLOCKED_BYTES, PAGE_BYTES = 330, 355, 470
+"""A tenth above the README's figures; of a page its clock, and its session and user."""
 _ids = itertools.count(1)
 _PLAIN = str.maketrans(" ", "-", ",")
 
@@ -108,7 +112,17 @@ class Load:
     failed: Counter[str] = field(default_factory=Counter)
     """Requests that met a fault of the upstream's."""
     frames: int = 0
+    _calls: deque[tuple[float, int]] = field(default_factory=deque)
     enough: bool = False
+
+    def remembered(self) -> int:
+        """Bytes that the proxy may hold of what it has been asked, by the README's table of what is remembered."""
+        now = asyncio.get_running_loop().time()
+        self._calls.append((now, self.journal.calls))
+        while self._calls[0][0] < now - CALLS_ARE_KEPT:
+            self._calls.popleft()
+        calls = self.journal.calls - self._calls[0][1]
+        return calls * CALL_BYTES + self.sent["blocked page"] * BLOCKED_BYTES + self.journal.started * PAGE_BYTES
 
     @property
     def problems(self) -> list[str]:

@@ -61,7 +61,7 @@ class Soak:
     async def run(self) -> dict[str, Any]:
         """Load and faults for the given time, then rest; the figures."""
         loop = asyncio.get_running_loop()
-        before = self.watch.look(0)
+        before = self.watch.look(0, 0)
         end = loop.time() + self.seconds
         async with asyncio.TaskGroup() as group:
             for visitor, count in VISITORS:
@@ -84,7 +84,7 @@ class Soak:
         with contextlib.suppress(asyncio.CancelledError):
             while True:
                 await asyncio.sleep(self.seconds / LOOKS)
-                self.watch.look(self.load.arrivals.settled)
+                self.watch.look(self.load.arrivals.settled, self.load.remembered())
                 self.upstream.frames.clear()
                 self._read_log()
 
@@ -144,14 +144,14 @@ class Soak:
         counted: dict[str, float] = {}
         for _ in range(20):
             await asyncio.sleep(0.5)
-            self.watch.look(self.load.arrivals.settled)
+            self.watch.look(self.load.arrivals.settled, self.load.remembered())
             counted = await metrics(http, self.proxy.admin_url)
             if not counted["fsproxy_in_flight"] and not self.load.arrivals.without_line:
                 break
         # The upstream's connections that are kept for reuse are no leak: without an upstream there are none.
         await self.link.set(Fault.REFUSE)
         await asyncio.sleep(1.0)
-        self.watch.look(self.load.arrivals.settled)
+        self.watch.look(self.load.arrivals.settled, self.load.remembered())
         return counted
 
     def _problems(self, counted: dict[str, float], before: Any, after: Any) -> list[str]:

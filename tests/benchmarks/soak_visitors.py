@@ -157,6 +157,7 @@ async def _frame(load: Load, socket: aiohttp.ClientWebSocketResponse, random: Ra
         )
 
     load.sent["frame"] += 1
+    load.journal.calls += len(upload.calls)
     await socket.send_str(frame(upload.text))
     async with asyncio.timeout(ANSWER_SECONDS):
         message = await socket.receive()

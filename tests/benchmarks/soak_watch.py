@@ -20,8 +20,7 @@ SHORTEST = 120.0
 MOST_BYTES = 12 * 1024 * 1024
 """Growth of memory after the warm-up, by the fitted line, that is no leak however few requests there were."""
 MOST_BYTES_A_REQUEST = 64.0
-"""What is remembered for minutes or hours (blocked pages, sessions, views) comes to about 30 bytes a request of this
-load; one object that is never freed for each page or bundle comes to hundreds."""
+"""One object that is never freed for each page or upload comes to hundreds."""
 MOST_DESCRIPTORS = 24
 """Over the start's, when all visitors have gone: the store's connections, which are opened as they are needed (at most
 18) and kept, and the admin port's."""
@@ -31,11 +30,12 @@ MOST_TASKS = 8
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One look. ``requests``: answered until then."""
+    """One look. ``requests``: answered until then; ``remembered``: bytes that are kept on purpose."""
 
     seconds: float
     requests: int
     rss: int
+    remembered: int
     descriptors: int
     tasks: int
     threads: int
@@ -50,13 +50,14 @@ class Watch:
     started: float
     samples: list[Sample] = field(default_factory=list)
 
-    def look(self, requests: int) -> Sample:
+    def look(self, requests: int, remembered: int) -> Sample:
         """One look, kept."""
         proc = process.PROC / str(self.pid)
         sample = Sample(
             asyncio.get_running_loop().time() - self.started,
             requests,
             process.rss([self.pid]),
+            remembered,
             len(list((proc / "fd").iterdir())),
             len(self.tasks()),
             len(list((proc / "task").iterdir())),
@@ -69,12 +70,15 @@ class Watch:
         return self.tasks_file.read_text().splitlines()
 
     def growth(self) -> tuple[float, float] | None:
-        """Bytes, and bytes a request, that the fitted line grew by after the warm-up; None: too short to tell."""
+        """Bytes, and bytes a request, by which memory grew after the warm-up, over what is remembered on purpose.
+
+        By the fitted line; None: too short to tell.
+        """
         last = self.samples[-1].seconds
         late = [sample for sample in self.samples if sample.seconds >= last * WARM_UP]
         if last < SHORTEST or len(late) < FEWEST_SAMPLES:
             return None
-        slope, _ = linear_regression([each.seconds for each in late], [each.rss for each in late])
+        slope, _ = linear_regression([each.seconds for each in late], [each.rss - each.remembered for each in late])
         grown = slope * (late[-1].seconds - late[0].seconds)
         return grown, grown / max(late[-1].requests - late[0].requests, 1)
 
@@ -83,7 +87,9 @@ class Watch:
         found = []
         growth = self.growth()
         if growth is not None and growth[0] > MOST_BYTES and growth[1] > MOST_BYTES_A_REQUEST:
-            found.append(f"memory grew by {growth[0] / 2**20:.1f} MB, {growth[1]:.0f} bytes a request")
+            found.append(
+                f"memory grew by {growth[0] / 2**20:.1f} MB over what is remembered, {growth[1]:.0f} bytes a request"
+            )
         if after.descriptors > before.descriptors + MOST_DESCRIPTORS:
             found.append(
                 f"{after.descriptors} file descriptors stayed open, at the start there were {before.descriptors}"
@@ -102,6 +108,7 @@ class Watch:
             "rss_first": rss[0],
             "rss_last": rss[-1],
             "rss_peak": max(rss),
+            "remembered_last": self.samples[-1].remembered,
             "grown_bytes": None if growth is None else round(growth[0]),
             "grown_bytes_a_request": None if growth is None else round(growth[1], 2),
             "descriptors_mean": round(mean(each.descriptors for each in self.samples), 1),

@@ -84,6 +84,8 @@ class Journal:
     ended: list[str] = field(default_factory=list)
     """Recordings that an answer ended."""
     dropped: int = 0
+    calls: int = 0
+    """Valid calls that were made."""
     waiting: int = 0
     """Recorders that wait before they send an upload again."""
 
@@ -130,6 +132,7 @@ class Recorder:
         event_seq = count(1)
         for seq in range(1, bundles + 1):
             upload = compose(self.random, seq, self.calls)
+            self.journal.calls += len(upload.calls)
             if upload.calls and self.random.random() < 0.3:
                 number = next(event_seq)
                 events = events_upload(self.random, number, upload.calls)
