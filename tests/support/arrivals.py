@@ -28,6 +28,8 @@ class Sent:
 class Arrivals:
     """``expect`` a request before it is sent, ``settle`` it once it was answered; ``faults`` should stay empty."""
 
+    cleaned: bool = True
+    """What is invalid is to be cut; False: everything goes on as it was sent."""
     faults: list[str] = field(default_factory=list)
     """What was lost, altered, or came though it must not."""
     settled: int = 0
@@ -75,16 +77,16 @@ class Arrivals:
         self.forwarded += 1
         if request_id in self._open:
             self._came[request_id] = self._came.get(request_id, 0) + 1
-        difference = _difference(sent, received)
+        difference = _difference(sent, received, cleaned=self.cleaned)
         if difference is not None:
             self.faults.append(f"{received.path} {request_id}: {difference}")
 
 
-def _difference(sent: Sent, received: Received) -> str | None:
+def _difference(sent: Sent, received: Received, *, cleaned: bool) -> str | None:
     if (received.method, received.target) != (sent.method, sent.target):
         return "its method or target was altered"
     upload = sent.upload
-    if upload.cleaned is None:
+    if upload.cleaned is None or not cleaned:
         return None if received.body == upload.body else f"its body was altered: {upload.body!r} {received.body!r}"
     if received.body == upload.body:
         return "what is invalid in it was not cut"

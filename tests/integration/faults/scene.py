@@ -20,7 +20,7 @@ from support.recorder import Journal, Recorder
 from support.upstream import RecordingUpstream
 
 RECORDERS = 6
-DEADLINE = 20.0
+DEADLINE = 30.0
 BUNDLES = 6
 """Of a page."""
 WIDE = {"rate": {"event": ["100000/s"], "user": ["100000/s"]}}
