@@ -21,17 +21,28 @@ from support.upstream import RecordingUpstream
 OURS = (ClientConnection, UpstreamConnection)
 
 
+_older: list[object] = []
+"""Connections of other tests."""
+
+
+def connections() -> list[object]:
+    return [each for each in gc.get_objects() if isinstance(each, OURS)]
+
+
 @pytest.fixture(autouse=True)
 def _no_collector() -> Iterator[None]:
     gc.collect()
     gc.disable()
+    _older[:] = connections()
     yield
+    _older.clear()
     gc.enable()
 
 
 def left() -> Counter[str]:
-    """Connections that are still in memory."""
-    return Counter(type(each).__name__ for each in gc.get_objects() if isinstance(each, OURS))
+    """This test's connections that are still in memory."""
+    older = set(map(id, _older))
+    return Counter(type(each).__name__ for each in connections() if id(each) not in older)
 
 
 async def freed(proxy: InProcessProxy) -> None:
