@@ -14,6 +14,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc"
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)  # three processes are started for it, on a machine that may be busy
 async def test_a_quick_soak_sends_everything_breaks_everything_and_finds_nothing(tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
     process = await asyncio.create_subprocess_exec(
