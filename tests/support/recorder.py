@@ -153,7 +153,8 @@ class Recorder:
         upload = Upload(json.dumps(asked).encode(), None, zipped=False)
         # A connection of its own: a browser sends a request again itself when a kept one turns out to be closed.
         began = asyncio.get_running_loop().time()
-        answer = await self._send("/rec/page", upload, {"Connection": "close"})
+        async with aiohttp.ClientSession(auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()) as http:
+            answer = await self._send("/rec/page", upload, http)
         told = answer.json() if answer is not None else None
         if answer is None or answer.status != 200 or not isinstance(told, dict):
             blocked = isinstance(told, dict) and told.get("reason_code")
@@ -225,7 +226,7 @@ class Recorder:
         self._nobody_waits.add(task)
         task.add_done_callback(self._nobody_waits.discard)
 
-    async def _send(self, target: str, upload: Upload, more: dict[str, str] | None = None) -> Answer | None:
+    async def _send(self, target: str, upload: Upload, http: aiohttp.ClientSession | None = None) -> Answer | None:
         """The whole answer; None after a network error."""
         request_id = f"recorder-{next(_ids)}"
         headers = {
@@ -234,13 +235,12 @@ class Recorder:
             "User-Agent": AGENT,
             "X-Forwarded-For": "198.51.100.77",
             "X-Request-Id": request_id,
-            **(more or {}),
         }
         self.arrivals.expect(request_id, "POST", target, upload)
         answer: Answer | None = None
         try:
             async with asyncio.timeout(HANGS):
-                async with self.http.post(
+                async with (http or self.http).post(
                     URL(self.url + target, encoded=True), data=upload.body, headers=headers
                 ) as response:
                     answer = Answer(response.status, await response.read())
