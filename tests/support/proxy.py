@@ -97,7 +97,8 @@ class RunningProxy:
         self.process = await _start(self.folder, self.env, (*self.command, *options))
         if before.returncode is None:
             try:
-                async with asyncio.timeout(STOP_DEADLINE):
+                # One that is taken over goes once the other listens.
+                async with asyncio.timeout(START_DEADLINE + STOP_DEADLINE):
                     code = await before.wait()
             finally:
                 if before.returncode is None:
