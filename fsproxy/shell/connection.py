@@ -166,8 +166,12 @@ class ClientConnection(BaseProtocol, Timed):
                 current.on_gone()
         if self._tunnel is not None:
             self._tunnel(b"")
+            self._tunnel = None
         if self.on_writable is not None:
             self.on_writable()
+        # Cycles: a reload in the life of this connection has kept them from collection for good.
+        self._queue.clear()
+        del self._parser
 
     def data_received(self, data: bytes) -> None:
         """asyncio: bytes of a head, of a body, or of a tunnel."""
