@@ -40,6 +40,20 @@ def index(headers: RawHeaders) -> Headers:
     return Headers(joined, headers)
 
 
+def asks_for_socket(method: str, headers: Mapping[bytes, bytes]) -> bool:
+    """A handshake that RFC 6455 4.2.1 allows: a GET without a body, to ``websocket`` and nothing else.
+
+    Any other request to upgrade may be answered as if it had not asked (RFC 9110 7.8). Passed on, one with a
+    body would lose that, and one to HTTP/2 would open a way round everything that is judged.
+    """
+    return (
+        method == "GET"
+        and headers.get(b"upgrade", b"").lower() == b"websocket"
+        and headers.get(b"content-length", b"0") == b"0"
+        and b"transfer-encoding" not in headers
+    )
+
+
 NAMES_NOTHING = frozenset({b"keep-alive", b"close", b"upgrade", b"keep-alive, upgrade"})
 """Frequent ``Connection`` values, in lower case, that name no header but those that stop here anyway."""
 

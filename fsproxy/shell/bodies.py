@@ -57,8 +57,8 @@ class BodyClock(Timed):
         self.due = inf
 
     def expire(self) -> None:
-        """Timed: too long."""
-        self.due = inf
+        """Timed: too long. Said again later, as a reader that was woken in this same moment does not hear it."""
+        self.restart()
         self._payload.set_exception(BodyError(Failure.BODY_TIMEOUT))
 
 

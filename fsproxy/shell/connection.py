@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from fsproxy.shell.server import DataServer
 
+OLDEST = (1, 0)
+"""The parser also takes HTTP/0.9, which has no headers and no status."""
 HARD_LIMIT = 1.1
 """Connections over ``server.max_connections`` are answered 503 (502 where that ends a recording); over this
 multiple of it they are dropped."""
@@ -147,8 +149,12 @@ class ClientConnection(TwoLanes, Timed):
                 current.on_gone()
         if self._tunnel is not None:
             self._tunnel(b"")
+            self._tunnel = None
         if self.on_writable is not None:
             self.on_writable()
+        # Cycles: a reload in the life of this connection has kept them from collection for good.
+        self._queue.clear()
+        self._parser = None
 
     def data_received(self, data: bytes) -> None:
         """asyncio: bytes of a head, of a body, or of a tunnel."""
@@ -213,6 +219,8 @@ class ClientConnection(TwoLanes, Timed):
         for payload in payloads:
             if not payload.is_eof():
                 payload.set_exception(RequestPayloadError())
+                # A reader whom the end of a chunk has woken in this same read waits again without looking.
+                self._loop.call_soon(payload.set_exception, RequestPayloadError())
 
     def _keep_tail(self, data: bytes) -> None:
         """What follows an upgrade request waits until the upgrade is answered."""
@@ -229,8 +237,11 @@ class ClientConnection(TwoLanes, Timed):
         """Answer what is queued, in order, until one has to be waited for."""
         while self._queue and not self._closing:
             message, payload = self._queue.popleft()
-            if message is None or self._head.is_too_large(message):
-                self._refuse(BAD_REQUEST if message is None else HEAD_TOO_LARGE)
+            if message is None or message.version < OLDEST:
+                self._refuse(BAD_REQUEST)
+                return
+            if self._head.is_too_large(message):
+                self._refuse(HEAD_TOO_LARGE)
                 return
             self.general_parser().message_consumed()
             if not self.begin(Incoming.parsed(self, message, payload)):

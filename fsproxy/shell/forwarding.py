@@ -110,7 +110,12 @@ class Forwarding:
     # -- answers of ours
 
     def refuse(self, tx: Transaction, failure: Failure) -> bool:
-        """Answer a failure: a problem document, with CORS on capture routes."""
+        """Answer a failure: a problem document, with CORS on capture routes.
+
+        Where an answer has gone out already, a second one would be taken for the next request's: only close.
+        """
+        if tx.status:
+            return CLOSE
         tx.failure = failure
         status = failure.status_on(tx.route)
         if tx.is_capture and not (tx.route.retries_only_502 and status == 502):

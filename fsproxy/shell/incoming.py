@@ -108,8 +108,9 @@ class Incoming:
             connection, message.method, message.path, headers, int(length) if length is not None else None, payload
         )
         request.is_http10 = message.version < (1, 1)
-        # HTTP/1.0 always: it cannot read a length's absence.
-        request.close = bool(message.should_close) or request.is_http10
+        # HTTP/1.0 always, as it cannot read a length's absence; after chunks always, as the parser would take their
+        # last trailer for a header of the next request.
+        request.close = bool(message.should_close) or request.is_http10 or b"transfer-encoding" in headers
         request.upgrade = message.upgrade
         return request
 

@@ -17,6 +17,7 @@ from fsproxy.admin.metrics import Metrics
 from fsproxy.admin.ring import Recent
 from fsproxy.config.schema import SocketMode, TopMode
 from fsproxy.core.failures import Failure
+from fsproxy.core.header_values import asks_for_socket
 from fsproxy.core.model import Route
 from fsproxy.core.routes import origin_form
 from fsproxy.shell.audit_log import AuditLog
@@ -136,11 +137,11 @@ class Ingest:
             self.metrics.refused_connections[()] += 1
             tx.close = True
             return self._forwarding.refuse(tx, Failure.OVERLOADED)
+        if self._draining or request.method == "CONNECT":
+            tx.close = True
         if request.method == "CONNECT":
             return self._forwarding.refuse(tx, Failure.METHOD)
-        if self._draining:
-            tx.close = True
-        if request.upgrade and b"upgrade" in tx.headers:
+        if request.upgrade and asks_for_socket(request.method, tx.headers):
             return await self._upgrade(tx)
         if tx.route is Route.OTHER or tx.generation.mode is TopMode.BYPASS:
             return await self._forwarding.stream(tx)

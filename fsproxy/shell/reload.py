@@ -36,6 +36,8 @@ T = TypeVar("T")
 SETTLE_SECONDS = 0.1
 """Several files that are written one after the other are one change."""
 DISPOSE_SECONDS = 1.0
+_YOUNGEST, _RECENT = 0, 1
+"""The collector's generations: a few milliseconds at the most, and not the rules."""
 MOST_SHOWN = 100
 """Faults that ``/readyz`` and the answer to ``POST /reload`` list; the log has all."""
 log = structlog.get_logger("fsproxy")
@@ -173,6 +175,7 @@ class Reloader:
         if found == self._tried and not force:
             return
         before = ingest.generation
+        gc.collect(_RECENT)
         try:
             built = await self._in_thread(build, source, before, self._mode)
         except ConfigError as error:
@@ -198,7 +201,8 @@ class Reloader:
         ingest.apply(generation, built.context)
         if before.log != generation.config.log:
             configure_logs(generation.config.log.level, generation.config.log.format)
-        # The same objects for a long time: no collection need walk them.
+        # The same objects for a long time: no collection need walk them. What is garbage by then would stay for good.
+        gc.collect(_YOUNGEST)
         gc.freeze()
         self._tried, self._errors, self._loaded_at = dict(generation.config.hashes), (), now()
         self._watch(generation.config.files)

@@ -40,10 +40,11 @@ class ResponseHead:
             if lower == b"content-length":
                 self.length = int(value)
             elif lower == b"transfer-encoding":
-                self.chunked = True
-                if value.lower() != b"chunked":
+                if self.chunked or value.lower() != b"chunked":
                     # Any other coding is for one hop, was not asked for, and would be passed on without its name.
+                    # Chunked twice is none (RFC 9112 6.1), and may hide chunks within chunks.
                     return False
+                self.chunked = True
         return True
 
 

@@ -107,8 +107,9 @@ class JudgedFrames:
 
     async def end(self) -> None:
         """After the tunnel's end: pages that were never answered have failed."""
-        if self._tunnel is not None:
-            await self._tunnel.finished()
+        tunnel, self._tunnel = self._tunnel, None  # which holds this judge: a cycle
+        if tunnel is not None:
+            await tunnel.finished()
         for child in self._pending.values():
             self._learn(child)
         self._pending.clear()

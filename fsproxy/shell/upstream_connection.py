@@ -50,16 +50,12 @@ class UpstreamConnection(asyncio.Protocol):
         self._on_lost = on_lost
         self._known_heads = heads
         self._plain_limit = plain_limit
-        self._parser = httptools.HttpResponseParser(self)
         self._reader: ResponseReader | None = None
         self._tunnel: Callable[[bytes], None] | None = None
         self._head = ResponseHead()
         self._head_bytes = 0
         self._informational = 0
-        self._in_body = False
-        self._head_only = False
-        self._may_upgrade = False
-        self._until_eof = False
+        self._in_body = self._head_only = self._may_upgrade = self._until_eof = False
         self.answering = False
         """A byte of the current answer has come: the request may not be sent again."""
         self.exchanges = 0
@@ -121,6 +117,7 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: connected."""
         self.transport = cast("asyncio.Transport", transport)
+        self._parser: httptools.HttpResponseParser = httptools.HttpResponseParser(self)
         self.was_made = True
 
     def data_received(self, data: bytes) -> None:
@@ -155,9 +152,12 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """asyncio: gone. An answer that was to last until now is complete, any other is cut."""
         self.transport = None
+        # A cycle: a reload in the life of this connection has kept it from collection for good.
+        del self._parser
         self._on_lost(self)
         if self._tunnel is not None:
             self._tunnel(b"")
+            self._tunnel = self.on_resume = None
             return
         reader = self._reader
         if reader is None:

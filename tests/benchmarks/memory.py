@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -47,19 +48,21 @@ async def measure_memory(name: str, upstream_port: int, core: int) -> Memory:
     peer = await peers.start(name, PATHS["page"], upstream_port, core)
     try:
         start = process.rss(peer.pids)
-        idle = await _idle(peer.port, peer.pids)
+        idle = await idle_connections(peer.port, peer.pids, CONNECTIONS)
         sessions = await _sessions(peer.port, peer.pids) if name == "fsproxy" else None
     finally:
         peer.stop()
     return Memory(name, start / 1024 / 1024, idle / 1024, sessions)
 
 
-async def _idle(port: int, pids: list[int]) -> float:
-    """Bytes for a connection that has carried one page and is kept alive."""
+async def idle_connections(
+    port: int, pids: list[int], wanted: int, meanwhile: Callable[[], Awaitable[None]] | None = None
+) -> float:
+    """Bytes for a connection that has carried one page and is kept alive. ``meanwhile`` is done while all are open."""
     next_request = payloads.pages_under_way()
     before = 0
     open_now: list[asyncio.StreamWriter] = []
-    for number in range(CONNECTIONS + 100):
+    for number in range(wanted + 100):
         if number == 100:
             before = process.rss(pids)  # after what the first requests alone take
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -67,9 +70,11 @@ async def _idle(port: int, pids: list[int]) -> float:
         await reader.readuntil(b"\r\n\r\n")
         open_now.append(writer)
     after = process.rss(pids)
+    if meanwhile is not None:
+        await meanwhile()
     for writer in open_now:
         writer.close()
-    return (after - before) / CONNECTIONS
+    return (after - before) / wanted
 
 
 async def _sessions(port: int, pids: list[int]) -> float:

@@ -83,13 +83,25 @@ async def test_an_unknown_path_is_refused_with_those_there_are() -> None:
 
 @pytest.mark.slow
 async def test_a_short_run_of_swaps_under_load_finds_no_fault() -> None:
+    status, text = await _output("reload_under_load.py", "--rate", "100", "--swaps", "4", "--rules", "10")
+    assert status == 0, text
+    assert {"failed        0", "mixed         0"} <= {line.rstrip() for line in text.splitlines()}
+
+
+@pytest.mark.slow
+async def test_many_connections_and_full_stores_are_measured() -> None:
+    status, text = await _output("many.py", "--quick")
+    assert status == 0, text
+    assert "idle connections  300:" in text
+    assert "all stores, full" in text
+
+
+async def _output(script: str, *options: str) -> tuple[int | None, str]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(RUN.with_name("reload_under_load.py")), "--rate", "100", "--swaps", "4", "--rules", "10"),
+        *(sys.executable, str(RUN.with_name(script)), *options),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
     output, _ = await process.communicate()
-    lines = output.decode().splitlines()
-    assert process.returncode == 0, lines
-    assert {"failed        0", "mixed         0"} <= {line.rstrip() for line in lines}
+    return process.returncode, output.decode()

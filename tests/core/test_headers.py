@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from fsproxy.core.answer_headers import downstream_headers
 from fsproxy.core.client_address import ClientAddresses
-from fsproxy.core.header_values import RawHeaders, index, narrowed_encoding
+from fsproxy.core.header_values import RawHeaders, asks_for_socket, index, narrowed_encoding
 from fsproxy.core.headers import Framing, UpstreamHeaders
 
 ADDRESSES = ClientAddresses.compile([ip_network("10.0.0.0/8")], "x-forwarded-for")
@@ -117,6 +117,23 @@ def test_an_upgrade_keeps_its_two_lines_and_its_key() -> None:
     assert named(lines, b"upgrade") == [b"websocket"]
     assert named(lines, b"connection") == [b"Upgrade"]
     assert named(lines, b"sec-websocket-key") == [b"k"]
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "asks"),
+    [
+        ("GET", {b"upgrade": b"websocket"}, True),
+        ("GET", {b"upgrade": b"WebSocket", b"content-length": b"0"}, True),
+        ("GET", {b"upgrade": b"websocket", b"content-length": b"2"}, False),
+        ("GET", {b"upgrade": b"websocket", b"transfer-encoding": b"chunked"}, False),
+        ("POST", {b"upgrade": b"websocket"}, False),
+        ("GET", {b"upgrade": b"h2c"}, False),
+        ("GET", {b"upgrade": b"h2c, websocket"}, False),
+        ("GET", {}, False),
+    ],
+)
+def test_only_a_get_without_a_body_opens_a_socket(method: str, headers: dict[bytes, bytes], *, asks: bool) -> None:
+    assert asks_for_socket(method, headers) is asks
 
 
 @pytest.mark.parametrize(("te", "kept"), [(b"trailers", True), (b"gzip;q=1, Trailers", True), (b"deflate", False)])

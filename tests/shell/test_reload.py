@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -236,3 +238,25 @@ async def test_another_upstream_and_other_timeouts_are_used_at_once(tmp_path: Pa
             first.release()
             assert await waiting == 200
         assert (len(first.received), len(second.received)) == (3, 1)
+
+
+async def test_garbage_is_collected_before_a_reload_exempts_what_lives(
+    upstream: RecordingUpstream, tmp_path: Path
+) -> None:
+    """Objects that hold each other are for the collector, which is not to see them any more afterwards."""
+
+    class Knot:
+        def __init__(self) -> None:
+            self.itself = self
+
+    async with reloading(config(upstream, tmp_path), tmp_path) as it:
+        gc.collect()
+        gc.disable()
+        try:
+            gone = weakref.ref(Knot())
+            await it.load(config(upstream, tmp_path, 2))
+            gc.collect()
+            assert it.number == 2
+            assert gone() is None
+        finally:
+            gc.enable()

@@ -14,6 +14,7 @@ from typing import Any
 
 from fsproxy.admin.metrics import Metrics
 from fsproxy.config.loader import load_text
+from fsproxy.config.schema import StateBackend
 from fsproxy.shell.generation import Generation
 from fsproxy.shell.ingest import Ingest
 from fsproxy.shell.server import DataServer
@@ -77,7 +78,12 @@ async def in_process(config: Mapping[str, Any]) -> AsyncIterator[InProcessProxy]
         ingest = Ingest(Generation.compile(loaded, 1), metrics, loop, sweeper)
         await ingest.start()
         server = ingest.server = DataServer(
-            ingest.handle, loaded.server, sweeper, on_malformed=ingest.count_malformed, on_crash=ingest.count_crash
+            ingest.handle,
+            loaded.server,
+            sweeper,
+            needs_tasks=loaded.state.backend is StateBackend.REDIS,
+            on_malformed=ingest.count_malformed,
+            on_crash=ingest.count_crash,
         )
         listener = await loop.create_server(server, "127.0.0.1", 0)
         proxy = InProcessProxy(listener.sockets[0].getsockname()[1], ingest, server, metrics, complaints.records)

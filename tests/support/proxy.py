@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ import aiohttp
 import fsproxy
 from support.ports import free_ports
 
-START_DEADLINE = 20.0
-STOP_DEADLINE = 20.0
+START_DEADLINE = 30.0
+STOP_DEADLINE = 30.0
 POLL = 0.02
 SERVE = (sys.executable, "-m", "fsproxy", "serve")
 
@@ -38,6 +38,8 @@ class RunningProxy:
     folder: Path
     port: int
     admin_port: int
+    env: Mapping[str, str] = field(default_factory=dict)
+    command: Sequence[str] = SERVE
     killed: bool = False
 
     @property
@@ -89,6 +91,22 @@ class RunningProxy:
         self.process.kill()
         await self.process.wait()
 
+    async def start_again(self, *options: str) -> None:
+        """Another process in the place of this one, ready. One that still runs must end by itself, with status 0."""
+        before = self.process
+        self.process = await _start(self.folder, self.env, (*self.command, *options))
+        if before.returncode is None:
+            try:
+                # One that is taken over goes once the other listens.
+                async with asyncio.timeout(START_DEADLINE + STOP_DEADLINE):
+                    code = await before.wait()
+            finally:
+                if before.returncode is None:
+                    before.kill()
+            assert code == 0, f"exit status {code}: {self.log_text()}"
+        self.killed = False
+        await _ready(self)
+
     async def stop(self) -> None:
         """SIGTERM; fails the test unless the process ends in time, with the exit status 0 (or the test killed it)."""
         if self.killed:
@@ -120,15 +138,15 @@ async def running_proxy(
             (folder / file).write_text(text)
         _write_config(folder / "fsproxy.yaml", config, port, admin_port)
         process = await _start(folder, env or {}, command)
-        proxy = RunningProxy(process, folder, port, admin_port)
+        proxy = RunningProxy(process, folder, port, admin_port, env or {}, command)
         try:
             await _ready(proxy)
             yield proxy
             await proxy.stop()
         finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+            if proxy.process.returncode is None:
+                proxy.process.kill()
+                await proxy.process.wait()
 
 
 def _write_config(path: Path, config: Mapping[str, Any], port: int, admin_port: int) -> None:
@@ -146,7 +164,7 @@ def _write_config(path: Path, config: Mapping[str, Any], port: int, admin_port: 
 async def _start(folder: Path, env: Mapping[str, str], command: Sequence[str]) -> asyncio.subprocess.Process:
     source = str(Path(fsproxy.__file__).parents[1])
     environment = {**os.environ, "PYTHONPATH": source, "PYTHONWARNINGS": "", **env}
-    with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
+    with (folder / "stdout").open("ab") as out, (folder / "stderr").open("ab") as err:
         return await asyncio.create_subprocess_exec(
             *command,
             "--config",

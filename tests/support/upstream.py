@@ -158,9 +158,10 @@ class RecordingUpstream:
         answer = self._routes.get((received.method, received.path), self.answer)
         if answer is not None:
             return await answer(request, received)
-        return await self._default(request, received)
+        return await self.usual(request, received)
 
-    async def _default(self, request: web.BaseRequest, received: Received) -> web.StreamResponse:
+    async def usual(self, request: web.BaseRequest, received: Received) -> web.StreamResponse:
+        """As a backend answers; for an ``answer`` of a test's that only looks."""
         if not KNOWN.fullmatch(f"{received.method} {received.path}"):
             self.unexpected.append(received)
             return web.Response(status=404)

@@ -225,7 +225,7 @@ class Sessions:
         if times < 0:
             chief = self.live.get(~times)
             if chief is None or chief < 0:
-                return float("-inf")
+                return 0.0  # of what has gone to make room: the first to go
             times = chief
         return (times >> _AGE_BITS) / _TICKS
 

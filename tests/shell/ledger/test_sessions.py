@@ -24,6 +24,17 @@ def test_full_the_session_active_longest_ago_goes_first_and_is_counted() -> None
     assert ledger.store.ledger.usage().evicted["ids"] == 1
 
 
+def test_full_within_a_minute_ids_of_what_had_to_go_are_no_fault() -> None:
+    """A flood may evict a session while its other ids are being noted."""
+    ledger = Visits(MemoryStore(Bounds(ids=3)), limit=None)
+    for n in range(50):
+        ledger.page(f"t{n}", f"s{n}")
+        ledger.answered(f"t{n}", (f"s{n}", f"a{n}", f"b{n}"))
+    usage = ledger.store.ledger.usage()
+    assert usage.ids == 3
+    assert usage.evicted["ids"] > 50
+
+
 def test_too_many_reservations_lapse_early_and_are_counted_again_by_their_answers() -> None:
     ledger = Visits(MemoryStore(Bounds(reservations=3)), limit=99)
     for n in range(6):

@@ -1,0 +1,173 @@
+"""What the soak's visitors share: one request and its outcome, what excuses a failure, and what was counted."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+import aiohttp
+from yarl import URL
+
+from support.arrivals import Arrivals
+from support.recorder import Journal
+from support.rig import AGENT, ORIGIN
+from support.uploads import Upload
+from support.upstream import Received
+
+GRACE = 0.3
+"""Seconds after a fault in which what it left behind may still be met."""
+ANSWER_SECONDS = 30.0
+CALLS_ARE_KEPT = 600.0
+"""Seconds for which a call's verdict is remembered."""
+CALL_BYTES, BLOCKED_BYTES, PAGE_BYTES = 330, 355, 470
+"""A tenth above the README's figures; of a page its clock, and its session and user."""
+_ids = itertools.count(1)
+_PLAIN = str.maketrans(" ", "-", ",")
+
+
+@dataclass
+class Trouble:
+    """When the upstream was broken on purpose: what fails then is no fault of the proxy's."""
+
+    on: bool = False
+    _ended: float = float("-inf")
+
+    def end(self) -> None:
+        """It is mended."""
+        self.on = False
+        self._ended = asyncio.get_running_loop().time()
+
+    def excuses(self, began: float) -> bool:
+        """A failure, now, of what was begun then."""
+        return self.on or self._ended + GRACE >= began
+
+
+@dataclass
+class SoakJournal(Journal):
+    """A page that is refused while nothing is broken is a problem."""
+
+    trouble: Trouble = field(default_factory=Trouble)
+    problems: list[str] = field(default_factory=list)
+
+    def refuse(self, cause: int | None, began: float) -> None:
+        """See Journal."""
+        super().refuse(cause, began)
+        if not self.trouble.excuses(began):
+            self.problems.append(f"a page that is to be recorded was answered {cause} while nothing was broken")
+
+
+@dataclass
+class AuditedArrivals(Arrivals):
+    """Each request that was answered has one audit line."""
+
+    lines: int = 0
+    _without: set[str] = field(default_factory=set)
+    _early: set[str] = field(default_factory=set)
+
+    def settle(self, request_id: str, *, forwarded: bool | None) -> None:
+        """See Arrivals."""
+        super().settle(request_id, forwarded=forwarded)
+        if request_id in self._early:
+            self._early.discard(request_id)
+        else:
+            self._without.add(request_id)
+
+    def saw(self, received: Received) -> None:
+        """See Arrivals. What goes through a socket is looked at by the one who speaks."""
+        if received.path != "/rec/sock":
+            super().saw(received)
+
+    def line(self, request_id: str) -> None:
+        """An audit line was written."""
+        self.lines += 1
+        if request_id in self._without:
+            self._without.discard(request_id)
+        elif request_id in self._open:
+            self._early.add(request_id)
+        elif request_id in self._past:
+            self.faults.append(f"{request_id} has a second audit line")
+
+    @property
+    def without_line(self) -> int:
+        """Requests that were answered and have no audit line yet."""
+        return len(self._without)
+
+
+@dataclass
+class Load:
+    """What the visitors share."""
+
+    url: str
+    http: aiohttp.ClientSession
+    arrivals: AuditedArrivals
+    journal: SoakJournal
+    pause: float
+    """Seconds between two requests of one visitor, on the average."""
+    sent: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
+    """Requests that met a fault of the upstream's."""
+    frames: int = 0
+    _calls: deque[tuple[float, int]] = field(default_factory=deque)
+    enough: bool = False
+
+    def remembered(self) -> int:
+        """Bytes that the proxy may hold of what it has been asked, by the README's table of what is remembered."""
+        now = asyncio.get_running_loop().time()
+        self._calls.append((now, self.journal.calls))
+        while self._calls[0][0] < now - CALLS_ARE_KEPT:
+            self._calls.popleft()
+        calls = self.journal.calls - self._calls[0][1]
+        return calls * CALL_BYTES + self.sent["blocked page"] * BLOCKED_BYTES + self.journal.started * PAGE_BYTES
+
+    @property
+    def problems(self) -> list[str]:
+        """What went wrong with nobody to blame but the proxy."""
+        return self.journal.problems
+
+    async def rest(self, random: Random) -> None:
+        """Between two requests."""
+        await asyncio.sleep(self.pause * (0.5 + random.random()))
+
+    async def ask(
+        self,
+        kind: str,
+        target: str,
+        upload: Upload,
+        expected: int,
+        *,
+        forwarded: bool = True,
+        method: str = "POST",
+        **headers: str,
+    ) -> Any:
+        """One request, its answer's JSON (None without one). Anything but the expected status needs an excuse."""
+        loop = asyncio.get_running_loop()
+        began, request_id = loop.time(), f"{kind.translate(_PLAIN)}-{next(_ids)}"
+        whole = {"Origin": ORIGIN, "User-Agent": AGENT, "X-Forwarded-For": "198.51.100.7", "X-Request-Id": request_id}
+        whole |= {name.replace("_", "-"): value for name, value in headers.items()}
+        self.arrivals.expect(request_id, method, target, upload)
+        self.sent[kind] += 1
+        status: int | None = None
+        body = b""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                async with self.http.request(
+                    method, URL(self.url + target, encoded=True), data=upload.body or None, headers=whole
+                ) as response:
+                    body = await response.read()
+                    status = response.status
+        except (aiohttp.ClientError, OSError):
+            status = None
+        certain = forwarded if status == expected else None
+        self.arrivals.settle(request_id, forwarded=certain)
+        if status == expected:
+            return json.loads(body) if body.startswith(b"{") else None
+        if self.journal.trouble.excuses(began):
+            self.failed[kind] += 1
+        else:
+            self.problems.append(f"{kind}: {status}, not {expected}, while nothing was broken: {body[:200]!r}")
+        return None

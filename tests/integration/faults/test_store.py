@@ -1,0 +1,66 @@
+"""The shared store is lost, restarted, or slow in the middle: the limits may rest, recordings do not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from integration.faults.scene import scene
+from support.valkey import DelayingProxy, ValkeyServer, running_valkey
+
+
+@pytest.fixture
+def valkey() -> Iterator[ValkeyServer]:
+    with running_valkey() as server:
+        yield server
+
+
+def over(url: str) -> dict[str, Any]:
+    """A quota that is never reached, so that pages ask the store as well."""
+    state = {"backend": "redis", "redis": {"url": url, "timeout": "100ms"}}
+    return {"state": state, "filters": {"quota": {"sessions": 1_000_000}}}
+
+
+async def test_a_store_that_is_killed_and_starts_empty_is_not_felt(valkey: ValkeyServer) -> None:
+    async with scene("store killed", over(valkey.url)) as it, it.recording():
+        for _ in range(2):
+            valkey.kill()
+            await it.until(lambda: "the store is down" in it.proxy.log_text())
+            await it.more_delivered(20)
+            valkey.start()
+            await it.more_delivered(20)
+        assert not it.journal.retries
+
+
+async def test_a_store_that_hangs_is_not_felt(valkey: ValkeyServer) -> None:
+    async with scene("store hangs", over(valkey.url)) as it, it.recording():
+        valkey.pause()
+        await it.until(lambda: "the store is down" in it.proxy.log_text())
+        await it.more_delivered(20)
+        valkey.resume()
+        await it.until(lambda: "the store is back" in it.proxy.log_text())
+        await it.more_delivered(20)
+        assert not it.journal.retries
+
+
+async def test_a_store_that_is_slow_then_too_slow_is_not_felt(valkey: ValkeyServer) -> None:
+    async with DelayingProxy(valkey.port) as slow, scene("store slow", over(slow.url)) as it, it.recording():
+        for seconds in (0.01, 0.5, 0.0):
+            slow.delay = seconds
+            await it.more_delivered(20)
+        await it.until(lambda: "the store is down" in it.proxy.log_text())
+        await it.until(lambda: "the store is back" in it.proxy.log_text())
+        assert not it.journal.retries
+
+
+async def test_a_store_that_is_full_is_not_felt(valkey: ValkeyServer) -> None:
+    async with scene("store full", over(valkey.url)) as it, it.recording():
+        assert valkey.command("CONFIG", "SET", "maxmemory", "1") == b"+OK\r\n"
+        await it.until(lambda: "the store is down" in it.proxy.log_text())
+        await it.more_delivered(20)
+        assert valkey.command("CONFIG", "SET", "maxmemory", "0") == b"+OK\r\n"
+        await it.until(lambda: "the store is back" in it.proxy.log_text())
+        await it.more_delivered(20)
+        assert not it.journal.retries

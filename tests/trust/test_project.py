@@ -1,0 +1,117 @@
+"""What SECURITY.md says that the project does."""
+
+from __future__ import annotations
+
+import ast
+import ssl
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fsproxy
+from fsproxy.config.schema import ListenConfig, UpstreamTls
+from fsproxy.shell.listening import _server_tls
+from fsproxy.shell.upstream_settings import tls_context
+
+PACKAGE = Path(fsproxy.__file__).parent
+ROOT = PACKAGE.parent
+
+
+def locked() -> list[dict[str, Any]]:
+    """The packages of the lock that come from somewhere else."""
+    packages: list[dict[str, Any]] = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
+    return [each for each in packages if each["name"] != "fsproxy"]
+
+
+def test_every_locked_file_has_its_hash() -> None:
+    files = [
+        (each["name"], file)
+        for each in locked()
+        for file in [*each.get("wheels", ()), *filter(None, [each.get("sdist")])]
+    ]
+    assert {name for name, _ in files} == {each["name"] for each in locked()}
+    assert [name for name, file in files if not file.get("hash", "").startswith("sha256:")] == []
+
+
+def test_every_locked_package_is_a_release_of_the_index() -> None:
+    assert [each["name"] for each in locked() if "registry" not in each["source"]] == []
+
+
+def test_the_lock_knows_every_dependency() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    own = next(each for each in tomllib.loads((ROOT / "uv.lock").read_text())["package"] if each["name"] == "fsproxy")
+    said = {each["name"] for each in own["metadata"]["requires-dist"]}
+    extras = project["optional-dependencies"].values()
+    wanted = {_name(each) for each in [*project["dependencies"], *(each for extra in extras for each in extra)]}
+    assert wanted - {"fsproxy"} <= said
+
+
+def _name(requirement: str) -> str:
+    end = next((at for at, each in enumerate(requirement) if not (each.isalnum() or each in "-_.")), None)
+    return requirement[:end].lower().replace("_", "-")
+
+
+def test_tls_is_1_2_or_newer_with_the_librarys_ciphers_and_verified() -> None:
+    served, asked = _server_tls(ListenConfig()), tls_context(UpstreamTls())
+    ciphers = [each["name"] for each in ssl.create_default_context().get_ciphers()]
+    for context in (served, asked):
+        assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
+        assert context.maximum_version == ssl.TLSVersion.MAXIMUM_SUPPORTED
+        assert [each["name"] for each in context.get_ciphers()] == ciphers
+        assert context.options & ssl.OP_NO_COMPRESSION
+    assert (asked.verify_mode, asked.check_hostname) == (ssl.CERT_REQUIRED, True)
+
+
+def test_the_admin_token_is_compared_in_constant_time_alone() -> None:
+    """Also not by whether it stands in a set or a dict."""
+    trees = [ast.parse(each.read_text()) for each in (PACKAGE / "admin").glob("*.py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    calls = [ast.unparse(node) for node in nodes if isinstance(node, ast.Call)]
+    assert [each for each in calls if each.startswith("hmac.compare_digest(")]
+    compared = [
+        node for node in nodes if isinstance(node, ast.Compare) and not isinstance(node.ops[0], ast.Is | ast.IsNot)
+    ]
+    words = [ast.unparse(node) for node in compared]
+    assert [each for each in words if {"token", "given", "expected"} & set(_words(each))] == []
+
+
+def _words(text: str) -> list[str]:
+    return "".join(each if each.isalnum() else " " for each in text).split()
+
+
+def test_nothing_is_built_that_runs_text_as_a_program() -> None:
+    """No eval, no shell, no unsafe YAML, whoever's text it is; pickles are read from the program's own workers alone."""
+    banned = {
+        "eval",
+        "exec",
+        "pickle.load",
+        "pickle.loads",
+        "marshal.loads",
+        "os.system",
+        "yaml.load",
+        "yaml.unsafe_load",
+    }
+    found = set()
+    for file in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call):
+                found |= {(file.name, ast.unparse(node.func))} if ast.unparse(node.func) in banned else set()
+                assert not any(each.arg == "shell" for each in node.keywords), file.name
+    # A worker gets its configuration from its supervisor, over a pipe that nobody else holds.
+    assert found == {("seat.py", "pickle.loads")}
+
+
+def test_the_report_goes_to_no_address_that_may_not_exist() -> None:
+    text = (ROOT / "SECURITY.md").read_text()
+    assert "private security advisories" in text
+    assert "@" not in text
+
+
+@pytest.mark.parametrize("script", ["run", "audit"])
+def test_the_scripts_of_ci_are_programs_without_a_fault_in_their_grammar(script: str) -> None:
+    path = ROOT / ".ci" / script
+    assert path.stat().st_mode & 0o111
+    subprocess.run(["bash", "-n", str(path)], check=True, timeout=10)
