@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Self
@@ -24,9 +24,6 @@ LONGEST_ADDRESS = 64
 """Characters; the longest IPv6 address with brackets, port and a zone is shorter in practice."""
 MOST_HOPS = 32
 """No real chain is longer; what stands further left is not looked at."""
-MOST_KNOWN = 4096
-LONGEST_KNOWN = 256
-"""Bytes of a chain that is remembered: what a hostile client sends is not worth the memory."""
 UNKNOWN = "unknown"
 """Goes up for a client without an address (RFC 7239 6.2): a unix peer that names none."""
 
@@ -129,8 +126,6 @@ class ClientAddresses:
     """Lower case."""
     forwarding: frozenset[bytes]
     """Names whose coming from an untrusted peer is remarkable."""
-    known: dict[tuple[object, ...], ClientAddress] = field(default_factory=dict, compare=False, repr=False)
-    """The last answers: a function's memory, of no consequence."""
 
     @classmethod
     def compile(cls, trusted_proxies: Iterable[IPv4Network | IPv6Network], header: str) -> Self:
@@ -142,33 +137,17 @@ class ClientAddresses:
         """The client of a request that came from ``peer`` (None or "": a unix socket) over ``scheme``.
 
         ``headers`` is ``header_values.index``'s: lower-case names, repeated lines joined in order. Any bytes
-        may stand in it; nothing is raised. A visitor's requests are alike, so the last answers are remembered.
+        may stand in it; nothing is raised. What is read out of a visitor's lines is remembered with them.
         """
         if not isinstance(headers, Headers):
-            return self._find(peer, headers, scheme)
+            return self._resolve(peer, headers, scheme)
         told = headers.client
         if told is not None and told[0] is self and told[1] == peer and told[2] == scheme:
             known: ClientAddress = told[3]
             return known
-        client = self._find(peer, headers, scheme)
+        client = self._resolve(peer, headers, scheme)
         headers.client = (self, peer, scheme, client)
         return client
-
-    def _find(self, peer: str | None, headers: Mapping[bytes, bytes], scheme: str) -> ClientAddress:
-        chain = headers.get(self.header, b"")
-        if len(chain) > LONGEST_KNOWN or b"x-request-id" in headers:
-            return self._resolve(peer, headers, scheme)
-        get = headers.get
-        key = (
-            peer, scheme, chain, get(b"x-forwarded-proto"), get(b"x-forwarded-host"), get(b"host"),
-            self.forwarding.isdisjoint(headers),
-        )  # fmt: skip
-        found = self.known.get(key)
-        if found is None:
-            if len(self.known) >= MOST_KNOWN:
-                self.known.clear()
-            found = self.known[key] = self._resolve(peer, headers, scheme)
-        return found
 
     def _resolve(self, peer: str | None, headers: Mapping[bytes, bytes], scheme: str) -> ClientAddress:
         node = _node(peer) if peer and len(peer) <= LONGEST_ADDRESS else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -15,11 +15,13 @@ RawHeaders = tuple[tuple[bytes, bytes], ...]
 class Headers(dict[bytes, bytes]):
     """Lower-case name -> value, and what was read out of these lines already: requests of one visitor share them."""
 
-    __slots__ = ("client", "lines", "onward", "said")
+    __slots__ = ("_lines", "client", "onward", "plain", "said")
 
-    def __init__(self, found: Mapping[bytes, bytes], lines: RawHeaders) -> None:
-        super().__init__(found)
-        self.lines = lines
+    def __init__(self, lines: RawHeaders | None = None, plain: Sequence[bytes] = ()) -> None:
+        """``plain``: in place of the lines their bytes, one for each name; the caller fills in the values."""
+        super().__init__()
+        self._lines = lines
+        self.plain = plain
         self.client: tuple[Any, ...] | None = None
         """``client_address``: whose they are, and by what they were told so."""
         self.said: object = None
@@ -27,17 +29,32 @@ class Headers(dict[bytes, bytes]):
         self.onward: tuple[Any, ...] | None = None
         """``headers``: the lines that go on, up or down, and what they were made from."""
 
+    @property
+    def lines(self) -> RawHeaders:
+        """As the parser gives them."""
+        if self._lines is None:
+            split = (line.partition(b": ") for line in self.plain)
+            self._lines = tuple((name, value) for name, _, value in split)
+        return self._lines
+
+    def each(self) -> Iterable[tuple[bytes, bytes]]:
+        """Every line with its name in lower case."""
+        if self.plain:
+            return zip(self, self.plain, strict=True)
+        return ((pair[0].lower(), b": ".join(pair)) for pair in self.lines)
+
 
 def index(headers: RawHeaders) -> Headers:
     """Index the lines. Repeated ones are joined in order, ``Cookie`` by ``; ``, others by ``, ``."""
-    found = {name.lower(): value for name, value in headers}
-    if len(found) == len(headers):
-        return Headers(found, headers)
-    lists: dict[bytes, list[bytes]] = {}
+    found = Headers(headers)
     for name, value in headers:
-        lists.setdefault(name.lower(), []).append(value)
-    joined = {name: (b"; " if name == b"cookie" else b", ").join(values) for name, values in lists.items()}
-    return Headers(joined, headers)
+        found[name.lower()] = value
+    if len(found) < len(headers):
+        lists: dict[bytes, list[bytes]] = {}
+        for name, value in headers:
+            lists.setdefault(name.lower(), []).append(value)
+        found.update({name: (b"; " if name == b"cookie" else b", ").join(values) for name, values in lists.items()})
+    return found
 
 
 def asks_for_socket(method: str, headers: Mapping[bytes, bytes]) -> bool:

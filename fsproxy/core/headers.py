@@ -20,8 +20,8 @@ from fsproxy.core.header_names import (
 from fsproxy.core.header_values import (
     NAMES_NOTHING,
     Headers,
-    RawHeaders,
     accepts_trailers,
+    index,
     narrowed_encoding,
     without_named,
 )
@@ -115,29 +115,29 @@ class UpstreamHeaders:
         if made is not None and made[0] is self and made[1] is client and made[2] == (page, upgrade):
             known: bytes = made[3]
             return known
-        block = self._block(headers.lines, client, page=page, upgrade=upgrade)
+        block = self._block(headers, client, page=page, upgrade=upgrade)
         headers.onward = (self, client, (page, upgrade), block)
         return block
 
-    def _block(self, headers: RawHeaders, client: ClientAddress, *, page: bool, upgrade: bool) -> bytes:
+    def _block(self, headers: Headers, client: ClientAddress, *, page: bool, upgrade: bool) -> bytes:
         """All between ``Host``'s value and the request id's: what a visitor's next request has again."""
         parts = [b""]
         add = parts.append
-        join = b": ".join
         do = (self.from_trusted if client.trusted else self.from_untrusted).get
         special: list[tuple[Do, tuple[bytes, bytes]]] = []
-        for pair in headers:
-            what = do(pair[0].lower(), _LOOK)
+        for name, line in headers.each():
+            what = do(name, _LOOK)
             if what is _KEEP:
-                add(join(pair))
+                add(line)
             elif what is _LOOK:
-                if pair[0][:6].lower() != PROXY_PREFIX:
-                    add(join(pair))
+                if name[:6] != PROXY_PREFIX:
+                    add(line)
             elif what is _CONNECTION:
-                if pair[1].lower() not in NAMES_NOTHING:
-                    return self._block(without_named(headers), client, page=page, upgrade=upgrade)
+                if line.partition(b": ")[2].lower() not in NAMES_NOTHING:
+                    return self._block(index(without_named(headers.lines)), client, page=page, upgrade=upgrade)
             elif what is not _DROP:
-                special.append((what, pair))
+                sent, _, value = line.partition(b": ")
+                special.append((what, (sent, value)))
         if special or upgrade:
             parts += self._special(special, page=page, upgrade=upgrade)
         add(self._ours(client))

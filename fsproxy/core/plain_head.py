@@ -157,19 +157,19 @@ class KnownHeads:
             return None
         if b":  " in lines or b" \r\n" in lines:
             return None
-        found: dict[bytes, bytes] = {}
-        pairs: list[tuple[bytes, bytes]] = []
+        found = Headers(plain=parts)
         known = self._names.get
         for part in parts:
             name, colon, value = part.partition(b": ")
             lower = known(name) or self._name(name)
-            if lower is None or not colon or lower in found:
+            if lower is None or not colon:
                 return None
             found[lower] = value
-            pairs.append((name, value))
+        if len(found) < len(parts):
+            return None
         if not _UNUSUAL.isdisjoint(found) or found.get(b"connection", b"keep-alive").lower() != b"keep-alive":
             return None
-        return Headers(found, tuple(pairs))
+        return found
 
     def _name(self, name: bytes) -> bytes | None:
         if _NAME.fullmatch(name) is None:

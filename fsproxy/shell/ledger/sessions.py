@@ -206,7 +206,12 @@ class Sessions:
         """Under way from now on, under all of these: the first that is known (else the first) keeps the times."""
         if not keys:
             return
-        known = next((key for key in keys if self._under_way(key, now)), None)
+        keys = list(dict.fromkeys(keys))
+        known = None
+        for key in keys:
+            if self._under_way(key, now):
+                known = key
+                break
         if known is None or afresh:
             chief, _ = self._times(keys[0] if known is None else known)
             self.live.put(chief, int(now * _TICKS) << _AGE_BITS)
