@@ -70,6 +70,7 @@ def steps(route_name: str, body: bytes) -> dict[str, Callable[[], Any]]:
     limits = CallLimits(MemoryLedger(), Repeats(BoundedMemoryCache(10_000)), PageClocks(10_000), 1.0)
     upload = BundleQuery(org_id="o-1")
     numbers = count()
+    address = ip_address("192.0.2.1")
     encoding = Encoding.GZIP if body[:2] == b"\x1f\x8b" else Encoding.IDENTITY
 
     async def whole() -> None:
@@ -77,9 +78,7 @@ def steps(route_name: str, body: bytes) -> dict[str, Callable[[], Any]]:
         inspection = inspect(policy.client_api, route, text)
         if inspection.calls:
             number = f"{next(numbers)}"
-            facts = SessionFacts(
-                route=route, org="o-1", session_id=number, page_id=number, client_ip=ip_address("192.0.2.1")
-            )
+            facts = SessionFacts(route=route, org="o-1", session_id=number, page_id=number, client_ip=address)
             settled = await limits.settle(policy, facts, upload, inspection, None, Instant(1e9))
             assert settled.outcome.status is None
 

@@ -21,7 +21,8 @@ from fsproxy.core.model import CallKind, Route
 from fsproxy.core.settings import ClientApiSettings, OnUninspectable
 
 _DIGEST_SIZE = 16
-_MANY = 100
+MANY = 100
+"""Calls, or names and cuts, that take about a millisecond to settle."""
 
 
 @unique
@@ -73,7 +74,7 @@ class Inspection(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     @property
     def is_large(self) -> bool:
         """More than 100 calls or properties to settle: about a millisecond, too much for an event loop."""
-        return len(self.calls) > _MANY or sum(len(e.judged.names) + len(e.judged.cuts) for e in self.calls) > _MANY
+        return len(self.calls) > MANY or sum(len(e.judged.names) + len(e.judged.cuts) for e in self.calls) > MANY
 
     def names(self, repeated: Collection[int] = ()) -> dict[NameKind, tuple[str, ...]]:
         """Give the names to claim, each once; calls that are rejected anyway, or ``repeated``, claim none."""

@@ -1,0 +1,310 @@
+"""What calls look like that were found valid before: the next one of the same shape is compared, not walked.
+
+A site sends the same event with the same properties again and again. A shape holds the names of every object of a
+call, in order, and the types that its values must have. A call that fits has passed every rule that the walk would
+apply, and gets the walk's own verdict on the first one; whatever does not fit is walked. Nothing here says no.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from itertools import chain
+from operator import contains, itemgetter
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from fsproxy.core.client_api.calls import Call, Typing
+from fsproxy.core.client_api.names import TYPES, PropertyType, read_name
+from fsproxy.core.client_api.values import INT_MAX, INT_MIN, LONGEST_ATOM, inferred_type, is_date
+from fsproxy.core.settings import ClientApiSettings
+
+if TYPE_CHECKING:
+    from fsproxy.core.client_api.judging import Judged
+
+LONGEST_KNOWN = 16 * 1024
+"""Characters of a small shape's names."""
+LONGEST_LARGE = 1024 * 1024
+"""The same of a large one."""
+_MOST_SMALL, _MOST_LARGE = 512, 16
+"""Shapes that are kept. What clients can make of them takes some 60 MB at most, what sites send one or two."""
+_MOST_ALIKE = 8
+"""Shapes of one event with equally many properties."""
+_MOST_SEEN = 4096
+_Key = tuple[int, int, int, object, int]
+_encode = msgspec.json.Encoder().encode
+_WIDEST_CHARACTER = 4
+_SHORTEST_ELEMENT = 2
+"""Bytes of an element of a list, with its comma."""
+_NUMBERS, _STRINGS, _BOOLEANS, _INTEGERS = (frozenset(kinds) for kinds in ({int, float}, {str}, {bool}, {int}))
+_ATOMS: dict[PropertyType, frozenset[type]] = {
+    PropertyType.STR: _STRINGS,
+    PropertyType.INT: _INTEGERS,
+    PropertyType.REAL: _NUMBERS,
+    PropertyType.DATE: _STRINGS,
+    PropertyType.BOOL: _BOOLEANS,
+}
+_ELEMENTS: dict[PropertyType, frozenset[type]] = {
+    PropertyType.STRS: _STRINGS,
+    PropertyType.INTS: _INTEGERS,
+    PropertyType.REALS: _NUMBERS,
+    PropertyType.DATES: _STRINGS,
+    PropertyType.BOOLS: _BOOLEANS,
+}
+_LISTS, _OBJECTS = frozenset({list}), frozenset({dict})
+_NONE_RESERVED: Mapping[str, int] = {}
+_Pick = Callable[[tuple[Any, ...]], tuple[Any, ...]]
+
+
+class KnownNames(tuple[str, ...]):
+    """The names of a shape's verdict: one object for all calls of the shape, so it can be known again as itself."""
+
+    __slots__ = ()
+
+
+class Unknown(Exception):  # noqa: N818 - a fact about the call, not a mistake
+    """A call holds what no shape describes: lists of objects, an integer written as a fraction."""
+
+
+class _Lists(msgspec.Struct, frozen=True, gc=False):
+    """The lists of one type in an object."""
+
+    pick: _Pick
+    elements: frozenset[type]
+    declared: PropertyType
+    inferred: _Pick | None
+    """Those whose type was told from what is in them, so that an empty one has another."""
+
+
+class Node(msgspec.Struct, frozen=True, gc=False):
+    """One object of a shape."""
+
+    names: tuple[str, ...]
+    kinds: tuple[type, ...]
+    allowed: tuple[frozenset[type], ...] | None
+    """Where numbers may be of either kind; None: the ``kinds`` alone."""
+    strings: _Pick | None
+    integers: _Pick | None
+    dates: _Pick | None
+    lists: tuple[_Lists, ...]
+    reserved: tuple[tuple[int, int], ...]
+    """Place and longest length, in characters."""
+    below: tuple[tuple[int, Node], ...]
+
+
+def fits(node: Node, members: dict[str, Any], size: int, *, small: bool) -> bool:
+    """Tell whether an object of valid JSON has this shape, and every value in it the size that it may have.
+
+    ``small``: the whole text is no larger than the ``size`` of one value.
+    """
+    if tuple(members) != node.names:
+        return False
+    values = tuple(members.values())
+    kinds = tuple(map(type, values))
+    if kinds != node.kinds and (node.allowed is None or not all(map(contains, node.allowed, kinds))):
+        return False
+    if node.strings is not None and not small and not _are_small(node.strings(values), size):
+        return False
+    if node.integers is not None and not _are_64_bits(node.integers(values)):
+        return False
+    if node.dates is not None and not _are_dates(node.dates(values), size):
+        return False
+    return not (node.lists or node.reserved or node.below) or _rest_fits(node, values, size, small=small)
+
+
+def _rest_fits(node: Node, values: tuple[Any, ...], size: int, *, small: bool) -> bool:
+    # Loops, as a generator costs more than most objects.
+    for lists in node.lists:
+        if not _fit(lists, values, size, small=small):
+            return False
+    for place, length in node.reserved:
+        if len(values[place]) > length:
+            return False
+    for place, below in node.below:  # noqa: SIM110 - see above
+        if not fits(below, values[place], size, small=small):
+            return False
+    return True
+
+
+def _fit(lists: _Lists, values: tuple[Any, ...], size: int, *, small: bool) -> bool:
+    found = lists.pick(values)
+    if max(map(len, found)) * _SHORTEST_ELEMENT > size:
+        return False
+    elements = list(chain.from_iterable(found))
+    if not lists.elements.issuperset(map(type, elements)):
+        return False
+    declared = lists.declared
+    if elements and declared is PropertyType.INTS and not _are_64_bits(elements):
+        return False
+    if declared is PropertyType.DATES and not all(map(is_date, elements)):
+        return False
+    if lists.inferred is not None and not all(lists.inferred(values)):
+        return False
+    # A fraction may be written shorter than it counts, nothing else.
+    return (small and declared is not PropertyType.REALS) or max(map(len, map(_encode, found))) <= size
+
+
+def _are_small(strings: tuple[str, ...], size: int) -> bool:
+    if max(map(len, strings)) * _WIDEST_CHARACTER <= size:
+        return True
+    return all(len(each) * _WIDEST_CHARACTER <= size or len(each.encode()) <= size for each in strings)
+
+
+def _are_64_bits(integers: Iterable[int]) -> bool:
+    return bool(min(integers) >= INT_MIN and max(integers) <= INT_MAX)
+
+
+def _are_dates(texts: tuple[str, ...], size: int) -> bool:
+    return all(map(is_date, texts)) and max(map(len, texts)) <= size
+
+
+def learn(call: Call, settings: ClientApiSettings, reserved: Mapping[str, int]) -> Node | None:
+    """Make the shape of a call that the walk found nothing wrong with; None when it has none."""
+    if call.envelope or settings.value_size < LONGEST_ATOM:
+        return None
+    try:
+        return _node(call, call.properties, call.schema, settings.allow_hyphen, reserved)
+    except Unknown:
+        return None
+
+
+def _node(call: Call, members: dict[str, Any], schema: object, hyphen: bool, reserved: Mapping[str, int]) -> Node:  # noqa: FBT001 - as it is told to ``read_name``
+    places: dict[PropertyType, list[int]] = {}
+    inferred: dict[PropertyType, list[int]] = {}
+    allowed: list[frozenset[type]] = []
+    lengths: list[tuple[int, int]] = []
+    below: list[tuple[int, Node]] = []
+    described = schema if isinstance(schema, dict) else {}
+    for place, (key, value) in enumerate(members.items()):
+        if key in reserved and (call.typing is not Typing.SCHEMA or key not in described):
+            lengths.append((place, reserved[key]))
+            allowed.append(_STRINGS)
+        elif type(value) is dict:
+            below.append((place, _node(call, value, described.get(key), hyphen, _NONE_RESERVED)))
+            allowed.append(_OBJECTS)
+        else:
+            declared, told = _declared(call, key, value, described, hyphen)
+            places.setdefault(declared, []).append(place)
+            allowed.append(_ATOMS.get(declared, _LISTS))
+            if not told and declared is not PropertyType.STRS:
+                inferred.setdefault(declared, []).append(place)
+        if type(value) not in allowed[-1]:
+            raise Unknown
+    pick = {declared: _pick(found) for declared, found in places.items()}
+    return Node(
+        names=tuple(members),
+        kinds=tuple(map(type, members.values())),
+        allowed=tuple(allowed) if PropertyType.REAL in places else None,
+        strings=pick.get(PropertyType.STR),
+        integers=pick.get(PropertyType.INT),
+        dates=pick.get(PropertyType.DATE),
+        lists=tuple(
+            _Lists(pick[declared], elements, declared, _pick(inferred[declared]) if declared in inferred else None)
+            for declared, elements in _ELEMENTS.items()
+            if declared in places
+        ),
+        reserved=tuple(lengths),
+        below=tuple(below),
+    )
+
+
+def _declared(
+    call: Call,
+    key: str,
+    value: object,
+    described: dict[str, Any],
+    hyphen: bool,  # noqa: FBT001 - as above
+) -> tuple[PropertyType, bool]:
+    """Tell the type of a property, and whether something else than its value told it."""
+    declared: object
+    told = True
+    if call.typing is Typing.SUFFIX:
+        declared = read_name(key, hyphen)
+    elif type(entry := described.get(key)) is str:
+        declared = TYPES.get(entry)
+    else:
+        declared, told = inferred_type(value), False
+    if not isinstance(declared, PropertyType):
+        raise Unknown
+    return declared, told
+
+
+def _pick(places: list[int]) -> _Pick:
+    # Of one place alone it would give the value itself; of a slice it gives a tuple.
+    return itemgetter(*places) if len(places) > 1 else itemgetter(slice(places[0], places[0] + 1))
+
+
+class _Shape(msgspec.Struct, frozen=True, gc=False):
+    settings: ClientApiSettings
+    """Held, so that no other settings can be where these were."""
+    schema: dict[str, Any]
+    root: Node
+    verdict: Judged
+
+
+class Shapes:
+    """The shapes that are known, with the verdict on calls that have them. Bounded; the one not met longest goes first.
+
+    A shape is learned when it is met for the second time: names that are made up on the fly cost nothing here.
+    Threads may share it: each step on a table is one of the interpreter's.
+    """
+
+    def __init__(self) -> None:
+        self._small: OrderedDict[_Key, tuple[_Shape, ...]] = OrderedDict()
+        self._large: OrderedDict[_Key, tuple[_Shape, ...]] = OrderedDict()
+        self._seen: set[int] = set()
+
+    def __len__(self) -> int:
+        return sum(map(len, (*self._small.values(), *self._large.values())))
+
+    def find(self, call: Call, settings: ClientApiSettings) -> Judged | None:
+        """Give the verdict on a call whose JSON is valid; None: it must be walked."""
+        key = _key(call, settings)
+        known = self._small.get(key)
+        table = self._small
+        if known is None:
+            known = self._large.get(key)
+            table = self._large
+            if known is None:
+                return None
+        size = settings.value_size
+        small = call.size <= size
+        for shape in known:
+            if (
+                fits(shape.root, call.properties, size, small=small)
+                and shape.schema == call.schema
+                and shape.settings is settings
+            ):
+                with suppress(KeyError):  # another thread needed the room
+                    table.move_to_end(key)
+                return shape.verdict
+        return None
+
+    def note(self, call: Call, settings: ClientApiSettings, reserved: Mapping[str, int], verdict: Judged) -> None:
+        """Remember a call that the walk found nothing wrong with: at the second time its shape."""
+        key = _key(call, settings)
+        seen = hash((key, tuple(call.properties)))
+        if seen not in self._seen:
+            if len(self._seen) >= _MOST_SEEN:
+                self._seen.clear()
+            self._seen.add(seen)
+            return
+        length = sum(map(len, verdict.names))
+        if length > LONGEST_LARGE:
+            return
+        root = learn(call, settings, reserved)
+        if root is None:
+            return
+        table, most = (self._small, _MOST_SMALL) if length <= LONGEST_KNOWN else (self._large, _MOST_LARGE)
+        own = msgspec.structs.replace(verdict, names=KnownNames(verdict.names))
+        shape = _Shape(settings, call.schema, root, own)
+        table[key] = (shape, *table.get(key, ())[: _MOST_ALIKE - 1])
+        if len(table) > most:
+            table.popitem(last=False)
+
+
+def _key(call: Call, settings: ClientApiSettings) -> _Key:
+    # The hash of an enum's member is written in Python; there is one of each for ever.
+    return id(settings), id(call.kind), id(call.typing), call.name, len(call.properties)
