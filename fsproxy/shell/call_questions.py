@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from fsproxy.core.client_api.inspection import MANY
 from fsproxy.core.client_api.limiting import NO_SPENDING, limited_by, spends
 from fsproxy.core.client_api.settling import settle_calls
-from fsproxy.core.limits.cardinality import NO_NAMES, Names, event_property_claims, first_claims, refused_names
+from fsproxy.core.limits.cardinality import NO_NAMES, event_property_claims, first_claims, refused_names
 from fsproxy.core.limits.page_clock import call_time
 from fsproxy.core.model import Route
 from fsproxy.shell.clock import monotonic
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from fsproxy.core.client_api.inspection import Inspection
     from fsproxy.core.client_api.settling import CallsOutcome, LimitVerdict
-    from fsproxy.core.limits.operations import Ledger, Spent
+    from fsproxy.core.limits.operations import Claim, Ledger, Spent
     from fsproxy.core.model import Instant, SessionFacts
     from fsproxy.core.policy import OrgPolicy
 
@@ -56,9 +56,11 @@ class CallQuestions:
         if len(calls) > MANY or (len(skipped) < len(calls) and inspection.is_large):
             return None
         settings, cap, org = policy.client_api, policy.cap, facts.org or ""
-        names: Names = inspection.names(skipped) if len(skipped) < len(calls) else NO_NAMES
-        refused = NO_NAMES
-        claims = first_claims(org, names, settings.cardinality, cap=cap)
+        names = refused = NO_NAMES
+        claims: tuple[Claim, ...] = ()
+        if len(skipped) < len(calls):
+            names = inspection.names(skipped)
+            claims = first_claims(org, names, settings.cardinality, cap=cap)
         if claims:
             answers = self._ledger.try_now(claims, now)
             if answers is None:
@@ -70,7 +72,7 @@ class CallQuestions:
         if session:
             time_of = partial(_time, offset, now)
             spending = spends(org, session, inspection, settled, repeated, time_of, settings, cap)
-        more = event_property_claims(org, names, refused, settings.cardinality, cap=cap)
+        more = event_property_claims(org, names, refused, settings.cardinality, cap=cap) if names else ()
         if not more and not spending.operations:
             return settled, None
         answers = self._ledger.try_now((*more, *spending.operations), now)

@@ -58,6 +58,10 @@ class RateGroup(msgspec.Struct, frozen=True, gc=False):
     """The first one's."""
 
 
+_LONE = {kind: (RateGroup(kind, (0,), None),) for kind in RateKind}
+"""Of a body that is one call."""
+
+
 class Inspection(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """All that is known of one body."""
 
@@ -94,6 +98,9 @@ class Inspection(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
         Whether one still spends is known once names are settled: see ``settling.spending``.
         """
+        if self.form is Form.DOCUMENT and len(self.calls) == 1:
+            kind = _rate_kind(self.calls[0].call.kind)
+            return _LONE[kind] if kind is not None else ()
         groups: list[RateGroup] = []
         index, calls = 0, self.calls
         while index < len(calls):

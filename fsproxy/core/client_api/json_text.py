@@ -15,6 +15,8 @@ from typing import Any
 
 import msgspec
 
+from fsproxy.core.client_api.in_parts import all_within, kinds_of
+
 MAX_DEPTH = 64
 """Objects and lists in each other (rules.md 2)."""
 
@@ -65,11 +67,13 @@ def _count(root: dict[str, Any]) -> tuple[int, int] | Fault:  # noqa: C901 - one
             if type(container) is dict:
                 names += len(container)
                 values = container.values()
-            elif (kinds := set(map(type, container))) == _STRINGS:
+            elif (kinds := kinds_of(container)) == _STRINGS:
                 strings += len(container)
                 continue
             elif kinds == _INTEGERS:
-                values = (min(container), max(container))  # they stand for all
+                if not all_within(container, -_LARGEST, _LARGEST):
+                    return Fault.NUMBER
+                continue
             for value in values:
                 kind = type(value)
                 if kind is str:

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from fsproxy.core.client_api.calls import Call, Typing
+from fsproxy.core.client_api.in_parts import PART
 from fsproxy.core.client_api.names import TYPES, PropertyType, read_name
-from fsproxy.core.client_api.values import INT_MAX, INT_MIN, LONGEST_ATOM, inferred_type, is_date
+from fsproxy.core.client_api.values import INT_MAX, INT_MIN, LONGEST_ATOM, SHORTEST_ELEMENT, inferred_type, is_date
 from fsproxy.core.settings import ClientApiSettings
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ _MOST_SEEN = 4096
 _Key = tuple[int, int, int, object, int]
 _encode = msgspec.json.Encoder().encode
 _WIDEST_CHARACTER = 4
-_SHORTEST_ELEMENT = 2
-"""Bytes of an element of a list, with its comma."""
 _NUMBERS, _STRINGS, _BOOLEANS, _INTEGERS = (frozenset(kinds) for kinds in ({int, float}, {str}, {bool}, {int}))
 _ATOMS: dict[PropertyType, frozenset[type]] = {
     PropertyType.STR: _STRINGS,
@@ -130,20 +129,25 @@ def _rest_fits(node: Node, values: tuple[Any, ...], size: int, *, small: bool) -
 
 def _fit(lists: _Lists, values: tuple[Any, ...], size: int, *, small: bool) -> bool:
     found = lists.pick(values)
-    if max(map(len, found)) * _SHORTEST_ELEMENT > size:
+    if max(map(len, found)) * SHORTEST_ELEMENT > size:
         return False
-    elements = list(chain.from_iterable(found))
-    if not lists.elements.issuperset(map(type, elements)):
-        return False
-    declared = lists.declared
-    if elements and declared is PropertyType.INTS and not _are_64_bits(elements):
-        return False
-    if declared is PropertyType.DATES and not all(map(is_date, elements)):
+    if sum(map(len, found)) <= PART:
+        if not _are_elements(lists, list(chain.from_iterable(found))):
+            return False
+    elif not all(_are_elements(lists, each) for each in found):
         return False
     if lists.inferred is not None and not all(lists.inferred(values)):
         return False
     # A fraction may be written shorter than it counts, nothing else.
-    return (small and declared is not PropertyType.REALS) or max(map(len, map(_encode, found))) <= size
+    return (small and lists.declared is not PropertyType.REALS) or max(map(len, map(_encode, found))) <= size
+
+
+def _are_elements(lists: _Lists, elements: list[Any]) -> bool:
+    if not lists.elements.issuperset(map(type, elements)):
+        return False
+    if elements and lists.declared is PropertyType.INTS:
+        return _are_64_bits(elements)
+    return lists.declared is not PropertyType.DATES or all(map(is_date, elements))
 
 
 def _are_small(strings: tuple[str, ...], size: int) -> bool:

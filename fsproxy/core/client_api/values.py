@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from fsproxy.core.client_api.in_parts import all_within, kinds_of
 from fsproxy.core.client_api.names import PropertyType
 from fsproxy.core.reasons import RejectionCode
 
@@ -27,6 +28,8 @@ _SURE_DATE = re.compile(
 ).fullmatch
 _WIDEST_CHARACTER = 4
 """Bytes in UTF-8: a string of a quarter of the limit needs no encoding to be known as small enough."""
+SHORTEST_ELEMENT = 2
+"""Bytes of an element of a list, with its comma or the list's bracket."""
 LONGEST_ATOM = 320
 """Bytes: no number inside a double's range is longer in compact JSON."""
 
@@ -105,7 +108,7 @@ def _judge_atom(fits: Callable[[Any], bool]) -> Callable[[Any, int], _Problem]:
 
 def _are_ints(values: list[Any], kinds: set[type]) -> bool:
     if kinds == {int}:
-        return bool(min(values) >= INT_MIN and max(values) <= INT_MAX)
+        return all_within(values, INT_MIN, INT_MAX)
     return kinds <= _NUMBERS and all(map(is_int, values))
 
 
@@ -113,12 +116,14 @@ def _judge_list(fit: Callable[[list[Any], set[type]], bool]) -> Callable[[Any, i
     def judge(value: Any, size: int) -> _Problem:
         if type(value) is not list:
             return _misfit(value)
-        kinds = set(map(type, value))
+        kinds = kinds_of(value)
         if not kinds.isdisjoint(_CONTAINERS):
             return RejectionCode.EXPECTED_ATOM
         if not fit(value, kinds):
             return RejectionCode.INVALID_VALUE
-        return None if json_size(value) <= size else RejectionCode.VALUE_TOO_BIG
+        # Its length alone may tell, so that nothing long is written out.
+        too_big = len(value) * SHORTEST_ELEMENT > size or json_size(value) > size
+        return RejectionCode.VALUE_TOO_BIG if too_big else None
 
     return judge
 
@@ -163,7 +168,7 @@ def inferred_type(value: Any) -> PropertyType | RejectionCode:
         return PropertyType.REAL
     if kind is not list:
         return _misfit(value)
-    kinds = set(map(type, value))
+    kinds = kinds_of(value)
     if kinds <= _STRINGS:
         return PropertyType.STRS
     if kinds <= _BOOLEANS:
