@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fsproxy.shell.cache import Repeats
     from fsproxy.shell.ledger.page_clocks import PageClocks
 
-SLICE = 200
+SLICE = 100
 """Verdicts that are looked up or remembered at a time, of many."""
 
 _encode = msgspec.msgpack.Encoder().encode

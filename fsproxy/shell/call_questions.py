@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from fsproxy.core.client_api.inspection import MANY
-from fsproxy.core.client_api.limiting import NO_SPENDING, limited_by, spends
+from fsproxy.core.client_api.limiting import limited_by, spends
 from fsproxy.core.client_api.settling import settle_calls
 from fsproxy.core.limits.cardinality import NO_NAMES, event_property_claims, first_claims, refused_names
 from fsproxy.core.limits.page_clock import call_time
@@ -52,8 +52,10 @@ class CallQuestions:
         Nothing is spent then. ``offset`` is of the page's clock, None for calls that were made when they arrived.
         """
         calls = inspection.calls
+        if len(calls) > MANY:
+            return None
         skipped = self._settled_names(policy, facts, inspection, repeated, now)
-        if len(calls) > MANY or (len(skipped) < len(calls) and inspection.is_large):
+        if len(skipped) < len(calls) and inspection.is_large:
             return None
         settings, cap, org = policy.client_api, policy.cap, facts.org or ""
         names = refused = NO_NAMES
@@ -67,11 +69,8 @@ class CallQuestions:
                 return None
             refused = refused_names(claims, answers)
         settled = settle_calls(inspection, refused, (), settings, cap=cap, repeats=repeated)
-        session = session_of(facts, inspection)
-        spending = NO_SPENDING
-        if session:
-            time_of = partial(_time, offset, now)
-            spending = spends(org, session, inspection, settled, repeated, time_of, settings, cap)
+        session, time_of = session_of(facts, inspection), partial(_time, offset, now)
+        spending = spends(org, session, inspection, settled, repeated, time_of, settings, cap)
         more = event_property_claims(org, names, refused, settings.cardinality, cap=cap) if names else ()
         if not more and not spending.operations:
             return settled, None
@@ -99,24 +98,22 @@ class CallQuestions:
         """Ask and settle, in at most two round trips until ``until``. Raises LedgerDown."""
         settings, cap, org = policy.client_api, policy.cap, facts.org or ""
         off = inspection.is_large
-        skipped = self._settled_names(policy, facts, inspection, repeated, now)
+        skipped = await run(off, self._settled_names, policy, facts, inspection, repeated, now)
         names = await run(off, inspection.names, skipped)
-        session = session_of(facts, inspection)
         claims = first_claims(org, names, settings.cardinality, cap=cap)
         refused = refused_names(claims, await ask_in_slices(self._ledger, claims, now, self._left(until, off=off)))
         settle = partial(settle_calls, inspection, settings=settings, cap=cap, repeats=repeated)
         settled = await run(off, settle, refused, ())
-        spending = NO_SPENDING
-        if session:
-            time_of = partial(_time, await offset if isinstance(offset, Awaitable) else offset, now)
-            spending = await run(off, spends, org, session, inspection, settled, repeated, time_of, settings, cap)
+        session = session_of(facts, inspection)
+        time_of = partial(_time, await offset if isinstance(offset, Awaitable) else offset, now)
+        spending = await run(off, spends, org, session, inspection, settled, repeated, time_of, settings, cap)
         more = event_property_claims(org, names, refused, settings.cardinality, cap=cap)
         if not more and not spending.operations:
             return settled, None
         answers = await ask_in_slices(self._ledger, (*more, *spending.operations), now, self._left(until, off=off))
         refused = refused_names(more, answers, refused)
-        over, longest = limited_by(spending, answers[len(more) :])
-        if not refused and (claims or more):
+        over, longest = await run(off, limited_by, spending, answers[len(more) :])
+        if not refused and (claims or more) and len(inspection.calls) <= MANY:
             self._fresh.admitted(org, inspection, skipped, now)
         if not over and not refused:
             return settled, longest
