@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from enum import StrEnum, unique
-from itertools import accumulate, count
-from operator import add, itemgetter, sub
 from typing import Any
 
 import msgspec
@@ -15,31 +13,22 @@ import re2
 from fsproxy.core.client_api.arguments import CUSTOM_EVENT, VARIABLES, read_arguments
 from fsproxy.core.client_api.calls import Call, broken, unread
 from fsproxy.core.client_api.json_text import Fault, parse_object
-from fsproxy.core.client_api.scanner import ScanError, Span, elements_of, members_of, name_of, skip_blank
+from fsproxy.core.client_api.scanner import ScanError, Span, members_of, name_of
+from fsproxy.core.client_api.splitting import PART, looks_like_one, split_events
 from fsproxy.core.model import CallKind
 
 COMPANION = 98
 """With ``Args[0] == "api"`` it belongs to the call after it."""
 
-_SPACE = rb"[ \t\r\n]*+"
-_HEAD = re.compile(
-    _SPACE + rb"\{(?:" + _SPACE + rb'"(?:Seq|When)"' + _SPACE + rb":" + _SPACE + rb"-?[0-9][0-9.eE+-]*+" + _SPACE
-    + rb",)*+" + _SPACE + rb'"Evts"' + _SPACE + rb":" + _SPACE + rb"\["
-)  # fmt: skip
-_TAIL_AT_END = re.compile(rb"\][ \t\r\n]*\}[ \t\r\n]*\Z")
-_LONGEST_TAIL = 64
 # The number of a call's kind, in digits, wherever it stands: what has none has no calls.
 # Recorders write it so; ``8.197e3`` and ``8197.0`` are numbers of no known kind.
 _KINDS = re.compile(rb"819[37]")
 # Most bodies have none, and RE2 sees that in a third of the time or less; bytes.find is slower than either.
+_find_kind = re2.compile(rb"819[37]").search
+_FEW = 16
+"""Of them, RE2 finds each in less time; of many more the other does, as it costs less to call."""
 _DIGITS = 4
 _BEFORE, _AFTER = b": \t\r\n", (b",", b"}", b" ", b"\t", b"\r", b"\n")
-_PART = 128 * 1024
-_BETWEEN = b',{"Kind":'
-_find_kind = re2.compile(rb"819[37]").search
-# Recorders write unpaired surrogates (wire.md 6). One of another character's escapes is as long.
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
-_REPLACEMENT = rb"\\ufffd"
 
 
 class _Event(msgspec.Struct, gc=False):
@@ -48,8 +37,6 @@ class _Event(msgspec.Struct, gc=False):
     When: Any = None
 
 
-_first = itemgetter(0)
-_decode_events = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_event = msgspec.json.Decoder(_Event).decode
 _decode_any = msgspec.json.Decoder().decode
 
@@ -79,7 +66,7 @@ class BundleCall(msgspec.Struct, frozen=True, gc=False):
 class Bundle(msgspec.Struct, frozen=True, gc=False):
     """Where a bundle's events stand, and those of them that are calls."""
 
-    events: list[Span]
+    events: Sequence[Span]
     calls: list[BundleCall]
 
 
@@ -94,18 +81,20 @@ def read_bundle(body: bytes, limit: int, *, thorough: bool = False) -> Bundle | 
     bundles do is taken for one, unless ``thorough``.
     """
     hits = _hits(body)
-    if not hits and not thorough and _looks_like_one(body):
+    if not hits and not thorough and looks_like_one(body):
         return NO_CALLS
     try:
-        events = _split_at_once(body) or _split(body)
+        events = split_events(body)
     except ScanError:
         return Uninspectable.BROKEN
-    if isinstance(events, Uninspectable):
-        return events
-    starts = list(map(_first, events))
+    if events is None:
+        return Uninspectable.NOT_A_BUNDLE
     calls: list[BundleCall] = []
-    for index in sorted({bisect_right(starts, hit) - 1 for hit in hits}):
-        if index >= 0:
+    last = -1
+    for hit in hits:
+        index = events.holding(hit)
+        if index > last:
+            last = index
             start, end = events[index]
             found_call = _read_event(body[start:end], index, limit)
             if found_call is not None:
@@ -115,7 +104,7 @@ def read_bundle(body: bytes, limit: int, *, thorough: bool = False) -> Bundle | 
 
 def has_no_call(body: bytes) -> bool:
     """Tell at a glance that this is a bundle without any call; False says nothing."""
-    return _looks_like_one(body) and not _hits(body)
+    return looks_like_one(body) and not _hits(body)
 
 
 def is_companion(event: bytes) -> bool:
@@ -130,69 +119,21 @@ def is_companion(event: bytes) -> bool:
 
 def _hits(body: bytes) -> list[int]:
     """Give the places where a call's number stands as the value of a member, whatever its name."""
-    first = _find_kind(body)
-    if first is None:
-        return []
+    return [at for at in _places(body) if body[at - 1] in _BEFORE and body[at + _DIGITS : at + _DIGITS + 1] in _AFTER]
+
+
+def _places(body: bytes) -> Iterator[int]:
+    at = 0
+    for _ in range(_FEW):
+        found = _find_kind(body, at)
+        if found is None:
+            return
+        yield found.start()
+        at = found.end()
     # In parts, as other threads wait while the engine looks through one.
-    return [
-        at
-        for start in range(first.start(), len(body), _PART)
-        for found in _KINDS.finditer(body, start, start + _PART + _DIGITS - 1)
-        if body[(at := found.start()) - 1] in _BEFORE and body[at + _DIGITS : at + _DIGITS + 1] in _AFTER
-    ]
-
-
-def _looks_like_one(body: bytes) -> bool:
-    return _HEAD.match(body) is not None and _TAIL_AT_END.search(body, len(body) - _LONGEST_TAIL) is not None
-
-
-def _split_at_once(body: bytes) -> list[Span] | None:
-    """Split the events of a bundle as recorders write it; None leaves it to the scanner."""
-    head, tail = _HEAD.match(body), _TAIL_AT_END.search(body, len(body) - _LONGEST_TAIL)
-    if head is None or tail is None:
-        return None
-    at, last = skip_blank(body, head.end()), tail.start()
-    events: list[Span] = []
-    while at < last:
-        # In parts, as other threads wait while msgspec reads one. Wherever the cuts are: if each part is a list
-        # without its brackets, then so is the whole.
-        end = body.find(_BETWEEN, at + _PART, last) if last - at > 2 * _PART else -1
-        end = end if end >= 0 else last
-        lengths = _lengths(b"[" + body[at:end] + b"]")
-        if not lengths:
-            return None
-        # Between the events of JSON stand only commas and white space. With commas alone, nothing is left
-        # after the last one. No step of the interpreter for an event: there are hundreds.
-        ends = list(map(add, accumulate(lengths, initial=at), count(-1)))
-        del ends[0]
-        if ends[-1] != end:
-            return None
-        events += zip(map(sub, ends, lengths), ends, strict=True)
-        at = end + 1
-    return events if at == last + 1 else None
-
-
-def _lengths(part: bytes) -> list[int] | None:
-    """Measure the elements of a list; None when it is not the JSON that msgspec reads."""
-    try:
-        return list(map(len, _decode_events(part)))
-    except (ValueError, RecursionError):
-        if _SURROGATE.search(part) is None:
-            return None
-    try:
-        return list(map(len, _decode_events(_SURROGATE.sub(_REPLACEMENT, part))))
-    except (ValueError, RecursionError):
-        return None
-
-
-def _split(body: bytes) -> list[Span] | Uninspectable:
-    members, end = members_of(body, skip_blank(body, 0))
-    if skip_blank(body, end) != len(body):
-        return Uninspectable.BROKEN
-    found = [member for member in members if name_of(body, member) == "Evts"]
-    if len(found) != 1 or body[found[0].value_start : found[0].value_start + 1] != b"[":
-        return Uninspectable.NOT_A_BUNDLE
-    return elements_of(body, found[0].value_start)[0]
+    for start in range(at, len(body), PART):
+        for each in _KINDS.finditer(body, start, start + PART + _DIGITS - 1):
+            yield each.start()
 
 
 def _read_event(raw: bytes, index: int, limit: int) -> BundleCall | None:
