@@ -25,14 +25,14 @@ from fsproxy.core.settings import ClientApiSettings
 if TYPE_CHECKING:
     from fsproxy.core.client_api.judging import Judged
 
-LONGEST_KNOWN = 16 * 1024
-"""Characters of a small shape's names."""
-LONGEST_LARGE = 1024 * 1024
-"""The same of a large one."""
-_MOST_SMALL, _MOST_LARGE = 512, 16
-"""Shapes that are kept. What clients can make of them takes some 60 MB at most, what sites send one or two."""
-_MOST_ALIKE = 8
+BUDGET = 16 * 1024 * 1024
+"""Bytes, about, that all shapes may take; clients choose what is learned."""
+LARGEST = BUDGET // 4
+"""Of one shape. One of 5,000 properties takes 1.5 MB."""
+_MOST_KEYS = 256
+_MOST_ALIKE = 4
 """Shapes of one event with equally many properties."""
+_NAME_COST, _NODE_COST = 100, 400
 _MOST_SEEN = 4096
 _Key = tuple[int, int, int, object, int]
 _encode = msgspec.json.Encoder().encode
@@ -246,43 +246,44 @@ class _Shape(msgspec.Struct, frozen=True, gc=False):
     schema: dict[str, Any]
     root: Node
     verdict: Judged
+    cost: int
 
 
 class Shapes:
     """The shapes that are known, with the verdict on calls that have them. Bounded; the one not met longest goes first.
 
     A shape is learned when it is met for the second time: names that are made up on the fly cost nothing here.
-    Threads may share it: each step on a table is one of the interpreter's.
+    Threads may share it: each step on the table is one of the interpreter's.
     """
 
     def __init__(self) -> None:
-        self._small: OrderedDict[_Key, tuple[_Shape, ...]] = OrderedDict()
-        self._large: OrderedDict[_Key, tuple[_Shape, ...]] = OrderedDict()
+        self._known: OrderedDict[_Key, tuple[_Shape, ...]] = OrderedDict()
         self._seen: set[int] = set()
 
     def __len__(self) -> int:
-        return sum(map(len, (*self._small.values(), *self._large.values())))
+        return sum(map(len, list(self._known.values())))
+
+    @property
+    def cost(self) -> int:
+        """Bytes, about."""
+        return sum(shape.cost for alike in list(self._known.values()) for shape in alike)
 
     def find(self, call: Call, settings: ClientApiSettings) -> Judged | None:
         """Give the verdict on a call whose JSON is valid; None: it must be walked."""
         key = _key(call, settings)
-        known = self._small.get(key)
-        table = self._small
-        if known is None:
-            known = self._large.get(key)
-            table = self._large
-            if known is None:
-                return None
+        alike = self._known.get(key)
+        if alike is None:
+            return None
         size = settings.value_size
         small = call.size <= size
-        for shape in known:
+        for shape in alike:
             if (
                 fits(shape.root, call.properties, size, small=small)
                 and shape.schema == call.schema
                 and shape.settings is settings
             ):
                 with suppress(KeyError):  # another thread needed the room
-                    table.move_to_end(key)
+                    self._known.move_to_end(key)
                 return shape.verdict
         return None
 
@@ -295,18 +296,27 @@ class Shapes:
                 self._seen.clear()
             self._seen.add(seen)
             return
-        length = sum(map(len, verdict.names))
-        if length > LONGEST_LARGE:
-            return
-        root = learn(call, settings, reserved)
+        cost = _cost_of(verdict.names) + len(repr(call.schema))
+        root = learn(call, settings, reserved) if cost <= LARGEST else None
         if root is None:
             return
-        table, most = (self._small, _MOST_SMALL) if length <= LONGEST_KNOWN else (self._large, _MOST_LARGE)
+        cost += _cost_of_tree(root)
+        if cost > LARGEST:
+            return
         own = msgspec.structs.replace(verdict, names=KnownNames(verdict.names))
-        shape = _Shape(settings, call.schema, root, own)
-        table[key] = (shape, *table.get(key, ())[: _MOST_ALIKE - 1])
-        if len(table) > most:
-            table.popitem(last=False)
+        alike = self._known.get(key, ())[: _MOST_ALIKE - 1]
+        self._known[key] = (_Shape(settings, call.schema, root, own, cost), *alike)
+        while len(self._known) > _MOST_KEYS or self.cost > BUDGET:
+            with suppress(KeyError):  # another thread made the room
+                self._known.popitem(last=False)
+
+
+def _cost_of(names: tuple[str, ...]) -> int:
+    return sum(_WIDEST_CHARACTER * len(name) + _NAME_COST for name in names)
+
+
+def _cost_of_tree(node: Node) -> int:
+    return _NODE_COST + _cost_of(node.names) + sum(_cost_of_tree(below) for _, below in node.below)
 
 
 def _key(call: Call, settings: ClientApiSettings) -> _Key:

@@ -14,7 +14,7 @@ from fsproxy.core.client_api.arguments import CUSTOM_EVENT, VARIABLES, read_argu
 from fsproxy.core.client_api.calls import Call, read_event, read_identify, read_user_vars
 from fsproxy.core.client_api.judging import Judged, judge
 from fsproxy.core.client_api.server_api import ServerCall, read_server_call
-from fsproxy.core.client_api.shapes import KnownNames, Shapes
+from fsproxy.core.client_api.shapes import BUDGET, KnownNames, Shapes
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.settings import ClientApiSettings
 
@@ -240,15 +240,40 @@ def test_names_that_the_ledger_refuses_are_rejected_of_a_known_call_too() -> Non
     assert [each.property for each in judged.rejections] == ["a_str"]
 
 
-def test_what_is_known_is_bounded_whatever_is_sent() -> None:
+def test_what_is_known_is_bounded_in_number() -> None:
     shapes = Shapes()
     own = replace(SETTINGS)
-    for number in range(700):
-        call = read("event", {f"a{number}_{n}_str": "" for n in range(number % 40)})
+    for number in range(2000):
+        call = read("event", {f"a{number}_{n}_str": "" for n in range(number % 300)})
         for _ in range(2):
             shapes.note(call, own, {}, judge(call, own))
+    assert 256 < len(shapes) <= 256 * 4
+
+
+def test_what_is_known_is_bounded_in_size() -> None:
+    shapes = Shapes()
+    own = replace(SETTINGS)
     for number in range(40):
-        call = read("event", {f"a{number}_{n}_str": "" for n in range(1500 + number)})
+        call = read("event", {f"a{number}_{n}_str": "" for n in range(3000 + number)})
         for _ in range(2):
             shapes.note(call, own, {}, judge(call, own))
-    assert 300 < len(shapes) <= 40 * 8 + 16
+    assert BUDGET / 2 < shapes.cost <= BUDGET
+    assert shapes.find(call, own) is not None
+
+
+def test_empty_objects_count_too() -> None:
+    shapes = Shapes()
+    own = replace(SETTINGS)
+    call = read("event", {f"a{n}": {} for n in range(4000)})
+    for _ in range(2):
+        shapes.note(call, own, {}, judge(call, own))
+    assert shapes.cost > 4000 * 400
+
+
+def test_a_shape_that_is_too_large_is_not_kept() -> None:
+    shapes = Shapes()
+    own = replace(SETTINGS, property_name_length=512)
+    call = read("event", {"x" * 400: {f"a{n}_str": "" for n in range(4000)}})
+    for _ in range(3):
+        shapes.note(call, own, {}, judge(call, own))
+    assert len(shapes) == 0
