@@ -6,7 +6,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from fsproxy.core.client_api.judging import name_kind
-from fsproxy.core.client_api.shapes import KnownNames
+from fsproxy.core.client_api.known_shapes import KnownNames
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -8,7 +8,7 @@ import msgspec
 
 from fsproxy.core.client_api.calls import UID, Call, Steps
 from fsproxy.core.client_api.details import cut, reserved_detail
-from fsproxy.core.client_api.shapes import Shapes
+from fsproxy.core.client_api.known_shapes import Shapes
 from fsproxy.core.client_api.walk import TooManyLeaves, Walk
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.model import CallKind, Rejection

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from fsproxy.core.client_api.arguments import CUSTOM_EVENT, VARIABLES, read_arguments
 from fsproxy.core.client_api.calls import Call, read_event, read_identify, read_user_vars
 from fsproxy.core.client_api.judging import Judged, judge
+from fsproxy.core.client_api.known_shapes import BUDGET, KnownNames, Shapes
 from fsproxy.core.client_api.server_api import ServerCall, read_server_call
-from fsproxy.core.client_api.shapes import BUDGET, KnownNames, Shapes
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.settings import ClientApiSettings
 
