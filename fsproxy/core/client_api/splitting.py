@@ -13,8 +13,8 @@ import msgspec
 
 from fsproxy.core.client_api.scanner import ScanError, Span, elements_of, members_of, name_of, skip_blank
 
-PART = 128 * 1024
-"""Bytes that are read in one step, as other threads wait meanwhile: half a millisecond."""
+PART = 64 * 1024
+"""Bytes that are read in one step, as other threads wait meanwhile: half a millisecond of most events."""
 
 _SPACE = rb"[ \t\r\n]*+"
 _HEAD = re.compile(
@@ -23,7 +23,7 @@ _HEAD = re.compile(
 )  # fmt: skip
 _TAIL_AT_END = re.compile(rb"\][ \t\r\n]*\}[ \t\r\n]*\Z")
 _LONGEST_TAIL = 64
-_BETWEEN = b',{"Kind":'
+_BETWEEN, _BETWEEN_OTHERS = b',{"Kind":', b",{"
 # Recorders write unpaired surrogates (wire.md 6). One of another character's escapes is as long.
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _REPLACEMENT = rb"\\ufffd"
@@ -80,8 +80,7 @@ def _split_at_once(body: bytes) -> Spans | None:
     lengths: list[int] = []
     while at < last:
         # Wherever the cuts are: if each part is a list without its brackets, then so is the whole.
-        cut = body.find(_BETWEEN, at + PART, last) if last - at > 2 * PART else -1
-        cut = cut if cut >= 0 else last
+        cut = _cut(body, at + PART, last) if last - at > 2 * PART else last
         some = _lengths(b"[" + body[at:cut] + b"]")
         if not some:
             return None
@@ -94,6 +93,13 @@ def _split_at_once(body: bytes) -> Spans | None:
             return None
         at = cut + 1
     return Spans(ends, lengths) if at == last + 1 else None
+
+
+def _cut(body: bytes, at: int, last: int) -> int:
+    """Give a place between two events, as far as can be guessed; ``last`` if there is none."""
+    cut = body.find(_BETWEEN, at, min(at + 2 * PART, last))
+    cut = cut if cut >= 0 else body.find(_BETWEEN_OTHERS, at, last)
+    return cut if cut >= 0 else last
 
 
 def _lengths(part: bytes) -> list[int] | None:
