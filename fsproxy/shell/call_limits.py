@@ -105,7 +105,7 @@ class CallLimits:
         now: Instant,
     ) -> Settled:
         until = monotonic() + self._deadline
-        off = inspection.is_large
+        off = inspection.has_many_names
         keys = await run(off, _keys, facts, inspection)
         repeated = await self._known(keys)
         session = session_of(facts, inspection)

@@ -55,7 +55,7 @@ class CallQuestions:
         if len(calls) > MANY:
             return None
         skipped = self._settled_names(policy, facts, inspection, repeated, now)
-        if len(skipped) < len(calls) and inspection.is_large:
+        if len(skipped) < len(calls) and inspection.has_many_names:
             return None
         settings, cap, org = policy.client_api, policy.cap, facts.org or ""
         names = refused = NO_NAMES
@@ -97,7 +97,7 @@ class CallQuestions:
     ) -> tuple[CallsOutcome, Spent | None]:
         """Ask and settle, in at most two round trips until ``until``. Raises LedgerDown."""
         settings, cap, org = policy.client_api, policy.cap, facts.org or ""
-        off = inspection.is_large
+        off = inspection.has_many_names
         skipped = await run(off, self._settled_names, policy, facts, inspection, repeated, now)
         names = await run(off, inspection.names, skipped)
         claims = first_claims(org, names, settings.cardinality, cap=cap)

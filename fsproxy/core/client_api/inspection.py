@@ -14,6 +14,7 @@ from fsproxy.core.client_api.calls import Call, broken, read_event, read_identif
 from fsproxy.core.client_api.frame import read_frame
 from fsproxy.core.client_api.json_text import Fault
 from fsproxy.core.client_api.judging import Judged, judge, name_kind
+from fsproxy.core.client_api.known_shapes import KnownNames
 from fsproxy.core.client_api.scanner import Span
 from fsproxy.core.client_api.server_api import ServerCall, batch_kind, read_server_call, split_batch
 from fsproxy.core.limits.operations import NameKind, RateKind
@@ -77,7 +78,12 @@ class Inspection(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     @property
     def is_large(self) -> bool:
-        """More than 100 calls or properties to settle: about a millisecond, too much for an event loop."""
+        """More than 100 calls, or cuts and names that are not of a known shape: too much to go through on a loop."""
+        return len(self.calls) > MANY or sum(_weight(each.judged) for each in self.calls) > MANY
+
+    @property
+    def has_many_names(self) -> bool:
+        """More than 100 calls or properties to settle, if the names of all must be claimed: about a millisecond."""
         return len(self.calls) > MANY or sum(len(e.judged.names) + len(e.judged.cuts) for e in self.calls) > MANY
 
     def names(self, repeated: Collection[int] = ()) -> dict[NameKind, tuple[str, ...]]:
@@ -185,6 +191,10 @@ def _inspect_batch(settings: ClientApiSettings, route: Route, body: bytes, endpo
 
 def _digest(call: BundleCall) -> bytes:
     return blake2b(b"%d %r " % (call.number, call.when) + call.args, digest_size=_DIGEST_SIZE).digest()
+
+
+def _weight(judged: Judged) -> int:
+    return len(judged.cuts) + (len(judged.names) if type(judged.names) is not KnownNames else 0)
 
 
 def _rate_kind(kind: CallKind) -> RateKind | None:
