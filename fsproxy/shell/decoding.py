@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 GZIP = zlib.MAX_WBITS | 16
 ON_LOOP = 256 * 1024
 """Bytes that are decompressed on the event loop (under a millisecond); what is larger goes to a thread."""
+ON_LOOP_COMPRESSED = 64 * 1024
+"""Bytes of a compressed body that goes to a thread at once; few are so large and hold less than ``ON_LOOP``."""
 
 MAX_MEMBERS = 64
 """Of one gzip body. Each copies what follows it, so that a body of nothing but empty ones would cost hours."""
@@ -44,18 +46,22 @@ async def decode(body: bytes, encoding: Encoding, limit: int) -> bytes:
         return body
     if encoding is Encoding.UNKNOWN:
         raise Undecodable
-    decoder = zlib.decompressobj(GZIP)
     try:
-        first = decoder.decompress(body, min(ON_LOOP, limit + 1))
-        if decoder.eof and not decoder.unused_data and len(first) <= limit:
-            return first
-        return await asyncio.to_thread(_rest, decoder, first, limit)
+        if len(body) <= ON_LOOP_COMPRESSED:
+            decoder = zlib.decompressobj(GZIP)
+            first = decoder.decompress(body, min(ON_LOOP, limit + 1))
+            if decoder.eof and not decoder.unused_data and len(first) <= limit:
+                return first
+        # From its beginning: joining what is here with the rest would hold everyone for longer.
+        return await asyncio.to_thread(_whole, body, limit)
     except zlib.error:
         raise Undecodable from None
 
 
-def _rest(decoder: zlib._Decompress, first: bytes, limit: int) -> bytes:
-    parts, size, members = [first], len(first), 1
+def _whole(body: bytes, limit: int) -> bytes:
+    decoder = zlib.decompressobj(GZIP)
+    parts, members = [decoder.decompress(body, limit + 1)], 1
+    size = len(parts[0])
     while True:
         if size > limit:
             raise BodyError(Failure.BODY_TOO_LARGE)
@@ -63,7 +69,7 @@ def _rest(decoder: zlib._Decompress, first: bytes, limit: int) -> bytes:
             # RFC 1952 2.2: members may follow one another.
             rest = decoder.unused_data.lstrip(b"\0")
             if not rest:
-                return b"".join(parts)
+                return b"".join(parts) if len(parts) > 1 else parts[0]
             members += 1
             if members > MAX_MEMBERS:
                 raise Undecodable

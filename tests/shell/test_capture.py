@@ -40,7 +40,7 @@ async def test_a_fault_of_ours_forwards_the_original_bytes(
     upstream: RecordingUpstream, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     if place == "settle":
-        monkeypatch.setattr("fsproxy.shell.call_limits.settle_calls", broken)
+        monkeypatch.setattr("fsproxy.shell.call_questions.settle_calls", broken)
     else:
         monkeypatch.setattr(capture, place, broken)
     # Unconfigured, structlog would draw every local of the traceback: the bodies.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from functools import lru_cache
 from typing import Any
 
 from fsproxy.core.client_api.calls import UID, Breach, Call, Typing, broken, too_big, unread
@@ -36,7 +38,8 @@ def read_arguments(number: int, args: Any, limit: int) -> Call | None:
         if not isinstance(name, str):
             return unread(CallKind.SET_USER_VARS, broken("its scope is not a string"))
         kind, name = _SCOPES[name], None
-    properties, breaches = _read_text(args[PROPERTIES] if len(args) > PROPERTIES else None, limit)
+    text = args[PROPERTIES] if len(args) > PROPERTIES else None
+    properties, breaches = _read_text(text, limit)
     schema: dict[str, Any] = {}
     typing: Typing | None = Typing.SUFFIX
     if len(args) > _VERSION:
@@ -45,14 +48,21 @@ def read_arguments(number: int, args: Any, limit: int) -> Call | None:
             breaches += (broken("its version is not a number"),)
         described = args[SCHEMA] if len(args) > SCHEMA else None
         if described is not None and described != "{}":
-            schema, more = _read_text(described, limit)
+            known = type(described) is str and len(described) <= _LONGEST_REMEMBERED
+            schema, more = (_read_schema if known else _read_text)(described, limit)
             breaches += more
     if kind is CallKind.SET_USER_VARS and len(properties) == 1 and UID in properties and not breaches:
         # With an entry in the schema it was written ``uid_str``, which identifies nobody.
         ordinary = typing is Typing.SCHEMA and UID in schema
         kind = kind if ordinary else CallKind.IDENTIFY
     return Call(
-        kind=kind, name=name, typing=typing or Typing.SUFFIX, properties=properties, schema=schema, breaches=breaches
+        kind=kind,
+        name=name,
+        typing=typing or Typing.SUFFIX,
+        properties=properties,
+        schema=schema,
+        breaches=breaches,
+        size=len(text) if type(text) is str and text.isascii() else sys.maxsize,
     )
 
 
@@ -72,3 +82,9 @@ def _read_text(text: object, limit: int) -> tuple[dict[str, Any], tuple[Breach, 
         return {}, (too_big(limit),)
     read = parse_object(text)
     return ({}, (broken(read),)) if isinstance(read, Fault) else (read, ())
+
+
+_LONGEST_REMEMBERED = 2048
+_REMEMBERED_SCHEMAS = 512
+"""Schemas of some 2 KB; the script makes the same one for every call of an event. What is read is only looked at."""
+_read_schema = lru_cache(_REMEMBERED_SCHEMAS)(_read_text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import Enum, unique
 from typing import Any
 
@@ -56,6 +57,8 @@ class Call(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     envelope: tuple[tuple[str, str], ...] = ()
     """Reserved properties beside the properties, as (name in ``around``, reserved name): ``/v2/users``."""
     around: dict[str, Any] = {}
+    size: int = sys.maxsize
+    """The properties' JSON is no longer than that, in bytes of UTF-8."""
 
     @property
     def is_uid_only(self) -> bool:
@@ -92,7 +95,14 @@ def read_event(body: bytes, limit: int) -> Call:
     name = "name" if "name" in root else "n"
     holder = "properties" if "properties" in root else "p"
     properties, breaches = object_in(root, holder)
-    return Call(kind=CallKind.EVENT, name=root.get(name), properties=properties, breaches=breaches, at=(holder,))
+    return Call(
+        kind=CallKind.EVENT,
+        name=root.get(name),
+        properties=properties,
+        breaches=breaches,
+        at=(holder,),
+        size=len(body),
+    )
 
 
 def read_identify(body: bytes, limit: int) -> Call:
@@ -107,7 +117,7 @@ def read_user_vars(body: bytes, limit: int) -> Call:
 
 def _flat(kind: CallKind, body: bytes, limit: int) -> Call:
     root = read_document(kind, body, limit)
-    return root if isinstance(root, Call) else Call(kind=kind, properties=root)
+    return root if isinstance(root, Call) else Call(kind=kind, properties=root, size=len(body))
 
 
 def read_document(kind: CallKind, body: bytes, limit: int) -> dict[str, Any] | Call:

@@ -14,6 +14,7 @@ from fsproxy.core.client_api.calls import Call, broken, read_event, read_identif
 from fsproxy.core.client_api.frame import read_frame
 from fsproxy.core.client_api.json_text import Fault
 from fsproxy.core.client_api.judging import Judged, judge, name_kind
+from fsproxy.core.client_api.known_shapes import KnownNames
 from fsproxy.core.client_api.scanner import Span
 from fsproxy.core.client_api.server_api import ServerCall, batch_kind, read_server_call, split_batch
 from fsproxy.core.limits.operations import NameKind, RateKind
@@ -21,7 +22,8 @@ from fsproxy.core.model import CallKind, Route
 from fsproxy.core.settings import ClientApiSettings, OnUninspectable
 
 _DIGEST_SIZE = 16
-_MANY = 100
+MANY = 100
+"""Calls, or names and cuts, that take about a millisecond to settle."""
 
 
 @unique
@@ -57,6 +59,10 @@ class RateGroup(msgspec.Struct, frozen=True, gc=False):
     """The first one's."""
 
 
+_LONE = {kind: (RateGroup(kind, (0,), None),) for kind in RateKind}
+"""Of a body that is one call."""
+
+
 class Inspection(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """All that is known of one body."""
 
@@ -72,8 +78,13 @@ class Inspection(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     @property
     def is_large(self) -> bool:
-        """More than 100 calls or properties to settle: about a millisecond, too much for an event loop."""
-        return len(self.calls) > _MANY or sum(len(e.judged.names) + len(e.judged.cuts) for e in self.calls) > _MANY
+        """More than 100 calls, or cuts and names that are not of a known shape: too much to go through on a loop."""
+        return len(self.calls) > MANY or sum(_weight(each.judged) for each in self.calls) > MANY
+
+    @property
+    def has_many_names(self) -> bool:
+        """More than 100 calls or properties to settle, if the names of all must be claimed: about a millisecond."""
+        return len(self.calls) > MANY or sum(len(e.judged.names) + len(e.judged.cuts) for e in self.calls) > MANY
 
     def names(self, repeated: Collection[int] = ()) -> dict[NameKind, tuple[str, ...]]:
         """Give the names to claim, each once; calls that are rejected anyway, or ``repeated``, claim none."""
@@ -93,6 +104,9 @@ class Inspection(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
         Whether one still spends is known once names are settled: see ``settling.spending``.
         """
+        if self.form is Form.DOCUMENT and len(self.calls) == 1:
+            kind = _rate_kind(self.calls[0].call.kind)
+            return _LONE[kind] if kind is not None else ()
         groups: list[RateGroup] = []
         index, calls = 0, self.calls
         while index < len(calls):
@@ -177,6 +191,10 @@ def _inspect_batch(settings: ClientApiSettings, route: Route, body: bytes, endpo
 
 def _digest(call: BundleCall) -> bytes:
     return blake2b(b"%d %r " % (call.number, call.when) + call.args, digest_size=_DIGEST_SIZE).digest()
+
+
+def _weight(judged: Judged) -> int:
+    return len(judged.cuts) + (len(judged.names) if type(judged.names) is not KnownNames else 0)
 
 
 def _rate_kind(kind: CallKind) -> RateKind | None:

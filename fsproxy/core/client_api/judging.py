@@ -8,6 +8,7 @@ import msgspec
 
 from fsproxy.core.client_api.calls import UID, Call, Steps
 from fsproxy.core.client_api.details import cut, reserved_detail
+from fsproxy.core.client_api.known_shapes import Shapes
 from fsproxy.core.client_api.walk import TooManyLeaves, Walk
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.model import CallKind, Rejection
@@ -24,6 +25,7 @@ Refused = dict[NameKind, Collection[str]]
 
 _PAGE_RESERVED = {"pageName": PAGE_NAME_LENGTH}
 _NONE_RESERVED: dict[str, int] = {}
+_SHAPES = Shapes()
 
 
 class Judged(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -49,15 +51,30 @@ def name_kind(call: Call) -> NameKind | None:
 
 
 def judge(call: Call, settings: ClientApiSettings, refused: Refused | None = None) -> Judged:
-    """Judge one call and all of its properties. Pure; the same again for names that the ledger ``refused``."""
-    breaches = [Rejection(each.code, call.kind, shown(call), None, each.detail) for each in call.breaches]
+    """Judge one call and all of its properties; the same again for names that the ledger ``refused``.
+
+    The answer depends on nothing else. A call like others before it is compared with them, and has their verdict.
+    """
     own = _own_breach(call, settings, refused)
+    if own is None and not call.breaches and not refused:
+        known = _SHAPES.find(call, settings)
+        if known is not None:
+            return known
+    return judge_anew(call, settings, refused, own)
+
+
+def judge_anew(
+    call: Call, settings: ClientApiSettings, refused: Refused | None = None, own: Rejection | None = None
+) -> Judged:
+    """Walk a call, property by property. ``own`` is what is wrong with its name or uid."""
+    breaches = [Rejection(each.code, call.kind, shown(call), None, each.detail) for each in call.breaches]
     if own is not None:
         breaches.insert(0, own)
-    walk = Walk(call, settings, _reserved(call.kind, settings), MAX_LEAVES, _refused_here(call, refused))
+    reserved = _reserved(call.kind, settings)
+    walk = Walk(call, settings, reserved, MAX_LEAVES, _refused_here(call, refused))
     try:
-        for member, reserved in call.envelope:
-            _judge_envelope(walk, call, member, reserved, settings)
+        for member, stands_for in call.envelope:
+            _judge_envelope(walk, call, member, stands_for, settings)
         if call.envelope and call.kind is CallKind.IDENTIFY:
             walk.survivors += 1  # its uid, which stands beside the properties
         walk.members(call.properties, call.schema, "", call.at, call.schema_at)
@@ -77,7 +94,9 @@ def judge(call: Call, settings: ClientApiSettings, refused: Refused | None = Non
             schema_cuts=walk.entries_to_cut(),
             names=tuple(walk.names),
         )
-    return Judged(names=tuple(walk.names))
+    judged = Judged(names=tuple(walk.names))
+    _SHAPES.note(call, settings, reserved, judged)
+    return judged
 
 
 def shown(call: Call) -> str | None:

@@ -35,6 +35,8 @@ _MEMBER = re.compile(_SPACE + rb"(" + _STRING + rb")" + _SPACE + rb":" + _SPACE 
 _NAME = re.compile(_SPACE + rb"(" + _STRING + rb")" + _SPACE + rb":" + _SPACE, re.DOTALL)
 _VALUE_ALONE = re.compile(_VALUE, re.DOTALL)
 _TOKEN = re.compile(_STRING + rb'|([\[{]++)|[\]}]++|"', re.DOTALL)
+_WINDOW = 16 * 1024
+"""Bytes that are tried in one step of the engine, as other threads wait meanwhile: a millisecond."""
 _BLANK = re.compile(_SPACE)
 _COMMA, _QUOTE = 0x2C, 0x22
 _END_OF_LIST, _END_OF_OBJECT = 0x5D, 0x7D
@@ -60,12 +62,13 @@ def skip_blank(data: bytes, at: int) -> int:
 
 def end_of_value(data: bytes, at: int) -> int:
     """Give the place after the value that begins at ``at``, however deep it is. Raises ScanError."""
-    found = _VALUE_ALONE.match(data, at)
-    if found is not None:
-        return found.end()
     if data[at : at + 1] not in (b"[", b"{"):
-        raise ScanError
-    return _end_of_deep_value(data, at)
+        found = _VALUE_ALONE.match(data, at)
+        if found is None:
+            raise ScanError
+        return found.end()
+    found = _VALUE_ALONE.match(data, at, at + _WINDOW)
+    return found.end() if found is not None else _end_of_deep_value(data, at)
 
 
 def _end_of_deep_value(data: bytes, at: int) -> int:
@@ -99,7 +102,7 @@ def elements_of(data: bytes, at: int) -> tuple[list[Span], int]:
         return [], first + 1
     spans: list[Span] = []
     while True:
-        found = _ELEMENT.match(data, at)
+        found = _ELEMENT.match(data, at, at + _WINDOW)
         if found is not None:
             spans.append(found.span(1))
             at = found.end()
@@ -126,8 +129,9 @@ def members_of(data: bytes, at: int) -> tuple[list[Member], int]:
         return [], first + 1
     members: list[Member] = []
     while True:
-        found = _MEMBER.match(data, at)
-        if found is not None:
+        found = _MEMBER.match(data, at, at + _WINDOW)
+        # What ends with the window may go on behind it.
+        if found is not None and found.end() < at + _WINDOW:
             start, value_start, end = found.start(1), found.start(2), found.end()
             name_end = found.end(1)
         else:

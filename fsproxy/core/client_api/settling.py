@@ -56,6 +56,9 @@ class CallOutcome(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     verdict: LimitVerdict = PASSED
 
 
+_UNTOUCHED = CallOutcome()
+
+
 class CallsOutcome(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What happens to a body."""
 
@@ -109,7 +112,11 @@ def settle_calls(
     """
     mode = settings.mode.capped(cap)
     if mode is Mode.OFF:
-        return CallsOutcome(calls=(CallOutcome(),) * len(inspection.calls))
+        return CallsOutcome(calls=(_UNTOUCHED,) * len(inspection.calls))
+    if not (refused_names or rate_refused_calls or repeats or any(each.judged.rejections for each in inspection.calls)):
+        return CallsOutcome(
+            calls=(_UNTOUCHED,) * len(inspection.calls), for_server=inspection.route is Route.SERVER_API
+        )
     settled: list[CallOutcome] = []
     halves = _second_halves(inspection) if rate_refused_calls or repeats else {}
     for index, each in enumerate(inspection.calls):

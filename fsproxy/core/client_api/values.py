@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from fsproxy.core.client_api.in_parts import all_within, kinds_of
 from fsproxy.core.client_api.names import PropertyType
 from fsproxy.core.reasons import RejectionCode
 
@@ -20,10 +21,16 @@ _DATE = re.compile(
     r"([0-9]{4})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
     r"(?:T(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]+)?)?(?:Z|\+00:00))?"
 )
-_SAFE_DAY = 28
+# The same with a day that every year's month has: most dates are settled by it.
+_SURE_DATE = re.compile(
+    r"(?!0000)[0-9]{4}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
+    r"(?:T(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]+)?)?(?:Z|\+00:00))?"
+).fullmatch
 _WIDEST_CHARACTER = 4
 """Bytes in UTF-8: a string of a quarter of the limit needs no encoding to be known as small enough."""
-_LONGEST_ATOM = 320
+SHORTEST_ELEMENT = 2
+"""Bytes of an element of a list, with its comma or the list's bracket."""
+LONGEST_ATOM = 320
 """Bytes: no number inside a double's range is longer in compact JSON."""
 
 _CONTAINERS = frozenset({dict, list})
@@ -40,12 +47,12 @@ def is_date(text: str) -> bool:
 
     Seconds and their fraction may be left out; a leap second, year 0 and hour 24 are none.
     """
+    if _SURE_DATE(text) is not None:
+        return True
     found = _DATE.fullmatch(text)
     if found is None:
         return False
     year, month, day = map(int, found.groups())
-    if day <= _SAFE_DAY:
-        return year > 0
     try:
         date(year, month, day)
     except ValueError:
@@ -94,14 +101,14 @@ def _judge_atom(fits: Callable[[Any], bool]) -> Callable[[Any, int], _Problem]:
     def judge(value: Any, size: int) -> _Problem:
         if not fits(value):
             return _misfit(value)
-        return None if size >= _LONGEST_ATOM or len(_encode(value)) <= size else RejectionCode.VALUE_TOO_BIG
+        return None if size >= LONGEST_ATOM or len(_encode(value)) <= size else RejectionCode.VALUE_TOO_BIG
 
     return judge
 
 
 def _are_ints(values: list[Any], kinds: set[type]) -> bool:
     if kinds == {int}:
-        return bool(min(values) >= INT_MIN and max(values) <= INT_MAX)
+        return all_within(values, INT_MIN, INT_MAX)
     return kinds <= _NUMBERS and all(map(is_int, values))
 
 
@@ -109,12 +116,14 @@ def _judge_list(fit: Callable[[list[Any], set[type]], bool]) -> Callable[[Any, i
     def judge(value: Any, size: int) -> _Problem:
         if type(value) is not list:
             return _misfit(value)
-        kinds = set(map(type, value))
+        kinds = kinds_of(value)
         if not kinds.isdisjoint(_CONTAINERS):
             return RejectionCode.EXPECTED_ATOM
         if not fit(value, kinds):
             return RejectionCode.INVALID_VALUE
-        return None if json_size(value) <= size else RejectionCode.VALUE_TOO_BIG
+        # Its length alone may tell, so that nothing long is written out.
+        too_big = len(value) * SHORTEST_ELEMENT > size or json_size(value) > size
+        return RejectionCode.VALUE_TOO_BIG if too_big else None
 
     return judge
 
@@ -159,7 +168,7 @@ def inferred_type(value: Any) -> PropertyType | RejectionCode:
         return PropertyType.REAL
     if kind is not list:
         return _misfit(value)
-    kinds = set(map(type, value))
+    kinds = kinds_of(value)
     if kinds <= _STRINGS:
         return PropertyType.STRS
     if kinds <= _BOOLEANS:

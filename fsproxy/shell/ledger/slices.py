@@ -10,8 +10,8 @@ import msgspec
 from fsproxy.core.limits.operations import Answer, Claim, Claimed, Ledger, Operation
 from fsproxy.core.model import Instant
 
-OPERATIONS = 100
-"""Operations that a ledger is asked at a time, of many: a millisecond or two."""
+OPERATIONS = 50
+"""Operations that a ledger is asked at a time, of many: about a millisecond."""
 NAMES = 500
 """Names that are claimed at a time, of many."""
 

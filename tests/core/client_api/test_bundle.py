@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsproxy.core.client_api.bundle import NO_CALLS, Bundle, Uninspectable, is_companion, read_bundle
+from fsproxy.core.client_api.bundle import NO_CALLS, Bundle, Uninspectable, has_no_call, is_companion, read_bundle
 from fsproxy.core.client_api.calls import Call, Typing
 from fsproxy.core.model import CallKind
 from support.call_samples import API, OPAQUE, bundle, compact, event, first, second, user
@@ -174,10 +174,10 @@ def test_the_payload_is_the_utf8_of_the_decoded_text(size: int, filler: str) -> 
         (b'[{"Kind":8197}]', Uninspectable.BROKEN),
         (b'{"Evts":[8197]', Uninspectable.BROKEN),
         (b'{"Evts":[8197]}x', Uninspectable.BROKEN),
-        (b'{"Evts":[8197,]}', Uninspectable.BROKEN),
+        (b'{"Evts":[{"Kind":8197},]}', Uninspectable.BROKEN),
         (b'{"Seq":8197}', Uninspectable.NOT_A_BUNDLE),
         (b'{"Evts":{"a":8197}}', Uninspectable.NOT_A_BUNDLE),
-        (b'{"Evts":[8197],"Evts":[]}', Uninspectable.NOT_A_BUNDLE),
+        (b'{"Evts":[{"Kind":8197}],"Evts":[]}', Uninspectable.NOT_A_BUNDLE),
         (b"no call's number", Uninspectable.BROKEN),
         (b"{}", Uninspectable.NOT_A_BUNDLE),
     ],
@@ -190,7 +190,9 @@ def test_a_bundle_without_a_calls_number_is_split_when_thorough() -> None:
     broken = b'{"Seq":1,"Evts":[{"a":]}'
     assert read_bundle(broken, LIMIT) is NO_CALLS
     assert read_bundle(broken, LIMIT, thorough=True) is Uninspectable.BROKEN
-    assert read_bundle(bundle(OPAQUE[0]), LIMIT, thorough=True) == Bundle([(26, 26 + len(OPAQUE[0]))], [])
+    found = read_bundle(bundle(OPAQUE[0]), LIMIT, thorough=True)
+    assert isinstance(found, Bundle)
+    assert (list(found.events), found.calls) == ([(26, 26 + len(OPAQUE[0]))], [])
 
 
 def test_companions() -> None:
@@ -236,3 +238,51 @@ def test_companions() -> None:
 def test_any_bytes_are_a_bundle_or_not(body: bytes) -> None:
     found = read_bundle(body, LIMIT)
     assert isinstance(found, (Bundle, Uninspectable))
+
+
+@pytest.mark.parametrize("around", ["", " "])
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_bundle_that_is_read_in_parts_has_the_same_events(around: str, nested: bool) -> None:  # noqa: FBT001 - pytest's
+    """Whatever stands where the parts are cut: a nested list of events, or white space, goes to the scanner."""
+    inner = [{"Kind": 2, "Args": [], "When": n} for n in range(3)]
+    opaque = [compact({"Kind": 2, "Args": inner if nested else ["x" * 900], "When": n}) for n in range(4000)]
+    events = [*opaque[:2000], first("E", {"a_str": "x"}), *opaque[2000:], first("F", {"a_str": "x"})]
+    body = f'{{"Seq":1,"When":1,"Evts":[{f",{around}".join(events)}]}}'.encode()
+    found = read_bundle(body, LIMIT)
+    assert isinstance(found, Bundle)
+    assert [body[start:end].decode() for start, end in found.events] == events
+    assert [(each.index, each.call.name) for each in found.calls] == [(2000, "E"), (4001, "F")]
+
+
+def test_what_is_broken_in_any_part_is_broken() -> None:
+    events = [compact({"Kind": 2, "Args": ["x" * 900], "When": n}) for n in range(600)]
+    for place in (0, 300, 599):
+        wrong = [*events[:place], '{"Kind":8197} {"Kind":2}', *events[place:]]
+        assert read_bundle(bundle(*wrong), LIMIT) is Uninspectable.BROKEN
+
+
+@pytest.mark.parametrize("number", ["8197", "8193"])
+@pytest.mark.parametrize("count", [1, 15, 16, 17, 3000])
+def test_every_call_is_found_however_many_there_are(number: str, count: int) -> None:
+    call = first("E" if number == "8197" else "user", {"a_str": "8197:8193 "}, int(number))
+    found = read_bundle(bundle(*[OPAQUE[0], call, OPAQUE[1]] * count), LIMIT)
+    assert isinstance(found, Bundle)
+    assert [each.index for each in found.calls] == list(range(1, 3 * count, 3))
+
+
+@pytest.mark.parametrize(
+    "text", ['"Kind" : 8197', '"Kind":\t8197\n', '"Kind":8197 ', '"\\u004bind":8197', '"When":1,"Kind":8197']
+)
+def test_a_number_is_found_however_it_is_written_beside_its_name(text: str) -> None:
+    event = f'{{{text},"Args":["E","{{}}"]}}'
+    found = read_bundle(bundle(event), LIMIT)
+    assert isinstance(found, Bundle)
+    assert [each.call.name for each in found.calls] == ["E"]
+
+
+@pytest.mark.parametrize("value", ["81970", "18197", "8197.0", "8197e0", '"8197"', "[8197]", "-8197", "8.197e3"])
+def test_digits_that_are_no_value_of_a_call_are_not_looked_at(value: str) -> None:
+    assert has_no_call(bundle(f'{{"Kind":{value},"Args":["E","{{}}"]}}'))
+    found = read_bundle(bundle(f'{{"Kind":{value},"Args":["E","{{}}"]}}'), LIMIT)
+    assert isinstance(found, Bundle)
+    assert found.calls == []

@@ -120,3 +120,16 @@ def test_any_text_is_split_or_refused(text: bytes) -> None:
         except ScanError:
             continue
         assert 0 < end <= len(text)
+
+
+@pytest.mark.parametrize("length", [*range(16 * 1024 - 12, 16 * 1024 + 12), 100_000])
+@pytest.mark.parametrize("value", ['"%s"', "%s", '["%s",[{"a":"]"}]]', '{"b":"%s","c":[]}'])
+def test_a_value_of_any_length_ends_where_it_ends(value: str, length: int) -> None:
+    raw = (value % ("7" * length)).encode()
+    document = b'{"a":' + raw + b',"b": ' + raw + b"}"
+    members, end = members_of(document, 0)
+    assert [document[each.value_start : each.end] for each in members] == [raw, raw]
+    assert end == len(document)
+    spans, end = elements_of(b"[" + raw + b" ," + raw + b"]", 0)
+    assert spans == [(1, 1 + len(raw)), (3 + len(raw), 3 + 2 * len(raw))]
+    assert end == 4 + 2 * len(raw)
