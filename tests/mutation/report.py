@@ -1,0 +1,2 @@
+def written(r):
+    return ""
