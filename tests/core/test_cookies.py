@@ -62,3 +62,20 @@ def test_only_blanks_and_tabs_stand_around_a_name_so_that_both_readers_see_the_s
     header = f" b\t= 1 ; b{stray}=2; c={stray}3"
     assert parse_cookies(header) == {"b": "1", f"b{stray}": "2", "c": f"{stray}3"}
     assert kept_cookies(header.encode(), frozenset({b"b"})) == b"b\t= 1"
+
+
+def test_the_cookies_that_are_allowed_go_up_in_their_order_and_as_they_came() -> None:
+    header = b'a="1" ; b=2;c=3; a = 4'
+    assert kept_cookies(header, frozenset({b"a", b"c"})) == b'a="1" ;c=3; a = 4'
+    assert kept_cookies(header, frozenset({b"b"})) == b"b=2"
+    assert kept_cookies(header, frozenset({b"a", b"b", b"c"})) is header
+    assert kept_cookies(header, frozenset()) == b""
+
+
+def test_of_quotes_one_pair_is_taken_off() -> None:
+    assert parse_cookies('a=""; b="x; c="y"z"') == {"a": "", "b": '"x', "c": 'y"z'}
+
+
+@pytest.mark.parametrize(("length", "read"), [(4096, True), (4097, False)])
+def test_no_cookie_that_a_browser_keeps_is_too_long(length: int, *, read: bool) -> None:
+    assert (parse_uid_cookie("#o#u:s:1::2#".ljust(length, "x")) is not None) is read
