@@ -13,7 +13,7 @@ def test_an_org_of_which_nothing_is_said_is_unlisted_enabled_and_may_be_mobile()
 
 
 @pytest.mark.parametrize("kind", [OrgSettings, CoreSettings])
-def test_where_settings_stand_is_no_part_of_what_they_say(kind: type[OrgSettings] | type[CoreSettings]) -> None:
+def test_where_settings_stand_is_no_part_of_what_they_say(kind: type[OrgSettings | CoreSettings]) -> None:
     """Orgs with the same settings share their lookup tables, wherever in the file they stand."""
     moved = kind(places={"enabled": "fsproxy.yaml:9:5"})
     assert moved == kind()
