@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 _COMPARED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE,
@@ -31,7 +32,6 @@ _COMPUTED: dict[type[ast.operator], type[ast.operator]] = {
     ast.BitOr: ast.BitAnd,
     ast.BitXor: ast.BitAnd,
 }
-_STATEMENTS = (ast.Raise, ast.Continue, ast.Break)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,29 +101,30 @@ def _walk(node: ast.AST, scope: str) -> Iterator[_Site]:
     """Go through what runs: no annotations, decorators, class keywords, imports, docstrings or types."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         scope = f"{scope}.{node.name}" if scope else node.name
-        if not isinstance(node, ast.ClassDef):
-            for default in (*node.args.defaults, *node.args.kw_defaults):
-                if default is not None:
-                    yield from _walk(default, scope)
-        for statement in node.body:
-            yield from _walk(statement, scope)
-        return
-    if isinstance(node, ast.Import | ast.ImportFrom) or _is_text(node) or _is_alias(node):
-        return
-    yield from _own(node, scope)
+        children: list[ast.AST] = [] if isinstance(node, ast.ClassDef) else _defaults(node)
+        for child in [*children, *node.body]:
+            yield from _walk(child, scope)
+    elif not (isinstance(node, ast.Import | ast.ImportFrom) or _is_text(node) or _is_type(node)):
+        yield from _own(node, scope)
+        for child in _parts(node):
+            yield from _walk(child, scope)
+
+
+def _defaults(node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[ast.AST]:
+    return [each for each in (*node.args.defaults, *node.args.kw_defaults) if each is not None]
+
+
+def _parts(node: ast.AST) -> Iterator[ast.AST]:
     for name, value in ast.iter_fields(node):
-        if name in {"annotation", "format_spec"}:
-            continue
-        for child in value if isinstance(value, list) else [value]:
-            if isinstance(child, ast.AST):
-                yield from _walk(child, scope)
+        if name not in {"annotation", "format_spec"}:
+            yield from (each for each in (value if isinstance(value, list) else [value]) if isinstance(each, ast.AST))
 
 
 def _is_text(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
-def _is_alias(node: ast.AST) -> bool:
+def _is_type(node: ast.AST) -> bool:
     """Whether it names a type, which nothing reads while the program runs: ``Span = tuple[int, int]``."""
     if not isinstance(node, ast.Assign):
         return False
@@ -143,29 +144,39 @@ _MAKES_TYPES = {"TypeVar", "NewType"}
 
 def _own(node: ast.AST, scope: str) -> Iterator[_Site]:
     """Give the mutants of one node itself."""
+    if isinstance(node, ast.Compare):
+        for place, operator in enumerate(node.ops):
+            yield _Site(node, scope, partial(_compared, node, place, operator))
+    elif isinstance(node, ast.Constant):
+        yield from _constant(node, scope)
+    else:
+        made = _changed(node)
+        if made is not None:
+            yield _Site(node, scope, lambda: made)
+    if isinstance(node, ast.If | ast.While | ast.IfExp) and not isinstance(node.test, _TURNED_ELSEWHERE):
+        test = node.test
+        yield _Site(test, scope, lambda: ast.UnaryOp(ast.Not(), test))
+
+
+_TURNED_ELSEWHERE = (ast.Compare, ast.BoolOp, ast.UnaryOp)
+
+
+def _changed(node: ast.AST) -> ast.AST | None:
+    """Give the one other form of a node, or None."""
     match node:
-        case ast.Compare():
-            for place, operator in enumerate(node.ops):
-                yield _Site(node, scope, lambda place=place, op=operator: _compared(node, place, op))
         case ast.BoolOp():
-            other = ast.And() if isinstance(node.op, ast.Or) else ast.Or()
-            yield _Site(node, scope, lambda: ast.BoolOp(other, node.values))
+            return ast.BoolOp(ast.And() if isinstance(node.op, ast.Or) else ast.Or(), node.values)
         case ast.UnaryOp(op=ast.Not() | ast.USub()):
-            yield _Site(node, scope, lambda: node.operand)
+            return node.operand
         case ast.BinOp() if type(node.op) in _COMPUTED:
-            yield _Site(node, scope, lambda: ast.BinOp(node.left, _COMPUTED[type(node.op)](), node.right))
+            return ast.BinOp(node.left, _COMPUTED[type(node.op)](), node.right)
         case ast.AugAssign() if type(node.op) in _COMPUTED:
-            yield _Site(node, scope, lambda: ast.AugAssign(node.target, _COMPUTED[type(node.op)](), node.value))
-        case ast.Constant():
-            yield from _constant(node, scope)
+            return ast.AugAssign(node.target, _COMPUTED[type(node.op)](), node.value)
         case ast.Return(value=ast.expr() as value) if not isinstance(value, ast.Constant):
-            yield _Site(node, scope, lambda: ast.Return(ast.Constant(None)))
+            return ast.Return(ast.Constant(None))
         case ast.Expr(value=ast.Call()) | ast.Raise() | ast.Continue() | ast.Break():
-            yield _Site(node, scope, ast.Pass)
-    if isinstance(node, ast.If | ast.While | ast.IfExp) and not isinstance(node.test, ast.Compare | ast.BoolOp):
-        if not (isinstance(node.test, ast.UnaryOp) and isinstance(node.test.op, ast.Not)):
-            test = node.test
-            yield _Site(test, scope, lambda: ast.UnaryOp(ast.Not(), test))
+            return ast.Pass()
+    return None
 
 
 def _compared(node: ast.Compare, place: int, operator: ast.cmpop) -> ast.Compare:

@@ -28,9 +28,10 @@ import types
 from collections.abc import Sequence
 from pathlib import Path
 
-import plan
-import report
-from mutants import Mutant, mutants_of, mutated
+sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
+
+from mutation import plan, report  # noqa: E402 - run by its path, it first says where the tests are
+from mutation.mutants import Mutant, mutants_of, mutated  # noqa: E402 - the same
 
 SEED = 20_261_121
 MEMORY = 3 << 30
@@ -44,7 +45,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--sample", type=int, default=40, metavar="N", help="mutants a module (default 40)")
+    size.add_argument("--sample", type=int, default=30, metavar="N", help="mutants a module (default 30)")
     size.add_argument("--all", action="store_true", help="every mutant")
     parser.add_argument("--modules", default="", help="of the core: names, or folders that end with /; default all")
     parser.add_argument("--results", type=Path, default=Path("mutation.json"), help="default mutation.json")
@@ -96,7 +97,6 @@ class _Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 def load() -> None:
     """Import what all tests need but what is ours: forks start with it."""
-    sys.path[:0] = [str(plan.ROOT), str(plan.ROOT / "tests")]
     for name in ("pytest", "hypothesis.stateful", "fsproxy.config.loader", "fsproxy.shell.app", "limits", "netaddr"):
         importlib.import_module(name)
     for name in [name for name in sys.modules if name.startswith(_OWN)]:
