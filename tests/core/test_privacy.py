@@ -76,5 +76,5 @@ def test_exactly_the_first_48_bits_of_an_ipv6_address_and_24_of_an_ipv4_one_are_
 
 
 def test_what_is_wrong_with_a_mask_is_said_with_what_is_allowed() -> None:
-    with pytest.raises(ValueError, match="^full, truncated, none, or hashed with a key$"):
+    with pytest.raises(ValueError, match=r"^full, truncated, none, or hashed with a key$"):
         address_mask("half")

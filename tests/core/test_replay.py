@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from ipaddress import ip_address
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from fsproxy.core.audit import Outcome
 from fsproxy.core.audit_line import Measures, audit_record
 from fsproxy.core.limits.operations import Admitted
+from fsproxy.core.limits.ramping import bucket
 from fsproxy.core.model import Instant, Location, Mode, Route, SessionFacts
 from fsproxy.core.pipeline import judge, settle, wants_no_name
 from fsproxy.core.policy import Snapshot
@@ -32,6 +34,7 @@ from fsproxy.core.settings import (
     OptOutSettings,
     QuotaSettings,
     RampingSettings,
+    RampingStep,
     ScriptSettings,
     UrlSettings,
     UserAgentSettings,
@@ -291,3 +294,56 @@ def test_replay_forgets_rather_than_grows(monkeypatch: pytest.MonkeyPatch) -> No
     for number in range(100):
         agent = f"Agent {number}" + ("Bot" if number % 3 == 0 else "")
         assert replayed.decide(line(changed(user_agent=agent))).code == (6 if number % 3 == 0 else 0)
+
+
+def test_a_schedule_places_a_visitor_by_the_time_of_each_line() -> None:
+    steps = (RampingStep(date(2026, 12, 1), 0.0), RampingStep(date(2026, 12, 2), 1.0))
+    replayed = Replay(rules(ramping=RampingSettings(schedule=steps)))
+    found = line()
+    before, between, after = (
+        msgspec.structs.replace(found, timestamp=f"2026-12-{day}:00:00.000Z") for day in ("01T00", "01T12", "02T00")
+    )
+    place = bucket("o-1", "", "client-1")
+    expected = [8, 0 if place < 0.5 else 8, 0]
+    assert [replayed.decide(each).code for each in (before, between, after)] == expected
+    assert [replayed.decide(each).code for each in (after, between, before)] == expected[::-1]
+
+
+def test_pages_that_differ_in_the_length_of_their_urls_alone_are_told_apart() -> None:
+    replayed = Replay(rules(url=UrlSettings(max_length=40)))
+    short, long = (line(changed(url="https://www.example.com/" + "a" * more)) for more in (16, 17))
+    assert [replayed.decide(each).code for each in (short, long, short)] == [0, 9, 0]
+
+
+def test_what_is_lacking_is_said_in_words() -> None:
+    assert again(line(changed(org="o" * 150))).undecidable == "org: its id is cut in the line"
+    old = msgspec.structs.replace(line(), facts=msgspec.Raw(b""))
+    assert again(old).undecidable == "all: the line was written before lines told what replay needs"
+
+
+def test_a_filter_that_had_failed_leaves_the_page_undecidable() -> None:
+    found = msgspec.structs.replace(line(), filters_failed=("ip", "geo"))
+    assert again(found).undecidable == "ip: the filter had failed"
+
+
+def test_lines_that_are_judged_again_and_again_come_out_the_same() -> None:
+    """What is remembered of one page is never taken for another's."""
+    filters = {
+        "ip": IpSettings(block=entries("10.1.2.3")),
+        "user_agent": UserAgentSettings(block=entries("Bot")),
+        "domain": DomainSettings(rules=(DomainRule(False, Entry("bad.example")),)),
+        "ramping": RampingSettings(share=0.5),
+    }
+    variants = [
+        changed(client_ip=ip_address(ip), user_agent=agent, url=url, user_id=user)
+        for ip in ("10.1.2.3", "10.1.2.4")
+        for agent in ("Mozilla/5.0", "Bot/1")
+        for url in ("https://www.example.com/", "https://bad.example/")
+        for user in ("u-1", "u-2", "u-3", "u-4")
+    ]
+    lines = [line(facts) for facts in variants]
+    alone = [again(each, **filters) for each in lines]
+    together = Replay(rules(**filters))
+    assert [together.decide(each) for each in lines] == alone
+    assert [together.decide(each) for each in reversed(lines)] == alone[::-1]
+    assert {each.code for each in alone} == {0, 4, 5, 6, 8}
