@@ -133,3 +133,7 @@ def test_a_name_has_at_most_253_characters_and_a_label_63() -> None:
         assert (normalise_host(name) == name) is good
         assert (parse_url(f"https://{name}/").problem is None) is good
     assert normalise_host("a" * 64 + ".example") is None
+
+
+def test_the_words_for_what_is_wrong_with_a_url_stand_in_audit_lines_and_stay() -> None:
+    assert [each.value for each in UrlProblem] == ["unparseable", "host", "port"]

@@ -25,7 +25,7 @@ _HEAD = """# Mutation testing of the core
 number, a text, `and` for `or`, a condition turned round, `None` returned, a `raise` or a call left out. Annotations,
 decorators, imports and docstrings are left alone. Each mutant is judged by the tests of its own module alone, as
 `tests/mutation/plan.py` lists them, not by the rest of the suite. It is killed when one of them fails, when it cannot be
-imported, or when they take ten times as long as they should. Samples are drawn with a fixed seed, so a run can be
+imported, or when they take ten times the CPU time that they should. Samples are drawn with a fixed seed, so a run can be
 repeated; the list below is made from its results.
 
 """
