@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import gzip
 import json
-import zlib
 from typing import Any
 
 from fsproxy.core.client_api.bundle import is_companion
@@ -13,56 +10,23 @@ from fsproxy.core.client_api.inspection import Inspection, inspect
 from fsproxy.core.client_api.problems import problem_document
 from fsproxy.core.client_api.rewriting import rewrite
 from fsproxy.core.client_api.settling import settle_calls
-from fsproxy.core.model import Encoding, Route
+from fsproxy.core.model import Route
 from fsproxy.core.settings import ClientApiSettings, OnUninspectable
-from fsproxy.shell.bodies import BodyError
-from fsproxy.shell.decoding import GZIP as GZIP_FORM
-from fsproxy.shell.decoding import MAX_MEMBERS, Undecodable, decode, encode
 from fuzz.harness import Target, head_and_rest
 
 SETTINGS = ClientApiSettings(value_size=60, property_name_length=24, on_uninspectable=OnUninspectable.BLOCK)
 LENIENT = ClientApiSettings(value_size=60, property_name_length=24)
-LIMIT = 32 * 1024
 CALLS = (8193, 8197)
 
 
 def check_bundle(data: bytes) -> None:
     """The first byte chooses a bundle, an upload to ``/rec/event`` or a socket's frame; the rest is its body."""
     variant, body = head_and_rest(data)
-    _checked((Route.BUNDLE, Route.EVENT, Route.SOCKET)[variant % 3], body)
+    checked((Route.BUNDLE, Route.EVENT, Route.SOCKET)[variant % 3], body)
 
 
-def check_gzip(data: bytes) -> None:
-    """What is decompressed is what the standard library decompresses, bounded; and goes back the same."""
-    try:
-        body = asyncio.run(decode(data, Encoding.GZIP, LIMIT))
-    except Undecodable:
-        _is_corrupt(data)
-        return
-    except BodyError:
-        return
-    assert len(body) <= LIMIT
-    assert gzip.decompress(data) == body
-    left = _checked(Route.BUNDLE, body)
-    assert asyncio.run(decode(encode(left, Encoding.GZIP), Encoding.GZIP, 2 * LIMIT)) == left
-
-
-def _is_corrupt(data: bytes) -> None:
-    """A plain loop over the members agrees; ``gzip`` itself also takes reserved flags, which RFC 1952 forbids."""
-    rest, members = data, 0
-    while rest and members <= MAX_MEMBERS:
-        decoder = zlib.decompressobj(GZIP_FORM)
-        try:
-            decoder.decompress(rest)
-        except zlib.error:
-            return
-        if not decoder.eof:
-            return
-        rest, members = decoder.unused_data.lstrip(b"\0"), members + 1
-    assert members > MAX_MEMBERS or not data, "readable, but refused"
-
-
-def _checked(route: Route, body: bytes) -> bytes:
+def checked(route: Route, body: bytes) -> bytes:
+    """Give what goes on of a body, once all properties were found to hold."""
     lenient = inspect(LENIENT, route, body)
     assert [each.judged for each in lenient.calls] == [each.judged for each in inspect(SETTINGS, route, body).calls]
     inspection = inspect(SETTINGS, route, body)
@@ -182,7 +146,7 @@ def _bundle(*events: bytes) -> bytes:
     return b'{"Seq":1,"When":5,"Evts":[' + b",".join(events) + b"]}"
 
 
-_BUNDLES = (
+SAMPLES = (
     _bundle(*_OPAQUE),
     _bundle(_OPAQUE[0], _API, _FIRST, _OPAQUE[1]),
     _bundle(_SECOND, _USER, _OPAQUE[2]),
@@ -235,23 +199,11 @@ BUNDLES = Target(
     "bundles",
     check_bundle,
     seeds=(
-        *(b"\0" + each for each in _BUNDLES),
-        b"\1" + _BUNDLES[1],
-        b'\2{"Cmd":2,"Seq":4,"Bundle":{"OrgId":"o","Bundle":' + _BUNDLES[2] + b',"PageId":"p"}}',
+        *(b"\0" + each for each in SAMPLES),
+        b"\1" + SAMPLES[1],
+        b'\2{"Cmd":2,"Seq":4,"Bundle":{"OrgId":"o","Bundle":' + SAMPLES[2] + b',"PageId":"p"}}',
         b'\2{"Cmd":1,"Seq":1,"Page":{"OrgId":"o"}}',
     ),
     tokens=_TOKENS,
     inputs=1200,
-)
-GZIP = Target(
-    "gzip",
-    check_gzip,
-    seeds=(
-        *(gzip.compress(each, mtime=0) for each in _BUNDLES[:3]),
-        gzip.compress(_BUNDLES[1][:40], mtime=0) + gzip.compress(_BUNDLES[1][40:], mtime=0) + b"\0\0",
-        gzip.compress(b" " * (2 * LIMIT), mtime=0),
-        gzip.compress(_bundle(_FIRST), 0, mtime=0),
-    ),
-    tokens=(b"\x1f\x8b\x08\0", b"\x1f\x8b\x08\x04", b"\0\0\0\0", b"\xff\xff", gzip.compress(b"", mtime=0), b"{", b"}"),
-    inputs=400,
 )

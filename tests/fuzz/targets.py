@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from fuzz import bundles, call_values, configurations, forwarding, pages, rules
+from fuzz import bundles, call_values, compressed, configurations, forwarding, pages, rules
 
 TARGETS = {
     each.name: each
     for each in (
         pages.PAGES,
         bundles.BUNDLES,
-        bundles.GZIP,
+        compressed.GZIP,
         call_values.CALLS,
         call_values.VALUES,
         rules.ADDRESSES,
