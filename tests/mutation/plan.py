@@ -19,6 +19,7 @@ ALSO: dict[str, tuple[str, ...]] = {
     "client_api/frame": ("core/client_api/test_inspection.py",),
     "client_api/inspection": ("core/client_api/test_rate_groups.py", "core/client_api/test_any_input.py"),
     "client_api/json_text": ("core/client_api/test_duplicate_names.py", "core/client_api/test_details.py"),
+    "client_api/judging": ("core/client_api/test_server_api.py", "core/client_api/test_details.py"),
     "client_api/limiting": ("core/client_api/test_inspection.py", "core/client_api/test_settling.py"),
     "client_api/problems": ("core/client_api/test_server_api.py", "core/client_api/test_settling.py"),
     "client_api/rewriting": ("core/client_api/test_settling.py", "core/client_api/test_server_api.py"),

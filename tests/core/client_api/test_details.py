@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from fsproxy.core.client_api.calls import broken, too_big
+from fsproxy.core.client_api.calls import Call, broken, too_big
 from fsproxy.core.client_api.details import LONGEST_ECHO, cut, property_detail, reserved_detail
+from fsproxy.core.client_api.inspection import inspect
 from fsproxy.core.client_api.json_text import Fault
+from fsproxy.core.client_api.judging import MAX_LEAVES, judge
 from fsproxy.core.client_api.names import PropertyType
+from fsproxy.core.client_api.server_api import ServerCall
+from fsproxy.core.model import CallKind, Route
 from fsproxy.core.reasons import RejectionCode
 from fsproxy.core.settings import ClientApiSettings
 
@@ -89,3 +93,22 @@ def test_names_are_echoed_whole_up_to_1024_characters() -> None:
     assert LONGEST_ECHO == 1_024
     assert cut("x" * 1_024) == "x" * 1_024
     assert cut("x" * 1_025) == "x" * 1_024 + "…"
+
+
+def test_too_many_properties_are_counted_for_the_caller_and_the_call_is_named() -> None:
+    many = {f"a{number}_int": 1 for number in range(MAX_LEAVES + 1)}
+    (rejection,) = judge(Call(kind=CallKind.EVENT, name="E", properties=many), SETTINGS).rejections
+    assert (rejection.call, rejection.detail) == ("E", "more than 5000 properties")
+    del many["a0_int"]
+    assert not judge(Call(kind=CallKind.EVENT, name="E", properties=many), SETTINGS).rejections
+
+
+def test_what_stands_beside_a_users_properties_is_judged_and_cut_like_them() -> None:
+    body = b'{"uid":"u","display_name":5,"email":"a@b.example","properties":{"x":null}}'
+    (call,) = inspect(SETTINGS, Route.SERVER_API, body, endpoint=ServerCall.USER).calls
+    assert [(each.property, each.detail) for each in call.judged.rejections] == [
+        ("display_name", "not a string"),
+        ("x", "its type cannot be told from its value"),
+    ]
+    assert not call.judged.rejected
+    assert set(call.judged.cuts) == {("display_name",), ("properties", "x")}
