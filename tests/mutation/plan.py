@@ -23,6 +23,7 @@ ALSO: dict[str, tuple[str, ...]] = {
     "client_api/limiting": ("core/client_api/test_inspection.py", "core/client_api/test_settling.py"),
     "client_api/problems": ("core/client_api/test_server_api.py", "core/client_api/test_settling.py"),
     "client_api/rewriting": ("core/client_api/test_settling.py", "core/client_api/test_server_api.py"),
+    "client_api/scanner": ("core/client_api/test_deep_values.py",),
     "client_api/settling": ("core/client_api/test_rate_groups.py",),
     "client_api/validating": ("core/client_api/test_settling.py",),
     "client_api/walk": ("core/client_api/test_judging.py", "core/client_api/test_names.py"),
