@@ -347,3 +347,64 @@ def test_lines_that_are_judged_again_and_again_come_out_the_same() -> None:
     assert [together.decide(each) for each in lines] == alone
     assert [together.decide(each) for each in reversed(lines)] == alone[::-1]
     assert {each.code for each in alone} == {0, 4, 5, 6, 8}
+
+
+@pytest.mark.parametrize(
+    ("found", "filters", "lacking"),
+    [
+        (
+            line(changed(user_agent="x" * 600)),
+            {"user_agent": UserAgentSettings(block=entries("Bot"))},
+            "user_agent: the line does not hold the whole User-Agent",
+        ),
+        (line(), {"geo": GeoSettings(never=entries("US"))}, "geo: the location was not asked for"),
+        (
+            line(changed(app_id="u")),
+            {"deleting_user": DeletingUserSettings(block=entries("u"))},
+            "deleting_user: the line does not hold the user's id",
+        ),
+        (
+            line(changed(app_id="u")),
+            {"blocked_user": BlockedUserSettings(block=entries("u"))},
+            "blocked_user: the line does not hold the user's id",
+        ),
+        (
+            line(changed(user_id="")),
+            {"ramping": RampingSettings(share=0.5)},
+            "ramping: the line does not hold the user's id",
+        ),
+        (
+            line(changed(cookies={"a": "b"})),
+            {"opt_out": OptOutSettings(cookies=entries("leave"))},
+            "opt_out: whether the cookie was there was not asked then",
+        ),
+    ],
+)
+def test_each_filter_says_what_it_lacks(found: PageLine, filters: dict[str, Any], lacking: str) -> None:
+    assert again(found, **filters).undecidable == lacking
+
+
+def test_a_mobile_apps_agent_that_was_cut_is_undecidable_for_the_org() -> None:
+    core = CoreSettings()
+    snapshot = Snapshot.compile(replace(core, default=replace(core.default, mobile=False)), 1)
+    assert Replay(snapshot).decide(line(changed(user_agent="okhttp/4" + "x" * 600))).code == 2
+    lacking = "org: the line does not hold the whole User-Agent"
+    assert Replay(snapshot).decide(line(changed(user_agent="x" * 600))).undecidable == lacking
+
+
+@pytest.mark.parametrize(("length", "known"), [(48, True), (49, False), (47, True)])
+def test_a_truncated_v6_address_holds_48_bits(length: int, *, known: bool) -> None:
+    found = line(changed(client_ip=ip_address("2001:db8:1:8000::3")), mask="truncated")
+    decided = again(found, ip=IpSettings(block=entries(f"2001:db8:1::/{length}")))
+    assert decided.undecidable == ("" if known else "ip: the line does not hold the whole address")
+    assert decided.code == (5 if known else 0)
+
+
+def test_lists_of_users_that_the_line_does_not_tell_of_stay_undecidable() -> None:
+    """The same users, but when the line was written there was no such list to ask."""
+    blocked = {"blocked_user": BlockedUserSettings(block=entries("u"))}
+    found = line(changed(app_id="u"))
+    assert again(found, same_users=True, **blocked).undecidable.startswith("blocked_user:")
+    asked = line(changed(app_id="u"), rules(**blocked))
+    assert again(asked, **blocked).undecidable.startswith("blocked_user:")
+    assert again(asked, same_users=True, **blocked).code == -1
