@@ -59,4 +59,6 @@ def tests_of(module: str) -> list[Path]:
     """The test files that judge a module's mutants."""
     mirror = TESTS / f"{Path(module).parent / f'test_{Path(module).name}.py'}"
     more = [ROOT / "tests" / name for name in ALSO.get(module, ())]
+    if module.startswith("filters/") and not more:
+        more = [TESTS / "filters" / "test_every_filter.py"]
     return ([mirror] if mirror.exists() else []) + more

@@ -51,3 +51,5 @@ def test_the_uid_of_an_identify_is_one_of_its_properties() -> None:
     assert (left.rejected, left.cuts) == (False, (("a_int",),))
     none = judge(Call(kind=CallKind.SET_USER_VARS, properties={"a_int": "x"}), SETTINGS)
     assert none.rejected
+    both = judge(Call(kind=CallKind.IDENTIFY, properties={"uid": "u", "a_int": "x", "b_int": 1}), SETTINGS)
+    assert (both.rejected, both.cuts) == (False, (("a_int",),))
