@@ -357,3 +357,12 @@ def test_a_page_without_an_org_is_counted_under_the_empty_one_and_without_a_toke
     (release,) = learn(page, decision, None)
     (marked,) = mark(page)
     assert (confirm.org, release.org, marked.org) == ("", "", "")  # type: ignore[union-attr]  # each has one
+
+
+def test_an_answer_without_ids_tells_nothing_new_of_a_session_under_way() -> None:
+    decision = Decision(token="t", held=False)
+    for session in ("", "s-1"):
+        for user in ("", "u-1"):
+            assert learn(PAGE, decision, PageAnswer(200, session=session, user=user)) == ()
+    assert learn(PAGE, decision, PageAnswer(200, session="another")) != ()
+    assert learn(PAGE, decision, PageAnswer(200, user="another")) != ()

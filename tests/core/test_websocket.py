@@ -126,3 +126,10 @@ def test_a_frame_of_ours_is_read_as_it_was_made(opcode: Opcode, size: int) -> No
         assert head.length + head.size == len(made)
         assert payload_of(made) == payload[:size]
         assert made[0] == 0x80 | opcode
+
+
+@pytest.mark.parametrize("opcode", [Opcode.CONTINUATION, Opcode.TEXT, Opcode.BINARY])
+def test_a_frame_that_does_not_end_its_message_says_so_whatever_it_carries(opcode: Opcode) -> None:
+    head = read_head(bytes((opcode, 0)), 0)
+    assert head is not None
+    assert (head.opcode, head.final, head.reserved) == (opcode, False, False)

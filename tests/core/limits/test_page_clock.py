@@ -25,7 +25,7 @@ def test_a_prompt_upload_is_dated_by_the_clients_own_running_time() -> None:
 
 @pytest.mark.parametrize(
     ("age", "believed"),
-    [(0, True), (600_000, True), (-1, False), (600_001, False)],
+    [(0, True), (0.5, True), (600_000, True), (-1, False), (600_001, False)],
 )
 def test_the_last_event_must_be_between_0_and_10_minutes_old(age: float, *, believed: bool) -> None:
     offset = page_offset(NOW, CLIENT + 5_000 + age, CLIENT, 5_000)
