@@ -79,3 +79,9 @@ def test_of_quotes_one_pair_is_taken_off() -> None:
 @pytest.mark.parametrize(("length", "read"), [(4096, True), (4097, False)])
 def test_no_cookie_that_a_browser_keeps_is_too_long(length: int, *, read: bool) -> None:
     assert (parse_uid_cookie("#o#u:s:1::2#".ljust(length, "x")) is not None) is read
+
+
+def test_letters_are_no_blanks() -> None:
+    assert parse_cookies("Xa=X1X; aX = 2") == {"Xa": "X1X", "aX": "2"}
+    assert kept_cookies(b"a=1X; Xa=2", frozenset({b"a"})) == b"a=1X"
+    assert kept_cookies(b"a=1X; Xa=2X", frozenset({b"Xa"})) == b"Xa=2X"

@@ -408,3 +408,34 @@ def test_lists_of_users_that_the_line_does_not_tell_of_stay_undecidable() -> Non
     asked = line(changed(app_id="u"), rules(**blocked))
     assert again(asked, **blocked).undecidable.startswith("blocked_user:")
     assert again(asked, same_users=True, **blocked).code == -1
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (NEW, "new"),
+        (Admitted(under_way=True, user_admitted=False, over_quota=False), "under_way"),
+        (None, None),
+    ],
+)
+def test_a_line_tells_whether_its_session_was_new_or_under_way(answer: Admitted | None, said: str | None) -> None:
+    facts = msgspec.json.decode(line(answer=answer).facts)
+    assert facts.get("session") == said
+
+
+@pytest.mark.parametrize(
+    ("longest", "code", "lacking"),
+    [
+        (22, 9, ""),
+        (23, 0, "url: its length is not known"),
+        (28, 0, "url: its length is not known"),
+        (29, 0, ""),
+        (40, 0, ""),
+    ],
+)
+def test_a_host_that_is_longer_in_the_line_than_in_the_url_leaves_some_lengths_open(
+    longest: int, code: int, lacking: str
+) -> None:
+    """23 characters in the browser; its A-labels make 29 of them."""
+    decided = again(line(changed(url="https://bücher.example/")), url=UrlSettings(max_length=longest))
+    assert (decided.code, decided.undecidable) == (code, lacking)

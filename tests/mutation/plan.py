@@ -12,7 +12,7 @@ ALSO: dict[str, tuple[str, ...]] = {
     "addresses": ("core/filters/test_ip.py",),
     "audit": ("core/test_audit_words.py",),
     "audit_facts": ("core/test_audit.py", "core/test_audit_words.py", "core/test_replay.py"),
-    "audit_line": ("core/test_audit.py", "core/test_replay.py"),
+    "audit_line": ("core/test_audit.py", "core/test_audit_words.py", "core/test_replay.py"),
     "client_api/arguments": ("core/client_api/test_bundle.py", "core/client_api/test_judging.py"),
     "client_api/bundle": ("core/client_api/test_inspection.py",),
     "client_api/calls": ("core/client_api/test_details.py", "core/client_api/test_inspection.py"),

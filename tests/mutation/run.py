@@ -47,6 +47,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--sample", type=int, default=30, metavar="N", help="mutants a module (default 30)")
     size.add_argument("--all", action="store_true", help="every mutant")
+    parser.add_argument("--seed", type=int, default=SEED, help="another one draws another sample")
     parser.add_argument("--modules", default="", help="of the core: names, or folders that end with /; default all")
     parser.add_argument("--results", type=Path, default=Path("mutation.json"), help="default mutation.json")
     parser.add_argument("--again", action="store_true", help="only those that survived by the results")
@@ -63,11 +64,11 @@ def chosen(words: str) -> list[str]:
     return [name for name in names if name in wanted or any(w.endswith("/") and name.startswith(w) for w in wanted)]
 
 
-def sample(module: str, found: list[Mutant], size: int) -> list[Mutant]:
+def sample(module: str, found: list[Mutant], size: int, seed: int = SEED) -> list[Mutant]:
     """Draw so many mutants of a module, the same ones each time."""
     if len(found) <= size:
         return found
-    drawn = random.Random(f"{SEED} {module}").sample(found, size)
+    drawn = random.Random(f"{seed} {module}").sample(found, size)
     return sorted(drawn, key=lambda mutant: mutant.number)
 
 
@@ -160,7 +161,7 @@ def run(module: str, options: argparse.Namespace, results: dict[str, dict[str, s
     if options.again:
         picked = [each for each in found if known.get(_key(each)) == "survived"]
     else:
-        picked = found if options.all else sample(module, found, options.sample)
+        picked = found if options.all else sample(module, found, options.sample, options.seed)
     if not picked:
         return
     before = _used()

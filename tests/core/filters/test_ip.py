@@ -209,3 +209,9 @@ def test_mode_off_compiles_to_nothing_and_the_top_mode_caps() -> None:
     assert mode_of(Mode.ENFORCE, Mode.OFF) is None
     assert mode_of(Mode.ENFORCE, Mode.SHADOW) is Mode.SHADOW
     assert mode_of(Mode.SHADOW, Mode.ENFORCE) is Mode.SHADOW
+
+
+def test_a_mapped_address_is_looked_up_to_its_last_bit() -> None:
+    table = AddressTable.of([(AddressPattern(4, 0x0A000001, 0xFFFFFFFF), "one")])
+    found = [table.find(ip_address(f"::ffff:10.0.0.{last}")) for last in (0, 1, 2)]
+    assert found == [None, "one", None]
