@@ -61,8 +61,8 @@ def _same(change: str, pattern: str) -> bool:
     return fnmatchcase(change, pattern.replace("[", "[[]"))
 
 
-def written(results: Results) -> str:
-    """The whole document."""
+def written(results: Results, fresh: Results | None = None) -> str:
+    """The whole document; ``fresh``: those of another sample, which no test was written for."""
     judged = sum(map(len, results.values()))
     survivors = {
         module: [key for key, value in each.items() if value == "survived"] for module, each in results.items()
@@ -72,11 +72,24 @@ def written(results: Results) -> str:
     killed = judged - left
     share = f"{killed} of {judged} mutants killed: {100 * killed / judged:.1f} %"
     lines = [f"**{share}**, judged of {sum(whole.values())} that there are, in {len(results)} modules.\n"]
+    if fresh:
+        lines.append(_of_fresh(results, fresh))
     lines.append("| module | mutants | judged | killed | |\n|---|---|---|---|---|")
     for module, each in sorted(results.items()):
         dead = len(each) - len(survivors[module])
         lines.append(f"| `{module}` | {whole[module]} | {len(each)} | {dead} | {100 * dead / len(each):.0f} % |")
     return _HEAD + "\n".join(lines) + "\n\n## Survivors\n\n" + _survivors(survivors)
+
+
+def _of_fresh(results: Results, fresh: Results) -> str:
+    """Say how many were killed of those that the other results do not hold."""
+    new = [value for module, each in fresh.items() for key, value in each.items() if key not in results.get(module, {})]
+    killed = sum(value != "survived" for value in new)
+    return (
+        f"Many tests were written because mutants of this sample had survived, so it flatters. Of {len(new)} others in "
+        f"{len(fresh)} modules, drawn with another seed and looked at by nobody, {killed} were killed: "
+        f"{100 * killed / len(new):.1f} %.\n"
+    )
 
 
 def _survivors(survivors: Mapping[str, list[str]]) -> str:

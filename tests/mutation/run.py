@@ -52,6 +52,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--results", type=Path, default=Path("mutation.json"), help="default mutation.json")
     parser.add_argument("--again", action="store_true", help="only those that survived by the results")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write the results as Markdown; runs nothing")
+    parser.add_argument("--fresh", type=Path, metavar="FILE", help="results of another seed, for the report")
     return parser.parse_args(words)
 
 
@@ -191,16 +192,22 @@ def _key(mutant: Mutant) -> str:
 def main() -> None:
     """Run, or report."""
     options = arguments()
-    results: dict[str, dict[str, str]] = {}
-    with contextlib.suppress(FileNotFoundError):
-        results = json.loads(options.results.read_text(encoding="utf-8"))
+    results = _read(options.results)
     if options.report:
-        options.report.write_text(report.written(results), encoding="utf-8")
+        fresh = _read(options.fresh) if options.fresh else None
+        options.report.write_text(report.written(results, fresh), encoding="utf-8")
         return
     os.chdir(plan.ROOT)
     load()
     for module in chosen(options.modules):
         run(module, options, results)
+
+
+def _read(path: Path) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    with contextlib.suppress(FileNotFoundError):
+        found = json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
 if __name__ == "__main__":

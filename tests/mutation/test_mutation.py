@@ -83,6 +83,8 @@ def test_the_report_counts_and_names_what_survived() -> None:
     assert "**2 of 3 mutants killed: 66.7 %**" in text
     assert f"`fsproxy/core/cookies.py:{mutant.line}`: `{mutant.change}`" in text
     assert "a → b" not in text
+    fresh = report.written({"cookies": {key: "survived"}}, {"cookies": {key: "killed", "4:5:f:e → f": "killed"}})
+    assert "Of 1 others in 1 modules, drawn with another seed and looked at by nobody, 1 were killed: 100.0 %." in fresh
 
 
 def test_a_reason_is_given_for_modules_scopes_and_changes_by_pattern() -> None:
