@@ -9,6 +9,9 @@ import msgspec
 
 from fsproxy.core.model import NO_COOKIES
 
+_BLANKS = " \t"
+"""What may stand around names and values (RFC 6265 5.2). No-break spaces and the like belong to a name."""
+
 LONGEST_UID_COOKIE = 4096
 """Characters: what browsers keep of one cookie."""
 
@@ -23,9 +26,9 @@ def parse_cookies(header: str) -> Mapping[str, str]:
     cookies: dict[str, str] = {}
     for pair in header.split(";"):
         name, equals, value = pair.partition("=")
-        name = name.strip()
+        name = name.strip(_BLANKS)
         if equals and name and name not in cookies:
-            value = value.strip()
+            value = value.strip(_BLANKS)
             if len(value) > 1 and value[0] == value[-1] == '"':
                 value = value[1:-1]
             cookies[name] = value
@@ -35,10 +38,10 @@ def parse_cookies(header: str) -> Mapping[str, str]:
 def kept_cookies(header: bytes, allowed: frozenset[bytes]) -> bytes:
     """The pairs of a ``Cookie`` header that are allowed, in their order and with their bytes; "" when none is."""
     pairs = header.split(b";")
-    kept = [pair for pair in pairs if pair.partition(b"=")[0].strip() in allowed]
+    kept = [pair for pair in pairs if pair.partition(b"=")[0].strip(b" \t") in allowed]
     if len(kept) == len(pairs):
         return header
-    return b";".join(kept).strip()
+    return b";".join(kept).strip(b" \t")
 
 
 class UidCookie(msgspec.Struct, frozen=True, gc=False):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsproxy.core.answers import OwnAnswers, cookie_domain
+from fsproxy.core.answers import OwnAnswers, block_body, cookie_domain
 from fsproxy.core.failures import Failure
 from fsproxy.core.model import Route
 from fsproxy.core.reasons import ReasonCode
@@ -148,3 +148,21 @@ def test_nothing_sent_becomes_a_header_line(tail: bytes, domain: str) -> None:
 def test_the_cookies_domain_is_the_host_or_what_the_list_says(url: object, plain: str, registered: str) -> None:
     assert cookie_domain(url) == plain
     assert cookie_domain(url, {"shop.example.co.uk": "example.co.uk"}.get) == registered
+
+
+def test_the_list_is_not_asked_about_addresses() -> None:
+    for url, host in (("http://192.0.2.1/", "192.0.2.1"), ("http://[2001:db8::1]:80/", "[2001:db8::1]")):
+        assert cookie_domain(url, lambda _: "wrong.example") == host
+    assert cookie_domain("about:blank", lambda _: "wrong.example") == ""
+
+
+def test_a_block_without_a_user_id_names_none() -> None:
+    assert json.loads(block_body(ReasonCode.OVER_QUOTA, "h")).keys() == {"reason_code", "reason", "cookie_domain"}
+
+
+def test_more_headers_stand_each_on_a_line_of_its_own() -> None:
+    extra = (("RateLimit-Policy", '"1s";q=10;w=1'), ("RateLimit", '"1s";r=0;t=1'))
+    _, headers, body = parsed(ANY.answer(429, b"{}", None, b"r", extra=extra, retry_after=1))
+    assert (headers["RateLimit-Policy"], headers["RateLimit"]) == ('"1s";q=10;w=1', '"1s";r=0;t=1')
+    assert (headers["Retry-After"], headers["Content-Type"], body) == ("1", "application/json", b"{}")
+    assert "Connection" not in headers

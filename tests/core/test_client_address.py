@@ -191,3 +191,23 @@ def test_networks_hold_what_the_standard_library_says(lengths: list[int], base: 
     networks = [ip_network((base, length), strict=False) for length in lengths]
     for each in (address, IPv4Address(base)):
         assert (each in Networks.compile(networks)) == any(each in network for network in networks)
+
+
+def test_a_proxy_of_ipv6_is_trusted_like_any_other() -> None:
+    found = by_chain(b"2001:db8::5, fd00::2", "fd00::1")
+    assert (str(found.address), found.chain, found.trusted) == ("2001:db8::5", "2001:db8::5, fd00::2, fd00::1", True)
+    assert not by_chain(b"198.51.100.7", "fc00::1").trusted
+
+
+@pytest.mark.parametrize(("length", "read"), [(64, True), (65, False)])
+def test_an_address_is_at_most_64_characters_long_with_all_that_is_around_it(length: int, *, read: bool) -> None:
+    text = "fe80::1%".ljust(length, "x")
+    assert (parse_address(text) is not None) is read
+    assert str(by_chain(text.encode()).address) == ("fe80::1" if read else "10.0.0.1")
+    assert (by_chain(b"", text).address is not None) is read
+
+
+def test_an_element_with_a_stray_quote_says_nothing_at_all() -> None:
+    value = b'for=198.51.100.7;proto=https;host=a.example;by=x"y'
+    found = RFC7239.resolve("10.0.0.1", {b"forwarded": value})
+    assert (str(found.address), found.proto, found.host) == ("10.0.0.1", "http", "")

@@ -56,3 +56,8 @@ def test_the_beginning_of_a_head_is_left_at_the_streams_end() -> None:
     way = Downward()
     assert way.feed(b"\x81", listening=True) == b""
     assert way.rest == b"\x81"
+
+
+def test_what_is_listened_to_is_bounded_at_64_kilobytes() -> None:
+    """A page's answer is under 10 KB; what an upstream sends more than that is not kept in memory."""
+    assert LONGEST_HEARD == 65_536

@@ -125,3 +125,29 @@ def test_a_bundles_facts_are_those_of_its_query_and_headers() -> None:
     assert (facts.route, facts.org, facts.user_id, facts.page_id) == (Route.BUNDLE, "o-1", "u", "p")
     assert (facts.session_id, facts.origin, facts.url) == ("session-1", "null", None)
     assert bundle_facts(Route.BUNDLE, BundleQuery(), {}, CLIENT).org is None
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding"), [("", Encoding.IDENTITY), ("identity", Encoding.IDENTITY), ("GZIP", Encoding.UNKNOWN)]
+)
+def test_a_query_names_its_encoding_or_none(name: str, encoding: Encoding) -> None:
+    assert bundle_query(f"ContentEncoding={name}").encoding is encoding
+
+
+def test_a_number_of_a_query_is_as_long_as_one_may_be() -> None:
+    assert bundle_query("Seq=" + "9" * 15).seq == 10**15 - 1
+    assert bundle_query("Seq=" + "9" * 16).seq is None
+    assert bundle_query("PageStart=1" + "0" * 31).page_start == 1e31
+    assert bundle_query("PageStart=1" + "0" * 32).page_start is None
+
+
+def test_the_signals_are_the_ones_and_nothing_else() -> None:
+    for gpc, dnt in ((True, False), (False, True), (True, True)):
+        headers = {b"sec-gpc": b"1" if gpc else b"0", b"dnt": b"1" if dnt else b"true"}
+        page = page_facts(EMPTY_PAGE, headers, CLIENT)
+        bundle = bundle_facts(Route.BUNDLE, bundle_query(""), headers, CLIENT)
+        assert (page.gpc, page.dnt) == (bundle.gpc, bundle.dnt) == (gpc, dnt)
+
+
+def test_bytes_of_cookies_that_are_not_utf8_are_kept_as_other_texts_bytes_are() -> None:
+    assert page_facts(EMPTY_PAGE, {b"cookie": b"a=\xff"}, CLIENT).cookies == {"a": "\udcff"}

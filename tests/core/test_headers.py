@@ -6,7 +6,14 @@ from hypothesis import strategies as st
 
 from fsproxy.core.answer_headers import downstream_headers
 from fsproxy.core.client_address import ClientAddresses
-from fsproxy.core.header_values import RawHeaders, asks_for_socket, index, narrowed_encoding
+from fsproxy.core.header_values import (
+    NAMES_NOTHING,
+    RawHeaders,
+    asks_for_socket,
+    index,
+    narrowed_encoding,
+    without_named,
+)
 from fsproxy.core.headers import Framing, UpstreamHeaders
 
 ADDRESSES = ClientAddresses.compile([ip_network("10.0.0.0/8")], "x-forwarded-for")
@@ -314,3 +321,19 @@ def test_any_values_make_one_well_formed_head(headers: RawHeaders, peer: str, pa
     for name in (b"host", b"x-forwarded-for", b"x-forwarded-proto", b"x-request-id", b"content-length"):
         assert len(named(lines, name)) == 1
     downstream_headers(headers, b"r", capture=True)
+
+
+@pytest.mark.parametrize("value", [b"keep-alive", b"close", b"Upgrade", b"Keep-Alive, Upgrade"])
+def test_a_connection_line_that_names_no_header_costs_no_second_look(value: bytes) -> None:
+    assert value.lower() in NAMES_NOTHING
+    assert without_named(((b"Connection", value), (b"Content-Type", b"a"))) == ((b"Content-Type", b"a"),)
+
+
+@pytest.mark.parametrize("weight", [b"q=0", b"q=0.0", b"q=0.000", b" q = 0.00 ", b"Q=0"])
+def test_a_coding_of_weight_zero_is_refused_however_it_is_written(weight: bytes) -> None:
+    assert narrowed_encoding(b"gzip;" + weight) == b"identity"
+
+
+@pytest.mark.parametrize("weight", [b"q=0.1", b"q=0.001", b"q=1", b"q=1.0", b" q = 0.10 ", b"level=0"])
+def test_a_coding_of_any_other_weight_is_taken(weight: bytes) -> None:
+    assert narrowed_encoding(b"gzip;" + weight) == b"gzip"

@@ -110,3 +110,30 @@ def test_a_normalised_host_stays_as_it_is(text: str) -> None:
 @given(st.text(st.characters()), st.sampled_from(["", "http://", "https://a", "http://[", "file:", "x://"]))
 def test_no_text_raises(text: str, start: str) -> None:
     assert isinstance(parse_url(start + text), Url)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "port"), [("http", 80), ("https", 443), ("ws", 80), ("wss", 443), ("ftp", 21), ("app", None)]
+)
+def test_a_url_without_a_port_has_its_schemes(scheme: str, port: int | None) -> None:
+    assert parse_url(f"{scheme}://a.example/").effective_port == port
+    assert parse_url(f"{scheme}://a.example:8080/").effective_port == 8080
+
+
+@pytest.mark.parametrize(("length", "read"), [(1012, True), (1013, False)])
+def test_a_host_is_looked_at_up_to_four_times_what_a_name_may_be_long(length: int, *, read: bool) -> None:
+    """Soft hyphens are mapped to nothing, so a long text may be a short name."""
+    assert normalise_host("\u00e9".ljust(length, "\u00ad")) == ("xn--9ca" if read else None)
+
+
+def test_a_name_has_at_most_253_characters_and_a_label_63() -> None:
+    labels = ".".join(["a" * 63] * 3)
+    for last, good in (("b" * 61, True), ("b" * 62, False)):
+        name = f"{labels}.{last}"
+        assert (normalise_host(name) == name) is good
+        assert (parse_url(f"https://{name}/").problem is None) is good
+    assert normalise_host("a" * 64 + ".example") is None
+
+
+def test_the_words_for_what_is_wrong_with_a_url_stand_in_audit_lines_and_stay() -> None:
+    assert [each.value for each in UrlProblem] == ["unparseable", "host", "port"]

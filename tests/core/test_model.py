@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 import pytest
 
-from fsproxy.core.model import CallKind, FilterName, Hit, Mode, Route, Rule, SessionFacts
+from fsproxy.core.model import (
+    CallKind,
+    Encoding,
+    FilterName,
+    Hit,
+    Location,
+    Mode,
+    OnTrouble,
+    Route,
+    Rule,
+    SessionFacts,
+)
 from fsproxy.core.reasons import ReasonCode
 
 
@@ -53,3 +66,36 @@ def test_cookies_of_facts_without_any_are_shared_and_read_only() -> None:
     assert not cookies
     with pytest.raises(TypeError):
         cookies["a"] = "b"  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (Mode, "enforce shadow off"),
+        (OnTrouble, "allow block"),
+        (
+            Route,
+            "page bundle event socket direct_event direct_identify direct_set_user_vars server_api other",
+        ),
+        (Encoding, "identity gzip unknown"),
+        (
+            FilterName,
+            "org script url domain ip user_agent geo opt_out deleting_user blocked_user ramping quota",
+        ),
+        (CallKind, "event identify set_user_vars page document"),
+    ],
+)
+def test_the_words_that_stand_in_files_audit_lines_and_metrics_stay(kind: type[Enum], words: str) -> None:
+    assert [each.value for each in kind] == words.split()
+
+
+def test_what_a_recorder_did_not_send_is_none_or_empty() -> None:
+    facts = SessionFacts(route=Route.PAGE)
+    texts = (facts.session_id, facts.page_id, facts.user_id, facts.fresh_user_id, facts.app_id)
+    assert texts == ("", "", "", "", "")
+    missing = (facts.org, facts.url, facts.compiled_timestamp, facts.compiled_version, facts.snippet_version)
+    assert missing == (None,) * 5
+    assert (facts.origin, facts.client_ip, facts.user_agent, facts.location) == (None,) * 4
+    assert (facts.gpc, facts.dnt) == (False, False)
+    assert Rule("ip:block:10.0.0.0/8").where == ""
+    assert Location("US").region is None

@@ -124,3 +124,19 @@ def test_the_upstreams_own_block_is_read() -> None:
 )
 def test_an_answer_that_cannot_be_read_is_known_by_its_status(status: int, body: bytes, coding: str) -> None:
     assert read_page_answer(status, body, coding) == PageAnswer(status)
+
+
+@pytest.mark.parametrize(
+    ("code", "read"),
+    [(-1, -1), (999_999, 999_999), (-999_999, -999_999), (1_000_000, None), (-1_000_000, None), (3.0, None)],
+)
+def test_a_reason_code_of_the_upstreams_is_a_number_of_at_most_six_digits(code: float, read: int | None) -> None:
+    assert read_page_answer(202, json.dumps({"reason_code": code}).encode()).reason_code == read
+
+
+def test_as_much_of_an_answer_is_looked_at_as_the_readme_says() -> None:
+    assert LONGEST_ANSWER == 262_144
+    answer = b'{"UserUUID":"u"}'
+    assert read_page_answer(200, answer.ljust(LONGEST_ANSWER + 1)).user == "u"
+    assert read_page_answer(200, gzip.compress(answer.rjust(LONGEST_ANSWER), mtime=0), "gzip").user == "u"
+    assert read_page_answer(200, answer.rjust(LONGEST_ANSWER + 1)).user == ""

@@ -340,3 +340,29 @@ def test_of_a_session_under_way_only_new_ids_are_told() -> None:
     assert isinstance(told, Confirm)
     assert told.sessions == ("s", "other")
     assert learn(facts, Decision(token="t"), None) == (Release("o-1", "t"),)
+
+
+def test_the_words_of_an_explanation_are_those_that_people_read() -> None:
+    assert [each.value for each in Judgement] == ["pass", "hit", "shadow", "failed", "not reached", "asks the ledger"]
+
+
+def test_a_page_without_an_org_is_counted_under_the_empty_one_and_without_a_token_holds_nothing() -> None:
+    page = msgspec.structs.replace(PAGE, org=None)
+    own = sampling(quota=Mode.ENFORCE)
+    admit = judge(own, page, NOW).admit
+    assert admit is not None
+    assert (admit.org, admit.token) == ("", "")
+    decision = Decision(new_session=True, token="t")
+    (confirm,) = learn(page, decision, PageAnswer(200))
+    (release,) = learn(page, decision, None)
+    (marked,) = mark(page)
+    assert (confirm.org, release.org, marked.org) == ("", "", "")  # type: ignore[union-attr]  # each has one
+
+
+def test_an_answer_without_ids_tells_nothing_new_of_a_session_under_way() -> None:
+    decision = Decision(token="t", held=False)
+    for session in ("", "s-1"):
+        for user in ("", "u-1"):
+            assert learn(PAGE, decision, PageAnswer(200, session=session, user=user)) == ()
+    assert learn(PAGE, decision, PageAnswer(200, session="another")) != ()
+    assert learn(PAGE, decision, PageAnswer(200, user="another")) != ()

@@ -67,3 +67,14 @@ def test_any_text_becomes_one_harmless_line(text: str, limit: int) -> None:
     written = safe(text, limit)
     assert len(written.encode().splitlines()) <= 1
     assert len(written) <= limit * 6
+
+
+def test_exactly_the_first_48_bits_of_an_ipv6_address_and_24_of_an_ipv4_one_are_left() -> None:
+    mask = address_mask("truncated")
+    assert mask(ip_address("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")) == "ffff:ffff:ffff::"
+    assert mask(ip_address("255.255.255.255")) == "255.255.255.0"
+
+
+def test_what_is_wrong_with_a_mask_is_said_with_what_is_allowed() -> None:
+    with pytest.raises(ValueError, match=r"^full, truncated, none, or hashed with a key$"):
+        address_mask("half")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from ipaddress import ip_address
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from fsproxy.core.audit import Outcome
 from fsproxy.core.audit_line import Measures, audit_record
 from fsproxy.core.limits.operations import Admitted
+from fsproxy.core.limits.ramping import bucket
 from fsproxy.core.model import Instant, Location, Mode, Route, SessionFacts
 from fsproxy.core.pipeline import judge, settle, wants_no_name
 from fsproxy.core.policy import Snapshot
@@ -32,6 +34,7 @@ from fsproxy.core.settings import (
     OptOutSettings,
     QuotaSettings,
     RampingSettings,
+    RampingStep,
     ScriptSettings,
     UrlSettings,
     UserAgentSettings,
@@ -311,3 +314,148 @@ def test_addresses_are_told_apart_wherever_a_rule_tells_them_apart(block: list[s
     for text in ("10.1.2.9", "10.1.2.3", "10.1.2.7", "10.1.2.200", "10.1.3.7", "10.1.3.3", "192.0.2.7", "2001:db8::1"):
         found = line(changed(client_ip=ip_address(text)), rules(**filters))
         assert replayed.decide(found) == recorded(found), text
+
+
+def test_a_schedule_places_a_visitor_by_the_time_of_each_line() -> None:
+    steps = (RampingStep(date(2026, 12, 1), 0.0), RampingStep(date(2026, 12, 2), 1.0))
+    replayed = Replay(rules(ramping=RampingSettings(schedule=steps)))
+    found = line()
+    before, between, after = (
+        msgspec.structs.replace(found, timestamp=f"2026-12-{day}:00:00.000Z") for day in ("01T00", "01T12", "02T00")
+    )
+    place = bucket("o-1", "", "client-1")
+    expected = [8, 0 if place < 0.5 else 8, 0]
+    assert [replayed.decide(each).code for each in (before, between, after)] == expected
+    assert [replayed.decide(each).code for each in (after, between, before)] == expected[::-1]
+
+
+def test_pages_that_differ_in_the_length_of_their_urls_alone_are_told_apart() -> None:
+    replayed = Replay(rules(url=UrlSettings(max_length=40)))
+    short, long = (line(changed(url="https://www.example.com/" + "a" * more)) for more in (16, 17))
+    assert [replayed.decide(each).code for each in (short, long, short)] == [0, 9, 0]
+
+
+def test_what_is_lacking_is_said_in_words() -> None:
+    assert again(line(changed(org="o" * 150))).undecidable == "org: its id is cut in the line"
+    old = msgspec.structs.replace(line(), facts=msgspec.Raw(b""))
+    assert again(old).undecidable == "all: the line was written before lines told what replay needs"
+
+
+def test_a_filter_that_had_failed_leaves_the_page_undecidable() -> None:
+    found = msgspec.structs.replace(line(), filters_failed=("ip", "geo"))
+    assert again(found).undecidable == "ip: the filter had failed"
+
+
+def test_lines_that_are_judged_again_and_again_come_out_the_same() -> None:
+    """What is remembered of one page is never taken for another's."""
+    filters = {
+        "ip": IpSettings(block=entries("10.1.2.3")),
+        "user_agent": UserAgentSettings(block=entries("Bot")),
+        "domain": DomainSettings(rules=(DomainRule(False, Entry("bad.example")),)),
+        "ramping": RampingSettings(share=0.5),
+    }
+    variants = [
+        changed(client_ip=ip_address(ip), user_agent=agent, url=url, user_id=user)
+        for ip in ("10.1.2.3", "10.1.2.4")
+        for agent in ("Mozilla/5.0", "Bot/1")
+        for url in ("https://www.example.com/", "https://bad.example/")
+        for user in ("u-1", "u-2", "u-3", "u-4")
+    ]
+    lines = [line(facts) for facts in variants]
+    alone = [again(each, **filters) for each in lines]
+    together = Replay(rules(**filters))
+    assert [together.decide(each) for each in lines] == alone
+    assert [together.decide(each) for each in reversed(lines)] == alone[::-1]
+    assert {each.code for each in alone} == {0, 4, 5, 6, 8}
+
+
+@pytest.mark.parametrize(
+    ("found", "filters", "lacking"),
+    [
+        (
+            line(changed(user_agent="x" * 600)),
+            {"user_agent": UserAgentSettings(block=entries("Bot"))},
+            "user_agent: the line does not hold the whole User-Agent",
+        ),
+        (line(), {"geo": GeoSettings(never=entries("US"))}, "geo: the location was not asked for"),
+        (
+            line(changed(app_id="u")),
+            {"deleting_user": DeletingUserSettings(block=entries("u"))},
+            "deleting_user: the line does not hold the user's id",
+        ),
+        (
+            line(changed(app_id="u")),
+            {"blocked_user": BlockedUserSettings(block=entries("u"))},
+            "blocked_user: the line does not hold the user's id",
+        ),
+        (
+            line(changed(user_id="")),
+            {"ramping": RampingSettings(share=0.5)},
+            "ramping: the line does not hold the user's id",
+        ),
+        (
+            line(changed(cookies={"a": "b"})),
+            {"opt_out": OptOutSettings(cookies=entries("leave"))},
+            "opt_out: whether the cookie was there was not asked then",
+        ),
+    ],
+)
+def test_each_filter_says_what_it_lacks(found: PageLine, filters: dict[str, Any], lacking: str) -> None:
+    assert again(found, **filters).undecidable == lacking
+
+
+def test_a_mobile_apps_agent_that_was_cut_is_undecidable_for_the_org() -> None:
+    core = CoreSettings()
+    snapshot = Snapshot.compile(replace(core, default=replace(core.default, mobile=False)), 1)
+    assert Replay(snapshot).decide(line(changed(user_agent="okhttp/4" + "x" * 600))).code == 2
+    lacking = "org: the line does not hold the whole User-Agent"
+    assert Replay(snapshot).decide(line(changed(user_agent="x" * 600))).undecidable == lacking
+
+
+@pytest.mark.parametrize(("length", "known"), [(48, True), (49, False), (47, True)])
+def test_a_truncated_v6_address_holds_48_bits(length: int, *, known: bool) -> None:
+    found = line(changed(client_ip=ip_address("2001:db8:1:8000::3")), mask="truncated")
+    decided = again(found, ip=IpSettings(block=entries(f"2001:db8:1::/{length}")))
+    assert decided.undecidable == ("" if known else "ip: the line does not hold the whole address")
+    assert decided.code == (5 if known else 0)
+
+
+def test_lists_of_users_that_the_line_does_not_tell_of_stay_undecidable() -> None:
+    """The same users, but when the line was written there was no such list to ask."""
+    blocked = {"blocked_user": BlockedUserSettings(block=entries("u"))}
+    found = line(changed(app_id="u"))
+    assert again(found, same_users=True, **blocked).undecidable.startswith("blocked_user:")
+    asked = line(changed(app_id="u"), rules(**blocked))
+    assert again(asked, **blocked).undecidable.startswith("blocked_user:")
+    assert again(asked, same_users=True, **blocked).code == -1
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (NEW, "new"),
+        (Admitted(under_way=True, user_admitted=False, over_quota=False), "under_way"),
+        (None, None),
+    ],
+)
+def test_a_line_tells_whether_its_session_was_new_or_under_way(answer: Admitted | None, said: str | None) -> None:
+    facts = msgspec.json.decode(line(answer=answer).facts)
+    assert facts.get("session") == said
+
+
+@pytest.mark.parametrize(
+    ("longest", "code", "lacking"),
+    [
+        (22, 9, ""),
+        (23, 0, "url: its length is not known"),
+        (28, 0, "url: its length is not known"),
+        (29, 0, ""),
+        (40, 0, ""),
+    ],
+)
+def test_a_host_that_is_longer_in_the_line_than_in_the_url_leaves_some_lengths_open(
+    longest: int, code: int, lacking: str
+) -> None:
+    """23 characters in the browser; its A-labels make 29 of them."""
+    decided = again(line(changed(url="https://bücher.example/")), url=UrlSettings(max_length=longest))
+    assert (decided.code, decided.undecidable) == (code, lacking)

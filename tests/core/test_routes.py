@@ -55,6 +55,8 @@ ROUTES = compiled()
         ("POST", "/users/v1/individual/a/b/customvars", Route.OTHER),
         ("GET", "/users/v1/individual/a/customvars", Route.OTHER),
         ("POST", "/v2/events", Route.SERVER_API),
+        ("POST", "/v2/users", Route.SERVER_API),
+        ("POST", "/v2/events/batch", Route.SERVER_API),
         ("POST", "/v2/users/batch", Route.SERVER_API),
         ("POST", "/v2/users/1", Route.OTHER),
     ],

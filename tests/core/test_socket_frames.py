@@ -133,3 +133,12 @@ def test_a_bundle_with_half_an_emoji_in_an_opaque_event_is_understood() -> None:
     found = read_frame(b'{"Cmd":2,"Seq":5,"Bundle":{"Bundle":{"Evts":["\\ud83d"]},"OrgId":"o"}}')
     assert found is not None
     assert (found.command, found.seq, bundle_ids(found.content).org_id) == (Command.BUNDLE, 5, "o")
+
+
+@pytest.mark.parametrize(("length", "told"), [(64, True), (65, False)])
+def test_a_seq_is_sent_back_up_to_64_bytes(length: int, *, told: bool) -> None:
+    raw = b'"' + b"a" * (length - 2) + b'"'
+    found = read_frame(b'{"Cmd":1,"Seq":' + raw + b"}")
+    assert found is not None
+    assert found.raw_seq == (raw if told else b"null")
+    assert (found.seq is not None) is told

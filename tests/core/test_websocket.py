@@ -106,3 +106,30 @@ def test_a_part_of_a_large_frame_is_told_at_once() -> None:
     assert (part.first, part.last, reader.rest) == (True, False, b"")
     (part,) = reader.feed(b"y" * 100)
     assert (part.first, part.last, part.raw) == (False, False, b"y" * 100)
+
+
+@pytest.mark.parametrize("opcode", Opcode)
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65_535, 65_536])
+def test_a_frame_of_ours_is_read_as_it_was_made(opcode: Opcode, size: int) -> None:
+    payload = bytes(range(256)) * (size // 256 + 1)
+    for key in (None, b"\x00\x00\x00\x01", b"abcd"):
+        made = frame(opcode, payload[:size], key)
+        head = read_head(made, 0)
+        assert head is not None
+        assert (head.opcode, head.final, head.reserved, head.masked, head.size) == (
+            opcode,
+            True,
+            False,
+            bool(key),
+            size,
+        )
+        assert head.length + head.size == len(made)
+        assert payload_of(made) == payload[:size]
+        assert made[0] == 0x80 | opcode
+
+
+@pytest.mark.parametrize("opcode", [Opcode.CONTINUATION, Opcode.TEXT, Opcode.BINARY])
+def test_a_frame_that_does_not_end_its_message_says_so_whatever_it_carries(opcode: Opcode) -> None:
+    head = read_head(bytes((opcode, 0)), 0)
+    assert head is not None
+    assert (head.opcode, head.final, head.reserved) == (opcode, False, False)

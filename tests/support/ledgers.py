@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import tempfile
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -21,6 +23,7 @@ from fsproxy.core.limits.operations import (
 )
 from fsproxy.core.model import Instant
 from fsproxy.shell.ledger import Bounds, MemoryLedger
+from fsproxy.shell.ledger.file import LedgerFile
 from fsproxy.shell.ledger.lately import Lately
 from fsproxy.shell.ledger.redis import RedisLedger
 
@@ -71,6 +74,32 @@ class MemoryStore:
 
     def close(self) -> None:
         pass
+
+
+class FileStore(MemoryStore):
+    """The memory form with its SQLite file, written and read when the test says so."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        self._path = Path(self._folder.name) / "fsproxy.sqlite"
+        self.ledger = MemoryLedger(journal=True)
+        self._file = LedgerFile.open(self._path)
+
+    def write(self) -> None:
+        """One interval's work."""
+        self._file.write(self.ledger.drain())
+
+    def begin_again(self, now: Instant) -> None:
+        """Another process starts with what the file holds."""
+        self._file.close()
+        self.ledger = MemoryLedger(journal=True)
+        self._file = LedgerFile.open(self._path)
+        for rows in self._file.read(now):
+            self.ledger.restore(rows, now)
+
+    def close(self) -> None:
+        self._file.close()
+        self._folder.cleanup()
 
 
 class ValkeyStore:

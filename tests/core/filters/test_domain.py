@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsproxy.core.domains import parse_pattern
+from fsproxy.core.domains import DomainTable, parse_pattern
 from fsproxy.core.filters.domain import DomainFilter, problem
 from fsproxy.core.model import FilterName, Hit, Instant, Mode, Route, SessionFacts
 from fsproxy.core.reasons import ReasonCode
@@ -256,3 +256,17 @@ def test_any_text_is_either_a_pattern_that_reads_the_same_again_or_refused(text:
         host = f"[{found.host}]" if ":" in found.host else found.host
         again = parse_pattern(host if found.port is None else f"{host}:{found.port}")
         assert again == found
+
+
+def test_the_rule_of_otherwise_has_its_id_and_its_place() -> None:
+    domain = DomainSettings(otherwise_capture=False, places={"otherwise": "fsproxy.yaml:5:5"})
+    made = DomainFilter.compile(OrgSettings(filters=FilterSettings(domain=domain)), CoreSettings())
+    assert made is not None
+    hit = _page(made, "https://a.example/")
+    assert hit is not None
+    assert (hit.rule.id, hit.rule.where) == ("domain:otherwise", "fsproxy.yaml:5:5")
+
+
+def test_a_rule_that_is_no_pattern_keeps_its_place_among_the_others() -> None:
+    table = DomainTable.of([parse_pattern("a.example"), None, parse_pattern("*.example")])
+    assert (table.find("a.example", 443), table.find("b.example", 443), table.find("example", 443)) == (0, 2, None)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 
@@ -10,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsproxy.core.filters import FILTERS
+from fsproxy.core.filters import FILTERS, domain, geo, ip, opt_out, url, user_agent
 from fsproxy.core.filters.base import Filter
-from fsproxy.core.model import FilterName, Hit, Instant, Location, Mode, OnTrouble, Route, SessionFacts
+from fsproxy.core.model import FilterName, Hit, Instant, Location, Mode, OnTrouble, Route, Rule, SessionFacts
 from fsproxy.core.settings import (
     BlockedUserSettings,
     CoreSettings,
@@ -145,3 +147,72 @@ def test_no_facts_make_a_filter_raise_and_a_hit_is_always_its_own(facts: Session
 def test_the_top_mode_off_leaves_nothing_to_judge_and_shadow_only_shadows() -> None:
     assert _compiled(CoreSettings(mode=Mode.OFF)) == []
     assert {each.mode for each in _compiled(CoreSettings(mode=Mode.SHADOW))} == {Mode.SHADOW}
+
+
+def test_the_filters_that_judge_pages_alone_are_those_that_the_rules_name() -> None:
+    """rules.md 1: script, url, opt_out, ramping and quota are judged on pages alone."""
+    pages_alone = {kind.name.value for kind in FILTERS if kind.on_pages_only}
+    assert pages_alone == {"script", "url", "opt_out", "ramping", "quota"}
+
+
+@pytest.mark.parametrize(
+    ("problem", "text", "allowed"),
+    [
+        (
+            domain.problem,
+            "a b",
+            "a host without scheme or path, * for one whole label, perhaps a port (*.example.com, localhost:9000)",
+        ),
+        (geo.problem, "XX1", "an ISO 3166 code of a country (US, GB) or region (US-CA), or the group EU or EEA"),
+        (
+            ip.problem,
+            "10.0.0.0/99",
+            "an IP address, one with * for a part (192.168.1.*), or a network (10.0.0.0/8, 2001:db8::/32)",
+        ),
+        (opt_out.problem, "=1", "a cookie's name, alone or with =value"),
+        (url.problem, "https:", "a URL's scheme without its colon, such as https"),
+        (
+            user_agent.problem,
+            "regex:",
+            "a text that the User-Agent contains, or regex: and an expression; not an empty one",
+        ),
+        (
+            user_agent.problem,
+            "regex:(",
+            "a text that the User-Agent contains, or regex: and an expression in RE2's syntax (no look-around)",
+        ),
+    ],
+)
+def test_what_may_stand_in_a_rule_is_said_in_words_that_follow_allowed(
+    problem: Callable[[str], str | None], text: str, allowed: str
+) -> None:
+    assert problem(text) == allowed
+
+
+def _rules_in(value: object) -> Iterator[Rule]:
+    """Every rule that a filter holds, however it keeps it."""
+    if isinstance(value, Hit):
+        yield value.rule
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _rules_in(each)
+    elif isinstance(value, tuple):
+        for each in value:
+            yield from _rules_in(each)
+    elif dataclasses.is_dataclass(value):
+        for each in dataclasses.fields(value):
+            yield from _rules_in(getattr(value, each.name))
+
+
+def test_a_rule_that_no_file_holds_stands_nowhere() -> None:
+    """Settings that were made without places: defaults, and what programs make."""
+    only = OrgSettings(enabled=False, filters=FilterSettings(geo=GeoSettings(only=(Entry("US"),))))
+    constant = OrgSettings(filters=FilterSettings(ramping=RampingSettings(share=0.5)))
+    blocks = CoreSettings(unlisted=OnTrouble.BLOCK)
+    rules: list[Rule] = []
+    for org, core in ((_org(), CoreSettings()), (only, CoreSettings()), (constant, blocks)):
+        for kind in FILTERS:
+            rules += _rules_in(kind.compile(org, core))
+    ids = {rule.id for rule in rules}
+    assert {"org:unlisted", "org:disabled", "geo:only", "domain:otherwise", "ramping:share", "ramping:schedule"} <= ids
+    assert {rule.where for rule in rules} == {""}

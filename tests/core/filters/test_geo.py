@@ -133,3 +133,13 @@ def test_without_zones_or_switched_off_it_compiles_to_nothing() -> None:
     assert compiled(GeoSettings()) is None
     assert compiled(GeoSettings(never=(Entry("CA"),), mode=Mode.OFF)) is None
     assert compiled(GeoSettings(never=(Entry("CA"),)), Mode.OFF) is None
+
+
+@pytest.mark.parametrize("country", ["", "XX", "T1"])
+def test_a_region_beside_an_unknown_country_makes_it_no_better_known(country: str) -> None:
+    """rules.md 1: an unknown location is blocked under only, captured under never."""
+    facts = SessionFacts(route=Route.PAGE, location=Location(country, "US-CA"))
+    for geo, blocked in ((GeoSettings(only=(Entry("US-CA"),)), True), (GeoSettings(never=(Entry("US-CA"),)), False)):
+        made = GeoFilter.compile(OrgSettings(filters=FilterSettings(geo=geo)), CoreSettings())
+        assert made is not None
+        assert (made.judge(facts, NOW) is not None) is blocked

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsproxy.core.addresses import AddressPattern
+from fsproxy.core.addresses import AddressPattern, parse_pattern
 from fsproxy.core.filters.ip import AddressTable, IpFilter, problem
 from fsproxy.core.model import FilterName, Hit, Instant, Mode, Route, SessionFacts
 from fsproxy.core.reasons import ReasonCode
@@ -209,3 +209,14 @@ def test_mode_off_compiles_to_nothing_and_the_top_mode_caps() -> None:
     assert mode_of(Mode.ENFORCE, Mode.OFF) is None
     assert mode_of(Mode.ENFORCE, Mode.SHADOW) is Mode.SHADOW
     assert mode_of(Mode.SHADOW, Mode.ENFORCE) is Mode.SHADOW
+
+
+def test_a_mapped_address_is_looked_up_to_its_last_bit() -> None:
+    table = AddressTable.of([(AddressPattern(4, 0x0A000001, 0xFFFFFFFF), "one")])
+    found = [table.find(ip_address(f"::ffff:10.0.0.{last}")) for last in (0, 1, 2)]
+    assert found == [None, "one", None]
+
+
+def test_two_colons_stand_for_one_group_or_more_also_beside_a_wildcard() -> None:
+    assert parse_pattern("1:2:3:4:5:6::*") == parse_pattern("1:2:3:4:5:6:0:*") is not None
+    assert parse_pattern("1:2:3:4:5:6:7::*") is None

@@ -79,3 +79,9 @@ def test_nothing_to_judge_compiles_to_nothing() -> None:
     assert _compile(OptOutSettings(mode=Mode.OFF)) is None
     assert _compile(OptOutSettings(), Mode.OFF) is None
     assert _compile(OptOutSettings(cookies=(), gpc=True)) is not None
+
+
+@pytest.mark.parametrize("name", ["X", "fs_optout", "a-b.c", "é"])
+def test_any_other_name_is_a_cookies(name: str) -> None:
+    assert problem(f"{name}=1") is None
+    assert problem(name) is None

@@ -95,3 +95,11 @@ def test_it_compiles_to_nothing_only_when_nothing_can_hit() -> None:
     assert OrgFilter.compile(OrgSettings(), CoreSettings()) is None
     assert OrgFilter.compile(OrgSettings(), BLOCK) is not None
     assert OrgFilter.compile(OrgSettings(mobile=False), CoreSettings()) is not None
+
+
+def test_the_rules_of_an_org_stand_where_their_keys_do() -> None:
+    unlisted = _hit(OrgSettings(), CoreSettings(unlisted=OnTrouble.BLOCK, places={"unlisted": "fsproxy.yaml:3:3"}))
+    mobile = _hit(OrgSettings(listed=True, mobile=False, places={"mobile": "f:4:4"}), CoreSettings(), agent="okhttp/4")
+    assert unlisted is not None
+    assert mobile is not None
+    assert (unlisted.rule.where, mobile.rule.where) == ("fsproxy.yaml:3:3", "f:4:4")

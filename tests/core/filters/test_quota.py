@@ -85,3 +85,14 @@ def test_without_a_number_of_sessions_it_compiles_to_nothing_but_zero_is_one() -
     assert _compile(QuotaSettings(sessions=5, mode=Mode.OFF)) is None
     assert _compile(QuotaSettings(sessions=5), Mode.OFF) is None
     assert _filter(QuotaSettings(sessions=0)).terms(NOW).limit == 0
+
+
+def test_a_cycle_ends_with_its_last_moment_also_when_it_was_asked_for_before() -> None:
+    made = _filter(QuotaSettings(sessions=5))
+    ends = datetime(2026, 12, 1, tzinfo=UTC).timestamp()
+    assert [made.terms(Instant(at)).cycle for at in (ends - 1, ends, ends - 0.5, ends + 1)] == [
+        "2026-11-01",
+        "2026-12-01",
+        "2026-11-01",
+        "2026-12-01",
+    ]

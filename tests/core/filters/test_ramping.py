@@ -90,3 +90,21 @@ def test_the_whole_share_compiles_to_nothing_and_so_does_mode_off() -> None:
     assert shadow is not None
     assert shadow.mode is Mode.SHADOW
     assert _compile(RampingSettings(schedule=(RampingStep(date(2026, 1, 1), 1.0),))) is not None
+
+
+def test_the_rule_of_a_schedule_is_named_by_it() -> None:
+    steps = (RampingStep(date(2030, 1, 1), 1.0),)
+    made = _compile(RampingSettings(schedule=steps, places={"schedule": "f:1:1", "share": "f:2:2"}))
+    assert made is not None
+    assert (made.hit.rule.id, made.hit.rule.where) == ("ramping:schedule", "f:1:1")
+
+
+def test_a_visitor_without_an_org_is_judged_as_one_of_the_empty_org() -> None:
+    place = bucket("", "", "u-1")
+    made = _compile(RampingSettings(share=place))
+    more = _compile(RampingSettings(share=place + 1e-9))
+    assert made is not None
+    assert more is not None
+    facts = SessionFacts(route=Route.PAGE, org=None, user_id="u-1")
+    assert made.judge(facts, NOW) is not None
+    assert more.judge(facts, NOW) is None

@@ -188,7 +188,7 @@ def test_a_set_gets_more_memory_until_it_works_and_fails_loudly_when_there_is_no
     monkeypatch.setattr(user_agent, "_LEAST_MEMORY", 1 << 12)
     assert PatternSet.of(patterns).first(b"agent-number-999") == 9
     monkeypatch.setattr(user_agent, "_MOST_MEMORY", 1 << 13)
-    with pytest.raises(re2.error):
+    with pytest.raises(re2.error, match=r"too many patterns, or too large ones$"):
         PatternSet.of(patterns)
 
 

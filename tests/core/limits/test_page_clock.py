@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsproxy.core.limits.page_clock import call_time, page_offset
+from fsproxy.core.limits.page_clock import call_time, largest_when, last_when, page_offset
 from fsproxy.core.model import Instant
 
 NOW = Instant(1_790_000_000.0)
@@ -25,7 +25,7 @@ def test_a_prompt_upload_is_dated_by_the_clients_own_running_time() -> None:
 
 @pytest.mark.parametrize(
     ("age", "believed"),
-    [(0, True), (600_000, True), (-1, False), (600_001, False)],
+    [(0, True), (0.5, True), (600_000, True), (-1, False), (600_001, False)],
 )
 def test_the_last_event_must_be_between_0_and_10_minutes_old(age: float, *, believed: bool) -> None:
     offset = page_offset(NOW, CLIENT + 5_000 + age, CLIENT, 5_000)
@@ -77,3 +77,22 @@ def test_whatever_a_client_sends_a_call_is_within_the_last_5_minutes(
 ) -> None:
     offset = page_offset(NOW, client_time, page_start, largest)
     assert NOW - 300 <= call_time(offset, when, NOW) <= NOW
+
+
+def test_the_largest_when_is_found_wherever_it_stands() -> None:
+    body = b'{"Seq":1,"Evts":[{"When":7},{"When" : -3.5},{"When":1250.25,"Args":[]},{"When":9}]}'
+    assert largest_when(body) == 1250.25
+    assert largest_when(b'{"Evts":[{"Kind":1}]}') is None
+
+
+def test_of_a_long_bundle_the_last_events_tell_and_without_any_time_there_all_of_it() -> None:
+    long = b"x" * 2_000
+    assert last_when(b'{"When":99}' + long + b'{"When":5}' + b" " * 900) == 5
+    assert last_when(b'{"When":99}{"When":98}' + long) == 99
+    assert last_when(long) is None
+
+
+def test_the_last_events_are_those_of_the_last_1024_bytes() -> None:
+    event = b'"When":5'
+    assert last_when(b'"When":99 ' + event + b" " * (1024 - len(event))) == 5
+    assert last_when(b'"When":99 ' + event + b" " * (1025 - len(event))) == 99

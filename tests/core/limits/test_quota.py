@@ -101,3 +101,11 @@ def test_every_instant_is_in_its_own_cycle_and_cycles_touch(
 
 def test_the_epoch_itself_has_a_cycle() -> None:
     assert BillingCalendar(M, 1, 1, UTC).at(Instant(0.0)).name == "1970-01-01"
+
+
+def test_the_cycle_that_goes_on_there_keeps_its_begin_and_its_end() -> None:
+    calendar = BillingCalendar(M, 1, 1, ZoneInfo("America/St_Johns"))
+    for now in ("2009-11-01T02:30:00+00:00", "2009-11-01T02:45:00+00:00", "2009-11-20T00:00:00+00:00"):
+        found = calendar.at(_instant(now))
+        assert found.begins == _instant("2009-11-01T02:30:00+00:00")
+        assert found.ends == _instant("2009-12-01T03:30:00+00:00")

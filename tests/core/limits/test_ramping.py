@@ -95,3 +95,19 @@ def test_a_rising_schedule_never_falls(shares: list[float], one: float, other: f
     base = _instant(2026, 1, 1)
     earlier, later = sorted((base + one, base + other))
     assert schedule.share(Instant(earlier)) <= schedule.share(Instant(later)) + 1e-12
+
+
+@pytest.mark.parametrize(
+    ("org", "salt", "user", "place"),
+    [
+        ("o-1", "", "u-1", 0.5861304921708853),
+        ("o-1", "pepper", "u-1", 0.09045738179087881),
+        ("", "", "", 0.055878189092149144),
+        ("o", "s", "\ud800", 0.67921135271231),
+        ("a", "", "b", 0.8840357734801392),
+        ("", "a", "b", 0.9527426209491192),
+    ],
+)
+def test_a_place_never_changes_from_version_to_version(org: str, salt: str, user: str, place: float) -> None:
+    """Else a new release would drop visitors who were in; an unpaired surrogate is an id like any other."""
+    assert bucket(org, salt, user) == place

@@ -175,3 +175,18 @@ def test_retry_after_is_whole_seconds_and_never_zero() -> None:
 
 def test_without_windows_there_are_no_headers() -> None:
     assert rate_headers((), Spent(passed=True)) == ()
+
+
+def test_the_headers_of_a_call_that_passed_name_the_window_of_which_so_much_is_left() -> None:
+    windows = (Window(5, 1.0), Window(30, 60.0))
+    for remaining, name in ((4, "1s"), (5, "60s"), (29, "60s"), (30, "60s")):
+        headers = dict(rate_headers(windows, Spent(passed=True, remaining=remaining)))
+        assert headers["RateLimit"] == f'"{name}";r={remaining}'
+
+
+def test_the_headers_of_a_call_that_no_window_can_explain_name_the_longest() -> None:
+    windows = (Window(1, 1.0), Window(2, 60.0), Window(3, 10.0))
+    refused = dict(rate_headers(windows, Spent(passed=False, retry_after=90.0)))
+    assert refused["RateLimit"] == '"60s";r=0;t=90'
+    passed = dict(rate_headers(windows, Spent(passed=True, remaining=7)))
+    assert passed["RateLimit"] == '"60s";r=7'

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from fsproxy.core.limits.operations import Admit, Admitted, Confirm, Mark, QuotaTerms, Release
 from fsproxy.core.model import Instant
-from support.ledgers import MemoryStore, Store, ValkeyStore, fresh_org
+from support.ledgers import FileStore, MemoryStore, Store, ValkeyStore, fresh_org
 from support.valkey import ValkeyServer
 
 LIMIT = 4
@@ -171,12 +171,34 @@ class QuotaMachine(RuleBasedStateMachine):
         assert self.used() <= LIMIT
 
 
+class RestartedQuotaMachine(QuotaMachine):
+    """The same in memory, with a file and processes that end: what waited is never answered, and stays counted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept = FileStore()
+        self.ledger = self.kept
+
+    def teardown(self) -> None:
+        self.kept.close()
+
+    @rule()
+    def restart(self) -> None:
+        self.kept.write()
+        self.kept.begin_again(Instant(float(self.now)))
+        for group in self.groups:
+            group.final = group.final or bool(group.waiting)
+            group.waiting = []
+
+
 class ValkeyQuotaMachine(QuotaMachine):
     """The same on a real Valkey."""
 
 
 TestQuotaMachine = QuotaMachine.TestCase
 TestQuotaMachine.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestRestartedQuotaMachine = RestartedQuotaMachine.TestCase
+TestRestartedQuotaMachine.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
 
 
 @pytest.fixture(scope="class")

@@ -1,0 +1,91 @@
+"""What a body's calls cost against the rates, and which of them an answer refuses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from fsproxy.core.client_api.inspection import Inspection, inspect
+from fsproxy.core.client_api.limiting import NO_SPENDING, Spending, limited_by, spends, windows_of
+from fsproxy.core.client_api.settling import CallsOutcome, settle_calls
+from fsproxy.core.limits.operations import RateKind, Spend, Spent
+from fsproxy.core.model import Instant, Mode, Route
+from fsproxy.core.settings import ClientApiSettings, RateSettings
+from support.call_samples import bundle, first, user
+
+SETTINGS = ClientApiSettings()
+RATE = SETTINGS.rate
+UID, VARS = user({"uid": "u"}, when=10), user({"a_int": 1}, when=20)
+EVENT, NAMELESS = first("E", {"a_int": 1}, when=30), first("", {}, when=40)
+
+
+def judged(*events: str, settings: ClientApiSettings = SETTINGS) -> tuple[Inspection, CallsOutcome]:
+    inspection = inspect(settings, Route.BUNDLE, bundle(*events))
+    return inspection, settle_calls(inspection, {}, (), settings)
+
+
+def time_of(when: float | None) -> Instant:
+    return Instant(1_000.0 + (when or 0) / 1000)
+
+
+def cost(
+    *events: str,
+    session: str = "s",
+    repeated: tuple[int, ...] = (),
+    cap: Mode = Mode.ENFORCE,
+    mode: Mode = Mode.ENFORCE,
+) -> Spending:
+    settings = replace(SETTINGS, rate=replace(RATE, mode=mode))
+    return spends("o", session, *judged(*events, settings=settings), repeated, time_of, settings, cap)
+
+
+def test_each_call_spends_at_its_own_time_and_an_identify_with_its_variables_once() -> None:
+    assert cost(UID, VARS, EVENT).operations == (
+        Spend("o", "s", RateKind.USER, Instant(1_000.01), RATE.user),
+        Spend("o", "s", RateKind.EVENT, Instant(1_000.03), RATE.event),
+    )
+
+
+def test_what_is_rejected_or_repeats_a_call_spends_nothing() -> None:
+    assert [each.kind for each in cost(NAMELESS, EVENT).operations] == [RateKind.EVENT]
+    assert cost(NAMELESS).operations == ()
+    assert cost(UID, VARS, EVENT, repeated=(1,)).operations == cost(EVENT).operations
+    assert cost(EVENT, repeated=(0,)).groups == ()
+
+
+@pytest.mark.parametrize(
+    ("session", "cap", "mode", "asks"),
+    [
+        ("s", Mode.ENFORCE, Mode.ENFORCE, True),
+        ("s", Mode.SHADOW, Mode.ENFORCE, True),
+        ("s", Mode.ENFORCE, Mode.SHADOW, True),
+        ("s", Mode.OFF, Mode.ENFORCE, False),
+        ("s", Mode.ENFORCE, Mode.OFF, False),
+        ("", Mode.ENFORCE, Mode.ENFORCE, False),
+    ],
+)
+def test_rates_are_asked_for_sessions_alone_and_unless_they_are_off(
+    session: str, cap: Mode, mode: Mode, *, asks: bool
+) -> None:
+    asked = cost(EVENT, session=session, cap=cap, mode=mode)
+    assert (asked == NO_SPENDING) is not asks
+    assert bool(asked.operations) is asks
+
+
+def test_events_and_user_calls_have_windows_of_their_own() -> None:
+    rate = RateSettings()
+    assert windows_of(RateKind.EVENT, rate) is rate.event
+    assert windows_of(RateKind.USER, rate) is rate.user
+
+
+def test_the_calls_of_every_refused_group_are_over_and_the_longest_wait_is_told() -> None:
+    asked = cost(UID, VARS, EVENT, first("F", {}))
+    passed, short, long = Spent(passed=True), Spent(passed=False, retry_after=1.0), Spent(passed=False, retry_after=9.0)
+    assert limited_by(asked, (passed, passed, passed)) == (frozenset(), None)
+    assert limited_by(asked, (short, passed, passed)) == (frozenset({0, 1}), short)
+    assert limited_by(asked, (short, long, short)) == (frozenset({0, 1, 2, 3}), long)
+    assert limited_by(asked, (long, short, passed)) == (frozenset({0, 1, 2}), long)
+    equal = Spent(passed=False, retry_after=9.0, remaining=0)
+    assert limited_by(asked, (long, equal, passed))[1] is long
+    assert limited_by(NO_SPENDING, ()) == (frozenset(), None)

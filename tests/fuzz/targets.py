@@ -1,0 +1,21 @@
+"""All fuzzing targets, by name."""
+
+from __future__ import annotations
+
+from fuzz import bundles, call_values, compressed, configurations, forwarding, pages, rules
+
+TARGETS = {
+    each.name: each
+    for each in (
+        pages.PAGES,
+        bundles.BUNDLES,
+        compressed.GZIP,
+        call_values.CALLS,
+        call_values.VALUES,
+        rules.ADDRESSES,
+        rules.DOMAINS,
+        forwarding.FORWARDING,
+        forwarding.COOKIES,
+        configurations.CONFIGS,
+    )
+}
