@@ -8,7 +8,8 @@ smuggling (performance.md). The grammar, in the words of RFC 9112:
 
 - a field name is of letters, digits and "-", and comes once;
 - a field value is of printable ASCII, begins and ends with no space, and is not empty;
-- ``Content-Length`` is 1 to 9 digits; there is no field that changes framing or the connection.
+- ``Content-Length`` is 1 to 9 digits; there is no field that changes framing or the connection;
+- a request has a ``Host``.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ class KnownHeads:
         if len(digits) > 9 or not (digits.isdigit() or (not digits and method in _BODILESS)):
             return None
         headers = self._headers(before + after)
-        if headers is None:
+        if headers is None or b"host" not in headers:
             return None
         return PlainHead(method, line[1].decode("ascii"), headers, int(digits) if digits else None, end + 4)
 

@@ -30,7 +30,7 @@ UP = UpstreamHeaders.compile(cookies=None, client_header="x-forwarded-for", forw
 def went_up(name: bytes, *, peer: str, connection: bytes = b"close") -> bool:
     """Whether a header of this name goes up with the value that was sent."""
     headers = ((name, b"1.2.3.4"), (b"Connection", connection))
-    head = UP.head(b"GET", b"/", b"up.example", headers, CLIENTS.resolve(peer, index(headers)), b"rid", 0)
+    head = UP.head(b"GET", b"/", b"up.example", index(headers), CLIENTS.resolve(peer, index(headers)), b"rid", 0)
     return name + b": 1.2.3.4\r\n" in head
 
 

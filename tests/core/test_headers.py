@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsproxy.core.answer_headers import downstream_headers
+from fsproxy.core.answer_headers import downstream_block, downstream_headers
 from fsproxy.core.client_address import ClientAddresses
 from fsproxy.core.header_values import (
     NAMES_NOTHING,
@@ -15,6 +15,7 @@ from fsproxy.core.header_values import (
     without_named,
 )
 from fsproxy.core.headers import Framing, UpstreamHeaders
+from fsproxy.core.plain_head import KnownHeads
 
 ADDRESSES = ClientAddresses.compile([ip_network("10.0.0.0/8")], "x-forwarded-for")
 RULES = UpstreamHeaders.compile(cookies=frozenset({"fs_uid"}), client_header="x-forwarded-for", forwarded=False)
@@ -337,3 +338,26 @@ def test_a_coding_of_weight_zero_is_refused_however_it_is_written(weight: bytes)
 @pytest.mark.parametrize("weight", [b"q=0.1", b"q=0.001", b"q=1", b"q=1.0", b" q = 0.10 ", b"level=0"])
 def test_a_coding_of_any_other_weight_is_taken(weight: bytes) -> None:
     assert narrowed_encoding(b"gzip;" + weight) == b"gzip"
+
+
+@pytest.mark.parametrize("capture", [True, False])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"Server: x\r\nContent-Length: 2\r\nVary: Origin",
+        b"content-length: 2\r\nConnection: keep-alive\r\nProxy-Status: x",
+        b"Access-Control-Allow-Origin: https://a.example\r\nX-Request-Id: theirs\r\nContent-Length: 2",
+        b"Access-Control-Expose-Headers: X-Own\r\nContent-Length: 2\r\nAccess-Control-Allow-Origin: *\r\nTrailer-No: 1",
+    ],
+)
+def test_a_plain_answers_lines_go_down_as_any_others_would(lines: bytes, *, capture: bool) -> None:
+    """The fast lane's block, also when it is made a second time of remembered lines, is the general lane's."""
+    heads = KnownHeads()
+    for body in (b"{}", b"{ }"):
+        data = b"HTTP/1.1 200 OK\r\n" + lines.replace(b"ength: 2", b"ength: %d" % len(body)) + b"\r\n\r\n" + body
+        plain = heads.read_answer(data, 4096)
+        assert plain is not None
+        down = downstream_headers(tuple(plain.lines()), b"rid-1", capture=capture)
+        ours = down.pop()
+        assert ours == (b"X-Request-Id", b"rid-1")
+        assert downstream_block(plain, capture=capture) == b"".join(b"\r\n%b: %b" % pair for pair in down)

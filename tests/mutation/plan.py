@@ -9,6 +9,7 @@ CORE = ROOT / "fsproxy" / "core"
 TESTS = ROOT / "tests" / "core"
 
 ALSO: dict[str, tuple[str, ...]] = {
+    "answer_headers": ("core/test_headers.py",),
     "addresses": ("core/filters/test_ip.py",),
     "audit": ("core/test_audit_words.py",),
     "audit_facts": ("core/test_audit.py", "core/test_audit_words.py", "core/test_replay.py"),
@@ -18,8 +19,10 @@ ALSO: dict[str, tuple[str, ...]] = {
     "client_api/calls": ("core/client_api/test_details.py", "core/client_api/test_inspection.py"),
     "client_api/details": ("core/client_api/test_judging.py", "core/client_api/test_values.py"),
     "client_api/frame": ("core/client_api/test_inspection.py",),
+    "client_api/in_parts": ("core/client_api/test_inspection.py", "core/client_api/test_deep_values.py"),
     "client_api/inspection": ("core/client_api/test_rate_groups.py", "core/client_api/test_any_input.py"),
     "client_api/json_text": ("core/client_api/test_duplicate_names.py", "core/client_api/test_details.py"),
+    "client_api/known_shapes": ("core/client_api/test_shapes.py",),
     "client_api/judging": ("core/client_api/test_server_api.py", "core/client_api/test_details.py"),
     "client_api/limiting": ("core/client_api/test_inspection.py", "core/client_api/test_settling.py"),
     "client_api/problems": ("core/client_api/test_server_api.py", "core/client_api/test_settling.py"),
@@ -27,6 +30,7 @@ ALSO: dict[str, tuple[str, ...]] = {
     "client_api/scanner": ("core/client_api/test_deep_values.py",),
     "client_api/server_api": ("core/client_api/test_refused_names.py",),
     "client_api/settling": ("core/client_api/test_refused_names.py",),
+    "client_api/splitting": ("core/client_api/test_bundle.py", "core/client_api/test_any_input.py"),
     "client_api/validating": ("core/client_api/test_settling.py",),
     "client_api/values": ("core/client_api/test_refused_names.py",),
     "client_api/walk": ("core/client_api/test_judging.py", "core/client_api/test_names.py"),
@@ -36,6 +40,7 @@ ALSO: dict[str, tuple[str, ...]] = {
     "header_names": ("core/test_headers.py", "core/test_downward.py"),
     "header_values": ("core/test_headers.py",),
     "limits/operations": ("core/limits/test_cardinality.py", "core/limits/test_rate.py"),
+    "replay_addresses": ("core/test_replay.py",),
     "replay_facts": ("core/test_replay.py",),
     "replay_filters": ("core/test_replay.py",),
     "settings": ("config/test_defaults.py", "core/filters/test_every_filter.py"),
