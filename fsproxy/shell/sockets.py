@@ -239,9 +239,9 @@ class JudgedFrames:
     def _refused(self, child: Transaction, found: SocketFrame) -> bytes:
         """The Fail frame for what cannot be read, as over HTTP."""
         failure = child.failure = Failure.UNINSPECTABLE
-        child.status = failure.status_on(child.route)
+        status = child.status = failure.status_on(child.route)
         self._sockets.metrics.recordings_ended[(failure.value,)] += 1
-        return fail_text(found.raw_seq, child.status, problem(failure, child.status))
+        return fail_text(found.raw_seq, status, problem(failure, status))
 
 
 def _blocked(child: Transaction, found: SocketFrame) -> bytes:
