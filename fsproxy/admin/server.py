@@ -28,6 +28,11 @@ class Controls(Protocol):
     """What the admin port may see and change of the running program."""
 
     @property
+    def listening(self) -> bool:
+        """True once the recorders' port is open: the admin port opens first, so that its faults end the start."""
+        ...
+
+    @property
     def draining(self) -> bool:
         """True once the program was told to stop."""
         ...
@@ -69,9 +74,8 @@ def create_admin(
     async def readyz(_: web.Request) -> web.Response:
         # The upstream's and the store's state stand in the body only: taking a sidecar out of service
         # because its upstream is down would turn one failure into two.
-        ready = not controls.draining
-        body = {"status": "ready" if ready else "draining", **controls.state()}
-        return web.json_response(body, status=200 if ready else 503)
+        status = "draining" if controls.draining else "ready" if controls.listening else "starting"
+        return web.json_response({"status": status, **controls.state()}, status=200 if status == "ready" else 503)
 
     async def show_metrics(_: web.Request) -> web.Response:
         for prepare in metrics.before:

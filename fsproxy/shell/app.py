@@ -65,6 +65,7 @@ class App:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         self.metrics = Metrics()
+        self.listening = False
         self.draining = False
         self._sweeper = Sweeper(self._loop)
         self._ingest: Ingest | None = None
@@ -133,6 +134,7 @@ class App:
             stack.push_async_callback(admin.cleanup)
             beside_others = seat is not None or self._predecessor is not None
             listener = await listen(server, self._config, beside_others=beside_others)
+            self.listening = True
             if self._config.listen.unix is not None:
                 stack.callback(Path(self._config.listen.unix).unlink, missing_ok=True)
             # What was made so far stays: it need not be walked by every collection.

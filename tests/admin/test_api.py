@@ -65,6 +65,7 @@ class Controls:
     """The rest of the program."""
 
     ingest: Any
+    listening: bool = True
     draining: bool = False
 
     def state(self) -> dict[str, object]:

@@ -21,6 +21,7 @@ OPEN = ("/healthz", "/readyz", "/metrics")
 class Program:
     """A running program, as the admin port knows one."""
 
+    listening: bool = True
     draining: bool = False
     modes: list[TopMode] = field(default_factory=list)
 
@@ -113,9 +114,12 @@ async def test_on_loopback_only_loopbacks_own_names_are_answered(host: str, stat
     assert len(program.modes) == (status == 200)
 
 
-async def test_readiness_says_ready_then_draining_and_the_stores_trouble_is_in_its_body_alone() -> None:
-    program = Program()
+async def test_readiness_says_starting_then_ready_then_draining_and_the_stores_trouble_is_in_its_body_alone() -> None:
+    program = Program(listening=False)
     async with client(program) as admin:
+        starting = await admin.get("/readyz")
+        assert (starting.status, (await starting.json())["status"]) == (503, "starting")
+        program.listening = True
         ready = await admin.get("/readyz")
         assert ready.status == 200
         assert await ready.json() == {"status": "ready", "mode": "enforce", "store": {"state": "down"}}
