@@ -91,6 +91,11 @@ class ClientConnection(TwoLanes, Timed):
         """Nothing is under way: not half a head, not the first request of a client that has just connected."""
         return not self.busy and not self._head.begun and self._loop.time() >= self._awaited_until
 
+    @property
+    def shortest(self) -> float:
+        """See ``Timed``."""
+        return self.server.shortest_wait
+
     # -- the handler's side
 
     def write(self, data: bytes) -> bool:

@@ -17,7 +17,6 @@ import json
 import os
 import resource
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,7 +32,7 @@ import process
 import run
 from configs import PATHS, PathSpec
 from fsproxy.core.limits.operations import Mark
-from fsproxy.core.model import Instant
+from fsproxy.shell.clock import now as wall_clock
 from fsproxy.shell.ledger import MemoryLedger
 from fsproxy.shell.ledger.file import LedgerFile
 from load import Load
@@ -75,7 +74,7 @@ def remembered(sessions: int) -> PathSpec:
         kept = LedgerFile.open(file)
         for first in range(0, sessions, PART):
             ledger = MemoryLedger(journal=True)
-            now = Instant(time.time())
+            now = wall_clock()
             for number in range(first, min(first + PART, sessions)):
                 ledger.try_now((Mark(payloads.ORG, payloads.session_id(number), ""),), now)
             kept.write(ledger.drain())
