@@ -159,7 +159,7 @@ def cache(bound: int) -> Callable[[int], int]:
 
 
 BOUND = 1_000
-STORES = {
+STORES: dict[Callable[[int], Callable[[int], int]], int] = {
     sessions: 250,
     reservations: 900,
     admitted: 400,
@@ -172,7 +172,7 @@ STORES = {
 """What fills a store of the memory form, and the most bytes that one entry of it takes: an id, a reserved unit..."""
 
 
-@pytest.mark.parametrize("store", STORES, ids=lambda store: store.__name__)
+@pytest.mark.parametrize("store", STORES, ids=[each.__name__ for each in STORES])
 def test_a_store_keeps_no_more_than_its_bound_and_a_flood_makes_it_no_larger(
     store: Callable[[int], Callable[[int], int]],
 ) -> None:
