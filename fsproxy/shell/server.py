@@ -46,6 +46,7 @@ class DataServer(web.Server):
         self.plain_limit = plain_limit(config.max_header)
         self.header_timeout = config.header_timeout
         self.keepalive = config.keepalive
+        self.shortest_wait = min(config.header_timeout, config.keepalive)
         self.max_header = config.max_header
         self.on_malformed = on_malformed
         self.on_crash = on_crash

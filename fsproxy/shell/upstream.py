@@ -100,10 +100,9 @@ class Pool:
         try:
             await self._open(connection)
         except BaseException:
-            if connection.was_made:
-                connection.abort()  # its end is counted when it is lost
-            else:
-                self._left()
+            # Not when it is lost: cancelled right after it was made, uvloop's transport never tells that it is.
+            connection.forget()
+            self._left()
             raise
         return connection
 
@@ -116,9 +115,12 @@ class Pool:
         except BaseException as error:
             if waiter in self._waiting:
                 self._waiting.remove(waiter)
-            elif waiter.done() and not waiter.cancelled() and (handed := waiter.result()) is not None:
+            elif waiter.done() and not waiter.cancelled():
                 # Handed over in the very moment in which nobody wanted it any more.
-                self.give_back(handed)
+                if (handed := waiter.result()) is not None:
+                    self.give_back(handed)
+                else:
+                    self._wake()
             if isinstance(error, TimeoutError):
                 raise ConnectError(Failure.UPSTREAM_BUSY) from None
             raise
@@ -165,6 +167,10 @@ class Pool:
 
     def _left(self) -> None:
         self.open -= 1
+        self._wake()
+
+    def _wake(self) -> None:
+        """A place is free: whoever waits longest may take it."""
         while self._waiting:
             waiter = self._waiting.popleft()
             if not waiter.done():

@@ -20,6 +20,10 @@ MAX_HEAD = 64 * 1024
 MAX_INFORMATIONAL = 16
 
 
+def _nobody(_: UpstreamConnection) -> None:
+    """Who is told of a connection that was forgotten."""
+
+
 class UpstreamConnection(asyncio.Protocol):
     """See the module. ``reader`` is None while the connection is idle."""
 
@@ -42,7 +46,6 @@ class UpstreamConnection(asyncio.Protocol):
         "idle_since",
         "on_resume",
         "transport",
-        "was_made",
         "writing_paused",
     )
 
@@ -61,8 +64,6 @@ class UpstreamConnection(asyncio.Protocol):
         self.exchanges = 0
         self.idle_since = 0.0
         self.transport: asyncio.Transport | None = None
-        self.was_made = False
-        """It was connected, and so will be told as lost once."""
         self.writing_paused = False
         self.on_resume: Callable[[], None] | None = None
         """Called when the socket of a tunnel takes more."""
@@ -103,6 +104,11 @@ class UpstreamConnection(asyncio.Protocol):
         if self.transport is not None:
             self.transport.abort()
 
+    def forget(self) -> None:
+        """Drop it, and tell nobody when it is lost."""
+        self._on_lost = _nobody
+        self.abort()
+
     def tunnel(self, on_data: Callable[[bytes], None]) -> None:
         """After a 101: everything that comes goes to ``on_data`` (``b""``: the end)."""
         self._tunnel = on_data
@@ -118,7 +124,6 @@ class UpstreamConnection(asyncio.Protocol):
         """asyncio: connected."""
         self.transport = cast("asyncio.Transport", transport)
         self._parser: httptools.HttpResponseParser = httptools.HttpResponseParser(self)
-        self.was_made = True
 
     def data_received(self, data: bytes) -> None:
         """asyncio: bytes of the answer."""

@@ -41,6 +41,8 @@ class PathSpec:
     quota: int | None = None
     upgrade: Callable[[], bytes] | None = None
     """Opens a WebSocket; requests and answers are then frames."""
+    state: Callable[[Path], dict[str, Any]] | None = None
+    """Makes the section ``state`` of fsproxy's configuration, for a folder of its own; None: nothing is kept."""
 
     @property
     def is_static(self) -> bool:
@@ -154,10 +156,11 @@ def write_fsproxy(folder: Path, path: PathSpec, port: int, admin_port: int, upst
         "version": 1,
         "listen": {"host": "127.0.0.1", "port": port},
         "admin": {"host": "127.0.0.1", "port": admin_port},
+        "server": {"keepalive": "1h", "max_connections": 20_000},  # growth.py keeps 10,000 that are idle
         "upstream": {"url": f"http://127.0.0.1:{upstream_port}"},
         "client_ip": {"trusted_proxies": ["127.0.0.0/8"], "header": "x-forwarded-for"},
         "filters": filters,
-        "state": {"persist": None},
+        "state": path.state(folder) if path.state is not None else {"persist": None},
         "audit": {"to": str(folder / "audit.jsonl")},
         "log": {"level": "warning"},
     }

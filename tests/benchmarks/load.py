@@ -82,6 +82,8 @@ class Load:
         self.running = False
         for connection in list(self._connections):
             connection.close()
+        while self._connections:  # a window that begins before they are gone would put others in their place
+            await asyncio.sleep(0)
         return window
 
     async def _connect(self) -> None:

@@ -57,7 +57,7 @@ async def connections(wanted: int) -> list[str]:
             async def measure() -> None:
                 meanwhile.append(await _page_ms(peer.port))
 
-            # server.max_connections is 10,000: with those that warm it up, and the one that is timed.
+            # In all, with the 100 that warm it up and the one that is timed.
             each = await idle_connections(peer.port, peer.pids, possible - 101, measure)
             whole = process.rss(peer.pids)
         finally:

@@ -59,22 +59,27 @@ async def idle_connections(
     port: int, pids: list[int], wanted: int, meanwhile: Callable[[], Awaitable[None]] | None = None
 ) -> float:
     """Bytes for a connection that has carried one page and is kept alive. ``meanwhile`` is done while all are open."""
-    next_request = payloads.pages_under_way()
-    before = 0
-    open_now: list[asyncio.StreamWriter] = []
-    for number in range(wanted + 100):
-        if number == 100:
-            before = process.rss(pids)  # after what the first requests alone take
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(next_request())
-        await reader.readuntil(b"\r\n\r\n")
-        open_now.append(writer)
+    open_now = await open_idle(port, 100)
+    before = process.rss(pids)  # after what the first requests alone take
+    open_now += await open_idle(port, wanted)
     after = process.rss(pids)
     if meanwhile is not None:
         await meanwhile()
     for writer in open_now:
         writer.close()
     return (after - before) / wanted
+
+
+async def open_idle(port: int, wanted: int) -> list[asyncio.StreamWriter]:
+    """Connections that have carried one page each, and are open."""
+    next_request = payloads.pages_under_way()
+    opened: list[asyncio.StreamWriter] = []
+    for _ in range(wanted):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(next_request())
+        await reader.readuntil(b"\r\n\r\n")
+        opened.append(writer)
+    return opened
 
 
 async def _sessions(port: int, pids: list[int]) -> float:

@@ -18,6 +18,8 @@ ORG = "o-BENCH-na1"
 PAGES = 4096
 """Different page requests, in turn: as many addresses and sessions, 256 User-Agents, 64 sites."""
 SESSIONS_UNDER_WAY = 1000
+STRIDE = 104_729
+"""From one session to the next in ``pages_of``: a prime, so that all of them come up in turn."""
 _UUID = "00000000-0000-4000-8000-%012x"
 
 
@@ -84,12 +86,34 @@ def _pages(extra: str, sessions: int) -> Requests:
 
 def new_pages() -> Requests:
     """Pages of 1 KB, each of a session of its own."""
+    return _numbered(_new_page_parts())
+
+
+def _new_page_parts() -> list[tuple[bytes, bytes]]:
     parts = []
     for number in range(256):
         body = _page(number, _UUID % 0)
         before, after = body.split(b"000000000000", 1)
         parts.append((_head("/rec/page", len(body), _visitor(number)) + before, after))
-    return _numbered(parts)
+    return parts
+
+
+def session_id(number: int) -> str:
+    """Of the sessions of ``pages_of``."""
+    return _UUID % number
+
+
+def pages_of(sessions: int) -> Requests:
+    """Pages of 1 KB of so many sessions, one after the other, in an order that no cache foresees."""
+    parts = _new_page_parts()
+
+    def numbered() -> Iterator[bytes]:
+        session = 0
+        for before, after in itertools.cycle(parts):
+            session = (session + STRIDE) % sessions
+            yield before + b"%012x" % session + after
+
+    return numbered().__next__
 
 
 def _numbered(parts: list[tuple[bytes, bytes]]) -> Requests:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -64,8 +65,12 @@ def _status_kb(pid: int, key: str) -> int:
     return next((int(line.split()[1]) for line in lines if line.startswith(key)), 0)
 
 
+@cache
 def cores() -> tuple[int, int]:
-    """The core of the peers and that of the load; the same one where there is only one."""
+    """The core of the peers and that of the load; the same one where there is only one.
+
+    Of those that this process had when it asked first: the load is pinned to its own before peers are started.
+    """
     mine = sorted(os.sched_getaffinity(0))
     return mine[0], mine[-1]
 

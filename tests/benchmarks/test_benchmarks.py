@@ -96,6 +96,18 @@ async def test_many_connections_and_full_stores_are_measured() -> None:
     assert "all stores, full" in text
 
 
+@pytest.mark.slow
+async def test_growth_is_measured_and_told_for_every_pair(tmp_path: Path) -> None:
+    file = tmp_path / "growth.json"
+    status, text = await _output("growth.py", "--quick", "--pairs", "sessions,connections", "--json", str(file))
+    assert status == 0, text
+    rows = json.loads(file.read_text())
+    assert [row["pair"] for row in rows] == ["sessions", "connections"]
+    for row in rows:
+        assert row["growth"] > 0
+        assert row["problems"] == []
+
+
 async def _output(script: str, *options: str) -> tuple[int | None, str]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, str(RUN.with_name(script)), *options),

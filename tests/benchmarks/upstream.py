@@ -6,6 +6,8 @@ import asyncio
 import itertools
 import json
 import re
+from collections.abc import Iterator
+from functools import partial
 from typing import cast
 
 import frames
@@ -40,15 +42,16 @@ PAGE_BEFORE, PAGE_BETWEEN, PAGE_AFTER = _answer(
 BUNDLE = _answer({"BundleTime": 1795287301510})
 OTHER = _answer({})
 FRAME = frames.frame(frames.TEXT, b'{"Cmd":5,"Seq":1,"Bundle":{"BundleTime":1795287301510}}', masked=False)
-_numbers = itertools.count(1 << 40)
 
 
 class FixedAnswers(asyncio.Protocol):
     """Reads a request by its Content-Length and answers by its path. A page gets a session of its own."""
 
-    __slots__ = ("_buffer", "_is_socket", "_left", "_reply", "_transport")
+    __slots__ = ("_buffer", "_is_socket", "_left", "_numbers", "_reply", "_transport")
 
-    def __init__(self) -> None:
+    def __init__(self, numbers: Iterator[int]) -> None:
+        """``numbers``: of the sessions that pages get, in turn."""
+        self._numbers = numbers
         self._buffer = b""
         self._is_socket = False
         self._left = 0
@@ -86,7 +89,7 @@ class FixedAnswers(asyncio.Protocol):
             self._is_socket = True
             self._reply = frames.accepted(data)
         elif data.startswith(b"POST /rec/page"):
-            number = b"%012x" % next(_numbers)
+            number = b"%012x" % next(self._numbers)
             self._reply = b"".join((PAGE_BEFORE, number, PAGE_BETWEEN, number, PAGE_AFTER))
         elif data.startswith(b"POST /rec/"):
             self._reply = BUNDLE
@@ -105,6 +108,8 @@ class FixedAnswers(asyncio.Protocol):
         self._buffer = data
 
 
-async def start_upstream(port: int) -> asyncio.Server:
-    """Listens on 127.0.0.1; port 0 is any."""
-    return await asyncio.get_running_loop().create_server(FixedAnswers, "127.0.0.1", port, backlog=1024)
+async def start_upstream(port: int, *, one_session: bool = False) -> asyncio.Server:
+    """Listens on 127.0.0.1; port 0 is any. ``one_session``: every page gets the same one, so that none is new."""
+    numbers = itertools.repeat(1) if one_session else itertools.count(1 << 40)
+    protocol = partial(FixedAnswers, numbers)
+    return await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", port, backlog=1024)
