@@ -51,6 +51,7 @@ class FaultyLink:
         self.met = 0
         """Connections, requests or answers that a fault was done to."""
         self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._open: dict[asyncio.Task[None], tuple[asyncio.StreamWriter, ...]] = {}
 
     async def __aenter__(self) -> Self:
@@ -59,6 +60,10 @@ class FaultyLink:
 
     async def __aexit__(self, *_: object) -> None:
         await self._close()
+        # A handshake that was under way belongs to nobody yet: it ends by itself, and must before the loop does.
+        async with asyncio.timeout(10):
+            while any(getattr(server, "_active_count", 0) for server in self._servers):
+                await asyncio.sleep(0.01)
 
     @property
     def url(self) -> str:
@@ -79,6 +84,7 @@ class FaultyLink:
 
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._serve, self.host, self.port, ssl=self.tls)
+        self._servers.append(self._server)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:
