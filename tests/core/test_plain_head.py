@@ -32,6 +32,22 @@ def test_a_plain_head_is_read_without_its_length_and_with_all_other_lines_in_ord
     assert head.headers == {b"host": b"a", b"content-type": b"text/plain", b"x-own": b"a b"}
 
 
+@pytest.mark.parametrize("method", ["GET", "OPTIONS", "HEAD", "DELETE"])
+def test_a_request_of_a_method_without_a_body_needs_no_length(method: str) -> None:
+    head = read(f"{method} /s/x?a=1 HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+    assert head is not None
+    assert (head.method, head.target, head.length) == (method, "/s/x?a=1", None)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_a_request_of_a_method_with_a_body_needs_a_length(method: str) -> None:
+    plain = f"{method} /x HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+    assert read(plain) is None
+    head = read(plain.replace(b"Host", b"Content-Length: 0\r\nHost"))
+    assert head is not None
+    assert (head.method, head.length) == (method, 0)
+
+
 def test_a_plain_answer_is_read_whole_and_knows_where_its_length_stood() -> None:
     answer = KnownHeads().read_answer(ANSWER, LIMIT)
     assert answer is not None
