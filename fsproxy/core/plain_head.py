@@ -29,7 +29,9 @@ MOST_LINES = 128
 MOST_NAMES = 1024
 """Spellings of field names that are remembered."""
 METHODS = {b"POST": "POST", b"GET": "GET", b"OPTIONS": "OPTIONS", b"PUT": "PUT", b"HEAD": "HEAD", b"DELETE": "DELETE"}
-_BODILESS = frozenset({"GET", "OPTIONS", "HEAD", "DELETE"})
+BODILESS = frozenset({204, 304})
+"""Statuses whose answers have no body, whatever their headers say."""
+_LENGTHLESS = frozenset({"GET", "OPTIONS", "HEAD", "DELETE"})
 """Without a length these have no body; what POST and PUT mean by that is left to the general parser."""
 
 _NAME = re.compile(rb"[A-Za-z0-9-]{1,64}")
@@ -52,7 +54,6 @@ _UNUSUAL = frozenset(
 _SINGULAR = frozenset({b"x-request-id", b"traceparent", b"x-amzn-trace-id", b"cf-ray", b"set-cookie", b"etag"})
 """Differ from request to request: what they stand in is not worth remembering."""
 _AFTER_NAME = len(b"Content-Length: ")
-_WITHOUT_BODY = frozenset({204, 304})
 _STATUS = re.compile(rb"HTTP/1\.1 ([2-5][0-9][0-9]) ([ -~]{0,64})")
 _LENGTH = (b"\r\nContent-Length: ", b"\r\ncontent-length: ")
 
@@ -114,7 +115,7 @@ class KnownHeads:
             return None
         before, length, after = _split_length(data[first : end + 2])
         digits = length[_AFTER_NAME:]
-        if len(digits) > 9 or not (digits.isdigit() or (not digits and method in _BODILESS)):
+        if len(digits) > 9 or not (digits.isdigit() or (not digits and method in _LENGTHLESS)):
             return None
         headers = self._headers(before + after)
         if headers is None or b"host" not in headers:
@@ -133,7 +134,7 @@ class KnownHeads:
         if line is None or not digits.isdigit() or len(digits) > 9 or int(digits) != len(data) - end - 4:
             return None
         headers, status = self._headers(before + after), int(line[1])
-        if headers is None or status in _WITHOUT_BODY:
+        if headers is None or status in BODILESS:
             return None
         return PlainAnswer(status, line[2], headers, length, before.count(b"\r\n"), end + 4)
 

@@ -90,9 +90,7 @@ def invite(tx: Transaction) -> None:
 
 
 async def read_body(tx: Transaction, sweeper: Sweeper) -> bytes:
-    """The whole body, as it came. Raises BodyError: 413 too large, 408 too slow, 400 broken framing."""
-    if tx.request.payload.is_eof():
-        return take_body(tx)
+    """The whole body of a request, as it comes. Raises BodyError: 413 too large, 408 too slow, 400 broken framing."""
     refuse_too_large(tx, declared_length(tx))
     invite(tx)
     parts: list[bytes] = []

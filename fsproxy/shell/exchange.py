@@ -4,38 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from math import inf
-from typing import Protocol
 
 from fsproxy.core.failures import Failure
-from fsproxy.shell.responses import ResponseHead
+from fsproxy.shell.responses import ResponseHead, ResponseSink
 from fsproxy.shell.sweeper import Timed
 from fsproxy.shell.upstream import ConnectError, Pool, Upstream
 from fsproxy.shell.upstream_connection import UpstreamConnection
 
 CONNECT_AGAIN = 0.1
 """Seconds between two attempts to reach an upstream that refuses connections (``upstream.page_retry``)."""
-
-
-class ResponseSink(Protocol):
-    """Where an answer goes. Every exchange ends with exactly one of on_end, on_broken and on_upgrade."""
-
-    def on_head(self, head: ResponseHead) -> None:
-        """The final head; nothing of it was changed."""
-
-    def on_body(self, data: bytes) -> None:
-        """Bytes of the body, without framing."""
-
-    def on_end(self) -> None:
-        """The answer is complete."""
-
-    def on_upgrade(self, rest: bytes) -> None:
-        """A 101 was answered (its head went to on_head): the exchange is a tunnel now."""
-
-    def on_broken(self, failure: Failure) -> None:
-        """No answer, or no whole one."""
-
-    def on_progress(self) -> None:
-        """A good moment to write out what was collected."""
 
 
 class Exchange(Timed):

@@ -9,7 +9,7 @@ from fsproxy.core.failures import Failure
 from fsproxy.core.header_values import index
 from fsproxy.core.headers import Framing
 from fsproxy.core.model import Route
-from fsproxy.shell.bodies import BodyError, declared_length, pump, refuse_too_large
+from fsproxy.shell.bodies import BodyError, declared_length, pump, refuse_too_large, take_body
 from fsproxy.shell.clock import monotonic_ns
 from fsproxy.shell.exchange import Exchange
 from fsproxy.shell.incoming import CLOSE, KEEP
@@ -61,14 +61,10 @@ class Forwarding:
 
     async def stream(self, tx: Transaction) -> bool:
         """Pass a body on as it comes; one that is there already is sent with its head."""
-        payload = tx.request.payload
+        if tx.request.payload.is_eof():
+            return await self.send(tx, take_body(tx))
         length = declared_length(tx)
         refuse_too_large(tx, length)
-        if payload.is_eof():
-            body = payload.read_nowait(-1)
-            tx.bytes_in = len(body)
-            refuse_too_large(tx, tx.bytes_in)
-            return await self.send(tx, body)
         relay = self._relay(tx)
         exchange = self._start(tx, relay, self._head(tx, Framing.CHUNKED if length is None else length), streamed=True)
         pumping = self._loop.create_task(pump(tx, exchange, self._sweeper, chunked=length is None))

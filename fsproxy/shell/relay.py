@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from fsproxy.core.answer_headers import downstream_block, downstream_headers
 from fsproxy.core.failures import Failure
+from fsproxy.core.plain_head import BODILESS
 from fsproxy.shell.bodies import LAST_CHUNK
 from fsproxy.shell.clock import monotonic_ns
-from fsproxy.shell.responses import BODILESS, ResponseHead
+from fsproxy.shell.responses import ResponseHead
 
 if TYPE_CHECKING:
     from fsproxy.shell.connection import ClientConnection

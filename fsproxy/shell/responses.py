@@ -7,9 +7,6 @@ from typing import Protocol, Self
 from fsproxy.core.failures import Failure
 from fsproxy.core.plain_head import PlainAnswer
 
-BODILESS = frozenset({204, 304})
-"""Statuses whose answers have no body, whatever their headers say."""
-
 
 class ResponseHead:
     """Status line and headers of an answer, as they came."""
@@ -48,11 +45,11 @@ class ResponseHead:
         return True
 
 
-class ResponseReader(Protocol):
-    """Who an answer's parts are handed to, in this order; every exchange ends with on_end or on_broken."""
+class ResponseSink(Protocol):
+    """Where an answer goes, part by part. Every exchange ends with exactly one of on_end, on_broken and on_upgrade."""
 
     def on_head(self, head: ResponseHead) -> None:
-        """A final status line and all headers."""
+        """A final status line and all headers; nothing of them was changed."""
 
     def on_body(self, data: bytes) -> None:
         """Some bytes of the body, without any framing."""
@@ -61,13 +58,17 @@ class ResponseReader(Protocol):
         """The answer is complete."""
 
     def on_upgrade(self, rest: bytes) -> None:
-        """After a 101: the connection is a tunnel now; ``rest`` came with the head."""
+        """After a 101 (its head went to on_head): the connection is a tunnel now; ``rest`` came with the head."""
 
     def on_broken(self, failure: Failure) -> None:
-        """The connection is gone before the answer was complete."""
+        """No answer, or no whole one."""
 
     def on_progress(self) -> None:
-        """All that one read from the socket brought has been handed over."""
+        """All that one read from the socket brought has been handed over: a good moment to write it out."""
+
+
+class ResponseReader(ResponseSink, Protocol):
+    """A connection's own sink, which is also told when there is room for more of the request."""
 
     def on_writable(self) -> None:
         """The socket takes more."""

@@ -12,8 +12,8 @@ from typing import cast
 import httptools
 
 from fsproxy.core.failures import Failure
-from fsproxy.core.plain_head import KnownHeads, PlainAnswer
-from fsproxy.shell.responses import BODILESS, ResponseHead, ResponseReader
+from fsproxy.core.plain_head import BODILESS, KnownHeads, PlainAnswer
+from fsproxy.shell.responses import ResponseHead, ResponseReader
 
 MAX_HEAD = 64 * 1024
 """Bytes of an answer's head, informational ones included."""
