@@ -58,6 +58,7 @@ class ServerSection(Section):
     """What one client may cost."""
 
     max_body: Size = setting("64MB", "Largest body as sent; above it 413.")
+    max_page: Size = setting("1MB", "Largest body of a page request, decompressed; above it 413. Page frames too.")
     max_decompressed: Size = setting("64MB", "Largest body once decompressed; above it 413.")
     max_header: Size = setting("16KB", "Largest request head.")
     header_timeout: Duration = setting("10s", "Time for the request head.")

@@ -58,6 +58,7 @@ class ServerConfig:
     """What one client may cost us."""
 
     max_body: int = 64 * MB
+    max_page: int = MB
     max_decompressed: int = 64 * MB
     max_header: int = 16 * KB
     header_timeout: float = 10.0

@@ -6,7 +6,7 @@ import json
 import math
 import re
 import zlib
-from typing import Any, Never
+from typing import Any
 
 import msgspec
 
@@ -15,73 +15,99 @@ from fsproxy.core.pipeline import PageAnswer
 LONGEST_ANSWER = 256 * 1024
 """Bytes of an upstream's decompressed page answer that are looked at; real ones are under 10 KB."""
 
+LONGEST_NUMBER = 40
+"""Characters of a number that is read; 64 bits have 20 digits, and Python refuses to convert more than 4,300."""
+LONGEST_CLEANED = 64 * 1024
+"""Characters of a text in which unpaired surrogates are replaced; a longer one that has any counts as no text."""
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _AUTHORITY = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*:[/\\]{2}(?:[^/?#\\]*@)?(\[[^\]/?#]*\]|[^:/?#\\]*)")
 
 
-class PageBody(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
-    """The fields of a page request that are judged; anything may stand in them, None where it is not there."""
+Scalar = str | int | float | bool | None
 
-    org_id: object = None
-    user_id: object = None
-    session_id: object = None
-    page_id: object = None
-    url: object = None
-    compiled_timestamp: object = None
-    compiled_version: object = None
-    snippet_version: object = None
-    app_id: object = None
+
+class PageBody(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
+    """The fields of a page request that are judged, of any scalar type; None for one that is absent."""
+
+    org_id: Scalar = None
+    user_id: Scalar = None
+    session_id: Scalar = None
+    page_id: Scalar = None
+    url: Scalar = None
+    compiled_timestamp: Scalar = None
+    compiled_version: Scalar = None
+    snippet_version: Scalar = None
+    app_id: Scalar = None
 
 
 EMPTY_PAGE = PageBody()
 """Stands for a body that cannot be read."""
+COMPOSED = False
+"""The value of a field that is a list or an object, which none may be: what is inside is not read."""
 
-_FIELDS = tuple(zip(PageBody.__struct_fields__, PageBody.__struct_encode_fields__, strict=True))
+_FIELDS = PageBody.__struct_fields__
 _read = msgspec.json.Decoder(PageBody).decode
+_COVERS = ((rb"\\", b"\xff\xff"), (rb"\ud", b"\xfe\xfed"), (rb"\uD", b"\xfe\xfeD"))
+_ABSENT = msgspec.Raw(b"null")
+_read_raw = msgspec.json.Decoder(
+    msgspec.defstruct("RawFields", [(name, msgspec.Raw, _ABSENT) for name in _FIELDS], rename="pascal", frozen=True)
+).decode
 
 
 def read_page(body: bytes) -> PageBody | None:
-    """A page request's fields; None when the body is not a JSON object in UTF-8, or nested too deep to read.
+    """Return a page request's fields; None when the body is not a JSON object in UTF-8, or nested too deep to read.
 
-    Duplicate names are tolerated (the last counts), NaN and Infinity are not JSON.
+    Duplicate names are tolerated (the last counts), NaN and Infinity are not JSON. The time that this takes
+    grows with the body's bytes at the pace of C code alone: no Python code runs for each value (rules.md 4,
+    ``server.max_page``).
     """
     try:
         # msgspec does not look at the bytes of strings that it skips.
-        text = body.decode()
+        body.decode()
         return _read(body)
     except UnicodeDecodeError:
         return None
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        return _read_slowly(text)
+        return _read_leniently(body)
 
 
-def _read_slowly(text: str) -> PageBody | None:
-    """For what msgspec refuses and recorders send: lone surrogates, numbers out of range."""
+def _read_leniently(body: bytes) -> PageBody | None:
+    """Read what msgspec refuses and recorders send: unpaired surrogates, numbers out of range, odd types.
+
+    msgspec refuses a document for one unpaired surrogate escape anywhere in it. So the escapes of surrogates are
+    hidden from it behind bytes that UTF-8 does not have, of the same length, and shown again in the few fields that
+    are read. Escaped backslashes are hidden first, so that every backslash that is left begins an escape.
+    """
+    for escape, cover in _COVERS:
+        body = body.replace(escape, cover)
     try:
-        document = json.loads(text, parse_constant=_not_json, parse_int=_whole, parse_float=_finite)
-    except (ValueError, RecursionError):
+        found = _read_raw(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
-    if not isinstance(document, dict):
+    return PageBody(*[_scalar(bytes(getattr(found, name))) for name in _FIELDS])
+
+
+def _scalar(text: bytes) -> Scalar:
+    """Return the value of one field; None for a number out of range."""
+    if text[:1] in b"[{":
+        return COMPOSED
+    if text[:1] == b'"':
+        for escape, cover in _COVERS:
+            text = text.replace(cover, escape)
+        return _clean(json.loads(text))
+    if len(text) > LONGEST_NUMBER:
         return None
-    return PageBody(**{name: _clean(document.get(encoded)) for name, encoded in _FIELDS})
+    value: Scalar = json.loads(text)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _not_json(_: str) -> Never:
-    raise ValueError("a constant that is not JSON")
-
-
-def _whole(digits: str) -> int | None:
-    # Python refuses to convert more than 4,300 digits; 64 bits have 20.
-    return int(digits) if len(digits) <= 40 else None
-
-
-def _finite(digits: str) -> float | None:
-    number = float(digits)
-    return number if math.isfinite(number) else None
-
-
-def _clean(value: object) -> object:
-    return _SURROGATE.sub("\ufffd", value) if isinstance(value, str) else value
+def _clean(value: str) -> Scalar:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return COMPOSED if len(value) > LONGEST_CLEANED else _SURROGATE.sub("\ufffd", value)
+    return value
 
 
 def host_of(url: object) -> str:

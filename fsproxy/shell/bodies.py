@@ -76,8 +76,8 @@ def declared_length(tx: Transaction) -> int | None:
 
 
 def refuse_too_large(tx: Transaction, size: int | None) -> None:
-    """Raise BodyError for a body over ``server.max_body``: a retry would never help, so 413 everywhere."""
-    if size is not None and size > tx.generation.config.server.max_body:
+    """Raise BodyError for a body over the limit of its route: a retry would never help, so 413 everywhere."""
+    if size is not None and size > tx.most_body:
         tx.close = True
         raise BodyError(Failure.BODY_TOO_LARGE)
 

@@ -31,7 +31,7 @@ class Pages:
 
     async def answer(self, tx: Transaction, body: bytes) -> bool:
         """Judge the page; block it, or forward it as it came and learn from the answer."""
-        encoding, limit = encoding_of(tx), tx.generation.config.server.max_decompressed
+        encoding, limit = encoding_of(tx), min(tx.most_body, tx.generation.config.server.max_decompressed)
         try:
             plain = encoding is Encoding.IDENTITY and len(body) <= limit
             page = read_page(body if plain else await decode(body, encoding, limit))

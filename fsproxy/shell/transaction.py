@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fsproxy.config.schema import TopMode
 from fsproxy.core.answers import cookie_domain
 from fsproxy.core.model import Instant, Location, Route, SessionFacts
 from fsproxy.core.pipeline import CAPTURE, Decision, PageAnswer
@@ -121,6 +122,14 @@ class Transaction:
         child.request_id = f"{self.request_id}.{number}"
         child.route, child.path, child.query, child.target = self.route, self.path, self.query, self.target
         return child
+
+    @property
+    def most_body(self) -> int:
+        """Bytes that the body may have as it was sent: ``server.max_body``, of a page ``server.max_page``."""
+        server = self.generation.config.server
+        if self.route is Route.PAGE and self.generation.mode is not TopMode.BYPASS:
+            return min(server.max_page, server.max_body)
+        return server.max_body
 
     @property
     def block_terms(self) -> tuple[ReasonCode, str, str]:

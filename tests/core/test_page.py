@@ -1,11 +1,12 @@
 import gzip
 import json
+import sys
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsproxy.core.page import LONGEST_ANSWER, PageBody, host_of, read_page, read_page_answer
+from fsproxy.core.page import COMPOSED, LONGEST_ANSWER, PageBody, host_of, read_page, read_page_answer
 from fsproxy.core.pipeline import PageAnswer
 
 BODY = {
@@ -56,7 +57,7 @@ def test_a_number_out_of_range_in_a_judged_field_is_as_if_missing() -> None:
 
 
 def test_wrong_types_are_left_to_the_filters() -> None:
-    assert read_page(b'{"OrgId":5,"Url":["a"]}') == PageBody(org_id=5, url=["a"])
+    assert read_page(b'{"OrgId":5,"Url":["a"],"UserId":{}}') == PageBody(org_id=5, url=COMPOSED, user_id=COMPOSED)
 
 
 @pytest.mark.parametrize(
@@ -140,3 +141,66 @@ def test_as_much_of_an_answer_is_looked_at_as_the_readme_says() -> None:
     assert read_page_answer(200, answer.ljust(LONGEST_ANSWER + 1)).user == "u"
     assert read_page_answer(200, gzip.compress(answer.rjust(LONGEST_ANSWER), mtime=0), "gzip").user == "u"
     assert read_page_answer(200, answer.rjust(LONGEST_ANSWER + 1)).user == ""
+
+
+def steps(body: bytes) -> int:
+    """How many calls, of Python and of C, reading a page's body makes."""
+    count = 0
+
+    def called(*_: object) -> None:
+        nonlocal count
+        count += 1
+
+    sys.setprofile(called)
+    try:
+        read_page(body)
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        b"1,",
+        b"1.5,",
+        b"null,",
+        b'"\\ud800",',
+        b"[1],",
+        b'{"a":1},',
+        b"9" * 30 + b",",
+        b"1e999,",
+        b'"\xc3\xa9",',
+        b"NaN,",
+    ],
+)
+@pytest.mark.parametrize("field", [b"X", b"Url"])
+@pytest.mark.parametrize("beside", [b"", b'"Y":"\\ud800",', b'"Y":"\xff",'])
+def test_the_work_for_a_page_does_not_grow_with_its_number_of_values(part: bytes, field: bytes, beside: bytes) -> None:
+    def page(count: int) -> bytes:
+        return b'{%b"%b":[%b0]}' % (beside, field, part * count)
+
+    assert steps(page(20_000)) <= steps(page(2)) + 10
+
+
+def test_the_work_for_a_page_does_not_grow_with_its_number_of_names() -> None:
+    def page(count: int) -> bytes:
+        return b'{"T":"\\ud800",' + b",".join(b'"n%d":{"Url":%d}' % (n, n) for n in range(count)) + b"}"
+
+    assert steps(page(20_000)) <= steps(page(2)) + 10
+
+
+def test_surrogates_are_told_from_all_that_looks_like_them() -> None:
+    body = rb'{"T":"\udead","Url":"\\ud83d \\uD83D \ud83d\ude00 \ue000 \uE001 \uD83D\uDE00 \uD7FF \ud800 x","AppId":"\uDFFF"}'
+    assert read_page(body) == PageBody(url="\\ud83d \\uD83D 😀 \ue000 \ue001 😀 \ud7ff \ufffd x", app_id="\ufffd")
+
+
+@given(st.text(), st.booleans())
+def test_an_unpaired_surrogate_elsewhere_changes_no_field(text: str, ascii_only: bool) -> None:  # noqa: FBT001
+    body = json.dumps({"Url": text, "OrgId": text, "N": "\ud800" if ascii_only else 1}, ensure_ascii=ascii_only)
+    assert read_page(body.encode()) == PageBody(url=text, org_id=text)
+
+
+def test_a_very_long_text_with_an_unpaired_surrogate_counts_as_no_text() -> None:
+    assert read_page(rb'{"Url":"\ud800%b"}' % (b"x" * 70_000)) == PageBody(url=COMPOSED)
+    assert read_page(rb'{"T":"\ud800","Url":"%b"}' % (b"x" * 70_000)) == PageBody(url="x" * 70_000)

@@ -122,6 +122,36 @@ async def test_a_body_over_max_decompressed_is_413_and_one_at_the_limit_passes(t
         assert not upstream.received
 
 
+@pytest.mark.parametrize("mode", ["enforce", "shadow"])
+async def test_a_page_over_max_page_is_413_and_one_at_the_limit_passes(mode: str) -> None:
+    async with anything() as upstream:
+        config = {"upstream": {"url": upstream.url}, "mode": mode, "server": {"max_page": LIMIT}}
+        async with in_process(config) as proxy, raw_client(proxy.port) as client:
+            for body, more in ((of_size(LIMIT), ()), (FITS, (b"Content-Encoding: gzip",))):
+                answer = await client.ask(head("/rec/page", b"Content-Length: %d" % len(body), *more), body)
+                assert (answer.status, upstream.received.pop().body) == (200, body)
+            answer = await client.ask(
+                head("/rec/page", b"Content-Length: %d" % len(BOMB), b"Content-Encoding: gzip"), BOMB
+            )
+            is_refusal(answer, 413, "/rec/page")
+            for send in (_with_length, _in_chunks):
+                async with raw_client(proxy.port) as other:
+                    is_refusal(await send(proxy, other, "/rec/page", of_size(LIMIT + 1)), 413, "/rec/page")
+            assert not upstream.received
+            large = of_size(LIMIT + 1)
+            assert (
+                await client.ask(head("/rec/bundle?OrgId=o-1", b"Content-Length: %d" % len(large)), large)
+            ).status == 200
+
+
+async def test_bypass_judges_no_page_and_so_bounds_none_by_max_page() -> None:
+    async with anything() as upstream:
+        config = {"upstream": {"url": upstream.url}, "mode": "bypass", "server": {"max_page": LIMIT}}
+        async with in_process(config) as proxy, raw_client(proxy.port) as client:
+            large = of_size(LIMIT + 1)
+            assert (await client.ask(head("/rec/page", b"Content-Length: %d" % len(large)), large)).status == 200
+
+
 async def test_what_is_not_looked_into_may_be_as_large_as_it_likes_once_decompressed() -> None:
     async with anything() as upstream:
         config = {"upstream": {"url": upstream.url}, "server": {"max_decompressed": 100}}
