@@ -13,6 +13,7 @@ import httptools
 
 from fsproxy.core.failures import Failure
 from fsproxy.core.plain_head import BODILESS, KnownHeads, PlainAnswer
+from fsproxy.core.status_line import StatusLines
 from fsproxy.shell.responses import ResponseHead, ResponseReader
 
 MAX_HEAD = 64 * 1024
@@ -39,6 +40,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_parser",
         "_plain_limit",
         "_reader",
+        "_status_lines",
         "_tunnel",
         "_until_eof",
         "answering",
@@ -58,6 +60,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._head = ResponseHead()
         self._head_bytes = 0
         self._informational = 0
+        self._status_lines = StatusLines()
         self._in_body = self._head_only = self._may_upgrade = self._until_eof = False
         self.answering = False
         """A byte of the current answer has come: the request may not be sent again."""
@@ -78,6 +81,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._reader = reader
         self._head = ResponseHead()
         self._head_bytes = self._informational = 0
+        self._status_lines.again()
         self._in_body = self._until_eof = self.answering = False
         self._head_only = head_only
         self._may_upgrade = upgrade
@@ -144,6 +148,7 @@ class UpstreamConnection(asyncio.Protocol):
         if not self._in_body:
             self._head_bytes += len(data)
         try:
+            data = self._begin_heads(data)
             self._parser.feed_data(data)
             if not self._in_body and self._head_bytes > MAX_HEAD:
                 self._break(Failure.UPSTREAM_INVALID)
@@ -189,6 +194,21 @@ class UpstreamConnection(asyncio.Protocol):
         elif self._reader is not None:
             self._reader.on_writable()
 
+    def _begin_heads(self, data: bytes) -> bytes:
+        """Check the status lines in ``data`` and return what follows the final one; what comes before it is parsed.
+
+        The parser gets the lines one by one: it goes on from an informational answer to the next head by itself.
+        """
+        lines = self._status_lines
+        while data and not lines.is_final and self._reader is not None:
+            stop = data.find(b"\n") + 1 or len(data)
+            piece, data = data[:stop], data[stop:]
+            if not lines.status and not lines.take(piece):
+                self._break(Failure.UPSTREAM_INVALID)
+                return b""
+            self._parser.feed_data(piece)
+        return data
+
     def _answer(self, reader: ResponseReader, plain: PlainAnswer, body: bytes) -> None:
         """The fast lane: a plain answer that came whole, to a parser that holds nothing. It hears nothing of it."""
         self._reader = None
@@ -223,10 +243,11 @@ class UpstreamConnection(asyncio.Protocol):
             if self._informational > MAX_INFORMATIONAL:
                 self._break(Failure.UPSTREAM_INVALID)
             return
-        if status == 101 and not self._may_upgrade:
+        if status == 101 and not (self._may_upgrade and self._parser.should_upgrade()):
             self._break(Failure.UPSTREAM_INVALID)
             return
-        if not head.read_framing():
+        # HTTP/1.0 knows no transfer coding: its readers would take the chunks' sizes for the body (RFC 9112 6.1).
+        if not head.read_framing() or (head.chunked and self._parser.get_http_version() == "1.0"):
             self._break(Failure.UPSTREAM_INVALID)
             return
         self._in_body = True
@@ -251,6 +272,7 @@ class UpstreamConnection(asyncio.Protocol):
         """httptools: a whole message; informational ones are only a prelude."""
         if not self._in_body:
             self._head = ResponseHead()
+            self._status_lines.again()
             return
         if self._head.status == 101:
             # The parser raises HttpParserUpgrade next: the exchange goes on as a tunnel.

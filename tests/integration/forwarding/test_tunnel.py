@@ -67,6 +67,18 @@ async def test_what_comes_right_behind_either_head_is_not_lost() -> None:
             await eventually(lambda: got == [b"early up"])
 
 
+@pytest.mark.parametrize("missing", [b"Upgrade: websocket\r\n", b"Connection: Upgrade\r\n"])
+async def test_a_101_that_does_not_say_what_it_switches_to_is_502(missing: bytes) -> None:
+    async def serve(side: ServerSide) -> None:
+        await side.request()
+        await side.say(SWITCHING.replace(missing, b""), b"raw bytes")
+        await side.reader.read()
+
+    async with scripted(serve) as upstream, in_process({"upstream": {"url": upstream.url}}) as proxy:
+        async with raw_client(proxy.port) as client:
+            assert (await client.ask(UPGRADE)).status == 502
+
+
 async def test_an_upgrade_that_the_upstream_declines_is_an_ordinary_answer() -> None:
     answers = iter((b"/chat", b"/next"))
 
