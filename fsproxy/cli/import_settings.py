@@ -7,6 +7,7 @@ from typing import IO
 import click
 
 from fsproxy.cli.documented import Documented
+from fsproxy.config.files import MOST_BYTES
 from fsproxy.config.vendor_export import VendorSettingsError
 from fsproxy.config.vendor_settings import to_yaml
 
@@ -34,7 +35,10 @@ def import_settings(files: tuple[IO[bytes], ...], org: str | None) -> None:
     names = [str(getattr(file, "name", "-")) for file in files]
     for name, file in zip(names, files, strict=True):
         try:
-            texts.append(file.read().decode("utf-8-sig"))
+            raw = file.read(MOST_BYTES + 1)
+            if len(raw) > MOST_BYTES:
+                raise click.ClickException(f"{name}: holds more than {MOST_BYTES // 2**20} MB")
+            texts.append(raw.decode("utf-8-sig"))
         except UnicodeDecodeError:
             raise click.ClickException(f"{name}: not UTF-8") from None
     try:

@@ -52,7 +52,7 @@ class Leaf(Generic[T]):
     """``a duration``: a wrong value "is not a duration"."""
     allowed: str
     read: Callable[[Scalar], T]
-    """Raises ValueError for what is not allowed. Never sees null."""
+    """Raises ValueError for what is not allowed. Sees null only as a text from the environment."""
     schema: JsonSchema
     nullable: bool = False
 
@@ -71,10 +71,10 @@ class Leaf(Generic[T]):
         """The value, or an error that says what is allowed."""
         scalar = default_scalar(value)
         if isinstance(scalar, Scalar):
-            if scalar.kind is Kind.NULL:
-                if self.nullable:
-                    return None
-            else:
+            if scalar.kind is Kind.NULL and self.nullable:
+                return None
+            # Where null is not allowed, a variable that holds "null" holds a text.
+            if scalar.kind is not Kind.NULL or scalar.from_environment:
                 try:
                     return self.read(scalar)
                 except ValueError:
@@ -85,6 +85,11 @@ class Leaf(Generic[T]):
 def or_null(leaf: Leaf[T]) -> Leaf[T]:
     """The same, and null."""
     return replace(leaf, nullable=True)
+
+
+def trimmed(leaf: Leaf[T]) -> Leaf[T]:
+    """The same, without the blanks and line ends around the text."""
+    return replace(leaf, read=lambda scalar: leaf.read(replace(scalar, text=scalar.text.strip())))
 
 
 def of_text(noun: str, allowed: str, read: Callable[[str], T], schema: JsonSchema | None = None) -> Leaf[T]:
@@ -175,6 +180,12 @@ def _not_empty(text: str) -> str:
     return text
 
 
+def _secret(text: str) -> str:
+    if not text or not text.isprintable():
+        raise ValueError
+    return text
+
+
 def _url(text: str) -> str:
     parts = urlsplit(text)
     if (
@@ -192,6 +203,14 @@ def _url(text: str) -> str:
 PATH = matching("a path", "a path that starts with /, without ? and #", r"/[^\s?#]*")
 HEADER = matching("a header's name", "a name such as x-forwarded-for", r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 TEXT = of_text("a text", "a text that is not empty", _not_empty, {"type": "string", "minLength": 1})
+SECRET = trimmed(
+    of_text(
+        "a secret",
+        "a text on one line, not empty, without control characters; blanks and line ends around it do not count",
+        _secret,
+        {"type": "string", "minLength": 1},
+    )
+)
 ANY_TEXT = of_text("a text", "a text", str)
 URL = of_text(
     "an http or https address",
@@ -209,6 +228,7 @@ CountOrZero = Annotated[int, whole(0)]
 Text = Annotated[str, TEXT]
 AnyText = Annotated[str, ANY_TEXT]
 TextOrNull = Annotated[str | None, or_null(TEXT)]
+SecretOrNull = Annotated[str | None, or_null(SECRET)]
 Path = Annotated[str, PATH]
 PathOrNull = Annotated[str | None, or_null(PATH)]
 Url = Annotated[str, URL]

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
+import stat
 from pathlib import Path
 
 Lines = tuple[tuple[int, str], ...]
 """Line number, counted from 1, and the line without its surrounding blanks."""
+
+
+MOST_BYTES = 16 * 1024 * 1024
+"""Of one configuration."""
+MOST_LIST_BYTES = 64 * 1024 * 1024
+MOST_LINES = 1_000_000
+"""Of one list, blank ones and comments included."""
+PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR, errno.EAGAIN, errno.EIO})
+"""Errors that say nothing about the file: it may well be as it was."""
 
 
 class UnreadableError(Exception):
@@ -31,16 +43,18 @@ class Files:
         """Absolute paths of all files that were asked for, those that could not be read included."""
         self._lists: dict[str, Lines] = {}
 
-    def text(self, path: Path) -> str:
-        """The whole file, which must be UTF-8. Raises UnreadableError."""
+    def text(self, path: Path, most: int = MOST_BYTES) -> str:
+        """Return the whole file, which must be UTF-8 and hold at most ``most`` bytes. Raises UnreadableError."""
         self.asked[str(path.absolute())] = None
         try:
-            raw = path.read_bytes()
+            raw = read_at_most(path, most)
         except FileNotFoundError:
             raise UnreadableError("is not there") from None
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else None
             raise UnreadableError(f"cannot be read: {reason or type(error).__name__}") from None
+        if len(raw) > most:
+            raise UnreadableError(f"holds more than {most // 2**20} MB")
         self.hashes[str(path.absolute())] = hashlib.sha256(raw).hexdigest()
         try:
             return raw.decode("utf-8-sig")
@@ -52,8 +66,24 @@ class Files:
         """The lines of a list; blank ones and those that start with ``#`` are left out. Raises UnreadableError."""
         found = self._lists.get(name)
         if found is None:
-            numbered = enumerate(self.text(self.base / name).split("\n"), start=1)
+            text = self.text(self.base / name, MOST_LIST_BYTES)
+            if text.count("\n") > MOST_LINES:
+                raise UnreadableError(f"holds more than {MOST_LINES:,} lines")
+            numbered = enumerate(text.split("\n"), start=1)
             stripped = ((number, line.strip()) for number, line in numbered)
             found = tuple((number, line) for number, line in stripped if line and line[0] != "#")
             self._lists[name] = found
         return found
+
+
+def read_at_most(path: Path, most: int) -> bytes:
+    """Return the file's bytes, or one more than ``most`` of them. Never waits for a writer to come. Raises OSError."""
+    with open(path, "rb", opener=_without_waiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            os.set_blocking(file.fileno(), True)
+        return file.read(most + 1)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    # To open a named pipe would wait until somebody writes to it: for ever, in the thread that reloads.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

@@ -13,13 +13,14 @@ from fsproxy.config.fields import (
     Count,
     CountOrZero,
     Duration,
+    SecretOrNull,
     Share,
     Text,
-    TextOrNull,
     choice,
     matching,
     more_than_one,
     one_of,
+    trimmed,
     whole,
 )
 from fsproxy.config.lists import Origins
@@ -51,9 +52,9 @@ class PersistSection(Section):
 class RedisSection(Section):
     """A Redis or Valkey server that instances share."""
 
-    url: Annotated[str, matching("a Redis address", "redis://, rediss:// or unix://...", r"(rediss?|unix)://\S+")] = (
-        setting("redis://127.0.0.1:6379/0", "Address, with the password if there is one.")
-    )
+    url: Annotated[
+        str, trimmed(matching("a Redis address", "redis://, rediss:// or unix://...", r"(rediss?|unix)://\S+"))
+    ] = setting("redis://127.0.0.1:6379/0", "Address, with the password if there is one.")
     prefix: AnyText = setting("fsproxy:", "What all keys start with.")
     timeout: Duration = setting("250ms", "How long an answer may take before the store counts as down.")
 
@@ -87,7 +88,7 @@ class AuditSection(Section):
         "truncated", "full | truncated (/24, /48) | hashed (HMAC with key) | none"
     )
     rejections: CountOrZero = setting(20, "At most this many are listed in one line; the count is always whole.")
-    key: TextOrNull = setting(None, "HMAC key of client_ip: hashed.")
+    key: SecretOrNull = setting(None, "HMAC key of client_ip: hashed.")
 
     @classmethod
     def conflicts(cls, table: Table) -> Iterator[Problem]:

@@ -12,6 +12,7 @@ from fsproxy.config.fields import (
     Header,
     PathOrNull,
     Port,
+    SecretOrNull,
     Size,
     Text,
     TextOrNull,
@@ -51,7 +52,7 @@ class AdminSection(Section):
 
     host: Text = setting("127.0.0.1", "Address to listen on.")
     port: Port = setting(8081, "Port to listen on; 0 takes a free one.")
-    token: TextOrNull = setting(None, "Bearer token of the API and the page; off loopback they answer with one only.")
+    token: SecretOrNull = setting(None, "Bearer token of the API and the page; off loopback they answer with one only.")
 
 
 class ServerSection(Section):

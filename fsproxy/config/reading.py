@@ -12,6 +12,7 @@ from fsproxy.config.files import Files, UnreadableError
 from fsproxy.config.positions import Kind, Node, Scalar, Sequence, Table
 from fsproxy.config.problems import Place, Problem
 from fsproxy.config.rule_checks import RuleCheck
+from fsproxy.config.substitution import LONGEST
 from fsproxy.core.settings import Entry
 
 T = TypeVar("T")
@@ -81,7 +82,7 @@ class Reading:
             return ()
         file = str(self.files.base / name)
         for line, text in lines:
-            allowed = rule.check(text)
+            allowed = rule.check(text) if len(text) <= LONGEST else f"at most {LONGEST:,} characters"
             if allowed is not None:
                 item = Scalar(node.path, Place(file, line), Place(file, line), text, Kind.TEXT)
                 self.problems.append(item.problem(f"is not {rule.noun}", allowed))

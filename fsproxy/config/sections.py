@@ -23,6 +23,9 @@ from fsproxy.config.positions import Kind, Node, Scalar, Sequence, Table
 from fsproxy.config.problems import Problem
 from fsproxy.config.reading import Members, Reading, reading_of
 
+MOST_GUESSED = 100
+"""Faults after which no key is suggested any more: a guess costs a thousand times what the fault itself does."""
+
 
 def setting(default: object, description: str) -> Any:
     """A key with its default, written as in the file."""
@@ -78,7 +81,7 @@ class Section(BaseModel):
             if name in known:
                 members[name] = node
             else:
-                near = difflib.get_close_matches(name, known, 1)
+                near = difflib.get_close_matches(name, known, 1) if len(reading.problems) < MOST_GUESSED else ()
                 fault = "is not a known key" + (f" (did you mean {near[0]}?)" if near else "")
                 reading.problems.append(node.key_problem(fault, ", ".join(sorted(known))))
         reading.problems.extend(cls.conflicts(table))

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from enum import Enum, unique
+
+LONGEST = 65_536
+"""Characters of one scalar, also after its references were replaced."""
 
 _REFERENCE = re.compile(
     r"\$\$\{"  # $${ is a literal ${
@@ -26,33 +30,58 @@ def refers(text: str) -> bool:
     return "${" in text
 
 
-def substitute(text: str, environ: Mapping[str, str]) -> tuple[str, bool]:
-    """The text with every reference replaced, and whether a value came from the environment or a default.
+@unique
+class Origin(Enum):
+    """Where a scalar's text comes from."""
 
-    As in a shell, ``:-`` also stands in for a variable that is set but empty.
-    Raises SubstitutionError for a variable that is not set and has no default, and for a malformed reference.
+    FILE = "file"
+    DEFAULT = "default"
+    """The file, by way of a reference's default."""
+    ENVIRONMENT = "environment"
+    """At least a part of it is what a variable holds."""
+
+
+def substitute(text: str, environ: Mapping[str, str], *, secret: bool = False) -> tuple[str, Origin]:
+    """Return the text with every reference replaced, and where it comes from.
+
+    As in a shell, ``:-`` also stands in for a variable that is set but empty. In a ``secret``, blanks and line ends
+    around a variable's value are removed, and a variable that holds nothing else is an error unless there is a default.
+    Raises SubstitutionError for that, for a variable that is not set and has no default, for a malformed
+    reference, and for a text that becomes longer than LONGEST.
     """
-    replaced = False
+    origin, length = Origin.FILE, 0
 
     def value(match: re.Match[str]) -> str:
-        nonlocal replaced
-        if match["malformed"]:
-            raise SubstitutionError(
-                "holds a malformed reference", "${NAME}, ${NAME:-default}, and $${ for a literal ${"
-            )
-        name = match["name"]
-        if name is None:
-            return "${"
-        replaced = True
-        found = environ.get(name)
-        fallback = match["fallback"]
-        if fallback is not None:
-            return found or fallback.removeprefix(":-")
-        if found is None:
-            raise SubstitutionError(
-                f"refers to {name}, which is not set in the environment",
-                f"a variable that is set, or a default: ${{{name}:-...}}",
-            )
+        nonlocal origin, length
+        found, came_from = _value(match, environ, secret=secret)
+        if came_from is not Origin.FILE and origin is not Origin.ENVIRONMENT:
+            origin = came_from
+        length += len(found)
+        if length > LONGEST:
+            raise SubstitutionError("becomes too long", f"at most {LONGEST} characters")
         return found
 
-    return _REFERENCE.sub(value, text), replaced
+    return _REFERENCE.sub(value, text), origin
+
+
+def _value(match: re.Match[str], environ: Mapping[str, str], *, secret: bool) -> tuple[str, Origin]:
+    if match["malformed"]:
+        raise SubstitutionError("holds a malformed reference", "${NAME}, ${NAME:-default}, and $${ for a literal ${")
+    name, fallback = match["name"], match["fallback"]
+    if name is None:
+        return "${", Origin.FILE
+    found = environ.get(name)
+    if secret and found is not None:
+        found = found.strip()
+    if not found and fallback is not None:
+        return fallback.removeprefix(":-"), Origin.DEFAULT
+    if found is None:
+        raise SubstitutionError(
+            f"refers to {name}, which is not set in the environment",
+            f"a variable that is set, or a default: ${{{name}:-...}}",
+        )
+    if secret and not found:
+        raise SubstitutionError(
+            f"refers to {name}, which is set in the environment but empty", "a variable that holds a text"
+        )
+    return found, Origin.ENVIRONMENT

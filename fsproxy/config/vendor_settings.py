@@ -13,6 +13,7 @@ import re2
 
 from fsproxy.config.reading import FILE
 from fsproxy.config.rule_checks import RULE_CHECKS
+from fsproxy.config.substitution import LONGEST
 from fsproxy.config.vendor_export import SECTIONS, Section, VendorSettingsError, collect, expect, read_json, unknown
 from fsproxy.config.yaml_text import is_text, quoted, shown, value
 
@@ -35,6 +36,9 @@ def to_yaml(texts: Iterable[str], org: str | None = None, names: Sequence[str] =
             collect(read_json(text), "$", sections, notes)
         except VendorSettingsError as error:
             raise error.within(names[number]) if names else error from None
+        except RecursionError:
+            fault = VendorSettingsError("$", "is nested too deeply")
+            raise fault.within(names[number]) if names else fault from None
     if not sections:
         raise VendorSettingsError("$", f"none of the sections {', '.join(sorted(SECTIONS))} is there")
     enabled, filters = _Converter(sections, notes, org).convert()
@@ -83,7 +87,7 @@ class _Converter:
     def _carried(self, found: Iterable[tuple[str, Any]], read: Callable[[str], str | None]) -> Iterator[str]:
         for path, each in found:
             text = expect(each, str, path)
-            made = read(text) if is_text(text) else None
+            made = read(text) if is_text(text) and len(text) <= LONGEST // 4 else None
             if made is None:
                 self._notes.append(f"{path}: {shown(text)} (not valid here)")
             else:

@@ -287,3 +287,34 @@ def test_an_error_names_the_path_for_callers() -> None:
     with pytest.raises(VendorSettingsError) as raised:
         to_yaml(['{"geo": {"recordGeoZones": [1]}}'])
     assert raised.value.path == "$.geo.recordGeoZones[0]"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"versions": [' * 400 + "{}" + "]}" * 400,
+        '{"versions": [' * 100_000,
+        "[" * 100_000,
+        "{" + ", ".join(f'"k{n}": 1' for n in range(100_000)) + ', "k99999": 2}',
+    ],
+    ids=["nested versions", "endless versions", "brackets", "a key twice among many"],
+)
+def test_what_is_too_deep_or_too_much_is_said_and_costs_little(text: str) -> None:
+    """The last one took as many steps as the square of its keys."""
+    result = run("-", stdin=text)
+
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: ")
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+
+
+def test_more_than_an_export_can_hold_is_not_read() -> None:
+    assert "holds more than 16 MB" in run("-", stdin=" " * (16 * 2**20 + 1)).output
+
+
+def test_a_text_that_no_configuration_takes_is_left_out() -> None:
+    agents = ["x" * 20_000, "$" * 10_000 + "{"]
+    text, left = to_yaml([json.dumps({"blockedUas": agents})])
+
+    assert left == 1
+    assert entries(load_text(text, "made.yaml", {}, Path()).core.default.filters.user_agent.block) == agents[1:]

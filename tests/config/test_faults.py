@@ -170,8 +170,8 @@ NO_YAML = {
     "a: 1\n---\nb: 1\n": r"2:1: is not YAML: .*",
     "a: 1\nb: \x00\n": "2:4: a character that YAML does not allow",
     "mode: &x [*x]\n": r"1:7: mode\[0\]: an alias that contains itself",
-    "[" * 900 + "]" * 900: "1:1: is nested too deeply",
-    "{a: " * 200_000: "1:1: is nested too deeply",
+    "[" * 900 + "]" * 900: "1:201: is nested too deeply",
+    "{a: " * 200_000: "1:801: is nested too deeply",
     "- " * 200_000: "1:1: is nested too deeply",
 }
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from fsproxy.config.loader import load_text
-from fsproxy.config.positions import Kind, Node, Scalar, Sequence, Table, parse
+from fsproxy.config.positions import Kind, Node, Scalar, Sequence, Table
 from fsproxy.config.problems import ConfigError, Place, Problem
 from fsproxy.config.schema import Config, UpstreamConfig
+from fsproxy.config.yaml_tree import parse
 
 
 def tree(text: str) -> Table:

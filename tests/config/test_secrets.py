@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fsproxy.config.loader import load_text
+from fsproxy.config.positions import SECRETS
 from fsproxy.config.problems import ConfigError
 from fsproxy.config.summary import summary
 
@@ -64,3 +65,86 @@ def test_a_long_value_is_cut() -> None:
         load_text(f"upstream: {{url: {'x' * 500}}}", "f.yaml", {}, Path())
 
     assert caught.value.problems[0].value == f'"{"x" * 77}..."'
+
+
+SECRET_KEYS = {
+    "admin.token": ("admin: {{token: {}}}", lambda config: config.admin.token),
+    "audit.key": ("audit: {{client_ip: hashed, key: {}}}", lambda config: config.audit.client_ip_key),
+    "state.redis.url": ("state: {{redis: {{url: {}}}}}", lambda config: config.state.redis.url),
+}
+URL = "redis://:{}@store"
+
+
+def secret_of(key: str, held: str, written: str | None = None) -> str | None:
+    """What the configuration takes for the secret, when the variable ``S`` holds ``held``."""
+    text, read = SECRET_KEYS[key]
+    if written is None:
+        written = '"${S}"' if key != "state.redis.url" else f'"{URL.format("${S}")}"'
+    found = read(load_text("upstream: {url: http://a}\n" + text.format(written), "f.yaml", {"S": held}, Path()))
+    assert found is None or isinstance(found, str)
+    return found
+
+
+def expected(key: str, secret: str) -> str:
+    return URL.format(secret) if key == "state.redis.url" else secret
+
+
+def test_every_key_that_is_never_shown_is_looked_at_here() -> None:
+    assert set(SECRET_KEYS) == set(SECRETS)
+
+
+@pytest.mark.parametrize("key", SECRET_KEYS)
+@pytest.mark.parametrize("held", ["s3cret\n", "\r\n s3cret\t", " s3cret"])
+def test_blanks_around_a_secret_do_not_count(key: str, held: str) -> None:
+    assert secret_of(key, held) == expected(key, "s3cret")
+
+
+@pytest.mark.parametrize("key", SECRET_KEYS)
+@pytest.mark.parametrize("held", ["12345", "null", "~", "true", "0x10", "1e3", "[a]", "${A}"])
+def test_a_secret_from_the_environment_is_a_text_whatever_it_looks_like(key: str, held: str) -> None:
+    assert secret_of(key, held) == expected(key, held)
+
+
+@pytest.mark.parametrize("key", SECRET_KEYS)
+@pytest.mark.parametrize("held", ["", "\n", " \t\r\n"])
+def test_a_secret_that_is_set_but_empty_is_refused_with_its_key_and_its_variable(key: str, held: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        secret_of(key, held)
+
+    [problem] = caught.value.problems
+    assert (problem.key_path, problem.value) == (key, "***")
+    assert "S, which is set in the environment but empty" in problem.fault
+    assert problem.line == 2
+
+
+def test_a_default_of_a_secret_is_read_as_the_file_writes_it() -> None:
+    assert secret_of("admin.token", "x", '"${NONE:-null}"') is None
+    assert secret_of("admin.token", "", '"${S:-null}"') is None
+    assert secret_of("admin.token", "null", '"${S:-none}"') == "null"
+    with pytest.raises(ConfigError, match=r"admin\.token: \*\*\* is not a secret"):
+        secret_of("admin.token", "x", '"${NONE:- }"')
+
+
+@pytest.mark.parametrize("key", ["admin.token", "audit.key"])
+@pytest.mark.parametrize("held", ["two\nlines", "a\x00b", "a\udcffb", "a\x7fb"])
+def test_what_no_header_can_carry_is_no_secret_and_not_shown(key: str, held: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        secret_of(key, held)
+
+    assert [(p.key_path, p.value) for p in caught.value.problems] == [(key, "***")]
+
+
+def test_a_secret_that_an_alias_brings_is_a_text_too() -> None:
+    text = "upstream: {url: http://a}\nlog: {level: &s '${S}'}\nadmin: {token: *s}"
+    loaded = load_text(text, "f.yaml", {"S": "info"}, Path())
+
+    assert loaded.admin.token == "info"
+    with pytest.raises(ConfigError) as caught:
+        load_text(text, "f.yaml", {"S": ""}, Path())
+    assert "admin.token" in [problem.key_path for problem in caught.value.problems]
+
+
+def test_blanks_around_a_secret_in_the_file_do_not_count_either() -> None:
+    text = "upstream: {url: http://a}\nadmin:\n  token: |\n    s3cret\n"
+
+    assert load_text(text, "f.yaml", {}, Path()).admin.token == "s3cret"

@@ -9,7 +9,7 @@ import pytest
 from fsproxy.config.loader import load_text
 from fsproxy.config.problems import ConfigError
 from fsproxy.config.schema import Config
-from fsproxy.config.substitution import SubstitutionError, substitute
+from fsproxy.config.substitution import LONGEST, Origin, SubstitutionError, substitute
 
 ENVIRON = {"A": "1", "EMPTY": "", "HOST": "capture.example.net", "PORT": "9000"}
 
@@ -21,25 +21,27 @@ def loaded(text: str, environ: dict[str, str] | None = None) -> Config:
 @pytest.mark.parametrize(
     ("text", "result"),
     [
-        ("${A}", ("1", True)),
-        ("${A}${A}-x", ("11-x", True)),
-        ("${NONE:-d}", ("d", True)),
-        ("${EMPTY:-d}", ("d", True)),
-        ("${EMPTY}", ("", True)),
-        ("${A:-d}", ("1", True)),
-        ("${NONE:-}", ("", True)),
-        ("${NONE:-a:-b}", ("a:-b", True)),
-        ("$${A}", ("${A}", False)),
-        ("$A $ $$", ("$A $ $$", False)),
-        ("regex:x$", ("regex:x$", False)),
+        ("${A}", ("1", Origin.ENVIRONMENT)),
+        ("${A}${A}-x", ("11-x", Origin.ENVIRONMENT)),
+        ("${NONE:-d}", ("d", Origin.DEFAULT)),
+        ("${EMPTY:-d}", ("d", Origin.DEFAULT)),
+        ("${EMPTY}", ("", Origin.ENVIRONMENT)),
+        ("${A:-d}", ("1", Origin.ENVIRONMENT)),
+        ("${NONE:-}", ("", Origin.DEFAULT)),
+        ("${NONE:-d}${A}", ("d1", Origin.ENVIRONMENT)),
+        ("${A}${NONE:-d}", ("1d", Origin.ENVIRONMENT)),
+        ("${NONE:-a:-b}", ("a:-b", Origin.DEFAULT)),
+        ("$${A}", ("${A}", Origin.FILE)),
+        ("$A $ $$", ("$A $ $$", Origin.FILE)),
+        ("regex:x$", ("regex:x$", Origin.FILE)),
     ],
 )
-def test_references_are_replaced(text: str, result: tuple[str, bool]) -> None:
+def test_references_are_replaced(text: str, result: tuple[str, Origin]) -> None:
     assert substitute(text, ENVIRON) == result
 
 
 def test_what_a_variable_holds_is_not_substituted_again() -> None:
-    assert substitute("${X}", {"X": "${A}", "A": "1"}) == ("${A}", True)
+    assert substitute("${X}", {"X": "${A}", "A": "1"}) == ("${A}", Origin.ENVIRONMENT)
 
 
 @pytest.mark.parametrize("text", ["${NONE}", "${A", "${}", "${1A}", "${A-d}", "${A:?d}", "${a b}"])
@@ -64,7 +66,23 @@ def test_a_text_stays_the_text_that_the_variable_holds() -> None:
 
 
 def test_an_empty_variable_is_null() -> None:
-    assert loaded("upstream: {url: http://a}\nadmin:\n  token: ${EMPTY}").admin.token is None
+    assert loaded("upstream: {url: http://a}\nlisten:\n  unix: ${EMPTY}").listen.unix is None
+
+
+def test_where_null_is_not_allowed_a_variable_that_holds_null_holds_a_text() -> None:
+    config = loaded(
+        "upstream: {url: http://a}\nfilters: {ramping: {salt: '${T}'}}\nstate: {redis: {prefix: '${EMPTY}'}}",
+        {"T": "null", "EMPTY": ""},
+    )
+
+    assert config.core.default.filters.ramping.salt == "null"
+    assert config.state.redis.prefix == ""
+
+
+def test_references_that_make_a_text_grow_without_end_are_refused() -> None:
+    assert len(substitute("${A}" * LONGEST, {"A": "x"})[0]) == LONGEST
+    with pytest.raises(SubstitutionError, match="too long"):
+        substitute("${A}" * 20_000, {"A": "x" * 100_000})
 
 
 def test_a_variable_cannot_bring_structure() -> None:

@@ -80,6 +80,18 @@ async def test_a_bad_file_is_told_everywhere_and_changes_nothing(rig: Rig) -> No
     assert (await rig.page()).status == 200
 
 
+async def test_a_file_that_would_cost_minutes_to_read_is_told_as_a_fault_and_changes_nothing(rig: Rig) -> None:
+    lines = ["l0: &l0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 9)]
+    rig.proxy.config_path.write_text("\n".join(lines))
+    body = await until(rig, lambda body: bool(body["config"]["errors"]))
+    assert body["config"]["error_count"] == 1
+    assert "is repeated too often by aliases" in body["config"]["errors"][0]
+    assert (await rig.page()).status == 200
+    write(rig, BLOCK)
+    await until(rig, generation(2))
+
+
 async def test_a_hangup_loads_anew_and_opens_the_audit_file_again() -> None:
     async with running_rig({"audit": {"to": "audit.log"}}) as rig:
         path = rig.proxy.folder / "audit.log"
