@@ -35,7 +35,7 @@ _LENGTHLESS = frozenset({"GET", "OPTIONS", "HEAD", "DELETE"})
 """Without a length these have no body; what POST and PUT mean by that is left to the general parser."""
 
 _NAME = re.compile(rb"[A-Za-z0-9-]{1,64}")
-_TARGET = re.compile(rb"/(?!/)[A-Za-z0-9/?&=%._~:@!$'()*+,;-]*")
+_TARGET = re.compile(rb"/(?!/)[A-Za-z0-9/?&=%._~:@!$'()*+,;\x80-\xff-]*")
 _PRINTABLE = bytes(range(0x20, 0x7F))
 _UNUSUAL = frozenset(
     {
@@ -120,7 +120,7 @@ class KnownHeads:
         headers = self._headers(before + after)
         if headers is None or b"host" not in headers:
             return None
-        return PlainHead(method, line[1].decode("ascii"), headers, int(digits) if digits else None, end + 4)
+        return PlainHead(method, line[1].decode("utf-8", "surrogateescape"), headers, int(digits) if digits else None, end + 4)
 
     def read_answer(self, data: bytes, limit: int) -> PlainAnswer | None:
         """The answer's head, if it is plain, and ``data`` is the whole answer and nothing more."""

@@ -16,19 +16,21 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.http_parser import RawRequestMessage
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestPayloadError
 
+from fsproxy.core.failures import Failure
 from fsproxy.core.plain_head import PlainHead
 from fsproxy.shell.fast_lane import MAX_PIPELINED, READ_BUFFER, TwoLanes
-from fsproxy.shell.incoming import BAD_REQUEST, HEAD_TOO_LARGE, Handling, HeadGuard, Incoming, WholeBody, drain
+from fsproxy.shell.head_bytes import HeadBytes
+from fsproxy.shell.incoming import BAD_REQUEST, HEAD_TOO_LARGE, Handling, Incoming, WholeBody, drain
 from fsproxy.shell.sweeper import Timed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fsproxy.shell.head_bytes import Queued
     from fsproxy.shell.server import DataServer
 
 OLDEST = (1, 0)
@@ -41,9 +43,6 @@ LINGER = 2.0
 """Seconds for which the rest of a body that nobody wants is read, so that the client sees our answer."""
 FIRST_REQUEST = 1.0
 """Seconds for which a new connection counts as one whose request is on its way: closing it then would be a reset."""
-Messages = Sequence[tuple[RawRequestMessage | None, StreamReader]]
-MALFORMED: Messages = ((None, EMPTY_PAYLOAD),)
-"""Stands in the queue for what the parser refused: answered in its turn."""
 
 
 class ClientConnection(TwoLanes, Timed):
@@ -76,12 +75,12 @@ class ClientConnection(TwoLanes, Timed):
         self.secure = False
         self.on_writable: Callable[[], None] | None = None
         """Called when the client reads again after ``writing_paused``."""
-        self._queue: list[tuple[RawRequestMessage | None, StreamReader]] = []  # short; a deque takes 600 bytes
+        self._queue: list[Queued] = []  # short; a deque takes 600 bytes
         self._current: Incoming | None = None
         self._task: asyncio.Task[bool] | None = None
         self._tunnel: Callable[[bytes], None] | None = None
         self._tail = b""
-        self._head = HeadGuard(server.max_header)
+        self._head = HeadBytes(server.max_header)
         self._closing = False
         self._awaited_until = 0.0
 
@@ -172,17 +171,23 @@ class ClientConnection(TwoLanes, Timed):
         if self._upgraded:
             self._keep_tail(data)
             return
+        if self._head.start:
+            self._wait_for_rest(data)
+            return
         try:
-            messages: Messages
-            messages, upgraded, tail = self.general_parser().feed_data(data)
-        except HttpProcessingError:
+            messages: Sequence[Queued]
+            messages, upgraded, tail = self.general_parser().feed_data(self._head.shown(data, busy=self.busy))
+        except HttpProcessingError as error:
             self._break_bodies()
-            messages, upgraded, tail = MALFORMED, False, b""
+            if self._head.start:
+                self._wait_for_rest(b"")
+                return
+            refusal = HEAD_TOO_LARGE if isinstance(error, LineTooLong) else BAD_REQUEST
+            messages, upgraded, tail = ((refusal, EMPTY_PAYLOAD),), False, b""
         if upgraded:
             self._upgraded, self._tail = True, tail
         if messages:
-            self._head.came_whole(len(data))
-            self._take(messages)
+            self._take(self._head.came_whole(messages, len(data)))
         elif not self.busy and data:
             self._wait_for_head(len(data))
 
@@ -195,14 +200,17 @@ class ClientConnection(TwoLanes, Timed):
     def expire(self) -> None:
         """Timed: a head that takes too long, or nothing at all; nobody waits for an answer."""
         self.due = inf
-        self.close()
+        if self._head.start:
+            self._refuse_head()
+        else:
+            self.close()
 
     # -- within
 
     def _idle(self) -> None:
         self.due = self._loop.time() + self.server.keepalive
 
-    def _take(self, messages: Messages) -> None:
+    def _take(self, messages: Sequence[Queued]) -> None:
         self._queue.extend(messages)
         if len(self._queue) >= MAX_PIPELINED and not self._buffer_paused:
             self._pause_reading_for_buffer()
@@ -213,7 +221,14 @@ class ClientConnection(TwoLanes, Timed):
         if not self._head.begun:
             self.due = self._loop.time() + self.server.header_timeout
         if self._head.came_in_part(size):
-            self._refuse(HEAD_TOO_LARGE)
+            self._wait_for_rest(b"")
+
+    def _wait_for_rest(self, data: bytes) -> None:
+        """A head is too large: answer it once the rest of it came, so that its route and origin can be told."""
+        if self._head.came_in_excess(data) or not self._head.start:
+            self._refuse_head()
+        else:
+            self.due = min(self.due, self._loop.time() + self.server.header_timeout)
 
     def _break_bodies(self) -> None:
         """What comes after broken framing is not read: whoever reads an unfinished body would wait in vain."""
@@ -237,18 +252,29 @@ class ClientConnection(TwoLanes, Timed):
         self.write(answer)
         self.close()
 
+    def _refuse_head(self) -> None:
+        """Answer 431 on the head's own route, where one can be told."""
+        request = Incoming.too_large(self, self._head.take_start())
+        if request is None:
+            self._refuse(HEAD_TOO_LARGE)
+        else:
+            self.begin(request)
+
     def _serve(self) -> None:
         """Answer what is queued, in order, until one has to be waited for."""
         while self._queue and not self._closing:
             message, payload = self._queue.pop(0)
-            if message is None or message.version < OLDEST:
+            if isinstance(message, bytes):
+                self._refuse(message)
+                return
+            if message.version < OLDEST:
                 self._refuse(BAD_REQUEST)
                 return
-            if self._head.is_too_large(message):
-                self._refuse(HEAD_TOO_LARGE)
-                return
             self.general_parser().message_consumed()
-            if not self.begin(Incoming.parsed(self, message, payload)):
+            request = Incoming.parsed(self, message, payload)
+            if self._head.is_too_large(message):
+                request.refusal, request.close = Failure.HEADER_TOO_LARGE, True
+            if not self.begin(request):
                 return
 
     def take_plain(self, head: PlainHead, payload: StreamReader | WholeBody) -> None:

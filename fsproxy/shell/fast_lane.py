@@ -22,7 +22,8 @@ from fsproxy.shell.incoming import WholeBody
 
 SWITCH = "FSPROXY_FAST_LANE"
 """``off`` in the environment: everything takes the general lane. For tests, which run through both."""
-MAX_HEADERS = 256
+SHORTEST_LINE = 4
+"""Bytes of a header line. A head's size is what is bounded; the parser's bound of their number is out of its way."""
 READ_BUFFER = 128 * 1024
 """Bytes of a body that wait for its reader before the client is not read any more."""
 MAX_PIPELINED = 32
@@ -86,7 +87,7 @@ class TwoLanes(BaseProtocol):
                 READ_BUFFER,
                 max_line_size=self._max_header,
                 max_field_size=self._max_header,
-                max_headers=MAX_HEADERS,
+                max_headers=self._max_header // SHORTEST_LINE,
                 payload_exception=RequestPayloadError,
                 # The body stays compressed as it came; nobody but the caller decides to look inside.
                 auto_decompress=False,

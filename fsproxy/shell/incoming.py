@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Self
 
+from fsproxy.core.cut_head import read_cut_head
+from fsproxy.core.failures import Failure
 from fsproxy.core.header_values import Headers, index
 
 if TYPE_CHECKING:
@@ -71,6 +73,7 @@ class Incoming:
         "method",
         "on_gone",
         "payload",
+        "refusal",
         "target",
         "upgrade",
     )
@@ -96,6 +99,8 @@ class Incoming:
         """The client's connection ends with the answer."""
         self.is_http10 = False
         self.upgrade = False
+        self.refusal: Failure | None = None
+        """Why it is answered without being looked at further."""
         self.on_gone: Callable[[], None] | None = None
         """Called when the client goes away before the answer is complete."""
 
@@ -114,6 +119,16 @@ class Incoming:
         request.upgrade = message.upgrade
         return request
 
+    @classmethod
+    def too_large(cls, connection: ClientConnection, start: bytes) -> Self | None:
+        """What came of a head over ``server.max_header``; None where no route can be told."""
+        head = read_cut_head(start)
+        if head is None:
+            return None
+        request = cls(connection, *head, None, WholeBody(b""))
+        request.refusal, request.close = Failure.HEADER_TOO_LARGE, True
+        return request
+
 
 Handling = Coroutine[Any, Any, bool]
 Handler = Callable[[Incoming], Handling]
@@ -128,36 +143,3 @@ async def drain(payload: StreamReader | WholeBody, seconds: float) -> bool:
     except Exception:  # noqa: BLE001 - however the body ends, it was answered
         return False
     return True
-
-
-class HeadGuard:
-    """Bounds a head's size as a whole; the parser bounds a line's."""
-
-    __slots__ = ("_limit", "_measure", "_size")
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._size = 0
-        self._measure = False
-
-    @property
-    def begun(self) -> bool:
-        """Some of a head has come, and not yet all."""
-        return self._size > 0
-
-    def came_in_part(self, size: int) -> bool:
-        """Count bytes of a head that is not complete; True when they are too many."""
-        self._size += size
-        return self._size > self._limit
-
-    def came_whole(self, size: int) -> None:
-        """A head is complete, with ``size`` bytes of which some may be its body's."""
-        self._measure = self._measure or self._size + size > self._limit
-        self._size = 0
-
-    def is_too_large(self, message: RawRequestMessage) -> bool:
-        """Added up only where so much was ever read at once."""
-        if not self._measure:
-            return False
-        size = sum(len(name) + len(value) + 4 for name, value in message.raw_headers)
-        return size + len(message.path) > self._limit

@@ -141,6 +141,8 @@ class Ingest:
             tx.close = True
         if request.method == "CONNECT":
             return self._forwarding.refuse(tx, Failure.METHOD)
+        if request.refusal is not None:
+            return self._forwarding.refuse(tx, request.refusal)
         if request.upgrade and asks_for_socket(request.method, tx.headers):
             return await self._upgrade(tx)
         if tx.route is Route.OTHER or tx.generation.mode is TopMode.BYPASS:

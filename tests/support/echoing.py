@@ -55,7 +55,7 @@ class _Connection(asyncio.Protocol):
         if not end:
             return None
         framing = _FRAMING.findall(head + b"\r\n")
-        if len(framing) > 1 or not re.match(rb"[A-Z]+ /[!-~]* HTTP/1\.1\r\nHost: ", head):
+        if len(framing) > 1 or not re.match(rb"[A-Z]+ /[!-~\x80-\xff]* HTTP/1\.1\r\nHost: ", head):
             self._upstream.strange.append(bytes(self._waiting))
             self._waiting.clear()
             return None

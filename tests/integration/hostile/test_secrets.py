@@ -100,7 +100,7 @@ async def strangers(rig: Rig) -> None:
     for sent in (
         b"%b\r\n\r\n" % mark,
         b"GET /%b HTTP/1.1\r\nHost: a\r\nX-A : %b\r\n\r\n" % (mark, mark),
-        b"GET /%b HTTP/1.1\r\nHost: %b\r\nCookie: %b\r\n\r\n" % (mark * 4000, mark, mark),
+        b"GET /x?%b HTTP/1.1\r\nHost: %b\r\nCookie: %b\r\n\r\n" % (mark * 4000, mark, mark),
         b"POST /rec/bundle HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n%b\r\n" % mark,
         b"POST /rec/page HTTP/1.1\r\nHost: a\r\nContent-Length: 999999999\r\n\r\n%b" % mark,
         b"CONNECT a:443 HTTP/1.1\r\nHost: a\r\nProxy-Authorization: Basic %b\r\n\r\n" % mark,
