@@ -8,9 +8,10 @@ from aiohttp import web
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from fsproxy.admin.api import Api, error
+from fsproxy.admin.guard import guard
 from fsproxy.admin.page import PATH as PAGE_PATH
 from fsproxy.admin.page import show_page
-from fsproxy.admin.server import control_routes, guard, wanted_mode
+from fsproxy.admin.server import control_routes, wanted_mode
 from fsproxy.admin.together import Together, Workers
 from fsproxy.config.schema import AdminConfig, TopMode
 

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 from collections.abc import Awaitable, Callable
-from ipaddress import ip_address
 from typing import Protocol
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp.typedefs import Handler
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from fsproxy.admin.alone import Alone, Insight
 from fsproxy.admin.api import JSON, Api, error
+from fsproxy.admin.guard import guard
 from fsproxy.admin.metrics import Metrics
 from fsproxy.admin.page import PATH as PAGE_PATH
 from fsproxy.admin.page import show_page
 from fsproxy.config.schema import AdminConfig, TopMode
-
-_ELSEWHERE = frozenset({"cross-site", "same-site"})
-OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 class Controls(Protocol):
@@ -170,45 +166,3 @@ def _drain_handler(drain: Callable[[str], Awaitable[bool]]) -> Handler:
 
 def _number(value: object) -> float:
     return float(value) if isinstance(value, int) else 0.0
-
-
-def guard(config: AdminConfig) -> Middleware:
-    """Off loopback, everything but health and metrics needs the token (compared in constant time)."""
-    expected = config.token.encode() if config.token else None
-
-    @web.middleware
-    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path in OPEN_PATHS:
-            return await handler(request)
-        if expected is not None:
-            if request.path == PAGE_PATH:
-                # It tells nothing by itself; it asks for the token.
-                return await handler(request)
-            scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-            matches = hmac.compare_digest(given.strip().encode(errors="surrogateescape"), expected)
-            if scheme.lower() != "bearer" or not matches:
-                return error(401, "a token is needed: Authorization: Bearer ...")
-        elif not _is_loopback(request.remote):
-            return error(403, "off loopback this needs admin.token in the configuration")
-        elif not _same_site(request):
-            return error(403, "not from another site's page")
-        return await handler(request)
-
-    return guard
-
-
-def _is_loopback(remote: str | None) -> bool:
-    try:
-        return remote is not None and ip_address(remote).is_loopback
-    except ValueError:
-        return False
-
-
-def _same_site(request: web.Request) -> bool:
-    # A browser says when another site's page asks; following a link to our page is no harm.
-    if request.path != PAGE_PATH and request.headers.get("Sec-Fetch-Site") in _ELSEWHERE:
-        return False
-    # DNS rebinding: a page of another site may reach a loopback port under its own name.
-    host = request.host
-    host = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-    return host == "localhost" or _is_loopback(host)

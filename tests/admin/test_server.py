@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from multidict import CIMultiDict
 
 from fsproxy.admin.metrics import Metrics
 from fsproxy.admin.server import create_admin
@@ -112,6 +114,103 @@ async def test_on_loopback_only_loopbacks_own_names_are_answered(host: str, stat
         response = await admin.post("/mode", json={"mode": "bypass"}, headers={"Host": host})
         assert response.status == status
     assert len(program.modes) == (status == 200)
+
+
+PASSED_ON = {
+    "X-Forwarded-For": "203.0.113.9",
+    "x_forwarded_for": "203.0.113.9",
+    "X-Forwarded-Proto": "https",
+    "X-Forwarded-Host": "127.0.0.1",
+    "X-Forwarded-Anything": "",
+    "Forwarded": "for=203.0.113.9",
+    "Via": "1.1 edge",
+    "X-Real-IP": "127.0.0.1",
+    "X-Client-IP": "::1",
+    "True-Client-IP": "203.0.113.9",
+    "CF-Connecting-IP": "203.0.113.9",
+    "Fly-Client-IP": "203.0.113.9",
+    "X-Envoy-External-Address": "203.0.113.9",
+    "X-Original-Forwarded-For": "203.0.113.9",
+    "X-Original-URL": "/",
+    "CDN-Loop": "cloudflare",
+}
+
+
+@pytest.mark.parametrize("name", PASSED_ON)
+async def test_what_a_local_proxy_passes_on_needs_a_token_though_its_peer_is_loopback(name: str) -> None:
+    program, headers = Program(), {name: PASSED_ON[name]}
+    async with client(program, remote="127.0.0.1") as admin:
+        for path in OPEN:
+            assert (await admin.get(path, headers=headers)).status == 200
+        for path in ("/mode", "/", "/no-such-path"):
+            answer = await admin.get(path, headers=headers)
+            assert (answer.status, "admin.token" in await answer.text()) == (403, True)
+        assert (await admin.post("/mode", json={"mode": "bypass"}, headers=headers)).status == 403
+    assert program.modes == []
+    async with client(program, token="right", remote="127.0.0.1") as admin:
+        assert (await admin.post("/mode", json={"mode": "bypass"}, headers=headers)).status == 401
+        right = {**headers, "Authorization": "Bearer right"}
+        assert (await admin.post("/mode", json={"mode": "bypass"}, headers=right)).status == 200
+    assert program.modes == [TopMode.BYPASS]
+
+
+async def test_a_proxy_that_names_nobody_and_speaks_http_1_0_needs_a_token_too() -> None:
+    """As nginx does by default."""
+    program = Program()
+    async with client(program) as admin:
+        for path, status in (("/healthz", b"200"), ("/mode", b"403"), ("/", b"403")):
+            reader, writer = await asyncio.open_connection("127.0.0.1", admin.port)
+            writer.write(f"GET {path} HTTP/1.0\r\nHost: 127.0.0.1:8081\r\nConnection: close\r\n\r\n".encode())
+            assert (await reader.readline()).split()[1] == status
+            writer.close()
+
+
+def own(admin: TestClient) -> str:
+    """The origin of a page of this port."""
+    return f"http://127.0.0.1:{admin.port}"
+
+
+@pytest.mark.parametrize("token", [None, "right"])
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://evil.example",
+        "null",
+        "",
+        "http://127.0.0.1",
+        "http://localhost:1",
+        "http://127.0.0.1:{port}.evil.example",
+        "http://127.0.0.1:{port}/path",
+        "http://u@127.0.0.1:{port}",
+        "ftp://127.0.0.1:{port}",
+        "127.0.0.1:{port}",
+        "http://[::1",
+    ],
+)
+async def test_a_write_comes_from_a_page_of_this_very_address_or_from_no_browser(
+    origin: str, token: str | None
+) -> None:
+    program, authorized = Program(), {"Authorization": f"Bearer {token}"}
+    async with client(program, token=token) as admin:
+        headers = {**authorized, "Origin": origin.format(port=admin.port)}
+        for path, body in (("/mode", {"mode": "bypass"}), ("/reload", {}), ("/drain", {"instance": "one"})):
+            assert (await admin.post(path, json=body, headers=headers)).status == 403
+        assert (await admin.get("/mode", headers=headers)).status == 200
+        assert (program.modes, program.reloads, program.draining) == ([], 0, False)
+        for headers in ({**authorized, "Origin": own(admin)}, authorized):
+            assert (await admin.post("/mode", json={"mode": "bypass"}, headers=headers)).status == 200
+        twice = CIMultiDict([*authorized.items(), ("Origin", own(admin)), ("Origin", "https://evil.example")])
+        assert (await admin.post("/mode", json={"mode": "bypass"}, headers=twice)).status == 403
+    assert program.modes == [TopMode.BYPASS] * 2
+
+
+async def test_behind_a_proxy_with_a_token_the_page_writes_under_the_proxys_name() -> None:
+    program = Program()
+    named = {"Authorization": "Bearer right", "Origin": "https://admin.example"}
+    async with client(program, token="right") as admin:
+        for headers in ({"Host": "admin.example"}, {"X-Forwarded-Host": "Admin.example"}):
+            assert (await admin.post("/reload", json={}, headers=named | headers)).status == 200
+        assert (await admin.post("/reload", json={}, headers=named)).status == 403
 
 
 async def test_readiness_says_starting_then_ready_then_draining_and_the_stores_trouble_is_in_its_body_alone() -> None:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from support.proxy import ProxyDiedError
 from support.rig import JSON, Rig, running_rig
 from support.upstream import status
 
@@ -123,3 +124,24 @@ async def test_with_a_token_the_switch_needs_it_and_health_does_not() -> None:
             assert (await rig.admin("/mode", "POST", body, **authorized))[0] == 200
         assert (await rig.page(BLOCKED)).status == 200
         assert "s3cret" not in rig.proxy.log_text()
+
+
+@pytest.mark.parametrize(("held", "token"), [("s3cret\n", "s3cret"), ("null", "null"), ("12345", "12345")])
+async def test_a_token_from_the_environment_is_needed_and_let_in(held: str, token: str) -> None:
+    async with running_rig({"admin": {"token": "${TOKEN}"}}, {"TOKEN": held}) as rig:
+        assert (await rig.admin("/mode"))[0] == 401
+        assert (await rig.admin("/mode", Authorization=f"Bearer {token}"))[0] == 200
+
+
+async def test_a_token_that_is_set_but_empty_ends_the_start() -> None:
+    with pytest.raises(ProxyDiedError, match=r"admin\.token: \*\*\* refers to TOKEN, which is set in .* but empty"):
+        async with running_rig({"admin": {"token": "${TOKEN}"}}, {"TOKEN": "\n"}):
+            pytest.fail("it started")
+
+
+async def test_what_a_proxy_on_this_machine_passes_on_switches_nothing(rig: Rig) -> None:
+    body = b'{"mode": "bypass"}'
+    assert (await rig.admin("/mode", "POST", body, **JSON, X_Forwarded_For="203.0.113.9"))[0] == 403
+    assert (await rig.admin("/mode", "POST", body, **JSON, Origin="https://evil.example"))[0] == 403
+    assert (await rig.admin("/readyz", X_Forwarded_For="203.0.113.9"))[0] == 200
+    assert json.loads((await rig.admin("/mode"))[1]) == {"mode": "enforce"}

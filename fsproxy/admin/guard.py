@@ -1,0 +1,125 @@
+"""Who is answered on the admin port: by token, and without one, callers on this very machine alone."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from aiohttp import HttpVersion10, web
+from aiohttp.typedefs import Handler, Middleware
+
+from fsproxy.admin.api import error
+from fsproxy.admin.page import PATH as PAGE_PATH
+from fsproxy.config.schema import AdminConfig
+from fsproxy.core.header_names import FORWARDING
+
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+_ELSEWHERE = frozenset({"cross-site", "same-site"})
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
+_PASSED_ON_BY = frozenset(name.decode() for name in FORWARDING) | {
+    "via",
+    "cdn-loop",
+    "max-forwards",
+    "cf-ray",
+    "fly-client-ip",
+    "cloudfront-viewer-address",
+    "x-amzn-trace-id",
+    "x-azure-clientip",
+    "x-appengine-user-ip",
+    "x-proxyuser-ip",
+    "proxy-client-ip",
+    "wl-proxy-client-ip",
+}
+_PASSED_ON_PREFIXES = ("x-forwarded", "x-original-", "x-envoy-")
+
+
+def guard(config: AdminConfig) -> Middleware:
+    """Refuse what is not for the caller; health and metrics are open.
+
+    With a token, it is what counts (compared in constant time). Without one, only a caller on loopback is answered who
+    is a program of this machine itself, and no proxy that passes on what others ask. A write that a browser sends must
+    come from a page of this very address.
+    """
+    expected = config.token.encode() if config.token else None
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path in OPEN_PATHS:
+            return await handler(request)
+        refusal = _no_token(request) if expected is None else _wrong_token(request, expected)
+        if refusal is None and request.method not in _READS and not _own_origin(request):
+            refusal = error(403, "Origin is not this address: a proxy in front must pass Host on")
+        return refusal if refusal is not None else await handler(request)
+
+    return guard
+
+
+def _wrong_token(request: web.Request, expected: bytes) -> web.Response | None:
+    if request.path == PAGE_PATH:
+        # It tells nothing by itself; it asks for the token.
+        return None
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    matches = hmac.compare_digest(given.strip().encode(errors="surrogateescape"), expected)
+    if scheme.lower() != "bearer" or not matches:
+        return error(401, "a token is needed: Authorization: Bearer ...")
+    return None
+
+
+def _no_token(request: web.Request) -> web.Response | None:
+    if not _is_loopback(request.remote):
+        return error(403, "off loopback this needs admin.token in the configuration")
+    if _is_passed_on(request):
+        return error(403, "what a proxy passes on needs admin.token in the configuration")
+    if not _same_site(request):
+        return error(403, "not from another site's page")
+    return None
+
+
+def _is_loopback(remote: str | None) -> bool:
+    try:
+        return remote is not None and ip_address(remote).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_passed_on(request: web.Request) -> bool:
+    # Its peer is then a proxy on this machine, whoever asked it. nginx names nobody unless it is told to, but
+    # speaks HTTP/1.0 to what stands behind it.
+    return request.version <= HttpVersion10 or _names_a_proxy(request.headers)
+
+
+def _names_a_proxy(names: Iterable[str]) -> bool:
+    # Gateways that make variables of headers confuse "_" with "-".
+    plain = (name.lower().replace("_", "-") for name in names)
+    return any(name in _PASSED_ON_BY or name.startswith(_PASSED_ON_PREFIXES) for name in plain)
+
+
+def _same_site(request: web.Request) -> bool:
+    # A browser says when another site's page asks; following a link to our page is no harm.
+    if request.path != PAGE_PATH and request.headers.get("Sec-Fetch-Site") in _ELSEWHERE:
+        return False
+    # DNS rebinding: a page of another site may reach a loopback port under its own name.
+    host = request.host
+    host = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    return host == "localhost" or _is_loopback(host)
+
+
+def _own_origin(request: web.Request) -> bool:
+    """No browser sent it, or one did for a page of the host that was asked.
+
+    ``X-Forwarded-Host`` names it too: without a token, no request that carries one comes as far as this.
+    """
+    own = {request.host.lower(), request.headers.get("X-Forwarded-Host", "").lower()}
+    return all(_host_of(origin) in own for origin in request.headers.getall("Origin", ()))
+
+
+def _host_of(origin: str) -> str | None:
+    """Return HOST or HOST:PORT of a serialised origin; None when it is none of http, such as ``null``."""
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return None
+    plain = not (parts.path or parts.query or parts.fragment or "@" in parts.netloc)
+    return parts.netloc.lower() if plain and parts.scheme in {"http", "https"} and parts.netloc else None
