@@ -120,7 +120,8 @@ class KnownHeads:
         headers = self._headers(before + after)
         if headers is None or b"host" not in headers:
             return None
-        return PlainHead(method, line[1].decode("utf-8", "surrogateescape"), headers, int(digits) if digits else None, end + 4)
+        target = line[1].decode("utf-8", "surrogateescape")
+        return PlainHead(method, target, headers, int(digits) if digits else None, end + 4)
 
     def read_answer(self, data: bytes, limit: int) -> PlainAnswer | None:
         """The answer's head, if it is plain, and ``data`` is the whole answer and nothing more."""

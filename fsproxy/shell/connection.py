@@ -171,25 +171,7 @@ class ClientConnection(TwoLanes, Timed):
         if self._upgraded:
             self._keep_tail(data)
             return
-        if self._head.start:
-            self._wait_for_rest(data)
-            return
-        try:
-            messages: Sequence[Queued]
-            messages, upgraded, tail = self.general_parser().feed_data(self._head.shown(data, busy=self.busy))
-        except HttpProcessingError as error:
-            self._break_bodies()
-            if self._head.start:
-                self._wait_for_rest(b"")
-                return
-            refusal = HEAD_TOO_LARGE if isinstance(error, LineTooLong) else BAD_REQUEST
-            messages, upgraded, tail = ((refusal, EMPTY_PAYLOAD),), False, b""
-        if upgraded:
-            self._upgraded, self._tail = True, tail
-        if messages:
-            self._take(self._head.came_whole(messages, len(data)))
-        elif not self.busy and data:
-            self._wait_for_head(len(data))
+        self._parse(data)
 
     def resume_writing(self) -> None:
         """asyncio: the client reads again."""
@@ -209,6 +191,28 @@ class ClientConnection(TwoLanes, Timed):
 
     def _idle(self) -> None:
         self.due = self._loop.time() + self.server.keepalive
+
+    def _parse(self, data: bytes) -> None:
+        """Take bytes by the general lane."""
+        if self._head.start:
+            self._wait_for_rest(data)
+            return
+        try:
+            messages: Sequence[Queued]
+            messages, upgraded, tail = self.general_parser().feed_data(self._head.shown(data, busy=self.busy))
+        except HttpProcessingError as error:
+            self._break_bodies()
+            if self._head.start:
+                self._wait_for_rest(b"")
+                return
+            refusal = HEAD_TOO_LARGE if isinstance(error, LineTooLong) else BAD_REQUEST
+            messages, upgraded, tail = ((refusal, EMPTY_PAYLOAD),), False, b""
+        if upgraded:
+            self._upgraded, self._tail = True, tail
+        if messages:
+            self._take(self._head.came_whole(messages, len(data)))
+        elif not self.busy and data:
+            self._wait_for_head(len(data))
 
     def _take(self, messages: Sequence[Queued]) -> None:
         self._queue.extend(messages)
