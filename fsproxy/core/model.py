@@ -129,6 +129,10 @@ class SessionFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """An id made by the shell for a first visit, by which ramping judges it; "" otherwise."""
     app_id: str = ""
     """The uid given to ``FS.identify``, when the visitor was identified before this page."""
+    uids: tuple[int, ...] = ()
+    """Digests of the uids that the session is known by, and of listed ones that the body's calls name (rules.md 10).
+
+    Only looked for where a list of users being deleted is judged."""
     url: object = None
     compiled_timestamp: object = None
     compiled_version: object = None

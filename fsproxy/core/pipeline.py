@@ -11,10 +11,11 @@ from enum import StrEnum, unique
 import msgspec
 
 from fsproxy.core.filters.base import Filter
-from fsproxy.core.limits.operations import Admit, Admitted, Confirm, Mark, Operation, Release
+from fsproxy.core.limits.operations import Admit, Admitted, Confirm, Mark, Operation, Recall, Release
 from fsproxy.core.model import FilterName, Hit, Instant, Mode, OnTrouble, Route, Rule, SessionFacts
 from fsproxy.core.policy import OrgPolicy
 from fsproxy.core.reasons import ReasonCode
+from fsproxy.core.uid_digest import uid_digest
 
 
 @unique
@@ -201,8 +202,9 @@ def learn(facts: SessionFacts, decision: Decision, answer: PageAnswer | None) ->
     org = facts.org or ""
     if answer is None or answer.status != 200:
         return (Release(org, decision.token),) if decision.held else ()
-    if not decision.held and answer.session in {"", facts.session_id} and answer.user in {"", facts.user_id}:
-        return ()  # nothing is reserved, and all of the session's ids are known
+    known = answer.session in {"", facts.session_id} and answer.user in {"", facts.user_id}
+    if not decision.held and known and not facts.app_id:
+        return ()  # nothing is reserved, all of the session's ids are known, and no uid is to be remembered
     sessions = tuple(dict.fromkeys(s for s in (facts.session_id, answer.session) if s))
     users = tuple(dict.fromkeys(u for u in (facts.user_id, answer.user) if u))
     return (
@@ -214,6 +216,7 @@ def learn(facts: SessionFacts, decision: Decision, answer: PageAnswer | None) ->
             new=decision.new_session and answer.is_new is not False,
             # Only where ramping is in force does the shell make one (rules.md 1, order 12).
             remember_user=decision.new_session and bool(facts.fresh_user_id),
+            uid=uid_digest(facts.app_id) if facts.app_id else 0,
         ),
     )
 
@@ -232,8 +235,18 @@ def wants_no_name(policy: OrgPolicy, facts: SessionFacts, now: Instant) -> bool:
         return True
 
 
-def mark(facts: SessionFacts) -> tuple[Operation, ...]:
-    """What a forwarded bundle tells the ledger: its session is under way (rules.md 1)."""
+def mark(facts: SessionFacts, uid: int = 0) -> tuple[Operation, ...]:
+    """What a bundle tells the ledger: its session is under way, and belongs to ``uid`` (rules.md 1 and 10).
+
+    ``uid`` is a digest; 0: the bundle names none.
+    """
     if not facts.session_id and not facts.user_id:
         return ()
-    return (Mark(facts.org or "", facts.session_id, facts.user_id),)
+    return (Mark(facts.org or "", facts.session_id, facts.user_id, uid),)
+
+
+def recall(policy: OrgPolicy, facts: SessionFacts) -> tuple[Operation, ...]:
+    """Return what to ask the ledger about the session's uid; nothing where nobody is being deleted (rules.md 10)."""
+    if policy.deleting_user is None or not (facts.session_id or facts.user_id):
+        return ()
+    return (Recall(facts.org or "", facts.session_id, facts.user_id),)

@@ -8,6 +8,7 @@ from typing import Self
 
 from fsproxy.core.filters import FILTERS
 from fsproxy.core.filters.base import Filter
+from fsproxy.core.filters.deleting_user import DeletingUserFilter
 from fsproxy.core.filters.opt_out import OptOutFilter
 from fsproxy.core.filters.quota import QuotaFilter
 from fsproxy.core.filters.ramping import RampingFilter
@@ -28,6 +29,8 @@ class OrgPolicy:
     unnaming: tuple[Filter, ...]
     """A visitor whom one of these blocks, or would block, is not named in audit lines (rules.md 6)."""
     opt_out: OptOutFilter | None
+    deleting_user: DeletingUserFilter | None
+    """None: nobody is listed, so that it does not matter here which uid a session has."""
     user_lists: tuple[Filter, ...]
     """Filters by lists of users: a page's audit line tells which of them there were."""
     ramping: RampingFilter | None
@@ -39,6 +42,16 @@ class OrgPolicy:
     cap: Mode
     """The top-level mode."""
     client_api: ClientApiSettings
+
+    @property
+    def validates_calls(self) -> bool:
+        """Whether the rules for client API calls are in force, or noted."""
+        return self.client_api.mode.capped(self.cap) is not Mode.OFF
+
+    @property
+    def reads_calls(self) -> bool:
+        """Whether bodies are searched for calls: to validate them, or for the uids that they name (rules.md 10)."""
+        return self.deleting_user is not None or self.validates_calls
 
     @classmethod
     def compile(cls, org: OrgSettings, core: CoreSettings, shared: dict[object, Filter | None]) -> Self:
@@ -53,6 +66,7 @@ class OrgPolicy:
             on_direct=tuple(f for f in judged if f.name in on_bundles | {FilterName.GEO} and not f.on_pages_only),
             unnaming=tuple(f for f in judged if f.name in _UNNAMING),
             opt_out=next((f for f in judged if isinstance(f, OptOutFilter)), None),
+            deleting_user=next((f for f in judged if isinstance(f, DeletingUserFilter)), None),
             user_lists=tuple(f for f in judged if f.name in _USER_LISTS),
             ramping=next((f for f in filters if isinstance(f, RampingFilter)), None),
             quota=next((f for f in filters if isinstance(f, QuotaFilter)), None),

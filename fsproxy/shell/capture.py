@@ -17,15 +17,16 @@ from fsproxy.core.client_api.rewriting import rewrite
 from fsproxy.core.client_api.server_api import server_call
 from fsproxy.core.facts import bundle_facts, bundle_query
 from fsproxy.core.failures import Failure
-from fsproxy.core.limits.operations import LedgerDown, RateKind
+from fsproxy.core.limits.operations import RateKind
 from fsproxy.core.limits.page_clock import largest_when, last_when
 from fsproxy.core.limits.rate import rate_headers, retry_after
 from fsproxy.core.model import Encoding, Mode, Route
-from fsproxy.core.pipeline import Decision, judge, mark, settle
+from fsproxy.core.pipeline import Decision
 from fsproxy.core.routes import normal_path
 from fsproxy.core.settings import OnUninspectable
 from fsproxy.shell.call_limits import CallLimits, Settled
 from fsproxy.shell.decoding import Undecodable, decode, encode, encoding_of
+from fsproxy.shell.upload_judge import UploadJudge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +60,8 @@ class Cleaned(msgspec.Struct, frozen=True, gc=False):
     """No call in it was valid: nothing is forwarded."""
     document: bytes = b""
     """What says so."""
+    blocked: bool = False
+    """It names a user who is being deleted; the transaction's decision says so (rules.md 10)."""
 
 
 AS_IT_CAME = Cleaned()
@@ -70,8 +73,9 @@ class Capture:
     def __init__(
         self, ledger: Ledger, blocked: BlockedPages, limits: CallLimits, forwarding: Forwarding, metrics: Metrics
     ) -> None:
-        self._ledger = ledger
-        self._blocked = blocked
+        self._uploads = UploadJudge(ledger, blocked)
+        self.blocks = self._uploads.blocks
+        self.mark = self._uploads.mark
         self._limits = limits
         self._forwarding = forwarding
         self._metrics = metrics
@@ -81,7 +85,7 @@ class Capture:
         policy = self.open(tx)
         if tx.route is not Route.SERVER_API and await self.blocks(tx, policy):
             return self._forwarding.block(tx)
-        if policy.client_api.mode.capped(policy.cap) is not Mode.OFF:
+        if policy.reads_calls:
             answered = await self._cleaned(tx, policy, body)
             if isinstance(answered, bytes):
                 body = answered
@@ -104,40 +108,18 @@ class Capture:
         tx.facts = bundle_facts(tx.route, query, tx.headers, tx.client, tx.locate(policy))
         return policy
 
-    async def blocks(self, tx: Transaction, policy: OrgPolicy) -> bool:
-        """Whether the request is blocked: as its page was, or by a filter of its own."""
-        facts = tx.facts
-        if facts is None:
-            return False
-        if facts.page_id and policy.cap is Mode.ENFORCE:
-            remembered = await self._blocked.find(facts.org or "", facts.page_id)
-            if remembered is not None:
-                tx.decision = Decision(block=remembered)
-                return True
-        tx.decision = settle(policy, judge(policy, facts, tx.arrived), None)
-        return tx.decision.block is not None
-
-    async def mark(self, tx: Transaction) -> None:
-        """The session of what is forwarded is under way."""
-        if tx.facts is None or tx.route is Route.SERVER_API:
-            return
-        operations = mark(tx.facts)
-        if self._ledger.try_now(operations, tx.arrived) is None:
-            try:
-                await self._ledger.ask(operations, tx.arrived, tx.generation.config.state.redis.timeout)
-            except LedgerDown:
-                tx.decision = Decision(shadow=tx.decision.shadow, failed=tx.decision.failed, ledger_down=True)
-
     async def _cleaned(self, tx: Transaction, policy: OrgPolicy, body: bytes) -> bytes | bool | None:
         """The body to forward instead, an answer instead of forwarding, or None: as it came."""
         encoding = encoding_of(tx)
         try:
             text = await decode(body, encoding, tx.generation.config.server.max_decompressed)
         except Undecodable:
-            refused = self._refuses_uninspectable(tx, policy)
+            refused = policy.validates_calls and self._refuses_uninspectable(tx, policy)
             return self._forwarding.refuse(tx, Failure.UNINSPECTABLE) if refused else None
         try:
             cleaned = await self.clean(tx, policy, text, encoding)
+            if cleaned.blocked:
+                return self._forwarding.block(tx)
             if cleaned.refused:
                 return self._forwarding.refuse(tx, Failure.UNINSPECTABLE)
             if cleaned.none_left is not None:
@@ -156,7 +138,11 @@ class Capture:
         """Cut what is not valid from a decompressed body or a socket's frame. A fault of ours is raised."""
         inspection, last = await self._inspect(tx, policy, text)
         if inspection.uninspectable is not None:
-            return Cleaned(refused=self._refuses_uninspectable(tx, policy))
+            return Cleaned(refused=policy.validates_calls and self._refuses_uninspectable(tx, policy))
+        if inspection.calls and await self._uploads.is_of_deleted_user(tx, policy, inspection):
+            return Cleaned(blocked=True)
+        if not policy.validates_calls:
+            return AS_IT_CAME
         large = len(text) > ON_LOOP
         settled = await self._settle(tx, policy, inspection, last)
         if settled is None:

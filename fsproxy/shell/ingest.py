@@ -191,6 +191,7 @@ class Ingest:
         """
         before, upstream = self.generation.config.upstream, generation.config.upstream
         self.generation = generation
+        self.ledger.forget_uids()
         self._recorder.configure(generation.config.audit)
         if upstream.timeouts != before.timeouts:
             self.upstream.retime(upstream.timeouts)

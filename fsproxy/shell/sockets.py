@@ -11,7 +11,6 @@ from fsproxy.config.schema import TopMode
 from fsproxy.core.answers import block_body, problem
 from fsproxy.core.facts import page_facts
 from fsproxy.core.failures import Failure
-from fsproxy.core.model import Mode
 from fsproxy.core.page import EMPTY_PAGE, read_page
 from fsproxy.core.socket_frames import (
     FORWARD,
@@ -228,8 +227,11 @@ class JudgedFrames:
             self._sockets.metrics.recordings_ended[("blocked",)] += 1
             return Verdict(answer=_blocked(child, found))
         verdict = FORWARD
-        if policy.client_api.mode.capped(policy.cap) is not Mode.OFF:
+        if policy.reads_calls:
             cleaned = await capture.clean(child, policy, text)
+            if cleaned.blocked:
+                self._sockets.metrics.recordings_ended[("blocked",)] += 1
+                return Verdict(answer=_blocked(child, found))
             if cleaned.refused:
                 return Verdict(answer=self._refused(child, found))
             verdict = Verdict(instead=cleaned.body)

@@ -52,6 +52,7 @@ class Transaction:
         "status",
         "target",
         "token",
+        "uid",
         "uninspectable",
         "upload",
     )
@@ -90,6 +91,8 @@ class Transaction:
         """Nothing was forwarded, as no call in it was valid."""
         self.rejected_count = 0
         """What of a direct or server call was cut while the rest goes on."""
+        self.uid = 0
+        """Digest of the uid that the body's calls give to its session; 0: none."""
         self.uninspectable = False
         """A capture body that could not be read."""
         self.calls: CallsOutcome | None = None

@@ -8,11 +8,15 @@ from typing import ClassVar, Self
 from fsproxy.core.model import FilterName, Hit, Instant, Mode, Rule, SessionFacts
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import CoreSettings, OrgSettings
+from fsproxy.core.uid_digest import uid_digest
 
 
 @dataclass(frozen=True, slots=True)
 class DeletingUserFilter:
     """``block``: uids given to ``identify``, or the recorder's own ids, of users who are being deleted.
+
+    A page tells its visitor's uid itself. Of everything else the session's uid is known from earlier pages and
+    ``identify`` calls, or from the body itself: ``SessionFacts.uids``.
 
     All hits have the one rule id ``deleting_user:listed``, and no entry's place: an audit line must not
     say which user was deleted (rules.md 6).
@@ -23,6 +27,8 @@ class DeletingUserFilter:
 
     mode: Mode
     users: frozenset[str]
+    digests: frozenset[int]
+    """The same users as sessions are known by."""
     hit: Hit
 
     @classmethod
@@ -34,7 +40,10 @@ class DeletingUserFilter:
         if mode is Mode.OFF or not users:
             return None
         rule = Rule(f"{cls.name}:listed", settings.places.get("block", ""))
-        return cls(mode, users, Hit(cls.name, ReasonCode.USER_ACTIVELY_BEING_DELETED, rule))
+        digests = frozenset(map(uid_digest, users))
+        return cls(mode, users, digests, Hit(cls.name, ReasonCode.USER_ACTIVELY_BEING_DELETED, rule))
 
     def judge(self, facts: SessionFacts, now: Instant) -> Hit | None:
-        return self.hit if facts.app_id in self.users or facts.user_id in self.users else None
+        if facts.app_id in self.users or facts.user_id in self.users:
+            return self.hit
+        return self.hit if facts.uids and not self.digests.isdisjoint(facts.uids) else None

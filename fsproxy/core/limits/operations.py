@@ -94,6 +94,8 @@ class Confirm(msgspec.Struct, frozen=True, gc=False, tag=True):
     new: bool
     remember_user: bool = False
     """An admitted first visit under ramping: its user ids pass from now on."""
+    uid: int = 0
+    """Digest of the uid that the page says its visitor has; see ``Recall``. 0: none, and nothing changes."""
 
 
 class Release(msgspec.Struct, frozen=True, gc=False, tag=True):
@@ -117,6 +119,26 @@ class Mark(msgspec.Struct, frozen=True, gc=False, tag=True):
     org: str
     session: str
     user: str
+    uid: int = 0
+    """Digest of the uid that the session has from now on; see ``Recall``. 0: nothing changes."""
+
+
+class Recall(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """Which uids does this session have? Answered with ``Recalled``; nothing is refreshed (rules.md 10).
+
+    A uid is kept, as a digest, as long as the session or user that it was told of is under way. What Redis said is
+    believed for a minute, or until a list of users changes.
+    """
+
+    org: str
+    session: str
+    user: str
+
+
+class Recalled(msgspec.Struct, frozen=True, gc=False):
+    """The answer to Recall: digests, the session's and the user's. None is known twice."""
+
+    uids: tuple[int, ...]
 
 
 @unique
@@ -183,8 +205,8 @@ class Spent(msgspec.Struct, frozen=True, gc=False):
     """Calls left in the tightest of the windows that end in ``at``; 0 when refused."""
 
 
-Operation = Admit | Confirm | Release | Mark | Claim | Spend
-Answer = Admitted | Claimed | Spent | None
+Operation = Admit | Confirm | Release | Mark | Recall | Claim | Spend
+Answer = Admitted | Recalled | Claimed | Spent | None
 """Confirm, Release and Mark are answered with None."""
 
 

@@ -20,9 +20,10 @@ import structlog
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.model import Instant
 from fsproxy.shell.clock import now as wall_clock
-from fsproxy.shell.ledger.file_schema import TABLES, DamagedFile, prepare, unfit
+from fsproxy.shell.ledger.file_schema import TABLES, DamagedFile, has_table, prepare, unfit
+from fsproxy.shell.ledger.live_sessions import ended_before
 from fsproxy.shell.ledger.memory import LedgerRows
-from fsproxy.shell.ledger.sessions import ADMITTED_DAYS, ended_before
+from fsproxy.shell.ledger.sessions import ADMITTED_DAYS
 
 try:
     import fcntl
@@ -87,6 +88,7 @@ class LedgerFile:
             "admitted": rows.admitted,
             "counts": rows.counts,
             "names": rows.names,
+            "uids": rows.uids,
         }
         with self._transaction():
             for table in TABLES:
@@ -109,6 +111,7 @@ class LedgerFile:
             "admitted": int(now // _DAY) - ADMITTED_DAYS,
             "counts": now,
             "names": now - names_kept,
+            "uids": ended_before(now),
         }
         for table in TABLES:
             after = self._walked.get(table.name, table.first)
@@ -161,6 +164,9 @@ def read_rows(connection: sqlite3.Connection, now: Instant) -> Iterator[LedgerRo
             yield LedgerRows(admitted=part)
         for part in _parts(connection, sessions, ended_before(now)):
             yield LedgerRows(sessions=part)
+        if has_table(connection, "uids"):
+            for part in _parts(connection, "SELECT key, uid FROM uids"):
+                yield LedgerRows(uids=part)
     except (ValueError, TypeError) as error:
         raise DamagedFile("holds values that are none of ours") from error
 

@@ -17,6 +17,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE counts (org, cycle, used INTEGER, ends REAL, PRIMARY KEY (org, cycle)) WITHOUT ROWID",
         "CREATE TABLE names (org, kind, name, seen REAL, PRIMARY KEY (org, kind, name)) WITHOUT ROWID",
     ),
+    ("CREATE TABLE uids (key INTEGER PRIMARY KEY, uid INTEGER NOT NULL)",),
 )
 """Step n makes version n out of version n - 1: a new file takes all of them, an older one those it lacks."""
 _CACHE_KB = 8192
@@ -75,6 +76,13 @@ TABLES = (
     TableText("names", ("org", "kind", "name"), ("seen",), "seen <= ?", ("", "", "")),
     TableText("admitted", ("key",), ("day",), "day <= ?", (-1,)),
     TableText(
+        "uids",
+        ("key",),
+        ("uid",),
+        "NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.key = uids.key AND sessions.times >= ?)",
+        (-1,),
+    ),
+    TableText(
         "sessions",
         ("key",),
         ("times",),
@@ -100,12 +108,18 @@ def unfit(path: Path) -> str | None:
             if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
                 return "it is damaged"
             for table in TABLES:
-                connection.execute(table.walk, (*table.first, 0)).fetchone()
+                if version == len(STEPS) or has_table(connection, table.name):
+                    connection.execute(table.walk, (*table.first, 0)).fetchone()
     except sqlite3.DatabaseError as error:
         if is_damage(error) or _primary(error) == sqlite3.SQLITE_ERROR:
             return "it is damaged, or no database"
         raise
     return None
+
+
+def has_table(connection: sqlite3.Connection, name: str) -> bool:
+    """Return whether the file has this table: one of an earlier version may not. Raises sqlite3.Error."""
+    return bool(connection.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (name,)).fetchone())
 
 
 def is_damage(error: Exception) -> bool:

@@ -17,6 +17,7 @@ from fsproxy.core.limits.operations import (
     Mark,
     NameKind,
     Operation,
+    Recall,
     Release,
     Spend,
 )
@@ -37,6 +38,8 @@ class Bounds:
     """Ids of sessions and of users that are under way: about two a session."""
     reservations: int = 100_000
     """Pages that wait for their answer."""
+    uids: int = 1_000_000
+    """Ids under way whose uid is known."""
     admitted: int = 1_000_000
     """Visitors that ramping has let in."""
     names: int = 500_000
@@ -51,6 +54,7 @@ class LedgerUsage(msgspec.Struct, frozen=True, kw_only=True):
     """How much is kept, and how much had to go before its time since the start: for gauges."""
 
     ids: int
+    uids: int
     reservations: int
     admitted: int
     names: int
@@ -71,9 +75,11 @@ class LedgerRows(msgspec.Struct):
     """Org, cycle, units used, end of the cycle."""
     names: list[tuple[str, NameKind, str, Instant]] = []
     """Org, kind, name (a long one's digest), last seen."""
+    uids: list[tuple[int, int]] = []
+    """Key of a session or user, and the digest of its uid. Worthless without that session."""
 
     def __len__(self) -> int:
-        return len(self.sessions) + len(self.admitted) + len(self.counts) + len(self.names)
+        return len(self.sessions) + len(self.admitted) + len(self.counts) + len(self.names) + len(self.uids)
 
 
 class MemoryLedger:
@@ -85,7 +91,7 @@ class MemoryLedger:
     def __init__(self, bounds: Bounds | None = None, *, journal: bool = False) -> None:
         """With ``journal``, changes are noted for ``drain``, which must then be called regularly."""
         bounds = bounds or Bounds()
-        self._sessions = Sessions(bounds.ids, bounds.admitted, bounds.reservations, bounds.orgs)
+        self._sessions = Sessions(bounds.ids, bounds.admitted, bounds.reservations, bounds.orgs, bounds.uids)
         self._names = Names(bounds.names, bounds.orgs)
         self._rates = Rates(bounds.rates)
         self.lately = self._names.lately
@@ -95,6 +101,7 @@ class MemoryLedger:
             Confirm: self._sessions.confirm,
             Release: self._sessions.release,
             Mark: self._sessions.mark,
+            Recall: self._sessions.recall,
             Claim: self._names.claim,
             Spend: self._rates.spend,
         }
@@ -113,6 +120,9 @@ class MemoryLedger:
         """The same; it neither waits nor fails."""
         return self.try_now(operations, now)
 
+    def forget_uids(self) -> None:
+        """Nothing: memory always knows the uids of sessions."""
+
     def drain(self, most: int = sys.maxsize) -> LedgerRows:
         """What changed since it was last drained, at most so many rows, to put in place of those with the same key.
 
@@ -123,15 +133,17 @@ class MemoryLedger:
         counts = sessions.counts.drain(most)
         names = self._names.drain(most - len(counts))
         admitted = sessions.admitted.drain(most - len(counts) - len(names))
-        live = sessions.live.drain(most - len(counts) - len(names) - len(admitted))
-        return LedgerRows(live, admitted, counts, names)
+        uids = sessions.live.uids.drain(most - len(counts) - len(names) - len(admitted))
+        live = sessions.live.times.drain(most - len(counts) - len(names) - len(admitted) - len(uids))
+        return LedgerRows(live, admitted, counts, names, uids)
 
     def note(self, rows: LedgerRows) -> None:
         """These were drained and could not be kept: drain them once more."""
-        self._sessions.live.note(key for key, _ in rows.sessions)
+        self._sessions.live.times.note(key for key, _ in rows.sessions)
         self._sessions.admitted.note(key for key, _ in rows.admitted)
         self._sessions.counts.note((org, cycle) for org, cycle, _, _ in rows.counts)
         self._names.note((org, kind, kept) for org, kind, kept, _ in rows.names)
+        self._sessions.live.uids.table.note(key for key, _ in rows.uids)
 
     def note_all(self) -> Iterator[None]:
         """Drain everything once more: for a store that starts anew. A step of the iterator takes about 1 ms."""
@@ -143,9 +155,10 @@ class MemoryLedger:
     def restore(self, rows: LedgerRows, now: Instant) -> None:
         """Take back rows that were drained, into a ledger that nothing else was done with. What has ended is left out.
 
-        In parts, if need be: then sessions by their times, the largest first, and names by when they were seen.
+        In parts, if need be: then sessions by their times, the largest first, uids after all sessions, and names by
+        when they were seen.
         """
-        self._sessions.restore(rows.sessions, rows.admitted, rows.counts, now)
+        self._sessions.restore(rows.sessions, rows.uids, rows.admitted, rows.counts, now)
         self._names.restore(rows.names)
         # What was just read need not be written again.
         self.drain()
@@ -155,7 +168,7 @@ class MemoryLedger:
 
         ``known``: what its counts were, by org and cycle, when this one restored them; what they grew by is added.
         """
-        self._sessions.merge(rows.sessions, rows.admitted, now)
+        self._sessions.merge(rows.sessions, rows.uids, rows.admitted, now)
         for org, cycle, used, ends in rows.counts:
             grown = used - known.get((org, cycle), 0)
             if ends > now and grown > 0:
@@ -185,14 +198,16 @@ class MemoryLedger:
         """How much is kept of everything."""
         sessions = self._sessions
         return LedgerUsage(
-            ids=len(sessions.live),
+            ids=len(sessions.live.times),
+            uids=len(sessions.live.uids.table),
             reservations=len(sessions.holds),
             admitted=len(sessions.admitted),
             names=len(self._names),
             orgs=len(sessions.counts),
             rates=len(self._rates.calls),
             evicted={
-                "ids": sessions.live.evicted,
+                "ids": sessions.live.times.evicted,
+                "uids": sessions.live.uids.table.evicted,
                 "reservations": sessions.holds.evicted,
                 "admitted": sessions.admitted.evicted,
                 "names": self._names.evicted,

@@ -245,4 +245,5 @@ def _strange_values() -> Iterator[None]:
 
 def _slices(rows: LedgerRows) -> list[LedgerRows]:
     starts = [slice(start, start + SLICE) for start in range(0, len(rows), SLICE)]
-    return [LedgerRows(rows.sessions[at], rows.admitted[at], rows.counts[at], rows.names[at]) for at in starts]
+    fields = LedgerRows.__struct_fields__
+    return [LedgerRows(**{name: getattr(rows, name)[at] for name in fields}) for at in starts]

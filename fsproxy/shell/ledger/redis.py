@@ -11,7 +11,6 @@ from typing import Any
 
 from fsproxy.core.limits.operations import (
     Admit,
-    Admitted,
     Answer,
     Claim,
     Claimed,
@@ -24,13 +23,12 @@ from fsproxy.core.limits.operations import (
 )
 from fsproxy.core.model import Instant
 from fsproxy.shell.ledger.breaker import Breaker
-from fsproxy.shell.ledger.keys import KeyKind, key_of
+from fsproxy.shell.ledger.keys import KeyKind
 from fsproxy.shell.ledger.lately import Lately
-from fsproxy.shell.ledger.redis_known import Known
+from fsproxy.shell.ledger.redis_here import UNKNOWN, Here
+from fsproxy.shell.ledger.redis_known import KnownUids
 from fsproxy.shell.ledger.redis_link import RedisLink
 from fsproxy.shell.ledger.redis_wire import from_wire, id_of, new_names, org_base, to_wire
-
-_UNKNOWN = object()
 
 
 class RedisLedger:
@@ -55,8 +53,7 @@ class RedisLedger:
         self._timeout = timeout
         self._callers_clock = callers_clock
         self._remembers = remembers
-        self._known = Known()
-        self._used: dict[str, int] = {}
+        self._here = Here()
         self.lately = Lately()
         self._link = RedisLink(url, timeout, org_base(prefix, "~probe"), self.breaker, self._connected)
 
@@ -78,8 +75,8 @@ class RedisLedger:
             return None
         answers: list[Any] = []
         for operation in operations:
-            answer = self._here(operation, now, behind=not self.breaker.is_open)
-            if answer is _UNKNOWN:
+            answer = self._here.answer(operation, now, behind=not self.breaker.is_open)
+            if answer is UNKNOWN:
                 return None
             answers.append(answer)
         for operation in operations:
@@ -89,16 +86,16 @@ class RedisLedger:
     async def ask(self, operations: tuple[Operation, ...], now: Instant, deadline: float) -> tuple[Answer, ...]:
         """One round trip, with all that others ask in the same tick. Raises LedgerDown."""
         answers: list[Any] = [
-            self._here(each, now, behind=False) if self._remembers else _UNKNOWN for each in operations
+            self._here.answer(each, now, behind=False) if self._remembers else UNKNOWN for each in operations
         ]
-        asked = [each for each, answer in zip(operations, answers, strict=True) if answer is _UNKNOWN]
+        asked = [each for each, answer in zip(operations, answers, strict=True) if answer is UNKNOWN]
         for operation, answer in zip(operations, answers, strict=True):
-            if answer is not _UNKNOWN:
+            if answer is not UNKNOWN:
                 self._done_here(operation, now)
         if asked:
             told = await self._told(self._send(asked, now), deadline)
             for place, operation in zip(
-                (n for n, answer in enumerate(answers) if answer is _UNKNOWN), asked, strict=True
+                (n for n, answer in enumerate(answers) if answer is UNKNOWN), asked, strict=True
             ):
                 answers[place] = self._learn(operation, told.pop(0), now)
         return tuple(answers)
@@ -134,51 +131,31 @@ class RedisLedger:
     # -- what is known here
 
     def _connected(self) -> None:
-        self._known.forget()
+        self._here.known.forget()
 
-    def _here(self, operation: Operation, now: Instant, *, behind: bool) -> Any:
-        """What can be answered without asking; ``behind``: what has no answer may be sent later than this."""
-        known = self._known
-        match operation:
-            case Mark():
-                return None if behind or all(known.is_marked(key, now) for key in _keys(operation)) else _UNKNOWN
-            case Confirm() | Release():
-                return None if behind or self._is_told(operation, now) else _UNKNOWN
-            case Claim():
-                count = known.count_if_known(operation, now)
-                return Claimed(frozenset(), count) if count is not None else _UNKNOWN
-            case Admit(org=org, session=session, user=user) if session or user:
-                key = key_of(KeyKind.SESSION, org, session) if session else key_of(KeyKind.USER, org, user)
-                if known.is_under_way(key, now):
-                    used = self._used.get(org, 0) if operation.quota is not None else 0
-                    return Admitted(under_way=True, user_admitted=False, over_quota=False, used=used)
-        return _UNKNOWN
-
-    def _is_told(self, operation: Confirm | Release, now: Instant) -> bool:
-        """Whether a page's end is no news: it held nothing, and its session is known to be under way."""
-        if not self._known.is_free(operation.token):
-            return False
-        if isinstance(operation, Release):
-            return True
-        if operation.new or operation.remember_user:
-            return False
-        return all(self._known.is_under_way(key, now) for key in _keys(operation))
+    def forget_uids(self) -> None:
+        """Ask anew for the uids of sessions: a list of users has changed, and other processes may know them."""
+        self._here.known.uids = KnownUids()
 
     def _done_here(self, operation: Operation, now: Instant) -> None:
         """What follows from an operation that was answered here."""
+        here = self._here
         match operation:
             case Mark():
-                due = [key for key in _keys(operation) if not self._known.is_marked(key, now)]
+                due = here.due(operation, now)
                 if due:
+                    here.identified(operation, now)
                     for key in due:
-                        self._known.mark(key, now)
+                        here.known.mark(key, now)
                     self._tell(operation, now, due)
             case Admit():
-                self._known.holds_nothing(operation.token)
+                here.known.holds_nothing(operation.token)
             case Confirm() | Release():
-                told = self._is_told(operation, now)
-                self._known.end(operation.token)
+                told = here.is_told(operation, now)
+                here.known.end(operation.token)
                 if not told:
+                    if isinstance(operation, Confirm):
+                        here.identified(operation, now)
                     self._tell(operation, now, [])
 
     def _tell(self, operation: Operation, now: Instant, marked: list[int]) -> None:
@@ -189,13 +166,13 @@ class RedisLedger:
                 self._learn(operation, sent.result()[0], now)
                 return
             for key in marked:
-                self._known.unmark(key, now)
+                self._here.known.unmark(key, now)
 
         try:
             self._send([operation], now).add_done_callback(answered)
         except LedgerDown:
             for key in marked:
-                self._known.unmark(key, now)
+                self._here.known.unmark(key, now)
 
     # -- asking
 
@@ -216,34 +193,9 @@ class RedisLedger:
 
     def _learn(self, operation: Operation, told: Any, now: Instant) -> Answer:
         answer = from_wire(operation, told)
-        known = self._known
-        match operation:
-            case Claim():
-                if isinstance(answer, Claimed):
-                    known.learn_names(operation, answer.refused, answer.known, now)
-                    self.lately.claimed(operation, new_names(operation, told), answer.refused, now)
-            case Admit(org=org, session=session, user=user):
-                self.lately.saw(org)
-                self._count(org, told[3])
-                if told[0] == 1:
-                    key = key_of(KeyKind.SESSION, org, session) if session else key_of(KeyKind.USER, org, user)
-                    known.told(key, told[4], now)
-                    known.holds_nothing(operation.token)
-            case Mark() | Confirm():
-                for key, left in zip(_keys(operation), told[1:], strict=True):
-                    known.told(key, left, now)
+        self._here.learn(operation, answer, told, now)
+        if isinstance(operation, Claim) and isinstance(answer, Claimed):
+            self.lately.claimed(operation, new_names(operation, told), answer.refused, now)
+        elif isinstance(operation, Admit):
+            self.lately.saw(operation.org)
         return answer
-
-    def _count(self, org: str, used: int) -> None:
-        if len(self._used) > 10_000:
-            self._used.clear()
-        self._used[org] = used
-
-
-def _keys(operation: Mark | Confirm) -> list[int]:
-    """The ids that it keeps under way, as they are known here; in the order of the script's answer."""
-    org = operation.org
-    sessions = (operation.session,) if isinstance(operation, Mark) else operation.sessions
-    users = (operation.user,) if isinstance(operation, Mark) else operation.users
-    keys = [key_of(KeyKind.SESSION, org, each) for each in sessions if each]
-    return keys + [key_of(KeyKind.USER, org, each) for each in users if each]

@@ -33,6 +33,7 @@ class Known:
         self._counts: dict[tuple[str, NameKind], int] = {}
         self._name_count = 0
         self._tokens: dict[str, None] = {}
+        self.uids = KnownUids()
 
     def forget(self) -> None:
         """All of it."""
@@ -110,6 +111,28 @@ class Known:
                 dues[name] = due
         self._counts[key] = known
         self._name_count += len(dues) - before
+
+
+class KnownUids:
+    """The uids of sessions and users as Redis has them, each believed for 60 s. That there is none is kept as well."""
+
+    def __init__(self) -> None:
+        self._uids: AgingTable[tuple[int, float]] = AgingTable(_MOST_IDS, SESSION_SECONDS, _SLICE, _told_at)
+
+    def get(self, key: int, now: Instant) -> int | None:
+        """The digest, 0: Redis knows of none; None: it must be asked."""
+        kept = self._uids.get(key)
+        # A clock that stepped back must not make an entry last.
+        return kept[0] if kept is not None and abs(now - kept[1]) < SESSION_SECONDS else None
+
+    def put(self, key: int, uid: int, now: Instant) -> None:
+        """What Redis says, or is being told."""
+        self._uids.sweep(now)
+        self._uids.put(key, (uid, now))
+
+
+def _told_at(kept: tuple[int, float]) -> float:
+    return kept[1]
 
 
 def _name_seconds(retention: float) -> float:

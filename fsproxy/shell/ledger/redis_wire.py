@@ -23,6 +23,8 @@ from fsproxy.core.limits.operations import (
     Mark,
     Operation,
     RateKind,
+    Recall,
+    Recalled,
     Release,
     Spend,
     Spent,
@@ -83,11 +85,13 @@ def to_wire(operation: Operation, skew: float) -> list[Any]:
             sessions = [id_of(KeyKind.SESSION, org, each) for each in operation.sessions if each]
             known = [id_of(KeyKind.USER, org, each) for each in users if each]
             visitors = [_visitor(org, each) for each in users if each] if operation.remember_user else []
-            return ["confirm", operation.token, sessions, known, operation.new, visitors]
+            return ["confirm", operation.token, sessions, known, operation.new, visitors, _uid(operation.uid)]
         case Release():
             return ["release", operation.token]
         case Mark():
-            return ["mark", mark_ids(operation)]
+            return ["mark", own_ids(operation), _uid(operation.uid)]
+        case Recall():
+            return ["recall", own_ids(operation)]
         case Claim():
             names = [kept_name(each) for each in operation.names]
             return ["claim", operation.kind.value, names, operation.limit, operation.retention]
@@ -96,8 +100,8 @@ def to_wire(operation: Operation, skew: float) -> list[Any]:
             return ["spend", key, operation.at + skew, [[each.limit, each.seconds] for each in operation.windows]]
 
 
-def mark_ids(operation: Mark) -> list[str]:
-    """The ids that a bundle keeps under way."""
+def own_ids(operation: Mark | Recall) -> list[str]:
+    """The ids of the session and the user that it speaks of."""
     org, ids = operation.org, []
     if operation.session:
         ids.append(id_of(KeyKind.SESSION, org, operation.session))
@@ -116,11 +120,23 @@ def from_wire(operation: Operation, answer: Any) -> Answer:
             known, *places = answer
             refused = [names[place] for place in places if place >= 0]
             return Claimed(frozenset(refused) if refused else _NOTHING, known)
+        case Recall():
+            return Recalled(tuple(dict.fromkeys(uid_from(each) for each in answer if each)))
         case Spend():
             passed, wait, remaining = answer
             return Spent(passed=passed, retry_after=float(wait), remaining=remaining)
         case _:
             return None
+
+
+def uid_from(text: str) -> int:
+    """The digest of a uid as the script tells it; 0 for none."""
+    return int(text, 16) if text else 0
+
+
+def _uid(digest: int) -> str:
+    # Lua's numbers hold 53 bits.
+    return f"{digest:015x}" if digest else ""
 
 
 def new_names(claim: Claim, answer: Any) -> list[str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from fsproxy.core.limits.operations import (
-    SESSION_IDLE_SECONDS,
-    SESSION_LIFE_SECONDS,
     Admit,
     Admitted,
     Confirm,
     Mark,
     QuotaTerms,
+    Recall,
+    Recalled,
     Release,
 )
 from fsproxy.core.model import Instant
@@ -17,32 +17,22 @@ from fsproxy.shell.ledger.aging import AgingTable
 from fsproxy.shell.ledger.counts import Count, Counts
 from fsproxy.shell.ledger.holds import Holds
 from fsproxy.shell.ledger.keys import KeyKind, key_of
+from fsproxy.shell.ledger.live_sessions import LiveSessions
 
 ADMITTED_DAYS = 400
 """A visitor that ramping let in is remembered this long after the last new session."""
 
-# A session's two times stand in one small integer: when it was last active, in 1/16 s, and, in the
-# low 21 bits, how old it was then. More than 36 hours is kept as 36: it has ended either way.
-_TICKS = 16
-_AGE_BITS = 21
-_AGE_MASK = (1 << _AGE_BITS) - 1
-_IDLE = SESSION_IDLE_SECONDS * _TICKS
-_LIFE = SESSION_LIFE_SECONDS * _TICKS
 _DAY = 86_400
-_SLICE = 60.0
-
-
-def ended_before(now: Instant) -> int:
-    """A row's two times that are less than this, and not negative, are an ended session's."""
-    return int((now - SESSION_IDLE_SECONDS) * _TICKS) << _AGE_BITS
 
 
 class Sessions:
-    """The memory of sessions. ``ids`` bounds the ids of sessions and users together: a session has about two."""
+    """The memory of sessions. ``ids`` bounds the ids of sessions and users together: a session has about two.
 
-    def __init__(self, ids: int, admitted: int, reservations: int, orgs: int) -> None:
-        self.live: AgingTable[int] = AgingTable(ids, SESSION_IDLE_SECONDS, _SLICE, self._last_of)
-        """Key -> the two times; or, negative, the complement of the key that is the same session's."""
+    ``uids`` bounds those of them whose uid is known.
+    """
+
+    def __init__(self, ids: int, admitted: int, reservations: int, orgs: int, uids: int) -> None:
+        self.live = LiveSessions(ids, uids)
         self.admitted: AgingTable[int] = AgingTable(admitted, ADMITTED_DAYS * _DAY, _DAY, _day_of)
         """Key of a visitor -> the day of the last new session."""
         self.holds = Holds(reservations)
@@ -54,8 +44,8 @@ class Sessions:
         terms = op.quota
         count = self.counts.of(op.org, terms.cycle, terms.ends, now) if terms is not None else None
         key = self._key_of(op)
-        if key and self._under_way(key, now):
-            self._touch(key, now)
+        if key and self.live.is_under_way(key, now):
+            self.live.touch(key, now)
             return Admitted(under_way=True, user_admitted=False, over_quota=False, used=_used(count), held=False)
         if key and self._joins(op.token, key, now):
             return Admitted(under_way=True, user_admitted=False, over_quota=False, used=_used(count))
@@ -78,11 +68,13 @@ class Sessions:
             if hold.unit is not None and not hold.counted:
                 if hold.key:
                     self.holds.supersede(hold.key, hold)
-                if not hold.key or not self._under_way(hold.key, now):
+                if not hold.key or not self.live.is_under_way(hold.key, now):
                     hold.count_again()
         # Of a session that is not new, the visitor's own time goes on; a new one starts both.
-        self._open(sessions, now)
-        self._open(users, now, afresh=op.new)
+        self.live.open(sessions, now)
+        self.live.open(users, now, afresh=op.new)
+        if op.uid:
+            self.live.identify(sessions + users, op.uid)
         if op.remember_user:
             for each in op.users:
                 if each:
@@ -96,29 +88,32 @@ class Sessions:
     def mark(self, op: Mark, now: Instant) -> None:
         """See ``Mark``."""
         self._sweep(now)
-        if op.session:
-            self._touch(key_of(KeyKind.SESSION, op.org, op.session), now)
-        if op.user:
-            self._touch(key_of(KeyKind.USER, op.org, op.user), now)
+        keys = _keys_of(op)
+        for key in keys:
+            self.live.touch(key, now)
+        if op.uid:
+            self.live.identify(keys, op.uid)
+
+    def recall(self, op: Recall, now: Instant) -> Recalled:
+        """See ``Recall``."""
+        return Recalled(self.live.uids_of(_keys_of(op), now))
 
     def under_way(self, org: str, session: str, user: str, now: Instant) -> bool:
         """Whether a session is under way, without refreshing it. Reserved ones are not."""
         if session:
-            return self._under_way(key_of(KeyKind.SESSION, org, session), now)
-        return bool(user) and self._under_way(key_of(KeyKind.USER, org, user), now)
+            return self.live.is_under_way(key_of(KeyKind.SESSION, org, session), now)
+        return bool(user) and self.live.is_under_way(key_of(KeyKind.USER, org, user), now)
 
     def restore(
         self,
         live: list[tuple[int, int]],
+        uids: list[tuple[int, int]],
         admitted: list[tuple[int, int]],
         counts: list[tuple[str, str, int, Instant]],
         now: Instant,
     ) -> None:
         """Take back what the parts' ``drain`` gave, without what has ended meanwhile."""
-        # The times first: an id that is another's alias is as old as they are.
-        for key, times in sorted(live, key=lambda row: row[1], reverse=True):
-            if self._last_of(times) > now - SESSION_IDLE_SECONDS:
-                self.live.put(key, times)
+        self.live.restore(live, uids, now)
         for key, day in admitted:
             if _day_of(day) > now - ADMITTED_DAYS * _DAY:
                 self.admitted.put(key, day)
@@ -126,12 +121,15 @@ class Sessions:
             if ends > now:
                 self.counts.of(org, cycle, ends, now).used = used
 
-    def merge(self, live: list[tuple[int, int]], admitted: list[tuple[int, int]], now: Instant) -> None:
-        """Take in what another process's ``drain`` gave; of what both know, the later stays. Aliases come last."""
-        for key, times in live:
-            own = self.live.get(key)
-            if (own is None or 0 <= own < times) and self._last_of(times) > now - SESSION_IDLE_SECONDS:
-                self.live.put(key, times)
+    def merge(
+        self,
+        live: list[tuple[int, int]],
+        uids: list[tuple[int, int]],
+        admitted: list[tuple[int, int]],
+        now: Instant,
+    ) -> None:
+        """Take in what another process's ``drain`` gave; of what both know, the later stays."""
+        self.live.merge(live, uids, now)
         for key, day in admitted:
             if day > (self.admitted.get(key) or 0):
                 self.admitted.put(key, day)
@@ -176,63 +174,12 @@ class Sessions:
             self.admitted.put(key, today)
         return True
 
-    def _times(self, key: int) -> tuple[int, int]:
-        """The key that holds a session's times, and they (-1: unknown)."""
-        times = self.live.get(key)
-        if times is not None and times < 0:
-            key = ~times
-            times = self.live.get(key)
-        return key, -1 if times is None or times < 0 else times
 
-    def _under_way(self, key: int, now: Instant) -> bool:
-        _, times = self._times(key)
-        if times < 0:
-            return False
-        idle = int(now * _TICKS) - (times >> _AGE_BITS)
-        return idle < _IDLE and (times & _AGE_MASK) + idle < _LIFE
-
-    def _touch(self, key: int, now: Instant) -> None:
-        """Active now. What has been idle for too long starts again; what is too old stays too old."""
-        key, times = self._times(key)
-        tick = int(now * _TICKS)
-        last = times >> _AGE_BITS
-        if times < 0 or tick - last >= _IDLE:
-            self.live.put(key, tick << _AGE_BITS)
-        elif tick > last:
-            age = min((times & _AGE_MASK) + tick - last, _AGE_MASK)
-            self.live.put(key, tick << _AGE_BITS | age)
-
-    def _open(self, keys: list[int], now: Instant, *, afresh: bool = False) -> None:
-        """Under way from now on, under all of these: the first that is known (else the first) keeps the times."""
-        if not keys:
-            return
-        keys = list(dict.fromkeys(keys))
-        known = None
-        for key in keys:
-            if self._under_way(key, now):
-                known = key
-                break
-        if known is None or afresh:
-            chief, _ = self._times(keys[0] if known is None else known)
-            self.live.put(chief, int(now * _TICKS) << _AGE_BITS)
-        else:
-            self._touch(known, now)
-            chief, _ = self._times(known)
-        for key in keys:
-            if self._times(key)[0] == chief:
-                continue
-            if self._under_way(key, now):
-                self._touch(key, now)
-            else:
-                self.live.put(key, ~chief)
-
-    def _last_of(self, times: int) -> float:
-        if times < 0:
-            chief = self.live.get(~times)
-            if chief is None or chief < 0:
-                return 0.0  # of what has gone to make room: the first to go
-            times = chief
-        return (times >> _AGE_BITS) / _TICKS
+def _keys_of(op: Mark | Recall) -> list[int]:
+    keys = [key_of(KeyKind.SESSION, op.org, op.session)] if op.session else []
+    if op.user:
+        keys.append(key_of(KeyKind.USER, op.org, op.user))
+    return keys
 
 
 def _day_of(day: int) -> float:

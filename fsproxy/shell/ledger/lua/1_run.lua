@@ -11,7 +11,8 @@
 --
 -- Kept for one org, under its base:
 --   s:<id> u:<id>  a session, a user: msgpack [last active, begun, other ids...], or the text of the key whose
---                  times are its own. 30 minutes.
+--                  times are its own. Among the other ids is "i:<digest>" of its uid, if that is known (rules.md 10);
+--                  there is no key of that name. 30 minutes.
 --   a:<id>         a visitor that ramping let in: the day (since 1970) of the last new session. 400 days.
 --   q, e           hashes by billing cycle: units used and reserved; when the cycle ends. Until a day after that; an
 --                  hour while no unit is used.

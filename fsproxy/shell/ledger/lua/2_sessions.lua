@@ -30,17 +30,32 @@ local function is_under_way(times)
   return times ~= nil and now - times[1] < IDLE and now - times[2] < LIFE
 end
 
+local function is_uid(other)
+  return string.sub(other, 1, 2) == 'i:'
+end
+
 local function write_times(id, times)
   keep(base .. id, cmsgpack.pack(times), IDLE)
   -- Activity under one id keeps the others.
   for n = 3, #times do
-    redis.call('PEXPIRE', base .. times[n], milliseconds(IDLE))
+    if not is_uid(times[n]) then
+      redis.call('PEXPIRE', base .. times[n], milliseconds(IDLE))
+    end
+  end
+end
+
+local function drop_uid(times)
+  for n = #times, 3, -1 do
+    if is_uid(times[n]) then
+      table.remove(times, n)
+    end
   end
 end
 
 local function start(id, times)
   times = times or {}
   times[1], times[2] = now, now
+  drop_uid(times)
   write_times(id, times)
 end
 
@@ -73,6 +88,21 @@ local function alias(id, chief)
   if #times < 2 + OTHER_IDS then
     times[#times + 1] = id
     write_times(chief, times)
+  end
+end
+
+-- From now on the sessions and users of these ids have this uid; '' changes nothing.
+local function identify(ids, uid)
+  if uid == '' then
+    return
+  end
+  for _, id in ipairs(ids) do
+    local chief, times = times_of(id)
+    if times then
+      drop_uid(times)
+      times[#times + 1] = 'i:' .. uid
+      write_times(chief, times)
+    end
   end
 end
 
@@ -370,7 +400,7 @@ local function left_of(ids, left)
   return left
 end
 
-function operations.confirm(token, sessions, users, new, visitors)
+function operations.confirm(token, sessions, users, new, visitors, uid)
   sweep(SWEPT)
   local known_sessions, known_users = #sessions, #users
   local asked_sessions, asked_users = { unpack(sessions) }, { unpack(users) }
@@ -411,6 +441,8 @@ function operations.confirm(token, sessions, users, new, visitors)
   open(sessions, false)
   -- Of a session that is not new, the visitor's own time goes on; a new one starts both.
   open(users, new)
+  identify(sessions, uid)
+  identify(users, uid)
   for _, visitor in ipairs(visitors) do
     keep(base .. 'a:' .. visitor, math.floor(now / DAY), (ADMITTED_DAYS + 1) * DAY)
   end
@@ -432,11 +464,27 @@ function operations.release(token)
   return false
 end
 
-function operations.mark(ids)
+function operations.mark(ids, uid)
   for _, id in ipairs(ids) do
     touch(id)
   end
+  identify(ids, uid)
   return left_of(ids, { #ids })
+end
+
+-- Answers [the uid's digest or '' of each id...].
+function operations.recall(ids)
+  local uids = {}
+  for n, id in ipairs(ids) do
+    local _, times = times_of(id)
+    uids[n] = ''
+    for other = 3, is_under_way(times) and #times or 0 do
+      if is_uid(times[other]) then
+        uids[n] = string.sub(times[other], 3)
+      end
+    end
+  end
+  return uids
 end
 
 -- Answers [cycles, cycle, used, cycle, used, ...].
