@@ -8,9 +8,10 @@ from uuid import uuid4
 from fsproxy.core.facts import page_facts, usable_id
 from fsproxy.core.failures import Failure
 from fsproxy.core.limits.operations import Admitted, LedgerDown, Operation
-from fsproxy.core.model import Encoding
+from fsproxy.core.model import Encoding, FilterName
 from fsproxy.core.page import EMPTY_PAGE, read_page, read_page_answer
-from fsproxy.core.pipeline import judge, learn, settle
+from fsproxy.core.pipeline import judge, learn, mark, settle
+from fsproxy.core.uid_digest import uid_digest
 from fsproxy.shell.decoding import Undecodable, decode, encoding_of
 
 if TYPE_CHECKING:
@@ -61,6 +62,9 @@ class Pages:
         hit = tx.decision.block
         if hit is not None and not self._blocked.remember_now(facts.org or "", facts.page_id, hit):
             await self._blocked.remember(facts.org or "", facts.page_id, hit)
+        if facts.app_id and hit is not None and hit.filter is FilterName.DELETING_USER:
+            # Other pages of this session may be open, from a time before this program knew its uid.
+            await self._ask(tx, mark(facts, uid_digest(facts.app_id)))
 
     async def learn(self, tx: Transaction) -> None:
         """Tell the ledger what ``tx.answer`` means; None: the page failed on its way."""

@@ -12,7 +12,7 @@ import pytest
 from fsproxy.core.filters.base import Filter
 from fsproxy.core.filters.quota import QuotaFilter
 from fsproxy.core.filters.ramping import RampingFilter
-from fsproxy.core.limits.operations import Admit, Admitted, Confirm, Mark, Release
+from fsproxy.core.limits.operations import Admit, Admitted, Confirm, Mark, Recall, Release
 from fsproxy.core.model import FilterName, Hit, Instant, Mode, OnTrouble, Route, Rule, SessionFacts
 from fsproxy.core.pipeline import (
     CAPTURE,
@@ -23,6 +23,7 @@ from fsproxy.core.pipeline import (
     judge,
     learn,
     mark,
+    recall,
     settle,
     wants_no_name,
 )
@@ -30,12 +31,15 @@ from fsproxy.core.policy import OrgPolicy, Snapshot
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import (
     CoreSettings,
+    DeletingUserSettings,
+    Entry,
     FilterSettings,
     OptOutSettings,
     OrgSettings,
     QuotaSettings,
     RampingSettings,
 )
+from fsproxy.core.uid_digest import uid_digest
 
 NOW = Instant(1_795_287_341.0)
 PAGE = SessionFacts(route=Route.PAGE, org="o-1", session_id="s-1", user_id="u-1", url="https://a.example/")
@@ -313,6 +317,23 @@ class TestLearning:
     def test_a_forwarded_bundle_keeps_its_session_under_way(self) -> None:
         assert mark(BUNDLE) == (Mark("o-1", "s-1", "u-1"),)
         assert mark(SessionFacts(route=Route.BUNDLE, org="o-1")) == ()
+
+    def test_the_uid_that_a_page_or_a_body_tells_is_remembered_as_a_digest(self) -> None:
+        identified = msgspec.structs.replace(PAGE, app_id="ann@example.com")
+        (confirm,) = learn(identified, NEW, PageAnswer(200))
+        assert isinstance(confirm, Confirm)
+        assert confirm.uid == uid_digest("ann@example.com")
+        (again,) = learn(identified, Decision(token="t", held=False), PageAnswer(200))
+        assert isinstance(again, Confirm)
+        assert again.uid == confirm.uid
+        assert mark(BUNDLE, 7) == (Mark("o-1", "s-1", "u-1", 7),)
+
+    def test_only_where_somebody_is_listed_is_a_sessions_uid_asked_for(self) -> None:
+        listed = FilterSettings(deleting_user=DeletingUserSettings(block=(Entry("ann"),)))
+        own = Snapshot.compile(CoreSettings(default=OrgSettings(filters=listed)), 1).default
+        assert recall(own, BUNDLE) == (Recall("o-1", "s-1", "u-1"),)
+        assert recall(own, SessionFacts(route=Route.BUNDLE, org="o-1")) == ()
+        assert recall(Snapshot.compile(CoreSettings(), 1).default, BUNDLE) == ()
 
 
 class TestNaming:

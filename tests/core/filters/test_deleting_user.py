@@ -8,6 +8,7 @@ from fsproxy.core.filters.deleting_user import DeletingUserFilter
 from fsproxy.core.model import FilterName, Instant, Mode, Route, SessionFacts
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import CoreSettings, DeletingUserSettings, Entry, FilterSettings, OrgSettings
+from fsproxy.core.uid_digest import uid_digest
 
 NOW = Instant(1_795_287_301.0)
 SECRET = "jane@example.com"
@@ -42,6 +43,13 @@ def test_a_listed_uid_or_user_id_is_blocked(app_id: str, user_id: str, *, hits: 
         assert (hit is not None) is hits
         if hit is not None:
             assert (hit.filter, hit.code) == (FilterName.DELETING_USER, ReasonCode.USER_ACTIVELY_BEING_DELETED)
+
+
+def test_a_session_that_has_a_listed_uid_is_blocked_whatever_the_request_says() -> None:
+    made = _compile(LISTED)
+    assert made is not None
+    for uids, hits in (((uid_digest(SECRET),), True), ((7, uid_digest("6b1f4a2e-1")), True), ((7,), False)):
+        assert (made.judge(SessionFacts(route=Route.BUNDLE, uids=uids), NOW) is not None) is hits
 
 
 def test_the_rule_tells_nothing_about_the_user() -> None:

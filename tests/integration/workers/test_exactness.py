@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from support.proxy import RunningProxy
 from support.upstream import RecordingUpstream
 from support.valkey import ValkeyServer
-from support.workers import fresh_connections, running_workers, shared, visit
+from support.workers import DEADLINE, POLL, fresh_connections, ready, running_workers, shared, visit
 
 QUOTA, VISITORS, RUNS = 100, 300, 20
 NAMES, RATE, CALLS = 50, 30, 150
@@ -71,3 +73,37 @@ async def test_four_processes_accept_exactly_as_many_names_and_calls_as_there_ma
             assert valkey.command("FLUSHALL") == b"+OK\r\n"
             called = await asyncio.gather(*(event(http, (one, other)[n % 2], "name", f"t-{run}") for n in range(CALLS)))
             assert Counter(called) == {(200, None): RATE, (429, "RateLimited"): CALLS - RATE}
+
+
+async def test_every_worker_knows_the_uid_of_a_session_under_way(
+    upstream: RecordingUpstream, valkey: ValkeyServer, tmp_path: Path
+) -> None:
+    """The uid is listed after two proxies of two workers have seen the session, so that each believes in an answer."""
+    uid, sessions = "ann@example.com", [f"s-{number}" for number in range(4)]
+    listed = tmp_path / "deleting.txt"
+    listed.write_text("somebody-else\n")
+    config = shared(upstream.url, valkey, filters={"deleting_user": {"block": [f"file:{listed}"]}})
+    identify = {"Kind": 8193, "Args": ["user", json.dumps({"uid": uid})], "When": 1}
+
+    async def bundle(proxy: RunningProxy, session: str, *events: dict[str, Any]) -> int:
+        target = f"{proxy.url}/rec/bundle/v2?OrgId=o-1&SessionId={session}&PageId=p-{session}&Seq=1"
+        async with http.post(target, data=json.dumps({"Seq": 1, "When": 0, "Evts": events})) as response:
+            await response.read()
+            return response.status
+
+    async with (
+        running_workers(config, tmp_path) as one,
+        running_workers(config, tmp_path) as other,
+        fresh_connections() as http,
+    ):
+        for session in sessions:
+            assert {await bundle(proxy, session) for proxy in (one, other) * 4} == {200}
+            assert await bundle(one, session, identify) == 200
+        listed.write_text(f"{uid}\n")
+        for proxy in (one, other):
+            async with asyncio.timeout(DEADLINE):
+                while {each["generation"] for each in (await ready(http, proxy))["workers"].values()} != {2}:
+                    await asyncio.sleep(POLL)
+        for session in sessions:
+            assert {await bundle(proxy, session) for proxy in (one, other) * 4} == {202}
+        assert await bundle(other, "another") == 200

@@ -27,12 +27,16 @@ from fsproxy.core.limits.operations import (
     Claim,
     Claimed,
     Confirm,
+    Mark,
     NameKind,
     Operation,
     QuotaTerms,
+    Recall,
+    Recalled,
 )
 from fsproxy.core.model import Instant
 from fsproxy.shell.ledger import MemoryLedger, file_schema
+from fsproxy.shell.ledger import file as ledger_file
 from fsproxy.shell.ledger.file import HeldError, LedgerFile
 from fsproxy.shell.ledger.persist import SLICE, Persister
 
@@ -275,9 +279,53 @@ async def test_the_previous_version_is_read_and_brought_up(path: Path, monkeypat
     async with Kept(path) as again:
         assert again.used == 1
     with closing(sqlite3.connect(path)) as file:
-        assert file.execute("SELECT version FROM fsproxy_schema").fetchone() == (2,)
+        assert file.execute("SELECT version FROM fsproxy_schema").fetchone() == (len(file_schema.STEPS),)
         assert file.execute("SELECT more FROM counts").fetchone() == (None,)
     assert not aside(path)
+
+
+async def test_a_file_from_before_uids_were_kept_is_read_and_takes_them_from_then_on(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr(file_schema, "STEPS", file_schema.STEPS[:1])
+        earlier.setattr(file_schema, "TABLES", tuple(each for each in file_schema.TABLES if each.name != "uids"))
+        earlier.setattr(ledger_file, "TABLES", file_schema.TABLES)
+        async with Kept(path) as first:
+            first.visit("s1")
+    assert [len(rows.sessions) for rows in ledger_file.look(path, START) if rows.sessions] == [1]
+    async with Kept(path) as second:
+        assert (second.used, second.goes_on("s1")) == (1, True)
+        second.do(Mark("o", "s1", "", 7))
+    async with Kept(path) as third:
+        assert third.do(Recall("o", "s1", "")) == [Recalled((7,))]
+    assert not aside(path)
+
+
+async def test_uids_are_kept_over_a_restart_and_deleted_with_their_sessions(path: Path) -> None:
+    async with Kept(path) as kept:
+        kept.do(Mark("o", "s1", "u1", 7), Mark("o", "s2", "", 8))
+    async with Kept(path) as again:
+        assert again.do(Recall("o", "s1", ""), Recall("o", "", "u1")) == [Recalled((7,)), Recalled((7,))]
+        again.now = Instant(START + 1_799)
+        again.do(Mark("o", "s2", ""))
+        await again.persister.write()
+        again.now = Instant(START + 1_801)
+        await again.persister.write()
+        assert again.do(Recall("o", "s1", ""), Recall("o", "s2", "")) == [Recalled(()), Recalled((8,))]
+        with closing(sqlite3.connect(path)) as file:
+            assert file.execute("SELECT uid FROM uids").fetchall() == [(8,)]
+
+
+async def test_uids_that_another_process_learned_meanwhile_are_taken_in(path: Path) -> None:
+    first = Kept(path)
+    await first.persister.start()
+    async with Kept(path) as second:
+        first.do(Mark("o", "s1", "", 7))
+        second.do(Mark("o", "s2", "", 8))
+        await first.persister.close()
+        await second.persister.write()
+        assert second.do(Recall("o", "s1", ""), Recall("o", "s2", "")) == [Recalled((7,)), Recalled((8,))]
 
 
 # -- places that cannot be written

@@ -22,6 +22,8 @@ from fsproxy.core.limits.operations import (
     Operation,
     QuotaTerms,
     RateKind,
+    Recall,
+    Recalled,
     Release,
     Spend,
     Spent,
@@ -332,3 +334,33 @@ async def test_a_clock_fixed_behind_gives_way_to_the_one_that_was_first(
     await settled(other)
     assert there.known("o", "p") == pytest.approx(1_000.0, abs=0.5)
     assert there.settle("o", "", 3.0, at, LONG) == 3.0
+
+
+async def test_what_redis_said_of_a_uid_is_believed_until_a_list_changes(
+    ledger: RedisLedger, other: RedisLedger
+) -> None:
+    at, question = now(), (Recall("o", "s", "u"),)
+    assert ledger.try_now(question, at) is None
+    assert await ledger.ask(question, at, LONG) == (Recalled(()),)
+    await ask(other, Mark("o", "s", "u", 7))
+    before = ledger.breaker.round_trips
+    assert ledger.try_now(question, at) == (Recalled(()),)
+    assert ledger.try_now(question, Instant(at + 60)) is None
+    assert ledger.breaker.round_trips == before
+    ledger.forget_uids()
+    assert ledger.try_now(question, at) is None
+    assert await ledger.ask(question, at, LONG) == (Recalled((7,)),)
+
+
+async def test_a_uid_is_told_once_and_known_here_at_once(ledger: RedisLedger, other: RedisLedger) -> None:
+    at = now()
+    assert ledger.try_now((Mark("o", "s", ""),), at) == (None,)
+    assert ledger.try_now((Mark("o", "s", "", 7),), at) == (None,)
+    assert ledger.try_now((Recall("o", "s", ""),), at) == (Recalled((7,)),)
+    (found,) = await ask(other, Recall("o", "s", ""))
+    assert found == Recalled((7,))
+    before = ledger.breaker.round_trips
+    for _ in range(3):
+        assert ledger.try_now((Mark("o", "s", "", 7),), at) == (None,)
+    await ask(ledger, Mark("o", "s", "", 7))
+    assert ledger.breaker.round_trips == before
