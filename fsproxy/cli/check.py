@@ -11,6 +11,7 @@ from fsproxy.cli.documented import Documented
 from fsproxy.cli.loading import load_or_exit
 from fsproxy.config.json_schema import json_schema
 from fsproxy.config.summary import summary
+from fsproxy.shell.destination import link_problem
 from fsproxy.shell.generation import Generation
 from fsproxy.shell.geo import GeoUnavailable
 
@@ -27,9 +28,16 @@ def check(file: Path) -> None:
     try:
         Generation.compile(config, 1)
     except GeoUnavailable as error:
-        click.echo(f"{file}: {error}", err=True)
-        raise SystemExit(1) from None
+        _refuse(f"{file}: {error}")
+    fault = link_problem(config.audit.to)
+    if fault is not None:
+        _refuse(f"{file}: audit.to {config.audit.to}: {fault}")
     click.echo(f"{file}: fine. {summary(config)}")
+
+
+def _refuse(problem: str) -> None:
+    click.echo(problem, err=True)
+    raise SystemExit(1)
 
 
 @click.command(cls=Documented, statuses={0: "printed"}, examples=["fsproxy schema > fsproxy.schema.json"])

@@ -118,7 +118,7 @@ class LineSink:
             try:
                 self._destination.reopen()
             except OSError as error:
-                structlog.get_logger().warning("audit_reopen_failed", errno=error.errno)
+                structlog.get_logger().warning("audit_reopen_failed", errno=error.errno, reason=error.strerror)
         with self._lock:
             lines, self._lines, self._size = self._lines, [], 0
             self._in_flight = len(lines)

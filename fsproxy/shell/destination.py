@@ -6,6 +6,7 @@ import os
 import select
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 try:
     import fcntl
@@ -68,6 +69,11 @@ class Destination:
 
 
 _NEWLINE = ord("\n")
+_MODE = 0o640
+"""Of a new file: the owner writes, the group reads (a log shipper). An existing file keeps its mode, as logrotate's
+``create`` chose it."""
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+_LINK = "is a symbolic link, which is not followed: name the file itself (for /dev/stdout write stdout)"
 _STANDARD = {"stdout": 1, "stderr": 2}
 
 
@@ -89,5 +95,18 @@ def _turn(fd: int) -> Iterator[None]:
                 fcntl.lockf(fd, fcntl.LOCK_UN)
 
 
+def link_problem(to: str) -> str | None:
+    """Return why this is no destination if it is a link; None for ``stdout``, ``stderr`` and all other paths."""
+    return _LINK if to not in _STANDARD and Path(to).is_symlink() else None
+
+
 def _opened(path: str) -> int:
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    # A link that somebody else put there could lead to any file that this program may write to. Links above it, such
+    # as /var/log/NAME of systemd's DynamicUser, stand in folders that are not others' to write to.
+    try:
+        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | _NO_LINK, _MODE)
+    except OSError as error:
+        fault = link_problem(path)
+        if fault is None:
+            raise
+        raise OSError(error.errno, fault, path) from None

@@ -53,6 +53,19 @@ def test_what_is_no_configuration_is_refused_without_a_traceback(tmp_path: Path,
     assert result.stderr.startswith(f"{file}:")
 
 
+@pytest.mark.parametrize("to", ["/dev/stdout", "link"])
+def test_an_audit_file_that_serve_would_not_follow_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("link").symlink_to("audit.log")
+    Path("fsproxy.yaml").write_text(f"{UPSTREAM}audit: {{to: {to}}}\n")
+    result = CliRunner().invoke(main, ["check", "fsproxy.yaml"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"fsproxy.yaml: audit.to {to}: is a symbolic link, which is not followed")
+    assert "write stdout" in result.stderr
+
+
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["check", str(tmp_path / "none.yaml")])
     assert result.exit_code == 1

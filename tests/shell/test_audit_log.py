@@ -209,6 +209,67 @@ def test_a_file_that_cannot_be_opened_at_start_is_an_error(tmp_path: Path) -> No
         Destination(str(tmp_path / "missing" / "a"))
 
 
+@pytest.fixture
+def open_umask() -> Iterator[None]:
+    """Files are made with all the rights that are asked for."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("open_umask")
+def test_a_new_file_is_the_owners_to_write_and_the_groups_to_read_also_when_opened_again(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    destination = Destination(str(path))
+    assert path.stat().st_mode & 0o777 == 0o640
+    path.rename(tmp_path / "a.1")
+    destination.reopen()
+    assert path.stat().st_mode & 0o777 == 0o640
+    destination.close()
+
+
+def test_a_file_that_is_there_keeps_the_mode_that_somebody_chose(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.touch()
+    path.chmod(0o644)
+    Destination(str(path)).close()
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("target", ["there", "missing", "a"])
+def test_a_link_is_not_followed(tmp_path: Path, target: str) -> None:
+    (tmp_path / "there").write_text("somebody's")
+    path = tmp_path / "a"
+    path.symlink_to(target)
+    with pytest.raises(OSError, match="is a symbolic link, which is not followed") as caught:
+        Destination(str(path))
+    assert caught.value.filename == str(path)
+    assert (tmp_path / "there").read_text() == "somebody's"
+    assert not (tmp_path / "missing").exists()
+
+
+def test_a_link_that_takes_the_files_place_is_not_followed_when_it_is_opened_again(tmp_path: Path) -> None:
+    path, other = tmp_path / "a", tmp_path / "other"
+    log = AuditLog(AuditConfig(to=str(path)))
+    path.rename(tmp_path / "a.1")
+    path.symlink_to(other)
+    log.sink.reopen()
+    with structlog.testing.capture_logs() as said:
+        log.write(record("kept"), 1.0)
+        log.close()
+    assert ids((tmp_path / "a.1").read_bytes()) == ["kept"]
+    assert not other.exists()
+    assert ["is a symbolic link" in entry["reason"] for entry in said] == [True]
+
+
+def test_folders_above_may_be_links_and_a_device_is_no_link(tmp_path: Path) -> None:
+    (tmp_path / "private").mkdir()
+    (tmp_path / "logs").symlink_to("private")
+    Destination(str(tmp_path / "logs" / "a")).close()
+    assert (tmp_path / "private" / "a").exists()
+    Destination(os.devnull).close()
+
+
 def test_only_lines_that_are_due_are_written(tmp_path: Path) -> None:
     path = tmp_path / "a"
     log = AuditLog(AuditConfig(to=str(path)))

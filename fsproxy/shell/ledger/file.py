@@ -37,6 +37,7 @@ CHUNK = 20_000
 WALKED = 5_000
 """Keys of each table that one ``prune`` looks at."""
 _DAY = 86_400
+_MODE = 0o600
 log = structlog.get_logger("fsproxy")
 
 
@@ -64,10 +65,12 @@ class LedgerFile:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = _locked(path)
         try:
-            if path.exists() and path.stat().st_size:
+            _keep_private(path)
+            if path.stat().st_size:
                 fault = unfit(path)
                 if fault is not None:
                     set_aside(path, fault)
+                    _keep_private(path)
             connection = prepare(path)
             return cls(path, connection, lock, path.stat().st_ino)
         except BaseException:
@@ -190,9 +193,29 @@ def set_aside(path: Path, fault: str) -> None:
     )
 
 
+def _keep_private(path: Path) -> None:
+    """Make the file if there is none, for its owner alone (0600), and take from others what they may do with it.
+
+    SQLite gives what it keeps beside the file the same mode. Raises OSError.
+    """
+    os.close(_private(str(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC))
+    for suffix in ("", "-wal", "-shm", ".lock"):
+        file = path.with_name(path.name + suffix)
+        with contextlib.suppress(FileNotFoundError):
+            if file.stat().st_mode & 0o077:
+                try:
+                    file.chmod(_MODE)
+                except PermissionError:
+                    log.warning("others may read the state file, and its mode cannot be changed", path=str(file))
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, _MODE)
+
+
 def _locked(path: Path) -> IO[str]:
     # Not the file itself: closing another handle of it would drop SQLite's own locks.
-    lock = path.with_name(path.name + ".lock").open("a+")
+    lock = open(path.with_name(path.name + ".lock"), "a+", opener=_private)  # noqa: SIM115 - closed by who got it
     if fcntl is not None:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

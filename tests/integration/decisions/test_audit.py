@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from support.proxy import POLL
+from support.proxy import POLL, ProxyDiedError
 from support.rig import AGENT, BUNDLE, Rig, page, running_rig
 from support.upstream import status
 
@@ -283,7 +283,15 @@ async def test_a_file_is_written_to_and_opened_again_on_sighup(tmp_path: Path) -
         assert before[:2] == [first.request_id, second.request_id]
         assert after[-1] == third
         assert (rig.proxy.folder / "stdout").read_text() == ""
-        assert current.stat().st_mode & 0o007 == 0
+        assert current.stat().st_mode & 0o777 == 0o640
+
+
+async def test_an_audit_path_that_is_a_link_ends_the_start_with_what_to_write_instead(tmp_path: Path) -> None:
+    (tmp_path / "audit.log").symlink_to("elsewhere")
+    with pytest.raises(ProxyDiedError, match=r"audit\.log: is a symbolic link, which is not followed"):
+        async with running_rig({"audit": {"to": str(tmp_path / "audit.log")}}):
+            pytest.fail("it started")
+    assert not (tmp_path / "elsewhere").exists()
 
 
 async def _reopened(rig: Rig, path: Path) -> str:

@@ -112,6 +112,41 @@ async def test_a_restart_keeps_quota_names_and_sessions_and_makes_the_folder(pat
         assert again.do(claim("a", "b" * 200)) == [Claimed(frozenset(), 2)]
 
 
+def modes(path: Path) -> dict[str, int]:
+    return {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
+
+
+async def test_the_file_and_all_beside_it_are_the_owners_alone(path: Path) -> None:
+    before = os.umask(0)
+    try:
+        async with Kept(path) as kept:
+            kept.do(claim("a"))
+            await kept.persister.write()
+            beside = modes(path)
+        after = modes(path)
+    finally:
+        os.umask(before)
+    assert beside == dict.fromkeys((path.name, *(f"{path.name}{end}" for end in ("-wal", "-shm", ".lock"))), 0o600)
+    assert set(after.values()) == {0o600}
+
+
+async def test_files_that_others_could_read_are_closed_to_them_and_so_is_one_set_aside(path: Path) -> None:
+    async with Kept(path) as kept:
+        kept.do(claim("a"))
+        await kept.persister.write()
+        copies = {suffix: path.with_name(path.name + suffix).read_bytes() for suffix in ("", "-wal", "-shm", ".lock")}
+    for suffix, content in copies.items():  # as after a crash of a version that left them open
+        path.with_name(path.name + suffix).write_bytes(content)
+        path.with_name(path.name + suffix).chmod(0o644)
+    async with Kept(path):
+        assert set(modes(path).values()) == {0o600}
+    path.chmod(0o664)
+    damage_head(path)
+    async with Kept(path):
+        assert len(aside(path)) == 1
+        assert set(modes(path).values()) == {0o600}
+
+
 async def test_names_and_orgs_of_any_characters_come_back(path: Path) -> None:
     """A NUL and a lone surrogate are no text to SQLite's functions; a name may hold them all the same."""
     odd = ("a\0b", "a", "\ud800", "é", "")
