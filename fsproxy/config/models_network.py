@@ -63,6 +63,7 @@ class ServerSection(Section):
     max_decompressed: Size = setting("64MB", "Largest body once decompressed; above it 413.")
     max_header: Size = setting("16KB", "Largest request head.")
     header_timeout: Duration = setting("10s", "Time for the request head.")
+    body_rate: Size = setting("256B", "Bytes a second at which a body must come on average, after its first 30 s.")
     body_timeout: Duration = setting("30s", "Head to end of a body that is read; longest gap in one that is streamed.")
     keepalive: Duration = setting("75s", "How long an idle client connection is kept.")
     max_connections: Count = setting(10_000, "Client connections at a time.")

@@ -62,6 +62,8 @@ class ServerConfig:
     max_decompressed: int = 64 * MB
     max_header: int = 16 * KB
     header_timeout: float = 10.0
+    body_rate: int = 256
+    """Bytes a second."""
     body_timeout: float = 30.0
     keepalive: float = 75.0
     max_connections: int = 10_000

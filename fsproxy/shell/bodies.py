@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Self
 
-from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestPayloadError
 
 from fsproxy.core.failures import Failure
-from fsproxy.shell.incoming import WholeBody
+from fsproxy.shell.clock import monotonic_ns
 from fsproxy.shell.sweeper import Sweeper, Timed
 from fsproxy.shell.transaction import Transaction
 
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 
 LAST_CHUNK = b"0\r\n\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+STREAM_GRACE = 30.0
+"""Seconds in which a streamed body need not come at ``server.body_rate``."""
+LONGEST_READ = 300.0
+"""Seconds that a body that is read may take, however fast it comes."""
+OPENING_BYTES = 64 * 1024
+OPENING_SECONDS = 1.0
+"""A streamed body holds no upstream connection before it has so many bytes, its end, or was waited for so long."""
 
 
 class BodyError(Exception):
@@ -29,37 +37,56 @@ class BodyError(Exception):
 
 
 class BodyClock(Timed):
-    """Fails a body's reader once it has waited too long: for the whole body, or for its next bytes."""
+    """Ends a body that comes too slowly (rules.md 4). Only the time for which we wait for the client counts.
 
-    __slots__ = ("_loop_time", "_payload", "_seconds", "_sweeper", "due")
+    No gap may be longer than ``server.body_timeout``. From then on a body that is read must have come at
+    ``server.body_rate`` on average, and be whole after LONGEST_READ seconds (or ``body_timeout``, if that is more).
+    A streamed one must have come at that rate from STREAM_GRACE seconds on, and may last as long as it keeps to it.
+    """
 
-    def __init__(self, tx: Transaction, sweeper: Sweeper) -> None:
+    __slots__ = ("_gap", "_grace", "_longest", "_loop_time", "_rate", "_since", "_sweeper", "_tx", "_waited", "due")
+
+    def __init__(self, tx: Transaction, sweeper: Sweeper, *, streamed: bool) -> None:
+        server = tx.generation.config.server
         self.due = inf
-        self._payload: StreamReader | WholeBody = tx.request.payload
-        self._seconds = tx.generation.config.server.body_timeout
-        self._loop_time = sweeper.time
+        self._tx = tx
         self._sweeper = sweeper
+        self._loop_time = sweeper.time
+        self._gap = server.body_timeout
+        self._rate = server.body_rate
+        self._grace = STREAM_GRACE if streamed else server.body_timeout
+        self._longest = inf if streamed else max(LONGEST_READ, server.body_timeout)
+        self._waited = 0.0
+        self._since = 0.0
 
     def __enter__(self) -> Self:
-        self.restart()
+        self.start()
         self._sweeper.add(self)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._sweeper.discard(self)
 
-    def restart(self) -> None:
-        """Some bytes came: the next gap begins."""
-        self.due = self._loop_time() + self._seconds
+    def start(self) -> None:
+        """The client is waited for from now on."""
+        self._since = self._loop_time()
+        allowed = min(max(self._grace, self._tx.bytes_in / self._rate), self._longest)
+        self.due = self._since + min(self._gap, allowed - self._waited)
 
     def stop(self) -> None:
         """Nobody waits for the client right now."""
+        self._waited += self._loop_time() - self._since
         self.due = inf
 
+    def restart(self) -> None:
+        """Some bytes came: the next gap begins."""
+        self.stop()
+        self.start()
+
     def expire(self) -> None:
-        """Timed: too long. Said again later, as a reader that was woken in this same moment does not hear it."""
-        self.restart()
-        self._payload.set_exception(BodyError(Failure.BODY_TIMEOUT))
+        """Timed: too slow. Said again later, as a reader that was woken in this same moment does not hear it."""
+        self.due = self._loop_time() + self._gap
+        self._tx.request.payload.set_exception(BodyError(Failure.BODY_TIMEOUT))
 
 
 def declared_length(tx: Transaction) -> int | None:
@@ -94,12 +121,11 @@ async def read_body(tx: Transaction, sweeper: Sweeper) -> bytes:
     refuse_too_large(tx, declared_length(tx))
     invite(tx)
     parts: list[bytes] = []
-    with BodyClock(tx, sweeper):
-        while True:
-            part = await read_part(tx)
-            if not part:
-                return b"".join(parts)
+    with BodyClock(tx, sweeper, streamed=False) as clock:
+        while part := await read_part(tx):
             parts.append(part)
+            clock.restart()
+    return b"".join(parts)
 
 
 def take_body(tx: Transaction) -> bytes:
@@ -127,16 +153,24 @@ async def read_part(tx: Transaction) -> bytes:
 
 
 async def pump(tx: Transaction, exchange: Exchange, sweeper: Sweeper, *, chunked: bool) -> None:
-    """Pass a body on to an exchange as it comes; a body that breaks, or takes too long, ends the exchange."""
+    """Start an exchange once its body has begun to come, and pass the body on.
+
+    A body that breaks, or comes too slowly, ends the exchange.
+    """
     invite(tx)
     try:
-        with BodyClock(tx, sweeper) as clock:
-            while part := await read_part(tx):
+        with BodyClock(tx, sweeper, streamed=True) as clock:
+            part = await _opening(tx, clock)
+            tx.sent_ns = monotonic_ns()
+            exchange.start()
+            part = part or await read_part(tx)
+            while part:
                 clock.stop()
                 framed = b"%x\r\n%b\r\n" % (len(part), part) if chunked else part
                 if not await exchange.write(framed):
                     return
-                clock.restart()
+                clock.start()
+                part = await read_part(tx)
         if chunked:
             await exchange.write(LAST_CHUNK)
         exchange.body_complete()
@@ -144,3 +178,16 @@ async def pump(tx: Transaction, exchange: Exchange, sweeper: Sweeper, *, chunked
         exchange.abort(error.failure)
     except ConnectionError:
         exchange.abort(Failure.CLIENT_GONE)
+
+
+async def _opening(tx: Transaction, clock: BodyClock) -> bytes:
+    """Return what comes of a body before it may hold an upstream connection. Raise BodyError."""
+    parts: list[bytes] = []
+    size = 0
+    with suppress(TimeoutError):
+        async with asyncio.timeout(OPENING_SECONDS):
+            while size < OPENING_BYTES and (part := await read_part(tx)):
+                parts.append(part)
+                size += len(part)
+                clock.restart()
+    return b"".join(parts)

@@ -6,9 +6,10 @@ import asyncio
 from math import inf
 
 from fsproxy.core.failures import Failure
+from fsproxy.shell.pool import ConnectError, Pool, Share
 from fsproxy.shell.responses import ResponseHead, ResponseSink
 from fsproxy.shell.sweeper import Timed
-from fsproxy.shell.upstream import ConnectError, Pool, Upstream
+from fsproxy.shell.upstream import Upstream
 from fsproxy.shell.upstream_connection import UpstreamConnection
 
 CONNECT_AGAIN = 0.1
@@ -31,6 +32,7 @@ class Exchange(Timed):
         "_pool",
         "_request",
         "_retry_until",
+        "_share",
         "_streamed",
         "_upgrade",
         "_upstream",
@@ -43,13 +45,14 @@ class Exchange(Timed):
     )
 
     def __init__(
-        self, upstream: Upstream, pool: Pool, request: bytes, sink: ResponseSink, *, head_only: bool = False,
-        streamed: bool = False, upgrade: bool = False, retry_for: float = 0.0,
+        self, upstream: Upstream, pool: Pool, request: bytes, sink: ResponseSink, *, share: Share,
+        head_only: bool = False, streamed: bool = False, upgrade: bool = False, retry_for: float = 0.0,
     ) -> None:  # fmt: skip
         self._upstream = upstream
         self._pool = pool
         self._request = request
         self.sink = sink
+        self._share = share
         self._head_only = head_only
         self._streamed = streamed
         self._upgrade = upgrade
@@ -67,9 +70,11 @@ class Exchange(Timed):
         self.due = inf
 
     def start(self) -> None:
-        """Send the request: at once on an idle connection, else as soon as there is one."""
+        """Send the request: at once on an idle connection, else as soon as there is one. It may have ended before."""
+        if self._ended:
+            return
         self._upstream.sweeper.add(self)
-        connection = self._pool.take()
+        connection = self._pool.take(self._share)
         if connection is not None:
             self._send(connection)
         else:
@@ -185,7 +190,7 @@ class Exchange(Timed):
     async def _connect(self) -> None:
         while True:
             try:
-                connection = await self._pool.connect()
+                connection = await self._pool.connect(self._share)
             except ConnectError as error:
                 if error.failure is Failure.UPSTREAM_REFUSED and self._upstream.loop.time() < self._retry_until:
                     await asyncio.sleep(CONNECT_AGAIN)

@@ -13,6 +13,7 @@ from fsproxy.shell.bodies import BodyError, declared_length, pump, refuse_too_la
 from fsproxy.shell.clock import monotonic_ns
 from fsproxy.shell.exchange import Exchange
 from fsproxy.shell.incoming import CLOSE, KEEP
+from fsproxy.shell.pool import Share
 from fsproxy.shell.relay import Relay
 from fsproxy.shell.tunnel import Tunnel
 
@@ -55,18 +56,26 @@ class Forwarding:
         had_body = bool(body) or tx.request.length is not None or b"transfer-encoding" in tx.headers
         relay = self._relay(tx, copy_limit=PAGE_ANSWER_COPY if page else 0, extra_headers=extra_headers)
         head = self._head(tx, len(body) if had_body else Framing.NONE)
-        self._start(tx, relay, head + body, retry_for=tx.generation.config.upstream.page_retry if page else 0.0)
+        retry_for = tx.generation.config.upstream.page_retry if page else 0.0
+        share = Share.CAPTURE if tx.is_capture else Share.OTHER
+        exchange = self._exchange(tx, relay, head + body, share, retry_for=retry_for)
+        tx.sent_ns = monotonic_ns()
+        exchange.start()
         await relay.done
         return self._finish(tx, relay)
 
     async def stream(self, tx: Transaction) -> bool:
-        """Pass a body on as it comes; one that is there already is sent with its head."""
+        """Pass a body on as it comes; one that is there already is sent with its head.
+
+        On whatever route, a body that is still coming counts to the part of the pool that is not kept for capture.
+        """
         if tx.request.payload.is_eof():
             return await self.send(tx, take_body(tx))
         length = declared_length(tx)
         refuse_too_large(tx, length)
         relay = self._relay(tx)
-        exchange = self._start(tx, relay, self._head(tx, Framing.CHUNKED if length is None else length), streamed=True)
+        head = self._head(tx, Framing.CHUNKED if length is None else length)
+        exchange = self._exchange(tx, relay, head, Share.OTHER, streamed=True)
         pumping = self._loop.create_task(pump(tx, exchange, self._sweeper, chunked=length is None))
         try:
             await relay.done
@@ -85,7 +94,10 @@ class Forwarding:
         """
         relay = self._relay(tx)
         without = EXTENSIONS if make is not None else None
-        exchange = self._start(tx, relay, self._head(tx, Framing.UPGRADE, without), upgrade=True)
+        share = Share.SOCKET if tx.is_capture else Share.OTHER
+        exchange = self._exchange(tx, relay, self._head(tx, Framing.UPGRADE, without), share, upgrade=True)
+        tx.sent_ns = monotonic_ns()
+        exchange.start()
         await relay.done
         connection = exchange.upgraded
         if relay.head is None or relay.head.status != 101 or connection is None:
@@ -190,29 +202,29 @@ class Forwarding:
             page=tx.route is Route.PAGE,
         )
 
-    def _start(
+    def _exchange(
         self,
         tx: Transaction,
         relay: Relay,
         request: bytes,
+        share: Share,
         *,
         streamed: bool = False,
         upgrade: bool = False,
         retry_for: float = 0.0,
     ) -> Exchange:
-        exchange = relay.exchange = Exchange(
+        relay.exchange = Exchange(
             self._upstream,
             self._upstream.pool_for(tx.path),
             request,
             relay,
+            share=share,
             head_only=tx.request.method == "HEAD",
             streamed=streamed,
             upgrade=upgrade,
             retry_for=retry_for,
         )
-        tx.sent_ns = monotonic_ns()
-        exchange.start()
-        return exchange
+        return relay.exchange
 
     def _finish(self, tx: Transaction, relay: Relay) -> bool:
         exchange = relay.exchange

@@ -47,6 +47,7 @@ class UpstreamConnection(asyncio.Protocol):
         "exchanges",
         "idle_since",
         "on_resume",
+        "share",
         "transport",
         "writing_paused",
     )
@@ -66,6 +67,8 @@ class UpstreamConnection(asyncio.Protocol):
         """A byte of the current answer has come: the request may not be sent again."""
         self.exchanges = 0
         self.idle_since = 0.0
+        self.share: int | None = None
+        """The pool's: what it is held for (``pool.Share``); None while it is idle."""
         self.transport: asyncio.Transport | None = None
         self.writing_paused = False
         self.on_resume: Callable[[], None] | None = None
