@@ -23,7 +23,9 @@ KB = 1024
 def transaction(payload: object, **server: Any) -> Any:
     config = SimpleNamespace(server=SimpleNamespace(body_rate=256, **{"body_timeout": 30.0, **server}))
     request = SimpleNamespace(payload=payload)
-    return SimpleNamespace(request=request, generation=SimpleNamespace(config=config), bytes_in=0, close=False, most_body=100)
+    return SimpleNamespace(
+        request=request, generation=SimpleNamespace(config=config), bytes_in=0, close=False, most_body=100
+    )
 
 
 async def test_a_reader_that_the_end_of_a_chunk_wakes_as_its_time_ends_is_told_all_the_same() -> None:

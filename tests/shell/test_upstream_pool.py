@@ -66,7 +66,7 @@ async def test_a_place_that_comes_free_for_one_who_has_just_gone_is_the_next_one
 
 
 @asynccontextmanager
-async def pool_of(limit: int, *, connect: float = 3.0) -> AsyncIterator[Pool]:
+async def pool_of(limit: int, *, connect: float = 60.0) -> AsyncIterator[Pool]:
     async with await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         timeouts = UpstreamTimeouts(connect=connect)
@@ -81,19 +81,37 @@ async def pool_of(limit: int, *, connect: float = 3.0) -> AsyncIterator[Pool]:
     [(1, 1, 1), (2, 1, 2), (3, 1, 3), (4, 2, 3), (8, 4, 6), (512, 256, 384)],
 )
 async def test_each_kind_has_its_share_and_capture_routes_the_rest(limit: int, others: int, with_sockets: int) -> None:
-    async with pool_of(limit, connect=0.05) as pool:
-        held = []
+    async with pool_of(limit) as pool:
+        held: list[UpstreamConnection] = []
         for share in Share:
-            with pytest.raises(ConnectError) as refused:
-                while True:
-                    held.append(await _connected(pool, share))
-            assert refused.value.failure is Failure.UPSTREAM_BUSY
+            while (connection := await _connected_at_once(pool, share)) is not None:
+                held.append(connection)
             assert len(held) == {Share.OTHER: others, Share.SOCKET: with_sockets, Share.CAPTURE: limit}[share]
         for connection in held:
             pool.give_back(connection)
         taken = pool.take(Share.OTHER)
         assert taken is not None
         pool.give_back(taken)
+
+
+async def test_who_finds_no_place_in_time_is_refused() -> None:
+    async with pool_of(1, connect=0.5) as pool:
+        held = await pool.connect(Share.CAPTURE)
+        with pytest.raises(ConnectError) as refused:
+            await pool.connect(Share.OTHER)
+        assert refused.value.failure is Failure.UPSTREAM_BUSY
+        held.abort()
+
+
+async def _connected_at_once(pool: Pool, share: Share) -> UpstreamConnection | None:
+    """None when it would have to wait for a place."""
+    connecting = asyncio.create_task(_connected(pool, share))
+    await eventually(lambda: connecting.done() or any(pool._waiting))
+    if connecting.done():
+        return await connecting
+    connecting.cancel()
+    await asyncio.wait([connecting])
+    return None
 
 
 async def _connected(pool: Pool, share: Share) -> UpstreamConnection:

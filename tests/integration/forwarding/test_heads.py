@@ -19,7 +19,10 @@ ORIGIN = b"https://app.example.com"
 LIMIT = 4096
 TOO_LARGE = {
     "one cookie": (b"", b"Cookie: a=" + b"x" * 5000 + b"\r\n"),
-    "many cookies in one line": (b"", b"Cookie: " + b"; ".join(b"c%d=%s" % (n, b"y" * 90) for n in range(60)) + b"\r\n"),
+    "many cookies in one line": (
+        b"",
+        b"Cookie: " + b"; ".join(b"c%d=%s" % (n, b"y" * 90) for n in range(60)) + b"\r\n",
+    ),
     "a long target": (b"q" * 5000, b""),
     "many lines": (b"", b"".join(b"X-%d: %s\r\n" % (n, b"z" * 100) for n in range(60))),
     "very many short lines": (b"", b"".join(b"X-%d: 1\r\n" % n for n in range(600))),
@@ -113,11 +116,18 @@ async def test_what_is_too_large_and_no_request_is_431_and_only_counted() -> Non
         assert proxy.metrics.malformed == {(): 1}
 
 
-RAW = [b"/s/caf\xc3\xa9", b"/\xff\xfe?q=\x80\xe4&r=%ff", b"/rec/bundle?OrgId=o-\xe4&UserId=\xff", b"/\xf0\x9f\x98\x80/x"]
+RAW = [
+    b"/s/caf\xc3\xa9",
+    b"/\xff\xfe?q=\x80\xe4&r=%ff",
+    b"/rec/bundle?OrgId=o-\xe4&UserId=\xff",
+    b"/\xf0\x9f\x98\x80/x",
+]
 
 
 @pytest.mark.parametrize("target", RAW)
-@pytest.mark.parametrize("lines", [b"Host: a\r\nContent-Length: 2\r\n", b"Host: a\r\nX-A: \xe4\r\nContent-Length:  2\r\n"])
+@pytest.mark.parametrize(
+    "lines", [b"Host: a\r\nContent-Length: 2\r\n", b"Host: a\r\nX-A: \xe4\r\nContent-Length:  2\r\n"]
+)
 async def test_raw_bytes_of_a_target_go_up_as_they_came_however_they_arrive(target: bytes, lines: bytes) -> None:
     async with echoing() as upstream, in_process({"upstream": {"url": upstream.url}}) as proxy:
         sent = b"POST %b HTTP/1.1\r\n%b\r\n{}" % (target, lines)

@@ -93,9 +93,7 @@ async def test_sockets_and_long_answers_of_other_paths_leave_half_to_capture_and
         while True:
             asked = await side.whole_request()
             if b"Upgrade: websocket" in asked:
-                await side.say(
-                    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
-                )
+                await side.say(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
                 await side.reader.read()
             elif asked.startswith(b"GET /long"):
                 await side.say(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nbegun")
