@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -22,8 +21,8 @@ BODIES = {"/rec/bundle/v2?OrgId=o-1": BUNDLE, "/rec/page": PAGE, "/rec/event?Org
 
 
 @pytest.fixture
-async def time() -> AsyncIterator[SkippedTime]:
-    yield SkippedTime(asyncio.get_running_loop())
+async def time() -> SkippedTime:
+    return SkippedTime(asyncio.get_running_loop())
 
 
 async def begin(client: RawClient, target: str, size: int) -> None:
