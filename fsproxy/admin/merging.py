@@ -22,6 +22,8 @@ MOST = frozenset(
         "fsproxy_names_limit",
         "fsproxy_quota_limit",
         "fsproxy_quota_used",
+        "fsproxy_store_max_bytes",
+        "fsproxy_store_used_bytes",
     }
 )
 """Every worker reads the same configuration and the same counts, so that a sum would count them once for each. Others

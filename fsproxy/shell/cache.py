@@ -19,6 +19,8 @@ from fsproxy.shell.memory_cache import BoundedMemoryCache
 
 BLOCKED_PAGE_SECONDS = 24 * 60 * 60
 """How long a page that was blocked is known to be (rules.md 1)."""
+SHARED_PAGE_SECONDS = 15 * 60
+"""How long Redis knows it after it was last asked for: its memory belongs to the limits (rules.md 5)."""
 REPEAT_SECONDS = 10 * 60
 """How long a call's first copy speaks for the others (rules.md 2)."""
 
@@ -40,15 +42,15 @@ class RememberingCache(Protocol):
         """The value, or None."""
         ...
 
-    async def set(self, key: str, value: Any, ttl: float) -> Any:
-        """Keep the value for ``ttl`` seconds."""
-        ...
-
     async def multi_get(self, keys: list[str]) -> list[Any]:
         """The values in the order of the keys, None for each that is unknown."""
         ...
 
-    async def multi_set(self, pairs: list[tuple[str, Any]], ttl: float) -> Any:
+    async def keep(self, org: str, key: str, value: Any, ttl: float) -> None:
+        """Keep the value for ``ttl`` seconds. ``org`` is who pays for it where writes are limited."""
+        ...
+
+    async def keep_all(self, org: str, pairs: list[tuple[str, Any]], ttl: float) -> None:
         """Keep every value for ``ttl`` seconds."""
         ...
 
@@ -84,7 +86,7 @@ class BlockedPages:
     async def remember(self, org: str, page: str, hit: Hit) -> None:
         """Keep why. A page without an id cannot be known again."""
         if page:
-            await self._cache.set(_page_key(org, page), _known_blocked(hit), ttl=BLOCKED_PAGE_SECONDS)
+            await self._cache.keep(org, _page_key(org, page), _known_blocked(hit), BLOCKED_PAGE_SECONDS)
 
     async def find(self, org: str, page: str) -> Hit | None:
         """Why the page was blocked; None when it was not, or is not known."""
@@ -112,11 +114,11 @@ class Repeats:
             return []
         return cast("list[bytes | None]", await self._cache.multi_get([_repeat_key(each) for each in digests]))
 
-    async def remember(self, verdicts: list[tuple[bytes, bytes]]) -> None:
+    async def remember(self, org: str, verdicts: list[tuple[bytes, bytes]]) -> None:
         """Keep the verdicts on calls' first copies: (digest, verdict) each."""
         if verdicts:
             pairs = [(_repeat_key(digest), verdict) for digest, verdict in verdicts]
-            await self._cache.multi_set(pairs, ttl=REPEAT_SECONDS)
+            await self._cache.keep_all(org, pairs, REPEAT_SECONDS)
 
 
 _ENCODE = msgspec.msgpack.Encoder().encode

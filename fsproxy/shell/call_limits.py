@@ -123,7 +123,7 @@ class CallLimits:
             return Settled(settled, ledger_down=True)
         first = await run(off, _first_copies, keys, outcome, repeated)
         for start in range(0, len(first), SLICE):
-            await self._repeats.remember(first[start : start + SLICE])
+            await self._repeats.remember(facts.org or "", first[start : start + SLICE])
             if off:
                 await asyncio.sleep(0)
         return Settled(outcome, limited)

@@ -219,7 +219,7 @@ class Ingest:
     def state(self) -> dict[str, object]:
         """For ``/readyz``: never a reason to be taken out of service, always a reason to look."""
         generation = self.generation
-        warnings = []
+        warnings = list(self._stores.warnings)
         if self._recorder.unlisted_proxy:
             warnings.append("forwarding headers of untrusted peers are dropped: see client_ip.trusted_proxies")
         return {

@@ -117,6 +117,20 @@ class BoundedMemoryCache(SimpleMemoryCache):  # type: ignore[misc]  # aiocache s
     async def _redlock_release(self, key: str, value: Any) -> int:
         return await self._delete(key) if self._met(key) == value else 0
 
+    async def keep(self, org: str, key: str, value: Any, ttl: float) -> None:  # noqa: ARG002 - all orgs share the bound
+        """Keep the value for ``ttl`` seconds."""
+        self.put(key, value, ttl)
+
+    async def keep_all(self, org: str, pairs: list[tuple[str, Any]], ttl: float) -> None:  # noqa: ARG002
+        """Keep every value for ``ttl`` seconds."""
+        for key, value in pairs:
+            self.put(key, value, ttl)
+
+    def left(self, key: str) -> float:
+        """Return for how many seconds more an entry is kept; 0 for one that is not there."""
+        entry = self._cache.get(key)
+        return max(0.0, entry[0] - self.clock()) if entry is not None else 0.0
+
     def put(self, key: str, value: Any, ttl: float | None) -> None:
         """``set`` without its coroutine; ``key`` and ``value`` are what the namespace and the serializer made."""
         cache = self._cache

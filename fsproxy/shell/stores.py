@@ -9,19 +9,26 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from fsproxy.config.schema import StateBackend, StateConfig
-from fsproxy.shell.cache import BlockedPages, Repeats
+from fsproxy.shell.cache import BLOCKED_PAGE_SECONDS, REPEAT_SECONDS, SHARED_PAGE_SECONDS, BlockedPages, Repeats
 from fsproxy.shell.ledger import MemoryLedger, PageClocks
 from fsproxy.shell.ledger.breaker import Breaker
 from fsproxy.shell.memory_cache import BoundedMemoryCache
+from fsproxy.shell.write_rate import WriteRate
 
 if TYPE_CHECKING:
     from fsproxy.shell.ledger.redis import RedisLedger
     from fsproxy.shell.shared_cache import RemoteMemory, SharedCache
 
 BLOCKED_PAGES = 200_000
-"""How many blocked pages are remembered: about 60 MB at the most. In Redis there is no such bound, only their time."""
+"""How many blocked pages are remembered here: about 60 MB at the most."""
 REPEATS = 500_000
-"""How many calls' verdicts are remembered for their repeats: about 150 MB at the most. In Redis likewise."""
+"""How many calls' verdicts are remembered here for their repeats: about 150 MB at the most."""
+PAGE_WRITES = (50, 200)
+"""Blocked pages that a process writes to Redis in a second, of one org and of all; a key takes about 200 bytes there.
+
+With their 15 minutes: 45,000 of one org and 180,000 (36 MB) of all, for each process."""
+REPEAT_WRITES = (250, 500)
+"""Calls' verdicts, likewise. With their 10 minutes: 150,000 of one org and 300,000 (60 MB) of all."""
 PAGE_SECONDS = 60.0
 """With Redis: a page that was not blocked is asked about again after this long."""
 
@@ -46,11 +53,14 @@ class Stores:
     breaker: Breaker | None = None
     """None: memory, which is always there."""
     shared: tuple[RedisLedger, RemoteMemory, tuple[SharedCache, ...]] | None = None
+    rates: tuple[WriteRate, ...] = ()
+    """What may be written to a shared store."""
 
     async def start(self) -> None:
         """Connect. A store that is not there is waited for in the background, not here."""
         if self.shared is not None:
             await self.shared[0].start()
+            self.shared[1].memory.start()
 
     async def close(self) -> None:
         """Close every connection."""
@@ -64,7 +74,18 @@ class Stores:
 
     def state(self) -> dict[str, object]:
         """For ``/readyz``."""
-        return {"backend": self.backend.value, "state": self.breaker.state.value if self.breaker else "up"}
+        found: dict[str, object] = {
+            "backend": self.backend.value,
+            "state": self.breaker.state.value if self.breaker else "up",
+        }
+        if self.shared is not None:
+            found["memory"] = self.shared[1].memory.state()
+        return found
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """For ``/readyz``: what is wrong with the store, although it works."""
+        return self.shared[1].memory.warnings if self.shared is not None else ()
 
     def collect(self) -> Iterable[Metric]:
         """For ``/metrics``."""
@@ -77,6 +98,13 @@ class Stores:
         yield CounterMetricFamily(
             "fsproxy_store_unavailable", "Questions not asked, as the store is down.", breaker.unavailable
         )
+        if self.shared is not None:
+            yield from self.shared[1].memory.collect()
+            text = "Keys that were not written to the store, as there were too many in a second."
+            family = CounterMetricFamily("fsproxy_store_writes_skipped", text, labels=("what",))
+            for rate in self.rates:
+                family.add_metric((rate.what,), rate.skipped)
+            yield family
         if self.memory is not None:
             evicted = {**self.memory.usage().evicted, "page_clocks": self.clocks.evicted}
             evicted |= {what: cache.evicted for what, cache in self.caches.items()}
@@ -123,7 +151,11 @@ def _shared(config: StateConfig) -> Stores:
     breaker = Breaker("redis")
     ledger = RedisLedger(*address, breaker)
     remote = RemoteMemory(*address, breaker)
-    pages, calls = SharedCache(remote, BLOCKED_PAGES, PAGE_SECONDS), SharedCache(remote, REPEATS, 0.0)
+    rates = WriteRate("blocked_pages", *PAGE_WRITES), WriteRate("repeats", *REPEAT_WRITES)
+    pages = SharedCache(
+        remote, BLOCKED_PAGES, PAGE_SECONDS, rates[0], here=BLOCKED_PAGE_SECONDS, there=SHARED_PAGE_SECONDS
+    )
+    calls = SharedCache(remote, REPEATS, 0.0, rates[1], here=REPEAT_SECONDS, there=REPEAT_SECONDS)
     return Stores(
         config.backend,
         ledger,
@@ -132,4 +164,5 @@ def _shared(config: StateConfig) -> Stores:
         SharedPageClocks(ledger),
         breaker=breaker,
         shared=(ledger, remote, (pages, calls)),
+        rates=rates,
     )

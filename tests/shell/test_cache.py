@@ -122,7 +122,7 @@ def test_nothing_suspends_on_the_hot_path() -> None:
     pages, repeats = BlockedPages(cache), Repeats(cache)
     without_suspending(pages.remember("o", "p", HIT))
     assert without_suspending(pages.find("o", "p")) is not None
-    without_suspending(repeats.remember([(b"digest", b"verdict")]))
+    without_suspending(repeats.remember("o", [(b"digest", b"verdict")]))
     assert without_suspending(repeats.find([b"digest"])) == [b"verdict"]
 
 
@@ -178,7 +178,7 @@ async def test_an_entry_of_another_version_is_not_known(kept: bytes) -> None:
 async def test_the_first_copys_verdict_speaks_for_10_minutes() -> None:
     cache = Cache(10)
     repeats = Repeats(cache)
-    await repeats.remember([(b"\x00a", b"passed"), (b"\x00b", b"limited")])
+    await repeats.remember("o", [(b"\x00a", b"passed"), (b"\x00b", b"limited")])
     cache.now += 599
     assert await repeats.find([b"\x00b", b"\x00c", b"\x00a"]) == [b"limited", None, b"passed"]
     cache.now += 1
@@ -188,7 +188,7 @@ async def test_the_first_copys_verdict_speaks_for_10_minutes() -> None:
 async def test_no_calls_ask_nothing() -> None:
     cache = Cache(10)
     repeats = Repeats(cache)
-    await repeats.remember([])
+    await repeats.remember("o", [])
     assert await repeats.find([]) == []
     assert len(cache) == 0
 

@@ -1,0 +1,106 @@
+"""A flood of ids that clients choose, on a real Valkey: it leaves a bounded number of keys (rules.md 5)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from fsproxy.shell.cache import SHARED_PAGE_SECONDS
+from fsproxy.shell.stores import PAGE_WRITES
+from support.proxy import RunningProxy, running_proxy
+from support.upstream import RecordingUpstream
+from support.valkey import ValkeyServer, running_valkey
+
+PAGES, AT_ONCE = 2_000, 25
+FULL = "the store uses more than 80 % of its memory: see state.redis"
+
+
+@pytest.fixture
+def valkey() -> Iterator[ValkeyServer]:
+    with running_valkey() as server:
+        yield server
+
+
+def config(upstream: RecordingUpstream, valkey: ValkeyServer) -> dict[str, Any]:
+    return {
+        "upstream": {"url": upstream.url},
+        "state": {"backend": "redis", "redis": {"url": valkey.url, "timeout": "2s"}},
+        "filters": {"quota": {"sessions": 2}, "domain": {"rules": [{"block": "bad.example"}]}},
+    }
+
+
+async def page(http: aiohttp.ClientSession, proxy: RunningProxy, org: str, host: str, number: int) -> int:
+    """The reason code of the answer; 0: captured."""
+    ids = {"UserId": f"u{number}", "SessionId": f"s{number}", "PageId": f"p{number}"}
+    body = {"OrgId": org, "Url": f"https://{host}/", **ids}
+    async with http.post(f"{proxy.url}/rec/page", json=body) as response:
+        answer = await response.json(content_type=None)
+        return 0 if response.status == 200 else int(answer["reason_code"])
+
+
+async def counted(http: aiohttp.ClientSession, proxy: RunningProxy, sample: str) -> float:
+    async with http.get(f"{proxy.admin_url}/metrics") as response:
+        lines = (await response.text()).splitlines()
+    return next(float(line.split()[-1]) for line in lines if line.startswith(f"{sample} "))
+
+
+async def ready(http: aiohttp.ClientSession, proxy: RunningProxy) -> dict[str, Any]:
+    async with http.get(f"{proxy.admin_url}/readyz") as response:
+        body: dict[str, Any] = await response.json()
+        return body
+
+
+def page_lives(valkey: ValkeyServer) -> list[int]:
+    """The time to live, in seconds, of every blocked page that the store knows."""
+    script = "local t = {} for _, k in ipairs(redis.call('KEYS', ARGV[1])) do t[#t + 1] = redis.call('TTL', k) end"
+    told = valkey.command("EVAL", f"{script} return cjson.encode(t)", "0", "fsproxy:1:cache:page:*")
+    found = json.loads(told.partition(b"\r\n")[2] or b"{}")
+    return [int(each) for each in found]
+
+
+async def test_blocked_pages_of_a_clients_choice_leave_few_keys_and_all_limits_in_force(
+    upstream: RecordingUpstream, valkey: ValkeyServer
+) -> None:
+    async with running_proxy(config(upstream, valkey)) as proxy, aiohttp.ClientSession() as http:
+        assert await page(http, proxy, "other", "good.example", -1) == 0
+        began = time.monotonic()
+        for start in range(0, PAGES, AT_ONCE):
+            flood = (page(http, proxy, "flood", "bad.example", start + n) for n in range(AT_ONCE))
+            assert set(await asyncio.gather(*flood)) == {4}
+        seconds = time.monotonic() - began
+        lives = page_lives(valkey)
+        assert len(lives) <= PAGE_WRITES[0] * (seconds + 2)
+        assert max(lives) <= SHARED_PAGE_SECONDS
+        skipped = await counted(http, proxy, 'fsproxy_store_writes_skipped_total{what="blocked_pages"}')
+        assert len(lives) + skipped == PAGES
+        # Whoever blocked a page goes on knowing it, also beyond the rate.
+        bundle = f"{proxy.url}/rec/bundle?OrgId=flood&UserId=u&SessionId=s&PageId=p{PAGES - 1}&Seq=1"
+        async with http.post(bundle, data=b'{"Seq":1,"When":0,"Evts":[]}') as response:
+            assert response.status == 202
+        assert [await page(http, proxy, "other", "good.example", number) for number in (-2, -3)] == [0, 3]
+        assert (await ready(http, proxy))["store"]["state"] == "up"
+        assert proxy.log_text().count("more is to be remembered than may be written") == (1 if skipped else 0)
+
+
+async def test_a_store_that_is_nearly_full_is_a_warning_while_the_limits_go_on(
+    upstream: RecordingUpstream, valkey: ValkeyServer
+) -> None:
+    fields = dict(line.split(":") for line in valkey.command("INFO", "memory").decode().split("\r\n") if ":" in line)
+    valkey.command("CONFIG", "SET", "maxmemory", str(int(fields["used_memory"]) * 5 // 4))
+    async with running_proxy(config(upstream, valkey)) as proxy, aiohttp.ClientSession() as http:
+        async with asyncio.timeout(30):
+            while FULL not in (body := await ready(http, proxy))["warnings"]:
+                await asyncio.sleep(0.05)
+        assert body["status"] == "ready"
+        memory = body["store"]["memory"]
+        assert (memory["policy"], memory["used"] > 0.8 * memory["max"]) == ("noeviction", True)
+        assert await counted(http, proxy, "fsproxy_store_used_bytes") == memory["used"]
+        assert await counted(http, proxy, "fsproxy_store_max_bytes") == memory["max"]
+        assert [await page(http, proxy, "o", "good.example", number) for number in range(3)] == [0, 0, 3]
+        assert proxy.log_text().count(FULL) == 1
