@@ -11,8 +11,9 @@ import msgspec
 
 from fsproxy.core.client_api.inspection import Form, Inspection
 from fsproxy.core.client_api.settling import CallsOutcome, LimitVerdict, settle_calls
-from fsproxy.core.limits.operations import Ledger, LedgerDown, Spent
-from fsproxy.core.limits.page_clock import page_offset
+from fsproxy.core.limits.operations import Ledger, LedgerDown, Move, Spent
+from fsproxy.core.limits.page_clock import CallClock, call_clock, largest_of, last_when, moved_back, page_offset
+from fsproxy.core.model import Instant
 from fsproxy.shell.call_questions import CallQuestions, run, session_of
 from fsproxy.shell.clock import monotonic
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fsproxy.core.facts import BundleQuery
-    from fsproxy.core.model import Instant, SessionFacts
+    from fsproxy.core.limits.page_clock import PageClock
+    from fsproxy.core.model import SessionFacts
     from fsproxy.core.policy import OrgPolicy
     from fsproxy.shell.cache import Repeats
     from fsproxy.shell.ledger.page_clocks import PageClocks
@@ -48,6 +50,7 @@ class CallLimits:
     """
 
     def __init__(self, ledger: Ledger, repeats: Repeats, clocks: PageClocks, deadline: float) -> None:
+        self._ledger = ledger
         self._questions = CallQuestions(ledger, deadline)
         self._repeats = repeats
         self._clocks = clocks
@@ -60,25 +63,23 @@ class CallLimits:
         facts: SessionFacts,
         upload: BundleQuery,
         inspection: Inspection,
-        last: float | None,
         now: Instant,
     ) -> Settled:
         """Settle every call. A ledger that is down limits nothing (``state.on_error``: capture goes on).
 
-        ``last`` is the largest ``When`` of the upload, for ``page_clock``; it matters while the page has no clock.
         Uploads of one page are settled one after another: a copy finds what became of the first.
         """
         if inspection.form is not Form.BUNDLE or not facts.page_id:
             settled = self.settle_now(policy, facts, inspection, now)
             if settled is not None:
                 return settled
-            return await self._settle(policy, facts, upload, inspection, last, now)
+            return await self._settle(policy, facts, upload, inspection, now)
         page = (facts.org or "", facts.page_id)
         while (other := self._under_way.get(page)) is not None:
             await other.wait()
         done = self._under_way[page] = asyncio.Event()
         try:
-            return await self._settle(policy, facts, upload, inspection, last, now)
+            return await self._settle(policy, facts, upload, inspection, now)
         finally:
             del self._under_way[page]
             done.set()
@@ -92,7 +93,7 @@ class CallLimits:
         """
         if inspection.form is Form.BUNDLE:
             return None
-        asked = self._questions.ask_now(policy, facts, inspection, {}, None, now)
+        asked = self._questions.ask_now(policy, facts, inspection, {}, CallClock(now))
         return None if asked is None else Settled(*asked)
 
     async def _settle(
@@ -101,22 +102,21 @@ class CallLimits:
         facts: SessionFacts,
         upload: BundleQuery,
         inspection: Inspection,
-        last: float | None,
         now: Instant,
     ) -> Settled:
         until = monotonic() + self._deadline
         off = inspection.has_many_names
         keys = await run(off, _keys, facts, inspection)
         repeated = await self._known(keys)
-        session = session_of(facts, inspection)
+        session = session_of(facts)
         # Before the claims: what is asked in one tick is one round trip.
-        offset = self._offset(facts, upload, inspection, last, now) if session else None
+        clock = self._clock(facts, upload, inspection, now) if session else CallClock(now)
         try:
             asked = None
-            if not isinstance(offset, Awaitable):
-                asked = self._questions.ask_now(policy, facts, inspection, repeated, offset, now)
+            if not isinstance(clock, Awaitable):
+                asked = self._questions.ask_now(policy, facts, inspection, repeated, clock)
             if asked is None:
-                asked = await self._questions.ask(policy, facts, inspection, repeated, offset, now, until)
+                asked = await self._questions.ask(policy, facts, inspection, repeated, clock, now, until)
             outcome, limited = asked
         except LedgerDown:
             settled = await run(off, settle_calls, inspection, {}, (), policy.client_api, cap=policy.cap)
@@ -128,27 +128,40 @@ class CallLimits:
                 await asyncio.sleep(0)
         return Settled(outcome, limited)
 
-    def needs_clock(self, facts: SessionFacts) -> bool:
-        """Whether this is the first upload of its page: its largest ``When`` is worth looking for."""
-        return bool(facts.page_id) and self._clocks.known(facts.org or "", facts.page_id) is None
+    def see(self, facts: SessionFacts, upload: BundleQuery, inspection: Inspection, now: Instant) -> None:
+        """Fix or move the page's clock by an upload without calls; what was counted moves with it."""
+        org, page = facts.org or "", facts.page_id
+        largest = _largest_when(inspection) if page else None
+        if largest is None:
+            return
+        latest = now - largest / 1000
+        known = self._clocks.known(org, page)
+        if known is not None and moved_back(known, latest) is known:
+            return
+        first = page_offset(now, upload.client_time, upload.page_start, largest)
+        clock = self._clocks.fix(org, page, first, latest, now)
+        session = session_of(facts)
+        if known is not None and session:
+            self._ledger.try_now((Move(org, session, page, Instant(clock.offset)),), now)
 
-    def see(self, facts: SessionFacts, upload: BundleQuery, last: float | None, now: Instant) -> None:
-        """Fix the page's clock at its first upload, also when no call is in it."""
-        if self.needs_clock(facts):
-            offset = page_offset(now, upload.client_time, upload.page_start, last)
-            self._clocks.fix(facts.org or "", facts.page_id, offset, now)
-
-    def _offset(
-        self, facts: SessionFacts, upload: BundleQuery, inspection: Inspection, last: float | None, now: Instant
-    ) -> float | Awaitable[float] | None:
-        if inspection.form is not Form.BUNDLE:
-            return None
-        org = facts.org or ""
-        known = self._clocks.known(org, facts.page_id)
-        if known is not None:
-            return known
-        offset = page_offset(now, upload.client_time, upload.page_start, last)
-        return self._clocks.settle(org, facts.page_id, offset, now, self._deadline)
+    def _clock(
+        self, facts: SessionFacts, upload: BundleQuery, inspection: Inspection, now: Instant
+    ) -> CallClock | Awaitable[CallClock]:
+        """How the calls of an upload are dated: by the page's clock, which this upload may fix or move."""
+        largest = _largest_when(inspection)
+        if largest is None:
+            return CallClock(now)
+        org, page, latest = facts.org or "", facts.page_id, now - largest / 1000
+        first = page_offset(now, upload.client_time, upload.page_start, largest)
+        if not page:
+            return CallClock(now, first)
+        known = self._clocks.known(org, page)
+        if known is not None and moved_back(known, latest) is known:
+            return call_clock(page, known, latest, now)
+        clock = self._clocks.resolve(org, page, first, latest, now, self._deadline)
+        if isinstance(clock, Awaitable):
+            return asyncio.ensure_future(_dated(page, clock, latest, now))
+        return call_clock(page, clock, latest, now)
 
     async def _known(self, keys: Mapping[int, bytes]) -> dict[int, LimitVerdict]:
         wanted = list(keys.values())
@@ -165,6 +178,16 @@ class CallLimits:
                     # A newer version's entry in a shared store: as if it were not there.
                     continue
         return verdicts
+
+
+def _largest_when(inspection: Inspection) -> float | None:
+    if inspection.form is not Form.BUNDLE:
+        return None
+    return largest_of((each.when for each in inspection.calls), last_when(inspection.body))
+
+
+async def _dated(page: str, clock: Awaitable[PageClock], latest: float, now: Instant) -> CallClock:
+    return call_clock(page, await clock, latest, now)
 
 
 def _keys(facts: SessionFacts, inspection: Inspection) -> dict[int, bytes]:

@@ -11,7 +11,6 @@ from fsproxy.core.client_api.inspection import MANY
 from fsproxy.core.client_api.limiting import limited_by, spends
 from fsproxy.core.client_api.settling import settle_calls
 from fsproxy.core.limits.cardinality import NO_NAMES, event_property_claims, first_claims, refused_names
-from fsproxy.core.limits.page_clock import call_time
 from fsproxy.core.model import Route
 from fsproxy.shell.clock import monotonic
 from fsproxy.shell.fresh_names import FreshNames
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from fsproxy.core.client_api.inspection import Inspection
     from fsproxy.core.client_api.settling import CallsOutcome, LimitVerdict
     from fsproxy.core.limits.operations import Claim, Ledger, Spent
+    from fsproxy.core.limits.page_clock import CallClock
     from fsproxy.core.model import Instant, SessionFacts
     from fsproxy.core.policy import OrgPolicy
 
@@ -44,14 +44,13 @@ class CallQuestions:
         facts: SessionFacts,
         inspection: Inspection,
         repeated: Mapping[int, LimitVerdict],
-        offset: float | None,
-        now: Instant,
+        clock: CallClock,
     ) -> tuple[CallsOutcome, Spent | None] | None:
         """Ask and settle without waiting; None: it cannot be told so, or is too much to do in one turn of the loop.
 
-        Nothing is spent then. ``offset`` is of the page's clock, None for calls that were made when they arrived.
+        Nothing is spent then. ``clock`` dates the calls.
         """
-        calls = inspection.calls
+        calls, now = inspection.calls, clock.now
         if len(calls) > MANY:
             return None
         skipped = self._settled_names(policy, facts, inspection, repeated, now)
@@ -69,8 +68,8 @@ class CallQuestions:
                 return None
             refused = refused_names(claims, answers)
         settled = settle_calls(inspection, refused, (), settings, cap=cap, repeats=repeated)
-        session, time_of = session_of(facts, inspection), partial(_time, offset, now)
-        spending = spends(org, session, inspection, settled, repeated, time_of, settings, cap)
+        session = session_of(facts)
+        spending = spends(org, session, inspection, settled, repeated, clock, settings, cap)
         more = event_property_claims(org, names, refused, settings.cardinality, cap=cap) if names else ()
         if not more and not spending.operations:
             return settled, None
@@ -91,7 +90,7 @@ class CallQuestions:
         facts: SessionFacts,
         inspection: Inspection,
         repeated: Mapping[int, LimitVerdict],
-        offset: float | Awaitable[float] | None,
+        clock: CallClock | Awaitable[CallClock],
         now: Instant,
         until: float,
     ) -> tuple[CallsOutcome, Spent | None]:
@@ -104,9 +103,9 @@ class CallQuestions:
         refused = refused_names(claims, await ask_in_slices(self._ledger, claims, now, self._left(until, off=off)))
         settle = partial(settle_calls, inspection, settings=settings, cap=cap, repeats=repeated)
         settled = await run(off, settle, refused, ())
-        session = session_of(facts, inspection)
-        time_of = partial(_time, await offset if isinstance(offset, Awaitable) else offset, now)
-        spending = await run(off, spends, org, session, inspection, settled, repeated, time_of, settings, cap)
+        session = session_of(facts)
+        dated = await clock if isinstance(clock, Awaitable) else clock
+        spending = await run(off, spends, org, session, inspection, settled, repeated, dated, settings, cap)
         more = event_property_claims(org, names, refused, settings.cardinality, cap=cap)
         if not more and not spending.operations:
             return settled, None
@@ -145,13 +144,8 @@ async def run(off: bool, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kw
     return work(*args, **kwargs)
 
 
-def _time(offset: float | None, now: Instant, when: float | None) -> Instant:
-    """A direct call was made when it arrived; an uploaded one by its page's own clock."""
-    return now if offset is None else call_time(offset, when, now)
-
-
-def session_of(facts: SessionFacts, inspection: Inspection) -> str:
+def session_of(facts: SessionFacts) -> str:
     """Whose rate it is: the session's, else the user's, else the address's. Server calls have none."""
-    if inspection.route is Route.SERVER_API:
+    if facts.route is Route.SERVER_API:
         return ""
     return facts.session_id or facts.user_id or (str(facts.client_ip) if facts.client_ip is not None else "")

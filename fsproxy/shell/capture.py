@@ -11,14 +11,13 @@ import msgspec
 import structlog
 
 from fsproxy.core.answers import PROBLEM
-from fsproxy.core.client_api.inspection import Form, Inspection, inspect
+from fsproxy.core.client_api.inspection import Inspection, inspect
 from fsproxy.core.client_api.problems import problem_document
 from fsproxy.core.client_api.rewriting import rewrite
 from fsproxy.core.client_api.server_api import server_call
 from fsproxy.core.facts import bundle_facts, bundle_query
 from fsproxy.core.failures import Failure
 from fsproxy.core.limits.operations import RateKind
-from fsproxy.core.limits.page_clock import largest_when, last_when
 from fsproxy.core.limits.rate import rate_headers, retry_after
 from fsproxy.core.model import Encoding, Mode, Route
 from fsproxy.core.pipeline import Decision
@@ -136,7 +135,7 @@ class Capture:
         self, tx: Transaction, policy: OrgPolicy, text: bytes, encoding: Encoding = Encoding.IDENTITY
     ) -> Cleaned:
         """Cut what is not valid from a decompressed body or a socket's frame. A fault of ours is raised."""
-        inspection, last = await self._inspect(tx, policy, text)
+        inspection = await self._inspect(tx, policy, text)
         if inspection.uninspectable is not None:
             return Cleaned(refused=policy.validates_calls and self._refuses_uninspectable(tx, policy))
         if inspection.calls and await self._uploads.is_of_deleted_user(tx, policy, inspection):
@@ -144,7 +143,7 @@ class Capture:
         if not policy.validates_calls:
             return AS_IT_CAME
         large = len(text) > ON_LOOP
-        settled = await self._settle(tx, policy, inspection, last)
+        settled = await self._settle(tx, policy, inspection)
         if settled is None:
             return AS_IT_CAME
         if settled.outcome.status is not None:
@@ -156,25 +155,18 @@ class Capture:
             return AS_IT_CAME
         return Cleaned(body=await _off(large, _rewritten, inspection, settled.outcome, encoding))
 
-    async def _inspect(self, tx: Transaction, policy: OrgPolicy, text: bytes) -> tuple[Inspection, float | None]:
-        """What the body holds, and its largest ``When`` where the page's clock is not fixed yet."""
+    async def _inspect(self, tx: Transaction, policy: OrgPolicy, text: bytes) -> Inspection:
         endpoint = server_call(normal_path(tx.path)) if tx.route is Route.SERVER_API else None
-        large, facts = len(text) > ON_LOOP, tx.facts
-        inspection = await _off(large, inspect, policy.client_api, tx.route, text, endpoint=endpoint)
-        if inspection.form is not Form.BUNDLE or facts is None or not self._limits.needs_clock(facts):
-            return inspection, None
-        return inspection, await _off(large, largest_when if inspection.calls else last_when, text)
+        return await _off(len(text) > ON_LOOP, inspect, policy.client_api, tx.route, text, endpoint=endpoint)
 
-    async def _settle(
-        self, tx: Transaction, policy: OrgPolicy, inspection: Inspection, last: float | None
-    ) -> Settled | None:
+    async def _settle(self, tx: Transaction, policy: OrgPolicy, inspection: Inspection) -> Settled | None:
         facts, upload = tx.facts, tx.upload
         if facts is None or upload is None:
             return None
         if not inspection.calls:
-            self._limits.see(facts, upload, last, tx.arrived)
+            self._limits.see(facts, upload, inspection, tx.arrived)
             return None
-        settled = await self._limits.settle(policy, facts, upload, inspection, last, tx.arrived)
+        settled = await self._limits.settle(policy, facts, upload, inspection, tx.arrived)
         tx.calls = settled.outcome
         if settled.ledger_down:
             tx.decision = Decision(shadow=tx.decision.shadow, failed=tx.decision.failed, ledger_down=True)

@@ -35,12 +35,12 @@ def broken(*_: object, **__: object) -> Any:
     raise RuntimeError("a fault of ours")
 
 
-@pytest.mark.parametrize("place", ["inspect", "rewrite", "encode", "largest_when", "server_call", "settle"])
+@pytest.mark.parametrize("place", ["inspect", "rewrite", "encode", "last_when", "server_call", "settle"])
 async def test_a_fault_of_ours_forwards_the_original_bytes(
     upstream: RecordingUpstream, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    if place == "settle":
-        monkeypatch.setattr("fsproxy.shell.call_questions.settle_calls", broken)
+    if place in ELSEWHERE:
+        monkeypatch.setattr(f"fsproxy.shell.{ELSEWHERE[place]}", broken)
     else:
         monkeypatch.setattr(capture, place, broken)
     # Unconfigured, structlog would draw every local of the traceback: the bodies.
@@ -65,9 +65,11 @@ async def forwards_everything(upstream: RecordingUpstream, place: str) -> None:
             assert "FSProxy-Rejected" not in answer.headers
 
 
+ELSEWHERE = {"settle": "call_questions.settle_calls", "last_when": "call_limits.last_when"}
+"""Places that are not in the module that inspects."""
 NOT_ON_THE_WAY = {
-    ("largest_when", "/client/event"),
-    ("largest_when", "/v2/events"),
+    ("last_when", "/client/event"),
+    ("last_when", "/v2/events"),
     *(("server_call", path) for path in ("/rec/bundle/v2", "/rec/bundle", "/rec/event", "/client/event")),
 }
 

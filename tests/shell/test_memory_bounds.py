@@ -130,7 +130,7 @@ def rates(bound: int) -> Callable[[int], int]:
     windows = (Window(10, 1.0), Window(30, 60.0))
 
     def add(number: int) -> int:
-        ledger.try_now((Spend("o", f"s-{number}", RateKind.EVENT, START, windows),), START)
+        ledger.try_now((Spend("o", f"s-{number}", RateKind.EVENT, START, windows, f"p-{number}", 5.0, 1),), START)
         return ledger.usage().rates
 
     return add
@@ -140,7 +140,7 @@ def clocks(bound: int) -> Callable[[int], int]:
     kept = PageClocks(bound)
 
     def add(number: int) -> int:
-        kept.fix("o", f"page-{number}", START, START)
+        kept.fix("o", f"page-{number}", START, START, START)
         return len(kept)
 
     return add
@@ -165,8 +165,8 @@ STORES: dict[Callable[[int], Callable[[int], int]], int] = {
     admitted: 400,
     orgs: 1_500,
     names: 400,
-    rates: 300,
-    clocks: 250,
+    rates: 600,
+    clocks: 300,
     cache: 350,
 }
 """What fills a store of the memory form, and the most bytes that one entry of it takes: an id, a reserved unit..."""

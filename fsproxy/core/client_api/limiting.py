@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
+from zlib import crc32
 
 import msgspec
 
 from fsproxy.core.client_api.inspection import Inspection, RateGroup
 from fsproxy.core.client_api.settling import CallsOutcome, spending
 from fsproxy.core.limits.operations import Answer, RateKind, Spend, Spent
-from fsproxy.core.model import Instant, Mode
+from fsproxy.core.limits.page_clock import CallClock
+from fsproxy.core.model import Mode
 from fsproxy.core.settings import ClientApiSettings, RateSettings, Window
 
 
@@ -29,7 +31,7 @@ def spends(
     inspection: Inspection,
     settled: CallsOutcome,
     repeated: Collection[int],
-    time_of: Callable[[float | None], Instant],
+    clock: CallClock,
     settings: ClientApiSettings,
     cap: Mode,
 ) -> Spending:
@@ -40,13 +42,20 @@ def spends(
     if not session or settings.rate.mode.capped(cap) is Mode.OFF:
         return NO_SPENDING
     groups = tuple(g for g in spending(inspection, settled) if not any(index in repeated for index in g.calls))
-    return Spending(
-        groups,
-        tuple(
-            Spend(org, session, group.kind, time_of(group.when), windows_of(group.kind, settings.rate))
-            for group in groups
-        ),
-    )
+    return Spending(groups, tuple(_spend(org, session, inspection, group, clock, settings.rate) for group in groups))
+
+
+def _spend(
+    org: str, session: str, inspection: Inspection, group: RateGroup, clock: CallClock, settings: RateSettings
+) -> Spend:
+    windows = windows_of(group.kind, settings)
+    at = clock.at(group.when)
+    if at is None:
+        return Spend(org, session, group.kind, clock.now, windows)
+    if not clock.page or group.when is None:
+        return Spend(org, session, group.kind, at, windows)
+    digest = inspection.calls[group.calls[0]].digest
+    return Spend(org, session, group.kind, at, windows, clock.page, group.when, crc32(digest) if digest else 0)
 
 
 def windows_of(kind: RateKind, settings: RateSettings) -> tuple[Window, ...]:

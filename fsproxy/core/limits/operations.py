@@ -184,8 +184,11 @@ class RateKind(StrEnum):
 class Spend(msgspec.Struct, frozen=True, gc=False, tag=True):
     """One call at ``at``: it passes if, with it, no window of any length holds more than its limit.
 
-    A window is half-open, ``(t - seconds, t]``, and may lie anywhere: calls come out of order, up to 5
+    A window is half-open, ``(t - seconds, t]``, and may lie anywhere: calls come out of order, up to 10
     minutes late. All or nothing: a refused call spends nothing. Answered with ``Spent``.
+
+    Calls of one ``page`` keep the distances of their ``when``: if ``at`` says that the page began earlier than
+    its counted calls say, they move with it; if it says later, they are right (rules.md 2).
     """
 
     org: str
@@ -193,6 +196,21 @@ class Spend(msgspec.Struct, frozen=True, gc=False, tag=True):
     kind: RateKind
     at: Instant
     windows: tuple[Window, ...]
+    page: str = ""
+    """The page whose clock ``at`` was read from; "" for a call that has none."""
+    when: float = 0.0
+    """Milliseconds since the page's start by its own clock."""
+    mark: int = 0
+    """32 bits by which a page's call is known: one that is counted already passes again. 0: not known."""
+
+
+class Move(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """The clock of a page was moved back: its counted calls move with it. ``began`` is the page's start now."""
+
+    org: str
+    session: str
+    page: str
+    began: Instant
 
 
 class Spent(msgspec.Struct, frozen=True, gc=False):
@@ -205,9 +223,9 @@ class Spent(msgspec.Struct, frozen=True, gc=False):
     """Calls left in the tightest of the windows that end in ``at``; 0 when refused."""
 
 
-Operation = Admit | Confirm | Release | Mark | Recall | Claim | Spend
+Operation = Admit | Confirm | Release | Mark | Recall | Claim | Spend | Move
 Answer = Admitted | Recalled | Claimed | Spent | None
-"""Confirm, Release and Mark are answered with None."""
+"""Confirm, Release, Mark and Move are answered with None."""
 
 
 class LedgerDown(Exception):  # noqa: N818 - it names a state that the caller must handle, not a mistake

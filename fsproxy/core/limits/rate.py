@@ -3,20 +3,29 @@
 A window is half-open, ``(t - seconds, t]``: two calls exactly ``seconds`` apart are in no window together.
 A call passes if, with it, no window **anywhere on the timeline** holds more than its limit (rules.md 2):
 calls may come out of order (late uploads, two tabs), so a late call must also fit with later ones.
+
+Times are whole microseconds here. Their differences are exact, so calls keep their distances wherever
+a page's clock puts them.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from math import ceil, inf, nextafter
+from math import ceil, floor
 
 from fsproxy.core.limits.operations import Spent
-from fsproxy.core.model import Instant
 from fsproxy.core.settings import Window
 
-CALL_LATENESS_SECONDS = 5 * 60
-"""A call's time is never further back than this (rules.md 2): older calls need not be kept for a window."""
+CALL_LATENESS_SECONDS = 10 * 60
+"""A call that comes later than this is judged by the calls of its own upload alone (rules.md 2)."""
+SECOND = 1_000_000
+"""Microseconds."""
+MOST_STEPS = 32
+"""Full windows in a row that are looked at for the moment at which a refused call would pass."""
+
+Barred = tuple[int, int]
+"""The first and the last microsecond of a time in which no further call passes."""
 
 
 def horizon(windows: Sequence[Window]) -> float:
@@ -24,61 +33,85 @@ def horizon(windows: Sequence[Window]) -> float:
     return max((window.seconds for window in windows), default=0.0) + CALL_LATENESS_SECONDS
 
 
-def judge_call(times: Sequence[float], at: Instant, windows: Sequence[Window]) -> Spent:
-    """Whether a call at ``at`` passes, given the sorted times of the calls accepted so far.
+def microseconds(seconds: float) -> int:
+    """Round to whole microseconds. Halves go up, so that times which are apart by whole ones stay so."""
+    return floor(seconds * SECOND + 0.5)
 
-    Cost: constant for the latest call, else proportional to the limits. The caller inserts what passed.
+
+def judge_call(
+    times: Sequence[int], at: int, windows: Sequence[Window], known: Barred | None = None
+) -> tuple[Spent, Barred | None]:
+    """Return whether a call at ``at`` passes, given the sorted times of the accepted calls.
+
+    A refused call comes with the time around it that is barred. It stays barred until a call is forgotten or
+    moved, so the caller may give it as ``known`` for the next call in it. The caller inserts what passed.
+
+    Cost: a few searches for the latest call. A call among many others looks at rows of calls in turn, and
+    skips the more of them the more calls there is still room for, so that filling a window of ``n`` calls in any
+    order takes O(n log n) steps.
     """
-    if not times and windows and (fewest := min([window.limit for window in windows])) > 0:
-        return Spent(passed=True, remaining=fewest - 1)
+    closed = [window.seconds for window in windows if window.limit <= 0]
+    if closed:
+        # Nothing ever passes: come back when the window has passed is all that can be said.
+        return Spent(passed=False, retry_after=max(closed)), None
+    barred = known if known is not None else _barred_by(times, at, windows)
+    if barred is not None:
+        first, last = barred
+        free = None
+        for _ in range(MOST_STEPS):
+            more = _barred_by(times, last + 1, windows)
+            if more is None:
+                free = last + 1
+                break
+            last = more[1]
+        if free is None:
+            free = max(_after_all(times, window) for window in windows)
+        return Spent(passed=False, retry_after=(free - at) / SECOND), (first, last)
     place = bisect_right(times, at)
     remaining = -1
     for window in windows:
-        if _free_from(times, at, place, window) > at:
-            return Spent(passed=False, retry_after=_next_free(times, at, windows) - at)
-        left = window.limit - 1 - _before(times, at, place, window)
+        before = place - bisect_right(times, at - microseconds(window.seconds), max(place - window.limit, 0), place)
+        left = window.limit - 1 - before
         if left < remaining or remaining < 0:
             remaining = left
-    return Spent(passed=True, remaining=max(remaining, 0))
+    return Spent(passed=True, remaining=max(remaining, 0)), None
 
 
-def _before(times: Sequence[float], at: float, place: int, window: Window) -> int:
-    """How many calls share with ``at`` the window that ends in it."""
-    return place - bisect_right(times, at - window.seconds, max(place - window.limit, 0), place)
+def _barred_by(times: Sequence[int], at: int, windows: Sequence[Window]) -> Barred | None:
+    """Return the time around ``at`` that one full window bars; None: it fits into all of them."""
+    for window in windows:
+        length = microseconds(window.seconds)
+        row = _full_row(times, at, window.limit, length)
+        if row is not None:
+            return times[row + window.limit - 1] - length + 1, times[row] + length - 1
+    return None
 
 
-def _free_from(times: Sequence[float], at: float, place: int, window: Window) -> float:
-    """``at``, if it fits into this window; else the earliest moment at which it might.
+def _full_row(times: Sequence[int], at: int, limit: int, length: int) -> int | None:
+    """Return the last ``limit`` calls in a row that share a window of this length, ``at`` included; the first's place.
 
-    With ``at`` at ``place``, ``limit + 1`` calls in a row must span the window's length; only the rows
-    that hold ``at`` can have changed. The subtraction of two close floats is exact, so no epsilon.
+    With ``at``, ``limit + 1`` calls in a row must span the window's length; only rows that hold ``at`` can be
+    full because of it, and those lie less than a length before and behind it.
     """
-    limit = window.limit
-    if limit <= 0:
-        return inf
-    # The last row that breaks the limit needs the longest wait, so start with it.
-    for first in range(min(place, len(times) - limit), max(place - limit, 0) - 1, -1):
-        # The row without ``at`` is times[first : first + limit].
-        earliest = min(times[first], at)
-        latest = max(times[first + limit - 1], at)
-        if latest - earliest < window.seconds:
-            # It fits once the first of these is a whole length behind it.
-            return max(times[first] + window.seconds, nextafter(at, inf))
-    return at
+    if len(times) < limit:
+        return None
+    # All calls of a row are less than a length away from ``at``: that is its last possible place, this its first.
+    row = bisect_left(times, at + length) - limit
+    first = bisect_right(times, at - length)
+    while row >= first:
+        end = times[row] + length
+        if times[row + limit - 1] < end:
+            return row
+        # The rows before this one begin no later, so they span the length too as long as they reach ``end``.
+        row = bisect_left(times, end, row, row + limit) - limit
+    return None
 
 
-def _next_free(times: Sequence[float], at: float, windows: Sequence[Window]) -> float:
-    """The earliest moment from ``at`` on that fits into every window."""
-    closed = max((window.seconds for window in windows if window.limit <= 0), default=0.0)
-    if closed:
-        # Nothing ever passes: come back when the window has passed is all that can be said.
-        return at + closed
-    while True:
-        place = bisect_right(times, at)
-        free = max(_free_from(times, at, place, window) for window in windows)
-        if free <= at:
-            return at
-        at = free
+def _after_all(times: Sequence[int], window: Window) -> int:
+    """Return a moment behind all calls from which on this window has room."""
+    if len(times) < window.limit:
+        return times[-1]
+    return max(times[-1], times[-window.limit] + microseconds(window.seconds))
 
 
 def retry_after(spent: Spent) -> str:

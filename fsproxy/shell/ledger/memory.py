@@ -15,6 +15,7 @@ from fsproxy.core.limits.operations import (
     Claim,
     Confirm,
     Mark,
+    Move,
     NameKind,
     Operation,
     Recall,
@@ -47,7 +48,7 @@ class Bounds:
     orgs: int = 100_000
     """Orgs with a count, and orgs with names."""
     rates: int = 500_000
-    """Sessions (twice, if they send events and user calls) that called within the last 6 minutes."""
+    """Sessions (twice, if they send events and user calls) that called within the last 11 minutes."""
 
 
 class LedgerUsage(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,6 +105,7 @@ class MemoryLedger:
             Recall: self._sessions.recall,
             Claim: self._names.claim,
             Spend: self._rates.spend,
+            Move: self._rates.move,
         }
         if journal:
             self._sessions.live.journal()

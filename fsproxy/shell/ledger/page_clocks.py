@@ -1,10 +1,11 @@
-"""The offsets of pages' clocks, fixed at each page's first upload (rules.md 2, "Time of a call in an upload")."""
+"""Pages' clocks, fixed at each page's first upload and moved back by later ones (rules.md 2)."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable
 
 from fsproxy.core.limits.operations import SESSION_LIFE_SECONDS
+from fsproxy.core.limits.page_clock import PageClock, first_clock, moved_back
 from fsproxy.core.model import Instant
 from fsproxy.shell.ledger.aging import AgingTable
 from fsproxy.shell.ledger.keys import KeyKind, key_of
@@ -13,50 +14,60 @@ _SLICE = 600.0
 
 
 class PageClocks:
-    """Offsets by org and page, kept for 24 hours, at most ``bound`` (about 200 bytes each).
+    """Clocks by org and page, kept for 24 hours, at most ``bound`` (about 230 bytes each).
 
     Full, the page that was fixed longest ago (to 10 minutes) goes first: its next upload fixes it anew.
     """
 
     def __init__(self, bound: int = 500_000) -> None:
-        self._offsets: AgingTable[tuple[float, float]] = AgingTable(bound, SESSION_LIFE_SECONDS, _SLICE, _fixed_at)
+        # Offset, earliest offset, and when it was fixed.
+        self._kept: AgingTable[tuple[float, float, float]] = AgingTable(bound, SESSION_LIFE_SECONDS, _SLICE, _fixed_at)
 
     def __len__(self) -> int:
-        return len(self._offsets)
+        return len(self._kept)
 
     @property
     def evicted(self) -> int:
-        """Offsets that were forgotten to make room, since the start."""
-        return self._offsets.evicted
+        """Clocks that were forgotten to make room, since the start."""
+        return self._kept.evicted
 
-    def known(self, org: str, page: str) -> float | None:
-        """The page's offset in Unix seconds; None before its first upload, or when the page has no id."""
+    def known(self, org: str, page: str) -> PageClock | None:
+        """Return the page's clock; None before its first upload, or when the page has no id."""
         if not page:
             return None
-        kept = self._offsets.get(key_of(KeyKind.PAGE, org, page))
-        return kept[0] if kept is not None else None
+        kept = self._kept.get(key_of(KeyKind.PAGE, org, page))
+        return PageClock(kept[0], kept[1]) if kept is not None else None
 
-    def settle(self, org: str, page: str, offset: float, now: Instant, deadline: float) -> float | Awaitable[float]:
-        """The same for an upload whose calls need it within ``deadline`` seconds; shared clocks may have to ask."""
+    def resolve(
+        self, org: str, page: str, first: float, latest: float, now: Instant, deadline: float
+    ) -> PageClock | Awaitable[PageClock]:
+        """Do as ``fix`` for an upload whose calls need the clock. Shared clocks may ask, for ``deadline`` seconds."""
         del deadline  # Memory needs none.
-        return self.fix(org, page, offset, now)
+        return self.fix(org, page, first, latest, now)
 
-    def fix(self, org: str, page: str, offset: float, now: Instant) -> float:
-        """Fix the page's offset, unless it is fixed already; the one that stands. Not kept for a page without id."""
+    def fix(self, org: str, page: str, first: float, latest: float, now: Instant) -> PageClock:
+        """Fix the page's clock at the offset ``first``, or move the one that it has back to ``latest``; return it.
+
+        The clock of a page without id is not kept.
+        """
         if not page:
-            return offset
-        self._offsets.sweep(now)
+            return first_clock(first)
+        self._kept.sweep(now)
         key = key_of(KeyKind.PAGE, org, page)
-        kept = self._offsets.get(key)
-        if kept is not None:
-            return kept[0]
-        self._offsets.put(key, (offset, now))
-        return offset
+        kept = self._kept.get(key)
+        if kept is None:
+            clock, since = first_clock(first), float(now)
+        else:
+            clock, since = moved_back(PageClock(kept[0], kept[1]), latest), kept[2]
+            if clock.offset == kept[0]:
+                return clock
+        self._kept.put(key, (clock.offset, clock.earliest, since))
+        return clock
 
-    def replace(self, org: str, page: str, offset: float, now: Instant) -> None:
-        """Another process fixed it."""
-        self._offsets.put(key_of(KeyKind.PAGE, org, page), (offset, now))
+    def replace(self, org: str, page: str, clock: PageClock, now: Instant) -> None:
+        """Keep what another process has fixed."""
+        self._kept.put(key_of(KeyKind.PAGE, org, page), (clock.offset, clock.earliest, now))
 
 
-def _fixed_at(kept: tuple[float, float]) -> float:
-    return kept[1]
+def _fixed_at(kept: tuple[float, float, float]) -> float:
+    return kept[2]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_left, insort_right
-
-from fsproxy.core.limits.operations import RateKind, Spend, Spent
-from fsproxy.core.limits.rate import horizon, judge_call
+from fsproxy.core.limits.operations import Move, RateKind, Spend, Spent
+from fsproxy.core.limits.rate import horizon
 from fsproxy.core.model import Instant
 from fsproxy.core.settings import Window
 from fsproxy.shell.ledger.aging import AgingTable
+from fsproxy.shell.ledger.call_log import CallLog
 from fsproxy.shell.ledger.keys import KeyKind, key_of
 
 _KINDS = {RateKind.EVENT: KeyKind.EVENT_RATE, RateKind.USER: KeyKind.USER_RATE}
@@ -17,50 +15,58 @@ _SLICE = 30.0
 
 
 class Rates:
-    """Sorted times of accepted calls by org, session and kind; at most ``bound`` sessions and kinds.
+    """Accepted calls by org, session and kind; at most ``bound`` sessions and kinds.
 
-    Times older than the longest window plus 5 minutes go, and with the last one the session.
+    Times older than the longest window plus 10 minutes go, and a session that has not called for so long.
     """
 
     def __init__(self, bound: int) -> None:
-        self.calls: AgingTable[array[float]] = AgingTable(bound, horizon(()), _SLICE, _last_call)
+        self.calls: AgingTable[CallLog] = AgingTable(bound, horizon(()), _SLICE, _last_upload)
         # The windows of the last call, which are mostly the next one's, and how long they need its time.
         self._windows: tuple[Window, ...] = ()
         self._kept = horizon(())
-        self._last: tuple[str, str, RateKind, int] = ("", "", RateKind.EVENT, 0)
+        self._last: tuple[str, str, RateKind, str] = ("", "", RateKind.EVENT, "")
+        self._keys = (0, 0)
 
     def spend(self, op: Spend, now: Instant) -> Spent:
         """See ``Spend``."""
         windows = op.windows
+        if not windows:
+            return Spent(passed=True)
         if windows is not self._windows:
             self._windows = windows
             self._kept = horizon(windows)
             self.calls.idle = max(self.calls.idle, self._kept)
-        kept = self._kept
         self.calls.sweep(now)
-        key = self._key_of(op)
-        times = self.calls.get(key)
-        if times and times[0] <= now - kept:
-            del times[: bisect_left(times, now - kept)]
-        spent = judge_call(times or (), op.at, windows)
-        if spent.passed and windows:
-            if times is None:
-                self.calls.put(key, array("d", (op.at,)))
-            elif not times or op.at >= times[-1]:
-                times.append(op.at)
-            else:
-                insort_right(times, op.at)
+        key, page = self._keys_of(op)
+        known = self.calls.get(key)
+        log = known if known is not None else CallLog()
+        log.forget(now - self._kept, now)
+        spent = log.spend(op, page)
+        if known is None and spent.passed:
+            self.calls.put(key, log)
         return spent
 
-    def _key_of(self, op: Spend) -> int:
+    def move(self, op: Move, now: Instant) -> None:  # noqa: ARG002 - the ledger gives every operation the time
+        """See ``Move``."""
+        page = key_of(KeyKind.PAGE, op.org, op.page)
+        for kind in _KINDS.values():
+            log = self.calls.get(key_of(kind, op.org, op.session))
+            if log is not None:
+                log.move(page, op.began)
+
+    def _keys_of(self, op: Spend) -> tuple[int, int]:
+        """Return the key of the session and kind, and that of the page or 0."""
         # The calls of one upload come one after another.
-        org, session, kind, key = self._last
-        if session == op.session and kind is op.kind and org == op.org and key:
-            return key
-        key = key_of(_KINDS[op.kind], op.org, op.session)
-        self._last = (op.org, op.session, op.kind, key)
-        return key
+        org, session, kind, page = self._last
+        if session != op.session or kind is not op.kind or page != op.page or org != op.org or not self._keys[0]:
+            self._keys = (
+                key_of(_KINDS[op.kind], op.org, op.session),
+                key_of(KeyKind.PAGE, op.org, op.page) if op.page else 0,
+            )
+            self._last = (op.org, op.session, op.kind, op.page)
+        return self._keys
 
 
-def _last_call(times: array[float]) -> float:
-    return times[-1] if times else float("-inf")
+def _last_upload(log: CallLog) -> float:
+    return log.seen

@@ -17,24 +17,24 @@ from fsproxy.core.limits.operations import (
     Confirm,
     LedgerDown,
     Mark,
+    Move,
     NameKind,
     Operation,
     Release,
 )
 from fsproxy.core.model import Instant
 from fsproxy.shell.ledger.breaker import Breaker
-from fsproxy.shell.ledger.keys import KeyKind
 from fsproxy.shell.ledger.lately import Lately
 from fsproxy.shell.ledger.redis_here import UNKNOWN, Here
 from fsproxy.shell.ledger.redis_known import KnownUids
 from fsproxy.shell.ledger.redis_link import RedisLink
-from fsproxy.shell.ledger.redis_wire import from_wire, id_of, new_names, org_base, to_wire
+from fsproxy.shell.ledger.redis_wire import clock_to_wire, from_wire, new_names, org_base, to_wire
 
 
 class RedisLedger:
     """See ``Ledger``. ``try_now`` answers what this process knows (``redis_known``).
 
-    What has no answer (Mark, Confirm, Release) it sends behind, in order: nobody waits for it. For tests,
+    What has no answer (Mark, Confirm, Release, Move) it sends behind, in order: nobody waits for it. For tests,
     ``callers_clock`` takes the caller's time for the server's, and ``remembers`` False asks for everything.
     """
 
@@ -118,10 +118,10 @@ class RedisLedger:
 
     # -- pages' clocks: their offsets must be the same in every process
 
-    def fix_clock(self, org: str, page: str, offset: float) -> asyncio.Future[list[Any]]:
-        """Send a page's offset; the future holds the one that stands, both on the server's clock."""
-        key = id_of(KeyKind.PAGE, org, page).partition(":")[2]
-        return self._link.ask(org_base(self._prefix, org), [["clock", key, offset + self.skew]], None)
+    def fix_clock(self, org: str, page: str, first: float, latest: float) -> asyncio.Future[list[Any]]:
+        """Fix or move a page's clock; the future holds the one that is kept, on the server's clock."""
+        asked = clock_to_wire(org, page, first, latest, self.skew)
+        return self._link.ask(org_base(self._prefix, org), [asked], None)
 
     @property
     def skew(self) -> float:
@@ -157,6 +157,8 @@ class RedisLedger:
                     if isinstance(operation, Confirm):
                         here.identified(operation, now)
                     self._tell(operation, now, [])
+            case Move():
+                self._tell(operation, now, [])
 
     def _tell(self, operation: Operation, now: Instant, marked: list[int]) -> None:
         """Send it behind. Should it not arrive, ``marked`` are told again by the next bundle; a unit lapses."""

@@ -12,6 +12,7 @@ from fsproxy.core.limits.operations import (
     Claimed,
     Confirm,
     Mark,
+    Move,
     Operation,
     Recall,
     Recalled,
@@ -40,6 +41,8 @@ class Here:
         match operation:
             case Mark():
                 return None if behind or not self.due(operation, now) else UNKNOWN
+            case Move():
+                return None if behind else UNKNOWN
             case Confirm() | Release():
                 return None if behind or self.is_told(operation, now) else UNKNOWN
             case Recall():

@@ -21,6 +21,7 @@ from fsproxy.core.limits.operations import (
     Claimed,
     Confirm,
     Mark,
+    Move,
     Operation,
     RateKind,
     Recall,
@@ -29,6 +30,8 @@ from fsproxy.core.limits.operations import (
     Spend,
     Spent,
 )
+from fsproxy.core.limits.page_clock import MOST_MOVED_SECONDS
+from fsproxy.core.limits.rate import microseconds
 from fsproxy.shell.ledger.keys import KeyKind, key_of
 
 KEY_VERSION = 1
@@ -95,9 +98,20 @@ def to_wire(operation: Operation, skew: float) -> list[Any]:
         case Claim():
             names = [kept_name(each) for each in operation.names]
             return ["claim", operation.kind.value, names, operation.limit, operation.retention]
-        case Spend():
-            key = id_of(_RATES[operation.kind], operation.org, operation.session)
-            return ["spend", key, operation.at + skew, [[each.limit, each.seconds] for each in operation.windows]]
+        case Spend(org=org):
+            key = id_of(_RATES[operation.kind], org, operation.session)
+            page = _page(org, operation.page) if operation.page else ""
+            windows = [[each.limit, microseconds(each.seconds)] for each in operation.windows]
+            at, when = microseconds(operation.at + skew), microseconds(operation.when / 1000)
+            return ["spend", key, at, windows, page, when, operation.mark]
+        case Move(org=org):
+            keys = [id_of(kind, org, operation.session) for kind in _RATES.values()]
+            return ["move", keys, _page(org, operation.page), microseconds(operation.began + skew)]
+
+
+def clock_to_wire(org: str, page: str, first: float, latest: float, skew: float) -> list[Any]:
+    """Ask for a page's clock; see ``PageClocks.fix``."""
+    return ["clock", _page(org, page), first + skew, latest + skew, MOST_MOVED_SECONDS]
 
 
 def own_ids(operation: Mark | Recall) -> list[str]:
@@ -156,6 +170,11 @@ def _admit(operation: Admit, skew: float) -> list[Any]:
         terms = (quota.cycle, quota.limit, quota.ends + skew, quota.enforced)
     visitor = _visitor(org, user) if user else ""
     return ["admit", operation.token, identifier, visitor, operation.ramped_out, *terms]
+
+
+def _page(org: str, page: str) -> str:
+    # Without its letter, as in the script's keys.
+    return id_of(KeyKind.PAGE, org, page).partition(":")[2]
 
 
 def _visitor(org: str, user: str) -> str:

@@ -1,7 +1,7 @@
-"""Pages' clocks that all processes share: a page's first upload may reach any of them (rules.md 2).
+"""Pages' clocks that all processes share: a page's uploads may reach any of them (rules.md 2).
 
-Redis keeps the offset on its own clock, so that machines whose clocks differ mean the same moment. What was
-told is kept here as well; a page is asked about once.
+Redis keeps the offset on its own clock, so that machines whose clocks differ mean the same moment. What it
+answers is kept here as well; a page is asked about once, and when an upload moves its clock.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
 from fsproxy.core.limits.operations import LedgerDown
+from fsproxy.core.limits.page_clock import PageClock
 from fsproxy.shell.ledger.page_clocks import PageClocks
 
 if TYPE_CHECKING:
@@ -25,37 +26,48 @@ class SharedPageClocks(PageClocks):
         super().__init__(bound)
         self._ledger = ledger
 
-    def fix(self, org: str, page: str, offset: float, now: Instant) -> float:
-        """Fix it here and tell the others behind; should another process have been first, theirs will stand."""
-        fixed = super().fix(org, page, offset, now)
+    def fix(self, org: str, page: str, first: float, latest: float, now: Instant) -> PageClock:
+        """Fix it here and send it behind; should another process have been first, that one's will replace it."""
+        fixed = super().fix(org, page, first, latest, now)
         if page:
             try:
-                asked = self._ledger.fix_clock(org, page, fixed)
+                asked = self._ledger.fix_clock(org, page, first, latest)
             except LedgerDown:
                 return fixed
-            asked.add_done_callback(lambda done: self._told(org, page, now, done))
+            asked.add_done_callback(lambda done: self._keep(org, page, now, done))
         return fixed
 
-    def settle(self, org: str, page: str, offset: float, now: Instant, deadline: float) -> float | Awaitable[float]:
-        """The one that stands, after a round trip shared with what else is asked in this tick."""
+    def resolve(
+        self, org: str, page: str, first: float, latest: float, now: Instant, deadline: float
+    ) -> PageClock | Awaitable[PageClock]:
+        """Return the shared one, after a round trip that is shared with what else is asked in this tick."""
         if not page:
-            return offset
+            return super().fix(org, page, first, latest, now)
         try:
-            asked = self._ledger.fix_clock(org, page, offset)
+            asked = self._ledger.fix_clock(org, page, first, latest)
         except LedgerDown:
-            return super().fix(org, page, offset, now)
-        return asyncio.ensure_future(self._settled(asked, org, page, offset, now, deadline))
+            return super().fix(org, page, first, latest, now)
+        return asyncio.ensure_future(self._resolved(asked, org, page, first, latest, now, deadline))
 
-    async def _settled(
-        self, asked: asyncio.Future[list[Any]], org: str, page: str, offset: float, now: Instant, deadline: float
-    ) -> float:
+    async def _resolved(
+        self,
+        asked: asyncio.Future[list[Any]],
+        org: str,
+        page: str,
+        first: float,
+        latest: float,
+        now: Instant,
+        deadline: float,
+    ) -> PageClock:
         await asyncio.wait([asked], timeout=max(deadline, 0.0))
-        told = self._told(org, page, now, asked) if asked.done() else None
-        return told if told is not None else super().fix(org, page, offset, now)
+        clock = self._keep(org, page, now, asked) if asked.done() else None
+        return clock if clock is not None else super().fix(org, page, first, latest, now)
 
-    def _told(self, org: str, page: str, now: Instant, done: asyncio.Future[list[Any]]) -> float | None:
+    def _keep(self, org: str, page: str, now: Instant, done: asyncio.Future[list[Any]]) -> PageClock | None:
         if done.cancelled() or done.exception() is not None:
             return None
-        offset = float(done.result()[0]) - self._ledger.skew
-        self.replace(org, page, offset, now)
-        return offset
+        skew = self._ledger.skew
+        offset, earliest = done.result()[0]
+        clock = PageClock(float(offset) - skew, float(earliest) - skew)
+        self.replace(org, page, clock, now)
+        return clock

@@ -10,6 +10,7 @@ from fsproxy.core.client_api.inspection import Inspection, inspect
 from fsproxy.core.client_api.limiting import NO_SPENDING, Spending, limited_by, spends, windows_of
 from fsproxy.core.client_api.settling import CallsOutcome, settle_calls
 from fsproxy.core.limits.operations import RateKind, Spend, Spent
+from fsproxy.core.limits.page_clock import CallClock
 from fsproxy.core.model import Instant, Mode, Route
 from fsproxy.core.settings import ClientApiSettings, RateSettings
 from support.call_samples import bundle, first, user
@@ -25,8 +26,7 @@ def judged(*events: str, settings: ClientApiSettings = SETTINGS) -> tuple[Inspec
     return inspection, settle_calls(inspection, {}, (), settings)
 
 
-def time_of(when: float | None) -> Instant:
-    return Instant(1_000.0 + (when or 0) / 1000)
+CLOCK = CallClock(Instant(2_000.0), 1_000.0, "p")
 
 
 def cost(
@@ -35,15 +35,28 @@ def cost(
     repeated: tuple[int, ...] = (),
     cap: Mode = Mode.ENFORCE,
     mode: Mode = Mode.ENFORCE,
+    clock: CallClock = CLOCK,
 ) -> Spending:
     settings = replace(SETTINGS, rate=replace(RATE, mode=mode))
-    return spends("o", session, *judged(*events, settings=settings), repeated, time_of, settings, cap)
+    return spends("o", session, *judged(*events, settings=settings), repeated, clock, settings, cap)
 
 
 def test_each_call_spends_at_its_own_time_and_an_identify_with_its_variables_once() -> None:
-    assert cost(UID, VARS, EVENT).operations == (
-        Spend("o", "s", RateKind.USER, Instant(1_000.01), RATE.user),
-        Spend("o", "s", RateKind.EVENT, Instant(1_000.03), RATE.event),
+    user_call, event_call = cost(UID, VARS, EVENT).operations
+    assert user_call == Spend("o", "s", RateKind.USER, Instant(1_000.01), RATE.user, "p", 10, user_call.mark)
+    assert event_call == Spend("o", "s", RateKind.EVENT, Instant(1_000.03), RATE.event, "p", 30, event_call.mark)
+    assert len({0, user_call.mark, event_call.mark}) == 3
+    assert all(mark < 2**32 for mark in (user_call.mark, event_call.mark))
+
+
+def test_a_call_without_a_page_or_a_time_of_its_own_is_known_by_neither() -> None:
+    upload = CallClock(Instant(2_000.0), 1_000.0)
+    assert cost(EVENT, clock=upload).operations == (Spend("o", "s", RateKind.EVENT, Instant(1_000.03), RATE.event),)
+    assert cost(EVENT, clock=CallClock(Instant(2_000.0))).operations == (
+        Spend("o", "s", RateKind.EVENT, Instant(2_000.0), RATE.event),
+    )
+    assert cost(first("E", {}, when=1e13)).operations == (
+        Spend("o", "s", RateKind.EVENT, Instant(2_000.0), RATE.event),
     )
 
 

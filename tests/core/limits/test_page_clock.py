@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsproxy.core.limits.page_clock import call_time, largest_when, last_when, page_offset
+from fsproxy.core.limits.page_clock import (
+    CallClock,
+    PageClock,
+    call_clock,
+    first_clock,
+    largest_of,
+    last_when,
+    moved_back,
+    page_offset,
+)
 from fsproxy.core.model import Instant
 
 NOW = Instant(1_790_000_000.0)
@@ -20,7 +29,7 @@ def test_a_prompt_upload_is_dated_by_the_clients_own_running_time() -> None:
     # Sent 12 s after the page's start; its last event is 2 s old.
     offset = page_offset(NOW, CLIENT + 12_000, CLIENT, 10_000)
     assert offset == NOW - 12
-    assert call_time(offset, 10_000, NOW) == NOW - 2
+    assert CallClock(NOW, offset, "p").at(10_000) == NOW - 2
 
 
 @pytest.mark.parametrize(
@@ -42,57 +51,69 @@ def test_without_two_credible_times_the_last_event_is_taken_as_just_made(
     assert page_offset(NOW, client_time, page_start, 7_000) == NOW - 7
 
 
-@pytest.mark.parametrize("largest", [None, nan, inf, -inf])
-def test_an_upload_without_a_largest_when_starts_its_clock_at_its_arrival(largest: float | None) -> None:
-    assert page_offset(NOW, None, None, largest) == NOW
+def test_a_call_of_a_page_is_never_pressed() -> None:
+    clock = CallClock(NOW, NOW - 3_600, "p")
+    assert [clock.at(when) for when in (0, 3_600_000, 3_601_000)] == [NOW - 3_600, NOW, NOW + 1]
 
 
-def test_late_bundles_keep_their_distances() -> None:
-    """An outage holds three bundles back; they arrive together, in any order, and are still seconds apart."""
-    offset = page_offset(Instant(NOW - 60), CLIENT + 5_000, CLIENT, 5_000)
-    times = [call_time(offset, when, NOW) for when in (20_000, 10_000, 15_000)]
-    assert times == [NOW - 45, NOW - 55, NOW - 50]
+@pytest.mark.parametrize("when", [None, nan, inf, -inf, 1.1e12, -1.1e12, 10**400])
+def test_a_call_without_a_credible_time_has_none(when: float | None) -> None:
+    assert CallClock(NOW, NOW - 10, "p").at(when) is None
 
 
-def test_a_call_is_never_later_than_now() -> None:
-    assert call_time(NOW, 1_000, NOW) == NOW
+def test_without_a_clock_no_call_has_a_time_of_its_own() -> None:
+    assert CallClock(NOW).at(1_000) is None
 
 
-def test_a_call_is_never_more_than_5_minutes_back() -> None:
-    assert call_time(NOW - 3_600, 0, NOW) == NOW - 300
-    assert call_time(NOW - 300, 0, NOW) == NOW - 300
+def test_the_largest_when_is_that_of_the_calls_or_of_the_last_event() -> None:
+    assert largest_of((5, None, 9.5), 7) == 9.5
+    assert largest_of((5,), 7) == 7
+    assert largest_of((-3,), None) == -3
+    assert largest_of((nan, inf, 2e12, 10**400), None) is None
+    assert largest_of((), None) is None
 
 
-@pytest.mark.parametrize("when", [None, nan, inf, -inf])
-def test_a_call_without_a_time_was_made_now(when: float | None) -> None:
-    assert call_time(NOW - 10, when, NOW) == NOW
+def test_a_clock_moves_back_and_never_forward() -> None:
+    clock = first_clock(NOW)
+    assert moved_back(clock, NOW + 5) is clock
+    assert moved_back(clock, NOW) is clock
+    assert moved_back(clock, NOW - 5) == PageClock(NOW - 5, NOW - 600)
 
 
-numbers = st.none() | st.floats()
+def test_all_moves_together_are_bounded_by_10_minutes() -> None:
+    clock = moved_back(first_clock(NOW), NOW - 400)
+    assert moved_back(clock, NOW - 400 - 400) == PageClock(NOW - 600, NOW - 600)
+    stopped = PageClock(NOW - 600, NOW - 600)
+    assert moved_back(stopped, NOW - 700) is stopped
 
 
-@given(numbers, numbers, numbers, numbers)
-def test_whatever_a_client_sends_a_call_is_within_the_last_5_minutes(
-    client_time: float | None, page_start: float | None, largest: float | None, when: float | None
+def test_an_upload_that_would_lie_in_the_future_is_dated_by_its_arrival() -> None:
+    clock = PageClock(NOW - 600, NOW - 600)
+    assert call_clock("p", clock, NOW - 500, NOW) == CallClock(NOW, NOW - 600, "p")
+    assert call_clock("p", clock, NOW - 600, NOW) == CallClock(NOW, NOW - 600, "p")
+    assert call_clock("p", clock, NOW - 700, NOW) == CallClock(NOW, NOW - 700, "")
+
+
+credible = st.floats(-1e12, 1e12)
+
+
+@given(st.none() | st.floats(), st.none() | st.floats(), credible)
+def test_no_first_upload_lies_in_the_future(
+    client_time: float | None, page_start: float | None, largest: float
 ) -> None:
-    offset = page_offset(NOW, client_time, page_start, largest)
-    assert NOW - 300 <= call_time(offset, when, NOW) <= NOW
+    assert page_offset(NOW, client_time, page_start, largest) <= NOW - largest / 1000
 
 
-def test_the_largest_when_is_found_wherever_it_stands() -> None:
-    body = b'{"Seq":1,"Evts":[{"When":7},{"When" : -3.5},{"When":1250.25,"Args":[]},{"When":9}]}'
-    assert largest_when(body) == 1250.25
-    assert largest_when(b'{"Evts":[{"Kind":1}]}') is None
-
-
-def test_of_a_long_bundle_the_last_events_tell_and_without_any_time_there_all_of_it() -> None:
+def test_the_last_when_is_found_near_the_end() -> None:
     long = b"x" * 2_000
+    assert last_when(b'{"When":99},{"Kind":20,"Args":[{"When":7}],"When" : 5.25}]}') == 5.25
     assert last_when(b'{"When":99}' + long + b'{"When":5}' + b" " * 900) == 5
-    assert last_when(b'{"When":99}{"When":98}' + long) == 99
-    assert last_when(long) is None
+    assert last_when(b'{"When":99}' + long) is None
+    assert last_when(b'{"When":"x"}') is None
+    assert last_when(b"") is None
 
 
-def test_the_last_events_are_those_of_the_last_1024_bytes() -> None:
+def test_near_the_end_are_the_last_1024_bytes() -> None:
     event = b'"When":5'
     assert last_when(b'"When":99 ' + event + b" " * (1024 - len(event))) == 5
-    assert last_when(b'"When":99 ' + event + b" " * (1025 - len(event))) == 99
+    assert last_when(b'"When":99 ' + event + b" " * (1025 - len(event))) is None

@@ -10,6 +10,7 @@ from fsproxy.core.limits.operations import (
     Admitted,
     Claim,
     Claimed,
+    Move,
     NameKind,
     RateKind,
     Spend,
@@ -402,6 +403,68 @@ def test_events_and_user_calls_and_sessions_are_limited_apart(store: Store) -> N
     assert spend(store, windows=one, session="other").passed
     assert not spend(store, windows=one).passed
     assert not spend(store, windows=one, kind=RateKind.USER).passed
+
+
+def page_call(
+    store: Store,
+    when: float,
+    began: float,
+    *,
+    page: str = "p",
+    mark: int = 0,
+    now: float = 500.0,
+    windows: tuple[Window, ...] = SEED_EVENT,
+) -> bool:
+    """A call that was made ``when`` seconds after its page's start, which this upload takes to be ``began``."""
+    operation = Spend("o", "s", RateKind.EVENT, Instant(START + began + when), windows, page, when * 1000, mark)
+    (answer,) = store.ask((operation,), Instant(START + now))
+    assert isinstance(answer, Spent)
+    return answer.passed
+
+
+def test_calls_of_a_page_keep_their_distances_whatever_each_upload_takes_its_start_for(store: Store) -> None:
+    one = (Window(1, 1.0),)
+    starts = [400.0, 300.0, 350.0, 299.9999, 400.0, 300.5]
+    assert all(page_call(store, float(n), began, windows=one) for n, began in enumerate(starts))
+    assert not any(page_call(store, n + 0.5, began, windows=one) for n, began in enumerate(starts))
+
+
+def test_a_pages_calls_move_together_among_those_of_another(store: Store) -> None:
+    for n in range(10):
+        assert page_call(store, 0.0, 400.0, page="moves")
+        assert page_call(store, 0.0, 100.0 + n, page="stays" + str(n))
+    assert not page_call(store, 0.5, 400.0, page="other")
+    assert page_call(store, 50.0, 106.0, page="moves")
+    assert page_call(store, 0.5, 400.0, page="other")
+    assert not page_call(store, 0.5, 106.0, page="another")
+
+
+def test_a_page_moves_by_an_upload_without_calls_as_well(store: Store) -> None:
+    for n in range(10):
+        assert page_call(store, n / 100, 400.0, page="moves")
+    store.ask((Move("o", "s", "moves", Instant(START + 106.0)),), Instant(START + 500.0))
+    store.ask((Move("o", "s", "unknown", Instant(START)),), Instant(START + 500.0))
+    store.ask((Move("o", "unknown", "moves", Instant(START)),), Instant(START + 500.0))
+    assert page_call(store, 0.5, 400.0, page="other")
+    assert not page_call(store, 0.5, 106.0, page="another")
+
+
+def test_a_call_that_is_counted_already_passes_again_and_spends_nothing(store: Store) -> None:
+    one = (Window(2, 1.0),)
+    assert page_call(store, 0.0, 400.0, mark=7, windows=one)
+    for _ in range(3):
+        assert page_call(store, 0.0, 400.0, mark=7, windows=one)
+    assert page_call(store, 0.0, 400.0, mark=8, windows=one)
+    assert page_call(store, 0.0, 400.0, mark=7, windows=one)
+    assert not page_call(store, 0.0, 400.0, mark=9, windows=one)
+    assert not page_call(store, 0.0, 400.0, page="other", mark=7, windows=one)
+
+
+def test_more_pages_than_a_session_has_calls_are_forgotten(store: Store) -> None:
+    for n in range(100):
+        assert page_call(store, 0.0, n * 100.0, page=f"p{n}", now=n * 100.0)
+    assert all(page_call(store, 0.0, 9_900.0 + n / 100, page=f"q{n}", now=9_900.0) for n in range(9))
+    assert not page_call(store, 0.0, 9_900.0, page="q", now=9_900.0)
 
 
 def test_late_calls_are_judged_where_they_were_made(store: Store) -> None:

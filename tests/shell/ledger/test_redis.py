@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 
 import pytest
 
@@ -28,11 +28,13 @@ from fsproxy.core.limits.operations import (
     Spend,
     Spent,
 )
+from fsproxy.core.limits.page_clock import PageClock, first_clock
 from fsproxy.core.model import Instant
 from fsproxy.core.settings import Window
 from fsproxy.shell.clock import now
+from fsproxy.shell.ledger.keys import KeyKind
 from fsproxy.shell.ledger.redis import RedisLedger
-from fsproxy.shell.ledger.redis_wire import org_base
+from fsproxy.shell.ledger.redis_wire import id_of, org_base
 from fsproxy.shell.ledger.shared_clocks import SharedPageClocks
 from support.valkey import ValkeyServer
 
@@ -104,7 +106,7 @@ async def test_every_key_expires_and_lies_in_the_slot_of_its_org(
     ledger: RedisLedger, valkey: ValkeyServer, prefix: str
 ) -> None:
     await ask(ledger, *everything("o-1ABC-na1"))
-    await ledger.fix_clock("o-1ABC-na1", "page", 1.0)
+    await ledger.fix_clock("o-1ABC-na1", "page", 1.0, 1.0)
     found = keys(valkey, prefix)
     assert len(found) > 15
     for key in found:
@@ -309,18 +311,47 @@ async def test_a_clock_that_stepped_back_makes_nothing_last(ledger: RedisLedger)
 # Pages' clocks.
 
 
+async def answer_of(asked: PageClock | Awaitable[PageClock]) -> float:
+    assert not isinstance(asked, PageClock)
+    return (await asked).offset
+
+
+def offset_of(clocks: SharedPageClocks, page: str) -> float:
+    known = clocks.known("o", page)
+    assert known is not None
+    return known.offset
+
+
 async def test_a_page_has_one_clock_in_all_processes(ledger: RedisLedger, other: RedisLedger) -> None:
     at = Instant(now())
     here, there = SharedPageClocks(ledger), SharedPageClocks(other)
-    settling = here.settle("o", "p", 1_000.0, at, LONG)
-    assert not isinstance(settling, float)
-    first = await settling
-    assert first == pytest.approx(1_000.0, abs=1e-6)
-    settling = there.settle("o", "p", 2_000.0, at, LONG)
-    assert not isinstance(settling, float)
+    assert await answer_of(here.resolve("o", "p", 1_000.0, 1_000.0, at, LONG)) == pytest.approx(1_000.0, abs=1e-6)
     # Each has its own estimate of the server's clock: half a round trip of doubt.
-    assert await settling == pytest.approx(1_000.0, abs=0.5)
-    assert there.known("o", "p") == pytest.approx(1_000.0, abs=0.5)
+    doubt = pytest.approx(1_000.0, abs=0.5)
+    assert await answer_of(there.resolve("o", "p", 2_000.0, 2_000.0, at, LONG)) == doubt
+    assert offset_of(there, "p") == doubt
+
+
+async def test_a_clock_moves_back_in_all_processes_by_10_minutes_at_most(
+    ledger: RedisLedger, other: RedisLedger
+) -> None:
+    at = Instant(now())
+    here, there = SharedPageClocks(ledger), SharedPageClocks(other)
+    await answer_of(here.resolve("o", "p", 1_000.0, 1_000.0, at, LONG))
+    moved = pytest.approx(500.0, abs=0.5)
+    assert await answer_of(there.resolve("o", "p", 600.0, 500.0, at, LONG)) == moved
+    assert await answer_of(here.resolve("o", "p", 700.0, 700.0, at, LONG)) == moved
+    assert await answer_of(here.resolve("o", "p", 300.0, 300.0, at, LONG)) == pytest.approx(400.0, abs=0.5)
+
+
+async def test_a_clock_of_the_version_before_is_read_and_does_not_move(
+    ledger: RedisLedger, valkey: ValkeyServer, prefix: str
+) -> None:
+    key = f"{org_base(prefix, 'o')}p:{id_of(KeyKind.PAGE, 'o', 'p').partition(':')[2]}"
+    valkey.command("SET", key, "1000.5")
+    clocks = SharedPageClocks(ledger)
+    asked = await answer_of(clocks.resolve("o", "p", 7.0, 7.0, Instant(now()), LONG))
+    assert asked == pytest.approx(1_000.5, abs=0.5)
 
 
 async def test_a_clock_fixed_behind_gives_way_to_the_one_that_was_first(
@@ -328,12 +359,12 @@ async def test_a_clock_fixed_behind_gives_way_to_the_one_that_was_first(
 ) -> None:
     at = Instant(now())
     here, there = SharedPageClocks(ledger), SharedPageClocks(other)
-    here.fix("o", "p", 1_000.0, at)
+    here.fix("o", "p", 1_000.0, 1_000.0, at)
     await settled(ledger)
-    assert there.fix("o", "p", 2_000.0, at) == 2_000.0
+    assert there.fix("o", "p", 2_000.0, 2_000.0, at) == first_clock(2_000.0)
     await settled(other)
-    assert there.known("o", "p") == pytest.approx(1_000.0, abs=0.5)
-    assert there.settle("o", "", 3.0, at, LONG) == 3.0
+    assert offset_of(there, "p") == pytest.approx(1_000.0, abs=0.5)
+    assert there.resolve("o", "", 3.0, 3.0, at, LONG) == first_clock(3.0)
 
 
 async def test_what_redis_said_of_a_uid_is_believed_until_a_list_changes(

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 import fsproxy
 from fsproxy.core.limits.operations import Admit, Admitted, Claim, Claimed, LedgerDown, Mark, NameKind, QuotaTerms
+from fsproxy.core.limits.page_clock import first_clock
 from fsproxy.core.model import Instant
 from fsproxy.shell.clock import now
 from fsproxy.shell.ledger.breaker import Breaker, StoreState
@@ -196,9 +197,10 @@ async def test_with_the_store_down_each_process_keeps_pages_clocks_of_its_own(ow
     async with running_ledger(own_valkey.url) as (ledger, states):
         await states.reach(DOWN)
         clocks = SharedPageClocks(ledger)
-        assert clocks.settle("o", "p", 5.0, now(), PATIENCE) == 5.0
-        assert clocks.fix("o", "p", 6.0, now()) == 5.0
-        assert clocks.known("o", "p") == 5.0
+        clock = first_clock(5.0)
+        assert clocks.resolve("o", "p", 5.0, 5.0, now(), PATIENCE) == clock
+        assert clocks.fix("o", "p", 6.0, 6.0, now()) == clock
+        assert clocks.known("o", "p") == clock
 
 
 async def test_no_more_than_so_many_wait(own_valkey: ValkeyServer) -> None:

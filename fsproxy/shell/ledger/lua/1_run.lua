@@ -21,8 +21,8 @@
 --   w:<s or u:id>  the reservation that waits under an id. 60 s.
 --   lapse          sorted set of "<cycle>|<token>" by when the unit lapses. As long as q.
 --   n:<kind>       sorted set of names by last seen. The retention.
---   c:<kind><id>   msgpack list of a session's accepted calls' times, sorted. The longest window and 5 minutes.
---   p:<id>         the offset of a page's clock (server time). 24 hours.
+--   l:<kind><id>   a session's accepted calls (4_rates.lua), msgpack. The longest window and 10 minutes.
+--   p:<id>         a page's clock (server time): "<offset> <the earliest that it can become>". 24 hours.
 
 local base = KEYS[1]
 local stamp = redis.call('TIME')

@@ -1,13 +1,25 @@
--- The clock of a page: the first upload's offset stands (rules.md 2). Answers the one that stands.
+-- The clock of a page (rules.md 2): fixed at the first upload's offset, moved back by a later upload that shows that it
+-- was too late, by `most` seconds in all. Answers the offset, and the earliest that it can become.
 
-function operations.clock(page, offset)
+local function read_clock(value)
+  local offset, earliest = string.match(value or '', '^(%S+) ?(%S*)$')
+  offset = tonumber(offset)
+  -- A version before this one kept the offset alone, and moved no clock.
+  return offset, tonumber(earliest) or offset
+end
+
+function operations.clock(page, first, latest, most)
   local key = base .. 'p:' .. page
-  local fixed = tonumber(redis.call('GET', key) or nil)
-  if fixed then
-    return fixed
+  local offset, earliest = read_clock(redis.call('GET', key))
+  if not offset then
+    offset, earliest = first, first - most
+  elseif latest < offset and earliest < offset then
+    offset = math.max(latest, earliest)
+  else
+    return { offset, earliest }
   end
-  keep(key, text_of(offset), LIFE)
-  return offset
+  keep(key, text_of(offset) .. ' ' .. text_of(earliest), LIFE)
+  return { offset, earliest }
 end
 
 -- Whether Redis is well: it can be written to.

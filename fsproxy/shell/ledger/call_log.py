@@ -1,0 +1,153 @@
+"""The counted calls of one session and kind, in the order of their time (rules.md 2)."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from itertools import repeat
+from operator import sub
+
+from fsproxy.core.limits.operations import Spend, Spent
+from fsproxy.core.limits.rate import SECOND, Barred, judge_call, microseconds
+from fsproxy.core.settings import Window
+
+_NO_PAGE = -1
+_MARK_BITS = 32
+_FEW_PAGES = 8
+_FEW_CALLS = 10_000
+_MOST_EQUALS = 64
+"""Calls of the same microsecond that are looked through for a repeat."""
+
+
+class CallLog:
+    """Sorted times in microseconds; beside each a tag: its page's place among ``pages``, and the call's mark.
+
+    The calls of a page can be moved together, as the page's clock moves.
+    """
+
+    __slots__ = ("_barred", "_pages", "_tags", "seen", "times")
+
+    def __init__(self) -> None:
+        self.times = array("q")
+        self._tags = array("q")
+        # A page's key, and the microsecond in which it began, one after the other.
+        self._pages = array("q")
+        # First and last moments of times in which no call passes, apart and in order, as far as they are known.
+        self._barred: tuple[list[int], list[int]] | None = None
+        self.seen = 0.0
+        """Unix seconds of the last upload that called."""
+
+    def forget(self, before: float, now: float) -> None:
+        """Drop what no window can hold any more.
+
+        Not between two calls of one upload, which share their ``now``: those of a very late one are judged together.
+        """
+        if now == self.seen:
+            return
+        self.seen = now
+        times, limit = self.times, before * SECOND
+        if not times or times[0] > limit:
+            return
+        gone = bisect_left(times, limit)
+        del times[:gone], self._tags[:gone]
+        self._barred = None
+        if not times:
+            self._pages = array("q")
+        elif len(self._pages) > 2 * _FEW_PAGES:
+            self._drop_pages()
+
+    def spend(self, op: Spend, page: int) -> Spent:
+        """Judge a call, and count it if it passes. ``page`` is the key of the operation's page; 0: none."""
+        slot, at, offset = _NO_PAGE, microseconds(op.at), 0
+        if page:
+            when = microseconds(op.when / 1000)
+            offset = at - when
+            slot = self._slot_of(page)
+            if slot >= 0:
+                if offset < self._pages[2 * slot + 1]:
+                    self._move(slot, offset)
+                at = self._pages[2 * slot + 1] + when
+        place = bisect_right(self.times, at)
+        if slot >= 0 and op.mark and self._is_counted(place, at, slot << _MARK_BITS | op.mark):
+            return Spent(passed=True)
+        known = self._known_barred(at)
+        spent, barred = judge_call(self.times, at, op.windows, known)
+        if not spent.passed:
+            if barred is not None and barred != known:
+                self._bar(*barred)
+            return spent
+        if page and slot < 0:
+            slot = len(self._pages) // 2
+            self._pages.extend((page, offset))
+        self.times.insert(place, at)
+        self._tags.insert(place, slot << _MARK_BITS | op.mark if slot >= 0 else _NO_PAGE)
+        self._bound(op.windows)
+        return spent
+
+    def move(self, page: int, began: float) -> None:
+        """Move a page's calls back, if its clock says that it began earlier."""
+        slot = self._slot_of(page)
+        if slot >= 0 and microseconds(began) < self._pages[2 * slot + 1]:
+            self._move(slot, microseconds(began))
+
+    def _slot_of(self, page: int) -> int:
+        for place in range(0, len(self._pages), 2):
+            if self._pages[place] == page:
+                return place // 2
+        return _NO_PAGE
+
+    def _move(self, slot: int, offset: int) -> None:
+        back = self._pages[2 * slot + 1] - offset
+        self._pages[2 * slot + 1] = offset
+        self._barred = None
+        if len(self._pages) == 2 and _NO_PAGE not in self._tags:
+            self.times = array("q", map(sub, self.times, repeat(back)))
+            return
+        calls = sorted(
+            (time - back if tag >> _MARK_BITS == slot else time, tag)
+            for time, tag in zip(self.times, self._tags, strict=True)
+        )
+        self.times = array("q", [time for time, _ in calls])
+        self._tags = array("q", [tag for _, tag in calls])
+
+    def _is_counted(self, place: int, at: int, tag: int) -> bool:
+        for index in range(place - 1, max(place - 1 - _MOST_EQUALS, -1), -1):
+            if self.times[index] != at:
+                return False
+            if self._tags[index] == tag:
+                return True
+        return False
+
+    def _bound(self, windows: tuple[Window, ...]) -> None:
+        """Keep memory within what the next call in order needs: calls that come late may find their windows emptier."""
+        most = max(2 * max(window.limit for window in windows), _FEW_CALLS)
+        if len(self.times) > most:
+            del self.times[: most // 4], self._tags[: most // 4]
+            self._barred = None
+
+    def _drop_pages(self) -> None:
+        """Forget the pages that no call is left of: clients choose their ids."""
+        used = sorted({tag >> _MARK_BITS for tag in self._tags} - {_NO_PAGE})
+        place = {slot: index for index, slot in enumerate(used)}
+        mask = (1 << _MARK_BITS) - 1
+        self._tags = array(
+            "q", [t if t == _NO_PAGE else place[t >> _MARK_BITS] << _MARK_BITS | t & mask for t in self._tags]
+        )
+        self._pages = array("q", [each for slot in used for each in self._pages[2 * slot : 2 * slot + 2]])
+
+    def _known_barred(self, at: int) -> Barred | None:
+        if self._barred is None:
+            return None
+        firsts, lasts = self._barred
+        index = bisect_right(firsts, at) - 1
+        return (firsts[index], lasts[index]) if index >= 0 and at <= lasts[index] else None
+
+    def _bar(self, first: int, last: int) -> None:
+        """Remember a barred time, as one with those that it touches. Each is as long as a window: there are few."""
+        if self._barred is None:
+            self._barred = ([], [])
+        firsts, lasts = self._barred
+        low, high = bisect_left(lasts, first - 1), bisect_right(firsts, last + 1)
+        if low < high:
+            first, last = min(first, firsts[low]), max(last, lasts[high - 1])
+        firsts[low:high], lasts[low:high] = [first], [last]
