@@ -70,6 +70,8 @@ class Metrics(Collector):
         self.forwarding_dropped: Counter[tuple[()]] = Counter()
         """Pages whose forwarding headers came from an untrusted peer and were dropped."""
         self.refused_connections: Counter[tuple[()]] = Counter()
+        self.unattended_dropped: Counter[tuple[()]] = Counter()
+        """Requests whose client had left and that were dropped, as too many of them went on."""
         self.persist_failures: Counter[tuple[()]] = Counter()
         """Attempts to keep the state in its file that failed."""
         self.own_latency = Histogram(OWN_LATENCY)
@@ -99,6 +101,7 @@ class Metrics(Collector):
             ("malformed_requests", (), "Heads that the HTTP parser refused.", self.malformed),
             ("forwarding_headers_dropped", (), "Pages with untrusted forwarding headers.", self.forwarding_dropped),
             ("refused_connections", (), "Requests over server.max_connections.", self.refused_connections),
+            ("unattended_dropped", (), "Requests of clients that left, dropped: too many.", self.unattended_dropped),
             ("persist_failures", (), "Attempts to write state.persist that failed.", self.persist_failures),
         )
         for name, labels, text, counts in families:

@@ -94,7 +94,7 @@ def audit_record(
         timestamp=timestamp(now),
         version=VERSION,
         action=route._value_,
-        outcome=outcome.ecs if failure is None or failure is not Failure.CLIENT_GONE else "unknown",
+        outcome="unknown" if failure is Failure.CLIENT_GONE and outcome is Outcome.FAILED else outcome.ecs,
         decision=outcome._value_,
         method=method if method in _METHODS else safe(method, 32),
         path=audit_path(target),

@@ -17,7 +17,7 @@ from aiohttp.http_parser import HttpRequestParser
 
 from fsproxy.admin.metrics import Metrics
 from fsproxy.admin.server import create_admin
-from fsproxy.config.schema import Config, StateBackend, TopMode
+from fsproxy.config.schema import Config, TopMode
 from fsproxy.shell.generation import Generation
 from fsproxy.shell.ingest import Ingest
 from fsproxy.shell.insight import RunningInsight
@@ -125,7 +125,6 @@ class App:
                 ingest.handle,
                 self._config.server,
                 self._sweeper,
-                needs_tasks=self._config.state.backend is StateBackend.REDIS,
                 on_malformed=ingest.count_malformed,
                 on_crash=ingest.count_crash,
             )

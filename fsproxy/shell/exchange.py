@@ -41,6 +41,8 @@ class Exchange(Timed):
         "due",
         "retried",
         "sink",
+        "unattended",
+        "unread",
         "upgraded",
     )
 
@@ -64,6 +66,10 @@ class Exchange(Timed):
         self._paused = False
         self._ended = False
         self.retried = False
+        self.unattended = False
+        """Its client has left, and it goes on (rules.md 4)."""
+        self.unread = False
+        """Nothing reads the answer: its bytes buy no more time."""
         self.connection: UpstreamConnection | None = None
         self.upgraded: UpstreamConnection | None = None
         """The connection that a 101 turned into a tunnel: the caller's from then on."""
@@ -125,6 +131,11 @@ class Exchange(Timed):
             self.sink.on_broken(failure)
             self.sink.on_progress()
 
+    def outlive_client(self, *, bundle: bool) -> bool:
+        """Go on though the client has left; False when too many do so already."""
+        self.unattended = not self._ended and self._pool.unattended.admit(self, bundle=bundle)
+        return self.unattended
+
     def expire(self) -> None:
         """Timed: the upstream took too long, or the client to read its answer."""
         self.abort(Failure.CLIENT_STALLED if self._paused else Failure.UPSTREAM_TIMEOUT)
@@ -175,7 +186,8 @@ class Exchange(Timed):
         """See ResponseReader."""
         self.sink.on_progress()
         if not self._ended:
-            self._touch()
+            if not self.unread:
+                self._touch()
         elif self.connection is not None:
             connection, self.connection = self.connection, None
             self._pool.give_back(connection)
@@ -224,6 +236,8 @@ class Exchange(Timed):
         self._ended = True
         self.due = inf
         self._upstream.sweeper.discard(self)
+        if self.unattended:
+            self._pool.unattended.discard(self)
         if self._connecting is not None:
             self._connecting.cancel()
             self._connecting = None

@@ -93,9 +93,9 @@ class Forwarding:
         readable, so no extension is asked for.
         """
         relay = self._relay(tx)
-        without = EXTENSIONS if make is not None else None
+        head = self._head(tx, Framing.UPGRADE, EXTENSIONS if make is not None else None)
         share = Share.SOCKET if tx.is_capture else Share.OTHER
-        exchange = self._exchange(tx, relay, self._head(tx, Framing.UPGRADE, without), share, upgrade=True)
+        exchange = self._exchange(tx, relay, head, share, upgrade=True)
         tx.sent_ns = monotonic_ns()
         exchange.start()
         await relay.done
@@ -172,13 +172,12 @@ class Forwarding:
     ) -> Relay:
         request = tx.request
         relay = tx.relay = Relay(
-            request.connection,
+            request,
             self._loop.create_future(),
             tx.request_id.encode("ascii", "replace"),
-            http10=request.is_http10,
             close=tx.close,
-            head_only=request.method == "HEAD",
             with_cors=tx.is_capture,
+            bundle=tx.route.retries_only_502,
             copy_limit=copy_limit,
             extra_headers=extra_headers,
         )
@@ -224,6 +223,8 @@ class Forwarding:
             upgrade=upgrade,
             retry_for=retry_for,
         )
+        if tx.request.client_left:
+            relay.on_gone()
         return relay.exchange
 
     def _finish(self, tx: Transaction, relay: Relay) -> bool:
@@ -234,20 +235,22 @@ class Forwarding:
         if failure is None:
             self._metrics.forwarded[(tx.route.value,)] += 1
             self.last_failure = None
-            tx.status = relay.head.status if relay.head is not None else 0
-            tx.bytes_out = relay.bytes_out
-            return KEEP if relay.keep_alive else CLOSE
-        if failure in CLIENT_FAILURES:
+            if exchange is not None and exchange.unattended:
+                failure = Failure.CLIENT_GONE
+        elif failure is Failure.CLIENT_GONE and tx.request.outlives_client:
+            self._metrics.unattended_dropped[()] += 1
+        elif failure in CLIENT_FAILURES:
             tx.failure = failure
             return CLOSE
-        if failure.value.startswith("upstream_"):
-            self._metrics.upstream_failures[(failure.value,)] += 1
-            self.last_failure = failure.value
-        if relay.untouched:
-            return self.refuse(tx, failure)
-        tx.failure = failure
+        else:
+            if failure.value.startswith("upstream_"):
+                self._metrics.upstream_failures[(failure.value,)] += 1
+                self.last_failure = failure.value
+            if tx.request.connection.writable:
+                if relay.untouched:
+                    return self.refuse(tx, failure)
+                if tx.is_capture:
+                    self._metrics.recordings_ended[(failure.value,)] += 1
+        tx.failure, tx.bytes_out = failure, relay.bytes_out
         tx.status = relay.head.status if relay.head is not None else 0
-        tx.bytes_out = relay.bytes_out
-        if tx.is_capture:
-            self._metrics.recordings_ended[(failure.value,)] += 1
-        return CLOSE
+        return KEEP if failure is None and relay.keep_alive else CLOSE

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 KEEP, CLOSE = True, False
 """What a handler returns: whether the connection may carry another request."""
+_READS = frozenset({"GET", "HEAD"})
 
 
 def _refusal(status: str, title: str) -> bytes:
@@ -65,6 +66,7 @@ class Incoming:
     """One request: its head, and its body as it arrives."""
 
     __slots__ = (
+        "client_left",
         "close",
         "connection",
         "headers",
@@ -101,8 +103,15 @@ class Incoming:
         self.upgrade = False
         self.refusal: Failure | None = None
         """Why it is answered without being looked at further."""
+        self.client_left = False
+        """The client is gone, or has ended its side, which may mean the same."""
         self.on_gone: Callable[[], None] | None = None
-        """Called when the client goes away before the answer is complete."""
+        """Called when the client leaves before the answer is complete; may be called twice."""
+
+    @property
+    def outlives_client(self) -> bool:
+        """Whether the request goes up though its client has left: it came whole, and it may carry data (rules.md 4)."""
+        return self.payload.is_eof() and self.method not in _READS
 
     @classmethod
     def parsed(cls, connection: ClientConnection, message: RawRequestMessage, payload: StreamReader) -> Self:

@@ -62,6 +62,10 @@ class Ingest:
         stores = self._stores = make_stores(config.state)
         self.ledger = stores.ledger
         metrics.labelled_gauges.append(stores.collect)
+        metrics.gauges["unattended_exchanges"] = (
+            "Requests on their way to the upstream though their client has left.",
+            lambda: sum(tx.relay is not None and tx.request.client_left for tx in self._in_flight),
+        )
         keep, memory = config.state.persist, stores.memory
         self._persister = (
             Persister(keep, memory, metrics.persist_failures, self._names_kept) if keep and memory else None

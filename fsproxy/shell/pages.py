@@ -86,7 +86,7 @@ class Pages:
         relay = tx.relay
         if relay is None or not tx.decision.token:
             return
-        if relay.failure is None and relay.head is not None:
+        if tx.failure is None and relay.head is not None:
             encoding = next((v for n, v in relay.head.headers if n.lower() == b"content-encoding"), b"")
             tx.answer = read_page_answer(relay.head.status, bytes(relay.copy or b""), encoding.decode("latin-1"))
         await self.learn(tx)

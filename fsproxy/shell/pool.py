@@ -15,6 +15,7 @@ from fsproxy.config.schema import UpstreamTimeouts
 from fsproxy.core.failures import Failure
 from fsproxy.core.plain_head import KnownHeads
 from fsproxy.shell.fast_lane import plain_limit
+from fsproxy.shell.unattended import Unattended
 from fsproxy.shell.upstream_connection import MAX_HEAD, UpstreamConnection
 
 
@@ -94,6 +95,7 @@ class Pool:
         self._waiting: tuple[deque[Waiter], ...] = tuple(deque() for _ in Share)
         self._tickets = itertools.count()
         self.open = 0
+        self.unattended = Unattended(limit)
         self._closed = False
         self._known_heads = KnownHeads()
         self._plain_limit = plain_limit(MAX_HEAD)

@@ -72,7 +72,7 @@ class Recorder:
         block = decision.block
         if block is not None:
             _count_hit(metrics, block, Mode.ENFORCE)
-        elif tx.facts is not None and tx.failure is None:
+        elif tx.facts is not None and not tx.failed:
             metrics.decisions[("0", "", "")] += 1
         for hit in decision.shadow:
             _count_hit(metrics, hit, Mode.SHADOW)
@@ -176,7 +176,7 @@ def _end(tx: Transaction) -> str:
     block = tx.decision.block
     if block is not None:
         return _CODES[block.code]
-    if tx.failure is not None:
+    if tx.failed:
         return FAILED
     if tx.rejected:
         return REJECTED
@@ -186,7 +186,7 @@ def _end(tx: Transaction) -> str:
 def _outcome(tx: Transaction) -> Outcome:
     if tx.decision.block is not None:
         return Outcome.BLOCKED
-    if tx.failure is not None:
+    if tx.failed:
         return Outcome.FAILED
     if tx.rejected:
         return Outcome.REJECTED

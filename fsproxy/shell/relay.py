@@ -14,8 +14,11 @@ from fsproxy.shell.clock import monotonic_ns
 from fsproxy.shell.responses import ResponseHead
 
 if TYPE_CHECKING:
-    from fsproxy.shell.connection import ClientConnection
     from fsproxy.shell.exchange import Exchange
+    from fsproxy.shell.incoming import Incoming
+
+MOST_DROPPED = 1024 * 1024
+"""Bytes of an answer that are read for a client that is gone, so that the upstream's connection can be used again."""
 
 
 class Relay:
@@ -27,13 +30,16 @@ class Relay:
     """
 
     __slots__ = (
+        "_bundle",
         "_chunked",
         "_client",
         "_close",
+        "_dropped",
         "_head_only",
         "_http10",
         "_paused",
         "_pending",
+        "_request",
         "_request_id",
         "_with_cors",
         "bytes_out",
@@ -52,24 +58,27 @@ class Relay:
 
     def __init__(
         self,
-        client: ClientConnection,
+        request: Incoming,
         done: asyncio.Future[None],
         request_id: bytes,
         *,
-        http10: bool,
         close: bool,
-        head_only: bool,
         with_cors: bool,
+        bundle: bool,
         copy_limit: int = 0,
         extra_headers: tuple[tuple[bytes, bytes], ...] = (),
     ) -> None:
-        self._client = client
+        self._request = request
+        self._client = request.connection
         self.done = done
         self._request_id = request_id
-        self._http10 = http10
-        self._close = close or http10
-        self._head_only = head_only
+        self._http10 = request.is_http10
+        self._close = close or request.is_http10
+        self._head_only = request.method == "HEAD"
         self._with_cors = with_cors
+        self._bundle = bundle
+        """The request is one of those that come first when clients have left (``unattended``)."""
+        self._dropped = 0
         self._chunked = False
         self._paused = False
         self._pending: list[bytes] = []
@@ -172,16 +181,30 @@ class Relay:
             self.exchange.resume()
 
     def on_gone(self) -> None:
-        """The client is gone: nobody waits for the rest."""
-        if not self.done.done() and self.exchange is not None:
-            self.exchange.abort(Failure.CLIENT_GONE)
+        """The client has left: a request that came whole goes on without it, as far as there is room (rules.md 4)."""
+        exchange = self.exchange
+        if exchange is None or exchange.unattended or self.done.done():
+            return
+        if not (self._request.outlives_client and exchange.outlive_client(bundle=self._bundle)):
+            exchange.abort(Failure.CLIENT_GONE)
 
     def _flush(self) -> None:
         if self._pending:
             self.untouched = False
             data = self._pending[0] if len(self._pending) == 1 else b"".join(self._pending)
             self._pending.clear()
-            self._client.write(data)
+            if not self._client.write(data):
+                self._drop(len(data))
+
+    def _drop(self, size: int) -> None:
+        """Nothing reads the answer. The rest of a long one is not waited for: what it says stands in its head."""
+        self._dropped += size
+        exchange = self.exchange
+        if exchange is not None:
+            exchange.unread = True
+            if self._dropped > MOST_DROPPED:
+                exchange.abort()
+                self._finish()
 
     def _finish(self) -> None:
         self.ended_ns = monotonic_ns()

@@ -23,11 +23,7 @@ FLUSH_PERIOD = 0.02
 
 
 class DataServer(web.Server):
-    """A protocol factory: no router, no middlewares, no access log.
-
-    ``needs_tasks``: the handler waits in ways that only a task can (timeouts of a store); without, it is
-    begun right where its request was read, and goes on right where what it waits for has come.
-    """
+    """A protocol factory: no router, no middlewares, no access log."""
 
     def __init__(
         self,
@@ -35,13 +31,11 @@ class DataServer(web.Server):
         config: ServerConfig,
         sweeper: Sweeper,
         *,
-        needs_tasks: bool = False,
         on_malformed: Callable[[], None],
         on_crash: Callable[[BaseException | None], None],
     ) -> None:
         super().__init__(cast("Any", handler))
         self.handler = handler
-        self.needs_tasks = needs_tasks
         self.known_heads = KnownHeads()
         self.plain_limit = plain_limit(config.max_header)
         self.header_timeout = config.header_timeout
@@ -53,14 +47,16 @@ class DataServer(web.Server):
         self._max_connections = config.max_connections
         self._sweeper = sweeper
         self._open: set[ClientConnection] = set()
+        self._unattended: set[ClientConnection] = set()
+        """Those whose client is gone while a request of theirs goes on."""
 
     def __call__(self) -> ClientConnection:  # type: ignore[override]  # ours in place of a RequestHandler
         """A new connection (asyncio's protocol factory)."""
         return ClientConnection(self, self._loop)
 
     def __len__(self) -> int:
-        """How many connections are open."""
-        return len(self._open)
+        """How many connections there are, open ones and those whose client is gone while a request goes on."""
+        return len(self._open) + len(self._unattended)
 
     @property
     def connections(self) -> list[ClientConnection]:  # type: ignore[override]  # ours in place of RequestHandlers
@@ -70,19 +66,25 @@ class DataServer(web.Server):
     @property
     def overloaded(self) -> bool:
         """More connections than ``server.max_connections``."""
-        return len(self._open) > self._max_connections
+        return len(self) > self._max_connections
 
     def opened(self, connection: ClientConnection) -> None:
         """A client connected."""
         self._open.add(connection)
         self._sweeper.add(connection)
-        if len(self._open) > self._max_connections * HARD_LIMIT:
+        if len(self) > self._max_connections * HARD_LIMIT:
             connection.abort()
 
-    def closed(self, connection: ClientConnection) -> None:
-        """A client is gone."""
+    def closed(self, connection: ClientConnection, *, unattended: bool) -> None:
+        """A client is gone. ``unattended``: a request of its goes on, and ``finished`` is called at its end."""
         self._open.discard(connection)
         self._sweeper.discard(connection)
+        if unattended:
+            self._unattended.add(connection)
+
+    def finished(self, connection: ClientConnection) -> None:
+        """Nothing goes on any more on the connection of a client that has left."""
+        self._unattended.discard(connection)
 
     def close_idle(self) -> None:
         """Close the connections on which nothing is under way."""
@@ -93,12 +95,13 @@ class DataServer(web.Server):
     async def flush(self, seconds: float) -> None:
         """Close what is idle, again and again, until every client has read its answer to the end and is gone.
 
+        What goes on for clients that have left is waited for, too.
         For so long at the most. A look is also taken at those that were accepted just before the listener closed.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await asyncio.sleep(FLUSH_PERIOD)
-                while self._open:  # a transport tells nobody that its buffer is empty
+                while len(self):  # a transport tells nobody that its buffer is empty
                     self.close_idle()
                     await asyncio.sleep(FLUSH_PERIOD)
 

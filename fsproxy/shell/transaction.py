@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fsproxy.config.schema import TopMode
 from fsproxy.core.answers import cookie_domain
+from fsproxy.core.failures import Failure
 from fsproxy.core.model import Instant, Location, Route, SessionFacts
 from fsproxy.core.pipeline import CAPTURE, Decision, PageAnswer
 from fsproxy.core.reasons import ReasonCode
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from fsproxy.core.client_address import ClientAddress
     from fsproxy.core.client_api.settling import CallsOutcome
     from fsproxy.core.facts import BundleQuery
-    from fsproxy.core.failures import Failure
     from fsproxy.core.header_values import Headers
     from fsproxy.core.policy import OrgPolicy
     from fsproxy.shell.generation import Generation
@@ -149,6 +149,13 @@ class Transaction:
     def is_page(self) -> bool:
         """A page request, or a socket's frame that stands for one."""
         return self.route is Route.PAGE or (self.facts is not None and self.facts.route is Route.PAGE)
+
+    @property
+    def failed(self) -> bool:
+        """Nothing came of it. An upload whose client left has not failed: it went up, and the upstream answered."""
+        if self.failure is Failure.CLIENT_GONE:
+            return self.is_page or not self.status
+        return self.failure is not None
 
     @property
     def rejected_header(self) -> tuple[tuple[bytes, bytes], ...]:

@@ -14,7 +14,6 @@ from typing import Any
 
 from fsproxy.admin.metrics import Metrics
 from fsproxy.config.loader import load_text
-from fsproxy.config.schema import StateBackend
 from fsproxy.shell.generation import Generation
 from fsproxy.shell.ingest import Ingest
 from fsproxy.shell.server import DataServer
@@ -81,7 +80,6 @@ async def in_process(config: Mapping[str, Any]) -> AsyncIterator[InProcessProxy]
             ingest.handle,
             loaded.server,
             sweeper,
-            needs_tasks=loaded.state.backend is StateBackend.REDIS,
             on_malformed=ingest.count_malformed,
             on_crash=ingest.count_crash,
         )
