@@ -8,6 +8,7 @@ import struct
 from math import inf
 from typing import TYPE_CHECKING
 
+from fsproxy.core.client_address import UNKNOWN
 from fsproxy.shell.fast_lane import TwoLanes
 from fsproxy.shell.sweeper import Timed
 
@@ -29,7 +30,7 @@ class ClientTransport(TwoLanes, Timed):
         self.server = server
         self.due = inf
         self.peer: str | None = None
-        """The peer's address; None on a unix socket."""
+        """The peer's address; None on a unix socket, UNKNOWN where the kernel has forgotten it."""
         self.secure = False
         self.on_writable: Callable[[], None] | None = None
         """Called when the client reads again after ``writing_paused``."""
@@ -77,7 +78,11 @@ class ClientTransport(TwoLanes, Timed):
         """asyncio: a client connected."""
         super().connection_made(transport)
         peername = transport.get_extra_info("peername")
-        self.peer = peername[0] if isinstance(peername, tuple) else None
+        if isinstance(peername, tuple):
+            self.peer = peername[0]
+        elif isinstance(transport.get_extra_info("sockname"), tuple):
+            # Reset before it was accepted: uvloop has no address then. Only a peer on a unix socket is trusted without.
+            self.peer = UNKNOWN
         self.secure = transport.get_extra_info("sslcontext") is not None
 
     def connection_lost(self, exc: BaseException | None) -> None:

@@ -91,6 +91,6 @@ async def test_after_a_client_that_goes_away_with_requests_queued(upstream: Reco
         writer.write(b"POST /rec/beacon HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok" * 3)
         await upstream.arrived()
         abort(writer.transport)
-        await proxy.idle()
         upstream.release()
+        await upstream.arrived(3)
         await freed(proxy)

@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 
 from support.generations import BUILDS
+from support.proxy import POLL
 from support.rig import Answer, Rig, page, running_rig
 from support.upstream import reset, status
 
@@ -220,9 +221,12 @@ async def test_a_visitor_who_leaves_before_the_answer_gives_the_unit_back(rig: R
         leaving.cancel()
         with pytest.raises(asyncio.CancelledError):
             await leaving
-    line = await rig.line(sent["X-Request-Id"])
-    assert line["fsproxy.error"] == "client_gone"
+    while not await rig.counted("fsproxy_unattended_exchanges"):
+        await asyncio.sleep(POLL)
     rig.upstream.release()
+    line = await rig.line(sent["X-Request-Id"])
+    assert (line["fsproxy.error"], line["fsproxy.upstream.status_code"]) == ("client_gone", 200)
+    assert line["fsproxy.decision"] == "failed"
     assert await codes(rig, org, 2) == [0, 3]
 
 
