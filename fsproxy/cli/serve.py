@@ -20,6 +20,7 @@ from fsproxy.demo.backend import create_backend
 from fsproxy.demo.curl import curl_lines
 from fsproxy.shell.app import App
 from fsproxy.shell.cache import refuse_disabled
+from fsproxy.shell.descriptors import raise_limit
 from fsproxy.shell.event_loop import loop_factory
 from fsproxy.shell.geo import GeoUnavailable
 from fsproxy.shell.listening import CannotStart
@@ -73,6 +74,7 @@ def _run(
     problem = refuse_disabled(os.environ)
     if problem is not None:
         _give_up(problem)
+    raise_limit(config)
     click.echo(summary(config), err=True)
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:

@@ -41,6 +41,8 @@ class Files:
         """Absolute path -> sha256, in the order of reading."""
         self.asked: dict[str, None] = {}
         """Absolute paths of all files that were asked for, those that could not be read included."""
+        self.passing = False
+        """A file could not be read for a reason that will pass, such as a lack of descriptors."""
         self._lists: dict[str, Lines] = {}
 
     def text(self, path: Path, most: int = MOST_BYTES) -> str:
@@ -51,6 +53,7 @@ class Files:
         except FileNotFoundError:
             raise UnreadableError("is not there") from None
         except (OSError, ValueError) as error:
+            self.passing |= isinstance(error, OSError) and error.errno in PASSING
             reason = error.strerror if isinstance(error, OSError) else None
             raise UnreadableError(f"cannot be read: {reason or type(error).__name__}") from None
         if len(raw) > most:

@@ -30,7 +30,9 @@ def load(path: Path, environ: Mapping[str, str], leftovers: list[object] | None 
     try:
         text = files.text(path)
     except UnreadableError as error:
-        raise ConfigError([Problem(str(path), error.line, 1, "", None, "", str(error))], files.asked) from None
+        raise ConfigError(
+            [Problem(str(path), error.line, 1, "", None, "", str(error))], files.asked, passing=files.passing
+        ) from None
     return _load(text, str(path), environ, files, leftovers if leftovers is not None else [])
 
 
@@ -51,7 +53,7 @@ def _load(text: str, name: str, environ: Mapping[str, str], files: Files, leftov
     if root is None or problems:
         # What could not be read is no wrong value on top of it.
         wrong = (p for p in problems[read:] if (p.line, p.column, p.key_path) not in unread)
-        raise ConfigError(in_order([*problems[:read], *wrong], name), files.asked)
+        raise ConfigError(in_order([*problems[:read], *wrong], name), files.asked, passing=files.passing)
     return assemble(root, files)
 
 

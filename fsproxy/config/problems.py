@@ -51,9 +51,12 @@ class ConfigError(Exception):
     problems: tuple[Problem, ...]
     files: tuple[str, ...]
     """Absolute paths of all files that were asked for: when one of them changes, it is worth another try."""
+    passing: bool
+    """A file could not be read for a reason that will pass: another try is worth while though none of them changes."""
 
-    def __init__(self, problems: Iterable[Problem], files: Iterable[str] = ()) -> None:
+    def __init__(self, problems: Iterable[Problem], files: Iterable[str] = (), *, passing: bool = False) -> None:
         self.problems = tuple(problems)
+        self.passing = passing
         self.files = tuple(files)
         super().__init__("\n".join(map(str, self.problems)))
 

@@ -18,6 +18,7 @@ from aiohttp.http_parser import HttpRequestParser
 from fsproxy.admin.metrics import Metrics
 from fsproxy.admin.server import create_admin
 from fsproxy.config.schema import Config, TopMode
+from fsproxy.shell.descriptors import that_fits
 from fsproxy.shell.generation import Generation
 from fsproxy.shell.ingest import Ingest
 from fsproxy.shell.insight import RunningInsight
@@ -123,7 +124,7 @@ class App:
             stack.push_async_callback(self._reloader.close)
             server = DataServer(
                 ingest.handle,
-                self._config.server,
+                that_fits(self._config),
                 self._sweeper,
                 on_malformed=ingest.count_malformed,
                 on_crash=ingest.count_crash,

@@ -25,7 +25,7 @@ from fsproxy.shell.generation import Generation
 from fsproxy.shell.geo import GeoUnavailable
 from fsproxy.shell.logs import configure_logs
 from fsproxy.shell.next_generation import Built, Source, build, log_faults
-from fsproxy.shell.watcher import Fingerprint, Watcher, fingerprint
+from fsproxy.shell.watcher import Fingerprint, Watcher, fingerprint, is_of
 
 if TYPE_CHECKING:
     from fsproxy.admin.metrics import Metrics
@@ -171,10 +171,14 @@ class Reloader:
         if source is None:
             return
         started = monotonic()
-        found = await self._in_thread(fingerprint, self._files)
-        if found == self._tried and not force:
-            return
+        found = await self._in_thread(fingerprint, self._files, self._tried)
         before = ingest.generation
+        if not force:
+            if found == self._tried:
+                return
+            if is_of(found, before.config):
+                self._back_again(before.config, found)
+                return
         gc.collect(_RECENT)
         try:
             built = await self._in_thread(build, source, before, self._mode)
@@ -182,7 +186,8 @@ class Reloader:
             self._errors = tuple(each.without_value for each in error.problems)
             self._watch((*before.config.files, *error.files))
             # What was added is read now; what was there stays as it was before the load, which may have missed more.
-            self._tried = await self._in_thread(fingerprint, self._files) | found
+            read = await self._in_thread(fingerprint, self._files, {})
+            self._tried = {} if error.passing else read | found
             await self._in_thread(log_faults, error)
             return
         except (GeoUnavailable, OSError, ssl.SSLError) as error:
@@ -191,6 +196,11 @@ class Reloader:
             return
         self._swap(ingest, built)
         log.info("configuration loaded", generation=before.number + 1, seconds=round(monotonic() - started, 3))
+
+    def _back_again(self, config: Config, found: Fingerprint) -> None:
+        """The files hold what is in use: after a change that was taken back, or a time when they could not be read."""
+        self._tried, self._errors = found, ()
+        self._watch(config.files)
 
     def _swap(self, ingest: Ingest, built: Built) -> None:
         self._retire(ingest.generation)

@@ -15,7 +15,7 @@ from fsproxy.config.schema import Config
 from fsproxy.shell.generation import Generation
 from fsproxy.shell.geo import GeoUnavailable
 from fsproxy.shell.next_generation import Source, build
-from fsproxy.shell.watcher import Fingerprint, Watcher, fingerprint
+from fsproxy.shell.watcher import Fingerprint, Watcher, fingerprint, is_of
 
 SETTLE_SECONDS = 0.1
 """Several files that are written one after the other are one change, as for the workers."""
@@ -63,15 +63,19 @@ class StandingConfig:
             await self._look()
 
     async def _look(self) -> None:
-        found = await asyncio.to_thread(fingerprint, self._files)
+        found = await asyncio.to_thread(fingerprint, self._files, self._tried)
         if found == self._tried or self._generation is None:
             return
         self._tried = found
+        if is_of(found, self._generation.config):
+            self._watch(self._generation.config.files)
+            return
         try:
             built = await asyncio.to_thread(build, self._source, self._generation, None)
         except ConfigError as error:
             self._watch((*self.config.files, *error.files))
-            self._tried = await asyncio.to_thread(fingerprint, self._files) | found
+            read = await asyncio.to_thread(fingerprint, self._files, {})
+            self._tried = {} if error.passing else read | found
         except (GeoUnavailable, OSError, ssl.SSLError):
             pass
         else:

@@ -18,6 +18,9 @@ from pathlib import Path
 import structlog
 from watchfiles import awatch
 
+from fsproxy.config.files import MOST_LIST_BYTES, PASSING, read_at_most
+from fsproxy.config.schema import Config
+
 POLL_SECONDS = 30.0
 RETRY_SECONDS = 5.0
 """A folder may have gone away while its watch was set up."""
@@ -36,15 +39,25 @@ log = structlog.get_logger("fsproxy")
 logging.getLogger("watchfiles").setLevel(logging.WARNING)
 
 
-def fingerprint(files: Iterable[Path]) -> Fingerprint:
-    """What the files hold now. Blocking."""
+def fingerprint(files: Iterable[Path], known: Fingerprint) -> Fingerprint:
+    """Return what the files hold now. Blocking.
+
+    A file that cannot be read for lack of descriptors or memory counts as what was ``known`` of it: it is as it was,
+    for all that can be said.
+    """
     found = {}
-    for file in files:
+    for file in map(str, files):
         try:
-            found[str(file)] = hashlib.sha256(file.read_bytes()).hexdigest()
-        except (OSError, ValueError):
-            found[str(file)] = ""
+            found[file] = hashlib.sha256(read_at_most(Path(file), MOST_LIST_BYTES)).hexdigest()
+        except (OSError, ValueError) as error:
+            passing = isinstance(error, OSError) and error.errno in PASSING
+            found[file] = known.get(file, "") if passing else ""
     return found
+
+
+def is_of(found: Fingerprint, config: Config) -> bool:
+    """Whether the files hold what this configuration was made of."""
+    return bool(config.hashes) and found.items() >= config.hashes.items()
 
 
 def links(file: Path) -> set[Path]:

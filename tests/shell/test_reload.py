@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 from fsproxy.config.schema import TopMode
 from fsproxy.shell.next_generation import Source
 from fsproxy.shell.reload import Reloader
+from support.descriptors import no_descriptors
 from support.in_process import InProcessProxy, in_process
 from support.raw_http import eventually
 from support.upstream import RecordingUpstream
@@ -42,6 +43,13 @@ class Reloading:
     async def load(self, config: dict[str, Any] | str) -> dict[str, object]:
         self.path.write_text(config if isinstance(config, str) else json.dumps(config))
         return await self.reloader.reload()
+
+    async def look(self) -> None:
+        """As the watch does when something may have changed."""
+        self.reloader.ask()
+        task = self.reloader._task
+        assert task is not None
+        await task
 
     async def page(self) -> int:
         async with self.http.post(f"{self.proxy.url}/rec/page", data=PAGE) as response:
@@ -141,6 +149,54 @@ async def test_a_list_that_was_missing_is_waited_for(upstream: RecordingUpstream
         await one.reloader._task  # type: ignore[misc]
         assert one.number == 2
         assert await one.page() == 200
+
+
+async def test_without_descriptors_nothing_is_loaded_and_nothing_is_at_fault(
+    upstream: RecordingUpstream, tmp_path: Path
+) -> None:
+    async with reloading(config(upstream, tmp_path), tmp_path) as one:
+        await one.load(config(upstream, tmp_path, 2))
+        with capture_logs() as logs:
+            for _ in range(3):
+                with no_descriptors():
+                    await one.look()
+                await one.look()
+        assert (one.number, one.reloader.state()["errors"], logs) == (2, [], [])
+
+
+async def test_a_reload_for_which_there_were_no_descriptors_is_tried_again_by_the_next_look(
+    upstream: RecordingUpstream, tmp_path: Path
+) -> None:
+    async with reloading(config(upstream, tmp_path), tmp_path) as one:
+        await one.load(config(upstream, tmp_path, 2))
+        with no_descriptors():
+            outcome = await one.reloader.reload()
+        assert (outcome["generation"], outcome["error_count"]) == (2, 1)
+        await one.look()
+        assert (one.number, one.reloader.state()["errors"]) == (2, [])
+        one.path.write_text(json.dumps(config(upstream, tmp_path, 3)))
+        with no_descriptors():
+            await one.reloader.reload()
+        await one.look()
+        assert (one.number, one.reloader.state()["errors"]) == (3, [])
+
+
+async def test_a_change_that_is_taken_back_is_no_new_generation(upstream: RecordingUpstream, tmp_path: Path) -> None:
+    async with reloading(config(upstream, tmp_path), tmp_path) as one:
+        await one.load(config(upstream, tmp_path, 2))
+        in_use = one.path.read_text()
+        for text in (BAD, None):
+            one.path.unlink()
+            if text is not None:
+                one.path.write_text(text)
+            await one.look()
+            assert one.gauge("config_errors") > 0
+            one.path.write_text(in_use)
+            await one.look()
+            assert (one.number, one.gauge("config_errors")) == (2, 0)
+        one.path.write_text(json.dumps(config(upstream, tmp_path, 3)))
+        await one.look()
+        assert one.number == 3
 
 
 async def test_changes_in_quick_succession_are_one(upstream: RecordingUpstream, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fsproxy.shell.watcher import Watcher, fingerprint, links
+from support.descriptors import no_descriptors
 
 NEVER = 3_600.0
 
@@ -129,12 +130,24 @@ async def test_other_files_of_the_same_folder_tell_nothing(tmp_path: Path) -> No
 def test_a_fingerprint_tells_contents_and_absence(tmp_path: Path) -> None:
     here, gone = tmp_path / "here", tmp_path / "gone"
     here.write_text("a")
-    before = fingerprint((here, gone))
+    before = fingerprint((here, gone), {})
     assert before[str(gone)] == ""
     here.write_text("b")
-    assert fingerprint((here, gone))[str(here)] != before[str(here)]
+    assert fingerprint((here, gone), before)[str(here)] != before[str(here)]
     here.write_text("a")
-    assert fingerprint((here, gone)) == before
+    assert fingerprint((here, gone), {}) == before
+
+
+def test_without_descriptors_a_file_is_what_was_known_of_it(tmp_path: Path) -> None:
+    here, other, gone = tmp_path / "here", tmp_path / "other", tmp_path / "gone"
+    here.write_text("a")
+    other.write_text("b")
+    before = fingerprint((here, other, gone), {})
+    with no_descriptors():
+        assert fingerprint((here, other, gone), before) == before
+        assert fingerprint((here,), {}) == {str(here): ""}
+    other.unlink()
+    assert fingerprint((here, other, gone), before)[str(other)] == ""
 
 
 @pytest.mark.parametrize("target", ["itself", "b"])

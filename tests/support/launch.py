@@ -2,7 +2,8 @@
 
 ``WORLD_NAMES``: a file of lines ``name address`` that stands for the resolver, asked anew each time.
 ``WORLD_CLOCK``: a file of the seconds that are added to the wall clock. ``WORLD_FILE_SIZE``: bytes that no file
-may grow beyond, as on a disk that is full. ``WORLD_TASKS``: a file that is told asyncio's tasks, a line each.
+may grow beyond, as on a disk that is full. ``WORLD_DESCRIPTORS``: ``SOFT:HARD``, its limit of
+descriptors. ``WORLD_TASKS``: a file that is told asyncio's tasks, a line each.
 """
 
 from __future__ import annotations
@@ -79,6 +80,9 @@ def main() -> None:
     if "WORLD_FILE_SIZE" in world:
         size = int(world["WORLD_FILE_SIZE"])
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    if "WORLD_DESCRIPTORS" in world:
+        soft, hard = map(int, world["WORLD_DESCRIPTORS"].split(":"))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     if "WORLD_TASKS" in world:
         _tell_tasks(Path(world["WORLD_TASKS"]))
     cli.main()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import aiohttp
 
-from support.proxy import POLL, RunningProxy, running_proxy
+from support.proxy import POLL, SERVE, RunningProxy, running_proxy
 from support.upstream import Received, RecordingUpstream
 
 ORIGIN = "https://app.example.com"
@@ -168,6 +168,7 @@ async def running_rig(
     env: Mapping[str, str] | None = None,
     *,
     files: Mapping[str, str] | None = None,
+    command: Sequence[str] = SERVE,
 ) -> AsyncIterator[Rig]:
     """A proxy with this configuration in front of a recording upstream of its own."""
     async with (
@@ -176,5 +177,5 @@ async def running_rig(
     ):
         given = dict(config or {})
         whole = {**given, "upstream": {"page_retry": "1ms", **given.get("upstream", {}), "url": upstream.url}}
-        async with running_proxy(whole, env, files=files) as proxy:
+        async with running_proxy(whole, env, files=files, command=command) as proxy:
             yield Rig(proxy, upstream, http)
