@@ -12,6 +12,7 @@ from pathlib import Path
 from support import launch
 from support.proxy import POLL
 from support.rig import JSON, Rig, running_rig
+from support.upstream import status
 
 LAUNCH = (sys.executable, launch.__file__, "serve")
 SILENT = 150
@@ -48,6 +49,7 @@ async def test_the_limit_is_raised_and_said_where_it_is_too_low() -> None:
 async def test_clients_that_would_take_all_descriptors_leave_some_and_reload_nothing() -> None:
     async with rig(f"{LIMIT}:{LIMIT}") as one:
         assert (await one.page()).status == 200
+        one.upstream.on("GET", "/", status(200))
         said = warnings(one)
         silent = [asyncio.create_task(until_closed(one.proxy.port)) for _ in range(SILENT)]
         try:
@@ -56,8 +58,8 @@ async def test_clients_that_would_take_all_descriptors_leave_some_and_reload_not
                 while sum(task.done() for task in silent) < SILENT - LIMIT:
                     await asyncio.sleep(POLL)
             one.proxy.config_path.touch()
-            status, answer = await one.admin("/reload", "POST", b"{}", **JSON)
-            assert (status, json.loads(answer)["generation"]) == (200, 2)
+            answered, answer = await one.admin("/reload", "POST", b"{}", **JSON)
+            assert (answered, json.loads(answer)["generation"]) == (200, 2)
             one.proxy.config_path.touch()
             assert (await one.page()).status in {200, 503}  # it has its connection, and an answer on it
         finally:
