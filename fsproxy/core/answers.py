@@ -99,6 +99,7 @@ class OwnAnswers:
             request_id,
             content_type=PROBLEM,
             retry_after=retry_after,
+            extra=_EXTRA.get(failure, ()),
             close=close,
             capture=route is not Route.OTHER,
             bodiless=bodiless,
@@ -140,6 +141,8 @@ class OwnAnswers:
         return lines
 
 
+_EXTRA = {Failure.SOCKET_VERSION: (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"))}
+"""Headers that a failure's answer carries besides (RFC 6455 4.2.2)."""
 _VARY = b"Vary: Origin\r\n"
 
 

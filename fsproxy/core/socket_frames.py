@@ -1,19 +1,23 @@
-"""What the recorder's socket says: text frames of JSON with a ``Cmd`` each (wire.md 6)."""
+"""What the recorder's socket says: messages of JSON with a ``Cmd`` each (wire.md 7)."""
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum, unique
 from typing import Any
 
 import msgspec
 
-from fsproxy.core.client_api.scanner import ScanError, members_of, name_of, skip_blank
-from fsproxy.core.facts import LONGEST_ID, BundleQuery
-from fsproxy.core.page import read_page_answer
-from fsproxy.core.pipeline import PageAnswer
+from fsproxy.core.client_api.scanner import ScanError, Span
+from fsproxy.core.client_api.splitting import split_events
+from fsproxy.core.one_reading import folded, whole_places
 
 LONGEST_SEQ = 64
 """Bytes of a frame's ``Seq`` that are sent back; recorders count from 1."""
+AT_ONCE = 1024 * 1024
+"""Bytes of a frame that are read in one step, for which all threads wait: at most 5 ms."""
+KEPT = 128
+"""Bytes at the start and at the end of a message that is too large to be kept: ``Cmd`` and ``Seq`` stand in them."""
 
 Seq = int | float | str | None
 """By which an answer is known to belong to a frame."""
@@ -21,17 +25,24 @@ Seq = int | float | str | None
 
 @unique
 class Command(IntEnum):
-    """The ``Cmd`` of a frame: two from the recorder, three from the upstream."""
+    """The ``Cmd`` of a frame."""
 
     PAGE = 1
     BUNDLE = 2
     FAIL = 3
     PAGE_ANSWER = 4
     BUNDLE_ANSWER = 5
+    EVENT = 6
+    EVENT_ANSWER = 7
+
+    @property
+    def is_request(self) -> bool:
+        """A recorder sends it, and waits for an answer."""
+        return self in _REQUESTS
 
 
-_COMMANDS = {int(each): each for each in Command}
-_NOTHING = msgspec.Raw()
+_REQUESTS = frozenset({Command.PAGE, Command.BUNDLE, Command.EVENT})
+_COMMANDS: dict[object, Command] = {int(each): each for each in Command}
 
 
 class SocketFrame(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -41,165 +52,139 @@ class SocketFrame(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     seq: Seq = None
     raw_seq: bytes = b"null"
     """``Seq`` as it came, to be sent back."""
-    content: bytes = b""
-    """The JSON of its ``Page``, ``Bundle`` or ``Fail``; b"" without one."""
+    place: Span = (0, 0)
+    """Where the JSON of its ``Page`` or ``Bundle`` stands in the message; empty without one."""
 
 
-class Verdict(msgspec.Struct, frozen=True, gc=False):
-    """What is to become of a client's message."""
-
-    instead: bytes | None = None
-    """The text to forward in its place."""
-    answer: bytes | None = None
-    """The text that the client gets; nothing is forwarded."""
-
-
-FORWARD = Verdict()
-"""As it came."""
-
-
-class _Frame(msgspec.Struct, gc=False, rename="pascal"):
-    cmd: Any = None
-    seq: msgspec.Raw = _NOTHING
-    page: msgspec.Raw = _NOTHING
-    bundle: msgspec.Raw = _NOTHING
-    fail: msgspec.Raw = _NOTHING
-
-
-_read = msgspec.json.Decoder(_Frame).decode
-_read_seq = msgspec.json.Decoder(Seq).decode
+_NAMES = folded(("Cmd", "Seq", "Page", "Bundle"))
+# As recorders of all four generations write it, without a blank.
+_START = re.compile(rb'\{"Cmd":([126]),"(Page|Bundle)":')
+_END = re.compile(rb',"Seq":(-?[0-9]{1,15})\}\Z')
+_LONGEST_END = 32
+_check = msgspec.json.Decoder(msgspec.Raw).decode
 _read_any = msgspec.json.Decoder().decode
 _encode = msgspec.json.encode
 
 
 def read_frame(text: bytes) -> SocketFrame | None:
-    """The frame; None for any other text: not JSON, no object, no ``Cmd`` that is known. Never raises."""
+    """Read a recorder's frame; None for any other text: no object, no ``Cmd`` that a recorder sends.
+
+    Raise UnclearError for a frame that two readers could read in two ways (rules.md 4).
+    """
+    start, end = _START.match(text), _END.search(text, max(0, len(text) - _LONGEST_END))
+    if start is not None and end is not None:
+        command, place = Command(int(start[1])), (start.end(), end.start())
+        # If what stands between is one value, then the frame has no other members.
+        if (command is Command.PAGE) == (start[2] == b"Page") and _is_one_value(text, place):
+            return SocketFrame(command=command, seq=int(end[1]), raw_seq=end[1], place=place)
+    return _scanned(text)
+
+
+def _is_one_value(text: bytes, place: Span) -> bool:
+    """Tell at a glance; False says nothing of unpaired surrogates, or what is nested too deep for a strict reader."""
+    if place[1] - place[0] > AT_ONCE:
+        return end_of_bundle(text[place[0] : place[1]]) is not None
     try:
-        found = _read(text)
+        _check(memoryview(text)[place[0] : place[1]])
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        # Nested too deep for a strict reader, which a page may well be (rules.md 3).
-        return _scanned(text)
-    return _frame(found.cmd, bytes(found.seq), found)
+        return False
+    return True
 
 
 def _scanned(text: bytes) -> SocketFrame | None:
     try:
-        members, end = members_of(text, skip_blank(text, 0))
-        if skip_blank(text, end) != len(text):
-            return None
-        values = {name_of(text, each): text[each.value_start : each.end] for each in members}
-        command = _read_any(values.get("Cmd", b"null"))
-    except (ScanError, ValueError, RecursionError, msgspec.MsgspecError):
+        places = whole_places(text, _NAMES)
+    except ScanError:
         return None
-    raw = {name: msgspec.Raw(values.get(name, b"")) for name in ("Page", "Bundle", "Fail")}
-    found = _Frame(page=raw["Page"], bundle=raw["Bundle"], fail=raw["Fail"])
-    return _frame(command, values.get("Seq", b""), found)
+    command = _command(_value(text, places.get("Cmd")))
+    if command is None or not command.is_request:
+        return None
+    start, end = places.get("Seq", (0, 0))
+    seq, raw_seq = _seq(text[start:end])
+    place = places.get("Page" if command is Command.PAGE else "Bundle", (0, 0))
+    return SocketFrame(command=command, seq=seq, raw_seq=raw_seq, place=place)
 
 
-def _frame(command: Any, raw_seq: bytes, found: _Frame) -> SocketFrame | None:
-    known = _COMMANDS.get(command) if type(command) in (int, float) else None
-    if known is None:
+def _value(text: bytes, place: Span | None) -> Any:
+    if place is None or place[1] - place[0] > LONGEST_SEQ:
         return None
-    content = found.bundle
-    if known is Command.PAGE or known is Command.PAGE_ANSWER:
-        content = found.page
-    elif known is Command.FAIL:
-        content = found.fail
-    seq: Seq = None
-    if 0 < len(raw_seq) <= LONGEST_SEQ:
+    try:
+        return _read_any(text[place[0] : place[1]])
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
+def _command(value: Any) -> Command | None:
+    """Compare as a number, as loosely as any reader may: ``2.0``, ``"2"``; ``true`` equals 1 in some languages."""
+    if isinstance(value, str):
         try:
-            seq = _read_seq(raw_seq)
-        except (msgspec.MsgspecError, ValueError):
-            raw_seq = b"null"
-    return SocketFrame(
-        command=known,
-        seq=seq,
-        raw_seq=raw_seq if seq is not None else b"null",
-        content=bytes(content),
-    )
+            value = float(value)
+        except ValueError:
+            return None
+    return _COMMANDS.get(value) if isinstance(value, int | float) else None
+
+
+def _seq(raw: bytes) -> tuple[Seq, bytes]:
+    value = _value(raw, (0, len(raw)))
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        return value, raw
+    return None, b"null"
+
+
+BUNDLE_FIRST = b'{"Bundle":'
+"""So the ``Bundle`` of a frame begins, as recorders write it."""
+LONGEST_REST = 4096
+"""Bytes that may stand behind the body in it; recorders write 300."""
+_REST = re.compile(rb'\]\}(?:,"[A-Za-z]+":(?:"[^"\\]*"|-?[0-9.eE+-]+|true|false|null))+\}\Z')
+
+
+class _Outer(msgspec.Struct, gc=False):
+    Bundle: msgspec.Raw
+
+
+_read_outer = msgspec.json.Decoder(_Outer).decode
+
+
+def end_of_bundle(content: bytes) -> int | None:
+    """Return where the body that stands first in a frame's ``Bundle`` ends; None where that cannot be told."""
+    if not content.startswith(BUNDLE_FIRST):
+        return None
+    if len(content) <= AT_ONCE:
+        try:
+            return len(BUNDLE_FIRST) + len(_read_outer(content).Bundle)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return None
+    rest = _REST.search(content, len(content) - LONGEST_REST)
+    if rest is None:
+        return None
+    end = rest.start() + 2
+    try:
+        # In steps that do not keep other threads waiting: if this is one bundle, then all behind it is the rest.
+        return end if split_events(content[len(BUNDLE_FIRST) : end]) is not None else None
+    except ScanError:
+        return None
+
+
+_BLANK = rb"[ \t\r\n]*"
+_SEQ = _BLANK + rb'"Seq"' + _BLANK + rb":" + _BLANK + rb"(-?[0-9]{1,15})" + _BLANK
+_CMD_FIRST = re.compile(
+    _BLANK + rb"\{" + _BLANK + rb'"Cmd"' + _BLANK + rb":" + _BLANK + rb"([0-9][0-9.eE+-]*)", re.IGNORECASE
+)
+_SEQ_BEHIND = re.compile(_BLANK + rb"\{[^{}\[\]]{0,64}," + _SEQ + rb",", re.IGNORECASE)
+_SEQ_LAST = re.compile(rb"," + _SEQ + rb"\}" + _BLANK + rb"\Z", re.IGNORECASE)
+
+
+def read_ends(start: bytes, end: bytes) -> SocketFrame | None:
+    """Read what the first and the last 128 bytes tell of a frame that cannot be read as a whole."""
+    found = _CMD_FIRST.match(start)
+    command = _command(_value(found[1], (0, len(found[1])))) if found is not None else None
+    if command is None or not command.is_request:
+        return None
+    seq = _SEQ_LAST.search(end) or _SEQ_BEHIND.match(start)
+    raw = seq[1] if seq is not None else b"null"
+    return SocketFrame(command=command, seq=int(raw) if seq is not None else None, raw_seq=raw)
 
 
 def fail_text(seq: bytes, status: int, error: bytes) -> bytes:
-    """The frame that the recorder takes for an HTTP answer with ``status`` and the text ``error`` as its body."""
+    """Return the frame that a recorder takes for an HTTP answer with ``status`` and ``error`` as its body."""
     return b'{"Cmd":3,"Seq":%b,"Fail":{"Status":%d,"Error":%b}}' % (seq, status, _encode(error.decode()))
-
-
-class _Bundle(msgspec.Struct, gc=False, rename="pascal"):
-    org_id: Any = None
-    user_id: Any = None
-    session_id: Any = None
-    page_id: Any = None
-    seq: Any = None
-    page_start: Any = None
-    delta_t: Any = None
-
-
-_read_bundle = msgspec.json.Decoder(_Bundle).decode
-_BUNDLE_NAMES = dict(zip(_Bundle.__struct_encode_fields__, _Bundle.__struct_fields__, strict=True))
-
-
-def bundle_ids(content: bytes) -> BundleQuery:
-    """What an HTTP bundle says in its query a frame says in its outer ``Bundle``. What is odd is missing; never raises.
-
-    The client's clock is not among it.
-    """
-    try:
-        found = _read_bundle(content)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        found = _scanned_bundle(content)
-    return BundleQuery(
-        org_id=_id(found.org_id),
-        user_id=_id(found.user_id),
-        session_id=_id(found.session_id),
-        page_id=_id(found.page_id),
-        seq=found.seq if type(found.seq) is int else None,
-        page_start=_number(found.page_start),
-        delta_t=_number(found.delta_t),
-    )
-
-
-def _scanned_bundle(content: bytes) -> _Bundle:
-    found = _Bundle()
-    try:
-        members, _ = members_of(content, skip_blank(content, 0))
-    except ScanError:
-        return found
-    for member in members:
-        name = _BUNDLE_NAMES.get(name_of(content, member) or "")
-        if name is not None:
-            try:
-                setattr(found, name, _read_any(content[member.value_start : member.end]))
-            except (msgspec.MsgspecError, ValueError, RecursionError):
-                setattr(found, name, None)
-    return found
-
-
-def _id(value: Any) -> str:
-    return value if isinstance(value, str) and len(value) <= LONGEST_ID else ""
-
-
-def _number(value: Any) -> float | None:
-    # A whole number may be too large for a float.
-    return float(value) if type(value) in (int, float) and abs(value) < 1e18 else None
-
-
-class _Fail(msgspec.Struct, gc=False, rename="pascal"):
-    status: Any = None
-    error: Any = None
-
-
-_read_fail = msgspec.json.Decoder(_Fail).decode
-
-
-def page_answer(found: SocketFrame) -> PageAnswer:
-    """What an upstream's answer to a page frame means to the limits, as ``read_page_answer`` says of HTTP's."""
-    if found.command is Command.PAGE_ANSWER:
-        return read_page_answer(200, found.content)
-    try:
-        fail = _read_fail(found.content)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return PageAnswer(0)
-    # A failure with the status of a success is still one.
-    known = type(fail.status) is int and 200 < fail.status < 1000
-    error = fail.error.encode("utf-8", "replace") if isinstance(fail.error, str) else b""
-    return read_page_answer(fail.status if known else 0, error)

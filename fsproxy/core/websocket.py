@@ -5,6 +5,10 @@ Libraries hand over messages, not the bytes they came in; here both are needed.
 
 from __future__ import annotations
 
+import base64
+import codecs
+import hashlib
+import re
 from collections.abc import Iterator
 from enum import IntEnum, unique
 
@@ -25,8 +29,30 @@ class Opcode(IntEnum):
 
 FIRST_CONTROL = 8
 """Opcodes from here on are of control frames: they may come between the frames of a message (RFC 6455 5.4)."""
-TOO_BIG = 1009
-"""The code with which a connection is closed for a message that is too big (RFC 6455 7.4.1)."""
+STEP = 64 * 1024
+"""Bytes that are masked in one step, as other threads wait meanwhile; a multiple of the key's four bytes."""
+
+
+@unique
+class CloseCode(IntEnum):
+    """Why a socket is closed (RFC 6455 7.4.1)."""
+
+    NORMAL = 1000
+    GOING_AWAY = 1001
+    PROTOCOL_ERROR = 1002
+    NO_TEXT = 1007
+    INTERNAL_ERROR = 1011
+
+    @property
+    def payload(self) -> bytes:
+        """What the close frame carries."""
+        return self.to_bytes(2)
+
+
+LONGEST_CONTROL = 125
+"""Bytes that a ping, pong or close may carry."""
+_SHORTEST = {2: 0, 4: 126, 10: 1 << 16}
+"""The least size for which a head has so many bytes, the key aside: a length is written in its shortest form."""
 
 
 class FrameHead(msgspec.Struct, frozen=True, gc=False):
@@ -47,6 +73,17 @@ class FrameHead(msgspec.Struct, frozen=True, gc=False):
     def is_control(self) -> bool:
         """Ping, pong or close: no part of a message."""
         return self.opcode >= FIRST_CONTROL
+
+    @property
+    def is_lawful(self) -> bool:
+        """A client may send it (RFC 6455 5.1, 5.2, 5.5), whatever came before it."""
+        if self.reserved or not self.masked or self.size < _SHORTEST[self.length - 4] or self.size >= 1 << 63:
+            return False
+        if not self.is_control:
+            return self.opcode <= Opcode.BINARY
+        if self.opcode == Opcode.CLOSE and self.size == 1:
+            return False  # its code takes two bytes
+        return self.final and self.size <= LONGEST_CONTROL and self.opcode <= Opcode.PONG
 
 
 class Part(msgspec.Struct, frozen=True, gc=False):
@@ -118,9 +155,16 @@ def payload_of(raw: bytes) -> bytes:
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def masked(payload: bytes, key: bytes) -> bytes:
-    """Mask or unmask (RFC 6455 5.3): the same both ways. Whole numbers are xored, not single bytes."""
+def masked(payload: bytes, key: bytes, offset: int = 0) -> bytes:
+    """Mask or unmask (RFC 6455 5.3): the same both ways. ``offset``: of the payload in its frame.
+
+    Whole numbers are xored, not single bytes.
+    """
+    if offset % 4:
+        key = key[offset % 4 :] + key[: offset % 4]
     size = len(payload)
+    if size > STEP:
+        return b"".join(masked(payload[at : at + STEP], key) for at in range(0, size, STEP))
     pad = key * (size // 4 + 1)
     return (int.from_bytes(payload) ^ int.from_bytes(pad[:size])).to_bytes(size)
 
@@ -136,3 +180,31 @@ def frame(opcode: Opcode, payload: bytes, key: bytes | None = None) -> bytes:
     else:
         head = bytes((0x80 | opcode, mask | 127)) + size.to_bytes(8)
     return head + payload if key is None else head + key + masked(payload, key)
+
+
+def is_text(payload: bytes) -> bool:
+    """Tell whether this is UTF-8, as a text message is (RFC 6455 8.1), in steps that let other threads go on."""
+    if payload.isascii():
+        return True
+    decode = codecs.getincrementaldecoder("utf-8")().decode
+    try:
+        for at in range(0, len(payload), STEP):
+            decode(payload[at : at + STEP])
+        decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+_KEY = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==\Z")
+VERSION = b"13"
+
+
+def is_key(value: bytes | None) -> bool:
+    """Tell whether this is a handshake's key: 16 bytes in base64 (RFC 6455 4.2.1)."""
+    return value is not None and _KEY.match(value) is not None
+
+
+def accept_of(key: bytes) -> bytes:
+    """Return the ``Sec-WebSocket-Accept`` that answers a key (RFC 6455 4.2.2)."""
+    return base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11", usedforsecurity=False).digest())

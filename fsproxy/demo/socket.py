@@ -1,4 +1,4 @@
-"""The recording over a WebSocket, ``/rec/sock`` (wire.md 6): one answer frame to each frame."""
+"""The recording over a WebSocket, ``/rec/sock`` (wire.md 7): one answer frame to each frame."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 from fsproxy.demo.answers import Sessions, bundle_answer, page_answer, page_problem
 from fsproxy.demo.received import BodyError, parsed
 
-PAGE, BUNDLE, FAIL, PAGE_ANSWER, BUNDLE_ANSWER = 1, 2, 3, 4, 5
-"""The ``Cmd`` of a frame: two from the recorder, three from the backend."""
+PAGE, BUNDLE, FAIL, PAGE_ANSWER, BUNDLE_ANSWER, EVENT, EVENT_ANSWER = 1, 2, 3, 4, 5, 6, 7
+"""The ``Cmd`` of a frame: three from the recorder, four from the backend."""
+UPLOADS = {BUNDLE: BUNDLE_ANSWER, EVENT: EVENT_ANSWER}
 
 
 def frame_answer(text: str, sessions: Sessions, now_ms: int) -> dict[str, object]:
@@ -22,10 +23,10 @@ def frame_answer(text: str, sessions: Sessions, now_ms: int) -> dict[str, object
         return _fail(None, "a frame is a JSON object")
     if frame.get("Cmd") == PAGE:
         return _page(frame, sessions, now_ms)
-    if frame.get("Cmd") == BUNDLE:
+    if frame.get("Cmd") in UPLOADS:
         if not isinstance(frame.get("Bundle"), dict):
             return _fail(frame.get("Seq"), "a bundle frame holds a Bundle")
-        return {"Cmd": BUNDLE_ANSWER, "Seq": frame.get("Seq"), "Bundle": bundle_answer(now_ms)}
+        return {"Cmd": UPLOADS[frame["Cmd"]], "Seq": frame.get("Seq"), "Bundle": bundle_answer(now_ms)}
     return _fail(frame.get("Seq"), "unknown Cmd")
 
 

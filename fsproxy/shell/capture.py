@@ -134,7 +134,7 @@ class Capture:
     async def clean(
         self, tx: Transaction, policy: OrgPolicy, text: bytes, encoding: Encoding = Encoding.IDENTITY
     ) -> Cleaned:
-        """Cut what is not valid from a decompressed body or a socket's frame. A fault of ours is raised."""
+        """Cut what is not valid from a decompressed body. A fault of ours is raised."""
         inspection = await self._inspect(tx, policy, text)
         if inspection.uninspectable is not None:
             return Cleaned(refused=policy.validates_calls and self._refuses_uninspectable(tx, policy))
@@ -157,7 +157,7 @@ class Capture:
 
     async def _inspect(self, tx: Transaction, policy: OrgPolicy, text: bytes) -> Inspection:
         endpoint = server_call(normal_path(tx.path)) if tx.route is Route.SERVER_API else None
-        return await _off(len(text) > ON_LOOP, inspect, policy.client_api, tx.route, text, endpoint=endpoint)
+        return await _off(len(text) > ON_LOOP, inspect, policy.client_api, tx.form or tx.route, text, endpoint=endpoint)
 
     async def _settle(self, tx: Transaction, policy: OrgPolicy, inspection: Inspection) -> Settled | None:
         facts, upload = tx.facts, tx.upload

@@ -15,21 +15,13 @@ from fsproxy.shell.exchange import Exchange
 from fsproxy.shell.incoming import CLOSE, KEEP
 from fsproxy.shell.pool import Share
 from fsproxy.shell.relay import Relay
-from fsproxy.shell.tunnel import Tunnel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fsproxy.admin.metrics import Metrics
-    from fsproxy.shell.connection import ClientConnection
     from fsproxy.shell.sweeper import Sweeper
     from fsproxy.shell.transaction import Transaction
     from fsproxy.shell.upstream import Upstream
-    from fsproxy.shell.upstream_connection import UpstreamConnection
 
-    TunnelMaker = Callable[[ClientConnection, UpstreamConnection, asyncio.Future[None]], Tunnel]
-
-EXTENSIONS = b"sec-websocket-extensions"
 CLIENT_FAILURES = frozenset({Failure.CLIENT_GONE, Failure.CLIENT_STALLED})
 PAGE_ANSWER_COPY = 64 * 1024
 """Bytes of a page's answer that are looked at; a larger one teaches nothing and still passes."""
@@ -85,35 +77,6 @@ class Forwarding:
                 # It must have let go of the body before somebody else reads what is left of it.
                 await asyncio.wait((pumping,))
         return self._finish(tx, relay)
-
-    async def tunnel(self, tx: Transaction, make: TunnelMaker | None = None) -> bool:
-        """Ask the upstream for an upgrade; after its 101 pass bytes both ways until one side ends.
-
-        ``make``: makes another tunnel than one that passes bytes on blindly. The frames of its socket must be
-        readable, so no extension is asked for.
-        """
-        relay = self._relay(tx)
-        head = self._head(tx, Framing.UPGRADE, EXTENSIONS if make is not None else None)
-        share = Share.SOCKET if tx.is_capture else Share.OTHER
-        exchange = self._exchange(tx, relay, head, share, upgrade=True)
-        tx.sent_ns = monotonic_ns()
-        exchange.start()
-        await relay.done
-        connection = exchange.upgraded
-        if relay.head is None or relay.head.status != 101 or connection is None:
-            return self._finish(tx, relay)
-        tx.status = 101
-        closed: asyncio.Future[None] = self._loop.create_future()
-        tunnel = (make or Tunnel)(tx.request.connection, connection, closed)
-        tx.request.on_gone = tunnel.on_client_gone
-        tunnel.open(relay.rest)
-        try:
-            await closed
-        finally:
-            tunnel.close()
-            relay.ended_ns = monotonic_ns()
-            tx.bytes_in, tx.bytes_out = tunnel.bytes_up, tunnel.bytes_down
-        return CLOSE
 
     # -- answers of ours
 
@@ -243,9 +206,7 @@ class Forwarding:
             tx.failure = failure
             return CLOSE
         else:
-            if failure.value.startswith("upstream_"):
-                self._metrics.upstream_failures[(failure.value,)] += 1
-                self.last_failure = failure.value
+            self._note(failure)
             if tx.request.connection.writable:
                 if relay.untouched:
                     return self.refuse(tx, failure)
@@ -254,3 +215,8 @@ class Forwarding:
         tx.failure, tx.bytes_out = failure, relay.bytes_out
         tx.status = relay.head.status if relay.head is not None else 0
         return KEEP if failure is None and relay.keep_alive else CLOSE
+
+    def _note(self, failure: Failure) -> None:
+        if failure.value.startswith("upstream_"):
+            self._metrics.upstream_failures[(failure.value,)] += 1
+            self.last_failure = failure.value

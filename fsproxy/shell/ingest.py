@@ -15,7 +15,7 @@ import structlog
 
 from fsproxy.admin.metrics import Metrics
 from fsproxy.admin.ring import Recent
-from fsproxy.config.schema import SocketMode, TopMode
+from fsproxy.config.schema import TopMode
 from fsproxy.core.failures import Failure
 from fsproxy.core.header_values import asks_for_socket
 from fsproxy.core.model import Route
@@ -25,7 +25,6 @@ from fsproxy.shell.bodies import BodyError, read_body, take_body
 from fsproxy.shell.call_limits import CallLimits
 from fsproxy.shell.capture import Capture
 from fsproxy.shell.clock import monotonic_ns, now
-from fsproxy.shell.forwarding import Forwarding
 from fsproxy.shell.generation import Generation
 from fsproxy.shell.incoming import CLOSE, Incoming
 from fsproxy.shell.ledger.persist import Persister
@@ -36,6 +35,7 @@ from fsproxy.shell.sockets import Sockets
 from fsproxy.shell.stores import make_stores
 from fsproxy.shell.sweeper import Sweeper
 from fsproxy.shell.transaction import Transaction
+from fsproxy.shell.upgrading import Upgrading
 from fsproxy.shell.upstream import Upstream
 from fsproxy.shell.upstream_settings import same_hosts
 
@@ -73,12 +73,18 @@ class Ingest:
         self.audit = AuditLog(config.audit, on_trouble=log)
         self.recent = Recent()
         self._recorder = Recorder(metrics, self.audit, config.audit, self.recent)
-        self._forwarding = Forwarding(self.upstream, metrics, sweeper, loop)
+        self._forwarding = Upgrading(self.upstream, metrics, sweeper, loop)
         self._pages = Pages(stores.ledger, stores.blocked_pages, self._forwarding)
         limits = CallLimits(stores.ledger, stores.repeats, stores.clocks, config.state.redis.timeout)
         self._capture = Capture(stores.ledger, stores.blocked_pages, limits, self._forwarding, metrics)
         self._sockets = Sockets(
-            self._capture, self._pages, self._forwarding, self._recorder, metrics, lambda: self.generation
+            self._capture,
+            self._pages,
+            self._forwarding,
+            self._recorder,
+            metrics,
+            lambda: self.generation,
+            lambda: self._overloaded,
         )
 
     async def start(self) -> None:
@@ -137,18 +143,20 @@ class Ingest:
 
     async def _dispatch(self, tx: Transaction) -> bool:
         request = tx.request
-        if self.server is not None and self.server.overloaded:
+        opens_socket = request.upgrade and asks_for_socket(request.method, tx.headers)
+        if self._overloaded:
             self.metrics.refused_connections[()] += 1
             tx.close = True
-            return self._forwarding.refuse(tx, Failure.OVERLOADED)
+            if not (opens_socket and tx.route is Route.SOCKET):
+                return self._forwarding.refuse(tx, Failure.OVERLOADED)
         if self._draining or request.method == "CONNECT":
             tx.close = True
         if request.method == "CONNECT":
             return self._forwarding.refuse(tx, Failure.METHOD)
         if request.refusal is not None:
             return self._forwarding.refuse(tx, request.refusal)
-        if request.upgrade and asks_for_socket(request.method, tx.headers):
-            return await self._upgrade(tx)
+        if opens_socket:
+            return await (self._sockets.open(tx) if tx.route is Route.SOCKET else self._forwarding.tunnel(tx))
         if tx.route is Route.OTHER or tx.generation.mode is TopMode.BYPASS:
             return await self._forwarding.stream(tx)
         if tx.route is Route.SOCKET:
@@ -158,19 +166,16 @@ class Ingest:
             return await self._pages.answer(tx, body)
         return await self._capture.answer(tx, body)
 
-    async def _upgrade(self, tx: Transaction) -> bool:
-        if tx.route is Route.SOCKET and tx.generation.mode is not TopMode.BYPASS:
-            if tx.generation.config.socket is SocketMode.REFUSE:
-                return self._forwarding.refuse(tx, Failure.SOCKET_REFUSED)
-            if tx.generation.config.socket is SocketMode.JUDGE:
-                return await self._sockets.open(tx)
-        return await self._forwarding.tunnel(tx)
+    @property
+    def _overloaded(self) -> bool:
+        return self.server is not None and self.server.overloaded
 
     # -- stopping
 
     async def drain(self, seconds: float) -> bool:
         """Let what is in flight finish; from now on every answer closes its connection. False: time ran out."""
         self._draining = True
+        self._sockets.drain()
         if not self._in_flight:
             return True
         self._idle = asyncio.get_running_loop().create_future()
@@ -185,6 +190,7 @@ class Ingest:
         """End what is still in flight: what was not answered yet is answered that we stop."""
         for tx in list(self._in_flight):
             self._forwarding.cut(tx)
+        self._sockets.cut()
 
     # -- switches and reports
 

@@ -36,6 +36,7 @@ class Transaction:
         "decision",
         "facts",
         "failure",
+        "form",
         "generation",
         "headers",
         "path",
@@ -83,6 +84,8 @@ class Transaction:
         self.path = ""
         self.query = ""
         self.route = Route.OTHER
+        self.form: Route | None = None
+        """In a socket's frame: the route on which HTTP carries such a body."""
         self.upload: BundleQuery | None = None
         """The query of a bundle, event or direct call."""
         self.facts: SessionFacts | None = None

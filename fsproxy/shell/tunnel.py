@@ -5,30 +5,43 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from fsproxy.shell.clock import monotonic_ns
+from fsproxy.shell.incoming import CLOSE
+
 if TYPE_CHECKING:
     from fsproxy.shell.connection import ClientConnection
+    from fsproxy.shell.transaction import Transaction
     from fsproxy.shell.upstream_connection import UpstreamConnection
 
 
 class Tunnel:
     """Connects a client and an upstream until either ends. What passes may be looked at by a subclass."""
 
-    def __init__(self, client: ClientConnection, upstream: UpstreamConnection, closed: asyncio.Future[None]) -> None:
+    def __init__(self, client: ClientConnection, closed: asyncio.Future[None]) -> None:
         self._client = client
-        self._upstream = upstream
-        self._closed = closed
+        self._upstream: UpstreamConnection | None = None
+        self.closed = closed
         self._held = False
         self.bytes_up = 0
         self.bytes_down = 0
 
-    def open(self, rest: bytes) -> None:
-        """Start; ``rest`` came from the upstream right behind its 101."""
-        self._upstream.tunnel(self.on_upstream_data)
-        self._upstream.on_resume = self.on_upstream_writable
-        self._client.on_writable = self.on_client_writable
+    def attach(self, upstream: UpstreamConnection, rest: bytes) -> None:
+        """Connect the upstream's side; ``rest`` came from it right behind its 101."""
+        self._upstream = upstream
+        upstream.tunnel(self.on_upstream_data)
+        upstream.on_resume = self.on_upstream_writable
         if rest:
             self.on_upstream_data(rest)
+
+    def open(self) -> None:
+        """Connect the client's side."""
+        self._client.on_writable = self.on_client_writable
         self._client.tunnel(self._from_client)
+
+    @property
+    def has_upstream(self) -> bool:
+        """The upstream's side is connected."""
+        return self._upstream is not None
 
     def _from_client(self, data: bytes) -> None:
         if data:
@@ -55,14 +68,15 @@ class Tunnel:
 
     def send_up(self, data: bytes) -> None:
         """Write to the upstream; while it does not read, the client is not read either."""
-        self._upstream.write(data)
-        if self._upstream.writing_paused:
-            self._pause_client()
+        if self._upstream is not None:
+            self._upstream.write(data)
+            if self._upstream.writing_paused:
+                self._pause_client()
 
     def send_down(self, data: bytes) -> None:
         """Write to the client; while it does not read, the upstream is not read either."""
         self._client.write(data)
-        if self._client.writing_paused:
+        if self._client.writing_paused and self._upstream is not None:
             self._upstream.pause()
 
     def hold_client(self) -> None:
@@ -74,24 +88,25 @@ class Tunnel:
         """Read on, unless the upstream does not."""
         if self._held:
             self._held = False
-            if not self._upstream.writing_paused:
+            if self._upstream is None or not self._upstream.writing_paused:
                 self.on_upstream_writable()
 
     @property
     def is_closed(self) -> bool:
         """Nothing passes any more."""
-        return self._closed.done()
+        return self.closed.done()
 
     def close(self) -> None:
         """End both sides, each after what was already written to it."""
-        if self._upstream.transport is not None:
+        if self._upstream is not None and self._upstream.transport is not None:
             self._upstream.transport.close()
-        if not self._closed.done():
-            self._closed.set_result(None)
+        if not self.closed.done():
+            self.closed.set_result(None)
 
     def on_client_writable(self) -> None:
         """The client reads again (or is gone)."""
-        self._upstream.resume()
+        if self._upstream is not None:
+            self._upstream.resume()
 
     def on_upstream_writable(self) -> None:
         """The upstream reads again."""
@@ -103,3 +118,19 @@ class Tunnel:
         transport = self._client.transport
         if transport is not None and not transport.is_closing():
             transport.pause_reading()
+
+
+async def passing(tx: Transaction, tunnel: Tunnel) -> bool:
+    """Open a tunnel after a 101, and wait for its end."""
+    tx.status = 101
+    tx.sent_ns = tx.sent_ns or monotonic_ns()  # from here on the two ends are waited for
+    tx.request.on_gone = tunnel.on_client_gone
+    tunnel.open()
+    try:
+        await tunnel.closed
+    finally:
+        tunnel.close()
+        tx.bytes_in, tx.bytes_out = tunnel.bytes_up, tunnel.bytes_down
+        if tx.relay is not None:
+            tx.relay.ended_ns = monotonic_ns()
+    return CLOSE

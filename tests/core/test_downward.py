@@ -61,3 +61,27 @@ def test_the_beginning_of_a_head_is_left_at_the_streams_end() -> None:
 def test_what_is_listened_to_is_bounded_at_64_kilobytes() -> None:
     """A page's answer is under 10 KB; what an upstream sends more than that is not kept in memory."""
     assert LONGEST_HEARD == 65_536
+
+
+def test_nothing_follows_a_close_of_ours() -> None:
+    way = Downward()
+    assert way.feed(MESSAGE[:4], listening=False) == MESSAGE[:4]
+    assert not way.insert(OURS)
+    close = frame(Opcode.CLOSE, b"\x03\xe9")
+    assert not way.insert(close, last=True)
+    assert not way.insert(b"too late")
+    assert not way.finished
+    assert way.feed(MESSAGE[4:] + OURS + OURS, listening=False) == MESSAGE[4:] + OURS + close
+    assert way.finished
+    assert way.feed(OURS, listening=False) == b""
+
+
+def test_nothing_of_ours_follows_a_close_of_the_upstreams() -> None:
+    way = Downward()
+    close = frame(Opcode.CLOSE, b"\x03\xe8")
+    assert not way.finished
+    assert way.feed(close[:3], listening=False) == close[:3]
+    assert not way.insert(OURS)
+    assert way.feed(close[3:] + OURS, listening=False) == close[3:]
+    assert not way.insert(OURS)
+    assert way.finished

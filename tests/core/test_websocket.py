@@ -6,7 +6,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsproxy.core.websocket import FrameReader, Opcode, Part, frame, masked, payload_of, read_head
+from fsproxy.core.websocket import (
+    STEP,
+    FrameReader,
+    Opcode,
+    Part,
+    accept_of,
+    frame,
+    is_key,
+    is_text,
+    masked,
+    payload_of,
+    read_head,
+)
 
 KEY = b"\x01\x82\xff\x00"
 
@@ -133,3 +145,43 @@ def test_a_frame_that_does_not_end_its_message_says_so_whatever_it_carries(opcod
     head = read_head(bytes((opcode, 0)), 0)
     assert head is not None
     assert (head.opcode, head.final, head.reserved) == (opcode, False, False)
+
+
+def test_the_accept_of_rfc_6455() -> None:
+    """Section 1.3."""
+    assert accept_of(b"dGhlIHNhbXBsZSBub25jZQ==") == b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+
+
+@pytest.mark.parametrize(
+    ("value", "is_one"),
+    [
+        (b"dGhlIHNhbXBsZSBub25jZQ==", True),
+        (b"AAAAAAAAAAAAAAAAAAAAAA==", True),
+        (b"dGhlIHNhbXBsZSBub25jZR==", False),
+        (b"dGhlIHNhbXBsZSBub25jZQ=", False),
+        (b"dGhlIHNhbXBsZSBub25jZQ==\n", False),
+        (b"c2hvcnQ=", False),
+        (b"", False),
+        (None, False),
+    ],
+)
+def test_a_key_is_16_bytes_in_base64(value: bytes | None, *, is_one: bool) -> None:
+    assert is_key(value) is is_one
+
+
+@pytest.mark.parametrize("size", [10, STEP - 1, STEP, STEP + 1, 2 * STEP + 3])
+@pytest.mark.parametrize("offset", range(5))
+def test_a_part_of_a_payload_is_unmasked_by_its_place(offset: int, size: int) -> None:
+    payload = bytes(number % 251 for number in range(size + 5))
+    whole = masked(payload, KEY)
+    assert masked(whole[offset : offset + size], KEY, offset) == payload[offset : offset + size]
+    assert masked(whole, KEY) == payload
+
+
+@pytest.mark.parametrize("at", [0, STEP - 2, STEP - 1, STEP])
+def test_text_is_utf_8_wherever_it_is_cut(at: int) -> None:
+    assert is_text(b"a" * at + "\u20ac".encode() + b"b")
+    assert is_text(b"a" * at)
+    for broken in (b"\xff", b"\xe2\x82", b"\xed\xa0\x80", b"\xc0\x80"):
+        assert not is_text(b"a" * at + broken)
+        assert not is_text(b"a" * at + broken + b"b")

@@ -3,127 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
-from aiohttp import WSMsgType, web
+from aiohttp import WSMsgType
 
 from fsproxy.config.schema import TopMode
-from fsproxy.core.limits.operations import Admit, Admitted, QuotaTerms
-from fsproxy.demo.answers import Sessions
-from fsproxy.demo.socket import frame_answer
-from fsproxy.shell.clock import now
-from support.socket_proxy import InnerProxy, inner_proxy
-from support.upstream import NOW_MS, Received, RecordingUpstream
-
-ORG = "o-TEST-na1"
-
-
-def page_frame(seq: int = 1, **fields: object) -> str:
-    page = {"OrgId": ORG, "UserId": "", "Url": "https://www.example.com/a", "PageId": "page-1", **fields}
-    return json.dumps({"Cmd": 1, "Seq": seq, "Page": page}, separators=(",", ":"))
-
-
-def bundle_frame(*events: Mapping[str, Any], seq: int = 2, **ids: object) -> str:
-    inner = {"Seq": 1, "When": 1, "Evts": list(events)}
-    outer = {"Bundle": inner, "OrgId": ORG, "UserId": "u", "SessionId": "s", "PageId": "page-1", "Seq": 1, **ids}
-    return json.dumps({"Cmd": 2, "Seq": seq, "Bundle": outer}, separators=(",", ":"))
-
-
-def event(name: str, properties: Mapping[str, Any], *, when: int = 5, schema: Mapping[str, str] | None = None) -> Any:
-    """A custom event of the first generation, or with a schema of the second."""
-    args: list[object] = [name, json.dumps(properties, separators=(",", ":"))]
-    if schema is not None:
-        args += [None, 1, json.dumps(schema, separators=(",", ":"))]
-    return {"Kind": 8197, "Args": args, "When": when}
-
-
-MOVE = {"Kind": 12, "Args": [1, 2], "When": 3}
-
-
-@dataclass
-class Backend:
-    """Answers frames as a capture backend does, unless ``silent``; keeps what came."""
-
-    silent: bool = False
-    texts: list[str] = field(default_factory=list)
-    binaries: list[bytes] = field(default_factory=list)
-    sessions: Sessions = field(default_factory=Sessions)
-    fail: Mapping[str, Any] | None = None
-    protocols: list[str | None] = field(default_factory=list)
-
-    async def answer(self, request: web.BaseRequest, received: Received) -> web.StreamResponse:
-        self.protocols.append(received.value("Sec-WebSocket-Extensions"))
-        socket = web.WebSocketResponse(max_msg_size=0)
-        await socket.prepare(request)
-        async for message in socket:
-            if message.type is WSMsgType.BINARY:
-                self.binaries.append(message.data)
-                await socket.send_bytes(message.data)
-                continue
-            self.texts.append(message.data)
-            if self.silent:
-                continue
-            answer = frame_answer(message.data, self.sessions, NOW_MS)
-            if self.fail is not None:
-                answer = {"Cmd": 3, "Seq": answer["Seq"], "Fail": self.fail}
-            await socket.send_str(json.dumps(answer))
-        return socket
-
-
-@dataclass
-class Setting:
-    proxy: InnerProxy
-    backend: Backend
-    upstream: RecordingUpstream
-    client: aiohttp.ClientSession
-
-    def connect(self, **options: Any) -> Any:
-        return self.client.ws_connect(f"{self.proxy.url}/rec/sock?OrgId={ORG}", max_msg_size=0, **options)
-
-    def known(self, session: str) -> bool:
-        """Whether the ledger takes the session for one under way (and if not, counts nothing)."""
-        admit = Admit(ORG, "probe", session, "", ramped_out=True, quota=None)
-        answers = self.proxy.ingest.ledger.try_now((admit,), now())
-        assert answers is not None
-        assert isinstance(answers[0], Admitted)
-        return answers[0].under_way
-
-    def used(self) -> int:
-        """Units of the quota that are taken."""
-        policy = self.proxy.ingest.generation.snapshot.policy(ORG)
-        assert policy.quota is not None
-        terms = policy.quota.terms(now())
-        full = QuotaTerms(terms.cycle, 0, terms.ends, enforced=True)
-        answers = self.proxy.ingest.ledger.try_now((Admit(ORG, "probe", "", "", False, full),), now())
-        assert answers is not None
-        assert isinstance(answers[0], Admitted)
-        return answers[0].used
-
-
-@asynccontextmanager
-async def setting(folder: Path, config: Mapping[str, Any] | None = None) -> AsyncIterator[Setting]:
-    backend = Backend()
-    async with RecordingUpstream() as upstream:
-        upstream.on("GET", "/rec/sock", backend.answer)
-        async with inner_proxy(config or {}, upstream.url, folder) as proxy, aiohttp.ClientSession() as client:
-            yield Setting(proxy, backend, upstream, client)
-
-
-async def say(socket: aiohttp.ClientWebSocketResponse, text: str) -> dict[str, Any]:
-    await socket.send_str(text)
-    return await hear(socket)
-
-
-async def hear(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(await socket.receive_str(timeout=10))
-    return found
-
+from support.sockets import MOVE, ORG, bundle_frame, event, hear, page_frame, say, setting
+from support.upstream import NOW_MS
 
 BLOCKED_AGENT = {"filters": {"user_agent": {"block": ["BadBot"]}}}
 BLOCKED_DOMAIN = {"filters": {"domain": {"rules": [{"block": "bad.example", "id": "no-bad"}]}}}
@@ -185,12 +74,21 @@ async def test_a_page_blocked_over_http_blocks_its_bundles_on_the_socket(tmp_pat
         assert it.backend.texts == []
 
 
-async def test_the_upgrade_itself_is_judged(tmp_path: Path) -> None:
+async def test_who_is_blocked_by_what_the_upgrade_shows_reads_why_and_never_reaches_the_upstream(
+    tmp_path: Path,
+) -> None:
+    """A refused handshake would make the recorder wait for ever (wire.md 7)."""
     async with setting(tmp_path, BLOCKED_AGENT) as it:
-        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
-            await it.connect(headers={"User-Agent": "BadBot/1"})
-        assert refused.value.status == 202
+        async with it.connect(headers={"User-Agent": "BadBot/1"}) as socket:
+            answer = await say(socket, page_frame(4))
+            assert (answer["Cmd"], answer["Seq"], answer["Fail"]["Status"]) == (3, 4, 202)
+            assert json.loads(answer["Fail"]["Error"])["reason_code"] == 6
+            assert (await socket.receive(timeout=10)).type is WSMsgType.CLOSE
+        await it.proxy.idle()
         assert it.upstream.received == []
+    page, whole = it.proxy.audit()
+    assert (page["fsproxy.decision"], page["fsproxy.reason_code"]) == ("blocked", 6)
+    assert (whole["http.response.status_code"], it.proxy.metrics.recordings_ended) == (101, {})
 
 
 async def test_a_bundle_is_judged_by_the_filters_that_judge_bundles(tmp_path: Path) -> None:
@@ -232,8 +130,8 @@ async def test_a_frame_that_comes_again_is_cut_the_same_and_spends_nothing(tmp_p
     async with setting(tmp_path) as it:
         async with it.connect() as socket:
             for seq in (2, 3):
-                await say(socket, first.replace('"Seq":2', f'"Seq":{seq}'))
-        assert it.backend.texts == [first, first.replace('"Seq":2', '"Seq":3')]
+                await say(socket, first.replace('"Seq":2}', f'"Seq":{seq}}}'))
+        assert it.backend.texts == [first, first.replace('"Seq":2}', '"Seq":3}')]
 
 
 async def test_a_session_is_counted_once_and_confirmed_under_the_ids_of_the_answer(tmp_path: Path) -> None:
@@ -282,7 +180,8 @@ async def test_a_bundle_marks_its_session_as_under_way(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["not JSON", "[1]", '{"Cmd":9}', '{"Cmd":"1","Page":{}}', "", '{"Cmd":true}', '{"Page":{}}']
+    "text",
+    ["not JSON", "[1]", '{"Cmd":9}', '{"Cmd":"x","Page":{}}', "", '{"Cmd":4,"Page":{}}', '{"Page":{}}', '{"Cmd":'],
 )
 async def test_other_texts_pass_and_get_no_line_of_their_own(tmp_path: Path, text: str) -> None:
     async with setting(tmp_path, BLOCKED_DOMAIN) as it:
@@ -373,25 +272,45 @@ async def test_a_judged_socket_negotiates_no_compression(tmp_path: Path) -> None
         assert it.backend.protocols == [None]
 
 
-async def test_a_refused_socket_never_reaches_the_upstream(tmp_path: Path) -> None:
+async def test_a_refused_socket_is_answered_in_frames_and_never_reaches_the_upstream(tmp_path: Path) -> None:
     async with setting(tmp_path, {"socket": "refuse"}) as it:
-        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
-            await it.connect()
-        assert refused.value.status == 403
+        async with it.connect(headers={"Origin": "https://www.example.com"}) as socket:
+            answer = await say(socket, page_frame())
+            assert answer["Fail"]["Status"] == 202
+            assert json.loads(answer["Fail"]["Error"]) == {
+                "reason_code": -1,
+                "reason": "Unspecified",
+                "cookie_domain": "example.com",
+            }
+            assert (await socket.receive(timeout=10)).type is WSMsgType.CLOSE
+        await it.proxy.idle()
         assert it.upstream.received == []
+    assert it.proxy.audit()[0]["fsproxy.error"] == "socket_refused"
+    assert it.proxy.metrics.recordings_ended == {("socket_refused",): 1}
 
 
-async def test_a_message_over_max_body_closes_with_1009(tmp_path: Path) -> None:
+async def test_a_message_over_max_body_is_answered_413_and_the_socket_goes_on(tmp_path: Path) -> None:
+    """Closed with 1009, the recorder would send the same frame again and again (wire.md 7)."""
     async with setting(tmp_path, {"server": {"max_body": "10KB"}}) as it:
         async with it.connect() as socket:
-            fits = bundle_frame({"Kind": 1, "Args": ["x" * 9000]})
-            assert (await say(socket, fits))["Cmd"] == 5
-            await socket.send_str("x" * 10_241)
-            message = await socket.receive(timeout=10)
-            assert (message.type, message.data) == (WSMsgType.CLOSE, 1009)
+            answer = await say(socket, bundle_frame({"Kind": 1, "Args": ["x" * 10_241]}, seq=31))
+            assert (answer["Cmd"], answer["Seq"], answer["Fail"]["Status"]) == (3, 31, 413)
+            fits = bundle_frame({"Kind": 1, "Args": ["x" * 9000]}, seq=32)
+            assert await say(socket, fits) == {"Cmd": 5, "Seq": 32, "Bundle": {"BundleTime": NOW_MS}}
         await it.proxy.idle()
         assert it.backend.texts == [fits]
-    assert it.proxy.audit()[-1]["fsproxy.error"] == "body_too_large"
+    assert it.proxy.audit()[0]["fsproxy.error"] == "body_too_large"
+    assert it.proxy.metrics.recordings_ended == {("body_too_large",): 1}
+
+
+@pytest.mark.parametrize(("size", "status"), [(2_000, 200), (2_001, 413)])
+async def test_a_page_frame_over_max_page_is_answered_413(tmp_path: Path, size: int, status: int) -> None:
+    frame = page_frame(5, Doctype="")
+    frame = frame.replace('"Doctype":""', '"Doctype":"%s"' % ("x" * (size - len(frame))))
+    async with setting(tmp_path, {"server": {"max_page": 2_000}}) as it, it.connect() as socket:
+        answer = await say(socket, frame)
+        assert (answer["Seq"], answer.get("Fail", {"Status": 200})["Status"]) == (5, status)
+        assert (await say(socket, page_frame(6)))["Cmd"] == 4
 
 
 async def test_a_large_bundle_is_judged_too(tmp_path: Path) -> None:
@@ -428,7 +347,7 @@ async def test_a_fault_of_ours_before_judging_forwards_the_frame_too(
         raise RuntimeError("a bug")
 
     async with setting(tmp_path) as it:
-        monkeypatch.setattr("fsproxy.shell.sockets.read_frame", broken)
+        monkeypatch.setattr("fsproxy.shell.frame_judge.read_frame", broken)
         async with it.connect() as socket:
             assert (await say(socket, page_frame()))["Cmd"] == 4
         assert it.proxy.metrics.own_failures == {("socket",): 1}
@@ -441,7 +360,7 @@ async def test_a_fault_that_loses_our_place_in_the_stream_closes_the_socket(
         raise RuntimeError("a bug")
 
     async with setting(tmp_path) as it:
-        monkeypatch.setattr("fsproxy.shell.frame_tunnel.FrameTunnel._whole_text", broken)
+        monkeypatch.setattr("fsproxy.core.upward.Upward._ended", broken)
         async with it.connect() as socket:
             await socket.send_str(page_frame())
             assert (await socket.receive(timeout=10)).type is WSMsgType.CLOSED
@@ -477,11 +396,11 @@ async def test_a_page_frame_is_audited_by_the_share_of_pages(tmp_path: Path) -> 
     assert [line["fsproxy.decision"] for line in it.proxy.audit()] == ["captured"]
 
 
-async def test_a_first_visit_that_is_ramped_out_is_told_its_user_id(tmp_path: Path) -> None:
+async def test_a_first_visit_that_is_ramped_out_is_given_no_user_id(tmp_path: Path) -> None:
+    """No recorder reads one over a socket, so ramping is not sticky for first visits there (wire.md 7)."""
     async with setting(tmp_path, {"filters": {"ramping": {"share": "0%"}}}) as it, it.connect() as socket:
-        told = json.loads((await say(socket, page_frame()))["Fail"]["Error"])
-        assert told["reason_code"] == 8
-        assert len(told["user_id"]) == 36
+        error = json.loads((await say(socket, page_frame()))["Fail"]["Error"])
+        assert (error["reason_code"], set(error)) == (8, {"reason_code", "reason", "cookie_domain"})
 
 
 async def test_opaque_events_keep_their_bytes_when_a_call_is_cut(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tracemalloc
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -43,8 +44,9 @@ def fragments(text: bytes, *places: int) -> list[bytes]:
     """The text as masked frames of one message, cut at these places."""
     found = []
     for start, end in zip((0, *places), (*places, len(text)), strict=True):
-        first = (0 if start else 1) | (0x80 if end == len(text) else 0)
-        found.append(bytes((first, 0x80 | (end - start))) + KEY + masked(text[start:end], KEY))
+        framed = bytearray(frame(Opcode.CONTINUATION if start else Opcode.TEXT, text[start:end], KEY))
+        framed[0] &= 0xFF if end == len(text) else 0x7F
+        found.append(bytes(framed))
     return found
 
 
@@ -117,7 +119,7 @@ async def wire(
         server.close()
 
 
-@pytest.mark.parametrize("text", [BUNDLE, GOOD_PAGE, b'{"Cmd":9}', b"", b"\xff"])
+@pytest.mark.parametrize("text", [BUNDLE, GOOD_PAGE, b'{"Cmd":9}', b"", b"\xc3\xa9"])
 async def test_unchanged_texts_go_up_with_their_own_mask(tmp_path: Path, text: bytes) -> None:
     async with wire(tmp_path) as it:
         await it.client.send(up(text))
@@ -152,15 +154,14 @@ async def test_all_other_frames_pass_in_order_as_they_came(tmp_path: Path) -> No
             frame(Opcode.PONG, b"", KEY),
             b"\x80\x82" + KEY + masked(b"de", KEY),
             up(BUNDLE),
-            b"\xc1\x83" + KEY + b"zip",  # a bit of an extension
-            b"\x80\x81" + KEY + b"?",  # a continuation of nothing
-            b"\x83\x80" + KEY,  # an opcode that nobody knows
             frame(Opcode.CLOSE, b"\x03\xe8bye", KEY),
         )
     )
     async with wire(tmp_path) as it:
         await it.client.send(raw)
-        await it.upstream.gets(raw)
+        # A message goes up once it is whole: what stands between its frames is ahead of it.
+        pong = frame(Opcode.PONG, b"", KEY)
+        await it.upstream.gets(pong + raw.replace(pong, b""))
 
 
 async def test_what_comes_down_passes_as_it_came(tmp_path: Path) -> None:
@@ -231,41 +232,112 @@ async def test_a_changed_bundle_is_one_masked_frame(tmp_path: Path) -> None:
         assert payload_of(got) == BUNDLE
 
 
-async def test_an_upstream_that_answers_an_extension_all_the_same_is_tunnelled_and_counted(tmp_path: Path) -> None:
-    accept = ACCEPT + b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
-    async with wire(tmp_path, accept=accept) as it:
-        assert b"permessage-deflate" not in it.request
-        await it.client.send(up(BAD_PAGE))
-        await it.upstream.gets(up(BAD_PAGE))
-        assert it.proxy.metrics.uninspectable == {("socket",): 1}
-
-
-async def test_a_message_in_fragments_over_max_body_is_refused_before_it_is_whole(tmp_path: Path) -> None:
-    part = b"\x01\xfe" + (6000).to_bytes(2) + KEY + bytes(6000)
+async def test_a_message_in_fragments_over_max_body_is_skipped_and_answered(tmp_path: Path) -> None:
+    text = b'{"Cmd":2,"Bundle":{"x":"' + b"x" * 12_000 + b'"},"Seq":77}'
     async with wire(tmp_path, {"server": {"max_body": "10KB"}}) as it:
-        await it.client.send(part + b"\x00" + part[1:])
-        await it.client.gets(frame(Opcode.CLOSE, b"\x03\xf1"))
-        # The upstream is told too, and gets nothing of the message.
-        async with asyncio.timeout(10):
-            got = await it.upstream.reader.readexactly(8)
-        assert got[0] == 0x88
-        assert payload_of(got) == b"\x03\xf1"
+        raw = fragments(text, 50, 100, 9_000)
+        await it.client.send(raw[0] + frame(Opcode.PING, b"in between", KEY))
+        await it.upstream.gets(frame(Opcode.PING, b"in between", KEY))
+        await it.client.send(b"".join(raw[1:]) + up(BUNDLE))
+        answer = await it.client.message()
+        assert (answer["Seq"], answer["Fail"]["Status"]) == (77, 413)
+        await it.upstream.gets(up(BUNDLE))
 
 
-async def test_a_flood_of_empty_fragments_is_refused_too(tmp_path: Path) -> None:
+async def test_of_a_message_without_end_no_more_is_kept_than_its_limit(tmp_path: Path) -> None:
+    part = b"\x00\xfe" + (60_000).to_bytes(2) + KEY + bytes(60_000)
+    async with wire(tmp_path, {"server": {"max_body": "100KB"}}) as it:
+        tracemalloc.start()
+        try:
+            await it.client.send(b"\x01" + part[1:])
+            for _ in range(400):
+                await it.client.send(part)
+            await it.client.send(b"\x80\x80" + KEY)
+            assert (await it.client.message())["Fail"]["Status"] == 413
+            assert tracemalloc.get_traced_memory()[1] < 6_000_000, "of 24 MB"
+        finally:
+            tracemalloc.stop()
+
+
+async def test_a_flood_of_empty_fragments_is_not_kept_either(tmp_path: Path) -> None:
     empty = b"\x00\x80" + KEY
     async with wire(tmp_path, {"server": {"max_body": "10KB"}}) as it:
-        await it.client.send(b"\x01\x80" + KEY + empty * 20_000)
-        await it.client.gets(frame(Opcode.CLOSE, b"\x03\xf1"))
+        await it.client.send(b"\x01\x80" + KEY + empty * 20_000 + b"\x80\x80" + KEY + up(BUNDLE))
+        assert (await it.client.message())["Fail"]["Status"] == 413
+        await it.upstream.gets(up(BUNDLE))
 
 
-async def test_a_binary_message_is_not_kept_so_it_may_be_larger(tmp_path: Path) -> None:
-    raw = b"\x82\xfe" + (60_000).to_bytes(2) + KEY + bytes(60_000)
-    async with wire(tmp_path, {"server": {"max_body": "10KB"}}) as it:
-        await it.client.send(raw[:30_000])
-        await it.upstream.gets(raw[:30_000])
-        await it.client.send(raw[30_000:])
-        await it.upstream.gets(raw[30_000:])
+@pytest.mark.parametrize(("text", "status"), [(BAD_PAGE, 202), (BAD_PAGE.replace(b'"Cmd":1', b'"Cmd":1.0'), 202)])
+async def test_binary_messages_are_judged_like_text(tmp_path: Path, text: bytes, status: int) -> None:
+    async with wire(tmp_path) as it:
+        await it.client.send(frame(Opcode.BINARY, text, KEY) + frame(Opcode.BINARY, BUNDLE, KEY))
+        assert (await it.client.message())["Fail"]["Status"] == status
+        await it.upstream.gets(frame(Opcode.BINARY, BUNDLE, KEY))
+
+
+async def test_what_is_cut_from_a_binary_message_goes_up_as_one(tmp_path: Path) -> None:
+    bad = BUNDLE.replace(b"[]", b'[{"Kind":8197,"Args":["","{}"],"When":1}]')
+    async with wire(tmp_path) as it:
+        await it.client.send(frame(Opcode.BINARY, bad, KEY))
+        async with asyncio.timeout(10):
+            got = await it.upstream.reader.readexactly(len(up(BUNDLE)))
+        assert (got[0], payload_of(got)) == (0x82, BUNDLE)
+
+
+UNLAWFUL = {
+    "a reserved bit": b"\xc1\x83" + KEY + b"zip",
+    "another reserved bit": b"\x91\x83" + KEY + b"zip",
+    "a stray continuation": b"\x80\x81" + KEY + b"?",
+    "a message within a message": b"\x01\x81" + KEY + b"?" + b"\x81\x81" + KEY + b"?",
+    "an unknown opcode": b"\x83\x80" + KEY,
+    "an unknown control opcode": b"\x8b\x80" + KEY,
+    "no mask": b"\x81\x03abc",
+    "a control frame in fragments": b"\x09\x80" + KEY,
+    "a long control frame": b"\x89\xfe\x00\x7e" + KEY + bytes(126),
+    "half a code": b"\x88\x81" + KEY + b"?",
+    "a length with its top bit": b"\x82\xff\x80" + bytes(7) + KEY,
+    "a length that is longer than it need be": b"\x81\xfe\x00\x03" + KEY + b"abc",
+    "an eight-byte length that need not be": b"\x81\xff" + (500).to_bytes(8) + KEY + bytes(500),
+}
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["at once", "byte by byte"])
+@pytest.mark.parametrize("raw", UNLAWFUL.values(), ids=UNLAWFUL)
+async def test_what_no_client_may_send_closes_with_1002_and_is_never_passed(
+    tmp_path: Path, raw: bytes, *, at_once: bool
+) -> None:
+    async with wire(tmp_path) as it:
+        await it.client.send(up(BUNDLE))
+        await it.upstream.gets(up(BUNDLE))
+        for piece in [raw + up(BAD_PAGE)] if at_once else [bytes((byte,)) for byte in raw + up(BAD_PAGE)]:
+            await it.client.send(piece)
+        await it.client.gets(frame(Opcode.CLOSE, b"\x03\xea"))
+        async with asyncio.timeout(10):
+            got = await it.upstream.reader.readexactly(8)
+        assert (got[0], payload_of(got)) == (0x88, b"\x03\xea")
+        # The client's own close says that it has read ours: then both connections end, and nothing else was passed.
+        await it.client.send(frame(Opcode.CLOSE, b"\x03\xea", KEY))
+        assert await it.client.ends() == b""
+        assert await it.upstream.ends() == b""
+    assert it.proxy.audit()[-1]["fsproxy.error"] == "bad_request"
+
+
+async def test_a_text_that_is_not_utf_8_closes_with_1007(tmp_path: Path) -> None:
+    raw = b"".join(fragments(b'{"Cmd":1,"Page":{"Url":"\xff"}}', 5, 24))
+    async with wire(tmp_path) as it:
+        await it.client.send(raw)
+        await it.client.gets(frame(Opcode.CLOSE, b"\x03\xef"))
+
+
+async def test_nothing_is_taken_behind_a_close(tmp_path: Path) -> None:
+    bye = frame(Opcode.CLOSE, b"\x03\xe9", KEY)
+    async with wire(tmp_path) as it:
+        await it.client.send(bye + up(BUNDLE))
+        await it.upstream.gets(bye)
+        await it.upstream.send(frame(Opcode.CLOSE, b"\x03\xe9"))
+        await it.client.gets(frame(Opcode.CLOSE, b"\x03\xe9"))
+        it.client.writer.close()
+        assert await it.upstream.ends() == b""
 
 
 async def test_what_came_before_the_client_went_away_still_goes_up(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ async def inner_proxy(config: Mapping[str, Any], upstream_url: str, folder: Path
     audit_file = folder / "audit.log"
     whole = {
         **config,
-        "upstream": {"url": upstream_url},
+        "upstream": {**config.get("upstream", {}), "url": upstream_url},
         "audit": {**config.get("audit", {}), "to": str(audit_file), "client_ip": "full"},
         "state": {"persist": None},
     }

@@ -102,11 +102,6 @@ def read_bundle(body: bytes, limit: int, *, thorough: bool = False) -> Bundle | 
     return Bundle(events, calls)
 
 
-def has_no_call(body: bytes) -> bool:
-    """Tell at a glance that this is a bundle without any call; False says nothing."""
-    return looks_like_one(body) and not _hits(body)
-
-
 def is_companion(event: bytes) -> bool:
     """Tell whether this event is the one that stands before a call: ``Kind`` 98 with ``Args[0] == "api"``."""
     try:

@@ -11,7 +11,6 @@ import msgspec
 
 from fsproxy.core.client_api.bundle import COMPANION, Bundle, BundleCall, Uninspectable, read_bundle
 from fsproxy.core.client_api.calls import Call, broken, read_event, read_identify, read_user_vars, unread
-from fsproxy.core.client_api.frame import read_frame
 from fsproxy.core.client_api.json_text import Fault
 from fsproxy.core.client_api.judging import Judged, judge, name_kind
 from fsproxy.core.client_api.known_shapes import KnownNames
@@ -139,8 +138,7 @@ def inspect(
     """
     if route in _BUNDLES:
         thorough = settings.on_uninspectable is OnUninspectable.BLOCK
-        read = read_frame if route is Route.SOCKET else read_bundle
-        return _inspect_bundle(settings, route, body, read(body, settings.max_payload, thorough=thorough))
+        return _inspect_bundle(settings, route, body, read_bundle(body, settings.max_payload, thorough=thorough))
     if endpoint is not None and endpoint.is_batch:
         return _inspect_batch(settings, route, body, endpoint)
     limit = settings.max_payload
@@ -153,7 +151,7 @@ def inspect(
     return Inspection(body=body, route=route, form=Form.DOCUMENT, calls=(InspectedCall(call, judge(call, settings)),))
 
 
-_BUNDLES = frozenset({Route.BUNDLE, Route.EVENT, Route.SOCKET})
+_BUNDLES = frozenset({Route.BUNDLE, Route.EVENT})
 _DIRECT: dict[Route, Callable[[bytes, int], Call]] = {
     Route.DIRECT_EVENT: read_event,
     Route.DIRECT_IDENTIFY: read_identify,

@@ -119,8 +119,11 @@ def elements_of(data: bytes, at: int) -> tuple[list[Span], int]:
             raise ScanError
 
 
-def members_of(data: bytes, at: int) -> tuple[list[Member], int]:
-    """Give the members of the object whose brace stands at ``at``, and the place after it. Raises ScanError."""
+def members_of(data: bytes, at: int, most: int | None = None) -> tuple[list[Member], int]:
+    """Give the members of the object whose brace stands at ``at``, and the place after it. Raises ScanError.
+
+    ``most``: raise OverflowError for an object with more members.
+    """
     if data[at : at + 1] != b"{":
         raise ScanError
     at += 1
@@ -140,6 +143,8 @@ def members_of(data: bytes, at: int) -> tuple[list[Member], int]:
                 raise ScanError
             start, name_end, value_start = name.start(1), name.end(1), name.end()
             end = end_of_value(data, value_start)
+        if len(members) == most:
+            raise OverflowError
         members.append(Member(start, name_end, value_start, end))
         at = skip_blank(data, end) + 1
         closing = data[at - 1] if at <= len(data) else 0

@@ -211,7 +211,7 @@ def _rate_limited(each: InspectedCall, settings: ClientApiSettings) -> Rejection
 
 def _status(inspection: Inspection, settled: list[CallOutcome]) -> int | None:
     """Choose the status of an answer of ours; a bundle is always forwarded."""
-    if inspection.route in _NEVER_ANSWERED or not settled or not all(each.rejected for each in settled):
+    if inspection.route is Route.BUNDLE or not settled or not all(each.rejected for each in settled):
         return None
     if inspection.form is Form.BATCH:
         return BAD_REQUEST
@@ -219,7 +219,6 @@ def _status(inspection: Inspection, settled: list[CallOutcome]) -> int | None:
     return found.pop() if len(found) == 1 else BAD_REQUEST
 
 
-_NEVER_ANSWERED = frozenset({Route.BUNDLE, Route.SOCKET})
 _STATUS = {
     RejectionCode.TOO_BIG_TO_PARSE: CONTENT_TOO_LARGE,
     RejectionCode.RATE_LIMITED: TOO_MANY_REQUESTS,

@@ -278,22 +278,3 @@ def test_a_body_that_is_no_bundle_cannot_be_inspected() -> None:
 def test_other_routes_hold_no_calls() -> None:
     assert inspect(SETTINGS, Route.PAGE, b"{}").calls == ()
     assert inspect(SETTINGS, Route.OTHER, b"8197").calls == ()
-
-
-def test_calls_in_a_sockets_frame_are_found() -> None:
-    inner = bundle(API, first("E", {"a": 1})).decode()
-    frame = f'{{"Cmd":2,"Seq":1,"Bundle":{{"OrgId":"o","Bundle":{inner},"PageId":"p"}}}}'.encode()
-    inspection = inspect(SETTINGS, Route.SOCKET, frame)
-    assert found(inspection) == [("MissingPropertyType", "event", "E", "a")]
-    start, end = inspection.parts[0]
-    assert frame[start:end].decode() == API
-    for other, why in (
-        (b'{"Cmd":1,"Page":{"Url":"8197"}}', None),
-        (b'{"Cmd":2,"Bundle":{}}', Uninspectable.NOT_A_BUNDLE),
-        (b'{"Cmd":2,"Bundle":{"Bundle":[8197]}}', Uninspectable.BROKEN),
-        (b"8197", Uninspectable.BROKEN),
-    ):
-        assert (inspect(SETTINGS, Route.SOCKET, other).calls, inspect(SETTINGS, Route.SOCKET, other).uninspectable) == (
-            (),
-            why,
-        )

@@ -37,14 +37,6 @@ async def test_messages_pass_both_ways(mode: str, size: int) -> None:
         assert head.value("X-Forwarded-For") == "127.0.0.1"
 
 
-async def test_a_socket_that_is_refused_is_403_and_never_goes_up() -> None:
-    async with RecordingUpstream() as upstream:
-        config = {"upstream": {"url": upstream.url}, "socket": "refuse"}
-        async with in_process(config) as proxy, raw_client(proxy.port) as client:
-            assert (await client.ask(UPGRADE.replace(b"/chat", b"/rec/sock"))).status == 403
-        assert not upstream.received
-
-
 async def test_what_comes_right_behind_either_head_is_not_lost() -> None:
     got: list[bytes] = []
 
