@@ -137,6 +137,7 @@ class CallLimits:
         latest = now - largest / 1000
         known = self._clocks.known(org, page)
         if known is not None and moved_back(known, latest) is known:
+            self._clocks.renew(org, page, now)
             return
         first = page_offset(now, upload.client_time, upload.page_start, largest)
         clock = self._clocks.fix(org, page, first, latest, now)
@@ -157,6 +158,7 @@ class CallLimits:
             return CallClock(now, first)
         known = self._clocks.known(org, page)
         if known is not None and moved_back(known, latest) is known:
+            self._clocks.renew(org, page, now)
             return call_clock(page, known, latest, now)
         clock = self._clocks.resolve(org, page, first, latest, now, self._deadline)
         if isinstance(clock, Awaitable):

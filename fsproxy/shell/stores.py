@@ -29,6 +29,8 @@ PAGE_WRITES = (50, 200)
 With their 15 minutes: 45,000 of one org and 180,000 (36 MB) of all, for each process."""
 REPEAT_WRITES = (250, 500)
 """Calls' verdicts, likewise. With their 10 minutes: 150,000 of one org and 300,000 (60 MB) of all."""
+CLOCK_WRITES = (150, 300)
+"""Pages' clocks, likewise. With their 15 minutes: 135,000 of one org and 270,000 (40 MB) of all."""
 PAGE_SECONDS = 60.0
 """With Redis: a page that was not blocked is asked about again after this long."""
 
@@ -151,7 +153,12 @@ def _shared(config: StateConfig) -> Stores:
     breaker = Breaker("redis")
     ledger = RedisLedger(*address, breaker)
     remote = RemoteMemory(*address, breaker)
-    rates = WriteRate("blocked_pages", *PAGE_WRITES), WriteRate("repeats", *REPEAT_WRITES)
+    rates = (
+        WriteRate("blocked_pages", *PAGE_WRITES),
+        WriteRate("repeats", *REPEAT_WRITES),
+        WriteRate("page_clocks", *CLOCK_WRITES),
+        ledger.id_rate,
+    )
     pages = SharedCache(
         remote, BLOCKED_PAGES, PAGE_SECONDS, rates[0], here=BLOCKED_PAGE_SECONDS, there=SHARED_PAGE_SECONDS
     )
@@ -161,7 +168,7 @@ def _shared(config: StateConfig) -> Stores:
         ledger,
         BlockedPages(pages),
         Repeats(calls),
-        SharedPageClocks(ledger),
+        SharedPageClocks(ledger, rates[2]),
         breaker=breaker,
         shared=(ledger, remote, (pages, calls)),
         rates=rates,

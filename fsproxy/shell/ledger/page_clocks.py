@@ -64,6 +64,9 @@ class PageClocks:
         self._kept.put(key, (clock.offset, clock.earliest, since))
         return clock
 
+    def renew(self, org: str, page: str, now: Instant) -> None:
+        """Keep a known clock that needs no move. Memory keeps it anyway; shared clocks may have to tell their store."""
+
     def replace(self, org: str, page: str, clock: PageClock, now: Instant) -> None:
         """Keep what another process has fixed."""
         self._kept.put(key_of(KeyKind.PAGE, org, page), (clock.offset, clock.earliest, now))

@@ -41,6 +41,10 @@ class Known:
 
     # -- ids: the moment when due; negative when Redis has not said that the session is under way
 
+    def has(self, key: int) -> bool:
+        """Anything is known of it, however old."""
+        return self._ids.get(key) is not None
+
     def is_marked(self, key: int, now: Instant) -> bool:
         """Redis was told of its activity within the last 60 s."""
         due = self._ids.get(key)

@@ -12,42 +12,66 @@ from typing import TYPE_CHECKING, Any
 
 from fsproxy.core.limits.operations import LedgerDown
 from fsproxy.core.limits.page_clock import PageClock
+from fsproxy.shell.ledger.keys import KeyKind, key_of
 from fsproxy.shell.ledger.page_clocks import PageClocks
+from fsproxy.shell.write_rate import WriteRate
 
 if TYPE_CHECKING:
     from fsproxy.core.model import Instant
     from fsproxy.shell.ledger.redis import RedisLedger
 
+RENEWED_SECONDS = 300.0
+"""A third of what the store keeps a clock for (5_end.lua)."""
+
 
 class SharedPageClocks(PageClocks):
-    """See ``PageClocks``. With the store down a page's clock is this process's own."""
+    """See ``PageClocks``. With the store down, or over ``rate``, a page's clock is this process's own.
 
-    def __init__(self, ledger: RedisLedger, bound: int = 500_000) -> None:
+    The store keeps a clock for 15 minutes after it was last asked for, which a page that goes on outlives: it is asked
+    for again every 5 minutes.
+    """
+
+    def __init__(self, ledger: RedisLedger, rate: WriteRate, bound: int = 500_000) -> None:
         super().__init__(bound)
         self._ledger = ledger
+        self._rate = rate
 
     def fix(self, org: str, page: str, first: float, latest: float, now: Instant) -> PageClock:
         """Fix it here and send it behind; should another process have been first, that one's will replace it."""
         fixed = super().fix(org, page, first, latest, now)
-        if page:
-            try:
-                asked = self._ledger.fix_clock(org, page, first, latest)
-            except LedgerDown:
-                return fixed
-            asked.add_done_callback(lambda done: self._keep(org, page, now, done))
+        if page and self._rate.take(org, 1):
+            self._send(org, page, first, latest, now)
         return fixed
+
+    def renew(self, org: str, page: str, now: Instant) -> None:
+        """See ``PageClocks``: ask for it again before the store forgets it; one that is gone is written anew."""
+        key = key_of(KeyKind.PAGE, org, page)
+        kept = self._kept.get(key)
+        if kept is None or now - kept[2] < RENEWED_SECONDS:
+            return
+        self._kept.put(key, (kept[0], kept[1], now))
+        if self._rate.take(org, 1):
+            self._send(org, page, kept[0], kept[0], now)
 
     def resolve(
         self, org: str, page: str, first: float, latest: float, now: Instant, deadline: float
     ) -> PageClock | Awaitable[PageClock]:
         """Return the shared one, after a round trip that is shared with what else is asked in this tick."""
-        if not page:
+        if not page or not self._rate.take(org, 1):
             return super().fix(org, page, first, latest, now)
         try:
             asked = self._ledger.fix_clock(org, page, first, latest)
         except LedgerDown:
             return super().fix(org, page, first, latest, now)
         return asyncio.ensure_future(self._resolved(asked, org, page, first, latest, now, deadline))
+
+    def _send(self, org: str, page: str, first: float, latest: float, now: Instant) -> None:
+        """Ask behind; what is answered replaces what is kept here."""
+        try:
+            asked = self._ledger.fix_clock(org, page, first, latest)
+        except LedgerDown:
+            return
+        asked.add_done_callback(lambda done: self._keep(org, page, now, done))
 
     async def _resolved(
         self,

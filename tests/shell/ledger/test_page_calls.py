@@ -25,6 +25,7 @@ from fsproxy.shell.ledger.page_clocks import PageClocks
 from fsproxy.shell.ledger.redis import RedisLedger
 from fsproxy.shell.ledger.shared_clocks import SharedPageClocks
 from fsproxy.shell.memory_cache import BoundedMemoryCache
+from fsproxy.shell.write_rate import WriteRate
 from support.ledgers import fresh_org
 
 START = 1_790_000_000.0
@@ -127,7 +128,10 @@ class OverValkey:
         self, uploads: list[Sent], processes: int = 1, windows: tuple[Window, ...] = TIGHT
     ) -> list[dict[int, bool]]:
         org = fresh_org()
-        used = [Process(each, SharedPageClocks(each), windows) for each in self.ledgers[:processes]]
+        used = [
+            Process(each, SharedPageClocks(each, WriteRate("page_clocks", 10_000, 10_000)), windows)
+            for each in self.ledgers[:processes]
+        ]
 
         async def run() -> list[dict[int, bool]]:
             return [await used[n % processes].take(sent, org) for n, sent in enumerate(uploads)]

@@ -36,6 +36,7 @@ from fsproxy.shell.ledger.keys import KeyKind
 from fsproxy.shell.ledger.redis import RedisLedger
 from fsproxy.shell.ledger.redis_wire import id_of, org_base
 from fsproxy.shell.ledger.shared_clocks import SharedPageClocks
+from fsproxy.shell.write_rate import WriteRate
 from support.valkey import ValkeyServer
 
 LONG = 30.0
@@ -324,7 +325,10 @@ def offset_of(clocks: SharedPageClocks, page: str) -> float:
 
 async def test_a_page_has_one_clock_in_all_processes(ledger: RedisLedger, other: RedisLedger) -> None:
     at = Instant(now())
-    here, there = SharedPageClocks(ledger), SharedPageClocks(other)
+    here, there = (
+        SharedPageClocks(ledger, WriteRate("page_clocks", 10_000, 10_000)),
+        SharedPageClocks(other, WriteRate("page_clocks", 10_000, 10_000)),
+    )
     assert await answer_of(here.resolve("o", "p", 1_000.0, 1_000.0, at, LONG)) == pytest.approx(1_000.0, abs=1e-6)
     # Each has its own estimate of the server's clock: half a round trip of doubt.
     doubt = pytest.approx(1_000.0, abs=0.5)
@@ -336,7 +340,10 @@ async def test_a_clock_moves_back_in_all_processes_by_10_minutes_at_most(
     ledger: RedisLedger, other: RedisLedger
 ) -> None:
     at = Instant(now())
-    here, there = SharedPageClocks(ledger), SharedPageClocks(other)
+    here, there = (
+        SharedPageClocks(ledger, WriteRate("page_clocks", 10_000, 10_000)),
+        SharedPageClocks(other, WriteRate("page_clocks", 10_000, 10_000)),
+    )
     await answer_of(here.resolve("o", "p", 1_000.0, 1_000.0, at, LONG))
     moved = pytest.approx(500.0, abs=0.5)
     assert await answer_of(there.resolve("o", "p", 600.0, 500.0, at, LONG)) == moved
@@ -349,7 +356,7 @@ async def test_a_clock_of_the_version_before_is_read_and_does_not_move(
 ) -> None:
     key = f"{org_base(prefix, 'o')}p:{id_of(KeyKind.PAGE, 'o', 'p').partition(':')[2]}"
     valkey.command("SET", key, "1000.5")
-    clocks = SharedPageClocks(ledger)
+    clocks = SharedPageClocks(ledger, WriteRate("page_clocks", 10_000, 10_000))
     asked = await answer_of(clocks.resolve("o", "p", 7.0, 7.0, Instant(now()), LONG))
     assert asked == pytest.approx(1_000.5, abs=0.5)
 
@@ -358,7 +365,10 @@ async def test_a_clock_fixed_behind_gives_way_to_the_one_that_was_first(
     ledger: RedisLedger, other: RedisLedger
 ) -> None:
     at = Instant(now())
-    here, there = SharedPageClocks(ledger), SharedPageClocks(other)
+    here, there = (
+        SharedPageClocks(ledger, WriteRate("page_clocks", 10_000, 10_000)),
+        SharedPageClocks(other, WriteRate("page_clocks", 10_000, 10_000)),
+    )
     here.fix("o", "p", 1_000.0, 1_000.0, at)
     await settled(ledger)
     assert there.fix("o", "p", 2_000.0, 2_000.0, at) == first_clock(2_000.0)
@@ -395,3 +405,77 @@ async def test_a_uid_is_told_once_and_known_here_at_once(ledger: RedisLedger, ot
         assert ledger.try_now((Mark("o", "s", "", 7),), at) == (None,)
     await ask(ledger, Mark("o", "s", "", 7))
     assert ledger.breaker.round_trips == before
+
+
+class Rate(WriteRate):
+    """On a clock that the test moves."""
+
+    now = 1_000.0
+
+    def clock(self) -> float:
+        return self.now
+
+
+async def test_a_pages_clock_lives_15_minutes_from_when_it_was_asked_for_last(
+    ledger: RedisLedger, valkey: ValkeyServer, prefix: str
+) -> None:
+    clocks, at = SharedPageClocks(ledger, WriteRate("page_clocks", 10, 10)), now()
+    clocks.fix("o", "p", at - 10, at - 10, at)
+    await settled(ledger)
+    (key,) = (each for each in keys(valkey, prefix) if ":p:" in each)
+
+    async def renewed(after: float) -> int:
+        valkey.command("EXPIRE", key, "5")
+        clocks.renew("o", "p", Instant(at + after))
+        await settled(ledger)
+        return int(valkey.command("TTL", key)[1:])
+
+    assert 890 < int(valkey.command("TTL", key)[1:]) <= 900
+    assert await renewed(299) <= 5
+    assert 890 < await renewed(301) <= 900
+    assert await renewed(600) <= 5
+    valkey.command("DEL", key)
+    assert 890 < await renewed(602) <= 900, "one that is gone is written anew"
+    kept = clocks.known("o", "p")
+    assert kept is not None
+    assert kept.offset == pytest.approx(at - 10, abs=0.001)
+
+
+async def test_clocks_over_the_rate_are_this_processes_own(
+    ledger: RedisLedger, valkey: ValkeyServer, prefix: str
+) -> None:
+    rate = Rate("page_clocks", 3, 5)
+    clocks, at = SharedPageClocks(ledger, rate), now()
+    for number in range(10):
+        clocks.fix("o", f"p{number}", at, at, at)
+    resolved = clocks.resolve("o", "another", at - 7, at - 7, at, LONG)
+    await settled(ledger)
+    assert len([each for each in keys(valkey, prefix) if ":p:" in each]) == 3
+    assert isinstance(resolved, PageClock)
+    assert resolved.offset == at - 7
+    assert clocks.known("o", "p9") is not None
+    assert rate.skipped == 8
+    rate.now += 1
+    assert not isinstance(clocks.resolve("o", "yet another", at, at, at, LONG), PageClock)
+
+
+async def test_sessions_of_a_clients_choice_are_marked_up_to_a_rate_and_later_if_they_go_on(
+    ledger: RedisLedger, valkey: ValkeyServer, prefix: str
+) -> None:
+    rate = ledger.id_rate = Rate("sessions", 3, 5)
+    at = now()
+
+    async def marked(org: str, *sessions: str) -> int:
+        for session in sessions:
+            assert ledger.try_now((Mark(org, session, ""),), at) == (None,)
+        await settled(ledger)
+        return len([each for each in keys(valkey, prefix) if f"{{{org}}}:s:" in each])
+
+    assert await marked("o", *(f"s{number}" for number in range(10))) == 3
+    assert await marked("other", *(f"s{number}" for number in range(10))) == 2
+    assert rate.skipped == 15
+    rate.now += 1
+    assert await marked("o", "s0", "s1", "s2", "s8", "s9") == 5, "the first three were known"
+    assert ledger.try_now((Mark("o", "s5", "", 7),), at) == (None,)
+    (found,) = await ask(ledger, Recall("o", "s5", ""))
+    assert found == Recalled((7,)), "a uid is told in any case"

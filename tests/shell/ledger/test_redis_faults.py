@@ -21,6 +21,7 @@ from fsproxy.shell.ledger.breaker import Breaker, StoreState
 from fsproxy.shell.ledger.redis import RedisLedger
 from fsproxy.shell.ledger.redis_batch import MOST_WAITING
 from fsproxy.shell.ledger.shared_clocks import SharedPageClocks
+from fsproxy.shell.write_rate import WriteRate
 from support import ledger_process
 from support.valkey import DelayingProxy, ValkeyServer, running_valkey
 
@@ -196,7 +197,7 @@ async def test_with_the_store_down_each_process_keeps_pages_clocks_of_its_own(ow
     own_valkey.kill()
     async with running_ledger(own_valkey.url) as (ledger, states):
         await states.reach(DOWN)
-        clocks = SharedPageClocks(ledger)
+        clocks = SharedPageClocks(ledger, WriteRate("page_clocks", 10_000, 10_000))
         clock = first_clock(5.0)
         assert clocks.resolve("o", "p", 5.0, 5.0, now(), PATIENCE) == clock
         assert clocks.fix("o", "p", 6.0, 6.0, now()) == clock

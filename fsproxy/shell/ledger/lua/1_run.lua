@@ -22,7 +22,8 @@
 --   lapse          sorted set of "<cycle>|<token>" by when the unit lapses. As long as q.
 --   n:<kind>       sorted set of names by last seen. The retention.
 --   l:<kind><id>   a session's accepted calls (4_rates.lua), msgpack. The longest window and 10 minutes.
---   p:<id>         a page's clock (server time): "<offset> <the earliest that it can become>". 24 hours.
+--   p:<id>         a page's clock (server time): "<offset> <the earliest that it can become>". 15 minutes
+--                  after it was last asked for.
 
 local base = KEYS[1]
 local stamp = redis.call('TIME')

@@ -8,6 +8,9 @@ local function read_clock(value)
   return offset, tonumber(earliest) or offset
 end
 
+-- Clients choose the ids of pages: a clock is kept no longer than its use, and anew when it is asked for.
+local CLOCK_LIFE = 900
+
 function operations.clock(page, first, latest, most)
   local key = base .. 'p:' .. page
   local offset, earliest = read_clock(redis.call('GET', key))
@@ -16,9 +19,10 @@ function operations.clock(page, first, latest, most)
   elseif latest < offset and earliest < offset then
     offset = math.max(latest, earliest)
   else
+    redis.call('PEXPIRE', key, milliseconds(CLOCK_LIFE))
     return { offset, earliest }
   end
-  keep(key, text_of(offset) .. ' ' .. text_of(earliest), LIFE)
+  keep(key, text_of(offset) .. ' ' .. text_of(earliest), CLOCK_LIFE)
   return { offset, earliest }
 end
 
