@@ -72,6 +72,8 @@ class Metrics(Collector):
         self.refused_connections: Counter[tuple[()]] = Counter()
         self.unattended_dropped: Counter[tuple[()]] = Counter()
         """Requests whose client had left and that were dropped, as too many of them went on."""
+        self.loops: Counter[tuple[()]] = Counter()
+        """Requests that had been through this instance before."""
         self.persist_failures: Counter[tuple[()]] = Counter()
         """Attempts to keep the state in its file that failed."""
         self.own_latency = Histogram(OWN_LATENCY)
@@ -102,6 +104,7 @@ class Metrics(Collector):
             ("forwarding_headers_dropped", (), "Pages with untrusted forwarding headers.", self.forwarding_dropped),
             ("refused_connections", (), "Requests over server.max_connections.", self.refused_connections),
             ("unattended_dropped", (), "Requests of clients that left, dropped: too many.", self.unattended_dropped),
+            ("loops", (), "Requests that came back to this instance.", self.loops),
             ("persist_failures", (), "Attempts to write state.persist that failed.", self.persist_failures),
         )
         for name, labels, text, counts in families:

@@ -35,6 +35,7 @@ from fsproxy.config.models_network import (
     UpstreamSection,
 )
 from fsproxy.config.models_orgs import OrgsSection
+from fsproxy.config.own_listener import own_listeners
 from fsproxy.config.positions import Table
 from fsproxy.config.problems import Problem
 from fsproxy.config.schema import AddressPrivacy, SocketMode, StateBackend, TopMode
@@ -140,7 +141,8 @@ class Root(Section):
 
     @classmethod
     def conflicts(cls, table: Table) -> Iterator[Problem]:
-        """Workers need a store that they share, and a port that they can share."""
+        """Workers need a store and a port that they can share, and no upstream may be this proxy itself."""
+        yield from own_listeners(table)
         workers, state = table.scalar("workers"), table.members.get("state")
         backend = state.scalar("backend") if isinstance(state, Table) else None
         if workers and more_than_one(workers.text) and (backend is None or backend.text == StateBackend.MEMORY):

@@ -35,6 +35,7 @@ class Failure(StrEnum):
     METHOD = "method", 405, "Method not allowed", "This proxy does not tunnel to other hosts."
     SOCKET_REFUSED = "socket_refused", 202, "Socket refused", "This proxy does not take socket connections."
     SOCKET_VERSION = "socket_version", 426, "Upgrade required", "This proxy speaks version 13 of WebSocket."
+    LOOP = "loop", 508, "Loop detected", "The request has been through this proxy before."
     CLIENT_STALLED = "client_stalled", 499, "Client stalled", "The client stopped reading its answer."
     UPSTREAM_REFUSED = "upstream_refused", 502, "Upstream not reachable", "The upstream does not accept connections."
     UPSTREAM_DNS = "upstream_dns", 502, "Upstream not reachable", "The upstream's name was not found."

@@ -69,6 +69,7 @@ ESSENTIAL = (
             b"content-location",
             b"cookie",
             b"set-cookie",
+            b"cdn-loop",
             b"authorization",
             b"www-authenticate",
             b"origin",

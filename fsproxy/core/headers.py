@@ -72,7 +72,7 @@ class UpstreamHeaders:
         """``cookies`` and ``forwarded`` of ``upstream``, ``header`` of ``client_ip``."""
         client = {client_header.lower().encode("ascii", "replace")}
         doing = dict.fromkeys(ORDINARY, Do.KEEP)
-        doing |= dict.fromkeys(HOP_BY_HOP | REPLACED | {b"host", b"content-length", b"expect"}, Do.DROP)
+        doing |= dict.fromkeys(HOP_BY_HOP | REPLACED | {b"host", b"content-length", b"expect", b"cdn-loop"}, Do.DROP)
         # These spellings never come from a well-behaved proxy, trusted or not.
         doing |= dict.fromkeys(underscored(FORWARDING | REPLACED), Do.DROP)
         doing |= {b"cookie": Do.KEEP if cookies is None else Do.COOKIE, b"accept-encoding": Do.ACCEPT_ENCODING}
@@ -94,32 +94,35 @@ class UpstreamHeaders:
         request_id: bytes,
         framing: int | Framing,
         *,
+        passage: bytes,
         page: bool = False,
     ) -> bytes:
         """The whole request head, with its empty line.
 
         ``authority`` is the upstream's own ``Host``, as its routing needs; the client's is in
         ``X-Forwarded-Host``. ``target`` goes up as it came. ``framing``: the body's length in bytes, or a
-        Framing. On a page, ``Accept-Encoding`` is narrowed to what we can read (rules.md 1); it is never
-        invented.
+        Framing. ``passage``: this instance's name, which is appended to ``CDN-Loop`` (RFC 8586). On a page,
+        ``Accept-Encoding`` is narrowed to what we can read (rules.md 1); it is never invented.
         """
-        block = self._remembered(headers, client, page=page, upgrade=framing is Framing.UPGRADE)
+        block = self._remembered(headers, client, passage, page=page, upgrade=framing is Framing.UPGRADE)
         if isinstance(framing, int):
             end = b"Content-Length: %d\r\n\r\n" % framing
         else:
             end = b"Transfer-Encoding: chunked\r\n\r\n" if framing is Framing.CHUNKED else b"\r\n"
         return b"%b %b HTTP/1.1\r\nHost: %b%b%b\r\n%b" % (method, target, authority, block, request_id, end)
 
-    def _remembered(self, headers: Headers, client: ClientAddress, *, page: bool, upgrade: bool) -> bytes:
+    def _remembered(
+        self, headers: Headers, client: ClientAddress, passage: bytes, *, page: bool, upgrade: bool
+    ) -> bytes:
         made = headers.onward
         if made is not None and made[0] is self and made[1] is client and made[2] == (page, upgrade):
             known: bytes = made[3]
             return known
-        block = self._block(headers, client, page=page, upgrade=upgrade)
+        block = self._block(headers, client, passage, page=page, upgrade=upgrade)
         headers.onward = (self, client, (page, upgrade), block)
         return block
 
-    def _block(self, headers: Headers, client: ClientAddress, *, page: bool, upgrade: bool) -> bytes:
+    def _block(self, headers: Headers, client: ClientAddress, passage: bytes, *, page: bool, upgrade: bool) -> bytes:
         """All between ``Host``'s value and the request id's: what a visitor's next request has again."""
         parts = [b""]
         add = parts.append
@@ -134,12 +137,14 @@ class UpstreamHeaders:
                     add(line)
             elif what is _CONNECTION:
                 if line.partition(b": ")[2].lower() not in NAMES_NOTHING:
-                    return self._block(index(without_named(headers.lines)), client, page=page, upgrade=upgrade)
+                    return self._block(index(without_named(headers.lines)), client, passage, page=page, upgrade=upgrade)
             elif what is not _DROP:
                 sent, _, value = line.partition(b": ")
                 special.append((what, (sent, value)))
         if special or upgrade:
             parts += self._special(special, page=page, upgrade=upgrade)
+        passed = headers.get(b"cdn-loop")
+        add(b"CDN-Loop: %b, %b" % (passed, passage) if passed else b"CDN-Loop: " + passage)
         add(self._ours(client))
         return b"\r\n".join(parts)
 

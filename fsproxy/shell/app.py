@@ -24,6 +24,7 @@ from fsproxy.shell.ingest import Ingest
 from fsproxy.shell.insight import RunningInsight
 from fsproxy.shell.listening import CannotStart, address, listen, start_admin, start_private_admin
 from fsproxy.shell.next_generation import Source
+from fsproxy.shell.passages import new_passage
 from fsproxy.shell.reload import Reloader
 from fsproxy.shell.seat import Seat
 from fsproxy.shell.server import DataServer
@@ -62,6 +63,8 @@ class App:
         self._seat = seat
         self._predecessor = predecessor
         self._instance = seat.instance if seat is not None else token_hex(8)
+        before = seat or predecessor
+        self._passage = before.passage if before is not None else new_passage()
         self._taken_over = False
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
@@ -77,7 +80,8 @@ class App:
     def state(self) -> dict[str, object]:
         """For ``/readyz``."""
         state = self._ingest.state() if self._ingest is not None else {"mode": self._config.mode.value}
-        return {**state, "config": self._reloader.state(), "instance": self._instance, "listeners": 1}
+        names = {"instance": self._instance, "passage": self._passage}
+        return {**state, "config": self._reloader.state(), **names, "listeners": 1}
 
     def set_mode(self, mode: TopMode) -> None:
         """The kill switch. ``bypass`` acts at once; the others compile the rules anew first."""
@@ -153,7 +157,7 @@ class App:
 
     def _make_ingest(self, generation: Generation) -> Ingest:
         try:
-            ingest = Ingest(generation, self.metrics, self._loop, self._sweeper)
+            ingest = Ingest(generation, self.metrics, self._loop, self._sweeper, self._passage)
         except StoreUnusable as error:
             raise CannotStart(str(error)) from None
         if self._seat is not None:

@@ -27,6 +27,7 @@ class Workers(Protocol):
     mode: TopMode | None
     metrics: MergedMetrics
     instance: str
+    passage: str
 
     @property
     def config(self) -> Config: ...  # noqa: D102 - as in Supervisor
@@ -100,6 +101,7 @@ class FleetView:
             "status": status,
             "mode": self.mode.value,
             "instance": of.instance,
+            "passage": of.passage,
             "listeners": listening,
             "generation": min(generations, default=self.generation),
             "upstream": _upstream(answered),

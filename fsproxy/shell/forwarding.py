@@ -30,8 +30,17 @@ PAGE_ANSWER_COPY = 64 * 1024
 class Forwarding:
     """Everything that goes upstream goes through here."""
 
-    def __init__(self, upstream: Upstream, metrics: Metrics, sweeper: Sweeper, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        upstream: Upstream,
+        metrics: Metrics,
+        sweeper: Sweeper,
+        loop: asyncio.AbstractEventLoop,
+        passage: bytes,
+    ) -> None:
+        """``passage``: this instance's name in ``CDN-Loop``."""
         self._upstream = upstream
+        self._passage = passage
         self._metrics = metrics
         self._sweeper = sweeper
         self._loop = loop
@@ -161,6 +170,7 @@ class Forwarding:
             tx.client,
             tx.request_id.encode("ascii", "replace"),
             framing,
+            passage=self._passage,
             page=tx.route is Route.PAGE,
         )
 

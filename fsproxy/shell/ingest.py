@@ -29,6 +29,7 @@ from fsproxy.shell.generation import Generation
 from fsproxy.shell.incoming import CLOSE, Incoming
 from fsproxy.shell.ledger.persist import Persister
 from fsproxy.shell.pages import Pages
+from fsproxy.shell.passages import Passages, new_passage
 from fsproxy.shell.recorder import Recorder
 from fsproxy.shell.server import DataServer
 from fsproxy.shell.sockets import Sockets
@@ -46,8 +47,14 @@ class Ingest:
     """Everything that requests share, and the handler that aiohttp's server calls for each."""
 
     def __init__(
-        self, generation: Generation, metrics: Metrics, loop: asyncio.AbstractEventLoop, sweeper: Sweeper
+        self,
+        generation: Generation,
+        metrics: Metrics,
+        loop: asyncio.AbstractEventLoop,
+        sweeper: Sweeper,
+        passage: str | None = None,
     ) -> None:
+        """``passage``: the name in ``CDN-Loop`` that other processes of this instance have; None: it is alone."""
         config = generation.config
         self.generation = generation
         self.metrics = metrics
@@ -73,7 +80,8 @@ class Ingest:
         self.audit = AuditLog(config.audit, on_trouble=log)
         self.recent = Recent()
         self._recorder = Recorder(metrics, self.audit, config.audit, self.recent)
-        self._forwarding = Upgrading(self.upstream, metrics, sweeper, loop)
+        self._passages = Passages(passage or new_passage(), metrics)
+        self._forwarding = Upgrading(self.upstream, metrics, sweeper, loop, self._passages.name)
         self._pages = Pages(stores.ledger, stores.blocked_pages, self._forwarding)
         limits = CallLimits(stores.ledger, stores.repeats, stores.clocks, config.state.redis.timeout)
         self._capture = Capture(stores.ledger, stores.blocked_pages, limits, self._forwarding, metrics)
@@ -149,6 +157,8 @@ class Ingest:
             tx.close = True
             if not (opens_socket and tx.route is Route.SOCKET):
                 return self._forwarding.refuse(tx, Failure.OVERLOADED)
+        if self._passages.is_loop(tx.headers):
+            return self._forwarding.refuse(tx, Failure.LOOP)
         if self._draining or request.method == "CONNECT":
             tx.close = True
         if request.method == "CONNECT":
@@ -208,6 +218,7 @@ class Ingest:
         if not same_hosts(before, upstream):
             old, self.upstream = self.upstream, Upstream(upstream, self._loop, self._sweeper, context)
             self._forwarding.use(self.upstream)
+            self._passages.start_again()
             old.close()
 
     def bypass(self) -> None:
@@ -232,6 +243,8 @@ class Ingest:
         warnings = list(self._stores.warnings)
         if self._recorder.unlisted_proxy:
             warnings.append("forwarding headers of untrusted peers are dropped: see client_ip.trusted_proxies")
+        if self._passages.came_back:
+            warnings.append("requests came back to this proxy: see upstream.url and upstream.prefixes")
         return {
             "mode": generation.mode.value,
             "generation": generation.number,

@@ -39,6 +39,8 @@ class Orders:
     """What the admin API asked for; None: the configuration's."""
     instance: str
     """The supervisor's name on the admin port."""
+    passage: str
+    """The name of all workers in ``CDN-Loop``."""
     among: int
     """How many workers there are."""
     after: int | None
@@ -54,6 +56,7 @@ class Seat:
         self.generation = orders.generation
         self.mode = orders.mode
         self.instance = orders.instance
+        self.passage = orders.passage
         self.among = orders.among
         self.after = orders.after
         self.left_alone = False

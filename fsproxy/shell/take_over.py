@@ -21,6 +21,7 @@ from aiohttp import web
 
 from fsproxy.config.schema import Config
 from fsproxy.shell.listening import CannotStart
+from fsproxy.shell.passages import handed_on
 
 LINGER_SECONDS = 0.5
 """For handshakes that were begun with the old listener."""
@@ -39,9 +40,11 @@ log = structlog.get_logger("fsproxy")
 class Predecessor:
     """The program that serves now."""
 
-    def __init__(self, http: aiohttp.ClientSession, instance: str, listeners: int) -> None:
+    def __init__(self, http: aiohttp.ClientSession, instance: str, passage: str, listeners: int) -> None:
         self._http = http
         self._instance = instance
+        self.passage = passage
+        """Its name in ``CDN-Loop``, which is ours from now on: both serve for a while."""
         self.listeners = listeners
         """How many processes listen on the data port."""
 
@@ -126,8 +129,8 @@ def _set(listener: Any, option: int, value: bytes) -> None:
             log.warning("the kernel cannot be told who accepts", errno=error.errno)
 
 
-def _identity(body: dict[str, Any]) -> tuple[str, int]:
-    return str(body["instance"]), int(body["listeners"])
+def _identity(body: dict[str, Any]) -> tuple[str, str, int]:
+    return str(body["instance"]), handed_on(body.get("passage")), int(body["listeners"])
 
 
 def _reachable(host: str) -> str:

@@ -23,6 +23,7 @@ from fsproxy.shell.clock import monotonic
 from fsproxy.shell.fleet_view import FleetView
 from fsproxy.shell.listening import CannotStart, address, require_free, start_admin
 from fsproxy.shell.next_generation import Source
+from fsproxy.shell.passages import new_passage
 from fsproxy.shell.seat import Orders
 from fsproxy.shell.standing_config import StandingConfig
 from fsproxy.shell.take_over import Predecessor, prefer_admin
@@ -45,6 +46,7 @@ class Supervisor:
         self._source = source
         self._predecessor = predecessor
         self.instance = token_hex(8)
+        self.passage = predecessor.passage if predecessor is not None else new_passage()
         self._standing = StandingConfig(config, source)
         self._stop = asyncio.Event()
         self._workers: dict[int, Worker] = {}
@@ -163,6 +165,7 @@ class Supervisor:
             generation=self._view.generation,
             mode=self.mode,
             instance=self.instance,
+            passage=self.passage,
             among=self._config.workers,
             after=self._predecessor.listeners if self._predecessor is not None and not self._complete else None,
         )

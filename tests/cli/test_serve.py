@@ -169,3 +169,21 @@ async def test_an_interrupt_ends_it_as_well_and_as_cleanly() -> None:
         async with asyncio.timeout(20):
             assert await proxy.process.wait() == 0
         assert "Traceback" not in proxy.log_text()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"])
+@pytest.mark.parametrize("command", ["check", "serve"])
+async def test_an_upstream_that_is_our_own_listener_is_refused(tmp_path: Path, command: str, host: str) -> None:
+    port, admin_port = free_ports(2)
+    config = tmp_path / "fsproxy.yaml"
+    config.write_text(
+        f"listen: {{port: {port}}}\nadmin: {{port: {admin_port}}}\n"
+        f"upstream: {{url: 'http://{host}:{port}', prefixes: {{/s/: 'http://{host}:{admin_port}'}}}}\n"
+    )
+    code, _, said = await run(
+        tmp_path, *(("check", str(config)) if command == "check" else ("serve", "--config", str(config)))
+    )
+    assert code == 1
+    assert "fsproxy.yaml:3:17: upstream.url: " in said
+    assert "is this proxy itself, by its listen section" in said
+    assert "is this proxy itself, by its admin section" in said

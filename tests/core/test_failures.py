@@ -31,6 +31,7 @@ STATUSES = {
     "upstream_connect_timeout": 504,
     "upstream_busy": 503,
     "upstream_timeout": 504,
+    "loop": 508,
     "overloaded": 503,
     "draining": 503,
 }
@@ -49,6 +50,6 @@ def test_what_a_client_reads_is_a_title_and_a_sentence(failure: Failure) -> None
 
 @pytest.mark.parametrize("failure", Failure)
 def test_a_slow_client_and_all_that_is_ours_or_the_upstreams_may_go_better_next_time(failure: Failure) -> None:
-    assert failure.is_temporary is (failure is Failure.BODY_TIMEOUT or failure.status in {502, 503, 504})
+    assert failure.is_temporary is (failure is Failure.BODY_TIMEOUT or failure.status in {502, 503, 504, 508})
     assert failure.status_on(Route.EVENT) == (502 if failure.is_temporary else failure.status)
     assert failure.status_on(Route.OTHER) == failure.status

@@ -17,7 +17,7 @@ SPOKEN_BY_PROXIES = (
     b"true-client-ip cf-connecting-ip cf-connecting-ipv6 fastly-client-ip"
 ).split()
 END_TO_END = (
-    b"host content-length content-type content-encoding content-range content-location cookie set-cookie "
+    b"host content-length content-type content-encoding content-range content-location cookie set-cookie cdn-loop "
     b"authorization www-authenticate origin referer user-agent accept accept-encoding cache-control vary location date "
     b"etag expires expect dnt sec-gpc access-control-allow-origin access-control-allow-credentials "
     b"access-control-allow-headers access-control-allow-methods access-control-expose-headers sec-websocket-key "
@@ -30,7 +30,16 @@ UP = UpstreamHeaders.compile(cookies=None, client_header="x-forwarded-for", forw
 def went_up(name: bytes, *, peer: str, connection: bytes = b"close") -> bool:
     """Whether a header of this name goes up with the value that was sent."""
     headers = ((name, b"1.2.3.4"), (b"Connection", connection))
-    head = UP.head(b"GET", b"/", b"up.example", index(headers), CLIENTS.resolve(peer, index(headers)), b"rid", 0)
+    head = UP.head(
+        b"GET",
+        b"/",
+        b"up.example",
+        index(headers),
+        CLIENTS.resolve(peer, index(headers)),
+        b"rid",
+        0,
+        passage=b"our0name",
+    )
     return name + b": 1.2.3.4\r\n" in head
 
 

@@ -31,7 +31,15 @@ def sent(
     """The lines of the head that goes up."""
     client = ADDRESSES.resolve(peer, index(headers), "https")
     head = rules.head(
-        b"POST", b"/rec/page?a=%2e", b"up.example:9", index(headers), client, b"rid-1", framing, page=page
+        b"POST",
+        b"/rec/page?a=%2e",
+        b"up.example:9",
+        index(headers),
+        client,
+        b"rid-1",
+        framing,
+        passage=b"our0name",
+        page=page,
     )
     assert head.endswith(b"\r\n\r\n")
     return head[:-4].split(b"\r\n")
@@ -50,6 +58,7 @@ def test_a_plain_request_goes_up_with_its_lines_and_ours() -> None:
         b"content-TYPE: text/plain",
         b"X-Own: a",
         b"X-Own: b",
+        b"CDN-Loop: our0name",
         b"X-Forwarded-For: 203.0.113.9",
         b"X-Forwarded-Proto: https",
         b"X-Forwarded-Host: capture.example",
@@ -60,7 +69,27 @@ def test_a_plain_request_goes_up_with_its_lines_and_ours() -> None:
 
 def test_nothing_is_invented() -> None:
     names = {line.partition(b":")[0].lower() for line in sent(page=True)[1:]}
-    assert names == {b"host", b"x-forwarded-for", b"x-forwarded-proto", b"x-request-id", b"content-length"}
+    ours = {b"cdn-loop", b"x-forwarded-for", b"x-forwarded-proto", b"x-request-id"}
+    assert names == {b"host", b"content-length"} | ours
+
+
+@pytest.mark.parametrize(
+    ("headers", "value"),
+    [
+        ([], b"our0name"),
+        ([(b"CDN-Loop", b"")], b"our0name"),
+        ([(b"cdn-loop", b"other.example; a=b")], b"other.example; a=b, our0name"),
+        ([(b"CDN-Loop", b"a"), (b"X", b"y"), (b"CDN-LOOP", b"b, c")], b"a, b, c, our0name"),
+        ([(b"CDN-Loop", b"a"), (b"Connection", b"close, CDN-Loop, X")], b"a, our0name"),
+        ([(b"CDN-Loop", b"\xff\xfe")], b"\xff\xfe, our0name"),
+    ],
+)
+@pytest.mark.parametrize("peer", ["203.0.113.9", "10.0.0.1"])
+@pytest.mark.parametrize("framing", [3, Framing.UPGRADE, Framing.CHUNKED])
+def test_who_a_request_has_passed_is_added_to_and_never_dropped(
+    headers: list[tuple[bytes, bytes]], value: bytes, peer: str, framing: int | Framing
+) -> None:
+    assert named(sent(*headers, peer=peer, framing=framing), b"cdn-loop") == [value]
 
 
 @pytest.mark.parametrize(

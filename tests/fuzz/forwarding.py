@@ -77,7 +77,9 @@ def _goes_up(clients: ClientAddresses, *, client_header: str, lines: Lines, peer
     client = clients.resolve(peer, index(lines))
     up = _upstream_headers(client_header)
     for framing in (7, Framing.NONE, Framing.CHUNKED):
-        head = up.head(b"POST", b"/rec/page", b"up.example", index(lines), client, b"id-1", framing, page=True)
+        head = up.head(
+            b"POST", b"/rec/page", b"up.example", index(lines), client, b"id-1", framing, passage=b"our0name", page=True
+        )
         assert head.endswith(b"\r\n\r\n")
         first, *rest = head[:-4].split(b"\r\n")
         assert first == b"POST /rec/page HTTP/1.1"

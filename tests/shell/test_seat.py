@@ -40,6 +40,7 @@ def orders() -> Orders:
         generation=7,
         mode=TopMode.SHADOW,
         instance="i",
+        passage="0123456789abcdef",
         among=4,
         after=None,
     )
