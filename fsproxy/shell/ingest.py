@@ -157,14 +157,11 @@ class Ingest:
             tx.close = True
             if not (opens_socket and tx.route is Route.SOCKET):
                 return self._forwarding.refuse(tx, Failure.OVERLOADED)
-        if self._passages.is_loop(tx.headers):
-            return self._forwarding.refuse(tx, Failure.LOOP)
-        if self._draining or request.method == "CONNECT":
+        if self._draining:
             tx.close = True
-        if request.method == "CONNECT":
-            return self._forwarding.refuse(tx, Failure.METHOD)
-        if request.refusal is not None:
-            return self._forwarding.refuse(tx, request.refusal)
+        refusal = self._refusal(tx)
+        if refusal is not None:
+            return self._forwarding.refuse(tx, refusal)
         if opens_socket:
             return await (self._sockets.open(tx) if tx.route is Route.SOCKET else self._forwarding.tunnel(tx))
         if tx.route is Route.OTHER or tx.generation.mode is TopMode.BYPASS:
@@ -175,6 +172,13 @@ class Ingest:
         if tx.route is Route.PAGE:
             return await self._pages.answer(tx, body)
         return await self._capture.answer(tx, body)
+
+    def _refusal(self, tx: Transaction) -> Failure | None:
+        """Return why a request is answered by us, whatever its body and its rules."""
+        if tx.request.method == "CONNECT":
+            tx.close = True
+            return Failure.METHOD
+        return Failure.LOOP if self._passages.is_loop(tx.headers) else tx.request.refusal
 
     @property
     def _overloaded(self) -> bool:
