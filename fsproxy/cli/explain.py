@@ -13,10 +13,11 @@ from fsproxy.cli.loading import CONFIG_OPTION, load_or_exit
 from fsproxy.cli.tables import echo_rich
 from fsproxy.core.pipeline import Judgement, Step
 from fsproxy.shell.clock import now
-from fsproxy.shell.explaining import Asked, Explanation, UnanswerableError
+from fsproxy.shell.explaining import Explanation
 from fsproxy.shell.explaining import explain as explained
 from fsproxy.shell.generation import Generation
 from fsproxy.shell.geo import GeoUnavailable
+from fsproxy.shell.question import Asked, UnanswerableError
 
 
 @click.command(
@@ -68,7 +69,7 @@ def explain(path: Path, request_file: Path | None, *, as_json: bool, **options: 
     if as_json:
         click.echo(json.dumps(explanation.document(), indent=2))
     else:
-        _tell(explanation, asked)
+        _tell(explanation)
     raise SystemExit(3 if explanation.decision.block is not None else 0)
 
 
@@ -82,14 +83,17 @@ def _recorded(file: Path) -> dict[str, Any]:
     return document
 
 
-def _tell(explanation: Explanation, asked: Asked) -> None:
+def _tell(explanation: Explanation) -> None:
     block = explanation.decision.block
+    if explanation.not_judged_because:
+        click.echo(f"not judged: {explanation.not_judged_because}")
+        return
     if block is None:
         click.echo("captured")
     else:
         where = f" ({block.rule.where})" if block.rule.where else ""
         click.echo(f"blocked: reason_code {int(block.code)}, {block.code.text}; rule {block.rule.id}{where}")
-        click.echo(f"it means: {explanation.means}{_not_asked(block.rule.id, asked)}")
+        click.echo(f"it means: {explanation.means}")
     if explanation.mode != "enforce":
         click.echo(f"(top-level mode: {explanation.mode})")
     click.echo()
@@ -100,6 +104,9 @@ def _tell(explanation: Explanation, asked: Asked) -> None:
                 ("", f"{name:<14}{judgement:<16}", rule, where) if rule else ("", f"{name:<14}{judgement}")
             )
             click.echo(told.rstrip())
+    if explanation.not_given:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in explanation.not_given)
+        click.echo(f"  rules look at these too, which were not given: {options}")
     if explanation.not_judged:
         click.echo(f"  nothing to judge: {', '.join(explanation.not_judged)}")
 
@@ -108,11 +115,3 @@ def _rule(step: Step) -> tuple[str, str]:
     if step.hit is None or step.judgement is Judgement.NOT_REACHED:
         return "", ""
     return step.hit.rule.id, step.hit.rule.where
-
-
-def _not_asked(rule: str, asked: Asked) -> str:
-    """What is blocked only as the question left it out."""
-    if asked.request:
-        return ""
-    left_out = {"url:missing": ("--url", asked.url), "org:unlisted": ("--org", asked.org)}.get(rule)
-    return f" ({left_out[0]} was not given)" if left_out is not None and left_out[1] is None else ""

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from typing import Any
-
-import msgspec
 
 from fsproxy.core.audit_facts import TRUNCATED
 from fsproxy.core.failures import Failure
 from fsproxy.core.filters import FILTERS
 from fsproxy.core.meaning import meaning
-from fsproxy.core.model import FilterName, Hit, Rule
-from fsproxy.core.policy import OrgPolicy, Snapshot
+from fsproxy.core.model import FilterName
+from fsproxy.core.policy import Snapshot
+from fsproxy.core.policy_rules import hits_in
 from fsproxy.core.privacy import safe
 from fsproxy.core.reasons import ReasonCode, RejectionCode
 from fsproxy.core.replay import Replay
-from fsproxy.core.replay_facts import PageLine
+from fsproxy.core.replay_facts import page_line
 
 Line = Mapping[str, Any]
 
@@ -66,7 +64,7 @@ class Rules:
         """Where a rule stands, in words."""
         if rule in _NO_PLACE:
             return f"no rule's place: {_NO_PLACE[rule]} decided"
-        found = next((each for each in _rules_of(self._snapshot.policy(org)) if each.id == rule), None)
+        found = next((hit.rule for hit in hits_in(self._snapshot.policy(org)) if hit.rule.id == rule), None)
         if found is None:
             return f"not in {self._name} as it is now; generation {generation} had it"
         where = found.where or f"a default, not written in {self._name}"
@@ -74,32 +72,17 @@ class Rules:
 
     def today(self, line: Line) -> str:
         """What would be decided by this configuration."""
-        decided = self._replay.decide(msgspec.convert(_as_page(line), PageLine))
+        decided = self._replay.decide(page_line(line))
         if not decided.judged:
             return "it had failed before it was judged"
         if decided.undecidable:
-            return f"undecidable: {decided.undecidable}"
+            return f"undecidable: {decided.undecidable}{_named(decided.rules)}"
         return f"blocked, {_reason(decided.code)}, rule {decided.rule}" if decided.code else "captured"
 
 
-def _as_page(line: Line) -> dict[str, Any]:
-    # Raw is for bytes: the nested object is encoded again.
-    return {**line, "fsproxy.facts": msgspec.Raw(msgspec.json.encode(line.get("fsproxy.facts") or {}))}
-
-
-def _rules_of(found: object) -> Iterator[Rule]:
-    if isinstance(found, Hit):
-        yield found.rule
-    elif isinstance(found, Mapping):
-        for each in found.values():
-            yield from _rules_of(each)
-    elif isinstance(found, tuple):
-        for each in found:
-            yield from _rules_of(each)
-    elif is_dataclass(found):
-        names = ("on_page", "ramping", "quota") if isinstance(found, OrgPolicy) else [f.name for f in fields(found)]
-        for name in names:
-            yield from _rules_of(getattr(found, name))
+def _named(rules: tuple[str, ...]) -> str:
+    """Return the rules that cannot be asked, in brackets."""
+    return f" (rule {', '.join(rules)})" if rules else ""
 
 
 def story(line: Line, rules: Rules | None) -> list[str]:

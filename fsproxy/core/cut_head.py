@@ -21,5 +21,5 @@ def read_cut_head(data: bytes) -> tuple[str, str, Headers] | None:
     if line is None:
         return None
     # The last part is a line that was cut, or all the lines over the most.
-    fields = [field.groups() for field in map(_FIELD.fullmatch, lines[:-1]) if field is not None]
+    fields = [(field[1], field[2]) for field in map(_FIELD.fullmatch, lines[:-1]) if field is not None]
     return line[1].decode("ascii"), line[2].decode("utf-8", "surrogateescape"), index(tuple(fields))

@@ -19,7 +19,16 @@ from fsproxy.core.model import FilterName, Hit, Instant, Route
 from fsproxy.core.pipeline import judge, settle
 from fsproxy.core.policy import OrgPolicy, Snapshot
 from fsproxy.core.replay_addresses import SharedNetworks
-from fsproxy.core.replay_facts import PageLine, ReplayedFacts, address_part, agent_part, is_cut, page_part, user_part
+from fsproxy.core.replay_facts import (
+    Lacking,
+    PageLine,
+    ReplayedFacts,
+    address_part,
+    agent_part,
+    is_cut,
+    page_part,
+    user_part,
+)
 from fsproxy.core.replay_filters import Part, ReplayFilter, ReplayFilters, Undecidable, with_filters
 
 CAPTURED = 0
@@ -38,11 +47,13 @@ class Replayed(msgspec.Struct, frozen=True, gc=False):
     """Rules that would block, were they enforced; the rule "" stands for what cannot be known."""
     undecidable: str = ""
     """For which filter, and what is not known; code and rule mean nothing then."""
+    rules: tuple[str, ...] = ()
+    """Of an undecidable page: the rules that could not be asked, the first of many."""
     judged: bool = True
     """False: the page had failed before it was judged."""
 
 
-Answers = tuple[tuple[FilterName, Hit | str | None], ...]
+Answers = tuple[tuple[FilterName, Hit | Lacking | None], ...]
 NOT_JUDGED = Replayed(CAPTURED, judged=False)
 _NO_TIME = Instant(0.0)
 _read_facts = msgspec.json.Decoder(AuditFacts).decode
@@ -176,13 +187,13 @@ class _PolicyReplay:
         return number
 
     def _judge(
-        self, line: PageLine, said: AuditFacts, answers: dict[FilterName, Hit | str | None], *, over_quota: bool
+        self, line: PageLine, said: AuditFacts, answers: dict[FilterName, Hit | Lacking | None], *, over_quota: bool
     ) -> Replayed:
         facts = ReplayedFacts(route=Route.PAGE, org=line.org, answers=answers)
         try:
             verdict = judge(self._policy, facts, _instant(line))
-        except Undecidable as lacking:
-            return Replayed(CAPTURED, undecidable=str(lacking))
+        except Undecidable as error:
+            return Replayed(CAPTURED, undecidable=error.lacking.text, rules=error.lacking.rules)
         answer = Admitted(said.session == UNDER_WAY, said.session == ADMITTED, over_quota)
         decision = settle(self._policy, verdict, None if line.ledger_down else answer)
         shadow = tuple(AuditShadow(hit.rule.id, int(hit.code), hit.filter.value) for hit in decision.shadow)

@@ -9,7 +9,7 @@ from fsproxy.core.audit_facts import HIDDEN, TRUNCATED
 from fsproxy.core.filters.base import Filter
 from fsproxy.core.filters.ip import IpFilter
 from fsproxy.core.model import Hit, Instant
-from fsproxy.core.replay_facts import ReplayedFacts
+from fsproxy.core.replay_facts import MOST_RULES, Lacking, ReplayedFacts
 
 _V4_HOST = (1 << 8) - 1
 _V6_HOST = (1 << 80) - 1
@@ -18,24 +18,30 @@ _V4_NETWORK = (1 << 32) - 1 - _V4_HOST
 _ADDRESS = "ip: the line does not hold the whole address"
 
 
-def _closer(host: int, *tables: Sequence[tuple[int, Mapping[int, object]]]) -> list[tuple[int, set[int]]]:
-    """The networks in which some rule looks at bits that a truncated address leaves out."""
-    return [(mask & ~host, {value & ~host for value in values}) for t in tables for mask, values in t if mask & host]
+def _closer(host: int, *tables: Sequence[tuple[int, Mapping[int, object]]]) -> list[tuple[int, dict[int, object]]]:
+    """The networks in which some rule looks at bits that a truncated address leaves out, and one such rule's hit."""
+    return [
+        (mask & ~host, {value & ~host: hit for value, hit in values.items()})
+        for table in tables
+        for mask, values in table
+        if mask & host
+    ]
 
 
-def ask_ip(each: IpFilter) -> Callable[[ReplayedFacts, Instant], Hit | str | None]:
+def ask_ip(each: IpFilter) -> Callable[[ReplayedFacts, Instant], Hit | Lacking | str | None]:
     """Judges by an address, or says that too little of it is known."""
     closer = {4: _closer(_V4_HOST, each.block.v4, each.allow.v4), 6: _closer(_V6_HOST, each.block.v6, each.allow.v6)}
 
-    def ask(facts: ReplayedFacts, now: Instant) -> Hit | str | None:
+    def ask(facts: ReplayedFacts, now: Instant) -> Hit | Lacking | str | None:
         how, address = facts.said.address, facts.client_ip
         if how == HIDDEN or (address is None and facts.said.unnamed):
             return _ADDRESS
         if how == TRUNCATED and address is not None:
             number = int(address)
             # Rules that all addresses of this network share judge it as they would judge each of them.
-            if any(number & mask in values for mask, values in closer[address.version]):
-                return _ADDRESS
+            found = [values[number & mask] for mask, values in closer[address.version] if number & mask in values]
+            if found:
+                return Lacking(_ADDRESS, tuple(hit.rule.id for hit in found if isinstance(hit, Hit))[:MOST_RULES])
         return each.judge(facts, now)
 
     return ask

@@ -15,7 +15,7 @@ from fsproxy.core.hosts import UrlProblem
 from fsproxy.core.model import Address, FilterName, Hit, Location, Route, SessionFacts
 from fsproxy.core.privacy import LONGEST_NAME
 
-NO_ANSWERS: Mapping[FilterName, Hit | str | None] = MappingProxyType({})
+NO_ANSWERS: Mapping[FilterName, Hit | Lacking | None] = MappingProxyType({})
 SOME_VALUE = "\x00"
 """Of a cookie that was there, with a value that is not known; no cookie has this one."""
 
@@ -77,6 +77,26 @@ class PageLine(
         return (self.filter == quota and not self.ledger_down) or any(each.filter == quota for each in self.shadow)
 
 
+def page_line(record: Mapping[str, object]) -> PageLine:
+    """Return a page's audit line, from its JSON. Raises ValueError (msgspec's) for what is no such line."""
+    # Raw is for bytes: the nested object is encoded again.
+    facts = msgspec.Raw(msgspec.json.encode(record.get("fsproxy.facts") or {}))
+    return msgspec.convert({**record, "fsproxy.facts": facts}, PageLine)
+
+
+MOST_RULES = 3
+"""Rules that are named where one of many could decide."""
+
+
+class Lacking(msgspec.Struct, frozen=True, gc=False):
+    """What a filter needs and the line does not hold."""
+
+    text: str
+    """The filter, and the missing fact."""
+    rules: tuple[str, ...] = ()
+    """Ids of the rules that need it, the first of many."""
+
+
 _V4_BYTES = 4
 NOTHING_SAID = AuditFacts()
 
@@ -92,8 +112,8 @@ class ReplayedFacts(SessionFacts, frozen=True, gc=False, kw_only=True):
     url_grown: bool = False
     same_users: bool = False
     """Lists of users are what they were."""
-    answers: Mapping[FilterName, Hit | str | None] = NO_ANSWERS
-    """What filters said of the parts; a text: what they lacked."""
+    answers: Mapping[FilterName, Hit | Lacking | None] = NO_ANSWERS
+    """What filters said of the parts, or what they lacked."""
 
 
 def is_cut(text: str, limit: int = LONGEST_NAME) -> bool:
@@ -163,17 +183,6 @@ def _address(text: str) -> Address:
 def _cookies(said: AuditFacts) -> dict[str, str]:
     cookies = {text: SOME_VALUE for text in said.opt_out if "=" not in text}
     return cookies | dict(text.split("=", 1) for text in said.opt_out if "=" in text)
-
-
-def of_visitor(facts: ReplayedFacts, line: PageLine) -> ReplayedFacts:
-    """The same facts, of the line's own visitor. Raises ValueError when the address is none."""
-    address = line.client_ip
-    return msgspec.structs.replace(
-        facts,
-        client_ip=None if address is None or facts.said.address == HIDDEN else ip_address(address),
-        user_id=line.user_id,
-        fresh_user_id=line.fresh_user_id,
-    )
 
 
 def rebuilt_url(said: AuditFacts, host: str, length: int) -> object:

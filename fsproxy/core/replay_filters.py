@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, unique
+from itertools import islice
 from typing import ClassVar, cast
 
 from fsproxy.core.audit_facts import ADMITTED, UNDER_WAY
+from fsproxy.core.audit_line import LONGEST_RULE
 from fsproxy.core.filters.base import Filter
 from fsproxy.core.filters.blocked_user import BlockedUserFilter
 from fsproxy.core.filters.deleting_user import DeletingUserFilter
@@ -21,20 +23,26 @@ from fsproxy.core.filters.url import UrlFilter
 from fsproxy.core.filters.user_agent import UserAgentFilter
 from fsproxy.core.model import FilterName, Hit, Instant, Mode, Rule, SessionFacts
 from fsproxy.core.policy import OrgPolicy
+from fsproxy.core.policy_rules import hits_in
+from fsproxy.core.privacy import safe
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.replay_addresses import ask_ip
-from fsproxy.core.replay_facts import SOME_VALUE, ReplayedFacts, is_cut
+from fsproxy.core.replay_facts import MOST_RULES, SOME_VALUE, Lacking, ReplayedFacts, is_cut
 
 _AGENT = "user_agent: the line does not hold the whole User-Agent"
 _NOT_KNOWN = Rule("")
 _USER = "the line does not hold the user's id"
 
-Judge = Callable[[ReplayedFacts, Instant], Hit | str | None]
-"""A hit, None, or what is lacking."""
+Judge = Callable[[ReplayedFacts, Instant], Hit | Lacking | str | None]
+"""A hit, None, or what is lacking; as a text where every rule of the filter needs it."""
 
 
 class Undecidable(BaseException):
     """What a rule needs and the line leaves out. No Exception: ``judge`` takes those for a filter's own fault."""
+
+    def __init__(self, lacking: Lacking) -> None:
+        super().__init__(lacking.text)
+        self.lacking = lacking
 
 
 @unique
@@ -59,12 +67,19 @@ class ReplayFilter:
     name: FilterName
     mode: Mode
     part: Part
-    ask: Judge
+    _ask: Judge
+    rules: tuple[str, ...]
+    """Its first rules."""
+
+    def ask(self, facts: ReplayedFacts, now: Instant) -> Hit | Lacking | None:
+        """Return the filter's answer for a part of the facts, or what it lacks for one."""
+        found = self._ask(facts, now)
+        return Lacking(found, self.rules) if isinstance(found, str) else found
 
     def judge(self, facts: SessionFacts, now: Instant) -> Hit | None:  # noqa: ARG002 - asked as all filters are
         """See ``Filter.judge``. Raises Undecidable."""
         found = cast("ReplayedFacts", facts).answers[self.name]
-        if isinstance(found, str):
+        if isinstance(found, Lacking):
             if self.mode is Mode.SHADOW:
                 return Hit(self.name, ReasonCode.UNSPECIFIED, _NOT_KNOWN)
             raise Undecidable(found)
@@ -101,7 +116,8 @@ def with_filters(policy: OrgPolicy, filters: Sequence[ReplayFilter]) -> OrgPolic
 
 def _replayed(each: Filter) -> ReplayFilter:
     part, ask = _asked(each)
-    return ReplayFilter(each.name, each.mode, part, ask)
+    rules = dict.fromkeys(safe(hit.rule.id, LONGEST_RULE) for hit in islice(hits_in(each), MOST_RULES))
+    return ReplayFilter(each.name, each.mode, part, ask, tuple(rules))
 
 
 def _asked(each: Filter) -> tuple[Part, Judge]:  # noqa: C901 - a table

@@ -11,7 +11,9 @@ from fsproxy.admin import usage_view
 from fsproxy.admin.usage_view import NamesUsage
 from fsproxy.core.limits.operations import LedgerDown
 from fsproxy.shell.clock import now
-from fsproxy.shell.explaining import Asked, explain
+from fsproxy.shell.explaining import explain
+from fsproxy.shell.explaining_record import explain_record
+from fsproxy.shell.question import Asked, UnanswerableError
 from fsproxy.shell.usage import Usage
 
 if TYPE_CHECKING:
@@ -60,6 +62,10 @@ class RunningInsight:
         except (msgspec.DecodeError, RecursionError) as error:
             raise ValueError(str(error) or "nested too deep") from None
         generation, moment = self._ingest.generation, now()
+        if asked.record is not None:
+            if asked != Asked(record=asked.record):
+                raise UnanswerableError("record", "it stands alone: leave out the other fields")
+            return {**explain_record(generation, asked.record), "quota_known": True}
         wanted: list[tuple[str, QuotaTerms]] = []
 
         def unused(org: str, terms: QuotaTerms) -> int:

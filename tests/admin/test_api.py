@@ -291,6 +291,60 @@ async def test_what_is_captured_says_what_each_filter_said(bench: Bench) -> None
     assert told["not_judged"] == ["org", "ramping", "quota"]
 
 
+async def test_an_audit_line_is_judged_by_what_it_holds(bench: Bench) -> None:
+    """The ring holds truncated addresses: a rule for a whole network is decided, one for a part of it is not."""
+    await bench.page({"X-Forwarded-For": "203.0.113.7"}, OrgId="o-TEST-na1", SessionId="s-record", PageId="p-record")
+    (line,) = await bench.decisions("session=s-record")
+    assert line["client.ip"] == "203.0.113.0"
+    told = await bench.explain(record=line)
+    assert (told["decision"], told["reason_code"], told["rule"]["id"]) == ("blocked", 5, "ip:block:203.0.113.0/24")
+    assert told["rule"]["where"]
+    assert told["means"]
+    ramped = await bench.explain(record={**line, "organization.id": "o-ramp", "client.ip": "198.51.100.0"})
+    assert (ramped["decision"], ramped["reason_code"]) == ("blocked", 8)
+    users = {
+        **line,
+        "client.ip": "198.51.100.0",
+        "fsproxy.facts": {**line["fsproxy.facts"], "identified": True, "session": "new"},
+    }
+    unknown = await bench.explain(record=users)
+    assert (unknown["decision"], unknown["rule"]) == ("undecidable", None)
+    assert unknown["because"] == "deleting_user: the line does not hold the user's id"
+    assert unknown["rules"]
+
+
+@pytest.mark.parametrize(
+    ("record", "decision", "because"),
+    [
+        ({"event.action": "other"}, "not_judged", "it is no capture request"),
+        ({"event.action": "server_api"}, "not_judged", "pass no filters"),
+        ({"event.action": "bundle"}, "undecidable", "the line of a request that is no page"),
+    ],
+)
+async def test_a_line_of_another_request_says_why_it_is_not_judged(
+    bench: Bench, record: dict[str, Any], decision: str, because: str
+) -> None:
+    told = await bench.explain(record=record)
+    assert told["decision"] == decision
+    assert because in told["because"]
+
+
+async def test_a_request_that_no_rule_looks_at_is_called_so(bench: Bench) -> None:
+    for request in (
+        {"method": "GET", "url": "/x"},
+        {"method": "GET", "url": "/s/settings/o-1/v1/web"},
+        {"method": "POST", "url": "/v2/events", "body": "{}"},
+    ):
+        told = await bench.explain(request=request)
+        assert (told["decision"], told["reason_code"], told["filters"]) == ("not_judged", None, [])
+        assert told["because"]
+
+
+async def test_a_page_is_not_judged_by_the_address_of_whoever_asks(bench: Bench) -> None:
+    told = await bench.explain(org="o-TEST-na1", url=f"{ORIGIN}/")
+    assert (told["decision"], told["not_given"]) == ("captured", ["ip", "user_agent", "country"])
+
+
 async def test_a_quota_that_is_used_up_now_is_explained_and_explaining_uses_nothing(bench: Bench) -> None:
     for number in range(3):
         told = await bench.explain(org="o-three", url=f"{ORIGIN}/")
@@ -312,6 +366,13 @@ async def test_a_quota_that_is_used_up_now_is_explained_and_explaining_uses_noth
         b'{"ip": "10.0.0.300"}',
         b'{"url": 7}',
         b'{"colour": "red"}',
+        b"{}",
+        b'{"org": "o-TEST-na1", "ip": "203.0.113.9"}',
+        b'{"record": {}}',
+        b'{"record": {"event.action": "nothing"}}',
+        b'{"record": {"event.action": "page"}}',
+        b'{"record": {"event.action": "other"}, "url": "https://a.example/"}',
+        b'{"record": []}',
         b'{"cookies": "a=b"}',
         b'{"request": {"headers": "a"}}',
         b'{"request": {"url": "/rec/page", "body": "[1]"}}',

@@ -156,7 +156,7 @@ async def test_decisions_are_searched_and_one_is_explained_from_its_details(page
     await page.get_by_role("button", name="Explain with the rules of now").click()
     await page.get_by_text("Blocked: 2 Account disabled").wait_for()
     assert await page.locator("#why-form [name=org]").input_value() == "o-OFF-na1"
-    await page.get_by_text("Filled in from the audit line").wait_for()
+    await page.get_by_text("Judged by what the audit line holds").wait_for()
 
 
 async def test_rejections_usage_and_shadow_rules_are_shown(page: Page) -> None:

@@ -110,10 +110,15 @@ def test_an_option_that_means_nothing_is_wrong_usage_and_named(tmp_path: Path, w
 def test_what_was_not_given_is_named_where_it_decides(tmp_path: Path) -> None:
     config = tmp_path / "fsproxy.yaml"
     config.write_text("upstream: {url: http://127.0.0.1:9000}\n")
-    assert "(--url was not given)" in run("explain", "--config", str(config)).stdout
-    config.write_text("upstream: {url: http://127.0.0.1:9000}\norgs: {unlisted: block}\n")
-    assert "(--org was not given)" in run("explain", "--config", str(config)).stdout
-    assert "was not given" not in run("explain", "--config", str(config), "--org", "o-1").stdout
+    nothing = run("explain", "--config", str(config))
+    assert (nothing.exit_code, nothing.stdout) == (2, "")
+    assert "--url: every page has one" in " ".join(nothing.stderr.split())
+    config.write_text(
+        "upstream: {url: http://127.0.0.1:9000}\norgs: {unlisted: block}\nfilters: {ip: {block: [10.0.0.1]}}\n"
+    )
+    page = ("explain", "--config", str(config), "--url", "https://www.example.com/")
+    assert "not given: --org, --ip" in run(*page).stdout
+    assert "not given" not in run(*page, "--org", "o-1", "--ip", "10.0.0.2").stdout
 
 
 def test_a_full_disk_is_told() -> None:

@@ -1,0 +1,27 @@
+"""Every rule, as the hit that it makes, of a filter or of an org's policy, wherever it is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+
+from fsproxy.core.model import Hit
+from fsproxy.core.policy import OrgPolicy
+
+
+def hits_in(found: object) -> Iterator[Hit]:
+    """Yield the hits, one a rule, that a compiled filter or policy holds, in its order."""
+    if isinstance(found, Hit):
+        yield found
+    elif isinstance(found, Mapping):
+        for each in found.values():
+            yield from hits_in(each)
+    elif isinstance(found, tuple):
+        for each in found:
+            yield from hits_in(each)
+    elif isinstance(found, OrgPolicy):
+        # Its other fields hold some of the same filters again.
+        yield from hits_in((found.on_page, found.ramping, found.quota))
+    elif is_dataclass(found):
+        for field in fields(found):
+            yield from hits_in(getattr(found, field.name))

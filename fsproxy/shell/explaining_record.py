@@ -1,0 +1,79 @@
+"""What the rules of now say of a request of the past, from its audit line: as ``why`` and ``replay`` would."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from fsproxy.core.meaning import meaning
+from fsproxy.core.model import Route
+from fsproxy.core.policy_rules import hits_in
+from fsproxy.core.reasons import ReasonCode
+from fsproxy.core.replay import Replay, Replayed
+from fsproxy.core.replay_facts import PageLine, page_line
+from fsproxy.shell.explaining import NOT_JUDGED
+from fsproxy.shell.generation import Generation
+from fsproxy.shell.question import UnanswerableError
+
+_FAILED = "it failed before it was judged"
+_NO_PAGE = "page: the line of a request that is no page does not hold what it was judged by"
+
+
+def explain_record(generation: Generation, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what would be decided about the request of an audit line, for machines.
+
+    ``decision`` is ``captured``, ``blocked``, ``undecidable`` (the rule and the fact that the line does not hold are
+    named) or ``not_judged``. Whether a session was under way, the location and the quota are taken from the line.
+    Raises UnanswerableError for what is no audit line.
+    """
+    action = record.get("event.action")
+    if action not in set(Route):
+        raise UnanswerableError("record", "not an audit line: event.action is none of " + ", ".join(Route))
+    if Route(action) in NOT_JUDGED:
+        return _document(generation, "not_judged", because=NOT_JUDGED[Route(action)])
+    if action != Route.PAGE.value:
+        return _document(generation, "undecidable", because=_NO_PAGE)
+    try:
+        line = page_line(record)
+        decided = Replay(generation.snapshot).decide(line)
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise UnanswerableError("record", f"not an audit line: {error}") from None
+    return _decided(generation, line, decided)
+
+
+def _decided(generation: Generation, line: PageLine, decided: Replayed) -> dict[str, Any]:
+    if not decided.judged:
+        return _document(generation, "not_judged", because=_FAILED)
+    if decided.undecidable:
+        return _document(generation, "undecidable", because=decided.undecidable, rules=decided.rules)
+    if not decided.code:
+        return _document(generation, "captured")
+    hit = next((hit for hit in hits_in(generation.snapshot.policy(line.org)) if hit.rule.id == decided.rule), None)
+    return _document(generation, "blocked") | {
+        "reason_code": decided.code,
+        "reason": ReasonCode(decided.code).text,
+        "rule": {"id": decided.rule, "where": hit.rule.where if hit is not None else ""},
+        "means": meaning(hit.filter.value, decided.rule) if hit is not None else None,
+    }
+
+
+def _document(
+    generation: Generation, decision: str, *, because: str = "", rules: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Return the fields that every answer has; ``because``: what is missing, or why nothing is judged."""
+    return {
+        "decision": decision,
+        "because": because or None,
+        "rules": list(rules),
+        "reason_code": None,
+        "reason": None,
+        "rule": None,
+        "means": None,
+        "mode": generation.mode.value,
+        "generation": generation.number,
+        "filters": [],
+        "not_judged": [],
+        "not_given": [],
+    }
