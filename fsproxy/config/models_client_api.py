@@ -64,6 +64,7 @@ class ClientApiSection(Section):
 
     mode: RuleMode = setting("enforce", _MODE)
     max_payload: Size = setting("512KB", "Largest payload of one call.")
+    max_calls: Count = setting(5_000, "Calls of one body that are judged; the rest are rejected unread.")
     event_name: EventNameSection = section(EventNameSection, "Names of custom events.")
     property_name: PropertyNameSection = section(PropertyNameSection, "Names of custom properties.")
     property_value: PropertyValueSection = section(PropertyValueSection, "Values of custom properties.")

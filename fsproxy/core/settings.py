@@ -221,6 +221,8 @@ class ClientApiSettings:
 
     mode: Mode = Mode.ENFORCE
     max_payload: int = 512 * 1024
+    max_calls: int = 5000
+    """Of one body; those after them are rejected unread."""
     event_name_length: int = 250
     property_name_length: int = 512
     allow_hyphen: bool = False

@@ -19,6 +19,7 @@ SCHEMA = 4
 
 _VERSION = 3
 _WIDEST_CHARACTER = 4
+_UID_FIRST = f'{{"{UID}":'
 _SCOPES = {"user": CallKind.SET_USER_VARS, "page": CallKind.PAGE, "document": CallKind.DOCUMENT}
 
 
@@ -51,7 +52,7 @@ def read_arguments(number: int, args: Any, limit: int) -> Call | None:
             known = type(described) is str and len(described) <= _LONGEST_REMEMBERED
             schema, more = (_read_schema if known else _read_text)(described, limit)
             breaches += more
-    if kind is CallKind.SET_USER_VARS and len(properties) == 1 and UID in properties and not breaches:
+    if kind is CallKind.SET_USER_VARS and _is_uid_only(text, properties, breaches):
         # With an entry in the schema it was written ``uid_str``, which identifies nobody.
         ordinary = typing is Typing.SCHEMA and UID in schema
         kind = kind if ordinary else CallKind.IDENTIFY
@@ -64,6 +65,13 @@ def read_arguments(number: int, args: Any, limit: int) -> Call | None:
         breaches=breaches,
         size=len(text) if type(text) is str and text.isascii() else sys.maxsize,
     )
+
+
+def _is_uid_only(text: object, properties: dict[str, Any], breaches: tuple[Breach, ...]) -> bool:
+    """Tell whether variables are a uid alone. Of those that cannot be read, the beginning tells."""
+    if properties:
+        return len(properties) == 1 and UID in properties
+    return bool(breaches) and isinstance(text, str) and text.startswith(_UID_FIRST)
 
 
 def _typing(version: object) -> Typing | None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum, unique
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -37,8 +39,18 @@ class _Event(msgspec.Struct, gc=False):
     When: Any = None
 
 
+class _KindOnly(msgspec.Struct, gc=False):
+    Kind: Any = None
+
+
 _decode_event = msgspec.json.Decoder(_Event).decode
 _decode_any = msgspec.json.Decoder().decode
+
+
+_decode_kind = msgspec.json.Decoder(_KindOnly).decode
+_CALL_KINDS = {CUSTOM_EVENT: CallKind.EVENT, VARIABLES: CallKind.SET_USER_VARS}
+_BEGINNINGS = tuple((b'{"Kind":%d,' % number, kind) for number, kind in _CALL_KINDS.items())
+_KIND_MEMBER = re.compile(rb'"Kind"[ \t\r\n]*:[ \t\r\n]*(819[37])[ \t\r\n]*[,}]')
 
 
 @unique
@@ -68,17 +80,19 @@ class Bundle(msgspec.Struct, frozen=True, gc=False):
 
     events: Sequence[Span]
     calls: list[BundleCall]
+    surplus: Mapping[int, CallKind] = MappingProxyType({})
+    """The calls beyond the most that are read: by which of the events it is, what its ``Kind`` alone tells."""
 
 
 NO_CALLS = Bundle([], [])
 """Also of a bundle that was not split, as nothing in it could be a call."""
 
 
-def read_bundle(body: bytes, limit: int, *, thorough: bool = False) -> Bundle | Uninspectable:
+def read_bundle(body: bytes, limit: int, most: int = sys.maxsize, *, thorough: bool = False) -> Bundle | Uninspectable:
     """Find the calls in a bundle. Never raises.
 
-    ``limit`` is the payload's, in bytes. Without any call's number in it, a body that begins and ends as
-    bundles do is taken for one, unless ``thorough``.
+    ``limit`` is the payload's, in bytes; of the calls after the first ``most`` only the kind is read. Without any
+    call's number in it, a body that begins and ends as bundles do is taken for one, unless ``thorough``.
     """
     hits = _hits(body)
     if not hits and not thorough and looks_like_one(body):
@@ -90,16 +104,23 @@ def read_bundle(body: bytes, limit: int, *, thorough: bool = False) -> Bundle | 
     if events is None:
         return Uninspectable.NOT_A_BUNDLE
     calls: list[BundleCall] = []
+    surplus: dict[int, CallKind] = {}
     last = -1
     for hit in hits:
         index = events.holding(hit)
-        if index > last:
-            last = index
-            start, end = events[index]
-            found_call = _read_event(body[start:end], index, limit)
-            if found_call is not None:
-                calls.append(found_call)
-    return Bundle(events, calls)
+        if index <= last:
+            continue
+        last = index
+        start, end = events[index]
+        if len(calls) >= most:
+            kind = _unread_kind(body, start, end)
+            if kind is not None:
+                surplus[index] = kind
+            continue
+        found_call = _read_event(body[start:end], index, limit)
+        if found_call is not None:
+            calls.append(found_call)
+    return Bundle(events, calls, surplus) if surplus else Bundle(events, calls)
 
 
 def is_companion(event: bytes) -> bool:
@@ -152,6 +173,21 @@ def _read_event(raw: bytes, index: int, limit: int) -> BundleCall | None:
         return None
     call = read_arguments(number, args, limit)
     return None if call is None else BundleCall(index, call, number, bytes(event.Args), _when(event.When))
+
+
+def _unread_kind(body: bytes, start: int, end: int) -> CallKind | None:
+    """Tell by its ``Kind`` alone what call an event is, as cheaply as can be; None: it is none."""
+    for beginning, kind in _BEGINNINGS:
+        if body.startswith(beginning, start):
+            return kind
+    raw = body[start:end]
+    try:
+        number = _decode_kind(raw).Kind
+    except (ValueError, RecursionError):
+        # Nobody looks for the members of an object that is not strict JSON: the name of one is enough.
+        found = _KIND_MEMBER.search(raw)
+        number = int(found[1]) if found is not None else None
+    return _CALL_KINDS.get(number) if type(number) is int else None
 
 
 def _broken_event(raw: bytes, index: int) -> BundleCall | None:

@@ -63,7 +63,12 @@ class Call(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     @property
     def is_uid_only(self) -> bool:
         """The first half of ``identify(uid, vars)`` as recorders send it (wire.md 3)."""
-        return self.kind is CallKind.IDENTIFY and len(self.properties) == 1 and UID in self.properties
+        return self.kind is CallKind.IDENTIFY and self.properties.keys() <= {UID}
+
+    @property
+    def gives_uid(self) -> bool:
+        """It has the reserved property ``uid``. With an entry in the schema it was written ``uid_str``."""
+        return UID in self.properties and not (self.typing is Typing.SCHEMA and UID in self.schema)
 
 
 def too_big(limit: int) -> Breach:

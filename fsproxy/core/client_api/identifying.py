@@ -1,13 +1,20 @@
-"""Which uids the calls of a body give to its session (rules.md 10)."""
+"""Which calls of a body identify the visitor: what uids they give, and which two are one (rules.md 2 and 10)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from fsproxy.core.client_api.calls import UID, Typing
+import msgspec
+
+from fsproxy.core.client_api.bundle import COMPANION
+from fsproxy.core.client_api.calls import UID
+from fsproxy.core.client_api.judging import Judged
 
 if TYPE_CHECKING:
     from fsproxy.core.client_api.inspection import InspectedCall, Inspection
+
+SAME_CALL_MS = 5
+"""At most between the two events of one ``identify(uid, vars)`` (rules.md 2)."""
 
 
 def named_uids(inspection: Inspection) -> tuple[str, ...]:
@@ -29,7 +36,52 @@ def accepted_uid(inspection: Inspection) -> str:
 
 def _identifies(each: InspectedCall) -> bool:
     call = each.call
-    if not call.kind.is_user or (call.typing is Typing.SCHEMA and UID in call.schema):
-        return False
-    uid = call.properties.get(UID)
+    uid = call.properties.get(UID) if call.kind.is_user and call.gives_uid else None
     return isinstance(uid, str) and uid != ""
+
+
+def identifies_with_next(inspection: Inspection, index: int) -> bool:
+    """Tell whether a bundle's call is the uid of an ``identify`` whose variables are the next call."""
+    if index + 1 >= len(inspection.calls):
+        return False
+    first, second = inspection.calls[index], inspection.calls[index + 1]
+    if not first.call.is_uid_only or not second.call.kind.is_user or second.call.is_uid_only:
+        return False
+    if second.call.gives_uid or not _same_time(first.when, second.when):
+        return False
+    between = inspection.parts[first.part + 1 : second.part]
+    return all(_has_companions_kind(inspection.body[start:end]) for start, end in between)
+
+
+def with_whole_identifies(inspection: Inspection) -> Inspection:
+    """Reject the variables of each ``identify`` whose uid is rejected: they would land on another user."""
+    halves: dict[int, InspectedCall] = {}
+    for index, each in enumerate(inspection.calls):
+        if each.judged.rejected and each.call.is_uid_only and identifies_with_next(inspection, index):
+            half = inspection.calls[index + 1]
+            judged = Judged(rejected=True, rejections=half.judged.rejections)
+            halves[index + 1] = msgspec.structs.replace(half, judged=judged)
+    if not halves:
+        return inspection
+    calls = tuple(halves.get(index, each) for index, each in enumerate(inspection.calls))
+    return msgspec.structs.replace(inspection, calls=calls)
+
+
+def _same_time(one: float | None, other: float | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return abs(one - other) <= SAME_CALL_MS
+
+
+class _KindOnly(msgspec.Struct, gc=False):
+    Kind: Any = None
+
+
+_decode_kind = msgspec.json.Decoder(_KindOnly).decode
+
+
+def _has_companions_kind(event: bytes) -> bool:
+    try:
+        return bool(_decode_kind(event).Kind == COMPANION)
+    except (ValueError, RecursionError):
+        return False

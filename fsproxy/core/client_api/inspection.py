@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum, unique
 from hashlib import blake2b
-from typing import Any
+from types import MappingProxyType
 
 import msgspec
 
-from fsproxy.core.client_api.bundle import COMPANION, Bundle, BundleCall, Uninspectable, read_bundle
+from fsproxy.core.client_api.bundle import Bundle, BundleCall, Uninspectable, read_bundle
 from fsproxy.core.client_api.calls import Call, broken, read_event, read_identify, read_user_vars, unread
+from fsproxy.core.client_api.identifying import identifies_with_next, with_whole_identifies
 from fsproxy.core.client_api.json_text import Fault
 from fsproxy.core.client_api.judging import Judged, judge, name_kind
 from fsproxy.core.client_api.known_shapes import KnownNames
@@ -73,6 +74,8 @@ class Inspection(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Where the bundle's events or the batch's items stand, calls or not."""
     calls: tuple[InspectedCall, ...] = ()
     """In order of appearance."""
+    surplus: Mapping[int, CallKind] = MappingProxyType({})
+    """The calls beyond ``max_calls``, which are not read: by which of the parts it is, what kind it seems to be."""
     uninspectable: Uninspectable | None = None
 
     @property
@@ -111,22 +114,12 @@ class Inspection(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         while index < len(calls):
             kind = _rate_kind(calls[index].call.kind)
             members: tuple[int, ...] = (index,)
-            if kind is RateKind.USER and self._identifies_with_next(index):
+            if kind is RateKind.USER and self.form is Form.BUNDLE and identifies_with_next(self, index):
                 members = (index, index + 1)
             if kind is not None:
                 groups.append(RateGroup(kind, members, calls[index].when))
             index += len(members)
         return tuple(groups)
-
-    def _identifies_with_next(self, index: int) -> bool:
-        """Tell whether this is the uid of an ``identify`` whose variables are the next call."""
-        if self.form is not Form.BUNDLE or index + 1 >= len(self.calls):
-            return False
-        first, second = self.calls[index], self.calls[index + 1]
-        if not first.call.is_uid_only or not second.call.kind.is_user or second.call.is_uid_only:
-            return False
-        between = self.parts[first.part + 1 : second.part]
-        return all(_has_companions_kind(self.body[start:end]) for start, end in between)
 
 
 def inspect(
@@ -138,7 +131,8 @@ def inspect(
     """
     if route in _BUNDLES:
         thorough = settings.on_uninspectable is OnUninspectable.BLOCK
-        return _inspect_bundle(settings, route, body, read_bundle(body, settings.max_payload, thorough=thorough))
+        found = read_bundle(body, settings.max_payload, settings.max_calls, thorough=thorough)
+        return _inspect_bundle(settings, route, body, found)
     if endpoint is not None and endpoint.is_batch:
         return _inspect_batch(settings, route, body, endpoint)
     limit = settings.max_payload
@@ -171,7 +165,10 @@ def _inspect_bundle(
         ordinal = seen[digest] = seen.get(digest, -1) + 1
         judged = judge(each.call, settings)
         calls.append(InspectedCall(each.call, judged, each.index, each.when, digest + ordinal.to_bytes(4)))
-    return Inspection(body=body, route=route, form=Form.BUNDLE, parts=found.events, calls=tuple(calls))
+    inspection = Inspection(
+        body=body, route=route, form=Form.BUNDLE, parts=found.events, calls=tuple(calls), surplus=found.surplus
+    )
+    return with_whole_identifies(inspection)
 
 
 def _inspect_batch(settings: ClientApiSettings, route: Route, body: bytes, endpoint: ServerCall) -> Inspection:
@@ -181,10 +178,12 @@ def _inspect_batch(settings: ClientApiSettings, route: Route, body: bytes, endpo
         only = InspectedCall(call, judge(call, settings))
         return Inspection(body=body, route=route, form=Form.DOCUMENT, calls=(only,))
     calls = []
-    for part, (start, end) in enumerate(spans):
+    most = settings.max_calls
+    for part, (start, end) in enumerate(spans[:most]):
         call = read_server_call(endpoint, body[start:end], settings.max_payload)
         calls.append(InspectedCall(call, judge(call, settings), part))
-    return Inspection(body=body, route=route, form=Form.BATCH, parts=spans, calls=tuple(calls))
+    surplus = dict.fromkeys(range(most, len(spans)), batch_kind(endpoint))
+    return Inspection(body=body, route=route, form=Form.BATCH, parts=spans, calls=tuple(calls), surplus=surplus)
 
 
 def _digest(call: BundleCall) -> bytes:
@@ -199,17 +198,3 @@ def _rate_kind(kind: CallKind) -> RateKind | None:
     if kind is CallKind.EVENT:
         return RateKind.EVENT
     return RateKind.USER if kind.is_user else None
-
-
-class _KindOnly(msgspec.Struct, gc=False):
-    Kind: Any = None
-
-
-_decode_kind = msgspec.json.Decoder(_KindOnly).decode
-
-
-def _has_companions_kind(event: bytes) -> bool:
-    try:
-        return bool(_decode_kind(event).Kind == COMPANION)
-    except (ValueError, RecursionError):
-        return False

@@ -16,11 +16,13 @@ _TITLES = {400: "Client API call rejected", 413: "Client API call too large", 42
 def problem_document(outcome: CallsOutcome) -> bytes:
     """Give the body of the answer: ``errors`` lists every rejection in order of appearance, and no value.
 
+    Calls beyond ``max_calls`` are counted, and stand there once.
+
     A rejection's ``call`` is the event's name, or the kind of a call that has none.
     """
-    rejections = outcome.rejections
+    rejections, all_of_them = outcome.listed + outcome.surplus[:1], outcome.rejected
     status = outcome.status or BAD_REQUEST
-    count = f"{len(rejections)} rejection{'s' if len(rejections) != 1 else ''}"
+    count = f"{all_of_them} rejection{'s' if all_of_them != 1 else ''}"
     problem: dict[str, Any] = {
         "type": "about:blank",
         "title": _TITLES.get(status, _TITLES[BAD_REQUEST]),

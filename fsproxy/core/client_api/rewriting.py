@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+
 import msgspec
 
 from fsproxy.core.client_api.arguments import PROPERTIES, SCHEMA
@@ -24,18 +26,28 @@ def rewrite(inspection: Inspection, outcome: CallsOutcome) -> bytes | None:
         return _cut_document(inspection.body, inspection.calls[0].call, outcome.calls[0])
     gone: set[int] = set()
     edits: list[Edit] = []
+    if outcome.surplus_is_cut:
+        gone.update(_with_companions(inspection, inspection.surplus))
     for each, settled in zip(inspection.calls, outcome.calls, strict=True):
         start, end = inspection.parts[each.part]
         part = inspection.body[start:end]
         if settled.rejected:
-            gone.add(each.part)
-            if inspection.form is Form.BUNDLE and each.part and is_companion(_part(inspection, each.part - 1)):
-                gone.add(each.part - 1)
+            gone.update(_with_companions(inspection, (each.part,)))
         elif settled.cuts and inspection.form is Form.BUNDLE:
             edits.append((start, end, _cut_event(part, settled)))
         elif settled.cuts:
             edits.append((start, end, _cut_document(part, each.call, settled)))
     return splice(inspection.body, [*edits, *removals(inspection.parts, gone)])
+
+
+def _with_companions(inspection: Inspection, parts: Collection[int]) -> Iterator[int]:
+    """Give parts that go, and the events before them that belong to them."""
+    yield from parts
+    if inspection.form is Form.BUNDLE:
+        for each in parts:
+            before = each - 1
+            if each and before not in parts and is_companion(_part(inspection, before)):
+                yield before
 
 
 def _part(inspection: Inspection, index: int) -> bytes:

@@ -10,6 +10,7 @@ import msgspec
 from fsproxy.core.client_api.calls import Steps
 from fsproxy.core.client_api.inspection import Form, InspectedCall, Inspection, RateGroup
 from fsproxy.core.client_api.judging import Judged, judge, name_kind, shown
+from fsproxy.core.client_api.surplus import rejected_unread
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.model import Mode, Rejection, Route
 from fsproxy.core.reasons import RejectionCode
@@ -46,7 +47,7 @@ class CallOutcome(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What happens to one call."""
 
     rejected: bool = False
-    """It is not forwarded. The second half of an ``identify`` over the rate is, without a rejection of its own."""
+    """It is not forwarded. The variables of a rejected ``identify`` are not, without a rejection of their own."""
     rejections: tuple[Rejection, ...] = ()
     """Enforced, in order of appearance; the call's own first."""
     shadow: tuple[Rejection, ...] = ()
@@ -64,6 +65,10 @@ class CallsOutcome(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     calls: tuple[CallOutcome, ...] = ()
     """As in the inspection."""
+    surplus: tuple[Rejection, ...] = ()
+    """One for each call beyond ``max_calls``; those of a kind are one object."""
+    surplus_is_cut: bool = False
+    """False: shadow."""
     status: int | None = None
     """400, 413 or 429 where nothing is left to forward and the route may say so; else None."""
     for_server: bool = False
@@ -72,27 +77,33 @@ class CallsOutcome(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     @property
     def changed(self) -> bool:
         """Something is cut, so the body does not go on as it came."""
-        return any(each.rejected or each.cuts for each in self.calls)
+        return self.surplus_is_cut or any(each.rejected or each.cuts for each in self.calls)
 
     @property
     def rejections(self) -> tuple[Rejection, ...]:
         """All that were enforced, in order of appearance."""
+        return self.listed + (self.surplus if self.surplus_is_cut else ())
+
+    @property
+    def listed(self) -> tuple[Rejection, ...]:
+        """The same without the surplus calls, which are counted and not listed one by one."""
         return tuple(rejection for each in self.calls for rejection in each.rejections)
 
     @property
     def shadow(self) -> tuple[Rejection, ...]:
         """All that were only noted, in order of appearance."""
-        return tuple(rejection for each in self.calls for rejection in each.shadow)
+        noted = tuple(rejection for each in self.calls for rejection in each.shadow)
+        return noted if self.surplus_is_cut else noted + self.surplus
 
     @property
     def rejected_calls(self) -> int:
         """How many calls are not forwarded."""
-        return sum(each.rejected for each in self.calls)
+        return sum(each.rejected for each in self.calls) + (len(self.surplus) if self.surplus_is_cut else 0)
 
     @property
     def rejected(self) -> int:
         """The number in ``FSProxy-Rejected``: calls and properties that are not forwarded, each once."""
-        return sum(len(each.rejections) for each in self.calls)
+        return sum(len(each.rejections) for each in self.calls) + (len(self.surplus) if self.surplus_is_cut else 0)
 
 
 def settle_calls(
@@ -113,10 +124,11 @@ def settle_calls(
     mode = settings.mode.capped(cap)
     if mode is Mode.OFF:
         return CallsOutcome(calls=(_UNTOUCHED,) * len(inspection.calls))
+    for_server, surplus = inspection.route is Route.SERVER_API, rejected_unread(inspection, settings)
+    cut = mode is Mode.ENFORCE and bool(surplus)
     if not (refused_names or rate_refused_calls or repeats or any(each.judged.rejections for each in inspection.calls)):
-        return CallsOutcome(
-            calls=(_UNTOUCHED,) * len(inspection.calls), for_server=inspection.route is Route.SERVER_API
-        )
+        untouched = (_UNTOUCHED,) * len(inspection.calls)
+        return CallsOutcome(calls=untouched, surplus=surplus, surplus_is_cut=cut, for_server=for_server)
     settled: list[CallOutcome] = []
     halves = _second_halves(inspection) if rate_refused_calls or repeats else {}
     for index, each in enumerate(inspection.calls):
@@ -130,13 +142,16 @@ def settle_calls(
         settled.append(_settle(each, verdict, settings, mode, already_told=told))
     return CallsOutcome(
         calls=tuple(settled),
+        surplus=surplus,
+        surplus_is_cut=cut,
         status=_status(inspection, settled),
-        for_server=inspection.route is Route.SERVER_API,
+        for_server=for_server,
     )
 
 
 def spending(inspection: Inspection, outcome: CallsOutcome) -> tuple[RateGroup, ...]:
     """Give the groups that count against the rate: those of which a call is left after names were settled."""
+    # Rejected variables leave the uid; a rejected uid leaves nothing, and its variables are rejected with it.
     return tuple(
         group
         for group in inspection.rate_groups()
@@ -169,7 +184,7 @@ def _settle(
 ) -> CallOutcome:
     names_mode, rate_mode = settings.cardinality.mode.capped(mode), settings.rate.mode.capped(mode)
     full = each.judged
-    if verdict.refused and names_mode is not Mode.OFF:
+    if verdict.refused and names_mode is not Mode.OFF and not each.judged.rejected:
         refused: dict[NameKind, set[str]] = {}
         for kind, name in verdict.refused:
             refused.setdefault(kind, set()).add(name)
@@ -216,6 +231,8 @@ def _status(inspection: Inspection, settled: list[CallOutcome]) -> int | None:
     if inspection.form is Form.BATCH:
         return BAD_REQUEST
     found = {_STATUS.get(each.rejections[0].code, BAD_REQUEST) for each in settled if each.rejections}
+    if inspection.surplus:
+        found.add(TOO_MANY_REQUESTS)
     return found.pop() if len(found) == 1 else BAD_REQUEST
 
 

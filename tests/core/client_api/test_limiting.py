@@ -17,7 +17,7 @@ from support.call_samples import bundle, first, user
 
 SETTINGS = ClientApiSettings()
 RATE = SETTINGS.rate
-UID, VARS = user({"uid": "u"}, when=10), user({"a_int": 1}, when=20)
+UID, VARS = user({"uid": "u"}, when=10), user({"a_int": 1}, when=12)
 EVENT, NAMELESS = first("E", {"a_int": 1}, when=30), first("", {}, when=40)
 
 

@@ -155,12 +155,69 @@ def test_what_is_rejected_spends_nothing() -> None:
     events = [first("", {}), GOOD, no_one, user({"a_str": "x"}), no_one, user({"a": "x"}), first("New", {})]
     inspection = inspect(SETTINGS, Route.BUNDLE, bundle(*events))
     outcome = settle_calls(inspection, {NameKind.EVENT_NAME: {"New"}}, (), SETTINGS)
-    assert [group.calls for group in spending(inspection, outcome)] == [(1,), (2, 3)]
+    assert [group.calls for group in spending(inspection, outcome)] == [(1,)]
 
 
-def test_the_second_half_of_an_identify_tells_of_the_rate_when_the_first_had_another_fault() -> None:
-    inspection = inspect(SETTINGS, Route.BUNDLE, bundle(user({"uid": "0"}), user({"a_str": "x"})))
-    assert codes(settle_calls(inspection, {}, {0, 1}, SETTINGS)) == [("InvalidId", None), ("RateLimited", None)]
+REFUSED = user({"uid": "0"})
+
+
+@pytest.mark.parametrize("route", [Route.BUNDLE, Route.EVENT])
+@pytest.mark.parametrize("uid", ["0", "", 5, None, "x" * 257, "x" * 600_000, ["a"], {"a": 1}])
+def test_a_refused_uid_takes_the_variables_of_its_identify_along(route: Route, uid: object) -> None:
+    """They would land on whoever is identified at that time."""
+    events = [OPAQUE[0], SET_VARS, user({"uid": uid}), SET_VARS, user({"a_str": "x", "b": 1}), API, GOOD]
+    inspection = inspect(SETTINGS, route, bundle(*events))
+    outcome = settle_calls(inspection, {}, (), SETTINGS)
+    assert [each.rejected for each in outcome.calls] == [True, True, False]
+    assert inspection.names() == inspect(SETTINGS, route, bundle(GOOD)).names()
+    assert [group.calls for group in spending(inspection, outcome)] == [(2,)]
+    assert rewrite(inspection, outcome) == bundle(OPAQUE[0], API, GOOD)
+    assert [(each.kind.value, each.property) for each in outcome.rejections][1:] == [("set_user_vars", "b")]
+
+
+def test_a_repeated_identify_is_rejected_whole_again() -> None:
+    inspection = inspect(SETTINGS, Route.BUNDLE, bundle(REFUSED, user({"a_str": "x"})))
+    once = settle_calls(inspection, {}, (), SETTINGS)
+    verdicts = {index: each.verdict for index, each in enumerate(once.calls)}
+    again = settle_calls(inspection, {}, (), SETTINGS, repeats=verdicts)
+    assert again.rejected_calls == once.rejected_calls == 2
+    other = {1: LimitVerdict(refused=((NameKind.USER_PROPERTY, "a_str"),))}
+    assert settle_calls(inspection, {}, (), SETTINGS, repeats=other).rejected_calls == 2
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        [user({"a_str": "x"}, when=11)],
+        [user({"uid": "ada", "a_str": "x"})],
+        [GOOD, user({"a_str": "x"})],
+        [OPAQUE[0], user({"a_str": "x"})],
+        [first("page", {"a_str": "x"}, 8193)],
+        [user({"a_str": "x"}, when=None)],
+    ],
+    ids=["later", "with a uid", "after an event", "after something opaque", "of the page", "without a time"],
+)
+def test_what_is_not_the_same_call_stays(others: list[str]) -> None:
+    inspection = inspect(SETTINGS, Route.BUNDLE, bundle(REFUSED, *others))
+    assert rewrite(inspection, settle_calls(inspection, {}, (), SETTINGS)) == bundle(*others)
+
+
+def test_an_ordinary_property_named_uid_is_no_uid_of_its_own() -> None:
+    variables = second("user", {"uid": "x"}, {"uid": "str"}, 8193)
+    inspection = inspect(SETTINGS, Route.BUNDLE, bundle(REFUSED, variables))
+    assert settle_calls(inspection, {}, (), SETTINGS).rejected_calls == 2
+
+
+def test_in_shadow_the_variables_of_a_refused_uid_go_on() -> None:
+    inspection = inspect(SHADOW, Route.BUNDLE, bundle(REFUSED, user({"a_str": "x"})))
+    outcome = settled(inspection, SHADOW)
+    assert (outcome.changed, [each.code.value for each in outcome.shadow]) == (False, ["InvalidId"])
+
+
+def test_rejected_variables_leave_the_uid() -> None:
+    uid = user({"uid": "ada"})
+    inspection = inspect(SETTINGS, Route.BUNDLE, bundle(uid, user({"a": "x"})))
+    assert rewrite(inspection, settle_calls(inspection, {}, (), SETTINGS)) == bundle(uid)
 
 
 def test_a_repeat_takes_the_first_copys_verdict() -> None:

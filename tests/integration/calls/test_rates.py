@@ -220,3 +220,22 @@ async def test_without_a_session_the_user_and_then_the_address_counts(rig: Rig) 
         ]
         assert [each.status for each in answers].count(200) in range(5, 13)
         assert answers[-1].status == 429
+
+
+@pytest.mark.parametrize("path", ["/rec/bundle", "/rec/bundle/v2", "/rec/event"])
+@pytest.mark.parametrize("generation", [1, 2])
+async def test_the_variables_of_a_refused_uid_reach_nobody(rig: Rig, path: str, generation: int) -> None:
+    def user(properties: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+        return first("user", properties) if generation == 1 else second("user", properties, schema)
+
+    calls = [
+        user({"uid": "undefined"}, {}),
+        user({"plan_str": "gold"} if generation == 1 else {"plan": "gold"}, {"plan": "str"}),
+        *events([1000.0]),
+    ]
+    ids = {"SessionId": fresh("s"), "PageId": fresh("p")}
+    for _ in range(2):
+        got = await rig.upload(bundle_of(*calls), path=path, **ids)
+        assert [each["Kind"] for each in calls_of(got.sent)] == [8197]
+        line = await rig.line_of(got)
+        assert [(each["code"], each["property"]) for each in line["fsproxy.rejections"]] == [("InvalidId", None)]
