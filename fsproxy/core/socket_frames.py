@@ -174,12 +174,15 @@ _SEQ_BEHIND = re.compile(_BLANK + rb"\{[^{}\[\]]{0,64}," + _SEQ + rb",", re.IGNO
 _SEQ_LAST = re.compile(rb"," + _SEQ + rb"\}" + _BLANK + rb"\Z", re.IGNORECASE)
 
 
-def read_ends(start: bytes, end: bytes) -> SocketFrame | None:
-    """Read what the first and the last 128 bytes tell of a frame that cannot be read as a whole."""
+def read_ends(start: bytes, end: bytes) -> SocketFrame:
+    """Read what the first and the last 128 bytes tell of a message that cannot be read as a whole.
+
+    It is refused in any case: where no command of a recorder's is found it counts as a bundle.
+    """
     found = _CMD_FIRST.match(start)
     command = _command(_value(found[1], (0, len(found[1])))) if found is not None else None
     if command is None or not command.is_request:
-        return None
+        command = Command.BUNDLE
     seq = _SEQ_LAST.search(end) or _SEQ_BEHIND.match(start)
     raw = seq[1] if seq is not None else b"null"
     return SocketFrame(command=command, seq=int(raw) if seq is not None else None, raw_seq=raw)

@@ -85,7 +85,7 @@ class FrameJudge:
             found = None
         if found is None:
             # Not ours to answer: without an upstream there is nothing to do but to close.
-            return FORWARD if clear and await self._connected(0.0) is None else Verdict(ending=Ending.NOW)
+            return FORWARD if await self._connected(0.0) is None else Verdict(ending=Ending.NOW)
         child = self._child(len(text))
         if unjudged:
             return await self._go_up(child, found)
@@ -101,8 +101,7 @@ class FrameJudge:
 
     def too_large(self, start: bytes, end: bytes) -> Verdict:
         """See Judge."""
-        found = read_ends(start, end) or SocketFrame(command=Command.BUNDLE)
-        return self._answers.fail(self._child(0), found, Failure.BODY_TOO_LARGE)
+        return self._answers.fail(self._child(0), read_ends(start, end), Failure.BODY_TOO_LARGE)
 
     def unlawful(self) -> None:
         """See Judge."""
