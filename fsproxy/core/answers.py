@@ -88,9 +88,8 @@ class OwnAnswers:
         *,
         retry_after: int | None = None,
         close: bool = False,
-        bodiless: bool = False,
     ) -> bytes:
-        """A problem document; CORS headers on capture routes alone. ``bodiless``: to a HEAD request."""
+        """A problem document; CORS headers on capture routes alone."""
         status = failure.status_on(route)
         return self.answer(
             status,
@@ -102,7 +101,6 @@ class OwnAnswers:
             extra=_EXTRA.get(failure, ()),
             close=close,
             capture=route is not Route.OTHER,
-            bodiless=bodiless,
         )
 
     def answer(
@@ -118,7 +116,6 @@ class OwnAnswers:
         extra: tuple[tuple[str, str], ...] = (),
         close: bool = False,
         capture: bool = True,
-        bodiless: bool = False,
     ) -> bytes:
         """Any answer of ours. ``rejected``: ``FSProxy-Rejected``; ``retry_after``: seconds; ``extra``: more headers."""
         return b"%b%b%b%b%bX-Request-Id: %b\r\nContent-Length: %d\r\n\r\n%b" % (
@@ -129,7 +126,7 @@ class OwnAnswers:
             "".join(f"{name}: {value}\r\n" for name, value in extra).encode("ascii") if extra else b"",
             request_id,
             len(body),
-            b"" if bodiless else body,
+            body,
         )
 
     def _cors(self, origin: bytes | None) -> bytes:

@@ -11,6 +11,7 @@ import msgspec
 
 from fsproxy.core.audit import VERSION, AuditRecord, AuditRejection, AuditShadow, Outcome
 from fsproxy.core.audit_facts import audit_facts
+from fsproxy.core.client_api.server_api import server_call
 from fsproxy.core.failures import Failure
 from fsproxy.core.hosts import parse_url
 from fsproxy.core.model import Hit, Instant, Rejection, Route, SessionFacts
@@ -19,11 +20,13 @@ from fsproxy.core.pipeline import CAPTURE, Decision
 from fsproxy.core.policy import OrgPolicy
 from fsproxy.core.privacy import MaskAddress, is_unnamed, safe
 from fsproxy.core.routes import normal_path, origin_form
+from fsproxy.core.spellings import spellings
 
 LONGEST_AGENT = 512
 LONGEST_PATH = 256
 LONGEST_RULE = 256
 
+_NAMING = ("/users/v1/", "/v2/users/")
 _INDIVIDUAL = re.compile(r"(/users/v1/individual/|/v2/users/(?!batch\Z))[^/]+")
 
 
@@ -97,7 +100,7 @@ def audit_record(
         outcome="unknown" if failure is Failure.CLIENT_GONE and outcome is Outcome.FAILED else outcome.ecs,
         decision=outcome._value_,
         method=method if method in _METHODS else safe(method, 32),
-        path=audit_path(target),
+        path=audit_path(target, route),
         request_id=request_id,
         generation=generation,
         mode=mode,
@@ -178,14 +181,17 @@ def _host(url: object) -> str:
     return parsed or safe(host_of(url), 253)
 
 
-def audit_path(target: str) -> str:
+def audit_path(target: str, route: Route = Route.OTHER) -> str:
     """The path without its query, cut; the uid in a server API path is a user's and is not written."""
-    return _known_path(target) if len(target) <= LONGEST_PATH else _path(target)
+    return _known_path(target, route) if len(target) <= LONGEST_PATH else _path(target, route)
 
 
-def _path(target: str) -> str:
+def _path(target: str, route: Route) -> str:
     path = normal_path(origin_form(target.partition("?")[0]))
-    if path.startswith(("/users/v1/", "/v2/users/")):
+    if route is Route.SERVER_API and not path.startswith(_NAMING):
+        # Of another spelling, whose uid could stand anywhere, the one that was understood is written.
+        path = next((each for each in spellings(path) if server_call(each) is not None), path)
+    if path.startswith(_NAMING):
         path = _INDIVIDUAL.sub(r"\1{uid}", path)
     return safe(path, LONGEST_PATH)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from urllib.parse import unquote_plus
 
 import msgspec
 
@@ -13,11 +12,10 @@ from fsproxy.core.cookies import parse_cookies, parse_uid_cookie
 from fsproxy.core.header_values import Headers
 from fsproxy.core.model import NO_COOKIES, Encoding, Location, Route, SessionFacts
 from fsproxy.core.page import PageBody
+from fsproxy.core.queries import read_query
 
 LONGEST_ID = 256
 """Characters of an id; no longer one is valid (seed 2, ``uid``), and ids are remembered: taken as missing."""
-MOST_PARAMETERS = 64
-"""Of a query; recorders send 14."""
 UID_COOKIE = "fs_uid"
 
 
@@ -35,17 +33,16 @@ class BundleQuery(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     encoding: Encoding = Encoding.IDENTITY
     """By ``ContentEncoding`` alone; the ``Content-Encoding`` header is not its matter."""
     skip_response_body: bool = False
+    contradictory: bool = False
+    """A parameter that is judged by has one value to one reader and another to another (rules.md 4)."""
+
+
+NO_QUERY = BundleQuery()
 
 
 def bundle_query(raw_query: str) -> BundleQuery:
-    """Read a raw query. Of two equal names the first counts; nothing raises."""
-    found: dict[str, str] = {}
-    for pair in raw_query.split("&", MOST_PARAMETERS)[:MOST_PARAMETERS]:
-        name, _, value = pair.partition("=")
-        if "%" in name:
-            name = unquote_plus(name)
-        if name not in found:
-            found[name] = unquote_plus(value) if "%" in value or "+" in value else value
+    """Read a raw query, whole. Nothing raises; ``contradictory`` says that it cannot be read in one way only."""
+    found, contradictory = read_query(raw_query)
     get = found.get
     return BundleQuery(
         org_id=usable_id(get("OrgId")),
@@ -58,6 +55,7 @@ def bundle_query(raw_query: str) -> BundleQuery:
         delta_t=_number(get("DeltaT", "")),
         encoding=_ENCODINGS.get(get("ContentEncoding", ""), Encoding.UNKNOWN),
         skip_response_body=get("SkipResponseBody") == "true",
+        contradictory=contradictory,
     )
 
 

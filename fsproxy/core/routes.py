@@ -1,16 +1,16 @@
-"""Which requests carry what: by method, and by path as RFC 3986 6.2.2 makes equal paths equal (rules.md 4)."""
+"""Which requests carry what: by method, body, and any path that a backend could read (rules.md 4)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
+from fsproxy.core.client_api.server_api import FIXED_PATHS, ServerCall, server_call
 from fsproxy.core.model import Route
+from fsproxy.core.spellings import spellings
 
-_SERVER_PATHS = ("/v2/events", "/v2/users", "/v2/events/batch", "/v2/users/batch")
-_INDIVIDUAL = re.compile(r"/users/v1/individual/[^/]+/(?:customvars|customevent)\Z")
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
@@ -56,11 +56,26 @@ def _without_dots(path: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Matched:
+    """What a request carries, by its method and path."""
+
+    route: Route
+    endpoint: ServerCall | None = None
+    """On the server API alone."""
+    ambiguous: bool = False
+    """Its path is one capture route's to one reader and another's to another."""
+
+
+OTHER = Matched(Route.OTHER)
+
+
+@dataclass(frozen=True, slots=True)
 class Routes:
     """The ``routes`` section, compiled."""
 
-    post: Mapping[str, Route]
-    get: Mapping[str, Route]
+    with_body: Mapping[str, Matched]
+    """Paths as they are configured, and in each of their ``spellings``."""
+    socket: Mapping[str, Matched]
     server_api: bool
 
     @classmethod
@@ -84,31 +99,46 @@ class Routes:
             (Route.DIRECT_EVENT, (direct_event,) if direct_event else ()),
             (Route.DIRECT_IDENTIFY, (direct_identify,) if direct_identify else ()),
             (Route.DIRECT_SET_USER_VARS, (direct_set_user_vars,) if direct_set_user_vars else ()),
-            (Route.SERVER_API, _SERVER_PATHS if server_api else ()),
         ]
-        post: dict[str, Route] = {}
-        for route, paths in listed:
-            for path in paths:
-                post.setdefault(normal_path(path), route)
-        return cls(post, {normal_path(path): Route.SOCKET for path in socket}, server_api)
+        with_body = [(path, Matched(route)) for route, paths in listed for path in paths]
+        if server_api:
+            with_body += [(path, Matched(Route.SERVER_API, call)) for path, call in FIXED_PATHS.items()]
+        return cls(_table(with_body), _table((path, Matched(Route.SOCKET)) for path in socket), server_api)
 
-    def match(self, method: str, target: str) -> Route:
-        """The route of a request; ``target`` as it stands in the request line, with its query or without."""
-        if method == "POST":
-            table = self.post
+    def match(self, method: str, target: str, *, has_body: bool = False) -> Matched:
+        """Tell what a request carries. ``target`` is as it stands in the request line, with its query or without.
+
+        A POST is a capture request, and so is any other request with a body; a GET without one may ask for a socket.
+        """
+        if method == "POST" or has_body:
+            table = self.with_body
         elif method == "GET":
-            table = self.get
+            table = self.socket
         else:
-            return Route.OTHER
+            return OTHER
         path = target.partition("?")[0]
-        route = table.get(path)
-        if route is not None:
-            return route
-        if "%" in path or "/." in path or path[:1] != "/":
-            path = normal_path(origin_form(path).partition("#")[0])
-            route = table.get(path)
-            if route is not None:
-                return route
-        if self.server_api and table is self.post and _INDIVIDUAL.match(path):
-            return Route.SERVER_API
-        return Route.OTHER
+        found = table.get(path)
+        return found if found is not None else self._search(table, origin_form(path).partition("#")[0])
+
+    def _search(self, table: Mapping[str, Matched], path: str) -> Matched:
+        """Look for all that the path could be read as."""
+        found = [each for each in (self._find(table, spelling) for spelling in spellings(path)) if each is not None]
+        if not found:
+            return OTHER
+        first = found[0]
+        return first if all(each == first for each in found) else replace(first, ambiguous=True)
+
+    def _find(self, table: Mapping[str, Matched], path: str) -> Matched | None:
+        found = table.get(path)
+        if found is not None or not self.server_api or table is not self.with_body:
+            return found
+        endpoint = server_call(path)
+        return Matched(Route.SERVER_API, endpoint) if endpoint is not None else None
+
+
+def _table(listed: Iterable[tuple[str, Matched]]) -> Mapping[str, Matched]:
+    table: dict[str, Matched] = {}
+    for path, matched in listed:
+        for spelling in (path, *spellings(path)):
+            table.setdefault(spelling, matched)
+    return table

@@ -14,14 +14,12 @@ from fsproxy.core.answers import PROBLEM
 from fsproxy.core.client_api.inspection import Inspection, inspect
 from fsproxy.core.client_api.problems import problem_document
 from fsproxy.core.client_api.rewriting import rewrite
-from fsproxy.core.client_api.server_api import server_call
-from fsproxy.core.facts import bundle_facts, bundle_query
+from fsproxy.core.facts import bundle_facts
 from fsproxy.core.failures import Failure
 from fsproxy.core.limits.operations import RateKind
 from fsproxy.core.limits.rate import rate_headers, retry_after
 from fsproxy.core.model import Encoding, Mode, Route
 from fsproxy.core.pipeline import Decision
-from fsproxy.core.routes import normal_path
 from fsproxy.core.settings import OnUninspectable
 from fsproxy.shell.call_limits import CallLimits, Settled
 from fsproxy.shell.decoding import Undecodable, decode, encode, encoding_of
@@ -95,7 +93,7 @@ class Capture:
 
     def open(self, tx: Transaction) -> OrgPolicy:
         """The facts of the request, and the policy of its org."""
-        query = bundle_query(tx.query)
+        query = tx.read_query()
         if tx.route is Route.SERVER_API:
             query = type(query)(org_id=_org_of(tx))
         return self.place(tx, query)
@@ -156,8 +154,8 @@ class Capture:
         return Cleaned(body=await _off(large, _rewritten, inspection, settled.outcome, encoding))
 
     async def _inspect(self, tx: Transaction, policy: OrgPolicy, text: bytes) -> Inspection:
-        endpoint = server_call(normal_path(tx.path)) if tx.route is Route.SERVER_API else None
-        return await _off(len(text) > ON_LOOP, inspect, policy.client_api, tx.form or tx.route, text, endpoint=endpoint)
+        form, large = tx.form or tx.route, len(text) > ON_LOOP
+        return await _off(large, inspect, policy.client_api, form, text, endpoint=tx.endpoint)
 
     async def _settle(self, tx: Transaction, policy: OrgPolicy, inspection: Inspection) -> Settled | None:
         facts, upload = tx.facts, tx.upload

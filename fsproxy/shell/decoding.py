@@ -6,7 +6,6 @@ import asyncio
 import zlib
 from typing import TYPE_CHECKING
 
-from fsproxy.core.facts import bundle_query
 from fsproxy.core.failures import Failure
 from fsproxy.core.model import Encoding
 from fsproxy.shell.bodies import BodyError
@@ -33,9 +32,7 @@ def encoding_of(tx: Transaction) -> Encoding:
     header = tx.headers.get(b"content-encoding", b"").strip().lower()
     if header not in {b"", b"identity"}:
         return Encoding.GZIP if header in {b"gzip", b"x-gzip"} else Encoding.UNKNOWN
-    if not tx.query:
-        return Encoding.IDENTITY
-    return (tx.upload or bundle_query(tx.query)).encoding
+    return tx.read_query().encoding
 
 
 async def decode(body: bytes, encoding: Encoding, limit: int) -> bytes:

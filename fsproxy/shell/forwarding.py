@@ -108,7 +108,6 @@ class Forwarding:
             tx.origin,
             tx.request_id.encode("ascii", "replace"),
             close=tx.close,
-            bodiless=tx.request.method == "HEAD",
         )
         return self.answer(tx, status, answer)
 
@@ -125,7 +124,10 @@ class Forwarding:
     def answer(self, tx: Transaction, status: int, answer: bytes) -> bool:
         """Write a prepared answer."""
         tx.status = status
-        tx.bytes_out = len(answer) - answer.find(b"\r\n\r\n") - 4
+        end = answer.find(b"\r\n\r\n") + 4
+        if tx.request.method == "HEAD":
+            answer = answer[:end]
+        tx.bytes_out = len(answer) - end
         tx.request.connection.write(answer)
         return CLOSE if tx.close else KEEP
 

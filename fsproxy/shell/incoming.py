@@ -138,6 +138,11 @@ class Incoming:
         request.refusal, request.close = Failure.HEADER_TOO_LARGE, True
         return request
 
+    @property
+    def has_body(self) -> bool:
+        """A body was announced, and not one of no bytes."""
+        return bool(self.length) or b"transfer-encoding" in self.headers
+
 
 Handling = Coroutine[Any, Any, bool]
 Handler = Callable[[Incoming], Handling]

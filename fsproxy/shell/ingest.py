@@ -146,7 +146,10 @@ class Ingest:
         tx = Transaction(request, generation, headers, client, next(self._tokens), now(), started_ns)
         target = tx.target = origin_form(request.target)
         tx.path, _, tx.query = target.partition("?")
-        tx.route = generation.routes.match(request.method, tx.path)
+        matched = generation.routes.match(request.method, tx.path, has_body=request.has_body)
+        tx.route, tx.endpoint = matched.route, matched.endpoint
+        if "#" in target or (matched.ambiguous and generation.mode is not TopMode.BYPASS):
+            request.refusal = request.refusal or Failure.BAD_REQUEST
         return tx
 
     async def _dispatch(self, tx: Transaction) -> bool:
@@ -168,6 +171,8 @@ class Ingest:
             return await self._forwarding.stream(tx)
         if tx.route is Route.SOCKET:
             return await self._forwarding.stream(tx)
+        if tx.read_query().contradictory:
+            return self._forwarding.refuse(tx, Failure.BAD_REQUEST)
         body = take_body(tx) if request.payload.is_eof() else await read_body(tx, self.upstream.sweeper)
         if tx.route is Route.PAGE:
             return await self._pages.answer(tx, body)

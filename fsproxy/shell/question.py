@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from fsproxy.core.client_address import ClientAddress, ClientAddresses, parse_address
-from fsproxy.core.facts import bundle_facts, bundle_query, page_facts
+from fsproxy.core.facts import BundleQuery, bundle_facts, bundle_query, page_facts
 from fsproxy.core.header_values import index
 from fsproxy.core.model import Location, Route, SessionFacts
 from fsproxy.core.page import PageBody, read_page
@@ -62,7 +62,7 @@ class Question:
 
     route: Route
     page: PageBody
-    query: str
+    query: BundleQuery
     headers: dict[bytes, bytes]
     client: ClientAddress
     location: Location | None
@@ -76,8 +76,12 @@ def question_of(generation: Generation, asked: Asked) -> Question:
     if not isinstance(said, dict):
         raise UnanswerableError("request", "headers is an object of names and values")
     target = str(recorded.get("url") or "/rec/page")
-    route = generation.routes.match(str(recorded.get("method") or "POST"), target)
-    page = _page(recorded.get("body"), route)
+    body = recorded.get("body")
+    matched = generation.routes.match(str(recorded.get("method") or "POST"), target, has_body=bool(body))
+    route, query = matched.route, bundle_query(target.partition("?")[2])
+    if "#" in target or matched.ambiguous or (query.contradictory and route is not Route.OTHER):
+        raise UnanswerableError("request", "the url can be read in two ways: it is answered 400")
+    page = _page(body, route)
     given = {"url": asked.url, "org_id": asked.org, "app_id": asked.app_id}
     given |= {"user_id": asked.user_id, "session_id": asked.session_id}
     page = msgspec.structs.replace(page, **{k: v for k, v in given.items() if v is not None})
@@ -95,7 +99,7 @@ def question_of(generation: Generation, asked: Asked) -> Question:
     return Question(
         route,
         page,
-        target.partition("?")[2],
+        query,
         headers,
         client,
         Location(country, code if "-" in code else None) if country else None,
@@ -148,7 +152,6 @@ def _origin_of(url: str) -> str | None:
 def facts_of(question: Question) -> SessionFacts:
     """Return what the filters get to see of it."""
     if question.route is not Route.PAGE:
-        query = bundle_query(question.query)
-        return bundle_facts(question.route, query, question.headers, question.client, question.location)
+        return bundle_facts(question.route, question.query, question.headers, question.client, question.location)
     fresh = "" if question.page.user_id else "a-first-visit"
     return page_facts(question.page, question.headers, question.client, question.location, fresh_user_id=fresh)

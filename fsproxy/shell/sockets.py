@@ -68,9 +68,10 @@ class Sockets:
         key = tx.headers.get(b"sec-websocket-key")
         if tx.headers.get(b"sec-websocket-version") != VERSION:
             return self._forwarding.refuse(tx, Failure.SOCKET_VERSION)
-        if key is None or not is_key(key):
-            return self._forwarding.refuse(tx, Failure.BAD_REQUEST)
         mode = SocketMode.TUNNEL if tx.generation.mode is TopMode.BYPASS else tx.generation.config.socket
+        contradictory = mode is SocketMode.JUDGE and tx.read_query().contradictory
+        if key is None or not is_key(key) or contradictory:
+            return self._forwarding.refuse(tx, Failure.BAD_REQUEST)
         upgrade: Upgrade | None = None
         if not self._overloaded() and (mode is SocketMode.TUNNEL or await self._may_go_up(tx, mode)):
             upgrade = await self._forwarding.upgrade(tx, key, plain=mode is not SocketMode.TUNNEL)

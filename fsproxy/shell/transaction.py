@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fsproxy.config.schema import TopMode
 from fsproxy.core.answers import cookie_domain
+from fsproxy.core.facts import NO_QUERY, BundleQuery, bundle_query
 from fsproxy.core.failures import Failure
 from fsproxy.core.model import Instant, Location, Route, SessionFacts
 from fsproxy.core.pipeline import CAPTURE, Decision, PageAnswer
@@ -13,8 +14,8 @@ from fsproxy.core.reasons import ReasonCode
 
 if TYPE_CHECKING:
     from fsproxy.core.client_address import ClientAddress
+    from fsproxy.core.client_api.server_api import ServerCall
     from fsproxy.core.client_api.settling import CallsOutcome
-    from fsproxy.core.facts import BundleQuery
     from fsproxy.core.header_values import Headers
     from fsproxy.core.policy import OrgPolicy
     from fsproxy.shell.generation import Generation
@@ -34,6 +35,7 @@ class Transaction:
         "client",
         "close",
         "decision",
+        "endpoint",
         "facts",
         "failure",
         "form",
@@ -86,8 +88,10 @@ class Transaction:
         self.route = Route.OTHER
         self.form: Route | None = None
         """In a socket's frame: the route on which HTTP carries such a body."""
+        self.endpoint: ServerCall | None = None
+        """On the server API."""
         self.upload: BundleQuery | None = None
-        """The query of a bundle, event or direct call."""
+        """What the query says; of a socket's frame, what the frame says in its place."""
         self.facts: SessionFacts | None = None
         self.decision: Decision = CAPTURE
         self.rejected = False
@@ -116,6 +120,12 @@ class Transaction:
         if policy.geo_source is None:
             return None
         return self.generation.locator.locate(policy.geo_source, self.client, self.headers)
+
+    def read_query(self) -> BundleQuery:
+        """The query of a capture route, read once."""
+        if self.upload is None:
+            self.upload = bundle_query(self.query) if self.query else NO_QUERY
+        return self.upload
 
     def child(self, generation: Generation, number: int, arrived: Instant, started_ns: int) -> Transaction:
         """One frame of the socket that this request opened: judged, counted and recorded by itself.

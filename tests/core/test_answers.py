@@ -110,12 +110,6 @@ def test_the_end_of_the_connection_and_rejections_are_announced() -> None:
     assert (headers["Connection"], headers["FSProxy-Rejected"]) == ("close", "3")
 
 
-def test_a_head_request_gets_no_body() -> None:
-    _, headers, body = parsed(ANY.failure(Failure.OVERLOADED, Route.OTHER, None, b"r", bodiless=True))
-    assert body == b""
-    assert int(headers["Content-Length"]) > 0
-
-
 @settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=40), st.text(max_size=20))
 def test_nothing_sent_becomes_a_header_line(tail: bytes, domain: str) -> None:

@@ -45,14 +45,14 @@ def test_a_bundles_query_is_read() -> None:
     ("query", "expected"),
     [
         ("", BundleQuery()),
-        ("OrgId=a&OrgId=b", BundleQuery(org_id="a")),
+        ("OrgId=a&OrgId=b", BundleQuery(org_id="a", contradictory=True)),
         ("Org%49d=a%2Db+c", BundleQuery(org_id="a-b c")),
         ("OrgId=%ff", BundleQuery(org_id="\ufffd")),
         ("Seq=-1&PageStart=nan&ClientTime=1_0&DeltaT=", BundleQuery()),
         ("Seq=\u0661&PageStart=1e999", BundleQuery()),
         ("ContentEncoding=br", BundleQuery(encoding=Encoding.UNKNOWN)),
         ("SessionId=" + "x" * (LONGEST_ID + 1), BundleQuery()),
-        ("&".join(f"a{n}=1" for n in range(100)) + "&OrgId=o", BundleQuery()),
+        ("&".join(f"a{n}=1" for n in range(100)) + "&OrgId=o", BundleQuery(org_id="o")),
     ],
 )
 def test_odd_queries_give_what_they_hold(query: str, expected: BundleQuery) -> None:

@@ -35,7 +35,7 @@ def broken(*_: object, **__: object) -> Any:
     raise RuntimeError("a fault of ours")
 
 
-@pytest.mark.parametrize("place", ["inspect", "rewrite", "encode", "last_when", "server_call", "settle"])
+@pytest.mark.parametrize("place", ["inspect", "rewrite", "encode", "last_when", "settle"])
 async def test_a_fault_of_ours_forwards_the_original_bytes(
     upstream: RecordingUpstream, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
@@ -70,7 +70,6 @@ ELSEWHERE = {"settle": "call_questions.settle_calls", "last_when": "call_limits.
 NOT_ON_THE_WAY = {
     ("last_when", "/client/event"),
     ("last_when", "/v2/events"),
-    *(("server_call", path) for path in ("/rec/bundle/v2", "/rec/bundle", "/rec/event", "/client/event")),
 }
 
 

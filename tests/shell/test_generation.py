@@ -50,10 +50,14 @@ def test_shares_of_audit_lines_are_by_route() -> None:
 
 def test_configured_routes_take_the_place_of_the_usual_ones() -> None:
     routes = compiled("routes: {page: [/p, /q], direct: {event: null}, server_api: false}").routes
-    assert [routes.match("POST", path) for path in ("/p", "/q", "/rec/page")] == [Route.PAGE, Route.PAGE, Route.OTHER]
-    assert routes.match("POST", "/client/event") is Route.OTHER
-    assert routes.match("POST", "/client/identify") is Route.DIRECT_IDENTIFY
-    assert routes.match("POST", "/v2/events") is Route.OTHER
+    assert [routes.match("POST", path).route for path in ("/p", "/q", "/rec/page")] == [
+        Route.PAGE,
+        Route.PAGE,
+        Route.OTHER,
+    ]
+    assert routes.match("POST", "/client/event").route is Route.OTHER
+    assert routes.match("POST", "/client/identify").route is Route.DIRECT_IDENTIFY
+    assert routes.match("POST", "/v2/events").route is Route.OTHER
 
 
 def test_any_origin_is_answered_with_cors_unless_a_list_says_otherwise() -> None:

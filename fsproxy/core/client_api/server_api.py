@@ -34,15 +34,15 @@ class ServerCall(StrEnum):
         return self is ServerCall.EVENT_BATCH or self is ServerCall.USER_BATCH
 
 
-_FIXED = {str(each): each for each in ServerCall if each.startswith("/")}
+FIXED_PATHS = {str(each): each for each in ServerCall if each.startswith("/")}
 
 
 def server_call(path: str) -> ServerCall | None:
-    """Tell what a path takes, after its unreserved characters were decoded and its dot segments removed."""
+    """Tell what a path takes, in one of its ``spellings``."""
     found = _INDIVIDUAL.fullmatch(path)
     if found is not None:
         return ServerCall(found.group(1))
-    return _FIXED.get(path)
+    return FIXED_PATHS.get(path)
 
 
 def read_server_call(endpoint: ServerCall, body: bytes, limit: int) -> Call:

@@ -1,0 +1,235 @@
+"""Requests that two readers could read in two ways: refused, or judged by both readings (rules.md 4)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.echoing import Echoing, echoing
+from support.in_process import InProcessProxy, in_process
+from support.raw_http import RawAnswer, raw_client
+
+ORIGIN = b"https://blocked.example.com"
+PAGE = b'{"OrgId":"o-1","Url":"https://blocked.example.com/"}'
+BUNDLE = b'{"Seq":1,"When":1,"Evts":[{"Kind":8197,"When":1,"Args":["","{}"]},{"Kind":1,"When":1}]}'
+SPELLINGS = [
+    b"/rec/%b",
+    b"//rec/%b",
+    b"/rec//%b",
+    b"/rec/%b/",
+    b"/REC/%b",
+    b"/rec/%b;x",
+    b"/rec%%2f%b",
+    b"/rec%%252F%b",
+    b"/rec\\%b",
+    b"/rec%%5c%b",
+    b"/rec/.;/%b",
+    b"/x/..;a/rec/%b",
+    b"/rec/%b%%20",
+    b"/rec/%b%%09",
+    b"/rec/%b%%00.html",
+    b"/rec/%b%%3fx",
+    b"/x/%%2e%%2e/rec/%b",
+    b"//elsewhere.example/rec/%b",
+    b"http://elsewhere.example/rec/%b/",
+]
+METHODS = [b"POST", b"PUT", b"GET", b"PATCH", b"DELETE", b"HEAD", b"OPTIONS", b"REPORT"]
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[Echoing]:
+    async with echoing() as running:
+        yield running
+        assert not running.strange
+
+
+@pytest.fixture
+async def proxy(upstream: Echoing, tmp_path: Path) -> AsyncIterator[InProcessProxy]:
+    config = {
+        "upstream": {"url": upstream.url},
+        "filters": {"domain": {"rules": [{"block": "blocked.example.com"}]}},
+        "orgs": {"listed": {"o-off": {"enabled": False}}},
+        "audit": {"to": str(tmp_path / "audit.log"), "share": {"other": "100%"}},
+    }
+    async with in_process(config) as running:
+        yield running
+
+
+async def ask(proxy: InProcessProxy, method: bytes, target: bytes, body: bytes, *lines: bytes) -> RawAnswer:
+    more = b"".join(line + b"\r\n" for line in (b"Content-Length: %d" % len(body), *lines))
+    async with raw_client(proxy.port) as client:
+        head = b"%b %b HTTP/1.1\r\nHost: a\r\n%b\r\n" % (method, target, more)
+        return await client.ask(head, body, head_only=method == b"HEAD")
+
+
+def audit(tmp_path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (tmp_path / "audit.log").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+async def test_a_blocked_page_is_blocked_in_any_spelling_of_its_path(
+    upstream: Echoing, proxy: InProcessProxy, spelling: bytes
+) -> None:
+    answer = await ask(proxy, b"POST", spelling % b"page", PAGE, b"Origin: " + ORIGIN)
+    assert (answer.status, json.loads(answer.body)["reason_code"]) == (202, 4)
+    assert answer.value("Access-Control-Allow-Origin") == ORIGIN
+    assert not upstream.requests
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+async def test_what_is_allowed_goes_up_with_its_raw_target(
+    upstream: Echoing, proxy: InProcessProxy, spelling: bytes
+) -> None:
+    answer = await ask(proxy, b"POST", spelling % b"page", PAGE.replace(b"blocked", b"other"))
+    assert answer.status == 200
+    raw = (spelling % b"page").removeprefix(b"http://elsewhere.example")
+    assert upstream.requests[0].split(b" ")[1] == raw
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+async def test_calls_are_cut_in_any_spelling_of_a_bundles_path(
+    upstream: Echoing, proxy: InProcessProxy, spelling: bytes
+) -> None:
+    assert (await ask(proxy, b"POST", spelling % b"bundle" + b"?OrgId=o-1", BUNDLE)).status == 200
+    assert upstream.requests[0].endswith(b'"Evts":[{"Kind":1,"When":1}]}')
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_any_method_with_a_body_is_judged(upstream: Echoing, proxy: InProcessProxy, method: bytes) -> None:
+    answer = await ask(proxy, method, b"/rec/page", PAGE)
+    assert answer.status == 202
+    assert (answer.body == b"") == (method == b"HEAD")
+    if method != b"POST":
+        chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(PAGE), PAGE)
+        async with raw_client(proxy.port) as client:
+            head = b"%b /rec/page HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" % method
+            assert (await client.ask(head, chunks, head_only=method == b"HEAD")).status == 202
+        assert not upstream.requests
+        assert (await ask(proxy, method, b"/rec/page", b"")).status == 200
+
+
+async def test_a_post_without_a_body_is_no_page(upstream: Echoing, proxy: InProcessProxy) -> None:
+    assert (await ask(proxy, b"POST", b"/rec/page", b"")).status == 400
+    assert not upstream.requests
+
+
+async def test_an_answer_to_head_has_no_body_and_the_connection_goes_on(
+    upstream: Echoing, proxy: InProcessProxy
+) -> None:
+    async with raw_client(proxy.port) as client:
+        for _ in range(2):
+            head = b"HEAD /rec/page HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(PAGE)
+            assert (await client.ask(head, PAGE, head_only=True)).status == 202
+
+
+FRAGMENTS = [
+    (b"POST", b"/rec/page#x", "page"),
+    (b"POST", b"/rec/bundle?OrgId=o-1#x", "bundle"),
+    (b"POST", b"/rec//event#?OrgId=o-1", "event"),
+    (b"POST", b"/v2/users#", "server_api"),
+    (b"GET", b"/rec/sock#", "socket"),
+    (b"GET", b"/s/fs.js#x", "other"),
+    (b"PUT", b"/#/rec/page", "other"),
+]
+
+
+@pytest.mark.parametrize(("method", "target", "route"), FRAGMENTS)
+@pytest.mark.parametrize("mode", ["enforce", "bypass"])
+async def test_a_target_with_a_fragment_is_400_on_every_route(
+    upstream: Echoing, tmp_path: Path, method: bytes, target: bytes, route: str, mode: str
+) -> None:
+    config = {"upstream": {"url": upstream.url}, "mode": mode, "audit": {"to": str(tmp_path / "audit.log")}}
+    async with in_process(config) as proxy:
+        answer = await ask(proxy, method, target, b"{}" if method != b"GET" else b"", b"Origin: " + ORIGIN)
+        assert answer.status == 400
+        assert (answer.value("Access-Control-Allow-Origin") == ORIGIN) == (route != "other")
+    assert not upstream.requests
+    line = audit(tmp_path)[0]
+    assert (line["event.action"], line["fsproxy.error"]) == (route, "bad_request")
+
+
+async def test_an_upgrade_with_a_fragment_is_400(upstream: Echoing, proxy: InProcessProxy) -> None:
+    lines = (b"Upgrade: websocket", b"Connection: Upgrade", b"Sec-WebSocket-Key: a", b"Sec-WebSocket-Version: 13")
+    for target in (b"/rec/sock#x", b"/x#x"):
+        assert (await ask(proxy, b"GET", target, b"", *lines)).status == 400
+    assert not upstream.raw
+
+
+@pytest.mark.parametrize("path", [b"/rec/event%3f/../page", b"/rec/page%00/../bundle"])
+async def test_a_path_that_is_two_routes_is_400(upstream: Echoing, proxy: InProcessProxy, path: bytes) -> None:
+    assert (await ask(proxy, b"POST", path, PAGE)).status == 400
+    assert not upstream.requests
+
+
+async def test_the_uid_in_any_spelling_of_a_server_call_is_not_written(
+    upstream: Echoing, proxy: InProcessProxy, tmp_path: Path
+) -> None:
+    paths = [b"/users/v1/individual/ann@x.example/customvars", b"/USERS//v1/individual/ann@x.example/customvars/"]
+    paths += [b"/users%2fv1%2findividual%2fann%40x.example%2fcustomvars", b"/users/v1;a/individual/ann%40x/customvars"]
+    for path in paths:
+        await ask(proxy, b"POST", path, b'{"a_int":1}')
+    await proxy.ingest.close()
+    text = (tmp_path / "audit.log").read_text()
+    assert text.count("/users/v1/individual/{uid}/customvars") == len(paths)
+    assert "ann" not in text
+
+
+PARAMETERS = b"&".join(b"a%d=1" % number for number in range(64))
+UPLOADS = [b"/rec/bundle", b"/rec/bundle/v2", b"/rec/event", b"/client/event", b"/rec//bundle/"]
+
+
+@pytest.mark.parametrize("path", UPLOADS)
+async def test_an_org_is_known_behind_64_other_parameters(
+    upstream: Echoing, proxy: InProcessProxy, path: bytes
+) -> None:
+    answer = await ask(proxy, b"POST", path + b"?" + PARAMETERS + b"&OrgId=o-off", BUNDLE)
+    assert (answer.status, json.loads(answer.body)["reason_code"]) == (202, 2)
+    assert not upstream.requests
+
+
+@pytest.mark.parametrize("path", [*UPLOADS, b"/rec/page", b"/v2/events"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        b"OrgId=o-off&OrgId=o-1",
+        b"OrgId=o-1&OrgId=o-off",
+        b"OrgId=o-1&" + PARAMETERS + b"&OrgId=o-off",
+        b"OrgId=o-1&orgid=o-off",
+        b"orgId=o-off",
+        b"OrgId=o-1&Org%49d=",
+        b"a=b;OrgId=o-off&OrgId=o-1",
+        b"OrgId=o-1&SessionId=a&SessionId=b",
+        b"OrgId=o-1&ContentEncoding=gzip&ContentEncoding=",
+        b"OrgId=o-1&PageStart=1&PageStart=2",
+    ],
+)
+async def test_a_contradictory_query_is_400_with_cors_and_a_line(
+    upstream: Echoing, proxy: InProcessProxy, tmp_path: Path, path: bytes, query: bytes
+) -> None:
+    answer = await ask(proxy, b"POST", path + b"?" + query, BUNDLE, b"Origin: " + ORIGIN)
+    assert answer.status == 400
+    assert answer.value("Access-Control-Allow-Origin") == ORIGIN
+    assert not upstream.requests
+    await proxy.ingest.close()
+    assert audit(tmp_path)[0]["fsproxy.error"] == "bad_request"
+
+
+async def test_equal_repeats_go_up_raw(upstream: Echoing, proxy: InProcessProxy) -> None:
+    target = b"/rec/bundle?OrgId=o-1&OrgId=o%2d1&orgid=o-1&Seq=1&Seq=2&a=1;b=2"
+    assert (await ask(proxy, b"POST", target, b'{"Seq":1,"When":1,"Evts":[]}')).status == 200
+    assert upstream.requests[0].split(b" ")[1] == target
+
+
+async def test_prefixes_look_at_the_raw_path(upstream: Echoing) -> None:
+    async with echoing() as other:
+        config = {"upstream": {"url": upstream.url, "prefixes": {"/Rec//": other.url}}}
+        async with in_process(config) as proxy:
+            page = PAGE.replace(b"blocked", b"other")
+            for target in (b"/rec/page", b"/Rec/page", b"/Rec//page"):
+                assert (await ask(proxy, b"POST", target, page)).status == 200
+        assert [each.split(b" ")[1] for each in upstream.requests] == [b"/rec/page", b"/Rec/page"]
+        assert [each.split(b" ")[1] for each in other.requests] == [b"/Rec//page"]
