@@ -41,6 +41,8 @@ from fsproxy.shell.upstream import Upstream
 from fsproxy.shell.upstream_settings import same_hosts
 
 log = structlog.get_logger("fsproxy")
+_STREAMED = frozenset({Route.OTHER, Route.SOCKET})
+"""Routes whose requests are passed on without being read."""
 
 
 class Ingest:
@@ -162,28 +164,29 @@ class Ingest:
                 return self._forwarding.refuse(tx, Failure.OVERLOADED)
         if self._draining:
             tx.close = True
-        refusal = self._refusal(tx)
+        is_judged = tx.route not in _STREAMED and tx.generation.mode is not TopMode.BYPASS
+        refusal = self._refusal(tx, is_judged=is_judged)
         if refusal is not None:
             return self._forwarding.refuse(tx, refusal)
         if opens_socket:
             return await (self._sockets.open(tx) if tx.route is Route.SOCKET else self._forwarding.tunnel(tx))
-        if tx.route is Route.OTHER or tx.generation.mode is TopMode.BYPASS:
+        if not is_judged:
             return await self._forwarding.stream(tx)
-        if tx.route is Route.SOCKET:
-            return await self._forwarding.stream(tx)
-        if tx.read_query().contradictory:
-            return self._forwarding.refuse(tx, Failure.BAD_REQUEST)
         body = take_body(tx) if request.payload.is_eof() else await read_body(tx, self.upstream.sweeper)
         if tx.route is Route.PAGE:
             return await self._pages.answer(tx, body)
         return await self._capture.answer(tx, body)
 
-    def _refusal(self, tx: Transaction) -> Failure | None:
+    def _refusal(self, tx: Transaction, *, is_judged: bool) -> Failure | None:
         """Return why a request is answered by us, whatever its body and its rules."""
         if tx.request.method == "CONNECT":
             tx.close = True
             return Failure.METHOD
-        return Failure.LOOP if self._passages.is_loop(tx.headers) else tx.request.refusal
+        if self._passages.is_loop(tx.headers):
+            return Failure.LOOP
+        if is_judged and tx.read_query().contradictory:
+            return Failure.BAD_REQUEST
+        return tx.request.refusal
 
     @property
     def _overloaded(self) -> bool:
