@@ -12,6 +12,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from fsproxy.config import fields, units
 from fsproxy.config.fields import JsonSchema, Leaf, wrong
+from fsproxy.config.hosts import HOST, plain_host
 from fsproxy.config.positions import Kind, Node, Scalar, Sequence, Table
 from fsproxy.config.reading import Reading, reading_of
 from fsproxy.config.rule_checks import RULE_CHECKS, RuleCheck
@@ -43,23 +44,33 @@ class ListOf(Generic[T]):
     item: JsonSchema
     word: str | None = None
     """A word that may stand for the whole list, and then means None."""
+    lone: bool = False
+    """One entry may stand without the list around it, and there must be one."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.with_info_plain_validator_function(self.check)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
         whole: JsonSchema = {"type": "array", "items": self.item}
+        if self.lone:
+            return {"anyOf": [self.item, {**whole, "minItems": 1}]}
         return whole if self.word is None else {"anyOf": [{"const": self.word}, whole]}
 
     def check(self, value: object, info: ValidationInfo[Any]) -> T | None:
         """The list, its wrong entries left out: those go to the reading's problems, each at its own place."""
-        if isinstance(value, Sequence):
+        if self.lone and isinstance(value, str):
+            value = [value]
+        if isinstance(value, Sequence) and (value.items or not self.lone):
             return self.make(reading_of(info).entries(value, self.rule))
+        if self.lone and isinstance(value, Scalar) and value.kind is not Kind.NULL:
+            return self.make(tuple(reading_of(info).entry(value, self.rule)))
         if isinstance(value, list):
             return self.make(tuple(Entry(text) for text in value))
         word = value.text if isinstance(value, Scalar) else value
         if self.word is not None and word == self.word:
             return None
+        if self.lone:
+            raise wrong(f"is not {self.rule.noun}", f"one or a list: {self.rule.check('')}")
         raise wrong(
             "is not a list",
             "a list, such as [ITEM]" if self.word is None else f"{self.word}, or a list, such as [ITEM]",
@@ -133,6 +144,12 @@ OptOutCookies = Annotated[tuple[Entry, ...], _rules("opt_out")]
 Origins = Annotated[tuple[Entry, ...] | None, _rules("domain", "any")]
 Texts = Annotated[tuple[str, ...], _list_of(texts_of(fields.TEXT), str, _ITEM)]
 Schemes = Annotated[tuple[str, ...], _list_of(RULE_CHECKS["url"], str.lower, {"type": "string"})]
+Hosts = Annotated[
+    tuple[str, ...],
+    ListOf(
+        texts_of(HOST), lambda found: tuple(dict.fromkeys(plain_host(e.text) for e in found)), HOST.schema, lone=True
+    ),
+]
 Paths = Annotated[tuple[str, ...], _list_of(texts_of(fields.PATH), str, fields.PATH.schema)]
 Rates = Annotated[
     tuple[Window, ...],

@@ -35,7 +35,7 @@ from fsproxy.config.models_network import (
     UpstreamSection,
 )
 from fsproxy.config.models_orgs import OrgsSection
-from fsproxy.config.own_listener import own_listeners
+from fsproxy.config.own_listener import own_listeners, same_port
 from fsproxy.config.positions import Table
 from fsproxy.config.problems import Problem
 from fsproxy.config.schema import AddressPrivacy, SocketMode, StateBackend, TopMode
@@ -141,8 +141,9 @@ class Root(Section):
 
     @classmethod
     def conflicts(cls, table: Table) -> Iterator[Problem]:
-        """Workers need a store and a port that they can share, and no upstream may be this proxy itself."""
+        """Workers share a store and a port; the two ports differ; and no upstream is this proxy itself."""
         yield from own_listeners(table)
+        yield from same_port(table)
         workers, state = table.scalar("workers"), table.members.get("state")
         backend = state.scalar("backend") if isinstance(state, Table) else None
         if workers and more_than_one(workers.text) and (backend is None or backend.text == StateBackend.MEMORY):

@@ -19,8 +19,8 @@ from fsproxy.config.fields import (
     Truth,
     Url,
 )
-from fsproxy.config.lists import CookieNames, Networks, Paths
-from fsproxy.config.positions import Kind, Node, Scalar, Table
+from fsproxy.config.lists import CookieNames, Hosts, Networks, Paths
+from fsproxy.config.positions import Kind, Node, Scalar, Sequence, Table
 from fsproxy.config.problems import Problem
 from fsproxy.config.sections import BY_NAME, OR_NULL, Section, needed, section, setting
 
@@ -35,7 +35,7 @@ class ServerTlsSection(Section):
 class ListenSection(Section):
     """Where recorders are answered."""
 
-    host: Text = setting("0.0.0.0", "Address to listen on.")
+    host: Hosts = setting("0.0.0.0", "Address to listen on, or a list; :: serves both families.")
     port: Port = setting(8080, "Port to listen on; 0 takes a free one.")
     unix: TextOrNull = setting(None, "Path of a unix socket, in place of host and port.")
     tls: Annotated[ServerTlsSection | None, OR_NULL] = setting(None, "Certificate and key; without them plain HTTP.")
@@ -43,14 +43,16 @@ class ListenSection(Section):
     @classmethod
     def conflicts(cls, table: Table) -> Iterator[Problem]:
         """An address or a socket, not both."""
-        if table.scalar("unix") and (other := table.scalar("host") or table.scalar("port")):
+        host = table.members.get("host")
+        other = host if isinstance(host, Sequence) else table.scalar("host") or table.scalar("port")
+        if table.scalar("unix") and other:
             yield other.problem("stands beside unix", "host and port, or unix alone")
 
 
 class AdminSection(Section):
     """Health, metrics, the admin API and its page."""
 
-    host: Text = setting("127.0.0.1", "Address to listen on.")
+    host: Hosts = setting("127.0.0.1", "Address to listen on, or a list, as in listen.")
     port: Port = setting(8081, "Port to listen on; 0 takes a free one.")
     token: SecretOrNull = setting(None, "Bearer token of the API and the page; off loopback they answer with one only.")
 

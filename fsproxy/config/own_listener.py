@@ -8,6 +8,7 @@ from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import urlsplit
 
+from fsproxy.config.hosts import overlap
 from fsproxy.config.positions import Node, Scalar, Sequence, Table
 from fsproxy.config.problems import Problem
 
@@ -33,6 +34,15 @@ def own_listeners(root: Table) -> Iterator[Problem]:
                 if _leads_to(url.text, host, port):
                     yield url.problem(f"is this proxy itself, by its {name} section", "the address of the backend")
                     break
+
+
+def same_port(root: Table) -> Iterator[Problem]:
+    """Yield a problem when the data port would be the admin port as well."""
+    data, admin = (list(_addresses(root, name, host, port)) for name, host, port in _LISTENERS)
+    sections = (root.members.get(name) for name, _, _ in _LISTENERS)
+    ports = [node for each in sections if isinstance(each, Table) and (node := each.scalar("port"))]
+    if ports and any(port == other and overlap(host, another) for host, port in data for another, other in admin):
+        yield ports[0].problem("is the port of listen and of admin", "two different ports")
 
 
 def _addresses(root: Table, name: str, host: str, port: str) -> Iterator[tuple[str, int]]:

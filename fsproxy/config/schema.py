@@ -40,7 +40,7 @@ class ServerTls:
 class ListenConfig:
     """Where recorders are answered: an address, or a unix socket."""
 
-    host: str = "0.0.0.0"
+    host: tuple[str, ...] = ("0.0.0.0",)
     port: int = 8080
     unix: str | None = None
     tls: ServerTls | None = None
@@ -48,7 +48,7 @@ class ListenConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdminConfig:
-    host: str = "127.0.0.1"
+    host: tuple[str, ...] = ("127.0.0.1",)
     port: int = 8081
     token: str | None = field(default=None, repr=False)
 

@@ -137,7 +137,7 @@ class App:
             admin = await self._start_admin(ingest)
             stack.push_async_callback(admin.cleanup)
             beside_others = seat is not None or self._predecessor is not None
-            listener = await listen(server, self._config, beside_others=beside_others)
+            listeners = await listen(server, self._config, beside_others=beside_others)
             self.listening = True
             if self._config.listen.unix is not None:
                 stack.callback(Path(self._config.listen.unix).unlink, missing_ok=True)
@@ -147,13 +147,13 @@ class App:
             gc.set_threshold(*GC_THRESHOLDS)
             self._reloader.start()
             log.info("listening", data=address(self._config.listen), admin=self._config.admin.port, pid=os.getpid())
-            self._take_over(listener, admin)
+            self._take_over(listeners, admin)
             if seat is not None:
                 seat.tell_that_it_listens()
             if self._predecessor is not None:
                 await self._predecessor.retire()
             await self._stop.wait()
-            await self._drain(listener, server, ingest)
+            await self._drain(listeners, server, ingest)
 
     def _make_ingest(self, generation: Generation) -> Ingest:
         try:
@@ -173,22 +173,23 @@ class App:
         app = create_admin(config, self, self.metrics, insight, guarded=False)
         return await start_private_admin(app, self._seat.admin)
 
-    def _take_over(self, listener: asyncio.Server, admin: web.AppRunner) -> None:
+    def _take_over(self, listeners: list[asyncio.Server], admin: web.AppRunner) -> None:
         """From now on the kernel gives new connections to us, and none to the program before."""
         if self._predecessor is not None:
-            prefer_ports(listener, self._predecessor.listeners, 1)
+            prefer_ports(listeners, self._predecessor.listeners, 1)
             prefer_admin(admin)
         elif self._seat is not None and self._seat.after is not None:
-            prefer_ports(listener, self._seat.after, self._seat.among)
-            self._loop.call_later(self._config.server.drain + FORGET_SECONDS, prefer_none, listener)
+            prefer_ports(listeners, self._seat.after, self._seat.among)
+            self._loop.call_later(self._config.server.drain + FORGET_SECONDS, prefer_none, listeners)
 
-    async def _drain(self, listener: asyncio.Server, server: DataServer, ingest: Ingest) -> None:
+    async def _drain(self, listeners: list[asyncio.Server], server: DataServer, ingest: Ingest) -> None:
         """Take no new connection, close idle ones, let what is in flight finish for ``server.drain`` seconds."""
         self.draining = True
         log.info("draining", in_flight=self.metrics.in_flight, seconds=self._config.server.drain)
         if self._taken_over:
             await asyncio.sleep(LINGER_SECONDS)
-        listener.close()
+        for listener in listeners:
+            listener.close()
         flushed = self._loop.create_task(server.flush(self._config.server.drain + CUT_SECONDS))
         if not await ingest.drain(self._config.server.drain):
             log.warning("cut short", in_flight=self.metrics.in_flight)

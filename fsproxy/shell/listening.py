@@ -6,13 +6,15 @@ import asyncio
 import socket
 import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
 from fsproxy.config.schema import AdminConfig, Config, ListenConfig
+from fsproxy.shell.binding import bind
 
 BACKLOG = 4096
 CAN_SHARE = sys.platform == "linux"
@@ -25,27 +27,40 @@ class CannotStart(Exception):  # noqa: N818 - said to the user as it is
 
 async def listen(
     server: Callable[[], asyncio.BaseProtocol], config: Config, *, beside_others: bool = False
-) -> asyncio.Server:
-    """Open the data listener, so that other processes of ours can listen on the same TCP port. Raises CannotStart.
+) -> list[asyncio.Server]:
+    """Open the data listeners, one for each address. Raises CannotStart.
 
-    ``beside_others``: they do so already, and the kernel deals connections out among them (SO_REUSEPORT).
+    Other processes of ours can listen on the same TCP port. ``beside_others``: they do so already, and the kernel deals
+    connections out among them (SO_REUSEPORT).
     """
     to = config.listen
-    loop = asyncio.get_running_loop()
     options: dict[str, Any] = {"backlog": BACKLOG}
     if to.tls is not None:
         options |= {"ssl": _server_tls(to), "ssl_handshake_timeout": config.server.header_timeout}
+    if to.unix is None and CAN_SHARE and not beside_others:
+        await require_free(to)
     try:
         if to.unix is not None:
             _remove_stale_socket(to.unix)
-            return await loop.create_unix_server(server, to.unix, **options)
-        if CAN_SHARE:
-            if not beside_others:
-                await require_free(to)
-            options["reuse_port"] = True
-        return await loop.create_server(server, to.host, to.port, **options)
+            return [await asyncio.get_running_loop().create_unix_server(server, to.unix, **options)]
+        return await _listen_on(await bind(to.host, to.port, shared=CAN_SHARE), server, options)
     except OSError as error:
         raise CannotStart(f"listen {address(to)}: {error.strerror}") from None
+
+
+async def _listen_on(
+    sockets: list[socket.socket], server: Callable[[], asyncio.BaseProtocol], options: dict[str, Any]
+) -> list[asyncio.Server]:
+    with ExitStack() as stack:
+        for each in sockets:
+            stack.callback(each.close)
+        listeners = []
+        for each in sockets:
+            listener = await asyncio.get_running_loop().create_server(server, sock=each, **options)
+            stack.callback(listener.close)
+            listeners.append(listener)
+        stack.pop_all()
+    return listeners
 
 
 async def require_free(to: ListenConfig) -> None:
@@ -56,12 +71,9 @@ async def require_free(to: ListenConfig) -> None:
         raise CannotStart(f"listen {address(to)}: {error.strerror}") from None
 
 
-async def _bind_alone(host: str, port: int) -> None:
-    trial = await asyncio.get_running_loop().create_server(
-        asyncio.Protocol, host, port, reuse_port=False, start_serving=False
-    )
-    trial.close()
-    await trial.wait_closed()
+async def _bind_alone(hosts: Sequence[str], port: int) -> None:
+    for each in await bind(hosts, port, shared=False):
+        each.close()
 
 
 async def start_admin(app: web.Application, config: AdminConfig, *, beside_others: bool = False) -> web.AppRunner:
@@ -71,10 +83,11 @@ async def start_admin(app: web.Application, config: AdminConfig, *, beside_other
     try:
         if CAN_SHARE and not beside_others:
             await _bind_alone(config.host, config.port)
-        await web.TCPSite(runner, config.host, config.port, reuse_port=CAN_SHARE).start()
+        for each in await bind(config.host, config.port, shared=CAN_SHARE):
+            await web.SockSite(runner, each).start()
     except OSError as error:
         await runner.cleanup()
-        raise CannotStart(f"admin.port {config.port} on {config.host}: {error.strerror}") from None
+        raise CannotStart(f"admin.port {config.port} on {', '.join(config.host)}: {error.strerror}") from None
     return runner
 
 
@@ -94,7 +107,13 @@ def address(listen: ListenConfig) -> str:
     """As it is said to people."""
     if listen.unix is not None:
         return f"unix:{listen.unix}"
-    return f"{'https' if listen.tls else 'http'}://{listen.host}:{listen.port}"
+    scheme = "https" if listen.tls else "http"
+    return ", ".join(f"{scheme}://{in_url(host)}:{listen.port}" for host in listen.host)
+
+
+def in_url(host: str) -> str:
+    """A host as it stands in a URL."""
+    return f"[{host}]" if ":" in host else host
 
 
 def _server_tls(listen: ListenConfig) -> ssl.SSLContext:

@@ -12,6 +12,7 @@ import os
 import socket
 import struct
 import sys
+from collections.abc import Iterable, Sequence
 from ctypes import addressof, create_string_buffer
 from typing import Any, Self
 
@@ -19,8 +20,9 @@ import aiohttp
 import structlog
 from aiohttp import web
 
-from fsproxy.config.schema import Config
-from fsproxy.shell.listening import CannotStart
+from fsproxy.config.hosts import addresses
+from fsproxy.config.schema import AdminConfig, Config
+from fsproxy.shell.listening import CannotStart, in_url
 from fsproxy.shell.passages import handed_on
 
 LINGER_SECONDS = 0.5
@@ -55,10 +57,17 @@ class Predecessor:
             raise CannotStart("--take-over works on Linux alone")
         if whole.listen.unix is not None:
             raise CannotStart("--take-over needs a TCP port: listen.unix cannot be shared")
-        config = whole.admin
+        for host in _reachable(whole.admin.host):
+            found = await cls._find_at(host, whole.admin)
+            if found is not None:
+                return found
+        return None
+
+    @classmethod
+    async def _find_at(cls, host: str, config: AdminConfig) -> Self | None:
         headers = {"Authorization": f"Bearer {config.token}"} if config.token is not None else {}
         http = aiohttp.ClientSession(
-            f"http://{_reachable(config.host)}:{config.port}",
+            f"http://{host}:{config.port}",
             headers=headers,
             timeout=aiohttp.ClientTimeout(total=ASK_SECONDS),
         )
@@ -71,9 +80,7 @@ class Predecessor:
             return None
         except (aiohttp.ClientError, TimeoutError, ValueError, TypeError, KeyError):
             await http.close()
-            raise CannotStart(
-                f"admin.port {config.port} on {config.host}: what answers there cannot be taken over"
-            ) from None
+            raise CannotStart(f"admin.port {config.port} on {host}: what answers there cannot be taken over") from None
 
     async def retire(self) -> None:
         """Have it drain. It is named, so that no other program that listens there by now takes it for itself."""
@@ -91,27 +98,27 @@ class Predecessor:
         await self._http.close()
 
 
-def prefer_ports(listener: asyncio.Server, after: int, among: int) -> None:
+def prefer_ports(listeners: Iterable[asyncio.Server], after: int, among: int) -> None:
     """New connections go to the listeners number ``after`` and the ``among`` - 1 next, in the order of their start.
 
     Where there are none of these numbers (any more), the kernel deals out as before.
     """
-    for each in listener.sockets:
-        _prefer(each, after, among)
+    for listener in listeners:
+        for each in listener.sockets:
+            _prefer(each, after, among)
 
 
 def prefer_admin(runner: web.AppRunner) -> None:
     """The same for an admin port: one took its turn before."""
-    for site in runner.sites:
-        server = getattr(site, "_server", None)
-        if server is not None:
-            prefer_ports(server, 1, 1)
+    servers = (getattr(site, "_server", None) for site in runner.sites)
+    prefer_ports((server for server in servers if server is not None), 1, 1)
 
 
-def prefer_none(listener: asyncio.Server) -> None:
+def prefer_none(listeners: Iterable[asyncio.Server]) -> None:
     """The kernel deals out evenly again."""
-    for each in listener.sockets:
-        _set(each, _DETACH, struct.pack("i", 0))
+    for listener in listeners:
+        for each in listener.sockets:
+            _set(each, _DETACH, struct.pack("i", 0))
 
 
 def _prefer(listener: Any, after: int, among: int) -> None:
@@ -133,6 +140,6 @@ def _identity(body: dict[str, Any]) -> tuple[str, str, int]:
     return str(body["instance"]), handed_on(body.get("passage")), int(body["listeners"])
 
 
-def _reachable(host: str) -> str:
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
-    return f"[{host}]" if ":" in host else host
+def _reachable(hosts: Sequence[str]) -> list[str]:
+    """Return where a program that listens there is reached from this machine, as in a URL."""
+    return [in_url({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(each, each)) for each in addresses(hosts)]

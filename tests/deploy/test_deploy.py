@@ -265,7 +265,7 @@ def test_the_ports_probes_and_folders_of_the_pod_are_those_of_its_configuration(
     assert proxy["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "admin"}
     assert proxy["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "admin"}
     # The kubelet asks from outside the pod.
-    assert config.admin.host == "0.0.0.0"
+    assert config.admin.host == ("0.0.0.0",)
     mounts = {mount["name"]: mount for mount in proxy["volumeMounts"]}
     assert set(mounts) == {volume["name"] for volume in pod["volumes"]}
     assert not any("subPath" in mount for mount in mounts.values())

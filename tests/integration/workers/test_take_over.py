@@ -50,11 +50,12 @@ async def instance(http: aiohttp.ClientSession, proxy: RunningProxy) -> str:
     return str((await ready(http, proxy))["instance"])
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("workers", "host"), [(1, "127.0.0.1"), (2, "127.0.0.1"), (2, "::")])
 async def test_a_second_start_takes_over_without_a_refused_connection(
-    upstream: RecordingUpstream, valkey: ValkeyServer, workers: int
+    upstream: RecordingUpstream, valkey: ValkeyServer, workers: int, host: str
 ) -> None:
     config: dict[str, Any] = shared(upstream.url, valkey, workers=workers)
+    config |= {"listen": {"host": host}, "admin": {"host": host}}
     async with running_proxy(config) as first, fresh_connections() as http:
         before = await instance(http, first)
         done = asyncio.Event()

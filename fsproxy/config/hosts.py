@@ -1,0 +1,54 @@
+"""``listen.host`` and ``admin.host``: the addresses that a host stands for, and which of them collide."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from ipaddress import ip_address
+
+from fsproxy.config.fields import of_text
+
+BOTH_FAMILIES = {"::": ("0.0.0.0", "::"), "localhost": ("127.0.0.1", "::1")}
+"""Hosts that mean IPv4 and IPv6. Each address gets a socket of its own, so that IPv4 clients keep IPv4 addresses."""
+_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?")
+_NUMBERS = re.compile(r"[0-9.]+")
+_ANY = frozenset({"0.0.0.0", "::"})
+
+
+def plain_host(text: str) -> str:
+    """Return the host as sockets take it: an address without brackets, a name in lower case. Raises ValueError."""
+    inner = text[1:-1] if text[:1] == "[" and text[-1:] == "]" else text
+    try:
+        return str(ip_address(inner))
+    except ValueError:
+        if inner is not text or not _NAME.fullmatch(text) or _NUMBERS.fullmatch(text):
+            raise
+        return text.lower()
+
+
+HOST = of_text(
+    "a host to listen on",
+    "an address, a name, or :: for all addresses of both families; the port has a key of its own",
+    plain_host,
+)
+
+
+def addresses(hosts: Iterable[str]) -> tuple[str, ...]:
+    """Return what they stand for, each once; names other than ``localhost`` stay names."""
+    return tuple(dict.fromkeys(each for host in hosts for each in BOTH_FAMILIES.get(host, (host,))))
+
+
+def overlap(host: str, other: str) -> bool:
+    """Return whether listening on both, on one port, would collide. What a name leads to is not known here."""
+    try:
+        mine, theirs = addresses([plain_host(host)]), addresses([plain_host(other)])
+    except ValueError:  # reported as no host
+        return False
+    pairs = ((one, another) for one in mine for another in theirs)
+    return any(one == another or (_alike(one, another) and _ANY & {one, another}) for one, another in pairs)
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether they may be of the same family."""
+    families = [ip_address(each).version for each in (one, other) if ":" in each or _NUMBERS.fullmatch(each)]
+    return len(set(families)) < 2
