@@ -20,8 +20,8 @@ import aiohttp
 import fsproxy
 from support.ports import free_ports
 
-START_DEADLINE = 30.0
-STOP_DEADLINE = 30.0
+START_DEADLINE = 120.0
+STOP_DEADLINE = 90.0
 POLL = 0.02
 SERVE = (sys.executable, "-m", "fsproxy", "serve")
 

@@ -15,7 +15,7 @@ from support.proxy import RunningProxy, running_proxy
 from support.valkey import ValkeyServer
 
 POLL = 0.02
-DEADLINE = 20.0
+DEADLINE = 120.0
 
 
 def shared(upstream_url: str, valkey: ValkeyServer, **more: Any) -> dict[str, Any]:
