@@ -16,6 +16,7 @@ from fsproxy.shell.memory_cache import BoundedMemoryCache
 from fsproxy.shell.write_rate import WriteRate
 
 if TYPE_CHECKING:
+    from fsproxy.shell.ledger.new_names import NewNames
     from fsproxy.shell.ledger.redis import RedisLedger
     from fsproxy.shell.shared_cache import RemoteMemory, SharedCache
 
@@ -55,7 +56,7 @@ class Stores:
     breaker: Breaker | None = None
     """None: memory, which is always there."""
     shared: tuple[RedisLedger, RemoteMemory, tuple[SharedCache, ...]] | None = None
-    rates: tuple[WriteRate, ...] = ()
+    rates: tuple[WriteRate | NewNames, ...] = ()
     """What may be written to a shared store."""
 
     async def start(self) -> None:
@@ -153,11 +154,13 @@ def _shared(config: StateConfig) -> Stores:
     breaker = Breaker("redis")
     ledger = RedisLedger(*address, breaker)
     remote = RemoteMemory(*address, breaker)
+    clock_rate = WriteRate("page_clocks", *CLOCK_WRITES)
     rates = (
         WriteRate("blocked_pages", *PAGE_WRITES),
         WriteRate("repeats", *REPEAT_WRITES),
-        WriteRate("page_clocks", *CLOCK_WRITES),
+        clock_rate,
         ledger.id_rate,
+        ledger.new_names,
     )
     pages = SharedCache(
         remote, BLOCKED_PAGES, PAGE_SECONDS, rates[0], here=BLOCKED_PAGE_SECONDS, there=SHARED_PAGE_SECONDS
@@ -168,7 +171,7 @@ def _shared(config: StateConfig) -> Stores:
         ledger,
         BlockedPages(pages),
         Repeats(calls),
-        SharedPageClocks(ledger, rates[2]),
+        SharedPageClocks(ledger, clock_rate),
         breaker=breaker,
         shared=(ledger, remote, (pages, calls)),
         rates=rates,

@@ -61,6 +61,7 @@ class RedisLedger:
         self._remembers = remembers
         self._here = Here()
         self.lately = Lately()
+        self.new_names = self._here.new_names
         self.id_rate = WriteRate("sessions", *ID_WRITES)
         self._link = RedisLink(url, timeout, org_base(prefix, "~probe"), self.breaker, self._connected)
 
@@ -206,7 +207,9 @@ class RedisLedger:
         answer = from_wire(operation, told)
         self._here.learn(operation, answer, told, now)
         if isinstance(operation, Claim) and isinstance(answer, Claimed):
-            self.lately.claimed(operation, new_names(operation, told), answer.refused, now)
+            new = new_names(operation, told)
+            self.new_names.learn(operation.org, len(new), float(told[1]))
+            self.lately.claimed(operation, new, answer.refused, now)
         elif isinstance(operation, Admit):
             self.lately.saw(operation.org)
         return answer

@@ -20,6 +20,7 @@ from fsproxy.core.limits.operations import (
 )
 from fsproxy.core.model import Instant
 from fsproxy.shell.ledger.keys import KeyKind, key_of
+from fsproxy.shell.ledger.new_names import NewNames
 from fsproxy.shell.ledger.redis_known import Known
 from fsproxy.shell.ledger.redis_wire import uid_from
 
@@ -33,6 +34,7 @@ class Here:
 
     def __init__(self) -> None:
         self.known = Known()
+        self.new_names = NewNames()
         self._used: dict[str, int] = {}
 
     def answer(self, operation: Operation, now: Instant, *, behind: bool) -> Any:
@@ -50,7 +52,8 @@ class Here:
                 return UNKNOWN if None in uids else Recalled(tuple(dict.fromkeys(uid for uid in uids if uid)))
             case Claim():
                 count = known.count_if_known(operation, now)
-                return Claimed(frozenset(), count) if count is not None else UNKNOWN
+                if count is not None or not self.new_names.has_room(operation.org):
+                    return Claimed(frozenset(), count or 0)
             case Admit(org=org, session=session, user=user) if session or user:
                 key = key_of(KeyKind.SESSION, org, session) if session else key_of(KeyKind.USER, org, user)
                 if known.is_under_way(key, now):

@@ -131,7 +131,7 @@ def from_wire(operation: Operation, answer: Any) -> Answer:
             state, passes, over, used, _ = answer
             return Admitted(under_way=state != 0, user_admitted=passes, over_quota=over, used=used)
         case Claim(names=names):
-            known, *places = answer
+            known, _, *places = answer
             refused = [names[place] for place in places if place >= 0]
             return Claimed(frozenset(refused) if refused else _NOTHING, known)
         case Recall():
@@ -155,7 +155,7 @@ def _uid(digest: int) -> str:
 
 def new_names(claim: Claim, answer: Any) -> list[str]:
     """The names that nobody had used before, in the script's answer to a claim: -1 stands for the first."""
-    return [claim.names[-1 - place] for place in answer[1:] if place < 0]
+    return [claim.names[-1 - place] for place in answer[2:] if place < 0]
 
 
 def _admit(operation: Admit, skew: float) -> list[Any]:

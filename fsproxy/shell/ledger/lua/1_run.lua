@@ -20,7 +20,8 @@
 --   r:<token>      the reservation (2_sessions.lua). 11 minutes.
 --   w:<s or u:id>  the reservation that waits under an id. 60 s.
 --   lapse          sorted set of "<cycle>|<token>" by when the unit lapses. As long as q.
---   n:<kind>       sorted set of names by last seen. The retention.
+--   n:<kind>       sorted set of names by last seen. The retention, or less while the org is new (3_names.lua).
+--   o              since when the org is known, as it has names. As long as these.
 --   l:<kind><id>   a session's accepted calls (4_rates.lua), msgpack. The longest window and 10 minutes.
 --   p:<id>         a page's clock (server time): "<offset> <the earliest that it can become>". 15 minutes
 --                  after it was last asked for.
