@@ -20,7 +20,8 @@ JSON = b"application/json"
 PROBLEM = b"application/problem+json"
 """RFC 9457."""
 
-_ORIGIN = re.compile(rb"(?:null|[A-Za-z][A-Za-z0-9+.-]{0,30}://[A-Za-z0-9._~\[\]:%!$&'()*+=-]{1,255})\Z")
+_ORIGIN = re.compile(rb"(?:null|[A-Za-z][A-Za-z0-9+.-]{0,30}://[A-Za-z0-9._~\[\]:%!$&'()*+=-]{0,255})\Z")
+"""Apps and extensions have schemes of their own, and ``file://`` has no host."""
 _EXPOSED = b"X-Request-Id, FSProxy-Rejected, Retry-After, RateLimit, RateLimit-Policy"
 _json = msgspec.json.encode
 

@@ -32,6 +32,9 @@ _HOST = re.compile(r"[A-Za-z0-9._~%!$&'()*+=:\[\]-]{1,255}\Z")
 _REQUEST_ID = re.compile(r"[!-~]{1,128}\Z")
 _SCHEMES = frozenset({"http", "https"})
 
+_WITH_PORT = frozenset({b"cloudfront-viewer-address"})
+"""Headers whose address always has a port behind it, IPv6 without brackets too: ``2001:db8::1:443``."""
+
 _Node = tuple[Address, str]
 
 
@@ -57,7 +60,7 @@ class ClientAddress(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 def parse_address(text: str) -> Address | None:
     """An address in any of the forms that proxies write, or None.
 
-    Tolerated: surrounding spaces, brackets, a port, a zone id (dropped), IPv4-mapped IPv6 (unwrapped).
+    Tolerated: surrounding spaces, brackets (of IPv4 too), a port, a zone id (dropped), IPv4-mapped IPv6 (unwrapped).
     """
     node = _node(text) if len(text) <= LONGEST_ADDRESS else None
     return node[0] if node is not None else None
@@ -82,13 +85,16 @@ def _node(text: str) -> _Node | None:
 def _without_port(text: str) -> str | None:
     if text.startswith("["):
         inside, bracket, port = text[1:].partition("]")
-        if not bracket or ":" not in inside or (port and (port[0] != ":" or not _PORT.match(port, 1))):
+        if not bracket or (port and (port[0] != ":" or not _PORT.match(port, 1))):
             return None
         return inside
     host, colon, port = text.partition(":")
     if colon and ":" not in port:
         return host if _PORT.match(port) else None
-    return text
+    address, _, port = text.rpartition(":")
+    # What is no address as a whole can only end in a port: nine groups, or one group after an IPv4 address.
+    ends_in_port = (text.count(":") == 8 and "::" not in text) or ("." in address and "%" not in address)
+    return address if ends_in_port and _PORT.match(port) else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +203,10 @@ class ClientAddresses:
                 said[key] = headers[name].decode("latin-1").rpartition(",")[2].strip()
         if self.header == b"x-forwarded-for":
             return _from_the_right(value), said
+        if self.header in _WITH_PORT:
+            address, _, port = value.rpartition(":")
+            if _PORT.match(port) and parse_address(address) is not None:
+                value = address
         return [value] if value else [], said
 
 

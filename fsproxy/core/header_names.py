@@ -43,6 +43,7 @@ FORWARDING = frozenset(
         b"cf-connecting-ip",
         b"cf-connecting-ipv6",
         b"fastly-client-ip",
+        b"cloudfront-viewer-address",
     }
 )
 """What only a proxy may say of a client: ignored and dropped when an untrusted peer says it."""

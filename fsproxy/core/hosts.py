@@ -1,7 +1,7 @@
 """Hosts and URLs as browsers know them: read, and brought to the one form in which they are compared.
 
 A host in that form is lower case, without a trailing dot, IDN labels as A-labels (``xn--``), an IPv6 address
-without brackets and compressed. rules.md 1, orders 4 and 5.
+without brackets and compressed, or the IPv4 address that is mapped into it. rules.md 1, orders 4 and 5.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 from enum import Enum, unique
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
+from urllib.parse import unquote
 
 import idna
 import msgspec
@@ -32,6 +33,7 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _AUTHORITY_END = re.compile(r"[/?#\\]")
 _LABEL = re.compile(r"[a-z0-9_-]{1,63}")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_DELIMITER = re.compile(r"[\[\]:/?#@\\%]")
 _PORT = re.compile(r"[0-9]{1,5}")
 
 
@@ -96,7 +98,7 @@ def _with_authority(scheme: str, authority: str) -> Url:
     if split is None:
         return Url(scheme, "", None, UrlProblem.UNPARSEABLE)
     raw, port_text = split
-    host = normalise_host(raw)
+    host = _browser_host(raw) if scheme in DEFAULT_PORTS else normalise_host(raw)
     if host is None:
         # Only the web's own schemes say what a host is; app://./index.html is for others to read.
         return Url(scheme, "", None, UrlProblem.HOST if scheme in DEFAULT_PORTS else None)
@@ -165,6 +167,38 @@ def normalise_host(text: str) -> str | None:
     return ".".join(labels) if all(map(is_label, labels)) else None
 
 
+def _browser_host(text: str) -> str | None:
+    """The compared form of a URL's host as browsers read it (URL Standard 3.5), who know ``%6d`` and ``0x7f.1``."""
+    if "%" in text and "[" not in text:
+        text = unquote(text)
+        if _DELIMITER.search(text) is not None:
+            return None
+    host = normalise_host(text)
+    if host is not None or ":" in text:
+        return host
+    labels = split_labels(text)
+    return _short_ipv4(labels) if labels is not None and len(labels) <= 4 else None
+
+
+def _short_ipv4(labels: list[str]) -> str | None:
+    """An IPv4 address of one to four numbers, decimal, octal or hexadecimal; the last fills all that is left."""
+    try:
+        *firsts, last = [_read_number(label) for label in labels]
+    except ValueError:
+        return None
+    if any(number > 255 for number in firsts) or last >= 1 << 8 * (4 - len(firsts)):
+        return None
+    return str(IPv4Address(last + sum(number << 8 * (3 - place) for place, number in enumerate(firsts))))
+
+
+def _read_number(text: str) -> int:
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(text)
+    if text.startswith("0x"):
+        return int(text[2:] or "0", 16)
+    return int(text, 8 if text[0] == "0" else 10)
+
+
 def split_labels(text: str) -> list[str] | None:
     """The labels of a name in compared form, unchecked but for IDN mapping; None when that fails.
 
@@ -199,6 +233,7 @@ def _ipv4(text: str) -> str | None:
 
 def _ipv6(text: str) -> str | None:
     try:
-        return str(IPv6Address(text)) if "%" not in text else None
+        address = IPv6Address(text) if "%" not in text else None
     except ValueError:
         return None
+    return str(address.ipv4_mapped or address) if address is not None else None

@@ -16,8 +16,9 @@ RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC
 TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM ZW
 """
 
-EU = frozenset(_EU.split())
-"""The 27 members since 2020."""
+EU = frozenset(_EU.split()) | {"AX", "GF", "GP", "MF", "MQ", "RE", "YT"} | {"EU"}
+"""The 27 members since 2020; those of their parts that belong to the union and have codes of their own (Åland, French
+Guiana, Guadeloupe, Saint-Martin, Martinique, Réunion, Mayotte: TFEU 355); and what proxies say of somewhere in it."""
 EEA = EU | {"IS", "LI", "NO"}
 GROUPS: Mapping[str, frozenset[str]] = {"EU": EU, "EEA": EEA}
 

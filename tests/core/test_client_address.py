@@ -30,6 +30,11 @@ def by_chain(value: bytes, peer: str | None = "10.0.0.1") -> ClientAddress:
         ("::ffff:192.0.2.1", "192.0.2.1"),
         ("[::ffff:192.0.2.1]:80", "192.0.2.1"),
         ("192.0.2.1:_port", "192.0.2.1"),
+        ("[203.0.113.9]:80", "203.0.113.9"),
+        ("[203.0.113.9]", "203.0.113.9"),
+        ("2001:db8:0:0:0:0:0:1:443", "2001:db8::1"),
+        ("::ffff:192.0.2.1:443", "192.0.2.1"),
+        ("fe80::1%eth0.1", "fe80::1"),
     ],
 )
 def test_addresses_are_read_in_the_forms_that_proxies_write(text: str, address: str) -> None:
@@ -38,8 +43,9 @@ def test_addresses_are_read_in_the_forms_that_proxies_write(text: str, address: 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "unknown", "_hidden", "1.2.3", "1.2.3.4.5", "01.2.3.4", "1.2.3.4:", "1.2.3.4:x", "[1.2.3.4]", "[::1", "[::1]x",
-     "\u0661.2.3.4", "::1::", "1.2.3.4/8", "a" * 4000, "\udcff", "1.2.3.4:123456"],
+    ["", "unknown", "_hidden", "1.2.3", "1.2.3.4.5", "01.2.3.4", "1.2.3.4:", "1.2.3.4:x", "[1.2.3.4", "[]", "[]:80", "[1.2.3.4]:x", "[::1", "[::1]x",
+     "\u0661.2.3.4", "::1::", "1.2.3.4/8", "a" * 4000, "\udcff", "1.2.3.4:123456",
+     "1:2:3:4:5:6:7:8:x", "1:2:3:4:5:6:7:8:9:10", "::1.2.3.4:x"],
 )  # fmt: skip
 def test_what_is_no_address_is_none(text: str) -> None:
     assert parse_address(text) is None
@@ -211,3 +217,34 @@ def test_an_element_with_a_stray_quote_says_nothing_at_all() -> None:
     value = b'for=198.51.100.7;proto=https;host=a.example;by=x"y'
     found = RFC7239.resolve("10.0.0.1", {b"forwarded": value})
     assert (str(found.address), found.proto, found.host) == ("10.0.0.1", "http", "")
+
+
+@pytest.mark.parametrize(
+    ("value", "client"),
+    [
+        (b"203.0.113.9:46532", "203.0.113.9"),
+        (b"2001:db8::1:443", "2001:db8::1"),
+        (b"2001:db8::8a2e:370:7334:46532", "2001:db8::8a2e:370:7334"),
+        (b"2001:0db8:85a3:0000:0000:8a2e:0370:7334:443", "2001:db8:85a3::8a2e:370:7334"),
+        (b" [2001:db8::1]:443 ", "2001:db8::1"),
+        (b"2001:db8::1", "2001:db8::1"),
+        (b"203.0.113.9", "203.0.113.9"),
+        (b"nonsense:443", "10.0.0.1"),
+    ],
+)
+def test_a_viewers_address_ends_in_its_port(value: bytes, client: str) -> None:
+    clients = ClientAddresses.compile([ip_network("10.0.0.0/8")], "CloudFront-Viewer-Address")
+    assert str(clients.resolve("10.0.0.1", {b"cloudfront-viewer-address": value}).address) == client
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"for=203.0.113.9:80", b'for="203.0.113.9:80"', b'for="[203.0.113.9]:80"', b'for="[::ffff:203.0.113.9]:80"'],
+)
+def test_an_element_may_have_a_port(value: bytes) -> None:
+    assert str(RFC7239.resolve("10.0.0.1", {b"forwarded": value}).address) == "203.0.113.9"
+
+
+def test_a_chain_goes_on_behind_a_bracketed_address() -> None:
+    found = by_chain(b"6.6.6.6, [203.0.113.9]:80")
+    assert (str(found.address), found.chain) == ("203.0.113.9", "203.0.113.9, 10.0.0.1")

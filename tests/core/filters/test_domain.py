@@ -270,3 +270,17 @@ def test_the_rule_of_otherwise_has_its_id_and_its_place() -> None:
 def test_a_rule_that_is_no_pattern_keeps_its_place_among_the_others() -> None:
     table = DomainTable.of([parse_pattern("a.example"), None, parse_pattern("*.example")])
     assert (table.find("a.example", 443), table.find("b.example", 443), table.find("example", 443)) == (0, 2, None)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["10.1.2.3", "[::ffff:10.1.2.3]", "[::ffff:a01:203]", "0xa.0x1.0x2.0x3", "167838211", "10.1.2.3.", "%31%30.1.2.3"],
+)
+@pytest.mark.parametrize("pattern", ["10.1.2.3", "[::ffff:10.1.2.3]"])
+def test_an_address_is_one_in_whatever_form_a_browser_reads(host: str, pattern: str) -> None:
+    made = _filter([("block", pattern)])
+    assert _page(made, f"https://{host}/x") is not None
+    assert _page(made, f"https://user@{host}:8443") is not None
+    assert _page(made, "https://10.1.2.4/") is None
+    origin = SessionFacts(route=Route.BUNDLE, origin=f"https://{host}")
+    assert made.judge(origin, NOW) is not None

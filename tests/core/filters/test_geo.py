@@ -44,6 +44,11 @@ def _id(made: GeoFilter, country: str | None, region: str | None = None) -> str 
         ("EU", "NO", None, None),
         ("EU", "GB", None, None),
         ("EU", "CH", None, None),
+        *[("EU", zone, None, "geo:never:EU") for zone in ("AX", "GF", "GP", "MF", "MQ", "RE", "YT", "EU")],
+        *[("EEA", zone, None, "geo:never:EEA") for zone in ("AX", "GF", "GP", "MF", "MQ", "RE", "YT", "EU")],
+        *[("EU", zone, None, None) for zone in ("PM", "NC", "BL", "GI", "PF", "SX", "GL", "FO", "IM", "JE", "GG")],
+        ("FR", "EU", None, None),
+        ("FR", "RE", None, None),
         ("EEA", "NO", None, "geo:never:EEA"),
         ("EEA", "IS", None, "geo:never:EEA"),
         ("EEA", "LI", None, "geo:never:EEA"),
@@ -78,6 +83,9 @@ def test_never(never: str, country: str | None, region: str | None, rule: str | 
         ("EU US", "IE", None, None),
         ("EU", "NO", None, "geo:only"),
         ("EEA", "NO", None, None),
+        *[(group, zone, None, None) for group in ("EU", "EEA") for zone in ("RE", "GP", "AX", "EU")],
+        ("EU", "NC", None, "geo:only"),
+        ("FR", "EU", None, "geo:only"),
         # unknown is blocked
         ("US", None, None, "geo:only"),
         ("US", "XX", None, "geo:only"),
@@ -107,9 +115,9 @@ def test_what_is_no_zone_is_refused_with_what_is_allowed(text: str) -> None:
 
 
 def test_the_groups_have_their_members_of_2026() -> None:
-    assert (len(EU), len(EEA), len(COUNTRIES)) == (27, 30, 250)
+    assert (len(EU), len(EEA), len(COUNTRIES)) == (27 + 7 + 1, 30 + 7 + 1, 250)
     assert {"IS", "LI", "NO"} == EEA - EU
-    assert EEA <= COUNTRIES
+    assert EEA - {"EU"} <= COUNTRIES
     assert "GB" not in EEA
 
 
