@@ -10,7 +10,6 @@ from fsproxy.demo.received import BodyError, parsed
 
 PAGE, BUNDLE, FAIL, PAGE_ANSWER, BUNDLE_ANSWER, EVENT, EVENT_ANSWER = 1, 2, 3, 4, 5, 6, 7
 """The ``Cmd`` of a frame: three from the recorder, four from the backend."""
-UPLOADS = {BUNDLE: BUNDLE_ANSWER, EVENT: EVENT_ANSWER}
 
 
 def frame_answer(text: str, sessions: Sessions, now_ms: int) -> dict[str, object]:
@@ -23,10 +22,14 @@ def frame_answer(text: str, sessions: Sessions, now_ms: int) -> dict[str, object
         return _fail(None, "a frame is a JSON object")
     if frame.get("Cmd") == PAGE:
         return _page(frame, sessions, now_ms)
-    if frame.get("Cmd") in UPLOADS:
+    if frame.get("Cmd") in (BUNDLE, EVENT):
         if not isinstance(frame.get("Bundle"), dict):
             return _fail(frame.get("Seq"), "a bundle frame holds a Bundle")
-        return {"Cmd": UPLOADS[frame["Cmd"]], "Seq": frame.get("Seq"), "Bundle": bundle_answer(now_ms)}
+        return {
+            "Cmd": BUNDLE_ANSWER if frame["Cmd"] == BUNDLE else EVENT_ANSWER,
+            "Seq": frame.get("Seq"),
+            "Bundle": bundle_answer(now_ms),
+        }
     return _fail(frame.get("Seq"), "unknown Cmd")
 
 

@@ -202,7 +202,7 @@ async def test_a_content_encoding_header_is_understood_too(backend: Backend) -> 
     assert response.status == 200
 
 
-async def test_page_and_bundle_frames_are_answered_by_cmd_4_and_5(backend: Backend) -> None:
+async def test_page_bundle_and_event_frames_are_answered_by_cmd_4_5_and_7(backend: Backend) -> None:
     async with backend.ws_connect("/rec/sock") as socket:
         await socket.send_json({"Cmd": 1, "Seq": 1, "Page": PAGE})
         answer = await socket.receive_json()
@@ -210,13 +210,23 @@ async def test_page_and_bundle_frames_are_answered_by_cmd_4_and_5(backend: Backe
         assert answer["Page"]["IsNewSession"] is True
         await socket.send_json({"Cmd": 2, "Seq": 2, "Bundle": {"Bundle": BUNDLE, "OrgId": "o-TEST1-na1"}})
         assert await socket.receive_json() == {"Cmd": 5, "Seq": 2, "Bundle": {"BundleTime": NOW}}
+        await socket.send_json({"Cmd": 6, "Seq": 3, "Bundle": {"Bundle": BUNDLE, "OrgId": "o-TEST1-na1"}})
+        assert await socket.receive_json() == {"Cmd": 7, "Seq": 3, "Bundle": {"BundleTime": NOW}}
     frames = [one for one in (await received(backend))["received"] if one["method"] == "WEBSOCKET"]
-    assert [frame["body"]["Cmd"] for frame in frames] == [1, 2]
+    assert [frame["body"]["Cmd"] for frame in frames] == [1, 2, 6]
 
 
 @pytest.mark.parametrize(
     "text",
-    ["no json", "[]", '{"Cmd":9,"Seq":3}', '{"Cmd":1,"Seq":3,"Page":{}}', '{"Cmd":2,"Seq":3,"Bundle":[]}'],
+    [
+        "no json",
+        "[]",
+        '{"Cmd":9,"Seq":3}',
+        '{"Cmd":1,"Seq":3,"Page":{}}',
+        '{"Cmd":2,"Seq":3,"Bundle":[]}',
+        '{"Cmd":[6]}',
+        '{"Cmd":6}',
+    ],
 )
 async def test_a_frame_that_is_not_understood_fails_with_a_status(backend: Backend, text: str) -> None:
     async with backend.ws_connect("/rec/sock") as socket:
