@@ -16,7 +16,7 @@ from support.raw_http import RawAnswer, ServerSide, raw_client, scripted
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 OURS = {b"x-request-id", b"access-control-expose-headers"}
-ADDED = {b"x-request-id", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"host"}
+ADDED = {b"x-request-id", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"cdn-loop", b"host"}
 
 
 def recorded() -> Iterator[Any]:
