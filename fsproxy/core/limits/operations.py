@@ -218,7 +218,7 @@ class Spent(msgspec.Struct, frozen=True, gc=False):
 
     passed: bool
     retry_after: float = 0.0
-    """Seconds until a call at ``at`` + this would pass; 0 when passed."""
+    """Seconds until a call at ``at`` + this would pass; 0 when passed. At least so many, of a page's call."""
     remaining: int = 0
     """Calls left in the tightest of the windows that end in ``at``; 0 when refused."""
 

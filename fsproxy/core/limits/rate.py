@@ -39,12 +39,13 @@ def microseconds(seconds: float) -> int:
 
 
 def judge_call(
-    times: Sequence[int], at: int, windows: Sequence[Window], known: Barred | None = None
+    times: Sequence[int], at: int, windows: Sequence[Window], known: Barred | None = None, *, waits: bool = True
 ) -> tuple[Spent, Barred | None]:
     """Return whether a call at ``at`` passes, given the sorted times of the accepted calls.
 
     A refused call comes with the time around it that is barred. It stays barred until a call is forgotten or
     moved, so the caller may give it as ``known`` for the next call in it. The caller inserts what passed.
+    Unless the client ``waits`` for it, the moment at which a refused call would pass is not searched beyond that.
 
     Cost: a few searches for the latest call. A call among many others looks at rows of calls in turn, and
     skips the more of them the more calls there is still room for, so that filling a window of ``n`` calls in any
@@ -56,17 +57,8 @@ def judge_call(
         return Spent(passed=False, retry_after=max(closed)), None
     barred = known if known is not None else _barred_by(times, at, windows)
     if barred is not None:
-        first, last = barred
-        free = None
-        for _ in range(MOST_STEPS):
-            more = _barred_by(times, last + 1, windows)
-            if more is None:
-                free = last + 1
-                break
-            last = more[1]
-        if free is None:
-            free = max(_after_all(times, window) for window in windows)
-        return Spent(passed=False, retry_after=(free - at) / SECOND), (first, last)
+        last, free = _free_after(times, barred[1], windows) if waits else (barred[1], barred[1] + 1)
+        return Spent(passed=False, retry_after=(free - at) / SECOND), (barred[0], last)
     place = bisect_right(times, at)
     remaining = -1
     for window in windows:
@@ -105,6 +97,19 @@ def _full_row(times: Sequence[int], at: int, limit: int, length: int) -> int | N
         # The rows before this one begin no later, so they span the length too as long as they reach ``end``.
         row = bisect_left(times, end, row, row + limit) - limit
     return None
+
+
+def _free_after(times: Sequence[int], last: int, windows: Sequence[Window]) -> tuple[int, int]:
+    """Return the last barred moment of those that follow ``last`` without a gap, and the first at which a call passes.
+
+    After many windows in a row a moment behind all calls is returned, which is sure to pass and not the first.
+    """
+    for _ in range(MOST_STEPS):
+        more = _barred_by(times, last + 1, windows)
+        if more is None:
+            return last, last + 1
+        last = more[1]
+    return last, max(_after_all(times, window) for window in windows)
 
 
 def _after_all(times: Sequence[int], window: Window) -> int:

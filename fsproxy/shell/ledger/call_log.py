@@ -71,7 +71,7 @@ class CallLog:
         if slot >= 0 and op.mark and self._is_counted(place, at, slot << _MARK_BITS | op.mark):
             return Spent(passed=True)
         known = self._known_barred(at)
-        spent, barred = judge_call(self.times, at, op.windows, known)
+        spent, barred = judge_call(self.times, at, op.windows, known, waits=not page)
         if not spent.passed:
             if barred is not None and barred != known:
                 self._bar(*barred)

@@ -10,6 +10,7 @@ local SECOND = 1000000
 local MARKS = 4294967296
 local MOST_STEPS = 32
 local MOST_EQUALS = 64
+local MOST_BARRED = 64
 local FEW_CALLS = 10000
 local FEW_PAGES = 8
 
@@ -73,7 +74,7 @@ local function free_after(times, last, windows)
   for _ = 1, MOST_STEPS do
     local _, more = barred_by(times, last + 1, windows)
     if not more then
-      return last + 1, last
+      return last + 1
     end
     last = more
   end
@@ -83,7 +84,7 @@ local function free_after(times, last, windows)
       free = math.max(free, times[#times - window[1] + 1] + window[2])
     end
   end
-  return free, last
+  return free
 end
 
 local function dropped(list, gone)
@@ -97,7 +98,7 @@ end
 local function forget(log, gone)
   if gone > 0 then
     log.times, log.tags = dropped(log.times, gone), dropped(log.tags, gone)
-    log.barred_from = nil
+    log.barred = nil
   end
 end
 
@@ -179,7 +180,7 @@ local function move(log, slot, offset)
   end
   log.times, log.tags = times, tags
   log.offsets[slot + 1] = offset
-  log.barred_from = nil
+  log.barred = nil
   log.changed = true
 end
 
@@ -195,10 +196,20 @@ local function is_counted(log, place, at, tag)
   return false
 end
 
-local function refused(log, at, windows)
-  local free, last = free_after(log.times, log.barred_to, windows)
-  log.barred_to = last
-  return { false, (free - at) / SECOND, 0 }
+-- Times in which no call passes, as far as they were found in this run: while no call is forgotten or moved.
+local function known_barred(log, at)
+  for _, barred in ipairs(log.barred or {}) do
+    if barred[1] <= at and at <= barred[2] then
+      return barred[2]
+    end
+  end
+  return nil
+end
+
+local function bar(log, first, last)
+  log.barred = log.barred or {}
+  local place = #log.barred < MOST_BARRED and #log.barred + 1 or 1
+  log.barred[place] = { first, last }
 end
 
 local function spend(log, at, windows, page, when, mark)
@@ -217,13 +228,18 @@ local function spend(log, at, windows, page, when, mark)
   if slot and mark > 0 and is_counted(log, place, at, slot * MARKS + mark) then
     return { true, 0, 0 }
   end
-  if log.barred_from and log.barred_from <= at and at <= log.barred_to then
-    return refused(log, at, windows)
+  local last = known_barred(log, at)
+  if not last then
+    local first
+    first, last = barred_by(times, at, windows)
+    if first then
+      bar(log, first, last)
+    end
   end
-  local first, last = barred_by(times, at, windows)
-  if first then
-    log.barred_from, log.barred_to = first, last
-    return refused(log, at, windows)
+  if last then
+    -- Only a client that sent the call by itself waits for the moment at which it would pass.
+    local free = page ~= '' and last + 1 or free_after(times, last, windows)
+    return { false, (free - at) / SECOND, 0 }
   end
   local remaining, most = -1, FEW_CALLS
   for _, window in ipairs(windows) do
