@@ -29,6 +29,7 @@ HANGS = 60.0
 KEPT = frozenset({201, 204, 205, 502})
 DROPPED = frozenset({202, 400, 429, 500})
 EVENT = "/rec/event"
+BUNDLE = "/rec/bundle/v2"
 _ids = count(1)
 
 
@@ -118,30 +119,63 @@ class Recorder:
     """Seconds between two uploads."""
     calls: int | None = None
     """Valid calls in each bundle; None: none, or a few."""
+    says_time: bool = True
+    """Uploads carry ``ClientTime``; those of the builds of 2022 and 2023 do not (wire.md 2)."""
+    held_up: int = 0
+    """Bundles of a page that pile up before the first of them gets out, as with a browser that is offline at first."""
     user_id: str = ""
     session_id: str | None = None
     leftover: tuple[str, dict[str, str], Upload] | None = None
+    _recording: Recording | None = None
+    _bundle_seq: int = 0
+    _event_seq: int = 0
+    _last: tuple[str, dict[str, str], Upload] | None = None
     _nobody_waits: set[asyncio.Task[Answer | None]] = field(default_factory=set)
 
     async def visit(self, bundles: int, **fields: Any) -> bool:
         """Load a page and, when it is recorded, upload so many bundles. False: it is not recorded to its end."""
-        recording = await self._load(fields)
+        self._recording = await self._load(fields)
         self._send_leftover()
+        self._bundle_seq = self._event_seq = 0
+        return await self.go_on(bundles)
+
+    async def go_on(self, bundles: int) -> bool:
+        """Upload so many bundles more of the page that is loaded, perhaps to a proxy that has started anew."""
+        recording = self._recording
         if recording is None:
             return False
-        event_seq = count(1)
-        for seq in range(1, bundles + 1):
-            upload = compose(self.random, seq, self.calls)
-            self.journal.calls += len(upload.calls)
-            if upload.calls and self.random.random() < 0.3:
-                number = next(event_seq)
-                events = events_upload(self.random, number, upload.calls)
-                if not await self._deliver(EVENT, self._query(recording, number), events):
+        waiting: list[tuple[str, dict[str, str], Upload]] = []
+        for _ in range(bundles):
+            waiting += self._composed(recording)
+            if self._bundle_seq < self.held_up:
+                continue
+            for each in waiting:
+                if not await self._deliver(*each):
                     return False
-            if not await self._deliver("/rec/bundle/v2", self._query(recording, seq), upload):
-                return False
+            waiting.clear()
             await asyncio.sleep(self.pause * (0.5 + self.random.random()))
         return True
+
+    async def restart(self, bundles: int) -> bool:
+        """Stop recording and start again, as the script's own restart does: another page of the same session.
+
+        A late copy of the last bundle follows the new page.
+        """
+        self.leftover = self._last or self.leftover
+        return await self.visit(bundles)
+
+    def _composed(self, recording: Recording) -> list[tuple[str, dict[str, str], Upload]]:
+        """The next bundle, and before it perhaps its calls by themselves."""
+        self._bundle_seq += 1
+        seq = self._bundle_seq
+        upload = compose(self.random, seq, self.calls)
+        self.journal.calls += len(upload.calls)
+        composed = [(BUNDLE, self._query(recording, seq, seq), upload)]
+        if upload.calls and self.random.random() < 0.3:
+            self._event_seq += 1
+            events = events_upload(self.random, self._event_seq, upload.calls)
+            composed.insert(0, (EVENT, self._query(recording, self._event_seq, seq), events))
+        return composed
 
     async def finish(self) -> None:
         """Wait for what nobody else waits for."""
@@ -167,21 +201,24 @@ class Recorder:
         ids = {"OrgId": self.org, "UserId": self.user_id, "SessionId": self.session_id, "PageId": told["PageUUID"]}
         return Recording(ids, time.time_ns() // 1_000_000, told["IsNewSession"])
 
-    def _query(self, recording: Recording, seq: int) -> dict[str, str]:
-        return recording.ids | {
+    def _query(self, recording: Recording, seq: int, interval: int) -> dict[str, str]:
+        query = recording.ids | {
             "Seq": str(seq),
             "PageStart": str(recording.started_ms),
-            "ClientTime": str(recording.started_ms + (seq + 1) * INTERVAL_MS),
             "PrevBundleTime": "0",
             "LastActivity": "331",
             "IsNewSession": "true" if recording.is_new else "false",
         }
+        if self.says_time:
+            query["ClientTime"] = str(recording.started_ms + (interval + 1) * INTERVAL_MS)
+        return query
 
     async def _deliver(self, path: str, query: dict[str, str], upload: Upload) -> bool:
         """Send until it is believed delivered. False: the recording has ended."""
         if upload.zipped:
             query = query | {"ContentEncoding": "gzip"}
         if path != EVENT:
+            self._last = (path, query, upload)
             if self.random.random() < 0.15:
                 self._send_unattended(path, query | {"SkipResponseBody": "true"}, upload)
             if self.random.random() < 0.3:

@@ -60,6 +60,41 @@ async def test_a_whole_visit_is_at_the_upstream(recorder: Recorder) -> None:
     assert recorder.journal.delivered == 5
 
 
+def seen_by(recorder: Recorder) -> list[Received]:
+    """What reaches the upstream from now on."""
+    seen: list[Received] = []
+    saw = recorder.arrivals.saw
+    recorder.arrivals.saw = lambda received: (seen.append(received), saw(received))[1]  # type: ignore[method-assign]
+    return seen
+
+
+@pytest.mark.parametrize("says_time", [True, False])
+async def test_a_page_that_is_held_up_sends_all_that_piled_up_and_goes_on(
+    recorder: Recorder, *, says_time: bool
+) -> None:
+    recorder.calls, recorder.held_up, recorder.says_time = 1, 3, says_time
+    seen = seen_by(recorder)
+    assert await recorder.visit(2)
+    assert [one.path for one in seen] == ["/rec/page"]
+    assert await recorder.go_on(3)
+    await recorder.finish()
+    bundles = [one for one in seen if one.path == BUNDLE]
+    assert {one.query["Seq"] for one in bundles} == set("345")
+    assert {"ClientTime" in one.query for one in seen if one.path != "/rec/page"} == {says_time}
+
+
+async def test_a_restart_is_another_page_of_the_session_and_a_late_copy(recorder: Recorder) -> None:
+    recorder.calls = 0
+    seen = seen_by(recorder)
+    assert await recorder.visit(2)
+    assert await recorder.restart(1)
+    await recorder.finish()
+    uploads = [one for one in seen if one.path == BUNDLE]
+    assert len({one.query["SessionId"] for one in uploads}) == 1
+    assert len({one.query["PageId"] for one in uploads}) == 2
+    assert any(one.query.get("DeltaT") and one.query["Seq"] == "2" for one in uploads)
+
+
 async def test_an_upload_goes_up_again_until_it_is_taken(recorder: Recorder, upstream: RecordingUpstream) -> None:
     recorder.calls = 0
     answers = iter([status(502), status(204), status(200, b"x")])

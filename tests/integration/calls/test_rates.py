@@ -223,6 +223,40 @@ async def test_without_a_session_the_user_and_then_the_address_counts(rig: Rig) 
 
 
 @pytest.mark.parametrize("path", ["/rec/bundle", "/rec/bundle/v2", "/rec/event"])
+@pytest.mark.parametrize("repeats", [1, 2])
+async def test_calls_after_a_held_up_first_upload_are_not_pressed_together(rig: Rig, path: str, repeats: int) -> None:
+    """As builds without ``ClientTime`` sent them: 3 calls, and 23 at 1.43 a second in the next upload."""
+    ids = {"OrgId": fresh("o"), "SessionId": fresh("s"), "PageId": fresh("p"), "ClientTime": "", "PageStart": ""}
+    for whens in ([3100.0, 4000.0, 4771.0], [5466.0 + n * 700 for n in range(23)]):
+        for _ in range(repeats):
+            assert whens_of(await rig.upload(bundle_of(*events(whens)), path=path, **ids)) == whens
+
+
+async def test_a_page_of_another_clock_is_limited_with_it_once_the_first_has_moved(rig: Rig) -> None:
+    """The first page's ten calls were made 60 s before the other's, as its next upload shows."""
+    ids = {"OrgId": fresh("o"), "SessionId": fresh("s"), "ClientTime": "", "PageStart": ""}
+    one, other = ids | {"PageId": fresh("p")}, ids | {"PageId": fresh("p")}
+    whens = [n * 90.0 for n in range(10)]
+    assert whens_of(await rig.upload(bundle_of(*events(whens)), **one)) == whens
+    assert whens_of(await rig.upload(bundle_of(*events(whens, "Other")), **other)) == []
+    late = [60_810.0]
+    assert whens_of(await rig.upload(bundle_of(*events(late)), **one)) == late
+    more = [n * 90.0 + 1 for n in range(9)]
+    assert whens_of(await rig.upload(bundle_of(*events(more, "Other")), **other)) == more
+
+
+@pytest.mark.parametrize("zipped", ["", "query"])
+async def test_of_a_body_with_too_many_calls_the_first_are_judged_and_the_rest_is_cut(rig: Rig, zipped: str) -> None:
+    whens = [n * 2_000.0 for n in range(5_010)]
+    got = await rig.upload(bundle_of(*events(whens)), zipped=zipped)
+    assert got.status == 200
+    assert whens_of(got) == whens[:5_000]
+    line = await rig.line_of(got)
+    assert line["fsproxy.rejections_count"] == 10
+    assert {each["code"] for each in line["fsproxy.rejections"]} == {"RateLimited"}
+
+
+@pytest.mark.parametrize("path", ["/rec/bundle", "/rec/bundle/v2", "/rec/event"])
 @pytest.mark.parametrize("generation", [1, 2])
 async def test_the_variables_of_a_refused_uid_reach_nobody(rig: Rig, path: str, generation: int) -> None:
     def user(properties: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
@@ -233,7 +267,7 @@ async def test_the_variables_of_a_refused_uid_reach_nobody(rig: Rig, path: str, 
         user({"plan_str": "gold"} if generation == 1 else {"plan": "gold"}, {"plan": "str"}),
         *events([1000.0]),
     ]
-    ids = {"SessionId": fresh("s"), "PageId": fresh("p")}
+    ids = {"OrgId": fresh("o"), "SessionId": fresh("s"), "PageId": fresh("p")}
     for _ in range(2):
         got = await rig.upload(bundle_of(*calls), path=path, **ids)
         assert [each["Kind"] for each in calls_of(got.sent)] == [8197]

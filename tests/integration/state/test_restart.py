@@ -6,11 +6,15 @@ import asyncio
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import aiohttp
+import pytest
 
+from support.arrivals import Arrivals
 from support.proxy import RunningProxy, running_proxy
+from support.recorder import Journal, Recorder
 from support.upstream import RecordingUpstream
 
 EVERY = 0.1
@@ -79,3 +83,24 @@ async def test_a_place_that_cannot_be_written_costs_no_request(upstream: Recordi
             counts = [line for line in (await response.text()).splitlines() if line.startswith("fsproxy_persist_fail")]
         assert float(counts[0].split()[1]) >= 1
         assert proxy.log_text().count("state cannot be written") == 1
+
+
+@pytest.mark.parametrize("says_time", [True, False])
+async def test_a_page_that_was_held_up_and_outlives_a_restart_loses_no_call(
+    upstream: RecordingUpstream, *, says_time: bool
+) -> None:
+    """A call every 5 s of the page's own time. The clock that a restart forgets begins anew with what comes then."""
+    settings = {"upstream": {"url": upstream.url}, "state": {"persist": None}}
+    arrivals, journal = Arrivals(), Journal()
+    arrivals.attach(upstream)
+    async with aiohttp.ClientSession() as http:
+        async with running_proxy(settings) as proxy:
+            recorder = Recorder(http, proxy.url, arrivals, journal, Random(1), calls=1, pause=0.0)
+            recorder.says_time, recorder.held_up = says_time, 3
+            assert await recorder.visit(10)
+        async with running_proxy(settings) as proxy:
+            recorder.url = proxy.url
+            assert await recorder.go_on(10)
+            assert await recorder.restart(5)
+            await recorder.finish()
+    assert (arrivals.faults, journal.ended, journal.calls) == ([], [], 25)
