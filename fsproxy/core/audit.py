@@ -44,7 +44,8 @@ class AuditRejection(msgspec.Struct, frozen=True, gc=False):
     """An invalid call or property. Names are cut and escaped; never a value."""
 
     code: str
-    call: str | None
+    call: str
+    """The event's name, or the kind of a call that has none."""
     property: str | None
 
 

@@ -211,6 +211,6 @@ def _listed(rejections: Sequence[Rejection], most: int) -> tuple[AuditRejection,
 def _rejection(each: Rejection) -> AuditRejection:
     return AuditRejection(
         each.code.value,
-        safe(each.call) if each.call is not None else None,
+        safe(each.call) if each.call is not None else each.kind.value,
         safe(each.property) if each.property is not None else None,
     )

@@ -10,7 +10,9 @@ from typing import Any
 
 import msgspec
 
+from fsproxy.core.client_api.scanner import BYTE_ORDER_MARK, begin_of_json, members_of, name_of
 from fsproxy.core.pipeline import PageAnswer
+from fsproxy.core.spelling import KnownNames, finder_of_misspelt, folded
 
 LONGEST_ANSWER = 256 * 1024
 """Bytes of an upstream's decompressed page answer that are looked at; real ones are under 10 KB."""
@@ -41,13 +43,25 @@ class PageBody(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
     app_id: Scalar = None
 
 
+class AmbiguousPage(PageBody, frozen=True, gc=False, rename="pascal"):
+    """A page that some readers read as this and others as ``other`` (rules.md 4)."""
+
+    other: PageBody = PageBody()
+
+
 EMPTY_PAGE = PageBody()
 """Stands for a body that cannot be read."""
 COMPOSED = False
 """The value of a field that is a list or an object, which none may be: what is inside is not read."""
 
 _FIELDS = PageBody.__struct_fields__
+_NAMES = dict(zip(map(folded, PageBody.__struct_encode_fields__), _FIELDS, strict=True))
+_may_be_misspelt = finder_of_misspelt(PageBody.__struct_encode_fields__)
+LONGEST_AMBIGUOUS = 64 * 1024
+"""Bytes of a body that is read in two ways where it has to be; recorders send about 1 KB, and none of those."""
+_KNOWN = KnownNames(PageBody.__struct_encode_fields__)
 _read = msgspec.json.Decoder(PageBody).decode
+_read_names = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _COVERS = ((rb"\\", b"\xff\xff"), (rb"\ud", b"\xfe\xfed"), (rb"\uD", b"\xfe\xfeD"))
 _ABSENT = msgspec.Raw(b"null")
 _read_raw = msgspec.json.Decoder(
@@ -58,18 +72,44 @@ _read_raw = msgspec.json.Decoder(
 def read_page(body: bytes) -> PageBody | None:
     """Return a page request's fields; None when the body is not a JSON object in UTF-8, or nested too deep to read.
 
-    Duplicate names are tolerated (the last counts), NaN and Infinity are not JSON. The time that this takes
-    grows with the body's bytes at the pace of C code alone: no Python code runs for each value (rules.md 4,
-    ``server.max_page``).
+    A byte order mark is skipped, and of a name given twice the last counts, for every reader. A body with one of
+    the names in other letters is an ``AmbiguousPage``; None where that would be too much to read. The time that
+    this takes grows with the body's bytes at the pace of C code alone: no Python code runs for each value
+    (rules.md 4, ``server.max_page``).
     """
     try:
         # msgspec does not look at the bytes of strings that it skips.
         body.decode()
-        return _read(body)
+        page = _read(body)
     except UnicodeDecodeError:
         return None
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        return _read_leniently(body)
+        body = body.removeprefix(BYTE_ORDER_MARK)
+        lenient = _read_leniently(body)
+        if lenient is None:
+            return None
+        page = lenient
+    return _read_both_ways(body, page) if _may_be_misspelt(body) else page
+
+
+def _read_both_ways(body: bytes, page: PageBody) -> PageBody | None:
+    """Read a page by its exact names, as ``page`` does, and without their case."""
+    if len(body) > LONGEST_AMBIGUOUS:
+        return None if _has_misspelt_names(body) else page
+    loosely: dict[str, Scalar] = {}
+    for member in members_of(body, begin_of_json(body))[0]:
+        field = _NAMES.get(folded(name_of(body, member) or ""))
+        if field is not None:
+            loosely[field] = _scalar(body[member.value_start : member.end])
+    other = PageBody(**loosely)
+    return page if other == page else AmbiguousPage(**msgspec.structs.asdict(page), other=other)
+
+
+def _has_misspelt_names(body: bytes) -> bool:
+    try:
+        return _KNOWN.has_misspelt(_read_names(_covered(body)))
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return True
 
 
 def _read_leniently(body: bytes) -> PageBody | None:
@@ -79,13 +119,18 @@ def _read_leniently(body: bytes) -> PageBody | None:
     hidden from it behind bytes that UTF-8 does not have, of the same length, and shown again in the few fields that
     are read. Escaped backslashes are hidden first, so that every backslash that is left begins an escape.
     """
-    for escape, cover in _COVERS:
-        body = body.replace(escape, cover)
     try:
-        found = _read_raw(body)
+        found = _read_raw(_covered(body))
+        # An escape that is none was covered as well, and shows itself here.
+        return PageBody(*[_scalar(bytes(getattr(found, name))) for name in _FIELDS])
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
-    return PageBody(*[_scalar(bytes(getattr(found, name))) for name in _FIELDS])
+
+
+def _covered(body: bytes) -> bytes:
+    for escape, cover in _COVERS:
+        body = body.replace(escape, cover)
+    return body
 
 
 def _scalar(text: bytes) -> Scalar:

@@ -9,14 +9,16 @@ from fsproxy.core.facts import page_facts, usable_id
 from fsproxy.core.failures import Failure
 from fsproxy.core.limits.operations import Admitted, LedgerDown, Operation
 from fsproxy.core.model import Encoding, FilterName
-from fsproxy.core.page import EMPTY_PAGE, read_page, read_page_answer
+from fsproxy.core.page import EMPTY_PAGE, AmbiguousPage, read_page, read_page_answer
 from fsproxy.core.pipeline import judge, learn, mark, settle
 from fsproxy.core.uid_digest import uid_digest
 from fsproxy.shell.decoding import Undecodable, decode, encoding_of
 
 if TYPE_CHECKING:
     from fsproxy.core.limits.operations import Ledger
+    from fsproxy.core.model import Hit, SessionFacts
     from fsproxy.core.page import PageBody
+    from fsproxy.core.pipeline import Decision
     from fsproxy.shell.cache import BlockedPages
     from fsproxy.shell.forwarding import Forwarding
     from fsproxy.shell.transaction import Transaction
@@ -50,19 +52,48 @@ class Pages:
             await self._learn_from_relay(tx)
 
     async def judge(self, tx: Transaction, page: PageBody) -> None:
-        """Decide on the page, in ``tx``; a blocked one is remembered, a new session has reserved its unit."""
+        """Decide on the page, in ``tx``; a blocked one is remembered, a new session has reserved its unit.
+
+        A page that is read in several ways gets the strictest decision (rules.md 4).
+        """
+        facts = await self._judge_reading(tx, page, tx.token)
+        if isinstance(page, AmbiguousPage) and tx.decision.block is None:
+            await self._judge_other(tx, page.other, facts)
+        if tx.decision.block is not None:
+            await self._remember(tx, facts, tx.decision.block)
+
+    async def _judge_other(self, tx: Transaction, other: PageBody, facts: SessionFacts) -> None:
+        """Take the other reading's decision and facts if it blocks; else all stays as it is."""
+        decision = tx.decision
+        others_facts = await self._judge_reading(tx, other, f"{tx.token}-other")
+        # One of the two is not acted upon, and gives back what it reserved.
+        if tx.decision.block is not None:
+            await self._give_back(tx, facts, decision)
+            await self._remember(tx, others_facts, tx.decision.block)
+        else:
+            await self._give_back(tx, others_facts, tx.decision)
+            tx.facts, tx.decision = facts, decision
+
+    async def _give_back(self, tx: Transaction, facts: SessionFacts, decision: Decision) -> None:
+        operations = learn(facts, decision, None)
+        if operations:
+            await self._ask(tx, operations)
+
+    async def _judge_reading(self, tx: Transaction, page: PageBody, token: str) -> SessionFacts:
         policy = tx.generation.snapshot.policy(page.org_id if isinstance(page.org_id, str) else None)
         first_visit = policy.ramping is not None and not usable_id(page.user_id)
         facts = tx.facts = page_facts(
             page, tx.headers, tx.client, tx.locate(policy), fresh_user_id=str(uuid4()) if first_visit else ""
         )
-        verdict = judge(policy, facts, tx.arrived, tx.token)
+        verdict = judge(policy, facts, tx.arrived, token)
         admitted = await self._ask(tx, (verdict.admit,)) if verdict.admit is not None else None
         tx.decision = settle(policy, verdict, admitted)
-        hit = tx.decision.block
-        if hit is not None and not self._blocked.remember_now(facts.org or "", facts.page_id, hit):
+        return facts
+
+    async def _remember(self, tx: Transaction, facts: SessionFacts, hit: Hit) -> None:
+        if not self._blocked.remember_now(facts.org or "", facts.page_id, hit):
             await self._blocked.remember(facts.org or "", facts.page_id, hit)
-        if facts.app_id and hit is not None and hit.filter is FilterName.DELETING_USER:
+        if facts.app_id and hit.filter is FilterName.DELETING_USER:
             # Other pages of this session may be open, from a time before this program knew its uid.
             await self._ask(tx, mark(facts, uid_digest(facts.app_id)))
 

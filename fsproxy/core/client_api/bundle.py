@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from enum import StrEnum, unique
 from types import MappingProxyType
 from typing import Any
@@ -14,23 +14,29 @@ import re2
 
 from fsproxy.core.client_api.arguments import CUSTOM_EVENT, VARIABLES, read_arguments
 from fsproxy.core.client_api.calls import Call, broken, unread
-from fsproxy.core.client_api.json_text import Fault, parse_object
+from fsproxy.core.client_api.json_text import Fault, parse, parse_object
 from fsproxy.core.client_api.scanner import ScanError, Span, members_of, name_of
-from fsproxy.core.client_api.splitting import PART, looks_like_one, split_events
+from fsproxy.core.client_api.splitting import PART, Spans, looks_like_one, split_events
 from fsproxy.core.model import CallKind
+from fsproxy.core.spelling import finder_of_misspelt, folded
 
 COMPANION = 98
 """With ``Args[0] == "api"`` it belongs to the call after it."""
 
-# The number of a call's kind, in digits, wherever it stands: what has none has no calls.
-# Recorders write it so; ``8.197e3`` and ``8197.0`` are numbers of no known kind.
-_KINDS = re.compile(rb"819[37]")
+# The number of a call's kind wherever it stands: what has none has no calls. Recorders write ``8197``; ``8197.0``,
+# ``8.197e3`` and what a double rounds to it are the same number.
+_NUMBER_OF_CALL = rb"8\.?1\.?9\.?(?:[37]|[26]\.?9{9})"
+_KINDS = re.compile(_NUMBER_OF_CALL)
 # Most bodies have none, and RE2 sees that in a third of the time or less; bytes.find is slower than either.
-_find_kind = re2.compile(rb"819[37]").search
+_find_kind = re2.compile(_NUMBER_OF_CALL).search
 _FEW = 16
 """Of them, RE2 finds each in less time; of many more the other does, as it costs less to call."""
-_DIGITS = 4
+_LONGEST_MATCH = 16
 _BEFORE, _AFTER = b": \t\r\n", (b",", b"}", b" ", b"\t", b"\r", b"\n")
+_REST_OF_NUMBER = re.compile(rb"[0-9.]*+(?:[eE][+-]?+[0-9]++)?+")
+_BEGIN_OF_NUMBER = re.compile(rb"[0-9.]*+\Z")
+_LONGEST_BEGIN = 64
+_may_be_misspelt = finder_of_misspelt(("Kind", "Args", "When"))
 
 
 class _Event(msgspec.Struct, gc=False):
@@ -43,11 +49,14 @@ class _KindOnly(msgspec.Struct, gc=False):
     Kind: Any = None
 
 
+_NAMES = _Event.__struct_fields__
+_KIND = folded("Kind")
 _decode_event = msgspec.json.Decoder(_Event).decode
 _decode_any = msgspec.json.Decoder().decode
 
 
 _decode_kind = msgspec.json.Decoder(_KindOnly).decode
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _CALL_KINDS = {CUSTOM_EVENT: CallKind.EVENT, VARIABLES: CallKind.SET_USER_VARS}
 _BEGINNINGS = tuple((b'{"Kind":%d,' % number, kind) for number, kind in _CALL_KINDS.items())
 _KIND_MEMBER = re.compile(rb'"Kind"[ \t\r\n]*:[ \t\r\n]*(819[37])[ \t\r\n]*[,}]')
@@ -57,7 +66,7 @@ _KIND_MEMBER = re.compile(rb'"Kind"[ \t\r\n]*:[ \t\r\n]*(819[37])[ \t\r\n]*[,}]'
 class Uninspectable(StrEnum):
     """Why a body is not the bundle of ``wire.md`` 2."""
 
-    NOT_A_BUNDLE = "not a JSON object with one list named Evts"
+    NOT_A_BUNDLE = "not a JSON object with a list named Evts"
     BROKEN = "not JSON"
 
 
@@ -78,13 +87,13 @@ class BundleCall(msgspec.Struct, frozen=True, gc=False):
 class Bundle(msgspec.Struct, frozen=True, gc=False):
     """Where a bundle's events stand, and those of them that are calls."""
 
-    events: Sequence[Span]
+    events: Spans
     calls: list[BundleCall]
     surplus: Mapping[int, CallKind] = MappingProxyType({})
     """The calls beyond the most that are read: by which of the events it is, what its ``Kind`` alone tells."""
 
 
-NO_CALLS = Bundle([], [])
+NO_CALLS = Bundle(Spans([], []), [])
 """Also of a bundle that was not split, as nothing in it could be a call."""
 
 
@@ -117,9 +126,7 @@ def read_bundle(body: bytes, limit: int, most: int = sys.maxsize, *, thorough: b
             if kind is not None:
                 surplus[index] = kind
             continue
-        found_call = _read_event(body[start:end], index, limit)
-        if found_call is not None:
-            calls.append(found_call)
+        calls += _read_event(body[start:end], index, limit)
     return Bundle(events, calls, surplus) if surplus else Bundle(events, calls)
 
 
@@ -135,44 +142,68 @@ def is_companion(event: bytes) -> bool:
 
 def _hits(body: bytes) -> list[int]:
     """Give the places where a call's number stands as the value of a member, whatever its name."""
-    return [at for at in _places(body) if body[at - 1] in _BEFORE and body[at + _DIGITS : at + _DIGITS + 1] in _AFTER]
+    return [
+        start
+        for start, end in _places(body)
+        if (body[start - 1] in _BEFORE and body[end : end + 1] in _AFTER) or _is_odd_number(body, start, end)
+    ]
 
 
-def _places(body: bytes) -> Iterator[int]:
+def _places(body: bytes) -> Iterator[Span]:
     at = 0
     for _ in range(_FEW):
         found = _find_kind(body, at)
         if found is None:
             return
-        yield found.start()
+        yield found.span()
         at = found.end()
     # In parts, as other threads wait while the engine looks through one.
     for start in range(at, len(body), PART):
-        for each in _KINDS.finditer(body, start, start + PART + _DIGITS - 1):
-            yield each.start()
+        for each in _KINDS.finditer(body, start, start + PART + _LONGEST_MATCH):
+            yield each.span()
 
 
-def _read_event(raw: bytes, index: int, limit: int) -> BundleCall | None:
-    """Read one event that holds the number of a call's kind somewhere; None when it is opaque after all."""
+def _is_odd_number(body: bytes, start: int, end: int) -> bool:
+    """Tell whether the digits belong to a call's number that is written in another form."""
+    before = body[max(0, start - _LONGEST_BEGIN) : start]
+    begin = _BEGIN_OF_NUMBER.search(before)
+    rest = _REST_OF_NUMBER.match(body, end, end + _LONGEST_BEGIN)
+    number = (begin[0] if begin else b"") + body[start:end] + (rest[0] if rest else b"")
+    if number.isdigit():
+        return False
+    if len(number) >= _LONGEST_BEGIN:
+        return True  # it may be; the event is read for it
+    return call_number(parse(number.lstrip(b"."))) is not None
+
+
+def call_number(value: Any) -> int | None:
+    """Give the ``Kind`` of calls that this is, in whatever form the number was written; None: it is none."""
+    return int(value) if type(value) in (int, float) and value in (CUSTOM_EVENT, VARIABLES) else None
+
+
+def _read_event(raw: bytes, index: int, limit: int) -> list[BundleCall]:
+    """Read one event that holds the number of a call's kind somewhere; none when it is opaque after all."""
     if raw[:1] != b"{":
-        return None
+        return []
     try:
         event = _decode_event(raw)
+        # What is in Args are strings, which may be long.
+        rest = raw.replace(event.Args, b"", 1)
         sure = (
-            b"\\u" not in raw and raw.count(b'"Kind"') == 1 and raw.count(b'"Args"') == 1 and raw.count(b'"When"') == 1
+            b"\\" not in rest
+            and rest.count(b'"Kind"') == rest.count(b'"Args"') == rest.count(b'"When"') == 1
+            and not _may_be_misspelt(rest)
         )
-        if not sure and event.Kind in (CUSTOM_EVENT, VARIABLES) and not isinstance(parse_object(raw), dict):
-            return _broken_event(raw, index)
-        if not sure and event.Kind not in (CUSTOM_EVENT, VARIABLES):
-            return _broken_event(raw, index)
+        if not sure:
+            return _read_odd_event(raw, index, limit)
+        number = call_number(event.Kind)
+        if number is None:
+            return []
         args = _decode_any(event.Args)
     except (ValueError, RecursionError):
-        return _broken_event(raw, index)
-    number = event.Kind
-    if type(number) is not int or number not in (CUSTOM_EVENT, VARIABLES):
-        return None
+        return _read_odd_event(raw, index, limit)
     call = read_arguments(number, args, limit)
-    return None if call is None else BundleCall(index, call, number, bytes(event.Args), _when(event.When))
+    return [] if call is None else [BundleCall(index, call, number, bytes(event.Args), _when(event.When))]
 
 
 def _unread_kind(body: bytes, start: int, end: int) -> CallKind | None:
@@ -182,27 +213,54 @@ def _unread_kind(body: bytes, start: int, end: int) -> CallKind | None:
             return kind
     raw = body[start:end]
     try:
-        number = _decode_kind(raw).Kind
+        number = call_number(_decode_kind(raw).Kind)
+        if number is None and _may_be_misspelt(raw):
+            kinds = [parse(bytes(value)) for name, value in _decode_members(raw).items() if folded(name) == _KIND]
+            number = next(filter(None, map(call_number, kinds)), None)
     except (ValueError, RecursionError):
         # Nobody looks for the members of an object that is not strict JSON: the name of one is enough.
         found = _KIND_MEMBER.search(raw)
         number = int(found[1]) if found is not None else None
-    return _CALL_KINDS.get(number) if type(number) is int else None
+    return _CALL_KINDS.get(number) if number is not None else None
 
 
-def _broken_event(raw: bytes, index: int) -> BundleCall | None:
+def _read_odd_event(raw: bytes, index: int, limit: int) -> list[BundleCall]:
+    """Read an event as each reader does: by its names as they are spelled, and without their case (rules.md 4)."""
+    root = parse_object(raw)
+    if isinstance(root, Fault):
+        return _broken_event(raw, index, root)
+    values = {name_of(raw, each): raw[each.value_start : each.end] for each in members_of(raw, 0)[0]}
+    loosely = {folded(name): name for name in root}
+    readings = {
+        tuple(name if name in root else None for name in _NAMES): None,
+        tuple(loosely.get(folded(name)) for name in _NAMES): None,
+    }
+    found: list[BundleCall] = []
+    for kind, args, when in readings:
+        number = call_number(root[kind]) if kind is not None else None
+        if number is None:
+            continue
+        call = read_arguments(number, root[args] if args is not None else None, limit)
+        if call is not None:
+            call = msgspec.structs.replace(call, is_whole=len(readings) > 1)
+            at = _when(root[when]) if when is not None else None
+            found.append(BundleCall(index, call, number, values.get(args, b"null"), at))
+    return found
+
+
+def _broken_event(raw: bytes, index: int, fault: Fault) -> list[BundleCall]:
     """Read an event that is not strict JSON: a call all the same if any of its Kinds is a call's."""
     try:
         members, _ = members_of(raw, 0)
     except ScanError:
-        return None
-    kinds = [raw[each.value_start : each.end] for each in members if name_of(raw, each) == "Kind"]
-    for number, kind in ((CUSTOM_EVENT, CallKind.EVENT), (VARIABLES, CallKind.SET_USER_VARS)):
-        if str(number).encode() in kinds:
-            fault = parse_object(raw)
-            call = unread(kind, broken(fault if isinstance(fault, Fault) else Fault.NOT_JSON))
-            return BundleCall(index, call, number, raw, None)
-    return None
+        return []
+    for each in members:
+        if folded(name_of(raw, each) or "") == _KIND:
+            number = call_number(parse(raw[each.value_start : each.end]))
+            if number is not None:
+                kind = CallKind.EVENT if number == CUSTOM_EVENT else CallKind.SET_USER_VARS
+                return [BundleCall(index, unread(kind, broken(fault)), number, raw, None)]
+    return []
 
 
 def _when(value: Any) -> float | None:

@@ -11,12 +11,15 @@ import msgspec
 from fsproxy.core.client_api.json_text import Fault, parse_object
 from fsproxy.core.model import CallKind
 from fsproxy.core.reasons import RejectionCode
+from fsproxy.core.spelling import NO_NAMES, KnownNames
 
 Steps = tuple[str | int, ...]
 """Where a member stands in a document: names of objects, positions in lists, from its root."""
 
 NOWHERE: Steps = ()
 UID = "uid"
+MAX_LEAVES = 5_000
+"""Properties of one call that are judged; an org can hold no more names (rules.md 2)."""
 ORDER_COMPLETED = "Order Completed"
 """The one event whose properties may hold lists of objects (rules.md 2)."""
 
@@ -57,6 +60,8 @@ class Call(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     envelope: tuple[tuple[str, str], ...] = ()
     """Reserved properties beside the properties, as (name in ``around``, reserved name): ``/v2/users``."""
     around: dict[str, Any] = {}
+    is_whole: bool = False
+    """It is rejected for any property that is: two readers would find different properties in it."""
     size: int = sys.maxsize
     """The properties' JSON is no longer than that, in bytes of UTF-8."""
 
@@ -92,9 +97,12 @@ def object_in(holder: dict[str, Any], key: str) -> tuple[dict[str, Any], tuple[B
     return (found, ()) if type(found) is dict else ({}, (broken(f"{key} is not an object"),))
 
 
+_EVENT_NAMES = KnownNames(("name", "properties", "n", "p"))
+
+
 def read_event(body: bytes, limit: int) -> Call:
     """Read the body of ``/client/event``: ``{"name", "properties"}``, or the same as ``n`` and ``p``."""
-    root = read_document(CallKind.EVENT, body, limit)
+    root = read_document(CallKind.EVENT, body, limit, _EVENT_NAMES)
     if isinstance(root, Call):
         return root
     name = "name" if "name" in root else "n"
@@ -125,9 +133,14 @@ def _flat(kind: CallKind, body: bytes, limit: int) -> Call:
     return root if isinstance(root, Call) else Call(kind=kind, properties=root, size=len(body))
 
 
-def read_document(kind: CallKind, body: bytes, limit: int) -> dict[str, Any] | Call:
-    """Read a body that is one call: its root, or a call of which only what is wrong is known."""
+def read_document(kind: CallKind, body: bytes, limit: int, names: KnownNames = NO_NAMES) -> dict[str, Any] | Call:
+    """Read a body that is one call: its root, or a call of which only what is wrong is known.
+
+    ``names`` are those that are read of it; one of them in other letters would be read by some and not by others.
+    """
     if len(body) > limit:
         return unread(kind, too_big(limit))
     root = parse_object(body)
-    return root if isinstance(root, dict) else unread(kind, broken(root))
+    if isinstance(root, Fault):
+        return unread(kind, broken(root))
+    return unread(kind, broken(Fault.MISSPELT)) if names.has_misspelt(root) else root

@@ -6,7 +6,17 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from fsproxy.core.client_api.calls import NOWHERE, Steps
-from fsproxy.core.client_api.scanner import Span, elements_of, members_of, name_of, skip_blank
+from fsproxy.core.client_api.compact import cut_compactly
+from fsproxy.core.client_api.scanner import (
+    Member,
+    Span,
+    begin_of_json,
+    end_of_value,
+    members_of,
+    name_at,
+    name_of,
+    skip_blank,
+)
 
 Edit = tuple[int, int, bytes]
 """The bytes between two places, and what stands there instead."""
@@ -52,41 +62,108 @@ def cut_members(data: bytes, cuts: Iterable[Steps], kept: Collection[Steps] = (N
     """Take members out of a JSON document that was read strictly before.
 
     A nested object that loses its last member goes too, unless it is among ``kept``; an element of a
-    list stays as ``{}``, because its place in the list may mean something.
+    list stays as ``{}``, because its place in the list may mean something. Every byte is looked at once,
+    however deep it lies.
     """
+    tree = _tree_of(cuts)
+    quickly = cut_compactly(data, tree, kept)
+    if quickly is not None:
+        return quickly
+    edits: list[Edit] = []
+    stack = [_Container(data, begin_of_json(data), tree, NOWHERE, edits)]
+    while True:
+        inside = stack[-1]
+        deeper = inside.next_container(data)
+        if deeper is not None:
+            stack.append(deeper)
+            continue
+        stack.pop()
+        goes = inside.close(kept)
+        if not stack:
+            return splice(data, edits)
+        stack[-1].take(inside, goes=goes)
+
+
+def _tree_of(cuts: Iterable[Steps]) -> _Tree:
     tree: _Tree = {}
     for steps in cuts:
         branch = tree
         for step in steps[:-1]:
-            branch = branch.setdefault(step, {})
-        branch[steps[-1]] = None
-    edits: list[Edit] = []
-    _cut_object(data, skip_blank(data, 0), tree, NOWHERE, kept, edits)
-    return splice(data, edits)
-
-
-def _cut_object(data: bytes, at: int, tree: _Tree, path: Steps, kept: Collection[Steps], edits: list[Edit]) -> bool:
-    """Collect the edits inside one object; True when none of its members is left and it may go itself."""
-    members, _ = members_of(data, at)
-    gone: set[int] = set()
-    for index, member in enumerate(members):
-        name = name_of(data, member)
-        if name is None or name not in tree:
-            continue
-        branch = tree[name]
-        inside: list[Edit] = []
-        if branch is None or _cut_value(data, member.value_start, branch, (*path, name), kept, inside):
-            gone.add(index)
+            found = branch.setdefault(step, {})
+            if found is None:  # it goes with what it is in
+                break
+            branch = found
         else:
-            edits += inside
-    edits += removals([(member.start, member.end) for member in members], gone)
-    return len(gone) == len(members) and path not in kept
+            branch[steps[-1]] = None
+    return tree
 
 
-def _cut_value(data: bytes, at: int, tree: _Tree, path: Steps, kept: Collection[Steps], edits: list[Edit]) -> bool:
-    if data[at : at + 1] == b"{":
-        return _cut_object(data, at, tree, path, kept, edits)
-    for index, (start, _) in enumerate(elements_of(data, at)[0]):
-        if index in tree:
-            _cut_object(data, start, tree[index], (*path, index), kept, edits)
-    return False
+class _Container:
+    """An object or list of which something is to be cut, while its parts are looked at."""
+
+    __slots__ = ("at", "before", "begin", "edits", "gone", "is_list", "path", "spans", "tree")
+
+    def __init__(self, data: bytes, at: int, tree: _Tree, path: Steps, edits: list[Edit]) -> None:
+        self.is_list = data[at : at + 1] == b"["
+        self.at = at + 1
+        """Where the next part begins; in the end the place after the bracket."""
+        self.begin = 0
+        """Where the part begins that is being looked at."""
+        self.tree = tree
+        self.path = path
+        self.spans: list[Span] = []
+        self.gone: set[int] = set()
+        self.edits = edits
+        """Of the whole document."""
+        self.before = len(edits)
+        """Those that are not about this."""
+
+    def next_container(self, data: bytes) -> _Container | None:
+        """Go through the parts up to one in which something is to be cut; None: there is no other."""
+        if not self.is_list and not any(self.tree.values()):
+            self._read_members(data)
+            return None
+        while True:
+            at = skip_blank(data, self.at)
+            if self.spans:
+                if data[at : at + 1] != b",":
+                    self.at = at + 1
+                    return None
+                at += 1
+            elif data[at : at + 1] in (b"]", b"}"):
+                self.at = at + 1
+                return None
+            step: str | int | None
+            if self.is_list:
+                self.begin = value = skip_blank(data, at)
+                step = len(self.spans)
+            else:
+                self.begin, name_end, value = name_at(data, at)
+                step = name_of(data, Member(self.begin, name_end, value, value))
+            branch = self.tree.get(step, {}) if step is not None else {}
+            if branch and data[value : value + 1] in (b"{", b"["):
+                return _Container(data, value, branch, (*self.path, step or 0), self.edits)
+            self.at = end_of_value(data, value)
+            if branch is None:
+                self.gone.add(len(self.spans))
+            self.spans.append((self.begin, self.at))
+
+    def _read_members(self, data: bytes) -> None:
+        """Go through an object of which only whole members are cut."""
+        members, self.at = members_of(data, self.at - 1)
+        tree = self.tree
+        self.spans = [(each.start, each.end) for each in members]
+        self.gone = {index for index, each in enumerate(members) if name_of(data, each) in tree}
+
+    def take(self, inner: _Container, *, goes: bool) -> None:
+        """Go on after a part in which something was cut."""
+        self.at = inner.at
+        if goes and not self.is_list:
+            self.gone.add(len(self.spans))
+            del self.edits[inner.before :]
+        self.spans.append((self.begin, self.at))
+
+    def close(self, kept: Collection[Steps]) -> bool:
+        """Collect the edits; tell whether no part is left, so that all of it may go."""
+        self.edits += removals(self.spans, self.gone)
+        return not self.is_list and len(self.gone) == len(self.spans) and self.path not in kept

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fsproxy.core.client_api.calls import MAX_LEAVES
+from fsproxy.core.client_api.halves import shown_halves
 from fsproxy.core.client_api.names import PropertyType
 from fsproxy.core.reasons import RejectionCode
 from fsproxy.core.settings import ClientApiSettings
@@ -25,7 +27,8 @@ _FIT: dict[PropertyType, str] = {
 
 
 def cut(name: str) -> str:
-    """Give a name as it may be echoed: whole up to 1,024 characters."""
+    """Give a name as it may be echoed: whole up to 1,024 characters, halves of characters replaced."""
+    name = shown_halves(name)
     return name if len(name) <= LONGEST_ECHO else name[:LONGEST_ECHO] + "…"
 
 
@@ -44,7 +47,9 @@ def property_detail(code: RejectionCode, settings: ClientApiSettings, declared: 
     if code is RejectionCode.VALUE_TOO_BIG:
         return f"larger than {settings.value_size} bytes"
     if code is RejectionCode.CARDINALITY_EXCEEDED:
-        return "a new name beyond the limit on names"
+        # A property that was not judged has no type.
+        beyond = f"the first {MAX_LEAVES} of a call" if declared is None else "the limit on names"
+        return f"a new name beyond {beyond}"
     return "an object or list where one value belongs"
 
 

@@ -23,7 +23,9 @@ from fsproxy.core.settings import ClientApiSettings, OnUninspectable
 
 _DIGEST_SIZE = 16
 MANY = 100
-"""Calls, or names and cuts, that take about a millisecond to settle."""
+"""Calls that take about a millisecond to settle."""
+MANY_NAMES = 500
+"""Names and cuts that do."""
 
 
 @unique
@@ -80,13 +82,13 @@ class Inspection(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     @property
     def is_large(self) -> bool:
-        """More than 100 calls, or cuts and names that are not of a known shape: too much to go through on a loop."""
-        return len(self.calls) > MANY or sum(_weight(each.judged) for each in self.calls) > MANY
+        """Too many calls, or cuts and names that are not of a known shape, to go through them on a loop."""
+        return len(self.calls) > MANY or sum(_weight(each.judged) for each in self.calls) > MANY_NAMES
 
     @property
     def has_many_names(self) -> bool:
-        """More than 100 calls or properties to settle, if the names of all must be claimed: about a millisecond."""
-        return len(self.calls) > MANY or sum(len(e.judged.names) + len(e.judged.cuts) for e in self.calls) > MANY
+        """Too many calls or properties to settle on a loop, if the names of all must be claimed."""
+        return len(self.calls) > MANY or sum(len(e.judged.names) + len(e.judged.cuts) for e in self.calls) > MANY_NAMES
 
     def names(self, repeated: Collection[int] = ()) -> dict[NameKind, tuple[str, ...]]:
         """Give the names to claim, each once; calls that are rejected anyway, or ``repeated``, claim none."""

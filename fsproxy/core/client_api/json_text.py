@@ -1,12 +1,12 @@
 """The JSON of a call, strictly: one object, and nothing in it that two readers could read differently.
 
 The good case is one pass of msgspec and one over what it made; what it leaves open (names given
-twice, depth, integers beyond a double) is closed here. Only a text that fails is read again, to say why.
+twice, integers beyond a double) is closed here. What it cannot read is read again by other means:
+unpaired surrogates (``halves``), a byte order mark, and any depth (``layers``).
 """
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Collection
@@ -15,11 +15,12 @@ from typing import Any
 
 import msgspec
 
+from fsproxy.core.client_api.halves import with_stand_ins
 from fsproxy.core.client_api.in_parts import all_within, kinds_of
+from fsproxy.core.client_api.layers import LEVELS, SLACK, layers_of
+from fsproxy.core.client_api.scanner import BYTE_ORDER_MARK
 
-MAX_DEPTH = 64
-"""Objects and lists in each other (rules.md 2)."""
-
+_DEEPEST = LEVELS + SLACK + 8
 _STRINGS, _INTEGERS = {str}, {int}
 _LARGEST = int(sys.float_info.max)
 _decode = msgspec.json.Decoder().decode
@@ -35,32 +36,85 @@ class Fault(Enum):
     NOT_UTF8 = "not UTF-8"
     NOT_JSON = "not valid JSON"
     NOT_OBJECT = "not a JSON object"
-    TOO_DEEP = f"objects and lists nested deeper than {MAX_DEPTH}"
     NUMBER = "a number outside the range of a double"
-    SURROGATE = "an unpaired surrogate"
     DUPLICATE = "the same name twice in one object"
     NOT_BATCH = "no list of requests"
+    MISSPELT = "a name in other letters than it has"
 
 
 def parse_object(text: bytes | str) -> dict[str, Any] | Fault:
-    """Read one JSON object, strictly. Never raises, whatever the text holds; works in linear time."""
+    """Read one JSON object, strictly, as ``parse`` does."""
+    found = parse(text)
+    return found if type(found) is dict or isinstance(found, Fault) else Fault.NOT_OBJECT
+
+
+def parse(text: bytes | str) -> Any:
+    """Read one JSON value, strictly; a Fault says why it cannot be read. Never raises; works in linear time.
+
+    What is deeper than any name reaches is checked as well, but not kept: an empty object or list stands there.
+    """
     try:
         root = _decode(text)
     except (ValueError, RecursionError):  # msgspec's own errors and Unicode's are ValueErrors
-        return _why(text)
-    if type(root) is not dict:
-        return Fault.NOT_OBJECT
+        return _parse_oddly(text)
+    checked = _check(root, text)
+    return _parse_layers(_as_text(text)) if checked is _TOO_DEEP else root if checked is None else checked
+
+
+def _parse_oddly(text: bytes | str) -> Any:
+    """Read what msgspec refused, without what it does not know, or say what is wrong with it."""
+    try:
+        readable = with_stand_ins(_as_text(text))
+        root = _decode(readable)
+    except UnicodeError:
+        return Fault.NOT_UTF8
+    except ValueError as error:
+        return _fault_of(error)
+    except RecursionError:
+        return _parse_layers(readable)
+    checked = _check(root, readable)
+    return _parse_layers(readable) if checked is _TOO_DEEP else root if checked is None else checked
+
+
+def _parse_layers(text: str) -> Any:
+    root: Any = None
+    try:
+        for layer in layers_of(text):
+            root = _decode(layer)
+            checked = _check(root, layer)
+            if isinstance(checked, Fault):
+                return checked
+    except ValueError as error:
+        return _fault_of(error)
+    return root
+
+
+def _as_text(text: bytes | str) -> str:
+    return text if isinstance(text, str) else text.removeprefix(BYTE_ORDER_MARK).decode()
+
+
+def _fault_of(error: ValueError) -> Fault:
+    # The one fault that msgspec tells from all others in its words.
+    return Fault.NUMBER if "out of range" in str(error) else Fault.NOT_JSON
+
+
+_TOO_DEEP = object()
+"""Read, but deeper than the layers are in which all else is read."""
+
+
+def _check(root: Any, text: bytes | str) -> object | None:
+    """Look for what msgspec lets pass: a Fault, ``_TOO_DEEP``, or None where nothing is wrong."""
     counted = _count(root)
-    if isinstance(counted, Fault):
+    if not isinstance(counted, tuple):
         return counted
-    return root if _all_names_differ(text, *counted) else Fault.DUPLICATE
+    return None if _all_names_differ(text, *counted) else Fault.DUPLICATE
 
 
-def _count(root: dict[str, Any]) -> tuple[int, int] | Fault:  # noqa: C901 - one loop: a step for each value is what it costs
+def _count(root: Any) -> tuple[int, int] | object:  # noqa: C901 - one loop: a step for each value is what it costs
     """Go through what was read, level by level: count names and strings, find what is too deep or too large."""
     names = strings = 0
-    level: list[Any] = [root]
-    for _ in range(MAX_DEPTH):
+    level: list[Any] = [root] if type(root) in (dict, list) else [[root]]
+    for _ in range(_DEEPEST):
         below: list[Any] = []
         for container in level:
             values: Collection[Any] = container
@@ -85,7 +139,7 @@ def _count(root: dict[str, Any]) -> tuple[int, int] | Fault:  # noqa: C901 - one
         if not below:
             return names, strings
         level = below
-    return Fault.TOO_DEEP
+    return _TOO_DEEP
 
 
 def _all_names_differ(text: bytes | str, names: int, strings: int) -> bool:
@@ -108,35 +162,3 @@ def _all_names_differ(text: bytes | str, names: int, strings: int) -> bool:
     if text.count(b'":') == names and not (b" :" in text or b"\n" in text or b"\t" in text or b"\r" in text):
         return True
     return sum(map(bool, _STRINGS_BYTES.findall(text))) == names
-
-
-class _OutOfRangeError(ValueError):
-    """A number outside the range of a double."""
-
-
-def _number(digits: str) -> float:
-    number = float(digits)
-    if number in (float("inf"), float("-inf")):
-        raise _OutOfRangeError
-    return number
-
-
-def _constant(name: str) -> None:
-    raise ValueError(name)
-
-
-def _why(text: bytes | str) -> Fault:
-    """Name the fault of a text that msgspec refused."""
-    try:
-        decoded = text.decode() if isinstance(text, bytes) else text
-        root = json.loads(decoded, parse_int=_number, parse_float=_number, parse_constant=_constant)
-    except UnicodeDecodeError:
-        return Fault.NOT_UTF8
-    except _OutOfRangeError:
-        return Fault.NUMBER
-    except RecursionError:
-        return Fault.TOO_DEEP
-    except ValueError:
-        return Fault.NOT_JSON
-    # The standard reader takes unpaired surrogates, msgspec does not; nothing else divides them.
-    return Fault.SURROGATE if type(root) is dict else Fault.NOT_OBJECT

@@ -6,17 +6,16 @@ from collections.abc import Collection, Mapping
 
 import msgspec
 
-from fsproxy.core.client_api.calls import UID, Call, Steps
+from fsproxy.core.client_api.calls import MAX_LEAVES, UID, Call, Steps
 from fsproxy.core.client_api.details import cut, reserved_detail
 from fsproxy.core.client_api.known_shapes import Shapes
-from fsproxy.core.client_api.walk import TooManyLeaves, Walk
+from fsproxy.core.client_api.refusing import properties_refused
+from fsproxy.core.client_api.walk import Walk
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.model import CallKind, Rejection
 from fsproxy.core.reasons import RejectionCode
 from fsproxy.core.settings import ClientApiSettings
 
-MAX_LEAVES = 5_000
-"""Properties that one call may hold (rules.md 2); each costs time."""
 PAGE_NAME_LENGTH = 1024
 """Characters of the one reserved name of page and document variables (rules.md 2)."""
 
@@ -41,6 +40,10 @@ class Judged(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Where the entries of the schema stand that go with them."""
     names: tuple[str, ...] = ()
     """Canonical names (``path_type``; of an event, ``event/path_type``) of what survives, each once."""
+    places: tuple[tuple[Steps, Steps | None], ...] = ()
+    """Where the property of each name stands, and its entry in the schema; empty where several share."""
+    survivors: int = 0
+    """Properties that are not cut, reserved ones included."""
 
 
 def name_kind(call: Call) -> NameKind | None:
@@ -72,21 +75,16 @@ def judge_anew(
         breaches.insert(0, own)
     reserved = _reserved(call.kind, settings)
     walk = Walk(call, settings, reserved, MAX_LEAVES, _refused_here(call, refused))
-    try:
-        for member, stands_for in call.envelope:
-            _judge_envelope(walk, call, member, stands_for, settings)
-        if call.envelope and call.kind is CallKind.IDENTIFY:
-            walk.survivors += 1  # its uid, which stands beside the properties
-        walk.members(call.properties, call.schema, "", call.at, call.schema_at)
-    except TooManyLeaves:
-        detail = f"more than {MAX_LEAVES} properties"
-        breaches.append(Rejection(RejectionCode.TOO_BIG_TO_PARSE, call.kind, shown(call), None, detail))
-        return Judged(rejected=True, rejections=tuple(breaches))
+    for member, stands_for in call.envelope:
+        _judge_envelope(walk, call, member, stands_for, settings)
+    if call.envelope and call.kind is CallKind.IDENTIFY:
+        walk.survivors += 1  # its uid, which stands beside the properties
+    walk.judge_all()
     if breaches:
         return Judged(rejected=True, rejections=(*breaches, *walk.rejections))
     if walk.rejections:
         # An event is still recorded by its name; variables of which none is left say nothing.
-        if call.kind is not CallKind.EVENT and not walk.survivors:
+        if call.is_whole or (call.kind is not CallKind.EVENT and not walk.survivors):
             return Judged(rejected=True, rejections=tuple(walk.rejections))
         return Judged(
             rejections=tuple(walk.rejections),
@@ -94,9 +92,31 @@ def judge_anew(
             schema_cuts=walk.entries_to_cut(),
             names=tuple(walk.names),
         )
-    judged = Judged(names=tuple(walk.names))
-    _SHAPES.note(call, settings, reserved, judged)
+    judged = Judged(names=tuple(walk.names), places=walk.places(), survivors=walk.survivors)
+    if not walk.has_flattened_entries:
+        _SHAPES.note(call, settings, reserved, judged)
     return judged
+
+
+def refuse(call: Call, judged: Judged, refused: Refused, settings: ClientApiSettings) -> Judged:
+    """Judge again a call that was judged before the ledger ``refused`` some of its names.
+
+    The answer is the one of ``judge``, at a price of its own only for what is refused.
+    """
+    gone = _refused_here(call, refused)
+    found = properties_refused(call, judged, gone, shown(call), settings)
+    if found is None:
+        return judge(call, settings, refused)
+    rejections, cuts, schema_cuts, none_left = found
+    own = _own_breach(call, settings, refused)
+    if own is not None:
+        return Judged(rejected=True, rejections=(own, *rejections))
+    if not rejections:
+        return judged
+    if none_left or call.is_whole:
+        return Judged(rejected=True, rejections=rejections)
+    names = tuple(name for name in judged.names if name not in gone)
+    return Judged(rejections=rejections, cuts=cuts, schema_cuts=schema_cuts, names=names)
 
 
 def shown(call: Call) -> str | None:

@@ -23,7 +23,7 @@ LARGEST = BUDGET // 4
 _MOST_KEYS = 256
 _MOST_ALIKE = 4
 """Shapes of one event with equally many properties."""
-_NAME_COST, _NODE_COST = 100, 400
+_NAME_COST, _NODE_COST, _PLACE_COST = 100, 400, 110
 _MOST_SEEN = 4096
 _WIDEST_CHARACTER = 4
 _Key = tuple[int, int, int, object, int]
@@ -91,7 +91,7 @@ class Shapes:
                 self._seen.clear()
             self._seen.add(seen)
             return
-        cost = _cost_of(verdict.names) + len(repr(call.schema))
+        cost = _cost_of(verdict.names) + _PLACE_COST * len(verdict.places) + len(repr(call.schema))
         root = learn(call, settings, reserved) if cost <= LARGEST else None
         if root is None:
             return

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-
-import msgspec
+from collections.abc import Collection, Iterator, Sequence
 
 from fsproxy.core.client_api.arguments import PROPERTIES, SCHEMA
 from fsproxy.core.client_api.bundle import is_companion
 from fsproxy.core.client_api.calls import Call, Steps
+from fsproxy.core.client_api.compact import places_of_elements
 from fsproxy.core.client_api.cutting import Edit, cut_members, removals, splice
+from fsproxy.core.client_api.halves import read_string, write_string
 from fsproxy.core.client_api.inspection import Form, Inspection
-from fsproxy.core.client_api.scanner import elements_of, members_of, name_of
+from fsproxy.core.client_api.scanner import Span, elements_of, members_of, name_of
 from fsproxy.core.client_api.settling import CallOutcome, CallsOutcome
-
-_encode = msgspec.json.Encoder().encode
-_decode_text = msgspec.json.Decoder(str).decode
+from fsproxy.core.client_api.splitting import Spans
 
 
 def rewrite(inspection: Inspection, outcome: CallsOutcome) -> bytes | None:
@@ -37,7 +35,20 @@ def rewrite(inspection: Inspection, outcome: CallsOutcome) -> bytes | None:
             edits.append((start, end, _cut_event(part, settled)))
         elif settled.cuts:
             edits.append((start, end, _cut_document(part, each.call, settled)))
-    return splice(inspection.body, [*edits, *removals(inspection.parts, gone)])
+    return splice(inspection.body, [*edits, *_removals(inspection.parts, gone)])
+
+
+def _removals(parts: Sequence[Span], gone: set[int]) -> list[Edit]:
+    """Say which bytes go with the parts that go, list by list."""
+    lists = parts.lists if isinstance(parts, Spans) else (len(parts),)
+    if len(lists) == 1:
+        return removals(parts, gone)
+    edits: list[Edit] = []
+    first = 0
+    for count in lists:
+        edits += removals(parts[first : first + count], {index - first for index in gone})
+        first += count
+    return edits
 
 
 def _with_companions(inspection: Inspection, parts: Collection[int]) -> Iterator[int]:
@@ -60,16 +71,20 @@ def _cut_document(body: bytes, call: Call, settled: CallOutcome) -> bytes:
     return cut_members(body, settled.cuts + settled.schema_cuts, kept)
 
 
-def _cut_event(event: bytes, settled: CallOutcome) -> bytes:
-    """Cut properties out of the texts in an event's ``Args``; its other members keep their bytes."""
+def _elements_of_args(event: bytes) -> list[Span]:
     members, _ = members_of(event, 0)
     args = next(each for each in members if name_of(event, each) == "Args")
-    spans, _ = elements_of(event, args.value_start)
+    return elements_of(event, args.value_start)[0]
+
+
+def _cut_event(event: bytes, settled: CallOutcome) -> bytes:
+    """Cut properties out of the texts in an event's ``Args``; its other members keep their bytes."""
+    spans = places_of_elements(event, b"Args") or _elements_of_args(event)
     edits: list[Edit] = []
     cuts: tuple[Steps, ...]
     for place, cuts in ((PROPERTIES, settled.cuts), (SCHEMA, settled.schema_cuts)):
         if cuts:
             start, end = spans[place]
-            text = _decode_text(event[start:end]).encode()
-            edits.append((start, end, _encode(cut_members(text, cuts).decode())))
+            text = read_string(event[start:end]).encode("utf-8", "surrogatepass")
+            edits.append((start, end, write_string(cut_members(text, cuts).decode("utf-8", "surrogatepass"))))
     return splice(event, edits)

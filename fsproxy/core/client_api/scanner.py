@@ -10,6 +10,10 @@ import re
 
 import msgspec
 
+from fsproxy.core.client_api.halves import with_stand_ins
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""What some programs write before a text in UTF-8; it is skipped, and forwarded (rules.md 2)."""
 Span = tuple[int, int]
 """The bytes of a value: first, and one past the last."""
 
@@ -31,7 +35,9 @@ def _balanced(levels: int) -> bytes:
 # so a value is read in linear time, a few levels in one step of the engine.
 _VALUE = _STRING + rb"|" + _SCALAR + rb"|" + _balanced(5)
 _ELEMENT = re.compile(_SPACE + rb"(" + _VALUE + rb")" + _SPACE + rb"([,\]])", re.DOTALL)
-_MEMBER = re.compile(_SPACE + rb"(" + _STRING + rb")" + _SPACE + rb":" + _SPACE + rb"(" + _VALUE + rb")", re.DOTALL)
+_MEMBER = re.compile(
+    _SPACE + rb"(" + _STRING + rb")" + _SPACE + rb":" + _SPACE + rb"(" + _VALUE + rb")" + _SPACE + rb"([,}])", re.DOTALL
+)
 _NAME = re.compile(_SPACE + rb"(" + _STRING + rb")" + _SPACE + rb":" + _SPACE, re.DOTALL)
 _VALUE_ALONE = re.compile(_VALUE, re.DOTALL)
 _TOKEN = re.compile(_STRING + rb'|([\[{]++)|[\]}]++|"', re.DOTALL)
@@ -58,6 +64,11 @@ class Member(msgspec.Struct, frozen=True, gc=False):
 def skip_blank(data: bytes, at: int) -> int:
     """Give the place of the first byte that is not white space."""
     return _end(_BLANK, data, at)
+
+
+def begin_of_json(data: bytes) -> int:
+    """Give the place of the first byte of a document's value, after a byte order mark and white space."""
+    return skip_blank(data, len(BYTE_ORDER_MARK) if data.startswith(BYTE_ORDER_MARK) else 0)
 
 
 def end_of_value(data: bytes, at: int) -> int:
@@ -132,32 +143,45 @@ def members_of(data: bytes, at: int, most: int | None = None) -> tuple[list[Memb
         return [], first + 1
     members: list[Member] = []
     while True:
-        found = _MEMBER.match(data, at, at + _WINDOW)
-        # What ends with the window may go on behind it.
-        if found is not None and found.end() < at + _WINDOW:
-            start, value_start, end = found.start(1), found.start(2), found.end()
-            name_end = found.end(1)
-        else:
-            name = _NAME.match(data, at)
-            if name is None:
-                raise ScanError
-            start, name_end, value_start = name.start(1), name.end(1), name.end()
-            end = end_of_value(data, value_start)
         if len(members) == most:
             raise OverflowError
-        members.append(Member(start, name_end, value_start, end))
-        at = skip_blank(data, end) + 1
-        closing = data[at - 1] if at <= len(data) else 0
+        found = _MEMBER.match(data, at, at + _WINDOW)
+        if found is not None:
+            members.append(Member(*found.span(1), *found.span(2)))
+            at = found.end()
+            closing = data[at - 1]
+        else:
+            start, name_end, value_start = name_at(data, at)
+            end = end_of_value(data, value_start)
+            members.append(Member(start, name_end, value_start, end))
+            at = skip_blank(data, end) + 1
+            closing = data[at - 1] if at <= len(data) else 0
         if closing == _END_OF_OBJECT:
             return members, at
         if closing != _COMMA:
             raise ScanError
 
 
+def name_at(data: bytes, at: int) -> tuple[int, int, int]:
+    """Give where the next member's name begins and ends, and where its value begins. Raises ScanError."""
+    name = _NAME.match(data, at)
+    if name is None:
+        raise ScanError
+    return name.start(1), name.end(1), name.end()
+
+
 def name_of(data: bytes, member: Member) -> str | None:
-    """Give a member's name, decoded; None when it is no name that anything here could be called by."""
+    """Give a member's name, decoded as ``json_text`` does; None when it is no name in UTF-8."""
     raw = data[member.start + 1 : member.name_end - 1]
     try:
         return raw.decode() if b"\\" not in raw else str(msgspec.json.decode(b'"' + raw + b'"'))
+    except ValueError:
+        return _odd_name(raw)
+
+
+def _odd_name(raw: bytes) -> str | None:
+    """Read a name with half a character in it; raw ones are our own, from a text that was read before."""
+    try:
+        return str(msgspec.json.decode(b'"' + with_stand_ins(raw.decode("utf-8", "surrogatepass")).encode() + b'"'))
     except ValueError:
         return None

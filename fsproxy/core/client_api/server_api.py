@@ -9,12 +9,25 @@ from typing import Any
 
 from fsproxy.core.client_api.calls import UID, Call, Typing, broken, object_in, read_document, read_user_vars, unread
 from fsproxy.core.client_api.json_text import Fault
-from fsproxy.core.client_api.scanner import ScanError, Span, elements_of, members_of, name_of, skip_blank
+from fsproxy.core.client_api.scanner import (
+    ScanError,
+    Span,
+    begin_of_json,
+    elements_of,
+    members_of,
+    name_of,
+    skip_blank,
+)
 from fsproxy.core.model import CallKind
+from fsproxy.core.spelling import KnownNames, folded
 
 _INDIVIDUAL = re.compile(r"/users/v1/individual/[^/]+/(customvars|customevent)")
 _ENVELOPE = (("display_name", "displayName"), ("email", "email"))
 _REQUESTS = "requests"
+_CUSTOM_EVENT_NAMES, _DATA_NAMES = KnownNames(("event",)), KnownNames(("event_name", "event_data"))
+_EVENT_NAMES = KnownNames(("name", "properties", "schema"))
+_USER_NAMES = KnownNames((UID, "display_name", "email", "properties", "schema"))
+_SCHEMA_NAMES = KnownNames(("properties",))
 
 
 @unique
@@ -53,15 +66,20 @@ def read_server_call(endpoint: ServerCall, body: bytes, limit: int) -> Call:
 def split_batch(body: bytes) -> list[Span] | Fault:
     """Split a batch into its items. What stands beside them is the vendor's, and not judged."""
     try:
-        members, end = members_of(body, skip_blank(body, 0))
+        members, end = members_of(body, begin_of_json(body))
         if skip_blank(body, end) != len(body):
             return Fault.NOT_JSON
-        found = [each for each in members if name_of(body, each) == _REQUESTS]
+        found = [each for each in members if folded(name_of(body, each) or "") == _REQUESTS]
         if len(found) > 1:
             return Fault.DUPLICATE
-        return elements_of(body, found[0].value_start)[0] if found else Fault.NOT_BATCH
+        if not found:
+            return Fault.NOT_BATCH
+        if name_of(body, found[0]) != _REQUESTS:
+            return Fault.MISSPELT
+        return elements_of(body, found[0].value_start)[0]
     except ScanError:
-        return Fault.NOT_JSON if body.lstrip()[:1] == b"{" else Fault.NOT_OBJECT
+        begin = begin_of_json(body)
+        return Fault.NOT_JSON if body[begin : begin + 1] == b"{" else Fault.NOT_OBJECT
 
 
 def batch_kind(endpoint: ServerCall) -> CallKind:
@@ -70,24 +88,26 @@ def batch_kind(endpoint: ServerCall) -> CallKind:
 
 
 def _read_custom_event(body: bytes, limit: int) -> Call:
-    root = read_document(CallKind.EVENT, body, limit)
+    root = read_document(CallKind.EVENT, body, limit, _CUSTOM_EVENT_NAMES)
     if isinstance(root, Call):
         return root
     event = root.get("event")
     if not isinstance(event, dict):
         return unread(CallKind.EVENT, broken("event is not an object"))
+    if _DATA_NAMES.has_misspelt(event):
+        return unread(CallKind.EVENT, broken(Fault.MISSPELT))
     data, breaches = object_in(event, "event_data")
     name = event.get("event_name")
     return Call(kind=CallKind.EVENT, name=name, properties=data, breaches=breaches, at=("event", "event_data"))
 
 
 def _read_event(body: bytes, limit: int) -> Call:
-    root = read_document(CallKind.EVENT, body, limit)
+    root = read_document(CallKind.EVENT, body, limit, _EVENT_NAMES)
     return root if isinstance(root, Call) else _inferred(CallKind.EVENT, root, name=root.get("name"))
 
 
 def _read_user(body: bytes, limit: int) -> Call:
-    root = read_document(CallKind.SET_USER_VARS, body, limit)
+    root = read_document(CallKind.SET_USER_VARS, body, limit, _USER_NAMES)
     if isinstance(root, Call):
         return root
     kind = CallKind.IDENTIFY if UID in root else CallKind.SET_USER_VARS
@@ -98,6 +118,8 @@ def _inferred(kind: CallKind, root: dict[str, Any], **more: Any) -> Call:
     properties, breaches = object_in(root, "properties")
     described, more_breaches = object_in(root, "schema")
     schema, last_breaches = object_in(described, "properties")
+    if _SCHEMA_NAMES.has_misspelt(described):
+        last_breaches += (broken(Fault.MISSPELT),)
     return Call(
         kind=kind,
         typing=Typing.INFERRED,

@@ -9,7 +9,7 @@ import msgspec
 
 from fsproxy.core.client_api.calls import Steps
 from fsproxy.core.client_api.inspection import Form, InspectedCall, Inspection, RateGroup
-from fsproxy.core.client_api.judging import Judged, judge, name_kind, shown
+from fsproxy.core.client_api.judging import Judged, name_kind, refuse, shown
 from fsproxy.core.client_api.surplus import rejected_unread
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.model import Mode, Rejection, Route
@@ -188,7 +188,7 @@ def _settle(
         refused: dict[NameKind, set[str]] = {}
         for kind, name in verdict.refused:
             refused.setdefault(kind, set()).add(name)
-        full = judge(each.call, settings, dict(refused))
+        full = refuse(each.call, each.judged, dict(refused), settings)
     enforced = full if names_mode is Mode.ENFORCE else each.judged
     shadow = [] if names_mode is Mode.ENFORCE else [r for r in full.rejections if r.code in _BY_NAMES]
     limited: list[Rejection] = []

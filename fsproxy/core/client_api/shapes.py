@@ -17,7 +17,15 @@ import msgspec
 from fsproxy.core.client_api.calls import Call, Typing
 from fsproxy.core.client_api.in_parts import PART
 from fsproxy.core.client_api.names import TYPES, PropertyType, read_name
-from fsproxy.core.client_api.values import INT_MAX, INT_MIN, LONGEST_ATOM, SHORTEST_ELEMENT, inferred_type, is_date
+from fsproxy.core.client_api.values import (
+    INT_MAX,
+    INT_MIN,
+    LONGEST_ATOM,
+    SHORTEST_ELEMENT,
+    inferred_type,
+    is_date,
+    is_offset_date,
+)
 from fsproxy.core.settings import ClientApiSettings
 
 _encode = msgspec.json.Encoder().encode
@@ -38,6 +46,8 @@ _ELEMENTS: dict[PropertyType, frozenset[type]] = {
     PropertyType.BOOLS: _BOOLEANS,
 }
 _LISTS, _OBJECTS = frozenset({list}), frozenset({dict})
+_LEVELS = 16
+"""Objects in each other in a shape; each is a call of a function in another. Sites send two or three."""
 _NONE_RESERVED: Mapping[str, int] = {}
 _Pick = Callable[[tuple[Any, ...]], tuple[Any, ...]]
 
@@ -52,6 +62,7 @@ class _Lists(msgspec.Struct, frozen=True, gc=False):
     pick: _Pick
     elements: frozenset[type]
     declared: PropertyType
+    is_date: Callable[[str], bool]
     inferred: _Pick | None
     """Those whose type was told from what is in them, so that an empty one has another."""
 
@@ -66,6 +77,7 @@ class Node(msgspec.Struct, frozen=True, gc=False):
     strings: _Pick | None
     integers: _Pick | None
     dates: _Pick | None
+    is_date: Callable[[str], bool]
     lists: tuple[_Lists, ...]
     reserved: tuple[tuple[int, int], ...]
     """Place and longest length, in characters."""
@@ -87,7 +99,7 @@ def fits(node: Node, members: dict[str, Any], size: int, *, small: bool) -> bool
         return False
     if node.integers is not None and not _are_64_bits(node.integers(values)):
         return False
-    if node.dates is not None and not _are_dates(node.dates(values), size):
+    if node.dates is not None and not _are_dates(node.dates(values), size, node.is_date):
         return False
     return not (node.lists or node.reserved or node.below) or _rest_fits(node, values, size, small=small)
 
@@ -126,7 +138,7 @@ def _are_elements(lists: _Lists, elements: list[Any]) -> bool:
         return False
     if elements and lists.declared is PropertyType.INTS:
         return _are_64_bits(elements)
-    return lists.declared is not PropertyType.DATES or all(map(is_date, elements))
+    return lists.declared is not PropertyType.DATES or all(map(lists.is_date, elements))
 
 
 def _are_small(strings: tuple[str, ...], size: int) -> bool:
@@ -139,7 +151,7 @@ def _are_64_bits(integers: Iterable[int]) -> bool:
     return bool(min(integers) >= INT_MIN and max(integers) <= INT_MAX)
 
 
-def _are_dates(texts: tuple[str, ...], size: int) -> bool:
+def _are_dates(texts: tuple[str, ...], size: int, is_date: Callable[[str], bool]) -> bool:
     return all(map(is_date, texts)) and max(map(len, texts)) <= size
 
 
@@ -153,19 +165,29 @@ def learn(call: Call, settings: ClientApiSettings, reserved: Mapping[str, int]) 
         return None
 
 
-def _node(call: Call, members: dict[str, Any], schema: object, hyphen: bool, reserved: Mapping[str, int]) -> Node:  # noqa: FBT001 - as it is told to ``read_name``
+def _node(
+    call: Call,
+    members: dict[str, Any],
+    schema: object,
+    hyphen: bool,  # noqa: FBT001 - as it is told to ``read_name``
+    reserved: Mapping[str, int],
+    levels: int = _LEVELS,
+) -> Node:
     places: dict[PropertyType, list[int]] = {}
     inferred: dict[PropertyType, list[int]] = {}
     allowed: list[frozenset[type]] = []
     lengths: list[tuple[int, int]] = []
     below: list[tuple[int, Node]] = []
     described = schema if isinstance(schema, dict) else {}
+    is_day = is_offset_date if call.typing is Typing.INFERRED else is_date
     for place, (key, value) in enumerate(members.items()):
         if key in reserved and (call.typing is not Typing.SCHEMA or key not in described):
             lengths.append((place, reserved[key]))
             allowed.append(_STRINGS)
         elif type(value) is dict:
-            below.append((place, _node(call, value, described.get(key), hyphen, _NONE_RESERVED)))
+            if levels == 0:
+                raise Unknown
+            below.append((place, _node(call, value, described.get(key), hyphen, _NONE_RESERVED, levels - 1)))
             allowed.append(_OBJECTS)
         else:
             declared, told = _declared(call, key, value, described, hyphen)
@@ -183,8 +205,11 @@ def _node(call: Call, members: dict[str, Any], schema: object, hyphen: bool, res
         strings=pick.get(PropertyType.STR),
         integers=pick.get(PropertyType.INT),
         dates=pick.get(PropertyType.DATE),
+        is_date=is_day,
         lists=tuple(
-            _Lists(pick[declared], elements, declared, _pick(inferred[declared]) if declared in inferred else None)
+            _Lists(
+                pick[declared], elements, declared, is_day, _pick(inferred[declared]) if declared in inferred else None
+            )
             for declared, elements in _ELEMENTS.items()
             if declared in places
         ),

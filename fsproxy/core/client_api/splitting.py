@@ -11,18 +11,29 @@ from typing import overload
 
 import msgspec
 
-from fsproxy.core.client_api.scanner import ScanError, Span, elements_of, members_of, name_of, skip_blank
+from fsproxy.core.client_api.scanner import (
+    ScanError,
+    Span,
+    begin_of_json,
+    elements_of,
+    members_of,
+    name_of,
+    skip_blank,
+)
+from fsproxy.core.spelling import folded
 
 PART = 64 * 1024
 """Bytes that are read in one step, as other threads wait meanwhile: half a millisecond of most events."""
 
 _SPACE = rb"[ \t\r\n]*+"
 _HEAD = re.compile(
-    _SPACE + rb"\{(?:" + _SPACE + rb'"(?:Seq|When)"' + _SPACE + rb":" + _SPACE + rb"-?[0-9][0-9.eE+-]*+" + _SPACE
+    rb"(?:\xef\xbb\xbf)?"
+    + _SPACE + rb"\{(?:" + _SPACE + rb'"(?:Seq|When)"' + _SPACE + rb":" + _SPACE + rb"-?[0-9][0-9.eE+-]*+" + _SPACE
     + rb",)*+" + _SPACE + rb'"Evts"' + _SPACE + rb":" + _SPACE + rb"\["
 )  # fmt: skip
 _TAIL_AT_END = re.compile(rb"\][ \t\r\n]*\}[ \t\r\n]*\Z")
 _LONGEST_TAIL = 64
+_EVENTS = folded("Evts")
 _BETWEEN, _BETWEEN_OTHERS = b',{"Kind":', b",{"
 # Recorders write unpaired surrogates (wire.md 6). One of another character's escapes is as long.
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
@@ -33,11 +44,13 @@ _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 class Spans(Sequence[Span]):
     """Where events stand, in order. A span is made when it is asked for: few are, of hundreds."""
 
-    __slots__ = ("_ends", "_lengths")
+    __slots__ = ("_ends", "_lengths", "lists")
 
-    def __init__(self, ends: list[int], lengths: list[int]) -> None:
+    def __init__(self, ends: list[int], lengths: list[int], lists: tuple[int, ...] = ()) -> None:
         self._ends = ends
         self._lengths = lengths
+        self.lists = lists or (len(ends),)
+        """How many events each list of the bundle has; one that is not trying to mislead has one list."""
 
     def __len__(self) -> int:
         return len(self._ends)
@@ -54,6 +67,10 @@ class Spans(Sequence[Span]):
         end = self._ends[index]
         return end - self._lengths[index], end
 
+    def moved(self, by: int) -> Spans:
+        """Give the places in a text in which that of the events begins ``by`` bytes later."""
+        return Spans([end + by for end in self._ends], self._lengths, self.lists)
+
     def holding(self, place: int) -> int:
         """Tell which event a place lies in; -1: none."""
         index = bisect_right(self._ends, place)
@@ -66,7 +83,10 @@ def looks_like_one(body: bytes) -> bool:
 
 
 def split_events(body: bytes) -> Spans | None:
-    """Split a bundle; None: it is not an object with one list named Evts. Raises ScanError: it is not JSON."""
+    """Split a bundle; None: it is not an object with a list named Evts. Raises ScanError: it is not JSON.
+
+    A list of that name in other letters is one, and so is each of several: some reader takes it for the events.
+    """
     return _split_at_once(body) or _split(body)
 
 
@@ -116,11 +136,18 @@ def _lengths(part: bytes) -> list[int] | None:
 
 
 def _split(body: bytes) -> Spans | None:
-    members, end = members_of(body, skip_blank(body, 0))
+    members, end = members_of(body, begin_of_json(body))
     if skip_blank(body, end) != len(body):
         raise ScanError
-    found = [member for member in members if name_of(body, member) == "Evts"]
-    if len(found) != 1 or body[found[0].value_start : found[0].value_start + 1] != b"[":
+    found = [
+        elements_of(body, member.value_start)[0]
+        for member in members
+        if folded(name_of(body, member) or "") == _EVENTS and body[member.value_start : member.value_start + 1] == b"["
+    ]
+    if not found:
         return None
-    spans = elements_of(body, found[0].value_start)[0]
-    return Spans([end for _, end in spans], [end - start for start, end in spans])
+    ends, lengths = (
+        [end for spans in found for _, end in spans],
+        [end - start for spans in found for start, end in spans],
+    )
+    return Spans(ends, lengths, tuple(map(len, found)))

@@ -17,14 +17,19 @@ INT_MIN = -(2**63)
 INT_MAX = 2**63 - 1
 """An integer is one of 64 bits (rules.md 2)."""
 
-_DATE = re.compile(
-    r"([0-9]{4})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
-    r"(?:T(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]+)?)?(?:Z|\+00:00))?"
-)
+_TIME = r"T(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]+)?)?"
+_UTC = r"(?:Z|\+00:00)"
+_ANY_OFFSET = r"(?:Z|[+-](?:[01][0-9]|2[0-3])(?::[0-5][0-9])?)"
+_YEAR = r"([0-9]{4}|\+[0-9]{6}|-(?!000000)[0-9]{6})"
+_DAY = _YEAR + r"-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+_DATE = re.compile(f"{_DAY}(?:{_TIME}{_UTC})?")
+_OFFSET_DATE = re.compile(f"{_DAY}(?:{_TIME}{_ANY_OFFSET})?")
+_YEARS_OF_CALENDAR = 400
+"""After so many the calendar repeats itself, before year 1 as well."""
 # The same with a day that every year's month has: most dates are settled by it.
 _SURE_DATE = re.compile(
     r"(?!0000)[0-9]{4}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
-    r"(?:T(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]+)?)?(?:Z|\+00:00))?"
+    f"(?:{_TIME}{_UTC})?"
 ).fullmatch
 _WIDEST_CHARACTER = 4
 """Bytes in UTF-8: a string of a quarter of the limit needs no encoding to be known as small enough."""
@@ -45,16 +50,23 @@ _encode = msgspec.json.Encoder().encode
 def is_date(text: str) -> bool:
     """Tell whether this is a day, or a day and time in UTC, that the calendar has.
 
-    Seconds and their fraction may be left out; a leap second, year 0 and hour 24 are none.
+    Seconds and their fraction may be left out; a leap second and hour 24 are none. Years are those of
+    JavaScript: four digits, or a sign and six.
     """
-    if _SURE_DATE(text) is not None:
-        return True
-    found = _DATE.fullmatch(text)
+    return _SURE_DATE(text) is not None or _is_day(_DATE.fullmatch(text))
+
+
+def is_offset_date(text: str) -> bool:
+    """Tell the same with any offset from UTC, as schemas of the second generation have it."""
+    return _SURE_DATE(text) is not None or _is_day(_OFFSET_DATE.fullmatch(text))
+
+
+def _is_day(found: re.Match[str] | None) -> bool:
     if found is None:
         return False
     year, month, day = map(int, found.groups())
     try:
-        date(year, month, day)
+        date(year % _YEARS_OF_CALENDAR + _YEARS_OF_CALENDAR, month, day)
     except ValueError:
         return False
     return True
@@ -89,12 +101,15 @@ def _judge_str(value: Any, size: int) -> _Problem:
     return RejectionCode.VALUE_TOO_BIG
 
 
-def _judge_date(value: Any, size: int) -> _Problem:
-    if type(value) is not str:
-        return _misfit(value)
-    if not is_date(value):
-        return RejectionCode.INVALID_VALUE
-    return None if len(value) <= size else RejectionCode.VALUE_TOO_BIG
+def _judge_dates(fits: Callable[[str], bool]) -> Callable[[Any, int], _Problem]:
+    def judge(value: Any, size: int) -> _Problem:
+        if type(value) is not str:
+            return _misfit(value)
+        if not fits(value):
+            return RejectionCode.INVALID_VALUE
+        return None if len(value) <= size else RejectionCode.VALUE_TOO_BIG
+
+    return judge
 
 
 def _judge_atom(fits: Callable[[Any], bool]) -> Callable[[Any, int], _Problem]:
@@ -132,7 +147,7 @@ JUDGES: dict[object, Callable[[Any, int], _Problem]] = {
     PropertyType.STR: _judge_str,
     PropertyType.INT: _judge_atom(is_int),
     PropertyType.REAL: _judge_atom(is_real),
-    PropertyType.DATE: _judge_date,
+    PropertyType.DATE: _judge_dates(is_date),
     PropertyType.BOOL: _judge_atom(lambda value: type(value) is bool),
     PropertyType.STRS: _judge_list(lambda _, kinds: kinds <= _STRINGS),
     PropertyType.INTS: _judge_list(_are_ints),
@@ -140,6 +155,11 @@ JUDGES: dict[object, Callable[[Any, int], _Problem]] = {
     PropertyType.DATES: _judge_list(lambda values, kinds: kinds <= _STRINGS and all(map(is_date, values))),
     PropertyType.BOOLS: _judge_list(lambda _, kinds: kinds <= _BOOLEANS),
 }
+JUDGES_OF_OFFSETS = JUDGES | {
+    PropertyType.DATE: _judge_dates(is_offset_date),
+    PropertyType.DATES: _judge_list(lambda values, kinds: kinds <= _STRINGS and all(map(is_offset_date, values))),
+}
+"""The same where a date's type comes from a schema of the second generation."""
 
 
 def value_problem(declared: PropertyType, value: Any, size: int) -> RejectionCode | None:

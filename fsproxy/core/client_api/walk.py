@@ -1,14 +1,19 @@
-"""The walk over the properties of one call: each is judged once, in order of appearance (rules.md 2)."""
+"""The walk over the properties of one call: each is judged once, in order of appearance (rules.md 2).
+
+It keeps the objects that it is in on a list of its own: how deep they lie costs no stack of the interpreter.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from fsproxy.core.client_api.calls import ORDER_COMPLETED, UID, Call, Steps, Typing
 from fsproxy.core.client_api.details import cut, property_detail, reserved_detail
+from fsproxy.core.client_api.flattened import NO_ENTRIES, FlattenedEntries
+from fsproxy.core.client_api.layers import LEVELS
 from fsproxy.core.client_api.names import TYPES, PropertyType, read_name
-from fsproxy.core.client_api.values import JUDGES, inferred_type, reserved_problem
+from fsproxy.core.client_api.values import JUDGES, JUDGES_OF_OFFSETS, inferred_type, reserved_problem
 from fsproxy.core.model import CallKind, Rejection
 from fsproxy.core.reasons import RejectionCode
 from fsproxy.core.settings import ClientApiSettings
@@ -16,8 +21,24 @@ from fsproxy.core.settings import ClientApiSettings
 _Schema = dict[str, Any] | None
 
 
-class TooManyLeaves(Exception):  # noqa: N818 - a fact about the call, not a mistake
-    """The call holds more properties than are judged."""
+class _Object:
+    """An object of the call that the walk is in."""
+
+    __slots__ = ("entry", "kept", "members", "outer", "path", "schema", "size", "steps")
+
+    def __init__(self, value: dict[str, Any], schema: object, path: str, steps: Steps, entry: Steps) -> None:
+        self.members: Iterator[tuple[str, Any]] = iter(value.items())
+        self.size = len(value)
+        self.kept = 0
+        """Of its members, those that are not cut."""
+        self.schema: _Schema = schema if isinstance(schema, dict) else None
+        self.path = path
+        """Of its members: "" or ends in a dot."""
+        self.steps = steps
+        self.entry = entry
+        """Where ``schema`` stands."""
+        self.outer: _Object | None = None
+        """Where it is a member, and goes when nothing is left in it; elements of lists stay."""
 
 
 class Walk:
@@ -27,8 +48,11 @@ class Walk:
         "_allow_hyphen",
         "_by_suffix",
         "_call",
+        "_details",
         "_entries",
+        "_flattened",
         "_in_lists",
+        "_judges",
         "_kept_entries",
         "_leaves",
         "_lists_pass",
@@ -60,6 +84,7 @@ class Walk:
         self._max_leaves = max_leaves
         self._refused = refused
         self._by_suffix = call.typing is Typing.SUFFIX
+        self._judges = JUDGES_OF_OFFSETS if call.typing is Typing.INFERRED else JUDGES
         self._allow_hyphen = settings.allow_hyphen
         self._max_length = settings.property_name_length
         self._size = settings.value_size
@@ -69,36 +94,74 @@ class Walk:
         self._shown = cut(event) if event is not None else None
         # A path holds no slash, so the last one divides, whatever the event is called.
         self._prefix = f"{event}/" if event is not None else ""
+        self._flattened = NO_ENTRIES
+        if call.schema and not self._by_suffix:
+            self._flattened = FlattenedEntries(call.schema, call.schema_at, self._max_length)
         self._entries: list[Steps] = []
         self._kept_entries: set[Steps] = set()
-        self._in_lists = False  # only the elements of a list share entries
+        self._in_lists = False  # the elements of a list share entries
+        self._details: dict[tuple[RejectionCode, PropertyType | None], str] = {}
         self.rejections: list[Rejection] = []
         self.cuts: list[Steps] = []
-        self.names: dict[str, None] = {}
+        self.names: dict[str, tuple[Steps, Steps | None]] = {}
+        """Canonical names of what survives: where it stands, and where the schema's entry for it does."""
         self.survivors = 0
+
+    @property
+    def has_flattened_entries(self) -> bool:
+        """Whether the schema says something by a dotted path."""
+        return bool(self._flattened)
+
+    def places(self) -> tuple[tuple[Steps, Steps | None], ...]:
+        """Return where the property of each name stands, and its entry in the schema; nothing where several share."""
+        if self._in_lists or self._flattened:
+            return ()
+        root, schema_root = len(self._call.at), len(self._call.schema_at)
+        if not root and not schema_root:
+            return tuple(self.names.values())
+        return tuple((steps[root:], entry and entry[schema_root:]) for steps, entry in self.names.values())
 
     def entries_to_cut(self) -> tuple[Steps, ...]:
         """Give the schema's entries of rejected properties, but not one that a survivor shares."""
-        return tuple(dict.fromkeys(each for each in self._entries if each not in self._kept_entries))
+        shared = {place[:length] for place in self._kept_entries for length in range(1, len(place) + 1)}
+        return tuple(dict.fromkeys(each for each in self._entries if each not in shared))
 
-    def members(self, members: dict[str, Any], schema: _Schema, path: str, steps: Steps, entry: Steps) -> None:
-        """Judge the members of one object. ``path`` is "" or ends in a dot; raises TooManyLeaves."""
+    def judge_all(self) -> None:
+        """Judge the properties of the call."""
+        call = self._call
+        stack = [_Object(call.properties, call.schema, "", call.at, call.schema_at)]
+        while stack:
+            inside = stack[-1]
+            deeper = self._members(inside)
+            if deeper:
+                stack += deeper
+                continue
+            stack.pop()
+            if inside.outer is not None:
+                self._leave(inside, inside.outer)
+
+    def _members(self, inside: _Object) -> list[_Object] | None:
+        """Judge members up to the next objects, which are to be judged before the others; None: it was the last."""
+        path, steps = inside.path, inside.steps
         reserved: Collection[str] = self._reserved if not path else ()
         by_suffix, hyphen, size, refused = self._by_suffix, self._allow_hyphen, self._size, self._refused
         prefix, room = self._prefix + path, self._max_length - len(path)
-        for key, value in members.items():
-            if key in reserved and self._is_reserved(key, schema):
-                self._reserved_member(key, value, steps)
+        for key, value in inside.members:
+            if key in reserved and self._is_reserved(key, inside.schema):
+                self._reserved_member(key, value, inside)
                 continue
             kind = type(value)
             if kind is dict or (kind is list and _are_objects(value)):
-                self._structure(key, value, schema, path, steps, entry)
+                deeper = self._structure(key, value, inside)
+                if deeper:
+                    return deeper
                 continue
             self._leaves += 1
             if self._leaves > self._max_leaves:
-                raise TooManyLeaves
+                self._reject_entry(RejectionCode.CARDINALITY_EXCEEDED, key, inside)
+                continue
             if not by_suffix:
-                self._described_leaf(key, value, schema, path + key, steps, entry)
+                self._described_leaf(key, value, inside)
                 continue
             # What most properties are is judged here and at once: a call costs as much as it does.
             declared = read_name(key, hyphen)
@@ -108,32 +171,43 @@ class Walk:
             if judge is None or code is not None or len(key) > room or name in refused:
                 self._reject_suffixed(key, declared, code, path + key, steps)
                 continue
+            inside.kept += 1
             self.survivors += 1
-            self.names[name] = None
+            self.names[name] = ((*steps, key), None)
+        return None
 
-    def _reserved_member(self, key: str, value: object, steps: Steps) -> None:
-        if key != UID or self._call.kind is not CallKind.IDENTIFY or self._call.envelope:
-            self.reserved_leaf(key, value, self._reserved[key], (*steps, key), reserved_detail)
-        else:  # its rule is the call's own, and was judged
-            self._count()
+    def _leave(self, inside: _Object, outer: _Object) -> None:
+        """Note what becomes of an object: with its last member it goes itself, and so does its empty entry."""
+        if inside.kept:
+            outer.kept += 1
+            return
+        if inside.schema is not None and not inside.schema:
+            self._entries.append(inside.entry)
+        self._entries += [place for place, said in self._flattened.at(inside.path[:-1]) if said == {}]
+
+    def _reserved_member(self, key: str, value: object, inside: _Object) -> None:
+        if key == UID and self._call.kind is CallKind.IDENTIFY and not self._call.envelope:
+            # Its rule is the call's own, and was judged. Without it the call would be another.
+            self._leaves += 1
             self.survivors += 1
+        elif self.reserved_leaf(key, value, self._reserved[key], (*inside.steps, key), reserved_detail):
+            inside.kept += 1
 
     def reserved_leaf(
         self, key: str, value: object, length: int, steps: Steps, detail: Callable[[RejectionCode, int], str]
-    ) -> None:
+    ) -> bool:
         """Judge a reserved property: a string with a length of its own, never counted among the names."""
-        self._count()
+        self._leaves += 1
+        if self._leaves > self._max_leaves:
+            self._reject(RejectionCode.CARDINALITY_EXCEEDED, key, steps)
+            return False
         code = reserved_problem(value, length)
         if code is None:
             self.survivors += 1
-            return
+            return True
         self.cuts.append(steps)
         self.rejections.append(Rejection(code, self._call.kind, self._shown, key, detail(code, length)))
-
-    def _count(self) -> None:
-        self._leaves += 1
-        if self._leaves > self._max_leaves:
-            raise TooManyLeaves
+        return False
 
     def _is_reserved(self, key: str, schema: _Schema) -> bool:
         # The schema of apiVersion 1 has an entry only where the page wrote a suffix: an ordinary name.
@@ -143,28 +217,32 @@ class Walk:
         self, key: str, declared: PropertyType | RejectionCode, code: RejectionCode | None, path: str, steps: Steps
     ) -> None:
         """Choose what comes first in the order of the rules; ``code`` is the value's problem."""
+        where = (*steps, key)
         if declared is RejectionCode.INVALID_PROPERTY_NAME:
-            self._reject(declared, path, steps, key)
+            self._reject(declared, path, where)
         elif len(path) > self._max_length:
-            self._reject(RejectionCode.PROPERTY_NAME_TOO_LONG, path, steps, key)
+            self._reject(RejectionCode.PROPERTY_NAME_TOO_LONG, path, where)
         elif isinstance(declared, RejectionCode):
-            self._reject(declared, path, steps, key)
+            self._reject(declared, path, where)
         else:
-            self._reject(code or RejectionCode.CARDINALITY_EXCEEDED, path, steps, key, declared)
+            self._reject(code or RejectionCode.CARDINALITY_EXCEEDED, path, where, declared)
 
-    def _described_leaf(self, key: str, value: object, schema: _Schema, path: str, steps: Steps, entry: Steps) -> None:
-        described = schema.get(key) if schema else None
+    def _described_leaf(self, key: str, value: object, inside: _Object) -> None:
+        path = inside.path + key
+        described, places = self._described(key, path, inside)
         declared: PropertyType | RejectionCode
         if type(described) is str:
             declared = TYPES.get(described, RejectionCode.INVALID_PROPERTY_TYPE)
         else:
             declared = self._undescribed(described, value)
-        judge = JUDGES.get(declared)
+        judge = self._judges.get(declared)
         canonical = f"{path}_{declared}" if judge is not None else path
+        # With apiVersion 1 the page wrote the suffix, with the second nobody did.
+        length = len(canonical) if self._call.typing is Typing.SCHEMA else len(path)
         code: RejectionCode | None = None
         if read_name(key, self._allow_hyphen) is RejectionCode.INVALID_PROPERTY_NAME:
             code = RejectionCode.INVALID_PROPERTY_NAME
-        elif len(canonical) > self._max_length:
+        elif length > self._max_length:
             code = RejectionCode.PROPERTY_NAME_TOO_LONG
         elif judge is None:
             code = declared  # type: ignore[assignment] # what names no type is a code
@@ -173,14 +251,30 @@ class Walk:
             if code is None and self._prefix + canonical in self._refused:
                 code = RejectionCode.CARDINALITY_EXCEEDED
         if code is not None:
-            self._reject(code, path, steps, key, declared if isinstance(declared, PropertyType) else None)
-            if schema and key in schema:
-                self._entries.append((*entry, key))
+            self._reject(code, path, (*inside.steps, key), declared if isinstance(declared, PropertyType) else None)
+            self._entries += places
             return
+        inside.kept += 1
         self.survivors += 1
-        self.names[self._prefix + canonical] = None
-        if self._in_lists and schema and key in schema:
-            self._kept_entries.add((*entry, key))
+        self.names[self._prefix + canonical] = ((*inside.steps, key), places[0] if places else None)
+        if places and (self._in_lists or self._flattened):
+            self._kept_entries.update(places)
+
+    def _described(self, key: str, path: str, inside: _Object) -> tuple[object, list[Steps]]:
+        """Return what the schema says of a property, in either form, and where it does; two types are none."""
+        schema = inside.schema
+        described: object = None
+        places: list[Steps] = []
+        if schema and key in schema:
+            described = schema[key]
+            places.append((*inside.entry, key))
+        for place, said in self._flattened.at(path) if self._flattened else ():
+            places.append(place)
+            if described is None or isinstance(described, (dict, list)):
+                described = said
+            elif said != described and not isinstance(said, (dict, list)):
+                described = False  # no type, so ``InvalidPropertyType``
+        return described, places
 
     def _undescribed(self, described: object, value: object) -> PropertyType | RejectionCode:
         """Tell the type of a value that the schema gives none; an entry for an object gives none."""
@@ -190,44 +284,49 @@ class Walk:
             return RejectionCode.MISSING_PROPERTY_TYPE
         return inferred_type(value)
 
-    def _structure(self, key: str, value: Any, schema: _Schema, path: str, steps: Steps, entry: Steps) -> None:
-        """Judge a nested object or a list of objects: its own name, then what is in it."""
-        code = self._structure_problem(key, value, schema, path + key)
+    def _structure(self, key: str, value: Any, inside: _Object) -> list[_Object] | None:
+        """Judge a nested object or a list of objects by its own name; return what is in it, the last first."""
+        path = inside.path + key
+        code = self._structure_problem(key, value, path, inside)
         if code is not None:
-            self._count()
-            self._reject(code, path + key, steps, key)
-            if schema is not None and key in schema:
-                self._entries.append((*entry, key))
-            return
-        below = schema.get(key) if schema else None
-        inside = (*steps, key)
+            self._leaves += 1
+            if self._leaves > self._max_leaves:
+                code = RejectionCode.CARDINALITY_EXCEEDED
+            self._reject_entry(code, key, inside)
+            return None
+        below = inside.schema.get(key) if inside.schema else None
+        steps, entry, path = (*inside.steps, key), (*inside.entry, key), f"{path}."
         if type(value) is dict:
-            self._inside(value, below, path + key, inside, (*entry, key) if below else entry)
-            return
+            if not value:
+                self._leaves += 1  # so that empty objects are bounded too
+                inside.kept += 1
+                return None
+            deeper = _Object(value, below, path, steps, entry if below is not None else inside.entry)
+            deeper.outer = inside
+            return [deeper]
         self._in_lists = True
+        inside.kept += 1
+        elements: list[_Object] = []
         for index, each in enumerate(value):
-            part, at = below, (*entry, key)
+            part, at = below, entry
             if isinstance(below, list):
                 # One entry may stand for all elements.
                 place = index if index < len(below) else len(below) - 1
-                part, at = (below[place] if below else None), (*at, place)
-            self._inside(each, part, path + key, (*inside, index), at)
+                part, at = (below[place] if below else None), (*entry, place)
+            elements.append(_Object(each, part, path, (*steps, index), at))
+            self._leaves += not each  # so that empty objects are bounded too
+        elements.reverse()
+        return elements
 
-    def _inside(self, value: dict[str, Any], schema: object, path: str, steps: Steps, entry: Steps) -> None:
-        if not value:
-            self._count()  # so that empty objects are bounded too
-            return
-        self.members(value, schema if isinstance(schema, dict) else None, f"{path}.", steps, entry)
-
-    def _structure_problem(self, key: str, value: object, schema: _Schema, path: str) -> RejectionCode | None:
+    def _structure_problem(self, key: str, value: object, path: str, inside: _Object) -> RejectionCode | None:
         declared = read_name(key, self._allow_hyphen)
         if declared is RejectionCode.INVALID_PROPERTY_NAME:
             return declared
-        if len(path) > self._max_length:
+        if len(path) > self._max_length or len(inside.steps) - len(self._call.at) >= LEVELS:
             return RejectionCode.PROPERTY_NAME_TOO_LONG
         names_type = declared in JUDGES  # a suffix that names none is part of a nested name
         if not self._by_suffix:
-            described = schema.get(key) if schema else None
+            described, _ = self._described(key, path, inside)
             names_type = described is not None and not isinstance(described, (dict, list))
             if names_type and not (isinstance(described, str) and described in TYPES):
                 return RejectionCode.INVALID_PROPERTY_TYPE
@@ -235,11 +334,20 @@ class Walk:
             return RejectionCode.EXPECTED_ATOM
         return None
 
-    def _reject(
-        self, code: RejectionCode, path: str, steps: Steps, key: str, declared: PropertyType | None = None
-    ) -> None:
-        self.cuts.append((*steps, key))
-        detail = property_detail(code, self._settings, declared)
+    def _reject_entry(self, code: RejectionCode, key: str, inside: _Object) -> None:
+        """Reject a member with all that the schema says of it and of what is in it."""
+        path = inside.path + key
+        self._reject(code, path, (*inside.steps, key))
+        if inside.schema and key in inside.schema:
+            self._entries.append((*inside.entry, key))
+        if self._flattened:
+            self._entries += self._flattened.under(path)
+
+    def _reject(self, code: RejectionCode, path: str, where: Steps, declared: PropertyType | None = None) -> None:
+        self.cuts.append(where)
+        detail = self._details.get((code, declared))
+        if detail is None:
+            detail = self._details[(code, declared)] = property_detail(code, self._settings, declared)
         self.rejections.append(Rejection(code, self._call.kind, self._shown, cut(path), detail))
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from fsproxy.core.client_api.bundle import Uninspectable
 from fsproxy.core.client_api.inspection import Inspection, RateGroup, inspect
+from fsproxy.core.client_api.rewriting import rewrite
+from fsproxy.core.client_api.settling import settle_calls
 from fsproxy.core.limits.operations import NameKind, RateKind
 from fsproxy.core.model import Route
 from fsproxy.core.settings import ClientApiSettings, OnUninspectable
@@ -235,8 +237,9 @@ def test_nested_path_limit_on_every_wire_form(length: int) -> None:
         user({"a_str": "x", **suffixed}),
     ]
     expected = [] if length <= 512 else ["PropertyNameTooLong"]
-    for each in events:
-        assert [code for code, *_ in found(on_bundle(each))] == expected
+    for number, each in enumerate(events):
+        without_suffix = number == 2
+        assert [code for code, *_ in found(on_bundle(each))] == ([] if without_suffix else expected)
     direct = compact({"name": "E", "properties": suffixed}).encode()
     assert [code for code, *_ in found(inspect(SETTINGS, Route.DIRECT_EVENT, direct))] == expected
 
@@ -257,14 +260,17 @@ def test_value_size_limit_on_every_wire_form(length: int, filler: str) -> None:
     assert [code for code, *_ in found(inspect(SETTINGS, Route.DIRECT_EVENT, direct))] == expected
 
 
-@pytest.mark.parametrize("depth", [63, 64, 65])
-def test_depth_limit_in_bundles_and_direct(depth: int) -> None:
+@pytest.mark.parametrize("depth", [64, 65, 254, 255, 256, 257, 258, 600, 5_000, 80_000])
+def test_what_bounds_the_depth_is_the_length_of_a_name(depth: int) -> None:
+    """``a.a.a`` and so on: 254 objects around ``a_int`` make 511 characters, 256 around ``a`` do as well."""
     text = '{"a":' * (depth - 1) + '{"a_int":1}' + "}" * (depth - 1)
-    expected = [] if depth <= 64 else ["InvalidJson"]
-    for args in (["E", text], ["E", text, None, 2, "{}"]):
+    for args, deepest in ((["E", text], 254), (["E", text.replace("a_int", "a"), None, 2, "{}"], 256)):
+        expected = [] if depth <= deepest else ["PropertyNameTooLong"]
         assert [code for code, *_ in found(on_bundle(event(8197, args)))] == expected
-    direct = text.encode()
-    assert [code for code, *_ in found(inspect(SETTINGS, Route.DIRECT_SET_USER_VARS, direct))] == expected
+    direct = inspect(SETTINGS, Route.DIRECT_SET_USER_VARS, text[:-1].encode() + b',"b_int":1}')
+    assert [code for code, *_ in found(direct)] == ([] if depth <= 254 else ["PropertyNameTooLong"])
+    left = rewrite(direct, settle_calls(direct, {}, (), SETTINGS))
+    assert left == (None if depth <= 254 else b'{"b_int":1}')
 
 
 def test_a_body_that_is_no_bundle_cannot_be_inspected() -> None:

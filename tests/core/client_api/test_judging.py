@@ -244,7 +244,20 @@ def test_name_length_counts_the_suffix(kind: CallKind, length: int) -> None:
     bare = key[:-4]
     expected = [] if length <= 512 else [("PropertyNameTooLong", bare)]
     assert judged({bare: "x"}, kind, typing=Typing.SCHEMA, schema={bare: "str"}) == expected
-    assert judged({bare: "x"}, kind, typing=Typing.INFERRED) == expected
+
+
+@pytest.mark.parametrize("kind", [USER, EVENT, CallKind.PAGE])
+@pytest.mark.parametrize("length", [507, 508, 512, 513])
+@pytest.mark.parametrize("declared", [None, "str"])
+def test_name_length_is_the_paths_alone_where_nobody_wrote_a_suffix(
+    kind: CallKind, length: int, declared: str | None
+) -> None:
+    name = "a" * length
+    schema = {name: declared} if declared else {}
+    expected = [] if length <= 512 else [("PropertyNameTooLong", name)]
+    assert judged({name: "x"}, kind, typing=Typing.INFERRED, schema=schema) == expected
+    inside = [] if length <= 512 else [("PropertyNameTooLong", "o." + name[2:])]
+    assert judged({"o": {name[2:]: "x"}}, kind, typing=Typing.INFERRED) == inside
 
 
 @pytest.mark.parametrize("length", [511, 512, 513])
@@ -395,10 +408,31 @@ def test_an_identify_keeps_its_uid_when_all_else_fails() -> None:
 
 @pytest.mark.parametrize("count", [4999, 5000, 5001])
 def test_leaves(count: int) -> None:
-    expected = [] if count <= 5000 else [("TooBigToParse", None)]
-    assert judged({f"a{i}_int": i for i in range(count)}) == expected
-    assert judged({"o": {f"a{i}_int": i for i in range(count)}}, EVENT) == expected
-    assert judged({f"a{i}": {} for i in range(count)}, EVENT) == expected
+    """The first 5,000 are judged, whatever comes of them; the rest are rejected, each, whatever they are."""
+    beyond = range(5000, count)
+    assert judged({f"a{i}_int": i for i in range(count)}) == [("CardinalityExceeded", f"a{i}_int") for i in beyond]
+    inside = judged({"o": {f"a{i}_int": i for i in range(count)}}, EVENT)
+    assert inside == [("CardinalityExceeded", f"o.a{i}_int") for i in beyond]
+    assert judged({f"a{i}": {} for i in range(count)}, EVENT) == []
+    wrong = judged({f"a{i}": i for i in range(count)}, EVENT)
+    assert [code for code, _ in wrong] == ["MissingPropertyType"] * min(count, 5000) + ["CardinalityExceeded"] * len(
+        beyond
+    )
+
+
+def test_what_is_beyond_the_first_leaves_is_cut_with_its_entries_and_an_objects_leaves_one_by_one() -> None:
+    names = [f"a{i}" for i in range(5000)]
+    properties = dict.fromkeys(names, 1) | {"o": {"b": 1, "c": 2}, "d": 3}
+    schema = dict.fromkeys(names, "int") | {"o": {"b": "int"}, "o.c": "int", "d": "int"}
+    result = judge(call(properties, EVENT, typing=Typing.SCHEMA, schema=schema), SETTINGS)
+    assert found(result) == [("CardinalityExceeded", each) for each in ("o.b", "o.c", "d")]
+    assert (result.rejected, result.cuts) == (False, (("o", "b"), ("o", "c"), ("d",)))
+    assert set(result.schema_cuts) == {("o", "b"), ("o.c",), ("d",)}
+
+
+def test_the_uid_of_an_identify_is_never_beyond() -> None:
+    result = judge(call({f"a{i}_int": i for i in range(5001)} | {"uid": "ada"}, CallKind.IDENTIFY), SETTINGS)
+    assert found(result) == [("CardinalityExceeded", "a5000_int")]
 
 
 def test_refused_names_are_rejected_where_they_stand() -> None:

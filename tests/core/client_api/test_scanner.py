@@ -87,8 +87,8 @@ def test_objects_that_do_not_end_well(text: bytes) -> None:
 
 
 def test_a_name_that_is_no_text_is_none() -> None:
-    text = b'{"\\ud800":1,"\xff":2}'
-    assert [name_of(text, each) for each in members_of(text, 0)[0]] == [None, None]
+    text = b'{"\\ud800":1,"\xff":2,"\\u12":3}'
+    assert [name_of(text, each) for each in members_of(text, 0)[0]] == ["\ue800", None, None]
 
 
 JSON = st.recursive(

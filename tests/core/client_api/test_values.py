@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 
 from fsproxy.core.client_api.names import PropertyType
-from fsproxy.core.client_api.values import inferred_type, is_date, reserved_problem, value_problem
+from fsproxy.core.client_api.values import (
+    inferred_type,
+    is_date,
+    is_offset_date,
+    reserved_problem,
+    value_problem,
+)
 from fsproxy.core.reasons import RejectionCode
 
 SIZE = 8192
@@ -85,7 +91,7 @@ def test_objects_and_lists_inside_a_list_come_before_its_type(declared: Property
         "2024-00-10",
         "2024-01-00",
         "2024-01-32",
-        "0000-01-01",
+        "0000-02-30",
         "1900-02-29",
         "2024-01-01T24:00:00Z",
         "2024-01-01T23:60:00Z",
@@ -101,16 +107,39 @@ def test_objects_and_lists_inside_a_list_come_before_its_type(declared: Property
         " 2024-01-01",
         "20240101",
         "\uff12\uff10\uff12\uff14-01-01",
-        "+012024-01-01",
+        "+12024-01-01",
+        "+0012024-01-01",
+        "012024-01-01",
+        "-000000-01-01",
+        "-000001-02-29",
+        "+002023-02-29",
+        "2024-01-01T23:59:59.000+05:30",
     ],
 )
 def test_dates_that_are_none(text: str) -> None:
     assert not is_date(text)
 
 
-@pytest.mark.parametrize("text", ["2000-02-29", "2024-12-31", "0001-01-01", "9999-12-31T23:59:59.999Z"])
+@pytest.mark.parametrize("text", [
+        "2000-02-29", "2024-12-31", "0001-01-01", "9999-12-31T23:59:59.999Z",
+        "+275760-09-13T00:00:00.000Z", "-271821-04-20T00:00:00.000Z", "-000001-01-01T00:00:00.000Z",
+        "0000-02-29", "0000-01-01T00:00:00.000Z", "+010000-02-29", "+002024-02-29", "-000004-02-29", "+000000-01-01",
+    ])  # fmt: skip
 def test_dates_at_the_edges_of_the_calendar(text: str) -> None:
     assert is_date(text)
+    assert is_offset_date(text)
+
+
+@pytest.mark.parametrize("offset", ["Z", "+00:00", "-00:00", "+05:30", "-08:00", "+14:00", "+23:59", "-12"])
+def test_any_offset_is_a_date_where_a_schema_of_the_second_generation_says_so(offset: str) -> None:
+    assert is_offset_date(f"2024-01-01T23:59:59{offset}")
+    assert is_date(f"2024-01-01T23:59:59{offset}") == (offset in {"Z", "+00:00"})
+
+
+@pytest.mark.parametrize("offset", ["", "+24:00", "+05:60", "+5:30", "+0530", "05:30", "+05:3", "+05:30:00", "z"])
+def test_what_is_no_offset_is_none_there_either(offset: str) -> None:
+    assert not is_offset_date(f"2024-01-01T23:59:59{offset}")
+    assert not is_offset_date(f"2024-01-01{offset or 'T'}")
 
 
 @pytest.mark.parametrize(

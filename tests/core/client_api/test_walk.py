@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from fsproxy.core.client_api.calls import Call, Typing
-from fsproxy.core.client_api.judging import MAX_LEAVES, judge
+from fsproxy.core.client_api.calls import MAX_LEAVES, Call, Typing
+from fsproxy.core.client_api.judging import judge
 from fsproxy.core.model import CallKind
 from fsproxy.core.settings import ClientApiSettings
 
@@ -42,9 +42,9 @@ def test_a_schema_that_describes_an_object_as_an_object_is_followed() -> None:
 
 
 def test_the_uid_of_an_identify_is_one_of_its_properties() -> None:
-    """It counts among the 5,000, and keeps the call when all others fail."""
+    """It counts among the 5,000, is never cut, and keeps the call when all others fail."""
     many: dict[str, Any] = {"uid": "u"} | {f"a{number}_int": 1 for number in range(MAX_LEAVES)}
-    assert found(CallKind.IDENTIFY, many, {}, Typing.SUFFIX) == [("TooBigToParse", None)]
+    assert found(CallKind.IDENTIFY, many, {}, Typing.SUFFIX) == [("CardinalityExceeded", "a4999_int")]
     del many["a0_int"]
     assert found(CallKind.IDENTIFY, many, {}, Typing.SUFFIX) == []
     left = judge(Call(kind=CallKind.IDENTIFY, properties={"uid": "u", "a_int": "x"}), SETTINGS)

@@ -118,7 +118,7 @@ UNREADABLE = {
     "cut JSON": (b'{"Seq":1,"When":0,"Evts":[{"Kind":8197', {}, {}),
     "no events": (b'{"Seq":1}', {}, {}),
     "a list": (b"[]", {}, {}),
-    "two lists of events": (b'{"Evts":[],"Evts":[{"Kind":8197,"Args":["",""],"When":0}]}', {}, {}),
+    "events that are no list": (b'{"Evts":{"Kind":8197},"evts":8197}', {}, {}),
     "nothing": (b"", {}, {}),
 }
 
