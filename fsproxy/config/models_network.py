@@ -65,8 +65,10 @@ class ServerSection(Section):
     max_decompressed: Size = setting("64MB", "Largest body once decompressed; above it 413.")
     max_header: Size = setting("16KB", "Largest request head.")
     header_timeout: Duration = setting("10s", "Time for the request head.")
-    body_rate: Size = setting("256B", "Bytes a second at which a body must come on average, after its first 30 s.")
-    body_timeout: Duration = setting("30s", "Head to end of a body that is read; longest gap in one that is streamed.")
+    body_rate: Size = setting("256B", "Bytes a second that a body must come at on average after 30 s.")
+    body_timeout: Duration = setting(
+        "30s", "Longest gap in a body; also head to end of one that is read, unless it comes at body_rate."
+    )
     keepalive: Duration = setting("75s", "How long an idle client connection is kept.")
     max_connections: Count = setting(10_000, "Client connections at a time.")
     drain: DurationOrZero = setting("15s", "How long requests under way may take at shutdown.")
