@@ -13,7 +13,7 @@ from fsproxy.core.filters.opt_out import OptOutFilter
 from fsproxy.core.filters.quota import QuotaFilter
 from fsproxy.core.filters.ramping import RampingFilter
 from fsproxy.core.model import FilterName, Mode, OnTrouble
-from fsproxy.core.settings import ClientApiSettings, CoreSettings, GeoSource, OrgSettings
+from fsproxy.core.settings import ClientApiSettings, CoreSettings, GeoSource, OnUninspectable, OrgSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,11 @@ class OrgPolicy:
     def validates_calls(self) -> bool:
         """Whether the rules for client API calls are in force, or noted."""
         return self.client_api.mode.capped(self.cap) is not Mode.OFF
+
+    @property
+    def blocks_uninspectable(self) -> bool:
+        """Whether a body that cannot be read is refused."""
+        return self.client_api.on_uninspectable is OnUninspectable.BLOCK and self.cap is Mode.ENFORCE
 
     @property
     def reads_calls(self) -> bool:

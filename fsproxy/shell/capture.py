@@ -18,11 +18,10 @@ from fsproxy.core.facts import bundle_facts
 from fsproxy.core.failures import Failure
 from fsproxy.core.limits.operations import RateKind
 from fsproxy.core.limits.rate import rate_headers, retry_after
-from fsproxy.core.model import Encoding, Mode, Route
+from fsproxy.core.model import Route
 from fsproxy.core.pipeline import Decision
-from fsproxy.core.settings import OnUninspectable
 from fsproxy.shell.call_limits import CallLimits, Settled
-from fsproxy.shell.decoding import Undecodable, decode, encode, encoding_of
+from fsproxy.shell.decoding import Decoded, Undecodable, decode, encode, encoding_of
 from fsproxy.shell.upload_judge import UploadJudge
 
 if TYPE_CHECKING:
@@ -107,14 +106,15 @@ class Capture:
 
     async def _cleaned(self, tx: Transaction, policy: OrgPolicy, body: bytes) -> bytes | bool | None:
         """The body to forward instead, an answer instead of forwarding, or None: as it came."""
-        encoding = encoding_of(tx)
         try:
-            text = await decode(body, encoding, tx.generation.config.server.max_decompressed)
+            decoded = await decode(body, encoding_of(tx), tx.generation.config.server.max_decompressed)
         except Undecodable:
+            decoded = None
+        if decoded is None or (not decoded.is_sound and policy.blocks_uninspectable):
             refused = policy.validates_calls and self._refuses_uninspectable(tx, policy)
             return self._forwarding.refuse(tx, Failure.UNINSPECTABLE) if refused else None
         try:
-            cleaned = await self.clean(tx, policy, text, encoding)
+            cleaned = await self.clean(tx, policy, decoded.text, decoded)
             if cleaned.blocked:
                 return self._forwarding.block(tx)
             if cleaned.refused:
@@ -129,11 +129,11 @@ class Capture:
             log.error("calls went on uninspected by a fault of ours", route=tx.route.value, exc_info=error)  # noqa: TRY400
             return None
 
-    async def clean(
-        self, tx: Transaction, policy: OrgPolicy, text: bytes, encoding: Encoding = Encoding.IDENTITY
-    ) -> Cleaned:
-        """Cut what is not valid from a decompressed body. A fault of ours is raised."""
+    async def clean(self, tx: Transaction, policy: OrgPolicy, text: bytes, decoded: Decoded | None = None) -> Cleaned:
+        """Cut what is not valid from a text, which was ``decoded`` from a body. A fault of ours is raised."""
         inspection = await self._inspect(tx, policy, text)
+        if inspection.uninspectable is not None and decoded is not None and decoded.first is not None:
+            inspection = await self._inspect(tx, policy, decoded.first)
         if inspection.uninspectable is not None:
             return Cleaned(refused=policy.validates_calls and self._refuses_uninspectable(tx, policy))
         if inspection.calls and await self._uploads.is_of_deleted_user(tx, policy, inspection):
@@ -151,7 +151,9 @@ class Capture:
             tx.rejected_count = settled.outcome.rejected
         if not settled.outcome.changed:
             return AS_IT_CAME
-        return Cleaned(body=await _off(large, _rewritten, inspection, settled.outcome, encoding))
+        return Cleaned(
+            body=await _off(large, _rewritten, inspection, settled.outcome, decoded.layers if decoded else 0)
+        )
 
     async def _inspect(self, tx: Transaction, policy: OrgPolicy, text: bytes) -> Inspection:
         form, large = tx.form or tx.route, len(text) > ON_LOOP
@@ -175,7 +177,7 @@ class Capture:
     def _refuses_uninspectable(self, tx: Transaction, policy: OrgPolicy) -> bool:
         self._metrics.uninspectable[(tx.route.value,)] += 1
         tx.uninspectable = True
-        return policy.client_api.on_uninspectable is OnUninspectable.BLOCK and policy.cap is Mode.ENFORCE
+        return policy.blocks_uninspectable
 
     def _refuse(self, tx: Transaction, policy: OrgPolicy, settled: Settled, document: bytes) -> bool:
         """No call is left: say why, with every rejection."""
@@ -214,9 +216,9 @@ def _by_code(outcome: CallsOutcome) -> Counter[tuple[RejectionCode, CallKind]]:
     return Counter((each.code, each.kind) for each in outcome.rejections)
 
 
-def _rewritten(inspection: Inspection, outcome: CallsOutcome, encoding: Encoding) -> bytes | None:
+def _rewritten(inspection: Inspection, outcome: CallsOutcome, layers: int) -> bytes | None:
     changed = rewrite(inspection, outcome)
-    return None if changed is None else encode(changed, encoding)
+    return None if changed is None else encode(changed, layers)
 
 
 def _org_of(tx: Transaction) -> str:

@@ -34,12 +34,7 @@ class Pages:
 
     async def answer(self, tx: Transaction, body: bytes) -> bool:
         """Judge the page; block it, or forward it as it came and learn from the answer."""
-        encoding, limit = encoding_of(tx), min(tx.most_body, tx.generation.config.server.max_decompressed)
-        try:
-            plain = encoding is Encoding.IDENTITY and len(body) <= limit
-            page = read_page(body if plain else await decode(body, encoding, limit))
-        except Undecodable:
-            page = None
+        page = await _read(tx, body)
         if page is None:
             tx.facts = page_facts(EMPTY_PAGE, tx.headers, tx.client)
             return self._forwarding.refuse(tx, Failure.UNINSPECTABLE)
@@ -121,3 +116,18 @@ class Pages:
             encoding = next((v for n, v in relay.head.headers if n.lower() == b"content-encoding"), b"")
             tx.answer = read_page_answer(relay.head.status, bytes(relay.copy or b""), encoding.decode("latin-1"))
         await self.learn(tx)
+
+
+async def _read(tx: Transaction, body: bytes) -> PageBody | None:
+    """A page request's fields; None when its body is not what it was said to be."""
+    encoding, limit = encoding_of(tx), min(tx.most_body, tx.generation.config.server.max_decompressed)
+    if encoding is Encoding.IDENTITY and len(body) <= limit:
+        return read_page(body)
+    try:
+        decoded = await decode(body, encoding, limit)
+    except Undecodable:
+        return None
+    if not decoded.is_sound:
+        return None
+    page = read_page(decoded.text)
+    return read_page(decoded.first) if page is None and decoded.first is not None else page

@@ -74,7 +74,7 @@ def steps(route_name: str, body: bytes) -> dict[str, Callable[[], Any]]:
     encoding = Encoding.GZIP if body[:2] == b"\x1f\x8b" else Encoding.IDENTITY
 
     async def whole() -> None:
-        text = await decode(body, encoding, 1 << 24)
+        text = (await decode(body, encoding, 1 << 24)).text
         inspection = inspect(policy.client_api, route, text)
         if inspection.calls:
             number = f"{next(numbers)}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -233,3 +235,84 @@ async def test_prefixes_look_at_the_raw_path(upstream: Echoing) -> None:
                 assert (await ask(proxy, b"POST", target, page)).status == 200
         assert [each.split(b" ")[1] for each in upstream.requests] == [b"/rec/page", b"/Rec/page"]
         assert [each.split(b" ")[1] for each in other.requests] == [b"/Rec//page"]
+
+
+KEPT = b'{"Seq":1,"When":1,"Evts":[{"Kind":1,"When":1}]}'
+ZIPPED = gzip.compress(BUNDLE, mtime=0)
+QUERY, HEADER = b"&ContentEncoding=gzip", b"Content-Encoding: gzip"
+READABLE = {
+    "garbage behind": (ZIPPED + b"garbage", QUERY, b"X-A: b"),
+    "zeros behind": (ZIPPED + b"\0" * 512, QUERY, b"X-A: b"),
+    "another member behind": (ZIPPED + gzip.compress(b"{}", mtime=0), QUERY, b"X-A: b"),
+    "in two members": (gzip.compress(BUNDLE[:9]) + gzip.compress(BUNDLE[9:]), QUERY, b"X-A: b"),
+    "half a member behind": (ZIPPED + ZIPPED[:20], QUERY, b"X-A: b"),
+    "no checksum": (ZIPPED[:-8], QUERY, b"X-A: b"),
+    "a wrong checksum": (ZIPPED[:-8] + b"\0" * 8, QUERY, b"X-A: b"),
+    "announced and plain": (BUNDLE, QUERY, b"X-A: b"),
+    "announced by header and plain": (BUNDLE, b"", HEADER),
+    "another encoding and plain": (BUNDLE, b"&ContentEncoding=br", b"X-A: b"),
+    "not announced": (ZIPPED, b"", b"X-A: b"),
+    "announced as deflate": (ZIPPED, QUERY, b"Content-Encoding: deflate"),
+    "announced by header alone": (ZIPPED, b"&ContentEncoding=identity", HEADER),
+    "announced twice, compressed once": (ZIPPED, QUERY, HEADER),
+    "announced twice, compressed twice": (gzip.compress(ZIPPED), QUERY, HEADER),
+}
+SOUND = {"garbage behind", "zeros behind", "another member behind", "in two members", "announced by header alone"}
+SOUND |= {"announced twice, compressed once"}
+
+
+@pytest.mark.parametrize("how", READABLE)
+@pytest.mark.parametrize("path", [b"/rec/bundle?OrgId=o-1", b"/rec/event?OrgId=o-1"])
+async def test_what_any_reader_could_read_of_an_upload_is_judged(
+    upstream: Echoing, proxy: InProcessProxy, how: str, path: bytes
+) -> None:
+    body, query, line = READABLE[how]
+    # The rest of what is cut is not of an event, so that something is left.
+    assert (await ask(proxy, b"POST", path + query, body, line)).status == (200 if b"bundle" in path else 400)
+    if b"bundle" in path:
+        went = upstream.requests[0].partition(b"\r\n\r\n")[2]
+        while went.startswith(b"\x1f\x8b"):
+            went = gzip.decompress(went)
+        assert went == KEPT
+
+
+@pytest.mark.parametrize("how", READABLE)
+async def test_an_upload_of_which_nothing_is_cut_goes_up_as_it_came(
+    upstream: Echoing, proxy: InProcessProxy, how: str
+) -> None:
+    body, query, line = READABLE[how]
+    fine = body.replace(BUNDLE, KEPT).replace(ZIPPED, gzip.compress(KEPT, mtime=0))
+    if fine == body:
+        return  # it holds the bundle in another form
+    assert (await ask(proxy, b"POST", b"/rec/bundle?OrgId=o-1" + query, fine, line)).status == 200
+    assert upstream.requests[0].endswith(b"\r\n\r\n" + fine)
+
+
+@pytest.mark.parametrize("how", READABLE)
+async def test_under_block_what_is_not_what_it_is_said_to_be_is_400(upstream: Echoing, how: str) -> None:
+    body, query, line = READABLE[how]
+    config = {"upstream": {"url": upstream.url}, "client_api": {"on_uninspectable": "block"}}
+    async with in_process(config) as proxy:
+        answer = await ask(proxy, b"POST", b"/rec/bundle?OrgId=o-1" + query, body, line)
+        assert answer.status == (200 if how in SOUND else 400)
+
+
+@pytest.mark.parametrize("how", READABLE)
+async def test_a_page_is_read_like_an_upload_or_refused(upstream: Echoing, proxy: InProcessProxy, how: str) -> None:
+    body, query, line = READABLE[how]
+    page = body.replace(BUNDLE, PAGE).replace(ZIPPED, gzip.compress(PAGE, mtime=0))
+    if how == "in two members":
+        page = gzip.compress(PAGE[:9]) + gzip.compress(PAGE[9:])
+    answer = await ask(proxy, b"POST", b"/rec/page?" + query, page, line)
+    assert answer.status == (202 if how in SOUND else 400)
+    assert not upstream.requests
+
+
+async def test_what_nobody_can_read_goes_by_on_uninspectable(upstream: Echoing, proxy: InProcessProxy) -> None:
+    for body in (zlib.compress(BUNDLE), b"\x1f\x8b\x08nothing", ZIPPED[:-40]):
+        target = b"/rec/bundle?OrgId=o-1&ContentEncoding=gzip"
+        assert (await ask(proxy, b"POST", target, body)).status == 200
+        assert upstream.requests.pop().endswith(b"\r\n\r\n" + body)
+        direct = b"/client/event?OrgId=o-1&ContentEncoding=br"
+        assert (await ask(proxy, b"POST", direct, body)).status == 200
+        assert upstream.requests.pop().endswith(b"\r\n\r\n" + body)
