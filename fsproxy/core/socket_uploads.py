@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -9,7 +10,7 @@ import msgspec
 from fsproxy.core.client_api.scanner import ScanError, Span, skip_blank
 from fsproxy.core.facts import BundleQuery, usable_id
 from fsproxy.core.one_reading import folded, places_of
-from fsproxy.core.socket_frames import BUNDLE_FIRST, LONGEST_REST, end_of_bundle
+from fsproxy.core.socket_frames import BUNDLE_FIRST, end_of_bundle
 
 LONGEST_SCALAR = 2048
 """Bytes of an id or a number in a frame that are read; what is longer counts as missing, as in a query."""
@@ -24,9 +25,16 @@ class SocketUpload(msgspec.Struct, frozen=True, gc=False):
     """Where the body that HTTP would carry stands in the message; empty without one."""
 
 
+_NUMBER = rb"-?[0-9]{1,15}(?:\.[0-9]{1,9})?"
+_RECORDED = re.compile(
+    rb'(?:,"DeltaT":(?P<delta>%(number)b))?,"OrgId":"(?P<org>%(text)b)","PageId":"(?P<page>%(text)b)"'
+    rb',"PageStart":(?P<start>%(number)b),"PrevBundleTime":%(number)b,"Seq":(?P<seq>[0-9]{1,15})'
+    rb',"SessionId":"(?P<session>%(text)b)","UserId":"(?P<user>%(text)b)"\}'
+    % {b"number": _NUMBER, b"text": rb'[^"\\\x00-\x1f]*'}
+)
+"""What stands behind the body."""
 _NAMES = folded(("Bundle", "OrgId", "UserId", "SessionId", "PageId", "Seq", "PageStart", "DeltaT"))
 _read_any = msgspec.json.Decoder().decode
-_read_raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def read_upload(text: bytes, place: Span) -> SocketUpload | None:
@@ -36,39 +44,41 @@ def read_upload(text: bytes, place: Span) -> SocketUpload | None:
     """
     content = text[place[0] : place[1]]
     try:
-        values, body = _compact(content) or _scanned(content)
+        ids, body = _recorded(content) or _scanned(content)
     except ScanError:
         return None
-    ids = _ids({name: _value(raw) for name, raw in values.items()})
     return SocketUpload(ids, (body[0] + place[0], body[1] + place[0]))
 
 
-def _compact(content: bytes) -> tuple[dict[str, bytes], Span] | None:
-    """Read an object as recorders write it, without a blank and the bundle first; None leaves it to the scanner."""
+def _recorded(content: bytes) -> tuple[BundleQuery, Span] | None:
+    """Read it as recorders of all four generations write it; None leaves it to the scanner."""
     end = end_of_bundle(content)
-    if end is None or len(content) - end > LONGEST_REST:
+    found = _RECORDED.fullmatch(content, end) if end is not None else None
+    if end is None or found is None:
         return None
-    rest = b'{"Bundle":0' + content[end:]
     try:
-        found = _read_raw(rest)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+        org, page, session, user = map(usable_id, map(bytes.decode, found.group("org", "page", "session", "user")))
+    except UnicodeDecodeError:
         return None
-    # Quotes, colon, comma: so long is a text without blanks, escapes and repeated names; each would make it longer.
-    size = 1 + sum(len(name) + len(raw) + 4 for name, raw in found.items())
-    if size != len(rest) or any(_is_other_case(name) for name in found):
-        return None
-    return {name: bytes(raw) for name, raw in found.items()}, (len(BUNDLE_FIRST), end)
+    delta = found["delta"]
+    ids = BundleQuery(
+        org_id=org,
+        page_id=page,
+        session_id=session,
+        user_id=user,
+        seq=int(found["seq"]),
+        page_start=float(found["start"]),
+        delta_t=float(delta) if delta is not None else None,
+    )
+    return ids, (len(BUNDLE_FIRST), end)
 
 
-def _is_other_case(name: str) -> bool:
-    return name not in _NAMES.values() and name.casefold() in _NAMES
-
-
-def _scanned(content: bytes) -> tuple[dict[str, bytes], Span]:
+def _scanned(content: bytes) -> tuple[BundleQuery, Span]:
     places, end = places_of(content, skip_blank(content, 0), _NAMES)
     if skip_blank(content, end) != len(content):
         raise ScanError
-    return {name: content[start:end] for name, (start, end) in places.items()}, places.get("Bundle", (0, 0))
+    values = {name: _value(content[start:end]) for name, (start, end) in places.items()}
+    return _ids(values), places.get("Bundle", (0, 0))
 
 
 def _value(raw: bytes) -> Any:

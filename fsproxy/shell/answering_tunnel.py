@@ -20,6 +20,8 @@ LINGER = 2.0
 """Seconds for which a client may go on sending after our close frame, so that it reads why."""
 GRACE = 1.0
 """Seconds between a failed upload and our close frame: the page frame of the next page may be on its way."""
+SILENCE = 5.0
+"""Seconds for which a socket that may not stay open is kept for a client's first message."""
 
 
 class AnsweringTunnel(Tunnel):
@@ -111,9 +113,9 @@ class AnsweringTunnel(Tunnel):
         self._soon = self._loop.call_later(LINGER, self.close)
 
     def end_soon(self) -> None:
-        """Close the socket unless another message comes within ``GRACE``."""
+        """Close the socket, unless it has an upstream by then, or another message comes in time."""
         self.stay()
-        self._soon = self._loop.call_later(GRACE, self._end_if_idle)
+        self._soon = self._loop.call_later(GRACE if self._spoke else SILENCE, self._end_if_idle)
 
     def stay(self) -> None:
         """Forget ``end_soon``: another message has come."""

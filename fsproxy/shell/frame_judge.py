@@ -71,8 +71,9 @@ class FrameJudge:
 
     async def judge(self, text: bytes) -> Verdict:
         """See Judge: a page, a bundle, calls, or something that is not ours to judge."""
-        config, mode = self._sockets.generation().config, self._sockets.generation().mode
-        unjudged = mode is TopMode.BYPASS or config.socket is SocketMode.TUNNEL
+        generation = self._sockets.generation()
+        socket = generation.config.socket
+        unjudged = generation.mode is TopMode.BYPASS or socket is SocketMode.TUNNEL
         if unjudged and self._answers.has_upstream:
             return FORWARD
         clear = True
@@ -89,7 +90,7 @@ class FrameJudge:
         child = self._child(len(text))
         if unjudged:
             return await self._go_up(child, found)
-        if config.socket is SocketMode.REFUSE:
+        if socket is SocketMode.REFUSE:
             return self._answers.fail(child, found, Failure.SOCKET_REFUSED)
         if not clear:
             return self._answers.fail(child, found, Failure.UNINSPECTABLE)

@@ -114,6 +114,8 @@ class Sockets:
         self._open.add(tunnel)
         if self.draining:
             tunnel.drain()
+        elif not tunnel.has_upstream:
+            tunnel.end_soon()
         try:
             return await passing(tx, tunnel)
         finally:

@@ -207,6 +207,14 @@ async def test_pings_and_a_close_are_answered_where_there_is_no_upstream(tmp_pat
         await it.proxy.idle()
 
 
+@pytest.mark.parametrize("config", [{"socket": "refuse"}, QUICK], ids=["refused", "no upstream"])
+async def test_a_silent_socket_without_an_upstream_is_closed(tmp_path: Path, config: dict[str, object]) -> None:
+    async with setting(tmp_path, config) as it:
+        await it.upstream.refuse()
+        async with it.connect() as socket:
+            assert await closed(socket) == 1001
+
+
 async def test_a_text_that_is_none_of_ours_closes_a_socket_without_an_upstream(tmp_path: Path) -> None:
     async with setting(tmp_path, QUICK) as it:
         await it.upstream.refuse()
