@@ -414,3 +414,38 @@ async def test_opaque_events_keep_their_bytes_when_a_call_is_cut(tmp_path: Path)
         while (await socket.receive(timeout=10)).type is not WSMsgType.BINARY:
             pass
         assert it.backend.texts == [kept]
+
+
+@pytest.mark.parametrize("cmd", [2, 6])
+async def test_the_variables_of_a_refused_uid_reach_nobody_over_the_socket(tmp_path: Path, cmd: int) -> None:
+    def user(properties: Mapping[str, Any]) -> dict[str, Any]:
+        return {**event("user", properties), "Kind": 8193}
+
+    good = event("E", {"n_int": 1})
+    async with setting(tmp_path) as it:
+        async with it.connect() as socket:
+            await say(socket, bundle_frame(user({"uid": "null"}), user({"plan_str": "gold"}), good, cmd=cmd))
+        assert it.backend.texts == [bundle_frame(good, cmd=cmd)]
+
+
+async def test_of_a_frame_with_too_many_calls_the_first_are_judged_and_the_rest_is_cut(tmp_path: Path) -> None:
+    events = [event("E", {"n_int": number}, when=number * 1_000) for number in range(6)]
+    async with setting(tmp_path, {"client_api": {"max_calls": 4}}) as it:
+        async with it.connect() as socket:
+            await say(socket, bundle_frame(MOVE, *events, MOVE))
+        assert it.backend.texts == [bundle_frame(MOVE, *events[:4], MOVE)]
+        await it.proxy.idle()
+    assert it.proxy.audit()[0]["fsproxy.rejections_count"] == 2
+
+
+async def test_calls_after_a_held_up_first_frame_are_not_pressed_together(tmp_path: Path) -> None:
+    """Frames carry no ``ClientTime``."""
+    frames = [
+        bundle_frame(*[event("E", {"n_int": when}, when=when) for when in whens], seq=seq)
+        for seq, whens in enumerate(([3_100, 4_000, 4_771], range(5_466, 20_867, 700)))
+    ]
+    async with setting(tmp_path) as it:
+        async with it.connect() as socket:
+            for frame in frames:
+                await say(socket, frame)
+        assert it.backend.texts == frames

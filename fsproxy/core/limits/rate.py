@@ -24,6 +24,8 @@ SECOND = 1_000_000
 MOST_STEPS = 32
 """Full windows in a row that are looked at for the moment at which a refused call would pass."""
 
+Limits = tuple[tuple[int, int], ...]
+"""Windows: how many calls each may hold, and its length in microseconds."""
 Barred = tuple[int, int]
 """The first and the last microsecond of a time in which no further call passes."""
 
@@ -38,8 +40,13 @@ def microseconds(seconds: float) -> int:
     return floor(seconds * SECOND + 0.5)
 
 
+def in_microseconds(windows: Sequence[Window]) -> Limits:
+    """Return the windows as they are judged by."""
+    return tuple([(window.limit, microseconds(window.seconds)) for window in windows])
+
+
 def judge_call(
-    times: Sequence[int], at: int, windows: Sequence[Window], known: Barred | None = None, *, waits: bool = True
+    times: Sequence[int], at: int, limits: Limits, known: Barred | None = None, *, waits: bool = True
 ) -> tuple[Spent, Barred | None]:
     """Return whether a call at ``at`` passes, given the sorted times of the accepted calls.
 
@@ -51,31 +58,33 @@ def judge_call(
     skips the more of them the more calls there is still room for, so that filling a window of ``n`` calls in any
     order takes O(n log n) steps.
     """
-    closed = [window.seconds for window in windows if window.limit <= 0]
-    if closed:
-        # Nothing ever passes: come back when the window has passed is all that can be said.
-        return Spent(passed=False, retry_after=max(closed)), None
-    barred = known if known is not None else _barred_by(times, at, windows)
+    barred = known if known is not None else _barred_by(times, at, limits)
     if barred is not None:
-        last, free = _free_after(times, barred[1], windows) if waits else (barred[1], barred[1] + 1)
+        closed = [length for limit, length in limits if limit <= 0]
+        if closed:
+            # Nothing ever passes: come back when the window has passed is all that can be said.
+            return Spent(passed=False, retry_after=max(closed) / SECOND), None
+        last, free = _free_after(times, barred[1], limits) if waits else (barred[1], barred[1] + 1)
         return Spent(passed=False, retry_after=(free - at) / SECOND), (barred[0], last)
     place = bisect_right(times, at)
     remaining = -1
-    for window in windows:
-        before = place - bisect_right(times, at - microseconds(window.seconds), max(place - window.limit, 0), place)
-        left = window.limit - 1 - before
+    for limit, length in limits:
+        left = limit - 1 - place + bisect_right(times, at - length, place - limit if place > limit else 0, place)
         if left < remaining or remaining < 0:
             remaining = left
     return Spent(passed=True, remaining=max(remaining, 0)), None
 
 
-def _barred_by(times: Sequence[int], at: int, windows: Sequence[Window]) -> Barred | None:
+def _barred_by(times: Sequence[int], at: int, limits: Limits) -> Barred | None:
     """Return the time around ``at`` that one full window bars; None: it fits into all of them."""
-    for window in windows:
-        length = microseconds(window.seconds)
-        row = _full_row(times, at, window.limit, length)
-        if row is not None:
-            return times[row + window.limit - 1] - length + 1, times[row] + length - 1
+    count = len(times)
+    for limit, length in limits:
+        if limit <= 0:
+            return at, at
+        if count >= limit:
+            row = _full_row(times, at, limit, length)
+            if row is not None:
+                return times[row + limit - 1] - length + 1, times[row] + length - 1
     return None
 
 
@@ -85,8 +94,6 @@ def _full_row(times: Sequence[int], at: int, limit: int, length: int) -> int | N
     With ``at``, ``limit + 1`` calls in a row must span the window's length; only rows that hold ``at`` can be
     full because of it, and those lie less than a length before and behind it.
     """
-    if len(times) < limit:
-        return None
     # All calls of a row are less than a length away from ``at``: that is its last possible place, this its first.
     row = bisect_left(times, at + length) - limit
     first = bisect_right(times, at - length)
@@ -99,24 +106,22 @@ def _full_row(times: Sequence[int], at: int, limit: int, length: int) -> int | N
     return None
 
 
-def _free_after(times: Sequence[int], last: int, windows: Sequence[Window]) -> tuple[int, int]:
+def _free_after(times: Sequence[int], last: int, limits: Limits) -> tuple[int, int]:
     """Return the last barred moment of those that follow ``last`` without a gap, and the first at which a call passes.
 
     After many windows in a row a moment behind all calls is returned, which is sure to pass and not the first.
     """
     for _ in range(MOST_STEPS):
-        more = _barred_by(times, last + 1, windows)
+        more = _barred_by(times, last + 1, limits)
         if more is None:
             return last, last + 1
         last = more[1]
-    return last, max(_after_all(times, window) for window in windows)
+    return last, max(_after_all(times, limit, length) for limit, length in limits)
 
 
-def _after_all(times: Sequence[int], window: Window) -> int:
+def _after_all(times: Sequence[int], limit: int, length: int) -> int:
     """Return a moment behind all calls from which on this window has room."""
-    if len(times) < window.limit:
-        return times[-1]
-    return max(times[-1], times[-window.limit] + microseconds(window.seconds))
+    return times[-1] if len(times) < limit else max(times[-1], times[-limit] + length)
 
 
 def retry_after(spent: Spent) -> str:

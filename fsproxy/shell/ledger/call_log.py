@@ -8,8 +8,7 @@ from itertools import repeat
 from operator import sub
 
 from fsproxy.core.limits.operations import Spend, Spent
-from fsproxy.core.limits.rate import SECOND, Barred, judge_call, microseconds
-from fsproxy.core.settings import Window
+from fsproxy.core.limits.rate import SECOND, Barred, Limits, judge_call, microseconds
 
 _NO_PAGE = -1
 _MARK_BITS = 32
@@ -56,8 +55,11 @@ class CallLog:
         elif len(self._pages) > 2 * _FEW_PAGES:
             self._drop_pages()
 
-    def spend(self, op: Spend, page: int) -> Spent:
-        """Judge a call, and count it if it passes. ``page`` is the key of the operation's page; 0: none."""
+    def spend(self, op: Spend, page: int, limits: Limits) -> Spent:
+        """Judge a call, and count it if it passes. ``page`` is the key of the operation's page; 0: none.
+
+        ``limits`` are the operation's windows.
+        """
         slot, at, offset = _NO_PAGE, microseconds(op.at), 0
         if page:
             when = microseconds(op.when / 1000)
@@ -67,11 +69,12 @@ class CallLog:
                 if offset < self._pages[2 * slot + 1]:
                     self._move(slot, offset)
                 at = self._pages[2 * slot + 1] + when
-        place = bisect_right(self.times, at)
+        times = self.times
+        place = len(times) if not times or at >= times[-1] else bisect_right(times, at)
         if slot >= 0 and op.mark and self._is_counted(place, at, slot << _MARK_BITS | op.mark):
             return Spent(passed=True)
         known = self._known_barred(at)
-        spent, barred = judge_call(self.times, at, op.windows, known, waits=not page)
+        spent, barred = judge_call(times, at, limits, known, waits=not page)
         if not spent.passed:
             if barred is not None and barred != known:
                 self._bar(*barred)
@@ -79,9 +82,10 @@ class CallLog:
         if page and slot < 0:
             slot = len(self._pages) // 2
             self._pages.extend((page, offset))
-        self.times.insert(place, at)
+        times.insert(place, at)
         self._tags.insert(place, slot << _MARK_BITS | op.mark if slot >= 0 else _NO_PAGE)
-        self._bound(op.windows)
+        if len(times) > _FEW_CALLS:
+            self._bound(limits)
         return spent
 
     def move(self, page: int, began: float) -> None:
@@ -118,9 +122,9 @@ class CallLog:
                 return True
         return False
 
-    def _bound(self, windows: tuple[Window, ...]) -> None:
+    def _bound(self, limits: Limits) -> None:
         """Keep memory within what the next call in order needs: calls that come late may find their windows emptier."""
-        most = max(2 * max(window.limit for window in windows), _FEW_CALLS)
+        most = max(2 * max(limit for limit, _ in limits), _FEW_CALLS)
         if len(self.times) > most:
             del self.times[: most // 4], self._tags[: most // 4]
             self._barred = None

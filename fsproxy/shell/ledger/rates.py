@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fsproxy.core.limits.operations import Move, RateKind, Spend, Spent
-from fsproxy.core.limits.rate import horizon
+from fsproxy.core.limits.rate import Limits, horizon, in_microseconds
 from fsproxy.core.model import Instant
 from fsproxy.core.settings import Window
 from fsproxy.shell.ledger.aging import AgingTable
@@ -24,6 +24,7 @@ class Rates:
         self.calls: AgingTable[CallLog] = AgingTable(bound, horizon(()), _SLICE, _last_upload)
         # The windows of the last call, which are mostly the next one's, and how long they need its time.
         self._windows: tuple[Window, ...] = ()
+        self._limits: Limits = ()
         self._kept = horizon(())
         self._last: tuple[str, str, RateKind, str] = ("", "", RateKind.EVENT, "")
         self._keys = (0, 0)
@@ -35,6 +36,7 @@ class Rates:
             return Spent(passed=True)
         if windows is not self._windows:
             self._windows = windows
+            self._limits = in_microseconds(windows)
             self._kept = horizon(windows)
             self.calls.idle = max(self.calls.idle, self._kept)
         self.calls.sweep(now)
@@ -42,7 +44,7 @@ class Rates:
         known = self.calls.get(key)
         log = known if known is not None else CallLog()
         log.forget(now - self._kept, now)
-        spent = log.spend(op, page)
+        spent = log.spend(op, page, self._limits)
         if known is None and spent.passed:
             self.calls.put(key, log)
         return spent

@@ -15,7 +15,7 @@ from limits.strategies import MovingWindowRateLimiter
 
 from fsproxy.core.limits import rate
 from fsproxy.core.limits.operations import Spent
-from fsproxy.core.limits.rate import horizon, microseconds, rate_headers, retry_after
+from fsproxy.core.limits.rate import horizon, in_microseconds, microseconds, rate_headers, retry_after
 from fsproxy.core.model import Instant
 from fsproxy.core.settings import RateSettings, Window
 
@@ -41,7 +41,7 @@ def micros(times: Sequence[float]) -> list[int]:
 
 def judge_call(times: Sequence[float], at: float, windows: tuple[Window, ...]) -> Spent:
     """The same in seconds."""
-    return rate.judge_call(micros(times), microseconds(at), windows)[0]
+    return rate.judge_call(micros(times), microseconds(at), in_microseconds(windows))[0]
 
 
 def holds(times: list[float], windows: tuple[Window, ...]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fsproxy.core.limits.operations import RateKind, Spend
+from fsproxy.core.limits.rate import in_microseconds
 from fsproxy.core.model import Instant
 from fsproxy.core.settings import Window
 from fsproxy.shell.ledger.call_log import CallLog
@@ -34,10 +35,9 @@ def looks(limit: int, moments: list[float], windows: tuple[Window, ...] | None =
     log, seen = CallLog(), Looks()
     log.times = seen  # type: ignore[assignment]  # as far as the log can tell
     for moment in moments:
-        operation = Spend(
-            "o", "s", RateKind.EVENT, Instant(START + moment), windows or (Window(limit, 1.0),), "p", moment * 1000
-        )
-        log.spend(operation, 7)
+        used = windows or (Window(limit, 1.0),)
+        operation = Spend("o", "s", RateKind.EVENT, Instant(START + moment), used, "p", moment * 1000)
+        log.spend(operation, 7, in_microseconds(used))
     return seen.count / len(moments)
 
 
@@ -83,7 +83,8 @@ def test_nor_do_two_windows() -> None:
 def test_the_log_of_a_session_is_bounded() -> None:
     log, windows = CallLog(), (Window(20_000, 1.0),)
     for number in range(60_000):
-        assert log.spend(Spend("o", "s", RateKind.EVENT, Instant(START + number), windows), 0).passed
+        call = Spend("o", "s", RateKind.EVENT, Instant(START + number), windows)
+        assert log.spend(call, 0, in_microseconds(windows)).passed
     assert len(log.times) <= 40_000
 
 
