@@ -35,7 +35,8 @@ class LiveSessions:
     def sweep(self, now: Instant) -> None:
         """Forget a few of those that have ended."""
         self.times.sweep(now)
-        self.uids.sweep(now)
+        if len(self.uids.table):
+            self.uids.table.sweep(now)
 
     def is_under_way(self, key: int, now: Instant) -> bool:
         """Whether the session has not ended, without refreshing it."""

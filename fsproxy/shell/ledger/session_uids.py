@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fsproxy.core.limits.operations import SESSION_IDLE_SECONDS
-from fsproxy.core.model import Instant
 from fsproxy.core.uid_digest import DIGEST_BITS
 from fsproxy.shell.ledger.aging import AgingTable
 
@@ -37,11 +36,6 @@ class SessionUids:
         """The session has ended, and another begins under the same key."""
         if self.get(key):
             self.put(key, 0)
-
-    def sweep(self, now: Instant) -> None:
-        """Forget a few of those whose session has ended."""
-        if len(self.table):
-            self.table.sweep(now)
 
     def drain(self, most: int) -> list[tuple[int, int]]:
         """At most so many that changed since they were last drained: key and digest."""

@@ -88,11 +88,12 @@ class Sessions:
     def mark(self, op: Mark, now: Instant) -> None:
         """See ``Mark``."""
         self._sweep(now)
-        keys = _keys_of(op)
-        for key in keys:
-            self.live.touch(key, now)
+        if op.session:
+            self.live.touch(key_of(KeyKind.SESSION, op.org, op.session), now)
+        if op.user:
+            self.live.touch(key_of(KeyKind.USER, op.org, op.user), now)
         if op.uid:
-            self.live.identify(keys, op.uid)
+            self.live.identify(_keys_of(op), op.uid)
 
     def recall(self, op: Recall, now: Instant) -> Recalled:
         """See ``Recall``."""
