@@ -22,7 +22,17 @@ class InlineTask:
     It cannot be awaited: whoever starts it learns of the end from ``start``, or later by a call of ``on_end``.
     """
 
-    __slots__ = ("_cancel_requests", "_coroutine", "_loop", "_must_cancel", "_on_end", "_waits_for", "error", "result")
+    __slots__ = (
+        "_cancel_requests",
+        "_coroutine",
+        "_ended",
+        "_loop",
+        "_must_cancel",
+        "_on_end",
+        "_waits_for",
+        "error",
+        "result",
+    )
 
     def __init__(
         self,
@@ -35,6 +45,7 @@ class InlineTask:
         self._on_end = on_end
         self._waits_for: asyncio.Future[Any] | None = None
         self._must_cancel = False
+        self._ended = False
         self._cancel_requests = 0
         self.result = False
         self.error: BaseException | None = None
@@ -51,6 +62,10 @@ class InlineTask:
         if self._waits_for is None or not self._waits_for.cancel(msg):
             self._must_cancel = True
         return True
+
+    def done(self) -> bool:
+        """Return whether the coroutine has ended."""
+        return self._ended
 
     def cancelling(self) -> int:
         """Return how many calls of ``cancel`` were not taken back."""
@@ -75,10 +90,10 @@ class InlineTask:
             else:
                 awaited = coroutine.send(None)
         except StopIteration as end:
-            self.result = end.value
+            self._ended, self.result = True, end.value
             return True
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whoever started it decides
-            self.error = error
+            self._ended, self.error = True, error
             return True
         finally:
             _leave_task(loop, cast("asyncio.Task[Any]", self))
