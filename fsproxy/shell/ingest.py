@@ -73,7 +73,7 @@ class Ingest:
         metrics.labelled_gauges.append(stores.collect)
         metrics.gauges["unattended_exchanges"] = (
             "Requests on their way to the upstream though their client has left.",
-            lambda: sum(tx.relay is not None and tx.request.client_left for tx in self._in_flight),
+            lambda: sum(tx.relay is not None and tx.relay.is_unattended for tx in self._in_flight),
         )
         keep, memory = config.state.persist, stores.memory
         self._persister = (

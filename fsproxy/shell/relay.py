@@ -100,6 +100,11 @@ class Relay:
         """Whether the client's connection may carry another request."""
         return self.failure is None and not self._close
 
+    @property
+    def is_unattended(self) -> bool:
+        """Whether the exchange goes on although its client has left."""
+        return not self.done.done() and self.exchange is not None and self.exchange.unattended
+
     def on_head(self, head: ResponseHead) -> None:
         """See ResponseSink."""
         self.head = head

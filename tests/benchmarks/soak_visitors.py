@@ -47,8 +47,10 @@ def plain(value: object) -> Upload:
 
 
 def recorder(load: Load, random: Random) -> Recorder:
-    """One that lives for the whole soak."""
-    return Recorder(load.http, load.url, load.arrivals, load.journal, random, ORG, patience=0.01, pause=load.pause)
+    """One that lives for the whole soak. It waits for every answer, as each of its requests is held to one."""
+    return Recorder(
+        load.http, load.url, load.arrivals, load.journal, random, ORG, patience=0.01, pause=load.pause, leaves=0.0
+    )
 
 
 async def record(load: Load, random: Random) -> None:

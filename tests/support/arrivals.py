@@ -36,6 +36,8 @@ class Arrivals:
     """Requests that were answered, or not to be."""
     forwarded: int = 0
     """Requests that reached the upstream."""
+    left: dict[str, Sent] = field(default_factory=dict)
+    """Requests whose client left right after the last byte, and that have not reached the upstream (yet)."""
     _open: dict[str, Sent] = field(default_factory=dict)
     _came: dict[str, int] = field(default_factory=dict)
     _past: OrderedDict[str, Sent] = field(default_factory=OrderedDict)
@@ -57,6 +59,14 @@ class Arrivals:
         if forwarded is False and count:
             self.faults.append(f"{path} {request_id} was refused and is at the upstream")
 
+    def leave(self, request_id: str) -> None:
+        """Its client left after the last byte: no answer will say what became of it."""
+        sent = self._open.pop(request_id)
+        if self._came.pop(request_id, 0):
+            self._past[request_id] = sent
+        else:
+            self.left[request_id] = sent
+
     def attach(self, upstream: RecordingUpstream) -> None:
         """Look at each of its requests, keep none of them, and answer as ever."""
 
@@ -70,6 +80,8 @@ class Arrivals:
     def saw(self, received: Received) -> None:
         """A request reached the upstream, whole."""
         request_id = received.value("X-Request-Id") or ""
+        if request_id in self.left:
+            self._past[request_id] = self.left.pop(request_id)
         sent = self._open.get(request_id) or self._past.get(request_id)
         if sent is None:
             self.faults.append(f"{received.path} {request_id}: nobody sent it")

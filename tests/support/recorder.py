@@ -17,6 +17,7 @@ import aiohttp
 from yarl import URL
 
 from support.arrivals import Arrivals
+from support.leaving import send_and_leave
 from support.rig import AGENT, ORIGIN, page
 from support.uploads import INTERVAL_MS, Upload, compose, events_upload
 
@@ -85,6 +86,8 @@ class Journal:
     ended: list[str] = field(default_factory=list)
     """Recordings that an answer ended."""
     dropped: int = 0
+    left: int = 0
+    """Last bundles of pages, whose client was gone before any answer."""
     calls: int = 0
     """Valid calls that were made."""
     waiting: int = 0
@@ -117,6 +120,8 @@ class Recorder:
     patience: float = PATIENCE
     pause: float = 0.01
     """Seconds between two uploads."""
+    leaves: float = 0.7
+    """The share of pages that the visitor leaves with a last bundle, as he does on a real site (wire.md 2)."""
     calls: int | None = None
     """Valid calls in each bundle; None: none, or a few."""
     says_time: bool = True
@@ -137,7 +142,11 @@ class Recorder:
         self._recording = await self._load(fields)
         self._send_leftover()
         self._bundle_seq = self._event_seq = 0
-        return await self.go_on(bundles)
+        if not await self.go_on(bundles):
+            return False
+        if self.random.random() < self.leaves:
+            await self._leave()
+        return True
 
     async def go_on(self, bundles: int) -> bool:
         """Upload so many bundles more of the page that is loaded, perhaps to a proxy that has started anew."""
@@ -155,6 +164,30 @@ class Recorder:
             waiting.clear()
             await asyncio.sleep(self.pause * (0.5 + self.random.random()))
         return True
+
+    async def _leave(self) -> None:
+        """Send the page's last bundle as a beacon or keep-alive request, and be gone before any answer."""
+        if self._recording is None:
+            return
+        self._bundle_seq += 1
+        seq = self._bundle_seq
+        upload = compose(self.random, seq, self.calls)
+        query = self._query(self._recording, seq, seq) | ({"ContentEncoding": "gzip"} if upload.zipped else {})
+        if self.random.random() < 0.5:
+            query |= {"SkipResponseBody": "true"}
+        target, request_id = f"{BUNDLE}?{urlencode(query)}", f"recorder-{next(_ids)}"
+        url = URL(self.url)
+        lines = {"Host": f"{url.host}:{url.port}", **_headers(request_id), "Content-Length": str(len(upload.body))}
+        head = "\r\n".join([f"POST {target} HTTP/1.1", *map(": ".join, lines.items()), "", ""])
+        self.arrivals.expect(request_id, "POST", target, upload)
+        try:
+            await send_and_leave(url.port or 80, head.encode() + upload.body)
+        except OSError:
+            self.arrivals.settle(request_id, forwarded=None)  # the proxy does not listen: it has not got all of it
+            return
+        self.journal.calls += len(upload.calls)
+        self.journal.left += 1
+        self.arrivals.leave(request_id)
 
     async def restart(self, bundles: int) -> bool:
         """Stop recording and start again, as the script's own restart does: another page of the same session.
@@ -266,13 +299,7 @@ class Recorder:
     async def _send(self, target: str, upload: Upload, http: aiohttp.ClientSession | None = None) -> Answer | None:
         """The whole answer; None after a network error."""
         request_id = f"recorder-{next(_ids)}"
-        headers = {
-            "Origin": ORIGIN,
-            "Content-Type": "text/plain",
-            "User-Agent": AGENT,
-            "X-Forwarded-For": "198.51.100.77",
-            "X-Request-Id": request_id,
-        }
+        headers = _headers(request_id)
         self.arrivals.expect(request_id, "POST", target, upload)
         answer: Answer | None = None
         try:
@@ -287,6 +314,17 @@ class Recorder:
             pass  # a network error, as far as a browser tells
         self.arrivals.settle(request_id, forwarded=_says_that_it_was_forwarded(answer))
         return answer
+
+
+def _headers(request_id: str) -> dict[str, str]:
+    """A browser's, and those of a load balancer before the proxy."""
+    return {
+        "Origin": ORIGIN,
+        "Content-Type": "text/plain",
+        "User-Agent": AGENT,
+        "X-Forwarded-For": "198.51.100.77",
+        "X-Request-Id": request_id,
+    }
 
 
 def _says_that_it_was_forwarded(answer: Answer | None) -> bool | None:

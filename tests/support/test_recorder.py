@@ -11,6 +11,8 @@ import pytest
 from aiohttp import web
 
 from support.arrivals import Arrivals
+from support.in_process import in_process
+from support.raw_http import eventually
 from support.recorder import EVENT, Answer, Journal, Reaction, Recorder, reaction
 from support.upstream import Received, RecordingUpstream, status
 
@@ -24,7 +26,7 @@ async def recorder(upstream: RecordingUpstream) -> AsyncIterator[Recorder]:
     arrivals = Arrivals()
     arrivals.attach(upstream)
     async with aiohttp.ClientSession(auto_decompress=False) as http:
-        yield Recorder(http, upstream.url, arrivals, Journal(), Random(1), patience=0.0001, pause=0.0)
+        yield Recorder(http, upstream.url, arrivals, Journal(), Random(1), patience=0.0001, pause=0.0, leaves=0.0)
 
 
 @pytest.mark.parametrize(
@@ -151,3 +153,25 @@ async def test_what_is_wrong_at_the_upstream_is_seen(
     await recorder.finish()
     expected = {"lost": "is not at the upstream", "altered": "altered", "not cut": "was not cut"}[wrong]
     assert any(expected in fault for fault in recorder.arrivals.faults)
+
+
+async def test_who_leaves_waits_for_no_answer_and_loses_nothing(upstream: RecordingUpstream) -> None:
+    arrivals, journal = Arrivals(), Journal()
+    arrivals.attach(upstream)
+    wide = {"rate": {"event": ["100000/s"], "user": ["100000/s"]}}
+    async with in_process({"upstream": {"url": upstream.url}, "client_api": wide}) as proxy:
+        async with aiohttp.ClientSession(auto_decompress=False) as http:
+            recorder = Recorder(http, proxy.url, arrivals, journal, Random(1), pause=0.0, leaves=1.0)
+            for _ in range(10):
+                assert await recorder.visit(1)
+            await recorder.finish()
+        await eventually(lambda: not arrivals.left, 30.0)
+    assert journal.left == 10
+    assert not arrivals.faults
+
+
+async def test_what_never_arrives_of_one_that_left_is_known(recorder: Recorder) -> None:
+    recorder.leaves = 1.0
+    recorder.arrivals.saw = lambda _: None  # type: ignore[method-assign]
+    await recorder.visit(1)
+    assert len(recorder.arrivals.left) == 1

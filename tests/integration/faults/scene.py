@@ -116,6 +116,27 @@ class Scene:
         assert set(self.journal.refused) <= refused, (self.journal, log)
         assert "Traceback" not in log, log
         assert "a fault of ours" not in log, log
+        await self._check_what_was_left(refused)
+
+    async def _check_what_was_left(self, refused: Allowed) -> None:
+        """What a client left behind whole is at the upstream, or its audit line says what failed there.
+
+        Where pages may meet no proxy at all (None in ``refused``), an upload may have no line either.
+        """
+        left = self.arrivals.left
+        if None in refused:
+            while left and await self.metric("fsproxy_in_flight"):
+                await asyncio.sleep(POLL)
+        else:
+            await self.until(lambda: left.keys() <= self._failures().keys())
+        failures = self._failures() if left else {}
+        lost = {each: failures[each] for each in left if each in failures}
+        assert all(decision == "failed" for decision in lost.values()), lost
+
+    def _failures(self) -> dict[str, str]:
+        """The decision that stands in the audit line of each request that failed, by the request's id."""
+        lines = self.proxy.audit_lines() if self.arrivals.left else []
+        return {line["http.request.id"]: line["fsproxy.decision"] for line in lines if "fsproxy.error" in line}
 
     async def metric(self, sample: str) -> float:
         """A sample of /metrics by its whole name; 0 when it is not there."""

@@ -6,6 +6,8 @@ import asyncio
 import gzip
 import json
 import signal
+import ssl
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -291,6 +293,31 @@ async def test_a_client_may_leave_while_a_store_is_waited_for(upstream: Recordin
             await proxy.idle()
         bodies = [one.body for one in upstream.received]
         assert (bodies.count(BUNDLE), bodies.count(UPLOADS["page"][1])) == (2, 2)
+
+
+async def test_a_client_of_tls_may_leave_too(upstream: RecordingUpstream, tmp_path: Path) -> None:
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    made = await asyncio.create_subprocess_exec(
+        *make, "-keyout", str(key), "-out", str(certificate), stderr=asyncio.subprocess.DEVNULL
+    )
+    assert await made.wait() == 0
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    tls = {"cert": str(certificate), "key": str(key)}
+    async with running_proxy({"upstream": {"url": upstream.url}, "listen": {"tls": tls}}) as proxy:
+        upstream.hold()
+        for broken in (False, True):
+            before = len(upstream.received)
+            async with raw_client(proxy.port, ssl=trusting, server_hostname="localhost") as client:
+                await client.send(post("/rec/beacon", b"1") + post("/rec/beacon", b"2"))
+                await upstream.arrived(before + 1, SECONDS)
+                if broken:
+                    client.abort()
+                else:
+                    client.writer.close()
+            upstream.release()
+            received = await upstream.arrived(before + 2, SECONDS)
+            assert [one.body for one in received[before:]] == [b"1", b"2"]
 
 
 async def test_a_client_reset_before_it_was_accepted_is_not_trusted_as_a_unix_peer(

@@ -32,7 +32,7 @@ async def flood(proxy: InProcessProxy, kind: str, count: int, way: Way = Way.CLO
     """So many that leave, each before the next one comes; returns once all are either going on or dropped."""
     before = unattended(proxy) + proxy.metrics.unattended_dropped[()]
     clients = [await send_and_leave(proxy.port, post(kind, b"%d" % number), way) for number in range(count)]
-    await eventually(lambda: unattended(proxy) + proxy.metrics.unattended_dropped[()] >= before + count, SECONDS)
+    await eventually(lambda: unattended(proxy) + proxy.metrics.unattended_dropped[()] == before + count, SECONDS)
     return clients
 
 
