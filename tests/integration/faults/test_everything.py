@@ -56,7 +56,7 @@ async def test_calls_that_come_again_after_an_outage_are_neither_counted_twice_n
     most = f"{MANY * CALLS}/h"
     config = {"client_api": {"rate": {"event": [most], "user": [most]}}}
     async with scene("repeats", config) as it:
-        recorder = it.recorder(1, calls=CALLS)
+        recorder = it.recorder(1, calls=CALLS, leaves=0.0)
         async with asyncio.TaskGroup() as group:
             visit = group.create_task(recorder.visit(MANY))
             for _ in range(4):

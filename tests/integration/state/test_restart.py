@@ -95,7 +95,7 @@ async def test_a_page_that_was_held_up_and_outlives_a_restart_loses_no_call(
     arrivals.attach(upstream)
     async with aiohttp.ClientSession() as http:
         async with running_proxy(settings) as proxy:
-            recorder = Recorder(http, proxy.url, arrivals, journal, Random(1), calls=1, pause=0.0)
+            recorder = Recorder(http, proxy.url, arrivals, journal, Random(1), calls=1, pause=0.0, leaves=0.0)
             recorder.says_time, recorder.held_up = says_time, 3
             assert await recorder.visit(10)
         async with running_proxy(settings) as proxy:
