@@ -39,12 +39,26 @@ class BodyError(Exception):
 class BodyClock(Timed):
     """Ends a body that comes too slowly (rules.md 4). Only the time for which we wait for the client counts.
 
-    No gap may be longer than ``server.body_timeout``. From then on a body that is read must have come at
-    ``server.body_rate`` on average, and be whole after LONGEST_READ seconds (or ``body_timeout``, if that is more).
-    A streamed one must have come at that rate from STREAM_GRACE seconds on, and may last as long as it keeps to it.
+    No gap may be longer than ``server.body_timeout``. A body that is read has as much time as a whole, a streamed one
+    STREAM_GRACE seconds, and each ``server.body_rate`` bytes of it buy a second more: whoever keeps to that rate on
+    average is never cut off for it. A body that is read must be whole after LONGEST_READ seconds (``body_timeout``, if
+    that is more). No bytes buy more than that in advance: a large beginning is no way to stay for hours.
     """
 
-    __slots__ = ("_gap", "_grace", "_longest", "_loop_time", "_rate", "_since", "_sweeper", "_tx", "_waited", "due")
+    __slots__ = (
+        "_counted",
+        "_earned",
+        "_gap",
+        "_grace",
+        "_longest",
+        "_loop_time",
+        "_rate",
+        "_since",
+        "_sweeper",
+        "_tx",
+        "_waited",
+        "due",
+    )
 
     def __init__(self, tx: Transaction, sweeper: Sweeper, *, streamed: bool) -> None:
         server = tx.generation.config.server
@@ -56,8 +70,8 @@ class BodyClock(Timed):
         self._rate = server.body_rate
         self._grace = STREAM_GRACE if streamed else server.body_timeout
         self._longest = inf if streamed else max(LONGEST_READ, server.body_timeout)
-        self._waited = 0.0
-        self._since = 0.0
+        self._counted = 0
+        self._earned = self._waited = self._since = 0.0
 
     def __enter__(self) -> Self:
         self.start()
@@ -70,7 +84,9 @@ class BodyClock(Timed):
     def start(self) -> None:
         """The client is waited for from now on."""
         self._since = self._loop_time()
-        allowed = min(max(self._grace, self._tx.bytes_in / self._rate), self._longest)
+        new, self._counted = self._tx.bytes_in - self._counted, self._tx.bytes_in
+        self._earned = min(self._earned + new / self._rate, self._waited + LONGEST_READ)
+        allowed = min(self._grace + self._earned, self._longest)
         self.due = self._since + min(self._gap, allowed - self._waited)
 
     def stop(self) -> None:

@@ -83,7 +83,7 @@ async def test_a_body_that_is_read_ends_after_five_minutes_whatever_its_rate(tim
 
 async def test_body_rate_is_configurable(time: SkippedTime) -> None:
     async with RecordingUpstream(allow_unexpected=True) as upstream:
-        config = {"upstream": {"url": upstream.url}, "server": {"body_rate": "1KB"}}
+        config = {"upstream": {"url": upstream.url}, "server": {"body_rate": "1MB"}}
         async with in_process(config) as proxy, raw_client(proxy.port) as client:
             await begin(client, "/rec/page", 100_000)
             for second in range(1, 31):
