@@ -163,7 +163,7 @@ async def _frame(load: Load, socket: aiohttp.ClientWebSocketResponse, random: Ra
     await socket.send_str(frame(upload.text))
     async with asyncio.timeout(ANSWER_SECONDS):
         message = await socket.receive()
-    if message.type is not aiohttp.WSMsgType.TEXT:
+    if message.type is not aiohttp.WSMsgType.TEXT or '"Fail":{"Status":502' in message.data:
         raise ConnectionError
     left = upload.cleaned.decode() if upload.cleaned is not None else upload.text
     load.frames += 1

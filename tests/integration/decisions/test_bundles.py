@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
-import aiohttp
 import pytest
 import pytest_asyncio
 
 from support.everything import FIELDS, FILTERS, HEADERS
-from support.rig import ORIGIN, Answer, Rig, running_rig
+from support.rig import BUNDLE, ORIGIN, Answer, Rig, running_rig
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -66,15 +66,18 @@ async def test_an_upload_is_judged_by_what_it_shows(rig: Rig, path: str, name: s
 
 
 @pytest.mark.parametrize("name", BLOCKED)
-async def test_a_sockets_upgrade_is_judged_in_the_same_way(rig: Rig, name: str) -> None:
+@pytest.mark.parametrize("cmd", [2, 6])
+async def test_a_sockets_frame_is_judged_in_the_same_way(rig: Rig, name: str, cmd: int) -> None:
     code, headers, query = BLOCKED[name]
     sent = rig.headers(headers)
-    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
-        await rig.http.ws_connect(rig.proxy.url + rig.target("/rec/sock", **query), headers=sent)
-    assert refused.value.status == 202
-    assert refused.value.headers is not None
-    assert refused.value.headers["Access-Control-Allow-Origin"] == headers.get("Origin", ORIGIN)
-    line = await rig.line(sent["X-Request-Id"])
+    ids = {"OrgId": "o-TEST-na1", "UserId": "u-1", "SessionId": "s-1", "PageId": "p-1", **query}
+    frame = {"Cmd": cmd, "Bundle": {"Bundle": json.loads(BUNDLE), **ids}, "Seq": 7}
+    async with rig.http.ws_connect(rig.proxy.url + rig.target("/rec/sock", **query), headers=sent) as socket:
+        await socket.send_json(frame)
+        answer = await socket.receive_json(timeout=30)
+    assert (answer["Cmd"], answer["Seq"], answer["Fail"]["Status"]) == (3, 7, 202)
+    assert json.loads(answer["Fail"]["Error"])["reason_code"] == code
+    line = await rig.line(f"{sent['X-Request-Id']}.1")
     assert (line["event.action"], line["fsproxy.reason_code"]) == ("socket", code)
     assert rig.forwarded(sent["X-Request-Id"]) == []
 
