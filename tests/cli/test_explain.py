@@ -145,6 +145,18 @@ def test_a_recorded_page_is_read_in_three_forms(config: Path, tmp_path: Path, fo
     assert "reason_code 4" in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("method", "url"), [("POST", "//rec/page/"), ("PUT", "/rec%2Fpage"), ("GET", "/REC/page;x"), ("GET", "/rec/page")]
+)
+def test_any_spelling_of_a_page_request_is_explained_as_one(
+    config: Path, tmp_path: Path, method: str, url: str
+) -> None:
+    body = {"OrgId": "o-1", "Url": "https://staging.example.com/"}
+    result = explain(config, "--request", _recorded(tmp_path, {"method": method, "url": url, "body": body}))
+    assert result.exit_code == 3
+    assert "reason_code 4" in result.stdout
+
+
 def test_a_recorded_bundle_is_judged_as_a_bundle(config: Path, tmp_path: Path) -> None:
     """By its query and headers; an opt-out cookie is none of a bundle's matters, a user agent is."""
     request: dict[str, Any] = {
@@ -180,6 +192,9 @@ def test_options_go_over_what_was_recorded(config: Path, tmp_path: Path) -> None
         {"url": "/rec/page", "body": [1]},
         {"url": "/rec/page", "headers": "Cookie: a=b", "body": "{}"},
         {"url": "/rec/page", "body": '"\\ud800"'},
+        {"url": "/rec/page#x", "body": "{}"},
+        {"url": "/rec/event%3f/../page", "body": "{}"},
+        {"url": "/rec/bundle?OrgId=o-1&OrgId=o-2", "body": "{}"},
     ],
 )
 def test_a_file_that_holds_no_request_is_refused_with_a_reason(config: Path, tmp_path: Path, document: Any) -> None:
