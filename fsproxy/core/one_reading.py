@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from fsproxy.core.client_api.scanner import Span, members_of, name_of, skip_blank
+from fsproxy.core.client_api.scanner import Span, begin_of_json, members_of, name_of, skip_blank
+from fsproxy.core.spelling import folded
 
 MOST_MEMBERS = 64
 """Members of an object that is read member by member; recorders write 3 and 9. A larger one is refused."""
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class UnclearError(Exception):
     """Two readers could read the text in two ways."""
 
 
-def folded(names: Iterable[str]) -> Mapping[str, str]:
+def by_fold(names: Iterable[str]) -> Mapping[str, str]:
     """Return the names by their forms without case: what ``places_of`` looks for."""
-    return {name.casefold(): name for name in names}
+    return {folded(name): name for name in names}
 
 
 def places_of(text: bytes, at: int, names: Mapping[str, str]) -> tuple[dict[str, Span], int]:
@@ -36,7 +36,7 @@ def places_of(text: bytes, at: int, names: Mapping[str, str]) -> tuple[dict[str,
         raise UnclearError from None
     found: dict[str, Span] = {}
     for member in members:
-        name = names.get((name_of(text, member) or "").casefold())
+        name = names.get(folded(name_of(text, member) or ""))
         if name is not None:
             if name in found:
                 raise UnclearError
@@ -46,8 +46,7 @@ def places_of(text: bytes, at: int, names: Mapping[str, str]) -> tuple[dict[str,
 
 def whole_places(text: bytes, names: Mapping[str, str]) -> dict[str, Span]:
     """Return the same of a text that is one object. Raise UnclearError also where something follows the object."""
-    start = skip_blank(text, len(_BYTE_ORDER_MARK) if text.startswith(_BYTE_ORDER_MARK) else 0)
-    found, end = places_of(text, start, names)
+    found, end = places_of(text, begin_of_json(text), names)
     if found and skip_blank(text, end) != len(text):
         raise UnclearError
     return found

@@ -10,7 +10,7 @@ import msgspec
 
 from fsproxy.core.client_api.scanner import ScanError, Span
 from fsproxy.core.client_api.splitting import split_events
-from fsproxy.core.one_reading import folded, whole_places
+from fsproxy.core.one_reading import by_fold, whole_places
 
 LONGEST_SEQ = 64
 """Bytes of a frame's ``Seq`` that are sent back; recorders count from 1."""
@@ -56,7 +56,7 @@ class SocketFrame(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Where the JSON of its ``Page`` or ``Bundle`` stands in the message; empty without one."""
 
 
-_NAMES = folded(("Cmd", "Seq", "Page", "Bundle"))
+_NAMES = by_fold(("Cmd", "Seq", "Page", "Bundle"))
 # As recorders of all four generations write it, without a blank.
 _START = re.compile(rb'\{"Cmd":([126]),"(Page|Bundle)":')
 _END = re.compile(rb',"Seq":(-?[0-9]{1,15})\}\Z')

@@ -9,7 +9,7 @@ import msgspec
 
 from fsproxy.core.client_api.scanner import ScanError, Span, skip_blank
 from fsproxy.core.facts import BundleQuery, usable_id
-from fsproxy.core.one_reading import folded, places_of
+from fsproxy.core.one_reading import by_fold, places_of
 from fsproxy.core.socket_frames import BUNDLE_FIRST, end_of_bundle
 
 LONGEST_SCALAR = 2048
@@ -33,7 +33,7 @@ _RECORDED = re.compile(
     % {b"number": _NUMBER, b"text": rb'[^"\\\x00-\x1f]*'}
 )
 """What stands behind the body."""
-_NAMES = folded(("Bundle", "OrgId", "UserId", "SessionId", "PageId", "Seq", "PageStart", "DeltaT"))
+_NAMES = by_fold(("Bundle", "OrgId", "UserId", "SessionId", "PageId", "Seq", "PageStart", "DeltaT"))
 _read_any = msgspec.json.Decoder().decode
 
 
