@@ -67,16 +67,17 @@ class AnsweringTunnel(Tunnel):
         if self._ending:
             # The client needs time to read our close.
             return
+        if not (self._client_gone or self._client_closes):
+            self._answer_for_upstream()
         if self._down.rest:
             self.send_down(self._down.rest)
-        elif not (self._client_gone or self._client_closes):
-            self._answer_for_upstream()
         self.close()
 
     def _answer_for_upstream(self) -> None:
+        """Answer what waits; where the upstream has left half a message, the client reads nothing more."""
         for text in self._judge.given_up():
             framed = frame(Opcode.TEXT, text)
-            if self._down.insert(framed):
+            if self._down.insert(framed) and not self._down.rest:
                 self.send_down(framed)
 
     async def _insert(self, framed: bytes) -> None:

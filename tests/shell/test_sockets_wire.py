@@ -354,6 +354,30 @@ async def test_an_upstream_that_goes_away_ends_the_clients_connection(tmp_path: 
         assert await it.client.ends() == down(b"bye") + b"\x81"
 
 
+@pytest.mark.parametrize("half", [b"\x81", b"\x81\x7e\x01\x00abc", b"\x01\x03abc"])
+async def test_nothing_of_ours_stands_in_what_an_upstream_left_half_done(tmp_path: Path, half: bytes) -> None:
+    async with wire(tmp_path) as it:
+        await it.client.send(up(GOOD_PAGE))
+        await it.upstream.gets(up(GOOD_PAGE))
+        await it.upstream.send(half)
+        it.upstream.writer.close()
+        assert await it.client.ends() == half
+    assert it.proxy.metrics.recordings_ended == {("upstream_cut",): 1}
+    assert it.proxy.audit()[0]["fsproxy.error"] == "upstream_cut"
+
+
+async def test_a_close_of_the_upstreams_is_the_last_that_the_client_reads(tmp_path: Path) -> None:
+    bye = frame(Opcode.CLOSE, b"\x03\xe9")
+    async with wire(tmp_path) as it:
+        await it.client.send(up(GOOD_PAGE))
+        await it.upstream.gets(up(GOOD_PAGE))
+        await it.upstream.send(bye)
+        await it.client.gets(bye)
+        await it.client.send(up(BAD_PAGE))
+        it.upstream.writer.close()
+        assert await it.client.ends() == b""
+
+
 async def test_a_client_that_reads_no_fail_frames_is_not_read_either(tmp_path: Path) -> None:
     """Blocked pages without end cost bounded memory: sooner or later the client cannot send."""
     pages = up(BAD_PAGE) * 1000
