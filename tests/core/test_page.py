@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsproxy.core.page import COMPOSED, LONGEST_ANSWER, PageBody, host_of, read_page, read_page_answer
+from fsproxy.core.page import (
+    COMPOSED,
+    LONGEST_AMBIGUOUS,
+    LONGEST_ANSWER,
+    AmbiguousPage,
+    PageBody,
+    host_of,
+    read_page,
+    read_page_answer,
+)
 from fsproxy.core.pipeline import PageAnswer
 
 BODY = {
@@ -204,3 +213,62 @@ def test_an_unpaired_surrogate_elsewhere_changes_no_field(text: str, ascii_only:
 def test_a_very_long_text_with_an_unpaired_surrogate_counts_as_no_text() -> None:
     assert read_page(rb'{"Url":"\ud800%b"}' % (b"x" * 70_000)) == PageBody(url=COMPOSED)
     assert read_page(rb'{"T":"\ud800","Url":"%b"}' % (b"x" * 70_000)) == PageBody(url="x" * 70_000)
+
+
+@pytest.mark.parametrize(
+    ("more", "exact", "loose"),
+    [
+        ('"url":"b"', "a", "b"),
+        ('"URL":"b"', "a", "b"),
+        ('"uRL":5', "a", 5),
+        ('"url":"b","uRl":"c"', "a", "c"),
+        ('"\\u0075rl":"b"', "a", "b"),
+        ('"Ur\\u006C":"b"', "b", "b"),
+        ('"url":"b","T":"cut \\ud83d"', "a", "b"),
+        ('"url":"b","N":1e999', "a", "b"),
+    ],
+)
+def test_a_page_with_a_name_in_other_letters_is_read_both_ways(more: str, exact: str, loose: object) -> None:
+    found = read_page(f'{{"Url":"a",{more}}}'.encode())
+    assert found is not None
+    assert found.url == exact
+    assert (found.other.url if isinstance(found, AmbiguousPage) else found.url) == loose
+
+
+def test_letters_that_go_counts_as_k_and_s_are_seen() -> None:
+    found = read_page('{"Se\u017f\u017fionId":"x","UserId":"u"}'.encode())
+    assert isinstance(found, AmbiguousPage)
+    assert (found.session_id, found.other.session_id, found.other.user_id) == (None, "x", "u")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        '"a":{"url":"b"}',
+        '"a":"url"',
+        '"Urls":"b"',
+        '"Ur":1',
+        '"a":"\\u0041"',
+        '"url":"a","Url":"a"',
+        '"Url":"b","Url":"a"',
+    ],
+)
+def test_names_that_mislead_no_reader_make_no_second_reading(more: str) -> None:
+    assert type(read_page(f'{{"Url":"a",{more}}}'.encode())) is PageBody
+
+
+def test_a_large_body_is_refused_where_it_would_have_to_be_read_twice() -> None:
+    filler = '"x":"' + "y" * LONGEST_AMBIGUOUS + '"'
+    assert read_page(f'{{"Url":"a","url":"b",{filler}}}'.encode()) is None
+    assert read_page(f'{{"Url":"a","a":{{"url":"b"}},{filler}}}'.encode()) == PageBody(url="a")
+
+
+def test_a_byte_order_mark_before_a_page_is_skipped() -> None:
+    assert read_page(b"\xef\xbb\xbf" + json.dumps(BODY).encode()) == READ
+    assert read_page(b'\xef\xbb\xbf{"Url":"a\\ud83d","url":"b"}') == AmbiguousPage(
+        url="a\ufffd", other=PageBody(url="b")
+    )
+
+
+def test_an_escape_that_is_none_is_not_json() -> None:
+    assert read_page(rb'{"Url":"https://\ud:3d.example/"}') is None

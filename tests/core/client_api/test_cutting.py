@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fsproxy.core.client_api.calls import Steps
 from fsproxy.core.client_api.cutting import cut_members, removals, splice
-from fsproxy.core.client_api.scanner import elements_of
+from fsproxy.core.client_api.scanner import elements_of, end_of_value
 
 
 @pytest.mark.parametrize(
@@ -114,3 +114,41 @@ def test_cutting_commutes_with_encoding(
             cuts.append(each)
     text = json.dumps(tree, indent=indent, ensure_ascii=ascii_only).encode()
     assert json.loads(cut_members(text, cuts)) == remove(copy.deepcopy(tree), set(cuts))
+
+
+@settings(max_examples=150, deadline=None)
+@given(tree=st.dictionaries(st.text(max_size=3), TREES, max_size=5), data=st.data(), kept=st.booleans())
+def test_a_text_without_white_space_is_cut_as_any_other(
+    *, tree: dict[str, Any], data: st.DataObject, kept: bool
+) -> None:
+    """The quick way and the scanner's leave the same."""
+    cuts = data.draw(st.lists(st.sampled_from(paths(tree) or [("none",)]), max_size=5, unique=True))
+    stays = {(), *(steps[:-1] for steps in cuts)} if kept else {()}
+    dense = json.dumps(tree, separators=(",", ":"), ensure_ascii=False).encode()
+    spaced = json.dumps(tree, ensure_ascii=False).encode()
+    assert json.loads(cut_members(dense, cuts, stays)) == json.loads(cut_members(spaced, cuts, stays))
+
+
+@pytest.mark.parametrize("space", ["", " "])
+def test_what_lies_deep_is_looked_at_once(monkeypatch: pytest.MonkeyPatch, space: str) -> None:
+    """Not once for each object around it: 250 of them would be 250 times the work."""
+    looked_at = 0
+
+    def counted(data: bytes, at: int) -> int:
+        nonlocal looked_at
+        end = end_of_value(data, at)
+        looked_at += end - at
+        return end
+
+    monkeypatch.setattr("fsproxy.core.client_api.cutting.end_of_value", counted)
+    depth, filler = 250, "x" * 10_000
+    text = f'{{"a":{space}' * depth + f'{{"b":1,{space}"c":"{filler}","d":2}}' + "}" * depth
+    steps = ("a",) * depth
+    left = cut_members(text.encode(), [(*steps, "b"), (*steps, "d")])
+    assert left == text.replace(f'"b":1,{space}', "").replace(',"d":2', "").encode()
+    assert looked_at <= len(text)
+
+
+def test_a_cut_within_what_is_cut_is_no_other_cut() -> None:
+    for cuts in ([("o",), ("o", "a")], [("o", "a"), ("o",)]):
+        assert cut_members(b'{"o":{"a":1,"b":2},"c":3}', cuts) == b'{"c":3}'

@@ -1,0 +1,115 @@
+"""Names that the ledger refused: taken out as if the call were judged again, at the price of what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fsproxy.core.client_api.calls import Call, Typing
+from fsproxy.core.client_api.inspection import inspect
+from fsproxy.core.client_api.judging import judge, refuse
+from fsproxy.core.client_api.rewriting import rewrite
+from fsproxy.core.facts import BundleQuery
+from fsproxy.core.limits.operations import NameKind
+from fsproxy.core.model import CallKind, Instant, Route, SessionFacts
+from fsproxy.core.policy import Snapshot
+from fsproxy.core.settings import ClientApiSettings, CoreSettings, OrgSettings, RateSettings, Window
+from fsproxy.shell.cache import BoundedMemoryCache, Repeats
+from fsproxy.shell.call_limits import CallLimits
+from fsproxy.shell.ledger.memory import MemoryLedger
+from fsproxy.shell.ledger.page_clocks import PageClocks
+
+NAMES = ["a_int", "b_str", "c_int", "c"]
+VALUES = st.integers() | st.text(max_size=2)
+OBJECTS = st.dictionaries(
+    st.sampled_from(NAMES), VALUES | st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=3), max_size=4
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    OBJECTS,
+    st.sampled_from([CallKind.EVENT, CallKind.SET_USER_VARS]),
+    st.sampled_from(list(Typing)),
+    st.sampled_from([(), ("properties",)]),
+    st.lists(st.integers(0, 8), max_size=6),
+    st.booleans(),
+)
+def test_what_is_refused_goes_as_if_the_call_were_judged_again(
+    properties: dict[str, Any],
+    kind: CallKind,
+    typing: Typing,
+    at: tuple[str, ...],
+    chosen: list[int],
+    event_too: bool,  # noqa: FBT001 - drawn
+) -> None:
+    schema = {"a_int": "int", "c": "str", "b_str": "str"} if typing is not Typing.SUFFIX else {}
+    call = Call(kind=kind, name="E", properties=properties, schema=schema, typing=typing, at=at)
+    fresh = ClientApiSettings()
+    first = judge(call, fresh)
+    names = {first.names[index] for index in chosen if index < len(first.names)}
+    refused = {NameKind.EVENT_PROPERTY: names, NameKind.USER_PROPERTY: names}
+    if event_too:
+        refused[NameKind.EVENT_NAME] = {"E"}
+    for _ in range(3):  # the third time the call is known by its shape
+        judged = judge(call, fresh)
+        again, expected = refuse(call, judged, refused, fresh), judge(call, replace(fresh), refused)
+        for what in ("rejected", "rejections", "cuts", "schema_cuts"):
+            assert getattr(again, what) == getattr(expected, what)
+
+
+class Org:
+    """An org in whose ledger there is no room for another property of an event."""
+
+    def __init__(self) -> None:
+        rate = RateSettings(event=(Window(10**6, 1.0),))
+        api = ClientApiSettings(rate=rate)
+        self.policy = Snapshot.compile(CoreSettings(default=OrgSettings(client_api=api)), 1).policy(None)
+        self._limits = CallLimits(MemoryLedger(), Repeats(BoundedMemoryCache(10_000)), PageClocks(), 1.0)
+        self._pages = 0
+
+    async def upload(self, properties: dict[str, Any]) -> tuple[int, float]:
+        """How many properties were refused, and the seconds of CPU that all of it took."""
+        text = json.dumps(properties, separators=(",", ":"))
+        event = {"Kind": 8197, "Args": ["E", text], "When": 1}
+        body = json.dumps({"Seq": 1, "When": 1, "Evts": [event]}, separators=(",", ":")).encode()
+        self._pages += 1
+        facts = SessionFacts(route=Route.BUNDLE, org="o", session_id="s", page_id=f"p{self._pages}")
+        began = time.process_time()
+        inspection = inspect(self.policy.client_api, Route.BUNDLE, body)
+        now = Instant(1_000.0 + self._pages)
+        settled = await self._limits.settle(self.policy, facts, BundleQuery(), inspection, now)
+        rewrite(inspection, settled.outcome)
+        return settled.outcome.rejected, time.process_time() - began
+
+
+@pytest.mark.parametrize("made_up", [False, True])
+def test_refused_properties_cost_a_few_times_what_good_ones_do(made_up: bool) -> None:  # noqa: FBT001 - parametrized
+    """200 properties of 100 bytes each: 20 times the price before, when the event was judged and searched again."""
+
+    def properties(of: str) -> dict[str, Any]:
+        return {f"{of}_property_number_{number}_str": "v" * 70 for number in range(200)}
+
+    async def cheapest(org: Org, of: str, *, fresh: bool, refused: int) -> float:
+        costs = []
+        for round_ in range(25):
+            found, cost = await org.upload(properties(f"{of}{round_ if fresh else ''}"))
+            assert found == refused
+            costs.append(cost)
+        return min(costs)
+
+    async def ratio() -> float:
+        org = Org()
+        await org.upload(properties("good"))
+        await org.upload({f"f{number}_int": 1 for number in range(4_800)})
+        good = await cheapest(org, "good", fresh=False, refused=0)
+        return await cheapest(org, "bad", fresh=made_up, refused=200) / good
+
+    assert asyncio.run(ratio()) < 8
