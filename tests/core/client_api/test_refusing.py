@@ -51,7 +51,8 @@ def test_what_is_refused_goes_as_if_the_call_were_judged_again(
     event_too: bool,  # noqa: FBT001 - drawn
 ) -> None:
     schema = {"a_int": "int", "c": "str", "b_str": "str"} if typing is not Typing.SUFFIX else {}
-    call = Call(kind=kind, name="E", properties=properties, schema=schema, typing=typing, at=at)
+    name = "E" if kind is CallKind.EVENT else None
+    call = Call(kind=kind, name=name, properties=properties, schema=schema, typing=typing, at=at)
     fresh = ClientApiSettings()
     first = judge(call, fresh)
     names = {first.names[index] for index in chosen if index < len(first.names)}
