@@ -56,6 +56,7 @@ def counted_session(ledger: MemoryLedger, number: int) -> None:
     ledger.try_now((Confirm("o", token, (session,), (user,), new=True, remember_user=False),), now)
 
 
+@pytest.mark.timeout(300)  # tracing every allocation of 50,000 sessions takes a minute on a busy machine
 @pytest.mark.parametrize("kept_on_disk", [False, True])
 def test_a_remembered_session_and_its_visitor_take_at_most_300_bytes_however_many_there_are(
     kept_on_disk: bool,  # noqa: FBT001 - a parameter of the test's
