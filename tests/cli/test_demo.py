@@ -51,7 +51,7 @@ async def demo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Demo]:
             stderr=err,
         )
     try:
-        async with asyncio.timeout(20), aiohttp.ClientSession() as http:
+        async with asyncio.timeout(120), aiohttp.ClientSession() as http:
             while not await _ready(http, f"http://127.0.0.1:{admin_port}/readyz"):
                 assert process.returncode is None, output.read_text()
                 await asyncio.sleep(POLL)
@@ -113,7 +113,7 @@ async def test_the_first_line_is_captured_the_second_blocked_and_the_third_mende
 async def test_it_leaves_nothing_where_it_was_started_and_stops_cleanly(demo: Demo) -> None:
     """The last of this module."""
     demo.process.terminate()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         assert await demo.process.wait() == 0
     assert list(demo.folder.iterdir()) == []
 

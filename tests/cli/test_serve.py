@@ -36,7 +36,7 @@ async def run(folder: Path, *arguments: str, env: Mapping[str, str] | None = Non
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             out, err = await process.communicate()
     finally:
         if process.returncode is None:
@@ -129,7 +129,7 @@ async def test_the_annotated_configuration_starts_as_it_is(tmp_path: Path) -> No
     try:
         await _until_ready(f"http://127.0.0.1:{admin_port}/readyz", process)
         process.terminate()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             assert await process.wait() == 0
     finally:
         if process.returncode is None:
@@ -138,7 +138,7 @@ async def test_the_annotated_configuration_starts_as_it_is(tmp_path: Path) -> No
 
 
 async def _until_ready(url: str, process: asyncio.subprocess.Process) -> None:
-    async with asyncio.timeout(20), aiohttp.ClientSession() as http:
+    async with asyncio.timeout(120), aiohttp.ClientSession() as http:
         while process.returncode is None:
             try:
                 async with http.get(url) as response:
@@ -166,7 +166,7 @@ async def test_an_interrupt_ends_it_as_well_and_as_cleanly() -> None:
     config = {"upstream": {"url": "http://127.0.0.1:9"}}
     async with running_proxy(config) as proxy:
         proxy.process.send_signal(2)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             assert await proxy.process.wait() == 0
         assert "Traceback" not in proxy.log_text()
 

@@ -69,7 +69,7 @@ async def test_a_recording_goes_on_over_a_restart(
     answered: RecordingUpstream, store: str, valkey: ValkeyServer
 ) -> None:
     """Closed after its last answer, the recorder opens another socket, without a page frame (wire.md 7)."""
-    state = {"backend": "redis", "redis": {"url": valkey.url}} if store == "redis" else {}
+    state = {"backend": "redis", "redis": {"url": valkey.url, "timeout": "5s"}} if store == "redis" else {}
     config = {"upstream": {"url": answered.url}, "state": state}
     async with running_proxy(config) as proxy, aiohttp.ClientSession() as session:
         async with session.ws_connect(f"{proxy.url}/rec/sock") as socket:

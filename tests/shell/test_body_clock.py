@@ -44,7 +44,7 @@ async def test_a_reader_that_the_end_of_a_chunk_wakes_as_its_time_ends_is_told_a
         payload.end_http_chunk_receiving()  # wakes it, with nothing to read
         clock.expire()
         with pytest.raises(BodyError) as told:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(120):
                 await reading
     sweeper.close()
     assert told.value.failure is Failure.BODY_TIMEOUT

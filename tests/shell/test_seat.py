@@ -73,5 +73,5 @@ async def test_a_worker_says_that_it_listens_and_is_told_to_stop_by_the_end_of_i
     assert channel[0].recv(1) == LISTENING
     assert not left_alone.is_set()
     channel[0].close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         await left_alone.wait()

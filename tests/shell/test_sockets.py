@@ -83,7 +83,7 @@ async def test_who_is_blocked_by_what_the_upgrade_shows_reads_why_and_never_reac
             answer = await say(socket, page_frame(4))
             assert (answer["Cmd"], answer["Seq"], answer["Fail"]["Status"]) == (3, 4, 202)
             assert json.loads(answer["Fail"]["Error"])["reason_code"] == 6
-            assert (await socket.receive(timeout=10)).type is WSMsgType.CLOSE
+            assert (await socket.receive(timeout=120)).type is WSMsgType.CLOSE
         await it.proxy.idle()
         assert it.upstream.received == []
     page, whole = it.proxy.audit()
@@ -165,7 +165,7 @@ async def test_a_page_that_is_never_answered_gives_its_unit_back_at_the_sockets_
         async with it.connect() as socket:
             await socket.send_str(page_frame())
             await socket.send_bytes(b"echo")
-            assert await socket.receive_bytes(timeout=10) == b"echo"
+            assert await socket.receive_bytes(timeout=120) == b"echo"
             assert it.used() == 1
         await it.proxy.idle()
         assert it.used() == 0
@@ -197,7 +197,7 @@ async def test_binaries_pings_and_the_order_of_messages_stay(tmp_path: Path) -> 
         async with it.connect(autoping=False) as socket:
             await socket.send_bytes(b"\0" * 300_000)
             await socket.ping(b"are you there")
-            first, second = await socket.receive(timeout=10), await socket.receive(timeout=10)
+            first, second = await socket.receive(timeout=120), await socket.receive(timeout=10)
             assert {first.type, second.type} == {WSMsgType.BINARY, WSMsgType.PONG}
         assert it.backend.binaries == [b"\0" * 300_000]
 
@@ -282,7 +282,7 @@ async def test_a_refused_socket_is_answered_in_frames_and_never_reaches_the_upst
                 "reason": "Unspecified",
                 "cookie_domain": "example.com",
             }
-            assert (await socket.receive(timeout=10)).type is WSMsgType.CLOSE
+            assert (await socket.receive(timeout=120)).type is WSMsgType.CLOSE
         await it.proxy.idle()
         assert it.upstream.received == []
     assert it.proxy.audit()[0]["fsproxy.error"] == "socket_refused"
@@ -363,7 +363,7 @@ async def test_a_fault_that_loses_our_place_in_the_stream_closes_the_socket(
         monkeypatch.setattr("fsproxy.core.upward.Upward._ended", broken)
         async with it.connect() as socket:
             await socket.send_str(page_frame())
-            assert (await socket.receive(timeout=10)).type is WSMsgType.CLOSED
+            assert (await socket.receive(timeout=120)).type is WSMsgType.CLOSED
         await it.proxy.idle()
         assert it.proxy.metrics.own_failures == {("socket",): 1}
     assert it.proxy.audit()[0]["fsproxy.error"] == "internal"
@@ -379,7 +379,7 @@ async def test_of_pages_that_are_not_answered_only_the_latest_are_waited_for(
             for seq in seqs:
                 await socket.send_str(page_frame(seq))
             await socket.send_bytes(b"echo")
-            await socket.receive_bytes(timeout=10)
+            await socket.receive_bytes(timeout=120)
             assert it.used() == waiting
         await it.proxy.idle()
         assert it.used() == 0
@@ -411,7 +411,7 @@ async def test_opaque_events_keep_their_bytes_when_a_call_is_cut(tmp_path: Path)
     async with setting(tmp_path) as it, it.connect() as socket:
         await socket.send_str(bad)
         await socket.send_bytes(b"echo")
-        while (await socket.receive(timeout=10)).type is not WSMsgType.BINARY:
+        while (await socket.receive(timeout=120)).type is not WSMsgType.BINARY:
             pass
         assert it.backend.texts == [kept]
 

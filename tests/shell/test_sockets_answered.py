@@ -25,7 +25,7 @@ QUICK = {"upstream": {"page_retry": "100ms"}}
 
 async def closed(socket: aiohttp.ClientWebSocketResponse) -> int | None:
     """The code with which the socket is closed; fails the test where anything else comes."""
-    message = await socket.receive(timeout=20)
+    message = await socket.receive(timeout=120)
     assert message.type is WSMsgType.CLOSE, message
     code: int | None = message.data
     return code
@@ -187,7 +187,7 @@ async def test_frames_right_behind_a_handshake_that_the_upstream_declines(tmp_pa
 
 async def text_of(client: RawClient) -> dict[str, object]:
     """The next frame, a text that is not masked."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         head = await client.reader.readexactly(2)
         size = int.from_bytes(await client.reader.readexactly(2)) if head[1] == 126 else head[1]
         found: dict[str, object] = json.loads(await client.reader.readexactly(size))
@@ -200,7 +200,7 @@ async def test_pings_and_a_close_are_answered_where_there_is_no_upstream(tmp_pat
         await it.upstream.refuse()
         async with it.connect(autoping=False) as socket:
             await socket.ping(b"there")
-            pong = await socket.receive(timeout=20)
+            pong = await socket.receive(timeout=120)
             assert (pong.type, pong.data) == (WSMsgType.PONG, b"there")
             await socket.close(code=1001)
             assert socket.close_code == 1001
@@ -254,7 +254,7 @@ async def test_an_upstream_that_is_lost_leaves_no_page_without_an_answer(tmp_pat
         async with it.connect() as socket:
             answer = await say(socket, page_frame(8))
             assert (answer["Seq"], answer["Fail"]["Status"]) == (8, 502)
-            assert (await socket.receive(timeout=20)).type in {WSMsgType.CLOSED, WSMsgType.CLOSE}
+            assert (await socket.receive(timeout=120)).type in {WSMsgType.CLOSED, WSMsgType.CLOSE}
         await it.proxy.idle()
         assert it.used() == 0
         assert it.proxy.metrics.recordings_ended == {("upstream_cut",): 1}

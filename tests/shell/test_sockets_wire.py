@@ -63,12 +63,12 @@ class End:
 
     async def gets(self, data: bytes) -> None:
         """The next bytes are these."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             assert await self.reader.readexactly(len(data)) == data
 
     async def message(self) -> dict[str, Any]:
         """The next bytes are a short text frame that is not masked."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             head = await self.reader.readexactly(2)
             more = await self.reader.readexactly(2) if head[1] == 126 else b""
             raw = head + more + await self.reader.readexactly(int.from_bytes(more) if more else head[1])
@@ -78,7 +78,7 @@ class End:
 
     async def ends(self) -> bytes:
         """All that comes until the other side closes."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             return await self.reader.read()
 
 
@@ -108,7 +108,7 @@ async def wire(
         async with inner_proxy(config, url, folder) as proxy:
             client = End(*await asyncio.open_connection("127.0.0.1", proxy.port))
             await client.send(UPGRADE)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(120):
                 assert b" 101 " in await client.reader.readuntil(b"\r\n\r\n")
             upstream, request = await accepted
             yield Wire(proxy, client, upstream, request)
@@ -225,7 +225,7 @@ async def test_a_changed_bundle_is_one_masked_frame(tmp_path: Path) -> None:
     raw = b"".join(fragments(BUNDLE.replace(b"[]", b"[%b]" % bad), 20, 50))
     async with wire(tmp_path) as it:
         await it.client.send(raw)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             got = await it.upstream.reader.readexactly(len(up(BUNDLE)))
         assert got[0] == 0x81
         assert got[1] & 0x80
@@ -279,7 +279,7 @@ async def test_what_is_cut_from_a_binary_message_goes_up_as_one(tmp_path: Path) 
     bad = BUNDLE.replace(b"[]", b'[{"Kind":8197,"Args":["","{}"],"When":1}]')
     async with wire(tmp_path) as it:
         await it.client.send(frame(Opcode.BINARY, bad, KEY))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             got = await it.upstream.reader.readexactly(len(up(BUNDLE)))
         assert (got[0], payload_of(got)) == (0x82, BUNDLE)
 
@@ -312,7 +312,7 @@ async def test_what_no_client_may_send_closes_with_1002_and_is_never_passed(
         for piece in [raw + up(BAD_PAGE)] if at_once else [bytes((byte,)) for byte in raw + up(BAD_PAGE)]:
             await it.client.send(piece)
         await it.client.gets(frame(Opcode.CLOSE, b"\x03\xea"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             got = await it.upstream.reader.readexactly(8)
         assert (got[0], payload_of(got)) == (0x88, b"\x03\xea")
         # The client's own close says that it has read ours: then both connections end, and nothing else was passed.

@@ -20,7 +20,9 @@ from support.proxy import RunningProxy, running_proxy
 from support.upstream import RecordingUpstream
 from support.valkey import ValkeyServer, running_valkey
 
-PATIENCE = 20.0
+PATIENCE = 120.0
+LIMIT = "5s"
+"""Of a round trip: a store that is there answers within it on a busy machine, too, or limits would rest."""
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ async def client() -> AsyncIterator[aiohttp.ClientSession]:
 def config(upstream: RecordingUpstream, url: str, *, on_error: str = "allow", sessions: int = 2) -> dict[str, Any]:
     return {
         "upstream": {"url": upstream.url},
-        "state": {"backend": "redis", "redis": {"url": url}, "on_error": on_error},
+        "state": {"backend": "redis", "redis": {"url": url, "timeout": LIMIT}, "on_error": on_error},
         "filters": {"quota": {"sessions": sessions}},
     }
 

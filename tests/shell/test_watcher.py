@@ -27,7 +27,7 @@ class Noticed:
         self._told.set()
 
     async def until(self, text: str) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             while not self.texts or self.texts[-1] != text:
                 self._told.clear()
                 await self._told.wait()

@@ -61,7 +61,7 @@ class FaultyLink:
     async def __aexit__(self, *_: object) -> None:
         await self._close()
         # A handshake that was under way belongs to nobody yet: it ends by itself, and must before the loop does.
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             while any(getattr(server, "_active_count", 0) for server in self._servers):
                 await asyncio.sleep(0.01)
 

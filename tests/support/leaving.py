@@ -45,14 +45,14 @@ class LeavingClient:
 
     async def _arrived(self) -> None:
         """A reset takes back what the other side's kernel does not have yet."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while struct.unpack("i", fcntl.ioctl(self._socket, termios.TIOCOUTQ, b"\0" * 4))[0]:
                 await asyncio.sleep(0)
 
     async def rest(self) -> bytes:
         """All that still comes, until the other side closes."""
         parts: list[bytes] = []
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while part := await asyncio.get_running_loop().sock_recv(self._socket, 65_536):
                 parts.append(part)
         return b"".join(parts)

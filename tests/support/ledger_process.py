@@ -19,7 +19,7 @@ from fsproxy.shell.ledger.redis import RedisLedger
 
 SESSIONS, NAMES, CALLS = 25, 20, 10
 EACH = 60
-DEADLINE = 30.0
+DEADLINE = 240.0
 
 
 async def main(url: str, prefix: str, runs: int) -> None:

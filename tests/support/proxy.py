@@ -62,7 +62,7 @@ class RunningProxy:
         text = (self.folder / "stdout").read_text()
         return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
 
-    async def audit(self, count: int, deadline: float = 10.0) -> list[dict[str, Any]]:
+    async def audit(self, count: int, deadline: float = 120.0) -> list[dict[str, Any]]:
         """Waits until there are so many audit lines; fails the test when there are more, or after ``deadline``."""
         try:
             async with asyncio.timeout(deadline):

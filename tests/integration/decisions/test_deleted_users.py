@@ -53,7 +53,7 @@ async def list_user(rig: Rig, uid: str) -> None:
     """Adds a user to the list, and waits until the next generation judges."""
     before = json.loads((await rig.admin("/readyz"))[1])["generation"]
     (rig.proxy.folder / FILE).write_text(f"{LISTED}\n{uid}\n")
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(120):
         while json.loads((await rig.admin("/readyz"))[1])["generation"] == before:
             await asyncio.sleep(POLL)
 

@@ -19,7 +19,7 @@ FAILURES = "fsproxy_persist_failures_total"
 
 async def counted(it: Scene, sample: str) -> None:
     """Waits until something was counted."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while not await it.metric(sample):
             await asyncio.sleep(0.05)
 

@@ -67,7 +67,6 @@ async def test_sigkill_and_a_start_end_no_recording() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)  # five or six processes are started for it, on a machine that may be busy
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_a_take_over_loses_not_even_a_page(workers: int) -> None:
     with running_valkey() as valkey:
@@ -90,7 +89,6 @@ async def test_sigkill_in_the_middle_of_a_take_over_ends_no_recording() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)  # five or six processes are started for it, on a machine that may be busy
 async def test_a_worker_that_is_killed_ends_no_recording() -> None:
     with running_valkey() as valkey:
         async with scene("workers", two_workers(valkey)) as it, it.recording(refused=GAP):

@@ -25,13 +25,13 @@ def post(target: str, body: bytes = PAGE, length: int | None = None) -> bytes:
 
 
 async def exited(proxy: RunningProxy) -> int:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         return await proxy.process.wait()
 
 
 async def refuses(port: int) -> None:
     """Waits until no new connection is taken."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while True:
             try:
                 async with raw_client(port) as client:
@@ -87,7 +87,7 @@ async def test_a_large_answer_in_flight_arrives_whole_however_slowly_it_is_read(
             proxy.signal(signal.SIGTERM)
             await refuses(proxy.port)
             total = 0
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(120):
                 while total < size and (part := await client.reader.read(100_000)):
                     total += len(part)
             assert total == size

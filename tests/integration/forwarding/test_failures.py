@@ -362,7 +362,7 @@ async def test_a_client_that_goes_away_in_the_middle_of_its_body_ends_the_exchan
         async with raw_client(proxy.port) as client:
             await client.send(b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nsome")
             await eventually(lambda: bool(heads))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             await ended.wait()
         await proxy.idle()
 

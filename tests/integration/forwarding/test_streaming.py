@@ -31,7 +31,7 @@ def buffered(proxy: InProcessProxy) -> int:
 
 async def stalled(count: list[int]) -> None:
     """Waits until a side has come to a stop."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         before = -1
         while before != count[0] or not count[0]:
             before = count[0]
@@ -133,10 +133,10 @@ async def test_an_answer_is_passed_on_as_it_comes() -> None:
         async with raw_client(proxy.port) as client:
             await client.send(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
             await client.head()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(120):
                 assert await client.reader.readuntil(b"first\r\n") == b"5\r\nfirst\r\n"
             more.set()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(120):
                 assert await client.reader.readuntil(b"0\r\n\r\n") == b"6\r\nsecond\r\n0\r\n\r\n"
 
 

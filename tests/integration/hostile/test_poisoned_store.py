@@ -53,7 +53,7 @@ async def test_what_somebody_else_wrote_costs_no_answer(command: str) -> None:
         async with RecordingUpstream() as upstream:
             config = {
                 "upstream": {"url": upstream.url},
-                "state": {"backend": "redis", "redis": {"url": server.url}},
+                "state": {"backend": "redis", "redis": {"url": server.url, "timeout": "5s"}},
                 "filters": {"quota": {"sessions": 100}, "ramping": {"share": "99.9%"}},
             }
             # Of another type than ours, what it holds is never looked at.

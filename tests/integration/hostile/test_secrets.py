@@ -116,10 +116,10 @@ async def strangers(rig: Rig) -> None:
             "PageId": "p",
         }
         await socket.send_str(json.dumps({"Cmd": 2, "Seq": 1, "Bundle": bundle}))
-        await socket.receive_str(timeout=10)
+        await socket.receive_str(timeout=120)
         await socket.send_str(f'{{"Cmd":1,"Page":{{"{MARK}')
         await socket.send_str(json.dumps({"Cmd": 1, "Seq": 2, "Page": page(Url=URL, AppId=f"{MARK}-deleted")}))
-        await socket.receive_str(timeout=10)
+        await socket.receive_str(timeout=120)
 
 
 async def operators(rig: Rig) -> str:
@@ -163,7 +163,7 @@ def store(kind: str) -> Iterator[tuple[Mapping[str, Any], ValkeyServer | None]]:
         yield {"persist": {"path": "state.sqlite"}}, None
         return
     with running_valkey(PASSWORD) as server:
-        yield {"backend": "redis", "redis": {"url": "${REDIS_URL}"}}, server
+        yield {"backend": "redis", "redis": {"url": "${REDIS_URL}", "timeout": "5s"}}, server
 
 
 @pytest.mark.slow
@@ -225,6 +225,6 @@ async def faults(rig: Rig, config: Mapping[str, Any], server: ValkeyServer | Non
     }
     rig.proxy.write_config(bad)
     rig.proxy.signal(signal.SIGHUP)
-    await eventually(lambda: "configuration" in rig.proxy.log_text(), 10)
+    await eventually(lambda: "configuration" in rig.proxy.log_text())
     status_, _ = await rig.admin("/reload", "POST", b"{}", **JSON, **OPERATOR)
     assert status_ == 422

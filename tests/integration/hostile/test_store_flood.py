@@ -30,7 +30,7 @@ def valkey() -> Iterator[ValkeyServer]:
 def config(upstream: RecordingUpstream, valkey: ValkeyServer) -> dict[str, Any]:
     return {
         "upstream": {"url": upstream.url},
-        "state": {"backend": "redis", "redis": {"url": valkey.url, "timeout": "2s"}},
+        "state": {"backend": "redis", "redis": {"url": valkey.url, "timeout": "10s"}},
         "filters": {"quota": {"sessions": 2}, "domain": {"rules": [{"block": "bad.example"}]}},
     }
 
@@ -94,7 +94,7 @@ async def test_a_store_that_is_nearly_full_is_a_warning_while_the_limits_go_on(
     valkey.command("SETRANGE", "filler", str(54 << 20), "x")
     valkey.command("CONFIG", "SET", "maxmemory", str(64 << 20))
     async with running_proxy(config(upstream, valkey)) as proxy, aiohttp.ClientSession() as http:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while FULL not in (body := await ready(http, proxy))["warnings"]:
                 await asyncio.sleep(0.05)
         assert body["status"] == "ready"

@@ -34,7 +34,7 @@ def write(rig: Rig, config: dict[str, Any]) -> None:
 async def until(rig: Rig, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """The body of ``/readyz`` once this holds for it."""
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(120):
             while not holds(body := json.loads((await rig.admin("/readyz"))[1])):
                 await asyncio.sleep(POLL)
     except TimeoutError:
@@ -111,7 +111,7 @@ def text(path: Path) -> str:
 
 
 async def rig_until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while not holds():
             await asyncio.sleep(POLL)
 

@@ -27,7 +27,7 @@ def write(rig: Rig, sections: Mapping[str, Any] | str) -> None:
 
 async def reloaded(rig: Rig, generation: int, *, faulty: bool) -> None:
     """Waits until what was written last is known, and that this generation judges."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(120):
         while True:
             body = json.loads((await rig.admin("/readyz"))[1])
             if body["generation"] == generation and bool(body["config"]["errors"]) is faulty:

@@ -25,8 +25,9 @@ from fsproxy.shell.write_rate import WriteRate
 from support import ledger_process
 from support.valkey import DelayingProxy, ValkeyServer, running_valkey
 
-LIMIT = 0.25
-PATIENCE = 20.0
+LIMIT = 3.0
+"""Of a round trip: a server that is there answers within it on a busy machine, too, or it would count as down."""
+PATIENCE = 120.0
 
 
 @pytest.fixture
@@ -133,10 +134,10 @@ async def test_a_paused_server_costs_one_time_limit_and_is_not_asked_again(own_v
 
 
 async def test_a_slow_server_is_given_up_and_one_within_the_limit_is_not(own_valkey: ValkeyServer) -> None:
-    async with DelayingProxy(own_valkey.port) as slow, running_ledger(slow.url, 1.0) as (ledger, states):
+    async with DelayingProxy(own_valkey.port) as slow, running_ledger(slow.url, LIMIT) as (ledger, states):
         slow.delay = 0.02
         assert await ask(ledger, "a") == Claimed(frozenset(), 1)
-        slow.delay = 5.0
+        slow.delay = 3 * LIMIT
         with pytest.raises(LedgerDown):
             await ask(ledger, "b")
         assert states.seen == [UP, DOWN]
