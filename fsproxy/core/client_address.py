@@ -203,17 +203,20 @@ class ClientAddresses:
                 said[key] = headers[name].decode("latin-1").rpartition(",")[2].strip()
         if self.header == b"x-forwarded-for":
             return _from_the_right(value), said
-        if self.header in _WITH_PORT:
-            address, _, port = value.rpartition(":")
-            if _PORT.match(port) and parse_address(address) is not None:
-                value = address
-        return [value] if value else [], said
+        # Where the client sent such a header too, the right-most value is what the nearest proxy wrote.
+        nearest = _from_the_right(value)[:1]
+        return list(map(_before_port, nearest)) if self.header in _WITH_PORT else nearest, said
 
 
 def _from_the_right(value: str) -> list[str]:
     parts = value.rsplit(",", MOST_HOPS)[-MOST_HOPS:]
     # RFC 9110 5.6.1: empty elements of a list mean nothing.
     return [stripped for part in reversed(parts) if (stripped := part.strip())]
+
+
+def _before_port(text: str) -> str:
+    address, _, port = text.rpartition(":")
+    return address if _PORT.match(port) and parse_address(address) is not None else text
 
 
 def _element(text: str) -> Mapping[str, str]:

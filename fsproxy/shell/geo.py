@@ -61,11 +61,12 @@ class Locator:
 
 @lru_cache(maxsize=4096)
 def _from_headers(country: bytes, region: bytes | None) -> Location:
-    text = country.decode("latin-1").strip().upper()
+    # Where somebody sent the header too, the right-most value is what the nearest proxy wrote.
+    text = country.decode("latin-1").rpartition(",")[2].strip().upper()
     name, dash, _ = text.partition("-")
     if dash:
         return Location(name, text)
-    return Location(text, _qualified(text, region.decode("latin-1").strip()) if region else None)
+    return Location(text, _qualified(text, region.decode("latin-1").rpartition(",")[2].strip()) if region else None)
 
 
 def _qualified(country: str, region: str) -> str:

@@ -158,9 +158,9 @@ def test_what_is_no_scheme_or_host_is_ignored(bad: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "client"), [(b"198.51.100.7", "198.51.100.7"), (b"1.1.1.1, 2.2.2.2", "10.0.0.1"), (b"x", "10.0.0.1")]
+    ("value", "client"), [(b"198.51.100.7", "198.51.100.7"), (b"1.1.1.1, 2.2.2.2", "2.2.2.2"), (b"x", "10.0.0.1")]
 )
-def test_a_single_value_header_holds_one_address(value: bytes, client: str) -> None:
+def test_of_a_single_value_header_the_nearest_address_counts(value: bytes, client: str) -> None:
     headers = {b"cf-connecting-ip": value, b"x-forwarded-for": b"9.9.9.9"}
     assert SINGLE.resolve("10.0.0.1", headers).address == ip_address(client)
 
@@ -230,6 +230,7 @@ def test_an_element_with_a_stray_quote_says_nothing_at_all() -> None:
         (b"2001:db8::1", "2001:db8::1"),
         (b"203.0.113.9", "203.0.113.9"),
         (b"nonsense:443", "10.0.0.1"),
+        (b"198.51.100.7:1, 2001:db8::1:443", "2001:db8::1"),
     ],
 )
 def test_a_viewers_address_ends_in_its_port(value: bytes, client: str) -> None:

@@ -39,6 +39,7 @@ HEADERS = GeoSource(header="cf-ipcountry", region_header="cf-region-code")
         (b"US", b"US-CA", Location("US", "US-CA")),
         (b"US-CA", None, Location("US", "US-CA")),
         (b"XX", None, Location("XX")),
+        (b"FR, US", b"IDF, CA", Location("US", "US-CA")),
         (b"", b"CA", None),
         (b"\xff\xfe", None, Location("ÿþ".upper())),
     ],
