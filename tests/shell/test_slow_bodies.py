@@ -1,4 +1,7 @@
-"""Slow uploads over the wire, in a time that passes as the test says (rules.md 4, ``server.body_rate``)."""
+"""Slow uploads over the wire, in a time that passes as the test says (rules.md 4, ``server.body_rate``).
+
+The real time passes too: what is left to a limit is more than a busy machine takes.
+"""
 
 from __future__ import annotations
 
@@ -50,16 +53,16 @@ async def test_300_kb_at_64_kbit_a_second_come_through(time: SkippedTime, target
 
 
 @pytest.mark.parametrize("target", BODIES)
-async def test_one_byte_every_29_seconds_is_refused_after_30(time: SkippedTime, target: str) -> None:
+async def test_a_byte_now_and_then_is_refused_after_30_seconds(time: SkippedTime, target: str) -> None:
     async with RecordingUpstream(allow_unexpected=True) as upstream:
         async with in_process({"upstream": {"url": upstream.url}}) as proxy, raw_client(proxy.port) as client:
             await begin(client, target, 1000)
             await client.send(b"{")
             await came(proxy, 1)
-            time.skip(29.0)
+            time.skip(20.0)
             await client.send(b" ")
             await came(proxy, 2)
-            time.skip(2.0)
+            time.skip(20.0)
             answer = await client.answer()
             assert answer.status == (502 if "OrgId" in target else 408)
             assert await client.closed()
@@ -86,8 +89,9 @@ async def test_body_rate_is_configurable(time: SkippedTime) -> None:
         config = {"upstream": {"url": upstream.url}, "server": {"body_rate": "1MB"}}
         async with in_process(config) as proxy, raw_client(proxy.port) as client:
             await begin(client, "/rec/page", 100_000)
-            for second in range(1, 31):
+            for number in range(1, 6):
                 await client.send(b" " * 1000)
-                await came(proxy, second * 1000)
-                time.skip(1.0)
+                await came(proxy, number * 1000)
+                time.skip(4.0)
+            time.skip(15.0)
             assert (await client.answer()).status == 408

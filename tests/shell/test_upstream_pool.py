@@ -66,10 +66,10 @@ async def test_a_place_that_comes_free_for_one_who_has_just_gone_is_the_next_one
 
 
 @asynccontextmanager
-async def pool_of(limit: int, *, connect: float = 60.0) -> AsyncIterator[Pool]:
+async def pool_of(limit: int) -> AsyncIterator[Pool]:
     async with await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        timeouts = UpstreamTimeouts(connect=connect)
+        timeouts = UpstreamTimeouts(connect=600.0)
         pool = Pool(Origin.of(f"http://127.0.0.1:{port}"), limit, timeouts, None, asyncio.get_running_loop())
         yield pool
         pool.close()
@@ -95,8 +95,9 @@ async def test_each_kind_has_its_share_and_capture_routes_the_rest(limit: int, o
 
 
 async def test_who_finds_no_place_in_time_is_refused() -> None:
-    async with pool_of(1, connect=0.5) as pool:
+    async with pool_of(1) as pool:
         held = await pool.connect(Share.CAPTURE)
+        pool.timeouts = UpstreamTimeouts(connect=0.05)
         with pytest.raises(ConnectError) as refused:
             await pool.connect(Share.OTHER)
         assert refused.value.failure is Failure.UPSTREAM_BUSY
@@ -154,7 +155,7 @@ def test_no_kind_ever_has_more_than_its_share_and_whoever_may_have_one_gets_it(s
 
 
 async def _whatever_happens(steps: list[tuple[str, int]]) -> None:
-    async with pool_of(4, connect=60.0) as pool:
+    async with pool_of(4) as pool:
         asked: list[tuple[Share, asyncio.Task[UpstreamConnection]]] = []
         for step, number in steps:
             held = [each for each in asked if each[1].done()]

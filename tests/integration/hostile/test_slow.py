@@ -23,8 +23,6 @@ UPGRADE = (
 )
 ATTACKERS = 512
 HALF = 256
-LONG = 60.0
-"""Seconds for which a test waits on a machine that is busy."""
 
 
 def post(path: bytes, size: int) -> bytes:
@@ -60,7 +58,7 @@ async def is_served(proxy: InProcessProxy) -> None:
 async def settled(proxy: InProcessProxy, requests: int) -> None:
     """Each of the requests has a connection, or was refused one."""
     upstream, failures = proxy.ingest.upstream, proxy.metrics.upstream_failures
-    await eventually(lambda: upstream.connections + sum(failures.values()) >= requests, LONG)
+    await eventually(lambda: upstream.connections + sum(failures.values()) >= requests)
 
 
 def drips(path: bytes) -> list[bytes]:
