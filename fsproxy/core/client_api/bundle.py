@@ -4,38 +4,25 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from enum import StrEnum, unique
 from types import MappingProxyType
 from typing import Any
 
 import msgspec
-import re2
 
 from fsproxy.core.client_api.arguments import CUSTOM_EVENT, VARIABLES, read_arguments
 from fsproxy.core.client_api.calls import Call, broken, unread
 from fsproxy.core.client_api.json_text import Fault, parse, parse_object
-from fsproxy.core.client_api.scanner import ScanError, Span, members_of, name_of
-from fsproxy.core.client_api.splitting import PART, Spans, looks_like_one, split_events
+from fsproxy.core.client_api.kinds import call_number, places_of_kinds
+from fsproxy.core.client_api.scanner import ScanError, members_of, name_of
+from fsproxy.core.client_api.splitting import Spans, looks_like_one, split_events
 from fsproxy.core.model import CallKind
 from fsproxy.core.spelling import finder_of_misspelt, folded
 
 COMPANION = 98
 """With ``Args[0] == "api"`` it belongs to the call after it."""
 
-# The number of a call's kind wherever it stands: what has none has no calls. Recorders write ``8197``; ``8197.0``,
-# ``8.197e3`` and what a double rounds to it are the same number.
-_NUMBER_OF_CALL = rb"8\.?1\.?9\.?(?:[37]|[26]\.?9{9})"
-_KINDS = re.compile(_NUMBER_OF_CALL)
-# Most bodies have none, and RE2 sees that in a third of the time or less; bytes.find is slower than either.
-_find_kind = re2.compile(_NUMBER_OF_CALL).search
-_FEW = 16
-"""Of them, RE2 finds each in less time; of many more the other does, as it costs less to call."""
-_LONGEST_MATCH = 16
-_BEFORE, _AFTER = b": \t\r\n", (b",", b"}", b" ", b"\t", b"\r", b"\n")
-_REST_OF_NUMBER = re.compile(rb"[0-9.]*+(?:[eE][+-]?+[0-9]++)?+")
-_BEGIN_OF_NUMBER = re.compile(rb"[0-9.]*+\Z")
-_LONGEST_BEGIN = 64
 _may_be_misspelt = finder_of_misspelt(("Kind", "Args", "When"))
 
 
@@ -53,8 +40,6 @@ _NAMES = _Event.__struct_fields__
 _KIND = folded("Kind")
 _decode_event = msgspec.json.Decoder(_Event).decode
 _decode_any = msgspec.json.Decoder().decode
-
-
 _decode_kind = msgspec.json.Decoder(_KindOnly).decode
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _CALL_KINDS = {CUSTOM_EVENT: CallKind.EVENT, VARIABLES: CallKind.SET_USER_VARS}
@@ -103,7 +88,7 @@ def read_bundle(body: bytes, limit: int, most: int = sys.maxsize, *, thorough: b
     ``limit`` is the payload's, in bytes; of the calls after the first ``most`` only the kind is read. Without any
     call's number in it, a body that begins and ends as bundles do is taken for one, unless ``thorough``.
     """
-    hits = _hits(body)
+    hits = places_of_kinds(body)
     if not hits and not thorough and looks_like_one(body):
         return NO_CALLS
     try:
@@ -138,47 +123,6 @@ def is_companion(event: bytes) -> bool:
     except (ValueError, RecursionError):
         return False
     return isinstance(args, list) and args[:1] == ["api"]
-
-
-def _hits(body: bytes) -> list[int]:
-    """Give the places where a call's number stands as the value of a member, whatever its name."""
-    return [
-        start
-        for start, end in _places(body)
-        if (body[start - 1] in _BEFORE and body[end : end + 1] in _AFTER) or _is_odd_number(body, start, end)
-    ]
-
-
-def _places(body: bytes) -> Iterator[Span]:
-    at = 0
-    for _ in range(_FEW):
-        found = _find_kind(body, at)
-        if found is None:
-            return
-        yield found.span()
-        at = found.end()
-    # In parts, as other threads wait while the engine looks through one.
-    for start in range(at, len(body), PART):
-        for each in _KINDS.finditer(body, start, start + PART + _LONGEST_MATCH):
-            yield each.span()
-
-
-def _is_odd_number(body: bytes, start: int, end: int) -> bool:
-    """Tell whether the digits belong to a call's number that is written in another form."""
-    before = body[max(0, start - _LONGEST_BEGIN) : start]
-    begin = _BEGIN_OF_NUMBER.search(before)
-    rest = _REST_OF_NUMBER.match(body, end, end + _LONGEST_BEGIN)
-    number = (begin[0] if begin else b"") + body[start:end] + (rest[0] if rest else b"")
-    if number.isdigit():
-        return False
-    if len(number) >= _LONGEST_BEGIN:
-        return True  # it may be; the event is read for it
-    return call_number(parse(number.lstrip(b"."))) is not None
-
-
-def call_number(value: Any) -> int | None:
-    """Give the ``Kind`` of calls that this is, in whatever form the number was written; None: it is none."""
-    return int(value) if type(value) in (int, float) and value in (CUSTOM_EVENT, VARIABLES) else None
 
 
 def _read_event(raw: bytes, index: int, limit: int) -> list[BundleCall]:

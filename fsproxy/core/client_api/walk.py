@@ -5,70 +5,24 @@ It keeps the objects that it is in on a list of its own: how deep they lie costs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from fsproxy.core.client_api.calls import ORDER_COMPLETED, UID, Call, Steps, Typing
-from fsproxy.core.client_api.details import cut, property_detail, reserved_detail
-from fsproxy.core.client_api.flattened import NO_ENTRIES, FlattenedEntries
+from fsproxy.core.client_api.calls import UID, Call, Steps, Typing
+from fsproxy.core.client_api.details import reserved_detail
+from fsproxy.core.client_api.findings import Findings, Schema, WalkedObject
 from fsproxy.core.client_api.layers import LEVELS
 from fsproxy.core.client_api.names import TYPES, PropertyType, read_name
-from fsproxy.core.client_api.values import JUDGES, JUDGES_OF_OFFSETS, inferred_type, reserved_problem
-from fsproxy.core.model import CallKind, Rejection
+from fsproxy.core.client_api.values import JUDGES, JUDGES_OF_OFFSETS, inferred_type
+from fsproxy.core.model import CallKind
 from fsproxy.core.reasons import RejectionCode
 from fsproxy.core.settings import ClientApiSettings
 
-_Schema = dict[str, Any] | None
 
+class Walk(Findings):
+    """The walk itself; made for one call, used once."""
 
-class _Object:
-    """An object of the call that the walk is in."""
-
-    __slots__ = ("entry", "kept", "members", "outer", "path", "schema", "size", "steps")
-
-    def __init__(self, value: dict[str, Any], schema: object, path: str, steps: Steps, entry: Steps) -> None:
-        self.members: Iterator[tuple[str, Any]] = iter(value.items())
-        self.size = len(value)
-        self.kept = 0
-        """Of its members, those that are not cut."""
-        self.schema: _Schema = schema if isinstance(schema, dict) else None
-        self.path = path
-        """Of its members: "" or ends in a dot."""
-        self.steps = steps
-        self.entry = entry
-        """Where ``schema`` stands."""
-        self.outer: _Object | None = None
-        """Where it is a member, and goes when nothing is left in it; elements of lists stay."""
-
-
-class Walk:
-    """What is found on the way; made for one call, used once."""
-
-    __slots__ = (
-        "_allow_hyphen",
-        "_by_suffix",
-        "_call",
-        "_details",
-        "_entries",
-        "_flattened",
-        "_in_lists",
-        "_judges",
-        "_kept_entries",
-        "_leaves",
-        "_lists_pass",
-        "_max_leaves",
-        "_max_length",
-        "_prefix",
-        "_refused",
-        "_reserved",
-        "_settings",
-        "_shown",
-        "_size",
-        "cuts",
-        "names",
-        "rejections",
-        "survivors",
-    )
+    __slots__ = ("_allow_hyphen", "_by_suffix", "_judges", "_max_length", "_refused", "_reserved", "_size")
 
     def __init__(
         self,
@@ -78,58 +32,19 @@ class Walk:
         max_leaves: int,
         refused: Collection[str],
     ) -> None:
-        self._call = call
-        self._settings = settings
+        super().__init__(call, settings, max_leaves)
         self._reserved = reserved
-        self._max_leaves = max_leaves
         self._refused = refused
         self._by_suffix = call.typing is Typing.SUFFIX
         self._judges = JUDGES_OF_OFFSETS if call.typing is Typing.INFERRED else JUDGES
         self._allow_hyphen = settings.allow_hyphen
         self._max_length = settings.property_name_length
         self._size = settings.value_size
-        self._leaves = 0
-        event = call.name if call.kind is CallKind.EVENT and isinstance(call.name, str) else None
-        self._lists_pass = event == ORDER_COMPLETED
-        self._shown = cut(event) if event is not None else None
-        # A path holds no slash, so the last one divides, whatever the event is called.
-        self._prefix = f"{event}/" if event is not None else ""
-        self._flattened = NO_ENTRIES
-        if call.schema and not self._by_suffix:
-            self._flattened = FlattenedEntries(call.schema, call.schema_at, self._max_length)
-        self._entries: list[Steps] = []
-        self._kept_entries: set[Steps] = set()
-        self._in_lists = False  # the elements of a list share entries
-        self._details: dict[tuple[RejectionCode, PropertyType | None], str] = {}
-        self.rejections: list[Rejection] = []
-        self.cuts: list[Steps] = []
-        self.names: dict[str, tuple[Steps, Steps | None]] = {}
-        """Canonical names of what survives: where it stands, and where the schema's entry for it does."""
-        self.survivors = 0
-
-    @property
-    def has_flattened_entries(self) -> bool:
-        """Whether the schema says something by a dotted path."""
-        return bool(self._flattened)
-
-    def places(self) -> tuple[tuple[Steps, Steps | None], ...]:
-        """Return where the property of each name stands, and its entry in the schema; nothing where several share."""
-        if self._in_lists or self._flattened:
-            return ()
-        root, schema_root = len(self._call.at), len(self._call.schema_at)
-        if not root and not schema_root:
-            return tuple(self.names.values())
-        return tuple((steps[root:], entry and entry[schema_root:]) for steps, entry in self.names.values())
-
-    def entries_to_cut(self) -> tuple[Steps, ...]:
-        """Give the schema's entries of rejected properties, but not one that a survivor shares."""
-        shared = {place[:length] for place in self._kept_entries for length in range(1, len(place) + 1)}
-        return tuple(dict.fromkeys(each for each in self._entries if each not in shared))
 
     def judge_all(self) -> None:
         """Judge the properties of the call."""
         call = self._call
-        stack = [_Object(call.properties, call.schema, "", call.at, call.schema_at)]
+        stack = [WalkedObject(call.properties, call.schema, "", call.at, call.schema_at)]
         while stack:
             inside = stack[-1]
             deeper = self._members(inside)
@@ -140,7 +55,7 @@ class Walk:
             if inside.outer is not None:
                 self._leave(inside, inside.outer)
 
-    def _members(self, inside: _Object) -> list[_Object] | None:
+    def _members(self, inside: WalkedObject) -> list[WalkedObject] | None:
         """Judge members up to the next objects, which are to be judged before the others; None: it was the last."""
         path, steps = inside.path, inside.steps
         reserved: Collection[str] = self._reserved if not path else ()
@@ -176,7 +91,7 @@ class Walk:
             self.names[name] = ((*steps, key), None)
         return None
 
-    def _leave(self, inside: _Object, outer: _Object) -> None:
+    def _leave(self, inside: WalkedObject, outer: WalkedObject) -> None:
         """Note what becomes of an object: with its last member it goes itself, and so does its empty entry."""
         if inside.kept:
             outer.kept += 1
@@ -185,7 +100,7 @@ class Walk:
             self._entries.append(inside.entry)
         self._entries += [place for place, said in self._flattened.at(inside.path[:-1]) if said == {}]
 
-    def _reserved_member(self, key: str, value: object, inside: _Object) -> None:
+    def _reserved_member(self, key: str, value: object, inside: WalkedObject) -> None:
         if key == UID and self._call.kind is CallKind.IDENTIFY and not self._call.envelope:
             # Its rule is the call's own, and was judged. Without it the call would be another.
             self._leaves += 1
@@ -193,23 +108,7 @@ class Walk:
         elif self.reserved_leaf(key, value, self._reserved[key], (*inside.steps, key), reserved_detail):
             inside.kept += 1
 
-    def reserved_leaf(
-        self, key: str, value: object, length: int, steps: Steps, detail: Callable[[RejectionCode, int], str]
-    ) -> bool:
-        """Judge a reserved property: a string with a length of its own, never counted among the names."""
-        self._leaves += 1
-        if self._leaves > self._max_leaves:
-            self._reject(RejectionCode.CARDINALITY_EXCEEDED, key, steps)
-            return False
-        code = reserved_problem(value, length)
-        if code is None:
-            self.survivors += 1
-            return True
-        self.cuts.append(steps)
-        self.rejections.append(Rejection(code, self._call.kind, self._shown, key, detail(code, length)))
-        return False
-
-    def _is_reserved(self, key: str, schema: _Schema) -> bool:
+    def _is_reserved(self, key: str, schema: Schema) -> bool:
         # The schema of apiVersion 1 has an entry only where the page wrote a suffix: an ordinary name.
         return self._call.typing is not Typing.SCHEMA or not schema or key not in schema
 
@@ -227,7 +126,7 @@ class Walk:
         else:
             self._reject(code or RejectionCode.CARDINALITY_EXCEEDED, path, where, declared)
 
-    def _described_leaf(self, key: str, value: object, inside: _Object) -> None:
+    def _described_leaf(self, key: str, value: object, inside: WalkedObject) -> None:
         path = inside.path + key
         described, places = self._described(key, path, inside)
         declared: PropertyType | RejectionCode
@@ -260,7 +159,7 @@ class Walk:
         if places and (self._in_lists or self._flattened):
             self._kept_entries.update(places)
 
-    def _described(self, key: str, path: str, inside: _Object) -> tuple[object, list[Steps]]:
+    def _described(self, key: str, path: str, inside: WalkedObject) -> tuple[object, list[Steps]]:
         """Return what the schema says of a property, in either form, and where it does; two types are none."""
         schema = inside.schema
         described: object = None
@@ -284,7 +183,7 @@ class Walk:
             return RejectionCode.MISSING_PROPERTY_TYPE
         return inferred_type(value)
 
-    def _structure(self, key: str, value: Any, inside: _Object) -> list[_Object] | None:
+    def _structure(self, key: str, value: Any, inside: WalkedObject) -> list[WalkedObject] | None:
         """Judge a nested object or a list of objects by its own name; return what is in it, the last first."""
         path = inside.path + key
         code = self._structure_problem(key, value, path, inside)
@@ -301,24 +200,24 @@ class Walk:
                 self._leaves += 1  # so that empty objects are bounded too
                 inside.kept += 1
                 return None
-            deeper = _Object(value, below, path, steps, entry if below is not None else inside.entry)
+            deeper = WalkedObject(value, below, path, steps, entry if below is not None else inside.entry)
             deeper.outer = inside
             return [deeper]
         self._in_lists = True
         inside.kept += 1
-        elements: list[_Object] = []
+        elements: list[WalkedObject] = []
         for index, each in enumerate(value):
             part, at = below, entry
             if isinstance(below, list):
                 # One entry may stand for all elements.
                 place = index if index < len(below) else len(below) - 1
                 part, at = (below[place] if below else None), (*entry, place)
-            elements.append(_Object(each, part, path, (*steps, index), at))
+            elements.append(WalkedObject(each, part, path, (*steps, index), at))
             self._leaves += not each  # so that empty objects are bounded too
         elements.reverse()
         return elements
 
-    def _structure_problem(self, key: str, value: object, path: str, inside: _Object) -> RejectionCode | None:
+    def _structure_problem(self, key: str, value: object, path: str, inside: WalkedObject) -> RejectionCode | None:
         declared = read_name(key, self._allow_hyphen)
         if declared is RejectionCode.INVALID_PROPERTY_NAME:
             return declared
@@ -334,7 +233,7 @@ class Walk:
             return RejectionCode.EXPECTED_ATOM
         return None
 
-    def _reject_entry(self, code: RejectionCode, key: str, inside: _Object) -> None:
+    def _reject_entry(self, code: RejectionCode, key: str, inside: WalkedObject) -> None:
         """Reject a member with all that the schema says of it and of what is in it."""
         path = inside.path + key
         self._reject(code, path, (*inside.steps, key))
@@ -342,13 +241,6 @@ class Walk:
             self._entries.append((*inside.entry, key))
         if self._flattened:
             self._entries += self._flattened.under(path)
-
-    def _reject(self, code: RejectionCode, path: str, where: Steps, declared: PropertyType | None = None) -> None:
-        self.cuts.append(where)
-        detail = self._details.get((code, declared))
-        if detail is None:
-            detail = self._details[(code, declared)] = property_detail(code, self._settings, declared)
-        self.rejections.append(Rejection(code, self._call.kind, self._shown, cut(path), detail))
 
 
 def _are_objects(values: list[object]) -> bool:
