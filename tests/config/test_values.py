@@ -170,6 +170,7 @@ def test_the_client_api() -> None:
     client_api = loaded("""\
 client_api:
   max_payload: 1KB
+  max_calls: 7
   event_name: {max_length: 1}
   property_name: {max_length: 2, allow_hyphen: true}
   property_value: {max_size: 3KB}
@@ -180,7 +181,7 @@ client_api:
 """).core.default.client_api
 
     assert (client_api.max_payload, client_api.event_name_length, client_api.property_name_length) == (1024, 1, 2)
-    assert (client_api.allow_hyphen, client_api.value_size) == (True, 3072)
+    assert (client_api.allow_hyphen, client_api.value_size, client_api.max_calls) == (True, 3072, 7)
     assert (client_api.cardinality.mode, client_api.cardinality.event_names) == (Mode.SHADOW, 0)
     assert client_api.cardinality.retention == 86_400.0
     assert (client_api.rate.mode, client_api.rate.event) == (Mode.OFF, ())
