@@ -15,7 +15,7 @@ from fsproxy.core.client_address import ClientAddress, ClientAddresses, parse_ad
 from fsproxy.core.facts import BundleQuery, bundle_facts, bundle_query, page_facts
 from fsproxy.core.header_values import index
 from fsproxy.core.model import Location, Route, SessionFacts
-from fsproxy.core.page import PageBody, read_page
+from fsproxy.core.page import AmbiguousPage, PageBody, read_page
 from fsproxy.shell.generation import Generation
 
 PEER = "127.0.0.1"
@@ -113,6 +113,8 @@ def _page(body: object, route: Route) -> PageBody:
     page = read_page(text.encode(errors="surrogatepass"))
     if page is None and route is Route.PAGE:
         raise UnanswerableError("request", "the page's body is not a JSON object: it is answered 400")
+    if isinstance(page, AmbiguousPage):
+        raise UnanswerableError("request", "the page has a name in other letters: ask for each of its two readings")
     return page or PageBody()
 
 

@@ -376,6 +376,7 @@ async def test_a_quota_that_is_used_up_now_is_explained_and_explaining_uses_noth
         b'{"cookies": "a=b"}',
         b'{"request": {"headers": "a"}}',
         b'{"request": {"url": "/rec/page", "body": "[1]"}}',
+        b'{"request": {"url": "/rec/page", "body": {"Url": "https://a.example/", "url": "https://b.example/"}}}',
         b'{"request": ' + b"[" * 100_000,
         b'{"url": "\\ud800"}',
         b"\xff",
