@@ -65,7 +65,7 @@ ABOVE = [
     ("letter", {"1a_str": "x"}, "InvalidPropertyName"),
     ("hyphen", {"a-b_str": "x"}, "InvalidPropertyName"),
     ("date", {"a_date": "2023-02-29"}, "InvalidValue"),
-    ("date not in UTC", {"a_date": "2023-02-28T00:00:00+01:00"}, "InvalidValue"),
+    ("date with an offset that is none", {"a_date": "2023-02-28T00:00:00+25:00"}, "InvalidValue"),
     ("null in a list", {"a_strs": ["x", None]}, "InvalidValue"),
 ]
 
