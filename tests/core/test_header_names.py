@@ -14,7 +14,7 @@ from fsproxy.core.headers import UpstreamHeaders
 SPOKEN_BY_PROXIES = (
     b"x-forwarded-for x-forwarded-proto x-forwarded-host x-forwarded-port x-forwarded-server x-forwarded-scheme "
     b"x-forwarded-ssl x-forwarded-by x-original-forwarded-for forwarded x-real-ip x-client-ip x-cluster-client-ip "
-    b"true-client-ip cf-connecting-ip cf-connecting-ipv6 fastly-client-ip"
+    b"true-client-ip cf-connecting-ip cf-connecting-ipv6 fastly-client-ip cloudfront-viewer-address"
 ).split()
 END_TO_END = (
     b"host content-length content-type content-encoding content-range content-location cookie set-cookie cdn-loop "
