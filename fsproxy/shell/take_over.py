@@ -25,8 +25,9 @@ from fsproxy.config.schema import AdminConfig, Config
 from fsproxy.shell.listening import CannotStart, in_url
 from fsproxy.shell.passages import handed_on
 
-LINGER_SECONDS = 0.5
-"""For handshakes that were begun with the old listener."""
+LINGER_SECONDS = 2.0
+"""For handshakes that were begun with the old listener, and for the first bytes on what it has accepted: a connection
+on which nothing came yet counts as idle and is closed, which its client would see as a refusal."""
 FORGET_SECONDS = 10.0
 """Over ``server.drain``: the old one is gone for certain, and its numbers with it."""
 ASK_SECONDS = 5.0
