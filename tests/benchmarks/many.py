@@ -117,7 +117,7 @@ def _rates(bound: int) -> int:
 def _clocks(bound: int) -> int:
     clocks = PageClocks(bound)
     for number in range(int(bound * BEYOND)):
-        clocks.fix("o-1", f"page-{number}", START, START)
+        clocks.fix("o-1", f"page-{number}", START, START, START)
     return len(clocks)
 
 

@@ -63,6 +63,7 @@ class Supervisor:
     instance: str = "i"
     draining: bool = False
     complete: bool = True
+    passage: str = "p"
 
     @property
     def config(self) -> Config:

@@ -141,8 +141,8 @@ class _Container:
                 self.begin, name_end, value = name_at(data, at)
                 step = name_of(data, Member(self.begin, name_end, value, value))
             branch = self.tree.get(step, {}) if step is not None else {}
-            if branch and data[value : value + 1] in (b"{", b"["):
-                return _Container(data, value, branch, (*self.path, step or 0), self.edits)
+            if step is not None and branch and data[value : value + 1] in (b"{", b"["):
+                return _Container(data, value, branch, (*self.path, step), self.edits)
             self.at = end_of_value(data, value)
             if branch is None:
                 self.gone.add(len(self.spans))

@@ -129,6 +129,12 @@ def test_a_text_without_white_space_is_cut_as_any_other(
     assert json.loads(cut_members(dense, cuts, stays)) == json.loads(cut_members(spaced, cuts, stays))
 
 
+@pytest.mark.parametrize("indent", [None, 1])
+def test_an_object_with_an_empty_name_is_kept_when_it_is_to_be(indent: int | None) -> None:
+    text = json.dumps({"": {"": 0, "0": 0}}, indent=indent).encode()
+    assert json.loads(cut_members(text, [("", ""), ("", "0")], {(), ("",)})) == {"": {}}
+
+
 @pytest.mark.parametrize("space", ["", " "])
 def test_what_lies_deep_is_looked_at_once(monkeypatch: pytest.MonkeyPatch, space: str) -> None:
     """Not once for each object around it: 250 of them would be 250 times the work."""

@@ -176,7 +176,7 @@ async def test_explain_and_the_configuration_are_any_workers(http: aiohttp.Clien
     for question, status, told in (
         ({"org": "o-off", "url": "https://example.com/"}, 200, {"decision": "blocked", "reason_code": 2}),
         ({"org": "o-1", "url": "https://example.com/"}, 200, {"decision": "captured", "quota_known": True}),
-        ({"ip": "10.0.0.300"}, 400, {"error": "ip: not an address"}),
+        ({"url": "https://example.com/", "ip": "10.0.0.300"}, 400, {"error": "ip: not an address"}),
     ):
         async with http.post(proxy.admin_url + "/api/explain", json=question, headers=TOKEN) as response:
             assert response.status == status
