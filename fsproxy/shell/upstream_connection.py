@@ -200,17 +200,18 @@ class UpstreamConnection(asyncio.Protocol):
     def _begin_heads(self, data: bytes) -> bytes:
         """Check the status lines in ``data`` and return what follows the final one; what comes before it is parsed.
 
-        The parser gets the lines one by one: it goes on from an informational answer to the next head by itself.
+        The parser gets the lines one by one: it goes on from an informational answer to the next head by itself. So
+        many lines are no head that more than ``MAX_HEAD`` bytes are not looked at.
         """
-        lines = self._status_lines
-        while data and not lines.is_final and self._reader is not None:
-            stop = data.find(b"\n") + 1 or len(data)
-            piece, data = data[:stop], data[stop:]
-            if not lines.status and not lines.take(piece):
+        lines, at = self._status_lines, 0
+        while at < len(data) and not lines.is_final and self._reader is not None:
+            stop = data.find(b"\n", at) + 1 or len(data)
+            piece, at = data[at:stop], stop
+            if at > MAX_HEAD or (not lines.status and not lines.take(piece)):
                 self._break(Failure.UPSTREAM_INVALID)
                 return b""
             self._parser.feed_data(piece)
-        return data
+        return data[at:]
 
     def _answer(self, reader: ResponseReader, plain: PlainAnswer, body: bytes) -> None:
         """The fast lane: a plain answer that came whole, to a parser that holds nothing. It hears nothing of it."""
