@@ -45,6 +45,8 @@ async def rig() -> AsyncIterator[Rig]:
         ("o-ONLY-na1", "", 7),
         ("o-NEVER-na1", "AQ", 7),
         ("o-NEVER-na1", "FR", 7),
+        ("o-NEVER-na1", "RE", 7),
+        ("o-NEVER-na1", "EU", 7),
         ("o-NEVER-na1", "US", 0),
         ("o-NEVER-na1", "US-CA", 7),
         ("o-NEVER-na1", "XX", 0),

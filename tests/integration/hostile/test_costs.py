@@ -1,0 +1,77 @@
+"""What hostile bodies cost the running program, as a ratio to what harmless ones of their size cost (rules.md 4)."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from support.cpu import cheapest, needs_cpu_clock
+from support.rig import Rig, running_rig
+
+pytestmark = needs_cpu_clock
+
+SIZE = 1_000_000
+ROUNDS = 10
+ONES = b'{"OrgId":"o","Url":"https://a.example.com/","X":"\\ud800","a":[%b1]}' % (b"1," * (SIZE // 2))
+TEXT = b'{"OrgId":"o","Url":"https://a.example.com/","X":"%b"}' % (b"x" * SIZE)
+
+
+async def test_a_page_of_many_values_costs_a_few_times_what_one_long_text_does() -> None:
+    """Half an emoji in it made each value cost a call of Python: 40 times the price of the text."""
+    async with running_rig() as rig:
+
+        async def cost(body: bytes) -> float:
+            async def ask() -> None:
+                assert (await rig.send("/rec/page", body)).status == 200
+
+            return await cheapest(rig.proxy.process.pid, ask, ROUNDS)
+
+        assert await cost(ONES) < 10 * await cost(TEXT)
+
+
+async def test_a_page_frame_of_many_values_costs_a_few_times_what_one_long_text_does() -> None:
+    async with running_rig({"filters": {"domain": {"rules": [{"block": "a.example.com"}]}}}) as rig:
+
+        async def cost(body: bytes) -> float:
+            frame = b'{"Cmd":1,"Page":%b,"Seq":1}' % body
+            async with rig.http.ws_connect(f"{rig.proxy.url}/rec/sock", max_msg_size=0) as socket:
+
+                async def ask() -> None:
+                    await socket.send_str(frame.decode())
+                    assert json.loads(await socket.receive_str(timeout=120))["Fail"]["Status"] == 202
+
+                return await cheapest(rig.proxy.process.pid, ask, ROUNDS)
+
+        assert await cost(ONES) < 10 * await cost(TEXT)
+
+
+@pytest.mark.parametrize("made_up", [False, True])
+async def test_an_event_of_refused_names_costs_a_few_times_a_good_one(made_up: bool) -> None:  # noqa: FBT001 - parametrized
+    """200 properties below 50 objects, for which the org has no room: each was searched from the root, and twice."""
+    config = {"client_api": {"cardinality": {"event_properties": 200}, "rate": {"event": ["1000000/s"]}}}
+    async with running_rig(config) as rig:
+        good = await cost_of_events(rig, "good", fresh=False, refused=0)
+        assert await cost_of_events(rig, "bad", fresh=made_up, refused=200) < 6 * good
+
+
+async def cost_of_events(rig: Rig, of: str, *, fresh: bool, refused: int) -> float:
+    """Of one bundle with an event of 20 KB."""
+    rounds = 0
+
+    async def ask() -> None:
+        nonlocal rounds
+        rounds += 1
+        name = f"{of}{rounds if fresh else ''}"
+        text = compact({f"{name}_property_{number}_str": "v" * 70 for number in range(200)})
+        event = {"Kind": 8197, "Args": ["E", '{"o":' * 50 + text + "}" * 50], "When": rounds}
+        answer = await rig.bundle(body=compact({"Seq": rounds, "When": 1, "Evts": [event]}).encode())
+        assert answer.status == 200
+        assert rig.forwarded(answer)[0].body.count(b"_property_") == 200 - refused
+
+    await ask()
+    return await cheapest(rig.proxy.process.pid, ask, 25)
+
+
+def compact(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
