@@ -9,7 +9,6 @@ from typing import Any
 import re2
 
 from fsproxy.core.client_api.arguments import CUSTOM_EVENT, VARIABLES
-from fsproxy.core.client_api.json_text import parse
 from fsproxy.core.client_api.scanner import Span
 from fsproxy.core.client_api.splitting import PART
 
@@ -24,8 +23,10 @@ _FEW = 16
 _LONGEST_MATCH = 16
 _BEFORE, _AFTER = b": \t\r\n", (b",", b"}", b" ", b"\t", b"\r", b"\n")
 _REST_OF_NUMBER = re.compile(rb"[0-9.]*+(?:[eE][+-]?+[0-9]++)?+")
-_BEGIN_OF_NUMBER = re.compile(rb"[0-9.]*+\Z")
+_DIGITS = b"0123456789."
 _LONGEST_BEGIN = 64
+_IN_NUMBER = b"0123456789.eE"
+_CALL_NUMBERS = frozenset({CUSTOM_EVENT, VARIABLES})
 
 
 def places_of_kinds(body: bytes) -> list[int]:
@@ -53,15 +54,19 @@ def _places(body: bytes) -> Iterator[Span]:
 
 def _is_odd_number(body: bytes, start: int, end: int) -> bool:
     """Tell whether the digits belong to a call's number that is written in another form."""
+    if body[start:end].isdigit() and body[start - 1] not in _IN_NUMBER and body[end : end + 1] not in _IN_NUMBER:
+        return False  # a number in plain form, as many bodies have them in other places
     before = body[max(0, start - _LONGEST_BEGIN) : start]
-    begin = _BEGIN_OF_NUMBER.search(before)
+    begin = before[len(before.rstrip(_DIGITS)) :]
     rest = _REST_OF_NUMBER.match(body, end, end + _LONGEST_BEGIN)
-    number = (begin[0] if begin else b"") + body[start:end] + (rest[0] if rest else b"")
+    number = begin + body[start:end] + (rest[0] if rest else b"")
     if number.isdigit():
         return False
-    if len(number) >= _LONGEST_BEGIN:
-        return True  # it may be; the event is read for it
-    return call_number(parse(number.lstrip(b"."))) is not None
+    try:
+        # What float takes and JSON does not may be one as well, and so may a longer one: the event is read for it.
+        return len(number) >= _LONGEST_BEGIN or float(number.lstrip(b".")) in _CALL_NUMBERS
+    except ValueError:
+        return False
 
 
 def call_number(value: Any) -> int | None:
