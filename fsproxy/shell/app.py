@@ -22,7 +22,7 @@ from fsproxy.shell.descriptors import that_fits
 from fsproxy.shell.generation import Generation
 from fsproxy.shell.ingest import Ingest
 from fsproxy.shell.insight import RunningInsight
-from fsproxy.shell.listening import CannotStart, address, listen, start_admin, start_private_admin
+from fsproxy.shell.listening import CannotStart, address, listen, start_admin, start_private_admin, stop_listening
 from fsproxy.shell.next_generation import Source
 from fsproxy.shell.passages import new_passage
 from fsproxy.shell.reload import Reloader
@@ -188,8 +188,7 @@ class App:
         log.info("draining", in_flight=self.metrics.in_flight, seconds=self._config.server.drain)
         if self._taken_over:
             await asyncio.sleep(LINGER_SECONDS)
-        for listener in listeners:
-            listener.close()
+        await stop_listening(listeners)
         flushed = self._loop.create_task(server.flush(self._config.server.drain + CUT_SECONDS))
         if not await ingest.drain(self._config.server.drain):
             log.warning("cut short", in_flight=self.metrics.in_flight)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 import ssl
 import sys
@@ -17,6 +18,8 @@ from fsproxy.config.schema import AdminConfig, Config, ListenConfig
 from fsproxy.shell.binding import bind
 
 BACKLOG = 4096
+ACCEPT_SECONDS = 2.0
+"""For accepting what waits in the backlog, before a listener is closed; a full one takes a fraction of a second."""
 CAN_SHARE = sys.platform == "linux"
 """Elsewhere SO_REUSEPORT is missing, or does not deal connections out."""
 
@@ -46,6 +49,25 @@ async def listen(
         return await _listen_on(await bind(to.host, to.port, shared=CAN_SHARE), server, options)
     except OSError as error:
         raise CannotStart(f"listen {address(to)}: {error.strerror}") from None
+
+
+async def stop_listening(listeners: Sequence[asyncio.Server]) -> None:
+    """Close the data listeners once every connection that the kernel has completed is accepted.
+
+    Closing resets the others, with all that their clients have sent. Under a load that never lets up it closes after
+    ACCEPT_SECONDS.
+    """
+    waiting = select.poll()
+    for listener in listeners:
+        for each in listener.sockets:
+            waiting.register(each.fileno(), select.POLLIN)
+    loop = asyncio.get_running_loop()
+    until = loop.time() + ACCEPT_SECONDS
+    # The loop accepts one connection of each listener in a turn.
+    while waiting.poll(0) and loop.time() < until:  # noqa: ASYNC110 - asyncio has no event for it
+        await asyncio.sleep(0)
+    for listener in listeners:
+        listener.close()
 
 
 async def _listen_on(

@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 
+from support.leaving import Way, send_and_leave
 from support.proxy import RunningProxy, running_proxy
 from support.raw_http import CutError, ServerSide, eventually, raw_client, scripted
 from support.upstream import RecordingUpstream
@@ -69,6 +70,19 @@ async def test_nothing_in_flight_is_the_end_at_once() -> None:
             assert (await idle.ask(post("/rec/page"))).status == 200
             proxy.signal(signal.SIGTERM)
             assert await exited(proxy) == 0
+
+
+async def test_what_was_sent_before_the_signal_goes_up_though_its_connection_was_not_accepted_yet() -> None:
+    async with RecordingUpstream() as upstream, running_proxy({"upstream": {"url": upstream.url}}) as proxy:
+        proxy.signal(signal.SIGSTOP)
+        for number in range(40):
+            way = Way.RESET if number % 2 else Way.CLOSE
+            await send_and_leave(proxy.port, post("/rec/bundle", b"%d" % number), way)
+        proxy.signal(signal.SIGTERM)
+        proxy.signal(signal.SIGCONT)
+        received = await upstream.arrived(40, 120)
+        assert sorted(int(one.body) for one in received) == list(range(40))
+        assert await exited(proxy) == 0
 
 
 async def test_a_large_answer_in_flight_arrives_whole_however_slowly_it_is_read() -> None:
