@@ -16,6 +16,7 @@ _LEVELS = 8
 """Objects in each other that are cut here; each is a call of a function in another."""
 _read_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _read_elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_write = msgspec.json.Encoder().encode
 
 
 def cut_compactly(data: bytes, tree: Mapping[Any, Any], kept: Collection[Steps], path: Steps = ()) -> bytes | None:
@@ -24,29 +25,22 @@ def cut_compactly(data: bytes, tree: Mapping[Any, Any], kept: Collection[Steps],
         return None
     try:
         found = _read_members(data)
+        if _write(found) != data:
+            return None
     except (ValueError, RecursionError):
         return None
-    whole: list[bytes] = []
-    left: list[bytes] = []
-    for name, raw in found.items():
-        value = bytes(raw)
-        piece = b'"%b":%b' % (name.encode(), value)
-        whole.append(piece)
-        branch = tree.get(name, _STAYS)
-        if branch is _STAYS:
-            left.append(piece)
-        elif branch is not None:
-            inside = cut_compactly(value, branch, kept, (*path, name))
-            if inside is None:
-                return None
-            if inside != b"{}" or (*path, name) in kept:
-                left.append(b'"%b":%b' % (name.encode(), inside))
-    if b"{%b}" % b",".join(whole) != data:
-        return None
-    return b"{%b}" % b",".join(left)
-
-
-_STAYS = object()
+    for name, branch in tree.items():
+        if branch is None or name not in found:
+            found.pop(name, None)
+            continue
+        inside = cut_compactly(bytes(found[name]), branch, kept, (*path, name))
+        if inside is None:
+            return None
+        if inside == b"{}" and (*path, name) not in kept:
+            del found[name]
+        else:
+            found[name] = msgspec.Raw(inside)
+    return _write(found)
 
 
 def places_of_elements(event: bytes, name: bytes) -> list[tuple[int, int]] | None:

@@ -86,16 +86,26 @@ def cut_members(data: bytes, cuts: Iterable[Steps], kept: Collection[Steps] = (N
 
 def _tree_of(cuts: Iterable[Steps]) -> _Tree:
     tree: _Tree = {}
+    above: Steps = NOWHERE
+    branch: _Tree | None = tree
     for steps in cuts:
-        branch = tree
-        for step in steps[:-1]:
-            found = branch.setdefault(step, {})
-            if found is None:  # it goes with what it is in
-                break
-            branch = found
-        else:
+        if steps[:-1] != above:  # most stand beside the one before
+            above = steps[:-1]
+            branch = _branch_at(tree, above)
+        if branch is not None:
             branch[steps[-1]] = None
     return tree
+
+
+def _branch_at(tree: _Tree, above: Steps) -> _Tree | None:
+    """Give what goes inside a member, empty at first; None: the member goes itself, or what it is in."""
+    branch = tree
+    for step in above:
+        found: _Tree | None = branch.setdefault(step, {})
+        if found is None:
+            return None
+        branch = found
+    return branch
 
 
 class _Container:
