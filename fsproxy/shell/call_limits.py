@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from fsproxy.core.client_api.inspection import Form, Inspection
-from fsproxy.core.client_api.settling import CallsOutcome, LimitVerdict, settle_calls
+from fsproxy.core.client_api.settling import CallsOutcome, settle_calls
+from fsproxy.core.client_api.verdicts import LimitVerdict
 from fsproxy.core.limits.operations import Ledger, LedgerDown, Move, Spent
 from fsproxy.core.limits.page_clock import CallClock, call_clock, largest_of, last_when, moved_back, page_offset
 from fsproxy.core.model import Instant
@@ -204,6 +205,4 @@ def _first_copies(
     keys: Mapping[int, bytes], outcome: CallsOutcome, repeated: Mapping[int, LimitVerdict]
 ) -> list[tuple[bytes, bytes]]:
     """The verdicts on first copies, as they are remembered."""
-    return [
-        (key, _encode(outcome.calls[index].verdict.brief())) for index, key in keys.items() if index not in repeated
-    ]
+    return [(key, _encode(outcome.calls[index].verdict)) for index, key in keys.items() if index not in repeated]

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from fsproxy.core.client_api.inspection import Inspection
-    from fsproxy.core.client_api.settling import CallsOutcome, LimitVerdict
+    from fsproxy.core.client_api.settling import CallsOutcome
+    from fsproxy.core.client_api.verdicts import LimitVerdict
     from fsproxy.core.limits.operations import Claim, Ledger, Spent
     from fsproxy.core.limits.page_clock import CallClock
     from fsproxy.core.model import Instant, SessionFacts

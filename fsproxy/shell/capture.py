@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from hashlib import blake2b
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import msgspec
@@ -213,7 +215,10 @@ async def _off(large: bool, work: Callable[_P, _T], *args: _P.args, **kwargs: _P
 
 
 def _by_code(outcome: CallsOutcome) -> Counter[tuple[RejectionCode, CallKind]]:
-    return Counter((each.code, each.kind) for each in outcome.rejections)
+    counts: Counter[tuple[RejectionCode, CallKind]] = Counter()
+    for alike, group in groupby(outcome.rejections, attrgetter("code", "kind")):
+        counts[alike] += len(tuple(group))
+    return counts
 
 
 def _rewritten(inspection: Inspection, outcome: CallsOutcome, layers: int) -> bytes | None:

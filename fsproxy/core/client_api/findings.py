@@ -36,6 +36,14 @@ class WalkedObject:
         """Where it is a member, and goes when nothing is left in it; elements of lists stay."""
 
 
+def prefix_of(call: Call) -> str:
+    """Give what stands before the path in the names that a call's properties are counted by.
+
+    A path holds no slash, so the last one divides, whatever the event is called.
+    """
+    return f"{call.name}/" if call.kind is CallKind.EVENT and isinstance(call.name, str) else ""
+
+
 class Findings:
     """What the walk through a call's properties notes on its way."""
 
@@ -66,8 +74,7 @@ class Findings:
         event = call.name if call.kind is CallKind.EVENT and isinstance(call.name, str) else None
         self._lists_pass = event == ORDER_COMPLETED
         self._shown = cut(event) if event is not None else None
-        # A path holds no slash, so the last one divides, whatever the event is called.
-        self._prefix = f"{event}/" if event is not None else ""
+        self._prefix = prefix_of(call)
         self._flattened = NO_ENTRIES
         if call.schema and call.typing is not Typing.SUFFIX:
             self._flattened = FlattenedEntries(call.schema, call.schema_at, settings.property_name_length)
@@ -78,7 +85,10 @@ class Findings:
         self.rejections: list[Rejection] = []
         self.cuts: list[Steps] = []
         self.names: dict[str, tuple[Steps, Steps | None]] = {}
-        """Canonical names of what survives: where it stands, and where the schema's entry for it does."""
+        """Canonical names of what survives: where it stands, and where the schema's entry for it does.
+
+        Of a name that holds its whole path, nowhere.
+        """
         self.survivors = 0
 
     @property
@@ -86,9 +96,17 @@ class Findings:
         """Whether the schema says something by a dotted path."""
         return bool(self._flattened)
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether several properties may have one name, or one entry of the schema."""
+        return self._in_lists or bool(self._flattened)
+
     def places(self) -> tuple[tuple[Steps, Steps | None], ...]:
-        """Return where the property of each name stands, and its entry in the schema; nothing where several share."""
-        if self._in_lists or self._flattened:
+        """Return where the property of each name stands, and its entry in the schema; nothing where the name says it.
+
+        Nothing, either, where several share.
+        """
+        if self.is_shared or self._call.typing is Typing.SUFFIX:
             return ()
         root, schema_root = len(self._call.at), len(self._call.schema_at)
         if not root and not schema_root:

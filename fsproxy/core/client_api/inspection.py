@@ -24,8 +24,8 @@ from fsproxy.core.settings import ClientApiSettings, OnUninspectable
 _DIGEST_SIZE = 16
 MANY = 100
 """Calls that take about a millisecond to settle."""
-MANY_NAMES = 500
-"""Names and cuts that do."""
+MANY_NAMES = 2000
+"""Names and cuts that take about two, all of them refused."""
 
 
 @unique

@@ -19,7 +19,7 @@ from fsproxy.core.settings import ClientApiSettings
 PAGE_NAME_LENGTH = 1024
 """Characters of the one reserved name of page and document variables (rules.md 2)."""
 
-Refused = dict[NameKind, Collection[str]]
+Refused = Mapping[NameKind, Collection[str]]
 """Names that the ledger did not admit."""
 
 _PAGE_RESERVED = {"pageName": PAGE_NAME_LENGTH}
@@ -41,7 +41,9 @@ class Judged(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     names: tuple[str, ...] = ()
     """Canonical names (``path_type``; of an event, ``event/path_type``) of what survives, each once."""
     places: tuple[tuple[Steps, Steps | None], ...] = ()
-    """Where the property of each name stands, and its entry in the schema; empty where several share."""
+    """Of a call with a schema: where the property of each name stands, and its entry; empty where several share."""
+    is_shared: bool = False
+    """Several properties may have one name, or one entry of the schema."""
     survivors: int = 0
     """Properties that are not cut, reserved ones included."""
 
@@ -92,7 +94,7 @@ def judge_anew(
             schema_cuts=walk.entries_to_cut(),
             names=tuple(walk.names),
         )
-    judged = Judged(names=tuple(walk.names), places=walk.places(), survivors=walk.survivors)
+    judged = Judged(names=tuple(walk.names), places=walk.places(), is_shared=walk.is_shared, survivors=walk.survivors)
     if not walk.has_flattened_entries:
         _SHAPES.note(call, settings, reserved, judged)
     return judged

@@ -3,43 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from itertools import chain
 from types import MappingProxyType
 
 import msgspec
 
 from fsproxy.core.client_api.calls import Steps
 from fsproxy.core.client_api.inspection import Form, InspectedCall, Inspection, RateGroup
-from fsproxy.core.client_api.judging import Judged, name_kind, refuse, shown
+from fsproxy.core.client_api.judging import Judged, Refused, refuse, shown
 from fsproxy.core.client_api.surplus import rejected_unread
-from fsproxy.core.limits.operations import NameKind
+from fsproxy.core.client_api.verdicts import PASSED, LimitVerdict, refused_of, verdict_of
 from fsproxy.core.model import Mode, Rejection, Route
 from fsproxy.core.reasons import RejectionCode
 from fsproxy.core.settings import ClientApiSettings
 
 BAD_REQUEST, CONTENT_TOO_LARGE, TOO_MANY_REQUESTS = 400, 413, 429
 
-NamesRefused = Mapping[NameKind, Collection[str]]
-_NO_NAMES: NamesRefused = MappingProxyType({})
-
-
-class LimitVerdict(msgspec.Struct, frozen=True, gc=False):
-    """What the limits said of one call: what a repeat of it takes over."""
-
-    rate_limited: bool = False
-    refused: tuple[tuple[NameKind, str], ...] = ()
-    names_anew: bool = False
-    """Too many names were refused to remember them all: a repeat asks for its names again, which counts nothing."""
-
-    def brief(self) -> LimitVerdict:
-        """Give the verdict as it is remembered: of a size that clients cannot choose."""
-        if sum(len(name) for _, name in self.refused) <= MOST_REMEMBERED:
-            return self
-        return LimitVerdict(self.rate_limited, names_anew=True)
-
-
-MOST_REMEMBERED = 256
-"""Characters of refused names in a verdict that is remembered; half a million verdicts may be."""
-PASSED = LimitVerdict()
 _NO_REPEATS: Mapping[int, LimitVerdict] = MappingProxyType({})
 
 
@@ -87,12 +66,12 @@ class CallsOutcome(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     @property
     def listed(self) -> tuple[Rejection, ...]:
         """The same without the surplus calls, which are counted and not listed one by one."""
-        return tuple(rejection for each in self.calls for rejection in each.rejections)
+        return tuple(chain.from_iterable(each.rejections for each in self.calls))
 
     @property
     def shadow(self) -> tuple[Rejection, ...]:
         """All that were only noted, in order of appearance."""
-        noted = tuple(rejection for each in self.calls for rejection in each.shadow)
+        noted = tuple(chain.from_iterable(each.shadow for each in self.calls))
         return noted if self.surplus_is_cut else noted + self.surplus
 
     @property
@@ -108,7 +87,7 @@ class CallsOutcome(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 def settle_calls(
     inspection: Inspection,
-    refused_names: NamesRefused,
+    refused_names: Refused,
     rate_refused_calls: Collection[int],
     settings: ClientApiSettings,
     *,
@@ -130,16 +109,19 @@ def settle_calls(
         untouched = (_UNTOUCHED,) * len(inspection.calls)
         return CallsOutcome(calls=untouched, surplus=surplus, surplus_is_cut=cut, for_server=for_server)
     settled: list[CallOutcome] = []
+    sets = {kind: frozenset(names) for kind, names in refused_names.items()}
     halves = _second_halves(inspection) if rate_refused_calls or repeats else {}
     for index, each in enumerate(inspection.calls):
         verdict = repeats.get(index)
-        if verdict is not None and verdict.names_anew:
-            verdict = LimitVerdict(verdict.rate_limited, _refused(each, refused_names))
-        elif verdict is None:
-            verdict = LimitVerdict(index in rate_refused_calls, _refused(each, refused_names))
+        if verdict is not None and not verdict.names_anew:
+            refused = verdict.by_kind()
+        else:
+            limited = verdict.rate_limited if verdict is not None else index in rate_refused_calls
+            refused = refused_of(each, sets)
+            verdict = verdict_of(refused, limited=limited)
         first = halves.get(index)
         told = first is not None and _tells_of_rate(settled[first])
-        settled.append(_settle(each, verdict, settings, mode, already_told=told))
+        settled.append(_settle(each, verdict, refused, settings, mode, already_told=told))
     return CallsOutcome(
         calls=tuple(settled),
         surplus=surplus,
@@ -168,27 +150,19 @@ def _tells_of_rate(settled: CallOutcome) -> bool:
     return any(each.code is RejectionCode.RATE_LIMITED for each in settled.rejections + settled.shadow)
 
 
-def _refused(each: InspectedCall, names: NamesRefused) -> tuple[tuple[NameKind, str], ...]:
-    """Pick what concerns one call out of all the names that were refused."""
-    kind = name_kind(each.call)
-    if not names or kind is None or each.judged.rejected:
-        return ()
-    found = [(kind, name) for name in each.judged.names if name in names.get(kind, ())]
-    if kind is NameKind.EVENT_PROPERTY and each.call.name in names.get(NameKind.EVENT_NAME, ()):
-        found.append((NameKind.EVENT_NAME, str(each.call.name)))
-    return tuple(found)
-
-
 def _settle(
-    each: InspectedCall, verdict: LimitVerdict, settings: ClientApiSettings, mode: Mode, *, already_told: bool
+    each: InspectedCall,
+    verdict: LimitVerdict,
+    refused: Refused,
+    settings: ClientApiSettings,
+    mode: Mode,
+    *,
+    already_told: bool,
 ) -> CallOutcome:
     names_mode, rate_mode = settings.cardinality.mode.capped(mode), settings.rate.mode.capped(mode)
     full = each.judged
-    if verdict.refused and names_mode is not Mode.OFF and not each.judged.rejected:
-        refused: dict[NameKind, set[str]] = {}
-        for kind, name in verdict.refused:
-            refused.setdefault(kind, set()).add(name)
-        full = refuse(each.call, each.judged, dict(refused), settings)
+    if refused and names_mode is not Mode.OFF and not each.judged.rejected:
+        full = refuse(each.call, each.judged, refused, settings)
     enforced = full if names_mode is Mode.ENFORCE else each.judged
     shadow = [] if names_mode is Mode.ENFORCE else [r for r in full.rejections if r.code in _BY_NAMES]
     limited: list[Rejection] = []

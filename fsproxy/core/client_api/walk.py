@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from fsproxy.core.client_api.calls import UID, Call, Steps, Typing
+from fsproxy.core.client_api.calls import NOWHERE, UID, Call, Steps, Typing
 from fsproxy.core.client_api.details import reserved_detail
 from fsproxy.core.client_api.findings import Findings, Schema, WalkedObject
 from fsproxy.core.client_api.layers import LEVELS
@@ -17,6 +17,8 @@ from fsproxy.core.client_api.values import JUDGES, JUDGES_OF_OFFSETS, inferred_t
 from fsproxy.core.model import CallKind
 from fsproxy.core.reasons import RejectionCode
 from fsproxy.core.settings import ClientApiSettings
+
+_BY_NAME: tuple[Steps, None] = (NOWHERE, None)
 
 
 class Walk(Findings):
@@ -60,7 +62,7 @@ class Walk(Findings):
         path, steps = inside.path, inside.steps
         reserved: Collection[str] = self._reserved if not path else ()
         by_suffix, hyphen, size, refused = self._by_suffix, self._allow_hyphen, self._size, self._refused
-        prefix, room = self._prefix + path, self._max_length - len(path)
+        prefix, room, names = self._prefix + path, self._max_length - len(path), self.names
         for key, value in inside.members:
             if key in reserved and self._is_reserved(key, inside.schema):
                 self._reserved_member(key, value, inside)
@@ -88,7 +90,7 @@ class Walk(Findings):
                 continue
             inside.kept += 1
             self.survivors += 1
-            self.names[name] = ((*steps, key), None)
+            names[name] = _BY_NAME
         return None
 
     def _leave(self, inside: WalkedObject, outer: WalkedObject) -> None:

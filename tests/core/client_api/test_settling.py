@@ -10,8 +10,9 @@ import pytest
 from fsproxy.core.client_api.inspection import Inspection, inspect
 from fsproxy.core.client_api.problems import problem_document
 from fsproxy.core.client_api.rewriting import rewrite
-from fsproxy.core.client_api.settling import CallsOutcome, LimitVerdict, settle_calls, spending
+from fsproxy.core.client_api.settling import CallsOutcome, settle_calls, spending
 from fsproxy.core.client_api.validating import Validated, validate
+from fsproxy.core.client_api.verdicts import LimitVerdict
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.model import Mode, Route
 from fsproxy.core.settings import CardinalitySettings, ClientApiSettings, RateSettings
