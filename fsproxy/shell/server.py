@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from fsproxy.config.schema import ServerConfig
     from fsproxy.shell.sweeper import Sweeper
 
+HANDSHAKE_SECONDS = 1.0
+"""For a handshake of TLS that is under way when we stop: what its client sends at its end has been on its way since."""
 FLUSH_PERIOD = 0.02
 """Seconds between two looks at whether all clients have read their answers, when stopping."""
 
@@ -49,9 +51,14 @@ class DataServer(web.Server):
         self._open: set[ClientConnection] = set()
         self._unattended: set[ClientConnection] = set()
         """Those whose client is gone while a request of theirs goes on."""
+        self._unopened = 0
+        """Connections that were accepted and not opened: their handshake of TLS is under way, or has failed."""
+        self._accepted_at = 0.0
 
     def __call__(self) -> ClientConnection:  # type: ignore[override]  # ours in place of a RequestHandler
-        """A new connection (asyncio's protocol factory)."""
+        """A new connection (asyncio's protocol factory). It is opened after the handshake of TLS."""
+        self._unopened += 1
+        self._accepted_at = self._loop.time()
         return ClientConnection(self, self._loop)
 
     def __len__(self) -> int:
@@ -70,6 +77,7 @@ class DataServer(web.Server):
 
     def opened(self, connection: ClientConnection) -> None:
         """A client connected."""
+        self._unopened -= 1
         self._open.add(connection)
         self._sweeper.add(connection)
         if len(self) > self._max_connections * HARD_LIMIT:
@@ -92,6 +100,10 @@ class DataServer(web.Server):
             if connection.is_idle:
                 connection.close()
 
+    @property
+    def _shakes_hands(self) -> bool:
+        return self._unopened > 0 and self._loop.time() < self._accepted_at + HANDSHAKE_SECONDS
+
     async def flush(self, seconds: float) -> None:
         """Close what is idle, again and again, until every client has read its answer to the end and is gone.
 
@@ -101,7 +113,7 @@ class DataServer(web.Server):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await asyncio.sleep(FLUSH_PERIOD)
-                while len(self):  # a transport tells nobody that its buffer is empty
+                while len(self) or self._shakes_hands:  # a transport tells nobody that its buffer is empty
                     self.close_idle()
                     await asyncio.sleep(FLUSH_PERIOD)
 
