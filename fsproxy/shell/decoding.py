@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from fsproxy.core.client_api.scanner import begin_of_json
 from fsproxy.core.failures import Failure
 from fsproxy.core.model import Encoding
 from fsproxy.shell.bodies import BodyError
@@ -64,22 +65,40 @@ async def decode(body: bytes, encoding: Encoding, limit: int) -> Decoded:
     if not body.startswith(MAGIC):
         if len(body) > limit:
             raise BodyError(Failure.BODY_TOO_LARGE)
-        return Decoded(body) if encoding is Encoding.IDENTITY else _plausible(Decoded(body, is_sound=False))
+        return Decoded(body) if encoding is Encoding.IDENTITY else await _plausible(Decoded(body, is_sound=False))
     if encoding is Encoding.GZIP and len(body) <= ON_LOOP_COMPRESSED:
         text = _small(body, min(ON_LOOP, limit))
         if text is not None and not text.startswith(MAGIC):
             return Decoded(text, layers=1)
     # From its beginning: joining what is here with the rest would hold everyone for longer.
     decoded = await asyncio.to_thread(_whole, body, limit)
-    return decoded if decoded.is_sound and encoding is Encoding.GZIP else _plausible(decoded)
+    return decoded if decoded.is_sound and encoding is Encoding.GZIP else await _plausible(decoded)
 
 
-def _plausible(decoded: Decoded) -> Decoded:
+async def _plausible(decoded: Decoded) -> Decoded:
     """The same, not sound, with the text that begins and ends as an object does."""
+    if len(decoded.text) <= ON_LOOP:
+        text = _object_of(decoded)
+    else:
+        text = await asyncio.to_thread(_object_of, decoded)
+    return Decoded(text, layers=decoded.layers, is_sound=False)
+
+
+def _object_of(decoded: Decoded) -> bytes:
     for text in (decoded.text, decoded.first or b""):
-        if text.lstrip()[:1] == b"{" and text.rstrip()[-1:] == b"}":
-            return Decoded(text, layers=decoded.layers, is_sound=False)
+        if _is_object(text):
+            return text
     raise Undecodable
+
+
+def _is_object(text: bytes) -> bool:
+    """Look at both ends, through any blanks, in steps: other threads wait for each."""
+    first, end = begin_of_json(text), len(text)
+    if text[first : first + 1] != b"{":
+        return False
+    while not (last := text[max(first, end - STEP) : end].rstrip()):
+        end -= STEP
+    return last.endswith(b"}")
 
 
 def _small(body: bytes, limit: int) -> bytes | None:

@@ -43,7 +43,7 @@ _VALUE_ALONE = re.compile(_VALUE, re.DOTALL)
 _TOKEN = re.compile(_STRING + rb'|([\[{]++)|[\]}]++|"', re.DOTALL)
 _WINDOW = 16 * 1024
 """Bytes that are tried in one step of the engine, as other threads wait meanwhile: a millisecond."""
-_BLANK = re.compile(_SPACE)
+_BLANK = re.compile(rb"[ \t\r\n]{0,%d}+" % _WINDOW)
 _COMMA, _QUOTE = 0x2C, 0x22
 _END_OF_LIST, _END_OF_OBJECT = 0x5D, 0x7D
 
@@ -63,7 +63,10 @@ class Member(msgspec.Struct, frozen=True, gc=False):
 
 def skip_blank(data: bytes, at: int) -> int:
     """Give the place of the first byte that is not white space."""
-    return _end(_BLANK, data, at)
+    end = _end(_BLANK, data, at)
+    while end - at == _WINDOW:
+        at, end = end, _end(_BLANK, data, end)
+    return end
 
 
 def begin_of_json(data: bytes) -> int:
