@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from fsproxy.core.client_api.calls import Call
+from fsproxy.core.client_api.findings import prefix_of
 from fsproxy.core.client_api.shapes import Node, fits, learn
 from fsproxy.core.settings import ClientApiSettings
 
@@ -22,11 +23,13 @@ LARGEST = BUDGET // 4
 """Of one shape. One of 5,000 properties takes 1.5 MB."""
 _MOST_KEYS = 256
 _MOST_ALIKE = 4
-"""Shapes of one event with equally many properties."""
+"""Shapes whose roots have the same names."""
+_MOST_EVENTS = 64
+"""Events of one shape whose names are kept; those of others are put together with each call."""
 _NAME_COST, _NODE_COST, _PLACE_COST = 100, 400, 110
 _MOST_SEEN = 4096
 _WIDEST_CHARACTER = 4
-_Key = tuple[int, int, int, object, int]
+_Key = tuple[int, int, int, int]
 
 
 class KnownNames(tuple[str, ...]):
@@ -35,13 +38,20 @@ class KnownNames(tuple[str, ...]):
     __slots__ = ()
 
 
-class _Shape(msgspec.Struct, frozen=True, gc=False):
+class _Shape(msgspec.Struct, gc=False):
+    """Of one shape: events of many names may have it, as a site gives all of them the same properties."""
+
     settings: ClientApiSettings
     """Held, so that no other settings can be where these were."""
     schema: dict[str, Any]
     root: Node
     verdict: Judged
+    """On the call that it was learned of."""
+    begin: int
+    """Where the path begins in the names of that."""
     cost: int
+    verdicts: dict[object, Judged]
+    """By the event's name."""
 
 
 class Shapes:
@@ -79,13 +89,26 @@ class Shapes:
             ):
                 with suppress(KeyError):  # another thread needed the room
                     self._known.move_to_end(key)
-                return shape.verdict
+                return shape.verdicts.get(call.name) or self._named(shape, call)
         return None
+
+    def _named(self, shape: _Shape, call: Call) -> Judged:
+        """Give the verdict with the names that the call's have, and keep it while there is room."""
+        prefix = prefix_of(call)
+        begin = shape.begin
+        names = tuple([prefix + name[begin:] for name in shape.verdict.names])
+        if len(shape.verdicts) < _MOST_EVENTS:
+            cost = _cost_of(names)
+            if self.cost + cost <= BUDGET:
+                names = KnownNames(names)
+                shape.cost += cost
+                shape.verdicts[call.name] = msgspec.structs.replace(shape.verdict, names=names)
+        return msgspec.structs.replace(shape.verdict, names=names)
 
     def note(self, call: Call, settings: ClientApiSettings, reserved: Mapping[str, int], verdict: Judged) -> None:
         """Remember a call that the walk found nothing wrong with: at the second time its shape."""
         key = _key(call, settings)
-        seen = hash((key, tuple(call.properties)))
+        seen = hash(key)
         if seen not in self._seen:
             if len(self._seen) >= _MOST_SEEN:
                 self._seen.clear()
@@ -100,7 +123,10 @@ class Shapes:
             return
         own = msgspec.structs.replace(verdict, names=KnownNames(verdict.names))
         alike = self._known.get(key, ())[: _MOST_ALIKE - 1]
-        self._known[key] = (_Shape(settings, call.schema, root, own, cost), *alike)
+        self._known[key] = (
+            _Shape(settings, call.schema, root, own, len(prefix_of(call)), cost, {call.name: own}),
+            *alike,
+        )
         while len(self._known) > _MOST_KEYS or self.cost > BUDGET:
             with suppress(KeyError):  # another thread made the room
                 self._known.popitem(last=False)
@@ -116,4 +142,4 @@ def _cost_of_tree(node: Node) -> int:
 
 def _key(call: Call, settings: ClientApiSettings) -> _Key:
     # The hash of an enum's member is written in Python; there is one of each for ever.
-    return id(settings), id(call.kind), id(call.typing), call.name, len(call.properties)
+    return id(settings), id(call.kind), id(call.typing), hash(tuple(call.properties))

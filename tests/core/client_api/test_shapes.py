@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -277,3 +278,33 @@ def test_a_shape_that_is_too_large_is_not_kept() -> None:
     for _ in range(3):
         shapes.note(call, own, {}, judge(call, own))
     assert len(shapes) == 0
+
+
+def test_events_of_many_names_share_the_shape_of_their_properties() -> None:
+    own = replace(SETTINGS)
+    bought = read("event", {"a_str": "", "b_int": 1})
+    for _ in range(2):
+        judge(bought, own)
+    for number in range(1, 200):
+        name = f"Event {number}"
+        call = msgspec.structs.replace(bought, name=name)
+        judged = judge(call, own)
+        assert judged.names == (f"{name}/a_str", f"{name}/b_int")
+        again = judge(call, own)
+        assert again == judged
+        # The names of most events are kept; so many as a client makes up are not.
+        assert (type(again.names) is KnownNames) is (number < 64), number
+
+
+def test_the_names_of_many_events_are_kept_within_the_same_bound() -> None:
+    shapes = Shapes()
+    own = replace(SETTINGS)
+    call = read("event", {f"a{n}_str": "" for n in range(4000)})
+    verdict = judge(call, own)
+    for _ in range(2):
+        shapes.note(call, own, {}, verdict)
+    for number in range(60):
+        found = shapes.find(msgspec.structs.replace(call, name=f"Event {number}"), own)
+        assert found is not None
+        assert found.names[0] == f"Event {number}/a0_str"
+    assert BUDGET / 2 < shapes.cost <= BUDGET
