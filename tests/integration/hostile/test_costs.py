@@ -73,5 +73,31 @@ async def cost_of_events(rig: Rig, of: str, *, fresh: bool, refused: int) -> flo
     return await cheapest(rig.proxy.process.pid, ask, 25)
 
 
+async def test_a_direct_event_of_refused_names_costs_a_few_times_a_good_one() -> None:
+    """600 properties of ever new events: their shapes pushed each other out, and each call went to a thread nine times."""
+    limits = {"event_names": 10_000, "event_properties": 600}
+    config = {"client_api": {"cardinality": limits, "rate": {"event": ["1000000/s"]}}}
+    properties = {f"property_{number}_str": "v" * 20 for number in range(600)}
+    async with running_rig(config) as rig:
+        rounds = 0
+
+        async def cost(*, refused: int) -> float:
+            async def ask() -> None:
+                nonlocal rounds
+                rounds += 1
+                name = f"Event {rounds}" if refused else "Event"
+                body = compact({"name": name, "properties": properties}).encode()
+                answer = await rig.send("/client/event?OrgId=o&SessionId=s", body)
+                assert answer.status == 200
+                assert answer.headers.get("FSProxy-Rejected", "0") == str(refused)
+
+            for _ in range(3):
+                await ask()
+            return await cheapest(rig.proxy.process.pid, ask, 25)
+
+        good = await cost(refused=0)
+        assert await cost(refused=600) < 5 * good
+
+
 def compact(value: object) -> str:
     return json.dumps(value, separators=(",", ":"))
