@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum, unique
 from hashlib import blake2b
+from itertools import chain
 from types import MappingProxyType
 
 import msgspec
@@ -92,16 +93,20 @@ class Inspection(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     def names(self, repeated: Collection[int] = ()) -> dict[NameKind, tuple[str, ...]]:
         """Give the names to claim, each once; calls that are rejected anyway, or ``repeated``, claim none."""
-        found: dict[NameKind, dict[str, None]] = {}
+        found: dict[NameKind, list[tuple[str, ...]]] = {}
         for index, each in enumerate(self.calls):
             kind = name_kind(each.call)
             if each.judged.rejected or kind is None or index in repeated:
                 continue
             if kind is NameKind.EVENT_PROPERTY:
-                found.setdefault(NameKind.EVENT_NAME, {})[str(each.call.name)] = None
+                found.setdefault(NameKind.EVENT_NAME, []).append((str(each.call.name),))
             if each.judged.names:
-                found.setdefault(kind, {}).update(dict.fromkeys(each.judged.names))
-        return {kind: tuple(names) for kind, names in found.items()}
+                found.setdefault(kind, []).append(each.judged.names)
+        # One call has each of its names once.
+        return {
+            kind: lists[0] if len(lists) == 1 else tuple(dict.fromkeys(chain.from_iterable(lists)))
+            for kind, lists in found.items()
+        }
 
     def rate_groups(self) -> tuple[RateGroup, ...]:
         """Give the calls that count against the rate, as they count, in order of appearance.

@@ -34,7 +34,7 @@ def properties_refused(
     if call.typing is Typing.SUFFIX:
         begin = len(prefix_of(call))
         paths = [name[begin:] for name in judged.names if name in refused]
-        cuts = tuple([(*at, *path.split(".")) for path in paths])
+        cuts = tuple([(*at, *path.split(".")) if "." in path else (*at, path) for path in paths])
     else:
         places = [place for name, place in zip(judged.names, judged.places, strict=True) if name in refused]
         if any(len(steps) > 1 for steps, _ in places):
