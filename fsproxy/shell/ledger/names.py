@@ -67,11 +67,15 @@ class Names:
         """See ``Claim``."""
         known = self._known(op.org, op.kind)
         self._forget(op, known, Instant(now - op.retention))
-        refused: set[str] | None = None
+        all_kept = op.names if max(map(len, op.names), default=0) <= _LONGEST_KEPT else [*map(_kept, op.names)]
+        if len(known) >= op.limit and known.keys().isdisjoint(all_kept):
+            # An org at its limit may send nothing but names that are refused, with every event.
+            self.lately.claimed(op, (), op.names, now)
+            return Claimed(frozenset(op.names), len(known))
+        refused: set[str] = set()
         admitted: list[str] = []
         touched = self.touched
-        for name in op.names:
-            kept = name if len(name) <= _LONGEST_KEPT else _kept(name)
+        for name, kept in zip(op.names, all_kept, strict=True):
             if kept in known:
                 if known[kept] < now:
                     known[kept] = now
@@ -81,13 +85,12 @@ class Names:
                 self._size += 1
                 admitted.append(name)
             else:
-                refused = refused or set()
                 refused.add(name)
                 continue
             if touched is not None:
                 touched[hash(kept) % _SHARDS].add((op.org, op.kind, kept))
         if admitted or refused:
-            self.lately.claimed(op, admitted, refused or (), now)
+            self.lately.claimed(op, admitted, refused, now)
         return Claimed(frozenset(refused) if refused else _NOTHING, len(known))
 
     def journal(self) -> None:
