@@ -25,8 +25,8 @@ from fsproxy.core.settings import ClientApiSettings, OnUninspectable
 _DIGEST_SIZE = 16
 MANY = 100
 """Calls that take about a millisecond to settle."""
-MANY_NAMES = 2000
-"""Names and cuts that take about two, all of them refused."""
+MANY_NAMES = 800
+"""Names and cuts that take half of one if all are refused, and four if they lie as deep as names may."""
 
 
 @unique

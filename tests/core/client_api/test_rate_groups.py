@@ -50,10 +50,10 @@ def test_a_call_that_is_a_body_of_its_own_counts_alone() -> None:
     assert [group.calls for group in batch.rate_groups()] == [(0,), (1,)]
 
 
-def test_more_than_100_calls_or_2000_properties_are_much() -> None:
+def test_more_than_100_calls_or_800_properties_are_much() -> None:
     for count, much in ((100, False), (101, True)):
         assert inspect(SETTINGS, Route.BUNDLE, bundle(*[first("E", {})] * count)).is_large is much
-    for count, much in ((2000, False), (2001, True)):
+    for count, much in ((800, False), (801, True)):
         names = {f"a{number}_int": 1 for number in range(count)}
         assert inspect(SETTINGS, Route.BUNDLE, bundle(user(names))).is_large is much
         wrong = {f"a{number}_int": "x" for number in range(count - 1)} | {"b_int": 1}
