@@ -37,6 +37,7 @@ ALSO: dict[str, tuple[str, ...]] = {
     "client_api/splitting": ("core/client_api/test_bundle.py", "core/client_api/test_any_input.py"),
     "client_api/validating": ("core/client_api/test_settling.py",),
     "client_api/values": ("core/client_api/test_refused_names.py",),
+    "client_api/verdicts": ("core/client_api/test_settling.py", "core/client_api/test_refusing.py"),
     "client_api/walk": ("core/client_api/test_judging.py", "core/client_api/test_names.py"),
     "domains": ("core/filters/test_domain.py",),
     "failures": ("core/test_answers.py", "core/test_audit.py"),
