@@ -12,7 +12,7 @@ from fsproxy.core.filters import FILTERS
 from fsproxy.core.meaning import meaning
 from fsproxy.core.model import FilterName
 from fsproxy.core.policy import Snapshot
-from fsproxy.core.policy_rules import hits_in
+from fsproxy.core.policy_rules import hit_of
 from fsproxy.core.privacy import safe
 from fsproxy.core.reasons import ReasonCode, RejectionCode
 from fsproxy.core.replay import Replay
@@ -64,10 +64,10 @@ class Rules:
         """Where a rule stands, in words."""
         if rule in _NO_PLACE:
             return f"no rule's place: {_NO_PLACE[rule]} decided"
-        found = next((hit.rule for hit in hits_in(self._snapshot.policy(org)) if hit.rule.id == rule), None)
+        found = hit_of(self._snapshot.policy(org), rule)
         if found is None:
             return f"not in {self._name} as it is now; generation {generation} had it"
-        where = found.where or f"a default, not written in {self._name}"
+        where = found.rule.where or f"a default, not written in {self._name}"
         return f"{where} (as the file is now; generation {generation} may have been another)"
 
     def today(self, line: Line) -> str:

@@ -25,3 +25,8 @@ def hits_in(found: object) -> Iterator[Hit]:
     elif is_dataclass(found):
         for field in fields(found):
             yield from hits_in(getattr(found, field.name))
+
+
+def hit_of(policy: OrgPolicy, rule: str) -> Hit | None:
+    """Return the hit of the rule with this id; None when the policy has no such rule."""
+    return next((hit for hit in hits_in(policy) if hit.rule.id == rule), None)

@@ -9,7 +9,7 @@ import msgspec
 
 from fsproxy.core.meaning import meaning
 from fsproxy.core.model import Route
-from fsproxy.core.policy_rules import hits_in
+from fsproxy.core.policy_rules import hit_of
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.replay import Replay, Replayed
 from fsproxy.core.replay_facts import PageLine, page_line
@@ -38,8 +38,10 @@ def explain_record(generation: Generation, record: Mapping[str, Any]) -> dict[st
     try:
         line = page_line(record)
         decided = Replay(generation.snapshot).decide(line)
-    except (ValueError, msgspec.MsgspecError) as error:
+    except msgspec.ValidationError as error:
         raise UnanswerableError("record", f"not an audit line: {error}") from None
+    except ValueError:  # its text would repeat the value
+        raise UnanswerableError("record", "not an audit line: its time or its address cannot be read") from None
     return _decided(generation, line, decided)
 
 
@@ -50,7 +52,7 @@ def _decided(generation: Generation, line: PageLine, decided: Replayed) -> dict[
         return _document(generation, "undecidable", because=decided.undecidable, rules=decided.rules)
     if not decided.code:
         return _document(generation, "captured")
-    hit = next((hit for hit in hits_in(generation.snapshot.policy(line.org)) if hit.rule.id == decided.rule), None)
+    hit = hit_of(generation.snapshot.policy(line.org), decided.rule)
     return _document(generation, "blocked") | {
         "reason_code": decided.code,
         "reason": ReasonCode(decided.code).text,

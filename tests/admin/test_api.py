@@ -373,6 +373,7 @@ async def test_a_quota_that_is_used_up_now_is_explained_and_explaining_uses_noth
         b'{"record": {"event.action": "page"}}',
         b'{"record": {"event.action": "other"}, "url": "https://a.example/"}',
         b'{"record": []}',
+        b'{"record": {"event.action": "page", "@timestamp": "10.0.0.300", "http.request.id": "r", "fsproxy.facts": {"session": "new", "scheme": "https"}}}',
         b'{"cookies": "a=b"}',
         b'{"request": {"headers": "a"}}',
         b'{"request": {"url": "/rec/page", "body": "[1]"}}',
