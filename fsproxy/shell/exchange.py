@@ -204,7 +204,8 @@ class Exchange(Timed):
             try:
                 connection = await self._pool.connect(self._share)
             except ConnectError as error:
-                if error.failure is Failure.UPSTREAM_REFUSED and self._upstream.loop.time() < self._retry_until:
+                again = self._upstream.loop.time() < self._retry_until and not self._upstream.closed
+                if error.failure is Failure.UPSTREAM_REFUSED and again:
                     await asyncio.sleep(CONNECT_AGAIN)
                     continue
                 self._connecting = None

@@ -23,6 +23,16 @@ if TYPE_CHECKING:
     from fsproxy.shell.upstream import Upstream
 
 CLIENT_FAILURES = frozenset({Failure.CLIENT_GONE, Failure.CLIENT_STALLED})
+NOT_REACHED = frozenset(
+    {
+        Failure.UPSTREAM_REFUSED,
+        Failure.UPSTREAM_DNS,
+        Failure.UPSTREAM_TLS,
+        Failure.UPSTREAM_CONNECT_TIMEOUT,
+        Failure.UPSTREAM_BUSY,
+    }
+)
+"""Failures before a byte of the request was sent."""
 PAGE_ANSWER_COPY = 64 * 1024
 """Bytes of a page's answer that are looked at; a larger one teaches nothing and still passes."""
 
@@ -56,6 +66,7 @@ class Forwarding:
         page = tx.route is Route.PAGE
         had_body = bool(body) or tx.request.length is not None or b"transfer-encoding" in tx.headers
         relay = self._relay(tx, copy_limit=PAGE_ANSWER_COPY if page else 0, extra_headers=extra_headers)
+        upstream = self._upstream
         head = self._head(tx, len(body) if had_body else Framing.NONE)
         retry_for = tx.generation.config.upstream.page_retry if page else 0.0
         share = Share.CAPTURE if tx.is_capture else Share.OTHER
@@ -63,6 +74,8 @@ class Forwarding:
         tx.sent_ns = monotonic_ns()
         exchange.start()
         await relay.done
+        if self._has_moved(relay, upstream):
+            return await self.send(tx, body, extra_headers)
         return self._finish(tx, relay)
 
     async def stream(self, tx: Transaction) -> bool:
@@ -201,6 +214,10 @@ class Forwarding:
         if tx.request.client_left:
             relay.on_gone()
         return relay.exchange
+
+    def _has_moved(self, relay: Relay, upstream: Upstream) -> bool:
+        """Whether this upstream was not reached, and a reload has named another one meanwhile."""
+        return relay.failure in NOT_REACHED and upstream is not self._upstream
 
     def _finish(self, tx: Transaction, relay: Relay) -> bool:
         exchange = relay.exchange

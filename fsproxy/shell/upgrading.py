@@ -45,11 +45,14 @@ class Upgrading(Forwarding):
         tx.relay = sink
         if not late:
             tx.request.on_gone = sink.on_gone
+        upstream = self._upstream
         head = self._head(tx, Framing.UPGRADE, EXTENSIONS if plain else None)
         exchange = self._exchange(tx, sink, head, Share.SOCKET, upgrade=True, retry_for=retry_for)
         tx.sent_ns = monotonic_ns()
         exchange.start()
         await sink.done
+        if self._has_moved(sink, upstream):
+            return await self.upgrade(tx, key, plain=plain, late=late, retry_for=retry_for)
         if sink.failure is None:
             self._metrics.forwarded[(tx.route.value,)] += 1
             self.last_failure = None

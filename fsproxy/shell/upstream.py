@@ -29,6 +29,8 @@ class Upstream:
         self.loop = loop
         self.sweeper = sweeper
         self.timeouts = config.timeouts
+        self.closed = False
+        """A reload has named another one: no further connection is tried here."""
         context = context or tls_context(config.tls)
         pools: dict[Origin, Pool] = {}
 
@@ -63,6 +65,7 @@ class Upstream:
 
     def close(self) -> None:
         """Close idle connections; those in use are closed as they come back."""
+        self.closed = True
         self._housekeeping.cancel()
         for pool in self._pools:
             pool.close()

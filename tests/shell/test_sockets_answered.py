@@ -14,7 +14,7 @@ from aiohttp import WSMsgType, web
 from fsproxy.core.websocket import Opcode, frame
 from support.raw_http import RawClient, eventually, raw_client
 from support.sockets import MOVE, Setting, bundle_frame, event, hear, page_frame, say, setting
-from support.upstream import Received, reset, status
+from support.upstream import Received, RecordingUpstream, reset, status
 
 UPGRADE = (
     b"GET /rec/sock HTTP/1.1\r\nHost: rs.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -90,6 +90,19 @@ async def test_a_page_waits_for_an_upstream_that_comes_back_and_the_socket_goes_
         await it.proxy.idle()
         assert len(it.backend.texts) == 2
     assert [line["fsproxy.decision"] for line in it.proxy.audit()][:2] == ["captured", "forwarded"]
+
+
+async def test_a_page_that_waits_goes_to_the_upstream_that_a_reload_names(tmp_path: Path) -> None:
+    retry = {"page_retry": "60s"}
+    async with setting(tmp_path, {"upstream": retry}) as it, RecordingUpstream() as another:
+        another.on("GET", "/rec/sock", it.backend.answer)
+        await it.upstream.refuse()
+        async with it.connect() as socket:
+            await socket.send_str(page_frame(1))
+            await eventually(lambda: it.proxy.metrics.upstream_failures[("upstream_refused",)] > 0)
+            it.reload({"upstream": {**retry, "url": another.url}})
+            assert (await hear(socket))["Cmd"] == 4
+    assert len(it.backend.texts) == 1
 
 
 async def test_a_page_for_which_no_upstream_comes_gets_502_and_gives_its_unit_back(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ class InProcessProxy:
     ingest: Ingest
     server: DataServer
     metrics: Metrics
+    base: Path
     complaints: list[str] = field(default_factory=list)
     """Unhandled errors, and warnings of aiohttp and asyncio; leaving the block asserts that there are none."""
 
@@ -50,6 +51,10 @@ class InProcessProxy:
         """Without a slash at its end."""
         return f"http://127.0.0.1:{self.port}"
 
+    def reload(self, config: Mapping[str, Any]) -> None:
+        """Go on with this configuration, as a reload does."""
+        self.ingest.apply(_generation(config, self.base, self.ingest.generation.number + 1))
+
     async def idle(self) -> None:
         """Waits until no request is under way."""
         await eventually(lambda: self.metrics.in_flight == 0)
@@ -57,6 +62,11 @@ class InProcessProxy:
     def own_failures(self) -> dict[tuple[str], int]:
         """Faults of ours that were survived; leaving the block asserts that there are none."""
         return dict(self.metrics.own_failures)
+
+
+def _generation(config: Mapping[str, Any], base: Path, number: int) -> Generation:
+    whole = {"state": {"persist": None}, "audit": {"to": str(base / "audit.log")}, **config}
+    return Generation.compile(load_text(json.dumps(whole), "fsproxy.yaml", {}, base), number)  # JSON is YAML
 
 
 @asynccontextmanager
@@ -71,20 +81,18 @@ async def in_process(config: Mapping[str, Any]) -> AsyncIterator[InProcessProxy]
         logger.addHandler(complaints)
     with TemporaryDirectory(prefix="fsproxy-test-") as name:
         base = Path(name)
-        whole = {"state": {"persist": None}, "audit": {"to": str(base / "audit.log")}, **config}
-        loaded = load_text(json.dumps(whole), "fsproxy.yaml", {}, base)  # JSON is YAML
         metrics, sweeper = Metrics(), Sweeper(loop)
-        ingest = Ingest(Generation.compile(loaded, 1), metrics, loop, sweeper)
+        ingest = Ingest(_generation(config, base, 1), metrics, loop, sweeper)
         await ingest.start()
         server = ingest.server = DataServer(
             ingest.handle,
-            loaded.server,
+            ingest.generation.config.server,
             sweeper,
             on_malformed=ingest.count_malformed,
             on_crash=ingest.count_crash,
         )
         listener = await loop.create_server(server, "127.0.0.1", 0)
-        proxy = InProcessProxy(listener.sockets[0].getsockname()[1], ingest, server, metrics, complaints.records)
+        proxy = InProcessProxy(listener.sockets[0].getsockname()[1], ingest, server, metrics, base, complaints.records)
         try:
             yield proxy
             await asyncio.sleep(0)  # what is due now may still complain

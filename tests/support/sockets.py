@@ -87,12 +87,11 @@ class Setting:
         return self.client.ws_connect(f"{self.proxy.url}/rec/sock?OrgId={ORG}", max_msg_size=0, **options)
 
     def reload(self, config: Mapping[str, Any]) -> None:
-        """Judge by another configuration from now on."""
+        """Go on with another configuration, as a reload does; the upstream stays unless it names another."""
         folder = self.proxy.audit_file.parent
-        whole = {**config, "upstream": {"url": self.upstream.url}}
+        whole = {"upstream": {"url": self.upstream.url}, **config}
         loaded = load_text(json.dumps(whole), "test", {}, folder)
-        before = self.proxy.ingest.generation
-        self.proxy.ingest.generation = Generation.compile(loaded, before.number + 1)
+        self.proxy.ingest.apply(Generation.compile(loaded, self.proxy.ingest.generation.number + 1))
 
     def known(self, session: str) -> bool:
         """Whether the ledger takes the session for one under way (and if not, counts nothing)."""

@@ -177,6 +177,19 @@ async def test_a_page_waits_for_an_upstream_that_comes_back() -> None:
         assert upstream.only().body == PAGE
 
 
+async def test_a_page_that_waits_goes_to_the_upstream_that_a_reload_names() -> None:
+    async with refusing() as port, RecordingUpstream() as upstream:
+        first = {"upstream": {"url": f"http://127.0.0.1:{port}", "page_retry": "60s"}}
+        async with in_process(first) as proxy, raw_client(proxy.port) as client:
+            asked = asyncio.create_task(post(client, "/rec/page"))
+            await eventually(lambda: proxy.metrics.in_flight == 1)
+            proxy.reload({"upstream": {"url": f"{upstream.url}", "page_retry": "60s"}})
+            assert (await asked).status == 200
+        received = upstream.only()
+        assert received.body == PAGE
+        assert received.value("Host") == f"127.0.0.1:{upstream.port}"
+
+
 async def test_only_pages_wait_for_an_upstream_that_is_down() -> None:
     async with refusing() as port:
         config = {"upstream": {"url": f"http://127.0.0.1:{port}", "page_retry": "60s"}}
