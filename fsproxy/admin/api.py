@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import msgspec
 from aiohttp import web
 
-from fsproxy.admin.ring import MOST_MINUTES
+from fsproxy.telemetry.ring import MOST_MINUTES
 
 JSON = "application/json"
 """What is posted must say it is this: a page of another site cannot send this type without a preflight, which

@@ -13,7 +13,7 @@ from aiohttp.typedefs import Handler, Middleware
 from fsproxy.admin.api import error
 from fsproxy.admin.page import PATH as PAGE_PATH
 from fsproxy.config.schema import AdminConfig
-from fsproxy.core.header_names import FORWARDING
+from fsproxy.core.wire.header_names import FORWARDING
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 _ELSEWHERE = frozenset({"cross-site", "same-site"})

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from fsproxy.admin.ring import MOST_GROUPS
-from fsproxy.admin.usage_view import MOST_NAMES, MOST_ORGS
+from fsproxy.admin.usage_view import MOST_ORGS
 from fsproxy.admin.views import REASONS
+from fsproxy.state.memory.recent_names import MOST_NAMES
+from fsproxy.telemetry.ring import MOST_GROUPS
 
 Answer = Mapping[str, Any]
 

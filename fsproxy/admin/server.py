@@ -11,13 +11,13 @@ from aiohttp.typedefs import Handler
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from fsproxy.admin.alone import Alone, Insight
 from fsproxy.admin.api import JSON, Api, error
 from fsproxy.admin.guard import guard
-from fsproxy.admin.metrics import Metrics
 from fsproxy.admin.page import PATH as PAGE_PATH
 from fsproxy.admin.page import show_page
+from fsproxy.admin.single import Alone, Insight
 from fsproxy.config.schema import AdminConfig, TopMode
+from fsproxy.telemetry.metrics import Metrics
 
 
 class Controls(Protocol):

@@ -7,17 +7,14 @@ from typing import Any
 
 import msgspec
 
-from fsproxy.core.facts import LONGEST_ID
+from fsproxy.core.audit.privacy import safe
 from fsproxy.core.limits.operations import QuotaTerms
 from fsproxy.core.policy import OrgPolicy
-from fsproxy.core.privacy import safe
+from fsproxy.core.wire.facts import LONGEST_ID
+from fsproxy.state.memory.recent_names import LONGEST_NAME, MOST_NAMES
 
 MOST_ORGS = 100
 """Orgs whose use is told. Ids of orgs that are not listed are chosen by clients."""
-MOST_NAMES = 20
-"""New names of an org and kind that are told, and refused ones."""
-LONGEST_NAME = 128
-"""Characters of a name that are told."""
 
 
 class NamesUsage(msgspec.Struct, frozen=True):

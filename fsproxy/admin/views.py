@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from fsproxy.admin.ring import Group, Groups, Noted, Recent, RejectionKey
 from fsproxy.config.schema import Config
-from fsproxy.core.audit import AuditRecord
-from fsproxy.core.client_address import parse_address
-from fsproxy.core.privacy import address_mask
+from fsproxy.core.audit.privacy import address_mask
+from fsproxy.core.audit.record import AuditRecord
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import OrgSettings
+from fsproxy.core.wire.client_address import parse_address
+from fsproxy.telemetry.ring import Group, Groups, Noted, Recent, RejectionKey
 
 HIDDEN = "(hidden)"
 MOST_ENTRIES = 100

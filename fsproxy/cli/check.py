@@ -11,9 +11,9 @@ from fsproxy.cli.documented import Documented
 from fsproxy.cli.loading import load_or_exit
 from fsproxy.config.json_schema import json_schema
 from fsproxy.config.summary import summary
-from fsproxy.shell.destination import link_problem
-from fsproxy.shell.generation import Generation
-from fsproxy.shell.geo import GeoUnavailable
+from fsproxy.proxy.generation import Generation
+from fsproxy.proxy.geo import GeoUnavailable
+from fsproxy.telemetry.destination import link_problem
 
 
 @click.command(

@@ -8,16 +8,16 @@ from typing import Any
 
 import click
 
+from fsproxy.admin.explaining import Explanation
+from fsproxy.admin.explaining import explain as explained
+from fsproxy.admin.question import Asked, UnanswerableError
 from fsproxy.cli.documented import Documented
 from fsproxy.cli.loading import CONFIG_OPTION, load_or_exit
 from fsproxy.cli.tables import echo_rich
+from fsproxy.clock import now
 from fsproxy.core.pipeline import Judgement, Step
-from fsproxy.shell.clock import now
-from fsproxy.shell.explaining import Explanation
-from fsproxy.shell.explaining import explain as explained
-from fsproxy.shell.generation import Generation
-from fsproxy.shell.geo import GeoUnavailable
-from fsproxy.shell.question import Asked, UnanswerableError
+from fsproxy.proxy.generation import Generation
+from fsproxy.proxy.geo import GeoUnavailable
 
 
 @click.command(

@@ -8,8 +8,8 @@ import click
 
 from fsproxy.cli.documented import Documented
 from fsproxy.config.files import MOST_BYTES
-from fsproxy.config.vendor_export import VendorSettingsError
-from fsproxy.config.vendor_settings import to_yaml
+from fsproxy.config.vendor.export import VendorSettingsError
+from fsproxy.config.vendor.settings import to_yaml
 
 LONGEST_ORG = 256
 

@@ -18,10 +18,10 @@ from fsproxy.cli.loading import load_or_exit
 from fsproxy.cli.tables import echo_table, progress
 from fsproxy.core.model import Route
 from fsproxy.core.reasons import ReasonCode
-from fsproxy.core.replay import CAPTURED, Replay, Replayed, recorded
-from fsproxy.core.replay_facts import PageLine
-from fsproxy.shell.generation import Generation
-from fsproxy.shell.geo import GeoUnavailable
+from fsproxy.core.replay.again import CAPTURED, Replay, Replayed, recorded
+from fsproxy.core.replay.facts import PageLine
+from fsproxy.proxy.generation import Generation
+from fsproxy.proxy.geo import GeoUnavailable
 
 MOST_RULES = 20
 """Rows of a table of rules; with --json all are there."""

@@ -12,22 +12,22 @@ from pathlib import Path
 import click
 from aiohttp import web
 
+from fsproxy.app import App
 from fsproxy.cli.documented import Documented
 from fsproxy.cli.loading import CONFIG_OPTION, load_or_exit
 from fsproxy.config.schema import Config
 from fsproxy.config.summary import summary
 from fsproxy.demo.backend import create_backend
 from fsproxy.demo.curl import curl_lines
-from fsproxy.shell.app import App
-from fsproxy.shell.cache import refuse_disabled
-from fsproxy.shell.descriptors import raise_limit
-from fsproxy.shell.event_loop import loop_factory
-from fsproxy.shell.geo import GeoUnavailable
-from fsproxy.shell.listening import CannotStart
-from fsproxy.shell.logs import configure_logs
-from fsproxy.shell.next_generation import Source
-from fsproxy.shell.take_over import Predecessor
-from fsproxy.shell.workers import Supervisor
+from fsproxy.fleet.descriptors import raise_limit
+from fsproxy.fleet.event_loop import loop_factory
+from fsproxy.fleet.listening import CannotStart
+from fsproxy.fleet.supervisor import Supervisor
+from fsproxy.fleet.take_over import Predecessor
+from fsproxy.proxy.geo import GeoUnavailable
+from fsproxy.reload.build_generation import Source
+from fsproxy.state.cache import refuse_disabled
+from fsproxy.telemetry.logs import configure_logs
 
 
 @click.command(

@@ -6,17 +6,17 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from fsproxy.core.audit_facts import TRUNCATED
+from fsproxy.core.audit.facts import TRUNCATED
+from fsproxy.core.audit.privacy import safe
+from fsproxy.core.audit.rule_texts import meaning
 from fsproxy.core.failures import Failure
 from fsproxy.core.filters import FILTERS
-from fsproxy.core.meaning import meaning
 from fsproxy.core.model import FilterName
 from fsproxy.core.policy import Snapshot
 from fsproxy.core.policy_rules import hit_of
-from fsproxy.core.privacy import safe
 from fsproxy.core.reasons import ReasonCode, RejectionCode
-from fsproxy.core.replay import Replay
-from fsproxy.core.replay_facts import page_line
+from fsproxy.core.replay.again import Replay
+from fsproxy.core.replay.facts import page_line
 
 Line = Mapping[str, Any]
 

@@ -14,8 +14,8 @@ from fsproxy.cli.audit_files import AuditFiles
 from fsproxy.cli.documented import Documented
 from fsproxy.cli.loading import load_or_exit
 from fsproxy.cli.story import Rules, story
-from fsproxy.shell.generation import Generation
-from fsproxy.shell.geo import GeoUnavailable
+from fsproxy.proxy.generation import Generation
+from fsproxy.proxy.geo import GeoUnavailable
 
 MOST_LINES = 1000
 """Of one session that are told; the earliest."""

@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 
 from fsproxy.config import schema
 from fsproxy.config.files import Files
-from fsproxy.config.models import AuditSection, Root, StateSection
-from fsproxy.config.models_client_api import ClientApiSection
-from fsproxy.config.models_filters import DomainSection, FiltersSection, GeoSection
-from fsproxy.config.models_network import ListenSection, RoutesSection, UpstreamSection
-from fsproxy.config.models_orgs import OrgSection
-from fsproxy.config.models_sampling import QuotaSection, RampingSection
+from fsproxy.config.models.client_api import ClientApiSection
+from fsproxy.config.models.filters import DomainSection, FiltersSection, GeoSection
+from fsproxy.config.models.network import ListenSection, RoutesSection, UpstreamSection
+from fsproxy.config.models.orgs import OrgSection
+from fsproxy.config.models.root import AuditSection, Root, StateSection
+from fsproxy.config.models.sampling import QuotaSection, RampingSection
 from fsproxy.config.sections import Section
 from fsproxy.core import settings
 from fsproxy.core.model import Mode

@@ -13,8 +13,8 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from fsproxy.config import units
-from fsproxy.config.positions import Kind, Scalar
 from fsproxy.config.problems import Place
+from fsproxy.config.yaml.positions import Kind, Scalar
 from fsproxy.core.model import Mode
 
 T = TypeVar("T")

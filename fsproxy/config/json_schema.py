@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fsproxy.config.models import Root
+from fsproxy.config.models.root import Root
 
 
 def json_schema() -> dict[str, Any]:

@@ -13,10 +13,10 @@ from pydantic_core import CoreSchema, core_schema
 from fsproxy.config import fields, units
 from fsproxy.config.fields import JsonSchema, Leaf, wrong
 from fsproxy.config.hosts import HOST, plain_host
-from fsproxy.config.positions import Kind, Node, Scalar, Sequence, Table
 from fsproxy.config.reading import Reading, reading_of
 from fsproxy.config.rule_checks import RULE_CHECKS, RuleCheck
 from fsproxy.config.schema import Network
+from fsproxy.config.yaml.positions import Kind, Node, Scalar, Sequence, Table
 from fsproxy.core.model import FilterName
 from fsproxy.core.settings import DomainRule, Entry, Window
 

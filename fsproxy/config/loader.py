@@ -9,14 +9,14 @@ from pydantic import ValidationError
 
 from fsproxy.config.assemble import assemble
 from fsproxy.config.files import Files, UnreadableError
-from fsproxy.config.models import Root
+from fsproxy.config.models.root import Root
 from fsproxy.config.not_built import not_built
 from fsproxy.config.orgs import with_overrides
-from fsproxy.config.positions import Node, Table
 from fsproxy.config.problems import ConfigError, Problem, in_order
 from fsproxy.config.reading import Reading
 from fsproxy.config.schema import Config
-from fsproxy.config.yaml_tree import parse
+from fsproxy.config.yaml.positions import Node, Table
+from fsproxy.config.yaml.tree import parse
 
 
 def load(path: Path, environ: Mapping[str, str], leftovers: list[object] | None = None) -> Config:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from fsproxy.config.positions import Node, Scalar, Table
 from fsproxy.config.problems import Problem
+from fsproxy.config.yaml.positions import Node, Scalar, Table
 
 NOT_BUILT: tuple[tuple[str, Callable[[str], bool], str], ...] = ()
 """Key path, which values of it are not built, and what is."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from fsproxy.config.models_filters import FiltersSection
-from fsproxy.config.positions import Kind, Node, Scalar, Table
+from fsproxy.config.models.filters import FiltersSection
+from fsproxy.config.yaml.positions import Kind, Node, Scalar, Table
 
 DISPLACES: Mapping[str, tuple[str, ...]] = {
     "only": ("never",),

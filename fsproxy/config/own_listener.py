@@ -9,8 +9,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import urlsplit
 
 from fsproxy.config.hosts import overlap
-from fsproxy.config.positions import Node, Scalar, Sequence, Table
 from fsproxy.config.problems import Problem
+from fsproxy.config.yaml.positions import Node, Scalar, Sequence, Table
 
 Address = IPv4Address | IPv6Address
 _LOOPBACK: tuple[Address, ...] = (IPv4Address("127.0.0.1"), IPv6Address("::1"))

@@ -9,10 +9,10 @@ from pydantic import ValidationInfo
 from pydantic_core import ErrorDetails
 
 from fsproxy.config.files import Files, UnreadableError
-from fsproxy.config.positions import Kind, Node, Scalar, Sequence, Table
 from fsproxy.config.problems import Place, Problem
 from fsproxy.config.rule_checks import RuleCheck
-from fsproxy.config.substitution import LONGEST
+from fsproxy.config.yaml.positions import Kind, Node, Scalar, Sequence, Table
+from fsproxy.config.yaml.substitution import LONGEST
 from fsproxy.core.settings import Entry
 
 T = TypeVar("T")

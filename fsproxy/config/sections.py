@@ -19,9 +19,9 @@ from pydantic import (
 )
 
 from fsproxy.config.fields import wrong
-from fsproxy.config.positions import Kind, Node, Scalar, Sequence, Table
 from fsproxy.config.problems import Problem
 from fsproxy.config.reading import Members, Reading, reading_of
+from fsproxy.config.yaml.positions import Kind, Node, Scalar, Sequence, Table
 
 MOST_GUESSED = 100
 """Faults after which no key is suggested any more: a guess costs a thousand times what the fault itself does."""

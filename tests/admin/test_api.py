@@ -18,11 +18,11 @@ import pytest_asyncio
 from aiohttp.test_utils import TestClient, TestServer
 
 from fsproxy.admin import api
+from fsproxy.admin.insight import RunningInsight
 from fsproxy.admin.page import policy
 from fsproxy.admin.server import create_admin
 from fsproxy.config.schema import AdminConfig, TopMode
 from fsproxy.core.reasons import ReasonCode
-from fsproxy.shell.insight import RunningInsight
 from support.call_samples import bundle, first, user
 from support.in_process import InProcessProxy, in_process
 from support.rig import AGENT, ORIGIN, page, running_rig

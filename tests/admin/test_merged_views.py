@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsproxy.admin import merged_views
-from fsproxy.admin.ring import MOST_GROUPS
 from fsproxy.admin.usage_view import MOST_NAMES, MOST_ORGS
+from fsproxy.telemetry.ring import MOST_GROUPS
 
 
 def decision(number: int, at: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, generate_latest
 
 from fsproxy.admin.merging import MergedMetrics
-from fsproxy.admin.metrics import Metrics
+from fsproxy.telemetry.metrics import Metrics
 
 
 def page(pages: int = 0, seconds: float | None = None, in_flight: int = 0, generation: int = 1) -> bytes:

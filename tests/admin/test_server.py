@@ -11,9 +11,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from multidict import CIMultiDict
 
-from fsproxy.admin.metrics import Metrics
 from fsproxy.admin.server import create_admin
 from fsproxy.config.schema import AdminConfig, TopMode
+from fsproxy.telemetry.metrics import Metrics
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 OPEN = ("/healthz", "/readyz", "/metrics")

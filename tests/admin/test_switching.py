@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from fsproxy.app import App
 from fsproxy.config.schema import Config, TopMode, UpstreamConfig
-from fsproxy.shell.app import App
-from fsproxy.shell.generation import Generation
-from fsproxy.shell.ingest import Ingest
-from fsproxy.shell.sweeper import Sweeper
+from fsproxy.http.sweeper import Sweeper
+from fsproxy.proxy.data_plane import Ingest
+from fsproxy.proxy.generation import Generation
 
 
 async def test_bypass_is_not_undone_by_a_change_that_was_asked_for_before_and_took_longer() -> None:

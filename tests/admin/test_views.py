@@ -8,9 +8,9 @@ import pytest
 
 from fsproxy.admin import views
 from fsproxy.config.schema import AddressPrivacy, AuditConfig, Config, UpstreamConfig
-from fsproxy.core.audit import AuditRecord
-from fsproxy.core.client_address import parse_address
-from fsproxy.core.privacy import address_mask
+from fsproxy.core.audit.privacy import address_mask
+from fsproxy.core.audit.record import AuditRecord
+from fsproxy.core.wire.client_address import parse_address
 
 ADDRESS = "203.0.113.77"
 

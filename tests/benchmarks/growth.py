@@ -31,10 +31,10 @@ import peers
 import process
 import run
 from configs import PATHS, PathSpec
+from fsproxy.clock import now as wall_clock
 from fsproxy.core.limits.operations import Mark
-from fsproxy.shell.clock import now as wall_clock
-from fsproxy.shell.ledger import MemoryLedger
-from fsproxy.shell.ledger.file import LedgerFile
+from fsproxy.state.memory.ledger import MemoryLedger
+from fsproxy.state.sqlite.file import LedgerFile
 from load import Load
 from peers import Peer, PeerError
 from report import Row

@@ -56,14 +56,15 @@ def steps(route_name: str, body: bytes) -> dict[str, Callable[[], Any]]:
     from itertools import count
 
     from fsproxy.core.client_api.inspection import inspect
-    from fsproxy.core.facts import BundleQuery
     from fsproxy.core.model import Encoding, Instant, Route, SessionFacts
     from fsproxy.core.policy import Snapshot
     from fsproxy.core.settings import CoreSettings
-    from fsproxy.shell.cache import BoundedMemoryCache, Repeats
-    from fsproxy.shell.call_limits import CallLimits
-    from fsproxy.shell.decoding import decode
-    from fsproxy.shell.ledger import MemoryLedger, PageClocks
+    from fsproxy.core.wire.facts import BundleQuery
+    from fsproxy.proxy.call_limits import CallLimits
+    from fsproxy.proxy.decoding import decode
+    from fsproxy.state.cache import BoundedMemoryCache, Repeats
+    from fsproxy.state.memory.ledger import MemoryLedger
+    from fsproxy.state.memory.page_clocks import PageClocks
 
     route = Route[route_name]
     policy = Snapshot.compile(CoreSettings(), 1).policy("o-1")

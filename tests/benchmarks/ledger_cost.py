@@ -19,9 +19,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from fsproxy.core.limits.operations import Admit, Claim, Ledger, Mark, NameKind, Operation, QuotaTerms, RateKind, Spend
 from fsproxy.core.model import Instant
 from fsproxy.core.settings import Window
-from fsproxy.shell.ledger import MemoryLedger
-from fsproxy.shell.ledger.breaker import Breaker
-from fsproxy.shell.ledger.redis import RedisLedger
+from fsproxy.state.memory.ledger import MemoryLedger
+from fsproxy.state.redis.breaker import Breaker
+from fsproxy.state.redis.ledger import RedisLedger
 from support.ports import free_ports
 from support.valkey import ValkeyServer
 

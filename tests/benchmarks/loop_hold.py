@@ -45,8 +45,8 @@ ORG = "o-BENCH-na1"
 
 def serve() -> None:
     """In the child: ``fsproxy serve`` with a timer on its loop that notes its longest gap; SIGUSR1 tells and resets."""
+    from fsproxy.app import App
     from fsproxy.cli import main
-    from fsproxy.shell.app import App
 
     run = App.run
 

@@ -28,9 +28,10 @@ from configs import PATHS
 from fsproxy.core.limits.operations import Admit, Claim, Confirm, NameKind, QuotaTerms, RateKind, Spend
 from fsproxy.core.model import Instant
 from fsproxy.core.settings import Window
-from fsproxy.shell.ledger import Bounds, MemoryLedger, PageClocks
-from fsproxy.shell.memory_cache import BoundedMemoryCache
-from fsproxy.shell.stores import BLOCKED_PAGES, REPEATS
+from fsproxy.state.memory.cache import BoundedMemoryCache
+from fsproxy.state.memory.ledger import Bounds, MemoryLedger
+from fsproxy.state.memory.page_clocks import PageClocks
+from fsproxy.state.stores import BLOCKED_PAGES, REPEATS
 from memory import idle_connections
 from upstream import start_upstream
 

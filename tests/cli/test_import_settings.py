@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from fsproxy.cli import main
 from fsproxy.config.loader import load_text
-from fsproxy.config.vendor_export import VendorSettingsError
-from fsproxy.config.vendor_settings import to_yaml
+from fsproxy.config.vendor.export import VendorSettingsError
+from fsproxy.config.vendor.settings import to_yaml
 from fsproxy.core.settings import CoreSettings
 
 BLOCKING = {

@@ -13,12 +13,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from fsproxy.cli import main
-from fsproxy.core.audit import Outcome
-from fsproxy.core.audit_line import Measures, audit_record
+from fsproxy.core.audit.line import Measures, audit_record
+from fsproxy.core.audit.privacy import address_mask
+from fsproxy.core.audit.record import Outcome
 from fsproxy.core.failures import Failure
 from fsproxy.core.model import CallKind, FilterName, Hit, Instant, Rejection, Route, Rule, SessionFacts
 from fsproxy.core.pipeline import Decision
-from fsproxy.core.privacy import address_mask
 from fsproxy.core.reasons import ReasonCode, RejectionCode
 
 FACTS = SessionFacts(

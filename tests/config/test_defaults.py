@@ -9,8 +9,8 @@ from typing import Any, get_args
 import yaml
 
 from fsproxy.config.loader import load, load_text
-from fsproxy.config.models import Root
-from fsproxy.config.models_orgs import OrgSection
+from fsproxy.config.models.orgs import OrgSection
+from fsproxy.config.models.root import Root
 from fsproxy.config.schema import Config, UpstreamConfig
 from fsproxy.config.sections import Section
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from fsproxy.config.loader import load_text
-from fsproxy.config.positions import SECRETS
 from fsproxy.config.problems import ConfigError
 from fsproxy.config.summary import summary
+from fsproxy.config.yaml.positions import SECRETS
 
 SECRET = "hunter2"
 WRONG = {

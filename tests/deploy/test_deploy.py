@@ -20,12 +20,12 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 import fsproxy
-from fsproxy.admin.metrics import Metrics
 from fsproxy.config.loader import load
 from fsproxy.config.schema import Config
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.model import FilterName, Mode, Route
 from fsproxy.core.reasons import ReasonCode, RejectionCode
+from fsproxy.telemetry.metrics import Metrics
 from support.proxy import running_proxy
 from support.tools import tool
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from fsproxy.core.client_api.bundle import is_companion
 from fsproxy.core.client_api.inspection import Inspection, inspect
 from fsproxy.core.client_api.problems import problem_document
+from fsproxy.core.client_api.reading.bundle import is_companion
 from fsproxy.core.client_api.rewriting import rewrite
 from fsproxy.core.client_api.settling import settle_calls
 from fsproxy.core.model import Route
-from fsproxy.core.one_reading import UnclearError
 from fsproxy.core.settings import ClientApiSettings, OnUninspectable
-from fsproxy.core.socket_frames import Command, read_frame
-from fsproxy.core.socket_uploads import read_upload
+from fsproxy.core.wire.one_reading import UnclearError
+from fsproxy.core.wire.sockets.frames import Command, read_frame
+from fsproxy.core.wire.sockets.uploads import read_upload
 from fuzz.harness import Target, head_and_rest
 
 SETTINGS = ClientApiSettings(value_size=60, property_name_length=24, on_uninspectable=OnUninspectable.BLOCK)

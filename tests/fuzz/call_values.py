@@ -8,16 +8,16 @@ import re
 from datetime import datetime
 from typing import Any, Never
 
-from fsproxy.core.client_api.halves import with_stand_ins
 from fsproxy.core.client_api.inspection import inspect
-from fsproxy.core.client_api.json_text import Fault, parse_object
-from fsproxy.core.client_api.names import PropertyType
 from fsproxy.core.client_api.problems import problem_document
+from fsproxy.core.client_api.reading.server_api import ServerCall
 from fsproxy.core.client_api.rewriting import rewrite
-from fsproxy.core.client_api.scanner import BYTE_ORDER_MARK
-from fsproxy.core.client_api.server_api import ServerCall
 from fsproxy.core.client_api.settling import settle_calls
-from fsproxy.core.client_api.values import json_size, value_problem
+from fsproxy.core.client_api.validation.names import PropertyType
+from fsproxy.core.client_api.validation.values import json_size, value_problem
+from fsproxy.core.json.scanner import BYTE_ORDER_MARK
+from fsproxy.core.json.strict import Fault, parse_object
+from fsproxy.core.json.surrogates import with_stand_ins
 from fsproxy.core.model import Route
 from fsproxy.core.settings import ClientApiSettings
 from fuzz.harness import Target, head_and_rest

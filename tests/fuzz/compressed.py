@@ -7,9 +7,9 @@ import gzip
 import zlib
 
 from fsproxy.core.model import Encoding, Route
-from fsproxy.shell.bodies import BodyError
-from fsproxy.shell.decoding import GZIP as GZIP_FORM
-from fsproxy.shell.decoding import MAGIC, Undecodable, decode, encode
+from fsproxy.proxy.bodies import BodyError
+from fsproxy.proxy.decoding import GZIP as GZIP_FORM
+from fsproxy.proxy.decoding import MAGIC, Undecodable, decode, encode
 from fuzz.bundles import SAMPLES, checked
 from fuzz.harness import Target
 

@@ -6,10 +6,10 @@ import re
 from functools import cache
 from ipaddress import ip_network
 
-from fsproxy.core.client_address import MOST_HOPS, ClientAddresses, parse_address
-from fsproxy.core.cookies import kept_cookies, parse_cookies, parse_uid_cookie
-from fsproxy.core.header_values import index, without_named
-from fsproxy.core.headers import Framing, UpstreamHeaders
+from fsproxy.core.wire.client_address import MOST_HOPS, ClientAddresses, parse_address
+from fsproxy.core.wire.cookies import kept_cookies, parse_cookies, parse_uid_cookie
+from fsproxy.core.wire.header_values import index, without_named
+from fsproxy.core.wire.headers import Framing, UpstreamHeaders
 from fuzz.harness import Target, head_and_rest
 
 TRUSTED = tuple(map(ip_network, ("127.0.0.0/8", "10.0.0.0/8", "::1/128", "2001:db8:1::/48")))

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, Never
 
 from fsproxy.config.loader import load_text
-from fsproxy.core.client_address import ClientAddress, ClientAddresses
-from fsproxy.core.facts import LONGEST_ID, bundle_facts, bundle_query, page_facts
-from fsproxy.core.header_values import index
 from fsproxy.core.model import Encoding, Instant, Location, Route, SessionFacts
-from fsproxy.core.page import EMPTY_PAGE, PageBody, read_page, read_page_answer
 from fsproxy.core.pipeline import judge
 from fsproxy.core.policy import Snapshot
+from fsproxy.core.wire.client_address import ClientAddress, ClientAddresses
+from fsproxy.core.wire.facts import LONGEST_ID, bundle_facts, bundle_query, page_facts
+from fsproxy.core.wire.header_values import index
+from fsproxy.core.wire.page import EMPTY_PAGE, PageBody, read_page, read_page_answer
 from fuzz.harness import Target
 
 NOW = Instant(1_795_287_341.0)

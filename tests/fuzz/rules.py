@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-from fsproxy.core import addresses, domains
-from fsproxy.core.client_address import parse_address
 from fsproxy.core.filters.ip import AddressTable
-from fsproxy.core.hosts import normalise_host, parse_url
+from fsproxy.core.matching import addresses, domains
+from fsproxy.core.matching.hosts import normalise_host, parse_url
 from fsproxy.core.model import Address
+from fsproxy.core.wire.client_address import parse_address
 from fuzz.harness import Target, lines
 
 

@@ -72,7 +72,7 @@ def guided(name: str, options: argparse.Namespace) -> int:
     """Leave the choice of inputs to atheris; does not return before the end of this process."""
     import atheris
 
-    with atheris.instrument_imports(include=["fsproxy.core", "fsproxy.config", "fsproxy.shell.decoding"]):
+    with atheris.instrument_imports(include=["fsproxy.core", "fsproxy.config", "fsproxy.proxy.decoding"]):
         from fuzz.targets import TARGETS
     target = TARGETS[name]
     with tempfile.TemporaryDirectory() as folder:

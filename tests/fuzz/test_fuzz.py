@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from fsproxy.core import addresses, cookies
-from fsproxy.core.client_api.names import PropertyType
-from fsproxy.core.client_api.values import JUDGES
+from fsproxy.core.client_api.validation.names import PropertyType
+from fsproxy.core.client_api.validation.values import JUDGES
+from fsproxy.core.matching import addresses
+from fsproxy.core.wire import cookies
 from fuzz.mutating import inputs
 from fuzz.run import NAMES
 from fuzz.targets import TARGETS

@@ -107,7 +107,7 @@ class _QuickFirst:
 
 def load() -> None:
     """Import what all tests need but what is ours: forks start with it."""
-    for name in ("pytest", "hypothesis.stateful", "fsproxy.config.loader", "fsproxy.shell.app", "limits", "netaddr"):
+    for name in ("pytest", "hypothesis.stateful", "fsproxy.config.loader", "fsproxy.app", "limits", "netaddr"):
         importlib.import_module(name)
     for name in [name for name in sys.modules if name.startswith(_OWN)]:
         del sys.modules[name]

@@ -50,7 +50,7 @@ def test_what_runs_is_changed_and_nothing_else() -> None:
     ]
 
 
-@pytest.mark.parametrize("module", ["cookies", "limits/ramping"])
+@pytest.mark.parametrize("module", ["wire/cookies", "limits/ramping"])
 def test_every_mutant_is_another_program_that_compiles_and_differs_in_one_place(module: str) -> None:
     source = plan.source_of(module).read_text(encoding="utf-8")
     before = ast.unparse(ast.parse(source))
@@ -77,13 +77,13 @@ def test_every_module_of_the_core_has_tests_that_judge_it(module: str) -> None:
 
 
 def test_the_report_counts_and_names_what_survived() -> None:
-    mutant = mutants_of(plan.source_of("cookies").read_text(encoding="utf-8"))[0]
+    mutant = mutants_of(plan.source_of("wire/cookies").read_text(encoding="utf-8"))[0]
     key = f"{mutant.number}:{mutant.line}:{mutant.scope}:{mutant.change}"
-    text = report.written({"cookies": {key: "survived", "1:2:f:a → b": "killed", "2:3:f:c → d": "timeout"}})
+    text = report.written({"wire/cookies": {key: "survived", "1:2:f:a → b": "killed", "2:3:f:c → d": "timeout"}})
     assert "**2 of 3 mutants killed: 66.7 %**" in text
-    assert f"`fsproxy/core/cookies.py:{mutant.line}`: `{mutant.change}`" in text
+    assert f"`fsproxy/core/wire/cookies.py:{mutant.line}`: `{mutant.change}`" in text
     assert "a → b" not in text
-    fresh = report.written({"cookies": {key: "survived"}}, {"cookies": {key: "killed", "4:5:f:e → f": "killed"}})
+    fresh = report.written({"wire/cookies": {key: "survived"}}, {"wire/cookies": {key: "killed", "4:5:f:e → f": "killed"}})
     assert "Of 1 others in 1 modules, drawn with another seed and looked at by nobody, 1 were killed: 100.0 %." in fresh
 
 
@@ -99,11 +99,11 @@ def test_a_reason_is_given_for_modules_scopes_and_changes_by_pattern() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="it forks")
 def test_the_command_judges_mutants_and_keeps_what_came_out(tmp_path: Path) -> None:
     results = tmp_path / "r.json"
-    command = (sys.executable, str(RUN), "--sample", "3", "--modules", "zones", "--results", str(results))
+    command = (sys.executable, str(RUN), "--sample", "3", "--modules", "matching/zones", "--results", str(results))
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(results.read_text(encoding="utf-8"))
-    assert list(found) == ["zones"]
-    assert len(found["zones"]) == 3
-    assert "killed" in found["zones"].values()
+    assert list(found) == ["matching/zones"]
+    assert len(found["matching/zones"]) == 3
+    assert "killed" in found["matching/zones"].values()
     assert "of    3 killed" in done.stdout

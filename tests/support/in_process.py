@@ -12,12 +12,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from fsproxy.admin.metrics import Metrics
 from fsproxy.config.loader import load_text
-from fsproxy.shell.generation import Generation
-from fsproxy.shell.ingest import Ingest
-from fsproxy.shell.server import DataServer
-from fsproxy.shell.sweeper import Sweeper
+from fsproxy.http.server import DataServer
+from fsproxy.http.sweeper import Sweeper
+from fsproxy.proxy.data_plane import Ingest
+from fsproxy.proxy.generation import Generation
+from fsproxy.telemetry.metrics import Metrics
 from support.raw_http import eventually
 
 

@@ -11,11 +11,11 @@ import json
 import os
 import sys
 
+from fsproxy.clock import now
 from fsproxy.core.limits.operations import Admit, Admitted, Claim, Claimed, NameKind, QuotaTerms, RateKind, Spend, Spent
 from fsproxy.core.model import Instant
 from fsproxy.core.settings import Window
-from fsproxy.shell.clock import now
-from fsproxy.shell.ledger.redis import RedisLedger
+from fsproxy.state.redis.ledger import RedisLedger
 
 SESSIONS, NAMES, CALLS = 25, 20, 10
 EACH = 60

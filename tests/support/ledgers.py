@@ -22,10 +22,10 @@ from fsproxy.core.limits.operations import (
     Release,
 )
 from fsproxy.core.model import Instant
-from fsproxy.shell.ledger import Bounds, MemoryLedger
-from fsproxy.shell.ledger.file import LedgerFile
-from fsproxy.shell.ledger.lately import Lately
-from fsproxy.shell.ledger.redis import RedisLedger
+from fsproxy.state.memory.ledger import Bounds, MemoryLedger
+from fsproxy.state.memory.recent_names import Lately
+from fsproxy.state.redis.ledger import RedisLedger
+from fsproxy.state.sqlite.file import LedgerFile
 
 START = 1_790_000_000.0
 ORG = "o-1ABC-na1"

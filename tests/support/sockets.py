@@ -12,12 +12,12 @@ from typing import Any
 import aiohttp
 from aiohttp import WSMsgType, web
 
+from fsproxy.clock import now
 from fsproxy.config.loader import load_text
 from fsproxy.core.limits.operations import Admit, Admitted, QuotaTerms
 from fsproxy.demo.answers import Sessions
 from fsproxy.demo.socket import frame_answer
-from fsproxy.shell.clock import now
-from fsproxy.shell.generation import Generation
+from fsproxy.proxy.generation import Generation
 from support.socket_proxy import InnerProxy, inner_proxy
 from support.upstream import NOW_MS, Received, RecordingUpstream
 

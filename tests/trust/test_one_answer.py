@@ -10,21 +10,21 @@ import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fsproxy.admin.explaining_record import explain_record
 from fsproxy.cli.story import Rules
 from fsproxy.config.loader import load_text
-from fsproxy.core.audit import Outcome
-from fsproxy.core.audit_line import Measures, audit_record
-from fsproxy.core.facts import page_facts
-from fsproxy.core.header_values import index
+from fsproxy.core.audit.line import Measures, audit_record
+from fsproxy.core.audit.privacy import address_mask
+from fsproxy.core.audit.record import Outcome
 from fsproxy.core.limits.operations import Admitted
 from fsproxy.core.model import Instant, Location, Route
-from fsproxy.core.page import read_page
 from fsproxy.core.pipeline import Decision, judge, settle, wants_no_name
-from fsproxy.core.privacy import address_mask
-from fsproxy.core.replay import Replay
-from fsproxy.core.replay_facts import page_line
-from fsproxy.shell.explaining_record import explain_record
-from fsproxy.shell.generation import Generation
+from fsproxy.core.replay.again import Replay
+from fsproxy.core.replay.facts import page_line
+from fsproxy.core.wire.facts import page_facts
+from fsproxy.core.wire.header_values import index
+from fsproxy.core.wire.page import read_page
+from fsproxy.proxy.generation import Generation
 
 NOW = Instant(1795287341.5)
 ADDRESSES = ["203.0.113.7", "203.0.113.0", "203.0.114.9", "2001:db8:1:2::3", "10.1.2.3"]

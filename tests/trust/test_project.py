@@ -13,8 +13,8 @@ import pytest
 
 import fsproxy
 from fsproxy.config.schema import ListenConfig, UpstreamTls
-from fsproxy.shell.listening import _server_tls
-from fsproxy.shell.upstream_settings import tls_context
+from fsproxy.fleet.listening import _server_tls
+from fsproxy.http.upstream_tls import tls_context
 
 PACKAGE = Path(fsproxy.__file__).parent
 ROOT = PACKAGE.parent
@@ -101,7 +101,7 @@ def test_nothing_is_built_that_runs_text_as_a_program() -> None:
                 found |= {(file.name, ast.unparse(node.func))} if ast.unparse(node.func) in banned else set()
                 assert not any(each.arg == "shell" for each in node.keywords), file.name
     # A worker gets its configuration from its supervisor, over a pipe that nobody else holds.
-    assert found == {("seat.py", "pickle.loads")}
+    assert found == {("worker_channel.py", "pickle.loads")}
 
 
 def test_the_report_goes_to_no_address_that_may_not_exist() -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from fsproxy.core.client_api.json_text import Fault, parse_object
+from fsproxy.core.json.member_names import NO_NAMES, KnownNames
+from fsproxy.core.json.strict import Fault, parse_object
 from fsproxy.core.model import CallKind
 from fsproxy.core.reasons import RejectionCode
-from fsproxy.core.spelling import NO_NAMES, KnownNames
 
 Steps = tuple[str | int, ...]
 """Where a member stands in a document: names of objects, positions in lists, from its root."""

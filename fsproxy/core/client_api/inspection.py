@@ -10,14 +10,14 @@ from types import MappingProxyType
 
 import msgspec
 
-from fsproxy.core.client_api.bundle import Bundle, BundleCall, Uninspectable, read_bundle
 from fsproxy.core.client_api.calls import Call, broken, read_event, read_identify, read_user_vars, unread
-from fsproxy.core.client_api.identifying import identifies_with_next, with_whole_identifies
-from fsproxy.core.client_api.json_text import Fault
-from fsproxy.core.client_api.judging import Judged, judge, name_kind
-from fsproxy.core.client_api.known_shapes import KnownNames
-from fsproxy.core.client_api.scanner import Span
-from fsproxy.core.client_api.server_api import ServerCall, batch_kind, read_server_call, split_batch
+from fsproxy.core.client_api.reading.bundle import Bundle, BundleCall, Uninspectable, read_bundle
+from fsproxy.core.client_api.reading.identifying import identifies_with_next, with_whole_identifies
+from fsproxy.core.client_api.reading.server_api import ServerCall, batch_kind, read_server_call, split_batch
+from fsproxy.core.client_api.validation.call import Judged, judge, name_kind
+from fsproxy.core.client_api.validation.known_shapes import KnownNames
+from fsproxy.core.json.scanner import Span
+from fsproxy.core.json.strict import Fault
 from fsproxy.core.limits.operations import NameKind, RateKind
 from fsproxy.core.model import CallKind, Route
 from fsproxy.core.settings import ClientApiSettings, OnUninspectable

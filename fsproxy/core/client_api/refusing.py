@@ -6,15 +6,15 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from fsproxy.core.client_api.calls import Call, Steps, Typing
-from fsproxy.core.client_api.details import LONGEST_ECHO, cut, property_detail
-from fsproxy.core.client_api.findings import prefix_of
-from fsproxy.core.client_api.names import PropertyType
+from fsproxy.core.client_api.validation.details import LONGEST_ECHO, cut, property_detail
+from fsproxy.core.client_api.validation.findings import prefix_of
+from fsproxy.core.client_api.validation.names import PropertyType
 from fsproxy.core.model import CallKind, Rejection
 from fsproxy.core.reasons import RejectionCode
 from fsproxy.core.settings import ClientApiSettings
 
 if TYPE_CHECKING:
-    from fsproxy.core.client_api.judging import Judged
+    from fsproxy.core.client_api.validation.call import Judged
 
 _CODE = RejectionCode.CARDINALITY_EXCEEDED
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from fsproxy.core.client_api.arguments import PROPERTIES, SCHEMA
-from fsproxy.core.client_api.bundle import is_companion
 from fsproxy.core.client_api.calls import Call, Steps
-from fsproxy.core.client_api.compact import places_of_elements
-from fsproxy.core.client_api.cutting import Edit, cut_members, removals, splice
-from fsproxy.core.client_api.halves import read_string, write_string
 from fsproxy.core.client_api.inspection import Form, Inspection
-from fsproxy.core.client_api.scanner import Span, elements_of, members_of, name_of
+from fsproxy.core.client_api.reading.arguments import PROPERTIES, SCHEMA
+from fsproxy.core.client_api.reading.bundle import is_companion
+from fsproxy.core.client_api.reading.splitting import Spans
 from fsproxy.core.client_api.settling import CallOutcome, CallsOutcome
-from fsproxy.core.client_api.splitting import Spans
+from fsproxy.core.json.compact import places_of_elements
+from fsproxy.core.json.cutting import Edit, cut_members, removals, splice
+from fsproxy.core.json.scanner import Span, elements_of, members_of, name_of
+from fsproxy.core.json.surrogates import read_string, write_string
 
 
 def rewrite(inspection: Inspection, outcome: CallsOutcome) -> bytes | None:

@@ -10,8 +10,8 @@ import msgspec
 
 from fsproxy.core.client_api.calls import Steps
 from fsproxy.core.client_api.inspection import Form, InspectedCall, Inspection, RateGroup
-from fsproxy.core.client_api.judging import Judged, Refused, refuse, shown
-from fsproxy.core.client_api.surplus import rejected_unread
+from fsproxy.core.client_api.reading.surplus import rejected_unread
+from fsproxy.core.client_api.validation.call import Judged, Refused, refuse, shown
 from fsproxy.core.client_api.verdicts import PASSED, LimitVerdict, refused_of, verdict_of
 from fsproxy.core.model import Mode, Rejection, Route
 from fsproxy.core.reasons import RejectionCode

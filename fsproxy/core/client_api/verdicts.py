@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from fsproxy.core.client_api.inspection import InspectedCall
-from fsproxy.core.client_api.judging import Refused, name_kind
+from fsproxy.core.client_api.validation.call import Refused, name_kind
 from fsproxy.core.limits.operations import NameKind
 
 MOST_REMEMBERED = 256

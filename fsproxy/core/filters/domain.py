@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from fsproxy.core.domains import DomainTable, parse_pattern
 from fsproxy.core.filters.base import rule_of
-from fsproxy.core.hosts import Url, parse_origin, parse_url
+from fsproxy.core.matching.domains import DomainTable, parse_pattern
+from fsproxy.core.matching.hosts import Url, parse_origin, parse_url
 from fsproxy.core.model import FilterName, Hit, Instant, Mode, Route, Rule, SessionFacts
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import CoreSettings, DomainRule, DomainSettings, OrgSettings

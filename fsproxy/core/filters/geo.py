@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from fsproxy.core.filters.base import rule_of
+from fsproxy.core.matching.zones import COUNTRIES, GROUPS, UNKNOWN
 from fsproxy.core.model import FilterName, Hit, Instant, Location, Mode, Rule, SessionFacts
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import CoreSettings, Entry, OrgSettings
-from fsproxy.core.zones import COUNTRIES, GROUPS, UNKNOWN
 
 _REGION = re.compile(r"([A-Z]{2})-[A-Z0-9]{1,3}")
 

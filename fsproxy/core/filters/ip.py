@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Generic, Self, TypeVar
 
-from fsproxy.core.addresses import IPV4_BITS, AddressPattern, is_mapped, parse_pattern
 from fsproxy.core.filters.base import rule_of
+from fsproxy.core.matching.addresses import IPV4_BITS, AddressPattern, is_mapped, parse_pattern
 from fsproxy.core.model import Address, FilterName, Hit, Instant, Mode, SessionFacts
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import CoreSettings, Entry, OrgSettings

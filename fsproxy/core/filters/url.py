@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import ClassVar, Self
 
-from fsproxy.core.hosts import Url, UrlProblem, origin_host, parse_url
+from fsproxy.core.matching.hosts import Url, UrlProblem, origin_host, parse_url
 from fsproxy.core.model import FilterName, Hit, Instant, Mode, Rule, SessionFacts
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import CoreSettings, OrgSettings, UrlSettings

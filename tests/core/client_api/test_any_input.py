@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from fsproxy.core.client_api.inspection import Inspection, inspect
 from fsproxy.core.client_api.problems import problem_document
+from fsproxy.core.client_api.reading.server_api import ServerCall
 from fsproxy.core.client_api.rewriting import rewrite
-from fsproxy.core.client_api.server_api import ServerCall
 from fsproxy.core.client_api.settling import settle_calls, spending
 from fsproxy.core.model import Route
 from fsproxy.core.settings import ClientApiSettings, OnUninspectable

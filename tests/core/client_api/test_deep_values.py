@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from fsproxy.core.client_api.bundle import Uninspectable, read_bundle
-from fsproxy.core.client_api.scanner import ScanError, elements_of, end_of_value, members_of, name_of
+from fsproxy.core.client_api.reading.bundle import Uninspectable, read_bundle
+from fsproxy.core.json.scanner import ScanError, elements_of, end_of_value, members_of, name_of
 
 DEPTHS = (1, 5, 6, 7, 50, 5_000)
 

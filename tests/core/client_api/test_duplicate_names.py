@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fsproxy.core.client_api.json_text import Fault, parse_object
+from fsproxy.core.json.strict import Fault, parse_object
 
 
 @pytest.mark.parametrize("space", ["", " ", "\t", "\n", "\r", "\r\n", " \t "])

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from fsproxy.core.client_api.bundle import Uninspectable
 from fsproxy.core.client_api.inspection import Inspection, RateGroup, inspect
+from fsproxy.core.client_api.reading.bundle import Uninspectable
 from fsproxy.core.client_api.rewriting import rewrite
 from fsproxy.core.client_api.settling import settle_calls
 from fsproxy.core.limits.operations import NameKind, RateKind

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fsproxy.core.client_api.inspection import RateGroup, inspect
-from fsproxy.core.client_api.server_api import ServerCall
+from fsproxy.core.client_api.reading.server_api import ServerCall
 from fsproxy.core.limits.operations import RateKind
 from fsproxy.core.model import Route
 from fsproxy.core.settings import ClientApiSettings

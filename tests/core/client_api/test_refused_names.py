@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from fsproxy.core.client_api.inspection import inspect
-from fsproxy.core.client_api.json_text import Fault
-from fsproxy.core.client_api.names import PropertyType
-from fsproxy.core.client_api.server_api import ServerCall, split_batch
+from fsproxy.core.client_api.reading.server_api import ServerCall, split_batch
 from fsproxy.core.client_api.settling import settle_calls
-from fsproxy.core.client_api.values import value_problem
+from fsproxy.core.client_api.validation.names import PropertyType
+from fsproxy.core.client_api.validation.values import value_problem
+from fsproxy.core.json.strict import Fault
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.model import Route
 from fsproxy.core.reasons import RejectionCode

@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 
 from fsproxy.core.client_api.calls import Call, Typing
 from fsproxy.core.client_api.inspection import inspect
-from fsproxy.core.client_api.judging import judge, refuse
 from fsproxy.core.client_api.rewriting import rewrite
-from fsproxy.core.facts import BundleQuery
+from fsproxy.core.client_api.validation.call import judge, refuse
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.model import CallKind, Instant, Route, SessionFacts
 from fsproxy.core.policy import Snapshot
 from fsproxy.core.settings import ClientApiSettings, CoreSettings, OrgSettings, RateSettings, Window
-from fsproxy.shell.cache import BoundedMemoryCache, Repeats
-from fsproxy.shell.call_limits import CallLimits
-from fsproxy.shell.ledger.memory import MemoryLedger
-from fsproxy.shell.ledger.page_clocks import PageClocks
+from fsproxy.core.wire.facts import BundleQuery
+from fsproxy.proxy.call_limits import CallLimits
+from fsproxy.state.cache import BoundedMemoryCache, Repeats
+from fsproxy.state.memory.ledger import MemoryLedger
+from fsproxy.state.memory.page_clocks import PageClocks
 
 NAMES = ["a_int", "b_str", "c_int", "c"]
 VALUES = st.integers() | st.text(max_size=2)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsproxy.core.domains import DomainTable, parse_pattern
 from fsproxy.core.filters.domain import DomainFilter, problem
+from fsproxy.core.matching.domains import DomainTable, parse_pattern
 from fsproxy.core.model import FilterName, Hit, Instant, Mode, Route, SessionFacts
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import CoreSettings, DomainRule, DomainSettings, Entry, FilterSettings, OrgSettings

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from fsproxy.core.filters.geo import GeoFilter, problem
+from fsproxy.core.matching.zones import COUNTRIES, EEA, EU
 from fsproxy.core.model import FilterName, Hit, Instant, Location, Mode, Route, SessionFacts
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import CoreSettings, Entry, FilterSettings, GeoSettings, OrgSettings
-from fsproxy.core.zones import COUNTRIES, EEA, EU
 
 NOW = Instant(1_795_287_301.0)
 

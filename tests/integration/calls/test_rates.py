@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fsproxy.shell.clock import now
+from fsproxy.clock import now
 from integration.calls.rig import Exchange, Rig, bundle_of, calls_of, first, fresh, second
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fsproxy.shell.fast_lane import MAX_PIPELINED, SWITCH
+from fsproxy.http.fast_lane import MAX_PIPELINED, SWITCH
 from support.in_process import InProcessProxy, in_process
 from support.leaving import LeavingClient, Way, send_and_leave
 from support.proxy import running_proxy

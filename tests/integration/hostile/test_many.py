@@ -8,14 +8,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from fsproxy.admin.ring import MOST_DECISIONS, MOST_FORWARDED
 from fsproxy.config.schema import StateConfig
 from fsproxy.core.limits.operations import Confirm
-from fsproxy.shell import ingest
-from fsproxy.shell.cache import BlockedPages, BoundedMemoryCache, Repeats
-from fsproxy.shell.ledger import MemoryLedger, PageClocks
-from fsproxy.shell.ledger.memory import Bounds
-from fsproxy.shell.stores import Stores
+from fsproxy.proxy import data_plane as ingest
+from fsproxy.state.cache import BlockedPages, BoundedMemoryCache, Repeats
+from fsproxy.state.memory.ledger import Bounds, MemoryLedger
+from fsproxy.state.memory.page_clocks import PageClocks
+from fsproxy.state.stores import Stores
+from fsproxy.telemetry.ring import MOST_DECISIONS, MOST_FORWARDED
 from support.in_process import InProcessProxy, in_process
 from support.pieces import Told, post, tell
 from support.raw_http import eventually, raw_client

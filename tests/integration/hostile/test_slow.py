@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from fsproxy.shell import bodies
+from fsproxy.proxy import bodies
 from support.in_process import InProcessProxy, in_process
 from support.raw_http import RawClient, ServerSide, eventually, raw_client, scripted
 from support.upstream import RecordingUpstream

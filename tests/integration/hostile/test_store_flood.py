@@ -11,8 +11,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from fsproxy.shell.cache import SHARED_PAGE_SECONDS
-from fsproxy.shell.stores import PAGE_WRITES
+from fsproxy.state.cache import SHARED_PAGE_SECONDS
+from fsproxy.state.stores import PAGE_WRITES
 from support.proxy import RunningProxy, running_proxy
 from support.upstream import RecordingUpstream
 from support.valkey import ValkeyServer, running_valkey

@@ -1,0 +1,1 @@
+"""The vendor's own settings, read from its exports."""

@@ -1,0 +1,205 @@
+"""Reading YAML 1.2 (and so JSON) into our tree, in bounded time and memory."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+import yaml
+from yamlcore import CCoreLoader, CoreLoader
+
+from fsproxy.config.problems import Place, Problem
+from fsproxy.config.yaml.positions import SECRETS, Kind, Node, Scalar, Sequence, Table, shown_path
+from fsproxy.config.yaml.substitution import LONGEST, Origin, SubstitutionError, refers, substitute
+
+MOST_VALUES = 250_000
+"""Commas and lines of one file: no value but the first comes without one of them."""
+MOST_BY_ALIAS = 100_000
+"""Values that aliases repeat. Six levels of nine aliases each would be half a million of each line's."""
+DEEPEST = 64
+"""Levels of nesting; the configuration itself has nine."""
+LONGEST_PATH = 500
+"""Characters of a key path. Every value below a long key carries it."""
+_DEEPEST_TEXT = 200
+_SEPARATOR = re.compile(r"[\[\]{},\n]")
+_DEEP_BLOCK = re.compile(rf"(?:[-?:] +){{{_DEEPEST_TEXT}}}")
+_TOO_DEEP = "is nested too deeply"
+
+# libyaml is ten times as fast; a PyYAML built without it serves as well.
+_Loader = CCoreLoader if yaml.__with_libyaml__ else CoreLoader
+
+
+class _TooMuchError(Exception):
+    """Reading on would cost more than any configuration is worth."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+
+def parse(text: str, file: str, environ: Mapping[str, str], problems: list[Problem]) -> Node | None:
+    """The tree of one document, references to the environment replaced; None when it is no YAML at all.
+
+    Adds to ``problems`` what is wrong with the YAML: syntax, duplicate keys, missing variables, too much of anything.
+    """
+    loader = None
+    try:
+        _check_text(text, file)
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        if root is None:
+            problems.append(Problem(file, 1, 1, "", None, "a mapping of keys, at least upstream", "the file is empty"))
+            return None
+        return _Builder(loader, file, environ, problems).node(root, "", None)
+    except _TooMuchError as error:
+        problems.append(error.problem)
+    except yaml.MarkedYAMLError as error:
+        problems.append(_syntax(error, file))
+    except RecursionError:
+        problems.append(Problem(file, 1, 1, "", None, "", _TOO_DEEP))
+    finally:
+        if loader is not None:
+            loader.dispose()
+    return None
+
+
+def _check_text(text: str, file: str) -> None:
+    """Refuse what must not reach the parser. Raises _TooMuchError."""
+    unprintable = yaml.reader.Reader.NON_PRINTABLE.search(text)
+    if unprintable is not None:
+        raise _TooMuchError(_at(text, unprintable, file, "a character that YAML does not allow"))
+    # PyYAML's composer recurses in C without looking at the stack's end, so what is far too deep must not reach it.
+    # Brackets inside texts count too: hundreds of them, never closed, are in no sane configuration.
+    depth = values = 0
+    for match in _SEPARATOR.finditer(text):
+        if match[0] in ",\n":
+            values += 1
+        else:
+            depth += 1 if match[0] in "[{" else -1
+        if depth > _DEEPEST_TEXT:
+            raise _TooMuchError(_at(text, match, file, _TOO_DEEP))
+        if values > MOST_VALUES:
+            allowed = f"at most {MOST_VALUES:,} lines and commas in a file; long lists go into files: file:PATH"
+            raise _TooMuchError(_at(text, match, file, "holds too many values", allowed))
+    deep = _DEEP_BLOCK.search(text)
+    if deep is not None:
+        raise _TooMuchError(_at(text, deep, file, _TOO_DEEP))
+
+
+def _at(text: str, match: re.Match[str], file: str, fault: str, allowed: str = "") -> Problem:
+    before = text[: match.start()]
+    line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+    return Problem(file, line, column, "", None, allowed, fault)
+
+
+def _syntax(error: yaml.MarkedYAMLError, file: str) -> Problem:
+    # str(error) would quote the line, and with it perhaps a secret.
+    mark = error.problem_mark or error.context_mark
+    line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
+    said = ", ".join(part for part in (error.context, error.problem) if part)
+    return Problem(file, line, column, "", None, "", f"is not YAML: {said}")
+
+
+class _Builder:
+    """Makes our nodes of PyYAML's."""
+
+    def __init__(self, loader: CCoreLoader, file: str, environ: Mapping[str, str], problems: list[Problem]) -> None:
+        self._loader = loader
+        self._file = file
+        self._environ = environ
+        self._problems = problems
+        self._open: set[int] = set()
+        self._built: set[int] = set()
+        """The lists and mappings that were read already: to come upon one of them again is to follow an alias."""
+        self._repeating = 0
+        """How many of the open lists and mappings are repeated."""
+        self._repeated = 0
+
+    def node(self, node: yaml.Node, path: str, key: yaml.Node | None) -> Node:
+        """The node, and all below it."""
+        place = self._place(node)
+        key_place = place if key is None else self._place(key)
+        if self._repeating:
+            self._count_repeated(place, path)
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node, path, place, key_place)
+        if id(node) in self._open:
+            self._problems.append(
+                Problem(self._file, place.line, place.column, path, None, "", "an alias that contains itself")
+            )
+            return Scalar(path, place, key_place, "", Kind.NULL)
+        if len(self._open) == DEEPEST:
+            raise _TooMuchError(Problem(self._file, place.line, place.column, path, None, "", _TOO_DEEP))
+        repeated = id(node) in self._built
+        self._built.add(id(node))
+        self._open.add(id(node))
+        self._repeating += repeated
+        made: Node
+        if isinstance(node, yaml.SequenceNode):
+            items = tuple(self.node(item, f"{path}[{n}]", None) for n, item in enumerate(node.value))
+            made = Sequence(path, place, key_place, items)
+        else:
+            made = Table(path, place, key_place, dict(self._members(node, path)))
+        self._repeating -= repeated
+        self._open.discard(id(node))
+        return made
+
+    def _count_repeated(self, place: Place, path: str) -> None:
+        self._repeated += 1
+        if self._repeated > MOST_BY_ALIAS:
+            fault, allowed = "is repeated too often by aliases", f"at most {MOST_BY_ALIAS:,} values by aliases in all"
+            raise _TooMuchError(Problem(self._file, place.line, place.column, path, None, allowed, fault))
+
+    def _members(self, node: yaml.Node, path: str) -> Iterator[tuple[str, Node]]:
+        seen: dict[str, Place] = {}
+        for key, value in node.value:
+            place = self._place(key)
+            if not isinstance(key, yaml.ScalarNode):
+                fault = "a key that is not a text"
+                self._problems.append(Problem(self._file, place.line, place.column, path, None, "", fault))
+                continue
+            inner = f"{path}.{key.value}" if path else key.value
+            if len(inner) > LONGEST_PATH:
+                allowed = f"at most {LONGEST_PATH} characters with all keys above it"
+                fault = "a key that is too long"
+                problem = Problem(self._file, place.line, place.column, shown_path(inner), None, allowed, fault)
+                self._problems.append(problem)
+                continue
+            if key.value in seen:
+                fault = f"stands twice, first in line {seen[key.value].line}"
+                self._problems.append(Problem(self._file, place.line, place.column, inner, None, "once", fault))
+                continue
+            seen[key.value] = place
+            yield key.value, self.node(value, inner, key)
+
+    def _scalar(self, node: yaml.ScalarNode, path: str, place: Place, key_place: Place) -> Scalar:
+        try:
+            kind = Kind(node.tag.removeprefix("tag:yaml.org,2002:"))
+        except ValueError:
+            self._problems.append(Problem(self._file, place.line, place.column, path, None, "", "has an unknown tag"))
+            kind = Kind.TEXT
+        text: str = node.value
+        if len(text) > LONGEST:
+            cut = Scalar(path, place, key_place, text[:LONGEST], Kind.TEXT)
+            self._problems.append(cut.problem("is too long", f"at most {LONGEST:,} characters"))
+            return cut
+        if not refers(text):
+            return Scalar(path, place, key_place, text, kind)
+        plain = Scalar(path, place, key_place, text, Kind.TEXT, from_environment=True)
+        secret = path in SECRETS
+        try:
+            text, origin = substitute(text, self._environ, secret=secret)
+        except SubstitutionError as error:
+            self._problems.append(plain.problem(error.fault, error.allowed))
+            return plain
+        if origin is Origin.FILE:
+            return Scalar(path, place, key_place, text, Kind.TEXT)
+        if secret and origin is Origin.ENVIRONMENT:
+            # A token of 12345, true or null is a token: read as null it would switch authentication off.
+            return Scalar(path, place, key_place, text, Kind.TEXT, from_environment=True)
+        tag = self._loader.resolve(yaml.ScalarNode, text, (True, False))
+        return Scalar(path, place, key_place, text, Kind(tag.removeprefix("tag:yaml.org,2002:")), True)
+
+    def _place(self, node: yaml.Node) -> Place:
+        mark = node.start_mark
+        return Place(self._file, mark.line + 1, mark.column + 1)

@@ -1,0 +1,196 @@
+"""What a page's audit line tells of the facts it was judged by, so that it can be judged again (rules.md 6).
+
+Never a URL beyond its host, never a cookie's value or a uid. Of cookies and users stands only which of the
+configured rules they met.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+import msgspec
+
+from fsproxy.core.audit.privacy import LONGEST_NAME, MaskAddress, safe, truncated
+from fsproxy.core.filters.base import Filter
+from fsproxy.core.filters.opt_out import OptOutFilter
+from fsproxy.core.matching.hosts import DEFAULT_PORTS, origin_host, parse_url
+from fsproxy.core.model import FilterName, Instant, SessionFacts
+from fsproxy.core.pipeline import Decision
+from fsproxy.core.policy import OrgPolicy
+
+MISSING = "missing"
+NOT_STRING = "not_string"
+CONTROL = "control"
+"""Problems of a URL that parsing does not find; the others are ``UrlProblem``'s."""
+TRUNCATED = "truncated"
+HIDDEN = "hidden"
+"""How an address is written that is not written whole; a hash and nothing at all tell a rule the same."""
+NEW = "new"
+UNDER_WAY = "under_way"
+ADMITTED = "admitted"
+"""What the ledger said of a session: new; under way; or new, of a visitor whom ramping admitted before."""
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+_LARGEST = 2**53
+
+_origin_host = lru_cache(maxsize=1024)(origin_host)
+
+
+class AuditFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """Of one page. What a recorder did not send is not there."""
+
+    session: str | None = None
+    """``NEW``, ``UNDER_WAY`` or ``ADMITTED``; None: the ledger was not asked, or did not answer."""
+    scheme: str = ""
+    port: int | None = None
+    """As the URL names it."""
+    url_problems: tuple[str, ...] = ()
+    origin: str | None = None
+    """The ``Origin`` header's host."""
+    compiled: int | float | None = None
+    """The script's build time, Unix seconds; None for what is no number, too."""
+    version: str | None = None
+    snippet: str | None = None
+    gpc: bool = False
+    dnt: bool = False
+    cookies: bool = False
+    """There were some."""
+    opt_out: tuple[str, ...] = ()
+    """Configured opt-out cookies (``name`` or ``name=value``) that came; only when there were cookies."""
+    no_opt_out: tuple[str, ...] = ()
+    """... and that did not come."""
+    identified: bool = False
+    """The visitor had been given a uid."""
+    lists: tuple[str, ...] = ()
+    """Filters by lists of users that there were; only for identified and for nameless visitors."""
+    listed: tuple[str, ...] = ()
+    """Rules of these that name the visitor."""
+    located: bool = False
+    """The location was asked for: without a country in the line it is not known."""
+    address: str | None = None
+    """``TRUNCATED`` or ``HIDDEN``; None: the line holds the whole address, or there is none."""
+    unnamed: bool = False
+    """The visitor opted out or is being deleted: neither address, user nor session is written."""
+
+
+def audit_facts(
+    facts: SessionFacts,
+    decision: Decision,
+    policy: OrgPolicy | None,
+    mask: MaskAddress,
+    now: Instant,
+    *,
+    unnamed: bool,
+) -> AuditFacts:
+    """Of a page. Without a policy nothing is told of lists and locations."""
+    came: tuple[str, ...] = ()
+    missed: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
+    listed: tuple[str, ...] = ()
+    if policy is not None:
+        if facts.cookies and policy.opt_out is not None:
+            came, missed = _cookies(facts, policy.opt_out)
+        if policy.user_lists and (facts.app_id or unnamed):
+            lists, listed = _users(facts, policy.user_lists, now, unnamed=unnamed)
+    scheme, port, problems = _url(facts.url)
+    return AuditFacts(
+        session=_session(facts, decision, policy, now) if decision.token or decision.new_session else None,
+        scheme=scheme,
+        port=port,
+        url_problems=problems,
+        origin=_origin_host(facts.origin),
+        compiled=_number(facts.compiled_timestamp),
+        version=_text(facts.compiled_version),
+        snippet=_text(facts.snippet_version),
+        gpc=facts.gpc,
+        dnt=facts.dnt,
+        cookies=bool(facts.cookies),
+        opt_out=came,
+        no_opt_out=missed,
+        identified=bool(facts.app_id),
+        lists=lists,
+        listed=listed,
+        located=policy is not None and policy.geo_source is not None,
+        address=None if mask is str else TRUNCATED if mask is truncated else HIDDEN,
+        unnamed=unnamed,
+    )
+
+
+def _url(url: object) -> tuple[str, int | None, tuple[str, ...]]:
+    if url is None or url == "":
+        return "", None, (MISSING,)
+    if not isinstance(url, str):
+        return "", None, (NOT_STRING,)
+    parsed = parse_url(url)
+    ordinary = url.isascii() and url.isprintable()
+    problems: tuple[str, ...] = (CONTROL,) if not ordinary and _CONTROL.search(url) is not None else ()
+    if parsed.problem is not None:
+        problems += (parsed.problem.value,)
+    scheme = parsed.scheme
+    return scheme if scheme in DEFAULT_PORTS else safe(scheme), parsed.port, problems
+
+
+def _number(value: object) -> int | float | None:
+    if type(value) is int and -_LARGEST <= value <= _LARGEST:
+        return value
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    # Nothing is built after that, and no reader of JSON is bothered with more digits.
+    return max(-_LARGEST, min(value, _LARGEST))
+
+
+def _text(value: object) -> str | None:
+    if not isinstance(value, str):
+        return None
+    return _known_safe(value) if len(value) <= LONGEST_NAME else safe(value)
+
+
+_known_safe = lru_cache(maxsize=1024)(safe)
+"""The versions of scripts are few."""
+
+
+def _cookies(facts: SessionFacts, opt_out: OptOutFilter) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    came: tuple[str, ...] = ()
+    missed: tuple[str, ...] = ()
+    for name, value, _ in opt_out.cookies:
+        found = facts.cookies.get(name)
+        text = name if value is None else f"{name}={value}"
+        if found is not None and (value is None or value == found):
+            came += (text,)
+        else:
+            missed += (text,)
+    return came, missed
+
+
+def _users(
+    facts: SessionFacts, filters: Sequence[Filter], now: Instant, *, unnamed: bool
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    lists: tuple[str, ...] = ()
+    listed: tuple[str, ...] = ()
+    for each in filters:
+        if each.name is FilterName.BLOCKED_USER and unnamed:
+            continue  # its rule is made of the uid: it is not told of who must not be named
+        try:
+            hit = each.judge(facts, now)
+        except Exception:  # noqa: BLE001, S112 - the judge has counted it already; it is a list that says nothing
+            continue
+        lists += (each.name.value,)
+        if hit is not None:
+            listed += (safe(hit.rule.id, 256),)
+    return lists, listed
+
+
+def _session(facts: SessionFacts, decision: Decision, policy: OrgPolicy | None, now: Instant) -> str | None:
+    block = decision.block
+    if decision.new_session:
+        if policy is None or policy.ramping is None or (block is not None and block.filter is FilterName.RAMPING):
+            return NEW
+        if any(hit.filter is FilterName.RAMPING for hit in decision.shadow):
+            return NEW
+        return NEW if policy.ramping.judge(facts, now) is None else ADMITTED
+    return UNDER_WAY if decision.token and block is None else None

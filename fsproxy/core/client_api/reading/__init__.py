@@ -1,0 +1,1 @@
+"""Where calls are found: bundles, direct calls, the server API."""

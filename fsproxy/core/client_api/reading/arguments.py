@@ -1,0 +1,98 @@
+"""Reads the ``Args`` of a call's event, of both generations (wire.md 3)."""
+
+from __future__ import annotations
+
+import sys
+from functools import lru_cache
+from typing import Any
+
+from fsproxy.core.client_api.calls import UID, Breach, Call, Typing, broken, too_big, unread
+from fsproxy.core.json.strict import Fault, parse_object
+from fsproxy.core.model import CallKind
+
+CUSTOM_EVENT = 8197
+VARIABLES = 8193
+PROPERTIES = 1
+"""Where the JSON of the properties stands in Args."""
+SCHEMA = 4
+"""Where the JSON of the schema stands in Args."""
+
+_VERSION = 3
+_WIDEST_CHARACTER = 4
+_UID_FIRST = f'{{"{UID}":'
+_SCOPES = {"user": CallKind.SET_USER_VARS, "page": CallKind.PAGE, "document": CallKind.DOCUMENT}
+
+
+def read_arguments(number: int, args: Any, limit: int) -> Call | None:
+    """Make the call of an event of ``Kind`` ``number``; None for variables of a scope that is not known.
+
+    ``limit`` is in bytes of UTF-8 of each of the two JSON texts.
+    """
+    if not isinstance(args, list):
+        kind = CallKind.EVENT if number == CUSTOM_EVENT else CallKind.SET_USER_VARS
+        return unread(kind, broken("its Args are not a list"))
+    name = args[0] if args else None
+    kind = CallKind.EVENT
+    if number == VARIABLES:
+        if isinstance(name, str) and name not in _SCOPES:
+            return None
+        if not isinstance(name, str):
+            return unread(CallKind.SET_USER_VARS, broken("its scope is not a string"))
+        kind, name = _SCOPES[name], None
+    text = args[PROPERTIES] if len(args) > PROPERTIES else None
+    properties, breaches = _read_text(text, limit)
+    schema: dict[str, Any] = {}
+    typing: Typing | None = Typing.SUFFIX
+    if len(args) > _VERSION:
+        typing = _typing(args[_VERSION])
+        if typing is None:
+            breaches += (broken("its version is not a number"),)
+        described = args[SCHEMA] if len(args) > SCHEMA else None
+        if described is not None and described != "{}":
+            known = type(described) is str and len(described) <= _LONGEST_REMEMBERED
+            schema, more = (_read_schema if known else _read_text)(described, limit)
+            breaches += more
+    if kind is CallKind.SET_USER_VARS and _is_uid_only(text, properties, breaches):
+        # With an entry in the schema it was written ``uid_str``, which identifies nobody.
+        ordinary = typing is Typing.SCHEMA and UID in schema
+        kind = kind if ordinary else CallKind.IDENTIFY
+    return Call(
+        kind=kind,
+        name=name,
+        typing=typing or Typing.SUFFIX,
+        properties=properties,
+        schema=schema,
+        breaches=breaches,
+        size=len(text) if type(text) is str and text.isascii() else sys.maxsize,
+    )
+
+
+def _is_uid_only(text: object, properties: dict[str, Any], breaches: tuple[Breach, ...]) -> bool:
+    """Tell whether variables are a uid alone. Of those that cannot be read, the beginning tells."""
+    if properties:
+        return len(properties) == 1 and UID in properties
+    return bool(breaches) and isinstance(text, str) and text.startswith(_UID_FIRST)
+
+
+def _typing(version: object) -> Typing | None:
+    """Read the apiVersion. One after the second is taken for the second, which asks the least of a name."""
+    if version is None:
+        return Typing.SUFFIX
+    if type(version) not in (int, float):
+        return None
+    return Typing.SCHEMA if version == 1 else Typing.INFERRED
+
+
+def _read_text(text: object, limit: int) -> tuple[dict[str, Any], tuple[Breach, ...]]:
+    if not isinstance(text, str):
+        return {}, (broken("not a string that holds JSON"),)
+    if len(text) * _WIDEST_CHARACTER > limit and len(text.encode()) > limit:
+        return {}, (too_big(limit),)
+    read = parse_object(text)
+    return ({}, (broken(read),)) if isinstance(read, Fault) else (read, ())
+
+
+_LONGEST_REMEMBERED = 2048
+_REMEMBERED_SCHEMAS = 512
+"""Schemas of some 2 KB; the script makes the same one for every call of an event. What is read is only looked at."""
+_read_schema = lru_cache(_REMEMBERED_SCHEMAS)(_read_text)

@@ -1,0 +1,211 @@
+"""Finds the calls among a bundle's events without reading the others (wire.md 2 and 3, rules.md 3)."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from enum import StrEnum, unique
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+from fsproxy.core.client_api.calls import Call, broken, unread
+from fsproxy.core.client_api.reading.arguments import CUSTOM_EVENT, VARIABLES, read_arguments
+from fsproxy.core.client_api.reading.kinds import call_number, places_of_kinds
+from fsproxy.core.client_api.reading.splitting import Spans, looks_like_one, split_events
+from fsproxy.core.json.member_names import finder_of_misspelt, folded
+from fsproxy.core.json.scanner import ScanError, members_of, name_of
+from fsproxy.core.json.strict import Fault, parse, parse_object
+from fsproxy.core.model import CallKind
+
+COMPANION = 98
+"""With ``Args[0] == "api"`` it belongs to the call after it."""
+
+_may_be_misspelt = finder_of_misspelt(("Kind", "Args", "When"))
+
+
+class _Event(msgspec.Struct, gc=False):
+    Kind: Any = None
+    Args: msgspec.Raw = msgspec.Raw(b"null")
+    When: Any = None
+
+
+class _KindOnly(msgspec.Struct, gc=False):
+    Kind: Any = None
+
+
+_NAMES = _Event.__struct_fields__
+_KIND = folded("Kind")
+_decode_event = msgspec.json.Decoder(_Event).decode
+_decode_any = msgspec.json.Decoder().decode
+_decode_kind = msgspec.json.Decoder(_KindOnly).decode
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_CALL_KINDS = {CUSTOM_EVENT: CallKind.EVENT, VARIABLES: CallKind.SET_USER_VARS}
+_BEGINNINGS = tuple((b'{"Kind":%d,' % number, kind) for number, kind in _CALL_KINDS.items())
+_KIND_MEMBER = re.compile(rb'"Kind"[ \t\r\n]*:[ \t\r\n]*(819[37])[ \t\r\n]*[,}]')
+
+
+@unique
+class Uninspectable(StrEnum):
+    """Why a body is not the bundle of ``wire.md`` 2."""
+
+    NOT_A_BUNDLE = "not a JSON object with a list named Evts"
+    BROKEN = "not JSON"
+
+
+class BundleCall(msgspec.Struct, frozen=True, gc=False):
+    """A call among a bundle's events."""
+
+    index: int
+    """Which of the events it is."""
+    call: Call
+    number: int
+    """Its ``Kind`` on the wire."""
+    args: bytes
+    """Its ``Args``, the exact bytes."""
+    when: float | None
+    """Its ``When`` in milliseconds since the page's start; None when it is no number."""
+
+
+class Bundle(msgspec.Struct, frozen=True, gc=False):
+    """Where a bundle's events stand, and those of them that are calls."""
+
+    events: Spans
+    calls: list[BundleCall]
+    surplus: Mapping[int, CallKind] = MappingProxyType({})
+    """The calls beyond the most that are read: by which of the events it is, what its ``Kind`` alone tells."""
+
+
+NO_CALLS = Bundle(Spans([], []), [])
+"""Also of a bundle that was not split, as nothing in it could be a call."""
+
+
+def read_bundle(body: bytes, limit: int, most: int = sys.maxsize, *, thorough: bool = False) -> Bundle | Uninspectable:
+    """Find the calls in a bundle. Never raises.
+
+    ``limit`` is the payload's, in bytes; of the calls after the first ``most`` only the kind is read. Without any
+    call's number in it, a body that begins and ends as bundles do is taken for one, unless ``thorough``.
+    """
+    hits = places_of_kinds(body)
+    if not hits and not thorough and looks_like_one(body):
+        return NO_CALLS
+    try:
+        events = split_events(body)
+    except ScanError:
+        return Uninspectable.BROKEN
+    if events is None:
+        return Uninspectable.NOT_A_BUNDLE
+    calls: list[BundleCall] = []
+    surplus: dict[int, CallKind] = {}
+    last = -1
+    for hit in hits:
+        index = events.holding(hit)
+        if index <= last:
+            continue
+        last = index
+        start, end = events[index]
+        if len(calls) >= most:
+            kind = _unread_kind(body, start, end)
+            if kind is not None:
+                surplus[index] = kind
+            continue
+        calls += _read_event(body[start:end], index, limit)
+    return Bundle(events, calls, surplus) if surplus else Bundle(events, calls)
+
+
+def is_companion(event: bytes) -> bool:
+    """Tell whether this event is the one that stands before a call: ``Kind`` 98 with ``Args[0] == "api"``."""
+    try:
+        read = _decode_event(event)
+        args = _decode_any(read.Args) if read.Kind == COMPANION else None
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(args, list) and args[:1] == ["api"]
+
+
+def _read_event(raw: bytes, index: int, limit: int) -> list[BundleCall]:
+    """Read one event that holds the number of a call's kind somewhere; none when it is opaque after all."""
+    if raw[:1] != b"{":
+        return []
+    try:
+        event = _decode_event(raw)
+        # What is in Args are strings, which may be long.
+        rest = raw.replace(event.Args, b"", 1)
+        sure = (
+            b"\\" not in rest
+            and rest.count(b'"Kind"') == rest.count(b'"Args"') == rest.count(b'"When"') == 1
+            and not _may_be_misspelt(rest)
+        )
+        if not sure:
+            return _read_odd_event(raw, index, limit)
+        number = call_number(event.Kind)
+        if number is None:
+            return []
+        args = _decode_any(event.Args)
+    except (ValueError, RecursionError):
+        return _read_odd_event(raw, index, limit)
+    call = read_arguments(number, args, limit)
+    return [] if call is None else [BundleCall(index, call, number, bytes(event.Args), _when(event.When))]
+
+
+def _unread_kind(body: bytes, start: int, end: int) -> CallKind | None:
+    """Tell by its ``Kind`` alone what call an event is, as cheaply as can be; None: it is none."""
+    for beginning, kind in _BEGINNINGS:
+        if body.startswith(beginning, start):
+            return kind
+    raw = body[start:end]
+    try:
+        number = call_number(_decode_kind(raw).Kind)
+        if number is None and _may_be_misspelt(raw):
+            kinds = [parse(bytes(value)) for name, value in _decode_members(raw).items() if folded(name) == _KIND]
+            number = next(filter(None, map(call_number, kinds)), None)
+    except (ValueError, RecursionError):
+        # Nobody looks for the members of an object that is not strict JSON: the name of one is enough.
+        found = _KIND_MEMBER.search(raw)
+        number = int(found[1]) if found is not None else None
+    return _CALL_KINDS.get(number) if number is not None else None
+
+
+def _read_odd_event(raw: bytes, index: int, limit: int) -> list[BundleCall]:
+    """Read an event as each reader does: by its names as they are spelled, and without their case (rules.md 4)."""
+    root = parse_object(raw)
+    if isinstance(root, Fault):
+        return _broken_event(raw, index, root)
+    values = {name_of(raw, each): raw[each.value_start : each.end] for each in members_of(raw, 0)[0]}
+    loosely = {folded(name): name for name in root}
+    readings = {
+        tuple(name if name in root else None for name in _NAMES): None,
+        tuple(loosely.get(folded(name)) for name in _NAMES): None,
+    }
+    found: list[BundleCall] = []
+    for kind, args, when in readings:
+        number = call_number(root[kind]) if kind is not None else None
+        if number is None:
+            continue
+        call = read_arguments(number, root[args] if args is not None else None, limit)
+        if call is not None:
+            call = msgspec.structs.replace(call, is_whole=len(readings) > 1)
+            at = _when(root[when]) if when is not None else None
+            found.append(BundleCall(index, call, number, values.get(args, b"null"), at))
+    return found
+
+
+def _broken_event(raw: bytes, index: int, fault: Fault) -> list[BundleCall]:
+    """Read an event that is not strict JSON: a call all the same if any of its Kinds is a call's."""
+    try:
+        members, _ = members_of(raw, 0)
+    except ScanError:
+        return []
+    for each in members:
+        if folded(name_of(raw, each) or "") == _KIND:
+            number = call_number(parse(raw[each.value_start : each.end]))
+            if number is not None:
+                kind = CallKind.EVENT if number == CUSTOM_EVENT else CallKind.SET_USER_VARS
+                return [BundleCall(index, unread(kind, broken(fault)), number, raw, None)]
+    return []
+
+
+def _when(value: Any) -> float | None:
+    return value if type(value) in (int, float) else None

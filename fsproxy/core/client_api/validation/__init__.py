@@ -1,0 +1,1 @@
+"""Whether one call is valid, and what is wrong with it."""

@@ -1,0 +1,60 @@
+"""The fixed text that goes with each rejection. It names the limit, never the value."""
+
+from __future__ import annotations
+
+from fsproxy.core.client_api.calls import MAX_LEAVES
+from fsproxy.core.client_api.validation.names import PropertyType
+from fsproxy.core.json.surrogates import shown_halves
+from fsproxy.core.reasons import RejectionCode
+from fsproxy.core.settings import ClientApiSettings
+
+LONGEST_ECHO = 1024
+"""Names and paths are cut here, so that a rejection is never larger than what it rejects."""
+
+_TYPES = ", ".join(PropertyType)
+_FIT: dict[PropertyType, str] = {
+    PropertyType.STR: "not a string",
+    PropertyType.INT: "not an integer of 64 bits",
+    PropertyType.REAL: "not a number",
+    PropertyType.DATE: "not an ISO-8601 date in UTC",
+    PropertyType.BOOL: "not true or false",
+    PropertyType.STRS: "not a list of strings",
+    PropertyType.INTS: "not a list of integers of 64 bits",
+    PropertyType.REALS: "not a list of numbers",
+    PropertyType.DATES: "not a list of ISO-8601 dates in UTC",
+    PropertyType.BOOLS: "not a list of true and false",
+}
+
+
+def cut(name: str) -> str:
+    """Give a name as it may be echoed: whole up to 1,024 characters, halves of characters replaced."""
+    name = shown_halves(name)
+    return name if len(name) <= LONGEST_ECHO else name[:LONGEST_ECHO] + "…"
+
+
+def property_detail(code: RejectionCode, settings: ClientApiSettings, declared: PropertyType | None) -> str:
+    """Say what a property must be instead. ``declared`` is the type that its value does not fit."""
+    if code is RejectionCode.INVALID_VALUE:
+        return _FIT[declared] if declared is not None else "its type cannot be told from its value"
+    if code is RejectionCode.INVALID_PROPERTY_NAME:
+        return f"not a letter followed by letters, digits, _{' and -' if settings.allow_hyphen else ''}"
+    if code is RejectionCode.PROPERTY_NAME_TOO_LONG:
+        return f"longer than {settings.property_name_length} characters"
+    if code is RejectionCode.MISSING_PROPERTY_TYPE:
+        return f"declares no type; the types are {_TYPES}"
+    if code is RejectionCode.INVALID_PROPERTY_TYPE:
+        return f"declares a type other than {_TYPES}"
+    if code is RejectionCode.VALUE_TOO_BIG:
+        return f"larger than {settings.value_size} bytes"
+    if code is RejectionCode.CARDINALITY_EXCEEDED:
+        # A property that was not judged has no type.
+        beyond = f"the first {MAX_LEAVES} of a call" if declared is None else "the limit on names"
+        return f"a new name beyond {beyond}"
+    return "an object or list where one value belongs"
+
+
+def reserved_detail(code: RejectionCode, length: int) -> str:
+    """Say what a reserved property must be instead."""
+    if code is RejectionCode.EXPECTED_ATOM:
+        return "an object or list where one value belongs"
+    return f"longer than {length} characters" if code is RejectionCode.VALUE_TOO_BIG else "not a string"

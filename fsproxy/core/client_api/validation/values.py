@@ -1,0 +1,198 @@
+"""The values of properties: which fit the ten types, and how large they may be (seed 2, rules.md 2)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import msgspec
+
+from fsproxy.core.client_api.validation.names import PropertyType
+from fsproxy.core.json.in_parts import all_within, kinds_of
+from fsproxy.core.reasons import RejectionCode
+
+INT_MIN = -(2**63)
+INT_MAX = 2**63 - 1
+"""An integer is one of 64 bits (rules.md 2)."""
+
+_TIME = r"T(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]+)?)?"
+_UTC = r"(?:Z|\+00:00)"
+_ANY_OFFSET = r"(?:Z|[+-](?:[01][0-9]|2[0-3])(?::[0-5][0-9])?)"
+_YEAR = r"([0-9]{4}|\+[0-9]{6}|-(?!000000)[0-9]{6})"
+_DAY = _YEAR + r"-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+_DATE = re.compile(f"{_DAY}(?:{_TIME}{_UTC})?")
+_OFFSET_DATE = re.compile(f"{_DAY}(?:{_TIME}{_ANY_OFFSET})?")
+_YEARS_OF_CALENDAR = 400
+"""After so many the calendar repeats itself, before year 1 as well."""
+# The same with a day that every year's month has: most dates are settled by it.
+_SURE_DATE = re.compile(
+    r"(?!0000)[0-9]{4}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
+    f"(?:{_TIME}{_UTC})?"
+).fullmatch
+_WIDEST_CHARACTER = 4
+"""Bytes in UTF-8: a string of a quarter of the limit needs no encoding to be known as small enough."""
+SHORTEST_ELEMENT = 2
+"""Bytes of an element of a list, with its comma or the list's bracket."""
+LONGEST_ATOM = 320
+"""Bytes: no number inside a double's range is longer in compact JSON."""
+
+_CONTAINERS = frozenset({dict, list})
+_NUMBERS = frozenset({int, float})
+_STRINGS = frozenset({str})
+_BOOLEANS = frozenset({bool})
+
+_Problem = RejectionCode | None
+_encode = msgspec.json.Encoder().encode
+
+
+def is_date(text: str) -> bool:
+    """Tell whether this is a day, or a day and time in UTC, that the calendar has.
+
+    Seconds and their fraction may be left out; a leap second and hour 24 are none. Years are those of
+    JavaScript: four digits, or a sign and six.
+    """
+    return _SURE_DATE(text) is not None or _is_day(_DATE.fullmatch(text))
+
+
+def is_offset_date(text: str) -> bool:
+    """Tell the same with any offset from UTC, as schemas of the second generation have it."""
+    return _SURE_DATE(text) is not None or _is_day(_OFFSET_DATE.fullmatch(text))
+
+
+def _is_day(found: re.Match[str] | None) -> bool:
+    if found is None:
+        return False
+    year, month, day = map(int, found.groups())
+    try:
+        date(year % _YEARS_OF_CALENDAR + _YEARS_OF_CALENDAR, month, day)
+    except ValueError:
+        return False
+    return True
+
+
+def is_int(value: Any) -> bool:
+    """Tell whether this is an integral JSON number of 64 bits; 49.0 is, true is not."""
+    if type(value) is float:
+        return value.is_integer() and INT_MIN <= value <= INT_MAX
+    return type(value) is int and INT_MIN <= value <= INT_MAX
+
+
+def is_real(value: Any) -> bool:
+    """Tell whether this is a JSON number. Only finite ones come out of ``json_text``."""
+    return type(value) in _NUMBERS
+
+
+def json_size(value: Any) -> int:
+    """Give the bytes of a value as it counts: UTF-8 of a string, compact JSON of anything else."""
+    return len(value.encode()) if type(value) is str else len(_encode(value))
+
+
+def _misfit(value: Any) -> RejectionCode:
+    return RejectionCode.EXPECTED_ATOM if type(value) in _CONTAINERS else RejectionCode.INVALID_VALUE
+
+
+def _judge_str(value: Any, size: int) -> _Problem:
+    if type(value) is not str:
+        return _misfit(value)
+    if len(value) * _WIDEST_CHARACTER <= size or json_size(value) <= size:
+        return None
+    return RejectionCode.VALUE_TOO_BIG
+
+
+def _judge_dates(fits: Callable[[str], bool]) -> Callable[[Any, int], _Problem]:
+    def judge(value: Any, size: int) -> _Problem:
+        if type(value) is not str:
+            return _misfit(value)
+        if not fits(value):
+            return RejectionCode.INVALID_VALUE
+        return None if len(value) <= size else RejectionCode.VALUE_TOO_BIG
+
+    return judge
+
+
+def _judge_atom(fits: Callable[[Any], bool]) -> Callable[[Any, int], _Problem]:
+    def judge(value: Any, size: int) -> _Problem:
+        if not fits(value):
+            return _misfit(value)
+        return None if size >= LONGEST_ATOM or len(_encode(value)) <= size else RejectionCode.VALUE_TOO_BIG
+
+    return judge
+
+
+def _are_ints(values: list[Any], kinds: set[type]) -> bool:
+    if kinds == {int}:
+        return all_within(values, INT_MIN, INT_MAX)
+    return kinds <= _NUMBERS and all(map(is_int, values))
+
+
+def _judge_list(fit: Callable[[list[Any], set[type]], bool]) -> Callable[[Any, int], _Problem]:
+    def judge(value: Any, size: int) -> _Problem:
+        if type(value) is not list:
+            return _misfit(value)
+        kinds = kinds_of(value)
+        if not kinds.isdisjoint(_CONTAINERS):
+            return RejectionCode.EXPECTED_ATOM
+        if not fit(value, kinds):
+            return RejectionCode.INVALID_VALUE
+        # Its length alone may tell, so that nothing long is written out.
+        too_big = len(value) * SHORTEST_ELEMENT > size or json_size(value) > size
+        return RejectionCode.VALUE_TOO_BIG if too_big else None
+
+    return judge
+
+
+JUDGES: dict[object, Callable[[Any, int], _Problem]] = {
+    PropertyType.STR: _judge_str,
+    PropertyType.INT: _judge_atom(is_int),
+    PropertyType.REAL: _judge_atom(is_real),
+    PropertyType.DATE: _judge_dates(is_date),
+    PropertyType.BOOL: _judge_atom(lambda value: type(value) is bool),
+    PropertyType.STRS: _judge_list(lambda _, kinds: kinds <= _STRINGS),
+    PropertyType.INTS: _judge_list(_are_ints),
+    PropertyType.REALS: _judge_list(lambda _, kinds: kinds <= _NUMBERS),
+    PropertyType.DATES: _judge_list(lambda values, kinds: kinds <= _STRINGS and all(map(is_date, values))),
+    PropertyType.BOOLS: _judge_list(lambda _, kinds: kinds <= _BOOLEANS),
+}
+JUDGES_OF_OFFSETS = JUDGES | {
+    PropertyType.DATE: _judge_dates(is_offset_date),
+    PropertyType.DATES: _judge_list(lambda values, kinds: kinds <= _STRINGS and all(map(is_offset_date, values))),
+}
+"""The same where a date's type comes from a schema of the second generation."""
+
+
+def value_problem(declared: PropertyType, value: Any, size: int) -> RejectionCode | None:
+    """Say what is wrong with a value, or None: one value where one is expected, then type, then size.
+
+    ``size`` is in bytes. An object or list inside a list is ``ExpectedAtom`` too.
+    """
+    return JUDGES[declared](value, size)
+
+
+def reserved_problem(value: Any, length: int) -> RejectionCode | None:
+    """Say what is wrong with the value of a reserved property: a string of at most ``length`` characters."""
+    if type(value) is not str:
+        return _misfit(value)
+    return None if len(value) <= length else RejectionCode.VALUE_TOO_BIG
+
+
+def inferred_type(value: Any) -> PropertyType | RejectionCode:
+    """Infer the type where apiVersion 2 declares none (rules.md 2): ``real`` for any number, ``strs`` for ``[]``."""
+    kind = type(value)
+    if kind is str:
+        return PropertyType.STR
+    if kind is bool:
+        return PropertyType.BOOL
+    if kind in _NUMBERS:
+        return PropertyType.REAL
+    if kind is not list:
+        return _misfit(value)
+    kinds = kinds_of(value)
+    if kinds <= _STRINGS:
+        return PropertyType.STRS
+    if kinds <= _BOOLEANS:
+        return PropertyType.BOOLS
+    if kinds <= _NUMBERS:
+        return PropertyType.REALS
+    return RejectionCode.INVALID_VALUE if kinds.isdisjoint(_CONTAINERS) else RejectionCode.EXPECTED_ATOM

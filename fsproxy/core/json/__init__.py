@@ -1,0 +1,1 @@
+"""JSON, read and cut without changing a byte that is kept."""

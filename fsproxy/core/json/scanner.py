@@ -1,0 +1,190 @@
+"""Finds where the members of JSON objects and the elements of lists begin and end, tolerating what is in them.
+
+Recorders put into opaque events what strict readers refuse: unpaired surrogates, odd numbers, deep trees
+(rules.md 3). So a value is skipped by its brackets and strings alone; it is neither decoded nor checked.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from fsproxy.core.json.surrogates import with_stand_ins
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""What some programs write before a text in UTF-8; it is skipped, and forwarded (rules.md 2)."""
+Span = tuple[int, int]
+"""The bytes of a value: first, and one past the last."""
+
+_SPACE = rb"[ \t\r\n]*+"
+_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_PLAIN = rb'[^"\[\]{}]++|' + _STRING
+_SCALAR = rb'[^ \t\r\n,:"\[\]{}]++'
+
+
+def _balanced(levels: int) -> bytes:
+    """Write the pattern of an object or list that holds at most so many levels of others."""
+    pattern = rb"[\[{](?:" + _PLAIN + rb")*+[\]}]"
+    for _ in range(levels):
+        pattern = rb"[\[{](?:" + _PLAIN + rb"|" + pattern + rb")*+[\]}]"
+    return pattern
+
+
+# Nothing here backtracks: the alternatives begin differently and every repetition is possessive,
+# so a value is read in linear time, a few levels in one step of the engine.
+_VALUE = _STRING + rb"|" + _SCALAR + rb"|" + _balanced(5)
+_ELEMENT = re.compile(_SPACE + rb"(" + _VALUE + rb")" + _SPACE + rb"([,\]])", re.DOTALL)
+_MEMBER = re.compile(
+    _SPACE + rb"(" + _STRING + rb")" + _SPACE + rb":" + _SPACE + rb"(" + _VALUE + rb")" + _SPACE + rb"([,}])", re.DOTALL
+)
+_NAME = re.compile(_SPACE + rb"(" + _STRING + rb")" + _SPACE + rb":" + _SPACE, re.DOTALL)
+_VALUE_ALONE = re.compile(_VALUE, re.DOTALL)
+_TOKEN = re.compile(_STRING + rb'|([\[{]++)|[\]}]++|"', re.DOTALL)
+_WINDOW = 16 * 1024
+"""Bytes that are tried in one step of the engine, as other threads wait meanwhile: a millisecond."""
+_BLANK = re.compile(rb"[ \t\r\n]{0,%d}+" % _WINDOW)
+_COMMA, _QUOTE = 0x2C, 0x22
+_END_OF_LIST, _END_OF_OBJECT = 0x5D, 0x7D
+
+
+class ScanError(Exception):
+    """The text does not have the brackets, commas and colons that it should have here."""
+
+
+class Member(msgspec.Struct, frozen=True, gc=False):
+    """One member of an object: where its name and its value stand."""
+
+    start: int
+    name_end: int
+    value_start: int
+    end: int
+
+
+def skip_blank(data: bytes, at: int) -> int:
+    """Give the place of the first byte that is not white space."""
+    end = _end(_BLANK, data, at)
+    while end - at == _WINDOW:
+        at, end = end, _end(_BLANK, data, end)
+    return end
+
+
+def begin_of_json(data: bytes) -> int:
+    """Give the place of the first byte of a document's value, after a byte order mark and white space."""
+    return skip_blank(data, len(BYTE_ORDER_MARK) if data.startswith(BYTE_ORDER_MARK) else 0)
+
+
+def end_of_value(data: bytes, at: int) -> int:
+    """Give the place after the value that begins at ``at``, however deep it is. Raises ScanError."""
+    if data[at : at + 1] not in (b"[", b"{"):
+        found = _VALUE_ALONE.match(data, at)
+        if found is None:
+            raise ScanError
+        return found.end()
+    found = _VALUE_ALONE.match(data, at, at + _WINDOW)
+    return found.end() if found is not None else _end_of_deep_value(data, at)
+
+
+def _end_of_deep_value(data: bytes, at: int) -> int:
+    """Count brackets, run by run. Slower, and safe at any depth: it keeps nothing but the count."""
+    depth = 0
+    for found in _TOKEN.finditer(data, at):
+        first, last = found.span()
+        if found.lastindex:
+            depth += last - first
+        elif data[first] != _QUOTE:
+            depth -= last - first
+            if depth <= 0:
+                return last + depth
+        elif last - first == 1:  # a string without an end
+            break
+    raise ScanError
+
+
+def _end(pattern: re.Pattern[bytes], data: bytes, at: int) -> int:
+    found = pattern.match(data, at)
+    return found.end() if found else at
+
+
+def elements_of(data: bytes, at: int) -> tuple[list[Span], int]:
+    """Give the elements of the list whose bracket stands at ``at``, and the place after it. Raises ScanError."""
+    if data[at : at + 1] != b"[":
+        raise ScanError
+    at += 1
+    first = skip_blank(data, at)
+    if data[first : first + 1] == b"]":
+        return [], first + 1
+    spans: list[Span] = []
+    while True:
+        found = _ELEMENT.match(data, at, at + _WINDOW)
+        if found is not None:
+            spans.append(found.span(1))
+            at = found.end()
+            closing = data[at - 1]
+        else:
+            start = skip_blank(data, at)
+            end = end_of_value(data, start)
+            spans.append((start, end))
+            at = skip_blank(data, end) + 1
+            closing = data[at - 1] if at <= len(data) else 0
+        if closing == _END_OF_LIST:
+            return spans, at
+        if closing != _COMMA:
+            raise ScanError
+
+
+def members_of(data: bytes, at: int, most: int | None = None) -> tuple[list[Member], int]:
+    """Give the members of the object whose brace stands at ``at``, and the place after it. Raises ScanError.
+
+    ``most``: raise OverflowError for an object with more members.
+    """
+    if data[at : at + 1] != b"{":
+        raise ScanError
+    at += 1
+    first = skip_blank(data, at)
+    if data[first : first + 1] == b"}":
+        return [], first + 1
+    members: list[Member] = []
+    while True:
+        if len(members) == most:
+            raise OverflowError
+        found = _MEMBER.match(data, at, at + _WINDOW)
+        if found is not None:
+            members.append(Member(*found.span(1), *found.span(2)))
+            at = found.end()
+            closing = data[at - 1]
+        else:
+            start, name_end, value_start = name_at(data, at)
+            end = end_of_value(data, value_start)
+            members.append(Member(start, name_end, value_start, end))
+            at = skip_blank(data, end) + 1
+            closing = data[at - 1] if at <= len(data) else 0
+        if closing == _END_OF_OBJECT:
+            return members, at
+        if closing != _COMMA:
+            raise ScanError
+
+
+def name_at(data: bytes, at: int) -> tuple[int, int, int]:
+    """Give where the next member's name begins and ends, and where its value begins. Raises ScanError."""
+    name = _NAME.match(data, at)
+    if name is None:
+        raise ScanError
+    return name.start(1), name.end(1), name.end()
+
+
+def name_of(data: bytes, member: Member) -> str | None:
+    """Give a member's name, decoded as ``json_text`` does; None when it is no name in UTF-8."""
+    raw = data[member.start + 1 : member.name_end - 1]
+    try:
+        return raw.decode() if b"\\" not in raw else str(msgspec.json.decode(b'"' + raw + b'"'))
+    except ValueError:
+        return _odd_name(raw)
+
+
+def _odd_name(raw: bytes) -> str | None:
+    """Read a name with half a character in it; raw ones are our own, from a text that was read before."""
+    try:
+        return str(msgspec.json.decode(b'"' + with_stand_ins(raw.decode("utf-8", "surrogatepass")).encode() + b'"'))
+    except ValueError:
+        return None

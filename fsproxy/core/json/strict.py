@@ -1,0 +1,164 @@
+"""The JSON of a call, strictly: one object, and nothing in it that two readers could read differently.
+
+The good case is one pass of msgspec and one over what it made; what it leaves open (names given
+twice, integers beyond a double) is closed here. What it cannot read is read again by other means:
+unpaired surrogates (``halves``), a byte order mark, and any depth (``layers``).
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Collection
+from enum import Enum, unique
+from typing import Any
+
+import msgspec
+
+from fsproxy.core.json.in_parts import all_within, kinds_of
+from fsproxy.core.json.layers import LEVELS, SLACK, layers_of
+from fsproxy.core.json.scanner import BYTE_ORDER_MARK
+from fsproxy.core.json.surrogates import with_stand_ins
+
+_DEEPEST = LEVELS + SLACK + 8
+_STRINGS, _INTEGERS = {str}, {int}
+_LARGEST = int(sys.float_info.max)
+_decode = msgspec.json.Decoder().decode
+_STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"([ \t\r\n]*+:)?'
+_STRINGS_TEXT = re.compile(_STRING, re.DOTALL)
+_STRINGS_BYTES = re.compile(_STRING.encode(), re.DOTALL)
+
+
+@unique
+class Fault(Enum):
+    """What is wrong with a text; the value is the rejection's detail."""
+
+    NOT_UTF8 = "not UTF-8"
+    NOT_JSON = "not valid JSON"
+    NOT_OBJECT = "not a JSON object"
+    NUMBER = "a number outside the range of a double"
+    DUPLICATE = "the same name twice in one object"
+    NOT_BATCH = "no list of requests"
+    MISSPELT = "a name in other letters than it has"
+
+
+def parse_object(text: bytes | str) -> dict[str, Any] | Fault:
+    """Read one JSON object, strictly, as ``parse`` does."""
+    found = parse(text)
+    return found if type(found) is dict or isinstance(found, Fault) else Fault.NOT_OBJECT
+
+
+def parse(text: bytes | str) -> Any:
+    """Read one JSON value, strictly; a Fault says why it cannot be read. Never raises; works in linear time.
+
+    What is deeper than any name reaches is checked as well, but not kept: an empty object or list stands there.
+    """
+    try:
+        root = _decode(text)
+    except (ValueError, RecursionError):  # msgspec's own errors and Unicode's are ValueErrors
+        return _parse_oddly(text)
+    checked = _check(root, text)
+    return _parse_layers(_as_text(text)) if checked is _TOO_DEEP else root if checked is None else checked
+
+
+def _parse_oddly(text: bytes | str) -> Any:
+    """Read what msgspec refused, without what it does not know, or say what is wrong with it."""
+    try:
+        readable = with_stand_ins(_as_text(text))
+        root = _decode(readable)
+    except UnicodeError:
+        return Fault.NOT_UTF8
+    except ValueError as error:
+        return _fault_of(error)
+    except RecursionError:
+        return _parse_layers(readable)
+    checked = _check(root, readable)
+    return _parse_layers(readable) if checked is _TOO_DEEP else root if checked is None else checked
+
+
+def _parse_layers(text: str) -> Any:
+    root: Any = None
+    try:
+        for layer in layers_of(text):
+            root = _decode(layer)
+            checked = _check(root, layer)
+            if isinstance(checked, Fault):
+                return checked
+    except ValueError as error:
+        return _fault_of(error)
+    return root
+
+
+def _as_text(text: bytes | str) -> str:
+    return text if isinstance(text, str) else text.removeprefix(BYTE_ORDER_MARK).decode()
+
+
+def _fault_of(error: ValueError) -> Fault:
+    # The one fault that msgspec tells from all others in its words.
+    return Fault.NUMBER if "out of range" in str(error) else Fault.NOT_JSON
+
+
+_TOO_DEEP = object()
+"""Read, but deeper than the layers are in which all else is read."""
+
+
+def _check(root: Any, text: bytes | str) -> object | None:
+    """Look for what msgspec lets pass: a Fault, ``_TOO_DEEP``, or None where nothing is wrong."""
+    counted = _count(root)
+    if not isinstance(counted, tuple):
+        return counted
+    return None if _all_names_differ(text, *counted) else Fault.DUPLICATE
+
+
+def _count(root: Any) -> tuple[int, int] | object:  # noqa: C901 - one loop: a step for each value is what it costs
+    """Go through what was read, level by level: count names and strings, find what is too deep or too large."""
+    names = strings = 0
+    level: list[Any] = [root] if type(root) in (dict, list) else [[root]]
+    for _ in range(_DEEPEST):
+        below: list[Any] = []
+        for container in level:
+            values: Collection[Any] = container
+            if type(container) is dict:
+                names += len(container)
+                values = container.values()
+            elif (kinds := kinds_of(container)) == _STRINGS:
+                strings += len(container)
+                continue
+            elif kinds == _INTEGERS:
+                if not all_within(container, -_LARGEST, _LARGEST):
+                    return Fault.NUMBER
+                continue
+            for value in values:
+                kind = type(value)
+                if kind is str:
+                    strings += 1
+                elif kind is dict or kind is list:
+                    below.append(value)
+                elif kind is int and not -_LARGEST <= value <= _LARGEST:
+                    return Fault.NUMBER
+        if not below:
+            return names, strings
+        level = below
+    return _TOO_DEEP
+
+
+def _all_names_differ(text: bytes | str, names: int, strings: int) -> bool:
+    """Compare the names that were kept, and the strings among the values, with those that the text holds."""
+    # Without an escape each name and each string is two quotes; a name given twice loses two at least.
+    # With escapes: each name has its colon, so a text with no other colons is settled by counting them; where
+    # none stands after white space, each name has its quote and colon side by side, and those are counted.
+    if isinstance(text, str):
+        if "\\" not in text:
+            return text.count('"') == 2 * (names + strings)
+        if text.count(":") == names:
+            return True
+        if text.count('":') == names and not (" :" in text or "\n" in text or "\t" in text or "\r" in text):
+            return True
+        return sum(map(bool, _STRINGS_TEXT.findall(text))) == names
+    if b"\\" not in text:
+        return text.count(b'"') == 2 * (names + strings)
+    if text.count(b":") == names:
+        return True
+    if text.count(b'":') == names and not (b" :" in text or b"\n" in text or b"\t" in text or b"\r" in text):
+        return True
+    return sum(map(bool, _STRINGS_BYTES.findall(text))) == names

@@ -1,0 +1,1 @@
+"""Hosts, addresses and zones, and the patterns that match them."""

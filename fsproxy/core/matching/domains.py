@@ -1,0 +1,104 @@
+"""Domain patterns, and a table that finds the first of any number of them (rules.md 1, order 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import msgspec
+
+from fsproxy.core.matching.hosts import is_label, normalise_host, parse_port, split_labels, split_port
+
+Shape = tuple[int, ...]
+"""Where the wildcards stand among a pattern's labels."""
+
+
+class DomainPattern(msgspec.Struct, frozen=True, gc=False):
+    """A host in compared form, in which ``*`` may stand for exactly one label."""
+
+    host: str
+    port: int | None
+    """None: any."""
+    wildcards: Shape
+
+
+def parse_pattern(text: str) -> DomainPattern | None:
+    """Read ``host``, ``*.host``, an IP address or any of these with a port; None when it is none of them."""
+    split = _split(text.strip())
+    if split is None:
+        return None
+    raw, port_text = split
+    port = parse_port(port_text) if port_text else None
+    if port_text and port is None:
+        return None
+    if "*" not in raw:
+        host = normalise_host(raw)
+        return DomainPattern(host, port, ()) if host is not None else None
+    labels = split_labels(raw)
+    if labels is None or not all(label == "*" or is_label(label) for label in labels):
+        return None
+    return DomainPattern(".".join(labels), port, tuple(i for i, label in enumerate(labels) if label == "*"))
+
+
+def _split(text: str) -> tuple[str, str] | None:
+    if not text.startswith("[") and text.count(":") > 1:
+        return text, ""  # an IPv6 address without brackets has no port
+    split = split_port(text)
+    if split is None or (text.endswith(":") and not split[1]):
+        return None
+    return split
+
+
+@dataclass(frozen=True, slots=True)
+class DomainTable:
+    """Finds the first pattern that a host matches, at a price that depends on its labels alone.
+
+    Keys are hosts as the patterns write them, with ``:port`` where the pattern has one. A host is looked up
+    as it is, and once for each shape in which patterns of as many labels have their wildcards.
+    """
+
+    first: Mapping[str, int]
+    """Pattern -> its index in the list."""
+    shapes: Mapping[int, tuple[Shape, ...]]
+    """Number of labels -> the shapes of the patterns that have as many."""
+    ports: bool
+    """Whether any pattern has a port."""
+
+    @classmethod
+    def of(cls, patterns: Iterable[DomainPattern | None]) -> Self:
+        """Patterns in order; None keeps a place in it."""
+        first: dict[str, int] = {}
+        shapes: dict[int, dict[Shape, None]] = {}
+        ports = False
+        for index, pattern in enumerate(patterns):
+            if pattern is None:
+                continue
+            ports = ports or pattern.port is not None
+            first.setdefault(pattern.host if pattern.port is None else f"{pattern.host}:{pattern.port}", index)
+            if pattern.wildcards:
+                shapes.setdefault(pattern.host.count(".") + 1, {})[pattern.wildcards] = None
+        return cls(first, {count: tuple(found) for count, found in shapes.items()}, ports)
+
+    def find(self, host: str, port: int | None) -> int | None:
+        """The index of the first pattern that matches; ``host`` in compared form, ``port`` the effective one."""
+        first = self.first
+        best = first.get(host)
+        keys = self._masked(host) if self.shapes else ()
+        if self.ports:
+            keys = (*keys, f"{host}:{port}", *[f"{key}:{port}" for key in keys])
+        for key in keys:
+            index = first.get(key)
+            if index is not None and (best is None or index < best):
+                best = index
+        return best
+
+    def _masked(self, host: str) -> tuple[str, ...]:
+        shapes = self.shapes.get(host.count(".") + 1)
+        # An IPv6 address has no labels, so no wildcard stands for a part of it.
+        if shapes is None or ":" in host:
+            return ()
+        labels = host.split(".")
+        return tuple(
+            ".".join(["*" if place in shape else label for place, label in enumerate(labels)]) for shape in shapes
+        )

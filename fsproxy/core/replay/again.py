@@ -1,0 +1,211 @@
+"""A page's audit line, judged again under other rules: by the functions that judge pages, and no others.
+
+What only the ledger knew (whether a session was under way, whether the quota was used up) is taken from the
+line, and so is the location. Where a rule needs what the line leaves out, the page is undecidable.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from itertools import chain
+
+import msgspec
+
+from fsproxy.core.audit.facts import ADMITTED, UNDER_WAY, AuditFacts
+from fsproxy.core.audit.record import AuditShadow
+from fsproxy.core.filters.url import UrlFilter
+from fsproxy.core.limits.operations import Admitted
+from fsproxy.core.model import FilterName, Hit, Instant, Route
+from fsproxy.core.pipeline import judge, settle
+from fsproxy.core.policy import OrgPolicy, Snapshot
+from fsproxy.core.replay.addresses import SharedNetworks
+from fsproxy.core.replay.facts import (
+    Lacking,
+    PageLine,
+    ReplayedFacts,
+    address_part,
+    agent_part,
+    is_cut,
+    page_part,
+    user_part,
+)
+from fsproxy.core.replay.filters import Part, ReplayFilter, ReplayFilters, Undecidable, with_filters
+
+CAPTURED = 0
+"""Stands for no reason code."""
+MOST_REMEMBERED = 100_000
+"""Different parts of pages that are remembered; then it is begun anew."""
+
+
+class Replayed(msgspec.Struct, frozen=True, gc=False):
+    """A decision: as it was recorded, or as it would be."""
+
+    code: int
+    """``CAPTURED``, or the reason code."""
+    rule: str = ""
+    shadow: tuple[AuditShadow, ...] = ()
+    """Rules that would block, were they enforced; the rule "" stands for what cannot be known."""
+    undecidable: str = ""
+    """For which filter, and what is not known; code and rule mean nothing then."""
+    rules: tuple[str, ...] = ()
+    """Of an undecidable page: the rules that could not be asked, the first of many."""
+    judged: bool = True
+    """False: the page had failed before it was judged."""
+
+
+Answers = tuple[tuple[FilterName, Hit | Lacking | None], ...]
+NOT_JUDGED = Replayed(CAPTURED, judged=False)
+_NO_TIME = Instant(0.0)
+_read_facts = msgspec.json.Decoder(AuditFacts).decode
+
+
+def recorded(line: PageLine) -> Replayed:
+    """The decision that the line tells."""
+    return Replayed(line.reason_code or CAPTURED, line.rule, line.shadow)
+
+
+class Replay:
+    """Judges audit lines by one snapshot."""
+
+    def __init__(self, snapshot: Snapshot, *, same_users: bool = False) -> None:
+        """``same_users``: lists of users are what they were when the lines were written."""
+        self._snapshot = snapshot
+        self._same_users = same_users
+        self._filters = ReplayFilters()
+        self._said: dict[bytes, AuditFacts] = {}
+        self._policies: dict[str | None, _PolicyReplay] = {}
+        self._memory = _Memory()
+
+    def decide(self, line: PageLine) -> Replayed:
+        """The decision under the snapshot. Raises ValueError on a line that is none of ours."""
+        told = bytes(line.facts)
+        if not told:
+            return _without_facts(line)
+        said = self._said.get(told)
+        if said is None:
+            said = self._said[told] = _read_facts(told)
+            self._memory.used += 1
+        if said.session is None and line.reason_code is None and not line.ledger_down:
+            return NOT_JUDGED
+        if line.filters_failed:
+            return Replayed(CAPTURED, undecidable=f"{line.filters_failed[0]}: the filter had failed")
+        policy = self._policies.get(line.org)
+        if policy is None:
+            if line.org is not None and is_cut(line.org):
+                return Replayed(CAPTURED, undecidable="org: its id is cut in the line")
+            policy = self._policies[line.org] = self._policy(line.org)
+        if self._memory.used > MOST_REMEMBERED:
+            self._memory.used = 0
+            self._said.clear()
+            self._policies.clear()
+        return policy.decide(line, told, said)
+
+    def _policy(self, org: str | None) -> _PolicyReplay:
+        """That of all orgs that are not listed is one."""
+        self._memory.used += 1
+        listed = org if org in self._snapshot.orgs else None
+        shared = self._policies.get(listed)
+        if shared is None:
+            found = self._snapshot.policy(listed)
+            shared = _PolicyReplay(found, self._filters.of(found), self._memory, same_users=self._same_users)
+            self._policies[listed] = shared
+        return shared
+
+
+class _Memory:
+    """How many parts are remembered by all policies together."""
+
+    used = 0
+
+
+class _PolicyReplay:
+    """Judges by one policy, and remembers each part's answers: few parts are new, though most pages are."""
+
+    def __init__(
+        self, policy: OrgPolicy, filters: tuple[ReplayFilter, ...], memory: _Memory, *, same_users: bool
+    ) -> None:
+        self._memory = memory
+        self._policy = with_filters(policy, filters)
+        self._same_users = same_users
+        self._page, self._agent, self._address, self._user = (
+            tuple(each for each in filters if each.part is part) for part in Part
+        )
+        self._longest_url = next((each.max_length or 0 for each in policy.on_page if isinstance(each, UrlFilter)), 0)
+        self._network_of = SharedNetworks(policy.on_page).of
+        self._by_time = policy.ramping is not None and policy.ramping.schedule is not None
+        self._parts: dict[object, int] = {}
+        """What a part of a page holds -> the number of the answers to it."""
+        self._numbers: dict[object, int] = {}
+        self._answers: list[Answers] = [()]
+        self._decisions: dict[object, Replayed] = {}
+
+    def decide(self, line: PageLine, told: bytes, said: AuditFacts) -> Replayed:
+        """The decision; what its parts were answered is remembered."""
+        parts = self._parts
+        key: object = (told, line.domain, line.country, line.region, line.url_length if self._longest_url else 0)
+        page = parts.get(key)
+        if page is None:
+            facts = page_part(line, said, self._longest_url, same_users=self._same_users)
+            page = parts[key] = self._ask(self._page, facts, line)
+        agent = address = user = 0
+        if self._agent:
+            found = parts.get(line.user_agent)
+            if found is None:
+                found = parts[line.user_agent] = self._ask(self._agent, agent_part(line.user_agent), line)
+            agent = found
+        if self._address:
+            key = (self._network_of(line.client_ip), said.address, said.unnamed)
+            found = parts.get(key)
+            if found is None:
+                found = parts[key] = self._ask(self._address, address_part(line.client_ip, said), line)
+            address = found
+        if self._user:
+            key = (told, line.org, line.user_id, line.fresh_user_id, line.timestamp if self._by_time else "")
+            found = parts.get(key)
+            if found is None:
+                facts = user_part(line, said, same_users=self._same_users)
+                found = parts[key] = self._ask(self._user, facts, line)
+            user = found
+        over_quota = line.over_quota if line.filter or line.shadow else False
+        key = (page, agent, address, user, said.session, over_quota, line.ledger_down)
+        decided = self._decisions.get(key)
+        if decided is None:
+            answers = chain.from_iterable(self._answers[number] for number in (page, agent, address, user))
+            decided = self._decisions[key] = self._judge(line, said, dict(answers), over_quota=over_quota)
+        return decided
+
+    def _ask(self, filters: tuple[ReplayFilter, ...], facts: ReplayedFacts, line: PageLine) -> int:
+        self._memory.used += 1
+        now = _instant(line) if self._by_time else _NO_TIME
+        answers = [each.ask(facts, now) for each in filters]
+        # A filter's hits are always the same objects, and hashing them is slow.
+        key = (id(filters), *[id(each) if isinstance(each, Hit) else each for each in answers])
+        number = self._numbers.get(key)
+        if number is None:
+            number = self._numbers[key] = len(self._answers)
+            self._answers.append(tuple(zip((each.name for each in filters), answers, strict=True)))
+        return number
+
+    def _judge(
+        self, line: PageLine, said: AuditFacts, answers: dict[FilterName, Hit | Lacking | None], *, over_quota: bool
+    ) -> Replayed:
+        facts = ReplayedFacts(route=Route.PAGE, org=line.org, answers=answers)
+        try:
+            verdict = judge(self._policy, facts, _instant(line))
+        except Undecidable as error:
+            return Replayed(CAPTURED, undecidable=error.lacking.text, rules=error.lacking.rules)
+        answer = Admitted(said.session == UNDER_WAY, said.session == ADMITTED, over_quota)
+        decision = settle(self._policy, verdict, None if line.ledger_down else answer)
+        shadow = tuple(AuditShadow(hit.rule.id, int(hit.code), hit.filter.value) for hit in decision.shadow)
+        block = decision.block
+        return Replayed(CAPTURED, "", shadow) if block is None else Replayed(int(block.code), block.rule.id, shadow)
+
+
+def _instant(line: PageLine) -> Instant:
+    return Instant(datetime.fromisoformat(line.timestamp).timestamp())
+
+
+def _without_facts(line: PageLine) -> Replayed:
+    if line.reason_code is None and line.org is None:
+        return NOT_JUDGED
+    return Replayed(CAPTURED, undecidable="all: the line was written before lines told what replay needs")

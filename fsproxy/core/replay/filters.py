@@ -1,0 +1,239 @@
+"""The filters as replay asks them: they say what they lack instead of judging by half of the facts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum, unique
+from itertools import islice
+from typing import ClassVar, cast
+
+from fsproxy.core.audit.facts import ADMITTED, UNDER_WAY
+from fsproxy.core.audit.line import LONGEST_RULE
+from fsproxy.core.audit.privacy import safe
+from fsproxy.core.filters.base import Filter
+from fsproxy.core.filters.blocked_user import BlockedUserFilter
+from fsproxy.core.filters.deleting_user import DeletingUserFilter
+from fsproxy.core.filters.geo import GeoFilter
+from fsproxy.core.filters.ip import IpFilter
+from fsproxy.core.filters.opt_out import OptOutFilter
+from fsproxy.core.filters.org import OrgFilter
+from fsproxy.core.filters.ramping import RampingFilter
+from fsproxy.core.filters.script import ScriptFilter
+from fsproxy.core.filters.url import UrlFilter
+from fsproxy.core.filters.user_agent import UserAgentFilter
+from fsproxy.core.model import FilterName, Hit, Instant, Mode, Rule, SessionFacts
+from fsproxy.core.policy import OrgPolicy
+from fsproxy.core.policy_rules import hits_in
+from fsproxy.core.reasons import ReasonCode
+from fsproxy.core.replay.addresses import ask_ip
+from fsproxy.core.replay.facts import MOST_RULES, SOME_VALUE, Lacking, ReplayedFacts, is_cut
+
+_AGENT = "user_agent: the line does not hold the whole User-Agent"
+_NOT_KNOWN = Rule("")
+_USER = "the line does not hold the user's id"
+
+Judge = Callable[[ReplayedFacts, Instant], Hit | Lacking | str | None]
+"""A hit, None, or what is lacking; as a text where every rule of the filter needs it."""
+
+
+class Undecidable(BaseException):
+    """What a rule needs and the line leaves out. No Exception: ``judge`` takes those for a filter's own fault."""
+
+    def __init__(self, lacking: Lacking) -> None:
+        super().__init__(lacking.text)
+        self.lacking = lacking
+
+
+@unique
+class Part(Enum):
+    """The part of the facts that a filter looks at; pages that agree in it agree in the filter's answer."""
+
+    PAGE = "page"
+    AGENT = "agent"
+    ADDRESS = "address"
+    USER = "user"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayFilter:
+    """A filter whose answer was found before ``judge`` asks for it, and that may raise Undecidable.
+
+    In shadow it hits with the rule "" instead: who is blocked does not depend on it.
+    """
+
+    on_pages_only: ClassVar[bool] = False
+
+    name: FilterName
+    mode: Mode
+    part: Part
+    _ask: Judge
+    rules: tuple[str, ...]
+    """Its first rules."""
+
+    def ask(self, facts: ReplayedFacts, now: Instant) -> Hit | Lacking | None:
+        """Return the filter's answer for a part of the facts, or what it lacks for one."""
+        found = self._ask(facts, now)
+        return Lacking(found, self.rules) if isinstance(found, str) else found
+
+    def judge(self, facts: SessionFacts, now: Instant) -> Hit | None:  # noqa: ARG002 - asked as all filters are
+        """See ``Filter.judge``. Raises Undecidable."""
+        found = cast("ReplayedFacts", facts).answers[self.name]
+        if isinstance(found, Lacking):
+            if self.mode is Mode.SHADOW:
+                return Hit(self.name, ReasonCode.UNSPECIFIED, _NOT_KNOWN)
+            raise Undecidable(found)
+        return found
+
+
+class ReplayFilters:
+    """Filters as replay asks them: each is made once, however many orgs share it."""
+
+    def __init__(self) -> None:
+        self._made: dict[int, tuple[Filter, ReplayFilter]] = {}
+
+    def of(self, policy: OrgPolicy) -> tuple[ReplayFilter, ...]:
+        """All of a policy's filters but the quota."""
+        found = policy.on_page if policy.ramping is None else (*policy.on_page, policy.ramping)
+        return tuple(self._one(each) for each in found)
+
+    def _one(self, each: Filter) -> ReplayFilter:
+        made = self._made.get(id(each))
+        if made is None:
+            made = self._made[id(each)] = (each, _replayed(each))
+        return made[1]
+
+
+def with_filters(policy: OrgPolicy, filters: Sequence[ReplayFilter]) -> OrgPolicy:
+    """The same policy with these filters in place of its own."""
+    ramping = next((each for each in filters if each.name is FilterName.RAMPING), None)
+    return replace(
+        policy,
+        on_page=tuple(cast("Filter", each) for each in filters if each is not ramping),
+        ramping=cast("RampingFilter | None", ramping),
+    )
+
+
+def _replayed(each: Filter) -> ReplayFilter:
+    part, ask = _asked(each)
+    rules = dict.fromkeys(safe(hit.rule.id, LONGEST_RULE) for hit in islice(hits_in(each), MOST_RULES))
+    return ReplayFilter(each.name, each.mode, part, ask, tuple(rules))
+
+
+def _asked(each: Filter) -> tuple[Part, Judge]:  # noqa: C901 - a table
+    match each:
+        case OrgFilter():
+            return Part.AGENT, _org(each)
+        case ScriptFilter():
+            return Part.PAGE, _script(each)
+        case UrlFilter():
+            return Part.PAGE, _url(each)
+        case IpFilter():
+            return Part.ADDRESS, ask_ip(each)
+        case UserAgentFilter():
+            return Part.AGENT, _unless(lambda facts: facts.agent_cut, _AGENT, each)
+        case GeoFilter():
+            lacking = "geo: the location was not asked for"
+            return Part.PAGE, _unless(lambda facts: not facts.said.located, lacking, each)
+        case OptOutFilter():
+            return Part.PAGE, _opt_out(each)
+        case DeletingUserFilter():
+            return Part.USER, _deleting_user(each)
+        case BlockedUserFilter():
+            return Part.PAGE, _blocked_user(each)
+        case RampingFilter():
+            return Part.USER, _ramping(each)
+        case _:
+            return Part.PAGE, each.judge
+
+
+def _unless(lacks: Callable[[ReplayedFacts], bool], what: str, each: Filter) -> Judge:
+    return lambda facts, now: what if lacks(facts) else each.judge(facts, now)
+
+
+def _org(each: OrgFilter) -> Judge:
+    def ask(facts: ReplayedFacts, now: Instant) -> Hit | str | None:
+        hit = each.judge(facts, now)
+        return _AGENT.replace("user_agent", "org") if hit is None and each.mobile and facts.agent_cut else hit
+
+    return ask
+
+
+def _script(each: ScriptFilter) -> Judge:
+    def ask(facts: ReplayedFacts, now: Instant) -> Hit | str | None:
+        hit = each.judge(facts, now)
+        cut = any(is_cut(version or "") for version in (facts.said.version, facts.said.snippet))
+        return "script: its version is cut in the line" if hit is None and each.versions and cut else hit
+
+    return ask
+
+
+def _url(each: UrlFilter) -> Judge:
+    most = each.max_length
+
+    def grown(facts: ReplayedFacts) -> bool:
+        # Internationalised names are longer in the line than in the page's URL.
+        return facts.url_grown and most is not None and facts.url_length <= most < len(str(facts.url))
+
+    return _unless(grown, "url: its length is not known", each)
+
+
+def _opt_out(each: OptOutFilter) -> Judge:
+    def ask(facts: ReplayedFacts, now: Instant) -> Hit | str | None:
+        said = facts.said
+        # Cookies are looked at last: what blocks before them is known.
+        hit = each.judge(facts, now)
+        if not said.cookies or (hit is not None and hit in (each.gpc, each.dnt)):
+            return hit
+        if all(_is_known(name, value, facts) for name, value, _ in each.cookies):
+            return hit
+        return "opt_out: whether the cookie was there was not asked then"
+
+    return ask
+
+
+def _is_known(name: str, value: str | None, facts: ReplayedFacts) -> bool:
+    said = facts.said
+    text = name if value is None else f"{name}={value}"
+    if text in said.opt_out or text in said.no_opt_out or name in said.no_opt_out:
+        return True
+    return facts.cookies.get(name, SOME_VALUE) != SOME_VALUE
+
+
+def _deleting_user(each: DeletingUserFilter) -> Judge:
+    def ask(facts: ReplayedFacts, now: Instant) -> Hit | str | None:
+        said = facts.said
+        hit = None if said.unnamed or is_cut(facts.user_id) else each.judge(facts, now)
+        if hit is not None or not (said.unnamed or said.identified or is_cut(facts.user_id)):
+            return hit
+        if facts.same_users and each.name.value in said.lists:
+            return each.hit if each.hit.rule.id in said.listed else None
+        return f"deleting_user: {_USER}"
+
+    return ask
+
+
+def _blocked_user(each: BlockedUserFilter) -> Judge:
+    rules = {hit.rule.id: hit for hit in each.users.values()}
+
+    def ask(facts: ReplayedFacts, now: Instant) -> Hit | str | None:  # noqa: ARG001 - asked as all filters are
+        said = facts.said
+        if not said.identified:
+            return None
+        if facts.same_users and each.name.value in said.lists:
+            return next((rules[rule] for rule in said.listed if rule in rules), None)
+        return f"blocked_user: {_USER}"
+
+    return ask
+
+
+def _ramping(each: RampingFilter) -> Judge:
+    def ask(facts: ReplayedFacts, now: Instant) -> Hit | str | None:
+        if facts.said.session in {UNDER_WAY, ADMITTED}:
+            return None  # the ledger lets them pass, whatever their place
+        share = each.share(now)
+        if 0 < share < 1 and (not (facts.user_id or facts.fresh_user_id) or is_cut(facts.user_id)):
+            return f"ramping: {_USER}"
+        return each.judge(facts, now)
+
+    return ask

@@ -1,0 +1,1 @@
+"""What recorders and upstreams send: heads, queries, pages, answers, frames."""

@@ -1,0 +1,210 @@
+"""What a page request and its answer say, read leniently: a recorder's oddities must not cost a page (wire.md 1)."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import zlib
+from typing import Any
+
+import msgspec
+
+from fsproxy.core.json.member_names import KnownNames, finder_of_misspelt, folded
+from fsproxy.core.json.scanner import BYTE_ORDER_MARK, begin_of_json, members_of, name_of
+from fsproxy.core.pipeline import PageAnswer
+
+LONGEST_ANSWER = 256 * 1024
+"""Bytes of an upstream's decompressed page answer that are looked at; real ones are under 10 KB."""
+
+LONGEST_NUMBER = 40
+"""Characters of a number that is read; 64 bits have 20 digits, and Python refuses to convert more than 4,300."""
+LONGEST_CLEANED = 64 * 1024
+"""Characters of a text in which unpaired surrogates are replaced; a longer one that has any counts as no text."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_AUTHORITY = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*:[/\\]{2}(?:[^/?#\\]*@)?(\[[^\]/?#]*\]|[^:/?#\\]*)")
+
+
+Scalar = str | int | float | bool | None
+
+
+class PageBody(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
+    """The fields of a page request that are judged, of any scalar type; None for one that is absent."""
+
+    org_id: Scalar = None
+    user_id: Scalar = None
+    session_id: Scalar = None
+    page_id: Scalar = None
+    url: Scalar = None
+    compiled_timestamp: Scalar = None
+    compiled_version: Scalar = None
+    snippet_version: Scalar = None
+    app_id: Scalar = None
+
+
+class AmbiguousPage(PageBody, frozen=True, gc=False, rename="pascal"):
+    """A page that some readers read as this and others as ``other`` (rules.md 4)."""
+
+    other: PageBody = PageBody()
+
+
+EMPTY_PAGE = PageBody()
+"""Stands for a body that cannot be read."""
+COMPOSED = False
+"""The value of a field that is a list or an object, which none may be: what is inside is not read."""
+
+_FIELDS = PageBody.__struct_fields__
+_NAMES = dict(zip(map(folded, PageBody.__struct_encode_fields__), _FIELDS, strict=True))
+_may_be_misspelt = finder_of_misspelt(PageBody.__struct_encode_fields__)
+LONGEST_AMBIGUOUS = 64 * 1024
+"""Bytes of a body that is read in two ways where it has to be; recorders send about 1 KB, and none of those."""
+_KNOWN = KnownNames(PageBody.__struct_encode_fields__)
+_read = msgspec.json.Decoder(PageBody).decode
+_read_names = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_COVERS = ((rb"\\", b"\xff\xff"), (rb"\ud", b"\xfe\xfed"), (rb"\uD", b"\xfe\xfeD"))
+_ABSENT = msgspec.Raw(b"null")
+_read_raw = msgspec.json.Decoder(
+    msgspec.defstruct("RawFields", [(name, msgspec.Raw, _ABSENT) for name in _FIELDS], rename="pascal", frozen=True)
+).decode
+
+
+def read_page(body: bytes) -> PageBody | None:
+    """Return a page request's fields; None when the body is not a JSON object in UTF-8, or nested too deep to read.
+
+    A byte order mark is skipped, and of a name given twice the last counts, for every reader. A body with one of
+    the names in other letters is an ``AmbiguousPage``; None where that would be too much to read. The time that
+    this takes grows with the body's bytes at the pace of C code alone: no Python code runs for each value
+    (rules.md 4, ``server.max_page``).
+    """
+    try:
+        # msgspec does not look at the bytes of strings that it skips.
+        body.decode()
+        page = _read(body)
+    except UnicodeDecodeError:
+        return None
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        body = body.removeprefix(BYTE_ORDER_MARK)
+        lenient = _read_leniently(body)
+        if lenient is None:
+            return None
+        page = lenient
+    return _read_both_ways(body, page) if _may_be_misspelt(body) else page
+
+
+def _read_both_ways(body: bytes, page: PageBody) -> PageBody | None:
+    """Read a page by its exact names, as ``page`` does, and without their case."""
+    if len(body) > LONGEST_AMBIGUOUS:
+        return None if _has_misspelt_names(body) else page
+    loosely: dict[str, Scalar] = {}
+    for member in members_of(body, begin_of_json(body))[0]:
+        field = _NAMES.get(folded(name_of(body, member) or ""))
+        if field is not None:
+            loosely[field] = _scalar(body[member.value_start : member.end])
+    other = PageBody(**loosely)
+    return page if other == page else AmbiguousPage(**msgspec.structs.asdict(page), other=other)
+
+
+def _has_misspelt_names(body: bytes) -> bool:
+    try:
+        return _KNOWN.has_misspelt(_read_names(_covered(body)))
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return True
+
+
+def _read_leniently(body: bytes) -> PageBody | None:
+    """Read what msgspec refuses and recorders send: unpaired surrogates, numbers out of range, odd types.
+
+    msgspec refuses a document for one unpaired surrogate escape anywhere in it. So the escapes of surrogates are
+    hidden from it behind bytes that UTF-8 does not have, of the same length, and shown again in the few fields that
+    are read. Escaped backslashes are hidden first, so that every backslash that is left begins an escape.
+    """
+    try:
+        found = _read_raw(_covered(body))
+        # An escape that is none was covered as well, and shows itself here.
+        return PageBody(*[_scalar(bytes(getattr(found, name))) for name in _FIELDS])
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
+def _covered(body: bytes) -> bytes:
+    for escape, cover in _COVERS:
+        body = body.replace(escape, cover)
+    return body
+
+
+def _scalar(text: bytes) -> Scalar:
+    """Return the value of one field; None for a number out of range."""
+    if text[:1] in b"[{":
+        return COMPOSED
+    if text[:1] == b'"':
+        for escape, cover in _COVERS:
+            text = text.replace(cover, escape)
+        return _clean(json.loads(text))
+    if len(text) > LONGEST_NUMBER:
+        return None
+    value: Scalar = json.loads(text)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _clean(value: str) -> Scalar:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return COMPOSED if len(value) > LONGEST_CLEANED else _SURROGATE.sub("\ufffd", value)
+    return value
+
+
+def host_of(url: object) -> str:
+    """The host of a page's URL, lower case and without a trailing dot; "" when there is none."""
+    if not isinstance(url, str):
+        return ""
+    found = _AUTHORITY.match(url)
+    return found[1].lower().removesuffix(".") if found is not None else ""
+
+
+class _Answer(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    rename={"user": "UserUUID", "session": "SessionUUID", "page": "PageUUID", "is_new": "IsNewSession"},
+):
+    user: object = None
+    session: object = None
+    page: object = None
+    is_new: object = None
+    reason_code: object = None
+
+
+_read_answer = msgspec.json.Decoder(_Answer).decode
+
+
+def read_page_answer(status: int, body: bytes, content_encoding: str = "") -> PageAnswer:
+    """What the upstream's answer means to the limits; only its status when the rest cannot be read.
+
+    ``body`` may be a bounded copy. Never raises.
+    """
+    if status not in {200, 202}:
+        return PageAnswer(status)
+    try:
+        answer = _read_answer(_plain(body, content_encoding))
+    except (msgspec.MsgspecError, ValueError, RecursionError, zlib.error):
+        return PageAnswer(status)
+    code: Any = answer.reason_code
+    return PageAnswer(
+        status,
+        session=answer.session if isinstance(answer.session, str) else "",
+        user=answer.user if isinstance(answer.user, str) else "",
+        page=answer.page if isinstance(answer.page, str) else "",
+        is_new=answer.is_new if isinstance(answer.is_new, bool) else None,
+        reason_code=code if status == 202 and type(code) is int and abs(code) < 1_000_000 else None,
+    )
+
+
+def _plain(body: bytes, content_encoding: str) -> bytes:
+    coding = content_encoding.strip().lower()
+    if coding in {"", "identity"}:
+        return body[:LONGEST_ANSWER]
+    if coding not in {"gzip", "x-gzip"}:
+        raise ValueError("an encoding that was not asked for")
+    return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(body, LONGEST_ANSWER)

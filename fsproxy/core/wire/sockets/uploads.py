@@ -1,0 +1,109 @@
+"""The bundle or the calls inside a recorder's frame: what an HTTP upload says in its query stands around them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from fsproxy.core.json.scanner import ScanError, Span, skip_blank
+from fsproxy.core.wire.facts import BundleQuery, usable_id
+from fsproxy.core.wire.one_reading import by_fold, places_of
+from fsproxy.core.wire.sockets.frames import BUNDLE_FIRST, end_of_bundle
+
+LONGEST_SCALAR = 2048
+"""Bytes of an id or a number in a frame that are read; what is longer counts as missing, as in a query."""
+
+
+class SocketUpload(msgspec.Struct, frozen=True, gc=False):
+    """What a frame uploads."""
+
+    ids: BundleQuery
+    """The client's clock is not among them."""
+    place: Span
+    """Where the body that HTTP would carry stands in the message; empty without one."""
+
+
+_NUMBER = rb"-?[0-9]{1,15}(?:\.[0-9]{1,9})?"
+_RECORDED = re.compile(
+    rb'(?:,"DeltaT":(?P<delta>%(number)b))?,"OrgId":"(?P<org>%(text)b)","PageId":"(?P<page>%(text)b)"'
+    rb',"PageStart":(?P<start>%(number)b),"PrevBundleTime":%(number)b,"Seq":(?P<seq>[0-9]{1,15})'
+    rb',"SessionId":"(?P<session>%(text)b)","UserId":"(?P<user>%(text)b)"\}'
+    % {b"number": _NUMBER, b"text": rb'[^"\\\x00-\x1f]*'}
+)
+"""What stands behind the body."""
+_NAMES = by_fold(("Bundle", "OrgId", "UserId", "SessionId", "PageId", "Seq", "PageStart", "DeltaT"))
+_read_any = msgspec.json.Decoder().decode
+
+
+def read_upload(text: bytes, place: Span) -> SocketUpload | None:
+    """Read the frame's ``Bundle``, which stands at ``place`` in the message; None where no object stands there.
+
+    Raise UnclearError where two readers could read it in two ways (rules.md 4).
+    """
+    content = text[place[0] : place[1]]
+    try:
+        ids, body = _recorded(content) or _scanned(content)
+    except ScanError:
+        return None
+    return SocketUpload(ids, (body[0] + place[0], body[1] + place[0]))
+
+
+def _recorded(content: bytes) -> tuple[BundleQuery, Span] | None:
+    """Read it as recorders of all four generations write it; None leaves it to the scanner."""
+    end = end_of_bundle(content)
+    found = _RECORDED.fullmatch(content, end) if end is not None else None
+    if end is None or found is None:
+        return None
+    try:
+        org, page, session, user = map(usable_id, map(bytes.decode, found.group("org", "page", "session", "user")))
+    except UnicodeDecodeError:
+        return None
+    delta = found["delta"]
+    ids = BundleQuery(
+        org_id=org,
+        page_id=page,
+        session_id=session,
+        user_id=user,
+        seq=int(found["seq"]),
+        page_start=float(found["start"]),
+        delta_t=float(delta) if delta is not None else None,
+    )
+    return ids, (len(BUNDLE_FIRST), end)
+
+
+def _scanned(content: bytes) -> tuple[BundleQuery, Span]:
+    places, end = places_of(content, skip_blank(content, 0), _NAMES)
+    if skip_blank(content, end) != len(content):
+        raise ScanError
+    values = {name: _value(content[start:end]) for name, (start, end) in places.items()}
+    return _ids(values), places.get("Bundle", (0, 0))
+
+
+def _value(raw: bytes) -> Any:
+    if len(raw) > LONGEST_SCALAR:
+        return None
+    try:
+        return _read_any(raw)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
+def _ids(values: dict[str, Any]) -> BundleQuery:
+    get = values.get
+    seq = get("Seq")
+    return BundleQuery(
+        org_id=usable_id(get("OrgId")),
+        user_id=usable_id(get("UserId")),
+        session_id=usable_id(get("SessionId")),
+        page_id=usable_id(get("PageId")),
+        seq=seq if type(seq) is int else None,
+        page_start=_number(get("PageStart")),
+        delta_t=_number(get("DeltaT")),
+    )
+
+
+def _number(value: Any) -> float | None:
+    # A whole number may be too large for a float.
+    return float(value) if type(value) in (int, float) and abs(value) < 1e18 else None

@@ -1,0 +1,1 @@
+"""Several worker processes: who starts, replaces and stops them, and what they share."""

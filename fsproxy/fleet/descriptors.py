@@ -1,0 +1,63 @@
+"""How many descriptors this process may have open, and how many client connections fit into that."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+import structlog
+
+from fsproxy.config.schema import Config, ServerConfig
+from fsproxy.http.connection import HARD_LIMIT
+
+if sys.platform != "win32":
+    import resource
+
+OTHERS = 64
+"""Descriptors for all else: listeners, state, audit and log files, the admin port, watches, the store."""
+log = structlog.get_logger("fsproxy")
+
+
+def raise_limit(config: Config) -> None:
+    """Raise the soft limit of descriptors to the hard one, and warn where that is too few for ``config``.
+
+    Workers that are started later inherit it; each of them may take as many.
+    """
+    if sys.platform == "win32":  # which has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (OSError, ValueError) as error:  # some systems have a most of their own below "unlimited"
+            log.warning("the limit of descriptors could not be raised", limit=soft, reason=str(error))
+    fitting = that_fits(config).max_connections
+    if fitting < config.server.max_connections:
+        log.warning(
+            "the limit of descriptors (open files) is too low for server.max_connections: fewer are taken",
+            limit=_limit(),
+            needed=int(config.server.max_connections * HARD_LIMIT) + config.upstream.max_connections + OTHERS,
+            max_connections=fitting,
+        )
+
+
+def that_fits(config: Config) -> ServerConfig:
+    """Return ``config.server`` with so many connections at the most that descriptors for all else are left.
+
+    Without one, nothing could be accepted any more, no upstream be connected to and no file be opened.
+    """
+    limit = _limit()
+    if limit is None:
+        return config.server
+    rest = limit - min(OTHERS, limit // 2)
+    rest -= min(config.upstream.max_connections, rest // 2)
+    fitting = min(config.server.max_connections, max(1, int(rest / HARD_LIMIT)))
+    return replace(config.server, max_connections=fitting)
+
+
+def _limit() -> int | None:
+    """None: there is none."""
+    if sys.platform == "win32":
+        return None
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if soft == resource.RLIM_INFINITY else soft

@@ -1,0 +1,160 @@
+"""Opening the listeners: the data port, the admin port; a port in use is said as such."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import socket
+import ssl
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from fsproxy.config.schema import AdminConfig, Config, ListenConfig
+from fsproxy.fleet.binding import bind
+
+BACKLOG = 4096
+ACCEPT_SECONDS = 2.0
+"""For accepting what waits in the backlog, before a listener is closed; a full one takes a fraction of a second."""
+CAN_SHARE = sys.platform == "linux"
+"""Elsewhere SO_REUSEPORT is missing, or does not deal connections out."""
+
+
+class CannotStart(Exception):  # noqa: N818 - said to the user as it is
+    """A reason not to start that no configuration file shows: a port in use, a missing C parser."""
+
+
+async def listen(
+    server: Callable[[], asyncio.BaseProtocol], config: Config, *, beside_others: bool = False
+) -> list[asyncio.Server]:
+    """Open the data listeners, one for each address. Raises CannotStart.
+
+    Other processes of ours can listen on the same TCP port. ``beside_others``: they do so already, and the kernel deals
+    connections out among them (SO_REUSEPORT).
+    """
+    to = config.listen
+    options: dict[str, Any] = {"backlog": BACKLOG}
+    if to.tls is not None:
+        options |= {"ssl": _server_tls(to), "ssl_handshake_timeout": config.server.header_timeout}
+    if to.unix is None and CAN_SHARE and not beside_others:
+        await require_free(to)
+    try:
+        if to.unix is not None:
+            _remove_stale_socket(to.unix)
+            return [await asyncio.get_running_loop().create_unix_server(server, to.unix, **options)]
+        return await _listen_on(await bind(to.host, to.port, shared=CAN_SHARE), server, options)
+    except OSError as error:
+        raise CannotStart(f"listen {address(to)}: {error.strerror}") from None
+
+
+async def stop_listening(listeners: Sequence[asyncio.Server]) -> None:
+    """Close the data listeners once every connection that the kernel has completed is accepted.
+
+    Closing resets the others, with all that their clients have sent. Under a load that never lets up it closes after
+    ACCEPT_SECONDS.
+    """
+    waiting = select.poll()
+    for listener in listeners:
+        for each in listener.sockets:
+            waiting.register(each.fileno(), select.POLLIN)
+    loop = asyncio.get_running_loop()
+    until = loop.time() + ACCEPT_SECONDS
+    # The loop accepts one connection of each listener in a turn.
+    while waiting.poll(0) and loop.time() < until:  # noqa: ASYNC110 - asyncio has no event for it
+        await asyncio.sleep(0)
+    for listener in listeners:
+        listener.close()
+
+
+async def _listen_on(
+    sockets: list[socket.socket], server: Callable[[], asyncio.BaseProtocol], options: dict[str, Any]
+) -> list[asyncio.Server]:
+    with ExitStack() as stack:
+        for each in sockets:
+            stack.callback(each.close)
+        listeners = []
+        for each in sockets:
+            listener = await asyncio.get_running_loop().create_server(server, sock=each, **options)
+            stack.callback(listener.close)
+            listeners.append(listener)
+        stack.pop_all()
+    return listeners
+
+
+async def require_free(to: ListenConfig) -> None:
+    """Bind the TCP port for a moment, alone: SO_REUSEPORT would hide another program. Raises CannotStart."""
+    try:
+        await _bind_alone(to.host, to.port)
+    except OSError as error:
+        raise CannotStart(f"listen {address(to)}: {error.strerror}") from None
+
+
+async def _bind_alone(hosts: Sequence[str], port: int) -> None:
+    for each in await bind(hosts, port, shared=False):
+        each.close()
+
+
+async def start_admin(app: web.Application, config: AdminConfig, *, beside_others: bool = False) -> web.AppRunner:
+    """Open the admin port, alike. Raises CannotStart."""
+    runner = web.AppRunner(app, access_log=None, handle_signals=False)
+    await runner.setup()
+    try:
+        if CAN_SHARE and not beside_others:
+            await _bind_alone(config.host, config.port)
+        for each in await bind(config.host, config.port, shared=CAN_SHARE):
+            await web.SockSite(runner, each).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise CannotStart(f"admin.port {config.port} on {', '.join(config.host)}: {error.strerror}") from None
+    return runner
+
+
+async def start_private_admin(app: web.Application, path: str) -> web.AppRunner:
+    """The same on a unix socket, for the process that supervises this one. Raises CannotStart."""
+    runner = web.AppRunner(app, access_log=None, handle_signals=False)
+    await runner.setup()
+    try:
+        await web.UnixSite(runner, path).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise CannotStart(f"a socket in the temporary folder: {error.strerror or type(error).__name__}") from None
+    return runner
+
+
+def address(listen: ListenConfig) -> str:
+    """As it is said to people."""
+    if listen.unix is not None:
+        return f"unix:{listen.unix}"
+    scheme = "https" if listen.tls else "http"
+    return ", ".join(f"{scheme}://{in_url(host)}:{listen.port}" for host in listen.host)
+
+
+def in_url(host: str) -> str:
+    """A host as it stands in a URL."""
+    return f"[{host}]" if ":" in host else host
+
+
+def _server_tls(listen: ListenConfig) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if listen.tls is not None:
+        try:
+            context.load_cert_chain(listen.tls.cert, listen.tls.key)
+        except (OSError, ssl.SSLError) as error:
+            raise CannotStart(f"listen.tls: certificate or key cannot be used: {type(error).__name__}") from None
+    return context
+
+
+def _remove_stale_socket(path: str) -> None:
+    """A socket file that nobody listens on any more is left by a crash; one in use is not touched."""
+    if not Path(path).is_socket():
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            Path(path).unlink(missing_ok=True)

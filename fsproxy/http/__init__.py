@@ -1,0 +1,1 @@
+"""Bytes: connections of clients and to the upstream, heads, bodies, tunnels."""

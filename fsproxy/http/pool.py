@@ -1,0 +1,246 @@
+"""Connections to one upstream host: how many there may be, who may hold how many of them, and who waits for one."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import socket
+import ssl
+from collections import deque
+from dataclasses import dataclass
+from enum import IntEnum, unique
+from urllib.parse import urlsplit
+
+from fsproxy.config.schema import UpstreamTimeouts
+from fsproxy.core.failures import Failure
+from fsproxy.core.wire.plain_head import KnownHeads
+from fsproxy.http.fast_lane import plain_limit
+from fsproxy.http.unattended import Unattended
+from fsproxy.http.upstream_connection import MAX_HEAD, UpstreamConnection
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """One upstream host: scheme, address, and what its URL puts before a path."""
+
+    host: str
+    port: int
+    tls: bool
+    authority: bytes
+    """The Host header."""
+    prefix: str
+    """Put before every target; "" or ``/something`` without a trailing slash."""
+
+    @classmethod
+    def of(cls, url: str) -> Origin:
+        """From a URL that the loader has checked."""
+        parts = urlsplit(url)
+        tls = parts.scheme == "https"
+        return cls(
+            parts.hostname or "",
+            parts.port or (443 if tls else 80),
+            tls,
+            parts.netloc.encode("idna" if not parts.netloc.isascii() else "ascii"),
+            parts.path.rstrip("/"),
+        )
+
+
+Waiter = tuple[int, "asyncio.Future[UpstreamConnection | None]"]
+"""Its place in the order of arrival, and what it waits for: a connection, or None when there is a place for one."""
+
+
+class ConnectError(Exception):
+    """No connection to the upstream; ``failure`` says why."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.value)
+        self.failure = failure
+
+
+@unique
+class Share(IntEnum):
+    """What a connection is held for. All of a kind, together with the kinds before it, may hold a share of the pool.
+
+    So silent clients cannot keep the upstream from pages and uploads (rules.md 4). Our decision: also open sockets
+    leave a quarter of the pool to the requests whose time is limited.
+    """
+
+    OTHER = 0
+    """Requests on routes that are not judged, and bodies that are still coming: at most half of the pool."""
+    SOCKET = 1
+    """Sockets on capture routes: at most three quarters, together with the others."""
+    CAPTURE = 2
+    """Whole requests on capture routes: all of it."""
+
+
+class Pool:
+    """Connections to one origin: at most ``limit``, the most recently used first."""
+
+    def __init__(
+        self,
+        origin: Origin,
+        limit: int,
+        timeouts: UpstreamTimeouts,
+        context: ssl.SSLContext | None,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.origin = origin
+        self.limit = limit
+        self.timeouts = timeouts
+        self._context = context
+        self._loop = loop
+        self._idle: list[UpstreamConnection] = []
+        self._most = (max(1, limit // 2), limit - limit // 4)
+        self._held = [0 for _ in Share]
+        self._waiting: tuple[deque[Waiter], ...] = tuple(deque() for _ in Share)
+        self._tickets = itertools.count()
+        self.open = 0
+        self.unattended = Unattended(limit)
+        self._closed = False
+        self._known_heads = KnownHeads()
+        self._plain_limit = plain_limit(MAX_HEAD)
+
+    def take(self, share: Share) -> UpstreamConnection | None:
+        """Return an idle connection that still looks alive, if ``share`` may have one more."""
+        if not self._may_hold(share):
+            return None
+        fresh_enough = self._loop.time() - self.timeouts.idle
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable and connection.idle_since >= fresh_enough:
+                self._hold(connection, share)
+                return connection
+            connection.abort()
+        return None
+
+    async def connect(self, share: Share) -> UpstreamConnection:
+        """Return a connection that was never used, or wait for one or for a place. Raise ConnectError."""
+        while self.open >= self.limit or not self._may_hold(share):
+            handed = await self._wait(share)
+            if handed is not None and handed.usable:
+                return handed
+        self.open += 1
+        connection = UpstreamConnection(self._lost, self._known_heads, self._plain_limit)
+        self._hold(connection, share)
+        try:
+            await self._open(connection)
+        except BaseException:
+            # Not when it is lost: cancelled right after it was made, uvloop's transport never tells that it is.
+            connection.forget()
+            self._let_go(connection)
+            self._left()
+            raise
+        return connection
+
+    def _may_hold(self, share: Share) -> bool:
+        held = self._held
+        return share is Share.CAPTURE or all(sum(held[: kind + 1]) < self._most[kind] for kind in range(share, 2))
+
+    def _hold(self, connection: UpstreamConnection, share: Share) -> None:
+        connection.share = share
+        self._held[share] += 1
+
+    def _let_go(self, connection: UpstreamConnection) -> None:
+        if connection.share is not None:
+            self._held[connection.share] -= 1
+            connection.share = None
+
+    async def _wait(self, share: Share) -> UpstreamConnection | None:
+        future: asyncio.Future[UpstreamConnection | None] = self._loop.create_future()
+        waiter = (next(self._tickets), future)
+        self._waiting[share].append(waiter)
+        try:
+            async with asyncio.timeout(self.timeouts.connect):
+                return await future
+        except BaseException as error:
+            if waiter in self._waiting[share]:
+                self._waiting[share].remove(waiter)
+            elif future.done() and not future.cancelled():
+                # Handed over in the very moment in which nobody wanted it any more.
+                if (handed := future.result()) is not None:
+                    self.give_back(handed)
+                else:
+                    self._wake()
+            if isinstance(error, TimeoutError):
+                raise ConnectError(Failure.UPSTREAM_BUSY) from None
+            raise
+
+    async def _open(self, connection: UpstreamConnection) -> None:
+        origin = self.origin
+        try:
+            async with asyncio.timeout(self.timeouts.connect):
+                await self._loop.create_connection(
+                    lambda: connection,
+                    origin.host,
+                    origin.port,
+                    ssl=self._context if origin.tls else None,
+                    server_hostname=origin.host if origin.tls else None,
+                )
+        except TimeoutError:
+            raise ConnectError(Failure.UPSTREAM_CONNECT_TIMEOUT) from None
+        except socket.gaierror:
+            raise ConnectError(Failure.UPSTREAM_DNS) from None
+        except ssl.SSLError:
+            raise ConnectError(Failure.UPSTREAM_TLS) from None
+        except OSError:
+            raise ConnectError(Failure.UPSTREAM_REFUSED) from None
+
+    def give_back(self, connection: UpstreamConnection) -> None:
+        """After an exchange that ended cleanly; closed connections are dropped."""
+        self._let_go(connection)
+        if not connection.usable:
+            return
+        if self._closed:
+            connection.abort()
+            return
+        connection.idle_since = self._loop.time()
+        found = self._next_waiter()
+        if found is None:
+            self._idle.append(connection)
+        else:
+            share, future = found
+            self._hold(connection, share)
+            future.set_result(connection)
+
+    def _lost(self, connection: UpstreamConnection) -> None:
+        if connection in self._idle:
+            self._idle.remove(connection)
+        self._let_go(connection)
+        self._left()
+
+    def _left(self) -> None:
+        self.open -= 1
+        self._wake()
+
+    def _wake(self) -> None:
+        """A place is free: whoever waits longest may take it."""
+        found = self._next_waiter()
+        if found is not None:
+            found[1].set_result(None)
+
+    def _next_waiter(self) -> tuple[Share, asyncio.Future[UpstreamConnection | None]] | None:
+        """Return who has waited longest of those that may hold one more, no longer in the queue."""
+        if not any(self._waiting):
+            return None
+        first: list[tuple[int, Share]] = []
+        for share, queue in zip(Share, self._waiting, strict=True):
+            while queue and queue[0][1].done():
+                queue.popleft()
+            if queue and self._may_hold(share):
+                first.append((queue[0][0], share))
+        if not first:
+            return None
+        _, share = min(first)
+        return share, self._waiting[share].popleft()[1]
+
+    def expire_idle(self) -> None:
+        """Close what has been idle too long."""
+        fresh_enough = self._loop.time() - self.timeouts.idle
+        for connection in [c for c in self._idle if c.idle_since < fresh_enough]:
+            connection.abort()
+
+    def close(self) -> None:
+        """Close what is idle now, and everything else as it comes back."""
+        self._closed = True
+        for connection in list(self._idle):
+            connection.abort()

@@ -1,0 +1,1 @@
+"""What happens to a request, from its head to its audit line."""

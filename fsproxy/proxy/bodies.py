@@ -1,0 +1,209 @@
+"""Request bodies, read or passed on: bounded in size and in time."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from math import inf
+from typing import TYPE_CHECKING, Self
+
+from aiohttp.web_protocol import RequestPayloadError
+
+from fsproxy.clock import monotonic_ns
+from fsproxy.core.failures import Failure
+from fsproxy.http.response_writer import LAST_CHUNK
+from fsproxy.http.sweeper import Sweeper, Timed
+from fsproxy.proxy.flow import Transaction
+
+if TYPE_CHECKING:
+    from fsproxy.http.upstream_exchange import Exchange
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+STREAM_GRACE = 30.0
+"""Seconds in which a streamed body need not come at ``server.body_rate``."""
+LONGEST_READ = 300.0
+"""Seconds that a body that is read may take, however fast it comes."""
+OPENING_BYTES = 64 * 1024
+OPENING_SECONDS = 1.0
+"""A streamed body holds no upstream connection before it has so many bytes, its end, or was waited for so long."""
+
+
+class BodyError(Exception):
+    """A body that is not read to its end; ``failure`` says why."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.value)
+        self.failure = failure
+
+
+class BodyClock(Timed):
+    """Ends a body that comes too slowly (rules.md 4). Only the time for which we wait for the client counts.
+
+    No gap may be longer than ``server.body_timeout``. A body that is read has as much time as a whole, a streamed one
+    STREAM_GRACE seconds, and each ``server.body_rate`` bytes of it buy a second more: whoever keeps to that rate on
+    average is never cut off for it. A body that is read must be whole after LONGEST_READ seconds (``body_timeout``, if
+    that is more). No bytes buy more than that in advance: a large beginning is no way to stay for hours.
+    """
+
+    __slots__ = (
+        "_counted",
+        "_earned",
+        "_gap",
+        "_grace",
+        "_longest",
+        "_loop_time",
+        "_rate",
+        "_since",
+        "_sweeper",
+        "_tx",
+        "_waited",
+        "due",
+    )
+
+    def __init__(self, tx: Transaction, sweeper: Sweeper, *, streamed: bool) -> None:
+        server = tx.generation.config.server
+        self.due = inf
+        self._tx = tx
+        self._sweeper = sweeper
+        self._loop_time = sweeper.time
+        self._gap = server.body_timeout
+        self._rate = server.body_rate
+        self._grace = STREAM_GRACE if streamed else server.body_timeout
+        self._longest = inf if streamed else max(LONGEST_READ, server.body_timeout)
+        self._counted = 0
+        self._earned = self._waited = self._since = 0.0
+
+    def __enter__(self) -> Self:
+        self.start()
+        self._sweeper.add(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._sweeper.discard(self)
+
+    def start(self) -> None:
+        """The client is waited for from now on."""
+        self._since = self._loop_time()
+        new, self._counted = self._tx.bytes_in - self._counted, self._tx.bytes_in
+        self._earned = min(self._earned + new / self._rate, self._waited + LONGEST_READ)
+        allowed = min(self._grace + self._earned, self._longest)
+        self.due = self._since + min(self._gap, allowed - self._waited)
+
+    def stop(self) -> None:
+        """Nobody waits for the client right now."""
+        self._waited += self._loop_time() - self._since
+        self.due = inf
+
+    def restart(self) -> None:
+        """Some bytes came: the next gap begins."""
+        self.stop()
+        self.start()
+
+    def expire(self) -> None:
+        """Timed: too slow. Said again later, as a reader that was woken in this same moment does not hear it."""
+        self.due = self._loop_time() + self._gap
+        self._tx.request.payload.set_exception(BodyError(Failure.BODY_TIMEOUT))
+
+
+def declared_length(tx: Transaction) -> int | None:
+    """The Content-Length, which the parser has checked; None without one.
+
+    Raises BodyError for what it lets through: a coding beside chunked, which would go up without its name, and any
+    from HTTP/1.0, which knows none (RFC 9112 6.1).
+    """
+    coding = tx.headers.get(b"transfer-encoding")
+    if coding is not None and (coding.lower() != b"chunked" or tx.request.is_http10):
+        tx.close = True
+        raise BodyError(Failure.BAD_REQUEST)
+    return tx.request.length
+
+
+def refuse_too_large(tx: Transaction, size: int | None) -> None:
+    """Raise BodyError for a body over the limit of its route: a retry would never help, so 413 everywhere."""
+    if size is not None and size > tx.most_body:
+        tx.close = True
+        raise BodyError(Failure.BODY_TOO_LARGE)
+
+
+def invite(tx: Transaction) -> None:
+    """A client that asks before it sends its body is told to go on (RFC 9110 10.1.1); one of HTTP/1.0 cannot ask."""
+    asked = tx.headers.get(b"expect", b"").lower() == b"100-continue" and not tx.request.is_http10
+    if asked and not tx.request.payload.is_eof():
+        tx.request.connection.write(CONTINUE)
+
+
+async def read_body(tx: Transaction, sweeper: Sweeper) -> bytes:
+    """The whole body of a request, as it comes. Raises BodyError: 413 too large, 408 too slow, 400 broken framing."""
+    refuse_too_large(tx, declared_length(tx))
+    invite(tx)
+    parts: list[bytes] = []
+    with BodyClock(tx, sweeper, streamed=False) as clock:
+        while part := await read_part(tx):
+            parts.append(part)
+            clock.restart()
+    return b"".join(parts)
+
+
+def take_body(tx: Transaction) -> bytes:
+    """The whole body, which is there already. Raises BodyError as ``read_body`` does."""
+    refuse_too_large(tx, declared_length(tx))
+    body = tx.request.payload.read_nowait(-1)
+    tx.bytes_in = len(body)
+    refuse_too_large(tx, tx.bytes_in)
+    return body
+
+
+async def read_part(tx: Transaction) -> bytes:
+    """The next bytes of the body, counted; ``b""`` at its end. Raises BodyError."""
+    try:
+        part = await tx.request.payload.readany()
+    except RequestPayloadError:
+        tx.close = True
+        raise BodyError(Failure.BAD_REQUEST) from None
+    except BodyError:
+        tx.close = True
+        raise
+    tx.bytes_in += len(part)
+    refuse_too_large(tx, tx.bytes_in)
+    return part
+
+
+async def pump(tx: Transaction, exchange: Exchange, sweeper: Sweeper, *, chunked: bool) -> None:
+    """Start an exchange once its body has begun to come, and pass the body on.
+
+    A body that breaks, or comes too slowly, ends the exchange.
+    """
+    invite(tx)
+    try:
+        with BodyClock(tx, sweeper, streamed=True) as clock:
+            part = await _opening(tx, clock)
+            tx.sent_ns = monotonic_ns()
+            exchange.start()
+            part = part or await read_part(tx)
+            while part:
+                clock.stop()
+                framed = b"%x\r\n%b\r\n" % (len(part), part) if chunked else part
+                if not await exchange.write(framed):
+                    return
+                clock.start()
+                part = await read_part(tx)
+        if chunked:
+            await exchange.write(LAST_CHUNK)
+        exchange.body_complete()
+    except BodyError as error:
+        exchange.abort(error.failure)
+    except ConnectionError:
+        exchange.abort(Failure.CLIENT_GONE)
+
+
+async def _opening(tx: Transaction, clock: BodyClock) -> bytes:
+    """Return what comes of a body before it may hold an upstream connection. Raise BodyError."""
+    parts: list[bytes] = []
+    size = 0
+    with suppress(TimeoutError):
+        async with asyncio.timeout(OPENING_SECONDS):
+            while size < OPENING_BYTES and (part := await read_part(tx)):
+                parts.append(part)
+                size += len(part)
+                clock.restart()
+    return b"".join(parts)

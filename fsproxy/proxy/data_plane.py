@@ -1,0 +1,274 @@
+"""A request's way through the program: head, route, client, facts, judgement, answer or exchange, audit line.
+
+The data plane's table of contents: the core decides, ``bodies`` reads, ``forwarding`` sends, ``capture`` inspects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import ssl
+from dataclasses import replace
+
+import structlog
+
+from fsproxy.clock import monotonic_ns, now
+from fsproxy.config.schema import TopMode
+from fsproxy.core.failures import Failure
+from fsproxy.core.model import Route
+from fsproxy.core.wire.header_values import asks_for_socket
+from fsproxy.core.wire.routes import origin_form
+from fsproxy.http.client_request import CLOSE, Incoming
+from fsproxy.http.server import DataServer
+from fsproxy.http.sweeper import Sweeper
+from fsproxy.http.upstream import Upstream
+from fsproxy.http.upstream_tls import same_hosts
+from fsproxy.proxy.bodies import BodyError, read_body, take_body
+from fsproxy.proxy.call_limits import CallLimits
+from fsproxy.proxy.flow import Transaction
+from fsproxy.proxy.generation import Generation
+from fsproxy.proxy.page import Pages
+from fsproxy.proxy.passages import Passages, new_passage
+from fsproxy.proxy.record import Recorder
+from fsproxy.proxy.sockets.handler import Sockets
+from fsproxy.proxy.sockets.upgrades import Upgrading
+from fsproxy.proxy.upload import Capture
+from fsproxy.state.sqlite.persist import Persister
+from fsproxy.state.stores import make_stores
+from fsproxy.telemetry.audit_log import AuditLog
+from fsproxy.telemetry.metrics import Metrics
+from fsproxy.telemetry.ring import Recent
+
+log = structlog.get_logger("fsproxy")
+_STREAMED = frozenset({Route.OTHER, Route.SOCKET})
+"""Routes whose requests are passed on without being read."""
+
+
+class Ingest:
+    """Everything that requests share, and the handler that aiohttp's server calls for each."""
+
+    def __init__(
+        self,
+        generation: Generation,
+        metrics: Metrics,
+        loop: asyncio.AbstractEventLoop,
+        sweeper: Sweeper,
+        passage: str | None = None,
+    ) -> None:
+        """``passage``: the name in ``CDN-Loop`` that other processes of this instance have; None: it is alone."""
+        config = generation.config
+        self.generation = generation
+        self.metrics = metrics
+        self.server: DataServer | None = None
+        self._draining = False
+        self._in_flight: set[Transaction] = set()
+        self._idle: asyncio.Future[None] | None = None
+        self._tokens = map("{}-{:x}".format, itertools.repeat(os.urandom(6).hex()), itertools.count(1))
+        self._loop = loop
+        self._sweeper = sweeper
+        self.upstream = Upstream(config.upstream, loop, sweeper)
+        stores = self._stores = make_stores(config.state)
+        self.ledger = stores.ledger
+        metrics.labelled_gauges.append(stores.collect)
+        metrics.gauges["unattended_exchanges"] = (
+            "Requests on their way to the upstream though their client has left.",
+            lambda: sum(tx.relay is not None and tx.relay.is_unattended for tx in self._in_flight),
+        )
+        keep, memory = config.state.persist, stores.memory
+        self._persister = (
+            Persister(keep, memory, metrics.persist_failures, self._names_kept) if keep and memory else None
+        )
+        self.audit = AuditLog(config.audit, on_trouble=log)
+        self.recent = Recent()
+        self._recorder = Recorder(metrics, self.audit, config.audit, self.recent)
+        self._passages = Passages(passage or new_passage(), metrics)
+        self._forwarding = Upgrading(self.upstream, metrics, sweeper, loop, self._passages.name)
+        self._pages = Pages(stores.ledger, stores.blocked_pages, self._forwarding)
+        limits = CallLimits(stores.ledger, stores.repeats, stores.clocks, config.state.redis.timeout)
+        self._capture = Capture(stores.ledger, stores.blocked_pages, limits, self._forwarding, metrics)
+        self._sockets = Sockets(
+            self._capture,
+            self._pages,
+            self._forwarding,
+            self._recorder,
+            metrics,
+            lambda: self.generation,
+            lambda: self._overloaded,
+        )
+
+    async def start(self) -> None:
+        """Start what runs in the background."""
+        self.audit.start()
+        await self._stores.start()
+        if self._persister is not None:
+            await self._persister.start()
+
+    async def close(self) -> None:
+        """Flush and close everything."""
+        self.upstream.close()
+        await self._stores.close()
+        if self._persister is not None:
+            await self._persister.close()
+        await asyncio.to_thread(self.audit.close)
+
+    async def handle(self, request: Incoming) -> bool:
+        """Answer one request, whatever happens: exactly one answer and one audit record."""
+        started_ns = monotonic_ns()
+        self.metrics.in_flight += 1
+        tx = self._open(request, started_ns)
+        self._in_flight.add(tx)
+        try:
+            return await self._dispatch(tx)
+        except BodyError as error:
+            return self._forwarding.refuse(tx, error.failure)
+        except (ConnectionError, asyncio.CancelledError):
+            tx.failure = tx.failure or Failure.CLIENT_GONE
+            return CLOSE
+        except Exception as error:  # noqa: BLE001 - a fault of ours must end as an answer, counted and loud
+            self._report("ingest", error)
+            return self._forwarding.refuse(tx, Failure.INTERNAL)
+        finally:
+            self._in_flight.discard(tx)
+            if self._idle is not None and not self._in_flight and not self._idle.done():
+                self._idle.set_result(None)
+            self.metrics.in_flight -= 1
+            request.connection.on_writable = None
+            self._recorder.record(tx)
+            # Without a cycle left, all of it is freed here and now, and not by the collector later.
+            request.on_gone = None
+            if tx.relay is not None:
+                tx.relay.exchange = None
+
+    # -- opening a request
+
+    def _open(self, request: Incoming, started_ns: int) -> Transaction:
+        generation, headers, connection = self.generation, request.headers, request.connection
+        client = generation.clients.resolve(connection.peer, headers, "https" if connection.secure else "http")
+        tx = Transaction(request, generation, headers, client, next(self._tokens), now(), started_ns)
+        target = tx.target = origin_form(request.target)
+        tx.path, _, tx.query = target.partition("?")
+        matched = generation.routes.match(request.method, tx.path, has_body=request.has_body)
+        tx.route, tx.endpoint = matched.route, matched.endpoint
+        if "#" in target or (matched.ambiguous and generation.mode is not TopMode.BYPASS):
+            request.refusal = request.refusal or Failure.BAD_REQUEST
+        return tx
+
+    async def _dispatch(self, tx: Transaction) -> bool:
+        request = tx.request
+        opens_socket = request.upgrade and asks_for_socket(request.method, tx.headers)
+        if self._overloaded:
+            self.metrics.refused_connections[()] += 1
+            tx.close = True
+            if not (opens_socket and tx.route is Route.SOCKET):
+                return self._forwarding.refuse(tx, Failure.OVERLOADED)
+        if self._draining:
+            tx.close = True
+        is_judged = tx.route not in _STREAMED and tx.generation.mode is not TopMode.BYPASS
+        refusal = self._refusal(tx, is_judged=is_judged)
+        if refusal is not None:
+            return self._forwarding.refuse(tx, refusal)
+        if opens_socket:
+            return await (self._sockets.open(tx) if tx.route is Route.SOCKET else self._forwarding.tunnel(tx))
+        if not is_judged:
+            return await self._forwarding.stream(tx)
+        body = take_body(tx) if request.payload.is_eof() else await read_body(tx, self.upstream.sweeper)
+        if tx.route is Route.PAGE:
+            return await self._pages.answer(tx, body)
+        return await self._capture.answer(tx, body)
+
+    def _refusal(self, tx: Transaction, *, is_judged: bool) -> Failure | None:
+        """Return why a request is answered by us, whatever its body and its rules."""
+        if tx.request.method == "CONNECT":
+            tx.close = True
+            return Failure.METHOD
+        if self._passages.is_loop(tx.headers):
+            return Failure.LOOP
+        if is_judged and tx.read_query().contradictory:
+            return Failure.BAD_REQUEST
+        return tx.request.refusal
+
+    @property
+    def _overloaded(self) -> bool:
+        return self.server is not None and self.server.overloaded
+
+    # -- stopping
+
+    async def drain(self, seconds: float) -> bool:
+        """Let what is in flight finish; from now on every answer closes its connection. False: time ran out."""
+        self._draining = True
+        self._sockets.drain()
+        if not self._in_flight:
+            return True
+        self._idle = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._idle
+        except TimeoutError:
+            return False
+        return True
+
+    def cut(self) -> None:
+        """End what is still in flight: what was not answered yet is answered that we stop."""
+        for tx in list(self._in_flight):
+            self._forwarding.cut(tx)
+        self._sockets.cut()
+
+    # -- switches and reports
+
+    def apply(self, generation: Generation, context: ssl.SSLContext | None = None) -> None:
+        """Judge by this generation from the next request on; those under way keep theirs.
+
+        ``context``: for the upstream's TLS, made off the event loop; needed when ``upstream`` changed.
+        """
+        before, upstream = self.generation.config.upstream, generation.config.upstream
+        self.generation = generation
+        self.ledger.forget_uids()
+        self._recorder.configure(generation.config.audit)
+        if upstream.timeouts != before.timeouts:
+            self.upstream.retime(upstream.timeouts)
+        if not same_hosts(before, upstream):
+            old, self.upstream = self.upstream, Upstream(upstream, self._loop, self._sweeper, context)
+            self._forwarding.use(self.upstream)
+            self._passages.start_again()
+            old.close()
+
+    def bypass(self) -> None:
+        """Judge nothing from the next request on."""
+        self.generation = replace(self.generation, mode=TopMode.BYPASS)
+
+    def reopen_audit(self) -> None:
+        """SIGHUP: the audit file was moved away."""
+        self.audit.reopen()
+
+    def count_malformed(self) -> None:
+        """A head that the parser refused."""
+        self.metrics.malformed[()] += 1
+
+    def count_crash(self, error: BaseException | None) -> None:
+        """A handler raised (none should)."""
+        self._report("connection", error)
+
+    def state(self) -> dict[str, object]:
+        """For ``/readyz``: never a reason to be taken out of service, always a reason to look."""
+        generation = self.generation
+        warnings = list(self._stores.warnings)
+        if self._recorder.unlisted_proxy:
+            warnings.append("forwarding headers of untrusted peers are dropped: see client_ip.trusted_proxies")
+        if self._passages.came_back:
+            warnings.append("requests came back to this proxy: see upstream.url and upstream.prefixes")
+        return {
+            "mode": generation.mode.value,
+            "generation": generation.number,
+            "upstream": {"connections": self.upstream.connections, "last_failure": self._forwarding.last_failure},
+            "store": self._stores.state()
+            | ({"persist": self._persister.state()} if self._persister is not None else {}),
+            "warnings": warnings,
+        }
+
+    def _names_kept(self) -> float:
+        return self.generation.names_kept
+
+    def _report(self, place: str, error: BaseException | None) -> None:
+        self.metrics.own_failures[(place,)] += 1
+        log.error("a fault of ours was survived", place=place, exc_info=error)

@@ -1,0 +1,183 @@
+"""Decompressing capture bodies: bounded in memory, and off the event loop when it takes long."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from fsproxy.core.failures import Failure
+from fsproxy.core.json.scanner import begin_of_json
+from fsproxy.core.model import Encoding
+from fsproxy.proxy.bodies import BodyError
+
+if TYPE_CHECKING:
+    from zlib import _Decompress as _Decompressor
+
+    from fsproxy.proxy.flow import Transaction
+
+GZIP = zlib.MAX_WBITS | 16
+ON_LOOP = 256 * 1024
+"""Bytes that are decompressed on the event loop (under a millisecond); what is larger goes to a thread."""
+ON_LOOP_COMPRESSED = 64 * 1024
+"""Bytes of a compressed body that goes to a thread at once; few are so large and hold less than ``ON_LOOP``."""
+
+MAGIC = b"\x1f\x8b"
+"""How gzip begins, and no JSON does."""
+STEP = 64 * 1024
+"""Bytes of a compressed body that are decompressed at a time: before a fault in it, all that can be read is."""
+MAX_MEMBERS = 64
+"""Of one gzip body. Each copies what follows it, so that a body of nothing but empty ones would cost hours."""
+
+
+class Undecodable(Exception):  # noqa: N818 - a state of a body; ``on_uninspectable`` says what follows
+    """A capture body in which nothing can be read: corrupt gzip, an encoding that we do not know."""
+
+
+def encoding_of(tx: Transaction) -> Encoding:
+    """By header, or as recorders do by the query alone (wire.md 2). Announced twice is compressed once."""
+    header = tx.headers.get(b"content-encoding", b"").strip().lower()
+    if header not in {b"", b"identity"}:
+        return Encoding.GZIP if header in {b"gzip", b"x-gzip"} else Encoding.UNKNOWN
+    return tx.read_query().encoding
+
+
+class Decoded(msgspec.Struct, frozen=True, gc=False):
+    """What can be read of a body."""
+
+    text: bytes
+    first: bytes | None = None
+    """What the first gzip member holds, where others follow it: readers differ in whether they look at those."""
+    layers: int = 0
+    """How often it is compressed."""
+    is_sound: bool = True
+    """It is what it was said to be, and whole. Bytes behind gzip members, which many readers never see, are fine."""
+
+
+async def decode(body: bytes, encoding: Encoding, limit: int) -> Decoded:
+    """Return what any reader could take from a body: its first bytes say whether it is gzip, whatever was announced.
+
+    Raises Undecodable where nothing in it could be JSON, and BodyError over ``limit`` (``server.max_decompressed``).
+    """
+    if not body.startswith(MAGIC):
+        if len(body) > limit:
+            raise BodyError(Failure.BODY_TOO_LARGE)
+        return Decoded(body) if encoding is Encoding.IDENTITY else await _plausible(Decoded(body, is_sound=False))
+    if encoding is Encoding.GZIP and len(body) <= ON_LOOP_COMPRESSED:
+        text = _small(body, min(ON_LOOP, limit))
+        if text is not None and not text.startswith(MAGIC):
+            return Decoded(text, layers=1)
+    # From its beginning: joining what is here with the rest would hold everyone for longer.
+    decoded = await asyncio.to_thread(_whole, body, limit)
+    return decoded if decoded.is_sound and encoding is Encoding.GZIP else await _plausible(decoded)
+
+
+async def _plausible(decoded: Decoded) -> Decoded:
+    """The same, not sound, with the text that begins and ends as an object does."""
+    if len(decoded.text) <= ON_LOOP:
+        text = _object_of(decoded)
+    else:
+        text = await asyncio.to_thread(_object_of, decoded)
+    return Decoded(text, layers=decoded.layers, is_sound=False)
+
+
+def _object_of(decoded: Decoded) -> bytes:
+    for text in (decoded.text, decoded.first or b""):
+        if _is_object(text):
+            return text
+    raise Undecodable
+
+
+def _is_object(text: bytes) -> bool:
+    """Look at both ends, through any blanks, in steps: other threads wait for each."""
+    first, end = begin_of_json(text), len(text)
+    if text[first : first + 1] != b"{":
+        return False
+    while not (last := text[max(first, end - STEP) : end].rstrip()):
+        end -= STEP
+    return last.endswith(b"}")
+
+
+def _small(body: bytes, limit: int) -> bytes | None:
+    """The text of one whole member with nothing behind it; None for anything else, or more than ``limit`` bytes."""
+    decoder = zlib.decompressobj(GZIP)
+    try:
+        text = decoder.decompress(body, limit)
+    except zlib.error:
+        return None
+    return text if decoder.eof and not decoder.unused_data else None
+
+
+def _whole(body: bytes, limit: int) -> Decoded:
+    decoded = _members(body, limit)
+    if not decoded.text.startswith(MAGIC):
+        return decoded
+    # Announced by header and by query, it may have been compressed for each.
+    inner = _members(decoded.text, limit)
+    return Decoded(inner.text, inner.first, layers=2, is_sound=False)
+
+
+def _members(body: bytes, limit: int) -> Decoded:
+    """Read member after member (RFC 1952 2.2), up to what is none."""
+    parts: list[bytes] = []
+    rest, room, is_sound = body, limit, True
+    while rest:
+        if len(parts) == MAX_MEMBERS:
+            is_sound = False
+            break
+        text, behind = _member(rest, room)
+        if behind is None:
+            is_sound = bool(parts) and not text
+            parts += [text] if text else []
+            break
+        parts.append(text)
+        room -= len(text)
+        rest = behind.lstrip(b"\0")
+    first = parts[0] if len(parts) > 1 else None
+    return Decoded(b"".join(parts) if len(parts) != 1 else parts[0], first, layers=1, is_sound=is_sound)
+
+
+def _member(data: bytes, limit: int) -> tuple[bytes, bytes | None]:
+    """The text of one member, and what is behind it; None where the member is broken or cut.
+
+    Then the text is what a reader could have taken before it noticed.
+    """
+    decoder = zlib.decompressobj(GZIP)
+    parts: list[bytes] = []
+    size = 0
+    for at in range(0, len(data), STEP):
+        before = decoder.copy()
+        step = data[at : at + STEP]
+        try:
+            part = decoder.decompress(step, limit + 1 - size)
+        except zlib.error:
+            return b"".join([*parts, *_up_to_the_fault(before, step, limit - size)]), None
+        parts.append(part)
+        size += len(part)
+        if size > limit:
+            raise BodyError(Failure.BODY_TOO_LARGE)
+        if decoder.eof:
+            return b"".join(parts), decoder.unused_data + data[at + STEP :]
+    return b"".join(parts), None
+
+
+def _up_to_the_fault(decoder: _Decompressor, data: bytes, limit: int) -> Iterator[bytes]:
+    try:
+        for at in range(len(data)):
+            part = decoder.decompress(data[at : at + 1], limit + 1)
+            limit -= len(part)
+            if limit < 0:
+                raise BodyError(Failure.BODY_TOO_LARGE)
+            yield part
+    except zlib.error:
+        return
+
+
+def encode(body: bytes, layers: int) -> bytes:
+    """Compressed as it came."""
+    for _ in range(layers):
+        body = zlib.compress(body, level=6, wbits=GZIP)
+    return body

@@ -1,0 +1,105 @@
+"""One generation of the configuration, compiled for use: pinned once per request, replaced as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Self
+
+from fsproxy.config.schema import Config, CorsConfig, TopMode
+from fsproxy.core.matching.domains import DomainTable, parse_pattern
+from fsproxy.core.matching.hosts import parse_origin
+from fsproxy.core.model import Mode, Route
+from fsproxy.core.policy import Snapshot
+from fsproxy.core.wire.answers import OriginAllowed, OwnAnswers, Registrable
+from fsproxy.core.wire.client_address import ClientAddresses
+from fsproxy.core.wire.headers import UpstreamHeaders
+from fsproxy.core.wire.routes import Routes
+from fsproxy.proxy.geo import Locator
+
+_CAPS = {TopMode.ENFORCE: Mode.ENFORCE, TopMode.SHADOW: Mode.SHADOW, TopMode.BYPASS: Mode.OFF}
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """Everything that follows from one configuration and does not change with requests."""
+
+    number: int
+    config: Config
+    mode: TopMode
+    snapshot: Snapshot
+    routes: Routes
+    clients: ClientAddresses
+    upstream_headers: UpstreamHeaders
+    answers: OwnAnswers
+    registrable: Registrable | None
+    locator: Locator
+    audit_shares: dict[Route, float]
+    names_kept: float
+    """The longest retention of names of any org, in seconds."""
+
+    @classmethod
+    def compile(cls, config: Config, number: int, mode: TopMode | None = None) -> Self:
+        """Build all lookup structures: call it off the event loop. Raises GeoUnavailable."""
+        mode = mode or config.mode
+        core = replace(config.core, mode=_CAPS[mode])
+        snapshot = Snapshot.compile(core, number)
+        locator = Locator()
+        for policy in (snapshot.default, *snapshot.orgs.values()):
+            if policy.geo_source is not None:
+                locator.open(policy.geo_source)
+        routes, audit = config.routes, config.audit
+        shares = dict.fromkeys(Route, audit.share_direct)
+        shares |= {Route.PAGE: audit.share_page, Route.OTHER: audit.share_other}
+        shares |= dict.fromkeys((Route.BUNDLE, Route.EVENT, Route.SOCKET), audit.share_bundle)
+        return cls(
+            number=number,
+            config=config,
+            mode=mode,
+            snapshot=snapshot,
+            routes=Routes.compile(
+                page=routes.page,
+                bundle=routes.bundle,
+                event=routes.event,
+                socket=routes.socket,
+                direct_event=routes.direct_event,
+                direct_identify=routes.direct_identify,
+                direct_set_user_vars=routes.direct_set_user_vars,
+                server_api=routes.server_api,
+            ),
+            clients=ClientAddresses.compile(config.client_ip.trusted_proxies, config.client_ip.header),
+            upstream_headers=UpstreamHeaders.compile(
+                cookies=config.upstream.cookies,
+                client_header=config.client_ip.header,
+                forwarded=config.upstream.forwarded,
+            ),
+            answers=OwnAnswers(_origins(config.cors)),
+            registrable=_registrable(),
+            locator=locator,
+            audit_shares=shares,
+            names_kept=max(org.client_api.cardinality.retention for org in (core.default, *core.orgs.values())),
+        )
+
+
+def _origins(cors: CorsConfig) -> OriginAllowed | None:
+    """Who gets CORS headers, by the same patterns as the domain filter's; None: everybody."""
+    if cors.origins is None:
+        return None
+    table = DomainTable.of(parse_pattern(entry.text) for entry in cors.origins)
+
+    def allowed(origin: str) -> bool:
+        url = parse_origin(origin)
+        return url is not None and table.find(url.host, url.effective_port) is not None
+
+    return allowed
+
+
+@lru_cache(maxsize=1)
+def _registrable() -> Registrable | None:
+    """The public suffix list's look-up, when the ``psl`` extra is installed."""
+    try:
+        from publicsuffixlist import PublicSuffixList  # noqa: PLC0415 - an extra
+    except ImportError:
+        return None
+    look_up: Registrable = PublicSuffixList().privatesuffix
+    return lru_cache(maxsize=4096)(look_up)

@@ -1,0 +1,99 @@
+"""Where a visitor is: from a header that a trusted proxy wrote, or from a database that the user owns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Protocol
+
+from fsproxy.core.model import Location
+from fsproxy.core.settings import GeoSource
+from fsproxy.core.wire.client_address import ClientAddress
+
+
+class Database(Protocol):
+    """What we use of a maxminddb reader."""
+
+    def get(self, address: str) -> Any:
+        """The row of an address, or None."""
+
+
+class GeoUnavailable(Exception):  # noqa: N818 - a state of the installation, said to the user as it is
+    """The database cannot be opened, or the ``geo`` extra is not installed."""
+
+
+class Locator:
+    """Finds locations for every ``geo.source`` that a configuration names; databases are opened once."""
+
+    def __init__(self) -> None:
+        self._databases: dict[str, Database] = {}
+
+    def open(self, source: GeoSource) -> None:
+        """Open the source's database, if it has one. Raises GeoUnavailable."""
+        if source.database is not None and source.database not in self._databases:
+            self._databases[source.database] = _open(source.database)
+
+    def locate(self, source: GeoSource, client: ClientAddress, headers: Mapping[bytes, bytes]) -> Location | None:
+        """The visitor's location, or None when it is not known (rules.md 1: a header counts only if trusted)."""
+        if source.database is not None:
+            return self._from_database(source, client)
+        if not client.trusted or source.header is None:
+            return None
+        country = headers.get(source.header.encode("latin-1", "replace"))
+        region = headers.get(source.region_header.encode("latin-1", "replace")) if source.region_header else None
+        return _from_headers(country, region) if country else None
+
+    def _from_database(self, source: GeoSource, client: ClientAddress) -> Location | None:
+        database = self._databases.get(source.database or "")
+        if database is None or client.address is None:
+            return None
+        try:
+            row = database.get(str(client.address))
+        except (ValueError, RuntimeError):
+            # An IPv6 address in a database of IPv4, or a damaged row: not known, as if there were none.
+            return None
+        country = _at(row, source.country)
+        if not isinstance(country, str) or not country:
+            return None
+        region = _at(row, source.region) if source.region else None
+        return Location(country.upper(), _qualified(country, region) if isinstance(region, str) and region else None)
+
+
+@lru_cache(maxsize=4096)
+def _from_headers(country: bytes, region: bytes | None) -> Location:
+    # Where somebody sent the header too, the right-most value is what the nearest proxy wrote.
+    text = country.decode("latin-1").rpartition(",")[2].strip().upper()
+    name, dash, _ = text.partition("-")
+    if dash:
+        return Location(name, text)
+    return Location(text, _qualified(text, region.decode("latin-1").rpartition(",")[2].strip()) if region else None)
+
+
+def _qualified(country: str, region: str) -> str:
+    """A region with its country before it: ``CA`` of ``US`` is ``US-CA``."""
+    country, region = country.upper(), region.upper()
+    return region if region.startswith(country + "-") else f"{country}-{region}"
+
+
+def _at(row: Any, path: str) -> Any:
+    """The value at a dotted path of a row: names for mappings, numbers for lists."""
+    for step in path.split("."):
+        if isinstance(row, dict):
+            row = row.get(step)
+        elif isinstance(row, list) and step.isdigit() and int(step) < len(row):
+            row = row[int(step)]
+        else:
+            return None
+    return row
+
+
+def _open(path: str) -> Database:
+    try:
+        import maxminddb  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise GeoUnavailable("filters.geo.source.database needs the extra: pip install 'fsproxy[geo]'") from None
+    try:
+        reader: Database = maxminddb.open_database(path)
+    except (OSError, ValueError, maxminddb.InvalidDatabaseError) as error:
+        raise GeoUnavailable(f"filters.geo.source.database cannot be opened: {type(error).__name__}") from None
+    return reader

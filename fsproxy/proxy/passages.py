@@ -1,0 +1,56 @@
+"""Requests that come back to the instance that sent them (``CDN-Loop``, RFC 8586; rules.md 4)."""
+
+from __future__ import annotations
+
+import re
+from secrets import token_hex
+from typing import TYPE_CHECKING
+
+import structlog
+
+if TYPE_CHECKING:
+    from fsproxy.core.wire.header_values import Headers
+    from fsproxy.telemetry.metrics import Metrics
+
+_PASSAGE = re.compile(r"[0-9a-f]{16}")
+log = structlog.get_logger("fsproxy")
+
+
+def new_passage() -> str:
+    """Return a name for an instance that says nothing about it. All of its workers, and who takes it over, use it."""
+    return token_hex(8)
+
+
+def handed_on(name: object) -> str:
+    """Return the name that another program says is its own, or a new one when it says none that we would have made."""
+    return name if isinstance(name, str) and _PASSAGE.fullmatch(name) else new_passage()
+
+
+class Passages:
+    """Knows the requests that have been through this instance; logs the first one after each change of the upstream."""
+
+    def __init__(self, name: str, metrics: Metrics) -> None:
+        self.name = name.encode("ascii")
+        """What is added to ``CDN-Loop``."""
+        self.came_back = False
+        """A request has come back since the upstream changed last."""
+        self._metrics = metrics
+
+    def is_loop(self, headers: Headers) -> bool:
+        """Return whether a request has been here, and count it.
+
+        The name is looked for anywhere in the header, whose syntax others may have bent: 64 random bits are no
+        coincidence.
+        """
+        passed = headers.get(b"cdn-loop")
+        if passed is None or self.name not in passed:
+            return False
+        self._metrics.loops[()] += 1
+        if not self.came_back:
+            self.came_back = True
+            log.error("a request came back to this proxy: upstream.url or upstream.prefixes lead to it")
+        return True
+
+    def start_again(self) -> None:
+        """The upstream has changed."""
+        self.came_back = False

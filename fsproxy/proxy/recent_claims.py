@@ -1,0 +1,55 @@
+"""Which names the ledger admitted a moment ago, so that it need not be asked for the same ones with every call."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from fsproxy.core.client_api.validation.call import name_kind
+from fsproxy.core.client_api.validation.known_shapes import KnownNames
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from fsproxy.core.client_api.inspection import Inspection
+    from fsproxy.core.model import Instant
+    from fsproxy.core.settings import CardinalitySettings
+
+FRESH_SECONDS = 1.0
+"""At most so long a name's last sight lags behind; never more than a thousandth of the retention."""
+_MOST = 4096
+
+
+class FreshNames:
+    """The names of whole shapes, by org. What is older than a second goes; at most 4,096."""
+
+    def __init__(self) -> None:
+        self._claimed: OrderedDict[tuple[str, int], tuple[KnownNames, Instant]] = OrderedDict()
+
+    def among(self, org: str, inspection: Inspection, settings: CardinalitySettings, now: Instant) -> set[int]:
+        """Those of a body's calls that need not claim their names: all were admitted just now, or none is counted."""
+        since = now - min(FRESH_SECONDS, settings.retention / 1000)
+        found: set[int] = set()
+        for index, each in enumerate(inspection.calls):
+            names = each.judged.names
+            if type(names) is KnownNames:
+                kept = self._claimed.get((org, id(names)))
+                if kept is not None and kept[0] is names and since < kept[1] <= now:
+                    found.add(index)
+            elif each.judged.rejected or name_kind(each.call) is None:
+                found.add(index)
+        return found
+
+    def admitted(self, org: str, inspection: Inspection, fresh: Collection[int], now: Instant) -> None:
+        """All names of the calls that are not ``fresh`` were claimed, and none was refused."""
+        claimed = self._claimed
+        for index, each in enumerate(inspection.calls):
+            names = each.judged.names
+            if type(names) is KnownNames and index not in fresh:
+                claimed[(org, id(names))] = (names, now)
+                claimed.move_to_end((org, id(names)))
+        while claimed:
+            oldest = next(iter(claimed))
+            if len(claimed) <= _MOST and claimed[oldest][1] > now - FRESH_SECONDS:
+                return
+            del claimed[oldest]

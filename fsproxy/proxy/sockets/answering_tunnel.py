@@ -1,0 +1,151 @@
+"""A tunnel that puts frames of ours in on the way down, observes the upstream's, and closes as RFC 6455 says."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+from fsproxy.core.wire.sockets.downstream_frames import Downward
+from fsproxy.core.wire.sockets.websocket import CloseCode, Opcode, frame
+from fsproxy.http.tunnel import Tunnel
+
+if TYPE_CHECKING:
+    from fsproxy.http.connection import ClientConnection
+    from fsproxy.proxy.sockets.verdict import Judge
+
+MOST_INSERTED = 64
+"""Frames of ours that may wait for the end of an upstream's message; then the client is not read."""
+LINGER = 2.0
+"""Seconds for which a client may go on sending after our close frame, so that it reads why."""
+GRACE = 1.0
+"""Seconds between a failed upload and our close frame: the page frame of the next page may be on its way."""
+SILENCE = 5.0
+"""Seconds for which a socket that may not stay open is kept for a client's first message."""
+
+
+class AnsweringTunnel(Tunnel):
+    """The way down, and the ends, of a socket whose messages are judged. ``by``: who judges."""
+
+    def __init__(self, client: ClientConnection, closed: asyncio.Future[None], by: Judge) -> None:
+        super().__init__(client, closed)
+        self._loop = closed.get_loop()
+        self._judge = by
+        self._down = Downward()
+        self._client_gone = self._client_closes = self._ending = self._draining = self._spoke = False
+        self._relief: asyncio.Future[None] | None = None
+        self._soon: asyncio.TimerHandle | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """A message of the client is being judged, or waits for it."""
+        return False
+
+    def on_upstream_data(self, data: bytes) -> None:
+        """See Tunnel."""
+        if not data:
+            self._upstream_gone()
+            return
+        self.bytes_down += len(data)
+        if self._down.finished:
+            # The client was told that the socket is closed: nothing may follow that, and it needs time to read it.
+            return
+        ready = self._down.feed(data, listening=self._judge.waiting)
+        if ready:
+            self.send_down(ready)
+        if not self._down.waiting:
+            self._relieve()
+        while self._down.heard:
+            try:
+                self._judge.observe(self._down.heard.pop(0))
+            except Exception as error:  # noqa: BLE001 - it passed all the same
+                self._judge.survived(error)
+        if self._draining and self._spoke:
+            self._end_if_idle()
+
+    def _upstream_gone(self) -> None:
+        if self._ending:
+            # The client needs time to read our close.
+            return
+        if not (self._client_gone or self._client_closes):
+            self._answer_for_upstream()
+        if self._down.rest:
+            self.send_down(self._down.rest)
+        self.close()
+
+    def _answer_for_upstream(self) -> None:
+        """Answer what waits; where the upstream has left half a message, the client reads nothing more."""
+        for text in self._judge.given_up():
+            framed = frame(Opcode.TEXT, text)
+            if self._down.insert(framed) and not self._down.rest:
+                self.send_down(framed)
+
+    async def _insert(self, framed: bytes) -> None:
+        """Send the client a frame of ours, and wait while it has too many to read."""
+        if self._down.insert(framed):
+            self.send_down(framed)
+        while not (self.is_closed or self._client_gone) and (
+            self._client.writing_paused or len(self._down.waiting) > MOST_INSERTED
+        ):
+            self._relief = self._loop.create_future()
+            await self._relief
+
+    def on_client_writable(self) -> None:
+        """See Tunnel."""
+        super().on_client_writable()
+        self._relieve()
+
+    def _relieve(self) -> None:
+        if self._relief is not None and not self._relief.done():
+            self._relief.set_result(None)
+
+    # -- the end: a close frame of ours, and time to read it
+
+    def end(self, code: CloseCode) -> None:
+        """Close the socket on both sides, after what was put in so far; the client is waited for."""
+        if self._ending or self.is_closed:
+            return
+        self._ending = True
+        self.send_up(frame(Opcode.CLOSE, code.payload, os.urandom(4)))
+        framed = frame(Opcode.CLOSE, code.payload)
+        if self._down.insert(framed, last=True):
+            self.send_down(framed)
+        self.stay()
+        self._soon = self._loop.call_later(LINGER, self.close)
+
+    def end_soon(self) -> None:
+        """Close the socket, unless it has an upstream by then, or another message comes in time."""
+        self.stay()
+        self._soon = self._loop.call_later(GRACE if self._spoke else SILENCE, self._end_if_idle)
+
+    def stay(self) -> None:
+        """Forget ``end_soon``: another message has come."""
+        if self._soon is not None:
+            self._soon.cancel()
+            self._soon = None
+
+    def drain(self) -> None:
+        """Close the socket once nothing waits for an answer. One that was opened just now may still speak."""
+        self._draining = True
+        if self._spoke:
+            self._end_if_idle()
+        else:
+            self.end_soon()
+
+    def cut(self) -> None:
+        """The time to drain is over: what still waits is answered by us."""
+        self._draining = True
+        self._answer_for_upstream()
+        self._end_if_idle()
+
+    def _end_if_idle(self) -> None:
+        if self.is_busy:
+            self.end_soon()
+        elif not self._judge.waiting and (self._draining or not self.has_upstream):
+            self.end(CloseCode.GOING_AWAY)
+
+    def close(self) -> None:
+        """See Tunnel."""
+        super().close()
+        self.stay()
+        self._relieve()

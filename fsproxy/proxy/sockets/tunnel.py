@@ -1,0 +1,149 @@
+"""A tunnel whose messages are judged before they go up, and whose answers are observed on their way down (wire.md 7).
+
+Everything else passes as it came, in order. What is put in for the client stands between whole messages. The
+upstream's side may be missing at first: then the judge sees to it that there is one, or answers for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from typing import TYPE_CHECKING
+
+from fsproxy.core.wire.sockets.upstream_frames import Control, Message, TooLarge, Unlawful, Upward
+from fsproxy.core.wire.sockets.websocket import CloseCode, FrameReader, Opcode, Part, frame, is_text, payload_of
+from fsproxy.proxy.sockets.answering_tunnel import AnsweringTunnel
+from fsproxy.proxy.sockets.verdict import Ending, Judge, Verdict
+
+if TYPE_CHECKING:
+    from fsproxy.http.connection import ClientConnection
+
+ON_LOOP = 64 * 1024
+"""Bytes of a message that are unmasked and masked on the event loop; what is larger goes to a thread."""
+TURN = 500
+"""Work that is done before others get their turn (about 2 ms): a part of a frame counts 1, a message 20, and 1 for
+each 128 bytes of it."""
+
+
+class FrameTunnel(AnsweringTunnel):
+    """See the module. ``limit``: bytes of a client's message (``server.max_body``)."""
+
+    def __init__(self, client: ClientConnection, closed: asyncio.Future[None], by: Judge, limit: int) -> None:
+        super().__init__(client, closed, by)
+        self._frames = FrameReader()
+        self._up = Upward(limit)
+        self._chunks: deque[bytes] = deque()
+        self._worker: asyncio.Task[None] | None = None
+        self._work_done = 0
+
+    @property
+    def is_busy(self) -> bool:
+        """See AnsweringTunnel."""
+        return self._worker is not None
+
+    def on_client_data(self, data: bytes) -> None:
+        """See Tunnel: messages are judged in their order, by one worker. While it is busy little more is read."""
+        self.bytes_up += len(data)
+        self._chunks.append(data)
+        if self._worker is None:
+            self._worker = self._loop.create_task(self._work())
+        else:
+            self.hold_client()
+
+    def on_client_gone(self) -> None:
+        """See Tunnel: what has come from it still goes up, the last bundle perhaps."""
+        self._client_gone = True
+        self._relieve()
+        if self._worker is None:
+            self.close()
+
+    async def finished(self) -> None:
+        """Once the tunnel is closed: no message is being judged any more."""
+        if self._worker is not None:
+            await self._worker
+
+    async def _work(self) -> None:
+        try:
+            while self._chunks and not self.is_closed:
+                for part in self._frames.feed(self._chunks.popleft()):
+                    await self._take(part)
+                    self._work_done += 1
+                    if self._work_done > TURN:
+                        self._work_done = 0
+                        await asyncio.sleep(0)
+                    if self.closed.done():
+                        return
+        except Exception as error:  # noqa: BLE001 - what is left of the stream cannot be told apart any more
+            self._judge.broken(error)
+            self.close()
+        finally:
+            self._worker = None
+            if self._client_gone:
+                self.close()
+            else:
+                self.release_client()
+                if self._draining and self._spoke:
+                    self._end_if_idle()
+
+    async def _take(self, part: Part) -> None:
+        if self._ending:
+            # Nothing is taken any more; the client's own close says that it has read ours.
+            if part.head.opcode == Opcode.CLOSE and part.last:
+                self.close()
+            return
+        if self._client_closes:
+            return
+        arrival = self._up.take(part)
+        if isinstance(arrival, Message):
+            await self._message(arrival)
+        elif isinstance(arrival, Control):
+            self._control(arrival)
+        elif isinstance(arrival, TooLarge):
+            await self._follow(self._judge.too_large(arrival.start, arrival.end), arrival)
+        elif isinstance(arrival, Unlawful):
+            self._refuse(arrival.code)
+
+    def _control(self, control: Control) -> None:
+        self._client_closes = control.opcode == Opcode.CLOSE
+        if self.has_upstream:
+            self.send_up(control.raw)
+        elif control.opcode == Opcode.CLOSE:
+            self.send_down(frame(Opcode.CLOSE, payload_of(control.raw)))
+            self.close()
+        elif control.opcode == Opcode.PING:
+            self.send_down(frame(Opcode.PONG, payload_of(control.raw)))
+
+    async def _message(self, message: Message) -> None:
+        self._spoke = True
+        raw = message.raw
+        self._work_done += 20 + len(raw) // 128
+        payload = payload_of(raw) if len(raw) <= ON_LOOP else await asyncio.to_thread(payload_of, raw)
+        if message.opcode == Opcode.TEXT and not (
+            is_text(payload) if len(raw) <= ON_LOOP else await asyncio.to_thread(is_text, payload)
+        ):
+            self._refuse(CloseCode.NO_TEXT)
+            return
+        await self._follow(await self._judge.judge(payload), message)
+
+    def _refuse(self, code: CloseCode) -> None:
+        self._judge.unlawful()
+        self.end(code)
+
+    async def _follow(self, verdict: Verdict, message: Message | TooLarge) -> None:
+        """Do what was decided."""
+        self.stay()
+        if verdict.answer is not None:
+            await self._insert(frame(Opcode.TEXT, verdict.answer))
+        elif isinstance(message, Message) and verdict.ending is Ending.NOT:
+            self.send_up(message.raw if verdict.instead is None else await self._framed(message, verdict.instead))
+        if verdict.ending is Ending.NOW:
+            self.end(CloseCode.GOING_AWAY)
+        elif verdict.ending is Ending.SOON:
+            self.end_soon()
+
+    async def _framed(self, message: Message, text: bytes) -> bytes:
+        opcode, key = Opcode(message.opcode), os.urandom(4)
+        if len(text) > ON_LOOP:
+            return await asyncio.to_thread(frame, opcode, text, key)
+        return frame(opcode, text, key)

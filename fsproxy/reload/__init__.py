@@ -1,0 +1,1 @@
+"""Loading a changed configuration while the program runs."""

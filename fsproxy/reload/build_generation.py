@@ -1,0 +1,73 @@
+"""Making the next generation out of the file, in a thread, beside a running event loop."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from fsproxy.config.loader import load
+from fsproxy.config.problems import ConfigError
+from fsproxy.config.restart import with_what_can_change
+from fsproxy.config.schema import TopMode
+from fsproxy.http.upstream_tls import same_hosts, tls_context
+from fsproxy.proxy.generation import Generation
+from fsproxy.reload.free_in_steps import let_go
+
+log = structlog.get_logger("fsproxy")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the configuration comes from."""
+
+    path: Path
+    environ: Mapping[str, str] = field(repr=False)
+    """What ``${NAME}`` refers to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A generation that is ready to be judged by."""
+
+    generation: Generation
+    context: ssl.SSLContext | None
+    """For the upstream's TLS, if its connections cannot stay."""
+    waits_for_restart: tuple[str, ...]
+
+
+def build(source: Source, before: Generation, mode: TopMode | None) -> Built:
+    """Load and compile. Raises ConfigError, GeoUnavailable, and OSError or ssl.SSLError for the upstream's TLS."""
+    leftovers: list[object] = []
+    with _no_full_collection():
+        try:
+            loaded = load(source.path, source.environ, leftovers)
+        finally:
+            let_go(leftovers)
+        config, names = with_what_can_change(before.config, loaded)
+        new = not same_hosts(before.config.upstream, config.upstream)
+        context = tls_context(config.upstream.tls) if new else None
+        return Built(Generation.compile(config, before.number + 1, mode), context, names)
+
+
+@contextlib.contextmanager
+def _no_full_collection() -> Iterator[None]:
+    """Nothing of what is made now is garbage: walking all of it would hold the event loop (30 ms at 100,000 rules)."""
+    young, middle, old = gc.get_threshold()
+    gc.set_threshold(young, middle, 1_000_000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(young, middle, old)
+
+
+def log_faults(error: ConfigError) -> None:
+    """All of them: there may be many, so not on the event loop."""
+    log.error("the new configuration is not used: the present one stays", faults=len(error.problems))
+    for problem in error.problems:
+        log.error("configuration fault", fault=str(problem))

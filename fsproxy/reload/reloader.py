@@ -1,0 +1,249 @@
+"""A new configuration in place of the present one, while requests go on: loaded in a thread, swapped at once.
+
+One load runs at a time; whatever is asked for meanwhile is one more. A configuration with a fault changes
+nothing. What only a restart can change keeps its present value, and is named.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import ssl
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import structlog
+
+from fsproxy.clock import monotonic, now
+from fsproxy.config.problems import ConfigError
+from fsproxy.config.schema import Config, TopMode
+from fsproxy.proxy.generation import Generation
+from fsproxy.proxy.geo import GeoUnavailable
+from fsproxy.reload.build_generation import Built, Source, build, log_faults
+from fsproxy.reload.free_in_steps import is_free, let_go
+from fsproxy.reload.watch import Fingerprint, Watcher, fingerprint, is_of
+from fsproxy.telemetry.logs import configure_logs
+
+if TYPE_CHECKING:
+    from fsproxy.proxy.data_plane import Ingest
+    from fsproxy.telemetry.metrics import Metrics
+
+T = TypeVar("T")
+
+SETTLE_SECONDS = 0.1
+"""Several files that are written one after the other are one change."""
+DISPOSE_SECONDS = 1.0
+_YOUNGEST, _RECENT = 0, 1
+"""The collector's generations: a few milliseconds at the most, and not the rules."""
+MOST_SHOWN = 100
+"""Faults that ``/readyz`` and the answer to ``POST /reload`` list; the log has all."""
+log = structlog.get_logger("fsproxy")
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What is to be done next."""
+
+    load: bool = False
+    force: bool = False
+    """Load also what did not change."""
+
+
+class Reloader:
+    """Loads, swaps and reports. Nothing of it runs, and nothing is watched, without a ``source``."""
+
+    def __init__(
+        self, config: Config, source: Source | None, ingest: Callable[[], Ingest | None], metrics: Metrics
+    ) -> None:
+        self._source = source
+        self._ingest = ingest
+        self._metrics = metrics
+        self._mode: TopMode | None = None
+        """What the admin API asked for: it outlives a reload."""
+        self._asked = _Asked()
+        self._closed = False
+        self._retired: list[Generation] = []
+        self._disposing: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="reload")
+        self._files = tuple(map(Path, config.files))
+        self._tried: Fingerprint = dict(config.hashes)
+        self._errors: tuple[str, ...] = ()
+        self._loaded_at: float = now()
+        self._waits_for_restart: tuple[str, ...] = ()
+        self._watcher = Watcher(lambda: self._files, self.ask) if source is not None else None
+        metrics.gauges["config_errors"] = ("Faults of the newest configuration, if it is not in use.", self._count)
+        metrics.gauges["config_loaded_timestamp_seconds"] = (
+            "When the configuration in use was loaded (Unix time).",
+            lambda: self._loaded_at,
+        )
+
+    def start(self) -> None:
+        """Watch the files."""
+        if self._watcher is not None:
+            self._watcher.start()
+
+    async def close(self) -> None:
+        """Stop watching; a load that runs is waited for."""
+        self._closed = True
+        if self._watcher is not None:
+            await self._watcher.close()
+        if self._disposing is not None:
+            self._disposing.cancel()
+        if self._task is not None:
+            await self._task
+        self._thread.shutdown(wait=False)
+
+    # -- asking
+
+    def ask(self, *, force: bool = False) -> None:
+        """Load soon, if a file has changed; with ``force`` in any case."""
+        if self._closed:
+            return
+        self._asked.load = True
+        self._asked.force |= force
+        self._wake()
+
+    async def reload(self) -> dict[str, object]:
+        """Load now; what ``state`` is afterwards."""
+        if self._source is not None:
+            self.ask(force=True)
+            while self._task is not None and not self._task.done():
+                await asyncio.shield(self._task)
+        ingest = self._ingest()
+        return {"generation": ingest.generation.number if ingest is not None else 0, **self.state()}
+
+    def set_mode(self, mode: TopMode) -> None:
+        """The kill switch. ``bypass`` acts at once; the others compile the rules anew first. The last one holds."""
+        self._mode = mode
+        ingest = self._ingest()
+        if ingest is not None and mode is TopMode.BYPASS:
+            ingest.bypass()
+        self._wake()
+
+    def state(self) -> dict[str, object]:
+        """For ``/readyz``: without the configuration's values."""
+        return {
+            "loaded": self._loaded_at,
+            "errors": list(self._errors[:MOST_SHOWN]),
+            "error_count": len(self._errors),
+            "restart_needed_for": list(self._waits_for_restart),
+        }
+
+    # -- doing
+
+    def _count(self) -> float:
+        return len(self._errors)
+
+    def _wake(self) -> None:
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._work())
+
+    async def _work(self) -> None:
+        while (ingest := self._ingest()) is not None:
+            try:
+                if self._asked.load:
+                    await asyncio.sleep(SETTLE_SECONDS)
+                    asked, self._asked = self._asked, _Asked()
+                    await self._load(ingest, force=asked.force)
+                elif self._mode is not None and self._mode is not ingest.generation.mode:
+                    await self._recompile(ingest, self._mode)
+                else:
+                    return
+            except Exception as error:
+                # A fault of ours; the rules in use stay.
+                self._metrics.own_failures[("reload",)] += 1
+                log.exception("the configuration could not be loaded: a fault of ours")
+                self._errors = (f"could not be loaded: {type(error).__name__}",)
+                return
+
+    async def _recompile(self, ingest: Ingest, mode: TopMode) -> None:
+        before = ingest.generation
+        fresh = await self._in_thread(Generation.compile, before.config, before.number, mode)
+        if self._mode is mode and not self._asked.load:
+            ingest.apply(fresh)
+
+    async def _load(self, ingest: Ingest, *, force: bool) -> None:
+        source = self._source
+        if source is None:
+            return
+        started = monotonic()
+        found = await self._in_thread(fingerprint, self._files, self._tried)
+        before = ingest.generation
+        if not force:
+            if found == self._tried:
+                return
+            if is_of(found, before.config):
+                self._back_again(before.config, found)
+                return
+        gc.collect(_RECENT)
+        try:
+            built = await self._in_thread(build, source, before, self._mode)
+        except ConfigError as error:
+            self._errors = tuple(each.without_value for each in error.problems)
+            self._watch((*before.config.files, *error.files))
+            # What was added is read now; what was there stays as it was before the load, which may have missed more.
+            read = await self._in_thread(fingerprint, self._files, {})
+            self._tried = {} if error.passing else read | found
+            await self._in_thread(log_faults, error)
+            return
+        except (GeoUnavailable, OSError, ssl.SSLError) as error:
+            self._tried = found
+            self._unusable(str(error))
+            return
+        self._swap(ingest, built)
+        log.info("configuration loaded", generation=before.number + 1, seconds=round(monotonic() - started, 3))
+
+    def _back_again(self, config: Config, found: Fingerprint) -> None:
+        """The files hold what is in use: after a change that was taken back, or a time when they could not be read."""
+        self._tried, self._errors = found, ()
+        self._watch(config.files)
+
+    def _swap(self, ingest: Ingest, built: Built) -> None:
+        self._retire(ingest.generation)
+        before, generation = ingest.generation.config, built.generation
+        if self._mode is TopMode.BYPASS:
+            # Asked for while this was compiled.
+            generation = replace(generation, mode=TopMode.BYPASS)
+        ingest.apply(generation, built.context)
+        if before.log != generation.config.log:
+            configure_logs(generation.config.log.level, generation.config.log.format)
+        # The same objects for a long time: no collection need walk them. What is garbage by then would stay for good.
+        gc.collect(_YOUNGEST)
+        gc.freeze()
+        self._tried, self._errors, self._loaded_at = dict(generation.config.hashes), (), now()
+        self._watch(generation.config.files)
+        if built.waits_for_restart != self._waits_for_restart and built.waits_for_restart:
+            log.warning(
+                "some changes take a restart; until then these keep their present values",
+                keys=list(built.waits_for_restart),
+            )
+        self._waits_for_restart = built.waits_for_restart
+
+    def _retire(self, generation: Generation) -> None:
+        self._retired.append(generation)
+        if self._disposing is None or self._disposing.done():
+            self._disposing = asyncio.get_running_loop().create_task(self._dispose())
+
+    async def _dispose(self) -> None:
+        """Free generations that no request holds any more; a socket may hold one for hours."""
+        while self._retired:
+            await asyncio.sleep(DISPOSE_SECONDS)
+            for index in reversed(range(len(self._retired))):
+                if is_free(self._retired[index]):
+                    await self._in_thread(let_go, [self._retired.pop(index)])
+
+    def _watch(self, files: tuple[str, ...]) -> None:
+        self._files = tuple(map(Path, dict.fromkeys(files)))
+        if self._watcher is not None:
+            self._watcher.again()
+
+    def _unusable(self, fault: str) -> None:
+        self._errors = (f"cannot be used: {fault}",)
+        log.error("the configuration cannot be used: the present one stays", fault=fault)
+
+    async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)

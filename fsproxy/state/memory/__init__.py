@@ -1,0 +1,1 @@
+"""x the memory of one process."""

@@ -1,0 +1,76 @@
+"""Pages' clocks, fixed at each page's first upload and moved back by later ones (rules.md 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+
+from fsproxy.core.limits.operations import SESSION_LIFE_SECONDS
+from fsproxy.core.limits.page_clock import PageClock, first_clock, moved_back
+from fsproxy.core.model import Instant
+from fsproxy.state.memory.expiring_table import AgingTable
+from fsproxy.state.memory.keys import KeyKind, key_of
+
+_SLICE = 600.0
+
+
+class PageClocks:
+    """Clocks by org and page, kept for 24 hours, at most ``bound`` (about 230 bytes each).
+
+    Full, the page that was fixed longest ago (to 10 minutes) goes first: its next upload fixes it anew.
+    """
+
+    def __init__(self, bound: int = 500_000) -> None:
+        # Offset, earliest offset, and when it was fixed.
+        self._kept: AgingTable[tuple[float, float, float]] = AgingTable(bound, SESSION_LIFE_SECONDS, _SLICE, _fixed_at)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    @property
+    def evicted(self) -> int:
+        """Clocks that were forgotten to make room, since the start."""
+        return self._kept.evicted
+
+    def known(self, org: str, page: str) -> PageClock | None:
+        """Return the page's clock; None before its first upload, or when the page has no id."""
+        if not page:
+            return None
+        kept = self._kept.get(key_of(KeyKind.PAGE, org, page))
+        return PageClock(kept[0], kept[1]) if kept is not None else None
+
+    def resolve(
+        self, org: str, page: str, first: float, latest: float, now: Instant, deadline: float
+    ) -> PageClock | Awaitable[PageClock]:
+        """Do as ``fix`` for an upload whose calls need the clock. Shared clocks may ask, for ``deadline`` seconds."""
+        del deadline  # Memory needs none.
+        return self.fix(org, page, first, latest, now)
+
+    def fix(self, org: str, page: str, first: float, latest: float, now: Instant) -> PageClock:
+        """Fix the page's clock at the offset ``first``, or move the one that it has back to ``latest``; return it.
+
+        The clock of a page without id is not kept.
+        """
+        if not page:
+            return first_clock(first)
+        self._kept.sweep(now)
+        key = key_of(KeyKind.PAGE, org, page)
+        kept = self._kept.get(key)
+        if kept is None:
+            clock, since = first_clock(first), float(now)
+        else:
+            clock, since = moved_back(PageClock(kept[0], kept[1]), latest), kept[2]
+            if clock.offset == kept[0]:
+                return clock
+        self._kept.put(key, (clock.offset, clock.earliest, since))
+        return clock
+
+    def renew(self, org: str, page: str, now: Instant) -> None:
+        """Keep a known clock that needs no move. Memory keeps it anyway; shared clocks may have to tell their store."""
+
+    def replace(self, org: str, page: str, clock: PageClock, now: Instant) -> None:
+        """Keep what another process has fixed."""
+        self._kept.put(key_of(KeyKind.PAGE, org, page), (clock.offset, clock.earliest, now))
+
+
+def _fixed_at(kept: tuple[float, float, float]) -> float:
+    return kept[2]

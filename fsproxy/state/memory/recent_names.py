@@ -1,0 +1,68 @@
+"""What an org did last, for operators' eyes: which names were new, and which were refused (seed 2, cardinality).
+
+Of this process alone, since its start, in memory. Names are the site's own words, not a visitor's; no value is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+
+from fsproxy.core.limits.operations import Claim, NameKind
+from fsproxy.core.model import Instant
+
+Names = Mapping[str, Instant]
+"""Each with when it was new, or refused last; the latest is the last."""
+_NONE: Names = {}
+MOST_NAMES = 20
+"""New names of an org and kind that are told, and refused ones."""
+LONGEST_NAME = 128
+"""Characters of a name that are told."""
+
+
+class Lately:
+    """At most ``bound`` orgs: the one that was active longest ago goes first."""
+
+    def __init__(self, bound: int = 100) -> None:
+        self._bound = bound
+        self._orgs: dict[str, dict[tuple[NameKind, bool], dict[str, Instant]]] = {}
+
+    def saw(self, org: str) -> dict[tuple[NameKind, bool], dict[str, Instant]]:
+        """The org asked for something."""
+        orgs = self._orgs
+        kinds = orgs.pop(org, None)
+        if kinds is None:
+            kinds = {}
+            if len(orgs) >= self._bound:
+                del orgs[next(iter(orgs))]
+        orgs[org] = kinds
+        return kinds
+
+    def claimed(self, claim: Claim, new: Sequence[str], refused: Iterable[str], at: Instant) -> None:
+        """Of these names the org had not used ``new`` before, and for those ``refused`` there was no room."""
+        kinds = self.saw(claim.org)
+        if new:
+            _note(kinds.setdefault((claim.kind, False), {}), new[-MOST_NAMES:], at)
+        if refused:
+            _note(kinds.setdefault((claim.kind, True), {}), islice(refused, MOST_NAMES), at)
+
+    def orgs(self, most: int) -> list[str]:
+        """At most so many, the one that was active last first."""
+        return list(islice(reversed(self._orgs), most))
+
+    def newest(self, org: str, kind: NameKind) -> Names:
+        """Those that were new last."""
+        return self._orgs.get(org, {}).get((kind, False), _NONE)
+
+    def newest_refused(self, org: str, kind: NameKind) -> Names:
+        """Those that were refused last."""
+        return self._orgs.get(org, {}).get((kind, True), _NONE)
+
+
+def _note(kept: dict[str, Instant], names: Iterable[str], at: Instant) -> None:
+    for name in names:
+        cut = name[:LONGEST_NAME]
+        kept.pop(cut, None)
+        kept[cut] = at
+        if len(kept) > MOST_NAMES:
+            del kept[next(iter(kept))]

@@ -1,0 +1,1 @@
+"""Limits in Redis or Valkey, shared by processes and machines."""

@@ -1,0 +1,244 @@
+"""One connection to Redis: everything that is asked in one tick of the loop goes out in one write.
+
+redis-py makes the connection (address, TLS, password, database) and frames what goes over it; its commands
+and pools, which cost more than a whole request (67-92 µs an operation), are not used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import structlog
+from redis.asyncio import BlockingConnectionPool
+from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+)
+from redis.exceptions import ConnectionError as LostError
+
+from fsproxy.clock import now as wall_clock
+from fsproxy.core.limits.operations import LedgerDown
+from fsproxy.state.redis.batch import STALL_SECONDS, Asked, Batch, Call
+from fsproxy.state.redis.breaker import PROBE_SECONDS, Breaker
+from fsproxy.state.redis.wire import script
+
+_NO_WRITES = ("READONLY", "OOM", "MISCONF", "NOREPLICAS")
+"""How a server begins that is well, but cannot be written to: a replica, a full one. It counts as down."""
+
+log = structlog.get_logger("fsproxy")
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(tuple[float, list[Any]]).decode
+
+
+def connection_pool(url: str, timeout: float, **options: Any) -> BlockingConnectionPool:
+    """Connections to this address: no second attempts, no waiting beyond ``timeout`` seconds."""
+    return BlockingConnectionPool.from_url(
+        url, timeout=timeout, socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 0), protocol=2, **options
+    )
+
+
+class RedisLink:
+    """See the module. Started and closed once; survives any state of the server.
+
+    ``on_connect`` is called with each new connection: the server may be another one, or empty.
+    """
+
+    def __init__(
+        self, url: str, timeout: float, probe_base: str, breaker: Breaker, on_connect: Callable[[], None]
+    ) -> None:
+        self._probe_base = probe_base
+        self._pool = connection_pool(url, timeout, socket_timeout=None)
+        self._timeout = timeout
+        self._breaker = breaker
+        self._on_connect = on_connect
+        self._batch = Batch(timeout, self._give_up)
+        self._sha = ""
+        self._runner: asyncio.Task[None] | None = None
+        self._serving: asyncio.Task[None] | None = None
+        self._first = asyncio.Event()
+        self._script_failed = False
+        self.skew: float | None = None
+        """What the server's clock is ahead of ours, in seconds; None before the first answer."""
+
+    async def start(self) -> None:
+        """Connect in the background; wait for the first attempt's end, up to the time limit."""
+        self._runner = asyncio.create_task(self._run())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._timeout):
+                await self._first.wait()
+
+    async def close(self) -> None:
+        """Stop; what still waits is told that the store is down."""
+        if self._runner is not None:
+            self._runner.cancel()
+            await asyncio.gather(self._runner, return_exceptions=True)
+            self._runner = None
+        self._batch.close()
+
+    def ask(self, base: str, operations: list[Any], at: float | None) -> asyncio.Future[list[Any]]:
+        """Send one request's operations with all others of this tick. Raises LedgerDown, now or from the future.
+
+        ``base`` is the org's; ``at`` the time to take instead of the server's (tests).
+        """
+        if self._breaker.is_open or self._batch.is_full:
+            self._breaker.unavailable += 1
+            raise LedgerDown
+        return self._batch.add(base, operations, at)
+
+    # -- the connection's life
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
+            reason = None
+            try:
+                async with asyncio.timeout(self._timeout):
+                    await self._connect(connection)
+                self._breaker.recovered()
+                self._first.set()
+                self._serving = asyncio.create_task(self._serve(connection))
+                await asyncio.wait([self._serving])
+                reason = self._end_of(self._serving)
+            except Exception as error:  # noqa: BLE001 - whatever a server or a client library does: try again
+                reason = _reason(error)
+            finally:
+                if self._serving is not None:
+                    self._serving.cancel()
+                    self._serving = None
+                await connection.disconnect(nowait=True)
+                self._batch.refuse_sent()
+            if reason is not None:
+                self._breaker.failed(reason)
+                self._first.set()
+                self._batch.refuse_pending()
+                await asyncio.sleep(max(0.0, began + PROBE_SECONDS - loop.time()))
+
+    async def _connect(self, connection: AbstractConnection) -> None:
+        await connection.connect()  # type: ignore[no-untyped-call]
+        # Whatever the address's options say: an idle connection is read without an end.
+        connection.socket_timeout = None
+        await connection.send_command("SCRIPT", "LOAD", script())
+        self._sha = (await connection.read_response()).decode()
+        sent = wall_clock()
+        # A server that is read-only, or out of memory, is no use: the probe writes.
+        await connection.send_command("EVALSHA", self._sha, 1, self._probe_base, _encode([[False, [["probe"]]]]))
+        server, answers = _decode(await connection.read_response())
+        self._breaker.round_trips += 2
+        if answers != [[True]]:
+            raise ResponseError("the probe was not written")
+        self.skew = None
+        self._compare_clocks(server, sent)
+        self._on_connect()
+
+    async def _serve(self, connection: AbstractConnection) -> None:
+        reader = asyncio.create_task(self._read(connection))
+        reader.add_done_callback(lambda _: self._batch.wake.set())
+        try:
+            while True:
+                await self._batch.wake.wait()
+                self._batch.wake.clear()
+                if reader.done():
+                    reader.result()
+                await self._write(connection, self._batch.take())
+        finally:
+            reader.cancel()
+            await asyncio.gather(reader, return_exceptions=True)
+
+    def _end_of(self, serving: asyncio.Task[None]) -> str | None:
+        """Why a connection ended; None: it was lost, which the next one may not be."""
+        if serving.cancelled():
+            return "timeout"
+        error = serving.exception()
+        self._breaker.failures += isinstance(error, LostError | OSError)
+        return None if isinstance(error, LostError | OSError) else _reason(error)
+
+    # -- what goes over it
+
+    async def _write(self, connection: AbstractConnection, calls: list[Call]) -> None:
+        if not calls:
+            return
+        commands: list[tuple[Any, ...]] = []
+        for call in calls:
+            payload = _encode([asked.request for asked in call.asked])
+            how = ("EVAL", script()) if call.again else ("EVALSHA", self._sha)
+            commands.append((*how, 1, call.base, payload))
+        self._batch.sent.extend(calls)
+        self._breaker.round_trips += len(calls)
+        await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+
+    async def _read(self, connection: AbstractConnection) -> None:
+        while True:
+            try:
+                reply = await connection.read_response()
+            except NoScriptError:
+                # Not carried out: the server was restarted, or told to forget. EVAL teaches it anew.
+                call = self._batch.sent.popleft()
+                call.again = True
+                await self._write(connection, [call])
+                continue
+            if not self._batch.sent:
+                raise ResponseError("an answer to nothing")
+            server, answers = _decode(reply)
+            call = self._batch.sent[0]
+            self._compare_clocks(server, call.sent)
+            if len(answers) != len(call.asked):
+                raise ResponseError("not as many answers as were asked for")
+            for asked, answer in zip(call.asked, answers, strict=True):
+                self._settle(asked, answer)
+            self._batch.sent.popleft()
+            self._batch.done(call)
+
+    def _settle(self, asked: Asked, answer: Any) -> None:
+        if asked.answers.done():
+            return
+        if isinstance(answer, list):
+            asked.answers.set_result(answer)
+            return
+        if str(answer).startswith(_NO_WRITES):
+            asked.refuse()
+            raise ReadOnlyError
+        # The script met something that it cannot have written: this request's limits are not known.
+        self._breaker.failures += 1
+        if not self._script_failed:
+            self._script_failed = True
+            log.error("the ledger's script failed; said once", problem=str(answer)[:80])
+        asked.refuse()
+
+    def _compare_clocks(self, server: float, sent: float) -> None:
+        """Keep the first estimate while it can be right: a moving one would bend the distances between calls."""
+        received = wall_clock()
+        sample, doubt = server - (sent + received) / 2, abs(received - sent) / 2 + STALL_SECONDS
+        if self.skew is None or abs(sample - self.skew) > doubt:
+            self.skew = sample
+
+    def _give_up(self) -> None:
+        """The time limit is over."""
+        if self._serving is not None:
+            self._serving.cancel()
+        else:
+            self._batch.refuse_pending()
+
+
+def _reason(error: BaseException | None) -> str:
+    """A word for the log: what a server said might hold anything."""
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    if isinstance(error, ReadOnlyError | OutOfMemoryError):
+        return "no writes"
+    if isinstance(error, AuthenticationError):
+        return "authentication"
+    if isinstance(error, LostError | OSError):
+        return "connection"
+    return type(error).__name__

@@ -1,0 +1,97 @@
+"""Pages' clocks that all processes share: a page's uploads may reach any of them (rules.md 2).
+
+Redis keeps the offset on its own clock, so that machines whose clocks differ mean the same moment. What it
+answers is kept here as well; a page is asked about once, and when an upload moves its clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any
+
+from fsproxy.core.limits.operations import LedgerDown
+from fsproxy.core.limits.page_clock import PageClock
+from fsproxy.state.memory.keys import KeyKind, key_of
+from fsproxy.state.memory.page_clocks import PageClocks
+from fsproxy.state.redis.write_rate import WriteRate
+
+if TYPE_CHECKING:
+    from fsproxy.core.model import Instant
+    from fsproxy.state.redis.ledger import RedisLedger
+
+RENEWED_SECONDS = 300.0
+"""A third of what the store keeps a clock for (5_end.lua)."""
+
+
+class SharedPageClocks(PageClocks):
+    """See ``PageClocks``. With the store down, or over ``rate``, a page's clock is this process's own.
+
+    The store keeps a clock for 15 minutes after it was last asked for, which a page that goes on outlives: it is asked
+    for again every 5 minutes.
+    """
+
+    def __init__(self, ledger: RedisLedger, rate: WriteRate, bound: int = 500_000) -> None:
+        super().__init__(bound)
+        self._ledger = ledger
+        self._rate = rate
+
+    def fix(self, org: str, page: str, first: float, latest: float, now: Instant) -> PageClock:
+        """Fix it here and send it behind; should another process have been first, that one's will replace it."""
+        fixed = super().fix(org, page, first, latest, now)
+        if page and self._rate.take(org, 1):
+            self._send(org, page, first, latest, now)
+        return fixed
+
+    def renew(self, org: str, page: str, now: Instant) -> None:
+        """See ``PageClocks``: ask for it again before the store forgets it; one that is gone is written anew."""
+        key = key_of(KeyKind.PAGE, org, page)
+        kept = self._kept.get(key)
+        if kept is None or now - kept[2] < RENEWED_SECONDS:
+            return
+        self._kept.put(key, (kept[0], kept[1], now))
+        if self._rate.take(org, 1):
+            self._send(org, page, kept[0], kept[0], now)
+
+    def resolve(
+        self, org: str, page: str, first: float, latest: float, now: Instant, deadline: float
+    ) -> PageClock | Awaitable[PageClock]:
+        """Return the shared one, after a round trip that is shared with what else is asked in this tick."""
+        if not page or not self._rate.take(org, 1):
+            return super().fix(org, page, first, latest, now)
+        try:
+            asked = self._ledger.fix_clock(org, page, first, latest)
+        except LedgerDown:
+            return super().fix(org, page, first, latest, now)
+        return asyncio.ensure_future(self._resolved(asked, org, page, first, latest, now, deadline))
+
+    def _send(self, org: str, page: str, first: float, latest: float, now: Instant) -> None:
+        """Ask behind; what is answered replaces what is kept here."""
+        try:
+            asked = self._ledger.fix_clock(org, page, first, latest)
+        except LedgerDown:
+            return
+        asked.add_done_callback(lambda done: self._keep(org, page, now, done))
+
+    async def _resolved(
+        self,
+        asked: asyncio.Future[list[Any]],
+        org: str,
+        page: str,
+        first: float,
+        latest: float,
+        now: Instant,
+        deadline: float,
+    ) -> PageClock:
+        await asyncio.wait([asked], timeout=max(deadline, 0.0))
+        clock = self._keep(org, page, now, asked) if asked.done() else None
+        return clock if clock is not None else super().fix(org, page, first, latest, now)
+
+    def _keep(self, org: str, page: str, now: Instant, done: asyncio.Future[list[Any]]) -> PageClock | None:
+        if done.cancelled() or done.exception() is not None:
+            return None
+        skew = self._ledger.skew
+        offset, earliest = done.result()[0]
+        clock = PageClock(float(offset) - skew, float(earliest) - skew)
+        self.replace(org, page, clock, now)
+        return clock

@@ -1,0 +1,1 @@
+"""The file in which the memory form survives a restart."""

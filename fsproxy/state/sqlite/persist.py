@@ -1,0 +1,249 @@
+"""Writing the memory form behind to a file, so that a restart forgets no quota and no name (rules.md 5).
+
+Every ``state.persist.every`` seconds what changed is drained in slices on the event loop and written by a
+thread of its own. A crash loses one interval at most; a file that cannot be used costs a log line for each
+change of that state, and a count for each attempt, but never a request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from enum import Enum, unique
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+
+from fsproxy.clock import monotonic
+from fsproxy.clock import now as wall_clock
+from fsproxy.config.schema import PersistConfig
+from fsproxy.core.model import Instant
+from fsproxy.state.memory.ledger import LedgerRows, MemoryLedger
+from fsproxy.state.sqlite.file import HeldError, LedgerFile, look, set_aside
+from fsproxy.state.sqlite.schema import DamagedFile, is_damage, said
+
+T = TypeVar("T")
+
+SLICE = 2_000
+"""Rows that are drained at once: about 1 ms of the event loop's time."""
+LAST_SECONDS = 10.0
+"""How long the last write may take, at the program's end."""
+_TROUBLE = (OSError, sqlite3.Error, DamagedFile)
+_END = LedgerRows()
+log = structlog.get_logger("fsproxy")
+
+
+@unique
+class Keeping(Enum):
+    """What becomes of the state at this moment, as ``/readyz`` says it."""
+
+    STARTING = "starting"
+    KEPT = "kept"
+    FAILING = "failing"
+    HELD = "held by another process"
+
+
+class Persister:
+    """Keeps one ledger, which must have a journal, in one file."""
+
+    def __init__(
+        self,
+        config: PersistConfig,
+        ledger: MemoryLedger,
+        failures: Counter[tuple[()]],
+        names_kept: Callable[[], float],
+        clock: Callable[[], Instant] = wall_clock,
+    ) -> None:
+        """``names_kept``: the longest retention of names in seconds, as it is now."""
+        self._path = Path(config.path)
+        self._every = config.every
+        self._ledger = ledger
+        self._failures = failures
+        self._names_kept = names_kept
+        self._clock = clock
+        self._file: LedgerFile | None = None
+        self._owned = False
+        self._known: dict[tuple[str, str], int] = {}
+        """What the counts were when they were read, while another process keeps the file."""
+        self._keeping = Keeping.STARTING
+        self._reason = ""
+        self._written_at: Instant | None = None
+        self._stop = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="persist")
+
+    async def start(self) -> None:
+        """Load what was kept, then write in the background. Nothing may use the ledger meanwhile. Never raises."""
+        started = monotonic()
+        try:
+            rows = await self._in_thread(self._load)
+            if rows:
+                log.info("state loaded", rows=rows, seconds=round(monotonic() - started, 3), path=str(self._path))
+        except _TROUBLE as error:
+            self._failed(error)
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def close(self) -> None:
+        """Write everything that is not written yet. Never raises."""
+        self._stop.set()
+        if self._task is not None:
+            await self._task
+        self._thread.shutdown(wait=False)
+
+    def state(self) -> dict[str, object]:
+        """For ``/readyz``."""
+        found: dict[str, object] = {"path": str(self._path), "state": self._keeping.value}
+        if self._reason:
+            found["reason"] = self._reason
+        if self._written_at is not None:
+            found["written"] = self._written_at
+        return found
+
+    async def write(self) -> None:
+        """One interval's work: write what changed, and delete a few of those that have ended. Never raises."""
+        try:
+            if self._file is not None and not await self._in_thread(self._file.is_there):
+                log.error("the state file was taken away: a new one is made", path=str(self._path))
+                await self._leave()
+            if self._file is None:
+                await self._take_over()
+            if self._file is not None:
+                await self._write_behind(self._file)
+                await self._in_thread(self._file.prune, self._clock(), self._names_kept())
+                self._now(Keeping.KEPT)
+        except HeldError as error:
+            self._now(Keeping.HELD, f"process {error}")
+        except _TROUBLE as error:
+            self._failed(error)
+            if is_damage(error):
+                await self._set_aside()
+
+    # -- within
+
+    async def _run(self) -> None:
+        while not self._stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._every):
+                    await self._stop.wait()
+            if not self._stop.is_set():
+                await self._guarded()
+        # A disk that does not answer must not hold the program's end for ever.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_SECONDS):
+                await self._guarded()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_SECONDS):
+                await self._leave()
+
+    async def _guarded(self) -> None:
+        try:
+            await self.write()
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not end what keeps the state
+            self._failed(error)
+
+    async def _write_behind(self, file: LedgerFile) -> None:
+        while rows := self._ledger.drain(SLICE):
+            try:
+                await self._in_thread(file.write, rows)
+            except BaseException:
+                self._ledger.note(rows)
+                raise
+            self._written_at = self._clock()
+
+    def _load(self) -> int:
+        """In the thread, before the ledger is in use. Raises what LedgerFile.open does."""
+        try:
+            self._file = LedgerFile.open(self._path)
+        except HeldError as error:
+            # Most likely it ends as soon as this one is up: judge by what it knows, and write once it has gone.
+            self._now(Keeping.HELD, f"process {error}")
+            with contextlib.suppress(*_TROUBLE):
+                return sum(map(self._restore, look(self._path, self._clock())))
+            return 0
+        try:
+            rows = sum(map(self._restore, self._file.read(self._clock())))
+        except _TROUBLE as error:
+            self._file.close()
+            self._file = None
+            if is_damage(error):
+                set_aside(self._path, "it is damaged")
+            raise
+        self._owned, self._known = True, {}
+        return rows
+
+    def _restore(self, rows: LedgerRows) -> int:
+        self._known |= {(org, cycle): used for org, cycle, used, _ in rows.counts}
+        with _strange_values():
+            self._ledger.restore(rows, self._clock())
+        return len(rows)
+
+    async def _take_over(self) -> None:
+        """The file could not be had at the start, or was lost since. What it holds is taken in if it was never ours."""
+        file = await self._in_thread(LedgerFile.open, self._path)
+        try:
+            if not self._owned:
+                await self._merge(file)
+            for _ in self._ledger.note_all():
+                await asyncio.sleep(0)
+        except BaseException:
+            await self._in_thread(file.close)
+            raise
+        self._file, self._owned = file, True
+
+    async def _merge(self, file: LedgerFile) -> None:
+        parts = await self._in_thread(file.read, self._clock())
+        while rows := await self._in_thread(next, parts, _END):
+            for part in _slices(rows):
+                with _strange_values():
+                    self._ledger.merge(part, self._known, self._clock())
+                await asyncio.sleep(0)
+
+    async def _leave(self) -> None:
+        if self._file is not None:
+            file, self._file = self._file, None
+            await self._in_thread(file.close)
+
+    async def _set_aside(self) -> None:
+        await self._leave()
+        try:
+            await self._in_thread(set_aside, self._path, "it is damaged")
+        except OSError as error:
+            self._failed(error)
+
+    async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+
+    def _failed(self, error: Exception) -> None:
+        self._failures[()] += 1
+        self._now(Keeping.FAILING, said(error))
+
+    def _now(self, keeping: Keeping, reason: str = "") -> None:
+        before, self._keeping, self._reason = self._keeping, keeping, reason
+        if before is keeping:
+            return
+        path = str(self._path)
+        if keeping is Keeping.FAILING:
+            log.error("state cannot be written: a restart would forget it; trying on", path=path, reason=reason)
+        elif keeping is Keeping.HELD:
+            log.error("another process keeps the state file: nothing is written until it ends", path=path, by=reason)
+        elif before is not Keeping.STARTING:
+            log.warning("state is written again", path=path)
+
+
+@contextlib.contextmanager
+def _strange_values() -> Iterator[None]:
+    try:
+        yield
+    except (TypeError, ValueError, LookupError) as error:
+        raise DamagedFile("holds values that are none of ours") from error
+
+
+def _slices(rows: LedgerRows) -> list[LedgerRows]:
+    starts = [slice(start, start + SLICE) for start in range(0, len(rows), SLICE)]
+    fields = LedgerRows.__struct_fields__
+    return [LedgerRows(**{name: getattr(rows, name)[at] for name in fields}) for at in starts]

@@ -1,0 +1,179 @@
+"""Everything that is kept: the ledger and the caches, in memory or shared, started and closed together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from fsproxy.config.schema import StateBackend, StateConfig
+from fsproxy.state.cache import BLOCKED_PAGE_SECONDS, REPEAT_SECONDS, SHARED_PAGE_SECONDS, BlockedPages, Repeats
+from fsproxy.state.memory.cache import BoundedMemoryCache
+from fsproxy.state.memory.ledger import MemoryLedger
+from fsproxy.state.memory.page_clocks import PageClocks
+from fsproxy.state.redis.breaker import Breaker
+from fsproxy.state.redis.write_rate import WriteRate
+
+if TYPE_CHECKING:
+    from fsproxy.state.redis.cache import RemoteMemory, SharedCache
+    from fsproxy.state.redis.ledger import RedisLedger
+    from fsproxy.state.redis.new_names import NewNames
+
+BLOCKED_PAGES = 200_000
+"""How many blocked pages are remembered here: about 60 MB at the most."""
+REPEATS = 500_000
+"""How many calls' verdicts are remembered here for their repeats: about 150 MB at the most."""
+PAGE_WRITES = (50, 200)
+"""Blocked pages that a process writes to Redis in a second, of one org and of all; a key takes about 200 bytes there.
+
+With their 15 minutes: 45,000 of one org and 180,000 (36 MB) of all, for each process."""
+REPEAT_WRITES = (250, 500)
+"""Calls' verdicts, likewise. With their 10 minutes: 150,000 of one org and 300,000 (60 MB) of all."""
+CLOCK_WRITES = (150, 300)
+"""Pages' clocks, likewise. With their 15 minutes: 135,000 of one org and 270,000 (40 MB) of all."""
+PAGE_SECONDS = 60.0
+"""With Redis: a page that was not blocked is asked about again after this long."""
+
+
+class StoreUnusable(Exception):  # noqa: N818 - said to the user as it is
+    """What the configuration says of the store cannot be meant; a server that is down is no such reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What requests share. ``ledger`` and the rest may be used before ``start``: the store is down until then."""
+
+    backend: StateBackend
+    ledger: MemoryLedger | RedisLedger
+    blocked_pages: BlockedPages
+    repeats: Repeats
+    clocks: PageClocks
+    memory: MemoryLedger | None = None
+    """The ledger, when it is this process's own."""
+    caches: Mapping[str, BoundedMemoryCache] = field(default_factory=dict)
+    """Those of this process alone."""
+    breaker: Breaker | None = None
+    """None: memory, which is always there."""
+    shared: tuple[RedisLedger, RemoteMemory, tuple[SharedCache, ...]] | None = None
+    rates: tuple[WriteRate | NewNames, ...] = ()
+    """What may be written to a shared store."""
+
+    async def start(self) -> None:
+        """Connect. A store that is not there is waited for in the background, not here."""
+        if self.shared is not None:
+            await self.shared[0].start()
+            self.shared[1].memory.start()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self.shared is None:
+            return
+        ledger, remote, caches = self.shared
+        await ledger.close()
+        for each in caches:
+            await each.close()
+        await remote.close()
+
+    def state(self) -> dict[str, object]:
+        """For ``/readyz``."""
+        found: dict[str, object] = {
+            "backend": self.backend.value,
+            "state": self.breaker.state.value if self.breaker else "up",
+        }
+        if self.shared is not None:
+            found["memory"] = self.shared[1].memory.state()
+        return found
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """For ``/readyz``: what is wrong with the store, although it works."""
+        return self.shared[1].memory.warnings if self.shared is not None else ()
+
+    def collect(self) -> Iterable[Metric]:
+        """For ``/metrics``."""
+        breaker = self.breaker or _ALWAYS_UP
+        yield GaugeMetricFamily(
+            "fsproxy_store_up", "1: the store of the limits answers.", self.breaker is None or breaker.is_up
+        )
+        yield CounterMetricFamily("fsproxy_store_round_trips", "Commands sent to the store.", breaker.round_trips)
+        yield CounterMetricFamily("fsproxy_store_failures", "Commands that failed, probes included.", breaker.failures)
+        yield CounterMetricFamily(
+            "fsproxy_store_unavailable", "Questions not asked, as the store is down.", breaker.unavailable
+        )
+        if self.shared is not None:
+            yield from self.shared[1].memory.collect()
+            text = "Keys that were not written to the store, as there were too many in a second."
+            family = CounterMetricFamily("fsproxy_store_writes_skipped", text, labels=("what",))
+            for rate in self.rates:
+                family.add_metric((rate.what,), rate.skipped)
+            yield family
+        if self.memory is not None:
+            evicted = {**self.memory.usage().evicted, "page_clocks": self.clocks.evicted}
+            evicted |= {what: cache.evicted for what, cache in self.caches.items()}
+            text = "Entries that had to go before their time: README, State."
+            family = CounterMetricFamily("fsproxy_evictions", text, labels=("what",))
+            for what, count in evicted.items():
+                family.add_metric((what,), count)
+            yield family
+
+
+_ALWAYS_UP = Breaker("memory")
+
+
+def make_stores(config: StateConfig) -> Stores:
+    """As the configuration says. Raises StoreUnusable."""
+    if config.backend is StateBackend.MEMORY:
+        memory = MemoryLedger(journal=config.persist is not None)
+        pages, calls = BoundedMemoryCache(BLOCKED_PAGES), BoundedMemoryCache(REPEATS)
+        return Stores(
+            config.backend,
+            memory,
+            BlockedPages(pages),
+            Repeats(calls),
+            PageClocks(),
+            memory,
+            {"blocked_pages": pages, "repeats": calls},
+        )
+    try:
+        return _shared(config)
+    except ImportError:
+        raise StoreUnusable("state.backend: redis needs redis-py: install fsproxy[redis]") from None
+    except ValueError:
+        # Never the address itself: it may hold a password.
+        raise StoreUnusable("state.redis.url cannot be used as an address") from None
+
+
+def _shared(config: StateConfig) -> Stores:
+    # Only here: redis-py is an extra.
+    from fsproxy.state.redis.cache import RemoteMemory, SharedCache  # noqa: PLC0415
+    from fsproxy.state.redis.ledger import RedisLedger  # noqa: PLC0415
+    from fsproxy.state.redis.shared_clocks import SharedPageClocks  # noqa: PLC0415
+
+    address = (config.redis.url, config.redis.prefix, config.redis.timeout)
+    breaker = Breaker("redis")
+    ledger = RedisLedger(*address, breaker)
+    remote = RemoteMemory(*address, breaker)
+    clock_rate = WriteRate("page_clocks", *CLOCK_WRITES)
+    rates = (
+        WriteRate("blocked_pages", *PAGE_WRITES),
+        WriteRate("repeats", *REPEAT_WRITES),
+        clock_rate,
+        ledger.id_rate,
+        ledger.new_names,
+    )
+    pages = SharedCache(
+        remote, BLOCKED_PAGES, PAGE_SECONDS, rates[0], here=BLOCKED_PAGE_SECONDS, there=SHARED_PAGE_SECONDS
+    )
+    calls = SharedCache(remote, REPEATS, 0.0, rates[1], here=REPEAT_SECONDS, there=REPEAT_SECONDS)
+    return Stores(
+        config.backend,
+        ledger,
+        BlockedPages(pages),
+        Repeats(calls),
+        SharedPageClocks(ledger, clock_rate),
+        breaker=breaker,
+        shared=(ledger, remote, (pages, calls)),
+        rates=rates,
+    )

@@ -1,0 +1,211 @@
+"""Audit lines on their way out: rendered on the event loop, written by a thread of their own.
+
+structlog is the interface (a bound logger, processors, a renderer); the last processor makes bytes and
+the logger under it only appends to a bounded buffer, so that a full pipe or disk never holds a request.
+A line is out within 250 ms, or counted as dropped.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import msgspec
+import structlog
+from structlog.typing import BindableLogger, EventDict, Processor
+
+from fsproxy.config.schema import AuditConfig
+from fsproxy.core.audit.record import AuditRecord, is_due
+from fsproxy.telemetry.destination import Destination
+
+BUFFER_BYTES = 8 * 1024 * 1024
+"""About 10,000 lines: what a sink that stalls for a second may cost at full load."""
+GATHER_SECONDS = 0.05
+"""How long the writer lets lines gather before it writes them at once."""
+REPORT_SECONDS = 10.0
+"""Dropped lines are reported at most this often."""
+
+Report = Callable[[int], None]
+"""Told how many lines were dropped since it was last told; called in the writer's thread."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class LineSink:
+    """The bounded buffer, and the thread that empties it. ``write`` is called by the event loop alone."""
+
+    def __init__(
+        self,
+        destination: Destination,
+        report: Report,
+        *,
+        buffer_bytes: int = BUFFER_BYTES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.written = 0
+        self.dropped = 0
+        self._destination = destination
+        self._report = report
+        self._room = buffer_bytes
+        self._clock = clock
+        self._lines: list[bytes] = []
+        self._size = 0
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._reopen = False
+        self._in_flight = 0
+        self._given_up = False
+        self._reported = 0
+        self._reported_at = float("-inf")
+        self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
+
+    def start(self) -> None:
+        """Start the writer, in the process that will write (after a fork)."""
+        self._thread.start()
+
+    def write(self, line: bytes) -> None:
+        """Take one line, without its end. Never blocks; a full buffer drops the line."""
+        with self._lock:
+            if self._size + len(line) >= self._room:
+                self.dropped += 1
+                return
+            first = not self._lines
+            self._lines.append(line)
+            self._size += len(line) + 1
+        if first:
+            self._wake.set()
+
+    def reopen(self) -> None:
+        """Ask for the file to be opened again before the next lines."""
+        self._reopen = True
+        self._wake.set()
+
+    def close(self, seconds: float) -> None:
+        """Write what is left, for at most ``seconds``; what is still there then is dropped and counted."""
+        self._stop.set()
+        self._wake.set()
+        if self._thread.ident is None:
+            self._empty()
+            self._destination.close()
+        else:
+            self._thread.join(seconds)
+            if self._thread.is_alive():
+                with self._lock:
+                    self._given_up = True
+                    self.dropped += len(self._lines) + self._in_flight
+                    self._lines = []
+        self._tell(now=True)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            unreported = self.dropped != self._reported
+            self._wake.wait(REPORT_SECONDS if unreported else None)
+            self._wake.clear()
+            if not self._stop.is_set():
+                self._stop.wait(GATHER_SECONDS)
+            self._empty()
+            self._tell()
+        self._empty()
+        self._destination.close()
+
+    def _empty(self) -> None:
+        if self._reopen:
+            self._reopen = False
+            try:
+                self._destination.reopen()
+            except OSError as error:
+                structlog.get_logger().warning("audit_reopen_failed", errno=error.errno, reason=error.strerror)
+        with self._lock:
+            lines, self._lines, self._size = self._lines, [], 0
+            self._in_flight = len(lines)
+        if not lines:
+            return
+        lost = self._destination.write(b"\n".join(lines) + b"\n")
+        with self._lock:
+            self._in_flight = 0
+            if not self._given_up:
+                self.dropped += lost
+                self.written += len(lines) - lost
+
+    def _tell(self, *, now: bool = False) -> None:
+        count = self.dropped - self._reported
+        if count <= 0 or not (now or self._clock() - self._reported_at >= REPORT_SECONDS):
+            return
+        self._reported += count
+        self._reported_at = self._clock()
+        self._report(count)
+
+
+def report_dropped(count: int, log: Any = None) -> None:
+    """The usual Report: a warning in the operational log."""
+    (log or structlog.get_logger()).warning("audit_lines_dropped", count=count)
+
+
+class AuditLogger(structlog.BoundLoggerBase):
+    """structlog's bound logger for records: ``bind`` adds fields to every line, ``record`` writes one."""
+
+    def record(self, record: AuditRecord) -> None:
+        """Write one line."""
+        self._proxy_to_logger("write", record=record)
+
+
+def render(_: Any, __: str, event: EventDict) -> bytes:
+    """The last processor: the record as JSON, then what is bound to the logger."""
+    line = _encode(event.pop("record"))
+    event.pop("event", None)
+    if event:
+        line = b"%b,%b" % (line[:-1], _encode(event)[1:])
+    return line
+
+
+class AuditLog:
+    """Writes the lines that are due. ``logger`` is structlog's: processors given here run before ``render``."""
+
+    def __init__(self, config: AuditConfig, on_trouble: Any = None, *processors: Processor) -> None:
+        """``on_trouble``: the structlog logger that is told of dropped lines. Raises OSError as Destination does."""
+        report = partial(report_dropped, log=on_trouble) if on_trouble is not None else report_dropped
+        self._destination = Destination(config.to)
+        self.sink = LineSink(self._destination, report)
+        self.logger: BindableLogger = structlog.wrap_logger(
+            self.sink, processors=[*processors, render], wrapper_class=AuditLogger, cache_logger_on_first_use=True
+        )
+        # With nothing bound and no processor before it, all that the chain does is render.
+        self._record = self.logger.bind().record if processors else self._render_and_write
+
+    @property
+    def dropped(self) -> int:
+        """Lines that were lost, so far."""
+        return self.sink.dropped
+
+    def start(self) -> None:
+        """Start the writer, in the process that will write (after a fork)."""
+        self.sink.start()
+
+    def bind(self, **fields: str | int) -> None:
+        """Add fields to every line from now on (a worker's number)."""
+        self.logger = self.logger.bind(**fields)
+        self._record = self.logger.record  # type: ignore[attr-defined]
+
+    def share(self) -> None:
+        """Other processes write to the same destination: lines are to stay whole."""
+        self._destination.shared = True
+
+    def write(self, record: AuditRecord, share: float) -> None:
+        """Write a record's line if it is due: ``share`` of those that nothing makes remarkable."""
+        if is_due(share, record):
+            self._record(record)
+
+    def _render_and_write(self, record: AuditRecord) -> None:
+        self.sink.write(_encode(record))
+
+    def reopen(self) -> None:
+        """Open a file again (log rotation, SIGHUP) before the next lines."""
+        self.sink.reopen()
+
+    def close(self, seconds: float = 2.0) -> None:
+        """Write what is left, for at most ``seconds``."""
+        self.sink.close(seconds)

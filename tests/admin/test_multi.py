@@ -1,0 +1,233 @@
+"""The API over several workers, some of which do not answer, or not in time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from fsproxy.admin.multi import Together, Told
+from fsproxy.admin.multi_port import create_fleet_admin
+from fsproxy.admin.single import MOST_TOLD
+from fsproxy.config.schema import AdminConfig, TopMode
+from fsproxy.core.model import Instant
+
+
+def decision(number: int) -> dict[str, Any]:
+    return {"number": number, "where": "", "line": {"@timestamp": f"2026-11-21T00:00:{number:02d}.000Z"}}
+
+
+@dataclass
+class Workers:
+    """Two workers; ``said`` is what each answers, by number. None: nothing."""
+
+    said: dict[int, bytes | None] = field(default_factory=dict)
+    any_says: tuple[int, bytes] | None = None
+    news: dict[int, list[dict[str, Any]] | None] = field(default_factory=lambda: {1: [], 2: []})
+    asked: list[str] = field(default_factory=list)
+    wanted: int = 2
+    mode: TopMode = TopMode.ENFORCE
+
+    def now(self) -> Instant:
+        return Instant(1000.0)
+
+    async def state(self) -> tuple[bool, dict[str, Any]]:
+        described = {"1": {"generation": 3}, "2": {"state": "ended"}}
+        return True, {"mode": "enforce", "generation": 3, "warnings": ["w"], "config": {}, "workers": described}
+
+    async def ask_all(self, path: str, after: Mapping[int, int] | None = None) -> list[Told]:
+        self.asked.append(path)
+        if after is None:
+            return [Told(number, number + 10, said) for number, said in self.said.items()]
+        return [Told(number, number + 10, self._tick(number, after)) for number in self.news]
+
+    def _tick(self, number: int, after: Mapping[int, int]) -> bytes | None:
+        every = self.news[number]
+        if every is None:
+            return None
+        new = [each for each in every if each["number"] > after.get(number + 10, 0)]
+        newest = max((each["number"] for each in every), default=0)
+        return json.dumps({"time": 1.0, "minutes": [], "decisions": new[:MOST_TOLD], "number": newest}).encode()
+
+    async def ask_any(self, path: str, body: bytes | None = None) -> tuple[int, bytes] | None:
+        self.asked.append(f"{path} {body!r}")
+        return self.any_says
+
+    async def set_mode(self, mode: TopMode) -> list[int]:
+        raise AssertionError(mode)
+
+    async def drain(self, instance: str) -> bool:
+        raise AssertionError(instance)
+
+    async def reload(self) -> dict[str, object]:
+        raise AssertionError
+
+    async def metrics(self) -> bytes:
+        raise AssertionError
+
+
+@pytest.fixture
+def workers() -> Workers:
+    return Workers()
+
+
+@pytest.fixture
+async def admin(workers: Workers) -> AsyncIterator[TestClient[Any, Any]]:
+    async with TestClient(TestServer(create_fleet_admin(AdminConfig(), workers))) as client:
+        yield client
+
+
+async def get(admin: TestClient[Any, Any], path: str) -> tuple[int, Any]:
+    async with admin.get(path) as response:
+        return response.status, await response.json()
+
+
+SHADOW = json.dumps({"rules": [], "evicted": 1}).encode()
+
+
+async def test_who_does_not_answer_is_left_out_and_that_is_said(workers: Workers, admin: TestClient[Any, Any]) -> None:
+    workers.said = {1: SHADOW, 2: SHADOW}
+    assert await get(admin, "/api/shadow") == (
+        200,
+        {"rules": [], "evicted": 2, "workers": {"configured": 2, "answered": 2}},
+    )
+    workers.said = {1: None, 2: SHADOW}
+    answered_by_one = {"rules": [], "evicted": 1, "workers": {"configured": 2, "answered": 1}}
+    assert await get(admin, "/api/shadow") == (200, answered_by_one)
+    workers.said = {1: b"{", 2: SHADOW}
+    assert await get(admin, "/api/shadow") == (200, answered_by_one)
+    workers.said = {2: SHADOW}  # the other is being replaced
+    assert await get(admin, "/api/shadow") == (200, answered_by_one)
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/decisions", "/api/rejections", "/api/shadow", "/api/traffic", "/api/usage", "/api/config"]
+)
+@pytest.mark.parametrize("said", [{}, {1: None, 2: None}, {1: b"nonsense"}])
+async def test_when_nobody_answers_that_is_the_answer(
+    workers: Workers, admin: TestClient[Any, Any], path: str, said: dict[int, bytes | None]
+) -> None:
+    workers.said = said
+    status, told = await get(admin, path)
+    assert (status, told["error"]) == (503, "no worker answers")
+
+
+async def test_what_is_asked_of_the_workers_is_what_was_asked(workers: Workers, admin: TestClient[Any, Any]) -> None:
+    workers.said = {1: b'{"decisions": [], "number": 0}'}
+    status, _ = await get(admin, "/api/decisions?q=a%26b%20c&limit=7")
+    assert (status, workers.asked) == (200, ["/api/decisions?q=a%26b+c&limit=7"])
+    assert (await get(admin, "/api/decisions?limit=0"))[0] == 400
+    assert (await get(admin, "/api/traffic?minutes=121"))[0] == 400
+    assert len(workers.asked) == 1, "nobody is asked for what is refused"
+
+
+async def test_a_question_is_answered_by_any_with_its_refusal(workers: Workers, admin: TestClient[Any, Any]) -> None:
+    async def explain() -> tuple[int, Any]:
+        async with admin.post("/api/explain", json={"org": "o"}) as response:
+            return response.status, await response.json()
+
+    workers.any_says = (200, b'{"decision": "captured"}')
+    assert await explain() == (200, {"decision": "captured"})
+    assert workers.asked == ["""/api/explain b'{"org": "o"}'"""]
+    workers.any_says = (400, b'{"error": "ip: not an address"}')
+    assert await explain() == (400, {"error": "ip: not an address"})
+    workers.any_says = None
+    assert await explain() == (503, {"error": "no worker answers"})
+
+
+async def test_the_configuration_is_one_workers_and_its_state_the_fleets(
+    workers: Workers, admin: TestClient[Any, Any]
+) -> None:
+    told = {"mode": "bypass", "generation": 9, "warnings": [], "reload": {"errors": ["x"]}, "config": {"files": []}}
+    workers.any_says = (200, json.dumps(told).encode())
+    assert await get(admin, "/api/config") == (
+        200,
+        {
+            "mode": "enforce",
+            "generation": 3,
+            "warnings": ["w"],
+            "reload": {},
+            "config": {"files": []},
+            "workers": {"configured": 2, "answered": 1, "generations": {"1": 3}},
+        },
+    )
+
+
+# -- ticks
+
+
+def numbers(event: Mapping[str, Any]) -> list[tuple[int, int]]:
+    return [(each["worker"], each["number"]) for each in event["decisions"]]
+
+
+class Ticks(Together):
+    """With a clock of the test's: each question is one to the workers."""
+
+    async def anew(self, seen: Any) -> tuple[dict[str, Any], Any]:
+        self._asked_at = float("-inf")
+        return await self.tick(seen)
+
+
+async def test_a_stream_is_told_of_what_is_new_since_it_began_once(workers: Workers) -> None:
+    together = Ticks(workers)
+    workers.news[1] = [decision(1)]
+    event, seen = await together.anew(None)
+    assert (event["decisions"], event["time"], event["workers"]) == ([], 1000.0, {"configured": 2, "answered": 2})
+    workers.news = {1: [decision(3), decision(1)], 2: [decision(2)]}
+    event, seen = await together.anew(seen)
+    assert numbers(event) == [(1, 3), (2, 2)]
+    event, seen = await together.anew(seen)
+    assert numbers(event) == []
+
+
+async def test_streams_that_tick_together_ask_the_workers_once_and_miss_nothing(workers: Workers) -> None:
+    together = Ticks(workers)
+    _, early = await together.anew(None)
+    (_, one), (_, other) = await asyncio.gather(together.tick(None), together.tick(None))
+    assert len(workers.asked) == 1
+    workers.news[2] = [decision(1)]
+    event, one = await together.anew(one)
+    assert numbers(event) == [(2, 1)]
+    workers.news[2] = [decision(2), decision(1)]
+    event, other = await together.anew(other)
+    assert numbers(event) == [(2, 2), (2, 1)], "also what was asked for by another stream meanwhile"
+    event, _ = await together.tick(early)
+    assert numbers(event) == [(2, 2), (2, 1)]
+
+
+async def test_a_worker_that_was_silent_for_a_moment_is_told_of_later_and_nothing_is_told_twice(
+    workers: Workers,
+) -> None:
+    together = Ticks(workers)
+    workers.news[1] = [decision(1)]
+    _, seen = await together.anew(None)
+    workers.news[1] = None
+    event, seen = await together.anew(seen)
+    assert (numbers(event), event["workers"]["answered"]) == ([], 1)
+    workers.news[1] = [decision(2), decision(1)]
+    event, seen = await together.anew(seen)
+    assert numbers(event) == [(1, 2)]
+
+
+async def test_a_replacement_is_told_of_from_its_first_request_on_and_memory_is_bounded(workers: Workers) -> None:
+    together = Ticks(workers)
+    workers.news[1] = [decision(number) for number in range(59, 0, -1)]
+    _, seen = await together.anew(None)
+    assert len(together._news[11]) == MOST_TOLD
+    del workers.news[1]
+    workers.news[3] = [decision(1)]
+    event, seen = await together.anew(seen)
+    assert numbers(event) == [(3, 1)]
+    assert (set(together._news), set(seen)) == ({12, 13}, {12, 13})
+
+
+async def test_that_nobody_answers_is_an_event_too(workers: Workers) -> None:
+    workers.news = {1: None, 2: None}
+    event, _ = await Together(workers).tick(None)
+    assert event["workers"] == {"configured": 2, "answered": 0}
+    assert (event["minutes"], event["decisions"], event["mode"]) == ([], [], "enforce")

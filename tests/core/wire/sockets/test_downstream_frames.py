@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import pytest
+
+from fsproxy.core.wire.sockets.downstream_frames import LONGEST_HEARD, Downward
+from fsproxy.core.wire.sockets.websocket import Opcode, frame
+
+OURS = frame(Opcode.TEXT, b"ours")
+PING = frame(Opcode.PING, b"p")
+MESSAGE = b"\x01\x03abc" + PING + b"\x80\x03def"
+STREAM = frame(Opcode.TEXT, b"x" * 130) + MESSAGE + frame(Opcode.BINARY, b"") + frame(Opcode.TEXT, b"end")
+BOUNDARIES = {0, 134, 134 + len(MESSAGE), 134 + len(MESSAGE) + 2, len(STREAM)}
+
+
+@pytest.mark.parametrize("at", range(len(STREAM) + 1))
+def test_what_is_put_in_stands_at_the_next_end_of_a_message(at: int) -> None:
+    """Wherever the stream was cut when it came, and without moving a byte of it."""
+    way = Downward()
+    out = way.feed(STREAM[:at], listening=True)
+    if way.insert(OURS):
+        out += OURS
+    out += way.feed(STREAM[at:], listening=True)
+    place = out.index(OURS)
+    assert out[:place] + out[place + len(OURS) :] == STREAM
+    assert place in BOUNDARIES
+    # A head that is not whole has not been passed on: before it is early enough.
+    assert place == min(each for each in BOUNDARIES if each >= at) or at - place in {1, 2, 3}
+    assert way.heard == [b"x" * 130, b"abcdef", b"end"]
+
+
+def test_several_that_wait_keep_their_order() -> None:
+    way = Downward()
+    way.feed(MESSAGE[:4], listening=False)
+    assert not way.insert(b"first")
+    assert not way.insert(b"second")
+    assert way.feed(MESSAGE[4:] + PING, listening=False) == MESSAGE[4:] + b"firstsecond" + PING
+    assert way.waiting == []
+
+
+def test_only_texts_are_heard_and_only_while_somebody_listens() -> None:
+    way = Downward()
+    compressed = b"\xc1\x03abc"
+    way.feed(frame(Opcode.BINARY, b"b") + PING + compressed, listening=True)
+    way.feed(frame(Opcode.TEXT, b"t"), listening=False)
+    assert way.heard == []
+
+
+@pytest.mark.parametrize(("size", "heard"), [(LONGEST_HEARD, 1), (LONGEST_HEARD + 1, 0)])
+def test_a_text_is_heard_up_to_its_limit(size: int, heard: int) -> None:
+    way = Downward()
+    way.feed(frame(Opcode.TEXT, b"x" * size), listening=True)
+    assert len(way.heard) == heard
+
+
+def test_the_beginning_of_a_head_is_left_at_the_streams_end() -> None:
+    way = Downward()
+    assert way.feed(b"\x81", listening=True) == b""
+    assert way.rest == b"\x81"
+
+
+def test_what_is_listened_to_is_bounded_at_64_kilobytes() -> None:
+    """A page's answer is under 10 KB; what an upstream sends more than that is not kept in memory."""
+    assert LONGEST_HEARD == 65_536
+
+
+def test_nothing_follows_a_close_of_ours() -> None:
+    way = Downward()
+    assert way.feed(MESSAGE[:4], listening=False) == MESSAGE[:4]
+    assert not way.insert(OURS)
+    close = frame(Opcode.CLOSE, b"\x03\xe9")
+    assert not way.insert(close, last=True)
+    assert not way.insert(b"too late")
+    assert not way.finished
+    assert way.feed(MESSAGE[4:] + OURS + OURS, listening=False) == MESSAGE[4:] + OURS + close
+    assert way.finished
+    assert way.feed(OURS, listening=False) == b""
+
+
+def test_nothing_of_ours_follows_a_close_of_the_upstreams() -> None:
+    way = Downward()
+    close = frame(Opcode.CLOSE, b"\x03\xe8")
+    assert not way.finished
+    assert way.feed(close[:3], listening=False) == close[:3]
+    assert not way.insert(OURS)
+    assert way.feed(close[3:] + OURS, listening=False) == close[3:]
+    assert not way.insert(OURS)
+    assert way.finished

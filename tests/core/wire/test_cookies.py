@@ -1,0 +1,87 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fsproxy.core.wire.cookies import UidCookie, kept_cookies, parse_cookies, parse_uid_cookie
+
+
+@pytest.mark.parametrize(
+    ("header", "cookies"),
+    [
+        ("", {}),
+        ("a=1", {"a": "1"}),
+        ("a=1; b=2;c=3", {"a": "1", "b": "2", "c": "3"}),
+        ("a=1; a=2", {"a": "1"}),
+        ("a; =x; b=2", {"b": "2"}),
+        (' fs_optout = "1" ', {"fs_optout": "1"}),
+        ("a=b=c", {"a": "b=c"}),
+        ("a=;b", {"a": ""}),
+        ('a="', {"a": '"'}),
+        ("fs_optout=1;;;\udcff", {"fs_optout": "1"}),
+    ],
+)
+def test_cookies_are_read_leniently_and_the_first_of_a_name_counts(header: str, cookies: dict[str, str]) -> None:
+    assert parse_cookies(header) == cookies
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (
+            "#o-TEST1-na1#46092680-556e:02b34c20-20a7:1795287341564:1795287341564:1#f00c3c10#/1826823341",
+            UidCookie("o-TEST1-na1", "46092680-556e", "02b34c20-20a7"),
+        ),
+        ("#o-TEST1-na1#::::#026073ab#/1826823343", UidCookie("o-TEST1-na1", "", "")),
+        ("#ORG#5001:6001:1795287341564::3#abcd1234#/1826823341", UidCookie("ORG", "5001", "6001")),
+        ("%23ORG%23u-1%3As-1%3A1%3A%3A1%23h%23%2F1", UidCookie("ORG", "u-1", "s-1")),
+        ("%23ORG%23u-1:s-1:1::1%23h%23/1", UidCookie("ORG", "u-1", "s-1")),
+        ("#ORG#u-1", UidCookie("ORG", "u-1", "")),
+    ],
+)
+def test_the_recorders_cookie_gives_org_user_and_session(value: str, expected: UidCookie) -> None:
+    assert parse_uid_cookie(value) == expected
+
+
+@pytest.mark.parametrize("value", ["", "x", "##u:s#", "#ORG", "ORG#u:s#", "#" * 5000, "%23", "%2"])
+def test_what_is_no_recorders_cookie_is_none(value: str) -> None:
+    assert parse_uid_cookie(value) is None
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(max_size=60), st.binary(max_size=60))
+def test_no_cookie_raises_and_what_is_kept_was_sent(text: str, header: bytes) -> None:
+    parse_cookies(text)
+    parse_uid_cookie(text)
+    kept = kept_cookies(header, frozenset({b"a"}))
+    assert kept in header or all(pair in header for pair in kept.split(b";"))
+    assert all(pair.partition(b"=")[0].strip(b" \t") == b"a" for pair in kept.split(b";") if kept)
+
+
+@pytest.mark.parametrize("stray", ["\u00a0", "\u2003", "\x0b", "\x85"])
+def test_only_blanks_and_tabs_stand_around_a_name_so_that_both_readers_see_the_same_cookies(stray: str) -> None:
+    header = f" b\t= 1 ; b{stray}=2; c={stray}3"
+    assert parse_cookies(header) == {"b": "1", f"b{stray}": "2", "c": f"{stray}3"}
+    assert kept_cookies(header.encode(), frozenset({b"b"})) == b"b\t= 1"
+
+
+def test_the_cookies_that_are_allowed_go_up_in_their_order_and_as_they_came() -> None:
+    header = b'a="1" ; b=2;c=3; a = 4'
+    assert kept_cookies(header, frozenset({b"a", b"c"})) == b'a="1" ;c=3; a = 4'
+    assert kept_cookies(header, frozenset({b"b"})) == b"b=2"
+    assert kept_cookies(header, frozenset({b"a", b"b", b"c"})) is header
+    assert kept_cookies(header, frozenset()) == b""
+
+
+def test_of_quotes_one_pair_is_taken_off() -> None:
+    assert parse_cookies('a=""; b="x; c="y"z"') == {"a": "", "b": '"x', "c": 'y"z'}
+
+
+@pytest.mark.parametrize(("length", "read"), [(4096, True), (4097, False)])
+def test_no_cookie_that_a_browser_keeps_is_too_long(length: int, *, read: bool) -> None:
+    assert (parse_uid_cookie("#o#u:s:1::2#".ljust(length, "x")) is not None) is read
+
+
+def test_letters_are_no_blanks() -> None:
+    assert parse_cookies("Xa=X1X; aX = 2") == {"Xa": "X1X", "aX": "2"}
+    assert kept_cookies(b"a=1X; Xa=2", frozenset({b"a"})) == b"a=1X"
+    assert kept_cookies(b"a=1X; Xa=2X", frozenset({b"Xa"})) == b"Xa=2X"

@@ -1,0 +1,87 @@
+"""The tables of header names: what each of them means for a request on its way up."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+
+from fsproxy.core.wire.client_address import ClientAddresses
+from fsproxy.core.wire.header_names import (
+    ESSENTIAL,
+    FORWARDING,
+    HOP_BY_HOP,
+    ORDINARY,
+    PROXY_PREFIX,
+    REPLACED,
+    underscored,
+)
+from fsproxy.core.wire.header_values import index
+from fsproxy.core.wire.headers import UpstreamHeaders
+
+SPOKEN_BY_PROXIES = (
+    b"x-forwarded-for x-forwarded-proto x-forwarded-host x-forwarded-port x-forwarded-server x-forwarded-scheme "
+    b"x-forwarded-ssl x-forwarded-by x-original-forwarded-for forwarded x-real-ip x-client-ip x-cluster-client-ip "
+    b"true-client-ip cf-connecting-ip cf-connecting-ipv6 fastly-client-ip cloudfront-viewer-address"
+).split()
+END_TO_END = (
+    b"host content-length content-type content-encoding content-range content-location cookie set-cookie cdn-loop "
+    b"authorization www-authenticate origin referer user-agent accept accept-encoding cache-control vary location date "
+    b"etag expires expect dnt sec-gpc access-control-allow-origin access-control-allow-credentials "
+    b"access-control-allow-headers access-control-allow-methods access-control-expose-headers sec-websocket-key "
+    b"sec-websocket-version sec-websocket-protocol sec-websocket-extensions sec-websocket-accept"
+).split()
+CLIENTS = ClientAddresses.compile([ip_network("10.0.0.0/8")], "x-forwarded-for")
+UP = UpstreamHeaders.compile(cookies=None, client_header="x-forwarded-for", forwarded=False)
+
+
+def went_up(name: bytes, *, peer: str, connection: bytes = b"close") -> bool:
+    """Whether a header of this name goes up with the value that was sent."""
+    headers = ((name, b"1.2.3.4"), (b"Connection", connection))
+    head = UP.head(
+        b"GET",
+        b"/",
+        b"up.example",
+        index(headers),
+        CLIENTS.resolve(peer, index(headers)),
+        b"rid",
+        0,
+        passage=b"our0name",
+    )
+    return name + b": 1.2.3.4\r\n" in head
+
+
+@pytest.mark.parametrize("name", SPOKEN_BY_PROXIES)
+def test_what_only_a_proxy_may_say_is_dropped_from_anyone_else(name: bytes) -> None:
+    assert not went_up(name, peer="203.0.113.9")
+    assert CLIENTS.resolve("203.0.113.9", {name: b"1.2.3.4"}).dropped
+    if name not in REPLACED:
+        assert went_up(name, peer="10.0.0.1")
+    for spelled in underscored(frozenset({name})):
+        assert not went_up(spelled, peer="10.0.0.1")
+
+
+def test_the_tables_hold_these_names_and_no_others() -> None:
+    assert set(SPOKEN_BY_PROXIES) == FORWARDING
+    assert set(END_TO_END) | FORWARDING | REPLACED == ESSENTIAL
+    between_hops = b"connection keep-alive te trailer transfer-encoding upgrade http2-settings proxy"
+    assert set(between_hops.split()) == HOP_BY_HOP
+    assert {b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-request-id"} == REPLACED
+    assert PROXY_PREFIX == b"proxy-"
+
+
+@pytest.mark.parametrize("name", [b"Authorization", b"Origin", b"Content-Type", b"Cookie", b"DNT", b"Sec-GPC"])
+def test_naming_what_is_end_to_end_in_connection_removes_nothing(name: bytes) -> None:
+    assert went_up(name, peer="203.0.113.9", connection=name)
+    assert not went_up(b"X-Other", peer="203.0.113.9", connection=b"x-other")
+
+
+def test_the_frequent_names_are_none_that_mean_more() -> None:
+    """They are only a short way: a name that is treated otherwise must not stand among them."""
+    more = HOP_BY_HOP | REPLACED | FORWARDING | {b"host", b"content-length", b"expect", b"cookie", b"accept-encoding"}
+    assert not more & ORDINARY
+    assert not any(name.startswith(PROXY_PREFIX) or name != name.lower() for name in ORDINARY)
+
+
+def test_a_name_is_spelled_with_every_mixture_of_hyphens_and_underscores_but_its_own() -> None:
+    assert underscored(frozenset({b"a-b-c", b"d"})) == {b"a_b-c", b"a-b_c", b"a_b_c"}

@@ -1,0 +1,243 @@
+"""The fast lane's grammar: whatever it reads, the general parsers read the same; what is unusual it does not read."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httptools
+import pytest
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_parser import HttpRequestParser
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from fsproxy.core.wire.plain_head import MOST_KNOWN, KnownHeads, PlainHead
+from fsproxy.http.head_limit import HeadBytes
+
+LIMIT = 32_768
+PAGE = b"POST /rec/page HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Type: text/plain\r\nX-Own: a b\r\n\r\n{}"
+ANSWER = b"HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 2\r\nVary: Origin\r\n\r\n{}"
+
+
+def read(data: bytes) -> PlainHead | None:
+    return KnownHeads().read(data, LIMIT)
+
+
+def test_a_plain_head_is_read_without_its_length_and_with_all_other_lines_in_order() -> None:
+    head = read(PAGE)
+    assert head is not None
+    assert (head.method, head.target, head.length, PAGE[head.end :]) == ("POST", "/rec/page", 2, b"{}")
+    assert head.headers.lines == ((b"Host", b"a"), (b"Content-Type", b"text/plain"), (b"X-Own", b"a b"))
+    assert head.headers == {b"host": b"a", b"content-type": b"text/plain", b"x-own": b"a b"}
+
+
+@pytest.mark.parametrize("method", ["GET", "OPTIONS", "HEAD", "DELETE"])
+def test_a_request_of_a_method_without_a_body_needs_no_length(method: str) -> None:
+    head = read(f"{method} /s/x?a=1 HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+    assert head is not None
+    assert (head.method, head.target, head.length) == (method, "/s/x?a=1", None)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_a_request_of_a_method_with_a_body_needs_a_length(method: str) -> None:
+    plain = f"{method} /x HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+    assert read(plain) is None
+    head = read(plain.replace(b"Host", b"Content-Length: 0\r\nHost"))
+    assert head is not None
+    assert (head.method, head.length) == (method, 0)
+
+
+def test_a_plain_answer_is_read_whole_and_knows_where_its_length_stood() -> None:
+    answer = KnownHeads().read_answer(ANSWER, LIMIT)
+    assert answer is not None
+    assert (answer.status, answer.reason, ANSWER[answer.end :]) == (200, b"OK", b"{}")
+    assert answer.lines() == [(b"Server", b"x"), (b"Content-Length", b"2"), (b"Vary", b"Origin")]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        PAGE.replace(b"Host: a\r\n", b""),
+        PAGE.replace(b"Host: a", b"Host : a"),
+        PAGE.replace(b"Host: a", b"Host:a"),
+        PAGE.replace(b"Host: a", b"Host:  a"),
+        PAGE.replace(b"Host: a", b"Host: a "),
+        PAGE.replace(b"Host: a", b"Host:\ta"),
+        PAGE.replace(b"Host: a", b"Host: \r\n a"),
+        PAGE.replace(b"Host: a", b"Host: "),
+        PAGE.replace(b"Host: a", b"Host: a\x00"),
+        PAGE.replace(b"Host: a", b"Host: \xc3\xa4"),
+        PAGE.replace(b"Host: a", b"Host: a\nX: b"),
+        PAGE.replace(b"Host: a", b"Host: a\rX: b"),
+        PAGE.replace(b"Host: a", b"Host: a\n\r"),
+        PAGE.replace(b"Host: a", b"Ho_st: a"),
+        PAGE.replace(b"Host: a", b": a"),
+        PAGE.replace(b"X-Own: a b", b"host: b"),
+        PAGE.replace(b"X-Own: a b", b"content-length: 2"),
+        PAGE.replace(b"X-Own: a b", b"CONTENT-LENGTH: 2"),
+        PAGE.replace(b"X-Own: a b", b"Transfer-Encoding: chunked"),
+        PAGE.replace(b"X-Own: a b", b"Expect: 100-continue"),
+        PAGE.replace(b"X-Own: a b", b"Upgrade: websocket"),
+        PAGE.replace(b"X-Own: a b", b"Connection: close"),
+        PAGE.replace(b"X-Own: a b", b"Connection: X-Own"),
+        PAGE.replace(b"X-Own: a b", b"TE: trailers"),
+        PAGE.replace(b"Length: 2", b"Length: +2"),
+        PAGE.replace(b"Length: 2", b"Length: 2, 2"),
+        PAGE.replace(b"Length: 2", b"Length: 0x2"),
+        PAGE.replace(b"Length: 2", b"Length: 2000000000"),
+        PAGE.replace(b"Length: 2", b"Length: "),
+        PAGE.replace(b"Content-Length: 2\r\n", b""),
+        PAGE.replace(b"/rec/page", b"http://a/rec/page"),
+        PAGE.replace(b"/rec/page", b"//a/rec/page"),
+        PAGE.replace(b"/rec/page", b"*"),
+        PAGE.replace(b"/rec/page", b"/rec/page#x"),
+        PAGE.replace(b"HTTP/1.1", b"HTTP/1.0"),
+        PAGE.replace(b"HTTP/1.1", b"http/1.1"),
+        PAGE.replace(b"POST ", b"POST  "),
+        PAGE.replace(b"POST", b"CONNECT"),
+        PAGE.replace(b"POST", b"post"),
+        b"\r\n" + PAGE,
+        PAGE[:-10],
+        b"",
+    ],
+)
+def test_what_is_unusual_is_left_to_the_general_parser(data: bytes) -> None:
+    assert read(data) is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        ANSWER[:-1],
+        ANSWER + b"x",
+        ANSWER.replace(b"200 OK", b"204 No Content"),
+        ANSWER.replace(b"200 OK", b"304 Not Modified"),
+        ANSWER.replace(b"200 OK", b"100 Continue"),
+        ANSWER.replace(b"HTTP/1.1", b"HTTP/1.0"),
+        ANSWER.replace(b"Vary: Origin", b"Connection: close"),
+        ANSWER.replace(b"Vary: Origin", b"Transfer-Encoding: chunked"),
+        ANSWER.replace(b"Vary: Origin", b"Set-Cookie: a=1\r\nSet-Cookie: b=2"),
+        ANSWER.replace(b"Content-Length: 2\r\n", b""),
+    ],
+)
+def test_an_answer_that_is_unusual_or_not_whole_is_left_to_the_general_parser(data: bytes) -> None:
+    assert KnownHeads().read_answer(data, LIMIT) is None
+
+
+def test_a_head_over_the_limit_is_not_plain() -> None:
+    assert KnownHeads().read(PAGE, len(PAGE) - 6) is not None
+    assert KnownHeads().read(PAGE, len(PAGE) - 7) is None
+
+
+def test_heads_are_remembered_up_to_a_bound_and_not_those_that_never_come_again() -> None:
+    heads = KnownHeads()
+    one, two = heads.read(PAGE, LIMIT), heads.read(PAGE.replace(b"Length: 2", b"Length: 3"), LIMIT)
+    assert one is not None
+    assert two is not None
+    assert one.headers is two.headers
+    assert (one.length, two.length, len(heads)) == (2, 3, 1)
+    assert heads.read(PAGE.replace(b"X-Own", b"X-Request-Id"), LIMIT) is not None
+    assert len(heads) == 1
+    for number in range(MOST_KNOWN + 10):
+        heads.read(PAGE.replace(b"a b", b"%d" % number), LIMIT)
+    assert len(heads) == MOST_KNOWN
+
+
+NAMES = st.sampled_from(
+    [b"Host", b"host", b"X-A", b"x-a", b"Content-Length", b"content-length", b"Connection", b"Transfer-Encoding",
+     b"Expect", b"Upgrade", b"TE", b"A B", b"A\t", b"", b"A_B", b"Content-Type", b"Sec-WebSocket-Key1"]
+)  # fmt: skip
+VALUES = st.sampled_from(
+    [b"a", b"2", b"0", b"02", b"+2", b"2 ", b" 2", b"", b"a b", b"a\tb", b"keep-alive", b"close", b"chunked", b"\xe4",
+     b"a\r\n b", b"a\nB: c", b"a\rB: c", b"\x00", b"websocket", b"100-continue", b"\x7f"]
+)  # fmt: skip
+LINES = st.lists(st.tuples(NAMES, st.sampled_from([b": ", b":", b" : ", b":  "]), VALUES), max_size=5)
+STARTS = st.sampled_from(
+    [b"POST /x HTTP/1.1", b"GET /x?a=%2e HTTP/1.1", b"GET  /x HTTP/1.1", b"POST http://a/ HTTP/1.1", b"GET / HTTP/1.0",
+     b"OPTIONS * HTTP/1.1", b"HEAD /\xe4 HTTP/1.1", b"\r\nGET / HTTP/1.1", b"PUT /x HTTP/1.1", b"DELETE /x HTTP/1.1"]
+)  # fmt: skip
+BODIES = st.sampled_from([b"", b"{}", b"x", b"GET /y HTTP/1.1\r\nHost: b\r\n\r\n"])
+
+
+def general(data: bytes) -> list[Any] | None:
+    """The messages that the general lane finds with aiohttp's parser; None when that refuses."""
+    head = HeadBytes(LIMIT)
+    loop = asyncio.new_event_loop()
+    try:
+        parser = HttpRequestParser(
+            BaseProtocol(loop), loop, 2**16, max_line_size=LIMIT, max_field_size=LIMIT, auto_decompress=False
+        )
+        messages, _, _ = parser.feed_data(head.shown(data, busy=False))
+        return list(head.came_whole(messages, len(data))) if messages else []
+    except HttpProcessingError:
+        return None
+    finally:
+        loop.close()
+
+
+@settings(max_examples=400, deadline=None)
+@given(STARTS, LINES, BODIES)
+@example(b"POST /x HTTP/1.1", [(b"Content-Length", b": ", b"2"), (b"content-length", b": ", b"2")], b"{}")
+@example(b"GET /x?a=%2e HTTP/1.1", [(b"X-A", b": ", b"a")], b"")
+@example(b"POST /x HTTP/1.1", [(b"Content-Length", b": ", b"02"), (b"Host", b": ", b"a")], b"{}")
+def test_the_general_parser_reads_in_a_plain_head_what_the_fast_lane_does(
+    start: bytes, lines: list[tuple[bytes, bytes, bytes]], body: bytes
+) -> None:
+    data = start + b"\r\n" + b"".join(name + colon + value + b"\r\n" for name, colon, value in lines) + b"\r\n" + body
+    head = read(data)
+    if head is None:
+        return
+    messages = general(data[: head.end + (head.length or 0)])
+    assert messages is not None
+    ((message, payload),) = messages
+    assert (message.method, message.path, message.upgrade, message.should_close) == (
+        head.method, head.target, False, False,
+    )  # fmt: skip
+    assert tuple(pair for pair in message.raw_headers if pair[0].lower() != b"content-length") == head.headers.lines
+    assert payload.is_eof() == (len(data) - head.end >= (head.length or 0))
+
+
+class Heard:
+    """What llhttp says of an answer."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[bytes, bytes]] = []
+        self.body = b""
+        self.ended = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.lines.append((name, value))
+
+    def on_body(self, body: bytes) -> None:
+        self.body += body
+
+    def on_message_complete(self) -> None:
+        self.ended += 1
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.sampled_from([b"HTTP/1.1 200 OK", b"HTTP/1.1 502 ", b"HTTP/1.1 204 x", b"HTTP/1.1 99 x", b"HTTP/1.1  200 OK"]),
+    LINES,
+    BODIES,
+)
+def test_llhttp_reads_in_a_plain_answer_what_the_fast_lane_does(
+    start: bytes, lines: list[tuple[bytes, bytes, bytes]], body: bytes
+) -> None:
+    data = start + b"\r\n" + b"".join(name + colon + value + b"\r\n" for name, colon, value in lines) + b"\r\n" + body
+    answer = KnownHeads().read_answer(data, LIMIT)
+    if answer is None:
+        return
+    heard = Heard()
+    parser = httptools.HttpResponseParser(heard)
+    parser.feed_data(data)
+    assert (heard.lines, heard.body, heard.ended) == (answer.lines(), data[answer.end :], 1)
+    assert (parser.get_status_code(), parser.should_keep_alive()) == (answer.status, True)
+
+
+def test_a_target_may_hold_raw_bytes() -> None:
+    head = KnownHeads().read(PAGE.replace(b"/rec/page", b"/rec/\xc3\xa4\xff"), 1000)
+    assert head is not None
+    assert head.target.encode("utf-8", "surrogateescape") == b"/rec/\xc3\xa4\xff"

@@ -1,0 +1,71 @@
+"""What is done about the limit of descriptors at the start."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from structlog.testing import capture_logs
+
+from fsproxy.config.schema import Config, ServerConfig, UpstreamConfig
+from fsproxy.fleet.descriptors import OTHERS, raise_limit, that_fits
+from fsproxy.http.connection import HARD_LIMIT
+
+
+@contextmanager
+def soft_limit(soft: int) -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def config(connections: int = 10_000, upstream: int = 512) -> Config:
+    return Config(
+        upstream=UpstreamConfig(url="http://a", max_connections=upstream),
+        server=ServerConfig(max_connections=connections),
+    )
+
+
+def test_the_soft_limit_is_raised_to_the_hard_one() -> None:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with soft_limit(128), capture_logs() as logs:
+        raise_limit(config(connections=10, upstream=10))
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+    assert logs == []
+
+
+def test_a_limit_that_stays_too_low_is_said_with_what_is_needed() -> None:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    many = 10_000_000_000
+    if hard == resource.RLIM_INFINITY:
+        pytest.skip("there is no limit here")
+    with soft_limit(128), capture_logs() as logs:
+        raise_limit(config(connections=many))
+    (said,) = logs
+    assert (said["log_level"], said["limit"], said["needed"]) == (
+        "warning",
+        hard,
+        int(many * HARD_LIMIT) + 512 + OTHERS,
+    )
+    assert said["max_connections"] < hard
+
+
+@pytest.mark.parametrize("limit", [64, 128, 256, 1024, 4096, 20_000])
+@pytest.mark.parametrize("upstream", [1, 512, 100_000])
+def test_as_many_connections_are_taken_as_leave_room_for_the_upstream_and_all_else(limit: int, upstream: int) -> None:
+    with soft_limit(limit):
+        clients = that_fits(config(upstream=upstream)).max_connections
+    # Each request that goes up takes one more, and there are no more of them than clients.
+    taken = int(clients * HARD_LIMIT) + min(upstream, clients)
+    assert 1 <= clients <= 10_000
+    assert taken + min(OTHERS, limit // 2) <= limit + 2
+
+
+def test_what_fits_is_left_as_it_is() -> None:
+    with soft_limit(4096):
+        assert that_fits(config(connections=100, upstream=10)) == config(connections=100).server

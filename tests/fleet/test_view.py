@@ -1,0 +1,126 @@
+"""What a supervisor says of its workers, and how it asks them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from fsproxy.admin.merging import MergedMetrics
+from fsproxy.config.schema import Config, TopMode
+from fsproxy.fleet.view import FleetView
+from fsproxy.fleet.worker import Worker, WorkerSilent, WorkerState
+
+
+def state(generation: int = 1, failure: str | None = None, errors: int = 0) -> dict[str, Any]:
+    return {
+        "status": "ready",
+        "generation": generation,
+        "upstream": {"connections": 2, "last_failure": failure},
+        "store": {"state": "up"},
+        "config": {"error_count": errors},
+        "warnings": ["the same of all"],
+    }
+
+
+@dataclass
+class OneWorker:
+    """Answers by path; what it does not know it is silent about."""
+
+    number: int
+    says: dict[str, Any] = field(default_factory=dict)
+    state: WorkerState = WorkerState.LISTENING
+    status: int = 200
+
+    @property
+    def pid(self) -> int:
+        return self.number + 100
+
+    async def ask(self, method: str, path: str, seconds: float, body: Any = None) -> tuple[int, bytes]:
+        assert seconds <= 2.0
+        if path not in self.says:
+            raise WorkerSilent(path)
+        return self.status, json.dumps([method, path, self.says[path], body and body.decode()]).encode()
+
+
+@dataclass
+class ReadyWorker(OneWorker):
+    """Says how it is."""
+
+    async def ask(self, method: str, path: str, seconds: float, body: Any = None) -> tuple[int, bytes]:
+        del body
+        assert (method, path, seconds) == ("GET", "/readyz", 2.0)
+        return 200, json.dumps(self.says).encode()
+
+
+@dataclass
+class Supervisor:
+    """As far as the view sees it."""
+
+    workers: list[Worker]
+    mode: TopMode | None = TopMode.ENFORCE
+    metrics: MergedMetrics = field(default_factory=lambda: MergedMetrics(2))
+    instance: str = "i"
+    draining: bool = False
+    complete: bool = True
+    passage: str = "p"
+
+    @property
+    def config(self) -> Config:
+        raise AssertionError
+
+    def stop(self) -> None:
+        raise AssertionError
+
+
+def view(*workers: OneWorker) -> FleetView:
+    return FleetView(Supervisor([cast("Worker", each) for each in workers]))
+
+
+async def test_workers_that_agree_are_told_of_as_one() -> None:
+    ready, told = await view(ReadyWorker(1, state()), ReadyWorker(2, state())).state()
+    assert (ready, told["generation"], told["warnings"]) == (True, 1, ["the same of all"])
+    assert told["upstream"] == {"connections": 4, "last_failure": None}
+
+
+async def test_generations_that_differ_are_warned_of_and_the_worst_of_each_stands() -> None:
+    _, told = await view(ReadyWorker(1, state(3)), ReadyWorker(2, state(4, failure="upstream_reset", errors=2))).state()
+    assert told["generation"] == 3
+    assert "the workers' generations of the configuration differ: 3, 4" in told["warnings"]
+    assert told["upstream"]["last_failure"] == "upstream_reset"
+    assert told["config"]["error_count"] == 2
+
+
+async def test_a_worker_that_is_silent_or_not_there_is_warned_of() -> None:
+    _, told = await view(ReadyWorker(1, state()), OneWorker(2)).state()
+    assert "1 of 2 workers do not answer" in told["warnings"]
+    _, told = await view(ReadyWorker(1, state())).state()
+    assert "1 of 2 workers do not listen" in told["warnings"]
+    assert told["workers"]["2"] == {"state": "ended"}
+
+
+async def test_all_that_listen_are_asked_and_silence_is_told_of_each() -> None:
+    fleet = view(
+        OneWorker(1, {"/p": "one"}),
+        OneWorker(2),
+        OneWorker(3, {"/p": "three"}, status=500),
+        OneWorker(4, {"/p": "four"}, state=WorkerState.STARTING),
+    )
+    told = await fleet.ask_all("/p")
+    assert [(each.worker, each.pid, each.body is None) for each in told] == [
+        (1, 101, False),
+        (2, 102, True),
+        (3, 103, True),
+    ]
+
+
+async def test_each_is_asked_for_what_came_after_its_own_number() -> None:
+    fleet = view(OneWorker(1, {"/p?after=7": "seven"}), OneWorker(2, {"/p?after=0": "none"}))
+    assert all(each.body is not None for each in await fleet.ask_all("/p", after={101: 7}))
+
+
+async def test_any_is_the_first_that_answers_whatever_it_answers() -> None:
+    fleet = view(OneWorker(1), OneWorker(2, {"/p": "two"}, status=400), OneWorker(3, {"/p": "three"}))
+    assert await fleet.ask_any("/p", b"{}") == (400, b'["POST", "/p", "two", "{}"]')
+    assert await fleet.ask_any("/other") is None
+    assert await view().ask_any("/p") is None

@@ -1,0 +1,77 @@
+"""What a worker is told, and how it notices that it was left alone."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fsproxy.config.loader import load_text
+from fsproxy.config.schema import TopMode
+from fsproxy.fleet.worker_channel import LISTENING, Orders, Seat, packed, received
+from fsproxy.proxy.generation import Generation
+from fsproxy.reload.build_generation import Source
+
+CONFIG = """
+upstream: {url: http://127.0.0.1:9, prefixes: {/s/: http://127.0.0.1:8}}
+orgs: {listed: {o-1: {filters: {ip: {block: [10.0.0.0/8]}}}}}
+filters: {domain: {rules: [{block: a.example}]}, user_agent: {block: ["regex:Bot.*"]}, quota: {sessions: 5}}
+"""
+
+
+@pytest.fixture
+def channel() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield ours, theirs
+
+
+def orders() -> Orders:
+    config = load_text(CONFIG, "fsproxy.yaml", {}, Path())
+    source = Source(Path("fsproxy.yaml"), {"NAME": "value"})
+    return Orders(
+        number=2,
+        admin="2.sock",
+        config=config,
+        source=source,
+        generation=7,
+        mode=TopMode.SHADOW,
+        instance="i",
+        passage="0123456789abcdef",
+        among=4,
+        after=None,
+    )
+
+
+def test_the_configuration_arrives_as_it_was_sent(channel: tuple[socket.socket, socket.socket]) -> None:
+    sent = orders()
+    channel[0].sendall(packed(sent))
+    got = received(channel[1])
+    assert got == sent
+    assert Generation.compile(got.config, got.generation, got.mode).number == 7
+
+
+@pytest.mark.parametrize("sent", [0, 4, 100])
+def test_a_supervisor_that_ended_before_it_was_done_has_given_no_orders(
+    channel: tuple[socket.socket, socket.socket], sent: int
+) -> None:
+    channel[0].sendall(packed(orders())[:sent])
+    channel[0].close()
+    assert received(channel[1]) is None
+
+
+async def test_a_worker_says_that_it_listens_and_is_told_to_stop_by_the_end_of_its_supervisor(
+    channel: tuple[socket.socket, socket.socket],
+) -> None:
+    left_alone = asyncio.Event()
+    seat = Seat(orders(), channel[1])
+    seat.on_left_alone(asyncio.get_running_loop(), left_alone.set)
+    seat.tell_that_it_listens()
+    assert channel[0].recv(1) == LISTENING
+    assert not left_alone.is_set()
+    channel[0].close()
+    async with asyncio.timeout(120):
+        await left_alone.wait()

@@ -1,0 +1,205 @@
+"""The end of every request: counters and one audit record, whatever happened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fsproxy.clock import monotonic_ns
+from fsproxy.config.loader import load_text
+from fsproxy.config.schema import AddressPrivacy, AuditConfig
+from fsproxy.core.audit.record import AuditRecord
+from fsproxy.core.failures import Failure
+from fsproxy.core.model import FilterName, Hit, Instant, Route, Rule, SessionFacts
+from fsproxy.core.pipeline import Decision, PageAnswer
+from fsproxy.core.reasons import ReasonCode
+from fsproxy.core.wire.client_address import ClientAddress
+from fsproxy.proxy.flow import Transaction
+from fsproxy.proxy.generation import Generation
+from fsproxy.proxy.record import ENOUGH_PAGES, Recorder
+from fsproxy.telemetry.metrics import Metrics
+
+GENERATION = Generation.compile(
+    load_text("upstream: {url: http://127.0.0.1:9}\naudit: {share: {page: 50%}}\n", "f.yaml", {}, Path()), 3
+)
+IP_HIT = Hit(FilterName.IP, ReasonCode.IP_FILTER, Rule("ip:block:10.0.0.0/8"))
+GEO_HIT = Hit(FilterName.GEO, ReasonCode.GEOGRAPHY, Rule("geo:never:AQ"))
+FACTS = SessionFacts(route=Route.PAGE, org="o-1", session_id="s-1", user_id="u-1", client_ip=ip_address("10.0.0.7"))
+
+BUNDLE_FACTS = SessionFacts(route=Route.BUNDLE, org="o-1", session_id="s-1")
+
+
+@dataclass
+class Sink:
+    """Takes records in place of an audit log."""
+
+    records: list[tuple[AuditRecord, float]] = field(default_factory=list)
+    dropped: int = 0
+    fails: bool = False
+
+    def write(self, record: AuditRecord, share: float) -> None:
+        """Is remembered."""
+        if self.fails:
+            raise OSError
+        self.records.append((record, share))
+
+
+class Bench:
+    """A recorder, and what it writes to."""
+
+    def __init__(self, **config: Any) -> None:
+        self.metrics = Metrics()
+        self.sink = Sink()
+        self.recorder = Recorder(self.metrics, self.sink, AuditConfig(**config))  # type: ignore[arg-type]
+
+    def record(self, tx: Transaction) -> AuditRecord:
+        """The record of one request."""
+        self.recorder.record(tx)
+        return self.sink.records[-1][0]
+
+
+def transaction(route: Route = Route.PAGE, *, dropped: bool = False, **known: Any) -> Transaction:
+    client = ClientAddress(
+        address=FACTS.client_ip, chain="", trusted=True, dropped=dropped, proto="http", host="", request_id="r-1"
+    )
+    request: Any = SimpleNamespace(method="POST", close=False)
+    tx = Transaction(request, GENERATION, {}, client, "t-1", Instant(1_795_287_341.5), monotonic_ns())
+    tx.route, tx.path, tx.status, tx.facts = route, "/rec/page", 200, FACTS
+    for name, value in known.items():
+        setattr(tx, name, value)
+    return tx
+
+
+def test_a_captured_page_is_counted_as_code_0_and_written_by_the_pages_share() -> None:
+    bench = Bench()
+    record = bench.record(transaction(bytes_in=7, bytes_out=9))
+    assert (record.decision, record.outcome, record.generation, record.request_id) == ("captured", "success", 3, "r-1")
+    assert (record.request_bytes, record.response_bytes, record.upstream_duration) == (7, 9, None)
+    assert record.own_duration == record.duration
+    assert bench.sink.records[0][1] == 0.5
+    assert bench.metrics.decisions == {("0", "", ""): 1}
+    assert bench.metrics.requests == {("page", "2xx"): 1}
+
+
+def test_a_block_and_its_shadows_and_failed_filters_are_each_counted() -> None:
+    bench = Bench()
+    decision = Decision(block=IP_HIT, shadow=(GEO_HIT, GEO_HIT), failed=(FilterName.URL,))
+    record = bench.record(transaction(decision=decision, status=202))
+    assert (record.decision, record.reason_code, record.rule) == ("blocked", 5, "ip:block:10.0.0.0/8")
+    assert record.filters_failed == ("url",)
+    assert bench.metrics.decisions == {("5", "ip", "enforce"): 1, ("7", "geo", "shadow"): 2}
+    assert bench.metrics.filter_failures == {("url",): 1}
+
+
+@pytest.mark.parametrize(
+    ("known", "decision", "outcome"),
+    [
+        ({"failure": Failure.UPSTREAM_RESET, "status": 502}, "failed", "failure"),
+        ({"failure": Failure.CLIENT_GONE, "status": 0}, "failed", "unknown"),
+        ({"route": Route.BUNDLE, "facts": BUNDLE_FACTS}, "forwarded", "success"),
+        ({"route": Route.DIRECT_EVENT, "rejected": True, "status": 400}, "rejected", "success"),
+        ({"failure": Failure.UNINSPECTABLE, "status": 400, "facts": None}, "failed", "failure"),
+    ],
+)
+def test_every_request_has_exactly_one_outcome(known: dict[str, Any], decision: str, outcome: str) -> None:
+    record = Bench().record(transaction(**known))
+    assert (record.decision, record.outcome) == (decision, outcome)
+
+
+def test_a_failure_is_no_decision() -> None:
+    bench = Bench()
+    bench.record(transaction(failure=Failure.UPSTREAM_RESET, status=502))
+    bench.record(transaction(facts=None))
+    assert bench.metrics.decisions == {}
+
+
+def test_an_answer_that_was_never_begun_has_no_status() -> None:
+    bench = Bench()
+    record = bench.record(transaction(status=0, failure=Failure.CLIENT_GONE))
+    assert record.status is None
+    assert bench.metrics.requests == {("page", "none"): 1}
+
+
+def test_the_upstreams_own_reason_is_written() -> None:
+    relay = SimpleNamespace(head=SimpleNamespace(status=202), ended_ns=0)
+    record = Bench().record(transaction(answer=PageAnswer(202, reason_code=4), relay=relay, status=202))
+    assert (record.upstream_status, record.upstream_reason_code, record.decision) == (202, 4, "captured")
+
+
+def test_time_spent_waiting_for_the_upstream_is_not_our_own() -> None:
+    tx = transaction()
+    tx.sent_ns = tx.started_ns + 1_000
+    tx.relay = SimpleNamespace(head=None, ended_ns=tx.started_ns + 5_000)  # type: ignore[assignment]
+    record = Bench().record(tx)
+    assert record.upstream_duration == 4_000
+    assert record.duration is not None
+    assert record.own_duration == record.duration - 4_000
+
+
+@pytest.mark.parametrize(
+    ("privacy", "ip", "address"),
+    [
+        (AddressPrivacy.FULL, "10.0.0.7", None),
+        (AddressPrivacy.TRUNCATED, "10.0.0.0", None),
+        (AddressPrivacy.NONE, None, None),
+    ],
+)
+def test_the_address_is_written_as_configured(privacy: AddressPrivacy, ip: str | None, address: str | None) -> None:
+    record = Bench(client_ip=privacy).record(transaction())
+    assert (record.client_ip, record.client_address) == (ip, address)
+
+
+def test_a_hashed_address_is_not_said_to_be_one() -> None:
+    record = Bench(client_ip=AddressPrivacy.HASHED, client_ip_key="k").record(transaction())
+    assert record.client_ip is None
+    assert record.client_address is not None
+    assert len(record.client_address) == 16
+
+
+def test_a_fault_while_writing_is_survived_and_counted() -> None:
+    bench = Bench()
+    bench.sink.fails = True
+    bench.recorder.record(transaction())
+    assert bench.metrics.own_failures == {("record",): 1}
+    assert bench.metrics.decisions == {("0", "", ""): 1}
+
+
+def test_what_only_passes_through_is_no_decision() -> None:
+    bench = Bench()
+    bench.recorder.record(transaction(Route.OTHER, facts=None))
+    assert bench.sink.records == []  # nor is a line made that no share asks for
+    assert bench.metrics.decisions == {}
+    assert bench.metrics.requests == {("other", "2xx"): 1}
+
+
+def test_dropped_forwarding_headers_are_remarked_from_one_in_a_hundred_pages_on() -> None:
+    bench = Bench()
+    bench.record(transaction(dropped=True))
+    for _ in range(ENOUGH_PAGES - 2):
+        bench.record(transaction())
+    assert not bench.recorder.unlisted_proxy
+    bench.record(transaction())
+    assert not bench.recorder.unlisted_proxy  # exactly one in a hundred
+    bench.record(transaction(dropped=True))
+    assert bench.recorder.unlisted_proxy
+    assert bench.metrics.forwarding_dropped == {(): 2}
+
+
+def test_bundles_say_nothing_of_an_unlisted_proxy() -> None:
+    bench = Bench()
+    for _ in range(2 * ENOUGH_PAGES):
+        bench.record(transaction(Route.BUNDLE, dropped=True))
+    assert not bench.recorder.unlisted_proxy
+
+
+def test_dropped_audit_lines_are_on_the_metrics() -> None:
+    bench = Bench()
+    bench.sink.dropped = 3
+    families = {family.name: family for family in bench.metrics.collect()}
+    (sample,) = families["fsproxy_audit_lines_dropped"].samples
+    assert sample.value == 3

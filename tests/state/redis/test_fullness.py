@@ -1,0 +1,131 @@
+"""How full the shared store is: asked of a real Valkey, and of servers that do not tell (rules.md 5)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from fsproxy.state.redis.breaker import Breaker
+from fsproxy.state.redis.cache import RemoteMemory
+from fsproxy.state.redis.fullness import StoreMemory
+from support.valkey import ValkeyServer, running_valkey
+
+FULL = "the store uses more than 80 % of its memory: see state.redis"
+EVICTS = "the store evicts keys, and with them counts of limits: set its maxmemory-policy to noeviction"
+
+
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[ValkeyServer]:
+    with running_valkey() as server:
+        yield server
+
+
+def told(used: object, most: object, policy: object = "noeviction") -> dict[str, object]:
+    return {"used_memory": used, "maxmemory": most, "maxmemory_policy": policy}
+
+
+def asking(*answers: Mapping[str, Any] | Exception | None) -> StoreMemory:
+    left = list(answers)
+
+    async def ask() -> Mapping[str, Any] | None:
+        answer = left.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return StoreMemory(ask)
+
+
+def samples(memory: StoreMemory) -> dict[str, float]:
+    return {sample.name: sample.value for family in memory.collect() for sample in family.samples}
+
+
+async def test_a_real_server_tells(valkey: ValkeyServer) -> None:
+    remote = RemoteMemory(valkey.url, "m1:", 20.0, Breaker("redis"))
+    memory = remote.memory
+    try:
+        await memory.poll()
+        assert memory.used is not None
+        assert memory.state() == {"used": memory.used, "max": None, "policy": "noeviction"}, "it has no limit"
+        assert memory.warnings == ()
+        assert set(samples(memory)) == {"fsproxy_store_used_bytes"}
+        valkey.command("CONFIG", "SET", "maxmemory", str(memory.used * 10 // 11), "maxmemory-policy", "allkeys-lru")
+        await memory.poll()
+        assert memory.warnings == (FULL, EVICTS)
+        assert memory.is_full
+        assert samples(memory)["fsproxy_store_max_bytes"] == memory.most
+    finally:
+        valkey.command("CONFIG", "SET", "maxmemory", "0", "maxmemory-policy", "noeviction")
+        await remote.close()
+
+
+async def test_a_server_that_may_not_be_asked_costs_one_line_and_nothing_else(
+    valkey: ValkeyServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    valkey.command("ACL", "SETUSER", "limited", "on", ">word", "~*", "+@all", "-info", "-config")
+    url = valkey.url.replace("redis://", "redis://limited:word@")
+    breaker = Breaker("redis")
+    remote = RemoteMemory(url, "m2:", 20.0, breaker)
+    try:
+        await remote.memory.poll()
+        await remote.memory.poll()
+        assert remote.memory.state() == {"used": None, "max": None, "policy": None}
+        assert (remote.memory.warnings, remote.memory.is_full, remote.is_usable) == ((), False, True)
+        assert breaker.failures == 0
+    finally:
+        await remote.close()
+    assert capsys.readouterr().out.count("does not tell how full it is") == 1
+
+
+async def test_warnings_begin_at_80_percent_and_are_logged_once_each_way(capsys: pytest.CaptureFixture[str]) -> None:
+    memory = asking(told(799, 1000), told(800, 1000), told(990, 1000), told(799, 1000))
+    found = []
+    for _ in range(4):
+        await memory.poll()
+        found.append(memory.warnings)
+    assert found == [(), (FULL,), (FULL,), ()]
+    log = capsys.readouterr().out
+    assert log.count(f"{FULL} ") == 1
+    assert log.count("a warning about the store is over") == 1
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-lru", "volatile-ttl", "allkeys-random"])
+async def test_every_policy_that_evicts_is_warned_of(policy: str) -> None:
+    memory = asking(told(1, 1000, policy), told(1, 0, policy))
+    await memory.poll()
+    assert memory.warnings == (EVICTS,)
+    await memory.poll()
+    assert (memory.warnings, memory.most) == ((EVICTS,), None)
+
+
+async def test_odd_answers_mean_that_nothing_is_known() -> None:
+    memory = asking({}, told("many", -1, 7), told(True, 2.5, None), ValueError(), told(5, 10), None)
+    for _ in range(4):
+        await memory.poll()
+        assert memory.state() == {"used": None, "max": None, "policy": None}
+    await memory.poll()
+    await memory.poll()
+    assert memory.state() == {"used": 5, "max": 10, "policy": "noeviction"}, "a store that is down changes nothing"
+
+
+async def test_it_asks_by_itself_until_it_is_closed() -> None:
+    asked: asyncio.Queue[None] = asyncio.Queue()
+
+    async def ask() -> Mapping[str, Any]:
+        asked.put_nowait(None)
+        return told(5, 10)
+
+    memory = StoreMemory(ask, every=0.001)
+    memory.start()
+    async with asyncio.timeout(60):
+        for _ in range(3):
+            await asked.get()
+    await memory.close()
+    while not asked.empty():
+        asked.get_nowait()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert asked.empty()

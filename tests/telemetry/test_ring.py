@@ -1,0 +1,123 @@
+"""What is kept of the past is bounded, and counted by minute and by hour."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fsproxy.admin.views import shadow, traffic
+from fsproxy.core.audit.facts import AuditFacts
+from fsproxy.core.audit.record import AuditRecord, AuditRejection, AuditShadow
+from fsproxy.core.model import Instant
+from fsproxy.telemetry import ring
+from fsproxy.telemetry.ring import Groups, Recent, Traffic
+
+NOON = Instant(1_795_262_400.0)
+"""A full hour."""
+
+
+def record(decision: str = "captured", **known: Any) -> AuditRecord:
+    said: dict[str, Any] = {"timestamp": "", "version": 1, "action": "page", "outcome": "success", "method": "POST"}
+    said |= {"path": "/rec/page", "request_id": "r", "generation": 1, "mode": "enforce", "decision": decision}
+    return AuditRecord(**said, **known)
+
+
+def test_the_newest_come_first_and_only_so_many_are_kept() -> None:
+    recent = Recent()
+    for number in range(ring.MOST_DECISIONS + 10):
+        recent.note(record(request_bytes=number), "", NOON)
+    numbers = [each.number for each in recent.newest()]
+    assert numbers == list(range(ring.MOST_DECISIONS + 10, 10, -1))
+    assert recent.number == ring.MOST_DECISIONS + 10
+
+
+def test_what_was_only_forwarded_does_not_push_out_decisions() -> None:
+    recent = Recent()
+    recent.note(record("blocked"), "f.yaml:1:1", NOON)
+    for _ in range(ring.MOST_DECISIONS + ring.MOST_FORWARDED):
+        recent.note(record("forwarded"), "", NOON)
+    kept = list(recent.newest())
+    assert len(kept) == ring.MOST_FORWARDED + 1
+    assert (kept[-1].number, kept[-1].where, kept[-1].record.decision) == (1, "f.yaml:1:1", "blocked")
+
+
+def test_what_is_new_is_told_once() -> None:
+    recent = Recent()
+    for _ in range(5):
+        recent.note(record(), "", NOON)
+    assert [each.number for each in recent.decisions_after(3, 50)] == [5, 4]
+    assert [each.number for each in recent.decisions_after(0, 2)] == [5, 4]
+    assert recent.decisions_after(5, 50) == []
+    assert [each.number for each in recent.newest(after=4)] == [5]
+
+
+def test_minutes_without_traffic_are_there_and_empty() -> None:
+    recent = Recent()
+    recent.traffic.add((True, "captured"), NOON)
+    recent.traffic.add((True, "5"), NOON + 59)
+    recent.traffic.add((True, "-1"), NOON + 59)
+    recent.traffic.add((False, "failed"), NOON + 125)
+    told = traffic(recent, 3, NOON + 130)
+    assert [each["minute"] - NOON for each in told] == [0, 60, 120]
+    none = {"captured": 0, "forwarded": 0, "rejected": 0, "failed": 0, "blocked": {}}
+    assert told[0]["pages"] == told[0]["requests"] == {**none, "captured": 1, "blocked": {"5": 1, "-1": 1}}
+    assert told[1]["requests"] == none
+    assert (told[2]["pages"], told[2]["requests"]) == (none, {**none, "failed": 1})
+
+
+def test_minutes_are_bounded_also_when_the_clock_is_set_back() -> None:
+    counts = Traffic()
+    for minute in range(ring.MOST_MINUTES + 30):
+        counts.add((True, "captured"), NOON + 60 * minute)
+    counts.add((True, "failed"), NOON - 86_400)
+    assert len(counts._minutes) == ring.MOST_MINUTES
+    assert list(counts.minutes(1, NOON - 86_400)) == [(int(NOON) - 86_400, {(True, "failed"): 1})]
+
+
+def test_a_group_says_how_often_first_and_last_within_a_day() -> None:
+    groups: Groups[str] = Groups()
+    for hours in (0, 1, 5, 23, 24, 30):
+        groups.add("a", NOON + 3600 * hours)
+    (key, group), *others = groups.last_day(NOON + 3600 * 30)
+    assert (key, others) == ("a", [])
+    assert (group.count, group.first, group.last) == (3, NOON + 3600 * 23, NOON + 3600 * 30)
+    assert groups.last_day(NOON + 3600 * 60) == []
+    assert len(groups) == 0
+
+
+def test_the_most_frequent_group_comes_first_and_the_one_longest_ago_goes_first() -> None:
+    groups: Groups[str] = Groups(most=2)
+    groups.add("gone", NOON)
+    groups.add("once", NOON + 1)
+    for second in range(2, 5):
+        groups.add("often", NOON + second)
+    assert [(key, group.count) for key, group in groups.last_day(NOON + 9)] == [("often", 3), ("once", 1)]
+    assert groups.evicted == 1
+
+
+def test_a_thousand_groups_at_the_most_whatever_names_clients_send() -> None:
+    recent = Recent()
+    for number in range(ring.MOST_GROUPS + 50):
+        rejected = (AuditRejection("InvalidEventName", f"name {number}", None),)
+        recent.note(record(rejections=rejected, rejections_count=3, shadow_rejections=rejected), "", NOON)
+    assert len(recent.rejections) == ring.MOST_GROUPS
+    assert recent.rejections.evicted == 50
+    assert recent.unlisted_rejections == 2 * (ring.MOST_GROUPS + 50)
+    assert len(recent.shadow_rejections) == ring.MOST_GROUPS
+
+
+def test_hours_of_one_group_are_bounded() -> None:
+    groups: Groups[str] = Groups()
+    for hours in range(200):
+        groups.add("a", NOON + 3600 * hours)
+    assert len(groups._groups["a"].hours) == ring.KEPT_HOURS + 1
+
+
+def test_a_shadow_rule_counts_sessions_and_all_requests() -> None:
+    recent = Recent()
+    hits = (AuditShadow("geo:never:AQ", 7, "geo"),)
+    recent.note(record(shadow=hits, facts=AuditFacts()), "", NOON)
+    recent.note(record("forwarded", shadow=hits), "", Instant(NOON + 5))
+    recent.note(record("forwarded", shadow=(AuditShadow("ip:x", 5, "ip"),)), "", NOON)
+    rules = shadow(recent, NOON + 10)["rules"]
+    assert [(each["rule"], each["pages"], each["count"]) for each in rules] == [("geo:never:AQ", 1, 2), ("ip:x", 0, 1)]
+    assert (rules[0]["reason"], rules[0]["first"], rules[0]["last"]) == ("Geography", NOON, NOON + 5)
