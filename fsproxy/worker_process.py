@@ -1,6 +1,6 @@
 """What a worker process runs: ``python -m fsproxy.worker_process``, started by the supervisor alone.
 
-Its standard input is the channel of ``seat``.
+Its standard input is the channel of ``worker_channel``.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import structlog
 
 from fsproxy.app import App
 from fsproxy.fleet.event_loop import loop_factory
-from fsproxy.fleet.listening import CannotStart
-from fsproxy.fleet.worker_channel import Orders, Seat, received
-from fsproxy.proxy.geo import GeoUnavailable
+from fsproxy.fleet.listening import StartError
+from fsproxy.fleet.worker_channel import Orders, WorkerChannel, received
+from fsproxy.proxy.geo import GeoError
 from fsproxy.telemetry.logs import configure_logs
 
 
@@ -37,7 +37,7 @@ def main() -> int:
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_run(orders, channel))
-    except (CannotStart, GeoUnavailable) as error:
+    except (StartError, GeoError) as error:
         problem = str(error)
     except OSError as error:
         if str(error.filename) != config.audit.to:
@@ -50,9 +50,9 @@ def main() -> int:
 
 
 async def _run(orders: Orders, channel: socket.socket) -> None:
-    seat = Seat(orders, channel)
-    await App(orders.config, orders.source, seat).run()
-    if seat.left_alone:
+    worker_channel = WorkerChannel(orders, channel)
+    await App(orders.config, orders.source, worker_channel).run()
+    if worker_channel.left_alone:
         await asyncio.to_thread(_clear_away, Path(orders.admin))
 
 

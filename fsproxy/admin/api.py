@@ -26,7 +26,7 @@ WRITE_SECONDS = 5.0
 _encode = msgspec.json.Encoder().encode
 
 
-class Unanswered(Exception):  # noqa: N818 - workers that do not answer are a state, not a fault of the caller's
+class UnansweredError(Exception):
     """Nobody is there who could tell; the text says so."""
 
 
@@ -34,7 +34,7 @@ Seen = Mapping[int, int]
 """Up to which number decisions were told, by process."""
 
 
-class Teller(Protocol):
+class AdminBackend(Protocol):
     """What the API tells: of one process (``alone``), or of several workers as of one (``together``).
 
     All are answers as ``openapi.json`` describes them, and may raise Unanswered.
@@ -76,7 +76,7 @@ class Teller(Protocol):
 class Api:
     """The handlers, and the streams that are open."""
 
-    def __init__(self, teller: Teller, tick: float = TICK_SECONDS) -> None:
+    def __init__(self, teller: AdminBackend, tick: float = TICK_SECONDS) -> None:
         """``tick``: seconds between two events of a stream."""
         self._teller = teller
         self._tick = tick
@@ -174,7 +174,7 @@ class Api:
 async def _told(telling: Awaitable[dict[str, Any]]) -> web.Response:
     try:
         return answer(await telling)
-    except Unanswered as silence:
+    except UnansweredError as silence:
         return error(503, str(silence))
 
 

@@ -14,7 +14,7 @@ from fsproxy.admin.question import Asked, UnanswerableError
 from fsproxy.admin.usage import Usage
 from fsproxy.admin.usage_view import NamesUsage
 from fsproxy.clock import now
-from fsproxy.core.limits.operations import LedgerDown
+from fsproxy.core.limits.operations import LedgerDownError
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fsproxy.config.schema import Config
     from fsproxy.core.limits.operations import QuotaTerms
     from fsproxy.core.model import Instant
-    from fsproxy.proxy.data_plane import Ingest
+    from fsproxy.proxy.data_plane import DataPlane
     from fsproxy.telemetry.ring import Recent
 
 _read = msgspec.json.Decoder(Asked).decode
@@ -31,21 +31,21 @@ _read = msgspec.json.Decoder(Asked).decode
 class RunningInsight:
     """See ``Insight`` of the admin API."""
 
-    def __init__(self, ingest: Ingest, state: Callable[[], dict[str, object]]) -> None:
+    def __init__(self, data_plane: DataPlane, state: Callable[[], dict[str, object]]) -> None:
         """``state``: as ``/readyz`` tells it."""
-        self._ingest = ingest
+        self._data_plane = data_plane
         self._state = state
-        self._usage = Usage(ingest.ledger, lambda: ingest.generation.snapshot)
+        self._usage = Usage(data_plane.ledger, lambda: data_plane.generation.snapshot)
 
     @property
     def recent(self) -> Recent:
         """What happened lately."""
-        return self._ingest.recent
+        return self._data_plane.recent
 
     @property
     def config(self) -> Config:
         """What is in force."""
-        return self._ingest.generation.config
+        return self._data_plane.generation.config
 
     def now(self) -> Instant:
         """The time."""
@@ -61,7 +61,7 @@ class RunningInsight:
             asked = _read(question)
         except (msgspec.DecodeError, RecursionError) as error:
             raise ValueError(str(error) or "nested too deep") from None
-        generation, moment = self._ingest.generation, now()
+        generation, moment = self._data_plane.generation, now()
         if asked.record is not None:
             if asked != Asked(record=asked.record):
                 raise UnanswerableError("record", "it stands alone: leave out the other fields")
@@ -76,7 +76,7 @@ class RunningInsight:
         if wanted:
             try:
                 units = await self._usage.units(*wanted[0])
-            except LedgerDown:
+            except LedgerDownError:
                 known = False
             else:
                 explanation = explain(generation, asked, moment, lambda _, __: units)

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from fsproxy.admin import merged_views
-from fsproxy.admin.api import Seen, Unanswered
+from fsproxy.admin.api import Seen, UnansweredError
 from fsproxy.admin.single import MOST_TOLD, STATE, TICK_PATH
 from fsproxy.core.model import Instant
 
@@ -76,50 +76,50 @@ class Together:
         """Of each process' newest request that is known."""
 
     async def decisions(self, query: Mapping[str, str], limit: int) -> dict[str, Any]:
-        """See ``Teller``: by time; ``number`` is the sum of all."""
+        """See ``AdminBackend``: by time; ``number`` is the sum of all."""
         asked = urlencode({**query, "limit": limit}, errors="surrogatepass")
         told, workers = await self._all(f"/api/decisions?{asked}")
         return merged_views.decisions(told, limit) | workers
 
     async def explain(self, question: bytes) -> dict[str, Any]:
-        """See ``Teller``: as any one of them would decide."""
+        """See ``AdminBackend``: as any one of them would decide."""
         status, told = await self._any("/api/explain", question)
         if status != 200:
             raise ValueError(told.get("error", ""))
         return told
 
     async def rejections(self) -> dict[str, Any]:
-        """See ``Teller``."""
+        """See ``AdminBackend``."""
         told, workers = await self._all("/api/rejections")
         return merged_views.rejections(list(told.values())) | workers
 
     async def usage(self) -> dict[str, Any]:
-        """See ``Teller``: the counts are in the store that all share; what was claimed last each knows of itself."""
+        """See ``AdminBackend``. All workers share the counts; each knows its own newest names."""
         told, workers = await self._all("/api/usage")
         return merged_views.usage(list(told.values())) | workers
 
     async def config(self) -> dict[str, Any]:
-        """See ``Teller``: of any one; the rest as of the fleet."""
+        """See ``AdminBackend``: of any one; the rest as of the fleet."""
         (status, told), (_, state) = await asyncio.gather(self._any("/api/config"), self._workers.state())
         if status != 200:
-            raise Unanswered("no worker tells its configuration")
+            raise UnansweredError("no worker tells its configuration")
         generations = {number: each["generation"] for number, each in state["workers"].items() if "generation" in each}
         told |= {key: state.get(key) for key in ("mode", "generation", "warnings")}
         counted = self._count(len(generations))["workers"]
         return {**told, "reload": state.get("config"), "workers": {**counted, "generations": generations}}
 
     async def shadow(self) -> dict[str, Any]:
-        """See ``Teller``."""
+        """See ``AdminBackend``."""
         told, workers = await self._all("/api/shadow")
         return merged_views.shadow(list(told.values())) | workers
 
     async def traffic(self, minutes: int) -> dict[str, Any]:
-        """See ``Teller``."""
+        """See ``AdminBackend``."""
         told, workers = await self._all(f"/api/traffic?minutes={minutes}")
         return merged_views.traffic(list(told.values()), minutes) | workers
 
     async def tick(self, seen: Seen | None) -> tuple[dict[str, Any], Seen]:
-        """See ``Teller``. It never raises: that nobody answers is told as well."""
+        """See ``AdminBackend``. It never raises: that nobody answers is told as well."""
         async with self._lock:
             time = asyncio.get_running_loop().time
             if time() - self._asked_at >= SHARED_SECONDS:
@@ -156,14 +156,14 @@ class Together:
         """What each said, by its number, and how many that are. Raises Unanswered."""
         told = {each.worker: read for each in await self._workers.ask_all(path) if (read := _read(each.body))}
         if not told:
-            raise Unanswered("no worker answers")
+            raise UnansweredError("no worker answers")
         return told, self._count(len(told))
 
     async def _any(self, path: str, body: bytes | None = None) -> tuple[int, dict[str, Any]]:
         answer = await self._workers.ask_any(path, body)
         read = _read(answer[1]) if answer is not None else None
         if answer is None or read is None:
-            raise Unanswered("no worker answers")
+            raise UnansweredError("no worker answers")
         return answer[0], read
 
     def _count(self, answered: int) -> dict[str, Any]:

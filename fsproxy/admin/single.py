@@ -71,42 +71,42 @@ class Alone:
         self._insight = insight
 
     async def decisions(self, query: Mapping[str, str], limit: int) -> dict[str, Any]:
-        """See ``Teller``."""
+        """See ``AdminBackend``."""
         recent = self._insight.recent
         wanted = views.wanted(self._insight.config, query)
         found = islice((each for each in recent.newest() if wanted(each.record)), limit)
         return {"decisions": [views.decision(each) for each in found], "number": recent.number}
 
     async def explain(self, question: bytes) -> dict[str, Any]:
-        """See ``Teller``."""
+        """See ``AdminBackend``."""
         return await self._insight.explain(question)
 
     async def rejections(self) -> dict[str, Any]:
-        """See ``Teller``."""
+        """See ``AdminBackend``."""
         return views.rejections(self._insight.recent, self._insight.now())
 
     async def usage(self) -> dict[str, Any]:
-        """See ``Teller``."""
+        """See ``AdminBackend``."""
         return await self._insight.usage()
 
     async def config(self) -> dict[str, Any]:
-        """See ``Teller``."""
+        """See ``AdminBackend``."""
         state = self._insight.state()
         effective = await asyncio.to_thread(views.effective, self._insight.config)
         told = {key: state.get(key) for key in ("mode", "generation", "warnings")}
         return {**told, "reload": state.get("config"), "config": effective}
 
     async def shadow(self) -> dict[str, Any]:
-        """See ``Teller``."""
+        """See ``AdminBackend``."""
         return views.shadow(self._insight.recent, self._insight.now())
 
     async def traffic(self, minutes: int) -> dict[str, Any]:
-        """See ``Teller``."""
+        """See ``AdminBackend``."""
         told = views.traffic(self._insight.recent, minutes, self._insight.now())
         return {"minutes": told, "reasons": views.REASONS}
 
     async def tick(self, seen: Seen | None) -> tuple[dict[str, Any], Seen]:
-        """See ``Teller``."""
+        """See ``AdminBackend``."""
         state, number = self._insight.state(), self._insight.recent.number
         news = self.news(seen[SELF] if seen is not None else number)
         return {key: state.get(key) for key in STATE} | news, {SELF: number}

@@ -16,11 +16,11 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from fsproxy.admin.usage_view import MOST_ORGS
 from fsproxy.clock import monotonic
 from fsproxy.core.audit.privacy import safe
-from fsproxy.core.limits.operations import LedgerDown, NameKind, QuotaTerms
+from fsproxy.core.limits.operations import LedgerDownError, NameKind, QuotaTerms
 from fsproxy.core.model import Instant
 from fsproxy.core.policy import OrgPolicy, Snapshot
 from fsproxy.core.wire.facts import LONGEST_ID
-from fsproxy.state.memory.recent_names import Lately
+from fsproxy.state.memory.recent_names import RecentNames
 from fsproxy.state.redis.breaker import Breaker
 
 KEPT_SECONDS = 5.0
@@ -38,7 +38,7 @@ _Counts = dict[str, tuple[Mapping[str, int], Mapping[NameKind, int]]]
 class UsageLedger(Protocol):
     """What of the ledger is told."""
 
-    lately: Lately
+    lately: RecentNames
 
     @property
     def breaker(self) -> Breaker | None:
@@ -50,7 +50,7 @@ class UsageLedger(Protocol):
         ...
 
     async def org_usage(self, org: str) -> tuple[Mapping[str, int], Mapping[NameKind, int]]:
-        """Units of the quota by cycle, and names by kind. Raises LedgerDown."""
+        """Units of the quota by cycle, and names by kind. Raises LedgerDownError."""
         ...
 
 
@@ -116,7 +116,7 @@ class Usage:
         return self._counts is not None
 
     async def units(self, org: str, terms: QuotaTerms) -> int:
-        """Units of one org's quota that are used now. Raises LedgerDown."""
+        """Units of one org's quota that are used now. Raises LedgerDownError."""
         cycles, _ = await self._ledger.org_usage(org)
         return cycles.get(terms.cycle, 0)
 
@@ -129,7 +129,7 @@ class Usage:
                     part = orgs[start : start + ORGS_AT_ONCE]
                     answers = await asyncio.gather(*(self._ledger.org_usage(org) for org in part))
                     told |= dict(zip(part, answers, strict=True))
-        except (LedgerDown, TimeoutError):
+        except (LedgerDownError, TimeoutError):
             return None
         return told
 

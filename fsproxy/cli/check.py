@@ -12,7 +12,7 @@ from fsproxy.cli.loading import load_or_exit
 from fsproxy.config.json_schema import json_schema
 from fsproxy.config.summary import summary
 from fsproxy.proxy.generation import Generation
-from fsproxy.proxy.geo import GeoUnavailable
+from fsproxy.proxy.geo import GeoError
 from fsproxy.telemetry.destination import link_problem
 
 
@@ -27,7 +27,7 @@ def check(file: Path) -> None:
     config = load_or_exit(file)
     try:
         Generation.compile(config, 1)
-    except GeoUnavailable as error:
+    except GeoError as error:
         _refuse(f"{file}: {error}")
     fault = link_problem(config.audit.to)
     if fault is not None:

@@ -17,7 +17,7 @@ from fsproxy.cli.tables import echo_rich
 from fsproxy.clock import now
 from fsproxy.core.pipeline import Judgement, Step
 from fsproxy.proxy.generation import Generation
-from fsproxy.proxy.geo import GeoUnavailable
+from fsproxy.proxy.geo import GeoError
 
 
 @click.command(
@@ -56,7 +56,7 @@ def explain(path: Path, request_file: Path | None, *, as_json: bool, **options: 
     config = load_or_exit(path)
     try:
         generation = Generation.compile(config, 1)
-    except GeoUnavailable as error:
+    except GeoError as error:
         raise click.ClickException(str(error)) from None
     recorded = _recorded(request_file) if request_file is not None else {}
     asked = Asked(cookies=options.pop("cookie"), headers=options.pop("extra"), request=recorded, **options)

@@ -21,7 +21,7 @@ from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.replay.again import CAPTURED, Replay, Replayed, recorded
 from fsproxy.core.replay.facts import PageLine
 from fsproxy.proxy.generation import Generation
-from fsproxy.proxy.geo import GeoUnavailable
+from fsproxy.proxy.geo import GeoError
 
 MOST_RULES = 20
 """Rows of a table of rules; with --json all are there."""
@@ -34,7 +34,7 @@ _NOTES = (
 
 
 @dataclass
-class Counts:
+class ReplayTotals:
     """What was found, in memory that does not grow with the number of lines."""
 
     examples: int
@@ -124,7 +124,7 @@ def replay(
     after = _rules(new, same_users=same_users)
     before = _rules(old, same_users=same_users) if old is not None else None
     files = AuditFiles(audit)
-    counts = Counts(examples)
+    counts = ReplayTotals(examples)
     collected = gc.isenabled()
     gc.disable()  # nothing here makes cycles
     try:
@@ -147,11 +147,11 @@ def _rules(path: Path, *, same_users: bool) -> Replay:
     config = load_or_exit(path)
     try:
         return Replay(Generation.compile(config, 1).snapshot, same_users=same_users)
-    except GeoUnavailable as error:
+    except GeoError as error:
         raise click.ClickException(f"{path}: {error}") from None
 
 
-def _count(files: AuditFiles, counts: Counts, before: Replay | None, after: Replay) -> None:
+def _count(files: AuditFiles, counts: ReplayTotals, before: Replay | None, after: Replay) -> None:
     read = msgspec.json.Decoder(PageLine).decode
     decide, page = after.decide, Route.PAGE.value
     same: Counter[int] = Counter()
@@ -192,7 +192,7 @@ def _name(code: int) -> str:
     return f"{code} {ReasonCode(code).text}" if known else str(code)
 
 
-def _document(counts: Counts, unfinished: int) -> dict[str, Any]:
+def _document(counts: ReplayTotals, unfinished: int) -> dict[str, Any]:
     rules = sorted(counts.rules.items(), key=lambda item: (-item[1], item[0]))
     return {
         "pages": counts.pages,
@@ -217,7 +217,7 @@ def _document(counts: Counts, unfinished: int) -> dict[str, Any]:
     }
 
 
-def _tell(counts: Counts, unfinished: int) -> None:
+def _tell(counts: ReplayTotals, unfinished: int) -> None:
     click.echo(f"Pages decided again: {counts.pages}; otherwise than before: {counts.changed or 'none'}")
     moved = [(pair, count) for pair, count in counts.codes.most_common() if pair[0] != pair[1]]
     same = [(pair, count) for pair, count in counts.codes.most_common() if pair[0] == pair[1]]

@@ -21,10 +21,10 @@ from fsproxy.demo.backend import create_backend
 from fsproxy.demo.curl import curl_lines
 from fsproxy.fleet.descriptors import raise_limit
 from fsproxy.fleet.event_loop import loop_factory
-from fsproxy.fleet.listening import CannotStart
+from fsproxy.fleet.listening import StartError
 from fsproxy.fleet.supervisor import Supervisor
 from fsproxy.fleet.take_over import Predecessor
-from fsproxy.proxy.geo import GeoUnavailable
+from fsproxy.proxy.geo import GeoError
 from fsproxy.reload.build_generation import Source
 from fsproxy.state.cache import refuse_disabled
 from fsproxy.telemetry.logs import configure_logs
@@ -79,7 +79,7 @@ def _run(
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_main(config, backend, source, take_over=take_over))
-    except (CannotStart, GeoUnavailable) as error:
+    except (StartError, GeoError) as error:
         _give_up(str(error))
     except OSError as error:
         if str(error.filename) != config.audit.to:

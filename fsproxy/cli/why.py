@@ -15,7 +15,7 @@ from fsproxy.cli.documented import Documented
 from fsproxy.cli.loading import load_or_exit
 from fsproxy.cli.story import Rules, story
 from fsproxy.proxy.generation import Generation
-from fsproxy.proxy.geo import GeoUnavailable
+from fsproxy.proxy.geo import GeoError
 
 MOST_LINES = 1000
 """Of one session that are told; the earliest."""
@@ -66,7 +66,7 @@ def _rules(path: Path) -> Rules:
     config = load_or_exit(path)
     try:
         return Rules(str(path), Generation.compile(config, 1).snapshot)
-    except GeoUnavailable as error:
+    except GeoError as error:
         raise click.ClickException(f"{path}: {error}") from None
 
 

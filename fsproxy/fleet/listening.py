@@ -24,14 +24,14 @@ CAN_SHARE = sys.platform == "linux"
 """Elsewhere SO_REUSEPORT is missing, or does not deal connections out."""
 
 
-class CannotStart(Exception):  # noqa: N818 - said to the user as it is
+class StartError(Exception):
     """A reason not to start that no configuration file shows: a port in use, a missing C parser."""
 
 
 async def listen(
     server: Callable[[], asyncio.BaseProtocol], config: Config, *, beside_others: bool = False
 ) -> list[asyncio.Server]:
-    """Open the data listeners, one for each address. Raises CannotStart.
+    """Open the data listeners, one for each address. Raises StartError.
 
     Other processes of ours can listen on the same TCP port. ``beside_others``: they do so already, and the kernel deals
     connections out among them (SO_REUSEPORT).
@@ -48,7 +48,7 @@ async def listen(
             return [await asyncio.get_running_loop().create_unix_server(server, to.unix, **options)]
         return await _listen_on(await bind(to.host, to.port, shared=CAN_SHARE), server, options)
     except OSError as error:
-        raise CannotStart(f"listen {address(to)}: {error.strerror}") from None
+        raise StartError(f"listen {address(to)}: {error.strerror}") from None
 
 
 async def stop_listening(listeners: Sequence[asyncio.Server]) -> None:
@@ -86,11 +86,11 @@ async def _listen_on(
 
 
 async def require_free(to: ListenConfig) -> None:
-    """Bind the TCP port for a moment, alone: SO_REUSEPORT would hide another program. Raises CannotStart."""
+    """Bind the TCP port for a moment, alone: SO_REUSEPORT would hide another program. Raises StartError."""
     try:
         await _bind_alone(to.host, to.port)
     except OSError as error:
-        raise CannotStart(f"listen {address(to)}: {error.strerror}") from None
+        raise StartError(f"listen {address(to)}: {error.strerror}") from None
 
 
 async def _bind_alone(hosts: Sequence[str], port: int) -> None:
@@ -99,7 +99,7 @@ async def _bind_alone(hosts: Sequence[str], port: int) -> None:
 
 
 async def start_admin(app: web.Application, config: AdminConfig, *, beside_others: bool = False) -> web.AppRunner:
-    """Open the admin port, alike. Raises CannotStart."""
+    """Open the admin port, alike. Raises StartError."""
     runner = web.AppRunner(app, access_log=None, handle_signals=False)
     await runner.setup()
     try:
@@ -109,19 +109,19 @@ async def start_admin(app: web.Application, config: AdminConfig, *, beside_other
             await web.SockSite(runner, each).start()
     except OSError as error:
         await runner.cleanup()
-        raise CannotStart(f"admin.port {config.port} on {', '.join(config.host)}: {error.strerror}") from None
+        raise StartError(f"admin.port {config.port} on {', '.join(config.host)}: {error.strerror}") from None
     return runner
 
 
 async def start_private_admin(app: web.Application, path: str) -> web.AppRunner:
-    """The same on a unix socket, for the process that supervises this one. Raises CannotStart."""
+    """The same on a unix socket, for the process that supervises this one. Raises StartError."""
     runner = web.AppRunner(app, access_log=None, handle_signals=False)
     await runner.setup()
     try:
         await web.UnixSite(runner, path).start()
     except OSError as error:
         await runner.cleanup()
-        raise CannotStart(f"a socket in the temporary folder: {error.strerror or type(error).__name__}") from None
+        raise StartError(f"a socket in the temporary folder: {error.strerror or type(error).__name__}") from None
     return runner
 
 
@@ -145,7 +145,7 @@ def _server_tls(listen: ListenConfig) -> ssl.SSLContext:
         try:
             context.load_cert_chain(listen.tls.cert, listen.tls.key)
         except (OSError, ssl.SSLError) as error:
-            raise CannotStart(f"listen.tls: certificate or key cannot be used: {type(error).__name__}") from None
+            raise StartError(f"listen.tls: certificate or key cannot be used: {type(error).__name__}") from None
     return context
 
 

@@ -20,7 +20,7 @@ from fsproxy.admin.merging import MergedMetrics
 from fsproxy.admin.multi_port import create_fleet_admin
 from fsproxy.clock import monotonic
 from fsproxy.config.schema import Config, TopMode
-from fsproxy.fleet.listening import CannotStart, address, require_free, start_admin
+from fsproxy.fleet.listening import StartError, address, require_free, start_admin
 from fsproxy.fleet.take_over import Predecessor, prefer_admin
 from fsproxy.fleet.view import FleetView
 from fsproxy.fleet.worker import Worker, WorkerState
@@ -89,7 +89,7 @@ class Supervisor:
     # -- life
 
     async def run(self) -> None:
-        """Serve until SIGTERM or SIGINT, then drain all workers. Raises CannotStart and GeoUnavailable."""
+        """Serve until SIGTERM or SIGINT, then drain all workers. Raises StartError and GeoError."""
         loop = asyncio.get_running_loop()
         for end in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(end, self._stop.set)
@@ -111,10 +111,10 @@ class Supervisor:
                 await self._stop.wait()
                 self._drain(loop)
         if self._fault is not None:
-            raise CannotStart(self._fault)
+            raise StartError(self._fault)
         log.info("all workers stopped")
         if not self._clean:
-            raise CannotStart("not all workers ended by themselves")
+            raise StartError("not all workers ended by themselves")
 
     def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
         log.info("draining all workers", workers=len(self.workers))
@@ -203,7 +203,7 @@ class Supervisor:
         """Only now is there something to say on the admin port, which the other has answered for until here."""
         try:
             prefer_admin(await self._open_admin())
-        except CannotStart as error:
+        except StartError as error:
             self._fault = str(error)
             self._stop.set()
         else:

@@ -22,7 +22,7 @@ from aiohttp import web
 
 from fsproxy.config.hosts import addresses
 from fsproxy.config.schema import AdminConfig, Config
-from fsproxy.fleet.listening import CannotStart, in_url
+from fsproxy.fleet.listening import StartError, in_url
 from fsproxy.proxy.passages import handed_on
 
 LINGER_SECONDS = 2.0
@@ -53,11 +53,11 @@ class Predecessor:
 
     @classmethod
     async def find(cls, whole: Config) -> Self | None:
-        """Who answers on the admin port; None: nobody. Raises CannotStart when it is something else."""
+        """Who answers on the admin port; None: nobody. Raises StartError when it is something else."""
         if sys.platform != "linux":
-            raise CannotStart("--take-over works on Linux alone")
+            raise StartError("--take-over works on Linux alone")
         if whole.listen.unix is not None:
-            raise CannotStart("--take-over needs a TCP port: listen.unix cannot be shared")
+            raise StartError("--take-over needs a TCP port: listen.unix cannot be shared")
         for host in _reachable(whole.admin.host):
             found = await cls._find_at(host, whole.admin)
             if found is not None:
@@ -81,7 +81,7 @@ class Predecessor:
             return None
         except (aiohttp.ClientError, TimeoutError, ValueError, TypeError, KeyError):
             await http.close()
-            raise CannotStart(f"admin.port {config.port} on {host}: what answers there cannot be taken over") from None
+            raise StartError(f"admin.port {config.port} on {host}: what answers there cannot be taken over") from None
 
     async def retire(self) -> None:
         """Have it drain. It is named, so that no other program that listens there by now takes it for itself."""
@@ -99,7 +99,7 @@ class Predecessor:
         await self._http.close()
 
 
-def prefer_ports(listeners: Iterable[asyncio.Server], after: int, among: int) -> None:
+def steer_new_connections(listeners: Iterable[asyncio.Server], after: int, among: int) -> None:
     """New connections go to the listeners number ``after`` and the ``among`` - 1 next, in the order of their start.
 
     Where there are none of these numbers (any more), the kernel deals out as before.
@@ -112,7 +112,7 @@ def prefer_ports(listeners: Iterable[asyncio.Server], after: int, among: int) ->
 def prefer_admin(runner: web.AppRunner) -> None:
     """The same for an admin port: one took its turn before."""
     servers = (getattr(site, "_server", None) for site in runner.sites)
-    prefer_ports((server for server in servers if server is not None), 1, 1)
+    steer_new_connections((server for server in servers if server is not None), 1, 1)
 
 
 def prefer_none(listeners: Iterable[asyncio.Server]) -> None:

@@ -14,7 +14,7 @@ from fsproxy.admin.multi import Told
 from fsproxy.clock import now
 from fsproxy.config.schema import Config, TopMode
 from fsproxy.core.model import Instant
-from fsproxy.fleet.worker import Worker, WorkerSilent, WorkerState
+from fsproxy.fleet.worker import Worker, WorkerSilentError, WorkerState
 
 ASK_SECONDS = 2.0
 RELOAD_SECONDS = 60.0
@@ -128,14 +128,14 @@ class FleetView:
         return True
 
     async def _told_to_drain(self, worker: Worker) -> None:
-        with contextlib.suppress(WorkerSilent):  # it is signalled next
+        with contextlib.suppress(WorkerSilentError):  # it is signalled next
             await worker.ask("POST", "/drain", ASK_SECONDS, {"instance": self._of.instance})
 
     async def tell_mode(self, worker: Worker, mode: TopMode) -> bool:
         """Whether it took it; one that ended takes it with its successor."""
         try:
             status, _ = await worker.ask("POST", "/mode", ASK_SECONDS, {"mode": mode.value})
-        except WorkerSilent:
+        except WorkerSilentError:
             return worker.state is WorkerState.ENDED
         return status == 200
 
@@ -177,7 +177,7 @@ class FleetView:
             asked = path if after is None else f"{path}?after={after.get(worker.pid, 0)}"
             try:
                 status, body = await worker.ask("GET", asked, ASK_SECONDS)
-            except WorkerSilent:
+            except WorkerSilentError:
                 return Told(worker.number, worker.pid, None)
             return Told(worker.number, worker.pid, body if status == 200 else None)
 
@@ -189,7 +189,7 @@ class FleetView:
             async with asyncio.timeout(ASK_SECONDS):
                 asked = self._listening()
                 for worker in asked:
-                    with contextlib.suppress(WorkerSilent):
+                    with contextlib.suppress(WorkerSilentError):
                         method = "GET" if body is None else "POST"
                         return await worker.ask(method, path, ASK_SECONDS / len(asked), body)
         return None
@@ -206,7 +206,7 @@ class FleetView:
             return {}
         try:
             _, body = await worker.ask("GET", "/readyz", ASK_SECONDS)
-        except WorkerSilent:
+        except WorkerSilentError:
             return {"status": "silent"}
         state: dict[str, Any] = msgspec.json.decode(body)
         self.generation = max(self.generation, state["generation"])
@@ -215,7 +215,7 @@ class FleetView:
     async def _reload_one(self, worker: Worker) -> dict[str, Any]:
         try:
             _, body = await worker.ask("POST", "/reload", RELOAD_SECONDS, {})
-        except WorkerSilent as error:
+        except WorkerSilentError as error:
             return {"errors": [str(error)]}
         outcome: dict[str, Any] = msgspec.json.decode(body)
         return outcome
@@ -223,7 +223,7 @@ class FleetView:
     async def _page_of(self, worker: Worker) -> bytes | None:
         try:
             status, body = await worker.ask("GET", "/metrics", ASK_SECONDS)
-        except WorkerSilent:
+        except WorkerSilentError:
             return None
         return body if status == 200 else None
 

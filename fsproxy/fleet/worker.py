@@ -31,7 +31,7 @@ class WorkerState(StrEnum):
     ENDED = "ended"
 
 
-class WorkerSilent(Exception):  # noqa: N818 - a worker that does not answer is a state, not a fault of the caller's
+class WorkerSilentError(Exception):
     """The worker did not answer in time, or not at all."""
 
 
@@ -116,8 +116,8 @@ class Worker:
                 async for chunk in response.content.iter_any():
                     told += chunk
                     if len(told) > MOST_ANSWERED:
-                        raise WorkerSilent(f"worker {self.number} says too much")
+                        raise WorkerSilentError(f"worker {self.number} says too much")
                 return response.status, bytes(told)
         except (TimeoutError, aiohttp.ClientError, OSError, RuntimeError):
             # RuntimeError: it ended, and its session was closed meanwhile.
-            raise WorkerSilent(f"worker {self.number} does not answer") from None
+            raise WorkerSilentError(f"worker {self.number} does not answer") from None

@@ -47,7 +47,7 @@ class Orders:
     """How many listeners of the program that is taken over there are, whose turn is over; None: nothing is."""
 
 
-class Seat:
+class WorkerChannel:
     """A worker's end."""
 
     def __init__(self, orders: Orders, channel: socket.socket) -> None:

@@ -62,7 +62,7 @@ class WholeBody:
         return self.read_nowait()
 
 
-class Incoming:
+class ClientRequest:
     """One request: its head, and its body as it arrives."""
 
     __slots__ = (
@@ -145,7 +145,7 @@ class Incoming:
 
 
 Handling = Coroutine[Any, Any, bool]
-Handler = Callable[[Incoming], Handling]
+Handler = Callable[[ClientRequest], Handling]
 
 
 async def drain(payload: StreamReader | WholeBody, seconds: float) -> bool:

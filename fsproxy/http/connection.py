@@ -16,7 +16,7 @@ from aiohttp.streams import StreamReader
 
 from fsproxy.core.failures import Failure
 from fsproxy.core.wire.plain_head import PlainHead
-from fsproxy.http.client_request import BAD_REQUEST, HEAD_TOO_LARGE, Incoming, WholeBody, drain
+from fsproxy.http.client_request import BAD_REQUEST, HEAD_TOO_LARGE, ClientRequest, WholeBody, drain
 from fsproxy.http.fast_lane import MAX_PIPELINED
 from fsproxy.http.inline_task import InlineTask
 from fsproxy.http.request_reader import RequestReader
@@ -96,7 +96,7 @@ class ClientConnection(RequestReader):
                 self._refuse(BAD_REQUEST)
             else:
                 self.general_parser().message_consumed()
-                request = Incoming.parsed(self, message, payload)
+                request = ClientRequest.parsed(self, message, payload)
                 if self._head.is_too_large(message):
                     request.refusal, request.close = Failure.HEADER_TOO_LARGE, True
                 if not self.begin(request):
@@ -106,17 +106,17 @@ class ClientConnection(RequestReader):
 
     def take_plain(self, head: PlainHead, payload: StreamReader | WholeBody) -> None:
         """See ``TwoLanes``."""
-        self.begin(Incoming(self, head.method, head.target, head.headers, head.length, payload))
+        self.begin(ClientRequest(self, head.method, head.target, head.headers, head.length, payload))
 
     def refuse_head(self) -> None:
         """See ``RequestReader``. The answer is one of the head's own route, where that can be told."""
-        request = Incoming.too_large(self, self._head.take_start())
+        request = ClientRequest.too_large(self, self._head.take_start())
         if request is None:
             self._refuse(HEAD_TOO_LARGE)
         else:
             self.begin(request)
 
-    def begin(self, request: Incoming) -> bool:
+    def begin(self, request: ClientRequest) -> bool:
         """Begin a handler right here; True when it ended at once and the next request may be served."""
         if self._input_ended:
             request.client_left = True

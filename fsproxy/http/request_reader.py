@@ -11,7 +11,7 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestPayloadError
 
-from fsproxy.http.client_request import BAD_REQUEST, HEAD_TOO_LARGE, Incoming, WholeBody
+from fsproxy.http.client_request import BAD_REQUEST, HEAD_TOO_LARGE, ClientRequest, WholeBody
 from fsproxy.http.client_transport import ClientTransport
 from fsproxy.http.fast_lane import MAX_PIPELINED, READ_BUFFER
 from fsproxy.http.head_limit import HeadBytes
@@ -30,7 +30,7 @@ class RequestReader(ClientTransport):
         super().__init__(server, loop)
         self.busy = False
         self._queue: list[Queued] = []  # short; a deque takes 600 bytes
-        self._current: Incoming | None = None
+        self._current: ClientRequest | None = None
         self._head = HeadBytes(server.max_header)
         self._tunnel: Callable[[bytes], None] | None = None
         self._tail = b""

@@ -13,15 +13,15 @@ from fsproxy.core.wire.plain_head import BODILESS
 from fsproxy.http.responses import ResponseHead
 
 if TYPE_CHECKING:
-    from fsproxy.http.client_request import Incoming
-    from fsproxy.http.upstream_exchange import Exchange
+    from fsproxy.http.client_request import ClientRequest
+    from fsproxy.http.upstream_exchange import UpstreamExchange
 
 LAST_CHUNK = b"0\r\n\r\n"
 MOST_DROPPED = 1024 * 1024
 """Bytes of an answer that are read for a client that is gone, so that the upstream's connection can be used again."""
 
 
-class Relay:
+class ResponseWriter:
     """A ResponseSink that writes to a client. ``done`` is set once, when the answer is over, one way or the other.
 
     Until a byte of the answer was written, a failure leaves the client untouched (``untouched``): the
@@ -58,7 +58,7 @@ class Relay:
 
     def __init__(
         self,
-        request: Incoming,
+        request: ClientRequest,
         done: asyncio.Future[None],
         request_id: bytes,
         *,
@@ -88,7 +88,7 @@ class Relay:
         self.extra_headers = extra_headers
         self.bytes_out = 0
         self.ended_ns = 0
-        self.exchange: Exchange | None = None
+        self.exchange: UpstreamExchange | None = None
         self.failure: Failure | None = None
         self.head: ResponseHead | None = None
         self.on_tunnel: Callable[[bytes], None] | None = None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fsproxy.core.failures import Failure
 
 if TYPE_CHECKING:
-    from fsproxy.http.upstream_exchange import Exchange
+    from fsproxy.http.upstream_exchange import UpstreamExchange
 
 SHARE = 4
 """One in so many of a pool's connections may be held for clients that have left (rules.md 4), and always one."""
@@ -24,14 +24,14 @@ class Unattended:
     def __init__(self, connections: int) -> None:
         """``connections``: the most that the pool opens."""
         self._limit = max(1, connections // SHARE)
-        self._bundles: set[Exchange] = set()
-        self._others: dict[Exchange, None] = {}  # in the order in which their clients left
+        self._bundles: set[UpstreamExchange] = set()
+        self._others: dict[UpstreamExchange, None] = {}  # in the order in which their clients left
 
     def __len__(self) -> int:
         """Return how many there are."""
         return len(self._bundles) + len(self._others)
 
-    def admit(self, exchange: Exchange, *, bundle: bool) -> bool:
+    def admit(self, exchange: UpstreamExchange, *, bundle: bool) -> bool:
         """Count one more; False when there is no room for it."""
         if len(self) >= self._limit:
             if not bundle or not self._others:
@@ -43,7 +43,7 @@ class Unattended:
             self._others[exchange] = None
         return True
 
-    def discard(self, exchange: Exchange) -> None:
+    def discard(self, exchange: UpstreamExchange) -> None:
         """The exchange has ended; fine if it was not counted."""
         self._bundles.discard(exchange)
         self._others.pop(exchange, None)

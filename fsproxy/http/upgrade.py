@@ -6,25 +6,32 @@ from typing import TYPE_CHECKING
 
 from fsproxy.core.failures import Failure
 from fsproxy.core.wire.sockets.websocket import accept_of
-from fsproxy.http.response_writer import Relay
+from fsproxy.http.response_writer import ResponseWriter
 
 if TYPE_CHECKING:
     import asyncio
 
-    from fsproxy.http.client_request import Incoming
+    from fsproxy.http.client_request import ClientRequest
     from fsproxy.http.responses import ResponseHead
     from fsproxy.http.upstream_connection import UpstreamConnection
 
 EXTENSIONS = b"sec-websocket-extensions"
 
 
-class Upgrade(Relay):
+class Upgrade(ResponseWriter):
     """A ResponseSink for one handshake. ``done`` is set once the upstream has answered, or failed."""
 
     __slots__ = ("_key", "_late", "_plain")
 
     def __init__(
-        self, request: Incoming, done: asyncio.Future[None], request_id: bytes, key: bytes, *, plain: bool, late: bool
+        self,
+        request: ClientRequest,
+        done: asyncio.Future[None],
+        request_id: bytes,
+        key: bytes,
+        *,
+        plain: bool,
+        late: bool,
     ) -> None:
         """``key``: the client's. ``plain``: no extension may be answered. ``late``: it goes on without its client."""
         super().__init__(request, done, request_id, close=False, with_cors=False, bundle=False)

@@ -16,7 +16,7 @@ CONNECT_AGAIN = 0.1
 """Seconds between two attempts to reach an upstream that refuses connections (``upstream.page_retry``)."""
 
 
-class Exchange(Timed):
+class UpstreamExchange(Timed):
     """See the module. A request whose body is streamed is sent once; any other may be sent again.
 
     Retried once, on a fresh connection, only when a kept-alive one died before a byte of the answer.

@@ -13,10 +13,10 @@ from fsproxy.clock import monotonic_ns
 from fsproxy.core.failures import Failure
 from fsproxy.http.response_writer import LAST_CHUNK
 from fsproxy.http.sweeper import Sweeper, Timed
-from fsproxy.proxy.flow import Transaction
+from fsproxy.proxy.flow import Flow
 
 if TYPE_CHECKING:
-    from fsproxy.http.upstream_exchange import Exchange
+    from fsproxy.http.upstream_exchange import UpstreamExchange
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 STREAM_GRACE = 30.0
@@ -60,10 +60,10 @@ class BodyClock(Timed):
         "due",
     )
 
-    def __init__(self, tx: Transaction, sweeper: Sweeper, *, streamed: bool) -> None:
-        server = tx.generation.config.server
+    def __init__(self, flow: Flow, sweeper: Sweeper, *, streamed: bool) -> None:
+        server = flow.generation.config.server
         self.due = inf
-        self._tx = tx
+        self._tx = flow
         self._sweeper = sweeper
         self._loop_time = sweeper.time
         self._gap = server.body_timeout
@@ -105,88 +105,88 @@ class BodyClock(Timed):
         self._tx.request.payload.set_exception(BodyError(Failure.BODY_TIMEOUT))
 
 
-def declared_length(tx: Transaction) -> int | None:
+def declared_length(flow: Flow) -> int | None:
     """The Content-Length, which the parser has checked; None without one.
 
     Raises BodyError for what it lets through: a coding beside chunked, which would go up without its name, and any
     from HTTP/1.0, which knows none (RFC 9112 6.1).
     """
-    coding = tx.headers.get(b"transfer-encoding")
-    if coding is not None and (coding.lower() != b"chunked" or tx.request.is_http10):
-        tx.close = True
+    coding = flow.headers.get(b"transfer-encoding")
+    if coding is not None and (coding.lower() != b"chunked" or flow.request.is_http10):
+        flow.close = True
         raise BodyError(Failure.BAD_REQUEST)
-    return tx.request.length
+    return flow.request.length
 
 
-def refuse_too_large(tx: Transaction, size: int | None) -> None:
+def refuse_too_large(flow: Flow, size: int | None) -> None:
     """Raise BodyError for a body over the limit of its route: a retry would never help, so 413 everywhere."""
-    if size is not None and size > tx.most_body:
-        tx.close = True
+    if size is not None and size > flow.most_body:
+        flow.close = True
         raise BodyError(Failure.BODY_TOO_LARGE)
 
 
-def invite(tx: Transaction) -> None:
+def invite(flow: Flow) -> None:
     """A client that asks before it sends its body is told to go on (RFC 9110 10.1.1); one of HTTP/1.0 cannot ask."""
-    asked = tx.headers.get(b"expect", b"").lower() == b"100-continue" and not tx.request.is_http10
-    if asked and not tx.request.payload.is_eof():
-        tx.request.connection.write(CONTINUE)
+    asked = flow.headers.get(b"expect", b"").lower() == b"100-continue" and not flow.request.is_http10
+    if asked and not flow.request.payload.is_eof():
+        flow.request.connection.write(CONTINUE)
 
 
-async def read_body(tx: Transaction, sweeper: Sweeper) -> bytes:
+async def read_body(flow: Flow, sweeper: Sweeper) -> bytes:
     """The whole body of a request, as it comes. Raises BodyError: 413 too large, 408 too slow, 400 broken framing."""
-    refuse_too_large(tx, declared_length(tx))
-    invite(tx)
+    refuse_too_large(flow, declared_length(flow))
+    invite(flow)
     parts: list[bytes] = []
-    with BodyClock(tx, sweeper, streamed=False) as clock:
-        while part := await read_part(tx):
+    with BodyClock(flow, sweeper, streamed=False) as clock:
+        while part := await read_part(flow):
             parts.append(part)
             clock.restart()
     return b"".join(parts)
 
 
-def take_body(tx: Transaction) -> bytes:
+def take_body(flow: Flow) -> bytes:
     """The whole body, which is there already. Raises BodyError as ``read_body`` does."""
-    refuse_too_large(tx, declared_length(tx))
-    body = tx.request.payload.read_nowait(-1)
-    tx.bytes_in = len(body)
-    refuse_too_large(tx, tx.bytes_in)
+    refuse_too_large(flow, declared_length(flow))
+    body = flow.request.payload.read_nowait(-1)
+    flow.bytes_in = len(body)
+    refuse_too_large(flow, flow.bytes_in)
     return body
 
 
-async def read_part(tx: Transaction) -> bytes:
+async def read_part(flow: Flow) -> bytes:
     """The next bytes of the body, counted; ``b""`` at its end. Raises BodyError."""
     try:
-        part = await tx.request.payload.readany()
+        part = await flow.request.payload.readany()
     except RequestPayloadError:
-        tx.close = True
+        flow.close = True
         raise BodyError(Failure.BAD_REQUEST) from None
     except BodyError:
-        tx.close = True
+        flow.close = True
         raise
-    tx.bytes_in += len(part)
-    refuse_too_large(tx, tx.bytes_in)
+    flow.bytes_in += len(part)
+    refuse_too_large(flow, flow.bytes_in)
     return part
 
 
-async def pump(tx: Transaction, exchange: Exchange, sweeper: Sweeper, *, chunked: bool) -> None:
+async def pump(flow: Flow, exchange: UpstreamExchange, sweeper: Sweeper, *, chunked: bool) -> None:
     """Start an exchange once its body has begun to come, and pass the body on.
 
     A body that breaks, or comes too slowly, ends the exchange.
     """
-    invite(tx)
+    invite(flow)
     try:
-        with BodyClock(tx, sweeper, streamed=True) as clock:
-            part = await _opening(tx, clock)
-            tx.sent_ns = monotonic_ns()
+        with BodyClock(flow, sweeper, streamed=True) as clock:
+            part = await _opening(flow, clock)
+            flow.sent_ns = monotonic_ns()
             exchange.start()
-            part = part or await read_part(tx)
+            part = part or await read_part(flow)
             while part:
                 clock.stop()
                 framed = b"%x\r\n%b\r\n" % (len(part), part) if chunked else part
                 if not await exchange.write(framed):
                     return
                 clock.start()
-                part = await read_part(tx)
+                part = await read_part(flow)
         if chunked:
             await exchange.write(LAST_CHUNK)
         exchange.body_complete()
@@ -196,13 +196,13 @@ async def pump(tx: Transaction, exchange: Exchange, sweeper: Sweeper, *, chunked
         exchange.abort(Failure.CLIENT_GONE)
 
 
-async def _opening(tx: Transaction, clock: BodyClock) -> bytes:
+async def _opening(flow: Flow, clock: BodyClock) -> bytes:
     """Return what comes of a body before it may hold an upstream connection. Raise BodyError."""
     parts: list[bytes] = []
     size = 0
     with suppress(TimeoutError):
         async with asyncio.timeout(OPENING_SECONDS):
-            while size < OPENING_BYTES and (part := await read_part(tx)):
+            while size < OPENING_BYTES and (part := await read_part(flow)):
                 parts.append(part)
                 size += len(part)
                 clock.restart()

@@ -13,10 +13,10 @@ from fsproxy.clock import monotonic
 from fsproxy.core.client_api.inspection import Form, Inspection
 from fsproxy.core.client_api.settling import CallsOutcome, settle_calls
 from fsproxy.core.client_api.verdicts import LimitVerdict
-from fsproxy.core.limits.operations import Ledger, LedgerDown, Move, Spent
+from fsproxy.core.limits.operations import Ledger, LedgerDownError, Move, Spent
 from fsproxy.core.limits.page_clock import CallClock, call_clock, largest_of, last_when, moved_back, page_offset
 from fsproxy.core.model import Instant
-from fsproxy.proxy.limit_queries import CallQuestions, run, session_of
+from fsproxy.proxy.limit_queries import LimitQueries, run, session_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +52,7 @@ class CallLimits:
 
     def __init__(self, ledger: Ledger, repeats: Repeats, clocks: PageClocks, deadline: float) -> None:
         self._ledger = ledger
-        self._questions = CallQuestions(ledger, deadline)
+        self._questions = LimitQueries(ledger, deadline)
         self._repeats = repeats
         self._clocks = clocks
         self._deadline = deadline
@@ -119,7 +119,7 @@ class CallLimits:
             if asked is None:
                 asked = await self._questions.ask(policy, facts, inspection, repeated, clock, now, until)
             outcome, limited = asked
-        except LedgerDown:
+        except LedgerDownError:
             settled = await run(off, settle_calls, inspection, {}, (), policy.client_api, cap=policy.cap)
             return Settled(settled, ledger_down=True)
         first = await run(off, _first_copies, keys, outcome, repeated)

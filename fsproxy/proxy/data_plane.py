@@ -19,21 +19,21 @@ from fsproxy.core.failures import Failure
 from fsproxy.core.model import Route
 from fsproxy.core.wire.header_values import asks_for_socket
 from fsproxy.core.wire.routes import origin_form
-from fsproxy.http.client_request import CLOSE, Incoming
+from fsproxy.http.client_request import CLOSE, ClientRequest
 from fsproxy.http.server import DataServer
 from fsproxy.http.sweeper import Sweeper
 from fsproxy.http.upstream import Upstream
 from fsproxy.http.upstream_tls import same_hosts
 from fsproxy.proxy.bodies import BodyError, read_body, take_body
 from fsproxy.proxy.call_limits import CallLimits
-from fsproxy.proxy.flow import Transaction
+from fsproxy.proxy.flow import Flow
 from fsproxy.proxy.generation import Generation
-from fsproxy.proxy.page import Pages
+from fsproxy.proxy.page import PageHandler
 from fsproxy.proxy.passages import Passages, new_passage
 from fsproxy.proxy.record import Recorder
-from fsproxy.proxy.sockets.handler import Sockets
+from fsproxy.proxy.sockets.handler import SocketHandler
 from fsproxy.proxy.sockets.upgrades import Upgrading
-from fsproxy.proxy.upload import Capture
+from fsproxy.proxy.upload import UploadHandler
 from fsproxy.state.sqlite.persist import Persister
 from fsproxy.state.stores import make_stores
 from fsproxy.telemetry.audit_log import AuditLog
@@ -45,7 +45,7 @@ _STREAMED = frozenset({Route.OTHER, Route.SOCKET})
 """Routes whose requests are passed on without being read."""
 
 
-class Ingest:
+class DataPlane:
     """Everything that requests share, and the handler that aiohttp's server calls for each."""
 
     def __init__(
@@ -62,7 +62,7 @@ class Ingest:
         self.metrics = metrics
         self.server: DataServer | None = None
         self._draining = False
-        self._in_flight: set[Transaction] = set()
+        self._in_flight: set[Flow] = set()
         self._idle: asyncio.Future[None] | None = None
         self._tokens = map("{}-{:x}".format, itertools.repeat(os.urandom(6).hex()), itertools.count(1))
         self._loop = loop
@@ -73,7 +73,7 @@ class Ingest:
         metrics.labelled_gauges.append(stores.collect)
         metrics.gauges["unattended_exchanges"] = (
             "Requests on their way to the upstream though their client has left.",
-            lambda: sum(tx.relay is not None and tx.relay.is_unattended for tx in self._in_flight),
+            lambda: sum(flow.writer is not None and flow.writer.is_unattended for flow in self._in_flight),
         )
         keep, memory = config.state.persist, stores.memory
         self._persister = (
@@ -84,10 +84,10 @@ class Ingest:
         self._recorder = Recorder(metrics, self.audit, config.audit, self.recent)
         self._passages = Passages(passage or new_passage(), metrics)
         self._forwarding = Upgrading(self.upstream, metrics, sweeper, loop, self._passages.name)
-        self._pages = Pages(stores.ledger, stores.blocked_pages, self._forwarding)
+        self._pages = PageHandler(stores.ledger, stores.blocked_pages, self._forwarding)
         limits = CallLimits(stores.ledger, stores.repeats, stores.clocks, config.state.redis.timeout)
-        self._capture = Capture(stores.ledger, stores.blocked_pages, limits, self._forwarding, metrics)
-        self._sockets = Sockets(
+        self._capture = UploadHandler(stores.ledger, stores.blocked_pages, limits, self._forwarding, metrics)
+        self._sockets = SocketHandler(
             self._capture,
             self._pages,
             self._forwarding,
@@ -112,81 +112,81 @@ class Ingest:
             await self._persister.close()
         await asyncio.to_thread(self.audit.close)
 
-    async def handle(self, request: Incoming) -> bool:
+    async def handle(self, request: ClientRequest) -> bool:
         """Answer one request, whatever happens: exactly one answer and one audit record."""
         started_ns = monotonic_ns()
         self.metrics.in_flight += 1
-        tx = self._open(request, started_ns)
-        self._in_flight.add(tx)
+        flow = self._open(request, started_ns)
+        self._in_flight.add(flow)
         try:
-            return await self._dispatch(tx)
+            return await self._dispatch(flow)
         except BodyError as error:
-            return self._forwarding.refuse(tx, error.failure)
+            return self._forwarding.refuse(flow, error.failure)
         except (ConnectionError, asyncio.CancelledError):
-            tx.failure = tx.failure or Failure.CLIENT_GONE
+            flow.failure = flow.failure or Failure.CLIENT_GONE
             return CLOSE
         except Exception as error:  # noqa: BLE001 - a fault of ours must end as an answer, counted and loud
             self._report("ingest", error)
-            return self._forwarding.refuse(tx, Failure.INTERNAL)
+            return self._forwarding.refuse(flow, Failure.INTERNAL)
         finally:
-            self._in_flight.discard(tx)
+            self._in_flight.discard(flow)
             if self._idle is not None and not self._in_flight and not self._idle.done():
                 self._idle.set_result(None)
             self.metrics.in_flight -= 1
             request.connection.on_writable = None
-            self._recorder.record(tx)
+            self._recorder.record(flow)
             # Without a cycle left, all of it is freed here and now, and not by the collector later.
             request.on_gone = None
-            if tx.relay is not None:
-                tx.relay.exchange = None
+            if flow.writer is not None:
+                flow.writer.exchange = None
 
     # -- opening a request
 
-    def _open(self, request: Incoming, started_ns: int) -> Transaction:
+    def _open(self, request: ClientRequest, started_ns: int) -> Flow:
         generation, headers, connection = self.generation, request.headers, request.connection
         client = generation.clients.resolve(connection.peer, headers, "https" if connection.secure else "http")
-        tx = Transaction(request, generation, headers, client, next(self._tokens), now(), started_ns)
-        target = tx.target = origin_form(request.target)
-        tx.path, _, tx.query = target.partition("?")
-        matched = generation.routes.match(request.method, tx.path, has_body=request.has_body)
-        tx.route, tx.endpoint = matched.route, matched.endpoint
+        flow = Flow(request, generation, headers, client, next(self._tokens), now(), started_ns)
+        target = flow.target = origin_form(request.target)
+        flow.path, _, flow.query = target.partition("?")
+        matched = generation.routes.match(request.method, flow.path, has_body=request.has_body)
+        flow.route, flow.endpoint = matched.route, matched.endpoint
         if "#" in target or (matched.ambiguous and generation.mode is not TopMode.BYPASS):
             request.refusal = request.refusal or Failure.BAD_REQUEST
-        return tx
+        return flow
 
-    async def _dispatch(self, tx: Transaction) -> bool:
-        request = tx.request
-        opens_socket = request.upgrade and asks_for_socket(request.method, tx.headers)
+    async def _dispatch(self, flow: Flow) -> bool:
+        request = flow.request
+        opens_socket = request.upgrade and asks_for_socket(request.method, flow.headers)
         if self._overloaded:
             self.metrics.refused_connections[()] += 1
-            tx.close = True
-            if not (opens_socket and tx.route is Route.SOCKET):
-                return self._forwarding.refuse(tx, Failure.OVERLOADED)
+            flow.close = True
+            if not (opens_socket and flow.route is Route.SOCKET):
+                return self._forwarding.refuse(flow, Failure.OVERLOADED)
         if self._draining:
-            tx.close = True
-        is_judged = tx.route not in _STREAMED and tx.generation.mode is not TopMode.BYPASS
-        refusal = self._refusal(tx, is_judged=is_judged)
+            flow.close = True
+        is_judged = flow.route not in _STREAMED and flow.generation.mode is not TopMode.BYPASS
+        refusal = self._refusal(flow, is_judged=is_judged)
         if refusal is not None:
-            return self._forwarding.refuse(tx, refusal)
+            return self._forwarding.refuse(flow, refusal)
         if opens_socket:
-            return await (self._sockets.open(tx) if tx.route is Route.SOCKET else self._forwarding.tunnel(tx))
+            return await (self._sockets.open(flow) if flow.route is Route.SOCKET else self._forwarding.tunnel(flow))
         if not is_judged:
-            return await self._forwarding.stream(tx)
-        body = take_body(tx) if request.payload.is_eof() else await read_body(tx, self.upstream.sweeper)
-        if tx.route is Route.PAGE:
-            return await self._pages.answer(tx, body)
-        return await self._capture.answer(tx, body)
+            return await self._forwarding.stream(flow)
+        body = take_body(flow) if request.payload.is_eof() else await read_body(flow, self.upstream.sweeper)
+        if flow.route is Route.PAGE:
+            return await self._pages.answer(flow, body)
+        return await self._capture.answer(flow, body)
 
-    def _refusal(self, tx: Transaction, *, is_judged: bool) -> Failure | None:
+    def _refusal(self, flow: Flow, *, is_judged: bool) -> Failure | None:
         """Return why a request is answered by us, whatever its body and its rules."""
-        if tx.request.method == "CONNECT":
-            tx.close = True
+        if flow.request.method == "CONNECT":
+            flow.close = True
             return Failure.METHOD
-        if self._passages.is_loop(tx.headers):
+        if self._passages.is_loop(flow.headers):
             return Failure.LOOP
-        if is_judged and tx.read_query().contradictory:
+        if is_judged and flow.read_query().contradictory:
             return Failure.BAD_REQUEST
-        return tx.request.refusal
+        return flow.request.refusal
 
     @property
     def _overloaded(self) -> bool:
@@ -210,8 +210,8 @@ class Ingest:
 
     def cut(self) -> None:
         """End what is still in flight: what was not answered yet is answered that we stop."""
-        for tx in list(self._in_flight):
-            self._forwarding.cut(tx)
+        for flow in list(self._in_flight):
+            self._forwarding.cut(flow)
         self._sockets.cut()
 
     # -- switches and reports

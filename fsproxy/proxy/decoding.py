@@ -17,7 +17,7 @@ from fsproxy.proxy.bodies import BodyError
 if TYPE_CHECKING:
     from zlib import _Decompress as _Decompressor
 
-    from fsproxy.proxy.flow import Transaction
+    from fsproxy.proxy.flow import Flow
 
 GZIP = zlib.MAX_WBITS | 16
 ON_LOOP = 256 * 1024
@@ -33,16 +33,16 @@ MAX_MEMBERS = 64
 """Of one gzip body. Each copies what follows it, so that a body of nothing but empty ones would cost hours."""
 
 
-class Undecodable(Exception):  # noqa: N818 - a state of a body; ``on_uninspectable`` says what follows
+class UndecodableError(Exception):
     """A capture body in which nothing can be read: corrupt gzip, an encoding that we do not know."""
 
 
-def encoding_of(tx: Transaction) -> Encoding:
+def encoding_of(flow: Flow) -> Encoding:
     """By header, or as recorders do by the query alone (wire.md 2). Announced twice is compressed once."""
-    header = tx.headers.get(b"content-encoding", b"").strip().lower()
+    header = flow.headers.get(b"content-encoding", b"").strip().lower()
     if header not in {b"", b"identity"}:
         return Encoding.GZIP if header in {b"gzip", b"x-gzip"} else Encoding.UNKNOWN
-    return tx.read_query().encoding
+    return flow.read_query().encoding
 
 
 class Decoded(msgspec.Struct, frozen=True, gc=False):
@@ -88,7 +88,7 @@ def _object_of(decoded: Decoded) -> bytes:
     for text in (decoded.text, decoded.first or b""):
         if _is_object(text):
             return text
-    raise Undecodable
+    raise UndecodableError
 
 
 def _is_object(text: bytes) -> bool:

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from fsproxy.core.policy import OrgPolicy
     from fsproxy.core.wire.client_address import ClientAddress
     from fsproxy.core.wire.header_values import Headers
-    from fsproxy.http.client_request import Incoming
-    from fsproxy.http.response_writer import Relay
+    from fsproxy.http.client_request import ClientRequest
+    from fsproxy.http.response_writer import ResponseWriter
     from fsproxy.proxy.generation import Generation
 
 
-class Transaction:
+class Flow:
     """Filled in on the way; read once, at the end."""
 
     __slots__ = (
@@ -45,7 +45,6 @@ class Transaction:
         "query",
         "rejected",
         "rejected_count",
-        "relay",
         "request",
         "request_id",
         "retried",
@@ -58,11 +57,12 @@ class Transaction:
         "uid",
         "uninspectable",
         "upload",
+        "writer",
     )
 
     def __init__(
         self,
-        request: Incoming,
+        request: ClientRequest,
         generation: Generation,
         headers: Headers,
         client: ClientAddress,
@@ -104,7 +104,7 @@ class Transaction:
         """A capture body that could not be read."""
         self.calls: CallsOutcome | None = None
         self.answer: PageAnswer | None = None
-        self.relay: Relay | None = None
+        self.writer: ResponseWriter | None = None
         self.status = 0
         self.failure: Failure | None = None
         self.bytes_in = 0
@@ -127,14 +127,12 @@ class Transaction:
             self.upload = bundle_query(self.query) if self.query else NO_QUERY
         return self.upload
 
-    def child(self, generation: Generation, number: int, arrived: Instant, started_ns: int) -> Transaction:
+    def child(self, generation: Generation, number: int, arrived: Instant, started_ns: int) -> Flow:
         """One frame of the socket that this request opened: judged, counted and recorded by itself.
 
         ``generation``: the present one, as a socket may outlive many.
         """
-        child = Transaction(
-            self.request, generation, self.headers, self.client, f"{self.token}.{number}", arrived, started_ns
-        )
+        child = Flow(self.request, generation, self.headers, self.client, f"{self.token}.{number}", arrived, started_ns)
         child.request_id = f"{self.request_id}.{number}"
         child.route, child.path, child.query, child.target = self.route, self.path, self.query, self.target
         return child

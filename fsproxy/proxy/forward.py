@@ -12,14 +12,14 @@ from fsproxy.core.wire.header_values import index
 from fsproxy.core.wire.headers import Framing
 from fsproxy.http.client_request import CLOSE, KEEP
 from fsproxy.http.pool import Share
-from fsproxy.http.response_writer import Relay
-from fsproxy.http.upstream_exchange import Exchange
+from fsproxy.http.response_writer import ResponseWriter
+from fsproxy.http.upstream_exchange import UpstreamExchange
 from fsproxy.proxy.bodies import BodyError, declared_length, pump, refuse_too_large, take_body
 
 if TYPE_CHECKING:
     from fsproxy.http.sweeper import Sweeper
     from fsproxy.http.upstream import Upstream
-    from fsproxy.proxy.flow import Transaction
+    from fsproxy.proxy.flow import Flow
     from fsproxy.telemetry.metrics import Metrics
 
 CLIENT_FAILURES = frozenset({Failure.CLIENT_GONE, Failure.CLIENT_STALLED})
@@ -61,189 +61,189 @@ class Forwarding:
         """Send what comes from now on there; what is under way goes on where it is."""
         self._upstream = upstream
 
-    async def send(self, tx: Transaction, body: bytes, extra_headers: tuple[tuple[bytes, bytes], ...] = ()) -> bool:
+    async def send(self, flow: Flow, body: bytes, extra_headers: tuple[tuple[bytes, bytes], ...] = ()) -> bool:
         """Send a body that was read, and relay the answer."""
-        page = tx.route is Route.PAGE
-        had_body = bool(body) or tx.request.length is not None or b"transfer-encoding" in tx.headers
-        relay = self._relay(tx, copy_limit=PAGE_ANSWER_COPY if page else 0, extra_headers=extra_headers)
+        page = flow.route is Route.PAGE
+        had_body = bool(body) or flow.request.length is not None or b"transfer-encoding" in flow.headers
+        writer = self._response_writer(flow, copy_limit=PAGE_ANSWER_COPY if page else 0, extra_headers=extra_headers)
         upstream = self._upstream
-        head = self._head(tx, len(body) if had_body else Framing.NONE)
-        retry_for = tx.generation.config.upstream.page_retry if page else 0.0
-        share = Share.CAPTURE if tx.is_capture else Share.OTHER
-        exchange = self._exchange(tx, relay, head + body, share, retry_for=retry_for)
-        tx.sent_ns = monotonic_ns()
+        head = self._head(flow, len(body) if had_body else Framing.NONE)
+        retry_for = flow.generation.config.upstream.page_retry if page else 0.0
+        share = Share.CAPTURE if flow.is_capture else Share.OTHER
+        exchange = self._exchange(flow, writer, head + body, share, retry_for=retry_for)
+        flow.sent_ns = monotonic_ns()
         exchange.start()
-        await relay.done
-        if self._has_moved(relay, upstream):
-            return await self.send(tx, body, extra_headers)
-        return self._finish(tx, relay)
+        await writer.done
+        if self._has_moved(writer, upstream):
+            return await self.send(flow, body, extra_headers)
+        return self._finish(flow, writer)
 
-    async def stream(self, tx: Transaction) -> bool:
+    async def stream(self, flow: Flow) -> bool:
         """Pass a body on as it comes; one that is there already is sent with its head.
 
         On whatever route, a body that is still coming counts to the part of the pool that is not kept for capture.
         """
-        if tx.request.payload.is_eof():
-            return await self.send(tx, take_body(tx))
-        length = declared_length(tx)
-        refuse_too_large(tx, length)
-        relay = self._relay(tx)
-        head = self._head(tx, Framing.CHUNKED if length is None else length)
-        exchange = self._exchange(tx, relay, head, Share.OTHER, streamed=True)
-        pumping = self._loop.create_task(pump(tx, exchange, self._sweeper, chunked=length is None))
+        if flow.request.payload.is_eof():
+            return await self.send(flow, take_body(flow))
+        length = declared_length(flow)
+        refuse_too_large(flow, length)
+        writer = self._response_writer(flow)
+        head = self._head(flow, Framing.CHUNKED if length is None else length)
+        exchange = self._exchange(flow, writer, head, Share.OTHER, streamed=True)
+        pumping = self._loop.create_task(pump(flow, exchange, self._sweeper, chunked=length is None))
         try:
-            await relay.done
+            await writer.done
         finally:
             if not pumping.done():
                 pumping.cancel()
                 # It must have let go of the body before somebody else reads what is left of it.
                 await asyncio.wait((pumping,))
-        return self._finish(tx, relay)
+        return self._finish(flow, writer)
 
     # -- answers of ours
 
-    def refuse(self, tx: Transaction, failure: Failure) -> bool:
+    def refuse(self, flow: Flow, failure: Failure) -> bool:
         """Answer a failure: a problem document, with CORS on capture routes.
 
         Where an answer has gone out already, a second one would be taken for the next request's: only close.
         """
-        if tx.status:
+        if flow.status:
             return CLOSE
-        tx.failure = failure
-        status = failure.status_on(tx.route)
-        if tx.is_capture and not (tx.route.retries_only_502 and status == 502):
+        flow.failure = failure
+        status = failure.status_on(flow.route)
+        if flow.is_capture and not (flow.route.retries_only_502 and status == 502):
             self._metrics.recordings_ended[(failure.value,)] += 1
-        if not tx.request.payload.is_eof():
-            tx.close = True
-        answer = tx.generation.answers.failure(
+        if not flow.request.payload.is_eof():
+            flow.close = True
+        answer = flow.generation.answers.failure(
             failure,
-            tx.route,
-            tx.origin,
-            tx.request_id.encode("ascii", "replace"),
-            close=tx.close,
+            flow.route,
+            flow.origin,
+            flow.request_id.encode("ascii", "replace"),
+            close=flow.close,
         )
-        return self.answer(tx, status, answer)
+        return self.answer(flow, status, answer)
 
-    def block(self, tx: Transaction) -> bool:
-        """Answer ``tx.decision``: 202 with the reason code. A bundle's recording ends with it."""
-        if tx.route is not Route.PAGE:
+    def block(self, flow: Flow) -> bool:
+        """Answer ``flow.decision``: 202 with the reason code. A bundle's recording ends with it."""
+        if flow.route is not Route.PAGE:
             self._metrics.recordings_ended[("blocked",)] += 1
-        code, domain, fresh = tx.block_terms
-        answer = tx.generation.answers.block(
-            code, tx.origin, tx.request_id.encode("ascii", "replace"), domain, user_id=fresh, close=tx.close
+        code, domain, fresh = flow.block_terms
+        answer = flow.generation.answers.block(
+            code, flow.origin, flow.request_id.encode("ascii", "replace"), domain, user_id=fresh, close=flow.close
         )
-        return self.answer(tx, 202, answer)
+        return self.answer(flow, 202, answer)
 
-    def answer(self, tx: Transaction, status: int, answer: bytes) -> bool:
+    def answer(self, flow: Flow, status: int, answer: bytes) -> bool:
         """Write a prepared answer."""
-        tx.status = status
+        flow.status = status
         end = answer.find(b"\r\n\r\n") + 4
-        if tx.request.method == "HEAD":
+        if flow.request.method == "HEAD":
             answer = answer[:end]
-        tx.bytes_out = len(answer) - end
-        tx.request.connection.write(answer)
-        return CLOSE if tx.close else KEEP
+        flow.bytes_out = len(answer) - end
+        flow.request.connection.write(answer)
+        return CLOSE if flow.close else KEEP
 
-    def cut(self, tx: Transaction) -> None:
+    def cut(self, flow: Flow) -> None:
         """The time to drain is over."""
-        tx.close = True
-        if tx.relay is not None and tx.relay.exchange is not None:
-            tx.relay.exchange.abort(Failure.DRAINING)
+        flow.close = True
+        if flow.writer is not None and flow.writer.exchange is not None:
+            flow.writer.exchange.abort(Failure.DRAINING)
         else:
-            tx.request.payload.set_exception(BodyError(Failure.DRAINING))
+            flow.request.payload.set_exception(BodyError(Failure.DRAINING))
 
     # -- within
 
-    def _relay(
-        self, tx: Transaction, copy_limit: int = 0, extra_headers: tuple[tuple[bytes, bytes], ...] = ()
-    ) -> Relay:
-        request = tx.request
-        relay = tx.relay = Relay(
+    def _response_writer(
+        self, flow: Flow, copy_limit: int = 0, extra_headers: tuple[tuple[bytes, bytes], ...] = ()
+    ) -> ResponseWriter:
+        request = flow.request
+        writer = flow.writer = ResponseWriter(
             request,
             self._loop.create_future(),
-            tx.request_id.encode("ascii", "replace"),
-            close=tx.close,
-            with_cors=tx.is_capture,
-            bundle=tx.route.retries_only_502,
+            flow.request_id.encode("ascii", "replace"),
+            close=flow.close,
+            with_cors=flow.is_capture,
+            bundle=flow.route.retries_only_502,
             copy_limit=copy_limit,
             extra_headers=extra_headers,
         )
-        request.on_gone = relay.on_gone
-        request.connection.on_writable = relay.on_writable
-        return relay
+        request.on_gone = writer.on_gone
+        request.connection.on_writable = writer.on_writable
+        return writer
 
-    def _head(self, tx: Transaction, framing: int | Framing, without: bytes | None = None) -> bytes:
-        request, headers = tx.request, tx.request.headers
+    def _head(self, flow: Flow, framing: int | Framing, without: bytes | None = None) -> bytes:
+        request, headers = flow.request, flow.request.headers
         if without is not None:
             headers = index(tuple(pair for pair in headers.lines if pair[0].lower() != without))
-        origin = self._upstream.pool_for(tx.path).origin
-        return tx.generation.upstream_headers.head(
+        origin = self._upstream.pool_for(flow.path).origin
+        return flow.generation.upstream_headers.head(
             request.method.encode("ascii", "replace"),
-            (origin.prefix + tx.target).encode("utf-8", "surrogateescape"),
+            (origin.prefix + flow.target).encode("utf-8", "surrogateescape"),
             origin.authority,
             headers,
-            tx.client,
-            tx.request_id.encode("ascii", "replace"),
+            flow.client,
+            flow.request_id.encode("ascii", "replace"),
             framing,
             passage=self._passage,
-            page=tx.route is Route.PAGE,
+            page=flow.route is Route.PAGE,
         )
 
     def _exchange(
         self,
-        tx: Transaction,
-        relay: Relay,
+        flow: Flow,
+        writer: ResponseWriter,
         request: bytes,
         share: Share,
         *,
         streamed: bool = False,
         upgrade: bool = False,
         retry_for: float = 0.0,
-    ) -> Exchange:
-        relay.exchange = Exchange(
+    ) -> UpstreamExchange:
+        writer.exchange = UpstreamExchange(
             self._upstream,
-            self._upstream.pool_for(tx.path),
+            self._upstream.pool_for(flow.path),
             request,
-            relay,
+            writer,
             share=share,
-            head_only=tx.request.method == "HEAD",
+            head_only=flow.request.method == "HEAD",
             streamed=streamed,
             upgrade=upgrade,
             retry_for=retry_for,
         )
-        if tx.request.client_left:
-            relay.on_gone()
-        return relay.exchange
+        if flow.request.client_left:
+            writer.on_gone()
+        return writer.exchange
 
-    def _has_moved(self, relay: Relay, upstream: Upstream) -> bool:
+    def _has_moved(self, writer: ResponseWriter, upstream: Upstream) -> bool:
         """Whether this upstream was not reached, and a reload has named another one meanwhile."""
-        return relay.failure in NOT_REACHED and upstream is not self._upstream
+        return writer.failure in NOT_REACHED and upstream is not self._upstream
 
-    def _finish(self, tx: Transaction, relay: Relay) -> bool:
-        exchange = relay.exchange
+    def _finish(self, flow: Flow, writer: ResponseWriter) -> bool:
+        exchange = writer.exchange
         if exchange is not None and exchange.retried:
             self._metrics.upstream_retries[()] += 1
-        failure = relay.failure
+        failure = writer.failure
         if failure is None:
-            self._metrics.forwarded[(tx.route.value,)] += 1
+            self._metrics.forwarded[(flow.route.value,)] += 1
             self.last_failure = None
             if exchange is not None and exchange.unattended:
                 failure = Failure.CLIENT_GONE
-        elif failure is Failure.CLIENT_GONE and tx.request.outlives_client:
+        elif failure is Failure.CLIENT_GONE and flow.request.outlives_client:
             self._metrics.unattended_dropped[()] += 1
         elif failure in CLIENT_FAILURES:
-            tx.failure = failure
+            flow.failure = failure
             return CLOSE
         else:
             self._note(failure)
-            if tx.request.connection.writable:
-                if relay.untouched:
-                    return self.refuse(tx, failure)
-                if tx.is_capture:
+            if flow.request.connection.writable:
+                if writer.untouched:
+                    return self.refuse(flow, failure)
+                if flow.is_capture:
                     self._metrics.recordings_ended[(failure.value,)] += 1
-        tx.failure, tx.bytes_out = failure, relay.bytes_out
-        tx.status = relay.head.status if relay.head is not None else 0
-        return KEEP if failure is None and relay.keep_alive else CLOSE
+        flow.failure, flow.bytes_out = failure, writer.bytes_out
+        flow.status = writer.head.status if writer.head is not None else 0
+        return KEEP if failure is None and writer.keep_alive else CLOSE
 
     def _note(self, failure: Failure) -> None:
         if failure.value.startswith("upstream_"):

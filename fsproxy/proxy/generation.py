@@ -40,7 +40,7 @@ class Generation:
 
     @classmethod
     def compile(cls, config: Config, number: int, mode: TopMode | None = None) -> Self:
-        """Build all lookup structures: call it off the event loop. Raises GeoUnavailable."""
+        """Build all lookup structures: call it off the event loop. Raises GeoError."""
         mode = mode or config.mode
         core = replace(config.core, mode=_CAPS[mode])
         snapshot = Snapshot.compile(core, number)

@@ -18,7 +18,7 @@ class Database(Protocol):
         """The row of an address, or None."""
 
 
-class GeoUnavailable(Exception):  # noqa: N818 - a state of the installation, said to the user as it is
+class GeoError(Exception):
     """The database cannot be opened, or the ``geo`` extra is not installed."""
 
 
@@ -29,7 +29,7 @@ class Locator:
         self._databases: dict[str, Database] = {}
 
     def open(self, source: GeoSource) -> None:
-        """Open the source's database, if it has one. Raises GeoUnavailable."""
+        """Open the source's database, if it has one. Raises GeoError."""
         if source.database is not None and source.database not in self._databases:
             self._databases[source.database] = _open(source.database)
 
@@ -91,9 +91,9 @@ def _open(path: str) -> Database:
     try:
         import maxminddb  # noqa: PLC0415 - an extra
     except ImportError:
-        raise GeoUnavailable("filters.geo.source.database needs the extra: pip install 'fsproxy[geo]'") from None
+        raise GeoError("filters.geo.source.database needs the extra: pip install 'fsproxy[geo]'") from None
     try:
         reader: Database = maxminddb.open_database(path)
     except (OSError, ValueError, maxminddb.InvalidDatabaseError) as error:
-        raise GeoUnavailable(f"filters.geo.source.database cannot be opened: {type(error).__name__}") from None
+        raise GeoError(f"filters.geo.source.database cannot be opened: {type(error).__name__}") from None
     return reader

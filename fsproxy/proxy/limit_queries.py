@@ -13,7 +13,7 @@ from fsproxy.core.client_api.limiting import limited_by, spends
 from fsproxy.core.client_api.settling import settle_calls
 from fsproxy.core.limits.cardinality import NO_NAMES, event_property_claims, first_claims, refused_names
 from fsproxy.core.model import Route
-from fsproxy.proxy.recent_claims import FreshNames
+from fsproxy.proxy.recent_claims import RecentClaims
 from fsproxy.state.memory.slices import ask_in_slices
 
 if TYPE_CHECKING:
@@ -31,13 +31,13 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-class CallQuestions:
+class LimitQueries:
     """Asks them. ``deadline`` is for all of a body's waiting together, in seconds."""
 
     def __init__(self, ledger: Ledger, deadline: float) -> None:
         self._ledger = ledger
         self._deadline = deadline
-        self._fresh = FreshNames()
+        self._fresh = RecentClaims()
 
     def ask_now(
         self,
@@ -95,7 +95,7 @@ class CallQuestions:
         now: Instant,
         until: float,
     ) -> tuple[CallsOutcome, Spent | None]:
-        """Ask and settle, in at most two round trips until ``until``. Raises LedgerDown."""
+        """Ask and settle, in at most two round trips until ``until``. Raises LedgerDownError."""
         settings, cap, org = policy.client_api, policy.cap, facts.org or ""
         off = inspection.has_many_names
         skipped = await run(off, self._settled_names, policy, facts, inspection, repeated, now)

@@ -20,7 +20,7 @@ FRESH_SECONDS = 1.0
 _MOST = 4096
 
 
-class FreshNames:
+class RecentClaims:
     """The names of whole shapes, by org. What is older than a second goes; at most 4,096."""
 
     def __init__(self) -> None:

@@ -18,7 +18,7 @@ from fsproxy.telemetry.ring import CAPTURED, FAILED, FORWARDED, REJECTED, Recent
 if TYPE_CHECKING:
     from fsproxy.config.schema import AuditConfig
     from fsproxy.core.model import Hit
-    from fsproxy.proxy.flow import Transaction
+    from fsproxy.proxy.flow import Flow
     from fsproxy.telemetry.audit_log import AuditLog
     from fsproxy.telemetry.metrics import Metrics
 
@@ -49,41 +49,41 @@ class Recorder:
         self._mask = address_mask(config.client_ip.value, config.client_ip_key)
         self._most_rejections = config.rejections
 
-    def record(self, tx: Transaction) -> None:
+    def record(self, flow: Flow) -> None:
         """Count the request, and write its line if its share says so. Never raises."""
         try:
             ended, at = monotonic_ns(), now()
-            upstream_ns = _upstream_ns(tx, ended) if tx.sent_ns else 0
-            self._count(tx, ended - tx.started_ns, upstream_ns, at)
-            self._write(tx, ended - tx.started_ns, upstream_ns, at)
+            upstream_ns = _upstream_ns(flow, ended) if flow.sent_ns else 0
+            self._count(flow, ended - flow.started_ns, upstream_ns, at)
+            self._write(flow, ended - flow.started_ns, upstream_ns, at)
         except Exception:
             self._metrics.own_failures[("record",)] += 1
             log.exception("an audit line was lost to a fault of ours")
 
-    def _count(self, tx: Transaction, total: int, upstream_ns: int, at: Instant) -> None:
+    def _count(self, flow: Flow, total: int, upstream_ns: int, at: Instant) -> None:
         metrics = self._metrics
-        metrics.requests[(tx.route._value_, _CLASSES.get(tx.status // 100, "none"))] += 1
+        metrics.requests[(flow.route._value_, _CLASSES.get(flow.status // 100, "none"))] += 1
         metrics.total_latency.observe(total / 1e9)
         metrics.own_latency.observe((total - upstream_ns) / 1e9)
-        if tx.route is Route.OTHER:
+        if flow.route is Route.OTHER:
             return
-        self._recent.traffic.add((tx.is_page, _end(tx)), at)
-        decision = tx.decision
+        self._recent.traffic.add((flow.is_page, _end(flow)), at)
+        decision = flow.decision
         block = decision.block
         if block is not None:
             _count_hit(metrics, block, Mode.ENFORCE)
-        elif tx.facts is not None and not tx.failed:
+        elif flow.facts is not None and not flow.failed:
             metrics.decisions[("0", "", "")] += 1
         for hit in decision.shadow:
             _count_hit(metrics, hit, Mode.SHADOW)
         for name in decision.failed:
             metrics.filter_failures[(name.value,)] += 1
-        if tx.route is Route.PAGE:
-            self._watch_forwarding(tx)
+        if flow.route is Route.PAGE:
+            self._watch_forwarding(flow)
 
-    def _watch_forwarding(self, tx: Transaction) -> None:
+    def _watch_forwarding(self, flow: Flow) -> None:
         self._pages += 1
-        if tx.client.dropped:
+        if flow.client.dropped:
             self._metrics.forwarding_dropped[()] += 1
             self._dropped += 1
             remarkable = self._pages >= ENOUGH_PAGES and self._dropped > self._pages * DROPPED_SHARE
@@ -96,98 +96,98 @@ class Recorder:
                     dropped=self._dropped,
                 )
 
-    def _write(self, tx: Transaction, total: int, upstream_ns: int, at: Instant) -> None:
-        share = tx.generation.audit_shares[Route.PAGE if tx.is_page else tx.route]
-        if not share and not _is_remarkable(tx):
+    def _write(self, flow: Flow, total: int, upstream_ns: int, at: Instant) -> None:
+        share = flow.generation.audit_shares[Route.PAGE if flow.is_page else flow.route]
+        if not share and not _is_remarkable(flow):
             return
-        relay, request = tx.relay, tx.request
-        head = relay.head if relay is not None else None
-        calls, facts = tx.calls, tx.facts
+        writer, request = flow.writer, flow.request
+        head = writer.head if writer is not None else None
+        calls, facts = flow.calls, flow.facts
         record = audit_record(
-            now=tx.arrived,
-            route=tx.route,
-            outcome=_outcome(tx),
+            now=flow.arrived,
+            route=flow.route,
+            outcome=_outcome(flow),
             method=request.method,
-            target=tx.path,
-            request_id=tx.request_id,
-            generation=tx.generation.number,
-            mode=tx.generation.mode._value_,
+            target=flow.path,
+            request_id=flow.request_id,
+            generation=flow.generation.number,
+            mode=flow.generation.mode._value_,
             mask=self._mask,
             measures=Measures(
-                status=tx.status or None,
-                request_bytes=tx.bytes_in,
-                response_bytes=tx.bytes_out,
+                status=flow.status or None,
+                request_bytes=flow.bytes_in,
+                response_bytes=flow.bytes_out,
                 upstream_status=head.status if head is not None else None,
-                upstream_reason_code=tx.answer.reason_code if tx.answer is not None else None,
+                upstream_reason_code=flow.answer.reason_code if flow.answer is not None else None,
                 duration=total,
-                upstream_duration=upstream_ns if tx.sent_ns else None,
+                upstream_duration=upstream_ns if flow.sent_ns else None,
                 own_duration=total - upstream_ns,
             ),
             facts=facts,
-            policy=tx.generation.snapshot.policy(facts.org) if facts is not None else None,
-            decision=tx.decision,
-            failure=tx.failure,
+            policy=flow.generation.snapshot.policy(facts.org) if facts is not None else None,
+            decision=flow.decision,
+            failure=flow.failure,
             rejections=calls.rejections if calls is not None else (),
             shadow_rejections=calls.shadow if calls is not None else (),
             most_rejections=self._most_rejections,
-            unnamed=_is_unnamed(tx),
+            unnamed=_is_unnamed(flow),
         )
-        block = tx.decision.block
+        block = flow.decision.block
         self._recent.note(record, block.rule.where if block is not None else "", at)
         self._audit.write(record, share)
 
 
-def _is_remarkable(tx: Transaction) -> bool:
+def _is_remarkable(flow: Flow) -> bool:
     """Whether the line is written whatever its share, as ``audit.is_due`` says; else it need not even be made."""
-    decision = tx.decision
-    return bool(decision.block or decision.shadow or tx.failure or tx.rejected or tx.calls)
+    decision = flow.decision
+    return bool(decision.block or decision.shadow or flow.failure or flow.rejected or flow.calls)
 
 
 _CODES = {each: str(int(each)) for each in ReasonCode}
 _CLASSES = {each: f"{each}xx" for each in range(1, 10)}
 
 
-def _is_unnamed(tx: Transaction) -> bool:
+def _is_unnamed(flow: Flow) -> bool:
     """Whether the line must not say who it was, by rules that were not reached or are not judged here."""
-    facts, decision = tx.facts, tx.decision
+    facts, decision = flow.facts, flow.decision
     if facts is None:
         return False
     block = decision.block
     if block is not None:
         if is_unnamed((block,)):
             return True
-    elif tx.route is Route.PAGE and tx.failure is None and not decision.failed:
+    elif flow.route is Route.PAGE and flow.failure is None and not decision.failed:
         return False  # all rules were asked, and what they said stands in the decision
-    return wants_no_name(tx.generation.snapshot.policy(facts.org), facts, tx.arrived)
+    return wants_no_name(flow.generation.snapshot.policy(facts.org), facts, flow.arrived)
 
 
-def _upstream_ns(tx: Transaction, ended: int) -> int:
+def _upstream_ns(flow: Flow, ended: int) -> int:
     """How long the upstream was waited for; its answer's last byte ends it."""
-    relay_ended = tx.relay.ended_ns if tx.relay is not None else 0
-    return (relay_ended or ended) - tx.sent_ns
+    relay_ended = flow.writer.ended_ns if flow.writer is not None else 0
+    return (relay_ended or ended) - flow.sent_ns
 
 
 def _count_hit(metrics: Metrics, hit: Hit, mode: Mode) -> None:
     metrics.decisions[(_CODES[hit.code], hit.filter._value_, mode._value_)] += 1
 
 
-def _end(tx: Transaction) -> str:
+def _end(flow: Flow) -> str:
     """The outcome, as the traffic is counted: a block by its code."""
-    block = tx.decision.block
+    block = flow.decision.block
     if block is not None:
         return _CODES[block.code]
-    if tx.failed:
+    if flow.failed:
         return FAILED
-    if tx.rejected:
+    if flow.rejected:
         return REJECTED
-    return CAPTURED if tx.is_page else FORWARDED
+    return CAPTURED if flow.is_page else FORWARDED
 
 
-def _outcome(tx: Transaction) -> Outcome:
-    if tx.decision.block is not None:
+def _outcome(flow: Flow) -> Outcome:
+    if flow.decision.block is not None:
         return Outcome.BLOCKED
-    if tx.failed:
+    if flow.failed:
         return Outcome.FAILED
-    if tx.rejected:
+    if flow.rejected:
         return Outcome.REJECTED
-    return Outcome.CAPTURED if tx.is_page else Outcome.FORWARDED
+    return Outcome.CAPTURED if flow.is_page else Outcome.FORWARDED

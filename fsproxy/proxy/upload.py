@@ -23,7 +23,7 @@ from fsproxy.core.pipeline import Decision
 from fsproxy.core.wire.answers import PROBLEM
 from fsproxy.core.wire.facts import bundle_facts
 from fsproxy.proxy.call_limits import CallLimits, Settled
-from fsproxy.proxy.decoding import Decoded, Undecodable, decode, encode, encoding_of
+from fsproxy.proxy.decoding import Decoded, UndecodableError, decode, encode, encoding_of
 from fsproxy.proxy.upload_blocks import UploadJudge
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from fsproxy.core.policy import OrgPolicy
     from fsproxy.core.reasons import RejectionCode
     from fsproxy.core.wire.facts import BundleQuery
-    from fsproxy.proxy.flow import Transaction
+    from fsproxy.proxy.flow import Flow
     from fsproxy.proxy.forward import Forwarding
     from fsproxy.state.cache import BlockedPages
     from fsproxy.telemetry.metrics import Metrics
@@ -65,7 +65,7 @@ class Cleaned(msgspec.Struct, frozen=True, gc=False):
 AS_IT_CAME = Cleaned()
 
 
-class Capture:
+class UploadHandler:
     """Answers every capture route but the page's."""
 
     def __init__(
@@ -78,110 +78,110 @@ class Capture:
         self._forwarding = forwarding
         self._metrics = metrics
 
-    async def answer(self, tx: Transaction, body: bytes) -> bool:
+    async def answer(self, flow: Flow, body: bytes) -> bool:
         """Judge; forward as it came, or without what was rejected, or answer that nothing was left."""
-        policy = self.open(tx)
-        if tx.route is not Route.SERVER_API and await self.blocks(tx, policy):
-            return self._forwarding.block(tx)
+        policy = self.open(flow)
+        if flow.route is not Route.SERVER_API and await self.blocks(flow, policy):
+            return self._forwarding.block(flow)
         if policy.reads_calls:
-            answered = await self._cleaned(tx, policy, body)
+            answered = await self._cleaned(flow, policy, body)
             if isinstance(answered, bytes):
                 body = answered
             elif answered is not None:
                 return answered
-        await self.mark(tx)
-        return await self._forwarding.send(tx, body, tx.rejected_header)
+        await self.mark(flow)
+        return await self._forwarding.send(flow, body, flow.rejected_header)
 
-    def open(self, tx: Transaction) -> OrgPolicy:
+    def open(self, flow: Flow) -> OrgPolicy:
         """The facts of the request, and the policy of its org."""
-        query = tx.read_query()
-        if tx.route is Route.SERVER_API:
-            query = type(query)(org_id=_org_of(tx))
-        return self.place(tx, query)
+        query = flow.read_query()
+        if flow.route is Route.SERVER_API:
+            query = type(query)(org_id=_org_of(flow))
+        return self.place(flow, query)
 
-    def place(self, tx: Transaction, query: BundleQuery) -> OrgPolicy:
+    def place(self, flow: Flow, query: BundleQuery) -> OrgPolicy:
         """The same, where the query's values are known: a socket's frame carries them itself."""
-        tx.upload = query
-        policy = tx.generation.snapshot.policy(query.org_id or None)
-        tx.facts = bundle_facts(tx.route, query, tx.headers, tx.client, tx.locate(policy))
+        flow.upload = query
+        policy = flow.generation.snapshot.policy(query.org_id or None)
+        flow.facts = bundle_facts(flow.route, query, flow.headers, flow.client, flow.locate(policy))
         return policy
 
-    async def _cleaned(self, tx: Transaction, policy: OrgPolicy, body: bytes) -> bytes | bool | None:
+    async def _cleaned(self, flow: Flow, policy: OrgPolicy, body: bytes) -> bytes | bool | None:
         """The body to forward instead, an answer instead of forwarding, or None: as it came."""
         try:
-            decoded = await decode(body, encoding_of(tx), tx.generation.config.server.max_decompressed)
-        except Undecodable:
+            decoded = await decode(body, encoding_of(flow), flow.generation.config.server.max_decompressed)
+        except UndecodableError:
             decoded = None
         if decoded is None or (not decoded.is_sound and policy.blocks_uninspectable):
-            refused = policy.validates_calls and self._refuses_uninspectable(tx, policy)
-            return self._forwarding.refuse(tx, Failure.UNINSPECTABLE) if refused else None
+            refused = policy.validates_calls and self._refuses_uninspectable(flow, policy)
+            return self._forwarding.refuse(flow, Failure.UNINSPECTABLE) if refused else None
         try:
-            cleaned = await self.clean(tx, policy, decoded.text, decoded)
+            cleaned = await self.clean(flow, policy, decoded.text, decoded)
             if cleaned.blocked:
-                return self._forwarding.block(tx)
+                return self._forwarding.block(flow)
             if cleaned.refused:
-                return self._forwarding.refuse(tx, Failure.UNINSPECTABLE)
+                return self._forwarding.refuse(flow, Failure.UNINSPECTABLE)
             if cleaned.none_left is not None:
-                return self._refuse(tx, policy, cleaned.none_left, cleaned.document)
+                return self._refuse(flow, policy, cleaned.none_left, cleaned.document)
             return cleaned.body  # noqa: TRY300 - what follows the cleaning may fail as well
         except Exception as error:
             # Nothing is cut after all, so nothing may say so.
-            tx.calls, tx.rejected, tx.rejected_count = None, False, 0
+            flow.calls, flow.rejected, flow.rejected_count = None, False, 0
             self._metrics.own_failures[("inspect",)] += 1
-            log.error("calls went on uninspected by a fault of ours", route=tx.route.value, exc_info=error)  # noqa: TRY400
+            log.error("calls went on uninspected by a fault of ours", route=flow.route.value, exc_info=error)  # noqa: TRY400
             return None
 
-    async def clean(self, tx: Transaction, policy: OrgPolicy, text: bytes, decoded: Decoded | None = None) -> Cleaned:
+    async def clean(self, flow: Flow, policy: OrgPolicy, text: bytes, decoded: Decoded | None = None) -> Cleaned:
         """Cut what is not valid from a text, which was ``decoded`` from a body. A fault of ours is raised."""
-        inspection = await self._inspect(tx, policy, text)
+        inspection = await self._inspect(flow, policy, text)
         if inspection.uninspectable is not None and decoded is not None and decoded.first is not None:
-            inspection = await self._inspect(tx, policy, decoded.first)
+            inspection = await self._inspect(flow, policy, decoded.first)
         if inspection.uninspectable is not None:
-            return Cleaned(refused=policy.validates_calls and self._refuses_uninspectable(tx, policy))
-        if inspection.calls and await self._uploads.is_of_deleted_user(tx, policy, inspection):
+            return Cleaned(refused=policy.validates_calls and self._refuses_uninspectable(flow, policy))
+        if inspection.calls and await self._uploads.is_of_deleted_user(flow, policy, inspection):
             return Cleaned(blocked=True)
         if not policy.validates_calls:
             return AS_IT_CAME
         large = len(text) > ON_LOOP
-        settled = await self._settle(tx, policy, inspection)
+        settled = await self._settle(flow, policy, inspection)
         if settled is None:
             return AS_IT_CAME
         if settled.outcome.status is not None:
             document = await _off(large, problem_document, settled.outcome)
             return Cleaned(none_left=settled, document=document)
-        if tx.route.is_direct or tx.route is Route.SERVER_API:
-            tx.rejected_count = settled.outcome.rejected
+        if flow.route.is_direct or flow.route is Route.SERVER_API:
+            flow.rejected_count = settled.outcome.rejected
         if not settled.outcome.changed:
             return AS_IT_CAME
         return Cleaned(
             body=await _off(large, _rewritten, inspection, settled.outcome, decoded.layers if decoded else 0)
         )
 
-    async def _inspect(self, tx: Transaction, policy: OrgPolicy, text: bytes) -> Inspection:
-        form, large = tx.form or tx.route, len(text) > ON_LOOP
-        return await _off(large, inspect, policy.client_api, form, text, endpoint=tx.endpoint)
+    async def _inspect(self, flow: Flow, policy: OrgPolicy, text: bytes) -> Inspection:
+        form, large = flow.form or flow.route, len(text) > ON_LOOP
+        return await _off(large, inspect, policy.client_api, form, text, endpoint=flow.endpoint)
 
-    async def _settle(self, tx: Transaction, policy: OrgPolicy, inspection: Inspection) -> Settled | None:
-        facts, upload = tx.facts, tx.upload
+    async def _settle(self, flow: Flow, policy: OrgPolicy, inspection: Inspection) -> Settled | None:
+        facts, upload = flow.facts, flow.upload
         if facts is None or upload is None:
             return None
         if not inspection.calls:
-            self._limits.see(facts, upload, inspection, tx.arrived)
+            self._limits.see(facts, upload, inspection, flow.arrived)
             return None
-        settled = await self._limits.settle(policy, facts, upload, inspection, tx.arrived)
-        tx.calls = settled.outcome
+        settled = await self._limits.settle(policy, facts, upload, inspection, flow.arrived)
+        flow.calls = settled.outcome
         if settled.ledger_down:
-            tx.decision = Decision(shadow=tx.decision.shadow, failed=tx.decision.failed, ledger_down=True)
+            flow.decision = Decision(shadow=flow.decision.shadow, failed=flow.decision.failed, ledger_down=True)
         for (code, kind), count in (await _off(inspection.is_large, _by_code, settled.outcome)).items():
-            self._metrics.rejections[(code.value, kind.value, tx.route.value)] += count
+            self._metrics.rejections[(code.value, kind.value, flow.route.value)] += count
         return settled
 
-    def _refuses_uninspectable(self, tx: Transaction, policy: OrgPolicy) -> bool:
-        self._metrics.uninspectable[(tx.route.value,)] += 1
-        tx.uninspectable = True
+    def _refuses_uninspectable(self, flow: Flow, policy: OrgPolicy) -> bool:
+        self._metrics.uninspectable[(flow.route.value,)] += 1
+        flow.uninspectable = True
         return policy.blocks_uninspectable
 
-    def _refuse(self, tx: Transaction, policy: OrgPolicy, settled: Settled, document: bytes) -> bool:
+    def _refuse(self, flow: Flow, policy: OrgPolicy, settled: Settled, document: bytes) -> bool:
         """No call is left: say why, with every rejection."""
         outcome = settled.outcome
         status = outcome.status or 400
@@ -192,19 +192,19 @@ class Capture:
             windows = policy.client_api.rate.event if kind is RateKind.EVENT else policy.client_api.rate.user
             extra = tuple(pair for pair in rate_headers(windows, settled.limited) if pair[0] != "Retry-After")
             wait = int(retry_after(settled.limited))
-        tx.rejected = True
-        answer = tx.generation.answers.answer(
+        flow.rejected = True
+        answer = flow.generation.answers.answer(
             status,
             document,
-            tx.origin,
-            tx.request_id.encode("ascii", "replace"),
+            flow.origin,
+            flow.request_id.encode("ascii", "replace"),
             content_type=PROBLEM,
-            rejected=outcome.rejected if tx.route is not Route.EVENT else None,
+            rejected=outcome.rejected if flow.route is not Route.EVENT else None,
             retry_after=wait,
             extra=extra,
-            close=tx.close,
+            close=flow.close,
         )
-        return self._forwarding.answer(tx, status, answer)
+        return self._forwarding.answer(flow, status, answer)
 
 
 async def _off(large: bool, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:  # noqa: FBT001 - decided once a body
@@ -226,7 +226,7 @@ def _rewritten(inspection: Inspection, outcome: CallsOutcome, layers: int) -> by
     return None if changed is None else encode(changed, layers)
 
 
-def _org_of(tx: Transaction) -> str:
+def _org_of(flow: Flow) -> str:
     """Server-side callers have no org id: a digest of their credentials stands for it (rules.md 3)."""
-    credentials = tx.headers.get(b"authorization")
+    credentials = flow.headers.get(b"authorization")
     return f"auth:{blake2b(credentials, digest_size=8).hexdigest()}" if credentials else ""

@@ -17,7 +17,7 @@ from fsproxy.config.restart import with_what_can_change
 from fsproxy.config.schema import TopMode
 from fsproxy.http.upstream_tls import same_hosts, tls_context
 from fsproxy.proxy.generation import Generation
-from fsproxy.reload.free_in_steps import let_go
+from fsproxy.reload.free_in_steps import free_in_steps
 
 log = structlog.get_logger("fsproxy")
 
@@ -42,13 +42,13 @@ class Built:
 
 
 def build(source: Source, before: Generation, mode: TopMode | None) -> Built:
-    """Load and compile. Raises ConfigError, GeoUnavailable, and OSError or ssl.SSLError for the upstream's TLS."""
+    """Load and compile. Raises ConfigError, GeoError, and OSError or ssl.SSLError for the upstream's TLS."""
     leftovers: list[object] = []
     with _no_full_collection():
         try:
             loaded = load(source.path, source.environ, leftovers)
         finally:
-            let_go(leftovers)
+            free_in_steps(leftovers)
         config, names = with_what_can_change(before.config, loaded)
         new = not same_hosts(before.config.upstream, config.upstream)
         context = tls_context(config.upstream.tls) if new else None

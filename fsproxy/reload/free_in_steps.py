@@ -20,7 +20,7 @@ def is_free(thing: object) -> bool:
     return sys.getrefcount(thing) <= _HELD_BY_ONE
 
 
-def let_go(things: list[object]) -> None:
+def free_in_steps(things: list[object]) -> None:
     """Free these, and what they alone hold, in small steps. Empties the list. For a thread.
 
     What others hold as well is not touched: references are dropped, nothing is changed.

@@ -13,7 +13,7 @@ from pathlib import Path
 from fsproxy.config.problems import ConfigError
 from fsproxy.config.schema import Config
 from fsproxy.proxy.generation import Generation
-from fsproxy.proxy.geo import GeoUnavailable
+from fsproxy.proxy.geo import GeoError
 from fsproxy.reload.build_generation import Source, build
 from fsproxy.reload.watch import Fingerprint, Watcher, fingerprint, is_of
 
@@ -40,7 +40,7 @@ class StandingConfig:
         return self._generation.config if self._generation is not None else self._config
 
     async def start(self) -> None:
-        """Check what only compiling shows, and watch. Raises GeoUnavailable."""
+        """Check what only compiling shows, and watch. Raises GeoError."""
         self._generation = await asyncio.to_thread(Generation.compile, self._config, 1)
         self._task = asyncio.get_running_loop().create_task(self._run())
         self._watcher.start()
@@ -76,7 +76,7 @@ class StandingConfig:
             self._watch((*self.config.files, *error.files))
             read = await asyncio.to_thread(fingerprint, self._files, {})
             self._tried = {} if error.passing else read | found
-        except (GeoUnavailable, OSError, ssl.SSLError):
+        except (GeoError, OSError, ssl.SSLError):
             pass
         else:
             self._generation = built.generation

@@ -21,14 +21,14 @@ from fsproxy.clock import monotonic, now
 from fsproxy.config.problems import ConfigError
 from fsproxy.config.schema import Config, TopMode
 from fsproxy.proxy.generation import Generation
-from fsproxy.proxy.geo import GeoUnavailable
+from fsproxy.proxy.geo import GeoError
 from fsproxy.reload.build_generation import Built, Source, build, log_faults
-from fsproxy.reload.free_in_steps import is_free, let_go
+from fsproxy.reload.free_in_steps import free_in_steps, is_free
 from fsproxy.reload.watch import Fingerprint, Watcher, fingerprint, is_of
 from fsproxy.telemetry.logs import configure_logs
 
 if TYPE_CHECKING:
-    from fsproxy.proxy.data_plane import Ingest
+    from fsproxy.proxy.data_plane import DataPlane
     from fsproxy.telemetry.metrics import Metrics
 
 T = TypeVar("T")
@@ -56,10 +56,10 @@ class Reloader:
     """Loads, swaps and reports. Nothing of it runs, and nothing is watched, without a ``source``."""
 
     def __init__(
-        self, config: Config, source: Source | None, ingest: Callable[[], Ingest | None], metrics: Metrics
+        self, config: Config, source: Source | None, data_plane: Callable[[], DataPlane | None], metrics: Metrics
     ) -> None:
         self._source = source
-        self._ingest = ingest
+        self._data_plane = data_plane
         self._metrics = metrics
         self._mode: TopMode | None = None
         """What the admin API asked for: it outlives a reload."""
@@ -113,15 +113,15 @@ class Reloader:
             self.ask(force=True)
             while self._task is not None and not self._task.done():
                 await asyncio.shield(self._task)
-        ingest = self._ingest()
-        return {"generation": ingest.generation.number if ingest is not None else 0, **self.state()}
+        data_plane = self._data_plane()
+        return {"generation": data_plane.generation.number if data_plane is not None else 0, **self.state()}
 
     def set_mode(self, mode: TopMode) -> None:
         """The kill switch. ``bypass`` acts at once; the others compile the rules anew first. The last one holds."""
         self._mode = mode
-        ingest = self._ingest()
-        if ingest is not None and mode is TopMode.BYPASS:
-            ingest.bypass()
+        data_plane = self._data_plane()
+        if data_plane is not None and mode is TopMode.BYPASS:
+            data_plane.bypass()
         self._wake()
 
     def state(self) -> dict[str, object]:
@@ -143,14 +143,14 @@ class Reloader:
             self._task = asyncio.get_running_loop().create_task(self._work())
 
     async def _work(self) -> None:
-        while (ingest := self._ingest()) is not None:
+        while (data_plane := self._data_plane()) is not None:
             try:
                 if self._asked.load:
                     await asyncio.sleep(SETTLE_SECONDS)
                     asked, self._asked = self._asked, _Asked()
-                    await self._load(ingest, force=asked.force)
-                elif self._mode is not None and self._mode is not ingest.generation.mode:
-                    await self._recompile(ingest, self._mode)
+                    await self._load(data_plane, force=asked.force)
+                elif self._mode is not None and self._mode is not data_plane.generation.mode:
+                    await self._recompile(data_plane, self._mode)
                 else:
                     return
             except Exception as error:
@@ -160,19 +160,19 @@ class Reloader:
                 self._errors = (f"could not be loaded: {type(error).__name__}",)
                 return
 
-    async def _recompile(self, ingest: Ingest, mode: TopMode) -> None:
-        before = ingest.generation
+    async def _recompile(self, data_plane: DataPlane, mode: TopMode) -> None:
+        before = data_plane.generation
         fresh = await self._in_thread(Generation.compile, before.config, before.number, mode)
         if self._mode is mode and not self._asked.load:
-            ingest.apply(fresh)
+            data_plane.apply(fresh)
 
-    async def _load(self, ingest: Ingest, *, force: bool) -> None:
+    async def _load(self, data_plane: DataPlane, *, force: bool) -> None:
         source = self._source
         if source is None:
             return
         started = monotonic()
         found = await self._in_thread(fingerprint, self._files, self._tried)
-        before = ingest.generation
+        before = data_plane.generation
         if not force:
             if found == self._tried:
                 return
@@ -190,11 +190,11 @@ class Reloader:
             self._tried = {} if error.passing else read | found
             await self._in_thread(log_faults, error)
             return
-        except (GeoUnavailable, OSError, ssl.SSLError) as error:
+        except (GeoError, OSError, ssl.SSLError) as error:
             self._tried = found
             self._unusable(str(error))
             return
-        self._swap(ingest, built)
+        self._swap(data_plane, built)
         log.info("configuration loaded", generation=before.number + 1, seconds=round(monotonic() - started, 3))
 
     def _back_again(self, config: Config, found: Fingerprint) -> None:
@@ -202,13 +202,13 @@ class Reloader:
         self._tried, self._errors = found, ()
         self._watch(config.files)
 
-    def _swap(self, ingest: Ingest, built: Built) -> None:
-        self._retire(ingest.generation)
-        before, generation = ingest.generation.config, built.generation
+    def _swap(self, data_plane: DataPlane, built: Built) -> None:
+        self._retire(data_plane.generation)
+        before, generation = data_plane.generation.config, built.generation
         if self._mode is TopMode.BYPASS:
             # Asked for while this was compiled.
             generation = replace(generation, mode=TopMode.BYPASS)
-        ingest.apply(generation, built.context)
+        data_plane.apply(generation, built.context)
         if before.log != generation.config.log:
             configure_logs(generation.config.log.level, generation.config.log.format)
         # The same objects for a long time: no collection need walk them. What is garbage by then would stay for good.
@@ -234,7 +234,7 @@ class Reloader:
             await asyncio.sleep(DISPOSE_SECONDS)
             for index in reversed(range(len(self._retired))):
                 if is_free(self._retired[index]):
-                    await self._in_thread(let_go, [self._retired.pop(index)])
+                    await self._in_thread(free_in_steps, [self._retired.pop(index)])
 
     def _watch(self, files: tuple[str, ...]) -> None:
         self._files = tuple(map(Path, dict.fromkeys(files)))

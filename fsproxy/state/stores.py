@@ -37,7 +37,7 @@ PAGE_SECONDS = 60.0
 """With Redis: a page that was not blocked is asked about again after this long."""
 
 
-class StoreUnusable(Exception):  # noqa: N818 - said to the user as it is
+class StoreError(Exception):
     """What the configuration says of the store cannot be meant; a server that is down is no such reason."""
 
 
@@ -139,10 +139,10 @@ def make_stores(config: StateConfig) -> Stores:
     try:
         return _shared(config)
     except ImportError:
-        raise StoreUnusable("state.backend: redis needs redis-py: install fsproxy[redis]") from None
+        raise StoreError("state.backend: redis needs redis-py: install fsproxy[redis]") from None
     except ValueError:
         # Never the address itself: it may hold a password.
-        raise StoreUnusable("state.redis.url cannot be used as an address") from None
+        raise StoreError("state.redis.url cannot be used as an address") from None
 
 
 def _shared(config: StateConfig) -> Stores:

@@ -64,14 +64,14 @@ _ids = count(1)
 class Controls:
     """The rest of the program."""
 
-    ingest: Any
+    data_plane: Any
     listening: bool = True
     draining: bool = False
 
     def state(self) -> dict[str, object]:
         """As the program tells it."""
         config = {"loaded": 1.5, "errors": [], "error_count": 0, "restart_needed_for": []}
-        return {**self.ingest.state(), "config": config}
+        return {**self.data_plane.state(), "config": config}
 
     def set_mode(self, mode: TopMode) -> None:
         """Not asked for here."""
@@ -176,8 +176,8 @@ def check(value: Any, schema: dict[str, Any], place: str = "$") -> None:
 async def benched(config: dict[str, Any]) -> AsyncIterator[Bench]:
     async with RecordingUpstream() as upstream, aiohttp.ClientSession() as http:
         async with in_process({**config, "upstream": {"url": upstream.url}}) as proxy:
-            controls = Controls(proxy.ingest)
-            insight = RunningInsight(proxy.ingest, controls.state)
+            controls = Controls(proxy.data_plane)
+            insight = RunningInsight(proxy.data_plane, controls.state)
             app = create_admin(AdminConfig(), controls, proxy.metrics, insight)
             async with TestClient(TestServer(app)) as admin:
                 yield Bench(proxy, http, admin)
@@ -554,8 +554,8 @@ async def test_the_description_names_every_route_and_no_other(bench: Bench) -> N
 
 
 async def test_everything_of_the_api_is_guarded(bench: Bench) -> None:
-    insight = RunningInsight(bench.proxy.ingest, Controls(bench.proxy.ingest).state)
-    app = create_admin(AdminConfig(token="right"), Controls(bench.proxy.ingest), bench.proxy.metrics, insight)
+    insight = RunningInsight(bench.proxy.data_plane, Controls(bench.proxy.data_plane).state)
+    app = create_admin(AdminConfig(token="right"), Controls(bench.proxy.data_plane), bench.proxy.metrics, insight)
     paths = [path for path in DOCUMENT["paths"] if path.startswith("/api/") or path == "/openapi.json"]
     assert len(paths) == 9
     async with TestClient(TestServer(app)) as admin:
@@ -603,7 +603,7 @@ async def test_the_page_may_run_nothing_but_its_own_script(bench: Bench) -> None
 
 async def test_a_record_that_cannot_be_written_hides_no_other(bench: Bench) -> None:
     await bench.page(SessionId="s-good")
-    kept = bench.proxy.ingest.recent._decisions
+    kept = bench.proxy.data_plane.recent._decisions
     kept.append(type(kept[-1])(kept[-1].number + 1, "", type(kept[-1].record)(**broken(kept[-1].record))))
     told = (await bench.get("/api/decisions?limit=2"))["decisions"]
     kept.pop()

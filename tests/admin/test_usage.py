@@ -15,12 +15,12 @@ from fsproxy.admin import usage
 from fsproxy.admin.usage import ORGS_AT_ONCE, Usage
 from fsproxy.admin.usage_view import MOST_ORGS
 from fsproxy.config.loader import load_text
-from fsproxy.core.limits.operations import Claim, LedgerDown, NameKind
+from fsproxy.core.limits.operations import Claim, LedgerDownError, NameKind
 from fsproxy.core.model import Instant
 from fsproxy.core.policy import Snapshot
 from fsproxy.proxy.generation import Generation
 from fsproxy.state.memory.ledger import MemoryLedger
-from fsproxy.state.memory.recent_names import Lately
+from fsproxy.state.memory.recent_names import RecentNames
 from fsproxy.state.redis.breaker import Breaker
 
 NOW = Instant(1_795_300_000.0)
@@ -95,7 +95,7 @@ class Distant:
 
     orgs: list[str] = field(default_factory=lambda: ["o-1"])
     breaker: Breaker = field(default_factory=lambda: Breaker("redis"))
-    lately: Lately = field(default_factory=Lately)
+    lately: RecentNames = field(default_factory=RecentNames)
     asked: list[str] = field(default_factory=list)
     at_once: int = 0
     most_at_once: int = 0
@@ -108,7 +108,7 @@ class Distant:
         self.asked.append(org)
         number = len(self.asked)
         if self.down:
-            raise LedgerDown
+            raise LedgerDownError
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         await asyncio.sleep(0)

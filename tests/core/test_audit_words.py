@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from fsproxy.core.audit import facts as audit_facts
 from fsproxy.core.audit.line import Measures, audit_record
 from fsproxy.core.audit.privacy import address_mask
 from fsproxy.core.audit.record import AuditRecord, Outcome, is_due
-from fsproxy.core.audit import facts as audit_facts
 from fsproxy.core.model import Instant, Route, SessionFacts
 from fsproxy.core.pipeline import Decision
 from fsproxy.core.policy import Snapshot

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from fsproxy.fleet.take_over import prefer_none, prefer_ports
+from fsproxy.fleet.take_over import prefer_none, steer_new_connections
 from support.ports import free_ports
 
 CONNECTIONS = 100
@@ -60,14 +60,14 @@ async def test_the_newcomers_are_given_all_and_the_old_ones_none(listeners: List
     await listeners.add()
     assert set(await listeners.connect()) == {0, 1}
     for _ in range(2):
-        prefer_ports([await listeners.add()], 2, 2)
+        steer_new_connections([await listeners.add()], 2, 2)
     assert set(await listeners.connect()) == {2, 3}
 
 
 async def test_once_the_old_one_is_gone_the_newcomers_share_evenly_again(listeners: Listeners) -> None:
     old = await listeners.add()
     for _ in range(2):
-        prefer_ports([await listeners.add()], 1, 2)
+        steer_new_connections([await listeners.add()], 1, 2)
     old.close()
     assert set(await listeners.connect()) == {1, 2}
     prefer_none(listeners.servers[1:2])
@@ -81,7 +81,7 @@ async def test_a_kernel_that_refuses_costs_no_start() -> None:
     class Server:
         sockets = (ours,)
 
-    prefer_ports([Server()], 1, 1)  # type: ignore[list-item]
+    steer_new_connections([Server()], 1, 1)  # type: ignore[list-item]
     with ours, theirs:
         theirs.send(b"x")
         assert ours.recv(1) == b"x"

@@ -9,7 +9,7 @@ from typing import Any, cast
 from fsproxy.admin.merging import MergedMetrics
 from fsproxy.config.schema import Config, TopMode
 from fsproxy.fleet.view import FleetView
-from fsproxy.fleet.worker import Worker, WorkerSilent, WorkerState
+from fsproxy.fleet.worker import Worker, WorkerSilentError, WorkerState
 
 
 def state(generation: int = 1, failure: str | None = None, errors: int = 0) -> dict[str, Any]:
@@ -39,7 +39,7 @@ class OneWorker:
     async def ask(self, method: str, path: str, seconds: float, body: Any = None) -> tuple[int, bytes]:
         assert seconds <= 2.0
         if path not in self.says:
-            raise WorkerSilent(path)
+            raise WorkerSilentError(path)
         return self.status, json.dumps([method, path, self.says[path], body and body.decode()]).encode()
 
 

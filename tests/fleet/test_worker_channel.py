@@ -11,7 +11,7 @@ import pytest
 
 from fsproxy.config.loader import load_text
 from fsproxy.config.schema import TopMode
-from fsproxy.fleet.worker_channel import LISTENING, Orders, Seat, packed, received
+from fsproxy.fleet.worker_channel import LISTENING, Orders, WorkerChannel, packed, received
 from fsproxy.proxy.generation import Generation
 from fsproxy.reload.build_generation import Source
 
@@ -67,9 +67,9 @@ async def test_a_worker_says_that_it_listens_and_is_told_to_stop_by_the_end_of_i
     channel: tuple[socket.socket, socket.socket],
 ) -> None:
     left_alone = asyncio.Event()
-    seat = Seat(orders(), channel[1])
-    seat.on_left_alone(asyncio.get_running_loop(), left_alone.set)
-    seat.tell_that_it_listens()
+    worker_channel = WorkerChannel(orders(), channel[1])
+    worker_channel.on_left_alone(asyncio.get_running_loop(), left_alone.set)
+    worker_channel.tell_that_it_listens()
     assert channel[0].recv(1) == LISTENING
     assert not left_alone.is_set()
     channel[0].close()

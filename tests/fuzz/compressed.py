@@ -9,7 +9,7 @@ import zlib
 from fsproxy.core.model import Encoding, Route
 from fsproxy.proxy.bodies import BodyError
 from fsproxy.proxy.decoding import GZIP as GZIP_FORM
-from fsproxy.proxy.decoding import MAGIC, Undecodable, decode, encode
+from fsproxy.proxy.decoding import MAGIC, UndecodableError, decode, encode
 from fuzz.bundles import SAMPLES, checked
 from fuzz.harness import Target
 
@@ -21,7 +21,7 @@ def check_gzip(data: bytes) -> None:
     """What is decompressed is what the standard library decompresses, bounded; and goes back the same."""
     try:
         decoded = asyncio.run(decode(data, Encoding.GZIP, LIMIT))
-    except Undecodable:
+    except UndecodableError:
         _is_corrupt(data)
         return
     except BodyError:

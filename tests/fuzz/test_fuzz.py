@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fsproxy.core.client_api.validation.names import PropertyType
-from fsproxy.core.client_api.validation.values import JUDGES
+from fsproxy.core.client_api.validation.values import VALIDATORS
 from fsproxy.core.matching import addresses
 from fsproxy.core.wire import cookies
 from fuzz.mutating import inputs
@@ -65,7 +65,7 @@ def test_an_address_that_is_unwrapped_wrongly_is_found(monkeypatch: pytest.Monke
 
 
 def test_a_value_that_passes_wrongly_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(JUDGES, PropertyType.DATE, JUDGES[PropertyType.STR])
+    monkeypatch.setitem(VALIDATORS, PropertyType.DATE, VALIDATORS[PropertyType.STR])
     assert finds_a_fault("values")
 
 

@@ -48,8 +48,8 @@ def left() -> Counter[str]:
 async def freed(proxy: InProcessProxy) -> None:
     """Fails unless all connections are gone once they are closed."""
     await eventually(lambda: len(proxy.server) == 0)
-    proxy.ingest.upstream.close()
-    await eventually(lambda: proxy.ingest.upstream.connections == 0)
+    proxy.data_plane.upstream.close()
+    await eventually(lambda: proxy.data_plane.upstream.connections == 0)
     await eventually(lambda: not left())
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fsproxy.http.client_request import CLOSE, Incoming
+from fsproxy.http.client_request import CLOSE, ClientRequest
 from fsproxy.http.inline_task import InlineTask
 from support.in_process import in_process
 from support.raw_http import eventually, raw_client
@@ -156,7 +156,7 @@ async def test_it_is_cancelled_where_it_waits_or_as_soon_as_it_does() -> None:
 
 @pytest.mark.parametrize("backend", ["memory", "redis"])
 async def test_a_handler_that_uses_a_timeout_behaves_alike_with_every_backend(backend: str) -> None:
-    async def handler(request: Incoming) -> bool:
+    async def handler(request: ClientRequest) -> bool:
         try:
             async with asyncio.timeout(0.01):
                 await asyncio.get_running_loop().create_future()

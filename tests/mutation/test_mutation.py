@@ -83,7 +83,9 @@ def test_the_report_counts_and_names_what_survived() -> None:
     assert "**2 of 3 mutants killed: 66.7 %**" in text
     assert f"`fsproxy/core/wire/cookies.py:{mutant.line}`: `{mutant.change}`" in text
     assert "a → b" not in text
-    fresh = report.written({"wire/cookies": {key: "survived"}}, {"wire/cookies": {key: "killed", "4:5:f:e → f": "killed"}})
+    fresh = report.written(
+        {"wire/cookies": {key: "survived"}}, {"wire/cookies": {key: "killed", "4:5:f:e → f": "killed"}}
+    )
     assert "Of 1 others in 1 modules, drawn with another seed and looked at by nobody, 1 were killed: 100.0 %." in fresh
 
 

@@ -33,13 +33,13 @@ async def test_a_reader_that_the_end_of_a_chunk_wakes_as_its_time_ends_is_told_a
     protocol = BaseProtocol(loop)
     protocol.transport = cast("Any", object())  # it is connected, as far as the reader asks
     payload = StreamReader(protocol, 2**16, loop=loop)
-    tx = transaction(payload, body_timeout=0.2)
+    flow = transaction(payload, body_timeout=0.2)
     sweeper = Sweeper(loop)
     payload.begin_http_chunk_receiving()
     payload.feed_data(b"{")
-    with BodyClock(tx, sweeper, streamed=False) as clock:
-        assert await read_part(tx) == b"{"
-        reading = asyncio.create_task(read_part(tx))
+    with BodyClock(flow, sweeper, streamed=False) as clock:
+        assert await read_part(flow) == b"{"
+        reading = asyncio.create_task(read_part(flow))
         await asyncio.sleep(0)
         payload.end_http_chunk_receiving()  # wakes it, with nothing to read
         clock.expire()
@@ -59,19 +59,19 @@ class Body:
     failed: list[BaseException] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.tx = transaction(SimpleNamespace(set_exception=self.failed.append))
+        self.flow = transaction(SimpleNamespace(set_exception=self.failed.append))
         self._sweeper: Any = SimpleNamespace(time=lambda: self.now, add=lambda _: None, discard=lambda _: None)
 
     def lasts(self, size: int, every: float, most: float) -> float:
         """How long ``size`` bytes every ``every`` seconds are taken, in seconds; ``most`` when as long as asked."""
-        with BodyClock(self.tx, self._sweeper, streamed=self.streamed) as clock:
+        with BodyClock(self.flow, self._sweeper, streamed=self.streamed) as clock:
             while self.now < most and not self.failed:
                 self.now = min(self.now + every, most)
                 if clock.due <= self.now:
                     self.now = clock.due
                     clock.expire()
                     break
-                self.tx.bytes_in += size
+                self.flow.bytes_in += size
                 clock.restart()
         return self.now
 
@@ -89,7 +89,7 @@ def test_300_kb_at_64_kbit_a_second_come_through(streamed: bool, every: float) -
     body = Body(streamed)
     assert body.lasts(int(8 * KB * every), every, 37.5) == 37.5
     assert not body.failed
-    assert body.tx.bytes_in >= 300_000 - 8 * KB * every
+    assert body.flow.bytes_in >= 300_000 - 8 * KB * every
 
 
 @pytest.mark.parametrize("streamed", [False, True])
@@ -106,7 +106,7 @@ def test_a_body_that_is_read_is_over_after_five_minutes_and_a_streamed_one_goes_
 
 def test_a_large_beginning_buys_a_streamed_body_five_minutes_and_no_more() -> None:
     body = Body(streamed=True)
-    body.tx.bytes_in = 64 * KB * KB
+    body.flow.bytes_in = 64 * KB * KB
     assert body.lasts(1, 29.0, 36_000.0) == pytest.approx(STREAM_GRACE + LONGEST_READ, abs=1.0)
     assert Body(streamed=True).lasts(KB, 3.9, 36_000.0) == 36_000.0
 
@@ -127,9 +127,9 @@ def test_whoever_keeps_to_the_rate_is_never_cut_off_and_nobody_else_stays(
 
 def test_time_in_which_the_upstream_does_not_read_does_not_count() -> None:
     body = Body(streamed=True)
-    with BodyClock(body.tx, body._sweeper, streamed=True) as clock:
+    with BodyClock(body.flow, body._sweeper, streamed=True) as clock:
         body.now += 20.0
-        body.tx.bytes_in += 512
+        body.flow.bytes_in += 512
         clock.stop()
         assert clock.due > body.now + 3600.0
         body.now += 3600.0
@@ -139,7 +139,7 @@ def test_time_in_which_the_upstream_does_not_read_does_not_count() -> None:
 
 def test_a_longer_body_timeout_is_the_time_of_a_body_that_is_read() -> None:
     body = Body(streamed=False)
-    body.tx.generation.config.server.body_timeout = 600.0
+    body.flow.generation.config.server.body_timeout = 600.0
     assert body.lasts(1, 60.0, 3600.0) == 600.0, "as long as a body that is read may take at all"
 
 

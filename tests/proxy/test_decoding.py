@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fsproxy.core.failures import Failure
 from fsproxy.core.model import Encoding
 from fsproxy.proxy.bodies import BodyError
-from fsproxy.proxy.decoding import MAX_MEMBERS, ON_LOOP, Decoded, Undecodable, decode, encode
+from fsproxy.proxy.decoding import MAX_MEMBERS, ON_LOOP, Decoded, UndecodableError, decode, encode
 
 LIMIT = 3 * ON_LOOP
 
@@ -48,7 +48,7 @@ ZIPPED = gzip.compress(OBJECT, mtime=0)
 )
 @pytest.mark.parametrize("encoding", [Encoding.GZIP, Encoding.UNKNOWN])
 async def test_where_no_reader_could_find_an_object_a_body_is_undecodable(body: bytes, encoding: Encoding) -> None:
-    with pytest.raises(Undecodable):
+    with pytest.raises(UndecodableError):
         await decode(body, encoding, LIMIT)
 
 
@@ -154,14 +154,14 @@ async def test_blanks_are_not_looked_through_on_the_event_loop(zipped: bool) -> 
 
 
 async def test_an_unknown_encoding_is_undecodable() -> None:
-    with pytest.raises(Undecodable):
+    with pytest.raises(UndecodableError):
         await decode(b"", Encoding.UNKNOWN, LIMIT)
 
 
 async def test_members_may_follow_one_another_but_not_without_end() -> None:
     members = gzip.compress(b"{", mtime=0) + gzip.compress(b"}", mtime=0) + b"\0\0"
     assert (await decode(members, Encoding.GZIP, LIMIT)).text == b"{}"
-    with pytest.raises(Undecodable):
+    with pytest.raises(UndecodableError):
         await decode(gzip.compress(b"", mtime=0) * (MAX_MEMBERS + 1), Encoding.GZIP, LIMIT)
     most = await decode(gzip.compress(b"{}", mtime=0) + gzip.compress(b"", mtime=0) * MAX_MEMBERS, Encoding.GZIP, LIMIT)
     assert (most.text, most.is_sound) == (b"{}", False)

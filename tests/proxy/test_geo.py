@@ -13,7 +13,7 @@ from netaddr import IPSet
 from fsproxy.core.model import Location
 from fsproxy.core.settings import GeoSource
 from fsproxy.core.wire.client_address import ClientAddress
-from fsproxy.proxy.geo import GeoUnavailable, Locator
+from fsproxy.proxy.geo import GeoError, Locator
 
 
 def client(address: str | None = "198.51.100.7", *, trusted: bool = True) -> ClientAddress:
@@ -129,7 +129,7 @@ def test_what_is_no_database_is_refused(tmp_path: Path, content: bytes | None) -
     path = tmp_path / "geo.mmdb"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(GeoUnavailable, match="cannot be opened"):
+    with pytest.raises(GeoError, match="cannot be opened"):
         Locator().open(GeoSource(database=str(path)))
 
 

@@ -19,7 +19,7 @@ from fsproxy.core.model import FilterName, Hit, Instant, Route, Rule, SessionFac
 from fsproxy.core.pipeline import Decision, PageAnswer
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.wire.client_address import ClientAddress
-from fsproxy.proxy.flow import Transaction
+from fsproxy.proxy.flow import Flow
 from fsproxy.proxy.generation import Generation
 from fsproxy.proxy.record import ENOUGH_PAGES, Recorder
 from fsproxy.telemetry.metrics import Metrics
@@ -57,22 +57,22 @@ class Bench:
         self.sink = Sink()
         self.recorder = Recorder(self.metrics, self.sink, AuditConfig(**config))  # type: ignore[arg-type]
 
-    def record(self, tx: Transaction) -> AuditRecord:
+    def record(self, flow: Flow) -> AuditRecord:
         """The record of one request."""
-        self.recorder.record(tx)
+        self.recorder.record(flow)
         return self.sink.records[-1][0]
 
 
-def transaction(route: Route = Route.PAGE, *, dropped: bool = False, **known: Any) -> Transaction:
+def transaction(route: Route = Route.PAGE, *, dropped: bool = False, **known: Any) -> Flow:
     client = ClientAddress(
         address=FACTS.client_ip, chain="", trusted=True, dropped=dropped, proto="http", host="", request_id="r-1"
     )
     request: Any = SimpleNamespace(method="POST", close=False)
-    tx = Transaction(request, GENERATION, {}, client, "t-1", Instant(1_795_287_341.5), monotonic_ns())
-    tx.route, tx.path, tx.status, tx.facts = route, "/rec/page", 200, FACTS
+    flow = Flow(request, GENERATION, {}, client, "t-1", Instant(1_795_287_341.5), monotonic_ns())
+    flow.route, flow.path, flow.status, flow.facts = route, "/rec/page", 200, FACTS
     for name, value in known.items():
-        setattr(tx, name, value)
-    return tx
+        setattr(flow, name, value)
+    return flow
 
 
 def test_a_captured_page_is_counted_as_code_0_and_written_by_the_pages_share() -> None:
@@ -126,16 +126,16 @@ def test_an_answer_that_was_never_begun_has_no_status() -> None:
 
 
 def test_the_upstreams_own_reason_is_written() -> None:
-    relay = SimpleNamespace(head=SimpleNamespace(status=202), ended_ns=0)
-    record = Bench().record(transaction(answer=PageAnswer(202, reason_code=4), relay=relay, status=202))
+    writer = SimpleNamespace(head=SimpleNamespace(status=202), ended_ns=0)
+    record = Bench().record(transaction(answer=PageAnswer(202, reason_code=4), writer=writer, status=202))
     assert (record.upstream_status, record.upstream_reason_code, record.decision) == (202, 4, "captured")
 
 
 def test_time_spent_waiting_for_the_upstream_is_not_our_own() -> None:
-    tx = transaction()
-    tx.sent_ns = tx.started_ns + 1_000
-    tx.relay = SimpleNamespace(head=None, ended_ns=tx.started_ns + 5_000)  # type: ignore[assignment]
-    record = Bench().record(tx)
+    flow = transaction()
+    flow.sent_ns = flow.started_ns + 1_000
+    flow.writer = SimpleNamespace(head=None, ended_ns=flow.started_ns + 5_000)  # type: ignore[assignment]
+    record = Bench().record(flow)
     assert record.upstream_duration == 4_000
     assert record.duration is not None
     assert record.own_duration == record.duration - 4_000

@@ -34,7 +34,7 @@ async def begin(client: RawClient, target: str, size: int) -> None:
 
 async def came(proxy: InProcessProxy, size: int) -> None:
     """So many bytes of the one body have been read."""
-    await eventually(lambda: [tx.bytes_in for tx in proxy.ingest._in_flight] == [size])
+    await eventually(lambda: [flow.bytes_in for flow in proxy.data_plane._in_flight] == [size])
 
 
 @pytest.mark.parametrize("target", BODIES)
@@ -67,7 +67,7 @@ async def test_a_byte_now_and_then_is_refused_after_30_seconds(time: SkippedTime
             assert answer.status == (502 if "OrgId" in target else 408)
             assert await client.closed()
             await proxy.idle()
-            await eventually(lambda: proxy.ingest.upstream.connections == 0)
+            await eventually(lambda: proxy.data_plane.upstream.connections == 0)
         assert not upstream.received
 
 

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from fsproxy.core.limits.operations import LedgerDown
+from fsproxy.core.limits.operations import LedgerDownError
 from fsproxy.proxy import upload as capture
 from fsproxy.state.memory.ledger import MemoryLedger
 from support.in_process import in_process
@@ -80,7 +80,7 @@ async def test_a_ledger_that_is_down_limits_nothing_and_rules_still_hold(
         return None
 
     async def down(*_: object) -> Any:
-        raise LedgerDown
+        raise LedgerDownError
 
     monkeypatch.setattr(MemoryLedger, "try_now", never)
     monkeypatch.setattr(MemoryLedger, "ask", down)

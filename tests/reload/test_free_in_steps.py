@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fsproxy.config.loader import load_text
 from fsproxy.proxy.generation import Generation
-from fsproxy.reload.free_in_steps import is_free, let_go
+from fsproxy.reload.free_in_steps import free_in_steps, is_free
 
 CONFIG = "upstream: {url: http://127.0.0.1:9}\nfilters: {ip: {block: [10.0.0.1, 10.0.0.0/8]}}\n"
 
@@ -22,7 +22,7 @@ def test_a_generation_is_freed_whole_and_the_next_one_is_not_touched(tmp_path: P
     try:
         inner = id(first.snapshot.default.on_page[0])
         del first
-        let_go(things)
+        free_in_steps(things)
         # Freed by reference counts alone, without a collection.
         assert all(id(each) != inner or each is policy.on_page[0] for each in gc.get_objects())
     finally:
@@ -41,7 +41,7 @@ def test_what_is_large_is_freed_with_what_is_in_it_and_what_is_shared_stays() ->
     watched = weakref.ref(one)
     things: list[object] = [{"many": list(range(5_000)), "numbers": dict.fromkeys(range(5_000), 1)}, [one], (shared,)]
     del one
-    let_go(things)
+    free_in_steps(things)
     assert watched() is None
     assert shared == {"a": [1, 2, 3]}
 
@@ -49,7 +49,7 @@ def test_what_is_large_is_freed_with_what_is_in_it_and_what_is_shared_stays() ->
 def test_circles_end() -> None:
     circle: list[object] = []
     circle.append(circle)
-    let_go([circle])
+    free_in_steps([circle])
     assert circle[0] is circle
     circle.clear()
 

@@ -38,7 +38,7 @@ class Reloading:
 
     @property
     def number(self) -> int:
-        return self.proxy.ingest.generation.number
+        return self.proxy.data_plane.generation.number
 
     async def load(self, config: dict[str, Any] | str) -> dict[str, object]:
         self.path.write_text(config if isinstance(config, str) else json.dumps(config))
@@ -65,7 +65,9 @@ async def reloading(config: dict[str, Any], folder: Path) -> AsyncIterator[Reloa
     path = folder / "fsproxy.yaml"
     path.write_text(json.dumps(config))
     async with in_process(config) as proxy, aiohttp.ClientSession() as http:
-        reloader = Reloader(proxy.ingest.generation.config, Source(path, {}), lambda: proxy.ingest, proxy.metrics)
+        reloader = Reloader(
+            proxy.data_plane.generation.config, Source(path, {}), lambda: proxy.data_plane, proxy.metrics
+        )
         yield Reloading(proxy, reloader, path, http)
         await reloader.close()
 
@@ -214,12 +216,12 @@ async def test_a_mode_that_was_asked_for_outlives_a_reload(upstream: RecordingUp
     async with reloading(config(upstream, tmp_path), tmp_path) as one:
         one.reloader.set_mode(TopMode.BYPASS)
         await one.load(config(upstream, tmp_path, 2))
-        assert (one.number, one.proxy.ingest.generation.mode) == (2, TopMode.BYPASS)
+        assert (one.number, one.proxy.data_plane.generation.mode) == (2, TopMode.BYPASS)
         assert await one.page() == 200
         loading = asyncio.create_task(one.load(config(upstream, tmp_path, 3)))
         one.reloader.set_mode(TopMode.ENFORCE)
         await loading
-        assert (one.number, one.proxy.ingest.generation.mode) == (3, TopMode.ENFORCE)
+        assert (one.number, one.proxy.data_plane.generation.mode) == (3, TopMode.ENFORCE)
         assert await one.page() == 202
 
 
@@ -235,11 +237,11 @@ async def test_what_needs_a_restart_is_named_once_and_keeps_its_value(
     changed = config(upstream, tmp_path, 2, **more)
     changed["audit"] = {"to": "stderr", "client_ip": "none"}
     async with reloading(config(upstream, tmp_path), tmp_path) as one:
-        before = one.proxy.ingest.generation.config
+        before = one.proxy.data_plane.generation.config
         with capture_logs() as logs:
             await one.load(changed)
             await one.load(changed)
-        now = one.proxy.ingest.generation.config
+        now = one.proxy.data_plane.generation.config
         assert (now.server, now.admin, now.listen, now.state) == (
             before.server, before.admin, before.listen, before.state,
         )  # fmt: skip
@@ -263,7 +265,7 @@ async def test_a_generation_is_freed_as_soon_as_no_request_holds_it(
         upstream.hold()
         waiting = asyncio.create_task(one.page())
         await upstream.arrived(2)
-        first = id(one.proxy.ingest.generation)
+        first = id(one.proxy.data_plane.generation)
         await one.load(config(upstream, tmp_path, 2))
         await one.load(config(upstream, tmp_path, 3))
         await eventually(lambda: [id(each) for each in one.reloader._retired] == [first])

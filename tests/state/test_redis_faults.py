@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 import fsproxy
 from fsproxy.clock import now
-from fsproxy.core.limits.operations import Admit, Admitted, Claim, Claimed, LedgerDown, Mark, NameKind, QuotaTerms
+from fsproxy.core.limits.operations import Admit, Admitted, Claim, Claimed, LedgerDownError, Mark, NameKind, QuotaTerms
 from fsproxy.core.limits.page_clock import first_clock
 from fsproxy.core.model import Instant
 from fsproxy.state.redis.batch import MOST_WAITING
@@ -85,7 +85,7 @@ async def test_a_server_that_is_not_there_at_the_start_is_found_once_it_is(own_v
     own_valkey.kill()
     async with running_ledger(own_valkey.url) as (ledger, states):
         await states.reach(DOWN)
-        with pytest.raises(LedgerDown):
+        with pytest.raises(LedgerDownError):
             await ask(ledger, "a")
         own_valkey.start()
         await states.reach(DOWN, UP)
@@ -97,7 +97,7 @@ async def test_a_server_that_dies_and_comes_back_empty_starts_anew(own_valkey: V
         assert await ask(ledger, "a", "b") == Claimed(frozenset(), 2)
         own_valkey.kill()
         await states.reach(UP, DOWN)
-        with pytest.raises(LedgerDown):
+        with pytest.raises(LedgerDownError):
             await ask(ledger, "c")
         assert ledger.try_now((claim("a"),), now()) == (Claimed(frozenset(), 2),), "known here all the same"
         own_valkey.start()
@@ -122,10 +122,10 @@ async def test_a_paused_server_costs_one_time_limit_and_is_not_asked_again(own_v
     async with running_ledger(own_valkey.url) as (ledger, states):
         own_valkey.pause()
         silent = await asyncio.gather(*(ask(ledger, f"n{n}") for n in range(50)), return_exceptions=True)
-        assert all(isinstance(each, LedgerDown) for each in silent)
+        assert all(isinstance(each, LedgerDownError) for each in silent)
         assert states.seen == [UP, DOWN]
         written = ledger.breaker.round_trips
-        with pytest.raises(LedgerDown):
+        with pytest.raises(LedgerDownError):
             await ask(ledger, "a")
         assert ledger.breaker.round_trips == written
         own_valkey.resume()
@@ -138,7 +138,7 @@ async def test_a_slow_server_is_given_up_and_one_within_the_limit_is_not(own_val
         slow.delay = 0.02
         assert await ask(ledger, "a") == Claimed(frozenset(), 1)
         slow.delay = 3 * LIMIT
-        with pytest.raises(LedgerDown):
+        with pytest.raises(LedgerDownError):
             await ask(ledger, "b")
         assert states.seen == [UP, DOWN]
         slow.delay = 0.0
@@ -149,7 +149,7 @@ async def test_a_slow_server_is_given_up_and_one_within_the_limit_is_not(own_val
 async def test_a_caller_in_a_hurry_is_answered_in_time_and_the_store_is_not_down(own_valkey: ValkeyServer) -> None:
     async with DelayingProxy(own_valkey.port) as slow, running_ledger(slow.url, PATIENCE) as (ledger, states):
         slow.delay = 0.5
-        with pytest.raises(LedgerDown):
+        with pytest.raises(LedgerDownError):
             await ledger.ask((claim("a"),), now(), 0.01)
         slow.delay = 0.0
         assert isinstance(await ask(ledger, "b"), Claimed)
@@ -169,7 +169,7 @@ async def test_a_server_that_takes_no_writes_is_down_until_it_does(
 ) -> None:
     async with running_ledger(own_valkey.url) as (ledger, states):
         own_valkey.command(*no_writes)
-        with pytest.raises(LedgerDown):
+        with pytest.raises(LedgerDownError):
             await ledger.ask((admit("t", "s"),), now(), PATIENCE)
         await states.reach(UP, DOWN)
         own_valkey.command(*writes)
@@ -184,7 +184,7 @@ async def test_bundles_of_sessions_that_were_not_told_are_told_again(own_valkey:
         own_valkey.kill()
         await states.reach(UP, DOWN)
         assert ledger.try_now(mark, now()) is None
-        with pytest.raises(LedgerDown):
+        with pytest.raises(LedgerDownError):
             await ledger.ask(mark, now(), PATIENCE)
         own_valkey.start()
         await states.reach(UP, DOWN, UP)
@@ -210,7 +210,7 @@ async def test_no_more_than_so_many_wait(own_valkey: ValkeyServer) -> None:
         own_valkey.pause()
         waiting = [asyncio.ensure_future(ask(ledger, "a")) for _ in range(MOST_WAITING)]
         await asyncio.sleep(0)
-        with pytest.raises(LedgerDown):
+        with pytest.raises(LedgerDownError):
             await ask(ledger, "a")
         assert ledger.breaker.unavailable == 1
         own_valkey.resume()
@@ -223,7 +223,7 @@ async def test_what_still_waits_at_the_end_is_told_so(own_valkey: ValkeyServer) 
         own_valkey.pause()
         waiting = asyncio.ensure_future(ask(ledger, "a"))
         await asyncio.sleep(0)
-    with pytest.raises(LedgerDown):
+    with pytest.raises(LedgerDownError):
         await waiting
 
 

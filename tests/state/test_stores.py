@@ -15,7 +15,7 @@ from fsproxy.config.schema import RedisConfig, StateBackend, StateConfig
 from fsproxy.core.limits.operations import Claim, NameKind
 from fsproxy.core.model import Instant
 from fsproxy.state.memory.ledger import Bounds, MemoryLedger
-from fsproxy.state.stores import StoreUnusable, make_stores
+from fsproxy.state.stores import StoreError, make_stores
 from support.proxy import RunningProxy, running_proxy
 from support.upstream import RecordingUpstream
 from support.valkey import ValkeyServer, running_valkey
@@ -144,7 +144,7 @@ async def test_a_page_that_one_proxy_blocked_is_known_to_the_other(
 
 @pytest.mark.parametrize("url", ["redis://:SECRET@host:not-a-port/0", "redis://host/0?socket_timeout=x"])
 async def test_an_address_that_cannot_be_meant_is_said_without_its_password(url: str) -> None:
-    with pytest.raises(StoreUnusable) as raised:
+    with pytest.raises(StoreError) as raised:
         make_stores(StateConfig(backend=StateBackend.REDIS, redis=RedisConfig(url=url)))
     assert "SECRET" not in str(raised.value)
 

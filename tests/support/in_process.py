@@ -15,7 +15,7 @@ from typing import Any
 from fsproxy.config.loader import load_text
 from fsproxy.http.server import DataServer
 from fsproxy.http.sweeper import Sweeper
-from fsproxy.proxy.data_plane import Ingest
+from fsproxy.proxy.data_plane import DataPlane
 from fsproxy.proxy.generation import Generation
 from fsproxy.telemetry.metrics import Metrics
 from support.raw_http import eventually
@@ -39,7 +39,7 @@ class InProcessProxy:
     """A data plane that listens on a port of 127.0.0.1."""
 
     port: int
-    ingest: Ingest
+    data_plane: DataPlane
     server: DataServer
     metrics: Metrics
     base: Path
@@ -53,7 +53,7 @@ class InProcessProxy:
 
     def reload(self, config: Mapping[str, Any]) -> None:
         """Go on with this configuration, as a reload does."""
-        self.ingest.apply(_generation(config, self.base, self.ingest.generation.number + 1))
+        self.data_plane.apply(_generation(config, self.base, self.data_plane.generation.number + 1))
 
     async def idle(self) -> None:
         """Waits until no request is under way."""
@@ -82,17 +82,19 @@ async def in_process(config: Mapping[str, Any]) -> AsyncIterator[InProcessProxy]
     with TemporaryDirectory(prefix="fsproxy-test-") as name:
         base = Path(name)
         metrics, sweeper = Metrics(), Sweeper(loop)
-        ingest = Ingest(_generation(config, base, 1), metrics, loop, sweeper)
-        await ingest.start()
-        server = ingest.server = DataServer(
-            ingest.handle,
-            ingest.generation.config.server,
+        data_plane = DataPlane(_generation(config, base, 1), metrics, loop, sweeper)
+        await data_plane.start()
+        server = data_plane.server = DataServer(
+            data_plane.handle,
+            data_plane.generation.config.server,
             sweeper,
-            on_malformed=ingest.count_malformed,
-            on_crash=ingest.count_crash,
+            on_malformed=data_plane.count_malformed,
+            on_crash=data_plane.count_crash,
         )
         listener = await loop.create_server(server, "127.0.0.1", 0)
-        proxy = InProcessProxy(listener.sockets[0].getsockname()[1], ingest, server, metrics, base, complaints.records)
+        proxy = InProcessProxy(
+            listener.sockets[0].getsockname()[1], data_plane, server, metrics, base, complaints.records
+        )
         try:
             yield proxy
             await asyncio.sleep(0)  # what is due now may still complain
@@ -102,7 +104,7 @@ async def in_process(config: Mapping[str, Any]) -> AsyncIterator[InProcessProxy]
             listener.close()
             await server.shutdown(0.1)
             sweeper.close()
-            await ingest.close()
+            await data_plane.close()
             for logger in loggers:
                 logger.removeHandler(complaints)
             loop.set_exception_handler(handled)

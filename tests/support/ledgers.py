@@ -23,7 +23,7 @@ from fsproxy.core.limits.operations import (
 )
 from fsproxy.core.model import Instant
 from fsproxy.state.memory.ledger import Bounds, MemoryLedger
-from fsproxy.state.memory.recent_names import Lately
+from fsproxy.state.memory.recent_names import RecentNames
 from fsproxy.state.redis.ledger import RedisLedger
 from fsproxy.state.sqlite.file import LedgerFile
 
@@ -48,7 +48,7 @@ class Store(Protocol):
     def names_usage(self, org: str) -> dict[NameKind, int]: ...
 
     @property
-    def lately(self) -> Lately: ...
+    def lately(self) -> RecentNames: ...
 
     def close(self) -> None: ...
 
@@ -69,7 +69,7 @@ class MemoryStore:
         return self.ledger.names_usage(org)
 
     @property
-    def lately(self) -> Lately:
+    def lately(self) -> RecentNames:
         return self.ledger.lately
 
     def close(self) -> None:
@@ -126,7 +126,7 @@ class ValkeyStore:
         return self._loop.run_until_complete(self.ledger.org_usage(org))[1]
 
     @property
-    def lately(self) -> Lately:
+    def lately(self) -> RecentNames:
         return self.ledger.lately
 
     def close(self) -> None:

@@ -13,16 +13,16 @@ from typing import Any
 from fsproxy.config.loader import load_text
 from fsproxy.http.server import DataServer
 from fsproxy.http.sweeper import Sweeper
-from fsproxy.proxy.data_plane import Ingest
+from fsproxy.proxy.data_plane import DataPlane
 from fsproxy.proxy.generation import Generation
 from fsproxy.telemetry.metrics import Metrics
 
 
 @dataclass
 class InnerProxy:
-    """An Ingest that listens."""
+    """A data plane that listens."""
 
-    ingest: Ingest
+    data_plane: DataPlane
     metrics: Metrics
     port: int
     audit_file: Path
@@ -34,7 +34,7 @@ class InnerProxy:
 
     async def idle(self) -> None:
         """Waits until no request and no socket is under way."""
-        assert await self.ingest.drain(10)
+        assert await self.data_plane.drain(10)
 
     def audit(self) -> list[dict[str, Any]]:
         """All lines; only after the proxy has stopped."""
@@ -54,21 +54,23 @@ async def inner_proxy(config: Mapping[str, Any], upstream_url: str, folder: Path
     loop = asyncio.get_running_loop()
     sweeper = Sweeper(loop)
     metrics = Metrics()
-    ingest = Ingest(Generation.compile(load_text(json.dumps(whole), "test", {}, folder), 1), metrics, loop, sweeper)
-    await ingest.start()
-    server = DataServer(
-        ingest.handle,
-        ingest.generation.config.server,
-        sweeper,
-        on_malformed=ingest.count_malformed,
-        on_crash=ingest.count_crash,
+    data_plane = DataPlane(
+        Generation.compile(load_text(json.dumps(whole), "test", {}, folder), 1), metrics, loop, sweeper
     )
-    ingest.server = server
+    await data_plane.start()
+    server = DataServer(
+        data_plane.handle,
+        data_plane.generation.config.server,
+        sweeper,
+        on_malformed=data_plane.count_malformed,
+        on_crash=data_plane.count_crash,
+    )
+    data_plane.server = server
     listener = await loop.create_server(server, "127.0.0.1", 0)
     try:
-        yield InnerProxy(ingest, metrics, listener.sockets[0].getsockname()[1], audit_file)
+        yield InnerProxy(data_plane, metrics, listener.sockets[0].getsockname()[1], audit_file)
     finally:
         listener.close()
         await server.shutdown(1.0)
-        await ingest.close()
+        await data_plane.close()
         sweeper.close()

@@ -91,23 +91,23 @@ class Setting:
         folder = self.proxy.audit_file.parent
         whole = {"upstream": {"url": self.upstream.url}, **config}
         loaded = load_text(json.dumps(whole), "test", {}, folder)
-        self.proxy.ingest.apply(Generation.compile(loaded, self.proxy.ingest.generation.number + 1))
+        self.proxy.data_plane.apply(Generation.compile(loaded, self.proxy.data_plane.generation.number + 1))
 
     def known(self, session: str) -> bool:
         """Whether the ledger takes the session for one under way (and if not, counts nothing)."""
         admit = Admit(ORG, "probe", session, "", ramped_out=True, quota=None)
-        answers = self.proxy.ingest.ledger.try_now((admit,), now())
+        answers = self.proxy.data_plane.ledger.try_now((admit,), now())
         assert answers is not None
         assert isinstance(answers[0], Admitted)
         return answers[0].under_way
 
     def used(self) -> int:
         """Units of the quota that are taken."""
-        policy = self.proxy.ingest.generation.snapshot.policy(ORG)
+        policy = self.proxy.data_plane.generation.snapshot.policy(ORG)
         assert policy.quota is not None
         terms = policy.quota.terms(now())
         full = QuotaTerms(terms.cycle, 0, terms.ends, enforced=True)
-        answers = self.proxy.ingest.ledger.try_now((Admit(ORG, "probe", "", "", False, full),), now())
+        answers = self.proxy.data_plane.ledger.try_now((Admit(ORG, "probe", "", "", False, full),), now())
         assert answers is not None
         assert isinstance(answers[0], Admitted)
         return answers[0].used

@@ -14,7 +14,7 @@ from fsproxy.core.client_api.calls import Call, broken, read_event, read_identif
 from fsproxy.core.client_api.reading.bundle import Bundle, BundleCall, Uninspectable, read_bundle
 from fsproxy.core.client_api.reading.identifying import identifies_with_next, with_whole_identifies
 from fsproxy.core.client_api.reading.server_api import ServerCall, batch_kind, read_server_call, split_batch
-from fsproxy.core.client_api.validation.call import Judged, judge, name_kind
+from fsproxy.core.client_api.validation.call import ValidatedCall, name_kind, validate_call
 from fsproxy.core.client_api.validation.known_shapes import KnownNames
 from fsproxy.core.json.scanner import Span
 from fsproxy.core.json.strict import Fault
@@ -42,7 +42,7 @@ class InspectedCall(msgspec.Struct, frozen=True, gc=False):
     """One call of a body."""
 
     call: Call
-    judged: Judged
+    judged: ValidatedCall
     """What the rules say of it, the ledger's answers aside."""
     part: int = 0
     """Which of the inspection's ``parts`` it is."""
@@ -149,7 +149,9 @@ def inspect(
         call = read_server_call(endpoint, body, limit)
     else:
         return Inspection(route=route, form=Form.DOCUMENT)
-    return Inspection(body=body, route=route, form=Form.DOCUMENT, calls=(InspectedCall(call, judge(call, settings)),))
+    return Inspection(
+        body=body, route=route, form=Form.DOCUMENT, calls=(InspectedCall(call, validate_call(call, settings)),)
+    )
 
 
 _BUNDLES = frozenset({Route.BUNDLE, Route.EVENT})
@@ -170,7 +172,7 @@ def _inspect_bundle(
     for each in found.calls:
         digest = _digest(each)
         ordinal = seen[digest] = seen.get(digest, -1) + 1
-        judged = judge(each.call, settings)
+        judged = validate_call(each.call, settings)
         calls.append(InspectedCall(each.call, judged, each.index, each.when, digest + ordinal.to_bytes(4)))
     inspection = Inspection(
         body=body, route=route, form=Form.BUNDLE, parts=found.events, calls=tuple(calls), surplus=found.surplus
@@ -182,13 +184,13 @@ def _inspect_batch(settings: ClientApiSettings, route: Route, body: bytes, endpo
     spans = split_batch(body)
     if isinstance(spans, Fault):
         call = unread(batch_kind(endpoint), broken(spans))
-        only = InspectedCall(call, judge(call, settings))
+        only = InspectedCall(call, validate_call(call, settings))
         return Inspection(body=body, route=route, form=Form.DOCUMENT, calls=(only,))
     calls = []
     most = settings.max_calls
     for part, (start, end) in enumerate(spans[:most]):
         call = read_server_call(endpoint, body[start:end], settings.max_payload)
-        calls.append(InspectedCall(call, judge(call, settings), part))
+        calls.append(InspectedCall(call, validate_call(call, settings), part))
     surplus = dict.fromkeys(range(most, len(spans)), batch_kind(endpoint))
     return Inspection(body=body, route=route, form=Form.BATCH, parts=spans, calls=tuple(calls), surplus=surplus)
 
@@ -197,7 +199,7 @@ def _digest(call: BundleCall) -> bytes:
     return blake2b(b"%d %r " % (call.number, call.when) + call.args, digest_size=_DIGEST_SIZE).digest()
 
 
-def _weight(judged: Judged) -> int:
+def _weight(judged: ValidatedCall) -> int:
     return len(judged.cuts) + (len(judged.names) if type(judged.names) is not KnownNames else 0)
 
 

@@ -14,13 +14,13 @@ from fsproxy.core.reasons import RejectionCode
 from fsproxy.core.settings import ClientApiSettings
 
 if TYPE_CHECKING:
-    from fsproxy.core.client_api.validation.call import Judged
+    from fsproxy.core.client_api.validation.call import ValidatedCall
 
 _CODE = RejectionCode.CARDINALITY_EXCEEDED
 
 
 def properties_refused(
-    call: Call, judged: Judged, refused: Collection[str], shown: str | None, settings: ClientApiSettings
+    call: Call, judged: ValidatedCall, refused: Collection[str], shown: str | None, settings: ClientApiSettings
 ) -> tuple[tuple[Rejection, ...], tuple[Steps, ...], tuple[Steps, ...], bool] | None:
     """Return the rejections, the cuts, the schema's cuts, and whether nothing is left of variables.
 

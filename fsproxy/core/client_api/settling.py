@@ -11,7 +11,7 @@ import msgspec
 from fsproxy.core.client_api.calls import Steps
 from fsproxy.core.client_api.inspection import Form, InspectedCall, Inspection, RateGroup
 from fsproxy.core.client_api.reading.surplus import rejected_unread
-from fsproxy.core.client_api.validation.call import Judged, Refused, refuse, shown
+from fsproxy.core.client_api.validation.call import Refused, ValidatedCall, refuse, shown
 from fsproxy.core.client_api.verdicts import PASSED, LimitVerdict, refused_of, verdict_of
 from fsproxy.core.model import Mode, Rejection, Route
 from fsproxy.core.reasons import RejectionCode
@@ -181,7 +181,7 @@ def _settle(
 _BY_NAMES = frozenset({RejectionCode.CARDINALITY_EXCEEDED})
 
 
-def _outcome(judged: Judged, shadow: tuple[Rejection, ...], verdict: LimitVerdict) -> CallOutcome:
+def _outcome(judged: ValidatedCall, shadow: tuple[Rejection, ...], verdict: LimitVerdict) -> CallOutcome:
     return CallOutcome(
         rejected=judged.rejected,
         rejections=judged.rejections,

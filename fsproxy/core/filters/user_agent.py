@@ -30,7 +30,7 @@ _PROBE = "\x01fsproxy\x01"
 _CRAWLERS = "crawleruseragents"
 
 
-class CrawlersMissing(Exception):  # noqa: N818 - it names a state that the loader reports, not a mistake
+class CrawlersMissingError(Exception):
     """``crawlers: true``, but the list is not installed."""
 
 
@@ -184,7 +184,7 @@ def _plain_expression(text: str) -> str:
 def _crawler_patterns() -> list[str]:
     # An extra, and a file of its own to read: only where it is asked for, and off the event loop.
     if crawlers_problem() is not None:
-        raise CrawlersMissing("crawler-user-agents is not installed")
+        raise CrawlersMissingError("crawler-user-agents is not installed")
     listed: list[dict[str, Any]] = import_module(_CRAWLERS).CRAWLER_USER_AGENTS_DATA
     return [each["pattern"] for each in listed]
 

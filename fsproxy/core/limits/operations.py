@@ -228,7 +228,7 @@ Answer = Admitted | Recalled | Claimed | Spent | None
 """Confirm, Release, Mark and Move are answered with None."""
 
 
-class LedgerDown(Exception):  # noqa: N818 - it names a state that the caller must handle, not a mistake
+class LedgerDownError(Exception):
     """The ledger's store did not answer in time, or not at all."""
 
 
@@ -240,5 +240,5 @@ class Ledger(Protocol):
         ...
 
     async def ask(self, operations: tuple[Operation, ...], now: Instant, deadline: float) -> tuple[Answer, ...]:
-        """The same, waiting at most ``deadline`` seconds. Raises LedgerDown."""
+        """The same, waiting at most ``deadline`` seconds. Raises LedgerDownError."""
         ...

@@ -23,7 +23,7 @@ _DOWN: Mapping[bytes, Do] = {
 def downstream_block(answer: PlainAnswer, *, capture: bool) -> bytes:
     """``downstream_headers`` of a plain answer, as bytes: CRLF, and all lines but those that we add."""
     headers, key = answer.headers, (capture, answer.place)
-    made = headers.onward
+    made = headers.forward_lines
     if made is None or made[0] != key:
         lines, length = headers.lines, (b"Content-Length", b"")  # no plain line is empty
         down = _end_to_end((*lines[: answer.place], length, *lines[answer.place :]), upgrade=False)
@@ -31,7 +31,7 @@ def downstream_block(answer: PlainAnswer, *, capture: bool) -> bytes:
             _expose(down, (b"X-Request-Id",))
         at = down.index(length)
         before, after = (b"".join(b"\r\n%b: %b" % pair for pair in part) for part in (down[:at], down[at + 1 :]))
-        made = headers.onward = (key, before + b"\r\n", after)
+        made = headers.forward_lines = (key, before + b"\r\n", after)
     return b"%b%b%b" % (made[1], answer.length, made[2])
 
 

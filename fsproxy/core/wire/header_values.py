@@ -26,7 +26,7 @@ class Headers(dict[bytes, bytes]):
         """``client_address``: whose they are, and by what they were told so."""
         self.said: object = None
         """``facts``: what the filters may know of them."""
-        self.onward: tuple[Any, ...] | None = None
+        self.forward_lines: tuple[Any, ...] | None = None
         """``headers``: the lines that go on, up or down, and what they were made from."""
 
     @property

@@ -114,12 +114,12 @@ class UpstreamHeaders:
     def _remembered(
         self, headers: Headers, client: ClientAddress, passage: bytes, *, page: bool, upgrade: bool
     ) -> bytes:
-        made = headers.onward
+        made = headers.forward_lines
         if made is not None and made[0] is self and made[1] is client and made[2] == (page, upgrade):
             known: bytes = made[3]
             return known
         block = self._block(headers, client, passage, page=page, upgrade=upgrade)
-        headers.onward = (self, client, (page, upgrade), block)
+        headers.forward_lines = (self, client, (page, upgrade), block)
         return block
 
     def _block(self, headers: Headers, client: ClientAddress, passage: bytes, *, page: bool, upgrade: bool) -> bytes:

@@ -6,7 +6,7 @@ import asyncio
 import os
 from typing import TYPE_CHECKING
 
-from fsproxy.core.wire.sockets.downstream_frames import Downward
+from fsproxy.core.wire.sockets.downstream_frames import DownstreamFrames
 from fsproxy.core.wire.sockets.websocket import CloseCode, Opcode, frame
 from fsproxy.http.tunnel import Tunnel
 
@@ -31,7 +31,7 @@ class AnsweringTunnel(Tunnel):
         super().__init__(client, closed)
         self._loop = closed.get_loop()
         self._judge = by
-        self._down = Downward()
+        self._down = DownstreamFrames()
         self._client_gone = self._client_closes = self._ending = self._draining = self._spoke = False
         self._relief: asyncio.Future[None] | None = None
         self._soon: asyncio.TimerHandle | None = None

@@ -14,14 +14,14 @@ from fsproxy.core.wire.sockets.frames import Command, SocketFrame, fail_text
 from fsproxy.proxy.sockets.verdict import Ending, Verdict
 
 if TYPE_CHECKING:
-    from fsproxy.proxy.flow import Transaction
-    from fsproxy.proxy.sockets.handler import Sockets
+    from fsproxy.proxy.flow import Flow
+    from fsproxy.proxy.sockets.handler import SocketHandler
 
 
 class FrameAnswers:
     """Makes the answers of one socket, each a Fail frame. Each ends its frame's transaction, with a record."""
 
-    def __init__(self, sockets: Sockets) -> None:
+    def __init__(self, sockets: SocketHandler) -> None:
         self._sockets = sockets
         self.has_upstream = False
         """Frames can go up; without that the socket is closed after an answer."""
@@ -32,14 +32,14 @@ class FrameAnswers:
         while self._settling:
             await asyncio.gather(*self._settling)
 
-    def block(self, child: Transaction, found: SocketFrame) -> Verdict:
+    def block(self, child: Flow, found: SocketFrame) -> Verdict:
         """Say what the 202 says over HTTP; nobody reads a user id over a socket."""
         if found.command is Command.BUNDLE:
             self.count("blocked")
         code, domain, _ = child.block_terms
         return self.answer(child, found, 202, block_body(code, domain))
 
-    def fail(self, child: Transaction, found: SocketFrame, failure: Failure) -> Verdict:
+    def fail(self, child: Flow, found: SocketFrame, failure: Failure) -> Verdict:
         """Answer a failure, as over HTTP on the route of the frame."""
         child.failure = failure
         status = 502 if failure.is_temporary else failure.status
@@ -52,7 +52,7 @@ class FrameAnswers:
             return self.answer(child, found, status, block_body(ReasonCode.UNSPECIFIED, domain))
         return self.answer(child, found, status, problem(failure, status))
 
-    def answer(self, child: Transaction, found: SocketFrame, status: int, error: bytes) -> Verdict:
+    def answer(self, child: Flow, found: SocketFrame, status: int, error: bytes) -> Verdict:
         """Answer a frame. Without an upstream, or while we stop, the socket is closed after it."""
         text = fail_text(found.raw_seq, status, error)
         child.status, child.bytes_out = status, len(text)
@@ -65,7 +65,7 @@ class FrameAnswers:
             return Verdict(answer=text)
         return Verdict(answer=text, ending=Ending.NOW if is_page and not self.has_upstream else Ending.SOON)
 
-    def settle(self, child: Transaction) -> None:
+    def settle(self, child: Flow) -> None:
         """Learn from a page's answer, or from that it has none, and record it."""
         if child.failure not in {None, Failure.CLIENT_GONE}:
             self.count(child.failure.value)
@@ -73,7 +73,7 @@ class FrameAnswers:
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
 
-    async def _settle(self, child: Transaction) -> None:
+    async def _settle(self, child: Flow) -> None:
         try:
             await self._sockets.pages.learn(child)
         except Exception as error:  # noqa: BLE001 - a fault of ours must not cost the socket

@@ -24,8 +24,8 @@ from fsproxy.proxy.sockets.waiting import FramesWaiting
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from fsproxy.proxy.flow import Transaction
-    from fsproxy.proxy.sockets.handler import Sockets
+    from fsproxy.proxy.flow import Flow
+    from fsproxy.proxy.sockets.handler import SocketHandler
     from fsproxy.proxy.sockets.tunnel import FrameTunnel
 
     Reach = Callable[[FrameTunnel, float], Awaitable[Failure | None]]
@@ -34,15 +34,15 @@ _Found = TypeVar("_Found")
 _Rest = TypeVarTuple("_Rest")
 
 
-class FrameJudge:
+class FrameHandler:
     """See the module. Each frame that is judged gets a transaction, and a record, of its own.
 
     ``reach``: makes sure that a tunnel has an upstream, within so many seconds; returns why it has none.
     """
 
-    def __init__(self, sockets: Sockets, tx: Transaction, reach: Reach) -> None:
+    def __init__(self, sockets: SocketHandler, flow: Flow, reach: Reach) -> None:
         self._sockets = sockets
-        self._tx = tx
+        self._tx = flow
         self._reach = reach
         self._judged = 0
         self._answers = FrameAnswers(sockets)
@@ -146,13 +146,13 @@ class FrameJudge:
         self._answers.has_upstream = failure is None
         return failure
 
-    def _child(self, size: int) -> Transaction:
+    def _child(self, size: int) -> Flow:
         self._judged += 1
         child = self._tx.child(self._sockets.generation(), self._judged, now(), monotonic_ns())
         child.bytes_in = size
         return child
 
-    async def _page(self, child: Transaction, found: SocketFrame, text: bytes) -> Verdict:
+    async def _page(self, child: Flow, found: SocketFrame, text: bytes) -> Verdict:
         if len(text) > child.generation.config.server.max_page:
             return self._answers.fail(child, found, Failure.BODY_TOO_LARGE)
         content = text[found.place[0] : found.place[1]]
@@ -167,7 +167,7 @@ class FrameJudge:
             return self._answers.block(child, found)
         return await self._go_up(child, found)
 
-    async def _upload(self, child: Transaction, found: SocketFrame, text: bytes) -> Verdict:
+    async def _upload(self, child: Flow, found: SocketFrame, text: bytes) -> Verdict:
         verdict = FORWARD
         try:
             upload = await _off(read_upload, text, found.place)
@@ -181,9 +181,7 @@ class FrameJudge:
             return verdict
         return await self._go_up(child, found, verdict)
 
-    async def _judge_upload(
-        self, child: Transaction, found: SocketFrame, text: bytes, upload: SocketUpload | None
-    ) -> Verdict:
+    async def _judge_upload(self, child: Flow, found: SocketFrame, text: bytes, upload: SocketUpload | None) -> Verdict:
         capture = self._sockets.capture
         policy = capture.place(child, upload.ids if upload is not None else BundleQuery())
         if await capture.blocks(child, policy):
@@ -205,7 +203,7 @@ class FrameJudge:
         await capture.mark(child)
         return verdict
 
-    async def _go_up(self, child: Transaction, found: SocketFrame, verdict: Verdict = FORWARD) -> Verdict:
+    async def _go_up(self, child: Flow, found: SocketFrame, verdict: Verdict = FORWARD) -> Verdict:
         """Return the verdict once there is an upstream, or the answer that there is none."""
         is_page = found.command is Command.PAGE
         child.sent_ns = monotonic_ns()

@@ -18,7 +18,7 @@ from fsproxy.core.wire.sockets.websocket import VERSION, accept_of, is_key
 from fsproxy.http.client_request import CLOSE
 from fsproxy.http.tunnel import Tunnel
 from fsproxy.http.upstream_exchange import CONNECT_AGAIN
-from fsproxy.proxy.sockets.frames import FrameJudge
+from fsproxy.proxy.sockets.frames import FrameHandler
 from fsproxy.proxy.sockets.tunnel import FrameTunnel
 from fsproxy.proxy.sockets.upgrades import passing
 
@@ -26,24 +26,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fsproxy.http.upgrade import Upgrade
-    from fsproxy.proxy.flow import Transaction
+    from fsproxy.proxy.flow import Flow
     from fsproxy.proxy.generation import Generation
-    from fsproxy.proxy.page import Pages
+    from fsproxy.proxy.page import PageHandler
     from fsproxy.proxy.record import Recorder
     from fsproxy.proxy.sockets.upgrades import Upgrading
-    from fsproxy.proxy.upload import Capture
+    from fsproxy.proxy.upload import UploadHandler
     from fsproxy.telemetry.metrics import Metrics
 
 log = structlog.get_logger("fsproxy")
 
 
-class Sockets:
+class SocketHandler:
     """Answers upgrades on socket routes."""
 
     def __init__(
         self,
-        capture: Capture,
-        pages: Pages,
+        capture: UploadHandler,
+        pages: PageHandler,
         forwarding: Upgrading,
         recorder: Recorder,
         metrics: Metrics,
@@ -61,35 +61,35 @@ class Sockets:
         self._overloaded = overloaded
         self._open: set[FrameTunnel] = set()
 
-    async def open(self, tx: Transaction) -> bool:
+    async def open(self, flow: Flow) -> bool:
         """Complete the handshake, with the upstream's answer if there is one, and pass or answer frames.
 
         A handshake that nobody could complete is answered over HTTP.
         """
-        key = tx.headers.get(b"sec-websocket-key")
-        if tx.headers.get(b"sec-websocket-version") != VERSION:
-            return self._forwarding.refuse(tx, Failure.SOCKET_VERSION)
-        mode = SocketMode.TUNNEL if tx.generation.mode is TopMode.BYPASS else tx.generation.config.socket
-        contradictory = mode is SocketMode.JUDGE and tx.read_query().contradictory
+        key = flow.headers.get(b"sec-websocket-key")
+        if flow.headers.get(b"sec-websocket-version") != VERSION:
+            return self._forwarding.refuse(flow, Failure.SOCKET_VERSION)
+        mode = SocketMode.TUNNEL if flow.generation.mode is TopMode.BYPASS else flow.generation.config.socket
+        contradictory = mode is SocketMode.JUDGE and flow.read_query().contradictory
         if key is None or not is_key(key) or contradictory:
-            return self._forwarding.refuse(tx, Failure.BAD_REQUEST)
+            return self._forwarding.refuse(flow, Failure.BAD_REQUEST)
         upgrade: Upgrade | None = None
-        if not self._overloaded() and (mode is SocketMode.TUNNEL or await self._may_go_up(tx, mode)):
-            upgrade = await self._forwarding.upgrade(tx, key, plain=mode is not SocketMode.TUNNEL)
+        if not self._overloaded() and (mode is SocketMode.TUNNEL or await self._may_go_up(flow, mode)):
+            upgrade = await self._forwarding.upgrade(flow, key, plain=mode is not SocketMode.TUNNEL)
             if upgrade.failure is Failure.CLIENT_GONE:
-                tx.failure = upgrade.failure
+                flow.failure = upgrade.failure
                 return CLOSE
         if upgrade is not None and upgrade.connection is not None:
             upgrade.pass_head()
             if mode is SocketMode.TUNNEL:
-                tunnel = Tunnel(tx.request.connection, asyncio.get_running_loop().create_future())
+                tunnel = Tunnel(flow.request.connection, asyncio.get_running_loop().create_future())
                 tunnel.attach(upgrade.connection, upgrade.rest)
-                return await passing(tx, tunnel)
+                return await passing(flow, tunnel)
         else:
-            tx.request.connection.write(_accepted(tx, key))
-        return await self._judged(tx, key, upgrade)
+            flow.request.connection.write(_accepted(flow, key))
+        return await self._judged(flow, key, upgrade)
 
-    async def _may_go_up(self, tx: Transaction, mode: SocketMode) -> bool:
+    async def _may_go_up(self, flow: Flow, mode: SocketMode) -> bool:
         """Whether the upstream is asked at once: not for one who is blocked by what the upgrade shows.
 
         That decides no more than when the upstream is asked: each frame is judged by itself, with the org that it
@@ -98,17 +98,17 @@ class Sockets:
         if mode is SocketMode.REFUSE:
             return False
         try:
-            blocked = await self.capture.blocks(tx, self.capture.open(tx))
+            blocked = await self.capture.blocks(flow, self.capture.open(flow))
         except Exception as error:  # noqa: BLE001 - a fault of ours must not cost data
             self.survived(error)
             return True
-        tx.decision = CAPTURE
+        flow.decision = CAPTURE
         return not blocked
 
-    async def _judged(self, tx: Transaction, key: bytes, upgrade: Upgrade | None) -> bool:
+    async def _judged(self, flow: Flow, key: bytes, upgrade: Upgrade | None) -> bool:
         closed = asyncio.get_running_loop().create_future()
-        judge = FrameJudge(self, tx, partial(self._reach, tx, key))
-        tunnel = FrameTunnel(tx.request.connection, closed, judge, tx.generation.config.server.max_body)
+        judge = FrameHandler(self, flow, partial(self._reach, flow, key))
+        tunnel = FrameTunnel(flow.request.connection, closed, judge, flow.generation.config.server.max_body)
         if upgrade is not None and upgrade.connection is not None:
             tunnel.attach(upgrade.connection, upgrade.rest)
         judge.begin(tunnel)
@@ -118,12 +118,12 @@ class Sockets:
         elif not tunnel.has_upstream:
             tunnel.end_soon()
         try:
-            return await passing(tx, tunnel)
+            return await passing(flow, tunnel)
         finally:
             self._open.discard(tunnel)
             await judge.end()
 
-    async def _reach(self, tx: Transaction, key: bytes, tunnel: FrameTunnel, seconds: float) -> Failure | None:
+    async def _reach(self, flow: Flow, key: bytes, tunnel: FrameTunnel, seconds: float) -> Failure | None:
         """Connect the upstream's side of a socket that has none; return why there is none after all."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
@@ -131,7 +131,7 @@ class Sockets:
             if loop.time() >= until:
                 return Failure.OVERLOADED
             await asyncio.sleep(CONNECT_AGAIN)
-        upgrade = await self._forwarding.upgrade(tx, key, plain=True, late=True, retry_for=until - loop.time())
+        upgrade = await self._forwarding.upgrade(flow, key, plain=True, late=True, retry_for=until - loop.time())
         if upgrade.connection is None:
             return upgrade.failure
         if tunnel.is_closed:
@@ -159,10 +159,10 @@ class Sockets:
         log.error("a fault of ours on a socket was survived", exc_info=error)
 
 
-def _accepted(tx: Transaction, key: bytes) -> bytes:
+def _accepted(flow: Flow, key: bytes) -> bytes:
     """Return the answer that completes a handshake without an upstream; no extension, no sub-protocol."""
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Accept: %b\r\nX-Request-Id: %b\r\n\r\n"
-        % (accept_of(key), tx.request_id.encode("ascii", "replace"))
+        % (accept_of(key), flow.request_id.encode("ascii", "replace"))
     )

@@ -11,7 +11,7 @@ import os
 from collections import deque
 from typing import TYPE_CHECKING
 
-from fsproxy.core.wire.sockets.upstream_frames import Control, Message, TooLarge, Unlawful, Upward
+from fsproxy.core.wire.sockets.upstream_frames import Control, Message, TooLarge, Unlawful, UpstreamFrames
 from fsproxy.core.wire.sockets.websocket import CloseCode, FrameReader, Opcode, Part, frame, is_text, payload_of
 from fsproxy.proxy.sockets.answering_tunnel import AnsweringTunnel
 from fsproxy.proxy.sockets.verdict import Ending, Judge, Verdict
@@ -32,7 +32,7 @@ class FrameTunnel(AnsweringTunnel):
     def __init__(self, client: ClientConnection, closed: asyncio.Future[None], by: Judge, limit: int) -> None:
         super().__init__(client, closed, by)
         self._frames = FrameReader()
-        self._up = Upward(limit)
+        self._up = UpstreamFrames(limit)
         self._chunks: deque[bytes] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._work_done = 0

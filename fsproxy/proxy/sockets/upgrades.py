@@ -13,49 +13,49 @@ from fsproxy.http.upgrade import EXTENSIONS, Upgrade
 from fsproxy.proxy.forward import Forwarding
 
 if TYPE_CHECKING:
-    from fsproxy.proxy.flow import Transaction
+    from fsproxy.proxy.flow import Flow
 
 
 class Upgrading(Forwarding):
     """What goes upstream, upgrades included."""
 
-    async def tunnel(self, tx: Transaction) -> bool:
+    async def tunnel(self, flow: Flow) -> bool:
         """Ask the upstream for an upgrade; after its 101 pass bytes both ways until one side ends."""
-        relay = self._relay(tx)
-        exchange = self._exchange(tx, relay, self._head(tx, Framing.UPGRADE), Share.OTHER, upgrade=True)
-        tx.sent_ns = monotonic_ns()
+        writer = self._response_writer(flow)
+        exchange = self._exchange(flow, writer, self._head(flow, Framing.UPGRADE), Share.OTHER, upgrade=True)
+        flow.sent_ns = monotonic_ns()
         exchange.start()
-        await relay.done
+        await writer.done
         connection = exchange.upgraded
-        if relay.head is None or relay.head.status != 101 or connection is None:
-            return self._finish(tx, relay)
-        tunnel = Tunnel(tx.request.connection, self._loop.create_future())
-        tunnel.attach(connection, relay.rest)
-        return await passing(tx, tunnel)
+        if writer.head is None or writer.head.status != 101 or connection is None:
+            return self._finish(flow, writer)
+        tunnel = Tunnel(flow.request.connection, self._loop.create_future())
+        tunnel.attach(connection, writer.rest)
+        return await passing(flow, tunnel)
 
     async def upgrade(
-        self, tx: Transaction, key: bytes, *, plain: bool, late: bool = False, retry_for: float = 0.0
+        self, flow: Flow, key: bytes, *, plain: bool, late: bool = False, retry_for: float = 0.0
     ) -> Upgrade:
         """Ask the upstream for a socket, of which the client learns nothing yet.
 
         ``plain``: its frames must be readable, so no extension is asked for. ``late``: the client has its answer, and
         what it sent goes up even if it leaves.
         """
-        request_id = tx.request_id.encode("ascii", "replace")
-        sink = Upgrade(tx.request, self._loop.create_future(), request_id, key, plain=plain, late=late)
-        tx.relay = sink
+        request_id = flow.request_id.encode("ascii", "replace")
+        sink = Upgrade(flow.request, self._loop.create_future(), request_id, key, plain=plain, late=late)
+        flow.writer = sink
         if not late:
-            tx.request.on_gone = sink.on_gone
+            flow.request.on_gone = sink.on_gone
         upstream = self._upstream
-        head = self._head(tx, Framing.UPGRADE, EXTENSIONS if plain else None)
-        exchange = self._exchange(tx, sink, head, Share.SOCKET, upgrade=True, retry_for=retry_for)
-        tx.sent_ns = monotonic_ns()
+        head = self._head(flow, Framing.UPGRADE, EXTENSIONS if plain else None)
+        exchange = self._exchange(flow, sink, head, Share.SOCKET, upgrade=True, retry_for=retry_for)
+        flow.sent_ns = monotonic_ns()
         exchange.start()
         await sink.done
         if self._has_moved(sink, upstream):
-            return await self.upgrade(tx, key, plain=plain, late=late, retry_for=retry_for)
+            return await self.upgrade(flow, key, plain=plain, late=late, retry_for=retry_for)
         if sink.failure is None:
-            self._metrics.forwarded[(tx.route.value,)] += 1
+            self._metrics.forwarded[(flow.route.value,)] += 1
             self.last_failure = None
         else:
             # Of an upstream that declined, the rest of its answer is not waited for.
@@ -66,17 +66,17 @@ class Upgrading(Forwarding):
         return sink
 
 
-async def passing(tx: Transaction, tunnel: Tunnel) -> bool:
+async def passing(flow: Flow, tunnel: Tunnel) -> bool:
     """Open a tunnel after a 101, and wait for its end."""
-    tx.status = 101
-    tx.sent_ns = tx.sent_ns or monotonic_ns()  # from here on the two ends are waited for
-    tx.request.on_gone = tunnel.on_client_gone
+    flow.status = 101
+    flow.sent_ns = flow.sent_ns or monotonic_ns()  # from here on the two ends are waited for
+    flow.request.on_gone = tunnel.on_client_gone
     tunnel.open()
     try:
         await tunnel.closed
     finally:
         tunnel.close()
-        tx.bytes_in, tx.bytes_out = tunnel.bytes_up, tunnel.bytes_down
-        if tx.relay is not None:
-            tx.relay.ended_ns = monotonic_ns()
+        flow.bytes_in, flow.bytes_out = tunnel.bytes_up, tunnel.bytes_down
+        if flow.writer is not None:
+            flow.writer.ended_ns = monotonic_ns()
     return CLOSE

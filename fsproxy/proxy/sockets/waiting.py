@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from fsproxy.core.failures import Failure
     from fsproxy.core.wire.sockets.frames import Seq, SocketFrame
-    from fsproxy.proxy.flow import Transaction
+    from fsproxy.proxy.flow import Flow
 
 MOST_PAGES = 16
 """Page frames whose answers are waited for; of more, the first is taken for failed."""
@@ -20,15 +20,15 @@ MOST_UPLOADS = 64
 class FramesWaiting:
     """See the module. ``on_unanswered``: called with a page that is not waited for any more."""
 
-    def __init__(self, on_unanswered: Callable[[Transaction], None]) -> None:
+    def __init__(self, on_unanswered: Callable[[Flow], None]) -> None:
         self._on_unanswered = on_unanswered
-        self._pages: dict[Seq, tuple[bytes, Transaction]] = {}
+        self._pages: dict[Seq, tuple[bytes, Flow]] = {}
         self._uploads: dict[Seq, bytes] = {}
 
     def __bool__(self) -> bool:
         return bool(self._pages or self._uploads)
 
-    def page(self, frame: SocketFrame, child: Transaction) -> None:
+    def page(self, frame: SocketFrame, child: Flow) -> None:
         """Wait for a page's answer."""
         replaced = self._pages.pop(frame.seq, None)
         if replaced is None and len(self._pages) >= MOST_PAGES:
@@ -43,7 +43,7 @@ class FramesWaiting:
             del self._uploads[next(iter(self._uploads))]
         self._uploads[frame.seq] = frame.raw_seq
 
-    def answered(self, seq: Seq) -> Transaction | None:
+    def answered(self, seq: Seq) -> Flow | None:
         """Forget the frame with this ``Seq``; return it if it was a page."""
         found = self._pages.pop(seq, None)
         if found is None:

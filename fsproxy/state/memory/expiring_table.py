@@ -67,7 +67,7 @@ class _Slices:
         return key, ends
 
 
-class AgingTable(Generic[V]):
+class ExpiringTable(Generic[V]):
     """Key -> value, at most ``bound`` of them. Every operation is O(1).
 
     Full, it evicts the key that was active longest ago (to the width of a slice, among 64 looked at)

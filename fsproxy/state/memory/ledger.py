@@ -202,7 +202,7 @@ class MemoryLedger:
         return LedgerUsage(
             ids=len(sessions.live.times),
             uids=len(sessions.live.uids.table),
-            reservations=len(sessions.holds),
+            reservations=len(sessions.reservations),
             admitted=len(sessions.admitted),
             names=len(self._names),
             orgs=len(sessions.counts),
@@ -210,7 +210,7 @@ class MemoryLedger:
             evicted={
                 "ids": sessions.live.times.evicted,
                 "uids": sessions.live.uids.table.evicted,
-                "reservations": sessions.holds.evicted,
+                "reservations": sessions.reservations.evicted,
                 "admitted": sessions.admitted.evicted,
                 "names": self._names.evicted,
                 "orgs": sessions.counts.evicted,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from fsproxy.core.limits.operations import SESSION_IDLE_SECONDS, SESSION_LIFE_SECONDS
 from fsproxy.core.model import Instant
-from fsproxy.state.memory.expiring_table import AgingTable
+from fsproxy.state.memory.expiring_table import ExpiringTable
 from fsproxy.state.memory.session_uids import SessionUids
 
 # A session's two times stand in one small integer: when it was last active, in 1/16 s, and, in the
@@ -28,7 +28,7 @@ class LiveSessions:
     """Sessions and users by key. ``ids`` bounds both together (a session has about two), ``uids`` those with a uid."""
 
     def __init__(self, ids: int, uids: int) -> None:
-        self.times: AgingTable[int] = AgingTable(ids, SESSION_IDLE_SECONDS, _SLICE, self._last_of)
+        self.times: ExpiringTable[int] = ExpiringTable(ids, SESSION_IDLE_SECONDS, _SLICE, self._last_of)
         """Key -> the two times; or, negative, the complement of the key that is the same session's."""
         self.uids = SessionUids(uids, _SLICE, self._last_active)
 

@@ -9,7 +9,7 @@ from itertools import islice
 
 from fsproxy.core.limits.operations import Claim, Claimed, NameKind
 from fsproxy.core.model import Instant
-from fsproxy.state.memory.recent_names import Lately
+from fsproxy.state.memory.recent_names import RecentNames
 
 _NOTHING: frozenset[str] = frozenset()
 
@@ -37,7 +37,7 @@ class Names:
     """
 
     def __init__(self, bound: int, orgs: int) -> None:
-        self.lately = Lately()
+        self.lately = RecentNames()
         """What was new and what was refused."""
         self._bound = bound
         self._most_orgs = orgs

@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from fsproxy.core.limits.operations import SESSION_LIFE_SECONDS
 from fsproxy.core.limits.page_clock import PageClock, first_clock, moved_back
 from fsproxy.core.model import Instant
-from fsproxy.state.memory.expiring_table import AgingTable
+from fsproxy.state.memory.expiring_table import ExpiringTable
 from fsproxy.state.memory.keys import KeyKind, key_of
 
 _SLICE = 600.0
@@ -21,7 +21,9 @@ class PageClocks:
 
     def __init__(self, bound: int = 500_000) -> None:
         # Offset, earliest offset, and when it was fixed.
-        self._kept: AgingTable[tuple[float, float, float]] = AgingTable(bound, SESSION_LIFE_SECONDS, _SLICE, _fixed_at)
+        self._kept: ExpiringTable[tuple[float, float, float]] = ExpiringTable(
+            bound, SESSION_LIFE_SECONDS, _SLICE, _fixed_at
+        )
 
     def __len__(self) -> int:
         return len(self._kept)

@@ -7,7 +7,7 @@ from fsproxy.core.limits.rate import Limits, horizon, in_microseconds
 from fsproxy.core.model import Instant
 from fsproxy.core.settings import Window
 from fsproxy.state.memory.call_log import CallLog
-from fsproxy.state.memory.expiring_table import AgingTable
+from fsproxy.state.memory.expiring_table import ExpiringTable
 from fsproxy.state.memory.keys import KeyKind, key_of
 
 _KINDS = {RateKind.EVENT: KeyKind.EVENT_RATE, RateKind.USER: KeyKind.USER_RATE}
@@ -21,7 +21,7 @@ class Rates:
     """
 
     def __init__(self, bound: int) -> None:
-        self.calls: AgingTable[CallLog] = AgingTable(bound, horizon(()), _SLICE, _last_upload)
+        self.calls: ExpiringTable[CallLog] = ExpiringTable(bound, horizon(()), _SLICE, _last_upload)
         # The windows of the last call, which are mostly the next one's, and how long they need its time.
         self._windows: tuple[Window, ...] = ()
         self._limits: Limits = ()

@@ -20,7 +20,7 @@ LONGEST_NAME = 128
 """Characters of a name that are told."""
 
 
-class Lately:
+class RecentNames:
     """At most ``bound`` orgs: the one that was active longest ago goes first."""
 
     def __init__(self, bound: int = 100) -> None:

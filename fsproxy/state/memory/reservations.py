@@ -89,7 +89,7 @@ class _Expiring(Generic[V]):
         return None
 
 
-class Holds:
+class Reservations:
     """All reservations, by token and by what they wait under."""
 
     def __init__(self, bound: int) -> None:

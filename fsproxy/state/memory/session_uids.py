@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from fsproxy.core.audit.uid_digest import DIGEST_BITS
 from fsproxy.core.limits.operations import SESSION_IDLE_SECONDS
-from fsproxy.state.memory.expiring_table import AgingTable
+from fsproxy.state.memory.expiring_table import ExpiringTable
 
 _DIGEST_MASK = (1 << DIGEST_BITS) - 1
 
@@ -20,7 +20,7 @@ class SessionUids:
 
     def __init__(self, bound: int, width: float, last_active: Callable[[int], float]) -> None:
         # The value holds its key above the digest, as the table asks each value for its age.
-        self.table: AgingTable[int] = AgingTable(
+        self.table: ExpiringTable[int] = ExpiringTable(
             bound, SESSION_IDLE_SECONDS, width, lambda value: last_active(value >> DIGEST_BITS)
         )
 

@@ -14,10 +14,10 @@ from fsproxy.core.limits.operations import (
 )
 from fsproxy.core.model import Instant
 from fsproxy.state.memory.counts import Count, Counts
-from fsproxy.state.memory.expiring_table import AgingTable
+from fsproxy.state.memory.expiring_table import ExpiringTable
 from fsproxy.state.memory.keys import KeyKind, key_of
 from fsproxy.state.memory.live_sessions import LiveSessions
-from fsproxy.state.memory.reservations import Holds
+from fsproxy.state.memory.reservations import Reservations
 
 ADMITTED_DAYS = 400
 """A visitor that ramping let in is remembered this long after the last new session."""
@@ -33,9 +33,9 @@ class Sessions:
 
     def __init__(self, ids: int, admitted: int, reservations: int, orgs: int, uids: int) -> None:
         self.live = LiveSessions(ids, uids)
-        self.admitted: AgingTable[int] = AgingTable(admitted, ADMITTED_DAYS * _DAY, _DAY, _day_of)
+        self.admitted: ExpiringTable[int] = ExpiringTable(admitted, ADMITTED_DAYS * _DAY, _DAY, _day_of)
         """Key of a visitor -> the day of the last new session."""
-        self.holds = Holds(reservations)
+        self.reservations = Reservations(reservations)
         self.counts = Counts(orgs)
 
     def admit(self, op: Admit, now: Instant) -> Admitted:
@@ -53,7 +53,7 @@ class Sessions:
         over = self._over(count, terms, now)
         ramped_out = op.ramped_out and not passes
         if not ramped_out and not (over and terms is not None and terms.enforced):
-            self.holds.reserve(op.token, key, count, now, by_user=not op.session)
+            self.reservations.reserve(op.token, key, count, now, by_user=not op.session)
         return Admitted(under_way=False, user_admitted=passes, over_quota=over, used=_used(count))
 
     def confirm(self, op: Confirm, now: Instant) -> None:
@@ -61,13 +61,13 @@ class Sessions:
         self._sweep(now)
         sessions = [key_of(KeyKind.SESSION, op.org, each) for each in op.sessions if each]
         users = [key_of(KeyKind.USER, op.org, each) for each in op.users if each]
-        hold = self.holds.confirm(op.token, new=op.new)
+        hold = self.reservations.confirm(op.token, new=op.new)
         if hold is not None:
             if hold.key:
                 (users if hold.by_user else sessions).insert(0, hold.key)
             if hold.unit is not None and not hold.counted:
                 if hold.key:
-                    self.holds.supersede(hold.key, hold)
+                    self.reservations.supersede(hold.key, hold)
                 if not hold.key or not self.live.is_under_way(hold.key, now):
                     hold.count_again()
         # Of a session that is not new, the visitor's own time goes on; a new one starts both.
@@ -83,7 +83,7 @@ class Sessions:
     def release(self, op: Release, now: Instant) -> None:
         """See ``Release``."""
         self._sweep(now)
-        self.holds.release(op.token)
+        self.reservations.release(op.token)
 
     def mark(self, op: Mark, now: Instant) -> None:
         """See ``Mark``."""
@@ -136,7 +136,7 @@ class Sessions:
                 self.admitted.put(key, day)
 
     def _sweep(self, now: Instant) -> None:
-        self.holds.sweep(now)
+        self.reservations.sweep(now)
         self.live.sweep(now)
         if len(self.admitted):
             self.admitted.sweep(now)
@@ -149,17 +149,17 @@ class Sessions:
         return 0
 
     def _joins(self, token: str, key: int, now: Instant) -> bool:
-        hold = self.holds.waiting(key, now)
+        hold = self.reservations.waiting(key, now)
         if hold is None:
             return False
-        self.holds.join(token, hold, now)
+        self.reservations.join(token, hold, now)
         return True
 
     def _over(self, count: Count | None, terms: QuotaTerms | None, now: Instant) -> bool:
         if count is None or terms is None or count.used < terms.limit:
             return False
         # Before anyone is refused, every unit of this count that has lapsed must be back.
-        while self.holds.sweep(now) and count.used >= terms.limit:
+        while self.reservations.sweep(now) and count.used >= terms.limit:
             pass
         return count.used >= terms.limit
 

@@ -22,7 +22,7 @@ async def ask_in_slices(
     """The answers, in order. A ledger that answers at once is asked in slices, so that others have their turn.
 
     Each operation is atomic by itself, a large Claim each of its slices. A ledger that must be waited for is asked
-    once. Raises LedgerDown.
+    once. Raises LedgerDownError.
     """
     if not operations:
         return ()

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from fsproxy.clock import now as wall_clock
-from fsproxy.core.limits.operations import LedgerDown
+from fsproxy.core.limits.operations import LedgerDownError
 
 MOST_WAITING = 20_000
 """Requests that wait for the store at once; one more is told that it is down."""
@@ -32,7 +32,7 @@ class Asked(msgspec.Struct, gc=False):
     def refuse(self) -> None:
         """The store is down."""
         if not self.answers.done():
-            self.answers.set_exception(LedgerDown())
+            self.answers.set_exception(LedgerDownError())
 
 
 class Call(msgspec.Struct, gc=False):

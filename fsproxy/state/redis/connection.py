@@ -27,7 +27,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as LostError
 
 from fsproxy.clock import now as wall_clock
-from fsproxy.core.limits.operations import LedgerDown
+from fsproxy.core.limits.operations import LedgerDownError
 from fsproxy.state.redis.batch import STALL_SECONDS, Asked, Batch, Call
 from fsproxy.state.redis.breaker import PROBE_SECONDS, Breaker
 from fsproxy.state.redis.wire import script
@@ -86,13 +86,13 @@ class RedisLink:
         self._batch.close()
 
     def ask(self, base: str, operations: list[Any], at: float | None) -> asyncio.Future[list[Any]]:
-        """Send one request's operations with all others of this tick. Raises LedgerDown, now or from the future.
+        """Send one request's operations with all others of this tick. Raises LedgerDownError, now or from the future.
 
         ``base`` is the org's; ``at`` the time to take instead of the server's (tests).
         """
         if self._breaker.is_open or self._batch.is_full:
             self._breaker.unavailable += 1
-            raise LedgerDown
+            raise LedgerDownError
         return self._batch.add(base, operations, at)
 
     # -- the connection's life

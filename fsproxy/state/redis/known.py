@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from fsproxy.core.limits.operations import Claim, NameKind
 from fsproxy.core.model import Instant
-from fsproxy.state.memory.expiring_table import AgingTable
+from fsproxy.state.memory.expiring_table import ExpiringTable
 
 SESSION_SECONDS = 60.0
 """A session or user seen within this time is not marked again."""
@@ -28,7 +28,7 @@ class Known:
     """Ids under way and names, each with the moment at which it must be asked for again."""
 
     def __init__(self) -> None:
-        self._ids: AgingTable[float] = AgingTable(_MOST_IDS, SESSION_SECONDS, _SLICE, _put_at)
+        self._ids: ExpiringTable[float] = ExpiringTable(_MOST_IDS, SESSION_SECONDS, _SLICE, _put_at)
         self._names: dict[tuple[str, NameKind], dict[str, Instant]] = {}
         self._counts: dict[tuple[str, NameKind], int] = {}
         self._name_count = 0
@@ -121,7 +121,7 @@ class KnownUids:
     """The uids of sessions and users as Redis has them, each believed for 60 s. That there is none is kept as well."""
 
     def __init__(self) -> None:
-        self._uids: AgingTable[tuple[int, float]] = AgingTable(_MOST_IDS, SESSION_SECONDS, _SLICE, _told_at)
+        self._uids: ExpiringTable[tuple[int, float]] = ExpiringTable(_MOST_IDS, SESSION_SECONDS, _SLICE, _told_at)
 
     def get(self, key: int, now: Instant) -> int | None:
         """The digest, 0: Redis knows of none; None: it must be asked."""

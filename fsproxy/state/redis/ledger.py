@@ -15,7 +15,7 @@ from fsproxy.core.limits.operations import (
     Claim,
     Claimed,
     Confirm,
-    LedgerDown,
+    LedgerDownError,
     Mark,
     Move,
     NameKind,
@@ -23,7 +23,7 @@ from fsproxy.core.limits.operations import (
     Release,
 )
 from fsproxy.core.model import Instant
-from fsproxy.state.memory.recent_names import Lately
+from fsproxy.state.memory.recent_names import RecentNames
 from fsproxy.state.redis.breaker import Breaker
 from fsproxy.state.redis.connection import RedisLink
 from fsproxy.state.redis.known import KnownUids
@@ -60,7 +60,7 @@ class RedisLedger:
         self._callers_clock = callers_clock
         self._remembers = remembers
         self._here = Here()
-        self.lately = Lately()
+        self.lately = RecentNames()
         self.new_names = self._here.new_names
         self.id_rate = WriteRate("sessions", *ID_WRITES)
         self._link = RedisLink(url, timeout, org_base(prefix, "~probe"), self.breaker, self._connected)
@@ -92,7 +92,7 @@ class RedisLedger:
         return tuple(answers)
 
     async def ask(self, operations: tuple[Operation, ...], now: Instant, deadline: float) -> tuple[Answer, ...]:
-        """One round trip, with all that others ask in the same tick. Raises LedgerDown."""
+        """One round trip, with all that others ask in the same tick. Raises LedgerDownError."""
         answers: list[Any] = [
             self._here.answer(each, now, behind=False) if self._remembers else UNKNOWN for each in operations
         ]
@@ -111,11 +111,11 @@ class RedisLedger:
     # -- for the admin's views and for tests
 
     async def quota_usage(self, org: str) -> dict[str, int]:
-        """Units used and reserved, by cycle. Raises LedgerDown."""
+        """Units used and reserved, by cycle. Raises LedgerDownError."""
         return (await self.org_usage(org))[0]
 
     async def org_usage(self, org: str) -> tuple[dict[str, int], dict[NameKind, int]]:
-        """The same, and how many names are known by kind. Raises LedgerDown."""
+        """The same, and how many names are known by kind. Raises LedgerDownError."""
         asked = [["quota_usage"], ["names_usage", [kind.value for kind in NameKind]]]
         pairs, counts = await self._link.ask(org_base(self._prefix, org), asked, None)
         return dict(zip(pairs[1::2], map(int, pairs[2::2]), strict=True)), dict(zip(NameKind, counts, strict=True))
@@ -182,7 +182,7 @@ class RedisLedger:
 
         try:
             self._send([operation], now).add_done_callback(answered)
-        except LedgerDown:
+        except LedgerDownError:
             for key in marked:
                 self._here.known.unmark(key, now)
 
@@ -201,7 +201,7 @@ class RedisLedger:
             async with asyncio.timeout(max(deadline, 0.0)):
                 return await sent
         except TimeoutError:
-            raise LedgerDown from None
+            raise LedgerDownError from None
 
     def _learn(self, operation: Operation, told: Any, now: Instant) -> Answer:
         answer = from_wire(operation, told)

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
-from fsproxy.core.limits.operations import LedgerDown
+from fsproxy.core.limits.operations import LedgerDownError
 from fsproxy.core.limits.page_clock import PageClock
 from fsproxy.state.memory.keys import KeyKind, key_of
 from fsproxy.state.memory.page_clocks import PageClocks
@@ -61,7 +61,7 @@ class SharedPageClocks(PageClocks):
             return super().fix(org, page, first, latest, now)
         try:
             asked = self._ledger.fix_clock(org, page, first, latest)
-        except LedgerDown:
+        except LedgerDownError:
             return super().fix(org, page, first, latest, now)
         return asyncio.ensure_future(self._resolved(asked, org, page, first, latest, now, deadline))
 
@@ -69,7 +69,7 @@ class SharedPageClocks(PageClocks):
         """Ask behind; what is answered replaces what is kept here."""
         try:
             asked = self._ledger.fix_clock(org, page, first, latest)
-        except LedgerDown:
+        except LedgerDownError:
             return
         asked.add_done_callback(lambda done: self._keep(org, page, now, done))
 

@@ -23,7 +23,7 @@ from fsproxy.core.model import Instant
 from fsproxy.state.memory.ledger import LedgerRows
 from fsproxy.state.memory.live_sessions import ended_before
 from fsproxy.state.memory.sessions import ADMITTED_DAYS
-from fsproxy.state.sqlite.schema import TABLES, DamagedFile, has_table, prepare, unfit
+from fsproxy.state.sqlite.schema import TABLES, DamagedFileError, has_table, prepare, unfit
 
 try:
     import fcntl
@@ -171,7 +171,7 @@ def read_rows(connection: sqlite3.Connection, now: Instant) -> Iterator[LedgerRo
             for part in _parts(connection, "SELECT key, uid FROM uids"):
                 yield LedgerRows(uids=part)
     except (ValueError, TypeError) as error:
-        raise DamagedFile("holds values that are none of ours") from error
+        raise DamagedFileError("holds values that are none of ours") from error
 
 
 def set_aside(path: Path, fault: str) -> None:

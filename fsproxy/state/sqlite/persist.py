@@ -25,7 +25,7 @@ from fsproxy.config.schema import PersistConfig
 from fsproxy.core.model import Instant
 from fsproxy.state.memory.ledger import LedgerRows, MemoryLedger
 from fsproxy.state.sqlite.file import HeldError, LedgerFile, look, set_aside
-from fsproxy.state.sqlite.schema import DamagedFile, is_damage, said
+from fsproxy.state.sqlite.schema import DamagedFileError, is_damage, said
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ SLICE = 2_000
 """Rows that are drained at once: about 1 ms of the event loop's time."""
 LAST_SECONDS = 10.0
 """How long the last write may take, at the program's end."""
-_TROUBLE = (OSError, sqlite3.Error, DamagedFile)
+_TROUBLE = (OSError, sqlite3.Error, DamagedFileError)
 _END = LedgerRows()
 log = structlog.get_logger("fsproxy")
 
@@ -240,7 +240,7 @@ def _strange_values() -> Iterator[None]:
     try:
         yield
     except (TypeError, ValueError, LookupError) as error:
-        raise DamagedFile("holds values that are none of ours") from error
+        raise DamagedFileError("holds values that are none of ours") from error
 
 
 def _slices(rows: LedgerRows) -> list[LedgerRows]:

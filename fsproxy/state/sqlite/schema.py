@@ -26,7 +26,7 @@ _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 """SQLite's primary codes for a file that is no (whole) database."""
 
 
-class DamagedFile(Exception):  # noqa: N818 - it names the file, as the log line does
+class DamagedFileError(Exception):
     """The file cannot be used as it is; the text says why."""
 
 
@@ -124,14 +124,14 @@ def has_table(connection: sqlite3.Connection, name: str) -> bool:
 
 def is_damage(error: Exception) -> bool:
     """Whether the file is at fault, and not the disk or its rights."""
-    return isinstance(error, DamagedFile) or _primary(error) in _DAMAGED
+    return isinstance(error, DamagedFileError) or _primary(error) in _DAMAGED
 
 
 def said(error: Exception) -> str:
     """Without a value of a row: SQLite's and the system's own words."""
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__
-    if isinstance(error, sqlite3.OperationalError | DamagedFile):
+    if isinstance(error, sqlite3.OperationalError | DamagedFileError):
         return str(error)
     return type(error).__name__
 

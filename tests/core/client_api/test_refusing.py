@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from fsproxy.core.client_api.calls import Call, Typing
 from fsproxy.core.client_api.inspection import inspect
 from fsproxy.core.client_api.rewriting import rewrite
-from fsproxy.core.client_api.validation.call import judge, refuse
+from fsproxy.core.client_api.validation.call import refuse, validate_call
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.model import CallKind, Instant, Route, SessionFacts
 from fsproxy.core.policy import Snapshot
@@ -54,14 +54,14 @@ def test_what_is_refused_goes_as_if_the_call_were_judged_again(
     name = "E" if kind is CallKind.EVENT else None
     call = Call(kind=kind, name=name, properties=properties, schema=schema, typing=typing, at=at)
     fresh = ClientApiSettings()
-    first = judge(call, fresh)
+    first = validate_call(call, fresh)
     names = {first.names[index] for index in chosen if index < len(first.names)}
     refused = {NameKind.EVENT_PROPERTY: names, NameKind.USER_PROPERTY: names}
     if event_too:
         refused[NameKind.EVENT_NAME] = {"E"}
     for _ in range(3):  # the third time the call is known by its shape
-        judged = judge(call, fresh)
-        again, expected = refuse(call, judged, refused, fresh), judge(call, replace(fresh), refused)
+        judged = validate_call(call, fresh)
+        again, expected = refuse(call, judged, refused, fresh), validate_call(call, replace(fresh), refused)
         for what in ("rejected", "rejections", "cuts", "schema_cuts"):
             assert getattr(again, what) == getattr(expected, what)
 

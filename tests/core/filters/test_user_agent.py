@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsproxy.core.filters import user_agent
-from fsproxy.core.filters.user_agent import CrawlersMissing, PatternSet, UserAgentFilter, crawlers_problem, problem
+from fsproxy.core.filters.user_agent import CrawlersMissingError, PatternSet, UserAgentFilter, crawlers_problem, problem
 from fsproxy.core.model import FilterName, Hit, Instant, Mode, Route, SessionFacts
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import CoreSettings, Entry, FilterSettings, OrgSettings, UserAgentSettings
@@ -195,7 +195,7 @@ def test_a_set_gets_more_memory_until_it_works_and_fails_loudly_when_there_is_no
 def test_a_list_of_crawlers_that_is_not_installed_is_a_problem_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(user_agent, "_CRAWLERS", "no_such_module")
     assert "fsproxy[crawlers]" in str(crawlers_problem())
-    with pytest.raises(CrawlersMissing):
+    with pytest.raises(CrawlersMissingError):
         _filter(["bot"], crawlers=True)
     assert _id(_filter(["bot"]), "bot") is not None
 

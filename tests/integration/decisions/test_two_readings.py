@@ -174,7 +174,7 @@ async def test_the_uid_in_any_spelling_of_a_server_call_is_not_written(
     paths += [b"/users%2fv1%2findividual%2fann%40x.example%2fcustomvars", b"/users/v1;a/individual/ann%40x/customvars"]
     for path in paths:
         await ask(proxy, b"POST", path, b'{"a_int":1}')
-    await proxy.ingest.close()
+    await proxy.data_plane.close()
     text = (tmp_path / "audit.log").read_text()
     assert text.count("/users/v1/individual/{uid}/customvars") == len(paths)
     assert "ann" not in text
@@ -216,7 +216,7 @@ async def test_a_contradictory_query_is_400_with_cors_and_a_line(
     assert answer.status == 400
     assert answer.value("Access-Control-Allow-Origin") == ORIGIN
     assert not upstream.requests
-    await proxy.ingest.close()
+    await proxy.data_plane.close()
     assert audit(tmp_path)[0]["fsproxy.error"] == "bad_request"
 
 

@@ -173,7 +173,7 @@ async def test_an_answer_that_nobody_asked_for_never_reaches_the_next_request(to
         async with raw_client(proxy.port) as client:
             assert (await client.ask(GET)).body == b"ok"
             first_read.set()
-            await eventually(lambda: proxy.ingest.upstream.connections == 0)
+            await eventually(lambda: proxy.data_plane.upstream.connections == 0)
             assert (await client.ask(GET)).body == b"real"
 
 

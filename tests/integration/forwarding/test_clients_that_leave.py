@@ -63,7 +63,7 @@ def _lane(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
 
 def audit(proxy: InProcessProxy, line: int = -1) -> dict[str, Any]:
     """A line of the audit file, once it is written out."""
-    path = proxy.ingest.generation.config.audit.to
+    path = proxy.data_plane.generation.config.audit.to
     lines = open(path).read().splitlines()  # noqa: SIM115, PTH123
     read: dict[str, Any] = json.loads(lines[line])
     return read
@@ -130,7 +130,7 @@ async def test_the_client_may_leave_while_the_upstream_cannot_be_reached_yet(
     async with in_process({"upstream": {"url": upstream.url, "page_retry": "60s"}}) as proxy:
         client = LeavingClient(proxy.port)
         await client.leave(way, post(*UPLOADS["page"]))
-        await eventually(lambda: len(proxy.ingest.upstream.pool_for("/").unattended) == 1, SECONDS)
+        await eventually(lambda: len(proxy.data_plane.upstream.pool_for("/").unattended) == 1, SECONDS)
         await upstream.accept()
         assert (await upstream.arrived(1, SECONDS))[0].body == UPLOADS["page"][1]
         client.close()
@@ -144,7 +144,7 @@ async def test_the_client_may_leave_while_all_connections_are_in_use(upstream: R
         await other.send(post("/rec/beacon", b"first"))
         await upstream.arrived(1, SECONDS)
         await send_and_leave(proxy.port, post(*UPLOADS["bundle"]))
-        await eventually(lambda: len(proxy.ingest.upstream.pool_for("/").unattended) == 1, SECONDS)
+        await eventually(lambda: len(proxy.data_plane.upstream.pool_for("/").unattended) == 1, SECONDS)
         upstream.release()
         assert (await upstream.arrived(2, SECONDS))[1].body == BUNDLE
         assert (await other.answer()).status == 200
@@ -191,7 +191,7 @@ async def test_no_answer_is_taken_for_that_of_a_request_that_is_not_answered(ups
         read = b"GET /s/settings HTTP/1.1\r\nHost: a\r\n\r\n"
         await client.leave(Way.HALF, post("/rec/beacon", b"1") + read + post("/rec/beacon", b"3"))
         await upstream.arrived(1, SECONDS)
-        await eventually(lambda: len(proxy.ingest.upstream.pool_for("/").unattended) == 1, SECONDS)
+        await eventually(lambda: len(proxy.data_plane.upstream.pool_for("/").unattended) == 1, SECONDS)
         upstream.release()
         received = await upstream.arrived(2, SECONDS)
         assert [one.body for one in received] == [b"1", b"3"]
@@ -207,7 +207,7 @@ async def test_the_audit_line_says_that_the_client_left_and_what_the_upstream_an
     async with in_process({"upstream": {"url": upstream.url}, "audit": {"to": "stderr"}}) as proxy:
         upstream.hold()
         records: list[Any] = []
-        proxy.ingest.audit.write = lambda record, _: records.append(record)  # type: ignore[method-assign]
+        proxy.data_plane.audit.write = lambda record, _: records.append(record)  # type: ignore[method-assign]
         client = await send_and_leave(proxy.port, post(*UPLOADS["bundle"]), way)
         await upstream.arrived(1, SECONDS)
         await eventually(lambda: proxy.metrics.in_flight == 1, SECONDS)
@@ -223,7 +223,7 @@ async def test_an_upstream_that_fails_is_what_the_line_says(upstream: RecordingU
     await upstream.refuse()
     async with in_process({"upstream": {"url": upstream.url}}) as proxy:
         records: list[Any] = []
-        proxy.ingest.audit.write = lambda record, _: records.append(record)  # type: ignore[method-assign]
+        proxy.data_plane.audit.write = lambda record, _: records.append(record)  # type: ignore[method-assign]
         await send_and_leave(proxy.port, post(*UPLOADS["bundle"]), Way.RESET)
         await eventually(lambda: bool(records), SECONDS)
     (record,) = records
@@ -237,7 +237,7 @@ async def test_the_exchange_keeps_its_time_limits() -> None:
             await send_and_leave(proxy.port, post(*UPLOADS["bundle"]))
             await eventually(lambda: proxy.metrics.upstream_failures[("upstream_timeout",)] == 1, SECONDS)
             await proxy.idle()
-            assert proxy.ingest.upstream.connections == 0
+            assert proxy.data_plane.upstream.connections == 0
 
 
 @pytest.mark.parametrize("pace", ["endless", "dripping"])

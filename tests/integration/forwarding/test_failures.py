@@ -296,7 +296,7 @@ async def test_an_idle_connection_is_dropped_before_the_upstream_drops_it() -> N
         config = {"upstream": {"url": upstream.url, "timeouts": {"idle": "100ms"}}}
         async with in_process(config) as proxy, raw_client(proxy.port) as client:
             assert (await post(client, "/rec/page")).status == 200
-            await eventually(lambda: proxy.ingest.upstream.connections == 0)
+            await eventually(lambda: proxy.data_plane.upstream.connections == 0)
             assert (await post(client, "/rec/page")).status == 200
         assert upstream.connections == 2
 
@@ -309,7 +309,7 @@ async def test_requests_wait_for_a_place_when_all_connections_are_in_use() -> No
             asked = [asyncio.create_task(_ask(proxy.port, "/rec/page")) for _ in range(6)]
             await upstream.arrived(2)
             await eventually(lambda: proxy.metrics.in_flight == 6)
-            assert proxy.ingest.upstream.connections == 2
+            assert proxy.data_plane.upstream.connections == 2
             upstream.release()
             assert [answer.status for answer in await asyncio.gather(*asked)] == [200] * 6
         assert upstream.connections == 2
@@ -341,7 +341,7 @@ async def test_a_client_that_goes_away_ends_an_exchange_that_only_reads(method: 
             await upstream.arrived(1)
             client.abort()
             await proxy.idle()
-            assert proxy.ingest.upstream.connections == 0
+            assert proxy.data_plane.upstream.connections == 0
         upstream.release()
 
 

@@ -101,11 +101,11 @@ async def test_an_upstream_of_a_prefix_is_no_way_round() -> None:
 async def test_a_loop_is_logged_once_and_told_to_operators() -> None:
     with structlog.testing.capture_logs() as logged:
         async with looping() as (proxy, _), raw_client(proxy.port) as client:
-            assert not proxy.ingest.state()["warnings"]
+            assert not proxy.data_plane.state()["warnings"]
             for _ in range(5):
                 assert await ask(client, b"/x", b"") == 508
             assert proxy.metrics.loops[()] == 5
-            assert any("came back" in str(each) for each in proxy.ingest.state()["warnings"])  # type: ignore[attr-defined]
+            assert any("came back" in str(each) for each in proxy.data_plane.state()["warnings"])  # type: ignore[attr-defined]
     assert len([each for each in logged if "came back" in each["event"]]) == 1
 
 

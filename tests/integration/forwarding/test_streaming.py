@@ -19,11 +19,11 @@ BOUND = 2_000_000
 def buffered(proxy: InProcessProxy) -> int:
     """What stands in the proxy's own buffers: towards both sides, and of request bodies."""
     total = 0
-    for tx in proxy.ingest._in_flight:
-        transport = tx.request.connection.transport
+    for flow in proxy.data_plane._in_flight:
+        transport = flow.request.connection.transport
         total += transport.get_write_buffer_size() if transport is not None else 0
-        total += tx.request.payload.total_bytes - tx.bytes_in
-        exchange = tx.relay.exchange if tx.relay is not None else None
+        total += flow.request.payload.total_bytes - flow.bytes_in
+        exchange = flow.relay.exchange if flow.relay is not None else None
         if exchange is not None and exchange.connection is not None and exchange.connection.transport is not None:
             total += exchange.connection.transport.get_write_buffer_size()
     return total
@@ -170,5 +170,5 @@ async def test_a_client_that_never_reads_its_answer_is_given_up() -> None:
             await client.send(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
             await eventually(lambda: proxy.metrics.in_flight == 1)
             await proxy.idle()
-            assert proxy.ingest.upstream.connections == 0
+            assert proxy.data_plane.upstream.connections == 0
             assert not proxy.metrics.upstream_failures, "it is not the upstream that failed"

@@ -110,7 +110,7 @@ async def test_when_one_side_ends_the_other_is_ended_after_what_was_sent(who: st
                 async with asyncio.timeout(120):
                     await ended.wait()
         await proxy.idle()
-        assert proxy.ingest.upstream.connections == 0
+        assert proxy.data_plane.upstream.connections == 0
 
 
 @pytest.mark.parametrize("direction", ["up", "down"])

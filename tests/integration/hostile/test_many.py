@@ -10,7 +10,7 @@ import pytest
 
 from fsproxy.config.schema import StateConfig
 from fsproxy.core.limits.operations import Confirm
-from fsproxy.proxy import data_plane as ingest
+from fsproxy.proxy import data_plane
 from fsproxy.state.cache import BlockedPages, BoundedMemoryCache, Repeats
 from fsproxy.state.memory.ledger import Bounds, MemoryLedger
 from fsproxy.state.memory.page_clocks import PageClocks
@@ -64,7 +64,7 @@ class Memories:
 @asynccontextmanager
 async def remembering(patch: pytest.MonkeyPatch) -> AsyncIterator[tuple[InProcessProxy, Memories]]:
     memories = Memories()
-    patch.setattr(ingest, "make_stores", memories.stores)
+    patch.setattr(data_plane, "make_stores", memories.stores)
     async with RecordingUpstream() as upstream:
         filters = {"quota": {"sessions": 1_000_000}, "ramping": {"share": "99%"}}
         async with in_process({"upstream": {"url": upstream.url}, "filters": filters}) as proxy:
@@ -152,5 +152,5 @@ async def test_a_flood_of_anything_adds_no_label_and_no_endless_list(monkeypatch
         before = labels()
         await some(range(MOST, FLOOD))
         assert labels() == before
-        assert len(proxy.ingest.recent._decisions) <= MOST_DECISIONS
-        assert len(proxy.ingest.recent._forwarded) <= MOST_FORWARDED
+        assert len(proxy.data_plane.recent._decisions) <= MOST_DECISIONS
+        assert len(proxy.data_plane.recent._forwarded) <= MOST_FORWARDED

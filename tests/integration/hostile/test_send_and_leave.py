@@ -55,7 +55,7 @@ async def test_a_flood_holds_a_quarter_of_the_pool_and_the_rest_is_counted(
             assert (await client.answer()).status == 200
         await proxy.idle()
         assert unattended(proxy) == 0
-        assert proxy.ingest.upstream.connections <= 16
+        assert proxy.data_plane.upstream.connections <= 16
         for client in clients:
             client.close()
 
@@ -67,7 +67,7 @@ async def test_others_that_leave_cannot_take_the_places_of_bundles(upstream: Rec
         await flood(proxy, "other", 20)
         for kind in ("bundle", "event"):
             await flood(proxy, kind, 2)
-        pool = proxy.ingest.upstream.pool_for("/")
+        pool = proxy.data_plane.upstream.pool_for("/")
         assert len(pool.unattended) == 4
         await flood(proxy, "other", 5)
         dropped = proxy.metrics.unattended_dropped[()]
@@ -115,7 +115,7 @@ async def test_one_that_ends_its_side_and_never_reads_is_given_up(upstream: Reco
         upstream.hold()
         clients = await flood(proxy, "other", 3, Way.HALF)
         await proxy.idle()
-        await eventually(lambda: proxy.ingest.upstream.connections == 0, SECONDS)
+        await eventually(lambda: proxy.data_plane.upstream.connections == 0, SECONDS)
         for client in clients:
             client.close()
         await asyncio.sleep(0)

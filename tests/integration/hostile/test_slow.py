@@ -57,7 +57,7 @@ async def is_served(proxy: InProcessProxy) -> None:
 
 async def settled(proxy: InProcessProxy, requests: int) -> None:
     """Each of the requests has a connection, or was refused one."""
-    upstream, failures = proxy.ingest.upstream, proxy.metrics.upstream_failures
+    upstream, failures = proxy.data_plane.upstream, proxy.metrics.upstream_failures
     await eventually(lambda: upstream.connections + sum(failures.values()) >= requests)
 
 
@@ -70,7 +70,7 @@ async def test_512_dripping_requests_keep_no_recorder_from_the_upstream(path: by
     async with RecordingUpstream(allow_unexpected=True) as upstream, in_process(_before(upstream.url)) as proxy:
         async with attackers(proxy, drips(path)):
             await settled(proxy, ATTACKERS)
-            assert proxy.ingest.upstream.connections <= HALF
+            assert proxy.data_plane.upstream.connections <= HALF
             for _ in range(3):
                 await is_served(proxy)
         await proxy.idle()
@@ -81,7 +81,7 @@ async def test_in_bypass_mode_a_body_that_is_still_coming_is_one_of_the_others_o
         async with in_process({**_before(upstream.url), "mode": "bypass"}) as proxy:
             async with attackers(proxy, drips(b"/rec/page")):
                 await settled(proxy, ATTACKERS)
-                assert proxy.ingest.upstream.connections <= HALF
+                assert proxy.data_plane.upstream.connections <= HALF
                 await is_served(proxy)
             await proxy.idle()
 
@@ -103,11 +103,11 @@ async def test_sockets_and_long_answers_of_other_paths_leave_half_to_capture_and
         sockets = [UPGRADE % b"/chat"] * 200
         async with attackers(proxy, long + sockets):
             await settled(proxy, 400)
-            assert proxy.ingest.upstream.connections <= HALF
+            assert proxy.data_plane.upstream.connections <= HALF
             await is_served(proxy)
             async with attackers(proxy, [UPGRADE % b"/rec/sock"] * 200):
                 await settled(proxy, 600)
-                assert HALF < proxy.ingest.upstream.connections <= 384
+                assert HALF < proxy.data_plane.upstream.connections <= 384
                 body = BUNDLE
                 async with raw_client(proxy.port) as client:
                     assert (await client.ask(post(b"/rec/bundle?OrgId=o-1", len(body)), body)).status == 200
@@ -129,9 +129,9 @@ async def test_no_connection_is_held_before_64_kb_or_the_end_have_come(monkeypat
                 await eventually(lambda: proxy.metrics.in_flight == 3)
                 for _ in range(50):
                     await asyncio.sleep(0)
-                assert proxy.ingest.upstream.connections == 0
+                assert proxy.data_plane.upstream.connections == 0
                 await at_64_kb.send(b"x" * 10_000)
-                await eventually(lambda: proxy.ingest.upstream.connections == 1)
+                await eventually(lambda: proxy.data_plane.upstream.connections == 1)
                 assert not upstream.received
                 await at_its_end.send(b"x" * 500)
                 assert (await at_its_end.answer()).status == 404
@@ -163,6 +163,6 @@ async def test_a_client_that_asks_first_is_told_to_go_on_before_there_is_a_conne
         async with in_process({"upstream": {"url": upstream.url}}) as proxy, raw_client(proxy.port) as client:
             await client.send(b"POST /x HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
             assert (await client.head())[1] == 100
-            assert proxy.ingest.upstream.connections == 0
+            assert proxy.data_plane.upstream.connections == 0
             assert (await client.ask(b"hello")).status == 404
         assert upstream.only().value("Expect") is None

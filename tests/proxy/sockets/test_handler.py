@@ -250,8 +250,8 @@ async def test_the_kill_switch_holds_for_sockets_that_are_open(tmp_path: Path) -
     page = page_frame(Url="https://bad.example/")
     async with setting(tmp_path, BLOCKED_DOMAIN) as it, it.connect() as socket:
         assert (await say(socket, page))["Cmd"] == 3
-        it.proxy.ingest.bypass()
-        assert it.proxy.ingest.generation.mode is TopMode.BYPASS
+        it.proxy.data_plane.bypass()
+        assert it.proxy.data_plane.generation.mode is TopMode.BYPASS
         assert (await say(socket, page))["Cmd"] == 4
 
 

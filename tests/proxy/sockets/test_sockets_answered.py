@@ -143,7 +143,7 @@ async def test_an_upgrade_that_the_upstream_declines_is_answered_in_frames(
         async with it.connect() as socket:
             assert (await say(socket, page_frame(6)))["Cmd"] == 4
         await it.proxy.idle()
-        await eventually(lambda: it.proxy.ingest.upstream.connections == 0)
+        await eventually(lambda: it.proxy.data_plane.upstream.connections == 0)
     error = it.proxy.audit()[0]["fsproxy.error"]
     assert error == ("upstream_reset" if answer is reset else "upstream_declined")
 
@@ -240,14 +240,14 @@ async def test_over_the_limit_of_connections_frames_are_answered_502(tmp_path: P
     async with setting(tmp_path, {**QUICK, "server": {"max_connections": 10}}) as it:
         async with asyncio.TaskGroup() as group:
             clients = [group.create_task(asyncio.open_connection("127.0.0.1", it.proxy.port)) for _ in range(10)]
-        await eventually(lambda: len(it.proxy.ingest.server or ()) == 10)
+        await eventually(lambda: len(it.proxy.data_plane.server or ()) == 10)
         async with it.connect() as socket:
             assert (await say(socket, bundle_frame(MOVE)))["Fail"]["Status"] == 502
             assert (await say(socket, page_frame()))["Fail"]["Status"] == 502
             assert await closed(socket) == 1001
         for each in clients:
             each.result()[1].close()
-        await eventually(lambda: not it.proxy.ingest.server)
+        await eventually(lambda: not it.proxy.data_plane.server)
         async with it.connect() as socket:
             assert (await say(socket, page_frame()))["Cmd"] == 4
         assert it.proxy.metrics.recordings_ended == {("overloaded",): 1}
@@ -294,7 +294,7 @@ async def test_an_upgrade_without_an_org_is_not_blocked_as_unlisted(tmp_path: Pa
 
 async def drained(it: Setting) -> None:
     """What a program that stops does, with time enough."""
-    assert await it.proxy.ingest.drain(30)
+    assert await it.proxy.data_plane.drain(30)
 
 
 async def test_an_idle_socket_is_closed_at_once_when_the_program_stops(tmp_path: Path) -> None:
@@ -308,13 +308,13 @@ async def test_an_idle_socket_is_closed_at_once_when_the_program_stops(tmp_path:
 
 
 async def test_a_frame_under_way_is_answered_before_the_close(tmp_path: Path) -> None:
-    let_go = asyncio.Event()
+    free_in_steps = asyncio.Event()
 
     async def slow(request: web.BaseRequest, received: Received) -> web.StreamResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         await socket.receive()
-        await let_go.wait()
+        await free_in_steps.wait()
         await socket.send_str('{"Cmd":5,"Seq":2,"Bundle":{"BundleTime":1}}')
         await socket.receive()
         return socket
@@ -328,7 +328,7 @@ async def test_a_frame_under_way_is_answered_before_the_close(tmp_path: Path) ->
             # What comes now is not taken: it comes again to the next program.
             answer = await say(socket, bundle_frame(MOVE, seq=3))
             assert (answer["Seq"], answer["Fail"]["Status"]) == (3, 502)
-            let_go.set()
+            free_in_steps.set()
             assert (await hear(socket))["Seq"] == 2
             assert await closed(socket) == 1001
         await draining
@@ -352,8 +352,8 @@ async def test_what_is_not_answered_in_time_gets_502(tmp_path: Path) -> None:
             await socket.send_str(page_frame(1))
             await socket.send_str(bundle_frame(MOVE, seq=2))
             await eventually(lambda: len(it.backend.texts) == 2)
-            assert not await it.proxy.ingest.drain(0.1)
-            it.proxy.ingest.cut()
+            assert not await it.proxy.data_plane.drain(0.1)
+            it.proxy.data_plane.cut()
             answers = [await hear(socket), await hear(socket)]
             assert [(each["Seq"], each["Fail"]["Status"]) for each in answers] == [(1, 502), (2, 502)]
             assert await closed(socket) == 1001
@@ -368,8 +368,8 @@ async def test_a_page_that_waits_for_an_upstream_gets_502_when_the_time_to_drain
         async with it.connect() as socket:
             await socket.send_str(page_frame(1))
             await eventually(lambda: it.proxy.metrics.upstream_failures[("upstream_refused",)] > 0)
-            assert not await it.proxy.ingest.drain(0.1)
-            it.proxy.ingest.cut()
+            assert not await it.proxy.data_plane.drain(0.1)
+            it.proxy.data_plane.cut()
             assert (await hear(socket))["Fail"]["Status"] == 502
             assert await closed(socket) == 1001
         await it.proxy.idle()
@@ -379,8 +379,8 @@ async def test_an_upgrade_that_comes_while_the_program_stops_is_served_and_close
     async with setting(tmp_path) as it:
         async with raw_client(it.proxy.port) as client:
             await client.send(b"GET /rec/sock HTTP/1.1\r\nHost: a\r\n")
-            await eventually(lambda: bool(it.proxy.ingest.server))
-            it.proxy.ingest._sockets.drain()
+            await eventually(lambda: bool(it.proxy.data_plane.server))
+            it.proxy.data_plane._sockets.drain()
             await client.send(UPGRADE.partition(b"Host: rs.example\r\n")[2])
             assert (await client.head())[1] == 101
             await client.send(frame(Opcode.TEXT, page_frame(1).encode(), b"abcd"))

@@ -390,8 +390,8 @@ async def test_a_client_that_reads_no_fail_frames_is_not_read_either(tmp_path: P
 
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(flood(), 2)
-        assert it.proxy.ingest.server is not None
-        (connection,) = it.proxy.ingest.server.connections
+        assert it.proxy.data_plane.server is not None
+        (connection,) = it.proxy.data_plane.server.connections
         assert connection.transport is not None
         assert connection.transport.get_write_buffer_size() < 200_000
         it.client.writer.transport.abort()

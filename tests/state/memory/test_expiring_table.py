@@ -5,14 +5,14 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsproxy.state.memory.expiring_table import AgingTable
+from fsproxy.state.memory.expiring_table import ExpiringTable
 
 steps = st.lists(st.tuples(st.integers(0, 9), st.sampled_from([0.0, 1.0, 30.0, 59.0, 61.0, 300.0])), max_size=80)
 
 
-def table(bound: int) -> AgingTable[float]:
+def table(bound: int) -> ExpiringTable[float]:
     """Values are the moments of their last activity."""
-    return AgingTable(bound, idle=300.0, width=60.0, last_of=lambda last: last)
+    return ExpiringTable(bound, idle=300.0, width=60.0, last_of=lambda last: last)
 
 
 @given(steps)
@@ -70,7 +70,7 @@ def test_a_full_table_of_refreshed_keys_looks_at_few_before_it_evicts() -> None:
         looked += 1
         return last
 
-    kept: AgingTable[float] = AgingTable(1_000, 300.0, 60.0, last_of)
+    kept: ExpiringTable[float] = ExpiringTable(1_000, 300.0, 60.0, last_of)
     for key in range(1_000):
         kept.put(key, 1_000.0)
     for key in range(1_000):

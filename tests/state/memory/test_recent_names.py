@@ -5,7 +5,7 @@ from __future__ import annotations
 from fsproxy.admin.usage_view import LONGEST_NAME, MOST_NAMES
 from fsproxy.core.limits.operations import Claim, NameKind
 from fsproxy.core.model import Instant
-from fsproxy.state.memory.recent_names import Lately
+from fsproxy.state.memory.recent_names import RecentNames
 
 EVENT, USER = NameKind.EVENT_NAME, NameKind.USER_PROPERTY
 
@@ -15,7 +15,7 @@ def claim(org: str = "o", kind: NameKind = EVENT) -> Claim:
 
 
 def test_new_and_refused_names_are_kept_apart_by_org_and_kind_with_their_times() -> None:
-    lately = Lately()
+    lately = RecentNames()
     lately.claimed(claim(), ["a"], ["b"], Instant(1.0))
     lately.claimed(claim(kind=USER), ["c"], (), Instant(2.0))
     lately.claimed(claim("p"), [], ["d"], Instant(3.0))
@@ -27,14 +27,14 @@ def test_new_and_refused_names_are_kept_apart_by_org_and_kind_with_their_times()
 
 
 def test_a_name_that_is_refused_again_is_the_last_and_stands_once() -> None:
-    lately = Lately()
+    lately = RecentNames()
     for at, name in enumerate(["a", "b", "a"]):
         lately.claimed(claim(), [], [name], Instant(float(at)))
     assert list(lately.newest_refused("o", EVENT).items()) == [("b", 1.0), ("a", 2.0)]
 
 
 def test_the_last_names_are_kept_cut_at_their_length() -> None:
-    lately = Lately()
+    lately = RecentNames()
     names = [f"{number}-" + "x" * 1000 for number in range(3 * MOST_NAMES)]
     lately.claimed(claim(), names, names, Instant(1.0))
     kept = list(lately.newest("o", EVENT))
@@ -43,7 +43,7 @@ def test_the_last_names_are_kept_cut_at_their_length() -> None:
 
 
 def test_the_org_that_was_active_longest_ago_goes_first() -> None:
-    lately = Lately(2)
+    lately = RecentNames(2)
     for org in ("a", "b", "a", "c"):
         lately.claimed(claim(org), ["x"], (), Instant(1.0))
     assert lately.orgs(9) == ["c", "a"]
@@ -52,7 +52,7 @@ def test_the_org_that_was_active_longest_ago_goes_first() -> None:
 
 
 def test_an_org_that_only_asked_is_among_the_active() -> None:
-    lately = Lately(2)
+    lately = RecentNames(2)
     lately.claimed(claim("a"), ["x"], (), Instant(1.0))
     for org in ("b", "a", "b"):
         lately.saw(org)

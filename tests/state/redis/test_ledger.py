@@ -17,7 +17,7 @@ from fsproxy.core.limits.operations import (
     Claimed,
     Confirm,
     Ledger,
-    LedgerDown,
+    LedgerDownError,
     Mark,
     NameKind,
     Operation,
@@ -201,7 +201,7 @@ async def test_a_key_of_someone_else_harms_only_who_needs_it(
 ) -> None:
     valkey.command("SET", f"{org_base(prefix, 'o')}n:event_name", "theirs")
     refused, fine = await asyncio.gather(ask(ledger, claim("a")), ask(ledger, admit("t", "s")), return_exceptions=True)
-    assert isinstance(refused, LedgerDown)
+    assert isinstance(refused, LedgerDownError)
     assert fine == (Admitted(under_way=False, user_admitted=False, over_quota=False, used=1),)
     assert ledger.breaker.is_up
 

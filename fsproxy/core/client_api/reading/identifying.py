@@ -8,7 +8,7 @@ import msgspec
 
 from fsproxy.core.client_api.calls import UID
 from fsproxy.core.client_api.reading.bundle import COMPANION
-from fsproxy.core.client_api.validation.call import Judged
+from fsproxy.core.client_api.validation.call import ValidatedCall
 
 if TYPE_CHECKING:
     from fsproxy.core.client_api.inspection import InspectedCall, Inspection
@@ -59,7 +59,7 @@ def with_whole_identifies(inspection: Inspection) -> Inspection:
     for index, each in enumerate(inspection.calls):
         if each.judged.rejected and each.call.is_uid_only and identifies_with_next(inspection, index):
             half = inspection.calls[index + 1]
-            judged = Judged(rejected=True, rejections=half.judged.rejections)
+            judged = ValidatedCall(rejected=True, rejections=half.judged.rejections)
             halves[index + 1] = msgspec.structs.replace(half, judged=judged)
     if not halves:
         return inspection

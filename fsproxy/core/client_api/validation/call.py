@@ -27,7 +27,7 @@ _NONE_RESERVED: dict[str, int] = {}
 _SHAPES = Shapes()
 
 
-class Judged(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+class ValidatedCall(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What the rules say of one call."""
 
     rejected: bool = False
@@ -55,7 +55,7 @@ def name_kind(call: Call) -> NameKind | None:
     return NameKind.USER_PROPERTY if call.kind.is_user else None
 
 
-def judge(call: Call, settings: ClientApiSettings, refused: Refused | None = None) -> Judged:
+def validate_call(call: Call, settings: ClientApiSettings, refused: Refused | None = None) -> ValidatedCall:
     """Judge one call and all of its properties; the same again for names that the ledger ``refused``.
 
     The answer depends on nothing else. A call like others before it is compared with them, and has their verdict.
@@ -70,7 +70,7 @@ def judge(call: Call, settings: ClientApiSettings, refused: Refused | None = Non
 
 def judge_anew(
     call: Call, settings: ClientApiSettings, refused: Refused | None = None, own: Rejection | None = None
-) -> Judged:
+) -> ValidatedCall:
     """Walk a call, property by property. ``own`` is what is wrong with its name or uid."""
     breaches = [Rejection(each.code, call.kind, shown(call), None, each.detail) for each in call.breaches]
     if own is not None:
@@ -83,42 +83,44 @@ def judge_anew(
         walk.survivors += 1  # its uid, which stands beside the properties
     walk.judge_all()
     if breaches:
-        return Judged(rejected=True, rejections=(*breaches, *walk.rejections))
+        return ValidatedCall(rejected=True, rejections=(*breaches, *walk.rejections))
     if walk.rejections:
         # An event is still recorded by its name; variables of which none is left say nothing.
         if call.is_whole or (call.kind is not CallKind.EVENT and not walk.survivors):
-            return Judged(rejected=True, rejections=tuple(walk.rejections))
-        return Judged(
+            return ValidatedCall(rejected=True, rejections=tuple(walk.rejections))
+        return ValidatedCall(
             rejections=tuple(walk.rejections),
             cuts=tuple(walk.cuts),
             schema_cuts=walk.entries_to_cut(),
             names=tuple(walk.names),
         )
-    judged = Judged(names=tuple(walk.names), places=walk.places(), is_shared=walk.is_shared, survivors=walk.survivors)
+    judged = ValidatedCall(
+        names=tuple(walk.names), places=walk.places(), is_shared=walk.is_shared, survivors=walk.survivors
+    )
     if not walk.has_flattened_entries:
         _SHAPES.note(call, settings, reserved, judged)
     return judged
 
 
-def refuse(call: Call, judged: Judged, refused: Refused, settings: ClientApiSettings) -> Judged:
+def refuse(call: Call, judged: ValidatedCall, refused: Refused, settings: ClientApiSettings) -> ValidatedCall:
     """Judge again a call that was judged before the ledger ``refused`` some of its names.
 
-    The answer is the one of ``judge``, at a price of its own only for what is refused.
+    The answer is the one of ``validate_call``, at a price of its own only for what is refused.
     """
     gone = _refused_here(call, refused)
     found = properties_refused(call, judged, gone, shown(call), settings)
     if found is None:
-        return judge(call, settings, refused)
+        return validate_call(call, settings, refused)
     rejections, cuts, schema_cuts, none_left = found
     own = _own_breach(call, settings, refused)
     if own is not None:
-        return Judged(rejected=True, rejections=(own, *rejections))
+        return ValidatedCall(rejected=True, rejections=(own, *rejections))
     if not rejections:
         return judged
     if none_left or call.is_whole:
-        return Judged(rejected=True, rejections=rejections)
+        return ValidatedCall(rejected=True, rejections=rejections)
     names = tuple(name for name in judged.names if name not in gone)
-    return Judged(rejections=rejections, cuts=cuts, schema_cuts=schema_cuts, names=names)
+    return ValidatedCall(rejections=rejections, cuts=cuts, schema_cuts=schema_cuts, names=names)
 
 
 def shown(call: Call) -> str | None:

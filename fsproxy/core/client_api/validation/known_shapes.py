@@ -15,7 +15,7 @@ from fsproxy.core.client_api.validation.shapes import Node, fits, learn
 from fsproxy.core.settings import ClientApiSettings
 
 if TYPE_CHECKING:
-    from fsproxy.core.client_api.validation.call import Judged
+    from fsproxy.core.client_api.validation.call import ValidatedCall
 
 BUDGET = 16 * 1024 * 1024
 """Bytes, about, that all shapes may take; clients choose what is learned."""
@@ -45,12 +45,12 @@ class _Shape(msgspec.Struct, gc=False):
     """Held, so that no other settings can be where these were."""
     schema: dict[str, Any]
     root: Node
-    verdict: Judged
+    verdict: ValidatedCall
     """On the call that it was learned of."""
     begin: int
     """Where the path begins in the names of that."""
     cost: int
-    verdicts: dict[object, Judged]
+    verdicts: dict[object, ValidatedCall]
     """By the event's name."""
 
 
@@ -73,7 +73,7 @@ class Shapes:
         """Bytes, about."""
         return sum(shape.cost for alike in list(self._known.values()) for shape in alike)
 
-    def find(self, call: Call, settings: ClientApiSettings) -> Judged | None:
+    def find(self, call: Call, settings: ClientApiSettings) -> ValidatedCall | None:
         """Give the verdict on a call whose JSON is valid; None: it must be walked."""
         key = _key(call, settings)
         alike = self._known.get(key)
@@ -92,7 +92,7 @@ class Shapes:
                 return shape.verdicts.get(call.name) or self._named(shape, call)
         return None
 
-    def _named(self, shape: _Shape, call: Call) -> Judged:
+    def _named(self, shape: _Shape, call: Call) -> ValidatedCall:
         """Give the verdict with the names that the call's have, and keep it while there is room."""
         prefix = prefix_of(call)
         begin = shape.begin
@@ -105,7 +105,9 @@ class Shapes:
                 shape.verdicts[call.name] = msgspec.structs.replace(shape.verdict, names=names)
         return msgspec.structs.replace(shape.verdict, names=names)
 
-    def note(self, call: Call, settings: ClientApiSettings, reserved: Mapping[str, int], verdict: Judged) -> None:
+    def note(
+        self, call: Call, settings: ClientApiSettings, reserved: Mapping[str, int], verdict: ValidatedCall
+    ) -> None:
         """Remember a call that the walk found nothing wrong with: at the second time its shape."""
         key = _key(call, settings)
         seen = hash(key)

@@ -52,7 +52,7 @@ _NONE_RESERVED: Mapping[str, int] = {}
 _Pick = Callable[[tuple[Any, ...]], tuple[Any, ...]]
 
 
-class Unknown(Exception):  # noqa: N818 - a fact about the call, not a mistake
+class UnknownShapeError(Exception):
     """A call holds what no shape describes: lists of objects, an integer written as a fraction."""
 
 
@@ -161,7 +161,7 @@ def learn(call: Call, settings: ClientApiSettings, reserved: Mapping[str, int]) 
         return None
     try:
         return _node(call, call.properties, call.schema, settings.allow_hyphen, reserved)
-    except Unknown:
+    except UnknownShapeError:
         return None
 
 
@@ -186,7 +186,7 @@ def _node(
             allowed.append(_STRINGS)
         elif type(value) is dict:
             if levels == 0:
-                raise Unknown
+                raise UnknownShapeError
             below.append((place, _node(call, value, described.get(key), hyphen, _NONE_RESERVED, levels - 1)))
             allowed.append(_OBJECTS)
         else:
@@ -196,7 +196,7 @@ def _node(
             if not told and declared is not PropertyType.STRS:
                 inferred.setdefault(declared, []).append(place)
         if type(value) not in allowed[-1]:
-            raise Unknown
+            raise UnknownShapeError
     pick = {declared: _pick(found) for declared, found in places.items()}
     return Node(
         names=tuple(members),
@@ -235,7 +235,7 @@ def _declared(
     else:
         declared, told = inferred_type(value), False
     if not isinstance(declared, PropertyType):
-        raise Unknown
+        raise UnknownShapeError
     return declared, told
 
 

@@ -102,23 +102,23 @@ def _judge_str(value: Any, size: int) -> _Problem:
 
 
 def _judge_dates(fits: Callable[[str], bool]) -> Callable[[Any, int], _Problem]:
-    def judge(value: Any, size: int) -> _Problem:
+    def validate(value: Any, size: int) -> _Problem:
         if type(value) is not str:
             return _misfit(value)
         if not fits(value):
             return RejectionCode.INVALID_VALUE
         return None if len(value) <= size else RejectionCode.VALUE_TOO_BIG
 
-    return judge
+    return validate
 
 
 def _judge_atom(fits: Callable[[Any], bool]) -> Callable[[Any, int], _Problem]:
-    def judge(value: Any, size: int) -> _Problem:
+    def validate(value: Any, size: int) -> _Problem:
         if not fits(value):
             return _misfit(value)
         return None if size >= LONGEST_ATOM or len(_encode(value)) <= size else RejectionCode.VALUE_TOO_BIG
 
-    return judge
+    return validate
 
 
 def _are_ints(values: list[Any], kinds: set[type]) -> bool:
@@ -128,7 +128,7 @@ def _are_ints(values: list[Any], kinds: set[type]) -> bool:
 
 
 def _judge_list(fit: Callable[[list[Any], set[type]], bool]) -> Callable[[Any, int], _Problem]:
-    def judge(value: Any, size: int) -> _Problem:
+    def validate(value: Any, size: int) -> _Problem:
         if type(value) is not list:
             return _misfit(value)
         kinds = kinds_of(value)
@@ -140,10 +140,10 @@ def _judge_list(fit: Callable[[list[Any], set[type]], bool]) -> Callable[[Any, i
         too_big = len(value) * SHORTEST_ELEMENT > size or json_size(value) > size
         return RejectionCode.VALUE_TOO_BIG if too_big else None
 
-    return judge
+    return validate
 
 
-JUDGES: dict[object, Callable[[Any, int], _Problem]] = {
+VALIDATORS: dict[object, Callable[[Any, int], _Problem]] = {
     PropertyType.STR: _judge_str,
     PropertyType.INT: _judge_atom(is_int),
     PropertyType.REAL: _judge_atom(is_real),
@@ -155,7 +155,7 @@ JUDGES: dict[object, Callable[[Any, int], _Problem]] = {
     PropertyType.DATES: _judge_list(lambda values, kinds: kinds <= _STRINGS and all(map(is_date, values))),
     PropertyType.BOOLS: _judge_list(lambda _, kinds: kinds <= _BOOLEANS),
 }
-JUDGES_OF_OFFSETS = JUDGES | {
+JUDGES_OF_OFFSETS = VALIDATORS | {
     PropertyType.DATE: _judge_dates(is_offset_date),
     PropertyType.DATES: _judge_list(lambda values, kinds: kinds <= _STRINGS and all(map(is_offset_date, values))),
 }
@@ -167,7 +167,7 @@ def value_problem(declared: PropertyType, value: Any, size: int) -> RejectionCod
 
     ``size`` is in bytes. An object or list inside a list is ``ExpectedAtom`` too.
     """
-    return JUDGES[declared](value, size)
+    return VALIDATORS[declared](value, size)
 
 
 def reserved_problem(value: Any, length: int) -> RejectionCode | None:

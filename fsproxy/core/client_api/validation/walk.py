@@ -12,7 +12,7 @@ from fsproxy.core.client_api.calls import NOWHERE, UID, Call, Steps, Typing
 from fsproxy.core.client_api.validation.details import reserved_detail
 from fsproxy.core.client_api.validation.findings import Findings, Schema, WalkedObject
 from fsproxy.core.client_api.validation.names import TYPES, PropertyType, read_name
-from fsproxy.core.client_api.validation.values import JUDGES, JUDGES_OF_OFFSETS, inferred_type
+from fsproxy.core.client_api.validation.values import JUDGES_OF_OFFSETS, VALIDATORS, inferred_type
 from fsproxy.core.json.layers import LEVELS
 from fsproxy.core.model import CallKind
 from fsproxy.core.reasons import RejectionCode
@@ -38,7 +38,7 @@ class Walk(Findings):
         self._reserved = reserved
         self._refused = refused
         self._by_suffix = call.typing is Typing.SUFFIX
-        self._judges = JUDGES_OF_OFFSETS if call.typing is Typing.INFERRED else JUDGES
+        self._judges = JUDGES_OF_OFFSETS if call.typing is Typing.INFERRED else VALIDATORS
         self._allow_hyphen = settings.allow_hyphen
         self._max_length = settings.property_name_length
         self._size = settings.value_size
@@ -82,7 +82,7 @@ class Walk(Findings):
                 continue
             # What most properties are is judged here and at once: a call costs as much as it does.
             declared = read_name(key, hyphen)
-            judge = JUDGES.get(declared)
+            judge = VALIDATORS.get(declared)
             code = judge(value, size) if judge is not None else None
             name = prefix + key
             if judge is None or code is not None or len(key) > room or name in refused:
@@ -225,7 +225,7 @@ class Walk(Findings):
             return declared
         if len(path) > self._max_length or len(inside.steps) - len(self._call.at) >= LEVELS:
             return RejectionCode.PROPERTY_NAME_TOO_LONG
-        names_type = declared in JUDGES  # a suffix that names none is part of a nested name
+        names_type = declared in VALIDATORS  # a suffix that names none is part of a nested name
         if not self._by_suffix:
             described, _ = self._described(key, path, inside)
             names_type = described is not None and not isinstance(described, (dict, list))

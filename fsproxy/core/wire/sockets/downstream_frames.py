@@ -8,7 +8,7 @@ LONGEST_HEARD = 64 * 1024
 """Bytes of an upstream's message that are listened to; a longer one passes unheard."""
 
 
-class Downward:
+class DownstreamFrames:
     """Follows an upstream's stream of frames.
 
     RFC 6455 5.4: no other message may stand between the frames of one, so what is put in waits for its end.

@@ -41,7 +41,7 @@ class Unlawful(msgspec.Struct, frozen=True, gc=False):
 Arrival = Control | Message | TooLarge | Unlawful
 
 
-class Upward:
+class UpstreamFrames:
     """Puts a client's messages together. ``limit``: bytes of a message that is kept (``server.max_body``)."""
 
     __slots__ = ("_control", "_limit", "_opcode", "_raw", "_size", "_skipped")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fsproxy.core.client_api.calls import Call, Typing
-from fsproxy.core.client_api.validation.call import Judged, judge
+from fsproxy.core.client_api.validation.call import ValidatedCall, validate_call
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.model import CallKind
 from fsproxy.core.settings import ClientApiSettings
@@ -20,12 +20,12 @@ def call(properties: dict[str, Any], kind: CallKind = USER, **more: Any) -> Call
     return Call(kind=kind, properties=properties, **({"name": "E"} if kind is EVENT else {}) | more)
 
 
-def found(judged: Judged) -> list[tuple[str, str | None]]:
+def found(judged: ValidatedCall) -> list[tuple[str, str | None]]:
     return [(each.code.value, each.property) for each in judged.rejections]
 
 
 def judged(properties: dict[str, Any], kind: CallKind = USER, **more: Any) -> list[tuple[str, str | None]]:
-    return found(judge(call(properties, kind, **more), SETTINGS))
+    return found(validate_call(call(properties, kind, **more), SETTINGS))
 
 
 def nest(path: str, value: Any) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def test_first_generation_vars_like_a_recorder_sends() -> None:
         "displayName": "X",
         "displayName_str": "Y",
     }
-    result = judge(call(properties), SETTINGS)
+    result = validate_call(call(properties), SETTINGS)
     assert found(result) == [
         ("InvalidPropertyType", "bad_foo"),
         ("MissingPropertyType", "plain"),
@@ -123,7 +123,7 @@ def test_second_generation_vars_like_a_recorder_sends() -> None:
         "odd": "objs",
         "number": 5,
     }
-    result = judge(call(properties, typing=Typing.SCHEMA, schema=schema), SETTINGS)
+    result = validate_call(call(properties, typing=Typing.SCHEMA, schema=schema), SETTINGS)
     assert found(result) == [
         ("MissingPropertyType", "noSuffix"),
         ("InvalidPropertyName", "dash-name"),
@@ -169,7 +169,7 @@ def test_api_version_2_infers_where_the_schema_is_silent() -> None:
         "when": "1970-01-01",
     }
     schema = {"whole": "int", "odd": "foo", "when": "date", "o": {"b": {"c": "int"}}}
-    result = judge(call(properties, EVENT, typing=Typing.INFERRED, schema=schema, name="Signed Up"), SETTINGS)
+    result = validate_call(call(properties, EVENT, typing=Typing.INFERRED, schema=schema, name="Signed Up"), SETTINGS)
     assert found(result) == [
         ("InvalidValue", "mixed"),
         ("InvalidValue", "nul"),
@@ -196,15 +196,17 @@ def test_api_version_2_infers_where_the_schema_is_silent() -> None:
 
 
 def test_both_generations_count_as_one_name() -> None:
-    first = judge(call({"o": {"price_real": 1}}, EVENT), SETTINGS)
-    second = judge(call({"o": {"price": 1}}, EVENT, typing=Typing.SCHEMA, schema={"o": {"price": "real"}}), SETTINGS)
+    first = validate_call(call({"o": {"price_real": 1}}, EVENT), SETTINGS)
+    second = validate_call(
+        call({"o": {"price": 1}}, EVENT, typing=Typing.SCHEMA, schema={"o": {"price": "real"}}), SETTINGS
+    )
     assert first.names == second.names == ("E/o.price_real",)
 
 
 def test_event_names_cannot_collide_with_another_events_properties() -> None:
     assert (
-        judge(call({"b_str": "x"}, EVENT, name="E/a"), SETTINGS).names
-        != judge(call({"a": {"b_str": "x"}}, EVENT, name="E"), SETTINGS).names
+        validate_call(call({"b_str": "x"}, EVENT, name="E/a"), SETTINGS).names
+        != validate_call(call({"a": {"b_str": "x"}}, EVENT, name="E"), SETTINGS).names
     )
 
 
@@ -229,7 +231,7 @@ def test_event_names(name: object, expected: list[Any]) -> None:
 
 
 def test_an_invalid_event_name_does_not_hide_its_properties() -> None:
-    result = judge(call({"a_int": "x", "b_str": "y"}, EVENT, name=""), SETTINGS)
+    result = validate_call(call({"a_int": "x", "b_str": "y"}, EVENT, name=""), SETTINGS)
     assert result.rejected
     assert found(result) == [("InvalidEventName", None), ("InvalidValue", "a_int")]
     assert result.names == ()
@@ -295,7 +297,7 @@ def test_nested_names_carry_no_suffix() -> None:
 
 def test_lists_of_objects_pass_only_in_order_completed() -> None:
     products = {"products": [{"price_real": 1.5, "sku_str": 5}, {"price_real": "x"}, {}]}
-    result = judge(call(products, EVENT, name="Order Completed"), SETTINGS)
+    result = validate_call(call(products, EVENT, name="Order Completed"), SETTINGS)
     assert found(result) == [("InvalidValue", "products.sku_str"), ("InvalidValue", "products.price_real")]
     assert result.cuts == (("products", 0, "sku_str"), ("products", 1, "price_real"))
     assert result.names == ("Order Completed/products.price_real",)
@@ -308,7 +310,7 @@ def test_lists_of_objects_pass_only_in_order_completed() -> None:
 @pytest.mark.parametrize("schema", [[{"price": "real"}], [{"price": "real"}, {"price": "real"}], {"price": "real"}])
 def test_a_schema_describes_lists_by_element_or_by_one_for_all(schema: Any) -> None:
     products = {"products": [{"price": 1.5}, {"price": "x"}]}
-    result = judge(
+    result = validate_call(
         call(products, EVENT, name="Order Completed", typing=Typing.SCHEMA, schema={"products": schema}), SETTINGS
     )
     assert found(result) == [("InvalidValue", "products.price")]
@@ -351,9 +353,9 @@ def test_pages_and_documents_reserve_page_name_alone(kind: CallKind) -> None:
 def test_a_reserved_name_with_a_schema_entry_is_an_ordinary_one_in_api_version_1() -> None:
     properties = {"displayName": "x" * 300, "email": "x" * 200}
     schema = {"displayName": "str"}
-    first = judge(call(properties, typing=Typing.SCHEMA, schema=schema), SETTINGS)
+    first = validate_call(call(properties, typing=Typing.SCHEMA, schema=schema), SETTINGS)
     assert (found(first), first.names) == ([("ValueTooBig", "email")], ("displayName_str",))
-    second = judge(call({**properties, "a": 1}, typing=Typing.INFERRED, schema=schema), SETTINGS)
+    second = validate_call(call({**properties, "a": 1}, typing=Typing.INFERRED, schema=schema), SETTINGS)
     assert found(second) == [("ValueTooBig", "displayName"), ("ValueTooBig", "email")]
 
 
@@ -385,25 +387,25 @@ def test_uids_that_identify(uid: str) -> None:
     ],
 )
 def test_uids_that_identify_nobody(uid: object) -> None:
-    result = judge(call({"uid": uid, "a_int": "x"}, CallKind.IDENTIFY), SETTINGS)
+    result = validate_call(call({"uid": uid, "a_int": "x"}, CallKind.IDENTIFY), SETTINGS)
     assert result.rejected
     assert found(result) == [("InvalidId", None), ("InvalidValue", "a_int")]
     assert judged({"a_str": "x"}, CallKind.IDENTIFY) == [("InvalidId", None)]
 
 
 def test_an_event_is_still_recorded_by_its_name_when_all_its_properties_fail() -> None:
-    result = judge(call({"a": 1, "b_int": "x"}, EVENT), SETTINGS)
+    result = validate_call(call({"a": 1, "b_int": "x"}, EVENT), SETTINGS)
     assert (result.rejected, len(result.rejections)) == (False, 2)
 
 
 @pytest.mark.parametrize("kind", [USER, CallKind.PAGE, CallKind.DOCUMENT])
 def test_variables_of_which_none_is_left_are_rejected_and_sent_empty_are_valid(kind: CallKind) -> None:
-    assert judge(call({"a": 1, "b": {"c": 1}, "d": {}}, kind), SETTINGS).rejected
-    assert judge(call({}, kind), SETTINGS) == Judged()
+    assert validate_call(call({"a": 1, "b": {"c": 1}, "d": {}}, kind), SETTINGS).rejected
+    assert validate_call(call({}, kind), SETTINGS) == ValidatedCall()
 
 
 def test_an_identify_keeps_its_uid_when_all_else_fails() -> None:
-    assert not judge(call({"uid": "ada", "b": 1}, CallKind.IDENTIFY), SETTINGS).rejected
+    assert not validate_call(call({"uid": "ada", "b": 1}, CallKind.IDENTIFY), SETTINGS).rejected
 
 
 @pytest.mark.parametrize("count", [4999, 5000, 5001])
@@ -424,34 +426,34 @@ def test_what_is_beyond_the_first_leaves_is_cut_with_its_entries_and_an_objects_
     names = [f"a{i}" for i in range(5000)]
     properties = dict.fromkeys(names, 1) | {"o": {"b": 1, "c": 2}, "d": 3}
     schema = dict.fromkeys(names, "int") | {"o": {"b": "int"}, "o.c": "int", "d": "int"}
-    result = judge(call(properties, EVENT, typing=Typing.SCHEMA, schema=schema), SETTINGS)
+    result = validate_call(call(properties, EVENT, typing=Typing.SCHEMA, schema=schema), SETTINGS)
     assert found(result) == [("CardinalityExceeded", each) for each in ("o.b", "o.c", "d")]
     assert (result.rejected, result.cuts) == (False, (("o", "b"), ("o", "c"), ("d",)))
     assert set(result.schema_cuts) == {("o", "b"), ("o.c",), ("d",)}
 
 
 def test_the_uid_of_an_identify_is_never_beyond() -> None:
-    result = judge(call({f"a{i}_int": i for i in range(5001)} | {"uid": "ada"}, CallKind.IDENTIFY), SETTINGS)
+    result = validate_call(call({f"a{i}_int": i for i in range(5001)} | {"uid": "ada"}, CallKind.IDENTIFY), SETTINGS)
     assert found(result) == [("CardinalityExceeded", "a5000_int")]
 
 
 def test_refused_names_are_rejected_where_they_stand() -> None:
     properties = {"a_int": "x", "b_str": "x", "o": {"c_str": "x"}, "d_str": "x", "email": "x"}
     refused = {NameKind.USER_PROPERTY: {"b_str", "o.c_str", "email"}, NameKind.EVENT_PROPERTY: {"d_str"}}
-    result = judge(call(properties), SETTINGS, refused)
+    result = validate_call(call(properties), SETTINGS, refused)
     assert found(result) == [
         ("InvalidValue", "a_int"),
         ("CardinalityExceeded", "b_str"),
         ("CardinalityExceeded", "o.c_str"),
     ]
     assert result.names == ("d_str",)
-    event = judge(call({"b_str": "x", "c_str": "x"}, EVENT), SETTINGS, {NameKind.EVENT_PROPERTY: {"E/b_str"}})
+    event = validate_call(call({"b_str": "x", "c_str": "x"}, EVENT), SETTINGS, {NameKind.EVENT_PROPERTY: {"E/b_str"}})
     assert found(event) == [("CardinalityExceeded", "b_str")]
-    assert judge(call({}, EVENT), SETTINGS, {NameKind.EVENT_NAME: {"E"}}).rejected
+    assert validate_call(call({}, EVENT), SETTINGS, {NameKind.EVENT_NAME: {"E"}}).rejected
 
 
 def test_no_detail_ever_holds_a_value() -> None:
     properties = {f"{name}_{kind}": "s3cret" for name in ("a", "b c") for kind in ("int", "bool", "strs", "foo")}
-    result = judge(call(properties | {"email": ["s3cret"], "x": "s3cret"}), SETTINGS)
+    result = validate_call(call(properties | {"email": ["s3cret"], "x": "s3cret"}), SETTINGS)
     assert len(result.rejections) == 10
     assert not any("s3cret" in repr(each) for each in result.rejections)

@@ -7,7 +7,7 @@ import pytest
 from fsproxy.core.client_api.calls import MAX_LEAVES, Call, broken, too_big
 from fsproxy.core.client_api.inspection import inspect
 from fsproxy.core.client_api.reading.server_api import ServerCall
-from fsproxy.core.client_api.validation.call import judge
+from fsproxy.core.client_api.validation.call import validate_call
 from fsproxy.core.client_api.validation.details import LONGEST_ECHO, cut, property_detail, reserved_detail
 from fsproxy.core.client_api.validation.names import PropertyType
 from fsproxy.core.json.strict import Fault
@@ -96,12 +96,12 @@ def test_names_are_echoed_whole_up_to_1024_characters() -> None:
 
 def test_too_many_properties_are_counted_for_the_caller_and_the_call_is_named() -> None:
     many = {f"a{number}_int": 1 for number in range(MAX_LEAVES + 1)}
-    (rejection,) = judge(Call(kind=CallKind.EVENT, name="E", properties=many), SETTINGS).rejections
+    (rejection,) = validate_call(Call(kind=CallKind.EVENT, name="E", properties=many), SETTINGS).rejections
     assert (rejection.code, rejection.call, rejection.property, rejection.detail) == (
         RejectionCode.CARDINALITY_EXCEEDED, "E", f"a{MAX_LEAVES}_int", "a new name beyond the first 5000 of a call"
     )  # fmt: skip
     del many["a0_int"]
-    assert not judge(Call(kind=CallKind.EVENT, name="E", properties=many), SETTINGS).rejections
+    assert not validate_call(Call(kind=CallKind.EVENT, name="E", properties=many), SETTINGS).rejections
 
 
 def test_what_stands_beside_a_users_properties_is_judged_and_cut_like_them() -> None:

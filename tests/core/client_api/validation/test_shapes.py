@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fsproxy.core.client_api.calls import Call, read_event, read_identify, read_user_vars
 from fsproxy.core.client_api.reading.arguments import CUSTOM_EVENT, VARIABLES, read_arguments
 from fsproxy.core.client_api.reading.server_api import ServerCall, read_server_call
-from fsproxy.core.client_api.validation.call import Judged, judge
+from fsproxy.core.client_api.validation.call import ValidatedCall, validate_call
 from fsproxy.core.client_api.validation.known_shapes import BUDGET, KnownNames, Shapes
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.settings import ClientApiSettings
@@ -139,9 +139,9 @@ def schema_of(given: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def walked(call: Call) -> Judged:
+def walked(call: Call) -> ValidatedCall:
     """What the walk says: settings that nobody has met have no shapes."""
-    return judge(call, replace(SETTINGS))
+    return validate_call(call, replace(SETTINGS))
 
 
 @settings(max_examples=200, deadline=None)
@@ -150,11 +150,11 @@ def test_what_was_learned_never_says_otherwise_than_the_walk(
     data: st.DataObject, form: str, given_: dict[str, Any], *, spaced: bool
 ) -> None:
     for _ in range(3):
-        assert judge(read(form, given_), SETTINGS) == walked(read(form, given_))
+        assert validate_call(read(form, given_), SETTINGS) == walked(read(form, given_))
     for _ in range(8):
         changed = data.draw(mutants(given_))
         call = read(form, changed, spaced=spaced)
-        assert judge(call, SETTINGS) == walked(call)
+        assert validate_call(call, SETTINGS) == walked(call)
 
 
 @settings(max_examples=100, deadline=None)
@@ -164,12 +164,12 @@ def test_the_same_call_is_known_the_third_time_if_the_walk_passes_it_whole(
 ) -> None:
     call = read(form, given_)
     first = walked(call)
-    verdicts = [judge(call, SETTINGS) for _ in range(3)]
+    verdicts = [validate_call(call, SETTINGS) for _ in range(3)]
     assert verdicts == [first] * 3
     known = type(verdicts[-1].names) is KnownNames
     assert known == (not first.rejections and form != "server user")
     if known:
-        assert verdicts[-1].names is judge(read(form, given_), SETTINGS).names
+        assert verdicts[-1].names is validate_call(read(form, given_), SETTINGS).names
 
 
 @pytest.mark.parametrize("value", [1, 1.5, -0.0, 2**64, True, "1", None, [1], {}, 1e308, BIG])
@@ -177,9 +177,9 @@ def test_the_same_call_is_known_the_third_time_if_the_walk_passes_it_whole(
 def test_a_real_may_be_whole_or_not_and_nothing_else(first: object, value: object) -> None:
     own = replace(SETTINGS)
     for _ in range(3):
-        judge(read("event", {"a_real": first, "b_int": 1}), own)
+        validate_call(read("event", {"a_real": first, "b_int": 1}), own)
     call = read("event", {"a_real": value, "b_int": 1})
-    assert judge(call, own) == judge(call, replace(SETTINGS))
+    assert validate_call(call, own) == validate_call(call, replace(SETTINGS))
 
 
 @pytest.mark.parametrize(
@@ -209,35 +209,35 @@ def test_the_edges_of_a_known_value_are_those_of_the_walk(name: str, good: objec
     own = replace(SETTINGS)
     base = {"filler_str": filler}
     for _ in range(2):
-        judge(read("event", base | {name: good}), own)
+        validate_call(read("event", base | {name: good}), own)
     for _ in range(2):
-        judged = judge(read("event", base | {name: good}), own)
+        judged = validate_call(read("event", base | {name: good}), own)
         assert (type(judged.names), judged.rejections) == (KnownNames, ())
-        assert judge(read("event", base | {name: bad}), own).rejections
+        assert validate_call(read("event", base | {name: bad}), own).rejections
 
 
 def test_an_empty_list_of_no_declared_type_is_one_of_strings() -> None:
     own = replace(SETTINGS)
     for _ in range(3):
-        assert judge(read("inferred", {"a_": [1.5]}), own).names == ("Bought/a_reals",)
-    assert judge(read("inferred", {"a_": []}), own).names == ("Bought/a_strs",)
+        assert validate_call(read("inferred", {"a_": [1.5]}), own).names == ("Bought/a_reals",)
+    assert validate_call(read("inferred", {"a_": []}), own).names == ("Bought/a_strs",)
 
 
 def test_a_length_of_a_reserved_name_holds_for_calls_that_are_known() -> None:
     own = replace(SETTINGS)
     for _ in range(3):
-        judged = judge(read("vars", {"email": "x" * 128, "a_str": ""}), own)
+        judged = validate_call(read("vars", {"email": "x" * 128, "a_str": ""}), own)
     assert type(judged.names) is KnownNames
-    assert judge(read("vars", {"email": "x" * 129, "a_str": ""}), own).rejections
-    assert not judge(read("vars", {"displayName": "x" * 129, "a_str": ""}), own).rejections
+    assert validate_call(read("vars", {"email": "x" * 129, "a_str": ""}), own).rejections
+    assert not validate_call(read("vars", {"displayName": "x" * 129, "a_str": ""}), own).rejections
 
 
 def test_names_that_the_ledger_refuses_are_rejected_of_a_known_call_too() -> None:
     own = replace(SETTINGS)
     call = read("event", {"a_str": "", "b_str": ""})
     for _ in range(3):
-        judge(call, own)
-    judged = judge(call, own, {NameKind.EVENT_PROPERTY: {"Bought/a_str"}})
+        validate_call(call, own)
+    judged = validate_call(call, own, {NameKind.EVENT_PROPERTY: {"Bought/a_str"}})
     assert [each.property for each in judged.rejections] == ["a_str"]
 
 
@@ -247,7 +247,7 @@ def test_what_is_known_is_bounded_in_number() -> None:
     for number in range(2000):
         call = read("event", {f"a{number}_{n}_str": "" for n in range(number % 300)})
         for _ in range(2):
-            shapes.note(call, own, {}, judge(call, own))
+            shapes.note(call, own, {}, validate_call(call, own))
     assert 256 < len(shapes) <= 256 * 4
 
 
@@ -257,7 +257,7 @@ def test_what_is_known_is_bounded_in_size() -> None:
     for number in range(40):
         call = read("event", {f"a{number}_{n}_str": "" for n in range(3000 + number)})
         for _ in range(2):
-            shapes.note(call, own, {}, judge(call, own))
+            shapes.note(call, own, {}, validate_call(call, own))
     assert BUDGET / 2 < shapes.cost <= BUDGET
     assert shapes.find(call, own) is not None
 
@@ -267,7 +267,7 @@ def test_empty_objects_count_too() -> None:
     own = replace(SETTINGS)
     call = read("event", {f"a{n}": {} for n in range(4000)})
     for _ in range(2):
-        shapes.note(call, own, {}, judge(call, own))
+        shapes.note(call, own, {}, validate_call(call, own))
     assert shapes.cost > 4000 * 400
 
 
@@ -276,7 +276,7 @@ def test_a_shape_that_is_too_large_is_not_kept() -> None:
     own = replace(SETTINGS, property_name_length=512)
     call = read("event", {"x" * 400: {f"a{n}_str": "" for n in range(4000)}})
     for _ in range(3):
-        shapes.note(call, own, {}, judge(call, own))
+        shapes.note(call, own, {}, validate_call(call, own))
     assert len(shapes) == 0
 
 
@@ -284,13 +284,13 @@ def test_events_of_many_names_share_the_shape_of_their_properties() -> None:
     own = replace(SETTINGS)
     bought = read("event", {"a_str": "", "b_int": 1})
     for _ in range(2):
-        judge(bought, own)
+        validate_call(bought, own)
     for number in range(1, 200):
         name = f"Event {number}"
         call = msgspec.structs.replace(bought, name=name)
-        judged = judge(call, own)
+        judged = validate_call(call, own)
         assert judged.names == (f"{name}/a_str", f"{name}/b_int")
-        again = judge(call, own)
+        again = validate_call(call, own)
         assert again == judged
         # The names of most events are kept; so many as a client makes up are not.
         assert (type(again.names) is KnownNames) is (number < 64), number
@@ -300,7 +300,7 @@ def test_the_names_of_many_events_are_kept_within_the_same_bound() -> None:
     shapes = Shapes()
     own = replace(SETTINGS)
     call = read("event", {f"a{n}_str": "" for n in range(4000)})
-    verdict = judge(call, own)
+    verdict = validate_call(call, own)
     for _ in range(2):
         shapes.note(call, own, {}, verdict)
     for number in range(60):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fsproxy.core.client_api.calls import MAX_LEAVES, Call, Typing
-from fsproxy.core.client_api.validation.call import judge
+from fsproxy.core.client_api.validation.call import validate_call
 from fsproxy.core.model import CallKind
 from fsproxy.core.settings import ClientApiSettings
 
@@ -16,7 +16,7 @@ SETTINGS = ClientApiSettings()
 
 def found(kind: CallKind, properties: dict[str, Any], schema: dict[str, Any], typing: Typing) -> list[tuple[str, Any]]:
     call = Call(kind=kind, name="E", properties=properties, schema=schema, typing=typing)
-    return [(each.code.value, each.property) for each in judge(call, SETTINGS).rejections]
+    return [(each.code.value, each.property) for each in validate_call(call, SETTINGS).rejections]
 
 
 @pytest.mark.parametrize("typing", [Typing.SCHEMA, Typing.INFERRED])
@@ -47,9 +47,9 @@ def test_the_uid_of_an_identify_is_one_of_its_properties() -> None:
     assert found(CallKind.IDENTIFY, many, {}, Typing.SUFFIX) == [("CardinalityExceeded", "a4999_int")]
     del many["a0_int"]
     assert found(CallKind.IDENTIFY, many, {}, Typing.SUFFIX) == []
-    left = judge(Call(kind=CallKind.IDENTIFY, properties={"uid": "u", "a_int": "x"}), SETTINGS)
+    left = validate_call(Call(kind=CallKind.IDENTIFY, properties={"uid": "u", "a_int": "x"}), SETTINGS)
     assert (left.rejected, left.cuts) == (False, (("a_int",),))
-    none = judge(Call(kind=CallKind.SET_USER_VARS, properties={"a_int": "x"}), SETTINGS)
+    none = validate_call(Call(kind=CallKind.SET_USER_VARS, properties={"a_int": "x"}), SETTINGS)
     assert none.rejected
-    both = judge(Call(kind=CallKind.IDENTIFY, properties={"uid": "u", "a_int": "x", "b_int": 1}), SETTINGS)
+    both = validate_call(Call(kind=CallKind.IDENTIFY, properties={"uid": "u", "a_int": "x", "b_int": 1}), SETTINGS)
     assert (both.rejected, both.cuts) == (False, (("a_int",),))

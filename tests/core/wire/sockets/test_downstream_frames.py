@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fsproxy.core.wire.sockets.downstream_frames import LONGEST_HEARD, Downward
+from fsproxy.core.wire.sockets.downstream_frames import LONGEST_HEARD, DownstreamFrames
 from fsproxy.core.wire.sockets.websocket import Opcode, frame
 
 OURS = frame(Opcode.TEXT, b"ours")
@@ -15,7 +15,7 @@ BOUNDARIES = {0, 134, 134 + len(MESSAGE), 134 + len(MESSAGE) + 2, len(STREAM)}
 @pytest.mark.parametrize("at", range(len(STREAM) + 1))
 def test_what_is_put_in_stands_at_the_next_end_of_a_message(at: int) -> None:
     """Wherever the stream was cut when it came, and without moving a byte of it."""
-    way = Downward()
+    way = DownstreamFrames()
     out = way.feed(STREAM[:at], listening=True)
     if way.insert(OURS):
         out += OURS
@@ -29,7 +29,7 @@ def test_what_is_put_in_stands_at_the_next_end_of_a_message(at: int) -> None:
 
 
 def test_several_that_wait_keep_their_order() -> None:
-    way = Downward()
+    way = DownstreamFrames()
     way.feed(MESSAGE[:4], listening=False)
     assert not way.insert(b"first")
     assert not way.insert(b"second")
@@ -38,7 +38,7 @@ def test_several_that_wait_keep_their_order() -> None:
 
 
 def test_only_texts_are_heard_and_only_while_somebody_listens() -> None:
-    way = Downward()
+    way = DownstreamFrames()
     compressed = b"\xc1\x03abc"
     way.feed(frame(Opcode.BINARY, b"b") + PING + compressed, listening=True)
     way.feed(frame(Opcode.TEXT, b"t"), listening=False)
@@ -47,13 +47,13 @@ def test_only_texts_are_heard_and_only_while_somebody_listens() -> None:
 
 @pytest.mark.parametrize(("size", "heard"), [(LONGEST_HEARD, 1), (LONGEST_HEARD + 1, 0)])
 def test_a_text_is_heard_up_to_its_limit(size: int, heard: int) -> None:
-    way = Downward()
+    way = DownstreamFrames()
     way.feed(frame(Opcode.TEXT, b"x" * size), listening=True)
     assert len(way.heard) == heard
 
 
 def test_the_beginning_of_a_head_is_left_at_the_streams_end() -> None:
-    way = Downward()
+    way = DownstreamFrames()
     assert way.feed(b"\x81", listening=True) == b""
     assert way.rest == b"\x81"
 
@@ -64,7 +64,7 @@ def test_what_is_listened_to_is_bounded_at_64_kilobytes() -> None:
 
 
 def test_nothing_follows_a_close_of_ours() -> None:
-    way = Downward()
+    way = DownstreamFrames()
     assert way.feed(MESSAGE[:4], listening=False) == MESSAGE[:4]
     assert not way.insert(OURS)
     close = frame(Opcode.CLOSE, b"\x03\xe9")
@@ -77,7 +77,7 @@ def test_nothing_follows_a_close_of_ours() -> None:
 
 
 def test_nothing_of_ours_follows_a_close_of_the_upstreams() -> None:
-    way = Downward()
+    way = DownstreamFrames()
     close = frame(Opcode.CLOSE, b"\x03\xe8")
     assert not way.finished
     assert way.feed(close[:3], listening=False) == close[:3]

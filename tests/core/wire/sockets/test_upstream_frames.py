@@ -13,7 +13,7 @@ from fsproxy.core.wire.sockets.upstream_frames import (
     Message,
     TooLarge,
     Unlawful,
-    Upward,
+    UpstreamFrames,
 )
 from fsproxy.core.wire.sockets.websocket import CloseCode, FrameReader, Opcode, frame, payload_of
 
@@ -28,7 +28,7 @@ def part(opcode: Opcode, payload: bytes, *, final: bool = False, key: bytes = KE
 
 
 def arrivals(limit: int, *pieces: bytes) -> list[Arrival]:
-    reader, way = FrameReader(), Upward(limit)
+    reader, way = FrameReader(), UpstreamFrames(limit)
     return [found for piece in pieces for each in reader.feed(piece) if (found := way.take(each)) is not None]
 
 
@@ -81,7 +81,7 @@ def test_the_limit_is_of_what_the_message_carries(size: int, kind: type) -> None
 
 
 def test_heads_without_end_are_not_kept() -> None:
-    reader, way = FrameReader(), Upward(10)
+    reader, way = FrameReader(), UpstreamFrames(10)
     list(map(way.take, reader.feed(part(Opcode.TEXT, b"ab"))))
     for _ in range(10):
         for each in reader.feed(part(Opcode.CONTINUATION, b"") * 5000):
