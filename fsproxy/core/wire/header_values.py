@@ -15,7 +15,7 @@ RawHeaders = tuple[tuple[bytes, bytes], ...]
 class Headers(dict[bytes, bytes]):
     """Lower-case name -> value, and what was read out of these lines already: requests of one visitor share them."""
 
-    __slots__ = ("_lines", "client", "onward", "plain", "said")
+    __slots__ = ("_lines", "client", "forward_lines", "plain", "said")
 
     def __init__(self, lines: RawHeaders | None = None, plain: Sequence[bytes] = ()) -> None:
         """``plain``: in place of the lines their bytes, one for each name; the caller fills in the values."""
