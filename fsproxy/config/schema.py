@@ -1,6 +1,6 @@
 """The configuration's typed, frozen form: what the shell is told, and in ``core`` what the core is.
 
-``models.py`` checks YAML against config.md and makes these; every default stands in both places only
+``models.py`` checks YAML and makes these; every default stands in both places only
 because a test compares them. Durations in seconds, sizes in bytes, shares from 0 to 1.
 """
 

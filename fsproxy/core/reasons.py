@@ -10,7 +10,7 @@ from enum import IntEnum, StrEnum, unique
 
 @unique
 class ReasonCode(IntEnum):
-    """Why a session is blocked: the vendor's numeric ``reason_code`` (seed 1)."""
+    """Why a session is blocked: the vendor's numeric ``reason_code`` (rules.md 1)."""
 
     UNSPECIFIED = -1
     ACCOUNT_DOES_NOT_EXIST = 1
@@ -51,7 +51,7 @@ _TEXTS = {
 
 @unique
 class RejectionCode(StrEnum):
-    """Why a client API call, or one property of it, is rejected (seed 2, rules.md 2)."""
+    """Why a client API call, or one property of it, is rejected (rules.md 2)."""
 
     TOO_BIG_TO_PARSE = "TooBigToParse"
     INVALID_JSON = "InvalidJson"

@@ -1,7 +1,7 @@
 """What the core is told, one table of keys (hence its length).
 
 The typed, frozen form of the sections of the configuration that it obeys. ``config/schema.py`` makes these
-from YAML (config.md names every key, and the defaults here are the same); the core compiles them into
+from YAML (config/fsproxy.yaml shows every key and its default); the core compiles them into
 lookup structures and never sees a dict.
 """
 
@@ -217,7 +217,7 @@ class OnUninspectable(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientApiSettings:
-    """The ``client_api`` section. Lengths in characters, sizes in bytes (seed 2)."""
+    """The ``client_api`` section. Lengths in characters, sizes in bytes (rules.md 2)."""
 
     mode: Mode = Mode.ENFORCE
     max_payload: int = 512 * 1024

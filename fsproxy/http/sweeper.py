@@ -1,6 +1,6 @@
 """Timeouts, cheaply: one coarse timer walks all that wait, instead of one timer for each of them.
 
-A timer of the event loop costs a request more than most of its other work (performance.md, finding 2);
+A timer of the event loop costs a request more than most of its other work (architecture.md 4);
 that a 30 s timeout fires 100 ms late hurts nobody.
 """
 

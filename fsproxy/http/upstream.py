@@ -1,6 +1,6 @@
 """The upstream side: which host a path goes to, a pool of connections to each, one exchange a request.
 
-Not aiohttp's client: that costs a proxy more than everything else together (performance.md, finding 1),
+Not aiohttp's client: that costs a proxy more than everything else together (architecture.md 4),
 invents headers and does not send a POST again on a kept-alive connection that died (rules.md 4).
 """
 

@@ -1,4 +1,4 @@
-"""The closed list of reason codes (seed 1)."""
+"""The closed list of reason codes (rules.md 1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Configuration files: a configuration, or faults with their places; nothing else, and in bounded time (config.md)."""
+"""Configuration files: a configuration, or faults with their places; nothing else, and in bounded time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ``client_api`` section as users write it (config.md, seed 2)."""
+"""The ``client_api`` section as users write it (rules.md 2)."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class RateSection(Section):
 
 
 class ClientApiSection(Section):
-    """What client API calls must keep to (seed 2)."""
+    """What client API calls must keep to (rules.md 2)."""
 
     mode: RuleMode = setting("enforce", _MODE)
     max_payload: Size = setting("512KB", "Largest payload of one call.")

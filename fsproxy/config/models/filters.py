@@ -1,4 +1,4 @@
-"""The ``filters`` section as users write it (config.md, rules.md 1)."""
+"""The ``filters`` section as users write it (rules.md 1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sections that say who is answered, where, and whom to ask, as users write them (config.md)."""
+"""The sections that say who is answered, where, and whom to ask, as users write them (config/fsproxy.yaml)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ``orgs`` section as users write it (config.md)."""
+"""The ``orgs`` section as users write it (config/fsproxy.yaml)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The configuration as users write it: every key with its default and its meaning (config.md).
+"""The configuration as users write it: every key with its default and its meaning (config/fsproxy.yaml).
 
 Defaults are written here as in the file; a test compares them with ``schema.py``'s.
 """

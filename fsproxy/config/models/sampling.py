@@ -1,4 +1,4 @@
-"""Ramping and quota, which decide how much is captured, as users write them (config.md, rules.md 1)."""
+"""Ramping and quota, which decide how much is captured, as users write them (rules.md 1)."""
 
 from __future__ import annotations
 

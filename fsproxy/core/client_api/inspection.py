@@ -1,4 +1,4 @@
-"""What a body holds: its calls, each judged as far as it can be without the ledger (architecture.md)."""
+"""What a body holds: its calls, each judged as far as it can be without the ledger (rules.md 2)."""
 
 from __future__ import annotations
 

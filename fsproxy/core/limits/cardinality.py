@@ -2,7 +2,7 @@
 
 A request asks twice. First event names and user properties: they can reject a call. Then, together with
 the rates, the properties of the events whose names stand: an event that is rejected uses up no property
-names (seed 2 counts "the same property name but different event names" apart, so an org whose event
+names (rules.md 2 counts "the same property name but different event names" apart, so an org whose event
 names are made up on the fly would lose all of its 5,000 to events that nobody records).
 At most one Claim of a kind is made for a request.
 """

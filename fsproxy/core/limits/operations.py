@@ -143,7 +143,7 @@ class Recalled(msgspec.Struct, frozen=True, gc=False):
 
 @unique
 class NameKind(StrEnum):
-    """The three kinds of names that are counted (seed 2)."""
+    """The three kinds of names that are counted (rules.md 2)."""
 
     USER_PROPERTY = "user_property"
     EVENT_NAME = "event_name"
@@ -175,7 +175,7 @@ class Claimed(msgspec.Struct, frozen=True, gc=False):
 
 @unique
 class RateKind(StrEnum):
-    """Events and user calls are limited apart (seed 2)."""
+    """Events and user calls are limited apart (rules.md 2)."""
 
     EVENT = "event"
     USER = "user"

@@ -15,7 +15,7 @@ from fsproxy.core.wire.page import PageBody
 from fsproxy.core.wire.queries import read_query
 
 LONGEST_ID = 256
-"""Characters of an id; no longer one is valid (seed 2, ``uid``), and ids are remembered: taken as missing."""
+"""Characters of an id; no longer one is valid (rules.md 2, ``uid``), and ids are remembered: taken as missing."""
 UID_COOKIE = "fs_uid"
 
 

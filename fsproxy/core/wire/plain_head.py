@@ -2,7 +2,7 @@
 
 What is read here means to the general parser just what it means here; of whatever it could read otherwise,
 or refuse, nothing is read (None), and it goes to that parser untouched. Two parsers that disagree are request
-smuggling (performance.md). The grammar, in the words of RFC 9112:
+smuggling (architecture.md 4). The grammar, in the words of RFC 9112:
 
     start line CRLF 1*( field-name ": " field-value CRLF ) CRLF
 

@@ -1,4 +1,4 @@
-"""The names that each org has used: user properties, event names, event properties (seed 2)."""
+"""The names that each org has used: user properties, event names, event properties (rules.md 2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an org did last, for operators' eyes: which names were new, and which were refused (seed 2, cardinality).
+"""What an org did last, for operators' eyes: which names were new, and which were refused (rules.md 2, Cardinality).
 
 Of this process alone, since its start, in memory. Names are the site's own words, not a visitor's; no value is kept.
 """

@@ -1,4 +1,4 @@
-"""Every limit of seed 2 at its value, one below and one above, in every form that a call can ride in."""
+"""Every limit of rules.md 2 at its value, one below and one above, in every form that a call can ride in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rates per session on the page's own clock, through a running proxy (seed 2; rules.md 2, Rate and Repeats)."""
+"""Rates per session on the page's own clock, through a running proxy (rules.md 2, Rate and Repeats)."""
 
 from __future__ import annotations
 

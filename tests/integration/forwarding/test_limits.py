@@ -1,4 +1,4 @@
-"""What one client may cost: sizes, times and connections (config.md, ``server``)."""
+"""What one client may cost: sizes, times and connections (``server`` in config/fsproxy.yaml)."""
 
 from __future__ import annotations
 

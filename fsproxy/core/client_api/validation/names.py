@@ -1,4 +1,4 @@
-"""The names of properties: how they are spelled, and the type that a suffix declares (seed 2)."""
+"""The names of properties: how they are spelled, and the type that a suffix declares (rules.md 2)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fsproxy.core.reasons import RejectionCode
 
 @unique
 class PropertyType(StrEnum):
-    """The ten types of the seed; a value is the suffix, without its underscore."""
+    """The ten types of rules.md 2; a value is the suffix, without its underscore."""
 
     STR = "str"
     INT = "int"

@@ -1,4 +1,4 @@
-"""The values of properties: which fit the ten types, and how large they may be (seed 2, rules.md 2)."""
+"""The values of properties: which fit the ten types, and how large they may be (rules.md 2)."""
 
 from __future__ import annotations
 

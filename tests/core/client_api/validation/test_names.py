@@ -1,4 +1,4 @@
-"""The spelling of names, and the types that suffixes declare (seed 2)."""
+"""The spelling of names, and the types that suffixes declare (rules.md 2)."""
 
 from __future__ import annotations
 

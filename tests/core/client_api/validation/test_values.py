@@ -1,4 +1,4 @@
-"""Which values fit which type, and how large they may be (seed 2, rules.md 2)."""
+"""Which values fit which type, and how large they may be (rules.md 2)."""
 
 from __future__ import annotations
 
