@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from fsproxy.admin.question import Asked, UnanswerableError, facts_of, question_of
-from fsproxy.core.audit.rule_texts import meaning
+from fsproxy.core.audit.rule_texts import rule_text
 from fsproxy.core.limits.operations import Admitted, QuotaTerms
 from fsproxy.core.model import FilterName, Hit, Instant, Route, SessionFacts
 from fsproxy.core.pipeline import CAPTURE, Decision, Judgement, Step, judge, settle
@@ -60,7 +60,7 @@ class Explanation:
     def means(self) -> str:
         """What the hit of the rule that blocks means, in words; "" when none does."""
         block = self.decision.block
-        return "" if block is None else meaning(block.filter.value, block.rule.id)
+        return "" if block is None else rule_text(block.filter.value, block.rule.id)
 
     def document(self) -> dict[str, Any]:
         """For machines."""

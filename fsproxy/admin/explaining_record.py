@@ -9,7 +9,7 @@ import msgspec
 
 from fsproxy.admin.explaining import NOT_JUDGED
 from fsproxy.admin.question import UnanswerableError
-from fsproxy.core.audit.rule_texts import meaning
+from fsproxy.core.audit.rule_texts import rule_text
 from fsproxy.core.model import Route
 from fsproxy.core.policy_rules import hit_of
 from fsproxy.core.reasons import ReasonCode
@@ -57,7 +57,7 @@ def _decided(generation: Generation, line: PageLine, decided: Replayed) -> dict[
         "reason_code": decided.code,
         "reason": ReasonCode(decided.code).text,
         "rule": {"id": decided.rule, "where": hit.rule.where if hit is not None else ""},
-        "means": meaning(hit.filter.value, decided.rule) if hit is not None else None,
+        "means": rule_text(hit.filter.value, decided.rule) if hit is not None else None,
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from fsproxy.core.audit.facts import TRUNCATED
 from fsproxy.core.audit.privacy import safe
-from fsproxy.core.audit.rule_texts import meaning
+from fsproxy.core.audit.rule_texts import rule_text
 from fsproxy.core.failures import Failure
 from fsproxy.core.filters import FILTERS
 from fsproxy.core.model import FilterName
@@ -101,7 +101,7 @@ def _parts(line: Line, rules: Rules | None) -> Iterator[tuple[str, str]]:
     if rule:
         name = _text(line, "fsproxy.filter")
         yield "rule", f"{safe(str(rule), 256)} (filter {name}), config generation {generation}"
-        yield "it means", meaning(name, str(rule)) + (_OF_ITS_PAGE if _is_its_pages(line) else "")
+        yield "it means", rule_text(name, str(rule)) + (_OF_ITS_PAGE if _is_its_pages(line) else "")
         yield "stands at", rules.place(str(rule), org, generation) if rules is not None else _NO_RULES
     else:
         yield "by", f"config generation {generation}, mode {_text(line, 'fsproxy.mode')}"

@@ -48,7 +48,7 @@ _OF_FILTER = {
 _FAILED = "the filter failed, which is a fault of ours (see the log), and filters.on_error is block"
 
 
-def meaning(name: str, rule: str) -> str:
+def rule_text(name: str, rule: str) -> str:
     """In words, for a filter's name and a rule's id as an audit line holds them; "" for a filter not known here."""
     if rule == f"{name}:error":
         return _FAILED

@@ -50,14 +50,14 @@ class AnsweringTunnel(Tunnel):
         if self._down.finished:
             # The client was told that the socket is closed: nothing may follow that, and it needs time to read it.
             return
-        ready = self._down.feed(data, listening=self._judge.waiting)
+        ready = self._down.feed(data, observing=self._judge.waiting)
         if ready:
             self.send_down(ready)
         if not self._down.waiting:
             self._relieve()
-        while self._down.heard:
+        while self._down.observed:
             try:
-                self._judge.observe(self._down.heard.pop(0))
+                self._judge.observe(self._down.observed.pop(0))
             except Exception as error:  # noqa: BLE001 - it passed all the same
                 self._judge.survived(error)
         if self._draining and self._spoke:

@@ -1,4 +1,4 @@
-"""What an upstream's frames say of the frames that they answer (wire.md 7)."""
+"""An upstream's answers to a recorder's frames (wire.md 7)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class SocketAnswer(msgspec.Struct, frozen=True, gc=False):
 
     seq: Seq
     page: PageAnswer
-    """What it means to the limits, if the frame was a page."""
+    """What the answer means to the limits, if the frame was a page."""
 
 
 class _Frame(msgspec.Struct, gc=False, rename="pascal"):
@@ -39,7 +39,7 @@ _SUCCESS = frozenset({Command.BUNDLE_ANSWER, Command.EVENT_ANSWER})
 
 
 def read_answer(text: bytes) -> SocketAnswer | None:
-    """Read an upstream's message; None for one that is no answer. Never raise."""
+    """Return the answer in an upstream's message; None where it is none. Never raise."""
     try:
         found = _read(text)
     except (msgspec.MsgspecError, ValueError, RecursionError):

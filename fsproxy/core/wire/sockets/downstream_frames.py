@@ -1,36 +1,40 @@
-"""The way down of a judged socket: frames pass as they come, are listened to, and ours stand between messages."""
+"""The frames that go down a validated socket: the upstream's pass unchanged, and ours go between its messages."""
 
 from __future__ import annotations
 
 from fsproxy.core.wire.sockets.websocket import FrameReader, Opcode, Part, payload_of
 
-LONGEST_HEARD = 64 * 1024
-"""Bytes of an upstream's message that are listened to; a longer one passes unheard."""
+LONGEST_OBSERVED = 64 * 1024
+"""Bytes of an upstream's message that is kept for the caller to read. A longer one passes unread."""
 
 
 class DownstreamFrames:
-    """Follows an upstream's stream of frames.
+    """Follows an upstream's stream of frames, and finds the places at which frames of ours may be inserted.
 
-    RFC 6455 5.4: no other message may stand between the frames of one, so what is put in waits for its end.
+    No other message may come between the frames of one (RFC 6455 5.4), so an inserted frame waits for its end.
     """
 
-    __slots__ = ("_heard", "_in_message", "_reader", "between_frames", "ended", "heard", "waiting")
+    __slots__ = ("_in_message", "_reader", "_text", "between_frames", "ended", "observed", "waiting")
 
     def __init__(self) -> None:
         self._reader = FrameReader()
         self._in_message = False
-        self._heard: bytearray | None = None
+        self._text: bytearray | None = None
+        """The frames of the text message that is being observed."""
         self.between_frames = True
-        """The client has no half of a frame."""
-        self.heard: list[bytes] = []
+        """The client has received whole frames only."""
+        self.observed: list[bytes] = []
         """Whole text messages, for the caller to take."""
         self.waiting: list[bytes] = []
         """Frames of ours that wait for the end of a message."""
         self.ended = False
-        """The last of ours is among them, or has been written: nothing may follow it."""
+        """Nothing may follow what has been written and what is ``waiting``."""
 
-    def feed(self, data: bytes, *, listening: bool) -> bytes:
-        """What is to be written to the client now. ``listening``: texts that begin in ``data`` are heard."""
+    def feed(self, data: bytes, *, observing: bool) -> bytes:
+        """Take the upstream's next bytes. Return what is to be written to the client now.
+
+        ``observing``: keep the text messages that begin in ``data``.
+        """
         out: list[bytes] = []
         for part in self._reader.feed(data):
             if self.finished:
@@ -38,7 +42,7 @@ class DownstreamFrames:
             out.append(part.raw)
             self.between_frames = part.last
             if not part.head.is_control:
-                self._follow(part, listening=listening)
+                self._follow(part, observing=observing)
             elif part.head.opcode == Opcode.CLOSE and part.last:
                 # The upstream closes the socket: nothing of ours may follow.
                 self.ended = True
@@ -50,9 +54,9 @@ class DownstreamFrames:
         return out[0] if len(out) == 1 else b"".join(out)
 
     def insert(self, framed: bytes, *, last: bool = False) -> bool:
-        """Return True where a frame of ours may be written now; False: ``feed`` will give it out once it may.
+        """Return whether the caller may write this frame now. If not, ``feed`` returns it at the next such place.
 
-        ``last``: it closes the socket. Nothing may be written after it; such a frame is dropped.
+        ``last``: the frame closes the socket. Frames that come after it are dropped.
         """
         if self.ended:
             return False
@@ -64,32 +68,32 @@ class DownstreamFrames:
 
     @property
     def finished(self) -> bool:
-        """The close has been written, of ours or of the upstream: nothing may follow."""
+        """A close frame has been written, ours or the upstream's: nothing may follow."""
         return self.ended and not self.waiting and self.between_messages
 
     @property
     def between_messages(self) -> bool:
-        """A message of ours may stand here."""
+        """A message of ours may be written now."""
         return self.between_frames and not self._in_message
 
     @property
     def rest(self) -> bytes:
-        """At the stream's end: what came of a frame whose head is not whole."""
+        """The bytes of an incomplete frame head, at the stream's end."""
         return self._reader.rest
 
-    def _follow(self, part: Part, *, listening: bool) -> None:
+    def _follow(self, part: Part, *, observing: bool) -> None:
         head = part.head
         if part.last:
             self._in_message = not head.final
         if part.first and head.opcode != Opcode.CONTINUATION:
-            self._heard = bytearray() if listening and head.opcode == Opcode.TEXT and not head.reserved else None
-        heard = self._heard
-        if heard is None:
+            self._text = bytearray() if observing and head.opcode == Opcode.TEXT and not head.reserved else None
+        text = self._text
+        if text is None:
             return
-        if part.first and len(heard) + head.size > LONGEST_HEARD:
-            self._heard = None
+        if part.first and len(text) + head.size > LONGEST_OBSERVED:
+            self._text = None
             return
-        heard += part.raw
+        text += part.raw
         if part.last and head.final:
-            self._heard = None
-            self.heard.append(payload_of(bytes(heard)))
+            self._text = None
+            self.observed.append(payload_of(bytes(text)))

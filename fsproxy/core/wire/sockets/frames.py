@@ -1,4 +1,4 @@
-"""What the recorder's socket says: messages of JSON with a ``Cmd`` each (wire.md 7)."""
+"""The frames of a recorder's socket: JSON messages with a ``Cmd`` (wire.md 7)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from fsproxy.core.json.scanner import ScanError, Span
 from fsproxy.core.wire.one_reading import by_fold, whole_places
 
 LONGEST_SEQ = 64
-"""Bytes of a frame's ``Seq`` that are sent back; recorders count from 1."""
+"""Bytes of a ``Seq`` that is sent back; recorders count from 1."""
 AT_ONCE = 1024 * 1024
-"""Bytes of a frame that are read in one step, for which all threads wait: at most 5 ms."""
+"""Bytes of a frame that are read in one step, for which all threads wait at most 5 ms."""
 KEPT = 128
-"""Bytes at the start and at the end of a message that is too large to be kept: ``Cmd`` and ``Seq`` stand in them."""
+"""Bytes that are kept at each end of a message that is too large; ``Cmd`` and ``Seq`` are in them."""
 
 Seq = int | float | str | None
-"""By which an answer is known to belong to a frame."""
+"""The number of a frame, by which its answer is recognised."""
 
 
 @unique
@@ -37,7 +37,7 @@ class Command(IntEnum):
 
     @property
     def is_request(self) -> bool:
-        """A recorder sends it, and waits for an answer."""
+        """A recorder sends it and waits for an answer."""
         return self in _REQUESTS
 
 
@@ -46,14 +46,14 @@ _COMMANDS: dict[object, Command] = {int(each): each for each in Command}
 
 
 class SocketFrame(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """A frame that means something here."""
+    """A recorder's frame."""
 
     command: Command
     seq: Seq = None
     raw_seq: bytes = b"null"
-    """``Seq`` as it came, to be sent back."""
+    """The bytes of ``Seq``, to be sent back."""
     place: Span = (0, 0)
-    """Where the JSON of its ``Page`` or ``Bundle`` stands in the message; empty without one."""
+    """The place of the JSON of its ``Page`` or ``Bundle`` in the message; empty without one."""
 
 
 _NAMES = by_fold(("Cmd", "Seq", "Page", "Bundle"))
@@ -67,21 +67,24 @@ _encode = msgspec.json.encode
 
 
 def read_frame(text: bytes) -> SocketFrame | None:
-    """Read a recorder's frame; None for any other text: no object, no ``Cmd`` that a recorder sends.
+    """Return a recorder's frame; None for any other text: no object, or no ``Cmd`` that a recorder sends.
 
     Raise UnclearError for a frame that two readers could read in two ways (rules.md 4).
     """
     start, end = _START.match(text), _END.search(text, max(0, len(text) - _LONGEST_END))
     if start is not None and end is not None:
         command, place = Command(int(start[1])), (start.end(), end.start())
-        # If what stands between is one value, then the frame has no other members.
+        # If all between the two matches is a single value, then the frame has no other members.
         if (command is Command.PAGE) == (start[2] == b"Page") and _is_one_value(text, place):
             return SocketFrame(command=command, seq=int(end[1]), raw_seq=end[1], place=place)
     return _scanned(text)
 
 
 def _is_one_value(text: bytes, place: Span) -> bool:
-    """Tell at a glance; False says nothing of unpaired surrogates, or what is nested too deep for a strict reader."""
+    """Return whether the text at ``place`` is one JSON value, as far as a strict reader knows.
+
+    False may also mean unpaired surrogates, or too much depth: then the scanner decides.
+    """
     if place[1] - place[0] > AT_ONCE:
         return end_of_bundle(text[place[0] : place[1]]) is not None
     try:
@@ -96,7 +99,8 @@ def _scanned(text: bytes) -> SocketFrame | None:
         places = whole_places(text, _NAMES)
     except ScanError:
         return None
-    command = _command(_value(text, places.get("Cmd")))
+    start, end = places.get("Cmd", (0, 0))
+    command = _command(value_of(text[start:end], LONGEST_SEQ))
     if command is None or not command.is_request:
         return None
     start, end = places.get("Seq", (0, 0))
@@ -105,17 +109,18 @@ def _scanned(text: bytes) -> SocketFrame | None:
     return SocketFrame(command=command, seq=seq, raw_seq=raw_seq, place=place)
 
 
-def _value(text: bytes, place: Span | None) -> Any:
-    if place is None or place[1] - place[0] > LONGEST_SEQ:
+def value_of(raw: bytes, longest: int) -> Any:
+    """Return a JSON value; None for one that cannot be read, or has more than ``longest`` bytes."""
+    if len(raw) > longest:
         return None
     try:
-        return _read_any(text[place[0] : place[1]])
+        return _read_any(raw)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
 
 
 def _command(value: Any) -> Command | None:
-    """Compare as a number, as loosely as any reader may: ``2.0``, ``"2"``; ``true`` equals 1 in some languages."""
+    """Compare as a number, as loosely as any reader could: ``2.0``, ``"2"``; ``true`` equals 1 in some languages."""
     if isinstance(value, str):
         try:
             value = float(value)
@@ -125,16 +130,16 @@ def _command(value: Any) -> Command | None:
 
 
 def _seq(raw: bytes) -> tuple[Seq, bytes]:
-    value = _value(raw, (0, len(raw)))
+    value = value_of(raw, LONGEST_SEQ)
     if isinstance(value, str | int | float) and not isinstance(value, bool):
         return value, raw
     return None, b"null"
 
 
 BUNDLE_FIRST = b'{"Bundle":'
-"""So the ``Bundle`` of a frame begins, as recorders write it."""
+"""The beginning of a frame's ``Bundle``, as recorders write it."""
 LONGEST_REST = 4096
-"""Bytes that may stand behind the body in it; recorders write 300."""
+"""Bytes that may follow the body in it; recorders write 300."""
 _REST = re.compile(rb'\]\}(?:,"[A-Za-z]+":(?:"[^"\\]*"|-?[0-9.eE+-]+|true|false|null))+\}\Z')
 
 
@@ -146,7 +151,7 @@ _read_outer = msgspec.json.Decoder(_Outer).decode
 
 
 def end_of_bundle(content: bytes) -> int | None:
-    """Return where the body that stands first in a frame's ``Bundle`` ends; None where that cannot be told."""
+    """Return the end of the body that comes first in a frame's ``Bundle``; None where it is not certain."""
     if not content.startswith(BUNDLE_FIRST):
         return None
     if len(content) <= AT_ONCE:
@@ -159,7 +164,7 @@ def end_of_bundle(content: bytes) -> int | None:
         return None
     end = rest.start() + 2
     try:
-        # In steps that do not keep other threads waiting: if this is one bundle, then all behind it is the rest.
+        # Split in steps that let other threads run: if this much is one bundle, then all that follows is the rest.
         return end if split_events(content[len(BUNDLE_FIRST) : end]) is not None else None
     except ScanError:
         return None
@@ -175,12 +180,12 @@ _SEQ_LAST = re.compile(rb"," + _SEQ + rb"\}" + _BLANK + rb"\Z", re.IGNORECASE)
 
 
 def read_ends(start: bytes, end: bytes) -> SocketFrame:
-    """Read what the first and the last 128 bytes tell of a message that cannot be read as a whole.
+    """Return what can be known from the two ends of a message that cannot be read as a whole.
 
-    It is refused in any case: where no command of a recorder's is found it counts as a bundle.
+    Such a message is refused in any case. Where no command of a recorder is found, it counts as a bundle.
     """
     found = _CMD_FIRST.match(start)
-    command = _command(_value(found[1], (0, len(found[1])))) if found is not None else None
+    command = _command(value_of(found[1], LONGEST_SEQ)) if found is not None else None
     if command is None or not command.is_request:
         command = Command.BUNDLE
     seq = _SEQ_LAST.search(end) or _SEQ_BEHIND.match(start)

@@ -1,4 +1,4 @@
-"""The bundle or the calls inside a recorder's frame: what an HTTP upload says in its query stands around them."""
+"""The upload inside a recorder's frame: the body, and around it the ids that HTTP has in the query (wire.md 7)."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import msgspec
 from fsproxy.core.json.scanner import ScanError, Span, skip_blank
 from fsproxy.core.wire.facts import BundleQuery, usable_id
 from fsproxy.core.wire.one_reading import by_fold, places_of
-from fsproxy.core.wire.sockets.frames import BUNDLE_FIRST, end_of_bundle
+from fsproxy.core.wire.sockets.frames import BUNDLE_FIRST, end_of_bundle, value_of
 
 LONGEST_SCALAR = 2048
-"""Bytes of an id or a number in a frame that are read; what is longer counts as missing, as in a query."""
+"""Bytes of an id or a number that is read. A longer one counts as missing, as in a query."""
 
 
 class SocketUpload(msgspec.Struct, frozen=True, gc=False):
-    """What a frame uploads."""
+    """A frame's upload."""
 
     ids: BundleQuery
-    """The client's clock is not among them."""
+    """Without ``client_time``, which frames do not carry."""
     place: Span
-    """Where the body that HTTP would carry stands in the message; empty without one."""
+    """The place of the body in the message; empty without one."""
 
 
 _NUMBER = rb"-?[0-9]{1,15}(?:\.[0-9]{1,9})?"
@@ -32,13 +32,12 @@ _RECORDED = re.compile(
     rb',"SessionId":"(?P<session>%(text)b)","UserId":"(?P<user>%(text)b)"\}'
     % {b"number": _NUMBER, b"text": rb'[^"\\\x00-\x1f]*'}
 )
-"""What stands behind the body."""
+"""What follows the body in frames as recorders write them. Any other frame is scanned."""
 _NAMES = by_fold(("Bundle", "OrgId", "UserId", "SessionId", "PageId", "Seq", "PageStart", "DeltaT"))
-_read_any = msgspec.json.Decoder().decode
 
 
 def read_upload(text: bytes, place: Span) -> SocketUpload | None:
-    """Read the frame's ``Bundle``, which stands at ``place`` in the message; None where no object stands there.
+    """Return the upload in a frame's ``Bundle``, which is at ``place`` in the message; None where it is no object.
 
     Raise UnclearError where two readers could read it in two ways (rules.md 4).
     """
@@ -51,7 +50,7 @@ def read_upload(text: bytes, place: Span) -> SocketUpload | None:
 
 
 def _recorded(content: bytes) -> tuple[BundleQuery, Span] | None:
-    """Read it as recorders of all four generations write it; None leaves it to the scanner."""
+    """Read a ``Bundle`` as recorders of all four generations write it; None leaves it to the scanner."""
     end = end_of_bundle(content)
     found = _RECORDED.fullmatch(content, end) if end is not None else None
     if end is None or found is None:
@@ -77,17 +76,8 @@ def _scanned(content: bytes) -> tuple[BundleQuery, Span]:
     places, end = places_of(content, skip_blank(content, 0), _NAMES)
     if skip_blank(content, end) != len(content):
         raise ScanError
-    values = {name: _value(content[start:end]) for name, (start, end) in places.items()}
+    values = {name: value_of(content[start:end], LONGEST_SCALAR) for name, (start, end) in places.items()}
     return _ids(values), places.get("Bundle", (0, 0))
-
-
-def _value(raw: bytes) -> Any:
-    if len(raw) > LONGEST_SCALAR:
-        return None
-    try:
-        return _read_any(raw)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return None
 
 
 def _ids(values: dict[str, Any]) -> BundleQuery:

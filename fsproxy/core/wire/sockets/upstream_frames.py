@@ -1,4 +1,4 @@
-"""The way up of a judged socket: a client's frames become whole messages, in bounded memory (RFC 6455 5)."""
+"""The frames that come up a validated socket, assembled to whole messages in bounded memory (RFC 6455 5)."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Message(msgspec.Struct, frozen=True, gc=False):
 
 
 class TooLarge(msgspec.Struct, frozen=True, gc=False):
-    """A message over the limit has ended; its first and its last bytes."""
+    """The end of a message over the limit; holds the message's first and last bytes."""
 
     start: bytes
     end: bytes
 
 
 class Unlawful(msgspec.Struct, frozen=True, gc=False):
-    """A frame that no client may send: what follows cannot be trusted either."""
+    """A frame that no client may send. What follows it cannot be trusted either."""
 
     code: CloseCode
 
@@ -42,7 +42,7 @@ Arrival = Control | Message | TooLarge | Unlawful
 
 
 class UpstreamFrames:
-    """Puts a client's messages together. ``limit``: bytes of a message that is kept (``server.max_body``)."""
+    """Assembles a client's messages. ``limit``: the most bytes of a message (``server.max_body``)."""
 
     __slots__ = ("_control", "_limit", "_opcode", "_raw", "_size", "_skipped")
 
@@ -50,13 +50,13 @@ class UpstreamFrames:
         self._limit = limit
         self._control = bytearray()
         self._opcode: int | None = None
-        """Of the message that has begun."""
+        """The opcode of the message that has begun."""
         self._raw = bytearray()
         self._size = 0
         self._skipped: _Skipped | None = None
 
     def take(self, part: Part) -> Arrival | None:
-        """Take the next part of a frame; None while nothing is whole."""
+        """Take the next part of a frame. Return what it completes, None while nothing is complete."""
         head = part.head
         if part.first and not self._may_follow(head):
             return Unlawful(CloseCode.PROTOCOL_ERROR)
@@ -67,6 +67,8 @@ class UpstreamFrames:
                 self._opcode = head.opcode
             self._size += head.size
         if self._skipped is None:
+            # The announced size decides before the bytes come. The bytes kept, heads included, are bounded as well:
+            # empty frames have no size, and a client could send them without end.
             if max(self._size, len(self._raw) - FRAGMENTS_ALLOWANCE) <= self._limit:
                 self._raw += part.raw
             else:
@@ -89,7 +91,7 @@ class UpstreamFrames:
         return Control(part.head.opcode, raw)
 
     def _skip(self) -> None:
-        """From here on keep no more than the ends of the message."""
+        """Keep no more than the two ends of this message, from here on."""
         self._skipped = _Skipped()
         for part in FrameReader().feed(bytes(self._raw)):
             self._skipped.take(part)
@@ -104,7 +106,7 @@ class UpstreamFrames:
 
 
 class _Skipped:
-    """The ends of a message that is not kept."""
+    """Collects the unmasked first and last bytes of a message that is not kept."""
 
     __slots__ = ("_at", "_head", "end", "start")
 
@@ -112,7 +114,9 @@ class _Skipped:
         self.start = b""
         self.end = b""
         self._head = b""
+        """The bytes of the frame's head that have come; the last four are the mask's key."""
         self._at = 0
+        """The offset in the frame's payload, which the mask depends on."""
 
     def take(self, part: Part) -> None:
         raw, length = part.raw, part.head.length

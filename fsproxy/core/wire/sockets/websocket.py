@@ -1,6 +1,11 @@
-"""WebSocket frames, told apart without changing a byte (RFC 6455 5.2): what is not changed is forwarded as it came.
+"""WebSocket frames, separated without changing a byte (RFC 6455 5.2).
 
-Libraries hand over messages, not the bytes they came in; here both are needed.
+Libraries return messages, not the bytes in which they came. Here both are needed, as most frames are forwarded
+unchanged. The head of a frame:
+
+    byte 0      final (1 bit), reserved for extensions (3 bits), opcode (4 bits)
+    byte 1      masked (1 bit), size (7 bits); 126: the next 2 bytes hold the size, 127: the next 8 bytes do
+    last 4      the mask's key, only if masked
 """
 
 from __future__ import annotations
@@ -17,7 +22,7 @@ import msgspec
 
 @unique
 class Opcode(IntEnum):
-    """What a frame carries."""
+    """The kind of a frame."""
 
     CONTINUATION = 0
     TEXT = 1
@@ -28,14 +33,14 @@ class Opcode(IntEnum):
 
 
 FIRST_CONTROL = 8
-"""Opcodes from here on are of control frames: they may come between the frames of a message (RFC 6455 5.4)."""
+"""Opcodes from here on belong to control frames, which may come between the frames of a message (RFC 6455 5.4)."""
 STEP = 64 * 1024
-"""Bytes that are masked in one step, as other threads wait meanwhile; a multiple of the key's four bytes."""
+"""Bytes that are masked in one step, for which all other threads wait. A multiple of the key's four bytes."""
 
 
 @unique
 class CloseCode(IntEnum):
-    """Why a socket is closed (RFC 6455 7.4.1)."""
+    """The reason for closing a socket (RFC 6455 7.4.1)."""
 
     NORMAL = 1000
     GOING_AWAY = 1001
@@ -45,38 +50,38 @@ class CloseCode(IntEnum):
 
     @property
     def payload(self) -> bytes:
-        """What the close frame carries."""
+        """The payload of the close frame."""
         return self.to_bytes(2)
 
 
 LONGEST_CONTROL = 125
 """Bytes that a ping, pong or close may carry."""
 _SHORTEST = {2: 0, 4: 126, 10: 1 << 16}
-"""The least size for which a head has so many bytes, the key aside: a length is written in its shortest form."""
+"""Bytes of a head without its key -> the least size that it may announce, as sizes take their shortest form."""
 
 
 class FrameHead(msgspec.Struct, frozen=True, gc=False):
-    """The first bytes of a frame."""
+    """The decoded head of a frame."""
 
     opcode: int
     final: bool
     """The message ends with this frame."""
     reserved: bool
-    """A bit of an extension is set (compression, say): the payload is not what it seems."""
+    """A bit of an extension is set, such as compression: the payload is not the message's own bytes."""
     masked: bool
     length: int
-    """Bytes of the head itself, with the mask's key."""
+    """Bytes of the head itself, the mask's key included."""
     size: int
     """Bytes of the payload."""
 
     @property
     def is_control(self) -> bool:
-        """Ping, pong or close: no part of a message."""
+        """It is a ping, pong or close, no part of a message."""
         return self.opcode >= FIRST_CONTROL
 
     @property
     def is_lawful(self) -> bool:
-        """A client may send it (RFC 6455 5.1, 5.2, 5.5), whatever came before it."""
+        """A client may send it, whatever came before it (RFC 6455 5.1, 5.2, 5.5)."""
         if self.reserved or not self.masked or self.size < _SHORTEST[self.length - 4] or self.size >= 1 << 63:
             return False
         if not self.is_control:
@@ -87,7 +92,7 @@ class FrameHead(msgspec.Struct, frozen=True, gc=False):
 
 
 class Part(msgspec.Struct, frozen=True, gc=False):
-    """Bytes of one frame as they came; a frame comes in one part or in several."""
+    """Bytes of one frame as they came. A frame comes in one part or in several."""
 
     head: FrameHead
     raw: bytes
@@ -96,7 +101,7 @@ class Part(msgspec.Struct, frozen=True, gc=False):
 
 
 class FrameReader:
-    """Says of the bytes of a stream which frame they belong to. Holds back nothing but a head that is not whole."""
+    """Splits the bytes of a stream by the frames that they belong to. Holds back only an incomplete head."""
 
     __slots__ = ("_head", "_left", "rest")
 
@@ -104,10 +109,10 @@ class FrameReader:
         self._head: FrameHead | None = None
         self._left = 0
         self.rest = b""
-        """The beginning of a head, at most 9 bytes: of which frame is not known yet."""
+        """The beginning of a head whose size field is incomplete: at most 9 bytes."""
 
     def feed(self, data: bytes) -> Iterator[Part]:
-        """The stream goes on with ``data``. Read the iterator to its end before the next call."""
+        """Yield the parts of the stream's next bytes. Read the iterator to its end before the next call."""
         if self.rest:
             data = self.rest + data
             self.rest = b""
@@ -129,7 +134,10 @@ class FrameReader:
 
 
 def read_head(data: bytes, at: int) -> FrameHead | None:
-    """The head of the frame that begins at ``at``; None while its length is not there. Nothing is refused."""
+    """Return the head of the frame at ``at``; None while its size field is incomplete. Refuse nothing.
+
+    The mask's key need not have come: ``length`` and ``size`` tell where the frame ends without it.
+    """
     if len(data) - at < 2:
         return None
     first, second = data[at], data[at + 1]
@@ -144,7 +152,7 @@ def read_head(data: bytes, at: int) -> FrameHead | None:
 
 
 def payload_of(raw: bytes) -> bytes:
-    """The message that whole data frames carry together, unmasked."""
+    """Return the message in these whole data frames, unmasked."""
     pieces = []
     at = 0
     while (head := read_head(raw, at)) is not None:
@@ -156,21 +164,22 @@ def payload_of(raw: bytes) -> bytes:
 
 
 def masked(payload: bytes, key: bytes, offset: int = 0) -> bytes:
-    """Mask or unmask (RFC 6455 5.3): the same both ways. ``offset``: of the payload in its frame.
+    """Return the payload masked or, as that is the same operation, unmasked (RFC 6455 5.3).
 
-    Whole numbers are xored, not single bytes.
+    ``offset``: where ``payload`` begins in its frame's payload.
     """
     if offset % 4:
         key = key[offset % 4 :] + key[: offset % 4]
     size = len(payload)
     if size > STEP:
         return b"".join(masked(payload[at : at + STEP], key) for at in range(0, size, STEP))
+    # Both become one large number each: a single XOR in C instead of a loop over the bytes in Python.
     pad = key * (size // 4 + 1)
     return (int.from_bytes(payload) ^ int.from_bytes(pad[:size])).to_bytes(size)
 
 
 def frame(opcode: Opcode, payload: bytes, key: bytes | None = None) -> bytes:
-    """A final frame; ``key``: four bytes, for what goes up as a client's."""
+    """Return a frame that is a whole message. ``key``: the four bytes that mask it, as a client has to."""
     size = len(payload)
     mask = 0x80 if key is not None else 0
     if size < 126:
@@ -183,7 +192,7 @@ def frame(opcode: Opcode, payload: bytes, key: bytes | None = None) -> bytes:
 
 
 def is_text(payload: bytes) -> bool:
-    """Tell whether this is UTF-8, as a text message is (RFC 6455 8.1), in steps that let other threads go on."""
+    """Return whether this is UTF-8, as a text message must be (RFC 6455 8.1), in steps that let other threads run."""
     if payload.isascii():
         return True
     decode = codecs.getincrementaldecoder("utf-8")().decode
@@ -201,10 +210,10 @@ VERSION = b"13"
 
 
 def is_key(value: bytes | None) -> bool:
-    """Tell whether this is a handshake's key: 16 bytes in base64 (RFC 6455 4.2.1)."""
+    """Return whether this is a handshake's key: 16 bytes in base64 (RFC 6455 4.2.1)."""
     return value is not None and _KEY.match(value) is not None
 
 
 def accept_of(key: bytes) -> bytes:
-    """Return the ``Sec-WebSocket-Accept`` that answers a key (RFC 6455 4.2.2)."""
+    """Return the ``Sec-WebSocket-Accept`` for a key (RFC 6455 4.2.2)."""
     return base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11", usedforsecurity=False).digest())
