@@ -14,7 +14,7 @@ import msgspec
 from fsproxy.core.model import Location, Route, SessionFacts
 from fsproxy.core.wire.client_address import ClientAddress, ClientAddresses, parse_address
 from fsproxy.core.wire.facts import BundleQuery, bundle_facts, bundle_query, page_facts
-from fsproxy.core.wire.header_values import index
+from fsproxy.core.wire.header_values import Headers, index
 from fsproxy.core.wire.page import AmbiguousPage, PageBody, read_page
 from fsproxy.proxy.generation import Generation
 
@@ -63,7 +63,7 @@ class Question:
     route: Route
     page: PageBody
     query: BundleQuery
-    headers: dict[bytes, bytes]
+    headers: Headers
     client: ClientAddress
     location: Location | None
 
@@ -118,7 +118,7 @@ def _page(body: object, route: Route) -> PageBody:
     return page or PageBody()
 
 
-def _client_at(clients: ClientAddresses, ip: str, headers: dict[bytes, bytes]) -> ClientAddress:
+def _client_at(clients: ClientAddresses, ip: str, headers: Headers) -> ClientAddress:
     address = parse_address(ip)
     if address is None:
         raise UnanswerableError("ip", "not an address")
@@ -126,7 +126,7 @@ def _client_at(clients: ClientAddresses, ip: str, headers: dict[bytes, bytes]) -
     return msgspec.structs.replace(clients.resolve(None, headers), address=address, trusted=True)
 
 
-def _headers(said: Mapping[str, object], asked: Asked, page: PageBody) -> dict[bytes, bytes]:
+def _headers(said: Mapping[str, object], asked: Asked, page: PageBody) -> Headers:
     if any(":" not in line for line in asked.headers):
         raise UnanswerableError("headers", "Name: value is expected")
     pairs = [(str(name), str(value)) for name, value in said.items()]

@@ -13,7 +13,7 @@ from fsproxy.core.pipeline import judge
 from fsproxy.core.policy import Snapshot
 from fsproxy.core.wire.client_address import ClientAddress, ClientAddresses
 from fsproxy.core.wire.facts import LONGEST_ID, bundle_facts, bundle_query, page_facts
-from fsproxy.core.wire.header_values import index
+from fsproxy.core.wire.header_values import Headers, index
 from fsproxy.core.wire.page import EMPTY_PAGE, PageBody, read_page, read_page_answer
 from fuzz.harness import Target
 
@@ -59,7 +59,7 @@ def check_page(data: bytes) -> None:
     read_page_answer(200, body, "gzip" if len(data) % 3 == 0 else "")
 
 
-def _of_a_bundle(query: str, headers: dict[bytes, bytes], client: ClientAddress) -> None:
+def _of_a_bundle(query: str, headers: Headers, client: ClientAddress) -> None:
     read = bundle_query(query)
     assert isinstance(read.encoding, Encoding)
     assert all(each is None or abs(each) < float("inf") for each in (read.page_start, read.client_time, read.delta_t))

@@ -1,4 +1,4 @@
-"""Header lines on their way down with an answer: what goes on, what stops here, what is ours (rules.md 4)."""
+"""The header lines of an answer to the client: which are forwarded, which dropped, and our own (rules.md 4)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fsproxy.core.wire.headers import Do
 from fsproxy.core.wire.plain_head import PlainAnswer
 
 EXPOSED = (b"X-Request-Id", b"FSProxy-Rejected", b"Retry-After")
-"""What a page's script may read of an answer (CORS), where it is there."""
+"""The headers that CORS lets a page's script read, if the answer has them."""
 
 _DOWN: Mapping[bytes, Do] = {
     **dict.fromkeys(ORDINARY | {b"cookie", b"content-length"}, Do.KEEP),
@@ -21,11 +21,16 @@ _DOWN: Mapping[bytes, Do] = {
 
 
 def downstream_block(answer: PlainAnswer, *, capture: bool) -> bytes:
-    """``downstream_headers`` of a plain answer, as bytes: CRLF, and all lines but those that we add."""
+    """Return the lines of ``downstream_headers`` for a plain answer, without those that we add.
+
+    They are bytes in which each line follows a CRLF. All but the line of the length is kept with the answer's headers,
+    in two halves: what comes before that line, and what comes after it.
+    """
     headers, key = answer.headers, (capture, answer.place)
     made = headers.forward_lines
     if made is None or made[0] != key:
-        lines, length = headers.lines, (b"Content-Length", b"")  # no plain line is empty
+        # The length's value is left out to mark its place; no value of a plain line is empty.
+        lines, length = headers.lines, (b"Content-Length", b"")
         down = _end_to_end((*lines[: answer.place], length, *lines[answer.place :]), upgrade=False)
         if capture:
             _expose(down, (b"X-Request-Id",))
@@ -43,11 +48,11 @@ def downstream_headers(
     capture: bool = False,
     upgrade: bool = False,
 ) -> list[tuple[bytes, bytes]]:
-    """The answer's lines for the client: order, case and repetition as they came.
+    """Return the answer's lines for the client, with order, case and repetition as they came.
 
-    ``X-Request-Id`` is ours. ``extra`` is added (``FSProxy-Rejected``). On ``capture`` routes, where the
-    answer has CORS headers, ``Access-Control-Expose-Headers`` names what we added. A length beside a
-    ``Transfer-Encoding`` is dropped, as RFC 9112 6.3 asks. ``upgrade``: the answer is a 101.
+    ``X-Request-Id`` and ``extra`` (``FSProxy-Rejected``) are added. On ``capture`` routes, if the answer has CORS
+    headers, ``Access-Control-Expose-Headers`` names what we added. A length beside a ``Transfer-Encoding`` is dropped,
+    as RFC 9112 6.3 requires. ``upgrade``: the answer is a 101.
     """
     down = _end_to_end(headers, upgrade=upgrade)
     ours = [(b"X-Request-Id", request_id), *extra]

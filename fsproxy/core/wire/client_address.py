@@ -1,8 +1,8 @@
-"""Who the client is, and what the proxies before us say of it (rules.md 4).
+"""The client's address, and what the proxies in front of us state about the client (rules.md 4).
 
-A forwarding header counts only from a peer in ``trusted_proxies``. The client is then the right-most
-address that is not itself a trusted proxy; where the chain stops making sense, trust stops too. A peer
-without an address is on a unix socket, which only programs of this machine can reach: it is trusted.
+A forwarding header counts only if it comes from a peer in ``trusted_proxies``. The client is then the right-most
+address of the chain that is not itself a trusted proxy; where an element of the chain is no address, the walk ends.
+A peer without an address is on a unix socket, which only programs of this machine can reach: it is trusted.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from fsproxy.core.wire.header_values import Headers
 LONGEST_ADDRESS = 64
 """Characters; the longest IPv6 address with brackets, port and a zone is shorter in practice."""
 MOST_HOPS = 32
-"""No real chain is longer; what stands further left is not looked at."""
+"""Elements of a chain that are read, from the right. No real chain is longer."""
 UNKNOWN = "unknown"
-"""Goes up for a client without an address (RFC 7239 6.2): a unix peer that names none."""
+"""Forwarded for a client without an address (RFC 7239 6.2): a unix peer that names none."""
 
 _PORT = re.compile(r"(?:[0-9]{1,5}|_[A-Za-z0-9._-]+)\Z")
 _HOST = re.compile(r"[A-Za-z0-9._~%!$&'()*+=:\[\]-]{1,255}\Z")
@@ -33,34 +33,36 @@ _REQUEST_ID = re.compile(r"[!-~]{1,128}\Z")
 _SCHEMES = frozenset({"http", "https"})
 
 _WITH_PORT = frozenset({b"cloudfront-viewer-address"})
-"""Headers whose address always has a port behind it, IPv6 without brackets too: ``2001:db8::1:443``."""
+"""Headers in which a port always follows the address, also after IPv6 without brackets: ``2001:db8::1:443``."""
 
 _Node = tuple[Address, str]
+"""An address and its canonical text."""
 
 
 class ClientAddress(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """The client of one request, as far as it can be trusted."""
+    """The client of one request, as far as what is stated about it can be trusted."""
 
     address: Address | None
-    """IPv4-mapped addresses are unwrapped; None when nobody named one."""
+    """None if it is unknown. An IPv4-mapped IPv6 address is an IPv4Address here."""
     chain: str
-    """What goes up as ``X-Forwarded-For``: the client, the trusted proxies after it, the peer."""
+    """The value of ``X-Forwarded-For`` for the upstream: the client, the trusted proxies after it, the peer."""
     trusted: bool
-    """The peer is a trusted proxy, so that its other headers (location, request id) count too."""
+    """The peer is a trusted proxy, so its other headers (location, request id) count as well."""
     dropped: bool
     """An untrusted peer sent forwarding headers: the usual sign of an unlisted load balancer."""
     proto: str
-    """``http`` or ``https``: as a trusted peer says, else as the connection is."""
+    """``http`` or ``https``, as a trusted peer states, else as the connection is."""
     host: str
-    """The host that the client asked for; "" when none or not one."""
+    """The host that the client asked for; "" if there is no valid one."""
     request_id: str | None
-    """From a trusted peer alone."""
+    """The request id of a trusted peer."""
 
 
 def parse_address(text: str) -> Address | None:
-    """An address in any of the forms that proxies write, or None.
+    """Return an address in any of the forms that proxies write; None where it is none.
 
-    Tolerated: surrounding spaces, brackets (of IPv4 too), a port, a zone id (dropped), IPv4-mapped IPv6 (unwrapped).
+    Tolerated are surrounding spaces, brackets (around IPv4, too), a port, a zone id (dropped) and IPv4-mapped IPv6
+    (unwrapped).
     """
     node = _node(text) if len(text) <= LONGEST_ADDRESS else None
     return node[0] if node is not None else None
@@ -92,21 +94,22 @@ def _without_port(text: str) -> str | None:
     if colon and ":" not in port:
         return host if _PORT.match(port) else None
     address, _, port = text.rpartition(":")
-    # What is no address as a whole can only end in a port: nine groups, or one group after an IPv4 address.
+    # Without brackets, a port is certain only where the whole is no address: nine groups, or a group after IPv4.
     ends_in_port = (text.count(":") == 8 and "::" not in text) or ("." in address and "%" not in address)
     return address if ends_in_port and _PORT.match(port) else text
 
 
 @dataclass(frozen=True, slots=True)
 class Networks:
-    """A set of networks in which an address is found in a time that grows only with their prefix lengths."""
+    """A set of networks. A look-up costs one hash for each prefix length, however many networks there are."""
 
     v4: tuple[tuple[int, frozenset[int]], ...]
+    """For each prefix length: the bits to shift an address by, and the prefixes."""
     v6: tuple[tuple[int, frozenset[int]], ...]
 
     @classmethod
     def compile(cls, networks: Iterable[IPv4Network | IPv6Network]) -> Self:
-        """Group by prefix length."""
+        """Group the networks by prefix length."""
         found: dict[tuple[int, int], set[int]] = {}
         for network in networks:
             shift = network.max_prefixlen - network.prefixlen
@@ -125,37 +128,33 @@ class Networks:
 
 @dataclass(frozen=True, slots=True)
 class ClientAddresses:
-    """The ``client_ip`` section, compiled: tells the client of each request."""
+    """Resolves the client of each request, by the section ``client_ip``."""
 
     trusted: Networks
     header: bytes
     """Lower case."""
     forwarding: frozenset[bytes]
-    """Names whose coming from an untrusted peer is remarkable."""
+    """Names of headers that an untrusted peer should not send."""
 
     @classmethod
     def compile(cls, trusted_proxies: Iterable[IPv4Network | IPv6Network], header: str) -> Self:
-        """Compile; ``header`` is ``x-forwarded-for``, ``forwarded``, or a header that holds one address."""
+        """Compile; ``header`` is ``x-forwarded-for``, ``forwarded``, or the name of a header with a single address."""
         name = header.lower().encode("ascii", "replace")
         return cls(Networks.compile(trusted_proxies), name, FORWARDING | {name})
 
-    def resolve(self, peer: str | None, headers: Mapping[bytes, bytes], scheme: str = "http") -> ClientAddress:
-        """The client of a request that came from ``peer`` (None or "": a unix socket) over ``scheme``.
+    def resolve(self, peer: str | None, headers: Headers, scheme: str = "http") -> ClientAddress:
+        """Return the client of a request that came from ``peer`` (None or "": a unix socket) over ``scheme``.
 
-        ``headers`` is ``header_values.index``'s: lower-case names, repeated lines joined in order. Any bytes
-        may stand in it; nothing is raised. What is read out of a visitor's lines is remembered with them.
+        The headers may hold any bytes; nothing is raised. ``headers.client`` keeps the answer for the next request
+        with the same lines.
         """
-        if not isinstance(headers, Headers):
-            return self._resolve(peer, headers, scheme)
-        told = headers.client
-        if told is not None and told[0] is self and told[1] == peer and told[2] == scheme:
-            known: ClientAddress = told[3]
-            return known
-        client = self._resolve(peer, headers, scheme)
-        headers.client = (self, peer, scheme, client)
+        known = headers.client
+        if known is None or known[0] is not self or known[1] != peer or known[2] != scheme:
+            known = headers.client = (self, peer, scheme, self._resolve(peer, headers, scheme))
+        client: ClientAddress = known[3]
         return client
 
-    def _resolve(self, peer: str | None, headers: Mapping[bytes, bytes], scheme: str) -> ClientAddress:
+    def _resolve(self, peer: str | None, headers: Headers, scheme: str) -> ClientAddress:
         node = _node(peer) if peer and len(peer) <= LONGEST_ADDRESS else None
         address = node[0] if node is not None else None
         if not (address in self.trusted if address is not None else not peer):
@@ -168,7 +167,8 @@ class ClientAddresses:
                 host=_valid(_HOST, headers.get(b"host")),
                 request_id=None,
             )
-        hops, said = self._hops(headers)
+        hops, stated = self._hops(headers)
+        # From the peer to the client: up to the first address that is no trusted proxy, or the last that is an address.
         walked: list[str] = [node[1]] if node is not None else []
         for hop in hops:
             found = _node(hop) if len(hop) <= LONGEST_ADDRESS else None
@@ -179,38 +179,38 @@ class ClientAddresses:
             if address not in self.trusted:
                 break
         walked.reverse()
-        proto = said.get("proto", "").lower()
+        proto = stated.get("proto", "").lower()
         return ClientAddress(
             address=address,
             chain=", ".join(walked) or UNKNOWN,
             trusted=True,
             dropped=False,
             proto=proto if proto in _SCHEMES else scheme,
-            host=said["host"] if _HOST.match(said.get("host", "")) else _valid(_HOST, headers.get(b"host")),
+            host=stated["host"] if _HOST.match(stated.get("host", "")) else _valid(_HOST, headers.get(b"host")),
             request_id=_valid(_REQUEST_ID, headers.get(b"x-request-id")) or None,
         )
 
-    def _hops(self, headers: Mapping[bytes, bytes]) -> tuple[list[str], Mapping[str, str]]:
-        """The chain's texts from the right, and what the nearest proxy says of scheme and host."""
+    def _hops(self, headers: Headers) -> tuple[list[str], Mapping[str, str]]:
+        """Return the chain's elements from the right, and the scheme and host that the nearest proxy states."""
         value = headers.get(self.header, b"").decode("latin-1")
         if self.header == b"forwarded":
             elements = [_element(part) for part in _from_the_right(value)]
             return [element.get("for", "") for element in elements], elements[0] if elements else {}
-        said = {}
+        stated = {}
         for key, name in (("proto", b"x-forwarded-proto"), ("host", b"x-forwarded-host")):
             if name in headers:
-                # The right-most is what the proxy that we trust wrote itself.
-                said[key] = headers[name].decode("latin-1").rpartition(",")[2].strip()
+                # The trusted proxy itself wrote the right-most value.
+                stated[key] = headers[name].decode("latin-1").rpartition(",")[2].strip()
         if self.header == b"x-forwarded-for":
-            return _from_the_right(value), said
-        # Where the client sent such a header too, the right-most value is what the nearest proxy wrote.
+            return _from_the_right(value), stated
+        # If the client sent such a header as well, the nearest proxy wrote the right-most value.
         nearest = _from_the_right(value)[:1]
-        return list(map(_before_port, nearest)) if self.header in _WITH_PORT else nearest, said
+        return list(map(_before_port, nearest)) if self.header in _WITH_PORT else nearest, stated
 
 
 def _from_the_right(value: str) -> list[str]:
     parts = value.rsplit(",", MOST_HOPS)[-MOST_HOPS:]
-    # RFC 9110 5.6.1: empty elements of a list mean nothing.
+    # Empty elements of a list mean nothing (RFC 9110 5.6.1).
     return [stripped for part in reversed(parts) if (stripped := part.strip())]
 
 
@@ -220,12 +220,12 @@ def _before_port(text: str) -> str:
 
 
 def _element(text: str) -> Mapping[str, str]:
-    """The parameters of one ``Forwarded`` element; empty when it is not one.
+    """Return the parameters of one ``Forwarded`` element; empty where it is none.
 
-    Elements are split at every comma, quoted or not: a client's open quote must not swallow what a
-    trusted proxy wrote after it, and no address has a comma in it.
+    The caller splits elements at every comma, quoted or not: a client's open quote must not swallow what a trusted
+    proxy wrote after it, and no address has a comma in it.
     """
-    said: dict[str, str] = {}
+    found: dict[str, str] = {}
     for part in text.split(";"):
         name, equals, value = part.strip().partition("=")
         name, value = name.lower(), value.strip()
@@ -233,10 +233,10 @@ def _element(text: str) -> Mapping[str, str]:
             if len(value) < 2 or not value.endswith('"'):
                 return {}
             value = re.sub(r"\\(.)", r"\1", value[1:-1])
-        if not equals or not name or name in said or '"' in value:
+        if not equals or not name or name in found or '"' in value:
             return {}
-        said[name] = value
-    return said
+        found[name] = value
+    return found
 
 
 def _valid(pattern: re.Pattern[str], value: bytes | None) -> str:

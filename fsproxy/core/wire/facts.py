@@ -1,4 +1,4 @@
-"""From a request to the facts that the filters know: of a page, and of everything else (rules.md 1)."""
+"""The facts of a request that the filters look at, and the query of an upload (rules.md 1, wire.md 2)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from fsproxy.core.wire.page import PageBody
 from fsproxy.core.wire.queries import read_query
 
 LONGEST_ID = 256
-"""Characters of an id; no longer one is valid (rules.md 2, ``uid``), and ids are remembered: taken as missing."""
+"""Characters of an id. No longer one is valid (rules.md 2, ``uid``), and ids are remembered: it counts as missing."""
 UID_COOKIE = "fs_uid"
 
 
 class BundleQuery(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """The query of a bundle or event upload (wire.md 2). Milliseconds; what is missing or no number is None."""
+    """The query of a bundle or event upload (wire.md 2). Times are in milliseconds; None for what is no number."""
 
     org_id: str = ""
     user_id: str = ""
@@ -31,17 +31,17 @@ class BundleQuery(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     client_time: float | None = None
     delta_t: float | None = None
     encoding: Encoding = Encoding.IDENTITY
-    """By ``ContentEncoding`` alone; the ``Content-Encoding`` header is not its matter."""
+    """By the parameter ``ContentEncoding`` alone, whatever the header ``Content-Encoding`` says."""
     skip_response_body: bool = False
     contradictory: bool = False
-    """A parameter that is judged by has one value to one reader and another to another (rules.md 4)."""
+    """A parameter that decisions depend on has different values to different readers (rules.md 4)."""
 
 
 NO_QUERY = BundleQuery()
 
 
 def bundle_query(raw_query: str) -> BundleQuery:
-    """Read a raw query, whole. Nothing raises; ``contradictory`` says that it cannot be read in one way only."""
+    """Return what a raw query holds. Never raise."""
     found, contradictory = read_query(raw_query)
     get = found.get
     return BundleQuery(
@@ -63,7 +63,7 @@ _ENCODINGS = {"": Encoding.IDENTITY, "identity": Encoding.IDENTITY, "gzip": Enco
 
 
 def usable_id(value: object) -> str:
-    """The id, or "" for what is none: no string, or longer than any id is."""
+    """Return the id; "" for a value that is no string, or longer than any id."""
     return value if isinstance(value, str) and len(value) <= LONGEST_ID else ""
 
 
@@ -83,21 +83,21 @@ def _number(text: str) -> float | None:
 
 def page_facts(
     body: PageBody,
-    headers: Mapping[bytes, bytes],
+    headers: Headers,
     client: ClientAddress,
     location: Location | None = None,
     fresh_user_id: str = "",
 ) -> SessionFacts:
-    """Facts of a page request. ``headers``: ``header_values.index``'s.
+    """Return the facts of a page request. ``headers`` are those of ``header_values.index``.
 
-    The session is the page's ``SessionId``, else the ``fs_uid`` cookie's for the same org.
+    The session is the page's ``SessionId``, else the one of the ``fs_uid`` cookie for the same org.
     """
     org = usable_id(body.org_id) or None
-    said = _said(headers)
+    shown = _header_facts(headers)
     return SessionFacts(
         route=Route.PAGE,
         org=org,
-        session_id=usable_id(body.session_id) or _session_of_cookie(said.cookies, org),
+        session_id=usable_id(body.session_id) or _session_of_cookie(shown.cookies, org),
         page_id=usable_id(body.page_id),
         user_id=usable_id(body.user_id),
         fresh_user_id=fresh_user_id,
@@ -106,46 +106,46 @@ def page_facts(
         compiled_timestamp=body.compiled_timestamp,
         compiled_version=body.compiled_version,
         snippet_version=body.snippet_version,
-        origin=said.origin,
+        origin=shown.origin,
         client_ip=client.address,
-        user_agent=said.user_agent,
+        user_agent=shown.user_agent,
         location=location,
-        cookies=said.cookies,
-        gpc=said.gpc,
-        dnt=said.dnt,
+        cookies=shown.cookies,
+        gpc=shown.gpc,
+        dnt=shown.dnt,
     )
 
 
 def bundle_facts(
     route: Route,
     query: BundleQuery,
-    headers: Mapping[bytes, bytes],
+    headers: Headers,
     client: ClientAddress,
     location: Location | None = None,
     app_id: str = "",
 ) -> SessionFacts:
-    """Facts of a bundle, an event upload, a socket's upgrade or a direct call: what is there of them."""
+    """Return the facts of a bundle, an event upload, a socket's upgrade or a direct call."""
     org = query.org_id or None
-    said = _said(headers)
+    shown = _header_facts(headers)
     return SessionFacts(
         route=route,
         org=org,
-        session_id=query.session_id or _session_of_cookie(said.cookies, org),
+        session_id=query.session_id or _session_of_cookie(shown.cookies, org),
         page_id=query.page_id,
         user_id=query.user_id,
         app_id=app_id,
-        origin=said.origin,
+        origin=shown.origin,
         client_ip=client.address,
-        user_agent=said.user_agent,
+        user_agent=shown.user_agent,
         location=location,
-        cookies=said.cookies,
-        gpc=said.gpc,
-        dnt=said.dnt,
+        cookies=shown.cookies,
+        gpc=shown.gpc,
+        dnt=shown.dnt,
     )
 
 
-class _Said(msgspec.Struct, frozen=True, gc=False):
-    """What a request's headers tell the filters."""
+class _HeaderFacts(msgspec.Struct, frozen=True, gc=False):
+    """The facts that are in a request's headers."""
 
     origin: str | None
     user_agent: str | None
@@ -154,17 +154,16 @@ class _Said(msgspec.Struct, frozen=True, gc=False):
     dnt: bool
 
 
-def _said(headers: Mapping[bytes, bytes]) -> _Said:
-    if not isinstance(headers, Headers):
-        return _read(headers)
-    known = headers.said
-    if not isinstance(known, _Said):
-        known = headers.said = _read(headers)
+def _header_facts(headers: Headers) -> _HeaderFacts:
+    """Return them, and keep them for the next request that has the same lines."""
+    known = headers.facts
+    if not isinstance(known, _HeaderFacts):
+        known = headers.facts = _read(headers)
     return known
 
 
-def _read(headers: Mapping[bytes, bytes]) -> _Said:
-    return _Said(
+def _read(headers: Headers) -> _HeaderFacts:
+    return _HeaderFacts(
         _text(headers, b"origin"),
         _text(headers, b"user-agent"),
         _cookies(headers),
@@ -173,12 +172,12 @@ def _read(headers: Mapping[bytes, bytes]) -> _Said:
     )
 
 
-def _text(headers: Mapping[bytes, bytes], name: bytes) -> str | None:
+def _text(headers: Headers, name: bytes) -> str | None:
     value = headers.get(name)
     return value.decode("utf-8", "surrogateescape") if value is not None else None
 
 
-def _cookies(headers: Mapping[bytes, bytes]) -> Mapping[str, str]:
+def _cookies(headers: Headers) -> Mapping[str, str]:
     header = headers.get(b"cookie")
     return parse_cookies(header.decode("utf-8", "surrogateescape")) if header else NO_COOKIES
 

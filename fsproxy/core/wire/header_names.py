@@ -1,56 +1,35 @@
-"""Which header does what on its way through: the tables behind ``headers.py`` (rules.md 4). Lower case."""
+"""Which header is handled how on its way through: the tables behind ``headers.py`` (rules.md 4). Lower case."""
 
 from __future__ import annotations
 
 from itertools import product
 
-HOP_BY_HOP = frozenset(
-    {
-        b"connection",
-        b"keep-alive",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-        b"http2-settings",
-        # Not a Proxy-* header, but what CGI programs turn into HTTP_PROXY.
-        b"proxy",
-    }
-)
-"""Never forwarded as they came (RFC 9110 7.6.1). ``Proxy-*`` is known by its prefix."""
+
+def _names(text: bytes) -> frozenset[bytes]:
+    return frozenset(text.split())
+
+
+HOP_BY_HOP = _names(b"connection keep-alive te trailer transfer-encoding upgrade http2-settings proxy")
+"""Never forwarded as they came (RFC 9110 7.6.1). ``Proxy`` is not one, but CGI programs make HTTP_PROXY of it."""
 
 PROXY_PREFIX = b"proxy-"
+"""Names that begin so are hop-by-hop, too."""
 
-REPLACED = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-request-id"})
-"""Exactly one of each goes up, and it is ours."""
+REPLACED = _names(b"x-forwarded-for x-forwarded-proto x-forwarded-host x-request-id")
+"""The upstream receives exactly one of each, which is ours."""
 
-FORWARDING = frozenset(
-    {
-        b"x-forwarded-for",
-        b"x-forwarded-proto",
-        b"x-forwarded-host",
-        b"x-forwarded-port",
-        b"x-forwarded-server",
-        b"x-forwarded-scheme",
-        b"x-forwarded-ssl",
-        b"x-forwarded-by",
-        b"x-original-forwarded-for",
-        b"forwarded",
-        b"x-real-ip",
-        b"x-client-ip",
-        b"x-cluster-client-ip",
-        b"true-client-ip",
-        b"cf-connecting-ip",
-        b"cf-connecting-ipv6",
-        b"fastly-client-ip",
-        b"cloudfront-viewer-address",
-    }
+FORWARDING = _names(
+    b"""
+    x-forwarded-for x-forwarded-proto x-forwarded-host x-forwarded-port x-forwarded-server x-forwarded-scheme
+    x-forwarded-ssl x-forwarded-by x-original-forwarded-for forwarded x-real-ip x-client-ip x-cluster-client-ip
+    true-client-ip cf-connecting-ip cf-connecting-ipv6 fastly-client-ip cloudfront-viewer-address
+    """
 )
-"""What only a proxy may say of a client: ignored and dropped when an untrusted peer says it."""
+"""What only a proxy may state about a client. It is ignored and dropped when an untrusted peer sends it."""
 
 
 def underscored(names: frozenset[bytes]) -> frozenset[bytes]:
-    """The same names with some ``-`` as ``_``: gateways that make variables of headers confuse the two."""
+    """Return the names with some or all ``-`` as ``_``: gateways that make variables of headers confuse the two."""
     spelled: set[bytes] = set()
     for name in names:
         parts = name.split(b"-")
@@ -60,94 +39,28 @@ def underscored(names: frozenset[bytes]) -> frozenset[bytes]:
 
 
 ESSENTIAL = (
-    frozenset(
-        {
-            b"host",
-            b"content-length",
-            b"content-type",
-            b"content-encoding",
-            b"content-range",
-            b"content-location",
-            b"cookie",
-            b"set-cookie",
-            b"cdn-loop",
-            b"authorization",
-            b"www-authenticate",
-            b"origin",
-            b"referer",
-            b"user-agent",
-            b"accept",
-            b"accept-encoding",
-            b"cache-control",
-            b"vary",
-            b"location",
-            b"date",
-            b"etag",
-            b"expires",
-            b"expect",
-            b"dnt",
-            b"sec-gpc",
-            b"access-control-allow-origin",
-            b"access-control-allow-credentials",
-            b"access-control-allow-headers",
-            b"access-control-allow-methods",
-            b"access-control-expose-headers",
-            b"sec-websocket-key",
-            b"sec-websocket-version",
-            b"sec-websocket-protocol",
-            b"sec-websocket-extensions",
-            b"sec-websocket-accept",
-        }
-    )
-    | FORWARDING
+    FORWARDING
     | REPLACED
+    | _names(
+        b"""
+    host content-length content-type content-encoding content-range content-location cookie set-cookie cdn-loop
+    authorization www-authenticate origin referer user-agent accept accept-encoding cache-control vary location date
+    etag expires expect dnt sec-gpc access-control-allow-origin access-control-allow-credentials
+    access-control-allow-headers access-control-allow-methods access-control-expose-headers
+    sec-websocket-key sec-websocket-version sec-websocket-protocol sec-websocket-extensions sec-websocket-accept
+    """
+    )
 )
-"""End-to-end by definition: naming one in ``Connection`` is a mistake or an attack, and removes nothing."""
+"""End-to-end by definition. Naming one in ``Connection`` is a mistake or an attack, and removes nothing."""
 
-ORDINARY = frozenset(
-    {
-        b"accept",
-        b"accept-language",
-        b"accept-ranges",
-        b"access-control-allow-credentials",
-        b"access-control-allow-headers",
-        b"access-control-allow-methods",
-        b"access-control-max-age",
-        b"access-control-request-headers",
-        b"access-control-request-method",
-        b"age",
-        b"authorization",
-        b"cache-control",
-        b"content-encoding",
-        b"content-type",
-        b"date",
-        b"dnt",
-        b"etag",
-        b"expires",
-        b"if-modified-since",
-        b"if-none-match",
-        b"last-modified",
-        b"location",
-        b"origin",
-        b"pragma",
-        b"priority",
-        b"referer",
-        b"sec-ch-ua",
-        b"sec-ch-ua-mobile",
-        b"sec-ch-ua-platform",
-        b"sec-fetch-dest",
-        b"sec-fetch-mode",
-        b"sec-fetch-site",
-        b"sec-gpc",
-        b"server",
-        b"set-cookie",
-        b"strict-transport-security",
-        b"traceparent",
-        b"tracestate",
-        b"user-agent",
-        b"vary",
-        b"via",
-        b"x-content-type-options",
-    }
+ORDINARY = _names(
+    b"""
+    accept accept-language accept-ranges access-control-allow-credentials access-control-allow-headers
+    access-control-allow-methods access-control-max-age access-control-request-headers access-control-request-method
+    age authorization cache-control content-encoding content-type date dnt etag expires if-modified-since
+    if-none-match last-modified location origin pragma priority referer sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform
+    sec-fetch-dest sec-fetch-mode sec-fetch-site sec-gpc server set-cookie strict-transport-security traceparent
+    tracestate user-agent vary via x-content-type-options
+    """
 )
-"""Frequent names that go through as they are. Only for speed: any other name is looked at more closely."""
+"""Frequent names that are forwarded as they are. Only for speed: any other name is examined more closely."""

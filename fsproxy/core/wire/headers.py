@@ -1,4 +1,4 @@
-"""Header lines on their way up: what goes on, what stops here, what is ours (rules.md 4)."""
+"""The request head that goes to the upstream: which lines are forwarded, which dropped, and our own (rules.md 4)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,7 @@ from typing import Self
 
 from fsproxy.core.wire.client_address import ClientAddress
 from fsproxy.core.wire.cookies import kept_cookies
-from fsproxy.core.wire.header_names import (
-    FORWARDING,
-    HOP_BY_HOP,
-    ORDINARY,
-    PROXY_PREFIX,
-    REPLACED,
-    underscored,
-)
+from fsproxy.core.wire.header_names import FORWARDING, HOP_BY_HOP, ORDINARY, PROXY_PREFIX, REPLACED, underscored
 from fsproxy.core.wire.header_values import (
     NAMES_NOTHING,
     Headers,
@@ -29,18 +22,18 @@ from fsproxy.core.wire.header_values import (
 
 @unique
 class Framing(Enum):
-    """How a request's body is delimited, where it is not by a length."""
+    """How a request's body is delimited, if not by a length."""
 
     NONE = "none"
-    """No body, and no header that speaks of one."""
+    """There is no body, and no header about one."""
     CHUNKED = "chunked"
     UPGRADE = "upgrade"
-    """No body; ``Upgrade`` goes up as it came."""
+    """There is no body, and ``Upgrade`` is forwarded as it came."""
 
 
 @unique
 class Do(IntEnum):
-    """What is done with a line, by its name."""
+    """What is done with a line because of its name."""
 
     KEEP = 0
     DROP = 1
@@ -50,30 +43,30 @@ class Do(IntEnum):
     UPGRADE = 5
     CONNECTION = 6
     LOOK = 7
-    """Not a name we know: may be ``Proxy-*``."""
+    """The name is in no table, and may be a ``Proxy-*``."""
 
 
-# Bound once: an enum's member costs a look-up through its class, and these are compared for every line.
-_KEEP, _DROP, _LOOK, _CONNECTION, _UPGRADE = Do.KEEP, Do.DROP, Do.LOOK, Do.CONNECTION, Do.UPGRADE
+# These are compared for every line, and as globals they cost one look-up instead of two.
+_KEEP, _DROP, _LOOK, _CONNECTION = Do.KEEP, Do.DROP, Do.LOOK, Do.CONNECTION
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamHeaders:
-    """The way up, compiled from a configuration."""
+    """Makes request heads for the upstream, by one configuration."""
 
     cookies: frozenset[bytes] | None
-    """Names that go up; None: all."""
+    """The names of the cookies that are forwarded; None: all."""
     forwarded: bool
     from_trusted: Mapping[bytes, Do]
     from_untrusted: Mapping[bytes, Do]
 
     @classmethod
     def compile(cls, *, cookies: frozenset[str] | None, client_header: str, forwarded: bool) -> Self:
-        """``cookies`` and ``forwarded`` of ``upstream``, ``header`` of ``client_ip``."""
+        """Compile ``cookies`` and ``forwarded`` of the section ``upstream``, and ``header`` of ``client_ip``."""
         client = {client_header.lower().encode("ascii", "replace")}
         doing = dict.fromkeys(ORDINARY, Do.KEEP)
         doing |= dict.fromkeys(HOP_BY_HOP | REPLACED | {b"host", b"content-length", b"expect", b"cdn-loop"}, Do.DROP)
-        # These spellings never come from a well-behaved proxy, trusted or not.
+        # No well-behaved proxy, trusted or not, sends these spellings.
         doing |= dict.fromkeys(underscored(FORWARDING | REPLACED), Do.DROP)
         doing |= {b"cookie": Do.KEEP if cookies is None else Do.COOKIE, b"accept-encoding": Do.ACCEPT_ENCODING}
         doing |= {b"connection": Do.CONNECTION, b"te": Do.TE, b"upgrade": Do.UPGRADE}
@@ -97,33 +90,28 @@ class UpstreamHeaders:
         passage: bytes,
         page: bool = False,
     ) -> bytes:
-        """The whole request head, with its empty line.
+        """Return the whole request head, with its empty line.
 
-        ``authority`` is the upstream's own ``Host``, as its routing needs; the client's is in
-        ``X-Forwarded-Host``. ``target`` goes up as it came. ``framing``: the body's length in bytes, or a
-        Framing. ``passage``: this instance's name, which is appended to ``CDN-Loop`` (RFC 8586). On a page,
-        ``Accept-Encoding`` is narrowed to what we can read (rules.md 1); it is never invented.
+        ``target`` is forwarded as it came. ``authority`` is the upstream's own ``Host``, by which it routes; the
+        client's is in ``X-Forwarded-Host``. ``framing`` is the body's length in bytes, or a Framing. ``passage``, the
+        name of this instance, is appended to ``CDN-Loop`` (RFC 8586). ``page`` narrows ``Accept-Encoding`` to what
+        we can read (rules.md 1), but never adds it.
         """
-        block = self._remembered(headers, client, passage, page=page, upgrade=framing is Framing.UPGRADE)
+        upgrade = framing is Framing.UPGRADE
+        # Requests with equal lines share ``headers``, which keep one ClientAddress while peer and scheme do not change.
+        # So comparing identities is enough to know that the lines would come out the same.
+        made = headers.forward_lines
+        if made is None or made[0] is not self or made[1] is not client or made[2] != (page, upgrade):
+            block = self._block(headers, client, passage, page=page, upgrade=upgrade)
+            made = headers.forward_lines = (self, client, (page, upgrade), block)
         if isinstance(framing, int):
             end = b"Content-Length: %d\r\n\r\n" % framing
         else:
             end = b"Transfer-Encoding: chunked\r\n\r\n" if framing is Framing.CHUNKED else b"\r\n"
-        return b"%b %b HTTP/1.1\r\nHost: %b%b%b\r\n%b" % (method, target, authority, block, request_id, end)
-
-    def _remembered(
-        self, headers: Headers, client: ClientAddress, passage: bytes, *, page: bool, upgrade: bool
-    ) -> bytes:
-        made = headers.forward_lines
-        if made is not None and made[0] is self and made[1] is client and made[2] == (page, upgrade):
-            known: bytes = made[3]
-            return known
-        block = self._block(headers, client, passage, page=page, upgrade=upgrade)
-        headers.forward_lines = (self, client, (page, upgrade), block)
-        return block
+        return b"%b %b HTTP/1.1\r\nHost: %b%b%b\r\n%b" % (method, target, authority, made[3], request_id, end)
 
     def _block(self, headers: Headers, client: ClientAddress, passage: bytes, *, page: bool, upgrade: bool) -> bytes:
-        """All between ``Host``'s value and the request id's: what a visitor's next request has again."""
+        """Return all between the values of ``Host`` and ``X-Request-Id``, which a visitor's requests have in common."""
         parts = [b""]
         add = parts.append
         do = (self.from_trusted if client.trusted else self.from_untrusted).get
@@ -185,7 +173,7 @@ _CONNECTION_LINES = {
 
 
 def _forwarded(client: ClientAddress) -> str:
-    """RFC 7239: the same chain; what we know of scheme and host stands at the last, our own element."""
+    """Return the value of ``Forwarded`` (RFC 7239): the same chain; the last element, ours, has scheme and host."""
     nodes = (f'for="[{node}]"' if ":" in node else f"for={node}" for node in client.chain.split(", "))
     host = f';host="{client.host}"' if client.host else ""
     return f"{', '.join(nodes)};proto={client.proto}{host}"

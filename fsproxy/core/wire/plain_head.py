@@ -1,15 +1,24 @@
-"""The fast lane's closed grammar: heads without anything unusual, read in a few passes of C.
+"""The fast lane's closed grammar: heads without anything unusual, read in a few passes of C code.
 
-What is read here means to the general parser just what it means here; of whatever it could read otherwise,
-or refuse, nothing is read (None), and it goes to that parser untouched. Two parsers that disagree are request
-smuggling (architecture.md 4). The grammar, in the words of RFC 9112:
+Where two parsers disagree about a head, requests can be smuggled past one of them. So this one reads only heads that
+mean the same to the general parser. For any other head it returns None, and the caller gives the bytes, untouched, to
+that parser. The grammar, in the words of RFC 9112:
 
     start line CRLF 1*( field-name ": " field-value CRLF ) CRLF
 
-- a field name is of letters, digits and "-", and comes once;
-- a field value is of printable ASCII, begins and ends with no space, and is not empty;
-- ``Content-Length`` is 1 to 9 digits; there is no field that changes framing or the connection;
-- a request has a ``Host``.
+- A field name consists of letters, digits and "-", and comes once.
+- A field value is printable ASCII, neither begins nor ends with a space, and is not empty.
+- ``Content-Length`` has 1 to 9 digits; no other field changes framing or the connection.
+- A request has a ``Host``.
+
+How a head is checked without a loop over its bytes: remove all printable characters from the lines, and what is left
+must be exactly one CRLF a line. So there are no control characters, no bare CR or LF, no folded line, and nothing that
+is not ASCII. Then each line is split at its first ": ". A field name cannot hold a ":" or a space, so a line without
+exactly that separator behind a valid name is refused.
+
+How heads are remembered: the requests of one visitor differ in the start line and the length, and hardly in the other
+lines. So the line of the length is cut out, and the bytes of the rest are the key under which the parsed headers are
+kept. Lines that were read before cost one look-up.
 """
 
 from __future__ import annotations
@@ -22,56 +31,48 @@ import msgspec
 from fsproxy.core.wire.header_values import Headers
 
 LONGEST_KNOWN = 2048
-"""Bytes of header lines that are remembered; a browser sends 500 to 1,500."""
+"""Bytes of the header lines of a head that is remembered; a browser sends 500 to 1,500."""
 MOST_KNOWN = 8192
-"""Heads that are remembered, the oldest goes first: about 3 KB each, so some 25 MB where all are in use."""
+"""Heads that are remembered; the oldest is forgotten first. About 3 KB each, so at most some 25 MB."""
 MOST_LINES = 128
 MOST_NAMES = 1024
 """Spellings of field names that are remembered."""
 METHODS = {b"POST": "POST", b"GET": "GET", b"OPTIONS": "OPTIONS", b"PUT": "PUT", b"HEAD": "HEAD", b"DELETE": "DELETE"}
 BODILESS = frozenset({204, 304})
-"""Statuses whose answers have no body, whatever their headers say."""
+"""Statuses of answers that have no body, whatever their headers are."""
 _LENGTHLESS = frozenset({"GET", "OPTIONS", "HEAD", "DELETE"})
-"""Without a length these have no body; what POST and PUT mean by that is left to the general parser."""
+"""Without a length these have no body. What it means for POST and PUT is left to the general parser."""
 
 _NAME = re.compile(rb"[A-Za-z0-9-]{1,64}")
 _TARGET = re.compile(rb"/(?!/)[A-Za-z0-9/?&=%._~:@!$'()*+,;\x80-\xff-]*")
 _PRINTABLE = bytes(range(0x20, 0x7F))
 _UNUSUAL = frozenset(
-    {
-        b"content-length",
-        b"transfer-encoding",
-        b"expect",
-        b"upgrade",
-        b"te",
-        b"trailer",
-        b"keep-alive",
-        b"proxy-connection",
-        b"http2-settings",
-        b"sec-websocket-key1",
-    }
+    b"content-length transfer-encoding expect upgrade te trailer keep-alive proxy-connection http2-settings "
+    b"sec-websocket-key1".split()
 )
+"""A head with one of these goes to the general parser. The line of ``Content-Length`` has been cut out by then, so one
+that is still there is the second, or its name is spelled in an unusual way."""
 _SINGULAR = frozenset({b"x-request-id", b"traceparent", b"x-amzn-trace-id", b"cf-ray", b"set-cookie", b"etag"})
-"""Differ from request to request: what they stand in is not worth remembering."""
+"""Their values differ from request to request: a head with one of them is not worth remembering."""
 _AFTER_NAME = len(b"Content-Length: ")
 _STATUS = re.compile(rb"HTTP/1\.1 ([2-5][0-9][0-9]) ([ -~]{0,64})")
 _LENGTH = (b"\r\nContent-Length: ", b"\r\ncontent-length: ")
 
 
 class PlainHead(msgspec.Struct, frozen=True, gc=False):
-    """A head, and where its body begins."""
+    """A request's head."""
 
     method: str
     target: str
     headers: Headers
     length: int | None
-    """``Content-Length``; without one there is no body."""
+    """``Content-Length``; None: there is no body."""
     end: int
-    """Where the body begins."""
+    """The offset at which the body begins."""
 
 
 class PlainAnswer(msgspec.Struct, frozen=True, gc=False):
-    """An answer's head; its body has a length, and is all that follows."""
+    """An answer's head. Its body has a length, and is all that follows."""
 
     status: int
     reason: bytes
@@ -79,18 +80,18 @@ class PlainAnswer(msgspec.Struct, frozen=True, gc=False):
     length: bytes
     """The line of ``Content-Length`` as it came."""
     place: int
-    """How many of the lines stand before it."""
+    """The number of lines before it."""
     end: int
-    """Where the body begins."""
+    """The offset at which the body begins."""
 
     def lines(self) -> list[tuple[bytes, bytes]]:
-        """All of them, the length's in its place."""
+        """Return all lines, that of the length in its place."""
         name, _, digits = self.length.partition(b": ")
         return [*self.headers.lines[: self.place], (name, digits), *self.headers.lines[self.place :]]
 
 
 class KnownHeads:
-    """Reads heads. A visitor's requests have the same lines but for the length, so the last are remembered."""
+    """Reads heads, and remembers the header lines of the last ones."""
 
     __slots__ = ("_known", "_names")
 
@@ -102,7 +103,7 @@ class KnownHeads:
         return len(self._known)
 
     def read(self, data: bytes, limit: int) -> PlainHead | None:
-        """The head at the beginning of ``data``, if it is whole, within ``limit`` bytes, and plain."""
+        """Return the head at the beginning of ``data``; None unless it is whole, plain and within ``limit`` bytes."""
         end = data.find(b"\r\n\r\n")
         if not 0 < end <= limit:
             return None
@@ -124,7 +125,7 @@ class KnownHeads:
         return PlainHead(method, target, headers, int(digits) if digits else None, end + 4)
 
     def read_answer(self, data: bytes, limit: int) -> PlainAnswer | None:
-        """The answer's head, if it is plain, and ``data`` is the whole answer and nothing more."""
+        """Return the answer's head; None unless it is plain, and ``data`` is that whole answer and nothing more."""
         end = data.find(b"\r\n\r\n")
         if not 0 < end <= limit:
             return None
@@ -140,12 +141,11 @@ class KnownHeads:
         return PlainAnswer(status, line[2], headers, length, before.count(b"\r\n"), end + 4)
 
     def _headers(self, lines: bytes) -> Headers | None:
-        """Of lines that begin and end with CRLF."""
+        """Return the headers in ``lines``, which begin and end with CRLF; None where they are not plain."""
         headers = self._known.get(lines)
         if headers is not None:
             return headers
         headers = self._read(lines)
-        # Not before the lines have proved to be plain.
         if headers is None or len(lines) > LONGEST_KNOWN or not _SINGULAR.isdisjoint(headers):
             return headers
         if len(self._known) >= MOST_KNOWN:
@@ -155,11 +155,11 @@ class KnownHeads:
 
     def _read(self, lines: bytes) -> Headers | None:
         parts = lines[2:-2].split(b"\r\n")
-        # All that is not printable is the CRLF after each line: then no line holds half of one.
+        # ``lines`` begins with a CRLF as well, so there is one more of them than there are lines.
         if len(parts) > MOST_LINES or lines.translate(None, _PRINTABLE) != b"\r\n" * (len(parts) + 1):
             return None
         if b":  " in lines or b" \r\n" in lines:
-            return None
+            return None  # a value begins or ends with a space; one that is empty does so as well
         found = Headers(plain=parts)
         known = self._names.get
         for part in parts:
@@ -169,7 +169,7 @@ class KnownHeads:
                 return None
             found[lower] = value
         if len(found) < len(parts):
-            return None
+            return None  # a name came twice
         if not _UNUSUAL.isdisjoint(found) or found.get(b"connection", b"keep-alive").lower() != b"keep-alive":
             return None
         return found
@@ -184,7 +184,7 @@ class KnownHeads:
 
 
 def _split_length(lines: bytes) -> tuple[bytes, bytes, bytes]:
-    """The lines before and after ``Content-Length``, and between them its own; that is empty without one."""
+    """Return the lines before ``Content-Length``, its own line, and the lines after it."""
     at = lines.find(_LENGTH[0])
     if at < 0:
         at = lines.find(_LENGTH[1])

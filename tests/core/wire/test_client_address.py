@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsproxy.core.wire.client_address import MOST_HOPS, ClientAddress, ClientAddresses, Networks, parse_address
+from tests.support.header_lines import lines
 
 TRUSTED = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
 CHAIN = ClientAddresses.compile(TRUSTED, "X-Forwarded-For")
@@ -13,7 +14,7 @@ SINGLE = ClientAddresses.compile(TRUSTED, "cf-connecting-ip")
 
 
 def by_chain(value: bytes, peer: str | None = "10.0.0.1") -> ClientAddress:
-    return CHAIN.resolve(peer, {b"x-forwarded-for": value})
+    return CHAIN.resolve(peer, lines({b"x-forwarded-for": value}))
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,14 @@ def test_a_mapped_peer_is_trusted_as_the_address_it_maps() -> None:
 def test_an_untrusted_peer_is_the_client_whatever_it_says() -> None:
     found = CHAIN.resolve(
         "203.0.113.9",
-        {b"x-forwarded-for": b"1.1.1.1", b"x-forwarded-proto": b"https", b"x-request-id": b"x", b"host": b"h.example"},
+        lines(
+            {
+                b"x-forwarded-for": b"1.1.1.1",
+                b"x-forwarded-proto": b"https",
+                b"x-request-id": b"x",
+                b"host": b"h.example",
+            }
+        ),
     )
     assert found == ClientAddress(
         address=ip_address("203.0.113.9"),
@@ -96,14 +104,14 @@ def test_an_untrusted_peer_is_the_client_whatever_it_says() -> None:
 
 @pytest.mark.parametrize("name", [b"x-forwarded-for", b"forwarded", b"x-real-ip", b"cf-connecting-ip"])
 def test_forwarding_headers_of_an_untrusted_peer_are_remarked(name: bytes) -> None:
-    assert CHAIN.resolve("203.0.113.9", {name: b"1.1.1.1"}).dropped
-    assert not CHAIN.resolve("203.0.113.9", {b"accept": b"*/*", b"x-request-id": b"1"}).dropped
+    assert CHAIN.resolve("203.0.113.9", lines({name: b"1.1.1.1"})).dropped
+    assert not CHAIN.resolve("203.0.113.9", lines({b"accept": b"*/*", b"x-request-id": b"1"})).dropped
 
 
 @pytest.mark.parametrize("peer", [None, ""])
 def test_a_unix_peer_is_trusted_and_has_no_address_of_its_own(peer: str | None) -> None:
     assert by_chain(b"198.51.100.7", peer).chain == "198.51.100.7"
-    alone = CHAIN.resolve(peer, {})
+    alone = CHAIN.resolve(peer, lines({}))
     assert (alone.address, alone.chain, alone.trusted) == (None, "unknown", True)
 
 
@@ -135,25 +143,25 @@ def test_an_endless_chain_is_cut() -> None:
     ],
 )
 def test_forwarded_is_read_as_rfc_7239_writes_it(value: bytes, client: str) -> None:
-    assert RFC7239.resolve("10.0.0.1", {b"forwarded": value}).address == ip_address(client)
+    assert RFC7239.resolve("10.0.0.1", lines({b"forwarded": value})).address == ip_address(client)
 
 
 def test_scheme_and_host_come_from_the_nearest_forwarded_element() -> None:
     value = b'for=1.1.1.1;proto=http;host=a.example, for=10.0.0.2;proto=HTTPS;host="b.example:444"'
-    found = RFC7239.resolve("10.0.0.1", {b"forwarded": value, b"host": b"own.example"})
+    found = RFC7239.resolve("10.0.0.1", lines({b"forwarded": value, b"host": b"own.example"}))
     assert (found.proto, found.host) == ("https", "b.example:444")
 
 
 def test_scheme_and_host_come_from_the_rightmost_of_a_trusted_proxy() -> None:
     headers = {b"x-forwarded-proto": b"http, https", b"x-forwarded-host": b"evil.example, a.example", b"host": b"o"}
-    found = CHAIN.resolve("10.0.0.1", headers)
+    found = CHAIN.resolve("10.0.0.1", lines(headers))
     assert (found.proto, found.host) == ("https", "a.example")
 
 
 @pytest.mark.parametrize("bad", [b"a b", b'a"b', b"a\xffb", b"", b"a" * 300])
 def test_what_is_no_scheme_or_host_is_ignored(bad: bytes) -> None:
     headers = {b"x-forwarded-proto": bad, b"x-forwarded-host": bad, b"host": b"own.example"}
-    found = CHAIN.resolve("10.0.0.1", headers, "https")
+    found = CHAIN.resolve("10.0.0.1", lines(headers), "https")
     assert (found.proto, found.host) == ("https", "own.example")
 
 
@@ -162,14 +170,14 @@ def test_what_is_no_scheme_or_host_is_ignored(bad: bytes) -> None:
 )
 def test_of_a_single_value_header_the_nearest_address_counts(value: bytes, client: str) -> None:
     headers = {b"cf-connecting-ip": value, b"x-forwarded-for": b"9.9.9.9"}
-    assert SINGLE.resolve("10.0.0.1", headers).address == ip_address(client)
+    assert SINGLE.resolve("10.0.0.1", lines(headers)).address == ip_address(client)
 
 
 @pytest.mark.parametrize(
     ("value", "kept"), [(b"abc-123", "abc-123"), (b"a b", None), (b"\xff", None), (b"x" * 129, None), (b"", None)]
 )
 def test_a_request_id_is_taken_from_a_trusted_proxy(value: bytes, kept: str | None) -> None:
-    assert CHAIN.resolve("10.0.0.1", {b"x-request-id": value}).request_id == kept
+    assert CHAIN.resolve("10.0.0.1", lines({b"x-request-id": value})).request_id == kept
 
 
 @settings(max_examples=200, deadline=None)
@@ -177,7 +185,7 @@ def test_a_request_id_is_taken_from_a_trusted_proxy(value: bytes, kept: str | No
 def test_no_bytes_raise_and_the_chain_stays_printable(value: bytes, peer: str | None) -> None:
     names = (b"x-forwarded-for", b"forwarded", b"cf-connecting-ip", b"x-forwarded-host", b"host", b"x-request-id")
     for resolver in (CHAIN, RFC7239, SINGLE):
-        found = resolver.resolve(peer, dict.fromkeys(names, value))
+        found = resolver.resolve(peer, lines(dict.fromkeys(names, value)))
         for text in (found.chain, found.host, found.request_id or ""):
             assert text.isascii()
             assert "\r" not in text
@@ -215,7 +223,7 @@ def test_an_address_is_at_most_64_characters_long_with_all_that_is_around_it(len
 
 def test_an_element_with_a_stray_quote_says_nothing_at_all() -> None:
     value = b'for=198.51.100.7;proto=https;host=a.example;by=x"y'
-    found = RFC7239.resolve("10.0.0.1", {b"forwarded": value})
+    found = RFC7239.resolve("10.0.0.1", lines({b"forwarded": value}))
     assert (str(found.address), found.proto, found.host) == ("10.0.0.1", "http", "")
 
 
@@ -235,7 +243,7 @@ def test_an_element_with_a_stray_quote_says_nothing_at_all() -> None:
 )
 def test_a_viewers_address_ends_in_its_port(value: bytes, client: str) -> None:
     clients = ClientAddresses.compile([ip_network("10.0.0.0/8")], "CloudFront-Viewer-Address")
-    assert str(clients.resolve("10.0.0.1", {b"cloudfront-viewer-address": value}).address) == client
+    assert str(clients.resolve("10.0.0.1", lines({b"cloudfront-viewer-address": value})).address) == client
 
 
 @pytest.mark.parametrize(
@@ -243,7 +251,7 @@ def test_a_viewers_address_ends_in_its_port(value: bytes, client: str) -> None:
     [b"for=203.0.113.9:80", b'for="203.0.113.9:80"', b'for="[203.0.113.9]:80"', b'for="[::ffff:203.0.113.9]:80"'],
 )
 def test_an_element_may_have_a_port(value: bytes) -> None:
-    assert str(RFC7239.resolve("10.0.0.1", {b"forwarded": value}).address) == "203.0.113.9"
+    assert str(RFC7239.resolve("10.0.0.1", lines({b"forwarded": value})).address) == "203.0.113.9"
 
 
 def test_a_chain_goes_on_behind_a_bracketed_address() -> None:

@@ -8,6 +8,7 @@ from fsproxy.core.model import Encoding, Location, Route, SessionFacts
 from fsproxy.core.wire.client_address import ClientAddress
 from fsproxy.core.wire.facts import LONGEST_ID, BundleQuery, bundle_facts, bundle_query, page_facts
 from fsproxy.core.wire.page import EMPTY_PAGE, PageBody
+from tests.support.header_lines import lines
 
 CLIENT = ClientAddress(
     address=ip_address("198.51.100.7"),
@@ -75,7 +76,7 @@ def test_a_pages_facts() -> None:
         b"sec-gpc": b"1",
         b"dnt": b"0",
     }
-    assert page_facts(body, headers, CLIENT, Location("US"), "fresh") == SessionFacts(
+    assert page_facts(body, lines(headers), CLIENT, Location("US"), "fresh") == SessionFacts(
         route=Route.PAGE,
         org="o-1",
         session_id="s",
@@ -97,7 +98,7 @@ def test_a_pages_facts() -> None:
 
 
 def test_nothing_is_known_of_a_page_that_cannot_be_read() -> None:
-    assert page_facts(EMPTY_PAGE, {}, CLIENT) == SessionFacts(route=Route.PAGE, client_ip=CLIENT.address)
+    assert page_facts(EMPTY_PAGE, lines({}), CLIENT) == SessionFacts(route=Route.PAGE, client_ip=CLIENT.address)
 
 
 @pytest.mark.parametrize(
@@ -111,20 +112,20 @@ def test_nothing_is_known_of_a_page_that_cannot_be_read() -> None:
     ],
 )
 def test_a_session_is_the_pages_or_else_the_cookies_of_the_same_org(body: PageBody, session: str) -> None:
-    assert page_facts(body, {b"cookie": b"a=1; " + UID}, CLIENT).session_id == session
+    assert page_facts(body, lines({b"cookie": b"a=1; " + UID}), CLIENT).session_id == session
 
 
 def test_ids_of_a_wrong_type_are_missing() -> None:
-    facts = page_facts(PageBody(5, ["u"], {}, 1, app_id=None), {}, CLIENT)
+    facts = page_facts(PageBody(5, ["u"], {}, 1, app_id=None), lines({}), CLIENT)
     assert (facts.org, facts.user_id, facts.session_id, facts.page_id, facts.app_id) == (None, "", "", "", "")
 
 
 def test_a_bundles_facts_are_those_of_its_query_and_headers() -> None:
     query = BundleQuery(org_id="o-1", user_id="u", page_id="p")
-    facts = bundle_facts(Route.BUNDLE, query, {b"cookie": UID, b"origin": b"null"}, CLIENT)
+    facts = bundle_facts(Route.BUNDLE, query, lines({b"cookie": UID, b"origin": b"null"}), CLIENT)
     assert (facts.route, facts.org, facts.user_id, facts.page_id) == (Route.BUNDLE, "o-1", "u", "p")
     assert (facts.session_id, facts.origin, facts.url) == ("session-1", "null", None)
-    assert bundle_facts(Route.BUNDLE, BundleQuery(), {}, CLIENT).org is None
+    assert bundle_facts(Route.BUNDLE, BundleQuery(), lines({}), CLIENT).org is None
 
 
 @pytest.mark.parametrize(
@@ -144,10 +145,10 @@ def test_a_number_of_a_query_is_as_long_as_one_may_be() -> None:
 def test_the_signals_are_the_ones_and_nothing_else() -> None:
     for gpc, dnt in ((True, False), (False, True), (True, True)):
         headers = {b"sec-gpc": b"1" if gpc else b"0", b"dnt": b"1" if dnt else b"true"}
-        page = page_facts(EMPTY_PAGE, headers, CLIENT)
-        bundle = bundle_facts(Route.BUNDLE, bundle_query(""), headers, CLIENT)
+        page = page_facts(EMPTY_PAGE, lines(headers), CLIENT)
+        bundle = bundle_facts(Route.BUNDLE, bundle_query(""), lines(headers), CLIENT)
         assert (page.gpc, page.dnt) == (bundle.gpc, bundle.dnt) == (gpc, dnt)
 
 
 def test_bytes_of_cookies_that_are_not_utf8_are_kept_as_other_texts_bytes_are() -> None:
-    assert page_facts(EMPTY_PAGE, {b"cookie": b"a=\xff"}, CLIENT).cookies == {"a": "\udcff"}
+    assert page_facts(EMPTY_PAGE, lines({b"cookie": b"a=\xff"}), CLIENT).cookies == {"a": "\udcff"}

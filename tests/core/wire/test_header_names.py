@@ -18,6 +18,7 @@ from fsproxy.core.wire.header_names import (
 )
 from fsproxy.core.wire.header_values import index
 from fsproxy.core.wire.headers import UpstreamHeaders
+from tests.support.header_lines import lines
 
 SPOKEN_BY_PROXIES = (
     b"x-forwarded-for x-forwarded-proto x-forwarded-host x-forwarded-port x-forwarded-server x-forwarded-scheme "
@@ -54,7 +55,7 @@ def went_up(name: bytes, *, peer: str, connection: bytes = b"close") -> bool:
 @pytest.mark.parametrize("name", SPOKEN_BY_PROXIES)
 def test_what_only_a_proxy_may_say_is_dropped_from_anyone_else(name: bytes) -> None:
     assert not went_up(name, peer="203.0.113.9")
-    assert CLIENTS.resolve("203.0.113.9", {name: b"1.2.3.4"}).dropped
+    assert CLIENTS.resolve("203.0.113.9", lines({name: b"1.2.3.4"})).dropped
     if name not in REPLACED:
         assert went_up(name, peer="10.0.0.1")
     for spelled in underscored(frozenset({name})):
