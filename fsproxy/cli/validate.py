@@ -12,7 +12,7 @@ import click
 from fsproxy.cli.documented import Documented
 from fsproxy.cli.loading import load_or_exit
 from fsproxy.core.audit.privacy import safe
-from fsproxy.core.client_api.settling import CallsOutcome
+from fsproxy.core.client_api.outcome import CallsOutcome
 from fsproxy.core.client_api.validating import Validated
 from fsproxy.core.client_api.validating import validate as judge
 from fsproxy.core.model import Rejection

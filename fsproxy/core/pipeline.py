@@ -10,12 +10,12 @@ from enum import StrEnum, unique
 
 import msgspec
 
-from fsproxy.core.audit.uid_digest import uid_digest
 from fsproxy.core.filters.base import Filter
 from fsproxy.core.limits.operations import Admit, Admitted, Confirm, Mark, Operation, Recall, Release
 from fsproxy.core.model import FilterName, Hit, Instant, Mode, OnTrouble, Route, Rule, SessionFacts
 from fsproxy.core.policy import OrgPolicy
 from fsproxy.core.reasons import ReasonCode
+from fsproxy.core.uid_digest import uid_digest
 
 
 @unique

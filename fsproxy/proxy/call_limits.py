@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from fsproxy.clock import monotonic
-from fsproxy.core.client_api.inspection import Form, Inspection
-from fsproxy.core.client_api.settling import CallsOutcome, settle_calls
+from fsproxy.core.client_api.inspected import Form, Inspection
+from fsproxy.core.client_api.outcome import CallsOutcome, decide_calls
 from fsproxy.core.client_api.verdicts import LimitVerdict
 from fsproxy.core.limits.operations import Ledger, LedgerDownError, Move, Spent
 from fsproxy.core.limits.page_clock import CallClock, call_clock, largest_of, last_when, moved_back, page_offset
@@ -120,7 +120,7 @@ class CallLimits:
                 asked = await self._questions.ask(policy, facts, inspection, repeated, clock, now, until)
             outcome, limited = asked
         except LedgerDownError:
-            settled = await run(off, settle_calls, inspection, {}, (), policy.client_api, cap=policy.cap)
+            settled = await run(off, decide_calls, inspection, {}, (), policy.client_api, cap=policy.cap)
             return Settled(settled, ledger_down=True)
         first = await run(off, _first_copies, keys, outcome, repeated)
         for start in range(0, len(first), SLICE):

@@ -13,8 +13,8 @@ from fsproxy.core.wire.answers import cookie_domain
 from fsproxy.core.wire.facts import NO_QUERY, BundleQuery, bundle_query
 
 if TYPE_CHECKING:
+    from fsproxy.core.client_api.outcome import CallsOutcome
     from fsproxy.core.client_api.reading.server_api import ServerCall
-    from fsproxy.core.client_api.settling import CallsOutcome
     from fsproxy.core.policy import OrgPolicy
     from fsproxy.core.wire.client_address import ClientAddress
     from fsproxy.core.wire.header_values import Headers

@@ -8,9 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from fsproxy.clock import monotonic
-from fsproxy.core.client_api.inspection import MANY
+from fsproxy.core.client_api.inspected import MANY
 from fsproxy.core.client_api.limiting import limited_by, spends
-from fsproxy.core.client_api.settling import settle_calls
+from fsproxy.core.client_api.outcome import decide_calls
 from fsproxy.core.limits.cardinality import NO_NAMES, event_property_claims, first_claims, refused_names
 from fsproxy.core.model import Route
 from fsproxy.proxy.recent_claims import RecentClaims
@@ -19,8 +19,8 @@ from fsproxy.state.memory.slices import ask_in_slices
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from fsproxy.core.client_api.inspection import Inspection
-    from fsproxy.core.client_api.settling import CallsOutcome
+    from fsproxy.core.client_api.inspected import Inspection
+    from fsproxy.core.client_api.outcome import CallsOutcome
     from fsproxy.core.client_api.verdicts import LimitVerdict
     from fsproxy.core.limits.operations import Claim, Ledger, Spent
     from fsproxy.core.limits.page_clock import CallClock
@@ -68,7 +68,7 @@ class LimitQueries:
             if answers is None:
                 return None
             refused = refused_names(claims, answers)
-        settled = settle_calls(inspection, refused, (), settings, cap=cap, repeats=repeated)
+        settled = decide_calls(inspection, refused, (), settings, cap=cap, repeats=repeated)
         session = session_of(facts)
         spending = spends(org, session, inspection, settled, repeated, clock, settings, cap)
         more = event_property_claims(org, names, refused, settings.cardinality, cap=cap) if names else ()
@@ -82,7 +82,7 @@ class LimitQueries:
         if not refused and (claims or more):
             self._fresh.admitted(org, inspection, skipped, now)
         if over or refused:
-            settled = settle_calls(inspection, refused, over, settings, cap=cap, repeats=repeated)
+            settled = decide_calls(inspection, refused, over, settings, cap=cap, repeats=repeated)
         return settled, longest
 
     async def ask(
@@ -102,7 +102,7 @@ class LimitQueries:
         names = await run(off, inspection.names, skipped)
         claims = first_claims(org, names, settings.cardinality, cap=cap)
         refused = refused_names(claims, await ask_in_slices(self._ledger, claims, now, self._left(until, off=off)))
-        settle = partial(settle_calls, inspection, settings=settings, cap=cap, repeats=repeated)
+        settle = partial(decide_calls, inspection, settings=settings, cap=cap, repeats=repeated)
         settled = await run(off, settle, refused, ())
         session = session_of(facts)
         dated = await clock if isinstance(clock, Awaitable) else clock

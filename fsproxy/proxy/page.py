@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from fsproxy.core.audit.uid_digest import uid_digest
 from fsproxy.core.failures import Failure
 from fsproxy.core.limits.operations import Admitted, LedgerDownError, Operation
 from fsproxy.core.model import Encoding, FilterName
 from fsproxy.core.pipeline import judge, learn, mark, settle
+from fsproxy.core.uid_digest import uid_digest
 from fsproxy.core.wire.facts import page_facts, usable_id
 from fsproxy.core.wire.page import EMPTY_PAGE, AmbiguousPage, read_page, read_page_answer
 from fsproxy.proxy.decoding import UndecodableError, decode, encoding_of

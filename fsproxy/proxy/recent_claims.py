@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from fsproxy.core.client_api.validation.call import name_kind
 from fsproxy.core.client_api.validation.known_shapes import KnownNames
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from fsproxy.core.client_api.inspection import Inspection
+    from fsproxy.core.client_api.inspected import Inspection
     from fsproxy.core.model import Instant
     from fsproxy.core.settings import CardinalitySettings
 
@@ -31,12 +30,12 @@ class RecentClaims:
         since = now - min(FRESH_SECONDS, settings.retention / 1000)
         found: set[int] = set()
         for index, each in enumerate(inspection.calls):
-            names = each.judged.names
+            names = each.validated.names
             if type(names) is KnownNames:
                 kept = self._claimed.get((org, id(names)))
                 if kept is not None and kept[0] is names and since < kept[1] <= now:
                     found.add(index)
-            elif each.judged.rejected or name_kind(each.call) is None:
+            elif each.validated.rejected or each.call.name_kind is None:
                 found.add(index)
         return found
 
@@ -44,7 +43,7 @@ class RecentClaims:
         """All names of the calls that are not ``fresh`` were claimed, and none was refused."""
         claimed = self._claimed
         for index, each in enumerate(inspection.calls):
-            names = each.judged.names
+            names = each.validated.names
             if type(names) is KnownNames and index not in fresh:
                 claimed[(org, id(names))] = (names, now)
                 claimed.move_to_end((org, id(names)))

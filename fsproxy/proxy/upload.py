@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 import msgspec
 import structlog
 
-from fsproxy.core.client_api.inspection import Inspection, inspect
+from fsproxy.core.client_api.inspected import Inspection
+from fsproxy.core.client_api.inspection import inspect
 from fsproxy.core.client_api.problems import problem_document
 from fsproxy.core.client_api.rewriting import rewrite
 from fsproxy.core.failures import Failure
@@ -29,7 +30,7 @@ from fsproxy.proxy.upload_blocks import UploadJudge
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fsproxy.core.client_api.settling import CallsOutcome
+    from fsproxy.core.client_api.outcome import CallsOutcome
     from fsproxy.core.limits.operations import Ledger
     from fsproxy.core.model import CallKind
     from fsproxy.core.policy import OrgPolicy

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from fsproxy.core.audit.uid_digest import uid_digest
-from fsproxy.core.client_api.reading.identifying import accepted_uid, named_uids
+from fsproxy.core.client_api.identifying import accepted_uid, named_uids
 from fsproxy.core.limits.operations import LedgerDownError, Recalled
 from fsproxy.core.model import Mode, Route
 from fsproxy.core.pipeline import Decision, judge, mark, recall, settle
+from fsproxy.core.uid_digest import uid_digest
 
 if TYPE_CHECKING:
-    from fsproxy.core.client_api.inspection import Inspection
+    from fsproxy.core.client_api.inspected import Inspection
     from fsproxy.core.limits.operations import Answer, Ledger, Operation
     from fsproxy.core.model import Hit, SessionFacts
     from fsproxy.core.policy import OrgPolicy

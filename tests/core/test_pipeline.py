@@ -9,7 +9,6 @@ from typing import ClassVar, Self
 import msgspec
 import pytest
 
-from fsproxy.core.audit.uid_digest import uid_digest
 from fsproxy.core.filters.base import Filter
 from fsproxy.core.filters.quota import QuotaFilter
 from fsproxy.core.filters.ramping import RampingFilter
@@ -40,6 +39,7 @@ from fsproxy.core.settings import (
     QuotaSettings,
     RampingSettings,
 )
+from fsproxy.core.uid_digest import uid_digest
 
 NOW = Instant(1_795_287_341.0)
 PAGE = SessionFacts(route=Route.PAGE, org="o-1", session_id="s-1", user_id="u-1", url="https://a.example/")

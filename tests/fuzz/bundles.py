@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from fsproxy.core.client_api.inspection import Inspection, inspect
+from fsproxy.core.client_api.inspected import Inspection
+from fsproxy.core.client_api.inspection import inspect
+from fsproxy.core.client_api.outcome import decide_calls
 from fsproxy.core.client_api.problems import problem_document
 from fsproxy.core.client_api.reading.bundle import is_companion
 from fsproxy.core.client_api.rewriting import rewrite
-from fsproxy.core.client_api.settling import settle_calls
 from fsproxy.core.model import Route
 from fsproxy.core.settings import ClientApiSettings, OnUninspectable
 from fsproxy.core.wire.one_reading import UnclearError
@@ -53,17 +54,19 @@ def check_frame(text: bytes) -> None:
 def checked(route: Route, body: bytes) -> bytes:
     """Give what goes on of a body, once all properties were found to hold."""
     lenient = inspect(LENIENT, route, body)
-    assert [each.judged for each in lenient.calls] == [each.judged for each in inspect(SETTINGS, route, body).calls]
+    assert [each.validated for each in lenient.calls] == [
+        each.validated for each in inspect(SETTINGS, route, body).calls
+    ]
     inspection = inspect(SETTINGS, route, body)
-    outcome = settle_calls(inspection, {}, (), SETTINGS)
+    outcome = decide_calls(inspection, {}, (), SETTINGS)
     json.loads(problem_document(outcome))
     # As on a bundle, where the rest always goes on.
-    left = rewrite(inspection, settle_calls(_as_bundle(inspection), {}, (), SETTINGS))
+    left = rewrite(inspection, decide_calls(_as_bundle(inspection), {}, (), SETTINGS))
     assert (left is not None) == outcome.changed
     if left is None:
         left = body
     again = inspect(SETTINGS, route, left)
-    settled = settle_calls(again, {}, (), SETTINGS)
+    settled = decide_calls(again, {}, (), SETTINGS)
     assert not settled.rejections
     assert not settled.changed
     if inspection.uninspectable is None:
@@ -92,11 +95,11 @@ def _the_rest_is_untouched(before: Inspection, after: Inspection) -> None:
     if before.parts and after.parts:
         assert before.body[: before.parts[0][0]] == after.body[: after.parts[0][0]]
         assert before.body[before.parts[-1][1] :] == after.body[after.parts[-1][1] :]
-    kept = [each for each in before.calls if not each.judged.rejected]
+    kept = [each for each in before.calls if not each.validated.rejected]
     assert len(kept) == len(after.calls)
     for first, second in zip(kept, after.calls, strict=True):
         assert _envelope(before, first.part) == _envelope(after, second.part)
-        if not first.judged.rejections:
+        if not first.validated.rejections:
             assert _part(before, first.part) == _part(after, second.part)
 
 

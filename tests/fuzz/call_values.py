@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Any, Never
 
 from fsproxy.core.client_api.inspection import inspect
+from fsproxy.core.client_api.outcome import decide_calls
 from fsproxy.core.client_api.problems import problem_document
 from fsproxy.core.client_api.reading.server_api import ServerCall
 from fsproxy.core.client_api.rewriting import rewrite
-from fsproxy.core.client_api.settling import settle_calls
 from fsproxy.core.client_api.validation.names import PropertyType
-from fsproxy.core.client_api.validation.values import json_size, value_problem
+from fsproxy.core.client_api.validation.values import VALIDATORS, json_size
 from fsproxy.core.json.scanner import BYTE_ORDER_MARK
 from fsproxy.core.json.strict import Fault, parse_object
 from fsproxy.core.json.surrogates import with_stand_ins
@@ -39,7 +39,7 @@ def check_call(data: bytes) -> None:
     variant, body = head_and_rest(data)
     route, endpoint = _ROUTES[variant % len(_ROUTES)]
     inspection = inspect(SETTINGS, route, body, endpoint=endpoint)
-    outcome = settle_calls(inspection, {}, (), SETTINGS)
+    outcome = decide_calls(inspection, {}, (), SETTINGS)
     answer = json.loads(problem_document(outcome))
     assert len(answer["errors"]) == len(outcome.rejections)
     if outcome.status is not None:
@@ -48,7 +48,7 @@ def check_call(data: bytes) -> None:
     left = rewrite(inspection, outcome)
     assert (left is not None) == outcome.changed
     if left is not None:
-        settled = settle_calls(inspect(SETTINGS, route, left, endpoint=endpoint), {}, (), SETTINGS)
+        settled = decide_calls(inspect(SETTINGS, route, left, endpoint=endpoint), {}, (), SETTINGS)
         assert not settled.rejections
         assert not settled.changed
         assert len(left) < len(body)
@@ -72,7 +72,7 @@ def check_value(data: bytes) -> None:
         return
     for value in found.values():
         for declared in PropertyType:
-            assert (value_problem(declared, value, SIZE) is None) == _fits(declared, value)
+            assert (VALIDATORS[declared](value, SIZE) is None) == _fits(declared, value)
 
 
 class _Broken(ValueError):  # noqa: N818 - not an error of ours

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsproxy.core.client_api.inspection import Inspection, inspect
-from fsproxy.core.client_api.settling import CallsOutcome
+from fsproxy.core.client_api.inspected import Inspection
+from fsproxy.core.client_api.inspection import inspect
+from fsproxy.core.client_api.outcome import CallsOutcome
 from fsproxy.core.model import Instant, Route, SessionFacts
 from fsproxy.core.policy import OrgPolicy, Snapshot
 from fsproxy.core.settings import (

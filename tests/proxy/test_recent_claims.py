@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from fsproxy.core.client_api.inspection import inspect
-from fsproxy.core.client_api.settling import CallsOutcome
+from fsproxy.core.client_api.outcome import CallsOutcome
 from fsproxy.core.limits.operations import Answer, Claim, Operation
 from fsproxy.core.model import Instant, Mode, Route, SessionFacts
 from fsproxy.core.policy import OrgPolicy, Snapshot

@@ -65,7 +65,7 @@ async def forwards_everything(upstream: RecordingUpstream, place: str) -> None:
             assert "FSProxy-Rejected" not in answer.headers
 
 
-ELSEWHERE = {"settle": "limit_queries.settle_calls", "last_when": "call_limits.last_when"}
+ELSEWHERE = {"settle": "limit_queries.decide_calls", "last_when": "call_limits.last_when"}
 """Places that are not in the module that inspects."""
 NOT_ON_THE_WAY = {
     ("last_when", "/client/event"),

@@ -1,4 +1,4 @@
-"""What a body's calls cost against the rates, and which of them are over (rules.md 2)."""
+"""What a body's calls spend of the rates, and which of them are over (rules.md 2)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from zlib import crc32
 
 import msgspec
 
-from fsproxy.core.client_api.inspection import Inspection, RateGroup
-from fsproxy.core.client_api.settling import CallsOutcome, spending
+from fsproxy.core.client_api.inspected import Inspection, RateGroup
+from fsproxy.core.client_api.outcome import CallsOutcome, spending
 from fsproxy.core.limits.operations import Answer, RateKind, Spend, Spent
 from fsproxy.core.limits.page_clock import CallClock
 from fsproxy.core.model import Mode
@@ -16,7 +16,7 @@ from fsproxy.core.settings import ClientApiSettings, RateSettings, Window
 
 
 class Spending(msgspec.Struct, frozen=True, gc=False):
-    """What to ask of the rates, and which calls each answer is about."""
+    """The operations on the rates, and the group of calls that each is about."""
 
     groups: tuple[RateGroup, ...] = ()
     operations: tuple[Spend, ...] = ()
@@ -29,19 +29,19 @@ def spends(
     org: str,
     session: str,
     inspection: Inspection,
-    settled: CallsOutcome,
+    outcome: CallsOutcome,
     repeated: Collection[int],
     clock: CallClock,
     settings: ClientApiSettings,
     cap: Mode,
 ) -> Spending:
-    """What the calls that are still standing cost; ``settled`` is what names and rules came to.
+    """Return what the calls spend that validation and names did not reject; ``outcome`` is theirs so far.
 
-    A group of which a call repeats one that was judged before spends nothing again.
+    A group with a call at one of the places ``repeated`` was counted before, and spends nothing again.
     """
     if not session or settings.rate.mode.capped(cap) is Mode.OFF:
         return NO_SPENDING
-    groups = tuple(g for g in spending(inspection, settled) if not any(index in repeated for index in g.calls))
+    groups = tuple(g for g in spending(inspection, outcome) if not any(index in repeated for index in g.calls))
     return Spending(groups, tuple(_spend(org, session, inspection, group, clock, settings.rate) for group in groups))
 
 
@@ -59,12 +59,12 @@ def _spend(
 
 
 def windows_of(kind: RateKind, settings: RateSettings) -> tuple[Window, ...]:
-    """The windows that calls of a kind must fit into."""
+    """Return the windows that calls of a kind must fit into."""
     return settings.event if kind is RateKind.EVENT else settings.user
 
 
 def limited_by(spending: Spending, answers: Iterable[Answer]) -> tuple[frozenset[int], Spent | None]:
-    """The calls over the rate, and the answer with the longest wait (for ``Retry-After``)."""
+    """Return the places of the calls over the rate, and the answer with the longest wait, for ``Retry-After``."""
     over: set[int] = set()
     longest: Spent | None = None
     for group, answer in zip(spending.groups, answers, strict=True):

@@ -1,4 +1,4 @@
-"""The answer to a call that is not forwarded: a problem document of RFC 9457 (rules.md 3)."""
+"""The answer to a call that is not forwarded: a problem document (RFC 9457; rules.md 3)."""
 
 from __future__ import annotations
 
@@ -6,19 +6,16 @@ from typing import Any
 
 import msgspec
 
-from fsproxy.core.client_api.settling import BAD_REQUEST, CallsOutcome
-
-MEDIA_TYPE = "application/problem+json"
+from fsproxy.core.client_api.outcome import BAD_REQUEST, CallsOutcome
 
 _TITLES = {400: "Client API call rejected", 413: "Client API call too large", 429: "Too many client API calls"}
 
 
 def problem_document(outcome: CallsOutcome) -> bytes:
-    """Give the body of the answer: ``errors`` lists every rejection in order of appearance, and no value.
+    """Return the body of the answer. Its ``errors`` list every rejection in order of appearance, and no value.
 
-    Calls beyond ``max_calls`` are counted, and stand there once.
-
-    A rejection's ``call`` is the event's name, or the kind of a call that has none.
+    All calls beyond ``max_calls`` are counted, and the first of them is listed. A rejection's ``call`` is the
+    event's name, or the kind of a call that has no name.
     """
     rejections, all_of_them = outcome.listed + outcome.surplus[:1], outcome.rejected
     status = outcome.status or BAD_REQUEST

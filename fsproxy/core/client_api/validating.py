@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from enum import StrEnum, unique
 
-from fsproxy.core.client_api.inspection import Inspection, inspect
-from fsproxy.core.client_api.settling import CallsOutcome, settle_calls
+from fsproxy.core.client_api.inspected import Inspection
+from fsproxy.core.client_api.inspection import inspect
+from fsproxy.core.client_api.outcome import CallsOutcome, decide_calls
 from fsproxy.core.model import Route
 from fsproxy.core.settings import ClientApiSettings
 
@@ -31,4 +32,4 @@ _ROUTES = {
 def validate(kind: Validated, body: bytes, settings: ClientApiSettings) -> tuple[Inspection, CallsOutcome]:
     """Judge a decompressed body by itself: no names, no rates. ``settings.mode`` is obeyed."""
     inspection = inspect(settings, _ROUTES[kind], body)
-    return inspection, settle_calls(inspection, {}, (), settings)
+    return inspection, decide_calls(inspection, {}, (), settings)

@@ -1,4 +1,4 @@
-"""What the limits say of one call, and the form in which a repeat of it takes that over (rules.md 2)."""
+"""What the limits decided about one call, in the form in which a repeat of the call takes it over (rules.md 2)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from fsproxy.core.client_api.inspection import InspectedCall
-from fsproxy.core.client_api.validation.call import Refused, name_kind
+from fsproxy.core.client_api.inspected import InspectedCall
+from fsproxy.core.client_api.validation.call import Refused
 from fsproxy.core.limits.operations import NameKind
 
 MOST_REMEMBERED = 256
@@ -15,15 +15,15 @@ MOST_REMEMBERED = 256
 
 
 class LimitVerdict(msgspec.Struct, frozen=True, gc=False):
-    """What the limits said of one call: what a repeat of it takes over. Its size is not for clients to choose."""
+    """What the limits decided about one call. Its size is bounded, because clients choose the names in it."""
 
     rate_limited: bool = False
     refused: tuple[tuple[NameKind, str], ...] = ()
     names_anew: bool = False
-    """Too many names were refused to remember them all: a repeat asks for its names again, which counts nothing."""
+    """More names were refused than are remembered: a repeat asks for its names again, which counts nothing."""
 
     def by_kind(self) -> Refused:
-        """Give the names that were refused, by kind."""
+        """Return the refused names by kind."""
         kinds = {kind for kind, _ in self.refused}
         return {kind: frozenset(name for each, name in self.refused if each is kind) for kind in kinds}
 
@@ -32,18 +32,18 @@ PASSED = LimitVerdict()
 
 
 def refused_of(each: InspectedCall, refused: Mapping[NameKind, frozenset[str]]) -> Refused:
-    """Pick what concerns one call out of all the names of a body that were refused."""
-    kind = name_kind(each.call)
-    if not refused or kind is None or each.judged.rejected:
+    """Return those of a body's refused names that one call has."""
+    kind = each.call.name_kind
+    if not refused or kind is None or each.validated.rejected:
         return {}
-    found = {kind: refused[kind].intersection(each.judged.names)} if kind in refused else {}
+    found = {kind: refused[kind].intersection(each.validated.names)} if kind in refused else {}
     if kind is NameKind.EVENT_PROPERTY and each.call.name in refused.get(NameKind.EVENT_NAME, ()):
         found[NameKind.EVENT_NAME] = frozenset((str(each.call.name),))
     return {which: names for which, names in found.items() if names}
 
 
 def verdict_of(refused: Refused, *, limited: bool) -> LimitVerdict:
-    """Make the verdict on a call of which these names were ``refused``, and which may be over the rate."""
+    """Return the verdict on a call with these ``refused`` names, which is over the rate if ``limited``."""
     if not refused and not limited:
         return PASSED
     if sum(sum(map(len, names)) for names in refused.values()) > MOST_REMEMBERED:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from fsproxy.core.audit.uid_digest import uid_digest
 from fsproxy.core.model import FilterName, Hit, Instant, Mode, Rule, SessionFacts
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import CoreSettings, OrgSettings
+from fsproxy.core.uid_digest import uid_digest
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,22 @@
-"""Takes members out of a JSON text and elements out of a list, and leaves every other byte as it is."""
+"""Cuts members out of a JSON text and parts out of a list, and leaves every other byte as it is.
+
+There are two ways to cut. JSON without white space, as recorders write it, is decoded one level at a time and
+encoded again, at the speed of C code. If that does not give back exactly the bytes that came, the scanner finds
+where the members begin and end instead.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from fsproxy.core.client_api.calls import NOWHERE, Steps
-from fsproxy.core.json.compact import cut_compactly
+import msgspec
+
 from fsproxy.core.json.scanner import (
+    NOWHERE,
     Member,
     Span,
+    Steps,
     begin_of_json,
     end_of_value,
     members_of,
@@ -19,14 +26,18 @@ from fsproxy.core.json.scanner import (
 )
 
 Edit = tuple[int, int, bytes]
-"""The bytes between two places, and what stands there instead."""
+"""The bytes between two places, and what replaces them."""
 
 _Tree = dict[str | int, Any]
-"""What is to go, by step: None for the member itself, a tree for what is inside it."""
+"""What to cut, by step: None for the member itself, a tree for what is inside it."""
+_LEVELS = 8
+"""Nested objects that the fast way cuts; each level is one more call in the interpreter's stack."""
+_read_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_write = msgspec.json.Encoder().encode
 
 
 def splice(data: bytes, edits: Iterable[Edit]) -> bytes:
-    """Apply edits that do not overlap."""
+    """Return the data with edits applied that do not overlap."""
     pieces: list[bytes] = []
     at = 0
     for start, end, instead in sorted(edits):
@@ -37,7 +48,11 @@ def splice(data: bytes, edits: Iterable[Edit]) -> bytes:
 
 
 def removals(spans: Sequence[Span], gone: Collection[int]) -> list[Edit]:
-    """Say which bytes go when some of the parts of a list or object go: each with one comma, and no more."""
+    """Return the edits that remove some parts of a list or object, each with exactly one comma.
+
+    ``gone`` are places in ``spans``. A run of parts goes with the comma before it; at the beginning, where there is
+    none, with the comma after it.
+    """
     edits: list[Edit] = []
     last_kept: int | None = None
     index, count = 0, len(spans)
@@ -59,16 +74,17 @@ def removals(spans: Sequence[Span], gone: Collection[int]) -> list[Edit]:
 
 
 def cut_members(data: bytes, cuts: Iterable[Steps], kept: Collection[Steps] = (NOWHERE,)) -> bytes:
-    """Take members out of a JSON document that was read strictly before.
+    """Return a JSON document without some members. The document must have passed ``strict.parse``.
 
-    A nested object that loses its last member goes too, unless it is among ``kept``; an element of a
-    list stays as ``{}``, because its place in the list may mean something. Every byte is looked at once,
-    however deep it lies.
+    A nested object that loses its last member is cut too, unless it is among ``kept``. An element of a list stays,
+    as ``{}``, because its place in the list may mean something. Every byte is looked at once, at any depth.
     """
     tree = _tree_of(cuts)
-    quickly = cut_compactly(data, tree, kept)
+    quickly = _cut_compactly(data, tree, kept, NOWHERE)
     if quickly is not None:
         return quickly
+    # The scanner goes through the document from left to right. The stack holds the containers that it is in, so
+    # depth costs no recursion.
     edits: list[Edit] = []
     stack = [_Container(data, begin_of_json(data), tree, NOWHERE, edits)]
     while True:
@@ -89,7 +105,7 @@ def _tree_of(cuts: Iterable[Steps]) -> _Tree:
     above: Steps = NOWHERE
     branch: _Tree | None = tree
     for steps in cuts:
-        if steps[:-1] != above:  # most stand beside the one before
+        if steps[:-1] != above:  # most cuts are in the same object as the one before
             above = steps[:-1]
             branch = _branch_at(tree, above)
         if branch is not None:
@@ -98,7 +114,7 @@ def _tree_of(cuts: Iterable[Steps]) -> _Tree:
 
 
 def _branch_at(tree: _Tree, above: Steps) -> _Tree | None:
-    """Give what goes inside a member, empty at first; None: the member goes itself, or what it is in."""
+    """Return the tree of what to cut inside a member, empty at first; None: the member itself is cut, or one above."""
     branch = tree
     for step in above:
         found: _Tree | None = branch.setdefault(step, {})
@@ -108,28 +124,54 @@ def _branch_at(tree: _Tree, above: Steps) -> _Tree | None:
     return branch
 
 
+def _cut_compactly(data: bytes, tree: Mapping[Any, Any], kept: Collection[Steps], path: Steps) -> bytes | None:
+    """Cut an object by decoding and encoding it; None: it has white space, lists to cut in, or too many levels."""
+    if data[:1] != b"{" or len(path) > _LEVELS:
+        return None
+    try:
+        found = _read_members(data)
+        if _write(found) != data:
+            return None
+    except (ValueError, RecursionError):
+        return None
+    for name, branch in tree.items():
+        if branch is None or name not in found:
+            found.pop(name, None)
+            continue
+        inside = _cut_compactly(bytes(found[name]), branch, kept, (*path, name))
+        if inside is None:
+            return None
+        if inside == b"{}" and (*path, name) not in kept:
+            del found[name]
+        else:
+            found[name] = msgspec.Raw(inside)
+    return _write(found)
+
+
 class _Container:
-    """An object or list of which something is to be cut, while its parts are looked at."""
+    """An object or list in which something is cut, while the scanner goes through its parts."""
 
     __slots__ = ("at", "before", "begin", "edits", "gone", "is_list", "path", "spans", "tree")
 
     def __init__(self, data: bytes, at: int, tree: _Tree, path: Steps, edits: list[Edit]) -> None:
         self.is_list = data[at : at + 1] == b"["
         self.at = at + 1
-        """Where the next part begins; in the end the place after the bracket."""
+        """Where the next part begins; at last the place after the closing bracket."""
         self.begin = 0
-        """Where the part begins that is being looked at."""
+        """Where the part begins that the scanner is in."""
         self.tree = tree
         self.path = path
         self.spans: list[Span] = []
+        """The parts up to here."""
         self.gone: set[int] = set()
+        """Which of them are cut."""
         self.edits = edits
-        """Of the whole document."""
+        """The edits of the whole document."""
         self.before = len(edits)
-        """Those that are not about this."""
+        """How many of them precede this container; they stay if the container itself is cut."""
 
     def next_container(self, data: bytes) -> _Container | None:
-        """Go through the parts up to one in which something is to be cut; None: there is no other."""
+        """Go through the parts up to the next one in which something is cut; None: there are no more."""
         if not self.is_list and not any(self.tree.values()):
             self._read_members(data)
             return None
@@ -166,7 +208,7 @@ class _Container:
         self.gone = {index for index, each in enumerate(members) if name_of(data, each) in tree}
 
     def take(self, inner: _Container, *, goes: bool) -> None:
-        """Go on after a part in which something was cut."""
+        """Continue after a part in which something was cut. If the part ``goes`` itself, its own edits are void."""
         self.at = inner.at
         if goes and not self.is_list:
             self.gone.add(len(self.spans))
@@ -174,6 +216,6 @@ class _Container:
         self.spans.append((self.begin, self.at))
 
     def close(self, kept: Collection[Steps]) -> bool:
-        """Collect the edits; tell whether no part is left, so that all of it may go."""
+        """Add the edits of this container. Return whether no part is left, so that the container is cut as well."""
         self.edits += removals(self.spans, self.gone)
         return not self.is_list and len(self.gone) == len(self.spans) and self.path not in kept

@@ -15,7 +15,11 @@ from fsproxy.core.json.surrogates import with_stand_ins
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 """What some programs write before a text in UTF-8; it is skipped, and forwarded (rules.md 2)."""
 Span = tuple[int, int]
-"""The bytes of a value: first, and one past the last."""
+"""The bytes of a value: the first, and one past the last."""
+Steps = tuple[str | int, ...]
+"""The way to a member from the root of its document: names in objects, places in lists."""
+NOWHERE: Steps = ()
+"""The root itself."""
 
 _SPACE = rb"[ \t\r\n]*+"
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'

@@ -45,7 +45,7 @@ def in_microseconds(windows: Sequence[Window]) -> Limits:
     return tuple([(window.limit, microseconds(window.seconds)) for window in windows])
 
 
-def judge_call(
+def decide_call(
     times: Sequence[int], at: int, limits: Limits, known: Barred | None = None, *, waits: bool = True
 ) -> tuple[Spent, Barred | None]:
     """Return whether a call at ``at`` passes, given the sorted times of the accepted calls.

@@ -8,7 +8,7 @@ from itertools import repeat
 from operator import sub
 
 from fsproxy.core.limits.operations import Spend, Spent
-from fsproxy.core.limits.rate import SECOND, Barred, Limits, judge_call, microseconds
+from fsproxy.core.limits.rate import SECOND, Barred, Limits, decide_call, microseconds
 
 _NO_PAGE = -1
 _MARK_BITS = 32
@@ -74,7 +74,7 @@ class CallLog:
         if slot >= 0 and op.mark and self._is_counted(place, at, slot << _MARK_BITS | op.mark):
             return Spent(passed=True)
         known = self._known_barred(at)
-        spent, barred = judge_call(times, at, limits, known, waits=not page)
+        spent, barred = decide_call(times, at, limits, known, waits=not page)
         if not spent.passed:
             if barred is not None and barred != known:
                 self._bar(*barred)

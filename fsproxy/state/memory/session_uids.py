@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fsproxy.core.audit.uid_digest import DIGEST_BITS
 from fsproxy.core.limits.operations import SESSION_IDLE_SECONDS
+from fsproxy.core.uid_digest import DIGEST_BITS
 from fsproxy.state.memory.expiring_table import ExpiringTable
 
 _DIGEST_MASK = (1 << DIGEST_BITS) - 1

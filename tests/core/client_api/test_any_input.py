@@ -8,11 +8,12 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fsproxy.core.client_api.inspection import Inspection, inspect
+from fsproxy.core.client_api.inspected import Inspection
+from fsproxy.core.client_api.inspection import inspect
+from fsproxy.core.client_api.outcome import decide_calls, spending
 from fsproxy.core.client_api.problems import problem_document
 from fsproxy.core.client_api.reading.server_api import ServerCall
 from fsproxy.core.client_api.rewriting import rewrite
-from fsproxy.core.client_api.settling import settle_calls, spending
 from fsproxy.core.model import Route
 from fsproxy.core.settings import ClientApiSettings, OnUninspectable
 from support.call_samples import API, OPAQUE, SET_VARS, bundle, compact, event
@@ -83,7 +84,7 @@ EVENTS = st.lists(CALLS | GOOD_SHAPE | st.sampled_from([*OPAQUE, API, SET_VARS])
 
 def judged(inspection: Inspection) -> tuple[bytes, bool]:
     """Settle with nothing refused: what goes on, and whether anything was rejected."""
-    outcome = settle_calls(inspection, inspection.names() and {}, (), SETTINGS)
+    outcome = decide_calls(inspection, inspection.names() and {}, (), SETTINGS)
     spending(inspection, outcome)
     json.loads(problem_document(outcome))
     left = rewrite(inspection, outcome)
@@ -92,7 +93,7 @@ def judged(inspection: Inspection) -> tuple[bytes, bool]:
 
 
 def is_clean(again: Inspection) -> bool:
-    outcome = settle_calls(again, {}, (), SETTINGS)
+    outcome = decide_calls(again, {}, (), SETTINGS)
     return not outcome.rejections and not outcome.changed and again.uninspectable is None
 
 
@@ -132,7 +133,7 @@ def test_any_value_in_a_direct_call_or_a_batch(value: Any, target: Route | Serve
     body = json.dumps(value, indent=indent).encode()
     route = Route.SERVER_API if isinstance(target, ServerCall) else target
     inspection = inspect(SETTINGS, route, body, endpoint=endpoint)
-    if settle_calls(inspection, {}, (), SETTINGS).status is None:
+    if decide_calls(inspection, {}, (), SETTINGS).status is None:
         left, _ = judged(inspection)
         assert is_clean(inspect(SETTINGS, route, left, endpoint=endpoint))
 
@@ -164,7 +165,7 @@ def test_whatever_the_ledger_refuses_what_goes_on_asks_for_none_of_it(events: li
         kind: data.draw(st.sets(st.sampled_from(names), max_size=3)) for kind, names in inspection.names().items()
     }
     over = data.draw(st.sets(st.integers(0, 8), max_size=3))
-    left = rewrite(inspection, settle_calls(inspection, refused, over, SETTINGS))
+    left = rewrite(inspection, decide_calls(inspection, refused, over, SETTINGS))
     again = inspect(SETTINGS, Route.BUNDLE, inspection.body if left is None else left)
     assert is_clean(again)
     for kind, names in again.names().items():

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from fsproxy.core.client_api.inspection import Inspection, RateGroup, inspect
+from fsproxy.core.client_api.inspected import Inspection, RateGroup
+from fsproxy.core.client_api.inspection import inspect
+from fsproxy.core.client_api.outcome import decide_calls
 from fsproxy.core.client_api.reading.bundle import Uninspectable
 from fsproxy.core.client_api.rewriting import rewrite
-from fsproxy.core.client_api.settling import settle_calls
 from fsproxy.core.limits.operations import NameKind, RateKind
 from fsproxy.core.model import Route
 from fsproxy.core.settings import ClientApiSettings, OnUninspectable
@@ -23,7 +24,7 @@ def found(inspection: Inspection) -> list[tuple[str, str, str | None, str | None
     return [
         (each.code.value, each.kind.value, each.call, each.property)
         for call in inspection.calls
-        for each in call.judged.rejections
+        for each in call.validated.rejections
     ]
 
 
@@ -269,7 +270,7 @@ def test_what_bounds_the_depth_is_the_length_of_a_name(depth: int) -> None:
         assert [code for code, *_ in found(on_bundle(event(8197, args)))] == expected
     direct = inspect(SETTINGS, Route.DIRECT_SET_USER_VARS, text[:-1].encode() + b',"b_int":1}')
     assert [code for code, *_ in found(direct)] == ([] if depth <= 254 else ["PropertyNameTooLong"])
-    left = rewrite(direct, settle_calls(direct, {}, (), SETTINGS))
+    left = rewrite(direct, decide_calls(direct, {}, (), SETTINGS))
     assert left == (None if depth <= 254 else b'{"b_int":1}')
 
 

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from fsproxy.core.client_api.inspection import Inspection, inspect
+from fsproxy.core.client_api.inspected import Inspection
+from fsproxy.core.client_api.inspection import inspect
 from fsproxy.core.client_api.limiting import NO_SPENDING, Spending, limited_by, spends, windows_of
-from fsproxy.core.client_api.settling import CallsOutcome, settle_calls
+from fsproxy.core.client_api.outcome import CallsOutcome, decide_calls
 from fsproxy.core.limits.operations import RateKind, Spend, Spent
 from fsproxy.core.limits.page_clock import CallClock
 from fsproxy.core.model import Instant, Mode, Route
@@ -23,7 +24,7 @@ EVENT, NAMELESS = first("E", {"a_int": 1}, when=30), first("", {}, when=40)
 
 def judged(*events: str, settings: ClientApiSettings = SETTINGS) -> tuple[Inspection, CallsOutcome]:
     inspection = inspect(settings, Route.BUNDLE, bundle(*events))
-    return inspection, settle_calls(inspection, {}, (), settings)
+    return inspection, decide_calls(inspection, {}, (), settings)
 
 
 CLOCK = CallClock(Instant(2_000.0), 1_000.0, "p")

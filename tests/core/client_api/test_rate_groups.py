@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fsproxy.core.client_api.inspection import RateGroup, inspect
+from fsproxy.core.client_api.inspected import RateGroup
+from fsproxy.core.client_api.inspection import inspect
 from fsproxy.core.client_api.reading.server_api import ServerCall
 from fsproxy.core.limits.operations import RateKind
 from fsproxy.core.model import Route

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from fsproxy.core.audit.uid_digest import uid_digest
 from fsproxy.core.filters.deleting_user import DeletingUserFilter
 from fsproxy.core.model import FilterName, Instant, Mode, Route, SessionFacts
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import CoreSettings, DeletingUserSettings, Entry, FilterSettings, OrgSettings
+from fsproxy.core.uid_digest import uid_digest
 
 NOW = Instant(1_795_287_301.0)
 SECRET = "jane@example.com"

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsproxy.core.client_api.calls import Steps
 from fsproxy.core.json.cutting import cut_members, removals, splice
-from fsproxy.core.json.scanner import elements_of, end_of_value
+from fsproxy.core.json.scanner import Steps, elements_of, end_of_value
 
 
 @pytest.mark.parametrize(

@@ -39,9 +39,9 @@ def micros(times: Sequence[float]) -> list[int]:
     return [microseconds(each) for each in times]
 
 
-def judge_call(times: Sequence[float], at: float, windows: tuple[Window, ...]) -> Spent:
+def decide_call(times: Sequence[float], at: float, windows: tuple[Window, ...]) -> Spent:
     """The same in seconds."""
-    return rate.judge_call(micros(times), microseconds(at), in_microseconds(windows))[0]
+    return rate.decide_call(micros(times), microseconds(at), in_microseconds(windows))[0]
 
 
 def holds(times: list[float], windows: tuple[Window, ...]) -> bool:
@@ -60,7 +60,7 @@ def test_a_call_passes_exactly_when_no_window_anywhere_breaks_its_limit(
 ) -> None:
     accepted: list[float] = []
     for each in timeline:
-        spent = judge_call(accepted, at(each), windows)
+        spent = decide_call(accepted, at(each), windows)
         assert spent.passed is holds(sorted([*accepted, at(each)]), windows)
         if spent.passed:
             insort(accepted, at(each))
@@ -71,7 +71,7 @@ def test_a_call_passes_exactly_when_no_window_anywhere_breaks_its_limit(
 def test_retry_after_is_the_first_moment_that_passes(timeline: list[float], windows: tuple[Window, ...]) -> None:
     accepted: list[float] = []
     for each in timeline:
-        spent = judge_call(accepted, at(each), windows)
+        spent = decide_call(accepted, at(each), windows)
         if spent.passed:
             assert spent.retry_after == 0
             insort(accepted, at(each))
@@ -108,7 +108,7 @@ def test_in_order_each_window_agrees_with_the_limits_library(gaps: list[float]) 
             for gap in gaps:
                 # The 1024th keeps calls off the exact boundary, which the library counts as inside.
                 clock.now += gap + 1 / 1024
-                spent = judge_call(accepted, Instant(clock.now), (window,))
+                spent = decide_call(accepted, Instant(clock.now), (window,))
                 assert spent.passed is theirs.hit(item, "session")
                 if spent.passed:
                     accepted.append(clock.now)
@@ -116,44 +116,44 @@ def test_in_order_each_window_agrees_with_the_limits_library(gaps: list[float]) 
 
 def test_two_calls_exactly_one_window_apart_share_no_window() -> None:
     window = (Window(1, 1.0),)
-    assert judge_call([START], at(1.0), window).passed
-    assert not judge_call([START], at(0.875), window).passed
+    assert decide_call([START], at(1.0), window).passed
+    assert not decide_call([START], at(0.875), window).passed
 
 
 def test_a_late_call_must_fit_with_the_calls_after_it() -> None:
     later = [START + n / 10 for n in range(1, 11)]
-    assert not judge_call(later, at(0.5), SEED_EVENT).passed
-    assert not judge_call(later, at(0.05), SEED_EVENT).passed
-    assert judge_call(later, at(0.0), SEED_EVENT).passed
+    assert not decide_call(later, at(0.5), SEED_EVENT).passed
+    assert not decide_call(later, at(0.05), SEED_EVENT).passed
+    assert decide_call(later, at(0.0), SEED_EVENT).passed
 
 
 def test_the_burst_of_the_seed_passes_and_the_next_call_does_not() -> None:
     accepted: list[float] = []
     for n in range(10):
-        spent = judge_call(accepted, at(0), SEED_EVENT)
+        spent = decide_call(accepted, at(0), SEED_EVENT)
         assert spent == Spent(passed=True, remaining=9 - n)
         accepted.append(START)
-    assert judge_call(accepted, at(0), SEED_EVENT) == Spent(passed=False, retry_after=1.0)
+    assert decide_call(accepted, at(0), SEED_EVENT) == Spent(passed=False, retry_after=1.0)
 
 
 def test_remaining_is_that_of_the_tightest_window() -> None:
     accepted = [START + 2 * n for n in range(28)]
-    assert judge_call(accepted, at(56), SEED_EVENT).remaining == 1
+    assert decide_call(accepted, at(56), SEED_EVENT).remaining == 1
 
 
 def test_a_window_of_none_lets_nothing_pass_and_asks_for_its_length() -> None:
-    spent = judge_call([], at(0), (Window(0, 5.0), Window(3, 60.0)))
+    spent = decide_call([], at(0), (Window(0, 5.0), Window(3, 60.0)))
     assert spent == Spent(passed=False, retry_after=5.0)
 
 
 def test_without_windows_every_call_passes() -> None:
-    assert judge_call([START] * 100, at(0), ()).passed
+    assert decide_call([START] * 100, at(0), ()).passed
 
 
 def test_a_retry_is_found_where_floats_round_the_wrong_way() -> None:
     start = START + 0.1
-    spent = judge_call([start], Instant(start + 0.05), (Window(1, 0.3),))
-    assert judge_call([start], Instant(start + 0.05 + spent.retry_after + 1e-6), (Window(1, 0.3),)).passed
+    spent = decide_call([start], Instant(start + 0.05), (Window(1, 0.3),))
+    assert decide_call([start], Instant(start + 0.05 + spent.retry_after + 1e-6), (Window(1, 0.3),)).passed
 
 
 def test_calls_are_kept_for_the_longest_window_and_the_lateness() -> None:

@@ -125,6 +125,14 @@ def is_companion(event: bytes) -> bool:
     return isinstance(args, list) and args[:1] == ["api"]
 
 
+def has_companions_kind(event: bytes) -> bool:
+    """Return whether this event has ``Kind`` 98, whatever is in it."""
+    try:
+        return bool(_decode_kind(event).Kind == COMPANION)
+    except (ValueError, RecursionError):
+        return False
+
+
 def _read_event(raw: bytes, index: int, limit: int) -> list[BundleCall]:
     """Read one event that holds the number of a call's kind somewhere; none when it is opaque after all."""
     if raw[:1] != b"{":

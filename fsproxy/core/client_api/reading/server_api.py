@@ -7,7 +7,8 @@ from collections.abc import Callable
 from enum import StrEnum, unique
 from typing import Any
 
-from fsproxy.core.client_api.calls import UID, Call, Typing, broken, object_in, read_document, read_user_vars, unread
+from fsproxy.core.client_api.calls import UID, Call, Typing, broken, unread
+from fsproxy.core.client_api.reading.direct import object_in, read_document, read_user_vars
 from fsproxy.core.json.member_names import KnownNames, folded
 from fsproxy.core.json.scanner import (
     ScanError,

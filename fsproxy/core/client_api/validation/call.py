@@ -1,15 +1,13 @@
-"""One call, judged: every rejection, what to cut, and the names that would be counted (rules.md 2)."""
+"""Validates one call: finds every rejection, what to cut, and the names to count (rules.md 2)."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-import msgspec
-
-from fsproxy.core.client_api.calls import MAX_LEAVES, UID, Call, Steps
-from fsproxy.core.client_api.refusing import properties_refused
-from fsproxy.core.client_api.validation.details import cut, reserved_detail
+from fsproxy.core.client_api.calls import UID, Call, ValidatedCall
+from fsproxy.core.client_api.validation.details import cut
 from fsproxy.core.client_api.validation.known_shapes import Shapes
+from fsproxy.core.client_api.validation.refusing import properties_refused
 from fsproxy.core.client_api.validation.walk import Walk
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.model import CallKind, Rejection
@@ -24,68 +22,37 @@ Refused = Mapping[NameKind, Collection[str]]
 
 _PAGE_RESERVED = {"pageName": PAGE_NAME_LENGTH}
 _NONE_RESERVED: dict[str, int] = {}
+_UID_LENGTH = 256
 _SHAPES = Shapes()
 
 
-class ValidatedCall(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """What the rules say of one call."""
-
-    rejected: bool = False
-    """The call itself goes; otherwise only what is in ``cuts``."""
-    rejections: tuple[Rejection, ...] = ()
-    """All of them, in order of appearance; the call's own first."""
-    cuts: tuple[Steps, ...] = ()
-    """Where the rejected properties stand in the call's document."""
-    schema_cuts: tuple[Steps, ...] = ()
-    """Where the entries of the schema stand that go with them."""
-    names: tuple[str, ...] = ()
-    """Canonical names (``path_type``; of an event, ``event/path_type``) of what survives, each once."""
-    places: tuple[tuple[Steps, Steps | None], ...] = ()
-    """Of a call with a schema: where the property of each name stands, and its entry; empty where several share."""
-    is_shared: bool = False
-    """Several properties may have one name, or one entry of the schema."""
-    survivors: int = 0
-    """Properties that are not cut, reserved ones included."""
-
-
-def name_kind(call: Call) -> NameKind | None:
-    """Tell among which names the properties of a call count; those of pages and documents do not."""
-    if call.kind is CallKind.EVENT:
-        return NameKind.EVENT_PROPERTY
-    return NameKind.USER_PROPERTY if call.kind.is_user else None
-
-
 def validate_call(call: Call, settings: ClientApiSettings, refused: Refused | None = None) -> ValidatedCall:
-    """Judge one call and all of its properties; the same again for names that the ledger ``refused``.
+    """Validate a call and all of its properties. Names that the ledger ``refused`` are rejected as well.
 
-    The answer depends on nothing else. A call like others before it is compared with them, and has their verdict.
+    The result depends on the arguments alone. A call of a known shape gets the result of the calls before it.
     """
     own = _own_breach(call, settings, refused)
     if own is None and not call.breaches and not refused:
         known = _SHAPES.find(call, settings)
         if known is not None:
             return known
-    return judge_anew(call, settings, refused, own)
+    return validate_anew(call, settings, refused, own)
 
 
-def judge_anew(
+def validate_anew(
     call: Call, settings: ClientApiSettings, refused: Refused | None = None, own: Rejection | None = None
 ) -> ValidatedCall:
-    """Walk a call, property by property. ``own`` is what is wrong with its name or uid."""
+    """Validate a call property by property. ``own`` is the rejection for its name or uid."""
     breaches = [Rejection(each.code, call.kind, shown(call), None, each.detail) for each in call.breaches]
     if own is not None:
         breaches.insert(0, own)
     reserved = _reserved(call.kind, settings)
-    walk = Walk(call, settings, reserved, MAX_LEAVES, _refused_here(call, refused))
-    for member, stands_for in call.envelope:
-        _judge_envelope(walk, call, member, stands_for, settings)
-    if call.envelope and call.kind is CallKind.IDENTIFY:
-        walk.survivors += 1  # its uid, which stands beside the properties
-    walk.judge_all()
+    walk = Walk(call, settings, reserved, _refused_here(call, refused))
+    walk.validate_all()
     if breaches:
         return ValidatedCall(rejected=True, rejections=(*breaches, *walk.rejections))
     if walk.rejections:
-        # An event is still recorded by its name; variables of which none is left say nothing.
+        # An event is still recorded by its name; a user call without properties records nothing.
         if call.is_whole or (call.kind is not CallKind.EVENT and not walk.survivors):
             return ValidatedCall(rejected=True, rejections=tuple(walk.rejections))
         return ValidatedCall(
@@ -94,21 +61,21 @@ def judge_anew(
             schema_cuts=walk.entries_to_cut(),
             names=tuple(walk.names),
         )
-    judged = ValidatedCall(
+    validated = ValidatedCall(
         names=tuple(walk.names), places=walk.places(), is_shared=walk.is_shared, survivors=walk.survivors
     )
     if not walk.has_flattened_entries:
-        _SHAPES.note(call, settings, reserved, judged)
-    return judged
+        _SHAPES.note(call, settings, reserved, validated)
+    return validated
 
 
-def refuse(call: Call, judged: ValidatedCall, refused: Refused, settings: ClientApiSettings) -> ValidatedCall:
-    """Judge again a call that was judged before the ledger ``refused`` some of its names.
+def refuse(call: Call, validated: ValidatedCall, refused: Refused, settings: ClientApiSettings) -> ValidatedCall:
+    """Return what ``validate_call`` returns for these ``refused`` names, given its result without them.
 
-    The answer is the one of ``validate_call``, at a price of its own only for what is refused.
+    Where it can, it costs only as much as the refused names do.
     """
     gone = _refused_here(call, refused)
-    found = properties_refused(call, judged, gone, shown(call), settings)
+    found = properties_refused(call, validated, gone, shown(call), settings)
     if found is None:
         return validate_call(call, settings, refused)
     rejections, cuts, schema_cuts, none_left = found
@@ -116,15 +83,15 @@ def refuse(call: Call, judged: ValidatedCall, refused: Refused, settings: Client
     if own is not None:
         return ValidatedCall(rejected=True, rejections=(own, *rejections))
     if not rejections:
-        return judged
+        return validated
     if none_left or call.is_whole:
         return ValidatedCall(rejected=True, rejections=rejections)
-    names = tuple(name for name in judged.names if name not in gone)
+    names = tuple(name for name in validated.names if name not in gone)
     return ValidatedCall(rejections=rejections, cuts=cuts, schema_cuts=schema_cuts, names=names)
 
 
 def shown(call: Call) -> str | None:
-    """Give a call's name as a rejection carries it: an event's, None where it is no string."""
+    """Return an event's name as a rejection carries it; None for other kinds, and for a name that is no string."""
     return cut(call.name) if isinstance(call.name, str) else None
 
 
@@ -135,12 +102,12 @@ def _reserved(kind: CallKind, settings: ClientApiSettings) -> Mapping[str, int]:
 
 
 def _refused_here(call: Call, refused: Refused | None) -> Collection[str]:
-    kind = name_kind(call)
+    kind = call.name_kind
     return refused.get(kind, ()) if refused and kind is not None else ()
 
 
 def _own_breach(call: Call, settings: ClientApiSettings, refused: Refused | None) -> Rejection | None:
-    """Judge what belongs to no property: an event's name, an identify's uid."""
+    """Return what is wrong with what belongs to no property: an event's name, an identify's uid."""
     if call.kind is CallKind.EVENT:
         limit = settings.event_name_length
         if not call.read:
@@ -159,13 +126,3 @@ def _own_breach(call: Call, settings: ClientApiSettings, refused: Refused | None
             detail = f"its uid is not a string of 1 to {length} characters, or a placeholder"
             return Rejection(RejectionCode.INVALID_ID, call.kind, None, None, detail)
     return None
-
-
-_UID_LENGTH = 256
-
-
-def _judge_envelope(walk: Walk, call: Call, member: str, reserved: str, settings: ClientApiSettings) -> None:
-    """Judge a reserved property that stands beside the properties, under a name of its own."""
-    length = settings.reserved.get(reserved)
-    if member in call.around and length is not None:
-        walk.reserved_leaf(member, call.around[member], length, (*call.at[:-1], member), reserved_detail)

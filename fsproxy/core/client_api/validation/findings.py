@@ -1,15 +1,16 @@
-"""What is found in one call, and what follows from it: rejections, cuts, names."""
+"""What the walk through a call finds: rejections, cuts and names, and what follows from them for the schema."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from fsproxy.core.client_api.calls import ORDER_COMPLETED, Call, Steps, Typing
-from fsproxy.core.client_api.validation.details import cut, property_detail
+from fsproxy.core.client_api.calls import MAX_LEAVES, ORDER_COMPLETED, Call, Typing
+from fsproxy.core.client_api.validation.details import cut, property_detail, reserved_detail
 from fsproxy.core.client_api.validation.flattened import NO_ENTRIES, FlattenedEntries
 from fsproxy.core.client_api.validation.names import PropertyType
 from fsproxy.core.client_api.validation.values import reserved_problem
+from fsproxy.core.json.scanner import Steps
 from fsproxy.core.model import CallKind, Rejection
 from fsproxy.core.reasons import RejectionCode
 from fsproxy.core.settings import ClientApiSettings
@@ -18,34 +19,29 @@ Schema = dict[str, Any] | None
 
 
 class WalkedObject:
-    """An object of the call that the walk is in."""
+    """An object of the call, while the walk is in it."""
 
     __slots__ = ("entry", "kept", "members", "outer", "path", "schema", "steps")
 
     def __init__(self, value: dict[str, Any], schema: object, path: str, steps: Steps, entry: Steps) -> None:
         self.members: Iterator[tuple[str, Any]] = iter(value.items())
+        """Those that the walk has not come to yet."""
         self.kept = 0
-        """Of its members, those that are not cut."""
+        """How many of the others are not cut."""
         self.schema: Schema = schema if isinstance(schema, dict) else None
+        """The part of the schema that describes this object."""
         self.path = path
-        """Of its members: "" or ends in a dot."""
+        """The prefix of its members' paths: "" or a path with a dot at its end."""
         self.steps = steps
+        """Where the object is."""
         self.entry = entry
-        """Where ``schema`` stands."""
+        """Where ``schema`` is."""
         self.outer: WalkedObject | None = None
-        """Where it is a member, and goes when nothing is left in it; elements of lists stay."""
-
-
-def prefix_of(call: Call) -> str:
-    """Give what stands before the path in the names that a call's properties are counted by.
-
-    A path holds no slash, so the last one divides, whatever the event is called.
-    """
-    return f"{call.name}/" if call.kind is CallKind.EVENT and isinstance(call.name, str) else ""
+        """The object that it is cut out of when nothing is left in it. Elements of lists stay: they have none."""
 
 
 class Findings:
-    """What the walk through a call's properties notes on its way."""
+    """What the walk through a call's properties has found so far."""
 
     __slots__ = (
         "_call",
@@ -56,7 +52,6 @@ class Findings:
         "_kept_entries",
         "_leaves",
         "_lists_pass",
-        "_max_leaves",
         "_prefix",
         "_settings",
         "_shown",
@@ -66,34 +61,33 @@ class Findings:
         "survivors",
     )
 
-    def __init__(self, call: Call, settings: ClientApiSettings, max_leaves: int) -> None:
+    def __init__(self, call: Call, settings: ClientApiSettings) -> None:
         self._call = call
         self._settings = settings
-        self._max_leaves = max_leaves
         self._leaves = 0
         event = call.name if call.kind is CallKind.EVENT and isinstance(call.name, str) else None
         self._lists_pass = event == ORDER_COMPLETED
         self._shown = cut(event) if event is not None else None
-        self._prefix = prefix_of(call)
+        self._prefix = call.name_prefix
         self._flattened = NO_ENTRIES
         if call.schema and call.typing is not Typing.SUFFIX:
             self._flattened = FlattenedEntries(call.schema, call.schema_at, settings.property_name_length)
-        self._entries: list[Steps] = []
-        self._kept_entries: set[Steps] = set()
+        self._entries: list[Steps] = []  # the schema's entries of rejected properties
+        self._kept_entries: set[Steps] = set()  # those of accepted ones that others may share
         self._in_lists = False  # the elements of a list share entries
         self._details: dict[tuple[RejectionCode, PropertyType | None], str] = {}
         self.rejections: list[Rejection] = []
         self.cuts: list[Steps] = []
         self.names: dict[str, tuple[Steps, Steps | None]] = {}
-        """Canonical names of what survives: where it stands, and where the schema's entry for it does.
+        """Canonical names of what survives, each with the place of the property and of its entry in the schema.
 
-        Of a name that holds its whole path, nowhere.
+        Where suffixes give the types, the name holds the whole path, and both places are empty.
         """
         self.survivors = 0
 
     @property
     def has_flattened_entries(self) -> bool:
-        """Whether the schema says something by a dotted path."""
+        """Whether the schema has entries under dotted paths."""
         return bool(self._flattened)
 
     @property
@@ -102,9 +96,9 @@ class Findings:
         return self._in_lists or bool(self._flattened)
 
     def places(self) -> tuple[tuple[Steps, Steps | None], ...]:
-        """Return where the property of each name stands, and its entry in the schema; nothing where the name says it.
+        """Return where the property of each name is, and its entry, relative to the properties and to the schema.
 
-        Nothing, either, where several share.
+        The result is empty if several properties share a name or an entry, or if the names hold the paths.
         """
         if self.is_shared or self._call.typing is Typing.SUFFIX:
             return ()
@@ -114,16 +108,24 @@ class Findings:
         return tuple((steps[root:], entry and entry[schema_root:]) for steps, entry in self.names.values())
 
     def entries_to_cut(self) -> tuple[Steps, ...]:
-        """Give the schema's entries of rejected properties, but not one that a survivor shares."""
+        """Return the schema's entries of rejected properties, except those that a survivor shares."""
         shared = {place[:length] for place in self._kept_entries for length in range(1, len(place) + 1)}
         return tuple(dict.fromkeys(each for each in self._entries if each not in shared))
 
-    def reserved_leaf(
-        self, key: str, value: object, length: int, steps: Steps, detail: Callable[[RejectionCode, int], str]
-    ) -> bool:
-        """Judge a reserved property: a string with a length of its own, never counted among the names."""
+    def _validate_envelope(self) -> None:
+        """Validate the reserved properties beside the properties, under the names that they have there."""
+        call = self._call
+        for member, reserved in call.envelope:
+            length = self._settings.reserved.get(reserved)
+            if member in call.around and length is not None:
+                self._validate_reserved(member, call.around[member], length, (*call.at[:-1], member))
+        if call.envelope and call.kind is CallKind.IDENTIFY:
+            self.survivors += 1  # its uid, which is beside the properties as well
+
+    def _validate_reserved(self, key: str, value: object, length: int, steps: Steps) -> bool:
+        """Validate a reserved property, and return whether it is valid: a string of at most ``length`` characters."""
         self._leaves += 1
-        if self._leaves > self._max_leaves:
+        if self._leaves > MAX_LEAVES:
             self._reject(RejectionCode.CARDINALITY_EXCEEDED, key, steps)
             return False
         code = reserved_problem(value, length)
@@ -131,7 +133,7 @@ class Findings:
             self.survivors += 1
             return True
         self.cuts.append(steps)
-        self.rejections.append(Rejection(code, self._call.kind, self._shown, key, detail(code, length)))
+        self.rejections.append(Rejection(code, self._call.kind, self._shown, key, reserved_detail(code, length)))
         return False
 
     def _reject(self, code: RejectionCode, path: str, where: Steps, declared: PropertyType | None = None) -> None:

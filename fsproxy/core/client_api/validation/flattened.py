@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import Any
 
-from fsproxy.core.client_api.calls import Steps
+from fsproxy.core.json.scanner import Steps
 
 Place = tuple[Steps, object]
 """Where an entry stands in its document, and what it says."""

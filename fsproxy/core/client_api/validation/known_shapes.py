@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
-from fsproxy.core.client_api.calls import Call
-from fsproxy.core.client_api.validation.findings import prefix_of
+from fsproxy.core.client_api.calls import Call, ValidatedCall
 from fsproxy.core.client_api.validation.shapes import Node, fits, learn
 from fsproxy.core.settings import ClientApiSettings
-
-if TYPE_CHECKING:
-    from fsproxy.core.client_api.validation.call import ValidatedCall
 
 BUDGET = 16 * 1024 * 1024
 """Bytes, about, that all shapes may take; clients choose what is learned."""
@@ -94,7 +90,7 @@ class Shapes:
 
     def _named(self, shape: _Shape, call: Call) -> ValidatedCall:
         """Give the verdict with the names that the call's have, and keep it while there is room."""
-        prefix = prefix_of(call)
+        prefix = call.name_prefix
         begin = shape.begin
         names = tuple([prefix + name[begin:] for name in shape.verdict.names])
         if len(shape.verdicts) < _MOST_EVENTS:
@@ -126,7 +122,7 @@ class Shapes:
         own = msgspec.structs.replace(verdict, names=KnownNames(verdict.names))
         alike = self._known.get(key, ())[: _MOST_ALIKE - 1]
         self._known[key] = (
-            _Shape(settings, call.schema, root, own, len(prefix_of(call)), cost, {call.name: own}),
+            _Shape(settings, call.schema, root, own, len(call.name_prefix), cost, {call.name: own}),
             *alike,
         )
         while len(self._known) > _MOST_KEYS or self.cost > BUDGET:

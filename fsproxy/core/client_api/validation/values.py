@@ -155,19 +155,11 @@ VALIDATORS: dict[object, Callable[[Any, int], _Problem]] = {
     PropertyType.DATES: _judge_list(lambda values, kinds: kinds <= _STRINGS and all(map(is_date, values))),
     PropertyType.BOOLS: _judge_list(lambda _, kinds: kinds <= _BOOLEANS),
 }
-JUDGES_OF_OFFSETS = VALIDATORS | {
+OFFSET_VALIDATORS = VALIDATORS | {
     PropertyType.DATE: _judge_dates(is_offset_date),
     PropertyType.DATES: _judge_list(lambda values, kinds: kinds <= _STRINGS and all(map(is_offset_date, values))),
 }
 """The same where a date's type comes from a schema of the second generation."""
-
-
-def value_problem(declared: PropertyType, value: Any, size: int) -> RejectionCode | None:
-    """Say what is wrong with a value, or None: one value where one is expected, then type, then size.
-
-    ``size`` is in bytes. An object or list inside a list is ``ExpectedAtom`` too.
-    """
-    return VALIDATORS[declared](value, size)
 
 
 def reserved_problem(value: Any, length: int) -> RejectionCode | None:

@@ -1,6 +1,8 @@
-"""The walk over the properties of one call: each is judged once, in order of appearance (rules.md 2).
+"""Validates the properties of one call, each once, in order of appearance (rules.md 2).
 
-It keeps the objects that it is in on a list of its own: how deep they lie costs no stack of the interpreter.
+The walk keeps the objects that it is in on a stack of its own, so depth costs no recursion. It reads the members of
+the innermost object until one of them is an object or a list of objects. That is put on the stack and read first;
+then the walk returns to the next member of the outer one.
 """
 
 from __future__ import annotations
@@ -8,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from fsproxy.core.client_api.calls import NOWHERE, UID, Call, Steps, Typing
-from fsproxy.core.client_api.validation.details import reserved_detail
+from fsproxy.core.client_api.calls import MAX_LEAVES, UID, Call, Typing
 from fsproxy.core.client_api.validation.findings import Findings, Schema, WalkedObject
 from fsproxy.core.client_api.validation.names import TYPES, PropertyType, read_name
-from fsproxy.core.client_api.validation.values import JUDGES_OF_OFFSETS, VALIDATORS, inferred_type
+from fsproxy.core.client_api.validation.values import OFFSET_VALIDATORS, VALIDATORS, inferred_type
 from fsproxy.core.json.layers import LEVELS
+from fsproxy.core.json.scanner import NOWHERE, Steps
 from fsproxy.core.model import CallKind
 from fsproxy.core.reasons import RejectionCode
 from fsproxy.core.settings import ClientApiSettings
@@ -22,34 +24,30 @@ _BY_NAME: tuple[Steps, None] = (NOWHERE, None)
 
 
 class Walk(Findings):
-    """The walk itself; made for one call, used once."""
+    """The walk through one call. Made for one call and used once."""
 
-    __slots__ = ("_allow_hyphen", "_by_suffix", "_judges", "_max_length", "_refused", "_reserved", "_size")
+    __slots__ = ("_allow_hyphen", "_by_suffix", "_max_length", "_refused", "_reserved", "_size", "_validators")
 
     def __init__(
-        self,
-        call: Call,
-        settings: ClientApiSettings,
-        reserved: Mapping[str, int],
-        max_leaves: int,
-        refused: Collection[str],
+        self, call: Call, settings: ClientApiSettings, reserved: Mapping[str, int], refused: Collection[str]
     ) -> None:
-        super().__init__(call, settings, max_leaves)
+        super().__init__(call, settings)
         self._reserved = reserved
         self._refused = refused
         self._by_suffix = call.typing is Typing.SUFFIX
-        self._judges = JUDGES_OF_OFFSETS if call.typing is Typing.INFERRED else VALIDATORS
+        self._validators = OFFSET_VALIDATORS if call.typing is Typing.INFERRED else VALIDATORS
         self._allow_hyphen = settings.allow_hyphen
         self._max_length = settings.property_name_length
         self._size = settings.value_size
 
-    def judge_all(self) -> None:
-        """Judge the properties of the call."""
+    def validate_all(self) -> None:
+        """Validate all properties of the call."""
         call = self._call
+        self._validate_envelope()
         stack = [WalkedObject(call.properties, call.schema, "", call.at, call.schema_at)]
         while stack:
             inside = stack[-1]
-            deeper = self._members(inside)
+            deeper = self._validate_members(inside)
             if deeper:
                 stack += deeper
                 continue
@@ -57,8 +55,8 @@ class Walk(Findings):
             if inside.outer is not None:
                 self._leave(inside, inside.outer)
 
-    def _members(self, inside: WalkedObject) -> list[WalkedObject] | None:
-        """Judge members up to the next objects, which are to be judged before the others; None: it was the last."""
+    def _validate_members(self, inside: WalkedObject) -> list[WalkedObject] | None:
+        """Validate members up to the next objects, which must be walked before the rest; None: no member is left."""
         path, steps = inside.path, inside.steps
         reserved: Collection[str] = self._reserved if not path else ()
         by_suffix, hyphen, size, refused = self._by_suffix, self._allow_hyphen, self._size, self._refused
@@ -74,18 +72,19 @@ class Walk(Findings):
                     return deeper
                 continue
             self._leaves += 1
-            if self._leaves > self._max_leaves:
+            if self._leaves > MAX_LEAVES:
                 self._reject_entry(RejectionCode.CARDINALITY_EXCEEDED, key, inside)
                 continue
             if not by_suffix:
                 self._described_leaf(key, value, inside)
                 continue
-            # What most properties are is judged here and at once: a call costs as much as it does.
+            # Most properties are plain values with a suffix. They are validated here without another call, which
+            # would cost as much as the validation does.
             declared = read_name(key, hyphen)
-            judge = VALIDATORS.get(declared)
-            code = judge(value, size) if judge is not None else None
+            validate = VALIDATORS.get(declared)
+            code = validate(value, size) if validate is not None else None
             name = prefix + key
-            if judge is None or code is not None or len(key) > room or name in refused:
+            if validate is None or code is not None or len(key) > room or name in refused:
                 self._reject_suffixed(key, declared, code, path + key, steps)
                 continue
             inside.kept += 1
@@ -94,30 +93,30 @@ class Walk(Findings):
         return None
 
     def _leave(self, inside: WalkedObject, outer: WalkedObject) -> None:
-        """Note what becomes of an object: with its last member it goes itself, and so does its empty entry."""
+        """Decide what becomes of a nested object: without members it is cut itself, and so is its empty entry."""
         if inside.kept:
             outer.kept += 1
             return
         if inside.schema is not None and not inside.schema:
             self._entries.append(inside.entry)
-        self._entries += [place for place, said in self._flattened.at(inside.path[:-1]) if said == {}]
+        self._entries += [place for place, described in self._flattened.at(inside.path[:-1]) if described == {}]
 
     def _reserved_member(self, key: str, value: object, inside: WalkedObject) -> None:
         if key == UID and self._call.kind is CallKind.IDENTIFY and not self._call.envelope:
-            # Its rule is the call's own, and was judged. Without it the call would be another.
+            # The call as a whole was validated by its uid. It is never cut: without it the call means something else.
             self._leaves += 1
             self.survivors += 1
-        elif self.reserved_leaf(key, value, self._reserved[key], (*inside.steps, key), reserved_detail):
+        elif self._validate_reserved(key, value, self._reserved[key], (*inside.steps, key)):
             inside.kept += 1
 
     def _is_reserved(self, key: str, schema: Schema) -> bool:
-        # The schema of apiVersion 1 has an entry only where the page wrote a suffix: an ordinary name.
+        # The schema of apiVersion 1 has an entry only if the page wrote a suffix, and then the name is ordinary.
         return self._call.typing is not Typing.SCHEMA or not schema or key not in schema
 
     def _reject_suffixed(
         self, key: str, declared: PropertyType | RejectionCode, code: RejectionCode | None, path: str, steps: Steps
     ) -> None:
-        """Choose what comes first in the order of the rules; ``code`` is the value's problem."""
+        """Reject for what comes first in the order of the rules; ``code`` is the value's problem."""
         where = (*steps, key)
         if declared is RejectionCode.INVALID_PROPERTY_NAME:
             self._reject(declared, path, where)
@@ -129,6 +128,7 @@ class Walk(Findings):
             self._reject(code or RejectionCode.CARDINALITY_EXCEEDED, path, where, declared)
 
     def _described_leaf(self, key: str, value: object, inside: WalkedObject) -> None:
+        """Validate a plain value whose type is given by the schema, or by the value where the schema is silent."""
         path = inside.path + key
         described, places = self._described(key, path, inside)
         declared: PropertyType | RejectionCode
@@ -136,19 +136,19 @@ class Walk(Findings):
             declared = TYPES.get(described, RejectionCode.INVALID_PROPERTY_TYPE)
         else:
             declared = self._undescribed(described, value)
-        judge = self._judges.get(declared)
-        canonical = f"{path}_{declared}" if judge is not None else path
-        # With apiVersion 1 the page wrote the suffix, with the second nobody did.
+        validate = self._validators.get(declared)
+        canonical = f"{path}_{declared}" if validate is not None else path
+        # Under apiVersion 1 the page wrote the suffix, so it counts in the length; under apiVersion 2 nobody did.
         length = len(canonical) if self._call.typing is Typing.SCHEMA else len(path)
         code: RejectionCode | None = None
         if read_name(key, self._allow_hyphen) is RejectionCode.INVALID_PROPERTY_NAME:
             code = RejectionCode.INVALID_PROPERTY_NAME
         elif length > self._max_length:
             code = RejectionCode.PROPERTY_NAME_TOO_LONG
-        elif judge is None:
-            code = declared  # type: ignore[assignment] # what names no type is a code
+        elif validate is None:
+            code = declared  # type: ignore[assignment] # without a validator it is a code
         else:
-            code = judge(value, self._size)
+            code = validate(value, self._size)
             if code is None and self._prefix + canonical in self._refused:
                 code = RejectionCode.CARDINALITY_EXCEEDED
         if code is not None:
@@ -162,23 +162,23 @@ class Walk(Findings):
             self._kept_entries.update(places)
 
     def _described(self, key: str, path: str, inside: WalkedObject) -> tuple[object, list[Steps]]:
-        """Return what the schema says of a property, in either form, and where it does; two types are none."""
+        """Return what the nested and the flattened schema say of a property, and the places of both entries."""
         schema = inside.schema
         described: object = None
         places: list[Steps] = []
         if schema and key in schema:
             described = schema[key]
             places.append((*inside.entry, key))
-        for place, said in self._flattened.at(path) if self._flattened else ():
+        for place, flattened in self._flattened.at(path) if self._flattened else ():
             places.append(place)
             if described is None or isinstance(described, (dict, list)):
-                described = said
-            elif said != described and not isinstance(said, (dict, list)):
-                described = False  # no type, so ``InvalidPropertyType``
+                described = flattened
+            elif flattened != described and not isinstance(flattened, (dict, list)):
+                described = False  # two types: ``InvalidPropertyType``, as for anything that is no type
         return described, places
 
     def _undescribed(self, described: object, value: object) -> PropertyType | RejectionCode:
-        """Tell the type of a value that the schema gives none; an entry for an object gives none."""
+        """Return the type of a value that has no entry, or an entry for an object, in the schema; or what is wrong."""
         if described is not None and not isinstance(described, (dict, list)):
             return RejectionCode.INVALID_PROPERTY_TYPE
         if self._call.typing is Typing.SCHEMA:
@@ -186,12 +186,12 @@ class Walk(Findings):
         return inferred_type(value)
 
     def _structure(self, key: str, value: Any, inside: WalkedObject) -> list[WalkedObject] | None:
-        """Judge a nested object or a list of objects by its own name; return what is in it, the last first."""
+        """Validate the name of a nested object or of a list of objects. Return the objects in it, the last first."""
         path = inside.path + key
         code = self._structure_problem(key, value, path, inside)
         if code is not None:
             self._leaves += 1
-            if self._leaves > self._max_leaves:
+            if self._leaves > MAX_LEAVES:
                 code = RejectionCode.CARDINALITY_EXCEEDED
             self._reject_entry(code, key, inside)
             return None
@@ -199,7 +199,7 @@ class Walk(Findings):
         steps, entry, path = (*inside.steps, key), (*inside.entry, key), f"{path}."
         if type(value) is dict:
             if not value:
-                self._leaves += 1  # so that empty objects are bounded too
+                self._leaves += 1  # to limit the number of empty objects too
                 inside.kept += 1
                 return None
             deeper = WalkedObject(value, below, path, steps, entry if below is not None else inside.entry)
@@ -211,11 +211,11 @@ class Walk(Findings):
         for index, each in enumerate(value):
             part, at = below, entry
             if isinstance(below, list):
-                # One entry may stand for all elements.
+                # The last entry describes all elements that have none of their own.
                 place = index if index < len(below) else len(below) - 1
                 part, at = (below[place] if below else None), (*entry, place)
             elements.append(WalkedObject(each, part, path, (*steps, index), at))
-            self._leaves += not each  # so that empty objects are bounded too
+            self._leaves += not each  # to limit the number of empty objects too
         elements.reverse()
         return elements
 
@@ -225,7 +225,7 @@ class Walk(Findings):
             return declared
         if len(path) > self._max_length or len(inside.steps) - len(self._call.at) >= LEVELS:
             return RejectionCode.PROPERTY_NAME_TOO_LONG
-        names_type = declared in VALIDATORS  # a suffix that names none is part of a nested name
+        names_type = declared in VALIDATORS  # a suffix that names no type is part of the nested name
         if not self._by_suffix:
             described, _ = self._described(key, path, inside)
             names_type = described is not None and not isinstance(described, (dict, list))
@@ -236,7 +236,7 @@ class Walk(Findings):
         return None
 
     def _reject_entry(self, code: RejectionCode, key: str, inside: WalkedObject) -> None:
-        """Reject a member with all that the schema says of it and of what is in it."""
+        """Reject a member, and cut the schema's entries for it and for everything in it."""
         path = inside.path + key
         self._reject(code, path, (*inside.steps, key))
         if inside.schema and key in inside.schema:

@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from fsproxy.core.client_api.inspection import inspect
+from fsproxy.core.client_api.outcome import CallsOutcome, decide_calls
 from fsproxy.core.client_api.problems import problem_document
 from fsproxy.core.client_api.reading.server_api import ServerCall, server_call
 from fsproxy.core.client_api.rewriting import rewrite
-from fsproxy.core.client_api.settling import CallsOutcome, settle_calls
 from fsproxy.core.model import Route
 from fsproxy.core.settings import ClientApiSettings
 from support.call_samples import compact
@@ -21,7 +21,7 @@ SETTINGS = ClientApiSettings()
 
 def run(endpoint: ServerCall, body: bytes) -> tuple[CallsOutcome, bytes | None]:
     inspection = inspect(SETTINGS, Route.SERVER_API, body, endpoint=endpoint)
-    outcome = settle_calls(inspection, {}, (), SETTINGS)
+    outcome = decide_calls(inspection, {}, (), SETTINGS)
     return outcome, rewrite(inspection, outcome)
 
 

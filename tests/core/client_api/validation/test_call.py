@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from fsproxy.core.client_api.calls import Call, Typing
-from fsproxy.core.client_api.validation.call import ValidatedCall, validate_call
+from fsproxy.core.client_api.calls import Call, Typing, ValidatedCall
+from fsproxy.core.client_api.validation.call import validate_call
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.model import CallKind
 from fsproxy.core.settings import ClientApiSettings

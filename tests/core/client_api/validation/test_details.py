@@ -107,9 +107,9 @@ def test_too_many_properties_are_counted_for_the_caller_and_the_call_is_named() 
 def test_what_stands_beside_a_users_properties_is_judged_and_cut_like_them() -> None:
     body = b'{"uid":"u","display_name":5,"email":"a@b.example","properties":{"x":null}}'
     (call,) = inspect(SETTINGS, Route.SERVER_API, body, endpoint=ServerCall.USER).calls
-    assert [(each.property, each.detail) for each in call.judged.rejections] == [
+    assert [(each.property, each.detail) for each in call.validated.rejections] == [
         ("display_name", "not a string"),
         ("x", "its type cannot be told from its value"),
     ]
-    assert not call.judged.rejected
-    assert set(call.judged.cuts) == {("display_name",), ("properties", "x")}
+    assert not call.validated.rejected
+    assert set(call.validated.cuts) == {("display_name",), ("properties", "x")}

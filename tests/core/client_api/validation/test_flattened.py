@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from fsproxy.core.client_api.inspection import inspect
+from fsproxy.core.client_api.outcome import decide_calls
 from fsproxy.core.client_api.reading.server_api import ServerCall
 from fsproxy.core.client_api.rewriting import rewrite
-from fsproxy.core.client_api.settling import settle_calls
 from fsproxy.core.model import Route
 from fsproxy.core.settings import ClientApiSettings
 
@@ -27,7 +27,7 @@ def in_bundle(properties: dict[str, Any], schema: dict[str, Any], version: int, 
     args = [name, compact(properties), None, version, compact(schema)]
     body = compact({"Evts": [{"Kind": 8197, "Args": args, "When": 1}]}).encode()
     inspection = inspect(SETTINGS, Route.BUNDLE, body)
-    outcome = settle_calls(inspection, {}, (), SETTINGS)
+    outcome = decide_calls(inspection, {}, (), SETTINGS)
     left = json.loads(rewrite(inspection, outcome) or body)["Evts"][0]["Args"]
     return [(each.code.value, each.property) for each in outcome.rejections], json.loads(left[1]), json.loads(left[4])
 
@@ -35,7 +35,7 @@ def in_bundle(properties: dict[str, Any], schema: dict[str, Any], version: int, 
 def on_server(properties: dict[str, Any], schema: dict[str, Any]) -> Found:
     body = compact({"uid": "u", "properties": properties, "schema": {"properties": schema}}).encode()
     inspection = inspect(SETTINGS, Route.SERVER_API, body, endpoint=ServerCall.USER)
-    outcome = settle_calls(inspection, {}, (), SETTINGS)
+    outcome = decide_calls(inspection, {}, (), SETTINGS)
     left = json.loads(rewrite(inspection, outcome) or body)
     found = [(each.code.value, each.property) for each in outcome.rejections]
     return found, left["properties"], left["schema"]["properties"]

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsproxy.core.client_api.calls import Call, read_event, read_identify, read_user_vars
+from fsproxy.core.client_api.calls import Call, ValidatedCall
 from fsproxy.core.client_api.reading.arguments import CUSTOM_EVENT, VARIABLES, read_arguments
+from fsproxy.core.client_api.reading.direct import read_event, read_identify, read_user_vars
 from fsproxy.core.client_api.reading.server_api import ServerCall, read_server_call
-from fsproxy.core.client_api.validation.call import ValidatedCall, validate_call
+from fsproxy.core.client_api.validation.call import validate_call
 from fsproxy.core.client_api.validation.known_shapes import BUDGET, KnownNames, Shapes
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.settings import ClientApiSettings

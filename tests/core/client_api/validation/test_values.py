@@ -8,11 +8,11 @@ import pytest
 
 from fsproxy.core.client_api.validation.names import PropertyType
 from fsproxy.core.client_api.validation.values import (
+    VALIDATORS,
     inferred_type,
     is_date,
     is_offset_date,
     reserved_problem,
-    value_problem,
 )
 from fsproxy.core.reasons import RejectionCode
 
@@ -55,30 +55,30 @@ TYPES = list(PropertyType)
 
 @pytest.mark.parametrize(("declared", "value"), [(t, v) for t in TYPES for v in GOOD[t]])
 def test_values_that_fit(declared: PropertyType, value: Any) -> None:
-    assert value_problem(declared, value, SIZE) is None
+    assert VALIDATORS[declared](value, SIZE) is None
 
 
 @pytest.mark.parametrize(("declared", "value"), [(t, v) for t in TYPES for v in BAD[t]])
 def test_values_that_do_not_fit(declared: PropertyType, value: Any) -> None:
-    assert value_problem(declared, value, SIZE) is VALUE
+    assert VALIDATORS[declared](value, SIZE) is VALUE
 
 
 @pytest.mark.parametrize("declared", TYPES)
 def test_an_object_never_stands_where_a_value_belongs(declared: PropertyType) -> None:
-    assert value_problem(declared, {}, SIZE) is ATOM
-    assert value_problem(declared, {"a": 1}, SIZE) is ATOM
+    assert VALIDATORS[declared]({}, SIZE) is ATOM
+    assert VALIDATORS[declared]({"a": 1}, SIZE) is ATOM
 
 
 @pytest.mark.parametrize("declared", [t for t in TYPES if not t.endswith("s")])
 def test_a_list_does_not_stand_for_one_value(declared: PropertyType) -> None:
-    assert value_problem(declared, [], SIZE) is ATOM
-    assert value_problem(declared, GOOD[declared], SIZE) is ATOM
+    assert VALIDATORS[declared]([], SIZE) is ATOM
+    assert VALIDATORS[declared](GOOD[declared], SIZE) is ATOM
 
 
 @pytest.mark.parametrize("declared", [t for t in TYPES if t.endswith("s")])
 def test_objects_and_lists_inside_a_list_come_before_its_type(declared: PropertyType) -> None:
-    assert value_problem(declared, [None, {"a": 1}], SIZE) is ATOM
-    assert value_problem(declared, [[1]], SIZE) is ATOM
+    assert VALIDATORS[declared]([None, {"a": 1}], SIZE) is ATOM
+    assert VALIDATORS[declared]([[1]], SIZE) is ATOM
 
 
 @pytest.mark.parametrize(
@@ -160,17 +160,17 @@ def test_what_is_no_offset_is_none_there_either(offset: str) -> None:
 )
 def test_size_is_in_bytes_of_utf8_or_compact_json(declared: str, at_limit: Any, above: Any) -> None:
     kind = PropertyType(declared)
-    assert value_problem(kind, at_limit, SIZE) is None
-    assert value_problem(kind, above, SIZE) is BIG
+    assert VALIDATORS[kind](at_limit, SIZE) is None
+    assert VALIDATORS[kind](above, SIZE) is BIG
 
 
 def test_type_comes_before_size() -> None:
-    assert value_problem(PropertyType.STRS, ["x" * 9000, 1], SIZE) is VALUE
+    assert VALIDATORS[PropertyType.STRS](["x" * 9000, 1], SIZE) is VALUE
 
 
 def test_a_small_configured_size_counts_for_atoms_too() -> None:
-    assert value_problem(PropertyType.INT, 1234, 4) is None
-    assert value_problem(PropertyType.INT, 12345, 4) is BIG
+    assert VALIDATORS[PropertyType.INT](1234, 4) is None
+    assert VALIDATORS[PropertyType.INT](12345, 4) is BIG
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from fsproxy.core.client_api.inspection import Inspection, inspect
+from fsproxy.core.client_api.inspected import Inspection
+from fsproxy.core.client_api.inspection import inspect
+from fsproxy.core.client_api.outcome import CallsOutcome, decide_calls, spending
 from fsproxy.core.client_api.problems import problem_document
 from fsproxy.core.client_api.rewriting import rewrite
-from fsproxy.core.client_api.settling import CallsOutcome, settle_calls, spending
 from fsproxy.core.client_api.validating import Validated, validate
 from fsproxy.core.client_api.verdicts import LimitVerdict
 from fsproxy.core.limits.operations import NameKind
@@ -24,7 +25,7 @@ GOOD = first("Good", {"a_str": "x"})
 
 
 def settled(inspection: Inspection, settings: ClientApiSettings = SETTINGS) -> CallsOutcome:
-    return settle_calls(inspection, {}, (), settings)
+    return decide_calls(inspection, {}, (), settings)
 
 
 def codes(outcome: CallsOutcome) -> list[tuple[str, str | None]]:
@@ -123,7 +124,7 @@ def test_refused_names_cut_properties_and_a_refused_event_name_its_call() -> Non
         NameKind.EVENT_PROPERTY: {"Old/b_str", "New/a_str"},
         NameKind.USER_PROPERTY: {"b_str"},
     }
-    outcome = settle_calls(inspection, refused, (), SETTINGS)
+    outcome = decide_calls(inspection, refused, (), SETTINGS)
     assert codes(outcome) == [
         ("CardinalityExceeded", "b_str"),
         ("CardinalityExceeded", None),
@@ -138,7 +139,7 @@ def test_refused_names_cut_properties_and_a_refused_event_name_its_call() -> Non
 def test_what_is_over_the_rate_is_cut_and_both_halves_of_an_identify_are_one_rejection() -> None:
     events = [SET_VARS, user({"uid": "ada"}), SET_VARS, user({"a_str": "x"}), API, GOOD]
     inspection = inspect(SETTINGS, Route.BUNDLE, bundle(*events))
-    outcome = settle_calls(inspection, {}, {0, 1}, SETTINGS)
+    outcome = decide_calls(inspection, {}, {0, 1}, SETTINGS)
     assert [(each.code.value, each.kind.value, each.detail) for each in outcome.rejections] == [
         ("RateLimited", "identify", "more than 5 in 1 s or 12 in 60 s")
     ]
@@ -148,14 +149,14 @@ def test_what_is_over_the_rate_is_cut_and_both_halves_of_an_identify_are_one_rej
 
 def test_a_direct_call_over_the_rate_is_answered_with_429() -> None:
     inspection = inspect(SETTINGS, Route.DIRECT_EVENT, b'{"name":"E"}')
-    assert settle_calls(inspection, {}, {0}, SETTINGS).status == 429
+    assert decide_calls(inspection, {}, {0}, SETTINGS).status == 429
 
 
 def test_what_is_rejected_spends_nothing() -> None:
     no_one = user({"uid": "0"})
     events = [first("", {}), GOOD, no_one, user({"a_str": "x"}), no_one, user({"a": "x"}), first("New", {})]
     inspection = inspect(SETTINGS, Route.BUNDLE, bundle(*events))
-    outcome = settle_calls(inspection, {NameKind.EVENT_NAME: {"New"}}, (), SETTINGS)
+    outcome = decide_calls(inspection, {NameKind.EVENT_NAME: {"New"}}, (), SETTINGS)
     assert [group.calls for group in spending(inspection, outcome)] == [(1,)]
 
 
@@ -168,7 +169,7 @@ def test_a_refused_uid_takes_the_variables_of_its_identify_along(route: Route, u
     """They would land on whoever is identified at that time."""
     events = [OPAQUE[0], SET_VARS, user({"uid": uid}), SET_VARS, user({"a_str": "x", "b": 1}), API, GOOD]
     inspection = inspect(SETTINGS, route, bundle(*events))
-    outcome = settle_calls(inspection, {}, (), SETTINGS)
+    outcome = decide_calls(inspection, {}, (), SETTINGS)
     assert [each.rejected for each in outcome.calls] == [True, True, False]
     assert inspection.names() == inspect(SETTINGS, route, bundle(GOOD)).names()
     assert [group.calls for group in spending(inspection, outcome)] == [(2,)]
@@ -178,12 +179,12 @@ def test_a_refused_uid_takes_the_variables_of_its_identify_along(route: Route, u
 
 def test_a_repeated_identify_is_rejected_whole_again() -> None:
     inspection = inspect(SETTINGS, Route.BUNDLE, bundle(REFUSED, user({"a_str": "x"})))
-    once = settle_calls(inspection, {}, (), SETTINGS)
+    once = decide_calls(inspection, {}, (), SETTINGS)
     verdicts = {index: each.verdict for index, each in enumerate(once.calls)}
-    again = settle_calls(inspection, {}, (), SETTINGS, repeats=verdicts)
+    again = decide_calls(inspection, {}, (), SETTINGS, repeats=verdicts)
     assert again.rejected_calls == once.rejected_calls == 2
     other = {1: LimitVerdict(refused=((NameKind.USER_PROPERTY, "a_str"),))}
-    assert settle_calls(inspection, {}, (), SETTINGS, repeats=other).rejected_calls == 2
+    assert decide_calls(inspection, {}, (), SETTINGS, repeats=other).rejected_calls == 2
 
 
 @pytest.mark.parametrize(
@@ -200,13 +201,13 @@ def test_a_repeated_identify_is_rejected_whole_again() -> None:
 )
 def test_what_is_not_the_same_call_stays(others: list[str]) -> None:
     inspection = inspect(SETTINGS, Route.BUNDLE, bundle(REFUSED, *others))
-    assert rewrite(inspection, settle_calls(inspection, {}, (), SETTINGS)) == bundle(*others)
+    assert rewrite(inspection, decide_calls(inspection, {}, (), SETTINGS)) == bundle(*others)
 
 
 def test_an_ordinary_property_named_uid_is_no_uid_of_its_own() -> None:
     variables = second("user", {"uid": "x"}, {"uid": "str"}, 8193)
     inspection = inspect(SETTINGS, Route.BUNDLE, bundle(REFUSED, variables))
-    assert settle_calls(inspection, {}, (), SETTINGS).rejected_calls == 2
+    assert decide_calls(inspection, {}, (), SETTINGS).rejected_calls == 2
 
 
 def test_in_shadow_the_variables_of_a_refused_uid_go_on() -> None:
@@ -218,17 +219,17 @@ def test_in_shadow_the_variables_of_a_refused_uid_go_on() -> None:
 def test_rejected_variables_leave_the_uid() -> None:
     uid = user({"uid": "ada"})
     inspection = inspect(SETTINGS, Route.BUNDLE, bundle(uid, user({"a": "x"})))
-    assert rewrite(inspection, settle_calls(inspection, {}, (), SETTINGS)) == bundle(uid)
+    assert rewrite(inspection, decide_calls(inspection, {}, (), SETTINGS)) == bundle(uid)
 
 
 def test_a_repeat_takes_the_first_copys_verdict() -> None:
     body = bundle(first("E", {"a_str": "x", "b_str": "x"}), first("F", {}))
     inspection = inspect(SETTINGS, Route.BUNDLE, body)
-    once = settle_calls(inspection, {NameKind.EVENT_PROPERTY: {"E/b_str"}}, {1}, SETTINGS)
+    once = decide_calls(inspection, {NameKind.EVENT_PROPERTY: {"E/b_str"}}, {1}, SETTINGS)
     verdicts = {index: each.verdict for index, each in enumerate(once.calls)}
-    assert settle_calls(inspection, {}, (), SETTINGS, repeats=verdicts) == once
+    assert decide_calls(inspection, {}, (), SETTINGS, repeats=verdicts) == once
     passed = {0: LimitVerdict(), 1: LimitVerdict()}
-    again = settle_calls(inspection, {NameKind.EVENT_PROPERTY: {"E/b_str"}}, {1}, SETTINGS, repeats=passed)
+    again = decide_calls(inspection, {NameKind.EVENT_PROPERTY: {"E/b_str"}}, {1}, SETTINGS, repeats=passed)
     assert not again.changed
 
 
@@ -238,16 +239,16 @@ def test_shadow_changes_nothing_and_notes_everything() -> None:
     assert (outcome.status, outcome.changed, codes(outcome)) == (None, False, [])
     assert [each.code.value for each in outcome.shadow] == ["InvalidEventName", "MissingPropertyType"]
     assert rewrite(inspection, outcome) is None
-    capped = settle_calls(inspection, {}, (), SETTINGS, cap=Mode.SHADOW)
+    capped = decide_calls(inspection, {}, (), SETTINGS, cap=Mode.SHADOW)
     assert capped == outcome
-    assert settle_calls(inspection, {}, (), SETTINGS, cap=Mode.OFF).shadow == ()
+    assert decide_calls(inspection, {}, (), SETTINGS, cap=Mode.OFF).shadow == ()
 
 
 @pytest.mark.parametrize("mode", [Mode.SHADOW, Mode.OFF])
 def test_limits_have_modes_of_their_own(mode: Mode) -> None:
     settings = ClientApiSettings(cardinality=CardinalitySettings(mode=mode), rate=RateSettings(mode=mode))
     inspection = inspect(settings, Route.BUNDLE, bundle(first("E", {"a_str": "x", "b": 1})))
-    outcome = settle_calls(inspection, {NameKind.EVENT_PROPERTY: {"E/a_str"}}, {0}, settings)
+    outcome = decide_calls(inspection, {NameKind.EVENT_PROPERTY: {"E/a_str"}}, {0}, settings)
     assert codes(outcome) == [("MissingPropertyType", "b")]
     noted = ["RateLimited", "CardinalityExceeded"] if mode is Mode.SHADOW else []
     assert [each.code.value for each in outcome.shadow] == noted

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsproxy.core.audit.uid_digest import DIGEST_BITS, uid_digest
+from fsproxy.core.uid_digest import DIGEST_BITS, uid_digest
 
 
 def test_it_is_the_same_in_every_process_and_version() -> None:

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from fsproxy.core.client_api.inspection import inspect
+from fsproxy.core.client_api.outcome import CallsOutcome, decide_calls
 from fsproxy.core.client_api.problems import problem_document
 from fsproxy.core.client_api.reading import bundle as bundle_module
 from fsproxy.core.client_api.reading.server_api import ServerCall
 from fsproxy.core.client_api.rewriting import rewrite
-from fsproxy.core.client_api.settling import CallsOutcome, settle_calls
 from fsproxy.core.model import Mode, Route
 from fsproxy.core.reasons import RejectionCode
 from fsproxy.core.settings import ClientApiSettings
@@ -28,12 +28,12 @@ CALLS = [first("E", {"n_int": n}, when=n) for n in range(6)]
 
 
 def outcome_of(body: bytes, settings: ClientApiSettings = FEW, route: Route = Route.BUNDLE) -> CallsOutcome:
-    return settle_calls(inspect(settings, route, body), {}, (), settings)
+    return decide_calls(inspect(settings, route, body), {}, (), settings)
 
 
 def left_of(body: bytes, settings: ClientApiSettings = FEW, route: Route = Route.BUNDLE) -> bytes | None:
     inspection = inspect(settings, route, body)
-    return rewrite(inspection, settle_calls(inspection, {}, (), settings))
+    return rewrite(inspection, decide_calls(inspection, {}, (), settings))
 
 
 def test_the_first_are_judged_and_the_rest_go_with_what_announces_them() -> None:
@@ -97,7 +97,7 @@ def test_a_batch_loses_the_rest_of_its_items() -> None:
     items = [{"name": f"E{n}"} for n in range(5)]
     body = json.dumps({"requests": items}, separators=(",", ":")).encode()
     inspection = inspect(FEW, Route.SERVER_API, body, endpoint=ServerCall.EVENT_BATCH)
-    outcome = settle_calls(inspection, {}, (), FEW)
+    outcome = decide_calls(inspection, {}, (), FEW)
     assert rewrite(inspection, outcome) == json.dumps({"requests": items[:3]}, separators=(",", ":")).encode()
     assert (outcome.rejected, outcome.status) == (2, None)
 

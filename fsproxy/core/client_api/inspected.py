@@ -1,0 +1,160 @@
+"""What inspection finds in a body: its calls, validated as far as the ledger is not needed for it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from enum import Enum, unique
+from itertools import chain
+from types import MappingProxyType
+
+import msgspec
+
+from fsproxy.core.client_api.calls import Call, ValidatedCall
+from fsproxy.core.client_api.reading.bundle import Uninspectable, has_companions_kind
+from fsproxy.core.client_api.validation.known_shapes import KnownNames
+from fsproxy.core.json.scanner import Span
+from fsproxy.core.limits.operations import NameKind, RateKind
+from fsproxy.core.model import CallKind, Route
+
+MANY = 100
+"""Calls that take about a millisecond to decide."""
+MANY_NAMES = 800
+"""Names and cuts that take half a millisecond if all are refused, and four if they are nested as deep as possible."""
+SAME_CALL_MS = 5
+"""At most between the two events of one ``identify(uid, vars)`` (rules.md 2)."""
+
+
+@unique
+class Form(Enum):
+    """How calls lie in a body."""
+
+    BUNDLE = "events among others"
+    DOCUMENT = "one call is the body"
+    BATCH = "items of a list"
+
+
+class InspectedCall(msgspec.Struct, frozen=True, gc=False):
+    """One call of a body."""
+
+    call: Call
+    validated: ValidatedCall
+    """What the rules say of it, apart from the limits that only the ledger knows."""
+    part: int = 0
+    """Which of the inspection's ``parts`` it is."""
+    when: float | None = None
+    """In a bundle: milliseconds since the page's start."""
+    digest: bytes | None = None
+    """In a bundle: equal for every repeat of this call on any route, among calls of one page (rules.md 2)."""
+
+
+class RateGroup(msgspec.Struct, frozen=True, gc=False):
+    """Calls that count as one against the rate: one call, or the two halves of ``identify(uid, vars)``."""
+
+    kind: RateKind
+    calls: tuple[int, ...]
+    """Places of the calls in the inspection."""
+    when: float | None
+    """The first one's."""
+
+
+_LONE_GROUPS = {kind: (RateGroup(kind, (0,), None),) for kind in RateKind}
+"""The groups of a body that is one call, made once for all such bodies."""
+
+
+class Inspection(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """All that is known of one body."""
+
+    body: bytes = b""
+    """Decompressed."""
+    route: Route
+    form: Form
+    parts: Sequence[Span] = ()
+    """Where the bundle's events or the batch's items are, calls or not."""
+    calls: tuple[InspectedCall, ...] = ()
+    """In order of appearance."""
+    surplus: Mapping[int, CallKind] = MappingProxyType({})
+    """The calls beyond ``max_calls``, which are not read: their place among the parts, and their apparent kind."""
+    uninspectable: Uninspectable | None = None
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it takes too long on the event loop to go through the calls. Names of known shapes cost nothing."""
+        return len(self.calls) > MANY or sum(_weight(each.validated) for each in self.calls) > MANY_NAMES
+
+    @property
+    def has_many_names(self) -> bool:
+        """Whether it takes too long on the event loop to decide the calls, if the names of all must be claimed."""
+        if len(self.calls) > MANY:
+            return True
+        return sum(len(e.validated.names) + len(e.validated.cuts) for e in self.calls) > MANY_NAMES
+
+    def names(self, repeated: Collection[int] = ()) -> dict[NameKind, tuple[str, ...]]:
+        """Return the names that this body adds to the org's count, without duplicates.
+
+        Rejected calls and those at the places ``repeated`` add none.
+        """
+        found: dict[NameKind, list[tuple[str, ...]]] = {}
+        for index, each in enumerate(self.calls):
+            kind = each.call.name_kind
+            if each.validated.rejected or kind is None or index in repeated:
+                continue
+            if kind is NameKind.EVENT_PROPERTY:
+                found.setdefault(NameKind.EVENT_NAME, []).append((str(each.call.name),))
+            if each.validated.names:
+                found.setdefault(kind, []).append(each.validated.names)
+        # The names of a single call have no duplicates.
+        return {
+            kind: lists[0] if len(lists) == 1 else tuple(dict.fromkeys(chain.from_iterable(lists)))
+            for kind, lists in found.items()
+        }
+
+    def rate_groups(self) -> tuple[RateGroup, ...]:
+        """Return the calls that have a rate, in groups that count as one, in order of appearance.
+
+        Whether a group still spends is known once its names are decided: see ``outcome.spending``.
+        """
+        if self.form is Form.DOCUMENT and len(self.calls) == 1:
+            kind = _rate_kind(self.calls[0].call.kind)
+            return _LONE_GROUPS[kind] if kind is not None else ()
+        groups: list[RateGroup] = []
+        index, calls = 0, self.calls
+        while index < len(calls):
+            kind = _rate_kind(calls[index].call.kind)
+            members: tuple[int, ...] = (index,)
+            if kind is RateKind.USER and self.form is Form.BUNDLE and self.identifies_with_next(index):
+                members = (index, index + 1)
+            if kind is not None:
+                groups.append(RateGroup(kind, members, calls[index].when))
+            index += len(members)
+        return tuple(groups)
+
+    def identifies_with_next(self, index: int) -> bool:
+        """Return whether a bundle's call is the uid of an ``identify`` whose variables are the next call.
+
+        The next call must follow directly (events of Kind 98 aside), at the same time, and give no uid of its own.
+        """
+        if index + 1 >= len(self.calls):
+            return False
+        first, second = self.calls[index], self.calls[index + 1]
+        if not first.call.is_uid_only or not second.call.kind.is_user or second.call.is_uid_only:
+            return False
+        if second.call.gives_uid or not _same_time(first.when, second.when):
+            return False
+        between = self.parts[first.part + 1 : second.part]
+        return all(has_companions_kind(self.body[start:end]) for start, end in between)
+
+
+def _same_time(one: float | None, other: float | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return abs(one - other) <= SAME_CALL_MS
+
+
+def _weight(validated: ValidatedCall) -> int:
+    return len(validated.cuts) + (len(validated.names) if type(validated.names) is not KnownNames else 0)
+
+
+def _rate_kind(kind: CallKind) -> RateKind | None:
+    if kind is CallKind.EVENT:
+        return RateKind.EVENT
+    return RateKind.USER if kind.is_user else None

@@ -1,0 +1,220 @@
+"""What happens to every call of a body, once the ledger has answered (rules.md 2 and 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from itertools import chain
+from types import MappingProxyType
+
+import msgspec
+
+from fsproxy.core.client_api.calls import ValidatedCall
+from fsproxy.core.client_api.inspected import Form, InspectedCall, Inspection, RateGroup
+from fsproxy.core.client_api.validation.call import Refused, refuse, shown
+from fsproxy.core.client_api.verdicts import PASSED, LimitVerdict, refused_of, verdict_of
+from fsproxy.core.json.scanner import Steps
+from fsproxy.core.model import Mode, Rejection, Route
+from fsproxy.core.reasons import RejectionCode
+from fsproxy.core.settings import ClientApiSettings
+
+BAD_REQUEST, CONTENT_TOO_LARGE, TOO_MANY_REQUESTS = 400, 413, 429
+_STATUS = {
+    RejectionCode.TOO_BIG_TO_PARSE: CONTENT_TOO_LARGE,
+    RejectionCode.RATE_LIMITED: TOO_MANY_REQUESTS,
+}
+_NO_REPEATS: Mapping[int, LimitVerdict] = MappingProxyType({})
+
+
+class CallOutcome(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What happens to one call."""
+
+    rejected: bool = False
+    """It is not forwarded. The variables of a rejected ``identify`` need no rejection of their own for that."""
+    rejections: tuple[Rejection, ...] = ()
+    """The enforced ones, in order of appearance; the call's own first."""
+    shadow: tuple[Rejection, ...] = ()
+    """Those that are recorded and not enforced."""
+    cuts: tuple[Steps, ...] = ()
+    schema_cuts: tuple[Steps, ...] = ()
+    verdict: LimitVerdict = PASSED
+
+
+_UNTOUCHED = CallOutcome()
+
+
+class CallsOutcome(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What happens to a body."""
+
+    calls: tuple[CallOutcome, ...] = ()
+    """In the order of the inspection's calls."""
+    surplus: tuple[Rejection, ...] = ()
+    """One for each call beyond ``max_calls``; those of one kind are the same object."""
+    surplus_is_cut: bool = False
+    """False: those calls are forwarded, and their rejections are shadow ones."""
+    status: int | None = None
+    """400, 413 or 429 where nothing is left to forward and the route may answer so; else None."""
+    for_server: bool = False
+    """The answer goes to a caller of the server-side API, who expects the vendor's members in it."""
+
+    @property
+    def changed(self) -> bool:
+        """Whether something is cut, so that the body is not forwarded as it came."""
+        return self.surplus_is_cut or any(each.rejected or each.cuts for each in self.calls)
+
+    @property
+    def rejections(self) -> tuple[Rejection, ...]:
+        """All enforced rejections, in order of appearance."""
+        return self.listed + (self.surplus if self.surplus_is_cut else ())
+
+    @property
+    def listed(self) -> tuple[Rejection, ...]:
+        """The same without the surplus calls, which are counted instead of listed one by one."""
+        return tuple(chain.from_iterable(each.rejections for each in self.calls))
+
+    @property
+    def shadow(self) -> tuple[Rejection, ...]:
+        """All rejections that were recorded and not enforced, in order of appearance."""
+        noted = tuple(chain.from_iterable(each.shadow for each in self.calls))
+        return noted if self.surplus_is_cut else noted + self.surplus
+
+    @property
+    def rejected_calls(self) -> int:
+        """How many calls are not forwarded."""
+        return sum(each.rejected for each in self.calls) + (len(self.surplus) if self.surplus_is_cut else 0)
+
+    @property
+    def rejected(self) -> int:
+        """The number in ``FSProxy-Rejected``: calls and properties that are not forwarded."""
+        return sum(len(each.rejections) for each in self.calls) + (len(self.surplus) if self.surplus_is_cut else 0)
+
+
+def decide_calls(
+    inspection: Inspection,
+    refused_names: Refused,
+    rate_refused_calls: Collection[int],
+    settings: ClientApiSettings,
+    *,
+    cap: Mode = Mode.ENFORCE,
+    repeats: Mapping[int, LimitVerdict] = _NO_REPEATS,
+) -> CallsOutcome:
+    """Decide every call of an inspection. Pure, and never raises.
+
+    ``refused_names`` are the names that the ledger did not admit, ``rate_refused_calls`` the places of the calls
+    that it found over the rate. ``repeats`` are the verdicts that repeated calls take over instead. ``cap`` is the
+    top-level mode.
+    """
+    mode = settings.mode.capped(cap)
+    if mode is Mode.OFF:
+        return CallsOutcome(calls=(_UNTOUCHED,) * len(inspection.calls))
+    for_server, surplus = inspection.route is Route.SERVER_API, _surplus_rejections(inspection, settings)
+    cut = mode is Mode.ENFORCE and bool(surplus)
+    is_clean = not any(each.validated.rejections for each in inspection.calls)
+    if is_clean and not (refused_names or rate_refused_calls or repeats):
+        untouched = (_UNTOUCHED,) * len(inspection.calls)
+        return CallsOutcome(calls=untouched, surplus=surplus, surplus_is_cut=cut, for_server=for_server)
+    outcomes: list[CallOutcome] = []
+    sets = {kind: frozenset(names) for kind, names in refused_names.items()}
+    halves = _second_halves(inspection) if rate_refused_calls or repeats else {}
+    for index, each in enumerate(inspection.calls):
+        verdict = repeats.get(index)
+        if verdict is not None and not verdict.names_anew:
+            refused = verdict.by_kind()
+        else:
+            limited = verdict.rate_limited if verdict is not None else index in rate_refused_calls
+            refused = refused_of(each, sets)
+            verdict = verdict_of(refused, limited=limited)
+        first = halves.get(index)
+        reported = first is not None and _reports_rate(outcomes[first])
+        outcomes.append(_decide(each, verdict, refused, settings, mode, is_reported=reported))
+    return CallsOutcome(
+        calls=tuple(outcomes),
+        surplus=surplus,
+        surplus_is_cut=cut,
+        status=_status(inspection, outcomes),
+        for_server=for_server,
+    )
+
+
+def spending(inspection: Inspection, outcome: CallsOutcome) -> tuple[RateGroup, ...]:
+    """Return the groups that count against the rate: those with a call that validation and names did not reject."""
+    # If only the variables of an identify are rejected, its uid is left and spends. If the uid is rejected, its
+    # variables are rejected with it, and nothing is left.
+    return tuple(
+        group
+        for group in inspection.rate_groups()
+        if not all(outcome.calls[index].rejected or inspection.calls[index].validated.rejected for index in group.calls)
+    )
+
+
+def _surplus_rejections(inspection: Inspection, settings: ClientApiSettings) -> tuple[Rejection, ...]:
+    """Return a rejection for each call beyond ``max_calls``. There may be many, so those of a kind are one object."""
+    if not inspection.surplus:
+        return ()
+    detail = f"more than {settings.max_calls} calls in one body"
+    of_kind = {
+        kind: Rejection(RejectionCode.RATE_LIMITED, kind, None, None, detail)
+        for kind in set(inspection.surplus.values())
+    }
+    return tuple(map(of_kind.__getitem__, inspection.surplus.values()))
+
+
+def _second_halves(inspection: Inspection) -> dict[int, int]:
+    """Return the first half's place by the second's, of each ``identify`` of two calls."""
+    groups = inspection.rate_groups()
+    return {group.calls[1]: group.calls[0] for group in groups if len(group.calls) > 1}
+
+
+def _reports_rate(outcome: CallOutcome) -> bool:
+    return any(each.code is RejectionCode.RATE_LIMITED for each in outcome.rejections + outcome.shadow)
+
+
+def _decide(
+    each: InspectedCall,
+    verdict: LimitVerdict,
+    refused: Refused,
+    settings: ClientApiSettings,
+    mode: Mode,
+    *,
+    is_reported: bool,
+) -> CallOutcome:
+    """Decide one call. ``is_reported``: the other half of its ``identify`` carries the rejection for the rate."""
+    names_mode, rate_mode = settings.cardinality.mode.capped(mode), settings.rate.mode.capped(mode)
+    full = each.validated
+    if refused and names_mode is not Mode.OFF and not full.rejected:
+        full = refuse(each.call, full, refused, settings)
+    enforced: ValidatedCall = full if names_mode is Mode.ENFORCE else each.validated
+    over = verdict.rate_limited and rate_mode is not Mode.OFF and not enforced.rejected
+    limited = (_rate_limited(each, settings),) if over and not is_reported else ()
+    if mode is Mode.SHADOW:
+        return CallOutcome(shadow=limited + full.rejections, verdict=verdict)
+    shadow: tuple[Rejection, ...] = ()
+    if names_mode is not Mode.ENFORCE:
+        shadow = tuple(r for r in full.rejections if r.code is RejectionCode.CARDINALITY_EXCEEDED)
+    if over and rate_mode is Mode.ENFORCE:
+        return CallOutcome(rejected=True, rejections=limited + enforced.rejections, shadow=shadow, verdict=verdict)
+    return CallOutcome(
+        rejected=enforced.rejected,
+        rejections=enforced.rejections,
+        shadow=limited + shadow,
+        cuts=enforced.cuts,
+        schema_cuts=enforced.schema_cuts,
+        verdict=verdict,
+    )
+
+
+def _rate_limited(each: InspectedCall, settings: ClientApiSettings) -> Rejection:
+    windows = settings.rate.user if each.call.kind.is_user else settings.rate.event
+    limits = " or ".join(f"{window.limit} in {window.seconds:g} s" for window in windows)
+    return Rejection(RejectionCode.RATE_LIMITED, each.call.kind, shown(each.call), None, f"more than {limits}")
+
+
+def _status(inspection: Inspection, outcomes: list[CallOutcome]) -> int | None:
+    """Return the status of an answer of the proxy's own; None: the body is forwarded, as a bundle always is."""
+    if inspection.route is Route.BUNDLE or not outcomes or not all(each.rejected for each in outcomes):
+        return None
+    if inspection.form is Form.BATCH:
+        return BAD_REQUEST
+    found = {_STATUS.get(each.rejections[0].code, BAD_REQUEST) for each in outcomes if each.rejections}
+    if inspection.surplus:
+        found.add(TOO_MANY_REQUESTS)
+    return found.pop() if len(found) == 1 else BAD_REQUEST
