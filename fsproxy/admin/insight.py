@@ -85,15 +85,15 @@ class RunningInsight:
     async def usage(self) -> dict[str, Any]:
         """By org; ``known`` false: the store that counts is down."""
         told = await self._usage.read(now())
-        lately = self._usage.lately
+        recent = self._usage.recent_names
         orgs = []
         for each in told:
             names = {
                 kind.value: NamesUsage(
                     each.names.get(kind, 0) if each.names is not None else None,
                     limit,
-                    lately.newest(each.org, kind),
-                    lately.newest_refused(each.org, kind),
+                    recent.newest(each.org, kind),
+                    recent.newest_refused(each.org, kind),
                 )
                 for kind, limit in each.limits.items()
             }

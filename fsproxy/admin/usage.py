@@ -38,14 +38,14 @@ _Counts = dict[str, tuple[Mapping[str, int], Mapping[NameKind, int]]]
 class UsageLedger(Protocol):
     """What of the ledger is told."""
 
-    lately: RecentNames
+    recent_names: RecentNames
 
     @property
     def breaker(self) -> Breaker | None:
         """None: asking costs nothing."""
         ...
 
-    def orgs_lately(self, most: int) -> list[str]:
+    def recent_orgs(self, most: int) -> list[str]:
         """At most so many orgs that used anything, the one that was active last first."""
         ...
 
@@ -81,7 +81,7 @@ class Usage:
 
     def __init__(self, ledger: UsageLedger, snapshot: Callable[[], Snapshot]) -> None:
         """``snapshot``: the policies of now."""
-        self.lately = ledger.lately
+        self.recent_names = ledger.recent_names
         self._ledger = ledger
         self._snapshot = snapshot
         self._lock = asyncio.Lock()
@@ -93,7 +93,7 @@ class Usage:
     async def read(self, now: Instant) -> tuple[OrgUsage, ...]:
         """Of at most ``MOST_ORGS`` orgs: those that were active last, then listed ones that have a quota."""
         snapshot = self._snapshot()
-        orgs = dict.fromkeys(self._ledger.orgs_lately(MOST_ORGS))
+        orgs = dict.fromkeys(self._ledger.recent_orgs(MOST_ORGS))
         if len(orgs) < MOST_ORGS:
             orgs |= dict.fromkeys(name for name, policy in snapshot.orgs.items() if policy.quota is not None)
         wanted = list(orgs)[:MOST_ORGS]

@@ -136,7 +136,7 @@ class CallLimits:
         if largest is None:
             return
         latest = now - largest / 1000
-        known = self._clocks.known(org, page)
+        known = self._clocks.find(org, page)
         if known is not None and moved_back(known, latest) is known:
             self._clocks.renew(org, page, now)
             return
@@ -157,7 +157,7 @@ class CallLimits:
         first = page_offset(now, upload.client_time, upload.page_start, largest)
         if not page:
             return CallClock(now, first)
-        known = self._clocks.known(org, page)
+        known = self._clocks.find(org, page)
         if known is not None and moved_back(known, latest) is known:
             self._clocks.renew(org, page, now)
             return call_clock(page, known, latest, now)

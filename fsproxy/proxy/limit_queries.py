@@ -14,7 +14,6 @@ from fsproxy.core.client_api.outcome import decide_calls
 from fsproxy.core.limits.cardinality import NO_NAMES, event_property_claims, first_claims, refused_names
 from fsproxy.core.model import Route
 from fsproxy.proxy.recent_claims import RecentClaims
-from fsproxy.state.memory.slices import ask_in_slices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -101,7 +100,7 @@ class LimitQueries:
         skipped = await run(off, self._settled_names, policy, facts, inspection, repeated, now)
         names = await run(off, inspection.names, skipped)
         claims = first_claims(org, names, settings.cardinality, cap=cap)
-        refused = refused_names(claims, await ask_in_slices(self._ledger, claims, now, self._left(until, off=off)))
+        refused = refused_names(claims, await self._ledger.ask(claims, now, self._left(until, off=off)))
         settle = partial(decide_calls, inspection, settings=settings, cap=cap, repeats=repeated)
         settled = await run(off, settle, refused, ())
         session = session_of(facts)
@@ -110,7 +109,7 @@ class LimitQueries:
         more = event_property_claims(org, names, refused, settings.cardinality, cap=cap)
         if not more and not spending.operations:
             return settled, None
-        answers = await ask_in_slices(self._ledger, (*more, *spending.operations), now, self._left(until, off=off))
+        answers = await self._ledger.ask((*more, *spending.operations), now, self._left(until, off=off))
         refused = refused_names(more, answers, refused)
         over, longest = await run(off, limited_by, spending, answers[len(more) :])
         if not refused and (claims or more) and len(inspection.calls) <= MANY:

@@ -95,13 +95,13 @@ class Distant:
 
     orgs: list[str] = field(default_factory=lambda: ["o-1"])
     breaker: Breaker = field(default_factory=lambda: Breaker("redis"))
-    lately: RecentNames = field(default_factory=RecentNames)
+    recent_names: RecentNames = field(default_factory=RecentNames)
     asked: list[str] = field(default_factory=list)
     at_once: int = 0
     most_at_once: int = 0
     down: bool = False
 
-    def orgs_lately(self, most: int) -> list[str]:
+    def recent_orgs(self, most: int) -> list[str]:
         return self.orgs[:most]
 
     async def org_usage(self, org: str) -> tuple[Mapping[str, int], Mapping[NameKind, int]]:

@@ -559,11 +559,11 @@ def test_what_was_new_and_what_was_refused_is_told_of_the_newest_last(store: Sto
     claim(store, "b", "x" * 100, "d", after=1.0)
     claim(store, "e", "d", "a", after=2.0)
     long = "x" * 100
-    assert list(store.lately.newest("o", NameKind.EVENT_NAME)) == ["a", "b", long]
-    refused = store.lately.newest_refused("o", NameKind.EVENT_NAME)
+    assert list(store.recent_names.newest("o", NameKind.EVENT_NAME)) == ["a", "b", long]
+    refused = store.recent_names.newest_refused("o", NameKind.EVENT_NAME)
     assert set(list(refused)[-2:]) == {"d", "e"}
-    assert set(refused.values()) == {store.lately.newest_refused("o", NameKind.EVENT_NAME)["d"]}
-    assert store.lately.newest("o", NameKind.USER_PROPERTY) == {}
+    assert set(refused.values()) == {store.recent_names.newest_refused("o", NameKind.EVENT_NAME)["d"]}
+    assert store.recent_names.newest("o", NameKind.USER_PROPERTY) == {}
 
 
 def test_kinds_and_orgs_count_apart(store: Store) -> None:

@@ -202,7 +202,7 @@ async def test_with_the_store_down_each_process_keeps_pages_clocks_of_its_own(ow
         clock = first_clock(5.0)
         assert clocks.resolve("o", "p", 5.0, 5.0, now(), PATIENCE) == clock
         assert clocks.fix("o", "p", 6.0, 6.0, now()) == clock
-        assert clocks.known("o", "p") == clock
+        assert clocks.find("o", "p") == clock
 
 
 async def test_no_more_than_so_many_wait(own_valkey: ValkeyServer) -> None:

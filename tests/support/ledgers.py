@@ -48,7 +48,7 @@ class Store(Protocol):
     def names_usage(self, org: str) -> dict[NameKind, int]: ...
 
     @property
-    def lately(self) -> RecentNames: ...
+    def recent_names(self) -> RecentNames: ...
 
     def close(self) -> None: ...
 
@@ -69,8 +69,8 @@ class MemoryStore:
         return self.ledger.names_usage(org)
 
     @property
-    def lately(self) -> RecentNames:
-        return self.ledger.lately
+    def recent_names(self) -> RecentNames:
+        return self.ledger.recent_names
 
     def close(self) -> None:
         pass
@@ -126,8 +126,8 @@ class ValkeyStore:
         return self._loop.run_until_complete(self.ledger.org_usage(org))[1]
 
     @property
-    def lately(self) -> RecentNames:
-        return self.ledger.lately
+    def recent_names(self) -> RecentNames:
+        return self.ledger.recent_names
 
     def close(self) -> None:
         self._loop.run_until_complete(self.ledger.close())

@@ -1,1 +1,1 @@
-"""x the memory of one process."""
+"""State in the memory of one process."""

@@ -1,4 +1,15 @@
-"""The counted calls of one session and kind, in the order of their time (rules.md 2)."""
+"""The counted calls of one session and kind, in the order of their time (rules.md 2).
+
+The windows slide exactly: a call passes if, with it, no window anywhere on the timeline holds more than its limit. So
+the log keeps every call's time, sorted; ``core.limits.rate`` finds the full windows around a new one by
+binary search. Two things make it cheap and right where calls come late, out of order, or twice:
+
+- Calls are tied to their page. A page's calls know their distances exactly (``When``), but the moment at which the page
+  began is only estimated, and the estimate moves back when an upload shows that it was too late. Then all calls of
+  that page move together, and the sorted times are merged anew.
+- Spans in which no call can pass are remembered (``_barred``), so that a client over its limit costs a look-up a call.
+  They hold until a call is forgotten or moved; another accepted call only makes windows fuller.
+"""
 
 from __future__ import annotations
 
@@ -10,40 +21,45 @@ from operator import sub
 from fsproxy.core.limits.operations import Spend, Spent
 from fsproxy.core.limits.rate import SECOND, Barred, Limits, decide_call, microseconds
 
+FEW_PAGES = 8
+"""A log with more pages than this drops those that no call is left of."""
+FEW_CALLS = 10_000
+"""So many calls are kept in any case; beyond that, twice the largest limit."""
+MOST_EQUALS = 64
+"""Calls of the same microsecond that are looked through for a repeat."""
 _NO_PAGE = -1
 _MARK_BITS = 32
-_FEW_PAGES = 8
-_FEW_CALLS = 10_000
-_MOST_EQUALS = 64
-"""Calls of the same microsecond that are looked through for a repeat."""
+_MARK_MASK = (1 << _MARK_BITS) - 1
 
 
 class CallLog:
-    """Sorted times in microseconds; beside each a tag: its page's place among ``pages``, and the call's mark.
+    """Sorted times in microseconds, and beside each a tag.
 
-    The calls of a page can be moved together, as the page's clock moves.
+    A tag is the place of the call's page among ``_pages``, shifted by 32 bits, and the call's mark; or -1 for a call
+    without a page.
     """
 
-    __slots__ = ("_barred", "_pages", "_tags", "seen", "times")
+    __slots__ = ("_barred", "_pages", "_tags", "last_upload", "times")
 
     def __init__(self) -> None:
         self.times = array("q")
         self._tags = array("q")
         # A page's key, and the microsecond in which it began, one after the other.
         self._pages = array("q")
-        # First and last moments of times in which no call passes, apart and in order, as far as they are known.
+        # First and last microseconds of spans in which no call passes, apart and in order, as far as they are known.
         self._barred: tuple[list[int], list[int]] | None = None
-        self.seen = 0.0
+        self.last_upload = 0.0
         """Unix seconds of the last upload that called."""
 
     def forget(self, before: float, now: float) -> None:
-        """Drop what no window can hold any more.
+        """Drop the calls that no window can hold any more: those before ``before``.
 
-        Not between two calls of one upload, which share their ``now``: those of a very late one are judged together.
+        Calls of one upload share their ``now``, and nothing is dropped between them: a very late upload is validated by
+        its own calls.
         """
-        if now == self.seen:
+        if now == self.last_upload:
             return
-        self.seen = now
+        self.last_upload = now
         times, limit = self.times, before * SECOND
         if not times or times[0] > limit:
             return
@@ -52,16 +68,17 @@ class CallLog:
         self._barred = None
         if not times:
             self._pages = array("q")
-        elif len(self._pages) > 2 * _FEW_PAGES:
+        elif len(self._pages) > 2 * FEW_PAGES:
             self._drop_pages()
 
     def spend(self, op: Spend, page: int, limits: Limits) -> Spent:
-        """Judge a call, and count it if it passes. ``page`` is the key of the operation's page; 0: none.
+        """Return whether a call passes, and count it if it does.
 
-        ``limits`` are the operation's windows.
+        ``page`` is the key of the operation's page, or 0; ``limits`` are the operation's windows.
         """
         slot, at, offset = _NO_PAGE, microseconds(op.at), 0
         if page:
+            # The page's known offset decides on the time; an earlier one moves the page's calls first.
             when = microseconds(op.when / 1000)
             offset = at - when
             slot = self._slot_of(page)
@@ -84,7 +101,7 @@ class CallLog:
             self._pages.extend((page, offset))
         times.insert(place, at)
         self._tags.insert(place, slot << _MARK_BITS | op.mark if slot >= 0 else _NO_PAGE)
-        if len(times) > _FEW_CALLS:
+        if len(times) > FEW_CALLS:
             self._bound(limits)
         return spent
 
@@ -105,6 +122,7 @@ class CallLog:
         self._pages[2 * slot + 1] = offset
         self._barred = None
         if len(self._pages) == 2 and _NO_PAGE not in self._tags:
+            # One page has all the calls, so their order stays.
             self.times = array("q", map(sub, self.times, repeat(back)))
             return
         calls = sorted(
@@ -115,7 +133,8 @@ class CallLog:
         self._tags = array("q", [tag for _, tag in calls])
 
     def _is_counted(self, place: int, at: int, tag: int) -> bool:
-        for index in range(place - 1, max(place - 1 - _MOST_EQUALS, -1), -1):
+        """Return whether the same call of the same page is counted: it is among those of its microsecond."""
+        for index in range(place - 1, max(place - 1 - MOST_EQUALS, -1), -1):
             if self.times[index] != at:
                 return False
             if self._tags[index] == tag:
@@ -123,19 +142,18 @@ class CallLog:
         return False
 
     def _bound(self, limits: Limits) -> None:
-        """Keep memory within what the next call in order needs: calls that come late may find their windows emptier."""
-        most = max(2 * max(limit for limit, _ in limits), _FEW_CALLS)
+        """Keep memory within what the next call in order needs. A late call may find its windows emptier for that."""
+        most = max(2 * max(limit for limit, _ in limits), FEW_CALLS)
         if len(self.times) > most:
             del self.times[: most // 4], self._tags[: most // 4]
             self._barred = None
 
     def _drop_pages(self) -> None:
-        """Forget the pages that no call is left of: clients choose their ids."""
+        """Forget the pages that no call is left of, as clients choose their ids, and number the others anew."""
         used = sorted({tag >> _MARK_BITS for tag in self._tags} - {_NO_PAGE})
         place = {slot: index for index, slot in enumerate(used)}
-        mask = (1 << _MARK_BITS) - 1
         self._tags = array(
-            "q", [t if t == _NO_PAGE else place[t >> _MARK_BITS] << _MARK_BITS | t & mask for t in self._tags]
+            "q", [t if t == _NO_PAGE else place[t >> _MARK_BITS] << _MARK_BITS | t & _MARK_MASK for t in self._tags]
         )
         self._pages = array("q", [each for slot in used for each in self._pages[2 * slot : 2 * slot + 2]])
 
@@ -147,7 +165,7 @@ class CallLog:
         return (firsts[index], lasts[index]) if index >= 0 and at <= lasts[index] else None
 
     def _bar(self, first: int, last: int) -> None:
-        """Remember a barred time, as one with those that it touches. Each is as long as a window: there are few."""
+        """Remember a barred span, as one with those that it touches. Each is as long as a window, so there are few."""
         if self._barred is None:
             self._barred = ([], [])
         firsts, lasts = self._barred

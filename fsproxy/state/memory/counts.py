@@ -1,4 +1,4 @@
-"""How many sessions each org has used up in its billing cycles."""
+"""How many sessions each org has used in its billing cycles."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from types import MappingProxyType
 import msgspec
 
 from fsproxy.core.model import Instant
+from fsproxy.state.memory.journal import SHARDS, Journal
 
-_NONE: Mapping[str, int] = MappingProxyType({})
 _NO_COUNTS: Mapping[str, Count] = MappingProxyType({})
+_Key = tuple[str, str]
+"""Org and cycle."""
 
 
 class Count(msgspec.Struct, gc=False):
     """Units used and reserved in one cycle of one org."""
 
-    org: str
-    cycle: str
+    key: _Key
     used: int
     ends: Instant
-    touched: dict[tuple[str, str], Count] | None
-    """Where a change is noted; None: nobody asks."""
+    journal: Journal[_Key] | None
 
     def add(self, units: int) -> None:
-        """Count more, or fewer."""
+        """Count so many more; a negative number counts fewer."""
         self.used += units
-        if self.touched is not None:
-            self.touched[self.org, self.cycle] = self
+        if self.journal is not None:
+            self.journal.add(self.key)
 
 
 class Counts:
-    """Counts by org and cycle; those of ended cycles are forgotten.
+    """Counts by org and cycle. Those of ended cycles are forgotten.
 
     At most ``bound`` orgs: the one that was asked for longest ago goes first, counted in ``evicted``.
     """
@@ -42,24 +42,22 @@ class Counts:
         self._bound = bound
         self._orgs: OrderedDict[str, dict[str, Count]] = OrderedDict()
         self.evicted = 0
-        """Orgs whose counts had to go before their time, since the start."""
-        self.touched: dict[tuple[str, str], Count] | None = None
-        """Counts that changed since somebody last emptied this; set before the first count is made."""
+        """Orgs whose counts were forgotten to make room, since the start."""
+        self._journal: Journal[_Key] | None = None
 
     def __len__(self) -> int:
         return len(self._orgs)
 
     def used(self, org: str) -> Mapping[str, int]:
-        """Units by cycle."""
-        cycles = self._orgs.get(org)
-        return {cycle: count.used for cycle, count in cycles.items()} if cycles else _NONE
+        """Return the org's units by cycle."""
+        return {cycle: count.used for cycle, count in self._orgs.get(org, _NO_COUNTS).items()}
 
     def recent(self, most: int) -> list[str]:
-        """At most so many orgs, the one that was asked for last first."""
+        """Return at most so many orgs, the one that was asked for last first."""
         return list(islice(reversed(self._orgs), most))
 
     def of(self, org: str, cycle: str, ends: Instant, now: Instant) -> Count:
-        """The count of a cycle that ends then, made when there is none."""
+        """Return the count of a cycle that ends then. It is made if there is none."""
         cycles = self._orgs.get(org)
         if cycles is None:
             self._make_room(now)
@@ -69,48 +67,49 @@ class Counts:
         count = cycles.get(cycle)
         if count is None:
             for ended in [name for name, other in cycles.items() if other.ends <= now]:
-                self._unnote(org, (ended,))
-                del cycles[ended]
-            count = cycles[cycle] = Count(org, cycle, 0, ends, self.touched)
+                self._forget(cycles.pop(ended))
+            count = cycles[cycle] = Count((org, cycle), 0, ends, self._journal)
         return count
 
-    def drain(self, most: int) -> list[tuple[str, str, int, Instant]]:
-        """At most so many of what changed since it was last drained: org, cycle, used, end."""
-        rows: list[tuple[str, str, int, Instant]] = []
-        while self.touched and len(rows) < most:
-            (org, cycle), _ = self.touched.popitem()
-            # What changed may be a count that had to go; another may stand in its place.
-            count = self._orgs.get(org, _NO_COUNTS).get(cycle)
-            if count is not None:
-                rows.append((org, cycle, count.used, count.ends))
-        return rows
+    # -- for whoever copies the counts to disk
 
-    def note(self, keys: Iterable[tuple[str, str]]) -> None:
-        """Drain these once more, those that are still kept."""
-        if self.touched is None:
-            return
-        for org, cycle in keys:
-            count = self._orgs.get(org, _NO_COUNTS).get(cycle)
-            if count is not None:
-                self.touched[org, cycle] = count
+    def start_journal(self) -> None:
+        """Note from now on what changes, for ``drain``. Called before the first count is made."""
+        self._journal = Journal(lambda key: hash(key) % SHARDS)
+
+    def drain(self, most: int) -> list[tuple[str, str, int, Instant]]:
+        """Return at most so many counts that changed since they were last drained: org, cycle, used, end."""
+        keys = self._journal.take(most) if self._journal is not None else ()
+        counts = [self._orgs[org][cycle] for org, cycle in keys]
+        return [(*count.key, count.used, count.ends) for count in counts]
+
+    def note(self, keys: Iterable[_Key]) -> None:
+        """Let these be drained once more, if they are still kept."""
+        if self._journal is not None:
+            for org, cycle in keys:
+                if cycle in self._orgs.get(org, _NO_COUNTS):
+                    self._journal.add((org, cycle))
 
     def note_all(self) -> Iterator[None]:
-        """Drain everything once more; a step of the iterator is short."""
+        """Let everything be drained once more. A step of the iterator is short."""
         for org in list(self._orgs):
             self.note((org, cycle) for cycle in self._orgs.get(org, _NO_COUNTS))
             yield
+
+    # -- within
 
     def _make_room(self, now: Instant) -> None:
         if not self._orgs:
             return
         oldest = next(iter(self._orgs))
-        if all(count.ends <= now for count in self._orgs[oldest].values()):
-            self._unnote(oldest, self._orgs.pop(oldest))
-        elif len(self._orgs) >= self._bound:
-            self._unnote(oldest, self._orgs.pop(oldest))
-            self.evicted += 1
+        ended = all(count.ends <= now for count in self._orgs[oldest].values())
+        if ended or len(self._orgs) >= self._bound:
+            for count in self._orgs.pop(oldest).values():
+                self._forget(count)
+            self.evicted += not ended
 
-    def _unnote(self, org: str, cycles: Iterable[str]) -> None:
-        if self.touched is not None:
-            for cycle in cycles:
-                self.touched.pop((org, cycle), None)
+    def _forget(self, count: Count) -> None:
+        if self._journal is not None:
+            self._journal.discard(count.key)
+        # A reservation may still hold it, and give its unit back: that is no change of what is kept.
+        count.journal = None

@@ -1,8 +1,9 @@
-"""Under what the ledger keeps an id: a short digest, so that a hostile or long id costs what any other costs.
+"""The keys under which the ledger keeps ids and names, in memory, on disk and in Redis.
 
-60 bits fit the smallest Python integers, and two of a million ids meet once in two million such sets;
-if they do, one session goes uncounted. No id of a visitor is kept, in memory or on disk (rules.md 6).
-The digest is the same in every process and version: what is written to disk is found again.
+A key of an id is a digest of 60 bits. So a hostile or long id costs what any other costs, and no id of a visitor is
+kept anywhere (rules.md 6). 60 bits fit the smallest Python integers. Two of a million ids share a key once in two
+million such sets; then one session goes uncounted. A digest is the same in every process and version, so that what is
+on disk or in Redis is found again.
 """
 
 from __future__ import annotations
@@ -11,12 +12,16 @@ from enum import StrEnum, unique
 from functools import lru_cache
 from hashlib import blake2b
 
+from fsproxy.core.limits.operations import Admit, Mark, RateKind, Recall
+
 KEY_BITS = 60
+LONGEST_NAME = 64
+"""Characters. A longer name (an event's may have 250, a path 512 more) is kept as its digest."""
 
 
 @unique
 class KeyKind(StrEnum):
-    """What an id is the id of; ids of different kinds never meet."""
+    """What an id is the id of. Equal ids of different kinds have different keys."""
 
     SESSION = "s"
     USER = "u"
@@ -26,11 +31,34 @@ class KeyKind(StrEnum):
     USER_RATE = "v"
 
 
+RATE_KEYS = {RateKind.EVENT: KeyKind.EVENT_RATE, RateKind.USER: KeyKind.USER_RATE}
+
+
 @lru_cache(maxsize=8192)
 def key_of(kind: KeyKind, org: str, identifier: str) -> int:
-    """A stable key of 60 bits, never 0 in practice. Ids may hold anything, lone surrogates included.
+    """Return the key of an id, never 0 in practice. Ids may hold anything, lone surrogates included.
 
-    One request asks for the same ones several times, and a session's uploads come close together.
+    The cache pays because one request needs the same keys several times, and a session's uploads come close together.
     """
     text = f"{kind.value}{len(org)}:{org}{identifier}".encode("utf-8", "surrogatepass")
     return int.from_bytes(blake2b(text, digest_size=8).digest(), "big") >> (64 - KEY_BITS)
+
+
+def admit_key(operation: Admit) -> int:
+    """Return the key of the page's session, else of its user; 0 if it has neither."""
+    if operation.session:
+        return key_of(KeyKind.SESSION, operation.org, operation.session)
+    return key_of(KeyKind.USER, operation.org, operation.user) if operation.user else 0
+
+
+def session_keys(operation: Mark | Recall) -> list[int]:
+    """Return the keys of the operation's session and user, without those that it does not name."""
+    keys = [key_of(KeyKind.SESSION, operation.org, operation.session)] if operation.session else []
+    if operation.user:
+        keys.append(key_of(KeyKind.USER, operation.org, operation.user))
+    return keys
+
+
+def name_digest(name: str) -> str:
+    """Return what stands for a name that is not kept itself. The first character tells it from any name."""
+    return "\0" + blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

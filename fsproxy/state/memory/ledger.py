@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,7 +26,9 @@ from fsproxy.core.limits.operations import (
 from fsproxy.core.model import Instant
 from fsproxy.state.memory.names import Names
 from fsproxy.state.memory.rates import Rates
+from fsproxy.state.memory.rows import LedgerRows
 from fsproxy.state.memory.sessions import Sessions
+from fsproxy.state.memory.slices import joined, slices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +45,7 @@ class Bounds:
     uids: int = 1_000_000
     """Ids under way whose uid is known."""
     admitted: int = 1_000_000
-    """Visitors that ramping has let in."""
+    """Visitors that ramping has admitted."""
     names: int = 500_000
     """Names, over all orgs."""
     orgs: int = 100_000
@@ -52,7 +55,7 @@ class Bounds:
 
 
 class LedgerUsage(msgspec.Struct, frozen=True, kw_only=True):
-    """How much is kept, and how much had to go before its time since the start: for gauges."""
+    """How much is kept, and how much was forgotten to make room since the start: for gauges."""
 
     ids: int
     uids: int
@@ -65,29 +68,14 @@ class LedgerUsage(msgspec.Struct, frozen=True, kw_only=True):
     """By the fields of ``Bounds``."""
 
 
-class LedgerRows(msgspec.Struct):
-    """What is worth keeping over a restart (rules.md 5): all but rates and reservations. No id of a visitor."""
-
-    sessions: list[tuple[int, int]] = []
-    """Key, and a session's times or the other key it goes by; opaque. Worthless after 30 minutes."""
-    admitted: list[tuple[int, int]] = []
-    """Key of a visitor, and the day (since 1970) of the last new session."""
-    counts: list[tuple[str, str, int, Instant]] = []
-    """Org, cycle, units used, end of the cycle."""
-    names: list[tuple[str, NameKind, str, Instant]] = []
-    """Org, kind, name (a long one's digest), last seen."""
-    uids: list[tuple[int, int]] = []
-    """Key of a session or user, and the digest of its uid. Worthless without that session."""
-
-    def __len__(self) -> int:
-        return len(self.sessions) + len(self.admitted) + len(self.counts) + len(self.names) + len(self.uids)
-
-
 class MemoryLedger:
     """See ``Ledger``. Time comes with each operation; nothing runs in between.
 
     What has expired is given back when it is met, and a few at a time with every operation.
     """
+
+    breaker: None = None
+    """Memory is never down."""
 
     def __init__(self, bounds: Bounds | None = None, *, journal: bool = False) -> None:
         """With ``journal``, changes are noted for ``drain``, which must then be called regularly."""
@@ -95,8 +83,7 @@ class MemoryLedger:
         self._sessions = Sessions(bounds.ids, bounds.admitted, bounds.reservations, bounds.orgs, bounds.uids)
         self._names = Names(bounds.names, bounds.orgs)
         self._rates = Rates(bounds.rates)
-        self.lately = self._names.lately
-        self.breaker: None = None
+        self.recent_names = self._names.recent_names
         self._do: dict[type[Operation], Callable[[Any, Instant], Answer]] = {
             Admit: self._sessions.admit,
             Confirm: self._sessions.confirm,
@@ -108,47 +95,61 @@ class MemoryLedger:
             Move: self._rates.move,
         }
         if journal:
-            self._sessions.live.journal()
-            self._sessions.admitted.journal()
-            self._sessions.counts.touched = {}
-            self._names.journal()
+            self._sessions.live.start_journal()
+            self._sessions.admitted.start_journal()
+            self._sessions.counts.start_journal()
+            self._names.start_journal()
 
     def try_now(self, operations: tuple[Operation, ...], now: Instant) -> tuple[Answer, ...]:
-        """Carry out the operations in order. Never None: memory always knows."""
+        """Carry out the operations in order and return their answers. Memory never answers None as a whole."""
         do = self._do
         return tuple([do[type(operation)](operation, now) for operation in operations])
 
     async def ask(self, operations: tuple[Operation, ...], now: Instant, deadline: float) -> tuple[Answer, ...]:  # noqa: ARG002 - memory needs no deadline
-        """The same; it neither waits nor fails."""
-        return self.try_now(operations, now)
+        """Do as ``try_now``; between slices of about a millisecond, let others use the event loop.
+
+        Each operation is atomic by itself, and of a Claim of many names each slice.
+        """
+        answers: list[Answer] = []
+        for part, goes_on in slices(operations):
+            if answers:
+                await asyncio.sleep(0)
+            more = self.try_now(part, now)
+            if goes_on:
+                answers[-1] = joined(answers[-1], more[0])
+            else:
+                answers += more
+        return tuple(answers)
 
     def forget_uids(self) -> None:
-        """Nothing: memory always knows the uids of sessions."""
+        """Do nothing: memory always knows the uids of its sessions."""
+
+    # -- for whoever copies the ledger to disk
 
     def drain(self, most: int = sys.maxsize) -> LedgerRows:
-        """What changed since it was last drained, at most so many rows, to put in place of those with the same key.
+        """Return at most so many rows that changed since they were last drained. They replace those of the same key.
 
-        1,000 rows take about 0.5 ms. What is forgotten is not told: rows are worthless after their time. Units
+        1,000 rows take about 0.5 ms. What is forgotten gives no row, as rows are worthless after their time. Units
         of pages that wait for their answer are counted, as their answer may come.
         """
-        sessions = self._sessions
-        counts = sessions.counts.drain(most)
-        names = self._names.drain(most - len(counts))
-        admitted = sessions.admitted.drain(most - len(counts) - len(names))
-        uids = sessions.live.uids.drain(most - len(counts) - len(names) - len(admitted))
-        live = sessions.live.times.drain(most - len(counts) - len(names) - len(admitted) - len(uids))
-        return LedgerRows(live, admitted, counts, names, uids)
+        rows, sessions = LedgerRows(), self._sessions
+        rows.counts = sessions.counts.drain(most)
+        rows.names = self._names.drain(most - len(rows))
+        rows.admitted = sessions.admitted.drain(most - len(rows))
+        rows.uids = sessions.live.uids.drain(most - len(rows))
+        rows.sessions = sessions.live.times.drain(most - len(rows))
+        return rows
 
     def note(self, rows: LedgerRows) -> None:
-        """These were drained and could not be kept: drain them once more."""
+        """Let these be drained once more: they could not be written."""
         self._sessions.live.times.note(key for key, _ in rows.sessions)
         self._sessions.admitted.note(key for key, _ in rows.admitted)
         self._sessions.counts.note((org, cycle) for org, cycle, _, _ in rows.counts)
         self._names.note((org, kind, kept) for org, kind, kept, _ in rows.names)
-        self._sessions.live.uids.table.note(key for key, _ in rows.uids)
+        self._sessions.live.uids.note(key for key, _ in rows.uids)
 
     def note_all(self) -> Iterator[None]:
-        """Drain everything once more: for a store that starts anew. A step of the iterator takes about 1 ms."""
+        """Let everything be drained once more, for a file that starts anew. A step of the iterator takes about 1 ms."""
         yield from self._sessions.counts.note_all()
         yield from self._names.note_all()
         yield from self._sessions.admitted.note_all()
@@ -157,63 +158,54 @@ class MemoryLedger:
     def restore(self, rows: LedgerRows, now: Instant) -> None:
         """Take back rows that were drained, into a ledger that nothing else was done with. What has ended is left out.
 
-        In parts, if need be: then sessions by their times, the largest first, uids after all sessions, and names by
-        when they were seen.
+        They may come in parts: then sessions in descending order of their second value, uids after all sessions, and
+        names by when they were last seen.
         """
-        self._sessions.restore(rows.sessions, rows.uids, rows.admitted, rows.counts, now)
-        self._names.restore(rows.names)
+        self.merge(rows, {}, now)
         # What was just read need not be written again.
         self.drain()
 
-    def merge(self, rows: LedgerRows, known: Mapping[tuple[str, str], int], now: Instant) -> None:
+    def merge(self, rows: LedgerRows, counted_before: Mapping[tuple[str, str], int], now: Instant) -> None:
         """Take in what another process drained while this one worked, in parts as with ``restore``.
 
-        ``known``: what its counts were, by org and cycle, when this one restored them; what they grew by is added.
+        ``counted_before`` is what the other's counts were, by org and cycle, when this process restored them. What
+        they grew by is added.
         """
-        self._sessions.merge(rows.sessions, rows.uids, rows.admitted, now)
-        for org, cycle, used, ends in rows.counts:
-            grown = used - known.get((org, cycle), 0)
-            if ends > now and grown > 0:
-                self._sessions.counts.of(org, cycle, ends, now).add(grown)
-        self._names.restore(rows.names)
+        self._sessions.merge(rows, counted_before, now)
+        self._names.merge(rows.names)
+
+    # -- for the admin's views and metrics
 
     def quota_usage(self, org: str) -> Mapping[str, int]:
-        """Units used and reserved, by cycle."""
+        """Return the units used and reserved, by cycle."""
         return self._sessions.counts.used(org)
 
-    def orgs_lately(self, most: int) -> list[str]:
-        """Orgs whose sessions are counted, the one that was asked for last first, then those of which names are known.
+    def names_usage(self, org: str) -> dict[NameKind, int]:
+        """Return how many names are known, by kind."""
+        return self._names.usage(org)
+
+    async def org_usage(self, org: str) -> tuple[Mapping[str, int], Mapping[NameKind, int]]:
+        """Return both. It neither waits nor fails."""
+        return self.quota_usage(org), self.names_usage(org)
+
+    def recent_orgs(self, most: int) -> list[str]:
+        """Return orgs whose sessions are counted, then orgs of which names are known; the most recent of each first.
 
         At most so many of each.
         """
         return list(dict.fromkeys([*self._sessions.counts.recent(most), *self._names.recent(most)]))
 
-    def names_usage(self, org: str) -> dict[NameKind, int]:
-        """How many names are known, by kind."""
-        return self._names.usage(org)
-
-    async def org_usage(self, org: str) -> tuple[Mapping[str, int], Mapping[NameKind, int]]:
-        """Both. It neither waits nor fails."""
-        return self.quota_usage(org), self.names_usage(org)
-
     def usage(self) -> LedgerUsage:
-        """How much is kept of everything."""
+        """Return how much is kept of everything."""
         sessions = self._sessions
-        return LedgerUsage(
-            ids=len(sessions.live.times),
-            uids=len(sessions.live.uids.table),
-            reservations=len(sessions.reservations),
-            admitted=len(sessions.admitted),
-            names=len(self._names),
-            orgs=len(sessions.counts),
-            rates=len(self._rates.calls),
-            evicted={
-                "ids": sessions.live.times.evicted,
-                "uids": sessions.live.uids.table.evicted,
-                "reservations": sessions.reservations.evicted,
-                "admitted": sessions.admitted.evicted,
-                "names": self._names.evicted,
-                "orgs": sessions.counts.evicted,
-                "rates": self._rates.calls.evicted,
-            },
-        )
+        parts: dict[str, Any] = {
+            "ids": sessions.live.times,
+            "uids": sessions.live.uids,
+            "reservations": sessions.reservations,
+            "admitted": sessions.admitted,
+            "names": self._names,
+            "orgs": sessions.counts,
+            "rates": self._rates.calls,
+        }
+        evicted = {name: part.evicted for name, part in parts.items()}
+        return LedgerUsage(**{name: len(part) for name, part in parts.items()}, evicted=evicted)

@@ -1,4 +1,12 @@
-"""Which sessions are under way, and which uids they have, in memory (rules.md 1 and 10)."""
+"""Which sessions are under way, and which uids they have, in memory (rules.md 1 and 10).
+
+A session may be known by several keys: ids of sessions or of users. One of them, its chief, holds the session's times.
+The others are aliases, and name the chief.
+
+Both times of a session are one integer: when it was last active, in 1/16 s, and in the low 21 bits how old it was then,
+in 1/16 s. 21 bits hold 36 hours. An older session is kept as 36 hours old; it has ended either way. An alias is the
+complement of its chief's key, which is negative.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +15,19 @@ from collections.abc import Iterator
 from fsproxy.core.limits.operations import SESSION_IDLE_SECONDS, SESSION_LIFE_SECONDS
 from fsproxy.core.model import Instant
 from fsproxy.state.memory.expiring_table import ExpiringTable
-from fsproxy.state.memory.session_uids import SessionUids
+from fsproxy.state.memory.rows import LedgerRows
 
-# A session's two times stand in one small integer: when it was last active, in 1/16 s, and, in the
-# low 21 bits, how old it was then. More than 36 hours is kept as 36: it has ended either way.
 _TICKS = 16
 _AGE_BITS = 21
 _AGE_MASK = (1 << _AGE_BITS) - 1
 _IDLE = SESSION_IDLE_SECONDS * _TICKS
 _LIFE = SESSION_LIFE_SECONDS * _TICKS
 _SLICE = 60.0
+_UNKNOWN = -1
 
 
 def ended_before(now: Instant) -> int:
-    """A row's two times that are less than this, and not negative, are an ended session's."""
+    """Return the bound for a row's times: those that are less, and not negative, are an ended session's."""
     return int((now - SESSION_IDLE_SECONDS) * _TICKS) << _AGE_BITS
 
 
@@ -28,27 +35,31 @@ class LiveSessions:
     """Sessions and users by key. ``ids`` bounds both together (a session has about two), ``uids`` those with a uid."""
 
     def __init__(self, ids: int, uids: int) -> None:
-        self.times: ExpiringTable[int] = ExpiringTable(ids, SESSION_IDLE_SECONDS, _SLICE, self._last_of)
-        """Key -> the two times; or, negative, the complement of the key that is the same session's."""
-        self.uids = SessionUids(uids, _SLICE, self._last_active)
+        self.times: ExpiringTable[int] = ExpiringTable(ids, SESSION_IDLE_SECONDS, _SLICE, self._last_active)
+        """Key -> the two times, or an alias."""
+        # A uid is as old as its session, so that no bundle has to renew a time of its own.
+        self.uids: ExpiringTable[int] = ExpiringTable(
+            uids, SESSION_IDLE_SECONDS, _SLICE, lambda key, _: self._last_active(key, self.times.get(key))
+        )
+        """A chief's key -> the digest of the uid; 0: none."""
 
     def sweep(self, now: Instant) -> None:
         """Forget a few of those that have ended."""
         self.times.sweep(now)
-        if len(self.uids.table):
-            self.uids.table.sweep(now)
+        if len(self.uids):
+            self.uids.sweep(now)
 
     def is_under_way(self, key: int, now: Instant) -> bool:
-        """Whether the session has not ended, without refreshing it."""
-        _, times = self._times(key)
+        """Return whether the session has not ended. This does not refresh it."""
+        _, times = self._chief(key)
         if times < 0:
             return False
         idle = int(now * _TICKS) - (times >> _AGE_BITS)
         return idle < _IDLE and (times & _AGE_MASK) + idle < _LIFE
 
     def touch(self, key: int, now: Instant) -> None:
-        """Active now. What has been idle for too long starts again; what is too old stays too old."""
-        key, times = self._times(key)
+        """Note activity. A session that was idle for too long begins again; one that is too old stays too old."""
+        key, times = self._chief(key)
         tick = int(now * _TICKS)
         last = times >> _AGE_BITS
         if times < 0 or tick - last >= _IDLE:
@@ -58,23 +69,22 @@ class LiveSessions:
             self.times.put(key, tick << _AGE_BITS | age)
 
     def open(self, keys: list[int], now: Instant, *, afresh: bool = False) -> None:
-        """Under way from now on, under all of these: the first that is known (else the first) keeps the times."""
+        """Make one session of all these keys, under way from now on. ``afresh``: its times begin now in any case.
+
+        The chief is that of the first key under way, else of the first one. A key that is under way by itself
+        keeps its own times; any other becomes an alias.
+        """
         if not keys:
             return
         keys = list(dict.fromkeys(keys))
-        known = None
-        for key in keys:
-            if self.is_under_way(key, now):
-                known = key
-                break
+        known = next((key for key in keys if self.is_under_way(key, now)), None)
+        chief, _ = self._chief(keys[0] if known is None else known)
         if known is None or afresh:
-            chief, _ = self._times(keys[0] if known is None else known)
             self._begin(chief, now)
         else:
             self.touch(known, now)
-            chief, _ = self._times(known)
         for key in keys:
-            if self._times(key)[0] == chief:
+            if self._chief(key)[0] == chief:
                 continue
             if self.is_under_way(key, now):
                 self.touch(key, now)
@@ -82,77 +92,64 @@ class LiveSessions:
                 self.times.put(key, ~chief)
 
     def identify(self, keys: list[int], uid: int) -> None:
-        """From now on the sessions and users of these keys have this uid."""
+        """Give the sessions and users of these keys this uid."""
         for key in keys:
-            chief, _ = self._times(key)
+            chief, _ = self._chief(key)
             if self.uids.get(chief) != uid:
                 self.uids.put(chief, uid)
 
     def uids_of(self, keys: list[int], now: Instant) -> tuple[int, ...]:
-        """Return the uids of those that are under way, each once."""
-        if not len(self.uids.table):
+        """Return the uids of those that are under way, without duplicates."""
+        if not len(self.uids):
             return ()
-        found = [self.uids.get(self._times(key)[0]) for key in keys if self.is_under_way(key, now)]
+        found = [self.uids.get(self._chief(key)[0]) for key in keys if self.is_under_way(key, now)]
         return tuple(dict.fromkeys(uid for uid in found if uid))
 
-    # -- what is kept over a restart
+    # -- for whoever copies the sessions to disk
 
-    def journal(self) -> None:
-        """From now on note what changes."""
-        self.times.journal()
-        self.uids.table.journal()
+    def start_journal(self) -> None:
+        """Note from now on what changes."""
+        self.times.start_journal()
+        self.uids.start_journal()
 
     def note_all(self) -> Iterator[None]:
-        """Drain everything once more; a step of the iterator is short."""
+        """Let everything be drained once more. A step of the iterator is short."""
         yield from self.times.note_all()
-        yield from self.uids.table.note_all()
+        yield from self.uids.note_all()
 
-    def restore(self, rows: list[tuple[int, int]], uids: list[tuple[int, int]], now: Instant) -> None:
-        """Take back what was drained, without what has ended meanwhile. Uids come after all sessions."""
-        # The times first: an id that is another's alias is as old as they are.
-        for key, times in sorted(rows, key=lambda row: row[1], reverse=True):
-            if self._last_of(times) > now - SESSION_IDLE_SECONDS:
-                self.times.put(key, times)
-        self._restore_uids(uids, now)
+    def merge(self, rows: LedgerRows, now: Instant) -> None:
+        """Take in what was drained, here or in another process, without what has ended.
 
-    def merge(self, rows: list[tuple[int, int]], uids: list[tuple[int, int]], now: Instant) -> None:
-        """Take in what another process drained; of what both know, the later stays, and the own uid.
-
-        Aliases come last among the sessions, and uids after all of them.
+        Of times that both know the later stay, and the own uid.
         """
-        for key, times in rows:
+        # Times before aliases, as an alias is as old as its chief. Rows that were read from the file are in order.
+        for key, times in sorted(rows.sessions, key=lambda row: row[1], reverse=True):
             own = self.times.get(key)
-            if (own is None or 0 <= own < times) and self._last_of(times) > now - SESSION_IDLE_SECONDS:
+            is_news = own is None or 0 <= own < times
+            if is_news and self._last_active(key, times) > now - SESSION_IDLE_SECONDS:
                 self.times.put(key, times)
-        self._restore_uids(uids, now)
-
-    # -- within
-
-    def _restore_uids(self, uids: list[tuple[int, int]], now: Instant) -> None:
-        for key, uid in uids:
+        for key, uid in rows.uids:
             if not self.uids.get(key) and self.is_under_way(key, now):
                 self.uids.put(key, uid)
 
+    # -- within
+
     def _begin(self, key: int, now: Instant) -> None:
         self.times.put(key, int(now * _TICKS) << _AGE_BITS)
-        self.uids.forget(key)
+        # The session that had a uid under this key has ended.
+        if self.uids.get(key):
+            self.uids.put(key, 0)
 
-    def _times(self, key: int) -> tuple[int, int]:
-        """The key that holds a session's times, and they (-1: unknown)."""
+    def _chief(self, key: int) -> tuple[int, int]:
+        """Return the key that holds the session's times, and the times."""
         times = self.times.get(key)
         if times is not None and times < 0:
             key = ~times
             times = self.times.get(key)
-        return key, -1 if times is None or times < 0 else times
+        return key, _UNKNOWN if times is None or times < 0 else times
 
-    def _last_active(self, key: int) -> float:
-        times = self.times.get(key)
-        return 0.0 if times is None else self._last_of(times)
-
-    def _last_of(self, times: int) -> float:
-        if times < 0:
-            chief = self.times.get(~times)
-            if chief is None or chief < 0:
-                return 0.0  # of what has gone to make room: the first to go
-            times = chief
-        return (times >> _AGE_BITS) / _TICKS
+    def _last_active(self, key: int, times: int | None) -> float:  # noqa: ARG002 - the table passes its key
+        """Return when a session was last active, in seconds. 0: unknown, so that it is the first to make room."""
+        if times is not None and times < 0:
+            times = self.times.get(~times)
+        return (times >> _AGE_BITS) / _TICKS if times is not None and times >= 0 else 0.0

@@ -1,4 +1,4 @@
-"""Pages' clocks, fixed at each page's first upload and moved back by later ones (rules.md 2)."""
+"""Pages' clocks: fixed at each page's first upload, moved back by later ones (rules.md 2)."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ _SLICE = 600.0
 class PageClocks:
     """Clocks by org and page, kept for 24 hours, at most ``bound`` (about 230 bytes each).
 
-    Full, the page that was fixed longest ago (to 10 minutes) goes first: its next upload fixes it anew.
+    When they are full, the page that was fixed longest ago (to 10 minutes) goes first. Its next upload fixes it anew.
     """
 
     def __init__(self, bound: int = 500_000) -> None:
         # Offset, earliest offset, and when it was fixed.
-        self._kept: ExpiringTable[tuple[float, float, float]] = ExpiringTable(
-            bound, SESSION_LIFE_SECONDS, _SLICE, _fixed_at
+        self._clocks: ExpiringTable[tuple[float, float, float]] = ExpiringTable(
+            bound, SESSION_LIFE_SECONDS, _SLICE, lambda _, kept: kept[2]
         )
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._clocks)
 
     @property
     def evicted(self) -> int:
         """Clocks that were forgotten to make room, since the start."""
-        return self._kept.evicted
+        return self._clocks.evicted
 
-    def known(self, org: str, page: str) -> PageClock | None:
+    def find(self, org: str, page: str) -> PageClock | None:
         """Return the page's clock; None before its first upload, or when the page has no id."""
         if not page:
             return None
-        kept = self._kept.get(key_of(KeyKind.PAGE, org, page))
+        kept = self._clocks.get(key_of(KeyKind.PAGE, org, page))
         return PageClock(kept[0], kept[1]) if kept is not None else None
 
     def resolve(
@@ -54,25 +54,17 @@ class PageClocks:
         """
         if not page:
             return first_clock(first)
-        self._kept.sweep(now)
+        self._clocks.sweep(now)
         key = key_of(KeyKind.PAGE, org, page)
-        kept = self._kept.get(key)
+        kept = self._clocks.get(key)
         if kept is None:
             clock, since = first_clock(first), float(now)
         else:
             clock, since = moved_back(PageClock(kept[0], kept[1]), latest), kept[2]
             if clock.offset == kept[0]:
                 return clock
-        self._kept.put(key, (clock.offset, clock.earliest, since))
+        self._clocks.put(key, (clock.offset, clock.earliest, since))
         return clock
 
     def renew(self, org: str, page: str, now: Instant) -> None:
-        """Keep a known clock that needs no move. Memory keeps it anyway; shared clocks may have to tell their store."""
-
-    def replace(self, org: str, page: str, clock: PageClock, now: Instant) -> None:
-        """Keep what another process has fixed."""
-        self._kept.put(key_of(KeyKind.PAGE, org, page), (clock.offset, clock.earliest, now))
-
-
-def _fixed_at(kept: tuple[float, float, float]) -> float:
-    return kept[2]
+        """Keep a known clock that needs no move. Memory keeps it anyway; shared clocks may have to renew theirs."""

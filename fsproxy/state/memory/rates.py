@@ -8,24 +8,24 @@ from fsproxy.core.model import Instant
 from fsproxy.core.settings import Window
 from fsproxy.state.memory.call_log import CallLog
 from fsproxy.state.memory.expiring_table import ExpiringTable
-from fsproxy.state.memory.keys import KeyKind, key_of
+from fsproxy.state.memory.keys import RATE_KEYS, KeyKind, key_of
 
-_KINDS = {RateKind.EVENT: KeyKind.EVENT_RATE, RateKind.USER: KeyKind.USER_RATE}
 _SLICE = 30.0
 
 
 class Rates:
-    """Accepted calls by org, session and kind; at most ``bound`` sessions and kinds.
+    """Logs of accepted calls, by org, session and kind. ``bound`` is how many logs are kept.
 
-    Times older than the longest window plus 10 minutes go, and a session that has not called for so long.
+    A log forgets calls older than the longest window plus 10 minutes. A log without a call for so long goes.
     """
 
     def __init__(self, bound: int) -> None:
-        self.calls: ExpiringTable[CallLog] = ExpiringTable(bound, horizon(()), _SLICE, _last_upload)
-        # The windows of the last call, which are mostly the next one's, and how long they need its time.
+        self.calls: ExpiringTable[CallLog] = ExpiringTable(bound, horizon(()), _SLICE, lambda _, log: log.last_upload)
+        # The windows of the last call, which are mostly the next one's, and how long they need a call's time.
         self._windows: tuple[Window, ...] = ()
         self._limits: Limits = ()
-        self._kept = horizon(())
+        self._horizon = horizon(())
+        # Likewise the ids of the last call and their keys: the calls of one upload come one after another.
         self._last: tuple[str, str, RateKind, str] = ("", "", RateKind.EVENT, "")
         self._keys = (0, 0)
 
@@ -37,13 +37,13 @@ class Rates:
         if windows is not self._windows:
             self._windows = windows
             self._limits = in_microseconds(windows)
-            self._kept = horizon(windows)
-            self.calls.idle = max(self.calls.idle, self._kept)
+            self._horizon = horizon(windows)
+            self.calls.idle = max(self.calls.idle, self._horizon)
         self.calls.sweep(now)
         key, page = self._keys_of(op)
         known = self.calls.get(key)
         log = known if known is not None else CallLog()
-        log.forget(now - self._kept, now)
+        log.forget(now - self._horizon, now)
         spent = log.spend(op, page, self._limits)
         if known is None and spent.passed:
             self.calls.put(key, log)
@@ -52,23 +52,18 @@ class Rates:
     def move(self, op: Move, now: Instant) -> None:  # noqa: ARG002 - the ledger gives every operation the time
         """See ``Move``."""
         page = key_of(KeyKind.PAGE, op.org, op.page)
-        for kind in _KINDS.values():
+        for kind in RATE_KEYS.values():
             log = self.calls.get(key_of(kind, op.org, op.session))
             if log is not None:
                 log.move(page, op.began)
 
     def _keys_of(self, op: Spend) -> tuple[int, int]:
         """Return the key of the session and kind, and that of the page or 0."""
-        # The calls of one upload come one after another.
         org, session, kind, page = self._last
         if session != op.session or kind is not op.kind or page != op.page or org != op.org or not self._keys[0]:
             self._keys = (
-                key_of(_KINDS[op.kind], op.org, op.session),
+                key_of(RATE_KEYS[op.kind], op.org, op.session),
                 key_of(KeyKind.PAGE, op.org, op.page) if op.page else 0,
             )
             self._last = (op.org, op.session, op.kind, op.page)
         return self._keys
-
-
-def _last_upload(log: CallLog) -> float:
-    return log.seen

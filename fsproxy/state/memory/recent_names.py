@@ -1,6 +1,6 @@
-"""What an org did last, for operators' eyes: which names were new, and which were refused (rules.md 2, Cardinality).
+"""What each org claimed last, for the admin page: which names were new, and which were refused (rules.md 2).
 
-Of this process alone, since its start, in memory. Names are the site's own words, not a visitor's; no value is kept.
+This is what this process saw since its start. Names are the site's own words, not a visitor's; no value is kept.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from fsproxy.core.limits.operations import Claim, NameKind
 from fsproxy.core.model import Instant
 
 Names = Mapping[str, Instant]
-"""Each with when it was new, or refused last; the latest is the last."""
+"""Each with when it was new, or refused last. The latest is the last."""
 _NONE: Names = {}
 MOST_NAMES = 20
-"""New names of an org and kind that are told, and refused ones."""
+"""New names of an org and kind that are shown, and refused ones."""
 LONGEST_NAME = 128
-"""Characters of a name that are told."""
+"""Characters of a name that are shown."""
 
 
 class RecentNames:
@@ -27,8 +27,8 @@ class RecentNames:
         self._bound = bound
         self._orgs: dict[str, dict[tuple[NameKind, bool], dict[str, Instant]]] = {}
 
-    def saw(self, org: str) -> dict[tuple[NameKind, bool], dict[str, Instant]]:
-        """The org asked for something."""
+    def touch(self, org: str) -> dict[tuple[NameKind, bool], dict[str, Instant]]:
+        """Note that the org was active, and return what is kept of it by kind and whether it was refused."""
         orgs = self._orgs
         kinds = orgs.pop(org, None)
         if kinds is None:
@@ -38,28 +38,28 @@ class RecentNames:
         orgs[org] = kinds
         return kinds
 
-    def claimed(self, claim: Claim, new: Sequence[str], refused: Iterable[str], at: Instant) -> None:
-        """Of these names the org had not used ``new`` before, and for those ``refused`` there was no room."""
-        kinds = self.saw(claim.org)
+    def record(self, claim: Claim, new: Sequence[str], refused: Iterable[str], at: Instant) -> None:
+        """Keep which of a claim's names the org had not used before, and which were refused."""
+        kinds = self.touch(claim.org)
         if new:
-            _note(kinds.setdefault((claim.kind, False), {}), new[-MOST_NAMES:], at)
+            _keep(kinds.setdefault((claim.kind, False), {}), new[-MOST_NAMES:], at)
         if refused:
-            _note(kinds.setdefault((claim.kind, True), {}), islice(refused, MOST_NAMES), at)
+            _keep(kinds.setdefault((claim.kind, True), {}), islice(refused, MOST_NAMES), at)
 
     def orgs(self, most: int) -> list[str]:
-        """At most so many, the one that was active last first."""
+        """Return at most so many orgs, the one that was active last first."""
         return list(islice(reversed(self._orgs), most))
 
     def newest(self, org: str, kind: NameKind) -> Names:
-        """Those that were new last."""
+        """Return the names that were new last."""
         return self._orgs.get(org, {}).get((kind, False), _NONE)
 
     def newest_refused(self, org: str, kind: NameKind) -> Names:
-        """Those that were refused last."""
+        """Return the names that were refused last."""
         return self._orgs.get(org, {}).get((kind, True), _NONE)
 
 
-def _note(kept: dict[str, Instant], names: Iterable[str], at: Instant) -> None:
+def _keep(kept: dict[str, Instant], names: Iterable[str], at: Instant) -> None:
     for name in names:
         cut = name[:LONGEST_NAME]
         kept.pop(cut, None)

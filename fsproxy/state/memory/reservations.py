@@ -1,9 +1,8 @@
-"""Reservations: a unit of the quota between a page's departure and its answer."""
+"""Reservations: a unit of the quota between the sending of a page and its answer (rules.md 1)."""
 
 from __future__ import annotations
 
 from collections import deque
-from typing import Generic, TypeVar
 
 import msgspec
 
@@ -11,20 +10,17 @@ from fsproxy.core.limits.operations import RESERVATION_SECONDS
 from fsproxy.core.model import Instant
 from fsproxy.state.memory.counts import Count
 
-V = TypeVar("V")
-
 LAPSED_SECONDS = 600
 """How long a lapsed reservation's token is known, so that a late 200 is counted after all."""
+SWEPT = 16
+"""Reservations looked at with each operation. A page adds one, so the sweep catches up."""
 
-_SWEPT = 16
-"""Lapsed reservations looked at with each operation: a page adds one."""
 
-
-class Hold(msgspec.Struct, gc=False):
+class Reservation(msgspec.Struct, gc=False):
     """One new session that waits for its page's answer. Several pages may hold it at once."""
 
     key: int
-    """What it is waiting under; 0 for a page that had neither session nor user."""
+    """The session or user under which it waits; 0 for a page that had neither."""
     by_user: bool
     """The key is a user's."""
     first: str
@@ -35,7 +31,7 @@ class Hold(msgspec.Struct, gc=False):
     """The unit is counted at this moment."""
     holders: int
     until: Instant
-    """When the last holder's reservation lapses."""
+    """When the last holder's time is over."""
     confirmed: bool = False
 
     def give_back(self) -> None:
@@ -51,139 +47,141 @@ class Hold(msgspec.Struct, gc=False):
             self.counted = True
 
 
-class _Expiring(Generic[V]):
-    """Token -> value for a fixed time, oldest first; at most ``bound``."""
+class _Tokens:
+    """Reservations by token, each kept for ``life`` seconds; at most ``bound``.
+
+    The queue holds the tokens in the order of their ends. One that was removed earlier stays in it and is skipped.
+    """
 
     def __init__(self, life: float, bound: int) -> None:
         self._life = life
         self._bound = bound
-        self._values: dict[str, V] = {}
-        self._queue: deque[tuple[Instant, str]] = deque()
+        self._reservations: dict[str, Reservation] = {}
+        self.queue: deque[tuple[Instant, str]] = deque()
 
     def __len__(self) -> int:
-        return len(self._values)
+        return len(self._reservations)
 
-    @property
-    def is_idle(self) -> bool:
-        """Nothing can be due, now or later."""
-        return not self._queue
+    def add(self, token: str, reservation: Reservation, now: Instant) -> None:
+        self._reservations[token] = reservation
+        self.queue.append((Instant(now + self._life), token))
 
-    def add(self, token: str, value: V, now: Instant) -> None:
-        self._values[token] = value
-        self._queue.append((Instant(now + self._life), token))
+    def pop(self, token: str) -> Reservation | None:
+        return self._reservations.pop(token, None)
 
-    def pop(self, token: str) -> V | None:
-        return self._values.pop(token, None)
-
-    def pop_due(self, now: Instant) -> tuple[str, V, bool] | None:
-        """The oldest token that has expired, or has to go as there are too many (then True)."""
-        queue = self._queue
+    def pop_due(self, now: Instant) -> tuple[str, Reservation, bool] | None:
+        """Remove the oldest token whose time is over; or one before its time (then True), as there are too many."""
+        queue = self.queue
         while queue:
-            expires, token = queue[0]
-            gone = token not in self._values
-            if not gone and expires > now and len(self._values) <= self._bound:
+            ends, token = queue[0]
+            is_gone = token not in self._reservations
+            if not is_gone and ends > now and len(self._reservations) <= self._bound:
                 return None
             queue.popleft()
-            if not gone:
-                return token, self._values.pop(token), expires > now
+            if not is_gone:
+                return token, self._reservations.pop(token), ends > now
         return None
 
 
 class Reservations:
-    """All reservations, by token and by what they wait under."""
+    """All reservations, by their pages' tokens and by the keys under which they wait."""
 
     def __init__(self, bound: int) -> None:
-        self._tokens: _Expiring[Hold] = _Expiring(RESERVATION_SECONDS, bound)
-        self._lapsed: _Expiring[Hold] = _Expiring(LAPSED_SECONDS, bound)
-        self._waiting: dict[int, Hold] = {}
+        self._tokens = _Tokens(RESERVATION_SECONDS, bound)
+        self._lapsed = _Tokens(LAPSED_SECONDS, bound)
+        self._waiting: dict[int, Reservation] = {}
         self.evicted = 0
-        """Reservations that lapsed before their time, as there were too many."""
+        """Tokens that lapsed before their time to make room, since the start."""
 
     def __len__(self) -> int:
         return len(self._tokens)
 
     def sweep(self, now: Instant) -> bool:
-        """Give back what has lapsed, the oldest few of it; whether there may be more."""
-        if self._tokens.is_idle and self._lapsed.is_idle:
+        """Give back what has lapsed, the oldest few of it. Return whether there may be more."""
+        if not self._tokens.queue and not self._lapsed.queue:
             return False
-        for _ in range(_SWEPT):
+        for _ in range(SWEPT):
             self._lapsed.pop_due(now)
             due = self._tokens.pop_due(now)
             if due is None:
                 return False
-            token, hold, early = due
+            token, reservation, early = due
             self.evicted += early
-            self._let_go(hold)
-            if not hold.confirmed:
-                self._lapsed.add(token, hold, now)
+            self._remove_holder(reservation)
+            if not reservation.confirmed:
+                self._lapsed.add(token, reservation, now)
         return True
 
-    def waiting(self, key: int, now: Instant) -> Hold | None:
-        """The reservation that waits under this key; one past its time is given back instead."""
-        hold = self._waiting.get(key)
-        if hold is not None and hold.until <= now:
-            self._close(hold)
-            hold.give_back()
+    def waiting(self, key: int, now: Instant) -> Reservation | None:
+        """Return the reservation that waits under this key. One whose time is over is given back instead."""
+        reservation = self._waiting.get(key)
+        if reservation is not None and reservation.until <= now:
+            self._stop_waiting(reservation)
+            reservation.give_back()
             return None
-        return hold
+        return reservation
 
     def reserve(self, token: str, key: int, unit: Count | None, now: Instant, *, by_user: bool) -> None:
-        """Count one unit and wait for the page's answer."""
-        hold = Hold(key, by_user, token, unit, counted=False, holders=1, until=Instant(now + RESERVATION_SECONDS))
-        hold.count_again()
+        """Count one unit, and wait under ``key`` for the page's answer."""
+        until = Instant(now + RESERVATION_SECONDS)
+        reservation = Reservation(key, by_user, token, unit, counted=False, holders=1, until=until)
+        reservation.count_again()
         if key:
-            self._waiting[key] = hold
-        self._tokens.add(token, hold, now)
+            self._waiting[key] = reservation
+        self._tokens.add(token, reservation, now)
 
-    def join(self, token: str, hold: Hold, now: Instant) -> None:
-        """One more page of the same new session waits for its answer."""
-        hold.holders += 1
-        hold.until = max(hold.until, Instant(now + RESERVATION_SECONDS))
-        self._tokens.add(token, hold, now)
+    def join(self, token: str, reservation: Reservation, now: Instant) -> None:
+        """Let one more page of the same new session hold the reservation."""
+        reservation.holders += 1
+        reservation.until = max(reservation.until, Instant(now + RESERVATION_SECONDS))
+        self._tokens.add(token, reservation, now)
 
     def release(self, token: str) -> None:
-        """This page failed; the unit goes back unless another page holds it, or it was confirmed."""
-        hold = self._tokens.pop(token)
-        if hold is not None:
-            self._let_go(hold)
+        """End the hold of a page that failed. The unit goes back unless another page holds it or it was confirmed."""
+        reservation = self._tokens.pop(token)
+        if reservation is not None:
+            self._remove_holder(reservation)
         else:
             self._lapsed.pop(token)
 
-    def confirm(self, token: str, *, new: bool) -> Hold | None:
-        """This page was answered: the session is no longer waiting. None for an unknown token.
+    def confirm(self, token: str, *, new: bool) -> Reservation | None:
+        """Note that the page was answered: its session no longer waits. None for an unknown token.
 
-        Whether a lapsed unit is to be counted again the caller knows: it knows the session's other ids.
+        The caller decides whether a lapsed unit counts again, as it knows the session's other ids.
         """
-        hold = self._tokens.pop(token)
-        if hold is not None:
-            hold.holders -= 1
+        reservation = self._tokens.pop(token)
+        if reservation is not None:
+            reservation.holders -= 1
         else:
-            hold = self._lapsed.pop(token)
-            if hold is None:
+            reservation = self._lapsed.pop(token)
+            if reservation is None:
                 return None
-        hold.confirmed = True
-        self._close(hold)
-        if not new and token == hold.first:
-            # Only the page that reserved speaks of the unit: the others were told "under way".
-            hold.give_back()
-            hold.unit = None
-        return hold
+        reservation.confirmed = True
+        self._stop_waiting(reservation)
+        if not new and token == reservation.first:
+            # Only the page that reserved decides on the unit: for one that joined, "not new" is the ordinary answer.
+            self._drop_unit(reservation)
+        return reservation
 
-    def supersede(self, key: int, by: Hold) -> None:
-        """A late answer confirmed the session that another reservation waits for: one unit is enough."""
+    def supersede(self, key: int, by: Reservation) -> None:
+        """Drop the unit of another reservation for a session that a late answer confirmed: one unit is enough."""
         other = self._waiting.get(key)
         if other is not None and other is not by:
-            self._close(other)
+            self._stop_waiting(other)
             other.confirmed = True
-            other.give_back()
-            other.unit = None
+            self._drop_unit(other)
 
-    def _let_go(self, hold: Hold) -> None:
-        hold.holders -= 1
-        if not hold.holders and not hold.confirmed:
-            self._close(hold)
-            hold.give_back()
+    def _remove_holder(self, reservation: Reservation) -> None:
+        reservation.holders -= 1
+        if not reservation.holders and not reservation.confirmed:
+            self._stop_waiting(reservation)
+            reservation.give_back()
 
-    def _close(self, hold: Hold) -> None:
-        if self._waiting.get(hold.key) is hold:
-            del self._waiting[hold.key]
+    def _stop_waiting(self, reservation: Reservation) -> None:
+        if self._waiting.get(reservation.key) is reservation:
+            del self._waiting[reservation.key]
+
+    @staticmethod
+    def _drop_unit(reservation: Reservation) -> None:
+        reservation.give_back()
+        reservation.unit = None

@@ -1,6 +1,8 @@
-"""Sessions under way, the quota they use up, and the visitors that ramping has let in (rules.md 1)."""
+"""Sessions under way, the quota they use, and the visitors that ramping has admitted (rules.md 1)."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from fsproxy.core.limits.operations import (
     Admit,
@@ -15,25 +17,27 @@ from fsproxy.core.limits.operations import (
 from fsproxy.core.model import Instant
 from fsproxy.state.memory.counts import Count, Counts
 from fsproxy.state.memory.expiring_table import ExpiringTable
-from fsproxy.state.memory.keys import KeyKind, key_of
+from fsproxy.state.memory.keys import KeyKind, admit_key, key_of, session_keys
 from fsproxy.state.memory.live_sessions import LiveSessions
 from fsproxy.state.memory.reservations import Reservations
+from fsproxy.state.memory.rows import LedgerRows
 
 ADMITTED_DAYS = 400
-"""A visitor that ramping let in is remembered this long after the last new session."""
-
-_DAY = 86_400
+"""A visitor that ramping admitted is remembered this long after the last new session."""
+DAY = 86_400
 
 
 class Sessions:
-    """The memory of sessions. ``ids`` bounds the ids of sessions and users together: a session has about two.
+    """Carries out the operations on sessions.
 
-    ``uids`` bounds those of them whose uid is known.
+    ``ids`` bounds the ids of sessions and users together (a session has about two), ``uids`` those whose uid is known.
     """
 
     def __init__(self, ids: int, admitted: int, reservations: int, orgs: int, uids: int) -> None:
         self.live = LiveSessions(ids, uids)
-        self.admitted: ExpiringTable[int] = ExpiringTable(admitted, ADMITTED_DAYS * _DAY, _DAY, _day_of)
+        self.admitted: ExpiringTable[int] = ExpiringTable(
+            admitted, ADMITTED_DAYS * DAY, DAY, lambda _, day: float(day * DAY)
+        )
         """Key of a visitor -> the day of the last new session."""
         self.reservations = Reservations(reservations)
         self.counts = Counts(orgs)
@@ -43,14 +47,16 @@ class Sessions:
         self._sweep(now)
         terms = op.quota
         count = self.counts.of(op.org, terms.cycle, terms.ends, now) if terms is not None else None
-        key = self._key_of(op)
+        key = admit_key(op)
         if key and self.live.is_under_way(key, now):
             self.live.touch(key, now)
             return Admitted(under_way=True, user_admitted=False, over_quota=False, used=_used(count), held=False)
-        if key and self._joins(op.token, key, now):
+        waiting = self.reservations.waiting(key, now) if key else None
+        if waiting is not None:
+            self.reservations.join(op.token, waiting, now)
             return Admitted(under_way=True, user_admitted=False, over_quota=False, used=_used(count))
         passes = self._passes(op, now)
-        over = self._over(count, terms, now)
+        over = self._is_over(count, terms, now)
         ramped_out = op.ramped_out and not passes
         if not ramped_out and not (over and terms is not None and terms.enforced):
             self.reservations.reserve(op.token, key, count, now, by_user=not op.session)
@@ -61,16 +67,18 @@ class Sessions:
         self._sweep(now)
         sessions = [key_of(KeyKind.SESSION, op.org, each) for each in op.sessions if each]
         users = [key_of(KeyKind.USER, op.org, each) for each in op.users if each]
-        hold = self.reservations.confirm(op.token, new=op.new)
-        if hold is not None:
-            if hold.key:
-                (users if hold.by_user else sessions).insert(0, hold.key)
-            if hold.unit is not None and not hold.counted:
-                if hold.key:
-                    self.reservations.supersede(hold.key, hold)
-                if not hold.key or not self.live.is_under_way(hold.key, now):
-                    hold.count_again()
-        # Of a session that is not new, the visitor's own time goes on; a new one starts both.
+        reservation = self.reservations.confirm(op.token, new=op.new)
+        if reservation is not None:
+            key = reservation.key
+            if key:
+                (users if reservation.by_user else sessions).insert(0, key)
+            if reservation.unit is not None and not reservation.counted:
+                # It had lapsed. The unit counts again, unless another page has opened the session meanwhile.
+                if key:
+                    self.reservations.supersede(key, reservation)
+                if not key or not self.live.is_under_way(key, now):
+                    reservation.count_again()
+        # If the session is not new, the visitor's own time goes on; a new one starts both.
         self.live.open(sessions, now)
         self.live.open(users, now, afresh=op.new)
         if op.uid:
@@ -78,7 +86,7 @@ class Sessions:
         if op.remember_user:
             for each in op.users:
                 if each:
-                    self.admitted.put(key_of(KeyKind.ADMITTED, op.org, each), int(now // _DAY))
+                    self.admitted.put(key_of(KeyKind.ADMITTED, op.org, each), int(now // DAY))
 
     def release(self, op: Release, now: Instant) -> None:
         """See ``Release``."""
@@ -88,52 +96,26 @@ class Sessions:
     def mark(self, op: Mark, now: Instant) -> None:
         """See ``Mark``."""
         self._sweep(now)
-        if op.session:
-            self.live.touch(key_of(KeyKind.SESSION, op.org, op.session), now)
-        if op.user:
-            self.live.touch(key_of(KeyKind.USER, op.org, op.user), now)
+        keys = session_keys(op)
+        for key in keys:
+            self.live.touch(key, now)
         if op.uid:
-            self.live.identify(_keys_of(op), op.uid)
+            self.live.identify(keys, op.uid)
 
     def recall(self, op: Recall, now: Instant) -> Recalled:
         """See ``Recall``."""
-        return Recalled(self.live.uids_of(_keys_of(op), now))
+        return Recalled(self.live.uids_of(session_keys(op), now))
 
-    def under_way(self, org: str, session: str, user: str, now: Instant) -> bool:
-        """Whether a session is under way, without refreshing it. Reserved ones are not."""
-        if session:
-            return self.live.is_under_way(key_of(KeyKind.SESSION, org, session), now)
-        return bool(user) and self.live.is_under_way(key_of(KeyKind.USER, org, user), now)
-
-    def restore(
-        self,
-        live: list[tuple[int, int]],
-        uids: list[tuple[int, int]],
-        admitted: list[tuple[int, int]],
-        counts: list[tuple[str, str, int, Instant]],
-        now: Instant,
-    ) -> None:
-        """Take back what the parts' ``drain`` gave, without what has ended meanwhile."""
-        self.live.restore(live, uids, now)
-        for key, day in admitted:
-            if _day_of(day) > now - ADMITTED_DAYS * _DAY:
+    def merge(self, rows: LedgerRows, counted_before: Mapping[tuple[str, str], int], now: Instant) -> None:
+        """Take in what was drained, without what has ended. See ``MemoryLedger.merge``."""
+        self.live.merge(rows, now)
+        today = int(now // DAY)
+        for key, day in rows.admitted:
+            if day + ADMITTED_DAYS > today and day > (self.admitted.get(key) or 0):
                 self.admitted.put(key, day)
-        for org, cycle, used, ends in counts:
+        for org, cycle, used, ends in rows.counts:
             if ends > now:
-                self.counts.of(org, cycle, ends, now).used = used
-
-    def merge(
-        self,
-        live: list[tuple[int, int]],
-        uids: list[tuple[int, int]],
-        admitted: list[tuple[int, int]],
-        now: Instant,
-    ) -> None:
-        """Take in what another process's ``drain`` gave; of what both know, the later stays."""
-        self.live.merge(live, uids, now)
-        for key, day in admitted:
-            if day > (self.admitted.get(key) or 0):
-                self.admitted.put(key, day)
+                self.counts.of(org, cycle, ends, now).add(max(used - counted_before.get((org, cycle), 0), 0))
 
     def _sweep(self, now: Instant) -> None:
         self.reservations.sweep(now)
@@ -141,21 +123,7 @@ class Sessions:
         if len(self.admitted):
             self.admitted.sweep(now)
 
-    def _key_of(self, op: Admit) -> int:
-        if op.session:
-            return key_of(KeyKind.SESSION, op.org, op.session)
-        if op.user:
-            return key_of(KeyKind.USER, op.org, op.user)
-        return 0
-
-    def _joins(self, token: str, key: int, now: Instant) -> bool:
-        hold = self.reservations.waiting(key, now)
-        if hold is None:
-            return False
-        self.reservations.join(token, hold, now)
-        return True
-
-    def _over(self, count: Count | None, terms: QuotaTerms | None, now: Instant) -> bool:
+    def _is_over(self, count: Count | None, terms: QuotaTerms | None, now: Instant) -> bool:
         if count is None or terms is None or count.used < terms.limit:
             return False
         # Before anyone is refused, every unit of this count that has lapsed must be back.
@@ -164,27 +132,17 @@ class Sessions:
         return count.used >= terms.limit
 
     def _passes(self, op: Admit, now: Instant) -> bool:
+        """Return whether ramping admitted the visitor earlier, and remember the day of this new session."""
         if not op.user or not len(self.admitted):
             return False
         key = key_of(KeyKind.ADMITTED, op.org, op.user)
         day = self.admitted.get(key)
-        today = int(now // _DAY)
+        today = int(now // DAY)
         if day is None or day + ADMITTED_DAYS <= today:
             return False
         if day < today:
             self.admitted.put(key, today)
         return True
-
-
-def _keys_of(op: Mark | Recall) -> list[int]:
-    keys = [key_of(KeyKind.SESSION, op.org, op.session)] if op.session else []
-    if op.user:
-        keys.append(key_of(KeyKind.USER, op.org, op.user))
-    return keys
-
-
-def _day_of(day: int) -> float:
-    return float(day * _DAY)
 
 
 def _used(count: Count | None) -> int:

@@ -28,7 +28,9 @@ class Known:
     """Ids under way and names, each with the moment at which it must be asked for again."""
 
     def __init__(self) -> None:
-        self._ids: ExpiringTable[float] = ExpiringTable(_MOST_IDS, SESSION_SECONDS, _SLICE, _put_at)
+        self._ids: ExpiringTable[float] = ExpiringTable(
+            _MOST_IDS, SESSION_SECONDS, _SLICE, lambda _, due: abs(due) - SESSION_SECONDS
+        )
         self._names: dict[tuple[str, NameKind], dict[str, Instant]] = {}
         self._counts: dict[tuple[str, NameKind], int] = {}
         self._name_count = 0
@@ -121,7 +123,9 @@ class KnownUids:
     """The uids of sessions and users as Redis has them, each believed for 60 s. That there is none is kept as well."""
 
     def __init__(self) -> None:
-        self._uids: ExpiringTable[tuple[int, float]] = ExpiringTable(_MOST_IDS, SESSION_SECONDS, _SLICE, _told_at)
+        self._uids: ExpiringTable[tuple[int, float]] = ExpiringTable(
+            _MOST_IDS, SESSION_SECONDS, _SLICE, lambda _, kept: kept[1]
+        )
 
     def get(self, key: int, now: Instant) -> int | None:
         """The digest, 0: Redis knows of none; None: it must be asked."""
@@ -135,13 +139,5 @@ class KnownUids:
         self._uids.put(key, (uid, now))
 
 
-def _told_at(kept: tuple[int, float]) -> float:
-    return kept[1]
-
-
 def _name_seconds(retention: float) -> float:
     return min(NAME_SECONDS, retention / NAME_SHARE)
-
-
-def _put_at(due: float) -> float:
-    return abs(due) - SESSION_SECONDS

@@ -60,7 +60,7 @@ class RedisLedger:
         self._callers_clock = callers_clock
         self._remembers = remembers
         self._here = Here()
-        self.lately = RecentNames()
+        self.recent_names = RecentNames()
         self.new_names = self._here.new_names
         self.id_rate = WriteRate("sessions", *ID_WRITES)
         self._link = RedisLink(url, timeout, org_base(prefix, "~probe"), self.breaker, self._connected)
@@ -120,9 +120,9 @@ class RedisLedger:
         pairs, counts = await self._link.ask(org_base(self._prefix, org), asked, None)
         return dict(zip(pairs[1::2], map(int, pairs[2::2]), strict=True)), dict(zip(NameKind, counts, strict=True))
 
-    def orgs_lately(self, most: int) -> list[str]:
+    def recent_orgs(self, most: int) -> list[str]:
         """At most so many orgs of which this process has asked, the last first."""
-        return self.lately.orgs(most)
+        return self.recent_names.orgs(most)
 
     # -- pages' clocks: their offsets must be the same in every process
 
@@ -209,7 +209,7 @@ class RedisLedger:
         if isinstance(operation, Claim) and isinstance(answer, Claimed):
             new = new_names(operation, told)
             self.new_names.learn(operation.org, len(new), float(told[1]))
-            self.lately.claimed(operation, new, answer.refused, now)
+            self.recent_names.record(operation, new, answer.refused, now)
         elif isinstance(operation, Admit):
-            self.lately.saw(operation.org)
+            self.recent_names.touch(operation.org)
         return answer

@@ -46,10 +46,10 @@ class SharedPageClocks(PageClocks):
     def renew(self, org: str, page: str, now: Instant) -> None:
         """See ``PageClocks``: ask for it again before the store forgets it; one that is gone is written anew."""
         key = key_of(KeyKind.PAGE, org, page)
-        kept = self._kept.get(key)
+        kept = self._clocks.get(key)
         if kept is None or now - kept[2] < RENEWED_SECONDS:
             return
-        self._kept.put(key, (kept[0], kept[1], now))
+        self._clocks.put(key, (kept[0], kept[1], now))
         if self._rate.take(org, 1):
             self._send(org, page, kept[0], kept[0], now)
 
@@ -93,5 +93,5 @@ class SharedPageClocks(PageClocks):
         skew = self._ledger.skew
         offset, earliest = done.result()[0]
         clock = PageClock(float(offset) - skew, float(earliest) - skew)
-        self.replace(org, page, clock, now)
+        self._clocks.put(key_of(KeyKind.PAGE, org, page), (clock.offset, clock.earliest, now))
         return clock

@@ -20,8 +20,8 @@ import structlog
 from fsproxy.clock import now as wall_clock
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.model import Instant
-from fsproxy.state.memory.ledger import LedgerRows
 from fsproxy.state.memory.live_sessions import ended_before
+from fsproxy.state.memory.rows import LedgerRows
 from fsproxy.state.memory.sessions import ADMITTED_DAYS
 from fsproxy.state.sqlite.schema import TABLES, DamagedFileError, has_table, prepare, unfit
 

@@ -23,7 +23,8 @@ from fsproxy.clock import monotonic
 from fsproxy.clock import now as wall_clock
 from fsproxy.config.schema import PersistConfig
 from fsproxy.core.model import Instant
-from fsproxy.state.memory.ledger import LedgerRows, MemoryLedger
+from fsproxy.state.memory.ledger import MemoryLedger
+from fsproxy.state.memory.rows import LedgerRows
 from fsproxy.state.sqlite.file import HeldError, LedgerFile, look, set_aside
 from fsproxy.state.sqlite.schema import DamagedFileError, is_damage, said
 

@@ -12,7 +12,12 @@ steps = st.lists(st.tuples(st.integers(0, 9), st.sampled_from([0.0, 1.0, 30.0, 5
 
 def table(bound: int) -> ExpiringTable[float]:
     """Values are the moments of their last activity."""
-    return ExpiringTable(bound, idle=300.0, width=60.0, last_of=lambda last: last)
+    return ExpiringTable(bound, idle=300.0, width=60.0, last_of=lambda _, last: last)
+
+
+def items_of(kept: ExpiringTable[float]) -> dict[int, float]:
+    """Every key and value, some perhaps past their time."""
+    return {key: value for shard in kept._shards for key, value in shard.items()}
 
 
 @given(steps)
@@ -33,7 +38,7 @@ def test_nothing_goes_before_its_time_and_all_of_it_goes_in_time(moves: list[tup
     for _ in range(len(moves) + 1):
         kept.sweep(now)
     assert len(kept) == 0
-    assert list(kept.items()) == []
+    assert items_of(kept) == {}
 
 
 @given(steps, st.integers(1, 5))
@@ -43,9 +48,9 @@ def test_it_never_holds_more_than_its_bound_and_evicts_the_oldest(moves: list[tu
     now = 1_000.0
     for key, gap in moves:
         now += gap
-        before = dict(kept.items())
+        before = items_of(kept)
         kept.put(key, now)
-        after = dict(kept.items())
+        after = items_of(kept)
         assert after[key] == now
         assert len(kept) == len(after) <= bound
         for gone in before.keys() - after.keys():
@@ -65,7 +70,7 @@ def test_what_had_to_go_is_counted() -> None:
 def test_a_full_table_of_refreshed_keys_looks_at_few_before_it_evicts() -> None:
     looked = 0
 
-    def last_of(last: float) -> float:
+    def last_of(_: int, last: float) -> float:
         nonlocal looked
         looked += 1
         return last
@@ -87,26 +92,26 @@ def test_the_journal_gives_each_change_once_and_holds_nothing_that_is_gone(
     moves: list[tuple[int, float]], bound: int, most: int
 ) -> None:
     kept = table(bound)
-    kept.journal()
+    kept.start_journal()
     copy: dict[int, float] = {}
     now = 1_000.0
     for key, gap in moves:
         now += gap
         kept.put(key << 54, now)
         kept.sweep(now)
-        assert kept.touched is not None
-        assert set().union(*kept.touched) <= {key for key, _ in kept.items()}
+        assert kept.journal is not None
+        assert set().union(*kept.journal.shards) <= items_of(kept).keys()
         rows = kept.drain(most)
         assert len(rows) <= most
         copy |= rows
     while rows := kept.drain(most):
         copy |= rows
-    assert {key: copy[key] for key, _ in kept.items()} == dict(kept.items())
+    assert {key: copy[key] for key in items_of(kept)} == items_of(kept)
 
 
 def test_what_could_not_be_kept_is_drained_again_and_all_of_it_on_request() -> None:
     kept = table(100)
-    kept.journal()
+    kept.start_journal()
     for key in range(50):
         kept.put(key << 54, 1_000.0)
     assert len(kept.drain(7)) == 7

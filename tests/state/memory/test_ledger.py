@@ -18,7 +18,8 @@ from fsproxy.core.limits.operations import (
 )
 from fsproxy.core.model import Instant
 from fsproxy.core.settings import Window
-from fsproxy.state.memory.ledger import Bounds, LedgerRows, MemoryLedger
+from fsproxy.state.memory.ledger import Bounds, MemoryLedger
+from fsproxy.state.memory.rows import LedgerRows
 
 START = Instant(1_790_000_000.0)
 QUOTA = QuotaTerms("2026-09-01", 2, Instant(START + 86_400), enforced=True)

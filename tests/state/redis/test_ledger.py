@@ -318,7 +318,7 @@ async def answer_of(asked: PageClock | Awaitable[PageClock]) -> float:
 
 
 def offset_of(clocks: SharedPageClocks, page: str) -> float:
-    known = clocks.known("o", page)
+    known = clocks.find("o", page)
     assert known is not None
     return known.offset
 
@@ -436,7 +436,7 @@ async def test_a_pages_clock_lives_15_minutes_from_when_it_was_asked_for_last(
     assert await renewed(600) <= 5
     valkey.command("DEL", key)
     assert 890 < await renewed(602) <= 900, "one that is gone is written anew"
-    kept = clocks.known("o", "p")
+    kept = clocks.find("o", "p")
     assert kept is not None
     assert kept.offset == pytest.approx(at - 10, abs=0.001)
 
@@ -453,7 +453,7 @@ async def test_clocks_over_the_rate_are_this_processes_own(
     assert len([each for each in keys(valkey, prefix) if ":p:" in each]) == 3
     assert isinstance(resolved, PageClock)
     assert resolved.offset == at - 7
-    assert clocks.known("o", "p9") is not None
+    assert clocks.find("o", "p9") is not None
     assert rate.skipped == 8
     rate.now += 1
     assert not isinstance(clocks.resolve("o", "yet another", at, at, at, LONG), PageClock)
