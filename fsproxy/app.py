@@ -8,12 +8,12 @@ import gc
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
 
 import structlog
 from aiohttp import web
-from aiohttp.http_parser import HttpRequestParser
 
 from fsproxy.admin.insight import RunningInsight
 from fsproxy.admin.server import create_admin
@@ -29,6 +29,8 @@ from fsproxy.fleet.take_over import (
     steer_new_connections,
 )
 from fsproxy.fleet.worker_channel import WorkerChannel
+from fsproxy.http.aiohttp_parts import HAS_C_PARSER
+from fsproxy.http.connection import ClientConnection
 from fsproxy.http.server import DataServer
 from fsproxy.http.sweeper import Sweeper
 from fsproxy.proxy.data_plane import DataPlane
@@ -140,7 +142,7 @@ class App:
             admin = await self._start_admin(data_plane)
             stack.push_async_callback(admin.cleanup)
             beside_others = worker_channel is not None or self._predecessor is not None
-            listeners = await listen(server, self._config, beside_others=beside_others)
+            listeners = await listen(partial(ClientConnection, server), self._config, beside_others=beside_others)
             self.listening = True
             if self._config.listen.unix is not None:
                 stack.callback(Path(self._config.listen.unix).unlink, missing_ok=True)
@@ -204,7 +206,7 @@ class App:
 
 
 def _require_c_parser() -> None:
-    if HttpRequestParser.__module__ != "aiohttp._http_parser":
+    if not HAS_C_PARSER:
         raise StartError(
             "aiohttp's C parser is missing (AIOHTTP_NO_EXTENSIONS is set, or it was not built): the pure Python "
             "one is neither as strict nor as fast"

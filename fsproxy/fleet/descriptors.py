@@ -8,7 +8,7 @@ from dataclasses import replace
 import structlog
 
 from fsproxy.config.schema import Config, ServerConfig
-from fsproxy.http.connection import HARD_LIMIT
+from fsproxy.http.server import HARD_LIMIT
 
 if sys.platform != "win32":
     import resource

@@ -1,46 +1,48 @@
-"""A client's transport: its address and time limits; writing to it, closing and breaking it."""
+"""A client's transport: its address and time limits; writing to it, closing it, breaking it, and tunnelling."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 import struct
+from collections.abc import Callable
 from math import inf
-from typing import TYPE_CHECKING
 
 from fsproxy.core.wire.client_address import UNKNOWN
-from fsproxy.http.fast_lane import TwoLanes
+from fsproxy.http.aiohttp_parts import ParsingProtocol
 from fsproxy.http.sweeper import Timed
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from fsproxy.http.server import DataServer
 
 NO_LINGER = struct.pack("ii", 1, 0)
 
 
-class ClientTransport(TwoLanes, Timed):
-    """See the module. ``due`` is the end of the head's time, or of the idle time between requests."""
+class ClientTransport(ParsingProtocol, Timed):
+    """What handlers and tunnels see of a client's connection.
 
-    __slots__ = ("_closing", "due", "on_writable", "peer", "secure", "server")
+    ``due`` is the end of the time for a head, or of the idle time between two requests.
+    """
 
-    def __init__(self, server: DataServer, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(loop, server.known_heads, server.plain_limit, server.max_header)
-        self.server = server
+    __slots__ = ("_closing", "_tail", "_tunnel", "due", "on_writable", "peer", "secure", "shortest")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, longest_line: int, shortest: float) -> None:
+        """``shortest``: see ``Timed``; ``longest_line``: see ``ParsingProtocol``."""
+        super().__init__(loop, longest_line)
+        self.shortest = shortest
         self.due = inf
         self.peer: str | None = None
-        """The peer's address; None on a unix socket, UNKNOWN where the kernel has forgotten it."""
+        """The peer's address; None on a unix socket, UNKNOWN if the kernel has already forgotten it."""
         self.secure = False
         self.on_writable: Callable[[], None] | None = None
-        """Called when the client reads again after ``writing_paused``."""
+        """Called when the client reads again after ``writing_paused``, and when it is gone."""
         self._closing = False
-        """We have closed the connection: nothing that comes is read any more."""
+        """We have closed the connection and ignore everything that still comes."""
+        self._tunnel: Callable[[bytes], None] | None = None
+        self._tail = b""
+        """What came behind a request to upgrade."""
 
     @property
-    def shortest(self) -> float:
-        """See ``Timed``."""
-        return self.server.shortest_wait
+    def is_idle(self) -> bool:
+        """Whether no request is under way on the connection, so that it can be closed at once."""
+        raise NotImplementedError
 
     # -- the handler's side
 
@@ -50,7 +52,7 @@ class ClientTransport(TwoLanes, Timed):
         return self.transport is not None and not self.transport.is_closing()
 
     def write(self, data: bytes) -> bool:
-        """Write to the client; False when it is gone."""
+        """Write to the client. Return False when it is gone."""
         transport = self.transport
         if transport is None or transport.is_closing():
             return False
@@ -58,7 +60,7 @@ class ClientTransport(TwoLanes, Timed):
         return True
 
     def close(self) -> None:
-        """Close after what was already written."""
+        """Close the connection after everything that was already written."""
         self._closing = True
         if self.transport is not None:
             self.transport.close()
@@ -72,6 +74,15 @@ class ClientTransport(TwoLanes, Timed):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
             self.transport.abort()
 
+    def tunnel(self, on_data: Callable[[bytes], None]) -> None:
+        """After a 101, give everything that comes to ``on_data``; ``b""`` means that the client is gone."""
+        self._tunnel = on_data
+        tail, self._tail = self._tail, b""
+        if tail:
+            on_data(tail)
+        if self.reading_held:
+            self.release_reading()
+
     # -- asyncio's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -81,7 +92,8 @@ class ClientTransport(TwoLanes, Timed):
         if isinstance(peername, tuple):
             self.peer = peername[0]
         elif isinstance(transport.get_extra_info("sockname"), tuple):
-            # Reset before it was accepted: uvloop has no address then. Only a peer on a unix socket is trusted without.
+            # A TCP connection that was reset before it was accepted; uvloop has no address then. It must not pass for
+            # a unix socket, whose peer is trusted without an address.
             self.peer = UNKNOWN
         self.secure = transport.get_extra_info("sslcontext") is not None
 
@@ -90,6 +102,9 @@ class ClientTransport(TwoLanes, Timed):
         super().connection_lost(exc)
         if self.on_writable is not None:
             self.on_writable()
+        if self._tunnel is not None:
+            self._tunnel(b"")
+            self._tunnel = None
 
     def resume_writing(self) -> None:
         """asyncio: the client reads again."""
@@ -98,6 +113,6 @@ class ClientTransport(TwoLanes, Timed):
             self.on_writable()
 
     def expire(self) -> None:
-        """Timed: a head that takes too long, or nothing at all; nobody waits for an answer."""
+        """Timed: the head took too long, or the connection was idle too long. No handler is running."""
         self.due = inf
         self.close()

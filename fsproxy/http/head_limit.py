@@ -1,33 +1,31 @@
-"""The bytes of request heads on the general lane: bounded as a whole, and with nothing in them that the parser refuses.
+"""The bytes of request heads on the general lane: limited as a whole, and masked where the parser would refuse them.
 
-The parser of aiohttp bounds single lines, and it takes no byte over 127 in a target, which a proxy passes on as it
-came (rules.md 4). So it is shown another byte in the place of each, and the target is put back afterwards.
+The parser of aiohttp limits single lines only, so the size of a whole head is counted here. It also accepts no byte
+over 127 in a target, which a proxy passes on as it came (rules.md 4). So the parser is given an ``x`` in place of each
+such byte of the request line, and the real target is put back when the head is whole.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from aiohttp.http_parser import RawRequestMessage
-    from aiohttp.streams import StreamReader
+from fsproxy.http.aiohttp_parts import RawRequestMessage, StreamReader
 
-    Queued = tuple[RawRequestMessage | bytes, StreamReader]
-    """A request, or the answer to what the parser refused, in its turn."""
-
-_SHOWN = bytes(range(128)) + b"x" * 128
-"""No method, version or separator has a small x in it, so that a line with bytes over 127 there is still refused."""
-
-
+Queued = tuple[RawRequestMessage | bytes, StreamReader]
+"""A request; or, in its turn, the answer to something that the parser refused."""
+_MASK = bytes(range(128)) + b"x" * 128
+"""No method, version or separator contains a small x, so a line with bytes over 127 in those is still refused."""
 MOST_EXCESS = 4
-"""Of a head over the limit so many times the limit are read: its route and its origin make an answer that fits it."""
+"""Of a head over the limit, so many times the limit are read. Its route and origin then shape the answer."""
+END = b"\r\n\r\n"
 
 
-class HeadBytes:
+class HeadLimit:
     """Counts and keeps the bytes of a head until it is whole. Bytes that come while a request is served are its body's.
 
-    Where requests are pipelined it is not known where a head begins: then only sizes are counted.
+    ``_seen`` is what has come since the last head or body ended, so the parser and this class agree where a head
+    begins. Once requests are pipelined that is not known any more (``_owed`` is below 0): then nothing is kept or
+    masked, and only sizes are counted.
     """
 
     __slots__ = ("_limit", "_measure", "_owed", "_seen", "_size")
@@ -36,34 +34,36 @@ class HeadBytes:
         """``limit``: ``server.max_header``, in bytes."""
         self._limit = limit
         self._size = 0
+        """Bytes of a head that is not whole."""
         self._measure = False
+        """So much was read at once that a head may be too large; from then on each head is added up."""
         self._seen = b""
         self._owed = 0
-        """Bytes of a body that are still to come before the next head begins; below 0 that is not known."""
+        """Bytes of a body that are still to come before the next head begins; below 0 if that is not known."""
 
     @property
     def begun(self) -> bool:
-        """Some of a head has come, and not yet all."""
+        """Whether a part of a head has come, but not all of it."""
         return self._size > 0
 
     @property
     def start(self) -> bytes:
-        """What came of a head that is larger than the limit; empty where it is not known, or not too large."""
+        """What came of a head that is too large; empty if none is, or if it is not known where it begins."""
         seen = self._seen
-        return seen if len(seen) > self._limit and not 0 <= seen.find(b"\r\n\r\n") <= self._limit else b""
+        return seen if len(seen) > self._limit and not 0 <= seen.find(END) <= self._limit else b""
 
     def take_start(self) -> bytes:
-        """Return ``start`` and forget it; what comes now is not looked at."""
+        """Return ``start`` and forget it. What comes from now on is not looked at."""
         start, self._seen, self._owed = self.start, b"", -1
         return start
 
-    def came_in_excess(self, data: bytes) -> bool:
-        """Add to ``start``; True once all was read that is: its end came, or ``MOST_EXCESS`` times the limit."""
+    def add_excess(self, data: bytes) -> bool:
+        """Add to ``start``. Return True when the head has ended, or ``MOST_EXCESS`` times the limit has come."""
         self._seen += data
-        return len(self._seen) > self._limit * MOST_EXCESS or b"\r\n\r\n" in self._seen[self._limit :]
+        return len(self._seen) > self._limit * MOST_EXCESS or END in self._seen[self._limit :]
 
-    def shown(self, data: bytes, *, busy: bool) -> bytes:
-        """The bytes for the parser, as many as came. ``busy``: a request is being served."""
+    def masked(self, data: bytes, *, busy: bool) -> bytes:
+        """Return the bytes to give to the parser, as many as came. ``busy``: a request is being served."""
         if busy:
             self._owed -= len(data)
             return data
@@ -73,19 +73,22 @@ class HeadBytes:
         self._seen += data
         if b"\n" in before:
             return data
-        # Empty lines before a request are skipped (RFC 9112 2.2).
+        # Only the rest of the request line is masked. Empty lines before it are skipped (RFC 9112 2.2).
         begin = 0 if before else len(data) - len(data.lstrip(b"\r\n"))
         end = data.find(b"\n", begin)
         line = data if end < 0 else data[:end]
-        return data if line.isascii() else line.translate(_SHOWN) + data[len(line) :]
+        return data if line.isascii() else line.translate(_MASK) + data[len(line) :]
 
-    def came_in_part(self, size: int) -> bool:
-        """Count bytes of a head that is not complete; True when they are too many."""
+    def add_part(self, size: int) -> bool:
+        """Count bytes of a head that is not whole. Return True when they are too many."""
         self._size += size
         return self._size > self._limit
 
-    def came_whole(self, messages: Sequence[Queued], size: int) -> Sequence[Queued]:
-        """Return the requests with their targets as they came. Of the ``size`` last bytes some may be a body's."""
+    def complete(self, messages: Sequence[Queued], size: int) -> Sequence[Queued]:
+        """Return the requests with their targets as they came. ``size``: the length of the read that completed them.
+
+        Some of those bytes may be a body's, so they prove no head too large; they only ask for a closer look.
+        """
         self._measure = self._measure or self._size + size > self._limit
         self._size = 0
         seen, self._seen = self._seen.lstrip(b"\r\n"), b""
@@ -93,8 +96,8 @@ class HeadBytes:
         if not seen or isinstance(message, bytes):
             self._owed = -1
             return messages
-        end = seen.find(b"\r\n\r\n") + 4
-        single = len(messages) == 1 and end > 3 and not message.chunked
+        end = seen.find(END) + len(END)
+        single = len(messages) == 1 and end >= len(END) and not message.chunked
         self._owed = end + _declared(message) - len(seen) if single else -1
         line = seen[: seen.find(b"\n")]
         if line.isascii():
@@ -103,7 +106,7 @@ class HeadBytes:
         return [(message._replace(path=target), payload), *messages[1:]]
 
     def is_too_large(self, message: RawRequestMessage) -> bool:
-        """Added up only where so much was ever read at once."""
+        """Whether the head of a request is over the limit. It is added up only where so much was read at once."""
         if not self._measure:
             return False
         size = sum(len(name) + len(value) + 4 for name, value in message.raw_headers)

@@ -3,62 +3,57 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import inf
-from typing import TYPE_CHECKING
 
-from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
-from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
-from aiohttp.web_protocol import RequestPayloadError
+from fsproxy.http.aiohttp_parts import (
+    EMPTY_PAYLOAD,
+    MAX_PIPELINED,
+    READ_BUFFER,
+    BrokenBodyError,
+    HttpProcessingError,
+    LineTooLong,
+)
+from fsproxy.http.client_request import ClientRequest
+from fsproxy.http.fast_lane import TwoLanes
+from fsproxy.http.head_limit import HeadLimit, Queued
+from fsproxy.http.payload import Payload
+from fsproxy.http.server import DataServer
 
-from fsproxy.http.client_request import BAD_REQUEST, HEAD_TOO_LARGE, ClientRequest, WholeBody
-from fsproxy.http.client_transport import ClientTransport
-from fsproxy.http.fast_lane import MAX_PIPELINED, READ_BUFFER
-from fsproxy.http.head_limit import HeadBytes
 
-if TYPE_CHECKING:
-    from fsproxy.http.head_limit import Queued
-    from fsproxy.http.server import DataServer
+def _refusal(status: str, title: str) -> bytes:
+    body = b'{"type":"about:blank","title":"%b","status":%b}' % (title.encode(), status[:3].encode())
+    return (
+        b"HTTP/1.1 %b\r\nContent-Type: application/problem+json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b"
+        % (status.encode(), len(body), body)
+    )
 
 
-class RequestReader(ClientTransport):
-    """See the module. ``busy``: a request is being answered, so that what comes behind it waits in the queue."""
+BAD_REQUEST = _refusal("400 Bad Request", "Malformed HTTP request")
+HEAD_TOO_LARGE = _refusal("431 Request Header Fields Too Large", "The request's head is larger than server.max_header")
+"""For a head of which not even the request line can be read; any other is answered as its route asks."""
 
-    __slots__ = ("_current", "_head", "_queue", "_tail", "_tunnel", "busy")
+
+class RequestReader(TwoLanes):
+    """Reads one client's requests. While ``busy``, one of them is being answered and later ones wait in the queue."""
+
+    __slots__ = ("_current", "_head", "_queue", "busy", "server")
 
     def __init__(self, server: DataServer, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(server, loop)
+        super().__init__(loop, server.known_heads, server.plain_limit, server.max_header, server.shortest_wait)
+        self.server = server
         self.busy = False
         self._queue: list[Queued] = []  # short; a deque takes 600 bytes
         self._current: ClientRequest | None = None
-        self._head = HeadBytes(server.max_header)
-        self._tunnel: Callable[[bytes], None] | None = None
-        self._tail = b""
-        """What came behind a request to upgrade."""
+        self._head = HeadLimit(server.max_header)
 
     def serve(self) -> None:
         """Answer what is in the queue."""
         raise NotImplementedError
 
-    def refuse_head(self) -> None:
-        """Answer 431 to what came of a head that is too large."""
+    def begin(self, request: ClientRequest) -> bool:
+        """Begin to answer a request; True when that has ended and the next request may be served."""
         raise NotImplementedError
-
-    def tunnel(self, on_data: Callable[[bytes], None]) -> None:
-        """After a 101: everything that comes goes to ``on_data`` (``b""``: the client is gone)."""
-        self._tunnel = on_data
-        tail, self._tail = self._tail, b""
-        if tail:
-            on_data(tail)
-        if self._buffer_paused:
-            self._resume_reading_for_buffer()
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """asyncio: the client is gone."""
-        super().connection_lost(exc)
-        if self._tunnel is not None:
-            self._tunnel(b"")
-            self._tunnel = None
 
     def data_received(self, data: bytes) -> None:
         """asyncio: bytes of a head, of a body, or of a tunnel."""
@@ -69,20 +64,20 @@ class RequestReader(ClientTransport):
             return
         if self.plain and self.took(data, busy=self.busy):
             return
-        if self._upgraded:
+        if self.upgraded:
             self._keep_tail(data)
             return
-        self._parse(data)
+        self._take_general(data)
 
     def expire(self) -> None:
-        """Timed: a head that takes too long, or nothing at all; nobody waits for an answer."""
+        """Timed: a head took too long, or the connection was idle too long. No handler is running."""
         if self._head.start:
             self.due = inf
-            self.refuse_head()
+            self._refuse_head()
         else:
             super().expire()
 
-    def _parse(self, data: bytes) -> None:
+    def _take_general(self, data: bytes) -> None:
         """Take bytes by the general lane."""
         too_large = self._head.start
         if too_large:
@@ -90,51 +85,59 @@ class RequestReader(ClientTransport):
             return
         try:
             messages: Sequence[Queued]
-            messages, upgraded, tail = self.general_parser().feed_data(self._head.shown(data, busy=self.busy))
+            messages, upgraded, tail = self.parse(self._head.masked(data, busy=self.busy))
         except HttpProcessingError as error:
-            self._break_bodies(RequestPayloadError())
+            self._break_bodies(BrokenBodyError())
             if self._head.start:
                 self._wait_for_rest(b"")
                 return
             refusal = HEAD_TOO_LARGE if isinstance(error, LineTooLong) else BAD_REQUEST
             messages, upgraded, tail = ((refusal, EMPTY_PAYLOAD),), False, b""
         if upgraded:
-            self._upgraded, self._tail = True, tail
+            self.upgraded, self._tail = True, tail
         if messages:
-            self._take(self._head.came_whole(messages, len(data)))
+            self._enqueue(self._head.complete(messages, len(data)))
         elif not self.busy and data:
             self._wait_for_head(len(data))
 
-    def _take(self, messages: Sequence[Queued]) -> None:
+    def _enqueue(self, messages: Sequence[Queued]) -> None:
         self._queue.extend(messages)
-        if len(self._queue) >= MAX_PIPELINED and not self._buffer_paused:
-            self._pause_reading_for_buffer()
+        if len(self._queue) >= MAX_PIPELINED and not self.reading_held:
+            self.hold_reading()
         if not self.busy:
             self.serve()
 
     def _wait_for_head(self, size: int) -> None:
         if not self._head.begun:
-            self.due = self._loop.time() + self.server.header_timeout
-        if self._head.came_in_part(size):
+            self.due = self.loop.time() + self.server.header_timeout
+        if self._head.add_part(size):
             self._wait_for_rest(b"")
 
     def _wait_for_rest(self, data: bytes) -> None:
-        """A head is too large: answer it once the rest of it came, so that its route and origin can be told."""
-        if self._head.came_in_excess(data) or not self._head.start:
-            self.refuse_head()
+        """Answer a head that is too large once the rest of it came, because the rest may hold its origin."""
+        if self._head.add_excess(data) or not self._head.start:
+            self._refuse_head()
         else:
-            self.due = min(self.due, self._loop.time() + self.server.header_timeout)
+            self.due = min(self.due, self.loop.time() + self.server.header_timeout)
+
+    def _refuse_head(self) -> None:
+        """Answer 431 to a head that is too large, as its route asks if that is known."""
+        request = ClientRequest.cut(self, self._head.take_start())
+        if request is None:
+            self._refuse(HEAD_TOO_LARGE)
+        else:
+            self.begin(request)
 
     def _break_bodies(self, error: BaseException) -> None:
-        """What is not whole by now never will be: whoever reads an unfinished body would wait in vain."""
-        payloads: list[StreamReader | WholeBody] = [payload for _, payload in self._queue]
+        """End every body that is not whole by now, because the rest will never come and its reader would wait."""
+        payloads: list[Payload] = [payload for _, payload in self._queue]
         if self._current is not None:
             payloads.append(self._current.payload)
         for payload in payloads:
             if not payload.is_eof():
                 payload.set_exception(error)
-                # A reader whom the end of a chunk has woken in this same read waits again without looking.
-                self._loop.call_soon(payload.set_exception, error)
+                # A reader that the end of a chunk has woken in this same read waits again without looking.
+                self.loop.call_soon(payload.set_exception, error)
 
     def _refuse(self, answer: bytes) -> None:
         self.server.on_malformed()
@@ -142,14 +145,13 @@ class RequestReader(ClientTransport):
         self.close()
 
     def _keep_tail(self, data: bytes) -> None:
-        """What follows an upgrade request waits until the upgrade is answered."""
+        """Keep what follows a request to upgrade until that is answered."""
         self._tail += data
-        if len(self._tail) >= READ_BUFFER and not self._buffer_paused:
-            self._pause_reading_for_buffer()
+        if len(self._tail) >= READ_BUFFER and not self.reading_held:
+            self.hold_reading()
 
     def _take_tail(self) -> bytes:
-        """The upgrade was declined: what followed it is HTTP after all."""
-        self.general_parser().set_upgraded(False)
-        self._upgraded = False
+        """Return what followed a request to upgrade that was declined: it is HTTP after all."""
+        self.stay_http()
         tail, self._tail = self._tail, b""
         return tail

@@ -1,7 +1,7 @@
-"""Timeouts, cheaply: one coarse timer walks all that wait, instead of one timer for each of them.
+"""Timeouts, cheaply: one coarse timer looks at everything that waits, instead of one timer for each.
 
-A timer of the event loop costs a request more than most of its other work (architecture.md 4);
-that a 30 s timeout fires 100 ms late hurts nobody.
+A timer of the event loop costs a request more than most of its other work (architecture.md 4), and a timeout of 30 s
+that fires 100 ms late does no harm.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import asyncio
 PERIOD = 0.1
 """Seconds between two walks: how late a timeout may fire."""
 GROUPS = 11
-"""Those that cannot be due soon are walked a group at a time. A prime: their hashes are multiples of their size."""
+"""What cannot be due soon is split into groups, and each walk looks at one of them. A prime, because the hashes of
+objects are multiples of their size in memory, which would leave groups empty."""
 PATIENCE = 2.0
 """Seconds. More than ``GROUPS`` walks take, so that each group is looked at in time."""
 
@@ -22,22 +23,20 @@ class Timed:
     __slots__ = ()
 
     due: float
-
-    @property
-    def shortest(self) -> float:
-        """Seconds: ``due`` is never set to less than this ahead. From ``PATIENCE`` on, it is rarely looked at."""
-        return 0.0
+    shortest: float = 0.0
+    """Seconds: ``due`` is never set to less than this ahead. From ``PATIENCE`` on, it is rarely looked at."""
 
     def expire(self) -> None:
-        """Called once ``due`` has passed; must move or clear ``due``, or leave the sweeper."""
+        """End what took too long. Called once ``due`` has passed; must change ``due`` or leave the sweeper."""
         raise NotImplementedError
 
 
 class Sweeper:
-    """Walks what was added, as long as there is anything.
+    """Looks at everything that was added every ``PERIOD`` seconds, as long as there is anything.
 
-    10,000 idle connections would be 100,000 looks a second: those with time left are in ``_far``, of which each walk
-    looks at one group. What is set to be due meanwhile is still seen in time, as it is set ``PATIENCE`` ahead.
+    10,000 idle connections would be 100,000 looks a second. So those with time left move to ``_far``, of which each
+    walk looks at one group only. One of them may set ``due`` anew in the meantime, but at least ``PATIENCE`` ahead, so
+    that its group's turn comes before that.
     """
 
     __slots__ = ("_far", "_handle", "_loop", "_near", "_turn", "time")
@@ -51,13 +50,13 @@ class Sweeper:
         self._handle: asyncio.TimerHandle | None = None
 
     def add(self, timed: Timed) -> None:
-        """Watch ``timed``, which is not watched yet, until it is discarded."""
+        """Watch ``timed``, which must not be watched yet, until it is discarded."""
         self._near.add(timed)
         if self._handle is None:
             self._handle = self._loop.call_later(PERIOD, self._sweep)
 
     def discard(self, timed: Timed) -> None:
-        """Stop watching; fine if it was not watched."""
+        """Stop watching. Do nothing if it was not watched."""
         if timed in self._near:
             self._near.remove(timed)
         else:
@@ -82,7 +81,7 @@ class Sweeper:
             self._handle = self._loop.call_later(PERIOD, self._sweep)
 
     def _sort(self, soon: float) -> None:
-        """Bring near what is due soon, of one group, and put away what is not."""
+        """Move what is due soon from one group to ``_near``, and what is not the other way."""
         group = self._far[self._turn]
         self._turn = (self._turn + 1) % GROUPS
         back = [t for t in group if t.due <= soon]

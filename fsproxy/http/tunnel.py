@@ -6,14 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fsproxy.http.connection import ClientConnection
+    from fsproxy.http.client_transport import ClientTransport
     from fsproxy.http.upstream_connection import UpstreamConnection
 
 
 class Tunnel:
     """Connects a client and an upstream until either ends. What passes may be looked at by a subclass."""
 
-    def __init__(self, client: ClientConnection, closed: asyncio.Future[None]) -> None:
+    def __init__(self, client: ClientTransport, closed: asyncio.Future[None]) -> None:
         self._client = client
         self._upstream: UpstreamConnection | None = None
         self.closed = closed

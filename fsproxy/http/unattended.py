@@ -1,38 +1,42 @@
-"""Exchanges that go on although their client has left, and how many of them one pool of connections carries."""
+"""The exchanges that go on although their client has left, and how many of them one pool of connections carries."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from fsproxy.core.failures import Failure
-
-if TYPE_CHECKING:
-    from fsproxy.http.upstream_exchange import UpstreamExchange
 
 SHARE = 4
 """One in so many of a pool's connections may be held for clients that have left (rules.md 4), and always one."""
 
 
-class Unattended:
-    """At most a quarter of a pool's exchanges, so that sending and leaving is no way to take the pool.
+class Abandoned(Protocol):
+    """An exchange whose client has left."""
 
-    Bundle routes come first: where there is no room, one of them takes the place of the oldest of the others.
+    def abort(self, failure: Failure) -> None:
+        """End the exchange, and call ``Unattended.discard``."""
+
+
+class Unattended:
+    """Limits them to a quarter of a pool, so that nobody can occupy the pool by sending and leaving.
+
+    Bundles come first: if there is no room, a bundle takes the place of the oldest exchange of another kind.
     """
 
     __slots__ = ("_bundles", "_limit", "_others")
 
     def __init__(self, connections: int) -> None:
-        """``connections``: the most that the pool opens."""
+        """``connections``: how many the pool may open."""
         self._limit = max(1, connections // SHARE)
-        self._bundles: set[UpstreamExchange] = set()
-        self._others: dict[UpstreamExchange, None] = {}  # in the order in which their clients left
+        self._bundles: set[Abandoned] = set()
+        self._others: dict[Abandoned, None] = {}  # in the order in which their clients left
 
     def __len__(self) -> int:
         """Return how many there are."""
         return len(self._bundles) + len(self._others)
 
-    def admit(self, exchange: UpstreamExchange, *, bundle: bool) -> bool:
-        """Count one more; False when there is no room for it."""
+    def admit(self, exchange: Abandoned, *, bundle: bool) -> bool:
+        """Add an exchange. Return False if there is no room for it."""
         if len(self) >= self._limit:
             if not bundle or not self._others:
                 return False
@@ -43,7 +47,7 @@ class Unattended:
             self._others[exchange] = None
         return True
 
-    def discard(self, exchange: UpstreamExchange) -> None:
-        """The exchange has ended; fine if it was not counted."""
+    def discard(self, exchange: Abandoned) -> None:
+        """Remove an exchange that has ended. Do nothing if it was never added."""
         self._bundles.discard(exchange)
         self._others.pop(exchange, None)

@@ -7,10 +7,9 @@ from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Self
 
-from aiohttp.web_protocol import RequestPayloadError
-
 from fsproxy.clock import monotonic_ns
 from fsproxy.core.failures import Failure
+from fsproxy.http.aiohttp_parts import BrokenBodyError
 from fsproxy.http.response_writer import LAST_CHUNK
 from fsproxy.http.sweeper import Sweeper, Timed
 from fsproxy.proxy.flow import Flow
@@ -157,7 +156,7 @@ async def read_part(flow: Flow) -> bytes:
     """The next bytes of the body, counted; ``b""`` at its end. Raises BodyError."""
     try:
         part = await flow.request.payload.readany()
-    except RequestPayloadError:
+    except BrokenBodyError:
         flow.close = True
         raise BodyError(Failure.BAD_REQUEST) from None
     except BodyError:

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from fsproxy.config.schema import Config, ServerConfig, UpstreamConfig
 from fsproxy.fleet.descriptors import OTHERS, raise_limit, that_fits
-from fsproxy.http.connection import HARD_LIMIT
+from fsproxy.http.server import HARD_LIMIT
 
 
 @contextmanager

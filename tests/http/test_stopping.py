@@ -25,7 +25,7 @@ def test_a_connection_that_was_accepted_and_not_opened_is_waited_for_and_not_for
         now = 1000.0
         loop.time = lambda: now
         server = DataServer(never, ServerConfig(), Sweeper(loop), on_malformed=lambda: None, on_crash=lambda _: None)
-        server()  # as a listener of TLS does when it has accepted
+        server.accepted()  # as a listener of TLS does when it has accepted
         flushed = asyncio.create_task(server.flush(60.0))
         await turns()
         now += 2 * FLUSH_PERIOD

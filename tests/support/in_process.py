@@ -8,11 +8,13 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from fsproxy.config.loader import load_text
+from fsproxy.http.connection import ClientConnection
 from fsproxy.http.server import DataServer
 from fsproxy.http.sweeper import Sweeper
 from fsproxy.proxy.data_plane import DataPlane
@@ -91,7 +93,7 @@ async def in_process(config: Mapping[str, Any]) -> AsyncIterator[InProcessProxy]
             on_malformed=data_plane.count_malformed,
             on_crash=data_plane.count_crash,
         )
-        listener = await loop.create_server(server, "127.0.0.1", 0)
+        listener = await loop.create_server(partial(ClientConnection, server), "127.0.0.1", 0)
         proxy = InProcessProxy(
             listener.sockets[0].getsockname()[1], data_plane, server, metrics, base, complaints.records
         )

@@ -7,10 +7,12 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fsproxy.config.loader import load_text
+from fsproxy.http.connection import ClientConnection
 from fsproxy.http.server import DataServer
 from fsproxy.http.sweeper import Sweeper
 from fsproxy.proxy.data_plane import DataPlane
@@ -66,7 +68,7 @@ async def inner_proxy(config: Mapping[str, Any], upstream_url: str, folder: Path
         on_crash=data_plane.count_crash,
     )
     data_plane.server = server
-    listener = await loop.create_server(server, "127.0.0.1", 0)
+    listener = await loop.create_server(partial(ClientConnection, server), "127.0.0.1", 0)
     try:
         yield InnerProxy(data_plane, metrics, listener.sockets[0].getsockname()[1], audit_file)
     finally:

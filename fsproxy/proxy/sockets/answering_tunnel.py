@@ -11,7 +11,7 @@ from fsproxy.core.wire.sockets.websocket import CloseCode, Opcode, frame
 from fsproxy.http.tunnel import Tunnel
 
 if TYPE_CHECKING:
-    from fsproxy.http.connection import ClientConnection
+    from fsproxy.http.client_transport import ClientTransport
     from fsproxy.proxy.sockets.verdict import Judge
 
 MOST_INSERTED = 64
@@ -27,7 +27,7 @@ SILENCE = 5.0
 class AnsweringTunnel(Tunnel):
     """The way down, and the ends, of a socket whose messages are judged. ``by``: who judges."""
 
-    def __init__(self, client: ClientConnection, closed: asyncio.Future[None], by: Judge) -> None:
+    def __init__(self, client: ClientTransport, closed: asyncio.Future[None], by: Judge) -> None:
         super().__init__(client, closed)
         self._loop = closed.get_loop()
         self._judge = by

@@ -17,7 +17,7 @@ from fsproxy.proxy.sockets.answering_tunnel import AnsweringTunnel
 from fsproxy.proxy.sockets.verdict import Ending, Judge, Verdict
 
 if TYPE_CHECKING:
-    from fsproxy.http.connection import ClientConnection
+    from fsproxy.http.client_transport import ClientTransport
 
 ON_LOOP = 64 * 1024
 """Bytes of a message that are unmasked and masked on the event loop; what is larger goes to a thread."""
@@ -29,7 +29,7 @@ each 128 bytes of it."""
 class FrameTunnel(AnsweringTunnel):
     """See the module. ``limit``: bytes of a client's message (``server.max_body``)."""
 
-    def __init__(self, client: ClientConnection, closed: asyncio.Future[None], by: Judge, limit: int) -> None:
+    def __init__(self, client: ClientTransport, closed: asyncio.Future[None], by: Judge, limit: int) -> None:
         super().__init__(client, closed, by)
         self._frames = FrameReader()
         self._up = UpstreamFrames(limit)

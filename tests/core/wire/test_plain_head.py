@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fsproxy.core.wire.plain_head import MOST_KNOWN, KnownHeads, PlainHead
-from fsproxy.http.head_limit import HeadBytes
+from fsproxy.http.head_limit import HeadLimit
 
 LIMIT = 32_768
 PAGE = b"POST /rec/page HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Type: text/plain\r\nX-Own: a b\r\n\r\n{}"
@@ -163,14 +163,14 @@ BODIES = st.sampled_from([b"", b"{}", b"x", b"GET /y HTTP/1.1\r\nHost: b\r\n\r\n
 
 def general(data: bytes) -> list[Any] | None:
     """The messages that the general lane finds with aiohttp's parser; None when that refuses."""
-    head = HeadBytes(LIMIT)
+    head = HeadLimit(LIMIT)
     loop = asyncio.new_event_loop()
     try:
         parser = HttpRequestParser(
             BaseProtocol(loop), loop, 2**16, max_line_size=LIMIT, max_field_size=LIMIT, auto_decompress=False
         )
-        messages, _, _ = parser.feed_data(head.shown(data, busy=False))
-        return list(head.came_whole(messages, len(data))) if messages else []
+        messages, _, _ = parser.feed_data(head.masked(data, busy=False))
+        return list(head.complete(messages, len(data))) if messages else []
     except HttpProcessingError:
         return None
     finally:

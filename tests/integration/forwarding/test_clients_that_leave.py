@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from fsproxy.http.fast_lane import MAX_PIPELINED, SWITCH
+from fsproxy.http.aiohttp_parts import MAX_PIPELINED
+from fsproxy.http.fast_lane import SWITCH
 from support.in_process import InProcessProxy, in_process
 from support.leaving import LeavingClient, Way, send_and_leave
 from support.proxy import running_proxy

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 
 import pytest
+from aiohttp.streams import StreamReader
 
 from support.in_process import InProcessProxy, in_process
 from support.raw_http import ServerSide, eventually, raw_client, scripted
@@ -22,8 +23,9 @@ def buffered(proxy: InProcessProxy) -> int:
     for flow in proxy.data_plane._in_flight:
         transport = flow.request.connection.transport
         total += transport.get_write_buffer_size() if transport is not None else 0
-        total += flow.request.payload.total_bytes - flow.bytes_in
-        exchange = flow.relay.exchange if flow.relay is not None else None
+        if isinstance(flow.request.payload, StreamReader):
+            total += flow.request.payload.total_bytes - flow.bytes_in
+        exchange = flow.writer.exchange if flow.writer is not None else None
         if exchange is not None and exchange.connection is not None and exchange.connection.transport is not None:
             total += exchange.connection.transport.get_write_buffer_size()
     return total
