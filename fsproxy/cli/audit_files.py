@@ -1,4 +1,4 @@
-"""Audit lines out of files: plain or gzip, any number, one after the other, in constant memory."""
+"""Reads audit lines from any number of files, plain or gzip, in constant memory."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _BUFFER = 1 << 20
 
 
 class AuditFiles:
-    """The lines of files, in order."""
+    """The lines of some files, in order."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
         self._raw: BinaryIO | None = None
         self._before = 0
-        """Bytes of the files that are done."""
+        """Bytes of the files that were read whole."""
         self.unfinished = 0
-        """Last lines without an end: a file that is still written, or was cut."""
+        """Last lines without a line end, of files that are still being written or were cut."""
 
     @property
     def size(self) -> int:
-        """Bytes of all files as they are stored; 0 when one of them has no size."""
+        """Return the bytes of all files as they are stored; 0 when one of them has no size."""
         try:
             sizes = [0 if name == STDIN else os.stat(name).st_size for name in self._names]  # noqa: PTH116 - names, not paths
         except OSError:
@@ -40,18 +40,18 @@ class AuditFiles:
 
     @property
     def done(self) -> int:
-        """Bytes that were read of the files as they are stored."""
+        """Return how many bytes of the files, as they are stored, were read."""
         try:
             return self._before + (self._raw.tell() if self._raw is not None else 0)
         except OSError:  # a pipe
             return 0
 
     def __iter__(self) -> Iterator[bytes]:
-        """The lines, each with its end. Raises ClickException when a file cannot be read."""
+        """Give the lines, each with its line end. Raises ClickException when a file cannot be read."""
         return chain.from_iterable(self.batches())
 
     def batches(self) -> Iterator[list[bytes]]:
-        """The lines, about a megabyte of them at a time. Raises ClickException when a file cannot be read."""
+        """Give the lines, about a megabyte of them at a time. Raises ClickException when a file cannot be read."""
         for name in self._names:
             try:
                 with _opened(name) as raw:
@@ -59,14 +59,14 @@ class AuditFiles:
                     yield from self._lines(raw)
                     self._before, self._raw = self.done, None
             except (OSError, EOFError, zlib.error) as error:
-                said = error.strerror if isinstance(error, OSError) and error.strerror else "not whole gzip data"
-                raise click.ClickException(f"{name}: {said}") from None
+                problem = error.strerror if isinstance(error, OSError) and error.strerror else "not whole gzip data"
+                raise click.ClickException(f"{name}: {problem}") from None
 
     def _lines(self, raw: BinaryIO) -> Iterator[list[bytes]]:
         buffered = cast("io.BufferedReader", raw)
         lines: BinaryIO = buffered
         if buffered.peek(2).startswith(GZIP_MAGIC):
-            # Its own buffer is so small that most of the time goes into filling it.
+            # The buffer of GzipFile is so small that filling it takes most of the time.
             unzipped = cast("io.RawIOBase", gzip.GzipFile(fileobj=buffered, mode="rb"))
             lines = io.BufferedReader(unzipped, _BUFFER)
         while batch := lines.readlines(_BUFFER):

@@ -1,4 +1,4 @@
-"""``explain``: what would be decided about a session, and why, by the very functions that decide."""
+"""``explain``: what would be decided about a session, and why, by the functions that decide."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from fsproxy.admin.explaining import Explanation
 from fsproxy.admin.explaining import explain as explained
 from fsproxy.admin.question import Asked, UnanswerableError
 from fsproxy.cli.documented import Documented
-from fsproxy.cli.loading import CONFIG_OPTION, load_or_exit
+from fsproxy.cli.loading import CONFIG_OPTION, compile_or_exit
 from fsproxy.cli.tables import echo_rich
+from fsproxy.cli.wording import reason, sentence
 from fsproxy.clock import now
 from fsproxy.core.pipeline import Judgement, Step
-from fsproxy.proxy.generation import Generation
-from fsproxy.proxy.geo import GeoError
 
 
 @click.command(
@@ -33,12 +32,12 @@ from fsproxy.proxy.geo import GeoError
 @click.option("--ip", help="The visitor's address.")
 @click.option("--user-agent", help="The User-Agent header.")
 @click.option("--org", help="The org's id.")
-@click.option("--country", help="ISO 3166 code, e.g. US or US-CA; default: as geo.source finds it.")
+@click.option("--country", help="An ISO 3166 code, such as US or US-CA; default: what geo.source finds.")
 @click.option("--cookie", multiple=True, help="name=value; may be repeated.")
-@click.option("--app-id", help="The uid given to FS.identify.")
+@click.option("--app-id", help="The uid that was given to FS.identify.")
 @click.option("--user-id", help="The recorder's own id of the visitor.")
 @click.option("--session-id", help="The session's id.")
-@click.option("--origin", help="The Origin header; default: the URL's.")
+@click.option("--origin", help="The Origin header; default: that of the URL.")
 @click.option("--header", "extra", multiple=True, help="Another header, 'Name: value'; may be repeated.")
 @click.option(
     "--request",
@@ -46,18 +45,14 @@ from fsproxy.proxy.geo import GeoError
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A recorded request: JSON with method, url, headers and body.",
 )
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def explain(path: Path, request_file: Path | None, *, as_json: bool, **options: Any) -> None:
-    """Say what would be decided about a session, filter by filter.
+    """Show what would be decided about a session, filter by filter.
 
-    Judges as the running proxy would, with an empty ledger: sessions under way and used-up quotas are
-    known only to the running proxy.
+    The filters are those of the running proxy. The command knows no sessions under way and no used-up quota: only the
+    running proxy does.
     """
-    config = load_or_exit(path)
-    try:
-        generation = Generation.compile(config, 1)
-    except GeoError as error:
-        raise click.ClickException(str(error)) from None
+    generation = compile_or_exit(path)
     recorded = _recorded(request_file) if request_file is not None else {}
     asked = Asked(cookies=options.pop("cookie"), headers=options.pop("extra"), request=recorded, **options)
     try:
@@ -69,7 +64,7 @@ def explain(path: Path, request_file: Path | None, *, as_json: bool, **options: 
     if as_json:
         click.echo(json.dumps(explanation.document(), indent=2))
     else:
-        _tell(explanation)
+        _print(explanation)
     raise SystemExit(3 if explanation.decision.block is not None else 0)
 
 
@@ -77,38 +72,35 @@ def _recorded(file: Path) -> dict[str, Any]:
     try:
         document = json.loads(file.read_text("utf-8"))
     except (ValueError, OSError, RecursionError) as error:
-        raise click.ClickException(f"--request {file}: not JSON ({type(error).__name__})") from None
+        raise click.ClickException(f"--request {file} is not JSON ({type(error).__name__})") from None
     if not isinstance(document, dict):
-        raise click.ClickException(f"--request {file}: one JSON object is expected: method, url, headers, body")
+        raise click.ClickException(f"--request {file} must hold one JSON object: method, url, headers, body")
     return document
 
 
-def _tell(explanation: Explanation) -> None:
-    block = explanation.decision.block
+def _print(explanation: Explanation) -> None:
     if explanation.not_judged_because:
-        click.echo(f"not judged: {explanation.not_judged_because}")
+        click.echo(f"The filters would not be asked: {explanation.not_judged_because}.")
         return
+    block = explanation.decision.block
     if block is None:
-        click.echo("captured")
+        click.echo("The session would be captured.")
     else:
-        where = f" ({block.rule.where})" if block.rule.where else ""
-        click.echo(f"blocked: reason_code {int(block.code)}, {block.code.text}; rule {block.rule.id}{where}")
-        click.echo(f"it means: {explanation.means}")
+        place = f" ({block.rule.where})" if block.rule.where else ""
+        click.echo(f"The session would be blocked with {reason(block.code)} by the rule {block.rule.id}{place}.")
+        click.echo(sentence(explanation.means))
     if explanation.mode != "enforce":
-        click.echo(f"(top-level mode: {explanation.mode})")
+        click.echo(f"The top-level mode is {explanation.mode}.")
     click.echo()
     rows = [(step.filter.value, step.judgement.value, *_rule(step)) for step in explanation.trace]
-    if not echo_rich("", ("filter", "judgement", "rule", "stands at"), rows):
-        for name, judgement, rule, where in rows:
-            told = "  ".join(
-                ("", f"{name:<14}{judgement:<16}", rule, where) if rule else ("", f"{name:<14}{judgement}")
-            )
-            click.echo(told.rstrip())
+    if not echo_rich("", ("filter", "answer", "rule", "place"), rows):
+        for name, answer, rule, place in rows:
+            click.echo(f"  {name:<14}{answer:<16}  {rule}  {place}".rstrip())
     if explanation.not_given:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in explanation.not_given)
-        click.echo(f"  rules look at these too, which were not given: {options}")
+        click.echo(f"  Some rules also look at what was not given: {options}.")
     if explanation.not_judged:
-        click.echo(f"  nothing to judge: {', '.join(explanation.not_judged)}")
+        click.echo(f"  These filters have no rule to ask: {', '.join(explanation.not_judged)}.")
 
 
 def _rule(step: Step) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""``import-settings``: the vendor's settings exports as a configuration of ours."""
+"""``import-settings``: the vendor's settings exports become a configuration of fsproxy."""
 
 from __future__ import annotations
 
@@ -11,40 +11,42 @@ from fsproxy.config.files import MOST_BYTES
 from fsproxy.config.vendor.export import VendorSettingsError
 from fsproxy.config.vendor.settings import to_yaml
 
-LONGEST_ORG = 256
+_LONGEST_ORG = 256
+"""Characters of an org's id."""
 
 
 @click.command(
     "import-settings",
     cls=Documented,
-    statuses={0: "done; what could not be carried over is a comment", 1: "not such an export"},
+    statuses={0: "the configuration was printed", 1: "a file is not such an export"},
     examples=["fsproxy import-settings --org o-1ABC-na1 blocking.json domain.json > fsproxy.yaml"],
 )
 @click.argument("files", metavar="FILE...", type=click.File("rb"), nargs=-1, required=True)
-@click.option("--org", help="The org whose settings these are; without it they become those of all orgs.")
+@click.option("--org", help="The org of these settings; without it they become those of all orgs.")
 def import_settings(files: tuple[IO[bytes], ...], org: str | None) -> None:
     """Turn exported settings (JSON; - is standard input) into a configuration on standard output.
 
-    FILE holds the blocking, domain, geo or features settings, alone, under their names in one object, or as a
-    history of versions, of which the newest is taken. What could not be carried over is a comment in the
-    output.
+    FILE holds the blocking, domain, geo or features settings: alone, under their names in one object, or as a
+    history of versions, of which the newest is taken. Each setting that cannot be carried over becomes a comment
+    in the output.
     """
-    if org is not None and not (0 < len(org) <= LONGEST_ORG and org.isprintable()):
-        raise click.BadParameter("an org's id is expected", param_hint="--org")
+    if org is not None and not (0 < len(org) <= _LONGEST_ORG and org.isprintable()):
+        raise click.BadParameter("this is not the id of an org", param_hint="--org")
     texts = []
     names = [str(getattr(file, "name", "-")) for file in files]
     for name, file in zip(names, files, strict=True):
         try:
             raw = file.read(MOST_BYTES + 1)
             if len(raw) > MOST_BYTES:
-                raise click.ClickException(f"{name}: holds more than {MOST_BYTES // 2**20} MB")
+                raise click.ClickException(f"{name} is larger than {MOST_BYTES // 2**20} MB")
             texts.append(raw.decode("utf-8-sig"))
         except UnicodeDecodeError:
-            raise click.ClickException(f"{name}: not UTF-8") from None
+            raise click.ClickException(f"{name} is not UTF-8") from None
     try:
         text, left = to_yaml(texts, org, names)
     except VendorSettingsError as error:
         raise click.ClickException(str(error)) from None
     click.echo(text.encode(), nl=False)
     if left:
-        click.echo(f"{left} not carried over: see the comments", err=True)
+        what = "1 setting was" if left == 1 else f"{left} settings were"
+        click.echo(f"{what} not carried over; the comments in the output say why", err=True)

@@ -1,16 +1,19 @@
-"""Loading a configuration for a command: all of its faults on stderr, and exit status 1."""
+"""Loading a configuration for a command, which ends with exit status 1 when the file is at fault."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
 from fsproxy.config.loader import load
 from fsproxy.config.problems import ConfigError
 from fsproxy.config.schema import Config
+from fsproxy.proxy.generation import Generation
+from fsproxy.proxy.geo import GeoError
 
 CONFIG_OPTION = click.option(
     "--config",
@@ -23,14 +26,27 @@ CONFIG_OPTION = click.option(
 
 
 def load_or_exit(path: Path, extra: Mapping[str, str] | None = None) -> Config:
-    """The configuration, or the end of the program with every fault of the file on stderr.
+    """Return the configuration, or write every fault of the file to standard error and exit.
 
-    ``extra`` is put over the environment for ``${NAME}``.
+    ``extra`` goes before the environment for ``${NAME}``.
     """
     try:
         return load(path, {**os.environ, **(extra or {})})
     except ConfigError as error:
-        click.echo(str(error), err=True)
         count = len(error.problems)
-        click.echo(f"{path}: {count} fault{'' if count == 1 else 's'}; nothing was started", err=True)
-        raise SystemExit(1) from None
+        give_up(f"{error}\n{path}: {'1 fault was' if count == 1 else f'{count} faults were'} found")
+
+
+def compile_or_exit(path: Path) -> Generation:
+    """Return the compiled configuration, or write what is wrong with it to standard error and exit."""
+    config = load_or_exit(path)
+    try:
+        return Generation.compile(config, 1)
+    except GeoError as error:
+        give_up(f"{path}: {error}")
+
+
+def give_up(problem: str) -> NoReturn:
+    """Write the problem to standard error and exit with status 1."""
+    click.echo(problem, err=True)
+    raise SystemExit(1)

@@ -1,4 +1,4 @@
-"""``replay``: what would have been decided otherwise, had other rules been in force."""
+"""``replay``: which recorded decisions would change under other rules."""
 
 from __future__ import annotations
 
@@ -14,41 +14,40 @@ import msgspec
 
 from fsproxy.cli.audit_files import AuditFiles
 from fsproxy.cli.documented import Documented
-from fsproxy.cli.loading import load_or_exit
+from fsproxy.cli.loading import compile_or_exit
 from fsproxy.cli.tables import echo_table, progress
+from fsproxy.cli.wording import counted
 from fsproxy.core.model import Route
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.replay.again import CAPTURED, Replay, Replayed, recorded
 from fsproxy.core.replay.facts import PageLine
-from fsproxy.proxy.generation import Generation
-from fsproxy.proxy.geo import GeoError
 
-MOST_RULES = 20
-"""Rows of a table of rules; with --json all are there."""
+_MOST_RULES = 20
+"""Rows of a table of rules; --json prints them all."""
 _PAGE = b'"page"'
 _NOTES = (
-    "Quotas are taken as recorded: who was over quota is, who was blocked by another rule is not.",
-    "Sessions under way and visitors admitted before are, too; a session that a filter blocked is taken as new.",
-    "Locations are as they were found then.",
+    "Quotas are taken as recorded: a page that was over quota still is; one that another rule blocked is not.",
+    "So are sessions under way and visitors admitted before. A session that a filter blocked counts as new.",
+    "Locations are those that were found at the time.",
 )
 
 
 @dataclass
 class ReplayTotals:
-    """What was found, in memory that does not grow with the number of lines."""
+    """What was found in all lines, in memory that does not grow with their number."""
 
     examples: int
-    """Request ids that are kept for each kind of change."""
+    """How many request ids are kept for each kind of change."""
     other: int = 0
-    """Lines of anything but pages."""
+    """Lines that are not about pages."""
     unreadable: int = 0
     not_judged: int = 0
     pages: int = 0
-    """Those that were decided by both sides."""
+    """Pages that both sides decide."""
     undecidable: Counter[str] = field(default_factory=Counter)
     codes: Counter[tuple[int, int]] = field(default_factory=Counter)
     rules: Counter[tuple[int, str, int, str]] = field(default_factory=Counter)
-    """Of changed pages."""
+    """Changed pages, by code and rule before and after."""
     shadow_before: Counter[str] = field(default_factory=Counter)
     shadow_after: Counter[str] = field(default_factory=Counter)
     shadow_undecidable: Counter[str] = field(default_factory=Counter)
@@ -83,13 +82,13 @@ class ReplayTotals:
 
     @property
     def changed(self) -> int:
-        """Pages with another code; another rule with the same code is told, but is no change for the visitor."""
+        """Return how many pages get another code. Another rule with the same code is no change for the visitor."""
         return sum(count for (before, after), count in self.codes.items() if before != after)
 
 
 @click.command(
     cls=Documented,
-    statuses={0: "nothing changes", 1: "the input is at fault", 3: "something changes"},
+    statuses={0: "no decision changes", 1: "the input is at fault", 3: "some decisions change"},
     examples=[
         "fsproxy replay audit.log.1.gz audit.log --config new.yaml",
         "fsproxy replay audit.log --config new.yaml --against old.yaml --json",
@@ -102,10 +101,10 @@ class ReplayTotals:
 @click.option(
     "--against", "old", type=click.Path(path_type=Path), help="Compare with these rules, not with what was recorded."
 )
-@click.option("--same-users", is_flag=True, help="The lists of users are what they were: lines hold no uids to ask.")
+@click.option("--same-users", is_flag=True, help="Take the lists of users as unchanged; lines hold no uids.")
 @click.option("--examples", default=3, show_default=True, type=click.IntRange(0, 1000), help="Request ids per change.")
-@click.option("--fail-on-undecidable", is_flag=True, help="Exit status 3 also when a page cannot be decided.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--fail-on-undecidable", is_flag=True, help="Exit with status 3 also when a page cannot be decided.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def replay(
     audit: tuple[str, ...],
     new: Path,
@@ -118,15 +117,15 @@ def replay(
 ) -> None:
     """Decide the pages in AUDIT files (plain or gzip; - is standard input) again, under other rules.
 
-    Where a rule needs what the lines leave out (the whole address under client_ip: truncated, a uid), a page
-    is undecidable, and counted so. With audit.share.page under 100% not every captured page has a line.
+    A page is undecidable where a rule needs what its line does not hold: the whole address under client_ip: truncated,
+    or a uid. Not every captured page has a line when audit.share.page is below 100%.
     """
-    after = _rules(new, same_users=same_users)
-    before = _rules(old, same_users=same_users) if old is not None else None
+    after = Replay(compile_or_exit(new).snapshot, same_users=same_users)
+    before = Replay(compile_or_exit(old).snapshot, same_users=same_users) if old is not None else None
     files = AuditFiles(audit)
     counts = ReplayTotals(examples)
     collected = gc.isenabled()
-    gc.disable()  # nothing here makes cycles
+    gc.disable()  # nothing here makes cycles, and collecting costs time
     try:
         _count(files, counts, before, after)
     finally:
@@ -135,20 +134,12 @@ def replay(
     if as_json:
         click.echo(json.dumps(_document(counts, files.unfinished), indent=2))
     else:
-        _tell(counts, files.unfinished)
+        _print(counts, files.unfinished)
     if counts.unreadable:
-        raise click.ClickException(f"{counts.unreadable} lines are no audit lines")
+        raise click.ClickException(f"{counted(counts.unreadable, 'line is no audit line', 'lines are no audit lines')}")
     if not (counts.other or counts.pages or counts.not_judged or counts.undecidable):
         raise click.ClickException("there are no audit lines")
     raise SystemExit(3 if counts.changed or (fail_on_undecidable and counts.undecidable) else 0)
-
-
-def _rules(path: Path, *, same_users: bool) -> Replay:
-    config = load_or_exit(path)
-    try:
-        return Replay(Generation.compile(config, 1).snapshot, same_users=same_users)
-    except GeoError as error:
-        raise click.ClickException(f"{path}: {error}") from None
 
 
 def _count(files: AuditFiles, counts: ReplayTotals, before: Replay | None, after: Replay) -> None:
@@ -179,7 +170,7 @@ def _count(files: AuditFiles, counts: ReplayTotals, before: Replay | None, after
 
 
 def _is_plain(line: PageLine, decided: Replayed) -> bool:
-    """Decided as before, without any shadow: nearly all pages are, and need not be looked at closer."""
+    """Return whether the page is decided as before, without any shadow hit. Nearly all are, and only need counting."""
     if decided.rule != line.rule or decided.code != (line.reason_code or CAPTURED):
         return False
     return not (decided.shadow or line.shadow or decided.undecidable) and decided.judged
@@ -217,31 +208,37 @@ def _document(counts: ReplayTotals, unfinished: int) -> dict[str, Any]:
     }
 
 
-def _tell(counts: ReplayTotals, unfinished: int) -> None:
-    click.echo(f"Pages decided again: {counts.pages}; otherwise than before: {counts.changed or 'none'}")
+def _print(counts: ReplayTotals, unfinished: int) -> None:
+    again = counted(counts.pages, "page was", "pages were")
+    click.echo(f"{again} decided again; {counts.changed or 'none'} would get another decision.")
     moved = [(pair, count) for pair, count in counts.codes.most_common() if pair[0] != pair[1]]
     same = [(pair, count) for pair, count in counts.codes.most_common() if pair[0] == pair[1]]
     shown = [(count, _name(old), _name(new), " ".join(counts.kept.get((old, new), []))) for (old, new), count in moved]
-    echo_table("Decided otherwise", ("pages", "before", "after", "examples"), shown)
+    echo_table("Pages that would get another decision", ("pages", "before", "after", "examples"), shown)
     rules = [
-        (count, before or "-", after or "-") for (_, before, _, after), count in counts.rules.most_common(MOST_RULES)
+        (count, before or "-", after or "-") for (_, before, _, after), count in counts.rules.most_common(_MOST_RULES)
     ]
-    echo_table("By rule", ("pages", "rule before", "rule after"), rules)
-    echo_table("As before", ("pages", "decision"), [(count, _name(old)) for (old, _), count in same])
+    echo_table("The rules behind these changes", ("pages", "rule before", "rule after"), rules)
+    echo_table("Pages whose decision stays", ("pages", "decision"), [(count, _name(old)) for (old, _), count in same])
     shadow = {*counts.shadow_before, *counts.shadow_after}
-    hits = [(counts.shadow_before[rule], counts.shadow_after[rule], rule) for rule in sorted(shadow)[:MOST_RULES]]
-    echo_table("Shadow: would block, were it enforced", ("before", "after", "rule"), hits)
-    lacking = [(count, reason) for reason, count in counts.undecidable.most_common()]
-    lacking += [(count, f"{name}: in shadow, no matter") for name, count in counts.shadow_undecidable.most_common()]
-    echo_table("Undecidable: the line leaves out what the rule needs", ("pages", "filter, and why"), lacking)
-    left = {
-        "failed before they were judged": counts.not_judged,
-        "not of pages": counts.other,
-        "unfinished": unfinished,
-        "unreadable": counts.unreadable,
-    }
-    said = ", ".join(f"{count} {what}" for what, count in left.items() if count)
-    if said:
-        click.echo(f"Left out: lines {said}")
+    hits = [(counts.shadow_before[rule], counts.shadow_after[rule], rule) for rule in sorted(shadow)[:_MOST_RULES]]
+    echo_table("Pages that rules in shadow would block if they were enforced", ("before", "after", "rule"), hits)
+    lacking = [(count, problem) for problem, count in counts.undecidable.most_common()]
+    lacking += [
+        (count, f"{name}: in shadow, so it decides nothing") for name, count in counts.shadow_undecidable.most_common()
+    ]
+    echo_table("Undecidable: the line does not hold what the rule needs", ("pages", "filter and reason"), lacking)
+    _print_left_out(counts, unfinished)
     for note in _NOTES:
         click.echo(note)
+
+
+def _print_left_out(counts: ReplayTotals, unfinished: int) -> None:
+    for count, one, many in (
+        (counts.not_judged, "page failed before the filters were asked", "pages failed before the filters were asked"),
+        (counts.other, "line is not about a page", "lines are not about pages"),
+        (unfinished, "last line has no end", "last lines have no end"),
+        (counts.unreadable, "line cannot be read", "lines cannot be read"),
+    ):
+        if count:
+            click.echo(f"Left out: {counted(count, one, many)}.")

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from fsproxy.cli.wording import reason, sentence
 from fsproxy.core.audit.facts import TRUNCATED
 from fsproxy.core.audit.privacy import safe
 from fsproxy.core.audit.rule_texts import rule_text
@@ -14,13 +15,13 @@ from fsproxy.core.filters import FILTERS
 from fsproxy.core.model import FilterName
 from fsproxy.core.policy import Snapshot
 from fsproxy.core.policy_rules import hit_of
-from fsproxy.core.reasons import ReasonCode, RejectionCode
+from fsproxy.core.reasons import RejectionCode
 from fsproxy.core.replay.again import Replay
 from fsproxy.core.replay.facts import page_line
 
 Line = Mapping[str, Any]
 
-_MEANS = {
+_REJECTIONS = {
     RejectionCode.TOO_BIG_TO_PARSE: "the call is too large",
     RejectionCode.INVALID_JSON: "the call is not valid JSON",
     RejectionCode.INVALID_EVENT_NAME: "an event's name is 1 to 250 characters",
@@ -36,24 +37,21 @@ _MEANS = {
     RejectionCode.RATE_LIMITED: "the session made too many calls",
 }
 _OUTCOMES = {
-    "captured": "captured",
-    "blocked": "blocked",
-    "forwarded": "forwarded",
-    "rejected": "rejected: no valid call was in it, and nothing was sent on",
-    "failed": "failed",
+    "captured": "The page was captured.",
+    "forwarded": "The request was forwarded.",
+    "rejected": "The request was rejected: no valid call was in it, and nothing was forwarded.",
+    "failed": "The request failed.",
 }
-
-
-_NO_RULES = "with --config FILE its line in that file is told here"
-
-
-_OF_ITS_PAGE = "; this was judged on its page, which was blocked"
+_SESSIONS = {"new": "new", "under_way": "under way", "admitted": "new, of a visitor whom ramping admitted before"}
+_NO_RULES = "With --config FILE, its line in that file is shown here."
+_OF_ITS_PAGE = " This was decided on its page, which was blocked."
 _NO_PLACE = {"state:down": "state.on_error"} | {f"{each.value}:error": "filters.on_error" for each in FilterName}
+"""Rules that no line of the file holds, and the key that decided in their place."""
 _ON_PAGES_ONLY = {each.name.value for each in FILTERS if each.on_pages_only}
 
 
 class Rules:
-    """A configuration in which rules are looked up. It may not be the one that judged."""
+    """A configuration in which rules are looked up. It may not be the one that decided."""
 
     def __init__(self, name: str, snapshot: Snapshot) -> None:
         self._name = name
@@ -61,61 +59,58 @@ class Rules:
         self._replay = Replay(snapshot)
 
     def place(self, rule: str, org: str | None, generation: object) -> str:
-        """Where a rule stands, in words."""
+        """Return a sentence that says where the rule is."""
         if rule in _NO_PLACE:
-            return f"no rule's place: {_NO_PLACE[rule]} decided"
+            return f"No line of the file: {_NO_PLACE[rule]} decided."
         found = hit_of(self._snapshot.policy(org), rule)
         if found is None:
-            return f"not in {self._name} as it is now; generation {generation} had it"
-        where = found.rule.where or f"a default, not written in {self._name}"
+            return f"It is not in {self._name} as it is now; generation {generation} had it."
+        where = found.rule.where or f"A default, which {self._name} does not write out"
         return f"{where} (as the file is now; generation {generation} may have been another)"
 
     def today(self, line: Line) -> str:
-        """What would be decided by this configuration."""
+        """Return a sentence that says what this configuration would decide about a page."""
         decided = self._replay.decide(page_line(line))
         if not decided.judged:
-            return "it had failed before it was judged"
+            return "It had failed before the filters were asked."
         if decided.undecidable:
-            return f"undecidable: {decided.undecidable}{_named(decided.rules)}"
-        return f"blocked, {_reason(decided.code)}, rule {decided.rule}" if decided.code else "captured"
-
-
-def _named(rules: tuple[str, ...]) -> str:
-    """Return the rules that cannot be asked, in brackets."""
-    return f" (rule {', '.join(rules)})" if rules else ""
+            rules = f" (rule {', '.join(decided.rules)})" if decided.rules else ""
+            return f"It cannot be known: {decided.undecidable}{rules}."
+        if decided.code:
+            return f"It would be blocked with {reason(decided.code)} by the rule {decided.rule}."
+        return "It would be captured."
 
 
 def story(line: Line, rules: Rules | None) -> list[str]:
-    """The lines of the story."""
+    """Return the lines of the story."""
     head = f"{_text(line, '@timestamp')}  {_text(line, 'event.action')}, request {_text(line, 'http.request.id')}"
-    told = [head]
-    told += [f"  {label + ':':<11}{text}" for label, text in _parts(line, rules) if text]
-    return told
+    return [head, *(f"  {label + ':':<11}{text}" for label, text in _parts(line, rules) if text)]
 
 
 def _parts(line: Line, rules: Rules | None) -> Iterator[tuple[str, str]]:
     facts: Line = line.get("fsproxy.facts") or {}
-    yield "judged", _judged(line, facts)
+    yield "request", _request(line, facts)
     yield "decision", _decision(line)
     rule, org, generation = line.get("rule.id"), line.get("organization.id"), line.get("fsproxy.generation")
     if rule:
         name = _text(line, "fsproxy.filter")
         yield "rule", f"{safe(str(rule), 256)} (filter {name}), config generation {generation}"
-        yield "it means", rule_text(name, str(rule)) + (_OF_ITS_PAGE if _is_its_pages(line) else "")
-        yield "stands at", rules.place(str(rule), org, generation) if rules is not None else _NO_RULES
+        yield "meaning", sentence(rule_text(name, str(rule))) + (_OF_ITS_PAGE if _is_its_pages(line) else "")
+        yield "place", rules.place(str(rule), org, generation) if rules is not None else _NO_RULES
     else:
-        yield "by", f"config generation {generation}, mode {_text(line, 'fsproxy.mode')}"
+        yield "rules", f"config generation {generation}, mode {_text(line, 'fsproxy.mode')}"
     for hit in line.get("fsproxy.shadow") or ():
-        code = hit.get("reason_code")
-        yield (
-            "shadow",
-            f"would be blocked, {_reason(code)}, rule {safe(str(hit.get('rule.id')), 256)}, were it enforced",
-        )
+        rule = str(hit.get("rule.id"))
+        blocks = f"It would be blocked with {reason(hit.get('reason_code'))} by the rule {safe(rule, 256)}"
+        yield "shadow", f"{blocks}, if that were enforced."
         if rules is not None:
-            yield "stands at", rules.place(str(hit.get("rule.id")), org, generation)
+            yield "place", rules.place(rule, org, generation)
     failed = line.get("fsproxy.filters_failed")
-    yield "fault", f"the filters {', '.join(map(str, failed))} failed: filters.on_error decided" if failed else ""
-    yield "state", "the store was down: state.on_error decided" if line.get("fsproxy.ledger_down") else ""
+    yield (
+        "fault",
+        f"These filters failed, so filters.on_error decided: {', '.join(map(str, failed))}." if failed else "",
+    )
+    yield "state", "The store was down, so state.on_error decided." if line.get("fsproxy.ledger_down") else ""
     yield "upstream", _upstream(line)
     yield from _rejections(line)
     yield "left out", _left_out(line, facts)
@@ -123,33 +118,29 @@ def _parts(line: Line, rules: Rules | None) -> Iterator[tuple[str, str]]:
         yield "today", rules.today(line)
 
 
-def _judged(line: Line, facts: Line) -> str:
-    address = line.get("client.ip") or line.get("client.address")
-    session = {"new": "new", "under_way": "under way", "admitted": "new, of a visitor admitted by ramping before"}
-    country = line.get("client.geo.region_iso_code") or line.get("client.geo.country_iso_code")
+def _request(line: Line, facts: Line) -> str:
     parts = {
         "org": line.get("organization.id"),
         "domain": line.get("url.domain"),
-        **_judged_by(line, facts),
+        **_of_filter(line, facts),
         "session": line.get("fsproxy.session_id"),
-        "which is": session.get(str(facts.get("session"))),
+        "which is": _SESSIONS.get(str(facts.get("session"))),
         "page": line.get("fsproxy.page_id"),
         "user": line.get("fsproxy.user_id"),
-        "address": address,
-        "location": country,
+        "address": line.get("client.ip") or line.get("client.address"),
+        "location": line.get("client.geo.region_iso_code") or line.get("client.geo.country_iso_code"),
         "User-Agent": line.get("user_agent.original"),
     }
     return ", ".join(f"{name} {safe(str(value), 120)}" for name, value in parts.items() if value)
 
 
-def _judged_by(line: Line, facts: Line) -> Line:
-    """What only one filter looks at, where that one blocked."""
+def _of_filter(line: Line, facts: Line) -> Line:
+    """Return what only one filter looks at, where that one blocked."""
     match line.get("fsproxy.filter"):
         case "url":
             return {"scheme": facts.get("scheme"), "URL's length": line.get("fsproxy.url.length")}
         case "script":
-            built = facts.get("compiled")
-            return {"script's version": facts.get("version"), "script built": _day(built)}
+            return {"script's version": facts.get("version"), "script built": _day(facts.get("compiled"))}
     return {}
 
 
@@ -161,60 +152,58 @@ def _day(built: object) -> str:
     try:
         return datetime.fromtimestamp(float(str(built)), UTC).date().isoformat()
     except (ValueError, OverflowError, OSError):
-        return "at a time that is not told"
+        return "at an unknown time"
 
 
 def _decision(line: Line) -> str:
     outcome = str(line.get("fsproxy.decision"))
-    said = _OUTCOMES.get(outcome, safe(outcome))
-    code = line.get("fsproxy.reason_code")
-    if code is not None:
-        said += f", {_reason(code)}"
-    error = line.get("fsproxy.error")
+    code, error, status = (
+        line.get(name) for name in ("fsproxy.reason_code", "fsproxy.error", "http.response.status_code")
+    )
+    if outcome == "blocked":
+        sentences = [f"The request was blocked with {reason(code)}."]
+    else:
+        sentences = [_OUTCOMES.get(outcome) or sentence(safe(outcome))]
     if error:
         known = next((each for each in Failure if each.value == error), None)
-        said += f" ({known.detail if known is not None else safe(str(error))})"
-    status = line.get("http.response.status_code")
-    return f"{said}; answered {status}" if status else f"{said}; nothing was answered"
-
-
-def _reason(code: object) -> str:
-    known = next((each for each in ReasonCode if each.value == code), None)
-    return f"reason_code {code}" + (f" ({known.text})" if known is not None else "")
+        sentences.append(known.detail if known is not None else sentence(safe(str(error))))
+    sentences.append(f"The answer had status {status}." if status else "There was no answer.")
+    return " ".join(sentences)
 
 
 def _upstream(line: Line) -> str:
     status, duration = line.get("fsproxy.upstream.status_code"), line.get("fsproxy.upstream.duration")
     if status is None:
-        return "was asked and did not answer" if duration else "was not asked"
-    took = f" after {duration / 1e6:.1f} ms" if isinstance(duration, int) else ""
+        return "It was asked and did not answer." if duration else "It was not asked."
+    time = f" after {duration / 1e6:.1f} ms" if isinstance(duration, int) else ""
     own = line.get("fsproxy.upstream.reason_code")
-    return f"answered {status}{took}" + (f": blocked by itself, {_reason(own)}" if own is not None else "")
+    blocked = f" It blocked the session itself, with {reason(own)}." if own is not None else ""
+    return f"It answered with status {status}{time}.{blocked}"
 
 
 def _rejections(line: Line) -> Iterator[tuple[str, str]]:
     listed = line.get("fsproxy.rejections") or ()
     for each in listed:
         code = str(each.get("code"))
-        means = _MEANS[RejectionCode(code)] if code in _MEANS else ""
+        means = f", {_REJECTIONS[RejectionCode(code)]}" if code in _REJECTIONS else ""
         what = " ".join(safe(str(each[name])) for name in ("call", "property") if each.get(name))
-        yield "rejected", f"{what or 'the call'}: {safe(code)}" + (f", {means}" if means else "")
+        yield "rejected", f"{what or 'the call'}: {safe(code)}{means}"
     more = int(line.get("fsproxy.rejections_count") or 0) - len(listed)
-    yield "rejected", f"and {more} more, not listed in the line (audit.rejections)" if more > 0 else ""
+    yield "rejected", f"and {more} more, which the line does not list (audit.rejections)" if more > 0 else ""
 
 
 def _left_out(line: Line, facts: Line) -> str:
     if facts.get("unnamed"):
-        return "address, user and session: the visitor opted out or is being deleted"
+        return "The address, user and session: the visitor opted out or is being deleted."
     how = facts.get("address")
-    said = []
+    left = []
     if line.get("client.address"):
-        said.append("the address, of which a hash is written (audit.client_ip)")
+        left.append("the address, of which a hash is written (audit.client_ip)")
     elif how is not None:
-        said.append("the last part of the address" if how == TRUNCATED else "the address (audit.client_ip)")
+        left.append("the last part of the address" if how == TRUNCATED else "the address (audit.client_ip)")
     if facts.get("identified"):
-        said.append("the visitor's uid, never written")
-    return ", and ".join(said)
+        left.append("the visitor's uid, which is never written")
+    return sentence(", and ".join(left)) if left else ""
 
 
 def _text(line: Line, name: str) -> str:

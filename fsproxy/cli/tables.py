@@ -1,4 +1,4 @@
-"""Tables and progress: with rich on a terminal, where it is installed; else plain text, and no progress."""
+"""Tables and progress bars: with rich, where it is installed and there is a terminal; else plain text and no bar."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from contextlib import contextmanager
 import click
 
 Advance = Callable[[int], None]
-"""Told how many bytes are done by now."""
+"""Takes the number of bytes that are done by now."""
 
 
 def echo_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table to standard output; nothing when it has no rows. Numbers stand to the right."""
+    """Print a table to standard output, or nothing when it has no rows. Numbers are aligned to the right."""
     if not rows:
         return
     if echo_rich(title, columns, rows):
@@ -30,7 +30,7 @@ def echo_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[objec
 
 
 def echo_rich(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> bool:
-    """Print a table with lines, on a terminal where rich is installed; False: nothing was printed."""
+    """Print a table with lines and return True; return False without a terminal or without rich."""
     if not sys.stdout.isatty():
         return False
     try:
@@ -44,7 +44,7 @@ def echo_rich(title: str, columns: Sequence[str], rows: Sequence[Sequence[object
     for place, column in enumerate(columns):
         table.add_column(column, justify="right" if place in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))  # Text: what stands in a line is no markup
+        table.add_row(*(Text(str(cell)) for cell in row))  # a str would be read as markup
     Console().print(table)
     return True
 
@@ -55,15 +55,15 @@ def _numbers(rows: Sequence[Sequence[object]]) -> frozenset[int]:
 
 @contextmanager
 def progress(label: str, total: int) -> Iterator[Advance]:
-    """A bar on standard error, on a terminal; ``total`` in bytes, 0 when it is not known."""
+    """Show a progress bar on standard error, if that is a terminal. ``total`` is in bytes; 0: it is not known."""
     if not sys.stderr.isatty():
-        yield _nothing
+        yield _ignore
         return
     try:
         from rich.console import Console  # noqa: PLC0415 - an extra, and slow to import
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
     except ImportError:
-        yield _nothing
+        yield _ignore
         return
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
@@ -71,5 +71,5 @@ def progress(label: str, total: int) -> Iterator[Advance]:
         yield lambda done: bar.update(task, completed=done)
 
 
-def _nothing(_: int) -> None:
-    """Nobody looks."""
+def _ignore(_: int) -> None:
+    """Show nothing."""

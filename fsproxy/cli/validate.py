@@ -1,4 +1,4 @@
-"""``validate``: a client API call or a bundle in a file, judged as on the wire."""
+"""``validate``: the calls in a file, by the functions that validate them on the wire."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ from typing import IO
 
 import click
 
+from fsproxy.cli.audit_files import GZIP_MAGIC
 from fsproxy.cli.documented import Documented
 from fsproxy.cli.loading import load_or_exit
 from fsproxy.core.audit.privacy import safe
 from fsproxy.core.client_api.outcome import CallsOutcome
 from fsproxy.core.client_api.validating import Validated
-from fsproxy.core.client_api.validating import validate as judge
+from fsproxy.core.client_api.validating import validate as validate_body
 from fsproxy.core.model import Rejection
 from fsproxy.core.settings import ClientApiSettings
-
-GZIP_MAGIC = b"\x1f\x8b"
 
 
 @click.command(
     cls=Documented,
-    statuses={0: "nothing is rejected", 1: "something is, or the input cannot be read"},
+    statuses={0: "nothing is rejected", 1: "something is rejected, or the input cannot be read"},
     examples=[
         'echo \'{"name":"Bought","properties":{"price_real":"9.50"}}\' | fsproxy validate event -',
         "fsproxy validate bundle bundle.json.gz --config fsproxy.yaml --org o-1ABC-na1",
@@ -31,13 +30,14 @@ GZIP_MAGIC = b"\x1f\x8b"
 )
 @click.argument("kind", type=click.Choice([kind.value for kind in Validated]))
 @click.argument("file", type=click.File("rb"))
-@click.option("--config", "path", type=click.Path(path_type=Path), help="Take the limits from this configuration.")
-@click.option("--org", help="... and from this org of it.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--config", "path", type=click.Path(path_type=Path), help="Use the limits of this configuration.")
+@click.option("--org", help="Use the limits that it has for this org.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def validate(kind: str, file: IO[bytes], path: Path | None, org: str | None, *, as_json: bool) -> None:
-    """Judge a call or a bundle in FILE (- is standard input): every rejection, with its path and the limit.
+    """Check a call or a bundle in FILE (- is standard input; gzip is recognised).
 
-    Names and rates are not counted: they depend on what was sent before.
+    Prints every rejection with the property's path and the limit. Numbers of names and rates are not checked, as
+    they depend on earlier calls.
     """
     settings = ClientApiSettings()
     if path is not None:
@@ -48,10 +48,10 @@ def validate(kind: str, file: IO[bytes], path: Path | None, org: str | None, *, 
         try:
             body = gzip.decompress(body)
         except (OSError, EOFError):
-            raise click.ClickException("the file begins as gzip does, and cannot be decompressed") from None
-    inspection, outcome = judge(Validated(kind), body, settings)
+            raise click.ClickException("the file begins as gzip does, but it cannot be decompressed") from None
+    inspection, outcome = validate_body(Validated(kind), body, settings)
     if inspection.uninspectable is not None:
-        raise click.ClickException(f"not a bundle: {inspection.uninspectable.value}")
+        raise click.ClickException(f"this is not a bundle: {inspection.uninspectable.value}")
     rejections = outcome.rejections + outcome.shadow
     click.echo(_document(outcome, rejections) if as_json else _text(len(inspection.calls), rejections))
     raise SystemExit(1 if rejections else 0)

@@ -40,7 +40,7 @@ def test_all_faults_are_listed_at_once_each_with_its_place(tmp_path: Path) -> No
     assert result.stdout == ""
     *faults, last = result.stderr.splitlines()
     assert [line.split(" ")[0] for line in faults] == [f"{file}:{place}:" for place in ("2:7", "4:16", "5:20", "6:1")]
-    assert last == f"{file}: 4 faults; nothing was started"
+    assert last == f"{file}: 4 faults were found"
 
 
 @pytest.mark.parametrize("text", ["", "[]", "a: [", "upstream: {}", "\t", "upstream: {url: ftp://a}"])

@@ -121,7 +121,7 @@ def test_recording_that_is_off_without_an_org_is_said_loudly() -> None:
     done = run("-", stdin=json.dumps({"recordingShutoff": True}))
     assert done.exit_code == 0
     assert "# not carried over: $.recordingShutoff: recording is off" in done.stdout
-    assert "1 not carried over" in done.stderr
+    assert "1 setting was not carried over" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -309,7 +309,7 @@ def test_what_is_too_deep_or_too_much_is_said_and_costs_little(text: str) -> Non
 
 
 def test_more_than_an_export_can_hold_is_not_read() -> None:
-    assert "holds more than 16 MB" in run("-", stdin=" " * (16 * 2**20 + 1)).output
+    assert "is larger than 16 MB" in run("-", stdin=" " * (16 * 2**20 + 1)).output
 
 
 def test_a_text_that_no_configuration_takes_is_left_out() -> None:

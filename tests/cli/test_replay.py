@@ -120,7 +120,7 @@ def test_several_files_and_other_lines_are_read_and_a_cut_last_line_is_left_out(
 def test_a_line_that_is_no_audit_line_is_bad_input_after_all_that_was_found(tmp_path: Path, wrong: str) -> None:
     audit = written(tmp_path / "a.log", wrong, page(1, "192.0.2.1"))
     done = replay(audit, "--config", config(tmp_path, UPSTREAM))
-    assert "Pages decided again: 1" in done.stdout
+    assert "1 page was decided again" in done.stdout
     # An object that says nothing of pages may be anything.
     assert done.exit_code == (0 if wrong == "{}" else 1)
 
@@ -140,7 +140,7 @@ def test_no_lines_no_file_and_a_bad_configuration_are_bad_input(tmp_path: Path) 
 def test_the_text_says_what_changes_and_what_was_taken_as_recorded(tmp_path: Path) -> None:
     audit = written(tmp_path / "a.log", page(1, "10.1.1.1"))
     told = replay(audit, "--config", config(tmp_path, BLOCKING)).stdout
-    assert "Pages decided again: 1; otherwise than before: 1" in told
+    assert "1 page was decided again; 1 would get another decision." in told
     assert "captured  5 IP Filter  r-1" in told
     assert "Quotas are taken as recorded" in told
     assert "\x1b" not in told

@@ -76,7 +76,7 @@ async def test_faults_of_the_configuration_are_told_and_nothing_is_started(tmp_p
     assert (code, out) == (1, "")
     assert "fsproxy.yaml:3:7: mode:" in err
     assert "fsproxy.yaml:4:1: nope:" in err
-    assert err.splitlines()[-1] == "fsproxy.yaml: 2 faults; nothing was started"
+    assert err.splitlines()[-1] == "fsproxy.yaml: 2 faults were found"
 
 
 async def test_without_a_configuration_the_usage_is_told_with_exit_status_2(tmp_path: Path) -> None:

@@ -63,12 +63,14 @@ def config(tmp_path: Path) -> Path:
 def test_a_blocked_request_is_told_with_its_rule_and_the_rules_place(audit: Path, config: Path) -> None:
     told = why("r-1", "--audit", audit, "--config", config)
     assert told.exit_code == 0, told.output
-    assert "blocked, reason_code 5 (IP Filter); answered 202" in told.stdout
+    assert "blocked with reason_code 5 (IP Filter). The answer had status 202." in told.stdout
     assert "rule:      ip:block:10.0.0.0/8 (filter ip), config generation 7" in told.stdout
     assert f"{config}:6:9 (as the file is now; generation 7 may have been another)" in told.stdout
-    assert "was not asked" in told.stdout
-    assert "the last part of the address, and the visitor's uid" in told.stdout
-    assert "today:     blocked, reason_code 5 (IP Filter), rule ip:block:10.0.0.0/8" in told.stdout
+    assert "It was not asked." in told.stdout
+    assert "The last part of the address, and the visitor's uid" in told.stdout
+    assert (
+        "today:     It would be blocked with reason_code 5 (IP Filter) by the rule ip:block:10.0.0.0/8." in told.stdout
+    )
     assert "r-2" not in told.stdout
 
 
@@ -91,7 +93,7 @@ def test_nothing_found_is_exit_status_1(audit: Path) -> None:
     for identity in ("r-3", "r", "10.1.2.3", "page"):
         done = why(identity, "--audit", audit)
         assert done.exit_code == 1
-        assert "nothing found" in done.stderr
+        assert "nothing was found" in done.stderr
 
 
 def test_no_audit_is_wrong_usage() -> None:
@@ -124,10 +126,12 @@ def test_failures_upstream_answers_and_shadows_are_told(tmp_path: Path) -> None:
         + line("r-2", 1, Outcome.FAILED, failure=Failure.UPSTREAM_TIMEOUT, measures=Measures(status=504))
     )
     told = why("s-1", "--audit", file).stdout
-    assert "would be blocked, reason_code 7 (Geography), rule geo:never:FR, were it enforced" in told
-    assert "the store was down" in told
-    assert "answered 202 after 2.5 ms: blocked by itself, reason_code 3 (Over quota)" in told
-    assert "failed (The upstream did not answer in time.); answered 504" in told
+    assert "would be blocked with reason_code 7 (Geography) by the rule geo:never:FR, if that were enforced" in told
+    assert "The store was down" in told
+    assert (
+        "answered with status 202 after 2.5 ms. It blocked the session itself, with reason_code 3 (Over quota)." in told
+    )
+    assert "failed. The upstream did not answer in time. The answer had status 504." in told
 
 
 def test_a_rule_that_is_gone_from_the_file_is_said(tmp_path: Path, audit: Path) -> None:
@@ -135,7 +139,7 @@ def test_a_rule_that_is_gone_from_the_file_is_said(tmp_path: Path, audit: Path) 
     other.write_text("upstream: {url: http://127.0.0.1:9000}\nfilters: {ip: {block: [10.1.2.77]}}\n")
     told = why("r-1", "--audit", audit, "--config", other).stdout
     assert f"not in {other} as it is now; generation 7 had it" in told
-    assert "today:     undecidable: ip: the line does not hold the whole address" in told
+    assert "today:     It cannot be known: ip: the line does not hold the whole address" in told
 
 
 def test_who_may_not_be_named_is_found_by_request_and_never_by_session(tmp_path: Path) -> None:

@@ -191,15 +191,15 @@ def answers(generation: Generation, line: dict[str, Any]) -> tuple[int | None, s
     if replayed.undecidable:
         assert (told["decision"], told["because"]) == ("undecidable", replayed.undecidable)
         assert told["rules"] == list(replayed.rules)
-        assert today.startswith(f"undecidable: {replayed.undecidable}")
+        assert today.startswith(f"It cannot be known: {replayed.undecidable}")
         assert all(rule in today for rule in told["rules"])
         return None, replayed.undecidable
     if replayed.code:
         assert (told["decision"], told["reason_code"], told["rule"]["id"]) == ("blocked", replayed.code, replayed.rule)
-        assert today.startswith(f"blocked, reason_code {replayed.code} ")
-        assert today.endswith(f"rule {replayed.rule}")
+        assert today.startswith(f"It would be blocked with reason_code {replayed.code} ")
+        assert today.endswith(f"by the rule {replayed.rule}.")
     else:
-        assert (told["decision"], today) == ("captured", "captured")
+        assert (told["decision"], today) == ("captured", "It would be captured.")
     return replayed.code, replayed.rule
 
 

@@ -147,12 +147,13 @@ async def test_the_terminal_tells_filter_rule_line_and_text_of_a_request(rig: Ri
     audit = rig.proxy.folder / "stdout"
     status, told = await run("why", answer.request_id, "--audit", audit, "--config", rig.proxy.config_path)
     assert status == 0
-    assert told.count("request ") == 1
-    assert f"blocked, reason_code {case.code} ({ReasonCode(case.code).text}); answered 202" in told
+    assert told.count(", request ") == 1
+    assert f"blocked with reason_code {case.code} ({ReasonCode(case.code).text}). The answer had status 202." in told
     assert f"rule:      {case.rule} (filter {case.filter}), config generation 1" in told
-    assert case.means in " ".join(part for part in told.splitlines() if part.startswith("  it means:"))
-    (place,) = [part.split()[2] for part in told.splitlines() if part.startswith("  stands at:")]
-    assert stands_at(rig, place).startswith(case.at) if case.at else place == "a"
+    (meaning,) = [part for part in told.splitlines() if part.startswith("  meaning:")]
+    assert case.means in meaning
+    (place,) = [part.split()[1] for part in told.splitlines() if part.startswith("  place:")]
+    assert stands_at(rig, place).startswith(case.at) if case.at else place == "A"
     status, _ = await run("why", line.get("fsproxy.session_id", "nobody"), "--audit", audit)
     assert (status == 0) is case.named
 
@@ -208,7 +209,8 @@ async def test_the_question_is_answered_alike_by_terminal_and_admin_port(rig: Ri
     assert ours == {key: document[key] for key in ours}
     status, told = await run("explain", "--config", config, "--request", file, *ip)
     place = f" ({document['rule']['where']})" if case.at else ""
-    first = f"blocked: reason_code {case.code}, {ReasonCode(case.code).text}; rule {case.rule}{place}"
+    reason = f"reason_code {case.code} ({ReasonCode(case.code).text})"
+    first = f"The session would be blocked with {reason} by the rule {case.rule}{place}."
     assert (status, told.splitlines()[0]) == (3, first)
     assert case.means in told.splitlines()[1]
 
@@ -225,10 +227,10 @@ async def test_a_store_that_is_down_is_told_as_the_reason_when_it_blocks(rig: Ri
         audit = down.proxy.folder / "stdout"
         status, told = await run("why", answer.request_id, "--audit", audit, "--config", down.proxy.config_path)
         assert status == 0
-        assert "reason_code -1 (Unspecified); answered 202" in told
+        assert "reason_code -1 (Unspecified). The answer had status 202." in told
         assert "rule:      state:down" in told
-        assert "the store did not answer, and state.on_error is block" in told
-        assert "stands at: no rule's place: state.on_error decided" in told
+        assert "The store did not answer, and state.on_error is block" in told
+        assert "place:     No line of the file: state.on_error decided." in told
         _, text = await down.admin("/api/decisions?code=-1")
         (found,) = json.loads(text)["decisions"]
         assert found["line"]["rule.id"] == "state:down"
@@ -242,5 +244,5 @@ async def test_the_upload_of_a_blocked_page_is_told_as_its_pages(rig: Rig) -> No
     status, told = await run("why", "page-of-both", "--audit", rig.proxy.folder / "stdout")
     assert status == 0
     page_story, upload_story = told.split("\n\n")[:2]
-    assert "judged on its page" not in page_story
-    assert "judged on its page, which was blocked" in upload_story
+    assert "decided on its page" not in page_story
+    assert "decided on its page, which was blocked" in upload_story
