@@ -1,4 +1,4 @@
-"""Address patterns as people write them: an address, a part as ``*``, a network (rules.md 1, order 6)."""
+"""Address patterns as people write them: an address, an address with ``*`` for parts, a network (rules.md 1)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LENGTH = re.compile(r"[0-9]{1,3}")
 
 
 class AddressPattern(msgspec.Struct, frozen=True, gc=False):
-    """Covers every address of its version whose bits under ``mask`` are ``value``."""
+    """Matches every address of its version whose bits under ``mask`` are ``value``."""
 
     version: int
     value: int
@@ -27,15 +27,15 @@ class AddressPattern(msgspec.Struct, frozen=True, gc=False):
 
 
 def is_mapped(number: int) -> bool:
-    """Whether this IPv6 address holds an IPv4 address (``::ffff:10.0.0.1``)."""
+    """Return whether this IPv6 address is an IPv4-mapped one (``::ffff:10.0.0.1``)."""
     return number >> IPV4_BITS == _MAPPED
 
 
 def parse_pattern(text: str) -> AddressPattern | None:
-    """Read a pattern, or None when it is none.
+    """Return the pattern; None where the text is none.
 
-    Brackets and a port around an address are dropped. Host bits under a network's prefix are ignored, and
-    what covers IPv4-mapped addresses only becomes a pattern of IPv4.
+    Brackets and a port around an address are dropped. Bits beyond a network's prefix are ignored. A pattern that
+    matches only IPv4-mapped addresses becomes one for IPv4.
     """
     text = text.strip()
     if bracketed := _BRACKETED.fullmatch(text):
@@ -64,7 +64,7 @@ def _v4(text: str) -> AddressPattern:
 
 def _v6(text: str) -> AddressPattern:
     if "*" not in text:
-        if "%" in text:  # a zone id means something on one machine only
+        if "%" in text:  # a zone id has a meaning on one machine only
             raise AddressValueError
         return AddressPattern(6, int(IPv6Address(text)), (1 << IPV6_BITS) - 1)
     before, gap, after = text.partition("::")
@@ -79,7 +79,7 @@ def _v6(text: str) -> AddressPattern:
 
 
 def _groups(text: str, *, last: bool) -> list[tuple[int, int]]:
-    """(value, mask) of each group of 16 bits; the ``last`` one may be written as an IPv4 address."""
+    """Return (value, mask) of each group of 16 bits. With ``last``, the end may be written as an IPv4 address."""
     if not text:
         return []
     *parts, end = text.split(":")

@@ -1,4 +1,4 @@
-"""Domain patterns, and a table that finds the first of any number of them (rules.md 1, order 5)."""
+"""Domain patterns, and a table that finds the first of many that matches (rules.md 1, order 5)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import msgspec
 from fsproxy.core.matching.hosts import is_label, normalise_host, parse_port, split_labels, split_port
 
 Shape = tuple[int, ...]
-"""Where the wildcards stand among a pattern's labels."""
+"""The places of the wildcards among a pattern's labels."""
 
 
 class DomainPattern(msgspec.Struct, frozen=True, gc=False):
-    """A host in compared form, in which ``*`` may stand for exactly one label."""
+    """A host in the form in which hosts are compared, in which ``*`` stands for exactly one label."""
 
     host: str
     port: int | None
@@ -24,7 +24,7 @@ class DomainPattern(msgspec.Struct, frozen=True, gc=False):
 
 
 def parse_pattern(text: str) -> DomainPattern | None:
-    """Read ``host``, ``*.host``, an IP address or any of these with a port; None when it is none of them."""
+    """Read ``host``, ``*.host``, an IP address, or any of these with a port; None for anything else."""
     split = _split(text.strip())
     if split is None:
         return None
@@ -52,22 +52,23 @@ def _split(text: str) -> tuple[str, str] | None:
 
 @dataclass(frozen=True, slots=True)
 class DomainTable:
-    """Finds the first pattern that a host matches, at a price that depends on its labels alone.
+    """Finds the first pattern that matches a host, at a cost that does not depend on the number of patterns.
 
-    Keys are hosts as the patterns write them, with ``:port`` where the pattern has one. A host is looked up
-    as it is, and once for each shape in which patterns of as many labels have their wildcards.
+    The keys are the patterns' hosts, wildcards included, with ``:port`` where the pattern has one. A host is looked up
+    as it is. Then, for each set of places that have wildcards in some pattern of as many labels, it is looked up with
+    ``*`` in these places. ``a.b.example`` finds ``*.b.example`` if any pattern of three labels begins with ``*``.
     """
 
     first: Mapping[str, int]
-    """Pattern -> its index in the list."""
+    """Each pattern's index in the list."""
     shapes: Mapping[int, tuple[Shape, ...]]
-    """Number of labels -> the shapes of the patterns that have as many."""
+    """By their number of labels, the shapes of the patterns with wildcards."""
     ports: bool
-    """Whether any pattern has a port."""
+    """Some pattern has a port."""
 
     @classmethod
     def of(cls, patterns: Iterable[DomainPattern | None]) -> Self:
-        """Patterns in order; None keeps a place in it."""
+        """Return the table of these patterns, in order. None takes an index, but matches nothing."""
         first: dict[str, int] = {}
         shapes: dict[int, dict[Shape, None]] = {}
         ports = False
@@ -81,7 +82,7 @@ class DomainTable:
         return cls(first, {count: tuple(found) for count, found in shapes.items()}, ports)
 
     def find(self, host: str, port: int | None) -> int | None:
-        """The index of the first pattern that matches; ``host`` in compared form, ``port`` the effective one."""
+        """Return the index of the first match. ``host``: as normalised; ``port``: written or implied by the scheme."""
         first = self.first
         best = first.get(host)
         keys = self._masked(host) if self.shapes else ()
@@ -95,7 +96,7 @@ class DomainTable:
 
     def _masked(self, host: str) -> tuple[str, ...]:
         shapes = self.shapes.get(host.count(".") + 1)
-        # An IPv6 address has no labels, so no wildcard stands for a part of it.
+        # An IPv6 address has no labels, so no wildcard matches a part of it.
         if shapes is None or ":" in host:
             return ()
         labels = host.split(".")

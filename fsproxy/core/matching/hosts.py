@@ -1,7 +1,11 @@
-"""Hosts and URLs as browsers know them: read, and brought to the one form in which they are compared.
+"""Reads hosts and URLs as browsers do, and normalises hosts so that they can be compared (rules.md 1, orders 4 and 5).
 
-A host in that form is lower case, without a trailing dot, IDN labels as A-labels (``xn--``), an IPv6 address
-without brackets and compressed, or the IPv4 address that is mapped into it. rules.md 1, orders 4 and 5.
+A normalised host is in lower case, without a trailing dot, its IDN labels as A-labels (``xn--``). An IPv6 address is
+compressed and has no brackets; an IPv4-mapped one is the IPv4 address.
+
+There are two ways through this module. Nearly every page sends an ordinary URL (a scheme, a name, perhaps a port), which
+one regular expression reads, as it is normalised already. Anything else, from user info to IPv6 and IDN, goes the long
+way: split off the scheme, the authority, the user info and the port, then normalise the host label by label.
 """
 
 from __future__ import annotations
@@ -16,16 +20,16 @@ import idna
 import msgspec
 
 MAX_HOST = 253
-"""Characters of a DNS name; also what keeps the work on a hostile one small."""
+"""Characters of a DNS name. The limit also bounds the work for a hostile one."""
 LONGEST_KNOWN = 1024
-"""Characters of a URL that is remembered."""
+"""Characters of a URL whose reading is remembered."""
 _LONGEST = 4 * MAX_HOST
-"""Characters that are looked at: an IDN is at most that long before its mapping."""
+"""Characters of a host that is read: before its mapping, an IDN is at most that long."""
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443, "ftp": 21}
-"""Of the schemes whose URLs always have a host."""
+"""The ports of the schemes whose URLs always have a host."""
 
-# What nearly every page sends: no userinfo, no IP, no IDN. The rest goes the long way.
+# The last label has letters only, so an ordinary name is no IP address.
 _NAME = r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.[a-z]{1,63}|localhost"
 _ORDINARY_URL = re.compile(rf"(https?)://({_NAME})(?::([0-9]{{1,5}}))?(?:[/?#]|\Z)")
 _ORDINARY_HOST = re.compile(_NAME)
@@ -39,7 +43,7 @@ _PORT = re.compile(r"[0-9]{1,5}")
 
 @unique
 class UrlProblem(Enum):
-    """Why a text is no URL that a page can have."""
+    """The reason why a text cannot be a page's URL."""
 
     UNPARSEABLE = "unparseable"
     HOST = "host"
@@ -47,27 +51,27 @@ class UrlProblem(Enum):
 
 
 class Url(msgspec.Struct, frozen=True, gc=False):
-    """What the filters look at in a URL."""
+    """The parts of a URL that the filters look at."""
 
     scheme: str
     """Lower case."""
     host: str
-    """Compared form; "" where the scheme needs none (``about:blank``, ``file:///``)."""
+    """Normalised; "" where the scheme needs none (``about:blank``, ``file:///``)."""
     port: int | None
-    """As written; None when it is not."""
+    """As written; None if there is none."""
     problem: UrlProblem | None = None
-    """The first thing wrong with it; what stands before it was read all the same."""
+    """The first fault in it; what comes before the fault was read."""
 
     @property
     def effective_port(self) -> int | None:
-        """The port written, or else the scheme's own."""
+        """The port that is written, or else the scheme's own."""
         return self.port if self.port is not None else DEFAULT_PORTS.get(self.scheme)
 
 
 def parse_url(text: str) -> Url:
-    """Read a URL. Never raises: ``problem`` says what is wrong.
+    """Return the parts of a URL, or its ``problem``. Never raise.
 
-    Several filters and the audit line read the same one, so the last are remembered.
+    Several filters and the audit line need the same URL, so the last ones are remembered.
     """
     return _known_url(text) if len(text) <= LONGEST_KNOWN else _read_url(text)
 
@@ -100,7 +104,7 @@ def _with_authority(scheme: str, authority: str) -> Url:
     raw, port_text = split
     host = _browser_host(raw) if scheme in DEFAULT_PORTS else normalise_host(raw)
     if host is None:
-        # Only the web's own schemes say what a host is; app://./index.html is for others to read.
+        # Only the web's own schemes define what a host is: app://./index.html is no fault.
         return Url(scheme, "", None, UrlProblem.HOST if scheme in DEFAULT_PORTS else None)
     return _with_port(scheme, host, port_text)
 
@@ -113,9 +117,9 @@ def _with_port(scheme: str, host: str, text: str | None) -> Url:
 
 
 def split_port(authority: str) -> tuple[str, str] | None:
-    """Host (an IPv6 address keeps its brackets) and port ("" when there is none).
+    """Return host and port ("" if there is none); None where brackets or colons are misplaced.
 
-    None when brackets or colons stand where they mean nothing.
+    An IPv6 address keeps its brackets.
     """
     if authority.startswith("["):
         address, bracket, after = authority.partition("]")
@@ -129,7 +133,7 @@ def split_port(authority: str) -> tuple[str, str] | None:
 
 
 def parse_port(text: str) -> int | None:
-    """1 to 65535, or None: no page is served from port 0."""
+    """Return a port from 1 to 65535; None for anything else: no page is served from port 0."""
     if not _PORT.fullmatch(text):
         return None
     port = int(text)
@@ -137,13 +141,13 @@ def parse_port(text: str) -> int | None:
 
 
 def origin_host(origin: str | None) -> str | None:
-    """The host of an ``Origin`` header; None for none, ``null`` and what is no origin."""
+    """Return the host of an ``Origin`` header; None without one, for ``null``, and for what is no origin."""
     url = parse_origin(origin)
     return url.host if url is not None else None
 
 
 def parse_origin(origin: str | None) -> Url | None:
-    """An ``Origin`` header with a host, read; None for none, ``null`` and what is no origin."""
+    """Return the parts of an ``Origin`` header; None without one, for ``null``, and for what is no origin."""
     if origin is None or origin == "null":
         return None
     url = parse_url(origin)
@@ -151,7 +155,7 @@ def parse_origin(origin: str | None) -> Url | None:
 
 
 def normalise_host(text: str) -> str | None:
-    """The compared form of a host, or None when it is none. An IPv6 address comes with brackets or without."""
+    """Return the normalised host; None where it is none. An IPv6 address may have brackets or not."""
     if len(text) <= MAX_HOST and _ORDINARY_HOST.fullmatch(text):
         return text
     if len(text) > _LONGEST:
@@ -162,13 +166,13 @@ def normalise_host(text: str) -> str | None:
     if labels is None:
         return None
     if _NUMBER.fullmatch(labels[-1]):
-        # A name that ends in a number is an address or nothing: browsers rewrite 127.1 and 0x7f.1 themselves.
+        # A name that ends in a number must be a whole address: browsers rewrite 127.1 and 0x7f.1 before they send it.
         return _ipv4(".".join(labels))
     return ".".join(labels) if all(map(is_label, labels)) else None
 
 
 def _browser_host(text: str) -> str | None:
-    """The compared form of a URL's host as browsers read it (URL Standard 3.5), who know ``%6d`` and ``0x7f.1``."""
+    """Return the normalised host of a URL as browsers read it, with ``%6d`` and ``0x7f.1`` (URL Standard 3.5)."""
     if "%" in text and "[" not in text:
         text = unquote(text)
         if _DELIMITER.search(text) is not None:
@@ -181,7 +185,7 @@ def _browser_host(text: str) -> str | None:
 
 
 def _short_ipv4(labels: list[str]) -> str | None:
-    """An IPv4 address of one to four numbers, decimal, octal or hexadecimal; the last fills all that is left."""
+    """Read an IPv4 address of one to four decimal, octal or hexadecimal numbers. The last one fills the bytes left."""
     try:
         *firsts, last = [_read_number(label) for label in labels]
     except ValueError:
@@ -200,23 +204,23 @@ def _read_number(text: str) -> int:
 
 
 def split_labels(text: str) -> list[str] | None:
-    """The labels of a name in compared form, unchecked but for IDN mapping; None when that fails.
+    """Return the normalised labels of a name, otherwise unchecked; None where normalising fails.
 
-    Mapping is UTS 46, non-transitional, as in browsers: names that IDNA 2008 refuses and browsers know
-    (emoji, underscores beside IDN labels) come out as browsers send them.
+    The mapping is that of browsers (UTS 46, non-transitional). So names that IDNA 2008 refuses, such as emoji, or
+    underscores beside IDN labels, come out as browsers send them.
     """
     if len(text) > _LONGEST:
         return None
     try:
         mapped = text.lower() if text.isascii() else idna.uts46_remap(text, std3_rules=False, transitional=False)
         labels = [label if label.isascii() else _a_label(label) for label in mapped.removesuffix(".").split(".")]
-    except UnicodeError:  # idna's own errors are such, too
+    except UnicodeError:  # a base of idna's own errors
         return None
     return labels if sum(map(len, labels)) + len(labels) - 1 <= MAX_HOST and all(labels) else None
 
 
 def is_label(text: str) -> bool:
-    """Whether this is one label of a name in compared form."""
+    """Return whether this is a normalised label."""
     return _LABEL.fullmatch(text) is not None
 
 

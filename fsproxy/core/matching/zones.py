@@ -1,4 +1,4 @@
-"""Zones of the world: ISO 3166-1 countries, and the groups of them that rules may name (rules.md 1, order 8)."""
+"""Countries by ISO 3166-1, and the groups of them that rules may name (rules.md 1, order 8)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM ZW
 """
 
 EU = frozenset(_EU.split()) | {"AX", "GF", "GP", "MF", "MQ", "RE", "YT"} | {"EU"}
-"""The 27 members since 2020; those of their parts that belong to the union and have codes of their own (Åland, French
-Guiana, Guadeloupe, Saint-Martin, Martinique, Réunion, Mayotte: TFEU 355); and what proxies say of somewhere in it."""
+"""The 27 members since 2020; the parts of them that belong to the union and have codes of their own (Åland, French
+Guiana, Guadeloupe, Saint-Martin, Martinique, Réunion, Mayotte: TFEU 355); and ``EU``, which proxies send for "somewhere
+in it"."""
 EEA = EU | {"IS", "LI", "NO"}
 GROUPS: Mapping[str, frozenset[str]] = {"EU": EU, "EEA": EEA}
 
 COUNTRIES = frozenset(_COUNTRIES.split())
-"""ISO 3166-1 alpha-2 as officially assigned; and XK, which databases and proxies say for Kosovo."""
+"""The officially assigned codes of ISO 3166-1 alpha-2, and XK, which databases and proxies use for Kosovo."""
 
 UNKNOWN = frozenset({"", "XX", "T1"})
-"""What a proxy says when it does not know a country, or knows Tor instead."""
+"""What a proxy sends for an unknown country, or for Tor."""

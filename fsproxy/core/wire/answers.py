@@ -1,4 +1,4 @@
-"""Answers that the proxy makes itself, as the whole bytes of an HTTP/1.1 response (rules.md 1 and 4)."""
+"""The proxy's own answers, as the whole bytes of an HTTP/1.1 response (rules.md 1 and 4)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROBLEM = b"application/problem+json"
 """RFC 9457."""
 
 _ORIGIN = re.compile(rb"(?:null|[A-Za-z][A-Za-z0-9+.-]{0,30}://[A-Za-z0-9._~\[\]:%!$&'()*+=-]{0,255})\Z")
-"""Apps and extensions have schemes of their own, and ``file://`` has no host."""
+"""Apps and extensions have schemes of their own, and a ``file://`` origin has no host."""
 _EXPOSED = b"X-Request-Id, FSProxy-Rejected, Retry-After, RateLimit, RateLimit-Policy"
 _json = msgspec.json.encode
 
@@ -30,14 +30,14 @@ _BLOCK = {
 }
 
 OriginAllowed = Callable[[str], bool]
-"""Says of a serialised origin (``https://a.example``) whether it gets credentialed CORS headers."""
+"""Returns whether a serialised origin (``https://a.example``) gets credentialed CORS headers."""
 
 Registrable = Callable[[str], str | None]
-"""Says the registrable domain of a host by the public suffix list; None when it has none."""
+"""Returns the registrable domain of a host by the public suffix list; None if it has none."""
 
 
 def cookie_domain(url: object, registrable: Registrable | None = None) -> str:
-    """The domain that the recorder keeps its cookie under: the page's host, or its registrable domain."""
+    """Return the domain for the recorder's cookie: the page's registrable domain, else its host."""
     host = host_of(url)
     if registrable is None or not host or host[0] == "[" or host.rpartition(".")[2].isdigit():
         return host
@@ -45,7 +45,7 @@ def cookie_domain(url: object, registrable: Registrable | None = None) -> str:
 
 
 def block_body(code: ReasonCode, domain: str, *, user_id: str = "") -> bytes:
-    """The JSON that a blocked page's recorder reads (rules.md 1)."""
+    """Return the JSON that the recorder of a blocked page reads (rules.md 1)."""
     if not user_id and len(domain) <= MAX_HOST:
         return _known_body(code, domain)
     body = _BLOCK[code] + _json(domain)
@@ -59,10 +59,10 @@ def _known_body(code: ReasonCode, domain: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class OwnAnswers:
-    """Makes the answers. ``origins``: who gets credentialed CORS headers; None is any origin.
+    """Makes the answers. ``origins`` tells who gets credentialed CORS headers; None: any origin.
 
-    In its methods ``origin`` is the request's ``Origin`` as it came, None where there is none or the
-    route is not a capture route; ``close`` says that the connection ends with this answer.
+    In the methods, ``origin`` is the request's ``Origin`` as it came; None if there is none, or the route is no capture
+    route. With ``close`` the answer announces the end of the connection.
     """
 
     origins: OriginAllowed | None = None
@@ -77,7 +77,7 @@ class OwnAnswers:
         user_id: str = "",
         close: bool = False,
     ) -> bytes:
-        """202 with the reason. ``user_id``: of a ramped-out first visit, so that the client keeps it (rules.md 1)."""
+        """Return a 202 with the reason. The client of a ramped-out first visit keeps ``user_id`` (rules.md 1)."""
         return self.answer(202, block_body(code, domain, user_id=user_id), origin, request_id, close=close)
 
     def failure(
@@ -90,7 +90,7 @@ class OwnAnswers:
         retry_after: int | None = None,
         close: bool = False,
     ) -> bytes:
-        """A problem document; CORS headers on capture routes alone."""
+        """Return a problem document, with CORS headers on capture routes only."""
         status = failure.status_on(route)
         return self.answer(
             status,
@@ -118,7 +118,7 @@ class OwnAnswers:
         close: bool = False,
         capture: bool = True,
     ) -> bytes:
-        """Any answer of ours. ``rejected``: ``FSProxy-Rejected``; ``retry_after``: seconds; ``extra``: more headers."""
+        """Return an answer. ``rejected``: ``FSProxy-Rejected``; ``retry_after``: seconds; ``extra``: more headers."""
         return b"%b%b%b%b%bX-Request-Id: %b\r\nContent-Length: %d\r\n\r\n%b" % (
             _start(status, content_type, close),
             self._cors(origin) if capture else b"",
@@ -140,13 +140,13 @@ class OwnAnswers:
 
 
 _EXTRA = {Failure.SOCKET_VERSION: (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"))}
-"""Headers that a failure's answer carries besides (RFC 6455 4.2.2)."""
+"""Additional headers of a failure's answer (RFC 6455 4.2.2)."""
 _VARY = b"Vary: Origin\r\n"
 
 
 @lru_cache(maxsize=1024)
 def _cors_lines(origin: bytes) -> bytes:
-    # Echoed only if it is a plain origin: nothing a client sends may become a header line of its own.
+    # Only a plain origin is echoed: nothing that a client sends may become a header line of its own.
     if not _ORIGIN.match(origin):
         return _VARY
     return (
@@ -167,5 +167,5 @@ def _start(status: int, content_type: bytes, close: bool) -> bytes:  # noqa: FBT
 
 @lru_cache(maxsize=64)
 def problem(failure: Failure, status: int) -> bytes:
-    """The problem document (RFC 9457) of a failure."""
+    """Return the problem document of a failure (RFC 9457)."""
     return _json({"type": "about:blank", "title": failure.summary, "status": status, "detail": failure.detail})

@@ -1,4 +1,4 @@
-"""Cookies: what a visitor's say, which go up, and what the recorder's own ``fs_uid`` holds (wire.md 6)."""
+"""Cookies: reading a visitor's, choosing those to forward, and the recorder's own ``fs_uid`` (wire.md 6)."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ import msgspec
 from fsproxy.core.model import NO_COOKIES
 
 _BLANKS = " \t"
-"""What may stand around names and values (RFC 6265 5.2). No-break spaces and the like belong to a name."""
+"""Stripped from names and values (RFC 6265 5.2). Other blanks, such as a no-break space, are part of them."""
 
 LONGEST_UID_COOKIE = 4096
-"""Characters: what browsers keep of one cookie."""
+"""Characters of a cookie; browsers keep no longer one."""
 
 
 def parse_cookies(header: str) -> Mapping[str, str]:
-    """Name -> value of a ``Cookie`` header. Lenient: of two the first counts, what has no ``=`` has no name.
+    """Return the values of a ``Cookie`` header by name. Never raise.
 
-    Values are as sent, but for surrounding spaces and one pair of quotes. Never raises.
+    Of two cookies with one name the first counts, and a pair without ``=`` is skipped. Values are as sent, without
+    surrounding spaces and one pair of quotes.
     """
     if not header:
         return NO_COOKIES
@@ -36,7 +37,7 @@ def parse_cookies(header: str) -> Mapping[str, str]:
 
 
 def kept_cookies(header: bytes, allowed: frozenset[bytes]) -> bytes:
-    """The pairs of a ``Cookie`` header that are allowed, in their order and with their bytes; "" when none is."""
+    """Return the allowed pairs of a ``Cookie`` header, in their order and with their bytes; "" if there are none."""
     pairs = header.split(b";")
     kept = [pair for pair in pairs if pair.partition(b"=")[0].strip(b" \t") in allowed]
     if len(kept) == len(pairs):
@@ -45,7 +46,7 @@ def kept_cookies(header: bytes, allowed: frozenset[bytes]) -> bytes:
 
 
 class UidCookie(msgspec.Struct, frozen=True, gc=False):
-    """What ``fs_uid`` says; a part that is not there is ""."""
+    """The parts of ``fs_uid`` that are used; "" for a missing one."""
 
     org: str
     user: str
@@ -53,7 +54,7 @@ class UidCookie(msgspec.Struct, frozen=True, gc=False):
 
 
 def parse_uid_cookie(value: str) -> UidCookie | None:
-    """``#org#user:session:startMs::pageCount#uidHash#/expiry``, also percent-encoded; None when it is not one."""
+    """Read ``#org#user:session:startMs::pageCount#uidHash#/expiry``, also percent-encoded; None for anything else."""
     if len(value) > LONGEST_UID_COOKIE:
         return None
     if value.startswith("%23"):

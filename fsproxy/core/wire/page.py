@@ -1,4 +1,4 @@
-"""What a page request and its answer say, read leniently: a recorder's oddities must not cost a page (wire.md 1)."""
+"""Reads page requests and their answers leniently: a recorder's oddities must not cost a page (wire.md 1)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fsproxy.core.json.scanner import BYTE_ORDER_MARK, begin_of_json, members_of
 from fsproxy.core.pipeline import PageAnswer
 
 LONGEST_ANSWER = 256 * 1024
-"""Bytes of an upstream's decompressed page answer that are looked at; real ones are under 10 KB."""
+"""Bytes of a decompressed page answer that are read; real ones have less than 10 KB."""
 
 LONGEST_NUMBER = 40
 """Characters of a number that is read; 64 bits have 20 digits, and Python refuses to convert more than 4,300."""
@@ -30,7 +30,7 @@ Scalar = str | int | float | bool | None
 
 
 class PageBody(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
-    """The fields of a page request that are judged, of any scalar type; None for one that is absent."""
+    """The fields of a page request that decisions depend on, of any scalar type; None for an absent one."""
 
     org_id: Scalar = None
     user_id: Scalar = None
@@ -44,7 +44,7 @@ class PageBody(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
 
 
 class AmbiguousPage(PageBody, frozen=True, gc=False, rename="pascal"):
-    """A page that some readers read as this and others as ``other`` (rules.md 4)."""
+    """A page that some readers read like this, and others like ``other`` (rules.md 4)."""
 
     other: PageBody = PageBody()
 
@@ -52,13 +52,13 @@ class AmbiguousPage(PageBody, frozen=True, gc=False, rename="pascal"):
 EMPTY_PAGE = PageBody()
 """Stands for a body that cannot be read."""
 COMPOSED = False
-"""The value of a field that is a list or an object, which none may be: what is inside is not read."""
+"""The value of a field that is a list or an object, which none may be. Its contents are not read."""
 
 _FIELDS = PageBody.__struct_fields__
 _NAMES = dict(zip(map(folded, PageBody.__struct_encode_fields__), _FIELDS, strict=True))
 _may_be_misspelt = finder_of_misspelt(PageBody.__struct_encode_fields__)
 LONGEST_AMBIGUOUS = 64 * 1024
-"""Bytes of a body that is read in two ways where it has to be; recorders send about 1 KB, and none of those."""
+"""Bytes of a body that is read in two ways if necessary; recorders send about 1 KB, and never such a body."""
 _KNOWN = KnownNames(PageBody.__struct_encode_fields__)
 _read = msgspec.json.Decoder(PageBody).decode
 _read_names = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -70,15 +70,14 @@ _read_raw = msgspec.json.Decoder(
 
 
 def read_page(body: bytes) -> PageBody | None:
-    """Return a page request's fields; None when the body is not a JSON object in UTF-8, or nested too deep to read.
+    """Return a page request's fields; None if the body is not a JSON object in UTF-8, or nested too deep to read.
 
-    A byte order mark is skipped, and of a name given twice the last counts, for every reader. A body with one of
-    the names in other letters is an ``AmbiguousPage``; None where that would be too much to read. The time that
-    this takes grows with the body's bytes at the pace of C code alone: no Python code runs for each value
-    (rules.md 4, ``server.max_page``).
+    A byte order mark is skipped. Of a name that comes twice the last counts, as for every reader. A body with one of
+    the names in other letters is an ``AmbiguousPage``, or None if it is too long to be read twice. No Python code runs
+    for each value, so that even the largest body is read at the pace of C code (``server.max_page``).
     """
     try:
-        # msgspec does not look at the bytes of strings that it skips.
+        # msgspec does not check the bytes of strings that it skips.
         body.decode()
         page = _read(body)
     except UnicodeDecodeError:
@@ -93,7 +92,7 @@ def read_page(body: bytes) -> PageBody | None:
 
 
 def _read_both_ways(body: bytes, page: PageBody) -> PageBody | None:
-    """Read a page by its exact names, as ``page`` does, and without their case."""
+    """Read the body once more without regard to the case of names; ``page`` was read by the exact names."""
     if len(body) > LONGEST_AMBIGUOUS:
         return None if _has_misspelt_names(body) else page
     loosely: dict[str, Scalar] = {}
@@ -113,15 +112,15 @@ def _has_misspelt_names(body: bytes) -> bool:
 
 
 def _read_leniently(body: bytes) -> PageBody | None:
-    """Read what msgspec refuses and recorders send: unpaired surrogates, numbers out of range, odd types.
+    """Read what recorders send but msgspec refuses: unpaired surrogates, numbers out of range, odd types.
 
-    msgspec refuses a document for one unpaired surrogate escape anywhere in it. So the escapes of surrogates are
-    hidden from it behind bytes that UTF-8 does not have, of the same length, and shown again in the few fields that
-    are read. Escaped backslashes are hidden first, so that every backslash that is left begins an escape.
+    msgspec refuses a document for one escape of an unpaired surrogate anywhere in it. So all escapes of surrogates are
+    replaced by bytes that are not UTF-8, of the same length, and put back in the few fields that are read. Escaped
+    backslashes are replaced first, so that every backslash that is left begins an escape.
     """
     try:
         found = _read_raw(_covered(body))
-        # An escape that is none was covered as well, and shows itself here.
+        # What looked like an escape but is none was covered as well: it is put back and refused here.
         return PageBody(*[_scalar(bytes(getattr(found, name))) for name in _FIELDS])
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
@@ -134,7 +133,7 @@ def _covered(body: bytes) -> bytes:
 
 
 def _scalar(text: bytes) -> Scalar:
-    """Return the value of one field; None for a number out of range."""
+    """Return the value of a field; None for a number out of range."""
     if text[:1] in b"[{":
         return COMPOSED
     if text[:1] == b'"':
@@ -156,7 +155,7 @@ def _clean(value: str) -> Scalar:
 
 
 def host_of(url: object) -> str:
-    """The host of a page's URL, lower case and without a trailing dot; "" when there is none."""
+    """Return the host of a page's URL, in lower case and without a trailing dot; "" if there is none."""
     if not isinstance(url, str):
         return ""
     found = _AUTHORITY.match(url)
@@ -180,9 +179,9 @@ _read_answer = msgspec.json.Decoder(_Answer).decode
 
 
 def read_page_answer(status: int, body: bytes, content_encoding: str = "") -> PageAnswer:
-    """What the upstream's answer means to the limits; only its status when the rest cannot be read.
+    """Return what the upstream's answer means to the limits; only its status if the rest cannot be read. Never raise.
 
-    ``body`` may be a bounded copy. Never raises.
+    ``body`` may be a bounded copy, still compressed.
     """
     if status not in {200, 202}:
         return PageAnswer(status)

@@ -1,8 +1,12 @@
-"""Every path that a backend could take for the one that it is sent (rules.md 4).
+"""Every path that an upstream could understand when it is sent one path (rules.md 4).
 
-Servers differ in what they do before they look a path up: some split it at its slashes and decode the segments, some
-decode first, some twice, as one of them stands behind another; they fold slashes, drop parameters, or compare without
-case. A path that any of them could take for a capture route's is judged as one.
+Servers differ in what they do before they look a path up. Some split it at its slashes and then decode the segments,
+others decode first, and two servers in a row decode twice. They fold slashes, drop parameters, or ignore case. A path
+that any of them could take for a capture route must be handled as that route, or it would bypass the rules.
+
+So a path is put through every combination: decoded zero to two times in either order, cut where a path ends for a
+server that decodes before it cuts, its parameters and blanks dropped, its dot segments removed in both known ways. Each
+step only adds to a set of texts, which stays small; what comes out is looked up in the table of routes.
 """
 
 from __future__ import annotations
@@ -12,21 +16,22 @@ from collections.abc import Iterator
 from urllib.parse import unquote_to_bytes
 
 MOST_DECODINGS = 2
-"""A server's own, and that of one in front of it."""
+"""One by a server, and one by another in front of it."""
 _PLAIN = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)+")
+"""Paths that every server understands alike, but for the case: no escapes, parameters, dot or empty segments."""
 _BLANKS = " \t\n\v\f\r\x1c\x1d\x1e\x1f\x85\xa0+"
-"""Also the plus sign, which decoders of forms take for a blank."""
+"""With the plus sign, which decoders of forms take for a blank."""
 _DRESSED = re.compile(f"[;{_BLANKS}]")
 _END = re.compile(r"[?#\0]")
-"""Where a path ends for who decodes it before it is cut."""
+"""The end of a path for a server that decodes a target before it cuts off the query."""
 _SEPARATOR = re.compile(r"%(2[fF]|5[cC]|3[bBfF]|23|00)")
-"""Escaped: no separator for who splits a path before it decodes the segments."""
+"""Escaped separators. A server that splits a path before it decodes the segments takes them for data."""
 
 
 def spellings(path: str) -> list[str]:
-    """Return the paths, in small letters and without anything that could be read in two ways, each once.
+    """Return the paths that ``path`` could mean, without duplicates, in lower case and in their simplest form.
 
-    Costs next to nothing for a path that can be read in one way only.
+    A path with only one meaning takes one regular expression.
     """
     if _PLAIN.fullmatch(path) is not None:
         return [path.lower()]
@@ -45,6 +50,7 @@ def _whole(text: str) -> str:
 
 
 def _within_segments(text: str) -> str:
+    # An escaped separator is escaped once more, so that decoding leaves it as it is.
     if "%" not in _SEPARATOR.sub("", text):
         return text
     return _whole(_SEPARATOR.sub(r"%25\1", text))
@@ -63,7 +69,7 @@ def _folded(text: str) -> Iterator[str]:
         segments = [segment.partition(";")[0].strip(_BLANKS) for segment in segments]
     yield from _without_dots(segments)
     if len(segments) > 3 and segments[0] == segments[1] == "":
-        # For a reader of URLs, two slashes begin a host.
+        # A reader of URLs takes what follows two slashes for a host.
         host = next((at for at, segment in enumerate(segments) if segment), len(segments))
         yield from _without_dots(segments[host + 1 :])
 
@@ -75,7 +81,7 @@ def _without_dots(segments: list[str]) -> Iterator[str]:
         return
     yield _joined(there)
     if "" in segments[1:]:
-        # RFC 3986 5.2.4: an empty segment is one that ".." takes away.
+        # By RFC 3986 5.2.4, ".." removes the segment before it even if that is empty.
         yield _joined([segment for segment in segments if segment != "."])
 
 

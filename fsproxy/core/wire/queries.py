@@ -1,26 +1,27 @@
-"""The parameters of a raw query that we read, and whether every reader finds the same in them (rules.md 4)."""
+"""Reads parameters of a raw query, and finds out whether every reader gets the same values (rules.md 4)."""
 
 from __future__ import annotations
 
 from urllib.parse import unquote, unquote_plus
 
-_JUDGED = ("OrgId", "UserId", "SessionId", "PageId", "ContentEncoding", "ClientTime", "PageStart")
-_READ = frozenset((*_JUDGED, "Seq", "DeltaT", "SkipResponseBody"))
+_DECISIVE = ("OrgId", "UserId", "SessionId", "PageId", "ContentEncoding", "ClientTime", "PageStart")
+"""Parameters that decisions depend on."""
+_READ = frozenset((*_DECISIVE, "Seq", "DeltaT", "SkipResponseBody"))
 _ORDINARY = frozenset(("PrevBundleTime", "LastActivity", "IsNewSession", "CompiledVersion"))
-"""What recorders send besides. Only for speed: any other name is looked at more closely."""
-_IN_SMALL_LETTERS = {name.lower(): name for name in _JUDGED}
+"""Other parameters of recorders. Only for speed: any other name is examined more closely."""
+_IN_SMALL_LETTERS = {name.lower(): name for name in _DECISIVE}
 
 
 def read_query(raw: str) -> tuple[dict[str, str], bool]:
-    """Return the decoded values of the names that are read, and whether those that we judge by contradict each other.
+    """Return the decoded values of the parameters that are read, and whether the decisive ones are contradictory.
 
-    They do where a name has two values, has another one in another case, or where the semicolons that some readers
-    split at make a difference. Of two values of any other name the first counts. Never raises.
+    A parameter is contradictory if it has two different values, another value under its name in other letters, or if
+    it matters that some readers split at semicolons. Of the others the first value counts. Never raise.
     """
     found, contradictory = _read(raw)
     if ";" in raw:
         split, also = _read(raw.replace(";", "&"))
-        contradictory = contradictory or also or any(found.get(each, "") != split.get(each, "") for each in _JUDGED)
+        contradictory = contradictory or also or any(found.get(each, "") != split.get(each, "") for each in _DECISIVE)
     for name, value in found.items():
         if "%" in value or "+" in value:
             found[name] = unquote_plus(value)
@@ -28,7 +29,7 @@ def read_query(raw: str) -> tuple[dict[str, str], bool]:
 
 
 def _read(raw: str) -> tuple[dict[str, str], bool]:
-    """The first raw value of each name, and whether one that is judged by has another beside it."""
+    """Return the first raw value of each name, and whether a decisive one has a different value as well."""
     found: dict[str, str] = {}
     others: list[tuple[str, str]] = []
     for pair in raw.split("&"):
@@ -45,11 +46,11 @@ def _read(raw: str) -> tuple[dict[str, str], bool]:
                 continue
         if name not in found:
             found[name] = value
-        elif name in _JUDGED and found[name] != value:
+        elif name in _DECISIVE and found[name] != value:
             others.append((name, value))
     return found, any(_differ(found.get(name, ""), value) for name, value in others)
 
 
 def _differ(one: str, other: str) -> bool:
-    """Whether two raw values are different ones, to readers of forms (in which a plus is a blank) or to others."""
+    """Return whether two raw values differ, for readers of forms (in which a plus is a blank) or for any others."""
     return unquote_plus(one) != unquote_plus(other) or unquote(one) != unquote(other)

@@ -1,4 +1,4 @@
-"""Which requests carry what: by method, body, and any path that a backend could read (rules.md 4)."""
+"""Finds the route of a request, by its method, its body, and any path that an upstream could read (rules.md 4)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 
 
 def origin_form(target: str) -> str:
-    """The target without the scheme and authority that a request to a proxy may carry (RFC 9112 3.2.2)."""
+    """Return the target without the scheme and authority that a request to a proxy may have (RFC 9112 3.2.2)."""
     if target[:1] == "/":
         return target
     absolute = _ABSOLUTE.match(target)
@@ -28,7 +28,7 @@ def origin_form(target: str) -> str:
 
 
 def normal_path(path: str) -> str:
-    """Escapes of unreserved characters decoded, others in upper case, dot segments removed."""
+    """Return the path with unreserved characters decoded, other escapes in upper case, and no dot segments."""
     if "%" in path:
         path = _ESCAPE.sub(_decoded, path)
     if "/." in path:
@@ -46,7 +46,7 @@ def _without_dots(path: str) -> str:
     segments = path.split("/")
     for segment in segments:
         if segment == "..":
-            # The empty segment before the first slash is the root, above which nothing is.
+            # The empty segment before the first slash is the root, and stays.
             del kept[max(1, len(kept) - 1) :]
         elif segment != ".":
             kept.append(segment)
@@ -57,13 +57,13 @@ def _without_dots(path: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """What a request carries, by its method and path."""
+    """The route of a request."""
 
     route: Route
     endpoint: ServerCall | None = None
-    """On the server API alone."""
+    """Only on the server API."""
     ambiguous: bool = False
-    """Its path is one capture route's to one reader and another's to another."""
+    """Two readers could take its path for two different capture routes."""
 
 
 OTHER = Matched(Route.OTHER)
@@ -74,7 +74,7 @@ class Routes:
     """The ``routes`` section, compiled."""
 
     with_body: Mapping[str, Matched]
-    """Paths as they are configured, and in each of their ``spellings``."""
+    """Routes of requests with a body, by the configured paths and all their ``spellings``."""
     socket: Mapping[str, Matched]
     server_api: bool
 
@@ -91,7 +91,7 @@ class Routes:
         direct_set_user_vars: str | None,
         server_api: bool,
     ) -> Self:
-        """Compile; where one path is listed twice, the first of page, bundle, event, direct, server API counts."""
+        """Compile. Of a path that is listed twice, the first of page, bundle, event, direct, server API counts."""
         listed: list[tuple[Route, Iterable[str]]] = [
             (Route.PAGE, page),
             (Route.BUNDLE, bundle),
@@ -106,9 +106,9 @@ class Routes:
         return cls(_table(with_body), _table((path, Matched(Route.SOCKET)) for path in socket), server_api)
 
     def match(self, method: str, target: str, *, has_body: bool = False) -> Matched:
-        """Tell what a request carries. ``target`` is as it stands in the request line, with its query or without.
+        """Return the route of a request. ``target`` is that of the request line, with its query or without.
 
-        A POST is a capture request, and so is any other request with a body; a GET without one may ask for a socket.
+        Only a POST, or any other request with a body, can be a capture request; a GET without one can be a socket.
         """
         if method == "POST" or has_body:
             table = self.with_body
@@ -121,7 +121,7 @@ class Routes:
         return found if found is not None else self._search(table, origin_form(path).partition("#")[0])
 
     def _search(self, table: Mapping[str, Matched], path: str) -> Matched:
-        """Look for all that the path could be read as."""
+        """Look the path up in every way in which it could be read."""
         found = [each for each in (self._find(table, spelling) for spelling in spellings(path)) if each is not None]
         if not found:
             return OTHER

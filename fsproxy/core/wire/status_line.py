@@ -1,4 +1,4 @@
-"""The first line of an upstream's answer, more strictly than the general parser reads it (rules.md 4)."""
+"""Checks the status lines of an upstream's answer more strictly than the general parser does (rules.md 4)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _EMPTY = frozenset({b"\r\n", b"\n"})
 
 
 class StatusLines:
-    """Reads the status lines in the bytes of an answer: those of informational answers, then the final one.
+    """Reads the status lines of an answer: those of informational answers, then the final one.
 
-    ``status`` is 0 before a status line, then its status until ``again`` is called.
+    ``status`` is 0 until a status line has been read, and then that line's status until ``again`` is called.
     """
 
     __slots__ = ("_line", "status")
@@ -23,7 +23,7 @@ class StatusLines:
 
     @property
     def is_final(self) -> bool:
-        """Return whether the head that has begun is the last one of this answer; 101 ends the HTTP on a connection."""
+        """Whether the status line belongs to the final head of this answer; a 101 is final, as it ends HTTP there."""
         return self.status >= 200 or self.status == 101
 
     def again(self) -> None:
@@ -32,7 +32,7 @@ class StatusLines:
         self._line.clear()
 
     def take(self, piece: bytes) -> bool:
-        """Take the bytes up to the next line's end, or fewer. Return False if they end a line that is not allowed.
+        """Take the bytes up to the end of a line, or fewer. Return False if they complete a line that is not allowed.
 
         Empty lines before a status line are skipped, as the general parser does.
         """
