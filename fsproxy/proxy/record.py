@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from fsproxy.clock import monotonic_ns, now
-from fsproxy.core.audit.line import Measures, audit_record
+from fsproxy.core.audit.line import EndedRequest, audit_record
 from fsproxy.core.audit.privacy import address_mask, is_unnamed
 from fsproxy.core.audit.record import Outcome
 from fsproxy.core.model import Instant, Mode, Route
@@ -103,7 +103,7 @@ class Recorder:
         writer, request = flow.writer, flow.request
         head = writer.head if writer is not None else None
         calls, facts = flow.calls, flow.facts
-        record = audit_record(
+        ended = EndedRequest(
             now=flow.arrived,
             route=flow.route,
             outcome=_outcome(flow),
@@ -112,26 +112,23 @@ class Recorder:
             request_id=flow.request_id,
             generation=flow.generation.number,
             mode=flow.generation.mode._value_,
-            mask=self._mask,
-            measures=Measures(
-                status=flow.status or None,
-                request_bytes=flow.bytes_in,
-                response_bytes=flow.bytes_out,
-                upstream_status=head.status if head is not None else None,
-                upstream_reason_code=flow.answer.reason_code if flow.answer is not None else None,
-                duration=total,
-                upstream_duration=upstream_ns if flow.sent_ns else None,
-                own_duration=total - upstream_ns,
-            ),
+            status=flow.status or None,
+            request_bytes=flow.bytes_in,
+            response_bytes=flow.bytes_out,
+            upstream_status=head.status if head is not None else None,
+            upstream_reason_code=flow.answer.reason_code if flow.answer is not None else None,
+            duration=total,
+            upstream_duration=upstream_ns if flow.sent_ns else None,
+            own_duration=total - upstream_ns,
             facts=facts,
             policy=flow.generation.snapshot.policy(facts.org) if facts is not None else None,
             decision=flow.decision,
             failure=flow.failure,
             rejections=calls.rejections if calls is not None else (),
             shadow_rejections=calls.shadow if calls is not None else (),
-            most_rejections=self._most_rejections,
             unnamed=_is_unnamed(flow),
         )
+        record = audit_record(ended, self._mask, self._most_rejections)
         block = flow.decision.block
         self._recent.note(record, block.rule.where if block is not None else "", at)
         self._audit.write(record, share)

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from fsproxy.cli import main
-from fsproxy.core.audit.line import Measures, audit_record
+from fsproxy.core.audit.line import EndedRequest, audit_record
 from fsproxy.core.audit.privacy import address_mask
 from fsproxy.core.audit.record import Outcome
 from fsproxy.core.failures import Failure
@@ -33,9 +33,9 @@ def line(request_id: str, at: float, outcome: Outcome = Outcome.CAPTURED, **more
     given: dict[str, Any] = {
         "now": Instant(1795287341 + at), "route": Route.PAGE, "outcome": outcome, "method": "POST",
         "target": "/rec/page", "request_id": request_id, "generation": 7, "mode": "enforce",
-        "mask": address_mask("truncated"), "measures": Measures(status=200), "facts": FACTS,
+        "status": 200, "facts": FACTS,
     }  # fmt: skip
-    return msgspec.json.encode(audit_record(**{**given, **more})) + b"\n"
+    return msgspec.json.encode(audit_record(EndedRequest(**{**given, **more}), address_mask("truncated"))) + b"\n"
 
 
 def why(identity: str, *arguments: object, stdin: bytes = b"") -> Result:
@@ -47,7 +47,7 @@ def audit(tmp_path: Path) -> Path:
     file = tmp_path / "audit.log"
     file.write_bytes(
         line("r-2", 5, facts=msgspec.structs.replace(FACTS, session_id="s-2"))
-        + line("r-1", 1, Outcome.BLOCKED, decision=BLOCK, measures=Measures(status=202))
+        + line("r-1", 1, Outcome.BLOCKED, decision=BLOCK, status=202)
         + b"not json r-1\n"
     )
     return file
@@ -120,10 +120,10 @@ def test_rejections_are_told_with_what_they_mean(tmp_path: Path) -> None:
 def test_failures_upstream_answers_and_shadows_are_told(tmp_path: Path) -> None:
     file = tmp_path / "audit.log"
     shadow = Decision(shadow=(Hit(FilterName.GEO, ReasonCode.GEOGRAPHY, Rule("geo:never:FR")),), ledger_down=True)
-    answered = Measures(status=202, upstream_status=202, upstream_reason_code=3, upstream_duration=2_500_000)
+    answered = {"status": 202, "upstream_status": 202, "upstream_reason_code": 3, "upstream_duration": 2_500_000}
     file.write_bytes(
-        line("r-1", 0, decision=shadow, measures=answered)
-        + line("r-2", 1, Outcome.FAILED, failure=Failure.UPSTREAM_TIMEOUT, measures=Measures(status=504))
+        line("r-1", 0, decision=shadow, **answered)
+        + line("r-2", 1, Outcome.FAILED, failure=Failure.UPSTREAM_TIMEOUT, status=504)
     )
     told = why("s-1", "--audit", file).stdout
     assert "would be blocked with reason_code 7 (Geography) by the rule geo:never:FR, if that were enforced" in told

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from fsproxy.core.audit import facts as audit_facts
-from fsproxy.core.audit.line import Measures, audit_record
+from fsproxy.core.audit.line import EndedRequest, audit_record
 from fsproxy.core.audit.privacy import address_mask
 from fsproxy.core.audit.record import AuditRecord, Outcome, is_due
 from fsproxy.core.model import Instant, Route, SessionFacts
@@ -52,10 +52,11 @@ def test_what_was_never_given_is_not_in_the_line_nor_what_is_empty() -> None:
 
 @pytest.mark.parametrize("route", [Route.PAGE, Route.BUNDLE, Route.SOCKET])
 def test_only_the_lines_of_pages_carry_the_facts_of_a_page(route: Route) -> None:
-    record = audit_record(
+    ended = EndedRequest(
         now=Instant(1_795_287_341.5), route=route, outcome=Outcome.FORWARDED, method="POST", target="/", request_id="r",
-        generation=1, mode="enforce", mask=address_mask("full"), measures=Measures(),
+        generation=1, mode="enforce",
         facts=SessionFacts(route=route, org="o-1"), decision=Decision(),
         policy=Snapshot.compile(CoreSettings(), 1).default, unnamed=False,
     )  # fmt: skip
+    record = audit_record(ended, address_mask("full"))
     assert (record.facts is not None) is (route is Route.PAGE)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fsproxy.admin.explaining_record import explain_record
 from fsproxy.cli.story import Rules
 from fsproxy.config.loader import load_text
-from fsproxy.core.audit.line import Measures, audit_record
+from fsproxy.core.audit.line import EndedRequest, audit_record
 from fsproxy.core.audit.privacy import address_mask
 from fsproxy.core.audit.record import Outcome
 from fsproxy.core.limits.operations import Admitted
@@ -175,11 +175,12 @@ def decided(generation: Generation, page: Page, answer: Admitted | None, mask: s
     )
     decision = settle(policy, judge(policy, facts, NOW, "token"), answer)
     outcome = Outcome.CAPTURED if decision.block is None else Outcome.BLOCKED
-    record = audit_record(
+    ended = EndedRequest(
         now=NOW, route=Route.PAGE, outcome=outcome, method="POST", target="/rec/page", request_id="r", generation=1,
-        mode="enforce", mask=address_mask(mask, "key"), measures=Measures(), facts=facts, decision=decision,
+        mode="enforce", facts=facts, decision=decision,
         policy=policy, unnamed=wants_no_name(policy, facts, NOW),
     )  # fmt: skip
+    record = audit_record(ended, address_mask(mask, "key"))
     return decision, json.loads(msgspec.json.encode(record))
 
 

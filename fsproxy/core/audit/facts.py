@@ -1,7 +1,6 @@
-"""What a page's audit line tells of the facts it was judged by, so that it can be judged again (rules.md 6).
+"""The facts in a page's audit line, by which ``replay`` can decide it again (rules.md 6).
 
-Never a URL beyond its host, never a cookie's value or a uid. Of cookies and users stands only which of the
-configured rules they met.
+They hold no URL beyond its host, no cookie's value and no uid: only which configured rules matched cookies and users.
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ from fsproxy.core.policy import OrgPolicy
 MISSING = "missing"
 NOT_STRING = "not_string"
 CONTROL = "control"
-"""Problems of a URL that parsing does not find; the others are ``UrlProblem``'s."""
+"""Problems of a URL that parsing does not find; the others are those of ``UrlProblem``."""
 TRUNCATED = "truncated"
 HIDDEN = "hidden"
-"""How an address is written that is not written whole; a hash and nothing at all tell a rule the same."""
+"""How an address is written that is not whole. A hash and no address are equally useless to a rule."""
 NEW = "new"
 UNDER_WAY = "under_way"
 ADMITTED = "admitted"
-"""What the ledger said of a session: new; under way; or new, of a visitor whom ramping admitted before."""
+"""The ledger's answer on a session: new; under way; or new, of a visitor whom ramping admitted before."""
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _LARGEST = 2**53
@@ -40,40 +39,40 @@ _origin_host = lru_cache(maxsize=1024)(origin_host)
 
 
 class AuditFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """Of one page. What a recorder did not send is not there."""
+    """The facts of one page. What the recorder did not send is left out."""
 
     session: str | None = None
-    """``NEW``, ``UNDER_WAY`` or ``ADMITTED``; None: the ledger was not asked, or did not answer."""
+    """``NEW``, ``UNDER_WAY`` or ``ADMITTED``; None if the ledger was not asked or did not answer."""
     scheme: str = ""
     port: int | None = None
-    """As the URL names it."""
+    """The port in the URL."""
     url_problems: tuple[str, ...] = ()
     origin: str | None = None
     """The ``Origin`` header's host."""
     compiled: int | float | None = None
-    """The script's build time, Unix seconds; None for what is no number, too."""
+    """The script's build time in Unix seconds; None if it is no number."""
     version: str | None = None
     snippet: str | None = None
     gpc: bool = False
     dnt: bool = False
     cookies: bool = False
-    """There were some."""
+    """The request had cookies."""
     opt_out: tuple[str, ...] = ()
-    """Configured opt-out cookies (``name`` or ``name=value``) that came; only when there were cookies."""
+    """The configured opt-out cookies (``name`` or ``name=value``) that the request had."""
     no_opt_out: tuple[str, ...] = ()
-    """... and that did not come."""
+    """Those that it did not have; empty if it had no cookies at all."""
     identified: bool = False
-    """The visitor had been given a uid."""
+    """The page has a uid."""
     lists: tuple[str, ...] = ()
-    """Filters by lists of users that there were; only for identified and for nameless visitors."""
+    """The active filters by lists of users; only for identified and for unnamed visitors."""
     listed: tuple[str, ...] = ()
-    """Rules of these that name the visitor."""
+    """The rules of these filters that list the visitor."""
     located: bool = False
-    """The location was asked for: without a country in the line it is not known."""
+    """The location was looked up, so if the line has no country, it is unknown."""
     address: str | None = None
-    """``TRUNCATED`` or ``HIDDEN``; None: the line holds the whole address, or there is none."""
+    """``TRUNCATED`` or ``HIDDEN``; None if the line holds the whole address, or there is none."""
     unnamed: bool = False
-    """The visitor opted out or is being deleted: neither address, user nor session is written."""
+    """The visitor opted out or is being deleted, so neither address, user nor session is written."""
 
 
 def audit_facts(
@@ -85,7 +84,7 @@ def audit_facts(
     *,
     unnamed: bool,
 ) -> AuditFacts:
-    """Of a page. Without a policy nothing is told of lists and locations."""
+    """Return the facts of a page. Without a policy, nothing is known of lists and locations."""
     came: tuple[str, ...] = ()
     missed: tuple[str, ...] = ()
     lists: tuple[str, ...] = ()
@@ -140,7 +139,7 @@ def _number(value: object) -> int | float | None:
         return None
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    # Nothing is built after that, and no reader of JSON is bothered with more digits.
+    # No script was built after that, and every reader of JSON can represent these numbers exactly.
     return max(-_LARGEST, min(value, _LARGEST))
 
 
@@ -151,7 +150,7 @@ def _text(value: object) -> str | None:
 
 
 _known_safe = lru_cache(maxsize=1024)(safe)
-"""The versions of scripts are few."""
+"""There are few versions of scripts."""
 
 
 def _cookies(facts: SessionFacts, opt_out: OptOutFilter) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -174,10 +173,10 @@ def _users(
     listed: tuple[str, ...] = ()
     for each in filters:
         if each.name is FilterName.BLOCKED_USER and unnamed:
-            continue  # its rule is made of the uid: it is not told of who must not be named
+            continue  # its rule's id is made of the uid, and this visitor must not be identified
         try:
             hit = each.judge(facts, now)
-        except Exception:  # noqa: BLE001, S112 - the judge has counted it already; it is a list that says nothing
+        except Exception:  # noqa: BLE001, S112 - the pipeline has counted this failure already
             continue
         lists += (each.name.value,)
         if hit is not None:

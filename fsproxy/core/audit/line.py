@@ -1,4 +1,4 @@
-"""From what is known of a request at its end to its audit record (rules.md 6)."""
+"""Makes the audit record of a request from what is known at its end (rules.md 6)."""
 
 from __future__ import annotations
 
@@ -30,11 +30,21 @@ _NAMING = ("/users/v1/", "/v2/users/")
 _INDIVIDUAL = re.compile(r"(/users/v1/individual/|/v2/users/(?!batch\Z))[^/]+")
 
 
-class Measures(msgspec.Struct, gc=False, kw_only=True):
-    """What is counted while a request goes on: the shell fills it in, the record takes it over."""
+class EndedRequest(msgspec.Struct, gc=False, kw_only=True):
+    """What is known of a request at its end. Durations in nanoseconds, sizes in bytes."""
 
+    now: Instant
+    """When it arrived."""
+    route: Route
+    outcome: Outcome
+    method: str
+    target: str
+    """The request target. It may have a query, which is not written."""
+    request_id: str
+    generation: int
+    mode: str
     status: int | None = None
-    """None when no answer was begun."""
+    """None if no answer was begun."""
     request_bytes: int | None = None
     response_bytes: int | None = None
     upstream_status: int | None = None
@@ -42,11 +52,20 @@ class Measures(msgspec.Struct, gc=False, kw_only=True):
     duration: int | None = None
     upstream_duration: int | None = None
     own_duration: int | None = None
-    """``duration`` less what was spent waiting for the client and the upstream."""
+    """``duration`` without the time spent waiting for the client and the upstream."""
+    facts: SessionFacts | None = None
+    policy: OrgPolicy | None = None
+    """The policy by which a page was decided."""
+    decision: Decision = CAPTURE
+    failure: Failure | None = None
+    rejections: Sequence[Rejection] = ()
+    shadow_rejections: Sequence[Rejection] = ()
+    unnamed: bool = False
+    """The visitor opted out or is being deleted, although another rule blocked first."""
 
 
 def timestamp(now: Instant) -> str:
-    """RFC 3339, UTC, milliseconds."""
+    """Return the time in the form of RFC 3339: UTC, with milliseconds."""
     milliseconds = int(now * 1000)
     return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03d}Z"
 
@@ -56,56 +75,34 @@ def _second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def audit_record(
-    *,
-    now: Instant,
-    route: Route,
-    outcome: Outcome,
-    method: str,
-    target: str,
-    request_id: str,
-    generation: int,
-    mode: str,
-    mask: MaskAddress,
-    measures: Measures,
-    facts: SessionFacts | None = None,
-    decision: Decision = CAPTURE,
-    failure: Failure | None = None,
-    rejections: Sequence[Rejection] = (),
-    shadow_rejections: Sequence[Rejection] = (),
-    most_rejections: int = 20,
-    unnamed: bool = False,
-    policy: OrgPolicy | None = None,
-) -> AuditRecord:
-    """The record of one request.
+def audit_record(request: EndedRequest, mask: MaskAddress, most_rejections: int = 20) -> AuditRecord:
+    """Return the record of a request, with at most so many rejections listed.
 
-    ``target`` may have a query, which is not written. ``unnamed``: the caller knows that the visitor
-    opted out or is being deleted, though another rule blocked first; then, as for a hit with code 10 or
-    12, the line carries neither address nor user nor session. ``policy``: what a page was judged by.
+    If the visitor opted out or is being deleted, it has neither address nor user nor session.
     """
-    block, shadow = decision.block, decision.shadow
+    facts, decision, failure = request.facts, request.decision, request.failure
+    block, shadow, unnamed = decision.block, decision.shadow, request.unnamed
     if block is not None or shadow:
         unnamed = unnamed or (block is not None and is_unnamed((block,))) or is_unnamed(shadow)
-    told = None
-    if facts is not None and route is Route.PAGE:
-        told = audit_facts(facts, decision, policy, mask, now, unnamed=unnamed)
-    org, page, agent, domain, country, region = _seen(facts) if facts is not None else _NOBODY
-    session, user, fresh, ip, hashed = _named(facts, mask) if facts is not None and not unnamed else _NAMELESS
-    url = facts.url if told is not None and facts is not None else None
-    # _value_ is what the property ``value`` gives, without the property's price.
+    page_facts = url = None
+    if facts is not None and request.route is Route.PAGE:
+        page_facts, url = audit_facts(facts, decision, request.policy, mask, request.now, unnamed=unnamed), facts.url
+    org, page, agent, domain, country, region = _visible(facts) if facts is not None else _NO_FACTS
+    session, user, fresh, ip, hashed = _identifying(facts, mask) if facts is not None and not unnamed else _NAMELESS
+    # ``_value_`` is what the property ``value`` of an enum returns, without the cost of the property.
     return AuditRecord(
-        timestamp=timestamp(now),
+        timestamp=timestamp(request.now),
         version=VERSION,
-        action=route._value_,
-        outcome="unknown" if failure is Failure.CLIENT_GONE and outcome is Outcome.FAILED else outcome.ecs,
-        decision=outcome._value_,
-        method=method if method in _METHODS else safe(method, 32),
-        path=audit_path(target, route),
-        request_id=request_id,
-        generation=generation,
-        mode=mode,
+        action=request.route._value_,
+        outcome=_ecs_outcome(request.outcome, failure),
+        decision=request.outcome._value_,
+        method=request.method if request.method in _METHODS else safe(request.method, 32),
+        path=audit_path(request.target, request.route),
+        request_id=request.request_id,
+        generation=request.generation,
+        mode=request.mode,
         reason=block.code.text if block is not None else failure.summary if failure is not None else None,
-        duration=measures.duration,
+        duration=request.duration,
         reason_code=block.code._value_ if block is not None else None,
         rule=safe(block.rule.id, LONGEST_RULE) if block is not None else None,
         filter=block.filter._value_ if block is not None else None,
@@ -122,31 +119,38 @@ def audit_record(
         region=region,
         user_agent=agent,
         domain=domain,
-        request_bytes=measures.request_bytes,
-        status=measures.status,
-        response_bytes=measures.response_bytes,
-        upstream_status=measures.upstream_status,
-        upstream_reason_code=measures.upstream_reason_code,
-        upstream_duration=measures.upstream_duration,
-        own_duration=measures.own_duration,
+        request_bytes=request.request_bytes,
+        status=request.status,
+        response_bytes=request.response_bytes,
+        upstream_status=request.upstream_status,
+        upstream_reason_code=request.upstream_reason_code,
+        upstream_duration=request.upstream_duration,
+        own_duration=request.own_duration,
         ledger_down=decision.ledger_down,
         error=failure.value if failure is not None else None,
         url_length=len(url) if isinstance(url, str) else None,
-        facts=told,
-        rejections=_listed(rejections, most_rejections) if rejections else (),
-        rejections_count=len(rejections),
-        shadow_rejections=_listed(shadow_rejections, most_rejections) if shadow_rejections else (),
-        shadow_rejections_count=len(shadow_rejections),
+        facts=page_facts,
+        rejections=_listed(request.rejections, most_rejections) if request.rejections else (),
+        rejections_count=len(request.rejections),
+        shadow_rejections=_listed(request.shadow_rejections, most_rejections) if request.shadow_rejections else (),
+        shadow_rejections_count=len(request.shadow_rejections),
     )
 
 
-_NOBODY = (None, "", None, "", None, None)
+_NO_FACTS = (None, "", None, "", None, None)
 _NAMELESS = ("", "", "", None, None)
 _METHODS = frozenset({"POST", "GET", "OPTIONS", "HEAD", "PUT", "DELETE", "PATCH"})
 
 
-def _seen(facts: SessionFacts) -> tuple[str | None, str, str | None, str, str | None, str | None]:
-    """What stands in every line: org, page, User-Agent, host, country, region."""
+def _ecs_outcome(outcome: Outcome, failure: Failure | None) -> str:
+    """Return ``event.outcome``: whether the proxy did what it should. Blocking is a success."""
+    if outcome is not Outcome.FAILED:
+        return "success"
+    return "unknown" if failure is Failure.CLIENT_GONE else "failure"
+
+
+def _visible(facts: SessionFacts) -> tuple[str | None, str, str | None, str, str | None, str | None]:
+    """Return what every line has: org, page, User-Agent, host, country, region."""
     agent, location = facts.user_agent, facts.location
     return (
         _known_safe(facts.org) if facts.org is not None else None,
@@ -158,8 +162,8 @@ def _seen(facts: SessionFacts) -> tuple[str | None, str, str | None, str, str | 
     )
 
 
-def _named(facts: SessionFacts, mask: MaskAddress) -> tuple[str, str, str, str | None, str | None]:
-    """Who it was: session, user, fresh user, and the address or in its place a hash of it."""
+def _identifying(facts: SessionFacts, mask: MaskAddress) -> tuple[str, str, str, str | None, str | None]:
+    """Return what identifies the visitor: session, user, fresh user, and the address or else a hash of it."""
     masked = mask(facts.client_ip) if facts.client_ip is not None else None
     is_address = masked is None or "." in masked or ":" in masked
     return (
@@ -172,32 +176,32 @@ def _named(facts: SessionFacts, mask: MaskAddress) -> tuple[str, str, str, str |
 
 
 _known_safe = lru_cache(maxsize=4096)(safe)
-"""Of texts that come again and again, and are short."""
+"""For short texts that come again and again."""
 
 
 def _host(url: object) -> str:
-    """In the form in which hosts are compared; of what is none, what stands in its place."""
+    """Return the URL's host, normalised if it can be."""
     parsed = parse_url(url).host if isinstance(url, str) else ""
     return parsed or safe(host_of(url), 253)
 
 
 def audit_path(target: str, route: Route = Route.OTHER) -> str:
-    """The path without its query, cut; the uid in a server API path is a user's and is not written."""
+    """Return the path without its query, shortened. A server API path is returned without the user's uid."""
     return _known_path(target, route) if len(target) <= LONGEST_PATH else _path(target, route)
 
 
 def _path(target: str, route: Route) -> str:
     path = normal_path(origin_form(target.partition("?")[0]))
     if route is Route.SERVER_API and not path.startswith(_NAMING):
-        # Of another spelling, whose uid could stand anywhere, the one that was understood is written.
+        # In an unusual spelling the uid could be anywhere, so the reading that matched is written instead.
         path = next((each for each in spellings(path) if server_call(each) is not None), path)
     if path.startswith(_NAMING):
         path = _INDIVIDUAL.sub(r"\1{uid}", path)
     return safe(path, LONGEST_PATH)
 
 
-# Nearly every request is for one of a few paths.
 _known_path = lru_cache(maxsize=256)(_path)
+"""Nearly every request is for one of a few paths."""
 
 
 def _shadow(hit: Hit) -> AuditShadow:

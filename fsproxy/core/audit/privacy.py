@@ -1,4 +1,4 @@
-"""What of a visitor may stand in a log (rules.md 6)."""
+"""What a log may hold of a visitor, and in which form (rules.md 6)."""
 
 from __future__ import annotations
 
@@ -24,10 +24,9 @@ _UNNAMED = frozenset({ReasonCode.OPT_OUT_COOKIE, ReasonCode.USER_ACTIVELY_BEING_
 
 
 def address_mask(mode: str, key: str | None = None) -> MaskAddress:
-    """How addresses are written: ``full``, ``truncated`` (/24, /48), ``hashed`` (keyed), ``none``.
+    """Return the function that writes addresses: ``full``, ``truncated`` (/24, /48), ``hashed`` (keyed) or ``none``.
 
-    Raises ValueError for another mode, or ``hashed`` without a key: a hash of 2³² addresses without one
-    hides nothing.
+    Raise ValueError for another mode, or for ``hashed`` without a key: without one, all 2³² hashes can be tried.
     """
     if mode == "full":
         return str
@@ -43,22 +42,22 @@ def address_mask(mode: str, key: str | None = None) -> MaskAddress:
 
 @lru_cache(maxsize=4096)
 def truncated(address: Address) -> str:
-    """The network's address: /24, or /48."""
+    """Return the address of the network (/24, or /48)."""
     if isinstance(address, IPv4Address):
         return str(IPv4Address(int(address) & _V4_MASK))
     return str(IPv6Address(int(address) & _V6_MASK))
 
 
 def is_unnamed(hits: Iterable[Hit]) -> bool:
-    """The visitor opted out or is being deleted (also by a shadow): the line must not say who it was."""
-    for hit in hits:  # noqa: SIM110 - asked for every line: any() and a generator cost four times as much
+    """Return whether the visitor opted out or is being deleted, so that the line must not identify anyone."""
+    for hit in hits:  # noqa: SIM110 - runs for every line: any() with a generator costs four times as much
         if hit.code in _UNNAMED:
             return True
     return False
 
 
 def safe(text: str, limit: int = LONGEST_NAME) -> str:
-    """Cut at ``limit`` characters; control and direction characters escaped, lone surrogates replaced."""
+    """Return at most ``limit`` characters, with control and direction characters escaped, lone surrogates replaced."""
     cut = text[:limit]
     if cut.isascii() and cut.isprintable():
         return cut

@@ -1,4 +1,4 @@
-"""The one record of a request's outcome, with names by the Elastic Common Schema (rules.md 6)."""
+"""The audit record of a request, with the names of the Elastic Common Schema (rules.md 6)."""
 
 from __future__ import annotations
 
@@ -6,42 +6,38 @@ from enum import StrEnum, unique
 from zlib import crc32
 
 import msgspec
+from msgspec import field
 
 from fsproxy.core.audit.facts import AuditFacts
 
 VERSION = 1
-"""Of the line's form; a change that could break a reader raises it."""
+"""The version of the line's form. A change that could break a reader increases it."""
 
 
 @unique
 class Outcome(StrEnum):
-    """What became of a request. Exactly one each (``fsproxy.decision``)."""
+    """The outcome of a request; every request has exactly one (``fsproxy.decision``)."""
 
     CAPTURED = "captured"
     """A page whose session is captured."""
     BLOCKED = "blocked"
     FORWARDED = "forwarded"
-    """Anything but a page, sent on."""
+    """A forwarded request other than a page."""
     REJECTED = "rejected"
-    """Every call in it was invalid: nothing was sent on."""
+    """Every call in it was invalid, so nothing was forwarded."""
     FAILED = "failed"
 
-    @property
-    def ecs(self) -> str:
-        """``event.outcome``: did the proxy do what it should? Blocking is a success."""
-        return "failure" if self._value_ == "failed" else "success"
 
-
-class AuditShadow(msgspec.Struct, frozen=True, gc=False, rename={"rule": "rule.id"}):
+class AuditShadow(msgspec.Struct, frozen=True, gc=False):
     """A rule that would have blocked."""
 
-    rule: str
+    rule: str = field(name="rule.id")
     reason_code: int
     filter: str
 
 
 class AuditRejection(msgspec.Struct, frozen=True, gc=False):
-    """An invalid call or property. Names are cut and escaped; never a value."""
+    """An invalid call or property. Names are shortened and escaped; there is no value."""
 
     code: str
     call: str
@@ -55,111 +51,70 @@ class AuditRecord(
     gc=False,
     kw_only=True,
     omit_defaults=True,
-    # A tag is the only constant that omit_defaults leaves in.
+    # A tag is the only constant that omit_defaults does not leave out.
     tag_field="ecs.version",
     tag="8.11.0",
-    rename={
-        "timestamp": "@timestamp",
-        "version": "fsproxy.audit.version",
-        "action": "event.action",
-        "outcome": "event.outcome",
-        "reason": "event.reason",
-        "duration": "event.duration",
-        "decision": "fsproxy.decision",
-        "reason_code": "fsproxy.reason_code",
-        "rule": "rule.id",
-        "filter": "fsproxy.filter",
-        "shadow": "fsproxy.shadow",
-        "filters_failed": "fsproxy.filters_failed",
-        "org": "organization.id",
-        "session_id": "fsproxy.session_id",
-        "page_id": "fsproxy.page_id",
-        "user_id": "fsproxy.user_id",
-        "fresh_user_id": "fsproxy.fresh_user_id",
-        "client_ip": "client.ip",
-        "client_address": "client.address",
-        "country": "client.geo.country_iso_code",
-        "region": "client.geo.region_iso_code",
-        "user_agent": "user_agent.original",
-        "domain": "url.domain",
-        "path": "url.path",
-        "method": "http.request.method",
-        "request_bytes": "http.request.body.bytes",
-        "request_id": "http.request.id",
-        "status": "http.response.status_code",
-        "response_bytes": "http.response.body.bytes",
-        "upstream_status": "fsproxy.upstream.status_code",
-        "upstream_reason_code": "fsproxy.upstream.reason_code",
-        "upstream_duration": "fsproxy.upstream.duration",
-        "own_duration": "fsproxy.own.duration",
-        "generation": "fsproxy.generation",
-        "mode": "fsproxy.mode",
-        "ledger_down": "fsproxy.ledger_down",
-        "error": "fsproxy.error",
-        "url_length": "fsproxy.url.length",
-        "facts": "fsproxy.facts",
-        "rejections": "fsproxy.rejections",
-        "rejections_count": "fsproxy.rejections_count",
-        "shadow_rejections": "fsproxy.shadow_rejections",
-        "shadow_rejections_count": "fsproxy.shadow_rejections_count",
-    },
 ):
-    """One line. What is not known is not there. Durations in nanoseconds, sizes in bytes."""
+    """One line. Unknown values are left out. Durations are in nanoseconds, sizes in bytes."""
 
-    timestamp: str
-    version: int
-    action: str
-    outcome: str
-    decision: str
-    method: str
-    path: str
-    request_id: str
-    generation: int
-    mode: str
-    reason: str | None = None
-    duration: int | None = None
-    reason_code: int | None = None
-    rule: str | None = None
-    filter: str | None = None
-    shadow: tuple[AuditShadow, ...] = ()
-    filters_failed: tuple[str, ...] = ()
-    org: str | None = None
-    session_id: str = ""
-    page_id: str = ""
-    user_id: str = ""
-    fresh_user_id: str = ""
-    """Given to a first visit, by which ramping judged it; the visitor keeps it only when blocked by that."""
-    client_ip: str | None = None
-    client_address: str | None = None
-    """A hash instead of an address; ``client.ip`` must hold an address."""
-    country: str | None = None
-    region: str | None = None
-    user_agent: str | None = None
-    domain: str = ""
-    request_bytes: int | None = None
-    status: int | None = None
-    response_bytes: int | None = None
-    upstream_status: int | None = None
-    upstream_reason_code: int | None = None
-    upstream_duration: int | None = None
-    own_duration: int | None = None
-    ledger_down: bool = False
-    error: str | None = None
-    url_length: int | None = None
+    timestamp: str = field(name="@timestamp")
+    version: int = field(name="fsproxy.audit.version")
+    action: str = field(name="event.action")
+    outcome: str = field(name="event.outcome")
+    decision: str = field(name="fsproxy.decision")
+    method: str = field(name="http.request.method")
+    path: str = field(name="url.path")
+    request_id: str = field(name="http.request.id")
+    generation: int = field(name="fsproxy.generation")
+    mode: str = field(name="fsproxy.mode")
+    reason: str | None = field(default=None, name="event.reason")
+    duration: int | None = field(default=None, name="event.duration")
+    reason_code: int | None = field(default=None, name="fsproxy.reason_code")
+    rule: str | None = field(default=None, name="rule.id")
+    filter: str | None = field(default=None, name="fsproxy.filter")
+    shadow: tuple[AuditShadow, ...] = field(default=(), name="fsproxy.shadow")
+    filters_failed: tuple[str, ...] = field(default=(), name="fsproxy.filters_failed")
+    org: str | None = field(default=None, name="organization.id")
+    session_id: str = field(default="", name="fsproxy.session_id")
+    page_id: str = field(default="", name="fsproxy.page_id")
+    user_id: str = field(default="", name="fsproxy.user_id")
+    fresh_user_id: str = field(default="", name="fsproxy.fresh_user_id")
+    """The id by which ramping decided on a first visit. The visitor keeps it only if ramping blocked the visit."""
+    client_ip: str | None = field(default=None, name="client.ip")
+    client_address: str | None = field(default=None, name="client.address")
+    """A hash in place of the address, as ``client.ip`` must hold an address."""
+    country: str | None = field(default=None, name="client.geo.country_iso_code")
+    region: str | None = field(default=None, name="client.geo.region_iso_code")
+    user_agent: str | None = field(default=None, name="user_agent.original")
+    domain: str = field(default="", name="url.domain")
+    request_bytes: int | None = field(default=None, name="http.request.body.bytes")
+    status: int | None = field(default=None, name="http.response.status_code")
+    response_bytes: int | None = field(default=None, name="http.response.body.bytes")
+    upstream_status: int | None = field(default=None, name="fsproxy.upstream.status_code")
+    upstream_reason_code: int | None = field(default=None, name="fsproxy.upstream.reason_code")
+    upstream_duration: int | None = field(default=None, name="fsproxy.upstream.duration")
+    own_duration: int | None = field(default=None, name="fsproxy.own.duration")
+    ledger_down: bool = field(default=False, name="fsproxy.ledger_down")
+    error: str | None = field(default=None, name="fsproxy.error")
+    url_length: int | None = field(default=None, name="fsproxy.url.length")
     """Characters of a page's URL."""
-    facts: AuditFacts | None = None
-    """On pages: what else they were judged by."""
-    rejections: tuple[AuditRejection, ...] = ()
-    rejections_count: int = 0
-    shadow_rejections: tuple[AuditRejection, ...] = ()
-    """What ``client_api`` or one of its limits would have cut if its mode were ``enforce``."""
-    shadow_rejections_count: int = 0
+    facts: AuditFacts | None = field(default=None, name="fsproxy.facts")
+    """On pages, the other facts by which they were decided."""
+    rejections: tuple[AuditRejection, ...] = field(default=(), name="fsproxy.rejections")
+    rejections_count: int = field(default=0, name="fsproxy.rejections_count")
+    shadow_rejections: tuple[AuditRejection, ...] = field(default=(), name="fsproxy.shadow_rejections")
+    """What ``client_api`` or one of its limits would have removed if its mode were ``enforce``."""
+    shadow_rejections_count: int = field(default=0, name="fsproxy.shadow_rejections_count")
+
+
+FIELD_NAMES = dict(zip(AuditRecord.__struct_fields__, AuditRecord.__struct_encode_fields__, strict=True))
+"""The name of each attribute in the line."""
 
 
 def is_due(share: float, record: AuditRecord) -> bool:
-    """Whether a line is written: always for blocked, rejected, shadow-hit and failed requests, else by ``share``.
+    """Return whether the line is written: always for blocked, rejected, failed and shadow-hit requests, else by share.
 
-    The same request id always falls the same way, on every instance.
+    The same request id always gives the same answer, on every instance.
     """
     if share >= 1.0 or record.decision in _ALWAYS or record.shadow or record.error:
         return True

@@ -1,6 +1,6 @@
-"""What a rule's hit means, in words for whoever has to find out why a session is not captured.
+"""A sentence for each rule, for whoever has to find out why a session is not captured.
 
-Rules are known by their ids (README, Filters). One with an id of its own means what its filter's list means.
+Rules are recognised by their ids (README, Filters). One with an explicit id gets the text of its filter's list.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from fsproxy.core.model import FilterName
 
 _OF_RULE = {
     "org:unlisted": "the page's OrgId is not in orgs.listed, and unlisted is block: is the right script on the site?",
-    "org:disabled": "the org stands in orgs.listed with enabled: false",
+    "org:disabled": "orgs.listed has the org with enabled: false",
     "org:mobile": "the User-Agent is a mobile app's (orgs.mobile_agents), and the org has mobile: false",
     "script:min_compiled": "the site's capture script was built before min_compiled: install the present one there",
-    "script:require": "the page does not say when its capture script was built, and require wants it said",
+    "script:require": "the page does not tell when its capture script was built, and require is set",
     "url:missing": "the page names no URL",
     "url:not_string": "the page's Url is not a string",
     "url:max_length": "the page's URL is longer than max_length",
@@ -21,7 +21,7 @@ _OF_RULE = {
     "url:scheme": "the scheme of the page's URL is none of schemes",
     "url:host": "the page's URL has no host",
     "url:port": "the page's URL has a bad port",
-    "url:match_origin": "the host of the page's URL is not that of the Origin header, and match_origin wants it to be",
+    "url:match_origin": "the host of the page's URL is not that of the Origin header, and match_origin is set",
     "domain:otherwise": "no rule matches the host, and otherwise is block",
     "user_agent:missing": "there is no User-Agent, and block_missing is set",
     "user_agent:crawler": "the User-Agent is on the list of known crawlers",
@@ -30,7 +30,7 @@ _OF_RULE = {
     "opt_out:dnt": "the visitor's browser sends DNT: 1",
     "state:down": "the store did not answer, and state.on_error is block: no new session until it does",
 }
-"""By the rule's id, or by its beginning up to a colon."""
+"""By the rule's id, or its first two parts."""
 _OF_FILTER = {
     FilterName.ORG: "the org is not captured",
     FilterName.SCRIPT: "this version of the capture script is in blocked_versions",
@@ -42,14 +42,14 @@ _OF_FILTER = {
     FilterName.OPT_OUT: "the visitor has the cookie that opts out",
     FilterName.DELETING_USER: "the visitor's uid, or the recorder's id of him, is on the list of users being deleted",
     FilterName.BLOCKED_USER: "the visitor's uid is blocked; the rule's id holds a digest of it",
-    FilterName.RAMPING: "a new visitor outside of the share; who was let in before, or is in a session, passes",
+    FilterName.RAMPING: "a new visitor outside of the share; those admitted before, or in a session, pass",
     FilterName.QUOTA: "the org's sessions of this cycle are used up: no new ones, those under way go on",
 }
 _FAILED = "the filter failed, which is a fault of ours (see the log), and filters.on_error is block"
 
 
 def rule_text(name: str, rule: str) -> str:
-    """In words, for a filter's name and a rule's id as an audit line holds them; "" for a filter not known here."""
+    """Return the text for a filter's name and a rule's id as in an audit line; "" for an unknown filter."""
     if rule == f"{name}:error":
         return _FAILED
     known = _OF_RULE.get(":".join(rule.split(":", 2)[:2]))

@@ -3,7 +3,7 @@
 A normalised host is in lower case, without a trailing dot, its IDN labels as A-labels (``xn--``). An IPv6 address is
 compressed and has no brackets; an IPv4-mapped one is the IPv4 address.
 
-There are two ways through this module. Nearly every page sends an ordinary URL (a scheme, a name, perhaps a port), which
+There are two ways through this module. Nearly every page sends an ordinary URL (scheme, name, perhaps a port), which
 one regular expression reads, as it is normalised already. Anything else, from user info to IPv6 and IDN, goes the long
 way: split off the scheme, the authority, the user info and the port, then normalise the host label by label.
 """

@@ -1,7 +1,11 @@
-"""A page's audit line, judged again under other rules: by the functions that judge pages, and no others.
+"""Decides a page again from its audit line, under other rules but by the very functions that decide pages.
 
-What only the ledger knew (whether a session was under way, whether the quota was used up) is taken from the
-line, and so is the location. Where a rule needs what the line leaves out, the page is undecidable.
+What only the ledger knew (whether a session was under way, whether the quota was used up) is taken from the line, and
+so is the location. If a rule needs a fact that the line lacks, the page is undecidable.
+
+How it is fast enough for a day's lines: the facts are divided into four parts, by the filters that look at them (page,
+User-Agent, address, user). Most pages differ in all parts together but in few parts alone, so the answers of the
+filters are remembered for each part. Equal answers get one number, and the decision is remembered by these numbers.
 """
 
 from __future__ import annotations
@@ -32,25 +36,25 @@ from fsproxy.core.replay.facts import (
 from fsproxy.core.replay.filters import Part, ReplayFilter, ReplayFilters, Undecidable, with_filters
 
 CAPTURED = 0
-"""Stands for no reason code."""
+"""The code of a captured page."""
 MOST_REMEMBERED = 100_000
-"""Different parts of pages that are remembered; then it is begun anew."""
+"""Different parts of pages that are remembered. When it is reached, everything is forgotten."""
 
 
 class Replayed(msgspec.Struct, frozen=True, gc=False):
-    """A decision: as it was recorded, or as it would be."""
+    """A decision, as it was recorded or as it would be now."""
 
     code: int
     """``CAPTURED``, or the reason code."""
     rule: str = ""
     shadow: tuple[AuditShadow, ...] = ()
-    """Rules that would block, were they enforced; the rule "" stands for what cannot be known."""
+    """The rules that would block if they were enforced; the rule "" means that this cannot be known."""
     undecidable: str = ""
-    """For which filter, and what is not known; code and rule mean nothing then."""
+    """The filter and the missing fact; if it is not empty, code and rule have no meaning."""
     rules: tuple[str, ...] = ()
-    """Of an undecidable page: the rules that could not be asked, the first of many."""
+    """The rules that an undecidable page could not be checked against, the first of many."""
     judged: bool = True
-    """False: the page had failed before it was judged."""
+    """False if the page had failed before a decision."""
 
 
 Answers = tuple[tuple[FilterName, Hit | Lacking | None], ...]
@@ -60,32 +64,32 @@ _read_facts = msgspec.json.Decoder(AuditFacts).decode
 
 
 def recorded(line: PageLine) -> Replayed:
-    """The decision that the line tells."""
+    """Return the decision in the line."""
     return Replayed(line.reason_code or CAPTURED, line.rule, line.shadow)
 
 
 class Replay:
-    """Judges audit lines by one snapshot."""
+    """Decides audit lines by one snapshot."""
 
     def __init__(self, snapshot: Snapshot, *, same_users: bool = False) -> None:
-        """``same_users``: lists of users are what they were when the lines were written."""
+        """``same_users``: the lists of users have not changed since the lines were written."""
         self._snapshot = snapshot
         self._same_users = same_users
         self._filters = ReplayFilters()
-        self._said: dict[bytes, AuditFacts] = {}
+        self._audited: dict[bytes, AuditFacts] = {}
         self._policies: dict[str | None, _PolicyReplay] = {}
         self._memory = _Memory()
 
     def decide(self, line: PageLine) -> Replayed:
-        """The decision under the snapshot. Raises ValueError on a line that is none of ours."""
-        told = bytes(line.facts)
-        if not told:
+        """Return the decision under the snapshot. Raise ValueError for a line that is none of ours."""
+        raw = bytes(line.facts)
+        if not raw:
             return _without_facts(line)
-        said = self._said.get(told)
-        if said is None:
-            said = self._said[told] = _read_facts(told)
+        audited = self._audited.get(raw)
+        if audited is None:
+            audited = self._audited[raw] = _read_facts(raw)
             self._memory.used += 1
-        if said.session is None and line.reason_code is None and not line.ledger_down:
+        if audited.session is None and line.reason_code is None and not line.ledger_down:
             return NOT_JUDGED
         if line.filters_failed:
             return Replayed(CAPTURED, undecidable=f"{line.filters_failed[0]}: the filter had failed")
@@ -96,12 +100,12 @@ class Replay:
             policy = self._policies[line.org] = self._policy(line.org)
         if self._memory.used > MOST_REMEMBERED:
             self._memory.used = 0
-            self._said.clear()
+            self._audited.clear()
             self._policies.clear()
-        return policy.decide(line, told, said)
+        return policy.decide(line, raw, audited)
 
     def _policy(self, org: str | None) -> _PolicyReplay:
-        """That of all orgs that are not listed is one."""
+        """Return the org's policy; all orgs that are not listed share one."""
         self._memory.used += 1
         listed = org if org in self._snapshot.orgs else None
         shared = self._policies.get(listed)
@@ -113,13 +117,13 @@ class Replay:
 
 
 class _Memory:
-    """How many parts are remembered by all policies together."""
+    """Counts the parts that all policies together remember."""
 
     used = 0
 
 
 class _PolicyReplay:
-    """Judges by one policy, and remembers each part's answers: few parts are new, though most pages are."""
+    """Decides by one policy, and remembers the answers for each part."""
 
     def __init__(
         self, policy: OrgPolicy, filters: tuple[ReplayFilter, ...], memory: _Memory, *, same_users: bool
@@ -134,18 +138,18 @@ class _PolicyReplay:
         self._network_of = SharedNetworks(policy.on_page).of
         self._by_time = policy.ramping is not None and policy.ramping.schedule is not None
         self._parts: dict[object, int] = {}
-        """What a part of a page holds -> the number of the answers to it."""
+        """The number of the answers for a part, by the values in it."""
         self._numbers: dict[object, int] = {}
         self._answers: list[Answers] = [()]
         self._decisions: dict[object, Replayed] = {}
 
-    def decide(self, line: PageLine, told: bytes, said: AuditFacts) -> Replayed:
-        """The decision; what its parts were answered is remembered."""
+    def decide(self, line: PageLine, raw: bytes, audited: AuditFacts) -> Replayed:
+        """Return the decision."""
         parts = self._parts
-        key: object = (told, line.domain, line.country, line.region, line.url_length if self._longest_url else 0)
+        key: object = (raw, line.domain, line.country, line.region, line.url_length if self._longest_url else 0)
         page = parts.get(key)
         if page is None:
-            facts = page_part(line, said, self._longest_url, same_users=self._same_users)
+            facts = page_part(line, audited, self._longest_url, same_users=self._same_users)
             page = parts[key] = self._ask(self._page, facts, line)
         agent = address = user = 0
         if self._agent:
@@ -154,31 +158,31 @@ class _PolicyReplay:
                 found = parts[line.user_agent] = self._ask(self._agent, agent_part(line.user_agent), line)
             agent = found
         if self._address:
-            key = (self._network_of(line.client_ip), said.address, said.unnamed)
+            key = (self._network_of(line.client_ip), audited.address, audited.unnamed)
             found = parts.get(key)
             if found is None:
-                found = parts[key] = self._ask(self._address, address_part(line.client_ip, said), line)
+                found = parts[key] = self._ask(self._address, address_part(line.client_ip, audited), line)
             address = found
         if self._user:
-            key = (told, line.org, line.user_id, line.fresh_user_id, line.timestamp if self._by_time else "")
+            key = (raw, line.org, line.user_id, line.fresh_user_id, line.timestamp if self._by_time else "")
             found = parts.get(key)
             if found is None:
-                facts = user_part(line, said, same_users=self._same_users)
+                facts = user_part(line, audited, same_users=self._same_users)
                 found = parts[key] = self._ask(self._user, facts, line)
             user = found
         over_quota = line.over_quota if line.filter or line.shadow else False
-        key = (page, agent, address, user, said.session, over_quota, line.ledger_down)
+        key = (page, agent, address, user, audited.session, over_quota, line.ledger_down)
         decided = self._decisions.get(key)
         if decided is None:
             answers = chain.from_iterable(self._answers[number] for number in (page, agent, address, user))
-            decided = self._decisions[key] = self._judge(line, said, dict(answers), over_quota=over_quota)
+            decided = self._decisions[key] = self._decide(line, audited, dict(answers), over_quota=over_quota)
         return decided
 
     def _ask(self, filters: tuple[ReplayFilter, ...], facts: ReplayedFacts, line: PageLine) -> int:
         self._memory.used += 1
         now = _instant(line) if self._by_time else _NO_TIME
         answers = [each.ask(facts, now) for each in filters]
-        # A filter's hits are always the same objects, and hashing them is slow.
+        # Hashing a hit is slow, and each filter always returns the same objects.
         key = (id(filters), *[id(each) if isinstance(each, Hit) else each for each in answers])
         number = self._numbers.get(key)
         if number is None:
@@ -186,15 +190,15 @@ class _PolicyReplay:
             self._answers.append(tuple(zip((each.name for each in filters), answers, strict=True)))
         return number
 
-    def _judge(
-        self, line: PageLine, said: AuditFacts, answers: dict[FilterName, Hit | Lacking | None], *, over_quota: bool
+    def _decide(
+        self, line: PageLine, audited: AuditFacts, answers: dict[FilterName, Hit | Lacking | None], *, over_quota: bool
     ) -> Replayed:
         facts = ReplayedFacts(route=Route.PAGE, org=line.org, answers=answers)
         try:
             verdict = judge(self._policy, facts, _instant(line))
         except Undecidable as error:
             return Replayed(CAPTURED, undecidable=error.lacking.text, rules=error.lacking.rules)
-        answer = Admitted(said.session == UNDER_WAY, said.session == ADMITTED, over_quota)
+        answer = Admitted(audited.session == UNDER_WAY, audited.session == ADMITTED, over_quota)
         decision = settle(self._policy, verdict, None if line.ledger_down else answer)
         shadow = tuple(AuditShadow(hit.rule.id, int(hit.code), hit.filter.value) for hit in decision.shadow)
         block = decision.block

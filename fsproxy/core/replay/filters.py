@@ -1,4 +1,4 @@
-"""The filters as replay asks them: they say what they lack instead of judging by half of the facts."""
+"""The filters in replay: they return what they lack instead of deciding by half of the facts."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _AGENT = "user_agent: the line does not hold the whole User-Agent"
 _NOT_KNOWN = Rule("")
 _USER = "the line does not hold the user's id"
 
-Judge = Callable[[ReplayedFacts, Instant], Hit | Lacking | str | None]
-"""A hit, None, or what is lacking; as a text where every rule of the filter needs it."""
+Ask = Callable[[ReplayedFacts, Instant], Hit | Lacking | str | None]
+"""Returns a hit, None, or what is lacking; as a text if every rule of the filter needs it."""
 
 
 class Undecidable(BaseException):
-    """What a rule needs and the line leaves out. No Exception: ``judge`` takes those for a filter's own fault."""
+    """A rule needs what the line lacks. It is no Exception, as ``judge`` takes those for a filter's own failure."""
 
     def __init__(self, lacking: Lacking) -> None:
         super().__init__(lacking.text)
@@ -47,7 +47,7 @@ class Undecidable(BaseException):
 
 @unique
 class Part(Enum):
-    """The part of the facts that a filter looks at; pages that agree in it agree in the filter's answer."""
+    """The part of the facts that a filter looks at. Pages with equal parts get equal answers from it."""
 
     PAGE = "page"
     AGENT = "agent"
@@ -57,9 +57,10 @@ class Part(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ReplayFilter:
-    """A filter whose answer was found before ``judge`` asks for it, and that may raise Undecidable.
+    """A filter whose answer was found by ``ask`` before the pipeline calls ``judge``.
 
-    In shadow it hits with the rule "" instead: who is blocked does not depend on it.
+    If that answer is missing, ``judge`` raises Undecidable. In shadow, where nothing depends on it, ``judge`` hits with
+    the rule "" instead.
     """
 
     on_pages_only: ClassVar[bool] = False
@@ -67,17 +68,17 @@ class ReplayFilter:
     name: FilterName
     mode: Mode
     part: Part
-    _ask: Judge
+    _ask: Ask
     rules: tuple[str, ...]
-    """Its first rules."""
+    """The ids of its first rules."""
 
     def ask(self, facts: ReplayedFacts, now: Instant) -> Hit | Lacking | None:
-        """Return the filter's answer for a part of the facts, or what it lacks for one."""
+        """Return the filter's answer for a part of the facts, or what it lacks."""
         found = self._ask(facts, now)
         return Lacking(found, self.rules) if isinstance(found, str) else found
 
-    def judge(self, facts: SessionFacts, now: Instant) -> Hit | None:  # noqa: ARG002 - asked as all filters are
-        """See ``Filter.judge``. Raises Undecidable."""
+    def judge(self, facts: SessionFacts, now: Instant) -> Hit | None:  # noqa: ARG002 - the filters' protocol
+        """See ``Filter.judge``. Raise Undecidable."""
         found = cast("ReplayedFacts", facts).answers[self.name]
         if isinstance(found, Lacking):
             if self.mode is Mode.SHADOW:
@@ -87,13 +88,13 @@ class ReplayFilter:
 
 
 class ReplayFilters:
-    """Filters as replay asks them: each is made once, however many orgs share it."""
+    """Makes the ReplayFilter of each filter once, however many orgs share it."""
 
     def __init__(self) -> None:
         self._made: dict[int, tuple[Filter, ReplayFilter]] = {}
 
     def of(self, policy: OrgPolicy) -> tuple[ReplayFilter, ...]:
-        """All of a policy's filters but the quota."""
+        """Return those of all of a policy's filters but the quota."""
         found = policy.on_page if policy.ramping is None else (*policy.on_page, policy.ramping)
         return tuple(self._one(each) for each in found)
 
@@ -105,7 +106,7 @@ class ReplayFilters:
 
 
 def with_filters(policy: OrgPolicy, filters: Sequence[ReplayFilter]) -> OrgPolicy:
-    """The same policy with these filters in place of its own."""
+    """Return the policy with these filters in place of its own."""
     ramping = next((each for each in filters if each.name is FilterName.RAMPING), None)
     return replace(
         policy,
@@ -115,12 +116,12 @@ def with_filters(policy: OrgPolicy, filters: Sequence[ReplayFilter]) -> OrgPolic
 
 
 def _replayed(each: Filter) -> ReplayFilter:
-    part, ask = _asked(each)
+    part, ask = _part_and_ask(each)
     rules = dict.fromkeys(safe(hit.rule.id, LONGEST_RULE) for hit in islice(hits_in(each), MOST_RULES))
     return ReplayFilter(each.name, each.mode, part, ask, tuple(rules))
 
 
-def _asked(each: Filter) -> tuple[Part, Judge]:  # noqa: C901 - a table
+def _part_and_ask(each: Filter) -> tuple[Part, Ask]:  # noqa: C901 - a table
     match each:
         case OrgFilter():
             return Part.AGENT, _org(each)
@@ -134,7 +135,7 @@ def _asked(each: Filter) -> tuple[Part, Judge]:  # noqa: C901 - a table
             return Part.AGENT, _unless(lambda facts: facts.agent_cut, _AGENT, each)
         case GeoFilter():
             lacking = "geo: the location was not asked for"
-            return Part.PAGE, _unless(lambda facts: not facts.said.located, lacking, each)
+            return Part.PAGE, _unless(lambda facts: not facts.audited.located, lacking, each)
         case OptOutFilter():
             return Part.PAGE, _opt_out(each)
         case DeletingUserFilter():
@@ -147,11 +148,11 @@ def _asked(each: Filter) -> tuple[Part, Judge]:  # noqa: C901 - a table
             return Part.PAGE, each.judge
 
 
-def _unless(lacks: Callable[[ReplayedFacts], bool], what: str, each: Filter) -> Judge:
+def _unless(lacks: Callable[[ReplayedFacts], bool], what: str, each: Filter) -> Ask:
     return lambda facts, now: what if lacks(facts) else each.judge(facts, now)
 
 
-def _org(each: OrgFilter) -> Judge:
+def _org(each: OrgFilter) -> Ask:
     def ask(facts: ReplayedFacts, now: Instant) -> Hit | str | None:
         hit = each.judge(facts, now)
         return _AGENT.replace("user_agent", "org") if hit is None and each.mobile and facts.agent_cut else hit
@@ -159,16 +160,16 @@ def _org(each: OrgFilter) -> Judge:
     return ask
 
 
-def _script(each: ScriptFilter) -> Judge:
+def _script(each: ScriptFilter) -> Ask:
     def ask(facts: ReplayedFacts, now: Instant) -> Hit | str | None:
         hit = each.judge(facts, now)
-        cut = any(is_cut(version or "") for version in (facts.said.version, facts.said.snippet))
+        cut = any(is_cut(version or "") for version in (facts.audited.version, facts.audited.snippet))
         return "script: its version is cut in the line" if hit is None and each.versions and cut else hit
 
     return ask
 
 
-def _url(each: UrlFilter) -> Judge:
+def _url(each: UrlFilter) -> Ask:
     most = each.max_length
 
     def grown(facts: ReplayedFacts) -> bool:
@@ -178,12 +179,12 @@ def _url(each: UrlFilter) -> Judge:
     return _unless(grown, "url: its length is not known", each)
 
 
-def _opt_out(each: OptOutFilter) -> Judge:
+def _opt_out(each: OptOutFilter) -> Ask:
     def ask(facts: ReplayedFacts, now: Instant) -> Hit | str | None:
-        said = facts.said
-        # Cookies are looked at last: what blocks before them is known.
+        audited = facts.audited
+        # The filter looks at cookies last, so a hit by a signal is certain.
         hit = each.judge(facts, now)
-        if not said.cookies or (hit is not None and hit in (each.gpc, each.dnt)):
+        if not audited.cookies or (hit is not None and hit in (each.gpc, each.dnt)):
             return hit
         if all(_is_known(name, value, facts) for name, value, _ in each.cookies):
             return hit
@@ -193,44 +194,44 @@ def _opt_out(each: OptOutFilter) -> Judge:
 
 
 def _is_known(name: str, value: str | None, facts: ReplayedFacts) -> bool:
-    said = facts.said
+    audited = facts.audited
     text = name if value is None else f"{name}={value}"
-    if text in said.opt_out or text in said.no_opt_out or name in said.no_opt_out:
+    if text in audited.opt_out or text in audited.no_opt_out or name in audited.no_opt_out:
         return True
     return facts.cookies.get(name, SOME_VALUE) != SOME_VALUE
 
 
-def _deleting_user(each: DeletingUserFilter) -> Judge:
+def _deleting_user(each: DeletingUserFilter) -> Ask:
     def ask(facts: ReplayedFacts, now: Instant) -> Hit | str | None:
-        said = facts.said
-        hit = None if said.unnamed or is_cut(facts.user_id) else each.judge(facts, now)
-        if hit is not None or not (said.unnamed or said.identified or is_cut(facts.user_id)):
+        audited = facts.audited
+        hit = None if audited.unnamed or is_cut(facts.user_id) else each.judge(facts, now)
+        if hit is not None or not (audited.unnamed or audited.identified or is_cut(facts.user_id)):
             return hit
-        if facts.same_users and each.name.value in said.lists:
-            return each.hit if each.hit.rule.id in said.listed else None
+        if facts.same_users and each.name.value in audited.lists:
+            return each.hit if each.hit.rule.id in audited.listed else None
         return f"deleting_user: {_USER}"
 
     return ask
 
 
-def _blocked_user(each: BlockedUserFilter) -> Judge:
+def _blocked_user(each: BlockedUserFilter) -> Ask:
     rules = {hit.rule.id: hit for hit in each.users.values()}
 
-    def ask(facts: ReplayedFacts, now: Instant) -> Hit | str | None:  # noqa: ARG001 - asked as all filters are
-        said = facts.said
-        if not said.identified:
+    def ask(facts: ReplayedFacts, now: Instant) -> Hit | str | None:  # noqa: ARG001 - an Ask
+        audited = facts.audited
+        if not audited.identified:
             return None
-        if facts.same_users and each.name.value in said.lists:
-            return next((rules[rule] for rule in said.listed if rule in rules), None)
+        if facts.same_users and each.name.value in audited.lists:
+            return next((rules[rule] for rule in audited.listed if rule in rules), None)
         return f"blocked_user: {_USER}"
 
     return ask
 
 
-def _ramping(each: RampingFilter) -> Judge:
+def _ramping(each: RampingFilter) -> Ask:
     def ask(facts: ReplayedFacts, now: Instant) -> Hit | str | None:
-        if facts.said.session in {UNDER_WAY, ADMITTED}:
-            return None  # the ledger lets them pass, whatever their place
+        if facts.audited.session in {UNDER_WAY, ADMITTED}:
+            return None  # the ledger admits them, whatever their bucket
         share = each.share(now)
         if 0 < share < 1 and (not (facts.user_id or facts.fresh_user_id) or is_cut(facts.user_id)):
             return f"ramping: {_USER}"

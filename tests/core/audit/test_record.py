@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from fsproxy.core.audit.line import Measures, audit_path, audit_record, timestamp
-from fsproxy.core.audit.privacy import address_mask
+from fsproxy.core.audit.line import EndedRequest, audit_path, audit_record, timestamp
+from fsproxy.core.audit.privacy import MaskAddress, address_mask, truncated
 from fsproxy.core.audit.record import AuditRecord, Outcome, is_due
 from fsproxy.core.failures import Failure
 from fsproxy.core.model import CallKind, FilterName, Hit, Instant, Location, Rejection, Route, Rule, SessionFacts
@@ -31,7 +31,13 @@ OPT_OUT = Hit(FilterName.OPT_OUT, ReasonCode.OPT_OUT_COOKIE, Rule("opt_out:gpc")
 DELETING = Hit(FilterName.DELETING_USER, ReasonCode.USER_ACTIVELY_BEING_DELETED, Rule("deleting_user:block:u"))
 
 
-def record(outcome: Outcome = Outcome.CAPTURED, **more: Any) -> AuditRecord:
+def record(
+    outcome: Outcome = Outcome.CAPTURED,
+    *,
+    mask: MaskAddress = truncated,
+    most_rejections: int = 20,
+    **more: Any,
+) -> AuditRecord:
     given = {
         "now": Instant(1795287341.564),
         "route": Route.PAGE,
@@ -41,11 +47,10 @@ def record(outcome: Outcome = Outcome.CAPTURED, **more: Any) -> AuditRecord:
         "request_id": "rid-1",
         "generation": 7,
         "mode": "enforce",
-        "mask": address_mask("truncated"),
-        "measures": Measures(status=200),
+        "status": 200,
         "facts": FACTS,
     }
-    return audit_record(**{**given, **more})
+    return audit_record(EndedRequest(**{**given, **more}), mask, most_rejections)
 
 
 def line(outcome: Outcome = Outcome.CAPTURED, **more: Any) -> dict[str, Any]:
@@ -53,7 +58,7 @@ def line(outcome: Outcome = Outcome.CAPTURED, **more: Any) -> dict[str, Any]:
 
 
 def test_a_captured_page_in_ecs_names() -> None:
-    measures = Measures(
+    assert line(
         status=200,
         request_bytes=900,
         response_bytes=400,
@@ -61,8 +66,7 @@ def test_a_captured_page_in_ecs_names() -> None:
         duration=5_000_000,
         upstream_duration=4_000_000,
         own_duration=1_000_000,
-    )
-    assert line(measures=measures) == {
+    ) == {
         "@timestamp": "2026-11-21T18:55:41.564Z",
         "ecs.version": "8.11.0",
         "fsproxy.audit.version": 1,
@@ -138,7 +142,7 @@ def test_a_hash_is_no_ip() -> None:
 
 
 def test_what_is_not_known_is_not_there() -> None:
-    said = line(Outcome.FORWARDED, route=Route.OTHER, facts=None, measures=Measures())
+    said = line(Outcome.FORWARDED, route=Route.OTHER, facts=None, status=None)
     assert set(said) == {
         "@timestamp",
         "ecs.version",

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsproxy.core.audit.line import Measures, audit_record
+from fsproxy.core.audit.line import EndedRequest, audit_record
 from fsproxy.core.audit.privacy import address_mask
 from fsproxy.core.audit.record import Outcome
 from fsproxy.core.limits.operations import Admitted
@@ -70,11 +70,12 @@ def line(
     policy = (snapshot or rules()).policy(facts.org)
     decision = settle(policy, judge(policy, facts, NOW, "token"), answer)
     outcome = Outcome.CAPTURED if decision.block is None else Outcome.BLOCKED
-    record = audit_record(
+    ended = EndedRequest(
         now=NOW, route=Route.PAGE, outcome=outcome, method="POST", target="/rec/page", request_id="r", generation=1,
-        mode="enforce", mask=address_mask(mask, "key"), measures=Measures(), facts=facts, decision=decision,
+        mode="enforce", facts=facts, decision=decision,
         policy=policy, unnamed=wants_no_name(policy, facts, NOW), **more,
     )  # fmt: skip
+    record = audit_record(ended, address_mask(mask, "key"))
     return msgspec.json.decode(msgspec.json.encode(record), type=PageLine)
 
 
