@@ -1,8 +1,8 @@
-"""Audit lines on their way out: rendered on the event loop, written by a thread of their own.
+"""The audit log: lines are rendered on the event loop and written by a thread of their own.
 
-structlog is the interface (a bound logger, processors, a renderer); the last processor makes bytes and
-the logger under it only appends to a bounded buffer, so that a full pipe or disk never holds a request.
-A line is out within 250 ms, or counted as dropped.
+structlog is the interface (a bound logger, processors, a renderer). The last processor makes bytes, and the logger
+under it only appends to a bounded buffer, so that a full pipe or disk never delays a request. A line is written within
+250 ms, or counted as dropped.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from fsproxy.core.audit.record import AuditRecord, is_due
 from fsproxy.telemetry.destination import Destination
 
 BUFFER_BYTES = 8 * 1024 * 1024
-"""About 10,000 lines: what a sink that stalls for a second may cost at full load."""
+"""Room for about 10,000 lines, as many as come in one second of full load while the destination stalls."""
 GATHER_SECONDS = 0.05
-"""How long the writer lets lines gather before it writes them at once."""
+"""The writer waits so long for more lines, to write them together."""
 REPORT_SECONDS = 10.0
-"""Dropped lines are reported at most this often."""
+"""Dropped lines are reported at most once in this time."""
 
 Report = Callable[[int], None]
-"""Told how many lines were dropped since it was last told; called in the writer's thread."""
+"""Called in the writer's thread with the number of lines dropped since the last call."""
 
 _encode = msgspec.json.Encoder().encode
 
 
 class LineSink:
-    """The bounded buffer, and the thread that empties it. ``write`` is called by the event loop alone."""
+    """The bounded buffer and the thread that empties it. Only the event loop calls ``write``."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class LineSink:
         self._thread.start()
 
     def write(self, line: bytes) -> None:
-        """Take one line, without its end. Never blocks; a full buffer drops the line."""
+        """Add a line, given without a line end. Never block; a full buffer drops the line."""
         with self._lock:
             if self._size + len(line) >= self._room:
                 self.dropped += 1
@@ -80,12 +80,12 @@ class LineSink:
             self._wake.set()
 
     def reopen(self) -> None:
-        """Ask for the file to be opened again before the next lines."""
+        """Have the file opened again before the next lines."""
         self._reopen = True
         self._wake.set()
 
     def close(self, seconds: float) -> None:
-        """Write what is left, for at most ``seconds``; what is still there then is dropped and counted."""
+        """Write what is left for at most ``seconds``; drop and count the rest."""
         self._stop.set()
         self._wake.set()
         if self._thread.ident is None:
@@ -98,7 +98,7 @@ class LineSink:
                     self._given_up = True
                     self.dropped += len(self._lines) + self._in_flight
                     self._lines = []
-        self._tell(now=True)
+        self._report_dropped(now=True)
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -108,7 +108,7 @@ class LineSink:
             if not self._stop.is_set():
                 self._stop.wait(GATHER_SECONDS)
             self._empty()
-            self._tell()
+            self._report_dropped()
         self._empty()
         self._destination.close()
 
@@ -131,7 +131,7 @@ class LineSink:
                 self.dropped += lost
                 self.written += len(lines) - lost
 
-    def _tell(self, *, now: bool = False) -> None:
+    def _report_dropped(self, *, now: bool = False) -> None:
         count = self.dropped - self._reported
         if count <= 0 or not (now or self._clock() - self._reported_at >= REPORT_SECONDS):
             return
@@ -141,12 +141,12 @@ class LineSink:
 
 
 def report_dropped(count: int, log: Any = None) -> None:
-    """The usual Report: a warning in the operational log."""
+    """Write a warning to the operational log: the usual Report."""
     (log or structlog.get_logger()).warning("audit_lines_dropped", count=count)
 
 
 class AuditLogger(structlog.BoundLoggerBase):
-    """structlog's bound logger for records: ``bind`` adds fields to every line, ``record`` writes one."""
+    """structlog's bound logger for records: ``bind`` adds fields to every line, ``record`` writes a line."""
 
     def record(self, record: AuditRecord) -> None:
         """Write one line."""
@@ -154,7 +154,7 @@ class AuditLogger(structlog.BoundLoggerBase):
 
 
 def render(_: Any, __: str, event: EventDict) -> bytes:
-    """The last processor: the record as JSON, then what is bound to the logger."""
+    """Return the record as JSON with the fields that are bound to the logger: the last processor."""
     line = _encode(event.pop("record"))
     event.pop("event", None)
     if event:
@@ -163,22 +163,22 @@ def render(_: Any, __: str, event: EventDict) -> bytes:
 
 
 class AuditLog:
-    """Writes the lines that are due. ``logger`` is structlog's: processors given here run before ``render``."""
+    """Writes the lines that are due. ``logger`` is structlog's; the given processors run before ``render``."""
 
     def __init__(self, config: AuditConfig, on_trouble: Any = None, *processors: Processor) -> None:
-        """``on_trouble``: the structlog logger that is told of dropped lines. Raises OSError as Destination does."""
+        """Open the Destination. ``on_trouble``: the structlog logger for dropped lines. Raise OSError like it."""
         report = partial(report_dropped, log=on_trouble) if on_trouble is not None else report_dropped
         self._destination = Destination(config.to)
         self.sink = LineSink(self._destination, report)
         self.logger: BindableLogger = structlog.wrap_logger(
             self.sink, processors=[*processors, render], wrapper_class=AuditLogger, cache_logger_on_first_use=True
         )
-        # With nothing bound and no processor before it, all that the chain does is render.
+        # With no bound field and no other processor, the chain would only render: it is skipped for speed.
         self._record = self.logger.bind().record if processors else self._render_and_write
 
     @property
     def dropped(self) -> int:
-        """Lines that were lost, so far."""
+        """The number of lines lost so far."""
         return self.sink.dropped
 
     def start(self) -> None:
@@ -186,16 +186,16 @@ class AuditLog:
         self.sink.start()
 
     def bind(self, **fields: str | int) -> None:
-        """Add fields to every line from now on (a worker's number)."""
+        """Add fields to every line from now on (such as a worker's number)."""
         self.logger = self.logger.bind(**fields)
         self._record = self.logger.record  # type: ignore[attr-defined]
 
     def share(self) -> None:
-        """Other processes write to the same destination: lines are to stay whole."""
+        """Keep lines whole although other processes write to the same destination."""
         self._destination.shared = True
 
     def write(self, record: AuditRecord, share: float) -> None:
-        """Write a record's line if it is due: ``share`` of those that nothing makes remarkable."""
+        """Write a record's line if it is due: all remarkable ones, and ``share`` of the others."""
         if is_due(share, record):
             self._record(record)
 
@@ -203,7 +203,7 @@ class AuditLog:
         self.sink.write(_encode(record))
 
     def reopen(self) -> None:
-        """Open a file again (log rotation, SIGHUP) before the next lines."""
+        """Have a file opened again before the next lines (log rotation, SIGHUP)."""
         self.sink.reopen()
 
     def close(self, seconds: float = 2.0) -> None:

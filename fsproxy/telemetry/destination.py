@@ -1,4 +1,4 @@
-"""Where lines are written to: a descriptor of the process, or a file that log rotation moves away."""
+"""The destination of lines: a descriptor of the process, or a file that log rotation may move away."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ except ImportError:  # Windows, where there is one worker
     fcntl = None  # type: ignore[assignment]
 
 STALL_SECONDS = 1.0
-"""How long a write to a non-blocking descriptor waits before its lines are given up."""
+"""A write to a non-blocking descriptor waits so long before its lines are given up."""
 
 
 class Destination:
-    """Where lines go: a descriptor of the process, or a file that can be opened again (log rotation)."""
+    """Writes lines to a descriptor of the process, or to a file that can be opened again."""
 
     def __init__(self, to: str | int, *, stall_seconds: float = STALL_SECONDS) -> None:
-        """``stdout``, ``stderr``, a path, or an open descriptor. Raises OSError when a file cannot be opened."""
+        """Open ``stdout``, ``stderr``, a path, or an open descriptor. Raise OSError if a file cannot be opened."""
         self._path = to if isinstance(to, str) and to not in _STANDARD else None
         self._fd = _opened(self._path) if self._path is not None else _STANDARD[to] if isinstance(to, str) else to
         self._torn = False
         self._stall = stall_seconds
         self.shared = False
-        """Other processes write there too. A pipe takes no more than 4 KB (PIPE_BUF) in one piece: they take turns."""
+        """Other processes write there as well. A pipe takes only 4 KB (PIPE_BUF) in one piece, so they take turns."""
 
     def reopen(self) -> None:
-        """Open the path again; the old file stays in use when that fails."""
+        """Open the path again. If that fails, raise OSError and keep the old file in use."""
         if self._path is None:
             return
         old, self._fd = self._fd, _opened(self._path)
@@ -38,7 +38,7 @@ class Destination:
         os.close(old)
 
     def write(self, lines: bytes) -> int:
-        """Write whole lines; returns how many of them were lost. Never raises."""
+        """Write whole lines. Return how many of them were lost. Never raise."""
         if not self.shared:
             return self._write(lines)
         with _turn(self._fd):
@@ -55,14 +55,14 @@ class Destination:
                     if not select.select([], [self._fd], [], self._stall)[1]:
                         break
         except (OSError, ValueError):
-            pass  # disk full, reader gone, descriptor closed: counted, and tried again with the next lines
+            pass  # disk full, reader gone, descriptor closed: the loss is counted, and the next lines are tried
         if done:
-            # A line that was cut is ended before the next one is written.
+            # The next write ends an incomplete line first.
             self._torn = data[done - 1] != _NEWLINE
         return bytes(data[done:]).count(b"\n") if done or not self._torn else lines.count(b"\n")
 
     def close(self) -> None:
-        """Close what was opened here."""
+        """Close the file, if one was opened here."""
         if self._path is not None:
             with suppress(OSError):
                 os.close(self._fd)
@@ -70,8 +70,8 @@ class Destination:
 
 _NEWLINE = ord("\n")
 _MODE = 0o640
-"""Of a new file: the owner writes, the group reads (a log shipper). An existing file keeps its mode, as logrotate's
-``create`` chose it."""
+"""The mode of a new file: the owner writes, the group (a log shipper) reads. An existing file keeps its mode, which
+logrotate's ``create`` may have set."""
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _LINK = "is a symbolic link, which is not followed: name the file itself (for /dev/stdout write stdout)"
 _STANDARD = {"stdout": 1, "stderr": 2}
@@ -79,9 +79,10 @@ _STANDARD = {"stdout": 1, "stderr": 2}
 
 @contextmanager
 def _turn(fd: int) -> Iterator[None]:
-    """A lock on what is written to: of the process, unlike flock's, as the descriptor may be inherited by all.
+    """Lock the destination while one process writes to it.
 
-    The kernel lets go of it when the process ends. What cannot be locked is written to without.
+    lockf locks belong to a process. flock's belong to a descriptor, which all workers may have inherited. The kernel
+    releases the lock when the process ends. A destination that cannot be locked is written to without a lock.
     """
     locked = False
     with suppress(OSError):
@@ -96,13 +97,13 @@ def _turn(fd: int) -> Iterator[None]:
 
 
 def link_problem(to: str) -> str | None:
-    """Return why this is no destination if it is a link; None for ``stdout``, ``stderr`` and all other paths."""
+    """Return why a link is refused as a destination; None for ``stdout``, ``stderr`` and paths that are no links."""
     return _LINK if to not in _STANDARD and Path(to).is_symlink() else None
 
 
 def _opened(path: str) -> int:
-    # A link that somebody else put there could lead to any file that this program may write to. Links above it, such
-    # as /var/log/NAME of systemd's DynamicUser, stand in folders that are not others' to write to.
+    # A link that somebody else created could lead to any file that this program may write to. Links in the folders
+    # above, such as /var/log/NAME of systemd's DynamicUser, are safe: others cannot write to these folders.
     try:
         return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | _NO_LINK, _MODE)
     except OSError as error:

@@ -1,7 +1,7 @@
-"""The operational log, on stderr: about the program, never about a visitor (rules.md 6).
+"""The operational log on stderr: about the program, never about a visitor (rules.md 6).
 
-structlog writes it, and what the standard library's loggers say (aiohttp, asyncio) is led into it. An
-exception is told by its type and place; its message may hold a value of a request, so it is not.
+structlog writes it, and records of the standard library's loggers (aiohttp, asyncio) are passed to it. An exception is
+logged by its type and place only, as its message may hold a value of a request.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from fsproxy.core.audit.privacy import safe
 
 LONGEST_TEXT = 500
 MOST_FRAMES = 5
-"""Of a traceback, the innermost: enough to find the line."""
+"""The innermost frames of a traceback that are logged: enough to find the line."""
 
 LEVELS: Mapping[str, int] = {
     "debug": logging.DEBUG,
@@ -34,9 +34,9 @@ LEVELS: Mapping[str, int] = {
 
 
 def configure_logs(level: str = "info", form: str = "auto", stream: TextIO | None = None) -> None:
-    """Set up the operational log of the process: ``form`` is ``auto``, ``json`` or ``console``.
+    """Set up the operational log of the process. ``form`` is ``auto``, ``json`` or ``console``.
 
-    ``auto`` is a coloured console on a terminal and JSON elsewhere. Raises KeyError for another level.
+    ``auto`` is a coloured console on a terminal and JSON elsewhere. Raise KeyError for an unknown level.
     """
     to = stream if stream is not None else sys.stderr
     number = LEVELS[level]
@@ -53,19 +53,19 @@ def configure_logs(level: str = "info", form: str = "auto", stream: TextIO | Non
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=lambda *args: _Lines(to, *args),
-        # Not the hot path, and a log that is configured again must be.
+        # A reload may configure the log again, and loggers that were made before must follow.
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()
     root.handlers = [_Bridge()]
     root.setLevel(number)
     logging.captureWarnings(capture=True)
-    # The audit log is the one line per request.
+    # The audit log already has a line for each request.
     logging.getLogger("aiohttp.access").disabled = True
 
 
 def without_traceback(_: Any, __: str, event: EventDict) -> EventDict:
-    """An exception becomes its type and where it was raised: file, line and function, no values."""
+    """Replace an exception by its type and where it was raised (file, line and function), without any values."""
     info = event.pop("exc_info", None)
     event.pop("stack_info", None)
     if info is True:
@@ -78,7 +78,7 @@ def without_traceback(_: Any, __: str, event: EventDict) -> EventDict:
 
 
 def places(traceback: TracebackType | None) -> list[str]:
-    """``package/file.py:12 function``, the innermost last."""
+    """Return each frame as ``package/file.py:12 function``, the innermost last."""
     frames = [
         f"{'/'.join(PurePath(frame.f_code.co_filename).parts[-2:])}:{line} {frame.f_code.co_name}"
         for frame, line in walk_tb(traceback)
@@ -87,7 +87,7 @@ def places(traceback: TracebackType | None) -> list[str]:
 
 
 def printable(_: Any, __: str, event: EventDict) -> EventDict:
-    """Texts are cut and escaped, and an exception that is a field is only named."""
+    """Shorten and escape texts. Replace exceptions among the fields by their types."""
     for key, value in event.items():
         if isinstance(value, str):
             event[key] = safe(value, LONGEST_TEXT)
@@ -97,7 +97,7 @@ def printable(_: Any, __: str, event: EventDict) -> EventDict:
 
 
 def ecs_json(_: Any, __: str, event: EventDict) -> str:
-    """One line of JSON with ECS names."""
+    """Return one line of JSON with names of the Elastic Common Schema."""
     line: dict[str, Any] = {"@timestamp": event.pop("@timestamp", None), "log.level": event.pop("level", None)}
     line["message"] = event.pop("event", "")
     logger = event.pop("logger", None)
@@ -111,7 +111,7 @@ def _named(value: object) -> str:
 
 
 class _Lines:
-    """The logger under structlog: one line a call; a stderr that is gone must not end the program."""
+    """The logger under structlog: writes one line for each call. A closed stderr must not end the program."""
 
     def __init__(self, stream: TextIO, *_: Any) -> None:
         self._stream = stream
@@ -127,9 +127,9 @@ class _Lines:
 
 
 class _Bridge(logging.Handler):
-    """Leads a standard logger's record into structlog.
+    """Passes a standard logger's record to structlog.
 
-    Only the first line of its template: arguments, and what asyncio writes below, may hold values.
+    Only the first line of its template is logged: the arguments, and asyncio's further lines, may hold values.
     """
 
     def emit(self, record: logging.LogRecord) -> None:

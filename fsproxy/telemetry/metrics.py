@@ -1,7 +1,7 @@
-"""Metrics in Prometheus' form: counted in plain integers on the hot path, collected when asked for.
+"""Metrics for Prometheus: counted in plain integers for each request, and put into its form when they are scraped.
 
-A child of prometheus-client's own counters costs a lock and a method call for each increment; here an
-increment is one dictionary operation. Labels are closed sets; nothing a client sends becomes one.
+An increment is one dictionary operation; one of prometheus-client's own counters costs a lock and a method call. All
+values of labels come from closed sets, never from a client.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TOTAL_LATENCY = (0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 
 
 
 class Histogram:
-    """Counts of durations in seconds, by upper bound."""
+    """Counts durations in seconds by their upper bounds."""
 
     __slots__ = ("_bounds", "_counts", "_sum")
 
@@ -34,7 +34,7 @@ class Histogram:
         self._sum += seconds
 
     def family(self, name: str, text: str) -> HistogramMetricFamily:
-        """As Prometheus wants it: cumulative."""
+        """Return the counts in the form of Prometheus, in which each bucket includes those below it."""
         total, buckets = 0, []
         for bound, count in zip((*map(str, self._bounds), "+Inf"), self._counts, strict=True):
             total += count
@@ -45,73 +45,76 @@ class Histogram:
 
 
 class Metrics(Collector):
-    """Everything that is counted. ``gauges`` are read at the moment of collection."""
+    """Everything that is counted. The keys of a counter are the values of its labels."""
 
     def __init__(self) -> None:
-        self.requests: Counter[tuple[str, str]] = Counter()
-        """By route and status class (``2xx``)."""
-        self.decisions: Counter[tuple[str, str, str]] = Counter()
-        """By reason code (``0``: captured), filter and mode."""
-        self.filter_failures: Counter[tuple[str]] = Counter()
-        self.forwarded: Counter[tuple[str]] = Counter()
-        """Requests answered by the upstream, by route."""
-        self.upstream_failures: Counter[tuple[str]] = Counter()
-        """By kind (``upstream_refused``, ...)."""
-        self.upstream_retries: Counter[tuple[()]] = Counter()
-        self.recordings_ended: Counter[tuple[str]] = Counter()
-        """Answers of ours that end a recording (wire.md 2), by cause."""
-        self.rejections: Counter[tuple[str, str, str]] = Counter()
-        """Rejected calls and properties, by code, call kind and route."""
-        self.uninspectable: Counter[tuple[str]] = Counter()
-        """Capture bodies that could not be read, by route."""
-        self.own_failures: Counter[tuple[str]] = Counter()
-        """Our own bugs, survived: by place."""
-        self.malformed: Counter[tuple[()]] = Counter()
-        self.forwarding_dropped: Counter[tuple[()]] = Counter()
-        """Pages whose forwarding headers came from an untrusted peer and were dropped."""
-        self.refused_connections: Counter[tuple[()]] = Counter()
-        self.unattended_dropped: Counter[tuple[()]] = Counter()
-        """Requests whose client had left and that were dropped, as too many of them went on."""
-        self.loops: Counter[tuple[()]] = Counter()
-        """Requests that had been through this instance before."""
-        self.persist_failures: Counter[tuple[()]] = Counter()
-        """Attempts to keep the state in its file that failed."""
+        self._counters: list[tuple[str, str, tuple[str, ...], Counter[Any]]] = []
+        counter = self._counter
+        self.requests: Counter[tuple[str, str]] = counter(
+            "requests", "Requests answered, by route and class of status (2xx).", "route", "status"
+        )
+        self.decisions: Counter[tuple[str, str, str]] = counter(
+            "decisions", "Decisions on sessions; reason code 0 is captured.", "reason_code", "filter", "mode"
+        )
+        self.filter_failures: Counter[tuple[str]] = counter(
+            "filter_failures", "Filters that failed because of a bug in fsproxy.", "filter"
+        )
+        self.forwarded: Counter[tuple[str]] = counter("forwarded", "Requests that the upstream answered.", "route")
+        self.upstream_failures: Counter[tuple[str]] = counter(
+            "upstream_failures", "Requests to the upstream that failed, by kind of failure.", "kind"
+        )
+        self.upstream_retries: Counter[tuple[()]] = counter(
+            "upstream_retries", "Requests sent again because a kept-alive connection had been closed."
+        )
+        self.recordings_ended: Counter[tuple[str]] = counter(
+            "recordings_ended", "Answers of fsproxy that end a recording, by cause.", "cause"
+        )
+        self.rejections: Counter[tuple[str, str, str]] = counter(
+            "rejections", "Rejected client API calls and properties.", "code", "kind", "route"
+        )
+        self.uninspectable: Counter[tuple[str]] = counter(
+            "uninspectable", "Capture bodies that could not be read.", "route"
+        )
+        self.own_failures: Counter[tuple[str]] = counter(
+            "own_failures", "Bugs in fsproxy that did not stop a request, by place.", "place"
+        )
+        self.malformed: Counter[tuple[()]] = counter("malformed_requests", "Requests that the HTTP parser refused.")
+        self.forwarding_dropped: Counter[tuple[()]] = counter(
+            "forwarding_headers_dropped", "Pages whose forwarding headers came from an untrusted peer."
+        )
+        self.refused_connections: Counter[tuple[()]] = counter(
+            "refused_connections", "Requests refused because of server.max_connections."
+        )
+        self.unattended_dropped: Counter[tuple[()]] = counter(
+            "unattended_dropped", "Requests dropped after their clients had left, because there were too many of these."
+        )
+        self.loops: Counter[tuple[()]] = counter("loops", "Requests that had been through this instance before.")
+        self.persist_failures: Counter[tuple[()]] = counter(
+            "persist_failures", "Failed attempts to write the state to state.persist."
+        )
         self.own_latency = Histogram(OWN_LATENCY)
         self.total_latency = Histogram(TOTAL_LATENCY)
         self.in_flight = 0
         self.gauges: dict[str, tuple[str, Callable[[], float]]] = {}
-        """Name -> (help, value now)."""
+        """Help text and present value of each gauge, by name; read when the metrics are collected."""
         self.counts: dict[str, tuple[str, Callable[[], float]]] = {}
-        """The same, of counters that others keep."""
+        """The same for counters that are kept elsewhere."""
         self.labelled_gauges: list[Callable[[], Iterable[Metric]]] = []
         self.before: list[Callable[[], Awaitable[object]]] = []
-        """What must be waited for before a collection."""
+        """What must be awaited before a collection."""
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter[Any]:
+        counts: Counter[Any] = Counter()
+        self._counters.append((name, text, labels, counts))
+        return counts
 
     def collect(self) -> Iterator[Metric]:
-        """prometheus-client: all families."""
-        families: tuple[tuple[str, tuple[str, ...], str, Counter[Any]], ...] = (
-            ("requests", ("route", "status"), "Requests answered.", self.requests),
-            ("decisions", ("reason_code", "filter", "mode"), "Decisions; code 0: captured.", self.decisions),
-            ("filter_failures", ("filter",), "Filters that failed (a fault of ours).", self.filter_failures),
-            ("forwarded", ("route",), "Requests answered by the upstream.", self.forwarded),
-            ("upstream_failures", ("kind",), "Exchanges with the upstream that failed.", self.upstream_failures),
-            ("upstream_retries", (), "Requests sent again after a stale connection.", self.upstream_retries),
-            ("recordings_ended", ("cause",), "Answers of ours that end a recording.", self.recordings_ended),
-            ("rejections", ("code", "kind", "route"), "Rejected calls and properties.", self.rejections),
-            ("uninspectable", ("route",), "Capture bodies that could not be read.", self.uninspectable),
-            ("own_failures", ("place",), "Faults of ours that were survived.", self.own_failures),
-            ("malformed_requests", (), "Heads that the HTTP parser refused.", self.malformed),
-            ("forwarding_headers_dropped", (), "Pages with untrusted forwarding headers.", self.forwarding_dropped),
-            ("refused_connections", (), "Requests over server.max_connections.", self.refused_connections),
-            ("unattended_dropped", (), "Requests of clients that left, dropped: too many.", self.unattended_dropped),
-            ("loops", (), "Requests that came back to this instance.", self.loops),
-            ("persist_failures", (), "Attempts to write state.persist that failed.", self.persist_failures),
-        )
-        for name, labels, text, counts in families:
-            yield _counter(f"fsproxy_{name}", text, labels, counts)
-        yield self.own_latency.family("fsproxy_own_latency_seconds", "Our own share of a request's time.")
-        yield self.total_latency.family("fsproxy_total_latency_seconds", "A request's whole time.")
-        yield GaugeMetricFamily("fsproxy_in_flight", "Requests being answered.", self.in_flight)
+        """Yield all metrics, as prometheus-client requires."""
+        for name, text, labels, counts in self._counters:
+            yield _family(f"fsproxy_{name}", text, labels, counts)
+        yield self.own_latency.family("fsproxy_own_latency_seconds", "Time that fsproxy itself adds to a request.")
+        yield self.total_latency.family("fsproxy_total_latency_seconds", "Time from a request's arrival to its end.")
+        yield GaugeMetricFamily("fsproxy_in_flight", "Requests that are being answered.", self.in_flight)
         for name, (text, value) in self.gauges.items():
             yield GaugeMetricFamily(f"fsproxy_{name}", text, value())
         for name, (text, value) in self.counts.items():
@@ -120,7 +123,7 @@ class Metrics(Collector):
             yield from labelled()
 
 
-def _counter(name: str, text: str, labels: tuple[str, ...], counts: Counter[Any]) -> CounterMetricFamily:
+def _family(name: str, text: str, labels: tuple[str, ...], counts: Counter[Any]) -> CounterMetricFamily:
     if not labels:
         return CounterMetricFamily(name, text, value=sum(counts.values()))
     family = CounterMetricFamily(name, text, labels=labels)

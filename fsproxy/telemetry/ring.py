@@ -1,6 +1,10 @@
-"""What happened lately, in memory: the last decisions, traffic by minute, rejections and shadow hits of a day.
+"""The recent past, in memory: the last decisions, traffic by minute, rejections and shadow hits of one day.
 
-All of it is bounded, and noting a request costs a microsecond or two.
+All of it is bounded, and adding a request takes one or two microseconds.
+
+How it is kept: records are in two ring buffers, one for decisions and one for merely forwarded requests, and a common
+number gives their order. What repeats is counted by key and hour (``Groups``), so that memory grows with neither the
+number of requests nor their age: a new hour replaces the oldest, and a new key the one that was used longest ago.
 """
 
 from __future__ import annotations
@@ -13,36 +17,36 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from fsproxy.core.audit.record import AuditRecord
+from fsproxy.core.audit.record import AuditRecord, Outcome
 from fsproxy.core.model import Instant
 
 MOST_DECISIONS = 2_000
-"""Pages, and whatever was blocked, rejected, failed or hit by a shadow rule."""
+"""Records of pages, and of whatever was blocked, rejected, failed or hit by a shadow rule."""
 MOST_FORWARDED = 500
-"""Requests of which there is nothing to tell: they must not push out the others."""
+"""Records of merely forwarded requests, which must not displace the others."""
 MOST_MINUTES = 120
 MOST_GROUPS = 1_000
 HOUR = 3_600
 KEPT_HOURS = 24
-FORWARDED = "forwarded"
-CAPTURED = "captured"
-FAILED = "failed"
-REJECTED = "rejected"
+FORWARDED = Outcome.FORWARDED.value
+CAPTURED = Outcome.CAPTURED.value
+FAILED = Outcome.FAILED.value
+REJECTED = Outcome.REJECTED.value
 K = TypeVar("K", bound=Hashable)
 
 
 class Noted(msgspec.Struct, frozen=True, gc=False):
-    """One request, in the order in which requests ended."""
+    """A request and its place in the order in which requests ended."""
 
     number: int
     """1 for the first of this process."""
     where: str
-    """``file:line:column`` of the rule that blocked, in the generation of the record; or ""."""
+    """``file:line:column`` of the rule that blocked, in the record's generation; "" without one."""
     record: AuditRecord
 
 
 class Group(msgspec.Struct, frozen=True, gc=False):
-    """How often something happened within the last 24 hours (to the hour), first and last (Unix time)."""
+    """How often something happened within the last 24 hours (to the hour), and when first and last (Unix time)."""
 
     count: int
     first: float
@@ -50,7 +54,7 @@ class Group(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Hours:
-    """Counts by hour: of each ``[count, first, last]``."""
+    """Counts of one key by hour, as ``[count, first, last]``."""
 
     __slots__ = ("hours",)
 
@@ -76,19 +80,19 @@ class _Hours:
 
 
 class Groups(Generic[K]):
-    """Things that happen again and again, by key. At most ``most`` keys: the one that is longest ago goes first."""
+    """Counts repeated events by key. Beyond ``most`` keys, the one that was used longest ago is forgotten."""
 
     def __init__(self, most: int = MOST_GROUPS) -> None:
         self._most = most
         self._groups: OrderedDict[K, _Hours] = OrderedDict()
         self.evicted = 0
-        """Keys that had to go to make room, since the start."""
+        """Keys that were forgotten to make room, since the start."""
 
     def __len__(self) -> int:
         return len(self._groups)
 
     def add(self, key: K, at: float) -> None:
-        """It happened once more."""
+        """Count one event."""
         hours = self._groups.get(key)
         if hours is None:
             if len(self._groups) >= self._most:
@@ -100,25 +104,25 @@ class Groups(Generic[K]):
         hours.add(at)
 
     def last_day(self, now: float) -> list[tuple[K, Group]]:
-        """What happened within 24 hours, the most frequent first. What is older is forgotten."""
+        """Return the events of the last 24 hours, the most frequent first. Forget older ones."""
         since = int(now) // HOUR - KEPT_HOURS + 1
-        told: list[tuple[K, Group]] = []
+        found: list[tuple[K, Group]] = []
         for key, hours in list(self._groups.items()):
             group = hours.since(since)
             if group is None:
                 del self._groups[key]
             else:
-                told.append((key, group))
-        told.sort(key=lambda each: (-each[1].count, -each[1].last))
-        return told
+                found.append((key, group))
+        found.sort(key=lambda each: (-each[1].count, -each[1].last))
+        return found
 
 
 Kind = tuple[bool, str]
-"""Whether it is a page, and ``captured``, ``forwarded``, ``failed``, ``rejected``, or the reason code of a block."""
+"""Whether it is a page, and its outcome: for a block the reason code, for all else the word."""
 
 
 class Traffic:
-    """How many requests ended in which way, by minute."""
+    """Counts requests by minute and outcome."""
 
     def __init__(self) -> None:
         self._minute = -1
@@ -126,7 +130,7 @@ class Traffic:
         self._minutes: dict[int, dict[Kind, int]] = {}
 
     def add(self, kind: Kind, at: float) -> None:
-        """One request more."""
+        """Count one request."""
         minute = int(at) // 60
         if minute != self._minute:
             self._turn(minute)
@@ -136,12 +140,12 @@ class Traffic:
     def _turn(self, minute: int) -> None:
         self._minute = minute
         if minute not in self._minutes and len(self._minutes) >= MOST_MINUTES:
-            # The one begun first: a clock that was set back must not lose what is counted now.
+            # The one begun first, not the earliest: after the clock was set back, the present minute must stay.
             del self._minutes[next(iter(self._minutes))]
         self._now = self._minutes.setdefault(minute, {})
 
     def minutes(self, most: int, now: float) -> Iterator[tuple[int, dict[Kind, int]]]:
-        """The last minutes, this one included, oldest first; one without traffic is empty."""
+        """Yield the last minutes up to the present one, oldest first; one without traffic is empty."""
         this = int(now) // 60
         for minute in range(this - most + 1, this + 1):
             yield minute * 60, self._minutes.get(minute, {})
@@ -154,22 +158,22 @@ ShadowKey = tuple[str, int, str, bool]
 
 
 class Recent:
-    """All that the operators' page shows of the past. For one process, on its event loop."""
+    """What the admin page shows of the past, for one process. It is used on the event loop only."""
 
     def __init__(self) -> None:
         self._decisions: deque[Noted] = deque(maxlen=MOST_DECISIONS)
         self._forwarded: deque[Noted] = deque(maxlen=MOST_FORWARDED)
         self.number = 0
-        """Requests noted so far."""
+        """The number of requests so far."""
         self.traffic = Traffic()
         self.rejections: Groups[RejectionKey] = Groups()
         self.shadow_rejections: Groups[RejectionKey] = Groups()
         self.shadow: Groups[ShadowKey] = Groups()
         self.unlisted_rejections = 0
-        """Rejections beyond ``audit.rejections`` of one request: counted, but not grouped."""
+        """Rejections beyond ``audit.rejections`` in one request, which are counted but not grouped."""
 
     def note(self, record: AuditRecord, where: str, at: Instant) -> None:
-        """Keep the record of a request that ended ``at``."""
+        """Keep the record of a request that ended at this time."""
         self.number += 1
         noted = Noted(self.number, where, record)
         if record.decision == FORWARDED and not record.shadow and not record.rejections_count:
@@ -192,7 +196,7 @@ class Recent:
         self.unlisted_rejections += record.rejections_count - len(record.rejections)
 
     def newest(self, after: int = 0) -> Iterator[Noted]:
-        """Newest first, those with a number above ``after``."""
+        """Yield the records with a number above ``after``, newest first."""
         both = merge(reversed(self._decisions), reversed(self._forwarded), key=lambda each: -each.number)
         for each in both:
             if each.number <= after:
@@ -200,5 +204,5 @@ class Recent:
             yield each
 
     def decisions_after(self, number: int, most: int) -> list[Noted]:
-        """Newest first, at most so many, without what was only forwarded."""
+        """Return the newest records first, without merely forwarded requests. ``most``: how many are looked at."""
         return [each for each in islice(reversed(self._decisions), most) if each.number > number]

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from fsproxy.cli import main
 from fsproxy.core.audit.line import EndedRequest, audit_record
-from fsproxy.core.audit.privacy import address_mask
+from fsproxy.core.audit.privacy import truncated
 from fsproxy.core.audit.record import Outcome
 from fsproxy.core.failures import Failure
 from fsproxy.core.model import CallKind, FilterName, Hit, Instant, Rejection, Route, Rule, SessionFacts
@@ -29,13 +29,15 @@ BLOCK = Decision(block=Hit(FilterName.IP, ReasonCode.IP_FILTER, Rule("ip:block:1
 CONFIG = "upstream: {url: http://127.0.0.1:9000}\nfilters:\n  ip:\n    block:\n      - 192.0.2.1\n      - 10.0.0.0/8\n"
 
 
-def line(request_id: str, at: float, outcome: Outcome = Outcome.CAPTURED, **more: Any) -> bytes:
+def line(
+    request_id: str, at: float, outcome: Outcome = Outcome.CAPTURED, *, most_rejections: int = 20, **more: Any
+) -> bytes:
     given: dict[str, Any] = {
         "now": Instant(1795287341 + at), "route": Route.PAGE, "outcome": outcome, "method": "POST",
         "target": "/rec/page", "request_id": request_id, "generation": 7, "mode": "enforce",
         "status": 200, "facts": FACTS,
     }  # fmt: skip
-    return msgspec.json.encode(audit_record(EndedRequest(**{**given, **more}), address_mask("truncated"))) + b"\n"
+    return msgspec.json.encode(audit_record(EndedRequest(**{**given, **more}), truncated, most_rejections)) + b"\n"
 
 
 def why(identity: str, *arguments: object, stdin: bytes = b"") -> Result:

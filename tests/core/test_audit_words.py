@@ -58,5 +58,5 @@ def test_only_the_lines_of_pages_carry_the_facts_of_a_page(route: Route) -> None
         facts=SessionFacts(route=route, org="o-1"), decision=Decision(),
         policy=Snapshot.compile(CoreSettings(), 1).default, unnamed=False,
     )  # fmt: skip
-    record = audit_record(ended, address_mask("full"))
+    record = audit_record(ended, address_mask("full"), 20)
     assert (record.facts is not None) is (route is Route.PAGE)

@@ -180,7 +180,7 @@ def decided(generation: Generation, page: Page, answer: Admitted | None, mask: s
         mode="enforce", facts=facts, decision=decision,
         policy=policy, unnamed=wants_no_name(policy, facts, NOW),
     )  # fmt: skip
-    record = audit_record(ended, address_mask(mask, "key"))
+    record = audit_record(ended, address_mask(mask, "key"), 20)
     return decision, json.loads(msgspec.json.encode(record))
 
 

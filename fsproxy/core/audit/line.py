@@ -75,12 +75,12 @@ def _second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def audit_record(request: EndedRequest, mask: MaskAddress, most_rejections: int = 20) -> AuditRecord:
+def audit_record(request: EndedRequest, mask: MaskAddress, most_rejections: int) -> AuditRecord:
     """Return the record of a request, with at most so many rejections listed.
 
     If the visitor opted out or is being deleted, it has neither address nor user nor session.
     """
-    facts, decision, failure = request.facts, request.decision, request.failure
+    facts, decision, failure, outcome = request.facts, request.decision, request.failure, request.outcome
     block, shadow, unnamed = decision.block, decision.shadow, request.unnamed
     if block is not None or shadow:
         unnamed = unnamed or (block is not None and is_unnamed((block,))) or is_unnamed(shadow)
@@ -94,8 +94,8 @@ def audit_record(request: EndedRequest, mask: MaskAddress, most_rejections: int 
         timestamp=timestamp(request.now),
         version=VERSION,
         action=request.route._value_,
-        outcome=_ecs_outcome(request.outcome, failure),
-        decision=request.outcome._value_,
+        outcome="unknown" if failure is Failure.CLIENT_GONE and outcome is Outcome.FAILED else outcome.ecs,
+        decision=outcome._value_,
         method=request.method if request.method in _METHODS else safe(request.method, 32),
         path=audit_path(request.target, request.route),
         request_id=request.request_id,
@@ -140,13 +140,6 @@ def audit_record(request: EndedRequest, mask: MaskAddress, most_rejections: int 
 _NO_FACTS = (None, "", None, "", None, None)
 _NAMELESS = ("", "", "", None, None)
 _METHODS = frozenset({"POST", "GET", "OPTIONS", "HEAD", "PUT", "DELETE", "PATCH"})
-
-
-def _ecs_outcome(outcome: Outcome, failure: Failure | None) -> str:
-    """Return ``event.outcome``: whether the proxy did what it should. Blocking is a success."""
-    if outcome is not Outcome.FAILED:
-        return "success"
-    return "unknown" if failure is Failure.CLIENT_GONE else "failure"
 
 
 def _visible(facts: SessionFacts) -> tuple[str | None, str, str | None, str, str | None, str | None]:

@@ -27,6 +27,11 @@ class Outcome(StrEnum):
     """Every call in it was invalid, so nothing was forwarded."""
     FAILED = "failed"
 
+    @property
+    def ecs(self) -> str:
+        """Whether the proxy did what it should (``event.outcome``). Blocking is a success."""
+        return "failure" if self._value_ == "failed" else "success"
+
 
 class AuditShadow(msgspec.Struct, frozen=True, gc=False):
     """A rule that would have blocked."""

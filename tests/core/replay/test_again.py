@@ -75,7 +75,7 @@ def line(
         mode="enforce", facts=facts, decision=decision,
         policy=policy, unnamed=wants_no_name(policy, facts, NOW), **more,
     )  # fmt: skip
-    record = audit_record(ended, address_mask(mask, "key"))
+    record = audit_record(ended, address_mask(mask, "key"), 20)
     return msgspec.json.decode(msgspec.json.encode(record), type=PageLine)
 
 
