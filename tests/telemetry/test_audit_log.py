@@ -131,7 +131,7 @@ def test_drops_are_reported_at_most_every_ten_seconds(tmp_path: Path) -> None:
         now[0] = moment
         for _ in range(dropped):
             sink.write(b"too long")
-        sink._tell()
+        sink._report_dropped()
         assert told == expected
 
 
