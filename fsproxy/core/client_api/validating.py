@@ -1,4 +1,4 @@
-"""``fsproxy validate``: the same judging as on the wire, of a file, with nothing counted."""
+"""Validates a file as ``fsproxy validate`` does: like a body on the wire, but without counting names and rates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fsproxy.core.settings import ClientApiSettings
 
 @unique
 class Validated(StrEnum):
-    """What can be validated, as written on the command line."""
+    """What a file can hold, as written on the command line."""
 
     EVENT = "event"
     IDENTIFY = "identify"
@@ -30,6 +30,6 @@ _ROUTES = {
 
 
 def validate(kind: Validated, body: bytes, settings: ClientApiSettings) -> tuple[Inspection, CallsOutcome]:
-    """Judge a decompressed body by itself: no names, no rates. ``settings.mode`` is obeyed."""
+    """Validate a decompressed body by itself, in the mode of ``settings``."""
     inspection = inspect(settings, _ROUTES[kind], body)
     return inspection, decide_calls(inspection, {}, (), settings)

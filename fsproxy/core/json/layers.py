@@ -1,4 +1,9 @@
-"""Cuts deep JSON into layers that a reader with a stack can read, so that any depth costs time by its length alone."""
+"""Cuts deep JSON into layers that a recursive reader can read, so that any depth takes only linear time.
+
+A boundary lies after every 520 levels. A value that reaches more than a little below a boundary gets a layer of its
+own, and an empty value of its kind takes its place in the layer above. So no layer is deeper than a reader's stack
+allows, and together the layers hold every name and value.
+"""
 
 from __future__ import annotations
 
@@ -6,30 +11,34 @@ import re
 from collections.abc import Iterator
 
 LEVELS = 520
-"""Objects and lists in each other that one layer has at least.
+"""Levels of objects and lists between two boundaries.
 
-No name of 512 characters reaches deeper: it has 256 parts at most, each an object in a list (rules.md 2).
+No name of 512 characters reaches deeper: it has at most 256 parts, each of them an object in a list (rules.md 2).
 """
 SLACK = 100
-"""Levels more that a layer may have, as a layer of its own costs much more than a few levels do."""
+"""Levels that a value may reach below a boundary without a layer of its own, which would cost more."""
 
 _PLAIN = r'[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _FLAT = rf"[\[{{](?:{_PLAIN})*+[\]}}]"
 _SHALLOW = rf"[\[{{](?:{_PLAIN}|{_FLAT})*+[\]}}]"
-# A run of brackets that opens or closes values, after text in which none opens that does not close at once.
+# One match reads up to the next run of brackets that matters. Values of one or two levels are skipped on the way: they
+# open and close at once, and change nothing. Group 1 is a run of opening brackets, group 2 one of closing brackets,
+# and neither matches at the end of the text.
 _RUN = re.compile(rf"(?:{_PLAIN}|{_SHALLOW})*+(?:([\[{{]++)|([\]}}]++)|\Z)", re.DOTALL)
 _EMPTY = {"[": "[]", "{": "{}"}
 
 
 class _Layer:
-    """A value that begins at a boundary between layers."""
+    """A value that begins at a boundary, while the text is read."""
 
     __slots__ = ("begin", "deepest", "parts", "rest")
 
     def __init__(self, begin: int) -> None:
         self.begin = begin
         self.deepest = 0
+        """The deepest level that was reached in it, counted from the root of the text."""
         self.parts: list[str] = []
+        """Its text without the values that have layers of their own."""
         self.rest = begin
         """Where the text begins that is not in ``parts`` yet."""
 
@@ -38,10 +47,10 @@ class _Layer:
 
 
 def layers_of(text: str) -> Iterator[str]:
-    """Yield the layers of a JSON text, innermost first, the outermost last; together they hold all that stands in it.
+    """Yield the layers of a JSON text, inner ones before outer ones.
 
-    In the place of a value that has a layer of its own stands an empty one of its kind. No layer has more than
-    ``LEVELS + SLACK`` levels and a few. Raises ValueError where brackets do not fit; all else is the reader's to find.
+    No layer is much deeper than ``LEVELS + SLACK``. Raise ValueError for brackets or quotes that do not fit; any other
+    fault is left for the reader to find.
     """
     layers = [_Layer(0)]
     depth = at = 0
@@ -52,16 +61,18 @@ def layers_of(text: str) -> Iterator[str]:
         count = at - found.start(kind)
         if kind == 1:
             depth += count
+            # The run may cross several boundaries. A layer begins with the bracket that crosses one.
             while depth > LEVELS * len(layers):
                 layers.append(_Layer(at - (depth - LEVELS * len(layers))))
             layers[-1].deepest = max(layers[-1].deepest, depth)
             continue
         depth -= count
+        # The run may come back over several boundaries. The value of a layer ends with the bracket that does so.
         while len(layers) > 1 and depth <= (boundary := LEVELS * (len(layers) - 1)):
             layer = layers.pop()
             outer = layers[-1]
             end = at - (boundary - depth)
-            if not layer.parts and layer.deepest <= boundary + SLACK:
+            if not layer.parts and layer.deepest <= boundary + SLACK:  # shallow after all: it stays in the outer layer
                 outer.deepest = max(outer.deepest, layer.deepest)
                 continue
             yield layer.text(text, end)

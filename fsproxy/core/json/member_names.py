@@ -1,7 +1,7 @@
-"""Names of JSON members in other letters than their own, which some readers take for the same name (rules.md 4).
+"""Names of JSON members in other letters, which some readers take for the same name (rules.md 4).
 
-The vendor's own programs are written in Go, whose reader compares names without case and takes the last of
-those that fit. Browsers take a name as it is spelled. What both could read is judged by both readings.
+The vendor's programs are written in Go, whose reader compares names without case and takes the last one that fits.
+Browsers take a name only as it is spelled. Where the two could differ, both readings are validated.
 """
 
 from __future__ import annotations
@@ -11,19 +11,20 @@ from collections.abc import Callable, Iterable
 
 import re2
 
+# Two letters outside ASCII that Go takes for k and s.
 _SIGN_FOR_KELVIN, _LONG_S = "\u212a", "\u017f"
 _VARIANTS = {"k": ("K", _SIGN_FOR_KELVIN), "K": ("k", _SIGN_FOR_KELVIN), "s": ("S", _LONG_S), "S": ("s", _LONG_S)}
-# An escape of a letter: nobody needs one, and it may stand in any name.
+# An escaped letter. It may be part of any name, and no recorder writes one.
 _ESCAPED_LETTER = rb"\\u(?:00[4-7][0-9a-fA-F]|212[aA]|017[fF])"
 
 
 def folded(name: str) -> str:
-    """Return the name as Go compares it: every letter that counts as the same one in one spelling."""
+    """Return the name as Go compares it: lower case, and one letter for all that count as the same."""
     return name.lower().replace(_LONG_S, "s")
 
 
 class KnownNames:
-    """The names that are read of an object."""
+    """The names of the members that are read of an object."""
 
     __slots__ = ("_folded", "_names")
 
@@ -32,7 +33,7 @@ class KnownNames:
         self._folded = frozenset(map(folded, self._names))
 
     def has_misspelt(self, found: Iterable[str]) -> bool:
-        """Tell whether one of the names is among those found, in other letters."""
+        """Return whether one of the names is among those found, in other letters."""
         names, known = self._names, self._folded
         return bool(names) and any(name not in names and folded(name) in known for name in found)
 
@@ -41,9 +42,9 @@ NO_NAMES = KnownNames(())
 
 
 def finder_of_misspelt(names: Iterable[str]) -> Callable[[bytes], bool]:
-    """Make a function that tells of a text whether one of the names may stand in it in other letters.
+    """Return a function that returns whether a text may have one of the names in other letters.
 
-    It looks at every byte once, and finds such names also inside of values; where it finds none, there is none.
+    It looks at every byte once. It is sure of a text without such a name, and may find one that is inside a value.
     """
     patterns = b"|".join(_misspelt(name) for name in names)
     search = re2.compile(b'"(?:' + patterns + b')"|' + _ESCAPED_LETTER).search
@@ -51,7 +52,11 @@ def finder_of_misspelt(names: Iterable[str]) -> Callable[[bytes], bool]:
 
 
 def _misspelt(name: str) -> bytes:
-    """Write the pattern of all spellings but the right one: right up to some letter, then a wrong one, then any."""
+    """Return the pattern of all spellings but the right one.
+
+    A wrong spelling is right up to some letter, then has a wrong letter, and then any letters. So the pattern has one
+    alternative for each place of the first wrong letter.
+    """
     return b"|".join(
         name[:place].encode()
         + _one_of(_others(letter))

@@ -1,7 +1,11 @@
-"""Finds where the members of JSON objects and the elements of lists begin and end, tolerating what is in them.
+"""Finds where the members of JSON objects and the elements of lists begin and end, whatever is in them.
 
 Recorders put into opaque events what strict readers refuse: unpaired surrogates, odd numbers, deep trees
-(rules.md 3). So a value is skipped by its brackets and strings alone; it is neither decoded nor checked.
+(rules.md 3). So the scanner skips a value by its brackets and strings alone. It neither decodes nor checks it.
+
+One match of a regular expression reads a whole element or member, with the comma or bracket after it. The
+expressions know up to six levels of nesting. A match is tried within a window only, because other threads wait while
+the engine runs. What is deeper or longer than that is skipped by a loop over its brackets and strings.
 """
 
 from __future__ import annotations
@@ -28,15 +32,18 @@ _SCALAR = rb'[^ \t\r\n,:"\[\]{}]++'
 
 
 def _balanced(levels: int) -> bytes:
-    """Write the pattern of an object or list that holds at most so many levels of others."""
+    """Return the pattern of an object or list that holds at most so many levels of others.
+
+    It does not check that a bracket is closed by one of its own kind, which strict readers do.
+    """
     pattern = rb"[\[{](?:" + _PLAIN + rb")*+[\]}]"
     for _ in range(levels):
         pattern = rb"[\[{](?:" + _PLAIN + rb"|" + pattern + rb")*+[\]}]"
     return pattern
 
 
-# Nothing here backtracks: the alternatives begin differently and every repetition is possessive,
-# so a value is read in linear time, a few levels in one step of the engine.
+# Nothing here backtracks: no two alternatives begin with the same byte, and every repetition is possessive
+# (``*+``, ``++``). So a value is read in linear time.
 _VALUE = _STRING + rb"|" + _SCALAR + rb"|" + _balanced(5)
 _ELEMENT = re.compile(_SPACE + rb"(" + _VALUE + rb")" + _SPACE + rb"([,\]])", re.DOTALL)
 _MEMBER = re.compile(
@@ -46,18 +53,18 @@ _NAME = re.compile(_SPACE + rb"(" + _STRING + rb")" + _SPACE + rb":" + _SPACE, r
 _VALUE_ALONE = re.compile(_VALUE, re.DOTALL)
 _TOKEN = re.compile(_STRING + rb'|([\[{]++)|[\]}]++|"', re.DOTALL)
 _WINDOW = 16 * 1024
-"""Bytes that are tried in one step of the engine, as other threads wait meanwhile: a millisecond."""
+"""Bytes that one step of the engine reads at most; they take a millisecond, during which other threads wait."""
 _BLANK = re.compile(rb"[ \t\r\n]{0,%d}+" % _WINDOW)
 _COMMA, _QUOTE = 0x2C, 0x22
 _END_OF_LIST, _END_OF_OBJECT = 0x5D, 0x7D
 
 
 class ScanError(Exception):
-    """The text does not have the brackets, commas and colons that it should have here."""
+    """The text has no bracket, comma or colon where it must have one."""
 
 
 class Member(msgspec.Struct, frozen=True, gc=False):
-    """One member of an object: where its name and its value stand."""
+    """The places of one member of an object: of its name with its quotes, and of its value."""
 
     start: int
     name_end: int
@@ -66,7 +73,7 @@ class Member(msgspec.Struct, frozen=True, gc=False):
 
 
 def skip_blank(data: bytes, at: int) -> int:
-    """Give the place of the first byte that is not white space."""
+    """Return the place of the first byte that is not white space."""
     end = _end(_BLANK, data, at)
     while end - at == _WINDOW:
         at, end = end, _end(_BLANK, data, end)
@@ -74,12 +81,12 @@ def skip_blank(data: bytes, at: int) -> int:
 
 
 def begin_of_json(data: bytes) -> int:
-    """Give the place of the first byte of a document's value, after a byte order mark and white space."""
+    """Return the place of the first byte of a document's value, after a byte order mark and white space."""
     return skip_blank(data, len(BYTE_ORDER_MARK) if data.startswith(BYTE_ORDER_MARK) else 0)
 
 
 def end_of_value(data: bytes, at: int) -> int:
-    """Give the place after the value that begins at ``at``, however deep it is. Raises ScanError."""
+    """Return the place after the value that begins at ``at``, at any depth. Raise ScanError if there is none."""
     if data[at : at + 1] not in (b"[", b"{"):
         found = _VALUE_ALONE.match(data, at)
         if found is None:
@@ -90,7 +97,11 @@ def end_of_value(data: bytes, at: int) -> int:
 
 
 def _end_of_deep_value(data: bytes, at: int) -> int:
-    """Count brackets, run by run. Slower, and safe at any depth: it keeps nothing but the count."""
+    """Return the place after a value by counting brackets, run by run.
+
+    This is slower than a match, and safe at any depth and length, because it keeps nothing but the count. A token is
+    a string, a run of opening brackets (group 1), a run of closing ones, or a quote without a string's end.
+    """
     depth = 0
     for found in _TOKEN.finditer(data, at):
         first, last = found.span()
@@ -99,7 +110,7 @@ def _end_of_deep_value(data: bytes, at: int) -> int:
         elif data[first] != _QUOTE:
             depth -= last - first
             if depth <= 0:
-                return last + depth
+                return last + depth  # the run may also close what is around the value
         elif last - first == 1:  # a string without an end
             break
     raise ScanError
@@ -111,7 +122,7 @@ def _end(pattern: re.Pattern[bytes], data: bytes, at: int) -> int:
 
 
 def elements_of(data: bytes, at: int) -> tuple[list[Span], int]:
-    """Give the elements of the list whose bracket stands at ``at``, and the place after it. Raises ScanError."""
+    """Return the elements of the list that begins at ``at``, and the place after it. Raise ScanError for a fault."""
     if data[at : at + 1] != b"[":
         raise ScanError
     at += 1
@@ -138,9 +149,9 @@ def elements_of(data: bytes, at: int) -> tuple[list[Span], int]:
 
 
 def members_of(data: bytes, at: int, most: int | None = None) -> tuple[list[Member], int]:
-    """Give the members of the object whose brace stands at ``at``, and the place after it. Raises ScanError.
+    """Return the members of the object that begins at ``at``, and the place after it. Raise ScanError for a fault.
 
-    ``most``: raise OverflowError for an object with more members.
+    Raise OverflowError for an object with more than ``most`` members.
     """
     if data[at : at + 1] != b"{":
         raise ScanError
@@ -170,7 +181,7 @@ def members_of(data: bytes, at: int, most: int | None = None) -> tuple[list[Memb
 
 
 def name_at(data: bytes, at: int) -> tuple[int, int, int]:
-    """Give where the next member's name begins and ends, and where its value begins. Raises ScanError."""
+    """Return where the next member's name begins and ends, and where its value begins. Raise ScanError if none does."""
     name = _NAME.match(data, at)
     if name is None:
         raise ScanError
@@ -178,7 +189,7 @@ def name_at(data: bytes, at: int) -> tuple[int, int, int]:
 
 
 def name_of(data: bytes, member: Member) -> str | None:
-    """Give a member's name, decoded as ``json_text`` does; None when it is no name in UTF-8."""
+    """Return a member's name, decoded as ``strict`` decodes it; None if it is not UTF-8."""
     raw = data[member.start + 1 : member.name_end - 1]
     try:
         return raw.decode() if b"\\" not in raw else str(msgspec.json.decode(b'"' + raw + b'"'))
@@ -187,7 +198,7 @@ def name_of(data: bytes, member: Member) -> str | None:
 
 
 def _odd_name(raw: bytes) -> str | None:
-    """Read a name with half a character in it; raw ones are our own, from a text that was read before."""
+    """Decode a name with unpaired surrogates in it; unescaped ones come only from texts that were decoded before."""
     try:
         return str(msgspec.json.decode(b'"' + with_stand_ins(raw.decode("utf-8", "surrogatepass")).encode() + b'"'))
     except ValueError:

@@ -1,8 +1,8 @@
-"""The JSON of a call, strictly: one object, and nothing in it that two readers could read differently.
+"""Reads the JSON of a call strictly: one object, and nothing in it that two readers could read differently.
 
-The good case is one pass of msgspec and one over what it made; what it leaves open (names given
-twice, integers beyond a double) is closed here. What it cannot read is read again by other means:
-unpaired surrogates (``halves``), a byte order mark, and any depth (``layers``).
+Usually msgspec decodes the text, and one pass over the result checks what msgspec lets pass: integers beyond a double,
+and names given twice. What msgspec refuses is read again by other means, which find the fault if there is one:
+unpaired surrogates by stand-ins (``surrogates``), a byte order mark by leaving it out, any depth in ``layers``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _STRINGS_BYTES = re.compile(_STRING.encode(), re.DOTALL)
 
 @unique
 class Fault(Enum):
-    """What is wrong with a text; the value is the rejection's detail."""
+    """What is wrong with a text. The value is the detail of the rejection."""
 
     NOT_UTF8 = "not UTF-8"
     NOT_JSON = "not valid JSON"
@@ -43,15 +43,15 @@ class Fault(Enum):
 
 
 def parse_object(text: bytes | str) -> dict[str, Any] | Fault:
-    """Read one JSON object, strictly, as ``parse`` does."""
+    """Return one JSON object, read as ``parse`` reads it."""
     found = parse(text)
     return found if type(found) is dict or isinstance(found, Fault) else Fault.NOT_OBJECT
 
 
 def parse(text: bytes | str) -> Any:
-    """Read one JSON value, strictly; a Fault says why it cannot be read. Never raises; works in linear time.
+    """Return one JSON value, or the Fault for which it cannot be read. Never raises, and takes linear time.
 
-    What is deeper than any name reaches is checked as well, but not kept: an empty object or list stands there.
+    What is deeper than any name reaches is checked as well, and replaced by an empty object or list.
     """
     try:
         root = _decode(text)
@@ -62,7 +62,7 @@ def parse(text: bytes | str) -> Any:
 
 
 def _parse_oddly(text: bytes | str) -> Any:
-    """Read what msgspec refused, without what it does not know, or say what is wrong with it."""
+    """Read what msgspec refused: without a byte order mark, and with stand-ins for unpaired surrogates."""
     try:
         readable = with_stand_ins(_as_text(text))
         root = _decode(readable)
@@ -94,16 +94,16 @@ def _as_text(text: bytes | str) -> str:
 
 
 def _fault_of(error: ValueError) -> Fault:
-    # The one fault that msgspec tells from all others in its words.
+    # msgspec has one exception for all faults. This one can only be recognized by its message.
     return Fault.NUMBER if "out of range" in str(error) else Fault.NOT_JSON
 
 
 _TOO_DEEP = object()
-"""Read, but deeper than the layers are in which all else is read."""
+"""The text was decoded, but is deeper than ``_count`` goes: it must be read in layers."""
 
 
 def _check(root: Any, text: bytes | str) -> object | None:
-    """Look for what msgspec lets pass: a Fault, ``_TOO_DEEP``, or None where nothing is wrong."""
+    """Look for what msgspec lets pass. Return a Fault, ``_TOO_DEEP``, or None if nothing is wrong."""
     counted = _count(root)
     if not isinstance(counted, tuple):
         return counted
@@ -111,7 +111,7 @@ def _check(root: Any, text: bytes | str) -> object | None:
 
 
 def _count(root: Any) -> tuple[int, int] | object:  # noqa: C901 - one loop: a step for each value is what it costs
-    """Go through what was read, level by level: count names and strings, find what is too deep or too large."""
+    """Go through the values level by level. Return the numbers of names and of strings, a Fault, or ``_TOO_DEEP``."""
     names = strings = 0
     level: list[Any] = [root] if type(root) in (dict, list) else [[root]]
     for _ in range(_DEEPEST):
@@ -143,10 +143,10 @@ def _count(root: Any) -> tuple[int, int] | object:  # noqa: C901 - one loop: a s
 
 
 def _all_names_differ(text: bytes | str, names: int, strings: int) -> bool:
-    """Compare the names that were kept, and the strings among the values, with those that the text holds."""
-    # Without an escape each name and each string is two quotes; a name given twice loses two at least.
-    # With escapes: each name has its colon, so a text with no other colons is settled by counting them; where
-    # none stands after white space, each name has its quote and colon side by side, and those are counted.
+    """Return whether the text has as many names as were decoded. If one is given twice, msgspec keeps only the last."""
+    # Without escapes, each name and each string has two quotes, and a name that was lost takes two quotes or more.
+    # With escapes, strings may hold quotes, so the names are counted by their colons: first all colons, then, if
+    # strings hold more of them, those directly after a quote, and at last those that follow a whole string.
     if isinstance(text, str):
         if "\\" not in text:
             return text.count('"') == 2 * (names + strings)

@@ -1,8 +1,8 @@
-r"""Unpaired surrogates: half of a character, as a site writes that cuts a text in the middle of an emoji (rules.md 2).
+r"""Reads and writes unpaired surrogates: a site writes half a character if it cuts a text inside an emoji (rules.md 2).
 
-``JSON.stringify`` writes them as ``\ud83d``, which is valid JSON but no character that UTF-8 has. Each is read as a
-character of its own out of a private area of Unicode: one character, three bytes, and different from every other half.
-What is forwarded keeps the bytes that came.
+``JSON.stringify`` writes such a half as ``\ud83d``. That is valid JSON, but UTF-8 has no bytes for it. So each half is
+read as a stand-in out of a private area of Unicode, which is one character and three bytes as well, and different
+for every half. What is forwarded keeps the bytes that came.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 import msgspec
 
 _HEX = "[0-9a-fA-F]"
-# A double backslash is marked first, so that every other backslash begins an escape.
+# An escaped backslash is replaced by two zero bytes first, so that every remaining backslash begins an escape.
 _DOUBLE, _MARK = "\\\\", "\0\0"
 _UNPAIRED = re.compile(
     rf"\\u[dD](?:([89abAB]{_HEX}{{2}})(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]{_HEX}{{2}}\\u[dD])([c-fC-F]{_HEX}{{2}}))"
@@ -27,21 +27,21 @@ _decode_text = msgspec.json.Decoder(str).decode
 
 
 def with_stand_ins(text: str) -> str:
-    """Return the JSON text with a character instead of each unpaired surrogate; every place in it stays the same."""
+    """Return the JSON text with a stand-in for each unpaired surrogate. All places in it stay the same."""
     if not text.isascii():
         text = text.translate(_TO_STAND_INS) if _RAW.search(text) is not None else text
-    if "\\u" not in text or "\0" in text:  # a zero byte is not JSON
+    if "\\u" not in text or "\0" in text:  # a zero byte is no JSON, so the reader refuses the text as it is
         return text
     return _UNPAIRED.sub(_STAND_IN, text.replace(_DOUBLE, _MARK)).replace(_MARK, _DOUBLE)
 
 
 def shown_halves(name: str) -> str:
-    """Return a name as it may be echoed, where no half can stand: with U+FFFD in the place of each."""
+    """Return a name as it may be echoed, with U+FFFD for each stand-in."""
     return name if name.isascii() else name.translate(_SHOWN)
 
 
 def read_string(raw: bytes) -> str:
-    """Read a JSON string with its quotes, halves included. Raises ValueError for what is none."""
+    """Return the text of a JSON string with its quotes. It may hold halves. Raise ValueError if it is no string."""
     try:
         return _decode_text(raw)
     except ValueError:
@@ -52,7 +52,7 @@ def read_string(raw: bytes) -> str:
 
 
 def write_string(text: str) -> bytes:
-    """Write a JSON string as ``JSON.stringify`` does: halves as escapes."""
+    """Return a text as a JSON string, with halves as escapes, as ``JSON.stringify`` writes them."""
     try:
         return _encode(text)
     except UnicodeEncodeError:

@@ -13,9 +13,9 @@ from fsproxy.core.model import CallKind
 CUSTOM_EVENT = 8197
 VARIABLES = 8193
 PROPERTIES = 1
-"""Where the JSON of the properties stands in Args."""
+"""The place in ``Args`` of the JSON of the properties."""
 SCHEMA = 4
-"""Where the JSON of the schema stands in Args."""
+"""The place in ``Args`` of the JSON of the schema."""
 
 _VERSION = 3
 _WIDEST_CHARACTER = 4
@@ -24,9 +24,9 @@ _SCOPES = {"user": CallKind.SET_USER_VARS, "page": CallKind.PAGE, "document": Ca
 
 
 def read_arguments(number: int, args: Any, limit: int) -> Call | None:
-    """Make the call of an event of ``Kind`` ``number``; None for variables of a scope that is not known.
+    """Return the call that an event of ``Kind`` ``number`` is; None for variables of a scope that is not known.
 
-    ``limit`` is in bytes of UTF-8 of each of the two JSON texts.
+    ``limit`` is for each of the two JSON texts, in bytes of UTF-8.
     """
     if not isinstance(args, list):
         kind = CallKind.EVENT if number == CUSTOM_EVENT else CallKind.SET_USER_VARS
@@ -53,7 +53,7 @@ def read_arguments(number: int, args: Any, limit: int) -> Call | None:
             schema, more = (_read_schema if known else _read_text)(described, limit)
             breaches += more
     if kind is CallKind.SET_USER_VARS and _is_uid_only(text, properties, breaches):
-        # With an entry in the schema it was written ``uid_str``, which identifies nobody.
+        # With an entry in the schema the page wrote ``uid_str``, which identifies no user.
         ordinary = typing is Typing.SCHEMA and UID in schema
         kind = kind if ordinary else CallKind.IDENTIFY
     return Call(
@@ -68,14 +68,14 @@ def read_arguments(number: int, args: Any, limit: int) -> Call | None:
 
 
 def _is_uid_only(text: object, properties: dict[str, Any], breaches: tuple[Breach, ...]) -> bool:
-    """Tell whether variables are a uid alone. Of those that cannot be read, the beginning tells."""
+    """Return whether variables are a uid alone; of a text that cannot be read, whether it begins with one."""
     if properties:
         return len(properties) == 1 and UID in properties
     return bool(breaches) and isinstance(text, str) and text.startswith(_UID_FIRST)
 
 
 def _typing(version: object) -> Typing | None:
-    """Read the apiVersion. One after the second is taken for the second, which asks the least of a name."""
+    """Return what gives types under an apiVersion. Later ones count as the second, which asks the least of a name."""
     if version is None:
         return Typing.SUFFIX
     if type(version) not in (int, float):
@@ -94,5 +94,5 @@ def _read_text(text: object, limit: int) -> tuple[dict[str, Any], tuple[Breach, 
 
 _LONGEST_REMEMBERED = 2048
 _REMEMBERED_SCHEMAS = 512
-"""Schemas of some 2 KB; the script makes the same one for every call of an event. What is read is only looked at."""
+"""Schemas of at most 2 KB. The recorder writes the same one with every call of an event; nothing changes them."""
 _read_schema = lru_cache(_REMEMBERED_SCHEMAS)(_read_text)

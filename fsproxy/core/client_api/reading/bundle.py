@@ -21,7 +21,7 @@ from fsproxy.core.json.strict import Fault, parse, parse_object
 from fsproxy.core.model import CallKind
 
 COMPANION = 98
-"""With ``Args[0] == "api"`` it belongs to the call after it."""
+"""The ``Kind`` of the event that precedes a call, if ``Args[0] == "api"``."""
 
 _may_be_misspelt = finder_of_misspelt(("Kind", "Args", "When"))
 
@@ -64,29 +64,30 @@ class BundleCall(msgspec.Struct, frozen=True, gc=False):
     number: int
     """Its ``Kind`` on the wire."""
     args: bytes
-    """Its ``Args``, the exact bytes."""
+    """The exact bytes of its ``Args``."""
     when: float | None
-    """Its ``When`` in milliseconds since the page's start; None when it is no number."""
+    """Its ``When`` in milliseconds since the page's start; None if that is no number."""
 
 
 class Bundle(msgspec.Struct, frozen=True, gc=False):
-    """Where a bundle's events stand, and those of them that are calls."""
+    """A bundle's events, and those of them that are calls."""
 
     events: Spans
     calls: list[BundleCall]
     surplus: Mapping[int, CallKind] = MappingProxyType({})
-    """The calls beyond the most that are read: by which of the events it is, what its ``Kind`` alone tells."""
+    """The calls beyond the most that are read: their place among the events, and the kind that their ``Kind`` gives."""
 
 
 NO_CALLS = Bundle(Spans([], []), [])
-"""Also of a bundle that was not split, as nothing in it could be a call."""
+"""Also stands for a bundle that was not split, because nothing in it can be a call."""
 
 
 def read_bundle(body: bytes, limit: int, most: int = sys.maxsize, *, thorough: bool = False) -> Bundle | Uninspectable:
     """Find the calls in a bundle. Never raises.
 
-    ``limit`` is the payload's, in bytes; of the calls after the first ``most`` only the kind is read. Without any
-    call's number in it, a body that begins and ends as bundles do is taken for one, unless ``thorough``.
+    ``limit`` is the payload's, in bytes. Of the calls after the first ``most`` only the kind is read. A body that has
+    no call's number in it, and begins and ends as bundles do, counts as a bundle without being split, unless
+    ``thorough``.
     """
     hits = places_of_kinds(body)
     if not hits and not thorough and looks_like_one(body):
@@ -116,7 +117,7 @@ def read_bundle(body: bytes, limit: int, most: int = sys.maxsize, *, thorough: b
 
 
 def is_companion(event: bytes) -> bool:
-    """Tell whether this event is the one that stands before a call: ``Kind`` 98 with ``Args[0] == "api"``."""
+    """Return whether this event belongs to the call after it: ``Kind`` 98 with ``Args[0] == "api"``."""
     try:
         read = _decode_event(event)
         args = _decode_any(read.Args) if read.Kind == COMPANION else None
@@ -134,12 +135,13 @@ def has_companions_kind(event: bytes) -> bool:
 
 
 def _read_event(raw: bytes, index: int, limit: int) -> list[BundleCall]:
-    """Read one event that holds the number of a call's kind somewhere; none when it is opaque after all."""
+    """Return the calls of an event with a call's number somewhere in it: none if it is opaque after all, seldom two."""
     if raw[:1] != b"{":
         return []
     try:
         event = _decode_event(raw)
-        # What is in Args are strings, which may be long.
+        # Decoding is safe if every name is there once, as it is spelled, and without escapes. ``Args`` is left out of
+        # the check, because it holds long texts, and its text may hold the names.
         rest = raw.replace(event.Args, b"", 1)
         sure = (
             b"\\" not in rest
@@ -159,7 +161,7 @@ def _read_event(raw: bytes, index: int, limit: int) -> list[BundleCall]:
 
 
 def _unread_kind(body: bytes, start: int, end: int) -> CallKind | None:
-    """Tell by its ``Kind`` alone what call an event is, as cheaply as can be; None: it is none."""
+    """Return an event's kind of call by its ``Kind`` alone, as cheaply as possible; None: it is no call."""
     for beginning, kind in _BEGINNINGS:
         if body.startswith(beginning, start):
             return kind
@@ -170,14 +172,14 @@ def _unread_kind(body: bytes, start: int, end: int) -> CallKind | None:
             kinds = [parse(bytes(value)) for name, value in _decode_members(raw).items() if folded(name) == _KIND]
             number = next(filter(None, map(call_number, kinds)), None)
     except (ValueError, RecursionError):
-        # Nobody looks for the members of an object that is not strict JSON: the name of one is enough.
+        # The event is not strict JSON. Anything that looks like a call's ``Kind`` makes it a call.
         found = _KIND_MEMBER.search(raw)
         number = int(found[1]) if found is not None else None
     return _CALL_KINDS.get(number) if number is not None else None
 
 
 def _read_odd_event(raw: bytes, index: int, limit: int) -> list[BundleCall]:
-    """Read an event as each reader does: by its names as they are spelled, and without their case (rules.md 4)."""
+    """Return the calls that an event is to two kinds of readers: by its exact names, and without case (rules.md 4)."""
     root = parse_object(raw)
     if isinstance(root, Fault):
         return _broken_event(raw, index, root)
@@ -201,7 +203,7 @@ def _read_odd_event(raw: bytes, index: int, limit: int) -> list[BundleCall]:
 
 
 def _broken_event(raw: bytes, index: int, fault: Fault) -> list[BundleCall]:
-    """Read an event that is not strict JSON: a call all the same if any of its Kinds is a call's."""
+    """Return the broken call that an event is which is not strict JSON, if any of its Kinds is a call's."""
     try:
         members, _ = members_of(raw, 0)
     except ScanError:

@@ -1,4 +1,4 @@
-"""The server-side API's calls, one by one or in a batch (wire.md 5)."""
+"""Reads the calls of the server-side API, single ones and batches (wire.md 5)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SCHEMA_NAMES = KnownNames(("properties",))
 
 @unique
 class ServerCall(StrEnum):
-    """What a path of the server-side API takes; the values are for audit lines."""
+    """The call that a path of the server-side API takes; the values are for audit lines."""
 
     CUSTOM_VARS = "customvars"
     CUSTOM_EVENT = "customevent"
@@ -44,7 +44,7 @@ class ServerCall(StrEnum):
 
     @property
     def is_batch(self) -> bool:
-        """Several calls in ``requests``."""
+        """Whether it takes several calls, in ``requests``."""
         return self is ServerCall.EVENT_BATCH or self is ServerCall.USER_BATCH
 
 
@@ -52,7 +52,7 @@ FIXED_PATHS = {str(each): each for each in ServerCall if each.startswith("/")}
 
 
 def server_call(path: str) -> ServerCall | None:
-    """Tell what a path takes, in one of its ``spellings``."""
+    """Return the call that a path takes, in one of its ``spellings``; None: the path is no API call."""
     found = _INDIVIDUAL.fullmatch(path)
     if found is not None:
         return ServerCall(found.group(1))
@@ -65,7 +65,7 @@ def read_server_call(endpoint: ServerCall, body: bytes, limit: int) -> Call:
 
 
 def split_batch(body: bytes) -> list[Span] | Fault:
-    """Split a batch into its items. What stands beside them is the vendor's, and not judged."""
+    """Split a batch into its items. Other members of the batch are the vendor's, and not validated."""
     try:
         members, end = members_of(body, begin_of_json(body))
         if skip_blank(body, end) != len(body):
@@ -84,7 +84,7 @@ def split_batch(body: bytes) -> list[Span] | Fault:
 
 
 def batch_kind(endpoint: ServerCall) -> CallKind:
-    """Give the kind of a batch's calls, for a batch that cannot be split."""
+    """Return the kind of a batch's calls before they are read."""
     return CallKind.EVENT if endpoint is ServerCall.EVENT_BATCH else CallKind.SET_USER_VARS
 
 

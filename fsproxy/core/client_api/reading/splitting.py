@@ -23,9 +23,10 @@ from fsproxy.core.json.scanner import (
 )
 
 PART = 64 * 1024
-"""Bytes that are read in one step, as other threads wait meanwhile: half a millisecond of most events."""
+"""Bytes that are read in one step, during which other threads wait: half a millisecond for most events."""
 
 _SPACE = rb"[ \t\r\n]*+"
+# The beginning of a bundle as recorders write it, up to the bracket of its events: ``{"Seq":1,"When":2,"Evts":[``.
 _HEAD = re.compile(
     rb"(?:\xef\xbb\xbf)?"
     + _SPACE + rb"\{(?:" + _SPACE + rb'"(?:Seq|When)"' + _SPACE + rb":" + _SPACE + rb"-?[0-9][0-9.eE+-]*+" + _SPACE
@@ -35,14 +36,15 @@ _TAIL_AT_END = re.compile(rb"\][ \t\r\n]*\}[ \t\r\n]*\Z")
 _LONGEST_TAIL = 64
 _EVENTS = folded("Evts")
 _BETWEEN, _BETWEEN_OTHERS = b',{"Kind":', b",{"
-# Recorders write unpaired surrogates (wire.md 6). One of another character's escapes is as long.
+# Recorders write unpaired surrogates (wire.md 6), which msgspec refuses. Another character's escape is as long, so
+# that replacing them moves nothing.
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _REPLACEMENT = rb"\\ufffd"
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 class Spans(Sequence[Span]):
-    """Where events stand, in order. A span is made when it is asked for: few are, of hundreds."""
+    """The places of events, in order. It keeps two lists of integers, and makes a span only when it is read."""
 
     __slots__ = ("_ends", "_lengths", "lists")
 
@@ -50,7 +52,7 @@ class Spans(Sequence[Span]):
         self._ends = ends
         self._lengths = lengths
         self.lists = lists or (len(ends),)
-        """How many events each list of the bundle has; one that is not trying to mislead has one list."""
+        """How many events each list of the bundle has. Only a bundle that tries to mislead has more than one list."""
 
     def __len__(self) -> int:
         return len(self._ends)
@@ -67,31 +69,34 @@ class Spans(Sequence[Span]):
         end = self._ends[index]
         return end - self._lengths[index], end
 
-    def moved(self, by: int) -> Spans:
-        """Give the places in a text in which that of the events begins ``by`` bytes later."""
-        return Spans([end + by for end in self._ends], self._lengths, self.lists)
-
     def holding(self, place: int) -> int:
-        """Tell which event a place lies in; -1: none."""
+        """Return which event a place lies in; -1: none."""
         index = bisect_right(self._ends, place)
         return index if index < len(self._ends) and self[index][0] <= place else -1
 
 
 def looks_like_one(body: bytes) -> bool:
-    """Tell whether a body begins and ends as bundles do."""
+    """Return whether a body begins and ends as bundles do."""
     return _HEAD.match(body) is not None and _TAIL_AT_END.search(body, len(body) - _LONGEST_TAIL) is not None
 
 
 def split_events(body: bytes) -> Spans | None:
-    """Split a bundle; None: it is not an object with a list named Evts. Raises ScanError: it is not JSON.
+    """Split a bundle into its events; None: it is no object with a list named Evts. Raise ScanError if it is not JSON.
 
-    A list of that name in other letters is one, and so is each of several: some reader takes it for the events.
+    Every list whose name is Evts without case counts, because some reader takes it for the events.
     """
     return _split_at_once(body) or _split(body)
 
 
 def _split_at_once(body: bytes) -> Spans | None:
-    """Split the events of a bundle as recorders write it; None leaves it to the scanner."""
+    """Split a bundle as recorders write it, with commas alone between the events; None: only the scanner can split it.
+
+    msgspec decodes the list into raw events, of which only the lengths are used. If the lengths and one byte for each
+    comma add up to the length of the whole text, then the places of the events follow from them: the running sum
+    of the lengths, plus one for each comma before. If there is white space between events, the sum falls short, and
+    the scanner splits instead. The steps over all events run inside C functions, because a step of the interpreter
+    for each of hundreds of events would cost more than the decoding.
+    """
     head, tail = _HEAD.match(body), _TAIL_AT_END.search(body, len(body) - _LONGEST_TAIL)
     if head is None or tail is None:
         return None
@@ -99,15 +104,14 @@ def _split_at_once(body: bytes) -> Spans | None:
     ends: list[int] = []
     lengths: list[int] = []
     while at < last:
-        # Wherever the cuts are: if each part is a list without its brackets, then so is the whole.
+        # A long list is decoded in parts. The place of a cut is only a guess at a place between two events: if each
+        # part is a list's content, then so is the whole, and if not, the scanner splits.
         cut = _cut(body, at + PART, last) if last - at > 2 * PART else last
         some = _lengths(b"[" + body[at:cut] + b"]")
         if not some:
             return None
-        # Between the events of JSON stand only commas and white space. With commas alone, nothing is left
-        # after the last one. No step of the interpreter for an event: there are hundreds.
         ends += map(add, accumulate(some, initial=at), count(-1))
-        del ends[len(lengths)]  # the first of these is where the events begin
+        del ends[len(lengths)]  # accumulate yields the initial value first, which ends no event
         lengths += some
         if ends[-1] != cut:
             return None
@@ -116,14 +120,14 @@ def _split_at_once(body: bytes) -> Spans | None:
 
 
 def _cut(body: bytes, at: int, last: int) -> int:
-    """Give a place between two events, as far as can be guessed; ``last`` if there is none."""
+    """Return the place of a comma that probably separates two events; ``last`` if there is none."""
     cut = body.find(_BETWEEN, at, min(at + 2 * PART, last))
     cut = cut if cut >= 0 else body.find(_BETWEEN_OTHERS, at, last)
     return cut if cut >= 0 else last
 
 
 def _lengths(part: bytes) -> list[int] | None:
-    """Measure the elements of a list; None when it is not the JSON that msgspec reads."""
+    """Return the lengths of the elements of a list; None if msgspec cannot read it."""
     try:
         return list(map(len, _decode_list(part)))
     except (ValueError, RecursionError):
@@ -136,6 +140,7 @@ def _lengths(part: bytes) -> list[int] | None:
 
 
 def _split(body: bytes) -> Spans | None:
+    """Split any bundle with the scanner, list by list. Raise ScanError if it is not JSON."""
     members, end = members_of(body, begin_of_json(body))
     if skip_blank(body, end) != len(body):
         raise ScanError
@@ -146,8 +151,6 @@ def _split(body: bytes) -> Spans | None:
     ]
     if not found:
         return None
-    ends, lengths = (
-        [end for spans in found for _, end in spans],
-        [end - start for spans in found for start, end in spans],
-    )
+    ends = [end for spans in found for _, end in spans]
+    lengths = [end - start for spans in found for start, end in spans]
     return Spans(ends, lengths, tuple(map(len, found)))
