@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import fsproxy
 from fsproxy.config.schema import ListenConfig, UpstreamTls
@@ -115,3 +116,20 @@ def test_the_scripts_of_ci_are_programs_without_a_fault_in_their_grammar(script:
     path = ROOT / ".ci" / script
     assert path.stat().st_mode & 0o111
     subprocess.run(["bash", "-n", str(path)], check=True, timeout=10)
+
+
+def test_the_hooks_before_a_commit_are_the_linters_of_ci() -> None:
+    """And nothing is fetched for them."""
+    script = (ROOT / ".ci/run").read_text()
+    steps = [line.removeprefix("step ") for line in script.splitlines() if line.startswith("step ")]
+    repositories = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert [each["repo"] for each in repositories] == ["local"]
+    assert [hook["entry"] for hook in repositories[0]["hooks"]] == [f".venv/bin/{step}" for step in steps]
+    assert {hook["language"] for hook in repositories[0]["hooks"]} == {"system"}
+
+
+def test_the_version_is_written_in_the_package_alone() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["project"]["dynamic"] == ["version"]
+    assert project["tool"]["hatch"]["version"]["path"] == "fsproxy/__init__.py"
+    assert f"## [{fsproxy.__version__}]" in (ROOT / "CHANGELOG.md").read_text()

@@ -1,0 +1,43 @@
+"""The documents describe the tree as it is: the paths that they name exist, and every room is described."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ARCHITECTURE = (ROOT / "docs/design/architecture.md").read_text("utf-8")
+DOCUMENTS = [*(ROOT / "docs/design").rglob("*.md"), ROOT / "CONTRIBUTING.md"]
+TREE_PATH = re.compile(r"`((?:fsproxy|tests|config|docs)/[\w./*-]*)`")
+LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_path_and_link_in_a_document_exists(document: Path) -> None:
+    text = document.read_text("utf-8")
+    paths = [match[1] for match in TREE_PATH.finditer(text.replace("NAME.py", "*.py"))]
+    assert [path for path in paths if not any(ROOT.glob(path.rstrip("/")))] == []
+    assert [link for link in LINK.findall(text) if not (document.parent / link).exists()] == []
+
+
+def test_every_room_is_described() -> None:
+    rooms = {f"fsproxy/{path.parent.name}" for path in (ROOT / "fsproxy").glob("*/__init__.py")}
+    rooms |= {f"fsproxy/core/{path.parent.name}" for path in (ROOT / "fsproxy/core").glob("*/__init__.py")}
+    assert {room for room in rooms if f"| `{room}` |" not in ARCHITECTURE} == set()
+
+
+def test_the_order_of_imports_is_that_of_the_contract() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    shown = " > ".join(f"({layer})" if "|" in layer else layer for layer in layers).replace("fsproxy.", "")
+    assert f"`{shown}`" in ARCHITECTURE
+
+
+def test_a_decision_is_short_and_says_why() -> None:
+    for page in (ROOT / "docs/design/decisions").glob("*.md"):
+        text = page.read_text("utf-8")
+        assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["Context", "Decision", "Consequence"], page
+        assert text.count("\n") <= 40, page
