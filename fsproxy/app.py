@@ -15,9 +15,9 @@ from secrets import token_hex
 import structlog
 from aiohttp import web
 
-from fsproxy.admin.insight import RunningInsight
-from fsproxy.admin.server import create_admin
-from fsproxy.config.schema import Config, TopMode
+from fsproxy.admin.server import create_admin, create_private_admin
+from fsproxy.admin.single import SingleBackend
+from fsproxy.config.schema import Config
 from fsproxy.fleet.descriptors import that_fits
 from fsproxy.fleet.listening import StartError, address, listen, start_admin, start_private_admin, stop_listening
 from fsproxy.fleet.take_over import (
@@ -70,40 +70,12 @@ class App:
         self._instance = worker_channel.instance if worker_channel is not None else token_hex(8)
         before = worker_channel or predecessor
         self._passage = before.passage if before is not None else new_passage()
-        self._taken_over = False
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         self.metrics = Metrics()
-        self.listening = False
-        self.draining = False
         self._sweeper = Sweeper(self._loop)
         self._data_plane: DataPlane | None = None
         self._reloader = Reloader(config, source, lambda: self._data_plane, self.metrics)
-
-    # -- what the admin port sees
-
-    def state(self) -> dict[str, object]:
-        """For ``/readyz``."""
-        state = self._data_plane.state() if self._data_plane is not None else {"mode": self._config.mode.value}
-        names = {"instance": self._instance, "passage": self._passage}
-        return {**state, "config": self._reloader.state(), **names, "listeners": 1}
-
-    def set_mode(self, mode: TopMode) -> None:
-        """The kill switch. ``bypass`` acts at once; the others compile the rules anew first."""
-        log.warning("mode changed by the admin API", mode=mode.value)
-        self._reloader.set_mode(mode)
-
-    async def drain(self, instance: str) -> bool:
-        """Another program listens beside this one and goes on."""
-        if instance != self._instance:
-            return False
-        self._taken_over = True
-        self._stop.set()
-        return True
-
-    async def reload(self) -> dict[str, object]:
-        """Load the configuration anew; what became of it."""
-        return await self._reloader.reload()
 
     def _on_hangup(self) -> None:
         if self._data_plane is not None:
@@ -139,11 +111,13 @@ class App:
                 on_crash=data_plane.count_crash,
             )
             data_plane.server = server
-            admin = await self._start_admin(data_plane)
+            names = {"instance": self._instance, "passage": self._passage}
+            backend = SingleBackend(data_plane, self._reloader, self.metrics, stop=self._stop, **names)
+            admin = await self._start_admin(backend)
             stack.push_async_callback(admin.cleanup)
             beside_others = worker_channel is not None or self._predecessor is not None
             listeners = await listen(partial(ClientConnection, server), self._config, beside_others=beside_others)
-            self.listening = True
+            backend.listening = True
             if self._config.listen.unix is not None:
                 stack.callback(Path(self._config.listen.unix).unlink, missing_ok=True)
             # What was made so far stays: it need not be walked by every collection.
@@ -158,7 +132,7 @@ class App:
             if self._predecessor is not None:
                 await self._predecessor.retire()
             await self._stop.wait()
-            await self._drain(listeners, server, data_plane)
+            await self._drain(listeners, server, data_plane, linger=LINGER_SECONDS if backend.taken_over else 0.0)
 
     def _make_ingest(self, generation: Generation) -> DataPlane:
         try:
@@ -170,13 +144,11 @@ class App:
             data_plane.audit.bind(**{"fsproxy.worker": self._worker_channel.number})
         return data_plane
 
-    async def _start_admin(self, data_plane: DataPlane) -> web.AppRunner:
-        config, insight = self._config.admin, RunningInsight(data_plane, self.state)
-        if self._worker_channel is None:
-            app = create_admin(config, self, self.metrics, insight)
-            return await start_admin(app, config, beside_others=self._predecessor is not None)
-        app = create_admin(config, self, self.metrics, insight, guarded=False)
-        return await start_private_admin(app, self._worker_channel.admin)
+    async def _start_admin(self, backend: SingleBackend) -> web.AppRunner:
+        if self._worker_channel is not None:
+            return await start_private_admin(create_private_admin(backend), self._worker_channel.admin)
+        config = self._config.admin
+        return await start_admin(create_admin(config, backend), config, beside_others=self._predecessor is not None)
 
     def _take_over(self, listeners: list[asyncio.Server], admin: web.AppRunner) -> None:
         """From now on the kernel gives new connections to us, and none to the program before."""
@@ -187,12 +159,13 @@ class App:
             steer_new_connections(listeners, self._worker_channel.after, self._worker_channel.among)
             self._loop.call_later(self._config.server.drain + FORGET_SECONDS, prefer_none, listeners)
 
-    async def _drain(self, listeners: list[asyncio.Server], server: DataServer, data_plane: DataPlane) -> None:
-        """Take no new connection, close idle ones, let what is in flight finish for ``server.drain`` seconds."""
-        self.draining = True
+    async def _drain(
+        self, listeners: list[asyncio.Server], server: DataServer, data_plane: DataPlane, *, linger: float
+    ) -> None:
+        """Accept for ``linger`` seconds more, close idle connections, and let the rest finish for ``server.drain``."""
         log.info("draining", in_flight=self.metrics.in_flight, seconds=self._config.server.drain)
-        if self._taken_over:
-            await asyncio.sleep(LINGER_SECONDS)
+        if linger:
+            await asyncio.sleep(linger)
         await stop_listening(listeners)
         flushed = self._loop.create_task(server.flush(self._config.server.drain + CUT_SECONDS))
         if not await data_plane.drain(self._config.server.drain):

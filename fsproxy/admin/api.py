@@ -1,157 +1,118 @@
-"""The JSON API of the admin port: what happened, why, how much is used, what is in force. See ``openapi.json``."""
+"""The JSON API of the admin port: what happened, why, how much is used, what is in force."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Mapping
-from importlib.resources import files
-from typing import Any, Protocol
+from typing import Annotated
 
 import msgspec
 from aiohttp import web
+from msgspec import UNSET, Meta, UnsetType
 
+from fsproxy.admin.answers import MOST_DECISIONS, Decisions, Event, Explanation, Rejections, ShadowReport, Traffic
+from fsproxy.admin.backend import AdminBackend, Seen, UnansweredError
+from fsproxy.admin.openapi import EVENT_STREAM, INVALID, JSON, SILENT, Endpoint
+from fsproxy.admin.question import Question
+from fsproxy.admin.state_answers import ConfigReport, Error, UsageReport, about
 from fsproxy.telemetry.ring import MOST_MINUTES
 
-JSON = "application/json"
-"""What is posted must say it is this: a page of another site cannot send this type without a preflight, which
-nobody answers, so there is no CSRF."""
 NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-MOST_ASKED = 500
-"""Decisions of one answer."""
 MOST_STREAMS = 20
 TICK_SECONDS = 1.0
 WRITE_SECONDS = 5.0
-"""A stream's reader that takes longer to make room is gone."""
+"""A stream ends when its reader takes longer to make room."""
 _encode = msgspec.json.Encoder().encode
 
 
-class UnansweredError(Exception):
-    """Nobody is there who could tell; the text says so."""
+class DecisionsQuery(msgspec.Struct):
+    """Which requests are wanted: those that meet all conditions."""
+
+    org: Annotated[str | UnsetType, about("The org, exactly.")] = UNSET
+    code: Annotated[str | UnsetType, about("A reason code, or captured, blocked, rejected, failed, forwarded.")] = UNSET
+    session: Annotated[str | UnsetType, about("The session, or how its id begins.")] = UNSET
+    address: Annotated[
+        str | UnsetType, about("The visitor's address; it is masked as audit.client_ip says, and then compared.")
+    ] = UNSET
+    q: Annotated[
+        str | UnsetType,
+        about("Part of the org, an id, the rule, the reason, the domain, the address or the user agent."),
+    ] = UNSET
+    limit: Annotated[int, Meta(ge=1, le=MOST_DECISIONS, description="At most so many.")] = 100
 
 
-Seen = Mapping[int, int]
-"""Up to which number decisions were told, by process."""
+class TrafficQuery(msgspec.Struct):
+    """Which minutes are wanted."""
 
-
-class AdminBackend(Protocol):
-    """What the API tells: of one process (``alone``), or of several workers as of one (``together``).
-
-    All are answers as ``openapi.json`` describes them, and may raise Unanswered.
-    """
-
-    async def decisions(self, query: Mapping[str, str], limit: int) -> dict[str, Any]:
-        """The last requests that ``query`` asks for, newest first."""
-        ...
-
-    async def explain(self, question: bytes) -> dict[str, Any]:
-        """What would be decided about a session. Raises ValueError with a text to be told."""
-        ...
-
-    async def rejections(self) -> dict[str, Any]:
-        """Calls and properties that were rejected within 24 hours."""
-        ...
-
-    async def usage(self) -> dict[str, Any]:
-        """How much of their quotas and limits the orgs have used."""
-        ...
-
-    async def config(self) -> dict[str, Any]:
-        """What is in force, and what became of the last reload."""
-        ...
-
-    async def shadow(self) -> dict[str, Any]:
-        """What shadow rules would have blocked within 24 hours."""
-        ...
-
-    async def traffic(self, minutes: int) -> dict[str, Any]:
-        """How requests ended, by minute."""
-        ...
-
-    async def tick(self, seen: Seen | None) -> tuple[dict[str, Any], Seen]:
-        """An event: what is new since then, and what is seen with it. None: it is the stream's first."""
-        ...
+    minutes: Annotated[int, Meta(ge=1, le=MOST_MINUTES, description="How many.")] = 60
 
 
 class Api:
     """The handlers, and the streams that are open."""
 
-    def __init__(self, teller: AdminBackend, tick: float = TICK_SECONDS) -> None:
+    def __init__(self, backend: AdminBackend, tick: float = TICK_SECONDS) -> None:
         """``tick``: seconds between two events of a stream."""
-        self._teller = teller
+        self._backend = backend
         self._tick = tick
         self._streams = 0
         self._stopping = asyncio.Event()
-        self._openapi = files("fsproxy.admin").joinpath("openapi.json").read_bytes()
 
-    def add_to(self, app: web.Application) -> None:
-        """Add the routes. The streams end when the application shuts down."""
-        app.add_routes(
-            [
-                web.get("/api/decisions", self.decisions),
-                web.post("/api/explain", self.explain),
-                web.get("/api/rejections", self.rejections),
-                web.get("/api/usage", self.usage),
-                web.get("/api/config", self.config),
-                web.get("/api/shadow", self.shadow),
-                web.get("/api/traffic", self.traffic),
-                web.get("/api/events", self.events, allow_head=False),
-                web.get("/openapi.json", self.openapi),
-            ]
-        )
-        app.on_shutdown.append(self._stop)
-
-    async def _stop(self, _: web.Application) -> None:
+    async def stop(self, _: web.Application) -> None:
+        """End all streams."""
         self._stopping.set()
 
-    async def openapi(self, _: web.Request) -> web.Response:
-        """Describe this API."""
-        return web.Response(body=self._openapi, content_type=JSON, headers=NO_STORE)
-
     async def decisions(self, request: web.Request) -> web.Response:
-        """The last requests, newest first."""
-        limit = _number(request.query, "limit", 100, MOST_ASKED)
+        """Return the last requests, newest first.
+
+        Of the last 2,000 requests that were decided about and the last 500 that were only forwarded. All conditions
+        hold together. With workers above 1, of each worker; then they are ordered by the time of their lines.
+        """
+        limit = _number(request.query, "limit", 100, MOST_DECISIONS)
         if limit is None:
-            return error(400, f"limit is a number from 1 to {MOST_ASKED}")
-        return await _told(self._teller.decisions(request.query, limit))
+            return error(400, f"limit is a number from 1 to {MOST_DECISIONS}")
+        return await _answered(self._backend.decisions(request.query, limit))
 
     async def explain(self, request: web.Request) -> web.Response:
-        """What would be decided about a session, filter by filter."""
+        """Return what would be decided about a new session, or about a request of the past, and why."""
         if request.content_type != JSON:
             return error(400, "send a JSON object as application/json")
         try:
-            return await _told(self._teller.explain(await request.read()))
+            return await _answered(self._backend.explain(await request.read()))
         except ValueError as fault:
             return error(400, str(fault))
 
     async def rejections(self, _: web.Request) -> web.Response:
-        """Calls and properties that were rejected within 24 hours."""
-        return await _told(self._teller.rejections())
+        """Return the calls and properties that were rejected within 24 hours."""
+        return await _answered(self._backend.rejections())
 
     async def usage(self, _: web.Request) -> web.Response:
-        """Quotas and limits on names."""
-        return await _told(self._teller.usage())
+        """Return how much of their quotas and limits on names the orgs have used."""
+        return await _answered(self._backend.usage())
 
     async def config(self, _: web.Request) -> web.Response:
-        """What is in force, and what became of the last reload."""
-        return await _told(self._teller.config())
+        """Return the configuration in force, and what became of the last reload."""
+        return await _answered(self._backend.config())
 
     async def shadow(self, _: web.Request) -> web.Response:
-        """What shadow rules would have blocked within 24 hours."""
-        return await _told(self._teller.shadow())
+        """Return what shadow rules would have blocked within 24 hours."""
+        return await _answered(self._backend.shadow())
 
     async def traffic(self, request: web.Request) -> web.Response:
-        """How requests ended, by minute."""
+        """Return how requests ended, by minute."""
         minutes = _number(request.query, "minutes", 60, MOST_MINUTES)
         if minutes is None:
             return error(400, f"minutes is a number from 1 to {MOST_MINUTES}")
-        return await _told(self._teller.traffic(minutes))
+        return await _answered(self._backend.traffic(minutes))
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        """A server-sent event each second: what is new."""
+        """Stream what is new, each second.
+
+        Server-sent events without names; at most 20 streams.
+        """
         if self._streams >= MOST_STREAMS:
             return error(503, f"there are {MOST_STREAMS} streams already")
-        response = web.StreamResponse(headers={**NO_STORE, "Content-Type": "text/event-stream"})
+        response = web.StreamResponse(headers={**NO_STORE, "Content-Type": EVENT_STREAM})
         self._streams += 1
         try:
             await response.prepare(request)
@@ -164,34 +125,74 @@ class Api:
     async def _stream(self, response: web.StreamResponse) -> None:
         seen: Seen | None = None
         while not self._stopping.is_set():
-            event, seen = await self._teller.tick(seen)
+            event, seen = await self._backend.tick(seen)
             async with asyncio.timeout(WRITE_SECONDS):
                 await response.write(b"data: %b\n\n" % _encode(event))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), self._tick)
 
 
-async def _told(telling: Awaitable[dict[str, Any]]) -> web.Response:
+async def _answered(asked: Awaitable[object]) -> web.Response:
     try:
-        return answer(await telling)
+        return answer(await asked)
     except UnansweredError as silence:
         return error(503, str(silence))
 
 
 def answer(document: object, status: int = 200) -> web.Response:
-    """An answer in JSON that nobody keeps."""
+    """Return an answer in JSON that no cache keeps."""
     return web.Response(body=_encode(document), status=status, content_type=JSON, headers=NO_STORE)
 
 
 def error(status: int, text: str, **more: object) -> web.Response:
-    """An answer that says what is wrong."""
+    """Return an answer that says what is wrong."""
     return answer({"error": text, **more}, status)
 
 
 def _number(query: Mapping[str, str], name: str, default: int, most: int) -> int | None:
-    """A whole number from 1 to ``most``, or None."""
+    """Return a whole number from 1 to ``most``; None when the text is none."""
     text = query.get(name, str(default))
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(most))):
         return None
     number = int(text)
     return number if 1 <= number <= most else None
+
+
+ENDPOINTS = (
+    Endpoint(
+        method="GET",
+        path="/api/decisions",
+        handler=Api.decisions,
+        answer=Decisions,
+        query=DecisionsQuery,
+        others=INVALID | SILENT,
+    ),
+    Endpoint(
+        method="POST",
+        path="/api/explain",
+        handler=Api.explain,
+        answer=Explanation,
+        body=Question,
+        others=INVALID | SILENT,
+    ),
+    Endpoint(method="GET", path="/api/rejections", handler=Api.rejections, answer=Rejections, others=SILENT),
+    Endpoint(method="GET", path="/api/usage", handler=Api.usage, answer=UsageReport, others=SILENT),
+    Endpoint(method="GET", path="/api/config", handler=Api.config, answer=ConfigReport, others=SILENT),
+    Endpoint(method="GET", path="/api/shadow", handler=Api.shadow, answer=ShadowReport, others=SILENT),
+    Endpoint(
+        method="GET",
+        path="/api/traffic",
+        handler=Api.traffic,
+        answer=Traffic,
+        query=TrafficQuery,
+        others=INVALID | SILENT,
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/events",
+        handler=Api.events,
+        answer=Event,
+        content=EVENT_STREAM,
+        others={503: ("Too many streams.", Error)},
+    ),
+)

@@ -1,4 +1,4 @@
-"""Who is answered on the admin port: by token, and without one, callers on this very machine alone."""
+"""Who gets an answer on the admin port: who has the token or, without one, programs on this machine alone."""
 
 from __future__ import annotations
 
@@ -36,11 +36,10 @@ _PASSED_ON_PREFIXES = ("x-forwarded", "x-original-", "x-envoy-")
 
 
 def guard(config: AdminConfig) -> Middleware:
-    """Refuse what is not for the caller; health and metrics are open.
+    """Return the middleware that refuses callers; health and metrics are open to all.
 
-    With a token, it is what counts (compared in constant time). Without one, only a caller on loopback is answered who
-    is a program of this machine itself, and no proxy that passes on what others ask. A write that a browser sends must
-    come from a page of this very address.
+    A configured token decides alone; it is compared in constant time. Without one, the caller must be a program on this
+    machine, and no proxy that passes on what others ask. A write by a browser must come from a page of this address.
     """
     expected = config.token.encode() if config.token else None
 
@@ -58,7 +57,7 @@ def guard(config: AdminConfig) -> Middleware:
 
 def _wrong_token(request: web.Request, expected: bytes) -> web.Response | None:
     if request.path == PAGE_PATH:
-        # It tells nothing by itself; it asks for the token.
+        # The page holds no data; it asks for the token.
         return None
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     matches = hmac.compare_digest(given.strip().encode(errors="surrogateescape"), expected)
@@ -85,19 +84,19 @@ def _is_loopback(remote: str | None) -> bool:
 
 
 def _is_passed_on(request: web.Request) -> bool:
-    # Its peer is then a proxy on this machine, whoever asked it. nginx names nobody unless it is told to, but
-    # speaks HTTP/1.0 to what stands behind it.
+    # The peer is then a proxy on this machine, and the caller may be anybody. nginx names no caller unless it is
+    # configured to, but by default it speaks HTTP/1.0 to its upstream.
     return request.version <= HttpVersion10 or _names_a_proxy(request.headers)
 
 
 def _names_a_proxy(names: Iterable[str]) -> bool:
-    # Gateways that make variables of headers confuse "_" with "-".
+    # Gateways that turn headers into variables confuse "_" with "-".
     plain = (name.lower().replace("_", "-") for name in names)
     return any(name in _PASSED_ON_BY or name.startswith(_PASSED_ON_PREFIXES) for name in plain)
 
 
 def _same_site(request: web.Request) -> bool:
-    # A browser says when another site's page asks; following a link to our page is no harm.
+    # A browser marks requests of another site's page. Following a link to our own page does no harm.
     if request.path != PAGE_PATH and request.headers.get("Sec-Fetch-Site") in _ELSEWHERE:
         return False
     # DNS rebinding: a page of another site may reach a loopback port under its own name.
@@ -107,16 +106,16 @@ def _same_site(request: web.Request) -> bool:
 
 
 def _own_origin(request: web.Request) -> bool:
-    """No browser sent it, or one did for a page of the host that was asked.
+    """Return whether no browser sent the request, or a browser on a page of the host that was asked.
 
-    ``X-Forwarded-Host`` names it too: without a token, no request that carries one comes as far as this.
+    A proxy may name that host in ``X-Forwarded-Host``: without a token, requests with this header are refused before.
     """
     own = {request.host.lower(), request.headers.get("X-Forwarded-Host", "").lower()}
     return all(_host_of(origin) in own for origin in request.headers.getall("Origin", ()))
 
 
 def _host_of(origin: str) -> str | None:
-    """Return HOST or HOST:PORT of a serialised origin; None when it is none of http, such as ``null``."""
+    """Return HOST or HOST:PORT of a serialised origin; None for all but http and https, such as ``null``."""
     try:
         parts = urlsplit(origin)
     except ValueError:

@@ -1,61 +1,63 @@
-"""What several workers told, as if one had: pure functions over answers of the admin API (``openapi.json``)."""
+"""Merge the answers of several workers into one, as if one process had given it. Pure functions over ``answers``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from fsproxy.admin.usage_view import MOST_ORGS
+from fsproxy.admin.answers import Decisions, Rejections, ShadowReport, Traffic
+from fsproxy.admin.state_answers import MOST_ORGS, UsageReport
 from fsproxy.admin.views import REASONS
 from fsproxy.state.memory.recent_names import MOST_NAMES
 from fsproxy.telemetry.ring import MOST_GROUPS
 
 Answer = Mapping[str, Any]
+"""A worker's answer, decoded."""
 
 
-def decisions(told: Mapping[int, Answer], most: int) -> dict[str, Any]:
-    """``GET /api/decisions`` by the workers' numbers: the newest of all, each with its worker's number."""
-    marked = ([{**each, "worker": number} for each in answer["decisions"]] for number, answer in told.items())
-    return {"decisions": newest(marked, most), "number": sum(answer["number"] for answer in told.values())}
+def decisions(answers: Mapping[int, Answer], most: int) -> Decisions:
+    """Return the newest decisions of all workers, each with its worker's number. ``answers`` are by that number."""
+    marked = ([{**each, "worker": number} for each in answer["decisions"]] for number, answer in answers.items())
+    return {"decisions": newest(marked, most), "number": sum(answer["number"] for answer in answers.values())}
 
 
-def newest(decisions: Iterable[Sequence[dict[str, Any]]], most: int) -> list[dict[str, Any]]:
-    """The newest of several lists by their lines' time. Of one worker's, those of one moment keep their order."""
+def newest(decisions: Iterable[Sequence[Any]], most: int) -> list[Any]:
+    """Return the newest decisions of several lists. Decisions of one moment keep their order."""
     return sorted(chain.from_iterable(decisions), key=_time, reverse=True)[:most]
 
 
 def _time(decision: Answer) -> str:
-    # Of the form 2026-11-21T22:27:49.042Z, so that texts sort as times do.
+    # Times of the form 2026-11-21T22:27:49.042Z sort as texts.
     time: str = decision["line"].get("@timestamp", "")
     return time
 
 
-def rejections(told: Sequence[Answer]) -> dict[str, Any]:
-    """``GET /api/rejections``: groups that several have are one."""
+def rejections(answers: Sequence[Answer]) -> Rejections:
+    """Return the sums by org, code, call and property."""
     names = ("org", "code", "call", "property")
-    groups, cut = _groups((each["groups"] for each in told), names, ("count",), "count")
-    shadow, cut_shadow = _groups((each["shadow"] for each in told), names, ("count",), "count")
-    evicted = sum(each["evicted"] for each in told) + cut + cut_shadow
-    return {"groups": groups, "shadow": shadow, "evicted": evicted, "unlisted": sum(each["unlisted"] for each in told)}
+    groups, cut = _groups((each["groups"] for each in answers), names, ("count",), "count")
+    shadow, cut_shadow = _groups((each["shadow"] for each in answers), names, ("count",), "count")
+    evicted, unlisted = (sum(each[name] for each in answers) for name in ("evicted", "unlisted"))
+    return {"groups": groups, "shadow": shadow, "evicted": evicted + cut + cut_shadow, "unlisted": unlisted}
 
 
-def shadow(told: Sequence[Answer]) -> dict[str, Any]:
-    """``GET /api/shadow``."""
+def shadow(answers: Sequence[Answer]) -> ShadowReport:
+    """Return the sums by shadow rule."""
     names = ("rule", "filter", "reason_code")
-    rules, cut = _groups((each["rules"] for each in told), names, ("pages", "count"), "pages")
-    return {"rules": rules, "evicted": sum(each["evicted"] for each in told) + cut}
+    rules, cut = _groups((each["rules"] for each in answers), names, ("pages", "count"), "pages")
+    return {"rules": rules, "evicted": sum(each["evicted"] for each in answers) + cut}
 
 
 def _groups(
-    told: Iterable[Iterable[Answer]], names: Sequence[str], counts: Sequence[str], order: str
-) -> tuple[list[dict[str, Any]], int]:
-    """Groups with the same ``names`` as one; the most frequent first, at most as many as one process keeps.
+    groups: Iterable[Iterable[Answer]], names: Sequence[str], counts: Sequence[str], order: str
+) -> tuple[list[Any], int]:
+    """Return one group for all with the same ``names``, the most frequent first, and how many were cut off.
 
-    The second is how many had to go.
+    At most as many are left as one process keeps.
     """
     merged: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for each in chain.from_iterable(told):
+    for each in chain.from_iterable(groups):
         key = tuple(each[name] for name in names)
         group = merged.get(key)
         if group is None:
@@ -68,15 +70,15 @@ def _groups(
     return sort[:MOST_GROUPS], max(0, len(sort) - MOST_GROUPS)
 
 
-def traffic(told: Sequence[Answer], most: int) -> dict[str, Any]:
-    """``GET /api/traffic``: sums by minute, the last ones. A minute may have begun for one of them alone."""
-    return {"minutes": minutes(told)[-most:], "reasons": REASONS}
+def traffic(answers: Sequence[Answer], most: int) -> Traffic:
+    """Return the sums of the last minutes. The last one may have begun for one worker and not yet for another."""
+    return {"minutes": minutes(answers)[-most:], "reasons": REASONS}
 
 
-def minutes(told: Iterable[Answer]) -> list[Answer]:
-    """The sums by minute, oldest first."""
+def minutes(answers: Iterable[Answer]) -> list[Any]:
+    """Return the sums by minute, oldest first."""
     merged: dict[int, Answer] = {}
-    for each in chain.from_iterable(answer["minutes"] for answer in told):
+    for each in chain.from_iterable(answer["minutes"] for answer in answers):
         known = merged.get(each["minute"])
         if known is None:
             merged[each["minute"]] = each
@@ -96,20 +98,20 @@ def _summed(one: Answer, other: Answer) -> dict[str, Any]:
     return {end: one[end] + other[end] for end in one if end != "blocked"} | {"blocked": blocked}
 
 
-def usage(told: Sequence[Answer]) -> dict[str, Any]:
-    """``GET /api/usage``: all count in one store, so that the most that one was told stands; newest names of all."""
-    orgs: dict[str, dict[str, Any]] = {}
-    for each in _in_turns([answer["orgs"] for answer in told]):
+def usage(answers: Sequence[Answer]) -> UsageReport:
+    """Return each org's use. All workers count in one store, so the highest count holds; the names are those of all."""
+    orgs: dict[str, Any] = {}
+    for each in _in_turns([answer["orgs"] for answer in answers]):
         known = orgs.get(each["org"])
         if known is not None:
             orgs[each["org"]] = _org(known, each)
         elif len(orgs) < MOST_ORGS:
             orgs[each["org"]] = each
-    return {"known": any(answer["known"] for answer in told), "orgs": list(orgs.values())}
+    return {"known": any(answer["known"] for answer in answers), "orgs": list(orgs.values())}
 
 
 def _in_turns(lists: Sequence[Sequence[Any]]) -> Iterable[Any]:
-    """The first of each, then the second of each: all begin with the org that was active last."""
+    """Yield the first of each list, then the second of each: every list begins with the org that was active last."""
     for place in range(max(map(len, lists), default=0)):
         yield from (each[place] for each in lists if place < len(each))
 
@@ -128,7 +130,7 @@ def _kind(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 
 
 def _names(one: Sequence[Answer], other: Sequence[Answer]) -> list[Answer]:
-    """Each name once, with its latest time, the latest first."""
+    """Return each name once, with its latest time, the latest first."""
     latest: dict[str, Answer] = {}
     for each in sorted((*one, *other), key=lambda each: -each["at"]):
         latest.setdefault(each["name"], each)
@@ -136,5 +138,32 @@ def _names(one: Sequence[Answer], other: Sequence[Answer]) -> list[Answer]:
 
 
 def _most(one: int | None, other: int | None) -> int | None:
-    """Of two counts; None is not known."""
+    """Return the higher of two counts. None is an unknown count."""
     return max((each for each in (one, other) if each is not None), default=None)
+
+
+# -- state
+
+
+def warnings(states: Sequence[Answer], generations: Iterable[int], configured: int) -> list[str]:
+    """Return the warnings of all workers, each once, and those about workers that are silent or lag behind."""
+    found = sorted({text for state in states for text in state.get("warnings", ())})
+    silent = sum(state.get("status") == "silent" for state in states)
+    if silent:
+        found.append(f"{silent} of {configured} workers do not answer")
+    every = ", ".join(map(str, sorted(generations)))
+    if "," in every:
+        found.append(f"the workers' generations of the configuration differ: {every}")
+    return found
+
+
+def worst(states: Iterable[Answer], part: str, badness: Callable[[Any], int]) -> Any:
+    """Return that part of the state of the worker that is worst off."""
+    return max((state[part] for state in states), key=badness, default={})
+
+
+def upstream(states: Sequence[Answer]) -> dict[str, Any]:
+    """Return the sum of the connections, and a failure that some worker reports."""
+    every = [each["upstream"] for each in states]
+    failures = (each["last_failure"] for each in every if each["last_failure"] is not None)
+    return {"connections": sum(each["connections"] for each in every), "last_failure": next(failures, None)}

@@ -1,7 +1,7 @@
 """The metrics of several workers as those of one program: one scrape, one answer.
 
-Counters and histograms are sums, also over the workers that ended: a sum that went down when a worker is replaced
-would look like a restart of all. What a worker counted after the last scrape before its end is lost with it.
+Counters and histograms are sums, which include the workers that have ended: a sum that went down when a worker is
+replaced would look like a restart of all. What a worker counted after its last scrape is lost.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector, CollectorRegistry
 
 LEAST = frozenset({"fsproxy_store_up", "fsproxy_config_generation", "fsproxy_config_loaded_timestamp_seconds"})
-"""Gauges of which the least counts: what is true of all workers."""
+"""Gauges of which the lowest value is true of all workers."""
 MOST = frozenset(
     {
         "fsproxy_config_errors",
@@ -26,30 +26,36 @@ MOST = frozenset(
         "fsproxy_store_used_bytes",
     }
 )
-"""Every worker reads the same configuration and the same counts, so that a sum would count them once for each. Others
-are sums."""
+"""Gauges of which the highest value is taken. Every worker reads the same configuration and the same counts, so a sum
+would count them once for each worker. All other gauges are sums."""
 
 Key = tuple[str, tuple[tuple[str, str], ...]]
 """A sample's name and labels."""
 
 
 class MergedMetrics(Collector):
-    """What all workers counted. Calls may come from a thread, one at a time."""
+    """The sums of all workers. Calls may come from a thread, one at a time."""
 
     def __init__(self, wanted: int) -> None:
         self.wanted = wanted
         self.listening = 0
         self.replaced = 0
         self._families: dict[str, Metric] = {}
-        """Without samples, in the order in which they came."""
+        """Without samples, in the order in which they appeared."""
         self._latest: dict[int, dict[str, dict[Key, float]]] = {}
         """By process id, then by family."""
         self._ended: dict[str, dict[Key, float]] = {}
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
+    def scrape(self, pages: Iterable[tuple[int, bytes]], ended: Iterable[int]) -> bytes:
+        """Take the workers' answers, retire the processes that have ended, and return the answer for all."""
+        self.update(pages)
+        self.retire(ended)
+        return self.text()
+
     def update(self, pages: Iterable[tuple[int, bytes]]) -> None:
-        """Take what workers answered to a scrape: process id and text. One that did not answer keeps its last."""
+        """Take answers to a scrape: process id and text. A worker without an answer keeps its last one."""
         for pid, page in pages:
             self._latest[pid] = values = {}
             for family in text_string_to_metric_families(page.decode()):
@@ -58,18 +64,18 @@ class MergedMetrics(Collector):
                 values[family.name] = {(each.name, tuple(each.labels.items())): each.value for each in family.samples}
 
     def retire(self, pids: Iterable[int]) -> None:
-        """These processes ended: their counters stay in the sums, their gauges go."""
+        """Keep the counters of processes that have ended in the sums, and drop their gauges."""
         for pid in pids:
             for name, samples in self._latest.pop(pid, {}).items():
                 if self._families[name].type != "gauge":
                     _add(self._ended.setdefault(name, {}), samples)
 
     def text(self) -> bytes:
-        """The answer to a scrape."""
+        """Return the answer to a scrape."""
         return generate_latest(self._registry)
 
     def collect(self) -> Iterator[Metric]:
-        """prometheus-client: all families."""
+        """Yield all families to prometheus-client."""
         for name, known in self._families.items():
             pages = [page[name] for page in self._latest.values() if name in page]
             if name in self._ended:

@@ -1,177 +1,235 @@
-"""What several workers tell of themselves, as one: each is asked on its private port, the answers are merged.
+"""The admin port's answers about several workers as about one program: each is asked, and the answers are merged.
 
-A worker that does not answer in time is left out, and ``workers`` of the answer says so. What a worker remembers of
-the past goes with it when it is replaced.
+A worker that does not answer in time is left out, and ``workers`` of the answer counts those that have answered. What
+a worker remembers of the past is lost when it is replaced.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import contextlib
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, cast
 from urllib.parse import urlencode
 
 import msgspec
 
 from fsproxy.admin import merged_views
-from fsproxy.admin.api import Seen, UnansweredError
-from fsproxy.admin.single import MOST_TOLD, STATE, TICK_PATH
-from fsproxy.core.model import Instant
+from fsproxy.admin.answers import Decisions, Event, Explanation, Rejections, ShadowReport, Traffic
+from fsproxy.admin.backend import AdminBackend, Seen, UnansweredError
+from fsproxy.admin.merged_events import MergedEvents, read
+from fsproxy.admin.merging import MergedMetrics
+from fsproxy.admin.state_answers import ConfigReport, ReloadOutcome, State, UsageReport, WorkersAnswered
+from fsproxy.admin.worker_pool import ASK_SECONDS, WorkerClient, WorkerPool, WorkerSilentError, WorkerState
+from fsproxy.config.schema import TopMode
+from fsproxy.reload.last_good_config import StandingConfig
 
-SHARED_SECONDS = 0.5
-"""Streams that tick within this time are told of the same question to the workers."""
-_decode = msgspec.json.Decoder(dict[str, Any]).decode
-
-
-class Told(NamedTuple):
-    """What a worker answered."""
-
-    worker: int
-    """Its number, from 1."""
-    pid: int
-    body: bytes | None
-    """None: nothing, or not in time, or that it cannot."""
+RELOAD_SECONDS = 60.0
+"""A configuration of 100,000 rules takes seconds."""
 
 
-class Workers(Protocol):
-    """Those who are asked."""
+class MultiBackend(AdminBackend):
+    """Answers for all workers."""
+
+    def __init__(
+        self, pool: WorkerPool, last_good: StandingConfig, *, instance: str, passage: str, stop: asyncio.Event
+    ) -> None:
+        super().__init__(instance, passage, stop)
+        self.complete = False
+        """All workers have listened at the same time once: the start has succeeded."""
+        self.wanted_mode: TopMode | None = None
+        """The mode that the admin API asked for last."""
+        self.generation = 1
+        """The highest number that a worker has reported: a replacement begins with it."""
+        self.merged = MergedMetrics(pool.configured)
+        self._pool = pool
+        self._last_good = last_good
+        self._ended: set[int] = set()
+        """Processes whose metrics are still to be retired."""
+        self._scrape = asyncio.Lock()
+        self._events = MergedEvents(pool)
+
+    # -- state and switches
 
     @property
-    def wanted(self) -> int:
-        """How many are configured."""
-        ...
-
-    async def state(self) -> tuple[bool, dict[str, Any]]:
-        """For ``/readyz``."""
-        ...
-
-    def now(self) -> Instant:
-        """The time."""
-        ...
-
-    async def ask_all(self, path: str, after: Mapping[int, int] | None = None) -> list[Told]:
-        """What each that listens answers to a GET, by number, within a bounded time.
-
-        ``after``: each process is asked with ``?after=`` its number there, or 0.
-        """
-        ...
-
-    async def ask_any(self, path: str, body: bytes | None = None) -> tuple[int, bytes] | None:
-        """The first answer that comes: status and body. ``body``: JSON to POST. None: nobody answers."""
-        ...
-
-
-class Together:
-    """``api.Teller`` of several workers."""
-
-    def __init__(self, workers: Workers) -> None:
-        self._workers = workers
-        self._lock = asyncio.Lock()
-        self._asked_at = float("-inf")
-        self._event: dict[str, Any] = {}
-        self._news: dict[int, deque[dict[str, Any]]] = {}
-        """The newest decisions by process, newest first."""
-        self._numbers: dict[int, int] = {}
-        """Of each process' newest request that is known."""
-
-    async def decisions(self, query: Mapping[str, str], limit: int) -> dict[str, Any]:
-        """See ``AdminBackend``: by time; ``number`` is the sum of all."""
-        asked = urlencode({**query, "limit": limit}, errors="surrogatepass")
-        told, workers = await self._all(f"/api/decisions?{asked}")
-        return merged_views.decisions(told, limit) | workers
-
-    async def explain(self, question: bytes) -> dict[str, Any]:
-        """See ``AdminBackend``: as any one of them would decide."""
-        status, told = await self._any("/api/explain", question)
-        if status != 200:
-            raise ValueError(told.get("error", ""))
-        return told
-
-    async def rejections(self) -> dict[str, Any]:
+    def mode(self) -> TopMode:
         """See ``AdminBackend``."""
-        told, workers = await self._all("/api/rejections")
-        return merged_views.rejections(list(told.values())) | workers
+        return self.wanted_mode or self._last_good.config.mode
 
-    async def usage(self) -> dict[str, Any]:
+    async def set_mode(self, mode: TopMode) -> list[int]:
+        """See ``AdminBackend``. A worker that starts gets the mode as soon as it listens."""
+        self.wanted_mode = mode
+        workers = self._pool.listening()
+        done = await asyncio.gather(*(self.set_mode_of(worker, mode) for worker in workers))
+        return [worker.number for worker, taken in zip(workers, done, strict=True) if not taken]
+
+    async def set_mode_of(self, worker: WorkerClient, mode: TopMode) -> bool:
+        """Return whether the worker took the mode. If it has ended, its replacement takes it."""
+        try:
+            status, _ = await worker.ask("POST", "/mode", ASK_SECONDS, {"mode": mode.value})
+        except WorkerSilentError:
+            return worker.state is WorkerState.ENDED
+        return status == 200
+
+    async def state(self) -> tuple[bool, State]:
+        """See ``AdminBackend``. Ready: the start has succeeded, and at least one worker listens now."""
+        workers, configured = self._pool.running(), self._pool.configured
+        states = await asyncio.gather(*map(self._state_of, workers))
+        listening = len(self._pool.listening())
+        draining = self._stop.is_set()
+        ready = self.complete and listening > 0 and not draining
+        answered = [state for state in states if "config" in state]
+        generations = {state["generation"] for state in answered}
+        warnings = merged_views.warnings(states, generations, configured)
+        if ready and listening < configured:
+            warnings.append(f"{configured - listening} of {configured} workers do not listen")
+        described: dict[str, dict[str, Any]] = {
+            str(number): {"state": WorkerState.ENDED.value} for number in range(1, configured + 1)
+        }
+        for worker, state in zip(workers, states, strict=True):
+            described[str(worker.number)] = {"pid": worker.pid, **state, "state": worker.state.value}
+        return ready, {
+            "status": "draining" if draining else "ready" if ready else "starting",
+            "mode": self.mode,
+            "instance": self.instance,
+            "passage": self.passage,
+            "listeners": listening,
+            "generation": min(generations, default=self.generation),
+            "upstream": merged_views.upstream(answered),
+            "store": merged_views.worst(answered, "store", lambda store: store["state"] != "up"),
+            "config": merged_views.worst(answered, "config", lambda config: config["error_count"]),
+            "warnings": warnings,
+            "workers": described,
+        }
+
+    async def _state_of(self, worker: WorkerClient) -> dict[str, Any]:
+        if worker.state is WorkerState.STARTING:
+            return {}
+        try:
+            _, body = await worker.ask("GET", "/readyz", ASK_SECONDS)
+        except WorkerSilentError:
+            return {"status": "silent"}
+        state: dict[str, Any] = msgspec.json.decode(body)
+        self.generation = max(self.generation, state["generation"])
+        return state
+
+    async def metrics(self) -> bytes:
+        """See ``AdminBackend``. Scrapes run one after the other."""
+        async with self._scrape:
+            answers = await self._pool.ask_all("/metrics")
+            # A worker that ended meanwhile is retired after its last answer was counted.
+            ended, self._ended = self._ended, set()
+            pages = [(each.pid, each.body) for each in answers if each.body is not None]
+            self.merged.listening = len(self._pool.listening())
+            return await asyncio.get_running_loop().run_in_executor(None, self.merged.scrape, pages, ended)
+
+    def forget(self, pid: int) -> None:
+        """Retire the metrics of a process that has ended with the next scrape."""
+        self._ended.add(pid)
+
+    async def reload(self) -> ReloadOutcome:
+        """See ``AdminBackend``. All workers load at once; each fault is listed once."""
+        workers = self._pool.listening()
+        outcomes = await asyncio.gather(*map(self._reload_one, workers))
+        first: dict[str, Any] = (
+            next((each for each in outcomes if each.get("error_count")), outcomes[0]) if workers else {}
+        )
+        errors = list(dict.fromkeys(text for each in outcomes for text in each["errors"]))
+        generations = [each["generation"] for each in outcomes if "generation" in each]
+        self.generation = max([self.generation, *generations])
+        outcome = {
+            **first,
+            "generation": min(generations, default=self.generation),
+            "errors": errors,
+            "workers": {
+                str(worker.number): each.get("generation") for worker, each in zip(workers, outcomes, strict=True)
+            },
+        }
+        return cast("ReloadOutcome", outcome)
+
+    async def _reload_one(self, worker: WorkerClient) -> dict[str, Any]:
+        try:
+            _, body = await worker.ask("POST", "/reload", RELOAD_SECONDS, {})
+        except WorkerSilentError as error:
+            return {"errors": [str(error)]}
+        outcome: dict[str, Any] = msgspec.json.decode(body)
+        return outcome
+
+    async def drain(self, instance: str) -> bool:
+        """See ``AdminBackend``."""
+        if instance != self.instance:
+            return False
+        # Asked rather than signalled, so that the workers go on accepting for the moment that a take-over needs.
+        await asyncio.gather(*map(self._drain_one, self._pool.listening()))
+        self._stop.set()
+        return True
+
+    async def _drain_one(self, worker: WorkerClient) -> None:
+        with contextlib.suppress(WorkerSilentError):  # the supervisor signals it next
+            await worker.ask("POST", "/drain", ASK_SECONDS, {"instance": self.instance})
+
+    # -- what happened, and why
+
+    async def decisions(self, query: Mapping[str, str], limit: int) -> Decisions:
+        """See ``AdminBackend``. They are ordered by time; ``number`` is the sum of all workers."""
+        whole = urlencode({**query, "limit": limit}, errors="surrogatepass")
+        answers, workers = await self._all(f"/api/decisions?{whole}")
+        return {**merged_views.decisions(answers, limit), "workers": workers}
+
+    async def explain(self, question: bytes) -> Explanation:
+        """See ``AdminBackend``. Any worker answers: all would decide alike."""
+        status, answer = await self._any("/api/explain", question)
+        if status != 200:
+            raise ValueError(answer.get("error", ""))
+        return cast("Explanation", answer)
+
+    async def rejections(self) -> Rejections:
+        """See ``AdminBackend``."""
+        answers, workers = await self._all("/api/rejections")
+        return {**merged_views.rejections(list(answers.values())), "workers": workers}
+
+    async def usage(self) -> UsageReport:
         """See ``AdminBackend``. All workers share the counts; each knows its own newest names."""
-        told, workers = await self._all("/api/usage")
-        return merged_views.usage(list(told.values())) | workers
+        answers, workers = await self._all("/api/usage")
+        return {**merged_views.usage(list(answers.values())), "workers": workers}
 
-    async def config(self) -> dict[str, Any]:
-        """See ``AdminBackend``: of any one; the rest as of the fleet."""
-        (status, told), (_, state) = await asyncio.gather(self._any("/api/config"), self._workers.state())
+    async def config(self) -> ConfigReport:
+        """See ``AdminBackend``. The configuration is any worker's, the state that of all."""
+        (status, answer), (_, state) = await asyncio.gather(self._any("/api/config"), self.state())
         if status != 200:
             raise UnansweredError("no worker tells its configuration")
         generations = {number: each["generation"] for number, each in state["workers"].items() if "generation" in each}
-        told |= {key: state.get(key) for key in ("mode", "generation", "warnings")}
-        counted = self._count(len(generations))["workers"]
-        return {**told, "reload": state.get("config"), "workers": {**counted, "generations": generations}}
+        answer |= {key: state.get(key) for key in ("mode", "generation", "warnings")}
+        workers = {**self._counted(len(generations)), "generations": generations}
+        return cast("ConfigReport", {**answer, "reload": state.get("config"), "workers": workers})
 
-    async def shadow(self) -> dict[str, Any]:
+    async def shadow(self) -> ShadowReport:
         """See ``AdminBackend``."""
-        told, workers = await self._all("/api/shadow")
-        return merged_views.shadow(list(told.values())) | workers
+        answers, workers = await self._all("/api/shadow")
+        return {**merged_views.shadow(list(answers.values())), "workers": workers}
 
-    async def traffic(self, minutes: int) -> dict[str, Any]:
+    async def traffic(self, minutes: int) -> Traffic:
         """See ``AdminBackend``."""
-        told, workers = await self._all(f"/api/traffic?minutes={minutes}")
-        return merged_views.traffic(list(told.values()), minutes) | workers
+        answers, workers = await self._all(f"/api/traffic?minutes={minutes}")
+        return {**merged_views.traffic(list(answers.values()), minutes), "workers": workers}
 
-    async def tick(self, seen: Seen | None) -> tuple[dict[str, Any], Seen]:
-        """See ``AdminBackend``. It never raises: that nobody answers is told as well."""
-        async with self._lock:
-            time = asyncio.get_running_loop().time
-            if time() - self._asked_at >= SHARED_SECONDS:
-                await self._ask_for_news()
-                self._asked_at = time()
-            numbers = self._numbers
-            before = numbers if seen is None else seen
-            new = {
-                pid: [each for each in news if each["number"] > before.get(pid, 0)] for pid, news in self._news.items()
-            }
-            return {**self._event, "decisions": merged_views.newest(new.values(), MOST_TOLD)}, numbers
+    async def tick(self, seen: Seen | None) -> tuple[Event, Seen]:
+        """See ``AdminBackend``. This never raises: the event shows how many workers have answered."""
+        return await self._events.next(self.state, seen)
 
-    async def _ask_for_news(self) -> None:
-        (_, state), said = await asyncio.gather(
-            self._workers.state(), self._workers.ask_all(TICK_PATH, after=self._numbers)
-        )
-        told = [(each, _read(each.body)) for each in said]
-        answers = [answer for _, answer in told if answer is not None]
-        self._event = {key: state.get(key) for key in STATE} | self._count(len(answers))
-        self._event |= {"time": self._workers.now(), "minutes": merged_views.minutes(answers)}
-        news: dict[int, deque[dict[str, Any]]] = {}
-        numbers: dict[int, int] = {}
-        for each, answer in told:
-            known = self._news.get(each.pid, ())
-            if answer is None:
-                news[each.pid], numbers[each.pid] = deque(known), self._numbers.get(each.pid, 0)
-                continue
-            fresh = [{**decision, "worker": each.worker} for decision in answer["decisions"]]
-            news[each.pid] = deque([*fresh, *known][:MOST_TOLD])
-            numbers[each.pid] = answer["number"]
-        self._news, self._numbers = news, numbers
-
-    async def _all(self, path: str) -> tuple[dict[int, dict[str, Any]], dict[str, Any]]:
-        """What each said, by its number, and how many that are. Raises Unanswered."""
-        told = {each.worker: read for each in await self._workers.ask_all(path) if (read := _read(each.body))}
-        if not told:
+    async def _all(self, path: str) -> tuple[dict[int, dict[str, Any]], WorkersAnswered]:
+        """Return each worker's answer by its number, and how many those are. Raise UnansweredError."""
+        answers = {each.worker: answer for each in await self._pool.ask_all(path) if (answer := read(each.body))}
+        if not answers:
             raise UnansweredError("no worker answers")
-        return told, self._count(len(told))
+        return answers, self._counted(len(answers))
 
     async def _any(self, path: str, body: bytes | None = None) -> tuple[int, dict[str, Any]]:
-        answer = await self._workers.ask_any(path, body)
-        read = _read(answer[1]) if answer is not None else None
-        if answer is None or read is None:
+        answer = await self._pool.ask_any(path, body)
+        document = read(answer[1]) if answer is not None else None
+        if answer is None or document is None:
             raise UnansweredError("no worker answers")
-        return answer[0], read
+        return answer[0], document
 
-    def _count(self, answered: int) -> dict[str, Any]:
-        return {"workers": {"configured": self._workers.wanted, "answered": answered}}
-
-
-def _read(body: bytes | None) -> dict[str, Any] | None:
-    try:
-        return _decode(body) if body is not None else None
-    except msgspec.DecodeError:
-        return None
+    def _counted(self, answered: int) -> WorkersAnswered:
+        return {"configured": self._pool.configured, "answered": answered}

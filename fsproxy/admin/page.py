@@ -1,4 +1,4 @@
-"""The operators' page: one HTML file that asks nobody but this port, and may run nothing but its own script."""
+"""The operators' page: one HTML file that talks to this port alone and may run no script but its own."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ import hashlib
 import re
 from importlib.resources import files
 
-from aiohttp import web
-from aiohttp.typedefs import Handler
-
 from fsproxy.admin.api import NO_STORE
 
 PATH = "/"
@@ -17,7 +14,7 @@ _INLINE = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
 
 
 def policy(html: str) -> str:
-    """The Content-Security-Policy under which nothing runs but what stands in the file."""
+    """Return the Content-Security-Policy under which nothing runs but the file's own script and style."""
     sources: dict[str, list[str]] = {"script": [], "style": []}
     for kind, text in _INLINE.findall(html):
         digest = hashlib.sha256(text.encode()).digest()
@@ -27,10 +24,10 @@ def policy(html: str) -> str:
     return "; ".join(["default-src 'none'", *allowed, *rest])
 
 
-def show_page() -> Handler:
-    """The handler. The file is read once."""
+def read_page() -> tuple[str, dict[str, str]]:
+    """Return the page and the headers of its answer."""
     html = files("fsproxy.admin").joinpath("page.html").read_text("utf-8")
-    headers = {
+    return html, {
         **NO_STORE,
         "Content-Security-Policy": policy(html),
         "Referrer-Policy": "no-referrer",
@@ -38,8 +35,3 @@ def show_page() -> Handler:
         "Cross-Origin-Resource-Policy": "same-origin",
         "X-Frame-Options": "DENY",
     }
-
-    async def show(_: web.Request) -> web.Response:
-        return web.Response(text=html, content_type="text/html", headers=headers)
-
-    return show

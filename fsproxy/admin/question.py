@@ -1,4 +1,4 @@
-"""A question of an operator about a session, and the facts that the filters get for it."""
+"""An operator's question about a session, and the request that it describes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import Meta
 
 from fsproxy.core.model import Location, Route, SessionFacts
 from fsproxy.core.wire.client_address import ClientAddress, ClientAddresses, parse_address
@@ -20,11 +21,11 @@ from fsproxy.proxy.generation import Generation
 
 PEER = "127.0.0.1"
 _ZONE = re.compile("[A-Z][A-Z0-9](-[A-Z0-9]{1,3})?")
-"""Also what says that a country is not known, such as XX and T1."""
+"""Codes for an unknown country, such as XX and T1, match as well."""
 
 
 class UnanswerableError(ValueError):
-    """A question that cannot be answered: ``key`` is what is wrong of it."""
+    """A question that cannot be answered: ``key`` is the field that is wrong."""
 
     def __init__(self, key: str, text: str) -> None:
         super().__init__(f"{key}: {text}")
@@ -32,33 +33,38 @@ class UnanswerableError(ValueError):
         self.text = text
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A session to be explained; what is not known is left out. A field goes over what ``request`` says of it."""
+class Question(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A session to explain: its url and whatever else is known, or a request, or the audit line of a request alone."""
 
     url: str | None = None
     ip: str | None = None
     user_agent: str | None = None
     org: str | None = None
-    country: str | None = None
-    """ISO 3166, e.g. ``US`` or ``US-CA``; None: as ``geo.source`` finds it."""
-    cookies: tuple[str, ...] = ()
-    """``name=value`` each."""
-    app_id: str | None = None
+    country: Annotated[str | None, Meta(description="ISO 3166: US or US-CA. Without it: as geo.source finds it.")] = (
+        None
+    )
+    cookies: Annotated[tuple[str, ...], Meta(description="name=value each.")] = ()
+    app_id: Annotated[str | None, Meta(description="The uid given to FS.identify.")] = None
     user_id: str | None = None
     session_id: str | None = None
-    origin: str | None = None
-    """None: the URL's."""
-    headers: tuple[str, ...] = ()
-    """``Name: value`` each."""
-    request: dict[str, Any] = {}
-    """A recorded request (method, url, headers, body), or a page request's body alone."""
-    record: dict[str, Any] | None = None
-    """An audit line, in place of all other fields (``explaining_record``)."""
+    origin: Annotated[str | None, Meta(description="Without it: the URL's.")] = None
+    headers: Annotated[tuple[str, ...], Meta(description="Name: value each.")] = ()
+    request: Annotated[
+        dict[str, Any],
+        Meta(
+            description="A recorded request (method, url, headers, body) or a page request's body alone. The other "
+            "fields replace what it says."
+        ),
+    ] = {}
+    record: Annotated[
+        dict[str, Any] | None,
+        Meta(description="An audit line: decided by what it holds, as fsproxy why and replay do. It stands alone."),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """One request that is to be explained."""
+class RequestInQuestion:
+    """The request that a question describes."""
 
     route: Route
     page: PageBody
@@ -67,13 +73,19 @@ class Question:
     client: ClientAddress
     location: Location | None
 
+    def facts(self) -> SessionFacts:
+        """Return what the filters get to see of it."""
+        if self.route is not Route.PAGE:
+            return bundle_facts(self.route, self.query, self.headers, self.client, self.location)
+        fresh = "" if self.page.user_id else "a-first-visit"
+        return page_facts(self.page, self.headers, self.client, self.location, fresh_user_id=fresh)
 
-def question_of(generation: Generation, asked: Asked) -> Question:
-    """Return the request that the question describes. Raises UnanswerableError."""
-    # A page's body alone is also taken.
-    recorded = {"body": asked.request} if "OrgId" in asked.request else asked.request
-    said = recorded.get("headers") or {}
-    if not isinstance(said, dict):
+
+def request_of(generation: Generation, question: Question) -> RequestInQuestion:
+    """Return the request that the question describes. Raise UnanswerableError."""
+    recorded = {"body": question.request} if "OrgId" in question.request else question.request
+    header_fields = recorded.get("headers") or {}
+    if not isinstance(header_fields, dict):
         raise UnanswerableError("request", "headers is an object of names and values")
     target = str(recorded.get("url") or "/rec/page")
     body = recorded.get("body")
@@ -82,28 +94,24 @@ def question_of(generation: Generation, asked: Asked) -> Question:
     if "#" in target or matched.ambiguous or (query.contradictory and route is not Route.OTHER):
         raise UnanswerableError("request", "the url can be read in two ways: it is answered 400")
     page = _page(body, route)
-    given = {"url": asked.url, "org_id": asked.org, "app_id": asked.app_id}
-    given |= {"user_id": asked.user_id, "session_id": asked.session_id}
+    given = {"url": question.url, "org_id": question.org, "app_id": question.app_id}
+    given |= {"user_id": question.user_id, "session_id": question.session_id}
     page = msgspec.structs.replace(page, **{k: v for k, v in given.items() if v is not None})
-    headers = _headers(said, asked, page)
+    headers = _headers(header_fields, question, page)
     client = generation.clients.resolve(PEER, headers)
-    if asked.ip:
-        client = _client_at(generation.clients, asked.ip, headers)
+    if question.ip:
+        client = _client_at(generation.clients, question.ip, headers)
     elif str(client.address) == PEER:
-        # No header names the visitor: the address is not known, and no rule may take the proxy in front for it.
+        # No header names the visitor, so the address is unknown. The proxy's own must not match a rule in its place.
         client = msgspec.structs.replace(client, address=None)
-    code = (asked.country or "").upper()
+    return RequestInQuestion(route, page, query, headers, client, _location(question.country or ""))
+
+
+def _location(country: str) -> Location | None:
+    code = country.upper()
     if code and _ZONE.fullmatch(code) is None:
         raise UnanswerableError("country", "a code as in ISO 3166 is expected, such as US or US-CA")
-    country = code.partition("-")[0]
-    return Question(
-        route,
-        page,
-        query,
-        headers,
-        client,
-        Location(country, code if "-" in code else None) if country else None,
-    )
+    return Location(code.partition("-")[0], code if "-" in code else None) if code else None
 
 
 def _page(body: object, route: Route) -> PageBody:
@@ -126,15 +134,15 @@ def _client_at(clients: ClientAddresses, ip: str, headers: Headers) -> ClientAdd
     return msgspec.structs.replace(clients.resolve(None, headers), address=address, trusted=True)
 
 
-def _headers(said: Mapping[str, object], asked: Asked, page: PageBody) -> Headers:
-    if any(":" not in line for line in asked.headers):
+def _headers(recorded: Mapping[str, object], question: Question, page: PageBody) -> Headers:
+    if any(":" not in line for line in question.headers):
         raise UnanswerableError("headers", "Name: value is expected")
-    pairs = [(str(name), str(value)) for name, value in said.items()]
-    pairs += [(name.strip(), value.strip()) for name, _, value in (line.partition(":") for line in asked.headers)]
-    if asked.user_agent is not None:
-        pairs.append(("User-Agent", asked.user_agent))
-    pairs += [("Cookie", cookie) for cookie in asked.cookies]
-    origin = asked.origin
+    pairs = [(str(name), str(value)) for name, value in recorded.items()]
+    pairs += [(name.strip(), value.strip()) for name, _, value in (line.partition(":") for line in question.headers)]
+    if question.user_agent is not None:
+        pairs.append(("User-Agent", question.user_agent))
+    pairs += [("Cookie", cookie) for cookie in question.cookies]
+    origin = question.origin
     names = {name.lower() for name, _ in pairs}
     if origin is None and "origin" not in names and isinstance(page.url, str):
         origin = _origin_of(page.url)
@@ -149,11 +157,3 @@ def _origin_of(url: str) -> str | None:
     except ValueError:
         return None
     return f"{parts.scheme}://{parts.netloc}" if parts.netloc else None
-
-
-def facts_of(question: Question) -> SessionFacts:
-    """Return what the filters get to see of it."""
-    if question.route is not Route.PAGE:
-        return bundle_facts(question.route, question.query, question.headers, question.client, question.location)
-    fresh = "" if question.page.user_id else "a-first-visit"
-    return page_facts(question.page, question.headers, question.client, question.location, fresh_user_id=fresh)

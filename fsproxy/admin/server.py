@@ -2,167 +2,185 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from functools import cache
+from typing import Any
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
-from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from fsproxy.admin.api import JSON, Api, error
+from fsproxy.admin.api import ENDPOINTS as API_ENDPOINTS
+from fsproxy.admin.api import Api, answer, error
+from fsproxy.admin.backend import AdminBackend
 from fsproxy.admin.guard import guard
+from fsproxy.admin.merged_events import TICK_PATH
+from fsproxy.admin.openapi import EVENT_STREAM, INVALID, JSON, Endpoint, document
 from fsproxy.admin.page import PATH as PAGE_PATH
-from fsproxy.admin.page import show_page
-from fsproxy.admin.single import Alone, Insight
+from fsproxy.admin.page import read_page
+from fsproxy.admin.single import SingleBackend
+from fsproxy.admin.state_answers import Draining, Error, Instance, ModeChoice, ReloadOutcome, State
 from fsproxy.config.schema import AdminConfig, TopMode
-from fsproxy.telemetry.metrics import Metrics
+
+MOST_BODY = 1024 * 1024
+"""Bytes of what is posted."""
 
 
-class Controls(Protocol):
-    """What the admin port may see and change of the running program."""
-
-    @property
-    def listening(self) -> bool:
-        """True once the recorders' port is open: the admin port opens first, so that its faults end the start."""
-        ...
-
-    @property
-    def draining(self) -> bool:
-        """True once the program was told to stop."""
-        ...
-
-    def state(self) -> dict[str, object]:
-        """For ``/readyz``: mode, generation, the upstream's and the store's state, warnings."""
-        ...
-
-    def set_mode(self, mode: TopMode) -> None:
-        """Change the top-level mode until the next one or a restart."""
-        ...
-
-    async def drain(self, instance: str) -> bool:
-        """Stop as at SIGTERM, another program having taken over; False when another instance is meant."""
-        ...
-
-    async def reload(self) -> dict[str, object]:
-        """Load the configuration anew. ``generation`` is then in use; ``errors`` say why it is still the old one."""
-        ...
-
-
-def create_admin(
-    config: AdminConfig,
-    controls: Controls,
-    metrics: Metrics,
-    insight: Insight | None = None,
-    *,
-    guarded: bool = True,
-) -> web.Application:
-    """The admin port's application. ``insight``: for the API and the operators' page.
-
-    ``guarded`` is False where only our own processes can reach it: a worker's, which its supervisor asks.
-    """
-    registry = CollectorRegistry()
-    registry.register(metrics)
-    text = "The configuration that is in force; 1 is the one of the start."
-    metrics.gauges["config_generation"] = (text, lambda: _number(controls.state().get("generation")))
-
-    async def readyz(_: web.Request) -> web.Response:
-        # The upstream's and the store's state stand in the body only: taking a sidecar out of service
-        # because its upstream is down would turn one failure into two.
-        status = "draining" if controls.draining else "ready" if controls.listening else "starting"
-        return web.json_response({"status": status, **controls.state()}, status=200 if status == "ready" else 503)
-
-    async def show_metrics(_: web.Request) -> web.Response:
-        for prepare in metrics.before:
-            await prepare()
-        loop = asyncio.get_running_loop()
-        text = await loop.run_in_executor(None, generate_latest, registry)
-        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-    async def mode(request: web.Request) -> web.Response:
-        wanted = await wanted_mode(request)
-        if wanted is None:
-            return error(400, 'send {"mode": ...} as application/json', allowed=[m.value for m in TopMode])
-        controls.set_mode(wanted)
-        return web.json_response({"mode": wanted.value})
-
-    async def show_mode(_: web.Request) -> web.Response:
-        return web.json_response({"mode": controls.state()["mode"]})
-
-    app = web.Application(middlewares=[guard(config)] if guarded else [], client_max_size=1024 * 1024)
-    app.add_routes(control_routes(readyz, show_metrics, show_mode, mode, controls.reload, controls.drain))
-    if insight is not None:
-        app.router.add_get(PAGE_PATH, show_page())
-        metrics.before.append(insight.refresh)
-        metrics.labelled_gauges.append(insight.collect)
-        alone = Alone(insight)
-        Api(alone).add_to(app)
-        if not guarded:
-            alone.add_private(app)
+def create_admin(config: AdminConfig, backend: AdminBackend) -> web.Application:
+    """Return the application of an admin port that other programs can reach."""
+    app = web.Application(middlewares=[guard(config)], client_max_size=MOST_BODY)
+    _add_endpoints(app, backend)
     return app
 
 
-def control_routes(
-    readyz: Handler,
-    metrics: Handler,
-    show_mode: Handler,
-    mode: Handler,
-    reload: Callable[[], Awaitable[dict[str, object]]],
-    drain: Callable[[str], Awaitable[bool]],
-) -> list[web.RouteDef]:
-    """The paths of an admin port, the same whether it speaks for one process or for several workers."""
-    return [
-        web.get("/healthz", _healthz),
-        web.get("/readyz", readyz),
-        web.get("/metrics", metrics),
-        web.get("/mode", show_mode),
-        web.post("/mode", mode),
-        web.post("/reload", _reload_handler(reload)),
-        web.post("/drain", _drain_handler(drain)),
-    ]
+def create_private_admin(backend: SingleBackend) -> web.Application:
+    """Return the application of a worker's admin port, which its supervisor alone can reach."""
+
+    async def tick(request: web.Request) -> web.Response:
+        after = request.query.get("after", "")
+        if not after.isdecimal():
+            return error(400, "after is a decision's number")
+        return answer({**backend.news(int(after)), "number": backend.newest})
+
+    app = web.Application(client_max_size=MOST_BODY)
+    _add_endpoints(app, backend)
+    app.router.add_get(TICK_PATH, tick, allow_head=False)
+    return app
 
 
-async def wanted_mode(request: web.Request) -> TopMode | None:
-    """The mode that was posted, None when it is not one of them."""
-    if request.content_type != JSON:
-        return None
-    try:
-        return TopMode((await request.json())["mode"])
-    except (ValueError, TypeError, KeyError, RecursionError):  # nested too deep to read
-        return None
+def _add_endpoints(app: web.Application, backend: AdminBackend) -> None:
+    controls, api = Controls(backend), Api(backend)
+    app.add_routes([_route(each, controls) for each in ENDPOINTS])
+    app.add_routes([_route(each, api) for each in API_ENDPOINTS])
+    app.on_shutdown.append(api.stop)
 
 
-async def _healthz(_: web.Request) -> web.Response:
-    return web.json_response({"status": "ok"})
+def _route(endpoint: Endpoint, owner: Controls | Api) -> web.RouteDef:
+    handler = endpoint.handler.__get__(owner)
+    if endpoint.method == "POST":
+        return web.post(endpoint.path, handler)
+    # A HEAD request would run the handler, which for a stream has no end.
+    return web.get(endpoint.path, handler, allow_head=endpoint.content != EVENT_STREAM)
 
 
-def _reload_handler(reload: Callable[[], Awaitable[dict[str, object]]]) -> Handler:
-    async def handler(request: web.Request) -> web.Response:
+@cache
+def described() -> dict[str, Any]:
+    """Return the OpenAPI document of the admin port."""
+    return document((*ENDPOINTS, *API_ENDPOINTS))
+
+
+class Controls:
+    """The handlers of all that is no JSON API: health, metrics, the switches."""
+
+    def __init__(self, backend: AdminBackend) -> None:
+        self._backend = backend
+        self._page, self._page_headers = read_page()
+
+    async def page(self, _: web.Request) -> web.Response:
+        """Show the operators' page."""
+        return web.Response(text=self._page, content_type="text/html", headers=self._page_headers)
+
+    async def openapi(self, _: web.Request) -> web.Response:
+        """Describe this API."""
+        return answer(described())
+
+    async def healthz(self, _: web.Request) -> web.Response:
+        """Answer while the program lives."""
+        return web.json_response({"status": "ok"})
+
+    async def readyz(self, _: web.Request) -> web.Response:
+        """Return whether the program is ready, and in what state it is."""
+        ready, state = await self._backend.state()
+        return web.json_response(state, status=200 if ready else 503)
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        """Return all metrics in Prometheus' form."""
+        return web.Response(body=await self._backend.metrics(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def mode(self, _: web.Request) -> web.Response:
+        """Return the mode in force."""
+        return web.json_response({"mode": self._backend.mode.value})
+
+    async def set_mode(self, request: web.Request) -> web.Response:
+        """Change the mode: the kill switch.
+
+        It holds until the next change or a restart. bypass acts at once.
+        """
+        try:
+            wanted = TopMode(await _member(request, "mode"))
+        except ValueError:
+            return error(400, 'send {"mode": ...} as application/json', allowed=[m.value for m in TopMode])
+        silent = await self._backend.set_mode(wanted)
+        if silent:
+            return error(502, "not all workers have answered", workers=silent)
+        return web.json_response({"mode": wanted.value})
+
+    async def reload(self, request: web.Request) -> web.Response:
+        """Load the configuration anew."""
         if request.content_type != JSON:
             return error(400, "send {} as application/json")
-        outcome = await reload()
+        outcome = await self._backend.reload()
         return web.json_response(outcome, status=422 if outcome["errors"] else 200)
 
-    return handler
+    async def drain(self, request: web.Request) -> web.Response:
+        """Stop as at SIGTERM.
 
-
-def _drain_handler(drain: Callable[[str], Awaitable[bool]]) -> Handler:
-    """``POST /drain``: who is to drain must be named as ``/readyz`` names it, as another may listen there by now."""
-
-    async def handler(request: web.Request) -> web.Response:
-        if request.content_type != JSON:
-            return error(400, 'send {"instance": ...} as application/json')
+        Another program has taken over the ports. The instance must be the one that /readyz names, as another may
+        listen there by now.
+        """
         try:
-            instance = str((await request.json())["instance"])
-        except (ValueError, TypeError, KeyError, RecursionError):
+            instance = str(await _member(request, "instance"))
+        except ValueError:
             return error(400, 'send {"instance": ...} as application/json')
-        if not await drain(instance):
+        if not await self._backend.drain(instance):
             return error(409, "another instance is meant")
         return web.json_response({"status": "draining"})
 
-    return handler
+
+async def _member(request: web.Request, name: str) -> Any:
+    """Return a member of the JSON object that was posted. Raise ValueError when there is none."""
+    if request.content_type == JSON:
+        try:
+            return (await request.json())[name]
+        except (TypeError, KeyError, RecursionError):  # RecursionError: nested too deep to read
+            pass
+    raise ValueError(name)
 
 
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int) else 0.0
+ENDPOINTS = (
+    Endpoint(method="GET", path=PAGE_PATH, handler=Controls.page, content="text/html", is_open=True),
+    Endpoint(method="GET", path="/healthz", handler=Controls.healthz, is_open=True),
+    Endpoint(
+        method="GET",
+        path="/readyz",
+        handler=Controls.readyz,
+        answer=State,
+        others={503: ("Starting or draining.", State)},
+        is_open=True,
+    ),
+    Endpoint(method="GET", path="/metrics", handler=Controls.metrics, content="text/plain", is_open=True),
+    Endpoint(method="GET", path="/mode", handler=Controls.mode, answer=ModeChoice),
+    Endpoint(
+        method="POST",
+        path="/mode",
+        handler=Controls.set_mode,
+        answer=ModeChoice,
+        body=ModeChoice,
+        others={**INVALID, 502: ("Not all workers have answered.", Error)},
+    ),
+    Endpoint(
+        method="POST",
+        path="/reload",
+        handler=Controls.reload,
+        answer=ReloadOutcome,
+        body=dict[str, Any],
+        others={**INVALID, 422: ("The new configuration has faults, and the old one stays in force.", ReloadOutcome)},
+    ),
+    Endpoint(
+        method="POST",
+        path="/drain",
+        handler=Controls.drain,
+        answer=Draining,
+        body=Instance,
+        others={**INVALID, 409: ("Another instance is meant.", Error)},
+    ),
+    Endpoint(method="GET", path="/openapi.json", handler=Controls.openapi, answer=dict[str, Any]),
+)

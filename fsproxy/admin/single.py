@@ -1,133 +1,193 @@
-"""What one process tells of itself to the admin API."""
+"""The admin port's answers about one process: it asks the data plane, the reloader and the ring directly."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, cast
 
-from aiohttp import web
-from prometheus_client.core import Metric
+import msgspec
+import structlog
+from prometheus_client import CollectorRegistry, generate_latest
 
 from fsproxy.admin import views
-from fsproxy.admin.api import Seen, answer, error
-from fsproxy.config.schema import Config
-from fsproxy.core.model import Instant
-from fsproxy.telemetry.ring import Recent
+from fsproxy.admin.answers import (
+    MOST_NEW,
+    Decisions,
+    Event,
+    Explanation,
+    News,
+    Rejections,
+    ShadowReport,
+    Traffic,
+)
+from fsproxy.admin.backend import AdminBackend, Seen
+from fsproxy.admin.explaining import explain, explain_record
+from fsproxy.admin.question import Question, UnanswerableError
+from fsproxy.admin.state_answers import ConfigReport, ReloadOutcome, State, UsageReport
+from fsproxy.admin.usage import Usage
+from fsproxy.clock import now
+from fsproxy.config.schema import TopMode
+from fsproxy.core.limits.operations import LedgerDownError, QuotaTerms
+from fsproxy.proxy.data_plane import DataPlane
+from fsproxy.reload.reloader import Reloader
+from fsproxy.telemetry.metrics import Metrics
 
-MOST_TOLD = 50
-"""Decisions that one event tells: the newest."""
 SELF = 0
 """The one process, in what a stream has seen."""
-TICK_PATH = "/api/tick"
-"""What the supervisor asks a worker for each second; served on a worker's private port alone."""
 STATE = ("mode", "generation", "warnings", "config", "upstream", "store")
-"""What of ``/readyz`` an event tells."""
+"""The parts of ``/readyz`` that an event repeats."""
+_read = msgspec.json.Decoder(Question).decode
+log = structlog.get_logger("fsproxy")
 
 
-class Insight(Protocol):
-    """What of the running program the API tells."""
+class SingleBackend(AdminBackend):
+    """Answers for this process."""
+
+    def __init__(
+        self,
+        data_plane: DataPlane,
+        reloader: Reloader,
+        metrics: Metrics,
+        *,
+        instance: str,
+        passage: str,
+        stop: asyncio.Event,
+    ) -> None:
+        super().__init__(instance, passage, stop)
+        self.listening = False
+        """The data port is open. The admin port opens first, so that its faults end the start."""
+        self.taken_over = False
+        """Another program listens beside this one and goes on."""
+        self._data_plane = data_plane
+        self._reloader = reloader
+        self._usage = Usage(data_plane.ledger, lambda: data_plane.generation.snapshot)
+        text = "The configuration that is in force; 1 is the one of the start."
+        metrics.gauges["config_generation"] = (text, lambda: data_plane.generation.number)
+        self._registry = CollectorRegistry()
+        self._registry.register(metrics)
+        self._registry.register(self._usage)
+
+    # -- state and switches
 
     @property
-    def recent(self) -> Recent:
-        """What happened lately."""
-        ...
-
-    @property
-    def config(self) -> Config:
-        """What is in force."""
-        ...
-
-    def now(self) -> Instant:
-        """The time."""
-        ...
-
-    def state(self) -> dict[str, Any]:
-        """As in ``/readyz``: mode, generation, reload, upstream, store, warnings."""
-        ...
-
-    async def explain(self, question: bytes) -> dict[str, Any]:
-        """What would be decided about a session (see ``openapi.json``). Raises ValueError with a text to be told."""
-        ...
-
-    async def usage(self) -> dict[str, Any]:
-        """How much of their quotas and limits the orgs have used."""
-        ...
-
-    async def refresh(self) -> None:
-        """Find out anew what ``collect`` tells."""
-        ...
-
-    def collect(self) -> Iterable[Metric]:
-        """How much is used, as gauges."""
-        ...
-
-
-class Alone:
-    """``api.Teller`` of one process."""
-
-    def __init__(self, insight: Insight) -> None:
-        self._insight = insight
-
-    async def decisions(self, query: Mapping[str, str], limit: int) -> dict[str, Any]:
+    def mode(self) -> TopMode:
         """See ``AdminBackend``."""
-        recent = self._insight.recent
-        wanted = views.wanted(self._insight.config, query)
+        return self._data_plane.generation.mode
+
+    async def set_mode(self, mode: TopMode) -> list[int]:
+        """See ``AdminBackend``. ``bypass`` acts at once; the others compile the rules anew first."""
+        log.warning("mode changed by the admin API", mode=mode.value)
+        self._reloader.set_mode(mode)
+        return []
+
+    async def state(self) -> tuple[bool, State]:
+        """See ``AdminBackend``."""
+        # A bad state of the upstream or the store does not change readiness: taking a sidecar out of service because
+        # its upstream is down would turn one failure into two.
+        status = "draining" if self._stop.is_set() else "ready" if self.listening else "starting"
+        return status == "ready", cast("State", {"status": status, **self.program_state()})
+
+    def program_state(self) -> dict[str, Any]:
+        """Return the state of the data plane and of the configuration, and this program's names."""
+        names = {"instance": self.instance, "passage": self.passage}
+        return {**self._data_plane.state(), "config": self._reloader.state(), **names, "listeners": 1}
+
+    async def metrics(self) -> bytes:
+        """See ``AdminBackend``."""
+        await self._usage.read(now())
+        return await asyncio.get_running_loop().run_in_executor(None, generate_latest, self._registry)
+
+    async def reload(self) -> ReloadOutcome:
+        """See ``AdminBackend``."""
+        return cast("ReloadOutcome", await self._reloader.reload())
+
+    async def drain(self, instance: str) -> bool:
+        """See ``AdminBackend``."""
+        if instance != self.instance:
+            return False
+        self.taken_over = True
+        self._stop.set()
+        return True
+
+    # -- what happened, and why
+
+    async def decisions(self, query: Mapping[str, str], limit: int) -> Decisions:
+        """See ``AdminBackend``."""
+        recent = self._data_plane.recent
+        wanted = views.wanted(self._data_plane.generation.config, query)
         found = islice((each for each in recent.newest() if wanted(each.record)), limit)
         return {"decisions": [views.decision(each) for each in found], "number": recent.number}
 
-    async def explain(self, question: bytes) -> dict[str, Any]:
-        """See ``AdminBackend``."""
-        return await self._insight.explain(question)
+    async def explain(self, question: bytes) -> Explanation:
+        """See ``AdminBackend``. The quota counts as it is used now."""
+        try:
+            asked = _read(question)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise ValueError(str(error) or "nested too deep") from None
+        generation, moment = self._data_plane.generation, now()
+        if asked.record is not None:
+            if asked != Question(record=asked.record):
+                raise UnanswerableError("record", "it stands alone: leave out the other fields")
+            return {**explain_record(generation, asked.record), "quota_known": True}
+        wanted: list[tuple[str, QuotaTerms]] = []
 
-    async def rejections(self) -> dict[str, Any]:
-        """See ``AdminBackend``."""
-        return views.rejections(self._insight.recent, self._insight.now())
+        def unused(org: str, terms: QuotaTerms) -> int:
+            wanted.append((org, terms))
+            return 0
 
-    async def usage(self) -> dict[str, Any]:
-        """See ``AdminBackend``."""
-        return await self._insight.usage()
+        # The ledger is asked between two explanations, since the first one tells which quota is needed.
+        explanation, known = explain(generation, asked, moment, unused), True
+        if wanted:
+            try:
+                units = await self._usage.units(*wanted[0])
+            except LedgerDownError:
+                known = False
+            else:
+                explanation = explain(generation, asked, moment, lambda _, __: units)
+        return {**explanation.document(), "quota_known": known}
 
-    async def config(self) -> dict[str, Any]:
+    async def rejections(self) -> Rejections:
         """See ``AdminBackend``."""
-        state = self._insight.state()
-        effective = await asyncio.to_thread(views.effective, self._insight.config)
-        told = {key: state.get(key) for key in ("mode", "generation", "warnings")}
-        return {**told, "reload": state.get("config"), "config": effective}
+        return views.rejections(self._data_plane.recent, now())
 
-    async def shadow(self) -> dict[str, Any]:
+    async def usage(self) -> UsageReport:
         """See ``AdminBackend``."""
-        return views.shadow(self._insight.recent, self._insight.now())
+        return await self._usage.report(now())
 
-    async def traffic(self, minutes: int) -> dict[str, Any]:
+    async def config(self) -> ConfigReport:
         """See ``AdminBackend``."""
-        told = views.traffic(self._insight.recent, minutes, self._insight.now())
-        return {"minutes": told, "reasons": views.REASONS}
+        state = self.program_state()
+        effective = await asyncio.to_thread(views.effective, self._data_plane.generation.config)
+        report = {key: state[key] for key in ("mode", "generation", "warnings")}
+        return cast("ConfigReport", {**report, "reload": state["config"], "config": effective})
 
-    async def tick(self, seen: Seen | None) -> tuple[dict[str, Any], Seen]:
+    async def shadow(self) -> ShadowReport:
         """See ``AdminBackend``."""
-        state, number = self._insight.state(), self._insight.recent.number
+        return views.shadow(self._data_plane.recent, now())
+
+    async def traffic(self, minutes: int) -> Traffic:
+        """See ``AdminBackend``."""
+        return {"minutes": views.traffic(self._data_plane.recent, minutes, now()), "reasons": views.REASONS}
+
+    async def tick(self, seen: Seen | None) -> tuple[Event, Seen]:
+        """See ``AdminBackend``."""
+        state, number = self.program_state(), self._data_plane.recent.number
         news = self.news(seen[SELF] if seen is not None else number)
-        return {key: state.get(key) for key in STATE} | news, {SELF: number}
+        return cast("Event", {**{key: state.get(key) for key in STATE}, **news}), {SELF: number}
 
-    def news(self, seen: int) -> dict[str, Any]:
-        """What happened since that decision, and in the last minutes."""
-        recent, now = self._insight.recent, self._insight.now()
+    def news(self, after: int) -> News:
+        """Return the requests that ended after that number, and the last minutes."""
+        recent, time = self._data_plane.recent, now()
         return {
-            "time": now,
-            # The last one too: a request may have ended in it after the event before this.
-            "minutes": views.traffic(recent, 2, now),
-            "decisions": [views.decision(each) for each in recent.decisions_after(seen, MOST_TOLD)],
+            "time": time,
+            # The minute before too: a request may have ended in it after the last event.
+            "minutes": views.traffic(recent, 2, time),
+            "decisions": [views.decision(each) for each in recent.decisions_after(after, MOST_NEW)],
         }
 
-    def add_private(self, app: web.Application) -> None:
-        """Add what the supervisor asks for."""
-
-        async def tick(request: web.Request) -> web.Response:
-            seen = request.query.get("after", "")
-            if not seen.isdecimal():
-                return error(400, "after is a decision's number")
-            return answer({**self.news(int(seen)), "number": self._insight.recent.number})
-
-        app.router.add_get(TICK_PATH, tick, allow_head=False)
+    @property
+    def newest(self) -> int:
+        """The number of the newest request."""
+        return self._data_plane.recent.number

@@ -1,7 +1,7 @@
 """How much of its quota and of its limits on names each org has used: for the admin API and as gauges.
 
-The ledger is asked when somebody wants to know, never by a request: memory at once; Redis a few orgs at a time, and
-what it said is told again for some seconds. While it is down, what is used is not known.
+Only an operator's question asks the ledger, never a request of the data plane. Memory answers at once. Redis is asked
+for a few orgs at a time, and its answer is kept for some seconds. While it is down, the use is unknown.
 """
 
 from __future__ import annotations
@@ -12,62 +12,64 @@ from typing import Protocol
 
 import msgspec
 from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
-from fsproxy.admin.usage_view import MOST_ORGS
+from fsproxy.admin.state_answers import MOST_ORGS, NameAt, QuotaUsage, UsageReport
+from fsproxy.admin.state_answers import OrgUsage as OrgAnswer
 from fsproxy.clock import monotonic
 from fsproxy.core.audit.privacy import safe
 from fsproxy.core.limits.operations import LedgerDownError, NameKind, QuotaTerms
 from fsproxy.core.model import Instant
 from fsproxy.core.policy import OrgPolicy, Snapshot
 from fsproxy.core.wire.facts import LONGEST_ID
-from fsproxy.state.memory.recent_names import RecentNames
+from fsproxy.state.memory.recent_names import LONGEST_NAME, MOST_NAMES, RecentNames
 from fsproxy.state.redis.breaker import Breaker
 
 KEPT_SECONDS = 5.0
-"""What a ledger that must be asked has said is told for so long."""
+"""How long an answer of Redis is kept."""
 ASK_SECONDS = 1.0
 """For all orgs together; less than a supervisor waits for a scrape."""
 ORGS_AT_ONCE = 10
-"""Orgs of which Redis is asked at a time: their questions stand before those of requests, for a fraction of a ms."""
-
+"""Orgs that Redis is asked for at a time. Requests wait behind these questions, for a fraction of a millisecond."""
 
 _Counts = dict[str, tuple[Mapping[str, int], Mapping[NameKind, int]]]
 """By org: units of the quota by cycle, and names by kind."""
 
 
 class UsageLedger(Protocol):
-    """What of the ledger is told."""
+    """The part of both ledgers that reports usage."""
 
     recent_names: RecentNames
 
     @property
     def breaker(self) -> Breaker | None:
-        """None: asking costs nothing."""
+        """None: the ledger is in memory, and asking it costs nothing."""
         ...
 
     def recent_orgs(self, most: int) -> list[str]:
-        """At most so many orgs that used anything, the one that was active last first."""
+        """Return at most ``most`` orgs that used anything, the one that was active last first."""
         ...
 
     async def org_usage(self, org: str) -> tuple[Mapping[str, int], Mapping[NameKind, int]]:
-        """Units of the quota by cycle, and names by kind. Raises LedgerDownError."""
+        """Return units of the quota by cycle, and names by kind. Raise LedgerDownError."""
         ...
 
 
 class OrgUsage(msgspec.Struct, frozen=True):
-    """What one org has used, and of how much."""
+    """How much one org has used, and its limits."""
 
     org: str
     policy: OrgPolicy
     terms: QuotaTerms | None
     """None: there is no quota."""
     used: int | None
-    """Units in the cycle of now; None: not known."""
+    """Units in the present cycle; None: unknown."""
     names: Mapping[NameKind, int] | None
+    """None: unknown."""
 
     @property
     def limits(self) -> dict[NameKind, int]:
-        """How many names there may be of each kind."""
+        """How many names of each kind the org may use."""
         most = self.policy.client_api.cardinality
         return {
             NameKind.USER_PROPERTY: most.user_properties,
@@ -76,22 +78,21 @@ class OrgUsage(msgspec.Struct, frozen=True):
         }
 
 
-class Usage:
-    """Asks the ledger, on demand."""
+class Usage(Collector):
+    """Asks the ledger on demand."""
 
     def __init__(self, ledger: UsageLedger, snapshot: Callable[[], Snapshot]) -> None:
-        """``snapshot``: the policies of now."""
-        self.recent_names = ledger.recent_names
+        """``snapshot`` returns the policies in force."""
         self._ledger = ledger
         self._snapshot = snapshot
         self._lock = asyncio.Lock()
         self._counts: _Counts | None = {}
-        """By org; None: the ledger is down."""
+        """None: the ledger is down."""
         self._due = float("-inf")
-        self._told: tuple[OrgUsage, ...] = ()
+        self._latest: tuple[OrgUsage, ...] = ()
 
     async def read(self, now: Instant) -> tuple[OrgUsage, ...]:
-        """Of at most ``MOST_ORGS`` orgs: those that were active last, then listed ones that have a quota."""
+        """Return the use of at most ``MOST_ORGS`` orgs: those active last, then listed ones that have a quota."""
         snapshot = self._snapshot()
         orgs = dict.fromkeys(self._ledger.recent_orgs(MOST_ORGS))
         if len(orgs) < MOST_ORGS:
@@ -107,8 +108,8 @@ class Usage:
             if self._counts is not None:
                 self._counts = await self._ask(wanted, self._counts)
             counts = self._counts
-        self._told = tuple(_usage(org, snapshot.policy(org), counts, now) for org in wanted)
-        return self._told
+        self._latest = tuple(_usage(org, snapshot.policy(org), counts, now) for org in wanted)
+        return self._latest
 
     @property
     def known(self) -> bool:
@@ -116,33 +117,66 @@ class Usage:
         return self._counts is not None
 
     async def units(self, org: str, terms: QuotaTerms) -> int:
-        """Units of one org's quota that are used now. Raises LedgerDownError."""
+        """Return the units of one org's quota that are used now. Raise LedgerDownError."""
         cycles, _ = await self._ledger.org_usage(org)
         return cycles.get(terms.cycle, 0)
 
+    async def report(self, now: Instant) -> UsageReport:
+        """Return the answer of the admin API."""
+        orgs = await self.read(now)
+        return {"known": self.known, "orgs": [self._answer(each) for each in orgs]}
+
+    def _answer(self, usage: OrgUsage) -> OrgAnswer:
+        policy, recent = usage.policy, self._ledger.recent_names
+        limits = policy.client_api.cardinality
+        mode = limits.mode.capped(policy.client_api.mode).capped(policy.cap).value
+        quota: QuotaUsage | None = None
+        if policy.quota is not None and (terms := usage.terms) is not None:
+            quota = {
+                "used": usage.used,
+                "limit": terms.limit,
+                "mode": policy.quota.mode.value,
+                "cycle": terms.cycle,
+                "ends": terms.ends,
+            }
+        return {
+            "org": safe(usage.org, LONGEST_ID),
+            "quota": quota,
+            "names": {
+                kind.value: {
+                    "known": usage.names.get(kind, 0) if usage.names is not None else None,
+                    "limit": limit,
+                    "mode": mode,
+                    "newest": _names(recent.newest(usage.org, kind)),
+                    "refused": _names(recent.newest_refused(usage.org, kind)),
+                }
+                for kind, limit in usage.limits.items()
+            },
+        }
+
     async def _ask(self, wanted: list[str], known: _Counts) -> _Counts | None:
-        """Also of those that are not known yet; None: the ledger is down, or too slow."""
-        orgs, told = [org for org in wanted if org not in known], dict(known)
+        """Return ``known`` and the counts of all other wanted orgs. None: the ledger is down, or too slow."""
+        orgs, counts = [org for org in wanted if org not in known], dict(known)
         try:
             async with asyncio.timeout(ASK_SECONDS):
                 for start in range(0, len(orgs), ORGS_AT_ONCE):
                     part = orgs[start : start + ORGS_AT_ONCE]
                     answers = await asyncio.gather(*(self._ledger.org_usage(org) for org in part))
-                    told |= dict(zip(part, answers, strict=True))
+                    counts |= dict(zip(part, answers, strict=True))
         except (LedgerDownError, TimeoutError):
             return None
-        return told
+        return counts
 
     def collect(self) -> Iterator[Metric]:
-        """As gauges, what ``read`` told last. May run in a thread."""
+        """Yield what ``read`` returned last, as gauges. May run in a thread."""
         quota = GaugeMetricFamily(
             "fsproxy_quota_used", "Units of the quota in use, of at most 100 orgs.", labels=("org",)
         )
         quota_limit = GaugeMetricFamily("fsproxy_quota_limit", "Units that the quota has.", labels=("org",))
         names = GaugeMetricFamily("fsproxy_names", "Names in use, of at most 100 orgs.", labels=("org", "kind"))
         names_limit = GaugeMetricFamily("fsproxy_names_limit", "Names that there may be.", labels=("org", "kind"))
-        # Escaped, two ids may look alike, and a sample that stands twice spoils the whole answer.
-        for label, each in {safe(each.org, LONGEST_ID): each for each in self._told}.items():
+        # Two ids may look alike once they are escaped, and a sample that is there twice spoils the whole answer.
+        for label, each in {safe(each.org, LONGEST_ID): each for each in self._latest}.items():
             if each.terms is not None:
                 quota_limit.add_metric((label,), each.terms.limit)
                 if each.used is not None:
@@ -154,15 +188,15 @@ class Usage:
         yield from (quota, quota_limit, names, names_limit)
 
 
-def _usage(
-    org: str,
-    policy: OrgPolicy,
-    counts: _Counts | None,
-    now: Instant,
-) -> OrgUsage:
+def _usage(org: str, policy: OrgPolicy, counts: _Counts | None, now: Instant) -> OrgUsage:
     terms = policy.quota.terms(now) if policy.quota is not None else None
-    told = counts.get(org) if counts is not None else None
-    if told is None:
+    counted = counts.get(org) if counts is not None else None
+    if counted is None:
         return OrgUsage(org, policy, terms, None, None)
-    cycles, names = told
+    cycles, names = counted
     return OrgUsage(org, policy, terms, cycles.get(terms.cycle, 0) if terms is not None else None, names)
+
+
+def _names(names: Mapping[str, float]) -> list[NameAt]:
+    newest_first = reversed(list(names.items())[-MOST_NAMES:])
+    return [{"name": safe(name, LONGEST_NAME), "at": at} for name, at in newest_first]

@@ -1,32 +1,33 @@
-"""What the admin API tells, as JSON's own types. Nothing here does I/O."""
+"""The admin API's answers from what one process remembers and is configured with. Nothing here does I/O."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import msgspec
 
+from fsproxy.admin.answers import Decision, Ends, Minute, RejectionGroup, Rejections, ShadowReport, ShadowRule
 from fsproxy.config.schema import Config
 from fsproxy.core.audit.privacy import address_mask
 from fsproxy.core.audit.record import AuditRecord
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import OrgSettings
 from fsproxy.core.wire.client_address import parse_address
-from fsproxy.telemetry.ring import Group, Groups, Noted, Recent, RejectionKey
+from fsproxy.telemetry.ring import Groups, Noted, Recent, RejectionKey
 
 HIDDEN = "(hidden)"
 MOST_ENTRIES = 100
-"""Entries of one list of the configuration that are told."""
+"""Entries of one list of the configuration that are shown."""
 MOST_CONFIGURED_ORGS = 100
 _PERSONAL = frozenset({"deleting_user", "blocked_user"})
-"""Their lists are ids of people."""
+"""The lists of these filters are ids of people."""
 _LEFT_OUT = frozenset({"places", "hashes", "core"})
 _SECRET = frozenset({"salt"})
-"""Beside what the schema keeps out of its own representation."""
+"""Hidden beside the fields that the schema keeps out of its own representation."""
 _ADDRESS = frozenset({"url"})
 _SEARCHED: tuple[Callable[[AuditRecord], str | None], ...] = (
     lambda record: record.org,
@@ -51,20 +52,21 @@ Wanted = Callable[[AuditRecord], bool]
 # -- decisions
 
 
-def decision(noted: Noted) -> dict[str, Any]:
-    """One request: its audit line, whether or not it was written, and where the rule stands that blocked."""
+def decision(noted: Noted) -> Decision:
+    """Return one request with its audit line, whether or not the line was written."""
     try:
-        line = msgspec.Raw(_encode(noted.record))
+        line = _encode(noted.record)
     except UnicodeError:
-        # What cannot be written as a line is no reason to tell nothing of the others.
-        line = msgspec.Raw(_encode({"http.request.id": ascii(noted.record.request_id)}))
-    return {"number": noted.number, "where": noted.where, "line": line}
+        # One record that cannot be encoded must not hide the others.
+        line = _encode({"http.request.id": ascii(noted.record.request_id)})
+    # The answer's encoder copies a Raw object as it is.
+    return {"number": noted.number, "where": noted.where, "line": cast("dict[str, Any]", msgspec.Raw(line))}
 
 
 def wanted(config: Config, query: Mapping[str, str]) -> Wanted:
-    """Whether a record is asked for by ``org``, ``code``, ``session``, ``address`` and ``q``, all of them.
+    """Return a test of whether a record meets all of ``org``, ``code``, ``session``, ``address`` and ``q``.
 
-    An address is masked first, as records hold it by ``audit.client_ip``; if they hold none, none is found.
+    The address is masked first as ``audit.client_ip`` says. Where records hold no address, none is found.
     """
     tests: list[Wanted] = []
     if org := query.get("org"):
@@ -86,8 +88,8 @@ def wanted(config: Config, query: Mapping[str, str]) -> Wanted:
 # -- counts
 
 
-def rejections(recent: Recent, now: float) -> dict[str, Any]:
-    """What was rejected within 24 hours, by org, code, call and property."""
+def rejections(recent: Recent, now: float) -> Rejections:
+    """Return what was rejected within 24 hours, by org, code, call and property."""
     return {
         "groups": list(_rejections(recent.rejections, now)),
         "shadow": list(_rejections(recent.shadow_rejections, now)),
@@ -96,47 +98,58 @@ def rejections(recent: Recent, now: float) -> dict[str, Any]:
     }
 
 
-def _rejections(groups: Groups[RejectionKey], now: float) -> Iterator[dict[str, Any]]:
+def _rejections(groups: Groups[RejectionKey], now: float) -> Iterator[RejectionGroup]:
     for (org, code, call, prop), group in groups.last_day(now):
-        yield {"org": org, "code": code, "call": call, "property": prop, **_group(group)}
+        yield {
+            "org": org,
+            "code": code,
+            "call": call,
+            "property": prop,
+            "count": group.count,
+            "first": group.first,
+            "last": group.last,
+        }
 
 
-def _group(group: Group) -> dict[str, Any]:
-    return {"count": group.count, "first": group.first, "last": group.last}
-
-
-def shadow(recent: Recent, now: float) -> dict[str, Any]:
-    """What each shadow rule would have blocked within 24 hours; ``count`` is all requests, ``pages`` sessions asked."""
-    rules: dict[tuple[str, int, str], dict[str, Any]] = {}
+def shadow(recent: Recent, now: float) -> ShadowReport:
+    """Return what each shadow rule would have blocked within 24 hours."""
+    rules: dict[tuple[str, int, str], ShadowRule] = {}
     for (rule, code, name, is_page), group in recent.shadow.last_day(now):
-        said: dict[str, Any] | None = rules.get((rule, code, name))
-        if said is None:
-            said = {"rule": rule, "filter": name, "reason_code": code, "reason": ReasonCode(code).text}
-            said |= {"pages": 0, "count": 0, "first": group.first, "last": group.last}
-            rules[rule, code, name] = said
-        said["count"] += group.count
-        said["pages"] += group.count if is_page else 0
-        said["first"], said["last"] = min(said["first"], group.first), max(said["last"], group.last)
-    told = sorted(rules.values(), key=lambda each: (-each["pages"], -each["count"]))
-    return {"rules": told, "evicted": recent.shadow.evicted}
+        known = rules.get((rule, code, name))
+        if known is None:
+            known = rules[rule, code, name] = {
+                "rule": rule,
+                "filter": name,
+                "reason_code": code,
+                "reason": ReasonCode(code).text,
+                "pages": 0,
+                "count": 0,
+                "first": group.first,
+                "last": group.last,
+            }
+        known["count"] += group.count
+        known["pages"] += group.count if is_page else 0
+        known["first"], known["last"] = min(known["first"], group.first), max(known["last"], group.last)
+    most_pages_first = sorted(rules.values(), key=lambda each: (-each["pages"], -each["count"]))
+    return {"rules": most_pages_first, "evicted": recent.shadow.evicted}
 
 
-def traffic(recent: Recent, minutes: int, now: float) -> list[dict[str, Any]]:
-    """How requests ended in the last minutes, oldest first: of pages alone, and of all that carries captured data."""
-    told = []
+def traffic(recent: Recent, minutes: int, now: float) -> list[Minute]:
+    """Return how requests ended in the last minutes, oldest first: pages alone, and all that carries captured data."""
+    found: list[Minute] = []
     for minute, counts in recent.traffic.minutes(minutes, now):
-        pages, all_of_it = _no_ends(), _no_ends()
+        pages, requests = _no_ends(), _no_ends()
         for (is_page, end), count in counts.items():
-            for ends in (pages, all_of_it) if is_page else (all_of_it,):
+            for ends in (pages, requests) if is_page else (requests,):
                 if end in ends:
-                    ends[end] += count
-                else:
+                    ends[end] += count  # type: ignore[literal-required]
+                else:  # a reason code
                     ends["blocked"][end] = ends["blocked"].get(end, 0) + count
-        told.append({"minute": minute, "pages": pages, "requests": all_of_it})
-    return told
+        found.append({"minute": minute, "pages": pages, "requests": requests})
+    return found
 
 
-def _no_ends() -> dict[str, Any]:
+def _no_ends() -> Ends:
     return {"captured": 0, "forwarded": 0, "rejected": 0, "failed": 0, "blocked": {}}
 
 
@@ -144,22 +157,22 @@ def _no_ends() -> dict[str, Any]:
 
 
 def effective(config: Config) -> dict[str, Any]:
-    """The configuration as it is in force, without secrets and ids of people, long lists cut.
+    """Return the configuration in force without secrets and ids of people, and with long lists cut.
 
-    Of listed orgs only what is their own is told.
+    A listed org has only the settings that differ from the defaults.
     """
     core = config.core
-    told: dict[str, Any] = _plain(config)
-    told["orgs"] = {
+    plain: dict[str, Any] = _plain(config)
+    plain["orgs"] = {
         "unlisted": core.unlisted.value,
         "mode": core.orgs_mode.value,
         "mobile_agents": _plain(core.mobile_agents),
         "count": len(core.orgs),
         "listed": {name: _own(org, core.default) for name, org in list(core.orgs.items())[:MOST_CONFIGURED_ORGS]},
     }
-    told["filters"] = _plain(core.default.filters)
-    told["client_api"] = _plain(core.default.client_api)
-    return told
+    plain["filters"] = _plain(core.default.filters)
+    plain["client_api"] = _plain(core.default.client_api)
+    return plain
 
 
 def _own(org: OrgSettings, default: OrgSettings) -> dict[str, Any]:
@@ -168,7 +181,7 @@ def _own(org: OrgSettings, default: OrgSettings) -> dict[str, Any]:
         given, usual = getattr(org, part), getattr(default, part)
         if given is not usual:
             names = [each.name for each in dataclasses.fields(given)]
-            # Compared by identity first: what an org does not change is the same object.
+            # Identity first, which is fast: a setting that an org does not change is the same object.
             changed = [n for n in names if (a := getattr(given, n)) is not (b := getattr(usual, n)) and a != b]
             own[part] = {name: _field(name, getattr(given, name)) for name in changed}
     return own
@@ -205,18 +218,18 @@ def _field(name: str, value: Any, *, secret: bool = False) -> Any:
 
 def _listed(values: Iterable[Any]) -> list[Any]:
     every = list(values)
-    told = [_plain(each) for each in every[:MOST_ENTRIES]]
+    shown = [_plain(each) for each in every[:MOST_ENTRIES]]
     if len(every) > MOST_ENTRIES:
-        told.append(f"and {len(every) - MOST_ENTRIES} more")
-    return told
+        shown.append(f"and {len(every) - MOST_ENTRIES} more")
+    return shown
 
 
 def _address(url: str) -> str:
-    """An address without the user, the password and the query that may stand in it."""
+    """Return a URL without the user, the password and the query that it may contain."""
     try:
         parts = urlsplit(url)
     except ValueError:
-        # Of a store that is not used: nobody has read it yet.
+        # The URL of a store that is not in use: nothing has parsed it yet.
         return HIDDEN
     _, at, host = parts.netloc.rpartition("@")
     return f"{parts.scheme}://{HIDDEN + at if at else ''}{host}{parts.path}{f'?{HIDDEN}' if parts.query else ''}"

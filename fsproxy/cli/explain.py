@@ -10,7 +10,7 @@ import click
 
 from fsproxy.admin.explaining import Explanation
 from fsproxy.admin.explaining import explain as explained
-from fsproxy.admin.question import Asked, UnanswerableError
+from fsproxy.admin.question import Question, UnanswerableError
 from fsproxy.cli.documented import Documented
 from fsproxy.cli.loading import CONFIG_OPTION, compile_or_exit
 from fsproxy.cli.tables import echo_rich
@@ -54,9 +54,9 @@ def explain(path: Path, request_file: Path | None, *, as_json: bool, **options: 
     """
     generation = compile_or_exit(path)
     recorded = _recorded(request_file) if request_file is not None else {}
-    asked = Asked(cookies=options.pop("cookie"), headers=options.pop("extra"), request=recorded, **options)
+    question = Question(cookies=options.pop("cookie"), headers=options.pop("extra"), request=recorded, **options)
     try:
-        explanation = explained(generation, asked, now())
+        explanation = explained(generation, question, now())
     except UnanswerableError as error:
         if error.key != "request":
             raise click.BadParameter(error.text, param_hint=f"--{error.key.removesuffix('s')}") from None
@@ -89,8 +89,8 @@ def _print(explanation: Explanation) -> None:
         place = f" ({block.rule.where})" if block.rule.where else ""
         click.echo(f"The session would be blocked with {reason(block.code)} by the rule {block.rule.id}{place}.")
         click.echo(sentence(explanation.means))
-    if explanation.mode != "enforce":
-        click.echo(f"The top-level mode is {explanation.mode}.")
+    if explanation.generation.mode != "enforce":
+        click.echo(f"The top-level mode is {explanation.generation.mode}.")
     click.echo()
     rows = [(step.filter.value, step.judgement.value, *_rule(step)) for step in explanation.trace]
     if not echo_rich("", ("filter", "answer", "rule", "place"), rows):

@@ -1,4 +1,4 @@
-"""``workers: N``: so many processes on one port, started, replaced, asked and stopped by this one.
+"""``workers: N``: the parent process, which starts, replaces and stops N worker processes on one port.
 
 This process serves the admin port alone. The workers share the data port (SO_REUSEPORT: the kernel deals new
 connections out among those that listen) and count in Redis.
@@ -16,90 +16,64 @@ from secrets import token_hex
 import structlog
 from aiohttp import web
 
-from fsproxy.admin.merging import MergedMetrics
-from fsproxy.admin.multi_port import create_fleet_admin
+from fsproxy.admin.multi import MultiBackend
+from fsproxy.admin.server import create_admin
+from fsproxy.admin.worker_pool import WorkerPool, WorkerState
 from fsproxy.clock import monotonic
-from fsproxy.config.schema import Config, TopMode
+from fsproxy.config.schema import Config
 from fsproxy.fleet.listening import StartError, address, require_free, start_admin
 from fsproxy.fleet.take_over import Predecessor, prefer_admin
-from fsproxy.fleet.view import FleetView
-from fsproxy.fleet.worker import Worker, WorkerState
+from fsproxy.fleet.worker import Worker
 from fsproxy.fleet.worker_channel import Orders
 from fsproxy.proxy.passages import new_passage
 from fsproxy.reload.build_generation import Source
 from fsproxy.reload.last_good_config import StandingConfig
 
 FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0
-"""Seconds before a worker that ended is replaced: twice as long each time."""
+"""Seconds before a worker that has ended is replaced. The delay doubles each time."""
 SETTLED_SECONDS = 30.0
-"""A worker that lived so long is no reason to wait longer before the next."""
+"""The delay starts again at its shortest after a worker that lived this long."""
 DRAIN_GRACE = 5.0
-"""Over ``server.drain``; a worker that is not done then is killed."""
+"""Seconds beyond ``server.drain`` after which a worker is killed."""
 log = structlog.get_logger("fsproxy")
 
 
 class Supervisor:
-    """The parent process."""
+    """Keeps all workers running until the program stops."""
 
     def __init__(self, config: Config, source: Source, predecessor: Predecessor | None = None) -> None:
+        """``predecessor``: the program to take over from."""
         self._config = config
         self._source = source
         self._predecessor = predecessor
-        self.instance = token_hex(8)
-        self.passage = predecessor.passage if predecessor is not None else new_passage()
-        self._standing = StandingConfig(config, source)
+        self._last_good = StandingConfig(config, source)
         self._stop = asyncio.Event()
         self._workers: dict[int, Worker] = {}
         self._folder = Path()
         self._runner: web.AppRunner | None = None
         self._fault: str | None = None
-        self._complete = False
-        """All workers have listened at the same time once: the start has succeeded."""
         self._clean = True
-        self.mode: TopMode | None = None
-        self.metrics = MergedMetrics(config.workers)
-        self._view = FleetView(self)
-
-    # -- what the admin port is told
-
-    @property
-    def config(self) -> Config:
-        """The one in force."""
-        return self._standing.config
-
-    @property
-    def workers(self) -> list[Worker]:
-        """Those that run, by number."""
-        return [worker for _, worker in sorted(self._workers.items()) if worker.state is not WorkerState.ENDED]
-
-    @property
-    def draining(self) -> bool:
-        """The program was told to stop."""
-        return self._stop.is_set()
-
-    @property
-    def complete(self) -> bool:
-        """The start is over."""
-        return self._complete
-
-    def stop(self) -> None:
-        """As SIGTERM does."""
-        self._stop.set()
-
-    # -- life
+        """No worker has failed to end by itself."""
+        self._backend = MultiBackend(
+            WorkerPool(config.workers, self._workers),
+            self._last_good,
+            instance=token_hex(8),
+            passage=predecessor.passage if predecessor is not None else new_passage(),
+            stop=self._stop,
+        )
 
     async def run(self) -> None:
-        """Serve until SIGTERM or SIGINT, then drain all workers. Raises StartError and GeoError."""
+        """Serve until SIGTERM or SIGINT, then drain all workers. Raise StartError and GeoError."""
         loop = asyncio.get_running_loop()
         for end in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(end, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         async with contextlib.AsyncExitStack() as stack:
-            await self._standing.start()
-            stack.push_async_callback(self._standing.close)
+            await self._last_good.start()
+            stack.push_async_callback(self._last_good.close)
             if self._predecessor is None:
                 await require_free(self._config.listen)
-            # 0700: nobody else reaches the workers' admin sockets.
+            # Its mode is 0700, so that no other user reaches the workers' admin sockets.
             folder = tempfile.TemporaryDirectory(prefix="fsproxy-", ignore_cleanup_errors=True)
             self._folder = Path(stack.enter_context(folder))
             stack.push_async_callback(self._close_admin)
@@ -117,38 +91,41 @@ class Supervisor:
             raise StartError("not all workers ended by themselves")
 
     def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
-        log.info("draining all workers", workers=len(self.workers))
-        for worker in self.workers:
+        log.info("draining all workers", workers=len(self._running()))
+        for worker in self._running():
             worker.signal(signal.SIGTERM)
         loop.call_later(self._config.server.drain + DRAIN_GRACE, self._kill)
 
+    def _running(self) -> list[Worker]:
+        return [worker for worker in self._workers.values() if worker.state is not WorkerState.ENDED]
+
     def _kill(self) -> None:
-        for worker in self.workers:
+        for worker in self._running():
             log.error("a worker did not end and is killed", worker=worker.number)
             worker.signal(signal.SIGKILL)
 
     def _on_hangup(self) -> None:
-        for worker in self.workers:
+        for worker in self._running():
             if worker.state is WorkerState.LISTENING:
                 worker.signal(signal.SIGHUP)
             else:
                 worker.missed_hangup = True
 
     async def _keep(self, number: int) -> None:
-        """One worker after the other in this place, until the program stops."""
+        """Run one worker after the other with this number until the program stops."""
         delay = FIRST_DELAY
         while not self._stop.is_set():
             started = monotonic()
             status = await self._run_one(number)
             if self._stop.is_set():
                 return
-            if not self._complete:
+            if not self._backend.complete:
                 self._fault = f"worker {number} could not start (exit status {status})"
                 self._stop.set()
                 return
             if monotonic() - started >= SETTLED_SECONDS:
                 delay = FIRST_DELAY
-            self.metrics.replaced += 1
+            self._backend.merged.replaced += 1
             log.error("a worker ended and is replaced", worker=number, exit_status=status, in_seconds=delay)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(delay):
@@ -156,18 +133,19 @@ class Supervisor:
             delay = min(2 * delay, LONGEST_DELAY)
 
     async def _run_one(self, number: int) -> int | None:
-        """The exit status; None when there could be no process."""
+        """Run one process. Return its exit status; None when it could not be started."""
+        backend = self._backend
         orders = Orders(
             number=number,
             admin=str(self._folder / f"{number}.sock"),
-            config=self.config,
+            config=self._last_good.config,
             source=self._source,
-            generation=self._view.generation,
-            mode=self.mode,
-            instance=self.instance,
-            passage=self.passage,
+            generation=backend.generation,
+            mode=backend.wanted_mode,
+            instance=backend.instance,
+            passage=backend.passage,
             among=self._config.workers,
-            after=self._predecessor.listeners if self._predecessor is not None and not self._complete else None,
+            after=self._predecessor.listeners if self._predecessor is not None and not backend.complete else None,
         )
         try:
             worker = await Worker.start(orders)
@@ -181,26 +159,28 @@ class Supervisor:
         if listened:
             await self._welcome(worker)
         status = await worker.ended()
-        self._view.forget(worker)
-        # One that was stopped before it listened may not have known yet how to end well.
+        backend.forget(worker.pid)
+        # A worker that was stopped before it listened may not have installed its signal handlers yet.
         self._clean &= status == 0 or not (listened and self._stop.is_set())
         return status
 
     async def _welcome(self, worker: Worker) -> None:
+        """Bring a worker that listens now up to date, and finish the start when it was the last one."""
+        backend = self._backend
         worker.state = WorkerState.LISTENING
-        if worker.orders.mode is not self.mode and self.mode is not None:
-            await self._view.tell_mode(worker, self.mode)
+        if worker.orders.mode is not backend.wanted_mode and backend.wanted_mode is not None:
+            await backend.set_mode_of(worker, backend.wanted_mode)
         if worker.missed_hangup:
             worker.signal(signal.SIGHUP)
-        if not self._complete and all(each.state is WorkerState.LISTENING for each in self.workers):
-            self._complete = len(self.workers) == self._config.workers
-            if self._complete:
-                log.info("all workers listen", data=address(self._config.listen), admin=self._config.admin.port)
-                if self._predecessor is not None:
-                    await self._replace(self._predecessor)
+        listening = sum(each.state is WorkerState.LISTENING for each in self._running())
+        if not backend.complete and listening == self._config.workers:
+            backend.complete = True
+            log.info("all workers listen", data=address(self._config.listen), admin=self._config.admin.port)
+            if self._predecessor is not None:
+                await self._replace(self._predecessor)
 
     async def _replace(self, predecessor: Predecessor) -> None:
-        """Only now is there something to say on the admin port, which the other has answered for until here."""
+        """Open the admin port, on which the predecessor has answered until now, and have the predecessor drain."""
         try:
             prefer_admin(await self._open_admin())
         except StartError as error:
@@ -210,7 +190,7 @@ class Supervisor:
             await predecessor.retire()
 
     async def _open_admin(self) -> web.AppRunner:
-        admin, beside_others = create_fleet_admin(self._config.admin, self._view), self._predecessor is not None
+        admin, beside_others = create_admin(self._config.admin, self._backend), self._predecessor is not None
         self._runner = await start_admin(admin, self._config.admin, beside_others=beside_others)
         return self._runner
 

@@ -1,41 +1,22 @@
-"""One worker process, as its supervisor sees it."""
+"""One worker process, as its supervisor starts, signals and awaits it."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import socket
 import sys
 from contextlib import suppress
-from enum import StrEnum, unique
-from typing import Any, Self
+from typing import Self
 
-import aiohttp
-
-from fsproxy.clock import monotonic
+from fsproxy.admin.worker_pool import WorkerClient
 from fsproxy.fleet.worker_channel import LISTENING, Orders, packed
 
 COMMAND = "fsproxy.worker_process"
-MOST_ANSWERED = 16 * 1024 * 1024
-"""Bytes of one answer: more than 500 decisions or all metrics take. What is longer counts as none."""
 
 
-@unique
-class WorkerState(StrEnum):
-    """Where it stands."""
-
-    STARTING = "starting"
-    LISTENING = "listening"
-    ENDED = "ended"
-
-
-class WorkerSilentError(Exception):
-    """The worker did not answer in time, or not at all."""
-
-
-class Worker:
+class Worker(WorkerClient):
     """A process that runs; ``start`` makes one."""
 
     def __init__(
@@ -44,24 +25,19 @@ class Worker:
         process: asyncio.subprocess.Process,
         channel: tuple[asyncio.StreamReader, asyncio.StreamWriter],
     ) -> None:
-        self.number = orders.number
+        super().__init__(orders.number, process.pid, orders.admin)
         self.orders = orders
-        self.state = WorkerState.STARTING
         self.missed_hangup = False
-        """SIGHUP came before it listened."""
-        self.started = monotonic()
+        """SIGHUP arrived before the worker listened."""
         self._process = process
         self._reader, self._writer = channel
-        self._http = aiohttp.ClientSession(
-            "http://worker", connector=aiohttp.UnixConnector(orders.admin), cookie_jar=aiohttp.DummyCookieJar()
-        )
 
     @classmethod
     async def start(cls, orders: Orders) -> Self:
-        """A new process, with its orders sent. Raises OSError when there can be none."""
+        """Start a process and send it its orders. Raise OSError when there can be none."""
         ours, theirs = socket.socketpair()
         try:
-            # A folder that the supervisor would not import from is none for the worker either.
+            # The worker must not import from a folder from which the supervisor would not.
             safe = [] if {"", os.getcwd()} & set(sys.path) else ["-P"]  # noqa: PTH109 - as it stands in sys.path
             process = await asyncio.create_subprocess_exec(
                 sys.executable, *safe, "-m", COMMAND, stdin=theirs.fileno(), close_fds=True
@@ -75,49 +51,21 @@ class Worker:
         writer.write(packed(orders))
         return cls(orders, process, (reader, writer))
 
-    @property
-    def pid(self) -> int:
-        """Of the process; unique also among those that ended."""
-        return self._process.pid
-
     async def comes_up(self) -> bool:
-        """Wait until it listens; False when it ends before that."""
+        """Wait until the worker listens. Return False when it ends before that."""
         try:
             return await self._reader.read(1) == LISTENING
         except ConnectionError:
             return False
 
     async def ended(self) -> int:
-        """Wait for its end: the exit status, negative for a signal."""
+        """Wait for the end of the process. Return its exit status, negative for a signal."""
         status = await self._process.wait()
-        self.state = WorkerState.ENDED
         self._writer.close()
-        await self._http.close()
+        await self.close()
         return status
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal, if it still runs."""
+        """Send a signal if the process still runs."""
         with suppress(ProcessLookupError):
             self._process.send_signal(number)
-
-    async def ask(self, method: str, path: str, seconds: float, body: Any = None) -> tuple[int, bytes]:
-        """Ask its admin socket: status and body. ``body``: what to send as JSON, or the bytes of it.
-
-        Raises WorkerSilent.
-        """
-        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"} if data is not None else {}
-        try:
-            async with (
-                asyncio.timeout(seconds),
-                self._http.request(method, path, data=data, headers=headers) as response,
-            ):
-                told = bytearray()
-                async for chunk in response.content.iter_any():
-                    told += chunk
-                    if len(told) > MOST_ANSWERED:
-                        raise WorkerSilentError(f"worker {self.number} says too much")
-                return response.status, bytes(told)
-        except (TimeoutError, aiohttp.ClientError, OSError, RuntimeError):
-            # RuntimeError: it ended, and its session was closed meanwhile.
-            raise WorkerSilentError(f"worker {self.number} does not answer") from None

@@ -8,7 +8,6 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from importlib.resources import files
 from itertools import count
 from typing import Any
 
@@ -18,11 +17,12 @@ import pytest_asyncio
 from aiohttp.test_utils import TestClient, TestServer
 
 from fsproxy.admin import api
-from fsproxy.admin.insight import RunningInsight
 from fsproxy.admin.page import policy
-from fsproxy.admin.server import create_admin
-from fsproxy.config.schema import AdminConfig, TopMode
+from fsproxy.admin.server import create_admin, described
+from fsproxy.admin.single import SingleBackend
+from fsproxy.config.schema import AdminConfig
 from fsproxy.core.reasons import ReasonCode
+from fsproxy.reload.reloader import Reloader
 from support.call_samples import bundle, first, user
 from support.in_process import InProcessProxy, in_process
 from support.rig import AGENT, ORIGIN, page, running_rig
@@ -56,34 +56,21 @@ CONFIG: dict[str, Any] = {
     "audit": {"client_ip": "truncated", "key": "s3cret-key"},
 }
 JSON = {"Content-Type": "application/json"}
-DOCUMENT = json.loads(files("fsproxy.admin").joinpath("openapi.json").read_text("utf-8"))
+DOCUMENT = described()
 _ids = count(1)
 
 
-@dataclass
-class Controls:
-    """The rest of the program."""
+class Backend(SingleBackend):
+    """Of a program that has loaded its configuration in 1970."""
 
-    data_plane: Any
-    listening: bool = True
-    draining: bool = False
+    def __init__(self, proxy: InProcessProxy) -> None:
+        data_plane = proxy.data_plane
+        reloader = Reloader(data_plane.generation.config, None, lambda: data_plane, proxy.metrics)
+        super().__init__(data_plane, reloader, proxy.metrics, instance="i", passage="p", stop=asyncio.Event())
 
-    def state(self) -> dict[str, object]:
-        """As the program tells it."""
+    def program_state(self) -> dict[str, Any]:
         config = {"loaded": 1.5, "errors": [], "error_count": 0, "restart_needed_for": []}
-        return {**self.data_plane.state(), "config": config}
-
-    def set_mode(self, mode: TopMode) -> None:
-        """Not asked for here."""
-        raise AssertionError(mode)
-
-    async def reload(self) -> dict[str, object]:
-        """Not asked for here."""
-        raise AssertionError
-
-    async def drain(self, instance: str) -> bool:
-        """Not asked for here."""
-        raise AssertionError(instance)
+        return {**super().program_state(), "config": config}
 
 
 @dataclass
@@ -112,7 +99,7 @@ class Bench:
         return response.status
 
     async def get(self, path: str, status: int = 200) -> Any:
-        """What the API says; a good answer is as ``openapi.json`` says."""
+        """What the API says; a good answer is as the OpenAPI document says."""
         async with self.admin.get(path) as response:
             assert response.status == status, await response.text()
             assert response.headers["Cache-Control"] == "no-store"
@@ -153,6 +140,10 @@ _TYPES: dict[str, Any] = {
 def check(value: Any, schema: dict[str, Any], place: str = "$") -> None:
     """That a value is as described; a member that is not described is a fault."""
     schema = resolved(schema)
+    if "anyOf" in schema:
+        fitting = [each for each in schema["anyOf"] if (value is None) == (resolved(each).get("type") == "null")]
+        assert fitting, (place, value)
+        check(value, fitting[0], place)
     if "type" in schema:
         types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
         assert isinstance(value, tuple(_TYPES[each] for each in types)), (place, value)
@@ -176,9 +167,7 @@ def check(value: Any, schema: dict[str, Any], place: str = "$") -> None:
 async def benched(config: dict[str, Any]) -> AsyncIterator[Bench]:
     async with RecordingUpstream() as upstream, aiohttp.ClientSession() as http:
         async with in_process({**config, "upstream": {"url": upstream.url}}) as proxy:
-            controls = Controls(proxy.data_plane)
-            insight = RunningInsight(proxy.data_plane, controls.state)
-            app = create_admin(AdminConfig(), controls, proxy.metrics, insight)
+            app = create_admin(AdminConfig(), Backend(proxy))
             async with TestClient(TestServer(app)) as admin:
                 yield Bench(proxy, http, admin)
 
@@ -554,8 +543,7 @@ async def test_the_description_names_every_route_and_no_other(bench: Bench) -> N
 
 
 async def test_everything_of_the_api_is_guarded(bench: Bench) -> None:
-    insight = RunningInsight(bench.proxy.data_plane, Controls(bench.proxy.data_plane).state)
-    app = create_admin(AdminConfig(token="right"), Controls(bench.proxy.data_plane), bench.proxy.metrics, insight)
+    app = create_admin(AdminConfig(token="right"), Backend(bench.proxy))
     paths = [path for path in DOCUMENT["paths"] if path.startswith("/api/") or path == "/openapi.json"]
     assert len(paths) == 9
     async with TestClient(TestServer(app)) as admin:

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsproxy.admin import merged_views
-from fsproxy.admin.usage_view import MOST_NAMES, MOST_ORGS
+from fsproxy.admin.state_answers import MOST_ORGS
+from fsproxy.state.memory.recent_names import MOST_NAMES
 from fsproxy.telemetry.ring import MOST_GROUPS
 
 

@@ -5,46 +5,42 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from fsproxy.admin.multi import Together, Told
-from fsproxy.admin.multi_port import create_fleet_admin
-from fsproxy.admin.single import MOST_TOLD
-from fsproxy.config.schema import AdminConfig, TopMode
+from fsproxy.admin import merged_events
+from fsproxy.admin.answers import MOST_NEW
+from fsproxy.admin.backend import Seen
+from fsproxy.admin.multi import MultiBackend
+from fsproxy.admin.server import create_admin
+from fsproxy.admin.state_answers import State
+from fsproxy.admin.worker_pool import WorkerAnswer, WorkerPool
+from fsproxy.config.schema import AdminConfig
 from fsproxy.core.model import Instant
+from fsproxy.reload.last_good_config import StandingConfig
 
 
 def decision(number: int) -> dict[str, Any]:
     return {"number": number, "where": "", "line": {"@timestamp": f"2026-11-21T00:00:{number:02d}.000Z"}}
 
 
-@dataclass
-class Workers:
+class Workers(WorkerPool):
     """Two workers; ``said`` is what each answers, by number. None: nothing."""
 
-    said: dict[int, bytes | None] = field(default_factory=dict)
-    any_says: tuple[int, bytes] | None = None
-    news: dict[int, list[dict[str, Any]] | None] = field(default_factory=lambda: {1: [], 2: []})
-    asked: list[str] = field(default_factory=list)
-    wanted: int = 2
-    mode: TopMode = TopMode.ENFORCE
+    def __init__(self) -> None:
+        super().__init__(2, {})
+        self.said: dict[int, bytes | None] = {}
+        self.any_says: tuple[int, bytes] | None = None
+        self.news: dict[int, list[dict[str, Any]] | None] = {1: [], 2: []}
+        self.asked: list[str] = []
 
-    def now(self) -> Instant:
-        return Instant(1000.0)
-
-    async def state(self) -> tuple[bool, dict[str, Any]]:
-        described = {"1": {"generation": 3}, "2": {"state": "ended"}}
-        return True, {"mode": "enforce", "generation": 3, "warnings": ["w"], "config": {}, "workers": described}
-
-    async def ask_all(self, path: str, after: Mapping[int, int] | None = None) -> list[Told]:
+    async def ask_all(self, path: str, after: Mapping[int, int] | None = None) -> list[WorkerAnswer]:
         self.asked.append(path)
         if after is None:
-            return [Told(number, number + 10, said) for number, said in self.said.items()]
-        return [Told(number, number + 10, self._tick(number, after)) for number in self.news]
+            return [WorkerAnswer(number, number + 10, said) for number, said in self.said.items()]
+        return [WorkerAnswer(number, number + 10, self._tick(number, after)) for number in self.news]
 
     def _tick(self, number: int, after: Mapping[int, int]) -> bytes | None:
         every = self.news[number]
@@ -52,23 +48,24 @@ class Workers:
             return None
         new = [each for each in every if each["number"] > after.get(number + 10, 0)]
         newest = max((each["number"] for each in every), default=0)
-        return json.dumps({"time": 1.0, "minutes": [], "decisions": new[:MOST_TOLD], "number": newest}).encode()
+        return json.dumps({"time": 1.0, "minutes": [], "decisions": new[:MOST_NEW], "number": newest}).encode()
 
     async def ask_any(self, path: str, body: bytes | None = None) -> tuple[int, bytes] | None:
         self.asked.append(f"{path} {body!r}")
         return self.any_says
 
-    async def set_mode(self, mode: TopMode) -> list[int]:
-        raise AssertionError(mode)
 
-    async def drain(self, instance: str) -> bool:
-        raise AssertionError(instance)
+class Backend(MultiBackend):
+    """In a state that no worker is asked for."""
 
-    async def reload(self) -> dict[str, object]:
-        raise AssertionError
+    def __init__(self, workers: Workers) -> None:
+        unread = cast("StandingConfig", None)
+        super().__init__(workers, unread, instance="i", passage="p", stop=asyncio.Event())
 
-    async def metrics(self) -> bytes:
-        raise AssertionError
+    async def state(self) -> tuple[bool, State]:
+        described = {"1": {"generation": 3}, "2": {"state": "ended"}}
+        state = {"mode": "enforce", "generation": 3, "warnings": ["w"], "config": {}, "workers": described}
+        return True, cast("State", state)
 
 
 @pytest.fixture
@@ -78,7 +75,7 @@ def workers() -> Workers:
 
 @pytest.fixture
 async def admin(workers: Workers) -> AsyncIterator[TestClient[Any, Any]]:
-    async with TestClient(TestServer(create_fleet_admin(AdminConfig(), workers))) as client:
+    async with TestClient(TestServer(create_admin(AdminConfig(), Backend(workers)))) as client:
         yield client
 
 
@@ -165,12 +162,17 @@ def numbers(event: Mapping[str, Any]) -> list[tuple[int, int]]:
     return [(each["worker"], each["number"]) for each in event["decisions"]]
 
 
-class Ticks(Together):
+class Ticks(Backend):
     """With a clock of the test's: each question is one to the workers."""
 
-    async def anew(self, seen: Any) -> tuple[dict[str, Any], Any]:
-        self._asked_at = float("-inf")
+    async def anew(self, seen: Seen | None) -> tuple[Any, Seen]:
+        self._events._asked_at = float("-inf")
         return await self.tick(seen)
+
+
+@pytest.fixture(autouse=True)
+def at_one_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merged_events, "now", lambda: Instant(1000.0))
 
 
 async def test_a_stream_is_told_of_what_is_new_since_it_began_once(workers: Workers) -> None:
@@ -218,16 +220,16 @@ async def test_a_replacement_is_told_of_from_its_first_request_on_and_memory_is_
     together = Ticks(workers)
     workers.news[1] = [decision(number) for number in range(59, 0, -1)]
     _, seen = await together.anew(None)
-    assert len(together._news[11]) == MOST_TOLD
+    assert len(together._events._news[11]) == MOST_NEW
     del workers.news[1]
     workers.news[3] = [decision(1)]
     event, seen = await together.anew(seen)
     assert numbers(event) == [(3, 1)]
-    assert (set(together._news), set(seen)) == ({12, 13}, {12, 13})
+    assert (set(together._events._news), set(seen)) == ({12, 13}, {12, 13})
 
 
 async def test_that_nobody_answers_is_an_event_too(workers: Workers) -> None:
     workers.news = {1: None, 2: None}
-    event, _ = await Together(workers).tick(None)
+    event, _ = await Backend(workers).tick(None)
     assert event["workers"] == {"configured": 2, "answered": 0}
     assert (event["minutes"], event["decisions"], event["mode"]) == ([], [], "enforce")

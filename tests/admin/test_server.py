@@ -3,55 +3,63 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, cast
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from multidict import CIMultiDict
 
+from fsproxy.admin.backend import AdminBackend
 from fsproxy.admin.server import create_admin
+from fsproxy.admin.single import SingleBackend
+from fsproxy.admin.state_answers import ReloadOutcome
 from fsproxy.config.schema import AdminConfig, TopMode
-from fsproxy.telemetry.metrics import Metrics
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 OPEN = ("/healthz", "/readyz", "/metrics")
 
 
-@dataclass
-class Program:
-    """A running program, as the admin port knows one."""
+class Program(SingleBackend):
+    """A running program, as the admin port knows one, without a data plane."""
 
-    listening: bool = True
-    draining: bool = False
-    modes: list[TopMode] = field(default_factory=list)
+    def __init__(self, *, listening: bool = True, errors: Sequence[str] = ()) -> None:
+        AdminBackend.__init__(self, "one", "p", asyncio.Event())
+        self.listening = listening
+        self.errors = list(errors)
+        self.modes: list[TopMode] = []
+        self.reloads = 0
 
-    def state(self) -> dict[str, object]:
+    @property
+    def draining(self) -> bool:
+        return self._stop.is_set()
+
+    @property
+    def mode(self) -> TopMode:
+        return (self.modes or [TopMode.ENFORCE])[-1]
+
+    def program_state(self) -> dict[str, Any]:
         """Stands in ``/readyz``."""
-        return {"mode": (self.modes or [TopMode.ENFORCE])[-1].value, "store": {"state": "down"}}
+        return {"mode": self.mode.value, "store": {"state": "down"}}
 
-    errors: list[str] = field(default_factory=list)
-    reloads: int = 0
-
-    def set_mode(self, mode: TopMode) -> None:
+    async def set_mode(self, mode: TopMode) -> list[int]:
         """Is remembered."""
         self.modes.append(mode)
+        return []
 
-    async def drain(self, instance: str) -> bool:
-        """Only as ``one``."""
-        self.draining |= instance == "one"
-        return instance == "one"
+    async def metrics(self) -> bytes:
+        return b""
 
-    async def reload(self) -> dict[str, object]:
+    async def reload(self) -> ReloadOutcome:
         """Is counted; ends as the test says."""
         self.reloads += 1
-        return {"generation": 7, "errors": self.errors}
+        return cast("ReloadOutcome", {"generation": 7, "errors": self.errors})
 
 
 def client(program: Program, token: str | None = None, remote: str | None = None) -> TestClient:
     """A client of the admin port that seems to call from ``remote``."""
-    app = create_admin(AdminConfig(token=token), program, Metrics())
+    app = create_admin(AdminConfig(token=token), program)
 
     @web.middleware
     async def from_elsewhere(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -222,7 +230,7 @@ async def test_readiness_says_starting_then_ready_then_draining_and_the_stores_t
         ready = await admin.get("/readyz")
         assert ready.status == 200
         assert await ready.json() == {"status": "ready", "mode": "enforce", "store": {"state": "down"}}
-        program.draining = True
+        await program.drain("one")
         draining = await admin.get("/readyz")
         assert draining.status == 503
         assert (await draining.json())["status"] == "draining"

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from fsproxy.admin import usage
+from fsproxy.admin.state_answers import MOST_ORGS
 from fsproxy.admin.usage import ORGS_AT_ONCE, Usage
-from fsproxy.admin.usage_view import MOST_ORGS
 from fsproxy.config.loader import load_text
 from fsproxy.core.limits.operations import Claim, LedgerDownError, NameKind
 from fsproxy.core.model import Instant

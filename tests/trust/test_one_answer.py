@@ -10,7 +10,7 @@ import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fsproxy.admin.explaining_record import explain_record
+from fsproxy.admin.explaining import explain_record
 from fsproxy.cli.story import Rules
 from fsproxy.config.loader import load_text
 from fsproxy.core.audit.line import EndedRequest, audit_record

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from fsproxy.admin.usage_view import LONGEST_NAME, MOST_NAMES
 from fsproxy.core.limits.operations import Claim, NameKind
 from fsproxy.core.model import Instant
-from fsproxy.state.memory.recent_names import RecentNames
+from fsproxy.state.memory.recent_names import LONGEST_NAME, MOST_NAMES, RecentNames
 
 EVENT, USER = NameKind.EVENT_NAME, NameKind.USER_PROPERTY
 

@@ -1,15 +1,16 @@
-"""What a supervisor says of its workers, and how it asks them."""
+"""The state of several workers as one, and how they are asked."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from fsproxy.admin.merging import MergedMetrics
-from fsproxy.config.schema import Config, TopMode
-from fsproxy.fleet.view import FleetView
-from fsproxy.fleet.worker import Worker, WorkerSilentError, WorkerState
+from fsproxy.admin.multi import MultiBackend
+from fsproxy.admin.worker_pool import WorkerClient, WorkerPool, WorkerSilentError, WorkerState
+from fsproxy.config.schema import TopMode
+from fsproxy.reload.last_good_config import StandingConfig
 
 
 def state(generation: int = 1, failure: str | None = None, errors: int = 0) -> dict[str, Any]:
@@ -53,38 +54,28 @@ class ReadyWorker(OneWorker):
         return 200, json.dumps(self.says).encode()
 
 
-@dataclass
-class Supervisor:
-    """As far as the view sees it."""
-
-    workers: list[Worker]
-    mode: TopMode | None = TopMode.ENFORCE
-    metrics: MergedMetrics = field(default_factory=lambda: MergedMetrics(2))
-    instance: str = "i"
-    draining: bool = False
-    complete: bool = True
-    passage: str = "p"
-
-    @property
-    def config(self) -> Config:
-        raise AssertionError
-
-    def stop(self) -> None:
-        raise AssertionError
+def pool(*workers: OneWorker) -> WorkerPool:
+    return WorkerPool(2, {each.number: cast("WorkerClient", each) for each in workers})
 
 
-def view(*workers: OneWorker) -> FleetView:
-    return FleetView(Supervisor([cast("Worker", each) for each in workers]))
+def backend(*workers: OneWorker) -> MultiBackend:
+    """The start is over, and the mode was chosen on the admin port."""
+    unread = cast("StandingConfig", None)
+    made = MultiBackend(pool(*workers), unread, instance="i", passage="p", stop=asyncio.Event())
+    made.complete, made.wanted_mode = True, TopMode.ENFORCE
+    return made
 
 
 async def test_workers_that_agree_are_told_of_as_one() -> None:
-    ready, told = await view(ReadyWorker(1, state()), ReadyWorker(2, state())).state()
+    ready, told = await backend(ReadyWorker(1, state()), ReadyWorker(2, state())).state()
     assert (ready, told["generation"], told["warnings"]) == (True, 1, ["the same of all"])
     assert told["upstream"] == {"connections": 4, "last_failure": None}
 
 
 async def test_generations_that_differ_are_warned_of_and_the_worst_of_each_stands() -> None:
-    _, told = await view(ReadyWorker(1, state(3)), ReadyWorker(2, state(4, failure="upstream_reset", errors=2))).state()
+    _, told = await backend(
+        ReadyWorker(1, state(3)), ReadyWorker(2, state(4, failure="upstream_reset", errors=2))
+    ).state()
     assert told["generation"] == 3
     assert "the workers' generations of the configuration differ: 3, 4" in told["warnings"]
     assert told["upstream"]["last_failure"] == "upstream_reset"
@@ -92,15 +83,15 @@ async def test_generations_that_differ_are_warned_of_and_the_worst_of_each_stand
 
 
 async def test_a_worker_that_is_silent_or_not_there_is_warned_of() -> None:
-    _, told = await view(ReadyWorker(1, state()), OneWorker(2)).state()
+    _, told = await backend(ReadyWorker(1, state()), OneWorker(2)).state()
     assert "1 of 2 workers do not answer" in told["warnings"]
-    _, told = await view(ReadyWorker(1, state())).state()
+    _, told = await backend(ReadyWorker(1, state())).state()
     assert "1 of 2 workers do not listen" in told["warnings"]
     assert told["workers"]["2"] == {"state": "ended"}
 
 
 async def test_all_that_listen_are_asked_and_silence_is_told_of_each() -> None:
-    fleet = view(
+    fleet = pool(
         OneWorker(1, {"/p": "one"}),
         OneWorker(2),
         OneWorker(3, {"/p": "three"}, status=500),
@@ -115,12 +106,12 @@ async def test_all_that_listen_are_asked_and_silence_is_told_of_each() -> None:
 
 
 async def test_each_is_asked_for_what_came_after_its_own_number() -> None:
-    fleet = view(OneWorker(1, {"/p?after=7": "seven"}), OneWorker(2, {"/p?after=0": "none"}))
+    fleet = pool(OneWorker(1, {"/p?after=7": "seven"}), OneWorker(2, {"/p?after=0": "none"}))
     assert all(each.body is not None for each in await fleet.ask_all("/p", after={101: 7}))
 
 
 async def test_any_is_the_first_that_answers_whatever_it_answers() -> None:
-    fleet = view(OneWorker(1), OneWorker(2, {"/p": "two"}, status=400), OneWorker(3, {"/p": "three"}))
+    fleet = pool(OneWorker(1), OneWorker(2, {"/p": "two"}, status=400), OneWorker(3, {"/p": "three"}))
     assert await fleet.ask_any("/p", b"{}") == (400, b'["POST", "/p", "two", "{}"]')
     assert await fleet.ask_any("/other") is None
-    assert await view().ask_any("/p") is None
+    assert await pool().ask_any("/p") is None

@@ -1,0 +1,173 @@
+"""The admin port's answers about requests, as types. The OpenAPI document shows what stands here."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
+
+from msgspec import Meta
+
+from fsproxy.admin.state_answers import Merged, Reload, UnixTime, about
+from fsproxy.config.schema import TopMode
+from fsproxy.telemetry.ring import MOST_GROUPS, MOST_MINUTES
+
+MOST_DECISIONS = 500
+"""Decisions of one answer."""
+MOST_NEW = 50
+"""Decisions of one event: the newest."""
+
+
+class Decision(TypedDict):
+    """One request that has ended."""
+
+    number: Annotated[int, about("Counts the requests of one process in the order in which they ended.")]
+    where: Annotated[
+        str, Meta(description='file:line:column of the rule that blocked, in the line\'s generation; or "".')
+    ]
+    line: Annotated[dict[str, Any], about("The audit line, whether or not it was written (audit.share).")]
+    worker: NotRequired[Annotated[int, about("With workers above 1: the worker's number, from 1.")]]
+
+
+class Decisions(Merged):
+    """Requests, newest first."""
+
+    decisions: Annotated[list[Decision], Meta(max_length=MOST_DECISIONS)]
+    number: Annotated[int, about("Requests so far, of this process or of all workers.")]
+
+
+class Rule(TypedDict):
+    """A rule of the configuration."""
+
+    id: str
+    where: Annotated[str, about('file:line:column in the configuration, or "" for a default.')]
+
+
+class Step(TypedDict):
+    """What one filter concluded."""
+
+    filter: str
+    judgement: Literal["pass", "hit", "shadow", "failed", "not reached", "asks the ledger"]
+    rule: Rule | None
+
+
+class ExplainedDecision(TypedDict):
+    """What would be decided about a request, and why."""
+
+    decision: Literal["captured", "blocked", "undecidable", "not_judged"]
+    because: Annotated[
+        str | None,
+        about(
+            "Undecidable: the filter, and the fact that the audit line does not hold. Not judged: why no rule looks at "
+            "the request."
+        ),
+    ]
+    rules: Annotated[list[str], about("Undecidable: the rules that need that fact, the first three of many.")]
+    reason_code: int | None
+    reason: str | None
+    rule: Rule | None
+    means: Annotated[str | None, about("What the rule that blocks means, in words.")]
+    mode: TopMode
+    generation: int
+    filters: Annotated[list[Step], about("In the order in which they decide.")]
+    not_judged: Annotated[list[str], about("Filters without rules.")]
+    not_given: Annotated[list[str], about("Fields of the question that rules look at and that were left out.")]
+
+
+class Explanation(ExplainedDecision):
+    """What would be decided about a request, with the quota as it is used now."""
+
+    quota_known: Annotated[bool, about("False: the store that counts the quota's use is down, and it is taken as 0.")]
+
+
+class RejectionGroup(TypedDict):
+    """Rejections with the same org, code, call and property."""
+
+    org: str
+    code: Annotated[str, about("For example InvalidPropertyName.")]
+    call: str | None
+    property: str | None
+    count: int
+    first: UnixTime
+    last: UnixTime
+
+
+class Rejections(Merged):
+    """Calls and properties that were rejected within 24 hours, the most frequent first."""
+
+    groups: Annotated[list[RejectionGroup], Meta(max_length=MOST_GROUPS)]
+    shadow: Annotated[
+        list[RejectionGroup],
+        Meta(max_length=MOST_GROUPS, description="What would be rejected if the mode were enforce."),
+    ]
+    evicted: Annotated[int, about("Groups that were dropped to make room, since the start.")]
+    unlisted: Annotated[
+        int, about("Rejections that are counted, but in no group: beyond audit.rejections of one request.")
+    ]
+
+
+class ShadowRule(TypedDict):
+    """What one shadow rule would have blocked."""
+
+    rule: str
+    filter: str
+    reason_code: int
+    reason: str
+    pages: Annotated[int, about("Sessions.")]
+    count: Annotated[int, about("All requests, pages included.")]
+    first: UnixTime
+    last: UnixTime
+
+
+class ShadowReport(Merged):
+    """What shadow rules would have blocked within 24 hours."""
+
+    rules: Annotated[list[ShadowRule], Meta(max_length=MOST_GROUPS)]
+    evicted: int
+
+
+class Ends(TypedDict):
+    """How requests ended."""
+
+    captured: int
+    forwarded: int
+    rejected: int
+    failed: int
+    blocked: Annotated[dict[str, int], about("By reason code.")]
+
+
+class Minute(TypedDict):
+    """How requests ended within one minute."""
+
+    minute: Annotated[int, about("Unix time at which it begins.")]
+    pages: Ends
+    requests: Ends
+
+
+class Traffic(Merged):
+    """How requests ended, by minute."""
+
+    minutes: Annotated[
+        list[Minute], Meta(max_length=MOST_MINUTES, description="Oldest first; the last one is not over.")
+    ]
+    reasons: Annotated[dict[str, str], about("The text of each reason code.")]
+
+
+class News(TypedDict):
+    """What has happened since the event before."""
+
+    time: UnixTime
+    minutes: Annotated[list[Minute], Meta(max_length=3)]
+    decisions: Annotated[
+        list[Decision],
+        Meta(max_length=MOST_NEW, description="New ones, newest first, without what was only forwarded."),
+    ]
+
+
+class Event(News, Merged):
+    """The data of one server-sent event."""
+
+    mode: TopMode
+    generation: int
+    warnings: NotRequired[list[str]]
+    config: NotRequired[Reload]
+    upstream: NotRequired[dict[str, Any]]
+    store: NotRequired[dict[str, Any]]

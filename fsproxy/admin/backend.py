@@ -1,0 +1,85 @@
+"""What the admin port asks of the program: one interface for one process (``single``) and for several (``multi``)."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+from fsproxy.admin.answers import Decisions, Event, Explanation, Rejections, ShadowReport, Traffic
+from fsproxy.admin.state_answers import ConfigReport, ReloadOutcome, State, UsageReport
+from fsproxy.config.schema import TopMode
+
+Seen = Mapping[int, int]
+"""The number of the newest request that a stream of events knows, by process."""
+
+
+class UnansweredError(Exception):
+    """No worker has answered."""
+
+
+class AdminBackend(ABC):
+    """The program behind the admin port. Methods that return an answer may raise UnansweredError."""
+
+    def __init__(self, instance: str, passage: str, stop: asyncio.Event) -> None:
+        """``instance`` names this program on the admin port, ``passage`` in ``CDN-Loop``; ``stop`` ends it."""
+        self.instance = instance
+        self.passage = passage
+        self._stop = stop
+
+    @property
+    @abstractmethod
+    def mode(self) -> TopMode:
+        """The mode in force."""
+
+    @abstractmethod
+    async def set_mode(self, mode: TopMode) -> list[int]:
+        """Change the mode until the next change or a restart. Return the numbers of workers that did not answer."""
+
+    @abstractmethod
+    async def state(self) -> tuple[bool, State]:
+        """Return whether the program is ready, and in what state it is."""
+
+    @abstractmethod
+    async def metrics(self) -> bytes:
+        """Return all metrics in Prometheus' form."""
+
+    @abstractmethod
+    async def reload(self) -> ReloadOutcome:
+        """Load the configuration anew."""
+
+    @abstractmethod
+    async def drain(self, instance: str) -> bool:
+        """Stop as at SIGTERM, because another program has taken over. Return False if another instance is meant."""
+
+    @abstractmethod
+    async def decisions(self, query: Mapping[str, str], limit: int) -> Decisions:
+        """Return the last requests that ``query`` asks for (``api.DecisionsQuery``), newest first."""
+
+    @abstractmethod
+    async def explain(self, question: bytes) -> Explanation:
+        """Return what would be decided about a session (``question.Question``). Raise ValueError for a bad question."""
+
+    @abstractmethod
+    async def rejections(self) -> Rejections:
+        """Return the calls and properties that were rejected within 24 hours."""
+
+    @abstractmethod
+    async def usage(self) -> UsageReport:
+        """Return how much of their quotas and limits the orgs have used."""
+
+    @abstractmethod
+    async def config(self) -> ConfigReport:
+        """Return the configuration in force, and what became of the last reload."""
+
+    @abstractmethod
+    async def shadow(self) -> ShadowReport:
+        """Return what shadow rules would have blocked within 24 hours."""
+
+    @abstractmethod
+    async def traffic(self, minutes: int) -> Traffic:
+        """Return how requests ended, by minute."""
+
+    @abstractmethod
+    async def tick(self, seen: Seen | None) -> tuple[Event, Seen]:
+        """Return the next event of a stream that knows ``seen``, and what it knows with it. None: the first event."""

@@ -1,0 +1,168 @@
+"""The admin port's answers about the program's state, as types. The OpenAPI document shows what stands here."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
+
+from msgspec import Meta
+
+from fsproxy.config.schema import TopMode
+from fsproxy.core.limits.operations import NameKind
+from fsproxy.state.memory.recent_names import LONGEST_NAME, MOST_NAMES
+
+MOST_ORGS = 100
+"""Orgs of one answer about usage. Clients choose the ids of orgs that are not listed."""
+
+
+def about(text: str) -> Meta:
+    """Return a field's description for the OpenAPI document."""
+    return Meta(description=text)
+
+
+UnixTime = Annotated[float, about("Unix time in seconds.")]
+
+
+class Error(TypedDict):
+    """Why there is no answer."""
+
+    error: str
+
+
+class WorkersAnswered(TypedDict):
+    """With workers above 1: how many of them this answer is about."""
+
+    configured: int
+    answered: int
+    generations: NotRequired[
+        Annotated[dict[str, int], about("In /api/config: each worker's generation, by the worker's number.")]
+    ]
+
+
+class Merged(TypedDict):
+    """What each answer about several workers has beside its own fields."""
+
+    workers: NotRequired[WorkersAnswered]
+
+
+class ModeChoice(TypedDict):
+    """The mode in force, or the one that is wanted."""
+
+    mode: TopMode
+
+
+class Instance(TypedDict):
+    """The program that is to drain."""
+
+    instance: Annotated[str, about("As /readyz names it.")]
+
+
+class Draining(TypedDict):
+    """The program drains."""
+
+    status: Literal["draining"]
+
+
+class Reload(TypedDict):
+    """When the configuration in force was loaded, and what is wrong with the newest one."""
+
+    loaded: UnixTime
+    errors: Annotated[list[str], Meta(max_length=100)]
+    error_count: int
+    restart_needed_for: Annotated[list[str], about("Changed keys that only a restart puts into force.")]
+
+
+class ReloadOutcome(Reload):
+    """What became of a reload: with errors, the configuration before stays in force."""
+
+    generation: int
+    workers: NotRequired[
+        Annotated[
+            dict[str, int | None],
+            about("With workers above 1: each worker's generation, by its number; null without an answer."),
+        ]
+    ]
+
+
+class State(TypedDict):
+    """Whether the program is ready, and in what state it is."""
+
+    status: Literal["starting", "ready", "draining"]
+    mode: TopMode
+    generation: int
+    upstream: dict[str, Any]
+    store: dict[str, Any]
+    config: Reload
+    warnings: list[str]
+    instance: Annotated[str, about("The name that POST /drain takes.")]
+    passage: Annotated[str, about("The name in CDN-Loop.")]
+    listeners: Annotated[int, about("Processes that listen on the data port.")]
+    workers: NotRequired[
+        Annotated[
+            dict[str, dict[str, Any]],
+            about("With workers above 1: the state of each, by its number."),
+        ]
+    ]
+
+
+class QuotaUsage(TypedDict):
+    """How much of its quota an org has used."""
+
+    used: Annotated[int | None, about("null: not known, because the store is down.")]
+    limit: int
+    mode: str
+    cycle: str
+    ends: UnixTime
+
+
+class NameAt(TypedDict):
+    """A name, and when it was new or refused."""
+
+    name: Annotated[str, about(f"Cut after {LONGEST_NAME} characters.")]
+    at: UnixTime
+
+
+class NamesUsage(TypedDict):
+    """How many names of one kind an org uses."""
+
+    known: Annotated[int | None, about("Names in use; null: not known, because the store is down.")]
+    limit: int
+    mode: str
+    newest: Annotated[
+        list[NameAt],
+        Meta(max_length=MOST_NAMES, description="New names, the newest first, since the start of the process."),
+    ]
+    refused: Annotated[
+        list[NameAt],
+        Meta(max_length=MOST_NAMES, description="Names without room, the last refused first, since the start."),
+    ]
+
+
+class OrgUsage(TypedDict):
+    """How much of its quota and of its limits on names an org has used."""
+
+    org: str
+    quota: QuotaUsage | None
+    names: Annotated[dict[str, NamesUsage], about(f"By kind: {', '.join(kind.value for kind in NameKind)}.")]
+
+
+class UsageReport(Merged):
+    """How much of their quotas and limits the orgs have used."""
+
+    known: Annotated[bool, about("False: the store that counts is down, and what is used is null.")]
+    orgs: Annotated[list[OrgUsage], Meta(max_length=MOST_ORGS)]
+
+
+class ConfigReport(Merged):
+    """The configuration in force."""
+
+    mode: TopMode
+    generation: int
+    warnings: list[str]
+    reload: Reload
+    config: Annotated[
+        dict[str, Any],
+        about(
+            "By section. Secrets and ids of people are hidden, lists are cut at 100 entries, and at most 100 orgs are "
+            "listed, with the settings that differ from the defaults."
+        ),
+    ]

@@ -1,0 +1,126 @@
+"""The workers of one program, as its admin port asks them: each has a private admin port on a unix socket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Mapping
+from enum import StrEnum, unique
+from typing import Any, NamedTuple
+
+import aiohttp
+
+ASK_SECONDS = 2.0
+MOST_ANSWERED = 16 * 1024 * 1024
+"""Bytes of one answer: more than 500 decisions or all metrics take. A longer answer counts as none."""
+
+
+@unique
+class WorkerState(StrEnum):
+    """What a worker process is doing."""
+
+    STARTING = "starting"
+    LISTENING = "listening"
+    ENDED = "ended"
+
+
+class WorkerSilentError(Exception):
+    """The worker did not answer in time, or not at all."""
+
+
+class WorkerClient:
+    """One worker process, and a client of its private admin port."""
+
+    def __init__(self, number: int, pid: int, socket_path: str) -> None:
+        """``number`` counts from 1; a replacement has its predecessor's number, but a ``pid`` of its own."""
+        self.number = number
+        self.pid = pid
+        self.state = WorkerState.STARTING
+        self._http = aiohttp.ClientSession(
+            "http://worker", connector=aiohttp.UnixConnector(socket_path), cookie_jar=aiohttp.DummyCookieJar()
+        )
+
+    async def ask(self, method: str, path: str, seconds: float, body: Any = None) -> tuple[int, bytes]:
+        """Return the status and the body of an answer. Raise WorkerSilentError.
+
+        ``body`` is sent as JSON; bytes are sent as they are.
+        """
+        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"} if data is not None else {}
+        try:
+            async with (
+                asyncio.timeout(seconds),
+                self._http.request(method, path, data=data, headers=headers) as response,
+            ):
+                answer = bytearray()
+                async for chunk in response.content.iter_any():
+                    answer += chunk
+                    if len(answer) > MOST_ANSWERED:
+                        raise WorkerSilentError(f"worker {self.number} says too much")
+                return response.status, bytes(answer)
+        except (TimeoutError, aiohttp.ClientError, OSError, RuntimeError):
+            # RuntimeError: the worker has ended, and its session was closed meanwhile.
+            raise WorkerSilentError(f"worker {self.number} does not answer") from None
+
+    async def close(self) -> None:
+        """Close the client once the process has ended."""
+        self.state = WorkerState.ENDED
+        await self._http.close()
+
+
+class WorkerAnswer(NamedTuple):
+    """What one worker answered."""
+
+    worker: int
+    """Its number."""
+    pid: int
+    body: bytes | None
+    """None: no answer, none in time, or one with another status than 200."""
+
+
+class WorkerPool:
+    """All workers. The supervisor puts each new one into ``workers``."""
+
+    def __init__(self, configured: int, workers: Mapping[int, WorkerClient]) -> None:
+        """``configured``: how many there should be; ``workers``: the latest one of each number."""
+        self.configured = configured
+        self._workers = workers
+
+    def running(self) -> list[WorkerClient]:
+        """Return those that have not ended, by number."""
+        return [worker for _, worker in sorted(self._workers.items()) if worker.state is not WorkerState.ENDED]
+
+    def listening(self) -> list[WorkerClient]:
+        """Return those that accept connections, by number."""
+        return [worker for worker in self.running() if worker.state is WorkerState.LISTENING]
+
+    async def ask_all(self, path: str, after: Mapping[int, int] | None = None) -> list[WorkerAnswer]:
+        """GET a path of every worker that listens, within a bounded time.
+
+        ``after``: each process is asked with ``?after=`` and its number in this mapping, or 0.
+        """
+
+        async def ask(worker: WorkerClient) -> WorkerAnswer:
+            whole = path if after is None else f"{path}?after={after.get(worker.pid, 0)}"
+            try:
+                status, body = await worker.ask("GET", whole, ASK_SECONDS)
+            except WorkerSilentError:
+                return WorkerAnswer(worker.number, worker.pid, None)
+            return WorkerAnswer(worker.number, worker.pid, body if status == 200 else None)
+
+        return list(await asyncio.gather(*map(ask, self.listening())))
+
+    async def ask_any(self, path: str, body: bytes | None = None) -> tuple[int, bytes] | None:
+        """Return the first answer of any worker: status and body. None: no worker answers in time.
+
+        ``body`` is JSON to POST; without one it is a GET. The workers are asked one after the other.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ASK_SECONDS):
+                workers = self.listening()
+                for worker in workers:
+                    with contextlib.suppress(WorkerSilentError):
+                        method = "GET" if body is None else "POST"
+                        return await worker.ask(method, path, ASK_SECONDS / len(workers), body)
+        return None
