@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+import msgspec
 from aiohttp import web
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from fsproxy.admin.api import ENDPOINTS as API_ENDPOINTS
-from fsproxy.admin.api import Api, answer, error
+from fsproxy.admin.api import NO_STORE, Api, answer, error
 from fsproxy.admin.backend import AdminBackend
 from fsproxy.admin.guard import guard
 from fsproxy.admin.merged_events import TICK_PATH
@@ -62,9 +63,9 @@ def _route(endpoint: Endpoint, owner: Controls | Api) -> web.RouteDef:
 
 
 @cache
-def described() -> dict[str, Any]:
-    """Return the OpenAPI document of the admin port."""
-    return document((*ENDPOINTS, *API_ENDPOINTS))
+def described() -> bytes:
+    """Return the OpenAPI document of the admin port, as JSON."""
+    return msgspec.json.encode(document((*ENDPOINTS, *API_ENDPOINTS)))
 
 
 class Controls:
@@ -80,7 +81,7 @@ class Controls:
 
     async def openapi(self, _: web.Request) -> web.Response:
         """Describe this API."""
-        return answer(described())
+        return web.Response(body=described(), content_type=JSON, headers=NO_STORE)
 
     async def healthz(self, _: web.Request) -> web.Response:
         """Answer while the program lives."""

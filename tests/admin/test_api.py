@@ -56,7 +56,7 @@ CONFIG: dict[str, Any] = {
     "audit": {"client_ip": "truncated", "key": "s3cret-key"},
 }
 JSON = {"Content-Type": "application/json"}
-DOCUMENT = described()
+DOCUMENT = json.loads(described())
 _ids = count(1)
 
 
