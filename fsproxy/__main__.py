@@ -1,4 +1,4 @@
-"""``python -m fsproxy``."""
+"""What ``python -m fsproxy`` runs: the command line."""
 
 from fsproxy.cli import main
 

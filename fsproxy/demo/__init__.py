@@ -1,4 +1,4 @@
-"""The built-in capture backend: something real to put the proxy in front of, on one machine, with no account.
+"""The built-in capture backend, to try the proxy on one machine without an account.
 
-It stands alone: it shares no code with the proxy, so that it cannot agree with the proxy's mistakes.
+It shares no code with the proxy, so that it cannot share the proxy's mistakes.
 """

@@ -1,4 +1,4 @@
-"""What a capture backend answers, as recorders read it (wire.md 1, 2, 5 and 6)."""
+"""The answers of a capture backend, as recorders read them (wire.md 1, 2, 5 and 6)."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ FLAGS: Mapping[str, bool] = {
 
 BUNDLE_INTERVAL_MS = 5000
 REMEMBERED_SESSIONS = 10_000
-"""A demo that runs for a month must not grow: the session that was seen longest ago is forgotten."""
+"""A demo that runs for a month must not grow. The session that was seen longest ago is forgotten first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A visit that was given out: its id and its visitor's."""
+    """A session of this backend: its own id and that of its visitor."""
 
     id: str
     user: str
 
 
 class Sessions:
-    """The sessions that this backend has begun, bounded."""
+    """The sessions that this backend has begun: at most ``limit`` of them."""
 
     def __init__(self, limit: int = REMEMBERED_SESSIONS) -> None:
         self._known: OrderedDict[str, Session] = OrderedDict()
@@ -44,10 +44,10 @@ class Sessions:
         return len(self._known)
 
     def of_page(self, session_id: object, user_id: object) -> tuple[Session, bool]:
-        """The page's session, and whether it is new.
+        """Return the page's session, and whether it is new.
 
-        A known ``SessionId`` goes on, unless another visitor sends it: then a session begins, as it does
-        for an unknown one. A visitor without an id gets one.
+        A known ``SessionId`` goes on. An unknown one, or one that another visitor sends, begins a session. A visitor
+        without an id gets one.
         """
         known = self._known.get(session_id) if isinstance(session_id, str) else None
         if known is not None and user_id in {"", None, known.user}:
@@ -61,7 +61,7 @@ class Sessions:
 
 
 def page_problem(page: object) -> str | None:
-    """Why a page request is no page request, or None. Only ``OrgId`` and ``Url`` are not optional."""
+    """Return what is wrong with a page request, or None. Only ``OrgId`` and ``Url`` are required."""
     if not isinstance(page, dict):
         return "a page request is a JSON object"
     for name in ("OrgId", "Url"):
@@ -71,7 +71,7 @@ def page_problem(page: object) -> str | None:
 
 
 def page_answer(page: Mapping[str, Any], sessions: Sessions, now_ms: int) -> dict[str, object]:
-    """The answer that starts a recording."""
+    """Return the answer that starts a recording."""
     session, is_new = sessions.of_page(page.get("SessionId"), page.get("UserId"))
     return {
         "Consented": False,
@@ -93,7 +93,7 @@ def page_answer(page: Mapping[str, Any], sessions: Sessions, now_ms: int) -> dic
 
 
 def cookie_domain(url: str) -> str:
-    """The page's host, for which the recorder sets its cookie; "" when the URL has none."""
+    """Return the page's host, for which the recorder sets its cookie; "" when the URL has none."""
     try:
         return urlsplit(url).hostname or ""
     except ValueError:
@@ -101,15 +101,15 @@ def cookie_domain(url: str) -> str:
 
 
 def bundle_answer(now_ms: int) -> dict[str, object]:
-    """The answer that lets a recording go on; the next bundle carries it as ``PrevBundleTime``."""
+    """Return the answer that lets a recording go on. The next bundle sends it back as ``PrevBundleTime``."""
     return {"BundleTime": now_ms}
 
 
 def settings_answer(org: str) -> dict[str, object]:
-    """What recorders of 2023 and later ask for before the page."""
+    """Return what recorders of 2023 and later ask for before the page."""
     return {"OrgId": org, "Flags": dict(FLAGS), "BundleUploadIntervalMS": BUNDLE_INTERVAL_MS}
 
 
 def problem(message: str, code: str) -> dict[str, object]:
-    """An error in the server API's own form (wire.md 5)."""
+    """Return an error in the form of the server API (wire.md 5)."""
     return {"message": message, "code": code}

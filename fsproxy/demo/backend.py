@@ -1,7 +1,7 @@
-"""A capture backend on one page of code: it answers as a real one does, and shows what it was sent.
+"""A small capture backend that answers as a real one does, and shows what it received.
 
 ``GET /_demo/received?limit=20`` lists the last requests with their bodies decoded, ``DELETE`` forgets
-them. It has no accounts, keeps nothing, and is for looking and for tests, not for recordings.
+them. It has no accounts and keeps nothing. It is for trying and testing the proxy, not for recordings.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ CLOCK: web.AppKey[Clock] = web.AppKey("clock")
 
 
 def clock_ms() -> int:
-    """Unix time in milliseconds, as recorders count it."""
+    """Return the Unix time in milliseconds, as recorders count it."""
     return time.time_ns() // 1_000_000
 
 
 def create_backend(clock: Clock = clock_ms) -> web.Application:
-    """The backend. ``clock`` gives Unix milliseconds."""
-    app = web.Application(client_max_size=MAX_BODY, middlewares=[_store_and_mend])
+    """Return the backend. ``clock`` gives Unix milliseconds."""
+    app = web.Application(client_max_size=MAX_BODY, middlewares=[_keep_and_refuse])
     app[SESSIONS] = Sessions()
     app[STORE] = Store()
     app[CLOCK] = clock
@@ -74,8 +74,8 @@ def create_backend(clock: Clock = clock_ms) -> web.Application:
 
 
 @web.middleware
-async def _store_and_mend(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Keeps every request before it is answered, and answers 400 where a body is at fault."""
+async def _keep_and_refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Keep every request before it is answered, and answer 400 where the body is at fault."""
     if not request.path.startswith("/_demo/"):
         body = await request.read()
         request.app[STORE].keep(_as_received(request, request.method, body, gzip=_is_gzip(request, body)))
@@ -88,7 +88,7 @@ async def _store_and_mend(request: web.Request, handler: Handler) -> web.StreamR
 
 
 async def _allow_origin(request: web.Request, response: web.StreamResponse) -> None:
-    """A recorder reads an answer only with its exact origin in it; ``*`` will not do (wire.md 1)."""
+    """Name the exact origin in the answer: recorders read no answer without it, nor one with ``*`` (wire.md 1)."""
     origin = request.headers.get("Origin")
     if origin is not None:
         response.headers["Access-Control-Allow-Origin"] = origin
@@ -109,8 +109,8 @@ def _as_received(request: web.Request, method: str, body: bytes, *, gzip: bool =
 
 
 def _is_gzip(request: web.Request, body: bytes) -> bool:
-    # Bundles say it in the query alone. A Content-Encoding header aiohttp's server may have obeyed
-    # already, and left standing: then the body no longer begins as gzip does.
+    # Bundles announce gzip in the query alone. aiohttp may have obeyed a Content-Encoding header already and kept the
+    # header; then the body does not begin as gzip does.
     if request.query.get("ContentEncoding") == "gzip":
         return True
     return request.headers.get("Content-Encoding") == "gzip" and body.startswith(GZIP_MAGIC)
@@ -173,7 +173,7 @@ async def _call(request: web.Request) -> web.Response:
 
 
 async def _server_body(request: web.Request) -> dict[str, Any] | None:
-    """The body of a server API call, or None without an Authorization header."""
+    """Return the body of a server API call, or None without an Authorization header."""
     if "Authorization" not in request.headers:
         return None
     body = await _json_body(request)

@@ -1,4 +1,4 @@
-"""Three requests to try on the demo: one that is captured, one that is blocked, one that is mended."""
+"""Three requests to try on the demo: one is captured, one is blocked, and of one a call is cut out."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ ORG = "o-DEMO-na1"
 SESSION = "6f1f2b7e-52a4-4b0e-9d0a-3f0f6c1d2e01"
 PAGE = "6f1f2b7e-52a4-4b0e-9d0a-3f0f6c1d2e02"
 BLOCKED_PAGE = "6f1f2b7e-52a4-4b0e-9d0a-3f0f6c1d2e03"
-"""Another page: the bundles of one that was blocked are blocked too."""
+"""Another page, because the bundles of a blocked page are blocked, too."""
 SITE = "www.example.com"
 BLOCKED_SITE = "blocked.example.com"
 """demo.yaml blocks this domain."""
 
 
 def curl_lines(port: int) -> tuple[str, str, str]:
-    """Lines for a POSIX shell, for a proxy on 127.0.0.1 at ``port``.
+    """Return lines for a POSIX shell, for a proxy on 127.0.0.1 at ``port``.
 
-    A page that is captured (200); a page of a blocked domain (202, ``reason_code`` 4); and a bundle (200) with a
-    good custom event and one without a name, which never reaches the backend.
+    They send a page that is captured (200), a page of a blocked domain (202, ``reason_code`` 4), and a bundle (200)
+    with a valid custom event and one without a name, which never reaches the backend.
     """
     return _page_line(port, SITE, PAGE), _page_line(port, BLOCKED_SITE, BLOCKED_PAGE), _bundle_line(port)
 

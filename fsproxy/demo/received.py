@@ -1,4 +1,4 @@
-"""What the backend has received, kept in bounded memory and shown in a form that people can read."""
+"""The requests that the backend has received, kept in bounded memory and shown in a readable form."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 KEPT = 200
-"""Requests that are kept; older ones are forgotten."""
+"""How many requests are kept."""
 KEPT_BYTES = 256 * 1024
-"""Of one body, decompressed. A body above that is shown by its size alone: 200 of them stay below 50 MB."""
+"""The largest body that is kept, and the largest that is shown once decompressed. 200 of them take less than 50 MB."""
 MAX_DECOMPRESSED = 64 * 1024 * 1024
 GZIP_MAGIC = b"\x1f\x8b"
 _HIDDEN = "(not shown)"
 
 
 class BodyError(ValueError):
-    """The client's fault: a body that is not what it is announced to be."""
+    """A body is not what it is announced to be, which is the client's fault."""
 
 
 def decompressed(body: bytes, *, gzip: bool) -> bytes:
-    """The body's plain bytes. Raises ``BodyError`` for broken gzip, and above ``MAX_DECOMPRESSED``."""
+    """Return the body's plain bytes. Raise BodyError for broken gzip, and above ``MAX_DECOMPRESSED``."""
     if not gzip:
         return body
     plain = zlib.decompressobj(wbits=31)
@@ -38,7 +38,7 @@ def decompressed(body: bytes, *, gzip: bool) -> bytes:
 
 
 def parsed(body: bytes) -> Any:
-    """The body as JSON; raises ``BodyError``."""
+    """Return the body as JSON. Raise BodyError."""
     try:
         return json.loads(body, parse_constant=_no_constant)
     except (ValueError, RecursionError):
@@ -61,10 +61,10 @@ class Received:
     body: bytes
     gzip: bool = False
     cut: int = 0
-    """How long the body was, when it was too long to be kept."""
+    """The length of a body that was too long to be kept."""
 
     def shown(self) -> dict[str, object]:
-        """The request for people: its body decoded, its credentials and the values of its cookies left out."""
+        """Return the request in a readable form: the body decoded, without credentials and values of cookies."""
         return {
             "at_ms": self.at_ms,
             "method": self.method,
@@ -102,24 +102,24 @@ def _shown_header(name: str, value: str) -> str:
 
 
 class Store:
-    """The last requests, newest last; and how many there were in all."""
+    """The last requests, the newest last, and how many there were in all."""
 
     def __init__(self, limit: int = KEPT) -> None:
         self._last: deque[Received] = deque(maxlen=limit)
         self.total = 0
 
     def keep(self, received: Received) -> None:
-        """Adds one, and forgets the oldest when there are too many. Of a very long body only the length is kept."""
+        """Add a request; the oldest is forgotten when there are too many. Keep only the length of a very long body."""
         too_long = len(received.body) > KEPT_BYTES
         self._last.append(replace(received, body=b"", cut=len(received.body)) if too_long else received)
         self.total += 1
 
     def clear(self) -> None:
-        """Forgets everything."""
+        """Forget everything."""
         self._last.clear()
         self.total = 0
 
     def shown(self, limit: int) -> dict[str, object]:
-        """The last ``limit`` requests as JSON."""
+        """Return the last ``limit`` requests as JSON."""
         last = list(self._last)[-limit:] if limit > 0 else []
         return {"total": self.total, "received": [received.shown() for received in last]}

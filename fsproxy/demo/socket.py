@@ -1,4 +1,4 @@
-"""The recording over a WebSocket, ``/rec/sock`` (wire.md 7): one answer frame to each frame."""
+"""The recorder's socket, ``/rec/sock`` (wire.md 7): each frame gets one answer."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from fsproxy.demo.answers import Sessions, bundle_answer, page_answer, page_prob
 from fsproxy.demo.received import BodyError, parsed
 
 PAGE, BUNDLE, FAIL, PAGE_ANSWER, BUNDLE_ANSWER, EVENT, EVENT_ANSWER = 1, 2, 3, 4, 5, 6, 7
-"""The ``Cmd`` of a frame: three from the recorder, four from the backend."""
+"""The ``Cmd`` of frames. PAGE, BUNDLE and EVENT come from the recorder, the others from the backend."""
 
 
 def frame_answer(text: str, sessions: Sessions, now_ms: int) -> dict[str, object]:
-    """The answer to one text frame. A frame that is not understood gets a ``Fail`` with the status 400."""
+    """Return the answer to one text frame. A frame that is not understood gets a ``Fail`` with the status 400."""
     try:
         frame = parsed(text.encode("utf-8", "surrogatepass"))
     except BodyError:
