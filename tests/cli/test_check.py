@@ -43,6 +43,12 @@ def test_all_faults_are_listed_at_once_each_with_its_place(tmp_path: Path) -> No
     assert last == f"{file}: 4 faults were found"
 
 
+def test_one_fault_is_counted_as_one(tmp_path: Path) -> None:
+    file = tmp_path / "fsproxy.yaml"
+    file.write_text(UPSTREAM + "mode: strict\n")
+    assert CliRunner().invoke(main, ["check", str(file)]).stderr.splitlines()[-1] == f"{file}: 1 fault was found"
+
+
 @pytest.mark.parametrize("text", ["", "[]", "a: [", "upstream: {}", "\t", "upstream: {url: ftp://a}"])
 def test_what_is_no_configuration_is_refused_without_a_traceback(tmp_path: Path, text: str) -> None:
     file = tmp_path / "fsproxy.yaml"

@@ -146,6 +146,20 @@ def test_the_text_says_what_changes_and_what_was_taken_as_recorded(tmp_path: Pat
     assert "\x1b" not in told
 
 
+def test_each_kind_of_line_that_is_left_out_gets_a_sentence(tmp_path: Path) -> None:
+    others = [{"event.action": "bundle"}, {"event.action": "bundle"}]
+    audit = written(tmp_path / "a.log", page(1, "192.0.2.1"), *others, "nonsense")
+    with audit.open("a") as file:
+        file.write('{"event.action":"page"')
+    printed = replay(audit, "--config", config(tmp_path, UPSTREAM)).stdout.splitlines()
+    assert [line for line in printed if line.startswith("Left out: ")] == [
+        "Left out: 2 lines are not about pages.",
+        "Left out: 1 last line has no end.",
+        "Left out: 1 line cannot be read.",
+    ]
+    assert printed[0] == "1 page was decided again; none would get another decision."
+
+
 def test_a_file_of_a_gigabyte_would_be_read_a_megabyte_at_a_time(tmp_path: Path) -> None:
     audit = tmp_path / "a.log.gz"
     with gzip.open(audit, "wb", compresslevel=1) as file:
