@@ -53,38 +53,13 @@ class Group(msgspec.Struct, frozen=True, gc=False):
     last: float
 
 
-class _Hours:
-    """Counts of one key by hour, as ``[count, first, last]``."""
-
-    __slots__ = ("hours",)
-
-    def __init__(self) -> None:
-        self.hours: dict[int, list[float]] = {}
-
-    def add(self, at: float) -> None:
-        hour = int(at) // HOUR
-        slot = self.hours.get(hour)
-        if slot is None:
-            if len(self.hours) > KEPT_HOURS:
-                del self.hours[next(iter(self.hours))]
-            self.hours[hour] = [1, at, at]
-        else:
-            slot[0] += 1
-            slot[2] = at
-
-    def since(self, hour: int) -> Group | None:
-        kept = [slot for each, slot in self.hours.items() if each >= hour]
-        if not kept:
-            return None
-        return Group(int(sum(slot[0] for slot in kept)), min(s[1] for s in kept), max(s[2] for s in kept))
-
-
 class Groups(Generic[K]):
     """Counts repeated events by key. Beyond ``most`` keys, the one that was used longest ago is forgotten."""
 
     def __init__(self, most: int = MOST_GROUPS) -> None:
         self._most = most
-        self._groups: OrderedDict[K, _Hours] = OrderedDict()
+        self._groups: OrderedDict[K, dict[int, list[float]]] = OrderedDict()
+        """For each key and hour ``[count, first, last]``."""
         self.evicted = 0
         """Keys that were forgotten to make room, since the start."""
 
@@ -98,21 +73,30 @@ class Groups(Generic[K]):
             if len(self._groups) >= self._most:
                 self._groups.popitem(last=False)
                 self.evicted += 1
-            hours = self._groups[key] = _Hours()
+            hours = self._groups[key] = {}
         else:
             self._groups.move_to_end(key)
-        hours.add(at)
+        hour = int(at) // HOUR
+        slot = hours.get(hour)
+        if slot is None:
+            if len(hours) > KEPT_HOURS:
+                del hours[next(iter(hours))]
+            hours[hour] = [1, at, at]
+        else:
+            slot[0] += 1
+            slot[2] = at
 
     def last_day(self, now: float) -> list[tuple[K, Group]]:
         """Return the events of the last 24 hours, the most frequent first. Forget older ones."""
         since = int(now) // HOUR - KEPT_HOURS + 1
         found: list[tuple[K, Group]] = []
         for key, hours in list(self._groups.items()):
-            group = hours.since(since)
-            if group is None:
-                del self._groups[key]
+            kept = [slot for hour, slot in hours.items() if hour >= since]
+            if kept:
+                counts, firsts, lasts = zip(*kept, strict=True)
+                found.append((key, Group(int(sum(counts)), min(firsts), max(lasts))))
             else:
-                found.append((key, group))
+                del self._groups[key]
         found.sort(key=lambda each: (-each[1].count, -each[1].last))
         return found
 

@@ -109,7 +109,7 @@ def test_hours_of_one_group_are_bounded() -> None:
     groups: Groups[str] = Groups()
     for hours in range(200):
         groups.add("a", NOON + 3600 * hours)
-    assert len(groups._groups["a"].hours) == ring.KEPT_HOURS + 1
+    assert len(groups._groups["a"]) == ring.KEPT_HOURS + 1
 
 
 def test_a_shadow_rule_counts_sessions_and_all_requests() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, unique
+from functools import partial
 from itertools import islice
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 from fsproxy.core.audit.facts import ADMITTED, UNDER_WAY
 from fsproxy.core.audit.line import LONGEST_RULE
@@ -29,7 +30,7 @@ from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.replay.addresses import ask_ip
 from fsproxy.core.replay.facts import MOST_RULES, SOME_VALUE, Lacking, ReplayedFacts, is_cut
 
-_AGENT = "user_agent: the line does not hold the whole User-Agent"
+_AGENT = "the line does not hold the whole User-Agent"
 _NOT_KNOWN = Rule("")
 _USER = "the line does not hold the user's id"
 
@@ -116,81 +117,52 @@ def with_filters(policy: OrgPolicy, filters: Sequence[ReplayFilter]) -> OrgPolic
 
 
 def _replayed(each: Filter) -> ReplayFilter:
-    part, ask = _part_and_ask(each)
+    if isinstance(each, IpFilter):
+        part, ask = Part.ADDRESS, ask_ip(each)
+    elif isinstance(each, BlockedUserFilter):
+        part, ask = Part.PAGE, partial(_blocked_user, {hit.rule.id: hit for hit in each.users.values()})
+    else:
+        part, question = _QUESTIONS.get(type(each), (Part.PAGE, type(each).judge))
+        ask = partial(question, each)
     rules = dict.fromkeys(safe(hit.rule.id, LONGEST_RULE) for hit in islice(hits_in(each), MOST_RULES))
     return ReplayFilter(each.name, each.mode, part, ask, tuple(rules))
 
 
-def _part_and_ask(each: Filter) -> tuple[Part, Ask]:  # noqa: C901 - a table
-    match each:
-        case OrgFilter():
-            return Part.AGENT, _org(each)
-        case ScriptFilter():
-            return Part.PAGE, _script(each)
-        case UrlFilter():
-            return Part.PAGE, _url(each)
-        case IpFilter():
-            return Part.ADDRESS, ask_ip(each)
-        case UserAgentFilter():
-            return Part.AGENT, _unless(lambda facts: facts.agent_cut, _AGENT, each)
-        case GeoFilter():
-            lacking = "geo: the location was not asked for"
-            return Part.PAGE, _unless(lambda facts: not facts.audited.located, lacking, each)
-        case OptOutFilter():
-            return Part.PAGE, _opt_out(each)
-        case DeletingUserFilter():
-            return Part.USER, _deleting_user(each)
-        case BlockedUserFilter():
-            return Part.PAGE, _blocked_user(each)
-        case RampingFilter():
-            return Part.USER, _ramping(each)
-        case _:
-            return Part.PAGE, each.judge
+def _org(each: OrgFilter, facts: ReplayedFacts, now: Instant) -> Hit | str | None:
+    hit = each.judge(facts, now)
+    return f"org: {_AGENT}" if hit is None and each.mobile and facts.agent_cut else hit
 
 
-def _unless(lacks: Callable[[ReplayedFacts], bool], what: str, each: Filter) -> Ask:
-    return lambda facts, now: what if lacks(facts) else each.judge(facts, now)
+def _script(each: ScriptFilter, facts: ReplayedFacts, now: Instant) -> Hit | str | None:
+    hit = each.judge(facts, now)
+    cut = any(is_cut(version or "") for version in (facts.audited.version, facts.audited.snippet))
+    return "script: its version is cut in the line" if hit is None and each.versions and cut else hit
 
 
-def _org(each: OrgFilter) -> Ask:
-    def ask(facts: ReplayedFacts, now: Instant) -> Hit | str | None:
-        hit = each.judge(facts, now)
-        return _AGENT.replace("user_agent", "org") if hit is None and each.mobile and facts.agent_cut else hit
-
-    return ask
-
-
-def _script(each: ScriptFilter) -> Ask:
-    def ask(facts: ReplayedFacts, now: Instant) -> Hit | str | None:
-        hit = each.judge(facts, now)
-        cut = any(is_cut(version or "") for version in (facts.audited.version, facts.audited.snippet))
-        return "script: its version is cut in the line" if hit is None and each.versions and cut else hit
-
-    return ask
-
-
-def _url(each: UrlFilter) -> Ask:
+def _url(each: UrlFilter, facts: ReplayedFacts, now: Instant) -> Hit | str | None:
     most = each.max_length
-
-    def grown(facts: ReplayedFacts) -> bool:
-        # Internationalised names are longer in the line than in the page's URL.
-        return facts.url_grown and most is not None and facts.url_length <= most < len(str(facts.url))
-
-    return _unless(grown, "url: its length is not known", each)
+    # Internationalised names are longer in the line than in the page's URL.
+    if facts.url_grown and most is not None and facts.url_length <= most < len(str(facts.url)):
+        return "url: its length is not known"
+    return each.judge(facts, now)
 
 
-def _opt_out(each: OptOutFilter) -> Ask:
-    def ask(facts: ReplayedFacts, now: Instant) -> Hit | str | None:
-        audited = facts.audited
-        # The filter looks at cookies last, so a hit by a signal is certain.
-        hit = each.judge(facts, now)
-        if not audited.cookies or (hit is not None and hit in (each.gpc, each.dnt)):
-            return hit
-        if all(_is_known(name, value, facts) for name, value, _ in each.cookies):
-            return hit
-        return "opt_out: whether the cookie was there was not asked then"
+def _user_agent(each: UserAgentFilter, facts: ReplayedFacts, now: Instant) -> Hit | str | None:
+    return f"user_agent: {_AGENT}" if facts.agent_cut else each.judge(facts, now)
 
-    return ask
+
+def _geo(each: GeoFilter, facts: ReplayedFacts, now: Instant) -> Hit | str | None:
+    return each.judge(facts, now) if facts.audited.located else "geo: the location was not asked for"
+
+
+def _opt_out(each: OptOutFilter, facts: ReplayedFacts, now: Instant) -> Hit | str | None:
+    # The filter looks at cookies last, so a hit by a signal is certain.
+    hit = each.judge(facts, now)
+    if not facts.audited.cookies or (hit is not None and hit in (each.gpc, each.dnt)):
+        return hit
+    if all(_is_known(name, value, facts) for name, value, _ in each.cookies):
+        return hit
+    return "opt_out: whether the cookie was there was not asked then"
 
 
 def _is_known(name: str, value: str | None, facts: ReplayedFacts) -> bool:
@@ -201,40 +173,42 @@ def _is_known(name: str, value: str | None, facts: ReplayedFacts) -> bool:
     return facts.cookies.get(name, SOME_VALUE) != SOME_VALUE
 
 
-def _deleting_user(each: DeletingUserFilter) -> Ask:
-    def ask(facts: ReplayedFacts, now: Instant) -> Hit | str | None:
-        audited = facts.audited
-        hit = None if audited.unnamed or is_cut(facts.user_id) else each.judge(facts, now)
-        if hit is not None or not (audited.unnamed or audited.identified or is_cut(facts.user_id)):
-            return hit
-        if facts.same_users and each.name.value in audited.lists:
-            return each.hit if each.hit.rule.id in audited.listed else None
-        return f"deleting_user: {_USER}"
-
-    return ask
+def _deleting_user(each: DeletingUserFilter, facts: ReplayedFacts, now: Instant) -> Hit | str | None:
+    audited = facts.audited
+    hit = None if audited.unnamed or is_cut(facts.user_id) else each.judge(facts, now)
+    if hit is not None or not (audited.unnamed or audited.identified or is_cut(facts.user_id)):
+        return hit
+    if facts.same_users and each.name.value in audited.lists:
+        return each.hit if each.hit.rule.id in audited.listed else None
+    return f"deleting_user: {_USER}"
 
 
-def _blocked_user(each: BlockedUserFilter) -> Ask:
-    rules = {hit.rule.id: hit for hit in each.users.values()}
-
-    def ask(facts: ReplayedFacts, now: Instant) -> Hit | str | None:  # noqa: ARG001 - an Ask
-        audited = facts.audited
-        if not audited.identified:
-            return None
-        if facts.same_users and each.name.value in audited.lists:
-            return next((rules[rule] for rule in audited.listed if rule in rules), None)
+def _blocked_user(rules: Mapping[str, Hit], facts: ReplayedFacts, _: Instant) -> Hit | str | None:
+    audited = facts.audited
+    if not audited.identified:
+        return None
+    if not facts.same_users or FilterName.BLOCKED_USER.value not in audited.lists:
         return f"blocked_user: {_USER}"
+    return next((rules[rule] for rule in audited.listed if rule in rules), None)
 
-    return ask
+
+def _ramping(each: RampingFilter, facts: ReplayedFacts, now: Instant) -> Hit | str | None:
+    if facts.audited.session in {UNDER_WAY, ADMITTED}:
+        return None  # the ledger admits them, whatever their bucket
+    share = each.share(now)
+    if 0 < share < 1 and (not (facts.user_id or facts.fresh_user_id) or is_cut(facts.user_id)):
+        return f"ramping: {_USER}"
+    return each.judge(facts, now)
 
 
-def _ramping(each: RampingFilter) -> Ask:
-    def ask(facts: ReplayedFacts, now: Instant) -> Hit | str | None:
-        if facts.audited.session in {UNDER_WAY, ADMITTED}:
-            return None  # the ledger admits them, whatever their bucket
-        share = each.share(now)
-        if 0 < share < 1 and (not (facts.user_id or facts.fresh_user_id) or is_cut(facts.user_id)):
-            return f"ramping: {_USER}"
-        return each.judge(facts, now)
-
-    return ask
+_QUESTIONS: Mapping[type, tuple[Part, Callable[[Any, Any, Instant], Hit | str | None]]] = {
+    OrgFilter: (Part.AGENT, _org),
+    ScriptFilter: (Part.PAGE, _script),
+    UrlFilter: (Part.PAGE, _url),
+    UserAgentFilter: (Part.AGENT, _user_agent),
+    GeoFilter: (Part.PAGE, _geo),
+    OptOutFilter: (Part.PAGE, _opt_out),
+    DeletingUserFilter: (Part.USER, _deleting_user),
+    RampingFilter: (Part.USER, _ramping),
+}
+"""For each filter, the part of the facts that it looks at, and a function that asks it. ``domain`` never lacks any."""
