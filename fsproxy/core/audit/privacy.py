@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 
+from fsproxy.core.json.surrogates import without_halves
 from fsproxy.core.model import Address, Hit
 from fsproxy.core.reasons import ReasonCode
 
@@ -17,7 +18,6 @@ LONGEST_NAME = 100
 MaskAddress = Callable[[Address], str | None]
 
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _V4_MASK = 0xFFFFFF00
 _V6_MASK = ((1 << 48) - 1) << 80
 _UNNAMED = frozenset({ReasonCode.OPT_OUT_COOKIE, ReasonCode.USER_ACTIVELY_BEING_DELETED})
@@ -40,12 +40,22 @@ def address_mask(mode: str, key: str | None = None) -> MaskAddress:
     return lambda address: hmac.digest(secret, address.packed, "sha256").hex()[:16]
 
 
-@lru_cache(maxsize=4096)
 def truncated(address: Address) -> str:
     """Return the address of the network (/24, or /48)."""
+    # Numbers are remembered, not addresses: the hash of an address runs in Python.
     if isinstance(address, IPv4Address):
-        return str(IPv4Address(int(address) & _V4_MASK))
-    return str(IPv6Address(int(address) & _V6_MASK))
+        return _v4_text(int(address) & _V4_MASK)
+    return _v6_text(int(address) & _V6_MASK)
+
+
+@lru_cache(maxsize=4096)
+def _v4_text(number: int) -> str:
+    return str(IPv4Address(number))
+
+
+@lru_cache(maxsize=4096)
+def _v6_text(number: int) -> str:
+    return str(IPv6Address(number))
 
 
 def is_unnamed(hits: Iterable[Hit]) -> bool:
@@ -61,7 +71,7 @@ def safe(text: str, limit: int = LONGEST_NAME) -> str:
     cut = text[:limit]
     if cut.isascii() and cut.isprintable():
         return cut
-    return _SURROGATE.sub("\ufffd", _UNSAFE.sub(_escaped, cut))
+    return without_halves(_UNSAFE.sub(_escaped, cut))
 
 
 def _escaped(character: re.Match[str]) -> str:

@@ -12,6 +12,7 @@ import msgspec
 
 from fsproxy.core.json.member_names import KnownNames, finder_of_misspelt, folded
 from fsproxy.core.json.scanner import BYTE_ORDER_MARK, begin_of_json, members_of, name_of
+from fsproxy.core.json.surrogates import covered, uncovered, without_halves
 from fsproxy.core.pipeline import PageAnswer
 
 LONGEST_ANSWER = 256 * 1024
@@ -22,7 +23,6 @@ LONGEST_NUMBER = 40
 LONGEST_CLEANED = 64 * 1024
 """Characters of a text in which unpaired surrogates are replaced; a longer one that has any counts as no text."""
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _AUTHORITY = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*:[/\\]{2}(?:[^/?#\\]*@)?(\[[^\]/?#]*\]|[^:/?#\\]*)")
 
 
@@ -62,7 +62,6 @@ LONGEST_AMBIGUOUS = 64 * 1024
 _KNOWN = KnownNames(PageBody.__struct_encode_fields__)
 _read = msgspec.json.Decoder(PageBody).decode
 _read_names = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_COVERS = ((rb"\\", b"\xff\xff"), (rb"\ud", b"\xfe\xfed"), (rb"\uD", b"\xfe\xfeD"))
 _ABSENT = msgspec.Raw(b"null")
 _read_raw = msgspec.json.Decoder(
     msgspec.defstruct("RawFields", [(name, msgspec.Raw, _ABSENT) for name in _FIELDS], rename="pascal", frozen=True)
@@ -106,7 +105,7 @@ def _read_both_ways(body: bytes, page: PageBody) -> PageBody | None:
 
 def _has_misspelt_names(body: bytes) -> bool:
     try:
-        return _KNOWN.has_misspelt(_read_names(_covered(body)))
+        return _KNOWN.has_misspelt(_read_names(covered(body)))
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return True
 
@@ -114,22 +113,15 @@ def _has_misspelt_names(body: bytes) -> bool:
 def _read_leniently(body: bytes) -> PageBody | None:
     """Read what recorders send but msgspec refuses: unpaired surrogates, numbers out of range, odd types.
 
-    msgspec refuses a document for one escape of an unpaired surrogate anywhere in it. So all escapes of surrogates are
-    replaced by bytes that are not UTF-8, of the same length, and put back in the few fields that are read. Escaped
-    backslashes are replaced first, so that every backslash that is left begins an escape.
+    msgspec refuses a document for one escape of an unpaired surrogate anywhere in it. So these are covered, and
+    uncovered only in the few fields that are read.
     """
     try:
-        found = _read_raw(_covered(body))
-        # What looked like an escape but is none was covered as well: it is put back and refused here.
+        found = _read_raw(covered(body))
+        # What looked like an escape but is none was covered as well: uncovered, it is refused here.
         return PageBody(*[_scalar(bytes(getattr(found, name))) for name in _FIELDS])
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
-
-
-def _covered(body: bytes) -> bytes:
-    for escape, cover in _COVERS:
-        body = body.replace(escape, cover)
-    return body
 
 
 def _scalar(text: bytes) -> Scalar:
@@ -137,9 +129,7 @@ def _scalar(text: bytes) -> Scalar:
     if text[:1] in b"[{":
         return COMPOSED
     if text[:1] == b'"':
-        for escape, cover in _COVERS:
-            text = text.replace(cover, escape)
-        return _clean(json.loads(text))
+        return _clean(json.loads(uncovered(text)))
     if len(text) > LONGEST_NUMBER:
         return None
     value: Scalar = json.loads(text)
@@ -150,7 +140,7 @@ def _clean(value: str) -> Scalar:
     try:
         value.encode()
     except UnicodeEncodeError:
-        return COMPOSED if len(value) > LONGEST_CLEANED else _SURROGATE.sub("\ufffd", value)
+        return COMPOSED if len(value) > LONGEST_CLEANED else without_halves(value)
     return value
 
 
