@@ -1,4 +1,4 @@
-"""The closed list of what can go wrong with a request, and what the client is then told (rules.md 4)."""
+"""The closed list of what can go wrong with a request, and the client's answer for each (rules.md 4)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from fsproxy.core.model import Route
 
 @unique
 class Failure(StrEnum):
-    """Why a request failed. The value stands in audit lines; summary and detail are for the client."""
+    """Why a request failed. The value is for audit lines; summary and detail are for the client."""
 
     status: int
-    """What is answered where the route does not ask for another (see ``status_on``)."""
+    """The status of the answer, unless the route needs another one (see ``status_on``)."""
     summary: str
     detail: str
 
@@ -52,9 +52,9 @@ class Failure(StrEnum):
 
     @property
     def is_temporary(self) -> bool:
-        """A later try of the same request may succeed."""
+        """Whether a later try of the same request may succeed."""
         return self.status >= 500 or self.status == 408
 
     def status_on(self, route: Route) -> int:
-        """The status to answer with: a recorder retries its uploads on 502 and on nothing else (wire.md 2)."""
+        """Return the status of the answer on a route. A recorder retries its uploads on 502 alone (wire.md 2)."""
         return 502 if route.retries_only_502 and self.is_temporary else self.status

@@ -1,7 +1,7 @@
-"""The nouns of the core: what is known of a request, what a rule is, what was decided.
+"""The nouns of the core: what is known of a request, rules, hits and rejections.
 
-Structs that are made once a request are ``msgspec.Struct`` (frozen, slotted, a fifth of a
-frozen dataclass's price); those made once a configuration are frozen dataclasses.
+Types whose objects are made for each request are ``msgspec.Struct`` (frozen, slotted, and five times cheaper to make
+than frozen dataclasses). Those made for each configuration are frozen dataclasses.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import msgspec
 from fsproxy.core.reasons import ReasonCode, RejectionCode
 
 Instant = NewType("Instant", float)
-"""A moment: Unix time in seconds. The core never reads a clock; it is handed one of these."""
+"""A moment: Unix time in seconds. The core never reads a clock; its callers pass the time."""
 
 Address = IPv4Address | IPv6Address
 
@@ -26,14 +26,14 @@ NO_COOKIES: Mapping[str, str] = MappingProxyType({})
 
 @unique
 class Mode(StrEnum):
-    """What a rule may do: block, only be noted, or not even be judged."""
+    """What becomes of a rule's hit: it blocks, is only recorded, or is not even looked for."""
 
     ENFORCE = "enforce"
     SHADOW = "shadow"
     OFF = "off"
 
     def capped(self, cap: Mode) -> Mode:
-        """The weaker of the two: a top-level ``shadow`` makes an enforced filter a shadow."""
+        """Return the weaker of the two modes: under a top-level ``shadow``, an enforced filter is in shadow mode."""
         return self if _STRENGTH[self] <= _STRENGTH[cap] else cap
 
 
@@ -42,7 +42,7 @@ _STRENGTH = {Mode.OFF: 0, Mode.SHADOW: 1, Mode.ENFORCE: 2}
 
 @unique
 class OnTrouble(StrEnum):
-    """What happens to a request that could not be judged."""
+    """What happens to a request that no decision could be made for."""
 
     ALLOW = "allow"
     BLOCK = "block"
@@ -50,7 +50,7 @@ class OnTrouble(StrEnum):
 
 @unique
 class Route(StrEnum):
-    """What a request carries (wire.md); the rest is ``OTHER`` and only passes through."""
+    """What a request carries (wire.md). All other requests are ``OTHER`` and only pass through."""
 
     PAGE = "page"
     BUNDLE = "bundle"
@@ -64,12 +64,12 @@ class Route(StrEnum):
 
     @property
     def is_direct(self) -> bool:
-        """One of the three routes on which a page calls the proxy without a recorder."""
+        """Whether this is one of the three routes on which a page sends calls without a recorder."""
         return self in _DIRECT
 
     @property
     def retries_only_502(self) -> bool:
-        """Recorders end the recording on any temporary failure but 502 here (wire.md 2)."""
+        """Whether any temporary failure other than 502 makes recorders end the recording (wire.md 2)."""
         return self is Route.BUNDLE or self is Route.EVENT
 
 
@@ -87,7 +87,7 @@ class Encoding(Enum):
 
 @unique
 class FilterName(StrEnum):
-    """The filters, in the order in which they are judged (rules.md 1)."""
+    """The filters, in the order in which they judge (rules.md 1)."""
 
     ORG = "org"
     SCRIPT = "script"
@@ -111,38 +111,38 @@ class Location(msgspec.Struct, frozen=True, gc=False):
 
 
 class SessionFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """All that the filters may know of one request. What a recorder did not send is None or empty.
+    """All that the filters may know of one request. What the recorder did not send is None or empty.
 
-    Fields that come out of a JSON body are ``object``: a recorder may send anything in them,
-    and a filter decides what a wrong type means.
+    Fields of type ``object`` come out of a JSON body. A recorder may send anything in them, and a filter decides what
+    a wrong type means.
     """
 
     route: Route
     org: str | None = None
     """The org, or None when it is missing or not a string."""
     session_id: str = ""
-    """The session's id as the page, the query or else the ``fs_uid`` cookie gives it; "" when unknown."""
+    """The session's id from the page, the query, or else the ``fs_uid`` cookie; "" if unknown."""
     page_id: str = ""
     user_id: str = ""
     """The recorder's own id of the visitor; "" on a first visit."""
     fresh_user_id: str = ""
-    """An id made by the shell for a first visit, by which ramping judges it; "" otherwise."""
+    """An id that the proxy made for a first visit, so that ramping can judge it; "" otherwise."""
     app_id: str = ""
-    """The uid given to ``FS.identify``, when the visitor was identified before this page."""
+    """The uid given to ``FS.identify``, if the visitor was identified before this page."""
     uids: tuple[int, ...] = ()
-    """Digests of the uids that the session is known by, and of listed ones that the body's calls name (rules.md 10).
+    """Digests of the session's uids, and of listed ones that the body's calls name (rules.md 10).
 
-    Only looked for where a list of users being deleted is judged."""
+    Empty where no list of users being deleted is configured."""
     url: object = None
     compiled_timestamp: object = None
     compiled_version: object = None
     snippet_version: object = None
     origin: str | None = None
-    """The ``Origin`` header as it came, ``null`` included; None when there is none."""
+    """The ``Origin`` header as it came, ``null`` included; None if there is none."""
     client_ip: Address | None = None
-    """The visitor's address (IPv4-mapped addresses are unwrapped), None on a nameless socket."""
+    """The visitor's address (IPv4-mapped ones are unwrapped); None on a nameless socket."""
     user_agent: str | None = None
-    """As aiohttp hands it over: bytes that are not UTF-8 are surrogate-escaped."""
+    """The header, with surrogate escapes for bytes that are not UTF-8."""
     location: Location | None = None
     cookies: Mapping[str, str] = NO_COOKIES
     gpc: bool = False
@@ -150,7 +150,7 @@ class SessionFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class Rule(msgspec.Struct, frozen=True, gc=False):
-    """One configured rule: its id (in audit lines, never shown to the client) and where it stands."""
+    """One configured rule: its id, which audit lines show and clients never see, and its place."""
 
     id: str
     where: str = ""
@@ -158,7 +158,7 @@ class Rule(msgspec.Struct, frozen=True, gc=False):
 
 
 class Hit(msgspec.Struct, frozen=True, gc=False):
-    """A rule that says no."""
+    """A rule that blocks a session, and the code to block it with."""
 
     filter: FilterName
     code: ReasonCode
@@ -190,5 +190,5 @@ class CallKind(StrEnum):
 
     @property
     def is_user(self) -> bool:
-        """``identify`` and ``set_user_vars`` share names, limits and reserved properties."""
+        """Whether it is ``identify`` or ``set_user_vars``, which share names, limits and reserved properties."""
         return self is CallKind.IDENTIFY or self is CallKind.SET_USER_VARS

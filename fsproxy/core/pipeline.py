@@ -1,7 +1,7 @@
-"""The order in which a session is judged, from the facts to the one decision. All control flow is here.
+"""The way of a session from its facts to the one decision. All of its control flow is here, and all of it is pure.
 
-``judge`` asks the filters; what only the ledger can know it leaves open. ``settle`` closes it with the
-ledger's answer. ``learn`` says what the upstream's answer means for the ledger. All three are pure.
+``judge`` asks the filters, and leaves open what only the ledger can know. ``settle`` decides that by the ledger's
+answer. ``learn`` returns what the upstream's answer means for the ledger.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fsproxy.core.uid_digest import uid_digest
 
 @unique
 class Judgement(StrEnum):
-    """What one filter said of one session, for ``explain``."""
+    """What one filter found about one session, for ``explain``."""
 
     PASS = "pass"  # noqa: S105 - not a password
     HIT = "hit"
@@ -39,44 +39,44 @@ class Step(msgspec.Struct, frozen=True, gc=False):
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """What the filters said. Without a ``block`` on a page, the ledger has the last word."""
+    """What the filters found. If nothing blocks a page, the ledger's answer decides."""
 
     block: Hit | None = None
     shadow: tuple[Hit, ...] = ()
     failed: tuple[FilterName, ...] = ()
-    """Filters that raised: our fault, never the visitor's."""
+    """Filters that raised an exception, which is our fault and never the visitor's."""
     admit: Admit | None = None
     ramping: Hit | None = None
-    """Ramping says no, unless the session is under way or the visitor was admitted before."""
+    """The hit of ramping, unless the session is under way or the visitor was admitted before."""
     quota: Hit | None = None
-    """What it means if the ledger finds the quota used up."""
+    """The hit if the ledger finds the quota used up."""
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """What the pipeline concluded about a session: captured (``block`` None) or blocked, and why."""
+    """What was concluded about a session: captured (``block`` is None) or blocked, and why."""
 
     block: Hit | None = None
     shadow: tuple[Hit, ...] = ()
     failed: tuple[FilterName, ...] = ()
     new_session: bool = False
     token: str = ""
-    """Names the reservation that ``learn`` confirms or releases; "" when the ledger was not asked."""
+    """The reservation that ``learn`` confirms or releases; "" if the ledger was not asked."""
     held: bool = True
-    """``token`` holds one; a session that is simply under way needs none."""
+    """Whether ``token`` holds a reservation; a session under way needs none."""
     ledger_down: bool = False
 
 
 CAPTURE = Decision()
-"""The decision of everything that is not judged."""
+"""The decision for everything that is not judged."""
 
 
 def judge(
     policy: OrgPolicy, facts: SessionFacts, now: Instant, token: str = "", trace: list[Step] | None = None
 ) -> Verdict:
-    """Ask every filter that applies, in order; the first enforced hit blocks.
+    """Ask every filter that applies, in order. The first enforced hit blocks.
 
-    A shadow hit is kept and judging goes on, so that it never hides a later real one. ``token`` names
-    the reservation that a page may need. With ``trace``, one Step a filter is appended to it.
+    A shadow hit is kept and the next filter asked, so that it never hides a later enforced one. ``token`` names the
+    reservation that a page may need. To ``trace`` one Step is appended for each filter.
     """
     page = facts.route is Route.PAGE
     filters = policy.on_page if page else policy.on_direct if facts.route.is_direct else policy.on_bundle
@@ -91,7 +91,7 @@ def judge(
             continue
         try:
             hit = each.judge(facts, now)
-        except Exception:  # noqa: BLE001 - a filter that fails is our fault: counted, audited, and on_error decides
+        except Exception:  # noqa: BLE001 - our fault: it is counted and audited, and on_error decides
             failed += (each.name,)
             hit = _failure(each, policy)
         if hit is not None:
@@ -144,17 +144,12 @@ def _ask_ledger(
         ramped_out=ramping is not None and policy.ramping is not None and policy.ramping.mode is Mode.ENFORCE,
         quota=quota.terms(now) if quota is not None else None,
     )
-    return Verdict(
-        shadow=shadow,
-        failed=failed,
-        admit=admit,
-        ramping=ramping,
-        quota=quota.hit if quota is not None else None,
-    )
+    quota_hit = quota.hit if quota is not None else None
+    return Verdict(shadow=shadow, failed=failed, admit=admit, ramping=ramping, quota=quota_hit)
 
 
 def settle(policy: OrgPolicy, verdict: Verdict, answer: Admitted | None) -> Decision:
-    """The decision, with the ledger's answer to ``verdict.admit``; None when the ledger was down."""
+    """Return the decision. ``answer`` is the ledger's to ``verdict.admit``; None if the ledger was down."""
     if verdict.block is not None or verdict.admit is None:
         return Decision(block=verdict.block, shadow=verdict.shadow, failed=verdict.failed)
     if answer is None:
@@ -177,26 +172,26 @@ def _without_ledger(policy: OrgPolicy, verdict: Verdict) -> Decision:
     if policy.state_on_error is OnTrouble.BLOCK and policy.cap is not Mode.SHADOW:
         hit = Hit(FilterName.QUOTA, ReasonCode.UNSPECIFIED, Rule("state:down"))
         return Decision(block=hit, shadow=verdict.shadow, failed=verdict.failed, ledger_down=True)
-    # Ramping needs no store to say no to a stranger, but only the store knows who is no stranger:
-    # capture goes on (rules.md 5, state.on_error: allow).
+    # Only the ledger knows whether ramping may block: the visitor may have been admitted before. Capture goes on
+    # (rules.md 5, ``state.on_error: allow``).
     return Decision(shadow=verdict.shadow, failed=verdict.failed, ledger_down=True)
 
 
 class PageAnswer(msgspec.Struct, frozen=True, gc=False):
-    """What the upstream answered to a page, as far as it matters to the limits."""
+    """The upstream's answer to a page, as far as it matters for the limits."""
 
     status: int
     session: str = ""
     user: str = ""
     page: str = ""
     is_new: bool | None = None
-    """``IsNewSession``; None when the answer does not say."""
+    """``IsNewSession``; None if the answer has none."""
     reason_code: int | None = None
-    """The upstream's own, when it answered 202."""
+    """The upstream's own, if it answered 202."""
 
 
 def learn(facts: SessionFacts, decision: Decision, answer: PageAnswer | None) -> tuple[Operation, ...]:
-    """What the ledger must be told of a page's end; ``answer`` None: it failed on the way (rules.md 1)."""
+    """Return what a page's end means for the ledger; ``answer`` is None if the page failed (rules.md 1)."""
     if not decision.token:
         return ()
     org = facts.org or ""
@@ -214,7 +209,7 @@ def learn(facts: SessionFacts, decision: Decision, answer: PageAnswer | None) ->
             sessions,
             users,
             new=decision.new_session and answer.is_new is not False,
-            # Only where ramping is in force does the shell make one (rules.md 1, order 12).
+            # There is a fresh user id only if ramping is in force (rules.md 1, order 12).
             remember_user=decision.new_session and bool(facts.fresh_user_id),
             uid=uid_digest(facts.app_id) if facts.app_id else 0,
         ),
@@ -222,23 +217,23 @@ def learn(facts: SessionFacts, decision: Decision, answer: PageAnswer | None) ->
 
 
 def wants_no_name(policy: OrgPolicy, facts: SessionFacts, now: Instant) -> bool:
-    """Whether the visitor opted out or is being deleted, whatever rule blocked first (rules.md 6).
+    """Return whether the visitor opted out or is being deleted, whatever rule blocked first (rules.md 6).
 
-    A filter that cannot say counts as yes.
+    A filter that fails counts as yes.
     """
     try:
-        for each in policy.unnaming:  # noqa: SIM110 - asked for every bundle: a generator costs more than they do
+        for each in policy.unnaming:  # noqa: SIM110 - called for every bundle; a generator would cost more than these
             if each.judge(facts, now) is not None:
                 return True
         return False  # noqa: TRY300 - the loop is what may fail
-    except Exception:  # noqa: BLE001 - a filter that fails must not cost the line, nor name anybody
+    except Exception:  # noqa: BLE001 - a failing filter must neither cost the audit line nor identify anybody
         return True
 
 
 def mark(facts: SessionFacts, uid: int = 0) -> tuple[Operation, ...]:
-    """What a bundle tells the ledger: its session is under way, and belongs to ``uid`` (rules.md 1 and 10).
+    """Return what a bundle means for the ledger: its session is under way, with this uid (rules.md 1 and 10).
 
-    ``uid`` is a digest; 0: the bundle names none.
+    ``uid`` is a digest; 0: the bundle names no user.
     """
     if not facts.session_id and not facts.user_id:
         return ()
@@ -246,7 +241,7 @@ def mark(facts: SessionFacts, uid: int = 0) -> tuple[Operation, ...]:
 
 
 def recall(policy: OrgPolicy, facts: SessionFacts) -> tuple[Operation, ...]:
-    """Return what to ask the ledger about the session's uid; nothing where nobody is being deleted (rules.md 10)."""
+    """Return what to ask about the session's uids; nothing if no user is being deleted (rules.md 10)."""
     if policy.deleting_user is None or not (facts.session_id or facts.user_id):
         return ()
     return (Recall(facts.org or "", facts.session_id, facts.user_id),)

@@ -1,4 +1,4 @@
-"""A configuration, compiled: an immutable snapshot, and in it one policy for each org."""
+"""A compiled configuration: an immutable snapshot with one policy for each org."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from fsproxy.core.settings import ClientApiSettings, CoreSettings, GeoSource, On
 
 @dataclass(frozen=True, slots=True)
 class OrgPolicy:
-    """All that one org's requests are judged by."""
+    """The compiled rules for one org's requests."""
 
     on_page: tuple[Filter, ...]
-    """Judged on pages, in order; ramping and quota stand apart, as the ledger has a say in them."""
+    """The filters for pages, in order; without ramping and quota, which need the ledger."""
     on_bundle: tuple[Filter, ...]
-    """Judged on bundles, events and sockets, with the facts that are there (rules.md 1)."""
+    """The filters for bundles, events and sockets (rules.md 1)."""
     on_direct: tuple[Filter, ...]
-    """Judged on direct calls: the same, and geography (rules.md 3)."""
+    """The filters for direct calls: the same, and geo (rules.md 3)."""
     unnaming: tuple[Filter, ...]
-    """A visitor whom one of these blocks, or would block, is not named in audit lines (rules.md 6)."""
+    """Audit lines do not identify a visitor whom one of these blocks or would block (rules.md 6)."""
     opt_out: OptOutFilter | None
     deleting_user: DeletingUserFilter | None
-    """None: nobody is listed, so that it does not matter here which uid a session has."""
+    """None: no user is listed, so nothing needs to know which uids a session has."""
     user_lists: tuple[Filter, ...]
-    """Filters by lists of users: a page's audit line tells which of them there were."""
+    """The filters with lists of users; a page's audit line shows which of them there were."""
     ramping: RampingFilter | None
     quota: QuotaFilter | None
     geo_source: GeoSource | None
-    """Where a location comes from; None when nothing here asks for one."""
+    """Where a location comes from; None if no filter needs one."""
     on_error: OnTrouble
     state_on_error: OnTrouble
     cap: Mode
@@ -45,22 +45,22 @@ class OrgPolicy:
 
     @property
     def validates_calls(self) -> bool:
-        """Whether the rules for client API calls are in force, or noted."""
+        """Whether the rules for client API calls are enforced or in shadow mode."""
         return self.client_api.mode.capped(self.cap) is not Mode.OFF
 
     @property
     def blocks_uninspectable(self) -> bool:
-        """Whether a body that cannot be read is refused."""
+        """Whether a body that cannot be inspected is refused."""
         return self.client_api.on_uninspectable is OnUninspectable.BLOCK and self.cap is Mode.ENFORCE
 
     @property
     def reads_calls(self) -> bool:
-        """Whether bodies are searched for calls: to validate them, or for the uids that they name (rules.md 10)."""
+        """Whether bodies are searched for calls, to validate them or for their uids (rules.md 10)."""
         return self.deleting_user is not None or self.validates_calls
 
     @classmethod
     def compile(cls, org: OrgSettings, core: CoreSettings, shared: dict[object, Filter | None]) -> Self:
-        """Compile one org's filters; those whose settings equal an earlier org's are taken from ``shared``."""
+        """Return one org's policy. Filters with the settings of an earlier org are taken from ``shared``."""
         filters = [compiled for kind in FILTERS if (compiled := _compiled(kind, org, core, shared)) is not None]
         judged = tuple(f for f in filters if f.name not in _BY_LEDGER)
         on_bundles = org.filters.on_bundles | {FilterName.ORG}
@@ -93,8 +93,8 @@ def _compiled(
 ) -> Filter | None:
     if kind.name is FilterName.ORG:
         return kind.compile(org, core)
-    # Orgs without an override share the section object itself: identity is cheap to compare,
-    # where hashing 100,000 rules for each of 10,000 orgs is not.
+    # Orgs without an override share the settings object itself. Its identity is cheap to compare; to hash 100,000 rules
+    # for each of 10,000 orgs is not.
     key = (kind.name, id(getattr(org.filters, kind.name)))
     if key not in shared:
         shared[key] = kind.compile(org, core)
@@ -103,7 +103,7 @@ def _compiled(
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One generation of the configuration, pinned once per request."""
+    """One generation of the configuration. A request uses one snapshot from its beginning to its end."""
 
     generation: int
     default: OrgPolicy
@@ -111,7 +111,7 @@ class Snapshot:
 
     @classmethod
     def compile(cls, core: CoreSettings, generation: int) -> Self:
-        """Compile every org. May take a second for 100,000 rules: call it off the event loop."""
+        """Return the snapshot of every org's policy. 100,000 rules may take a second: call it off the event loop."""
         shared: dict[object, Filter | None] = {}
         return cls(
             generation,
@@ -120,7 +120,7 @@ class Snapshot:
         )
 
     def policy(self, org: str | None) -> OrgPolicy:
-        """The org's own policy, or the one for all that are not listed."""
+        """Return the org's own policy, or the one for all unlisted orgs."""
         if org is None:
             return self.default
         return self.orgs.get(org, self.default)

@@ -1,4 +1,4 @@
-"""Every rule, as the hit that it makes, of a filter or of an org's policy, wherever it is kept."""
+"""Finds the rules of a compiled filter or policy, each as the hit that it makes, wherever it is kept."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fsproxy.core.policy import OrgPolicy
 
 
 def hits_in(found: object) -> Iterator[Hit]:
-    """Yield the hits, one a rule, that a compiled filter or policy holds, in its order."""
+    """Yield the hits that a compiled filter or policy holds, one for each rule, in order."""
     if isinstance(found, Hit):
         yield found
     elif isinstance(found, Mapping):
@@ -20,7 +20,7 @@ def hits_in(found: object) -> Iterator[Hit]:
         for each in found:
             yield from hits_in(each)
     elif isinstance(found, OrgPolicy):
-        # Its other fields hold some of the same filters again.
+        # Its other fields hold only some of these filters again.
         yield from hits_in((found.on_page, found.ramping, found.quota))
     elif is_dataclass(found):
         for field in fields(found):

@@ -1,6 +1,6 @@
 """The two closed lists of codes: why a session is blocked, and why a call or property is rejected.
 
-Every code that can leave this program is here, with the text that goes with it.
+These are all codes that clients and callers can get, with their texts.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class ReasonCode(IntEnum):
 
     @property
     def text(self) -> str:
-        """The vendor's own text for the code, letter for letter."""
+        """The vendor's own text for the code, letter for letter (rules.md 1)."""
         return _TEXTS[self]
 
 

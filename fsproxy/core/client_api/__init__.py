@@ -1,1 +1,1 @@
-"""Client API calls: found in whatever wire form they ride, judged in one walk, cut out precisely."""
+"""Client API calls: read from every form that they have on the wire, validated, and cut out exactly (rules.md 2)."""

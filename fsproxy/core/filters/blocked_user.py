@@ -1,4 +1,4 @@
-"""Reason -1, or the one configured: a user, known by the uid given to ``identify``, is not to be captured."""
+"""Reason -1, or the configured one: a user must not be captured, whose uid was given to ``identify``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fsproxy.core.settings import CoreSettings, Entry, OrgSettings
 
 @dataclass(frozen=True, slots=True)
 class BlockedUserFilter:
-    """``block``: uids; ``reason_code``: what the client is told (no documented code means this)."""
+    """``block``: uids; ``reason_code``: the client's answer, as no documented code means this."""
 
     name: ClassVar[FilterName] = FilterName.BLOCKED_USER
     on_pages_only: ClassVar[bool] = False
@@ -29,7 +29,7 @@ class BlockedUserFilter:
             return None
         users: dict[str, Hit] = {}
         for entry in settings.block:
-            if entry.text:  # an empty uid is what every visitor has who was not identified
+            if entry.text:  # every visitor who was not identified has an empty uid
                 users.setdefault(entry.text, Hit(cls.name, settings.reason_code, _rule(entry)))
         return cls(mode, users) if users else None
 
@@ -38,6 +38,6 @@ class BlockedUserFilter:
 
 
 def _rule(entry: Entry) -> Rule:
-    """An id that is stable and does not hold the uid: it stands in audit lines."""
+    """Return a rule with a stable id that does not hold the uid, because audit lines contain it."""
     digest = sha256(entry.text.encode("utf-8", "surrogatepass")).hexdigest()
     return Rule(entry.id or f"{FilterName.BLOCKED_USER}:block:{digest[:8]}", entry.where)

@@ -15,11 +15,11 @@ from fsproxy.core.uid_digest import uid_digest
 class DeletingUserFilter:
     """``block``: uids given to ``identify``, or the recorder's own ids, of users who are being deleted.
 
-    A page tells its visitor's uid itself. Of everything else the session's uid is known from earlier pages and
-    ``identify`` calls, or from the body itself: ``SessionFacts.uids``.
+    A page carries its visitor's uid. For all other requests the uids come from earlier pages and ``identify`` calls of
+    the session, or from the body itself: ``SessionFacts.uids``.
 
-    All hits have the one rule id ``deleting_user:listed``, and no entry's place: an audit line must not
-    say which user was deleted (rules.md 6).
+    All hits have the one rule id ``deleting_user:listed`` and no entry's place, because an audit line must not show
+    which user was deleted (rules.md 6).
     """
 
     name: ClassVar[FilterName] = FilterName.DELETING_USER
@@ -28,14 +28,14 @@ class DeletingUserFilter:
     mode: Mode
     users: frozenset[str]
     digests: frozenset[int]
-    """The same users as sessions are known by."""
+    """Digests of the same users, to compare with ``SessionFacts.uids``."""
     hit: Hit
 
     @classmethod
     def compile(cls, org: OrgSettings, core: CoreSettings) -> Self | None:
         settings = org.filters.deleting_user
         mode = settings.mode.capped(core.mode)
-        # An empty id is what every first visit sends.
+        # Every first visit sends an empty id.
         users = frozenset(entry.text for entry in settings.block if entry.text)
         if mode is Mode.OFF or not users:
             return None

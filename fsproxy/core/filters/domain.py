@@ -14,7 +14,7 @@ from fsproxy.core.settings import CoreSettings, DomainRule, DomainSettings, OrgS
 
 
 def problem(text: str) -> str | None:
-    """What is wrong with a domain pattern, or None."""
+    """Return what a domain pattern must be, or None if this is one."""
     if parse_pattern(text) is None:
         return "a host without scheme or path, * for one whole label, perhaps a port (*.example.com, localhost:9000)"
     return None
@@ -24,7 +24,7 @@ def problem(text: str) -> str | None:
 class DomainFilter:
     """Ordered ``rules``, capture or block, of which the first that matches wins; else ``otherwise``.
 
-    On pages the page's own URL is judged. On other routes it is the ``Origin`` header, if that has a host.
+    Pages are judged by their own URL, other requests by the ``Origin`` header if it has a host.
     """
 
     name: ClassVar[FilterName] = FilterName.DOMAIN
@@ -33,7 +33,7 @@ class DomainFilter:
     mode: Mode
     table: DomainTable
     verdicts: tuple[Hit | None, ...]
-    """What each rule means, in order; None is capture."""
+    """What each rule decides, in order; None is capture."""
     otherwise: Hit | None
 
     @classmethod
@@ -51,7 +51,7 @@ class DomainFilter:
         )
 
     def judge(self, facts: SessionFacts, now: Instant) -> Hit | None:
-        """A page whose URL has no host is no domain that is captured: it gets what ``otherwise`` says."""
+        """Return the rule that blocks, or None. A page whose URL has no host gets ``otherwise``."""
         if facts.route is not Route.PAGE:
             origin = parse_origin(facts.origin)
             return None if origin is None else self._judge(origin)

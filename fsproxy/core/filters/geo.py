@@ -1,4 +1,4 @@
-"""Reason 7: the visitor is where nothing is captured."""
+"""Reason 7: the visitor is in a zone where nobody is captured."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _REGION = re.compile(r"([A-Z]{2})-[A-Z0-9]{1,3}")
 
 
 def problem(text: str) -> str | None:
-    """What is wrong with a zone, or None."""
+    """Return what a zone must be, or None if this is one."""
     zone = text.strip().upper()
     region = _REGION.fullmatch(zone)
     if zone in GROUPS or zone in COUNTRIES or (region is not None and region[1] in COUNTRIES):
@@ -27,7 +27,7 @@ def problem(text: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class GeoFilter:
-    """``only``: all other zones are blocked; ``never``: these are. A location that is not known is in no zone."""
+    """``only`` blocks all other zones, ``never`` blocks its zones. An unknown location is in no zone."""
 
     name: ClassVar[FilterName] = FilterName.GEO
     on_pages_only: ClassVar[bool] = False
@@ -36,9 +36,9 @@ class GeoFilter:
     only: frozenset[str] | None
     """Countries and regions; None when there is no ``only``."""
     outside: Hit
-    """What it means to be in none of ``only``."""
+    """The hit for a visitor in none of ``only``."""
     never: Mapping[str, tuple[int, Hit]]
-    """Country or region -> the first rule that names it or a group that it is in, and that rule's place."""
+    """By country or region: the first rule that names it or a group that it is in, and that rule's place."""
 
     @classmethod
     def compile(cls, org: OrgSettings, core: CoreSettings) -> Self | None:

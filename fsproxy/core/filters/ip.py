@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def problem(text: str) -> str | None:
-    """What is wrong with an address rule, or None."""
+    """Return what an address rule must be, or None if this is one."""
     if parse_pattern(text) is None:
         return "an IP address, one with * for a part (192.168.1.*), or a network (10.0.0.0/8, 2001:db8::/32)"
     return None
@@ -24,25 +24,25 @@ def problem(text: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class AddressTable(Generic[T]):
-    """Finds the most specific of any number of patterns at the price of one dict lookup a distinct mask.
+    """Finds the most specific of any number of patterns, at the cost of one dict lookup for each distinct mask.
 
-    There are at most 33 prefix lengths in IPv4 and 129 in IPv6; wildcards in the middle add masks of their own.
+    IPv4 has at most 33 prefix lengths and IPv6 129. Wildcards in the middle of an address add masks of their own.
     """
 
     v4: tuple[tuple[int, dict[int, T]], ...]
-    """(mask, masked address -> value), most specific mask first."""
+    """Masks, the most specific first, each with its values by masked address."""
     v6: tuple[tuple[int, dict[int, T]], ...]
 
     @classmethod
     def of(cls, patterns: Iterable[tuple[AddressPattern, T]]) -> Self:
-        """Of two patterns that cover the same addresses the first one counts."""
+        """Return the table of these patterns. Of two that cover the same addresses the first one counts."""
         tables: dict[int, dict[int, dict[int, T]]] = {4: {}, 6: {}}
         for pattern, value in patterns:
             tables[pattern.version].setdefault(pattern.mask, {}).setdefault(pattern.value, value)
         return cls(_most_specific_first(tables[4]), _most_specific_first(tables[6]))
 
     def find(self, address: Address) -> T | None:
-        """What the most specific pattern that covers the address stands for."""
+        """Return the value of the most specific pattern that covers the address, or None."""
         number = int(address)
         tables = self.v4
         if address.version == 6:
@@ -63,7 +63,7 @@ def _most_specific_first(tables: dict[int, dict[int, T]]) -> tuple[tuple[int, di
 
 @dataclass(frozen=True, slots=True)
 class IpFilter:
-    """``block`` and ``allow``: addresses, parts as ``*``, networks. What is allowed is never blocked."""
+    """``block`` and ``allow``: addresses, ``*`` for parts, networks. An allowed address is never blocked."""
 
     name: ClassVar[FilterName] = FilterName.IP
     on_pages_only: ClassVar[bool] = False
@@ -83,7 +83,7 @@ class IpFilter:
         return cls(mode, block, allow)
 
     def judge(self, facts: SessionFacts, now: Instant) -> Hit | None:
-        """A visitor without an address (a nameless socket) is not judged."""
+        """Return the rule that blocks, or None. A visitor without an address (a nameless socket) passes."""
         address = facts.client_ip
         if address is None:
             return None

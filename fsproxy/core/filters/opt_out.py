@@ -12,7 +12,7 @@ from fsproxy.core.settings import CoreSettings, Entry, OptOutSettings, OrgSettin
 
 
 def problem(text: str) -> str | None:
-    """What is wrong with a cookie rule (``name`` or ``name=value``), or None."""
+    """Return what a cookie rule must be, or None if this is one (``name`` or ``name=value``)."""
     name = text.partition("=")[0]
     if not name or any(c in name for c in ' \t\r\n;,"'):
         return "a cookie's name, alone or with =value"
@@ -28,7 +28,7 @@ class OptOutFilter:
 
     mode: Mode
     cookies: tuple[tuple[str, str | None, Hit], ...]
-    """Name, value (None: any), and what it means."""
+    """Name, value (None: any), and the hit."""
     gpc: Hit | None
     dnt: Hit | None
 

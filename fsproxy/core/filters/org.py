@@ -1,4 +1,4 @@
-"""Reasons 1 and 2: the org does not exist, is disabled, or is not meant for mobile apps."""
+"""Reasons 1 and 2: the org does not exist, is disabled, or does not capture mobile apps."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from fsproxy.core.settings import CoreSettings, OrgSettings
 class OrgFilter:
     """``orgs.unlisted``, and a listed org's ``enabled`` and ``mobile``.
 
-    Compiled for each org: that of the default policy stands for every org that is not listed, and for a
-    request without one.
+    Each org has its own. That of the default policy judges every unlisted org, and requests without an org.
     """
 
     name: ClassVar[FilterName] = FilterName.ORG
@@ -24,10 +23,10 @@ class OrgFilter:
 
     mode: Mode
     always: Hit | None
-    """Unlisted or disabled: what every request of the org gets."""
+    """The hit for every request of an unlisted or disabled org."""
     mobile: Hit | None
     mobile_agents: tuple[str, ...]
-    """Compared with case: these are products' exact names."""
+    """Compared with case, because they are the exact names of products."""
 
     @classmethod
     def compile(cls, org: OrgSettings, core: CoreSettings) -> Self | None:

@@ -1,4 +1,4 @@
-"""Reason 3: the org used up its sessions of the billing cycle. Only the ledger knows; this says what to ask."""
+"""Reason 3: the org has used up its sessions of the billing cycle. The ledger counts; this filter has the terms."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import CoreSettings, OrgSettings
 
 _NEVER = (Instant(math.inf), QuotaTerms("", 0, Instant(-math.inf), False))
-"""Of no cycle at all."""
+"""Stands for no cycle: no instant is in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class QuotaFilter:
-    """``sessions`` a billing cycle, and on top of them the share ``spill_over``, rounded down."""
+    """``sessions`` for each billing cycle, and the share ``spill_over`` of them in addition, rounded down."""
 
     name: ClassVar[FilterName] = FilterName.QUOTA
     on_pages_only: ClassVar[bool] = True
 
     mode: Mode
     hit: Hit
-    """What it means when the ledger says that the quota is used up."""
+    """The hit if the ledger finds the quota used up."""
     limit: int
-    """Sessions a cycle, spill-over included."""
+    """Sessions in a cycle, spill-over included."""
     calendar: BillingCalendar
     latest: list[tuple[Instant, QuotaTerms]] = field(default_factory=lambda: [_NEVER], compare=False, repr=False)
-    """The cycle asked for last, with its start: working one out costs as much as all other filters together.
+    """The start and the terms of the latest cycle, which take as long to compute as all other filters together.
 
-    One slot, replaced whole, so that threads never see half of it; what it holds changes no answer.
+    They are one item that is replaced as a whole, so threads never see half of it. No answer depends on it.
     """
 
     @classmethod
@@ -44,7 +44,7 @@ class QuotaFilter:
         mode = settings.mode.capped(core.mode)
         if mode is Mode.OFF or settings.sessions is None:
             return None
-        # The share as it was written: 100 sessions and 10 % more are 110, not floor(100 * 1.1000000000000001).
+        # Exact fractions: 100 sessions and 10 % more are 110, where floats would give 100 * 1.1000000000000001.
         spilled = math.floor(settings.sessions * (1 + Fraction(str(settings.spill_over))))
         return cls(
             mode,
@@ -54,11 +54,11 @@ class QuotaFilter:
         )
 
     def judge(self, facts: SessionFacts, now: Instant) -> Hit | None:
-        """Never a hit: only the ledger knows whether a session is new, and how many there were."""
+        """Return None always: only the ledger knows whether a session is new, and how many there were."""
         return None
 
     def terms(self, now: Instant) -> QuotaTerms:
-        """Against what a session that begins ``now`` is counted."""
+        """Return the quota that a session counts against which begins ``now``."""
         begins, terms = self.latest[0]
         if begins <= now < terms.ends:
             return terms

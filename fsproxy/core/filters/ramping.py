@@ -16,8 +16,8 @@ from fsproxy.core.settings import CoreSettings, OrgSettings
 class RampingFilter:
     """A constant ``share`` of visitors, or a ``schedule`` of dated shares.
 
-    A hit says that the visitor is outside the share; whether the session is new, and whether the visitor
-    was admitted before, only the ledger knows (``pipeline.settle``).
+    A hit means that the visitor is outside the share. Whether the session is new, and whether the visitor was
+    admitted before, only the ledger knows (``pipeline.settle``).
     """
 
     name: ClassVar[FilterName] = FilterName.RAMPING
@@ -26,7 +26,7 @@ class RampingFilter:
     mode: Mode
     constant: float
     schedule: Schedule | None
-    """Goes before the constant share."""
+    """It takes precedence over the constant share."""
     salt: str
     hit: Hit
 
@@ -41,10 +41,10 @@ class RampingFilter:
         return cls(mode, settings.share, schedule, settings.salt, Hit(cls.name, ReasonCode.TRAFFIC_RAMPING, rule))
 
     def share(self, now: Instant) -> float:
-        """The share of new sessions that is captured at ``now``, 0 to 1."""
+        """Return the share of new sessions that is captured at ``now``, 0 to 1."""
         return self.constant if self.schedule is None else self.schedule.share(now)
 
     def judge(self, facts: SessionFacts, now: Instant) -> Hit | None:
-        # The org is the request's: orgs with the same settings share this object.
+        # The org comes from the request, because orgs with the same settings share this object.
         place = bucket(facts.org or "", self.salt, facts.user_id or facts.fresh_user_id)
         return None if place < self.share(now) else self.hit

@@ -17,8 +17,8 @@ from fsproxy.core.settings import CoreSettings, OrgSettings
 class ScriptFilter:
     """``min_compiled``: the script's build time (Unix seconds); ``blocked_versions``: of script or snippet.
 
-    A build time that is missing or no number passes, unless ``require``. Recorders send a JSON number: digits
-    in a string are none.
+    A build time that is missing or no number passes, unless ``require``. Recorders send a JSON number, so digits in a
+    string are no number.
     """
 
     name: ClassVar[FilterName] = FilterName.SCRIPT
@@ -64,7 +64,7 @@ class ScriptFilter:
 
 
 def _is_time(value: object) -> bool:
-    """A finite JSON number; ``true`` is an int to Python only."""
+    """Return whether a value is a finite JSON number. ``true`` is an int in Python, but no number in JSON."""
     return (isinstance(value, int) and not isinstance(value, bool)) or (
         isinstance(value, float) and math.isfinite(value)
     )

@@ -1,4 +1,4 @@
-"""Reason 9: the page's URL is none, or none that is expected."""
+"""Reason 9: the page's URL is no URL, or not an accepted one."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 
 def problem(text: str) -> str | None:
-    """What is wrong with an entry of ``schemes``, or None."""
+    """Return what an entry of ``schemes`` must be, or None if this is one."""
     return None if _SCHEME.fullmatch(text) else "a URL's scheme without its colon, such as https"
 
 
 @unique
 class UrlRule(StrEnum):
-    """What can be wrong with a page's URL, in the order in which it is looked for."""
+    """What can be wrong with a page's URL, in the order of the checks."""
 
     MISSING = "missing"
     NOT_STRING = "not_string"
@@ -42,10 +42,10 @@ _OF_PROBLEM = {UrlProblem.HOST: UrlRule.HOST, UrlProblem.PORT: UrlRule.PORT}
 
 @dataclass(frozen=True, slots=True)
 class UrlFilter:
-    """``schemes``, ``max_length`` (characters), ``match_origin``; and every URL must be one.
+    """``schemes``, ``max_length`` (characters), ``match_origin``; and every URL must be a valid one.
 
-    ``http`` and ``https`` URLs need a host; schemes without one (``file``, ``about``) need none where they
-    are allowed. With ``match_origin``, a missing or ``null`` Origin does not match.
+    ``http`` and ``https`` URLs need a host. Other schemes (``file``, ``about``) need none where they are allowed. With
+    ``match_origin``, a missing or ``null`` Origin does not match.
     """
 
     name: ClassVar[FilterName] = FilterName.URL
@@ -82,7 +82,7 @@ class UrlFilter:
             return UrlRule.NOT_STRING
         if self.max_length is not None and len(text) > self.max_length:
             return UrlRule.MAX_LENGTH
-        # Nearly every URL is all printable ASCII, and that is said faster.
+        # Nearly every URL is printable ASCII, which is a faster check.
         if not (text.isascii() and text.isprintable()) and _CONTROL.search(text) is not None:
             return UrlRule.CONTROL
         return self._broken_parts(parse_url(text), origin)

@@ -17,25 +17,25 @@ from fsproxy.core.settings import CoreSettings, Entry, OrgSettings, UserAgentSet
 LOOKED_AT = 8192
 """Bytes of a User-Agent that are matched; browsers send a few hundred."""
 LONGEST_KNOWN = 512
-"""Characters of a User-Agent whose answer is remembered."""
+"""Characters of the longest User-Agent whose answer is remembered."""
 MOST_KNOWN = 4096
 _REGEX = "regex:"
 _REGEX_MEMORY = 8 << 20
-"""Bytes that one expression may take, compiled; what ``x{1000}`` ten times over would not fit into."""
+"""Bytes that one compiled expression may take. ``x{1000}`` ten times over would not fit."""
 _LEAST_MEMORY = 64 << 20
-"""Bytes that a set may take; it takes what it needs."""
+"""Bytes that a set may take at first. It takes only what it needs."""
 _MOST_MEMORY = 4 << 30
 _PROBE = "\x01fsproxy\x01"
-"""No header can contain this."""
+"""A text that no header can contain."""
 _CRAWLERS = "crawleruseragents"
 
 
 class CrawlersMissingError(Exception):
-    """``crawlers: true``, but the list is not installed."""
+    """``crawlers`` is true, but the list is not installed."""
 
 
 def problem(text: str) -> str | None:
-    """What is wrong with a User-Agent pattern, or None."""
+    """Return what a User-Agent pattern must be, or None if this is one."""
     if not text.removeprefix(_REGEX).strip():
         return "a text that the User-Agent contains, or regex: and an expression; not an empty one"
     try:
@@ -46,7 +46,7 @@ def problem(text: str) -> str | None:
 
 
 def crawlers_problem() -> str | None:
-    """Why ``crawlers: true`` cannot be obeyed, or None."""
+    """Return what ``crawlers`` must be where the list is not installed, or None if it is."""
     if find_spec(_CRAWLERS) is None:
         return "false, as crawler-user-agents is not installed (pip install fsproxy[crawlers])"
     return None
@@ -64,15 +64,15 @@ class PatternSet:
     """Finds the first of any number of patterns in one pass over a text, on an engine that never backtracks."""
 
     compiled: re2.Set | None
-    """None: there are no patterns."""
+    """None if there are no patterns."""
     count: int
 
     @classmethod
     def of(cls, patterns: list[str]) -> Self:
-        """Compile expressions in RE2's syntax. Raises ``re2.error`` on one that is none.
+        """Return the set of these expressions. Raise ``re2.error`` if one is not in RE2's syntax.
 
-        A set whose automaton has too little memory matches nothing and says nothing. So each set gets a
-        last pattern by which to prove that it works, and is built with more memory until it does.
+        A set with too little memory for its automaton matches nothing and reports nothing. So each set gets a probe
+        as its last pattern, and is built with more and more memory until it finds the probe.
         """
         if not patterns:
             return cls(None, 0)
@@ -88,7 +88,7 @@ class PatternSet:
                 raise re2.error("too many patterns, or too large ones")
 
     def first(self, text: bytes) -> int | None:
-        """The lowest index of those that match."""
+        """Return the lowest index of the patterns that match; None if none does."""
         found = self.compiled.Match(text) if self.compiled is not None else None
         index = min(found) if found else self.count
         return index if index < self.count else None
@@ -104,9 +104,9 @@ def _works(made: re2.Set, index: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class UserAgentFilter:
-    """``block`` and ``allow``: what a User-Agent contains; ``crawlers``: a maintained list is blocked, too.
+    """``block`` and ``allow``: what a User-Agent contains; ``crawlers``: a maintained list is blocked as well.
 
-    What is allowed is never blocked. Of several rules that match, the first one is named.
+    What is allowed is never blocked. The first of several rules that match makes the hit.
     """
 
     name: ClassVar[FilterName] = FilterName.USER_AGENT
@@ -115,15 +115,15 @@ class UserAgentFilter:
     mode: Mode
     block: PatternSet
     hits: tuple[Hit, ...]
-    """What each pattern of ``block`` means."""
+    """The hit of each pattern of ``block``."""
     allow: PatternSet
     missing: Hit | None
     known: dict[str, Hit | None] = field(default_factory=dict, compare=False, repr=False)
-    """The last answers: a function's memory, of no consequence. Browsers send the same few thousand texts."""
+    """The latest answers, to answer faster. Browsers send the same few thousand texts."""
 
     @classmethod
     def compile(cls, org: OrgSettings, core: CoreSettings) -> Self | None:
-        """See ``Filter.compile``. Raises CrawlersMissing when the list is asked for and not installed."""
+        """See ``Filter.compile``. Raise CrawlersMissingError if the list is wanted and not installed."""
         settings = org.filters.user_agent
         mode = settings.mode.capped(core.mode)
         if mode is Mode.OFF or not (settings.block or settings.crawlers or settings.block_missing):
@@ -163,16 +163,16 @@ class UserAgentFilter:
 
 
 def _looked_at(agent: str) -> bytes:
-    # Cut before it is encoded, too: a header may be long, and one character is one byte or more.
+    # It is cut before it is encoded as well: a header may be long, and a character is one byte or more.
     start = agent[:LOOKED_AT]
     try:
         return start.encode("utf-8", "surrogateescape")[:LOOKED_AT]
-    except UnicodeEncodeError:  # surrogates that stand for no byte: out of a JSON body, not out of a header
+    except UnicodeEncodeError:  # surrogates that escape no byte come out of a JSON body, not out of a header
         return start.encode("utf-8", "surrogatepass")[:LOOKED_AT]
 
 
 def _expression(entry: Entry, settings: UserAgentSettings) -> str:
-    # A flag in front, and no group around: the expression may end in an open \Q.
+    # The flag is in front instead of in a group around, because the expression may end in an open \Q.
     return _plain_expression(entry.text) if settings.case_sensitive else f"(?i){_plain_expression(entry.text)}"
 
 
@@ -182,7 +182,7 @@ def _plain_expression(text: str) -> str:
 
 
 def _crawler_patterns() -> list[str]:
-    # An extra, and a file of its own to read: only where it is asked for, and off the event loop.
+    # The list is an optional package, and reads a file. So it is imported only where it is wanted, off the event loop.
     if crawlers_problem() is not None:
         raise CrawlersMissingError("crawler-user-agents is not installed")
     listed: list[dict[str, Any]] = import_module(_CRAWLERS).CRAWLER_USER_AGENTS_DATA

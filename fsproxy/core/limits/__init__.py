@@ -1,1 +1,1 @@
-"""The limits: what the ledger must be asked, and what its answers mean. The counting itself is the ledger's."""
+"""The limits: what the ledger is asked, and what its answers mean. The ledger itself counts."""

@@ -1,10 +1,9 @@
-"""Names: what the ledger must be asked about a request's calls, and which of them it refused.
+"""The limits on names: what a request claims of the ledger, and which names the ledger refused (rules.md 2).
 
-A request asks twice. First event names and user properties: they can reject a call. Then, together with
-the rates, the properties of the events whose names stand: an event that is rejected uses up no property
-names (rules.md 2 counts "the same property name but different event names" apart, so an org whose event
-names are made up on the fly would lose all of its 5,000 to events that nobody records).
-At most one Claim of a kind is made for a request.
+A request claims twice. First event names and user properties, because they can reject a call. Then, together with
+the rates, the properties of the events that were not rejected: a rejected event uses up no property names. The same
+property under different events counts each time, so an org with made-up event names would otherwise lose all of its
+5,000 to events that are not recorded. A request makes at most one Claim of each kind.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from fsproxy.core.model import Mode
 from fsproxy.core.settings import CardinalitySettings
 
 Names = Mapping[NameKind, Collection[str]]
-"""Canonical names by kind, each once: ``path_type``; of an event's property, ``event/path_type``."""
+"""Canonical names by kind, without duplicates: ``path_type``, or ``event/path_type`` for an event's property."""
 
 NO_NAMES: Names = MappingProxyType({})
 
@@ -25,7 +24,10 @@ NO_NAMES: Names = MappingProxyType({})
 def first_claims(
     org: str, names: Names, settings: CardinalitySettings, *, cap: Mode = Mode.ENFORCE
 ) -> tuple[Claim, ...]:
-    """What can reject a call: event names and user properties. ``cap`` is the weaker mode above this one."""
+    """Return the claims of the names that can reject a call: event names and user properties.
+
+    ``cap`` is the top-level mode, which weakens the mode of the settings.
+    """
     mode = settings.mode.capped(cap)
     return (
         *_claim(org, NameKind.EVENT_NAME, names.get(NameKind.EVENT_NAME, ()), settings, mode),
@@ -36,9 +38,9 @@ def first_claims(
 def event_property_claims(
     org: str, names: Names, refused: Names, settings: CardinalitySettings, *, cap: Mode = Mode.ENFORCE
 ) -> tuple[Claim, ...]:
-    """The properties of the events that stand; ``refused`` is what came of ``first_claims``.
+    """Return the claim of the properties of the events whose names were not ``refused`` by ``first_claims``.
 
-    In shadow the same: what would be counted if it were enforced.
+    In shadow mode the claim is the same, to count what would count if the limit were enforced.
     """
     properties = names.get(NameKind.EVENT_PROPERTY, ())
     events = refused.get(NameKind.EVENT_NAME, ())
@@ -48,14 +50,14 @@ def event_property_claims(
 
 
 def event_of(event_property: str) -> str:
-    """The event's name in ``event/path_type``: an event's name may hold a ``/``, a property's path never does."""
+    """Return the event's name in ``event/path_type``. The name may hold a slash, and the path never does."""
     return event_property.rpartition("/")[0]
 
 
 def refused_names(claims: Iterable[Claim], answers: Iterable[Answer], before: Names = NO_NAMES) -> Names:
-    """The names that were refused, by kind, on top of ``before``: each breaches ``CardinalityExceeded``.
+    """Return the refused names by kind, with those refused ``before``. Each is a ``CardinalityExceeded``.
 
-    ``answers`` stand in the order of ``claims``; answers to other operations may follow.
+    ``answers`` are in the order of ``claims``, and answers to other operations may follow.
     """
     refused = {
         claim.kind: answer.refused

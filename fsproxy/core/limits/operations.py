@@ -1,8 +1,8 @@
-"""What the core asks of the ledger, and what the ledger answers.
+"""The operations that the core asks of the ledger, and the ledger's answers.
 
-The ledger keeps the exact limits (sessions and quota, names, rates) in one of two forms, memory or
-Redis (rules.md 5). The core only says what must be asked (operations) and what the answers mean; it
-knows neither form. All operations of one request concern one org. Times are Unix seconds.
+The ledger keeps the exact limits (sessions and quota, names, rates) in one of two forms, memory or Redis (rules.md 5).
+The core knows neither form, only the operations and what the answers mean. All operations of one request concern one
+org. Times are Unix seconds.
 """
 
 from __future__ import annotations
@@ -18,43 +18,42 @@ from fsproxy.core.settings import Window
 SESSION_IDLE_SECONDS = 30 * 60
 """A session ends after this long without activity (rules.md 1)."""
 SESSION_LIFE_SECONDS = 24 * 60 * 60
-"""... or after this long in any case."""
+"""A session ends after this long in any case."""
 RESERVATION_SECONDS = 60
-"""A reserved unit that was neither confirmed nor released is given back after this long."""
+"""A reserved unit is given back after this long if it was neither confirmed nor released."""
 
 
 class QuotaTerms(msgspec.Struct, frozen=True, gc=False):
-    """Against what a new session is counted."""
+    """The quota that a new session counts against."""
 
     cycle: str
-    """Names the billing cycle, e.g. ``2026-11-01``: its first day."""
+    """The billing cycle's name: its first day, such as ``2026-11-01``."""
     limit: int
     """Sessions, spill-over included."""
     ends: Instant
-    """The count may be forgotten from then on."""
+    """From then on the count may be forgotten."""
     enforced: bool
-    """False (shadow): a session over the limit is counted all the same."""
+    """False in shadow mode: sessions over the limit count as well."""
 
 
 class Admit(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """A page asks to go on: its session is under way, or a unit is left for it, or neither.
+    """A page asks whether its session may be captured. Answered with ``Admitted``.
 
-    The ledger, atomically: (1) a session under ``session`` (else, when that is "", under ``user``) that
-    was active less than 30 minutes ago and is younger than 24 hours, or reserved and waiting, is under way:
-    refresh it; a reserved one is joined by ``token``, which holds it for 60 s more. (2) Else, if
-    ``ramped_out`` and ``user`` is not one remembered as admitted, nothing is reserved. (3) Else, with
-    ``quota`` at the limit and enforced, nothing is reserved; otherwise the session waits under ``token`` for
-    60 s, with one unit of the quota if there is one. A page with neither ``session`` nor ``user`` (a first
-    visit of a build of 2022) is always new and waits alone.
+    The ledger does this atomically. (1) A session under ``session`` (or, if that is "", under ``user``) is under way if
+    it was active less than 30 minutes ago and is younger than 24 hours, or if it is reserved and waits. It is
+    refreshed; ``token`` joins a reserved one and holds it for 60 s more. (2) Else, if ``ramped_out`` and ``user`` is
+    not remembered as admitted, nothing is reserved. (3) Else, if ``quota`` is enforced and at its limit, nothing is
+    reserved. (4) Else the session waits under ``token`` for 60 s, with one unit of the quota if there is one.
+    A page with neither ``session`` nor ``user`` (a first visit of a build of 2022) is always new and waits alone.
     """
 
     org: str
     token: str
-    """Unique to this request; names the reservation."""
+    """The name of the reservation, unique to this request."""
     session: str
     user: str
     ramped_out: bool
-    """The ramping filter, enforced, says no unless the session is under way or the user was admitted."""
+    """The enforced ramping filter blocks the page, unless its session is under way or its user was admitted."""
     quota: QuotaTerms | None
 
 
@@ -63,28 +62,28 @@ class Admitted(msgspec.Struct, frozen=True, gc=False):
 
     under_way: bool
     user_admitted: bool
-    """The visitor was admitted earlier as a first visit (ramping passes it). Only told of a new session."""
+    """The visitor was admitted before as a first visit, so ramping passes. Only known of a new session."""
     over_quota: bool
-    """The session is new and the quota was used up (also when only in shadow)."""
+    """The session is new and the quota is used up, also in shadow mode."""
     used: int = 0
     """Units used and reserved in the cycle after this operation; 0 without a quota.
 
-    Reservations that lapsed a moment ago may still be in it, but they never decide ``over_quota``.
+    It may include reservations that have just lapsed, but these never decide ``over_quota``.
     """
     held: bool = True
-    """The token holds a reservation, its own or one that it joined: it wants a Confirm or a Release. A ledger
-    that cannot tell says True."""
+    """The token holds a reservation, its own or one that it joined, so a Confirm or a Release must follow. True also
+    if the ledger cannot know."""
 
 
 class Confirm(msgspec.Struct, frozen=True, gc=False, tag=True):
     """The upstream answered 200: the reservation becomes a session under way, under all of its ids.
 
-    ``new`` False (``IsNewSession: false``) gives the unit back, and the session is under way all the same.
-    Only the token that reserved says so: from one that joined, ``new`` False means nothing for the unit, as
-    its page was told "under way". Any Confirm confirms the session, and no Release takes the unit back then.
-    After the reservation lapsed, the unit is counted again, even over the limit, unless the session is under
-    way by then through another page. A token that is not known (any more) counts nothing.
-    All of ``sessions`` are one session: activity under one id keeps the others under way; so with ``users``.
+    ``new`` False (``IsNewSession: false``) gives the unit back, and the session is under way nevertheless. Only the
+    token that made the reservation can give the unit back: a token that joined belongs to a page that was under way.
+    Any Confirm confirms the session, and no later Release gives the unit back. If the reservation has lapsed, the unit
+    counts again, even over the limit, unless another page has made the session under way by then. An unknown token
+    counts nothing.
+    All ids of ``sessions`` are one session: activity under one keeps the others under way. So are those of ``users``.
     """
 
     org: str
@@ -93,16 +92,15 @@ class Confirm(msgspec.Struct, frozen=True, gc=False, tag=True):
     users: tuple[str, ...]
     new: bool
     remember_user: bool = False
-    """An admitted first visit under ramping: its user ids pass from now on."""
+    """The page is an admitted first visit under ramping: its user ids pass from now on."""
     uid: int = 0
-    """Digest of the uid that the page says its visitor has; see ``Recall``. 0: none, and nothing changes."""
+    """Digest of the uid that the page gives for its visitor; see ``Recall``. 0: it gives none, and nothing changes."""
 
 
 class Release(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """The page failed, or the upstream blocked it: the unit is given back, the session is not under way.
+    """The page failed, or the upstream blocked it: the unit is given back, and the session is not under way.
 
-    Not so while another page holds the same reservation, or when it was confirmed. An unknown token changes
-    nothing.
+    Nothing changes while another page holds the same reservation, if it was confirmed, or if the token is unknown.
     """
 
     org: str
@@ -110,10 +108,10 @@ class Release(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 
 class Mark(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """A bundle was forwarded: its session is (still) under way. Ids may be "".
+    """A bundle was forwarded: its session is under way. Ids may be "".
 
-    A session that is not known (after a restart, or of a build that sends bundles under ids of its own) is
-    under way from now on, uncounted. One that has passed its 24 hours stays ended.
+    An unknown session (after a restart, or of a build that sends bundles under ids of its own) is under way from now
+    on, uncounted. A session older than 24 hours stays ended.
     """
 
     org: str
@@ -124,10 +122,10 @@ class Mark(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 
 class Recall(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """Which uids does this session have? Answered with ``Recalled``; nothing is refreshed (rules.md 10).
+    """Ask which uids this session has. Answered with ``Recalled``; nothing is refreshed (rules.md 10).
 
-    A uid is kept, as a digest, as long as the session or user that it was told of is under way. What Redis said is
-    believed for a minute, or until a list of users changes.
+    A uid is kept, as a digest, as long as the session or user that it was given for is under way. An answer of Redis
+    is reused for a minute, or until a list of users changes.
     """
 
     org: str
@@ -136,7 +134,7 @@ class Recall(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 
 class Recalled(msgspec.Struct, frozen=True, gc=False):
-    """The answer to Recall: digests, the session's and the user's. None is known twice."""
+    """The answer to Recall: the digests of the session and of the user, without duplicates."""
 
     uids: tuple[int, ...]
 
@@ -151,9 +149,9 @@ class NameKind(StrEnum):
 
 
 class Claim(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """Names seen in a call. Known ones are refreshed; new ones are admitted while there is room.
+    """Claim the names of a call. Known ones are refreshed; new ones are admitted while there is room.
 
-    They are judged one after another. A name is forgotten once it was not seen for ``retention`` seconds;
+    Names are decided one after another. A name is forgotten when it was not seen for ``retention`` seconds, and
     refused names are not kept. Names are opaque. Answered with ``Claimed``.
     """
 
@@ -163,7 +161,7 @@ class Claim(msgspec.Struct, frozen=True, gc=False, tag=True):
     limit: int
     retention: float
     enforced: bool = True
-    """False (shadow): nothing is admitted beyond the limit either, but the caller lets it pass."""
+    """False in shadow mode: nothing is admitted beyond the limit either, but the caller lets it pass."""
 
 
 class Claimed(msgspec.Struct, frozen=True, gc=False):
@@ -175,20 +173,20 @@ class Claimed(msgspec.Struct, frozen=True, gc=False):
 
 @unique
 class RateKind(StrEnum):
-    """Events and user calls are limited apart (rules.md 2)."""
+    """Events and user calls have separate limits (rules.md 2)."""
 
     EVENT = "event"
     USER = "user"
 
 
 class Spend(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """One call at ``at``: it passes if, with it, no window of any length holds more than its limit.
+    """Count one call at ``at``. It passes if, with it, no window of any length holds more than its limit.
 
-    A window is half-open, ``(t - seconds, t]``, and may lie anywhere: calls come out of order, up to 10
-    minutes late. All or nothing: a refused call spends nothing. Answered with ``Spent``.
+    A window is half-open, ``(t - seconds, t]``, and may lie anywhere on the timeline, because calls come out of order
+    and up to 10 minutes late. A refused call spends nothing. Answered with ``Spent``.
 
-    Calls of one ``page`` keep the distances of their ``when``: if ``at`` says that the page began earlier than
-    its counted calls say, they move with it; if it says later, they are right (rules.md 2).
+    Calls of one ``page`` keep the distances of their ``when``. If ``at`` means that the page began earlier than its
+    counted calls mean, these move with it; if it means a later beginning, theirs is right (rules.md 2).
     """
 
     org: str
@@ -197,15 +195,15 @@ class Spend(msgspec.Struct, frozen=True, gc=False, tag=True):
     at: Instant
     windows: tuple[Window, ...]
     page: str = ""
-    """The page whose clock ``at`` was read from; "" for a call that has none."""
+    """The page whose clock gave ``at``; "" for a call without one."""
     when: float = 0.0
-    """Milliseconds since the page's start by its own clock."""
+    """Milliseconds since the page's start, by the page's own clock."""
     mark: int = 0
-    """32 bits by which a page's call is known: one that is counted already passes again. 0: not known."""
+    """32 bits by which a page's call is recognized: a call that was counted before passes again. 0: unknown."""
 
 
 class Move(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """The clock of a page was moved back: its counted calls move with it. ``began`` is the page's start now."""
+    """The clock of a page moved back, and its counted calls move with it. ``began`` is the page's start now."""
 
     org: str
     session: str
@@ -218,9 +216,9 @@ class Spent(msgspec.Struct, frozen=True, gc=False):
 
     passed: bool
     retry_after: float = 0.0
-    """Seconds until a call at ``at`` + this would pass; 0 when passed. At least so many, of a page's call."""
+    """A call this many seconds after ``at`` would pass; a page's call perhaps only later. 0 if the call passed."""
     remaining: int = 0
-    """Calls left in the tightest of the windows that end in ``at``; 0 when refused."""
+    """Calls left in the tightest of the windows that end at ``at``; 0 if the call was refused."""
 
 
 Operation = Admit | Confirm | Release | Mark | Recall | Claim | Spend | Move
@@ -229,16 +227,19 @@ Answer = Admitted | Recalled | Claimed | Spent | None
 
 
 class LedgerDownError(Exception):
-    """The ledger's store did not answer in time, or not at all."""
+    """The ledger's store did not answer in time."""
 
 
 class Ledger(Protocol):
-    """The exact limits. Operations are carried out in order; the answers stand in the same order."""
+    """The exact limits. Operations are carried out in order, and the answers are in the same order."""
 
     def try_now(self, operations: tuple[Operation, ...], now: Instant) -> tuple[Answer, ...] | None:
-        """All or nothing, without waiting; None when only ``ask`` can know. The memory form never says None."""
+        """Carry out all operations without waiting. Return None, having done none, if only ``ask`` can answer.
+
+        The memory form never returns None.
+        """
         ...
 
     async def ask(self, operations: tuple[Operation, ...], now: Instant, deadline: float) -> tuple[Answer, ...]:
-        """The same, waiting at most ``deadline`` seconds. Raises LedgerDownError."""
+        """Carry out all operations within ``deadline`` seconds. Raise LedgerDownError if the store does not answer."""
         ...

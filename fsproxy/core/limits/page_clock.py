@@ -1,9 +1,12 @@
-"""A page's own clock: when the calls of an upload were made, whatever the client's clock says (rules.md 2).
+"""A page's own clock: when the calls of an upload were made, whatever the client's clock shows (rules.md 2).
 
-Events carry milliseconds since the page's start. The offset that makes them a time of ours is fixed at
-the page's first upload and kept by the shell, so late, joint or unordered bundles keep their distances.
-No offset that an upload suggests is too early: its last event was made before it arrived. So the smallest
-one is the best, and the page's clock only ever moves back.
+Events carry ``When``, milliseconds since the page's start. The page's offset is our time of that start, so a call was
+made at ``offset + When``. The page's first upload fixes the offset, and the caller keeps it: so calls keep their
+true distances when bundles come late, together, or out of order.
+
+Each upload suggests an offset: its arrival minus its largest ``When``. The true offset cannot be later, because the
+last event was made before the upload arrived; it is earlier if the upload was held up. So the earliest suggestion is
+the best one, and a page's clock only moves back.
 """
 
 from __future__ import annotations
@@ -16,31 +19,31 @@ import msgspec
 from fsproxy.core.model import Instant
 
 PLAUSIBLE_AGE_SECONDS = 10 * 60
-"""The last event of a first upload is younger than this, or the client's two times are not believed."""
+"""If the client's two times make the last event of a first upload older than this, they are not believed."""
 MOST_MOVED_SECONDS = 10 * 60
-"""A page's clock moves back by no more than this, all moves together."""
+"""All moves of a page's clock together move it back by at most this."""
 MOST_WHEN = 1e12
-"""Milliseconds, 30 years: no page is so old, and what is larger is taken for no time."""
+"""Milliseconds, 30 years. No page is so old, so a larger ``When`` counts as none."""
 
 
 class PageClock(msgspec.Struct, frozen=True, gc=False):
-    """What is kept of a page."""
+    """The clock of a page, as it is kept."""
 
     offset: float
-    """Unix seconds of the page's start by our clock."""
+    """The page's start in Unix seconds, by our clock."""
     earliest: float
     """The offset never becomes smaller than this."""
 
 
 class CallClock(msgspec.Struct, frozen=True, gc=False):
-    """How the calls of one body are dated."""
+    """Gives the times of the calls of one body."""
 
     now: Instant
-    """The body's arrival. A call without a time of its own was made then."""
+    """The body's arrival, which is the time of every call without a time of its own."""
     offset: float | None = None
-    """Of the page's clock, or of the upload alone; None: all calls were made when they arrived."""
+    """Of the page's clock, or of this upload alone; None: the time of all calls is their arrival."""
     page: str = ""
-    """The page whose clock it is; "" where the offset is the upload's alone."""
+    """The page whose clock it is; "" if the offset is this upload's alone."""
 
     def at(self, when: float | None) -> Instant | None:
         """Return the time of a call, ``when`` milliseconds after the page's start; None: it has no time of its own."""
@@ -50,10 +53,11 @@ class CallClock(msgspec.Struct, frozen=True, gc=False):
 
 
 def page_offset(arrival: Instant, client_time: float | None, page_start: float | None, largest_when: float) -> float:
-    """Return the Unix seconds of the page's start by our clock, from its first upload.
+    """Return the offset that a page's first upload gives: its start in Unix seconds, by our clock.
 
-    ``client_time`` and ``page_start`` are the query's, in milliseconds of the client's clock; only their
-    difference matters. ``largest_when`` is the upload's last event in milliseconds since the page's start.
+    ``client_time`` and ``page_start`` are the query's, in milliseconds of the client's clock. Only their difference
+    matters: how long the page had been running when the client sent. It is used if the last event, ``largest_when``
+    milliseconds after the page's start, is then 0 to 10 minutes old; else the last event counts as made on arrival.
     """
     if client_time is not None and page_start is not None:
         running = client_time - page_start
@@ -68,27 +72,27 @@ def first_clock(offset: float) -> PageClock:
 
 
 def moved_back(clock: PageClock, latest: float) -> PageClock:
-    """Return the clock after an upload that suggests no later offset than ``latest``."""
+    """Return the clock after an upload that suggests the offset ``latest``; the same object if it does not move."""
     if latest >= clock.offset or clock.offset <= clock.earliest:
         return clock
     return PageClock(max(latest, clock.earliest), clock.earliest)
 
 
 def call_clock(page: str, clock: PageClock, latest: float, now: Instant) -> CallClock:
-    """Return how the calls of an upload are dated, once the page's clock has moved as far as it may.
+    """Return the call clock of an upload, once the page's clock has moved as far as it may.
 
-    An upload that would still lie in the future is dated by its arrival, as a whole.
+    An upload that the page's clock would still put into the future gets its times from its arrival, as a whole.
     """
     return CallClock(now, clock.offset, page) if clock.offset <= latest else CallClock(now, latest)
 
 
 def largest_of(whens: Iterable[float | None], last: float | None) -> float | None:
-    """Return the largest ``When`` of an upload: of its calls and its last event. None: it has no credible one."""
+    """Return the largest credible ``When`` of an upload's calls and its last event; None if there is none."""
     return max((when for when in (*whens, last) if when is not None and abs(when) <= MOST_WHEN), default=None)
 
 
 _TAIL = 1024
-"""Bytes at a bundle's end in which its last event stands; events come in the order of their time."""
+"""Bytes at a bundle's end that are searched for the ``When`` of its last event, which is the latest one."""
 _MEMBER = b'"When"'
 _WHEN = re.compile(rb'"When"[ \t\r\n]*:[ \t\r\n]*(-?[0-9]{1,15}(?:\.[0-9]{1,9})?)')
 
@@ -96,8 +100,8 @@ _WHEN = re.compile(rb'"When"[ \t\r\n]*:[ \t\r\n]*(-?[0-9]{1,15}(?:\.[0-9]{1,9})?
 def last_when(body: bytes) -> float | None:
     """Return the ``When`` of a bundle's last event, in milliseconds since the page's start.
 
-    None: none stands near its end. An event's own ``When`` follows what else is in it, so the last one is no other.
-    It is found by its name, without reading events.
+    None: there is none near the end. An event's own ``When`` follows its other members, so the last ``"When"`` in the
+    text is the one. It is found by its name alone, without reading events.
     """
     at = body.rfind(_MEMBER, -_TAIL)
     found = _WHEN.match(body, at) if at >= 0 else None

@@ -1,4 +1,4 @@
-"""The billing cycle that an instant falls into: the arithmetic behind the quota (rules.md 1, order 13)."""
+"""Billing cycles: which one an instant is in (rules.md 1, order 13)."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from fsproxy.core.settings import Cycle
 
 
 class BillingCycle(msgspec.Struct, frozen=True, gc=False):
-    """One cycle: from midnight of its first day to midnight of the next one's, in the calendar's timezone."""
+    """One cycle, from midnight of its first day to midnight of the next cycle's, in the calendar's timezone."""
 
     name: str
-    """Its first day, ISO: ``2026-11-01``."""
+    """Its first day in ISO form, such as ``2026-11-01``."""
     begins: Instant
     ends: Instant
-    """Not part of it any more."""
+    """The first instant after it."""
 
 
 @dataclass(frozen=True, slots=True)
 class BillingCalendar:
     """When cycles begin: every month or every year, on the anchor day.
 
-    A month that is too short for the anchor day begins its cycle on its last day (31 -> February 28th
-    or 29th). A midnight that the timezone skips is the moment at which it was skipped.
+    In a month without the anchor day the cycle begins on the last day (31: February 28th or 29th). If the timezone
+    skips midnight, the cycle begins at the moment of the skip.
     """
 
     cycle: Cycle
     anchor_month: int
-    """1 to 12; obeyed by a yearly cycle alone."""
+    """1 to 12; only for yearly cycles."""
     anchor_day: int
     """1 to 31."""
     timezone: tzinfo
 
     def at(self, now: Instant) -> BillingCycle:
-        """The cycle in force at ``now``: its start is part of it, its end is not."""
+        """Return the cycle that ``now`` is in. The start of a cycle is part of it, its end is not."""
         local = datetime.fromtimestamp(now, self.timezone)
-        # Months since year 0, so that a year's turn needs no case of its own.
+        # Months are counted from year 0, so that the turn of a year is no special case.
         if self.cycle is Cycle.MONTHLY:
             step, month = 1, local.year * 12 + local.month - 1
         else:
             step, month = 12, local.year * 12 + self.anchor_month - 1
-        # Instants are compared, not dates: local dates may run twice where the clocks go back.
+        # Instants are compared, because a local date may come twice when clocks go back.
         begins, ends = self._begins(month), self._begins(month + step)
         if now < begins:
             month -= step

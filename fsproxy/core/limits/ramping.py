@@ -1,4 +1,4 @@
-"""Whom a share of the traffic takes in: the arithmetic behind ramping (rules.md 1, order 12)."""
+"""Ramping: which visitors a share of the traffic includes (rules.md 1, order 12)."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from fsproxy.core.model import Instant
 from fsproxy.core.settings import RampingStep
 
 _BITS = 53
-"""What a float holds exactly: with more, the highest buckets would be rounded up to 1."""
+"""Bits that a float holds exactly. With more of them, the highest buckets would be rounded up to 1."""
 
 
 def bucket(org: str, salt: str, user: str) -> float:
-    """A visitor's place in [0, 1): the same on every machine, in every version, as long as the salt stays.
+    """Return a visitor's place in [0, 1). It is the same on every machine and in every version, for one salt.
 
-    Who is below the share is captured, so a higher share takes in all whom a lower one did.
+    Visitors whose place is below the share are captured, so a higher share includes all visitors of a lower one.
     """
-    # Ids may hold anything, lone surrogates and NUL included: lengths keep the three parts apart.
+    # Ids may hold any character, so the lengths separate the three parts.
     text = f"{len(org)},{len(salt)},{org}{salt}{user}"
     digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return (int.from_bytes(digest, "big") >> (64 - _BITS)) / (1 << _BITS)
@@ -29,21 +29,21 @@ def bucket(org: str, salt: str, user: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Shares by instant: nobody before the first, linear between two, the last from then on."""
+    """Shares by instant: 0 before the first, linear between two, and constant after the last."""
 
     instants: tuple[float, ...]
-    """Rising."""
+    """In rising order."""
     shares: tuple[float, ...]
 
     @classmethod
     def of(cls, steps: Iterable[RampingStep]) -> Self:
-        """Days begin at 00:00 UTC. Steps may come in any order; of two on one day the later entry counts."""
+        """Return the schedule of steps in any order. Days begin at 00:00 UTC; of two on a day the later counts."""
         ordered = sorted(steps, key=lambda step: step.start)
         instants = (datetime(s.start.year, s.start.month, s.start.day, tzinfo=UTC).timestamp() for s in ordered)
         return cls(tuple(instants), tuple(step.share for step in ordered))
 
     def share(self, now: Instant) -> float:
-        """The share in force at ``now``, 0 to 1."""
+        """Return the share in force at ``now``, 0 to 1."""
         after = bisect_right(self.instants, now)
         if after == 0:
             return 0.0

@@ -1,4 +1,4 @@
-"""The fixed text that goes with each rejection. It names the limit, never the value."""
+"""The fixed text of each rejection. It names the limit, never the value (rules.md 3)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fsproxy.core.reasons import RejectionCode
 from fsproxy.core.settings import ClientApiSettings
 
 LONGEST_ECHO = 1024
-"""Names and paths are cut here, so that a rejection is never larger than what it rejects."""
+"""Characters of a name or path in a rejection, so that no rejection is larger than what it rejects."""
 
 _TYPES = ", ".join(PropertyType)
 _FIT: dict[PropertyType, str] = {
@@ -27,13 +27,13 @@ _FIT: dict[PropertyType, str] = {
 
 
 def cut(name: str) -> str:
-    """Give a name as it may be echoed: whole up to 1,024 characters, halves of characters replaced."""
+    """Return a name as it may be echoed: its first 1,024 characters, without unpaired surrogates."""
     name = shown_halves(name)
     return name if len(name) <= LONGEST_ECHO else name[:LONGEST_ECHO] + "…"
 
 
 def property_detail(code: RejectionCode, settings: ClientApiSettings, declared: PropertyType | None) -> str:
-    """Say what a property must be instead. ``declared`` is the type that its value does not fit."""
+    """Return what is wrong with a property. ``declared`` is the type that its value does not fit."""
     if code is RejectionCode.INVALID_VALUE:
         return _FIT[declared] if declared is not None else "its type cannot be told from its value"
     if code is RejectionCode.INVALID_PROPERTY_NAME:
@@ -47,14 +47,14 @@ def property_detail(code: RejectionCode, settings: ClientApiSettings, declared: 
     if code is RejectionCode.VALUE_TOO_BIG:
         return f"larger than {settings.value_size} bytes"
     if code is RejectionCode.CARDINALITY_EXCEEDED:
-        # A property that was not judged has no type.
+        # Beyond the first 5,000 of a call no property is validated, so none has a type.
         beyond = f"the first {MAX_LEAVES} of a call" if declared is None else "the limit on names"
         return f"a new name beyond {beyond}"
     return "an object or list where one value belongs"
 
 
 def reserved_detail(code: RejectionCode, length: int) -> str:
-    """Say what a reserved property must be instead."""
+    """Return what is wrong with a reserved property of at most ``length`` characters."""
     if code is RejectionCode.EXPECTED_ATOM:
         return "an object or list where one value belongs"
     return f"longer than {length} characters" if code is RejectionCode.VALUE_TOO_BIG else "not a string"

@@ -1,4 +1,4 @@
-"""The entries of a schema that are written as dotted paths: ``"location.code": "int"`` (rules.md 2)."""
+"""The flattened entries of a schema, which are written as dotted paths: ``"location.code": "int"`` (rules.md 2)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Any
 from fsproxy.core.json.scanner import Steps
 
 Place = tuple[Steps, object]
-"""Where an entry stands in its document, and what it says."""
+"""Where an entry is in its document, and the type or whatever else it gives."""
 
 
 class FlattenedEntries:
-    """Entries by the path of the property that they are about; lists of objects have one for all their elements.
+    """The entries of one schema, by the path of the property that they describe.
 
-    ``longest`` is the length of a name that can be kept: of longer paths the first characters alone are compared.
+    All elements of a list of objects have the same paths. ``longest`` is the length of the longest valid name: of
+    longer paths only the first characters are kept, so that long paths cost no memory.
     """
 
     __slots__ = ("_entries", "_length", "_paths")
@@ -25,6 +26,7 @@ class FlattenedEntries:
         self._paths: list[str] = []
         found: list[tuple[Any, str, Steps, bool]] = [(schema, "", at, False)]
         while found:
+            # A stack instead of recursion, as a schema may be deep. What is below a dotted name is flattened too.
             holder, path, steps, is_flattened = found.pop()
             if type(holder) is list:
                 found += [(each, path, (*steps, index), is_flattened) for index, each in enumerate(holder)]
@@ -47,13 +49,14 @@ class FlattenedEntries:
         return self._entries.get(path[: self._length], [])
 
     def under(self, path: str) -> list[Steps]:
-        """Return where the entries stand for this path and for everything in the object there."""
+        """Return where the entries are for this path and for everything below it."""
         if not self._paths:
             self._paths = sorted(self._entries)
+        # In sorted order, the paths below ``a`` are those from ``a.`` up to ``a/``, as the slash follows the dot.
         first, last = (bisect_left(self._paths, path[: self._length] + end) for end in "./")
         inside = [steps for each in self._paths[first:last] for steps, _ in self._entries[each]]
         return [*(steps for steps, _ in self.at(path)), *inside]
 
 
 NO_ENTRIES = FlattenedEntries({}, (), 0)
-"""What a schema has in which every entry is nested."""
+"""Stands for a schema without flattened entries."""

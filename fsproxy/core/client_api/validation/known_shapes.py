@@ -1,4 +1,4 @@
-"""The shapes that are known, and the verdicts that go with them: bounded, as clients choose what is learned."""
+"""The table of known shapes, with the result of validation for each (see ``shapes``). Its size is bounded."""
 
 from __future__ import annotations
 
@@ -14,47 +14,49 @@ from fsproxy.core.client_api.validation.shapes import Node, fits, learn
 from fsproxy.core.settings import ClientApiSettings
 
 BUDGET = 16 * 1024 * 1024
-"""Bytes, about, that all shapes may take; clients choose what is learned."""
+"""Approximate bytes of all shapes together. Clients choose what is learned, so there must be a bound."""
 LARGEST = BUDGET // 4
-"""Of one shape. One of 5,000 properties takes 1.5 MB."""
+"""Approximate bytes of one shape. A shape of 5,000 properties takes 1.5 MB."""
 _MOST_KEYS = 256
 _MOST_ALIKE = 4
-"""Shapes whose roots have the same names."""
+"""Shapes with the same names at the root: they differ in types, or below the root."""
 _MOST_EVENTS = 64
-"""Events of one shape whose names are kept; those of others are put together with each call."""
+"""Event names of one shape for which the names to count are kept; for other events they are made with each call."""
 _NAME_COST, _NODE_COST, _PLACE_COST = 100, 400, 110
+"""Approximate bytes of a string, an object, and a place in a document."""
 _MOST_SEEN = 4096
+"""Shapes that were met once."""
 _WIDEST_CHARACTER = 4
 _Key = tuple[int, int, int, int]
 
 
 class KnownNames(tuple[str, ...]):
-    """The names of a shape's verdict: one object for all calls of the shape, so it can be known again as itself."""
+    """The names of a known shape. They are one object for all its calls, so others can recognize it by identity."""
 
     __slots__ = ()
 
 
 class _Shape(msgspec.Struct, gc=False):
-    """Of one shape: events of many names may have it, as a site gives all of them the same properties."""
+    """A known shape. A site may give many events the same properties, so it keeps a result for each event's name."""
 
     settings: ClientApiSettings
-    """Held, so that no other settings can be where these were."""
+    """Kept alive, so that no other settings can get the same ``id``, which is part of the key."""
     schema: dict[str, Any]
     root: Node
-    verdict: ValidatedCall
-    """On the call that it was learned of."""
+    validated: ValidatedCall
+    """The result for the call that it was learned from."""
     begin: int
-    """Where the path begins in the names of that."""
+    """Where the path begins in the names of that result."""
     cost: int
-    verdicts: dict[object, ValidatedCall]
-    """By the event's name."""
+    by_event: dict[object, ValidatedCall]
+    """The results by the event's name."""
 
 
 class Shapes:
-    """The shapes that are known, with the verdict on calls that have them. Bounded; the one not met longest goes first.
+    """The known shapes. When there is no room for a new one, the one that was not met for the longest time is dropped.
 
-    A shape is learned when it is met for the second time: names that are made up on the fly cost nothing here.
-    Threads may share it: each step on the table is one of the interpreter's.
+    A shape is learned when it is met for the second time, so property names that are used only once take no room.
+    Threads may share the table, because each step on it is atomic in the interpreter.
     """
 
     def __init__(self) -> None:
@@ -66,11 +68,11 @@ class Shapes:
 
     @property
     def cost(self) -> int:
-        """Bytes, about."""
+        """Approximate bytes of all shapes."""
         return sum(shape.cost for alike in list(self._known.values()) for shape in alike)
 
     def find(self, call: Call, settings: ClientApiSettings) -> ValidatedCall | None:
-        """Give the verdict on a call whose JSON is valid; None: it must be walked."""
+        """Return the result for a call that was read without a breach; None: it must be walked."""
         key = _key(call, settings)
         alike = self._known.get(key)
         if alike is None:
@@ -85,26 +87,26 @@ class Shapes:
             ):
                 with suppress(KeyError):  # another thread needed the room
                     self._known.move_to_end(key)
-                return shape.verdicts.get(call.name) or self._named(shape, call)
+                return shape.by_event.get(call.name) or self._named(shape, call)
         return None
 
     def _named(self, shape: _Shape, call: Call) -> ValidatedCall:
-        """Give the verdict with the names that the call's have, and keep it while there is room."""
+        """Return the shape's result with the names under this event, and keep it while there is room."""
         prefix = call.name_prefix
         begin = shape.begin
-        names = tuple([prefix + name[begin:] for name in shape.verdict.names])
-        if len(shape.verdicts) < _MOST_EVENTS:
+        names = tuple([prefix + name[begin:] for name in shape.validated.names])
+        if len(shape.by_event) < _MOST_EVENTS:
             cost = _cost_of(names)
             if self.cost + cost <= BUDGET:
                 names = KnownNames(names)
                 shape.cost += cost
-                shape.verdicts[call.name] = msgspec.structs.replace(shape.verdict, names=names)
-        return msgspec.structs.replace(shape.verdict, names=names)
+                shape.by_event[call.name] = msgspec.structs.replace(shape.validated, names=names)
+        return msgspec.structs.replace(shape.validated, names=names)
 
     def note(
-        self, call: Call, settings: ClientApiSettings, reserved: Mapping[str, int], verdict: ValidatedCall
+        self, call: Call, settings: ClientApiSettings, reserved: Mapping[str, int], validated: ValidatedCall
     ) -> None:
-        """Remember a call that the walk found nothing wrong with: at the second time its shape."""
+        """Note a call in which the walk found nothing wrong. At the second time, learn its shape."""
         key = _key(call, settings)
         seen = hash(key)
         if seen not in self._seen:
@@ -112,14 +114,14 @@ class Shapes:
                 self._seen.clear()
             self._seen.add(seen)
             return
-        cost = _cost_of(verdict.names) + _PLACE_COST * len(verdict.places) + len(repr(call.schema))
+        cost = _cost_of(validated.names) + _PLACE_COST * len(validated.places) + len(repr(call.schema))
         root = learn(call, settings, reserved) if cost <= LARGEST else None
         if root is None:
             return
         cost += _cost_of_tree(root)
         if cost > LARGEST:
             return
-        own = msgspec.structs.replace(verdict, names=KnownNames(verdict.names))
+        own = msgspec.structs.replace(validated, names=KnownNames(validated.names))
         alike = self._known.get(key, ())[: _MOST_ALIKE - 1]
         self._known[key] = (
             _Shape(settings, call.schema, root, own, len(call.name_prefix), cost, {call.name: own}),
@@ -139,5 +141,5 @@ def _cost_of_tree(node: Node) -> int:
 
 
 def _key(call: Call, settings: ClientApiSettings) -> _Key:
-    # The hash of an enum's member is written in Python; there is one of each for ever.
+    # An enum's member is never freed, so its id is unique; its hash would be computed by slow Python code.
     return id(settings), id(call.kind), id(call.typing), hash(tuple(call.properties))

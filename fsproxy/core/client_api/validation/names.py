@@ -11,7 +11,7 @@ from fsproxy.core.reasons import RejectionCode
 
 @unique
 class PropertyType(StrEnum):
-    """The ten types of rules.md 2; a value is the suffix, without its underscore."""
+    """The ten types (rules.md 2). The value is the suffix without its underscore."""
 
     STR = "str"
     INT = "int"
@@ -26,13 +26,13 @@ class PropertyType(StrEnum):
 
 
 TYPES: dict[str, PropertyType] = {str(each): each for each in PropertyType}
-"""By suffix; letters count as they stand (``_Str`` is no type)."""
+"""By suffix, with case: ``_Str`` is no type."""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _HYPHENATED_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _REMEMBERED_NAMES = 4096
 _LONGEST_REMEMBERED = 96
-"""With the number above it bounds what the memory of names may hold: well under a megabyte."""
+"""Characters of a name that is remembered; together with the number above it bounds the memory under a megabyte."""
 
 
 def _read(key: str, allow_hyphen: bool) -> PropertyType | RejectionCode:  # noqa: FBT001 - lru_cache is fastest so
@@ -48,8 +48,9 @@ _read_remembered = lru_cache(_REMEMBERED_NAMES)(_read)
 
 
 def read_name(key: str, allow_hyphen: bool) -> PropertyType | RejectionCode:  # noqa: FBT001 - called for every property
-    """Read one part of a path with its suffix: the type that it declares, or what is wrong with it.
+    """Return the type that one part of a path declares by its suffix, or what is wrong with the part.
 
-    ``InvalidPropertyName`` comes before the suffix; the caller judges the length in between (rules.md 2).
+    ``InvalidPropertyName`` comes before the faults of the suffix. The caller checks the length, whose fault comes in
+    between (rules.md 2).
     """
     return _read_remembered(key, allow_hyphen) if len(key) <= _LONGEST_REMEMBERED else _read(key, allow_hyphen)

@@ -1,8 +1,13 @@
-"""What calls look like that were found valid before: the next one of the same shape is compared, not walked.
+"""The shapes of valid calls: a call of a known shape is compared with it instead of walked.
 
-A site sends the same event with the same properties again and again. A shape holds the names of every object of a
-call, in order, and the types that its values must have. A call that fits has passed every rule that the walk would
-apply, and gets the walk's own verdict on the first one; whatever does not fit is walked. Nothing here says no.
+A site sends the same event with the same properties again and again. A shape holds the names in every object of such a
+call, in order, and for the values of each object what they must be. ``learn`` makes the shape of a call in which the
+walk found nothing wrong; ``fits`` compares another call with it. A call that fits passes every rule that the walk would
+apply, so the walk's result for the first call holds for it. A call that does not fit is walked: no shape rejects.
+
+The comparison works on all values of an object together: one tuple of their types, one ``itemgetter`` for each kind of
+value that needs a closer look (strings may be too long, integers too large, dates no dates). So most of it runs inside
+C functions, without a step of the interpreter for each property.
 """
 
 from __future__ import annotations
@@ -47,13 +52,13 @@ _ELEMENTS: dict[PropertyType, frozenset[type]] = {
 }
 _LISTS, _OBJECTS = frozenset({list}), frozenset({dict})
 _LEVELS = 16
-"""Objects in each other in a shape; each is a call of a function in another. Sites send two or three."""
+"""Nested objects in a shape; each level is one more call in the interpreter's stack. Sites send two or three."""
 _NONE_RESERVED: Mapping[str, int] = {}
 _Pick = Callable[[tuple[Any, ...]], tuple[Any, ...]]
 
 
 class UnknownShapeError(Exception):
-    """A call holds what no shape describes: lists of objects, an integer written as a fraction."""
+    """The call has something that no shape describes: a list of objects, or an integer written as a fraction."""
 
 
 class _Lists(msgspec.Struct, frozen=True, gc=False):
@@ -64,7 +69,7 @@ class _Lists(msgspec.Struct, frozen=True, gc=False):
     declared: PropertyType
     is_date: Callable[[str], bool]
     inferred: _Pick | None
-    """Those whose type was told from what is in them, so that an empty one has another."""
+    """Those whose type was inferred from their elements. They must not be empty, as the type would be another."""
 
 
 class Node(msgspec.Struct, frozen=True, gc=False):
@@ -73,21 +78,21 @@ class Node(msgspec.Struct, frozen=True, gc=False):
     names: tuple[str, ...]
     kinds: tuple[type, ...]
     allowed: tuple[frozenset[type], ...] | None
-    """Where numbers may be of either kind; None: the ``kinds`` alone."""
+    """The types that each value may have, where two fit a ``real`` one; None: there is no ``real`` one."""
     strings: _Pick | None
     integers: _Pick | None
     dates: _Pick | None
     is_date: Callable[[str], bool]
     lists: tuple[_Lists, ...]
     reserved: tuple[tuple[int, int], ...]
-    """Place and longest length, in characters."""
+    """Place and longest length, in characters, of each reserved property."""
     below: tuple[tuple[int, Node], ...]
 
 
 def fits(node: Node, members: dict[str, Any], size: int, *, small: bool) -> bool:
-    """Tell whether an object of valid JSON has this shape, and every value in it the size that it may have.
+    """Return whether an object has this shape, and whether every value has at most ``size`` bytes.
 
-    ``small``: the whole text is no larger than the ``size`` of one value.
+    ``small``: the whole text has at most ``size`` bytes, so that most values need no look at their size.
     """
     if tuple(members) != node.names:
         return False
@@ -105,7 +110,7 @@ def fits(node: Node, members: dict[str, Any], size: int, *, small: bool) -> bool
 
 
 def _rest_fits(node: Node, values: tuple[Any, ...], size: int, *, small: bool) -> bool:
-    # Loops, as a generator costs more than most objects.
+    # These are loops, because a generator costs more than a look at most objects.
     for lists in node.lists:
         if not _fit(lists, values, size, small=small):
             return False
@@ -129,7 +134,7 @@ def _fit(lists: _Lists, values: tuple[Any, ...], size: int, *, small: bool) -> b
         return False
     if lists.inferred is not None and not all(lists.inferred(values)):
         return False
-    # A fraction may be written shorter than it counts, nothing else.
+    # In a small text only real numbers may count more bytes than were written: 1e9 counts as 1000000000.0.
     return (small and lists.declared is not PropertyType.REALS) or max(map(len, map(_encode, found))) <= size
 
 
@@ -156,7 +161,7 @@ def _are_dates(texts: tuple[str, ...], size: int, is_date: Callable[[str], bool]
 
 
 def learn(call: Call, settings: ClientApiSettings, reserved: Mapping[str, int]) -> Node | None:
-    """Make the shape of a call that the walk found nothing wrong with; None when it has none."""
+    """Return the shape of a call in which the walk found nothing wrong; None if no shape describes it."""
     if call.envelope or settings.value_size < LONGEST_ATOM:
         return None
     try:
@@ -169,7 +174,7 @@ def _node(
     call: Call,
     members: dict[str, Any],
     schema: object,
-    hyphen: bool,  # noqa: FBT001 - as it is told to ``read_name``
+    hyphen: bool,  # noqa: FBT001 - passed on to ``read_name``
     reserved: Mapping[str, int],
     levels: int = _LEVELS,
 ) -> Node:
@@ -190,10 +195,10 @@ def _node(
             below.append((place, _node(call, value, described.get(key), hyphen, _NONE_RESERVED, levels - 1)))
             allowed.append(_OBJECTS)
         else:
-            declared, told = _declared(call, key, value, described, hyphen)
+            declared, is_given = _declared(call, key, value, described, hyphen)
             places.setdefault(declared, []).append(place)
             allowed.append(_ATOMS.get(declared, _LISTS))
-            if not told and declared is not PropertyType.STRS:
+            if not is_given and declared is not PropertyType.STRS:
                 inferred.setdefault(declared, []).append(place)
         if type(value) not in allowed[-1]:
             raise UnknownShapeError
@@ -225,20 +230,20 @@ def _declared(
     described: dict[str, Any],
     hyphen: bool,  # noqa: FBT001 - as above
 ) -> tuple[PropertyType, bool]:
-    """Tell the type of a property, and whether something else than its value told it."""
+    """Return the type of a property, and whether its name or the schema gives it rather than its value."""
     declared: object
-    told = True
+    is_given = True
     if call.typing is Typing.SUFFIX:
         declared = read_name(key, hyphen)
     elif type(entry := described.get(key)) is str:
         declared = TYPES.get(entry)
     else:
-        declared, told = inferred_type(value), False
+        declared, is_given = inferred_type(value), False
     if not isinstance(declared, PropertyType):
         raise UnknownShapeError
-    return declared, told
+    return declared, is_given
 
 
 def _pick(places: list[int]) -> _Pick:
-    # Of one place alone it would give the value itself; of a slice it gives a tuple.
+    # With one place, itemgetter would return the value itself. With a slice of one it returns a tuple, as it must.
     return itemgetter(*places) if len(places) > 1 else itemgetter(slice(places[0], places[0] + 1))

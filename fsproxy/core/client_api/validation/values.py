@@ -1,4 +1,4 @@
-"""The values of properties: which fit the ten types, and how large they may be (rules.md 2)."""
+"""Validates the values of properties: whether they fit one of the ten types, and their size (rules.md 2)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fsproxy.core.reasons import RejectionCode
 
 INT_MIN = -(2**63)
 INT_MAX = 2**63 - 1
-"""An integer is one of 64 bits (rules.md 2)."""
+"""The range of an integer: 64 bits (rules.md 2)."""
 
 _TIME = r"T(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]+)?)?"
 _UTC = r"(?:Z|\+00:00)"
@@ -25,18 +25,18 @@ _DAY = _YEAR + r"-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 _DATE = re.compile(f"{_DAY}(?:{_TIME}{_UTC})?")
 _OFFSET_DATE = re.compile(f"{_DAY}(?:{_TIME}{_ANY_OFFSET})?")
 _YEARS_OF_CALENDAR = 400
-"""After so many the calendar repeats itself, before year 1 as well."""
-# The same with a day that every year's month has: most dates are settled by it.
+"""The calendar repeats after so many years, also before year 1, for which Python has no dates."""
+# Dates that need no look at the calendar, because the month has the day in every year. Most dates match.
 _SURE_DATE = re.compile(
     r"(?!0000)[0-9]{4}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
     f"(?:{_TIME}{_UTC})?"
 ).fullmatch
 _WIDEST_CHARACTER = 4
-"""Bytes in UTF-8: a string of a quarter of the limit needs no encoding to be known as small enough."""
+"""Bytes in UTF-8. A string of at most a quarter of the limit is small enough, and need not be encoded to know it."""
 SHORTEST_ELEMENT = 2
-"""Bytes of an element of a list, with its comma or the list's bracket."""
+"""Bytes of the shortest element of a list, with the comma or bracket after it."""
 LONGEST_ATOM = 320
-"""Bytes: no number inside a double's range is longer in compact JSON."""
+"""Bytes of compact JSON. No number in a double's range is longer."""
 
 _CONTAINERS = frozenset({dict, list})
 _NUMBERS = frozenset({int, float})
@@ -48,16 +48,16 @@ _encode = msgspec.json.Encoder().encode
 
 
 def is_date(text: str) -> bool:
-    """Tell whether this is a day, or a day and time in UTC, that the calendar has.
+    """Return whether a text is a day, or a day and time in UTC, that the calendar has.
 
-    Seconds and their fraction may be left out; a leap second and hour 24 are none. Years are those of
-    JavaScript: four digits, or a sign and six.
+    Seconds and their fraction may be left out. Leap seconds and hour 24 are not valid. Years are those of JavaScript:
+    four digits, or a sign and six digits.
     """
     return _SURE_DATE(text) is not None or _is_day(_DATE.fullmatch(text))
 
 
 def is_offset_date(text: str) -> bool:
-    """Tell the same with any offset from UTC, as schemas of the second generation have it."""
+    """Return the same for times with any offset from UTC, as schemas of the second generation allow."""
     return _SURE_DATE(text) is not None or _is_day(_OFFSET_DATE.fullmatch(text))
 
 
@@ -73,19 +73,19 @@ def _is_day(found: re.Match[str] | None) -> bool:
 
 
 def is_int(value: Any) -> bool:
-    """Tell whether this is an integral JSON number of 64 bits; 49.0 is, true is not."""
+    """Return whether a value is an integral JSON number of 64 bits. 49.0 is one, true is not."""
     if type(value) is float:
         return value.is_integer() and INT_MIN <= value <= INT_MAX
     return type(value) is int and INT_MIN <= value <= INT_MAX
 
 
 def is_real(value: Any) -> bool:
-    """Tell whether this is a JSON number. Only finite ones come out of ``json_text``."""
+    """Return whether a value is a JSON number. ``strict.parse`` returns only finite ones."""
     return type(value) in _NUMBERS
 
 
 def json_size(value: Any) -> int:
-    """Give the bytes of a value as it counts: UTF-8 of a string, compact JSON of anything else."""
+    """Return the size of a value in bytes: of a string in UTF-8, of anything else in compact JSON."""
     return len(value.encode()) if type(value) is str else len(_encode(value))
 
 
@@ -93,7 +93,7 @@ def _misfit(value: Any) -> RejectionCode:
     return RejectionCode.EXPECTED_ATOM if type(value) in _CONTAINERS else RejectionCode.INVALID_VALUE
 
 
-def _judge_str(value: Any, size: int) -> _Problem:
+def _validate_str(value: Any, size: int) -> _Problem:
     if type(value) is not str:
         return _misfit(value)
     if len(value) * _WIDEST_CHARACTER <= size or json_size(value) <= size:
@@ -101,7 +101,7 @@ def _judge_str(value: Any, size: int) -> _Problem:
     return RejectionCode.VALUE_TOO_BIG
 
 
-def _judge_dates(fits: Callable[[str], bool]) -> Callable[[Any, int], _Problem]:
+def _date_validator(fits: Callable[[str], bool]) -> Callable[[Any, int], _Problem]:
     def validate(value: Any, size: int) -> _Problem:
         if type(value) is not str:
             return _misfit(value)
@@ -112,7 +112,7 @@ def _judge_dates(fits: Callable[[str], bool]) -> Callable[[Any, int], _Problem]:
     return validate
 
 
-def _judge_atom(fits: Callable[[Any], bool]) -> Callable[[Any, int], _Problem]:
+def _atom_validator(fits: Callable[[Any], bool]) -> Callable[[Any, int], _Problem]:
     def validate(value: Any, size: int) -> _Problem:
         if not fits(value):
             return _misfit(value)
@@ -127,7 +127,7 @@ def _are_ints(values: list[Any], kinds: set[type]) -> bool:
     return kinds <= _NUMBERS and all(map(is_int, values))
 
 
-def _judge_list(fit: Callable[[list[Any], set[type]], bool]) -> Callable[[Any, int], _Problem]:
+def _list_validator(fit: Callable[[list[Any], set[type]], bool]) -> Callable[[Any, int], _Problem]:
     def validate(value: Any, size: int) -> _Problem:
         if type(value) is not list:
             return _misfit(value)
@@ -136,41 +136,47 @@ def _judge_list(fit: Callable[[list[Any], set[type]], bool]) -> Callable[[Any, i
             return RejectionCode.EXPECTED_ATOM
         if not fit(value, kinds):
             return RejectionCode.INVALID_VALUE
-        # Its length alone may tell, so that nothing long is written out.
+        # The length is checked first, so that no long list is encoded.
         too_big = len(value) * SHORTEST_ELEMENT > size or json_size(value) > size
         return RejectionCode.VALUE_TOO_BIG if too_big else None
 
     return validate
 
 
+# One function for each type. It takes a value and the largest size in bytes, and returns what is wrong, or None: first
+# whether it is one value where one is expected, then its type, then its size. An object or list inside a list is
+# ``ExpectedAtom`` too.
 VALIDATORS: dict[object, Callable[[Any, int], _Problem]] = {
-    PropertyType.STR: _judge_str,
-    PropertyType.INT: _judge_atom(is_int),
-    PropertyType.REAL: _judge_atom(is_real),
-    PropertyType.DATE: _judge_dates(is_date),
-    PropertyType.BOOL: _judge_atom(lambda value: type(value) is bool),
-    PropertyType.STRS: _judge_list(lambda _, kinds: kinds <= _STRINGS),
-    PropertyType.INTS: _judge_list(_are_ints),
-    PropertyType.REALS: _judge_list(lambda _, kinds: kinds <= _NUMBERS),
-    PropertyType.DATES: _judge_list(lambda values, kinds: kinds <= _STRINGS and all(map(is_date, values))),
-    PropertyType.BOOLS: _judge_list(lambda _, kinds: kinds <= _BOOLEANS),
+    PropertyType.STR: _validate_str,
+    PropertyType.INT: _atom_validator(is_int),
+    PropertyType.REAL: _atom_validator(is_real),
+    PropertyType.DATE: _date_validator(is_date),
+    PropertyType.BOOL: _atom_validator(lambda value: type(value) is bool),
+    PropertyType.STRS: _list_validator(lambda _, kinds: kinds <= _STRINGS),
+    PropertyType.INTS: _list_validator(_are_ints),
+    PropertyType.REALS: _list_validator(lambda _, kinds: kinds <= _NUMBERS),
+    PropertyType.DATES: _list_validator(lambda values, kinds: kinds <= _STRINGS and all(map(is_date, values))),
+    PropertyType.BOOLS: _list_validator(lambda _, kinds: kinds <= _BOOLEANS),
 }
 OFFSET_VALIDATORS = VALIDATORS | {
-    PropertyType.DATE: _judge_dates(is_offset_date),
-    PropertyType.DATES: _judge_list(lambda values, kinds: kinds <= _STRINGS and all(map(is_offset_date, values))),
+    PropertyType.DATE: _date_validator(is_offset_date),
+    PropertyType.DATES: _list_validator(lambda values, kinds: kinds <= _STRINGS and all(map(is_offset_date, values))),
 }
-"""The same where a date's type comes from a schema of the second generation."""
+"""The same for types that come from a schema of the second generation, whose dates may have any offset."""
 
 
 def reserved_problem(value: Any, length: int) -> RejectionCode | None:
-    """Say what is wrong with the value of a reserved property: a string of at most ``length`` characters."""
+    """Return what is wrong with the value of a reserved property: a string of at most ``length`` characters."""
     if type(value) is not str:
         return _misfit(value)
     return None if len(value) <= length else RejectionCode.VALUE_TOO_BIG
 
 
 def inferred_type(value: Any) -> PropertyType | RejectionCode:
-    """Infer the type where apiVersion 2 declares none (rules.md 2): ``real`` for any number, ``strs`` for ``[]``."""
+    """Return the type of a value for which apiVersion 2 declares none, or what is wrong with the value (rules.md 2).
+
+    Any number is ``real``, and an empty list ``strs``.
+    """
     kind = type(value)
     if kind is str:
         return PropertyType.STR
