@@ -1,7 +1,7 @@
-"""What is only remembered, on aiocache: blocked pages, and the verdicts of repeated calls (rules.md 5).
+"""What is only remembered, on aiocache: blocked pages, and the verdicts on repeated calls (rules.md 5).
 
 Losing any of it costs little: a blocked page's bundle is forwarded, a repeated call is counted twice.
-What must be exact lives in the ledger.
+What must be exact is in the ledger.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from fsproxy.core.reasons import ReasonCode
 from fsproxy.state.memory.cache import BoundedMemoryCache
 
 BLOCKED_PAGE_SECONDS = 24 * 60 * 60
-"""How long a page that was blocked is known to be (rules.md 1)."""
+"""How long a blocked page is remembered (rules.md 1)."""
 SHARED_PAGE_SECONDS = 15 * 60
-"""How long Redis knows it after it was last asked for: its memory belongs to the limits (rules.md 5)."""
+"""How long Redis keeps it after it was last asked for, as its memory belongs to the limits (rules.md 5)."""
 REPEAT_SECONDS = 10 * 60
-"""How long a call's first copy speaks for the others (rules.md 2)."""
+"""How long the verdict on a call's first copy holds for the others (rules.md 2)."""
 
 
 def refuse_disabled(environ: Mapping[str, str]) -> str | None:
-    """Why the program must not start, or None.
+    """Return why the program must not start, or None.
 
-    ``AIOCACHE_DISABLE`` would turn every cache off without a word: blocked pages would record after all.
+    ``AIOCACHE_DISABLE`` would silently turn every cache off, and the bundles of blocked pages would be forwarded.
     """
     if environ.get("AIOCACHE_DISABLE", "").strip().lower() in ("", "0", "false", "no", "off"):
         return None
@@ -39,15 +39,15 @@ class RememberingCache(Protocol):
     """The part of an aiocache cache that is used here: in memory, or shared in Redis."""
 
     async def get(self, key: str) -> Any:
-        """The value, or None."""
+        """Return the value, or None."""
         ...
 
     async def multi_get(self, keys: list[str]) -> list[Any]:
-        """The values in the order of the keys, None for each that is unknown."""
+        """Return the values in the order of the keys, None for each that is unknown."""
         ...
 
     async def keep(self, org: str, key: str, value: Any, ttl: float) -> None:
-        """Keep the value for ``ttl`` seconds. ``org`` is who pays for it where writes are limited."""
+        """Keep the value for ``ttl`` seconds. Where writes are limited, it counts as one of ``org``."""
         ...
 
     async def keep_all(self, org: str, pairs: list[tuple[str, Any]], ttl: float) -> None:
@@ -56,14 +56,14 @@ class RememberingCache(Protocol):
 
 
 class BlockedPage(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """Why a page was blocked: enough to answer its bundles the same, and to say so in the audit line."""
+    """Why a page was blocked: enough for the answer to its bundles and for their audit lines."""
 
     reason_code: int
     rule: str
     filter: str
 
     def hit(self) -> Hit | None:
-        """The same as a judge's; None for a code or filter that this version does not know."""
+        """Return it as a filter does; None for a code or filter that this version does not know."""
         code, name = _CODES.get(self.reason_code), _FILTERS.get(self.filter)
         return Hit(name, code, Rule(self.rule)) if code is not None and name is not None else None
 
@@ -76,20 +76,20 @@ class BlockedPages:
         self._memory = cache if isinstance(cache, BoundedMemoryCache) else None
 
     def remember_now(self, org: str, page: str, hit: Hit) -> bool:
-        """Keep why, if that needs no waiting; else False. A page without an id cannot be known again."""
+        """Do as ``remember``, if that needs no waiting. Return whether it is done."""
         if self._memory is None:
             return False
         if page:
-            self._memory.put(_page_key(org, page), _known_blocked(hit), BLOCKED_PAGE_SECONDS)
+            self._memory.put(_page_key(org, page), _encoded(hit), BLOCKED_PAGE_SECONDS)
         return True
 
     async def remember(self, org: str, page: str, hit: Hit) -> None:
-        """Keep why. A page without an id cannot be known again."""
+        """Keep why the page was blocked. Of a page without an id nothing is kept."""
         if page:
-            await self._cache.keep(org, _page_key(org, page), _known_blocked(hit), BLOCKED_PAGE_SECONDS)
+            await self._cache.keep(org, _page_key(org, page), _encoded(hit), BLOCKED_PAGE_SECONDS)
 
     async def find(self, org: str, page: str) -> Hit | None:
-        """Why the page was blocked; None when it was not, or is not known."""
+        """Return why the page was blocked; None if it was not, or is not remembered."""
         if not page:
             return None
         kept = await self._cache.get(_page_key(org, page))
@@ -98,24 +98,24 @@ class BlockedPages:
         try:
             return _BLOCKED_PAGE.decode(kept).hit()
         except msgspec.MsgspecError:
-            # A newer version's entry in a shared store: not known to this one.
+            # An entry that a newer version wrote to a shared store.
             return None
 
 
 class Repeats:
-    """Verdicts of calls by the digest of the call (rules.md 2, Repeats), for 10 minutes. Opaque bytes."""
+    """Verdicts on calls, as opaque bytes, by the digest of the call, for 10 minutes (rules.md 2)."""
 
     def __init__(self, cache: RememberingCache) -> None:
         self._cache = cache
 
     async def find(self, digests: list[bytes]) -> list[bytes | None]:
-        """The first copies' verdicts in the order of the digests, None for each call that is new."""
+        """Return the first copies' verdicts in the order of the digests, None for each call that is new."""
         if not digests:
             return []
         return cast("list[bytes | None]", await self._cache.multi_get([_repeat_key(each) for each in digests]))
 
     async def remember(self, org: str, verdicts: list[tuple[bytes, bytes]]) -> None:
-        """Keep the verdicts on calls' first copies: (digest, verdict) each."""
+        """Keep the verdicts on calls' first copies: pairs of digest and verdict."""
         if verdicts:
             pairs = [(_repeat_key(digest), verdict) for digest, verdict in verdicts]
             await self._cache.keep_all(org, pairs, REPEAT_SECONDS)
@@ -126,7 +126,7 @@ _BLOCKED_PAGE = msgspec.msgpack.Decoder(BlockedPage)
 
 
 @lru_cache(maxsize=1024)
-def _known_blocked(hit: Hit) -> bytes:
+def _encoded(hit: Hit) -> bytes:
     return _ENCODE(BlockedPage(int(hit.code), hit.rule.id, hit.filter.value))
 
 
@@ -135,7 +135,7 @@ _FILTERS = {name.value: name for name in FilterName}
 
 
 def _page_key(org: str, page: str) -> str:
-    # A digest: a hostile id may be long, or hold what no store takes.
+    # A digest, as a hostile id may be long or hold what no store takes.
     text = f"{len(org)}:{org}{page}".encode("utf-8", "surrogatepass")
     return f"page:{blake2b(text, digest_size=16).hexdigest()}"
 

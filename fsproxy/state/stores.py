@@ -1,4 +1,4 @@
-"""Everything that is kept: the ledger and the caches, in memory or shared, started and closed together."""
+"""Everything that is remembered: the ledger and the caches, in memory or shared, started and closed together."""
 
 from __future__ import annotations
 
@@ -14,36 +14,35 @@ from fsproxy.state.memory.cache import BoundedMemoryCache
 from fsproxy.state.memory.ledger import MemoryLedger
 from fsproxy.state.memory.page_clocks import PageClocks
 from fsproxy.state.redis.breaker import Breaker
-from fsproxy.state.redis.write_rate import WriteRate
+from fsproxy.state.redis.write_limits import NewNames, WriteRate
 
-if TYPE_CHECKING:
-    from fsproxy.state.redis.cache import RemoteMemory, SharedCache
+if TYPE_CHECKING:  # redis-py is an extra
+    from fsproxy.state.redis.cache import CacheConnections, SharedCache
     from fsproxy.state.redis.ledger import RedisLedger
-    from fsproxy.state.redis.new_names import NewNames
 
 BLOCKED_PAGES = 200_000
-"""How many blocked pages are remembered here: about 60 MB at the most."""
+"""How many blocked pages a process remembers: about 60 MB at the most."""
 REPEATS = 500_000
-"""How many calls' verdicts are remembered here for their repeats: about 150 MB at the most."""
+"""How many calls' verdicts a process remembers for their repeats: about 150 MB at the most."""
 PAGE_WRITES = (50, 200)
 """Blocked pages that a process writes to Redis in a second, of one org and of all; a key takes about 200 bytes there.
 
 With their 15 minutes: 45,000 of one org and 180,000 (36 MB) of all, for each process."""
 REPEAT_WRITES = (250, 500)
-"""Calls' verdicts, likewise. With their 10 minutes: 150,000 of one org and 300,000 (60 MB) of all."""
+"""The same for calls' verdicts. With their 10 minutes: 150,000 of one org and 300,000 (60 MB) of all."""
 CLOCK_WRITES = (150, 300)
-"""Pages' clocks, likewise. With their 15 minutes: 135,000 of one org and 270,000 (40 MB) of all."""
+"""The same for pages' clocks. With their 15 minutes: 135,000 of one org and 270,000 (40 MB) of all."""
 PAGE_SECONDS = 60.0
-"""With Redis: a page that was not blocked is asked about again after this long."""
+"""With Redis, a page that was not blocked is asked about again after this long."""
 
 
 class StoreError(Exception):
-    """What the configuration says of the store cannot be meant; a server that is down is no such reason."""
+    """The configuration of the store cannot be used. A server that is down is no reason to raise this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """What requests share. ``ledger`` and the rest may be used before ``start``: the store is down until then."""
+    """What requests share. It may be used before ``start``: a shared store counts as down until then."""
 
     backend: StateBackend
     ledger: MemoryLedger | RedisLedger
@@ -51,17 +50,17 @@ class Stores:
     repeats: Repeats
     clocks: PageClocks
     memory: MemoryLedger | None = None
-    """The ledger, when it is this process's own."""
+    """The ledger, if it is this process's own."""
     caches: Mapping[str, BoundedMemoryCache] = field(default_factory=dict)
-    """Those of this process alone."""
+    """The caches, by name, if they are this process's own."""
     breaker: Breaker | None = None
-    """None: memory, which is always there."""
-    shared: tuple[RedisLedger, RemoteMemory, tuple[SharedCache, ...]] | None = None
+    """None: memory, which is never down."""
+    shared: tuple[RedisLedger, CacheConnections, tuple[SharedCache, ...]] | None = None
     rates: tuple[WriteRate | NewNames, ...] = ()
-    """What may be written to a shared store."""
+    """The limits on what is written to a shared store."""
 
     async def start(self) -> None:
-        """Connect. A store that is not there is waited for in the background, not here."""
+        """Connect. A store that is not there is tried again in the background."""
         if self.shared is not None:
             await self.shared[0].start()
             self.shared[1].memory.start()
@@ -70,14 +69,14 @@ class Stores:
         """Close every connection."""
         if self.shared is None:
             return
-        ledger, remote, caches = self.shared
+        ledger, connections, caches = self.shared
         await ledger.close()
         for each in caches:
             await each.close()
-        await remote.close()
+        await connections.close()
 
     def state(self) -> dict[str, object]:
-        """For ``/readyz``."""
+        """Return what ``/readyz`` shows."""
         found: dict[str, object] = {
             "backend": self.backend.value,
             "state": self.breaker.state.value if self.breaker else "up",
@@ -88,11 +87,11 @@ class Stores:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """For ``/readyz``: what is wrong with the store, although it works."""
+        """What is wrong with the store although it works, for ``/readyz``."""
         return self.shared[1].memory.warnings if self.shared is not None else ()
 
     def collect(self) -> Iterable[Metric]:
-        """For ``/metrics``."""
+        """Yield the metrics."""
         breaker = self.breaker or _ALWAYS_UP
         yield GaugeMetricFamily(
             "fsproxy_store_up", "1: the store of the limits answers.", self.breaker is None or breaker.is_up
@@ -123,7 +122,7 @@ _ALWAYS_UP = Breaker("memory")
 
 
 def make_stores(config: StateConfig) -> Stores:
-    """As the configuration says. Raises StoreUnusable."""
+    """Return what the configuration asks for. Raises StoreError."""
     if config.backend is StateBackend.MEMORY:
         memory = MemoryLedger(journal=config.persist is not None)
         pages, calls = BoundedMemoryCache(BLOCKED_PAGES), BoundedMemoryCache(REPEATS)
@@ -141,20 +140,20 @@ def make_stores(config: StateConfig) -> Stores:
     except ImportError:
         raise StoreError("state.backend: redis needs redis-py: install fsproxy[redis]") from None
     except ValueError:
-        # Never the address itself: it may hold a password.
+        # The address itself is not shown, as it may hold a password.
         raise StoreError("state.redis.url cannot be used as an address") from None
 
 
 def _shared(config: StateConfig) -> Stores:
-    # Only here: redis-py is an extra.
-    from fsproxy.state.redis.cache import RemoteMemory, SharedCache  # noqa: PLC0415
+    # Imported here alone, as redis-py is an extra.
+    from fsproxy.state.redis.cache import CacheConnections, SharedCache  # noqa: PLC0415
     from fsproxy.state.redis.ledger import RedisLedger  # noqa: PLC0415
     from fsproxy.state.redis.shared_clocks import SharedPageClocks  # noqa: PLC0415
 
     address = (config.redis.url, config.redis.prefix, config.redis.timeout)
     breaker = Breaker("redis")
     ledger = RedisLedger(*address, breaker)
-    remote = RemoteMemory(*address, breaker)
+    connections = CacheConnections(*address, breaker)
     clock_rate = WriteRate("page_clocks", *CLOCK_WRITES)
     rates = (
         WriteRate("blocked_pages", *PAGE_WRITES),
@@ -164,9 +163,9 @@ def _shared(config: StateConfig) -> Stores:
         ledger.new_names,
     )
     pages = SharedCache(
-        remote, BLOCKED_PAGES, PAGE_SECONDS, rates[0], here=BLOCKED_PAGE_SECONDS, there=SHARED_PAGE_SECONDS
+        connections, BLOCKED_PAGES, PAGE_SECONDS, rates[0], here=BLOCKED_PAGE_SECONDS, there=SHARED_PAGE_SECONDS
     )
-    calls = SharedCache(remote, REPEATS, 0.0, rates[1], here=REPEAT_SECONDS, there=REPEAT_SECONDS)
+    calls = SharedCache(connections, REPEATS, 0.0, rates[1], here=REPEAT_SECONDS, there=REPEAT_SECONDS)
     return Stores(
         config.backend,
         ledger,
@@ -174,6 +173,6 @@ def _shared(config: StateConfig) -> Stores:
         Repeats(calls),
         SharedPageClocks(ledger, clock_rate),
         breaker=breaker,
-        shared=(ledger, remote, (pages, calls)),
+        shared=(ledger, connections, (pages, calls)),
         rates=rates,
     )

@@ -25,7 +25,7 @@ from fsproxy.state.memory.ledger import MemoryLedger
 from fsproxy.state.memory.page_clocks import PageClocks
 from fsproxy.state.redis.ledger import RedisLedger
 from fsproxy.state.redis.shared_clocks import SharedPageClocks
-from fsproxy.state.redis.write_rate import WriteRate
+from fsproxy.state.redis.write_limits import WriteRate
 from support.ledgers import fresh_org
 
 START = 1_790_000_000.0

@@ -21,7 +21,7 @@ from fsproxy.state.redis.batch import MOST_WAITING
 from fsproxy.state.redis.breaker import Breaker, StoreState
 from fsproxy.state.redis.ledger import RedisLedger
 from fsproxy.state.redis.shared_clocks import SharedPageClocks
-from fsproxy.state.redis.write_rate import WriteRate
+from fsproxy.state.redis.write_limits import WriteRate
 from support import ledger_process
 from support.valkey import DelayingProxy, ValkeyServer, running_valkey
 
@@ -37,14 +37,16 @@ def own_valkey() -> Iterator[ValkeyServer]:
         yield server
 
 
-class States:
-    """The breaker's states, waited for."""
+class States(Breaker):
+    """A breaker whose states can be waited for."""
 
     def __init__(self) -> None:
+        super().__init__("redis")
         self.seen: list[StoreState] = []
         self._changed = asyncio.Event()
 
-    def note(self, state: StoreState) -> None:
+    def _change(self, state: StoreState) -> None:
+        super()._change(state)
         self.seen.append(state)
         self._changed.set()
 
@@ -61,7 +63,7 @@ UP, DOWN = StoreState.UP, StoreState.DOWN
 @asynccontextmanager
 async def running_ledger(url: str, limit: float = LIMIT) -> AsyncIterator[tuple[RedisLedger, States]]:
     states = States()
-    ledger = RedisLedger(url, "faults:", limit, Breaker("redis", states.note))
+    ledger = RedisLedger(url, "faults:", limit, states)
     await ledger.start()
     try:
         yield ledger, states

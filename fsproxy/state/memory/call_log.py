@@ -28,8 +28,8 @@ FEW_CALLS = 10_000
 MOST_EQUALS = 64
 """Calls of the same microsecond that are looked through for a repeat."""
 _NO_PAGE = -1
-_MARK_BITS = 32
-_MARK_MASK = (1 << _MARK_BITS) - 1
+MARK_BITS = 32
+_MARK_MASK = (1 << MARK_BITS) - 1
 
 
 class CallLog:
@@ -88,7 +88,7 @@ class CallLog:
                 at = self._pages[2 * slot + 1] + when
         times = self.times
         place = len(times) if not times or at >= times[-1] else bisect_right(times, at)
-        if slot >= 0 and op.mark and self._is_counted(place, at, slot << _MARK_BITS | op.mark):
+        if slot >= 0 and op.mark and self._is_counted(place, at, slot << MARK_BITS | op.mark):
             return Spent(passed=True)
         known = self._known_barred(at)
         spent, barred = decide_call(times, at, limits, known, waits=not page)
@@ -100,7 +100,7 @@ class CallLog:
             slot = len(self._pages) // 2
             self._pages.extend((page, offset))
         times.insert(place, at)
-        self._tags.insert(place, slot << _MARK_BITS | op.mark if slot >= 0 else _NO_PAGE)
+        self._tags.insert(place, slot << MARK_BITS | op.mark if slot >= 0 else _NO_PAGE)
         if len(times) > FEW_CALLS:
             self._bound(limits)
         return spent
@@ -126,7 +126,7 @@ class CallLog:
             self.times = array("q", map(sub, self.times, repeat(back)))
             return
         calls = sorted(
-            (time - back if tag >> _MARK_BITS == slot else time, tag)
+            (time - back if tag >> MARK_BITS == slot else time, tag)
             for time, tag in zip(self.times, self._tags, strict=True)
         )
         self.times = array("q", [time for time, _ in calls])
@@ -150,10 +150,10 @@ class CallLog:
 
     def _drop_pages(self) -> None:
         """Forget the pages that no call is left of, as clients choose their ids, and number the others anew."""
-        used = sorted({tag >> _MARK_BITS for tag in self._tags} - {_NO_PAGE})
+        used = sorted({tag >> MARK_BITS for tag in self._tags} - {_NO_PAGE})
         place = {slot: index for index, slot in enumerate(used)}
         self._tags = array(
-            "q", [t if t == _NO_PAGE else place[t >> _MARK_BITS] << _MARK_BITS | t & _MARK_MASK for t in self._tags]
+            "q", [t if t == _NO_PAGE else place[t >> MARK_BITS] << MARK_BITS | t & _MARK_MASK for t in self._tags]
         )
         self._pages = array("q", [each for slot in used for each in self._pages[2 * slot : 2 * slot + 2]])
 

@@ -1,4 +1,4 @@
-"""What waits for Redis: collected over one tick of the loop, answered in order, given up at the time limit."""
+"""Requests that wait for Redis: collected over one tick of the loop, answered in order, given up at the time limit."""
 
 from __future__ import annotations
 
@@ -13,50 +13,51 @@ from fsproxy.clock import now as wall_clock
 from fsproxy.core.limits.operations import LedgerDownError
 
 MOST_WAITING = 20_000
-"""Requests that wait for the store at once; one more is told that it is down."""
+"""Requests that wait for the store at once. For one more, the store counts as down."""
 MOST_IN_A_CALL = 128
-"""Requests in one script call, so that no call holds Redis up for long (about 20 µs each)."""
+"""Requests in one script call, so that no call blocks Redis for long (about 20 µs each)."""
 STALL_SECONDS = 0.005
-"""After the time limit, for an answer that is there already and that a busy loop has not read yet."""
+"""Added to the time limit, for an answer that has arrived and that a busy loop has not read yet."""
 
 
-class Asked(msgspec.Struct, gc=False):
+class Request(msgspec.Struct, gc=False):
     """One request's operations on their way."""
 
     base: str
-    request: list[Any]
+    """What the org's keys begin with."""
+    payload: list[Any]
     answers: asyncio.Future[list[Any]]
     since: float
     """Seconds on the loop's clock."""
 
     def refuse(self) -> None:
-        """The store is down."""
+        """Answer that the store is down."""
         if not self.answers.done():
             self.answers.set_exception(LedgerDownError())
 
 
-class Call(msgspec.Struct, gc=False):
-    """One script call: what one org's requests of one tick ask."""
+class ScriptCall(msgspec.Struct, gc=False):
+    """What one org's requests of one tick ask."""
 
     base: str
-    asked: list[Asked]
+    requests: list[Request]
     sent: float
     """Wall clock."""
-    again: bool = False
-    """Sent with the script's text, as the server had forgotten it."""
+    with_text: bool = False
+    """It is sent with the script's text, as the server had forgotten it."""
 
 
 class Batch:
-    """Pending and sent requests. ``on_late`` is called when the oldest has waited for ``timeout`` seconds."""
+    """Requests that are pending or sent. ``on_late`` is called when the oldest has waited for ``timeout`` seconds."""
 
     def __init__(self, timeout: float, on_late: Callable[[], None]) -> None:
         self._timeout = timeout
         self._on_late = on_late
-        self._pending: deque[Asked] = deque()
+        self._pending: deque[Request] = deque()
         self._watch: asyncio.TimerHandle | None = None
-        self._late: Asked | None = None
+        self._late: Request | None = None
         self._waiting = 0
-        self.sent: deque[Call] = deque()
+        self.sent: deque[ScriptCall] = deque()
         """In the order of their answers."""
         self.wake = asyncio.Event()
         """Set when something is pending."""
@@ -67,50 +68,49 @@ class Batch:
         return self._waiting >= MOST_WAITING
 
     def add(self, base: str, operations: list[Any], at: float | None) -> asyncio.Future[list[Any]]:
-        """One request more."""
+        """Add a request, and return its answers-to-be. ``at``: the time to use instead of the server's."""
         loop = asyncio.get_running_loop()
-        asked = Asked(base, [at or False, operations], loop.create_future(), loop.time())
-        self._pending.append(asked)
+        request = Request(base, [at or False, operations], loop.create_future(), loop.time())
+        self._pending.append(request)
         self._waiting += 1
         self.wake.set()
         if self._watch is None:
             self._watch = loop.call_later(self._timeout, self._check)
-        return asked.answers
+        return request.answers
 
-    def take(self) -> list[Call]:
-        """What is pending, as script calls."""
+    def take(self) -> list[ScriptCall]:
+        """Remove what is pending, and return it as script calls."""
         pending, sent = self._pending, wall_clock()
-        calls: list[Call] = []
-        latest: dict[str, Call] = {}
+        calls: list[ScriptCall] = []
+        latest: dict[str, ScriptCall] = {}
         while pending:
-            asked = pending.popleft()
-            call = latest.get(asked.base)
-            if call is None or len(call.asked) >= MOST_IN_A_CALL:
-                call = latest[asked.base] = Call(asked.base, [], sent)
+            request = pending.popleft()
+            call = latest.get(request.base)
+            if call is None or len(call.requests) >= MOST_IN_A_CALL:
+                call = latest[request.base] = ScriptCall(request.base, [], sent)
                 calls.append(call)
-            call.asked.append(asked)
+            call.requests.append(request)
         return calls
 
-    def done(self, call: Call) -> None:
-        """All of its requests have been answered."""
-        self._waiting -= len(call.asked)
+    def finish_first(self) -> None:
+        """Remove the oldest call that was sent: all of its requests are answered."""
+        self._waiting -= len(self.sent.popleft().requests)
 
     def refuse_sent(self) -> None:
-        """Whether these were carried out nobody knows: reservations lapse by themselves."""
+        """Give up what was sent. Whether it was carried out is not known: reservations lapse by themselves."""
         while self.sent:
-            call = self.sent.popleft()
-            self._waiting -= len(call.asked)
-            for asked in call.asked:
-                asked.refuse()
+            for request in self.sent[0].requests:
+                request.refuse()
+            self.finish_first()
 
     def refuse_pending(self) -> None:
-        """Nobody is there to send these to."""
+        """Give up what cannot be sent."""
         while self._pending:
             self._waiting -= 1
             self._pending.popleft().refuse()
 
     def close(self) -> None:
-        """Refuse everything."""
+        """Give up everything."""
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
@@ -118,9 +118,13 @@ class Batch:
         self.refuse_pending()
 
     def _check(self) -> None:
-        """Runs while something waits; one timer for all."""
+        """Look for a late request. One timer serves all: it runs while something waits, for the oldest.
+
+        The first time that the oldest is late, its answer may have arrived while the loop was busy, so it gets a moment
+        more.
+        """
         self._watch = None
-        oldest = self.sent[0].asked[0] if self.sent else self._pending[0] if self._pending else None
+        oldest = self.sent[0].requests[0] if self.sent else self._pending[0] if self._pending else None
         if oldest is None:
             self._late = None
             return

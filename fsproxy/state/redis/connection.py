@@ -1,7 +1,7 @@
-"""One connection to Redis: everything that is asked in one tick of the loop goes out in one write.
+"""One connection to Redis: everything that requests ask in one tick of the loop goes out in one write.
 
 redis-py makes the connection (address, TLS, password, database) and frames what goes over it; its commands
-and pools, which cost more than a whole request (67-92 µs an operation), are not used.
+and pools are not used, as they cost more than a whole request (67-92 µs an operation).
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from redis.exceptions import ConnectionError as LostError
 
 from fsproxy.clock import now as wall_clock
 from fsproxy.core.limits.operations import LedgerDownError
-from fsproxy.state.redis.batch import STALL_SECONDS, Asked, Batch, Call
+from fsproxy.state.redis.batch import STALL_SECONDS, Batch, Request, ScriptCall
 from fsproxy.state.redis.breaker import PROBE_SECONDS, Breaker
-from fsproxy.state.redis.wire import script
+from fsproxy.state.redis.script import PACKED_CONSTANTS, script
 
 _NO_WRITES = ("READONLY", "OOM", "MISCONF", "NOREPLICAS")
-"""How a server begins that is well, but cannot be written to: a replica, a full one. It counts as down."""
+"""How the error of a server begins that is well but cannot be written to: a replica, a full one. It counts as down."""
 
 log = structlog.get_logger("fsproxy")
 _encode = msgspec.msgpack.Encoder().encode
@@ -41,14 +41,14 @@ _decode = msgspec.msgpack.Decoder(tuple[float, list[Any]]).decode
 
 
 def connection_pool(url: str, timeout: float, **options: Any) -> BlockingConnectionPool:
-    """Connections to this address: no second attempts, no waiting beyond ``timeout`` seconds."""
+    """Return connections to this address that make no second attempt and wait no longer than ``timeout`` seconds."""
     return BlockingConnectionPool.from_url(
         url, timeout=timeout, socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 0), protocol=2, **options
     )
 
 
 class RedisLink:
-    """See the module. Started and closed once; survives any state of the server.
+    """Keeps one connection, and opens it anew whatever happens to the server. Started and closed once.
 
     ``on_connect`` is called with each new connection: the server may be another one, or empty.
     """
@@ -68,17 +68,17 @@ class RedisLink:
         self._first = asyncio.Event()
         self._script_failed = False
         self.skew: float | None = None
-        """What the server's clock is ahead of ours, in seconds; None before the first answer."""
+        """How far the server's clock is ahead of ours, in seconds; None before the first answer."""
 
     async def start(self) -> None:
-        """Connect in the background; wait for the first attempt's end, up to the time limit."""
+        """Connect in the background. Wait for the first attempt's end, up to the time limit."""
         self._runner = asyncio.create_task(self._run())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._timeout):
                 await self._first.wait()
 
     async def close(self) -> None:
-        """Stop; what still waits is told that the store is down."""
+        """Stop. For what still waits, the store is down."""
         if self._runner is not None:
             self._runner.cancel()
             await asyncio.gather(self._runner, return_exceptions=True)
@@ -88,7 +88,7 @@ class RedisLink:
     def ask(self, base: str, operations: list[Any], at: float | None) -> asyncio.Future[list[Any]]:
         """Send one request's operations with all others of this tick. Raises LedgerDownError, now or from the future.
 
-        ``base`` is the org's; ``at`` the time to take instead of the server's (tests).
+        ``base`` is what the org's keys begin with, ``at`` the time to use instead of the server's, in tests.
         """
         if self._breaker.is_open or self._batch.is_full:
             self._breaker.unavailable += 1
@@ -127,13 +127,14 @@ class RedisLink:
 
     async def _connect(self, connection: AbstractConnection) -> None:
         await connection.connect()  # type: ignore[no-untyped-call]
-        # Whatever the address's options say: an idle connection is read without an end.
+        # An idle connection is read without an end, whatever the address's options say.
         connection.socket_timeout = None
         await connection.send_command("SCRIPT", "LOAD", script())
         self._sha = (await connection.read_response()).decode()
         sent = wall_clock()
-        # A server that is read-only, or out of memory, is no use: the probe writes.
-        await connection.send_command("EVALSHA", self._sha, 1, self._probe_base, _encode([[False, [["probe"]]]]))
+        # The probe writes, as a server that is read-only or out of memory is of no use.
+        probe = _encode([[False, [["probe"]]]])
+        await connection.send_command("EVALSHA", self._sha, 1, self._probe_base, probe, PACKED_CONSTANTS)
         server, answers = _decode(await connection.read_response())
         self._breaker.round_trips += 2
         if answers != [[True]]:
@@ -157,7 +158,7 @@ class RedisLink:
             await asyncio.gather(reader, return_exceptions=True)
 
     def _end_of(self, serving: asyncio.Task[None]) -> str | None:
-        """Why a connection ended; None: it was lost, which the next one may not be."""
+        """Return why a connection ended. None: it was lost, and the next one may hold."""
         if serving.cancelled():
             return "timeout"
         error = serving.exception()
@@ -166,14 +167,14 @@ class RedisLink:
 
     # -- what goes over it
 
-    async def _write(self, connection: AbstractConnection, calls: list[Call]) -> None:
+    async def _write(self, connection: AbstractConnection, calls: list[ScriptCall]) -> None:
         if not calls:
             return
         commands: list[tuple[Any, ...]] = []
         for call in calls:
-            payload = _encode([asked.request for asked in call.asked])
-            how = ("EVAL", script()) if call.again else ("EVALSHA", self._sha)
-            commands.append((*how, 1, call.base, payload))
+            payload = _encode([request.payload for request in call.requests])
+            how = ("EVAL", script()) if call.with_text else ("EVALSHA", self._sha)
+            commands.append((*how, 1, call.base, payload, PACKED_CONSTANTS))
         self._batch.sent.extend(calls)
         self._breaker.round_trips += len(calls)
         await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
@@ -183,9 +184,9 @@ class RedisLink:
             try:
                 reply = await connection.read_response()
             except NoScriptError:
-                # Not carried out: the server was restarted, or told to forget. EVAL teaches it anew.
+                # Not carried out: the server has forgotten its scripts. EVAL carries the text, and teaches it anew.
                 call = self._batch.sent.popleft()
-                call.again = True
+                call.with_text = True
                 await self._write(connection, [call])
                 continue
             if not self._batch.sent:
@@ -193,38 +194,37 @@ class RedisLink:
             server, answers = _decode(reply)
             call = self._batch.sent[0]
             self._compare_clocks(server, call.sent)
-            if len(answers) != len(call.asked):
-                raise ResponseError("not as many answers as were asked for")
-            for asked, answer in zip(call.asked, answers, strict=True):
-                self._settle(asked, answer)
-            self._batch.sent.popleft()
-            self._batch.done(call)
+            if len(answers) != len(call.requests):
+                raise ResponseError("not as many answers as requests")
+            for request, answer in zip(call.requests, answers, strict=True):
+                self._answer(request, answer)
+            self._batch.finish_first()
 
-    def _settle(self, asked: Asked, answer: Any) -> None:
-        if asked.answers.done():
+    def _answer(self, request: Request, answer: Any) -> None:
+        if request.answers.done():
             return
         if isinstance(answer, list):
-            asked.answers.set_result(answer)
+            request.answers.set_result(answer)
             return
         if str(answer).startswith(_NO_WRITES):
-            asked.refuse()
+            request.refuse()
             raise ReadOnlyError
         # The script met something that it cannot have written: this request's limits are not known.
         self._breaker.failures += 1
         if not self._script_failed:
             self._script_failed = True
-            log.error("the ledger's script failed; said once", problem=str(answer)[:80])
-        asked.refuse()
+            log.error("the ledger's script failed; logged once", problem=str(answer)[:80])
+        request.refuse()
 
     def _compare_clocks(self, server: float, sent: float) -> None:
-        """Keep the first estimate while it can be right: a moving one would bend the distances between calls."""
+        """Estimate ``skew``. The first estimate stays while it can be right, so that calls keep their distances."""
         received = wall_clock()
         sample, doubt = server - (sent + received) / 2, abs(received - sent) / 2 + STALL_SECONDS
         if self.skew is None or abs(sample - self.skew) > doubt:
             self.skew = sample
 
     def _give_up(self) -> None:
-        """The time limit is over."""
+        """End the connection, as the time limit is over."""
         if self._serving is not None:
             self._serving.cancel()
         else:
@@ -232,7 +232,7 @@ class RedisLink:
 
 
 def _reason(error: BaseException | None) -> str:
-    """A word for the log: what a server said might hold anything."""
+    """Return a word for the log; a server's own text might hold anything."""
     if isinstance(error, TimeoutError):
         return "timeout"
     if isinstance(error, ReadOnlyError | OutOfMemoryError):

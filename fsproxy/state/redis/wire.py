@@ -1,16 +1,14 @@
-"""What goes to Redis and what comes back: operations as lists for the script in ``lua``, and its answers.
+"""Operations as the lists that the script takes (``lua``), and the script's answers as the contract has them.
 
-The script's text and the keys carry a version. No id of a visitor leaves the process (rules.md 6): sessions,
-users and pages go by their digests, as in memory; names that are long, or that UTF-8 cannot hold, likewise.
+The keys carry a version. No id of a visitor leaves the process (rules.md 6): digests stand for sessions, users and
+pages, as in memory, and for names that are long or that UTF-8 cannot hold.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import cache
 from hashlib import blake2b
-from importlib.resources import files
 from typing import Any
 
 from fsproxy.core.limits.operations import (
@@ -23,7 +21,6 @@ from fsproxy.core.limits.operations import (
     Mark,
     Move,
     Operation,
-    RateKind,
     Recall,
     Recalled,
     Release,
@@ -32,30 +29,20 @@ from fsproxy.core.limits.operations import (
 )
 from fsproxy.core.limits.page_clock import MOST_MOVED_SECONDS
 from fsproxy.core.limits.rate import microseconds
-from fsproxy.state.memory.keys import KeyKind, key_of
+from fsproxy.state.memory.keys import LONGEST_NAME, RATE_KEYS, KeyKind, key_of, name_digest
 
 KEY_VERSION = 1
-"""Stands in every key. A version that lays its keys out otherwise counts it up and reads the previous one's."""
+"""Part of every key. A version that lays its keys out otherwise counts it up, and reads the previous one's."""
 
 _PLAIN_ORG = re.compile(r"[A-Za-z0-9_.:-]{1,48}", re.ASCII)
-_LONGEST_KEPT = 64
-_NOTHING: frozenset[str] = frozenset()
-_RATES = {RateKind.EVENT: KeyKind.EVENT_RATE, RateKind.USER: KeyKind.USER_RATE}
-
-
-@cache
-def script() -> str:
-    """The script: the Lua files of this package, in the order of their names."""
-    folder = files("fsproxy.state.redis").joinpath("lua")
-    parts = sorted((each for each in folder.iterdir() if each.name.endswith(".lua")), key=lambda each: each.name)
-    return "\n".join(each.read_text("utf-8") for each in parts)
+_NO_NAMES: frozenset[str] = frozenset()
 
 
 def org_base(prefix: str, org: str) -> str:
-    """What all keys of an org begin with; the braces put them into one slot.
+    """Return what all keys of an org begin with. The braces put them into one slot.
 
-    A client chooses the org's id: one that is long or holds anything but letters, digits and ``_.:-`` goes
-    by its digest (which a ``~`` keeps apart from any that does not).
+    A client chooses the org's id: a digest stands for one that is long or holds anything but letters, digits and
+    ``_.:-``, and a ``~`` tells it from an id.
     """
     if not _PLAIN_ORG.fullmatch(org):
         org = "~" + blake2b(org.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
@@ -63,32 +50,29 @@ def org_base(prefix: str, org: str) -> str:
 
 
 def id_of(kind: KeyKind, org: str, identifier: str) -> str:
-    """The rest of an id's key, e.g. ``s:0a1b...``."""
+    """Return the rest of an id's key, such as ``s:0a1b...``."""
     return f"{kind.value}:{key_of(kind, org, identifier):015x}"
 
 
 def kept_name(name: str) -> str:
-    """A name as it is kept: itself, or the digest of one that is long or no valid text (cmsgpack knows no bytes)."""
-    if len(name) <= _LONGEST_KEPT:
-        try:
-            name.encode()
-        except UnicodeEncodeError:
-            pass
-        else:
-            return name
-    return "\0" + blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    """Return a name as it is kept: itself, or the digest of one that is long or no text (cmsgpack has no bytes)."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return name_digest(name)
+    return name if len(name) <= LONGEST_NAME else name_digest(name)
 
 
 def to_wire(operation: Operation, skew: float) -> list[Any]:
-    """An operation as the script takes it. ``skew``: what the server's clock is ahead of ours, in seconds."""
+    """Return an operation as the script takes it. ``skew``: how far the server's clock is ahead of ours, in seconds."""
     match operation:
         case Admit():
             return _admit(operation, skew)
         case Confirm(org=org, users=users):
             sessions = [id_of(KeyKind.SESSION, org, each) for each in operation.sessions if each]
-            known = [id_of(KeyKind.USER, org, each) for each in users if each]
+            user_ids = [id_of(KeyKind.USER, org, each) for each in users if each]
             visitors = [_visitor(org, each) for each in users if each] if operation.remember_user else []
-            return ["confirm", operation.token, sessions, known, operation.new, visitors, _uid(operation.uid)]
+            return ["confirm", operation.token, sessions, user_ids, operation.new, visitors, _uid(operation.uid)]
         case Release():
             return ["release", operation.token]
         case Mark():
@@ -99,23 +83,23 @@ def to_wire(operation: Operation, skew: float) -> list[Any]:
             names = [kept_name(each) for each in operation.names]
             return ["claim", operation.kind.value, names, operation.limit, operation.retention]
         case Spend(org=org):
-            key = id_of(_RATES[operation.kind], org, operation.session)
+            key = id_of(RATE_KEYS[operation.kind], org, operation.session)
             page = _page(org, operation.page) if operation.page else ""
             windows = [[each.limit, microseconds(each.seconds)] for each in operation.windows]
             at, when = microseconds(operation.at + skew), microseconds(operation.when / 1000)
             return ["spend", key, at, windows, page, when, operation.mark]
         case Move(org=org):
-            keys = [id_of(kind, org, operation.session) for kind in _RATES.values()]
+            keys = [id_of(kind, org, operation.session) for kind in RATE_KEYS.values()]
             return ["move", keys, _page(org, operation.page), microseconds(operation.began + skew)]
 
 
 def clock_to_wire(org: str, page: str, first: float, latest: float, skew: float) -> list[Any]:
-    """Ask for a page's clock; see ``PageClocks.fix``."""
+    """Return the question for a page's clock; see ``PageClocks.fix``."""
     return ["clock", _page(org, page), first + skew, latest + skew, MOST_MOVED_SECONDS]
 
 
 def own_ids(operation: Mark | Recall) -> list[str]:
-    """The ids of the session and the user that it speaks of."""
+    """Return the ids of the operation's session and user, without those that it does not name."""
     org, ids = operation.org, []
     if operation.session:
         ids.append(id_of(KeyKind.SESSION, org, operation.session))
@@ -125,7 +109,7 @@ def own_ids(operation: Mark | Recall) -> list[str]:
 
 
 def from_wire(operation: Operation, answer: Any) -> Answer:
-    """The script's answer as the contract has it. Raises TypeError or ValueError for what is none."""
+    """Return the script's answer as the contract has it. Raises TypeError or ValueError for what is none."""
     match operation:
         case Admit():
             state, passes, over, used, _ = answer
@@ -133,7 +117,7 @@ def from_wire(operation: Operation, answer: Any) -> Answer:
         case Claim(names=names):
             known, _, *places = answer
             refused = [names[place] for place in places if place >= 0]
-            return Claimed(frozenset(refused) if refused else _NOTHING, known)
+            return Claimed(frozenset(refused) if refused else _NO_NAMES, known)
         case Recall():
             return Recalled(tuple(dict.fromkeys(uid_from(each) for each in answer if each)))
         case Spend():
@@ -144,7 +128,7 @@ def from_wire(operation: Operation, answer: Any) -> Answer:
 
 
 def uid_from(text: str) -> int:
-    """The digest of a uid as the script tells it; 0 for none."""
+    """Return the digest of a uid from the script's answer; 0 for none."""
     return int(text, 16) if text else 0
 
 
@@ -154,7 +138,7 @@ def _uid(digest: int) -> str:
 
 
 def new_names(claim: Claim, answer: Any) -> list[str]:
-    """The names that nobody had used before, in the script's answer to a claim: -1 stands for the first."""
+    """Return the names that were new, from the script's answer to a claim: -1 is the first name, -2 the second."""
     return [claim.names[-1 - place] for place in answer[2:] if place < 0]
 
 
@@ -173,10 +157,10 @@ def _admit(operation: Admit, skew: float) -> list[Any]:
 
 
 def _page(org: str, page: str) -> str:
-    # Without its letter, as in the script's keys.
+    # Without its letter, which the script's keys have already.
     return id_of(KeyKind.PAGE, org, page).partition(":")[2]
 
 
 def _visitor(org: str, user: str) -> str:
-    # Without its letter: the script puts it under "a:".
+    # Likewise.
     return id_of(KeyKind.ADMITTED, org, user).partition(":")[2]

@@ -1,1 +1,1 @@
-"""The file in which the memory form survives a restart."""
+"""The file that the memory form is written to, so that a restart forgets little."""

@@ -1,8 +1,8 @@
 """Writing the memory form behind to a file, so that a restart forgets no quota and no name (rules.md 5).
 
-Every ``state.persist.every`` seconds what changed is drained in slices on the event loop and written by a
-thread of its own. A crash loses one interval at most; a file that cannot be used costs a log line for each
-change of that state, and a count for each attempt, but never a request.
+Every ``state.persist.every`` seconds, what changed is drained in slices on the event loop and written by a thread. A
+crash loses one interval at most. A file that cannot be used costs a log line for each change of that state and a count
+for each attempt, but never a request.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from fsproxy.config.schema import PersistConfig
 from fsproxy.core.model import Instant
 from fsproxy.state.memory.ledger import MemoryLedger
 from fsproxy.state.memory.rows import LedgerRows
-from fsproxy.state.sqlite.file import HeldError, LedgerFile, look, set_aside
-from fsproxy.state.sqlite.schema import DamagedFileError, is_damage, said
+from fsproxy.state.sqlite.file import LedgerFile, read_held
+from fsproxy.state.sqlite.private_files import HeldError, set_aside
+from fsproxy.state.sqlite.schema import DamagedFileError, is_damage, reason_of
 
 T = TypeVar("T")
 
@@ -41,7 +42,7 @@ log = structlog.get_logger("fsproxy")
 
 @unique
 class Keeping(Enum):
-    """What becomes of the state at this moment, as ``/readyz`` says it."""
+    """Whether the state is written, in the words of ``/readyz``."""
 
     STARTING = "starting"
     KEPT = "kept"
@@ -50,7 +51,7 @@ class Keeping(Enum):
 
 
 class Persister:
-    """Keeps one ledger, which must have a journal, in one file."""
+    """Writes one ledger, which must have a journal, to one file."""
 
     def __init__(
         self,
@@ -60,7 +61,7 @@ class Persister:
         names_kept: Callable[[], float],
         clock: Callable[[], Instant] = wall_clock,
     ) -> None:
-        """``names_kept``: the longest retention of names in seconds, as it is now."""
+        """``names_kept`` returns the longest retention of names in seconds, as it is now."""
         self._path = Path(config.path)
         self._every = config.every
         self._ledger = ledger
@@ -69,8 +70,8 @@ class Persister:
         self._clock = clock
         self._file: LedgerFile | None = None
         self._owned = False
-        self._known: dict[tuple[str, str], int] = {}
-        """What the counts were when they were read, while another process keeps the file."""
+        self._counted_before: dict[tuple[str, str], int] = {}
+        """What the counts were when they were read, while another process has the file open."""
         self._keeping = Keeping.STARTING
         self._reason = ""
         self._written_at: Instant | None = None
@@ -79,7 +80,7 @@ class Persister:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="persist")
 
     async def start(self) -> None:
-        """Load what was kept, then write in the background. Nothing may use the ledger meanwhile. Never raises."""
+        """Load what was kept, then write in the background. The ledger must not be used meanwhile. Never raises."""
         started = monotonic()
         try:
             rows = await self._in_thread(self._load)
@@ -97,7 +98,7 @@ class Persister:
         self._thread.shutdown(wait=False)
 
     def state(self) -> dict[str, object]:
-        """For ``/readyz``."""
+        """Return what ``/readyz`` shows."""
         found: dict[str, object] = {"path": str(self._path), "state": self._keeping.value}
         if self._reason:
             found["reason"] = self._reason
@@ -106,7 +107,7 @@ class Persister:
         return found
 
     async def write(self) -> None:
-        """One interval's work: write what changed, and delete a few of those that have ended. Never raises."""
+        """Do one interval's work: write what changed, and delete a few rows that have ended. Never raises."""
         try:
             if self._file is not None and not await self._in_thread(self._file.is_there):
                 log.error("the state file was taken away: a new one is made", path=str(self._path))
@@ -116,10 +117,10 @@ class Persister:
             if self._file is not None:
                 await self._write_behind(self._file)
                 await self._in_thread(self._file.prune, self._clock(), self._names_kept())
-                self._now(Keeping.KEPT)
+                self._change(Keeping.KEPT)
         except HeldError as error:
-            self._now(Keeping.HELD, f"process {error}")
-        except _TROUBLE as error:
+            self._change(Keeping.HELD, f"process {error}")
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not end what writes the state
             self._failed(error)
             if is_damage(error):
                 await self._set_aside()
@@ -132,20 +133,14 @@ class Persister:
                 async with asyncio.timeout(self._every):
                     await self._stop.wait()
             if not self._stop.is_set():
-                await self._guarded()
-        # A disk that does not answer must not hold the program's end for ever.
+                await self.write()
+        # A disk that does not answer must not keep the program from ending.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_SECONDS):
-                await self._guarded()
+                await self.write()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_SECONDS):
                 await self._leave()
-
-    async def _guarded(self) -> None:
-        try:
-            await self.write()
-        except Exception as error:  # noqa: BLE001 - a fault of ours must not end what keeps the state
-            self._failed(error)
 
     async def _write_behind(self, file: LedgerFile) -> None:
         while rows := self._ledger.drain(SLICE):
@@ -157,14 +152,14 @@ class Persister:
             self._written_at = self._clock()
 
     def _load(self) -> int:
-        """In the thread, before the ledger is in use. Raises what LedgerFile.open does."""
+        """Load the ledger, in the thread, before it is in use. Raises what LedgerFile.open does."""
         try:
             self._file = LedgerFile.open(self._path)
         except HeldError as error:
-            # Most likely it ends as soon as this one is up: judge by what it knows, and write once it has gone.
-            self._now(Keeping.HELD, f"process {error}")
+            # Most likely it ends as soon as this one is up. Use what it knows, and write once it has gone.
+            self._change(Keeping.HELD, f"process {error}")
             with contextlib.suppress(*_TROUBLE):
-                return sum(map(self._restore, look(self._path, self._clock())))
+                return sum(map(self._restore, read_held(self._path, self._clock())))
             return 0
         try:
             rows = sum(map(self._restore, self._file.read(self._clock())))
@@ -174,17 +169,17 @@ class Persister:
             if is_damage(error):
                 set_aside(self._path, "it is damaged")
             raise
-        self._owned, self._known = True, {}
+        self._owned, self._counted_before = True, {}
         return rows
 
     def _restore(self, rows: LedgerRows) -> int:
-        self._known |= {(org, cycle): used for org, cycle, used, _ in rows.counts}
+        self._counted_before |= {(org, cycle): used for org, cycle, used, _ in rows.counts}
         with _strange_values():
             self._ledger.restore(rows, self._clock())
         return len(rows)
 
     async def _take_over(self) -> None:
-        """The file could not be had at the start, or was lost since. What it holds is taken in if it was never ours."""
+        """Open a file that could not be had at the start, or was lost. Take in what it holds if it was never ours."""
         file = await self._in_thread(LedgerFile.open, self._path)
         try:
             if not self._owned:
@@ -201,7 +196,7 @@ class Persister:
         while rows := await self._in_thread(next, parts, _END):
             for part in _slices(rows):
                 with _strange_values():
-                    self._ledger.merge(part, self._known, self._clock())
+                    self._ledger.merge(part, self._counted_before, self._clock())
                 await asyncio.sleep(0)
 
     async def _leave(self) -> None:
@@ -221,9 +216,9 @@ class Persister:
 
     def _failed(self, error: Exception) -> None:
         self._failures[()] += 1
-        self._now(Keeping.FAILING, said(error))
+        self._change(Keeping.FAILING, reason_of(error))
 
-    def _now(self, keeping: Keeping, reason: str = "") -> None:
+    def _change(self, keeping: Keeping, reason: str = "") -> None:
         before, self._keeping, self._reason = self._keeping, keeping, reason
         if before is keeping:
             return

@@ -1,4 +1,4 @@
-"""What the ledger's SQLite file looks like, in which version, and whether a file is one."""
+"""The tables of the ledger's SQLite file, their versions, and whether a file is one of ours."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 APPLICATION_ID = 0x66737078
-"""``fspx``: stands in the file's head and tells it from any other program's."""
+"""``fspx``: in the file's head, it tells the file from any other program's."""
 STEPS: tuple[tuple[str, ...], ...] = (
     (
         "CREATE TABLE sessions (key INTEGER PRIMARY KEY, times INTEGER NOT NULL)",
@@ -19,11 +19,11 @@ STEPS: tuple[tuple[str, ...], ...] = (
     ),
     ("CREATE TABLE uids (key INTEGER PRIMARY KEY, uid INTEGER NOT NULL)",),
 )
-"""Step n makes version n out of version n - 1: a new file takes all of them, an older one those it lacks."""
+"""Step n makes version n of version n - 1. A new file takes all of them, an older one those that it lacks."""
 _CACHE_KB = 8192
 _WAL_BYTES = 16 * 1024 * 1024
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-"""SQLite's primary codes for a file that is no (whole) database."""
+"""SQLite's primary codes for a file that is no database, or a damaged one."""
 
 
 class DamagedFileError(Exception):
@@ -31,29 +31,30 @@ class DamagedFileError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class TableText:
-    """The statements for one table. ``ended``: which rows are worthless, with one value to compare with."""
+class Table:
+    """One table, and the statements for it."""
 
     name: str
     keys: tuple[str, ...]
     values: tuple[str, ...]
     ended: str
+    """Which rows are worthless, as a condition with one value to compare with."""
     first: tuple[str | int, ...]
-    """Before all keys."""
+    """A key before all keys."""
 
     @property
     def marks(self) -> str:
-        """One row's."""
+        """The place holders of one row."""
         return f"({','.join('?' * (len(self.keys) + len(self.values)))})"
 
     @property
     def replace(self) -> str:
-        """Followed by the rows' marks."""
+        """Replace rows. The marks of each row must follow."""
         return f"REPLACE INTO {self.name} ({', '.join(self.keys + self.values)}) VALUES"
 
     @property
     def walk(self) -> str:
-        """The key so many rows after a key."""
+        """Find the key so many rows after a key."""
         keys = ", ".join(self.keys)
         return f"SELECT {keys} FROM {self.name} WHERE {self._than('>')} ORDER BY {keys} LIMIT 1 OFFSET ?"  # noqa: S608 - names of our own
 
@@ -72,17 +73,17 @@ class TableText:
 
 
 TABLES = (
-    TableText("counts", ("org", "cycle"), ("used", "ends"), "ends <= ?", ("", "")),
-    TableText("names", ("org", "kind", "name"), ("seen",), "seen <= ?", ("", "", "")),
-    TableText("admitted", ("key",), ("day",), "day <= ?", (-1,)),
-    TableText(
+    Table("counts", ("org", "cycle"), ("used", "ends"), "ends <= ?", ("", "")),
+    Table("names", ("org", "kind", "name"), ("seen",), "seen <= ?", ("", "", "")),
+    Table("admitted", ("key",), ("day",), "day <= ?", (-1,)),
+    Table(
         "uids",
         ("key",),
         ("uid",),
         "NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.key = uids.key AND sessions.times >= ?)",
         (-1,),
     ),
-    TableText(
+    Table(
         "sessions",
         ("key",),
         ("times",),
@@ -95,7 +96,7 @@ TABLES = (
 
 
 def unfit(path: Path) -> str | None:
-    """Why an existing file is not one to go on with. Raises sqlite3.Error when it cannot be said."""
+    """Return why an existing file cannot be used, or None. Raises sqlite3.Error when it cannot be read now."""
     try:
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
             if not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
@@ -118,17 +119,17 @@ def unfit(path: Path) -> str | None:
 
 
 def has_table(connection: sqlite3.Connection, name: str) -> bool:
-    """Return whether the file has this table: one of an earlier version may not. Raises sqlite3.Error."""
+    """Return whether the file has this table; one of an earlier version may not. Raises sqlite3.Error."""
     return bool(connection.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (name,)).fetchone())
 
 
 def is_damage(error: Exception) -> bool:
-    """Whether the file is at fault, and not the disk or its rights."""
+    """Return whether the file is at fault, and not the disk or its rights."""
     return isinstance(error, DamagedFileError) or _primary(error) in _DAMAGED
 
 
-def said(error: Exception) -> str:
-    """Without a value of a row: SQLite's and the system's own words."""
+def reason_of(error: Exception) -> str:
+    """Return SQLite's or the system's own words, which hold no value of a row."""
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__
     if isinstance(error, sqlite3.OperationalError | DamagedFileError):
@@ -137,11 +138,11 @@ def said(error: Exception) -> str:
 
 
 def prepare(path: Path) -> sqlite3.Connection:
-    """Open a file that is fit, or make one, in this version. Raises sqlite3.Error."""
+    """Open a file that can be used, or make one, and bring it to this version. Raises sqlite3.Error."""
     connection = sqlite3.connect(path, isolation_level=None, timeout=1.0, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
-        # Of what was written, a crash of the machine loses nothing either. It costs a wait, in our own thread.
+        # A crash of the machine loses nothing that was written. It costs a wait, in a thread of its own.
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
         connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
@@ -173,7 +174,7 @@ def _missing(version: int) -> Iterator[str]:
 
 
 def _version(connection: sqlite3.Connection) -> int:
-    """0: a new file."""
+    """Return the file's version; 0 for a new file."""
     if not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
         return 0
     found: int = connection.execute("SELECT version FROM fsproxy_schema").fetchone()[0]

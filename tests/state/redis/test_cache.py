@@ -13,8 +13,8 @@ from fsproxy.core.model import FilterName, Hit, Rule
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.state.cache import BlockedPages, Repeats
 from fsproxy.state.redis.breaker import Breaker, StoreState
-from fsproxy.state.redis.cache import RemoteMemory, SharedCache
-from fsproxy.state.redis.write_rate import WriteRate
+from fsproxy.state.redis.cache import CacheConnections, SharedCache
+from fsproxy.state.redis.write_limits import WriteRate
 from support.valkey import DelayingProxy, ValkeyServer, running_valkey
 
 HIT = Hit(FilterName.DOMAIN, ReasonCode.DOMAIN_FILTER, Rule("domain:block:x"))
@@ -50,7 +50,7 @@ class Process:
     """What one process has of it."""
 
     breaker: Breaker
-    remote: RemoteMemory
+    remote: CacheConnections
     cache: SharedCache
     writes: Rate
     clock: Clock
@@ -75,11 +75,11 @@ async def process(
     there: float = 600.0,
 ) -> AsyncIterator[Process]:
     breaker = Breaker("redis")
-    remote = RemoteMemory(url, prefix, limit, breaker)
+    remote = CacheConnections(url, prefix, limit, breaker)
     writes = Rate("tested", *rate)
     cache = SharedCache(remote, 1_000, again, writes, here=86_400.0, there=there)
     clock = Clock()
-    cache._here.clock = clock  # type: ignore[method-assign]
+    cache._own.clock = clock  # type: ignore[method-assign]
     try:
         yield Process(breaker, remote, cache, writes, clock)
     finally:

@@ -36,7 +36,7 @@ from fsproxy.state.memory.keys import KeyKind
 from fsproxy.state.redis.ledger import RedisLedger
 from fsproxy.state.redis.shared_clocks import SharedPageClocks
 from fsproxy.state.redis.wire import id_of, org_base
-from fsproxy.state.redis.write_rate import WriteRate
+from fsproxy.state.redis.write_limits import WriteRate
 from support.valkey import ValkeyServer
 
 LONG = 30.0

@@ -10,8 +10,8 @@ import pytest
 from fsproxy.clock import now
 from fsproxy.core.limits.operations import Claim, Claimed, NameKind
 from fsproxy.state.redis.ledger import RedisLedger
-from fsproxy.state.redis.new_names import BURST, OLD_SECONDS, PER_SECOND, NewNames
 from fsproxy.state.redis.wire import org_base
+from fsproxy.state.redis.write_limits import NEW_NAMES_BURST, NEW_NAMES_PER_SECOND, OLD_ORG_SECONDS, NewNames
 from support.valkey import ValkeyServer
 
 HOUR, DAY = 3_600, 86_400
@@ -37,7 +37,7 @@ def prefix() -> str:
 async def ledger(valkey: ValkeyServer, prefix: str) -> AsyncIterator[RedisLedger]:
     made = RedisLedger(valkey.url, prefix, 30.0)
     await made.start()
-    made.new_names = made._here.new_names = Names()
+    made.new_names = made._local.new_names = Names()
     yield made
     await made.close()
 
@@ -51,18 +51,18 @@ async def claim(ledger: RedisLedger, org: str, *names: str, limit: int = 10) -> 
 def test_a_burst_is_free_and_then_so_many_a_second() -> None:
     names = Names()
     assert names.has_room("a")
-    names.learn("a", BURST, 0.0)
+    names.learn("a", NEW_NAMES_BURST, 0.0)
     assert not names.has_room("b")
     names.now += 1
     assert names.has_room("b")
-    names.learn("b", PER_SECOND, 0.0)
+    names.learn("b", NEW_NAMES_PER_SECOND, 0.0)
     assert not names.has_room("b")
     assert names.skipped == 2
 
 
 def test_what_one_claim_took_too_much_is_made_up_for() -> None:
     names = Names()
-    names.learn("a", BURST + 10 * PER_SECOND, 0.0)
+    names.learn("a", NEW_NAMES_BURST + 10 * NEW_NAMES_PER_SECOND, 0.0)
     names.now += 10
     assert not names.has_room("a")
     names.now += 1
@@ -71,16 +71,16 @@ def test_what_one_claim_took_too_much_is_made_up_for() -> None:
 
 def test_orgs_that_were_there_before_a_flood_have_an_allowance_of_their_own() -> None:
     names = Names()
-    names.learn("old", 1, OLD_SECONDS)
+    names.learn("old", 1, OLD_ORG_SECONDS)
     for number in range(200):
-        names.learn(f"flood-{number}", BURST, 0.0)
+        names.learn(f"flood-{number}", NEW_NAMES_BURST, 0.0)
     assert not names.has_room("new")
     assert names.has_room("old")
 
 
 def test_a_known_name_costs_nothing() -> None:
     names = Names()
-    for _ in range(10 * BURST):
+    for _ in range(10 * NEW_NAMES_BURST):
         names.learn("a", 0, 0.0)
     assert names.has_room("a")
 
@@ -123,7 +123,7 @@ async def test_a_flood_of_orgs_leaves_bounded_names_and_the_limits_of_older_orgs
     for number in range(20):
         await claim(ledger, f"flood-{number}", *many, limit=5_000)
     found = valkey.command("KEYS", f"{prefix}*flood*n:event_name").split()
-    assert len([key for key in found if key.startswith(prefix.encode())]) == BURST // 5_000
-    assert ledger.new_names.skipped == 20 - BURST // 5_000
+    assert len([key for key in found if key.startswith(prefix.encode())]) == NEW_NAMES_BURST // 5_000
+    assert ledger.new_names.skipped == 20 - NEW_NAMES_BURST // 5_000
     assert (await claim(ledger, "flood-19", *many, limit=1)).refused == frozenset(), "not limited, and not kept"
     assert (await claim(ledger, "old", "a", "c", limit=2)).refused == {"c"}

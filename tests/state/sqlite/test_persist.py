@@ -38,8 +38,9 @@ from fsproxy.core.model import Instant
 from fsproxy.state.memory.ledger import MemoryLedger
 from fsproxy.state.sqlite import file as ledger_file
 from fsproxy.state.sqlite import schema as file_schema
-from fsproxy.state.sqlite.file import HeldError, LedgerFile
+from fsproxy.state.sqlite.file import LedgerFile
 from fsproxy.state.sqlite.persist import SLICE, Persister
+from fsproxy.state.sqlite.private_files import HeldError
 
 START = Instant(1_790_000_000.0)
 DAY = 86_400.0
@@ -329,7 +330,7 @@ async def test_a_file_from_before_uids_were_kept_is_read_and_takes_them_from_the
         earlier.setattr(ledger_file, "TABLES", file_schema.TABLES)
         async with Kept(path) as first:
             first.visit("s1")
-    assert [len(rows.sessions) for rows in ledger_file.look(path, START) if rows.sessions] == [1]
+    assert [len(rows.sessions) for rows in ledger_file.read_held(path, START) if rows.sessions] == [1]
     async with Kept(path) as second:
         assert (second.used, second.goes_on("s1")) == (1, True)
         second.do(Mark("o", "s1", "", 7))

@@ -1,9 +1,8 @@
--- Names (operations.py: Claim). Answers [how many are known, for how many seconds the org is, the places (from 0) of
--- those refused, and as -1 - place of those that are new...].
+-- Names (operations.py: Claim).
 
--- Clients choose the ids of orgs, and each may have thousands of names. Those of an org that is new are kept for two
--- hours, and then for four times as long as it has been known, up to the retention.
-local YOUNG, GROWTH = 7200, 4
+-- Clients choose the ids of orgs, and each may have thousands of names. Those of an org that is new are kept for
+-- YOUNG_NAMES, and then for so many times as long as the org has been known, up to the retention.
+local GROWTH = 4
 
 local function age_of_org()
   local born = tonumber(redis.call('GET', base .. 'o') or nil) or server_now
@@ -11,14 +10,21 @@ local function age_of_org()
 end
 
 local function keep_names(key, age, retention)
-  local life = math.min(retention, math.max(YOUNG, GROWTH * age))
+  local life = math.min(retention, math.max(YOUNG_NAMES, GROWTH * age))
   keep(base .. 'o', text_of(server_now - age), life)
-  -- Never shorter than before: of an org that an earlier version knew, no age is kept.
+  -- Never shorter than before: an org that an earlier version knew has no age.
   if redis.call('PTTL', key) < tonumber(milliseconds(life)) then
     redis.call('PEXPIRE', key, milliseconds(life))
   end
 end
 
+-- kind       which of the org's sets of names
+-- names      to claim, in order
+-- limit      how many names the set may hold
+-- retention  seconds after which a name that was not seen is forgotten
+-- Answers [how many are known, for how many seconds the org has been known, then for each name that is refused its place
+-- from 0, and for each that is new -1 - its place]. A name that was known gives no entry.
+-- Cost: 6 commands, and 1 or 2 for each name.
 function operations.claim(kind, names, limit, retention)
   local key = base .. 'n:' .. kind
   redis.call('ZREMRANGEBYSCORE', key, '-inf', text_of(now - retention))
@@ -35,6 +41,7 @@ function operations.claim(kind, names, limit, retention)
     elseif known < limit then
       redis.call('ZADD', key, at, name)
       known = known + 1
+      -- Lua's places begin with 1, so this is -1 - the place from 0.
       answer[#answer + 1] = -place
     else
       answer[#answer + 1] = place - 1
@@ -47,6 +54,7 @@ function operations.claim(kind, names, limit, retention)
   return answer
 end
 
+-- kinds  of names. Answers how many names of each kind are known. Cost: 1 read for each. For the admin's views.
 function operations.names_usage(kinds)
   local counts = {}
   for n, kind in ipairs(kinds) do

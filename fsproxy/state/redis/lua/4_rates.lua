@@ -1,20 +1,17 @@
--- Rates (operations.py: Spend, Move), as fsproxy/core/limits/rate.py and ledger/call_log.py have them. Times are whole
--- microseconds, which a double holds exactly; a window is (t - length, t], and with one more call no window anywhere may
--- hold more than its limit. Spend answers [passed, retry after in seconds, remaining].
+-- Rates (operations.py: Spend, Move), as fsproxy/core/limits/rate.py and fsproxy/state/memory/call_log.py have them.
 --
--- A log is { times, tags, pages, offsets, offset of each page }: `times` sorted; beside each a tag, its page's place
--- among `pages` (from 0) times 2^32 plus the call's mark, or -1; of each page the microsecond in which it began.
+-- Windows slide exactly: a window is (t - length, t], and with one more call no window anywhere on the timeline may hold
+-- more than its limit. So a log keeps every call's time, sorted, and searches the full windows around a new call.
+-- Times are whole microseconds, which a double holds exactly.
+--
+-- A log is stored as msgpack [times, tags, pages, offsets]: `times` sorted; beside each a tag, which is the place of the
+-- call's page among `pages` (from 0) times MARKS plus the call's mark, or -1 for a call without a page; beside each page
+-- the microsecond in which it began.
 
-local LATENESS = 600
-local SECOND = 1000000
-local MARKS = 4294967296
-local MOST_STEPS = 32
-local MOST_EQUALS = 64
+-- Spans in which no call passes that are remembered in one script call.
 local MOST_BARRED = 64
-local FEW_CALLS = 10000
-local FEW_PAGES = 8
 
--- The calls of one upload come together: their log is read and written once.
+-- By key. The calls of one upload come together, so their log is read and written once in a script call.
 local logs = {}
 
 finish[#finish + 1] = function()
@@ -25,6 +22,7 @@ finish[#finish + 1] = function()
   end
 end
 
+-- Returns how many of the sorted `times` are less than `value`, given that at least `low` and at most `high` are.
 local function first_from(times, value, low, high)
   while low < high do
     local middle = math.floor((low + high) / 2)
@@ -37,11 +35,14 @@ local function first_from(times, value, low, high)
   return low
 end
 
+-- The same, of those that are not greater than `value`.
 local function first_after(times, value, low, high)
   return first_from(times, value + 1, low, high)
 end
 
--- The place of the first of `limit` calls in a row that share a window with `at`; nil: there is room.
+-- Returns the place (from 0) of the first of `limit` calls in a row that share a window with `at`; nil: there is room.
+-- All of them lie less than a length before or behind `at`. A row that spans the length is no reason, and neither is any
+-- row before it that reaches its first call's end, so these are skipped together.
 local function full_row(times, at, limit, length)
   if #times < limit then
     return nil
@@ -58,7 +59,7 @@ local function full_row(times, at, limit, length)
   return nil
 end
 
--- The first and the last microsecond around `at` that one full window bars; nil: it fits into all of them.
+-- Returns the first and the last microsecond around `at` that one full window bars; nil: it fits into all of them.
 local function barred_by(times, at, windows)
   for _, window in ipairs(windows) do
     local row = full_row(times, at, window[1], window[2])
@@ -69,7 +70,8 @@ local function barred_by(times, at, windows)
   return nil
 end
 
--- The moment from which on every window has room, as far as it can be found in a few steps.
+-- Returns the moment from which on every window has room, as far as it can be found in a few steps; else one that is
+-- behind all calls.
 local function free_after(times, last, windows)
   for _ = 1, MOST_STEPS do
     local _, more = barred_by(times, last + 1, windows)
@@ -95,6 +97,7 @@ local function dropped(list, gone)
   return rest
 end
 
+-- Drops the first `gone` calls.
 local function forget(log, gone)
   if gone > 0 then
     log.times, log.tags = dropped(log.times, gone), dropped(log.tags, gone)
@@ -111,7 +114,7 @@ local function slot_of(log, page)
   return nil
 end
 
--- Forgets the pages that no call is left of: clients choose their ids.
+-- Forgets the pages that no call is left of, as clients choose their ids, and numbers the others anew.
 local function drop_pages(log)
   local pages, offsets, places = {}, {}, {}
   for n, tag in ipairs(log.tags) do
@@ -130,7 +133,7 @@ end
 local function read_log(value)
   local read = unpacked(value) or {}
   for n = 1, 4 do
-    -- A foreign program's: as if it were not there.
+    -- What is no log of ours counts as empty.
     if type(read[n]) ~= 'table' or #read[n] ~= #read[n % 2 == 0 and n - 1 or n] then
       read = { {}, {}, {}, {} }
     end
@@ -144,7 +147,7 @@ local function log_of(key, kept)
     log = read_log(redis.call('GET', key))
     log.kept = math.max(kept, redis.call('PTTL', key) / 1000)
     logs[key] = log
-    -- Once, as the calls of one late upload are judged together.
+    -- Once in a script call: a late upload is validated by its own calls, and none of them may go in between.
     forget(log, first_from(log.times, (now - log.kept) * SECOND, 0, #log.times))
     if #log.times == 0 or #log.pages > FEW_PAGES then
       drop_pages(log)
@@ -184,6 +187,7 @@ local function move(log, slot, offset)
   log.changed = true
 end
 
+-- Whether the same call of the same page is counted: it is among those of its microsecond.
 local function is_counted(log, place, at, tag)
   for n = place, math.max(place - MOST_EQUALS + 1, 1), -1 do
     if log.times[n] ~= at then
@@ -196,7 +200,8 @@ local function is_counted(log, place, at, tag)
   return false
 end
 
--- Times in which no call passes, as far as they were found in this run: while no call is forgotten or moved.
+-- Returns the end of a barred span around `at` that was found before. It holds until a call is forgotten or moved, as
+-- another accepted call only makes windows fuller.
 local function known_barred(log, at)
   for _, barred in ipairs(log.barred or {}) do
     if barred[1] <= at and at <= barred[2] then
@@ -220,7 +225,7 @@ local function spend(log, at, windows, page, when, mark)
     at = log.offsets[slot + 1] + when
   end
   if page == '' then
-    -- By the server's clock: another's may be ahead.
+    -- A call without a page was made by now; the clock of the process that asks may be ahead of the server's.
     at = math.min(at, math.floor(now * SECOND))
   end
   local times = log.times
@@ -237,7 +242,7 @@ local function spend(log, at, windows, page, when, mark)
     end
   end
   if last then
-    -- Only a client that sent the call by itself waits for the moment at which it would pass.
+    -- Only a client that sent the call by itself waits for the moment at which it passes, so only then it is searched.
     local free = page ~= '' and last + 1 or free_after(times, last, windows)
     return { false, (free - at) / SECOND, 0 }
   end
@@ -262,6 +267,14 @@ local function spend(log, at, windows, page, when, mark)
   return { true, 0, math.max(remaining, 0) }
 end
 
+-- id       the log's: kind and session
+-- at       microsecond of the call on the server's clock
+-- windows  [[limit, length in microseconds], ...]
+-- page     the page whose clock `at` was read from, or ''
+-- when     microseconds since that page's start
+-- mark     32 bits by which a repeat of the call is known; 0: none
+-- Answers [passed, seconds until it would pass, calls left in the tightest window].
+-- Cost: O(log n) for the search and O(n) for the insertion among n calls; the log is read and written once a script call.
 function operations.spend(id, at, windows, page, when, mark)
   if #windows == 0 then
     return { true, 0, 0 }
@@ -279,7 +292,9 @@ function operations.spend(id, at, windows, page, when, mark)
   return spend(log_of(base .. 'l:' .. id, longest / SECOND + LATENESS), at, windows, page, when, mark)
 end
 
--- The clock of a page was moved back (5_end.lua): its calls move with it. Without a log nothing is to be moved.
+-- ids     the logs in which the page may have calls
+-- offset  the microsecond in which the page began, now that its clock was moved back (5_clocks.lua)
+-- Answers true. Cost: O(n) for each log that has calls of the page.
 function operations.move(ids, page, offset)
   for _, id in ipairs(ids) do
     local key = base .. 'l:' .. id

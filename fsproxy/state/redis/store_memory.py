@@ -13,20 +13,23 @@ EVERY_SECONDS = 30.0
 """Between two questions; one costs the server some 50 µs."""
 WARN_SHARE = 0.8
 FULL_SHARE = 0.9
-"""From here on nothing is written any more that is only remembered."""
+"""From here on, nothing is written any more that is only remembered."""
 _NEARLY_FULL = "the store uses more than 80 % of its memory: see state.redis"
 _EVICTS = "the store evicts keys, and with them counts of limits: set its maxmemory-policy to noeviction"
 log = structlog.get_logger("fsproxy")
 
 
 class StoreMemory:
-    """Asks the store about its memory in the background. ``ask`` returns the fields of Redis's ``INFO memory``.
+    """Asks the store about its memory in the background.
 
-    A server that does not tell (``NOPERM``, another program) costs a log line, and nothing is known of it then.
+    A server that does not answer that (``NOPERM``, another program) costs a log line, and nothing is known of it then.
     """
 
     def __init__(self, ask: Callable[[], Awaitable[Mapping[str, Any] | None]], every: float = EVERY_SECONDS) -> None:
-        """``ask`` returns None while the store is down; what is known of it stays then. It may raise anything."""
+        """``ask`` returns the fields of ``INFO memory``, or None while the store is down. It may raise anything.
+
+        While the store is down, what is known of it stays.
+        """
         self._ask = ask
         self._every = every
         self._task: asyncio.Task[None] | None = None
@@ -35,11 +38,11 @@ class StoreMemory:
         self.most: int | None = None
         """``maxmemory`` in bytes; None: not known, or the server has no limit."""
         self.policy: str | None = None
-        self._told: tuple[str, ...] = ()
+        self._logged: tuple[str, ...] = ()
         self._refused = False
 
     def start(self) -> None:
-        """Ask now and then from here on."""
+        """Ask now, and from now on every 30 seconds."""
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def close(self) -> None:
@@ -61,11 +64,11 @@ class StoreMemory:
         return (*found, _EVICTS) if self.policy not in {None, "noeviction"} else found
 
     def state(self) -> dict[str, object]:
-        """For ``/readyz``; null is not known, or no limit."""
+        """Return what ``/readyz`` shows. Null: not known, or no limit."""
         return {"used": self.used, "max": self.most, "policy": self.policy}
 
     def collect(self) -> Iterable[Metric]:
-        """For ``/metrics``: what is known."""
+        """Yield the metrics of what is known."""
         if self.used is not None:
             yield GaugeMetricFamily("fsproxy_store_used_bytes", "Memory that the store uses.", self.used)
         if self.most is not None:
@@ -75,18 +78,18 @@ class StoreMemory:
         """Ask once. Never raises, unless it is cancelled."""
         try:
             found = await self._ask()
-        except Exception as error:  # noqa: BLE001 - whatever it is: this server does not tell
-            self._forget(type(error).__name__)
-            return
+        except Exception as error:  # noqa: BLE001 - whatever it is: this server gives no answer
+            if not self._refused:
+                self._refused = True
+                log.info("the store does not tell how full it is; logged once", reason=type(error).__name__)
+            found = {}
         if found is None:
             return
         self.used = _bytes(found.get("used_memory"))
         self.most = _bytes(found.get("maxmemory")) or None
         policy = found.get("maxmemory_policy")
         self.policy = policy if isinstance(policy, str) else None
-        self._tell()
-
-    # -- within
+        self._log_changes()
 
     async def _run(self) -> None:
         while True:
@@ -96,21 +99,13 @@ class StoreMemory:
     def _share(self) -> float:
         return self.used / self.most if self.used is not None and self.most else 0.0
 
-    def _forget(self, reason: str) -> None:
-        self.used = self.most = self.policy = None
-        if not self._refused:
-            self._refused = True
-            log.info("the store does not tell how full it is; said once", reason=reason)
-        self._tell()
-
-    def _tell(self) -> None:
-        """One line for each change."""
-        told, self._told = self._told, self.warnings
-        for text in self._told:
-            if text not in told:
+    def _log_changes(self) -> None:
+        before, self._logged = self._logged, self.warnings
+        for text in self._logged:
+            if text not in before:
                 log.warning(text, used=self.used, max=self.most, policy=self.policy)
-        for text in told:
-            if text not in self._told:
+        for text in before:
+            if text not in self._logged:
                 log.info("a warning about the store is over", warning=text, used=self.used, max=self.most)
 
 

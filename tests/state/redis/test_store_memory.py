@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from fsproxy.state.redis.breaker import Breaker
-from fsproxy.state.redis.cache import RemoteMemory
-from fsproxy.state.redis.fullness import StoreMemory
+from fsproxy.state.redis.cache import CacheConnections
+from fsproxy.state.redis.store_memory import StoreMemory
 from support.valkey import ValkeyServer, running_valkey
 
 FULL = "the store uses more than 80 % of its memory: see state.redis"
@@ -44,7 +44,7 @@ def samples(memory: StoreMemory) -> dict[str, float]:
 
 
 async def test_a_real_server_tells(valkey: ValkeyServer) -> None:
-    remote = RemoteMemory(valkey.url, "m1:", 20.0, Breaker("redis"))
+    remote = CacheConnections(valkey.url, "m1:", 20.0, Breaker("redis"))
     memory = remote.memory
     try:
         await memory.poll()
@@ -68,7 +68,7 @@ async def test_a_server_that_may_not_be_asked_costs_one_line_and_nothing_else(
     valkey.command("ACL", "SETUSER", "limited", "on", ">word", "~*", "+@all", "-info", "-config")
     url = valkey.url.replace("redis://", "redis://limited:word@")
     breaker = Breaker("redis")
-    remote = RemoteMemory(url, "m2:", 20.0, breaker)
+    remote = CacheConnections(url, "m2:", 20.0, breaker)
     try:
         await remote.memory.poll()
         await remote.memory.poll()

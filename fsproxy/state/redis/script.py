@@ -1,0 +1,54 @@
+"""The script that carries out the ledger's operations in Redis: its text, and the constants that it is given."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+import msgspec
+
+from fsproxy.core.limits.operations import RESERVATION_SECONDS, SESSION_IDLE_SECONDS, SESSION_LIFE_SECONDS
+from fsproxy.core.limits.rate import CALL_LATENESS_SECONDS, MOST_STEPS, SECOND
+from fsproxy.state.memory.call_log import FEW_CALLS, FEW_PAGES, MARK_BITS, MOST_EQUALS
+from fsproxy.state.memory.reservations import LAPSED_SECONDS, SWEPT
+from fsproxy.state.memory.sessions import ADMITTED_DAYS, DAY
+
+UNUSED_COUNT_SECONDS = 3_600
+"""How long the counts of an org are kept that has used no unit: clients choose the ids of orgs."""
+YOUNG_NAME_SECONDS = 2 * 3_600
+"""How long the names of an org are kept that Redis has not known for long (``3_names.lua``)."""
+CLOCK_SECONDS = 15 * 60
+"""How long a page's clock is kept after it was last asked for."""
+PROBE_SECONDS = 10
+"""How long the key is kept that a probe writes."""
+
+CONSTANTS: dict[str, int] = {
+    "SESSION_IDLE": SESSION_IDLE_SECONDS,
+    "SESSION_LIFE": SESSION_LIFE_SECONDS,
+    "RESERVED": RESERVATION_SECONDS,
+    "LAPSED": LAPSED_SECONDS,
+    "DAY": DAY,
+    "ADMITTED_DAYS": ADMITTED_DAYS,
+    "UNUSED_COUNTS": UNUSED_COUNT_SECONDS,
+    "YOUNG_NAMES": YOUNG_NAME_SECONDS,
+    "LATENESS": CALL_LATENESS_SECONDS,
+    "CLOCK_KEPT": CLOCK_SECONDS,
+    "PROBE_KEPT": PROBE_SECONDS,
+    "SECOND": SECOND,
+    "SWEPT": SWEPT,
+    "MOST_STEPS": MOST_STEPS,
+    "MOST_EQUALS": MOST_EQUALS,
+    "FEW_CALLS": FEW_CALLS,
+    "FEW_PAGES": FEW_PAGES,
+    "MARKS": 1 << MARK_BITS,
+}
+"""What the script and the memory form have in common. The script takes them in this order (``1_start.lua``)."""
+PACKED_CONSTANTS = msgspec.msgpack.encode(list(CONSTANTS.values()))
+
+
+@cache
+def script() -> str:
+    """Return the script's text: the Lua files of this package, in the order of their names."""
+    folder = files("fsproxy.state.redis").joinpath("lua")
+    parts = sorted((each for each in folder.iterdir() if each.name.endswith(".lua")), key=lambda each: each.name)
+    return "\n".join(each.read_text("utf-8") for each in parts)
