@@ -80,7 +80,7 @@ def _recorded(file: Path) -> dict[str, Any]:
 
 def _print(explanation: Explanation) -> None:
     if explanation.not_judged_because:
-        click.echo(f"The filters would not be asked: {explanation.not_judged_because}.")
+        click.echo(f"The filters would not be asked, because {explanation.not_judged_because}.")
         return
     block = explanation.decision.block
     if block is None:

@@ -209,8 +209,11 @@ def _document(counts: ReplayTotals, unfinished: int) -> dict[str, Any]:
 
 
 def _print(counts: ReplayTotals, unfinished: int) -> None:
-    again = counted(counts.pages, "page was", "pages were")
-    click.echo(f"{again} decided again; {counts.changed or 'none'} would get another decision.")
+    if counts.pages:
+        again = counted(counts.pages, "page was", "pages were")
+        click.echo(f"{again} decided again; {counts.changed or 'none'} would get another decision.")
+    else:
+        click.echo("No page was decided again.")
     moved = [(pair, count) for pair, count in counts.codes.most_common() if pair[0] != pair[1]]
     same = [(pair, count) for pair, count in counts.codes.most_common() if pair[0] == pair[1]]
     shown = [(count, _name(old), _name(new), " ".join(counts.kept.get((old, new), []))) for (old, new), count in moved]
