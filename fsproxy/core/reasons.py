@@ -6,47 +6,35 @@ These are all codes that clients and callers can get, with their texts.
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum, unique
+from typing import Self
 
 
 @unique
 class ReasonCode(IntEnum):
     """Why a session is blocked: the vendor's numeric ``reason_code`` (rules.md 1)."""
 
-    UNSPECIFIED = -1
-    ACCOUNT_DOES_NOT_EXIST = 1
-    ACCOUNT_DISABLED = 2
-    OVER_QUOTA = 3
-    DOMAIN_FILTER = 4
-    IP_FILTER = 5
-    USER_AGENT = 6
-    GEOGRAPHY = 7
-    TRAFFIC_RAMPING = 8
-    INVALID_URL = 9
-    OPT_OUT_COOKIE = 10
-    INVALID_DATA_CAPTURE_SCRIPT = 11
-    USER_ACTIVELY_BEING_DELETED = 12
+    text: str
+    """The vendor's own text for the code, letter for letter (rules.md 1)."""
 
-    @property
-    def text(self) -> str:
-        """The vendor's own text for the code, letter for letter (rules.md 1)."""
-        return _TEXTS[self]
+    def __new__(cls, value: int, text: str = "") -> Self:  # noqa: D102 - an enum's members; ``ReasonCode(4)`` finds one
+        code = int.__new__(cls, value)
+        code._value_ = value
+        code.text = text
+        return code
 
-
-_TEXTS = {
-    ReasonCode.UNSPECIFIED: "Unspecified",
-    ReasonCode.ACCOUNT_DOES_NOT_EXIST: "Account does not exist",
-    ReasonCode.ACCOUNT_DISABLED: "Account disabled",
-    ReasonCode.OVER_QUOTA: "Over quota",
-    ReasonCode.DOMAIN_FILTER: "Domain Filter",
-    ReasonCode.IP_FILTER: "IP Filter",
-    ReasonCode.USER_AGENT: "User Agent",
-    ReasonCode.GEOGRAPHY: "Geography",
-    ReasonCode.TRAFFIC_RAMPING: "Traffic Ramping",
-    ReasonCode.INVALID_URL: "Invalid URL",
-    ReasonCode.OPT_OUT_COOKIE: "Opt Out Cookie",
-    ReasonCode.INVALID_DATA_CAPTURE_SCRIPT: "Invalid Data Capture Script",
-    ReasonCode.USER_ACTIVELY_BEING_DELETED: "User actively being deleted",
-}
+    UNSPECIFIED = -1, "Unspecified"
+    ACCOUNT_DOES_NOT_EXIST = 1, "Account does not exist"
+    ACCOUNT_DISABLED = 2, "Account disabled"
+    OVER_QUOTA = 3, "Over quota"
+    DOMAIN_FILTER = 4, "Domain Filter"
+    IP_FILTER = 5, "IP Filter"
+    USER_AGENT = 6, "User Agent"
+    GEOGRAPHY = 7, "Geography"
+    TRAFFIC_RAMPING = 8, "Traffic Ramping"
+    INVALID_URL = 9, "Invalid URL"
+    OPT_OUT_COOKIE = 10, "Opt Out Cookie"
+    INVALID_DATA_CAPTURE_SCRIPT = 11, "Invalid Data Capture Script"
+    USER_ACTIVELY_BEING_DELETED = 12, "User actively being deleted"
 
 
 @unique

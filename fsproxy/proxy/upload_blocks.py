@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from fsproxy.core.client_api.identifying import accepted_uid, named_uids
+from fsproxy.core.client_api.inspected import accepted_uid, named_uids
 from fsproxy.core.limits.operations import LedgerDownError, Recalled
 from fsproxy.core.model import Mode, Route
 from fsproxy.core.pipeline import Decision, judge, mark, recall, settle

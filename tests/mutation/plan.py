@@ -28,7 +28,11 @@ ALSO: dict[str, tuple[str, ...]] = {
     "client_api/validation/findings": ("core/client_api/validation/test_call.py", "core/client_api/test_outcome.py"),
     "json/surrogates": ("core/json/test_strict.py",),
     "json/in_parts": ("core/client_api/test_inspection.py", "core/client_api/test_deep_values.py"),
-    "client_api/inspected": ("core/client_api/test_rate_groups.py", "core/client_api/test_inspection.py"),
+    "client_api/inspected": (
+        "core/client_api/test_rate_groups.py",
+        "core/client_api/test_identifying.py",
+        "core/client_api/test_inspection.py",
+    ),
     "client_api/reading/direct": (
         "core/client_api/validation/test_details.py",
         "core/client_api/validation/test_shapes.py",

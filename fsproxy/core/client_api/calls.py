@@ -17,6 +17,8 @@ from fsproxy.core.reasons import RejectionCode
 UID = "uid"
 MAX_LEAVES = 5_000
 """Properties of one call that are validated; an org can hold no more names (rules.md 2)."""
+WIDEST_CHARACTER = 4
+"""Bytes in UTF-8. A text of at most a quarter as many characters as a limit has bytes is within it."""
 ORDER_COMPLETED = "Order Completed"
 """The one event whose properties may hold lists of objects (rules.md 2)."""
 

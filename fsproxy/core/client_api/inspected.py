@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from fsproxy.core.client_api.calls import Call, ValidatedCall
+from fsproxy.core.client_api.calls import UID, Call, ValidatedCall
 from fsproxy.core.client_api.reading.bundle import Uninspectable, has_companions_kind
 from fsproxy.core.client_api.validation.known_shapes import KnownNames
 from fsproxy.core.json.scanner import Span
@@ -142,6 +142,29 @@ class Inspection(msgspec.Struct, frozen=True, gc=False, kw_only=True):
             return False
         between = self.parts[first.part + 1 : second.part]
         return all(has_companions_kind(self.body[start:end]) for start, end in between)
+
+
+def named_uids(inspection: Inspection) -> tuple[str, ...]:
+    """Return the uids of all calls that identify the visitor, in order, also those of rejected calls.
+
+    ``identify`` and user variables with the reserved property ``uid`` identify. A ``uid`` to which the schema gives
+    a type is an ordinary property, and one that is empty or no string names no user.
+    """
+    return tuple([str(each.call.properties[UID]) for each in inspection.calls if _identifies(each)])
+
+
+def accepted_uid(inspection: Inspection) -> str:
+    """Return the uid that the session has after this body: that of the last accepted call with one; "" if none."""
+    for each in reversed(inspection.calls):
+        if not each.validated.rejected and _identifies(each):
+            return str(each.call.properties[UID])
+    return ""
+
+
+def _identifies(each: InspectedCall) -> bool:
+    call = each.call
+    uid = call.properties.get(UID) if call.kind.is_user and call.gives_uid else None
+    return isinstance(uid, str) and uid != ""
 
 
 def _same_time(one: float | None, other: float | None) -> bool:

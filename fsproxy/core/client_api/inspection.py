@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from hashlib import blake2b
 
-from fsproxy.core.client_api.calls import Call, broken, unread
-from fsproxy.core.client_api.identifying import with_whole_identifies
+import msgspec
+
+from fsproxy.core.client_api.calls import Call, ValidatedCall, broken, unread
 from fsproxy.core.client_api.inspected import Form, InspectedCall, Inspection
 from fsproxy.core.client_api.reading.bundle import Bundle, BundleCall, Uninspectable, read_bundle
 from fsproxy.core.client_api.reading.direct import read_event, read_identify, read_user_vars
@@ -65,7 +66,21 @@ def _inspect_bundle(
     inspection = Inspection(
         body=body, route=route, form=Form.BUNDLE, parts=found.events, calls=tuple(calls), surplus=found.surplus
     )
-    return with_whole_identifies(inspection)
+    return _with_whole_identifies(inspection)
+
+
+def _with_whole_identifies(inspection: Inspection) -> Inspection:
+    """Reject the variables of each ``identify`` whose uid is rejected: they would land on another user."""
+    halves: dict[int, InspectedCall] = {}
+    for index, each in enumerate(inspection.calls):
+        if each.validated.rejected and each.call.is_uid_only and inspection.identifies_with_next(index):
+            half = inspection.calls[index + 1]
+            validated = ValidatedCall(rejected=True, rejections=half.validated.rejections)
+            halves[index + 1] = msgspec.structs.replace(half, validated=validated)
+    if not halves:
+        return inspection
+    calls = tuple(halves.get(index, each) for index, each in enumerate(inspection.calls))
+    return msgspec.structs.replace(inspection, calls=calls)
 
 
 def _inspect_batch(settings: ClientApiSettings, route: Route, body: bytes, endpoint: ServerCall) -> Inspection:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from fsproxy.core.filters.base import rule_of
+from fsproxy.core.filters.base import rule_at, rule_of
 from fsproxy.core.matching.domains import DomainTable, parse_pattern
 from fsproxy.core.matching.hosts import Url, parse_origin, parse_url
 from fsproxy.core.model import FilterName, Hit, Instant, Mode, Route, Rule, SessionFacts
 from fsproxy.core.reasons import ReasonCode
-from fsproxy.core.settings import CoreSettings, DomainRule, DomainSettings, OrgSettings
+from fsproxy.core.settings import CoreSettings, DomainRule, OrgSettings
 
 
 def problem(text: str) -> str | None:
@@ -47,7 +47,7 @@ class DomainFilter:
             mode,
             DomainTable.of(parse_pattern(rule.pattern.text) for rule in settings.rules),
             tuple(_verdict(rule) for rule in settings.rules),
-            None if settings.otherwise_capture else _otherwise(settings),
+            None if settings.otherwise_capture else _hit(rule_at(cls.name, "otherwise", settings.places)),
         )
 
     def judge(self, facts: SessionFacts, now: Instant) -> Hit | None:
@@ -64,11 +64,8 @@ class DomainFilter:
 
 
 def _verdict(rule: DomainRule) -> Hit | None:
-    if rule.capture:
-        return None
-    return Hit(FilterName.DOMAIN, ReasonCode.DOMAIN_FILTER, rule_of(FilterName.DOMAIN, "block", rule.pattern))
+    return None if rule.capture else _hit(rule_of(FilterName.DOMAIN, "block", rule.pattern))
 
 
-def _otherwise(settings: DomainSettings) -> Hit:
-    rule = Rule(f"{FilterName.DOMAIN}:otherwise", settings.places.get("otherwise", ""))
+def _hit(rule: Rule) -> Hit:
     return Hit(FilterName.DOMAIN, ReasonCode.DOMAIN_FILTER, rule)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from fsproxy.core.filters.base import rule_of
+from fsproxy.core.filters.base import rule_at, rule_of
 from fsproxy.core.matching.zones import COUNTRIES, GROUPS, UNKNOWN
-from fsproxy.core.model import FilterName, Hit, Instant, Location, Mode, Rule, SessionFacts
+from fsproxy.core.model import FilterName, Hit, Instant, Location, Mode, SessionFacts
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import CoreSettings, Entry, OrgSettings
 
@@ -54,7 +54,7 @@ class GeoFilter:
         return cls(
             mode,
             frozenset(zone for entry in settings.only for zone in _zones(entry)) if settings.only else None,
-            Hit(cls.name, ReasonCode.GEOGRAPHY, Rule(f"{cls.name}:only", settings.places.get("only", ""))),
+            Hit(cls.name, ReasonCode.GEOGRAPHY, rule_at(cls.name, "only", settings.places)),
             never,
         )
 

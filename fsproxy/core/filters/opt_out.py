@@ -34,7 +34,6 @@ class OptOutFilter:
 
     @classmethod
     def compile(cls, org: OrgSettings, core: CoreSettings) -> Self | None:
-        """See ``Filter.compile``."""
         settings = org.filters.opt_out
         mode = settings.mode.capped(core.mode)
         if mode is Mode.OFF or not (settings.cookies or settings.gpc or settings.dnt):
@@ -47,7 +46,6 @@ class OptOutFilter:
         )
 
     def judge(self, facts: SessionFacts, now: Instant) -> Hit | None:
-        """See ``Filter.judge``."""
         if self.gpc and facts.gpc:
             return self.gpc
         if self.dnt and facts.dnt:

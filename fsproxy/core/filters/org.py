@@ -35,8 +35,7 @@ class OrgFilter:
             return None
         always = None
         if not org.listed and core.unlisted is OnTrouble.BLOCK:
-            unlisted = Rule(f"{cls.name}:unlisted", core.places.get("unlisted", ""))
-            always = Hit(cls.name, ReasonCode.ACCOUNT_DOES_NOT_EXIST, unlisted)
+            always = Hit(cls.name, ReasonCode.ACCOUNT_DOES_NOT_EXIST, rule_at(cls.name, "unlisted", core.places))
         elif not org.enabled:
             disabled = Rule(f"{cls.name}:disabled", org.places.get("enabled", ""))
             always = Hit(cls.name, ReasonCode.ACCOUNT_DISABLED, disabled)

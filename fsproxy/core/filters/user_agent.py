@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 import re2
 
-from fsproxy.core.filters.base import rule_at, rule_of
+from fsproxy.core.filters.base import rule_of
 from fsproxy.core.model import FilterName, Hit, Instant, Mode, Rule, SessionFacts
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import CoreSettings, Entry, OrgSettings, UserAgentSettings
@@ -196,5 +196,4 @@ def _hit(rule: Rule) -> Hit:
 def _missing(settings: UserAgentSettings) -> Hit | None:
     if not settings.block_missing:
         return None
-    made = rule_at(FilterName.USER_AGENT, "missing", settings.places)
-    return _hit(Rule(made.id, settings.places.get("block_missing", "")))
+    return _hit(Rule(f"{FilterName.USER_AGENT}:missing", settings.places.get("block_missing", "")))

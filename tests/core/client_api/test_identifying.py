@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fsproxy.core.client_api.identifying import accepted_uid, named_uids
+from fsproxy.core.client_api.inspected import accepted_uid, named_uids
 from fsproxy.core.client_api.inspection import inspect
 from fsproxy.core.model import Route
 from fsproxy.core.settings import ClientApiSettings

@@ -6,7 +6,7 @@ import sys
 from functools import lru_cache
 from typing import Any
 
-from fsproxy.core.client_api.calls import UID, Breach, Call, Typing, broken, too_big, unread
+from fsproxy.core.client_api.calls import UID, WIDEST_CHARACTER, Breach, Call, Typing, broken, too_big, unread
 from fsproxy.core.json.strict import Fault, parse_object
 from fsproxy.core.model import CallKind
 
@@ -18,7 +18,6 @@ SCHEMA = 4
 """The place in ``Args`` of the JSON of the schema."""
 
 _VERSION = 3
-_WIDEST_CHARACTER = 4
 _UID_FIRST = f'{{"{UID}":'
 _SCOPES = {"user": CallKind.SET_USER_VARS, "page": CallKind.PAGE, "document": CallKind.DOCUMENT}
 
@@ -86,7 +85,7 @@ def _typing(version: object) -> Typing | None:
 def _read_text(text: object, limit: int) -> tuple[dict[str, Any], tuple[Breach, ...]]:
     if not isinstance(text, str):
         return {}, (broken("not a string that holds JSON"),)
-    if len(text) * _WIDEST_CHARACTER > limit and len(text.encode()) > limit:
+    if len(text) * WIDEST_CHARACTER > limit and len(text.encode()) > limit:
         return {}, (too_big(limit),)
     read = parse_object(text)
     return ({}, (broken(read),)) if isinstance(read, Fault) else (read, ())

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from fsproxy.core.client_api.calls import Call, ValidatedCall
+from fsproxy.core.client_api.calls import WIDEST_CHARACTER, Call, ValidatedCall
 from fsproxy.core.client_api.validation.shapes import Node, fits, learn
 from fsproxy.core.settings import ClientApiSettings
 
@@ -26,7 +26,6 @@ _NAME_COST, _NODE_COST, _PLACE_COST = 100, 400, 110
 """Approximate bytes of a string, an object, and a place in a document."""
 _MOST_SEEN = 4096
 """Shapes that were met once."""
-_WIDEST_CHARACTER = 4
 _Key = tuple[int, int, int, int]
 
 
@@ -133,7 +132,7 @@ class Shapes:
 
 
 def _cost_of(names: tuple[str, ...]) -> int:
-    return sum(_WIDEST_CHARACTER * len(name) + _NAME_COST for name in names)
+    return sum(WIDEST_CHARACTER * len(name) + _NAME_COST for name in names)
 
 
 def _cost_of_tree(node: Node) -> int:

@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from fsproxy.core.client_api.calls import Call, Typing
+from fsproxy.core.client_api.calls import WIDEST_CHARACTER, Call, Typing
 from fsproxy.core.client_api.validation.names import TYPES, PropertyType, read_name
 from fsproxy.core.client_api.validation.values import (
     INT_MAX,
@@ -34,7 +34,6 @@ from fsproxy.core.json.in_parts import PART
 from fsproxy.core.settings import ClientApiSettings
 
 _encode = msgspec.json.Encoder().encode
-_WIDEST_CHARACTER = 4
 _NUMBERS, _STRINGS, _BOOLEANS, _INTEGERS = (frozenset(kinds) for kinds in ({int, float}, {str}, {bool}, {int}))
 _ATOMS: dict[PropertyType, frozenset[type]] = {
     PropertyType.STR: _STRINGS,
@@ -43,13 +42,7 @@ _ATOMS: dict[PropertyType, frozenset[type]] = {
     PropertyType.DATE: _STRINGS,
     PropertyType.BOOL: _BOOLEANS,
 }
-_ELEMENTS: dict[PropertyType, frozenset[type]] = {
-    PropertyType.STRS: _STRINGS,
-    PropertyType.INTS: _INTEGERS,
-    PropertyType.REALS: _NUMBERS,
-    PropertyType.DATES: _STRINGS,
-    PropertyType.BOOLS: _BOOLEANS,
-}
+_ELEMENTS = {PropertyType(f"{atom}s"): kinds for atom, kinds in _ATOMS.items()}
 _LISTS, _OBJECTS = frozenset({list}), frozenset({dict})
 _LEVELS = 16
 """Nested objects in a shape; each level is one more call in the interpreter's stack. Sites send two or three."""
@@ -147,9 +140,9 @@ def _are_elements(lists: _Lists, elements: list[Any]) -> bool:
 
 
 def _are_small(strings: tuple[str, ...], size: int) -> bool:
-    if max(map(len, strings)) * _WIDEST_CHARACTER <= size:
+    if max(map(len, strings)) * WIDEST_CHARACTER <= size:
         return True
-    return all(len(each) * _WIDEST_CHARACTER <= size or len(each.encode()) <= size for each in strings)
+    return all(len(each) * WIDEST_CHARACTER <= size or len(each.encode()) <= size for each in strings)
 
 
 def _are_64_bits(integers: Iterable[int]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from fsproxy.core.client_api.calls import WIDEST_CHARACTER
 from fsproxy.core.client_api.validation.names import PropertyType
 from fsproxy.core.json.in_parts import all_within, kinds_of
 from fsproxy.core.reasons import RejectionCode
@@ -31,8 +32,6 @@ _SURE_DATE = re.compile(
     r"(?!0000)[0-9]{4}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
     f"(?:{_TIME}{_UTC})?"
 ).fullmatch
-_WIDEST_CHARACTER = 4
-"""Bytes in UTF-8. A string of at most a quarter of the limit is small enough, and need not be encoded to know it."""
 SHORTEST_ELEMENT = 2
 """Bytes of the shortest element of a list, with the comma or bracket after it."""
 LONGEST_ATOM = 320
@@ -96,7 +95,7 @@ def _misfit(value: Any) -> RejectionCode:
 def _validate_str(value: Any, size: int) -> _Problem:
     if type(value) is not str:
         return _misfit(value)
-    if len(value) * _WIDEST_CHARACTER <= size or json_size(value) <= size:
+    if len(value) * WIDEST_CHARACTER <= size or json_size(value) <= size:
         return None
     return RejectionCode.VALUE_TOO_BIG
 
