@@ -113,6 +113,8 @@ class App:
             data_plane.server = server
             names = {"instance": self._instance, "passage": self._passage}
             backend = SingleBackend(data_plane, self._reloader, self.metrics, stop=self._stop, **names)
+            if self._predecessor is not None:
+                await self._predecessor.hold()
             admin = await self._start_admin(backend)
             stack.push_async_callback(admin.cleanup)
             beside_others = worker_channel is not None or self._predecessor is not None

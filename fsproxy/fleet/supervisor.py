@@ -181,6 +181,7 @@ class Supervisor:
 
     async def _replace(self, predecessor: Predecessor) -> None:
         """Open the admin port, on which the predecessor has answered until now, and have the predecessor drain."""
+        await predecessor.hold()
         try:
             prefer_admin(await self._open_admin())
         except StartError as error:

@@ -8,6 +8,7 @@ for LINGER_SECONDS.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import struct
@@ -30,7 +31,10 @@ LINGER_SECONDS = 2.0
 on which nothing came yet counts as idle and is closed, which its client would see as a refusal."""
 FORGET_SECONDS = 10.0
 """Over ``server.drain``: the old one is gone for certain, and its numbers with it."""
-ASK_SECONDS = 5.0
+ASK_SECONDS = 15.0
+"""A busy program with several workers needs some seconds for an answer."""
+HOLD_SECONDS = 600.0
+"""How long the connection to the predecessor is kept from our side. A start may take that long."""
 _ATTACH = 51
 """Linux: SO_ATTACH_REUSEPORT_CBPF. Python does not name it."""
 _DETACH = 68
@@ -71,6 +75,7 @@ class Predecessor:
             f"http://{host}:{config.port}",
             headers=headers,
             timeout=aiohttp.ClientTimeout(total=ASK_SECONDS),
+            connector=aiohttp.TCPConnector(limit=1, keepalive_timeout=HOLD_SECONDS),
         )
         try:
             async with http.get("/readyz") as response:
@@ -82,6 +87,16 @@ class Predecessor:
         except (aiohttp.ClientError, TimeoutError, ValueError, TypeError, KeyError):
             await http.close()
             raise StartError(f"admin.port {config.port} on {host}: what answers there cannot be taken over") from None
+
+    async def hold(self) -> None:
+        """Have a connection to it: call this right before the admin port is opened.
+
+        From then on the kernel gives new connections to the newcomer, so the predecessor can only be reached over a
+        connection that was made before. The one that found it may have been closed during a start of minutes.
+        """
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError):  # if it is gone, ``retire`` says so
+            async with self._http.get("/readyz") as response:
+                await response.read()
 
     async def retire(self) -> None:
         """Have it drain. It is named, so that no other program that listens there by now takes it for itself."""

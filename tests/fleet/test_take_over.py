@@ -7,11 +7,14 @@ import socket
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import pytest
+from aiohttp import web
 
-from fsproxy.fleet.take_over import prefer_none, steer_new_connections
+from fsproxy.config.loader import load_text
+from fsproxy.fleet.take_over import Predecessor, prefer_none, steer_new_connections
 from support.ports import free_ports
 
 CONNECTIONS = 100
@@ -85,3 +88,47 @@ async def test_a_kernel_that_refuses_costs_no_start() -> None:
     with ours, theirs:
         theirs.send(b"x")
         assert ours.recv(1) == b"x"
+
+
+@asynccontextmanager
+async def admin_port(port: int, instance: str, drained: list[str]) -> AsyncIterator[web.TCPSite]:
+    """What a take-over asks of an admin port. It closes the connection of its first request."""
+    first = True
+
+    async def readyz(_: web.Request) -> web.Response:
+        nonlocal first
+        response = web.json_response({"instance": instance, "passage": "0" * 16, "listeners": 1})
+        if first:
+            response.force_close()
+            first = False
+        return response
+
+    async def drain(_: web.Request) -> web.Response:
+        drained.append(instance)
+        return web.json_response({})
+
+    app = web.Application()
+    app.add_routes([web.get("/readyz", readyz), web.post("/drain", drain)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", port, reuse_port=True)
+    await site.start()
+    try:
+        yield site
+    finally:
+        await runner.cleanup()
+
+
+async def test_the_predecessor_drains_though_its_first_connection_was_closed_during_a_long_start() -> None:
+    (port,) = free_ports(1)
+    text = f'{{"upstream": {{"url": "http://127.0.0.1:1"}}, "admin": {{"port": {port}}}}}'
+    drained: list[str] = []
+    async with admin_port(port, "old", drained):
+        predecessor = await Predecessor.find(load_text(text, "fsproxy.yaml", {}, Path()))
+        assert predecessor is not None
+        await predecessor.hold()
+        async with admin_port(port, "new", drained) as site:
+            assert isinstance(site._server, asyncio.Server)
+            steer_new_connections([site._server], 1, 1)
+            await predecessor.retire()
+    assert drained == ["old"]
