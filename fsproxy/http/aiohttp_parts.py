@@ -101,13 +101,23 @@ class ParsingProtocol(BaseProtocol):
     def hold_reading(self) -> None:
         """Read nothing more from the client until ``release_reading``."""
         self.reading_held = True
-        self._pause_transport()
+        self.pause_transport()
 
     def release_reading(self) -> None:
         """Read from the client again, unless a body is full."""
         self.reading_held = False
         if not self._body_is_full:
-            self._resume_transport()
+            self.resume_transport()
+
+    def pause_transport(self) -> None:
+        """Stop reading, without noting who wants that."""
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def resume_transport(self) -> None:
+        """Read, whoever wanted to stop."""
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.resume_reading()
 
     # -- the side of StreamReader
 
@@ -117,7 +127,7 @@ class ParsingProtocol(BaseProtocol):
         # Without a parser the body is one that we fill. Behind an upgrade the parser is given nothing.
         if self._request_parser is not None and not self.upgraded:
             self._request_parser.pause_reading()
-        self._pause_transport()
+        self.pause_transport()
 
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - aiohttp's signature
         """aiohttp: a body has room, or has ended. This is called after every body, mostly with nothing to resume."""
@@ -128,7 +138,7 @@ class ParsingProtocol(BaseProtocol):
             self.data_received(b"")
         # The bytes that the parser had kept may have filled the body again.
         if not self._body_is_full and not self.reading_held:
-            self._resume_transport()
+            self.resume_transport()
 
     # -- within
 
@@ -147,11 +157,3 @@ class ParsingProtocol(BaseProtocol):
                 max_msg_queue_size=MAX_PIPELINED,
             )
         return self._request_parser
-
-    def _pause_transport(self) -> None:
-        if self.transport is not None and not self.transport.is_closing():
-            self.transport.pause_reading()
-
-    def _resume_transport(self) -> None:
-        if self.transport is not None and not self.transport.is_closing():
-            self.transport.resume_reading()

@@ -111,7 +111,7 @@ class ClientConnection(RequestReader):
         self.due = inf
         self._current = request
         handling = InlineTask(self.server.handler(request), self.loop, self._ended_later)
-        return handling.start() and self._handled(handling)
+        return handling.step() and self._handled(handling)
 
     def _ended_later(self, handling: InlineTask) -> None:
         if self._handled(handling):

@@ -1,25 +1,26 @@
 """Runs a request's handler as a task does, but begins in the caller's own turn of the event loop.
 
-An ``asyncio.Task`` begins in a later turn, and costs a request more than judging it does. ``InlineTask`` is a task
-implementation of our own, in the way that asyncio's documentation provides for ("Extending", task lifetime support):
-while a step of the coroutine runs, it is what ``asyncio.current_task()`` returns. So ``asyncio.timeout`` and
-``TaskGroup`` work in every handler, and they work alike with every state backend.
+An ``asyncio.Task`` begins in a later turn, and costs a request more than deciding about it does. ``InlineTask`` is a
+task implementation of our own, as asyncio's documentation allows ("Extending", task lifetime support).
+
+A coroutine is run in steps. ``send(None)`` runs it to its next wait, where it hands out the future that it waits for,
+or None if it only lets others go first (``asyncio.sleep(0)``). When the future is done, its callback runs the next
+step. During a step ``asyncio.current_task()`` returns this object, and ``asyncio.timeout`` and ``TaskGroup`` use its
+``cancel``, ``cancelling`` and ``uncancel``. So both work in every handler, and alike with every state backend.
 """
 
 from __future__ import annotations
 
 import asyncio
 from asyncio.tasks import _enter_task, _leave_task
-from typing import TYPE_CHECKING, Any, cast
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine
+from typing import Any, cast
 
 
 class InlineTask:
-    """One coroutine that is run until it ends. ``result`` or ``error`` is set then.
+    """One coroutine that is run until it ends, which sets ``result`` or ``error``.
 
-    It cannot be awaited: whoever starts it learns of the end from ``start``, or later by a call of ``on_end``.
+    It cannot be awaited. Its end is known from ``step``, or later by a call of ``on_end``.
     """
 
     __slots__ = (
@@ -50,14 +51,10 @@ class InlineTask:
         self.result = False
         self.error: BaseException | None = None
 
-    def start(self) -> bool:
-        """Run the coroutine until it waits for something. True: it has ended, and ``on_end`` will not be called."""
-        return self._step()
-
-    # -- what asyncio asks of a current task (asyncio.timeout, TaskGroup); the meaning is that of asyncio.Task
+    # -- what asyncio expects of a current task, with the meaning that asyncio.Task gives it
 
     def cancel(self, msg: object = None) -> bool:
-        """Raise CancelledError in the coroutine, as soon as it waits for something."""
+        """Raise CancelledError in the coroutine where it waits, or as soon as it does."""
         self._cancel_requests += 1
         if self._waits_for is None or not self._waits_for.cancel(msg):
             self._must_cancel = True
@@ -68,18 +65,22 @@ class InlineTask:
         return self._ended
 
     def cancelling(self) -> int:
-        """Return how many calls of ``cancel`` were not taken back."""
+        """Return how many calls of ``cancel`` were not undone."""
         return self._cancel_requests
 
     def uncancel(self) -> int:
-        """Take one call of ``cancel`` back, and return how many are left."""
+        """Undo one call of ``cancel``, and return how many are left."""
         if self._cancel_requests:
             self._cancel_requests -= 1
         return self._cancel_requests
 
-    # -- within
+    # -- the steps
 
-    def _step(self) -> bool:
+    def step(self) -> bool:
+        """Run the coroutine until it waits for something. Return True if it has ended.
+
+        The caller makes the first step, and ``on_end`` is called if a later one is the last.
+        """
         loop, coroutine = self._loop, self._coroutine
         self._waits_for = None
         _enter_task(loop, cast("asyncio.Task[Any]", self))
@@ -92,15 +93,15 @@ class InlineTask:
         except StopIteration as end:
             self._ended, self.result = True, end.value
             return True
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whoever started it decides
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whoever made it decides
             self._ended, self.error = True, error
             return True
         finally:
             _leave_task(loop, cast("asyncio.Task[Any]", self))
-        if awaited is None:  # it only lets others go first
+        if awaited is None:
             loop.call_soon(self._go_on)
             return False
-        # The protocol between a future and the task that waits for it.
+        # A future sets this flag when it is awaited, and the task that takes it over must clear it.
         awaited._asyncio_future_blocking = False  # noqa: SLF001
         awaited.add_done_callback(self._go_on)
         self._waits_for = awaited
@@ -109,5 +110,5 @@ class InlineTask:
         return False
 
     def _go_on(self, _: asyncio.Future[Any] | None = None) -> None:
-        if self._step():
+        if self.step():
             self._on_end(self)

@@ -1,4 +1,4 @@
-"""Connections to one upstream host: how many there may be, who may hold how many of them, and who waits for one."""
+"""The connections to one upstream host: how many may be open, who may hold how many of them, and who waits for one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fsproxy.http.upstream_connection import MAX_HEAD, UpstreamConnection
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """One upstream host: scheme, address, and what its URL puts before a path."""
+    """One upstream host."""
 
     host: str
     port: int
@@ -29,11 +29,11 @@ class Origin:
     authority: bytes
     """The Host header."""
     prefix: str
-    """Put before every target; "" or ``/something`` without a trailing slash."""
+    """What its URL puts before every target: "" or ``/something`` without a slash at the end."""
 
     @classmethod
     def of(cls, url: str) -> Origin:
-        """From a URL that the loader has checked."""
+        """Return the origin of a URL that the loader has checked."""
         parts = urlsplit(url)
         tls = parts.scheme == "https"
         return cls(
@@ -46,11 +46,11 @@ class Origin:
 
 
 Waiter = tuple[int, "asyncio.Future[UpstreamConnection | None]"]
-"""Its place in the order of arrival, and what it waits for: a connection, or None when there is a place for one."""
+"""Its number in the order of arrival, and what it waits for: a connection, or None for the right to open one."""
 
 
 class ConnectError(Exception):
-    """No connection to the upstream; ``failure`` says why."""
+    """No connection to the upstream could be had. ``failure`` says why."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.value)
@@ -59,22 +59,22 @@ class ConnectError(Exception):
 
 @unique
 class Share(IntEnum):
-    """What a connection is held for. All of a kind, together with the kinds before it, may hold a share of the pool.
+    """What a connection is held for. Each kind, together with the kinds before it, may hold only a share of the pool.
 
-    So silent clients cannot keep the upstream from pages and uploads (rules.md 4). Our decision: also open sockets
-    leave a quarter of the pool to the requests whose time is limited.
+    So silent clients cannot keep pages and uploads from the upstream (rules.md 4). Open sockets, too, leave a quarter
+    of the pool to the requests whose time is limited.
     """
 
     OTHER = 0
-    """Requests on routes that are not judged, and bodies that are still coming: at most half of the pool."""
+    """Requests on other routes than capture, and bodies that are still coming: at most half of the pool."""
     SOCKET = 1
-    """Sockets on capture routes: at most three quarters, together with the others."""
+    """Sockets on capture routes: at most three quarters, together with OTHER."""
     CAPTURE = 2
-    """Whole requests on capture routes: all of it."""
+    """Whole requests on capture routes: all of the pool."""
 
 
 class Pool:
-    """Connections to one origin: at most ``limit``, the most recently used first."""
+    """At most ``limit`` connections to one origin. The most recently used one is taken first."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class Pool:
         return None
 
     async def connect(self, share: Share) -> UpstreamConnection:
-        """Return a connection that was never used, or wait for one or for a place. Raise ConnectError."""
+        """Open a connection, or wait for one that comes back when no more may be opened. Raise ConnectError."""
         while self.open >= self.limit or not self._may_hold(share):
             handed = await self._wait(share)
             if handed is not None and handed.usable:
@@ -125,10 +125,11 @@ class Pool:
         try:
             await self._open(connection)
         except BaseException:
-            # Not when it is lost: cancelled right after it was made, uvloop's transport never tells that it is.
+            # Its loss is counted here and not in _lost: after a cancellation in the turn in which a connection was
+            # made, uvloop never calls connection_lost.
             connection.forget()
-            self._let_go(connection)
-            self._left()
+            self._release(connection)
+            self._free_place()
             raise
         return connection
 
@@ -140,7 +141,7 @@ class Pool:
         connection.share = share
         self._held[share] += 1
 
-    def _let_go(self, connection: UpstreamConnection) -> None:
+    def _release(self, connection: UpstreamConnection) -> None:
         if connection.share is not None:
             self._held[connection.share] -= 1
             connection.share = None
@@ -156,7 +157,7 @@ class Pool:
             if waiter in self._waiting[share]:
                 self._waiting[share].remove(waiter)
             elif future.done() and not future.cancelled():
-                # Handed over in the very moment in which nobody wanted it any more.
+                # Something was handed over in the same turn in which the wait ended. The next waiter gets it.
                 if (handed := future.result()) is not None:
                     self.give_back(handed)
                 else:
@@ -186,8 +187,8 @@ class Pool:
             raise ConnectError(Failure.UPSTREAM_REFUSED) from None
 
     def give_back(self, connection: UpstreamConnection) -> None:
-        """After an exchange that ended cleanly; closed connections are dropped."""
-        self._let_go(connection)
+        """Take back a connection after an exchange that ended cleanly. It goes to whoever has waited longest."""
+        self._release(connection)
         if not connection.usable:
             return
         if self._closed:
@@ -205,21 +206,21 @@ class Pool:
     def _lost(self, connection: UpstreamConnection) -> None:
         if connection in self._idle:
             self._idle.remove(connection)
-        self._let_go(connection)
-        self._left()
+        self._release(connection)
+        self._free_place()
 
-    def _left(self) -> None:
+    def _free_place(self) -> None:
         self.open -= 1
         self._wake()
 
     def _wake(self) -> None:
-        """A place is free: whoever waits longest may take it."""
+        """Let whoever has waited longest open a connection."""
         found = self._next_waiter()
         if found is not None:
             found[1].set_result(None)
 
     def _next_waiter(self) -> tuple[Share, asyncio.Future[UpstreamConnection | None]] | None:
-        """Return who has waited longest of those that may hold one more, no longer in the queue."""
+        """Remove and return the one that has waited longest of those that may hold one more."""
         if not any(self._waiting):
             return None
         first: list[tuple[int, Share]] = []
@@ -234,13 +235,13 @@ class Pool:
         return share, self._waiting[share].popleft()[1]
 
     def expire_idle(self) -> None:
-        """Close what has been idle too long."""
+        """Close the connections that have been idle too long."""
         fresh_enough = self._loop.time() - self.timeouts.idle
         for connection in [c for c in self._idle if c.idle_since < fresh_enough]:
             connection.abort()
 
     def close(self) -> None:
-        """Close what is idle now, and everything else as it comes back."""
+        """Close the idle connections now, and the others when they come back."""
         self._closed = True
         for connection in list(self._idle):
             connection.abort()

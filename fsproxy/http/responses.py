@@ -1,4 +1,4 @@
-"""An upstream's answer in parts, and who they are handed to."""
+"""The parts of an upstream's answer, and what receives them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fsproxy.core.wire.plain_head import PlainAnswer
 
 
 class ResponseHead:
-    """Status line and headers of an answer, as they came."""
+    """The status line and the headers of an answer, as they came."""
 
     __slots__ = ("chunked", "headers", "length", "plain", "reason", "status")
 
@@ -20,55 +20,55 @@ class ResponseHead:
         self.length: int | None = None
         self.chunked = False
         self.plain: PlainAnswer | None = None
-        """The same, as the fast lane read it."""
+        """The same, if the fast lane has read it."""
 
     @classmethod
     def of(cls, plain: PlainAnswer, length: int) -> Self:
-        """A plain one, and the size of its body."""
+        """Return the head of a plain answer. ``length``: bytes of its body."""
         head = cls()
         head.status, head.reason, head.length, head.plain = plain.status, plain.reason, length, plain
         head.headers = plain.lines()
         return head
 
     def read_framing(self) -> bool:
-        """Read from the headers how the body is delimited; False for a way that cannot be passed on."""
+        """Read from the headers how the body is delimited. Return False for a way that cannot be passed on."""
         for name, value in self.headers:
             lower = name.lower()
             if lower == b"content-length":
                 self.length = int(value)
             elif lower == b"transfer-encoding":
                 if self.chunked or value.lower() != b"chunked":
-                    # Any other coding is for one hop, was not asked for, and would be passed on without its name.
-                    # Chunked twice is none (RFC 9112 6.1), and may hide chunks within chunks.
+                    # Another coding was not asked for, and would go on without its name, which is for one hop only.
+                    # Chunked twice is not allowed (RFC 9112 6.1) and may hide chunks within chunks.
                     return False
                 self.chunked = True
         return True
 
 
 class ResponseSink(Protocol):
-    """Where an answer goes, part by part. Every exchange ends with exactly one of on_end, on_broken and on_upgrade."""
+    """Receives an answer part by part. Every exchange ends with exactly one of on_end, on_broken and on_upgrade."""
 
     def on_head(self, head: ResponseHead) -> None:
-        """A final status line and all headers; nothing of them was changed."""
+        """Receive the final status line and all headers, unchanged."""
 
     def on_body(self, data: bytes) -> None:
-        """Some bytes of the body, without any framing."""
+        """Receive bytes of the body, without any framing."""
 
     def on_end(self) -> None:
-        """The answer is complete."""
+        """Know that the answer is complete."""
 
     def on_upgrade(self, rest: bytes) -> None:
-        """After a 101 (its head went to on_head): the connection is a tunnel now; ``rest`` came with the head."""
+        """Take over the connection as a tunnel after a 101, whose head went to on_head. ``rest`` came behind it."""
 
     def on_broken(self, failure: Failure) -> None:
-        """No answer, or no whole one."""
+        """Know that there is no answer, or no whole one."""
 
     def on_progress(self) -> None:
-        """All that one read from the socket brought has been handed over: a good moment to write it out."""
+        """Know that everything that one read from the socket brought was handed over, so that it can be written."""
 
 
 class ResponseReader(ResponseSink, Protocol):
-    """A connection's own sink, which is also told when there is room for more of the request."""
+    """A sink that also sends the request, and so must know when there is room for more of it."""
 
     def on_writable(self) -> None:
-        """The socket takes more."""
+        """Know that the socket takes more."""

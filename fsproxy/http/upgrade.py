@@ -1,19 +1,15 @@
-"""Asking the upstream for a socket. The client sees nothing of the answer before it is known to be one."""
+"""Asking the upstream for a socket. The client sees nothing of the answer until that is known to be a socket."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
 
 from fsproxy.core.failures import Failure
 from fsproxy.core.wire.sockets.websocket import accept_of
+from fsproxy.http.client_request import ClientRequest
 from fsproxy.http.response_writer import ResponseWriter
-
-if TYPE_CHECKING:
-    import asyncio
-
-    from fsproxy.http.client_request import ClientRequest
-    from fsproxy.http.responses import ResponseHead
-    from fsproxy.http.upstream_connection import UpstreamConnection
+from fsproxy.http.responses import ResponseHead
+from fsproxy.http.upstream_connection import UpstreamConnection
 
 EXTENSIONS = b"sec-websocket-extensions"
 
@@ -33,7 +29,7 @@ class Upgrade(ResponseWriter):
         plain: bool,
         late: bool,
     ) -> None:
-        """``key``: the client's. ``plain``: no extension may be answered. ``late``: it goes on without its client."""
+        """``key``: the client's. ``plain``: the answer may name no extension. ``late``: go on if the client leaves."""
         super().__init__(request, done, request_id, close=False, with_cors=False, bundle=False)
         self._key = key
         self._plain = plain
@@ -41,7 +37,7 @@ class Upgrade(ResponseWriter):
 
     @property
     def connection(self) -> UpstreamConnection | None:
-        """The upstream's side of the socket; None unless the handshake succeeded."""
+        """The upstream's side of the socket, or None if the handshake failed."""
         return self.exchange.upgraded if self.failure is None and self.exchange is not None else None
 
     def pass_head(self) -> None:
@@ -57,7 +53,7 @@ class Upgrade(ResponseWriter):
             self.on_broken(Failure.UPSTREAM_DECLINED)
 
     def _is_accepted(self, head: ResponseHead) -> bool:
-        """Tell whether the client would take it for an answer to its handshake (RFC 6455 4.1)."""
+        """Whether the client would accept the head as an answer to its handshake (RFC 6455 4.1)."""
         found = {name.lower(): value.strip() for name, value in head.headers}
         return (
             head.status == 101
@@ -67,7 +63,7 @@ class Upgrade(ResponseWriter):
         )
 
     def on_body(self, data: bytes) -> None:
-        """See ResponseSink: of a refusal nothing is passed on."""
+        """See ResponseSink. Nothing of a refusal is passed on."""
 
     def on_end(self) -> None:
         """See ResponseSink."""
@@ -78,9 +74,9 @@ class Upgrade(ResponseWriter):
         self._finish()
 
     def on_gone(self) -> None:
-        """The client has left."""
+        """See ResponseWriter."""
         if not self._late:
             super().on_gone()
 
     def on_progress(self) -> None:
-        """See ResponseSink: the head waits for ``pass_head``."""
+        """See ResponseSink. The head waits for ``pass_head``."""

@@ -1,7 +1,7 @@
-"""The upstream side: which host a path goes to, a pool of connections to each, one exchange a request.
+"""The upstream: which host a path goes to, and a pool of connections to each.
 
-Not aiohttp's client: that costs a proxy more than everything else together (architecture.md 4),
-invents headers and does not send a POST again on a kept-alive connection that died (rules.md 4).
+This is not aiohttp's client. That one costs a proxy more than everything else together (architecture.md 4), adds
+headers, and does not send a POST again on a kept-alive connection that had died (rules.md 4).
 """
 
 from __future__ import annotations
@@ -9,10 +9,29 @@ from __future__ import annotations
 import asyncio
 import ssl
 
-from fsproxy.config.schema import UpstreamConfig, UpstreamTimeouts
+from fsproxy.config.schema import UpstreamConfig, UpstreamTimeouts, UpstreamTls
 from fsproxy.http.pool import Origin, Pool
 from fsproxy.http.sweeper import Sweeper
-from fsproxy.http.upstream_tls import tls_context
+
+
+def tls_context(tls: UpstreamTls) -> ssl.SSLContext:
+    """Return how to speak TLS to the upstream. Reads files; raises OSError and ssl.SSLError if one is unusable."""
+    context = ssl.create_default_context(cafile=tls.ca)
+    if not tls.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if tls.cert is not None:
+        context.load_cert_chain(tls.cert, tls.key)
+    return context
+
+
+def same_hosts(one: UpstreamConfig, other: UpstreamConfig) -> bool:
+    """Whether the connections that were made for one configuration serve the other as well."""
+
+    def hosts(config: UpstreamConfig) -> tuple[object, ...]:
+        return config.url, config.prefixes, config.max_connections, config.tls
+
+    return hosts(one) == hosts(other)
 
 
 class Upstream:
@@ -30,7 +49,7 @@ class Upstream:
         self.sweeper = sweeper
         self.timeouts = config.timeouts
         self.closed = False
-        """A reload has named another one: no further connection is tried here."""
+        """A reload has named another upstream, so that no further connection is tried here."""
         context = context or tls_context(config.tls)
         pools: dict[Origin, Pool] = {}
 
@@ -46,14 +65,14 @@ class Upstream:
         self._housekeeping = loop.call_later(config.timeouts.idle, self._keep_house)
 
     def pool_for(self, path: str) -> Pool:
-        """The pool of the origin that serves ``path`` (the raw target's path)."""
+        """Return the pool of the origin that serves ``path``, the path of the raw target."""
         for prefix, pool in self._prefixes:
             if path.startswith(prefix):
                 return pool
         return self._default
 
     def retime(self, timeouts: UpstreamTimeouts) -> None:
-        """Follow other timeouts, from what is done next on."""
+        """Use other timeouts from now on."""
         self.timeouts = timeouts
         for pool in self._pools:
             pool.timeouts = timeouts
@@ -64,7 +83,7 @@ class Upstream:
         return sum(pool.open for pool in self._pools)
 
     def close(self) -> None:
-        """Close idle connections; those in use are closed as they come back."""
+        """Close the idle connections now, and the others when they come back."""
         self.closed = True
         self._housekeeping.cancel()
         for pool in self._pools:

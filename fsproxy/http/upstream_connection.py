@@ -1,13 +1,13 @@
-"""One connection to the upstream, one state machine (hence its length): bytes go out, answers come in by callbacks.
+"""The upstream's answers: bytes come in, and go out as calls of a ``ResponseReader``.
 
-httptools (llhttp, strict) parses, nothing is decoded. One exchange at a time; kept after a clean answer only.
+On the general lane httptools (llhttp, strict) parses the answers. Nothing is decoded. A connection carries one
+exchange at a time, and is kept only after an answer that ended cleanly.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import cast
 
 import httptools
 
@@ -15,18 +15,15 @@ from fsproxy.core.failures import Failure
 from fsproxy.core.wire.plain_head import BODILESS, KnownHeads, PlainAnswer
 from fsproxy.core.wire.status_line import StatusLines
 from fsproxy.http.responses import ResponseHead, ResponseReader
+from fsproxy.http.upstream_transport import UpstreamTransport
 
 MAX_HEAD = 64 * 1024
 """Bytes of an answer's head, informational ones included."""
 MAX_INFORMATIONAL = 16
 
 
-def _nobody(_: UpstreamConnection) -> None:
-    """Who is told of a connection that was forgotten."""
-
-
-class UpstreamConnection(asyncio.Protocol):
-    """See the module. ``reader`` is None while the connection is idle."""
+class UpstreamConnection(UpstreamTransport):
+    """A connection to the upstream. It calls its reader for each part of the answer to the current exchange."""
 
     __slots__ = (
         "_head",
@@ -39,42 +36,20 @@ class UpstreamConnection(asyncio.Protocol):
         "_on_lost",
         "_parser",
         "_plain_limit",
-        "_reader",
         "_status_lines",
-        "_tunnel",
         "_until_eof",
         "answering",
-        "exchanges",
-        "idle_since",
-        "on_resume",
-        "share",
-        "transport",
-        "writing_paused",
     )
 
     def __init__(self, on_lost: Callable[[UpstreamConnection], None], heads: KnownHeads, plain_limit: int) -> None:
-        self._on_lost = on_lost
+        super().__init__()
+        self._on_lost: Callable[[UpstreamConnection], None] | None = on_lost
         self._known_heads = heads
         self._plain_limit = plain_limit
-        self._reader: ResponseReader | None = None
-        self._tunnel: Callable[[bytes], None] | None = None
-        self._head = ResponseHead()
-        self._head_bytes = 0
-        self._informational = 0
         self._status_lines = StatusLines()
-        self._in_body = self._head_only = self._may_upgrade = self._until_eof = False
+        self._head_only = self._may_upgrade = False
         self.answering = False
-        """A byte of the current answer has come: the request may not be sent again."""
-        self.exchanges = 0
-        self.idle_since = 0.0
-        self.share: int | None = None
-        """The pool's: what it is held for (``pool.Share``); None while it is idle."""
-        self.transport: asyncio.Transport | None = None
-        self.writing_paused = False
-        self.on_resume: Callable[[], None] | None = None
-        """Called when the socket of a tunnel takes more."""
-
-    # -- the exchange's side
+        """A byte of the current answer has come on the general lane, so the request may not be sent again."""
 
     def begin(self, reader: ResponseReader, *, head_only: bool, upgrade: bool = False) -> None:
         """Take the connection for one exchange.
@@ -82,54 +57,21 @@ class UpstreamConnection(asyncio.Protocol):
         ``head_only``: the answer to a HEAD has no body. ``upgrade``: one was asked for, so that 101 is an answer.
         """
         self._reader = reader
-        self._head = ResponseHead()
-        self._head_bytes = self._informational = 0
-        self._status_lines.again()
-        self._in_body = self._until_eof = self.answering = False
+        self.answering = False
         self._head_only = head_only
         self._may_upgrade = upgrade
         self.exchanges += 1
 
-    def write(self, data: bytes) -> None:
-        """Send bytes of the request."""
-        if self.transport is not None:
-            self.transport.write(data)
-
-    def pause(self) -> None:
-        """Read no more of the answer until ``resume``."""
-        if self.transport is not None and not self.transport.is_closing():
-            self.transport.pause_reading()
-
-    def resume(self) -> None:
-        """Read on."""
-        if self.transport is not None and not self.transport.is_closing():
-            self.transport.resume_reading()
-
-    def abort(self) -> None:
-        """Drop the connection; its reader hears nothing more."""
-        self._reader = None
-        if self.transport is not None:
-            self.transport.abort()
-
     def forget(self) -> None:
-        """Drop it, and tell nobody when it is lost."""
-        self._on_lost = _nobody
+        """Break the connection without a call to its reader, nor to ``on_lost`` when it is gone."""
+        self._on_lost = None
         self.abort()
-
-    def tunnel(self, on_data: Callable[[bytes], None]) -> None:
-        """After a 101: everything that comes goes to ``on_data`` (``b""``: the end)."""
-        self._tunnel = on_data
-
-    @property
-    def usable(self) -> bool:
-        """Open, and not in use."""
-        return self.transport is not None and not self.transport.is_closing() and self._reader is None
 
     # -- asyncio's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: connected."""
-        self.transport = cast("asyncio.Transport", transport)
+        super().connection_made(transport)
         self._parser: httptools.HttpResponseParser = httptools.HttpResponseParser(self)
 
     def data_received(self, data: bytes) -> None:
@@ -139,15 +81,57 @@ class UpstreamConnection(asyncio.Protocol):
             return
         reader = self._reader
         if reader is None:
-            # Nobody asked: a connection that speaks unbidden must not carry another request.
+            # Bytes without a request: the next answer on this connection could be taken for another request's.
             self.abort()
             return
-        if not (self.answering or self._head_only or self._may_upgrade):
-            plain = self._known_heads.read_answer(data, self._plain_limit)
-            if plain is not None:
-                self._answer(reader, plain, data[plain.end :])
-                return
+        if not self.answering:
+            if not (self._head_only or self._may_upgrade):
+                plain = self._known_heads.read_answer(data, self._plain_limit)
+                if plain is not None:
+                    self._answer(reader, plain, data[plain.end :])
+                    return
+            self._begin_general()
+        self._take_general(reader, data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """asyncio: gone. An answer that lasts until the end is complete, any other one is cut."""
+        # The parser and this object refer to each other. If a reload came meanwhile, the garbage collector never looks
+        # at them again.
+        del self._parser
+        if self._on_lost is not None:
+            self._on_lost(self)
+        super().connection_lost(exc)
+        reader, self._reader = self._reader, None
+        if reader is None:
+            return
+        if not self.answering:
+            reader.on_broken(Failure.UPSTREAM_RESET)
+        elif self._until_eof and self._in_body and exc is None:
+            reader.on_end()
+        else:
+            reader.on_broken(Failure.UPSTREAM_CUT)
+        reader.on_progress()
+        reader.on_writable()
+
+    # -- the lanes
+
+    def _answer(self, reader: ResponseReader, plain: PlainAnswer, body: bytes) -> None:
+        """Pass on a plain answer that came whole. The general lane's parser holds nothing and takes no part."""
+        self._reader = None
+        reader.on_head(ResponseHead.of(plain, len(body)))
+        if body:
+            reader.on_body(body)
+        reader.on_end()
+        reader.on_progress()
+
+    def _begin_general(self) -> None:
         self.answering = True
+        self._head = ResponseHead()
+        self._head_bytes = self._informational = 0
+        self._status_lines.again()
+        self._in_body = self._until_eof = False
+
+    def _take_general(self, reader: ResponseReader, data: bytes) -> None:
         if not self._in_body:
             self._head_bytes += len(data)
         try:
@@ -157,51 +141,18 @@ class UpstreamConnection(asyncio.Protocol):
                 self._break(Failure.UPSTREAM_INVALID)
         except httptools.HttpParserUpgrade as upgrade:
             if self._may_upgrade:
-                self._upgrade(reader, data[upgrade.args[0] :])
+                self._reader = None
+                reader.on_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._break(Failure.UPSTREAM_INVALID)
         reader.on_progress()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """asyncio: gone. An answer that was to last until now is complete, any other is cut."""
-        self.transport = None
-        # A cycle: a reload in the life of this connection has kept it from collection for good.
-        del self._parser
-        self._on_lost(self)
-        if self._tunnel is not None:
-            self._tunnel(b"")
-            self._tunnel = self.on_resume = None
-            return
-        reader = self._reader
-        if reader is None:
-            return
-        self._reader = None
-        if self._until_eof and self._in_body and exc is None:
-            reader.on_end()
-        elif self.answering:
-            reader.on_broken(Failure.UPSTREAM_CUT)
-        else:
-            reader.on_broken(Failure.UPSTREAM_RESET)
-        reader.on_progress()
-        reader.on_writable()
-
-    def pause_writing(self) -> None:
-        """asyncio: the socket takes no more."""
-        self.writing_paused = True
-
-    def resume_writing(self) -> None:
-        """asyncio: the socket takes more."""
-        self.writing_paused = False
-        if self.on_resume is not None:
-            self.on_resume()
-        elif self._reader is not None:
-            self._reader.on_writable()
-
     def _begin_heads(self, data: bytes) -> bytes:
-        """Check the status lines in ``data`` and return what follows the final one; what comes before it is parsed.
+        """Check the status lines in ``data`` and return what follows the final one. What comes before it is parsed.
 
-        The parser gets the lines one by one: it goes on from an informational answer to the next head by itself. So
-        many lines are no head that more than ``MAX_HEAD`` bytes are not looked at.
+        The parser accepts status lines that we do not (see ``status_line``), and continues from an informational answer
+        to the next head by itself. So it gets the bytes line by line until the final status line was checked. Lines
+        behind the first ``MAX_HEAD`` bytes are not looked at, as no head is that long.
         """
         lines, at = self._status_lines, 0
         while at < len(data) and not lines.is_final and self._reader is not None:
@@ -213,19 +164,18 @@ class UpstreamConnection(asyncio.Protocol):
             self._parser.feed_data(piece)
         return data[at:]
 
-    def _answer(self, reader: ResponseReader, plain: PlainAnswer, body: bytes) -> None:
-        """The fast lane: a plain answer that came whole, to a parser that holds nothing. It hears nothing of it."""
-        self._reader = None
-        reader.on_head(ResponseHead.of(plain, len(body)))
-        if body:
-            reader.on_body(body)
-        reader.on_end()
-        reader.on_progress()
+    def _break(self, failure: Failure) -> None:
+        reader, self._reader = self._reader, None
+        self._may_upgrade = False
+        if self.transport is not None:
+            self.transport.abort()
+        if reader is not None:
+            reader.on_broken(failure)
 
     # -- httptools' side
 
     def on_message_begin(self) -> None:
-        """httptools: a message begins; one that follows a complete answer was asked for by nobody."""
+        """httptools: a message begins. One that follows a complete answer belongs to no request."""
         if self._reader is None and self.transport is not None:
             self.transport.abort()
 
@@ -234,7 +184,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._head.reason += status
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """httptools: one header (or, after the body, a trailer: dropped)."""
+        """httptools: one header; or, after the body, a trailer, which is dropped."""
         if not self._in_body:
             self._head.headers.append((name, value.rstrip(b" \t")))
 
@@ -261,7 +211,8 @@ class UpstreamConnection(asyncio.Protocol):
             return
         reader.on_head(head)
         if self._head_only:
-            # The parser cannot be told that no body follows: this connection ends here.
+            # The parser expects the body that the head describes. It cannot be told that there is none, so this
+            # connection ends here.
             self._reader = None
             reader.on_end()
             if self.transport is not None:
@@ -273,7 +224,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._reader.on_body(body)
 
     def on_message_complete(self) -> None:
-        """httptools: a whole message; informational ones are only a prelude."""
+        """httptools: a message is complete. After an informational one, the next head follows."""
         if not self._in_body:
             self._head = ResponseHead()
             self._status_lines.again()
@@ -286,15 +237,3 @@ class UpstreamConnection(asyncio.Protocol):
             self.transport.close()
         if reader is not None:
             reader.on_end()
-
-    def _upgrade(self, reader: ResponseReader, rest: bytes) -> None:
-        self._reader = None
-        reader.on_upgrade(rest)
-
-    def _break(self, failure: Failure) -> None:
-        reader, self._reader = self._reader, None
-        self._may_upgrade = False
-        if self.transport is not None:
-            self.transport.abort()
-        if reader is not None:
-            reader.on_broken(failure)

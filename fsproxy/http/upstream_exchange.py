@@ -1,8 +1,9 @@
-"""One request to the upstream and its answer: connecting, sending, retrying where that is safe, timing out."""
+"""One request to the upstream and its answer: connecting, sending, sending again where that is safe, timing out."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import KW_ONLY, dataclass, field
 from math import inf
 
 from fsproxy.core.failures import Failure
@@ -16,80 +17,62 @@ CONNECT_AGAIN = 0.1
 """Seconds between two attempts to reach an upstream that refuses connections (``upstream.page_retry``)."""
 
 
+@dataclass(slots=True, eq=False)
 class UpstreamExchange(Timed):
-    """See the module. A request whose body is streamed is sent once; any other may be sent again.
+    """One request and its answer. It goes to ``sink`` part by part, and the exchange ends when that has all of it.
 
-    Retried once, on a fresh connection, only when a kept-alive one died before a byte of the answer.
+    A request whose body is streamed is sent once. Any other is sent a second time, on a fresh connection, but only if a
+    kept-alive connection died before a byte of the answer.
     """
 
-    __slots__ = (
-        "_again",
-        "_body_ended",
-        "_connecting",
-        "_ended",
-        "_head_only",
-        "_paused",
-        "_pool",
-        "_request",
-        "_retry_until",
-        "_share",
-        "_streamed",
-        "_upgrade",
-        "_upstream",
-        "_writable",
-        "connection",
-        "due",
-        "retried",
-        "sink",
-        "unattended",
-        "unread",
-        "upgraded",
-    )
-
-    def __init__(
-        self, upstream: Upstream, pool: Pool, request: bytes, sink: ResponseSink, *, share: Share,
-        head_only: bool = False, streamed: bool = False, upgrade: bool = False, retry_for: float = 0.0,
-    ) -> None:  # fmt: skip
-        self._upstream = upstream
-        self._pool = pool
-        self._request = request
-        self.sink = sink
-        self._share = share
-        self._head_only = head_only
-        self._streamed = streamed
-        self._upgrade = upgrade
-        self._body_ended = not streamed
-        self._retry_until = upstream.loop.time() + retry_for
-        self._writable: asyncio.Future[None] | None = None
-        self._connecting: asyncio.Task[None] | None = None
-        self._again = True
-        self._paused = False
-        self._ended = False
-        self.retried = False
-        self.unattended = False
-        """Its client has left, and it goes on (rules.md 4)."""
-        self.unread = False
-        """Nothing reads the answer: its bytes buy no more time."""
-        self.connection: UpstreamConnection | None = None
-        self.upgraded: UpstreamConnection | None = None
-        """The connection that a 101 turned into a tunnel: the caller's from then on."""
-        self.due = inf
+    _upstream: Upstream
+    _pool: Pool
+    _request: bytes
+    sink: ResponseSink
+    _: KW_ONLY
+    share: Share
+    head_only: bool = False
+    streamed: bool = False
+    """``write`` sends the body, and ``body_complete`` follows."""
+    upgrade: bool = False
+    retry_for: float = 0.0
+    """Seconds for which an upstream that refuses connections is tried again."""
+    due: float = field(default=inf, init=False)
+    """When the upstream, or the client that should read its answer, has taken too long."""
+    retried: bool = field(default=False, init=False)
+    unattended: bool = field(default=False, init=False)
+    """The client has left, and the exchange goes on (rules.md 4)."""
+    unread: bool = field(default=False, init=False)
+    """Nobody reads the answer, so its bytes buy no more time."""
+    connection: UpstreamConnection | None = field(default=None, init=False)
+    upgraded: UpstreamConnection | None = field(default=None, init=False)
+    """The connection that a 101 turned into a tunnel. It belongs to the caller then."""
+    _retry_until: float = field(default=0.0, init=False)
+    _connecting: asyncio.Task[None] | None = field(default=None, init=False)
+    _writable: asyncio.Future[None] | None = field(default=None, init=False)
+    """What ``write`` waits for."""
+    _body_ended: bool = field(default=False, init=False)
+    _may_send_again: bool = field(default=True, init=False)
+    _paused: bool = field(default=False, init=False)
+    _ended: bool = field(default=False, init=False)
 
     def start(self) -> None:
-        """Send the request: at once on an idle connection, else as soon as there is one. It may have ended before."""
+        """Send the request, at once on an idle connection or as soon as there is one. Do nothing after ``abort``."""
         if self._ended:
             return
+        if self.retry_for:
+            self._retry_until = self._upstream.loop.time() + self.retry_for
         self._upstream.sweeper.add(self)
-        connection = self._pool.take(self._share)
+        connection = self._pool.take(self.share)
         if connection is not None:
             self._send(connection)
         else:
             self._connecting = self._upstream.loop.create_task(self._connect())
 
     async def write(self, data: bytes) -> bool:
-        """Send bytes of a streamed body (framed by the caller), waiting while the upstream does not read.
+        """Send bytes of a streamed body, framed by the caller. Wait while the upstream does not read.
 
-        False: the exchange has ended, and the rest of the body is of no use.
+        Return False if the exchange has ended, so that the rest of the body is of no use.
         """
         while not self._ended and (self.connection is None or self.connection.writing_paused):
             self._writable = self._upstream.loop.create_future()
@@ -101,18 +84,18 @@ class UpstreamExchange(Timed):
         return True
 
     def body_complete(self) -> None:
-        """The streamed body is sent: from now on the upstream is waited for."""
+        """Note that the streamed body is sent. From now on the upstream is waited for."""
         self._body_ended = True
         self._touch()
 
     def pause(self) -> None:
-        """The client does not read: neither do we."""
+        """Stop reading the answer, because the client does not read it."""
         self._paused = True
         if self.connection is not None:
             self.connection.pause()
 
     def resume(self) -> None:
-        """The client reads again."""
+        """Read the answer again."""
         self._paused = False
         if self.connection is not None:
             self.connection.resume()
@@ -120,7 +103,7 @@ class UpstreamExchange(Timed):
             self._touch()
 
     def abort(self, failure: Failure | None = None) -> None:
-        """End the exchange now; with ``failure`` the sink is told."""
+        """End the exchange now. With a ``failure``, ``sink.on_broken`` is called."""
         if self._ended:
             return
         connection = self.connection
@@ -132,15 +115,15 @@ class UpstreamExchange(Timed):
             self.sink.on_progress()
 
     def outlive_client(self, *, bundle: bool) -> bool:
-        """Go on though the client has left; False when too many do so already."""
+        """Go on although the client has left. Return False if too many exchanges do so already."""
         self.unattended = not self._ended and self._pool.unattended.admit(self, bundle=bundle)
         return self.unattended
 
     def expire(self) -> None:
-        """Timed: the upstream took too long, or the client to read its answer."""
+        """Timed: the upstream took too long to answer, or the client to read the answer."""
         self.abort(Failure.CLIENT_STALLED if self._paused else Failure.UPSTREAM_TIMEOUT)
 
-    # -- the connection's side (upstream_connection.ResponseReader)
+    # -- the connection's side: a ResponseReader
 
     def on_head(self, head: ResponseHead) -> None:
         """See ResponseReader."""
@@ -151,12 +134,12 @@ class UpstreamExchange(Timed):
         self.sink.on_body(data)
 
     def on_end(self) -> None:
-        """See ResponseReader. The connection is given back in on_progress: its parser may not be done yet."""
-        early = not self._body_ended
+        """See ResponseReader. The connection is given back later, in on_progress, as its parser may not be done yet."""
+        early = self.streamed and not self._body_ended
         connection = self.connection
         self._end()
         if early and connection is not None:
-            # The upstream answered before it had the whole body: what is left of it cannot be taken back.
+            # The upstream answered before it had the whole body. It would take the next request for the rest.
             connection.abort()
         else:
             self.connection = connection
@@ -169,10 +152,10 @@ class UpstreamExchange(Timed):
         self.sink.on_upgrade(rest)
 
     def on_broken(self, failure: Failure) -> None:
-        """See ResponseReader. A stale connection is no failure: the request goes out again on a fresh one."""
+        """See ResponseReader. If a kept-alive connection had died, the request is sent on a fresh one instead."""
         connection = self.connection
-        if failure is Failure.UPSTREAM_RESET and self._again and not self._streamed and connection is not None:
-            self._again = False
+        if failure is Failure.UPSTREAM_RESET and self._may_send_again and not self.streamed and connection is not None:
+            self._may_send_again = False
             if connection.exchanges > 1:
                 self.retried = True
                 self.connection = None
@@ -202,7 +185,7 @@ class UpstreamExchange(Timed):
     async def _connect(self) -> None:
         while True:
             try:
-                connection = await self._pool.connect(self._share)
+                connection = await self._pool.connect(self.share)
             except ConnectError as error:
                 again = self._upstream.loop.time() < self._retry_until and not self._upstream.closed
                 if error.failure is Failure.UPSTREAM_REFUSED and again:
@@ -219,13 +202,13 @@ class UpstreamExchange(Timed):
 
     def _send(self, connection: UpstreamConnection) -> None:
         if not connection.usable:
-            # Lost in the moment between its making and its use: nobody would tell us.
+            # Lost between its making and its use, so that no call of ours follows.
             self._end()
             self.sink.on_broken(Failure.UPSTREAM_RESET)
             self.sink.on_progress()
             return
         self.connection = connection
-        connection.begin(self, head_only=self._head_only, upgrade=self._upgrade)
+        connection.begin(self, head_only=self.head_only, upgrade=self.upgrade)
         connection.write(self._request)
         self._touch()
         self.on_writable()

@@ -22,8 +22,7 @@ from fsproxy.core.wire.routes import origin_form
 from fsproxy.http.client_request import CLOSE, ClientRequest
 from fsproxy.http.server import DataServer
 from fsproxy.http.sweeper import Sweeper
-from fsproxy.http.upstream import Upstream
-from fsproxy.http.upstream_tls import same_hosts
+from fsproxy.http.upstream import Upstream, same_hosts
 from fsproxy.proxy.bodies import BodyError, read_body, take_body
 from fsproxy.proxy.call_limits import CallLimits
 from fsproxy.proxy.flow import Flow

@@ -15,7 +15,7 @@ from fsproxy.config.loader import load
 from fsproxy.config.problems import ConfigError
 from fsproxy.config.restart import with_what_can_change
 from fsproxy.config.schema import TopMode
-from fsproxy.http.upstream_tls import same_hosts, tls_context
+from fsproxy.http.upstream import same_hosts, tls_context
 from fsproxy.proxy.generation import Generation
 from fsproxy.reload.free_in_steps import free_in_steps
 

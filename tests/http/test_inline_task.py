@@ -26,7 +26,7 @@ async def run(handler: Handler) -> InlineTask:
     def begin() -> None:  # as a protocol does: in no task of the loop's
         task = InlineTask(handler(), loop, ended.append)
         made.append(task)
-        if task.start():
+        if task.step():
             ended.append(task)
 
     loop.call_soon(begin)

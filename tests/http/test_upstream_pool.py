@@ -56,7 +56,7 @@ async def test_a_place_that_comes_free_for_one_who_has_just_gone_is_the_next_one
         held = await pool.connect(Share.CAPTURE)
         gone, waits = (asyncio.create_task(pool.connect(Share.CAPTURE)) for _ in range(2))
         await asyncio.sleep(0)
-        pool._left()  # what losing ``held`` does, in the turn in which one who waits goes
+        pool._free_place()  # what losing ``held`` does, in the turn in which one who waits goes
         gone.cancel()
         (await waits).abort()
         pool.open += 1

@@ -15,7 +15,7 @@ import yaml
 import fsproxy
 from fsproxy.config.schema import ListenConfig, UpstreamTls
 from fsproxy.fleet.listening import _server_tls
-from fsproxy.http.upstream_tls import tls_context
+from fsproxy.http.upstream import tls_context
 
 PACKAGE = Path(fsproxy.__file__).parent
 ROOT = PACKAGE.parent
