@@ -1,1 +1,1 @@
-"""What the program says of itself: metrics, recent decisions, audit lines, logs."""
+"""Metrics, recent decisions, audit lines and logs."""

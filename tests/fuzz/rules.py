@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-from fsproxy.core.filters.ip import AddressTable
 from fsproxy.core.matching import addresses, domains
 from fsproxy.core.matching.hosts import normalise_host, parse_url
 from fsproxy.core.model import Address
@@ -28,7 +27,7 @@ def check_addresses(data: bytes) -> None:
         if address is not None:
             found.append(address)
             _goes_round(address)
-    table = AddressTable.of((pattern, index) for index, pattern in enumerate(patterns))
+    table = addresses.AddressTable.of((pattern, index) for index, pattern in enumerate(patterns))
     for address in found:
         hit = table.find(address)
         covering = [i for i, each in enumerate(patterns) if _covers(each, address)]

@@ -1,1 +1,1 @@
-"""What an audit line says."""
+"""The audit line: what it holds, and in which form."""

@@ -1,14 +1,21 @@
-"""Address patterns as people write them: an address, an address with ``*`` for parts, a network (rules.md 1)."""
+"""Address patterns as people write them (an address, ``*`` for parts, a network), and tables of them (rules.md 1)."""
 
 from __future__ import annotations
 
 import re
-from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Generic, Self, TypeVar
 
 import msgspec
 
-IPV4_BITS = 32
-IPV6_BITS = 128
+from fsproxy.core.model import Address
+
+T = TypeVar("T")
+
+_IPV4_BITS = 32
+_IPV6_BITS = 128
 _MAPPED = 0xFFFF
 """The upper 96 bits of an IPv4-mapped IPv6 address, ``::ffff:0:0/96``."""
 
@@ -26,9 +33,9 @@ class AddressPattern(msgspec.Struct, frozen=True, gc=False):
     mask: int
 
 
-def is_mapped(number: int) -> bool:
-    """Return whether this IPv6 address is an IPv4-mapped one (``::ffff:10.0.0.1``)."""
-    return number >> IPV4_BITS == _MAPPED
+def pattern_of(network: IPv4Network | IPv6Network) -> AddressPattern:
+    """Return the pattern that matches the addresses of a network."""
+    return AddressPattern(network.version, int(network.network_address), int(network.netmask))
 
 
 def parse_pattern(text: str) -> AddressPattern | None:
@@ -66,7 +73,7 @@ def _v6(text: str) -> AddressPattern:
     if "*" not in text:
         if "%" in text:  # a zone id has a meaning on one machine only
             raise AddressValueError
-        return AddressPattern(6, int(IPv6Address(text)), (1 << IPV6_BITS) - 1)
+        return AddressPattern(6, int(IPv6Address(text)), (1 << _IPV6_BITS) - 1)
     before, gap, after = text.partition("::")
     head, tail = _groups(before, last=not gap), _groups(after, last=True)
     missing = 8 - len(head) - len(tail)
@@ -100,7 +107,7 @@ def _group(text: str) -> tuple[int, int]:
 
 
 def _network(pattern: AddressPattern, length: str) -> AddressPattern:
-    bits = IPV4_BITS if pattern.version == 4 else IPV6_BITS
+    bits = _IPV4_BITS if pattern.version == 4 else _IPV6_BITS
     whole = (1 << bits) - 1
     if pattern.mask != whole or not _LENGTH.fullmatch(length) or int(length) > bits:
         raise ValueError
@@ -108,9 +115,53 @@ def _network(pattern: AddressPattern, length: str) -> AddressPattern:
     return AddressPattern(pattern.version, pattern.value & mask, mask)
 
 
+def is_mapped(number: int) -> bool:
+    """Return whether this IPv6 address is an IPv4-mapped one (``::ffff:10.0.0.1``)."""
+    return number >> _IPV4_BITS == _MAPPED
+
+
 def _unmapped(pattern: AddressPattern) -> AddressPattern:
-    upper = (1 << IPV6_BITS) - (1 << IPV4_BITS)
+    upper = (1 << _IPV6_BITS) - (1 << _IPV4_BITS)
     if pattern.version == 6 and pattern.mask & upper == upper and is_mapped(pattern.value):
-        low = (1 << IPV4_BITS) - 1
+        low = (1 << _IPV4_BITS) - 1
         return AddressPattern(4, pattern.value & low, pattern.mask & low)
     return pattern
+
+
+@dataclass(frozen=True, slots=True)
+class AddressTable(Generic[T]):
+    """Finds the most specific of any number of patterns, at the cost of one dict lookup for each distinct mask.
+
+    IPv4 has at most 33 prefix lengths and IPv6 129. Wildcards in the middle of an address add masks of their own.
+    """
+
+    v4: tuple[tuple[int, dict[int, T]], ...]
+    """Masks, the most specific first, each with its values by masked address."""
+    v6: tuple[tuple[int, dict[int, T]], ...]
+
+    @classmethod
+    def of(cls, patterns: Iterable[tuple[AddressPattern, T]]) -> Self:
+        """Return the table of these patterns. Of two that cover the same addresses the first one counts."""
+        tables: dict[int, dict[int, dict[int, T]]] = {4: {}, 6: {}}
+        for pattern, value in patterns:
+            tables[pattern.version].setdefault(pattern.mask, {}).setdefault(pattern.value, value)
+        return cls(_most_specific_first(tables[4]), _most_specific_first(tables[6]))
+
+    def find(self, address: Address) -> T | None:
+        """Return the value of the most specific pattern that covers the address, or None."""
+        number = int(address)
+        tables = self.v4
+        if address.version == 6:
+            if is_mapped(number):
+                number &= (1 << _IPV4_BITS) - 1
+            else:
+                tables = self.v6
+        for mask, values in tables:
+            found = values.get(number & mask)
+            if found is not None:
+                return found
+        return None
+
+
+def _most_specific_first(tables: dict[int, dict[int, T]]) -> tuple[tuple[int, dict[int, T]], ...]:
+    return tuple(sorted(tables.items(), key=lambda item: (item[0].bit_count(), item[0]), reverse=True))

@@ -1,1 +1,1 @@
-"""An audit line judged again."""
+"""Decides pages again from their audit lines, under other rules."""

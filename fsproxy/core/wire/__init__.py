@@ -1,1 +1,1 @@
-"""What recorders and upstreams send: heads, queries, pages, answers, frames."""
+"""Reads and writes what recorders and upstreams send: heads, queries, pages, answers, frames."""

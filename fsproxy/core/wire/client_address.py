@@ -16,6 +16,7 @@ from typing import Self
 
 import msgspec
 
+from fsproxy.core.matching.addresses import AddressTable, pattern_of
 from fsproxy.core.model import Address
 from fsproxy.core.wire.header_names import FORWARDING
 from fsproxy.core.wire.header_values import Headers
@@ -100,37 +101,10 @@ def _without_port(text: str) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Networks:
-    """A set of networks. A look-up costs one hash for each prefix length, however many networks there are."""
-
-    v4: tuple[tuple[int, frozenset[int]], ...]
-    """For each prefix length: the bits to shift an address by, and the prefixes."""
-    v6: tuple[tuple[int, frozenset[int]], ...]
-
-    @classmethod
-    def compile(cls, networks: Iterable[IPv4Network | IPv6Network]) -> Self:
-        """Group the networks by prefix length."""
-        found: dict[tuple[int, int], set[int]] = {}
-        for network in networks:
-            shift = network.max_prefixlen - network.prefixlen
-            found.setdefault((network.version, shift), set()).add(int(network.network_address) >> shift)
-        groups = [(version, shift, frozenset(prefixes)) for (version, shift), prefixes in sorted(found.items())]
-        return cls(
-            tuple((shift, prefixes) for version, shift, prefixes in groups if version == 4),
-            tuple((shift, prefixes) for version, shift, prefixes in groups if version == 6),
-        )
-
-    def __contains__(self, address: Address) -> bool:
-        number = int(address)
-        groups = self.v4 if address.version == 4 else self.v6
-        return any(number >> shift in prefixes for shift, prefixes in groups)
-
-
-@dataclass(frozen=True, slots=True)
 class ClientAddresses:
     """Resolves the client of each request, by the section ``client_ip``."""
 
-    trusted: Networks
+    trusted: AddressTable[bool]
     header: bytes
     """Lower case."""
     forwarding: frozenset[bytes]
@@ -140,7 +114,8 @@ class ClientAddresses:
     def compile(cls, trusted_proxies: Iterable[IPv4Network | IPv6Network], header: str) -> Self:
         """Compile; ``header`` is ``x-forwarded-for``, ``forwarded``, or the name of a header with a single address."""
         name = header.lower().encode("ascii", "replace")
-        return cls(Networks.compile(trusted_proxies), name, FORWARDING | {name})
+        trusted = AddressTable.of((pattern_of(network), True) for network in trusted_proxies)
+        return cls(trusted, name, FORWARDING | {name})
 
     def resolve(self, peer: str | None, headers: Headers, scheme: str = "http") -> ClientAddress:
         """Return the client of a request that came from ``peer`` (None or "": a unix socket) over ``scheme``.
@@ -157,7 +132,7 @@ class ClientAddresses:
     def _resolve(self, peer: str | None, headers: Headers, scheme: str) -> ClientAddress:
         node = _node(peer) if peer and len(peer) <= LONGEST_ADDRESS else None
         address = node[0] if node is not None else None
-        if not (address in self.trusted if address is not None else not peer):
+        if not (self.trusted.find(address) if address is not None else not peer):
             return ClientAddress(
                 address=address,
                 chain=node[1] if node is not None else UNKNOWN,
@@ -176,7 +151,7 @@ class ClientAddresses:
                 break
             walked.append(found[1])
             address = found[0]
-            if address not in self.trusted:
+            if not self.trusted.find(address):
                 break
         walked.reverse()
         proto = stated.get("proto", "").lower()

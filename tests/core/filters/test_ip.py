@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsproxy.core.filters.ip import AddressTable, IpFilter, problem
-from fsproxy.core.matching.addresses import AddressPattern, parse_pattern
+from fsproxy.core.filters.ip import IpFilter, problem
+from fsproxy.core.matching.addresses import AddressPattern, AddressTable, parse_pattern
 from fsproxy.core.model import FilterName, Hit, Instant, Mode, Route, SessionFacts
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import CoreSettings, Entry, FilterSettings, IpSettings, OrgSettings
