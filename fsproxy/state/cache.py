@@ -46,12 +46,11 @@ class RememberingCache(Protocol):
         """Return the values in the order of the keys, None for each that is unknown."""
         ...
 
-    async def keep(self, org: str, key: str, value: Any, ttl: float) -> None:
-        """Keep the value for ``ttl`` seconds. Where writes are limited, it counts as one of ``org``."""
-        ...
+    async def keep(self, org: str, pairs: list[tuple[str, Any]], ttl: float, *, at_once: bool) -> None:
+        """Keep every value for ``ttl`` seconds. Where writes are limited, they count as ``org``'s.
 
-    async def keep_all(self, org: str, pairs: list[tuple[str, Any]], ttl: float) -> None:
-        """Keep every value for ``ttl`` seconds."""
+        ``at_once``: other processes must know them when this returns.
+        """
         ...
 
 
@@ -86,7 +85,9 @@ class BlockedPages:
     async def remember(self, org: str, page: str, hit: Hit) -> None:
         """Keep why the page was blocked. Of a page without an id nothing is kept."""
         if page:
-            await self._cache.keep(org, _page_key(org, page), _encoded(hit), BLOCKED_PAGE_SECONDS)
+            pairs = [(_page_key(org, page), _encoded(hit))]
+            # The page's next request may reach another process.
+            await self._cache.keep(org, pairs, BLOCKED_PAGE_SECONDS, at_once=True)
 
     async def find(self, org: str, page: str) -> Hit | None:
         """Return why the page was blocked; None if it was not, or is not remembered."""
@@ -118,7 +119,8 @@ class Repeats:
         """Keep the verdicts on calls' first copies: pairs of digest and verdict."""
         if verdicts:
             pairs = [(_repeat_key(digest), verdict) for digest, verdict in verdicts]
-            await self._cache.keep_all(org, pairs, REPEAT_SECONDS)
+            # A repeat comes seconds later, if at all.
+            await self._cache.keep(org, pairs, REPEAT_SECONDS, at_once=False)
 
 
 _ENCODE = msgspec.msgpack.Encoder().encode

@@ -53,8 +53,6 @@ class Stores:
     """The ledger, if it is this process's own."""
     caches: Mapping[str, BoundedMemoryCache] = field(default_factory=dict)
     """The caches, by name, if they are this process's own."""
-    breaker: Breaker | None = None
-    """None: memory, which is never down."""
     shared: tuple[RedisLedger, CacheConnections, tuple[SharedCache, ...]] | None = None
     rates: tuple[WriteRate | NewNames, ...] = ()
     """The limits on what is written to a shared store."""
@@ -77,10 +75,8 @@ class Stores:
 
     def state(self) -> dict[str, object]:
         """Return what ``/readyz`` shows."""
-        found: dict[str, object] = {
-            "backend": self.backend.value,
-            "state": self.breaker.state.value if self.breaker else "up",
-        }
+        breaker = self.ledger.breaker
+        found: dict[str, object] = {"backend": self.backend.value, "state": breaker.state.value if breaker else "up"}
         if self.shared is not None:
             found["memory"] = self.shared[1].memory.state()
         return found
@@ -92,10 +88,9 @@ class Stores:
 
     def collect(self) -> Iterable[Metric]:
         """Yield the metrics."""
-        breaker = self.breaker or _ALWAYS_UP
-        yield GaugeMetricFamily(
-            "fsproxy_store_up", "1: the store of the limits answers.", self.breaker is None or breaker.is_up
-        )
+        breaker = self.ledger.breaker or _NEVER_ASKED
+        is_up = breaker is _NEVER_ASKED or breaker.is_up
+        yield GaugeMetricFamily("fsproxy_store_up", "1: the store of the limits answers.", is_up)
         yield CounterMetricFamily("fsproxy_store_round_trips", "Commands sent to the store.", breaker.round_trips)
         yield CounterMetricFamily("fsproxy_store_failures", "Commands that failed, probes included.", breaker.failures)
         yield CounterMetricFamily(
@@ -109,7 +104,7 @@ class Stores:
                 family.add_metric((rate.what,), rate.skipped)
             yield family
         if self.memory is not None:
-            evicted = {**self.memory.usage().evicted, "page_clocks": self.clocks.evicted}
+            evicted = {**self.memory.evicted(), "page_clocks": self.clocks.evicted}
             evicted |= {what: cache.evicted for what, cache in self.caches.items()}
             text = "Entries that had to go before their time: README, State."
             family = CounterMetricFamily("fsproxy_evictions", text, labels=("what",))
@@ -118,7 +113,7 @@ class Stores:
             yield family
 
 
-_ALWAYS_UP = Breaker("memory")
+_NEVER_ASKED = Breaker("memory")
 
 
 def make_stores(config: StateConfig) -> Stores:
@@ -163,16 +158,20 @@ def _shared(config: StateConfig) -> Stores:
         ledger.new_names,
     )
     pages = SharedCache(
-        connections, BLOCKED_PAGES, PAGE_SECONDS, rates[0], here=BLOCKED_PAGE_SECONDS, there=SHARED_PAGE_SECONDS
+        connections,
+        BLOCKED_PAGES,
+        PAGE_SECONDS,
+        rates[0],
+        own_seconds=BLOCKED_PAGE_SECONDS,
+        shared_seconds=SHARED_PAGE_SECONDS,
     )
-    calls = SharedCache(connections, REPEATS, 0.0, rates[1], here=REPEAT_SECONDS, there=REPEAT_SECONDS)
+    calls = SharedCache(connections, REPEATS, 0.0, rates[1], own_seconds=REPEAT_SECONDS, shared_seconds=REPEAT_SECONDS)
     return Stores(
         config.backend,
         ledger,
         BlockedPages(pages),
         Repeats(calls),
         SharedPageClocks(ledger, clock_rate),
-        breaker=breaker,
         shared=(ledger, connections, (pages, calls)),
         rates=rates,
     )

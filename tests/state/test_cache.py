@@ -52,7 +52,7 @@ async def test_no_timer_is_left_in_the_event_loop() -> None:
     before = list(asyncio.get_running_loop()._scheduled)  # type: ignore[attr-defined]  # asyncio tells it nowhere else
     cache = BoundedMemoryCache(1_000)
     await cache.set("k", 1, ttl=60)
-    await cache.keep("o", "l", 1, 60.0)
+    await cache.keep("o", [("l", 1)], 60.0, at_once=True)
     assert list(asyncio.get_running_loop()._scheduled) == before  # type: ignore[attr-defined]
 
 

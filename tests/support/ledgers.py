@@ -120,7 +120,7 @@ class ValkeyStore:
         return self._loop.run_until_complete(self.ledger.ask(operations, now, 30.0))
 
     def quota_usage(self, org: str) -> dict[str, int]:
-        return self._loop.run_until_complete(self.ledger.quota_usage(org))
+        return self._loop.run_until_complete(self.ledger.org_usage(org))[0]
 
     def names_usage(self, org: str) -> dict[NameKind, int]:
         return self._loop.run_until_complete(self.ledger.org_usage(org))[1]

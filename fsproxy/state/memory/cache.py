@@ -46,11 +46,7 @@ class BoundedMemoryCache(BaseCache):  # type: ignore[misc]  # aiocache ships no 
         self.put(key, value, ttl)
         return True
 
-    async def keep(self, org: str, key: str, value: Any, ttl: float) -> None:  # noqa: ARG002 - all orgs share the bound
-        """Keep the value for ``ttl`` seconds."""
-        self.put(key, value, ttl)
-
-    async def keep_all(self, org: str, pairs: list[tuple[str, Any]], ttl: float) -> None:  # noqa: ARG002
+    async def keep(self, org: str, pairs: list[tuple[str, Any]], ttl: float, *, at_once: bool) -> None:  # noqa: ARG002 - all orgs share the bound
         """Keep every value for ``ttl`` seconds."""
         for key, value in pairs:
             self.put(key, value, ttl)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from types import MappingProxyType
 
@@ -83,17 +83,11 @@ class Counts:
         counts = [self._orgs[org][cycle] for org, cycle in keys]
         return [(*count.key, count.used, count.ends) for count in counts]
 
-    def note(self, keys: Iterable[_Key]) -> None:
-        """Let these be drained once more, if they are still kept."""
-        if self._journal is not None:
-            for org, cycle in keys:
-                if cycle in self._orgs.get(org, _NO_COUNTS):
-                    self._journal.add((org, cycle))
-
     def note_all(self) -> Iterator[None]:
         """Let everything be drained once more. A step of the iterator is short."""
         for org in list(self._orgs):
-            self.note((org, cycle) for cycle in self._orgs.get(org, _NO_COUNTS))
+            for count in self._orgs.get(org, _NO_COUNTS).values():
+                count.add(0)
             yield
 
     # -- within

@@ -1,6 +1,6 @@
 """A bounded table that forgets by age, without a list to walk and without a pause.
 
-How it forgets: time is cut into slices, and every key stands in exactly one slice, which is never later than the one of
+How it forgets: time is cut into slices, and every key is in exactly one slice, which is never later than the one of
 its last activity. A refresh changes the value alone, so it costs nothing here. Only when a slice is older than ``idle``
 are its keys looked at, a few with every operation. A key that was active since then moves to the slice of its last
 activity; any other is forgotten. A full table does the same with its oldest slice, at once.
@@ -8,7 +8,7 @@ activity; any other is forgotten. A full table does the same with its oldest sli
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 from fsproxy.state.memory.journal import SHARDS, Journal
@@ -122,13 +122,6 @@ class ExpiringTable(Generic[V]):
         """Return at most so many keys that were put since they were last drained, with their present values."""
         keys = self.journal.take(most) if self.journal is not None else ()
         return [(key, self._shards[key >> _SHARD_BITS][key]) for key in keys]
-
-    def note(self, keys: Iterable[int]) -> None:
-        """Let these be drained once more, if they are still in the table."""
-        if self.journal is not None:
-            for key in keys:
-                if key in self._shards[key >> _SHARD_BITS]:
-                    self.journal.add(key)
 
     def note_all(self) -> Iterator[None]:
         """Let everything be drained once more. A step of the iterator is short."""

@@ -60,5 +60,5 @@ def session_keys(operation: Mark | Recall) -> list[int]:
 
 
 def name_digest(name: str) -> str:
-    """Return what stands for a name that is not kept itself. The first character tells it from any name."""
+    """Return the digest that is kept instead of a name. Its first character tells it from any name."""
     return "\0" + blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from fsproxy.core.limits.operations import (
     Admit,
     Answer,
@@ -54,20 +52,6 @@ class Bounds:
     """Sessions (twice, if they send events and user calls) that called within the last 11 minutes."""
 
 
-class LedgerUsage(msgspec.Struct, frozen=True, kw_only=True):
-    """How much is kept, and how much was forgotten to make room since the start: for gauges."""
-
-    ids: int
-    uids: int
-    reservations: int
-    admitted: int
-    names: int
-    orgs: int
-    rates: int
-    evicted: Mapping[str, int]
-    """By the fields of ``Bounds``."""
-
-
 class MemoryLedger:
     """See ``Ledger``. Time comes with each operation; nothing runs in between.
 
@@ -93,6 +77,15 @@ class MemoryLedger:
             Claim: self._names.claim,
             Spend: self._rates.spend,
             Move: self._rates.move,
+        }
+        self._parts: dict[str, Any] = {
+            "ids": self._sessions.live.times,
+            "uids": self._sessions.live.uids,
+            "reservations": self._sessions.reservations,
+            "admitted": self._sessions.admitted,
+            "names": self._names,
+            "orgs": self._sessions.counts,
+            "rates": self._rates.calls,
         }
         if journal:
             self._sessions.live.start_journal()
@@ -139,14 +132,6 @@ class MemoryLedger:
         rows.uids = sessions.live.uids.drain(most - len(rows))
         rows.sessions = sessions.live.times.drain(most - len(rows))
         return rows
-
-    def note(self, rows: LedgerRows) -> None:
-        """Let these be drained once more: they could not be written."""
-        self._sessions.live.times.note(key for key, _ in rows.sessions)
-        self._sessions.admitted.note(key for key, _ in rows.admitted)
-        self._sessions.counts.note((org, cycle) for org, cycle, _, _ in rows.counts)
-        self._names.note((org, kind, kept) for org, kind, kept, _ in rows.names)
-        self._sessions.live.uids.note(key for key, _ in rows.uids)
 
     def note_all(self) -> Iterator[None]:
         """Let everything be drained once more, for a file that starts anew. A step of the iterator takes about 1 ms."""
@@ -195,17 +180,10 @@ class MemoryLedger:
         """
         return list(dict.fromkeys([*self._sessions.counts.recent(most), *self._names.recent(most)]))
 
-    def usage(self) -> LedgerUsage:
-        """Return how much is kept of everything."""
-        sessions = self._sessions
-        parts: dict[str, Any] = {
-            "ids": sessions.live.times,
-            "uids": sessions.live.uids,
-            "reservations": sessions.reservations,
-            "admitted": sessions.admitted,
-            "names": self._names,
-            "orgs": sessions.counts,
-            "rates": self._rates.calls,
-        }
-        evicted = {name: part.evicted for name, part in parts.items()}
-        return LedgerUsage(**{name: len(part) for name, part in parts.items()}, evicted=evicted)
+    def usage(self) -> Bounds:
+        """Return how much is kept, beside how much may be kept."""
+        return Bounds(**{name: len(part) for name, part in self._parts.items()})
+
+    def evicted(self) -> dict[str, int]:
+        """Return how much was forgotten to make room since the start, by the fields of ``Bounds``."""
+        return {name: part.evicted for name, part in self._parts.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 
 from fsproxy.core.limits.operations import Claim, Claimed, NameKind
@@ -90,19 +90,14 @@ class Names:
         keys = self._journal.take(most) if self._journal is not None else ()
         return [(org, kind, kept, self._orgs[org][kind][kept]) for org, kind, kept in keys]
 
-    def note(self, keys: Iterable[_Key]) -> None:
-        """Let these be drained once more, if they are still known."""
-        if self._journal is not None:
-            for org, kind, kept in keys:
-                if kept in self._orgs.get(org, _NO_KINDS).get(kind, _NO_NAMES):
-                    self._journal.add((org, kind, kept))
-
     def note_all(self) -> Iterator[None]:
         """Let everything be drained once more. A step of the iterator is short."""
-        for org in list(self._orgs):
-            for kind in NameKind:
-                self.note((org, kind, kept) for kept in self._orgs.get(org, _NO_KINDS).get(kind, _NO_NAMES))
-                yield
+        if self._journal is not None:
+            for org in list(self._orgs):
+                for kind in NameKind:
+                    for kept in self._orgs.get(org, _NO_KINDS).get(kind, _NO_NAMES):
+                        self._journal.add((org, kind, kept))
+                    yield
 
     def merge(self, rows: list[tuple[str, NameKind, str, Instant]]) -> None:
         """Add what was drained, here or in another process. What is known already stays as it is."""

@@ -1,6 +1,6 @@
 """What each org claimed last, for the admin page: which names were new, and which were refused (rules.md 2).
 
-This is what this process saw since its start. Names are the site's own words, not a visitor's; no value is kept.
+It covers this process since its start. Names are the site's own words, not a visitor's; no value is kept.
 """
 
 from __future__ import annotations

@@ -115,21 +115,28 @@ class SharedCache:
     """See ``RememberingCache``: this process's memory first, then Redis.
 
     ``believed`` is for how many seconds an answer of Redis holds, a value or that the key is unknown; 0: an unknown key
-    is asked for every time. Redis keeps a value for ``there`` seconds, this process its own values for ``here``. Where
-    ``there`` is less, a value's time in Redis begins again when it is asked for.
+    is asked for every time. Redis keeps a value for ``shared_seconds``, this process its own values for
+    ``own_seconds``. Where the former is less, a value's time in Redis begins again when it is asked for.
     """
 
     def __init__(
-        self, connections: CacheConnections, bound: int, believed: float, rate: WriteRate, *, here: float, there: float
+        self,
+        connections: CacheConnections,
+        bound: int,
+        believed: float,
+        rate: WriteRate,
+        *,
+        own_seconds: float,
+        shared_seconds: float,
     ) -> None:
         self._connections = connections
         self._own = BoundedMemoryCache(bound)
         self._believed = believed
         self._rate = rate
-        self._there = int(there)
-        self._here = here
-        self._renews = there < here
-        self._fresh = here - there / RENEWED_AFTER
+        self._shared_seconds = int(shared_seconds)
+        self._own_seconds = own_seconds
+        self._renews = shared_seconds < own_seconds
+        self._fresh = own_seconds - shared_seconds / RENEWED_AFTER
         """An own value with less time left than this is due to be renewed in Redis."""
         self._behind: set[asyncio.Task[None]] = set()
 
@@ -141,7 +148,7 @@ class SharedCache:
             if value and self._renews:
                 self._renew(key)
         elif value and self._renews and self._believed < self._own.left(key) < self._fresh:
-            self._own.put(key, value, self._here)
+            self._own.put(key, value, self._own_seconds)
             self._renew(key)
         return value or None
 
@@ -154,33 +161,30 @@ class SharedCache:
             values = [found.get(key) if value is None else value for key, value in zip(keys, values, strict=True)]
         return [value or None for value in values]
 
-    async def keep(self, org: str, key: str, value: Any, ttl: float) -> None:
-        """Keep the value here and there, before the next request reaches another process."""
-        self._own.put(key, value, ttl)
-        if self._connections.is_writable and self._rate.take(org, 1):
-            await self._connections.run(self._stored([(key, value)]))
-
-    async def keep_all(self, org: str, pairs: list[tuple[str, Any]], ttl: float) -> None:
-        """Keep every value, in Redis behind: a repeat comes seconds later, if at all."""
-        await self._own.keep_all(org, pairs, ttl)
+    async def keep(self, org: str, pairs: list[tuple[str, Any]], ttl: float, *, at_once: bool) -> None:
+        """Keep every value here and in Redis, as far as it may be written."""
+        for key, value in pairs:
+            self._own.put(key, value, ttl)
         if self._connections.is_writable and (taken := self._rate.take(org, len(pairs))):
-            self._run_behind(self._stored(pairs[:taken]))
+            cache = self._connections.cache
+            # One pair is one command; several are a transaction.
+            if taken == 1:
+                stored = cache.set(*pairs[0], ttl=self._shared_seconds)
+            else:
+                stored = cache.multi_set(pairs[:taken], ttl=self._shared_seconds)
+            if at_once:
+                await self._connections.run(stored)
+            else:
+                self._run_behind(stored)
 
     async def close(self) -> None:
         """Let what is on its way arrive. It takes no longer than the time limit."""
         await asyncio.gather(*self._behind, return_exceptions=True)
 
-    def _stored(self, pairs: list[tuple[str, Any]]) -> Coroutine[Any, Any, Any]:
-        cache, ttl = self._connections.cache, self._there
-        stored: Coroutine[Any, Any, Any]
-        # One pair is one command; several are a transaction.
-        stored = cache.set(*pairs[0], ttl=ttl) if len(pairs) == 1 else cache.multi_set(pairs, ttl=ttl)
-        return stored
-
     def _renew(self, key: str) -> None:
         """Let the value's time in Redis begin again. This never brings back a key that is gone."""
         if self._connections.is_usable:
-            self._run_behind(self._connections.cache.expire(key, self._there))
+            self._run_behind(self._connections.cache.expire(key, self._shared_seconds))
 
     def _run_behind(self, command: Coroutine[Any, Any, Any]) -> None:
         if len(self._behind) >= MOST_BEHIND:

@@ -50,6 +50,8 @@ def connection_pool(url: str, timeout: float, **options: Any) -> BlockingConnect
 class RedisLink:
     """Keeps one connection, and opens it anew whatever happens to the server. Started and closed once.
 
+    One task writes what is pending, once a tick, and one reads the answers, which come in the order of the calls.
+
     ``on_connect`` is called with each new connection: the server may be another one, or empty.
     """
 
@@ -98,6 +100,7 @@ class RedisLink:
     # -- the connection's life
 
     async def _run(self) -> None:
+        """Connect and serve, for ever. A connection that fails to come up is tried again after a second."""
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
@@ -117,6 +120,7 @@ class RedisLink:
                 if self._serving is not None:
                     self._serving.cancel()
                     self._serving = None
+                # No answer can come any more.
                 await connection.disconnect(nowait=True)
                 self._batch.refuse_sent()
             if reason is not None:

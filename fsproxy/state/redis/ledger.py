@@ -110,14 +110,10 @@ class RedisLedger:
         """Ask anew for the uids of sessions: a list of users has changed, and other processes may know them."""
         self._local.sessions.forget_uids()
 
-    # -- for the admin's views and for tests
-
-    async def quota_usage(self, org: str) -> dict[str, int]:
-        """Return the units used and reserved, by cycle. Raises LedgerDownError."""
-        return (await self.org_usage(org))[0]
+    # -- for the admin's views
 
     async def org_usage(self, org: str) -> tuple[dict[str, int], dict[NameKind, int]]:
-        """Return the same, and how many names are known by kind. Raises LedgerDownError."""
+        """Return the units used and reserved by cycle, and how many names are known by kind. Raises LedgerDownError."""
         asked = [["quota_usage"], ["names_usage", [kind.value for kind in NameKind]]]
         pairs, counts = await self._link.ask(org_base(self._prefix, org), asked, None)
         return dict(zip(pairs[1::2], map(int, pairs[2::2]), strict=True)), dict(zip(NameKind, counts, strict=True))

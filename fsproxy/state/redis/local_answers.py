@@ -85,7 +85,7 @@ class _Sessions:
     """Ids of sessions and users, and the pages of those that are under way."""
 
     def __init__(self) -> None:
-        # The moment at which Redis must be asked again; negative where Redis has not said that it is under way.
+        # The moment at which Redis must be asked again; negative if Redis did not confirm that it is under way.
         self._dues: ExpiringTable[float] = ExpiringTable(
             _MOST_IDS, SESSION_SECONDS, _SLICE, lambda _, due: abs(due) - SESSION_SECONDS
         )
@@ -109,7 +109,7 @@ class _Sessions:
         return due is not None and 0 < abs(due) - now <= 2 * SESSION_SECONDS
 
     def is_under_way(self, key: int, now: Instant) -> bool:
-        """Return whether Redis said so within the last 60 s, and the session cannot have ended since."""
+        """Return whether it was under way for Redis within the last 60 s, and cannot have ended since."""
         due = self._dues.get(key)
         return due is not None and 0 < due - now <= 2 * SESSION_SECONDS
 

@@ -19,7 +19,7 @@ YOUNG_NAME_SECONDS = 2 * 3_600
 """How long the names of an org are kept that Redis has not known for long (``3_names.lua``)."""
 CLOCK_SECONDS = 15 * 60
 """How long a page's clock is kept after it was last asked for."""
-PROBE_SECONDS = 10
+PROBE_KEY_SECONDS = 10
 """How long the key is kept that a probe writes."""
 
 CONSTANTS: dict[str, int] = {
@@ -33,7 +33,7 @@ CONSTANTS: dict[str, int] = {
     "YOUNG_NAMES": YOUNG_NAME_SECONDS,
     "LATENESS": CALL_LATENESS_SECONDS,
     "CLOCK_KEPT": CLOCK_SECONDS,
-    "PROBE_KEPT": PROBE_SECONDS,
+    "PROBE_KEPT": PROBE_KEY_SECONDS,
     "SECOND": SECOND,
     "SWEPT": SWEPT,
     "MOST_STEPS": MOST_STEPS,

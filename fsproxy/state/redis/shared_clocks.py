@@ -58,7 +58,14 @@ class SharedPageClocks(PageClocks):
         asked = self._ask(org, page, first, latest) if page and self._rate.take(org, 1) else None
         if asked is None:
             return super().fix(org, page, first, latest, now)
-        return asyncio.ensure_future(self._resolved(asked, org, page, first, latest, now, deadline))
+        fix_here = super().fix
+
+        async def resolved() -> PageClock:
+            await asyncio.wait([asked], timeout=max(deadline, 0.0))
+            clock = self._keep(org, page, now, asked) if asked.done() else None
+            return clock if clock is not None else fix_here(org, page, first, latest, now)
+
+        return asyncio.ensure_future(resolved())
 
     def _ask(self, org: str, page: str, first: float, latest: float) -> asyncio.Future[list[Any]] | None:
         try:
@@ -70,20 +77,6 @@ class SharedPageClocks(PageClocks):
         asked = self._ask(org, page, first, latest)
         if asked is not None:
             asked.add_done_callback(lambda done: self._keep(org, page, now, done))
-
-    async def _resolved(
-        self,
-        asked: asyncio.Future[list[Any]],
-        org: str,
-        page: str,
-        first: float,
-        latest: float,
-        now: Instant,
-        deadline: float,
-    ) -> PageClock:
-        await asyncio.wait([asked], timeout=max(deadline, 0.0))
-        clock = self._keep(org, page, now, asked) if asked.done() else None
-        return clock if clock is not None else super().fix(org, page, first, latest, now)
 
     def _keep(self, org: str, page: str, now: Instant, done: asyncio.Future[list[Any]]) -> PageClock | None:
         """Let the store's clock replace the one that is kept here, and return it. None: the store did not answer."""

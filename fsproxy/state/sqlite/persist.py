@@ -36,7 +36,7 @@ SLICE = 2_000
 LAST_SECONDS = 10.0
 """How long the last write may take, at the program's end."""
 _TROUBLE = (OSError, sqlite3.Error, DamagedFileError)
-_END = LedgerRows()
+_NO_ROWS = LedgerRows()
 log = structlog.get_logger("fsproxy")
 
 
@@ -75,6 +75,8 @@ class Persister:
         self._keeping = Keeping.STARTING
         self._reason = ""
         self._written_at: Instant | None = None
+        self._unwritten = _NO_ROWS
+        """What was drained and could not be written yet. What changed since is drained again, and written after it."""
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="persist")
@@ -143,12 +145,10 @@ class Persister:
                 await self._leave()
 
     async def _write_behind(self, file: LedgerFile) -> None:
-        while rows := self._ledger.drain(SLICE):
-            try:
-                await self._in_thread(file.write, rows)
-            except BaseException:
-                self._ledger.note(rows)
-                raise
+        while rows := self._unwritten or self._ledger.drain(SLICE):
+            self._unwritten = rows
+            await self._in_thread(file.write, rows)
+            self._unwritten = _NO_ROWS
             self._written_at = self._clock()
 
     def _load(self) -> int:
@@ -193,7 +193,7 @@ class Persister:
 
     async def _merge(self, file: LedgerFile) -> None:
         parts = await self._in_thread(file.read, self._clock())
-        while rows := await self._in_thread(next, parts, _END):
+        while rows := await self._in_thread(next, parts, _NO_ROWS):
             for part in _slices(rows):
                 with _strange_values():
                     self._ledger.merge(part, self._counted_before, self._clock())

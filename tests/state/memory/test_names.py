@@ -30,7 +30,7 @@ def test_too_many_orgs_lose_the_names_of_the_one_that_claimed_longest_ago() -> N
         claim(ledger, "a", "b", org=org)
     assert ledger.names_usage("o1")[KIND] == 2
     assert ledger.names_usage("o2")[KIND] == 0
-    assert ledger.usage().evicted["names"] == 2
+    assert ledger.evicted()["names"] == 2
 
 
 def test_too_many_names_cost_other_orgs_theirs_but_never_the_one_that_asks() -> None:

@@ -49,4 +49,4 @@ def test_too_many_sessions_lose_the_one_that_called_longest_ago() -> None:
         spend(ledger, n * 60.0, session=session, windows=one)
     assert not spend(ledger, 180.0, session="b", windows=one).passed
     assert spend(ledger, 180.0, session="a", windows=one).passed
-    assert ledger.usage().evicted["rates"] == 2
+    assert ledger.evicted()["rates"] == 2

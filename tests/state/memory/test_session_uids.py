@@ -103,7 +103,7 @@ def test_in_memory_they_are_bounded_and_go_with_their_sessions() -> None:
         ledger.now += MINUTE
         ledger.mark(f"s{number}", uid=ANN)
     usage = store.ledger.usage()
-    assert (usage.uids, usage.evicted["uids"]) == (3, 2)
+    assert (usage.uids, store.ledger.evicted()["uids"]) == (3, 2)
     assert ledger.uids("s0") == NOBODY
     assert ledger.uids("s4") == Recalled((ANN,))
     ledger.now += HOUR

@@ -21,7 +21,7 @@ def test_full_the_session_active_longest_ago_goes_first_and_is_counted() -> None
     ledger.bundle("s4")
     assert [ledger.page(f"t{s}", s).under_way for s in ("s1", "s2", "s3", "s4")] == [True, False, True, True]
     assert ledger.store.ledger.usage().ids == 3
-    assert ledger.store.ledger.usage().evicted["ids"] == 1
+    assert ledger.store.ledger.evicted()["ids"] == 1
 
 
 def test_full_within_a_minute_ids_of_what_had_to_go_are_no_fault() -> None:
@@ -32,7 +32,7 @@ def test_full_within_a_minute_ids_of_what_had_to_go_are_no_fault() -> None:
         ledger.answered(f"t{n}", (f"s{n}", f"a{n}", f"b{n}"))
     usage = ledger.store.ledger.usage()
     assert usage.ids == 3
-    assert usage.evicted["ids"] > 50
+    assert ledger.store.ledger.evicted()["ids"] > 50
 
 
 def test_too_many_reservations_lapse_early_and_are_counted_again_by_their_answers() -> None:
@@ -40,7 +40,7 @@ def test_too_many_reservations_lapse_early_and_are_counted_again_by_their_answer
     for n in range(6):
         ledger.page(f"t{n}", f"s{n}")
     assert ledger.store.ledger.usage().reservations <= 4
-    assert ledger.store.ledger.usage().evicted["reservations"] >= 2
+    assert ledger.store.ledger.evicted()["reservations"] >= 2
     ledger.answered("t0", ("s0",))
     assert ledger.page("x", "s0").under_way
     before = ledger.used
@@ -55,7 +55,7 @@ def test_too_many_orgs_lose_the_count_that_was_asked_for_longest_ago() -> None:
         ledger.now += 1
     assert ledger.store.quota_usage("o1") == {ledger.cycle: 2}
     assert ledger.store.quota_usage("o2") == {}
-    assert ledger.store.ledger.usage().evicted["orgs"] == 1
+    assert ledger.store.ledger.evicted()["orgs"] == 1
 
 
 def test_what_is_over_is_forgotten_while_others_go_on() -> None:

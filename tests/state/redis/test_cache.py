@@ -77,7 +77,7 @@ async def process(
     breaker = Breaker("redis")
     remote = CacheConnections(url, prefix, limit, breaker)
     writes = Rate("tested", *rate)
-    cache = SharedCache(remote, 1_000, again, writes, here=86_400.0, there=there)
+    cache = SharedCache(remote, 1_000, again, writes, own_seconds=86_400.0, shared_seconds=there)
     clock = Clock()
     cache._own.clock = clock  # type: ignore[method-assign]
     try:

@@ -137,7 +137,7 @@ async def test_any_org_has_keys_of_its_own_that_any_store_takes(
     ledger: RedisLedger, valkey: ValkeyServer, prefix: str, org: str
 ) -> None:
     await ask(ledger, *everything(org))
-    assert await ledger.quota_usage(org) == {"c": 2}
+    assert (await ledger.org_usage(org))[0] == {"c": 2}
     for key in keys(valkey, prefix):
         assert re.fullmatch(re.escape(prefix) + r"1:\{[A-Za-z0-9_.:~-]{1,48}\}:[\w:-]+", key), key
 
@@ -285,7 +285,7 @@ async def test_a_page_that_reserved_is_always_told_and_nobody_waits_for_it(ledge
     await ask(ledger, admit("t1", "s"), admit("t2", "s"))
     await ask(ledger, Confirm("o", "t2", ("s",), (), new=False))
     assert ledger.try_now((Confirm("o", "t1", ("s",), (), new=False),), at) == (None,)
-    assert await ledger.quota_usage("o") == {"c": 0}
+    assert (await ledger.org_usage("o"))[0] == {"c": 0}
     await ask(ledger, admit("t3", "s3"))
     assert ledger.try_now((Release("o", "t3"),), at) == (None,)
     (answer,) = await ask(ledger, admit("t4", "s3", limit=1))

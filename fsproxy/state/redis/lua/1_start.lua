@@ -6,8 +6,8 @@
 --          them lie in its slot.
 -- ARGV[1]  msgpack: the requests, [[now, [operation, ...]], ...]. An operation is [name, argument, ...]; the functions
 --          `operations.<name>` document them. `now` is false, or in tests the time to use instead of the server's.
--- ARGV[2]  msgpack: the constants below, in their order. They stand in Python (state/redis/script.py), as both forms of
---          the ledger use them.
+-- ARGV[2]  msgpack: the constants below, in their order. Python has their values (state/redis/script.py), as both forms
+--          of the ledger use them.
 -- returns  msgpack: [server time, [[answer, ...] or an error's text, ...]], in the order of the requests.
 -- cost     about 100 us of Redis's time for a new session (Admit and Confirm), 23 us for a bundle (Mark), some 20 us for
 --          a claim or a call. A script blocks the server, so a call carries at most 128 requests.
