@@ -1,4 +1,4 @@
-"""The shell's tab key knows the commands and their options, in each of three shells."""
+"""Three shells complete the commands and their options."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def completed(shell: str, instruction: str, words: list[str] | None = None) -> s
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 @pytest.mark.parametrize(("words", "offered"), TYPED)
 def test_commands_options_and_choices_are_completed(shell: str, words: list[str], offered: str) -> None:
-    told = completed(shell, "complete", words)
-    assert offered in told.replace(",", "\n").replace("\t", "\n").split("\n")
+    printed = completed(shell, "complete", words)
+    assert offered in printed.replace(",", "\n").replace("\t", "\n").split("\n")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -44,13 +44,13 @@ def test_files_are_left_to_the_shell(shell: str, words: list[str]) -> None:
 
 @pytest.mark.parametrize(("shell", "calls"), [("zsh", "compdef"), ("fish", "complete --no-files --command fsproxy")])
 def test_the_script_for_a_shell_binds_the_program(shell: str, calls: str) -> None:
-    told = completed(shell, "source")
-    assert calls in told
-    assert f"_FSPROXY_COMPLETE={shell}_complete" in told
+    printed = completed(shell, "source")
+    assert calls in printed
+    assert f"_FSPROXY_COMPLETE={shell}_complete" in printed
 
 
 def test_bash_itself_completes_with_the_script(tmp_path: Path) -> None:
-    """A program stands in for ours that only says what it was asked: what it answers is tested above."""
+    """In the place of fsproxy is a program that only prints what it was asked for."""
     asked = tmp_path / "fsproxy"
     asked.write_text('#!/bin/sh\necho "plain,$_FSPROXY_COMPLETE/$COMP_CWORD"\n')
     asked.chmod(0o755)

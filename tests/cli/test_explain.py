@@ -1,4 +1,4 @@
-"""``explain``: the decision, and who said what, by the functions that decide."""
+"""``explain``: the decision and each filter's answer, by the functions that decide."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def explain(config: Path, *arguments: str) -> Result:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_every_code_is_explained_with_its_rule_and_where_it_stands(config: Path, name: str) -> None:
+def test_every_code_is_explained_with_its_rule_and_where_it_is(config: Path, name: str) -> None:
     code, arguments, rule, place = CASES[name]
     result = explain(config, *arguments)
     assert result.exit_code == 3
@@ -109,24 +109,24 @@ def test_an_outdated_script_is_explained_from_a_recorded_request(config: Path, t
     assert f"({config}:13:26)" in result.stdout
 
 
-def test_what_is_captured_is_told_filter_by_filter(config: Path) -> None:
+def test_what_is_captured_is_shown_filter_by_filter(config: Path) -> None:
     result = explain(config, "--ip", "198.51.100.7", "--user-agent", "Mozilla/5.0")
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
     assert lines[0] == "The session would be captured."
-    told = [line.split() for line in lines if line.startswith("  ")]
+    printed = [line.split() for line in lines if line.startswith("  ")]
     judged = ["script", "url", "domain", "ip", "user_agent", "geo", "opt_out", "deleting_user", "blocked_user"]
-    assert [words[:2] for words in told if words[0] in judged] == [[name, "pass"] for name in judged]
-    assert told[-1] == ["These", "filters", "have", "no", "rule", "to", "ask:", "org,", "ramping,", "quota."]
+    assert [words[:2] for words in printed if words[0] in judged] == [[name, "pass"] for name in judged]
+    assert printed[-1] == ["These", "filters", "have", "no", "rule", "to", "ask:", "org,", "ramping,", "quota."]
 
 
-def test_what_comes_after_the_hit_was_not_reached_and_shadows_are_told(config: Path) -> None:
+def test_what_comes_after_the_hit_was_not_reached_and_shadows_are_reported(config: Path) -> None:
     document = json.loads(explain(config, "--user-agent", "YandexBot", "--json").stdout)
-    told = {step["filter"]: step["judgement"] for step in document["filters"]}
-    assert (told["ip"], told["user_agent"], told["geo"]) == ("pass", "hit", "not reached")
+    printed = {step["filter"]: step["judgement"] for step in document["filters"]}
+    assert (printed["ip"], printed["user_agent"], printed["geo"]) == ("pass", "hit", "not reached")
     shadow = json.loads(explain(config, "--org", "o-shadow", "--ip", "203.0.113.9", "--json").stdout)
-    told = {step["filter"]: step["judgement"] for step in shadow["filters"]}
-    assert (shadow["decision"], told["ip"], told["quota"]) == ("captured", "shadow", "shadow")
+    printed = {step["filter"]: step["judgement"] for step in shadow["filters"]}
+    assert (shadow["decision"], printed["ip"], printed["quota"]) == ("captured", "shadow", "shadow")
 
 
 def _recorded(folder: Path, document: Any) -> str:
@@ -160,7 +160,7 @@ def test_any_spelling_of_a_page_request_is_explained_as_one(
     assert "reason_code 4" in result.stdout
 
 
-def test_a_recorded_bundle_is_judged_as_a_bundle(config: Path, tmp_path: Path) -> None:
+def test_a_recorded_bundle_is_decided_as_a_bundle(config: Path, tmp_path: Path) -> None:
     """By its query and headers; an opt-out cookie is none of a bundle's matters, a user agent is."""
     request: dict[str, Any] = {
         "method": "POST",
@@ -211,7 +211,7 @@ def test_what_is_no_address_is_wrong_usage(config: Path) -> None:
     assert explain(config, "--ip", "10.0.0.300").exit_code == 2
 
 
-def test_faults_of_the_configuration_are_told_with_exit_status_1(tmp_path: Path) -> None:
+def test_faults_of_the_configuration_are_reported_with_exit_status_1(tmp_path: Path) -> None:
     file = tmp_path / "fsproxy.yaml"
     file.write_text("mode: strict\n")
     result = explain(file)
@@ -220,7 +220,7 @@ def test_faults_of_the_configuration_are_told_with_exit_status_1(tmp_path: Path)
 
 
 @pytest.mark.parametrize(("mode", "status"), [("shadow", 0), ("bypass", 0), ("enforce", 3)])
-def test_the_top_level_mode_is_obeyed_and_told(tmp_path: Path, mode: str, status: int) -> None:
+def test_the_top_level_mode_is_obeyed_and_shown(tmp_path: Path, mode: str, status: int) -> None:
     file = tmp_path / "fsproxy.yaml"
     file.write_text(f"mode: {mode}\n{CONFIG}")
     result = explain(file, "--ip", "203.0.113.9")

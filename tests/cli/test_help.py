@@ -1,4 +1,4 @@
-"""Every command says what its exit status means, and gives examples; a mistake of the user's is told, not traced."""
+"""Every command explains its exit status and gives examples, and a mistake of the user shows no traceback."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def run(*words: str, stdin: str | bytes = "") -> Result:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_help_of_a_command_tells_its_exit_statuses_and_gives_examples_on_one_line(name: str) -> None:
     command = command_of(name)
-    told = run(name, "--help").output
-    assert "Exit status:" in told
+    printed = run(name, "--help").output
+    assert "Exit status:" in printed
     assert {0, 2} <= set(command.statuses)
     for status, text in command.statuses.items():
-        assert f"  {status}  {text}" in told
+        assert f"  {status}  {text}" in printed
     assert command.examples
     for example in command.examples:
-        assert f"  {example}\n" in told
+        assert f"  {example}\n" in printed
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -52,9 +52,9 @@ def test_an_example_names_only_options_and_arguments_that_there_are(name: str) -
 
 
 def test_the_groups_help_says_what_exit_statuses_mean_and_how_to_complete() -> None:
-    told = run("--help").output
+    printed = run("--help").output
     for word in ("Exit status", "  0 ", "  1 ", "  2 ", "  3 ", "_FSPROXY_COMPLETE", *NAMES):
-        assert word in told
+        assert word in printed
 
 
 MISTAKES = {
@@ -84,7 +84,7 @@ CONTENTS = {
 
 @pytest.mark.parametrize("content", CONTENTS)
 @pytest.mark.parametrize("name", MISTAKES)
-def test_a_file_of_the_wrong_kind_is_told_and_never_traced(tmp_path: Path, name: str, content: str) -> None:
+def test_a_file_of_the_wrong_kind_is_reported_and_never_traced(tmp_path: Path, name: str, content: str) -> None:
     file, good = tmp_path / "file", tmp_path / "good.yaml"
     held = CONTENTS[content]
     file.mkdir() if held is None else file.write_bytes(held)
@@ -97,7 +97,7 @@ def test_a_file_of_the_wrong_kind_is_told_and_never_traced(tmp_path: Path, name:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "printed"),
     [
         (["--header", "no-colon"], "--header"),
         (["--country", "USA"], "--country"),
@@ -105,11 +105,11 @@ def test_a_file_of_the_wrong_kind_is_told_and_never_traced(tmp_path: Path, name:
         (["--ip", "10.0.0"], "--ip"),
     ],
 )
-def test_an_option_that_means_nothing_is_wrong_usage_and_named(tmp_path: Path, words: list[str], said: str) -> None:
+def test_an_option_that_means_nothing_is_wrong_usage_and_named(tmp_path: Path, words: list[str], printed: str) -> None:
     config = tmp_path / "fsproxy.yaml"
     config.write_text("upstream: {url: http://127.0.0.1:9000}\n")
     done = run("explain", "--config", str(config), "--url", "https://www.example.com/", *words)
-    assert (done.exit_code, said in done.stderr) == (2, True)
+    assert (done.exit_code, printed in done.stderr) == (2, True)
 
 
 def test_what_was_not_given_is_named_where_it_decides(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_what_was_not_given_is_named_where_it_decides(tmp_path: Path) -> None:
     assert "not given" not in run(*page, "--org", "o-1", "--ip", "10.0.0.2").stdout
 
 
-def test_a_full_disk_is_told() -> None:
+def test_a_full_disk_is_reported() -> None:
     """Another fault of the system is a fault of ours, and is shown whole."""
 
     @click.command()

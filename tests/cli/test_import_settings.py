@@ -72,7 +72,7 @@ def test_spaces_around_addresses_and_zones_are_none_of_their_rules_ids() -> None
     assert entries(filters.default.filters.geo.never) == ["CA"]
 
 
-def test_a_rule_that_stands_twice_is_carried_over_twice_and_loads() -> None:
+def test_a_rule_that_is_there_twice_is_carried_over_twice_and_loads() -> None:
     domains = [{"domain": "a.example"}, {"domain": "a.example", "disabled": True}]
     filters = loaded({"blockedAppIds": ["u", "u"], "domains": domains}).default.filters
     assert entries(filters.blocked_user.block) == ["u", "u"]
@@ -117,7 +117,7 @@ def test_recording_that_is_off_disables_the_org(features: dict[str, bool]) -> No
     assert not loaded({"features": features}, "o-1").orgs["o-1"].enabled
 
 
-def test_recording_that_is_off_without_an_org_is_said_loudly() -> None:
+def test_recording_that_is_off_without_an_org_is_reported_loudly() -> None:
     done = run("-", stdin=json.dumps({"recordingShutoff": True}))
     assert done.exit_code == 0
     assert "# not carried over: $.recordingShutoff: recording is off" in done.stdout
@@ -299,7 +299,7 @@ def test_an_error_names_the_path_for_callers() -> None:
     ],
     ids=["nested versions", "endless versions", "brackets", "a key twice among many"],
 )
-def test_what_is_too_deep_or_too_much_is_said_and_costs_little(text: str) -> None:
+def test_what_is_too_deep_or_too_much_is_reported_and_costs_little(text: str) -> None:
     """The last one took as many steps as the square of its keys."""
     result = run("-", stdin=text)
 

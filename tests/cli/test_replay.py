@@ -1,4 +1,4 @@
-"""``fsproxy replay``: exit status, counts, what it reads, what it says."""
+"""``fsproxy replay``: exit status, counts, input and output."""
 
 from __future__ import annotations
 
@@ -139,11 +139,11 @@ def test_no_lines_no_file_and_a_bad_configuration_are_bad_input(tmp_path: Path) 
 
 def test_the_text_says_what_changes_and_what_was_taken_as_recorded(tmp_path: Path) -> None:
     audit = written(tmp_path / "a.log", page(1, "10.1.1.1"))
-    told = replay(audit, "--config", config(tmp_path, BLOCKING)).stdout
-    assert "1 page was decided again; 1 would get another decision." in told
-    assert "captured  5 IP Filter  r-1" in told
-    assert "Quotas are taken as recorded" in told
-    assert "\x1b" not in told
+    printed = replay(audit, "--config", config(tmp_path, BLOCKING)).stdout
+    assert "1 page was decided again; 1 would get another decision." in printed
+    assert "captured  5 IP Filter  r-1" in printed
+    assert "Quotas are taken as recorded" in printed
+    assert "\x1b" not in printed
 
 
 def test_each_kind_of_line_that_is_left_out_gets_a_sentence(tmp_path: Path) -> None:

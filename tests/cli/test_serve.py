@@ -1,4 +1,4 @@
-"""``serve``: how it starts, and how it says that it cannot."""
+"""``serve``: how it starts, and what it prints when it cannot."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def taken() -> Iterator[int]:
 
 
 @pytest.mark.parametrize("which", ["listen", "admin"])
-async def test_a_port_in_use_is_told_in_one_line_with_exit_status_1(tmp_path: Path, taken: int, which: str) -> None:
+async def test_a_port_in_use_is_reported_in_one_line_with_exit_status_1(tmp_path: Path, taken: int, which: str) -> None:
     (free,) = free_ports(1)
     ports = {"listen": free, "admin": free, which: taken}
     file = tmp_path / "fsproxy.yaml"
@@ -70,7 +70,7 @@ async def test_a_port_in_use_is_told_in_one_line_with_exit_status_1(tmp_path: Pa
     assert "in use" in last
 
 
-async def test_faults_of_the_configuration_are_told_and_nothing_is_started(tmp_path: Path) -> None:
+async def test_faults_of_the_configuration_are_reported_and_nothing_is_started(tmp_path: Path) -> None:
     (tmp_path / "fsproxy.yaml").write_text(f"{UPSTREAM}mode: strict\nnope: 1\n")
     code, out, err = await run(tmp_path, "serve", "--config", "fsproxy.yaml")
     assert (code, out) == (1, "")
@@ -79,7 +79,7 @@ async def test_faults_of_the_configuration_are_told_and_nothing_is_started(tmp_p
     assert err.splitlines()[-1] == "fsproxy.yaml: 2 faults were found"
 
 
-async def test_without_a_configuration_the_usage_is_told_with_exit_status_2(tmp_path: Path) -> None:
+async def test_without_a_configuration_the_usage_is_reported_with_exit_status_2(tmp_path: Path) -> None:
     code, _, err = await run(tmp_path, "serve", env={"FSPROXY_CONFIG": ""})
     assert code == 2
     assert "--config" in err
@@ -93,7 +93,7 @@ async def test_a_cache_that_is_switched_off_by_the_environment_is_refused(tmp_pa
     assert "AIOCACHE_DISABLE is set" in err.splitlines()[-1]
 
 
-async def test_a_database_that_is_not_there_is_told(tmp_path: Path) -> None:
+async def test_a_database_that_is_not_there_is_reported(tmp_path: Path) -> None:
     ports = "listen: {host: 127.0.0.1, port: 0}\nadmin: {port: 0}\n"
     geo = "filters: {geo: {never: [AQ], source: {database: none.mmdb}}}\n"
     (tmp_path / "fsproxy.yaml").write_text(UPSTREAM + ports + geo)
@@ -104,7 +104,7 @@ async def test_a_database_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("to", ["no-such-folder/audit.jsonl", "."])
-async def test_an_audit_file_that_cannot_be_opened_is_told(tmp_path: Path, to: str) -> None:
+async def test_an_audit_file_that_cannot_be_opened_is_reported(tmp_path: Path, to: str) -> None:
     ports = "listen: {host: 127.0.0.1, port: 0}\nadmin: {port: 0}\n"
     (tmp_path / "fsproxy.yaml").write_text(f"{UPSTREAM}{ports}audit: {{to: {to}}}\n")
     code, _, err = await run(tmp_path, "serve", "--config", "fsproxy.yaml")
@@ -180,10 +180,10 @@ async def test_an_upstream_that_is_our_own_listener_is_refused(tmp_path: Path, c
         f"listen: {{port: {port}}}\nadmin: {{port: {admin_port}}}\n"
         f"upstream: {{url: 'http://{host}:{port}', prefixes: {{/s/: 'http://{host}:{admin_port}'}}}}\n"
     )
-    code, _, said = await run(
+    code, _, printed = await run(
         tmp_path, *(("check", str(config)) if command == "check" else ("serve", "--config", str(config)))
     )
     assert code == 1
-    assert "fsproxy.yaml:3:17: upstream.url: " in said
-    assert "is this proxy itself, by its listen section" in said
-    assert "is this proxy itself, by its admin section" in said
+    assert "fsproxy.yaml:3:17: upstream.url: " in printed
+    assert "is this proxy itself, by its listen section" in printed
+    assert "is this proxy itself, by its admin section" in printed

@@ -1,4 +1,4 @@
-"""Tables are plain where nobody looks, rich on a terminal, and never markup."""
+"""Tables are plain text in a pipe, have lines on a terminal, and are never read as markup."""
 
 from __future__ import annotations
 

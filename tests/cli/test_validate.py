@@ -1,4 +1,4 @@
-"""``fsproxy validate``: a call or bundle in a file, judged as on the wire."""
+"""``fsproxy validate``: a call or bundle in a file, validated as on the wire."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_what_is_valid_exits_0(kind: str, body: object) -> None:
 
 
 @pytest.mark.parametrize(("kind", "body", "expected"), BAD)
-def test_every_rejection_is_told_with_its_path_and_exits_1(
+def test_every_rejection_is_reported_with_its_path_and_exits_1(
     kind: str, body: object, expected: list[tuple[str, str | None]]
 ) -> None:
     machine = validate(kind, body, "--json")
@@ -73,7 +73,7 @@ def test_every_rejection_is_told_with_its_path_and_exits_1(
     assert SECRET not in human.output + machine.output
 
 
-def test_the_limit_is_told() -> None:
+def test_the_limit_is_reported() -> None:
     assert "longer than 512 characters" in validate("setUserVars", {"n" * 509 + "_str": "x"}).output
     assert "larger than 8192 bytes" in validate("setUserVars", {"a_str": "x" * 8193}).output
     assert "larger than 524288 bytes" in validate("event", b" " * 524_289).output

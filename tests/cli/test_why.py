@@ -62,18 +62,19 @@ def config(tmp_path: Path) -> Path:
     return file
 
 
-def test_a_blocked_request_is_told_with_its_rule_and_the_rules_place(audit: Path, config: Path) -> None:
-    told = why("r-1", "--audit", audit, "--config", config)
-    assert told.exit_code == 0, told.output
-    assert "blocked with reason_code 5 (IP Filter). The answer had status 202." in told.stdout
-    assert "rule:      ip:block:10.0.0.0/8 (filter ip), config generation 7" in told.stdout
-    assert f"{config}:6:9 (as the file is now; generation 7 may have been another)" in told.stdout
-    assert "It was not asked." in told.stdout
-    assert "The last part of the address, and the visitor's uid" in told.stdout
+def test_a_blocked_request_is_reported_with_its_rule_and_the_rules_place(audit: Path, config: Path) -> None:
+    printed = why("r-1", "--audit", audit, "--config", config)
+    assert printed.exit_code == 0, printed.output
+    assert "blocked with reason_code 5 (IP Filter). The answer had status 202." in printed.stdout
+    assert "rule:      ip:block:10.0.0.0/8 (filter ip), config generation 7" in printed.stdout
+    assert f"{config}:6:9 (as the file is now; generation 7 may have been another)" in printed.stdout
+    assert "It was not asked." in printed.stdout
+    assert "The last part of the address, and the visitor's uid" in printed.stdout
     assert (
-        "today:     It would be blocked with reason_code 5 (IP Filter) by the rule ip:block:10.0.0.0/8." in told.stdout
+        "today:     It would be blocked with reason_code 5 (IP Filter) by the rule ip:block:10.0.0.0/8."
+        in printed.stdout
     )
-    assert "r-2" not in told.stdout
+    assert "r-2" not in printed.stdout
 
 
 @pytest.mark.parametrize("identity", ["s-1", "p-1", "r-1"])
@@ -81,14 +82,14 @@ def test_a_session_a_page_and_a_request_are_found(audit: Path, identity: str) ->
     assert "request r-1" in why(identity, "--audit", audit).stdout
 
 
-def test_several_files_plain_and_gzip_are_told_in_the_order_of_time(tmp_path: Path, audit: Path) -> None:
+def test_several_files_plain_and_gzip_are_reported_in_the_order_of_time(tmp_path: Path, audit: Path) -> None:
     packed = tmp_path / "old.gz"
     packed.write_bytes(gzip.compress(line("r-0", 0)) + gzip.compress(line("r-9", 9)))
-    told = why("s-1", "--audit", audit, packed).stdout
-    assert [told.index(f"request {each}") for each in ("r-0", "r-1", "r-9")] == sorted(
-        told.index(f"request {each}") for each in ("r-0", "r-1", "r-9")
+    printed = why("s-1", "--audit", audit, packed).stdout
+    assert [printed.index(f"request {each}") for each in ("r-0", "r-1", "r-9")] == sorted(
+        printed.index(f"request {each}") for each in ("r-0", "r-1", "r-9")
     )
-    assert told == why("s-1", "--audit", packed, "--audit", audit).stdout
+    assert printed == why("s-1", "--audit", packed, "--audit", audit).stdout
 
 
 def test_nothing_found_is_exit_status_1(audit: Path) -> None:
@@ -102,7 +103,7 @@ def test_no_audit_is_wrong_usage() -> None:
     assert why("r-1").exit_code == 2
 
 
-def test_a_file_that_is_not_there_or_not_whole_is_said(tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_or_not_whole_is_reported(tmp_path: Path) -> None:
     assert "No such file" in why("r-1", "--audit", tmp_path / "none").stderr
     cut = tmp_path / "cut.gz"
     cut.write_bytes(gzip.compress(line("r-1", 0))[:-9])
@@ -110,16 +111,16 @@ def test_a_file_that_is_not_there_or_not_whole_is_said(tmp_path: Path) -> None:
     assert (done.exit_code, "not whole gzip data" in done.stderr) == (1, True)
 
 
-def test_rejections_are_told_with_what_they_mean(tmp_path: Path) -> None:
+def test_rejections_are_reported_with_what_they_mean(tmp_path: Path) -> None:
     file = tmp_path / "audit.log"
     wrong = Rejection(RejectionCode.MISSING_PROPERTY_TYPE, CallKind.EVENT, "Bought", "price", "")
     file.write_bytes(line("r-1", 0, Outcome.FORWARDED, route=Route.BUNDLE, rejections=[wrong] * 3, most_rejections=1))
-    told = why("r-1", "--audit", file).stdout
-    assert "Bought price: MissingPropertyType, the name has no type suffix" in told
-    assert "and 2 more" in told
+    printed = why("r-1", "--audit", file).stdout
+    assert "Bought price: MissingPropertyType, the name has no type suffix" in printed
+    assert "and 2 more" in printed
 
 
-def test_failures_upstream_answers_and_shadows_are_told(tmp_path: Path) -> None:
+def test_failures_upstream_answers_and_shadows_are_reported(tmp_path: Path) -> None:
     file = tmp_path / "audit.log"
     shadow = Decision(shadow=(Hit(FilterName.GEO, ReasonCode.GEOGRAPHY, Rule("geo:never:FR")),), ledger_down=True)
     answered = {"status": 202, "upstream_status": 202, "upstream_reason_code": 3, "upstream_duration": 2_500_000}
@@ -127,21 +128,22 @@ def test_failures_upstream_answers_and_shadows_are_told(tmp_path: Path) -> None:
         line("r-1", 0, decision=shadow, **answered)
         + line("r-2", 1, Outcome.FAILED, failure=Failure.UPSTREAM_TIMEOUT, status=504)
     )
-    told = why("s-1", "--audit", file).stdout
-    assert "would be blocked with reason_code 7 (Geography) by the rule geo:never:FR, if that were enforced" in told
-    assert "The store was down" in told
+    printed = why("s-1", "--audit", file).stdout
+    assert "would be blocked with reason_code 7 (Geography) by the rule geo:never:FR, if that were enforced" in printed
+    assert "The store was down" in printed
     assert (
-        "answered with status 202 after 2.5 ms. It blocked the session itself, with reason_code 3 (Over quota)." in told
+        "answered with status 202 after 2.5 ms. It blocked the session itself, with reason_code 3 (Over quota)."
+        in printed
     )
-    assert "failed. The upstream did not answer in time. The answer had status 504." in told
+    assert "failed. The upstream did not answer in time. The answer had status 504." in printed
 
 
-def test_a_rule_that_is_gone_from_the_file_is_said(tmp_path: Path, audit: Path) -> None:
+def test_a_rule_that_is_gone_from_the_file_is_reported(tmp_path: Path, audit: Path) -> None:
     other = tmp_path / "other.yaml"
     other.write_text("upstream: {url: http://127.0.0.1:9000}\nfilters: {ip: {block: [10.1.2.77]}}\n")
-    told = why("r-1", "--audit", audit, "--config", other).stdout
-    assert f"not in {other} as it is now; generation 7 had it" in told
-    assert "today:     It cannot be known: ip: the line does not hold the whole address" in told
+    printed = why("r-1", "--audit", audit, "--config", other).stdout
+    assert f"not in {other} as it is now; generation 7 had it" in printed
+    assert "today:     It cannot be known: ip: the line does not hold the whole address" in printed
 
 
 def test_who_may_not_be_named_is_found_by_request_and_never_by_session(tmp_path: Path) -> None:
@@ -152,8 +154,8 @@ def test_who_may_not_be_named_is_found_by_request_and_never_by_session(tmp_path:
 
 
 def test_the_lines_themselves_are_printed_for_machines(audit: Path) -> None:
-    told = json.loads(why("r-1", "--audit", audit, "--json").stdout)
-    assert told["http.request.id"] == "r-1"
+    printed = json.loads(why("r-1", "--audit", audit, "--json").stdout)
+    assert printed["http.request.id"] == "r-1"
 
 
 def test_control_characters_out_of_a_line_do_not_reach_the_terminal(tmp_path: Path) -> None:
