@@ -79,7 +79,7 @@ class App:
 
     def _on_hangup(self) -> None:
         if self._data_plane is not None:
-            self._data_plane.reopen_audit()
+            self._data_plane.audit.reopen()
         self._reloader.ask(force=True)
 
     # -- life

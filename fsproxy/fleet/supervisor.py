@@ -27,7 +27,7 @@ from fsproxy.fleet.worker import Worker
 from fsproxy.fleet.worker_channel import Orders
 from fsproxy.proxy.passages import new_passage
 from fsproxy.reload.build_generation import Source
-from fsproxy.reload.last_good_config import StandingConfig
+from fsproxy.reload.last_good_config import LastGoodConfig
 
 FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0
 """Seconds before a worker that has ended is replaced. The delay doubles each time."""
@@ -46,7 +46,7 @@ class Supervisor:
         self._config = config
         self._source = source
         self._predecessor = predecessor
-        self._last_good = StandingConfig(config, source)
+        self._last_good = LastGoodConfig(config, source)
         self._stop = asyncio.Event()
         self._workers: dict[int, Worker] = {}
         self._folder = Path()

@@ -1,4 +1,4 @@
-"""Request bodies, read or passed on: bounded in size and in time."""
+"""Request bodies, read whole or passed on as they come: bounded in size and in time."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 STREAM_GRACE = 30.0
-"""Seconds in which a streamed body need not come at ``server.body_rate``."""
+"""Seconds at the beginning of a streamed body in which it may come more slowly than ``server.body_rate``."""
 LONGEST_READ = 300.0
-"""Seconds that a body that is read may take, however fast it comes."""
+"""Seconds that a body that is read whole may take, however fast it comes."""
 OPENING_BYTES = 64 * 1024
 OPENING_SECONDS = 1.0
-"""A streamed body holds no upstream connection before it has so many bytes, its end, or was waited for so long."""
+"""A streamed body holds no upstream connection before so many bytes or its end have come, or so much time is over."""
 
 
 class BodyError(Exception):
-    """A body that is not read to its end; ``failure`` says why."""
+    """A body was not read to its end; ``failure`` says why."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.value)
@@ -36,17 +36,18 @@ class BodyError(Exception):
 
 
 class BodyClock(Timed):
-    """Ends a body that comes too slowly (rules.md 4). Only the time for which we wait for the client counts.
+    """Ends a body that comes too slowly (rules.md 4). Only the time in which we wait for the client counts.
 
-    No gap may be longer than ``server.body_timeout``. A body that is read has as much time as a whole, a streamed one
-    STREAM_GRACE seconds, and each ``server.body_rate`` bytes of it buy a second more: whoever keeps to that rate on
-    average is never cut off for it. A body that is read must be whole after LONGEST_READ seconds (``body_timeout``, if
-    that is more). No bytes buy more than that in advance: a large beginning is no way to stay for hours.
+    No gap may be longer than ``server.body_timeout``. A body has that long as a whole (a streamed one STREAM_GRACE
+    seconds), and earns a second more with each ``server.body_rate`` bytes that come: whoever keeps to that rate on
+    average is never cut off. No more than LONGEST_READ seconds are earned in advance: a large beginning buys no right
+    to stay for hours. A body that is read whole must end within LONGEST_READ seconds (``body_timeout``, if that is more).
     """
 
     __slots__ = (
         "_counted",
         "_earned",
+        "_flow",
         "_gap",
         "_grace",
         "_longest",
@@ -54,7 +55,6 @@ class BodyClock(Timed):
         "_rate",
         "_since",
         "_sweeper",
-        "_tx",
         "_waited",
         "due",
     )
@@ -62,7 +62,7 @@ class BodyClock(Timed):
     def __init__(self, flow: Flow, sweeper: Sweeper, *, streamed: bool) -> None:
         server = flow.generation.config.server
         self.due = inf
-        self._tx = flow
+        self._flow = flow
         self._sweeper = sweeper
         self._loop_time = sweeper.time
         self._gap = server.body_timeout
@@ -81,34 +81,34 @@ class BodyClock(Timed):
         self._sweeper.discard(self)
 
     def start(self) -> None:
-        """The client is waited for from now on."""
+        """Count the time from now on: the client is waited for."""
         self._since = self._loop_time()
-        new, self._counted = self._tx.bytes_in - self._counted, self._tx.bytes_in
+        new, self._counted = self._flow.bytes_in - self._counted, self._flow.bytes_in
         self._earned = min(self._earned + new / self._rate, self._waited + LONGEST_READ)
         allowed = min(self._grace + self._earned, self._longest)
         self.due = self._since + min(self._gap, allowed - self._waited)
 
     def stop(self) -> None:
-        """Nobody waits for the client right now."""
+        """Stop counting: something else is waited for."""
         self._waited += self._loop_time() - self._since
         self.due = inf
 
     def restart(self) -> None:
-        """Some bytes came: the next gap begins."""
+        """Begin the next gap: some bytes came."""
         self.stop()
         self.start()
 
     def expire(self) -> None:
-        """Timed: too slow. Said again later, as a reader that was woken in this same moment does not hear it."""
+        """See Timed. Wake again after a gap: a reader that was woken in this same moment misses the exception."""
         self.due = self._loop_time() + self._gap
-        self._tx.request.payload.set_exception(BodyError(Failure.BODY_TIMEOUT))
+        self._flow.request.payload.set_exception(BodyError(Failure.BODY_TIMEOUT))
 
 
 def declared_length(flow: Flow) -> int | None:
-    """The Content-Length, which the parser has checked; None without one.
+    """Return the Content-Length, which the parser has checked; None without one.
 
-    Raises BodyError for what it lets through: a coding beside chunked, which would go up without its name, and any
-    from HTTP/1.0, which knows none (RFC 9112 6.1).
+    Raises BodyError for what the parser lets through: another coding than chunked, which would go up without its name,
+    and any coding from HTTP/1.0, which knows none (RFC 9112 6.1).
     """
     coding = flow.headers.get(b"transfer-encoding")
     if coding is not None and (coding.lower() != b"chunked" or flow.request.is_http10):
@@ -125,14 +125,14 @@ def refuse_too_large(flow: Flow, size: int | None) -> None:
 
 
 def invite(flow: Flow) -> None:
-    """A client that asks before it sends its body is told to go on (RFC 9110 10.1.1); one of HTTP/1.0 cannot ask."""
+    """Answer 100 to a client that asks before it sends its body (RFC 9110 10.1.1); one of HTTP/1.0 cannot ask."""
     asked = flow.headers.get(b"expect", b"").lower() == b"100-continue" and not flow.request.is_http10
     if asked and not flow.request.payload.is_eof():
         flow.request.connection.write(CONTINUE)
 
 
 async def read_body(flow: Flow, sweeper: Sweeper) -> bytes:
-    """The whole body of a request, as it comes. Raises BodyError: 413 too large, 408 too slow, 400 broken framing."""
+    """Return the whole body of a request. Raises BodyError: 413 too large, 408 too slow, 400 broken framing."""
     refuse_too_large(flow, declared_length(flow))
     invite(flow)
     parts: list[bytes] = []
@@ -144,7 +144,7 @@ async def read_body(flow: Flow, sweeper: Sweeper) -> bytes:
 
 
 def take_body(flow: Flow) -> bytes:
-    """The whole body, which is there already. Raises BodyError as ``read_body`` does."""
+    """Return the whole body, which has come already. Raises BodyError as ``read_body`` does."""
     refuse_too_large(flow, declared_length(flow))
     body = flow.request.payload.read_nowait(-1)
     flow.bytes_in = len(body)
@@ -153,7 +153,7 @@ def take_body(flow: Flow) -> bytes:
 
 
 async def read_part(flow: Flow) -> bytes:
-    """The next bytes of the body, counted; ``b""`` at its end. Raises BodyError."""
+    """Return the next bytes of the body, and count them; ``b""`` at its end. Raises BodyError."""
     try:
         part = await flow.request.payload.readany()
     except BrokenBodyError:
@@ -170,7 +170,7 @@ async def read_part(flow: Flow) -> bytes:
 async def pump(flow: Flow, exchange: UpstreamExchange, sweeper: Sweeper, *, chunked: bool) -> None:
     """Start an exchange once its body has begun to come, and pass the body on.
 
-    A body that breaks, or comes too slowly, ends the exchange.
+    A body that breaks off or comes too slowly ends the exchange.
     """
     invite(flow)
     try:
@@ -196,7 +196,7 @@ async def pump(flow: Flow, exchange: UpstreamExchange, sweeper: Sweeper, *, chun
 
 
 async def _opening(flow: Flow, clock: BodyClock) -> bytes:
-    """Return what comes of a body before it may hold an upstream connection. Raise BodyError."""
+    """Return the part of a body that comes before it may hold an upstream connection. Raises BodyError."""
     parts: list[bytes] = []
     size = 0
     with suppress(TimeoutError):

@@ -1,4 +1,4 @@
-"""The limits on calls, asked of the ledger: repeats first, then names, then rates (rules.md 2)."""
+"""The limits on a body's calls: repeats first, then names, then rates (rules.md 2)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from fsproxy.clock import monotonic
 from fsproxy.core.client_api.inspected import Form, Inspection
 from fsproxy.core.client_api.outcome import CallsOutcome, decide_calls
 from fsproxy.core.client_api.verdicts import LimitVerdict
-from fsproxy.core.limits.operations import Ledger, LedgerDownError, Move, Spent
+from fsproxy.core.limits.operations import Ledger, LedgerDownError, Move
 from fsproxy.core.limits.page_clock import CallClock, call_clock, largest_of, last_when, moved_back, page_offset
 from fsproxy.core.model import Instant
-from fsproxy.proxy.limit_queries import LimitQueries, run, session_of
+from fsproxy.proxy.limit_queries import LimitedCalls, LimitQueries, session_of
+from fsproxy.proxy.off_loop import run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,101 +36,73 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(LimitVerdict).decode
 
 
-class Settled(msgspec.Struct, frozen=True, gc=False):
-    """What became of a body's calls."""
-
-    outcome: CallsOutcome
-    limited: Spent | None = None
-    """The rate's answer with the longest wait, where a call was over it."""
-    ledger_down: bool = False
-
-
 class CallLimits:
-    """Asks, in at most two round trips, what the limits say of a body's calls.
+    """Decides, in at most two round trips, what the limits mean for a body's calls.
 
     ``deadline`` is for all of a body's waiting together, in seconds.
     """
 
     def __init__(self, ledger: Ledger, repeats: Repeats, clocks: PageClocks, deadline: float) -> None:
         self._ledger = ledger
-        self._questions = LimitQueries(ledger, deadline)
+        self._queries = LimitQueries(ledger, deadline)
         self._repeats = repeats
         self._clocks = clocks
         self._deadline = deadline
         self._under_way: dict[tuple[str, str], asyncio.Event] = {}
 
-    async def settle(
+    async def decide(
         self,
         policy: OrgPolicy,
         facts: SessionFacts,
         upload: BundleQuery,
         inspection: Inspection,
         now: Instant,
-    ) -> Settled:
-        """Settle every call. A ledger that is down limits nothing (``state.on_error``: capture goes on).
+    ) -> LimitedCalls:
+        """Decide every call. A ledger that is down limits nothing (``state.on_error``: capture goes on)."""
+        try:
+            if inspection.form is Form.BUNDLE and facts.page_id:
+                return await self._decide_in_turn(policy, facts, upload, inspection, now)
+            # Such calls have no repeats, and no clock that outlives the body.
+            clock = self._clock(facts, upload, inspection, now)
+            return await self._queries.ask(policy, facts, inspection, {}, clock, now, monotonic() + self._deadline)
+        except LedgerDownError:
+            large, api = inspection.has_many_names, policy.client_api
+            settled = await run(large, decide_calls, inspection, {}, (), api, cap=policy.cap)
+            return LimitedCalls(settled, ledger_down=True)
 
-        Uploads of one page are settled one after another: a copy finds what became of the first.
-        """
-        if inspection.form is not Form.BUNDLE or not facts.page_id:
-            settled = self.settle_now(policy, facts, inspection, now)
-            if settled is not None:
-                return settled
-            return await self._settle(policy, facts, upload, inspection, now)
+    async def _decide_in_turn(
+        self,
+        policy: OrgPolicy,
+        facts: SessionFacts,
+        upload: BundleQuery,
+        inspection: Inspection,
+        now: Instant,
+    ) -> LimitedCalls:
+        """Decide the uploads of one page one after another, so that a copy finds what became of the first."""
         page = (facts.org or "", facts.page_id)
         while (other := self._under_way.get(page)) is not None:
             await other.wait()
         done = self._under_way[page] = asyncio.Event()
         try:
-            return await self._settle(policy, facts, upload, inspection, now)
+            until, large = monotonic() + self._deadline, inspection.has_many_names
+            keys = await run(large, _keys, facts, inspection)
+            repeated = await self._known(keys)
+            # The clock before the claims: what is asked in one turn of the loop is one round trip.
+            clock = self._clock(facts, upload, inspection, now) if session_of(facts) else CallClock(now)
+            limited = await self._queries.ask(policy, facts, inspection, repeated, clock, now, until)
+            first = await run(large, _first_copies, keys, limited.outcome, repeated)
+            for start in range(0, len(first), SLICE):
+                await self._repeats.remember(facts.org or "", first[start : start + SLICE])
+                if large:
+                    await asyncio.sleep(0)
+            return limited
         finally:
             del self._under_way[page]
             done.set()
 
-    def settle_now(
-        self, policy: OrgPolicy, facts: SessionFacts, inspection: Inspection, now: Instant
-    ) -> Settled | None:
-        """Settle calls that came by themselves, and so have neither a clock of their own nor repeats.
+    # -- clocks: when the calls of a page were made
 
-        None: a bundle, much work, or a ledger that must be waited for: it is for ``settle``, nothing was spent.
-        """
-        if inspection.form is Form.BUNDLE:
-            return None
-        asked = self._questions.ask_now(policy, facts, inspection, {}, CallClock(now))
-        return None if asked is None else Settled(*asked)
-
-    async def _settle(
-        self,
-        policy: OrgPolicy,
-        facts: SessionFacts,
-        upload: BundleQuery,
-        inspection: Inspection,
-        now: Instant,
-    ) -> Settled:
-        until = monotonic() + self._deadline
-        off = inspection.has_many_names
-        keys = await run(off, _keys, facts, inspection)
-        repeated = await self._known(keys)
-        session = session_of(facts)
-        # Before the claims: what is asked in one tick is one round trip.
-        clock = self._clock(facts, upload, inspection, now) if session else CallClock(now)
-        try:
-            asked = None
-            if not isinstance(clock, Awaitable):
-                asked = self._questions.ask_now(policy, facts, inspection, repeated, clock)
-            if asked is None:
-                asked = await self._questions.ask(policy, facts, inspection, repeated, clock, now, until)
-            outcome, limited = asked
-        except LedgerDownError:
-            settled = await run(off, decide_calls, inspection, {}, (), policy.client_api, cap=policy.cap)
-            return Settled(settled, ledger_down=True)
-        first = await run(off, _first_copies, keys, outcome, repeated)
-        for start in range(0, len(first), SLICE):
-            await self._repeats.remember(facts.org or "", first[start : start + SLICE])
-            if off:
-                await asyncio.sleep(0)
-        return Settled(outcome, limited)
-
-    def see(self, facts: SessionFacts, upload: BundleQuery, inspection: Inspection, now: Instant) -> None:
+    def observe_clock(self, facts: SessionFacts, upload: BundleQuery, inspection: Inspection, now: Instant) -> None:
         """Fix or move the page's clock by an upload without calls; what was counted moves with it."""
         org, page = facts.org or "", facts.page_id
         largest = _largest_when(inspection) if page else None
@@ -137,8 +110,7 @@ class CallLimits:
             return
         latest = now - largest / 1000
         known = self._clocks.find(org, page)
-        if known is not None and moved_back(known, latest) is known:
-            self._clocks.renew(org, page, now)
+        if self._unmoved(known, org, page, latest, now) is not None:
             return
         first = page_offset(now, upload.client_time, upload.page_start, largest)
         clock = self._clocks.fix(org, page, first, latest, now)
@@ -149,7 +121,7 @@ class CallLimits:
     def _clock(
         self, facts: SessionFacts, upload: BundleQuery, inspection: Inspection, now: Instant
     ) -> CallClock | Awaitable[CallClock]:
-        """How the calls of an upload are dated: by the page's clock, which this upload may fix or move."""
+        """Return how the calls of an upload are dated: by the page's clock, which this upload may fix or move."""
         largest = _largest_when(inspection)
         if largest is None:
             return CallClock(now)
@@ -157,14 +129,22 @@ class CallLimits:
         first = page_offset(now, upload.client_time, upload.page_start, largest)
         if not page:
             return CallClock(now, first)
-        known = self._clocks.find(org, page)
-        if known is not None and moved_back(known, latest) is known:
-            self._clocks.renew(org, page, now)
-            return call_clock(page, known, latest, now)
+        unmoved = self._unmoved(self._clocks.find(org, page), org, page, latest, now)
+        if unmoved is not None:
+            return call_clock(page, unmoved, latest, now)
         clock = self._clocks.resolve(org, page, first, latest, now, self._deadline)
         if isinstance(clock, Awaitable):
             return asyncio.ensure_future(_dated(page, clock, latest, now))
         return call_clock(page, clock, latest, now)
+
+    def _unmoved(self, known: PageClock | None, org: str, page: str, latest: float, now: Instant) -> PageClock | None:
+        """Keep and return the clock that is ``known`` of the page, unless this upload fixes or moves it: then None."""
+        if known is None or moved_back(known, latest) is not known:
+            return None
+        self._clocks.renew(org, page, now)
+        return known
+
+    # -- repeats
 
     async def _known(self, keys: Mapping[int, bytes]) -> dict[int, LimitVerdict]:
         wanted = list(keys.values())
@@ -178,7 +158,7 @@ class CallLimits:
                 try:
                     verdicts[index] = _decode(kept)
                 except msgspec.MsgspecError:
-                    # A newer version's entry in a shared store: as if it were not there.
+                    # A newer version's entry in a shared store: it counts as missing.
                     continue
         return verdicts
 
@@ -194,9 +174,7 @@ async def _dated(page: str, clock: Awaitable[PageClock], latest: float, now: Ins
 
 
 def _keys(facts: SessionFacts, inspection: Inspection) -> dict[int, bytes]:
-    """What a repeat of each call would be known by: only calls of a page with an id can be told apart."""
-    if inspection.form is not Form.BUNDLE or not facts.page_id:
-        return {}
+    """Return what a repeat of each call is known by, on whatever route it comes: the page and the call's digest."""
     page = blake2b(f"{facts.org}\0{facts.page_id}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return {index: page + each.digest for index, each in enumerate(inspection.calls) if each.digest is not None}
 
@@ -204,5 +182,5 @@ def _keys(facts: SessionFacts, inspection: Inspection) -> dict[int, bytes]:
 def _first_copies(
     keys: Mapping[int, bytes], outcome: CallsOutcome, repeated: Mapping[int, LimitVerdict]
 ) -> list[tuple[bytes, bytes]]:
-    """The verdicts on first copies, as they are remembered."""
+    """Return the verdicts on calls that are no repeats, as they are remembered."""
     return [(key, _encode(outcome.calls[index].verdict)) for index, key in keys.items() if index not in repeated]

@@ -1,6 +1,8 @@
-"""A request's way through the program: head, route, client, facts, judgement, answer or exchange, audit line.
+"""The data plane: every request's way from its head to its answer and its audit line.
 
-The data plane's table of contents: the core decides, ``bodies`` reads, ``forwarding`` sends, ``capture`` inspects.
+``handle`` is the place to begin reading. It opens a ``Flow``, which finds the request's route; ``_dispatch`` refuses
+it, or gives it to the handler of its route: ``PageHandler``, ``UploadHandler``, ``SocketHandler``, or, for all that is
+not read, ``Upgrader``, which also sends what the handlers let pass. ``Recorder`` ends the flow.
 """
 
 from __future__ import annotations
@@ -27,11 +29,13 @@ from fsproxy.proxy.bodies import BodyError, read_body, take_body
 from fsproxy.proxy.call_limits import CallLimits
 from fsproxy.proxy.flow import Flow
 from fsproxy.proxy.generation import Generation
+from fsproxy.proxy.in_flight import InFlight
 from fsproxy.proxy.page import PageHandler
 from fsproxy.proxy.passages import Passages, new_passage
 from fsproxy.proxy.record import Recorder
 from fsproxy.proxy.sockets.handler import SocketHandler
-from fsproxy.proxy.sockets.upgrades import Upgrading
+from fsproxy.proxy.sockets.services import SocketServices
+from fsproxy.proxy.sockets.upgrades import Upgrader
 from fsproxy.proxy.upload import UploadHandler
 from fsproxy.state.sqlite.persist import Persister
 from fsproxy.state.stores import make_stores
@@ -45,7 +49,7 @@ _STREAMED = frozenset({Route.OTHER, Route.SOCKET})
 
 
 class DataPlane:
-    """Everything that requests share, and the handler that aiohttp's server calls for each."""
+    """Everything that requests share, and the handler that the server calls for each of them."""
 
     def __init__(
         self,
@@ -55,14 +59,13 @@ class DataPlane:
         sweeper: Sweeper,
         passage: str | None = None,
     ) -> None:
-        """``passage``: the name in ``CDN-Loop`` that other processes of this instance have; None: it is alone."""
+        """``passage``: the name in ``CDN-Loop`` that the other processes of this instance use; None: there are none."""
         config = generation.config
         self.generation = generation
         self.metrics = metrics
         self.server: DataServer | None = None
         self._draining = False
-        self._in_flight: set[Flow] = set()
-        self._idle: asyncio.Future[None] | None = None
+        self._in_flight = InFlight()
         self._tokens = map("{}-{:x}".format, itertools.repeat(os.urandom(6).hex()), itertools.count(1))
         self._loop = loop
         self._sweeper = sweeper
@@ -72,29 +75,22 @@ class DataPlane:
         metrics.labelled_gauges.append(stores.collect)
         metrics.gauges["unattended_exchanges"] = (
             "Requests on their way to the upstream though their client has left.",
-            lambda: sum(flow.writer is not None and flow.writer.is_unattended for flow in self._in_flight),
+            lambda: self._in_flight.unattended,
         )
         keep, memory = config.state.persist, stores.memory
-        self._persister = (
-            Persister(keep, memory, metrics.persist_failures, self._names_kept) if keep and memory else None
-        )
+        self._persister: Persister | None = None
+        if keep is not None and memory is not None:
+            self._persister = Persister(keep, memory, metrics.persist_failures, lambda: self.generation.names_kept)
         self.audit = AuditLog(config.audit, on_trouble=log)
         self.recent = Recent()
         self._recorder = Recorder(metrics, self.audit, config.audit, self.recent)
         self._passages = Passages(passage or new_passage(), metrics)
-        self._forwarding = Upgrading(self.upstream, metrics, sweeper, loop, self._passages.name)
-        self._pages = PageHandler(stores.ledger, stores.blocked_pages, self._forwarding)
+        self._forwarder = Upgrader(self.upstream, metrics, sweeper, loop, self._passages.name)
+        self._pages = PageHandler(stores.ledger, stores.blocked_pages, self._forwarder)
         limits = CallLimits(stores.ledger, stores.repeats, stores.clocks, config.state.redis.timeout)
-        self._capture = UploadHandler(stores.ledger, stores.blocked_pages, limits, self._forwarding, metrics)
-        self._sockets = SocketHandler(
-            self._capture,
-            self._pages,
-            self._forwarding,
-            self._recorder,
-            metrics,
-            lambda: self.generation,
-            lambda: self._overloaded,
-        )
+        self._uploads = UploadHandler(stores.ledger, stores.blocked_pages, limits, self._forwarder, metrics)
+        services = SocketServices(self._uploads, self._pages, self._recorder, metrics, lambda: self.generation)
+        self._sockets = SocketHandler(services, self._forwarder, lambda: self._overloaded)
 
     async def start(self) -> None:
         """Start what runs in the background."""
@@ -120,21 +116,19 @@ class DataPlane:
         try:
             return await self._dispatch(flow)
         except BodyError as error:
-            return self._forwarding.refuse(flow, error.failure)
+            return self._forwarder.refuse(flow, error.failure)
         except (ConnectionError, asyncio.CancelledError):
             flow.failure = flow.failure or Failure.CLIENT_GONE
             return CLOSE
         except Exception as error:  # noqa: BLE001 - a fault of ours must end as an answer, counted and loud
             self._report("ingest", error)
-            return self._forwarding.refuse(flow, Failure.INTERNAL)
+            return self._forwarder.refuse(flow, Failure.INTERNAL)
         finally:
-            self._in_flight.discard(flow)
-            if self._idle is not None and not self._in_flight and not self._idle.done():
-                self._idle.set_result(None)
+            self._in_flight.remove(flow)
             self.metrics.in_flight -= 1
             request.connection.on_writable = None
             self._recorder.record(flow)
-            # Without a cycle left, all of it is freed here and now, and not by the collector later.
+            # With no cycle left, all of it is freed here and now, and not by the garbage collector later.
             request.on_gone = None
             if flow.writer is not None:
                 flow.writer.exchange = None
@@ -144,7 +138,9 @@ class DataPlane:
     def _open(self, request: ClientRequest, started_ns: int) -> Flow:
         generation, headers, connection = self.generation, request.headers, request.connection
         client = generation.clients.resolve(connection.peer, headers, "https" if connection.secure else "http")
-        flow = Flow(request, generation, headers, client, next(self._tokens), now(), started_ns)
+        token = next(self._tokens)
+        request_id, close = client.request_id or token, request.close
+        flow = Flow(request, generation, headers, client, token, now(), started_ns, request_id, close)
         target = flow.target = origin_form(request.target)
         flow.path, _, flow.query = target.partition("?")
         matched = generation.routes.match(request.method, flow.path, has_body=request.has_body)
@@ -160,24 +156,24 @@ class DataPlane:
             self.metrics.refused_connections[()] += 1
             flow.close = True
             if not (opens_socket and flow.route is Route.SOCKET):
-                return self._forwarding.refuse(flow, Failure.OVERLOADED)
+                return self._forwarder.refuse(flow, Failure.OVERLOADED)
         if self._draining:
             flow.close = True
         is_judged = flow.route not in _STREAMED and flow.generation.mode is not TopMode.BYPASS
         refusal = self._refusal(flow, is_judged=is_judged)
         if refusal is not None:
-            return self._forwarding.refuse(flow, refusal)
+            return self._forwarder.refuse(flow, refusal)
         if opens_socket:
-            return await (self._sockets.open(flow) if flow.route is Route.SOCKET else self._forwarding.tunnel(flow))
+            return await (self._sockets.open(flow) if flow.route is Route.SOCKET else self._forwarder.tunnel(flow))
         if not is_judged:
-            return await self._forwarding.stream(flow)
+            return await self._forwarder.stream(flow)
         body = take_body(flow) if request.payload.is_eof() else await read_body(flow, self.upstream.sweeper)
         if flow.route is Route.PAGE:
             return await self._pages.answer(flow, body)
-        return await self._capture.answer(flow, body)
+        return await self._uploads.answer(flow, body)
 
     def _refusal(self, flow: Flow, *, is_judged: bool) -> Failure | None:
-        """Return why a request is answered by us, whatever its body and its rules."""
+        """Return why a request is refused, whatever its body and the rules say; None: it is not."""
         if flow.request.method == "CONNECT":
             flow.close = True
             return Failure.METHOD
@@ -194,31 +190,23 @@ class DataPlane:
     # -- stopping
 
     async def drain(self, seconds: float) -> bool:
-        """Let what is in flight finish; from now on every answer closes its connection. False: time ran out."""
+        """Let what is in flight finish, and close each connection after its answer. Return False if time ran out."""
         self._draining = True
         self._sockets.drain()
-        if not self._in_flight:
-            return True
-        self._idle = asyncio.get_running_loop().create_future()
-        try:
-            async with asyncio.timeout(seconds):
-                await self._idle
-        except TimeoutError:
-            return False
-        return True
+        return await self._in_flight.finish(seconds)
 
     def cut(self) -> None:
-        """End what is still in flight: what was not answered yet is answered that we stop."""
-        for flow in list(self._in_flight):
-            self._forwarding.cut(flow)
+        """End what is still in flight: answer that the program stops, where no answer has begun."""
+        for flow in self._in_flight:
+            self._forwarder.cut(flow)
         self._sockets.cut()
 
     # -- switches and reports
 
     def apply(self, generation: Generation, context: ssl.SSLContext | None = None) -> None:
-        """Judge by this generation from the next request on; those under way keep theirs.
+        """Use this generation from the next request on; those under way keep theirs.
 
-        ``context``: for the upstream's TLS, made off the event loop; needed when ``upstream`` changed.
+        ``context``: for the upstream's TLS, made off the event loop. It is needed when ``upstream`` changed.
         """
         before, upstream = self.generation.config.upstream, generation.config.upstream
         self.generation = generation
@@ -228,28 +216,24 @@ class DataPlane:
             self.upstream.retime(upstream.timeouts)
         if not same_hosts(before, upstream):
             old, self.upstream = self.upstream, Upstream(upstream, self._loop, self._sweeper, context)
-            self._forwarding.use(self.upstream)
+            self._forwarder.use(self.upstream)
             self._passages.start_again()
             old.close()
 
     def bypass(self) -> None:
-        """Judge nothing from the next request on."""
+        """Forward everything unread from the next request on."""
         self.generation = replace(self.generation, mode=TopMode.BYPASS)
 
-    def reopen_audit(self) -> None:
-        """SIGHUP: the audit file was moved away."""
-        self.audit.reopen()
-
     def count_malformed(self) -> None:
-        """A head that the parser refused."""
+        """Count a head that the parser refused."""
         self.metrics.malformed[()] += 1
 
     def count_crash(self, error: BaseException | None) -> None:
-        """A handler raised (none should)."""
+        """Count an exception that left the handler, or the connection's own code. None should."""
         self._report("connection", error)
 
     def state(self) -> dict[str, object]:
-        """For ``/readyz``: never a reason to be taken out of service, always a reason to look."""
+        """Return what ``/readyz`` shows: never a reason to be taken out of service, sometimes one to look."""
         generation = self.generation
         warnings = list(self._stores.warnings)
         if self._recorder.unlisted_proxy:
@@ -259,14 +243,11 @@ class DataPlane:
         return {
             "mode": generation.mode.value,
             "generation": generation.number,
-            "upstream": {"connections": self.upstream.connections, "last_failure": self._forwarding.last_failure},
+            "upstream": {"connections": self.upstream.connections, "last_failure": self._forwarder.last_failure},
             "store": self._stores.state()
             | ({"persist": self._persister.state()} if self._persister is not None else {}),
             "warnings": warnings,
         }
-
-    def _names_kept(self) -> float:
-        return self.generation.names_kept
 
     def _report(self, place: str, error: BaseException | None) -> None:
         self.metrics.own_failures[(place,)] += 1

@@ -1,8 +1,10 @@
-"""One request from its head to its audit line: what is known of it so far."""
+"""The flow: one request from its head to its audit line, with all that is known of it so far."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from fsproxy.config.schema import TopMode
 from fsproxy.core.failures import Failure
@@ -23,123 +25,92 @@ if TYPE_CHECKING:
     from fsproxy.proxy.generation import Generation
 
 
-class Flow:
-    """Filled in on the way; read once, at the end."""
+class Flow(msgspec.Struct, eq=False):
+    """Everything about one request. Handlers fill it in on its way; the recorder reads it once, at the end."""
 
-    __slots__ = (
-        "answer",
-        "arrived",
-        "bytes_in",
-        "bytes_out",
-        "calls",
-        "client",
-        "close",
-        "decision",
-        "endpoint",
-        "facts",
-        "failure",
-        "form",
-        "generation",
-        "headers",
-        "path",
-        "query",
-        "rejected",
-        "rejected_count",
-        "request",
-        "request_id",
-        "retried",
-        "route",
-        "sent_ns",
-        "started_ns",
-        "status",
-        "target",
-        "token",
-        "uid",
-        "uninspectable",
-        "upload",
-        "writer",
-    )
-
-    def __init__(
-        self,
-        request: ClientRequest,
-        generation: Generation,
-        headers: Headers,
-        client: ClientAddress,
-        token: str,
-        arrived: Instant,
-        started_ns: int,
-    ) -> None:
-        self.request = request
-        self.generation = generation
-        self.headers = headers
-        """Lower-case names, repeated lines joined."""
-        self.client = client
-        self.token = token
-        """Unique to this request in all the world; names a reservation in the ledger."""
-        self.request_id = client.request_id or token
-        """A trusted proxy's, else ours."""
-        self.arrived = arrived
-        self.started_ns = started_ns
-        self.target = ""
-        """As it goes upstream: raw, in origin form."""
-        self.path = ""
-        self.query = ""
-        self.route = Route.OTHER
-        self.form: Route | None = None
-        """In a socket's frame: the route on which HTTP carries such a body."""
-        self.endpoint: ServerCall | None = None
-        """On the server API."""
-        self.upload: BundleQuery | None = None
-        """What the query says; of a socket's frame, what the frame says in its place."""
-        self.facts: SessionFacts | None = None
-        self.decision: Decision = CAPTURE
-        self.rejected = False
-        """Nothing was forwarded, as no call in it was valid."""
-        self.rejected_count = 0
-        """What of a direct or server call was cut while the rest goes on."""
-        self.uid = 0
-        """Digest of the uid that the body's calls give to its session; 0: none."""
-        self.uninspectable = False
-        """A capture body that could not be read."""
-        self.calls: CallsOutcome | None = None
-        self.answer: PageAnswer | None = None
-        self.writer: ResponseWriter | None = None
-        self.status = 0
-        self.failure: Failure | None = None
-        self.bytes_in = 0
-        self.bytes_out = 0
-        self.sent_ns = 0
-        """When the request went upstream; 0 when it did not."""
-        self.retried = False
-        self.close = request.close
-        """The client's connection ends with this answer."""
+    request: ClientRequest
+    generation: Generation
+    """The one that was in force when the request came: it is kept to the end."""
+    headers: Headers
+    """Lower-case names, repeated lines joined."""
+    client: ClientAddress
+    token: str
+    """Unique to this request in all the world; names a reservation in the ledger."""
+    arrived: Instant
+    started_ns: int
+    request_id: str
+    """A trusted proxy's, else ours."""
+    close: bool
+    """The client's connection ends with this answer."""
+    target: str = ""
+    """As it goes upstream: raw, in origin form."""
+    path: str = ""
+    query: str = ""
+    route: Route = Route.OTHER
+    form: Route | None = None
+    """In a socket's frame: the route on which HTTP carries such a body."""
+    endpoint: ServerCall | None = None
+    """On the server API: which call its path takes."""
+    upload: BundleQuery | None = None
+    """The query's values; of a socket's frame, those that it carries in their place."""
+    facts: SessionFacts | None = None
+    decision: Decision = CAPTURE
+    rejected: bool = False
+    """Nothing was forwarded, as no call in the body was valid."""
+    rejected_count: int = 0
+    """How much of a direct or server call was cut while the rest goes on."""
+    uid: int = 0
+    """Digest of the uid that the body's calls give to its session; 0: none."""
+    calls: CallsOutcome | None = None
+    answer: PageAnswer | None = None
+    writer: ResponseWriter | None = None
+    status: int = 0
+    failure: Failure | None = None
+    bytes_in: int = 0
+    bytes_out: int = 0
+    sent_ns: int = 0
+    """When the request went upstream; 0 if it did not."""
 
     def locate(self, policy: OrgPolicy) -> Location | None:
-        """The visitor's location, if any rule of the org asks for one."""
+        """Return the visitor's location, if any rule of the org needs it."""
         if policy.geo_source is None:
             return None
         return self.generation.locator.locate(policy.geo_source, self.client, self.headers)
 
     def read_query(self) -> BundleQuery:
-        """The query of a capture route, read once."""
+        """Return the values of a capture route's query, which is parsed once."""
         if self.upload is None:
             self.upload = bundle_query(self.query) if self.query else NO_QUERY
         return self.upload
 
     def child(self, generation: Generation, number: int, arrived: Instant, started_ns: int) -> Flow:
-        """One frame of the socket that this request opened: judged, counted and recorded by itself.
+        """Return the flow of one frame of the socket that this request opened, to be decided and recorded by itself.
 
         ``generation``: the present one, as a socket may outlive many.
         """
-        child = Flow(self.request, generation, self.headers, self.client, f"{self.token}.{number}", arrived, started_ns)
-        child.request_id = f"{self.request_id}.{number}"
-        child.route, child.path, child.query, child.target = self.route, self.path, self.query, self.target
-        return child
+        return Flow(
+            self.request,
+            generation,
+            self.headers,
+            self.client,
+            f"{self.token}.{number}",
+            arrived,
+            started_ns,
+            f"{self.request_id}.{number}",
+            self.request.close,
+            self.target,
+            self.path,
+            self.query,
+            self.route,
+        )
+
+    def note_ledger_down(self) -> None:
+        """Note in the decision that limits could not be enforced."""
+        self.decision = Decision(shadow=self.decision.shadow, failed=self.decision.failed, ledger_down=True)
 
     @property
     def most_body(self) -> int:
-        """Bytes that the body may have as it was sent: ``server.max_body``, of a page ``server.max_page``."""
+        """The limit of the body as it was sent, in bytes: ``server.max_body``, for a page ``server.max_page``."""
         server = self.generation.config.server
         if self.route is Route.PAGE and self.generation.mode is not TopMode.BYPASS:
             return min(server.max_page, server.max_body)
@@ -147,7 +118,7 @@ class Flow:
 
     @property
     def block_terms(self) -> tuple[ReasonCode, str, str]:
-        """What a block tells the client: the code, the cookie's domain, the user id that a ramped-out visitor keeps."""
+        """What a block's answer contains: code, the cookie's domain, the user id that a ramped-out visitor keeps."""
         facts, hit = self.facts, self.decision.block
         code = hit.code if hit is not None else ReasonCode.UNSPECIFIED
         url = facts.url if facts is not None else None
@@ -163,14 +134,14 @@ class Flow:
 
     @property
     def failed(self) -> bool:
-        """Nothing came of it. An upload whose client left has not failed: it went up, and the upstream answered."""
+        """It had no result. An upload whose client left has not failed: it went up, and the upstream answered."""
         if self.failure is Failure.CLIENT_GONE:
             return self.is_page or not self.status
         return self.failure is not None
 
     @property
     def rejected_header(self) -> tuple[tuple[bytes, bytes], ...]:
-        """Told beside the upstream's answer to a direct or server call of which something was cut (rules.md 3)."""
+        """Added to the upstream's answer to a direct or server call of which something was cut (rules.md 3)."""
         return ((b"FSProxy-Rejected", b"%d" % self.rejected_count),) if self.rejected_count else ()
 
     @property
@@ -180,5 +151,5 @@ class Flow:
 
     @property
     def is_capture(self) -> bool:
-        """A route that is read and judged; its proxy-made answers carry CORS."""
+        """A route whose requests are read; answers of ours carry CORS there."""
         return self.route is not Route.OTHER

@@ -1,4 +1,4 @@
-"""Sending a request upstream, whole or as it comes, and answering for the upstream when it fails (rules.md 4)."""
+"""Sending a request upstream, whole or as it comes, and answering in place of an upstream that fails (rules.md 4)."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ NOT_REACHED = frozenset(
 )
 """Failures before a byte of the request was sent."""
 PAGE_ANSWER_COPY = 64 * 1024
-"""Bytes of a page's answer that are looked at; a larger one teaches nothing and still passes."""
+"""Bytes of a page's answer that are read for what it teaches; a larger one passes unread."""
 
 
-class Forwarding:
-    """Everything that goes upstream goes through here."""
+class Forwarder:
+    """Sends requests to the upstream, and writes our own answers to clients."""
 
     def __init__(
         self,
@@ -55,14 +55,14 @@ class Forwarding:
         self._sweeper = sweeper
         self._loop = loop
         self.last_failure: str | None = None
-        """The newest exchange's failure; None when it went well."""
+        """The newest exchange's failure; None if it had none."""
 
     def use(self, upstream: Upstream) -> None:
-        """Send what comes from now on there; what is under way goes on where it is."""
+        """Send what comes from now on to this upstream. What is under way goes on where it is."""
         self._upstream = upstream
 
     async def send(self, flow: Flow, body: bytes, extra_headers: tuple[tuple[bytes, bytes], ...] = ()) -> bool:
-        """Send a body that was read, and relay the answer."""
+        """Send a body that was read, and pass the answer on."""
         page = flow.route is Route.PAGE
         had_body = bool(body) or flow.request.length is not None or b"transfer-encoding" in flow.headers
         writer = self._response_writer(flow, copy_limit=PAGE_ANSWER_COPY if page else 0, extra_headers=extra_headers)
@@ -79,9 +79,9 @@ class Forwarding:
         return self._finish(flow, writer)
 
     async def stream(self, flow: Flow) -> bool:
-        """Pass a body on as it comes; one that is there already is sent with its head.
+        """Pass a body on as it comes; one that has come already is sent with its head.
 
-        On whatever route, a body that is still coming counts to the part of the pool that is not kept for capture.
+        A body that is still coming uses the part of the pool that is not kept for capture, on whatever route.
         """
         if flow.request.payload.is_eof():
             return await self.send(flow, take_body(flow))
@@ -96,7 +96,7 @@ class Forwarding:
         finally:
             if not pumping.done():
                 pumping.cancel()
-                # It must have let go of the body before somebody else reads what is left of it.
+                # It must have stopped reading the body before the connection reads what is left of it.
                 await asyncio.wait((pumping,))
         return self._finish(flow, writer)
 
@@ -105,7 +105,7 @@ class Forwarding:
     def refuse(self, flow: Flow, failure: Failure) -> bool:
         """Answer a failure: a problem document, with CORS on capture routes.
 
-        Where an answer has gone out already, a second one would be taken for the next request's: only close.
+        If an answer has gone out already, only close: the client would take a second one for the next request's.
         """
         if flow.status:
             return CLOSE
@@ -125,7 +125,7 @@ class Forwarding:
         return self.answer(flow, status, answer)
 
     def block(self, flow: Flow) -> bool:
-        """Answer ``flow.decision``: 202 with the reason code. A bundle's recording ends with it."""
+        """Answer a block: 202 with the reason code of ``flow.decision``. A bundle's recording ends with it."""
         if flow.route is not Route.PAGE:
             self._metrics.recordings_ended[("blocked",)] += 1
         code, domain, fresh = flow.block_terms
@@ -145,7 +145,7 @@ class Forwarding:
         return CLOSE if flow.close else KEEP
 
     def cut(self, flow: Flow) -> None:
-        """The time to drain is over."""
+        """Break a request off: the time to drain is over."""
         flow.close = True
         if flow.writer is not None and flow.writer.exchange is not None:
             flow.writer.exchange.abort(Failure.DRAINING)
@@ -216,7 +216,7 @@ class Forwarding:
         return writer.exchange
 
     def _has_moved(self, writer: ResponseWriter, upstream: Upstream) -> bool:
-        """Whether this upstream was not reached, and a reload has named another one meanwhile."""
+        """Return whether this upstream was not reached, and a reload has named another one meanwhile."""
         return writer.failure in NOT_REACHED and upstream is not self._upstream
 
     def _finish(self, flow: Flow, writer: ResponseWriter) -> bool:

@@ -1,88 +1,49 @@
-"""What the ledger is asked about a body's calls: names first, then rates and events' properties (rules.md 2)."""
+"""Asks the ledger about a body's calls: names first, then rates and the properties of events (rules.md 2)."""
 
 from __future__ import annotations
 
-import asyncio
+from asyncio import to_thread
 from collections.abc import Awaitable
-from functools import partial
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from fsproxy.clock import monotonic
 from fsproxy.core.client_api.inspected import MANY
-from fsproxy.core.client_api.limiting import limited_by, spends
+from fsproxy.core.client_api.limiting import Spending, limited_by, spends
 from fsproxy.core.client_api.outcome import decide_calls
-from fsproxy.core.limits.cardinality import NO_NAMES, event_property_claims, first_claims, refused_names
+from fsproxy.core.limits.cardinality import NO_NAMES, Names, event_property_claims, first_claims, refused_names
 from fsproxy.core.model import Route
 from fsproxy.proxy.recent_claims import RecentClaims
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Collection, Mapping
 
     from fsproxy.core.client_api.inspected import Inspection
     from fsproxy.core.client_api.outcome import CallsOutcome
     from fsproxy.core.client_api.verdicts import LimitVerdict
-    from fsproxy.core.limits.operations import Claim, Ledger, Spent
+    from fsproxy.core.limits.operations import Claim, Ledger, Operation, Spent
     from fsproxy.core.limits.page_clock import CallClock
     from fsproxy.core.model import Instant, SessionFacts
     from fsproxy.core.policy import OrgPolicy
 
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
+
+class LimitedCalls(msgspec.Struct, frozen=True, gc=False):
+    """What became of a body's calls."""
+
+    outcome: CallsOutcome
+    longest: Spent | None = None
+    """The rate's answer with the longest wait, where a call was over it."""
+    ledger_down: bool = False
 
 
 class LimitQueries:
-    """Asks them. ``deadline`` is for all of a body's waiting together, in seconds."""
+    """Decides the calls of one body after another. ``deadline``: seconds for all of a body's waiting together."""
 
     def __init__(self, ledger: Ledger, deadline: float) -> None:
         self._ledger = ledger
         self._deadline = deadline
-        self._fresh = RecentClaims()
-
-    def ask_now(
-        self,
-        policy: OrgPolicy,
-        facts: SessionFacts,
-        inspection: Inspection,
-        repeated: Mapping[int, LimitVerdict],
-        clock: CallClock,
-    ) -> tuple[CallsOutcome, Spent | None] | None:
-        """Ask and settle without waiting; None: it cannot be told so, or is too much to do in one turn of the loop.
-
-        Nothing is spent then. ``clock`` dates the calls.
-        """
-        calls, now = inspection.calls, clock.now
-        if len(calls) > MANY:
-            return None
-        skipped = self._settled_names(policy, facts, inspection, repeated, now)
-        if len(skipped) < len(calls) and inspection.has_many_names:
-            return None
-        settings, cap, org = policy.client_api, policy.cap, facts.org or ""
-        names = refused = NO_NAMES
-        claims: tuple[Claim, ...] = ()
-        if len(skipped) < len(calls):
-            names = inspection.names(skipped)
-            claims = first_claims(org, names, settings.cardinality, cap=cap)
-        if claims:
-            answers = self._ledger.try_now(claims, now)
-            if answers is None:
-                return None
-            refused = refused_names(claims, answers)
-        settled = decide_calls(inspection, refused, (), settings, cap=cap, repeats=repeated)
-        session = session_of(facts)
-        spending = spends(org, session, inspection, settled, repeated, clock, settings, cap)
-        more = event_property_claims(org, names, refused, settings.cardinality, cap=cap) if names else ()
-        if not more and not spending.operations:
-            return settled, None
-        answers = self._ledger.try_now((*more, *spending.operations), now)
-        if answers is None:
-            return None
-        refused = refused_names(more, answers, refused)
-        over, longest = limited_by(spending, answers[len(more) :])
-        if not refused and (claims or more):
-            self._fresh.admitted(org, inspection, skipped, now)
-        if over or refused:
-            settled = decide_calls(inspection, refused, over, settings, cap=cap, repeats=repeated)
-        return settled, longest
+        self._recent = RecentClaims()
 
     async def ask(
         self,
@@ -93,32 +54,51 @@ class LimitQueries:
         clock: CallClock | Awaitable[CallClock],
         now: Instant,
         until: float,
-    ) -> tuple[CallsOutcome, Spent | None]:
-        """Ask and settle, in at most two round trips until ``until``. Raises LedgerDownError."""
-        settings, cap, org = policy.client_api, policy.cap, facts.org or ""
-        off = inspection.has_many_names
-        skipped = await run(off, self._settled_names, policy, facts, inspection, repeated, now)
-        names = await run(off, inspection.names, skipped)
-        claims = first_claims(org, names, settings.cardinality, cap=cap)
-        refused = refused_names(claims, await self._ledger.ask(claims, now, self._left(until, off=off)))
-        settle = partial(decide_calls, inspection, settings=settings, cap=cap, repeats=repeated)
-        settled = await run(off, settle, refused, ())
-        session = session_of(facts)
-        dated = await clock if isinstance(clock, Awaitable) else clock
-        spending = await run(off, spends, org, session, inspection, settled, repeated, dated, settings, cap)
-        more = event_property_claims(org, names, refused, settings.cardinality, cap=cap)
-        if not more and not spending.operations:
-            return settled, None
-        answers = await self._ledger.ask((*more, *spending.operations), now, self._left(until, off=off))
-        refused = refused_names(more, answers, refused)
-        over, longest = await run(off, limited_by, spending, answers[len(more) :])
-        if not refused and (claims or more) and len(inspection.calls) <= MANY:
-            self._fresh.admitted(org, inspection, skipped, now)
-        if not over and not refused:
-            return settled, longest
-        return await run(off, settle, refused, over), longest
+    ) -> LimitedCalls:
+        """Return what becomes of each call. Ask the ledger twice at most, and wait for it until ``until``.
 
-    def _settled_names(
+        ``clock`` dates the calls. One that must be awaited is so after the first question: both are one round trip
+        then. Raises LedgerDownError.
+        """
+        large = len(inspection.calls) > MANY
+        if large:
+            skipped = await to_thread(self._without_claims, policy, facts, inspection, repeated, now)
+        else:
+            skipped = self._without_claims(policy, facts, inspection, repeated, now)
+        names = refused = NO_NAMES
+        claims: tuple[Claim, ...] = ()
+        org, cardinality = facts.org or "", policy.client_api.cardinality
+        if len(skipped) < len(inspection.calls):
+            large = large or inspection.has_many_names
+            names = await to_thread(inspection.names, skipped) if large else inspection.names(skipped)
+            claims = first_claims(org, names, cardinality, cap=policy.cap)
+        if claims:
+            answers = None if large else self._ledger.try_now(claims, now)
+            refused = refused_names(claims, answers or await self._ledger.ask(claims, now, self._left(until, large=large)))
+        dated = await clock if isinstance(clock, Awaitable) else clock
+        task = (policy, facts, inspection, repeated, dated, refused)
+        settled, spending = await to_thread(_after_names, *task) if large else _after_names(*task)
+        more = event_property_claims(org, names, refused, cardinality, cap=policy.cap) if names else ()
+        if not more and not spending.operations:
+            return LimitedCalls(settled)
+        operations: tuple[Operation, ...] = (*more, *spending.operations)
+        answers = None if large else self._ledger.try_now(operations, now)
+        answers = answers or await self._ledger.ask(operations, now, self._left(until, large=large))
+        refused = refused_names(more, answers, refused)
+        spent = answers[len(more) :]
+        over, longest = await to_thread(limited_by, spending, spent) if large else limited_by(spending, spent)
+        if not refused and (claims or more) and len(inspection.calls) <= MANY:
+            self._recent.note(org, inspection, skipped, now)
+        if over or refused:
+            last = (policy, inspection, repeated, refused, over)
+            settled = await to_thread(_settled, *last) if large else _settled(*last)
+        return LimitedCalls(settled, longest)
+
+    def _left(self, until: float, *, large: bool) -> float:
+        """Return the seconds left to wait. A large body's own work takes long, so each question has the whole time."""
+        return self._deadline if large else until - monotonic()
+
+    def _without_claims(
         self,
         policy: OrgPolicy,
         facts: SessionFacts,
@@ -126,26 +106,39 @@ class LimitQueries:
         repeated: Mapping[int, LimitVerdict],
         now: Instant,
     ) -> set[int]:
-        """The calls whose names need not be claimed."""
-        fresh = self._fresh.among(facts.org or "", inspection, policy.client_api.cardinality, now)
+        """Return the calls whose names need not be claimed: they are known, or the call's repeat was decided before."""
+        known = self._recent.among(facts.org or "", inspection, policy.client_api.cardinality, now)
         if not repeated:
-            return fresh
-        return fresh.union(index for index, verdict in repeated.items() if not verdict.names_anew)
-
-    def _left(self, until: float, *, off: bool) -> float:
-        """Seconds left to wait. Of a large body, whose own work takes long, each question has the whole time."""
-        return self._deadline if off else until - monotonic()
+            return known
+        return known.union(index for index, verdict in repeated.items() if not verdict.names_anew)
 
 
-async def run(off: bool, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:  # noqa: FBT001 - decided once a body
-    """Do pure work, off the event loop when it is much."""
-    if off:
-        return await asyncio.to_thread(work, *args, **kwargs)
-    return work(*args, **kwargs)
+def _settled(
+    policy: OrgPolicy,
+    inspection: Inspection,
+    repeated: Mapping[int, LimitVerdict],
+    refused: Names,
+    over: Collection[int] = (),
+) -> CallsOutcome:
+    return decide_calls(inspection, refused, over, policy.client_api, cap=policy.cap, repeats=repeated)
+
+
+def _after_names(
+    policy: OrgPolicy,
+    facts: SessionFacts,
+    inspection: Inspection,
+    repeated: Mapping[int, LimitVerdict],
+    clock: CallClock,
+    refused: Names,
+) -> tuple[CallsOutcome, Spending]:
+    """Return what becomes of the calls as far as names decide it, and what those that are left spend."""
+    settled = _settled(policy, inspection, repeated, refused)
+    org, session = facts.org or "", session_of(facts)
+    return settled, spends(org, session, inspection, settled, repeated, clock, policy.client_api, policy.cap)
 
 
 def session_of(facts: SessionFacts) -> str:
-    """Whose rate it is: the session's, else the user's, else the address's. Server calls have none."""
+    """Return whose rate counts: the session's, else the user's, else the address's. Server calls have none."""
     if facts.route is Route.SERVER_API:
         return ""
     return facts.session_id or facts.user_id or (str(facts.client_ip) if facts.client_ip is not None else "")

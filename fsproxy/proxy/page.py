@@ -1,4 +1,4 @@
-"""Page requests: the ones on which a session is captured or blocked, and from whose answers is learned."""
+"""Page requests: they decide whether a session is captured, and the upstream's answers to them teach the ledger."""
 
 from __future__ import annotations
 
@@ -20,48 +20,48 @@ if TYPE_CHECKING:
     from fsproxy.core.pipeline import Decision
     from fsproxy.core.wire.page import PageBody
     from fsproxy.proxy.flow import Flow
-    from fsproxy.proxy.forward import Forwarding
+    from fsproxy.proxy.forward import Forwarder
     from fsproxy.state.cache import BlockedPages
 
 
 class PageHandler:
     """Answers page requests."""
 
-    def __init__(self, ledger: Ledger, blocked: BlockedPages, forwarding: Forwarding) -> None:
+    def __init__(self, ledger: Ledger, blocked: BlockedPages, forwarder: Forwarder) -> None:
         self._ledger = ledger
         self._blocked = blocked
-        self._forwarding = forwarding
+        self._forwarder = forwarder
 
     async def answer(self, flow: Flow, body: bytes) -> bool:
-        """Judge the page; block it, or forward it as it came and learn from the answer."""
+        """Decide on the page; block it, or forward it as it came and learn from the answer."""
         page = await _read(flow, body)
         if page is None:
             flow.facts = page_facts(EMPTY_PAGE, flow.headers, flow.client)
-            return self._forwarding.refuse(flow, Failure.UNINSPECTABLE)
-        await self.judge(flow, page)
+            return self._forwarder.refuse(flow, Failure.UNINSPECTABLE)
+        await self.decide(flow, page)
         if flow.decision.block is not None:
-            return self._forwarding.block(flow)
+            return self._forwarder.block(flow)
         try:
-            return await self._forwarding.send(flow, body)
+            return await self._forwarder.send(flow, body)
         finally:
-            await self._learn_from_relay(flow)
+            await self._learn_from_answer(flow)
 
-    async def judge(self, flow: Flow, page: PageBody) -> None:
-        """Decide on the page, in ``flow``; a blocked one is remembered, a new session has reserved its unit.
+    async def decide(self, flow: Flow, page: PageBody) -> None:
+        """Decide on the page, in ``flow``. Remember a blocked one; reserve a new session's unit of the quota.
 
-        A page that is read in several ways gets the strictest decision (rules.md 4).
+        A page that readers could read in two ways gets the stricter decision (rules.md 4).
         """
-        facts = await self._judge_reading(flow, page, flow.token)
+        facts = await self._decide_reading(flow, page, flow.token)
         if isinstance(page, AmbiguousPage) and flow.decision.block is None:
-            await self._judge_other(flow, page.other, facts)
+            await self._decide_other(flow, page.other, facts)
         if flow.decision.block is not None:
             await self._remember(flow, facts, flow.decision.block)
 
-    async def _judge_other(self, flow: Flow, other: PageBody, facts: SessionFacts) -> None:
-        """Take the other reading's decision and facts if it blocks; else all stays as it is."""
+    async def _decide_other(self, flow: Flow, other: PageBody, facts: SessionFacts) -> None:
+        """Take the other reading's decision and facts if it blocks; else keep those of the first."""
         decision = flow.decision
-        others_facts = await self._judge_reading(flow, other, f"{flow.token}-other")
-        # One of the two is not acted upon, and gives back what it reserved.
+        others_facts = await self._decide_reading(flow, other, f"{flow.token}-other")
+        # The reading that is not acted upon gives back what it reserved.
         if flow.decision.block is not None:
             await self._give_back(flow, facts, decision)
             await self._remember(flow, others_facts, flow.decision.block)
@@ -74,7 +74,7 @@ class PageHandler:
         if operations:
             await self._ask(flow, operations)
 
-    async def _judge_reading(self, flow: Flow, page: PageBody, token: str) -> SessionFacts:
+    async def _decide_reading(self, flow: Flow, page: PageBody, token: str) -> SessionFacts:
         policy = flow.generation.snapshot.policy(page.org_id if isinstance(page.org_id, str) else None)
         first_visit = policy.ramping is not None and not usable_id(page.user_id)
         facts = flow.facts = page_facts(
@@ -89,11 +89,11 @@ class PageHandler:
         if not self._blocked.remember_now(facts.org or "", facts.page_id, hit):
             await self._blocked.remember(facts.org or "", facts.page_id, hit)
         if facts.app_id and hit.filter is FilterName.DELETING_USER:
-            # Other pages of this session may be open, from a time before this program knew its uid.
+            # Other pages of this session may have been opened before this program knew its uid.
             await self._ask(flow, mark(facts, uid_digest(facts.app_id)))
 
     async def learn(self, flow: Flow) -> None:
-        """Tell the ledger what ``flow.answer`` means; None: the page failed on its way."""
+        """Let the ledger confirm or release what the page reserved, by ``flow.answer``; None: the page failed."""
         operations = learn(flow.facts, flow.decision, flow.answer) if flow.facts is not None else ()
         if operations:
             await self._ask(flow, operations)
@@ -108,7 +108,7 @@ class PageHandler:
         first = answers[0] if answers else None
         return first if isinstance(first, Admitted) else None
 
-    async def _learn_from_relay(self, flow: Flow) -> None:
+    async def _learn_from_answer(self, flow: Flow) -> None:
         writer = flow.writer
         if writer is None or not flow.decision.token:
             return
@@ -119,7 +119,7 @@ class PageHandler:
 
 
 async def _read(flow: Flow, body: bytes) -> PageBody | None:
-    """A page request's fields; None when its body is not what it was said to be."""
+    """Return a page request's fields; None when its body is not of the encoding that it announces, or no page."""
     encoding, limit = encoding_of(flow), min(flow.most_body, flow.generation.config.server.max_decompressed)
     if encoding is Encoding.IDENTITY and len(body) <= limit:
         return read_page(body)

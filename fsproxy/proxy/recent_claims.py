@@ -15,18 +15,23 @@ if TYPE_CHECKING:
     from fsproxy.core.settings import CardinalitySettings
 
 FRESH_SECONDS = 1.0
-"""At most so long a name's last sight lags behind; never more than a thousandth of the retention."""
+"""A name's last sight in the ledger lags behind by so long at the most; never by more than a thousandth of the
+retention."""
 _MOST = 4096
 
 
 class RecentClaims:
-    """The names of whole shapes, by org. What is older than a second goes; at most 4,096."""
+    """The names of whole shapes, by org, kept for a second; at most 4,096.
+
+    Calls of one shape share one ``KnownNames`` object, so its identity is the key. The object is kept beside it: were
+    it freed, another one could get its ``id``.
+    """
 
     def __init__(self) -> None:
         self._claimed: OrderedDict[tuple[str, int], tuple[KnownNames, Instant]] = OrderedDict()
 
     def among(self, org: str, inspection: Inspection, settings: CardinalitySettings, now: Instant) -> set[int]:
-        """Those of a body's calls that need not claim their names: all were admitted just now, or none is counted."""
+        """Return the calls of a body that need not claim names: all were admitted just now, or none is counted."""
         since = now - min(FRESH_SECONDS, settings.retention / 1000)
         found: set[int] = set()
         for index, each in enumerate(inspection.calls):
@@ -39,12 +44,12 @@ class RecentClaims:
                 found.add(index)
         return found
 
-    def admitted(self, org: str, inspection: Inspection, fresh: Collection[int], now: Instant) -> None:
-        """All names of the calls that are not ``fresh`` were claimed, and none was refused."""
+    def note(self, org: str, inspection: Inspection, skipped: Collection[int], now: Instant) -> None:
+        """Note that all names of the calls that are not ``skipped`` were claimed, and none was refused."""
         claimed = self._claimed
         for index, each in enumerate(inspection.calls):
             names = each.validated.names
-            if type(names) is KnownNames and index not in fresh:
+            if type(names) is KnownNames and index not in skipped:
                 claimed[(org, id(names))] = (names, now)
                 claimed.move_to_end((org, id(names)))
         while claimed:

@@ -1,4 +1,7 @@
-"""Whose upload it is: blocked as its page was, by a filter of its own, or as its session's uid is (rules.md 1, 10)."""
+"""Which uploads are blocked: as their page was, by a filter, or because their session's user is being deleted.
+
+rules.md 1 and 10.
+"""
 
 from __future__ import annotations
 
@@ -22,23 +25,25 @@ if TYPE_CHECKING:
     from fsproxy.state.cache import BlockedPages
 
 
-class UploadJudge:
-    """Judges bundles, events, direct calls and sockets by what is known of their session."""
+class UploadBlocks:
+    """Decides on bundles, events, direct calls and sockets by what is known of their session."""
 
     def __init__(self, ledger: Ledger, blocked: BlockedPages) -> None:
         self._ledger = ledger
         self._blocked = blocked
 
-    async def blocks(self, flow: Flow, policy: OrgPolicy) -> bool:
-        """Whether the request is blocked: as its page was, or by a filter of its own."""
+    async def is_blocked(self, flow: Flow, policy: OrgPolicy) -> bool:
+        """Decide, in ``flow``, whether the request is blocked: as its page was, or by a filter."""
         facts = flow.facts
         if facts is None:
             return False
-        asked = recall(policy, facts)
-        recalled = self._ledger.try_now(asked, flow.arrived) if asked else ()
+        operations = recall(policy, facts)
+        recalled = self._ledger.try_now(operations, flow.arrived) if operations else ()
         if recalled is None:
-            # Both may wait for the store. The page's part is asked once a minute, and so is this.
-            remembered, recalled = await asyncio.gather(self._block_of_page(policy, facts), self._ask(flow, asked))
+            # Both may wait for the store, each at most once a minute for a page and a session: so together.
+            remembered, recalled = await asyncio.gather(
+                self._block_of_page(policy, facts), self._wait_for_ledger(flow, operations)
+            )
         else:
             remembered = await self._block_of_page(policy, facts)
         if recalled and isinstance(recalled[0], Recalled) and recalled[0].uids:
@@ -49,19 +54,17 @@ class UploadJudge:
         flow.decision = settle(policy, judge(policy, facts, flow.arrived), None)
         return flow.decision.block is not None
 
-    async def mark(self, flow: Flow) -> None:
-        """The session of what is forwarded is under way, and has the uid that its calls name."""
+    async def mark_session(self, flow: Flow) -> None:
+        """Note in the ledger that the session of what is forwarded is under way, with the uid that its calls name."""
         if flow.facts is None or flow.route is Route.SERVER_API:
             return
         operations = mark(flow.facts, flow.uid)
-        if self._ledger.try_now(operations, flow.arrived) is None:
-            try:
-                await self._ledger.ask(operations, flow.arrived, flow.generation.config.state.redis.timeout)
-            except LedgerDownError:
-                flow.decision = Decision(shadow=flow.decision.shadow, failed=flow.decision.failed, ledger_down=True)
+        marked = self._ledger.try_now(operations, flow.arrived)
+        if marked is None and await self._wait_for_ledger(flow, operations) is None:
+            flow.note_ledger_down()
 
-    async def is_of_deleted_user(self, flow: Flow, policy: OrgPolicy, inspection: Inspection) -> bool:
-        """Learn the session's uid from the calls, in ``flow``. True: one names a user who is being deleted.
+    async def names_deleted_user(self, flow: Flow, policy: OrgPolicy, inspection: Inspection) -> bool:
+        """Learn the session's uid from the calls, in ``flow``; return whether one names a user who is being deleted.
 
         The session is known by that uid from then on, although its body is not forwarded.
         """
@@ -77,19 +80,19 @@ class UploadJudge:
         decision = settle(policy, judge(policy, flow.facts, flow.arrived), None)
         if decision.block is not None:
             flow.uid = found[-1]
-            await self.mark(flow)
+            await self.mark_session(flow)
         flow.decision = decision
         return decision.block is not None
 
     async def _block_of_page(self, policy: OrgPolicy, facts: SessionFacts) -> Hit | None:
-        """Why the request's page was blocked, if it was and rules are enforced."""
+        """Return why the request's page was blocked; None if it was not, or if rules are not enforced."""
         if not facts.page_id or policy.cap is not Mode.ENFORCE:
             return None
         return await self._blocked.find(facts.org or "", facts.page_id)
 
-    async def _ask(self, flow: Flow, operations: tuple[Operation, ...]) -> tuple[Answer, ...]:
-        """The ledger's answers; none while it is down."""
+    async def _wait_for_ledger(self, flow: Flow, operations: tuple[Operation, ...]) -> tuple[Answer, ...] | None:
+        """Return the ledger's answers; None while it is down."""
         try:
             return await self._ledger.ask(operations, flow.arrived, flow.generation.config.state.redis.timeout)
         except LedgerDownError:
-            return ()
+            return None

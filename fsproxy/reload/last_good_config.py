@@ -21,7 +21,7 @@ SETTLE_SECONDS = 0.1
 """Several files that are written one after the other are one change, as for the workers."""
 
 
-class StandingConfig:
+class LastGoodConfig:
     """Follows the files as the workers do. Faults are reported by them, not here."""
 
     def __init__(self, config: Config, source: Source) -> None:

@@ -65,7 +65,7 @@ class Limits:
         facts = SessionFacts(route=Route.BUNDLE, org="o", session_id="s", page_id=page)
         query = BundleQuery(client_time=(now + skew) * 1000, page_start=(start + skew) * 1000)
         inspection: Inspection = inspect(POLICY.client_api, Route.BUNDLE, body)
-        return (await self._limits.settle(POLICY, facts, query, inspection, Instant(now))).outcome
+        return (await self._limits.decide(POLICY, facts, query, inspection, Instant(now))).outcome
 
 
 class Oracle:

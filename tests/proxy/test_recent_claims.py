@@ -60,7 +60,7 @@ class Limits:
     def _settle(self, now: float, route: Route, body: str, org: str, page: str) -> CallsOutcome:
         facts = SessionFacts(route=route, org=org, session_id="s", page_id=page)
         found = inspect(self.policy.client_api, route, body.encode())
-        settling = self._limits.settle(self.policy, facts, BundleQuery(), found, Instant(now))
+        settling = self._limits.decide(self.policy, facts, BundleQuery(), found, Instant(now))
         return asyncio.run(settling).outcome
 
     def claimed(self) -> list[str]:

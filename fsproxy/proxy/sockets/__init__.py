@@ -1,1 +1,1 @@
-"""The recorder's socket: each frame is judged as a request would be."""
+"""The recorder's socket: each frame passes the same rules as a request would."""

@@ -1,4 +1,9 @@
-"""A tunnel that puts frames of ours in on the way down, observes the upstream's, and closes as RFC 6455 says."""
+"""The way down of a recorder's socket, and its end: frames of ours are put in, the upstream's observed.
+
+What is put in stands between whole messages of the upstream, never between the fragments of one (RFC 6455 5.4):
+``core.wire.sockets.downstream_frames`` knows where the stream is, and holds back a frame that must wait. The socket
+ends with a close frame of ours on both sides, and with time for the client to read it.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +17,10 @@ from fsproxy.http.tunnel import Tunnel
 
 if TYPE_CHECKING:
     from fsproxy.http.client_transport import ClientTransport
-    from fsproxy.proxy.sockets.verdict import Judge
+    from fsproxy.proxy.sockets.frames import FrameHandler
 
 MOST_INSERTED = 64
-"""Frames of ours that may wait for the end of an upstream's message; then the client is not read."""
+"""Frames of ours that may wait for the end of an upstream's message. With more, the client is not read."""
 LINGER = 2.0
 """Seconds for which a client may go on sending after our close frame, so that it reads why."""
 GRACE = 1.0
@@ -25,21 +30,18 @@ SILENCE = 5.0
 
 
 class AnsweringTunnel(Tunnel):
-    """The way down, and the ends, of a socket whose messages are judged. ``by``: who judges."""
+    """What ``FrameTunnel`` is built on: everything but the way up."""
 
-    def __init__(self, client: ClientTransport, closed: asyncio.Future[None], by: Judge) -> None:
+    def __init__(self, client: ClientTransport, closed: asyncio.Future[None], handler: FrameHandler) -> None:
         super().__init__(client, closed)
         self._loop = closed.get_loop()
-        self._judge = by
+        self._handler = handler
         self._down = DownstreamFrames()
         self._client_gone = self._client_closes = self._ending = self._draining = self._spoke = False
+        self._worker: asyncio.Task[None] | None = None
+        """Takes the client's messages one by one; None while there is none."""
         self._relief: asyncio.Future[None] | None = None
         self._soon: asyncio.TimerHandle | None = None
-
-    @property
-    def is_busy(self) -> bool:
-        """A message of the client is being judged, or waits for it."""
-        return False
 
     def on_upstream_data(self, data: bytes) -> None:
         """See Tunnel."""
@@ -48,24 +50,24 @@ class AnsweringTunnel(Tunnel):
             return
         self.bytes_down += len(data)
         if self._down.finished:
-            # The client was told that the socket is closed: nothing may follow that, and it needs time to read it.
+            # The client has our close frame. Nothing may follow it, and the client needs time to read it.
             return
-        ready = self._down.feed(data, observing=self._judge.waiting)
+        ready = self._down.feed(data, observing=self._handler.waits)
         if ready:
             self.send_down(ready)
         if not self._down.waiting:
             self._relieve()
         while self._down.observed:
             try:
-                self._judge.observe(self._down.observed.pop(0))
-            except Exception as error:  # noqa: BLE001 - it passed all the same
-                self._judge.survived(error)
+                self._handler.observe(self._down.observed.pop(0))
+            except Exception as error:  # noqa: BLE001 - the text has passed all the same
+                self._handler.note_fault(error)
         if self._draining and self._spoke:
             self._end_if_idle()
 
     def _upstream_gone(self) -> None:
         if self._ending:
-            # The client needs time to read our close.
+            # The client needs time to read our close frame.
             return
         if not (self._client_gone or self._client_closes):
             self._answer_for_upstream()
@@ -74,8 +76,8 @@ class AnsweringTunnel(Tunnel):
         self.close()
 
     def _answer_for_upstream(self) -> None:
-        """Answer what waits; where the upstream has left half a message, the client reads nothing more."""
-        for text in self._judge.given_up():
+        """Answer the frames that wait. After half a message of the upstream the client can read no answer."""
+        for text in self._handler.fail_unanswered():
             framed = frame(Opcode.TEXT, text)
             if self._down.insert(framed) and not self._down.rest:
                 self.send_down(framed)
@@ -102,7 +104,7 @@ class AnsweringTunnel(Tunnel):
     # -- the end: a close frame of ours, and time to read it
 
     def end(self, code: CloseCode) -> None:
-        """Close the socket on both sides, after what was put in so far; the client is waited for."""
+        """Close the socket on both sides, after the frames that were put in so far; wait for the client to go."""
         if self._ending or self.is_closed:
             return
         self._ending = True
@@ -119,7 +121,7 @@ class AnsweringTunnel(Tunnel):
         self._soon = self._loop.call_later(GRACE if self._spoke else SILENCE, self._end_if_idle)
 
     def stay(self) -> None:
-        """Forget ``end_soon``: another message has come."""
+        """Take ``end_soon`` back: another message has come."""
         if self._soon is not None:
             self._soon.cancel()
             self._soon = None
@@ -133,15 +135,15 @@ class AnsweringTunnel(Tunnel):
             self.end_soon()
 
     def cut(self) -> None:
-        """The time to drain is over: what still waits is answered by us."""
+        """Answer what still waits, and close the socket: the time to drain is over."""
         self._draining = True
         self._answer_for_upstream()
         self._end_if_idle()
 
     def _end_if_idle(self) -> None:
-        if self.is_busy:
+        if self._worker is not None:
             self.end_soon()
-        elif not self._judge.waiting and (self._draining or not self.has_upstream):
+        elif not self._handler.waits and (self._draining or not self.has_upstream):
             self.end(CloseCode.GOING_AWAY)
 
     def close(self) -> None:

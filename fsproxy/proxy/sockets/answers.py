@@ -1,9 +1,12 @@
-"""What we answer to the frames of a socket, and what is learned and recorded of them."""
+"""Our own answers to the frames of a socket, and what is learned and recorded with them."""
 
 from __future__ import annotations
 
 import asyncio
+from enum import Enum, auto, unique
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from fsproxy.core.failures import Failure
 from fsproxy.core.reasons import ReasonCode
@@ -11,76 +14,98 @@ from fsproxy.core.wire.answers import block_body, problem
 from fsproxy.core.wire.facts import page_facts
 from fsproxy.core.wire.page import EMPTY_PAGE
 from fsproxy.core.wire.sockets.frames import Command, SocketFrame, fail_text
-from fsproxy.proxy.sockets.verdict import Ending, Verdict
 
 if TYPE_CHECKING:
     from fsproxy.proxy.flow import Flow
-    from fsproxy.proxy.sockets.handler import SocketHandler
+    from fsproxy.proxy.sockets.services import SocketServices
+
+
+@unique
+class Ending(Enum):
+    """Whether the socket is closed after an answer of ours."""
+
+    NOT = auto()
+    SOON = auto()
+    """Unless another message comes within the tunnel's grace."""
+    NOW = auto()
+
+
+class FrameVerdict(msgspec.Struct, frozen=True, gc=False):
+    """What is to become of a client's message."""
+
+    instead: bytes | None = None
+    """The text to forward in its place."""
+    answer: bytes | None = None
+    """The text that the client gets. Nothing is forwarded then."""
+    ending: Ending = Ending.NOT
+
+
+FORWARD = FrameVerdict()
+"""The message goes up as it came."""
 
 
 class FrameAnswers:
-    """Makes the answers of one socket, each a Fail frame. Each ends its frame's transaction, with a record."""
+    """Makes the answers of one socket, each a Fail frame. An answer ends its frame's flow, with a record."""
 
-    def __init__(self, sockets: SocketHandler) -> None:
-        self._sockets = sockets
+    def __init__(self, services: SocketServices) -> None:
+        self._services = services
         self.has_upstream = False
-        """Frames can go up; without that the socket is closed after an answer."""
-        self._settling: set[asyncio.Task[None]] = set()
+        """Frames can go up. Without an upstream the socket is closed after an answer."""
+        self._learning: set[asyncio.Task[None]] = set()
 
-    async def settled(self) -> None:
+    async def finished(self) -> None:
         """Wait until everything is learned and recorded."""
-        while self._settling:
-            await asyncio.gather(*self._settling)
+        while self._learning:
+            await asyncio.gather(*self._learning)
 
-    def block(self, child: Flow, found: SocketFrame) -> Verdict:
-        """Say what the 202 says over HTTP; nobody reads a user id over a socket."""
+    def block(self, child: Flow, found: SocketFrame) -> FrameVerdict:
+        """Answer a block as the 202 does over HTTP, without a user id: no recorder reads one from a socket."""
         if found.command is Command.BUNDLE:
-            self.count("blocked")
+            self._services.count_end("blocked")
         code, domain, _ = child.block_terms
         return self.answer(child, found, 202, block_body(code, domain))
 
-    def fail(self, child: Flow, found: SocketFrame, failure: Failure) -> Verdict:
-        """Answer a failure, as over HTTP on the route of the frame."""
+    def fail(self, child: Flow, found: SocketFrame, failure: Failure) -> FrameVerdict:
+        """Answer a failure, with the status that it has over HTTP on the route of the frame."""
         child.failure = failure
         status = 502 if failure.is_temporary else failure.status
         if found.command is Command.PAGE and child.facts is None:
             child.facts = page_facts(EMPTY_PAGE, child.headers, child.client)
         if found.command is Command.BUNDLE and status != 502:
-            self.count(failure.value)
+            self._services.count_end(failure.value)
         if failure is Failure.SOCKET_REFUSED:
             _, domain, _ = child.block_terms
             return self.answer(child, found, status, block_body(ReasonCode.UNSPECIFIED, domain))
         return self.answer(child, found, status, problem(failure, status))
 
-    def answer(self, child: Flow, found: SocketFrame, status: int, error: bytes) -> Verdict:
-        """Answer a frame. Without an upstream, or while we stop, the socket is closed after it."""
+    def answer(self, child: Flow, found: SocketFrame, status: int, error: bytes) -> FrameVerdict:
+        """Answer a frame. Without an upstream, or while the program stops, the socket is closed after it."""
         text = fail_text(found.raw_seq, status, error)
         child.status, child.bytes_out = status, len(text)
         is_page = found.command is Command.PAGE
         if is_page:
-            self.settle(child)
+            self.finish_page(child)
         else:
-            self._sockets.recorder.record(child)
-        if self.has_upstream and not self._sockets.draining:
-            return Verdict(answer=text)
-        return Verdict(answer=text, ending=Ending.NOW if is_page and not self.has_upstream else Ending.SOON)
+            self._services.recorder.record(child)
+        if self.has_upstream and not self._services.draining:
+            return FrameVerdict(answer=text)
+        return FrameVerdict(answer=text, ending=Ending.NOW if is_page and not self.has_upstream else Ending.SOON)
 
-    def settle(self, child: Flow) -> None:
-        """Learn from a page's answer, or from that it has none, and record it."""
+    def finish_page(self, child: Flow) -> None:
+        """Learn from a page's answer, or from the lack of one, and record the page.
+
+        The ledger may have to be waited for, and other frames must not wait with it: so this is a task of its own.
+        """
         if child.failure not in {None, Failure.CLIENT_GONE}:
-            self.count(child.failure.value)
-        task = asyncio.get_running_loop().create_task(self._settle(child))
-        self._settling.add(task)
-        task.add_done_callback(self._settling.discard)
+            self._services.count_end(child.failure.value)
+        task = asyncio.get_running_loop().create_task(self._learn(child))
+        self._learning.add(task)
+        task.add_done_callback(self._learning.discard)
 
-    async def _settle(self, child: Flow) -> None:
+    async def _learn(self, child: Flow) -> None:
         try:
-            await self._sockets.pages.learn(child)
+            await self._services.pages.learn(child)
         except Exception as error:  # noqa: BLE001 - a fault of ours must not cost the socket
-            self._sockets.survived(error)
+            self._services.note_fault(error)
         finally:
-            self._sockets.recorder.record(child)
-
-    def count(self, cause: str) -> None:
-        """Count an answer that ends a recording."""
-        self._sockets.metrics.recordings_ended[(cause,)] += 1
+            self._services.recorder.record(child)

@@ -1,9 +1,15 @@
-"""Judges the frames of one socket, each by the rules of its time, and answers those that do not go up (wire.md 7)."""
+"""Decides on the frames of one socket, each by the rules of its time, and answers those that do not go up (wire.md 7).
+
+An example, a bundle of which one call is rejected: ``FrameTunnel`` has put the message together and asks ``decide``.
+The frame is read (``core.wire.sockets``), and gets a flow of its own, a child of the upgrade's, so that it is counted
+and recorded like a request. ``UploadHandler`` cuts the call out of the bundle inside the frame; the frame's other
+bytes stay. The tunnel sends what is left up, and shows us each text that comes down: the answer with the frame's
+``Seq`` ends the wait for it.
+"""
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING
 
 from fsproxy.clock import monotonic_ns, now
 from fsproxy.config.schema import SocketMode, TopMode
@@ -16,79 +22,79 @@ from fsproxy.core.wire.page import read_page
 from fsproxy.core.wire.sockets.answers import read_answer
 from fsproxy.core.wire.sockets.frames import KEPT, Command, SocketFrame, fail_text, read_ends, read_frame
 from fsproxy.core.wire.sockets.uploads import SocketUpload, read_upload
-from fsproxy.proxy.sockets.answers import FrameAnswers
-from fsproxy.proxy.sockets.tunnel import ON_LOOP
-from fsproxy.proxy.sockets.verdict import FORWARD, Ending, Verdict
-from fsproxy.proxy.sockets.waiting import FramesWaiting
+from fsproxy.proxy.off_loop import run
+from fsproxy.proxy.sockets.answers import FORWARD, Ending, FrameAnswers, FrameVerdict
+from fsproxy.proxy.sockets.unanswered import UnansweredFrames
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from fsproxy.proxy.flow import Flow
-    from fsproxy.proxy.sockets.handler import SocketHandler
-    from fsproxy.proxy.sockets.tunnel import FrameTunnel
+    from fsproxy.proxy.sockets.services import SocketServices
 
-    Reach = Callable[[FrameTunnel, float], Awaitable[Failure | None]]
+    Reach = Callable[[float], Awaitable[Failure | None]]
 
-_Found = TypeVar("_Found")
-_Rest = TypeVarTuple("_Rest")
+ON_LOOP = 64 * 1024
+"""Bytes of a message that are read on the event loop; a larger one is read in a thread."""
 
 
 class FrameHandler:
-    """See the module. Each frame that is judged gets a transaction, and a record, of its own.
+    """Decides on each message of one socket, and follows the answers of the upstream. Its tunnel asks it."""
 
-    ``reach``: makes sure that a tunnel has an upstream, within so many seconds; returns why it has none.
-    """
+    def __init__(self, services: SocketServices, flow: Flow) -> None:
+        """``flow``: the upgrade's."""
+        self._services = services
+        self._flow = flow
+        self._reach: Reach | None = None
+        self._count = 0
+        self._answers = FrameAnswers(services)
+        self._unanswered = UnansweredFrames(self._answers.finish_page)
 
-    def __init__(self, sockets: SocketHandler, flow: Flow, reach: Reach) -> None:
-        self._sockets = sockets
-        self._tx = flow
+    def begin(self, reach: Reach, *, has_upstream: bool) -> None:
+        """Begin with a new tunnel.
+
+        ``reach`` connects its upstream side, within so many seconds, and returns why it could not.
+        """
         self._reach = reach
-        self._judged = 0
-        self._answers = FrameAnswers(sockets)
-        self._waiting = FramesWaiting(self._answers.settle)
-        self._tunnel: FrameTunnel | None = None
+        self._answers.has_upstream = has_upstream
 
-    def begin(self, tunnel: FrameTunnel) -> None:
-        """Judge what comes through this tunnel."""
-        self._tunnel = tunnel
-        self._answers.has_upstream = tunnel.has_upstream
+    async def end(self, last_work: Awaitable[None]) -> None:
+        """Finish after the tunnel's end and its ``last_work``: pages without an answer have failed."""
+        self._reach = None  # it holds the tunnel, which holds this handler: a cycle
+        await last_work
+        self._unanswered.fail_all(Failure.CLIENT_GONE)
+        await self._answers.finished()
 
-    async def end(self) -> None:
-        """After the tunnel's end: pages that were never answered have failed."""
-        tunnel, self._tunnel = self._tunnel, None  # which holds this judge: a cycle
-        if tunnel is not None:
-            await tunnel.finished()
-        self._waiting.forget(Failure.CLIENT_GONE)
-        await self._answers.settled()
-
-    # -- what the tunnel asks (frame_verdict.Judge)
+    # -- what the tunnel asks
 
     @property
-    def waiting(self) -> bool:
-        """See Judge."""
-        return bool(self._waiting)
+    def waits(self) -> bool:
+        """A frame that went up has no answer yet, so texts that begin now on their way down must be observed."""
+        return bool(self._unanswered)
 
-    async def judge(self, text: bytes) -> Verdict:
-        """See Judge: a page, a bundle, calls, or something that is not ours to judge."""
-        generation = self._sockets.generation()
+    async def decide(self, text: bytes) -> FrameVerdict:
+        """Decide on a whole message of the client: a page, a bundle, calls, or something else. Never raise.
+
+        What is to be forwarded has an upstream when this returns.
+        """
+        generation = self._services.generation()
         socket = generation.config.socket
-        unjudged = generation.mode is TopMode.BYPASS or socket is SocketMode.TUNNEL
-        if unjudged and self._answers.has_upstream:
+        passes = generation.mode is TopMode.BYPASS or socket is SocketMode.TUNNEL
+        if passes and self._answers.has_upstream:
             return FORWARD
         clear = True
         try:
-            found = await _off(read_frame, text)
+            found = await run(len(text) > ON_LOOP, read_frame, text)
         except UnclearError:
             found, clear = read_ends(text[:KEPT], text[-KEPT:]), False
         except Exception as error:  # noqa: BLE001 - a fault of ours must not cost data
-            self.survived(error)
+            self.note_fault(error)
             found = None
         if found is None:
-            # Not ours to answer: without an upstream there is nothing to do but to close.
-            return FORWARD if await self._connected(0.0) is None else Verdict(ending=Ending.NOW)
+            # No frame of a recorder, so no answer could be made: without an upstream the socket can only be closed.
+            return FORWARD if await self._connect(0.0) is None else FrameVerdict(ending=Ending.NOW)
         child = self._child(len(text))
-        if unjudged:
+        if passes:
             return await self._go_up(child, found)
         if socket is SocketMode.REFUSE:
             return self._answers.fail(child, found, Failure.SOCKET_REFUSED)
@@ -96,128 +102,126 @@ class FrameHandler:
             return self._answers.fail(child, found, Failure.UNINSPECTABLE)
         if found.command is Command.PAGE:
             return await self._page(child, found, text)
-        if self._sockets.draining:
+        if self._services.draining:
             return self._answers.fail(child, found, Failure.DRAINING)
         return await self._upload(child, found, text)
 
-    def too_large(self, start: bytes, end: bytes) -> Verdict:
-        """See Judge."""
+    def refuse_too_large(self, start: bytes, end: bytes) -> FrameVerdict:
+        """Answer a message that was too large to be kept, by its first and last bytes."""
         return self._answers.fail(self._child(0), read_ends(start, end), Failure.BODY_TOO_LARGE)
 
-    def unlawful(self) -> None:
-        """See Judge."""
-        self._tx.failure = Failure.BAD_REQUEST
-        self._answers.count(Failure.BAD_REQUEST.value)
+    def note_breach(self) -> None:
+        """Note that the client broke the protocol: its socket is closed."""
+        self._note_end(Failure.BAD_REQUEST)
 
     def observe(self, text: bytes) -> None:
-        """See Judge: the answer to a frame, perhaps."""
+        """Look at a whole text of the upstream, which passes in any case: it may answer a frame."""
         found = read_answer(text)
         if found is None:
             return
-        child = self._waiting.answered(found.seq)
+        child = self._unanswered.take(found.seq)
         if child is not None:
             child.answer = found.page
             child.status = found.page.status
             child.bytes_out = len(text)
-            self._answers.settle(child)
+            self._answers.finish_page(child)
 
-    def given_up(self) -> list[bytes]:
-        """See Judge."""
-        failure = Failure.DRAINING if self._sockets.draining else Failure.UPSTREAM_CUT
-        raw = self._waiting.forget(failure)
-        return [fail_text(seq, 502, problem(failure, 502)) for seq in raw]
+    def fail_unanswered(self) -> list[bytes]:
+        """Return our answers to all frames that still wait for the upstream's; they wait no longer."""
+        failure = Failure.DRAINING if self._services.draining else Failure.UPSTREAM_CUT
+        return [fail_text(seq, 502, problem(failure, 502)) for seq in self._unanswered.fail_all(failure)]
 
-    def survived(self, error: Exception) -> None:
-        """See Judge."""
-        self._sockets.survived(error)
+    def note_fault(self, error: Exception) -> None:
+        """Count a fault of ours that costs nothing."""
+        self._services.note_fault(error)
 
-    def broken(self, error: Exception) -> None:
-        """See Judge."""
-        self._tx.failure = Failure.INTERNAL
-        self._answers.count(Failure.INTERNAL.value)
-        self.survived(error)
+    def note_fatal(self, error: Exception) -> None:
+        """Count a fault of ours after which the socket must be closed."""
+        self._note_end(Failure.INTERNAL)
+        self.note_fault(error)
 
     # -- within
 
-    async def _connected(self, seconds: float) -> Failure | None:
-        if self._answers.has_upstream or self._tunnel is None:
+    def _note_end(self, failure: Failure) -> None:
+        self._flow.failure = failure
+        self._services.count_end(failure.value)
+
+    async def _connect(self, seconds: float) -> Failure | None:
+        if self._answers.has_upstream or self._reach is None:
             return None
-        failure = await self._reach(self._tunnel, seconds)
+        failure = await self._reach(seconds)
         self._answers.has_upstream = failure is None
         return failure
 
     def _child(self, size: int) -> Flow:
-        self._judged += 1
-        child = self._tx.child(self._sockets.generation(), self._judged, now(), monotonic_ns())
+        self._count += 1
+        child = self._flow.child(self._services.generation(), self._count, now(), monotonic_ns())
         child.bytes_in = size
         return child
 
-    async def _page(self, child: Flow, found: SocketFrame, text: bytes) -> Verdict:
+    async def _page(self, child: Flow, found: SocketFrame, text: bytes) -> FrameVerdict:
         if len(text) > child.generation.config.server.max_page:
             return self._answers.fail(child, found, Failure.BODY_TOO_LARGE)
         content = text[found.place[0] : found.place[1]]
         try:
-            page = await _off(read_page, content)
+            page = await run(len(content) > ON_LOOP, read_page, content)
             if page is None:
                 return self._answers.fail(child, found, Failure.UNINSPECTABLE)
-            await self._sockets.pages.judge(child, page)
+            await self._services.pages.decide(child, page)
         except Exception as error:  # noqa: BLE001 - a fault of ours must not cost data
-            self.survived(error)
+            self.note_fault(error)
         if child.decision.block is not None:
             return self._answers.block(child, found)
         return await self._go_up(child, found)
 
-    async def _upload(self, child: Flow, found: SocketFrame, text: bytes) -> Verdict:
+    async def _upload(self, child: Flow, found: SocketFrame, text: bytes) -> FrameVerdict:
         verdict = FORWARD
         try:
-            upload = await _off(read_upload, text, found.place)
-            verdict = await self._judge_upload(child, found, text, upload)
+            upload = await run(len(text) > ON_LOOP, read_upload, text, found.place)
+            verdict = await self._decide_upload(child, found, text, upload)
         except UnclearError:
             return self._answers.fail(child, found, Failure.UNINSPECTABLE)
         except Exception as error:  # noqa: BLE001 - a fault of ours must not cost data
             child.calls = None  # nothing is cut after all
-            self.survived(error)
+            self.note_fault(error)
         if verdict.answer is not None:
             return verdict
         return await self._go_up(child, found, verdict)
 
-    async def _judge_upload(self, child: Flow, found: SocketFrame, text: bytes, upload: SocketUpload | None) -> Verdict:
-        capture = self._sockets.capture
-        policy = capture.place(child, upload.ids if upload is not None else BundleQuery())
-        if await capture.blocks(child, policy):
+    async def _decide_upload(
+        self, child: Flow, found: SocketFrame, text: bytes, upload: SocketUpload | None
+    ) -> FrameVerdict:
+        uploads = self._services.uploads
+        policy = uploads.set_facts(child, upload.ids if upload is not None else BundleQuery())
+        if await uploads.is_blocked(child, policy):
             return self._answers.block(child, found)
         verdict = FORWARD
         if policy.reads_calls:
             start, end = upload.place if upload is not None else (0, 0)
             child.form = Route.EVENT if found.command is Command.EVENT else Route.BUNDLE
-            cleaned = await capture.clean(child, policy, text[start:end])
-            if cleaned.blocked:
+            cut = await uploads.cut_invalid(child, policy, text[start:end])
+            if cut.blocked:
                 return self._answers.block(child, found)
-            if cleaned.refused:
+            if cut.refused:
                 return self._answers.fail(child, found, Failure.UNINSPECTABLE)
-            if cleaned.none_left is not None:
+            if cut.none_left is not None:
                 child.rejected = True
-                return self._answers.answer(child, found, cleaned.none_left.outcome.status or 400, cleaned.document)
-            if cleaned.body is not None:
-                verdict = Verdict(instead=text[:start] + cleaned.body + text[end:])
-        await capture.mark(child)
+                return self._answers.answer(child, found, cut.none_left.outcome.status or 400, cut.document)
+            if cut.body is not None:
+                verdict = FrameVerdict(instead=text[:start] + cut.body + text[end:])
+        await uploads.mark_session(child)
         return verdict
 
-    async def _go_up(self, child: Flow, found: SocketFrame, verdict: Verdict = FORWARD) -> Verdict:
+    async def _go_up(self, child: Flow, found: SocketFrame, verdict: FrameVerdict = FORWARD) -> FrameVerdict:
         """Return the verdict once there is an upstream, or the answer that there is none."""
         is_page = found.command is Command.PAGE
         child.sent_ns = monotonic_ns()
-        failure = await self._connected(child.generation.config.upstream.page_retry if is_page else 0.0)
+        failure = await self._connect(child.generation.config.upstream.page_retry if is_page else 0.0)
         if failure is not None:
             return self._answers.fail(child, found, failure)
         if is_page:
-            self._waiting.page(found, child)
+            self._unanswered.add_page(found, child)
         else:
-            self._waiting.upload(found)
-            self._sockets.recorder.record(child)
+            self._unanswered.add_upload(found)
+            self._services.recorder.record(child)
         return verdict
-
-
-async def _off(read: Callable[[bytes, *_Rest], _Found], text: bytes, *rest: *_Rest) -> _Found:
-    """Read, off the event loop where the text is large."""
-    return read(text, *rest) if len(text) <= ON_LOOP else await asyncio.to_thread(read, text, *rest)

@@ -1,7 +1,9 @@
-"""A tunnel whose messages are judged before they go up, and whose answers are observed on their way down (wire.md 7).
+"""A tunnel that asks about each message before it goes up, and shows each answer on its way down (wire.md 7).
 
-Everything else passes as it came, in order. What is put in for the client stands between whole messages. The
-upstream's side may be missing at first: then the judge sees to it that there is one, or answers for it.
+Everything else passes as it came, in order. Data of the client goes through three hands: ``FrameReader`` splits it
+into parts of frames, ``UpstreamFrames`` puts the parts together to messages, and ``FrameHandler`` decides on each. One
+task does all of it, so that messages go up in their order. The upstream's side may be missing at first: then the
+handler connects it, or answers in its place.
 """
 
 from __future__ import annotations
@@ -14,36 +16,31 @@ from typing import TYPE_CHECKING
 from fsproxy.core.wire.sockets.upstream_frames import Control, Message, TooLarge, Unlawful, UpstreamFrames
 from fsproxy.core.wire.sockets.websocket import CloseCode, FrameReader, Opcode, Part, frame, is_text, payload_of
 from fsproxy.proxy.sockets.answering_tunnel import AnsweringTunnel
-from fsproxy.proxy.sockets.verdict import Ending, Judge, Verdict
+from fsproxy.proxy.sockets.answers import Ending, FrameVerdict
+from fsproxy.proxy.sockets.frames import ON_LOOP, FrameHandler
 
 if TYPE_CHECKING:
     from fsproxy.http.client_transport import ClientTransport
 
-ON_LOOP = 64 * 1024
-"""Bytes of a message that are unmasked and masked on the event loop; what is larger goes to a thread."""
 TURN = 500
 """Work that is done before others get their turn (about 2 ms): a part of a frame counts 1, a message 20, and 1 for
 each 128 bytes of it."""
 
 
 class FrameTunnel(AnsweringTunnel):
-    """See the module. ``limit``: bytes of a client's message (``server.max_body``)."""
+    """A recorder's socket. ``limit``: bytes of a client's message (``server.max_body``)."""
 
-    def __init__(self, client: ClientTransport, closed: asyncio.Future[None], by: Judge, limit: int) -> None:
-        super().__init__(client, closed, by)
+    def __init__(
+        self, client: ClientTransport, closed: asyncio.Future[None], handler: FrameHandler, limit: int
+    ) -> None:
+        super().__init__(client, closed, handler)
         self._frames = FrameReader()
         self._up = UpstreamFrames(limit)
         self._chunks: deque[bytes] = deque()
-        self._worker: asyncio.Task[None] | None = None
         self._work_done = 0
 
-    @property
-    def is_busy(self) -> bool:
-        """See AnsweringTunnel."""
-        return self._worker is not None
-
     def on_client_data(self, data: bytes) -> None:
-        """See Tunnel: messages are judged in their order, by one worker. While it is busy little more is read."""
+        """See Tunnel. One worker takes the messages in their order; while it is busy little more is read."""
         self.bytes_up += len(data)
         self._chunks.append(data)
         if self._worker is None:
@@ -52,14 +49,14 @@ class FrameTunnel(AnsweringTunnel):
             self.hold_client()
 
     def on_client_gone(self) -> None:
-        """See Tunnel: what has come from it still goes up, the last bundle perhaps."""
+        """See Tunnel. What has come from the client still goes up: it may be the last bundle."""
         self._client_gone = True
         self._relieve()
         if self._worker is None:
             self.close()
 
     async def finished(self) -> None:
-        """Once the tunnel is closed: no message is being judged any more."""
+        """Wait, after the tunnel was closed, until no message is being decided on any more."""
         if self._worker is not None:
             await self._worker
 
@@ -74,8 +71,8 @@ class FrameTunnel(AnsweringTunnel):
                         await asyncio.sleep(0)
                     if self.closed.done():
                         return
-        except Exception as error:  # noqa: BLE001 - what is left of the stream cannot be told apart any more
-            self._judge.broken(error)
+        except Exception as error:  # noqa: BLE001 - where the next frame begins is not known any more
+            self._handler.note_fatal(error)
             self.close()
         finally:
             self._worker = None
@@ -88,7 +85,7 @@ class FrameTunnel(AnsweringTunnel):
 
     async def _take(self, part: Part) -> None:
         if self._ending:
-            # Nothing is taken any more; the client's own close says that it has read ours.
+            # Nothing is taken any more. The client's own close says that it has read ours.
             if part.head.opcode == Opcode.CLOSE and part.last:
                 self.close()
             return
@@ -100,11 +97,12 @@ class FrameTunnel(AnsweringTunnel):
         elif isinstance(arrival, Control):
             self._control(arrival)
         elif isinstance(arrival, TooLarge):
-            await self._follow(self._judge.too_large(arrival.start, arrival.end), arrival)
+            await self._follow(self._handler.refuse_too_large(arrival.start, arrival.end), arrival)
         elif isinstance(arrival, Unlawful):
             self._refuse(arrival.code)
 
     def _control(self, control: Control) -> None:
+        """Pass a ping, pong or close on; without an upstream answer it in its place."""
         self._client_closes = control.opcode == Opcode.CLOSE
         if self.has_upstream:
             self.send_up(control.raw)
@@ -117,21 +115,22 @@ class FrameTunnel(AnsweringTunnel):
     async def _message(self, message: Message) -> None:
         self._spoke = True
         raw = message.raw
+        large = len(raw) > ON_LOOP
         self._work_done += 20 + len(raw) // 128
-        payload = payload_of(raw) if len(raw) <= ON_LOOP else await asyncio.to_thread(payload_of, raw)
+        payload = await asyncio.to_thread(payload_of, raw) if large else payload_of(raw)
         if message.opcode == Opcode.TEXT and not (
-            is_text(payload) if len(raw) <= ON_LOOP else await asyncio.to_thread(is_text, payload)
+            await asyncio.to_thread(is_text, payload) if large else is_text(payload)
         ):
             self._refuse(CloseCode.NO_TEXT)
             return
-        await self._follow(await self._judge.judge(payload), message)
+        await self._follow(await self._handler.decide(payload), message)
 
     def _refuse(self, code: CloseCode) -> None:
-        self._judge.unlawful()
+        self._handler.note_breach()
         self.end(code)
 
-    async def _follow(self, verdict: Verdict, message: Message | TooLarge) -> None:
-        """Do what was decided."""
+    async def _follow(self, verdict: FrameVerdict, message: Message | TooLarge) -> None:
+        """Send up or down what the verdict says, and close the socket where it says so."""
         self.stay()
         if verdict.answer is not None:
             await self._insert(frame(Opcode.TEXT, verdict.answer))

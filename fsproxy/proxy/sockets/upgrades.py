@@ -1,4 +1,4 @@
-"""Sending requests to upgrade: WebSockets of others, passed on blindly, and the first step of a recorder's socket."""
+"""Sending requests to upgrade: other people's WebSockets, passed on unread, and the first step of a recorder's."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from fsproxy.http.client_request import CLOSE
 from fsproxy.http.pool import Share
 from fsproxy.http.tunnel import Tunnel
 from fsproxy.http.upgrade import EXTENSIONS, Upgrade
-from fsproxy.proxy.forward import Forwarding
+from fsproxy.proxy.forward import Forwarder
 
 if TYPE_CHECKING:
     from fsproxy.proxy.flow import Flow
 
 
-class Upgrading(Forwarding):
-    """What goes upstream, upgrades included."""
+class Upgrader(Forwarder):
+    """Sends everything that goes upstream, upgrades included."""
 
     async def tunnel(self, flow: Flow) -> bool:
-        """Ask the upstream for an upgrade; after its 101 pass bytes both ways until one side ends."""
+        """Ask the upstream for an upgrade; after its 101, pass bytes both ways until one side ends."""
         writer = self._response_writer(flow)
         exchange = self._exchange(flow, writer, self._head(flow, Framing.UPGRADE), Share.OTHER, upgrade=True)
         flow.sent_ns = monotonic_ns()
@@ -36,10 +36,10 @@ class Upgrading(Forwarding):
     async def upgrade(
         self, flow: Flow, key: bytes, *, plain: bool, late: bool = False, retry_for: float = 0.0
     ) -> Upgrade:
-        """Ask the upstream for a socket, of which the client learns nothing yet.
+        """Ask the upstream for a socket; the client sees nothing of its answer yet.
 
-        ``plain``: its frames must be readable, so no extension is asked for. ``late``: the client has its answer, and
-        what it sent goes up even if it leaves.
+        ``plain``: its frames must be readable, so no extension is asked for. ``late``: the client has had its 101
+        already, and what it sent goes up even if it leaves.
         """
         request_id = flow.request_id.encode("ascii", "replace")
         sink = Upgrade(flow.request, self._loop.create_future(), request_id, key, plain=plain, late=late)
@@ -58,7 +58,7 @@ class Upgrading(Forwarding):
             self._metrics.forwarded[(flow.route.value,)] += 1
             self.last_failure = None
         else:
-            # Of an upstream that declined, the rest of its answer is not waited for.
+            # The rest of an answer that declines is not waited for.
             exchange.abort()
             if exchange.upgraded is not None:
                 exchange.upgraded.abort()
@@ -69,7 +69,7 @@ class Upgrading(Forwarding):
 async def passing(flow: Flow, tunnel: Tunnel) -> bool:
     """Open a tunnel after a 101, and wait for its end."""
     flow.status = 101
-    flow.sent_ns = flow.sent_ns or monotonic_ns()  # from here on the two ends are waited for
+    flow.sent_ns = flow.sent_ns or monotonic_ns()  # from here on all waiting is for the two ends
     flow.request.on_gone = tunnel.on_client_gone
     tunnel.open()
     try:

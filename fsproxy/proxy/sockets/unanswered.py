@@ -12,13 +12,16 @@ if TYPE_CHECKING:
     from fsproxy.proxy.flow import Flow
 
 MOST_PAGES = 16
-"""Page frames whose answers are waited for; of more, the first is taken for failed."""
+"""Page frames whose answers are waited for. One more, and the oldest counts as failed."""
 MOST_UPLOADS = 64
-"""Other frames; recorders send one after the other."""
+"""Other frames whose answers are waited for. Recorders send one after the other."""
 
 
-class FramesWaiting:
-    """See the module. ``on_unanswered``: called with a page that is not waited for any more."""
+class UnansweredFrames:
+    """Finds the frame that an answer belongs to, by its ``Seq``: answers may come in any order (wire.md 7).
+
+    ``on_unanswered`` is called with each page that is not waited for any more.
+    """
 
     def __init__(self, on_unanswered: Callable[[Flow], None]) -> None:
         self._on_unanswered = on_unanswered
@@ -28,7 +31,7 @@ class FramesWaiting:
     def __bool__(self) -> bool:
         return bool(self._pages or self._uploads)
 
-    def page(self, frame: SocketFrame, child: Flow) -> None:
+    def add_page(self, frame: SocketFrame, child: Flow) -> None:
         """Wait for a page's answer."""
         replaced = self._pages.pop(frame.seq, None)
         if replaced is None and len(self._pages) >= MOST_PAGES:
@@ -37,21 +40,21 @@ class FramesWaiting:
             self._on_unanswered(replaced[1])
         self._pages[frame.seq] = frame.raw_seq, child
 
-    def upload(self, frame: SocketFrame) -> None:
+    def add_upload(self, frame: SocketFrame) -> None:
         """Wait for the answer to a bundle or to calls."""
         if len(self._uploads) >= MOST_UPLOADS:
             del self._uploads[next(iter(self._uploads))]
         self._uploads[frame.seq] = frame.raw_seq
 
-    def answered(self, seq: Seq) -> Flow | None:
-        """Forget the frame with this ``Seq``; return it if it was a page."""
+    def take(self, seq: Seq) -> Flow | None:
+        """Wait no longer for the frame with this ``Seq``, which is answered; return its flow if it was a page."""
         found = self._pages.pop(seq, None)
         if found is None:
             self._uploads.pop(seq, None)
         return found[1] if found is not None else None
 
-    def forget(self, failure: Failure) -> list[bytes]:
-        """Wait for nothing any more, as ``failure`` says; return each ``Seq`` as it came."""
+    def fail_all(self, failure: Failure) -> list[bytes]:
+        """Wait for nothing any longer: all pages have failed. Return the ``Seq`` of every frame, as it came."""
         pages = list(self._pages.values())
         sequences = [raw for raw, _ in pages] + list(self._uploads.values())
         self._pages.clear()

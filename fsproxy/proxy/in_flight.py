@@ -1,0 +1,47 @@
+"""The requests that are under way, and waiting for the last of them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fsproxy.proxy.flow import Flow
+
+
+class InFlight:
+    """Holds each flow from its head to its record."""
+
+    def __init__(self) -> None:
+        self._flows: set[Flow] = set()
+        self._last_ended: asyncio.Future[None] | None = None
+        """Somebody waits for it."""
+        self.add = self._flows.add
+
+    def __iter__(self) -> Iterator[Flow]:
+        return iter(tuple(self._flows))
+
+    @property
+    def unattended(self) -> int:
+        """Requests on their way to the upstream though their client has left."""
+        return sum(flow.writer is not None and flow.writer.is_unattended for flow in self._flows)
+
+    def remove(self, flow: Flow) -> None:
+        """Remove a flow that has ended."""
+        self._flows.discard(flow)
+        if self._last_ended is not None and not self._flows and not self._last_ended.done():
+            self._last_ended.set_result(None)
+
+    async def finish(self, seconds: float) -> bool:
+        """Wait until no flow is left; return False if the time ran out."""
+        if not self._flows:
+            return True
+        self._last_ended = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._last_ended
+        except TimeoutError:
+            return False
+        return True
