@@ -22,7 +22,7 @@ from fsproxy.admin.merging import MergedMetrics
 from fsproxy.admin.state_answers import ConfigReport, ReloadOutcome, State, UsageReport, WorkersAnswered
 from fsproxy.admin.worker_pool import ASK_SECONDS, WorkerClient, WorkerPool, WorkerSilentError, WorkerState
 from fsproxy.config.schema import TopMode
-from fsproxy.reload.last_good_config import StandingConfig
+from fsproxy.reload.last_good_config import LastGoodConfig
 
 RELOAD_SECONDS = 60.0
 """A configuration of 100,000 rules takes seconds."""
@@ -32,7 +32,7 @@ class MultiBackend(AdminBackend):
     """Answers for all workers."""
 
     def __init__(
-        self, pool: WorkerPool, last_good: StandingConfig, *, instance: str, passage: str, stop: asyncio.Event
+        self, pool: WorkerPool, last_good: LastGoodConfig, *, instance: str, passage: str, stop: asyncio.Event
     ) -> None:
         super().__init__(instance, passage, stop)
         self.complete = False

@@ -41,7 +41,8 @@ class BodyClock(Timed):
     No gap may be longer than ``server.body_timeout``. A body has that long as a whole (a streamed one STREAM_GRACE
     seconds), and earns a second more with each ``server.body_rate`` bytes that come: whoever keeps to that rate on
     average is never cut off. No more than LONGEST_READ seconds are earned in advance: a large beginning buys no right
-    to stay for hours. A body that is read whole must end within LONGEST_READ seconds (``body_timeout``, if that is more).
+    to stay for hours. A body that is read whole must end within LONGEST_READ seconds, or ``body_timeout`` if that is
+    more.
     """
 
     __slots__ = (

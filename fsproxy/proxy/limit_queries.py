@@ -74,7 +74,9 @@ class LimitQueries:
             claims = first_claims(org, names, cardinality, cap=policy.cap)
         if claims:
             answers = None if large else self._ledger.try_now(claims, now)
-            refused = refused_names(claims, answers or await self._ledger.ask(claims, now, self._left(until, large=large)))
+            refused = refused_names(
+                claims, answers or await self._ledger.ask(claims, now, self._left(until, large=large))
+            )
         dated = await clock if isinstance(clock, Awaitable) else clock
         task = (policy, facts, inspection, repeated, dated, refused)
         settled, spending = await to_thread(_after_names, *task) if large else _after_names(*task)

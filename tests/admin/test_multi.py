@@ -19,7 +19,7 @@ from fsproxy.admin.state_answers import State
 from fsproxy.admin.worker_pool import WorkerAnswer, WorkerPool
 from fsproxy.config.schema import AdminConfig
 from fsproxy.core.model import Instant
-from fsproxy.reload.last_good_config import StandingConfig
+from fsproxy.reload.last_good_config import LastGoodConfig
 
 
 def decision(number: int) -> dict[str, Any]:
@@ -59,7 +59,7 @@ class Backend(MultiBackend):
     """In a state that no worker is asked for."""
 
     def __init__(self, workers: Workers) -> None:
-        unread = cast("StandingConfig", None)
+        unread = cast("LastGoodConfig", None)
         super().__init__(workers, unread, instance="i", passage="p", stop=asyncio.Event())
 
     async def state(self) -> tuple[bool, State]:

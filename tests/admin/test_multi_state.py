@@ -10,7 +10,7 @@ from typing import Any, cast
 from fsproxy.admin.multi import MultiBackend
 from fsproxy.admin.worker_pool import WorkerClient, WorkerPool, WorkerSilentError, WorkerState
 from fsproxy.config.schema import TopMode
-from fsproxy.reload.last_good_config import StandingConfig
+from fsproxy.reload.last_good_config import LastGoodConfig
 
 
 def state(generation: int = 1, failure: str | None = None, errors: int = 0) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def pool(*workers: OneWorker) -> WorkerPool:
 
 def backend(*workers: OneWorker) -> MultiBackend:
     """The start is over, and the mode was chosen on the admin port."""
-    unread = cast("StandingConfig", None)
+    unread = cast("LastGoodConfig", None)
     made = MultiBackend(pool(*workers), unread, instance="i", passage="p", stop=asyncio.Event())
     made.complete, made.wanted_mode = True, TopMode.ENFORCE
     return made

@@ -15,7 +15,7 @@ from support.raw_http import RawClient, raw_client
 from support.sockets import event, hear, say, setting
 
 RECORDED: list[Mapping[str, Any]] = json.loads(
-    (Path(__file__).parents[1] / "fixtures" / "sockets.json").read_text(encoding="utf-8")
+    (Path(__file__).parents[2] / "fixtures" / "sockets.json").read_text(encoding="utf-8")
 )
 IDS = [f"{each['build']} {each['what'].partition(':')[0]} {each['socket']}" for each in RECORDED]
 UPGRADE = (
