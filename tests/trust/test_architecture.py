@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 ARCHITECTURE = (ROOT / "docs/design/architecture.md").read_text("utf-8")
 DOCUMENTS = [*(ROOT / "docs/design").rglob("*.md"), ROOT / "CONTRIBUTING.md"]
 TREE_PATH = re.compile(r"`((?:fsproxy|tests|config|docs)/[\w./*-]*)`")
+NAME_IN_FILE = re.compile(r"`([\w.]+)` in `(fsproxy/[\w/]+\.py)`")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 
 
@@ -21,6 +22,19 @@ def test_every_path_and_link_in_a_document_exists(document: Path) -> None:
     paths = [match[1] for match in TREE_PATH.finditer(text.replace("NAME.py", "*.py"))]
     assert [path for path in paths if not any(ROOT.glob(path.rstrip("/")))] == []
     assert [link for link in LINK.findall(text) if not (document.parent / link).exists()] == []
+
+
+def test_a_name_is_in_the_module_that_a_document_gives_for_it() -> None:
+    named = NAME_IN_FILE.findall(" ".join(ARCHITECTURE.split()))
+    assert len(named) > 5
+    missing = [
+        (name, file)
+        for name, file in named
+        if not re.search(
+            rf"(class|def) {name.rpartition('.')[2]}\b|^{name}\b", (ROOT / file).read_text("utf-8"), re.MULTILINE
+        )
+    ]
+    assert missing == []
 
 
 def test_every_room_is_described() -> None:
