@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from ipaddress import ip_address
 
-from fsproxy.config.fields import of_text
+from fsproxy.core.keys import STRING, Leaf
 
 BOTH_FAMILIES = {"::": ("0.0.0.0", "::"), "localhost": ("127.0.0.1", "::1")}
 """Hosts that mean IPv4 and IPv6. Each address gets a socket of its own, so that IPv4 clients keep IPv4 addresses."""
@@ -26,10 +26,11 @@ def plain_host(text: str) -> str:
         return text.lower()
 
 
-HOST = of_text(
+HOST = Leaf(
     "a host to listen on",
     "an address, a name, or :: for all addresses of both families; the port has a key of its own",
     plain_host,
+    STRING,
 )
 
 

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
-from pydantic import ValidationError
-
-from fsproxy.config.assemble import assemble
+from fsproxy.config.conflicts import root_conflicts
 from fsproxy.config.files import Files, UnreadableError
-from fsproxy.config.models.root import Root
-from fsproxy.config.not_built import not_built
+from fsproxy.config.key_tree import ROOT
 from fsproxy.config.orgs import with_overrides
 from fsproxy.config.problems import ConfigError, Problem, in_order
-from fsproxy.config.reading import Reading
-from fsproxy.config.schema import Config
-from fsproxy.config.yaml.positions import Node, Table
+from fsproxy.config.reading import MERGED, Reading
+from fsproxy.config.schema import Config, StateConfig, TopMode
+from fsproxy.config.yaml.positions import Table
 from fsproxy.config.yaml.tree import parse
+from fsproxy.core.keys import METADATA
+from fsproxy.core.model import Mode
+from fsproxy.core.settings import CoreSettings, OrgSettings
+
+_OF_THE_CORE = {field.name for field in fields(CoreSettings) if METADATA in field.metadata}
+_CAPS = {TopMode.ENFORCE: Mode.ENFORCE, TopMode.SHADOW: Mode.SHADOW, TopMode.BYPASS: Mode.OFF}
 
 
 def load(path: Path, environ: Mapping[str, str], leftovers: list[object] | None = None) -> Config:
-    """The configuration in a file. Reads it and its ``file:`` lists; blocking, so not for the event loop.
+    """Return the configuration in a file. Reads it and its ``file:`` lists; blocking, so not for the event loop.
 
     ``environ`` is what ``${NAME}`` refers to. Places name the file as ``path`` does. ``leftovers`` is given what
     is of no use any more, and large: to free it at once may take long.
@@ -37,7 +43,7 @@ def load(path: Path, environ: Mapping[str, str], leftovers: list[object] | None 
 
 
 def load_text(text: str, name: str, environ: Mapping[str, str], base: Path) -> Config:
-    """As ``load``, of a text that is at hand: ``name`` stands for it in places, lists are relative to ``base``."""
+    """Return the configuration in a text: ``name`` replaces the path in places, lists are relative to ``base``."""
     return _load(text, name, environ, Files(base), [])
 
 
@@ -48,22 +54,37 @@ def _load(text: str, name: str, environ: Mapping[str, str], files: Files, leftov
     leftovers += (reading, tree)
     unread = {(problem.line, problem.column, problem.key_path) for problem in problems}
     read = len(problems)
-    root = _validated(tree, reading) if tree is not None else None
-    leftovers.append(root)
-    if root is None or problems:
+    values: dict[str, Any] = {}
+    if isinstance(tree, Table):
+        problems.extend(root_conflicts(tree))
+        values = reading.keys(ROOT, with_overrides(tree))
+    elif tree is not None:
+        problems.append(tree.problem("is not a configuration", "a mapping of keys, at least upstream"))
+    if problems or not isinstance(tree, Table):
         # What could not be read is no wrong value on top of it.
         wrong = (p for p in problems[read:] if (p.line, p.column, p.key_path) not in unread)
         raise ConfigError(in_order([*problems[:read], *wrong], name), files.asked, passing=files.passing)
-    return assemble(root, files)
+    return _assembled(values, tree, files)
 
 
-def _validated(tree: Node, reading: Reading) -> Root | None:
-    if not isinstance(tree, Table):
-        reading.problems.append(tree.problem("is not a configuration", "a mapping of keys, at least upstream"))
-        return None
-    reading.problems.extend(not_built(tree))
-    try:
-        return Root.model_validate(with_overrides(tree), context=reading)
-    except ValidationError as error:
-        reading.take(error.errors(include_url=False))
-        return None
+def _assembled(values: dict[str, Any], tree: Table, files: Files) -> Config:
+    values.pop("version", None)
+    core = {name: values.pop(name) for name in _OF_THE_CORE & values.keys()}
+    base = {name: values.pop(name) for name in MERGED}
+    places = _places(tree, "orgs")
+    if "on_error" in (state := _places(tree, "state")):
+        places["state_on_error"] = state["on_error"]
+    values["core"] = CoreSettings(
+        mode=_CAPS[values.get("mode", TopMode.ENFORCE)],
+        default=OrgSettings(**base),
+        state_on_error=values.get("state", StateConfig()).on_error,
+        places=MappingProxyType(places),
+        **core,
+    )
+    return Config(files=tuple(files.hashes), hashes=MappingProxyType(dict(files.hashes)), **values)
+
+
+def _places(tree: Table, name: str) -> dict[str, str]:
+    section = tree.members.get(name)
+    members = section.members if isinstance(section, Table) else {}
+    return {key: str(node.place) for key, node in members.items()}

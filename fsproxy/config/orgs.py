@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 
-from fsproxy.config.models.filters import FiltersSection
 from fsproxy.config.yaml.positions import Kind, Node, Scalar, Table
+from fsproxy.core.keys import METADATA, SectionOf
+from fsproxy.core.settings import FilterSettings
 
 DISPLACES: Mapping[str, tuple[str, ...]] = {
     "only": ("never",),
@@ -18,7 +19,9 @@ DISPLACES: Mapping[str, tuple[str, ...]] = {
 }
 """Keys that exclude each other: an org that names one takes leave of the base's others."""
 
-_FILTERS = tuple(name for name, field in FiltersSection.model_fields.items() if field.default_factory is not None)
+_FILTERS = tuple(
+    field.name for field in fields(FilterSettings) if isinstance(field.metadata[METADATA].reader, SectionOf)
+)
 
 
 def with_overrides(root: Table) -> Table:

@@ -1,40 +1,36 @@
-"""What one load knows while it reads: the files, and every fault so far."""
+"""Reads the nodes of a file as the table of keys says, and notes every fault."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import difflib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields
+from types import MappingProxyType
 from typing import Any, TypeVar
 
-from pydantic import ValidationInfo
-from pydantic_core import ErrorDetails
-
+from fsproxy.config.conflicts import CONFLICTS
 from fsproxy.config.files import Files, UnreadableError
+from fsproxy.config.key_tree import Group, keys_of
 from fsproxy.config.problems import Place, Problem
-from fsproxy.config.rule_checks import RuleCheck
+from fsproxy.config.rule_checks import RULE_CHECKS, RuleCheck
 from fsproxy.config.yaml.positions import Kind, Node, Scalar, Sequence, Table
 from fsproxy.config.yaml.substitution import LONGEST
+from fsproxy.core.keys import Leaf, ListOf, MapOf, Reader, SectionOf
 from fsproxy.core.settings import Entry
 
 T = TypeVar("T")
 FILE = "file:"
-
-
-class Members(dict[str, Any]):
-    """A section's keys as pydantic gets them; remembers the section for the keys that are missing."""
-
-    table: Table
-
-
-def reading_of(info: ValidationInfo[Any]) -> Reading:
-    """The context that a validator was given."""
-    reading = info.context
-    if not isinstance(reading, Reading):
-        raise TypeError("nodes are validated in the context of a Reading")
-    return reading
+MOST_GUESSED = 100
+"""Faults after which no key is suggested any more: a guess costs a thousand times what the fault itself does."""
+MERGED = ("filters", "client_api")
+"""The sections that orgs override. Each org has them, wherever they are written, so an org has no places of them."""
 
 
 class Reading:
-    """The context of one validation."""
+    """One load: the files that it reads, and every fault so far.
+
+    A value that is wrong is read as None. What is made with it is never used, as a configuration with faults is not.
+    """
 
     def __init__(self, files: Files) -> None:
         self.files = files
@@ -42,8 +38,93 @@ class Reading:
         self._made: dict[tuple[object, int], tuple[Node, Any]] = {}
         self._ids: dict[tuple[str, str], Node] = {}
 
-    def once(self, kind: object, node: Node, make: Callable[[], T]) -> T:
-        """What was made of this very node before, so that orgs share what they do not override."""
+    def keys(self, group: Group, table: Table) -> dict[str, Any]:
+        """Return the values of the keys that are there, by the names of their fields."""
+        values: dict[str, Any] = {}
+        for name, node in table.members.items():
+            found = group.members.get(name)
+            if found is None:
+                self._unknown(name, node, group)
+            elif isinstance(found, Group):
+                below = self._table(node)
+                values |= self.keys(found, below) if below is not None else {}
+            else:
+                values |= {field: self.value(key.reader, node) for field, key in found}
+        for name, found in group.members.items():
+            if name not in table.members and not isinstance(found, Group) and found[0][1].default is ...:
+                path = f"{table.path}.{name}" if table.path else name
+                place = table.place
+                self.problems.append(Problem(place.file, place.line, place.column, path, None, "", "is missing"))
+                values[found[0][0]] = None
+        return values
+
+    def _unknown(self, name: str, node: Node, group: Group) -> None:
+        known = group.members.keys()
+        near = difflib.get_close_matches(name, known, 1) if len(self.problems) < MOST_GUESSED else ()
+        fault = "is not a known key" + (f" (did you mean {near[0]}?)" if near else "")
+        self.problems.append(node.key_problem(fault, ", ".join(sorted(known))))
+
+    def value(self, reader: Reader[Any], node: Node) -> Any:
+        """Return what a node means to a reader."""
+        if isinstance(reader, Leaf):
+            return self._leaf(reader, node)
+        if isinstance(reader, ListOf):
+            return self._once(reader, node, lambda: self._list(reader, node))
+        if isinstance(reader, MapOf):
+            table = self._table(node)
+            members = table.members if table is not None else {}
+            return reader.make({name: self.value(reader.value, inner) for name, inner in members.items()})
+        return self._sections(reader, node)
+
+    def _leaf(self, leaf: Leaf[Any], node: Node) -> Any:
+        if isinstance(node, Scalar):
+            is_null = node.kind is Kind.NULL
+            if is_null and leaf.nullable:
+                return None
+            # Where null is not allowed, a variable that holds "null" holds a text.
+            if (not is_null or node.from_environment) and leaf.kind in (None, node.kind.value):
+                try:
+                    return leaf.read(node.text)
+                except ValueError:
+                    pass
+        return self._fault(node, f"is not {leaf.noun}", f"{leaf.allowed}, or null" if leaf.nullable else leaf.allowed)
+
+    def _sections(self, reader: SectionOf[Any], node: Node) -> Any:
+        if reader.nullable and isinstance(node, Scalar) and node.kind is Kind.NULL:
+            return None
+        if not reader.many:
+            made = self._once(reader.kind, node, lambda: self._section(reader.kind, node))
+            return reader.make(made) if made is not None else None
+        if not isinstance(node, Sequence):
+            return self._fault(node, "is not a list", "a list")
+        return tuple(self._section(reader.kind, item) for item in node.items)
+
+    def _section(self, kind: type[Any], node: Node) -> Any:
+        table = self._table(node)
+        if table is None:
+            return None
+        if kind in CONFLICTS:
+            self.problems.extend(CONFLICTS[kind](table))
+        values = self.keys(keys_of(kind), table)
+        if any(field.name == "places" for field in fields(kind)):
+            places = {name: str(node.place) for name, node in table.members.items() if name not in MERGED}
+            values["places"] = MappingProxyType(places)
+        return kind(**values)
+
+    def _table(self, node: Node) -> Table | None:
+        """Return a mapping; an empty one for a section of which every key is commented out."""
+        if isinstance(node, Table):
+            return node
+        if isinstance(node, Scalar) and node.kind is Kind.NULL:
+            return Table(node.path, node.place, node.key_place, {})
+        self._fault(node, "is not a section", "a mapping of keys")
+        return None
+
+    def _fault(self, node: Node, fault: str, allowed: str) -> None:
+        self.problems.append(node.problem(fault, allowed))
+
+    def _once(self, kind: object, node: Node, make: Callable[[], T]) -> T:
+        """Return what was made of this very node before, so that orgs share what they do not override."""
         key = (kind, id(node))
         found = self._made.get(key)
         if found is None:
@@ -52,68 +133,86 @@ class Reading:
         made: T = found[1]
         return made
 
-    def entries(self, node: Sequence, rule: RuleCheck) -> tuple[Entry, ...]:
-        """A list's entries, those of its files included; what is wrong with them goes to ``problems``."""
-        return self.once(rule.noun, node, lambda: tuple(e for item in node.items for e in self.entry(item, rule)))
+    # -- lists, and the files that they name
 
-    def entry(self, node: Node, rule: RuleCheck, explicit_id: str | None = None) -> Iterable[Entry]:
-        """The entry that one item of a list is, or all that its file holds."""
+    def _list(self, reader: ListOf[Any], node: Node) -> Any:
+        own = reader.item
+        rule = RULE_CHECKS[own] if isinstance(own, str) else RuleCheck(own.noun, own.check)
+        if isinstance(node, Sequence) and (node.items or not reader.lone):
+            items = node.items
+        elif reader.lone and isinstance(node, Scalar) and node.kind is not Kind.NULL:
+            items = (node,)
+        elif reader.word is not None and isinstance(node, Scalar) and node.text == reader.word:
+            return None
+        elif reader.lone:
+            return self._fault(node, f"is not {rule.noun}", f"one or a list: {rule.check('')}")
+        else:
+            form = f"a list of {_form(reader)}" if reader.verbs else "a list, such as [ITEM]"
+            return self._fault(node, "is not a list", f"{reader.word}, or {form}" if reader.word is not None else form)
+        if reader.verbs:
+            return reader.make([pair for item in items for pair in self._verb(item, reader, rule)])
+        entries = (entry for item in items for entry in self._entry(item, rule))
+        return reader.make(entries if isinstance(own, str) else [own.read(entry.text) for entry in entries])
+
+    def _verb(self, item: Node, reader: ListOf[Any], rule: RuleCheck) -> Iterator[tuple[str, Entry]]:
+        members = item.members if isinstance(item, Table) else {}
+        verbs = members.keys() - {"id"}
+        if not isinstance(item, Table) or len(verbs) != 1 or not verbs <= set(reader.verbs):
+            self._fault(item, "is not a rule", _form(reader))
+            return
+        (verb,) = verbs
+        for entry in self._entry(members[verb], rule, self._explicit_id(item)):
+            yield verb, entry
+
+    def _entry(self, node: Node, rule: RuleCheck, explicit_id: str | None = None) -> Iterable[Entry]:
+        """Return the entry that one item of a list is, or all that its file holds."""
         if isinstance(node, Table) and "pattern" in node.members and node.members.keys() <= {"pattern", "id"}:
-            return self.entry(node.members["pattern"], rule, self.explicit_id(node))
+            return self._entry(node.members["pattern"], rule, self._explicit_id(node))
         if not isinstance(node, Scalar) or (node.kind is Kind.NULL and not node.text):
-            self.problems.append(node.problem(f"is not {rule.noun}", "a text, or {pattern: TEXT, id: TEXT}"))
+            self._fault(node, f"is not {rule.noun}", "a text, or {pattern: TEXT, id: TEXT}")
             return ()
         if node.text.startswith(FILE):
             return self._from_file(node, rule, explicit_id)
         allowed = rule.check(node.text)
         if allowed is not None:
-            self.problems.append(node.problem(f"is not {rule.noun}", allowed))
+            self._fault(node, f"is not {rule.noun}", allowed)
             return ()
         return (Entry(node.text, str(node.place), explicit_id),)
 
     def _from_file(self, node: Scalar, rule: RuleCheck, explicit_id: str | None) -> Iterable[Entry]:
         name = node.text.removeprefix(FILE)
         if explicit_id is not None:
-            self.problems.append(node.problem("is a file, whose lines cannot share an id", "no id beside file:"))
+            self._fault(node, "is a file, whose lines cannot share an id", "no id beside file:")
         try:
             lines = self.files.lines(name)
         except UnreadableError as error:
-            self.problems.append(node.problem(str(error), "a text file in UTF-8, its path relative to this file"))
+            self._fault(node, str(error), "a text file in UTF-8, its path relative to this file")
             return ()
         file = str(self.files.base / name)
+        found: list[Entry] = []
         for line, text in lines:
             allowed = rule.check(text) if len(text) <= LONGEST else f"at most {LONGEST:,} characters"
-            if allowed is not None:
+            if allowed is None:
+                found.append(Entry(text, f"{file}:{line}:1"))
+            else:
                 item = Scalar(node.path, Place(file, line), Place(file, line), text, Kind.TEXT)
-                self.problems.append(item.problem(f"is not {rule.noun}", allowed))
-        return [Entry(text, f"{file}:{line}:1") for line, text in lines]
+                self._fault(item, f"is not {rule.noun}", allowed)
+        return found
 
-    def explicit_id(self, rule: Table) -> str | None:
-        """The id of a rule that has one; unique in the base sections, and in each org's own."""
+    def _explicit_id(self, rule: Table) -> str | None:
+        """Return the id of a rule that has one; it is unique in the base sections, and in each org's own."""
         node = rule.members.get("id")
         if node is None:
             return None
         if not isinstance(node, Scalar) or node.kind is Kind.NULL or not node.text.strip():
-            self.problems.append(node.problem("is not an id", "a text that is not empty"))
+            self._fault(node, "is not an id", "a text that is not empty")
             return None
         scope = node.path.split(".filters.")[0] if node.path.startswith("orgs.listed.") else ""
         first = self._ids.setdefault((scope, node.text), node)
         if first is not node:
-            self.problems.append(
-                node.problem(f"is not unique: {first.path} in line {first.place.line} has it too", "an id of its own")
-            )
+            self._fault(node, f"is not unique: {first.path} in line {first.place.line} has it too", "an id of its own")
         return node.text
 
-    def take(self, errors: list[ErrorDetails]) -> None:
-        """Add pydantic's errors as problems."""
-        for error in errors:
-            found = error["input"]
-            said = error.get("ctx", {})
-            if isinstance(found, Members):
-                key = str(error["loc"][-1])
-                place = found.table.place
-                path = f"{found.table.path}.{key}" if found.table.path else key
-                self.problems.append(Problem(place.file, place.line, place.column, path, None, "", "is missing"))
-            else:
-                assert isinstance(found, Node), f"the models refuse a default of their own: {error['loc']}"  # noqa: S101 - a bug of ours
-                self.problems.append(found.problem(said.get("fault", "is wrong"), said.get("allowed", error["msg"])))
+
+def _form(reader: ListOf[Any]) -> str:
+    return " or ".join(f"{{{verb}: PATTERN}}" for verb in reader.verbs) + ", and id if need be"

@@ -1,4 +1,4 @@
-"""What of a configuration a running program cannot change: it takes a restart, and is never half-applied."""
+"""The part of a configuration that a running program cannot change: it needs a restart, and is never half-applied."""
 
 from __future__ import annotations
 
@@ -7,21 +7,17 @@ from dataclasses import fields, is_dataclass, replace
 
 from fsproxy.config.schema import Config
 
-WHOLE = ("listen", "admin", "server", "state")
-"""Sections of which no key changes while the program runs."""
+_FIXED = ("listen", "admin", "server", "state", "workers")
+"""Keys of the top level that cannot change while the program runs, apart from ``state.on_error``."""
 
 
 def with_what_can_change(old: Config, new: Config) -> tuple[Config, tuple[str, ...]]:
-    """``new`` with the present values of what needs a restart, and the key paths that differ there."""
-    names: list[str] = []
-    for section in WHOLE:
-        names += _differing(section, getattr(old, section), getattr(new, section))
-    if old.workers != new.workers:
-        names.append("workers")
-    if old.audit.to != new.audit.to:
-        names.append("audit.to")
-    kept = {section: getattr(old, section) for section in (*WHOLE, "workers")}
-    return replace(new, **kept, audit=replace(new.audit, to=old.audit.to)), tuple(names)
+    """Return ``new`` with the present values of what needs a restart, and the key paths that differ there."""
+    kept = {name: getattr(old, name) for name in _FIXED}
+    kept["state"] = replace(old.state, on_error=new.state.on_error)
+    kept["audit"] = replace(new.audit, to=old.audit.to)
+    names = [path for name, value in kept.items() for path in _differing(name, value, getattr(new, name))]
+    return replace(new, **kept), tuple(names)
 
 
 def _differing(path: str, old: object, new: object) -> Iterator[str]:

@@ -1,7 +1,7 @@
-"""The configuration's typed, frozen form: what the shell is told, and in ``core`` what the core is.
+"""The configuration: one table of its keys, typed and frozen. The core's sections are in ``core/settings.py``.
 
-``models.py`` checks YAML and makes these; every default stands in both places only
-because a test compares them. Durations in seconds, sizes in bytes, shares from 0 to 1.
+Durations are in seconds, sizes in bytes, shares from 0 to 1. Attributes are named as the keys, except where a field
+names its key.
 """
 
 from __future__ import annotations
@@ -11,11 +11,36 @@ from dataclasses import dataclass, field
 from enum import StrEnum, unique
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from types import MappingProxyType
+from typing import ClassVar
+from urllib.parse import urlsplit
 
-from fsproxy.core.settings import CoreSettings, Entry
+from fsproxy.config.hosts import HOST
+from fsproxy.core.keys import (
+    ANY_TEXT,
+    COUNT,
+    COUNT_OR_ZERO,
+    HEADER,
+    STRING,
+    TEXT,
+    TRUTH,
+    Leaf,
+    ListOf,
+    MapOf,
+    SectionOf,
+    choice,
+    matching,
+    needed,
+    or_null,
+    section,
+    setting,
+    trimmed,
+    whole,
+    words,
+)
+from fsproxy.core.model import OnTrouble
+from fsproxy.core.settings import CoreSettings, Entry, rules
+from fsproxy.core.units import DURATION, DURATION_OR_ZERO, SHARE, SIZE
 
-KB = 1024
-MB = 1024 * KB
 Network = IPv4Network | IPv6Network
 
 
@@ -28,130 +53,21 @@ class TopMode(StrEnum):
     BYPASS = "bypass"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerTls:
-    """Paths of PEM files."""
-
-    cert: str
-    key: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListenConfig:
-    """Where recorders are answered: an address, or a unix socket."""
-
-    host: tuple[str, ...] = ("0.0.0.0",)
-    port: int = 8080
-    unix: str | None = None
-    tls: ServerTls | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdminConfig:
-    host: tuple[str, ...] = ("127.0.0.1",)
-    port: int = 8081
-    token: str | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerConfig:
-    """What one client may cost us."""
-
-    max_body: int = 64 * MB
-    max_page: int = MB
-    max_decompressed: int = 64 * MB
-    max_header: int = 16 * KB
-    header_timeout: float = 10.0
-    body_rate: int = 256
-    """Bytes a second."""
-    body_timeout: float = 30.0
-    keepalive: float = 75.0
-    max_connections: int = 10_000
-    drain: float = 15.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpstreamTls:
-    verify: bool = True
-    ca: str | None = None
-    cert: str | None = None
-    key: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpstreamTimeouts:
-    connect: float = 3.0
-    response: float = 30.0
-    """From the end of the request to the first byte of the answer, and between two bytes of it."""
-    idle: float = 60.0
-    """How long an unused connection is kept."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpstreamConfig:
-    url: str
-    """Scheme, host, port and an optional path prefix; no query."""
-    prefixes: tuple[tuple[str, str], ...] = ()
-    """(path prefix, url), longest first."""
-    timeouts: UpstreamTimeouts = UpstreamTimeouts()
-    max_connections: int = 512
-    cookies: frozenset[str] | None = frozenset({"fs_uid"})
-    """Names that go up; None: all."""
-    page_retry: float = 3.0
-    forwarded: bool = False
-    tls: UpstreamTls = UpstreamTls()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientIpConfig:
-    trusted_proxies: tuple[Network, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
-    header: str = "x-forwarded-for"
-    """Lower case: ``x-forwarded-for``, ``forwarded``, or a single-value header."""
-
-
 @unique
 class SocketMode(StrEnum):
+    """What happens to WebSockets."""
+
     JUDGE = "judge"
     TUNNEL = "tunnel"
     REFUSE = "refuse"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoutesConfig:
-    page: tuple[str, ...] = ("/rec/page",)
-    bundle: tuple[str, ...] = ("/rec/bundle", "/rec/bundle/v2")
-    event: tuple[str, ...] = ("/rec/event",)
-    socket: tuple[str, ...] = ("/rec/sock",)
-    direct_event: str | None = "/client/event"
-    direct_identify: str | None = "/client/identify"
-    direct_set_user_vars: str | None = "/client/setUserVars"
-    server_api: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RedisConfig:
-    url: str = field(default="redis://127.0.0.1:6379/0", repr=False)
-    prefix: str = "fsproxy:"
-    timeout: float = 0.25
-
-
 @unique
 class StateBackend(StrEnum):
+    """Where the state is kept."""
+
     MEMORY = "memory"
     REDIS = "redis"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PersistConfig:
-    path: str = "var/fsproxy.sqlite"
-    every: float = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StateConfig:
-    backend: StateBackend = StateBackend.MEMORY
-    persist: PersistConfig | None = PersistConfig()
-    redis: RedisConfig = RedisConfig()
 
 
 @unique
@@ -164,52 +80,279 @@ class AddressPrivacy(StrEnum):
     NONE = "none"
 
 
+def _secret(text: str) -> str:
+    if not text or not text.isprintable():
+        raise ValueError
+    return text
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if (
+        not text.isprintable()
+        or any(c in text for c in ' \\?#<>"')
+        or parts.scheme not in {"http", "https"}
+        or not parts.hostname
+        or "@" in parts.netloc
+        or parts.port == 0
+    ):
+        raise ValueError
+    return text
+
+
+def _by_length(prefixes: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(prefixes.items(), key=lambda item: (-len(item[0]), item[0])))
+
+
+_SECRET = trimmed(
+    Leaf(
+        "a secret",
+        "a text on one line, not empty, without control characters; blanks and line ends around it do not count",
+        _secret,
+        TEXT.schema,
+    )
+)
+_URL = Leaf(
+    "an http or https address",
+    "http://HOST or https://HOST, with :PORT and a path if need be, without user, query and fragment",
+    _url,
+    STRING,
+)
+_REDIS_URL = trimmed(matching("a Redis address", "redis://, rediss:// or unix://...", r"(rediss?|unix)://\S+"))
+_PATH = matching("a path", "a path that starts with /, without ? and #", r"/[^\s?#]*")
+_PATHS = ListOf[tuple[str, ...]](_PATH, tuple, _PATH.schema)
+_PORT = whole(0, 65_535)
+_HOSTS = ListOf[tuple[str, ...]](HOST, lambda found: tuple(dict.fromkeys(found)), HOST.schema, lone=True)
+_NETWORKS = ListOf[tuple[Network, ...]](
+    Leaf("a network", "an address, or a network with no bits after its prefix, such as 10.0.0.0/8", ip_network, STRING),
+    tuple,
+    STRING,
+)
+_COOKIE = matching("a cookie's name", "a cookie's name, without its value", r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerTls:
+    """TLS towards recorders."""
+
+    cert: str = needed(TEXT, "PEM file of the certificate chain.")
+    key: str = needed(TEXT, "PEM file of the private key.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenConfig:
+    """Where recorders are answered."""
+
+    host: tuple[str, ...] = setting("0.0.0.0", _HOSTS, "Address to listen on, or a list; :: serves both families.")
+    port: int = setting(8080, _PORT, "Port to listen on; 0 takes a free one.")
+    unix: str | None = setting(None, or_null(TEXT), "Path of a unix socket, in place of host and port.")
+    tls: ServerTls | None = setting(
+        None, SectionOf(ServerTls, nullable=True), "Certificate and key; without them plain HTTP."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdminConfig:
+    """Health, metrics, the admin API and its page."""
+
+    host: tuple[str, ...] = setting("127.0.0.1", _HOSTS, "Address to listen on, or a list, as in listen.")
+    port: int = setting(8081, _PORT, "Port to listen on; 0 takes a free one.")
+    token: str | None = setting(
+        None,
+        or_null(_SECRET),
+        "Bearer token of the API and the page; off loopback they answer with one only.",
+        secret=True,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerConfig:
+    """What one client may cost."""
+
+    max_body: int = setting("64MB", SIZE, "Largest body as sent; above it 413.")
+    max_page: int = setting("1MB", SIZE, "Largest body of a page request, decompressed; above it 413. Page frames too.")
+    max_decompressed: int = setting("64MB", SIZE, "Largest body once decompressed; above it 413.")
+    max_header: int = setting("16KB", SIZE, "Largest request head.")
+    header_timeout: float = setting("10s", DURATION, "Time for the request head.")
+    body_rate: int = setting("256B", SIZE, "Bytes a second that a body must come at on average after 30 s.")
+    body_timeout: float = setting(
+        "30s", DURATION, "Longest gap in a body; also head to end of one that is read, unless it comes at body_rate."
+    )
+    keepalive: float = setting("75s", DURATION, "How long an idle client connection is kept.")
+    max_connections: int = setting(10_000, COUNT, "Client connections at a time.")
+    drain: float = setting("15s", DURATION_OR_ZERO, "How long requests under way may take at shutdown.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamTls:
+    """TLS towards the upstream."""
+
+    verify: bool = setting(True, TRUTH, "Whether the upstream's certificate must be valid.")
+    ca: str | None = setting(None, or_null(TEXT), "PEM file of the authorities to trust in place of the system's.")
+    cert: str | None = setting(None, or_null(TEXT), "PEM file of our client certificate.")
+    key: str | None = setting(None, or_null(TEXT), "PEM file of its private key.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamTimeouts:
+    """How long the upstream may take."""
+
+    connect: float = setting("3s", DURATION, "To connect, TLS included.")
+    response: float = setting(
+        "30s", DURATION, "From the request's end to the answer's first byte, and between two bytes of it."
+    )
+    idle: float = setting("60s", DURATION, "How long an unused connection is kept.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamConfig:
+    """The capture backend that everything is forwarded to."""
+
+    url: str = needed(_URL, "Where the existing capture backend is.")
+    prefixes: tuple[tuple[str, str], ...] = setting(
+        {}, MapOf(_URL, _by_length), "Other backends by path prefix; the longest one wins."
+    )
+    timeouts: UpstreamTimeouts = section(UpstreamTimeouts)
+    max_connections: int = setting(512, COUNT, "Upstream connections at a time.")
+    cookies: frozenset[str] | None = setting(
+        ["fs_uid"],
+        ListOf[frozenset[str] | None](_COOKIE, frozenset, _COOKIE.schema, "all"),
+        "Names of the cookies that go up, or all.",
+    )
+    page_retry: float = setting(
+        "3s", DURATION_OR_ZERO, "How long a page request waits for an upstream that refuses connections."
+    )
+    forwarded: bool = setting(False, TRUTH, "Also send RFC 7239 Forwarded.")
+    tls: UpstreamTls = section(UpstreamTls)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientIpConfig:
+    """Whose word is taken for the client's address."""
+
+    trusted_proxies: tuple[Network, ...] = setting(
+        ["127.0.0.0/8", "::1/128"], _NETWORKS, "Networks and addresses of the proxies in front."
+    )
+    header: str = setting("x-forwarded-for", HEADER, "x-forwarded-for, forwarded, or a single-value header.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoutesConfig:
+    """Which paths carry what."""
+
+    GROUPS: ClassVar[Mapping[str, str]] = {"direct": "Calls without a recorder."}
+
+    page: tuple[str, ...] = setting(["/rec/page"], _PATHS, "Page requests.")
+    bundle: tuple[str, ...] = setting(["/rec/bundle", "/rec/bundle/v2"], _PATHS, "Uploads of recorded events.")
+    event: tuple[str, ...] = setting(["/rec/event"], _PATHS, "Uploads of single events.")
+    socket: tuple[str, ...] = setting(["/rec/sock"], _PATHS, "WebSockets.")
+    direct_event: str | None = setting(
+        "/client/event", or_null(_PATH), "Path of custom events; null to have none.", at="direct.event"
+    )
+    direct_identify: str | None = setting(
+        "/client/identify", or_null(_PATH), "Path of identify; null to have none.", at="direct.identify"
+    )
+    direct_set_user_vars: str | None = setting(
+        "/client/setUserVars", or_null(_PATH), "Path of user variables; null to have none.", at="direct.set_user_vars"
+    )
+    server_api: bool = setting(True, TRUTH, "Whether the vendor's server API is inspected.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedisConfig:
+    """A Redis or Valkey server that instances share; not used while state.backend is memory."""
+
+    url: str = setting(
+        "redis://127.0.0.1:6379/0", _REDIS_URL, "Address, with the password if there is one.", secret=True
+    )
+    prefix: str = setting("fsproxy:", ANY_TEXT, "What all keys start with.")
+    timeout: float = setting("250ms", DURATION, "How long an answer may take before the store counts as down.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersistConfig:
+    """Where the memory form of the state is kept over a restart."""
+
+    path: str = setting("var/fsproxy.sqlite", TEXT, "SQLite file.")
+    every: float = setting("1s", DURATION, "How often it is written: what a crash may lose.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateConfig:
+    """Where the exact limits are counted."""
+
+    backend: StateBackend = setting("memory", choice(StateBackend), "memory | redis")
+    persist: PersistConfig | None = setting({}, SectionOf(PersistConfig, nullable=True), "Memory only; null to forget.")
+    redis: RedisConfig = section(RedisConfig)
+    on_error: OnTrouble = setting(
+        "allow", choice(OnTrouble), "When the store is down: allow | block new pages.", compare=False
+    )
+    """The core obeys it. It is not compared, as it is no part of the store, which only a restart changes."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditConfig:
-    to: str = "stdout"
-    """``stdout``, ``stderr`` or a file's path."""
-    share_page: float = 1.0
-    share_bundle: float = 1.0
-    share_direct: float = 1.0
-    share_other: float = 0.0
-    client_ip: AddressPrivacy = AddressPrivacy.TRUNCATED
-    client_ip_key: str | None = field(default=None, repr=False)
-    """HMAC key of ``hashed``."""
-    rejections: int = 20
+    """One line for each outcome."""
+
+    GROUPS: ClassVar[Mapping[str, str]] = {"share": "Blocked, rejected and failed ones always get their line."}
+
+    to: str = setting("stdout", TEXT, "stdout, stderr, or the path of a file, re-opened on SIGHUP.")
+    share_page: float = setting("100%", SHARE, "Share of page requests.", at="share.page")
+    share_bundle: float = setting("100%", SHARE, "Share of bundles, events and sockets.", at="share.bundle")
+    share_direct: float = setting("100%", SHARE, "Share of direct and server API calls.", at="share.direct")
+    share_other: float = setting("0%", SHARE, "Share of what only passes through.", at="share.other")
+    client_ip: AddressPrivacy = setting(
+        "truncated", choice(AddressPrivacy), "full | truncated (/24, /48) | hashed (HMAC with key) | none"
+    )
+    client_ip_key: str | None = setting(None, or_null(_SECRET), "HMAC key of client_ip: hashed.", at="key", secret=True)
+    rejections: int = setting(20, COUNT_OR_ZERO, "At most this many are listed in one line; the count is always whole.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogConfig:
-    level: str = "info"
-    format: str = "auto"
-    """``auto``, ``json`` or ``console``."""
+    """The operational log, on stderr."""
+
+    level: str = setting(
+        "info",
+        words({each: each for each in ("debug", "info", "warning", "error")}),
+        "debug | info | warning | error",
+    )
+    format: str = setting(
+        "auto",
+        words({each: each for each in ("auto", "json", "console")}),
+        "auto (coloured on a terminal, JSON otherwise) | json | console",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorsConfig:
-    """Who gets credentialed CORS headers on answers of ours: None is any origin."""
+    """Credentialed CORS headers on answers that the proxy makes itself."""
 
-    origins: tuple[Entry, ...] | None = None
+    origins: tuple[Entry, ...] | None = setting("any", rules("domain", "any"), "any, or patterns as in filters.domain.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """One configuration file, whole."""
+    """The configuration of fsproxy."""
 
-    upstream: UpstreamConfig
-    mode: TopMode = TopMode.ENFORCE
-    listen: ListenConfig = ListenConfig()
-    admin: AdminConfig = AdminConfig()
-    workers: int = 1
-    server: ServerConfig = ServerConfig()
-    client_ip: ClientIpConfig = ClientIpConfig()
-    routes: RoutesConfig = RoutesConfig()
-    socket: SocketMode = SocketMode.JUDGE
+    mode: TopMode = setting(
+        "enforce",
+        choice(TopMode),
+        "enforce | shadow (judge and audit, block nothing) | bypass (judge nothing, forward)",
+    )
+    listen: ListenConfig = section(ListenConfig)
+    admin: AdminConfig = section(AdminConfig)
+    workers: int = setting(1, COUNT, "Processes; more than 1 needs state.backend: redis.")
+    server: ServerConfig = section(ServerConfig)
+    upstream: UpstreamConfig = needed(SectionOf(UpstreamConfig), "The capture backend that everything is forwarded to.")
+    client_ip: ClientIpConfig = section(ClientIpConfig)
+    routes: RoutesConfig = section(RoutesConfig)
+    socket: SocketMode = setting("judge", choice(SocketMode), "WebSockets: judge | tunnel | refuse")
     core: CoreSettings = field(default_factory=CoreSettings)
-    state: StateConfig = StateConfig()
-    audit: AuditConfig = AuditConfig()
-    log: LogConfig = LogConfig()
-    cors: CorsConfig = CorsConfig()
+    state: StateConfig = section(StateConfig)
+    audit: AuditConfig = section(AuditConfig)
+    log: LogConfig = section(LogConfig)
+    cors: CorsConfig = section(CorsConfig)
     files: tuple[str, ...] = ()
     """Every file that was read: the configuration itself, then the ``file:`` lists, as absolute paths."""
     hashes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)

@@ -1,20 +1,44 @@
-"""What the core is told, one table of keys (hence its length).
+"""The sections of the configuration that the core obeys: one table of their keys, typed and frozen.
 
-The typed, frozen form of the sections of the configuration that it obeys. ``config/schema.py`` makes these
-from YAML (config/fsproxy.yaml shows every key and its default); the core compiles them into
-lookup structures and never sees a dict.
+``config`` reads these from YAML, key by key; the core compiles them into lookup structures and never sees a dict.
+Durations are in seconds, sizes in bytes, lengths in characters, shares from 0 to 1. Attributes are named as the keys,
+except where a field names its key.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from enum import StrEnum, unique
 from types import MappingProxyType
+from typing import ClassVar
+from zoneinfo import ZoneInfo
 
+from fsproxy.core.keys import (
+    ANY_TEXT,
+    COUNT,
+    COUNT_OR_ZERO,
+    HEADER,
+    STRING,
+    TEXT,
+    TRUTH,
+    JsonSchema,
+    Leaf,
+    ListOf,
+    MapOf,
+    SectionOf,
+    choice,
+    needed,
+    or_null,
+    section,
+    setting,
+    words,
+)
 from fsproxy.core.model import FilterName, Mode, OnTrouble
 from fsproxy.core.reasons import ReasonCode
+from fsproxy.core.units import ANY_SHARE, DAY, DAY_AS_UNIX, DURATION, SHARE, SIZE, parts
 
 Places = Mapping[str, str]
 """Key of a section -> ``file:line:column`` of its value; a key that is not there has its default."""
@@ -31,155 +55,12 @@ class Entry:
     id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Section:
-    mode: Mode = Mode.ENFORCE
-    places: Places = field(default_factory=lambda: _NOWHERE, compare=False, repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScriptSettings(_Section):
-    min_compiled: int | None = None
-    """Unix seconds: scripts built before are blocked."""
-    require: bool = False
-    blocked_versions: tuple[Entry, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UrlSettings(_Section):
-    schemes: tuple[str, ...] = ("http", "https")
-    max_length: int | None = None
-    match_origin: bool = False
-
-
 @dataclass(frozen=True, slots=True)
 class DomainRule:
     """``capture: PATTERN`` or ``block: PATTERN``."""
 
     capture: bool
     pattern: Entry
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DomainSettings(_Section):
-    rules: tuple[DomainRule, ...] = ()
-    otherwise_capture: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IpSettings(_Section):
-    block: tuple[Entry, ...] = ()
-    allow: tuple[Entry, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserAgentSettings(_Section):
-    block: tuple[Entry, ...] = ()
-    allow: tuple[Entry, ...] = ()
-    crawlers: bool = False
-    case_sensitive: bool = False
-    block_missing: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GeoSource:
-    """Where a visitor's location comes from: a header of a trusted proxy, or a database the user owns."""
-
-    header: str | None = None
-    region_header: str | None = None
-    database: str | None = None
-    country: str = "country.iso_code"
-    region: str | None = "subdivisions.0.iso_code"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GeoSettings(_Section):
-    only: tuple[Entry, ...] = ()
-    """Empty together with ``never``: geography is not judged."""
-    never: tuple[Entry, ...] = ()
-    source: GeoSource = field(default_factory=lambda: GeoSource(header="cf-ipcountry"))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OptOutSettings(_Section):
-    cookies: tuple[Entry, ...] = (Entry("fs_optout=1"),)
-    gpc: bool = False
-    dnt: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeletingUserSettings(_Section):
-    block: tuple[Entry, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlockedUserSettings(_Section):
-    block: tuple[Entry, ...] = ()
-    reason_code: ReasonCode = ReasonCode.UNSPECIFIED
-
-
-@dataclass(frozen=True, slots=True)
-class RampingStep:
-    """From this day (00:00 UTC) on the share is that; between two steps it moves linearly."""
-
-    start: date
-    share: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RampingSettings(_Section):
-    share: float = 1.0
-    """0 to 1; ignored when there is a schedule."""
-    schedule: tuple[RampingStep, ...] = ()
-    salt: str = ""
-
-
-@unique
-class Cycle(StrEnum):
-    """How long a quota lasts."""
-
-    MONTHLY = "monthly"
-    YEARLY = "yearly"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuotaSettings(_Section):
-    sessions: int | None = None
-    """None: not judged. 0 blocks every new session."""
-    cycle: Cycle = Cycle.MONTHLY
-    anchor_month: int = 1
-    """Of a yearly cycle."""
-    anchor_day: int = 1
-    timezone: str = "UTC"
-    spill_over: float = 0.0
-    """Share of ``sessions`` that may be captured on top."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FilterSettings:
-    """The ``filters`` section, whole; an org's own is this merged key by key with its overrides."""
-
-    on_error: OnTrouble = OnTrouble.ALLOW
-    on_bundles: frozenset[FilterName] = frozenset(
-        {
-            FilterName.IP,
-            FilterName.USER_AGENT,
-            FilterName.DOMAIN,
-            FilterName.DELETING_USER,
-            FilterName.BLOCKED_USER,
-        }
-    )
-    script: ScriptSettings = ScriptSettings()
-    url: UrlSettings = UrlSettings()
-    domain: DomainSettings = DomainSettings()
-    ip: IpSettings = IpSettings()
-    user_agent: UserAgentSettings = UserAgentSettings()
-    geo: GeoSettings = GeoSettings()
-    opt_out: OptOutSettings = OptOutSettings()
-    deleting_user: DeletingUserSettings = DeletingUserSettings()
-    blocked_user: BlockedUserSettings = BlockedUserSettings()
-    ramping: RampingSettings = RampingSettings()
-    quota: QuotaSettings = QuotaSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,21 +71,12 @@ class Window:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CardinalitySettings:
-    mode: Mode = Mode.ENFORCE
-    user_properties: int = 500
-    event_names: int = 1_000
-    event_properties: int = 5_000
-    retention: float = 30 * 86_400.0
-    """Seconds after which a name that was not seen again is forgotten."""
+@unique
+class Cycle(StrEnum):
+    """How long a quota lasts."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RateSettings:
-    mode: Mode = Mode.ENFORCE
-    event: tuple[Window, ...] = (Window(10, 1.0), Window(30, 60.0))
-    user: tuple[Window, ...] = (Window(5, 1.0), Window(12, 60.0))
+    MONTHLY = "monthly"
+    YEARLY = "yearly"
 
 
 @unique
@@ -215,27 +87,346 @@ class OnUninspectable(StrEnum):
     BLOCK = "block"
 
 
+# -- how values are read that only these sections have
+
+ANY_SCALAR: JsonSchema = {"type": ["string", "number", "boolean", "null"]}
+_RULE: JsonSchema = {
+    "type": "object",
+    "properties": {
+        "pattern": {"type": "string", "description": "The rule, as it may also stand alone."},
+        "id": {"type": "string", "description": "What audit lines call it."},
+    },
+    "required": ["pattern"],
+    "additionalProperties": False,
+}
+_DOMAIN_RULE: JsonSchema = {
+    "type": "object",
+    "properties": {
+        "capture": {"type": "string", "description": "The domains to capture."},
+        "block": {"type": "string", "description": "The domains to block, with reason 4."},
+        "id": {"type": "string", "description": "What audit lines call the rule."},
+    },
+    "additionalProperties": False,
+    "oneOf": [{"required": ["capture"]}, {"required": ["block"]}],
+}
+_WINDOWS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+_RATE = re.compile(r"(?P<number>[0-9]{1,9})/(?P<unit>s|min|h)", re.ASCII)
+_JUDGED_ON_BUNDLES = (
+    FilterName.ORG,
+    FilterName.DOMAIN,
+    FilterName.IP,
+    FilterName.USER_AGENT,
+    FilterName.GEO,
+    FilterName.DELETING_USER,
+    FilterName.BLOCKED_USER,
+)
+
+
+def _entries(found: Iterable[Entry | str]) -> tuple[Entry, ...]:
+    return tuple(Entry(each) if isinstance(each, str) else each for each in found)
+
+
+def rules(name: str, word: str | None = None) -> ListOf[tuple[Entry, ...]]:
+    """Return a reader for a list of a filter's rules, each a text or ``{pattern: TEXT, id: TEXT}``."""
+    return ListOf(name, _entries, {"anyOf": [ANY_SCALAR, _RULE]}, word)
+
+
+def rate(text: str) -> Window:
+    """Return the window of ``30/min``: at most 30 in any 60 seconds. Raises ValueError."""
+    match = parts(_RATE, text)
+    return Window(int(match["number"]), _WINDOWS[match["unit"]])
+
+
+def _zone(text: str) -> str:
+    try:
+        ZoneInfo(text)
+    except (OSError, LookupError) as error:
+        # For a key that cannot be the name of a file, the file system's own error comes up.
+        raise ValueError from error
+    return text
+
+
+def _anchor(text: str) -> date:
+    """Return a day of the leap year 2000, so that 02-29 is one; a day without a month is one of January."""
+    if re.fullmatch(r"[0-9]{1,2}", text) and 1 <= int(text) <= 31:
+        return date(2000, 1, int(text))
+    if re.fullmatch(r"[0-9]{2}-[0-9]{2}", text):
+        return date.fromisoformat(f"2000-{text}")
+    raise ValueError
+
+
+def _reason(text: str) -> ReasonCode:
+    if str(int(text)) != text:
+        raise ValueError
+    return ReasonCode(int(text))
+
+
+_ENTRIES = rules("text")
+_MODE = choice(Mode)
+_ON_TROUBLE = choice(OnTrouble)
+_CODES = [code.value for code in ReasonCode]
+_REASON = Leaf("a reason code", ", ".join(map(str, _CODES)), _reason, {"type": "integer", "enum": _CODES}, kind="int")
+_TIME_ZONE = Leaf("a time zone", "a name of the IANA database, such as Europe/Berlin", _zone, STRING)
+_ANCHOR_SCHEMA: JsonSchema = {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 31}, {"type": "string"}]}
+_ANCHORS = ("a day of a cycle", "1 to 31 for a monthly cycle, MM-DD for a yearly one")
+_ANCHOR_MONTH = Leaf(*_ANCHORS, lambda text: _anchor(text).month, _ANCHOR_SCHEMA)
+_ANCHOR_DAY = Leaf(*_ANCHORS, lambda text: _anchor(text).day, _ANCHOR_SCHEMA)
+_SCHEMES = ListOf("url", lambda found: tuple(each.text.lower() for each in _entries(found)), STRING)
+_FILTERS = choice(FilterName, *_JUDGED_ON_BUNDLES)
+_DOMAIN_RULES = ListOf[tuple[DomainRule, ...]](
+    "domain",
+    lambda found: tuple(DomainRule(verb == "capture", entry) for verb, entry in found),
+    _DOMAIN_RULE,
+    verbs=("capture", "block"),
+)
+_RATES = ListOf[tuple[Window, ...]](
+    Leaf("a rate", "calls per second, minute or hour, such as 10/s, 30/min, 500/h", rate, STRING),
+    tuple,
+    {"type": "string", "pattern": "^[0-9]+/(s|min|h)$"},
+)
+_BLOCKS_MODE = "enforce | shadow (judge and audit, block nothing) | off"
+_REJECTS_MODE = "enforce | shadow (judge and audit, reject nothing) | off"
+
+# -- the filters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Filter:
+    """One filter's section."""
+
+    mode: Mode = setting("enforce", _MODE, _BLOCKS_MODE)
+    places: Places = field(default_factory=lambda: _NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptSettings(_Filter):
+    """Reason 11: outdated capture scripts."""
+
+    min_compiled: int | None = setting(
+        None, or_null(DAY_AS_UNIX), "Scripts built before this day (00:00 UTC) are blocked."
+    )
+    require: bool = setting(False, TRUTH, "Whether a missing or non-numeric timestamp is blocked too.")
+    blocked_versions: tuple[Entry, ...] = setting(
+        [], _ENTRIES, "CompiledVersion or SnippetVersion values that are blocked."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UrlSettings(_Filter):
+    """Reason 9: invalid page addresses."""
+
+    schemes: tuple[str, ...] = setting(["http", "https"], _SCHEMES, "Schemes that are allowed.")
+    max_length: int | None = setting(None, or_null(COUNT), "Longest URL in characters; null for no limit.")
+    match_origin: bool = setting(False, TRUTH, "Whether the URL's host must equal the Origin header's.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DomainSettings(_Filter):
+    """Reason 4: domains. The first rule that matches wins."""
+
+    rules: tuple[DomainRule, ...] = setting(
+        [], _DOMAIN_RULES, "In order, {capture: PATTERN} or {block: PATTERN}; * is exactly one label."
+    )
+    otherwise_capture: bool = setting(
+        "capture", words({"capture": True, "block": False}), "All other domains: capture | block", at="otherwise"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IpSettings(_Filter):
+    """Reason 5: addresses. Allow wins."""
+
+    block: tuple[Entry, ...] = setting([], rules("ip"), "Addresses, networks, or * for a part (192.168.1.*).")
+    allow: tuple[Entry, ...] = setting([], rules("ip"), "The same, never blocked.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserAgentSettings(_Filter):
+    """Reason 6: user agents. Allow wins."""
+
+    block: tuple[Entry, ...] = setting(
+        [], rules("user_agent"), "Texts that the User-Agent contains, or regex:PATTERN (RE2)."
+    )
+    allow: tuple[Entry, ...] = setting([], rules("user_agent"), "The same, never blocked.")
+    crawlers: bool = setting(False, TRUTH, "Also block a maintained list of crawlers (extra crawlers).")
+    case_sensitive: bool = setting(False, TRUTH, "Whether case matters.")
+    block_missing: bool = setting(False, TRUTH, "Also block requests without a User-Agent.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeoSource:
+    """Where a visitor's location comes from: headers of a trusted proxy, or a database the user owns."""
+
+    header: str | None = setting(
+        None,
+        or_null(HEADER),
+        "A trusted proxy's header that holds the country; cf-ipcountry where nothing is named.",
+    )
+    region_header: str | None = setting(None, or_null(HEADER), "A trusted proxy's header that holds the region.")
+    database: str | None = setting(None, or_null(TEXT), "A MaxMind DB file, in place of headers (extra geo).")
+    country: str = setting("country.iso_code", TEXT, "Path of the country in a database's row.")
+    region: str | None = setting("subdivisions.0.iso_code", or_null(TEXT), "Path of the region in a database's row.")
+
+
+def _with_header(source: GeoSource) -> GeoSource:
+    if source.header is None and source.database is None:
+        return replace(source, header="cf-ipcountry")
+    return source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeoSettings(_Filter):
+    """Reason 7: geography. It is not judged while both lists are empty."""
+
+    only: tuple[Entry, ...] = setting(
+        [], rules("geo"), "Capture these zones alone: US, US-CA, EU, EEA. Unknown locations are blocked."
+    )
+    never: tuple[Entry, ...] = setting([], rules("geo"), "Capture all but these zones. Unknown locations are captured.")
+    source: GeoSource = setting({}, SectionOf(GeoSource, _with_header), "Where a visitor's location comes from.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptOutSettings(_Filter):
+    """Reason 10: the visitor opted out."""
+
+    cookies: tuple[Entry, ...] = setting(["fs_optout=1"], rules("opt_out"), "name=value matches that value, name any.")
+    gpc: bool = setting(False, TRUTH, "Also Sec-GPC: 1.")
+    dnt: bool = setting(False, TRUTH, "Also DNT: 1.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeletingUserSettings(_Filter):
+    """Reason 12: users who are being deleted."""
+
+    block: tuple[Entry, ...] = setting([], _ENTRIES, "Their uids or user ids.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockedUserSettings(_Filter):
+    """Users who are not to be captured."""
+
+    block: tuple[Entry, ...] = setting([], _ENTRIES, "Their uids.")
+    reason_code: ReasonCode = setting(-1, _REASON, "The reason code they get; none is documented for them.")
+
+
+@dataclass(frozen=True, slots=True)
+class RampingStep:
+    """One step of a schedule. Between two steps the share moves linearly."""
+
+    start: date = needed(DAY, "The day (00:00 UTC) from which on the share is that.", at="from")
+    share: float = needed(SHARE, "Share of new sessions to capture.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RampingSettings(_Filter):
+    """Reason 8: only a share of new sessions is captured."""
+
+    share: float = setting("100%", SHARE, "Share of new sessions to capture.")
+    schedule: tuple[RampingStep, ...] = setting(
+        [], SectionOf(RampingStep, many=True), "Shares by date in place of share; between two dates it moves linearly."
+    )
+    salt: str = setting("", ANY_TEXT, "Changes who is in the share.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuotaSettings(_Filter):
+    """Reason 3: sessions per billing cycle."""
+
+    sessions: int | None = setting(
+        None, or_null(COUNT_OR_ZERO), "New sessions in a cycle; null for no quota, 0 blocks all."
+    )
+    cycle: Cycle = setting("monthly", choice(Cycle), "monthly | yearly")
+    anchor_month: int = setting(1, _ANCHOR_MONTH, "The month of anchor_day.", at="anchor_day")
+    anchor_day: int = setting(1, _ANCHOR_DAY, "First day of a cycle: 1 to 31, or MM-DD when yearly.")
+    timezone: str = setting("UTC", _TIME_ZONE, "Where days begin, by its IANA name.")
+    spill_over: float = setting("0%", ANY_SHARE, "Share of sessions that may be captured on top.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilterSettings:
+    """Which sessions are blocked, and with which reason (rules.md 1)."""
+
+    on_error: OnTrouble = setting("allow", _ON_TROUBLE, "A filter that fails: allow | block.")
+    on_bundles: frozenset[FilterName] = setting(
+        ["ip", "user_agent", "domain", "deleting_user", "blocked_user"],
+        ListOf[frozenset[FilterName]](_FILTERS, frozenset, _FILTERS.schema),
+        "Filters that are judged again on bundles, events and sockets; orgs always are.",
+    )
+    script: ScriptSettings = section(ScriptSettings)
+    url: UrlSettings = section(UrlSettings)
+    domain: DomainSettings = section(DomainSettings)
+    ip: IpSettings = section(IpSettings)
+    user_agent: UserAgentSettings = section(UserAgentSettings)
+    geo: GeoSettings = section(GeoSettings)
+    opt_out: OptOutSettings = section(OptOutSettings)
+    deleting_user: DeletingUserSettings = section(DeletingUserSettings)
+    blocked_user: BlockedUserSettings = section(BlockedUserSettings)
+    ramping: RampingSettings = section(RampingSettings)
+    quota: QuotaSettings = section(QuotaSettings)
+
+
+# -- client API calls
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardinalitySettings:
+    """How many different names an org may use."""
+
+    mode: Mode = setting("enforce", _MODE, _REJECTS_MODE)
+    user_properties: int = setting(500, COUNT_OR_ZERO, "User properties.")
+    event_names: int = setting(1_000, COUNT_OR_ZERO, "Event names.")
+    event_properties: int = setting(5_000, COUNT_OR_ZERO, "Event properties, each by its event.")
+    retention: float = setting("30d", DURATION, "A name that was not seen for so long is forgotten.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateSettings:
+    """How often a session may call; every window holds."""
+
+    mode: Mode = setting("enforce", _MODE, _REJECTS_MODE)
+    event: tuple[Window, ...] = setting(["10/s", "30/min"], _RATES, "Custom events.")
+    user: tuple[Window, ...] = setting(["5/s", "12/min"], _RATES, "identify and set_user_vars.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reserved:
+    """Longest values of reserved user properties, in characters."""
+
+    uid: int = setting(256, COUNT, "The user's id.")
+    displayName: int = setting(256, COUNT, "The user's name.")  # noqa: N815 - as it is called on the wire
+    email: int = setting(128, COUNT, "The user's address.")
+    acctId: int = setting(256, COUNT, "Deprecated by the vendor.")  # noqa: N815 - as it is called on the wire
+    website: int = setting(1024, COUNT, "Deprecated by the vendor.")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientApiSettings:
-    """The ``client_api`` section. Lengths in characters, sizes in bytes (rules.md 2)."""
+    """What client API calls must keep to (rules.md 2)."""
 
-    mode: Mode = Mode.ENFORCE
-    max_payload: int = 512 * 1024
-    max_calls: int = 5000
-    """Of one body; those after them are rejected unread."""
-    event_name_length: int = 250
-    property_name_length: int = 512
-    allow_hyphen: bool = False
-    value_size: int = 8192
-    reserved: Mapping[str, int] = field(
-        default_factory=lambda: MappingProxyType(
-            {"uid": 256, "displayName": 256, "email": 128, "acctId": 256, "website": 1024}
-        )
+    GROUPS: ClassVar[Mapping[str, str]] = {
+        "event_name": "Names of custom events.",
+        "property_name": "Names of custom properties.",
+        "property_value": "Values of custom properties.",
+    }
+
+    mode: Mode = setting("enforce", _MODE, _REJECTS_MODE)
+    max_payload: int = setting("512KB", SIZE, "Largest payload of one call.")
+    max_calls: int = setting(5000, COUNT, "Calls of one body that are judged; the rest are rejected unread.")
+    event_name_length: int = setting(250, COUNT, "Characters.", at="event_name.max_length")
+    property_name_length: int = setting(
+        512, COUNT, "Characters, the type suffix and all parents' names included.", at="property_name.max_length"
     )
-    cardinality: CardinalitySettings = CardinalitySettings()
-    rate: RateSettings = RateSettings()
-    blocked_uids: frozenset[str] = frozenset(
-        {
+    allow_hyphen: bool = setting(False, TRUTH, "Whether a hyphen may stand in a name.", at="property_name.allow_hyphen")
+    value_size: int = setting(8192, SIZE, "Bytes.", at="property_value.max_size")
+    reserved: Mapping[str, int] = setting(
+        {},
+        SectionOf[Mapping[str, int]](_Reserved, lambda lengths: MappingProxyType(asdict(lengths))),
+        "Longest values of reserved user properties, in characters.",
+    )
+    cardinality: CardinalitySettings = section(CardinalitySettings)
+    rate: RateSettings = section(RateSettings)
+    blocked_uids: frozenset[str] = setting(
+        [
             "",
             "0",
             "1",
@@ -248,35 +439,58 @@ class ClientApiSettings:
             "null",
             "nil",
             "the_id_that_you_use_in_your_app_for_this_user",
-        }
+        ],
+        ListOf[frozenset[str]](Leaf("a text", "a text", str.casefold, STRING), frozenset, ANY_SCALAR),
+        "Placeholders that are no uid; compared without case.",
     )
-    """Case-folded."""
-    on_uninspectable: OnUninspectable = OnUninspectable.FORWARD
+    on_uninspectable: OnUninspectable = setting(
+        "forward", choice(OnUninspectable), "A capture body that cannot be read: forward | block"
+    )
+
+
+# -- orgs, and all of it together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrgSettings:
-    """One org's rules, overrides merged in: what an ``OrgPolicy`` is compiled from."""
+    """What differs for one org: what an ``OrgPolicy`` is compiled from, with the base sections merged in."""
 
     listed: bool = False
-    enabled: bool = True
-    mobile: bool = True
-    filters: FilterSettings = FilterSettings()
-    client_api: ClientApiSettings = ClientApiSettings()
+    enabled: bool = setting(True, TRUTH, "Whether it is captured at all; if not, reason 2.")
+    mobile: bool = setting(True, TRUTH, "Whether mobile apps are captured; if not, reason 2.")
+    filters: FilterSettings = section(FilterSettings)
+    client_api: ClientApiSettings = section(ClientApiSettings)
     places: Places = field(default_factory=lambda: _NOWHERE, compare=False, repr=False)
+
+
+def _listed(org: OrgSettings) -> OrgSettings:
+    return replace(org, listed=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoreSettings:
     """All of a configuration that the core obeys."""
 
+    GROUPS: ClassVar[Mapping[str, str]] = {"orgs": "The orgs, and what differs for one of them."}
+
     mode: Mode = Mode.ENFORCE
     """The top-level mode's cap: ``bypass`` is ``off`` here."""
-    unlisted: OnTrouble = OnTrouble.ALLOW
-    orgs_mode: Mode = Mode.ENFORCE
-    mobile_agents: tuple[str, ...] = ("okhttp", "CFNetwork", "Dalvik")
+    unlisted: OnTrouble = setting("allow", _ON_TROUBLE, "Orgs that are not listed: allow | block", at="orgs.unlisted")
+    orgs_mode: Mode = setting("enforce", _MODE, "Of reasons 1 and 2: enforce | shadow | off", at="orgs.mode")
+    mobile_agents: tuple[str, ...] = setting(
+        ["okhttp", "CFNetwork", "Dalvik"],
+        ListOf[tuple[str, ...]](TEXT, tuple, ANY_SCALAR),
+        "A User-Agent that contains one of these is a mobile app.",
+        at="orgs.mobile_agents",
+    )
     default: OrgSettings = OrgSettings()
-    """For every org that is not listed."""
-    orgs: Mapping[str, OrgSettings] = field(default_factory=lambda: MappingProxyType({}))
+    """For every org that is not listed: the base sections ``filters`` and ``client_api``."""
+    orgs: Mapping[str, OrgSettings] = setting(
+        {},
+        MapOf[Mapping[str, OrgSettings]](SectionOf(OrgSettings, _listed), MappingProxyType),
+        "By org id; {} for one without differences.",
+        at="orgs.listed",
+    )
     state_on_error: OnTrouble = OnTrouble.ALLOW
+    """``state.on_error``."""
     places: Places = field(default_factory=lambda: _NOWHERE, compare=False, repr=False)

@@ -1,18 +1,17 @@
-"""Defaults stand in two places, and in a file for the reader; here they are kept the same."""
+"""Defaults are in the table of keys, and in a file for people; here they are kept the same."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
 
+from fsproxy.config.key_tree import ROOT, Group, keys_of
 from fsproxy.config.loader import load, load_text
-from fsproxy.config.models.orgs import OrgSection
-from fsproxy.config.models.root import Root
 from fsproxy.config.schema import Config, UpstreamConfig
-from fsproxy.config.sections import Section
+from fsproxy.core.keys import SectionOf
 
 SMALLEST = "upstream: {url: http://127.0.0.1:9000}\n"
 ANNOTATED = Path(__file__).parents[2] / "config" / "fsproxy.yaml"
@@ -37,15 +36,16 @@ def test_the_annotated_file_says_the_defaults() -> None:
     assert replace(annotated, core=core, files=(), hashes={}) == load_text(SMALLEST, "fsproxy.yaml", {}, Path())
 
 
-def keys(section: type[Section], path: str = "") -> set[str]:
-    """Every key path of the models but those of orgs.listed and of lists, whose members are free."""
+def keys(group: Group, path: str = "") -> set[str]:
+    """Every key path but those of orgs.listed, whose keys are free."""
     found: set[str] = set()
-    for name, field in section.model_fields.items():
-        inner = f"{path}{field.alias or name}"
+    for name, member in group.members.items():
+        inner = f"{path}{name}"
         found.add(inner)
-        for kind in (field.annotation, *get_args(field.annotation)):
-            if isinstance(kind, type) and issubclass(kind, Section) and kind is not OrgSection:
-                found |= keys(kind, f"{inner}.")
+        if isinstance(member, Group):
+            found |= keys(member, f"{inner}.")
+        elif isinstance(reader := member[0][1].reader, SectionOf):
+            found |= keys(keys_of(reader.kind), f"{inner}.")
     return found
 
 
@@ -57,7 +57,7 @@ def test_the_annotated_file_has_every_key() -> None:
 
     written = paths(yaml.safe_load(ANNOTATED.read_text("utf-8")))
 
-    assert keys(Root) - written == {
+    assert keys(ROOT) - written == {
         "listen.tls.cert",  # written as listen.tls: null
         "listen.tls.key",
         "filters.ramping.schedule.from",  # written as an empty list
@@ -66,7 +66,7 @@ def test_the_annotated_file_has_every_key() -> None:
 
 
 def test_the_walk_reaches_nested_and_optional_sections() -> None:
-    assert {"filters.geo.source.region_header", "state.persist.every"} <= keys(Root)
+    assert {"filters.geo.source.region_header", "state.persist.every"} <= keys(ROOT)
 
 
 def test_a_loaded_configuration_names_its_files_and_their_hashes() -> None:

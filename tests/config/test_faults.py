@@ -233,7 +233,7 @@ def test_several_workers_cannot_listen_on_one_unix_socket() -> None:
 
 def test_what_needs_an_extra_that_is_not_installed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fsproxy.core.filters.user_agent._CRAWLERS", "no_such_module")
-    monkeypatch.setattr("fsproxy.config.models.filters._DATABASES", "no_such_module")
+    monkeypatch.setattr("fsproxy.config.conflicts._DATABASES", "no_such_module")
 
     crawlers, database = faults(
         UPSTREAM + "filters: {user_agent: {crawlers: true}, geo: {source: {database: geo.mmdb}}}"

@@ -44,12 +44,12 @@ def test_unknown_keys_are_refused_and_the_upstream_is_required() -> None:
 def test_defaults_stand_as_users_write_them() -> None:
     schema = json.loads(json.dumps(json_schema()))
 
-    assert schema["$defs"]["ServerSection"]["properties"]["max_body"]["default"] == "64MB"
-    assert schema["$defs"]["StepSection"]["required"] == ["from", "share"]
-    assert schema["$defs"]["RateSection"]["properties"]["event"]["default"] == ["10/s", "30/min"]
+    assert schema["$defs"]["ServerConfig"]["properties"]["max_body"]["default"] == "64MB"
+    assert schema["$defs"]["RampingStep"]["required"] == ["from", "share"]
+    assert schema["$defs"]["RateSettings"]["properties"]["event"]["default"] == ["10/s", "30/min"]
 
 
 def test_a_reference_to_the_environment_may_stand_for_any_scalar() -> None:
-    port = json_schema()["$defs"]["ListenSection"]["properties"]["port"]
+    port = json_schema()["$defs"]["ListenConfig"]["properties"]["port"]
 
     assert {"type": "string", "pattern": r"\$\{"} in port["anyOf"]

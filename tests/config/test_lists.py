@@ -122,6 +122,16 @@ def test_a_wrong_line_is_a_fault_of_its_file(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "text", ["filters: {on_bundles: ['file:l.txt']}", "client_api: {rate: {event: ['file:l.txt']}}"]
+)
+def test_a_wrong_line_of_a_list_of_values_is_one_fault(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(in_folder(tmp_path, text, l="nonsense\n"), {})
+
+    assert [(p.file, p.line) for p in caught.value.problems] == [(str(tmp_path / "l.txt"), 1)]
+
+
 def test_a_file_that_cannot_be_used_is_a_fault_of_the_entry(tmp_path: Path) -> None:
     file = in_folder(
         tmp_path,

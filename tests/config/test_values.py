@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsproxy.config import schema, units
+from fsproxy.config import schema
 from fsproxy.config.loader import load_text
 from fsproxy.config.schema import Config
+from fsproxy.core import units
 from fsproxy.core.model import Mode
 from fsproxy.core.reasons import ReasonCode
-from fsproxy.core.settings import Cycle, RampingStep, Window
+from fsproxy.core.settings import Cycle, RampingStep, Window, rate
 
 UPSTREAM = "upstream: {url: http://a}\n"
 
@@ -57,10 +58,10 @@ def test_shares_are_parts_of_one(text: str, share: float) -> None:
     ("text", "window"), [("10/s", Window(10, 1.0)), ("30/min", Window(30, 60.0)), ("0/h", Window(0, 3600.0))]
 )
 def test_rates_are_windows(text: str, window: Window) -> None:
-    assert units.rate(text) == window
+    assert rate(text) == window
 
 
-PARSERS = [units.duration, units.size, units.share, units.any_share, units.rate, units.day, units.day_as_unix]
+PARSERS = [units.duration, units.size, units.share, units.any_share, rate, units.day, units.day_as_unix]
 
 
 @pytest.mark.parametrize("parser", PARSERS)

@@ -72,6 +72,8 @@ ALSO: dict[str, tuple[str, ...]] = {
     "replay/addresses": ("core/replay/test_again.py",),
     "replay/facts": ("core/replay/test_again.py",),
     "replay/filters": ("core/replay/test_again.py",),
+    "keys": ("config/test_values.py", "config/test_defaults.py", "config/test_json_schema.py"),
+    "units": ("config/test_values.py",),
     "settings": ("config/test_defaults.py", "core/filters/test_every_filter.py"),
     "json/member_names": ("core/wire/test_page.py", "core/client_api/reading/test_bundle.py"),
     "matching/zones": ("core/filters/test_geo.py",),

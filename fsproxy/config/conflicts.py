@@ -1,0 +1,146 @@
+"""What is wrong between keys that may each be right. It is looked for whatever else is wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from importlib.util import find_spec
+
+from fsproxy.config.own_listener import own_listeners, same_port
+from fsproxy.config.problems import Problem
+from fsproxy.config.schema import (
+    AddressPrivacy,
+    AuditConfig,
+    ListenConfig,
+    RoutesConfig,
+    StateBackend,
+    UpstreamConfig,
+    UpstreamTls,
+)
+from fsproxy.config.yaml.positions import Kind, Node, Scalar, Sequence, Table
+from fsproxy.core.filters.user_agent import crawlers_problem
+from fsproxy.core.settings import Cycle, GeoSettings, GeoSource, QuotaSettings, RampingSettings, UserAgentSettings
+
+_DATABASES = "maxminddb"
+
+
+def root_conflicts(root: Table) -> Iterator[Problem]:
+    """Yield the faults between sections: workers share a store and a port, and no upstream is this proxy itself."""
+    yield from own_listeners(root)
+    yield from same_port(root)
+    workers, state = root.scalar("workers"), root.members.get("state")
+    if workers is None or not _more_than_one(workers.text):
+        return
+    backend = state.scalar("backend") if isinstance(state, Table) else None
+    if backend is None or backend.text == StateBackend.MEMORY:
+        yield workers.problem(
+            "needs state.backend: redis, as in memory each worker would count sessions, names and rates alone", "1"
+        )
+    listen = root.members.get("listen")
+    if isinstance(listen, Table) and listen.scalar("unix"):
+        yield workers.problem("needs a TCP port, as one process alone can listen on a unix socket's path", "1")
+
+
+def _more_than_one(text: str) -> bool:
+    return text.isascii() and text.isdigit() and int(text[:19]) > 1
+
+
+def _listen(table: Table) -> Iterator[Problem]:
+    host = table.members.get("host")
+    other = host if isinstance(host, Sequence) else table.scalar("host") or table.scalar("port")
+    if table.scalar("unix") and other:
+        yield other.problem("stands beside unix", "host and port, or unix alone")
+
+
+def _upstream(table: Table) -> Iterator[Problem]:
+    prefixes = table.members.get("prefixes")
+    for prefix, node in prefixes.members.items() if isinstance(prefixes, Table) else ():
+        if not prefix.startswith("/"):
+            yield node.key_problem("is not a path prefix", "a path that starts with /")
+
+
+def _upstream_tls(table: Table) -> Iterator[Problem]:
+    for one, other in (("cert", "key"), ("key", "cert")):
+        if (found := table.scalar(one)) and not table.scalar(other):
+            yield found.problem(f"stands without {other}", "cert and key, or neither")
+
+
+def _routes(table: Table) -> Iterator[Problem]:
+    seen: dict[str, Node] = {}
+    direct = table.members.get("direct")
+    nodes = [node for name in ("page", "bundle", "event", "socket") for node in table.sequence(name)]
+    nodes += direct.members.values() if isinstance(direct, Table) else ()
+    for node in nodes:
+        if isinstance(node, Scalar) and node.kind is not Kind.NULL:
+            first = seen.setdefault(node.text, node)
+            if first is not node:
+                yield node.problem(f"is {first.path} already", "each path once")
+
+
+def _audit(table: Table) -> Iterator[Problem]:
+    found = table.scalar("client_ip")
+    if found and found.text == AddressPrivacy.HASHED and not table.scalar("key"):
+        # Without a key, anybody could hash every address and compare.
+        yield found.problem("needs audit.key", "key: ${SOME_VARIABLE} beside client_ip: hashed")
+
+
+def _user_agent(table: Table) -> Iterator[Problem]:
+    crawlers = table.scalar("crawlers")
+    if crawlers and crawlers.text.lower() == "true" and (allowed := crawlers_problem()):
+        yield crawlers.problem("cannot be obeyed", allowed)
+
+
+def _geo(table: Table) -> Iterator[Problem]:
+    if table.sequence("only") and table.sequence("never"):
+        yield table.members["never"].key_problem("stands beside only", "only or never, not both")
+
+
+def _geo_source(table: Table) -> Iterator[Problem]:
+    database, header = table.scalar("database"), table.scalar("header") or table.scalar("region_header")
+    if header and database:
+        yield header.problem("stands beside database", "header or database, not both")
+    if database and find_spec(_DATABASES) is None:
+        fault = f"cannot be read, as {_DATABASES} is not installed"
+        yield database.problem(fault, "pip install fsproxy[geo], or a header")
+
+
+def _ramping(table: Table) -> Iterator[Problem]:
+    steps = table.sequence("schedule")
+    if steps and (share := table.scalar("share")):
+        yield share.key_problem("stands beside schedule", "share or schedule, not both")
+    latest = ""
+    for step in steps:
+        start = step.scalar("from") if isinstance(step, Table) else None
+        if start is not None and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", start.text):
+            if start.text <= latest:
+                yield start.problem("is not after the step before", "dates that rise")
+            latest = max(latest, start.text)
+
+
+def _quota(table: Table) -> Iterator[Problem]:
+    day, cycle = table.scalar("anchor_day"), table.scalar("cycle")
+    yearly = cycle is not None and cycle.text == Cycle.YEARLY
+    if day is None or ("-" in day.text.lstrip("-")) is yearly:
+        return
+    form = "MM-DD, such as 07-01, in a yearly cycle" if yearly else "1 to 31 in a monthly cycle"
+    # When an org's cycle does not fit the base's day, the fault is the org's.
+    if cycle is not None and cycle.path.startswith("orgs.") and not day.path.startswith("orgs."):
+        fault = f"does not fit the base's anchor_day, {day.shown()}"
+        yield cycle.problem(fault, f"with an anchor_day of {form}")
+    else:
+        yield day.problem("does not fit the cycle", form)
+
+
+CONFLICTS: Mapping[type, Callable[[Table], Iterator[Problem]]] = {
+    ListenConfig: _listen,
+    UpstreamConfig: _upstream,
+    UpstreamTls: _upstream_tls,
+    RoutesConfig: _routes,
+    AuditConfig: _audit,
+    UserAgentSettings: _user_agent,
+    GeoSettings: _geo,
+    GeoSource: _geo_source,
+    RampingSettings: _ramping,
+    QuotaSettings: _quota,
+}
+"""By the class of the section that they look at."""

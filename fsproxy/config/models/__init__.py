@@ -1,1 +1,0 @@
-"""The sections of the configuration file, as users write them."""
