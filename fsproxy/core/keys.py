@@ -120,7 +120,9 @@ class Key:
     """Its path below its section when that is not the field's name, such as ``share.page``."""
 
 
-def setting(default: object, reader: Reader[T], description: str, at: str = "", *, secret: bool = False, compare: bool = True) -> T:
+def setting(
+    default: object, reader: Reader[T], description: str, at: str = "", *, secret: bool = False, compare: bool = True
+) -> T:
     """Return a dataclass field for a key with a default; a ``secret`` is left out of the representation."""
     value = reader.default(default)
     metadata = {METADATA: Key(reader, default, description, at)}
