@@ -1,4 +1,4 @@
-"""The parts of aiohttp that are not public: one test for each seam of ``aiohttp_parts``, the first to fail when it moves."""
+"""One test for each part of aiohttp that ``aiohttp_parts`` uses and that is not public; it fails when that part moves."""
 
 from __future__ import annotations
 

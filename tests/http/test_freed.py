@@ -1,4 +1,4 @@
-"""What a connection held is free once it is closed, without a collector: a reload exempts what lives from collection."""
+"""What a connection held is freed when it closes, without the garbage collector: a reload exempts what lives from it."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def _no_collector() -> Iterator[None]:
 
 
 def left() -> Counter[str]:
-    """This test's connections that are still in memory."""
+    """Return this test's connections that are still in memory."""
     older = set(map(id, _older))
     return Counter(type(each).__name__ for each in connections() if id(each) not in older)
 
 
 async def freed(proxy: InProcessProxy) -> None:
-    """Fails unless all connections are gone once they are closed."""
+    """Fail unless all connections are freed once they are closed."""
     await eventually(lambda: len(proxy.server) == 0)
     proxy.data_plane.upstream.close()
     await eventually(lambda: proxy.data_plane.upstream.connections == 0)

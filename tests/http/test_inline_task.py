@@ -1,4 +1,4 @@
-"""A handler runs as in a task, whatever the state backend: what waits in a handler waits alike in every mode."""
+"""A handler runs as in a task, and waiting works alike in it whatever the state backend."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Handler = Callable[[], Coroutine[Any, Any, bool]]
 
 
 async def run(handler: Handler) -> InlineTask:
-    """Run it to its end, and fail the test unless the end was told exactly once."""
+    """Run it to its end, and fail the test unless its end was reported exactly once."""
     loop = asyncio.get_running_loop()
     ended: list[InlineTask] = []
     made: list[InlineTask] = []

@@ -1,4 +1,4 @@
-"""What a server waits for when it stops: also clients whose handshake of TLS is under way (rules.md 4)."""
+"""What a server waits for when it stops, clients in a TLS handshake included (rules.md 4)."""
 
 from __future__ import annotations
 

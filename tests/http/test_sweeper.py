@@ -1,4 +1,4 @@
-"""The one coarse timer."""
+"""The one coarse timer for all timeouts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _Waiting(Timed):
 
     @property
     def due(self) -> float:
-        """Counts how often it is looked at."""
+        """Return the attribute, and count how often it is looked at."""
         self.looks += 1
         return self._due
 
@@ -68,7 +68,7 @@ async def test_a_closed_sweeper_expires_nothing_more() -> None:
 
 
 class _Steps:
-    """An event loop whose time passes when it is told: one walk after the other."""
+    """An event loop whose time passes only in ``step``, one walk of the sweeper at a time."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -82,7 +82,7 @@ class _Steps:
         self._next = callback
 
     def step(self) -> bool:
-        """The next walk; False when none is to come."""
+        """Make the next walk. Return False if none is planned."""
         callback, self._next = self._next, None
         self.now += PERIOD
         if callback is not None:
@@ -135,7 +135,7 @@ CHANGES = st.lists(
 def test_whatever_is_set_when_it_expires_at_the_first_walk_after_it_is_due(
     shortest: list[float], changes: list[tuple[int, str, float]]
 ) -> None:
-    """One change a walk: each ``due`` is set at least ``shortest`` ahead, as the contract says."""
+    """Make one change in each walk. Each ``due`` is set at least ``shortest`` ahead, as the contract demands."""
     steps, sweeper = _stepped()
     all_of_them = [_Waiting(inf, each) for each in shortest]
     for one in all_of_them:

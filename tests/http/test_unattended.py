@@ -11,7 +11,7 @@ from fsproxy.http.unattended import Unattended
 
 
 class OneExchange:
-    """An exchange that leaves the pool's count when it is ended, as the real one does."""
+    """An exchange that removes itself from the count when it is aborted, as the real one does."""
 
     def __init__(self, all_of_them: Unattended, *, bundle: bool) -> None:
         self.bundle = bundle

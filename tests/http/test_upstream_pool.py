@@ -1,4 +1,4 @@
-"""A place in the pool is given back however its use ends, and no kind of request holds more than its share."""
+"""However a connection's use ends, its place in the pool is free again; and no kind of request has more than its share."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_a_client_that_goes_at_any_moment_of_connecting_costs_no_place(loop: str) -> None:
-    """With uvloop, a connection was told that it is made, and nothing more if its maker is cancelled in that turn."""
+    """With uvloop, ``connection_lost`` is never called if the task is cancelled in the turn that made the connection."""
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
         runner.run(_cancelled_at_every_turn())
 
@@ -56,7 +56,7 @@ async def test_a_place_that_comes_free_for_one_who_has_just_gone_is_the_next_one
         held = await pool.connect(Share.CAPTURE)
         gone, waits = (asyncio.create_task(pool.connect(Share.CAPTURE)) for _ in range(2))
         await asyncio.sleep(0)
-        pool._free_place()  # what losing ``held`` does, in the turn in which one who waits goes
+        pool._free_place()  # what the loss of ``held`` does, in the same turn in which a waiter is cancelled
         gone.cancel()
         (await waits).abort()
         pool.open += 1
@@ -105,7 +105,7 @@ async def test_who_finds_no_place_in_time_is_refused() -> None:
 
 
 async def _connected_at_once(pool: Pool, share: Share) -> UpstreamConnection | None:
-    """None when it would have to wait for a place."""
+    """Return a connection, or None if that has to be waited for."""
     connecting = asyncio.create_task(_connected(pool, share))
     await eventually(lambda: connecting.done() or any(pool._waiting))
     if connecting.done():
@@ -181,7 +181,7 @@ async def _whatever_happens(steps: list[tuple[str, int]]) -> None:
 
 
 def _settled(pool: Pool, asked: list[tuple[Share, asyncio.Task[UpstreamConnection]]]) -> bool:
-    """No kind has too many, and who still waits may have none."""
+    """Whether no kind has too many, and nobody waits who may have one."""
     held = [sum(share is kind for share, task in asked if task.done()) for kind in Share]
     assert held[0] <= 2
     assert held[0] + held[1] <= 3

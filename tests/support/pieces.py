@@ -1,4 +1,4 @@
-"""A client that sends bytes in pieces, each of which the other side has read before the next one comes."""
+"""A client that sends bytes in pieces, each of which the other side has read before the next one is sent."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from support.raw_http import DEADLINE
 _CHUNK = re.compile(rb"([0-9a-f]+)\r\n")
 _LENGTH = re.compile(rb"\r\nContent-Length: (\d+)\r\n")
 TURNS = 3
-"""Turns of the event loop after which a piece has been read: both ends live in this one."""
+"""Turns of the event loop after which a piece has been read, as both ends run in the same loop."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What one connection was answered, in order."""
+class Replies:
+    """The answers on one connection, in order."""
 
     answers: tuple[tuple[int, bytes], ...]
     """Statuses and bodies; informational ones have an empty body."""
     closing: bool
-    """The last answer said ``Connection: close``."""
+    """The last answer had ``Connection: close``."""
     rest: bytes
     """Bytes behind the last whole answer."""
     data: bytes
-    """All that came."""
+    """Everything that came."""
 
     @property
     def statuses(self) -> tuple[int, ...]:
-        """Of the answers."""
+        """The statuses of the answers."""
         return tuple(status for status, _ in self.answers)
 
 
-def read(data: bytes) -> Told:
-    """The whole answers in these bytes."""
+def read(data: bytes) -> Replies:
+    """Return the whole answers in these bytes."""
     answers: list[tuple[int, bytes]] = []
     closing, whole = False, data
     while True:
@@ -51,11 +51,11 @@ def read(data: bytes) -> Told:
         closing = b"\r\nConnection: close" in head
         answers.append((status, body))
         data = rest
-    return Told(tuple(answers), closing, data, whole)
+    return Replies(tuple(answers), closing, data, whole)
 
 
 def _body(head: bytes, status: int, rest: bytes) -> tuple[bytes | None, bytes]:
-    """The body, None when it is not whole, and what stands behind it."""
+    """Return the body (None if it is not whole) and what comes behind it."""
     if status < 200 or status in {204, 304}:
         return b"", rest
     if b"\r\nTransfer-Encoding: chunked" in head:
@@ -75,7 +75,7 @@ def _body(head: bytes, status: int, rest: bytes) -> tuple[bytes | None, bytes]:
 
 
 def post(target: str, body: object, header: str = "X-A: b") -> bytes:
-    """A request with a JSON body and one more header line."""
+    """Return a request with a JSON body and one more header line."""
     data = json.dumps(body).encode()
     return f"POST {target} HTTP/1.1\r\nHost: a\r\n{header}\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data
 
@@ -99,7 +99,7 @@ class _Client(asyncio.Protocol):
                 future.set_result(None)
 
 
-async def tell(port: int, pieces: Sequence[bytes], wanted: int, *, wait_for_end: bool = False) -> Told:
+async def send_pieces(port: int, pieces: Sequence[bytes], wanted: int, *, wait_for_end: bool = False) -> Replies:
     """Send the pieces, wait for ``wanted`` final answers, and for the end of the connection.
 
     That end is the other side's own with ``wait_for_end``, else it is asked for by ours (FIN).

@@ -1,4 +1,4 @@
-"""What the upstream answers is what the client gets, and what is cut or broken never looks whole (rules.md 4)."""
+"""The client gets what the upstream answers, and a cut or broken answer never looks whole (rules.md 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any bytes as a page's body, a query or a header's value yield an answer: never a 5xx of ours, never a traceback."""
+"""Whatever bytes come as a page's body, a query or a header's value, the answer is no 5xx of ours and no traceback."""
 
 from __future__ import annotations
 

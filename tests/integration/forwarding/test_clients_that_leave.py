@@ -1,4 +1,4 @@
-"""What came whole goes up, whoever still waits (rules.md 4): every recording ends with a client that has left."""
+"""A request that came whole goes up though its client has left (rules.md 4), as at the end of every recording."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from support.upstream import RecordingUpstream
 from support.valkey import running_valkey
 
 SECONDS = 30.0
-"""Until something must have come about, also on a busy machine."""
+"""Seconds within which something must happen, also on a busy machine."""
 QUERY = "?OrgId=o-1&UserId=u&SessionId=s-1&PageId=p-1&Seq=1"
 LARGE = b'{"Seq":1,"When":0,"Evts":[%b]}' % b",".join(
     b'{"Kind":2,"Args":["%b"],"When":1}' % (b"x" * 900) for _ in range(300)
@@ -63,7 +63,7 @@ def _lane(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def audit(proxy: InProcessProxy, line: int = -1) -> dict[str, Any]:
-    """A line of the audit file, once it is written out."""
+    """Return a line of the audit file, once it is written."""
     path = proxy.data_plane.generation.config.audit.to
     lines = open(path).read().splitlines()  # noqa: SIM115, PTH123
     read: dict[str, Any] = json.loads(lines[line])

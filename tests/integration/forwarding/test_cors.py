@@ -1,4 +1,4 @@
-"""Answers of ours can be read by every page that records, apps' and extensions' too (rules.md 1, wire.md 1)."""
+"""Every page that records can read our answers, also a page of an app or an extension (rules.md 1, wire.md 1)."""
 
 from __future__ import annotations
 

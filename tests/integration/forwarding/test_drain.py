@@ -1,4 +1,4 @@
-"""Stopping: what is in flight finishes, what is idle ends, and the exit status is 0 (rules.md 4), in real processes."""
+"""A real process that stops: requests in flight finish, idle connections close, the exit status is 0 (rules.md 4)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def exited(proxy: RunningProxy) -> int:
 
 
 async def refuses(port: int) -> None:
-    """Waits until no new connection is taken."""
+    """Wait until no new connection is accepted."""
     async with asyncio.timeout(120):
         while True:
             try:
@@ -97,7 +97,7 @@ async def test_a_large_answer_in_flight_arrives_whole_however_slowly_it_is_read(
         async with raw_client(proxy.port, limit=1000) as client:
             await client.send(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
             assert (await client.head())[1] == 200
-            # The client stops reading here, for its buffer is full.
+            # The client stops reading here, because its buffer is full.
             proxy.signal(signal.SIGTERM)
             await refuses(proxy.port)
             total = 0

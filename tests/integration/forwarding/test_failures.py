@@ -1,4 +1,4 @@
-"""What the client is told when the upstream fails: the table of rules.md 4, on every kind of route."""
+"""How the client is answered when the upstream fails: the table of rules.md 4, on every kind of route."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from support.in_process import in_process
 from support.ports import free_ports
 from support.raw_http import RawAnswer, RawClient, Scripted, ServerSide, eventually, raw_client, scripted
-from support.raw_upstream import RawAnswer as Said
+from support.raw_upstream import RawAnswer as UpstreamAnswer
 from support.raw_upstream import RawUpstream, silent_upstream
 from support.upstream import RecordingUpstream
 
@@ -69,7 +69,7 @@ async def closing() -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def cut_in_the_head() -> AsyncIterator[int]:
-    async with RawUpstream([Said(b"HTTP/1.1 200 OK\r\nContent-", then="close")] * len(ROUTES)) as upstream:
+    async with RawUpstream([UpstreamAnswer(b"HTTP/1.1 200 OK\r\nContent-", then="close")] * len(ROUTES)) as upstream:
         yield upstream.port
 
 
@@ -85,7 +85,7 @@ async def speaking_plainly() -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def accepting_no_more() -> AsyncIterator[int]:
-    """A listener whose queue is full: a connection attempt is neither taken nor refused."""
+    """A listener whose queue is full, so that a connection attempt is neither accepted nor refused."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
         port = listener.getsockname()[1]
         taken = []
@@ -123,7 +123,7 @@ async def test_each_failure_has_its_status_on_each_route_and_cors_on_capture_rou
         async with in_process({"upstream": {"url": where, **QUICK}}) as proxy:
             async with asyncio.TaskGroup() as group:
                 asked = {name: group.create_task(_ask(proxy.port, target)) for name, target in ROUTES.items()}
-            # Whether a reset comes during connecting or after it is the kernel's affair.
+            # The kernel decides whether a reset comes while connecting or later.
             assert {name for (name,) in proxy.metrics.upstream_failures} <= set(cause.split())
             for name, task in asked.items():
                 answer = task.result()
@@ -151,7 +151,7 @@ async def _ask(port: int, target: str) -> RawAnswer:
 
 
 async def test_a_failed_request_leaves_the_connection_usable() -> None:
-    async with RawUpstream([Said(b"", then="close"), Said(OK)]) as upstream:
+    async with RawUpstream([UpstreamAnswer(b"", then="close"), UpstreamAnswer(OK)]) as upstream:
         async with in_process({"upstream": {"url": upstream.url, **QUICK}}) as proxy, raw_client(proxy.port) as client:
             assert (await post(client, "/rec/page")).status == 502
             assert (await post(client, "/rec/page")).status == 200
@@ -206,8 +206,8 @@ async def test_a_page_gives_up_once_page_retry_is_over() -> None:
 
 
 async def test_an_answer_that_stops_half_way_is_broken_off_after_the_timeout() -> None:
-    said = Said(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", then="hold")
-    async with RawUpstream([said]) as upstream, in_process({"upstream": {"url": upstream.url, **QUICK}}) as proxy:
+    half = UpstreamAnswer(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", then="hold")
+    async with RawUpstream([half]) as upstream, in_process({"upstream": {"url": upstream.url, **QUICK}}) as proxy:
         async with raw_client(proxy.port) as client:
             await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             assert (await client.head())[1] == 200

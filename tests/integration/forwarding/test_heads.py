@@ -11,7 +11,7 @@ import pytest
 
 from support.echoing import echoing
 from support.in_process import in_process
-from support.pieces import tell
+from support.pieces import send_pieces
 from support.raw_http import eventually, raw_client
 from support.upstream import RecordingUpstream, status
 
@@ -43,7 +43,7 @@ def audit_lines(proxy_file: Path) -> list[dict[str, Any]]:
 
 
 def ways(sent: bytes) -> Iterator[list[bytes]]:
-    """Whole, in packets, and cut in the middle of its largest part."""
+    """Return the head whole, in packets, and cut in the middle of its largest part."""
     yield [sent]
     yield [sent[at : at + 1400] for at in range(0, len(sent), 1400)]
     yield [sent[:60], sent[60:3000], sent[3000:]]
@@ -62,10 +62,10 @@ async def test_a_head_over_max_header_is_431_on_its_own_route(path: bytes, what:
         async with in_process(config) as proxy:
             sent = asked(path, what, origin_last=False)
             for pieces in ways(sent):
-                told = await tell(proxy.port, pieces, 1, wait_for_end=True)
-                assert told.statuses == (431,), (told, len(pieces))
-                assert told.closing
-                allowed = b"Access-Control-Allow-Origin: " + ORIGIN in told.data
+                replies = await send_pieces(proxy.port, pieces, 1, wait_for_end=True)
+                assert replies.statuses == (431,), (replies, len(pieces))
+                assert replies.closing
+                allowed = b"Access-Control-Allow-Origin: " + ORIGIN in replies.data
                 assert allowed == (path != b"/other")
         assert not upstream.received
         lines = [line for line in audit_lines(file) if line["event.action"] == ROUTES.get(path, "other")]
@@ -79,9 +79,9 @@ async def test_a_head_over_max_header_is_431_on_its_own_route(path: bytes, what:
 @pytest.mark.parametrize("what", TOO_LARGE)
 async def test_an_origin_behind_what_is_too_large_gets_cors_too(what: str) -> None:
     async with in_process({"upstream": {"url": "http://127.0.0.1:9"}, "server": {"max_header": LIMIT}}) as proxy:
-        told = await tell(proxy.port, [asked(b"/rec/page", what, origin_last=True)], 1, wait_for_end=True)
-        assert told.statuses == (431,)
-        assert b"Access-Control-Allow-Origin: " + ORIGIN in told.data
+        replies = await send_pieces(proxy.port, [asked(b"/rec/page", what, origin_last=True)], 1, wait_for_end=True)
+        assert replies.statuses == (431,)
+        assert b"Access-Control-Allow-Origin: " + ORIGIN in replies.data
 
 
 async def test_a_head_over_max_header_behind_another_request_is_431_in_its_turn() -> None:
@@ -104,15 +104,15 @@ async def test_a_head_that_is_too_large_and_never_ends_is_431_after_header_timeo
     server = {"max_header": LIMIT, "header_timeout": "300ms"}
     async with in_process({"upstream": {"url": "http://127.0.0.1:9"}, "server": server}) as proxy:
         sent = asked(b"/rec/page", "one cookie", origin_last=False)
-        told = await tell(proxy.port, [sent[:5000]], 1, wait_for_end=True)
-        assert told.statuses == (431,)
-        assert b"Access-Control-Allow-Origin: " + ORIGIN in told.data
+        replies = await send_pieces(proxy.port, [sent[:5000]], 1, wait_for_end=True)
+        assert replies.statuses == (431,)
+        assert b"Access-Control-Allow-Origin: " + ORIGIN in replies.data
 
 
 async def test_what_is_too_large_and_no_request_is_431_and_only_counted() -> None:
     async with in_process({"upstream": {"url": "http://127.0.0.1:9"}, "server": {"max_header": LIMIT}}) as proxy:
-        told = await tell(proxy.port, [b"\r\n" * LIMIT * 4], 1, wait_for_end=True)
-        assert told.statuses == (431,)
+        replies = await send_pieces(proxy.port, [b"\r\n" * LIMIT * 4], 1, wait_for_end=True)
+        assert replies.statuses == (431,)
         assert proxy.metrics.malformed == {(): 1}
 
 
@@ -133,8 +133,8 @@ async def test_raw_bytes_of_a_target_go_up_as_they_came_however_they_arrive(targ
         sent = b"POST %b HTTP/1.1\r\n%b\r\n{}" % (target, lines)
         cuts = ([sent[:at], sent[at:]] for at in range(1, len(sent)))
         for pieces in ([sent], [sent[at : at + 1] for at in range(len(sent))], *cuts):
-            told = await tell(proxy.port, pieces, 1)
-            assert told.statuses == (200,), pieces
+            replies = await send_pieces(proxy.port, pieces, 1)
+            assert replies.statuses == (200,), pieces
             assert upstream.requests.pop().split(b" ")[1] == target
 
 
@@ -143,7 +143,7 @@ async def test_raw_bytes_pass_in_every_request_of_a_connection() -> None:
         async with raw_client(proxy.port) as client:
             for number, target in enumerate(RAW * 2):
                 head = b"POST %b HTTP/1.1\r\nHost: a\r\nX-A: \xff\r\nContent-Length: 3\r\n\r\n" % target
-                # The first goes by the fast lane, the others not, as one of them comes in pieces.
+                # The first takes the fast lane. The others do not, as one of them comes in pieces.
                 await client.send(head[: 20 if number else 10_000])
                 await eventually(lambda: len(proxy.server) == 1)
                 assert (await client.ask(head[20 if number else 10_000 :], b"\xff\n\xff")).status == 200
@@ -153,8 +153,8 @@ async def test_raw_bytes_pass_in_every_request_of_a_connection() -> None:
 async def test_raw_bytes_anywhere_else_in_a_request_line_stay_malformed() -> None:
     async with echoing() as upstream, in_process({"upstream": {"url": upstream.url}}) as proxy:
         for line in (b"P\xffST /x HTTP/1.1", b"POST\xa0/x HTTP/1.1", b"POST /x HTTP/1.\xb1", b"POST \xff/x HTTP/1.1"):
-            told = await tell(proxy.port, [line + b"\r\nHost: a\r\n\r\n"], 1, wait_for_end=True)
-            assert told.statuses == (400,), line
+            replies = await send_pieces(proxy.port, [line + b"\r\nHost: a\r\n\r\n"], 1, wait_for_end=True)
+            assert replies.statuses == (400,), line
         assert not upstream.requests
 
 
@@ -163,5 +163,5 @@ async def test_raw_bytes_are_escaped_in_the_audit_line(tmp_path: Path) -> None:
     async with echoing() as upstream:
         config = {"upstream": {"url": upstream.url}, "audit": {"to": str(file), "share": {"other": "100%"}}}
         async with in_process(config) as proxy:
-            await tell(proxy.port, [b"GET /a\xff\xc2\x85\xc3\xa9 HTTP/1.1\r\nHost: a\r\n\r\n"], 1)
+            await send_pieces(proxy.port, [b"GET /a\xff\xc2\x85\xc3\xa9 HTTP/1.1\r\nHost: a\r\n\r\n"], 1)
         assert audit_lines(file)[0]["url.path"] == "/a\ufffd\\u0085\u00e9"

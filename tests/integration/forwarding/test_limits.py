@@ -20,7 +20,7 @@ LIMIT = 4096
 
 
 def of_size(size: int) -> bytes:
-    """A body of so many bytes that every route takes."""
+    """Return a body of so many bytes that every route accepts."""
     start, end = (
         b'{"OrgId": "o-1", "Url": "https://app.example.com/", "Seq": 1, "When": 0, "Evts": [], "name": "E", "x": "',
         b'"}',
@@ -162,7 +162,7 @@ async def test_what_is_not_looked_into_may_be_as_large_as_it_likes_once_decompre
 
 
 async def _timed(server: dict[str, Any], *sent: bytes) -> tuple[RawAnswer | None, InProcessProxy]:
-    """What comes back, if anything, before the connection ends of its own."""
+    """Return what comes back, if anything, before the proxy ends the connection."""
     async with anything() as upstream, in_process({"upstream": {"url": upstream.url}, "server": server}) as proxy:
         async with raw_client(proxy.port) as client:
             await client.send(*sent)
@@ -260,7 +260,7 @@ async def test_a_head_over_max_header_is_refused_and_never_goes_up(lines: bytes,
     sent = b"GET / HTTP/1.1\r\nHost: a\r\n" + lines + (b"\r\n" if complete else b"")
     answer, _ = await _timed({"max_header": 2048, "header_timeout": "500ms"}, sent)
     if not complete and answer is None:
-        return  # not over any limit that shows before its end
+        return  # not over any limit that is known before its end
     assert answer is not None
     assert answer.status == 431
     assert answer.value("Connection") == b"close"

@@ -1,4 +1,4 @@
-"""Where the data port and the admin port are reached, by the host that is configured."""
+"""At which addresses the data port and the admin port answer, depending on the configured host."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HAS_IPV6 = socket.has_ipv6 and Path("/proc/net/if_inet6").exists()
 
 
 async def answered(host: str, port: int, path: str) -> bool:
-    """Whether a request to this address has an answer of HTTP."""
+    """Return whether a request to this address gets an HTTP answer."""
     try:
         reader, writer = await asyncio.open_connection(host, port)
     except OSError:
@@ -29,7 +29,7 @@ async def answered(host: str, port: int, path: str) -> bool:
 
 
 async def reached(proxy: RunningProxy) -> tuple[list[str], list[str]]:
-    """At which addresses the data port answers, and the admin port."""
+    """Return the addresses at which the data port answers, and those of the admin port."""
     data = [host for host in FAMILIES if await answered(host, proxy.port, "/")]
     admin = [host for host in FAMILIES if await answered(host, proxy.admin_port, "/mode")]
     return data, admin

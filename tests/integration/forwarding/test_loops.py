@@ -23,7 +23,7 @@ UPGRADE = (
 
 
 class Detour:
-    """A server that passes every connection's bytes on to a port that is known later: the way back to the proxy."""
+    """A server that passes all bytes on to the proxy, whose port is known only later."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -47,7 +47,7 @@ async def _pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 @asynccontextmanager
 async def looping(mode: str = "enforce", prefixes: bool = False) -> AsyncIterator[tuple[InProcessProxy, Detour]]:  # noqa: FBT001, FBT002
-    """A proxy whose upstream leads back to itself; with ``prefixes``, that of ``/s/`` alone."""
+    """A proxy whose upstream leads back to itself; with ``prefixes``, only that of ``/s/`` does."""
     detour = Detour()
     async with scripted(detour.serve) as back, RecordingUpstream(allow_unexpected=True) as upstream:
         urls = {"url": upstream.url, "prefixes": {"/s/": back.url}} if prefixes else {"url": back.url}

@@ -1,4 +1,4 @@
-"""What follows from a request that is refused; which are is in tests/integration/hostile."""
+"""What happens around a refused request. tests/integration/hostile shows which requests are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The null test: with the smallest configuration, only ``X-Request-Id`` tells the proxy from the upstream."""
+"""The null test: with the smallest configuration, only ``X-Request-Id`` distinguishes the proxy from the upstream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where requests go: prefixes, path prefixes, TLS with verification; and where they come from: TLS, a unix socket."""
+"""Where requests go (prefixes, path prefixes, TLS with verification), and where they come from (TLS, a unix socket)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def test_the_longest_prefix_names_the_upstream_and_urls_may_have_a_path() 
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate of 127.0.0.1 that vouches for itself, and its key."""
+    """A self-signed certificate of 127.0.0.1, and its key."""
     folder = tmp_path_factory.mktemp("certificates")
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
@@ -73,13 +73,13 @@ async def test_the_upstreams_certificate_is_verified_and_ours_is_shown(
         while await side.request():
             await side.say(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
-    told = {key: value for key, value in tls.items() if key != "pair"}
-    if "ca" in told:
-        told["ca"] = str(certificates / "cert.pem")
+    settings = {key: value for key, value in tls.items() if key != "pair"}
+    if "ca" in settings:
+        settings["ca"] = str(certificates / "cert.pem")
     if "pair" in tls:
-        told |= {"cert": str(certificates / "cert.pem"), "key": str(certificates / "key.pem")}
+        settings |= {"cert": str(certificates / "cert.pem"), "key": str(certificates / "key.pem")}
     async with scripted(serve, ssl=server_side(certificates, ask=ask)) as upstream:
-        config = {"upstream": {"url": f"https://127.0.0.1:{upstream.port}", "tls": told, "page_retry": "0ms"}}
+        config = {"upstream": {"url": f"https://127.0.0.1:{upstream.port}", "tls": settings, "page_retry": "0ms"}}
         async with in_process(config) as proxy, raw_client(proxy.port) as client:
             answer = await client.ask(GET)
             assert answer.status == (502 if ask and "pair" not in tls else expected)

@@ -1,4 +1,4 @@
-"""What the client asks is what the upstream is asked: method, target, headers and body (rules.md 4)."""
+"""The upstream gets the request that the client sent: method, target, headers and body (rules.md 4)."""
 
 from __future__ import annotations
 

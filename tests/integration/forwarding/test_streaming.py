@@ -1,4 +1,4 @@
-"""Bodies of any size pass both ways in bounded memory: whoever does not read is not sent to (rules.md 4)."""
+"""Bodies of any size pass both ways in bounded memory, because a side that does not read is not sent to (rules.md 4)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from support.raw_http import ServerSide, eventually, raw_client, scripted
 SIZE = 40_000_000
 BLOCK = bytes(range(256)) * 256
 BOUND = 2_000_000
-"""Bytes that may stand in our own buffers for one request; the kernel's are not ours."""
+"""Bytes that our own buffers may hold for one request. The kernel's buffers do not count."""
 
 
 def buffered(proxy: InProcessProxy) -> int:
-    """What stands in the proxy's own buffers: towards both sides, and of request bodies."""
+    """Return how many bytes the proxy's own buffers hold, towards both sides and of request bodies."""
     total = 0
     for flow in proxy.data_plane._in_flight:
         transport = flow.request.connection.transport
@@ -32,7 +32,7 @@ def buffered(proxy: InProcessProxy) -> int:
 
 
 async def stalled(count: list[int]) -> None:
-    """Waits until a side has come to a stop."""
+    """Wait until a side has stopped."""
     async with asyncio.timeout(120):
         before = -1
         while before != count[0] or not count[0]:
@@ -59,7 +59,7 @@ async def test_a_large_answer_waits_for_a_client_that_does_not_read(chunked: boo
         async with raw_client(proxy.port, limit=2**16) as client:
             await client.send(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
             await stalled(sent)
-            assert sent[0] < SIZE, "the upstream was told to wait"
+            assert sent[0] < SIZE, "the upstream had to wait"
             assert buffered(proxy) < BOUND
             answer = await client.answer()
             assert (len(answer.body), answer.chunked) == (SIZE, chunked)
@@ -105,7 +105,7 @@ async def test_a_large_upload_waits_for_an_upstream_that_does_not_read(chunked: 
             async with asyncio.TaskGroup() as group:
                 group.create_task(upload())
                 await stalled(sent)
-                assert sent[0] < SIZE, "the client was told to wait"
+                assert sent[0] < SIZE, "the client had to wait"
                 assert buffered(proxy) < BOUND
                 read.set()
             assert (await client.answer()).status == 200
@@ -113,7 +113,7 @@ async def test_a_large_upload_waits_for_an_upstream_that_does_not_read(chunked: 
 
 
 def whole() -> bytes:
-    """The digest of the body that is sent."""
+    """Return the digest of the whole body."""
     digest = hashlib.sha256()
     left = SIZE
     while left:

@@ -1,4 +1,4 @@
-"""WebSocket and other upgrades: bytes pass both ways, and either side may end it (rules.md 4)."""
+"""WebSocket and other upgrades: bytes pass both ways, and either side may end the tunnel (rules.md 4)."""
 
 from __future__ import annotations
 

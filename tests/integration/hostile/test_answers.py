@@ -15,12 +15,12 @@ import pytest
 
 from support.hostile_answers import BROKEN, INVALID, PASSED
 from support.in_process import InProcessProxy, in_process
-from support.pieces import TURNS, Told, tell
+from support.pieces import TURNS, Replies, send_pieces
 from support.raw_http import ServerSide, scripted
 
 FINE = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine"
 FAR = 150
-"""Splits are made up to there: what is longer is a flood."""
+"""Answers up to this length are split at every place. A longer one is a flood."""
 BODY = b'{"OrgId": "o-1", "Url": "https://a.example/"}'
 
 
@@ -33,7 +33,7 @@ WHOLE, BYTEWISE = 0, -1
 
 
 def ways(sent: bytes) -> Iterator[int]:
-    """Whole, byte by byte, and the places to split at."""
+    """Return the answer whole, byte by byte, and split at each place."""
     yield WHOLE
     if len(sent) < FAR * 4:
         yield BYTEWISE
@@ -56,7 +56,7 @@ async def before(sent: bytes, then: str) -> AsyncIterator[InProcessProxy]:
             pieces = [sent[at : at + 1] for at in range(len(sent))] if how == BYTEWISE else [sent[:how], sent[how:]]
             for piece in pieces:
                 if side.writer.is_closing():
-                    return  # the proxy has heard enough
+                    return  # the proxy wants no more
                 side.writer.write(piece)
                 for _ in range(TURNS):
                     await asyncio.sleep(0)
@@ -68,19 +68,21 @@ async def before(sent: bytes, then: str) -> AsyncIterator[InProcessProxy]:
 
     async with scripted(serve) as upstream, in_process({"upstream": {"url": upstream.url}}) as proxy:
         yield proxy
-        assert (await tell(proxy.port, [PROBE], 1)).answers == ((200, b"fine"),)
+        assert (await send_pieces(proxy.port, [PROBE], 1)).answers == ((200, b"fine"),)
 
 
-def is_ours(told: Told) -> bool:
-    return told.statuses == (502,) and not told.rest and b'"status":502' in told.answers[0][1].replace(b" ", b"")
+def is_ours(replies: Replies) -> bool:
+    return (
+        replies.statuses == (502,) and not replies.rest and b'"status":502' in replies.answers[0][1].replace(b" ", b"")
+    )
 
 
 @pytest.mark.parametrize("case", INVALID)
 async def test_an_answer_that_can_be_read_in_two_ways_is_502_however_it_arrives(case: str) -> None:
     async with before(INVALID[case], "keep") as proxy:
         for how in ways(INVALID[case]):
-            told = await tell(proxy.port, [request(b"/x", how)], 1)
-            assert is_ours(told), (how, told)
+            replies = await send_pieces(proxy.port, [request(b"/x", how)], 1)
+            assert is_ours(replies), (how, replies)
         assert {cause for (cause,) in proxy.metrics.upstream_failures} == {"upstream_invalid"}
 
 
@@ -90,8 +92,8 @@ async def test_an_answer_that_can_be_read_in_two_ways_is_502_however_it_arrives(
 async def test_a_broken_answer_never_looks_whole(case: str, then: str, path: bytes) -> None:
     async with before(BROKEN[case], then) as proxy:
         for how in ways(BROKEN[case]) if path == b"/x" else (WHOLE, len(BROKEN[case]) // 2):
-            told = await tell(proxy.port, [request(path, how)], 1)
-            assert is_ours(told) or told.answers == (), (how, told)
+            replies = await send_pieces(proxy.port, [request(path, how)], 1)
+            assert is_ours(replies) or replies.answers == (), (how, replies)
 
 
 @pytest.mark.parametrize("case", PASSED)
@@ -99,9 +101,9 @@ async def test_an_odd_answer_is_the_same_however_it_arrives_and_nothing_behind_i
     passed = PASSED[case]
     async with before(passed.sent, "keep") as proxy:
         for how in ways(passed.sent):
-            told = await tell(proxy.port, [request(b"/x", how)], 1)
-            assert told.answers == ((passed.status, passed.body),), how
-            assert not told.rest
-            assert b"evil" not in told.data.lower(), "what is not for the client does not reach it"
-            # Whatever is left on the upstream's connection is not the next one's answer.
-            assert (await tell(proxy.port, [PROBE], 1)).answers == ((200, b"fine"),), how
+            replies = await send_pieces(proxy.port, [request(b"/x", how)], 1)
+            assert replies.answers == ((passed.status, passed.body),), how
+            assert not replies.rest
+            assert b"evil" not in replies.data.lower(), "what is not for the client does not reach it"
+            # What is left on the upstream's connection must not become the answer to the next request.
+            assert (await send_pieces(proxy.port, [PROBE], 1)).answers == ((200, b"fine"),), how

@@ -1,4 +1,4 @@
-"""What hostile bodies cost the running program, as a ratio to what harmless ones of their size cost (rules.md 4)."""
+"""What hostile bodies cost, as a ratio to harmless ones of the same size (rules.md 4)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TEXT = b'{"OrgId":"o","Url":"https://a.example.com/","X":"%b"}' % (b"x" * SIZE)
 
 
 async def test_a_page_of_many_values_costs_a_few_times_what_one_long_text_does() -> None:
-    """Half an emoji in it made each value cost a call of Python: 40 times the price of the text."""
+    """Half an emoji in a value once cost a Python call, 40 times the price of the text."""
     async with running_rig() as rig:
 
         async def cost(body: bytes) -> float:
@@ -48,7 +48,7 @@ async def test_a_page_frame_of_many_values_costs_a_few_times_what_one_long_text_
 
 @pytest.mark.parametrize("made_up", [False, True])
 async def test_an_event_of_refused_names_costs_a_few_times_a_good_one(made_up: bool) -> None:  # noqa: FBT001 - parametrized
-    """200 properties below 50 objects, for which the org has no room: each was searched from the root, and twice."""
+    """200 properties below 50 objects, all over the org's limit. Each was once searched from the root, and twice."""
     config = {"client_api": {"cardinality": {"event_properties": 200}, "rate": {"event": ["1000000/s"]}}}
     async with running_rig(config) as rig:
         good = await cost_of_events(rig, "good", fresh=False, refused=0)
@@ -56,7 +56,7 @@ async def test_an_event_of_refused_names_costs_a_few_times_a_good_one(made_up: b
 
 
 async def cost_of_events(rig: Rig, of: str, *, fresh: bool, refused: int) -> float:
-    """Of one bundle with an event of 20 KB."""
+    """One bundle with an event of 20 KB."""
     rounds = 0
 
     async def ask() -> None:
@@ -74,7 +74,7 @@ async def cost_of_events(rig: Rig, of: str, *, fresh: bool, refused: int) -> flo
 
 
 async def test_a_direct_event_of_refused_names_costs_a_few_times_a_good_one() -> None:
-    """600 properties of ever new events: their shapes pushed each other out, and each call went to a thread nine times."""
+    """600 properties of ever new events. Their shapes once displaced each other, and each call went to a thread nine times."""
     limits = {"event_names": 10_000, "event_properties": 600}
     config = {"client_api": {"cardinality": limits, "rate": {"event": ["1000000/s"]}}}
     properties = {f"property_{number}_str": "v" * 20 for number in range(600)}

@@ -1,4 +1,4 @@
-"""Many at once: idle connections, and floods of everything that clients name and the program remembers."""
+"""Many things at once: idle connections, and floods of every kind of name that clients choose and we remember."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from fsproxy.state.memory.page_clocks import PageClocks
 from fsproxy.state.stores import Stores
 from fsproxy.telemetry.ring import MOST_DECISIONS, MOST_FORWARDED
 from support.in_process import InProcessProxy, in_process
-from support.pieces import Told, post, tell
+from support.pieces import Replies, post, send_pieces
 from support.raw_http import eventually, raw_client
 from support.upstream import RecordingUpstream
 
 GET = b"GET /s/x HTTP/1.1\r\nHost: a\r\n\r\n"
 IDLE = 400
 MOST = 50
-"""Of each kind of thing that is remembered, in these tests."""
+"""How many of each kind of thing are remembered in these tests."""
 FLOOD = 3 * MOST
 
 
 async def test_hundreds_of_idle_connections_keep_nobody_from_being_answered() -> None:
     async with RecordingUpstream() as upstream, AsyncExitStack() as stack:
-        config = {"upstream": {"url": upstream.url}, "server": {"keepalive": "2s"}}
+        config = {"upstream": {"url": upstream.url}, "server": {"keepalive": "10s"}}
         proxy = await stack.enter_async_context(in_process(config))
         silent = [await stack.enter_async_context(raw_client(proxy.port)) for _ in range(IDLE // 2)]
         kept = [await stack.enter_async_context(raw_client(proxy.port)) for _ in range(IDLE // 2)]
         for client in kept:
             assert (await client.ask(GET)).status == 200
         await eventually(lambda: len(proxy.server) == IDLE)
-        assert (await tell(proxy.port, [GET], 1)).statuses == (200,)
+        assert (await send_pieces(proxy.port, [GET], 1)).statuses == (200,)
         assert upstream.connections == 1, "an idle client holds no connection to the upstream"
         for client in silent + kept:
             assert await client.closed(), "after server.keepalive"
@@ -45,7 +45,7 @@ async def test_hundreds_of_idle_connections_keep_nobody_from_being_answered() ->
 
 
 class Memories:
-    """What the program remembers, with small bounds."""
+    """Return a configuration with small bounds of what is remembered."""
 
     def __init__(self) -> None:
         self.ledger = MemoryLedger(
@@ -71,9 +71,9 @@ async def remembering(patch: pytest.MonkeyPatch) -> AsyncIterator[tuple[InProces
             yield proxy, memories
 
 
-async def send(proxy: InProcessProxy, *requests: bytes) -> Told:
-    """One after the other on one connection, in pieces that do not wait for answers."""
-    return await tell(proxy.port, [b"".join(requests)], len(requests))
+async def send(proxy: InProcessProxy, *requests: bytes) -> Replies:
+    """Send them one after the other on one connection, without waiting for answers."""
+    return await send_pieces(proxy.port, [b"".join(requests)], len(requests))
 
 
 def page(number: int, org: str) -> dict[str, str]:
@@ -84,12 +84,12 @@ def page(number: int, org: str) -> dict[str, str]:
 async def test_a_flood_of_new_sessions_orgs_and_pages_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     async with remembering(monkeypatch) as (proxy, memories):
         for number in range(FLOOD):
-            told = await send(
+            replies = await send(
                 proxy,
                 post("/rec/page", page(number, f"o-{number}")),
                 post("/rec/page", page(number + FLOOD, "o-1"), "Cookie: fs_optout=1"),
             )
-            assert told.statuses in {(200, 202), (202, 202)}
+            assert replies.statuses in {(200, 202), (202, 202)}
         usage = memories.ledger.usage()
         assert (usage.ids, usage.orgs) == (MOST, MOST)
         assert usage.reservations <= MOST
@@ -97,24 +97,24 @@ async def test_a_flood_of_new_sessions_orgs_and_pages_is_bounded(monkeypatch: py
         assert memories.ledger.evicted()["ids"] > 0
         assert memories.ledger.evicted()["orgs"] > 0
         assert len(memories.blocked._cache) == MOST
-        # The newest are known: the flood cost the oldest theirs.
-        told = await send(proxy, post(f"/rec/bundle?OrgId=o-1&PageId=p-{2 * FLOOD - 1}", {}))
-        assert told.statuses == (202,)
+        # The newest are known. The flood displaced the oldest.
+        replies = await send(proxy, post(f"/rec/bundle?OrgId=o-1&PageId=p-{2 * FLOOD - 1}", {}))
+        assert replies.statuses == (202,)
 
 
 async def test_a_fault_of_ours_behind_an_answer_is_no_second_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would be taken for the answer to the next request."""
+    """A second answer would be taken for the answer to the next request."""
     async with remembering(monkeypatch) as (proxy, memories):
 
         def broken(*_: object) -> None:
             raise ValueError
 
         memories.ledger._do[Confirm] = broken
-        told = await send(proxy, post("/rec/page", page(1, "o-1")))
-        assert told.statuses == (200,)
-        assert not told.rest
-        told = await tell(proxy.port, [post("/rec/page", page(2, "o-1")) + GET], 1, wait_for_end=True)
-        assert told.statuses == (200,)
+        replies = await send(proxy, post("/rec/page", page(1, "o-1")))
+        assert replies.statuses == (200,)
+        assert not replies.rest
+        replies = await send_pieces(proxy.port, [post("/rec/page", page(2, "o-1")) + GET], 1, wait_for_end=True)
+        assert replies.statuses == (200,)
         assert proxy.own_failures() == {("ingest",): 2}
         proxy.metrics.own_failures.clear()
 

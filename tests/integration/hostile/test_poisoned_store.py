@@ -1,11 +1,11 @@
-"""A Redis that somebody else writes to: wrong types, wrong bytes, values of another program. It costs limits, no answer."""
+"""A Redis that another program writes to: wrong types, wrong bytes. That may cost limits, but no answer."""
 
 from __future__ import annotations
 
 import pytest
 
 from support.in_process import InProcessProxy, in_process
-from support.pieces import post, tell
+from support.pieces import post, send_pieces
 from support.upstream import RecordingUpstream
 from support.valkey import ValkeyServer, running_valkey
 
@@ -14,7 +14,7 @@ COMMANDS = ["SET", "LPUSH", "SADD", "HSET", "ZADD"]
 
 
 def traffic(number: int) -> list[tuple[bytes, int]]:
-    """A captured page, a blocked one, and an upload of each, twice: requests, and what they get in a store that is well."""
+    """Return a captured page, a blocked one, and uploads of each, twice, with their statuses in a healthy store."""
     page = {"OrgId": "o-1", "Url": "https://a.example/", "SessionId": "s", "PageId": f"p-{number}", "UserId": "u"}
     call = {"Kind": 8197, "When": 1, "Args": ["Bought", '{"total_real":1.5}']}
     bundle = {"Seq": 1, "When": 1, "Evts": [call]}
@@ -43,7 +43,7 @@ def poison(server: ValkeyServer, command: str, value: bytes) -> None:
 
 
 async def statuses(proxy: InProcessProxy, number: int) -> list[int]:
-    return [(await tell(proxy.port, [sent], 1)).statuses[0] for sent, _ in traffic(number)]
+    return [(await send_pieces(proxy.port, [sent], 1)).statuses[0] for sent, _ in traffic(number)]
 
 
 @pytest.mark.slow
@@ -56,9 +56,9 @@ async def test_what_somebody_else_wrote_costs_no_answer(command: str) -> None:
                 "state": {"backend": "redis", "redis": {"url": server.url, "timeout": "5s"}},
                 "filters": {"quota": {"sessions": 100}, "ramping": {"share": "99.9%"}},
             }
-            # Of another type than ours, what it holds is never looked at.
+            # A value of another type than ours is never looked into.
             for number, value in enumerate(POISON if command == "SET" else POISON[1:2]):
-                # Another process each time, that has nothing of its own to go by.
+                # Another process each time, which remembers nothing by itself.
                 async with in_process(config) as proxy:
                     assert await statuses(proxy, number) == [status for _, status in traffic(number)]
                     assert keys(server)

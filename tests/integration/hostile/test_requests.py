@@ -17,7 +17,7 @@ import pytest
 from support.echoing import Echoing, echoing
 from support.hostile_requests import BEHIND_CHUNKS, POISONED, REFUSED, TAKEN, Taken
 from support.in_process import in_process
-from support.pieces import Told, tell
+from support.pieces import Replies, send_pieces
 
 PROBE = b"POST /probe HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok"
 
@@ -28,7 +28,7 @@ class Way:
 
     target: bytes
     answered: int = 200
-    """What a request gets that is taken."""
+    """What an accepted request is answered."""
 
 
 WAYS = {
@@ -41,25 +41,25 @@ WAYS = {
 
 @dataclass(frozen=True, slots=True)
 class Rig:
-    """Two proxies, of which one blocks every page, before one upstream."""
+    """Two proxies in front of one upstream; one of them blocks every page."""
 
     ports: Mapping[str, int]
     upstream: Echoing
 
-    async def tell(self, way: str, pieces: list[bytes], wanted: int, *, wait_for_end: bool = False) -> Told:
-        return await tell(self.ports[way], pieces, wanted, wait_for_end=wait_for_end)
+    async def send_pieces(self, way: str, pieces: list[bytes], wanted: int, *, wait_for_end: bool = False) -> Replies:
+        return await send_pieces(self.ports[way], pieces, wanted, wait_for_end=wait_for_end)
 
     async def another_is_fine(self) -> None:
-        """A request on another connection is answered, and none of the connections to the upstream are lost."""
+        """Check that a request on another connection is answered, and that no upstream connection is lost."""
         for port in set(self.ports.values()):
-            assert (await tell(port, [PROBE], 1)).statuses == (200,)
+            assert (await send_pieces(port, [PROBE], 1)).statuses == (200,)
             assert self.upstream.requests.pop().endswith(b"\r\n\r\nok")
 
 
 @asynccontextmanager
 async def running() -> AsyncIterator[Rig]:
     async with echoing() as upstream:
-        # The bodies of the cases are no pages with a URL; what is judged of them is not the matter here.
+        # The bodies of the cases are no pages with a URL. What is decided about them does not matter here.
         config = {"upstream": {"url": upstream.url}, "filters": {"url": {"mode": "off"}}}
         async with in_process(config) as one, in_process({**config, "orgs": {"unlisted": "block"}}) as blocking:
             ports = {name: (blocking if way.answered == 202 else one).port for name, way in WAYS.items()}
@@ -68,7 +68,7 @@ async def running() -> AsyncIterator[Rig]:
 
 
 def cuts(sent: bytes) -> Iterator[list[bytes]]:
-    """In pieces of one byte, then in two for each place between two bytes."""
+    """Return it in pieces of one byte, and then in two pieces, split at each place."""
     yield [sent[at : at + 1] for at in range(len(sent))]
     for at in range(1, len(sent)):
         yield [sent[:at], sent[at:]]
@@ -82,15 +82,15 @@ async def test_what_can_be_read_in_two_ways_is_refused_however_it_arrives(case: 
     async with running() as rig:
         for name, way in WAYS.items():
             sent = REFUSED[case].replace(b"/x", way.target)
-            # In one piece, the connection must be closed without our asking.
-            told = await rig.tell(name, [sent], 1, wait_for_end=True)
-            assert (told.statuses, told.closing, told.rest) == REFUSAL
-            assert b"smuggled" not in told.answers[0][1]
+            # When all comes in one piece, the proxy must close the connection by itself.
+            replies = await rig.send_pieces(name, [sent], 1, wait_for_end=True)
+            assert (replies.statuses, replies.closing, replies.rest) == REFUSAL
+            assert b"smuggled" not in replies.answers[0][1]
             for pieces in cuts(sent):
-                told = await rig.tell(name, pieces, 1)
-                assert (told.statuses, told.closing, told.rest) == REFUSAL, pieces
+                replies = await rig.send_pieces(name, pieces, 1)
+                assert (replies.statuses, replies.closing, replies.rest) == REFUSAL, pieces
                 if name in {"bundle", "blocked page"}:
-                    break  # read as pages are: byte by byte is enough
+                    break  # read in the same way as pages, so byte by byte is enough
         assert rig.upstream.requests == [], "no whole request went up"
         assert not any(b"smuggled" in each for each in rig.upstream.raw)
         await rig.another_is_fine()
@@ -99,23 +99,23 @@ async def test_what_can_be_read_in_two_ways_is_refused_however_it_arrives(case: 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-def normal(told: Told) -> bytes:
-    """All that came but the ids of requests. An invitation to go on depends on whether there was any need."""
-    return re.sub(rb"(?m)^X-Request-Id: .*$", b"X-Request-Id: *", told.data.replace(CONTINUE, b""))
+def normal(replies: Replies) -> bytes:
+    """Return everything that came, without request ids and without 100 (Continue), which may not be needed."""
+    return re.sub(rb"(?m)^X-Request-Id: .*$", b"X-Request-Id: *", replies.data.replace(CONTINUE, b""))
 
 
-def outcome(told: Told, upstream: Echoing) -> tuple[list[int], list[bytes]]:
-    """Final statuses, and what went up for them."""
+def outcome(replies: Replies, upstream: Echoing) -> tuple[list[int], list[bytes]]:
+    """Return the final statuses, and what went up for them."""
     went = upstream.requests[:]
     upstream.requests.clear()
-    assert not told.rest
-    final = [(status, body) for status, body in told.answers if status >= 200]
+    assert not replies.rest
+    final = [(status, body) for status, body in replies.answers if status >= 200]
     assert [body for status, body in final if status == 200] == went, "each was answered with what it sent"
     return [status for status, _ in final], went
 
 
 def wanted(case: Taken, way: Way) -> tuple[list[int], list[bytes]]:
-    """What it must come to: statuses, and bodies that go up."""
+    """Return the expected statuses, and the bodies that must go up."""
     statuses = [way.answered if status == 200 else status for status in case.answers]
     return statuses, list(case.bodies) if way.answered == 200 else []
 
@@ -125,7 +125,7 @@ def bodies_of(requests: list[bytes]) -> list[bytes]:
 
 
 def ways_of(case: Taken) -> dict[str, Way]:
-    """Pages have no other method than POST, and no body that is not JSON."""
+    """Return the ways for a case. Only a POST with a JSON body can be a page."""
     fits = case.on_pages and case.sent.lstrip().startswith(b"POST")
     return {name: way for name, way in WAYS.items() if fits or "page" not in name}
 
@@ -136,17 +136,17 @@ async def test_what_is_odd_and_right_is_the_same_request_however_it_arrives(case
         for name, way in ways_of(TAKEN[case]).items():
             sent = TAKEN[case].sent.replace(b"/x", way.target)
             statuses, bodies = wanted(TAKEN[case], way)
-            told = await rig.tell(name, [sent], len(statuses))
-            answered, whole = normal(told), outcome(told, rig.upstream)
+            replies = await rig.send_pieces(name, [sent], len(statuses))
+            answered, whole = normal(replies), outcome(replies, rig.upstream)
             assert whole[0] == statuses
             assert bodies_of(whole[1]) == bodies
             for head in whole[1]:
                 assert head.split(b" ")[1] == way.target
-                assert b"6.6.6.6" not in head, "nobody is who he says he is"
+                assert b"6.6.6.6" not in head, "no client may choose its address"
             for pieces in cuts(sent):
-                told = await rig.tell(name, pieces, len(statuses))
-                assert outcome(told, rig.upstream) == whole, pieces
-                assert normal(told) == answered, pieces
+                replies = await rig.send_pieces(name, pieces, len(statuses))
+                assert outcome(replies, rig.upstream) == whole, pieces
+                assert normal(replies) == answered, pieces
         await rig.another_is_fine()
 
 
@@ -157,27 +157,27 @@ async def test_a_bad_request_behind_a_good_one_takes_nothing_with_it_but_its_con
             sent = POISONED[case].sent.replace(b"/x", way.target)
             statuses, bodies = wanted(POISONED[case], way)
             for pieces in ([sent], *cuts(sent)):
-                told = await rig.tell(name, pieces, len(statuses))
-                got, went = outcome(told, rig.upstream)
-                # The last one of a connection may be answered without a word on what came behind it.
+                replies = await rig.send_pieces(name, pieces, len(statuses))
+                got, went = outcome(replies, rig.upstream)
+                # The last request of a connection may be answered without an answer to what came behind it.
                 assert got == statuses[-len(got) :] or got == statuses[:-1], pieces
                 assert bodies_of(went) == bodies[: len(went)]
-                assert told.closing
+                assert replies.closing
         assert not any(b"smuggled" in each for each in rig.upstream.raw)
         await rig.another_is_fine()
 
 
 @pytest.mark.parametrize("case", BEHIND_CHUNKS)
 async def test_no_trailer_becomes_a_header_of_the_request_behind_it(case: str) -> None:
-    """The parser keeps the last trailer for the next head: behind chunks there is none."""
+    """The parser keeps the last trailer for the next head, so no request may follow a chunked one."""
     async with running() as rig:
         for name, way in WAYS.items():
             sent = BEHIND_CHUNKS[case].replace(b"/x", way.target)
             for pieces in ([sent], *cuts(sent)):
-                told = await rig.tell(name, pieces, 1, wait_for_end=True)
-                got, went = outcome(told, rig.upstream)
+                replies = await rig.send_pieces(name, pieces, 1, wait_for_end=True)
+                got, went = outcome(replies, rig.upstream)
                 assert got in ([way.answered], [400]), pieces
-                assert told.closing
+                assert replies.closing
                 assert len(went) == got.count(200)
         assert not any(b"smuggled" in each for each in rig.upstream.raw)
         await rig.another_is_fine()

@@ -1,8 +1,7 @@
-"""Nothing that was planted comes out: a mixed run with faults, a store that dies, bad reloads and admin calls.
+"""Nothing secret comes out in a mixed run with faults, a store that dies, bad reloads and admin calls.
 
-What visitors, servers and operators keep to themselves is planted in every place where it may stand. Then every byte
-is searched that the program has written: audit lines, log, metrics, readiness, and all answers of the admin port and of
-its own. ``tests/integration/decisions/test_audit.py`` looks at single lines.
+A mark is planted wherever visitors, servers and operators may send something secret. Then all that the program has
+written is searched for it: audit lines, log, metrics, readiness, and all answers of its own and of the admin port. ``tests/integration/decisions/test_audit.py`` looks at single lines.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from support.pieces import tell
+from support.pieces import send_pieces
 from support.raw_http import eventually
 from support.rig import JSON, Answer, Rig, page, running_rig
 from support.upstream import status
@@ -44,7 +43,7 @@ sessions, pages and the vendor's of users (not of those who opted out or are bei
 
 
 def calls() -> bytes:
-    """A bundle whose calls are rejected for their values, in each way that looks at one."""
+    """Return a bundle whose calls are rejected for their values, once for each check of a value."""
     good = {"total_real": 9.5, "note_str": f"{MARK}-good-value"}
     bad = {
         "a_int": f"{MARK}-no-number",
@@ -66,7 +65,7 @@ def calls() -> bytes:
 
 
 async def visits(rig: Rig) -> list[Answer]:
-    """What recorders, servers and strangers send."""
+    """Send what recorders, servers and strangers send."""
     call = json.dumps({"name": "Bought", "properties": {"total_int": f"{MARK}-value"}}).encode()
     no_call = json.dumps({"name": "", "properties": {"a": f"{MARK}-value"}}).encode()
     return [
@@ -95,7 +94,7 @@ async def visits(rig: Rig) -> list[Answer]:
 
 
 async def strangers(rig: Rig) -> None:
-    """What is no HTTP, or too much of it."""
+    """Send what is no HTTP, or too much of it."""
     mark = MARK.encode()
     for sent in (
         b"%b\r\n\r\n" % mark,
@@ -105,8 +104,8 @@ async def strangers(rig: Rig) -> None:
         b"POST /rec/page HTTP/1.1\r\nHost: a\r\nContent-Length: 999999999\r\n\r\n%b" % mark,
         b"CONNECT a:443 HTTP/1.1\r\nHost: a\r\nProxy-Authorization: Basic %b\r\n\r\n" % mark,
     ):
-        told = await tell(rig.proxy.port, [sent], 1)
-        assert mark not in told.data
+        replies = await send_pieces(rig.proxy.port, [sent], 1)
+        assert mark not in replies.data
     async with rig.http.ws_connect(f"{rig.proxy.url}{rig.target('/rec/sock')}", headers=VISITOR) as socket:
         bundle = {
             "Bundle": json.loads(calls()),
@@ -123,7 +122,7 @@ async def strangers(rig: Rig) -> None:
 
 
 async def operators(rig: Rig) -> str:
-    """All that the admin port says, to who may ask and to who may not."""
+    """Return everything that the admin port answers, with and without permission."""
     names = [
         "decisions",
         "decisions?limit=500",
@@ -137,7 +136,7 @@ async def operators(rig: Rig) -> str:
     paths = [*(f"/api/{each}" for each in names), "/openapi.json", "/mode", "/readyz", "/metrics", "/", "/nothing"]
     allowed = ({}, {"Authorization": f"Bearer {WRONG_TOKEN}"}, OPERATOR)
     asked = [(path, "GET", None, headers) for path in paths for headers in allowed]
-    told = [
+    posted = [
         ("/mode", {"mode": MARK}),
         ("/mode", MARK),
         ("/mode", {"mode": "enforce"}),
@@ -147,13 +146,13 @@ async def operators(rig: Rig) -> str:
         ("/api/explain", {"url": URL, "cookie": MARK}),
         ("/api/explain", [MARK]),
     ]
-    asked += [(path, "POST", json.dumps(body).encode(), {**JSON, **OPERATOR}) for path, body in told]
-    said = [(await rig.admin(path, method, data, **headers))[1] for path, method, data, headers in asked]
-    return "\n".join(said)
+    asked += [(path, "POST", json.dumps(body).encode(), {**JSON, **OPERATOR}) for path, body in posted]
+    answers = [(await rig.admin(path, method, data, **headers))[1] for path, method, data, headers in asked]
+    return "\n".join(answers)
 
 
 def found(data: bytes) -> list[bytes]:
-    """Where the mark stands, with what is around it."""
+    """Return each place of the mark, with the bytes around it."""
     return [data[max(0, at.start() - 60) : at.end() + 40] for at in re.finditer(MARK.encode(), data)]
 
 
@@ -187,9 +186,9 @@ async def test_no_byte_of_what_was_planted_is_written_anywhere(kind: str) -> Non
         async with running_rig(config, env) as rig:
             answers = await visits(rig)
             await strangers(rig)
-            said = await operators(rig)
+            shown = await operators(rig)
             await faults(rig, config, server, answers)
-            said += await operators(rig)
+            shown += await operators(rig)
             own = [each for each in answers if each.status not in {200, 404}]
             assert {each.status for each in own} >= {202, 400, 502}
             for each in answers:
@@ -200,14 +199,14 @@ async def test_no_byte_of_what_was_planted_is_written_anywhere(kind: str) -> Non
     assert {"stdout", "stderr"} <= set(written)
     for name, data in written.items():
         assert found(data) == [], name
-    assert found(said.encode()) == []
+    assert found(shown.encode()) == []
     for each in own:
         assert MARK not in each.body.decode(), each.status
         assert MARK not in str(each.headers)
 
 
 async def faults(rig: Rig, config: Mapping[str, Any], server: ValkeyServer | None, answers: list[Answer]) -> None:
-    """The upstream answers nonsense and goes, the store dies, a bad configuration is loaded."""
+    """Let the upstream answer nonsense and go, kill the store, and load a bad configuration."""
     rig.upstream.on("POST", "/rec/page", status(200, f"{{{MARK}".encode(), Set_Cookie=f"a={MARK}"))
     rig.upstream.on("POST", "/v2/events", status(500, MARK.encode()))
     await rig.page(VISITOR, Url=URL)

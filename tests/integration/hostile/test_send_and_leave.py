@@ -1,4 +1,4 @@
-"""Sending and leaving at once is no way to take the upstream from others: a quarter of the pool, and counted."""
+"""Clients that send and leave at once get at most a quarter of the pool, and are counted."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def post(kind: str, body: bytes = BUNDLE) -> bytes:
 
 
 def unattended(proxy: InProcessProxy) -> float:
-    """As it stands on /metrics."""
+    """Return a metric's value as /metrics shows it."""
     return proxy.metrics.gauges["unattended_exchanges"][1]()
 
 
 async def flood(proxy: InProcessProxy, kind: str, count: int, way: Way = Way.CLOSE) -> list[LeavingClient]:
-    """So many that leave, each before the next one comes; returns once all are either going on or dropped."""
+    """Send so many requests, each of whose clients leaves before the next. Return once all go on or are dropped."""
     before = unattended(proxy) + proxy.metrics.unattended_dropped[()]
     clients = [await send_and_leave(proxy.port, post(kind, b"%d" % number), way) for number in range(count)]
     await eventually(lambda: unattended(proxy) + proxy.metrics.unattended_dropped[()] == before + count, SECONDS)

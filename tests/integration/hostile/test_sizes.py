@@ -1,4 +1,4 @@
-"""Requests that are too much: of each part there is a most, and what is over it ends the connection."""
+"""Requests that are too large: each part has a limit, and a request over it ends the connection."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import pytest
 
 from support.echoing import echoing
 from support.in_process import in_process
-from support.pieces import tell
+from support.pieces import send_pieces
 
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n"
 CHUNKED = b"POST /rec/page HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 MEGABYTE = 1_000_000
 BLOCK = 8_000
 MOST = 4 * MEGABYTE
-"""Bytes of memory that one of these may cost while it is read."""
+"""Bytes of memory that one of these requests may cost while it is read."""
 
 # What is sent, and the statuses that may answer it; none: the connection ends without a word.
 TOO_MUCH = {
@@ -33,7 +33,7 @@ TOO_MUCH = {
     "addresses in a chain": (GET + b"X-Forwarded-For: " + b"10.0.0.1, " * (MEGABYTE // 10), {431}),
     "names in a connection header": (GET + b"Connection: " + b"a, " * (MEGABYTE // 3), {431}),
     "noughts of a length": (b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: " + b"0" * MEGABYTE, {431}),
-    # Of these two nothing is kept, so that body_timeout is bound enough: the page is judged, and blocked (no URL).
+    # Nothing of these two is kept, so body_timeout is limit enough. The page is blocked, as it has no URL.
     "noughts of a chunk size": (CHUNKED + b"0" * MEGABYTE + b"2\r\n{}\r\n0\r\n\r\n", {202}),
     "an extension": (CHUNKED + b"2;" + b"a" * MEGABYTE + b"\r\n{}\r\n0\r\n\r\n", {202}),
     "a trailer's name": (CHUNKED + b"2\r\n{}\r\n0\r\n" + b"X" * MEGABYTE, {400}),
@@ -50,18 +50,18 @@ async def test_too_much_of_anything_ends_the_connection_in_bounded_memory(of: st
     sent, statuses = TOO_MUCH[of]
     server = {"max_body": "100KB", "header_timeout": "1s", "body_timeout": "1s", "keepalive": "1s"}
     async with echoing() as upstream, in_process({"upstream": {"url": upstream.url}, "server": server}) as proxy:
-        await tell(proxy.port, [GET + b"\r\n"], 1)  # what the first request alone takes
+        await send_pieces(proxy.port, [GET + b"\r\n"], 1)  # the memory that the first request takes alone
         upstream.requests.clear()
         pieces = [sent[at : at + BLOCK] for at in range(0, len(sent), BLOCK)]
         tracemalloc.start()
         try:
-            told = await tell(proxy.port, pieces, 1, wait_for_end=True)
+            replies = await send_pieces(proxy.port, pieces, 1, wait_for_end=True)
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-        assert set(told.statuses) <= statuses
-        assert not told.rest
-        assert told.closing or not told.answers
+        assert set(replies.statuses) <= statuses
+        assert not replies.rest
+        assert replies.closing or not replies.answers
         assert upstream.requests == []
         assert peak < MOST
-        assert (await tell(proxy.port, [GET + b"\r\n"], 1)).statuses == (200,)
+        assert (await send_pieces(proxy.port, [GET + b"\r\n"], 1)).statuses == (200,)

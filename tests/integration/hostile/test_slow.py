@@ -1,4 +1,4 @@
-"""Hundreds of requests whose bodies hardly come keep nobody from the upstream (rules.md 4)."""
+"""Hundreds of requests with very slow bodies do not keep others from the upstream (rules.md 4)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def post(path: bytes, size: int) -> bytes:
 
 @asynccontextmanager
 async def attackers(proxy: InProcessProxy, sent: Sequence[bytes]) -> AsyncIterator[list[RawClient]]:
-    """As many connections as there are requests to send, each with its own sent."""
+    """Open a connection for each request, and send it."""
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(raw_client(proxy.port)) for _ in sent]
         for client, request in zip(clients, sent, strict=True):
@@ -40,7 +40,7 @@ async def attackers(proxy: InProcessProxy, sent: Sequence[bytes]) -> AsyncIterat
 
 
 async def is_served(proxy: InProcessProxy) -> None:
-    """A page, a bundle, an event, direct calls, a server's call, and a socket: each gets its answer."""
+    """Check that a page, a bundle, an event, direct calls, a server's call and a socket are answered."""
     for path, body in (
         (b"/rec/page", PAGE),
         (b"/rec/bundle/v2?OrgId=o-1", BUNDLE),
@@ -56,7 +56,7 @@ async def is_served(proxy: InProcessProxy) -> None:
 
 
 async def settled(proxy: InProcessProxy, requests: int) -> None:
-    """Each of the requests has a connection, or was refused one."""
+    """Wait until each request has a connection or was refused one."""
     upstream, failures = proxy.data_plane.upstream, proxy.metrics.upstream_failures
     await eventually(lambda: upstream.connections + sum(failures.values()) >= requests)
 

@@ -1,4 +1,4 @@
-"""A flood of ids that clients choose, on a real Valkey: it leaves a bounded number of keys (rules.md 5)."""
+"""A flood of ids that clients choose leaves a bounded number of keys in a real Valkey (rules.md 5)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def config(upstream: RecordingUpstream, valkey: ValkeyServer) -> dict[str, Any]:
 
 
 async def page(http: aiohttp.ClientSession, proxy: RunningProxy, org: str, host: str, number: int) -> int:
-    """The reason code of the answer; 0: captured."""
+    """Return the reason code of the answer; 0 means captured."""
     ids = {"UserId": f"u{number}", "SessionId": f"s{number}", "PageId": f"p{number}"}
     body = {"OrgId": org, "Url": f"https://{host}/", **ids}
     async with http.post(f"{proxy.url}/rec/page", json=body) as response:
@@ -57,7 +57,7 @@ async def ready(http: aiohttp.ClientSession, proxy: RunningProxy) -> dict[str, A
 
 
 def page_lives(valkey: ValkeyServer) -> list[int]:
-    """The time to live, in seconds, of every blocked page that the store knows."""
+    """Return the time to live, in seconds, of every blocked page that the store knows."""
     script = "local t = {} for _, k in ipairs(redis.call('KEYS', ARGV[1])) do t[#t + 1] = redis.call('TTL', k) end"
     told = valkey.command("EVAL", f"{script} return cjson.encode(t)", "0", "fsproxy:1:cache:page:*")
     found = json.loads(told.partition(b"\r\n")[2] or b"{}")
@@ -79,7 +79,7 @@ async def test_blocked_pages_of_a_clients_choice_leave_few_keys_and_all_limits_i
         assert max(lives) <= SHARED_PAGE_SECONDS
         skipped = await counted(http, proxy, 'fsproxy_store_writes_skipped_total{what="blocked_pages"}')
         assert len(lives) + skipped == PAGES
-        # Whoever blocked a page goes on knowing it, also beyond the rate.
+        # The process that blocked a page still knows it, also beyond the rate.
         bundle = f"{proxy.url}/rec/bundle?OrgId=flood&UserId=u&SessionId=s&PageId=p{PAGES - 1}&Seq=1"
         async with http.post(bundle, data=b'{"Seq":1,"When":0,"Evts":[]}') as response:
             assert response.status == 202
