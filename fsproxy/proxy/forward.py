@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fsproxy.clock import monotonic_ns
 from fsproxy.core.failures import Failure
 from fsproxy.core.model import Route
+from fsproxy.core.wire.answers import block_body
 from fsproxy.core.wire.header_values import index
 from fsproxy.core.wire.headers import Framing
 from fsproxy.http.client_request import CLOSE, KEEP
@@ -129,9 +130,8 @@ class Forwarder:
         if flow.route is not Route.PAGE:
             self._metrics.recordings_ended[("blocked",)] += 1
         code, domain, fresh = flow.block_terms
-        answer = flow.generation.answers.block(
-            code, flow.origin, flow.request_id.encode("ascii", "replace"), domain, user_id=fresh, close=flow.close
-        )
+        body, request_id = block_body(code, domain, user_id=fresh), flow.request_id.encode("ascii", "replace")
+        answer = flow.generation.answers.answer(202, body, flow.origin, request_id, close=flow.close)
         return self.answer(flow, 202, answer)
 
     def answer(self, flow: Flow, status: int, answer: bytes) -> bool:

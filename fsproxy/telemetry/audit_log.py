@@ -167,9 +167,8 @@ class AuditLog:
 
     def __init__(self, config: AuditConfig, on_trouble: Any = None, *processors: Processor) -> None:
         """Open the Destination. ``on_trouble``: the structlog logger for dropped lines. Raise OSError like it."""
-        report = partial(report_dropped, log=on_trouble) if on_trouble is not None else report_dropped
         self._destination = Destination(config.to)
-        self.sink = LineSink(self._destination, report)
+        self.sink = LineSink(self._destination, partial(report_dropped, log=on_trouble))
         self.logger: BindableLogger = structlog.wrap_logger(
             self.sink, processors=[*processors, render], wrapper_class=AuditLogger, cache_logger_on_first_use=True
         )

@@ -45,7 +45,7 @@ def cookie_domain(url: object, registrable: Registrable | None = None) -> str:
 
 
 def block_body(code: ReasonCode, domain: str, *, user_id: str = "") -> bytes:
-    """Return the JSON that the recorder of a blocked page reads (rules.md 1)."""
+    """Return the body of a block answer (rules.md 1). The client of a ramped-out first visit keeps ``user_id``."""
     if not user_id and len(domain) <= MAX_HOST:
         return _known_body(code, domain)
     body = _BLOCK[code] + _json(domain)
@@ -67,19 +67,6 @@ class OwnAnswers:
 
     origins: OriginAllowed | None = None
 
-    def block(
-        self,
-        code: ReasonCode,
-        origin: bytes | None,
-        request_id: bytes,
-        domain: str,
-        *,
-        user_id: str = "",
-        close: bool = False,
-    ) -> bytes:
-        """Return a 202 with the reason. The client of a ramped-out first visit keeps ``user_id`` (rules.md 1)."""
-        return self.answer(202, block_body(code, domain, user_id=user_id), origin, request_id, close=close)
-
     def failure(
         self,
         failure: Failure,
@@ -95,7 +82,7 @@ class OwnAnswers:
         return self.answer(
             status,
             problem(failure, status),
-            origin if route is not Route.OTHER else None,
+            origin,
             request_id,
             content_type=PROBLEM,
             retry_after=retry_after,

@@ -13,6 +13,12 @@ ANY = OwnAnswers()
 LISTED = OwnAnswers(lambda origin: origin == "https://a.example")
 
 
+def block(
+    answers: OwnAnswers, code: ReasonCode, origin: bytes | None, request_id: bytes, domain: str, user_id: str = ""
+) -> bytes:
+    return answers.answer(202, block_body(code, domain, user_id=user_id), origin, request_id)
+
+
 def parsed(answer: bytes) -> tuple[int, dict[str, str], bytes]:
     head, _, body = answer.partition(b"\r\n\r\n")
     start, *lines = head.decode("ascii").split("\r\n")
@@ -23,7 +29,7 @@ def parsed(answer: bytes) -> tuple[int, dict[str, str], bytes]:
 
 
 def test_the_block_answer_letter_for_letter() -> None:
-    assert ANY.block(ReasonCode.DOMAIN_FILTER, b"https://a.example", b"rid", "example.com") == (
+    assert block(ANY, ReasonCode.DOMAIN_FILTER, b"https://a.example", b"rid", "example.com") == (
         b"HTTP/1.1 202 Accepted\r\n"
         b"Content-Type: application/json\r\n"
         b"Cache-Control: no-store\r\n"
@@ -40,13 +46,13 @@ def test_the_block_answer_letter_for_letter() -> None:
 
 @pytest.mark.parametrize("code", list(ReasonCode))
 def test_every_reason_has_its_number_and_text(code: ReasonCode) -> None:
-    status, headers, body = parsed(ANY.block(code, None, b"rid", "h"))
+    status, headers, body = parsed(block(ANY, code, None, b"rid", "h"))
     assert (status, headers["Content-Length"]) == (202, str(len(body)))
     assert json.loads(body) == {"reason_code": int(code), "reason": code.text, "cookie_domain": "h"}
 
 
 def test_a_ramped_out_first_visit_is_told_its_user_id() -> None:
-    body = parsed(ANY.block(ReasonCode.TRAFFIC_RAMPING, None, b"r", "h", user_id='u"1'))[2]
+    body = parsed(block(ANY, ReasonCode.TRAFFIC_RAMPING, None, b"r", "h", user_id='u"1'))[2]
     assert json.loads(body)["user_id"] == 'u"1'
 
 
@@ -81,7 +87,7 @@ def test_a_ramped_out_first_visit_is_told_its_user_id() -> None:
 )
 def test_cors_is_for_the_exact_plain_origin(answers: OwnAnswers, origin: bytes | None, *, allowed: bool) -> None:
     for answer in (
-        answers.block(ReasonCode.OVER_QUOTA, origin, b"r", "h"),
+        block(answers, ReasonCode.OVER_QUOTA, origin, b"r", "h"),
         answers.failure(Failure.UPSTREAM_REFUSED, Route.PAGE, origin, b"r"),
     ):
         _, headers, _ = parsed(answer)
@@ -124,7 +130,7 @@ def test_the_end_of_the_connection_and_rejections_are_announced() -> None:
 @given(st.binary(max_size=40), st.text(max_size=20))
 def test_nothing_sent_becomes_a_header_line(tail: bytes, domain: str) -> None:
     _, headers, body = parsed(
-        ANY.block(ReasonCode.INVALID_URL, b"https://a" + tail, b"r", domain.replace("\ud800", ""))
+        block(ANY, ReasonCode.INVALID_URL, b"https://a" + tail, b"r", domain.replace("\ud800", ""))
     )
     assert set(headers) <= {
         "Content-Type",
