@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import msgspec
 
-from fsproxy.core.audit.privacy import LONGEST_NAME, MaskAddress, safe, truncated
+from fsproxy.core.audit.privacy import LONGEST_NAME, MaskAddress, known_safe, safe, truncated
 from fsproxy.core.filters.base import Filter
 from fsproxy.core.filters.opt_out import OptOutFilter
 from fsproxy.core.matching.hosts import DEFAULT_PORTS, origin_host, parse_url
@@ -146,11 +146,7 @@ def _number(value: object) -> int | float | None:
 def _text(value: object) -> str | None:
     if not isinstance(value, str):
         return None
-    return _known_safe(value) if len(value) <= LONGEST_NAME else safe(value)
-
-
-_known_safe = lru_cache(maxsize=1024)(safe)
-"""There are few versions of scripts."""
+    return known_safe(value) if len(value) <= LONGEST_NAME else safe(value)
 
 
 def _cookies(facts: SessionFacts, opt_out: OptOutFilter) -> tuple[tuple[str, ...], tuple[str, ...]]:

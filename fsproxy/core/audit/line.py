@@ -10,7 +10,7 @@ from functools import lru_cache
 import msgspec
 
 from fsproxy.core.audit.facts import audit_facts
-from fsproxy.core.audit.privacy import MaskAddress, is_unnamed, safe
+from fsproxy.core.audit.privacy import MaskAddress, is_unnamed, known_safe, safe
 from fsproxy.core.audit.record import VERSION, AuditRecord, AuditRejection, AuditShadow, Outcome
 from fsproxy.core.client_api.reading.server_api import server_call
 from fsproxy.core.failures import Failure
@@ -146,9 +146,9 @@ def _visible(facts: SessionFacts) -> tuple[str | None, str, str | None, str, str
     """Return what every line has: org, page, User-Agent, host, country, region."""
     agent, location = facts.user_agent, facts.location
     return (
-        _known_safe(facts.org) if facts.org is not None else None,
+        known_safe(facts.org) if facts.org is not None else None,
         safe(facts.page_id),
-        (_known_safe if len(agent) <= LONGEST_AGENT else safe)(agent, LONGEST_AGENT) if agent else None,
+        (known_safe if len(agent) <= LONGEST_AGENT else safe)(agent, LONGEST_AGENT) if agent else None,
         _host(facts.url) if facts.url is not None else "",
         location.country if location is not None else None,
         location.region if location is not None else None,
@@ -166,10 +166,6 @@ def _identifying(facts: SessionFacts, mask: MaskAddress) -> tuple[str, str, str,
         masked if is_address else None,
         None if is_address else masked,
     )
-
-
-_known_safe = lru_cache(maxsize=4096)(safe)
-"""For short texts that come again and again."""
 
 
 def _host(url: object) -> str:

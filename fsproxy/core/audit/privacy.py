@@ -74,5 +74,9 @@ def safe(text: str, limit: int = LONGEST_NAME) -> str:
     return without_halves(_UNSAFE.sub(_escaped, cut))
 
 
+known_safe = lru_cache(maxsize=4096)(safe)
+"""``safe`` for short texts that come again and again."""
+
+
 def _escaped(character: re.Match[str]) -> str:
     return f"\\u{ord(character[0]):04x}"
