@@ -23,3 +23,13 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     made: Store = MemoryStore() if request.param == "memory" else ValkeyStore(request.getfixturevalue("valkey").url)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="class")
+def valkey_store(request: pytest.FixtureRequest, valkey: ValkeyServer) -> Iterator[None]:
+    """One ledger in Valkey for all runs of the test class's ``machine``: each run has an org of its own."""
+    store = ValkeyStore(valkey.url)
+    request.cls.machine.shared = store
+    yield
+    request.cls.machine.shared = None
+    store.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -28,8 +27,7 @@ from fsproxy.core.limits.operations import (
 )
 from fsproxy.core.model import Instant
 from fsproxy.core.settings import Window
-from support.ledgers import FileStore, MemoryStore, Store, ValkeyStore, fresh_org
-from support.valkey import ValkeyServer
+from support.ledgers import FileStore, MemoryStore, Store, fresh_org
 
 START = 1_790_000_000.0
 DAY = 86_400
@@ -188,15 +186,7 @@ TestRestartedLimitsMachine = RestartedLimitsMachine.TestCase
 TestRestartedLimitsMachine.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
 
 
-@pytest.fixture(scope="class")
-def valkey_store(valkey: ValkeyServer) -> Iterator[None]:
-    store = ValkeyStore(valkey.url)
-    ValkeyLimitsMachine.shared = store
-    yield
-    ValkeyLimitsMachine.shared = None
-    store.close()
-
-
 @pytest.mark.usefixtures("valkey_store")
 class TestLimitsMachineOnValkey(ValkeyLimitsMachine.TestCase):  # type: ignore[name-defined, misc]  # made by hypothesis
+    machine = ValkeyLimitsMachine
     settings = settings(max_examples=50, stateful_step_count=40, deadline=None)

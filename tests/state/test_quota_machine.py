@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -13,8 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from fsproxy.core.limits.operations import Admit, Admitted, Confirm, Mark, QuotaTerms, Release
 from fsproxy.core.model import Instant
-from support.ledgers import FileStore, MemoryStore, Store, ValkeyStore, fresh_org
-from support.valkey import ValkeyServer
+from support.ledgers import FileStore, MemoryStore, Store, fresh_org
 
 LIMIT = 4
 START = 1_790_000_000
@@ -201,15 +199,7 @@ TestRestartedQuotaMachine = RestartedQuotaMachine.TestCase
 TestRestartedQuotaMachine.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
 
 
-@pytest.fixture(scope="class")
-def valkey_store(valkey: ValkeyServer) -> Iterator[None]:
-    store = ValkeyStore(valkey.url)
-    ValkeyQuotaMachine.shared = store
-    yield
-    ValkeyQuotaMachine.shared = None
-    store.close()
-
-
 @pytest.mark.usefixtures("valkey_store")
 class TestQuotaMachineOnValkey(ValkeyQuotaMachine.TestCase):  # type: ignore[name-defined, misc]  # made by hypothesis
+    machine = ValkeyQuotaMachine
     settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
