@@ -40,9 +40,6 @@ class Sessions:
         self._known: OrderedDict[str, Session] = OrderedDict()
         self._limit = limit
 
-    def __len__(self) -> int:
-        return len(self._known)
-
     def of_page(self, session_id: object, user_id: object) -> tuple[Session, bool]:
         """Return the page's session, and whether it is new.
 
