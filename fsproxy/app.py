@@ -1,4 +1,4 @@
-"""The composition root: everything is made here, wired, started, and stopped in order."""
+"""The composition root: makes every part of the program, connects them, and starts and stops them in order."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ from fsproxy.state.stores import StoreError
 from fsproxy.telemetry.metrics import Metrics
 
 SWITCH_SECONDS = 0.000_5
-"""How long the event loop waits for a thread that judges a large body; Python's own 5 ms would be felt by all."""
+"""How long the event loop waits for a thread with a large body. Python's default of 5 ms would delay all requests."""
 GC_THRESHOLDS = (20_000, 20, 50)
-"""Requests leave next to no cycles: the collector's default of every 700 objects is a tax on each."""
+"""Requests leave next to no cycles, so the collector's default of every 700 objects would cost each of them time."""
 CUT_SECONDS = 0.5
-"""For the last answers of requests that outlived ``server.drain``."""
+"""Seconds for the last answers of requests that were not finished within ``server.drain``."""
 log = structlog.get_logger("fsproxy")
 
 
@@ -62,7 +62,8 @@ class App:
     ) -> None:
         """Take the place of ``predecessor``, if there is one.
 
-        ``source``: where ``config`` came from, to load it anew when it changes. ``worker_channel``: one of several.
+        ``source``: where ``config`` came from, to load it anew when it changes. ``worker_channel``: to the supervisor,
+        where this process is one of several workers.
         """
         self._config = config
         self._worker_channel = worker_channel
@@ -96,7 +97,7 @@ class App:
                 worker_channel.on_left_alone(self._loop, self._stop.set)
             number, mode = (worker_channel.generation, worker_channel.mode) if worker_channel is not None else (1, None)
             generation = await asyncio.to_thread(Generation.compile, self._config, number, mode)
-            data_plane = self._data_plane = self._make_ingest(generation)
+            data_plane = self._data_plane = self._make_data_plane(generation)
             if mode is not None:
                 self._reloader.set_mode(mode)
             await data_plane.start()
@@ -122,7 +123,7 @@ class App:
             backend.listening = True
             if self._config.listen.unix is not None:
                 stack.callback(Path(self._config.listen.unix).unlink, missing_ok=True)
-            # What was made so far stays: it need not be walked by every collection.
+            # What was made so far stays, so no collection need walk it.
             gc.collect()
             gc.freeze()
             gc.set_threshold(*GC_THRESHOLDS)
@@ -136,7 +137,7 @@ class App:
             await self._stop.wait()
             await self._drain(listeners, server, data_plane, linger=LINGER_SECONDS if backend.taken_over else 0.0)
 
-    def _make_ingest(self, generation: Generation) -> DataPlane:
+    def _make_data_plane(self, generation: Generation) -> DataPlane:
         try:
             data_plane = DataPlane(generation, self.metrics, self._loop, self._sweeper, self._passage)
         except StoreError as error:
@@ -153,7 +154,7 @@ class App:
         return await start_admin(create_admin(config, backend), config, beside_others=self._predecessor is not None)
 
     def _take_over(self, listeners: list[asyncio.Server], admin: web.AppRunner) -> None:
-        """From now on the kernel gives new connections to us, and none to the program before."""
+        """Let the kernel give new connections to this process from now on, and none to the program before it."""
         if self._predecessor is not None:
             steer_new_connections(listeners, self._predecessor.listeners, 1)
             prefer_admin(admin)

@@ -1,4 +1,4 @@
-"""The one clock. Everything that judges is handed the time; it is read here and nowhere else."""
+"""The one clock. Time is read here and nowhere else; whatever depends on it gets it as an argument."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ monotonic_ns = time.monotonic_ns
 
 
 def now() -> Instant:
-    """The wall clock: Unix time in seconds."""
+    """Return the wall clock's time: Unix time in seconds."""
     return Instant(time.time())  # noqa: TID251 - this is where it is read

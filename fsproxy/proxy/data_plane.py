@@ -65,18 +65,12 @@ class DataPlane:
         self.metrics = metrics
         self.server: DataServer | None = None
         self._draining = False
-        self._in_flight = InFlight()
+        self._in_flight = InFlight(metrics)
         self._tokens = map("{}-{:x}".format, itertools.repeat(os.urandom(6).hex()), itertools.count(1))
-        self._loop = loop
-        self._sweeper = sweeper
         self.upstream = Upstream(config.upstream, loop, sweeper)
         stores = self._stores = make_stores(config.state)
         self.ledger = stores.ledger
         metrics.labelled_gauges.append(stores.collect)
-        metrics.gauges["unattended_exchanges"] = (
-            "Requests on their way to the upstream though their client has left.",
-            lambda: self._in_flight.unattended,
-        )
         keep, memory = config.state.persist, stores.memory
         self._persister: Persister | None = None
         if keep is not None and memory is not None:
@@ -215,7 +209,8 @@ class DataPlane:
         if upstream.timeouts != before.timeouts:
             self.upstream.retime(upstream.timeouts)
         if not same_hosts(before, upstream):
-            old, self.upstream = self.upstream, Upstream(upstream, self._loop, self._sweeper, context)
+            old = self.upstream
+            self.upstream = Upstream(upstream, old.loop, old.sweeper, context)
             self._forwarder.use(self.upstream)
             self._passages.start_again()
             old.close()

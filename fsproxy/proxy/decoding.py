@@ -26,19 +26,19 @@ ON_LOOP_COMPRESSED = 64 * 1024
 """Bytes of a compressed body that goes to a thread at once; few are so large and hold less than ``ON_LOOP``."""
 
 MAGIC = b"\x1f\x8b"
-"""How gzip begins, and no JSON does."""
+"""How gzip begins. No JSON begins like this."""
 STEP = 64 * 1024
-"""Bytes of a compressed body that are decompressed at a time: before a fault in it, all that can be read is."""
+"""Bytes of a compressed body that are decompressed at a time. Of a broken one, all that precedes the fault is read."""
 MAX_MEMBERS = 64
-"""Of one gzip body. Each copies what follows it, so that a body of nothing but empty ones would cost hours."""
+"""Members of one gzip body that are read. Each copies what follows it, so a body of empty ones would cost hours."""
 
 
 class UndecodableError(Exception):
-    """A capture body in which nothing can be read: corrupt gzip, an encoding that we do not know."""
+    """Nothing in a capture body can be read: it is corrupt gzip, or of an encoding that we do not know."""
 
 
 def encoding_of(flow: Flow) -> Encoding:
-    """By header, or as recorders do by the query alone (wire.md 2). Announced twice is compressed once."""
+    """Return a body's encoding by its header, or by the query, as recorders do (wire.md 2). Both are one."""
     header = flow.headers.get(b"content-encoding", b"").strip().lower()
     if header not in {b"", b"identity"}:
         return Encoding.GZIP if header in {b"gzip", b"x-gzip"} else Encoding.UNKNOWN
@@ -54,13 +54,14 @@ class Decoded(msgspec.Struct, frozen=True, gc=False):
     layers: int = 0
     """How often it is compressed."""
     is_sound: bool = True
-    """It is what it was said to be, and whole. Bytes behind gzip members, which many readers never see, are fine."""
+    """It is what its encoding says, and whole. Bytes behind gzip members, which many readers never see, may follow."""
 
 
 async def decode(body: bytes, encoding: Encoding, limit: int) -> Decoded:
-    """Return what any reader could take from a body: its first bytes say whether it is gzip, whatever was announced.
+    """Return what any reader could take from a body. Its first bytes say whether it is gzip, whatever is announced.
 
-    Raises Undecodable where nothing in it could be JSON, and BodyError over ``limit`` (``server.max_decompressed``).
+    Raises UndecodableError where nothing in it could be JSON, and BodyError over ``limit`` bytes
+    (``server.max_decompressed``).
     """
     if not body.startswith(MAGIC):
         if len(body) > limit:
@@ -70,13 +71,13 @@ async def decode(body: bytes, encoding: Encoding, limit: int) -> Decoded:
         text = _small(body, min(ON_LOOP, limit))
         if text is not None and not text.startswith(MAGIC):
             return Decoded(text, layers=1)
-    # From its beginning: joining what is here with the rest would hold everyone for longer.
+    # From its beginning: joining what is decompressed already with the rest would hold other requests up for longer.
     decoded = await asyncio.to_thread(_whole, body, limit)
     return decoded if decoded.is_sound and encoding is Encoding.GZIP else await _plausible(decoded)
 
 
 async def _plausible(decoded: Decoded) -> Decoded:
-    """The same, not sound, with the text that begins and ends as an object does."""
+    """Return the same, not sound, with the text that begins and ends as an object does. Raises UndecodableError."""
     if len(decoded.text) <= ON_LOOP:
         text = _object_of(decoded)
     else:
@@ -92,7 +93,7 @@ def _object_of(decoded: Decoded) -> bytes:
 
 
 def _is_object(text: bytes) -> bool:
-    """Look at both ends, through any blanks, in steps: other threads wait for each."""
+    """Return whether a text begins and ends as an object. Blanks are skipped in steps: other threads wait for each."""
     first, end = begin_of_json(text), len(text)
     if text[first : first + 1] != b"{":
         return False
@@ -102,7 +103,7 @@ def _is_object(text: bytes) -> bool:
 
 
 def _small(body: bytes, limit: int) -> bytes | None:
-    """The text of one whole member with nothing behind it; None for anything else, or more than ``limit`` bytes."""
+    """Return the text of one whole member with nothing behind it; None for all else, or over ``limit`` bytes."""
     decoder = zlib.decompressobj(GZIP)
     try:
         text = decoder.decompress(body, limit)
@@ -115,13 +116,13 @@ def _whole(body: bytes, limit: int) -> Decoded:
     decoded = _members(body, limit)
     if not decoded.text.startswith(MAGIC):
         return decoded
-    # Announced by header and by query, it may have been compressed for each.
+    # A body that is announced by header and by query may have been compressed for each.
     inner = _members(decoded.text, limit)
     return Decoded(inner.text, inner.first, layers=2, is_sound=False)
 
 
 def _members(body: bytes, limit: int) -> Decoded:
-    """Read member after member (RFC 1952 2.2), up to what is none."""
+    """Read one gzip member after the other (RFC 1952 2.2), up to the first thing that is none."""
     parts: list[bytes] = []
     rest, room, is_sound = body, limit, True
     while rest:
@@ -141,9 +142,9 @@ def _members(body: bytes, limit: int) -> Decoded:
 
 
 def _member(data: bytes, limit: int) -> tuple[bytes, bytes | None]:
-    """The text of one member, and what is behind it; None where the member is broken or cut.
+    """Return the text of one member and what is behind it; None as the latter where the member is broken or cut.
 
-    Then the text is what a reader could have taken before it noticed.
+    The text is then what a reader could have taken before it noticed.
     """
     decoder = zlib.decompressobj(GZIP)
     parts: list[bytes] = []
@@ -165,6 +166,7 @@ def _member(data: bytes, limit: int) -> tuple[bytes, bytes | None]:
 
 
 def _up_to_the_fault(decoder: _Decompressor, data: bytes, limit: int) -> Iterator[bytes]:
+    """Decompress byte by byte: zlib gives nothing out of a step in which it finds a fault."""
     try:
         for at in range(len(data)):
             part = decoder.decompress(data[at : at + 1], limit + 1)
@@ -177,7 +179,7 @@ def _up_to_the_fault(decoder: _Decompressor, data: bytes, limit: int) -> Iterato
 
 
 def encode(body: bytes, layers: int) -> bytes:
-    """Compressed as it came."""
+    """Compress a body ``layers`` times, as it came."""
     for _ in range(layers):
         body = zlib.compress(body, level=6, wbits=GZIP)
     return body

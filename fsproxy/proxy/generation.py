@@ -1,4 +1,4 @@
-"""One generation of the configuration, compiled for use: pinned once per request, replaced as a whole."""
+"""One generation of the configuration, compiled for use. Each request keeps the one that it began with."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Generation:
 
     @classmethod
     def compile(cls, config: Config, number: int, mode: TopMode | None = None) -> Self:
-        """Build all lookup structures: call it off the event loop. Raises GeoError."""
+        """Build all lookup structures. Call it off the event loop. Raises GeoError."""
         mode = mode or config.mode
         core = replace(config.core, mode=_CAPS[mode])
         snapshot = Snapshot.compile(core, number)
@@ -82,7 +82,7 @@ class Generation:
 
 
 def _origins(cors: CorsConfig) -> OriginAllowed | None:
-    """Who gets CORS headers, by the same patterns as the domain filter's; None: everybody."""
+    """Return who gets CORS headers, by the same patterns as the domain filter's; None: every origin."""
     if cors.origins is None:
         return None
     table = DomainTable.of(parse_pattern(entry.text) for entry in cors.origins)
@@ -96,7 +96,7 @@ def _origins(cors: CorsConfig) -> OriginAllowed | None:
 
 @lru_cache(maxsize=1)
 def _registrable() -> Registrable | None:
-    """The public suffix list's look-up, when the ``psl`` extra is installed."""
+    """Return the public suffix list's look-up; None without the ``psl`` extra."""
     try:
         from publicsuffixlist import PublicSuffixList  # noqa: PLC0415 - an extra
     except ImportError:

@@ -1,4 +1,4 @@
-"""Where a visitor is: from a header that a trusted proxy wrote, or from a database that the user owns."""
+"""Finds where a visitor is: by a header that a trusted proxy wrote, or in a database that the operator owns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Database(Protocol):
     """What we use of a maxminddb reader."""
 
     def get(self, address: str) -> Any:
-        """The row of an address, or None."""
+        """Return the row of an address, or None."""
 
 
 class GeoError(Exception):
@@ -34,7 +34,7 @@ class Locator:
             self._databases[source.database] = _open(source.database)
 
     def locate(self, source: GeoSource, client: ClientAddress, headers: Mapping[bytes, bytes]) -> Location | None:
-        """The visitor's location, or None when it is not known (rules.md 1: a header counts only if trusted)."""
+        """Return the visitor's location; None if unknown. A header counts only from a trusted proxy (rules.md 1)."""
         if source.database is not None:
             return self._from_database(source, client)
         if not client.trusted or source.header is None:
@@ -76,7 +76,7 @@ def _qualified(country: str, region: str) -> str:
 
 
 def _at(row: Any, path: str) -> Any:
-    """The value at a dotted path of a row: names for mappings, numbers for lists."""
+    """Return the value at a dotted path of a row: names for mappings, numbers for lists."""
     for step in path.split("."):
         if isinstance(row, dict):
             row = row.get(step)

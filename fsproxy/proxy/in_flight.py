@@ -9,24 +9,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fsproxy.proxy.flow import Flow
+    from fsproxy.telemetry.metrics import Metrics
 
 
 class InFlight:
     """Holds each flow from its head to its record."""
 
-    def __init__(self) -> None:
+    def __init__(self, metrics: Metrics) -> None:
         self._flows: set[Flow] = set()
+        metrics.gauges["unattended_exchanges"] = (
+            "Requests on their way to the upstream though their client has left.",
+            lambda: sum(flow.writer is not None and flow.writer.is_unattended for flow in self._flows),
+        )
         self._last_ended: asyncio.Future[None] | None = None
-        """Somebody waits for it."""
+        """Set while ``finish`` waits."""
         self.add = self._flows.add
 
     def __iter__(self) -> Iterator[Flow]:
         return iter(tuple(self._flows))
-
-    @property
-    def unattended(self) -> int:
-        """Requests on their way to the upstream though their client has left."""
-        return sum(flow.writer is not None and flow.writer.is_unattended for flow in self._flows)
 
     def remove(self, flow: Flow) -> None:
         """Remove a flow that has ended."""

@@ -1,4 +1,4 @@
-"""Requests that come back to the instance that sent them (``CDN-Loop``, RFC 8586; rules.md 4)."""
+"""Finds requests that come back to the instance that sent them (``CDN-Loop``, RFC 8586; rules.md 4)."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ log = structlog.get_logger("fsproxy")
 
 
 def new_passage() -> str:
-    """Return a name for an instance that says nothing about it. All of its workers, and who takes it over, use it."""
+    """Return a random name for an instance. Its workers use it too, and so does the program that takes its place."""
     return token_hex(8)
 
 
 def handed_on(name: object) -> str:
-    """Return the name that another program says is its own, or a new one when it says none that we would have made."""
+    """Return the name of the program whose place is taken, or a new one if that is none that we would have made."""
     return name if isinstance(name, str) and _PASSAGE.fullmatch(name) else new_passage()
 
 
@@ -31,15 +31,15 @@ class Passages:
 
     def __init__(self, name: str, metrics: Metrics) -> None:
         self.name = name.encode("ascii")
-        """What is added to ``CDN-Loop``."""
+        """Added to ``CDN-Loop`` on the way up."""
         self.came_back = False
-        """A request has come back since the upstream changed last."""
+        """A request has come back since the last change of the upstream."""
         self._metrics = metrics
 
     def is_loop(self, headers: Headers) -> bool:
-        """Return whether a request has been here, and count it.
+        """Return whether a request has been here, and count it if so.
 
-        The name is looked for anywhere in the header, whose syntax others may have bent: 64 random bits are no
+        The name may stand anywhere in the header, whose syntax others may have broken: 64 random bits are no
         coincidence.
         """
         passed = headers.get(b"cdn-loop")
@@ -52,5 +52,5 @@ class Passages:
         return True
 
     def start_again(self) -> None:
-        """The upstream has changed."""
+        """Forget what came back: the upstream has changed."""
         self.came_back = False

@@ -13,7 +13,7 @@ from fsproxy.core.audit.record import Outcome
 from fsproxy.core.model import Instant, Mode, Route
 from fsproxy.core.pipeline import wants_no_name
 from fsproxy.core.reasons import ReasonCode
-from fsproxy.telemetry.ring import CAPTURED, FAILED, FORWARDED, REJECTED, Recent
+from fsproxy.telemetry.ring import Recent
 
 if TYPE_CHECKING:
     from fsproxy.config.schema import AuditConfig
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from fsproxy.telemetry.metrics import Metrics
 
 DROPPED_SHARE = 0.01
-"""From this share of pages on, untrusted forwarding headers are worth a warning: most likely a load balancer
-stands before us that ``client_ip.trusted_proxies`` does not list (rules.md 4)."""
+"""From this share of pages on, untrusted forwarding headers are worth a warning: most likely there is a load balancer
+in front that ``client_ip.trusted_proxies`` does not list (rules.md 4)."""
 ENOUGH_PAGES = 100
 log = structlog.get_logger("fsproxy")
 
 
 class Recorder:
-    """Writes what became of requests."""
+    """Counts requests, and writes their audit lines."""
 
     def __init__(self, metrics: Metrics, audit: AuditLog, config: AuditConfig, recent: Recent | None = None) -> None:
-        """``recent``: where what happened lately is kept for the admin API."""
+        """``recent`` keeps the newest records for the admin API."""
         self._metrics = metrics
         self._audit = audit
         self._recent = recent or Recent()
@@ -45,12 +45,12 @@ class Recorder:
         """Forwarding headers from untrusted peers were dropped on more than 1 % of pages."""
 
     def configure(self, config: AuditConfig) -> None:
-        """From the next line on, follow this configuration."""
+        """Use this configuration from the next line on."""
         self._mask = address_mask(config.client_ip.value, config.client_ip_key)
         self._most_rejections = config.rejections
 
     def record(self, flow: Flow) -> None:
-        """Count the request, and write its line if its share says so. Never raises."""
+        """Count the request, and write its line if its share says so. Never raise."""
         try:
             ended, at = monotonic_ns(), now()
             upstream_ns = _upstream_ns(flow, ended) if flow.sent_ns else 0
@@ -135,7 +135,7 @@ class Recorder:
 
 
 def _is_remarkable(flow: Flow) -> bool:
-    """Whether the line is written whatever its share, as ``audit.is_due`` says; else it need not even be made."""
+    """Return whether the line is written whatever its share. If not, and the share is 0, it need not be made."""
     decision = flow.decision
     return bool(decision.block or decision.shadow or flow.failure or flow.rejected or flow.calls)
 
@@ -145,7 +145,7 @@ _CLASSES = {each: f"{each}xx" for each in range(1, 10)}
 
 
 def _is_unnamed(flow: Flow) -> bool:
-    """Whether the line must not say who it was, by rules that were not reached or are not judged here."""
+    """Return whether the line must not name the visitor, also by rules that were not reached or do not apply here."""
     facts, decision = flow.facts, flow.decision
     if facts is None:
         return False
@@ -154,14 +154,14 @@ def _is_unnamed(flow: Flow) -> bool:
         if is_unnamed((block,)):
             return True
     elif flow.route is Route.PAGE and flow.failure is None and not decision.failed:
-        return False  # all rules were asked, and what they said stands in the decision
+        return False  # all rules were asked, and none of them is in the decision
     return wants_no_name(flow.generation.snapshot.policy(facts.org), facts, flow.arrived)
 
 
 def _upstream_ns(flow: Flow, ended: int) -> int:
-    """How long the upstream was waited for; its answer's last byte ends it."""
-    relay_ended = flow.writer.ended_ns if flow.writer is not None else 0
-    return (relay_ended or ended) - flow.sent_ns
+    """Return how long the upstream was waited for, in nanoseconds, up to the last byte of its answer."""
+    answered = flow.writer.ended_ns if flow.writer is not None else 0
+    return (answered or ended) - flow.sent_ns
 
 
 def _count_hit(metrics: Metrics, hit: Hit, mode: Mode) -> None:
@@ -169,15 +169,11 @@ def _count_hit(metrics: Metrics, hit: Hit, mode: Mode) -> None:
 
 
 def _end(flow: Flow) -> str:
-    """The outcome, as the traffic is counted: a block by its code."""
+    """Return the outcome as the traffic counts it: a block by its code."""
     block = flow.decision.block
     if block is not None:
         return _CODES[block.code]
-    if flow.failed:
-        return FAILED
-    if flow.rejected:
-        return REJECTED
-    return CAPTURED if flow.is_page else FORWARDED
+    return _outcome(flow)._value_
 
 
 def _outcome(flow: Flow) -> Outcome:

@@ -1,4 +1,4 @@
-"""Making the next generation out of the file, in a thread, beside a running event loop."""
+"""Making the next generation out of the configuration file, in a thread beside the running event loop."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from fsproxy.http.upstream import same_hosts, tls_context
 from fsproxy.proxy.generation import Generation
 from fsproxy.reload.free_in_steps import free_in_steps
 
+SETTLE_SECONDS = 0.1
+"""Seconds to wait after a change: several files that are written one after the other are one change."""
 log = structlog.get_logger("fsproxy")
 
 
@@ -33,7 +35,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A generation that is ready to be judged by."""
+    """A generation that is ready for use."""
 
     generation: Generation
     context: ssl.SSLContext | None
@@ -57,7 +59,10 @@ def build(source: Source, before: Generation, mode: TopMode | None) -> Built:
 
 @contextlib.contextmanager
 def _no_full_collection() -> Iterator[None]:
-    """Nothing of what is made now is garbage: walking all of it would hold the event loop (30 ms at 100,000 rules)."""
+    """Let the garbage collector walk nothing of what is made now, which is no garbage.
+
+    A full collection would hold the event loop: 30 ms at 100,000 rules.
+    """
     young, middle, old = gc.get_threshold()
     gc.set_threshold(young, middle, 1_000_000)
     try:
@@ -67,7 +72,7 @@ def _no_full_collection() -> Iterator[None]:
 
 
 def log_faults(error: ConfigError) -> None:
-    """All of them: there may be many, so not on the event loop."""
+    """Log all faults of a configuration. There may be many, so call it in a thread."""
     log.error("the new configuration is not used: the present one stays", faults=len(error.problems))
     for problem in error.problems:
         log.error("configuration fault", fault=str(problem))

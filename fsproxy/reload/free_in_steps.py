@@ -1,4 +1,10 @@
-"""Freeing 100,000 rules a few at a time: at once, it would hold the event loop for 50 ms, from any thread."""
+"""Freeing 100,000 rules a few at a time: all at once would hold the event loop for 50 ms, from whatever thread.
+
+Python frees an object when its last reference goes, and all that it alone holds with it, without letting other threads
+run. So first references to everything within are gathered in one list, in such an order that each container stands
+before what it holds. Then the list is cut from its containers on, in steps: each step frees few objects, as what they
+hold is still in the list. Between two steps other threads run.
+"""
 
 from __future__ import annotations
 
@@ -15,19 +21,19 @@ _OURS = ("fsproxy.config", "fsproxy.core", "fsproxy.proxy.generation", "ipaddres
 
 
 def is_free(thing: object) -> bool:
-    """Nobody but the caller's one container holds it: to be asked with ``container[index]`` itself."""
+    """Return whether only the caller's container holds ``thing``. To be called with ``container[index]`` itself."""
     # The container, this function's argument, and getrefcount's own.
     return sys.getrefcount(thing) <= _HELD_BY_ONE
 
 
 def free_in_steps(things: list[object]) -> None:
-    """Free these, and what they alone hold, in small steps. Empties the list. For a thread.
+    """Free these, and what they alone hold, in small steps; empty the list. Call it in a thread.
 
-    What others hold as well is not touched: references are dropped, nothing is changed.
+    What others hold as well stays: only references are dropped, and nothing is changed.
     """
     held = _all_within(things)
     things.clear()
-    # A container goes before what is in it, so that nothing goes with it that is large itself.
+    # The containers are to go first, from the end of the list, so that each frees itself alone.
     held.reverse()
     while held:
         del held[-AT_ONCE:]
@@ -35,12 +41,12 @@ def free_in_steps(things: list[object]) -> None:
 
 def _all_within(things: list[object]) -> list[object]:
     held: list[object] = []
-    # Many sets, as a large one stops everything when it grows.
+    # Many sets, as a large one holds everything up when it grows.
     seen: list[set[int]] = [set() for _ in range(_SHARDS)]
     waiting = list(things)
     while waiting:
         thing = waiting.pop()
-        # Python does not track what holds only numbers and texts; there may be many of them in it all the same.
+        # Python does not track a container of numbers and texts alone, however many there are in it.
         tracked = gc.is_tracked(thing)
         if not tracked and not (isinstance(thing, _CONTAINERS) and len(thing) > AT_ONCE):
             continue

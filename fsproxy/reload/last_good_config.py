@@ -1,37 +1,31 @@
 """The newest configuration without a fault, kept for workers that start later than the others.
 
-The workers watch the files themselves. A replacement must not depend on what the files hold at that moment: it
-begins with what the others run by.
+The workers watch the files themselves. A replacement must not depend on what the files hold when it starts: it begins
+with what the others use.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from pathlib import Path
 
 from fsproxy.config.problems import ConfigError
 from fsproxy.config.schema import Config
 from fsproxy.proxy.generation import Generation
 from fsproxy.proxy.geo import GeoError
-from fsproxy.reload.build_generation import Source, build
-from fsproxy.reload.watch import Fingerprint, Watcher, fingerprint, is_of
-
-SETTLE_SECONDS = 0.1
-"""Several files that are written one after the other are one change, as for the workers."""
+from fsproxy.reload.build_generation import SETTLE_SECONDS, Source, build
+from fsproxy.reload.watch import ConfigFiles, is_of
 
 
 class LastGoodConfig:
-    """Follows the files as the workers do. Faults are reported by them, not here."""
+    """Follows the files as the workers do. The workers report faults; this does not."""
 
     def __init__(self, config: Config, source: Source) -> None:
         self._generation: Generation | None = None
         self._config = config
         self._source = source
-        self._files = tuple(map(Path, config.files))
-        self._tried: Fingerprint = dict(config.hashes)
-        self._watcher = Watcher(lambda: self._files, self._changed)
         self._asked = asyncio.Event()
+        self._files = ConfigFiles(config, self._asked.set)
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -41,48 +35,40 @@ class LastGoodConfig:
 
     async def start(self) -> None:
         """Check what only compiling shows, and watch. Raises GeoError."""
-        self._generation = await asyncio.to_thread(Generation.compile, self._config, 1)
-        self._task = asyncio.get_running_loop().create_task(self._run())
-        self._watcher.start()
+        generation = self._generation = await asyncio.to_thread(Generation.compile, self._config, 1)
+        self._task = asyncio.get_running_loop().create_task(self._run(generation))
+        self._files.start()
 
     async def close(self) -> None:
-        """Stop."""
-        await self._watcher.close()
+        """Stop watching."""
+        await self._files.close()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    def _changed(self) -> None:
-        self._asked.set()
-
-    async def _run(self) -> None:
+    async def _run(self, generation: Generation) -> None:
         while True:
             await self._asked.wait()
             await asyncio.sleep(SETTLE_SECONDS)
             self._asked.clear()
-            await self._look()
+            generation = self._generation = await self._newest(generation)
 
-    async def _look(self) -> None:
-        found = await asyncio.to_thread(fingerprint, self._files, self._tried)
-        if found == self._tried or self._generation is None:
-            return
-        self._tried = found
-        if is_of(found, self._generation.config):
-            self._watch(self._generation.config.files)
-            return
+    async def _newest(self, before: Generation) -> Generation:
+        """Return what the files make now; ``before`` if it is the same, or has a fault."""
+        files = self._files
+        found = await asyncio.to_thread(files.read)
+        if files.has_tried(found):
+            return before
+        if is_of(found, before.config):
+            files.use(before.config, found)
+            return before
         try:
-            built = await asyncio.to_thread(build, self._source, self._generation, None)
+            built = await asyncio.to_thread(build, self._source, before, None)
         except ConfigError as error:
-            self._watch((*self.config.files, *error.files))
-            read = await asyncio.to_thread(fingerprint, self._files, {})
-            self._tried = {} if error.passing else read | found
+            await files.note_faults(before.config, error, found)
+            return before
         except (GeoError, OSError, ssl.SSLError):
-            pass
-        else:
-            self._generation = built.generation
-            self._tried = dict(built.generation.config.hashes)
-            self._watch(built.generation.config.files)
-
-    def _watch(self, files: tuple[str, ...]) -> None:
-        self._files = tuple(map(Path, dict.fromkeys(files)))
-        self._watcher.again()
+            files.note_unusable(found)
+            return before
+        files.use(built.generation.config)
+        return built.generation

@@ -1,7 +1,7 @@
-"""A new configuration in place of the present one, while requests go on: loaded in a thread, swapped at once.
+"""Puts a new configuration in the place of the present one while requests go on: loaded in a thread, swapped at once.
 
-One load runs at a time; whatever is asked for meanwhile is one more. A configuration with a fault changes
-nothing. What only a restart can change keeps its present value, and is named.
+One load runs at a time; all that is asked for meanwhile is one more load. A configuration with a fault changes nothing.
+What only a restart can change keeps its present value, and its key is reported.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import gc
 import ssl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
@@ -22,9 +21,9 @@ from fsproxy.config.problems import ConfigError
 from fsproxy.config.schema import Config, TopMode
 from fsproxy.proxy.generation import Generation
 from fsproxy.proxy.geo import GeoError
-from fsproxy.reload.build_generation import Built, Source, build, log_faults
+from fsproxy.reload.build_generation import SETTLE_SECONDS, Built, Source, build, log_faults
 from fsproxy.reload.free_in_steps import free_in_steps, is_free
-from fsproxy.reload.watch import Fingerprint, Watcher, fingerprint, is_of
+from fsproxy.reload.watch import ConfigFiles, is_of
 from fsproxy.telemetry.logs import configure_logs
 
 if TYPE_CHECKING:
@@ -33,27 +32,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SETTLE_SECONDS = 0.1
-"""Several files that are written one after the other are one change."""
 DISPOSE_SECONDS = 1.0
+"""Seconds between two looks whether a generation that was replaced is still in use."""
 _YOUNGEST, _RECENT = 0, 1
-"""The collector's generations: a few milliseconds at the most, and not the rules."""
+"""Generations of the garbage collector that are walked in a few milliseconds: the rules are in neither."""
 MOST_SHOWN = 100
 """Faults that ``/readyz`` and the answer to ``POST /reload`` list; the log has all."""
 log = structlog.get_logger("fsproxy")
 
 
-@dataclass(slots=True)
-class _Asked:
-    """What is to be done next."""
-
-    load: bool = False
-    force: bool = False
-    """Load also what did not change."""
-
-
 class Reloader:
-    """Loads, swaps and reports. Nothing of it runs, and nothing is watched, without a ``source``."""
+    """Loads, swaps and reports. Without a ``source`` nothing is loaded and nothing watched."""
 
     def __init__(
         self, config: Config, source: Source | None, data_plane: Callable[[], DataPlane | None], metrics: Metrics
@@ -62,20 +51,23 @@ class Reloader:
         self._data_plane = data_plane
         self._metrics = metrics
         self._mode: TopMode | None = None
-        """What the admin API asked for: it outlives a reload."""
-        self._asked = _Asked()
+        """What the admin API asked for. It outlives a reload."""
+        self._load_asked = False
+        self._force = False
+        """Load even if no file has changed."""
         self._closed = False
         self._retired: list[Generation] = []
         self._disposing: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="reload")
-        self._files = tuple(map(Path, config.files))
-        self._tried: Fingerprint = dict(config.hashes)
+        self._files = ConfigFiles(config, self.ask)
         self._errors: tuple[str, ...] = ()
         self._loaded_at: float = now()
         self._waits_for_restart: tuple[str, ...] = ()
-        self._watcher = Watcher(lambda: self._files, self.ask) if source is not None else None
-        metrics.gauges["config_errors"] = ("Faults of the newest configuration, if it is not in use.", self._count)
+        metrics.gauges["config_errors"] = (
+            "Faults of the newest configuration, if it is not in use.",
+            lambda: len(self._errors),
+        )
         metrics.gauges["config_loaded_timestamp_seconds"] = (
             "When the configuration in use was loaded (Unix time).",
             lambda: self._loaded_at,
@@ -83,14 +75,13 @@ class Reloader:
 
     def start(self) -> None:
         """Watch the files."""
-        if self._watcher is not None:
-            self._watcher.start()
+        if self._source is not None:
+            self._files.start()
 
     async def close(self) -> None:
-        """Stop watching; a load that runs is waited for."""
+        """Stop watching, and wait for a load that runs."""
         self._closed = True
-        if self._watcher is not None:
-            await self._watcher.close()
+        await self._files.close()
         if self._disposing is not None:
             self._disposing.cancel()
         if self._task is not None:
@@ -100,15 +91,15 @@ class Reloader:
     # -- asking
 
     def ask(self, *, force: bool = False) -> None:
-        """Load soon, if a file has changed; with ``force`` in any case."""
+        """Load soon if a file has changed; with ``force``, in any case."""
         if self._closed:
             return
-        self._asked.load = True
-        self._asked.force |= force
+        self._load_asked = True
+        self._force |= force
         self._wake()
 
     async def reload(self) -> dict[str, object]:
-        """Load now; what ``state`` is afterwards."""
+        """Load now; return what ``state`` is afterwards."""
         if self._source is not None:
             self.ask(force=True)
             while self._task is not None and not self._task.done():
@@ -117,7 +108,10 @@ class Reloader:
         return {"generation": data_plane.generation.number if data_plane is not None else 0, **self.state()}
 
     def set_mode(self, mode: TopMode) -> None:
-        """The kill switch. ``bypass`` acts at once; the others compile the rules anew first. The last one holds."""
+        """Switch the mode: the kill switch. ``bypass`` acts at once; for the others the rules are compiled anew first.
+
+        Of several calls the last one wins.
+        """
         self._mode = mode
         data_plane = self._data_plane()
         if data_plane is not None and mode is TopMode.BYPASS:
@@ -125,7 +119,7 @@ class Reloader:
         self._wake()
 
     def state(self) -> dict[str, object]:
-        """For ``/readyz``: without the configuration's values."""
+        """Return what ``/readyz`` shows, without the configuration's values."""
         return {
             "loaded": self._loaded_at,
             "errors": list(self._errors[:MOST_SHOWN]),
@@ -135,9 +129,6 @@ class Reloader:
 
     # -- doing
 
-    def _count(self) -> float:
-        return len(self._errors)
-
     def _wake(self) -> None:
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._work())
@@ -145,16 +136,16 @@ class Reloader:
     async def _work(self) -> None:
         while (data_plane := self._data_plane()) is not None:
             try:
-                if self._asked.load:
+                if self._load_asked:
                     await asyncio.sleep(SETTLE_SECONDS)
-                    asked, self._asked = self._asked, _Asked()
-                    await self._load(data_plane, force=asked.force)
+                    force, self._load_asked, self._force = self._force, False, False
+                    await self._load(data_plane, force=force)
                 elif self._mode is not None and self._mode is not data_plane.generation.mode:
                     await self._recompile(data_plane, self._mode)
                 else:
                     return
             except Exception as error:
-                # A fault of ours; the rules in use stay.
+                # The rules in use stay.
                 self._metrics.own_failures[("reload",)] += 1
                 log.exception("the configuration could not be loaded: a fault of ours")
                 self._errors = (f"could not be loaded: {type(error).__name__}",)
@@ -163,59 +154,53 @@ class Reloader:
     async def _recompile(self, data_plane: DataPlane, mode: TopMode) -> None:
         before = data_plane.generation
         fresh = await self._in_thread(Generation.compile, before.config, before.number, mode)
-        if self._mode is mode and not self._asked.load:
+        if self._mode is mode and not self._load_asked:
             data_plane.apply(fresh)
 
     async def _load(self, data_plane: DataPlane, *, force: bool) -> None:
         source = self._source
         if source is None:
             return
-        started = monotonic()
-        found = await self._in_thread(fingerprint, self._files, self._tried)
-        before = data_plane.generation
+        started, files, before = monotonic(), self._files, data_plane.generation
+        found = await self._in_thread(files.read)
         if not force:
-            if found == self._tried:
+            if files.has_tried(found):
                 return
             if is_of(found, before.config):
-                self._back_again(before.config, found)
+                # A change was taken back, or the files can be read again: they hold what is in use.
+                self._errors = ()
+                files.use(before.config, found)
                 return
         gc.collect(_RECENT)
         try:
             built = await self._in_thread(build, source, before, self._mode)
         except ConfigError as error:
             self._errors = tuple(each.without_value for each in error.problems)
-            self._watch((*before.config.files, *error.files))
-            # What was added is read now; what was there stays as it was before the load, which may have missed more.
-            read = await self._in_thread(fingerprint, self._files, {})
-            self._tried = {} if error.passing else read | found
+            await files.note_faults(before.config, error, found)
             await self._in_thread(log_faults, error)
             return
         except (GeoError, OSError, ssl.SSLError) as error:
-            self._tried = found
-            self._unusable(str(error))
+            files.note_unusable(found)
+            self._errors = (f"cannot be used: {error}",)
+            log.error("the configuration cannot be used: the present one stays", fault=str(error))  # noqa: TRY400
             return
         self._swap(data_plane, built)
         log.info("configuration loaded", generation=before.number + 1, seconds=round(monotonic() - started, 3))
-
-    def _back_again(self, config: Config, found: Fingerprint) -> None:
-        """The files hold what is in use: after a change that was taken back, or a time when they could not be read."""
-        self._tried, self._errors = found, ()
-        self._watch(config.files)
 
     def _swap(self, data_plane: DataPlane, built: Built) -> None:
         self._retire(data_plane.generation)
         before, generation = data_plane.generation.config, built.generation
         if self._mode is TopMode.BYPASS:
-            # Asked for while this was compiled.
+            # It was asked for while this was compiled.
             generation = replace(generation, mode=TopMode.BYPASS)
         data_plane.apply(generation, built.context)
         if before.log != generation.config.log:
             configure_logs(generation.config.log.level, generation.config.log.format)
-        # The same objects for a long time: no collection need walk them. What is garbage by then would stay for good.
+        # These objects stay long: no collection need walk them. Garbage goes first, as it would stay if frozen.
         gc.collect(_YOUNGEST)
         gc.freeze()
-        self._tried, self._errors, self._loaded_at = dict(generation.config.hashes), (), now()
-        self._watch(generation.config.files)
+        self._errors, self._loaded_at = (), now()
+        self._files.use(generation.config)
         if built.waits_for_restart != self._waits_for_restart and built.waits_for_restart:
             log.warning(
                 "some changes take a restart; until then these keep their present values",
@@ -229,21 +214,12 @@ class Reloader:
             self._disposing = asyncio.get_running_loop().create_task(self._dispose())
 
     async def _dispose(self) -> None:
-        """Free generations that no request holds any more; a socket may hold one for hours."""
+        """Free the generations that no request holds any more. A socket may hold one for hours."""
         while self._retired:
             await asyncio.sleep(DISPOSE_SECONDS)
             for index in reversed(range(len(self._retired))):
                 if is_free(self._retired[index]):
                     await self._in_thread(free_in_steps, [self._retired.pop(index)])
-
-    def _watch(self, files: tuple[str, ...]) -> None:
-        self._files = tuple(map(Path, dict.fromkeys(files)))
-        if self._watcher is not None:
-            self._watcher.again()
-
-    def _unusable(self, fault: str) -> None:
-        self._errors = (f"cannot be used: {fault}",)
-        log.error("the configuration cannot be used: the present one stays", fault=fault)
 
     async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)

@@ -1,8 +1,8 @@
-"""Tells when a file of the configuration may have changed, also through symlinks that are swapped.
+"""Notices when a file of the configuration may have changed, also through symlinks that are swapped.
 
-Folders are watched, not files: a watch on a file goes deaf when another one takes its place, as a mounted
-ConfigMap does through the symlink ``..data``. What no watch tells (network file systems, exhausted watches)
-a slow look at the files' contents finds.
+Folders are watched, not files: a watch on a file ends when another file takes its place, as a mounted ConfigMap's does
+through the symlink ``..data``. Where no watch works (network file systems, exhausted watches), reading the files every
+30 seconds finds the change.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ import structlog
 from watchfiles import awatch
 
 from fsproxy.config.files import MOST_LIST_BYTES, PASSING, read_at_most
+from fsproxy.config.problems import ConfigError
 from fsproxy.config.schema import Config
 
 POLL_SECONDS = 30.0
 RETRY_SECONDS = 5.0
 """A folder may have gone away while its watch was set up."""
 STEP_MS = 50
-"""How long it must be quiet for before changes are told ..."""
+"""Changes are reported when it has been quiet for so long ..."""
 MOST_MS = 400
-"""... and for how long they are gathered at the most."""
+"""... or when they have been gathered for so long."""
 TICK_MS = 1_000
-"""After so long a new watch stands for sure, and the files are looked at once more."""
+"""After so long a new watch is surely set up, and the files are read once more."""
 _MOST_LINKS = 40
 
 Fingerprint = dict[str, str]
 """Absolute path -> sha256 of the contents; "" for a file that cannot be read."""
 log = structlog.get_logger("fsproxy")
-# It tells of every change in a watched folder, whether it concerns us or not.
+# It logs every change in a watched folder, whether it concerns us or not.
 logging.getLogger("watchfiles").setLevel(logging.WARNING)
 
 
 def fingerprint(files: Iterable[Path], known: Fingerprint) -> Fingerprint:
     """Return what the files hold now. Blocking.
 
-    A file that cannot be read for lack of descriptors or memory counts as what was ``known`` of it: it is as it was,
-    for all that can be said.
+    A file that cannot be read for lack of descriptors or memory counts as unchanged: what was ``known`` of it is kept.
     """
     found = {}
     for file in map(str, files):
@@ -56,12 +56,12 @@ def fingerprint(files: Iterable[Path], known: Fingerprint) -> Fingerprint:
 
 
 def is_of(found: Fingerprint, config: Config) -> bool:
-    """Whether the files hold what this configuration was made of."""
+    """Return whether the files hold what this configuration was made of."""
     return bool(config.hashes) and found.items() >= config.hashes.items()
 
 
 def links(file: Path) -> set[Path]:
-    """The path, every symlink that stands in it, and where each of these leads. Blocking."""
+    """Return the path, every symlink in it, and where each of these leads. Blocking."""
     found: set[Path] = set()
     waiting = [Path(os.path.abspath(file))]  # noqa: PTH100 - resolves no symlink, which is the point
     while waiting and len(found) < _MOST_LINKS:
@@ -70,7 +70,7 @@ def links(file: Path) -> set[Path]:
             continue
         found.add(path)
         for part in (path, *path.parents):
-            # One that is swapped at this very moment may be none by now.
+            # A symlink that is swapped at this very moment may be gone by now.
             with contextlib.suppress(OSError):
                 target = os.path.normpath(part.parent / part.readlink())
                 found.add(part)
@@ -79,7 +79,7 @@ def links(file: Path) -> set[Path]:
 
 
 class Watcher:
-    """Calls ``changed`` on the event loop when a file may have changed, and now and then when none has."""
+    """Calls ``changed`` on the event loop when a file may have changed, and every ``poll`` seconds in any case."""
 
     def __init__(
         self, files: Callable[[], Iterable[Path]], changed: Callable[[], None], poll: float = POLL_SECONDS
@@ -89,21 +89,21 @@ class Watcher:
         self._poll = poll
         self._again = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._told = False
+        self._warned = False
 
     def start(self) -> None:
-        """Watch."""
+        """Begin to watch."""
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def close(self) -> None:
-        """Stop."""
+        """Stop watching."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
     def again(self) -> None:
-        """The files are others now, or stand elsewhere."""
+        """Set the watch up anew: the files are others now, or lie elsewhere."""
         self._again.set()
 
     async def _run(self) -> None:
@@ -112,11 +112,11 @@ class Watcher:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._poll):
                     await self._watch(self._again)
-            # A change between two watches, or one that no watch could tell.
+            # There may have been a change between two watches, or one that no watch reports.
             self._changed()
 
     async def _watch(self, again: asyncio.Event) -> None:
-        """Until the timeout, or until asked to start again."""
+        """Watch until a file of ours may have changed, or ``again`` is set; the caller has a timeout."""
         try:
             of_interest = await asyncio.to_thread(_all_links, tuple(self._files()))
             folders = {path.parent for path in of_interest}
@@ -133,20 +133,62 @@ class Watcher:
                 yield_on_timeout=True,
             ):
                 if not looked:
-                    # Something may have changed before the watch stood.
+                    # Something may have changed before the watch was set up.
                     looked = True
                     self._changed()
                 if any(path in names for _, path in changes):
-                    # What a symlink leads to is watched from the next round on.
+                    # The caller reports it. A symlink may lead elsewhere now, which the next watch finds out.
                     return
-            self._told = False
+            self._warned = False
         except (OSError, RuntimeError) as error:
-            if not self._told:
-                self._told = True
+            if not self._warned:
+                self._warned = True
                 log.warning("changes of the configuration are found by a slow look at it alone", error=error)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(RETRY_SECONDS):
                     await again.wait()
+
+
+class ConfigFiles:
+    """The files of the configuration in use, and of a faulty one that was tried since; watched for changes."""
+
+    def __init__(self, config: Config, changed: Callable[[], None]) -> None:
+        self._paths = tuple(map(Path, config.files))
+        self._tried: Fingerprint = dict(config.hashes)
+        """What the files held when a configuration was last made of them."""
+        self._watcher = Watcher(lambda: self._paths, changed)
+        self.start = self._watcher.start
+        self.close = self._watcher.close
+
+    def read(self) -> Fingerprint:
+        """Return what the files hold now. Blocking."""
+        return fingerprint(self._paths, self._tried)
+
+    def has_tried(self, found: Fingerprint) -> bool:
+        """Return whether a configuration was made of these contents already, in use or not."""
+        return found == self._tried
+
+    def use(self, config: Config, found: Fingerprint | None = None) -> None:
+        """Follow the files of ``config``, which is in use. ``found``: they hold it again, and perhaps more."""
+        self._tried = dict(config.hashes) if found is None else found
+        self._follow(config.files)
+
+    def note_unusable(self, found: Fingerprint) -> None:
+        """Do not try these contents again."""
+        self._tried = found
+
+    async def note_faults(self, config: Config, error: ConfigError, found: Fingerprint) -> None:
+        """Follow also the files that a faulty configuration names beside ``config``'s, to notice when they are mended.
+
+        Those are read now. What was ``found`` in the others before the load counts: the load may have missed a change.
+        """
+        self._follow((*config.files, *error.files))
+        read = await asyncio.to_thread(fingerprint, self._paths, {})
+        self._tried = {} if error.passing else read | found
+
+    def _follow(self, files: tuple[str, ...]) -> None:
+        self._paths = tuple(map(Path, dict.fromkeys(files)))
+        self._watcher.again()
 
 
 def _all_links(files: Iterable[Path]) -> set[Path]:
