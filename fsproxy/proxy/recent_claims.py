@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from fsproxy.core.client_api.validation.known_shapes import KnownNames
+from fsproxy.core.client_api.validation.known_shapes import ShapeNames
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -23,12 +23,12 @@ _MOST = 4096
 class RecentClaims:
     """The names of whole shapes, by org, kept for a second; at most 4,096.
 
-    Calls of one shape share one ``KnownNames`` object, so its identity is the key. The object is kept beside it: were
+    Calls of one shape share one ``ShapeNames`` object, so its identity is the key. The object is kept beside it: were
     it freed, another one could get its ``id``.
     """
 
     def __init__(self) -> None:
-        self._claimed: OrderedDict[tuple[str, int], tuple[KnownNames, Instant]] = OrderedDict()
+        self._claimed: OrderedDict[tuple[str, int], tuple[ShapeNames, Instant]] = OrderedDict()
 
     def among(self, org: str, inspection: Inspection, settings: CardinalitySettings, now: Instant) -> set[int]:
         """Return the calls of a body that need not claim names: all were admitted just now, or none is counted."""
@@ -36,7 +36,7 @@ class RecentClaims:
         found: set[int] = set()
         for index, each in enumerate(inspection.calls):
             names = each.validated.names
-            if type(names) is KnownNames:
+            if type(names) is ShapeNames:
                 kept = self._claimed.get((org, id(names)))
                 if kept is not None and kept[0] is names and since < kept[1] <= now:
                     found.add(index)
@@ -49,7 +49,7 @@ class RecentClaims:
         claimed = self._claimed
         for index, each in enumerate(inspection.calls):
             names = each.validated.names
-            if type(names) is KnownNames and index not in skipped:
+            if type(names) is ShapeNames and index not in skipped:
                 claimed[(org, id(names))] = (names, now)
                 claimed.move_to_end((org, id(names)))
         while claimed:

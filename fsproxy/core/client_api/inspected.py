@@ -11,7 +11,7 @@ import msgspec
 
 from fsproxy.core.client_api.calls import UID, Call, ValidatedCall
 from fsproxy.core.client_api.reading.bundle import Uninspectable, has_companions_kind
-from fsproxy.core.client_api.validation.known_shapes import KnownNames
+from fsproxy.core.client_api.validation.known_shapes import ShapeNames
 from fsproxy.core.json.scanner import Span
 from fsproxy.core.limits.operations import NameKind, RateKind
 from fsproxy.core.model import CallKind, Route
@@ -174,7 +174,7 @@ def _same_time(one: float | None, other: float | None) -> bool:
 
 
 def _weight(validated: ValidatedCall) -> int:
-    return len(validated.cuts) + (len(validated.names) if type(validated.names) is not KnownNames else 0)
+    return len(validated.cuts) + (len(validated.names) if type(validated.names) is not ShapeNames else 0)
 
 
 def _rate_kind(kind: CallKind) -> RateKind | None:

@@ -14,7 +14,7 @@ from fsproxy.core.json.scanner import Span
 
 # The digits of a call's kind, anywhere in the text: a body without them has no calls. Recorders write ``8197``, and
 # other programs may write the same number as ``8197.0`` or ``8.197e3``, or as ``8196.9999999999999``, which a double
-# rounds to it. So a point may stand between any two digits, and the last digits may be one less and nines.
+# rounds to it. So a point may be between any two digits, and the last digit may be one less with nines after it.
 _NUMBER_OF_CALL = rb"8\.?1\.?9\.?(?:[37]|[26]\.?9{9})"
 _KINDS = re.compile(_NUMBER_OF_CALL)
 # Most bodies have none. RE2 finds that out in a third of the time of ``re`` or less, and faster than bytes.find.
@@ -35,9 +35,9 @@ _CALL_NUMBERS = frozenset({CUSTOM_EVENT, VARIABLES})
 def places_of_kinds(body: bytes) -> list[int]:
     """Return where a call's number may be the value of a member, whatever the member's name.
 
-    Too many places cost time, and a missing one would hide a call: so all that is in doubt counts. A match counts at
-    once between what precedes and what follows a value. Any other match counts only if the whole number around it
-    is a call's.
+    A place too many costs a little time, and a missing one would hide a call, so a place in doubt is returned. A match
+    between bytes that may surround a value is returned at once, any other one if the whole number around it is a
+    call's.
     """
     return [
         start
@@ -71,7 +71,7 @@ def _is_odd_number(body: bytes, start: int, end: int) -> bool:
     if number.isdigit():
         return False
     try:
-        # float reads some numbers that are not JSON. The event is read anyway, and decides.
+        # float accepts some numbers that are not JSON. Then the event is read, and found not to be a call.
         return len(number) >= _LONGEST_BEGIN or float(number.lstrip(b".")) in _CALL_NUMBERS
     except ValueError:
         return False

@@ -29,7 +29,7 @@ _MOST_SEEN = 4096
 _Key = tuple[int, int, int, int]
 
 
-class KnownNames(tuple[str, ...]):
+class ShapeNames(tuple[str, ...]):
     """The names of a known shape. They are one object for all its calls, so others can recognize it by identity."""
 
     __slots__ = ()
@@ -97,7 +97,7 @@ class Shapes:
         if len(shape.by_event) < _MOST_EVENTS:
             cost = _cost_of(names)
             if self.cost + cost <= BUDGET:
-                names = KnownNames(names)
+                names = ShapeNames(names)
                 shape.cost += cost
                 shape.by_event[call.name] = msgspec.structs.replace(shape.validated, names=names)
         return msgspec.structs.replace(shape.validated, names=names)
@@ -120,7 +120,7 @@ class Shapes:
         cost += _cost_of_tree(root)
         if cost > LARGEST:
             return
-        own = msgspec.structs.replace(validated, names=KnownNames(validated.names))
+        own = msgspec.structs.replace(validated, names=ShapeNames(validated.names))
         alike = self._known.get(key, ())[: _MOST_ALIKE - 1]
         self._known[key] = (
             _Shape(settings, call.schema, root, own, len(call.name_prefix), cost, {call.name: own}),

@@ -16,7 +16,7 @@ from fsproxy.core.client_api.reading.arguments import CUSTOM_EVENT, VARIABLES, r
 from fsproxy.core.client_api.reading.direct import read_event, read_identify, read_user_vars
 from fsproxy.core.client_api.reading.server_api import ServerCall, read_server_call
 from fsproxy.core.client_api.validation.call import validate_call
-from fsproxy.core.client_api.validation.known_shapes import BUDGET, KnownNames, Shapes
+from fsproxy.core.client_api.validation.known_shapes import BUDGET, ShapeNames, Shapes
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.settings import ClientApiSettings
 
@@ -167,7 +167,7 @@ def test_the_same_call_is_known_the_third_time_if_the_walk_passes_it_whole(
     first = walked(call)
     verdicts = [validate_call(call, SETTINGS) for _ in range(3)]
     assert verdicts == [first] * 3
-    known = type(verdicts[-1].names) is KnownNames
+    known = type(verdicts[-1].names) is ShapeNames
     assert known == (not first.rejections and form != "server user")
     if known:
         assert verdicts[-1].names is validate_call(read(form, given_), SETTINGS).names
@@ -213,7 +213,7 @@ def test_the_edges_of_a_known_value_are_those_of_the_walk(name: str, good: objec
         validate_call(read("event", base | {name: good}), own)
     for _ in range(2):
         judged = validate_call(read("event", base | {name: good}), own)
-        assert (type(judged.names), judged.rejections) == (KnownNames, ())
+        assert (type(judged.names), judged.rejections) == (ShapeNames, ())
         assert validate_call(read("event", base | {name: bad}), own).rejections
 
 
@@ -228,7 +228,7 @@ def test_a_length_of_a_reserved_name_holds_for_calls_that_are_known() -> None:
     own = replace(SETTINGS)
     for _ in range(3):
         judged = validate_call(read("vars", {"email": "x" * 128, "a_str": ""}), own)
-    assert type(judged.names) is KnownNames
+    assert type(judged.names) is ShapeNames
     assert validate_call(read("vars", {"email": "x" * 129, "a_str": ""}), own).rejections
     assert not validate_call(read("vars", {"displayName": "x" * 129, "a_str": ""}), own).rejections
 
@@ -294,7 +294,7 @@ def test_events_of_many_names_share_the_shape_of_their_properties() -> None:
         again = validate_call(call, own)
         assert again == judged
         # The names of most events are kept; so many as a client makes up are not.
-        assert (type(again.names) is KnownNames) is (number < 64), number
+        assert (type(again.names) is ShapeNames) is (number < 64), number
 
 
 def test_the_names_of_many_events_are_kept_within_the_same_bound() -> None:
