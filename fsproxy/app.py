@@ -8,6 +8,7 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from secrets import token_hex
@@ -67,9 +68,10 @@ class App:
         """
         self._config = config
         self._worker_channel = worker_channel
+        orders = self._orders = worker_channel.orders if worker_channel is not None else None
         self._predecessor = predecessor
-        self._instance = worker_channel.instance if worker_channel is not None else token_hex(8)
-        before = worker_channel or predecessor
+        self._instance = orders.instance if orders is not None else token_hex(8)
+        before = orders or predecessor
         self._passage = before.passage if before is not None else new_passage()
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
@@ -92,10 +94,10 @@ class App:
         for end in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(end, self._stop.set)
         async with contextlib.AsyncExitStack() as stack:
-            worker_channel = self._worker_channel
+            worker_channel, orders = self._worker_channel, self._orders
             if worker_channel is not None:
-                worker_channel.on_left_alone(self._loop, self._stop.set)
-            number, mode = (worker_channel.generation, worker_channel.mode) if worker_channel is not None else (1, None)
+                worker_channel.watch_supervisor(self._loop, self._stop.set)
+            number, mode = (orders.generation, orders.mode) if orders is not None else (1, None)
             generation = await asyncio.to_thread(Generation.compile, self._config, number, mode)
             data_plane = self._data_plane = self._make_data_plane(generation)
             if mode is not None:
@@ -131,7 +133,7 @@ class App:
             log.info("listening", data=address(self._config.listen), admin=self._config.admin.port, pid=os.getpid())
             self._take_over(listeners, admin)
             if worker_channel is not None:
-                worker_channel.tell_that_it_listens()
+                worker_channel.report_listening()
             if self._predecessor is not None:
                 await self._predecessor.retire()
             await self._stop.wait()
@@ -142,14 +144,14 @@ class App:
             data_plane = DataPlane(generation, self.metrics, self._loop, self._sweeper, self._passage)
         except StoreError as error:
             raise StartError(str(error)) from None
-        if self._worker_channel is not None:
+        if self._orders is not None:
             data_plane.audit.share()
-            data_plane.audit.bind(**{"fsproxy.worker": self._worker_channel.number})
+            data_plane.audit.bind(**{"fsproxy.worker": self._orders.number})
         return data_plane
 
     async def _start_admin(self, backend: SingleBackend) -> web.AppRunner:
-        if self._worker_channel is not None:
-            return await start_private_admin(create_private_admin(backend), self._worker_channel.admin)
+        if self._orders is not None:
+            return await start_private_admin(create_private_admin(backend), self._orders.admin)
         config = self._config.admin
         return await start_admin(create_admin(config, backend), config, beside_others=self._predecessor is not None)
 
@@ -158,8 +160,8 @@ class App:
         if self._predecessor is not None:
             steer_new_connections(listeners, self._predecessor.listeners, 1)
             prefer_admin(admin)
-        elif self._worker_channel is not None and self._worker_channel.after is not None:
-            steer_new_connections(listeners, self._worker_channel.after, self._worker_channel.among)
+        elif self._orders is not None and self._orders.after is not None:
+            steer_new_connections(listeners, self._orders.after, self._orders.among)
             self._loop.call_later(self._config.server.drain + FORGET_SECONDS, prefer_none, listeners)
 
     async def _drain(
@@ -179,6 +181,16 @@ class App:
         await server.shutdown(CUT_SECONDS)
         self._sweeper.close()
         log.info("stopped")
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return uvloop's event loop; None, which means asyncio's own, on Windows."""
+    if sys.platform == "win32":
+        return None
+    import uvloop  # noqa: PLC0415 - not on Windows
+
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
 
 
 def _require_c_parser() -> None:

@@ -1,6 +1,6 @@
-"""What a worker process runs: ``python -m fsproxy.worker_process``, started by the supervisor alone.
+"""The program of a worker process: ``python -m fsproxy.worker_process``, which only the supervisor starts.
 
-Its standard input is the channel of ``worker_channel``.
+Its standard input is the channel of ``fleet.worker_channel``.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from pathlib import Path
 
 import structlog
 
-from fsproxy.app import App
-from fsproxy.fleet.event_loop import loop_factory
+from fsproxy.app import App, loop_factory
 from fsproxy.fleet.listening import StartError
 from fsproxy.fleet.worker_channel import Orders, WorkerChannel, received
 from fsproxy.proxy.geo import GeoError
@@ -23,8 +22,8 @@ from fsproxy.telemetry.logs import configure_logs
 
 
 def main() -> int:
-    """The exit status: 1 when it cannot start, said on stderr."""
-    # A terminal's signals go to all processes; what they mean for the workers is the supervisor's to say.
+    """Run the worker. Return the exit status: 1, with a line on standard error, when it cannot start."""
+    # A terminal sends its signals to all processes of a group. The supervisor alone decides what the workers do.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     channel = socket.socket(fileno=sys.stdin.fileno())
@@ -52,12 +51,12 @@ def main() -> int:
 async def _run(orders: Orders, channel: socket.socket) -> None:
     worker_channel = WorkerChannel(orders, channel)
     await App(orders.config, orders.source, worker_channel).run()
-    if worker_channel.left_alone:
+    if worker_channel.supervisor_is_gone:
         await asyncio.to_thread(_clear_away, Path(orders.admin))
 
 
 def _clear_away(admin: Path) -> None:
-    """The supervisor's temporary folder, by the last worker."""
+    """Remove this worker's socket and, when it was the last one, the supervisor's temporary folder."""
     admin.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         admin.parent.rmdir()

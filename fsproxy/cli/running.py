@@ -8,11 +8,11 @@ from collections.abc import Callable, Coroutine
 
 import click
 
+from fsproxy.app import loop_factory
 from fsproxy.cli.loading import give_up
 from fsproxy.config.schema import Config
 from fsproxy.config.summary import summary
 from fsproxy.fleet.descriptors import raise_limit
-from fsproxy.fleet.event_loop import loop_factory
 from fsproxy.fleet.listening import StartError
 from fsproxy.proxy.geo import GeoError
 from fsproxy.state.cache import refuse_disabled

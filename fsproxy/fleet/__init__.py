@@ -1,1 +1,1 @@
-"""Several worker processes: who starts, replaces and stops them, and what they share."""
+"""Several worker processes on one port: the supervisor, the workers, the channel between them, and the take-over."""

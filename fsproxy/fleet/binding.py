@@ -1,4 +1,4 @@
-"""Sockets that are bound to addresses and do not listen yet: one for each address, whatever its family."""
+"""Bind sockets to addresses, one socket for each address of any family. They do not listen yet."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ import structlog
 from fsproxy.config.hosts import BOTH_FAMILIES, addresses
 
 _NOT_HERE = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
-"""What a machine without IPv6, or without IPv4, says."""
+"""The errors of a machine without IPv6 or without IPv4."""
 log = structlog.get_logger("fsproxy")
 
 
 async def bind(hosts: Sequence[str], port: int, *, shared: bool) -> list[socket.socket]:
-    """Bind a TCP socket to each address that the hosts stand for. Raises OSError, having closed all.
+    """Bind a TCP socket to each address of the hosts. Raise OSError, with all sockets closed.
 
-    ``port`` 0 takes one free port for all. ``shared``: with SO_REUSEPORT. Of a host that means both families, one that
-    this machine does not have is left out with a warning.
+    ``port`` 0 takes one free port for all. ``shared``: with SO_REUSEPORT. A host may stand for both families: then the
+    family that this machine does not have is left out with a warning.
     """
     optional = {address for host in hosts for address in BOTH_FAMILIES.get(host, ())}
     made: list[socket.socket] = []

@@ -1,4 +1,4 @@
-"""How many descriptors this process may have open, and how many client connections fit into that."""
+"""How many file descriptors this process may open, and how many client connections that allows."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if sys.platform != "win32":
     import resource
 
 OTHERS = 64
-"""Descriptors for all else: listeners, state, audit and log files, the admin port, watches, the store."""
+"""Descriptors for everything else: listeners, state, audit and log files, the admin port, watches, the store."""
 log = structlog.get_logger("fsproxy")
 
 
 def raise_limit(config: Config) -> None:
-    """Raise the soft limit of descriptors to the hard one, and warn where that is too few for ``config``.
+    """Raise the soft limit of descriptors to the hard one, and warn where that is too low for ``config``.
 
-    Workers that are started later inherit it; each of them may take as many.
+    Workers that are started later inherit the limit; it holds for each of them alone.
     """
     if sys.platform == "win32":  # which has no such limit
         return
@@ -29,7 +29,7 @@ def raise_limit(config: Config) -> None:
     if soft != hard:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        except (OSError, ValueError) as error:  # some systems have a most of their own below "unlimited"
+        except (OSError, ValueError) as error:  # some systems have a maximum of their own below "unlimited"
             log.warning("the limit of descriptors could not be raised", limit=soft, reason=str(error))
     fitting = that_fits(config).max_connections
     if fitting < config.server.max_connections:
@@ -42,9 +42,9 @@ def raise_limit(config: Config) -> None:
 
 
 def that_fits(config: Config) -> ServerConfig:
-    """Return ``config.server`` with so many connections at the most that descriptors for all else are left.
+    """Return ``config.server`` with ``max_connections`` lowered until descriptors for everything else are left.
 
-    Without one, nothing could be accepted any more, no upstream be connected to and no file be opened.
+    Without a free descriptor, the process can accept no connection, connect to no upstream and open no file.
     """
     limit = _limit()
     if limit is None:
@@ -56,7 +56,7 @@ def that_fits(config: Config) -> ServerConfig:
 
 
 def _limit() -> int | None:
-    """None: there is none."""
+    """Return the soft limit; None when there is none."""
     if sys.platform == "win32":
         return None
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,4 +1,4 @@
-"""Opening the listeners: the data port, the admin port; a port in use is said as such."""
+"""Open the listeners of the data port and of the admin port. A port that is in use is reported as such."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import select
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,9 @@ from fsproxy.fleet.binding import bind
 
 BACKLOG = 4096
 ACCEPT_SECONDS = 2.0
-"""For accepting what waits in the backlog, before a listener is closed; a full one takes a fraction of a second."""
+"""The time to accept what waits in the backlog before a listener is closed. A full backlog takes less than a second."""
 CAN_SHARE = sys.platform == "linux"
-"""Elsewhere SO_REUSEPORT is missing, or does not deal connections out."""
+"""Other systems have no SO_REUSEPORT, or one that does not deal connections out."""
 
 
 class StartError(Exception):
@@ -31,10 +31,10 @@ class StartError(Exception):
 async def listen(
     server: Callable[[], asyncio.BaseProtocol], config: Config, *, beside_others: bool = False
 ) -> list[asyncio.Server]:
-    """Open the data listeners, one for each address. Raises StartError.
+    """Open the data listeners, one for each address. Raise StartError.
 
-    Other processes of ours can listen on the same TCP port. ``beside_others``: they do so already, and the kernel deals
-    connections out among them (SO_REUSEPORT).
+    Other processes of fsproxy can listen on the same TCP port, among which the kernel deals connections out
+    (SO_REUSEPORT). ``beside_others``: some do so already.
     """
     to = config.listen
     options: dict[str, Any] = {"backlog": BACKLOG}
@@ -54,8 +54,8 @@ async def listen(
 async def stop_listening(listeners: Sequence[asyncio.Server]) -> None:
     """Close the data listeners once every connection that the kernel has completed is accepted.
 
-    Closing resets the others, with all that their clients have sent. Under a load that never lets up it closes after
-    ACCEPT_SECONDS.
+    Closing a listener resets connections that wait in its backlog. Under a load that never lets up, it is closed after
+    ACCEPT_SECONDS all the same.
     """
     waiting = select.poll()
     for listener in listeners:
@@ -86,7 +86,7 @@ async def _listen_on(
 
 
 async def require_free(to: ListenConfig) -> None:
-    """Bind the TCP port for a moment, alone: SO_REUSEPORT would hide another program. Raises StartError."""
+    """Bind the TCP port for a moment without SO_REUSEPORT, which would hide another program. Raise StartError."""
     try:
         await _bind_alone(to.host, to.port)
     except OSError as error:
@@ -99,34 +99,37 @@ async def _bind_alone(hosts: Sequence[str], port: int) -> None:
 
 
 async def start_admin(app: web.Application, config: AdminConfig, *, beside_others: bool = False) -> web.AppRunner:
-    """Open the admin port, alike. Raises StartError."""
-    runner = web.AppRunner(app, access_log=None, handle_signals=False)
-    await runner.setup()
-    try:
+    """Open the admin port. Raise StartError. ``beside_others``: as for ``listen``."""
+
+    async def open_sites(runner: web.AppRunner) -> None:
         if CAN_SHARE and not beside_others:
             await _bind_alone(config.host, config.port)
         for each in await bind(config.host, config.port, shared=CAN_SHARE):
             await web.SockSite(runner, each).start()
-    except OSError as error:
-        await runner.cleanup()
-        raise StartError(f"admin.port {config.port} on {', '.join(config.host)}: {error.strerror}") from None
-    return runner
+
+    return await _started(app, open_sites, f"admin.port {config.port} on {', '.join(config.host)}")
 
 
 async def start_private_admin(app: web.Application, path: str) -> web.AppRunner:
-    """The same on a unix socket, for the process that supervises this one. Raises StartError."""
+    """Open a worker's admin port on a unix socket, for its supervisor alone. Raise StartError."""
+    return await _started(app, lambda runner: web.UnixSite(runner, path).start(), "a socket in the temporary folder")
+
+
+async def _started(
+    app: web.Application, open_sites: Callable[[web.AppRunner], Awaitable[None]], place: str
+) -> web.AppRunner:
     runner = web.AppRunner(app, access_log=None, handle_signals=False)
     await runner.setup()
     try:
-        await web.UnixSite(runner, path).start()
+        await open_sites(runner)
     except OSError as error:
         await runner.cleanup()
-        raise StartError(f"a socket in the temporary folder: {error.strerror or type(error).__name__}") from None
+        raise StartError(f"{place}: {error.strerror or type(error).__name__}") from None
     return runner
 
 
 def address(listen: ListenConfig) -> str:
-    """As it is said to people."""
+    """Return where the data port is, for people."""
     if listen.unix is not None:
         return f"unix:{listen.unix}"
     scheme = "https" if listen.tls else "http"
@@ -134,7 +137,7 @@ def address(listen: ListenConfig) -> str:
 
 
 def in_url(host: str) -> str:
-    """A host as it stands in a URL."""
+    """Return the host in the form that a URL needs."""
     return f"[{host}]" if ":" in host else host
 
 
@@ -150,7 +153,7 @@ def _server_tls(listen: ListenConfig) -> ssl.SSLContext:
 
 
 def _remove_stale_socket(path: str) -> None:
-    """A socket file that nobody listens on any more is left by a crash; one in use is not touched."""
+    """Remove a socket file that a crash has left behind. One that some process listens on is kept."""
     if not Path(path).is_socket():
         return
     with socket.socket(socket.AF_UNIX) as probe:

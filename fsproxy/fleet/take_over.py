@@ -1,8 +1,8 @@
-"""``serve --take-over``: a second start beside the first, which is drained once the second listens.
+"""``serve --take-over``: start beside the program that serves now, which drains once this one listens.
 
-Both listen on the same ports for a while (SO_REUSEPORT). A listener that closes loses the connections that wait in
-its queue; so the kernel is told first to give new ones to the newcomer alone, and the old one goes on accepting
-for LINGER_SECONDS.
+Both listen on the same ports for a while (SO_REUSEPORT). A listener that closes loses the connections that wait in its
+queue. So the kernel first gives new connections to the new listeners alone, while the old ones go on accepting for
+LINGER_SECONDS.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from fsproxy.fleet.listening import StartError, in_url
 from fsproxy.proxy.passages import handed_on
 
 LINGER_SECONDS = 2.0
-"""For handshakes that were begun with the old listener, and for the first bytes on what it has accepted: a connection
-on which nothing came yet counts as idle and is closed, which its client would see as a refusal."""
+"""The time for handshakes that began with the old listener, and for the first bytes on its connections. A connection
+without any byte counts as idle and is closed, which its client would take for a refusal."""
 FORGET_SECONDS = 10.0
-"""Over ``server.drain``: the old one is gone for certain, and its numbers with it."""
+"""Seconds beyond ``server.drain``: by then the old program is gone, and the numbers of its listeners are free."""
 ASK_SECONDS = 15.0
 """A busy program with several workers needs some seconds for an answer."""
 HOLD_SECONDS = 600.0
-"""How long the connection to the predecessor is kept from our side. A start may take that long."""
+"""How long this program keeps its connection to the predecessor open. A start may take that long."""
 _ATTACH = 51
 """Linux: SO_ATTACH_REUSEPORT_CBPF. Python does not name it."""
 _DETACH = 68
@@ -45,25 +45,25 @@ log = structlog.get_logger("fsproxy")
 
 
 class Predecessor:
-    """The program that serves now."""
+    """The program that serves now and is to be taken over."""
 
     def __init__(self, http: aiohttp.ClientSession, instance: str, passage: str, listeners: int) -> None:
         self._http = http
         self._instance = instance
         self.passage = passage
-        """Its name in ``CDN-Loop``, which is ours from now on: both serve for a while."""
+        """Its name in ``CDN-Loop``, which this program uses from now on: both serve for a while."""
         self.listeners = listeners
         """How many processes listen on the data port."""
 
     @classmethod
-    async def find(cls, whole: Config) -> Self | None:
-        """Who answers on the admin port; None: nobody. Raises StartError when it is something else."""
+    async def find(cls, config: Config) -> Self | None:
+        """Return the program that answers on the admin port of ``config``; None when nothing does. Raise StartError."""
         if sys.platform != "linux":
             raise StartError("--take-over works on Linux alone")
-        if whole.listen.unix is not None:
+        if config.listen.unix is not None:
             raise StartError("--take-over needs a TCP port: listen.unix cannot be shared")
-        for host in _reachable(whole.admin.host):
-            found = await cls._find_at(host, whole.admin)
+        for host in _reachable(config.admin.host):
+            found = await cls._find_at(host, config.admin)
             if found is not None:
                 return found
         return None
@@ -89,35 +89,36 @@ class Predecessor:
             raise StartError(f"admin.port {config.port} on {host}: what answers there cannot be taken over") from None
 
     async def hold(self) -> None:
-        """Have a connection to it: call this right before the admin port is opened.
+        """Make sure that a connection to the program is open. Call this right before the admin port is opened.
 
-        From then on the kernel gives new connections to the newcomer, so the predecessor can only be reached over a
-        connection that was made before. The one that found it may have been closed during a start of minutes.
+        From then on the kernel gives new connections to this program, so the other one can only be reached over an
+        older connection. The one that found it may have been closed during a start of minutes.
         """
-        with contextlib.suppress(aiohttp.ClientError, TimeoutError):  # if it is gone, ``retire`` says so
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError):  # if the program is gone, ``retire`` reports it
             async with self._http.get("/readyz") as response:
                 await response.read()
 
     async def retire(self) -> None:
-        """Have it drain. It is named, so that no other program that listens there by now takes it for itself."""
+        """Have the program drain. The request names it, so that no other program drains in its place."""
         try:
             async with self._http.post("/drain", json={"instance": self._instance}) as response:
                 if response.status != 200:
                     log.error("the program that served before did not agree to drain", status=response.status)
         except (aiohttp.ClientError, TimeoutError) as error:
-            log.error("the program that served before could not be told to drain", error=error)  # noqa: TRY400
+            log.error("the program that served before could not be asked to drain", error=error)  # noqa: TRY400
         finally:
             await self._http.close()
 
     async def close(self) -> None:
-        """Let it go on."""
+        """Let the program go on, unless ``retire`` was called."""
         await self._http.close()
 
 
 def steer_new_connections(listeners: Iterable[asyncio.Server], after: int, among: int) -> None:
-    """New connections go to the listeners number ``after`` and the ``among`` - 1 next, in the order of their start.
+    """Give new connections to the listeners with the numbers ``after`` to ``after + among - 1``.
 
-    Where there are none of these numbers (any more), the kernel deals out as before.
+    The listeners of a port are numbered from 0 in the order of their start. When no listener has these numbers any
+    more, the kernel deals connections out evenly, as before.
     """
     for listener in listeners:
         for each in listener.sockets:
@@ -125,13 +126,13 @@ def steer_new_connections(listeners: Iterable[asyncio.Server], after: int, among
 
 
 def prefer_admin(runner: web.AppRunner) -> None:
-    """The same for an admin port: one took its turn before."""
+    """Give new connections of the admin port to this program's listeners: one other has listened before."""
     servers = (getattr(site, "_server", None) for site in runner.sites)
     steer_new_connections((server for server in servers if server is not None), 1, 1)
 
 
 def prefer_none(listeners: Iterable[asyncio.Server]) -> None:
-    """The kernel deals out evenly again."""
+    """Let the kernel deal new connections out evenly again."""
     for listener in listeners:
         for each in listener.sockets:
             _set(each, _DETACH, struct.pack("i", 0))
@@ -144,12 +145,12 @@ def _prefer(listener: Any, after: int, among: int) -> None:
 
 
 def _set(listener: Any, option: int, value: bytes) -> None:
-    # The event loop's sockets cannot be set; a duplicate of the descriptor can.
+    # The event loop's socket objects refuse options; a socket object on a duplicate of the descriptor takes them.
     with socket.socket(fileno=os.dup(listener.fileno())) as duplicate:
         try:
             duplicate.setsockopt(socket.SOL_SOCKET, option, value)
         except OSError as error:
-            log.warning("the kernel cannot be told who accepts", errno=error.errno)
+            log.warning("the kernel does not let new connections be steered", errno=error.errno)
 
 
 def _identity(body: dict[str, Any]) -> tuple[str, str, int]:
@@ -157,5 +158,5 @@ def _identity(body: dict[str, Any]) -> tuple[str, str, int]:
 
 
 def _reachable(hosts: Sequence[str]) -> list[str]:
-    """Return where a program that listens there is reached from this machine, as in a URL."""
+    """Return the hosts, as in a URL, at which this machine reaches a program that listens on ``hosts``."""
     return [in_url({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(each, each)) for each in addresses(hosts)]

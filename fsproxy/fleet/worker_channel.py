@@ -1,7 +1,7 @@
-"""One process's place among several: what it is told at its start, and how it stays in touch with its supervisor.
+"""The channel between the supervisor and one worker: a pair of sockets.
 
-Both ends of a socket pair are all there is between them besides signals and the private admin socket: the
-supervisor sends the orders, the worker one byte when it listens; an end of file says that the other is gone.
+The supervisor sends the orders, and the worker sends one byte when it listens. An end of file means that the other
+process is gone. Besides, the supervisor uses signals and the worker's private admin socket.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LENGTH = struct.Struct(">Q")
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What a worker is to do: by the configuration in force, not by what the file may hold by now."""
+    """What a worker starts with. The configuration is the one in force, whatever the file contains by now."""
 
     number: int
     """From 1; a worker's replacement has its number."""
@@ -36,39 +36,31 @@ class Orders:
     source: Source
     generation: int
     mode: TopMode | None
-    """What the admin API asked for; None: the configuration's."""
+    """The mode that the admin API has set; None: the configuration's."""
     instance: str
-    """The supervisor's name on the admin port."""
+    """The name of all workers on the admin port."""
     passage: str
     """The name of all workers in ``CDN-Loop``."""
     among: int
     """How many workers there are."""
     after: int | None
-    """How many listeners of the program that is taken over there are, whose turn is over; None: nothing is."""
+    """How many listeners the program has that is taken over; None: no program is."""
 
 
 class WorkerChannel:
-    """A worker's end."""
+    """A worker's end of the channel."""
 
     def __init__(self, orders: Orders, channel: socket.socket) -> None:
-        self.number = orders.number
-        self.admin = orders.admin
-        self.generation = orders.generation
-        self.mode = orders.mode
-        self.instance = orders.instance
-        self.passage = orders.passage
-        self.among = orders.among
-        self.after = orders.after
-        self.left_alone = False
-        """The supervisor is gone, so that nobody else clears away."""
+        self.orders = orders
+        self.supervisor_is_gone = False
         self._channel = channel
 
-    def tell_that_it_listens(self) -> None:
-        """Connections are accepted from now on."""
-        with suppress(OSError):  # the supervisor is gone: noticed by on_left_alone
+    def report_listening(self) -> None:
+        """Report to the supervisor that this worker accepts connections."""
+        with suppress(OSError):  # the supervisor is gone, which watch_supervisor notices
             self._channel.send(LISTENING)
 
-    def on_left_alone(self, loop: asyncio.AbstractEventLoop, stop: Callable[[], object]) -> None:
+    def watch_supervisor(self, loop: asyncio.AbstractEventLoop, stop: Callable[[], object]) -> None:
         """Call ``stop`` when the supervisor is gone, however it ended: no worker outlives it for long."""
         self._channel.setblocking(False)
 
@@ -80,14 +72,14 @@ class WorkerChannel:
                 except ConnectionError:
                     pass
                 loop.remove_reader(self._channel.fileno())
-                self.left_alone = True
+                self.supervisor_is_gone = True
                 stop()
 
         loop.add_reader(self._channel.fileno(), look)
 
 
 def packed(orders: Orders) -> bytes:
-    """The orders as they are sent."""
+    """Return the orders in the form in which they are sent."""
     buffer = io.BytesIO()
     _Pickler(buffer, pickle.HIGHEST_PROTOCOL).dump(orders)
     body = buffer.getvalue()
@@ -95,7 +87,7 @@ def packed(orders: Orders) -> bytes:
 
 
 def received(channel: socket.socket) -> Orders | None:
-    """The orders; None when the supervisor ended before it had sent them. Blocking."""
+    """Return the orders; None when the supervisor ended before it had sent them. This blocks."""
     with channel.dup() as copy, copy.makefile("rb") as stream:
         head = stream.read(_LENGTH.size)
         if len(head) < _LENGTH.size:
@@ -104,12 +96,12 @@ def received(channel: socket.socket) -> Orders | None:
         body = stream.read(length)
         if len(body) < length:
             return None
-    # Nobody but the process that made this pair of sockets can have written it.
+    # Only the process that made this pair of sockets can have written these bytes.
     return cast("Orders", pickle.loads(body))  # noqa: S301
 
 
 class _Pickler(pickle.Pickler):
-    """The configuration's mappings are read-only views, which pickle does not know."""
+    """A pickler for the configuration's mappings: they are read-only views, which pickle does not know."""
 
     def reducer_override(self, value: object) -> Any:
         if isinstance(value, MappingProxyType):

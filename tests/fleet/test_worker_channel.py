@@ -68,8 +68,8 @@ async def test_a_worker_says_that_it_listens_and_is_told_to_stop_by_the_end_of_i
 ) -> None:
     left_alone = asyncio.Event()
     worker_channel = WorkerChannel(orders(), channel[1])
-    worker_channel.on_left_alone(asyncio.get_running_loop(), left_alone.set)
-    worker_channel.tell_that_it_listens()
+    worker_channel.watch_supervisor(asyncio.get_running_loop(), left_alone.set)
+    worker_channel.report_listening()
     assert channel[0].recv(1) == LISTENING
     assert not left_alone.is_set()
     channel[0].close()
