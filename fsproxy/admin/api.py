@@ -159,40 +159,12 @@ def _number(query: Mapping[str, str], name: str, default: int, most: int) -> int
 
 
 ENDPOINTS = (
-    Endpoint(
-        method="GET",
-        path="/api/decisions",
-        handler=Api.decisions,
-        answer=Decisions,
-        query=DecisionsQuery,
-        others=INVALID | SILENT,
-    ),
-    Endpoint(
-        method="POST",
-        path="/api/explain",
-        handler=Api.explain,
-        answer=Explanation,
-        body=Question,
-        others=INVALID | SILENT,
-    ),
-    Endpoint(method="GET", path="/api/rejections", handler=Api.rejections, answer=Rejections, others=SILENT),
-    Endpoint(method="GET", path="/api/usage", handler=Api.usage, answer=UsageReport, others=SILENT),
-    Endpoint(method="GET", path="/api/config", handler=Api.config, answer=ConfigReport, others=SILENT),
-    Endpoint(method="GET", path="/api/shadow", handler=Api.shadow, answer=ShadowReport, others=SILENT),
-    Endpoint(
-        method="GET",
-        path="/api/traffic",
-        handler=Api.traffic,
-        answer=Traffic,
-        query=TrafficQuery,
-        others=INVALID | SILENT,
-    ),
-    Endpoint(
-        method="GET",
-        path="/api/events",
-        handler=Api.events,
-        answer=Event,
-        content=EVENT_STREAM,
-        others={503: ("Too many streams.", Error)},
-    ),
+    Endpoint("GET", "/api/decisions", Api.decisions, Decisions, query=DecisionsQuery, others=INVALID | SILENT),
+    Endpoint("POST", "/api/explain", Api.explain, Explanation, body=Question, others=INVALID | SILENT),
+    Endpoint("GET", "/api/rejections", Api.rejections, Rejections, others=SILENT),
+    Endpoint("GET", "/api/usage", Api.usage, UsageReport, others=SILENT),
+    Endpoint("GET", "/api/config", Api.config, ConfigReport, others=SILENT),
+    Endpoint("GET", "/api/shadow", Api.shadow, ShadowReport, others=SILENT),
+    Endpoint("GET", "/api/traffic", Api.traffic, Traffic, query=TrafficQuery, others=INVALID | SILENT),
+    Endpoint("GET", "/api/events", Api.events, Event, EVENT_STREAM, others={503: ("Too many streams.", Error)}),
 )

@@ -35,7 +35,7 @@ _INFO = {
 _TOKEN = {"type": "http", "scheme": "bearer", "description": "admin.token of the configuration, where there is one."}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """One method of one path. The handler's docstring is its summary and its description in the document."""
 

@@ -146,42 +146,17 @@ async def _member(request: web.Request, name: str) -> Any:
     raise ValueError(name)
 
 
+_BUSY = {502: ("Not all workers have answered.", Error)}
+_FAULTY = {422: ("The new configuration has faults, and the old one stays in force.", ReloadOutcome)}
+_MISTAKEN = {409: ("Another instance is meant.", Error)}
 ENDPOINTS = (
-    Endpoint(method="GET", path=PAGE_PATH, handler=Controls.page, content="text/html", is_open=True),
-    Endpoint(method="GET", path="/healthz", handler=Controls.healthz, is_open=True),
-    Endpoint(
-        method="GET",
-        path="/readyz",
-        handler=Controls.readyz,
-        answer=State,
-        others={503: ("Starting or draining.", State)},
-        is_open=True,
-    ),
-    Endpoint(method="GET", path="/metrics", handler=Controls.metrics, content="text/plain", is_open=True),
-    Endpoint(method="GET", path="/mode", handler=Controls.mode, answer=ModeChoice),
-    Endpoint(
-        method="POST",
-        path="/mode",
-        handler=Controls.set_mode,
-        answer=ModeChoice,
-        body=ModeChoice,
-        others={**INVALID, 502: ("Not all workers have answered.", Error)},
-    ),
-    Endpoint(
-        method="POST",
-        path="/reload",
-        handler=Controls.reload,
-        answer=ReloadOutcome,
-        body=dict[str, Any],
-        others={**INVALID, 422: ("The new configuration has faults, and the old one stays in force.", ReloadOutcome)},
-    ),
-    Endpoint(
-        method="POST",
-        path="/drain",
-        handler=Controls.drain,
-        answer=Draining,
-        body=Instance,
-        others={**INVALID, 409: ("Another instance is meant.", Error)},
-    ),
-    Endpoint(method="GET", path="/openapi.json", handler=Controls.openapi, answer=dict[str, Any]),
+    Endpoint("GET", PAGE_PATH, Controls.page, content="text/html", is_open=True),
+    Endpoint("GET", "/healthz", Controls.healthz, is_open=True),
+    Endpoint("GET", "/readyz", Controls.readyz, State, others={503: ("Starting or draining.", State)}, is_open=True),
+    Endpoint("GET", "/metrics", Controls.metrics, content="text/plain", is_open=True),
+    Endpoint("GET", "/mode", Controls.mode, ModeChoice),
+    Endpoint("POST", "/mode", Controls.set_mode, ModeChoice, body=ModeChoice, others=INVALID | _BUSY),
+    Endpoint("POST", "/reload", Controls.reload, ReloadOutcome, body=dict[str, Any], others=INVALID | _FAULTY),
+    Endpoint("POST", "/drain", Controls.drain, Draining, body=Instance, others=INVALID | _MISTAKEN),
+    Endpoint("GET", "/openapi.json", Controls.openapi, dict[str, Any]),
 )
