@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -100,8 +100,6 @@ class Metrics(Collector):
         self.counts: dict[str, tuple[str, Callable[[], float]]] = {}
         """The same for counters that are kept elsewhere."""
         self.labelled_gauges: list[Callable[[], Iterable[Metric]]] = []
-        self.before: list[Callable[[], Awaitable[object]]] = []
-        """What must be awaited before a collection."""
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter[Any]:
         counts: Counter[Any] = Counter()
