@@ -13,11 +13,18 @@ from fsproxy.cli.audit_files import GZIP_MAGIC
 from fsproxy.cli.documented import Documented
 from fsproxy.cli.loading import load_or_exit
 from fsproxy.core.audit.privacy import safe
-from fsproxy.core.client_api.outcome import CallsOutcome
-from fsproxy.core.client_api.validating import Validated
-from fsproxy.core.client_api.validating import validate as validate_body
-from fsproxy.core.model import Rejection
+from fsproxy.core.client_api.inspection import inspect
+from fsproxy.core.client_api.outcome import CallsOutcome, decide_calls
+from fsproxy.core.model import Rejection, Route
 from fsproxy.core.settings import ClientApiSettings
+
+ROUTES = {
+    "event": Route.DIRECT_EVENT,
+    "identify": Route.DIRECT_IDENTIFY,
+    "setUserVars": Route.DIRECT_SET_USER_VARS,
+    "bundle": Route.BUNDLE,
+}
+"""What a file can hold, and the route whose bodies it is validated like."""
 
 
 @click.command(
@@ -28,7 +35,7 @@ from fsproxy.core.settings import ClientApiSettings
         "fsproxy validate bundle bundle.json.gz --config fsproxy.yaml --org o-1ABC-na1",
     ],
 )
-@click.argument("kind", type=click.Choice([kind.value for kind in Validated]))
+@click.argument("kind", type=click.Choice(list(ROUTES)))
 @click.argument("file", type=click.File("rb"))
 @click.option("--config", "path", type=click.Path(path_type=Path), help="Use the limits of this configuration.")
 @click.option("--org", help="Use the limits that it has for this org.")
@@ -49,9 +56,10 @@ def validate(kind: str, file: IO[bytes], path: Path | None, org: str | None, *, 
             body = gzip.decompress(body)
         except (OSError, EOFError):
             raise click.ClickException("the file begins as gzip does, but it cannot be decompressed") from None
-    inspection, outcome = validate_body(Validated(kind), body, settings)
+    inspection = inspect(settings, ROUTES[kind], body)
     if inspection.uninspectable is not None:
         raise click.ClickException(f"this is not a bundle: {inspection.uninspectable.value}")
+    outcome = decide_calls(inspection, {}, (), settings)
     rejections = outcome.rejections + outcome.shadow
     click.echo(_document(outcome, rejections) if as_json else _text(len(inspection.calls), rejections))
     raise SystemExit(1 if rejections else 0)

@@ -11,6 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from fsproxy.cli import main
+from fsproxy.cli.validate import ROUTES
+from fsproxy.core.model import Route
 
 SECRET = "s3cr3t"
 
@@ -42,6 +44,15 @@ BAD: list[tuple[str, object, list[tuple[str, str | None]]]] = [
     ("setUserVars", b" " * 524_287 + b"{}", [("TooBigToParse", None)]),
     ("bundle", bundle(["a", '{"x_foo":1}'], ["b", "["]), [("InvalidPropertyType", "x_foo"), ("InvalidJson", None)]),
 ]
+
+
+def test_each_word_stands_for_a_route_and_there_are_no_others() -> None:
+    assert ROUTES == {
+        "event": Route.DIRECT_EVENT,
+        "identify": Route.DIRECT_IDENTIFY,
+        "setUserVars": Route.DIRECT_SET_USER_VARS,
+        "bundle": Route.BUNDLE,
+    }
 
 
 @pytest.mark.parametrize(("kind", "body"), GOOD)

@@ -54,7 +54,6 @@ ALSO: dict[str, tuple[str, ...]] = {
     "client_api/reading/server_api": ("core/client_api/test_refused_names.py",),
     "client_api/outcome": ("core/client_api/test_refused_names.py",),
     "client_api/reading/splitting": ("core/client_api/reading/test_bundle.py", "core/client_api/test_any_input.py"),
-    "client_api/validating": ("core/client_api/test_outcome.py",),
     "client_api/validation/values": ("core/client_api/test_refused_names.py",),
     "client_api/verdicts": ("core/client_api/test_outcome.py", "core/client_api/validation/test_refusing.py"),
     "client_api/validation/walk": (

@@ -12,7 +12,6 @@ from fsproxy.core.client_api.inspection import inspect
 from fsproxy.core.client_api.outcome import CallsOutcome, decide_calls, spending
 from fsproxy.core.client_api.problems import problem_document
 from fsproxy.core.client_api.rewriting import rewrite
-from fsproxy.core.client_api.validating import Validated, validate
 from fsproxy.core.client_api.verdicts import LimitVerdict
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.model import Mode, Route
@@ -24,7 +23,7 @@ SHADOW = ClientApiSettings(mode=Mode.SHADOW)
 GOOD = first("Good", {"a_str": "x"})
 
 
-def settled(inspection: Inspection, settings: ClientApiSettings = SETTINGS) -> CallsOutcome:
+def decided(inspection: Inspection, settings: ClientApiSettings = SETTINGS) -> CallsOutcome:
     return decide_calls(inspection, {}, (), settings)
 
 
@@ -34,7 +33,7 @@ def codes(outcome: CallsOutcome) -> list[tuple[str, str | None]]:
 
 def forwarded(*events: str, route: Route = Route.BUNDLE) -> bytes | None:
     inspection = inspect(SETTINGS, route, bundle(*events))
-    return rewrite(inspection, settled(inspection))
+    return rewrite(inspection, decided(inspection))
 
 
 def test_a_bundle_in_which_nothing_is_rejected_goes_on_as_it_came() -> None:
@@ -101,7 +100,7 @@ def test_lists_of_objects_are_cut_by_element() -> None:
 )  # fmt: skip
 def test_direct_calls(route: Route, body: str, status: int | None, left: str | None) -> None:
     inspection = inspect(SETTINGS, route, body.encode())
-    outcome = settled(inspection)
+    outcome = decided(inspection)
     assert outcome.status == status
     assert rewrite(inspection, outcome) == (None if left is None else left.encode())
 
@@ -110,8 +109,8 @@ def test_a_bundle_is_never_answered_and_an_event_upload_only_when_nothing_is_lef
     bad, big = first("", {}), first("E", {"a_str": "x" * 600_000})
     for events, status in (((bad,), 400), ((bad, big), 400), ((big, big), 413), ((bad, GOOD), None), ((), None)):
         upload = bundle(*events, '{"Kind":99,"Args":[8197],"When":1}')
-        assert settled(inspect(SETTINGS, Route.EVENT, upload)).status == status
-        assert settled(inspect(SETTINGS, Route.BUNDLE, upload)).status is None
+        assert decided(inspect(SETTINGS, Route.EVENT, upload)).status == status
+        assert decided(inspect(SETTINGS, Route.BUNDLE, upload)).status is None
 
 
 def test_refused_names_cut_properties_and_a_refused_event_name_its_call() -> None:
@@ -212,7 +211,7 @@ def test_an_ordinary_property_named_uid_is_no_uid_of_its_own() -> None:
 
 def test_in_shadow_the_variables_of_a_refused_uid_go_on() -> None:
     inspection = inspect(SHADOW, Route.BUNDLE, bundle(REFUSED, user({"a_str": "x"})))
-    outcome = settled(inspection, SHADOW)
+    outcome = decided(inspection, SHADOW)
     assert (outcome.changed, [each.code.value for each in outcome.shadow]) == (False, ["InvalidId"])
 
 
@@ -235,7 +234,7 @@ def test_a_repeat_takes_the_first_copys_verdict() -> None:
 
 def test_shadow_changes_nothing_and_notes_everything() -> None:
     inspection = inspect(SHADOW, Route.DIRECT_EVENT, b'{"name":"","properties":{"a":1}}')
-    outcome = settled(inspection, SHADOW)
+    outcome = decided(inspection, SHADOW)
     assert (outcome.status, outcome.changed, codes(outcome)) == (None, False, [])
     assert [each.code.value for each in outcome.shadow] == ["InvalidEventName", "MissingPropertyType"]
     assert rewrite(inspection, outcome) is None
@@ -263,7 +262,7 @@ def _document(outcome: CallsOutcome) -> dict[str, Any]:
 
 def test_the_problem_document_lists_every_rejection_in_order_and_no_value() -> None:
     body = compact({"name": "", "properties": {"sp ace_str": "s3cret", "a_int": "s3cret"}}).encode()
-    document = _document(settled(inspect(SETTINGS, Route.DIRECT_EVENT, body)))
+    document = _document(decided(inspect(SETTINGS, Route.DIRECT_EVENT, body)))
     assert document["status"] == 400
     assert document["errors"] == [
         {"code": "InvalidEventName", "call": "", "property": None, "detail": "not a string of 1 to 250 characters"},
@@ -280,20 +279,28 @@ def test_the_problem_document_lists_every_rejection_in_order_and_no_value() -> N
 
 
 def test_a_call_without_a_name_is_called_by_its_kind() -> None:
-    document = _document(settled(inspect(SETTINGS, Route.DIRECT_IDENTIFY, b'{"uid":5}')))
+    document = _document(decided(inspect(SETTINGS, Route.DIRECT_IDENTIFY, b'{"uid":5}')))
     assert [(each["call"], each["code"]) for each in document["errors"]] == [("identify", "InvalidId")]
 
 
 def test_a_name_is_echoed_only_so_far() -> None:
-    document = _document(settled(inspect(SETTINGS, Route.DIRECT_EVENT, compact({"name": "n" * 9999}).encode())))
+    document = _document(decided(inspect(SETTINGS, Route.DIRECT_EVENT, compact({"name": "n" * 9999}).encode())))
     assert document["errors"][0]["call"] == "n" * 1024 + "…"
 
 
-def test_validate_judges_a_file_as_the_wire_is_judged() -> None:
-    for kind, body, expected in (
-        (Validated.EVENT, b'{"name":"E","properties":{"a":1}}', [("MissingPropertyType", "a")]),
-        (Validated.IDENTIFY, b'{"uid":"1"}', [("InvalidId", None)]),
-        (Validated.SET_USER_VARS, b'{"a_str":"x"}', []),
-        (Validated.BUNDLE, bundle(first("E", {"a": 1})), [("MissingPropertyType", "a")]),
+def test_each_route_has_its_form_of_call() -> None:
+    for route, body, expected in (
+        (Route.DIRECT_EVENT, b'{"name":"E","properties":{"a":1}}', [("MissingPropertyType", "a")]),
+        (Route.DIRECT_IDENTIFY, b'{"uid":"1"}', [("InvalidId", None)]),
+        (Route.DIRECT_SET_USER_VARS, b'{"a_str":"x"}', []),
+        (Route.BUNDLE, bundle(first("E", {"a": 1})), [("MissingPropertyType", "a")]),
     ):
-        assert codes(validate(kind, body, SETTINGS)[1]) == expected
+        assert codes(decided(inspect(SETTINGS, route, body))) == expected
+
+
+def test_the_mode_of_the_settings_is_obeyed() -> None:
+    inspection = inspect(SETTINGS, Route.DIRECT_EVENT, b'{"name":""}')
+    shadow = decided(inspection, SHADOW)
+    assert (shadow.rejections, len(shadow.shadow)) == ((), 1)
+    off = decided(inspection, ClientApiSettings(mode=Mode.OFF))
+    assert (off.rejections, off.shadow) == ((), ())
