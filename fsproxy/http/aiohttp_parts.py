@@ -86,7 +86,7 @@ class ParsingProtocol(BaseProtocol):
         self._parser_in_use().message_consumed()
 
     def stay_http(self) -> None:
-        """The upgrade was declined: what follows the request is parsed after all."""
+        """Parse what follows a request to upgrade after all, because that was declined."""
         self._parser_in_use().set_upgraded(False)
         self.upgraded = False
 

@@ -18,7 +18,7 @@ KEEP, CLOSE = True, False
 _READS = frozenset({"GET", "HEAD"})
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)  # a repr could carry what a visitor sent into a log
 class ClientRequest:
     """One request: its head, and its body as it arrives."""
 

@@ -18,7 +18,7 @@ MOST_DROPPED = 1024 * 1024
 """Bytes of an answer that are read for a client that is gone, so that the upstream's connection can be used again."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)  # a repr could carry what a visitor sent into a log
 class ResponseWriter:
     """A ResponseSink that writes to a client. ``done`` is set once, when the answer is over, one way or the other.
 

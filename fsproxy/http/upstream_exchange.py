@@ -17,7 +17,7 @@ CONNECT_AGAIN = 0.1
 """Seconds between two attempts to reach an upstream that refuses connections (``upstream.page_retry``)."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)  # a repr could carry what a visitor sent into a log
 class UpstreamExchange(Timed):
     """One request and its answer. It goes to ``sink`` part by part, and the exchange ends when that has all of it.
 
