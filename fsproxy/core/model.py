@@ -42,7 +42,7 @@ _STRENGTH = {Mode.OFF: 0, Mode.SHADOW: 1, Mode.ENFORCE: 2}
 
 @unique
 class OnTrouble(StrEnum):
-    """What happens to a request that no decision could be made for."""
+    """What happens to a request if a filter or the state store fails, or if its org is not listed."""
 
     ALLOW = "allow"
     BLOCK = "block"

@@ -1,4 +1,4 @@
-"""Reason -1, or the configured one: a user must not be captured, whose uid was given to ``identify``."""
+"""Reason -1, or the configured one: a listed user, known by the uid given to ``identify``, is not captured."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fsproxy.core.settings import CoreSettings, Entry, OrgSettings
 
 @dataclass(frozen=True, slots=True)
 class BlockedUserFilter:
-    """``block``: uids; ``reason_code``: the client's answer, as no documented code means this."""
+    """``block``: uids; ``reason_code``: the code for the client, as no documented code means this."""
 
     name: ClassVar[FilterName] = FilterName.BLOCKED_USER
     on_pages_only: ClassVar[bool] = False

@@ -16,7 +16,7 @@ from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import CoreSettings, OrgSettings
 
 _NEVER = (Instant(math.inf), QuotaTerms("", 0, Instant(-math.inf), False))
-"""Stands for no cycle: no instant is in it."""
+"""A cycle that no instant is in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class QuotaFilter:
         return None
 
     def terms(self, now: Instant) -> QuotaTerms:
-        """Return the quota that a session counts against which begins ``now``."""
+        """Return the quota that a session beginning ``now`` counts against."""
         begins, terms = self.latest[0]
         if begins <= now < terms.ends:
             return terms

@@ -79,7 +79,7 @@ class Bundle(msgspec.Struct, frozen=True, gc=False):
 
 
 NO_CALLS = Bundle(Spans([], []), [])
-"""Also stands for a bundle that was not split, because nothing in it can be a call."""
+"""The result also for a bundle that was not split, because nothing in it can be a call."""
 
 
 def read_bundle(body: bytes, limit: int, most: int = sys.maxsize, *, thorough: bool = False) -> Bundle | Uninspectable:

@@ -59,4 +59,4 @@ class FlattenedEntries:
 
 
 NO_ENTRIES = FlattenedEntries({}, (), 0)
-"""Stands for a schema without flattened entries."""
+"""The entries of a schema that has no flattened ones."""
