@@ -1,4 +1,4 @@
-"""The admin port's answers about requests, as types. The OpenAPI document shows what stands here."""
+"""The admin port's answers about requests, as types. The OpenAPI document is made of them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from msgspec import Meta
 
 from fsproxy.admin.state_answers import Merged, Reload, UnixTime, about
 from fsproxy.config.schema import TopMode
+from fsproxy.core.pipeline import Judgement
 from fsproxy.telemetry.ring import MOST_GROUPS, MOST_MINUTES
 
 MOST_DECISIONS = 500
 """Decisions of one answer."""
 MOST_NEW = 50
 """Decisions of one event: the newest."""
+Outcome = Literal["captured", "blocked", "undecidable", "not_judged"]
 
 
 class Decision(TypedDict):
@@ -45,14 +47,14 @@ class Step(TypedDict):
     """What one filter concluded."""
 
     filter: str
-    judgement: Literal["pass", "hit", "shadow", "failed", "not reached", "asks the ledger"]
+    judgement: Judgement
     rule: Rule | None
 
 
 class ExplainedDecision(TypedDict):
     """What would be decided about a request, and why."""
 
-    decision: Literal["captured", "blocked", "undecidable", "not_judged"]
+    decision: Outcome
     because: Annotated[
         str | None,
         about(

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from fsproxy.admin.answers import ExplainedDecision, Rule
+from fsproxy.admin.answers import ExplainedDecision, Outcome, Rule
 from fsproxy.admin.question import Question, UnanswerableError, request_of
 from fsproxy.core.audit.rule_texts import rule_text
 from fsproxy.core.limits.operations import Admitted, QuotaTerms
@@ -66,15 +66,16 @@ class Explanation:
         block = self.decision.block
         answer = _answer(self.generation, "captured") if block is None else _blocked(self.generation, block)
         answer["filters"] = [
-            {"filter": step.filter.value, "judgement": step.judgement.value, "rule": _rule(step.hit)}
-            for step in self.trace
+            {"filter": step.filter.value, "judgement": step.judgement, "rule": _rule(step.hit)} for step in self.trace
         ]
         answer["not_judged"] = self.not_judged
         answer["not_given"] = list(self.not_given)
         return answer
 
 
-def _answer(generation: Generation, decision: Any, because: str = "", rules: tuple[str, ...] = ()) -> ExplainedDecision:
+def _answer(
+    generation: Generation, decision: Outcome, because: str = "", rules: tuple[str, ...] = ()
+) -> ExplainedDecision:
     """Return an answer in which no rule blocks. ``because``: what is missing, or why no rule looks at the request."""
     return {
         "decision": decision,

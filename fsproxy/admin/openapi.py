@@ -85,7 +85,7 @@ def _operation(endpoint: Endpoint, schema_of: Mapping[Any, Any], parameters: Map
         operation["security"] = []
     if parameters:
         operation["parameters"] = [
-            {"name": name, "in": "query", "description": schema.get("description", ""), "schema": schema}
+            {"name": name, "in": "query", "description": schema.pop("description"), "schema": schema}
             for name, schema in parameters.items()
         ]
     if endpoint.body is not None:

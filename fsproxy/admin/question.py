@@ -10,8 +10,8 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import Meta
 
+from fsproxy.admin.state_answers import about
 from fsproxy.core.model import Location, Route, SessionFacts
 from fsproxy.core.wire.client_address import ClientAddress, ClientAddresses, parse_address
 from fsproxy.core.wire.facts import BundleQuery, bundle_facts, bundle_query, page_facts
@@ -40,25 +40,23 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ip: str | None = None
     user_agent: str | None = None
     org: str | None = None
-    country: Annotated[str | None, Meta(description="ISO 3166: US or US-CA. Without it: as geo.source finds it.")] = (
-        None
-    )
-    cookies: Annotated[tuple[str, ...], Meta(description="name=value each.")] = ()
-    app_id: Annotated[str | None, Meta(description="The uid given to FS.identify.")] = None
+    country: Annotated[str | None, about("ISO 3166: US or US-CA. Without it: as geo.source finds it.")] = None
+    cookies: Annotated[tuple[str, ...], about("name=value each.")] = ()
+    app_id: Annotated[str | None, about("The uid given to FS.identify.")] = None
     user_id: str | None = None
     session_id: str | None = None
-    origin: Annotated[str | None, Meta(description="Without it: the URL's.")] = None
-    headers: Annotated[tuple[str, ...], Meta(description="Name: value each.")] = ()
+    origin: Annotated[str | None, about("Without it: the URL's.")] = None
+    headers: Annotated[tuple[str, ...], about("Name: value each.")] = ()
     request: Annotated[
         dict[str, Any],
-        Meta(
-            description="A recorded request (method, url, headers, body) or a page request's body alone. The other "
+        about(
+            "A recorded request (method, url, headers, body) or a page request's body alone. The other "
             "fields replace what it says."
         ),
     ] = {}
     record: Annotated[
         dict[str, Any] | None,
-        Meta(description="An audit line: decided by what it holds, as fsproxy why and replay do. It stands alone."),
+        about("An audit line: decided by what it holds, as fsproxy why and replay do. No other field goes with it."),
     ] = None
 
 

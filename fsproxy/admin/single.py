@@ -129,7 +129,7 @@ class SingleBackend(AdminBackend):
         generation, moment = self._data_plane.generation, now()
         if asked.record is not None:
             if asked != Question(record=asked.record):
-                raise UnanswerableError("record", "it stands alone: leave out the other fields")
+                raise UnanswerableError("record", "an audit line is the whole question: leave out the other fields")
             return {**explain_record(generation, asked.record), "quota_known": True}
         wanted: list[tuple[str, QuotaTerms]] = []
 

@@ -1,4 +1,4 @@
-"""The admin port's answers about the program's state, as types. The OpenAPI document shows what stands here."""
+"""The admin port's answers about the program's state, as types. The OpenAPI document is made of them."""
 
 from __future__ import annotations
 
