@@ -1,4 +1,4 @@
-"""The files that a configuration is made of: what was read, and what it hashed to."""
+"""Reads the files of a configuration, and remembers their hashes."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ Lines = tuple[tuple[int, str], ...]
 
 
 MOST_BYTES = 16 * 1024 * 1024
-"""Of one configuration."""
+"""The most that a configuration file may hold."""
 MOST_LIST_BYTES = 64 * 1024 * 1024
 MOST_LINES = 1_000_000
-"""Of one list, blank ones and comments included."""
+"""The most lines of one list, with blank ones and comments."""
 PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR, errno.EAGAIN, errno.EIO})
-"""Errors that say nothing about the file: it may well be as it was."""
+"""Errors that say nothing about the file, which may well be unchanged."""
 
 
 class UnreadableError(Exception):
-    """A file that cannot be read; its text is the fault, such as ``is not there``."""
+    """Raised for a file that cannot be read. Its text is the fault, such as ``is not there``."""
 
     def __init__(self, fault: str, line: int = 1) -> None:
         super().__init__(fault)
@@ -32,7 +32,7 @@ class UnreadableError(Exception):
 class Files:
     """Reads each file once, and remembers it for the watcher.
 
-    ``base`` is the folder that relative paths of lists start from: the configuration's own.
+    ``base`` is the folder of the configuration, from which the relative paths of lists start.
     """
 
     def __init__(self, base: Path) -> None:
@@ -40,7 +40,7 @@ class Files:
         self.hashes: dict[str, str] = {}
         """Absolute path -> sha256, in the order of reading."""
         self.asked: dict[str, None] = {}
-        """Absolute paths of all files that were asked for, those that could not be read included."""
+        """Absolute paths of all files that were asked for, with those that could not be read."""
         self.passing = False
         """A file could not be read for a reason that will pass, such as a lack of descriptors."""
         self._lists: dict[str, Lines] = {}
@@ -66,7 +66,7 @@ class Files:
             raise UnreadableError(f"is not UTF-8 in line {line}", line) from None
 
     def lines(self, name: str) -> Lines:
-        """The lines of a list; blank ones and those that start with ``#`` are left out. Raises UnreadableError."""
+        """Return the lines of a list without blank ones and comments (``#``). Raises UnreadableError."""
         found = self._lists.get(name)
         if found is None:
             text = self.text(self.base / name, MOST_LIST_BYTES)
@@ -88,5 +88,5 @@ def read_at_most(path: Path, most: int) -> bytes:
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    # To open a named pipe would wait until somebody writes to it: for ever, in the thread that reloads.
+    # Opening a named pipe waits for a writer, perhaps for ever, which would block the thread that reloads.
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

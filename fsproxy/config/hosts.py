@@ -1,4 +1,4 @@
-"""``listen.host`` and ``admin.host``: the addresses that a host stands for, and which of them collide."""
+"""The addresses that a host of ``listen`` or ``admin`` means, and which of them collide."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ HOST = Leaf(
 
 
 def addresses(hosts: Iterable[str]) -> tuple[str, ...]:
-    """Return what they stand for, each once; names other than ``localhost`` stay names."""
+    """Return the addresses that the hosts mean, each once. Names other than ``localhost`` stay names."""
     return tuple(dict.fromkeys(each for host in hosts for each in BOTH_FAMILIES.get(host, (host,))))
 
 
 def overlap(host: str, other: str) -> bool:
-    """Return whether listening on both, on one port, would collide. What a name leads to is not known here."""
+    """Return whether listening on both, on one port, would collide. No name is looked up."""
     try:
         mine, theirs = addresses([plain_host(host)]), addresses([plain_host(other)])
-    except ValueError:  # reported as no host
+    except ValueError:  # The key's own reader reports it.
         return False
     pairs = ((one, another) for one in mine for another in theirs)
     return any(one == another or (_alike(one, another) and _ANY & {one, another}) for one, another in pairs)
 
 
 def _alike(one: str, other: str) -> bool:
-    """Whether they may be of the same family."""
+    """Return whether both may be of the same family."""
     families = [ip_address(each).version for each in (one, other) if ":" in each or _NUMBERS.fullmatch(each)]
     return len(set(families)) < 2

@@ -1,11 +1,11 @@
-"""What an org says over the base sections, merged key by key; what it leaves alone stays the very same node."""
+"""Merges an org's overrides over the base sections, key by key. What it does not override stays the same node."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
 
-from fsproxy.config.yaml.positions import Kind, Node, Scalar, Table
+from fsproxy.config.yaml.positions import Kind, Node, Scalar, Table, below
 from fsproxy.core.keys import METADATA, SectionOf
 from fsproxy.core.settings import FilterSettings
 
@@ -17,7 +17,7 @@ DISPLACES: Mapping[str, tuple[str, ...]] = {
     "share": ("schedule",),
     "schedule": ("share",),
 }
-"""Keys that exclude each other: an org that names one takes leave of the base's others."""
+"""Keys that exclude each other: when an org has one of them, the base's others do not count for it."""
 
 _FILTERS = tuple(
     field.name for field in fields(FilterSettings) if isinstance(field.metadata[METADATA].reader, SectionOf)
@@ -25,7 +25,7 @@ _FILTERS = tuple(
 
 
 def with_overrides(root: Table) -> Table:
-    """The same tree, each listed org with whole ``filters`` and ``client_api`` sections of its own."""
+    """Return the tree with whole ``filters`` and ``client_api`` sections for each listed org."""
     filters = _section(root, "filters")
     if isinstance(filters, Table):
         whole = {name: _section(filters, name) for name in _FILTERS}
@@ -50,11 +50,10 @@ def _org(org: Node, base: Mapping[str, Node]) -> Node:
 
 
 def _section(table: Table, name: str) -> Node:
-    """The section; an empty one where the file has none, so that there is one node for it."""
+    """Return the section, or one new empty node for all orgs when the file has none."""
     found = table.members.get(name)
     if found is None or (isinstance(found, Scalar) and found.kind is Kind.NULL):
-        path = f"{table.path}.{name}" if table.path else name
-        return Table(path, table.place, table.place, {})
+        return Table(below(table.path, name), table.place, table.place, {})
     return found
 
 

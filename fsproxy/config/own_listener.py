@@ -1,4 +1,4 @@
-"""An upstream that is one of our own listeners: a request would come back until no connection is left (rules.md 4)."""
+"""Finds an upstream that is one of our own listeners. Requests would circle till no connection is left (rules.md 4)."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _leads_to(url: str, host: str, port: int) -> bool:
         parts = urlsplit(url)
         if (parts.port or (443 if parts.scheme == "https" else 80)) != port:
             return False
-    except ValueError:  # reported as a wrong URL
+    except ValueError:  # The key's own reader reports it.
         return False
     named = parts.hostname or ""
     if named.rstrip(".") == host.lower().rstrip("."):
@@ -83,7 +83,7 @@ def _leads_to(url: str, host: str, port: int) -> bool:
 
 
 def _means(host: str) -> tuple[Address, ...]:
-    """Return the addresses that a host stands for without being looked up."""
+    """Return the addresses that a host means without a look-up."""
     host = host.strip("[]").partition("%")[0].rstrip(".").lower()
     if host == "localhost" or host.endswith(".localhost"):
         return _LOOPBACK
@@ -97,12 +97,12 @@ def _means(host: str) -> tuple[Address, ...]:
 
 
 def _reached(addresses: tuple[Address, ...]) -> tuple[Address, ...]:
-    """Return where a connection to these ends: on the loopback interface where they are unspecified."""
+    """Return the addresses that connections to these reach: unspecified ones lead to the loopback interface."""
     return tuple(_LOOPBACK[address.version == 6] if address.is_unspecified else address for address in addresses)
 
 
 def _is_local(address: Address) -> bool:
-    """Return whether an address is one of this machine's: the way to such an address begins at itself."""
+    """Return whether an address is this machine's own. Such an address is reached from itself."""
     if address.is_loopback:
         return True
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET

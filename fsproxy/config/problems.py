@@ -1,4 +1,4 @@
-"""A fault of the configuration, where it stands, and all of them together as one error."""
+"""A fault of the configuration with its place, and all faults together as one error."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """Where something stands; the first line and the first column are 1. The file's path is as the user gave it."""
+    """A place in a file, whose path is as the user gave it. The first line and the first column are 1."""
 
     file: str
     line: int = 1
@@ -28,14 +28,14 @@ class Problem:
     key_path: str
     """Such as ``filters.geo.never[2]``; "" for the file itself."""
     value: str | None
-    """As it is shown: quoted and cut, ``***`` for what may be a secret, None where there is none to show."""
+    """As it is shown: quoted and cut, ``***`` for what may be a secret, None when there is none to show."""
     allowed: str
-    """What may stand there; "" where the fault says it all."""
+    """What is allowed there; "" when the fault says it all."""
     fault: str = "is not allowed"
 
     @property
     def without_value(self) -> str:
-        """For those who may not see the configuration: where it is, and what is wrong, not what stands there."""
+        """Return the place and the fault without the value, for those who may not see the configuration."""
         return f"{self.file}:{self.line}:{self.column}: {f'{self.key_path}: ' if self.key_path else ''}{self.fault}"
 
     def __str__(self) -> str:
@@ -46,13 +46,13 @@ class Problem:
 
 
 class ConfigError(Exception):
-    """A configuration that cannot be used: every fault of it, in the order of the file."""
+    """Raised for a configuration that cannot be used, with all of its faults in the order of the file."""
 
     problems: tuple[Problem, ...]
     files: tuple[str, ...]
-    """Absolute paths of all files that were asked for: when one of them changes, it is worth another try."""
+    """Absolute paths of all files that it names. When one of them changes, another try is worthwhile."""
     passing: bool
-    """A file could not be read for a reason that will pass: another try is worth while though none of them changes."""
+    """A file could not be read for a reason that will pass, so that another try is worthwhile without a change."""
 
     def __init__(self, problems: Iterable[Problem], files: Iterable[str] = (), *, passing: bool = False) -> None:
         self.problems = tuple(problems)
@@ -62,5 +62,5 @@ class ConfigError(Exception):
 
 
 def in_order(problems: Iterable[Problem], main: str) -> tuple[Problem, ...]:
-    """Without repeats, those of the configuration file ``main`` first, each file's by line and column."""
+    """Return the problems without repeats, those of the file ``main`` first, and each file's by line and column."""
     return tuple(sorted(dict.fromkeys(problems), key=lambda p: (p.file != main, p.file, p.line, p.column)))

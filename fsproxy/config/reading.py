@@ -13,7 +13,7 @@ from fsproxy.config.files import Files, UnreadableError
 from fsproxy.config.key_tree import Group, keys_of
 from fsproxy.config.problems import Place, Problem
 from fsproxy.config.rule_checks import RULE_CHECKS, RuleCheck
-from fsproxy.config.yaml.positions import Kind, Node, Scalar, Sequence, Table
+from fsproxy.config.yaml.positions import Kind, Node, Scalar, Sequence, Table, below
 from fsproxy.config.yaml.substitution import LONGEST
 from fsproxy.core.keys import Leaf, ListOf, MapOf, Reader, SectionOf
 from fsproxy.core.settings import Entry
@@ -46,14 +46,13 @@ class Reading:
             if found is None:
                 self._unknown(name, node, group)
             elif isinstance(found, Group):
-                below = self._table(node)
-                values |= self.keys(found, below) if below is not None else {}
+                inner = self._table(node)
+                values |= self.keys(found, inner) if inner is not None else {}
             else:
                 values |= {field: self.value(key.reader, node) for field, key in found}
         for name, found in group.members.items():
             if name not in table.members and not isinstance(found, Group) and found[0][1].default is ...:
-                path = f"{table.path}.{name}" if table.path else name
-                place = table.place
+                path, place = below(table.path, name), table.place
                 self.problems.append(Problem(place.file, place.line, place.column, path, None, "", "is missing"))
                 values[found[0][0]] = None
         return values

@@ -1,4 +1,4 @@
-"""Who says whether a rule's text is right: the filter that will judge by it."""
+"""How the texts of rules are checked: by the filters that will use them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fsproxy.core.filters import domain, geo, ip, opt_out, url, user_agent
 
 Check = Callable[[str], str | None]
-"""What is allowed, or None when the text is right."""
+"""Returns what is allowed, or None when the text is right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,4 +33,4 @@ RULE_CHECKS: dict[str, RuleCheck] = {
     "url": RuleCheck("a scheme", url.problem),
     "text": RuleCheck("a text", _not_empty),
 }
-"""By the filter whose rules they are; ``text`` is for what is compared as it stands."""
+"""By the filter whose rules they are; ``text`` is for rules that are compared letter by letter."""

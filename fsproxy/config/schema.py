@@ -1,4 +1,4 @@
-"""The configuration: one table of its keys, typed and frozen. The core's sections are in ``core/settings.py``.
+"""The configuration: one table of its keys (hence its length). The core's sections are in ``core/settings.py``.
 
 Durations are in seconds, sizes in bytes, shares from 0 to 1. Attributes are named as the keys, except where a field
 names its key.

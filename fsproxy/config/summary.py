@@ -1,4 +1,4 @@
-"""The one line at start: what is enforced, what is only noted, whom the proxy trusts, where its state lives."""
+"""The one line at the start: what is enforced or in shadow, whom the proxy trusts, and where its state is."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from fsproxy.core.settings import CoreSettings, FilterSettings
 
 
 def summary(config: Config) -> str:
-    """One line without secrets: no token, no key, no store's address beyond its host."""
+    """Return one line without secrets: no token, no key, and of the store's address only the host."""
     parts = [f"mode {config.mode}", f"upstream {config.upstream.url}"]
     if config.mode is TopMode.BYPASS:
         parts.append("nothing is judged")
     else:
-        judged = list(_judged(config.core))
+        active = list(_active(config.core))
         for mode, word in ((Mode.ENFORCE, "enforced"), (Mode.SHADOW, "shadowed")):
-            names = [name for name, own in judged if own.capped(config.core.mode) is mode]
+            names = [name for name, own in active if own.capped(config.core.mode) is mode]
             parts.append(f"{word}: {', '.join(names) or 'nothing'}")
     parts += [_orgs(config.core), _trust(config), _state(config.state)]
     return "; ".join(parts)
 
 
-def _judged(core: CoreSettings) -> Iterator[tuple[str, Mode]]:
-    """What has something to judge by in the base sections, in order, with its own mode."""
+def _active(core: CoreSettings) -> Iterator[tuple[str, Mode]]:
+    """Yield each filter and limit that has rules in the base sections, in order, with its own mode."""
     every_org = (core.default, *core.orgs.values())
     if core.unlisted is OnTrouble.BLOCK or any(not org.enabled or not org.mobile for org in every_org):
         yield FilterName.ORG, core.orgs_mode
@@ -51,8 +51,8 @@ def _filters(filters: FilterSettings) -> Iterator[tuple[str, Mode]]:
         FilterName.RAMPING: f.ramping.share < 1 or bool(f.ramping.schedule),
         FilterName.QUOTA: f.quota.sessions is not None,
     }
-    for name, judges in has_rules.items():
-        if judges:
+    for name, active in has_rules.items():
+        if active:
             yield name, getattr(filters, name).mode
 
 

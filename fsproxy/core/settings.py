@@ -1,4 +1,4 @@
-"""The sections of the configuration that the core obeys: one table of their keys, typed and frozen.
+"""The sections of the configuration that the core obeys: one table of their keys (hence its length).
 
 ``config`` reads these from YAML, key by key; the core compiles them into lookup structures and never sees a dict.
 Durations are in seconds, sizes in bytes, lengths in characters, shares from 0 to 1. Attributes are named as the keys,
@@ -48,7 +48,7 @@ _NOWHERE: Places = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of a configured list: its text as written, where it stands, its explicit id if it has one."""
+    """One entry of a configured list: its text as written, its place, and its explicit id if it has one."""
 
     text: str
     where: str = ""
@@ -187,7 +187,7 @@ _RATES = ListOf[tuple[Window, ...]](
 _BLOCKS_MODE = "enforce | shadow (judge and audit, block nothing) | off"
 _REJECTS_MODE = "enforce | shadow (judge and audit, reject nothing) | off"
 
-# -- the filters
+# -- the filters (rules.md 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -344,7 +344,7 @@ class QuotaSettings(_Filter):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilterSettings:
-    """Which sessions are blocked, and with which reason (rules.md 1)."""
+    """Which sessions are blocked, and with which reason."""
 
     on_error: OnTrouble = setting("allow", _ON_TROUBLE, "A filter that fails: allow | block.")
     on_bundles: frozenset[FilterName] = setting(
@@ -365,7 +365,7 @@ class FilterSettings:
     quota: QuotaSettings = section(QuotaSettings)
 
 
-# -- client API calls
+# -- client API calls (rules.md 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -401,7 +401,7 @@ class _Reserved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientApiSettings:
-    """What client API calls must keep to (rules.md 2)."""
+    """What client API calls must keep to."""
 
     GROUPS: ClassVar[Mapping[str, str]] = {
         "event_name": "Names of custom events.",
@@ -428,16 +428,7 @@ class ClientApiSettings:
     blocked_uids: frozenset[str] = setting(
         [
             "",
-            "0",
-            "1",
-            "-1",
-            "true",
-            "false",
-            "n/a",
-            "nan",
-            "undefined",
-            "null",
-            "nil",
+            *("0", "1", "-1", "true", "false", "n/a", "nan", "undefined", "null", "nil"),
             "the_id_that_you_use_in_your_app_for_this_user",
         ],
         ListOf[frozenset[str]](Leaf("a text", "a text", str.casefold, STRING), frozenset, ANY_SCALAR),

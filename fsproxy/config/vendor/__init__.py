@@ -1,1 +1,1 @@
-"""The vendor's own settings, read from its exports."""
+"""Converts the vendor's settings exports."""

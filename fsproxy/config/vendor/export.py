@@ -1,4 +1,4 @@
-"""The vendor's settings exports, read: which of their shapes it is, and which key stands where."""
+"""Reads the vendor's settings exports, in any of their documented shapes."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ _KINDS = {dict: "an object", list: "a list", str: "a text", bool: "true or false
 
 
 class VendorSettingsError(ValueError):
-    """The text is no settings export. ``path`` is a JSON path such as ``$.domain.domains[2]``."""
+    """Raised for a text that is no settings export. ``path`` is a JSON path such as ``$.domain.domains[2]``."""
 
-    def __init__(self, path: str, said: str) -> None:
-        super().__init__(f"{path}: {said}")
+    def __init__(self, path: str, fault: str) -> None:
+        super().__init__(f"{path}: {fault}")
         self.path = path
-        self.said = said
+        self.fault = fault
 
     def within(self, name: str) -> VendorSettingsError:
-        """The same, of a file."""
-        return VendorSettingsError(f"{name}: {self.path}", self.said)
+        """Return the same error with the name of its file."""
+        return VendorSettingsError(f"{name}: {self.path}", self.fault)
 
 
 def read_json(text: str) -> Any:
-    """One document of plain JSON. Raises VendorSettingsError."""
+    """Return one document of plain JSON. Raises VendorSettingsError."""
     try:
         return json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
     except VendorSettingsError:
@@ -65,27 +65,27 @@ def _no_constant(_: str) -> None:
 
 
 class Section:
-    """One of the four, with its JSON path."""
+    """One of the export's four sections."""
 
     def __init__(self) -> None:
         self.members: dict[str, tuple[str, Any]] = {}
         """Key -> its path, and its value."""
 
     def get(self, key: str, kind: type, default: Any) -> tuple[str, Any]:
-        """The path and value of a key; raises VendorSettingsError when it is not of this kind."""
+        """Return the path and value of a key. Raises VendorSettingsError when it is not of this kind."""
         path, found = self.members.get(key, ("", default))
         return path, expect(found, kind, path)
 
 
 def expect(found: Any, kind: type, path: str) -> Any:
-    """The value, which is of this very kind; raises VendorSettingsError when it is not."""
+    """Return the value, which has exactly this type. Raises VendorSettingsError when it has not."""
     if type(found) is not kind:
         raise VendorSettingsError(path, f"{_KINDS[kind]} is expected")
     return found
 
 
 def collect(document: Any, path: str, sections: dict[str, Section], notes: list[str]) -> None:
-    """Sort an export's keys into sections, whichever of the documented shapes it has."""
+    """Sort an export's keys into sections; ``notes`` gets the unknown ones. Raises VendorSettingsError."""
     expect(document, dict, path)
     for key, found in document.items():
         here = f"{path}.{key}" if key.isidentifier() else f"{path}[{shown(key)}]"
@@ -127,5 +127,5 @@ def _put(sections: dict[str, Section], name: str, key: str, path: str, found: An
 
 
 def unknown(path: str, found: Any) -> str:
-    """The comment on a key that is none of the documented ones."""
+    """Return the comment on a key that is not documented."""
     return f"{path}: {shown(found)} (not known here)"

@@ -1,7 +1,6 @@
-"""The vendor's settings exports (blocking, domain, geo, features) as a configuration of ours.
+"""Converts the vendor's settings exports (blocking, domain, geo, features) into a configuration.
 
-What has no counterpart here, or is not valid here, becomes a comment; nothing is dropped without a word but
-``metadata`` and paging tokens.
+What has no counterpart here, or is not valid here, becomes a comment. Only ``metadata`` and paging tokens are dropped.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ _GEO_MODES = {"GEO_ALL": "", "GEO_ALLOW_LIST": "only", "GEO_BLOCK_LIST": "never"
 
 
 def to_yaml(texts: Iterable[str], org: str | None = None, names: Sequence[str] = ()) -> tuple[str, int]:
-    """Our YAML, and how many settings stand in it as comments only.
+    """Return the YAML, and how many settings are only comments in it.
 
-    ``texts``: JSON documents; a section may stand in one of them; ``names`` are theirs, for errors. With ``org``
-    all settings become those of that org, else those of all orgs. Raises VendorSettingsError.
+    ``texts`` are JSON documents with different sections; ``names`` are theirs, for errors. With ``org`` all settings
+    become those of that org, else those of all orgs. Raises VendorSettingsError.
     """
     sections: dict[str, Section] = {}
     notes: list[str] = []
@@ -59,7 +58,7 @@ def to_yaml(texts: Iterable[str], org: str | None = None, names: Sequence[str] =
 
 
 class _Converter:
-    """From the sections to lines of YAML; what does not fit goes to ``notes``."""
+    """Makes lines of YAML of the sections. What does not fit goes to ``notes``."""
 
     def __init__(self, sections: Mapping[str, Section], notes: list[str], org: str | None) -> None:
         self._sections = sections
@@ -67,7 +66,7 @@ class _Converter:
         self._org = org
 
     def convert(self) -> tuple[bool, list[str]]:
-        """Whether the org is enabled, and the lines of ``filters``."""
+        """Return whether the org is enabled, and the lines of ``filters``."""
         blocking = self._sections.get("blocking", Section())
         lines = self._domain(self._sections.get("domain", Section()))
         lines += self._list("ip", "block", self._texts(blocking, "blockedIps", _known("ip")))
@@ -141,8 +140,8 @@ class _Converter:
         if on and not off:
             return True
         if self._org is None:
-            said = "recording is off, and whose is not known: give --org ID for orgs.listed.ID.enabled: false"
-            self._notes.append(f"{off_path if off else on_path}: {said}")
+            note = "recording is off, and whose is not known: give --org ID for orgs.listed.ID.enabled: false"
+            self._notes.append(f"{off_path if off else on_path}: {note}")
         return False
 
 
@@ -160,7 +159,7 @@ def _user(text: str) -> str | None:
 
 
 def _agent(text: str) -> str | None:
-    """What is contained in the User-Agent; what would mean a file or an expression here is written as one."""
+    """Return a text that the User-Agent contains. One that would mean a file or an expression here is escaped."""
     if text.startswith((FILE, "regex:")):
         text = f"regex:{re2.escape(text)}"
     return text if RULE_CHECKS["user_agent"].check(text) is None else None

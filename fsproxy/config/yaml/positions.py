@@ -1,4 +1,4 @@
-"""The tree that a configuration file is read into: nodes that know their text, their key path and their place."""
+"""The tree of a configuration file: nodes that know their text, their key path and their place."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from enum import Enum, unique
 from fsproxy.config.problems import Place, Problem
 
 SECRETS = ("admin.token", "audit.key", "state.redis.url")
-"""Key paths whose values are never shown, nor is anything written in place of a section that holds one.
+"""Key paths whose values are never shown. Neither is a wrong value of a section that should hold one of them.
 
-What a variable holds for one of them is a text, whatever it looks like.
+A variable's value for one of them is a text, whatever it looks like.
 """
 
 _USERINFO = re.compile(r"//[^/\s]*@")
@@ -22,7 +22,7 @@ _SHOWN = 80
 
 @unique
 class Kind(Enum):
-    """What YAML 1.2's core schema takes a scalar for."""
+    """The type that YAML 1.2's core schema gives to a scalar."""
 
     NULL = "null"
     BOOL = "bool"
@@ -39,32 +39,32 @@ class Node:
     """Such as ``filters.geo.never[2]``."""
     place: Place
     key_place: Place
-    """Where its key stands; its own place for an item of a list."""
+    """The place of its key; for an item of a list, its own place."""
 
     def shown(self) -> str:
-        """The value as a fault shows it: never a secret, never whole where it is long."""
+        """Return the value as a fault shows it: never a secret, and cut when it is long."""
         raise NotImplementedError
 
     def problem(self, fault: str, allowed: str = "") -> Problem:
-        """A fault of this value."""
+        """Return a fault of this value."""
         return Problem(self.place.file, self.place.line, self.place.column, self.path, self.shown(), allowed, fault)
 
     def key_problem(self, fault: str, allowed: str = "") -> Problem:
-        """A fault of the key, whatever the value."""
+        """Return a fault of the key, whatever its value."""
         place = self.key_place
         return Problem(place.file, place.line, place.column, shown_path(self.path), None, allowed, fault)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scalar(Node):
-    """A text, number, truth value or null: the text as written, and what YAML takes it for."""
+    """A text, number, truth value or null: its text as written, and its type."""
 
     text: str
     kind: Kind
     from_environment: bool = False
 
     def shown(self) -> str:
-        """See ``Node.shown``."""
+        """Return the value as a fault shows it."""
         if self.from_environment or _may_be_secret(self.path) or _USERINFO.search(self.text):
             return "***"
         if self.kind is not Kind.TEXT:
@@ -80,7 +80,7 @@ class Sequence(Node):
     items: tuple[Node, ...]
 
     def shown(self) -> str:
-        """See ``Node.shown``."""
+        """Return the value as a fault shows it."""
         return "a list"
 
 
@@ -91,23 +91,28 @@ class Table(Node):
     members: Mapping[str, Node]
 
     def shown(self) -> str:
-        """See ``Node.shown``."""
+        """Return the value as a fault shows it."""
         return "a mapping"
 
     def scalar(self, key: str) -> Scalar | None:
-        """The scalar under a key that is there and is not null."""
+        """Return the scalar under a key, or None when the key is missing, null, or has no scalar."""
         found = self.members.get(key)
         return found if isinstance(found, Scalar) and found.kind is not Kind.NULL else None
 
     def sequence(self, key: str) -> tuple[Node, ...]:
-        """The items of the list under a key; none when there is no list."""
+        """Return the items of the list under a key; none when there is no list."""
         found = self.members.get(key)
         return found.items if isinstance(found, Sequence) else ()
 
 
+def below(path: str, name: str) -> str:
+    """Return the path of a key below a section's path, which is "" for the whole file."""
+    return f"{path}.{name}" if path else name
+
+
 def shown_path(path: str) -> str:
-    """Return a key path as a fault shows it, when it may be no key at all."""
-    # {token:hunter2}, the blank forgotten, is one long key.
+    """Return a key path as a fault shows it. What looks like a key may hold a secret."""
+    # {token:hunter2}, where the blank was forgotten, is one long key.
     for secret in SECRETS:
         if path.startswith(f"{secret}:"):
             return f"{secret}:***"

@@ -17,7 +17,7 @@ _REFERENCE = re.compile(
 
 
 class SubstitutionError(ValueError):
-    """What is wrong, and what is allowed. Holds a variable's name, never a value."""
+    """Raised for a reference that cannot be replaced. It may name a variable, but holds no value."""
 
     def __init__(self, fault: str, allowed: str) -> None:
         super().__init__(fault)
@@ -26,25 +26,25 @@ class SubstitutionError(ValueError):
 
 
 def refers(text: str) -> bool:
-    """Whether there is anything to substitute."""
+    """Return whether there is anything to substitute."""
     return "${" in text
 
 
 @unique
 class Origin(Enum):
-    """Where a scalar's text comes from."""
+    """The source of a scalar's text."""
 
     FILE = "file"
     DEFAULT = "default"
-    """The file, by way of a reference's default."""
+    """A reference's default, which is in the file as well."""
     ENVIRONMENT = "environment"
-    """At least a part of it is what a variable holds."""
+    """At least a part of it is a variable's value."""
 
 
 def substitute(text: str, environ: Mapping[str, str], *, secret: bool = False) -> tuple[str, Origin]:
     """Return the text with every reference replaced, and where it comes from.
 
-    As in a shell, ``:-`` also stands in for a variable that is set but empty. In a ``secret``, blanks and line ends
+    As in a shell, the default also replaces a variable that is set but empty. In a ``secret``, blanks and line ends
     around a variable's value are removed, and a variable that holds nothing else is an error unless there is a default.
     Raises SubstitutionError for that, for a variable that is not set and has no default, for a malformed
     reference, and for a text that becomes longer than LONGEST.

@@ -1,4 +1,4 @@
-"""Texts from elsewhere as YAML scalars and comments that mean these texts and nothing else."""
+"""Writes foreign texts as YAML scalars and comments that mean these texts and nothing else."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ LONGEST_SHOWN = 80
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*|[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
 _WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null", "inf", "nan"})
-"""What one version of YAML or another takes for something else than a text."""
+"""Words that some version of YAML does not read as texts."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NESTING = re.compile(r"(?:[-?:] +){8}")
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
 def is_text(value: str) -> bool:
-    """Whether YAML can hold it: a lone surrogate is no character."""
+    """Return whether YAML can hold the text. It cannot hold a lone surrogate, which is no character."""
     return _SURROGATE.search(value) is None
 
 
 def quoted(text: str) -> str:
-    """The text as a scalar, in quotes unless every YAML reads it as it stands."""
+    """Return the text as a scalar, in quotes unless every version of YAML reads it unquoted as the same text."""
     if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
         return text
-    # The loader refuses what looks nested too deep, in texts too: such texts are written with escapes.
+    # The loader counts brackets in texts too, and refuses what looks nested too deeply; hence the escapes.
     hidden = ("[]{}" if not _balanced(text) else "") + (" " if _NESTING.search(text) else "")
     return '"' + "".join(_character(each, hidden) for each in text) + '"'
 
 
 def value(text: str) -> str:
-    """As ``quoted``, for a value of the configuration: ``${`` in it refers to nothing."""
+    """Return the text as ``quoted`` does, for a value of the configuration, in which ``${`` would be a reference."""
     return quoted(text.replace("${", "$${"))
 
 
 def shown(document: object) -> str:
-    """A JSON value for a comment, on one line and cut; of lists and objects only what they are."""
+    """Return a JSON value for a comment, on one line and cut. Of lists and objects it says only the length."""
     if isinstance(document, (dict, list)):
         return f"{'an object' if isinstance(document, dict) else 'a list'} of {len(document)}"
-    # No bracket and no line's end gets into the file: the first are counted by the loader.
+    # The loader counts brackets, in comments too.
     text = re.sub(r"[\[\]{}\x7f]", "?", json.dumps(document))
     return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 3] + "..."
 

@@ -1,4 +1,4 @@
-"""Reading YAML 1.2 (and so JSON) into our tree, in bounded time and memory."""
+"""Reads YAML 1.2, and so JSON, into our tree, in bounded time and memory."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ import yaml
 from yamlcore import CCoreLoader, CoreLoader
 
 from fsproxy.config.problems import Place, Problem
-from fsproxy.config.yaml.positions import SECRETS, Kind, Node, Scalar, Sequence, Table, shown_path
+from fsproxy.config.yaml.positions import SECRETS, Kind, Node, Scalar, Sequence, Table, below, shown_path
 from fsproxy.config.yaml.substitution import LONGEST, Origin, SubstitutionError, refers, substitute
 
 MOST_VALUES = 250_000
-"""Commas and lines of one file: no value but the first comes without one of them."""
+"""The most commas and lines of one file. Every value but the first needs one of them."""
 MOST_BY_ALIAS = 100_000
-"""Values that aliases repeat. Six levels of nine aliases each would be half a million of each line's."""
+"""The most values that aliases repeat. Six levels of nine aliases each would repeat one line half a million times."""
 DEEPEST = 64
-"""Levels of nesting; the configuration itself has nine."""
+"""The most levels of nesting. The configuration itself has nine."""
 LONGEST_PATH = 500
-"""Characters of a key path. Every value below a long key carries it."""
+"""The most characters of a key path. Every value below a long key repeats it."""
 _DEEPEST_TEXT = 200
 _SEPARATOR = re.compile(r"[\[\]{},\n]")
 _DEEP_BLOCK = re.compile(rf"(?:[-?:] +){{{_DEEPEST_TEXT}}}")
 _TOO_DEEP = "is nested too deeply"
 
-# libyaml is ten times as fast; a PyYAML built without it serves as well.
+# libyaml is ten times as fast, but PyYAML may be built without it.
 _Loader = CCoreLoader if yaml.__with_libyaml__ else CoreLoader
 
 
 class _TooMuchError(Exception):
-    """Reading on would cost more than any configuration is worth."""
+    """Raised when reading on would cost more than any configuration is worth."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
@@ -38,7 +38,7 @@ class _TooMuchError(Exception):
 
 
 def parse(text: str, file: str, environ: Mapping[str, str], problems: list[Problem]) -> Node | None:
-    """The tree of one document, references to the environment replaced; None when it is no YAML at all.
+    """Return the tree of one document with references to the environment replaced; None when it is not YAML at all.
 
     Adds to ``problems`` what is wrong with the YAML: syntax, duplicate keys, missing variables, too much of anything.
     """
@@ -64,12 +64,12 @@ def parse(text: str, file: str, environ: Mapping[str, str], problems: list[Probl
 
 
 def _check_text(text: str, file: str) -> None:
-    """Refuse what must not reach the parser. Raises _TooMuchError."""
+    """Raise _TooMuchError for a text that must not reach the parser."""
     unprintable = yaml.reader.Reader.NON_PRINTABLE.search(text)
     if unprintable is not None:
         raise _TooMuchError(_at(text, unprintable, file, "a character that YAML does not allow"))
-    # PyYAML's composer recurses in C without looking at the stack's end, so what is far too deep must not reach it.
-    # Brackets inside texts count too: hundreds of them, never closed, are in no sane configuration.
+    # PyYAML's composer recurses in C and does not check the stack, so nothing far too deep may reach it.
+    # Brackets inside texts count too: no sane configuration leaves hundreds of them open.
     depth = values = 0
     for match in _SEPARATOR.finditer(text):
         if match[0] in ",\n":
@@ -93,15 +93,19 @@ def _at(text: str, match: re.Match[str], file: str, fault: str, allowed: str = "
 
 
 def _syntax(error: yaml.MarkedYAMLError, file: str) -> Problem:
-    # str(error) would quote the line, and with it perhaps a secret.
+    # str(error) would quote the line, and perhaps a secret in it.
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
-    said = ", ".join(part for part in (error.context, error.problem) if part)
-    return Problem(file, line, column, "", None, "", f"is not YAML: {said}")
+    fault = ", ".join(part for part in (error.context, error.problem) if part)
+    return Problem(file, line, column, "", None, "", f"is not YAML: {fault}")
+
+
+def _problem(place: Place, path: str, fault: str, allowed: str = "") -> Problem:
+    return Problem(place.file, place.line, place.column, path, None, allowed, fault)
 
 
 class _Builder:
-    """Makes our nodes of PyYAML's."""
+    """Makes our nodes of PyYAML's nodes."""
 
     def __init__(self, loader: CCoreLoader, file: str, environ: Mapping[str, str], problems: list[Problem]) -> None:
         self._loader = loader
@@ -110,13 +114,13 @@ class _Builder:
         self._problems = problems
         self._open: set[int] = set()
         self._built: set[int] = set()
-        """The lists and mappings that were read already: to come upon one of them again is to follow an alias."""
+        """The lists and mappings that were already read. One that comes again is an alias."""
         self._repeating = 0
-        """How many of the open lists and mappings are repeated."""
+        """How many of the open lists and mappings are repeated by aliases."""
         self._repeated = 0
 
     def node(self, node: yaml.Node, path: str, key: yaml.Node | None) -> Node:
-        """The node, and all below it."""
+        """Return the node with all nodes below it."""
         place = self._place(node)
         key_place = place if key is None else self._place(key)
         if self._repeating:
@@ -124,12 +128,10 @@ class _Builder:
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, path, place, key_place)
         if id(node) in self._open:
-            self._problems.append(
-                Problem(self._file, place.line, place.column, path, None, "", "an alias that contains itself")
-            )
+            self._problems.append(_problem(place, path, "an alias that contains itself"))
             return Scalar(path, place, key_place, "", Kind.NULL)
         if len(self._open) == DEEPEST:
-            raise _TooMuchError(Problem(self._file, place.line, place.column, path, None, "", _TOO_DEEP))
+            raise _TooMuchError(_problem(place, path, _TOO_DEEP))
         repeated = id(node) in self._built
         self._built.add(id(node))
         self._open.add(id(node))
@@ -147,36 +149,32 @@ class _Builder:
     def _count_repeated(self, place: Place, path: str) -> None:
         self._repeated += 1
         if self._repeated > MOST_BY_ALIAS:
-            fault, allowed = "is repeated too often by aliases", f"at most {MOST_BY_ALIAS:,} values by aliases in all"
-            raise _TooMuchError(Problem(self._file, place.line, place.column, path, None, allowed, fault))
+            allowed = f"at most {MOST_BY_ALIAS:,} values by aliases in all"
+            raise _TooMuchError(_problem(place, path, "is repeated too often by aliases", allowed))
 
     def _members(self, node: yaml.Node, path: str) -> Iterator[tuple[str, Node]]:
         seen: dict[str, Place] = {}
         for key, value in node.value:
             place = self._place(key)
             if not isinstance(key, yaml.ScalarNode):
-                fault = "a key that is not a text"
-                self._problems.append(Problem(self._file, place.line, place.column, path, None, "", fault))
+                self._problems.append(_problem(place, path, "a key that is not a text"))
                 continue
-            inner = f"{path}.{key.value}" if path else key.value
+            inner = below(path, key.value)
             if len(inner) > LONGEST_PATH:
                 allowed = f"at most {LONGEST_PATH} characters with all keys above it"
-                fault = "a key that is too long"
-                problem = Problem(self._file, place.line, place.column, shown_path(inner), None, allowed, fault)
-                self._problems.append(problem)
-                continue
-            if key.value in seen:
+                self._problems.append(_problem(place, shown_path(inner), "a key that is too long", allowed))
+            elif key.value in seen:
                 fault = f"stands twice, first in line {seen[key.value].line}"
-                self._problems.append(Problem(self._file, place.line, place.column, inner, None, "once", fault))
-                continue
-            seen[key.value] = place
-            yield key.value, self.node(value, inner, key)
+                self._problems.append(_problem(place, inner, fault, "once"))
+            else:
+                seen[key.value] = place
+                yield key.value, self.node(value, inner, key)
 
     def _scalar(self, node: yaml.ScalarNode, path: str, place: Place, key_place: Place) -> Scalar:
         try:
             kind = Kind(node.tag.removeprefix("tag:yaml.org,2002:"))
         except ValueError:
-            self._problems.append(Problem(self._file, place.line, place.column, path, None, "", "has an unknown tag"))
+            self._problems.append(_problem(place, path, "has an unknown tag"))
             kind = Kind.TEXT
         text: str = node.value
         if len(text) > LONGEST:
@@ -195,7 +193,7 @@ class _Builder:
         if origin is Origin.FILE:
             return Scalar(path, place, key_place, text, Kind.TEXT)
         if secret and origin is Origin.ENVIRONMENT:
-            # A token of 12345, true or null is a token: read as null it would switch authentication off.
+            # A token such as 12345, true or null is a text. Read as null, it would switch authentication off.
             return Scalar(path, place, key_place, text, Kind.TEXT, from_environment=True)
         tag = self._loader.resolve(yaml.ScalarNode, text, (True, False))
         return Scalar(path, place, key_place, text, Kind(tag.removeprefix("tag:yaml.org,2002:")), True)
