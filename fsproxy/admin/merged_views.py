@@ -145,12 +145,14 @@ def _most(one: int | None, other: int | None) -> int | None:
 # -- state
 
 
-def warnings(states: Sequence[Answer], generations: Iterable[int], configured: int) -> list[str]:
-    """Return the warnings of all workers, each once, and those about workers that are silent or lag behind."""
+def warnings(states: Sequence[Answer], generations: Iterable[int], configured: int, listening: int) -> list[str]:
+    """Return the warnings of all workers, each once, and those about workers that are silent, missing or behind."""
     found = sorted({text for state in states for text in state.get("warnings", ())})
     silent = sum(state.get("status") == "silent" for state in states)
     if silent:
         found.append(f"{silent} of {configured} workers do not answer")
+    if listening < configured:
+        found.append(f"{configured - listening} of {configured} workers do not listen")
     every = ", ".join(map(str, sorted(generations)))
     if "," in every:
         found.append(f"the workers' generations of the configuration differ: {every}")

@@ -80,14 +80,12 @@ class MultiBackend(AdminBackend):
         ready = self.complete and listening > 0 and not draining
         answered = [state for state in states if "config" in state]
         generations = {state["generation"] for state in answered}
-        warnings = merged_views.warnings(states, generations, configured)
-        if ready and listening < configured:
-            warnings.append(f"{configured - listening} of {configured} workers do not listen")
         described: dict[str, dict[str, Any]] = {
-            str(number): {"state": WorkerState.ENDED.value} for number in range(1, configured + 1)
+            str(worker.number): {"pid": worker.pid, **state, "state": worker.state.value}
+            for worker, state in zip(workers, states, strict=True)
         }
-        for worker, state in zip(workers, states, strict=True):
-            described[str(worker.number)] = {"pid": worker.pid, **state, "state": worker.state.value}
+        for number in range(1, configured + 1):
+            described.setdefault(str(number), {"state": WorkerState.ENDED.value})
         return ready, {
             "status": "draining" if draining else "ready" if ready else "starting",
             "mode": self.mode,
@@ -98,7 +96,7 @@ class MultiBackend(AdminBackend):
             "upstream": merged_views.upstream(answered),
             "store": merged_views.worst(answered, "store", lambda store: store["state"] != "up"),
             "config": merged_views.worst(answered, "config", lambda config: config["error_count"]),
-            "warnings": warnings,
+            "warnings": merged_views.warnings(states, generations, configured, listening if ready else configured),
             "workers": described,
         }
 
