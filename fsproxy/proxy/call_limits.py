@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -14,15 +13,22 @@ from fsproxy.core.client_api.inspected import Form, Inspection
 from fsproxy.core.client_api.outcome import CallsOutcome, decide_calls
 from fsproxy.core.client_api.verdicts import LimitVerdict
 from fsproxy.core.limits.operations import Ledger, LedgerDownError, Move
-from fsproxy.core.limits.page_clock import CallClock, call_clock, largest_of, last_when, moved_back, page_offset
+from fsproxy.core.limits.page_clock import (
+    CallClock,
+    PageClock,
+    call_clock,
+    largest_of,
+    last_when,
+    moved_back,
+    page_offset,
+)
 from fsproxy.core.model import Instant
 from fsproxy.proxy.limit_queries import LimitedCalls, LimitQueries, session_of
 from fsproxy.proxy.off_loop import run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Mapping
 
-    from fsproxy.core.limits.page_clock import PageClock
     from fsproxy.core.model import SessionFacts
     from fsproxy.core.policy import OrgPolicy
     from fsproxy.core.wire.facts import BundleQuery
@@ -63,7 +69,8 @@ class CallLimits:
             if inspection.form is Form.BUNDLE and facts.page_id:
                 return await self._decide_in_turn(policy, facts, upload, inspection, now)
             # Such calls have no repeats, and no clock that outlives the body.
-            clock = self._clock(facts, upload, inspection, now)
+            is_bundle = inspection.form is Form.BUNDLE
+            clock = self._clock(facts, upload, inspection, now) if is_bundle else CallClock(now)
             return await self._queries.ask(policy, facts, inspection, {}, clock, now, monotonic() + self._deadline)
         except LedgerDownError:
             large, api = inspection.has_many_names, policy.client_api
@@ -133,9 +140,9 @@ class CallLimits:
         if unmoved is not None:
             return call_clock(page, unmoved, latest, now)
         clock = self._clocks.resolve(org, page, first, latest, now, self._deadline)
-        if isinstance(clock, Awaitable):
-            return asyncio.ensure_future(_dated(page, clock, latest, now))
-        return call_clock(page, clock, latest, now)
+        if isinstance(clock, PageClock):
+            return call_clock(page, clock, latest, now)
+        return asyncio.ensure_future(_dated(page, clock, latest, now))
 
     def _unmoved(self, known: PageClock | None, org: str, page: str, latest: float, now: Instant) -> PageClock | None:
         """Keep and return the clock that is ``known`` of the page, unless this upload fixes or moves it: then None."""

@@ -133,8 +133,9 @@ class DataPlane:
         generation, headers, connection = self.generation, request.headers, request.connection
         client = generation.clients.resolve(connection.peer, headers, "https" if connection.secure else "http")
         token = next(self._tokens)
-        request_id, close = client.request_id or token, request.close
-        flow = Flow(request, generation, headers, client, token, now(), started_ns, request_id, close)
+        name = client.request_id or token
+        wire_id = name.encode("ascii", "replace")
+        flow = Flow(request, generation, headers, client, token, now(), started_ns, name, wire_id, request.close)
         target = flow.target = origin_form(request.target)
         flow.path, _, flow.query = target.partition("?")
         matched = generation.routes.match(request.method, flow.path, has_body=request.has_body)

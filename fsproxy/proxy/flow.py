@@ -40,6 +40,8 @@ class Flow(msgspec.Struct, eq=False):
     started_ns: int
     request_id: str
     """A trusted proxy's, else ours."""
+    wire_id: bytes
+    """``request_id`` as it is sent."""
     close: bool
     """The client's connection ends with this answer."""
     target: str = ""
@@ -88,6 +90,7 @@ class Flow(msgspec.Struct, eq=False):
 
         ``generation``: the present one, as a socket may outlive many.
         """
+        request_id = f"{self.request_id}.{number}"
         return Flow(
             self.request,
             generation,
@@ -96,7 +99,8 @@ class Flow(msgspec.Struct, eq=False):
             f"{self.token}.{number}",
             arrived,
             started_ns,
-            f"{self.request_id}.{number}",
+            request_id,
+            request_id.encode("ascii", "replace"),
             self.request.close,
             self.target,
             self.path,

@@ -116,13 +116,7 @@ class Forwarder:
             self._metrics.recordings_ended[(failure.value,)] += 1
         if not flow.request.payload.is_eof():
             flow.close = True
-        answer = flow.generation.answers.failure(
-            failure,
-            flow.route,
-            flow.origin,
-            flow.request_id.encode("ascii", "replace"),
-            close=flow.close,
-        )
+        answer = flow.generation.answers.failure(failure, flow.route, flow.origin, flow.wire_id, close=flow.close)
         return self.answer(flow, status, answer)
 
     def block(self, flow: Flow) -> bool:
@@ -130,8 +124,8 @@ class Forwarder:
         if flow.route is not Route.PAGE:
             self._metrics.recordings_ended[("blocked",)] += 1
         code, domain, fresh = flow.block_terms
-        body, request_id = block_body(code, domain, user_id=fresh), flow.request_id.encode("ascii", "replace")
-        answer = flow.generation.answers.answer(202, body, flow.origin, request_id, close=flow.close)
+        body = block_body(code, domain, user_id=fresh)
+        answer = flow.generation.answers.answer(202, body, flow.origin, flow.wire_id, close=flow.close)
         return self.answer(flow, 202, answer)
 
     def answer(self, flow: Flow, status: int, answer: bytes) -> bool:
@@ -161,7 +155,7 @@ class Forwarder:
         writer = flow.writer = ResponseWriter(
             request,
             self._loop.create_future(),
-            flow.request_id.encode("ascii", "replace"),
+            flow.wire_id,
             close=flow.close,
             with_cors=flow.is_capture,
             bundle=flow.route.retries_only_502,
@@ -183,7 +177,7 @@ class Forwarder:
             origin.authority,
             headers,
             flow.client,
-            flow.request_id.encode("ascii", "replace"),
+            flow.wire_id,
             framing,
             passage=self._passage,
             page=flow.route is Route.PAGE,

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from fsproxy.core.model import Location
 from fsproxy.core.settings import GeoSource
 from fsproxy.core.wire.client_address import ClientAddress
 
-
-class Database(Protocol):
-    """What we use of a maxminddb reader."""
-
-    def get(self, address: str) -> Any:
-        """Return the row of an address, or None."""
+if TYPE_CHECKING:
+    from maxminddb import Reader
 
 
 class GeoError(Exception):
@@ -26,7 +22,7 @@ class Locator:
     """Finds locations for every ``geo.source`` that a configuration names; databases are opened once."""
 
     def __init__(self) -> None:
-        self._databases: dict[str, Database] = {}
+        self._databases: dict[str, Reader] = {}
 
     def open(self, source: GeoSource) -> None:
         """Open the source's database, if it has one. Raises GeoError."""
@@ -87,13 +83,12 @@ def _at(row: Any, path: str) -> Any:
     return row
 
 
-def _open(path: str) -> Database:
+def _open(path: str) -> Reader:
     try:
         import maxminddb  # noqa: PLC0415 - an extra
     except ImportError:
         raise GeoError("filters.geo.source.database needs the extra: pip install 'fsproxy[geo]'") from None
     try:
-        reader: Database = maxminddb.open_database(path)
+        return maxminddb.open_database(path)
     except (OSError, ValueError, maxminddb.InvalidDatabaseError) as error:
         raise GeoError(f"filters.geo.source.database cannot be opened: {type(error).__name__}") from None
-    return reader

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from asyncio import to_thread
-from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,17 +12,17 @@ from fsproxy.core.client_api.inspected import MANY
 from fsproxy.core.client_api.limiting import Spending, limited_by, spends
 from fsproxy.core.client_api.outcome import decide_calls
 from fsproxy.core.limits.cardinality import NO_NAMES, Names, event_property_claims, first_claims, refused_names
+from fsproxy.core.limits.page_clock import CallClock
 from fsproxy.core.model import Route
 from fsproxy.proxy.recent_claims import RecentClaims
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Awaitable, Collection, Mapping
 
     from fsproxy.core.client_api.inspected import Inspection
     from fsproxy.core.client_api.outcome import CallsOutcome
     from fsproxy.core.client_api.verdicts import LimitVerdict
     from fsproxy.core.limits.operations import Claim, Ledger, Operation, Spent
-    from fsproxy.core.limits.page_clock import CallClock
     from fsproxy.core.model import Instant, SessionFacts
     from fsproxy.core.policy import OrgPolicy
 
@@ -77,7 +76,7 @@ class LimitQueries:
             refused = refused_names(
                 claims, answers or await self._ledger.ask(claims, now, self._left(until, large=large))
             )
-        dated = await clock if isinstance(clock, Awaitable) else clock
+        dated = clock if isinstance(clock, CallClock) else await clock
         task = (policy, facts, inspection, repeated, dated, refused)
         settled, spending = await to_thread(_after_names, *task) if large else _after_names(*task)
         more = event_property_claims(org, names, refused, cardinality, cap=policy.cap) if names else ()

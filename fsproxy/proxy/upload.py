@@ -195,7 +195,7 @@ class UploadHandler:
             status,
             document,
             flow.origin,
-            flow.request_id.encode("ascii", "replace"),
+            flow.wire_id,
             content_type=PROBLEM,
             rejected=outcome.rejected if flow.route is not Route.EVENT else None,
             retry_after=wait,

@@ -68,7 +68,9 @@ def transaction(route: Route = Route.PAGE, *, dropped: bool = False, **known: An
         address=FACTS.client_ip, chain="", trusted=True, dropped=dropped, proto="http", host="", request_id="r-1"
     )
     request: Any = SimpleNamespace(method="POST", close=False)
-    flow = Flow(request, GENERATION, {}, client, "t-1", Instant(1_795_287_341.5), monotonic_ns(), "r-1", request.close)
+    flow = Flow(
+        request, GENERATION, {}, client, "t-1", Instant(1_795_287_341.5), monotonic_ns(), "r-1", b"r-1", request.close
+    )
     flow.route, flow.path, flow.status, flow.facts = route, "/rec/page", 200, FACTS
     for name, value in known.items():
         setattr(flow, name, value)

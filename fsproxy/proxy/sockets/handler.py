@@ -140,6 +140,5 @@ def _accepted(flow: Flow, key: bytes) -> bytes:
     """Return the answer that completes a handshake without an upstream; no extension, no sub-protocol."""
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: %b\r\nX-Request-Id: %b\r\n\r\n"
-        % (accept_of(key), flow.request_id.encode("ascii", "replace"))
+        b"Sec-WebSocket-Accept: %b\r\nX-Request-Id: %b\r\n\r\n" % (accept_of(key), flow.wire_id)
     )

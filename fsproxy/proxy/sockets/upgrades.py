@@ -41,8 +41,7 @@ class Upgrader(Forwarder):
         ``plain``: its frames must be readable, so no extension is asked for. ``late``: the client has had its 101
         already, and what it sent goes up even if it leaves.
         """
-        request_id = flow.request_id.encode("ascii", "replace")
-        sink = Upgrade(flow.request, self._loop.create_future(), request_id, key, plain=plain, late=late)
+        sink = Upgrade(flow.request, self._loop.create_future(), flow.wire_id, key, plain=plain, late=late)
         flow.writer = sink
         if not late:
             flow.request.on_gone = sink.on_gone
