@@ -68,7 +68,7 @@ class Api:
         Of the last 2,000 requests that were decided about and the last 500 that were only forwarded. All conditions
         hold together. With workers above 1, of each worker; then they are ordered by the time of their lines.
         """
-        limit = _number(request.query, "limit", 100, MOST_DECISIONS)
+        limit = _number(request.query, "limit", DecisionsQuery().limit, MOST_DECISIONS)
         if limit is None:
             return error(400, f"limit is a number from 1 to {MOST_DECISIONS}")
         return await _answered(self._backend.decisions(request.query, limit))
@@ -100,7 +100,7 @@ class Api:
 
     async def traffic(self, request: web.Request) -> web.Response:
         """Return how requests ended, by minute."""
-        minutes = _number(request.query, "minutes", 60, MOST_MINUTES)
+        minutes = _number(request.query, "minutes", TrafficQuery().minutes, MOST_MINUTES)
         if minutes is None:
             return error(400, f"minutes is a number from 1 to {MOST_MINUTES}")
         return await _answered(self._backend.traffic(minutes))
