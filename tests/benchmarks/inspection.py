@@ -80,7 +80,7 @@ def steps(route_name: str, body: bytes) -> dict[str, Callable[[], Any]]:
         if inspection.calls:
             number = f"{next(numbers)}"
             facts = SessionFacts(route=route, org="o-1", session_id=number, page_id=number, client_ip=address)
-            settled = await limits.settle(policy, facts, upload, inspection, Instant(1e9))
+            settled = await limits.decide(policy, facts, upload, inspection, Instant(1e9))
             assert settled.outcome.status is None
 
     async def several() -> None:

@@ -79,7 +79,7 @@ class Process:
             self._limits.see(facts, upload, inspection, now)
             await asyncio.sleep(0)
             return {}
-        settled = await self._limits.settle(self._policy, facts, upload, inspection, now)
+        settled = await self._limits.decide(self._policy, facts, upload, inspection, now)
         assert not settled.ledger_down
         return {when: not each.rejected for when, each in zip(sent.whens, settled.outcome.calls, strict=True)}
 

@@ -86,7 +86,7 @@ class Org:
         began = time.process_time()
         inspection = inspect(self.policy.client_api, Route.BUNDLE, body)
         now = Instant(1_000.0 + self._pages)
-        settled = await self._limits.settle(self.policy, facts, BundleQuery(), inspection, now)
+        settled = await self._limits.decide(self.policy, facts, BundleQuery(), inspection, now)
         rewrite(inspection, settled.outcome)
         return settled.outcome.rejected, time.process_time() - began
 
