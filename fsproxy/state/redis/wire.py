@@ -51,7 +51,7 @@ def org_base(prefix: str, org: str) -> str:
 
 def id_of(kind: KeyKind, org: str, identifier: str) -> str:
     """Return the rest of an id's key, such as ``s:0a1b...``."""
-    return f"{kind.value}:{key_of(kind, org, identifier):015x}"
+    return f"{kind.value}:{_digest(kind, org, identifier)}"
 
 
 def kept_name(name: str) -> str:
@@ -71,34 +71,35 @@ def to_wire(operation: Operation, skew: float) -> list[Any]:
         case Confirm(org=org, users=users):
             sessions = [id_of(KeyKind.SESSION, org, each) for each in operation.sessions if each]
             user_ids = [id_of(KeyKind.USER, org, each) for each in users if each]
-            visitors = [_visitor(org, each) for each in users if each] if operation.remember_user else []
+            remembered = users if operation.remember_user else ()
+            visitors = [_digest(KeyKind.ADMITTED, org, each) for each in remembered if each]
             return ["confirm", operation.token, sessions, user_ids, operation.new, visitors, _uid(operation.uid)]
         case Release():
             return ["release", operation.token]
         case Mark():
-            return ["mark", own_ids(operation), _uid(operation.uid)]
+            return ["mark", _own_ids(operation), _uid(operation.uid)]
         case Recall():
-            return ["recall", own_ids(operation)]
+            return ["recall", _own_ids(operation)]
         case Claim():
             names = [kept_name(each) for each in operation.names]
             return ["claim", operation.kind.value, names, operation.limit, operation.retention]
         case Spend(org=org):
             key = id_of(RATE_KEYS[operation.kind], org, operation.session)
-            page = _page(org, operation.page) if operation.page else ""
+            page = _digest(KeyKind.PAGE, org, operation.page) if operation.page else ""
             windows = [[each.limit, microseconds(each.seconds)] for each in operation.windows]
             at, when = microseconds(operation.at + skew), microseconds(operation.when / 1000)
             return ["spend", key, at, windows, page, when, operation.mark]
         case Move(org=org):
             keys = [id_of(kind, org, operation.session) for kind in RATE_KEYS.values()]
-            return ["move", keys, _page(org, operation.page), microseconds(operation.began + skew)]
+            return ["move", keys, _digest(KeyKind.PAGE, org, operation.page), microseconds(operation.began + skew)]
 
 
 def clock_to_wire(org: str, page: str, first: float, latest: float, skew: float) -> list[Any]:
     """Return the question for a page's clock; see ``PageClocks.fix``."""
-    return ["clock", _page(org, page), first + skew, latest + skew, MOST_MOVED_SECONDS]
+    return ["clock", _digest(KeyKind.PAGE, org, page), first + skew, latest + skew, MOST_MOVED_SECONDS]
 
 
-def own_ids(operation: Mark | Recall) -> list[str]:
+def _own_ids(operation: Mark | Recall) -> list[str]:
     """Return the ids of the operation's session and user, without those that it does not name."""
     org, ids = operation.org, []
     if operation.session:
@@ -152,15 +153,9 @@ def _admit(operation: Admit, skew: float) -> list[Any]:
     terms: Sequence[Any] = ("", 0, 0, False)
     if quota is not None:
         terms = (quota.cycle, quota.limit, quota.ends + skew, quota.enforced)
-    visitor = _visitor(org, user) if user else ""
+    visitor = _digest(KeyKind.ADMITTED, org, user) if user else ""
     return ["admit", operation.token, identifier, visitor, operation.ramped_out, *terms]
 
 
-def _page(org: str, page: str) -> str:
-    # Without its letter, which the script's keys have already.
-    return id_of(KeyKind.PAGE, org, page).partition(":")[2]
-
-
-def _visitor(org: str, user: str) -> str:
-    # Likewise.
-    return id_of(KeyKind.ADMITTED, org, user).partition(":")[2]
+def _digest(kind: KeyKind, org: str, identifier: str) -> str:
+    return f"{key_of(kind, org, identifier):015x}"

@@ -233,6 +233,7 @@ class Persister:
 
 @contextlib.contextmanager
 def _strange_values() -> Iterator[None]:
+    """Raise DamagedFileError for values that the ledger cannot take in."""
     try:
         yield
     except (TypeError, ValueError, LookupError) as error:
@@ -240,6 +241,7 @@ def _strange_values() -> Iterator[None]:
 
 
 def _slices(rows: LedgerRows) -> list[LedgerRows]:
+    """Return the rows in parts that hold the event loop for about 1 ms each."""
     starts = [slice(start, start + SLICE) for start in range(0, len(rows), SLICE)]
     fields = LedgerRows.__struct_fields__
     return [LedgerRows(**{name: getattr(rows, name)[at] for name in fields}) for at in starts]

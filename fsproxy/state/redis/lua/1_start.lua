@@ -9,32 +9,34 @@
 -- ARGV[2]  msgpack: the constants below, in their order. Python has their values (state/redis/script.py), as both forms
 --          of the ledger use them.
 -- returns  msgpack: [server time, [[answer, ...] or an error's text, ...]], in the order of the requests.
--- cost     about 100 us of Redis's time for a new session (Admit and Confirm), 23 us for a bundle (Mark), some 20 us for
---          a claim or a call. A script blocks the server, so a call carries at most 128 requests.
+-- cost     about 100 us of Redis's time for a new session (Admit and Confirm), 23 us for a bundle (Mark), some 20 us
+--          for a claim or a call. A script blocks the server, so a call carries at most 128 requests.
 --
 -- Time is the server's (TIME), in Unix seconds with a fraction, so that processes need not agree on it. Every key
 -- expires. A key's expiry only cleans up: every value carries the times that decide.
 --
 -- What is kept of one org, under its base:
---   s:<id> u:<id>  a session, a user: msgpack [last active, begun, other ids...], or the text of the key whose times are
---                  its own. One of the other ids may be "i:<digest>", the uid (rules.md 10); no key has that name.
+--   s:<id> u:<id>  a session, a user: msgpack [last active, begun, other ids...], or the text of the key whose times
+--                  are its own. One of the other ids may be "i:<digest>", the uid (rules.md 10); no key has that name.
 --                  Kept for SESSION_IDLE.
---   a:<id>         a visitor that ramping admitted: the day (since 1970) of the last new session. Kept for ADMITTED_DAYS.
---   q, e           hashes by billing cycle: units used and reserved; when the cycle ends. Kept until a day after that, or
---                  for UNUSED_COUNTS while no unit is used.
+--   a:<id>         a visitor that ramping admitted: the day (since 1970) of the last new session. Kept for
+--                  ADMITTED_DAYS.
+--   q, e           hashes by billing cycle: units used and reserved; when the cycle ends. Kept until a day after that,
+--                  or for UNUSED_COUNTS while no unit is used.
 --   t:<token>      the token that made the reservation which this page holds. Kept for RESERVED and LAPSED.
 --   r:<token>      the reservation (2_sessions.lua). Kept for RESERVED and LAPSED.
 --   w:<s or u:id>  the reservation that waits under an id. Kept for RESERVED.
 --   lapse          sorted set of "<cycle>|<token>" by when the unit lapses. Kept as long as q.
---   n:<kind>       sorted set of names by last seen. Kept for the retention, or less while the org is new (3_names.lua).
+--   n:<kind>       sorted set of names by last seen. Kept for the retention, or less while the org is new
+--                  (3_names.lua).
 --   o              since when the org is known, as it has names. Kept as long as these.
 --   l:<kind><id>   a session's accepted calls (4_rates.lua), msgpack. Kept for the longest window and LATENESS.
---   p:<id>         a page's clock (server time): "<offset> <the earliest that it can become>". Kept for CLOCK_KEPT after
---                  it was last asked for.
+--   p:<id>         a page's clock (server time): "<offset> <the earliest that it can become>". Kept for CLOCK_KEPT
+--                  after it was last asked for.
 
 -- Durations are seconds, if their name says nothing else.
-local SESSION_IDLE, SESSION_LIFE, RESERVED, LAPSED, DAY, ADMITTED_DAYS, UNUSED_COUNTS, YOUNG_NAMES, LATENESS, CLOCK_KEPT,
-  PROBE_KEPT, SECOND, SWEPT, MOST_STEPS, MOST_EQUALS, FEW_CALLS, FEW_PAGES, MARKS = unpack(cmsgpack.unpack(ARGV[2]))
+local SESSION_IDLE, SESSION_LIFE, RESERVED, LAPSED, DAY, ADMITTED_DAYS, UNUSED_COUNTS, YOUNG_NAMES, LATENESS,
+  CLOCK_KEPT, PROBE_KEPT, SECOND, SWEPT, MOST_STEPS, MOST_EQUALS, FEW_CALLS, FEW_PAGES, MARKS = unpack(cmsgpack.unpack(ARGV[2]))
 
 local base = KEYS[1]
 local stamp = redis.call('TIME')

@@ -22,8 +22,8 @@ end
 -- names      to claim, in order
 -- limit      how many names the set may hold
 -- retention  seconds after which a name that was not seen is forgotten
--- Answers [how many are known, for how many seconds the org has been known, then for each name that is refused its place
--- from 0, and for each that is new -1 - its place]. A name that was known gives no entry.
+-- Answers [how many are known, for how many seconds the org has been known, then for each name that is refused its
+-- place from 0, and for each that is new -1 - its place]. A name that was known gives no entry.
 -- Cost: 6 commands, and 1 or 2 for each name.
 function operations.claim(kind, names, limit, retention)
   local key = base .. 'n:' .. kind

@@ -1,12 +1,12 @@
 -- Rates (operations.py: Spend, Move), as fsproxy/core/limits/rate.py and fsproxy/state/memory/call_log.py have them.
 --
--- Windows slide exactly: a window is (t - length, t], and with one more call no window anywhere on the timeline may hold
--- more than its limit. So a log keeps every call's time, sorted, and searches the full windows around a new call.
+-- Windows slide exactly: a window is (t - length, t], and with one more call no window anywhere on the timeline may
+-- hold more than its limit. So a log keeps every call's time, sorted, and searches the full windows around a new call.
 -- Times are whole microseconds, which a double holds exactly.
 --
--- A log is stored as msgpack [times, tags, pages, offsets]: `times` sorted; beside each a tag, which is the place of the
--- call's page among `pages` (from 0) times MARKS plus the call's mark, or -1 for a call without a page; beside each page
--- the microsecond in which it began.
+-- A log is stored as msgpack [times, tags, pages, offsets]: `times` sorted; beside each a tag, which is the place of
+-- the call's page among `pages` (from 0) times MARKS plus the call's mark, or -1 for a call without a page; beside each
+-- page the microsecond in which it began.
 
 -- Spans in which no call passes that are remembered in one script call.
 local MOST_BARRED = 64
@@ -41,8 +41,8 @@ local function first_after(times, value, low, high)
 end
 
 -- Returns the place (from 0) of the first of `limit` calls in a row that share a window with `at`; nil: there is room.
--- All of them lie less than a length before or behind `at`. A row that spans the length is no reason, and neither is any
--- row before it that reaches its first call's end, so these are skipped together.
+-- All of them lie less than a length before or behind `at`. A row that spans a whole length shares no window. The rows
+-- before it begin no later, so those that reach as far span it, too, and are skipped together.
 local function full_row(times, at, limit, length)
   if #times < limit then
     return nil
@@ -274,7 +274,8 @@ end
 -- when     microseconds since that page's start
 -- mark     32 bits by which a repeat of the call is known; 0: none
 -- Answers [passed, seconds until it would pass, calls left in the tightest window].
--- Cost: O(log n) for the search and O(n) for the insertion among n calls; the log is read and written once a script call.
+-- Cost: O(log n) for the search and O(n) for the insertion among n calls; the log is read and written once a script
+-- call.
 function operations.spend(id, at, windows, page, when, mark)
   if #windows == 0 then
     return { true, 0, 0 }

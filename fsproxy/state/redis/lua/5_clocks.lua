@@ -1,5 +1,5 @@
--- Pages' clocks (rules.md 2): fixed at the first upload's offset, moved back by a later upload that shows that it was too
--- late.
+-- Pages' clocks (rules.md 2): fixed at the first upload's offset, moved back by a later upload that shows that it was
+-- too late.
 
 local function read_clock(value)
   local offset, earliest = string.match(value or '', '^(%S+) ?(%S*)$')
