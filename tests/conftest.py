@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from support.upstream import RecordingUpstream
+
+# By default Hypothesis fails an example that takes more than 200 ms, which any example does now and then on a busy
+# machine. In CI, and in mutation testing, it has a profile already.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+if settings.get_current_profile_name() == "default":
+    settings.load_profile("patient")
 
 
 @pytest.fixture

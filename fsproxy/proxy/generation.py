@@ -20,7 +20,7 @@ from fsproxy.proxy.geo import Locator
 _CAPS = {TopMode.ENFORCE: Mode.ENFORCE, TopMode.SHADOW: Mode.SHADOW, TopMode.BYPASS: Mode.OFF}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Generation:
     """Everything that follows from one configuration and does not change with requests."""
 

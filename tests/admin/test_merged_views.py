@@ -181,7 +181,7 @@ def test_names_and_orgs_stay_bounded() -> None:
 _ENDS = st.builds(ends, captured=st.integers(0, 9), b5=st.integers(0, 9), b4=st.integers(0, 9))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.lists(_ENDS, min_size=3, max_size=3), min_size=1, max_size=4))
 def test_a_sum_over_workers_does_not_depend_on_their_order(workers: list[list[dict[str, Any]]]) -> None:
     answers = [{"minutes": [minute(60 * at, each) for at, each in enumerate(pages)]} for pages in workers]

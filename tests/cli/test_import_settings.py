@@ -255,7 +255,7 @@ def test_a_text_comes_out_as_itself_whatever_yaml_might_make_of_it(text: str) ->
     assert_carried(text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=40))
 def test_any_text_comes_out_as_itself(text: str) -> None:
     assert_carried(text)

@@ -59,7 +59,7 @@ def loaded(text: str) -> Config | ConfigError:
         return error
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.dictionaries(st.sampled_from(PATHS), VALUES, min_size=1, max_size=3), st.none() | VALUES)
 def test_any_value_under_any_key(changes: dict[tuple[str, ...], Any], org: Any) -> None:
     tree = json.loads(json.dumps(TREE))
@@ -74,7 +74,7 @@ def test_any_value_under_any_key(changes: dict[tuple[str, ...], Any], org: Any) 
     result(json.dumps(tree, ensure_ascii=False))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.integers(0, len(ANNOTATED)), st.integers(0, 40), st.text(max_size=5) | st.sampled_from("[]{}&*!|>'\"%@`#,?:-\t")
 )

@@ -131,7 +131,7 @@ CHANGES = st.lists(
 
 
 @given(st.lists(st.sampled_from([0.05, 0.4, PATIENCE, 4.0]), min_size=5, max_size=5), CHANGES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_whatever_is_set_when_it_expires_at_the_first_walk_after_it_is_due(
     shortest: list[float], changes: list[tuple[int, str, float]]
 ) -> None:

@@ -149,7 +149,7 @@ async def test_who_waits_longest_is_next_if_it_may_hold_one_more() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from(["ask", "give back", "lose", "cancel"]), st.integers(0, 20)), max_size=60))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_no_kind_ever_has_more_than_its_share_and_whoever_may_have_one_gets_it(steps: list[tuple[str, int]]) -> None:
     asyncio.run(_whatever_happens(steps))
 

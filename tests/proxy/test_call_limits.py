@@ -145,7 +145,7 @@ UPLOADS = st.lists(
 STARTS = {"page 1": START, "page 2": START + 7.5}
 
 
-@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@settings(max_examples=200, derandomize=True, database=None)
 @given(UPLOADS, st.sampled_from([0.0, 3600.0, -3600.0]))
 def test_random_timelines_of_two_tabs_come_out_as_the_rules_say(uploads: list[Any], skew: float) -> None:
     async def run() -> None:

@@ -167,7 +167,7 @@ async def test_members_may_follow_one_another_but_not_without_end() -> None:
     assert (most.text, most.is_sound) == (b"{}", False)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.binary(max_size=5000))
 def test_what_is_encoded_decodes_to_itself(body: bytes) -> None:
     assert gzip.decompress(encode(body, 1)) == body

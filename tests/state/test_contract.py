@@ -498,7 +498,7 @@ limits = st.sampled_from([RateSettings().user, (Window(2, 1.0), Window(3, 20.0))
 
 
 @given(steps, limits)
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_timeline_agrees_with_brute_force(
     store: Store, sequence: list[tuple[float, float, str]], windows: tuple[Window, ...]
 ) -> None:
@@ -591,7 +591,7 @@ moves = st.lists(
 
 
 @given(moves)
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_sequence_agrees_with_a_plain_model(store: Store, sequence: list[tuple[list[str], float]]) -> None:
     org = fresh_org()
     seen: dict[str, float] = {}

@@ -181,12 +181,12 @@ class RestartedLimitsMachine(LimitsMachine):
 
 
 TestLimitsMachine = LimitsMachine.TestCase
-TestLimitsMachine.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestLimitsMachine.settings = settings(max_examples=100, stateful_step_count=40)
 TestRestartedLimitsMachine = RestartedLimitsMachine.TestCase
-TestRestartedLimitsMachine.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestRestartedLimitsMachine.settings = settings(max_examples=40, stateful_step_count=40)
 
 
 @pytest.mark.usefixtures("valkey_store")
 class TestLimitsMachineOnValkey(ValkeyLimitsMachine.TestCase):  # type: ignore[name-defined, misc]  # made by hypothesis
     machine = ValkeyLimitsMachine
-    settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
+    settings = settings(max_examples=50, stateful_step_count=40)

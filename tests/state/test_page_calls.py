@@ -204,7 +204,7 @@ MOMENTS = st.lists(
 )
 
 
-@settings(max_examples=120, deadline=None, derandomize=True, database=None)
+@settings(max_examples=120, derandomize=True, database=None)
 @given(moments=MOMENTS, client_time=st.booleans(), processes=st.integers(1, 3), data=st.data())
 def test_a_page_that_obeys_the_limits_by_its_own_time_loses_no_call(
     deployment: Deployment, moments: list[int], *, client_time: bool, processes: int, data: st.DataObject
@@ -215,7 +215,7 @@ def test_a_page_that_obeys_the_limits_by_its_own_time_loses_no_call(
         assert all(passed.values()), (sent, passed)
 
 
-@settings(max_examples=80, deadline=None, derandomize=True, database=None)
+@settings(max_examples=80, derandomize=True, database=None)
 @given(moments=MOMENTS, client_time=st.booleans(), processes=st.integers(1, 3), data=st.data())
 def test_a_page_that_does_not_obey_them_is_limited_by_its_own_time_alone(
     deployment: Deployment, moments: list[int], *, client_time: bool, processes: int, data: st.DataObject

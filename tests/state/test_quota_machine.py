@@ -194,12 +194,12 @@ class ValkeyQuotaMachine(QuotaMachine):
 
 
 TestQuotaMachine = QuotaMachine.TestCase
-TestQuotaMachine.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestQuotaMachine.settings = settings(max_examples=150, stateful_step_count=40)
 TestRestartedQuotaMachine = RestartedQuotaMachine.TestCase
-TestRestartedQuotaMachine.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestRestartedQuotaMachine.settings = settings(max_examples=40, stateful_step_count=40)
 
 
 @pytest.mark.usefixtures("valkey_store")
 class TestQuotaMachineOnValkey(ValkeyQuotaMachine.TestCase):  # type: ignore[name-defined, misc]  # made by hypothesis
     machine = ValkeyQuotaMachine
-    settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+    settings = settings(max_examples=60, stateful_step_count=40)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fsproxy.admin.explaining import explain_record
@@ -45,8 +45,6 @@ ANSWERS = st.sampled_from(
         None,
     ]
 )
-COMPILES = settings(suppress_health_check=[HealthCheck.too_slow])
-"""Each example compiles a configuration or two, which takes its time on a busy machine."""
 NEW = Admitted(under_way=False, user_admitted=False, over_quota=False)
 
 
@@ -204,7 +202,6 @@ def answers(generation: Generation, line: dict[str, Any]) -> tuple[int | None, s
     return replayed.code, replayed.rule
 
 
-@COMPILES
 @given(pages(), configurations(), ANSWERS, st.sampled_from(["full", "truncated", "hashed", "none"]))
 def test_the_rules_that_judged_are_never_said_to_decide_otherwise(
     page: Page, generation: Generation, answer: Admitted | None, mask: str
@@ -216,7 +213,6 @@ def test_the_rules_that_judged_are_never_said_to_decide_otherwise(
         assert (code, rule) == ((0, "") if block is None else (int(block.code), block.rule.id))
 
 
-@COMPILES
 @given(pages(), configurations(), configurations(), st.sampled_from(["full", "truncated", "hashed", "none"]))
 def test_other_rules_are_said_to_decide_what_they_do_decide(
     page: Page, before: Generation, after: Generation, mask: str

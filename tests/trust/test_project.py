@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import settings
 
 import fsproxy
 from fsproxy.config.schema import ListenConfig, UpstreamTls
@@ -133,3 +134,7 @@ def test_the_version_is_written_in_the_package_alone() -> None:
     assert project["project"]["dynamic"] == ["version"]
     assert project["tool"]["hatch"]["version"]["path"] == "fsproxy/__init__.py"
     assert f"## [{fsproxy.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_no_example_is_measured_by_the_clock() -> None:
+    assert settings().deadline is None

@@ -61,7 +61,7 @@ def test_names_are_cut_and_escaped(text: str, written: str) -> None:
     assert safe(text) == written
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.text(st.characters(exclude_categories=()), max_size=60), st.integers(0, 40))
 def test_any_text_becomes_one_harmless_line(text: str, limit: int) -> None:
     written = safe(text, limit)

@@ -105,7 +105,7 @@ def opaque_in(body: bytes, route: Route = Route.BUNDLE) -> list[str]:
     return [each for index, each in enumerate(texts) if index not in calls and each not in (API, SET_VARS)]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(EVENTS, st.sampled_from([Route.BUNDLE, Route.EVENT]))
 def test_any_value_anywhere_in_a_call_of_a_bundle(events: list[str], route: Route) -> None:
     body = bundle(*events)
@@ -115,7 +115,7 @@ def test_any_value_anywhere_in_a_call_of_a_bundle(events: list[str], route: Rout
     assert opaque_in(left) == opaque_in(body)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     OBJECTS
     | st.builds(lambda n, p: {"name": n, "properties": p}, CALL_NAMES, OBJECTS | VALUES)
@@ -141,7 +141,7 @@ def test_any_value_in_a_direct_call_or_a_batch(value: Any, target: Route | Serve
 PIECES = ['{"', "Evts", '":[', "8197", "8193", "Kind", '":', ",", "]", "}", "{", "[", '"', "\\", "\\ud800", "requests"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.binary(max_size=100)
     | st.lists(st.sampled_from(PIECES), max_size=20)
@@ -157,7 +157,7 @@ def test_any_bytes_on_any_route(body: bytes, route: Route, endpoint: ServerCall 
     judged(inspect(SETTINGS, route, body, endpoint=endpoint))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(EVENTS, st.data())
 def test_whatever_the_ledger_refuses_what_goes_on_asks_for_none_of_it(events: list[str], data: st.DataObject) -> None:
     inspection = inspect(SETTINGS, Route.BUNDLE, bundle(*events))
@@ -172,7 +172,7 @@ def test_whatever_the_ledger_refuses_what_goes_on_asks_for_none_of_it(events: li
         assert not set(names) & refused.get(kind, set())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(EVENTS)
 def test_cutting_commutes_with_writing_the_bundle_anew(events: list[str]) -> None:
     spaced = bundle(*events).replace(b'"Evts":[', b'"Evts" : [ \n')

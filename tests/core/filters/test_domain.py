@@ -238,7 +238,7 @@ patterns = st.lists(labels | st.just("*"), min_size=1, max_size=4).map(".".join)
 hosts = st.lists(labels, min_size=1, max_size=4).map(".".join)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(rules=st.lists(st.tuples(st.sampled_from(["capture", "block"]), patterns), max_size=12), host=hosts)
 def test_the_table_agrees_with_trying_every_rule_in_order(rules: list[tuple[str, str]], host: str) -> None:
     made = _filter(rules, otherwise="block")
@@ -247,7 +247,7 @@ def test_the_table_agrees_with_trying_every_rule_in_order(rules: list[tuple[str,
     assert _id(_page(made, f"https://{host}/")) == expected
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(st.characters(), max_size=30))
 def test_any_text_is_either_a_pattern_that_reads_the_same_again_or_refused(text: str) -> None:
     found = parse_pattern(text)

@@ -136,7 +136,7 @@ def test_every_filter_is_compiled_for_the_property_below() -> None:
     assert [each.name for each in EVERY] == list(FilterName)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(facts=wild_facts, now=st.floats(0, 4e9))
 def test_no_facts_make_a_filter_raise_and_a_hit_is_always_its_own(facts: SessionFacts, now: float) -> None:
     for each in EVERY:

@@ -183,7 +183,7 @@ networks = st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 32)).map(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(found=st.lists(networks, max_size=20), address=st.ip_addresses(v=4))
 def test_a_table_agrees_with_looking_at_every_network(found: list[IPv4Network], address: IPv4Address) -> None:
     table = AddressTable.of(
@@ -193,7 +193,7 @@ def test_a_table_agrees_with_looking_at_every_network(found: list[IPv4Network], 
     assert table.find(address) == max(covering, default=None)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text())
 def test_any_text_is_either_a_pattern_or_refused(text: str) -> None:
     assert problem(text) is None or "IP address" in str(problem(text))

@@ -49,7 +49,7 @@ def test_a_first_visit_is_judged_by_its_fresh_id_as_it_will_be_by_its_kept_one()
         assert _in(half, f"u-{number}", fresh="another") is fate
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(user=st.text(st.characters()), lower=st.floats(0, 1), higher=st.floats(0, 1))
 def test_raising_the_share_never_drops_who_was_in(user: str, lower: float, higher: float) -> None:
     lower, higher = sorted((lower, higher))

@@ -215,7 +215,7 @@ def test_nothing_to_block_compiles_to_nothing() -> None:
     assert compiled(UserAgentSettings(block=(Entry("x"),)), Mode.OFF) is None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     patterns=st.lists(st.text("abAB.*[\\", min_size=1, max_size=3), min_size=1, max_size=6),
     agent=st.text("abAB.*[\\", min_size=1, max_size=12),

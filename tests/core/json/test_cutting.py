@@ -97,7 +97,7 @@ def remove(value: Any, cuts: set[Steps], at: Steps = ()) -> Any:
     return left
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     tree=st.dictionaries(st.text(max_size=3), TREES, max_size=5),
     data=st.data(),
@@ -115,7 +115,7 @@ def test_cutting_commutes_with_encoding(
     assert json.loads(cut_members(text, cuts)) == remove(copy.deepcopy(tree), set(cuts))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(tree=st.dictionaries(st.text(max_size=3), TREES, max_size=5), data=st.data(), kept=st.booleans())
 def test_a_text_without_white_space_is_cut_as_any_other(
     *, tree: dict[str, Any], data: st.DataObject, kept: bool

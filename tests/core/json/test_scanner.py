@@ -98,7 +98,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(JSON, max_size=5), st.dictionaries(st.text(max_size=4), JSON, max_size=5), st.sampled_from([None, 2]))
 def test_spans_are_the_values_that_a_reader_reads(values: list[Any], named: dict[str, Any], indent: int | None) -> None:
     text = json.dumps(values, indent=indent).encode()
@@ -111,7 +111,7 @@ def test_spans_are_the_values_that_a_reader_reads(values: list[Any], named: dict
     assert end == len(text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(alphabet='[]{}",:\\1 ', max_size=40).map(str.encode))
 def test_any_text_is_split_or_refused(text: bytes) -> None:
     for read in (elements_of, members_of):

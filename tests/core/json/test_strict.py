@@ -125,7 +125,7 @@ JSON_VALUES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     value=st.dictionaries(st.text(max_size=6), JSON_VALUES, max_size=5),
     indent=st.sampled_from([None, 1]),
@@ -139,7 +139,7 @@ def test_whatever_an_encoder_writes_is_read_back(
     assert parse_object(text.encode()) == value
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=60) | st.text(alphabet='{}[]",:\\u0aeE+-.19dD8 tfnl', max_size=60).map(str.encode))
 def test_any_bytes_are_an_object_or_a_fault(raw: bytes) -> None:
     found = parse_object(raw)
@@ -153,7 +153,7 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.recursive(
         st.sampled_from(["1", '":"', '"\\":"', '"\\\\"', "[]"]),

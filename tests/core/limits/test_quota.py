@@ -77,7 +77,7 @@ ZONES = st.sampled_from(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     now=st.floats(0, 4e9),
     cycle=st.sampled_from(Cycle),

@@ -17,7 +17,7 @@ def _instant(*parts: int) -> Instant:
     return Instant(datetime(*parts, tzinfo=UTC).timestamp())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(st.characters()), st.text(st.characters()), st.text(st.characters()))
 def test_a_bucket_is_at_least_0_and_less_than_1_and_always_the_same(org: str, salt: str, user: str) -> None:
     place = bucket(org, salt, user)
@@ -77,7 +77,7 @@ def test_steps_may_be_given_in_any_order_and_the_later_of_one_day_counts() -> No
     assert schedule.share(_instant(2026, 3, 1)) == 0.5
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     steps=st.lists(st.tuples(st.dates(date(2000, 1, 1), date(2100, 1, 1)), st.floats(0, 1)), min_size=1, max_size=6),
     now=st.floats(-1e9, 5e9),
@@ -87,7 +87,7 @@ def test_the_share_never_leaves_0_to_1(steps: list[tuple[date, float]], now: flo
     assert 0.0 <= share <= 1.0 + 1e-12
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=5).map(sorted), st.floats(0, 4e7), st.floats(0, 4e7))
 def test_a_rising_schedule_never_falls(shares: list[float], one: float, other: float) -> None:
     start = date(2026, 1, 1).toordinal()

@@ -54,7 +54,7 @@ def holds(times: list[float], windows: tuple[Window, ...]) -> bool:
 
 
 @given(st.lists(eighths, max_size=60), st.one_of(windows_of_seed, odd_windows))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_call_passes_exactly_when_no_window_anywhere_breaks_its_limit(
     timeline: list[float], windows: tuple[Window, ...]
 ) -> None:
@@ -67,7 +67,7 @@ def test_a_call_passes_exactly_when_no_window_anywhere_breaks_its_limit(
 
 
 @given(st.lists(eighths, min_size=1, max_size=60), odd_windows)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_retry_after_is_the_first_moment_that_passes(timeline: list[float], windows: tuple[Window, ...]) -> None:
     accepted: list[float] = []
     for each in timeline:
@@ -93,7 +93,7 @@ class Clock:
 
 
 @given(st.lists(st.integers(0, 40).map(lambda n: n / 8), max_size=100))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_in_order_each_window_agrees_with_the_limits_library(gaps: list[float]) -> None:
     """One window at a time: of two, the library spends the first even if the second refuses."""
     with pytest.MonkeyPatch.context() as patch:

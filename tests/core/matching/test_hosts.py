@@ -120,7 +120,7 @@ def test_the_short_way_and_the_long_way_agree() -> None:
         assert parse_url(f"https://{name}:8443/") == parse_url(f"https://{name}.:8443/")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(st.characters()))
 def test_a_normalised_host_stays_as_it_is(text: str) -> None:
     host = normalise_host(text)
@@ -129,7 +129,7 @@ def test_a_normalised_host_stays_as_it_is(text: str) -> None:
         assert normalise_host(host) == host
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(st.characters()), st.sampled_from(["", "http://", "https://a", "http://[", "file:", "x://"]))
 def test_no_text_raises(text: str, start: str) -> None:
     assert isinstance(parse_url(start + text), Url)

@@ -267,7 +267,7 @@ URLS = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(URLS, st.sampled_from([None, 5, 12, 20, 30]))
 def test_any_url_is_judged_as_it_was_though_the_line_holds_its_host_alone(url: object, longest: int | None) -> None:
     filters = {

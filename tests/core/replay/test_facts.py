@@ -63,7 +63,7 @@ def test_what_is_no_address_is_an_error(text: str) -> None:
         address_part(text, SAID)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.ip_addresses())
 def test_any_address_is_read_as_it_was_written(address: object) -> None:
     assert address_part(str(address), SAID).client_ip == address

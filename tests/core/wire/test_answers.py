@@ -126,7 +126,7 @@ def test_the_end_of_the_connection_and_rejections_are_announced() -> None:
     assert (headers["Connection"], headers["FSProxy-Rejected"]) == ("close", "3")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(max_size=40), st.text(max_size=20))
 def test_nothing_sent_becomes_a_header_line(tail: bytes, domain: str) -> None:
     _, headers, body = parsed(

@@ -47,7 +47,7 @@ def test_what_is_no_recorders_cookie_is_none(value: str) -> None:
     assert parse_uid_cookie(value) is None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.text(max_size=60), st.binary(max_size=60))
 def test_no_cookie_raises_and_what_is_kept_was_sent(text: str, header: bytes) -> None:
     parse_cookies(text)

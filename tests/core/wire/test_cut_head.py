@@ -30,7 +30,7 @@ def test_what_is_no_field_is_left_out_and_the_number_of_lines_is_bounded() -> No
     assert len(read[2].lines) == MOST_LINES - 4
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=60), st.binary(max_size=60))
 def test_any_bytes(line: bytes, rest: bytes) -> None:
     read_cut_head(line + rest)

@@ -60,7 +60,7 @@ def test_odd_queries_give_what_they_hold(query: str, expected: BundleQuery) -> N
     assert bundle_query(query) == expected
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.text(max_size=60), st.binary(max_size=60))
 def test_no_query_raises(text: str, raw: bytes) -> None:
     bundle_query(text)

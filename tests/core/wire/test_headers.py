@@ -343,7 +343,7 @@ _LINES = st.lists(
 ).map(tuple)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(_LINES, st.sampled_from(["10.0.0.1", "203.0.113.9", ""]), st.booleans())
 def test_any_values_make_one_well_formed_head(headers: RawHeaders, peer: str, page: bool) -> None:  # noqa: FBT001 - drawn by position
     lines = sent(*headers, peer=peer, page=page)

@@ -78,7 +78,7 @@ def test_what_is_no_json_object_in_utf8_is_none(body: bytes) -> None:
     assert read_page(body) is None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=80), st.sampled_from([b"", b'{"OrgId":"o",']), st.sampled_from(["", "gzip", "br"]))
 def test_no_bytes_raise(body: bytes, start: bytes, encoding: str) -> None:
     read_page(start + body)

@@ -33,7 +33,7 @@ def test_a_path_that_can_be_read_in_one_way_is_read_in_one() -> None:
     assert spellings("/") == spellings("") == spellings("///") == ["/"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from(PARTS), max_size=30).map("".join))
 def test_the_readings_of_any_path_are_few_and_hold_nothing_to_fold(path: str) -> None:
     found = spellings("/" + path)
@@ -47,7 +47,7 @@ def test_the_readings_of_any_path_are_few_and_hold_nothing_to_fold(path: str) ->
         assert not {".", ".."} & set(each.split("/"))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text(max_size=40), st.binary(max_size=40))
 def test_no_path_raises(text: str, raw: bytes) -> None:
     spellings(text)

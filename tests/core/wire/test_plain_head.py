@@ -177,7 +177,7 @@ def general(data: bytes) -> list[Any] | None:
         loop.close()
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(STARTS, LINES, BODIES)
 @example(b"POST /x HTTP/1.1", [(b"Content-Length", b": ", b"2"), (b"content-length", b": ", b"2")], b"{}")
 @example(b"GET /x?a=%2e HTTP/1.1", [(b"X-A", b": ", b"a")], b"")
@@ -220,7 +220,7 @@ class Heard:
         self.keeps_alive = self.parser.should_keep_alive()  # afterwards the parser has forgotten the message
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     st.sampled_from([b"HTTP/1.1 200 OK", b"HTTP/1.1 502 ", b"HTTP/1.1 204 x", b"HTTP/1.1 99 x", b"HTTP/1.1  200 OK"]),
     LINES,

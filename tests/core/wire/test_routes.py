@@ -187,7 +187,7 @@ def test_an_absolute_target_becomes_a_path(target: str, origin: str) -> None:
     assert origin_form(target) == origin
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text("/.%2eE5aA", max_size=24))
 def test_normal_paths_hold_no_dot_segments(path: str) -> None:
     segments = normal_path("/" + path).split("/")

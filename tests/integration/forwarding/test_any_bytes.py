@@ -59,19 +59,19 @@ async def _never_5xx(requests: list[bytes]) -> None:
         assert answer.status < 500, answer
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(BODY, min_size=4, max_size=8))
 def test_any_body_of_a_page(bodies: list[bytes]) -> None:
     run(_never_5xx([post(b"/rec/page", body) for body in bodies]))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(LINE, min_size=4, max_size=8), st.sampled_from([b"/rec/bundle", b"/rec/event", b"/rec/page", b"/x"]))
 def test_any_query(queries: list[bytes], path: bytes) -> None:
     run(_never_5xx([post(b"%b?OrgId=o-1&%b" % (path, query)) for query in queries]))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(st.tuples(st.sampled_from(HEADERS), LINE), min_size=4, max_size=8),
     st.sampled_from([b"/rec/bundle", b"/rec/page", b"/x"]),

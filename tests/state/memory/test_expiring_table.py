@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fsproxy.state.memory.expiring_table import ExpiringTable
@@ -21,7 +21,6 @@ def items_of(kept: ExpiringTable[float]) -> dict[int, float]:
 
 
 @given(steps)
-@settings(deadline=None)
 def test_nothing_goes_before_its_time_and_all_of_it_goes_in_time(moves: list[tuple[int, float]]) -> None:
     kept = table(100)
     model: dict[int, float] = {}
@@ -42,7 +41,6 @@ def test_nothing_goes_before_its_time_and_all_of_it_goes_in_time(moves: list[tup
 
 
 @given(steps, st.integers(1, 5))
-@settings(deadline=None)
 def test_it_never_holds_more_than_its_bound_and_evicts_the_oldest(moves: list[tuple[int, float]], bound: int) -> None:
     kept = table(bound)
     now = 1_000.0
@@ -87,7 +85,6 @@ def test_a_full_table_of_refreshed_keys_looks_at_few_before_it_evicts() -> None:
 
 
 @given(steps, st.integers(1, 5), st.integers(1, 4))
-@settings(deadline=None)
 def test_the_journal_gives_each_change_once_and_holds_nothing_that_is_gone(
     moves: list[tuple[int, float]], bound: int, most: int
 ) -> None:

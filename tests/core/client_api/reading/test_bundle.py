@@ -262,7 +262,7 @@ def test_companions() -> None:
         assert not is_companion(other)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.binary(max_size=80)
     | st.lists(

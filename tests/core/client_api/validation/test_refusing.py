@@ -33,7 +33,7 @@ OBJECTS = st.dictionaries(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     OBJECTS,
     st.sampled_from([CallKind.EVENT, CallKind.SET_USER_VARS]),

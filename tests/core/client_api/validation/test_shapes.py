@@ -145,7 +145,7 @@ def walked(call: Call) -> ValidatedCall:
     return validate_call(call, replace(SETTINGS))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data(), form=st.sampled_from(FORMS), given_=objects(), spaced=st.booleans())
 def test_what_was_learned_never_says_otherwise_than_the_walk(
     data: st.DataObject, form: str, given_: dict[str, Any], *, spaced: bool
@@ -158,7 +158,7 @@ def test_what_was_learned_never_says_otherwise_than_the_walk(
         assert validate_call(call, SETTINGS) == walked(call)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.data(), form=st.sampled_from(FORMS), given_=objects())
 def test_the_same_call_is_known_the_third_time_if_the_walk_passes_it_whole(
     data: st.DataObject, form: str, given_: dict[str, Any]

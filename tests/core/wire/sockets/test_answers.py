@@ -39,7 +39,7 @@ def test_other_texts_answer_nothing(text: bytes) -> None:
     assert read_answer(text) is None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=100) | st.text(max_size=100).map(str.encode))
 def test_no_text_raises(text: bytes) -> None:
     for each in (text, b'{"Cmd":4,"Page":' + text + b"}", b'{"Cmd":3,"Fail":' + text + b"}"):

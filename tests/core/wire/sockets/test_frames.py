@@ -105,7 +105,7 @@ def test_a_frame_that_is_too_deep_for_a_strict_reader_is_understood() -> None:
     assert (found.command, found.seq, text[slice(*found.place)]) == (Command.BUNDLE, 7, content)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=100) | st.text(max_size=100).map(str.encode))
 def test_no_text_is_more_than_unclear(text: bytes) -> None:
     for each in (text, b'{"Cmd":1,"Page":' + text + b"}", b'{"Cmd":2,"Seq":' + text + b"}"):

@@ -126,7 +126,7 @@ def test_control_frames_at_their_limits(size: int) -> None:
     assert arrivals(0, raw) == [Control(Opcode.CLOSE, raw)]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=5))
 def test_any_stream_says_the_same_however_it_is_cut(stream: bytes, cuts: list[int]) -> None:
     places = sorted({0, *(cut for cut in cuts if cut <= len(stream)), len(stream)})

@@ -61,7 +61,7 @@ def test_a_stream_that_comes_byte_by_byte_gives_the_same_frames() -> None:
     assert frames_of(fed(FrameReader(), *(bytes((byte,)) for byte in stream))) == list(STREAM)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=8))
 def test_no_byte_of_any_stream_is_lost_or_moved(stream: bytes, cuts: list[int]) -> None:
     reader = FrameReader()
