@@ -33,7 +33,7 @@ class WorkerClient:
     """One worker process, and a client of its private admin port."""
 
     def __init__(self, number: int, pid: int, socket_path: str) -> None:
-        """``number`` counts from 1; a replacement has its predecessor's number, but a ``pid`` of its own."""
+        """Name a worker. ``number`` counts from 1; a replacement keeps it, but has a ``pid`` of its own."""
         self.number = number
         self.pid = pid
         self.state = WorkerState.STARTING
@@ -83,7 +83,7 @@ class WorkerPool:
     """All workers. The supervisor puts each new one into ``workers``."""
 
     def __init__(self, configured: int, workers: Mapping[int, WorkerClient]) -> None:
-        """``configured``: how many there should be; ``workers``: the latest one of each number."""
+        """Hold the workers. ``configured``: how many there should be; ``workers``: the latest one of each number."""
         self.configured = configured
         self._workers = workers
 

@@ -113,6 +113,6 @@ class ClientTransport(ParsingProtocol, Timed):
             self.on_writable()
 
     def expire(self) -> None:
-        """Timed: the head took too long, or the connection was idle too long. No handler is running."""
+        """Close the connection: the head took too long, or nothing came for too long. No handler is running."""
         self.due = inf
         self.close()

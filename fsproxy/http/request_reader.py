@@ -70,7 +70,7 @@ class RequestReader(TwoLanes):
         self._take_general(data)
 
     def expire(self) -> None:
-        """Timed: a head took too long, or the connection was idle too long. No handler is running."""
+        """Refuse a head that took too long, or close a connection that was idle too long. No handler is running."""
         if self._head.start:
             self.due = inf
             self._refuse_head()

@@ -26,7 +26,7 @@ class Unattended:
     __slots__ = ("_bundles", "_limit", "_others")
 
     def __init__(self, connections: int) -> None:
-        """``connections``: how many the pool may open."""
+        """Count for a pool that may open so many ``connections``."""
         self._limit = max(1, connections // SHARE)
         self._bundles: set[Abandoned] = set()
         self._others: dict[Abandoned, None] = {}  # in the order in which their clients left

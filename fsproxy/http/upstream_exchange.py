@@ -120,7 +120,7 @@ class UpstreamExchange(Timed):
         return self.unattended
 
     def expire(self) -> None:
-        """Timed: the upstream took too long to answer, or the client to read the answer."""
+        """Fail the exchange: the upstream took too long to answer, or the client to read the answer."""
         self.abort(Failure.CLIENT_STALLED if self._paused else Failure.UPSTREAM_TIMEOUT)
 
     # -- the connection's side: a ResponseReader

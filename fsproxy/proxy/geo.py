@@ -66,7 +66,7 @@ def _from_headers(country: bytes, region: bytes | None) -> Location:
 
 
 def _qualified(country: str, region: str) -> str:
-    """A region with its country before it: ``CA`` of ``US`` is ``US-CA``."""
+    """Return a region with its country before it: ``CA`` of ``US`` is ``US-CA``."""
     country, region = country.upper(), region.upper()
     return region if region.startswith(country + "-") else f"{country}-{region}"
 

@@ -27,7 +27,7 @@ class WriteRate:
     """
 
     def __init__(self, what: str, per_org: int, in_all: int) -> None:
-        """``what`` names the keys in the log line, which is written once, and in the metric."""
+        """Limit writes. ``what`` names the keys in the log line, which is written once, and in the metric."""
         self.what = what
         self._per_org = per_org
         self._in_all = in_all
