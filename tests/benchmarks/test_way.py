@@ -1,0 +1,21 @@
+"""The script that counts calls counts what it says."""
+
+from __future__ import annotations
+
+from benchmarks.way import CASES, Way, table, ways
+
+
+def test_files_and_changes_are_counted_from_the_calls() -> None:
+    way = Way([("a.py", "f"), ("a.py", "g"), ("b.py", "h"), ("a.py", "f")])
+    assert (len(way.calls), way.files, way.changes) == (4, 2, 2)
+    assert list(table({"x": way}))[1].split() == ["x", "4", "2", "2"]
+
+
+async def test_every_case_goes_the_whole_way_to_its_record() -> None:
+    found = await ways(CASES)
+    for name, way in found.items():
+        functions = [function for _, function in way.calls]
+        assert functions.count("Recorder.record") == 1, name
+        assert ("ResponseWriter.on_head" in functions) == (name != "blocked page"), name
+    assert "validate_call" in [function for _, function in found["bundle with a rejected property"].calls]
+    assert "validate_call" not in [function for _, function in found["bundle"].calls]
