@@ -195,7 +195,7 @@ class MultiBackend(AdminBackend):
         """See ``AdminBackend``. The configuration is any worker's, the state that of all."""
         (status, answer), (_, state) = await asyncio.gather(self._any("/api/config"), self.state())
         if status != 200:
-            raise UnansweredError("no worker tells its configuration")
+            raise UnansweredError("no worker answers with its configuration")
         generations = {number: each["generation"] for number, each in state["workers"].items() if "generation" in each}
         answer |= {key: state.get(key) for key in ("mode", "generation", "warnings")}
         workers = {**self._counted(len(generations)), "generations": generations}

@@ -57,7 +57,7 @@ class WorkerClient:
                 async for chunk in response.content.iter_any():
                     answer += chunk
                     if len(answer) > MOST_ANSWERED:
-                        raise WorkerSilentError(f"worker {self.number} says too much")
+                        raise WorkerSilentError(f"worker {self.number} answers with too much")
                 return response.status, bytes(answer)
         except (TimeoutError, aiohttp.ClientError, OSError, RuntimeError):
             # RuntimeError: the worker has ended, and its session was closed meanwhile.

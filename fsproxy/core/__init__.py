@@ -1,1 +1,1 @@
-"""The pure core: what is judged, and what follows from it. No I/O, no clock, no event loop; ``now`` is an argument."""
+"""The pure core: what is decided, and what follows from it. No I/O, no clock, no event loop; ``now`` is an argument."""

@@ -62,17 +62,17 @@ class OrgPolicy:
     def compile(cls, org: OrgSettings, core: CoreSettings, shared: dict[object, Filter | None]) -> Self:
         """Return one org's policy. Filters with the settings of an earlier org are taken from ``shared``."""
         filters = [compiled for kind in FILTERS if (compiled := _compiled(kind, org, core, shared)) is not None]
-        judged = tuple(f for f in filters if f.name not in _BY_LEDGER)
+        on_page = tuple(f for f in filters if f.name not in _BY_LEDGER)
         on_bundles = org.filters.on_bundles | {FilterName.ORG}
-        geo = next((f for f in judged if f.name is FilterName.GEO), None)
+        geo = next((f for f in on_page if f.name is FilterName.GEO), None)
         return cls(
-            on_page=judged,
-            on_bundle=tuple(f for f in judged if f.name in on_bundles and not f.on_pages_only),
-            on_direct=tuple(f for f in judged if f.name in on_bundles | {FilterName.GEO} and not f.on_pages_only),
-            unnaming=tuple(f for f in judged if f.name in _UNNAMING),
-            opt_out=next((f for f in judged if isinstance(f, OptOutFilter)), None),
-            deleting_user=next((f for f in judged if isinstance(f, DeletingUserFilter)), None),
-            user_lists=tuple(f for f in judged if f.name in _USER_LISTS),
+            on_page=on_page,
+            on_bundle=tuple(f for f in on_page if f.name in on_bundles and not f.on_pages_only),
+            on_direct=tuple(f for f in on_page if f.name in on_bundles | {FilterName.GEO} and not f.on_pages_only),
+            unnaming=tuple(f for f in on_page if f.name in _UNNAMING),
+            opt_out=next((f for f in on_page if isinstance(f, OptOutFilter)), None),
+            deleting_user=next((f for f in on_page if isinstance(f, DeletingUserFilter)), None),
+            user_lists=tuple(f for f in on_page if f.name in _USER_LISTS),
             ramping=next((f for f in filters if isinstance(f, RampingFilter)), None),
             quota=next((f for f in filters if isinstance(f, QuotaFilter)), None),
             geo_source=org.filters.geo.source if geo is not None else None,

@@ -74,8 +74,8 @@ class CallLimits:
             return await self._queries.ask(policy, facts, inspection, {}, clock, now, monotonic() + self._deadline)
         except LedgerDownError:
             large, api = inspection.has_many_names, policy.client_api
-            settled = await run(large, decide_calls, inspection, {}, (), api, cap=policy.cap)
-            return LimitedCalls(settled, ledger_down=True)
+            outcome = await run(large, decide_calls, inspection, {}, (), api, cap=policy.cap)
+            return LimitedCalls(outcome, ledger_down=True)
 
     async def _decide_in_turn(
         self,

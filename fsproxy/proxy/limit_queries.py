@@ -78,10 +78,10 @@ class LimitQueries:
             )
         dated = clock if isinstance(clock, CallClock) else await clock
         task = (policy, facts, inspection, repeated, dated, refused)
-        settled, spending = await to_thread(_after_names, *task) if large else _after_names(*task)
+        outcome, spending = await to_thread(_after_names, *task) if large else _after_names(*task)
         more = event_property_claims(org, names, refused, cardinality, cap=policy.cap) if names else ()
         if not more and not spending.operations:
-            return LimitedCalls(settled)
+            return LimitedCalls(outcome)
         operations: tuple[Operation, ...] = (*more, *spending.operations)
         answers = None if large else self._ledger.try_now(operations, now)
         answers = answers or await self._ledger.ask(operations, now, self._left(until, large=large))
@@ -92,8 +92,8 @@ class LimitQueries:
             self._recent.note(org, inspection, skipped, now)
         if over or refused:
             last = (policy, inspection, repeated, refused, over)
-            settled = await to_thread(_settled, *last) if large else _settled(*last)
-        return LimitedCalls(settled, longest)
+            outcome = await to_thread(_decided, *last) if large else _decided(*last)
+        return LimitedCalls(outcome, longest)
 
     def _left(self, until: float, *, large: bool) -> float:
         """Return the seconds left to wait. A large body's own work takes long, so each question has the whole time."""
@@ -114,7 +114,7 @@ class LimitQueries:
         return known.union(index for index, verdict in repeated.items() if not verdict.names_anew)
 
 
-def _settled(
+def _decided(
     policy: OrgPolicy,
     inspection: Inspection,
     repeated: Mapping[int, LimitVerdict],
@@ -133,9 +133,9 @@ def _after_names(
     refused: Names,
 ) -> tuple[CallsOutcome, Spending]:
     """Return what becomes of the calls as far as names decide it, and what those that are left spend."""
-    settled = _settled(policy, inspection, repeated, refused)
+    outcome = _decided(policy, inspection, repeated, refused)
     org, session = facts.org or "", session_of(facts)
-    return settled, spends(org, session, inspection, settled, repeated, clock, policy.client_api, policy.cap)
+    return outcome, spends(org, session, inspection, outcome, repeated, clock, policy.client_api, policy.cap)
 
 
 def session_of(facts: SessionFacts) -> str:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from fsproxy.core.settings import CardinalitySettings
 
 FRESH_SECONDS = 1.0
-"""A name's last sight in the ledger lags behind by so long at the most; never by more than a thousandth of the
-retention."""
+"""Seconds for which a shape's names are not claimed again, at most a thousandth of the retention. The
+ledger's time of a name's last use may be so much older than the true one."""
 _MOST = 4096
 
 

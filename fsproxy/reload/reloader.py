@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-DISPOSE_SECONDS = 1.0
+FREE_SECONDS = 1.0
 """Seconds between two looks whether a generation that was replaced is still in use."""
 _YOUNGEST, _RECENT = 0, 1
 """Generations of the garbage collector that are walked in a few milliseconds: the rules are in neither."""
@@ -57,7 +57,7 @@ class Reloader:
         """Load even if no file has changed."""
         self._closed = False
         self._retired: list[Generation] = []
-        self._disposing: asyncio.Task[None] | None = None
+        self._freeing: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="reload")
         self._files = ConfigFiles(config, self.ask)
@@ -82,8 +82,8 @@ class Reloader:
         """Stop watching, and wait for a load that runs."""
         self._closed = True
         await self._files.close()
-        if self._disposing is not None:
-            self._disposing.cancel()
+        if self._freeing is not None:
+            self._freeing.cancel()
         if self._task is not None:
             await self._task
         self._thread.shutdown(wait=False)
@@ -210,13 +210,13 @@ class Reloader:
 
     def _retire(self, generation: Generation) -> None:
         self._retired.append(generation)
-        if self._disposing is None or self._disposing.done():
-            self._disposing = asyncio.get_running_loop().create_task(self._dispose())
+        if self._freeing is None or self._freeing.done():
+            self._freeing = asyncio.get_running_loop().create_task(self._free())
 
-    async def _dispose(self) -> None:
+    async def _free(self) -> None:
         """Free the generations that no request holds any more. A socket may hold one for hours."""
         while self._retired:
-            await asyncio.sleep(DISPOSE_SECONDS)
+            await asyncio.sleep(FREE_SECONDS)
             for index in reversed(range(len(self._retired))):
                 if is_free(self._retired[index]):
                     await self._in_thread(free_in_steps, [self._retired.pop(index)])

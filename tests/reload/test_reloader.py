@@ -258,7 +258,7 @@ async def test_what_needs_a_restart_is_named_once_and_keeps_its_value(
 async def test_a_generation_is_freed_as_soon_as_no_request_holds_it(
     upstream: RecordingUpstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fsproxy.reload.reloader.DISPOSE_SECONDS", 0.01)
+    monkeypatch.setattr("fsproxy.reload.reloader.FREE_SECONDS", 0.01)
     open_to_all = config(upstream, tmp_path) | {"filters": {}}
     async with reloading(open_to_all, tmp_path) as one:
         assert await one.page() == 200

@@ -52,7 +52,7 @@ class EndedRequest(msgspec.Struct, gc=False, kw_only=True):
     duration: int | None = None
     upstream_duration: int | None = None
     own_duration: int | None = None
-    """``duration`` without the time spent waiting for the client and the upstream."""
+    """``duration`` without ``upstream_duration``."""
     facts: SessionFacts | None = None
     policy: OrgPolicy | None = None
     """The policy by which a page was decided."""

@@ -1,4 +1,4 @@
-"""Finds every call in a body and validates it as far as the ledger is not needed for it (architecture.md)."""
+"""Finds every call in a body and validates it as far as the ledger is not needed for it (rules.md 2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The filters, in the order in which they judge (rules.md 1). This table is the contents page."""
+"""The filters, in the order in which they judge (rules.md 1)."""
 
 from __future__ import annotations
 

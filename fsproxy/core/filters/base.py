@@ -11,7 +11,7 @@ from fsproxy.core.settings import CoreSettings, Entry, OrgSettings, Places
 class Filter(Protocol):
     """One kind of check, compiled for one org. Immutable, and safe to use from any thread.
 
-    A new filter needs a file beside this one, a line in ``FILTERS``, a test, and a row in the README.
+    CONTRIBUTING.md lists all that a new filter needs.
     """
 
     name: ClassVar[FilterName]

@@ -42,11 +42,9 @@ STEP = 64 * 1024
 class CloseCode(IntEnum):
     """The reason for closing a socket (RFC 6455 7.4.1)."""
 
-    NORMAL = 1000
     GOING_AWAY = 1001
     PROTOCOL_ERROR = 1002
     NO_TEXT = 1007
-    INTERNAL_ERROR = 1011
 
     @property
     def payload(self) -> bytes:
