@@ -18,11 +18,9 @@ from fsproxy.config.schema import Config, StateConfig, TopMode
 from fsproxy.config.yaml.positions import Table
 from fsproxy.config.yaml.tree import parse
 from fsproxy.core.keys import METADATA
-from fsproxy.core.model import Mode
 from fsproxy.core.settings import CoreSettings, OrgSettings
 
 _OF_THE_CORE = {field.name for field in fields(CoreSettings) if METADATA in field.metadata}
-_CAPS = {TopMode.ENFORCE: Mode.ENFORCE, TopMode.SHADOW: Mode.SHADOW, TopMode.BYPASS: Mode.OFF}
 
 
 def load(path: Path, environ: Mapping[str, str], leftovers: list[object] | None = None) -> Config:
@@ -75,7 +73,7 @@ def _assembled(values: dict[str, Any], tree: Table, files: Files) -> Config:
     if "on_error" in (state := _places(tree, "state")):
         places["state_on_error"] = state["on_error"]
     values["core"] = CoreSettings(
-        mode=_CAPS[values.get("mode", TopMode.ENFORCE)],
+        mode=values.get("mode", TopMode.ENFORCE).cap,
         default=OrgSettings(**base),
         state_on_error=values.get("state", StateConfig()).on_error,
         places=MappingProxyType(places),

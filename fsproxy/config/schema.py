@@ -37,7 +37,7 @@ from fsproxy.core.keys import (
     whole,
     words,
 )
-from fsproxy.core.model import OnTrouble
+from fsproxy.core.model import Mode, OnTrouble
 from fsproxy.core.settings import CoreSettings, Entry, rules
 from fsproxy.core.units import DURATION, DURATION_OR_ZERO, SHARE, SIZE
 
@@ -46,11 +46,16 @@ Network = IPv4Network | IPv6Network
 
 @unique
 class TopMode(StrEnum):
-    """The whole program's mode: the cap on every filter's, or no judging at all."""
+    """The whole program's mode: the cap on every filter's, or no decisions at all."""
 
     ENFORCE = "enforce"
     SHADOW = "shadow"
     BYPASS = "bypass"
+
+    @property
+    def cap(self) -> Mode:
+        """The mode that the core obeys: no filter's or limit's is stronger. ``bypass`` is ``off`` there."""
+        return Mode.OFF if self is TopMode.BYPASS else Mode(self.value)
 
 
 @unique

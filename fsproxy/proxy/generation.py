@@ -9,15 +9,13 @@ from typing import Self
 from fsproxy.config.schema import Config, CorsConfig, TopMode
 from fsproxy.core.matching.domains import DomainTable, parse_pattern
 from fsproxy.core.matching.hosts import parse_origin
-from fsproxy.core.model import Mode, Route
+from fsproxy.core.model import Route
 from fsproxy.core.policy import Snapshot
 from fsproxy.core.wire.answers import OriginAllowed, OwnAnswers, Registrable
 from fsproxy.core.wire.client_address import ClientAddresses
 from fsproxy.core.wire.headers import UpstreamHeaders
 from fsproxy.core.wire.routes import Routes
 from fsproxy.proxy.geo import Locator
-
-_CAPS = {TopMode.ENFORCE: Mode.ENFORCE, TopMode.SHADOW: Mode.SHADOW, TopMode.BYPASS: Mode.OFF}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -42,7 +40,7 @@ class Generation:
     def compile(cls, config: Config, number: int, mode: TopMode | None = None) -> Self:
         """Build all lookup structures. Call it off the event loop. Raises GeoError."""
         mode = mode or config.mode
-        core = replace(config.core, mode=_CAPS[mode])
+        core = replace(config.core, mode=mode.cap)
         snapshot = Snapshot.compile(core, number)
         locator = Locator()
         for policy in (snapshot.default, *snapshot.orgs.values()):
