@@ -15,7 +15,7 @@ from fsproxy.core.settings import CoreSettings, OrgSettings
 class OrgFilter:
     """``orgs.unlisted``, and a listed org's ``enabled`` and ``mobile``.
 
-    Each org has its own. That of the default policy judges every unlisted org, and requests without an org.
+    Each org has its own. That of the default policy decides on every unlisted org, and requests without an org.
     """
 
     name: ClassVar[FilterName] = FilterName.ORG
