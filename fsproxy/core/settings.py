@@ -444,7 +444,7 @@ class ClientApiSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrgSettings:
-    """What differs for one org: what an ``OrgPolicy`` is compiled from, with the base sections merged in."""
+    """What differs for one org. Its sections are merged over the base sections key by key; lists are replaced."""
 
     listed: bool = False
     enabled: bool = setting(True, TRUTH, "Whether it is captured at all; if not, reason 2.")

@@ -33,6 +33,14 @@ def test_every_key_is_described() -> None:
     assert [path for path, key in found.items() if not described(key)] == []
 
 
+def test_what_an_org_overrides_is_described_for_who_writes_the_file() -> None:
+    """In words of the file, and with how an override and the base section come together."""
+    schema = json_schema()
+
+    assert "key by key; lists are replaced" in schema["$defs"]["OrgSettings"]["description"]
+    assert "``" not in json.dumps(schema)
+
+
 def test_unknown_keys_are_refused_and_the_upstream_is_required() -> None:
     schema = json_schema()
 
