@@ -60,9 +60,17 @@ def why(identity: str, first: tuple[str, ...], more: tuple[str, ...], path: Path
             click.echo(json.dumps(line))
         return
     for line in found:
-        click.echo("\n".join(story(line, rules)) + "\n")
+        click.echo("\n".join(_story(line, rules)) + "\n")
     if left:
         click.echo(f"{counted(left, 'later line is', 'later lines are')} not shown.")
+
+
+def _story(line: dict[str, Any], rules: Rules | None) -> list[str]:
+    """Return the lines of the story, or why there is none: programs that carry logs may change a line's types."""
+    try:
+        return story(line, rules)
+    except (AttributeError, TypeError, ValueError):
+        return ["A line cannot be explained: some of its fields are not as fsproxy writes them. --json prints it."]
 
 
 def _find(identity: str, files: AuditFiles) -> tuple[list[dict[str, Any]], int]:

@@ -158,6 +158,23 @@ def test_the_lines_themselves_are_printed_for_machines(audit: Path) -> None:
     assert printed["http.request.id"] == "r-1"
 
 
+@pytest.mark.parametrize(
+    "changed", [{"organization.id": 5}, {"client.ip": "10.1.2"}, {"fsproxy.facts": [1]}, {"fsproxy.facts": {"gpc": 2}}]
+)
+def test_a_line_that_another_program_changed_is_reported_and_the_others_are_explained(
+    tmp_path: Path, config: Path, changed: dict[str, Any]
+) -> None:
+    changed_line = {**json.loads(line("r-1", 1)), **changed}
+    file = tmp_path / "audit.log"
+    file.write_bytes(json.dumps(changed_line).encode() + b"\n" + line("r-2", 2))
+
+    found = why("s-1", "--audit", file, "--config", config)
+
+    assert (found.exit_code, found.exception) == (0, None)
+    assert found.stdout.startswith("A line cannot be explained: some of its fields are not as fsproxy writes them.")
+    assert "page, request r-2" in found.stdout
+
+
 def test_control_characters_out_of_a_line_do_not_reach_the_terminal(tmp_path: Path) -> None:
     file = tmp_path / "audit.log"
     document = json.loads(line("r-1", 0)) | {"user_agent.original": "\x1b[2J", "organization.id": "\x1b]0;x\x07"}
