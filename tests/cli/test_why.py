@@ -164,7 +164,7 @@ def test_the_lines_themselves_are_printed_for_machines(audit: Path) -> None:
 def test_a_line_that_another_program_changed_is_reported_and_the_others_are_explained(
     tmp_path: Path, config: Path, changed: dict[str, Any]
 ) -> None:
-    changed_line = {**json.loads(line("r-1", 1)), **changed}
+    changed_line = {**json.loads(line("r-1", 1, Outcome.BLOCKED, decision=BLOCK)), **changed}
     file = tmp_path / "audit.log"
     file.write_bytes(json.dumps(changed_line).encode() + b"\n" + line("r-2", 2))
 
