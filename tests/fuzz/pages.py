@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Never
 
+import msgspec
+
 from fsproxy.config.loader import load_text
 from fsproxy.core.model import Encoding, Instant, Location, Route, SessionFacts
 from fsproxy.core.pipeline import judge
@@ -63,7 +65,7 @@ def _of_a_bundle(query: str, headers: Headers, client: ClientAddress) -> None:
     read = bundle_query(query)
     assert isinstance(read.encoding, Encoding)
     assert all(each is None or abs(each) < float("inf") for each in (read.page_start, read.client_time, read.delta_t))
-    _judged(bundle_facts(Route.BUNDLE, read, headers, client, None, "gone"))
+    _judged(msgspec.structs.replace(bundle_facts(Route.BUNDLE, read, headers, client), app_id="gone"))
 
 
 def _judged(facts: SessionFacts) -> None:

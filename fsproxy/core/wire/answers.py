@@ -59,7 +59,7 @@ def _known_body(code: ReasonCode, domain: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class OwnAnswers:
-    """Makes the answers. ``origins`` tells who gets credentialed CORS headers; None: any origin.
+    """Makes the answers. ``origins`` says who gets credentialed CORS headers; None: any origin.
 
     In the methods, ``origin`` is the request's ``Origin`` as it came; None if there is none, or the route is no capture
     route. With ``close`` the answer announces the end of the connection.
@@ -74,7 +74,6 @@ class OwnAnswers:
         origin: bytes | None,
         request_id: bytes,
         *,
-        retry_after: int | None = None,
         close: bool = False,
     ) -> bytes:
         """Return a problem document, with CORS headers on capture routes only."""
@@ -85,7 +84,6 @@ class OwnAnswers:
             origin,
             request_id,
             content_type=PROBLEM,
-            retry_after=retry_after,
             extra=_EXTRA.get(failure, ()),
             close=close,
             capture=route is not Route.OTHER,

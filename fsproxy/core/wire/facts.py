@@ -122,9 +122,8 @@ def bundle_facts(
     headers: Headers,
     client: ClientAddress,
     location: Location | None = None,
-    app_id: str = "",
 ) -> SessionFacts:
-    """Return the facts of a bundle, an event upload, a socket's upgrade or a direct call."""
+    """Return the facts of a capture request that is no page, or of a socket's upgrade or frame."""
     org = query.org_id or None
     shown = _header_facts(headers)
     return SessionFacts(
@@ -133,7 +132,6 @@ def bundle_facts(
         session_id=query.session_id or _session_of_cookie(shown.cookies, org),
         page_id=query.page_id,
         user_id=query.user_id,
-        app_id=app_id,
         origin=shown.origin,
         client_ip=client.address,
         user_agent=shown.user_agent,
