@@ -32,7 +32,6 @@ class BundleQuery(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     delta_t: float | None = None
     encoding: Encoding = Encoding.IDENTITY
     """By the parameter ``ContentEncoding`` alone, whatever the header ``Content-Encoding`` says."""
-    skip_response_body: bool = False
     contradictory: bool = False
     """A parameter that decisions depend on has different values to different readers (rules.md 4)."""
 
@@ -54,7 +53,6 @@ def bundle_query(raw_query: str) -> BundleQuery:
         client_time=_number(get("ClientTime", "")),
         delta_t=_number(get("DeltaT", "")),
         encoding=_ENCODINGS.get(get("ContentEncoding", ""), Encoding.UNKNOWN),
-        skip_response_body=get("SkipResponseBody") == "true",
         contradictory=contradictory,
     )
 

@@ -6,8 +6,8 @@ from urllib.parse import unquote, unquote_plus
 
 _DECISIVE = ("OrgId", "UserId", "SessionId", "PageId", "ContentEncoding", "ClientTime", "PageStart")
 """Parameters that decisions depend on."""
-_READ = frozenset((*_DECISIVE, "Seq", "DeltaT", "SkipResponseBody"))
-_ORDINARY = frozenset(("PrevBundleTime", "LastActivity", "IsNewSession", "CompiledVersion"))
+_READ = frozenset((*_DECISIVE, "Seq", "DeltaT"))
+_ORDINARY = frozenset(("PrevBundleTime", "LastActivity", "IsNewSession", "CompiledVersion", "SkipResponseBody"))
 """Other parameters of recorders. Only for speed: any other name is examined more closely."""
 _IN_SMALL_LETTERS = {name.lower(): name for name in _DECISIVE}
 

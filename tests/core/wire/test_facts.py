@@ -38,7 +38,6 @@ def test_a_bundles_query_is_read() -> None:
         client_time=1795288069506,
         delta_t=-12.5,
         encoding=Encoding.GZIP,
-        skip_response_body=True,
     )
 
 
