@@ -167,7 +167,7 @@ class ResponseWriter:
                 self._drop(len(data))
 
     def _drop(self, size: int) -> None:
-        """Count bytes that nobody reads. The rest of a long answer is not waited for, as only its head is recorded."""
+        """Count bytes without a reader. The rest of a long answer is not waited for, as only its head is recorded."""
         self._dropped += size
         exchange = self.exchange
         if exchange is not None:

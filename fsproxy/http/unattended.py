@@ -18,7 +18,7 @@ class Abandoned(Protocol):
 
 
 class Unattended:
-    """Limits them to a quarter of a pool, so that nobody can occupy the pool by sending and leaving.
+    """Limits these exchanges to a quarter of a pool, so that no client can occupy the pool by sending and leaving.
 
     Bundles come first: if there is no room, a bundle takes the place of the oldest exchange of another kind.
     """

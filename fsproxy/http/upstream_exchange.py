@@ -43,7 +43,7 @@ class UpstreamExchange(Timed):
     unattended: bool = field(default=False, init=False)
     """The client has left, and the exchange goes on (rules.md 4)."""
     unread: bool = field(default=False, init=False)
-    """Nobody reads the answer, so its bytes buy no more time."""
+    """No client reads the answer, so its bytes buy no more time."""
     connection: UpstreamConnection | None = field(default=None, init=False)
     upgraded: UpstreamConnection | None = field(default=None, init=False)
     """The connection that a 101 turned into a tunnel. It belongs to the caller then."""

@@ -1,7 +1,7 @@
 """Freeing 100,000 rules a few at a time: all at once would hold the event loop for 50 ms, from whatever thread.
 
 Python frees an object when its last reference goes, and all that it alone holds with it, without letting other threads
-run. So first references to everything within are gathered in one list, in such an order that each container stands
+run. So first references to everything within are gathered in one list, in such an order that each container is
 before what it holds. Then the list is cut from its containers on, in steps: each step frees few objects, as what they
 hold is still in the list. Between two steps other threads run.
 """

@@ -1,4 +1,4 @@
-"""Reason 7: the visitor is in a zone where nobody is captured."""
+"""Reason 7: the visitor is in a zone where no session is captured."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The way down of a recorder's socket, and its end: frames of ours are put in, the upstream's observed.
 
-What is put in stands between whole messages of the upstream, never between the fragments of one (RFC 6455 5.4):
+What is put in comes between whole messages of the upstream, never between the fragments of one (RFC 6455 5.4):
 ``core.wire.sockets.downstream_frames`` knows where the stream is, and holds back a frame that must wait. The socket
 ends with a close frame of ours on both sides, and with time for the client to read it.
 """

@@ -77,7 +77,7 @@ class ExpiringTable(Generic[V]):
         self.evicted = 0
         """Keys that were forgotten to make room, since the start."""
         self.journal: Journal[int] | None = None
-        """The keys that were put since they were last drained; all are in the table. None: nobody drains."""
+        """The keys that were put since they were last drained; all are in the table. None: the table is not drained."""
 
     def __len__(self) -> int:
         return self._size

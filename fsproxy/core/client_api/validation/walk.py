@@ -138,7 +138,7 @@ class Walk(Findings):
             declared = self._undescribed(described, value)
         validate = self._validators.get(declared)
         canonical = f"{path}_{declared}" if validate is not None else path
-        # Under apiVersion 1 the page wrote the suffix, so it counts in the length; under apiVersion 2 nobody did.
+        # Under apiVersion 1 the page wrote the suffix, so it counts in the length; under apiVersion 2 no page did.
         length = len(canonical) if self._call.typing is Typing.SCHEMA else len(path)
         code: RejectionCode | None = None
         if read_name(key, self._allow_hyphen) is RejectionCode.INVALID_PROPERTY_NAME:
