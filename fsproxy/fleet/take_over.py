@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 import struct
@@ -150,6 +151,8 @@ def _set(listener: Any, option: int, value: bytes) -> None:
         try:
             duplicate.setsockopt(socket.SOL_SOCKET, option, value)
         except OSError as error:
+            if option == _DETACH and error.errno == errno.ENOENT:
+                return  # another worker was first: the listeners of a port share what steers them
             log.warning("the kernel does not let new connections be steered", errno=error.errno)
 
 

@@ -77,6 +77,18 @@ async def test_once_the_old_one_is_gone_the_newcomers_share_evenly_again(listene
     assert set(await listeners.connect()) == {1, 2}
 
 
+async def test_no_warning_is_logged_when_another_worker_was_first_to_let_the_kernel_share(
+    listeners: Listeners, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await listeners.add()
+    for _ in range(2):
+        steer_new_connections([await listeners.add()], 1, 2)
+    for each in listeners.servers[1:]:
+        prefer_none([each])
+    assert "steered" not in capsys.readouterr().out
+    assert set(await listeners.connect()) == {0, 1, 2}
+
+
 async def test_a_kernel_that_refuses_costs_no_start() -> None:
     """A unix socket has no such option."""
     ours, theirs = socket.socketpair()
