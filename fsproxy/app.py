@@ -8,7 +8,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from secrets import token_hex
@@ -36,6 +36,7 @@ from fsproxy.http.server import DataServer
 from fsproxy.http.sweeper import Sweeper
 from fsproxy.proxy.data_plane import DataPlane
 from fsproxy.proxy.generation import Generation
+from fsproxy.proxy.geo import GeoError
 from fsproxy.proxy.passages import new_passage
 from fsproxy.reload.build_generation import Source
 from fsproxy.reload.reloader import Reloader
@@ -183,7 +184,20 @@ class App:
         log.info("stopped")
 
 
-def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def run_until_end(config: Config, main: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Run ``main`` on an event loop of its own. Raise StartError, with a line for users, when it cannot start."""
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(main())
+    except GeoError as error:
+        raise StartError(str(error)) from None
+    except OSError as error:
+        if str(error.filename) != config.audit.to:
+            raise
+        raise StartError(f"audit.to {config.audit.to}: {error.strerror}") from None
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """Return uvloop's event loop; None, which means asyncio's own, on Windows."""
     if sys.platform == "win32":
         return None

@@ -10,14 +10,14 @@ import contextlib
 import signal
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 
 import structlog
 
-from fsproxy.app import App, loop_factory
+from fsproxy.app import App, run_until_end
 from fsproxy.fleet.listening import StartError
 from fsproxy.fleet.worker_channel import Orders, WorkerChannel, received
-from fsproxy.proxy.geo import GeoError
 from fsproxy.telemetry.logs import configure_logs
 
 
@@ -34,18 +34,11 @@ def main() -> int:
     configure_logs(config.log.level, config.log.format)
     structlog.contextvars.bind_contextvars(worker=orders.number)
     try:
-        with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            runner.run(_run(orders, channel))
-    except (StartError, GeoError) as error:
-        problem = str(error)
-    except OSError as error:
-        if str(error.filename) != config.audit.to:
-            raise
-        problem = f"audit.to {config.audit.to}: {error.strerror}"
-    else:
-        return 0
-    sys.stderr.write(f"fsproxy: worker {orders.number}: {problem}\n")
-    return 1
+        run_until_end(config, partial(_run, orders, channel))
+    except StartError as error:
+        sys.stderr.write(f"fsproxy: worker {orders.number}: {error}\n")
+        return 1
+    return 0
 
 
 async def _run(orders: Orders, channel: socket.socket) -> None:
