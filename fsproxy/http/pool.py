@@ -96,7 +96,8 @@ class Pool:
         self._tickets = itertools.count()
         self.open = 0
         self.unattended = Unattended(limit)
-        self._closed = False
+        self.closed = False
+        """A reload has named another upstream, or the program stops: no further connection is tried here."""
         self._known_heads = KnownHeads()
         self._plain_limit = plain_limit(MAX_HEAD)
 
@@ -187,11 +188,11 @@ class Pool:
             raise ConnectError(Failure.UPSTREAM_REFUSED) from None
 
     def give_back(self, connection: UpstreamConnection) -> None:
-        """Take back a connection after an exchange that ended cleanly. It goes to whoever has waited longest."""
+        """Take back a connection after an exchange that ended cleanly. It goes to the longest waiting one."""
         self._release(connection)
         if not connection.usable:
             return
-        if self._closed:
+        if self.closed:
             connection.abort()
             return
         connection.idle_since = self._loop.time()
@@ -214,7 +215,7 @@ class Pool:
         self._wake()
 
     def _wake(self) -> None:
-        """Let whoever has waited longest open a connection."""
+        """Let the exchange that has waited longest open a connection."""
         found = self._next_waiter()
         if found is not None:
             found[1].set_result(None)
@@ -242,6 +243,6 @@ class Pool:
 
     def close(self) -> None:
         """Close the idle connections now, and the others when they come back."""
-        self._closed = True
+        self.closed = True
         for connection in list(self._idle):
             connection.abort()

@@ -48,8 +48,6 @@ class Upstream:
         self.loop = loop
         self.sweeper = sweeper
         self.timeouts = config.timeouts
-        self.closed = False
-        """A reload has named another upstream, so that no further connection is tried here."""
         context = context or tls_context(config.tls)
         pools: dict[Origin, Pool] = {}
 
@@ -84,7 +82,6 @@ class Upstream:
 
     def close(self) -> None:
         """Close the idle connections now, and the others when they come back."""
-        self.closed = True
         self._housekeeping.cancel()
         for pool in self._pools:
             pool.close()

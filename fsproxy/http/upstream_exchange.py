@@ -187,7 +187,7 @@ class UpstreamExchange(Timed):
             try:
                 connection = await self._pool.connect(self.share)
             except ConnectError as error:
-                again = self._upstream.loop.time() < self._retry_until and not self._upstream.closed
+                again = self._upstream.loop.time() < self._retry_until and not self._pool.closed
                 if error.failure is Failure.UPSTREAM_REFUSED and again:
                     await asyncio.sleep(CONNECT_AGAIN)
                     continue
