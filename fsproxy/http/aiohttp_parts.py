@@ -115,7 +115,7 @@ class ParsingProtocol(BaseProtocol):
             self.transport.pause_reading()
 
     def resume_transport(self) -> None:
-        """Read, whoever wanted to stop."""
+        """Read, whatever had paused it."""
         if self.transport is not None and not self.transport.is_closing():
             self.transport.resume_reading()
 

@@ -211,7 +211,7 @@ class UpstreamConnection(UpstreamTransport):
             return
         reader.on_head(head)
         if self._head_only:
-            # The parser expects the body that the head describes. It cannot be told that there is none, so this
+            # The parser expects the body that the head describes. Nothing makes it know that there is none, so this
             # connection ends here.
             self._reader = None
             reader.on_end()

@@ -39,7 +39,7 @@ class BodyClock(Timed):
     """Ends a body that comes too slowly (rules.md 4). Only the time in which we wait for the client counts.
 
     No gap may be longer than ``server.body_timeout``. A body has that long as a whole (a streamed one STREAM_GRACE
-    seconds), and earns a second more with each ``server.body_rate`` bytes that come: whoever keeps to that rate on
+    seconds), and earns a second more with each ``server.body_rate`` bytes that come: a client that keeps that rate on
     average is never cut off. No more than LONGEST_READ seconds are earned in advance: a large beginning buys no right
     to stay for hours. A body that is read whole must end within LONGEST_READ seconds, or ``body_timeout`` if that is
     more.

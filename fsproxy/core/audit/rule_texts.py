@@ -1,4 +1,4 @@
-"""A sentence for each rule, for whoever has to find out why a session is not captured.
+"""A sentence for each rule, for operators who have to find out why a session is not captured.
 
 Rules are recognised by their ids (README, Filters). One with an explicit id gets the text of its filter's list.
 """

@@ -71,7 +71,7 @@ class Counts:
             count = cycles[cycle] = Count((org, cycle), 0, ends, self._journal)
         return count
 
-    # -- for whoever copies the counts to disk
+    # -- for the writer that copies the counts to disk
 
     def start_journal(self) -> None:
         """Note from now on what changes, for ``drain``. Called before the first count is made."""

@@ -61,7 +61,7 @@ class ExpiringTable(Generic[V]):
     """Key -> value, at most ``bound`` of them. Every operation is O(1).
 
     ``last_of`` returns when a key with its value was last active, in seconds. A key that was not active for ``idle``
-    seconds is forgotten sooner or later, so whoever reads a value must check its age. A full table evicts the key that
+    seconds is forgotten sooner or later, so a reader of a value must check its age. A full table evicts the key that
     was active longest ago (to ``width`` seconds, among 64 looked at) and counts it in ``evicted``.
     """
 
@@ -112,7 +112,7 @@ class ExpiringTable(Generic[V]):
             else:
                 self._forget(key)
 
-    # -- for whoever copies the table to disk
+    # -- for the writer that copies the table to disk
 
     def start_journal(self) -> None:
         """Note from now on what is put, for ``drain``."""

@@ -1,4 +1,4 @@
-"""Which keys of a table changed, for whoever copies the table to disk."""
+"""Which keys of a table changed, for the writer that copies it to disk."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ class MemoryLedger:
     def forget_uids(self) -> None:
         """Do nothing: memory always knows the uids of its sessions."""
 
-    # -- for whoever copies the ledger to disk
+    # -- for the writer that copies the ledger to disk
 
     def drain(self, most: int = sys.maxsize) -> LedgerRows:
         """Return at most so many rows that changed since they were last drained. They replace those of the same key.

@@ -105,7 +105,7 @@ class LiveSessions:
         found = [self.uids.get(self._chief(key)[0]) for key in keys if self.is_under_way(key, now)]
         return tuple(dict.fromkeys(uid for uid in found if uid))
 
-    # -- for whoever copies the sessions to disk
+    # -- for the writer that copies the sessions to disk
 
     def start_journal(self) -> None:
         """Note from now on what changes."""

@@ -79,7 +79,7 @@ class Names:
             self.recent_names.record(op, admitted, refused, now)
         return Claimed(frozenset(refused) if refused else _NO_NAMES, len(known))
 
-    # -- for whoever copies the names to disk
+    # -- for the writer that copies the names to disk
 
     def start_journal(self) -> None:
         """Note from now on which names are seen, for ``drain``."""

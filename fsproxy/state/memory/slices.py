@@ -1,4 +1,4 @@
-"""Many operations in slices, so that whoever carries them out need not hold the event loop."""
+"""Many operations in slices, so that carrying them out need not hold the event loop."""
 
 from __future__ import annotations
 
