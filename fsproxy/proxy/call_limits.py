@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -109,7 +110,9 @@ class CallLimits:
 
     # -- clocks: when the calls of a page were made
 
-    def observe_clock(self, facts: SessionFacts, upload: BundleQuery, inspection: Inspection, now: Instant) -> None:
+    async def observe_clock(
+        self, facts: SessionFacts, upload: BundleQuery, inspection: Inspection, now: Instant
+    ) -> None:
         """Fix or move the page's clock by an upload without calls; what was counted moves with it."""
         org, page = facts.org or "", facts.page_id
         largest = _largest_when(inspection) if page else None
@@ -123,7 +126,8 @@ class CallLimits:
         clock = self._clocks.fix(org, page, first, latest, now)
         session = session_of(facts)
         if known is not None and session:
-            self._ledger.try_now((Move(org, session, page, Instant(clock.offset)),), now)
+            with suppress(LedgerDownError):
+                await self._ledger.ask((Move(org, session, page, Instant(clock.offset)),), now)
 
     def _clock(
         self, facts: SessionFacts, upload: BundleQuery, inspection: Inspection, now: Instant

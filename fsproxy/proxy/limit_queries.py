@@ -72,10 +72,7 @@ class LimitQueries:
             names = await to_thread(inspection.names, skipped) if large else inspection.names(skipped)
             claims = first_claims(org, names, cardinality, cap=policy.cap)
         if claims:
-            answers = None if large else self._ledger.try_now(claims, now)
-            refused = refused_names(
-                claims, answers or await self._ledger.ask(claims, now, self._left(until, large=large))
-            )
+            refused = refused_names(claims, await self._ledger.ask(claims, now, self._left(until, large=large)))
         dated = clock if isinstance(clock, CallClock) else await clock
         task = (policy, facts, inspection, repeated, dated, refused)
         outcome, spending = await to_thread(_after_names, *task) if large else _after_names(*task)
@@ -83,8 +80,7 @@ class LimitQueries:
         if not more and not spending.operations:
             return LimitedCalls(outcome)
         operations: tuple[Operation, ...] = (*more, *spending.operations)
-        answers = None if large else self._ledger.try_now(operations, now)
-        answers = answers or await self._ledger.ask(operations, now, self._left(until, large=large))
+        answers = await self._ledger.ask(operations, now, self._left(until, large=large))
         refused = refused_names(more, answers, refused)
         spent = answers[len(more) :]
         over, longest = await to_thread(limited_by, spending, spent) if large else limited_by(spending, spent)

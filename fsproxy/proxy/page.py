@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from fsproxy.core.failures import Failure
-from fsproxy.core.limits.operations import Admitted, LedgerDownError, Operation
+from fsproxy.core.limits.operations import Admitted
 from fsproxy.core.model import Encoding, FilterName
 from fsproxy.core.pipeline import judge, learn, mark, settle
 from fsproxy.core.uid_digest import uid_digest
 from fsproxy.core.wire.facts import page_facts, usable_id
 from fsproxy.core.wire.page import EMPTY_PAGE, AmbiguousPage, read_page, read_page_answer
 from fsproxy.proxy.decoding import UndecodableError, decode, encoding_of
+from fsproxy.proxy.upload_blocks import ask
 
 if TYPE_CHECKING:
     from fsproxy.core.limits.operations import Ledger
@@ -72,7 +73,7 @@ class PageHandler:
     async def _give_back(self, flow: Flow, facts: SessionFacts, decision: Decision) -> None:
         operations = learn(facts, decision, None)
         if operations:
-            await self._ask(flow, operations)
+            await ask(self._ledger, flow, operations)
 
     async def _decide_reading(self, flow: Flow, page: PageBody, token: str) -> SessionFacts:
         policy = flow.generation.snapshot.policy(page.org_id if isinstance(page.org_id, str) else None)
@@ -81,8 +82,9 @@ class PageHandler:
             page, flow.headers, flow.client, flow.locate(policy), fresh_user_id=str(uuid4()) if first_visit else ""
         )
         verdict = judge(policy, facts, flow.arrived, token)
-        admitted = await self._ask(flow, (verdict.admit,)) if verdict.admit is not None else None
-        flow.decision = settle(policy, verdict, admitted)
+        answers = await ask(self._ledger, flow, (verdict.admit,)) if verdict.admit is not None else None
+        admitted = answers[0] if answers else None
+        flow.decision = settle(policy, verdict, admitted if isinstance(admitted, Admitted) else None)
         return facts
 
     async def _remember(self, flow: Flow, facts: SessionFacts, hit: Hit) -> None:
@@ -90,23 +92,13 @@ class PageHandler:
             await self._blocked.remember(facts.org or "", facts.page_id, hit)
         if facts.app_id and hit.filter is FilterName.DELETING_USER:
             # Other pages of this session may have been opened before this program knew its uid.
-            await self._ask(flow, mark(facts, uid_digest(facts.app_id)))
+            await ask(self._ledger, flow, mark(facts, uid_digest(facts.app_id)))
 
     async def learn(self, flow: Flow) -> None:
         """Let the ledger confirm or release what the page reserved, by ``flow.answer``; None: the page failed."""
         operations = learn(flow.facts, flow.decision, flow.answer) if flow.facts is not None else ()
         if operations:
-            await self._ask(flow, operations)
-
-    async def _ask(self, flow: Flow, operations: tuple[Operation, ...]) -> Admitted | None:
-        answers = self._ledger.try_now(operations, flow.arrived)
-        if answers is None:
-            try:
-                answers = await self._ledger.ask(operations, flow.arrived, flow.generation.config.state.redis.timeout)
-            except LedgerDownError:
-                return None
-        first = answers[0] if answers else None
-        return first if isinstance(first, Admitted) else None
+            await ask(self._ledger, flow, operations)
 
     async def _learn_from_answer(self, flow: Flow) -> None:
         writer = flow.writer

@@ -162,7 +162,7 @@ class UploadHandler:
         if facts is None or upload is None:
             return None
         if not inspection.calls:
-            self._limits.observe_clock(facts, upload, inspection, flow.arrived)
+            await self._limits.observe_clock(facts, upload, inspection, flow.arrived)
             return None
         limited = await self._limits.decide(policy, facts, upload, inspection, flow.arrived)
         flow.calls = limited.outcome

@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     from fsproxy.state.cache import BlockedPages
 
 
+async def ask(ledger: Ledger, flow: Flow, operations: tuple[Operation, ...]) -> tuple[Answer, ...] | None:
+    """Return the ledger's answers; None while it is down, which limits nothing."""
+    try:
+        return await ledger.ask(operations, flow.arrived)
+    except LedgerDownError:
+        return None
+
+
 class UploadBlocks:
     """Decides on bundles, events, direct calls and sockets by what is known of their session."""
 
@@ -38,14 +46,13 @@ class UploadBlocks:
         if facts is None:
             return False
         operations = recall(policy, facts)
-        recalled = self._ledger.try_now(operations, flow.arrived) if operations else ()
-        if recalled is None:
+        if operations:
             # Both may wait for the store, each at most once a minute for a page and a session: so together.
             remembered, recalled = await asyncio.gather(
-                self._block_of_page(policy, facts), self._wait_for_ledger(flow, operations)
+                self._block_of_page(policy, facts), ask(self._ledger, flow, operations)
             )
         else:
-            remembered = await self._block_of_page(policy, facts)
+            remembered, recalled = await self._block_of_page(policy, facts), None
         if recalled and isinstance(recalled[0], Recalled) and recalled[0].uids:
             facts = flow.facts = msgspec.structs.replace(facts, uids=recalled[0].uids)
         if remembered is not None:
@@ -58,9 +65,7 @@ class UploadBlocks:
         """Note in the ledger that the session of what is forwarded is under way, with the uid that its calls name."""
         if flow.facts is None or flow.route is Route.SERVER_API:
             return
-        operations = mark(flow.facts, flow.uid)
-        marked = self._ledger.try_now(operations, flow.arrived)
-        if marked is None and await self._wait_for_ledger(flow, operations) is None:
+        if await ask(self._ledger, flow, mark(flow.facts, flow.uid)) is None:
             flow.note_ledger_down()
 
     async def names_deleted_user(self, flow: Flow, policy: OrgPolicy, inspection: Inspection) -> bool:
@@ -89,10 +94,3 @@ class UploadBlocks:
         if not facts.page_id or policy.cap is not Mode.ENFORCE:
             return None
         return await self._blocked.find(facts.org or "", facts.page_id)
-
-    async def _wait_for_ledger(self, flow: Flow, operations: tuple[Operation, ...]) -> tuple[Answer, ...] | None:
-        """Return the ledger's answers; None while it is down."""
-        try:
-            return await self._ledger.ask(operations, flow.arrived, flow.generation.config.state.redis.timeout)
-        except LedgerDownError:
-            return None

@@ -7,7 +7,7 @@ They differ in:
 - Freshness. The Redis form does not repeat what Redis learned within a minute (sessions) or within the smaller of an
   hour and a tenth of the retention (names). A session may end, or a name be forgotten, that much early. Neither lets
   more than a limit pass.
-- Order. ``try_now`` sends Mark, Confirm and Release behind. What one process sends arrives in its order.
+- Order. Mark, Confirm, Release and Move are sent behind. What one process sends arrives in its order.
 - Bounds. Memory evicts what was active longest ago. In Redis every key expires by itself. A server that is full counts
   as down, so let it evict nothing (``maxmemory-policy noeviction``).
 - Loss. An operation whose answer did not come may have been carried out. Its reservation lapses after 60 s.

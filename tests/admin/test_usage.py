@@ -22,6 +22,7 @@ from fsproxy.proxy.generation import Generation
 from fsproxy.state.memory.ledger import MemoryLedger
 from fsproxy.state.memory.recent_names import RecentNames
 from fsproxy.state.redis.breaker import Breaker
+from support.ledgers import at_once
 
 NOW = Instant(1_795_300_000.0)
 
@@ -33,7 +34,7 @@ def snapshot(**config: Any) -> Callable[[], Snapshot]:
 
 
 def claim(ledger: MemoryLedger, org: str, kind: NameKind, *names: str) -> None:
-    ledger.try_now((Claim(org, kind, names, 500, 86_400.0),), NOW)
+    at_once(ledger, (Claim(org, kind, names, 500, 86_400.0),), NOW)
 
 
 def samples(told: Usage) -> dict[tuple[str, ...], float]:

@@ -38,6 +38,7 @@ from fsproxy.state.sqlite.file import LedgerFile
 from load import Load
 from peers import Peer, PeerError
 from report import Row
+from support.ledgers import at_once
 from upstream import start_upstream
 
 TARGET = 1.1
@@ -76,7 +77,7 @@ def remembered(sessions: int) -> PathSpec:
             ledger = MemoryLedger(journal=True)
             now = wall_clock()
             for number in range(first, min(first + PART, sessions)):
-                ledger.try_now((Mark(payloads.ORG, payloads.session_id(number), ""),), now)
+                at_once(ledger, (Mark(payloads.ORG, payloads.session_id(number), ""),), now)
             kept.write(ledger.drain())
         kept.close()
         return {"persist": {"path": str(file), "every": "1h"}}

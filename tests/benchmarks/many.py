@@ -33,6 +33,7 @@ from fsproxy.state.memory.ledger import Bounds, MemoryLedger
 from fsproxy.state.memory.page_clocks import PageClocks
 from fsproxy.state.stores import BLOCKED_PAGES, REPEATS
 from memory import idle_connections
+from support.ledgers import at_once
 from upstream import start_upstream
 
 MB = 1024 * 1024
@@ -92,8 +93,8 @@ def _sessions(bound: int) -> int:
     for number in range(int(bound * BEYOND / 2)):
         now = Instant(START + number / 20_000)
         org, session, user = f"o-{number % 100_000}", f"session-{number}", f"user-{number}"
-        ledger.try_now((Admit(org, str(number), session, user, ramped_out=False, quota=terms),), now)
-        ledger.try_now((Confirm(org, str(number), (session,), (user,), new=True, remember_user=True),), now)
+        at_once(ledger, (Admit(org, str(number), session, user, ramped_out=False, quota=terms),), now)
+        at_once(ledger, (Confirm(org, str(number), (session,), (user,), new=True, remember_user=True),), now)
     return ledger.usage().ids
 
 
@@ -103,7 +104,7 @@ def _names(bound: int) -> int:
         claim = Claim(
             f"o-{number // 4_000}", NameKind.EVENT_PROPERTY, (f"a.property.of.an.event_{number}",), 5_000, 2_592_000.0
         )
-        ledger.try_now((claim,), START)
+        at_once(ledger, (claim,), START)
     return ledger.usage().names
 
 
@@ -111,7 +112,7 @@ def _rates(bound: int) -> int:
     ledger = MemoryLedger(Bounds(rates=bound))
     windows = (Window(10, 1.0), Window(30, 60.0))
     for number in range(int(bound * BEYOND)):
-        ledger.try_now((Spend("o-1", f"session-{number}", RateKind.EVENT, START, windows),), START)
+        at_once(ledger, (Spend("o-1", f"session-{number}", RateKind.EVENT, START, windows),), START)
     return ledger.usage().rates
 
 

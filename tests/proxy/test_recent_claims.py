@@ -35,9 +35,9 @@ class CountingLedger(MemoryLedger):
         super().__init__()
         self.claims: list[Claim] = []
 
-    def try_now(self, operations: tuple[Operation, ...], now: Instant) -> tuple[Answer, ...]:
+    async def ask(self, operations: tuple[Operation, ...], now: Instant, deadline: float = 1.0) -> tuple[Answer, ...]:
         self.claims += [each for each in operations if isinstance(each, Claim)]
-        return super().try_now(operations, now)
+        return await super().ask(operations, now, deadline)
 
 
 class Limits:

@@ -76,13 +76,9 @@ NOT_ON_THE_WAY = {
 async def test_a_ledger_that_is_down_limits_nothing_and_rules_still_hold(
     upstream: RecordingUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def never(*_: object) -> None:
-        return None
-
     async def down(*_: object) -> Any:
         raise LedgerDownError
 
-    monkeypatch.setattr(MemoryLedger, "try_now", never)
     monkeypatch.setattr(MemoryLedger, "ask", down)
     calls = [{**CALL, "When": n} for n in range(40)]
     body = json.dumps({"Seq": 1, "When": 0, "Evts": calls}, separators=(",", ":")).encode()
@@ -96,18 +92,14 @@ async def test_copies_that_come_together_while_the_first_is_under_way_are_judged
     upstream: RecordingUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a ledger that must be waited for: the second copy finds what became of the first."""
-    memory, gate = MemoryLedger.try_now, asyncio.Event()
+    memory, gate = MemoryLedger.ask, asyncio.Event()
     waiting = asyncio.Event()
 
-    def never(*_: object) -> None:
-        return None
-
-    async def ask(self: MemoryLedger, operations: Any, now: Any, _deadline: float) -> Any:
+    async def ask(self: MemoryLedger, operations: Any, now: Any, _deadline: float = 1.0) -> Any:
         waiting.set()
         await gate.wait()
-        return memory(self, operations, now)
+        return await memory(self, operations, now)
 
-    monkeypatch.setattr(MemoryLedger, "try_now", never)
     monkeypatch.setattr(MemoryLedger, "ask", ask)
     good = [{"Kind": 8197, "Args": ["Bought", "{}"], "When": n} for n in range(11)]
     body = json.dumps({"Seq": 1, "When": 0, "Evts": good}, separators=(",", ":")).encode()

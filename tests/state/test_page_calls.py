@@ -76,7 +76,7 @@ class Process:
         now = Instant(START + sent.arrival)
         inspection = inspect(self._policy.client_api, sent.route, sent.body)
         if not inspection.calls:
-            self._limits.observe_clock(facts, upload, inspection, now)
+            await self._limits.observe_clock(facts, upload, inspection, now)
             await asyncio.sleep(0)
             return {}
         settled = await self._limits.decide(self._policy, facts, upload, inspection, now)

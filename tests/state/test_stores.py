@@ -16,6 +16,7 @@ from fsproxy.core.limits.operations import Claim, NameKind
 from fsproxy.core.model import Instant
 from fsproxy.state.memory.ledger import Bounds, MemoryLedger
 from fsproxy.state.stores import StoreError, make_stores
+from support.ledgers import at_once
 from support.proxy import RunningProxy, running_proxy
 from support.upstream import RecordingUpstream
 from support.valkey import ValkeyServer, running_valkey
@@ -153,7 +154,7 @@ def test_what_had_to_go_before_its_time_is_counted_by_what_it_was() -> None:
     stores = replace(make_stores(StateConfig(persist=None)), memory=MemoryLedger(Bounds(names=1)))
     assert stores.memory is not None
     for org in ("a", "b", "c"):
-        stores.memory.try_now((Claim(org, NameKind.EVENT_NAME, ("x",), 9, 60.0),), Instant(1.0))
+        at_once(stores.memory, (Claim(org, NameKind.EVENT_NAME, ("x",), 9, 60.0),), Instant(1.0))
     (family,) = (each for each in stores.collect() if each.name == "fsproxy_evictions")
     counted = {each.labels["what"]: each.value for each in family.samples}
     assert counted.pop("names") == 2

@@ -18,6 +18,7 @@ from fsproxy.core.limits.operations import Admit, Admitted, QuotaTerms
 from fsproxy.demo.answers import Sessions
 from fsproxy.demo.socket import frame_answer
 from fsproxy.proxy.generation import Generation
+from support.ledgers import at_once
 from support.socket_proxy import InnerProxy, inner_proxy
 from support.upstream import NOW_MS, Received, RecordingUpstream
 
@@ -96,8 +97,7 @@ class Setting:
     def known(self, session: str) -> bool:
         """Whether the ledger takes the session for one under way (and if not, counts nothing)."""
         admit = Admit(ORG, "probe", session, "", ramped_out=True, quota=None)
-        answers = self.proxy.data_plane.ledger.try_now((admit,), now())
-        assert answers is not None
+        answers = at_once(self.proxy.data_plane.ledger, (admit,), now())
         assert isinstance(answers[0], Admitted)
         return answers[0].under_way
 
@@ -107,8 +107,7 @@ class Setting:
         assert policy.quota is not None
         terms = policy.quota.terms(now())
         full = QuotaTerms(terms.cycle, 0, terms.ends, enforced=True)
-        answers = self.proxy.data_plane.ledger.try_now((Admit(ORG, "probe", "", "", False, full),), now())
-        assert answers is not None
+        answers = at_once(self.proxy.data_plane.ledger, (Admit(ORG, "probe", "", "", False, full),), now())
         assert isinstance(answers[0], Admitted)
         return answers[0].used
 

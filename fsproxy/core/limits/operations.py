@@ -8,6 +8,7 @@ org. Times are Unix seconds.
 from __future__ import annotations
 
 from enum import StrEnum, unique
+from math import inf
 from typing import Protocol
 
 import msgspec
@@ -233,13 +234,10 @@ class LedgerDownError(Exception):
 class Ledger(Protocol):
     """The exact limits. Operations are carried out in order, and the answers are in the same order."""
 
-    def try_now(self, operations: tuple[Operation, ...], now: Instant) -> tuple[Answer, ...] | None:
-        """Carry out all operations without waiting. Return None, having done none, if only ``ask`` can answer.
+    async def ask(self, operations: tuple[Operation, ...], now: Instant, deadline: float = inf) -> tuple[Answer, ...]:
+        """Carry out all operations. Raise LedgerDownError if the store does not answer.
 
-        The memory form never returns None.
+        This suspends only where it must: in memory for many operations, in Redis for what only Redis can answer. It
+        waits for ``deadline`` seconds at most, and never longer than the store's own time limit.
         """
-        ...
-
-    async def ask(self, operations: tuple[Operation, ...], now: Instant, deadline: float) -> tuple[Answer, ...]:
-        """Carry out all operations within ``deadline`` seconds. Raise LedgerDownError if the store does not answer."""
         ...

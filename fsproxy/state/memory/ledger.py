@@ -6,12 +6,16 @@ import asyncio
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any
+
+import msgspec
 
 from fsproxy.core.limits.operations import (
     Admit,
     Answer,
     Claim,
+    Claimed,
     Confirm,
     Mark,
     Move,
@@ -26,7 +30,11 @@ from fsproxy.state.memory.names import Names
 from fsproxy.state.memory.rates import Rates
 from fsproxy.state.memory.rows import LedgerRows
 from fsproxy.state.memory.sessions import Sessions
-from fsproxy.state.memory.slices import joined, slices
+
+OPERATIONS = 50
+"""Operations that are carried out at once: about a millisecond's."""
+NAMES = 500
+"""Names that are claimed at once. A larger Claim is cut."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,26 +101,29 @@ class MemoryLedger:
             self._sessions.counts.start_journal()
             self._names.start_journal()
 
-    def try_now(self, operations: tuple[Operation, ...], now: Instant) -> tuple[Answer, ...]:
-        """Carry out the operations in order and return their answers. Memory never answers None as a whole."""
-        do = self._do
-        return tuple([do[type(operation)](operation, now) for operation in operations])
-
-    async def ask(self, operations: tuple[Operation, ...], now: Instant, deadline: float) -> tuple[Answer, ...]:  # noqa: ARG002 - memory needs no deadline
-        """Do as ``try_now``; between slices of about a millisecond, let others use the event loop.
+    async def ask(self, operations: tuple[Operation, ...], now: Instant, deadline: float = inf) -> tuple[Answer, ...]:  # noqa: ARG002 - memory needs no deadline
+        """Carry out the operations in order. Between slices of about a millisecond, others use the event loop.
 
         Each operation is atomic by itself, and of a Claim of many names each slice.
         """
         answers: list[Answer] = []
-        for part, goes_on in slices(operations):
-            if answers:
+        for operation in operations:
+            if answers and not len(answers) % OPERATIONS:
                 await asyncio.sleep(0)
-            more = self.try_now(part, now)
-            if goes_on:
-                answers[-1] = joined(answers[-1], more[0])
+            if isinstance(operation, Claim) and len(operation.names) > NAMES:
+                answers.append(await self._claim_in_slices(operation, now))
             else:
-                answers += more
+                answers.append(self._do[type(operation)](operation, now))
         return tuple(answers)
+
+    async def _claim_in_slices(self, claim: Claim, now: Instant) -> Claimed:
+        refused: frozenset[str] = frozenset()
+        known = 0
+        for at in range(0, len(claim.names), NAMES):
+            await asyncio.sleep(0)
+            part = self._names.claim(msgspec.structs.replace(claim, names=claim.names[at : at + NAMES]), now)
+            refused, known = refused | part.refused, part.known
+        return Claimed(refused, known)
 
     def forget_uids(self) -> None:
         """Do nothing: memory always knows the uids of its sessions."""

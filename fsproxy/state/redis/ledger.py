@@ -7,6 +7,7 @@ the server's clock by an estimate of how far the two are apart (half a round tri
 from __future__ import annotations
 
 import asyncio
+from math import inf
 from typing import Any
 
 from fsproxy.core.limits.operations import (
@@ -17,16 +18,14 @@ from fsproxy.core.limits.operations import (
     Confirm,
     LedgerDownError,
     Mark,
-    Move,
     NameKind,
     Operation,
-    Release,
 )
 from fsproxy.core.model import Instant
 from fsproxy.state.memory.recent_names import RecentNames
 from fsproxy.state.redis.breaker import Breaker
 from fsproxy.state.redis.connection import RedisLink
-from fsproxy.state.redis.local_answers import UNKNOWN, LocalAnswers
+from fsproxy.state.redis.local_answers import UNKNOWN, UNTOLD, LocalAnswers
 from fsproxy.state.redis.wire import clock_to_wire, from_wire, new_names, org_base, to_wire
 from fsproxy.state.redis.write_limits import WriteRate
 
@@ -37,9 +36,10 @@ Clients choose them. A key takes about 160 bytes for 30 minutes: 140 MB of all, 
 
 
 class RedisLedger:
-    """See ``Ledger``. ``try_now`` answers what this process knows (``local_answers``).
+    """See ``Ledger``. What this process knows is answered here (``local_answers``).
 
-    What has no answer (Mark, Confirm, Release, Move) is sent behind, in order, and no request waits for it. For tests,
+    What has no answer (Mark, Confirm, Release, Move) is sent behind, in order, and no request waits for it, unless it
+    is asked together with what Redis must answer, or the store is down, which the caller must know. For tests,
     ``callers_clock`` uses the caller's time instead of the server's, and ``remembers`` False asks for everything.
     """
 
@@ -74,37 +74,30 @@ class RedisLedger:
 
     # -- the contract
 
-    def try_now(self, operations: tuple[Operation, ...], now: Instant) -> tuple[Answer, ...] | None:
-        """Answer all operations from what is known here, or none."""
-        if not operations:
-            return ()
-        if not self._remembers:
-            return None
-        answers: list[Any] = []
-        for operation in operations:
-            answer = self._local.answer(operation, now, behind=not self.breaker.is_open)
-            if answer is UNKNOWN:
-                return None
-            answers.append(answer)
-        for operation in operations:
-            self._follow_up(operation, now)
-        return tuple(answers)
+    async def ask(self, operations: tuple[Operation, ...], now: Instant, deadline: float = inf) -> tuple[Answer, ...]:
+        """Answer from what is known here, else in one round trip with all that others ask in the same tick.
 
-    async def ask(self, operations: tuple[Operation, ...], now: Instant, deadline: float) -> tuple[Answer, ...]:
-        """Answer in one round trip, together with what others ask in the same tick. Raises LedgerDownError."""
-        answers: list[Any] = [
-            self._local.answer(each, now, behind=False) if self._remembers else UNKNOWN for each in operations
-        ]
-        asked = [each for each, answer in zip(operations, answers, strict=True) if answer is UNKNOWN]
+        Raises LedgerDownError.
+        """
+        local = self._local
+        answers: list[Any] = [local.answer(each, now) if self._remembers else UNKNOWN for each in operations]
+        behind = not self.breaker.is_open and UNKNOWN not in answers
+        asked: list[Operation] = []
         for operation, answer in zip(operations, answers, strict=True):
-            if answer is not UNKNOWN:
-                self._follow_up(operation, now)
-        if asked:
-            raw = iter(await self._within(self._send(asked, now), deadline))
-            for place, operation in enumerate(operations):
-                if answers[place] is UNKNOWN:
-                    answers[place] = self._learn(operation, next(raw), now)
-        return tuple(answers)
+            if answer is UNKNOWN or (answer is UNTOLD and not behind):
+                asked.append(operation)
+            elif answer is UNTOLD:
+                self._tell(operation, now)
+        if not asked:
+            return tuple([None if each is UNTOLD else each for each in answers])
+        raw = iter(await self._within(self._send(asked, now), deadline))
+        learn = self._learn
+        return tuple(
+            [
+                learn(operation, next(raw), now) if answer is UNKNOWN or answer is UNTOLD else answer
+                for operation, answer in zip(operations, answers, strict=True)
+            ]
+        )
 
     def forget_uids(self) -> None:
         """Ask anew for the uids of sessions: a list of users has changed, and other processes may know them."""
@@ -136,30 +129,20 @@ class RedisLedger:
 
     # -- within
 
-    def _follow_up(self, operation: Operation, now: Instant) -> None:
-        """Do what follows from an operation that was answered here: send it behind if Redis must learn of it."""
-        local = self._local
-        match operation:
-            case Mark():
-                keys = local.keys_to_mark(operation, now)
-                unknown = sum(not local.sessions.is_known(key) for key in keys)
-                # Over the rate, a session is marked by its next bundle. A uid is never held back.
-                if keys and (operation.uid or self.id_rate.take(operation.org, unknown) == unknown):
-                    local.learn_uid(operation, now)
-                    for key in keys:
-                        local.sessions.mark(key, now)
-                    self._send_behind(operation, now, keys)
-            case Admit():
-                local.sessions.add_free_token(operation.token)
-            case Confirm() | Release():
-                is_no_news = local.is_no_news(operation, now)
-                local.sessions.drop_token(operation.token)
-                if not is_no_news:
-                    if isinstance(operation, Confirm):
-                        local.learn_uid(operation, now)
-                    self._send_behind(operation, now, [])
-            case Move():
-                self._send_behind(operation, now, [])
+    def _tell(self, operation: Operation, now: Instant) -> None:
+        """Send behind what Redis must learn. What has no answer is known here from now on."""
+        local, keys = self._local, []
+        if isinstance(operation, Mark):
+            keys = local.keys_to_mark(operation, now)
+            unknown = sum(not local.sessions.is_known(key) for key in keys)
+            # Over the rate, a session is marked by its next bundle. A uid is never held back.
+            if not operation.uid and self.id_rate.take(operation.org, unknown) < unknown:
+                return
+            for key in keys:
+                local.sessions.mark(key, now)
+        if isinstance(operation, Mark | Confirm):
+            local.learn_uid(operation, now)
+        self._send_behind(operation, now, keys)
 
     def _send_behind(self, operation: Operation, now: Instant, marked: list[int]) -> None:
         """Send an operation that no request waits for.

@@ -33,6 +33,8 @@ from fsproxy.state.redis.write_limits import NewNames
 
 UNKNOWN = object()
 """In place of an answer that only Redis has."""
+UNTOLD = object()
+"""The operation has no answer, and Redis must learn of it, later than this if need be."""
 SESSION_SECONDS = 60.0
 """A session or user that was active within this time is not marked again; a uid is believed as long."""
 NAME_SECONDS = 3_600.0
@@ -161,16 +163,18 @@ class LocalAnswers:
         """Forget all that Redis may have lost."""
         self.sessions, self._names = _Sessions(), _Names()
 
-    def answer(self, operation: Operation, now: Instant, *, behind: bool) -> Any:
-        """Return the answer, or UNKNOWN. ``behind``: what has no answer may be sent later than this."""
+    def answer(self, operation: Operation, now: Instant) -> Any:
+        """Return the answer, UNKNOWN or UNTOLD. None: there is none, and Redis need not learn of the operation."""
         sessions = self.sessions
         match operation:
             case Mark():
-                return None if behind or not self.keys_to_mark(operation, now) else UNKNOWN
+                return UNTOLD if self.keys_to_mark(operation, now) else None
             case Move():
-                return None if behind else UNKNOWN
+                return UNTOLD
             case Confirm() | Release():
-                return None if behind or self.is_no_news(operation, now) else UNKNOWN
+                is_no_news = self.is_no_news(operation, now)
+                sessions.drop_token(operation.token)
+                return None if is_no_news else UNTOLD
             case Recall():
                 uids = [sessions.uid(key, now) for key in session_keys(operation)]
                 return UNKNOWN if None in uids else Recalled(tuple(dict.fromkeys(uid for uid in uids if uid)))
@@ -181,6 +185,7 @@ class LocalAnswers:
             case Admit():
                 key = admit_key(operation)
                 if key and sessions.is_under_way(key, now):
+                    sessions.add_free_token(operation.token)
                     used = self._used.get(operation.org, 0) if operation.quota is not None else 0
                     return Admitted(under_way=True, user_admitted=False, over_quota=False, used=used)
         return UNKNOWN

@@ -20,6 +20,7 @@ from fsproxy.core.model import Instant
 from fsproxy.core.settings import Window
 from fsproxy.state.memory.ledger import Bounds, MemoryLedger
 from fsproxy.state.memory.rows import LedgerRows
+from support.ledgers import at_once
 
 START = Instant(1_790_000_000.0)
 QUOTA = QuotaTerms("2026-09-01", 2, Instant(START + 86_400), enforced=True)
@@ -35,12 +36,13 @@ def admit(token: str, session: str = "", user: str = "", *, ramped_out: bool = F
 
 def test_it_is_a_ledger() -> None:
     ledger: Ledger = MemoryLedger()
-    assert ledger.try_now((), START) == ()
+    assert at_once(ledger, (), START) == ()
 
 
 def test_answers_stand_in_the_order_of_the_operations() -> None:
     ledger = MemoryLedger()
-    answers = ledger.try_now(
+    answers = at_once(
+        ledger,
         (
             Claim("o", NameKind.EVENT_NAME, ("a",), 1, 60.0),
             admit("t1", "s"),
@@ -62,9 +64,9 @@ def test_answers_stand_in_the_order_of_the_operations() -> None:
 def lived() -> MemoryLedger:
     """A ledger with something of everything in it."""
     ledger = MemoryLedger(journal=True)
-    ledger.try_now((admit("t1", "theirs"),), START)
-    ledger.try_now((Confirm("o", "t1", ("theirs", "ours"), ("u",), new=True, remember_user=True),), START)
-    ledger.try_now((Claim("o", NameKind.EVENT_NAME, ("a", "b" * 100), 9, 600.0),), START)
+    at_once(ledger, (admit("t1", "theirs"),), START)
+    at_once(ledger, (Confirm("o", "t1", ("theirs", "ours"), ("u",), new=True, remember_user=True),), START)
+    at_once(ledger, (Claim("o", NameKind.EVENT_NAME, ("a", "b" * 100), 9, 600.0),), START)
     return ledger
 
 
@@ -81,15 +83,15 @@ def merged(*parts: LedgerRows) -> LedgerRows:
 def test_a_restart_keeps_sessions_quota_names_and_admitted_visitors() -> None:
     ledger = lived()
     first = ledger.drain()
-    ledger.try_now((Mark("o", "ours", ""), admit("t2", "s2")), later(1_200))
-    ledger.try_now((Claim("o", NameKind.EVENT_NAME, ("c",), 9, 600.0),), later(1))
+    at_once(ledger, (Mark("o", "ours", ""), admit("t2", "s2")), later(1_200))
+    at_once(ledger, (Claim("o", NameKind.EVENT_NAME, ("c",), 9, 600.0),), later(1))
     again = MemoryLedger(journal=True)
     again.restore(merged(first, ledger.drain()), later(2_000))
     assert again.quota_usage("o") == {"2026-09-01": 2}
     assert again.names_usage("o")[NameKind.EVENT_NAME] == 3
-    (claimed,) = again.try_now((Claim("o", NameKind.EVENT_NAME, ("a", "b" * 100, "d"), 3, 9e9),), later(2_000))
+    (claimed,) = at_once(again, (Claim("o", NameKind.EVENT_NAME, ("a", "b" * 100, "d"), 3, 9e9),), later(2_000))
     assert claimed == Claimed(frozenset({"d"}), 3)
-    under_way, passes = again.try_now((admit("t3", "theirs"), admit("t4", "s9", "u", ramped_out=True)), later(2_000))
+    under_way, passes = at_once(again, (admit("t3", "theirs"), admit("t4", "s9", "u", ramped_out=True)), later(2_000))
     assert under_way == Admitted(under_way=True, user_admitted=False, over_quota=False, used=2, held=False)
     assert passes == Admitted(under_way=False, user_admitted=True, over_quota=True, used=2)
 
@@ -110,7 +112,7 @@ def test_only_changes_are_drained_and_what_was_restored_is_none() -> None:
     assert len(rows.sessions) == 3
     assert rows.counts == [("o", "2026-09-01", 1, START + 86_400)]
     assert ledger.drain() == LedgerRows()
-    ledger.try_now((Mark("o", "ours", ""),), later(5))
+    at_once(ledger, (Mark("o", "ours", ""),), later(5))
     assert len(ledger.drain().sessions) == 1
     again = MemoryLedger(journal=True)
     again.restore(rows, START)
@@ -119,7 +121,7 @@ def test_only_changes_are_drained_and_what_was_restored_is_none() -> None:
 
 def test_without_a_journal_nothing_is_noted() -> None:
     ledger = MemoryLedger()
-    ledger.try_now((admit("t1", "s"), Mark("o", "s", "u"), Claim("o", NameKind.EVENT_NAME, ("a",), 9, 600.0)), START)
+    at_once(ledger, (admit("t1", "s"), Mark("o", "s", "u"), Claim("o", NameKind.EVENT_NAME, ("a",), 9, 600.0)), START)
     assert ledger.drain() == LedgerRows()
 
 
@@ -131,7 +133,7 @@ def test_rows_hold_no_id_of_a_visitor() -> None:
 
 def test_usage_counts_what_is_kept() -> None:
     ledger = lived()
-    ledger.try_now((admit("t2", "s2"), Spend("o", "s", RateKind.USER, START, (Window(1, 1.0),))), START)
+    at_once(ledger, (admit("t2", "s2"), Spend("o", "s", RateKind.USER, START, (Window(1, 1.0),))), START)
     usage = ledger.usage()
     assert (usage.ids, usage.reservations, usage.admitted, usage.names, usage.orgs, usage.rates) == (3, 1, 1, 2, 1, 1)
     assert set(ledger.evicted().values()) == {0}
@@ -139,7 +141,7 @@ def test_usage_counts_what_is_kept() -> None:
 
 def test_a_drain_gives_no_more_than_asked_and_the_rest_the_next_time() -> None:
     ledger = lived()
-    ledger.try_now((Claim("p", NameKind.EVENT_NAME, ("x", "y"), 9, 600.0),), START)
+    at_once(ledger, (Claim("p", NameKind.EVENT_NAME, ("x", "y"), 9, 600.0),), START)
     parts = []
     while len(rows := ledger.drain(2)):
         assert len(rows) <= 2
@@ -165,9 +167,9 @@ def test_everything_is_drained_again_on_request() -> None:
 def test_names_and_counts_that_had_to_go_leave_the_journal() -> None:
     ledger = MemoryLedger(Bounds(names=3, orgs=1), journal=True)
     for org in ("a", "b"):
-        ledger.try_now((Claim(org, NameKind.EVENT_NAME, ("x", "y"), 9, 600.0),), START)
-        ledger.try_now((Admit(org, org, "s", "", False, QUOTA),), START)
+        at_once(ledger, (Claim(org, NameKind.EVENT_NAME, ("x", "y"), 9, 600.0),), START)
+        at_once(ledger, (Admit(org, org, "s", "", False, QUOTA),), START)
     rows = ledger.drain()
     assert {row[0] for row in rows.names} == {row[0] for row in rows.counts} == {"b"}
-    ledger.try_now((Claim("b", NameKind.EVENT_NAME, ("z",), 9, 1.0),), later(5))
+    at_once(ledger, (Claim("b", NameKind.EVENT_NAME, ("z",), 9, 1.0),), later(5))
     assert [row[2] for row in ledger.drain().names] == ["z"]

@@ -19,6 +19,7 @@ from fsproxy.state.memory.keys import key_of
 from fsproxy.state.memory.ledger import Bounds, MemoryLedger
 from fsproxy.state.memory.page_clocks import PageClocks
 from support.in_process import in_process
+from support.ledgers import at_once
 from support.pieces import post
 from support.upstream import RecordingUpstream
 
@@ -53,8 +54,8 @@ def counted_session(ledger: MemoryLedger, number: int) -> None:
     """A new session of a new visitor: admitted, answered, remembered."""
     now, token = Instant(START + number / 2_000), str(number)
     session, user = f"session-{number}", f"user-{number}"
-    ledger.try_now((Admit("o", token, session, user, ramped_out=False, quota=QUOTA),), now)
-    ledger.try_now((Confirm("o", token, (session,), (user,), new=True, remember_user=False),), now)
+    at_once(ledger, (Admit("o", token, session, user, ramped_out=False, quota=QUOTA),), now)
+    at_once(ledger, (Confirm("o", token, (session,), (user,), new=True, remember_user=False),), now)
 
 
 @pytest.mark.timeout(300)  # tracing every allocation of 25,000 sessions takes a minute on a busy machine
@@ -88,7 +89,7 @@ def reservations(bound: int) -> Callable[[int], int]:
     ledger = MemoryLedger(Bounds(reservations=bound))
 
     def add(number: int) -> int:
-        ledger.try_now((Admit("o", str(number), f"s-{number}", "", ramped_out=False, quota=QUOTA),), START)
+        at_once(ledger, (Admit("o", str(number), f"s-{number}", "", ramped_out=False, quota=QUOTA),), START)
         return ledger.usage().reservations
 
     return add
@@ -99,8 +100,8 @@ def admitted(bound: int) -> Callable[[int], int]:
 
     def add(number: int) -> int:
         user = f"u-{number}"
-        ledger.try_now((Admit("o", str(number), "", user, ramped_out=False, quota=None),), START)
-        ledger.try_now((Confirm("o", str(number), (), (user,), new=True, remember_user=True),), START)
+        at_once(ledger, (Admit("o", str(number), "", user, ramped_out=False, quota=None),), START)
+        at_once(ledger, (Confirm("o", str(number), (), (user,), new=True, remember_user=True),), START)
         return ledger.usage().admitted
 
     return add
@@ -110,7 +111,7 @@ def orgs(bound: int) -> Callable[[int], int]:
     ledger = MemoryLedger(Bounds(orgs=bound, reservations=bound))
 
     def add(number: int) -> int:
-        ledger.try_now((Admit(f"o-{number}", str(number), "", "u", ramped_out=False, quota=QUOTA),), START)
+        at_once(ledger, (Admit(f"o-{number}", str(number), "", "u", ramped_out=False, quota=QUOTA),), START)
         return ledger.usage().orgs
 
     return add
@@ -121,7 +122,7 @@ def names(bound: int) -> Callable[[int], int]:
 
     def add(number: int) -> int:
         name = (f"a.property_{number}",)
-        ledger.try_now((Claim(f"o-{number // 100}", NameKind.EVENT_PROPERTY, name, 5_000, 9e5),), START)
+        at_once(ledger, (Claim(f"o-{number // 100}", NameKind.EVENT_PROPERTY, name, 5_000, 9e5),), START)
         return ledger.usage().names
 
     return add
@@ -132,7 +133,7 @@ def rates(bound: int) -> Callable[[int], int]:
     windows = (Window(10, 1.0), Window(30, 60.0))
 
     def add(number: int) -> int:
-        ledger.try_now((Spend("o", f"s-{number}", RateKind.EVENT, START, windows, f"p-{number}", 5.0, 1),), START)
+        at_once(ledger, (Spend("o", f"s-{number}", RateKind.EVENT, START, windows, f"p-{number}", 5.0, 1),), START)
         return ledger.usage().rates
 
     return add

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fsproxy.core.limits.operations import Claim, Claimed, NameKind
 from fsproxy.core.model import Instant
 from fsproxy.state.memory.ledger import Bounds, MemoryLedger
+from support.ledgers import at_once
 
 START = 1_790_000_000.0
 KIND = NameKind.EVENT_NAME
@@ -13,7 +14,7 @@ KIND = NameKind.EVENT_NAME
 def claim(
     ledger: MemoryLedger, *names: str, org: str = "o", kind: NameKind = KIND, limit: int = 3, after: float = 0.0
 ) -> Claimed:
-    (answer,) = ledger.try_now((Claim(org, kind, names, limit, retention=100.0),), Instant(START + after))
+    (answer,) = at_once(ledger, (Claim(org, kind, names, limit, retention=100.0),), Instant(START + after))
     assert isinstance(answer, Claimed)
     return answer
 

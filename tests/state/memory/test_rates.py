@@ -6,6 +6,7 @@ from fsproxy.core.limits.operations import RateKind, Spend, Spent
 from fsproxy.core.model import Instant
 from fsproxy.core.settings import RateSettings, Window
 from fsproxy.state.memory.ledger import Bounds, MemoryLedger
+from support.ledgers import at_once
 
 START = 1_790_000_000.0
 SEED_EVENT = RateSettings().event
@@ -22,7 +23,7 @@ def spend(
 ) -> Spent:
     """A call made at ``at`` that comes ``late`` seconds after."""
     operation = Spend("o", session, kind, Instant(START + at), windows)
-    (answer,) = ledger.try_now((operation,), Instant(START + at + late))
+    (answer,) = at_once(ledger, (operation,), Instant(START + at + late))
     assert isinstance(answer, Spent)
     return answer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fsproxy.core.limits.operations import Admit, Admitted, Confirm, QuotaTerms
 from fsproxy.core.model import Instant
 from fsproxy.state.memory.ledger import Bounds, MemoryLedger
-from support.ledgers import NEW, MemoryStore, Visits
+from support.ledgers import NEW, MemoryStore, Visits, at_once
 
 START = 1_790_000_000.0
 ORG = "o-1ABC-na1"
@@ -80,7 +80,7 @@ def test_a_session_kept_alive_is_never_swept() -> None:
     assert ledger.store.ledger.usage().ids < 12
 
 
-async def test_ask_says_what_try_now_says() -> None:
+async def test_memory_answers_what_is_asked_together_in_order() -> None:
     ledger = MemoryLedger()
     quota = QuotaTerms("c", 1, Instant(START + DAY), enforced=True)
     operations = (Admit(ORG, "t1", "s1", "", False, quota), Admit(ORG, "t2", "s2", "", False, quota))
@@ -92,11 +92,13 @@ async def test_ask_says_what_try_now_says() -> None:
 def test_a_session_under_way_holds_nothing_and_one_that_waits_does() -> None:
     ledger = MemoryLedger()
     first, second = (Admit("o-1", token, "s", "", ramped_out=False, quota=None) for token in ("t1", "t2"))
-    assert ledger.try_now((first,), Instant(1.0)) == (Admitted(under_way=False, user_admitted=False, over_quota=False),)
-    (joined,) = ledger.try_now((second,), Instant(2.0))
+    assert at_once(ledger, (first,), Instant(1.0)) == (
+        Admitted(under_way=False, user_admitted=False, over_quota=False),
+    )
+    (joined,) = at_once(ledger, (second,), Instant(2.0))
     assert isinstance(joined, Admitted)
     assert (joined.under_way, joined.held) == (True, True)
-    ledger.try_now((Confirm("o-1", "t1", ("s",), (), new=True),), Instant(3.0))
-    (known,) = ledger.try_now((Admit("o-1", "t3", "s", "", ramped_out=False, quota=None),), Instant(4.0))
+    at_once(ledger, (Confirm("o-1", "t1", ("s",), (), new=True),), Instant(3.0))
+    (known,) = at_once(ledger, (Admit("o-1", "t3", "s", "", ramped_out=False, quota=None),), Instant(4.0))
     assert isinstance(known, Admitted)
     assert (known.under_way, known.held) == (True, False)

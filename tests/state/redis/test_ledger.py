@@ -37,6 +37,7 @@ from fsproxy.state.redis.ledger import RedisLedger
 from fsproxy.state.redis.shared_clocks import SharedPageClocks
 from fsproxy.state.redis.wire import id_of, org_base
 from fsproxy.state.redis.write_limits import WriteRate
+from support.ledgers import without_waiting
 from support.valkey import ValkeyServer
 
 LONG = 30.0
@@ -100,7 +101,7 @@ def everything(org: str) -> tuple[Operation, ...]:
 
 def test_it_is_a_ledger(valkey: ValkeyServer) -> None:
     ledger: Ledger = RedisLedger(valkey.url, "x:", LONG)
-    assert ledger.try_now((), Instant(now())) == ()
+    assert without_waiting(ledger, (), Instant(now())) == ()
 
 
 async def test_every_key_expires_and_lies_in_the_slot_of_its_org(
@@ -129,6 +130,7 @@ async def test_an_org_that_used_no_unit_is_soon_forgotten_and_one_that_did_is_no
     await ask(ledger, admit("t2", "s"))
     assert kept_for() > 86_400
     await ask(ledger, Release("o", "t2"))
+    await settled(ledger)
     assert kept_for() <= 3_600
 
 
@@ -150,6 +152,7 @@ def test_orgs_never_share_keys() -> None:
 async def test_no_id_of_a_visitor_reaches_the_store(ledger: RedisLedger, valkey: ValkeyServer, prefix: str) -> None:
     """rules.md 6."""
     await ask(ledger, Confirm("o", "t", ("SECRET-session",), ("SECRET-user",), new=True, remember_user=True))
+    await settled(ledger)
     found = keys(valkey, prefix)
     assert not any("SECRET" in key for key in found)
     for key in found:
@@ -159,6 +162,7 @@ async def test_no_id_of_a_visitor_reaches_the_store(ledger: RedisLedger, valkey:
 async def test_time_is_the_servers_whatever_callers_think(ledger: RedisLedger, other: RedisLedger) -> None:
     await ask(ledger, admit("t1", "s"), at=now() - 86_400)
     await ask(ledger, Confirm("o", "t1", ("s",), (), new=True), at=now() - 86_400)
+    await settled(ledger)
     (answer,) = await ask(other, admit("t2", "s"), at=now() + 86_400)
     assert isinstance(answer, Admitted)
     assert answer.under_way
@@ -220,17 +224,20 @@ async def test_a_caller_that_has_gone_takes_nobody_with_it(ledger: RedisLedger) 
 
 async def test_known_names_are_not_asked_for_again_until_they_are_due(ledger: RedisLedger) -> None:
     at = Instant(now())
-    assert ledger.try_now((claim("a", "b"),), at) is None
+    assert without_waiting(ledger, (claim("a", "b"),), at) is None
     await ask(ledger, claim("a", "b"))
-    assert ledger.try_now((claim("b", "a"), claim("a")), at) == (Claimed(frozenset(), 2), Claimed(frozenset(), 2))
-    assert ledger.try_now((claim("a", "c"),), at) is None
+    assert without_waiting(ledger, (claim("b", "a"), claim("a")), at) == (
+        Claimed(frozenset(), 2),
+        Claimed(frozenset(), 2),
+    )
+    assert without_waiting(ledger, (claim("a", "c"),), at) is None
     due = Instant(at + 361)
-    assert ledger.try_now((claim("a"),), due) is None
+    assert without_waiting(ledger, (claim("a"),), due) is None
 
 
 async def test_refused_names_are_asked_for_every_time(ledger: RedisLedger) -> None:
     await ask(ledger, claim("a", "b", limit=1))
-    assert ledger.try_now((claim("b", limit=1),), Instant(now())) is None
+    assert without_waiting(ledger, (claim("b", limit=1),), Instant(now())) is None
 
 
 async def test_a_question_that_is_known_in_part_asks_for_the_rest_alone(ledger: RedisLedger) -> None:
@@ -244,13 +251,13 @@ async def test_a_sessions_bundles_are_told_once_a_minute(ledger: RedisLedger, ot
     at, mark = Instant(now()), Mark("o", "s", "u")
     before = ledger.breaker.round_trips
     for _ in range(100):
-        assert ledger.try_now((mark,), at) == (None,)
+        assert without_waiting(ledger, (mark,), at) == (None,)
     await settled(ledger)
     assert ledger.breaker.round_trips == before + 1, "together with the question that settles"
     (answer,) = await ask(other, admit("t", "s"))
     assert isinstance(answer, Admitted)
     assert answer.under_way
-    assert ledger.try_now((mark,), Instant(at + 61)) == (None,)
+    assert without_waiting(ledger, (mark,), Instant(at + 61)) == (None,)
     await settled(ledger)
     assert ledger.breaker.round_trips == before + 2
 
@@ -258,21 +265,22 @@ async def test_a_sessions_bundles_are_told_once_a_minute(ledger: RedisLedger, ot
 async def test_pages_of_a_session_known_to_be_under_way_are_admitted_here(ledger: RedisLedger) -> None:
     at = Instant(now())
     await ask(ledger, admit("t1", "s"))
-    assert ledger.try_now((admit("t2", "s"),), at) is None, "it waits for its answer, and must be joined"
+    assert without_waiting(ledger, (admit("t2", "s"),), at) is None, "it waits for its answer, and must be joined"
     await ask(ledger, Confirm("o", "t1", ("s",), ("u",), new=True))
+    await settled(ledger)
     under_way = Admitted(under_way=True, user_admitted=False, over_quota=False, used=1)
-    assert ledger.try_now((admit("t3", "s"),), at) == (under_way,)
-    assert ledger.try_now((Confirm("o", "t3", ("s",), ("u",), new=False),), at) == (None,)
-    assert ledger.try_now((admit("t4", "s"),), at) == (under_way,)
-    assert ledger.try_now((Release("o", "t4"),), at) == (None,)
-    assert ledger.try_now((admit("t5", "s"),), Instant(at + 61)) is None
+    assert without_waiting(ledger, (admit("t3", "s"),), at) == (under_way,)
+    assert without_waiting(ledger, (Confirm("o", "t3", ("s",), ("u",), new=False),), at) == (None,)
+    assert without_waiting(ledger, (admit("t4", "s"),), at) == (under_way,)
+    assert without_waiting(ledger, (Release("o", "t4"),), at) == (None,)
+    assert without_waiting(ledger, (admit("t5", "s"),), Instant(at + 61)) is None
 
 
 async def test_an_answer_with_ids_that_are_new_here_is_told(ledger: RedisLedger, other: RedisLedger) -> None:
     at = Instant(now())
     await ask(ledger, admit("t1", "s"), Confirm("o", "t1", ("s",), (), new=True))
-    assert ledger.try_now((admit("t2", "s"),), at) is not None
-    assert ledger.try_now((Confirm("o", "t2", ("s", "another"), (), new=False),), at) == (None,)
+    assert without_waiting(ledger, (admit("t2", "s"),), at) is not None
+    assert without_waiting(ledger, (Confirm("o", "t2", ("s", "another"), (), new=False),), at) == (None,)
     await settled(ledger)
     (answer,) = await ask(other, admit("t3", "another"))
     assert isinstance(answer, Admitted)
@@ -284,10 +292,10 @@ async def test_a_page_that_reserved_is_always_told_and_nobody_waits_for_it(ledge
     at = Instant(now())
     await ask(ledger, admit("t1", "s"), admit("t2", "s"))
     await ask(ledger, Confirm("o", "t2", ("s",), (), new=False))
-    assert ledger.try_now((Confirm("o", "t1", ("s",), (), new=False),), at) == (None,)
+    assert without_waiting(ledger, (Confirm("o", "t1", ("s",), (), new=False),), at) == (None,)
     assert (await ledger.org_usage("o"))[0] == {"c": 0}
     await ask(ledger, admit("t3", "s3"))
-    assert ledger.try_now((Release("o", "t3"),), at) == (None,)
+    assert without_waiting(ledger, (Release("o", "t3"),), at) == (None,)
     (answer,) = await ask(ledger, admit("t4", "s3", limit=1))
     assert answer == Admitted(under_way=False, user_admitted=False, over_quota=False, used=1)
 
@@ -305,8 +313,8 @@ async def test_what_is_asked_together_is_done_in_its_order(ledger: RedisLedger) 
 async def test_a_clock_that_stepped_back_makes_nothing_last(ledger: RedisLedger) -> None:
     at = now()
     await ask(ledger, claim("a"), Mark("o", "s", ""), at=at)
-    assert ledger.try_now((claim("a"),), Instant(at - 9_999)) is None
-    assert ledger.try_now((admit("t", "s"),), Instant(at - 9_999)) is None
+    assert without_waiting(ledger, (claim("a"),), Instant(at - 9_999)) is None
+    assert without_waiting(ledger, (admit("t", "s"),), Instant(at - 9_999)) is None
 
 
 # Pages' clocks.
@@ -381,28 +389,29 @@ async def test_what_redis_said_of_a_uid_is_believed_until_a_list_changes(
     ledger: RedisLedger, other: RedisLedger
 ) -> None:
     at, question = now(), (Recall("o", "s", "u"),)
-    assert ledger.try_now(question, at) is None
+    assert without_waiting(ledger, question, at) is None
     assert await ledger.ask(question, at, LONG) == (Recalled(()),)
     await ask(other, Mark("o", "s", "u", 7))
+    await settled(other)
     before = ledger.breaker.round_trips
-    assert ledger.try_now(question, at) == (Recalled(()),)
-    assert ledger.try_now(question, Instant(at + 60)) is None
+    assert without_waiting(ledger, question, at) == (Recalled(()),)
+    assert without_waiting(ledger, question, Instant(at + 60)) is None
     assert ledger.breaker.round_trips == before
     ledger.forget_uids()
-    assert ledger.try_now(question, at) is None
+    assert without_waiting(ledger, question, at) is None
     assert await ledger.ask(question, at, LONG) == (Recalled((7,)),)
 
 
 async def test_a_uid_is_told_once_and_known_here_at_once(ledger: RedisLedger, other: RedisLedger) -> None:
     at = now()
-    assert ledger.try_now((Mark("o", "s", ""),), at) == (None,)
-    assert ledger.try_now((Mark("o", "s", "", 7),), at) == (None,)
-    assert ledger.try_now((Recall("o", "s", ""),), at) == (Recalled((7,)),)
+    assert without_waiting(ledger, (Mark("o", "s", ""),), at) == (None,)
+    assert without_waiting(ledger, (Mark("o", "s", "", 7),), at) == (None,)
+    assert without_waiting(ledger, (Recall("o", "s", ""),), at) == (Recalled((7,)),)
     (found,) = await ask(other, Recall("o", "s", ""))
     assert found == Recalled((7,))
     before = ledger.breaker.round_trips
     for _ in range(3):
-        assert ledger.try_now((Mark("o", "s", "", 7),), at) == (None,)
+        assert without_waiting(ledger, (Mark("o", "s", "", 7),), at) == (None,)
     await ask(ledger, Mark("o", "s", "", 7))
     assert ledger.breaker.round_trips == before
 
@@ -467,7 +476,7 @@ async def test_sessions_of_a_clients_choice_are_marked_up_to_a_rate_and_later_if
 
     async def marked(org: str, *sessions: str) -> int:
         for session in sessions:
-            assert ledger.try_now((Mark(org, session, ""),), at) == (None,)
+            assert without_waiting(ledger, (Mark(org, session, ""),), at) == (None,)
         await settled(ledger)
         return len([each for each in keys(valkey, prefix) if f"{{{org}}}:s:" in each])
 
@@ -476,6 +485,6 @@ async def test_sessions_of_a_clients_choice_are_marked_up_to_a_rate_and_later_if
     assert rate.skipped == 15
     rate.now += 1
     assert await marked("o", "s0", "s1", "s2", "s8", "s9") == 5, "the first three were known"
-    assert ledger.try_now((Mark("o", "s5", "", 7),), at) == (None,)
+    assert without_waiting(ledger, (Mark("o", "s5", "", 7),), at) == (None,)
     (found,) = await ask(ledger, Recall("o", "s5", ""))
     assert found == Recalled((7,)), "a uid is told in any case"

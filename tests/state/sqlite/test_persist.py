@@ -41,6 +41,7 @@ from fsproxy.state.sqlite import schema as file_schema
 from fsproxy.state.sqlite.file import LedgerFile
 from fsproxy.state.sqlite.persist import SLICE, Persister
 from fsproxy.state.sqlite.private_files import HeldError
+from support.ledgers import at_once
 
 START = Instant(1_790_000_000.0)
 DAY = 86_400.0
@@ -66,7 +67,7 @@ class Kept:
         await self.persister.close()
 
     def do(self, *operations: Operation) -> list[object]:
-        return list(self.ledger.try_now(operations, self.now))
+        return list(at_once(self.ledger, operations, self.now))
 
     def visit(self, session: str, org: str = "o") -> None:
         self.do(Admit(org, session, session, "", False, QUOTA), Confirm(org, session, (session,), (), new=True))
@@ -198,7 +199,7 @@ def test_pruning_walks_a_large_table_in_parts(path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("fsproxy.state.sqlite.file.WALKED", 10)
     ledger = MemoryLedger(journal=True)
     for number in range(35):
-        ledger.try_now((claim(f"n{number}"),), START)
+        at_once(ledger, (claim(f"n{number}"),), START)
     file = LedgerFile.open(path)
     file.write(ledger.drain())
     left = []
@@ -498,7 +499,7 @@ async def main():
     while True:
         for _ in range(20):
             number += 1
-            ledger.try_now((
+            await ledger.ask((
                 Admit("o", f"t{number}", f"s{number}", "", False, QUOTA),
                 Confirm("o", f"t{number}", (f"s{number}",), (), new=True),
                 Claim("o", NameKind.EVENT_NAME, (f"n{number}",), 1_000_000, 30 * 86_400.0),
