@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from support import audit_lines
 from support.upstream import RecordingUpstream
 
 # By default Hypothesis fails an example that takes more than 200 ms, which any example does now and then on a busy
@@ -14,6 +15,10 @@ from support.upstream import RecordingUpstream
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 if settings.get_current_profile_name() == "default":
     settings.load_profile("patient")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    audit_lines.test_begins(item.nodeid)
 
 
 @pytest.fixture

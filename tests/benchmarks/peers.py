@@ -79,7 +79,7 @@ def _found(program: str) -> str | None:
 async def start(name: str, path: PathSpec, upstream_port: int, core: int) -> Peer:
     """Starts a peer for a path and waits until it accepts; raises ``PeerError``."""
     folder = tempfile.TemporaryDirectory(prefix="fsproxy-bench-")
-    port, admin_port = _free_port_pair(), _free_port_pair()
+    port, admin_port = free_port_pair(), free_port_pair()
     command = _command(name, path, Path(folder.name), (port, admin_port, upstream_port))
     child = _spawn(command, Path(folder.name) / "output", core)
     listens_at = port + 1 if path.is_static and name in {"nginx", "haproxy"} else port
@@ -146,7 +146,7 @@ def _said(folder: str) -> str:
     return (Path(folder) / "output").read_text(errors="replace")[-2000:].strip() or "(nothing)"
 
 
-def _free_port_pair() -> int:
+def free_port_pair() -> int:
     """A port that is free together with the next one."""
     while True:
         with socket.socket() as first, socket.socket() as second:

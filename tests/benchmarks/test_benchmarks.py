@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import socket
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
+
+from benchmarks.audit_lines import Lines, differences, masked
 
 RUN = Path(__file__).with_name("run.py")
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it pins processes to cores, and reads /proc")
@@ -106,6 +110,38 @@ async def test_growth_is_measured_and_told_for_every_pair(tmp_path: Path) -> Non
     for row in rows:
         assert row["growth"] > 0
         assert row["problems"] == []
+
+
+@pytest.mark.slow
+async def test_both_lanes_answer_some_mutated_heads_alike_and_send_up_the_same_bytes() -> None:
+    options = ("--env", "FSPROXY_FAST_LANE=off", "--count", "600", "--quiet")
+    status, text = await _output("mutated_heads.py", str(RUN.parents[2]), *options)
+    assert status == 0, text
+    assert "cases: 600" in text
+
+
+@pytest.mark.slow
+async def test_mutated_heads_find_a_checkout_that_answers_otherwise(tmp_path: Path) -> None:
+    shutil.copytree(RUN.parents[2] / "fsproxy", tmp_path / "fsproxy")
+    file = tmp_path / "fsproxy" / "core" / "reasons.py"
+    file.write_text(file.read_text().replace("User Agent", "Agent"))
+    status, text = await _output("mutated_heads.py", str(tmp_path), "--count", "100", "--quiet")
+    assert status == 1, text
+    assert "x bytes of an answer" in text
+
+
+def test_audit_lines_are_compared_by_test_and_field() -> None:
+    kept = {"event.action": "page", "url.path": "/a", "client.ip": "127.0.0.1:1"}
+    before: Lines = {"a": Counter([masked(kept), masked(kept)]), "b": Counter([masked(kept)])}
+    assert list(differences([before], {name: Counter(lines) for name, lines in before.items()})) == []
+    other = {**kept, "url.path": "/b", "client.ip": "127.0.0.1:2", "event.duration": 7}
+    after = {**before, "a": Counter([masked(kept), masked(other)])}
+    assert list(differences([before], after)) == [
+        (True, 'a:\n  event.duration: "(none)" -> "(masked)"\n  url.path: "/a" -> "/b"')
+    ]
+    # The runs of before differ in that test, so what it has since does not count.
+    again: Lines = {**before, "a": Counter([masked(kept)])}
+    assert [counts for counts, _ in differences([before, again], after)] == [False]
 
 
 async def _output(script: str, *options: str) -> tuple[int | None, str]:

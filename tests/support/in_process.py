@@ -20,6 +20,7 @@ from fsproxy.http.sweeper import Sweeper
 from fsproxy.proxy.data_plane import DataPlane
 from fsproxy.proxy.generation import Generation
 from fsproxy.telemetry.metrics import Metrics
+from support.audit_lines import kept
 from support.raw_http import eventually
 
 
@@ -81,7 +82,7 @@ async def in_process(config: Mapping[str, Any]) -> AsyncIterator[InProcessProxy]
     loop.set_exception_handler(lambda _, context: complaints.records.append(f"loop: {context}"))
     for logger in loggers:
         logger.addHandler(complaints)
-    with TemporaryDirectory(prefix="fsproxy-test-") as name:
+    with TemporaryDirectory(prefix="fsproxy-test-") as name, kept(Path(name), config, "audit.log"):
         base = Path(name)
         metrics, sweeper = Metrics(), Sweeper(loop)
         data_plane = DataPlane(_generation(config, base, 1), metrics, loop, sweeper)

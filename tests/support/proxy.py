@@ -18,6 +18,7 @@ from typing import Any
 import aiohttp
 
 import fsproxy
+from support.audit_lines import kept
 from support.ports import free_ports
 
 START_DEADLINE = 120.0
@@ -132,7 +133,7 @@ async def running_proxy(
     ``files`` are written beside the configuration. Leaving the block without an error asserts a clean stop.
     """
     port, admin_port = free_ports(2)
-    with tempfile.TemporaryDirectory(prefix="fsproxy-test-") as name:
+    with tempfile.TemporaryDirectory(prefix="fsproxy-test-") as name, kept(Path(name), config):
         folder = Path(name)
         for file, text in (files or {}).items():
             (folder / file).write_text(text)

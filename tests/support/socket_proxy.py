@@ -18,6 +18,7 @@ from fsproxy.http.sweeper import Sweeper
 from fsproxy.proxy.data_plane import DataPlane
 from fsproxy.proxy.generation import Generation
 from fsproxy.telemetry.metrics import Metrics
+from support.audit_lines import kept
 
 
 @dataclass
@@ -69,10 +70,11 @@ async def inner_proxy(config: Mapping[str, Any], upstream_url: str, folder: Path
     )
     data_plane.server = server
     listener = await loop.create_server(partial(ClientConnection, server), "127.0.0.1", 0)
-    try:
-        yield InnerProxy(data_plane, metrics, listener.sockets[0].getsockname()[1], audit_file)
-    finally:
-        listener.close()
-        await server.shutdown(1.0)
-        await data_plane.close()
-        sweeper.close()
+    with kept(folder, whole):
+        try:
+            yield InnerProxy(data_plane, metrics, listener.sockets[0].getsockname()[1], audit_file)
+        finally:
+            listener.close()
+            await server.shutdown(1.0)
+            await data_plane.close()
+            sweeper.close()
