@@ -117,7 +117,7 @@ class SingleBackend(AdminBackend):
         """See ``AdminBackend``."""
         recent = self._data_plane.recent
         wanted = views.wanted(self._data_plane.generation.config, query)
-        found = islice((each for each in recent.newest() if wanted(each.record)), limit)
+        found = islice((each for each in recent.newest() if wanted(each.line)), limit)
         return {"decisions": [views.decision(each) for each in found], "number": recent.number}
 
     async def explain(self, question: bytes) -> Explanation:

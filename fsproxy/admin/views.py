@@ -5,16 +5,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
-from operator import attrgetter
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import field
+from msgspec.structs import astuple
 
 from fsproxy.admin.answers import Decision, Ends, Minute, RejectionGroup, Rejections, ShadowReport, ShadowRule
 from fsproxy.config.schema import Config
 from fsproxy.core.audit.privacy import address_mask
-from fsproxy.core.audit.record import AuditRecord
+from fsproxy.core.json.surrogates import without_halves
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import OrgSettings
 from fsproxy.core.wire.client_address import parse_address
@@ -30,13 +31,10 @@ _LEFT_OUT = frozenset({"places", "hashes", "core"})
 _SECRET = frozenset({"salt"})
 """Hidden beside the fields that the schema keeps out of its own representation."""
 _ADDRESS = frozenset({"url"})
-_SEARCHED = attrgetter(
-    *("org", "session_id", "page_id", "user_id", "request_id", "rule", "reason", "domain"),
-    *("client_ip", "client_address", "country", "error", "user_agent"),
-)
 _encode = msgspec.json.Encoder().encode
 REASONS = {str(int(code)): code.text for code in ReasonCode}
-Wanted = Callable[[AuditRecord], bool]
+Wanted = Callable[[bytes], bool]
+"""Tells of an audit line whether it is asked for."""
 
 
 # -- decisions
@@ -44,35 +42,66 @@ Wanted = Callable[[AuditRecord], bool]
 
 def decision(noted: Noted) -> Decision:
     """Return one request with its audit line, whether or not the line was written."""
-    try:
-        line = _encode(noted.record)
-    except UnicodeError:
-        # One record that cannot be encoded must not hide the others.
-        line = _encode({"http.request.id": ascii(noted.record.request_id)})
     # The answer's encoder copies a Raw object as it is.
-    return {"number": noted.number, "where": noted.where, "line": cast("dict[str, Any]", msgspec.Raw(line))}
+    return {"number": noted.number, "where": noted.where, "line": cast("dict[str, Any]", msgspec.Raw(noted.line))}
 
 
 def wanted(config: Config, query: Mapping[str, str]) -> Wanted:
-    """Return a test of whether a record meets all of ``org``, ``code``, ``session``, ``address`` and ``q``.
+    """Return a test of whether a line meets all of ``org``, ``code``, ``session``, ``address`` and ``q``.
 
-    The address is masked first as ``audit.client_ip`` says. Where records hold no address, none is found.
+    The address is masked first as ``audit.client_ip`` says. Where lines hold no address, none is found.
     """
     tests: list[Wanted] = []
     if org := query.get("org"):
-        tests.append(lambda record: record.org == org)
+        tests.append(_has("organization.id", org))
     if code := query.get("code"):
-        tests.append(lambda record: code in (str(record.reason_code), record.decision))
+        number = b'"fsproxy.reason_code":%b,' % code.encode()
+        tests.append(_contains(number) if code in REASONS else _has("fsproxy.decision", code))
     if session := query.get("session"):
-        tests.append(lambda record: bool(record.session_id) and record.session_id.startswith(session))
+        tests.append(_contains(_member("fsproxy.session_id", session)[:-1]))
     if given := query.get("address"):
         address = parse_address(given)
         mask = address_mask(config.audit.client_ip.value, config.audit.client_ip_key)
         masked = (mask(address) if address is not None else given) or ""
-        tests.append(lambda record: bool(masked) and masked in (record.client_ip, record.client_address))
+        ip, hashed = _has("client.ip", masked), _has("client.address", masked)
+        tests.append(lambda line: bool(masked) and (ip(line) or hashed(line)))
     if text := query.get("q", "").strip().casefold():
-        tests.append(lambda record: any(text in (each or "").casefold() for each in _SEARCHED(record)))
-    return lambda record: all(test(record) for test in tests)
+        tests.append(lambda line: any(text in (each or "").casefold() for each in astuple(_read_texts(line))))
+    return lambda line: all(test(line) for test in tests)
+
+
+def _member(name: str, text: str) -> bytes:
+    """Return a member as a line has it. As quotes are escaped in JSON, no text can contain it."""
+    return b'"%b":%b' % (name.encode(), _encode(without_halves(text)))
+
+
+def _contains(part: bytes) -> Wanted:
+    return lambda line: part in line
+
+
+def _has(name: str, text: str) -> Wanted:
+    return _contains(_member(name, text))
+
+
+class _Texts(msgspec.Struct, gc=False):
+    """The texts of a line in which ``q`` is looked for."""
+
+    org: str | None = field(default=None, name="organization.id")
+    session_id: str | None = field(default=None, name="fsproxy.session_id")
+    page_id: str | None = field(default=None, name="fsproxy.page_id")
+    user_id: str | None = field(default=None, name="fsproxy.user_id")
+    request_id: str | None = field(default=None, name="http.request.id")
+    rule: str | None = field(default=None, name="rule.id")
+    reason: str | None = field(default=None, name="event.reason")
+    domain: str | None = field(default=None, name="url.domain")
+    client_ip: str | None = field(default=None, name="client.ip")
+    client_address: str | None = field(default=None, name="client.address")
+    country: str | None = field(default=None, name="client.geo.country_iso_code")
+    error: str | None = field(default=None, name="fsproxy.error")
+    user_agent: str | None = field(default=None, name="user_agent.original")
+
+
+_read_texts = msgspec.json.Decoder(_Texts).decode
 
 
 # -- counts

@@ -7,17 +7,34 @@ from typing import TYPE_CHECKING
 import structlog
 
 from fsproxy.clock import monotonic_ns, now
-from fsproxy.core.audit.line import EndedRequest, audit_record
-from fsproxy.core.audit.privacy import address_mask, is_unnamed
-from fsproxy.core.audit.record import Outcome
-from fsproxy.core.model import Instant, Mode, Route
+from fsproxy.core.audit.facts import page_facts
+from fsproxy.core.audit.line import (
+    LONGEST_PATH,
+    NO_REJECTIONS,
+    NOT_KNOWN,
+    audit_rejections,
+    audit_shadow,
+    encode,
+    known_start,
+    line_start,
+    timestamp,
+    visitor,
+)
+from fsproxy.core.audit.privacy import address_mask, is_unnamed, safe
+from fsproxy.core.audit.record import LineEnd, Outcome, is_sampled
+from fsproxy.core.matching.hosts import parse_url
+from fsproxy.core.model import Instant, Route
 from fsproxy.core.pipeline import wants_no_name
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.telemetry.ring import Recent
 
 if TYPE_CHECKING:
     from fsproxy.config.schema import AuditConfig
-    from fsproxy.core.model import Hit
+    from fsproxy.core.audit.line import ListedRejections
+    from fsproxy.core.audit.privacy import MaskAddress
+    from fsproxy.core.audit.record import AuditShadow
+    from fsproxy.core.model import SessionFacts
+    from fsproxy.core.policy import OrgPolicy
     from fsproxy.proxy.flow import Flow
     from fsproxy.telemetry.audit_log import AuditLog
     from fsproxy.telemetry.metrics import Metrics
@@ -52,135 +69,151 @@ class Recorder:
     def record(self, flow: Flow) -> None:
         """Count the request, and write its line if its share says so. Never raise."""
         try:
-            ended, at = monotonic_ns(), now()
-            upstream_ns = _upstream_ns(flow, ended) if flow.sent_ns else 0
-            self._count(flow, ended - flow.started_ns, upstream_ns, at)
-            self._write(flow, ended - flow.started_ns, upstream_ns, at)
+            ended, at, page = monotonic_ns(), now(), flow.is_page
+            total, waited = ended - flow.started_ns, 0
+            if flow.sent_ns:
+                # Up to the last byte of the upstream's answer, in nanoseconds.
+                answered = flow.writer.ended_ns if flow.writer is not None else 0
+                waited = (answered or ended) - flow.sent_ns
+            outcome = _outcome(flow, page=page)
+            self._count(flow, outcome, total, waited, at, page=page)
+            share = flow.generation.audit_shares[_PAGE if page else flow.route]
+            decision = flow.decision
+            remarkable = decision.block is not None or decision.shadow or flow.failure is not None or flow.rejected
+            if share or remarkable or flow.calls is not None:
+                self._write(flow, outcome, total, waited, at, share=1.0 if remarkable else share)
         except Exception:
             self._metrics.own_failures[("record",)] += 1
             log.exception("an audit line was lost to a fault of ours")
 
-    def _count(self, flow: Flow, total: int, upstream_ns: int, at: Instant) -> None:
-        metrics = self._metrics
-        metrics.requests[(flow.route._value_, _CLASSES.get(flow.status // 100, "none"))] += 1
+    def _count(self, flow: Flow, outcome: Outcome, total: int, waited: int, at: Instant, *, page: bool) -> None:
+        metrics, route, decision = self._metrics, flow.route, flow.decision
+        metrics.requests[route._value_, _CLASSES.get(flow.status // 100, "none")] += 1
         metrics.total_latency.observe(total / 1e9)
-        metrics.own_latency.observe((total - upstream_ns) / 1e9)
-        if flow.route is Route.OTHER:
+        metrics.own_latency.observe((total - waited) / 1e9)
+        if route is _OTHER:
             return
-        self._recent.traffic.add((flow.is_page, _end(flow)), at)
-        decision = flow.decision
         block = decision.block
         if block is not None:
-            _count_hit(metrics, block, Mode.ENFORCE)
-        elif flow.facts is not None and not flow.failed:
-            metrics.decisions[("0", "", "")] += 1
+            end = _CODES[block.code]
+            metrics.decisions[end, block.filter._value_, "enforce"] += 1
+        else:
+            end = outcome._value_
+            if flow.facts is not None and outcome is not _FAILED:
+                metrics.decisions["0", "", ""] += 1
+        self._recent.traffic.add((page, end), at)
         for hit in decision.shadow:
-            _count_hit(metrics, hit, Mode.SHADOW)
+            metrics.decisions[_CODES[hit.code], hit.filter._value_, "shadow"] += 1
         for name in decision.failed:
             metrics.filter_failures[(name.value,)] += 1
-        if flow.route is Route.PAGE:
-            self._watch_forwarding(flow)
+        if route is _PAGE:
+            self._pages += 1
+            if flow.client.dropped:
+                self._watch_forwarding()
 
-    def _watch_forwarding(self, flow: Flow) -> None:
-        self._pages += 1
-        if flow.client.dropped:
-            self._metrics.forwarding_dropped[()] += 1
-            self._dropped += 1
-            remarkable = self._pages >= ENOUGH_PAGES and self._dropped > self._pages * DROPPED_SHARE
-            if remarkable and not self.unlisted_proxy:
-                self.unlisted_proxy = True
-                log.warning(
-                    "forwarding headers of untrusted peers are dropped: is a load balancer missing in "
-                    "client_ip.trusted_proxies?",
-                    pages=self._pages,
-                    dropped=self._dropped,
-                )
+    def _watch_forwarding(self) -> None:
+        self._metrics.forwarding_dropped[()] += 1
+        self._dropped += 1
+        remarkable = self._pages >= ENOUGH_PAGES and self._dropped > self._pages * DROPPED_SHARE
+        if remarkable and not self.unlisted_proxy:
+            self.unlisted_proxy = True
+            log.warning(
+                "forwarding headers of untrusted peers are dropped: is a load balancer missing in "
+                "client_ip.trusted_proxies?",
+                pages=self._pages,
+                dropped=self._dropped,
+            )
 
-    def _write(self, flow: Flow, total: int, upstream_ns: int, at: Instant) -> None:
-        share = flow.generation.audit_shares[Route.PAGE if flow.is_page else flow.route]
-        if not share and not _is_remarkable(flow):
-            return
-        writer, request = flow.writer, flow.request
-        head = writer.head if writer is not None else None
-        calls, facts = flow.calls, flow.facts
-        ended = EndedRequest(
-            now=flow.arrived,
-            route=flow.route,
-            outcome=_outcome(flow),
-            method=request.method,
-            target=flow.path,
-            request_id=flow.request_id,
-            generation=flow.generation.number,
-            mode=flow.generation.mode._value_,
-            status=flow.status or None,
-            request_bytes=flow.bytes_in,
-            response_bytes=flow.bytes_out,
-            upstream_status=head.status if head is not None else None,
-            upstream_reason_code=flow.answer.reason_code if flow.answer is not None else None,
-            duration=total,
-            upstream_duration=upstream_ns if flow.sent_ns else None,
-            own_duration=total - upstream_ns,
-            facts=facts,
-            policy=flow.generation.snapshot.policy(facts.org) if facts is not None else None,
-            decision=flow.decision,
-            failure=flow.failure,
-            rejections=calls.rejections if calls is not None else (),
-            shadow_rejections=calls.shadow if calls is not None else (),
-            unnamed=_is_unnamed(flow),
-        )
-        record = audit_record(ended, self._mask, self._most_rejections)
-        block = flow.decision.block
-        self._recent.note(record, block.rule.where if block is not None else "", at)
-        self._audit.write(record, share)
+    def _write(self, flow: Flow, outcome: Outcome, total: int, waited: int, at: Instant, *, share: float) -> None:
+        """Keep the line for the admin API, and write it by its share, which is 1 if it is remarkable."""
+        decision, calls, facts, recent = flow.decision, flow.calls, flow.facts, self._recent
+        shadow: tuple[AuditShadow, ...] = ()
+        if decision.shadow:
+            shadow = audit_shadow(decision.shadow)
+            recent.note_shadow(shadow, at, page=facts is not None and flow.route is _PAGE)
+        cut = noted = NO_REJECTIONS
+        if calls is not None:
+            cut = audit_rejections(calls.rejections, self._most_rejections)
+            noted = audit_rejections(calls.shadow, self._most_rejections)
+            if cut[1] or noted[1]:
+                share = 1.0
+                recent.note_rejections(safe(facts.org) if facts is not None and facts.org else "", cut, noted, at)
+        line = audit_line(flow, outcome, total, waited, shadow, cut, noted, self._mask)
+        where = decision.block.rule.where if decision.block is not None else ""
+        recent.note(line, where, forwarded=outcome is _FORWARDED and not shadow and not cut[1])
+        if share >= 1.0 or is_sampled(share, flow.request_id):
+            self._audit.write(line)
 
 
-def _is_remarkable(flow: Flow) -> bool:
-    """Return whether the line is written whatever its share. If not, and the share is 0, it need not be made."""
-    decision = flow.decision
-    return bool(decision.block or decision.shadow or flow.failure or flow.rejected or flow.calls)
+def audit_line(
+    flow: Flow,
+    outcome: Outcome,
+    total: int,
+    waited: int,
+    shadow: tuple[AuditShadow, ...],
+    cut: ListedRejections,
+    noted: ListedRejections,
+    mask: MaskAddress,
+) -> bytes:
+    """Return the audit line. ``total``: nanoseconds, of which the upstream was waited for ``waited``."""
+    facts, decision, path, method = flow.facts, flow.decision, flow.path, flow.request.method
+    generation, writer = flow.generation, flow.writer
+    start = (known_start if len(path) + len(method) <= LONGEST_PATH else line_start)(
+        flow.route, outcome, method, path, generation.number, generation.mode, decision.block, flow.failure
+    )
+    who, page, length = NOT_KNOWN, None, None
+    if facts is not None:
+        policy = generation.snapshot.policy(facts.org)
+        unnamed = _is_unnamed(flow, facts, policy)
+        text = facts.url
+        url = parse_url(text) if isinstance(text, str) else None
+        who = visitor(facts, url, mask, unnamed=unnamed)
+        if flow.route is _PAGE:
+            page = page_facts(facts, url, decision, policy, mask, flow.arrived, unnamed=unnamed)
+            length = len(text) if isinstance(text, str) else None
+    end = LineEnd(
+        shadow,
+        decision.failed,
+        *who,
+        flow.bytes_in,
+        flow.status or None,
+        flow.bytes_out,
+        writer.head.status if writer is not None and writer.head is not None else None,
+        flow.answer.reason_code if flow.answer is not None else None,
+        waited if flow.sent_ns else None,
+        total - waited,
+        decision.ledger_down,
+        flow.failure,
+        length,
+        page,
+        *cut,
+        *noted,
+    )
+    return start % (timestamp(flow.arrived), encode(flow.request_id), total, encode(end)[1:])
 
 
+# To read a member of an enum's class takes ten times as long as to read a name of the module.
+_PAGE, _OTHER = Route.PAGE, Route.OTHER
+_CAPTURED, _BLOCKED, _FORWARDED, _REJECTED, _FAILED = Outcome
 _CODES = {each: str(int(each)) for each in ReasonCode}
 _CLASSES = {each: f"{each}xx" for each in range(1, 10)}
 
 
-def _is_unnamed(flow: Flow) -> bool:
+def _is_unnamed(flow: Flow, facts: SessionFacts, policy: OrgPolicy) -> bool:
     """Return whether the line must not name the visitor, also by rules that were not reached or do not apply here."""
-    facts, decision = flow.facts, flow.decision
-    if facts is None:
-        return False
-    block = decision.block
-    if block is not None:
-        if is_unnamed((block,)):
-            return True
-    elif flow.route is Route.PAGE and flow.failure is None and not decision.failed:
+    decision = flow.decision
+    if (decision.block is not None and is_unnamed((decision.block,))) or is_unnamed(decision.shadow):
+        return True
+    if decision.block is None and flow.route is _PAGE and flow.failure is None and not decision.failed:
         return False  # all rules were asked, and none of them is in the decision
-    return wants_no_name(flow.generation.snapshot.policy(facts.org), facts, flow.arrived)
+    return wants_no_name(policy, facts, flow.arrived)
 
 
-def _upstream_ns(flow: Flow, ended: int) -> int:
-    """Return how long the upstream was waited for, in nanoseconds, up to the last byte of its answer."""
-    answered = flow.writer.ended_ns if flow.writer is not None else 0
-    return (answered or ended) - flow.sent_ns
-
-
-def _count_hit(metrics: Metrics, hit: Hit, mode: Mode) -> None:
-    metrics.decisions[(_CODES[hit.code], hit.filter._value_, mode._value_)] += 1
-
-
-def _end(flow: Flow) -> str:
-    """Return the outcome as the traffic counts it: a block by its code."""
-    block = flow.decision.block
-    if block is not None:
-        return _CODES[block.code]
-    return _outcome(flow)._value_
-
-
-def _outcome(flow: Flow) -> Outcome:
+def _outcome(flow: Flow, *, page: bool) -> Outcome:
     if flow.decision.block is not None:
-        return Outcome.BLOCKED
-    if flow.failed:
-        return Outcome.FAILED
+        return _BLOCKED
+    if flow.failure is not None and flow.failed:
+        return _FAILED
     if flow.rejected:
-        return Outcome.REJECTED
-    return Outcome.CAPTURED if flow.is_page else Outcome.FORWARDED
+        return _REJECTED
+    return _CAPTURED if page else _FORWARDED

@@ -1,4 +1,4 @@
-"""The audit log: lines are rendered on the event loop and written by a thread of their own.
+"""The audit log: lines are made on the event loop and written by a thread of their own.
 
 structlog is the interface (a bound logger, processors, a renderer). The last processor makes bytes, and the logger
 under it only appends to a bounded buffer, so that a full pipe or disk never delays a request. A line is written within
@@ -18,7 +18,6 @@ import structlog
 from structlog.typing import BindableLogger, EventDict, Processor
 
 from fsproxy.config.schema import AuditConfig
-from fsproxy.core.audit.record import AuditRecord, is_due
 from fsproxy.telemetry.destination import Destination
 
 BUFFER_BYTES = 8 * 1024 * 1024
@@ -146,24 +145,22 @@ def report_dropped(count: int, log: Any = None) -> None:
 
 
 class AuditLogger(structlog.BoundLoggerBase):
-    """structlog's bound logger for records: ``bind`` adds fields to every line, ``record`` writes a line."""
+    """structlog's bound logger for lines: ``bind`` adds fields to every line, ``line`` writes one."""
 
-    def record(self, record: AuditRecord) -> None:
-        """Write one line."""
-        self._proxy_to_logger("write", record=record)
+    def line(self, line: bytes) -> None:
+        """Write one line, given as JSON."""
+        self._proxy_to_logger("write", line=line)
 
 
 def render(_: Any, __: str, event: EventDict) -> bytes:
-    """Return the record as JSON with the fields that are bound to the logger: the last processor."""
-    line = _encode(event.pop("record"))
+    """Return the line with the fields that are bound to the logger: the last processor."""
+    line: bytes = event.pop("line")
     event.pop("event", None)
-    if event:
-        line = b"%b,%b" % (line[:-1], _encode(event)[1:])
-    return line
+    return b"%b,%b" % (line[:-1], _encode(event)[1:]) if event else line
 
 
 class AuditLog:
-    """Writes the lines that are due. ``logger`` is structlog's; the given processors run before ``render``."""
+    """Writes audit lines. ``logger`` is structlog's; the given processors run before ``render``."""
 
     def __init__(self, config: AuditConfig, on_trouble: Any = None, *processors: Processor) -> None:
         """Open the Destination. ``on_trouble``: the structlog logger for dropped lines. Raise OSError like it."""
@@ -172,8 +169,9 @@ class AuditLog:
         self.logger: BindableLogger = structlog.wrap_logger(
             self.sink, processors=[*processors, render], wrapper_class=AuditLogger, cache_logger_on_first_use=True
         )
-        # With no bound field and no other processor, the chain would only render: it is skipped for speed.
-        self._record = self.logger.bind().record if processors else self._render_and_write
+        # With no bound field and no other processor, the chain would only pass the line on: it is skipped for speed.
+        self.write: Callable[[bytes], None] = self.logger.bind().line if processors else self.sink.write
+        """Write a line."""
 
     @property
     def dropped(self) -> int:
@@ -187,19 +185,11 @@ class AuditLog:
     def bind(self, **fields: str | int) -> None:
         """Add fields to every line from now on (such as a worker's number)."""
         self.logger = self.logger.bind(**fields)
-        self._record = self.logger.record  # type: ignore[attr-defined]
+        self.write = self.logger.line  # type: ignore[attr-defined]
 
     def share(self) -> None:
         """Keep lines whole although other processes write to the same destination."""
         self._destination.shared = True
-
-    def write(self, record: AuditRecord, share: float) -> None:
-        """Write a record's line if it is due: all remarkable ones, and ``share`` of the others."""
-        if is_due(share, record):
-            self._record(record)
-
-    def _render_and_write(self, record: AuditRecord) -> None:
-        self.sink.write(_encode(record))
 
     def reopen(self) -> None:
         """Have a file opened again before the next lines (log rotation, SIGHUP)."""

@@ -2,7 +2,7 @@
 
 All of it is bounded, and adding a request takes one or two microseconds.
 
-How it is kept: records are in two ring buffers, one for decisions and one for merely forwarded requests, and a common
+How it is kept: lines are in two ring buffers, one for decisions and one for merely forwarded requests, and a common
 number gives their order. What repeats is counted by key and hour (``Groups``), so that memory grows with neither the
 number of requests nor their age: a new hour replaces the oldest, and a new key the one that was used longest ago.
 """
@@ -10,28 +10,25 @@ number of requests nor their age: a new hour replaces the oldest, and a new key 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from heapq import merge
 from itertools import islice
 from typing import Generic, TypeVar
 
 import msgspec
 
-from fsproxy.core.audit.record import AuditRecord, Outcome
+from fsproxy.core.audit.line import ListedRejections
+from fsproxy.core.audit.record import AuditShadow
 from fsproxy.core.model import Instant
 
 MOST_DECISIONS = 2_000
-"""Records of pages, and of whatever was blocked, rejected, failed or hit by a shadow rule."""
+"""Lines of pages, and of whatever was blocked, rejected, failed or hit by a shadow rule."""
 MOST_FORWARDED = 500
-"""Records of merely forwarded requests, which must not displace the others."""
+"""Lines of merely forwarded requests, which must not displace the others."""
 MOST_MINUTES = 120
 MOST_GROUPS = 1_000
 HOUR = 3_600
 KEPT_HOURS = 24
-FORWARDED = Outcome.FORWARDED.value
-CAPTURED = Outcome.CAPTURED.value
-FAILED = Outcome.FAILED.value
-REJECTED = Outcome.REJECTED.value
 K = TypeVar("K", bound=Hashable)
 
 
@@ -41,8 +38,9 @@ class Noted(msgspec.Struct, frozen=True, gc=False):
     number: int
     """1 for the first of this process."""
     where: str
-    """``file:line:column`` of the rule that blocked, in the record's generation; "" without one."""
-    record: AuditRecord
+    """``file:line:column`` of the rule that blocked, in the line's generation; "" without one."""
+    line: bytes
+    """The audit line, whether or not it was written."""
 
 
 class Group(msgspec.Struct, frozen=True, gc=False):
@@ -156,31 +154,25 @@ class Recent:
         self.unlisted_rejections = 0
         """Rejections beyond ``audit.rejections`` in one request, which are counted but not grouped."""
 
-    def note(self, record: AuditRecord, where: str, at: Instant) -> None:
-        """Keep the record of a request that ended at this time."""
+    def note(self, line: bytes, where: str, *, forwarded: bool) -> None:
+        """Keep the line of a request that has ended. ``forwarded``: it was merely forwarded."""
         self.number += 1
-        noted = Noted(self.number, where, record)
-        if record.decision == FORWARDED and not record.shadow and not record.rejections_count:
-            self._forwarded.append(noted)
-        else:
-            self._decisions.append(noted)
-        if record.shadow:
-            page = record.facts is not None
-            for hit in record.shadow:
-                self.shadow.add((hit.rule, hit.reason_code, hit.filter, page), at)
-        if record.rejections_count or record.shadow_rejections_count:
-            self._note_rejections(record, at)
+        (self._forwarded if forwarded else self._decisions).append(Noted(self.number, where, line))
 
-    def _note_rejections(self, record: AuditRecord, at: float) -> None:
-        org = record.org or ""
-        for each in record.rejections:
-            self.rejections.add((org, each.code, each.call, each.property), at)
-        for each in record.shadow_rejections:
-            self.shadow_rejections.add((org, each.code, each.call, each.property), at)
-        self.unlisted_rejections += record.rejections_count - len(record.rejections)
+    def note_shadow(self, hits: Iterable[AuditShadow], at: Instant, *, page: bool) -> None:
+        """Count the rules that would have blocked a request."""
+        for hit in hits:
+            self.shadow.add((hit.rule, hit.reason_code, hit.filter, page), at)
+
+    def note_rejections(self, org: str, cut: ListedRejections, shadow: ListedRejections, at: Instant) -> None:
+        """Count the rejections of a request: those that were enforced, and those that would have been."""
+        for groups, (listed, _) in ((self.rejections, cut), (self.shadow_rejections, shadow)):
+            for each in listed:
+                groups.add((org, each.code, each.call, each.property), at)
+        self.unlisted_rejections += cut[1] - len(cut[0])
 
     def newest(self, after: int = 0) -> Iterator[Noted]:
-        """Yield the records with a number above ``after``, newest first."""
+        """Yield the lines with a number above ``after``, newest first."""
         both = merge(reversed(self._decisions), reversed(self._forwarded), key=lambda each: -each.number)
         for each in both:
             if each.number <= after:

@@ -13,13 +13,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from fsproxy.cli import main
-from fsproxy.core.audit.line import EndedRequest, audit_record
-from fsproxy.core.audit.privacy import truncated
 from fsproxy.core.audit.record import Outcome
 from fsproxy.core.failures import Failure
 from fsproxy.core.model import CallKind, FilterName, Hit, Instant, Rejection, Route, Rule, SessionFacts
 from fsproxy.core.pipeline import Decision
 from fsproxy.core.reasons import ReasonCode, RejectionCode
+from support.made_lines import line_of
 
 FACTS = SessionFacts(
     route=Route.PAGE, org="o-1", session_id="s-1", page_id="p-1", user_id="u-1", app_id="me@example.com",
@@ -30,14 +29,9 @@ CONFIG = "upstream: {url: http://127.0.0.1:9000}\nfilters:\n  ip:\n    block:\n 
 
 
 def line(
-    request_id: str, at: float, outcome: Outcome = Outcome.CAPTURED, *, most_rejections: int = 20, **more: Any
+    request_id: str, at: float, outcome: Outcome = Outcome.CAPTURED, *, facts: SessionFacts | None = FACTS, **more: Any
 ) -> bytes:
-    given: dict[str, Any] = {
-        "now": Instant(1795287341 + at), "route": Route.PAGE, "outcome": outcome, "method": "POST",
-        "target": "/rec/page", "request_id": request_id, "generation": 7, "mode": "enforce",
-        "status": 200, "facts": FACTS,
-    }  # fmt: skip
-    return msgspec.json.encode(audit_record(EndedRequest(**{**given, **more}), truncated, most_rejections)) + b"\n"
+    return line_of(facts, outcome, arrived=Instant(1795287341 + at), request_id=request_id, **more) + b"\n"
 
 
 def why(identity: str, *arguments: object, stdin: bytes = b"") -> Result:
@@ -123,7 +117,7 @@ def test_rejections_are_reported_with_what_they_mean(tmp_path: Path) -> None:
 def test_failures_upstream_answers_and_shadows_are_reported(tmp_path: Path) -> None:
     file = tmp_path / "audit.log"
     shadow = Decision(shadow=(Hit(FilterName.GEO, ReasonCode.GEOGRAPHY, Rule("geo:never:FR")),), ledger_down=True)
-    answered = {"status": 202, "upstream_status": 202, "upstream_reason_code": 3, "upstream_duration": 2_500_000}
+    answered = {"status": 202, "upstream_status": 202, "upstream_reason_code": 3, "waited": 2_500_000}
     file.write_bytes(
         line("r-1", 0, decision=shadow, **answered)
         + line("r-2", 1, Outcome.FAILED, failure=Failure.UPSTREAM_TIMEOUT, status=504)
@@ -148,7 +142,8 @@ def test_a_rule_that_is_gone_from_the_file_is_reported(tmp_path: Path, audit: Pa
 
 def test_who_may_not_be_named_is_found_by_request_and_never_by_session(tmp_path: Path) -> None:
     file = tmp_path / "audit.log"
-    file.write_bytes(line("r-1", 0, unnamed=True))
+    opted_out = Hit(FilterName.OPT_OUT, ReasonCode.OPT_OUT_COOKIE, Rule("opt_out:gpc"))
+    file.write_bytes(line("r-1", 0, decision=Decision(shadow=(opted_out,))))
     assert why("s-1", "--audit", file).exit_code == 1
     assert "the visitor opted out or is being deleted" in why("r-1", "--audit", file).stdout
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -13,20 +14,22 @@ import pytest
 from fsproxy.clock import monotonic_ns
 from fsproxy.config.loader import load_text
 from fsproxy.config.schema import AddressPrivacy, AuditConfig
-from fsproxy.core.audit.record import AuditRecord
+from fsproxy.core.client_api.outcome import CallOutcome, CallsOutcome
 from fsproxy.core.failures import Failure
-from fsproxy.core.model import FilterName, Hit, Instant, Route, Rule, SessionFacts
+from fsproxy.core.model import CallKind, FilterName, Hit, Instant, Rejection, Route, Rule, SessionFacts
 from fsproxy.core.pipeline import Decision, PageAnswer
-from fsproxy.core.reasons import ReasonCode
+from fsproxy.core.reasons import ReasonCode, RejectionCode
 from fsproxy.core.wire.client_address import ClientAddress
 from fsproxy.proxy.flow import Flow
 from fsproxy.proxy.generation import Generation
 from fsproxy.proxy.record import ENOUGH_PAGES, Recorder
 from fsproxy.telemetry.metrics import Metrics
+from fsproxy.telemetry.ring import Recent
 
-GENERATION = Generation.compile(
-    load_text("upstream: {url: http://127.0.0.1:9}\naudit: {share: {page: 50%}}\n", "f.yaml", {}, Path()), 3
-)
+CONFIG = "upstream: {url: http://127.0.0.1:9}\naudit: {share: {page: %s}}\n"
+GENERATION = Generation.compile(load_text(CONFIG % "100%", "f.yaml", {}, Path()), 3)
+NO_SHARE = Generation.compile(load_text(CONFIG % "0%", "f.yaml", {}, Path()), 3)
+HALF = Generation.compile(load_text(CONFIG % "50%", "f.yaml", {}, Path()), 3)
 IP_HIT = Hit(FilterName.IP, ReasonCode.IP_FILTER, Rule("ip:block:10.0.0.0/8"))
 GEO_HIT = Hit(FilterName.GEO, ReasonCode.GEOGRAPHY, Rule("geo:never:AQ"))
 FACTS = SessionFacts(route=Route.PAGE, org="o-1", session_id="s-1", user_id="u-1", client_ip=ip_address("10.0.0.7"))
@@ -36,31 +39,33 @@ BUNDLE_FACTS = SessionFacts(route=Route.BUNDLE, org="o-1", session_id="s-1")
 
 @dataclass
 class Sink:
-    """Takes records in place of an audit log."""
+    """Takes lines in place of an audit log."""
 
-    records: list[tuple[AuditRecord, float]] = field(default_factory=list)
+    lines: list[bytes] = field(default_factory=list)
     dropped: int = 0
     fails: bool = False
 
-    def write(self, record: AuditRecord, share: float) -> None:
+    def write(self, line: bytes) -> None:
         """Is remembered."""
         if self.fails:
             raise OSError
-        self.records.append((record, share))
+        self.lines.append(line)
 
 
 class Bench:
     """A recorder, and what it writes to."""
 
-    def __init__(self, **config: Any) -> None:
+    def __init__(self, recent: Recent | None = None, **config: Any) -> None:
         self.metrics = Metrics()
         self.sink = Sink()
-        self.recorder = Recorder(self.metrics, self.sink, AuditConfig(**config))  # type: ignore[arg-type]
+        self.recorder = Recorder(self.metrics, self.sink, AuditConfig(**config), recent)  # type: ignore[arg-type]
 
-    def record(self, flow: Flow) -> AuditRecord:
-        """The record of one request."""
+    def record(self, flow: Flow) -> dict[str, Any]:
+        """The line of one request."""
         self.recorder.record(flow)
-        return self.sink.records[-1][0]
+        (line,) = self.sink.lines
+        self.sink.lines.clear()
+        return json.loads(line)
 
 
 def transaction(route: Route = Route.PAGE, *, dropped: bool = False, **known: Any) -> Flow:
@@ -77,13 +82,21 @@ def transaction(route: Route = Route.PAGE, *, dropped: bool = False, **known: An
     return flow
 
 
-def test_a_captured_page_is_counted_as_code_0_and_written_by_the_pages_share() -> None:
+def test_a_captured_page_is_counted_as_code_0() -> None:
     bench = Bench()
     record = bench.record(transaction(bytes_in=7, bytes_out=9))
-    assert (record.decision, record.outcome, record.generation, record.request_id) == ("captured", "success", 3, "r-1")
-    assert (record.request_bytes, record.response_bytes, record.upstream_duration) == (7, 9, None)
-    assert record.own_duration == record.duration
-    assert bench.sink.records[0][1] == 0.5
+    assert (
+        record["fsproxy.decision"],
+        record["event.outcome"],
+        record["fsproxy.generation"],
+        record["http.request.id"],
+    ) == ("captured", "success", 3, "r-1")
+    assert (
+        record["http.request.body.bytes"],
+        record["http.response.body.bytes"],
+        record.get("fsproxy.upstream.duration"),
+    ) == (7, 9, None)
+    assert record["fsproxy.own.duration"] == record["event.duration"]
     assert bench.metrics.decisions == {("0", "", ""): 1}
     assert bench.metrics.requests == {("page", "2xx"): 1}
 
@@ -92,10 +105,47 @@ def test_a_block_and_its_shadows_and_failed_filters_are_each_counted() -> None:
     bench = Bench()
     decision = Decision(block=IP_HIT, shadow=(GEO_HIT, GEO_HIT), failed=(FilterName.URL,))
     record = bench.record(transaction(decision=decision, status=202))
-    assert (record.decision, record.reason_code, record.rule) == ("blocked", 5, "ip:block:10.0.0.0/8")
-    assert record.filters_failed == ("url",)
+    assert (record["fsproxy.decision"], record["fsproxy.reason_code"], record["rule.id"]) == (
+        "blocked",
+        5,
+        "ip:block:10.0.0.0/8",
+    )
+    assert record["fsproxy.filters_failed"] == ["url"]
     assert bench.metrics.decisions == {("5", "ip", "enforce"): 1, ("7", "geo", "shadow"): 2}
     assert bench.metrics.filter_failures == {("url",): 1}
+
+
+REJECTED = CallOutcome(rejections=(Rejection(RejectionCode.RATE_LIMITED, CallKind.EVENT, "a", None, "d"),))
+NOTED = CallOutcome(shadow=REJECTED.rejections)
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        {"decision": Decision(block=IP_HIT)},
+        {"decision": Decision(shadow=(GEO_HIT,))},
+        {"failure": Failure.CLIENT_GONE},
+        {"rejected": True},
+        {"calls": CallsOutcome(calls=(REJECTED,))},
+        {"calls": CallsOutcome(calls=(NOTED,))},
+    ],
+)
+def test_what_matters_is_always_written(known: dict[str, Any]) -> None:
+    assert Bench().record(transaction(generation=NO_SHARE, **known))
+
+
+def test_of_the_rest_a_share_is_written_and_all_of_it_kept_for_the_admin_api() -> None:
+    recent = Recent()
+    bench = Bench(recent=recent)
+    for number in range(100):
+        bench.recorder.record(transaction(generation=HALF, request_id=f"r-{number}"))
+    assert 20 < len(bench.sink.lines) < 80
+    assert recent.number == 100
+    bench.sink.lines.clear()
+    bench.recorder.record(transaction(generation=NO_SHARE))
+    bench.recorder.record(transaction(generation=NO_SHARE, calls=CallsOutcome()))
+    assert bench.sink.lines == []
+    assert recent.number == 101  # calls were read, so this request may be asked for
 
 
 @pytest.mark.parametrize(
@@ -110,7 +160,7 @@ def test_a_block_and_its_shadows_and_failed_filters_are_each_counted() -> None:
 )
 def test_every_request_has_exactly_one_outcome(known: dict[str, Any], decision: str, outcome: str) -> None:
     record = Bench().record(transaction(**known))
-    assert (record.decision, record.outcome) == (decision, outcome)
+    assert (record["fsproxy.decision"], record["event.outcome"]) == (decision, outcome)
 
 
 def test_a_failure_is_no_decision() -> None:
@@ -123,14 +173,18 @@ def test_a_failure_is_no_decision() -> None:
 def test_an_answer_that_was_never_begun_has_no_status() -> None:
     bench = Bench()
     record = bench.record(transaction(status=0, failure=Failure.CLIENT_GONE))
-    assert record.status is None
+    assert record.get("http.response.status_code") is None
     assert bench.metrics.requests == {("page", "none"): 1}
 
 
 def test_the_upstreams_own_reason_is_written() -> None:
     writer = SimpleNamespace(head=SimpleNamespace(status=202), ended_ns=0)
     record = Bench().record(transaction(answer=PageAnswer(202, reason_code=4), writer=writer, status=202))
-    assert (record.upstream_status, record.upstream_reason_code, record.decision) == (202, 4, "captured")
+    assert (
+        record["fsproxy.upstream.status_code"],
+        record["fsproxy.upstream.reason_code"],
+        record["fsproxy.decision"],
+    ) == (202, 4, "captured")
 
 
 def test_time_spent_waiting_for_the_upstream_is_not_our_own() -> None:
@@ -138,9 +192,9 @@ def test_time_spent_waiting_for_the_upstream_is_not_our_own() -> None:
     flow.sent_ns = flow.started_ns + 1_000
     flow.writer = SimpleNamespace(head=None, ended_ns=flow.started_ns + 5_000)  # type: ignore[assignment]
     record = Bench().record(flow)
-    assert record.upstream_duration == 4_000
-    assert record.duration is not None
-    assert record.own_duration == record.duration - 4_000
+    assert record.get("fsproxy.upstream.duration") == 4_000
+    assert record["event.duration"] is not None
+    assert record["fsproxy.own.duration"] == record["event.duration"] - 4_000
 
 
 @pytest.mark.parametrize(
@@ -153,14 +207,14 @@ def test_time_spent_waiting_for_the_upstream_is_not_our_own() -> None:
 )
 def test_the_address_is_written_as_configured(privacy: AddressPrivacy, ip: str | None, address: str | None) -> None:
     record = Bench(client_ip=privacy).record(transaction())
-    assert (record.client_ip, record.client_address) == (ip, address)
+    assert (record.get("client.ip"), record.get("client.address")) == (ip, address)
 
 
 def test_a_hashed_address_is_not_said_to_be_one() -> None:
     record = Bench(client_ip=AddressPrivacy.HASHED, client_ip_key="k").record(transaction())
-    assert record.client_ip is None
-    assert record.client_address is not None
-    assert len(record.client_address) == 16
+    assert record.get("client.ip") is None
+    assert record.get("client.address") is not None
+    assert len(record.get("client.address")) == 16
 
 
 def test_a_fault_while_writing_is_survived_and_counted() -> None:
@@ -174,7 +228,7 @@ def test_a_fault_while_writing_is_survived_and_counted() -> None:
 def test_what_only_passes_through_is_no_decision() -> None:
     bench = Bench()
     bench.recorder.record(transaction(Route.OTHER, facts=None))
-    assert bench.sink.records == []  # nor is a line made that no share asks for
+    assert bench.sink.lines == []  # nor is a line made that no share asks for
     assert bench.metrics.decisions == {}
     assert bench.metrics.requests == {("other", "2xx"): 1}
 

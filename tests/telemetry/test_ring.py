@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fsproxy.admin.views import shadow, traffic
-from fsproxy.core.audit.facts import AuditFacts
-from fsproxy.core.audit.record import AuditRecord, AuditRejection, AuditShadow
+from fsproxy.core.audit.record import AuditRejection, AuditShadow
 from fsproxy.core.model import Instant
 from fsproxy.telemetry import ring
 from fsproxy.telemetry.ring import Groups, Recent, Traffic
@@ -15,16 +12,10 @@ NOON = Instant(1_795_262_400.0)
 """A full hour."""
 
 
-def record(decision: str = "captured", **known: Any) -> AuditRecord:
-    said: dict[str, Any] = {"timestamp": "", "version": 1, "action": "page", "outcome": "success", "method": "POST"}
-    said |= {"path": "/rec/page", "request_id": "r", "generation": 1, "mode": "enforce", "decision": decision}
-    return AuditRecord(**said, **known)
-
-
 def test_the_newest_come_first_and_only_so_many_are_kept() -> None:
     recent = Recent()
     for number in range(ring.MOST_DECISIONS + 10):
-        recent.note(record(request_bytes=number), "", NOON)
+        recent.note(b"%d" % number, "", forwarded=False)
     numbers = [each.number for each in recent.newest()]
     assert numbers == list(range(ring.MOST_DECISIONS + 10, 10, -1))
     assert recent.number == ring.MOST_DECISIONS + 10
@@ -32,18 +23,18 @@ def test_the_newest_come_first_and_only_so_many_are_kept() -> None:
 
 def test_what_was_only_forwarded_does_not_push_out_decisions() -> None:
     recent = Recent()
-    recent.note(record("blocked"), "f.yaml:1:1", NOON)
+    recent.note(b"blocked", "f.yaml:1:1", forwarded=False)
     for _ in range(ring.MOST_DECISIONS + ring.MOST_FORWARDED):
-        recent.note(record("forwarded"), "", NOON)
+        recent.note(b"forwarded", "", forwarded=True)
     kept = list(recent.newest())
     assert len(kept) == ring.MOST_FORWARDED + 1
-    assert (kept[-1].number, kept[-1].where, kept[-1].record.decision) == (1, "f.yaml:1:1", "blocked")
+    assert (kept[-1].number, kept[-1].where, kept[-1].line) == (1, "f.yaml:1:1", b"blocked")
 
 
 def test_what_is_new_is_told_once() -> None:
     recent = Recent()
     for _ in range(5):
-        recent.note(record(), "", NOON)
+        recent.note(b"{}", "", forwarded=False)
     assert [each.number for each in recent.decisions_after(3, 50)] == [5, 4]
     assert [each.number for each in recent.decisions_after(0, 2)] == [5, 4]
     assert recent.decisions_after(5, 50) == []
@@ -98,7 +89,7 @@ def test_a_thousand_groups_at_the_most_whatever_names_clients_send() -> None:
     recent = Recent()
     for number in range(ring.MOST_GROUPS + 50):
         rejected = (AuditRejection("InvalidEventName", f"name {number}", None),)
-        recent.note(record(rejections=rejected, rejections_count=3, shadow_rejections=rejected), "", NOON)
+        recent.note_rejections("o-1", (rejected, 3), (rejected, 1), NOON)
     assert len(recent.rejections) == ring.MOST_GROUPS
     assert recent.rejections.evicted == 50
     assert recent.unlisted_rejections == 2 * (ring.MOST_GROUPS + 50)
@@ -115,9 +106,9 @@ def test_hours_of_one_group_are_bounded() -> None:
 def test_a_shadow_rule_counts_sessions_and_all_requests() -> None:
     recent = Recent()
     hits = (AuditShadow("geo:never:AQ", 7, "geo"),)
-    recent.note(record(shadow=hits, facts=AuditFacts()), "", NOON)
-    recent.note(record("forwarded", shadow=hits), "", Instant(NOON + 5))
-    recent.note(record("forwarded", shadow=(AuditShadow("ip:x", 5, "ip"),)), "", NOON)
+    recent.note_shadow(hits, NOON, page=True)
+    recent.note_shadow(hits, Instant(NOON + 5), page=False)
+    recent.note_shadow((AuditShadow("ip:x", 5, "ip"),), NOON, page=False)
     rules = shadow(recent, NOON + 10)["rules"]
     assert [(each["rule"], each["pages"], each["count"]) for each in rules] == [("geo:never:AQ", 1, 2), ("ip:x", 0, 1)]
     assert (rules[0]["reason"], rules[0]["first"], rules[0]["last"]) == ("Geography", NOON, NOON + 5)

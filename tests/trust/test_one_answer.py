@@ -6,25 +6,24 @@ import json
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fsproxy.admin.explaining import explain_record
 from fsproxy.cli.story import Rules
 from fsproxy.config.loader import load_text
-from fsproxy.core.audit.line import EndedRequest, audit_record
 from fsproxy.core.audit.privacy import address_mask
 from fsproxy.core.audit.record import Outcome
 from fsproxy.core.limits.operations import Admitted
-from fsproxy.core.model import Instant, Location, Route
-from fsproxy.core.pipeline import Decision, judge, settle, wants_no_name
+from fsproxy.core.model import Instant, Location
+from fsproxy.core.pipeline import Decision, judge, settle
 from fsproxy.core.replay.again import Replay
 from fsproxy.core.replay.facts import page_line
 from fsproxy.core.wire.facts import page_facts
 from fsproxy.core.wire.header_values import index
 from fsproxy.core.wire.page import read_page
 from fsproxy.proxy.generation import Generation
+from support.made_lines import line_of
 
 NOW = Instant(1795287341.5)
 ADDRESSES = ["203.0.113.7", "203.0.113.0", "203.0.114.9", "2001:db8:1:2::3", "10.1.2.3"]
@@ -45,6 +44,7 @@ ANSWERS = st.sampled_from(
         None,
     ]
 )
+
 NEW = Admitted(under_way=False, user_admitted=False, over_quota=False)
 
 
@@ -173,13 +173,8 @@ def decided(generation: Generation, page: Page, answer: Admitted | None, mask: s
     )
     decision = settle(policy, judge(policy, facts, NOW, "token"), answer)
     outcome = Outcome.CAPTURED if decision.block is None else Outcome.BLOCKED
-    ended = EndedRequest(
-        now=NOW, route=Route.PAGE, outcome=outcome, method="POST", target="/rec/page", request_id="r", generation=1,
-        mode="enforce", facts=facts, decision=decision,
-        policy=policy, unnamed=wants_no_name(policy, facts, NOW),
-    )  # fmt: skip
-    record = audit_record(ended, address_mask(mask, "key"), 20)
-    return decision, json.loads(msgspec.json.encode(record))
+    written = line_of(facts, outcome, arrived=NOW, decision=decision, policy=policy, mask=address_mask(mask, "key"))
+    return decision, json.loads(written)
 
 
 def answers(generation: Generation, line: dict[str, Any]) -> tuple[int | None, str]:

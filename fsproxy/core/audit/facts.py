@@ -15,7 +15,7 @@ import msgspec
 from fsproxy.core.audit.privacy import LONGEST_NAME, MaskAddress, known_safe, safe, truncated
 from fsproxy.core.filters.base import Filter
 from fsproxy.core.filters.opt_out import OptOutFilter
-from fsproxy.core.matching.hosts import DEFAULT_PORTS, origin_host, parse_url
+from fsproxy.core.matching.hosts import DEFAULT_PORTS, Url, origin_host
 from fsproxy.core.model import FilterName, Instant, SessionFacts
 from fsproxy.core.pipeline import Decision
 from fsproxy.core.policy import OrgPolicy
@@ -38,7 +38,7 @@ _LARGEST = 2**53
 _origin_host = lru_cache(maxsize=1024)(origin_host)
 
 
-class AuditFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+class AuditFacts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The facts of one page. What the recorder did not send is left out."""
 
     session: str | None = None
@@ -75,61 +75,57 @@ class AuditFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
     """The visitor opted out or is being deleted, so neither address, user nor session is written."""
 
 
-def audit_facts(
+def page_facts(
     facts: SessionFacts,
+    url: Url | None,
     decision: Decision,
-    policy: OrgPolicy | None,
+    policy: OrgPolicy,
     mask: MaskAddress,
     now: Instant,
     *,
     unnamed: bool,
 ) -> AuditFacts:
-    """Return the facts of a page. Without a policy, nothing is known of lists and locations."""
+    """Return the facts of a page. ``url``: the parts of its URL; None if that is no text."""
     came: tuple[str, ...] = ()
     missed: tuple[str, ...] = ()
     lists: tuple[str, ...] = ()
     listed: tuple[str, ...] = ()
-    if policy is not None:
-        if facts.cookies and policy.opt_out is not None:
-            came, missed = _cookies(facts, policy.opt_out)
-        if policy.user_lists and (facts.app_id or unnamed):
-            lists, listed = _users(facts, policy.user_lists, now, unnamed=unnamed)
-    scheme, port, problems = _url(facts.url)
-    return AuditFacts(
-        session=_session(facts, decision, policy, now) if decision.token or decision.new_session else None,
-        scheme=scheme,
-        port=port,
-        url_problems=problems,
-        origin=_origin_host(facts.origin),
-        compiled=_number(facts.compiled_timestamp),
-        version=_text(facts.compiled_version),
-        snippet=_text(facts.snippet_version),
-        gpc=facts.gpc,
-        dnt=facts.dnt,
-        cookies=bool(facts.cookies),
-        opt_out=came,
-        no_opt_out=missed,
-        identified=bool(facts.app_id),
-        lists=lists,
-        listed=listed,
-        located=policy is not None and policy.geo_source is not None,
-        address=None if mask is str else TRUNCATED if mask is truncated else HIDDEN,
-        unnamed=unnamed,
+    if facts.cookies and policy.opt_out is not None:
+        came, missed = _cookies(facts, policy.opt_out)
+    if policy.user_lists and (facts.app_id or unnamed):
+        lists, listed = _users(facts, policy.user_lists, now, unnamed=unnamed)
+    scheme = url.scheme if url is not None else ""
+    return AuditFacts(  # by position, which takes a third of the time
+        _session(facts, decision, policy, now) if decision.token or decision.new_session else None,
+        scheme if scheme in DEFAULT_PORTS else safe(scheme),
+        url.port if url is not None else None,
+        _problems(facts.url, url),
+        _origin_host(facts.origin),
+        _number(facts.compiled_timestamp),
+        _text(facts.compiled_version),
+        _text(facts.snippet_version),
+        facts.gpc,
+        facts.dnt,
+        bool(facts.cookies),
+        came,
+        missed,
+        bool(facts.app_id),
+        lists,
+        listed,
+        policy.geo_source is not None,
+        None if mask is str else TRUNCATED if mask is truncated else HIDDEN,
+        unnamed,
     )
 
 
-def _url(url: object) -> tuple[str, int | None, tuple[str, ...]]:
-    if url is None or url == "":
-        return "", None, (MISSING,)
-    if not isinstance(url, str):
-        return "", None, (NOT_STRING,)
-    parsed = parse_url(url)
-    ordinary = url.isascii() and url.isprintable()
-    problems: tuple[str, ...] = (CONTROL,) if not ordinary and _CONTROL.search(url) is not None else ()
-    if parsed.problem is not None:
-        problems += (parsed.problem.value,)
-    scheme = parsed.scheme
-    return scheme if scheme in DEFAULT_PORTS else safe(scheme), parsed.port, problems
+def _problems(text: object, url: Url | None) -> tuple[str, ...]:
+    if text is None or text == "":
+        return (MISSING,)
+    if url is None or not isinstance(text, str):
+        return (NOT_STRING,)
+    ordinary = text.isascii() and text.isprintable()
+    problems: tuple[str, ...] = (CONTROL,) if not ordinary and _CONTROL.search(text) is not None else ()
+    return problems if url.problem is None else (*problems, url.problem.value)
 
 
 def _number(value: object) -> int | float | None:
@@ -180,10 +176,10 @@ def _users(
     return lists, listed
 
 
-def _session(facts: SessionFacts, decision: Decision, policy: OrgPolicy | None, now: Instant) -> str | None:
+def _session(facts: SessionFacts, decision: Decision, policy: OrgPolicy, now: Instant) -> str | None:
     block = decision.block
     if decision.new_session:
-        if policy is None or policy.ramping is None or (block is not None and block.filter is FilterName.RAMPING):
+        if policy.ramping is None or (block is not None and block.filter is FilterName.RAMPING):
             return NEW
         if any(hit.filter is FilterName.RAMPING for hit in decision.shadow):
             return NEW

@@ -1,23 +1,24 @@
-"""Makes the audit record of a request from what is known at its end (rules.md 6)."""
+"""The audit line of a request, in pieces of JSON with the names of the Elastic Common Schema (rules.md 6).
+
+A line is a template with what the configuration and the decision fix (``line_start``), which is made once for all such
+requests, and a ``LineEnd`` with what each request has of its own.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 
 import msgspec
 
-from fsproxy.core.audit.facts import audit_facts
-from fsproxy.core.audit.privacy import MaskAddress, is_unnamed, known_safe, safe
-from fsproxy.core.audit.record import VERSION, AuditRecord, AuditRejection, AuditShadow, Outcome
+from fsproxy.core.audit.privacy import LONGEST_NAME, MaskAddress, safe
+from fsproxy.core.audit.record import VERSION, AuditRejection, AuditShadow, Outcome
 from fsproxy.core.client_api.reading.server_api import server_call
 from fsproxy.core.failures import Failure
-from fsproxy.core.matching.hosts import parse_url
+from fsproxy.core.matching.hosts import Url
 from fsproxy.core.model import Hit, Instant, Rejection, Route, SessionFacts
-from fsproxy.core.pipeline import CAPTURE, Decision
-from fsproxy.core.policy import OrgPolicy
 from fsproxy.core.wire.page import host_of
 from fsproxy.core.wire.path_readings import spellings
 from fsproxy.core.wire.routes import normal_path, origin_form
@@ -25,161 +26,112 @@ from fsproxy.core.wire.routes import normal_path, origin_form
 LONGEST_AGENT = 512
 LONGEST_PATH = 256
 LONGEST_RULE = 256
+LONGEST_HOST = 253
 
 _NAMING = ("/users/v1/", "/v2/users/")
 _INDIVIDUAL = re.compile(r"(/users/v1/individual/|/v2/users/(?!batch\Z))[^/]+")
 
-
-class EndedRequest(msgspec.Struct, gc=False, kw_only=True):
-    """What is known of a request at its end. Durations in nanoseconds, sizes in bytes."""
-
-    now: Instant
-    """When it arrived."""
-    route: Route
-    outcome: Outcome
-    method: str
-    target: str
-    """The request target. It may have a query, which is not written."""
-    request_id: str
-    generation: int
-    mode: str
-    status: int | None = None
-    """None if no answer was begun."""
-    request_bytes: int | None = None
-    response_bytes: int | None = None
-    upstream_status: int | None = None
-    upstream_reason_code: int | None = None
-    duration: int | None = None
-    upstream_duration: int | None = None
-    own_duration: int | None = None
-    """``duration`` without ``upstream_duration``."""
-    facts: SessionFacts | None = None
-    policy: OrgPolicy | None = None
-    """The policy by which a page was decided."""
-    decision: Decision = CAPTURE
-    failure: Failure | None = None
-    rejections: Sequence[Rejection] = ()
-    shadow_rejections: Sequence[Rejection] = ()
-    unnamed: bool = False
-    """The visitor opted out or is being deleted, although another rule blocked first."""
+encode = msgspec.json.Encoder().encode
 
 
-def timestamp(now: Instant) -> str:
+def timestamp(now: Instant) -> bytes:
     """Return the time in the form of RFC 3339: UTC, with milliseconds."""
     milliseconds = int(now * 1000)
-    return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03d}Z"
+    return b"%b.%03dZ" % (_second(milliseconds // 1000), milliseconds % 1000)
 
 
 @lru_cache(maxsize=8)
-def _second(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+def _second(seconds: int) -> bytes:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()
 
 
-def audit_record(request: EndedRequest, mask: MaskAddress, most_rejections: int) -> AuditRecord:
-    """Return the record of a request, with at most so many rejections listed.
+def line_start(
+    route: Route,
+    outcome: Outcome,
+    method: str,
+    path: str,
+    generation: int,
+    mode: str,
+    block: Hit | None,
+    failure: Failure | None,
+) -> bytes:
+    """Return the template of a line's beginning, with all that does not change from one such request to the next.
 
-    If the visitor opted out or is being deleted, it has neither address nor user nor session.
+    It has four places, to be filled by ``%``: the ``timestamp``, the request's id as JSON, the duration in nanoseconds,
+    and the members of the ``LineEnd``.
     """
-    facts, decision, failure, outcome = request.facts, request.decision, request.failure, request.outcome
-    block, shadow, unnamed = decision.block, decision.shadow, request.unnamed
-    if block is not None or shadow:
-        unnamed = unnamed or (block is not None and is_unnamed((block,))) or is_unnamed(shadow)
-    page_facts = url = None
-    if facts is not None and request.route is Route.PAGE:
-        page_facts, url = audit_facts(facts, decision, request.policy, mask, request.now, unnamed=unnamed), facts.url
-    org, page, agent, domain, country, region = _visible(facts) if facts is not None else _NO_FACTS
-    session, user, fresh, ip, hashed = _identifying(facts, mask) if facts is not None and not unnamed else _NAMELESS
-    # ``_value_`` is what the property ``value`` of an enum returns, without the cost of the property.
-    return AuditRecord(
-        timestamp=timestamp(request.now),
-        version=VERSION,
-        action=request.route._value_,
-        outcome="unknown" if failure is Failure.CLIENT_GONE and outcome is Outcome.FAILED else outcome.ecs,
-        decision=outcome._value_,
-        method=request.method if request.method in _METHODS else safe(request.method, 32),
-        path=audit_path(request.target, request.route),
-        request_id=request.request_id,
-        generation=request.generation,
-        mode=request.mode,
-        reason=block.code.text if block is not None else failure.summary if failure is not None else None,
-        duration=request.duration,
-        reason_code=block.code._value_ if block is not None else None,
-        rule=safe(block.rule.id, LONGEST_RULE) if block is not None else None,
-        filter=block.filter._value_ if block is not None else None,
-        shadow=tuple(map(_shadow, shadow)) if shadow else (),
-        filters_failed=tuple(name.value for name in decision.failed) if decision.failed else (),
-        org=org,
-        session_id=session,
-        page_id=page,
-        user_id=user,
-        fresh_user_id=fresh,
-        client_ip=ip,
-        client_address=hashed,
-        country=country,
-        region=region,
-        user_agent=agent,
-        domain=domain,
-        request_bytes=request.request_bytes,
-        status=request.status,
-        response_bytes=request.response_bytes,
-        upstream_status=request.upstream_status,
-        upstream_reason_code=request.upstream_reason_code,
-        upstream_duration=request.upstream_duration,
-        own_duration=request.own_duration,
-        ledger_down=decision.ledger_down,
-        error=failure.value if failure is not None else None,
-        url_length=len(url) if isinstance(url, str) else None,
-        facts=page_facts,
-        rejections=_listed(request.rejections, most_rejections) if request.rejections else (),
-        rejections_count=len(request.rejections),
-        shadow_rejections=_listed(request.shadow_rejections, most_rejections) if request.shadow_rejections else (),
-        shadow_rejections_count=len(request.shadow_rejections),
-    )
+    gone = failure is Failure.CLIENT_GONE and outcome is Outcome.FAILED
+    fields: dict[str, object] = {
+        "ecs.version": "8.11.0",
+        "@timestamp": "%b",
+        "fsproxy.audit.version": VERSION,
+        "event.action": route,
+        "event.outcome": "unknown" if gone else outcome.ecs,
+        "fsproxy.decision": outcome,
+        "http.request.method": _literal(safe(method, 32)),
+        "url.path": _literal(audit_path(path, route)),
+        "http.request.id": msgspec.Raw(b"%b"),
+        "fsproxy.generation": generation,
+        "fsproxy.mode": mode,
+    }
+    if block is not None:
+        fields["event.reason"] = block.code.text
+    elif failure is not None:
+        fields["event.reason"] = failure.summary
+    fields["event.duration"] = msgspec.Raw(b"%d")
+    if block is not None:
+        fields["fsproxy.reason_code"] = block.code
+        fields["rule.id"] = _literal(safe(block.rule.id, LONGEST_RULE))
+        fields["fsproxy.filter"] = block.filter
+    return encode(fields)[:-1] + b",%b"
 
 
-_NO_FACTS = (None, "", None, "", None, None)
-_NAMELESS = ("", "", "", None, None)
-_METHODS = frozenset({"POST", "GET", "OPTIONS", "HEAD", "PUT", "DELETE", "PATCH"})
+def _literal(text: str) -> str:
+    return text.replace("%", "%%")
 
 
-def _visible(facts: SessionFacts) -> tuple[str | None, str, str | None, str, str | None, str | None]:
-    """Return what every line has: org, page, User-Agent, host, country, region."""
-    agent, location = facts.user_agent, facts.location
-    return (
-        known_safe(facts.org) if facts.org is not None else None,
-        safe(facts.page_id),
-        (known_safe if len(agent) <= LONGEST_AGENT else safe)(agent, LONGEST_AGENT) if agent else None,
-        _host(facts.url) if facts.url is not None else "",
-        location.country if location is not None else None,
-        location.region if location is not None else None,
-    )
+known_start = lru_cache(maxsize=1024)(line_start)
+"""``line_start`` for short paths and methods: nearly every request has one of a few, and each rule one beginning."""
 
 
-def _identifying(facts: SessionFacts, mask: MaskAddress) -> tuple[str, str, str, str | None, str | None]:
-    """Return what identifies the visitor: session, user, fresh user, and the address or else a hash of it."""
-    masked = mask(facts.client_ip) if facts.client_ip is not None else None
-    is_address = masked is None or "." in masked or ":" in masked
-    return (
-        safe(facts.session_id),
-        safe(facts.user_id) if facts.user_id else "",
-        facts.fresh_user_id,
-        masked if is_address else None,
-        None if is_address else masked,
-    )
+Visitor = tuple[
+    str | None, str, str, str, str, str | None, str | None, str | None, str | None, str | None, str
+]  # fmt: skip
+"""The fields of a ``LineEnd`` from ``org`` to ``domain``."""
+NOT_KNOWN: Visitor = (None, "", "", "", "", None, None, None, None, None, "")
 
 
-def _host(url: object) -> str:
-    """Return the URL's host, normalised if it can be."""
-    parsed = parse_url(url).host if isinstance(url, str) else ""
-    return parsed or safe(host_of(url), 253)
+def visitor(facts: SessionFacts, url: Url | None, mask: MaskAddress, *, unnamed: bool) -> Visitor:
+    """Return who sent the request and from where. ``unnamed``: without address, user and session.
+
+    ``url``: the parts of the page's URL; None if that is no text. Its host is normalised if it can be.
+    """
+    org, session, page, user, fresh = facts.org, facts.session_id, facts.page_id, facts.user_id, facts.fresh_user_id
+    agent, location, client = facts.user_agent, facts.location, facts.client_ip
+    if unnamed:
+        session = user = fresh = ""
+        client = None
+    # Nearly always all texts are safe, which one look at them together tells.
+    texts = f"{org}{session}{page}{user}{agent}"
+    short = len(session) <= LONGEST_NAME >= len(page) and len(user) <= LONGEST_NAME >= len(org or "")
+    if not (short and len(agent or "") <= LONGEST_AGENT and texts.isascii() and texts.isprintable()):
+        session, page, user = safe(session), safe(page), safe(user)
+        org = safe(org) if org is not None else None
+        agent = safe(agent, LONGEST_AGENT) if agent else None
+    host = ""
+    if url is not None:
+        host = url.host or safe(host_of(facts.url), LONGEST_HOST)
+    ip = address = None
+    if client is not None:
+        ip = mask(client)
+        if ip is not None and "." not in ip and ":" not in ip:
+            ip, address = None, ip
+    country, region = (location.country, location.region) if location is not None else (None, None)
+    return org, session, page, user, fresh, ip, address, country, region, agent or None, host
 
 
 def audit_path(target: str, route: Route = Route.OTHER) -> str:
     """Return the path without its query, shortened. A server API path is returned without the user's uid."""
-    return _known_path(target, route) if len(target) <= LONGEST_PATH else _path(target, route)
-
-
-def _path(target: str, route: Route) -> str:
     path = normal_path(origin_form(target.partition("?")[0]))
     if route is Route.SERVER_API and not path.startswith(_NAMING):
         # In an unusual spelling the uid could be anywhere, so the reading that matched is written instead.
@@ -189,21 +141,23 @@ def _path(target: str, route: Route) -> str:
     return safe(path, LONGEST_PATH)
 
 
-_known_path = lru_cache(maxsize=256)(_path)
-"""Nearly every request is for one of a few paths."""
+def audit_shadow(hits: Iterable[Hit]) -> tuple[AuditShadow, ...]:
+    """Return the rules that would have blocked, as a line lists them."""
+    return tuple(AuditShadow(safe(hit.rule.id, LONGEST_RULE), int(hit.code), hit.filter.value) for hit in hits)
 
 
-def _shadow(hit: Hit) -> AuditShadow:
-    return AuditShadow(safe(hit.rule.id, LONGEST_RULE), int(hit.code), hit.filter.value)
+def audit_rejections(rejections: Sequence[Rejection], most: int) -> ListedRejections:
+    """Return at most so many rejections as a line lists them, and how many there were."""
+    listed = [
+        AuditRejection(
+            each.code.value,
+            safe(each.call) if each.call is not None else each.kind.value,
+            safe(each.property) if each.property is not None else None,
+        )
+        for each in rejections[:most]
+    ]
+    return tuple(listed), len(rejections)
 
 
-def _listed(rejections: Sequence[Rejection], most: int) -> tuple[AuditRejection, ...]:
-    return tuple(_rejection(each) for each in rejections[:most])
-
-
-def _rejection(each: Rejection) -> AuditRejection:
-    return AuditRejection(
-        each.code.value,
-        safe(each.call) if each.call is not None else each.kind.value,
-        safe(each.property) if each.property is not None else None,
-    )
+ListedRejections = tuple[tuple[AuditRejection, ...], int]
+NO_REJECTIONS: ListedRejections = ((), 0)

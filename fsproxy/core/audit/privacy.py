@@ -18,7 +18,6 @@ LONGEST_NAME = 100
 MaskAddress = Callable[[Address], str | None]
 
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
-_V4_MASK = 0xFFFFFF00
 _V6_MASK = ((1 << 48) - 1) << 80
 _UNNAMED = frozenset({ReasonCode.OPT_OUT_COOKIE, ReasonCode.USER_ACTIVELY_BEING_DELETED})
 
@@ -42,15 +41,11 @@ def address_mask(mode: str, key: str | None = None) -> MaskAddress:
 
 def truncated(address: Address) -> str:
     """Return the address of the network (/24, or /48)."""
-    # Numbers are remembered, not addresses: the hash of an address runs in Python.
+    number = int(address)
     if isinstance(address, IPv4Address):
-        return _v4_text(int(address) & _V4_MASK)
-    return _v6_text(int(address) & _V6_MASK)
-
-
-@lru_cache(maxsize=4096)
-def _v4_text(number: int) -> str:
-    return str(IPv4Address(number))
+        return f"{number >> 24}.{number >> 16 & 255}.{number >> 8 & 255}.0"
+    # The number is remembered, not the address: an address's hash and text are made in Python.
+    return _v6_text(number & _V6_MASK)
 
 
 @lru_cache(maxsize=4096)

@@ -1,4 +1,4 @@
-"""The audit record of a request, with the names of the Elastic Common Schema (rules.md 6)."""
+"""The words of the audit line and the forms of its lists (rules.md 6)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import msgspec
 from msgspec import field
 
 from fsproxy.core.audit.facts import AuditFacts
+from fsproxy.core.failures import Failure
+from fsproxy.core.model import FilterName
 
 VERSION = 1
 """The version of the line's form. A change that could break a reader increases it."""
@@ -30,7 +32,7 @@ class Outcome(StrEnum):
     @property
     def ecs(self) -> str:
         """Whether the proxy did what it should (``event.outcome``). Blocking is a success."""
-        return "failure" if self._value_ == "failed" else "success"
+        return "failure" if self is Outcome.FAILED else "success"
 
 
 class AuditShadow(msgspec.Struct, frozen=True, gc=False):
@@ -50,82 +52,52 @@ class AuditRejection(msgspec.Struct, frozen=True, gc=False):
     property: str | None
 
 
-class AuditRecord(
-    msgspec.Struct,
-    frozen=True,
-    gc=False,
-    kw_only=True,
-    omit_defaults=True,
-    # A tag is the only constant that omit_defaults does not leave out.
-    tag_field="ecs.version",
-    tag="8.11.0",
-):
-    """One line. Unknown values are left out. Durations are in nanoseconds, sizes in bytes."""
+class LineEnd(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What a line has after its beginning (``line_start``), in this order. Unknown values are left out.
 
-    timestamp: str = field(name="@timestamp")
-    version: int = field(name="fsproxy.audit.version")
-    action: str = field(name="event.action")
-    outcome: str = field(name="event.outcome")
-    decision: str = field(name="fsproxy.decision")
-    method: str = field(name="http.request.method")
-    path: str = field(name="url.path")
-    request_id: str = field(name="http.request.id")
-    generation: int = field(name="fsproxy.generation")
-    mode: str = field(name="fsproxy.mode")
-    reason: str | None = field(default=None, name="event.reason")
-    duration: int | None = field(default=None, name="event.duration")
-    reason_code: int | None = field(default=None, name="fsproxy.reason_code")
-    rule: str | None = field(default=None, name="rule.id")
-    filter: str | None = field(default=None, name="fsproxy.filter")
-    shadow: tuple[AuditShadow, ...] = field(default=(), name="fsproxy.shadow")
-    filters_failed: tuple[str, ...] = field(default=(), name="fsproxy.filters_failed")
-    org: str | None = field(default=None, name="organization.id")
-    session_id: str = field(default="", name="fsproxy.session_id")
-    page_id: str = field(default="", name="fsproxy.page_id")
-    user_id: str = field(default="", name="fsproxy.user_id")
-    fresh_user_id: str = field(default="", name="fsproxy.fresh_user_id")
+    Durations are in nanoseconds, sizes in bytes.
+    """
+
+    shadow: tuple[AuditShadow, ...] = field(name="fsproxy.shadow", default=())
+    filters_failed: tuple[FilterName, ...] = field(name="fsproxy.filters_failed", default=())
+    org: str | None = field(name="organization.id", default=None)
+    session_id: str = field(name="fsproxy.session_id", default="")
+    page_id: str = field(name="fsproxy.page_id", default="")
+    user_id: str = field(name="fsproxy.user_id", default="")
+    fresh_user_id: str = field(name="fsproxy.fresh_user_id", default="")
     """The id by which ramping decided on a first visit. The visitor keeps it only if ramping blocked the visit."""
-    client_ip: str | None = field(default=None, name="client.ip")
-    client_address: str | None = field(default=None, name="client.address")
+    client_ip: str | None = field(name="client.ip", default=None)
+    client_address: str | None = field(name="client.address", default=None)
     """A hash in place of the address, as ``client.ip`` must hold an address."""
-    country: str | None = field(default=None, name="client.geo.country_iso_code")
-    region: str | None = field(default=None, name="client.geo.region_iso_code")
-    user_agent: str | None = field(default=None, name="user_agent.original")
-    domain: str = field(default="", name="url.domain")
-    request_bytes: int | None = field(default=None, name="http.request.body.bytes")
-    status: int | None = field(default=None, name="http.response.status_code")
-    response_bytes: int | None = field(default=None, name="http.response.body.bytes")
-    upstream_status: int | None = field(default=None, name="fsproxy.upstream.status_code")
-    upstream_reason_code: int | None = field(default=None, name="fsproxy.upstream.reason_code")
-    upstream_duration: int | None = field(default=None, name="fsproxy.upstream.duration")
-    own_duration: int | None = field(default=None, name="fsproxy.own.duration")
-    ledger_down: bool = field(default=False, name="fsproxy.ledger_down")
-    error: str | None = field(default=None, name="fsproxy.error")
-    url_length: int | None = field(default=None, name="fsproxy.url.length")
+    country: str | None = field(name="client.geo.country_iso_code", default=None)
+    region: str | None = field(name="client.geo.region_iso_code", default=None)
+    user_agent: str | None = field(name="user_agent.original", default=None)
+    domain: str = field(name="url.domain", default="")
+    request_bytes: int | None = field(name="http.request.body.bytes", default=None)
+    status: int | None = field(name="http.response.status_code", default=None)
+    response_bytes: int | None = field(name="http.response.body.bytes", default=None)
+    upstream_status: int | None = field(name="fsproxy.upstream.status_code", default=None)
+    upstream_reason_code: int | None = field(name="fsproxy.upstream.reason_code", default=None)
+    upstream_duration: int | None = field(name="fsproxy.upstream.duration", default=None)
+    own_duration: int | None = field(name="fsproxy.own.duration", default=None)
+    ledger_down: bool = field(name="fsproxy.ledger_down", default=False)
+    error: Failure | None = field(name="fsproxy.error", default=None)
+    url_length: int | None = field(name="fsproxy.url.length", default=None)
     """Characters of a page's URL."""
-    facts: AuditFacts | None = field(default=None, name="fsproxy.facts")
+    facts: AuditFacts | None = field(name="fsproxy.facts", default=None)
     """On pages, the other facts by which they were decided."""
-    rejections: tuple[AuditRejection, ...] = field(default=(), name="fsproxy.rejections")
-    rejections_count: int = field(default=0, name="fsproxy.rejections_count")
-    shadow_rejections: tuple[AuditRejection, ...] = field(default=(), name="fsproxy.shadow_rejections")
+    rejections: tuple[AuditRejection, ...] = field(name="fsproxy.rejections", default=())
+    rejections_count: int = field(name="fsproxy.rejections_count", default=0)
+    shadow_rejections: tuple[AuditRejection, ...] = field(name="fsproxy.shadow_rejections", default=())
     """What ``client_api`` or one of its limits would have removed if its mode were ``enforce``."""
-    shadow_rejections_count: int = field(default=0, name="fsproxy.shadow_rejections_count")
+    shadow_rejections_count: int = field(name="fsproxy.shadow_rejections_count", default=0)
 
 
-FIELD_NAMES = dict(zip(AuditRecord.__struct_fields__, AuditRecord.__struct_encode_fields__, strict=True))
-"""The name of each attribute in the line."""
-
-
-def is_due(share: float, record: AuditRecord) -> bool:
-    """Return whether the line is written: always for blocked, rejected, failed and shadow-hit requests, else by share.
+def is_sampled(share: float, request_id: str) -> bool:
+    """Return whether a line that nothing makes remarkable is written.
 
     The same request id always gives the same answer, on every instance.
     """
-    if share >= 1.0 or record.decision in _ALWAYS or record.shadow or record.error:
+    if share >= 1.0:
         return True
-    if record.rejections_count or record.shadow_rejections_count:
-        return True
-    return share > 0.0 and crc32(record.request_id.encode("utf-8", "surrogatepass")) < share * 2**32
-
-
-_ALWAYS = frozenset({Outcome.BLOCKED.value, Outcome.REJECTED.value, Outcome.FAILED.value})
+    return share > 0.0 and crc32(request_id.encode("utf-8", "surrogatepass")) < share * 2**32

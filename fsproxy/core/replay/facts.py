@@ -7,11 +7,12 @@ from ipaddress import IPv4Address, ip_address
 from types import MappingProxyType
 
 import msgspec
+from msgspec import field
 
 from fsproxy.core.audit.facts import CONTROL, HIDDEN, MISSING, NOT_STRING, AuditFacts
 from fsproxy.core.audit.line import LONGEST_AGENT
 from fsproxy.core.audit.privacy import LONGEST_NAME
-from fsproxy.core.audit.record import FIELD_NAMES, AuditShadow
+from fsproxy.core.audit.record import AuditShadow
 from fsproxy.core.matching.hosts import UrlProblem
 from fsproxy.core.model import Address, FilterName, Hit, Location, Route, SessionFacts
 
@@ -20,28 +21,28 @@ SOME_VALUE = "\x00"
 """The value of a cookie whose value is not in the line. No real cookie has this one."""
 
 
-class PageLine(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename=FIELD_NAMES):
+class PageLine(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The part of an audit line that replay reads."""
 
-    action: str
-    timestamp: str
-    request_id: str
-    reason_code: int | None = None
-    rule: str = ""
-    filter: str = ""
-    shadow: tuple[AuditShadow, ...] = ()
-    filters_failed: tuple[str, ...] = ()
-    org: str | None = None
-    user_id: str = ""
-    fresh_user_id: str = ""
-    client_ip: str | None = None
-    country: str | None = None
-    region: str | None = None
-    user_agent: str | None = None
-    domain: str = ""
-    ledger_down: bool = False
-    url_length: int = 0
-    facts: msgspec.Raw = msgspec.Raw(b"")
+    action: str = field(name="event.action")
+    timestamp: str = field(name="@timestamp")
+    request_id: str = field(name="http.request.id")
+    reason_code: int | None = field(default=None, name="fsproxy.reason_code")
+    rule: str = field(default="", name="rule.id")
+    filter: str = field(default="", name="fsproxy.filter")
+    shadow: tuple[AuditShadow, ...] = field(default=(), name="fsproxy.shadow")
+    filters_failed: tuple[str, ...] = field(default=(), name="fsproxy.filters_failed")
+    org: str | None = field(default=None, name="organization.id")
+    user_id: str = field(default="", name="fsproxy.user_id")
+    fresh_user_id: str = field(default="", name="fsproxy.fresh_user_id")
+    client_ip: str | None = field(default=None, name="client.ip")
+    country: str | None = field(default=None, name="client.geo.country_iso_code")
+    region: str | None = field(default=None, name="client.geo.region_iso_code")
+    user_agent: str | None = field(default=None, name="user_agent.original")
+    domain: str = field(default="", name="url.domain")
+    ledger_down: bool = field(default=False, name="fsproxy.ledger_down")
+    url_length: int = field(default=0, name="fsproxy.url.length")
+    facts: msgspec.Raw = field(default=msgspec.Raw(b""), name="fsproxy.facts")
     """The JSON of an ``AuditFacts``, or nothing. ``Replay`` decodes each different one only once."""
 
     @property

@@ -1,17 +1,21 @@
 import json
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
 import msgspec
 import pytest
 
-from fsproxy.core.audit.line import EndedRequest, audit_path, audit_record, timestamp
-from fsproxy.core.audit.privacy import MaskAddress, address_mask, truncated
-from fsproxy.core.audit.record import AuditRecord, Outcome, is_due
+from fsproxy.core.audit.line import audit_path, timestamp
+from fsproxy.core.audit.privacy import address_mask
+from fsproxy.core.audit.record import Outcome, is_sampled
 from fsproxy.core.failures import Failure
 from fsproxy.core.model import CallKind, FilterName, Hit, Instant, Location, Rejection, Route, Rule, SessionFacts
-from fsproxy.core.pipeline import CAPTURE, Decision
+from fsproxy.core.pipeline import Decision
+from fsproxy.core.policy import OrgPolicy, Snapshot
 from fsproxy.core.reasons import ReasonCode, RejectionCode
+from fsproxy.core.settings import CoreSettings, OptOutSettings
+from support.made_lines import line_of
 
 FACTS = SessionFacts(
     route=Route.PAGE,
@@ -31,41 +35,25 @@ OPT_OUT = Hit(FilterName.OPT_OUT, ReasonCode.OPT_OUT_COOKIE, Rule("opt_out:gpc")
 DELETING = Hit(FilterName.DELETING_USER, ReasonCode.USER_ACTIVELY_BEING_DELETED, Rule("deleting_user:block:u"))
 
 
-def record(
-    outcome: Outcome = Outcome.CAPTURED,
-    *,
-    mask: MaskAddress = truncated,
-    most_rejections: int = 20,
-    **more: Any,
-) -> AuditRecord:
-    given = {
-        "now": Instant(1795287341.564),
-        "route": Route.PAGE,
-        "outcome": outcome,
-        "method": "POST",
-        "target": "/rec/page?secret",
-        "request_id": "rid-1",
-        "generation": 7,
-        "mode": "enforce",
-        "status": 200,
-        "facts": FACTS,
-    }
-    return audit_record(EndedRequest(**{**given, **more}), mask, most_rejections)
+def line(outcome: Outcome = Outcome.CAPTURED, facts: SessionFacts | None = FACTS, **more: Any) -> dict[str, Any]:
+    return json.loads(line_of(facts, outcome, **more))
 
 
-def line(outcome: Outcome = Outcome.CAPTURED, **more: Any) -> dict[str, Any]:
-    return json.loads(msgspec.json.encode(record(outcome, **more)))
+def opts_out() -> OrgPolicy:
+    """A policy by which GPC opts out."""
+    core = CoreSettings()
+    filters = replace(core.default.filters, opt_out=OptOutSettings(gpc=True))
+    return Snapshot.compile(replace(core, default=replace(core.default, filters=filters)), 1).default
 
 
 def test_a_captured_page_in_ecs_names() -> None:
     assert line(
         status=200,
-        request_bytes=900,
-        response_bytes=400,
+        bytes_in=900,
+        bytes_out=400,
         upstream_status=200,
-        duration=5_000_000,
-        upstream_duration=4_000_000,
-        own_duration=1_000_000,
+        total=5_000_000,
+        waited=4_000_000,
     ) == {
         "@timestamp": "2026-11-21T18:55:41.564Z",
         "ecs.version": "8.11.0",
@@ -125,7 +113,11 @@ def test_shadow_hits_and_failed_filters_are_listed() -> None:
         {"decision": Decision(block=DELETING)},
         {"decision": Decision(block=BLOCK, shadow=(OPT_OUT,))},
         {"decision": Decision(shadow=(DELETING,))},
-        {"decision": Decision(block=BLOCK), "unnamed": True},
+        {
+            "decision": Decision(block=BLOCK),
+            "facts": msgspec.structs.replace(FACTS, gpc=True),
+            "policy": opts_out(),
+        },
     ],
 )
 @pytest.mark.parametrize("mode", ["full", "hashed"])
@@ -142,25 +134,29 @@ def test_a_hash_is_no_ip() -> None:
 
 
 def test_what_is_not_known_is_not_there() -> None:
-    said = line(Outcome.FORWARDED, route=Route.OTHER, facts=None, status=None)
+    said = line(Outcome.FORWARDED, route=Route.OTHER, facts=None, status=0)
     assert set(said) == {
         "@timestamp",
         "ecs.version",
         "fsproxy.audit.version",
         "event.action",
         "event.outcome",
+        "event.duration",
         "fsproxy.decision",
         "fsproxy.generation",
         "fsproxy.mode",
+        "fsproxy.own.duration",
+        "http.request.body.bytes",
         "http.request.id",
         "http.request.method",
+        "http.response.body.bytes",
         "url.path",
     }
 
 
 def test_no_value_of_a_request_is_written() -> None:
-    assert b"secret" not in msgspec.json.encode(record())
-    assert b"never-written" not in msgspec.json.encode(record())
+    assert b"secret" not in line_of(FACTS)
+    assert b"never-written" not in line_of(FACTS)
 
 
 @pytest.mark.parametrize(
@@ -210,30 +206,106 @@ def test_a_path_names_no_user(target: str, path: str) -> None:
     ],
 )
 def test_times_are_utc_in_milliseconds(now: float, text: str) -> None:
-    assert timestamp(Instant(now)) == text
-
-
-@pytest.mark.parametrize(
-    "kept",
-    [
-        record(Outcome.BLOCKED, decision=Decision(block=BLOCK)),
-        record(Outcome.REJECTED),
-        record(Outcome.FAILED),
-        record(decision=Decision(shadow=(BLOCK,))),
-        record(failure=Failure.CLIENT_GONE),
-        record(rejections=[Rejection(RejectionCode.RATE_LIMITED, CallKind.EVENT, "a", None, "d")]),
-        record(shadow_rejections=[Rejection(RejectionCode.RATE_LIMITED, CallKind.EVENT, "a", None, "d")]),
-    ],
-)
-def test_what_matters_is_always_written(kept: AuditRecord) -> None:
-    assert is_due(0.0, kept)
+    assert timestamp(Instant(now)) == text.encode()
 
 
 def test_a_share_of_the_rest_is_written_by_its_request_id() -> None:
-    lines = [record(request_id=f"r-{n}", decision=CAPTURE) for n in range(400)]
-    quarter = [is_due(0.25, each) for each in lines]
+    ids = [f"r-{n}" for n in range(400)]
+    quarter = [is_sampled(0.25, each) for each in ids]
     assert 60 < sum(quarter) < 140
-    assert quarter == [is_due(0.25, each) for each in lines]
-    assert all(is_due(0.5, each) for each, was in zip(lines, quarter, strict=True) if was)
-    assert not any(is_due(0.0, each) for each in lines)
-    assert all(is_due(1.0, each) for each in lines)
+    assert quarter == [is_sampled(0.25, each) for each in ids]
+    assert all(is_sampled(0.5, each) for each, was in zip(ids, quarter, strict=True) if was)
+    assert not any(is_sampled(0.0, each) for each in ids)
+    assert all(is_sampled(1.0, each) for each in ids)
+
+
+START = (
+    b'{"ecs.version":"8.11.0","@timestamp":"2026-11-21T18:55:41.564Z","fsproxy.audit.version":1,"event.action":"page",'
+)
+PLAIN = SessionFacts(
+    route=Route.PAGE, org="o-1", session_id="s-1", page_id="p-1", user_id="u-1", url="https://shop.example:8443/a",
+    client_ip=ip_address("198.51.100.77"), user_agent="Mozilla", location=Location("US", "US-CA"), cookies={"c": "1"},
+    origin="https://shop.example", compiled_timestamp=1754000000, compiled_version="1.2", snippet_version="1.3",
+)  # fmt: skip
+ONE = Rejection(RejectionCode.INVALID_VALUE, CallKind.EVENT, 'A"b', "a.b_int", "not an int")
+TWO = Rejection(RejectionCode.RATE_LIMITED, CallKind.IDENTIFY, None, None, "too many")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (
+            {
+                "facts": PLAIN,
+                "decision": Decision(token="t"),
+                "bytes_in": 9,
+                "bytes_out": 4,
+                "upstream_status": 200,
+                "waited": 4_000_000,
+            },
+            START + b'"event.outcome":"success","fsproxy.decision":"captured","http.request.method":"POST",'
+            b'"url.path":"/rec/page","http.request.id":"rid-1","fsproxy.generation":7,"fsproxy.mode":"enforce",'
+            b'"event.duration":5000000,"organization.id":"o-1","fsproxy.session_id":"s-1","fsproxy.page_id":"p-1",'
+            b'"fsproxy.user_id":"u-1","client.ip":"198.51.100.0","client.geo.country_iso_code":"US",'
+            b'"client.geo.region_iso_code":"US-CA","user_agent.original":"Mozilla","url.domain":"shop.example",'
+            b'"http.request.body.bytes":9,"http.response.status_code":200,"http.response.body.bytes":4,'
+            b'"fsproxy.upstream.status_code":200,"fsproxy.upstream.duration":4000000,"fsproxy.own.duration":1000000,'
+            b'"fsproxy.url.length":27,"fsproxy.facts":{"session":"under_way","scheme":"https","port":8443,'
+            b'"origin":"shop.example","compiled":1754000000,"version":"1.2","snippet":"1.3","cookies":true,'
+            b'"address":"truncated"}}',
+        ),
+        (
+            {
+                "outcome": Outcome.BLOCKED,
+                "facts": msgspec.structs.replace(PLAIN, url="nothing", cookies={}, location=None, user_agent=None),
+                "decision": Decision(
+                    block=Hit(FilterName.IP, ReasonCode.IP_FILTER, Rule('50%d"')),
+                    shadow=(BLOCK,),
+                    failed=(FilterName.GEO,),
+                    ledger_down=True,
+                ),
+                "status": 202,
+                "path": "/50%25/%b",
+                "request_id": 'a"%b',
+                "mask": address_mask("hashed", "key"),
+            },
+            START + b'"event.outcome":"success","fsproxy.decision":"blocked","http.request.method":"POST",'
+            b'"url.path":"/50%25/%b","http.request.id":"a\\"%b","fsproxy.generation":7,"fsproxy.mode":"enforce",'
+            b'"event.reason":"IP Filter","event.duration":5000000,"fsproxy.reason_code":5,"rule.id":"50%d\\"",'
+            b'"fsproxy.filter":"ip","fsproxy.shadow":[{"rule.id":"ip:block:10.0.0.0/8","reason_code":5,"filter":"ip"}],'
+            b'"fsproxy.filters_failed":["geo"],"organization.id":"o-1","fsproxy.session_id":"s-1",'
+            b'"fsproxy.page_id":"p-1","fsproxy.user_id":"u-1","client.address":"HASH",'
+            b'"http.request.body.bytes":0,"http.response.status_code":202,"http.response.body.bytes":0,'
+            b'"fsproxy.own.duration":5000000,"fsproxy.ledger_down":true,"fsproxy.url.length":7,'
+            b'"fsproxy.facts":{"url_problems":["unparseable"],"origin":"shop.example","compiled":1754000000,'
+            b'"version":"1.2","snippet":"1.3","address":"hidden"}}',
+        ),
+        (
+            {
+                "outcome": Outcome.FAILED,
+                "facts": SessionFacts(route=Route.BUNDLE, fresh_user_id="f-1"),
+                "route": Route.BUNDLE,
+                "failure": Failure.CLIENT_GONE,
+                "status": 0,
+                "upstream_reason_code": 4,
+                "rejections": [ONE, TWO, ONE],
+                "shadow_rejections": [TWO],
+                "most_rejections": 2,
+            },
+            START.replace(b"page", b"bundle")
+            + b'"event.outcome":"unknown","fsproxy.decision":"failed","http.request.method":"POST",'
+            b'"url.path":"/rec/page","http.request.id":"rid-1","fsproxy.generation":7,"fsproxy.mode":"enforce",'
+            b'"event.reason":"Client gone","event.duration":5000000,"fsproxy.fresh_user_id":"f-1",'
+            b'"http.request.body.bytes":0,"http.response.body.bytes":0,"fsproxy.upstream.reason_code":4,'
+            b'"fsproxy.own.duration":5000000,"fsproxy.error":"client_gone","fsproxy.rejections":'
+            b'[{"code":"InvalidValue","call":"A\\"b","property":"a.b_int"},'
+            b'{"code":"RateLimited","call":"identify","property":null}],"fsproxy.rejections_count":3,'
+            b'"fsproxy.shadow_rejections":[{"code":"RateLimited","call":"identify","property":null}],'
+            b'"fsproxy.shadow_rejections_count":1}',
+        ),
+    ],
+)
+def test_a_line_is_the_same_byte_for_byte(given: dict[str, Any], expected: bytes) -> None:
+    hashed = address_mask("hashed", "key")(ip_address("198.51.100.77"))
+    assert hashed is not None
+    assert line_of(**given) == expected.replace(b"HASH", hashed.encode())

@@ -12,13 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsproxy.core.audit.line import EndedRequest, audit_record
 from fsproxy.core.audit.privacy import address_mask
 from fsproxy.core.audit.record import Outcome
 from fsproxy.core.limits.operations import Admitted
 from fsproxy.core.limits.ramping import bucket
 from fsproxy.core.model import Instant, Location, Mode, Route, SessionFacts
-from fsproxy.core.pipeline import judge, settle, wants_no_name
+from fsproxy.core.pipeline import judge, settle
 from fsproxy.core.policy import Snapshot
 from fsproxy.core.replay.again import Replay, Replayed, recorded
 from fsproxy.core.replay.facts import PageLine
@@ -39,12 +38,14 @@ from fsproxy.core.settings import (
     UrlSettings,
     UserAgentSettings,
 )
+from support.made_lines import line_of
 
 NOW = Instant(1795287341.5)
 FACTS = SessionFacts(
     route=Route.PAGE, org="o-1", session_id="s", page_id="p", user_id="client-1", url="https://www.example.com/a",
     client_ip=ip_address("10.1.2.3"), user_agent="Mozilla/5.0", compiled_timestamp=1754000000,
 )  # fmt: skip
+
 NEW = Admitted(under_way=False, user_admitted=False, over_quota=False)
 
 
@@ -70,13 +71,11 @@ def line(
     policy = (snapshot or rules()).policy(facts.org)
     decision = settle(policy, judge(policy, facts, NOW, "token"), answer)
     outcome = Outcome.CAPTURED if decision.block is None else Outcome.BLOCKED
-    ended = EndedRequest(
-        now=NOW, route=Route.PAGE, outcome=outcome, method="POST", target="/rec/page", request_id="r", generation=1,
-        mode="enforce", facts=facts, decision=decision,
-        policy=policy, unnamed=wants_no_name(policy, facts, NOW), **more,
+    written = line_of(
+        facts, outcome, arrived=NOW, request_id="r", decision=decision, policy=policy, mask=address_mask(mask, "key"),
+        **more,
     )  # fmt: skip
-    record = audit_record(ended, address_mask(mask, "key"), 20)
-    return msgspec.json.decode(msgspec.json.encode(record), type=PageLine)
+    return msgspec.json.decode(written, type=PageLine)
 
 
 def again(found: PageLine, *, same_users: bool = False, **filters: Any) -> Replayed:
