@@ -13,7 +13,7 @@ from fsproxy.config.schema import Config
 from fsproxy.config.summary import summary
 from fsproxy.fleet.descriptors import raise_limit
 from fsproxy.fleet.listening import StartError
-from fsproxy.state.cache import refuse_disabled
+from fsproxy.state.repeats import refuse_disabled
 from fsproxy.telemetry.logs import configure_logs
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -16,11 +17,9 @@ from fsproxy.core.client_api.verdicts import LimitVerdict
 from fsproxy.core.limits.operations import Ledger, LedgerDownError, Move
 from fsproxy.core.limits.page_clock import (
     CallClock,
-    PageClock,
     call_clock,
     largest_of,
     last_when,
-    moved_back,
     page_offset,
 )
 from fsproxy.core.model import Instant
@@ -28,13 +27,13 @@ from fsproxy.proxy.limit_queries import LimitedCalls, LimitQueries, session_of
 from fsproxy.proxy.off_loop import run
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from fsproxy.core.model import SessionFacts
     from fsproxy.core.policy import OrgPolicy
     from fsproxy.core.wire.facts import BundleQuery
-    from fsproxy.state.cache import Repeats
     from fsproxy.state.memory.page_clocks import PageClocks
+    from fsproxy.state.repeats import Repeats
 
 SLICE = 100
 """Verdicts that are looked up or remembered at a time, of many."""
@@ -71,7 +70,7 @@ class CallLimits:
                 return await self._decide_in_turn(policy, facts, upload, inspection, now)
             # Such calls have no repeats, and no clock that outlives the body.
             is_bundle = inspection.form is Form.BUNDLE
-            clock = self._clock(facts, upload, inspection, now) if is_bundle else CallClock(now)
+            clock = self._clock(facts, upload, inspection, now) if is_bundle else partial(_dated, CallClock(now))
             return await self._queries.ask(policy, facts, inspection, {}, clock, now, monotonic() + self._deadline)
         except LedgerDownError:
             large, api = inspection.has_many_names, policy.client_api
@@ -96,7 +95,8 @@ class CallLimits:
             keys = await run(large, _keys, facts, inspection)
             repeated = await self._known(keys)
             # The clock before the claims: what is asked in one turn of the loop is one round trip.
-            clock = self._clock(facts, upload, inspection, now) if session_of(facts) else CallClock(now)
+            has_rates = bool(session_of(facts))
+            clock = self._clock(facts, upload, inspection, now) if has_rates else partial(_dated, CallClock(now))
             limited = await self._queries.ask(policy, facts, inspection, repeated, clock, now, until)
             first = await run(large, _first_copies, keys, limited.outcome, repeated)
             for start in range(0, len(first), SLICE):
@@ -118,42 +118,30 @@ class CallLimits:
         largest = _largest_when(inspection) if page else None
         if largest is None:
             return
-        latest = now - largest / 1000
-        known = self._clocks.find(org, page)
-        if self._unmoved(known, org, page, latest, now) is not None:
-            return
+        known, latest = self._clocks.find(org, page), now - largest / 1000
         first = page_offset(now, upload.client_time, upload.page_start, largest)
-        clock = self._clocks.fix(org, page, first, latest, now)
-        session = session_of(facts)
-        if known is not None and session:
+        clock, session = self._clocks.fix(org, page, first, latest, now), session_of(facts)
+        if known is not None and clock.offset < known.offset and session:
             with suppress(LedgerDownError):
                 await self._ledger.ask((Move(org, session, page, Instant(clock.offset)),), now)
 
     def _clock(
         self, facts: SessionFacts, upload: BundleQuery, inspection: Inspection, now: Instant
-    ) -> CallClock | Awaitable[CallClock]:
-        """Return how the calls of an upload are dated: by the page's clock, which this upload may fix or move."""
+    ) -> Callable[[], Awaitable[CallClock]]:
+        """Fix or move the page's clock by an upload. Return what to await for how its calls are dated."""
         largest = _largest_when(inspection)
         if largest is None:
-            return CallClock(now)
+            return partial(_dated, CallClock(now))
         org, page, latest = facts.org or "", facts.page_id, now - largest / 1000
         first = page_offset(now, upload.client_time, upload.page_start, largest)
         if not page:
-            return CallClock(now, first)
-        unmoved = self._unmoved(self._clocks.find(org, page), org, page, latest, now)
-        if unmoved is not None:
-            return call_clock(page, unmoved, latest, now)
-        clock = self._clocks.resolve(org, page, first, latest, now, self._deadline)
-        if isinstance(clock, PageClock):
-            return call_clock(page, clock, latest, now)
-        return asyncio.ensure_future(_dated(page, clock, latest, now))
+            return partial(_dated, CallClock(now, first))
+        fixed = self._clocks.fix(org, page, first, latest, now)
 
-    def _unmoved(self, known: PageClock | None, org: str, page: str, latest: float, now: Instant) -> PageClock | None:
-        """Keep and return the clock that is ``known`` of the page, unless this upload fixes or moves it: then None."""
-        if known is None or moved_back(known, latest) is not known:
-            return None
-        self._clocks.renew(org, page, now)
-        return known
+        async def dated() -> CallClock:
+            return call_clock(page, await self._clocks.agreed(org, page, fixed), latest, now)
+
+        return dated
 
     # -- repeats
 
@@ -180,8 +168,8 @@ def _largest_when(inspection: Inspection) -> float | None:
     return largest_of((each.when for each in inspection.calls), last_when(inspection.body))
 
 
-async def _dated(page: str, clock: Awaitable[PageClock], latest: float, now: Instant) -> CallClock:
-    return call_clock(page, await clock, latest, now)
+async def _dated(clock: CallClock) -> CallClock:
+    return clock
 
 
 def _keys(facts: SessionFacts, inspection: Inspection) -> dict[int, bytes]:

@@ -12,17 +12,17 @@ from fsproxy.core.client_api.inspected import MANY
 from fsproxy.core.client_api.limiting import Spending, limited_by, spends
 from fsproxy.core.client_api.outcome import decide_calls
 from fsproxy.core.limits.cardinality import NO_NAMES, Names, event_property_claims, first_claims, refused_names
-from fsproxy.core.limits.page_clock import CallClock
 from fsproxy.core.model import Route
 from fsproxy.proxy.recent_claims import RecentClaims
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Collection, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Mapping
 
     from fsproxy.core.client_api.inspected import Inspection
     from fsproxy.core.client_api.outcome import CallsOutcome
     from fsproxy.core.client_api.verdicts import LimitVerdict
     from fsproxy.core.limits.operations import Claim, Ledger, Operation, Spent
+    from fsproxy.core.limits.page_clock import CallClock
     from fsproxy.core.model import Instant, SessionFacts
     from fsproxy.core.policy import OrgPolicy
 
@@ -50,14 +50,14 @@ class LimitQueries:
         facts: SessionFacts,
         inspection: Inspection,
         repeated: Mapping[int, LimitVerdict],
-        clock: CallClock | Awaitable[CallClock],
+        clock: Callable[[], Awaitable[CallClock]],
         now: Instant,
         until: float,
     ) -> LimitedCalls:
         """Return what becomes of each call. Ask the ledger twice at most, and wait for it until ``until``.
 
-        ``clock`` dates the calls. One that must be awaited is so after the first question: both are one round trip
-        then. Raises LedgerDownError.
+        ``clock`` dates the calls. It is awaited after the first question: what both ask is one round trip. Raises
+        LedgerDownError.
         """
         large = len(inspection.calls) > MANY
         if large:
@@ -73,8 +73,7 @@ class LimitQueries:
             claims = first_claims(org, names, cardinality, cap=policy.cap)
         if claims:
             refused = refused_names(claims, await self._ledger.ask(claims, now, self._left(until, large=large)))
-        dated = clock if isinstance(clock, CallClock) else await clock
-        task = (policy, facts, inspection, repeated, dated, refused)
+        task = (policy, facts, inspection, repeated, await clock(), refused)
         outcome, spending = await to_thread(_after_names, *task) if large else _after_names(*task)
         more = event_property_claims(org, names, refused, cardinality, cap=policy.cap) if names else ()
         if not more and not spending.operations:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fsproxy.core.wire.page import PageBody
     from fsproxy.proxy.flow import Flow
     from fsproxy.proxy.forward import Forwarder
-    from fsproxy.state.cache import BlockedPages
+    from fsproxy.state.memory.blocked_pages import BlockedPages
 
 
 class PageHandler:
@@ -88,8 +88,7 @@ class PageHandler:
         return facts
 
     async def _remember(self, flow: Flow, facts: SessionFacts, hit: Hit) -> None:
-        if not self._blocked.remember_now(facts.org or "", facts.page_id, hit):
-            await self._blocked.remember(facts.org or "", facts.page_id, hit)
+        self._blocked.remember(facts.org or "", facts.page_id, hit)
         if facts.app_id and hit.filter is FilterName.DELETING_USER:
             # Other pages of this session may have been opened before this program knew its uid.
             await ask(self._ledger, flow, mark(facts, uid_digest(facts.app_id)))

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from fsproxy.core.wire.facts import BundleQuery
     from fsproxy.proxy.flow import Flow
     from fsproxy.proxy.forward import Forwarder
-    from fsproxy.state.cache import BlockedPages
+    from fsproxy.state.memory.blocked_pages import BlockedPages
     from fsproxy.telemetry.metrics import Metrics
 
 ON_LOOP = 32 * 1024

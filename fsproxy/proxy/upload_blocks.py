@@ -5,7 +5,6 @@ rules.md 1 and 10.
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -19,10 +18,9 @@ from fsproxy.core.uid_digest import uid_digest
 if TYPE_CHECKING:
     from fsproxy.core.client_api.inspected import Inspection
     from fsproxy.core.limits.operations import Answer, Ledger, Operation
-    from fsproxy.core.model import Hit, SessionFacts
     from fsproxy.core.policy import OrgPolicy
     from fsproxy.proxy.flow import Flow
-    from fsproxy.state.cache import BlockedPages
+    from fsproxy.state.memory.blocked_pages import BlockedPages
 
 
 async def ask(ledger: Ledger, flow: Flow, operations: tuple[Operation, ...]) -> tuple[Answer, ...] | None:
@@ -46,13 +44,10 @@ class UploadBlocks:
         if facts is None:
             return False
         operations = recall(policy, facts)
-        if operations:
-            # Both may wait for the store, each at most once a minute for a page and a session: so together.
-            remembered, recalled = await asyncio.gather(
-                self._block_of_page(policy, facts), ask(self._ledger, flow, operations)
-            )
-        else:
-            remembered, recalled = await self._block_of_page(policy, facts), None
+        # Both may ask the store, each at most once a minute for a page and a session: in one round trip.
+        asked = self._blocked.find(facts.org or "", facts.page_id) if policy.cap is Mode.ENFORCE else None
+        recalled = await ask(self._ledger, flow, operations) if operations else None
+        remembered = await asked if asked is not None else None
         if recalled and isinstance(recalled[0], Recalled) and recalled[0].uids:
             facts = flow.facts = msgspec.structs.replace(facts, uids=recalled[0].uids)
         if remembered is not None:
@@ -88,9 +83,3 @@ class UploadBlocks:
             await self.mark_session(flow)
         flow.decision = decision
         return decision.block is not None
-
-    async def _block_of_page(self, policy: OrgPolicy, facts: SessionFacts) -> Hit | None:
-        """Return why the request's page was blocked; None if it was not, or if rules are not enforced."""
-        if not facts.page_id or policy.cap is not Mode.ENFORCE:
-            return None
-        return await self._blocked.find(facts.org or "", facts.page_id)

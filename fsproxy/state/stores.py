@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from fsproxy.config.schema import StateBackend, StateConfig
-from fsproxy.state.cache import BLOCKED_PAGE_SECONDS, REPEAT_SECONDS, SHARED_PAGE_SECONDS, BlockedPages, Repeats
-from fsproxy.state.memory.cache import BoundedMemoryCache
+from fsproxy.state.memory.blocked_pages import BlockedPages
 from fsproxy.state.memory.ledger import MemoryLedger
 from fsproxy.state.memory.page_clocks import PageClocks
 from fsproxy.state.redis.breaker import Breaker
 from fsproxy.state.redis.write_limits import NewNames, WriteRate
+from fsproxy.state.repeats import Repeats
 
 if TYPE_CHECKING:  # redis-py is an extra
-    from fsproxy.state.redis.cache import CacheConnections, SharedCache
     from fsproxy.state.redis.ledger import RedisLedger
+    from fsproxy.state.redis.repeats import CacheConnections, SharedRepeats
 
-BLOCKED_PAGES = 200_000
-"""How many blocked pages a process remembers: about 60 MB at the most."""
-REPEATS = 500_000
-"""How many calls' verdicts a process remembers for their repeats: about 150 MB at the most."""
 PAGE_WRITES = (50, 200)
 """Blocked pages that a process writes to Redis in a second, of one org and of all; a key takes about 200 bytes there.
 
@@ -32,8 +28,6 @@ REPEAT_WRITES = (250, 500)
 """The same for calls' verdicts. With their 10 minutes: 150,000 of one org and 300,000 (60 MB) of all."""
 CLOCK_WRITES = (150, 300)
 """The same for pages' clocks. With their 15 minutes: 135,000 of one org and 270,000 (40 MB) of all."""
-PAGE_SECONDS = 60.0
-"""With Redis, a page that was not blocked is asked about again after this long."""
 
 
 class StoreError(Exception):
@@ -51,9 +45,7 @@ class Stores:
     clocks: PageClocks
     memory: MemoryLedger | None = None
     """The ledger, if it is this process's own."""
-    caches: Mapping[str, BoundedMemoryCache] = field(default_factory=dict)
-    """The caches, by name, if they are this process's own."""
-    shared: tuple[RedisLedger, CacheConnections, tuple[SharedCache, ...]] | None = None
+    shared: tuple[RedisLedger, CacheConnections, SharedRepeats] | None = None
     rates: tuple[WriteRate | NewNames, ...] = ()
     """The limits on what is written to a shared store."""
 
@@ -67,10 +59,9 @@ class Stores:
         """Close every connection."""
         if self.shared is None:
             return
-        ledger, connections, caches = self.shared
+        ledger, connections, repeats = self.shared
         await ledger.close()
-        for each in caches:
-            await each.close()
+        await repeats.close()
         await connections.close()
 
     def state(self) -> dict[str, object]:
@@ -104,8 +95,12 @@ class Stores:
                 family.add_metric((rate.what,), rate.skipped)
             yield family
         if self.memory is not None:
-            evicted = {**self.memory.evicted(), "page_clocks": self.clocks.evicted}
-            evicted |= {what: cache.evicted for what, cache in self.caches.items()}
+            evicted = {
+                **self.memory.evicted(),
+                "page_clocks": self.clocks.evicted,
+                "blocked_pages": self.blocked_pages.evicted,
+                "repeats": self.repeats.cache.evicted,
+            }
             text = "Entries that had to go before their time: README, State."
             family = CounterMetricFamily("fsproxy_evictions", text, labels=("what",))
             for what, count in evicted.items():
@@ -120,16 +115,7 @@ def make_stores(config: StateConfig) -> Stores:
     """Return what the configuration asks for. Raises StoreError."""
     if config.backend is StateBackend.MEMORY:
         memory = MemoryLedger(journal=config.persist is not None)
-        pages, calls = BoundedMemoryCache(BLOCKED_PAGES), BoundedMemoryCache(REPEATS)
-        return Stores(
-            config.backend,
-            memory,
-            BlockedPages(pages),
-            Repeats(calls),
-            PageClocks(),
-            memory,
-            {"blocked_pages": pages, "repeats": calls},
-        )
+        return Stores(config.backend, memory, BlockedPages(), Repeats(), PageClocks(), memory)
     try:
         return _shared(config)
     except ImportError:
@@ -141,37 +127,24 @@ def make_stores(config: StateConfig) -> Stores:
 
 def _shared(config: StateConfig) -> Stores:
     # Imported here alone, as redis-py is an extra.
-    from fsproxy.state.redis.cache import CacheConnections, SharedCache  # noqa: PLC0415
     from fsproxy.state.redis.ledger import RedisLedger  # noqa: PLC0415
+    from fsproxy.state.redis.repeats import CacheConnections, SharedRepeats  # noqa: PLC0415
+    from fsproxy.state.redis.shared_blocks import SharedBlockedPages  # noqa: PLC0415
     from fsproxy.state.redis.shared_clocks import SharedPageClocks  # noqa: PLC0415
 
     address = (config.redis.url, config.redis.prefix, config.redis.timeout)
     breaker = Breaker("redis")
     ledger = RedisLedger(*address, breaker)
     connections = CacheConnections(*address, breaker)
-    clock_rate = WriteRate("page_clocks", *CLOCK_WRITES)
-    rates = (
-        WriteRate("blocked_pages", *PAGE_WRITES),
-        WriteRate("repeats", *REPEAT_WRITES),
-        clock_rate,
-        ledger.id_rate,
-        ledger.new_names,
-    )
-    pages = SharedCache(
-        connections,
-        BLOCKED_PAGES,
-        PAGE_SECONDS,
-        rates[0],
-        own_seconds=BLOCKED_PAGE_SECONDS,
-        shared_seconds=SHARED_PAGE_SECONDS,
-    )
-    calls = SharedCache(connections, REPEATS, 0.0, rates[1], own_seconds=REPEAT_SECONDS, shared_seconds=REPEAT_SECONDS)
+    pages, calls = WriteRate("blocked_pages", *PAGE_WRITES), WriteRate("repeats", *REPEAT_WRITES)
+    clocks = WriteRate("page_clocks", *CLOCK_WRITES)
+    repeats = SharedRepeats(connections, calls)
     return Stores(
         config.backend,
         ledger,
-        BlockedPages(pages),
-        Repeats(calls),
-        SharedPageClocks(ledger, clock_rate),
-        shared=(ledger, connections, (pages, calls)),
-        rates=rates,
+        SharedBlockedPages(ledger, connections.memory, pages),
+        repeats,
+        SharedPageClocks(ledger, clocks),
+        shared=(ledger, connections, repeats),
+        rates=(pages, calls, clocks, ledger.id_rate, ledger.new_names),
     )

@@ -62,13 +62,13 @@ def steps(route_name: str, body: bytes) -> dict[str, Callable[[], Any]]:
     from fsproxy.core.wire.facts import BundleQuery
     from fsproxy.proxy.call_limits import CallLimits
     from fsproxy.proxy.decoding import decode
-    from fsproxy.state.cache import BoundedMemoryCache, Repeats
     from fsproxy.state.memory.ledger import MemoryLedger
     from fsproxy.state.memory.page_clocks import PageClocks
+    from fsproxy.state.repeats import Repeats
 
     route = Route[route_name]
     policy = Snapshot.compile(CoreSettings(), 1).policy("o-1")
-    limits = CallLimits(MemoryLedger(), Repeats(BoundedMemoryCache(10_000)), PageClocks(10_000), 1.0)
+    limits = CallLimits(MemoryLedger(), Repeats(10_000), PageClocks(10_000), 1.0)
     upload = BundleQuery(org_id="o-1")
     numbers = count()
     address = ip_address("192.0.2.1")

@@ -18,6 +18,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from uuid import UUID
 
 import uvloop
 
@@ -26,12 +27,13 @@ import peers
 import process
 from configs import PATHS
 from fsproxy.core.limits.operations import Admit, Claim, Confirm, NameKind, QuotaTerms, RateKind, Spend
-from fsproxy.core.model import Instant
+from fsproxy.core.model import FilterName, Hit, Instant, Rule
+from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import Window
-from fsproxy.state.memory.cache import BoundedMemoryCache
+from fsproxy.state.memory.blocked_pages import BLOCKED_PAGES, BlockedPages
 from fsproxy.state.memory.ledger import Bounds, MemoryLedger
 from fsproxy.state.memory.page_clocks import PageClocks
-from fsproxy.state.stores import BLOCKED_PAGES, REPEATS
+from fsproxy.state.repeats import REPEATS, Repeats
 from memory import idle_connections
 from support.ledgers import at_once
 from upstream import start_upstream
@@ -123,23 +125,22 @@ def _clocks(bound: int) -> int:
     return len(clocks)
 
 
-def _cache(bound: int, value: bytes) -> int:
-    cache = BoundedMemoryCache(bound)
-
-    async def fill() -> None:
-        for number in range(int(bound * BEYOND)):
-            await cache.set(f"{number:032x}", value, ttl=600)
-
-    uvloop.run(fill())
-    return len(cache._cache)
-
-
 def _blocked(bound: int) -> int:
-    return _cache(bound, b"x" * 60)
+    pages, rule = BlockedPages(bound), Rule("ip:block:10.0.0.0/8")
+    for number in range(int(bound * BEYOND)):
+        pages.remember(f"o-{number % 1000}", str(UUID(int=number)), Hit(FilterName.IP, ReasonCode.IP_FILTER, rule))
+    return len(pages)
 
 
 def _repeats(bound: int) -> int:
-    return _cache(bound, b"x" * 20)
+    repeats = Repeats(bound)
+
+    async def fill() -> None:
+        for number in range(int(bound * BEYOND)):
+            await repeats.remember("o", [(number.to_bytes(16, "big"), b"x" * 20)])
+
+    uvloop.run(fill())
+    return len(repeats.cache)
 
 
 STORES: dict[str, tuple[Callable[[int], int], int]] = {

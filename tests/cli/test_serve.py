@@ -86,7 +86,7 @@ async def test_without_a_configuration_the_usage_is_reported_with_exit_status_2(
 
 
 async def test_a_cache_that_is_switched_off_by_the_environment_is_refused(tmp_path: Path) -> None:
-    """``AIOCACHE_DISABLE=1`` would make blocked pages record, without a word."""
+    """``AIOCACHE_DISABLE=1`` would count repeated calls twice, without a word."""
     (tmp_path / "fsproxy.yaml").write_text(UPSTREAM)
     code, out, err = await run(tmp_path, "serve", env={"FSPROXY_CONFIG": "fsproxy.yaml", "AIOCACHE_DISABLE": "1"})
     assert (code, out) == (1, "")

@@ -26,10 +26,9 @@ from fsproxy.core.settings import (
 )
 from fsproxy.core.wire.facts import BundleQuery
 from fsproxy.proxy.call_limits import CallLimits
-from fsproxy.state.cache import Repeats
-from fsproxy.state.memory.cache import BoundedMemoryCache
 from fsproxy.state.memory.ledger import MemoryLedger
 from fsproxy.state.memory.page_clocks import PageClocks
+from fsproxy.state.repeats import Repeats
 
 EVENT_WINDOWS = (Window(3, 1.0), Window(5, 10.0))
 USER_WINDOWS = (Window(2, 1.0), Window(3, 10.0))
@@ -58,7 +57,7 @@ class Limits:
     """What the shell does with an upload, on a clock of the test's."""
 
     def __init__(self) -> None:
-        self._limits = CallLimits(MemoryLedger(), Repeats(BoundedMemoryCache(10_000)), PageClocks(), 1.0)
+        self._limits = CallLimits(MemoryLedger(), Repeats(10_000), PageClocks(), 1.0)
 
     async def upload(self, body: bytes, page: str, now: float, start: float, skew: float = 0.0) -> CallsOutcome:
         """``start`` is the page's; ``skew`` how far the client's clock is off, both in seconds."""

@@ -23,9 +23,9 @@ from fsproxy.core.settings import (
 )
 from fsproxy.core.wire.facts import BundleQuery
 from fsproxy.proxy.call_limits import CallLimits
-from fsproxy.state.cache import BoundedMemoryCache, Repeats
 from fsproxy.state.memory.ledger import MemoryLedger
 from fsproxy.state.memory.page_clocks import PageClocks
+from fsproxy.state.repeats import Repeats
 
 
 class CountingLedger(MemoryLedger):
@@ -48,7 +48,7 @@ class Limits:
         api = ClientApiSettings(cardinality=names, rate=rate)
         self.policy: OrgPolicy = Snapshot.compile(CoreSettings(default=OrgSettings(client_api=api)), 1).policy(None)
         self.ledger = CountingLedger()
-        self._limits = CallLimits(self.ledger, Repeats(BoundedMemoryCache(1000)), PageClocks(), 1.0)
+        self._limits = CallLimits(self.ledger, Repeats(1000), PageClocks(), 1.0)
 
     def event(self, now: float, properties: object, org: str = "o", name: str = "E") -> CallsOutcome:
         return self._settle(now, Route.DIRECT_EVENT, json.dumps({"name": name, "properties": properties}), org, "")

@@ -19,13 +19,12 @@ from fsproxy.core.policy import Snapshot
 from fsproxy.core.settings import ClientApiSettings, CoreSettings, OrgSettings, RateSettings, Window
 from fsproxy.core.wire.facts import BundleQuery
 from fsproxy.proxy.call_limits import CallLimits
-from fsproxy.state.cache import Repeats
-from fsproxy.state.memory.cache import BoundedMemoryCache
 from fsproxy.state.memory.ledger import MemoryLedger
 from fsproxy.state.memory.page_clocks import PageClocks
 from fsproxy.state.redis.ledger import RedisLedger
 from fsproxy.state.redis.shared_clocks import SharedPageClocks
 from fsproxy.state.redis.write_limits import WriteRate
+from fsproxy.state.repeats import Repeats
 from support.ledgers import fresh_org
 
 START = 1_790_000_000.0
@@ -63,7 +62,7 @@ class Process:
     """One process's limits, on a clock of the test's."""
 
     def __init__(self, ledger: Ledger, clocks: PageClocks, windows: tuple[Window, ...]) -> None:
-        self._limits = CallLimits(ledger, Repeats(BoundedMemoryCache(10_000)), clocks, 30.0)
+        self._limits = CallLimits(ledger, Repeats(10_000), clocks, 30.0)
         api = ClientApiSettings(rate=RateSettings(event=windows, user=windows))
         self._policy = Snapshot.compile(CoreSettings(default=OrgSettings(client_api=api)), 1).policy(None)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-
 from fsproxy.core.limits.operations import SESSION_LIFE_SECONDS
 from fsproxy.core.limits.page_clock import PageClock, first_clock, moved_back
 from fsproxy.core.model import Instant
@@ -40,24 +38,17 @@ class PageClocks:
         kept = self._clocks.get(key_of(KeyKind.PAGE, org, page))
         return PageClock(kept[0], kept[1]) if kept is not None else None
 
-    def resolve(
-        self, org: str, page: str, first: float, latest: float, now: Instant, deadline: float
-    ) -> PageClock | Awaitable[PageClock]:
-        """Do as ``fix`` for an upload whose calls need the clock. Shared clocks may ask, for ``deadline`` seconds."""
-        del deadline  # Memory needs none.
-        return self.fix(org, page, first, latest, now)
-
     def fix(self, org: str, page: str, first: float, latest: float, now: Instant) -> PageClock:
         """Fix the page's clock at the offset ``first``, or move the one that it has back to ``latest``; return it.
 
-        The clock of a page without id is not kept.
+        The clock of a page without id is not kept. Shared clocks ask, and do not wait for the answer: see ``agreed``.
         """
         if not page:
             return first_clock(first)
-        self._clocks.sweep(now)
         key = key_of(KeyKind.PAGE, org, page)
         kept = self._clocks.get(key)
         if kept is None:
+            self._clocks.sweep(now)
             clock, since = first_clock(first), float(now)
         else:
             clock, since = moved_back(PageClock(kept[0], kept[1]), latest), kept[2]
@@ -66,5 +57,6 @@ class PageClocks:
         self._clocks.put(key, (clock.offset, clock.earliest, since))
         return clock
 
-    def renew(self, org: str, page: str, now: Instant) -> None:
-        """Keep a known clock that needs no move. Memory keeps it anyway; shared clocks may have to renew theirs."""
+    async def agreed(self, org: str, page: str, fixed: PageClock) -> PageClock:  # noqa: ARG002 - memory has nobody to agree with
+        """Return the page's clock in all processes, which may differ from what was ``fixed`` here a moment ago."""
+        return fixed

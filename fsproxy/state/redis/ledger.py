@@ -26,7 +26,7 @@ from fsproxy.state.memory.recent_names import RecentNames
 from fsproxy.state.redis.breaker import Breaker
 from fsproxy.state.redis.connection import RedisLink
 from fsproxy.state.redis.local_answers import UNKNOWN, UNTOLD, LocalAnswers
-from fsproxy.state.redis.wire import clock_to_wire, from_wire, new_names, org_base, to_wire
+from fsproxy.state.redis.wire import from_wire, new_names, org_base, to_wire
 from fsproxy.state.redis.write_limits import WriteRate
 
 ID_WRITES = (250, 500)
@@ -115,12 +115,14 @@ class RedisLedger:
         """Return at most so many orgs of which this process has asked, the last one first."""
         return self.recent_names.orgs(most)
 
-    # -- pages' clocks: their offsets must be the same in every process
+    # -- for what processes share beside the limits: pages' clocks and blocked pages
 
-    def fix_clock(self, org: str, page: str, first: float, latest: float) -> asyncio.Future[list[Any]]:
-        """Fix or move a page's clock. The future holds the one that is kept, on the server's clock."""
-        asked = clock_to_wire(org, page, first, latest, self.skew)
-        return self._link.ask(org_base(self._prefix, org), [asked], None)
+    def send(self, org: str, question: list[Any]) -> asyncio.Future[list[Any]]:
+        """Send one operation of the script, with all that is asked in this tick. Raises LedgerDownError.
+
+        The future holds its answer in a list.
+        """
+        return self._link.ask(org_base(self._prefix, org), [question], None)
 
     @property
     def skew(self) -> float:

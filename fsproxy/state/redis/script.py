@@ -19,6 +19,8 @@ YOUNG_NAME_SECONDS = 2 * 3_600
 """How long the names of an org are kept that Redis has not known for long (``3_names.lua``)."""
 CLOCK_SECONDS = 15 * 60
 """How long a page's clock is kept after it was last asked for."""
+BLOCK_SECONDS = 15 * 60
+"""How long it is kept why a page was blocked, after it was last asked for: its memory belongs to the limits."""
 PROBE_KEY_SECONDS = 10
 """How long the key is kept that a probe writes."""
 
@@ -33,6 +35,7 @@ CONSTANTS: dict[str, int] = {
     "YOUNG_NAMES": YOUNG_NAME_SECONDS,
     "LATENESS": CALL_LATENESS_SECONDS,
     "CLOCK_KEPT": CLOCK_SECONDS,
+    "BLOCK_KEPT": BLOCK_SECONDS,
     "PROBE_KEPT": PROBE_KEY_SECONDS,
     "SECOND": SECOND,
     "SWEPT": SWEPT,

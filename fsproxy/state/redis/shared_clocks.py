@@ -7,7 +7,6 @@ here as well: a page is asked about once, and when an upload moves its clock.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 from typing import Any
 
 from fsproxy.core.limits.operations import LedgerDownError
@@ -17,6 +16,7 @@ from fsproxy.state.memory.keys import KeyKind, key_of
 from fsproxy.state.memory.page_clocks import PageClocks
 from fsproxy.state.redis.ledger import RedisLedger
 from fsproxy.state.redis.script import CLOCK_SECONDS
+from fsproxy.state.redis.wire import clock_to_wire
 from fsproxy.state.redis.write_limits import WriteRate
 
 RENEWED_SECONDS = CLOCK_SECONDS / 3
@@ -33,57 +33,46 @@ class SharedPageClocks(PageClocks):
         super().__init__(bound)
         self._ledger = ledger
         self._rate = rate
+        self._asked: dict[int, asyncio.Future[list[Any]]] = {}
+        """Questions under way, by the page's key."""
 
     def fix(self, org: str, page: str, first: float, latest: float, now: Instant) -> PageClock:
-        """Fix it here and send it behind. If another process was first, that one's will replace it."""
+        """Fix or move it here, and send that behind. If another process was first, that one's will replace it."""
+        key = key_of(KeyKind.PAGE, org, page)
+        before = self._clocks.get(key)
         fixed = super().fix(org, page, first, latest, now)
-        if page and self._rate.take(org, 1):
-            self._send_behind(org, page, first, latest, now)
+        if before is None or fixed.offset != before[0]:
+            if page and self._rate.take(org, 1):
+                self._send(org, page, first, latest, now)
+        elif now - before[2] >= RENEWED_SECONDS:
+            self._clocks.put(key, (before[0], before[1], now))
+            if self._rate.take(org, 1):
+                # One that is gone is written anew.
+                self._send(org, page, before[0], before[0], now)
         return fixed
 
-    def renew(self, org: str, page: str, now: Instant) -> None:
-        """Ask for a known clock before the store forgets it. One that is gone is written anew."""
-        key = key_of(KeyKind.PAGE, org, page)
-        kept = self._clocks.get(key)
-        if kept is None or now - kept[2] < RENEWED_SECONDS:
-            return
-        self._clocks.put(key, (kept[0], kept[1], now))
-        if self._rate.take(org, 1):
-            self._send_behind(org, page, kept[0], kept[0], now)
-
-    def resolve(
-        self, org: str, page: str, first: float, latest: float, now: Instant, deadline: float
-    ) -> PageClock | Awaitable[PageClock]:
-        """Return the shared clock, after a round trip that is shared with what else is asked in this tick."""
-        asked = self._ask(org, page, first, latest) if page and self._rate.take(org, 1) else None
+    async def agreed(self, org: str, page: str, fixed: PageClock) -> PageClock:
+        """Return the store's clock once its answer is there; ``fixed`` if it was not asked, or does not answer."""
+        asked = self._asked.get(key_of(KeyKind.PAGE, org, page))
         if asked is None:
-            return super().fix(org, page, first, latest, now)
-        fix_here = super().fix
+            return fixed
+        await asyncio.wait([asked])
+        return self.find(org, page) or fixed
 
-        async def resolved() -> PageClock:
-            await asyncio.wait([asked], timeout=max(deadline, 0.0))
-            clock = self._keep(org, page, now, asked) if asked.done() else None
-            return clock if clock is not None else fix_here(org, page, first, latest, now)
-
-        return asyncio.ensure_future(resolved())
-
-    def _ask(self, org: str, page: str, first: float, latest: float) -> asyncio.Future[list[Any]] | None:
+    def _send(self, org: str, page: str, first: float, latest: float, now: Instant) -> None:
+        key, skew = key_of(KeyKind.PAGE, org, page), self._ledger.skew
         try:
-            return self._ledger.fix_clock(org, page, first, latest)
+            asked = self._ledger.send(org, clock_to_wire(org, page, first, latest, skew))
         except LedgerDownError:
-            return None
+            return
+        self._asked[key] = asked
+        asked.add_done_callback(lambda done: self._learn(key, now, done))
 
-    def _send_behind(self, org: str, page: str, first: float, latest: float, now: Instant) -> None:
-        asked = self._ask(org, page, first, latest)
-        if asked is not None:
-            asked.add_done_callback(lambda done: self._keep(org, page, now, done))
-
-    def _keep(self, org: str, page: str, now: Instant, done: asyncio.Future[list[Any]]) -> PageClock | None:
-        """Let the store's clock replace the one that is kept here, and return it. None: the store did not answer."""
-        if done.cancelled() or done.exception() is not None:
-            return None
-        skew = self._ledger.skew
-        offset, earliest = done.result()[0]
-        clock = PageClock(float(offset) - skew, float(earliest) - skew)
-        self._clocks.put(key_of(KeyKind.PAGE, org, page), (clock.offset, clock.earliest, now))
-        return clock
+    def _learn(self, key: int, now: Instant, done: asyncio.Future[list[Any]]) -> None:
+        """Let the store's clock replace the one that is kept here."""
+        if self._asked.get(key) is done:
+            del self._asked[key]
+        if not done.cancelled() and done.exception() is None:
+            skew = self._ledger.skew
+            offset, earliest = done.result()[0]
+            self._clocks.put(key, (float(offset) - skew, float(earliest) - skew, now))

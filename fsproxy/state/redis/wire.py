@@ -29,6 +29,8 @@ from fsproxy.core.limits.operations import (
 )
 from fsproxy.core.limits.page_clock import MOST_MOVED_SECONDS
 from fsproxy.core.limits.rate import microseconds
+from fsproxy.core.model import FilterName, Hit, Rule
+from fsproxy.core.reasons import ReasonCode
 from fsproxy.state.memory.keys import LONGEST_NAME, RATE_KEYS, KeyKind, key_of, name_digest
 
 KEY_VERSION = 1
@@ -97,6 +99,26 @@ def to_wire(operation: Operation, skew: float) -> list[Any]:
 def clock_to_wire(org: str, page: str, first: float, latest: float, skew: float) -> list[Any]:
     """Return the question for a page's clock; see ``PageClocks.fix``."""
     return ["clock", _digest(KeyKind.PAGE, org, page), first + skew, latest + skew, MOST_MOVED_SECONDS]
+
+
+def block_to_wire(org: str, page: str, hit: Hit) -> list[Any]:
+    """Return the operation that keeps why a page was blocked: code, filter and rule's id."""
+    return ["block", _digest(KeyKind.PAGE, org, page), f"{int(hit.code)} {hit.filter.value} {hit.rule.id}"]
+
+
+def blocked_to_wire(org: str, page: str) -> list[Any]:
+    """Return the question why a page was blocked, which also keeps a known answer for longer."""
+    return ["blocked", _digest(KeyKind.PAGE, org, page)]
+
+
+def hit_from(answer: Any) -> Hit | None:
+    """Return why a page was blocked; None: it was not, or a newer version wrote what this one does not know."""
+    code, _, rest = str(answer or "").partition(" ")
+    name, _, rule = rest.partition(" ")
+    try:
+        return Hit(FilterName(name), ReasonCode(int(code)), Rule(rule))
+    except ValueError:
+        return None
 
 
 def _own_ids(operation: Mark | Recall) -> list[str]:

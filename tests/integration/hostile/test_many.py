@@ -11,9 +11,10 @@ import pytest
 from fsproxy.config.schema import StateConfig
 from fsproxy.core.limits.operations import Confirm
 from fsproxy.proxy import data_plane
-from fsproxy.state.cache import BlockedPages, BoundedMemoryCache, Repeats
+from fsproxy.state.memory.blocked_pages import BlockedPages
 from fsproxy.state.memory.ledger import Bounds, MemoryLedger
 from fsproxy.state.memory.page_clocks import PageClocks
+from fsproxy.state.repeats import Repeats
 from fsproxy.state.stores import Stores
 from fsproxy.telemetry.ring import MOST_DECISIONS, MOST_FORWARDED
 from support.in_process import InProcessProxy, in_process
@@ -51,14 +52,12 @@ class Memories:
         self.ledger = MemoryLedger(
             Bounds(ids=MOST, reservations=MOST, admitted=MOST, names=MOST, orgs=MOST, rates=MOST)
         )
-        self.blocked = BoundedMemoryCache(MOST)
-        self.repeats = BoundedMemoryCache(MOST)
+        self.blocked = BlockedPages(MOST)
+        self.repeats = Repeats(MOST)
         self.clocks = PageClocks(MOST)
 
     def stores(self, config: StateConfig) -> Stores:
-        return Stores(
-            config.backend, self.ledger, BlockedPages(self.blocked), Repeats(self.repeats), self.clocks, self.ledger
-        )
+        return Stores(config.backend, self.ledger, self.blocked, self.repeats, self.clocks, self.ledger)
 
 
 @asynccontextmanager
@@ -96,7 +95,7 @@ async def test_a_flood_of_new_sessions_orgs_and_pages_is_bounded(monkeypatch: py
         assert usage.admitted <= MOST
         assert memories.ledger.evicted()["ids"] > 0
         assert memories.ledger.evicted()["orgs"] > 0
-        assert len(memories.blocked._cache) == MOST
+        assert len(memories.blocked) == MOST
         # The newest are known. The flood displaced the oldest.
         replies = await send(proxy, post(f"/rec/bundle?OrgId=o-1&PageId=p-{2 * FLOOD - 1}", {}))
         assert replies.statuses == (202,)
@@ -132,7 +131,7 @@ async def test_a_flood_of_new_names_calls_and_upload_pages_is_bounded(monkeypatc
         assert memories.ledger.evicted()["names"] > 0
         assert memories.ledger.evicted()["rates"] > 0
         assert len(memories.clocks) == MOST
-        assert len(memories.repeats._cache) == MOST
+        assert len(memories.repeats.cache) == MOST
 
 
 async def test_a_flood_of_anything_adds_no_label_and_no_endless_list(monkeypatch: pytest.MonkeyPatch) -> None:

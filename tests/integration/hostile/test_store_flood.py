@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from fsproxy.state.cache import SHARED_PAGE_SECONDS
+from fsproxy.state.redis.script import BLOCK_SECONDS
 from fsproxy.state.stores import PAGE_WRITES
 from support.proxy import RunningProxy, running_proxy
 from support.upstream import RecordingUpstream
@@ -59,7 +59,7 @@ async def ready(http: aiohttp.ClientSession, proxy: RunningProxy) -> dict[str, A
 def page_lives(valkey: ValkeyServer) -> list[int]:
     """Return the time to live, in seconds, of every blocked page that the store knows."""
     script = "local t = {} for _, k in ipairs(redis.call('KEYS', ARGV[1])) do t[#t + 1] = redis.call('TTL', k) end"
-    told = valkey.command("EVAL", f"{script} return cjson.encode(t)", "0", "fsproxy:1:cache:page:*")
+    told = valkey.command("EVAL", f"{script} return cjson.encode(t)", "0", "fsproxy:1:*:b:*")
     found = json.loads(told.partition(b"\r\n")[2] or b"{}")
     return [int(each) for each in found]
 
@@ -76,7 +76,7 @@ async def test_blocked_pages_of_a_clients_choice_leave_few_keys_and_all_limits_i
         seconds = time.monotonic() - began
         lives = page_lives(valkey)
         assert len(lives) <= PAGE_WRITES[0] * (seconds + 2)
-        assert max(lives) <= SHARED_PAGE_SECONDS
+        assert max(lives) <= BLOCK_SECONDS
         skipped = await counted(http, proxy, 'fsproxy_store_writes_skipped_total{what="blocked_pages"}')
         assert len(lives) + skipped == PAGES
         # The process that blocked a page still knows it, also beyond the rate.

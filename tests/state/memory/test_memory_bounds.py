@@ -8,12 +8,15 @@ import socket
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from uuid import UUID
 
 import pytest
 
 from fsproxy.core.limits.operations import Admit, Claim, Confirm, NameKind, QuotaTerms, RateKind, Spend
-from fsproxy.core.model import Instant
+from fsproxy.core.model import FilterName, Hit, Instant, Rule
+from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import Window
+from fsproxy.state.memory.blocked_pages import BlockedPages
 from fsproxy.state.memory.cache import BoundedMemoryCache
 from fsproxy.state.memory.keys import key_of
 from fsproxy.state.memory.ledger import Bounds, MemoryLedger
@@ -161,6 +164,16 @@ def cache(bound: int) -> Callable[[int], int]:
     return add
 
 
+def blocked(bound: int) -> Callable[[int], int]:
+    kept, rule = BlockedPages(bound), Rule("ip:block:10.0.0.0/8")
+
+    def add(number: int) -> int:
+        kept.remember(f"o-{number}", str(UUID(int=number)), Hit(FilterName.IP, ReasonCode.IP_FILTER, rule))
+        return len(kept)
+
+    return add
+
+
 BOUND = 1_000
 STORES: dict[Callable[[int], Callable[[int], int]], int] = {
     sessions: 250,
@@ -171,6 +184,7 @@ STORES: dict[Callable[[int], Callable[[int], int]], int] = {
     rates: 600,
     clocks: 300,
     cache: 350,
+    blocked: 600,
 }
 """What fills a store of the memory form, and the most bytes that one entry of it takes: an id, a reserved unit..."""
 

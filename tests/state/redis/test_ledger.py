@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -29,13 +29,13 @@ from fsproxy.core.limits.operations import (
     Spend,
     Spent,
 )
-from fsproxy.core.limits.page_clock import PageClock, first_clock
+from fsproxy.core.limits.page_clock import first_clock
 from fsproxy.core.model import Instant
 from fsproxy.core.settings import Window
 from fsproxy.state.memory.keys import KeyKind
 from fsproxy.state.redis.ledger import RedisLedger
 from fsproxy.state.redis.shared_clocks import SharedPageClocks
-from fsproxy.state.redis.wire import id_of, org_base
+from fsproxy.state.redis.wire import clock_to_wire, id_of, org_base
 from fsproxy.state.redis.write_limits import WriteRate
 from support.ledgers import without_waiting
 from support.valkey import ValkeyServer
@@ -108,7 +108,7 @@ async def test_every_key_expires_and_lies_in_the_slot_of_its_org(
     ledger: RedisLedger, valkey: ValkeyServer, prefix: str
 ) -> None:
     await ask(ledger, *everything("o-1ABC-na1"))
-    await ledger.fix_clock("o-1ABC-na1", "page", 1.0, 1.0)
+    await ledger.send("o-1ABC-na1", clock_to_wire("o-1ABC-na1", "page", 1.0, 1.0, 0.0))
     found = keys(valkey, prefix)
     assert len(found) > 15
     for key in found:
@@ -320,9 +320,9 @@ async def test_a_clock_that_stepped_back_makes_nothing_last(ledger: RedisLedger)
 # Pages' clocks.
 
 
-async def answer_of(asked: PageClock | Awaitable[PageClock]) -> float:
-    assert not isinstance(asked, PageClock)
-    return (await asked).offset
+async def agreed(clocks: SharedPageClocks, page: str, first: float, latest: float, at: Instant) -> float:
+    fixed = clocks.fix("o", page, first, latest, at)
+    return (await clocks.agreed("o", page, fixed)).offset
 
 
 def offset_of(clocks: SharedPageClocks, page: str) -> float:
@@ -337,10 +337,10 @@ async def test_a_page_has_one_clock_in_all_processes(ledger: RedisLedger, other:
         SharedPageClocks(ledger, WriteRate("page_clocks", 10_000, 10_000)),
         SharedPageClocks(other, WriteRate("page_clocks", 10_000, 10_000)),
     )
-    assert await answer_of(here.resolve("o", "p", 1_000.0, 1_000.0, at, LONG)) == pytest.approx(1_000.0, abs=1e-6)
+    assert await agreed(here, "p", 1_000.0, 1_000.0, at) == pytest.approx(1_000.0, abs=1e-6)
     # Each has its own estimate of the server's clock: half a round trip of doubt.
     doubt = pytest.approx(1_000.0, abs=0.5)
-    assert await answer_of(there.resolve("o", "p", 2_000.0, 2_000.0, at, LONG)) == doubt
+    assert await agreed(there, "p", 2_000.0, 2_000.0, at) == doubt
     assert offset_of(there, "p") == doubt
 
 
@@ -352,11 +352,11 @@ async def test_a_clock_moves_back_in_all_processes_by_10_minutes_at_most(
         SharedPageClocks(ledger, WriteRate("page_clocks", 10_000, 10_000)),
         SharedPageClocks(other, WriteRate("page_clocks", 10_000, 10_000)),
     )
-    await answer_of(here.resolve("o", "p", 1_000.0, 1_000.0, at, LONG))
+    await agreed(here, "p", 1_000.0, 1_000.0, at)
     moved = pytest.approx(500.0, abs=0.5)
-    assert await answer_of(there.resolve("o", "p", 600.0, 500.0, at, LONG)) == moved
-    assert await answer_of(here.resolve("o", "p", 700.0, 700.0, at, LONG)) == moved
-    assert await answer_of(here.resolve("o", "p", 300.0, 300.0, at, LONG)) == pytest.approx(400.0, abs=0.5)
+    assert await agreed(there, "p", 600.0, 500.0, at) == moved
+    assert await agreed(here, "p", 700.0, 700.0, at) == moved
+    assert await agreed(here, "p", 300.0, 300.0, at) == pytest.approx(400.0, abs=0.5)
 
 
 async def test_a_clock_of_the_version_before_is_read_and_does_not_move(
@@ -365,7 +365,7 @@ async def test_a_clock_of_the_version_before_is_read_and_does_not_move(
     key = f"{org_base(prefix, 'o')}p:{id_of(KeyKind.PAGE, 'o', 'p').partition(':')[2]}"
     valkey.command("SET", key, "1000.5")
     clocks = SharedPageClocks(ledger, WriteRate("page_clocks", 10_000, 10_000))
-    asked = await answer_of(clocks.resolve("o", "p", 7.0, 7.0, Instant(now()), LONG))
+    asked = await agreed(clocks, "p", 7.0, 7.0, Instant(now()))
     assert asked == pytest.approx(1_000.5, abs=0.5)
 
 
@@ -382,7 +382,7 @@ async def test_a_clock_fixed_behind_gives_way_to_the_one_that_was_first(
     assert there.fix("o", "p", 2_000.0, 2_000.0, at) == first_clock(2_000.0)
     await settled(other)
     assert offset_of(there, "p") == pytest.approx(1_000.0, abs=0.5)
-    assert there.resolve("o", "", 3.0, 3.0, at, LONG) == first_clock(3.0)
+    assert await there.agreed("o", "", there.fix("o", "", 3.0, 3.0, at)) == first_clock(3.0)
 
 
 async def test_what_redis_said_of_a_uid_is_believed_until_a_list_changes(
@@ -435,7 +435,7 @@ async def test_a_pages_clock_lives_15_minutes_from_when_it_was_asked_for_last(
 
     async def renewed(after: float) -> int:
         valkey.command("EXPIRE", key, "5")
-        clocks.renew("o", "p", Instant(at + after))
+        clocks.fix("o", "p", at, at, Instant(at + after))
         await settled(ledger)
         return int(valkey.command("TTL", key)[1:])
 
@@ -457,15 +457,15 @@ async def test_clocks_over_the_rate_are_this_processes_own(
     clocks, at = SharedPageClocks(ledger, rate), now()
     for number in range(10):
         clocks.fix("o", f"p{number}", at, at, at)
-    resolved = clocks.resolve("o", "another", at - 7, at - 7, at, LONG)
+    assert await agreed(clocks, "another", at - 7, at - 7, at) == at - 7
     await settled(ledger)
     assert len([each for each in keys(valkey, prefix) if ":p:" in each]) == 3
-    assert isinstance(resolved, PageClock)
-    assert resolved.offset == at - 7
     assert clocks.find("o", "p9") is not None
     assert rate.skipped == 8
     rate.now += 1
-    assert not isinstance(clocks.resolve("o", "yet another", at, at, at, LONG), PageClock)
+    clocks.fix("o", "yet another", at, at, at)
+    await settled(ledger)
+    assert len([each for each in keys(valkey, prefix) if ":p:" in each]) == 4
 
 
 async def test_sessions_of_a_clients_choice_are_marked_up_to_a_rate_and_later_if_they_go_on(

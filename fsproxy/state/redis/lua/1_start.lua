@@ -33,10 +33,11 @@
 --   l:<kind><id>   a session's accepted calls (4_rates.lua), msgpack. Kept for the longest window and LATENESS.
 --   p:<id>         a page's clock (server time): "<offset> <the earliest that it can become>". Kept for CLOCK_KEPT
 --                  after it was last asked for.
+--   b:<page>       why the page was blocked: "<code> <filter> <rule>". Kept for BLOCK_KEPT after it was last asked for.
 
 -- Durations are seconds, if their name says nothing else.
 local SESSION_IDLE, SESSION_LIFE, RESERVED, LAPSED, DAY, ADMITTED_DAYS, UNUSED_COUNTS, YOUNG_NAMES, LATENESS,
-  CLOCK_KEPT, PROBE_KEPT, SECOND, SWEPT, MOST_STEPS, MOST_EQUALS, FEW_CALLS, FEW_PAGES, MARKS = unpack(cmsgpack.unpack(ARGV[2]))
+  CLOCK_KEPT, BLOCK_KEPT, PROBE_KEPT, SECOND, SWEPT, MOST_STEPS, MOST_EQUALS, FEW_CALLS, FEW_PAGES, MARKS = unpack(cmsgpack.unpack(ARGV[2]))
 
 local base = KEYS[1]
 local stamp = redis.call('TIME')

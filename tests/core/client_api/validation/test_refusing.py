@@ -22,9 +22,9 @@ from fsproxy.core.policy import Snapshot
 from fsproxy.core.settings import ClientApiSettings, CoreSettings, OrgSettings, RateSettings, Window
 from fsproxy.core.wire.facts import BundleQuery
 from fsproxy.proxy.call_limits import CallLimits
-from fsproxy.state.cache import BoundedMemoryCache, Repeats
 from fsproxy.state.memory.ledger import MemoryLedger
 from fsproxy.state.memory.page_clocks import PageClocks
+from fsproxy.state.repeats import Repeats
 
 NAMES = ["a_int", "b_str", "c_int", "c"]
 VALUES = st.integers() | st.text(max_size=2)
@@ -73,7 +73,7 @@ class Org:
         rate = RateSettings(event=(Window(10**6, 1.0),))
         api = ClientApiSettings(rate=rate)
         self.policy = Snapshot.compile(CoreSettings(default=OrgSettings(client_api=api)), 1).policy(None)
-        self._limits = CallLimits(MemoryLedger(), Repeats(BoundedMemoryCache(10_000)), PageClocks(), 1.0)
+        self._limits = CallLimits(MemoryLedger(), Repeats(10_000), PageClocks(), 1.0)
         self._pages = 0
 
     async def upload(self, properties: dict[str, Any]) -> tuple[int, float]:

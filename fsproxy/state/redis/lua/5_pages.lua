@@ -28,3 +28,24 @@ function operations.clock(page, first, latest, most)
   keep(key, text_of(offset) .. ' ' .. text_of(earliest), CLOCK_KEPT)
   return { offset, earliest }
 end
+
+-- Blocked pages (rules.md 1). Both keep a block no longer than its use, as clients choose the ids of pages.
+
+-- page  the page's id
+-- why   the reason's code, the filter and the rule's id
+-- Answers false. Cost: 1 write.
+function operations.block(page, why)
+  keep(base .. 'b:' .. page, why, BLOCK_KEPT)
+  return false
+end
+
+-- Answers why the page was blocked, and keeps that for longer; false: it was not, or that is forgotten.
+-- Cost: 1 or 2 commands.
+function operations.blocked(page)
+  local key = base .. 'b:' .. page
+  local why = redis.call('GET', key)
+  if why then
+    redis.call('PEXPIRE', key, milliseconds(BLOCK_KEPT))
+  end
+  return why
+end

@@ -1,0 +1,73 @@
+"""A bounded table whose entries end after a while, without a timer for each."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Generator, Hashable
+from typing import Any, Generic, TypeVar
+
+from fsproxy.clock import monotonic
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class BoundedTable(Generic[K, V]):
+    """At most ``bound`` values by key, as clients choose the keys.
+
+    Full, the entry that was put longest ago goes first, counted in ``evicted``. An entry carries its own end, and is
+    dropped when it is met or when entries behind it are added.
+    """
+
+    def __init__(self, bound: int) -> None:
+        self._bound = bound
+        self._entries: OrderedDict[K, tuple[float, V]] = OrderedDict()
+        self.evicted = 0
+        """Entries that were dropped to make room, since the start."""
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def clock(self) -> float:
+        """Return seconds of which only differences matter. Tests put their own in its place."""
+        return monotonic()
+
+    def find(self, key: K) -> V | None:
+        """Return the value, or None."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        if entry[0] <= self.clock():
+            del self._entries[key]
+            return None
+        return entry[1]
+
+    def put(self, key: K, value: V, seconds: float) -> None:
+        """Keep the value for so long."""
+        entries = self._entries
+        now = self.clock()
+        entries[key] = (now + seconds, value)
+        entries.move_to_end(key)
+        # Entries of one table live about equally long, so the oldest is the first to end. Two are looked at for one
+        # added, so the looking keeps up.
+        for _ in range(2):
+            oldest = next(iter(entries))
+            is_over = entries[oldest][0] <= now
+            if not is_over and len(entries) <= self._bound:
+                return
+            del entries[oldest]
+            self.evicted += not is_over
+
+
+class Ready(Generic[V]):
+    """A value where something else may have to be waited for: to await it does not suspend."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: V) -> None:
+        self._value = value
+
+    def __await__(self) -> Generator[Any, None, V]:
+        """Return the value."""
+        yield from ()
+        return self._value

@@ -1,0 +1,49 @@
+"""The verdicts on calls, for their repeats, on aiocache: only remembered (rules.md 2 and 5).
+
+What is lost costs little: a repeated call is counted twice. What must be exact is in the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from fsproxy.state.memory.cache import BoundedMemoryCache
+
+REPEATS = 500_000
+"""How many calls' verdicts a process remembers for their repeats: about 150 MB at the most."""
+REPEAT_SECONDS = 10 * 60
+"""How long the verdict on a call's first copy holds for the others (rules.md 2)."""
+
+
+def refuse_disabled(environ: Mapping[str, str]) -> str | None:
+    """Return why the program must not start, or None.
+
+    ``AIOCACHE_DISABLE`` would silently turn every cache off, and repeated calls would be counted twice.
+    """
+    if environ.get("AIOCACHE_DISABLE", "").strip().lower() in ("", "0", "false", "no", "off"):
+        return None
+    return "AIOCACHE_DISABLE is set: it would silently switch off what repeated calls rely on; unset it"
+
+
+class Repeats:
+    """Verdicts on calls, as opaque bytes, by the digest of the call, for 10 minutes; at most ``bound`` of them."""
+
+    def __init__(self, bound: int = REPEATS) -> None:
+        self.cache = BoundedMemoryCache(bound)
+
+    async def find(self, digests: list[bytes]) -> list[bytes | None]:
+        """Return the first copies' verdicts in the order of the digests, None for each call that is new."""
+        if not digests:
+            return []
+        return cast("list[bytes | None]", await self.cache.multi_get([repeat_key(each) for each in digests]))
+
+    async def remember(self, org: str, verdicts: list[tuple[bytes, bytes]]) -> None:  # noqa: ARG002 - all orgs share the bound
+        """Keep the verdicts on calls' first copies: pairs of digest and verdict."""
+        for digest, verdict in verdicts:
+            self.cache.put(repeat_key(digest), verdict, REPEAT_SECONDS)
+
+
+def repeat_key(digest: bytes) -> str:
+    """Return the key of a call's digest in a cache."""
+    return f"repeat:{digest.hex()}"
