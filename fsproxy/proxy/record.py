@@ -17,7 +17,7 @@ from fsproxy.core.audit.line import (
     encode,
     known_start,
     line_start,
-    timestamp,
+    second,
     visitor,
 )
 from fsproxy.core.audit.privacy import address_mask, is_unnamed, safe
@@ -189,7 +189,9 @@ def audit_line(
         *cut,
         *noted,
     )
-    return start % (timestamp(flow.arrived), encode(flow.request_id), total, encode(end)[1:])
+    milliseconds = int(flow.arrived * 1000)
+    time = (second(milliseconds // 1000), milliseconds % 1000)
+    return start % (*time, encode(flow.request_id), total, encode(end)[1:])
 
 
 # To read a member of an enum's class takes ten times as long as to read a name of the module.

@@ -169,9 +169,10 @@ class AuditLog:
         self.logger: BindableLogger = structlog.wrap_logger(
             self.sink, processors=[*processors, render], wrapper_class=AuditLogger, cache_logger_on_first_use=True
         )
-        # With no bound field and no other processor, the chain would only pass the line on: it is skipped for speed.
-        self.write: Callable[[bytes], None] = self.logger.bind().line if processors else self.sink.write
+        self._processed = bool(processors)
+        self.write: Callable[[bytes], None]
         """Write a line."""
+        self.bind()
 
     @property
     def dropped(self) -> int:
@@ -185,7 +186,17 @@ class AuditLog:
     def bind(self, **fields: str | int) -> None:
         """Add fields to every line from now on (such as a worker's number)."""
         self.logger = self.logger.bind(**fields)
-        self.write = self.logger.line  # type: ignore[attr-defined]
+        bound = structlog.get_context(self.logger)
+        # With no other processor, the chain would only do the same: it is skipped for speed.
+        if self._processed:
+            self.write = self.logger.line  # type: ignore[attr-defined]
+        elif bound:
+            self.write = partial(self._write_with, b",%b" % _encode(bound)[1:])
+        else:
+            self.write = self.sink.write
+
+    def _write_with(self, fields: bytes, line: bytes) -> None:
+        self.sink.write(line[:-1] + fields)
 
     def share(self) -> None:
         """Keep lines whole although other processes write to the same destination."""

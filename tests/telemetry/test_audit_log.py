@@ -82,6 +82,16 @@ def test_structlog_binds_fields_and_takes_processors(tmp_path: Path) -> None:
     assert isinstance(log.logger, structlog.BoundLoggerBase)
 
 
+def test_fields_are_bound_where_nothing_else_looks_at_lines(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    log = AuditLog(AuditConfig(to=str(path)))
+    log.bind(**{"fsproxy.worker": 1})
+    log.bind(a="b")
+    log.write(line("r"))
+    log.close()
+    assert path.read_bytes() == b'{"http.request.id":"r","fsproxy.worker":1,"a":"b"}\n'
+
+
 def fill(writer: int) -> None:
     """Leave no room in a pipe."""
     os.set_blocking(writer, False)

@@ -18,7 +18,7 @@ from fsproxy.core.audit.record import VERSION, AuditRejection, AuditShadow, Outc
 from fsproxy.core.client_api.reading.server_api import server_call
 from fsproxy.core.failures import Failure
 from fsproxy.core.matching.hosts import Url
-from fsproxy.core.model import Hit, Instant, Rejection, Route, SessionFacts
+from fsproxy.core.model import Hit, Rejection, Route, SessionFacts
 from fsproxy.core.wire.page import host_of
 from fsproxy.core.wire.path_readings import spellings
 from fsproxy.core.wire.routes import normal_path, origin_form
@@ -34,14 +34,9 @@ _INDIVIDUAL = re.compile(r"(/users/v1/individual/|/v2/users/(?!batch\Z))[^/]+")
 encode = msgspec.json.Encoder().encode
 
 
-def timestamp(now: Instant) -> bytes:
-    """Return the time in the form of RFC 3339: UTC, with milliseconds."""
-    milliseconds = int(now * 1000)
-    return b"%b.%03dZ" % (_second(milliseconds // 1000), milliseconds % 1000)
-
-
 @lru_cache(maxsize=8)
-def _second(seconds: int) -> bytes:
+def second(seconds: int) -> bytes:
+    """Return the time in the form of RFC 3339, without the fraction and the zone."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()
 
 
@@ -57,13 +52,13 @@ def line_start(
 ) -> bytes:
     """Return the template of a line's beginning, with all that does not change from one such request to the next.
 
-    It has four places, to be filled by ``%``: the ``timestamp``, the request's id as JSON, the duration in nanoseconds,
-    and the members of the ``LineEnd``.
+    It has five places, to be filled by ``%``: the ``second`` and the milliseconds of the time, the request's id as
+    JSON, the duration in nanoseconds, and the members of the ``LineEnd``.
     """
     gone = failure is Failure.CLIENT_GONE and outcome is Outcome.FAILED
     fields: dict[str, object] = {
         "ecs.version": "8.11.0",
-        "@timestamp": "%b",
+        "@timestamp": "%b.%03dZ",
         "fsproxy.audit.version": VERSION,
         "event.action": route,
         "event.outcome": "unknown" if gone else outcome.ecs,
@@ -150,8 +145,8 @@ def audit_rejections(rejections: Sequence[Rejection], most: int) -> ListedReject
     """Return at most so many rejections as a line lists them, and how many there were."""
     listed = [
         AuditRejection(
-            each.code.value,
-            safe(each.call) if each.call is not None else each.kind.value,
+            each.code._value_,
+            safe(each.call) if each.call is not None else each.kind._value_,
             safe(each.property) if each.property is not None else None,
         )
         for each in rejections[:most]
