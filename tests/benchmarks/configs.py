@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
@@ -13,18 +14,18 @@ from typing import Any
 import payloads
 from payloads import Requests
 
-STATIC = ("bare", "nginx", "haproxy", "fsproxy")
-PROXIES = ("naive", "nginx", "haproxy", "fsproxy")
-VALIDATORS = ("validating", "nginx", "haproxy", "fsproxy")
+STATIC = ("bare", "nginx")
+PROXIES = ("naive", "nginx")
+VALIDATORS = ("validating", "nginx")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What fsproxy is to reach, as a multiple of another peer's requests for the same CPU time."""
+    """What fsproxy is to reach: CPU time a request of another peer, divided by fsproxy's."""
 
     against: str
-    floor: float | None
-    goal: float | None
+    floor: float
+    goal: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,79 +35,94 @@ class PathSpec:
     name: str
     meaning: str
     requests: Callable[[], Requests]
-    expected: int
     peers: tuple[str, ...]
-    targets: tuple[Target, ...] = ()
-    rules: int = 10
-    quota: int | None = None
+    target: Target | None = None
+    expected: int = 200
+    ours: str = "fsproxy"
+    """Who is measured against the peers: ``fsproxy``, or ``redis``, which is fsproxy with its state in Redis."""
+    connections: int = 16
+    rate: float | None = None
+    """Requests a second, in an open loop; None: each connection sends its next one when it has an answer."""
     upgrade: Callable[[], bytes] | None = None
     """Opens a WebSocket; requests and answers are then frames."""
-    state: Callable[[Path], dict[str, Any]] | None = None
-    """Makes the section ``state`` of fsproxy's configuration, for a folder of its own; None: nothing is kept."""
 
     @property
     def is_static(self) -> bool:
-        """The proxies answer themselves."""
+        """The peers answer themselves."""
         return self.peers is STATIC
 
 
-def _block(count: int, label: str) -> PathSpec:
-    targets = (Target("bare", 0.6, 2.0), Target("nginx", 0.08, 0.30))
-    meaning = f"page blocked by the last of all filters, {count} rules, audited"
-    return PathSpec(f"block-{label}", meaning, payloads.opted_out_pages, 202, STATIC, targets, rules=count)
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """How an fsproxy is configured that is measured."""
+
+    rules: int = 100_000
+    """Networks; at most 1,000 patterns of User-Agents and 10,000 domains."""
+    state: Callable[[Path], dict[str, Any]] | None = None
+    """Makes the section ``state``, for a folder of its own; None: nothing is kept."""
+    workers: int = 1
 
 
-_FORWARD = (Target("naive", 1.5, 5.0), Target("nginx", 0.12, 0.45))
-_BUNDLE = (Target("naive", 1.3, 5.0), Target("nginx", 0.12, 0.50))
+_BLOCK = PathSpec(
+    "block",
+    "page blocked by the last of all filters, audited",
+    payloads.opted_out_pages,
+    STATIC,
+    Target("bare", 0.65, 0.85),
+    expected=202,
+)
+_FORWARD = PathSpec(
+    "forward", "page of 1 KB of a session under way", payloads.pages_under_way, PROXIES, Target("naive", 1.5, 1.8)
+)
 
 PATHS: Mapping[str, PathSpec] = {
     path.name: path
     for path in (
-        _block(10, "10"),
-        _block(1000, "1k"),
-        _block(100_000, "100k"),
-        PathSpec("forward", "page of 1 KB of a session under way", payloads.pages_under_way, 200, PROXIES, _FORWARD),
-        PathSpec("page", "page of a new session, counted", payloads.new_pages, 200, PROXIES, _FORWARD, quota=10**9),
-        PathSpec("bundle", "bundle of 20 KB, no calls", payloads.bundles, 200, PROXIES, _BUNDLE),
+        _BLOCK,
+        replace(_BLOCK, name="block-redis", ours="redis", peers=("fsproxy",), target=Target("fsproxy", 0.75, 0.9)),
+        _FORWARD,
+        replace(_FORWARD, name="forward-redis", ours="redis", peers=("fsproxy",), target=None),
+        replace(_FORWARD, name="forward-500", rate=500.0, peers=("direct", *PROXIES), target=Target("naive", 1.3, 1.6)),
+        PathSpec("page", "page of a new session, counted", payloads.new_pages, PROXIES, Target("naive", 1.3, 1.6)),
+        PathSpec("bundle", "bundle of 20 KB, no calls", payloads.bundles, PROXIES, Target("naive", 1.4, 1.7)),
         PathSpec(
             "bundle-gzip",
             "the same, compressed",
-            lambda: payloads.bundles(compressed=True),
-            200,
+            partial(payloads.bundles, compressed=True),
             PROXIES,
-            _BUNDLE,
-        ),
-        PathSpec("bundle-calls", "bundle of 20 KB, 5 calls", lambda: payloads.bundles(calls=5), 200, PROXIES),
-        PathSpec(
-            "event-1k",
-            "direct event of 1 KB",
-            lambda: payloads.events(1024),
-            200,
-            VALIDATORS,
-            (Target("validating", 3.0, 8.0),),
+            Target("naive", 1.0, 1.3),
         ),
         PathSpec(
-            "event-64k",
-            "direct event of 64 KB",
-            lambda: payloads.events(64 * 1024),
-            200,
-            VALIDATORS,
-            (Target("validating", 3.0, 12.0),),
+            "bundle-calls",
+            "bundle of 20 KB, 5 calls",
+            partial(payloads.bundles, calls=5),
+            PROXIES,
+            Target("naive", 0.65, 0.9),
+        ),
+        *(
+            PathSpec(
+                f"event-{size}k",
+                f"direct event of {size} KB",
+                partial(payloads.events, size * 1024),
+                VALIDATORS,
+                Target("validating", floor, goal),
+                connections=4 if size > 100 else 16,
+            )
+            for size, floor, goal in ((1, 2.2, 3.0), (20, 6.0, 8.0), (512, 3.0, 4.0))
         ),
         PathSpec(
-            "event-512k",
-            "direct event of 512 KB",
-            lambda: payloads.events(512 * 1024),
-            200,
-            VALIDATORS,
-            (Target("validating", 3.0, 12.0),),
+            "event-over",
+            "direct event of 20 KB of an org at its limit of names",
+            partial(payloads.events_over, 20 * 1024),
+            ("validating",),
+            Target("validating", 1.0, 2.0),
         ),
         PathSpec(
             "socket",
             "WebSocket frame of 1 KB, no calls",
             payloads.socket_frames,
-            200,
             PROXIES,
+            Target("naive", 0.35, 0.5),
             upgrade=payloads.socket_upgrade,
         ),
     )
@@ -126,6 +142,11 @@ def chosen(names: str | None) -> list[PathSpec]:
     return found
 
 
+def in_redis(url: str, prefix: str) -> Callable[[Path], dict[str, Any]]:
+    """A section ``state`` with the state in Redis, under names of its own."""
+    return lambda _: {"backend": "redis", "redis": {"url": url, "prefix": prefix}}
+
+
 def networks(count: int) -> list[str]:
     """Networks of many lengths, none of which holds an address that the load comes from (198.18.0.0/15)."""
     random_ = random.Random(count)
@@ -137,21 +158,12 @@ def networks(count: int) -> list[str]:
     return list(found)
 
 
-def write_fsproxy(folder: Path, path: PathSpec, port: int, admin_port: int, upstream_port: int) -> Path:
-    """A configuration with ``path.rules`` rules of each kind, at most 1,000 patterns and 10,000 domains."""
-    (folder / "networks.txt").write_text("\n".join(networks(path.rules)))
-    agents = "\n".join(f"Bot-{number:04}/" for number in range(min(path.rules, 1000)))
+def write_fsproxy(folder: Path, setup: Setup, port: int, admin_port: int, upstream_port: int) -> Path:
+    """A configuration with rules of each kind, all of which are asked and none of which blocks but the opt-out."""
+    (folder / "networks.txt").write_text("\n".join(networks(setup.rules)))
+    agents = "\n".join(f"Bot-{number:04}/" for number in range(min(setup.rules, 1000)))
     (folder / "agents.txt").write_text(agents)
-    domains = [{"block": f"shop-{number}.example.net"} for number in range(min(path.rules, 10_000))]
-    filters: dict[str, Any] = {
-        "domain": {"otherwise": "capture", "rules": domains},
-        "ip": {"block": ["file:networks.txt"]},
-        "user_agent": {"block": ["file:agents.txt"]},
-        "geo": {"never": ["AQ"], "source": {"header": "cf-ipcountry"}},
-        "opt_out": {"cookies": ["fs_optout=1"]},
-    }
-    if path.quota is not None:
-        filters["quota"] = {"sessions": path.quota}
+    domains = [{"block": f"shop-{number}.example.net"} for number in range(min(setup.rules, 10_000))]
     config = {
         "version": 1,
         "listen": {"host": "127.0.0.1", "port": port},
@@ -159,8 +171,16 @@ def write_fsproxy(folder: Path, path: PathSpec, port: int, admin_port: int, upst
         "server": {"keepalive": "1h", "max_connections": 20_000},  # growth.py keeps 10,000 that are idle
         "upstream": {"url": f"http://127.0.0.1:{upstream_port}"},
         "client_ip": {"trusted_proxies": ["127.0.0.0/8"], "header": "x-forwarded-for"},
-        "filters": filters,
-        "state": path.state(folder) if path.state is not None else {"persist": None},
+        "filters": {
+            "domain": {"otherwise": "capture", "rules": domains},
+            "ip": {"block": ["file:networks.txt"]},
+            "user_agent": {"block": ["file:agents.txt"]},
+            "geo": {"never": ["AQ"], "source": {"header": "cf-ipcountry"}},
+            "opt_out": {"cookies": ["fs_optout=1"]},
+            "quota": {"sessions": 10**9},
+        },
+        "workers": setup.workers,
+        "state": setup.state(folder) if setup.state is not None else {"persist": None},
         "audit": {"to": str(folder / "audit.jsonl")},
         "log": {"level": "warning"},
     }
@@ -199,33 +219,5 @@ def write_nginx(folder: Path, port: int, upstream_port: int) -> Path:
           }}
         }}
         """
-    )
-    return file
-
-
-def write_haproxy(folder: Path, port: int, upstream_port: int) -> Path:
-    """One thread, no log, connections kept on both sides; the next port answers a fixed 202."""
-    file = folder / "haproxy.cfg"
-    file.write_text(
-        f"""
-global
-  nbthread 1
-  maxconn 4096
-defaults
-  mode http
-  timeout connect 5s
-  timeout client 75s
-  timeout server 60s
-  option forwardfor
-  http-reuse always
-frontend proxy
-  bind 127.0.0.1:{port}
-  default_backend up
-backend up
-  server one 127.0.0.1:{upstream_port}
-frontend static
-  bind 127.0.0.1:{port + 1}
-  http-request return status 202 content-type application/json string '{{"reason_code":10}}'
-"""
     )
     return file

@@ -117,7 +117,7 @@ class Program:
                 cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 env={**os.environ, "PYTHONPATH": str(self.checkout), **self.env},
             )  # fmt: skip
-        while not await peers.is_ready("fsproxy", self.port, admin):
+        while not peers.is_ready(admin):
             if self._process.poll() is not None:
                 raise SystemExit(f"{self.name}: {self.said()}")
             await asyncio.sleep(peers.POLL)

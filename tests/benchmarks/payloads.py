@@ -21,36 +21,51 @@ SESSIONS_UNDER_WAY = 1000
 STRIDE = 104_729
 """From one session to the next in ``pages_of``: a prime, so that all of them come up in turn."""
 _UUID = "00000000-0000-4000-8000-%012x"
+_MARK = "cccccccccccc"
+"""Stands where each request has a number of its own: no two have the same head."""
 
 
-def _head(target: str, length: int, extra: str = "") -> bytes:
-    return (
-        f"POST {target} HTTP/1.1\r\nHost: rs.example.com\r\nContent-Length: {length}\r\n"
-        f"Content-Type: text/plain\r\nAccept: */*\r\nAccept-Encoding: gzip, deflate, br\r\n{extra}\r\n"
-    ).encode()
-
-
-def _visitor(number: int) -> str:
-    """Headers of one visitor: a browser, seen through a load balancer that knows the country."""
-    return (
-        f"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
-        f"Chrome/{100 + number % 256}.0.0.0 Safari/537.36\r\n"
-        f"Origin: https://site-{number % 64}.example.com\r\n"
-        f"X-Forwarded-For: 198.18.{number // 250 % 256}.{number % 250 + 1}\r\n"
-        "CF-IPCountry: US\r\n"
+def _head(target: str, length: int, number: int, cookie: str = "") -> bytes:
+    """A browser's head of 17 or 18 lines, seen through a load balancer that knows the country."""
+    site = f"https://site-{number % 64}.example.com"
+    version = 100 + number % 256
+    lines = (
+        f"POST {target} HTTP/1.1",
+        "Host: rs.example.com",
+        f"Content-Length: {length}",
+        'sec-ch-ua-platform: "Windows"',
+        f"User-Agent: Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/{version}.0.0.0 Safari/537.36",
+        f'sec-ch-ua: "Chromium";v="{version}", "Not?A_Brand";v="8"',
+        "Content-Type: text/plain",
+        "sec-ch-ua-mobile: ?0",
+        "Accept: */*",
+        f"Origin: {site}",
+        "Sec-Fetch-Site: cross-site",
+        "Sec-Fetch-Mode: cors",
+        "Sec-Fetch-Dest: empty",
+        f"Referer: {site}/",
+        "Accept-Encoding: gzip, deflate, br, zstd",
+        "Accept-Language: en-US,en;q=0.9",
+        *([f"Cookie: {cookie}"] if cookie else []),
+        f"X-Forwarded-For: 198.18.{number // 250 % 256}.{number % 250 + 1}",
+        "X-Forwarded-Proto: https",
+        "CF-IPCountry: US",
     )
+    return "\r\n".join((*lines, "", "")).encode()
 
 
-def _page(number: int, session: str, size: int = 1024) -> bytes:
+def _page(number: int, session: str, user: str = "", size: int = 1024) -> bytes:
     page = {
         "OrgId": ORG,
-        "UserId": "",
+        "UserId": user,
         "SessionId": session,
         "PageId": _UUID % (number + (1 << 40)),
         "Url": f"https://site-{number % 64}.example.com/products/{number}",
         "Base": f"https://site-{number % 64}.example.com/",
         "Width": 1280,
         "Height": 720,
+        "ScreenWidth": 1920,
+        "ScreenHeight": 1080,
         "SnippetVersion": "2.0.0",
         "Referrer": "",
         "Preroll": 300,
@@ -66,62 +81,55 @@ def _page(number: int, session: str, size: int = 1024) -> bytes:
 
 def opted_out_pages() -> Requests:
     """Pages of 1 KB that no rule but the opt-out cookie blocks: every filter before it is asked, and misses."""
-    return _pages("Cookie: fs_optout=1; theme=dark\r\n", sessions=PAGES)
-
-
-def pages_under_way() -> Requests:
-    """Pages of 1 KB, of 1,000 sessions that go on."""
-    return _pages(
-        f"Cookie: fs_uid=#{ORG}#{_UUID % 0}:{_UUID % 1}:1795287301510::3##/1826823301\r\n", sessions=SESSIONS_UNDER_WAY
-    )
-
-
-def _pages(extra: str, sessions: int) -> Requests:
     made = []
     for number in range(PAGES):
-        body = _page(number, _UUID % (number % sessions + 1))
-        made.append(_head("/rec/page", len(body), _visitor(number) + extra) + body)
-    return itertools.cycle(made).__next__
+        body = _page(number, _UUID % (number + 1))
+        made.append(_head("/rec/page", len(body), number, f"fs_optout=1; theme={_MARK}") + body)
+    return _numbered(made)
+
+
+def pages_under_way(sessions: int = SESSIONS_UNDER_WAY) -> Requests:
+    """Pages of 1 KB, of sessions that go on, in turn."""
+    made = []
+    for number in range(PAGES):
+        session, user = session_id(number % sessions + 1), _UUID % (number % sessions + (1 << 41))
+        body = _page(number, session, user)
+        known = f"fs_uid=#{ORG}#{user}:{session}:1795287301510::3##/1826823301"
+        made.append(_head("/rec/page", len(body), number, f"{known}; theme={_MARK}") + body)
+    return _numbered(made)
 
 
 def new_pages() -> Requests:
     """Pages of 1 KB, each of a session of its own."""
-    return _numbered(_new_page_parts())
+    return _numbered(_new_pages(""))
 
 
-def _new_page_parts() -> list[tuple[bytes, bytes]]:
-    parts = []
+def _new_pages(user: str) -> list[bytes]:
+    made = []
     for number in range(256):
-        body = _page(number, _UUID % 0)
-        before, after = body.split(b"000000000000", 1)
-        parts.append((_head("/rec/page", len(body), _visitor(number)) + before, after))
-    return parts
+        body = _page(number, "00000000-0000-4000-8000-" + _MARK, user)
+        made.append(_head("/rec/page", len(body), number, f"theme={_MARK}") + body)
+    return made
 
 
 def session_id(number: int) -> str:
-    """Of the sessions of ``pages_of``."""
+    """Of the sessions of ``pages_under_way`` and ``pages_of``."""
     return _UUID % number
 
 
 def pages_of(sessions: int) -> Requests:
     """Pages of 1 KB of so many sessions, one after the other, in an order that no cache foresees."""
-    parts = _new_page_parts()
+    return _numbered(_new_pages(_UUID % (1 << 41)), lambda number: number * STRIDE % sessions)
+
+
+def _numbered(made: list[bytes], number_of: Callable[[int], int] = int) -> Requests:
+    """These requests in turn, with a number of their own in each place of the mark, as 12 hexadecimal digits."""
+    split = [each.split(_MARK.encode()) for each in made]
+    first = time.time_ns() // 1_000_000 % (1 << 40)  # not those of a run before, which a store may remember
 
     def numbered() -> Iterator[bytes]:
-        session = 0
-        for before, after in itertools.cycle(parts):
-            session = (session + STRIDE) % sessions
-            yield before + b"%012x" % session + after
-
-    return numbered().__next__
-
-
-def _numbered(parts: list[tuple[bytes, bytes]]) -> Requests:
-    """Each request holds a number of its own between two parts, as 12 hexadecimal digits."""
-
-    def numbered() -> Iterator[bytes]:
-        for number, (before, after) in enumerate(itertools.cycle(parts), start=1):
-            yield before + b"%012x" % number + after
+        for number, parts in enumerate(itertools.cycle(split), start=first if number_of is int else 1):
+            yield (b"%012x" % number_of(number)).join(parts)
 
     return numbered().__next__
 
@@ -150,39 +158,22 @@ def bundle(*, size: int = 20 * 1024, calls: int = 0) -> bytes:
 
 
 def bundles(*, calls: int = 0, compressed: bool = False) -> Requests:
-    """Bundles of 20 KB, each of a page and session of its own."""
+    """Bundles of 20 KB, each of a page and session of its own, so that no call is a repeat."""
     body = bundle(calls=calls)
     length = len(json.loads(body)["Evts"]) * 10
     started = time.time_ns() // 1_000_000
     if compressed:
         body = gzip.compress(body, 6, mtime=0)
-    parts = []
+    own = "00000000-0000-4000-8000-" + _MARK
+    made = []
     for number in range(256):
         target = (
-            f"/rec/bundle/v2?OrgId={ORG}&UserId={_UUID % number}&PageId={_UUID % number}&Seq=1"
+            f"/rec/bundle/v2?OrgId={ORG}&UserId={_UUID % number}&SessionId={own}&PageId={own}&Seq=1"
             f"&ClientTime={started + length}&PageStart={started}&PrevBundleTime=0&LastActivity=1"
             + ("&ContentEncoding=gzip" if compressed else "")
-            + "&SessionId=00000000-0000-4000-8000-"
         )
-        before, after = _head(target + "%", len(body), _visitor(number)).split(b"%", 1)
-        parts.append((before, after + body))
-    return _numbered_pages(parts)
-
-
-def _numbered_pages(parts: list[tuple[bytes, bytes]]) -> Requests:
-    """As ``_numbered``; the number makes page and session new, and so no call is a repeat."""
-    mark = b"&PageId=00000000-0000-4000-8000-"
-    split = []
-    for before, after in parts:
-        first, rest = before.split(mark, 1)
-        split.append((first + mark, rest[12:], after))
-
-    def numbered() -> Iterator[bytes]:
-        for number, (first, second, third) in enumerate(itertools.cycle(split), start=1):
-            digits = b"%012x" % number
-            yield b"".join((first, digits, second, digits, third))
-
-    return numbered().__next__
+        made.append(_head(target, len(body), number) + body)
+    return _numbered(made)
 
 
 _VALUES: tuple[tuple[str, object], ...] = (
@@ -196,19 +187,19 @@ _VALUES: tuple[tuple[str, object], ...] = (
 """A property and its value take about 110 bytes: 512 KB stay below 5,000 properties."""
 
 
-def event(size: int) -> bytes:
+def event(size: int, name: str = "Bought") -> bytes:
     """A custom event of exactly ``size`` bytes, valid throughout: properties of six types, half of them nested."""
     nested: dict[str, object] = {}
     properties: dict[str, object] = {"cart": nested, "rest_str": ""}
-    call = {"name": "Bought", "properties": properties}
+    call = {"name": name, "properties": properties}
     length = len(_compact(call))
     for number in range(size):
         kind, value = _VALUES[number % len(_VALUES)]
-        name = f"detail_{number:04}_{kind}"
-        length += len(_compact({name: value})) - 1
+        detail = f"detail_{number:04}_{kind}"
+        length += len(_compact({detail: value})) - 1
         if length > size - 10:
             break
-        (nested if number % 2 else properties)[name] = value
+        (nested if number % 2 else properties)[detail] = value
     properties["rest_str"] = "." * (size - len(_compact(call)))
     return _compact(call)
 
@@ -217,21 +208,24 @@ def _compact(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-def events(size: int) -> Requests:
-    """Direct custom events, each of a session of its own: none is over its rate."""
-    body = event(size)
-    parts = []
-    for number in range(256):
-        target = f"/client/event?OrgId={ORG}&UserId={_UUID % number}&SessionId=00000000-0000-4000-8000-"
-        head = _head(target + "%", len(body), _visitor(number)).replace(b"text/plain", b"application/json")
-        before, after = head.split(b"%", 1)
-        parts.append((before, after + body))
-    return _numbered(parts)
+def events(size: int, org: str = ORG, names: int = 1) -> Requests:
+    """Direct custom events of so many names, each of a session of its own: none is over its rate."""
+    made = []
+    for number in range(max(names, 64 if size > 100_000 else 256)):
+        body = event(size, f"Event {number % names}")
+        target = f"/client/event?OrgId={org}&UserId={_UUID % number}&SessionId=00000000-0000-4000-8000-{_MARK}"
+        made.append(_head(target, len(body), number).replace(b"text/plain", b"application/json") + body)
+    return _numbered(made)
+
+
+def events_over(size: int) -> Requests:
+    """Events of an org that has as many names as it may: 400 names, each with properties of its own."""
+    return events(size, "o-OVER-na1", 400)
 
 
 def socket_upgrade() -> bytes:
     """The request that opens a recording's WebSocket."""
-    return frames.upgrade(f"/rec/sock?OrgId={ORG}", _visitor(1))
+    return frames.upgrade(f"/rec/sock?OrgId={ORG}", "Origin: https://site-1.example.com\r\n")
 
 
 def socket_frames() -> Requests:

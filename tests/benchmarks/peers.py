@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import shutil
@@ -11,17 +10,19 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import configs
 import process
-from configs import PathSpec
+from configs import Setup
 
 START_DEADLINE = 120.0
 """Reading 100,000 rules takes its time."""
 POLL = 0.05
 HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 
 
 class PeerError(Exception):
@@ -36,6 +37,8 @@ class Peer:
     port: int
     pids: list[int] = field(default_factory=list)
     """Empty where the process is not known: then CPU and memory are not either."""
+    static_port: int | None = None
+    """Where a peer answers itself that otherwise forwards; None: on the same port."""
     _process: subprocess.Popen[bytes] | None = None
     _folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -54,96 +57,80 @@ class Peer:
     def stop(self) -> None:
         """Ends the whole group."""
         if self._process is not None:
-            _kill(self._process)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
         if self._folder is not None:
             self._folder.cleanup()
 
 
-def _kill(child: subprocess.Popen[bytes]) -> None:
-    # Not SIGTERM: a proxy would wait for answers of the upstream, which lives in the loop that this call holds up.
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
-
-
 def available(peer: str) -> bool:
     """Whether this machine has what the peer needs."""
-    return peer not in {"nginx", "haproxy"} or _found(peer) is not None
+    return peer != "nginx" or _nginx() is not None
 
 
-def _found(program: str) -> str | None:
+def _nginx() -> str | None:
     # Servers stand in sbin, which is not on everybody's path.
-    return shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/local/sbin")
+    return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 
 
-async def start(name: str, path: PathSpec, upstream_port: int, core: int) -> Peer:
-    """Starts a peer for a path and waits until it accepts; raises ``PeerError``."""
+def start(name: str, setup: Setup, upstream_port: int, cores: tuple[int, ...], checkout: Path = ROOT) -> Peer:
+    """Start a peer and wait until it accepts. Raises ``PeerError``.
+
+    ``setup`` and ``checkout`` are of those that are fsproxy.
+    """
     folder = tempfile.TemporaryDirectory(prefix="fsproxy-bench-")
     port, admin_port = free_port_pair(), free_port_pair()
-    command = _command(name, path, Path(folder.name), (port, admin_port, upstream_port))
-    child = _spawn(command, Path(folder.name) / "output", core)
-    listens_at = port + 1 if path.is_static and name in {"nginx", "haproxy"} else port
-    peer = Peer(name, listens_at, _process=child, _folder=folder)
-    try:
-        async with asyncio.timeout(START_DEADLINE):
-            while child.poll() is None and not await is_ready(name, listens_at, admin_port):
-                await asyncio.sleep(POLL)
-    except TimeoutError:
-        said = f"not ready after {START_DEADLINE:.0f} s: {_said(folder.name)}"
-        peer.stop()
-        raise PeerError(said) from None
-    if child.poll() is not None:
-        said = f"ended with {child.returncode}: {_said(folder.name)}"
-        peer.stop()
-        raise PeerError(said)
-    peer.refresh()
-    return peer
+    is_fsproxy = name not in {"nginx", "bare", "naive", "validating"}
+    if name == "nginx":
+        file = configs.write_nginx(Path(folder.name), port, upstream_port)
+        command = [_nginx() or name, "-p", folder.name, "-c", str(file)]
+    elif is_fsproxy:
+        file = configs.write_fsproxy(Path(folder.name), setup, port, admin_port, upstream_port)
+        command = [sys.executable, "-m", "fsproxy", "serve", "--config", str(file)]
+    else:
+        command = [sys.executable, str(HERE / "aiohttp_peers.py"), name, str(port), str(upstream_port)]
+    child = _spawn(command, Path(folder.name), cores, checkout)
+    static_port = port + 1 if name == "nginx" else None
+    peer = Peer(name, port, static_port=static_port, _process=child, _folder=folder)
+    until = time.monotonic() + START_DEADLINE
+    while child.poll() is None and time.monotonic() < until:
+        if is_ready(admin_port) if is_fsproxy else accepts(port):
+            peer.refresh()
+            return peer
+        time.sleep(POLL)
+    said = (Path(folder.name) / "output").read_text(errors="replace")[-2000:].strip() or "(nothing)"
+    what = f"not ready after {START_DEADLINE:.0f} s" if child.poll() is None else f"ended with {child.returncode}"
+    peer.stop()
+    raise PeerError(f"{what}: {said}")
 
 
-def _spawn(command: list[str], output: Path, core: int) -> subprocess.Popen[bytes]:
-    with process.pinned(core), output.open("wb") as file:
+def _spawn(command: list[str], folder: Path, cores: tuple[int, ...], checkout: Path) -> subprocess.Popen[bytes]:
+    with process.pinned(*cores), (folder / "output").open("wb") as file:
         return subprocess.Popen(
             command,
+            cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
             start_new_session=True,
-            env={**os.environ, "PYTHONPATH": str(HERE.parents[1])},
+            env={**os.environ, "PYTHONPATH": str(checkout), "TMPDIR": str(folder)},
         )
 
 
-def _command(name: str, path: PathSpec, folder: Path, ports: tuple[int, int, int]) -> list[str]:
-    port, admin_port, upstream_port = ports
-    if name == "nginx":
-        file = configs.write_nginx(folder, port, upstream_port)
-        return [_found(name) or name, "-p", str(folder), "-c", str(file)]
-    if name == "haproxy":
-        return [_found(name) or name, "-db", "-f", str(configs.write_haproxy(folder, port, upstream_port))]
-    if name == "fsproxy":
-        file = configs.write_fsproxy(folder, path, port, admin_port, upstream_port)
-        return [sys.executable, "-m", "fsproxy", "serve", "--config", str(file)]
-    return [sys.executable, str(HERE / "aiohttp_peers.py"), name, str(port), str(upstream_port)]
+def accepts(port: int) -> bool:
+    """Whether something listens."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1.0):
+        return True
+    return False
 
 
-async def is_ready(name: str, port: int, admin_port: int) -> bool:
-    """Whether the peer accepts; fsproxy, whether it says that it is ready."""
-    try:
-        reader, writer = await asyncio.open_connection("127.0.0.1", admin_port if name == "fsproxy" else port)
-    except OSError:
-        return False
-    try:
-        if name != "fsproxy":
-            return True
-        writer.write(b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
-        return (await reader.read(12)).endswith(b" 200")
-    except OSError:
-        return False
-    finally:
-        writer.close()
-
-
-def _said(folder: str) -> str:
-    return (Path(folder) / "output").read_text(errors="replace")[-2000:].strip() or "(nothing)"
+def is_ready(admin_port: int) -> bool:
+    """Whether an fsproxy says that it is ready."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", admin_port), 1.0) as sock:
+        sock.sendall(b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        return sock.recv(12).endswith(b" 200")
+    return False
 
 
 def free_port_pair() -> int:

@@ -76,10 +76,10 @@ def cores() -> tuple[int, int]:
 
 
 @contextmanager
-def pinned(core: int) -> Iterator[None]:
-    """What is started inside runs on this core alone, with all of its threads and children."""
+def pinned(*core: int) -> Iterator[None]:
+    """What is started inside runs on these cores alone, with all of its threads and children."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
+    os.sched_setaffinity(0, core)
     try:
         yield
     finally:

@@ -26,9 +26,8 @@ import uvloop
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from support import swaps
-from support.ports import free_ports
 from support.proxy import RunningProxy, running_proxy
-from upstream import start_upstream
+from upstream import running_upstream
 
 STEP = 0.005
 """Seconds between two looks at what is due."""
@@ -228,10 +227,10 @@ def told(options: argparse.Namespace, load: Load, swapped: Swaps, lines: list[di
 
 async def measure(options: argparse.Namespace) -> int:
     """The exit status."""
-    (port,) = free_ports(1)
-    async with await start_upstream(port), aiohttp.ClientSession() as session:
+    with running_upstream() as upstream:
+        port = upstream.port
         first = {**swaps.good(0, options.rules), "upstream": {"url": f"http://127.0.0.1:{port}"}}
-        async with running_proxy(first) as proxy:
+        async with aiohttp.ClientSession() as session, running_proxy(first) as proxy:
             load, swapped, done = Load(proxy.port), Swaps(proxy, session, port, options.rules), asyncio.Event()
             running = asyncio.create_task(load.run(options.rate, done))
             try:

@@ -1,4 +1,4 @@
-"""Windows become rows, rows a table and JSON. Ratios compare CPU time for one request; more is better."""
+"""Windows become rows, rows a table and JSON. Ratios compare CPU time for one request: above 1, ours is cheaper."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from statistics import median
 from typing import Any
 
 from configs import PathSpec
-
-REFERENCES = ("bare", "naive", "validating", "nginx")
+from load import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +19,16 @@ class Sample:
     cpu_us: float | None
     p50_ms: float
     p99_ms: float
+
+    @classmethod
+    def of(cls, window: Window, cpu_ns: int | None) -> Sample:
+        """What a window comes to."""
+        return cls(
+            rps=window.requests / window.seconds,
+            cpu_us=cpu_ns / 1000 / window.requests if cpu_ns is not None else None,
+            p50_ms=window.percentile(0.50) * 1000,
+            p99_ms=window.percentile(0.99) * 1000,
+        )
 
 
 @dataclass
@@ -43,21 +52,20 @@ class Row:
         return median(values) if values else None
 
 
-def ratio(row: Row, reference: Row | None, name: str = "cpu_us") -> float | None:
-    """How many times as many requests for the same CPU time; with ``rps``: in the same time."""
-    if reference is None:
-        return None
-    mine, theirs = row.middle(name), reference.middle(name)
-    if not mine or not theirs:
-        return None
-    return theirs / mine if name == "cpu_us" else mine / theirs
+def ratios(row: Row, rows: Iterable[Row]) -> dict[str, float]:
+    """CPU time of the others on ours' path, divided by ours; empty for the others."""
+    mine = row.middle("cpu_us")
+    if row.peer != row.path.ours or not mine:
+        return {}
+    others = {other.peer: other.middle("cpu_us") for other in rows if other.path is row.path and other is not row}
+    return {peer: cost / mine for peer, cost in others.items() if cost}
 
 
-def ratios(row: Row, rows: Iterable[Row], name: str = "cpu_us") -> dict[str, float]:
-    """The ratios to those references that were measured on the same path."""
-    others = {other.peer: other for other in rows if other.path.name == row.path.name}
-    found = {reference: ratio(row, others.get(reference), name) for reference in REFERENCES if reference != row.peer}
-    return {reference: value for reference, value in found.items() if value is not None}
+def added(row: Row, rows: Iterable[Row], name: str) -> float | None:
+    """What a peer adds to a latency of the upstream asked directly, in ms; None where that was not measured."""
+    direct = next((each for each in rows if each.path is row.path and each.peer == "direct"), None)
+    mine, least = row.middle(name), direct.middle(name) if direct is not None and direct is not row else None
+    return mine - least if mine is not None and least is not None else None
 
 
 def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -67,9 +75,9 @@ def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
             "path": row.path.name,
             "peer": row.peer,
             **{name: _spread(row, name) for name in ("rps", "cpu_us", "p50_ms", "p99_ms")},
+            **{f"added_{name}": added(row, rows, name) for name in ("p50_ms", "p99_ms")},
             "rss": row.rss or None,
             "cpu_ratios": ratios(row, rows),
-            "rps_ratios": ratios(row, rows, "rps"),
             "problems": row.problems,
         }
         for row in rows
@@ -81,13 +89,13 @@ def _spread(row: Row, name: str) -> dict[str, float] | None:
     return {"median": median(values), "min": min(values), "max": max(values)} if values else None
 
 
+COLUMNS = ("path", "peer", "CPU us", "(min-max)", "req/s", "p50 ms", "p99 ms", "added", "MB", "CPU time of")
+
+
 def table(rows: Sequence[Row]) -> str:
     """The rows as aligned text, grouped by path."""
-    lines: list[tuple[str, ...]] = [
-        ("path", "peer", "req/s", "(min-max)", "CPU us", "(min-max)", "p50 ms", "p99 ms", "RSS MB", "CPU ratio to")
-    ]
-    lines += [_line(row, rows) for row in rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    lines = [COLUMNS, *(_line(row, rows) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(COLUMNS))]
     text = []
     for number, line in enumerate(lines):
         if number and line[0] != lines[number - 1][0]:
@@ -98,41 +106,33 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(text)
 
 
-def growth(rows: Sequence[Row]) -> str | None:
-    """What 100,000 rules cost fsproxy beside 10 (at most 1.2 times as much, better 1.1)."""
-    cost = {row.path.name: row.middle("cpu_us") for row in rows if row.peer == "fsproxy"}
-    few, many = cost.get("block-10"), cost.get("block-100k")
-    return f"fsproxy: 100,000 rules cost {many / few:.2f} times what 10 do" if few and many else None
-
-
 def _line(row: Row, rows: Sequence[Row]) -> tuple[str, ...]:
-    compared = "  ".join(f"{name} {value:.2f}{_verdict(row, name, value)}" for name, value in ratios(row, rows).items())
+    compared = "  ".join(f"{peer} {value:.2f}{_verdict(row, peer, value)}" for peer, value in ratios(row, rows).items())
+    cost = row.values("cpu_us")
+    more = [added(row, rows, name) for name in ("p50_ms", "p99_ms")]
     return (
         row.path.name,
         row.peer,
-        *_cells(row, "rps", 0),
-        *_cells(row, "cpu_us", 1),
-        _cells(row, "p50_ms", 2)[0],
-        _cells(row, "p99_ms", 2)[0],
+        _cell(row.middle("cpu_us"), 1),
+        f"({min(cost):.1f}-{max(cost):.1f})" if cost else "",
+        _cell(row.middle("rps"), 0),
+        _cell(row.middle("p50_ms"), 2),
+        _cell(row.middle("p99_ms"), 2),
+        " / ".join(f"{each:+.2f}" for each in more if each is not None),
         f"{row.rss / 1024 / 1024:.0f}" if row.rss else "-",
         compared + ("  FAILED: " + row.problems[0] if row.problems else ""),
     )
 
 
-def _cells(row: Row, name: str, digits: int) -> tuple[str, str]:
-    values = row.values(name)
-    if not values:
-        return "-", ""
-    return f"{median(values):.{digits}f}", f"({min(values):.{digits}f}-{max(values):.{digits}f})"
+def _cell(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
 
 
-def _verdict(row: Row, reference: str, value: float) -> str:
-    """How fsproxy stands to what it is to reach."""
-    for target in row.path.targets if row.peer == "fsproxy" else ():
-        if target.against == reference:
-            if target.goal is not None and value >= target.goal:
-                return f" (goal {target.goal:g} reached)"
-            if target.floor is not None and value < target.floor:
-                return f" (BELOW floor {target.floor:g})"
-            return f" (goal {target.goal:g})"
-    return ""
+def _verdict(row: Row, peer: str, value: float) -> str:
+    """How ours stands to what it is to reach."""
+    target = row.path.target
+    if target is None or target.against != peer:
+        return ""
+    if value >= target.goal:
+        return f" (goal {target.goal:g} reached)"
+    return f" (goal {target.goal:g})" if value >= target.floor else f" (BELOW floor {target.floor:g})"

@@ -1,38 +1,41 @@
-"""Measures fsproxy beside plain aiohttp, nginx, HAProxy and any other proxy: one command, on Linux.
+"""Measures fsproxy beside plain aiohttp, nginx, another checkout and any other proxy: one command, on Linux.
 
-    python tests/benchmarks/run.py [--quick] [--paths block,forward] [--memory] [--json FILE]
+    python tests/benchmarks/run.py [--quick] [--paths block,forward] [--other FOLDER] [--json FILE]
 
-Peers run on the first core, load and upstream on the last. Windows are short and go round the peers in turn, so
-that what else the machine does falls on all alike. Compare ratios of one run, never numbers of two.
+CPU time a request is what counts. Peers run on the first core, load and upstream on the last. Windows are short and go
+round the peers in turn, so that what else the machine does falls on all alike. No two pages have the same head, and the
+upstream answers a page with the page's own ids. Compare ratios of one run, never numbers of two.
 Exits 1 when anything was answered otherwise than it should be.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import gc
 import json
 import os
 import sys
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import uvloop
-
-import memory
+import configs
 import peers
 import process
 import report
-from configs import PATHS, PathSpec, chosen
-from load import Load, Window
-from memory import Memory
+from configs import PATHS, PathSpec, Setup, chosen
+from load import Load
 from peers import Peer, PeerError
 from report import Row, Sample
-from upstream import start_upstream
+from upstream import running_upstream
 
-QUICK_SECONDS, QUICK_ROUNDS = 0.2, 1
-QUICK_PATHS = "block-10,forward,page,bundle,event-1k,socket"
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from support.valkey import running_valkey
+
+QUICK_SECONDS, QUICK_ROUNDS, QUICK_RULES = 0.2, 1, 1000
+OTHER = {"fsproxy": "other", "redis": "other-redis"}
+"""The same of another checkout."""
 
 
 def arguments(words: list[str] | None = None) -> argparse.Namespace:
@@ -40,135 +43,128 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="tiny windows: see whether it works, measure nothing")
     parser.add_argument("--paths", help=f"of {', '.join(PATHS)}; a prefix such as block stands for all it begins")
-    parser.add_argument("--peers", help="of bare, naive, validating, nginx, haproxy, fsproxy (default: all there are)")
-    parser.add_argument("--memory", action="store_true", help="measure memory instead, about a minute")
-    parser.add_argument("--seconds", type=float, default=2.0, help="of one window")
-    parser.add_argument("--rounds", type=int, default=5, help="windows for each peer and path")
-    parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--peers", help="of direct, bare, naive, validating, nginx (default: all there are)")
+    parser.add_argument("--other", type=Path, metavar="FOLDER", help="another checkout, measured in the same windows")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of one window")
+    parser.add_argument("--rounds", type=int, default=7, help="windows for each peer and path, after one that warms up")
+    parser.add_argument("--rate", type=float, help="requests a second, on all paths: an open loop")
+    parser.add_argument("--rules", type=int, default=100_000, help="networks, and at most 1,000 and 10,000 others")
+    parser.add_argument("--redis", metavar="URL", help="for the paths that need one (default: starts a Valkey)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows here")
     parser.add_argument("--url", help="a proxy that runs already; it must forward to --upstream-port")
     parser.add_argument("--url-pid", type=int, help="its process, to count its CPU time")
     parser.add_argument("--upstream-port", type=int, default=0, help="where our upstream listens (default: anywhere)")
     options = parser.parse_args(words)
     if options.quick:
-        options.seconds, options.rounds = QUICK_SECONDS, QUICK_ROUNDS
-        options.paths = options.paths or QUICK_PATHS
+        options.seconds, options.rounds, options.rules = QUICK_SECONDS, QUICK_ROUNDS, QUICK_RULES
     return options
 
 
-def wanted_peers(path: PathSpec, options: argparse.Namespace) -> list[str]:
+def measured_on(path: PathSpec, options: argparse.Namespace) -> list[str]:
     """Who is measured on this path. A peer that was asked for by name and is missing is an error."""
-    if options.peers is None:
-        return [name for name in path.peers if peers.available(name)]
-    asked = options.peers.split(",")
-    for name in asked:
+    asked = options.peers.split(",") if options.peers is not None else None
+    for name in asked or ():
         if not peers.available(name):
             raise SystemExit(f"{name} is not installed")
-    return [name for name in path.peers if name in asked]
+    others = [name for name in path.peers if (name in asked if asked is not None else peers.available(name))]
+    if path.ours != "fsproxy" and "fsproxy" in path.peers and "fsproxy" not in others:
+        others.append("fsproxy")
+    mine = [path.ours, *([OTHER[path.ours]] if options.other else [])]
+    return [*others, *mine, *([options.url] if options.url and not path.is_static else [])]
 
 
-async def measure_path(path: PathSpec, options: argparse.Namespace, upstream_port: int) -> list[Row]:
-    """All rounds of all peers on one path."""
-    core, _ = process.cores()
-    running: list[Peer] = []
-    rows: dict[str, Row] = {}
-    try:
-        for name in wanted_peers(path, options):
-            rows[name] = Row(path, name)
-            try:
-                running.append(await peers.start(name, path, upstream_port, core))
-            except PeerError as error:
-                rows[name].problems.append(str(error))
-        if options.url and not path.is_static:
-            port = urlsplit(options.url).port or 80
-            running.append(Peer(options.url, port, [options.url_pid] if options.url_pid else []))
-            rows[options.url] = Row(path, options.url)
+class Bench:
+    """All peers that were started so far."""
+
+    def __init__(self, options: argparse.Namespace, stack: ExitStack) -> None:
+        self._options = options
+        self._stack = stack
+        self._upstream_port = stack.enter_context(running_upstream(options.upstream_port)).port
+        self._running: dict[str, Peer] = {}
+        self._redis: str | None = options.redis
+
+    def peer(self, name: str) -> Peer:
+        """The peer of this name, started if need be. Raises PeerError."""
+        if name not in self._running:
+            self._running[name] = self._started(name)
+        return self._running[name]
+
+    def _started(self, name: str) -> Peer:
+        options = self._options
+        if name == "direct":
+            return Peer(name, self._upstream_port)
+        if name == options.url:
+            pids = [options.url_pid] if options.url_pid else []
+            return Peer(name, urlsplit(name).port or 80, pids)
+        setup = Setup(options.rules)
+        if name.endswith("redis"):
+            if self._redis is None:
+                self._redis = self._stack.enter_context(running_valkey()).url
+            setup = replace(setup, state=configs.in_redis(self._redis, f"{name}-{os.getpid()}:"))
+        checkout = options.other.resolve() if name.startswith("other") else peers.ROOT
+        peer = peers.start(name, setup, self._upstream_port, process.cores()[:1], checkout)
+        self._stack.callback(peer.stop)
+        return peer
+
+    def path(self, path: PathSpec) -> list[Row]:
+        """All rounds of all peers on one path."""
+        options = self._options
+        rows = [Row(path, name) for name in measured_on(path, options)]
         upgrade = path.upgrade() if path.upgrade else None
-        loads = {
-            peer.name: Load(peer.port, path.requests(), path.expected, options.connections, upgrade) for peer in running
-        }
+        turns: list[tuple[Peer, Load, Row]] = []
+        for row in rows:
+            try:
+                peer = self.peer(row.peer)
+            except PeerError as error:
+                row.problems.append(str(error))
+                continue
+            port = peer.static_port if path.is_static and peer.static_port else peer.port
+            rate = options.rate or path.rate
+            turns.append((peer, Load(port, path.requests(), path.expected, path.connections, upgrade, rate), row))
         gc.collect()
-        gc.freeze()
-        for _ in range(options.rounds):
-            for peer in running:
-                await measure_window(peer, loads[peer.name], rows[peer.name], options.seconds)
-    finally:
-        for peer in running:
-            peer.stop()
-    return list(rows.values())
+        for number in range(options.rounds + 1):
+            # Who comes second finds the core as the first has left it.
+            for peer, load, row in turns if number % 2 else reversed(turns):
+                measure_window(peer, load, row, options.seconds)
+        for _, _, row in turns:
+            del row.samples[:1]
+        return rows
 
 
-async def measure_window(peer: Peer, load: Load, row: Row, seconds: float) -> None:
+def measure_window(peer: Peer, load: Load, row: Row, seconds: float) -> None:
     """One window of one peer, into its row."""
     peer.refresh()
     spent: list[int] = []
     try:
-        window = await load.measure(seconds, lambda: spent.append(process.cpu_ns(peer.pids)))
+        window = load.measure(seconds, lambda: spent.append(process.cpu_ns(peer.pids)))
     except OSError as error:
         row.problems.append(f"{type(error).__name__}: {error}")
         return
     if window.problem is not None:
         row.problems.append(window.problem)
     if window.requests:
-        row.samples.append(as_sample(window, spent[1] - spent[0] if peer.pids else None))
+        row.samples.append(Sample.of(window, spent[1] - spent[0] if peer.pids else None))
     row.rss = max(row.rss, process.peak_rss(peer.pids))
     peer.forget_audit()
-
-
-def as_sample(window: Window, cpu_ns: int | None) -> Sample:
-    """What a window comes to."""
-    return Sample(
-        rps=window.requests / window.seconds,
-        cpu_us=cpu_ns / 1000 / window.requests if cpu_ns is not None else None,
-        p50_ms=window.percentile(0.50) * 1000,
-        p99_ms=window.percentile(0.99) * 1000,
-    )
-
-
-async def run(options: argparse.Namespace) -> list[Row]:
-    """Every path in turn."""
-    rows: list[Row] = []
-    async with await start_upstream(options.upstream_port) as server:
-        port: int = server.sockets[0].getsockname()[1]
-        for path in chosen(options.paths):
-            sys.stderr.write(f"{path.name}: {path.meaning}\n")
-            rows += await measure_path(path, options, port)
-    return rows
-
-
-async def run_memory(options: argparse.Namespace) -> tuple[list[Memory], list[str]]:
-    """Every peer's memory, and what went wrong."""
-    core, _ = process.cores()
-    found, problems = [], []
-    async with await start_upstream(options.upstream_port) as server:
-        port: int = server.sockets[0].getsockname()[1]
-        for name in options.peers.split(",") if options.peers else filter(peers.available, memory.PEERS):
-            try:
-                found.append(await memory.measure_memory(name, port, core))
-            except (PeerError, OSError, asyncio.IncompleteReadError) as error:
-                problems.append(f"memory {name}: {error}")
-    return found, problems
 
 
 def main() -> int:
     """The exit status."""
     options = arguments()
-    _, core = process.cores()
-    os.sched_setaffinity(0, {core})
-    if options.memory:
-        found, problems = uvloop.run(run_memory(options))
-        text = [one.line() for one in found]
-        whole = [one.as_json() for one in found]
-    else:
-        rows = uvloop.run(run(options))
-        problems = [f"{row.path.name} {row.peer}: {problem}" for row in rows for problem in row.problems]
-        text = [report.table(rows), report.growth(rows) or ""]
-        whole = report.as_json(rows)
-    sys.stdout.write("\n".join(text).rstrip() + "\n")
+    paths = chosen(options.paths)
+    os.sched_setaffinity(0, {process.cores()[1]})
+    rows: list[Row] = []
+    with ExitStack() as stack:
+        bench = Bench(options, stack)
+        for path in paths:
+            sys.stderr.write(f"{path.name}: {path.meaning}\n")
+            rows += bench.path(path)
+    problems = [f"{row.path.name} {row.peer}: {problem}" for row in rows for problem in row.problems]
+    print(report.table(rows))
     if options.json:
-        options.json.write_text(json.dumps(whole, indent=1) + "\n")
+        options.json.write_text(json.dumps(report.as_json(rows), indent=1) + "\n")
     sys.stderr.write("".join(f"{problem}\n" for problem in problems))
-    return 1 if problems or not whole else 0
+    return 1 if problems or not rows else 0
 
 
 if __name__ == "__main__":

@@ -12,9 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.audit_lines import Lines, differences, masked
+HERE = Path(__file__).parent
+sys.path.append(str(HERE))  # as for its scripts
 
-RUN = Path(__file__).with_name("run.py")
+import payloads  # noqa: E402
+from benchmarks.audit_lines import Lines, differences, masked  # noqa: E402
+from load import is_whole  # noqa: E402
+from upstream import page_answer  # noqa: E402
+
+RUN = HERE / "run.py"
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it pins processes to cores, and reads /proc")
 
 
@@ -33,40 +39,28 @@ async def run(*words: str) -> tuple[int, str]:
 
 
 @pytest.mark.slow
-async def test_a_quick_run_measures_every_peer_and_exits_0(tmp_path: Path) -> None:
+async def test_a_quick_run_measures_every_peer_in_both_loops_and_exits_0(tmp_path: Path) -> None:
     file = tmp_path / "rows.json"
-    code, output = await run("--quick", "--peers", "bare,naive,validating", "--json", str(file))
+    options = ("--paths", "block,forward-500,event-1k,socket", "--other", str(RUN.parents[2]), "--json", str(file))
+    code, output = await run("--quick", "--peers", "direct,bare,naive,validating", *options)
     assert code == 0, output
     rows = json.loads(file.read_text())
-    assert {(row["path"], row["peer"]) for row in rows} == {
-        ("block-10", "bare"),
-        ("forward", "naive"),
-        ("page", "naive"),
-        ("bundle", "naive"),
-        ("bundle-gzip", "naive"),
-        ("bundle-calls", "naive"),
-        ("event-1k", "validating"),
-        ("socket", "naive"),
-    }
+    ours = ("fsproxy", "other")
+    assert [(row["path"], row["peer"]) for row in rows] == [
+        *(("block", peer) for peer in ("bare", *ours)),
+        *(("block-redis", peer) for peer in ("fsproxy", "redis", "other-redis")),
+        *(("forward-500", peer) for peer in ("direct", "naive", *ours)),
+        *(("event-1k", peer) for peer in ("validating", *ours)),
+        *(("socket", peer) for peer in ("naive", *ours)),
+    ]
     for row in rows:
         assert row["problems"] == []
         assert row["rps"]["median"] > 0
-        assert row["cpu_us"]["median"] > 0
-        assert row["rss"] > 0
-
-
-@pytest.mark.slow
-async def test_one_and_two_workers_are_compared() -> None:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(RUN.with_name("workers.py")), "--paths", "forward", "--seconds", "0.2", "--rounds", "1"),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    output, _ = await process.communicate()
-    lines = output.decode().splitlines()
-    assert process.returncode == 0, lines
-    assert [line.split()[:3] for line in lines] == [["forward", "1", "workers"], ["forward", "2", "workers"]]
+        assert row["peer"] == "direct" or row["cpu_us"]["median"] > 0
+        assert row["peer"] == "direct" or row["rss"] > 0
+    (open_loop,) = (row for row in rows if (row["path"], row["peer"]) == ("forward-500", "fsproxy"))
+    assert open_loop["added_p50_ms"] is not None
+    assert set(open_loop["cpu_ratios"]) == {"naive", "other"}
 
 
 @pytest.mark.slow
@@ -82,7 +76,7 @@ async def test_a_peer_that_does_not_answer_is_named_and_the_exit_status_is_1() -
 async def test_an_unknown_path_is_refused_with_those_there_are() -> None:
     code, output = await run("--quick", "--paths", "typo")
     assert code == 1
-    assert "unknown path typo; there are: block-10," in output
+    assert "unknown path typo; there are: block," in output
 
 
 @pytest.mark.slow
@@ -93,23 +87,41 @@ async def test_a_short_run_of_swaps_under_load_finds_no_fault() -> None:
 
 
 @pytest.mark.slow
-async def test_many_connections_and_full_stores_are_measured() -> None:
-    status, text = await _output("many.py", "--quick")
+async def test_memory_of_connections_sessions_and_full_stores_is_measured() -> None:
+    status, text = await _output("memory.py", "--quick", "--peers", "fsproxy", "--stores")
     assert status == 0, text
     assert "idle connections  300:" in text
+    assert "a session" in text
     assert "all stores, full" in text
 
 
 @pytest.mark.slow
 async def test_growth_is_measured_and_told_for_every_pair(tmp_path: Path) -> None:
     file = tmp_path / "growth.json"
-    status, text = await _output("growth.py", "--quick", "--pairs", "sessions,connections", "--json", str(file))
+    status, text = await _output("growth.py", "--quick", "--pairs", "sessions,connections,workers", "--json", str(file))
     assert status == 0, text
     rows = json.loads(file.read_text())
-    assert [row["pair"] for row in rows] == ["sessions", "connections"]
+    assert [row["pair"] for row in rows] == ["sessions", "connections", "workers"]
     for row in rows:
         assert row["growth"] > 0
         assert row["problems"] == []
+
+
+def test_no_two_pages_of_the_load_have_the_same_head() -> None:
+    for made in (payloads.opted_out_pages(), payloads.pages_under_way(), payloads.new_pages()):
+        assert len({made().partition(b"\r\n\r\n")[0] for _ in range(10_000)}) == 10_000
+
+
+def test_the_upstream_answers_a_page_with_the_pages_own_ids() -> None:
+    for made, new in ((payloads.pages_under_way(), False), (payloads.new_pages(), True)):
+        head, _, body = made().partition(b"\r\n\r\n")
+        answer = page_answer(head + b"\r\n\r\n" + body, len(head) + 4)
+        said, sent = json.loads(answer.partition(b"\r\n\r\n")[2]), json.loads(body)
+        assert (said["SessionUUID"], said["PageUUID"]) == (sent["SessionId"], sent["PageId"])
+        assert said["IsNewSession"] is new
+        assert said["UserUUID"] == (sent["UserId"] or said["UserUUID"]) != ""
+        assert is_whole(answer)
+        assert not is_whole(answer[:-1])
 
 
 @pytest.mark.slow

@@ -30,7 +30,7 @@ SESSION = 300
 """Bytes of a session that is remembered, with its visitor, at the most."""
 CONNECTION = 6 * 1024
 """Bytes of a client's connection that has carried a page and is kept open, at the most: the event loop's own structures
-and what allocators waste make it 12 KB of resident memory (tests/benchmarks/run.py --memory)."""
+and what allocators waste make it 12 KB of resident memory (tests/benchmarks/memory.py)."""
 START = Instant(1_790_000_000.0)
 QUOTA = QuotaTerms("2026-09-01", 10**9, Instant(START + 86_400), enforced=True)
 
