@@ -9,10 +9,12 @@ import msgspec
 
 from fsproxy.clock import monotonic
 from fsproxy.core.client_api.inspected import MANY
+from fsproxy.core.client_api.inspection import inspect_anew
 from fsproxy.core.client_api.limiting import Spending, limited_by, spends
 from fsproxy.core.client_api.outcome import decide_calls
 from fsproxy.core.limits.cardinality import NO_NAMES, Names, event_property_claims, first_claims, refused_names
 from fsproxy.core.model import Route
+from fsproxy.proxy.off_loop import run
 from fsproxy.proxy.recent_claims import RecentClaims
 
 if TYPE_CHECKING:
@@ -59,11 +61,14 @@ class LimitQueries:
         ``clock`` dates the calls. It is awaited after the first question: what both ask is one round trip. Raises
         LedgerDownError.
         """
-        large = len(inspection.calls) > MANY
+        large, found = len(inspection.calls) > MANY, inspection
         if large:
             skipped = await to_thread(self._without_claims, policy, facts, inspection, repeated, now)
         else:
             skipped = self._without_claims(policy, facts, inspection, repeated, now)
+        if len(skipped) < len(inspection.calls) or repeated:
+            # Names are claimed and rejected in the order of the text, which is not known of a learned event.
+            inspection = await run(inspection.has_many_names, inspect_anew, policy.client_api, inspection)
         names = refused = NO_NAMES
         claims: tuple[Claim, ...] = ()
         org, cardinality = facts.org or "", policy.client_api.cardinality
@@ -84,7 +89,7 @@ class LimitQueries:
         spent = answers[len(more) :]
         over, longest = await to_thread(limited_by, spending, spent) if large else limited_by(spending, spent)
         if not refused and (claims or more) and len(inspection.calls) <= MANY:
-            self._recent.note(org, inspection, skipped, now)
+            self._recent.note(org, found, skipped, policy.client_api, now)
         if over or refused:
             last = (policy, inspection, repeated, refused, over)
             outcome = await to_thread(_decided, *last) if large else _decided(*last)

@@ -1,57 +1,63 @@
-"""Which names the ledger admitted a moment ago, so that it need not be asked for the same ones with every call."""
+"""Which events the ledger admitted a moment ago, so that it need not be asked for the same names with every one."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from fsproxy.core.client_api.validation.known_shapes import ShapeNames
+from fsproxy.core.client_api.validation.learned import EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from fsproxy.core.client_api.calls import ValidatedCall
     from fsproxy.core.client_api.inspected import Inspection
     from fsproxy.core.model import Instant
-    from fsproxy.core.settings import CardinalitySettings
+    from fsproxy.core.settings import CardinalitySettings, ClientApiSettings
 
 FRESH_SECONDS = 1.0
-"""Seconds for which a shape's names are not claimed again, at most a thousandth of the retention. The
+"""Seconds for which the names of a learned event are not claimed again, at most a thousandth of the retention. The
 ledger's time of a name's last use may be so much older than the true one."""
 _MOST = 4096
 
 
 class RecentClaims:
-    """The names of whole shapes, by org, kept for a second; at most 4,096.
+    """The learned events whose names were admitted, by org, kept for a second; at most 4,096.
 
-    Calls of one shape share one ``ShapeNames`` object, so its identity is the key. The object is kept beside it: were
-    it freed, another one could get its ``id``.
+    All calls that are the same learned event share one ``ValidatedCall``, so its identity is the key. The object is
+    kept beside it: were it freed, another one could get its ``id``.
     """
 
     def __init__(self) -> None:
-        self._claimed: OrderedDict[tuple[str, int], tuple[ShapeNames, Instant]] = OrderedDict()
+        self._claimed: OrderedDict[tuple[str, int], tuple[ValidatedCall, Instant]] = OrderedDict()
 
     def among(self, org: str, inspection: Inspection, settings: CardinalitySettings, now: Instant) -> set[int]:
         """Return the calls of a body that need not claim names: all were admitted just now, or none is counted."""
         since = now - min(FRESH_SECONDS, settings.retention / 1000)
         found: set[int] = set()
         for index, each in enumerate(inspection.calls):
-            names = each.validated.names
-            if type(names) is ShapeNames:
-                kept = self._claimed.get((org, id(names)))
-                if kept is not None and kept[0] is names and since < kept[1] <= now:
+            learned = each.call.learned
+            if learned is not None:
+                kept = self._claimed.get((org, id(learned)))
+                if kept is not None and kept[0] is learned and since < kept[1] <= now:
                     found.add(index)
             elif each.validated.rejected or each.call.name_kind is None:
                 found.add(index)
         return found
 
-    def note(self, org: str, inspection: Inspection, skipped: Collection[int], now: Instant) -> None:
+    def note(
+        self, org: str, inspection: Inspection, skipped: Collection[int], settings: ClientApiSettings, now: Instant
+    ) -> None:
         """Note that all names of the calls that are not ``skipped`` were claimed, and none was refused."""
         claimed = self._claimed
         for index, each in enumerate(inspection.calls):
-            names = each.validated.names
-            if type(names) is ShapeNames and index not in skipped:
-                claimed[(org, id(names))] = (names, now)
-                claimed.move_to_end((org, id(names)))
+            if index in skipped:
+                continue
+            if each.call.learned is not None:
+                claimed[(org, id(each.call.learned))] = (each.call.learned, now)
+                claimed.move_to_end((org, id(each.call.learned)))
+            elif each.call.key is not None:
+                EVENTS.note(each.call, each.validated, settings)
         while claimed:
             oldest = next(iter(claimed))
             if len(claimed) <= _MOST and claimed[oldest][1] > now - FRESH_SECONDS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Hashable
 from enum import Enum, unique
 from typing import Any
 
@@ -66,6 +67,10 @@ class Call(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One rejected property rejects the call, because two readers would find different properties in it."""
     size: int = sys.maxsize
     """The JSON of the properties has at most this many bytes of UTF-8."""
+    key: Hashable = None
+    """By which an event is learned, see ``validation.learned``; None: it is not."""
+    learned: ValidatedCall | None = None
+    """What the rules say of an event that is learned. Its properties and schema were not read."""
 
     @property
     def is_uid_only(self) -> bool:

@@ -11,7 +11,6 @@ import msgspec
 
 from fsproxy.core.client_api.calls import UID, Call, ValidatedCall
 from fsproxy.core.client_api.reading.bundle import Uninspectable, has_companions_kind
-from fsproxy.core.client_api.validation.known_shapes import ShapeNames
 from fsproxy.core.json.scanner import Span
 from fsproxy.core.limits.operations import NameKind, RateKind
 from fsproxy.core.model import CallKind, Route
@@ -78,8 +77,8 @@ class Inspection(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     @property
     def is_large(self) -> bool:
-        """Whether it takes too long on the event loop to go through the calls. Names of known shapes cost nothing."""
-        return len(self.calls) > MANY or sum(_weight(each.validated) for each in self.calls) > MANY_NAMES
+        """Whether it takes too long on the event loop to go through the calls. Those that are learned cost nothing."""
+        return len(self.calls) > MANY or sum(map(_weight, self.calls)) > MANY_NAMES
 
     @property
     def has_many_names(self) -> bool:
@@ -173,8 +172,8 @@ def _same_time(one: float | None, other: float | None) -> bool:
     return abs(one - other) <= SAME_CALL_MS
 
 
-def _weight(validated: ValidatedCall) -> int:
-    return len(validated.cuts) + (len(validated.names) if type(validated.names) is not ShapeNames else 0)
+def _weight(each: InspectedCall) -> int:
+    return len(each.validated.cuts) + len(each.validated.names) if each.call.learned is None else 0
 
 
 def _rate_kind(kind: CallKind) -> RateKind | None:

@@ -10,17 +10,17 @@ import msgspec
 from fsproxy.core.client_api.calls import Call, ValidatedCall, broken, unread
 from fsproxy.core.client_api.inspected import Form, InspectedCall, Inspection
 from fsproxy.core.client_api.reading.bundle import Bundle, BundleCall, Uninspectable, read_bundle
+from fsproxy.core.client_api.reading.bundle import read_event as read_bundle_event
 from fsproxy.core.client_api.reading.direct import read_event, read_identify, read_user_vars
 from fsproxy.core.client_api.reading.server_api import ServerCall, batch_kind, read_server_call, split_batch
 from fsproxy.core.client_api.validation.call import validate_call
 from fsproxy.core.json.strict import Fault
 from fsproxy.core.model import Route
-from fsproxy.core.settings import ClientApiSettings, OnUninspectable
+from fsproxy.core.settings import ClientApiSettings
 
 _DIGEST_SIZE = 16
 _BUNDLES = frozenset({Route.BUNDLE, Route.EVENT})
 _DIRECT: dict[Route, Callable[[bytes, int], Call]] = {
-    Route.DIRECT_EVENT: read_event,
     Route.DIRECT_IDENTIFY: read_identify,
     Route.DIRECT_SET_USER_VARS: read_user_vars,
 }
@@ -34,16 +34,34 @@ def inspect(
     ``endpoint`` is the call that a ``SERVER_API`` path takes; bodies of other routes have none.
     """
     if route in _BUNDLES:
-        thorough = settings.on_uninspectable is OnUninspectable.BLOCK
-        found = read_bundle(body, settings.max_payload, settings.max_calls, thorough=thorough)
-        return _inspect_bundle(settings, route, body, found)
+        return _inspect_bundle(settings, route, body, read_bundle(body, settings))
     if endpoint is not None and endpoint.is_batch:
         return _inspect_batch(settings, route, body, endpoint)
+    if route is Route.DIRECT_EVENT:
+        return _inspect_document(settings, route, body, read_event(body, settings))
     if route in _DIRECT:
         return _inspect_document(settings, route, body, _DIRECT[route](body, settings.max_payload))
     if endpoint is not None:
         return _inspect_document(settings, route, body, read_server_call(endpoint, body, settings.max_payload))
     return Inspection(route=route, form=Form.DOCUMENT)
+
+
+def inspect_anew(settings: ClientApiSettings, inspection: Inspection) -> Inspection:
+    """Return the inspection with the properties of the events that were only recognized as learned ones."""
+    if not any(each.call.learned is not None for each in inspection.calls):
+        return inspection
+    body = inspection.body
+    if inspection.form is Form.DOCUMENT:
+        return _inspect_document(settings, inspection.route, body, read_event(body, settings, anew=True))
+    calls = []
+    for each in inspection.calls:
+        inspected = each
+        if each.call.learned is not None:
+            start, end = inspection.parts[each.part]
+            call = read_bundle_event(body[start:end], each.part, settings, anew=True)[0].call
+            inspected = msgspec.structs.replace(each, call=call, validated=validate_call(call, settings))
+        calls.append(inspected)
+    return msgspec.structs.replace(inspection, calls=tuple(calls))
 
 
 def _inspect_document(settings: ClientApiSettings, route: Route, body: bytes, call: Call) -> Inspection:

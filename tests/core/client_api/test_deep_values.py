@@ -8,6 +8,7 @@ import pytest
 
 from fsproxy.core.client_api.reading.bundle import Uninspectable, read_bundle
 from fsproxy.core.json.scanner import ScanError, elements_of, end_of_value, members_of, name_of
+from fsproxy.core.settings import ClientApiSettings
 
 DEPTHS = (1, 5, 6, 7, 50, 5_000)
 
@@ -61,4 +62,4 @@ def test_an_object_that_does_not_end_as_one_is_an_error(depth: int, tail: bytes)
 )
 def test_half_a_bundle_without_a_call_is_no_bundle(body: bytes) -> None:
     """Both its head and its tail must be there before it is taken for one at a glance."""
-    assert isinstance(read_bundle(body, 1_000), Uninspectable)
+    assert isinstance(read_bundle(body, ClientApiSettings(max_payload=1_000)), Uninspectable)

@@ -118,13 +118,13 @@ def test_the_rest_costs_next_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None
     calls = [first(f"E{n % 7}", {"a_str": "x", "n_int": n}, when=n) for n in range(20_000)]
     judged, all_of_them = bundle(*calls[:2_000]), bundle(*calls)
     read = Counter[str]()
-    original = bundle_module._read_event
+    original = bundle_module.read_event
 
-    def counted(raw: bytes, index: int, limit: int) -> Any:
+    def counted(raw: bytes, index: int, settings: ClientApiSettings) -> Any:
         read["events"] += 1
-        return original(raw, index, limit)
+        return original(raw, index, settings)
 
-    monkeypatch.setattr(bundle_module, "_read_event", counted)
+    monkeypatch.setattr(bundle_module, "read_event", counted)
     outcome = outcome_of(all_of_them, settings)
     assert (read["events"], outcome.rejected) == (2_000, 18_000)
     monkeypatch.undo()

@@ -7,8 +7,10 @@ from functools import lru_cache
 from typing import Any
 
 from fsproxy.core.client_api.calls import UID, WIDEST_CHARACTER, Breach, Call, Typing, broken, too_big, unread
+from fsproxy.core.client_api.validation.learned import EVENTS
 from fsproxy.core.json.strict import Fault, parse_object
 from fsproxy.core.model import CallKind
+from fsproxy.core.settings import ClientApiSettings
 
 CUSTOM_EVENT = 8197
 VARIABLES = 8193
@@ -22,10 +24,11 @@ _UID_FIRST = f'{{"{UID}":'
 _SCOPES = {"user": CallKind.SET_USER_VARS, "page": CallKind.PAGE, "document": CallKind.DOCUMENT}
 
 
-def read_arguments(number: int, args: Any, limit: int) -> Call | None:
+def read_arguments(number: int, args: Any, settings: ClientApiSettings, *, anew: bool = False) -> Call | None:
     """Return the call that an event of ``Kind`` ``number`` is; None for variables of a scope that is not known.
 
-    ``limit`` is for each of the two JSON texts, in bytes of UTF-8.
+    Each of the two JSON texts may have ``max_payload`` bytes of UTF-8. Unless ``anew``, an event that is learned is
+    only recognized, and its properties are not read.
     """
     if not isinstance(args, list):
         kind = CallKind.EVENT if number == CUSTOM_EVENT else CallKind.SET_USER_VARS
@@ -39,18 +42,23 @@ def read_arguments(number: int, args: Any, limit: int) -> Call | None:
             return unread(CallKind.SET_USER_VARS, broken("its scope is not a string"))
         kind, name = _SCOPES[name], None
     text = args[PROPERTIES] if len(args) > PROPERTIES else None
+    typing = _typing(args[_VERSION]) if len(args) > _VERSION else Typing.SUFFIX
+    described = args[SCHEMA] if len(args) > SCHEMA else None
+    is_short = described is None or (type(described) is str and len(described) <= _LONGEST_REMEMBERED)
+    key = None
+    if is_short and kind is CallKind.EVENT and type(name) is type(text) is str:
+        key = (name, typing, described)
+        known = EVENTS.find(key, text, settings) if not anew else None
+        if known is not None:
+            return known
+    limit = settings.max_payload
     properties, breaches = _read_text(text, limit)
     schema: dict[str, Any] = {}
-    typing: Typing | None = Typing.SUFFIX
-    if len(args) > _VERSION:
-        typing = _typing(args[_VERSION])
-        if typing is None:
-            breaches += (broken("its version is not a number"),)
-        described = args[SCHEMA] if len(args) > SCHEMA else None
-        if described is not None and described != "{}":
-            known = type(described) is str and len(described) <= _LONGEST_REMEMBERED
-            schema, more = (_read_schema if known else _read_text)(described, limit)
-            breaches += more
+    if typing is None:
+        breaches += (broken("its version is not a number"),)
+    if described is not None and described != "{}":
+        schema, more = (_read_schema if is_short else _read_text)(described, limit)
+        breaches += more
     if kind is CallKind.SET_USER_VARS and _is_uid_only(text, properties, breaches):
         # With an entry in the schema the page wrote ``uid_str``, which identifies no user.
         ordinary = typing is Typing.SCHEMA and UID in schema
@@ -63,6 +71,7 @@ def read_arguments(number: int, args: Any, limit: int) -> Call | None:
         schema=schema,
         breaches=breaches,
         size=len(text) if type(text) is str and text.isascii() else sys.maxsize,
+        key=key,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping
 from enum import StrEnum, unique
 from types import MappingProxyType
@@ -19,6 +18,7 @@ from fsproxy.core.json.member_names import finder_of_misspelt, folded
 from fsproxy.core.json.scanner import ScanError, members_of, name_of
 from fsproxy.core.json.strict import Fault, parse, parse_object
 from fsproxy.core.model import CallKind
+from fsproxy.core.settings import ClientApiSettings, OnUninspectable
 
 COMPANION = 98
 """The ``Kind`` of the event that precedes a call, if ``Args[0] == "api"``."""
@@ -82,15 +82,14 @@ NO_CALLS = Bundle(Spans([], []), [])
 """The result also for a bundle that was not split, because nothing in it can be a call."""
 
 
-def read_bundle(body: bytes, limit: int, most: int = sys.maxsize, *, thorough: bool = False) -> Bundle | Uninspectable:
+def read_bundle(body: bytes, settings: ClientApiSettings) -> Bundle | Uninspectable:
     """Find the calls in a bundle. Never raises.
 
-    ``limit`` is the payload's, in bytes. Of the calls after the first ``most`` only the kind is read. A body that has
-    no call's number in it, and begins and ends as bundles do, counts as a bundle without being split, unless
-    ``thorough``.
+    Of the calls after the first ``max_calls`` only the kind is read. A body that has no call's number in it, and begins
+    and ends as bundles do, counts as a bundle without being split, unless uninspectable bodies are blocked.
     """
     hits = places_of_kinds(body)
-    if not hits and not thorough and looks_like_one(body):
+    if not hits and settings.on_uninspectable is OnUninspectable.FORWARD and looks_like_one(body):
         return NO_CALLS
     try:
         events = split_events(body)
@@ -107,12 +106,12 @@ def read_bundle(body: bytes, limit: int, most: int = sys.maxsize, *, thorough: b
             continue
         last = index
         start, end = events[index]
-        if len(calls) >= most:
+        if len(calls) >= settings.max_calls:
             kind = _unread_kind(body, start, end)
             if kind is not None:
                 surplus[index] = kind
             continue
-        calls += _read_event(body[start:end], index, limit)
+        calls += read_event(body[start:end], index, settings)
     return Bundle(events, calls, surplus) if surplus else Bundle(events, calls)
 
 
@@ -134,8 +133,11 @@ def has_companions_kind(event: bytes) -> bool:
         return False
 
 
-def _read_event(raw: bytes, index: int, limit: int) -> list[BundleCall]:
-    """Return the calls of an event with a call's number somewhere in it: none if it is opaque after all, seldom two."""
+def read_event(raw: bytes, index: int, settings: ClientApiSettings, *, anew: bool = False) -> list[BundleCall]:
+    """Return the calls of an event with a call's number somewhere in it: none if it is opaque after all, seldom two.
+
+    See ``read_arguments`` for ``anew``.
+    """
     if raw[:1] != b"{":
         return []
     try:
@@ -149,14 +151,14 @@ def _read_event(raw: bytes, index: int, limit: int) -> list[BundleCall]:
             and not _may_be_misspelt(rest)
         )
         if not sure:
-            return _read_odd_event(raw, index, limit)
+            return _read_odd_event(raw, index, settings)
         number = call_number(event.Kind)
         if number is None:
             return []
         args = _decode_any(event.Args)
     except (ValueError, RecursionError):
-        return _read_odd_event(raw, index, limit)
-    call = read_arguments(number, args, limit)
+        return _read_odd_event(raw, index, settings)
+    call = read_arguments(number, args, settings, anew=anew)
     return [] if call is None else [BundleCall(index, call, number, bytes(event.Args), _when(event.When))]
 
 
@@ -178,7 +180,7 @@ def _unread_kind(body: bytes, start: int, end: int) -> CallKind | None:
     return _CALL_KINDS.get(number) if number is not None else None
 
 
-def _read_odd_event(raw: bytes, index: int, limit: int) -> list[BundleCall]:
+def _read_odd_event(raw: bytes, index: int, settings: ClientApiSettings) -> list[BundleCall]:
     """Return the calls that an event is to two kinds of readers: by its exact names, and without case (rules.md 4)."""
     root = parse_object(raw)
     if isinstance(root, Fault):
@@ -194,9 +196,9 @@ def _read_odd_event(raw: bytes, index: int, limit: int) -> list[BundleCall]:
         number = call_number(root[kind]) if kind is not None else None
         if number is None:
             continue
-        call = read_arguments(number, root[args] if args is not None else None, limit)
+        call = read_arguments(number, root[args] if args is not None else None, settings, anew=True)
         if call is not None:
-            call = msgspec.structs.replace(call, is_whole=len(readings) > 1)
+            call = msgspec.structs.replace(call, is_whole=len(readings) > 1, key=None)
             at = _when(root[when]) if when is not None else None
             found.append(BundleCall(index, call, number, values.get(args, b"null"), at))
     return found

@@ -5,16 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 from fsproxy.core.client_api.calls import Breach, Call, broken, too_big, unread
+from fsproxy.core.client_api.validation.learned import EVENTS
 from fsproxy.core.json.member_names import NO_NAMES, KnownNames
 from fsproxy.core.json.strict import Fault, parse_object
 from fsproxy.core.model import CallKind
+from fsproxy.core.settings import ClientApiSettings
 
 _EVENT_NAMES = KnownNames(("name", "properties", "n", "p"))
+_LEARNED_NAMES = {"name", "properties"}
+_LONGEST_KEY = 512
+"""Bytes before an event's properties, if they come last."""
 
 
-def read_event(body: bytes, limit: int) -> Call:
-    """Read the body of ``/client/event``: ``{"name", "properties"}``, or the same as ``n`` and ``p``."""
-    root = read_document(CallKind.EVENT, body, limit, _EVENT_NAMES)
+def read_event(body: bytes, settings: ClientApiSettings, *, anew: bool = False) -> Call:
+    """Read the body of ``/client/event``: ``{"name", "properties"}``, or the same as ``n`` and ``p``.
+
+    Unless ``anew``, an event that is learned is only recognized, and its properties are not read.
+    """
+    key = body[: max(0, body.find(b"{", 1, _LONGEST_KEY))]
+    known = EVENTS.find(key, body, settings) if key and not anew else None
+    if known is not None:
+        return known
+    root = read_document(CallKind.EVENT, body, settings.max_payload, _EVENT_NAMES)
     if isinstance(root, Call):
         return root
     name = "name" if "name" in root else "n"
@@ -27,6 +39,7 @@ def read_event(body: bytes, limit: int) -> Call:
         breaches=breaches,
         at=(holder,),
         size=len(body),
+        key=key if key and root.keys() == _LEARNED_NAMES else None,
     )
 
 

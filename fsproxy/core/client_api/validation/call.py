@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping
 
 from fsproxy.core.client_api.calls import UID, Call, ValidatedCall
 from fsproxy.core.client_api.validation.details import cut
-from fsproxy.core.client_api.validation.known_shapes import Shapes
 from fsproxy.core.client_api.validation.refusing import properties_refused
 from fsproxy.core.client_api.validation.walk import Walk
 from fsproxy.core.limits.operations import NameKind
@@ -23,31 +22,20 @@ Refused = Mapping[NameKind, Collection[str]]
 _PAGE_RESERVED = {"pageName": PAGE_NAME_LENGTH}
 _NONE_RESERVED: dict[str, int] = {}
 _UID_LENGTH = 256
-_SHAPES = Shapes()
 
 
 def validate_call(call: Call, settings: ClientApiSettings, refused: Refused | None = None) -> ValidatedCall:
     """Validate a call and all of its properties. Names that the ledger ``refused`` are rejected as well.
 
-    The result depends on the arguments alone. A call of a known shape gets the result of the calls before it.
+    The result depends on the arguments alone.
     """
+    if call.learned is not None:
+        return call.learned
     own = _own_breach(call, settings, refused)
-    if own is None and not call.breaches and not refused:
-        known = _SHAPES.find(call, settings)
-        if known is not None:
-            return known
-    return validate_anew(call, settings, refused, own)
-
-
-def validate_anew(
-    call: Call, settings: ClientApiSettings, refused: Refused | None = None, own: Rejection | None = None
-) -> ValidatedCall:
-    """Validate a call property by property. ``own`` is the rejection for its name or uid."""
     breaches = [Rejection(each.code, call.kind, shown(call), None, each.detail) for each in call.breaches]
     if own is not None:
         breaches.insert(0, own)
-    reserved = _reserved(call.kind, settings)
-    walk = Walk(call, settings, reserved, _refused_here(call, refused))
+    walk = Walk(call, settings, _reserved(call.kind, settings), _refused_here(call, refused))
     walk.validate_all()
     if breaches:
         return ValidatedCall(rejected=True, rejections=(*breaches, *walk.rejections))
@@ -61,12 +49,9 @@ def validate_anew(
             schema_cuts=walk.entries_to_cut(),
             names=tuple(walk.names),
         )
-    validated = ValidatedCall(
+    return ValidatedCall(
         names=tuple(walk.names), places=walk.places(), is_shared=walk.is_shared, survivors=walk.survivors
     )
-    if not walk.has_flattened_entries:
-        _SHAPES.note(call, settings, reserved, validated)
-    return validated
 
 
 def refuse(call: Call, validated: ValidatedCall, refused: Refused, settings: ClientApiSettings) -> ValidatedCall:

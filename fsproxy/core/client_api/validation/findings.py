@@ -86,11 +86,6 @@ class Findings:
         self.survivors = 0
 
     @property
-    def has_flattened_entries(self) -> bool:
-        """Whether the schema has entries under dotted paths."""
-        return bool(self._flattened)
-
-    @property
     def is_shared(self) -> bool:
         """Whether several properties may have one name, or one entry of the schema."""
         return self._in_lists or bool(self._flattened)
@@ -142,3 +137,26 @@ class Findings:
         if detail is None:
             detail = self._details[(code, declared)] = property_detail(code, self._settings, declared)
         self.rejections.append(Rejection(code, self._call.kind, self._shown, cut(path), detail))
+
+    def _reject_suffixed(
+        self, key: str, declared: PropertyType | RejectionCode, code: RejectionCode | None, path: str, steps: Steps
+    ) -> None:
+        """Reject for what comes first in the order of the rules; ``code`` is the value's problem."""
+        where = (*steps, key)
+        if declared is RejectionCode.INVALID_PROPERTY_NAME:
+            self._reject(declared, path, where)
+        elif len(path) > self._settings.property_name_length:
+            self._reject(RejectionCode.PROPERTY_NAME_TOO_LONG, path, where)
+        elif isinstance(declared, RejectionCode):
+            self._reject(declared, path, where)
+        else:
+            self._reject(code or RejectionCode.CARDINALITY_EXCEEDED, path, where, declared)
+
+    def _reject_entry(self, code: RejectionCode, key: str, inside: WalkedObject) -> None:
+        """Reject a member, and cut the schema's entries for it and for everything in it."""
+        path = inside.path + key
+        self._reject(code, path, (*inside.steps, key))
+        if inside.schema and key in inside.schema:
+            self._entries.append((*inside.entry, key))
+        if self._flattened:
+            self._entries += self._flattened.under(path)

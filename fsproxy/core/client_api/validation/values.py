@@ -28,10 +28,11 @@ _OFFSET_DATE = re.compile(f"{_DAY}(?:{_TIME}{_ANY_OFFSET})?")
 _YEARS_OF_CALENDAR = 400
 """The calendar repeats after so many years, also before year 1, for which Python has no dates."""
 # Dates that need no look at the calendar, because the month has the day in every year. Most dates match.
-_SURE_DATE = re.compile(
+SURE_DATE = (
     r"(?!0000)[0-9]{4}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
     f"(?:{_TIME}{_UTC})?"
-).fullmatch
+)
+_SURE_DATE = re.compile(SURE_DATE).fullmatch
 SHORTEST_ELEMENT = 2
 """Bytes of the shortest element of a list, with the comma or bracket after it."""
 LONGEST_ATOM = 320

@@ -13,6 +13,7 @@ from typing import Any
 from fsproxy.core.client_api.calls import MAX_LEAVES, UID, Call, Typing
 from fsproxy.core.client_api.validation.findings import Findings, Schema, WalkedObject
 from fsproxy.core.client_api.validation.names import TYPES, PropertyType, read_name
+from fsproxy.core.client_api.validation.plain import LONGEST, are_plain, note
 from fsproxy.core.client_api.validation.values import OFFSET_VALIDATORS, VALIDATORS, inferred_type
 from fsproxy.core.json.layers import LEVELS
 from fsproxy.core.json.scanner import NOWHERE, Steps
@@ -44,7 +45,8 @@ class Walk(Findings):
         """Validate all properties of the call."""
         call = self._call
         self._validate_envelope()
-        stack = [WalkedObject(call.properties, call.schema, "", call.at, call.schema_at)]
+        root = WalkedObject(call.properties, call.schema, "", call.at, call.schema_at)
+        stack = [] if self._passes_at_once(call.properties, root) else [root]
         while stack:
             inside = stack[-1]
             deeper = self._validate_members(inside)
@@ -54,6 +56,22 @@ class Walk(Findings):
             stack.pop()
             if inside.outer is not None:
                 self._leave(inside, inside.outer)
+
+    def _passes_at_once(self, members: dict[str, Any], inside: WalkedObject) -> bool:
+        """Pass an object if all in it is plain, with few steps of the interpreter; else change nothing."""
+        count, path = len(members), inside.path
+        if not self._by_suffix or self._refused or self._leaves + count > MAX_LEAVES or not members:
+            return False
+        if self._max_length - len(path) < LONGEST or not are_plain(
+            members, self._size, small=self._call.size <= self._size
+        ):
+            return False
+        prefix = self._prefix + path
+        self._leaves += count
+        self.survivors += count
+        inside.kept += count
+        self.names.update(dict.fromkeys([prefix + key for key in members], _BY_NAME))
+        return True
 
     def _validate_members(self, inside: WalkedObject) -> list[WalkedObject] | None:
         """Validate members up to the next objects, which must be walked before the rest; None: no member is left."""
@@ -90,6 +108,7 @@ class Walk(Findings):
             inside.kept += 1
             self.survivors += 1
             names[name] = _BY_NAME
+            note(key, kind, declared)
         return None
 
     def _leave(self, inside: WalkedObject, outer: WalkedObject) -> None:
@@ -112,20 +131,6 @@ class Walk(Findings):
     def _is_reserved(self, key: str, schema: Schema) -> bool:
         # The schema of apiVersion 1 has an entry only if the page wrote a suffix, and then the name is ordinary.
         return self._call.typing is not Typing.SCHEMA or not schema or key not in schema
-
-    def _reject_suffixed(
-        self, key: str, declared: PropertyType | RejectionCode, code: RejectionCode | None, path: str, steps: Steps
-    ) -> None:
-        """Reject for what comes first in the order of the rules; ``code`` is the value's problem."""
-        where = (*steps, key)
-        if declared is RejectionCode.INVALID_PROPERTY_NAME:
-            self._reject(declared, path, where)
-        elif len(path) > self._max_length:
-            self._reject(RejectionCode.PROPERTY_NAME_TOO_LONG, path, where)
-        elif isinstance(declared, RejectionCode):
-            self._reject(declared, path, where)
-        else:
-            self._reject(code or RejectionCode.CARDINALITY_EXCEEDED, path, where, declared)
 
     def _described_leaf(self, key: str, value: object, inside: WalkedObject) -> None:
         """Validate a plain value whose type is given by the schema, or by the value where the schema is silent."""
@@ -204,6 +209,9 @@ class Walk(Findings):
                 return None
             deeper = WalkedObject(value, below, path, steps, entry if below is not None else inside.entry)
             deeper.outer = inside
+            if self._passes_at_once(value, deeper):
+                inside.kept += 1
+                return None
             return [deeper]
         self._in_lists = True
         inside.kept += 1
@@ -234,15 +242,6 @@ class Walk(Findings):
         if names_type or (type(value) is list and not self._lists_pass):
             return RejectionCode.EXPECTED_ATOM
         return None
-
-    def _reject_entry(self, code: RejectionCode, key: str, inside: WalkedObject) -> None:
-        """Reject a member, and cut the schema's entries for it and for everything in it."""
-        path = inside.path + key
-        self._reject(code, path, (*inside.steps, key))
-        if inside.schema and key in inside.schema:
-            self._entries.append((*inside.entry, key))
-        if self._flattened:
-            self._entries += self._flattened.under(path)
 
 
 def _are_objects(values: list[object]) -> bool:

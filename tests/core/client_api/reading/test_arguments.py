@@ -9,8 +9,10 @@ import pytest
 from fsproxy.core.client_api.calls import Typing
 from fsproxy.core.client_api.reading.arguments import read_arguments
 from fsproxy.core.model import CallKind
+from fsproxy.core.settings import ClientApiSettings
 
 LIMIT = 100
+SETTINGS = ClientApiSettings(max_payload=LIMIT)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +31,7 @@ LIMIT = 100
     ],
 )
 def test_without_a_schema_the_version_alone_says_where_types_stand(more: list[Any], typing: Typing) -> None:
-    call = read_arguments(8197, ["E", '{"a":1}', *more], LIMIT)
+    call = read_arguments(8197, ["E", '{"a":1}', *more], SETTINGS)
     assert call is not None
     assert (call.kind, call.name, call.properties, call.schema) == (CallKind.EVENT, "E", {"a": 1}, {})
     assert (call.typing, call.breaches) == (typing, ())
@@ -49,7 +51,7 @@ def test_without_a_schema_the_version_alone_says_where_types_stand(more: list[An
     ],
 )
 def test_what_cannot_be_read_is_a_breach_of_the_call(args: list[Any], detail: str) -> None:
-    call = read_arguments(8197, args, LIMIT)
+    call = read_arguments(8197, args, SETTINGS)
     assert call is not None
     assert [breach.detail for breach in call.breaches] == [detail]
 
@@ -57,7 +59,7 @@ def test_what_cannot_be_read_is_a_breach_of_the_call(args: list[Any], detail: st
 def test_a_text_of_exactly_the_limit_in_bytes_is_read() -> None:
     text = '{"a":"' + "é" * 46 + '"}'
     assert len(text.encode()) == LIMIT
-    call = read_arguments(8197, ["E", text], LIMIT)
+    call = read_arguments(8197, ["E", text], SETTINGS)
     assert call is not None
     assert call.breaches == ()
 
@@ -67,15 +69,15 @@ def test_a_text_of_exactly_the_limit_in_bytes_is_read() -> None:
     [("user", CallKind.SET_USER_VARS), ("page", CallKind.PAGE), ("document", CallKind.DOCUMENT)],
 )
 def test_the_scope_of_variables_is_their_kind(scope: str, kind: CallKind) -> None:
-    call = read_arguments(8193, [scope, '{"a_int":1}'], LIMIT)
+    call = read_arguments(8193, [scope, '{"a_int":1}'], SETTINGS)
     assert call is not None
     assert (call.kind, call.name) == (kind, None)
 
 
 def test_variables_of_a_scope_that_is_not_known_are_no_call_and_of_none_a_broken_one() -> None:
-    assert read_arguments(8193, ["elsewhere", "{}"], LIMIT) is None
+    assert read_arguments(8193, ["elsewhere", "{}"], SETTINGS) is None
     for args in ([], [5, "{}"], "user"):
-        call = read_arguments(8193, args, LIMIT)
+        call = read_arguments(8193, args, SETTINGS)
         assert call is not None
         assert (call.kind, call.read) == (CallKind.SET_USER_VARS, False)
 
@@ -92,6 +94,6 @@ def test_variables_of_a_scope_that_is_not_known_are_no_call_and_of_none_a_broken
     ],
 )
 def test_variables_that_are_a_uid_alone_identify(args: list[Any], kind: CallKind) -> None:
-    call = read_arguments(8193, args, LIMIT)
+    call = read_arguments(8193, args, SETTINGS)
     assert call is not None
     assert call.kind is kind

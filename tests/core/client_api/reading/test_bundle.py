@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,13 +11,16 @@ from hypothesis import strategies as st
 from fsproxy.core.client_api.calls import Call, Typing
 from fsproxy.core.client_api.reading.bundle import NO_CALLS, Bundle, Uninspectable, is_companion, read_bundle
 from fsproxy.core.model import CallKind
+from fsproxy.core.settings import ClientApiSettings, OnUninspectable
 from support.call_samples import API, OPAQUE, bundle, compact, event, first, second, user
 
 LIMIT = 512 * 1024
+SETTINGS = ClientApiSettings(max_payload=LIMIT, max_calls=1_000_000)
+THOROUGH = replace(SETTINGS, on_uninspectable=OnUninspectable.BLOCK)
 
 
 def read(body: bytes) -> Bundle:
-    found = read_bundle(body, LIMIT)
+    found = read_bundle(body, SETTINGS)
     assert isinstance(found, Bundle)
     return found
 
@@ -237,14 +242,14 @@ def test_the_payload_is_the_utf8_of_the_decoded_text(size: int, filler: str) -> 
     ],
 )
 def test_what_is_no_bundle_says_why(body: bytes, why: Uninspectable) -> None:
-    assert read_bundle(body, LIMIT) is why
+    assert read_bundle(body, SETTINGS) is why
 
 
 def test_a_bundle_without_a_calls_number_is_split_when_thorough() -> None:
     broken = b'{"Seq":1,"Evts":[{"a":]}'
-    assert read_bundle(broken, LIMIT) is NO_CALLS
-    assert read_bundle(broken, LIMIT, thorough=True) is Uninspectable.BROKEN
-    found = read_bundle(bundle(OPAQUE[0]), LIMIT, thorough=True)
+    assert read_bundle(broken, SETTINGS) is NO_CALLS
+    assert read_bundle(broken, THOROUGH) is Uninspectable.BROKEN
+    found = read_bundle(bundle(OPAQUE[0]), THOROUGH)
     assert isinstance(found, Bundle)
     assert (list(found.events), found.calls) == ([(26, 26 + len(OPAQUE[0]))], [])
 
@@ -290,7 +295,7 @@ def test_companions() -> None:
     ).map(lambda parts: "".join(parts).encode())
 )
 def test_any_bytes_are_a_bundle_or_not(body: bytes) -> None:
-    found = read_bundle(body, LIMIT)
+    found = read_bundle(body, SETTINGS)
     assert isinstance(found, (Bundle, Uninspectable))
 
 
@@ -302,7 +307,7 @@ def test_a_bundle_that_is_read_in_parts_has_the_same_events(around: str, nested:
     opaque = [compact({"Kind": 2, "Args": inner if nested else ["x" * 900], "When": n}) for n in range(4000)]
     events = [*opaque[:2000], first("E", {"a_str": "x"}), *opaque[2000:], first("F", {"a_str": "x"})]
     body = f'{{"Seq":1,"When":1,"Evts":[{f",{around}".join(events)}]}}'.encode()
-    found = read_bundle(body, LIMIT)
+    found = read_bundle(body, SETTINGS)
     assert isinstance(found, Bundle)
     assert [body[start:end].decode() for start, end in found.events] == events
     assert [(each.index, each.call.name) for each in found.calls] == [(2000, "E"), (4001, "F")]
@@ -312,14 +317,14 @@ def test_what_is_broken_in_any_part_is_broken() -> None:
     events = [compact({"Kind": 2, "Args": ["x" * 900], "When": n}) for n in range(600)]
     for place in (0, 300, 599):
         wrong = [*events[:place], '{"Kind":8197} {"Kind":2}', *events[place:]]
-        assert read_bundle(bundle(*wrong), LIMIT) is Uninspectable.BROKEN
+        assert read_bundle(bundle(*wrong), SETTINGS) is Uninspectable.BROKEN
 
 
 @pytest.mark.parametrize("number", ["8197", "8193"])
 @pytest.mark.parametrize("count", [1, 15, 16, 17, 3000])
 def test_every_call_is_found_however_many_there_are(number: str, count: int) -> None:
     call = first("E" if number == "8197" else "user", {"a_str": "8197:8193 "}, int(number))
-    found = read_bundle(bundle(*[OPAQUE[0], call, OPAQUE[1]] * count), LIMIT)
+    found = read_bundle(bundle(*[OPAQUE[0], call, OPAQUE[1]] * count), SETTINGS)
     assert isinstance(found, Bundle)
     assert [each.index for each in found.calls] == list(range(1, 3 * count, 3))
 
@@ -329,13 +334,13 @@ def test_every_call_is_found_however_many_there_are(number: str, count: int) -> 
 )
 def test_a_number_is_found_however_it_is_written_beside_its_name(text: str) -> None:
     event = f'{{{text},"Args":["E","{{}}"]}}'
-    found = read_bundle(bundle(event), LIMIT)
+    found = read_bundle(bundle(event), SETTINGS)
     assert isinstance(found, Bundle)
     assert [each.call.name for each in found.calls] == ["E"]
 
 
 @pytest.mark.parametrize("value", ["81970", "18197", "8197.5", "8197e1", '"8197"', "[8197]", "-8197", "8.197e2"])
 def test_digits_that_are_no_value_of_a_call_are_not_looked_at(value: str) -> None:
-    found = read_bundle(bundle(f'{{"Kind":{value},"Args":["E","{{}}"]}}'), LIMIT)
+    found = read_bundle(bundle(f'{{"Kind":{value},"Args":["E","{{}}"]}}'), SETTINGS)
     assert isinstance(found, Bundle)
     assert found.calls == []
