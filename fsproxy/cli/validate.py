@@ -60,7 +60,7 @@ def validate(kind: str, file: IO[bytes], path: Path | None, org: str | None, *, 
     if inspection.uninspectable is not None:
         raise click.ClickException(f"this is not a bundle: {inspection.uninspectable.value}")
     outcome = decide_calls(inspection, {}, (), settings)
-    rejections = outcome.rejections + outcome.shadow
+    rejections = (*outcome.rejections, *outcome.shadow)
     click.echo(_document(outcome, rejections) if as_json else _text(len(inspection.calls), rejections))
     raise SystemExit(1 if rejections else 0)
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from hashlib import blake2b
-from itertools import groupby
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -30,7 +27,6 @@ if TYPE_CHECKING:
     from fsproxy.core.client_api.outcome import CallsOutcome
     from fsproxy.core.limits.operations import Ledger
     from fsproxy.core.policy import OrgPolicy
-    from fsproxy.core.reasons import RejectionCode
     from fsproxy.core.wire.facts import BundleQuery
     from fsproxy.proxy.flow import Flow
     from fsproxy.proxy.forward import Forwarder
@@ -168,7 +164,7 @@ class UploadHandler:
         flow.calls = limited.outcome
         if limited.ledger_down:
             flow.note_ledger_down()
-        for (code, kind), count in (await run(inspection.is_large, _by_code, limited.outcome)).items():
+        for (code, kind), count in (await run(inspection.is_large, limited.outcome.counts)).items():
             self._metrics.rejections[(code.value, kind.value, flow.route.value)] += count
         return limited
 
@@ -203,13 +199,6 @@ class UploadHandler:
             close=flow.close,
         )
         return self._forwarder.answer(flow, status, answer)
-
-
-def _by_code(outcome: CallsOutcome) -> Counter[tuple[RejectionCode, CallKind]]:
-    counts: Counter[tuple[RejectionCode, CallKind]] = Counter()
-    for alike, group in groupby(outcome.rejections, attrgetter("code", "kind")):
-        counts[alike] += len(tuple(group))
-    return counts
 
 
 def _rewritten(inspection: Inspection, outcome: CallsOutcome, layers: int) -> bytes | None:

@@ -41,7 +41,10 @@ ALSO: dict[str, tuple[str, ...]] = {
     "client_api/inspection": ("core/client_api/test_rate_groups.py", "core/client_api/test_any_input.py"),
     "json/strict": ("core/client_api/test_duplicate_names.py", "core/client_api/validation/test_details.py"),
     "client_api/reading/kinds": ("core/client_api/reading/test_bundle.py", "core/client_api/test_surplus.py"),
-    "client_api/validation/plain": ("core/client_api/validation/test_walk.py", "core/client_api/validation/test_call.py"),
+    "client_api/validation/plain": (
+        "core/client_api/validation/test_walk.py",
+        "core/client_api/validation/test_call.py",
+    ),
     "client_api/validation/call": (
         "core/client_api/reading/test_server_api.py",
         "core/client_api/validation/test_details.py",

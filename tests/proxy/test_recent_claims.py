@@ -10,6 +10,7 @@ import pytest
 
 from fsproxy.core.client_api.inspection import inspect
 from fsproxy.core.client_api.outcome import CallsOutcome
+from fsproxy.core.client_api.validation.learned import SIGHTINGS
 from fsproxy.core.limits.operations import Answer, Claim, Operation
 from fsproxy.core.model import Instant, Mode, Route, SessionFacts
 from fsproxy.core.policy import OrgPolicy, Snapshot
@@ -71,8 +72,8 @@ class Limits:
 
 
 def known(limits: Limits, properties: object, at: float = 1000.0) -> None:
-    """Send an event until its shape is known and its names are fresh at that time."""
-    for _ in range(3):
+    """Send an event until it is learned and its names are fresh at that time."""
+    for _ in range(SIGHTINGS + 1):
         limits.event(at, properties)
     limits.claimed()
 
@@ -80,6 +81,9 @@ def known(limits: Limits, properties: object, at: float = 1000.0) -> None:
 def test_within_a_second_the_names_of_a_known_event_are_not_claimed_again_on_any_route() -> None:
     limits = Limits(CardinalitySettings())
     known(limits, {"a_str": "x"})
+    for number in range(SIGHTINGS + 1):
+        limits.bundle(1000.0, {"a_str": "x"}, f"p{number}")
+    limits.claimed()
     limits.event(1000.9, {"a_str": "y"})
     limits.bundle(1000.9, {"a_str": "z"}, "p")
     assert limits.claimed() == []
@@ -143,6 +147,6 @@ def test_names_that_are_not_counted_are_claimed_once_they_are() -> None:
 def test_an_event_whose_names_are_fresh_is_still_held_to_its_rate() -> None:
     limits = Limits(CardinalitySettings())
     known(limits, {"a_str": "x"})
-    outcomes = [limits.event(1000.1, {"a_str": "x"}) for _ in range(98)]
-    assert [each.rejected_calls for each in outcomes] == [0] * 97 + [1]
+    outcomes = [limits.event(1000.1, {"a_str": "x"}) for _ in range(100 - SIGHTINGS)]
+    assert [each.rejected_calls for each in outcomes] == [0] * (100 - SIGHTINGS - 1) + [1]
     assert limits.claimed() == []

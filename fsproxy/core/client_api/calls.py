@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from enum import Enum, unique
 from typing import Any
 
@@ -103,7 +103,7 @@ class ValidatedCall(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     rejected: bool = False
     """The call itself is cut out; otherwise only what is in ``cuts``."""
-    rejections: tuple[Rejection, ...] = ()
+    rejections: Sequence[Rejection] = ()
     """All of them, in order of appearance; the call's own first."""
     cuts: tuple[Steps, ...] = ()
     """Where the rejected properties are in the call's document."""

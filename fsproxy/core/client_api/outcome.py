@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from types import MappingProxyType
 
@@ -11,9 +12,10 @@ import msgspec
 from fsproxy.core.client_api.calls import ValidatedCall
 from fsproxy.core.client_api.inspected import Form, InspectedCall, Inspection, RateGroup
 from fsproxy.core.client_api.validation.call import Refused, refuse, shown
+from fsproxy.core.client_api.validation.refusing import RefusedNames
 from fsproxy.core.client_api.verdicts import PASSED, LimitVerdict, refused_of, verdict_of
 from fsproxy.core.json.scanner import Steps
-from fsproxy.core.model import Mode, Rejection, Route
+from fsproxy.core.model import CallKind, Mode, Rejection, Route
 from fsproxy.core.reasons import RejectionCode
 from fsproxy.core.settings import ClientApiSettings
 
@@ -30,9 +32,9 @@ class CallOutcome(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     rejected: bool = False
     """It is not forwarded. The variables of a rejected ``identify`` need no rejection of their own for that."""
-    rejections: tuple[Rejection, ...] = ()
+    rejections: Sequence[Rejection] = ()
     """The enforced ones, in order of appearance; the call's own first."""
-    shadow: tuple[Rejection, ...] = ()
+    shadow: Sequence[Rejection] = ()
     """Those that are recorded and not enforced."""
     cuts: tuple[Steps, ...] = ()
     schema_cuts: tuple[Steps, ...] = ()
@@ -62,20 +64,34 @@ class CallsOutcome(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         return self.surplus_is_cut or any(each.rejected or each.cuts for each in self.calls)
 
     @property
-    def rejections(self) -> tuple[Rejection, ...]:
+    def rejections(self) -> Sequence[Rejection]:
         """All enforced rejections, in order of appearance."""
-        return self.listed + (self.surplus if self.surplus_is_cut else ())
+        return (*self.listed, *self.surplus) if self.surplus_is_cut else self.listed
 
     @property
-    def listed(self) -> tuple[Rejection, ...]:
+    def listed(self) -> Sequence[Rejection]:
         """The same without the surplus calls, which are counted instead of listed one by one."""
+        if len(self.calls) == 1:
+            return self.calls[0].rejections
         return tuple(chain.from_iterable(each.rejections for each in self.calls))
 
     @property
-    def shadow(self) -> tuple[Rejection, ...]:
+    def shadow(self) -> Sequence[Rejection]:
         """All rejections that were recorded and not enforced, in order of appearance."""
+        if len(self.calls) == 1 and not self.surplus:
+            return self.calls[0].shadow
         noted = tuple(chain.from_iterable(each.shadow for each in self.calls))
         return noted if self.surplus_is_cut else noted + self.surplus
+
+    def counts(self) -> Counter[tuple[RejectionCode, CallKind]]:
+        """Return how many enforced rejections there are of each code and kind of call."""
+        counts: Counter[tuple[RejectionCode, CallKind]] = Counter()
+        for found in (*(each.rejections for each in self.calls), self.surplus if self.surplus_is_cut else ()):
+            if isinstance(found, RefusedNames):
+                counts[(found.code, found.kind)] += len(found)
+            else:
+                counts.update((each.code, each.kind) for each in found)
+        return counts
 
     @property
     def rejected_calls(self) -> int:
@@ -121,7 +137,7 @@ def decide_calls(
             refused = verdict.by_kind()
         else:
             limited = verdict.rate_limited if verdict is not None else index in rate_refused_calls
-            refused = refused_of(each, sets)
+            refused = refused_of(each, sets, is_alone=len(inspection.calls) == 1)
             verdict = verdict_of(refused, limited=limited)
         first = halves.get(index)
         reported = first is not None and _reports_rate(outcomes[first])
@@ -165,7 +181,7 @@ def _second_halves(inspection: Inspection) -> dict[int, int]:
 
 
 def _reports_rate(outcome: CallOutcome) -> bool:
-    return any(each.code is RejectionCode.RATE_LIMITED for each in outcome.rejections + outcome.shadow)
+    return any(each.code is RejectionCode.RATE_LIMITED for each in chain(outcome.rejections, outcome.shadow))
 
 
 def _decide(
@@ -186,12 +202,13 @@ def _decide(
     over = verdict.rate_limited and rate_mode is not Mode.OFF and not enforced.rejected
     limited = (_rate_limited(each, settings),) if over and not is_reported else ()
     if mode is Mode.SHADOW:
-        return CallOutcome(shadow=limited + full.rejections, verdict=verdict)
+        return CallOutcome(shadow=(*limited, *full.rejections) if limited else full.rejections, verdict=verdict)
     shadow: tuple[Rejection, ...] = ()
     if names_mode is not Mode.ENFORCE:
         shadow = tuple(r for r in full.rejections if r.code is RejectionCode.CARDINALITY_EXCEEDED)
     if over and rate_mode is Mode.ENFORCE:
-        return CallOutcome(rejected=True, rejections=limited + enforced.rejections, shadow=shadow, verdict=verdict)
+        rejections = (*limited, *enforced.rejections)
+        return CallOutcome(rejected=True, rejections=rejections, shadow=shadow, verdict=verdict)
     return CallOutcome(
         rejected=enforced.rejected,
         rejections=enforced.rejections,

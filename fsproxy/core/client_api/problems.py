@@ -17,7 +17,7 @@ def problem_document(outcome: CallsOutcome) -> bytes:
     All calls beyond ``max_calls`` are counted, and the first of them is listed. A rejection's ``call`` is the
     event's name, or the kind of a call that has no name.
     """
-    rejections, all_of_them = outcome.listed + outcome.surplus[:1], outcome.rejected
+    rejections, all_of_them = (*outcome.listed, *outcome.surplus[:1]), outcome.rejected
     status = outcome.status or BAD_REQUEST
     count = f"{all_of_them} rejection{'s' if all_of_them != 1 else ''}"
     problem: dict[str, Any] = {

@@ -31,11 +31,13 @@ class LimitVerdict(msgspec.Struct, frozen=True, gc=False):
 PASSED = LimitVerdict()
 
 
-def refused_of(each: InspectedCall, refused: Mapping[NameKind, frozenset[str]]) -> Refused:
-    """Return those of a body's refused names that one call has."""
+def refused_of(each: InspectedCall, refused: Mapping[NameKind, frozenset[str]], *, is_alone: bool = False) -> Refused:
+    """Return those of a body's refused names that one call has: all, if it ``is_alone`` in the body."""
     kind = each.call.name_kind
     if not refused or kind is None or each.validated.rejected:
         return {}
+    if is_alone:
+        return refused
     found = {kind: refused[kind].intersection(each.validated.names)} if kind in refused else {}
     if kind is NameKind.EVENT_PROPERTY and each.call.name in refused.get(NameKind.EVENT_NAME, ()):
         found[NameKind.EVENT_NAME] = frozenset((str(each.call.name),))
@@ -46,6 +48,8 @@ def verdict_of(refused: Refused, *, limited: bool) -> LimitVerdict:
     """Return the verdict on a call with these ``refused`` names, which is over the rate if ``limited``."""
     if not refused and not limited:
         return PASSED
-    if sum(sum(map(len, names)) for names in refused.values()) > MOST_REMEMBERED:
+    if any(len(names) > MOST_REMEMBERED for names in refused.values()) or (
+        sum(sum(map(len, names)) for names in refused.values()) > MOST_REMEMBERED
+    ):
         return LimitVerdict(limited, names_anew=True)
     return LimitVerdict(limited, tuple((kind, name) for kind, names in refused.items() for name in sorted(names)))

@@ -28,10 +28,13 @@ from fsproxy.core.json.scanner import (
 Edit = tuple[int, int, bytes]
 """The bytes between two places, and what replaces them."""
 
+EVERYTHING = -1
+"""As the last step: all members of the object."""
 _Tree = dict[str | int, Any]
 """What to cut, by step: None for the member itself, a tree for what is inside it."""
 _LEVELS = 8
 """Nested objects that the fast way cuts; each level is one more call in the interpreter's stack."""
+_BLANKS = b" \t\r\n"
 _read_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _write = msgspec.json.Encoder().encode
 
@@ -128,6 +131,10 @@ def _cut_compactly(data: bytes, tree: Mapping[Any, Any], kept: Collection[Steps]
     """Cut an object by decoding and encoding it; None: it has white space, lists to cut in, or too many levels."""
     if data[:1] != b"{" or len(path) > _LEVELS:
         return None
+    if EVERYTHING in tree and data.endswith(b"}"):
+        between = data[1:-1]
+        before = len(between) - len(between.lstrip(_BLANKS))
+        return b"{%b%b}" % (between[:before], between[max(before, len(between.rstrip(_BLANKS))) :])
     try:
         found = _read_members(data)
         if _write(found) != data:
@@ -205,7 +212,7 @@ class _Container:
         members, self.at = members_of(data, self.at - 1)
         tree = self.tree
         self.spans = [(each.start, each.end) for each in members]
-        self.gone = {index for index, each in enumerate(members) if name_of(data, each) in tree}
+        self.gone = {index for index, each in enumerate(members) if EVERYTHING in tree or name_of(data, each) in tree}
 
     def take(self, inner: _Container, *, goes: bool) -> None:
         """Continue after a part in which something was cut. If the part ``goes`` itself, its own edits are void."""

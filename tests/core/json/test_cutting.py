@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsproxy.core.json.cutting import cut_members, removals, splice
+from fsproxy.core.json.cutting import EVERYTHING, cut_members, removals, splice
 from fsproxy.core.json.scanner import Steps, elements_of, end_of_value
 
 
@@ -49,6 +49,19 @@ def test_each_part_goes_with_one_comma(gone: list[int], left: bytes) -> None:
 )
 def test_members_go_and_objects_left_empty_by_it(text: str, cuts: list[Steps], left: str) -> None:
     assert cut_members(text.encode(), cuts) == left.encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ('{"name":"E","o":{"a":1,"b":{"c":[]}}}', '{"name":"E","o":{}}'),
+        ('{"name":"E","o":{ "a":1, "b":2\n}}', '{"name":"E","o":{ \n}}'),
+        ('{ "name":"E","o":{ "a":1, "b":2\n} }', '{ "name":"E","o":{ \n} }'),
+        ('{"name":"E","o":{ }}', '{"name":"E","o":{ }}'),
+    ],
+)
+def test_everything_in_an_object_goes_at_once(text: str, left: str) -> None:
+    assert cut_members(text.encode(), [("o", EVERYTHING)], {(), ("o",)}) == left.encode()
 
 
 def test_kept_objects_stay_when_empty() -> None:

@@ -59,20 +59,13 @@ def refuse(call: Call, validated: ValidatedCall, refused: Refused, settings: Cli
 
     Where it can, it costs only as much as the refused names do.
     """
-    gone = _refused_here(call, refused)
-    found = properties_refused(call, validated, gone, shown(call), settings)
+    found = properties_refused(call, validated, _refused_here(call, refused), shown(call), settings)
     if found is None:
         return validate_call(call, settings, refused)
-    rejections, cuts, schema_cuts, none_left = found
     own = _own_breach(call, settings, refused)
     if own is not None:
-        return ValidatedCall(rejected=True, rejections=(own, *rejections))
-    if not rejections:
-        return validated
-    if none_left or call.is_whole:
-        return ValidatedCall(rejected=True, rejections=rejections)
-    names = tuple(name for name in validated.names if name not in gone)
-    return ValidatedCall(rejections=rejections, cuts=cuts, schema_cuts=schema_cuts, names=names)
+        return ValidatedCall(rejected=True, rejections=(own, *found.rejections))
+    return found
 
 
 def shown(call: Call) -> str | None:

@@ -20,6 +20,7 @@ import msgspec
 from fsproxy.core.client_api.calls import WIDEST_CHARACTER, Call, Typing, ValidatedCall
 from fsproxy.core.client_api.validation.names import TYPES, PropertyType, read_name
 from fsproxy.core.client_api.validation.values import INT_MAX, INT_MIN, LONGEST_ATOM, SURE_DATE
+from fsproxy.core.json.strict import occurrences
 from fsproxy.core.settings import ClientApiSettings
 
 MOST_PROPERTIES = 1024
@@ -59,7 +60,7 @@ class _Learned(msgspec.Struct, frozen=True, gc=False):
         """Return whether a text is such an event, valid in every way, and without a name that is given twice."""
         # Each name has a colon and two quotes, and no string without an escape holds a quote. As no name may be
         # missing, a text with the right number of either has each of them once. This also bounds msgspec's work.
-        if colons != self.names and (self.quotes < 0 or _count(text, '"') != self.quotes):
+        if colons != self.names and (self.quotes < 0 or occurrences(text, '"') != self.quotes):
             return False
         size = len(text) if isinstance(text, bytes) or text.isascii() else len(text) * WIDEST_CHARACTER
         if size > self.settings.value_size and (self.quotes < 0 or not _is_plain(text)):
@@ -93,7 +94,7 @@ class LearnedEvents:
         alike = self._known.get((id(settings), key))
         if alike is None:
             return None
-        colons = _count(text, ":")
+        colons = occurrences(text, ":")
         return next((each.call for each in alike if each.fits(text, colons)), None)
 
     def note(self, call: Call, validated: ValidatedCall, settings: ClientApiSettings) -> None:
@@ -174,13 +175,6 @@ def _struct(names: Iterable[str], types: list[Any]) -> Any:
     fields = [(f"f{index}", each) for index, each in enumerate(types)]
     rename = {f"f{index}": name for index, name in enumerate(names)}
     return msgspec.defstruct("Event", fields, rename=rename, forbid_unknown_fields=True, gc=False, eq=False)
-
-
-def _count(text: bytes | str, character: str) -> int:
-    """Return how often a character is in a text. To remove it from long bytes is faster than to count it."""
-    if isinstance(text, str):
-        return text.count(character)
-    return len(text) - len(text.replace(character.encode(), b""))
 
 
 def _is_plain(text: bytes | str) -> bool:

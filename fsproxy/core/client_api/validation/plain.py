@@ -43,6 +43,8 @@ def are_plain(members: dict[str, Any], size: int, *, small: bool) -> bool:
         return False
     if not small:
         strings = [each for each in members.values() if type(each) is str]
-        if any(len(each) * WIDEST_CHARACTER > size and len(each.encode()) > size for each in strings):
+        if max(map(len, strings), default=0) * WIDEST_CHARACTER > size and any(
+            len(each) * WIDEST_CHARACTER > size and len(each.encode()) > size for each in strings
+        ):
             return False
     return int not in kinds or all_within([each for each in members.values() if type(each) is int], INT_MIN, INT_MAX)

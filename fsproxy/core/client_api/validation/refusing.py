@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
+from typing import overload
 
 from fsproxy.core.client_api.calls import Call, Typing, ValidatedCall
 from fsproxy.core.client_api.validation.details import LONGEST_ECHO, cut, property_detail
 from fsproxy.core.client_api.validation.names import PropertyType
+from fsproxy.core.json.cutting import EVERYTHING
 from fsproxy.core.json.scanner import Steps
 from fsproxy.core.model import CallKind, Rejection
 from fsproxy.core.reasons import RejectionCode
@@ -15,33 +17,90 @@ from fsproxy.core.settings import ClientApiSettings
 _CODE = RejectionCode.CARDINALITY_EXCEEDED
 
 
+class RefusedNames(Sequence[Rejection]):
+    """The rejections of properties with refused names, each made when it is read.
+
+    An org at its limit has thousands of them, and few are listed anywhere.
+    """
+
+    __slots__ = ("_begin", "_detail", "_names", "_shown", "kind")
+
+    code = _CODE
+
+    def __init__(self, kind: CallKind, shown: str | None, names: Sequence[str], begin: int, detail: str) -> None:
+        self.kind = kind
+        self._shown = shown
+        self._names = names
+        self._begin = begin
+        """Where the property's path begins in each name."""
+        self._detail = detail
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __iter__(self) -> Iterator[Rejection]:
+        return map(self._rejection, self._names)
+
+    @overload
+    def __getitem__(self, index: int) -> Rejection: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Rejection, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Rejection | tuple[Rejection, ...]:
+        if isinstance(index, slice):
+            return tuple(map(self._rejection, self._names[index]))
+        return self._rejection(self._names[index])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, (tuple, RefusedNames)) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def _rejection(self, name: str) -> Rejection:
+        # A valid name has no unpaired surrogate, so only its length can need a cut.
+        path = name[self._begin :]
+        path = path if len(path) <= LONGEST_ECHO else cut(path)
+        return Rejection(_CODE, self.kind, self._shown, path, self._detail)
+
+
 def properties_refused(
     call: Call, validated: ValidatedCall, refused: Collection[str], shown: str | None, settings: ClientApiSettings
-) -> tuple[tuple[Rejection, ...], tuple[Steps, ...], tuple[Steps, ...], bool] | None:
-    """Return the rejections, the cuts, the schema's cuts, and whether all properties of a user call are cut.
+) -> ValidatedCall | None:
+    """Return what the rules say of the call without the properties whose names were ``refused``.
 
     None: only the walk through the call can find this, because other properties of it are rejected or several
-    properties share what would be cut. An org at its limit pays this cost for every call: a few passes over the names.
+    properties share what would be cut. An org at its limit pays this cost for every call.
     """
     if validated.rejections or validated.is_shared:
         return None
-    at = call.at
+    at, names = call.at, validated.names
     schema_cuts: tuple[Steps, ...] = ()
-    if call.typing is Typing.SUFFIX:
-        begin = len(call.name_prefix)
-        paths = [name[begin:] for name in validated.names if name in refused]
-        cuts = tuple([(*at, *path.split(".")) if "." in path else (*at, path) for path in paths])
-    else:
-        places = [place for name, place in zip(validated.names, validated.places, strict=True) if name in refused]
+    begin = len(call.name_prefix)
+    gone: Sequence[str] = names
+    if len(refused) < len(names) or not all(map(refused.__contains__, names)):
+        gone = [name for name in names if name in refused]
+    if not gone:
+        return validated
+    cuts: tuple[Steps, ...]
+    if call.typing is not Typing.SUFFIX:
+        places = [place for name, place in zip(names, validated.places, strict=True) if name in refused]
         if any(len(steps) > 1 for steps, _ in places):
             return None  # an object that loses its last property takes its own schema entry with it
-        paths = [str(steps[0]) for steps, _ in places]
         cuts = tuple([(*at, *steps) for steps, _ in places])
         schema_cuts = tuple([(*call.schema_at, *entry) for _, entry in places if entry is not None])
-    kind, detail = call.kind, property_detail(_CODE, settings, PropertyType.STR)
-    # A valid name has no unpaired surrogate, so only its length can need a cut.
-    rejections = tuple(
-        [Rejection(_CODE, kind, shown, path if len(path) <= LONGEST_ECHO else cut(path), detail) for path in paths]
-    )
-    none_left = kind is not CallKind.EVENT and len(cuts) == validated.survivors
-    return rejections, cuts, schema_cuts, none_left
+        detail = property_detail(_CODE, settings, PropertyType.STR)
+        paths = [str(steps[0]) for steps, _ in places]
+        rejections = RefusedNames(call.kind, shown, paths, 0, detail)
+    else:
+        if gone is names and len(names) == validated.survivors and dict not in map(type, call.properties.values()):
+            cuts = ((*at, EVERYTHING),)
+        else:
+            paths = [name[begin:] for name in gone]
+            cuts = tuple([(*at, *path.split(".")) if "." in path else (*at, path) for path in paths])
+        rejections = RefusedNames(call.kind, shown, gone, begin, property_detail(_CODE, settings, PropertyType.STR))
+    if call.is_whole or (call.kind is not CallKind.EVENT and len(gone) == validated.survivors):
+        return ValidatedCall(rejected=True, rejections=rejections)
+    left = () if gone is names else tuple([name for name in names if name not in refused])
+    return ValidatedCall(rejections=rejections, cuts=cuts, schema_cuts=schema_cuts, names=left)
