@@ -34,7 +34,12 @@ _encode = msgspec.json.Encoder().encode
 
 
 class LineSink:
-    """The bounded buffer and the thread that empties it. Only the event loop calls ``write``."""
+    """The bounded buffer and the thread that empties it. Only the event loop calls ``write``.
+
+    ``write`` takes no lock, which would cost as much as the rest of it: each number is changed by one of the two alone,
+    and the list is always the same. The loop adds to its end, the writer deletes from its beginning, and Python does
+    each of these in one step.
+    """
 
     def __init__(
         self,
@@ -45,13 +50,15 @@ class LineSink:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.written = 0
-        self.dropped = 0
         self._destination = destination
         self._report = report
         self._room = buffer_bytes
         self._clock = clock
         self._lines: list[bytes] = []
-        self._size = 0
+        self._added = self._taken = 0
+        """Bytes that went in and out, with line ends."""
+        self._refused = self._lost = 0
+        """Lines that found no room, and lines that could not be written."""
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -66,16 +73,21 @@ class LineSink:
         """Start the writer, in the process that will write (after a fork)."""
         self._thread.start()
 
+    @property
+    def dropped(self) -> int:
+        """The number of lines that were lost."""
+        return self._refused + self._lost
+
     def write(self, line: bytes) -> None:
         """Add a line, given without a line end. Never block; a full buffer drops the line."""
-        with self._lock:
-            if self._size + len(line) >= self._room:
-                self.dropped += 1
-                return
-            first = not self._lines
-            self._lines.append(line)
-            self._size += len(line) + 1
-        if first:
+        size = len(line) + 1
+        if self._added - self._taken + size > self._room:
+            self._refused += 1
+            return
+        self._added += size
+        self._lines.append(line)
+        # The writer waits only while the list is empty, and then this line is the first.
+        if len(self._lines) == 1:
             self._wake.set()
 
     def reopen(self) -> None:
@@ -95,15 +107,15 @@ class LineSink:
             if self._thread.is_alive():
                 with self._lock:
                     self._given_up = True
-                    self.dropped += len(self._lines) + self._in_flight
-                    self._lines = []
+                    self._lost += len(self._take()) + self._in_flight
         self._report_dropped(now=True)
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            unreported = self.dropped != self._reported
-            self._wake.wait(REPORT_SECONDS if unreported else None)
-            self._wake.clear()
+            if not self._lines:
+                unreported = self.dropped != self._reported
+                self._wake.wait(REPORT_SECONDS if unreported else None)
+                self._wake.clear()
             if not self._stop.is_set():
                 self._stop.wait(GATHER_SECONDS)
             self._empty()
@@ -119,16 +131,23 @@ class LineSink:
             except OSError as error:
                 structlog.get_logger().warning("audit_reopen_failed", errno=error.errno, reason=error.strerror)
         with self._lock:
-            lines, self._lines, self._size = self._lines, [], 0
+            lines = self._take()
             self._in_flight = len(lines)
         if not lines:
             return
-        lost = self._destination.write(b"\n".join(lines) + b"\n")
+        text = b"\n".join(lines) + b"\n"
+        self._taken += len(text)
+        lost = self._destination.write(text)
         with self._lock:
             self._in_flight = 0
             if not self._given_up:
-                self.dropped += lost
+                self._lost += lost
                 self.written += len(lines) - lost
+
+    def _take(self) -> list[bytes]:
+        lines = self._lines[:]
+        del self._lines[: len(lines)]
+        return lines
 
     def _report_dropped(self, *, now: bool = False) -> None:
         count = self.dropped - self._reported
