@@ -62,7 +62,7 @@ class Counts:
         if cycles is None:
             self._make_room(now)
             cycles = self._orgs[org] = {}
-        else:
+        elif len(self._orgs) > 1:
             self._orgs.move_to_end(org)
         count = cycles.get(cycle)
         if count is None:

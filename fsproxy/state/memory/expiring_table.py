@@ -65,7 +65,7 @@ class ExpiringTable(Generic[V]):
     was active longest ago (to ``width`` seconds, among 64 looked at) and counts it in ``evicted``.
     """
 
-    __slots__ = ("_bound", "_last_of", "_shards", "_size", "_slices", "evicted", "idle", "journal")
+    __slots__ = ("_bound", "_last_of", "_shards", "_slices", "evicted", "idle", "journal", "size")
 
     def __init__(self, bound: int, idle: float, width: float, last_of: Callable[[int, V], float]) -> None:
         self._bound = bound
@@ -73,44 +73,49 @@ class ExpiringTable(Generic[V]):
         self._last_of = last_of
         self._shards: tuple[dict[int, V], ...] = tuple({} for _ in range(SHARDS))
         self._slices = _Slices(width)
-        self._size = 0
+        self.size = 0
+        """Keys in the table."""
         self.evicted = 0
         """Keys that were forgotten to make room, since the start."""
         self.journal: Journal[int] | None = None
         """The keys that were put since they were last drained; all are in the table. None: the table is not drained."""
 
     def __len__(self) -> int:
-        return self._size
+        return self.size
 
     def get(self, key: int) -> V | None:
         """Return the value, which may be past its time, or None."""
         return self._shards[key >> _SHARD_BITS].get(key)
 
-    def put(self, key: int, value: V) -> None:
-        """Keep or replace a value."""
+    def put(self, key: int, value: V, at: float | None = None) -> None:
+        """Keep or replace a value. ``at``: what ``last_of`` would return, where the caller knows it."""
         shard = self._shards[key >> _SHARD_BITS]
         if key not in shard:
-            if self._size >= self._bound:
+            if self.size >= self._bound:
                 self._evict()
-            self._size += 1
-            self._slices.add(key, self._last_of(key, value))
+            self.size += 1
+            self._slices.add(key, self._last_of(key, value) if at is None else at)
         shard[key] = value
         if self.journal is not None:
             self.journal.shards[key >> _SHARD_BITS].add(key)
 
-    def sweep(self, now: float) -> None:
-        """Look at a few keys whose slice has passed, and forget those that were not active since."""
+    def sweep(self, now: float) -> bool:
+        """Look at a few keys whose slice has passed, and forget those that were not active since.
+
+        Return whether there may be more of them.
+        """
         until = now - self.idle
         for _ in range(_SWEPT):
             due = self._slices.pop(until)
             if due is None:
-                return
+                return False
             key = due[0]
             last = self._last_of(key, self._shards[key >> _SHARD_BITS][key])
             if last > until:
                 self._slices.add(key, last)
             else:
                 self._forget(key)
+        return True
 
     # -- for the writer that copies the table to disk
 
@@ -148,6 +153,6 @@ class ExpiringTable(Generic[V]):
 
     def _forget(self, key: int) -> None:
         del self._shards[key >> _SHARD_BITS][key]
-        self._size -= 1
+        self.size -= 1
         if self.journal is not None:
             self.journal.shards[key >> _SHARD_BITS].discard(key)

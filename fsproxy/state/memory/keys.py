@@ -40,7 +40,7 @@ def key_of(kind: KeyKind, org: str, identifier: str) -> int:
 
     The cache pays because one request needs the same keys several times, and a session's uploads come close together.
     """
-    text = f"{kind.value}{len(org)}:{org}{identifier}".encode("utf-8", "surrogatepass")
+    text = f"{kind._value_}{len(org)}:{org}{identifier}".encode("utf-8", "surrogatepass")
     return int.from_bytes(blake2b(text, digest_size=8).digest(), "big") >> (64 - KEY_BITS)
 
 

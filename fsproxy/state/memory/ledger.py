@@ -106,14 +106,17 @@ class MemoryLedger:
 
         Each operation is atomic by itself, and of a Claim of many names each slice.
         """
+        do = self._do
+        if len(operations) == 1 and type(operations[0]) is not Claim:
+            return (do[type(operations[0])](operations[0], now),)
         answers: list[Answer] = []
         for operation in operations:
             if answers and not len(answers) % OPERATIONS:
                 await asyncio.sleep(0)
-            if isinstance(operation, Claim) and len(operation.names) > NAMES:
+            if type(operation) is Claim and len(operation.names) > NAMES:
                 answers.append(await self._claim_in_slices(operation, now))
             else:
-                answers.append(self._do[type(operation)](operation, now))
+                answers.append(do[type(operation)](operation, now))
         return tuple(answers)
 
     async def _claim_in_slices(self, claim: Claim, now: Instant) -> Claimed:

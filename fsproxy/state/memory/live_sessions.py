@@ -43,30 +43,35 @@ class LiveSessions:
         )
         """A chief's key -> the digest of the uid; 0: none."""
 
-    def sweep(self, now: Instant) -> None:
-        """Forget a few of those that have ended."""
-        self.times.sweep(now)
-        if len(self.uids):
-            self.uids.sweep(now)
+    def sweep(self, now: Instant) -> bool:
+        """Forget a few of those that have ended. Return whether there may be more."""
+        more = self.times.sweep(now)
+        return self.uids.sweep(now) or more
 
     def is_under_way(self, key: int, now: Instant) -> bool:
         """Return whether the session has not ended. This does not refresh it."""
-        _, times = self._chief(key)
-        if times < 0:
+        return _is_under_way(self._chief(key)[1], int(now * _TICKS))
+
+    def refresh(self, key: int, now: Instant) -> bool:
+        """Note activity of a session under way. Return whether it is."""
+        tick = int(now * _TICKS)
+        key, times = self._chief(key)
+        if not _is_under_way(times, tick):
             return False
-        idle = int(now * _TICKS) - (times >> _AGE_BITS)
-        return idle < _IDLE and (times & _AGE_MASK) + idle < _LIFE
+        idle = tick - (times >> _AGE_BITS)
+        if idle > 0:
+            self.times.put(key, tick << _AGE_BITS | (times & _AGE_MASK) + idle)
+        return True
 
     def touch(self, key: int, now: Instant) -> None:
         """Note activity. A session that was idle for too long begins again; one that is too old stays too old."""
-        key, times = self._chief(key)
         tick = int(now * _TICKS)
-        last = times >> _AGE_BITS
-        if times < 0 or tick - last >= _IDLE:
+        key, times = self._chief(key)
+        idle = tick - (times >> _AGE_BITS)
+        if times < 0 or idle >= _IDLE:
             self._begin(key, now)
-        elif tick > last:
-            age = min((times & _AGE_MASK) + tick - last, _AGE_MASK)
-            self.times.put(key, tick << _AGE_BITS | age)
+        elif idle > 0:
+            self.times.put(key, tick << _AGE_BITS | min((times & _AGE_MASK) + idle, _AGE_MASK))
 
     def open(self, keys: list[int], now: Instant, *, afresh: bool = False) -> None:
         """Make one session of all these keys, under way from now on. ``afresh``: its times begin now in any case.
@@ -74,7 +79,10 @@ class LiveSessions:
         The chief is that of the first key under way, else of the first one. A key that is under way by itself
         keeps its own times; any other becomes an alias.
         """
-        if not keys:
+        if len(keys) < 2:
+            for key in keys:
+                if afresh or not self.refresh(key, now):
+                    self._begin(self._chief(key)[0], now)
             return
         keys = list(dict.fromkeys(keys))
         known = next((key for key in keys if self.is_under_way(key, now)), None)
@@ -89,7 +97,7 @@ class LiveSessions:
             if self.is_under_way(key, now):
                 self.touch(key, now)
             else:
-                self.times.put(key, ~chief)
+                self.times.put(key, ~chief, now)
 
     def identify(self, keys: list[int], uid: int) -> None:
         """Give the sessions and users of these keys this uid."""
@@ -100,8 +108,6 @@ class LiveSessions:
 
     def uids_of(self, keys: list[int], now: Instant) -> tuple[int, ...]:
         """Return the uids of those that are under way, without duplicates."""
-        if not len(self.uids):
-            return ()
         found = [self.uids.get(self._chief(key)[0]) for key in keys if self.is_under_way(key, now)]
         return tuple(dict.fromkeys(uid for uid in found if uid))
 
@@ -135,9 +141,9 @@ class LiveSessions:
     # -- within
 
     def _begin(self, key: int, now: Instant) -> None:
-        self.times.put(key, int(now * _TICKS) << _AGE_BITS)
+        self.times.put(key, int(now * _TICKS) << _AGE_BITS, now)
         # The session that had a uid under this key has ended.
-        if self.uids.get(key):
+        if self.uids.size and self.uids.get(key):
             self.uids.put(key, 0)
 
     def _chief(self, key: int) -> tuple[int, int]:
@@ -153,3 +159,8 @@ class LiveSessions:
         if times is not None and times < 0:
             times = self.times.get(~times)
         return (times >> _AGE_BITS) / _TICKS if times is not None and times >= 0 else 0.0
+
+
+def _is_under_way(times: int, tick: int) -> bool:
+    idle = tick - (times >> _AGE_BITS)
+    return times >= 0 and idle < _IDLE and (times & _AGE_MASK) + idle < _LIFE

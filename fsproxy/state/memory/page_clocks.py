@@ -54,7 +54,7 @@ class PageClocks:
             clock, since = moved_back(PageClock(kept[0], kept[1]), latest), kept[2]
             if clock.offset == kept[0]:
                 return clock
-        self._clocks.put(key, (clock.offset, clock.earliest, since))
+        self._clocks.put(key, (clock.offset, clock.earliest, since), since)
         return clock
 
     async def agreed(self, org: str, page: str, fixed: PageClock) -> PageClock:  # noqa: ARG002 - memory has nobody to agree with

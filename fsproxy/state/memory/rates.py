@@ -46,7 +46,7 @@ class Rates:
         log.forget(now - self._horizon, now)
         spent = log.spend(op, page, self._limits)
         if known is None and spent.passed:
-            self.calls.put(key, log)
+            self.calls.put(key, log, now)
         return spent
 
     def move(self, op: Move, now: Instant) -> None:  # noqa: ARG002 - the ledger gives every operation the time

@@ -87,6 +87,7 @@ class Reservations:
     """All reservations, by their pages' tokens and by the keys under which they wait."""
 
     def __init__(self, bound: int) -> None:
+        self._bound = bound
         self._tokens = _Tokens(RESERVATION_SECONDS, bound)
         self._lapsed = _Tokens(LAPSED_SECONDS, bound)
         self._waiting: dict[int, Reservation] = {}
@@ -128,13 +129,13 @@ class Reservations:
         reservation.count_again()
         if key:
             self._waiting[key] = reservation
-        self._tokens.add(token, reservation, now)
+        self._add(token, reservation, now)
 
     def join(self, token: str, reservation: Reservation, now: Instant) -> None:
         """Let one more page of the same new session hold the reservation."""
         reservation.holders += 1
         reservation.until = max(reservation.until, Instant(now + RESERVATION_SECONDS))
-        self._tokens.add(token, reservation, now)
+        self._add(token, reservation, now)
 
     def release(self, token: str) -> None:
         """End the hold of a page that failed. The unit goes back unless another page holds it or it was confirmed."""
@@ -170,6 +171,11 @@ class Reservations:
             self._stop_waiting(other)
             other.confirmed = True
             self._drop_unit(other)
+
+    def _add(self, token: str, reservation: Reservation, now: Instant) -> None:
+        self._tokens.add(token, reservation, now)
+        if len(self._tokens.queue) > min(2 * len(self._tokens) + SWEPT, self._bound):
+            self.sweep(now)
 
     def _remove_holder(self, reservation: Reservation) -> None:
         reservation.holders -= 1

@@ -25,6 +25,10 @@ from fsproxy.state.memory.rows import LedgerRows
 ADMITTED_DAYS = 400
 """A visitor that ramping admitted is remembered this long after the last new session."""
 DAY = 86_400
+SWEEP_SECONDS = 1 / 16
+"""Nothing looks for what has ended before so much time has passed since it found nothing."""
+
+NO_UIDS = Recalled(())
 
 
 class Sessions:
@@ -41,6 +45,8 @@ class Sessions:
         """Key of a visitor -> the day of the last new session."""
         self.reservations = Reservations(reservations)
         self.counts = Counts(orgs)
+        # The operations between these two times need not look for what has ended.
+        self._swept, self._sweeps_at = 0.0, 0.0
 
     def admit(self, op: Admit, now: Instant) -> Admitted:
         """See ``Admit``."""
@@ -48,8 +54,7 @@ class Sessions:
         terms = op.quota
         count = self.counts.of(op.org, terms.cycle, terms.ends, now) if terms is not None else None
         key = admit_key(op)
-        if key and self.live.is_under_way(key, now):
-            self.live.touch(key, now)
+        if key and self.live.refresh(key, now):
             return Admitted(under_way=True, user_admitted=False, over_quota=False, used=_used(count), held=False)
         waiting = self.reservations.waiting(key, now) if key else None
         if waiting is not None:
@@ -70,8 +75,9 @@ class Sessions:
         reservation = self.reservations.confirm(op.token, new=op.new)
         if reservation is not None:
             key = reservation.key
-            if key:
-                (users if reservation.by_user else sessions).insert(0, key)
+            waited = users if reservation.by_user else sessions
+            if key and (not waited or waited[0] != key):
+                waited.insert(0, key)
             if reservation.unit is not None and not reservation.counted:
                 # It had lapsed. The unit counts again, unless another page has opened the session meanwhile.
                 if key:
@@ -104,7 +110,7 @@ class Sessions:
 
     def recall(self, op: Recall, now: Instant) -> Recalled:
         """See ``Recall``."""
-        return Recalled(self.live.uids_of(session_keys(op), now))
+        return Recalled(self.live.uids_of(session_keys(op), now)) if self.live.uids.size else NO_UIDS
 
     def merge(self, rows: LedgerRows, counted_before: Mapping[tuple[str, str], int], now: Instant) -> None:
         """Take in what was drained, without what has ended. See ``MemoryLedger.merge``."""
@@ -118,10 +124,13 @@ class Sessions:
                 self.counts.of(org, cycle, ends, now).add(max(used - counted_before.get((org, cycle), 0), 0))
 
     def _sweep(self, now: Instant) -> None:
-        self.reservations.sweep(now)
-        self.live.sweep(now)
-        if len(self.admitted):
-            self.admitted.sweep(now)
+        """Forget a little of what has ended. Once there is no more, look again when that may have changed."""
+        if self._swept <= now < self._sweeps_at:
+            return
+        more = self.reservations.sweep(now)
+        more = self.live.sweep(now) or more
+        more = self.admitted.sweep(now) or more
+        self._swept, self._sweeps_at = now, now if more else now + SWEEP_SECONDS
 
     def _is_over(self, count: Count | None, terms: QuotaTerms | None, now: Instant) -> bool:
         if count is None or terms is None or count.used < terms.limit:
@@ -133,7 +142,7 @@ class Sessions:
 
     def _passes(self, op: Admit, now: Instant) -> bool:
         """Return whether ramping admitted the visitor earlier, and remember the day of this new session."""
-        if not op.user or not len(self.admitted):
+        if not op.user or not self.admitted.size:
             return False
         key = key_of(KeyKind.ADMITTED, op.org, op.user)
         day = self.admitted.get(key)
