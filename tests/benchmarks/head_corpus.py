@@ -15,6 +15,9 @@ from random import Random
 
 from head_mutations import BYTE_MUTATIONS, LINE_MUTATIONS, Lines
 
+ATTEMPT = 10_000_000
+"""From the mark of a case to that of its next attempt."""
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -32,15 +35,16 @@ class Case:
     """What the case was made of, for a person."""
 
 
-def case(seed: int, number: int) -> Case:
-    """Return the case with this number."""
+def case(seed: int, number: int, attempt: int = 0) -> Case:
+    """Return the case with this number; with another ``attempt`` it is the same but for its mark and ids."""
     rng = Random(f"{seed} {number}")
-    mark = b"k%08d" % number
+    own = number + attempt * ATTEMPT
+    mark = b"k%08d" % own
     words: list[str] = []
-    data = _request(rng, mark, number, words)
+    data = _request(rng, mark, own, words)
     if rng.random() < 0.12:
         words.append("and")
-        data += _request(rng, mark, number, words)
+        data += _request(rng, mark, own, words)
     pieces = [data]
     if rng.random() < 0.3:
         cuts = sorted(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 import frames
+from head_corpus import ATTEMPT
 
 MARK = re.compile(rb"k\d{8}")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
@@ -179,7 +180,7 @@ class Recording(asyncio.Protocol):
             self._transport.write(_plain(done(probe[1])))
             return
         found = MARK.search(head + body)
-        choice = int(found[0][1:]) * 7919 % (2 * len(ODD_ANSWERS)) if found else len(ODD_ANSWERS)
+        choice = int(found[0][1:]) % ATTEMPT * 7919 % (2 * len(ODD_ANSWERS)) if found else len(ODD_ANSWERS)
         make = ODD_ANSWERS[choice] if choice < len(ODD_ANSWERS) else _plain
         given = dict(_IDS.findall(body))
         page = {
