@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from benchmarks.way import CASES, Way, table, ways
+from benchmarks.way import CASES, CEILINGS, Way, table, ways
 
 
 def test_files_and_changes_are_counted_from_the_calls() -> None:
     way = Way([("a.py", "f"), ("a.py", "g"), ("b.py", "h"), ("a.py", "f")])
     assert (len(way.calls), way.files, way.changes) == (4, 2, 2)
     assert list(table({"x": way}))[1].split() == ["x", "4", "2", "2"]
+
+
+async def test_no_request_takes_more_calls_or_files_than_its_ceiling() -> None:
+    found = await ways(CASES)
+    assert found.keys() == CEILINGS.keys()
+    over = {
+        name: (len(way.calls), way.files)
+        for name, way in found.items()
+        if len(way.calls) > CEILINGS[name][0] or way.files > CEILINGS[name][1]
+    }
+    assert not over
 
 
 async def test_every_case_goes_the_whole_way_to_its_record() -> None:
