@@ -212,6 +212,7 @@ def learn(facts: SessionFacts, decision: Decision, answer: PageAnswer | None) ->
             # There is a fresh user id only if ramping is in force (rules.md 1, order 12).
             remember_user=decision.new_session and bool(facts.fresh_user_id),
             uid=uid_digest(facts.app_id) if facts.app_id else 0,
+            held=decision.held,
         ),
     )
 

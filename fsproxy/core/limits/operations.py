@@ -72,8 +72,7 @@ class Admitted(msgspec.Struct, frozen=True, gc=False):
     It may include reservations that have just lapsed, but these never decide ``over_quota``.
     """
     held: bool = True
-    """The token holds a reservation, its own or one that it joined, so a Confirm or a Release must follow. True also
-    if the ledger cannot know."""
+    """The token holds a reservation, its own or one that it joined, so a Confirm or a Release must follow."""
 
 
 class Confirm(msgspec.Struct, frozen=True, gc=False, tag=True):
@@ -96,6 +95,8 @@ class Confirm(msgspec.Struct, frozen=True, gc=False, tag=True):
     """The page is an admitted first visit under ramping: its user ids pass from now on."""
     uid: int = 0
     """Digest of the uid that the page gives for its visitor; see ``Recall``. 0: it gives none, and nothing changes."""
+    held: bool = True
+    """What ``Admitted`` said of the token. Without a reservation there may be nothing that the store has to learn."""
 
 
 class Release(msgspec.Struct, frozen=True, gc=False, tag=True):

@@ -42,7 +42,6 @@ NAME_SHARE = 10
 """A known name is refreshed at least once in a tenth of its retention, and in an hour."""
 _MOST_IDS = 500_000
 _MOST_NAMES = 200_000
-_MOST_TOKENS = 50_000
 _MOST_ORGS = 10_000
 _SLICE = 10.0
 
@@ -91,7 +90,6 @@ class _Sessions:
         self._dues: ExpiringTable[float] = ExpiringTable(
             _MOST_IDS, SESSION_SECONDS, _SLICE, lambda _, due: abs(due) - SESSION_SECONDS
         )
-        self._free_tokens: dict[str, None] = {}
         self.forget_uids()
 
     def forget_uids(self) -> None:
@@ -135,20 +133,6 @@ class _Sessions:
         self._uids.sweep(now)
         self._uids.put(key, (uid, now))
 
-    def add_free_token(self, token: str) -> None:
-        """Note that a page's token holds no reservation in Redis."""
-        if len(self._free_tokens) >= _MOST_TOKENS:
-            self._free_tokens.clear()
-        self._free_tokens[token] = None
-
-    def is_free(self, token: str) -> bool:
-        """Return whether the token is known to hold no reservation."""
-        return token in self._free_tokens
-
-    def drop_token(self, token: str) -> None:
-        """Forget the token of a page that has ended."""
-        self._free_tokens.pop(token, None)
-
 
 class LocalAnswers:
     """Answers operations from what is known here, and learns from Redis's answers."""
@@ -169,12 +153,10 @@ class LocalAnswers:
         match operation:
             case Mark():
                 return UNTOLD if self.keys_to_mark(operation, now) else None
-            case Move():
+            case Confirm():
+                return None if self._is_no_news(operation, now) else UNTOLD
+            case Release() | Move():
                 return UNTOLD
-            case Confirm() | Release():
-                is_no_news = self.is_no_news(operation, now)
-                sessions.drop_token(operation.token)
-                return None if is_no_news else UNTOLD
             case Recall():
                 uids = [sessions.uid(key, now) for key in session_keys(operation)]
                 return UNKNOWN if None in uids else Recalled(tuple(dict.fromkeys(uid for uid in uids if uid)))
@@ -185,9 +167,8 @@ class LocalAnswers:
             case Admit():
                 key = admit_key(operation)
                 if key and sessions.is_under_way(key, now):
-                    sessions.add_free_token(operation.token)
                     used = self._used.get(operation.org, 0) if operation.quota is not None else 0
-                    return Admitted(under_way=True, user_admitted=False, over_quota=False, used=used)
+                    return Admitted(under_way=True, user_admitted=False, over_quota=False, used=used, held=False)
         return UNKNOWN
 
     def keys_to_mark(self, operation: Mark, now: Instant) -> list[int]:
@@ -196,13 +177,9 @@ class LocalAnswers:
         keys = session_keys(operation)
         return [key for key in keys if not (sessions.is_marked(key, now) and self._has_uid(key, uid, now))]
 
-    def is_no_news(self, operation: Confirm | Release, now: Instant) -> bool:
-        """Return whether Redis need not learn of a page's end: it held nothing, and its session is under way."""
-        if not self.sessions.is_free(operation.token):
-            return False
-        if isinstance(operation, Release):
-            return True
-        if operation.new or operation.remember_user:
+    def _is_no_news(self, operation: Confirm, now: Instant) -> bool:
+        """Return whether Redis need not learn of a page's answer: it held nothing, and its session is under way."""
+        if operation.held or operation.new or operation.remember_user:
             return False
         sessions, uid = self.sessions, operation.uid
         return all(sessions.is_under_way(key, now) and self._has_uid(key, uid, now) for key in _keys(operation))
@@ -227,7 +204,6 @@ class LocalAnswers:
                 self._used[operation.org] = used
                 if state == 1:
                     sessions.mark(admit_key(operation), now, left)
-                    sessions.add_free_token(operation.token)
             case Mark() | Confirm():
                 for key, left in zip(_keys(operation), raw[1:], strict=True):
                     sessions.mark(key, now, left)

@@ -136,7 +136,7 @@ def from_wire(operation: Operation, answer: Any) -> Answer:
     match operation:
         case Admit():
             state, passes, over, used, _ = answer
-            return Admitted(under_way=state != 0, user_admitted=passes, over_quota=over, used=used)
+            return Admitted(under_way=state != 0, user_admitted=passes, over_quota=over, used=used, held=state != 1)
         case Claim(names=names):
             known, _, *places = answer
             refused = [names[place] for place in places if place >= 0]
