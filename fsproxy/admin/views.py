@@ -9,7 +9,6 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import field
 from msgspec.structs import astuple
 
 from fsproxy.admin.answers import Decision, Ends, Minute, RejectionGroup, Rejections, ShadowReport, ShadowRule
@@ -83,25 +82,14 @@ def _has(name: str, text: str) -> Wanted:
     return _contains(_member(name, text))
 
 
-class _Texts(msgspec.Struct, gc=False):
-    """The texts of a line in which ``q`` is looked for."""
-
-    org: str | None = field(default=None, name="organization.id")
-    session_id: str | None = field(default=None, name="fsproxy.session_id")
-    page_id: str | None = field(default=None, name="fsproxy.page_id")
-    user_id: str | None = field(default=None, name="fsproxy.user_id")
-    request_id: str | None = field(default=None, name="http.request.id")
-    rule: str | None = field(default=None, name="rule.id")
-    reason: str | None = field(default=None, name="event.reason")
-    domain: str | None = field(default=None, name="url.domain")
-    client_ip: str | None = field(default=None, name="client.ip")
-    client_address: str | None = field(default=None, name="client.address")
-    country: str | None = field(default=None, name="client.geo.country_iso_code")
-    error: str | None = field(default=None, name="fsproxy.error")
-    user_agent: str | None = field(default=None, name="user_agent.original")
-
-
-_read_texts = msgspec.json.Decoder(_Texts).decode
+_SEARCHED = (
+    *("organization.id", "fsproxy.session_id", "fsproxy.page_id", "fsproxy.user_id", "http.request.id", "rule.id"),
+    *("event.reason", "url.domain", "client.ip", "client.address", "client.geo.country_iso_code", "fsproxy.error"),
+    "user_agent.original",
+)
+"""The texts of a line in which ``q`` is looked for."""
+_fields = [(f"text_{n}", str | None, msgspec.field(default=None, name=name)) for n, name in enumerate(_SEARCHED)]
+_read_texts = msgspec.json.Decoder(msgspec.defstruct("SearchedTexts", _fields)).decode
 
 
 # -- counts

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping
 from pathlib import PurePath
 from traceback import walk_tb
 from types import TracebackType
@@ -24,14 +23,6 @@ LONGEST_TEXT = 500
 MOST_FRAMES = 5
 """The innermost frames of a traceback that are logged: enough to find the line."""
 
-LEVELS: Mapping[str, int] = {
-    "debug": logging.DEBUG,
-    "info": logging.INFO,
-    "warning": logging.WARNING,
-    "error": logging.ERROR,
-    "critical": logging.CRITICAL,
-}
-
 
 def configure_logs(level: str = "info", form: str = "auto", stream: TextIO | None = None) -> None:
     """Set up the operational log of the process. ``form`` is ``auto``, ``json`` or ``console``.
@@ -39,7 +30,7 @@ def configure_logs(level: str = "info", form: str = "auto", stream: TextIO | Non
     ``auto`` is a coloured console on a terminal and JSON elsewhere. Raise KeyError for an unknown level.
     """
     to = stream if stream is not None else sys.stderr
-    number = LEVELS[level]
+    number = logging.getLevelNamesMapping()[level.upper()]
     console = form == "console" or (form == "auto" and to.isatty())
     processors: list[Processor] = [
         structlog.contextvars.merge_contextvars,
