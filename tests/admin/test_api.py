@@ -587,17 +587,3 @@ async def test_the_page_may_run_nothing_but_its_own_script(bench: Bench) -> None
         )
         == []
     )
-
-
-async def test_a_record_that_cannot_be_written_hides_no_other(bench: Bench) -> None:
-    await bench.page(SessionId="s-good")
-    kept = bench.proxy.data_plane.recent._decisions
-    kept.append(type(kept[-1])(kept[-1].number + 1, "", type(kept[-1].record)(**broken(kept[-1].record))))
-    told = (await bench.get("/api/decisions?limit=2"))["decisions"]
-    kept.pop()
-    assert [each["line"].get("fsproxy.session_id") for each in told] == [None, "s-good"]
-
-
-def broken(record: Any) -> dict[str, Any]:
-    """The same with a character that UTF-8 does not know."""
-    return {name: getattr(record, name) for name in record.__struct_fields__} | {"country": "\ud800"}

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from fsproxy.clock import monotonic_ns
@@ -16,7 +17,7 @@ from fsproxy.config.loader import load_text
 from fsproxy.config.schema import AddressPrivacy, AuditConfig
 from fsproxy.core.client_api.outcome import CallOutcome, CallsOutcome
 from fsproxy.core.failures import Failure
-from fsproxy.core.model import CallKind, FilterName, Hit, Instant, Rejection, Route, Rule, SessionFacts
+from fsproxy.core.model import CallKind, FilterName, Hit, Instant, Location, Rejection, Route, Rule, SessionFacts
 from fsproxy.core.pipeline import Decision, PageAnswer
 from fsproxy.core.reasons import ReasonCode, RejectionCode
 from fsproxy.core.wire.client_address import ClientAddress
@@ -223,6 +224,17 @@ def test_a_fault_while_writing_is_survived_and_counted() -> None:
     bench.recorder.record(transaction())
     assert bench.metrics.own_failures == {("record",): 1}
     assert bench.metrics.decisions == {("0", "", ""): 1}
+
+
+def test_a_line_that_cannot_be_made_is_counted_and_hides_no_other() -> None:
+    recent = Recent()
+    bench = Bench(recent)
+    odd = msgspec.structs.replace(FACTS, location=Location("\ud800"))
+    bench.recorder.record(transaction(facts=odd))
+    bench.recorder.record(transaction())
+    assert bench.metrics.own_failures == {("record",): 1}
+    assert [each.line for each in recent.newest()] == bench.sink.lines
+    assert len(bench.sink.lines) == 1
 
 
 def test_what_only_passes_through_is_no_decision() -> None:
