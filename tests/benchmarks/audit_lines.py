@@ -1,7 +1,7 @@
 """Compares the audit lines that programs wrote in each test, of one run of the tests with those of others.
 
     FSPROXY_TEST_AUDIT_LINES=FOLDER pytest tests/integration ...
-    python tests/benchmarks/audit_lines.py BEFORE [BEFORE ...] AFTER
+    python tests/benchmarks/audit_lines.py BEFORE [BEFORE ...] AFTER [--only WORD]
 
 The order of lines does not count. Times, durations, ids of requests, UUIDs, numbers of workers and ports are masked. With
 several runs of before, what differs among them is known to be unsteady: of such a test only lines are told of which
@@ -16,6 +16,7 @@ import re
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,11 @@ def masked(line: dict[str, Any]) -> str:
 def differences(before: Sequence[Lines], after: Lines) -> Iterator[tuple[bool, str]]:
     """Whether it counts, and what differs, test by test."""
     for test in sorted({*after, *(name for run in before for name in run)}):
-        runs = [run.get(test, Counter()) for run in before]
+        runs = [run[test] for run in before if test in run] or [Counter()]
         now = after.get(test, Counter())
+        if not now:
+            yield True, f"{test}: no line at all, {runs[0].total()} before"
+            continue
         if any(run != runs[0] for run in runs):
             known = {NUMBER.sub("#", line) for run in runs for line in run}
             for line in now:
@@ -86,11 +90,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("before", type=Path, nargs="+", help="folders of runs of before")
     parser.add_argument("after", type=Path, help="folder of the run to compare with them")
+    parser.add_argument("--only", default="", metavar="WORD", help="tests with this in their name, such as decisions/")
     options = parser.parse_args()
-    before, after = [read(folder) for folder in options.before], read(options.after)
+    *before, after = (
+        {test: lines for test, lines in read(folder).items() if options.only in test}
+        for folder in (*options.before, options.after)
+    )
     found = list(differences(before, after))
     print("\n".join(text for _, text in found))
-    unsteady = sum(any(run.get(test) != before[0].get(test) for run in before) for test in before[0])
+    unsteady = sum(
+        len({frozenset(run[test].items()) for run in before if test in run}) > 1 for test in {*chain(*before)}
+    )
     counting = sum(counts for counts, _ in found)
     print(
         f"{sum(map(Counter.total, after.values()))} lines of {len(after)} tests; {counting} tests differ, {unsteady} are unsteady"
