@@ -86,8 +86,9 @@ class CallsOutcome(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     def counts(self) -> Counter[tuple[RejectionCode, CallKind]]:
         """Return how many enforced rejections there are of each code and kind of call."""
         counts: Counter[tuple[RejectionCode, CallKind]] = Counter()
-        for found in (*(each.rejections for each in self.calls), self.surplus if self.surplus_is_cut else ()):
-            if isinstance(found, RefusedNames):
+        lists = [each.rejections for each in self.calls if each.rejections]
+        for found in (*lists, self.surplus) if self.surplus_is_cut else lists:
+            if type(found) is RefusedNames:
                 counts[(found.code, found.kind)] += len(found)
             else:
                 counts.update((each.code, each.kind) for each in found)

@@ -31,6 +31,25 @@ class _Event(msgspec.Struct, gc=False):
     Args: msgspec.Raw = msgspec.Raw(b"null")
     When: Any = None
 
+    def is_all_of(self, raw: bytes) -> bool:
+        """Return whether an event is written as recorders write it, with no other member and no blank."""
+        kind, args, when = self.Kind, self.Args, self.When
+        if type(kind) is not int or type(when) is not int:
+            return False
+        if raw.endswith(b"]}"):
+            return raw == b'{"Kind":%d,"When":%d,"Args":%b}' % (kind, when, args)
+        return raw == b'{"Kind":%d,"Args":%b,"When":%d}' % (kind, args, when)
+
+    def is_sure(self, raw: bytes) -> bool:
+        """Return whether every name that is read is there once, as it is spelled, and without escapes."""
+        # ``Args`` is left out, because it holds long texts, and its text may hold the names.
+        rest = raw.replace(self.Args, b"", 1)
+        return (
+            b"\\" not in rest
+            and rest.count(b'"Kind"') == rest.count(b'"Args"') == rest.count(b'"When"') == 1
+            and not _may_be_misspelt(rest)
+        )
+
 
 class _KindOnly(msgspec.Struct, gc=False):
     Kind: Any = None
@@ -142,15 +161,7 @@ def read_event(raw: bytes, index: int, settings: ClientApiSettings, *, anew: boo
         return []
     try:
         event = _decode_event(raw)
-        # Decoding is safe if every name is there once, as it is spelled, and without escapes. ``Args`` is left out of
-        # the check, because it holds long texts, and its text may hold the names.
-        rest = raw.replace(event.Args, b"", 1)
-        sure = (
-            b"\\" not in rest
-            and rest.count(b'"Kind"') == rest.count(b'"Args"') == rest.count(b'"When"') == 1
-            and not _may_be_misspelt(rest)
-        )
-        if not sure:
+        if not event.is_all_of(raw) and not event.is_sure(raw):
             return _read_odd_event(raw, index, settings)
         number = call_number(event.Kind)
         if number is None:

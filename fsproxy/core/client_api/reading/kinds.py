@@ -17,10 +17,10 @@ from fsproxy.core.json.scanner import Span
 # rounds to it. So a point may be between any two digits, and the last digit may be one less with nines after it.
 _NUMBER_OF_CALL = rb"8\.?1\.?9\.?(?:[37]|[26]\.?9{9})"
 _KINDS = re.compile(_NUMBER_OF_CALL)
-# Most bodies have none. RE2 finds that out in a third of the time of ``re`` or less, and faster than bytes.find.
+# Most bodies have none, and hardly any has one in another form. RE2 finds that out in a third of the time of ``re``.
 _find_kind = re2.compile(_NUMBER_OF_CALL).search
-_FEW = 16
-"""Up to so many matches RE2 is faster; for more ``re`` is, because each of its calls costs less."""
+_find_other_form = re2.compile(rb"(?:8\.1\.?9\.?|81\.9\.?|819\.)(?:[37]|[26]\.?9{9})|819[26]\.?9{9}").search
+_PLAIN, _LAST_DIGITS = b"819", (b"3", b"7")
 _LONGEST_MATCH = 16
 """Bytes of the longest match, so that one across the end of a part is found."""
 _BEFORE, _AFTER = b": \t\r\n", (b",", b"}", b" ", b"\t", b"\r", b"\n")
@@ -47,13 +47,16 @@ def places_of_kinds(body: bytes) -> list[int]:
 
 
 def _places(body: bytes) -> Iterator[Span]:
-    at = 0
-    for _ in range(_FEW):
-        found = _find_kind(body, at)
-        if found is None:
-            return
-        yield found.span()
-        at = found.end()
+    found = _find_kind(body)
+    if found is None:
+        return
+    at = found.start()
+    if _find_other_form(body, at) is None:
+        while (at := body.find(_PLAIN, at)) >= 0:
+            if body[at + 3 : at + 4] in _LAST_DIGITS:
+                yield at, at + 4
+            at += 3
+        return
     # The engine holds the interpreter's lock while it searches. It searches parts, to let other threads run in between.
     for start in range(at, len(body), PART):
         for each in _KINDS.finditer(body, start, start + PART + _LONGEST_MATCH):
