@@ -26,7 +26,8 @@ class BoundedMemoryCache(BaseCache, BoundedTable[str, Any]):  # type: ignore[mis
     async def _get(self, key: str, encoding: str, _conn: Any = None) -> Any:  # noqa: ARG002 - aiocache's signature
         return self.find(key)
 
-    async def _multi_get(self, keys: list[str], encoding: str, _conn: Any = None) -> list[Any]:  # noqa: ARG002
+    async def multi_get(self, keys: list[str]) -> list[Any]:
+        """Return the values, None for each that is unknown. It goes past aiocache's layers, as every bundle asks."""
         return [self.find(key) for key in keys]
 
     async def _set(self, key: str, value: Any, ttl: float | None, _cas_token: Any = None, _conn: Any = None) -> bool:
