@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+OWN = re.compile(r"(?<=-)\d+-[0-9a-f]{8}\b|(?<=auth:)[0-9a-f]{16}\b")
+"""A number and chance in names that tests give to orgs, sessions and pages, and the digest of such credentials."""
 PORT = re.compile(r"(?<=127\.0\.0\.1:)\d+|(?<=localhost:)\d+|(?<=\[::1\]:)\d+")
 NUMBER = re.compile(r"\d+")
 MASKED = ("@timestamp", "http.request.id", "fsproxy.worker")
@@ -46,7 +48,10 @@ def masked(line: dict[str, Any]) -> str:
         name: "(masked)" if name in MASKED or name.endswith("duration") else value
         for name, value in sorted(line.items())
     }
-    return PORT.sub("(port)", UUID.sub("(uuid)", json.dumps(kept, sort_keys=True)))
+    text = json.dumps(kept, sort_keys=True)
+    for pattern, word in ((UUID, "(uuid)"), (OWN, "(own)"), (PORT, "(port)")):
+        text = pattern.sub(word, text)
+    return text
 
 
 def differences(before: Sequence[Lines], after: Lines) -> Iterator[tuple[bool, str]]:
