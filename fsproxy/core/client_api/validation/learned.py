@@ -25,6 +25,8 @@ from fsproxy.core.settings import ClientApiSettings
 
 MOST_PROPERTIES = 1024
 """Properties of one event that is learned. If they come in another order, msgspec takes up to 3 ms to read them."""
+MOST_LETTERS = 24 * 1024
+"""Letters of all names of one event, for the same reason: long names take longer to compare."""
 MOST_IN_ALL = 20_000
 """Properties of all events that are learned, about 6 MB. Clients choose what is learned, so there must be a bound."""
 SIGHTINGS = 16
@@ -121,7 +123,7 @@ EVENTS = LearnedEvents()
 
 def _learn(call: Call, validated: ValidatedCall, settings: ClientApiSettings) -> _Learned:
     names: list[str] = []
-    strings = 0
+    letters = strings = 0
     has_lists = False
     size = settings.value_size
     types: dict[PropertyType, Any] = {
@@ -135,9 +137,10 @@ def _learn(call: Call, validated: ValidatedCall, settings: ClientApiSettings) ->
     }
 
     def type_of(members: dict[str, Any], schema: object, levels: int) -> Any:
-        nonlocal strings, has_lists
+        nonlocal letters, strings, has_lists
         names.extend(members)
-        if len(names) > MOST_PROPERTIES or not levels:
+        letters += sum(map(len, members))
+        if len(names) > MOST_PROPERTIES or letters > MOST_LETTERS or not levels:
             raise _UnknownTypeError
         described = schema if isinstance(schema, dict) else {}
         fields = []

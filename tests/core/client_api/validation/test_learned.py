@@ -218,8 +218,8 @@ def test_long_texts_are_recognized_only_if_their_characters_are_bytes() -> None:
 def test_what_is_learned_is_bounded() -> None:
     events, own = LearnedEvents(), ClientApiSettings()
 
-    def learn(number: int, count: int) -> Call:
-        properties = {f"a{number}_{n}_str": "" for n in range(count)}
+    def learn(number: int, count: int, begin: str = "a") -> Call:
+        properties = {f"{begin}{number}_{n}_str": "" for n in range(count)}
         call = read_arguments(CUSTOM_EVENT, [f"E{number}", json.dumps(properties)], own, anew=True)
         assert call is not None
         for _ in range(SIGHTINGS):
@@ -227,6 +227,7 @@ def test_what_is_learned_is_bounded() -> None:
         return call
 
     learn(0, MOST_PROPERTIES + 1)
+    learn(0, 100, "long" * 100)
     assert len(events) == 0
     last = [learn(number, 1000) for number in range(1, 30)][-1]
     assert MOST_IN_ALL - 2000 < len(events) <= MOST_IN_ALL
