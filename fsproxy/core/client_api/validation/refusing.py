@@ -76,30 +76,26 @@ def properties_refused(
     if validated.rejections or validated.is_shared:
         return None
     at, names = call.at, validated.names
-    schema_cuts: tuple[Steps, ...] = ()
-    begin = len(call.name_prefix)
     gone: Sequence[str] = names
     if len(refused) < len(names) or not all(map(refused.__contains__, names)):
         gone = [name for name in names if name in refused]
     if not gone:
         return validated
+    begin, listed = len(call.name_prefix), gone
     cuts: tuple[Steps, ...]
+    schema_cuts: tuple[Steps, ...] = ()
     if call.typing is not Typing.SUFFIX:
         places = [place for name, place in zip(names, validated.places, strict=True) if name in refused]
         if any(len(steps) > 1 for steps, _ in places):
             return None  # an object that loses its last property takes its own schema entry with it
         cuts = tuple([(*at, *steps) for steps, _ in places])
         schema_cuts = tuple([(*call.schema_at, *entry) for _, entry in places if entry is not None])
-        detail = property_detail(_CODE, settings, PropertyType.STR)
-        paths = [str(steps[0]) for steps, _ in places]
-        rejections = RefusedNames(call.kind, shown, paths, 0, detail)
+        begin, listed = 0, [str(steps[0]) for steps, _ in places]
+    elif gone is names and len(names) == validated.survivors and dict not in map(type, call.properties.values()):
+        cuts = ((*at, EVERYTHING),)
     else:
-        if gone is names and len(names) == validated.survivors and dict not in map(type, call.properties.values()):
-            cuts = ((*at, EVERYTHING),)
-        else:
-            paths = [name[begin:] for name in gone]
-            cuts = tuple([(*at, *path.split(".")) if "." in path else (*at, path) for path in paths])
-        rejections = RefusedNames(call.kind, shown, gone, begin, property_detail(_CODE, settings, PropertyType.STR))
+        cuts = tuple([(*at, *name[begin:].split(".")) for name in gone])
+    rejections = RefusedNames(call.kind, shown, listed, begin, property_detail(_CODE, settings, PropertyType.STR))
     if call.is_whole or (call.kind is not CallKind.EVENT and len(gone) == validated.survivors):
         return ValidatedCall(rejected=True, rejections=rejections)
     left = () if gone is names else tuple([name for name in names if name not in refused])
