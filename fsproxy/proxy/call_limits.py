@@ -69,8 +69,7 @@ class CallLimits:
             if inspection.form is Form.BUNDLE and facts.page_id:
                 return await self._decide_in_turn(policy, facts, upload, inspection, now)
             # Such calls have no repeats, and no clock that outlives the body.
-            is_bundle = inspection.form is Form.BUNDLE
-            clock = self._clock(facts, upload, inspection, now) if is_bundle else partial(_dated, CallClock(now))
+            clock = self._clock(facts, upload, inspection, now)
             return await self._queries.ask(policy, facts, inspection, {}, clock, now, monotonic() + self._deadline)
         except LedgerDownError:
             large, api = inspection.has_many_names, policy.client_api
@@ -95,8 +94,7 @@ class CallLimits:
             keys = await run(large, _keys, facts, inspection)
             repeated = await self._known(keys)
             # The clock before the claims: what is asked in one turn of the loop is one round trip.
-            has_rates = bool(session_of(facts))
-            clock = self._clock(facts, upload, inspection, now) if has_rates else partial(_dated, CallClock(now))
+            clock = self._clock(facts, upload, inspection, now)
             limited = await self._queries.ask(policy, facts, inspection, repeated, clock, now, until)
             first = await run(large, _first_copies, keys, limited.outcome, repeated)
             for start in range(0, len(first), SLICE):
@@ -129,7 +127,7 @@ class CallLimits:
         self, facts: SessionFacts, upload: BundleQuery, inspection: Inspection, now: Instant
     ) -> Callable[[], Awaitable[CallClock]]:
         """Fix or move the page's clock by an upload. Return what to await for how its calls are dated."""
-        largest = _largest_when(inspection)
+        largest = _largest_when(inspection) if session_of(facts) else None
         if largest is None:
             return partial(_dated, CallClock(now))
         org, page, latest = facts.org or "", facts.page_id, now - largest / 1000
