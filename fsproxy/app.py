@@ -107,14 +107,7 @@ class App:
             stack.push_async_callback(data_plane.close)
             self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
             stack.push_async_callback(self._reloader.close)
-            server = DataServer(
-                data_plane.handle,
-                that_fits(self._config),
-                self._sweeper,
-                on_malformed=data_plane.count_malformed,
-                on_crash=data_plane.count_crash,
-            )
-            data_plane.server = server
+            server = data_plane.make_server(that_fits(self._config))
             names = {"instance": self._instance, "passage": self._passage}
             backend = SingleBackend(data_plane, self._reloader, self.metrics, stop=self._stop, **names)
             if self._predecessor is not None:

@@ -12,7 +12,7 @@ import msgspec
 
 from fsproxy.core.filters.base import Filter
 from fsproxy.core.limits.operations import Admit, Admitted, Confirm, Mark, Operation, Recall, Release
-from fsproxy.core.model import FilterName, Hit, Instant, Mode, OnTrouble, Route, Rule, SessionFacts
+from fsproxy.core.model import DIRECT, PAGE, FilterName, Hit, Instant, Mode, OnTrouble, Rule, SessionFacts
 from fsproxy.core.policy import OrgPolicy
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.uid_digest import uid_digest
@@ -66,6 +66,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     ledger_down: bool = False
 
 
+_SHADOW = Mode.SHADOW
 CAPTURE = Decision()
 """The decision for everything that is not judged."""
 
@@ -78,8 +79,8 @@ def judge(
     A shadow hit is kept and the next filter asked, so that it never hides a later enforced one. ``token`` names the
     reservation that a page may need. To ``trace`` one Step is appended for each filter.
     """
-    page = facts.route is Route.PAGE
-    filters = policy.on_page if page else policy.on_direct if facts.route.is_direct else policy.on_bundle
+    page = facts.route is PAGE
+    filters = policy.on_page if page else policy.on_direct if facts.route in DIRECT else policy.on_bundle
     shadow: tuple[Hit, ...] = ()
     failed: tuple[FilterName, ...] = ()
     block: Hit | None = None
@@ -95,7 +96,7 @@ def judge(
             failed += (each.name,)
             hit = _failure(each, policy)
         if hit is not None:
-            if each.mode is Mode.SHADOW:
+            if each.mode is _SHADOW:
                 shadow += (hit,)
             else:
                 block = hit
@@ -200,14 +201,12 @@ def learn(facts: SessionFacts, decision: Decision, answer: PageAnswer | None) ->
     known = answer.session in {"", facts.session_id} and answer.user in {"", facts.user_id}
     if not decision.held and known and not facts.app_id:
         return ()  # nothing is reserved, all of the session's ids are known, and no uid is to be remembered
-    sessions = tuple(dict.fromkeys(s for s in (facts.session_id, answer.session) if s))
-    users = tuple(dict.fromkeys(u for u in (facts.user_id, answer.user) if u))
     return (
         Confirm(
             org,
             decision.token,
-            sessions,
-            users,
+            _named(facts.session_id, answer.session),
+            _named(facts.user_id, answer.user),
             new=decision.new_session and answer.is_new is not False,
             # There is a fresh user id only if ramping is in force (rules.md 1, order 12).
             remember_user=decision.new_session and bool(facts.fresh_user_id),
@@ -215,6 +214,14 @@ def learn(facts: SessionFacts, decision: Decision, answer: PageAnswer | None) ->
             held=decision.held,
         ),
     )
+
+
+def _named(sent: str, answered: str) -> tuple[str, ...]:
+    """Return the ids that are not "", without duplicates."""
+    if sent and answered and sent != answered:
+        return sent, answered
+    either = sent or answered
+    return (either,) if either else ()
 
 
 def wants_no_name(policy: OrgPolicy, facts: SessionFacts, now: Instant) -> bool:

@@ -43,20 +43,12 @@ class OrgPolicy:
     """The top-level mode."""
     client_api: ClientApiSettings
 
-    @property
-    def validates_calls(self) -> bool:
-        """Whether the rules for client API calls are enforced or in shadow mode."""
-        return self.client_api.mode.capped(self.cap) is not Mode.OFF
-
-    @property
-    def blocks_uninspectable(self) -> bool:
-        """Whether a body that cannot be inspected is refused."""
-        return self.client_api.on_uninspectable is OnUninspectable.BLOCK and self.cap is Mode.ENFORCE
-
-    @property
-    def reads_calls(self) -> bool:
-        """Whether bodies are searched for calls, to validate them or for their uids (rules.md 10)."""
-        return self.deleting_user is not None or self.validates_calls
+    validates_calls: bool
+    """Whether the rules for client API calls are enforced or in shadow mode."""
+    reads_calls: bool
+    """Whether bodies are searched for calls, to validate them or for their uids (rules.md 10)."""
+    blocks_uninspectable: bool
+    """Whether a body that cannot be inspected is refused."""
 
     @classmethod
     def compile(cls, org: OrgSettings, core: CoreSettings, shared: dict[object, Filter | None]) -> Self:
@@ -65,13 +57,15 @@ class OrgPolicy:
         on_page = tuple(f for f in filters if f.name not in _BY_LEDGER)
         on_bundles = org.filters.on_bundles | {FilterName.ORG}
         geo = next((f for f in on_page if f.name is FilterName.GEO), None)
+        deleting = next((f for f in on_page if isinstance(f, DeletingUserFilter)), None)
+        validates = org.client_api.mode.capped(core.mode) is not Mode.OFF
         return cls(
             on_page=on_page,
             on_bundle=tuple(f for f in on_page if f.name in on_bundles and not f.on_pages_only),
             on_direct=tuple(f for f in on_page if f.name in on_bundles | {FilterName.GEO} and not f.on_pages_only),
             unnaming=tuple(f for f in on_page if f.name in _UNNAMING),
             opt_out=next((f for f in on_page if isinstance(f, OptOutFilter)), None),
-            deleting_user=next((f for f in on_page if isinstance(f, DeletingUserFilter)), None),
+            deleting_user=deleting,
             user_lists=tuple(f for f in on_page if f.name in _USER_LISTS),
             ramping=next((f for f in filters if isinstance(f, RampingFilter)), None),
             quota=next((f for f in filters if isinstance(f, QuotaFilter)), None),
@@ -80,6 +74,11 @@ class OrgPolicy:
             state_on_error=core.state_on_error,
             cap=core.mode,
             client_api=org.client_api,
+            validates_calls=validates,
+            reads_calls=deleting is not None or validates,
+            blocks_uninspectable=(
+                org.client_api.on_uninspectable is OnUninspectable.BLOCK and core.mode is Mode.ENFORCE
+            ),
         )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any, Self
+
+import msgspec
 
 from fsproxy.core.failures import Failure
 from fsproxy.core.wire.cut_head import read_cut_head
@@ -18,9 +19,11 @@ KEEP, CLOSE = True, False
 _READS = frozenset({"GET", "HEAD"})
 
 
-@dataclass(slots=True, eq=False, repr=False)  # a repr could carry what a visitor sent into a log
-class ClientRequest:
-    """One request: its head, and its body as it arrives."""
+class ClientRequest(msgspec.Struct, eq=False):
+    """One request: its head, and its body as it arrives.
+
+    The program's own kind of request (``proxy.flow.Flow``) is made from this one, so that no second object repeats it.
+    """
 
     connection: ClientTransport
     method: str
@@ -40,6 +43,12 @@ class ClientRequest:
     """The client is gone, or has ended its side, which may mean the same."""
     on_gone: Callable[[], None] | None = None
     """Called when the client leaves before the answer is complete. It may be called twice."""
+    wire_id: bytes = b""
+    """The request's id, as the upstream and the client see it in ``X-Request-Id``."""
+
+    def __repr__(self) -> str:
+        """Return nothing of what a visitor sent, as this could end up in a log."""
+        return f"<{type(self).__name__}>"
 
     @classmethod
     def parsed(cls, connection: ClientTransport, message: RawRequestMessage, payload: Payload) -> Self:
@@ -71,14 +80,10 @@ class ClientRequest:
         self.refusal, self.close = Failure.HEADER_TOO_LARGE, True
 
     @property
-    def has_body(self) -> bool:
-        """Whether the head announces a body of at least one byte."""
-        return bool(self.length) or b"transfer-encoding" in self.headers
-
-    @property
     def outlives_client(self) -> bool:
         """Whether the request goes up though its client has left: it is whole, and it may carry data (rules.md 4)."""
         return self.payload.is_eof() and self.method not in _READS
 
 
-Handler = Callable[[ClientRequest], Coroutine[Any, Any, bool]]
+Handler = Callable[[Any], Coroutine[Any, Any, bool]]
+"""Answers a request of the server's own kind."""

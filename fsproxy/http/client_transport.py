@@ -10,12 +10,11 @@ from math import inf
 
 from fsproxy.core.wire.client_address import UNKNOWN
 from fsproxy.http.aiohttp_parts import ParsingProtocol
-from fsproxy.http.sweeper import Timed
 
 NO_LINGER = struct.pack("ii", 1, 0)
 
 
-class ClientTransport(ParsingProtocol, Timed):
+class ClientTransport(ParsingProtocol):
     """What handlers and tunnels see of a client's connection.
 
     ``due`` is the end of the time for a head, or of the idle time between two requests.
@@ -24,7 +23,7 @@ class ClientTransport(ParsingProtocol, Timed):
     __slots__ = ("_closing", "_tail", "_tunnel", "due", "on_writable", "peer", "secure", "shortest")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, longest_line: int, shortest: float) -> None:
-        """``shortest``: see ``Timed``; ``longest_line``: see ``ParsingProtocol``."""
+        """``shortest``: see ``sweeper.Timed``; ``longest_line``: see ``ParsingProtocol``."""
         super().__init__(loop, longest_line)
         self.shortest = shortest
         self.due = inf

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from math import inf
 
-from fsproxy.core.wire.plain_head import PlainHead
-from fsproxy.http.aiohttp_parts import MAX_PIPELINED
+from fsproxy.http.aiohttp_parts import MAX_PIPELINED, StreamReader
 from fsproxy.http.client_request import ClientRequest
 from fsproxy.http.inline_task import InlineTask
 from fsproxy.http.payload import Payload, drain
@@ -45,7 +44,7 @@ class ClientConnection(RequestReader):
         """asyncio: a client connected."""
         super().connection_made(transport)
         self.server.opened(self)
-        self._idle()
+        self.due = self.loop.time() + self.server.keepalive
         self._awaited_until = self.loop.time() + FIRST_REQUEST
 
     def eof_received(self) -> bool:
@@ -70,9 +69,6 @@ class ClientConnection(RequestReader):
 
     # -- answering requests
 
-    def _idle(self) -> None:
-        self.due = self.loop.time() + self.server.keepalive
-
     def serve(self) -> None:
         """Answer what is queued, in order, until one has to be waited for."""
         while self._queue and not self._closing:
@@ -83,17 +79,13 @@ class ClientConnection(RequestReader):
                 self._refuse(BAD_REQUEST)
             else:
                 self.count_answered()
-                request = ClientRequest.parsed(self, message, payload)
+                request = self.server.new_request.parsed(self, message, payload)
                 if self._head.is_too_large(message):
                     request.refuse_head()
                 if not self.begin(request):
                     return
         if self._input_ended:
             self._finish()
-
-    def take_plain(self, head: PlainHead, payload: Payload) -> None:
-        """See ``TwoLanes``."""
-        self.begin(ClientRequest(self, head.method, head.target, head.headers, head.length, payload))
 
     def begin(self, request: ClientRequest) -> bool:
         """Start a handler in this turn of the event loop. Return True if it ended, so that the next one may start.
@@ -114,7 +106,7 @@ class ClientConnection(RequestReader):
         return handling.step() and self._handled(handling)
 
     def _ended_later(self, handling: InlineTask) -> None:
-        if self._handled(handling):
+        if self._handled(handling) and (self._queue or self._input_ended):
             self.serve()
 
     def _handled(self, handling: InlineTask) -> bool:
@@ -129,8 +121,9 @@ class ClientConnection(RequestReader):
         if self._closing:
             self.busy = False
             return False
-        if current is not None and not current.payload.is_eof() and current.payload.exception() is None:
-            self._linger(current.payload, keep=handling.result)
+        payload = current.payload if current is not None else None
+        if isinstance(payload, StreamReader) and not payload.is_eof() and payload.exception() is None:
+            self._linger(payload, keep=handling.result)
             return False
         return self._next(keep=handling.result)
 
@@ -139,7 +132,7 @@ class ClientConnection(RequestReader):
         if not keep:
             self.close()
             return False
-        self._idle()
+        self.due = self.loop.time() + self.server.keepalive
         if self.upgraded and self._tunnel is None:
             self.data_received(self._take_tail())
             return False

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from asyncio.tasks import _enter_task, _leave_task
 from collections.abc import Callable, Coroutine
-from typing import Any, cast
+from typing import Any
 
 
 class InlineTask:
@@ -83,7 +83,7 @@ class InlineTask:
         """
         loop, coroutine = self._loop, self._coroutine
         self._waits_for = None
-        _enter_task(loop, cast("asyncio.Task[Any]", self))
+        _enter_task(loop, self)  # type: ignore[arg-type]  # it does what a Task does
         try:
             if self._must_cancel:
                 self._must_cancel = False
@@ -97,7 +97,7 @@ class InlineTask:
             self._ended, self.error = True, error
             return True
         finally:
-            _leave_task(loop, cast("asyncio.Task[Any]", self))
+            _leave_task(loop, self)  # type: ignore[arg-type]
         if awaited is None:
             loop.call_soon(self._go_on)
             return False

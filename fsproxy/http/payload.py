@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
+
 from fsproxy.http.aiohttp_parts import StreamReader
 
 
-class WholeBody:
+class WholeBody(msgspec.Struct, gc=False):
     """A body that was there with its head. It has those methods of ``StreamReader`` that are used."""
 
-    __slots__ = ("_data",)
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
+    data: bytes
 
     def is_eof(self) -> bool:
         """Return True: nothing more will come."""
@@ -27,7 +26,7 @@ class WholeBody:
 
     def read_nowait(self, _: int = -1) -> bytes:
         """Return all of the body, and from then on nothing."""
-        data, self._data = self._data, b""
+        data, self.data = self.data, b""
         return data
 
     async def readany(self) -> bytes:

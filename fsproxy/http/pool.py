@@ -13,10 +13,9 @@ from urllib.parse import urlsplit
 
 from fsproxy.config.schema import UpstreamTimeouts
 from fsproxy.core.failures import Failure
-from fsproxy.core.wire.plain_head import KnownHeads
-from fsproxy.http.fast_lane import plain_limit
+from fsproxy.http.server import has_fast_lane
 from fsproxy.http.unattended import Unattended
-from fsproxy.http.upstream_connection import MAX_HEAD, UpstreamConnection
+from fsproxy.http.upstream_connection import UpstreamConnection
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +72,9 @@ class Share(IntEnum):
     """Whole requests on capture routes: all of the pool."""
 
 
+_CAPTURE = Share.CAPTURE
+
+
 class Pool:
     """At most ``limit`` connections to one origin. The most recently used one is taken first."""
 
@@ -98,12 +100,11 @@ class Pool:
         self.unattended = Unattended(limit)
         self.closed = False
         """A reload has named another upstream, or the program stops: no further connection is tried here."""
-        self._known_heads = KnownHeads()
-        self._plain_limit = plain_limit(MAX_HEAD)
+        self._has_fast_lane = has_fast_lane()
 
     def take(self, share: Share) -> UpstreamConnection | None:
         """Return an idle connection that still looks alive, if ``share`` may have one more."""
-        if not self._may_hold(share):
+        if share is not _CAPTURE and not self._may_hold(share):
             return None
         fresh_enough = self._loop.time() - self.timeouts.idle
         while self._idle:
@@ -121,7 +122,7 @@ class Pool:
             if handed is not None and handed.usable:
                 return handed
         self.open += 1
-        connection = UpstreamConnection(self._lost, self._known_heads, self._plain_limit)
+        connection = UpstreamConnection(self._lost, has_fast_lane=self._has_fast_lane)
         self._hold(connection, share)
         try:
             await self._open(connection)
@@ -136,7 +137,7 @@ class Pool:
 
     def _may_hold(self, share: Share) -> bool:
         held = self._held
-        return share is Share.CAPTURE or all(sum(held[: kind + 1]) < self._most[kind] for kind in range(share, 2))
+        return share is _CAPTURE or all(sum(held[: kind + 1]) < self._most[kind] for kind in range(share, 2))
 
     def _hold(self, connection: UpstreamConnection, share: Share) -> None:
         connection.share = share
@@ -196,7 +197,7 @@ class Pool:
             connection.abort()
             return
         connection.idle_since = self._loop.time()
-        found = self._next_waiter()
+        found = self._next_waiter() if any(self._waiting) else None
         if found is None:
             self._idle.append(connection)
         else:
@@ -222,8 +223,6 @@ class Pool:
 
     def _next_waiter(self) -> tuple[Share, asyncio.Future[UpstreamConnection | None]] | None:
         """Remove and return the one that has waited longest of those that may hold one more."""
-        if not any(self._waiting):
-            return None
         first: list[tuple[int, Share]] = []
         for share, queue in zip(Share, self._waiting, strict=True):
             while queue and queue[0][1].done():

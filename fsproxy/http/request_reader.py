@@ -1,4 +1,13 @@
-"""From a client's bytes to requests: a queue of heads, each with its body as it comes; or the bytes of a tunnel."""
+"""From a client's bytes to requests: a queue of heads, each with its body as it comes; or the bytes of a tunnel.
+
+There are two lanes. The fast one takes plain requests only (core/wire/plain_head.py has the grammar): those whose head
+came whole in one read, on a connection that has carried nothing else so far. Everything else takes the general lane,
+aiohttp's parser. The lanes differ only in how bytes become a request; the code after that is the same.
+
+What the fast lane declines it has not consumed: the general parser gets the same bytes from the first one on, and no
+byte is read by both. A connection that has used the general lane once stays with it, because from then on only that
+parser knows where the next head begins.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +15,7 @@ import asyncio
 from collections.abc import Sequence
 from math import inf
 
+from fsproxy.core.wire.plain_head import read_request
 from fsproxy.http.aiohttp_parts import (
     EMPTY_PAYLOAD,
     MAX_PIPELINED,
@@ -13,11 +23,12 @@ from fsproxy.http.aiohttp_parts import (
     BrokenBodyError,
     HttpProcessingError,
     LineTooLong,
+    StreamReader,
 )
 from fsproxy.http.client_request import ClientRequest
-from fsproxy.http.fast_lane import TwoLanes
+from fsproxy.http.client_transport import ClientTransport
 from fsproxy.http.head_limit import HeadLimit, Queued
-from fsproxy.http.payload import Payload
+from fsproxy.http.payload import Payload, WholeBody
 from fsproxy.http.server import DataServer
 
 
@@ -34,15 +45,20 @@ HEAD_TOO_LARGE = _refusal("431 Request Header Fields Too Large", "The request's 
 """For a head of which not even the request line can be read; any other is answered as its route asks."""
 
 
-class RequestReader(TwoLanes):
+class RequestReader(ClientTransport):
     """Reads one client's requests. While ``busy``, one of them is being answered and later ones wait in the queue."""
 
-    __slots__ = ("_current", "_head", "_queue", "busy", "server")
+    __slots__ = ("_body", "_current", "_head", "_missing", "_queue", "busy", "plain", "server")
 
     def __init__(self, server: DataServer, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(loop, server.known_heads, server.plain_limit, server.max_header, server.shortest_wait)
+        super().__init__(loop, server.max_header, server.shortest_wait)
         self.server = server
         self.busy = False
+        self.plain = server.has_fast_lane
+        """All requests so far were plain: the general parser was given nothing, and holds no byte."""
+        self._body: StreamReader | None = None
+        """A plain request's body of which ``_missing`` bytes are still to come."""
+        self._missing = 0
         self._queue: list[Queued] = []  # short; a deque takes 600 bytes
         self._current: ClientRequest | None = None
         self._head = HeadLimit(server.max_header)
@@ -62,12 +78,49 @@ class RequestReader(TwoLanes):
             return
         if self._closing:
             return
-        if self.plain and self.took(data, busy=self.busy):
+        if self.plain and self._take_plain(data):
             return
         if self.upgraded:
             self._keep_tail(data)
             return
         self._take_general(data)
+
+    def _take_plain(self, data: bytes) -> bool:
+        """Take bytes by the fast lane. Return False if they are for the general one, as is all that follows them."""
+        if self._missing:
+            self._continue_body(data)
+            return True
+        if not data:
+            return True
+        # What comes while a request is answered is pipelined, as is more than a body. Both take the general lane.
+        head = read_request(data, self.server.max_header) if not self.busy else None
+        if head is not None:
+            length, here = head.length or 0, len(data) - head.end
+            if here <= length:
+                body = data[head.end :]
+                payload = WholeBody(body) if here == length else self._begin_body(body, length)
+                made = self.server.new_request(self, head.method, head.target, head.headers, head.length, payload)
+                self.begin(made)
+                return True
+        self.plain = False
+        return False
+
+    def _begin_body(self, data: bytes, length: int) -> StreamReader:
+        payload = self._body = self.new_body()
+        self._missing = length - len(data)
+        payload.feed_data(data)
+        return payload
+
+    def _continue_body(self, data: bytes) -> None:
+        payload, part = self._body, data[: self._missing]
+        self._missing -= len(part)
+        if payload is not None:
+            payload.feed_data(part)
+            if not self._missing:
+                self._body = None
+                payload.feed_eof()
+        if len(part) < len(data):
+            self.data_received(data[len(part) :])
 
     def expire(self) -> None:
         """Refuse a head that took too long, or close a connection that was idle too long. No handler is running."""
@@ -122,7 +175,7 @@ class RequestReader(TwoLanes):
 
     def _refuse_head(self) -> None:
         """Answer 431 to a head that is too large, as its route asks if that is known."""
-        request = ClientRequest.cut(self, self._head.take_start())
+        request = self.server.new_request.cut(self, self._head.take_start())
         if request is None:
             self._refuse(HEAD_TOO_LARGE)
         else:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Callable
 
 from fsproxy.config.schema import ServerConfig
-from fsproxy.core.wire.plain_head import KnownHeads
-from fsproxy.http.client_request import Handler
+from fsproxy.http.client_request import ClientRequest, Handler
 from fsproxy.http.client_transport import ClientTransport
-from fsproxy.http.fast_lane import plain_limit
 from fsproxy.http.sweeper import Sweeper
 
 HARD_LIMIT = 1.1
@@ -21,6 +20,14 @@ HANDSHAKE_SECONDS = 1.0
 already."""
 FLUSH_PERIOD = 0.02
 """Seconds between two looks at whether all clients have read their answers, when stopping."""
+
+SWITCH = "FSPROXY_FAST_LANE"
+"""``off`` in the environment: everything takes the general lane. For tests, which run through both."""
+
+
+def has_fast_lane() -> bool:
+    """Return whether plain messages are read by ``plain_head``, and not by the general parsers."""
+    return os.environ.get(SWITCH) != "off"
 
 
 class DataServer:
@@ -34,11 +41,15 @@ class DataServer:
         *,
         on_malformed: Callable[[], None],
         on_crash: Callable[[BaseException | None], None],
+        new_request: type[ClientRequest] = ClientRequest,
     ) -> None:
-        """``on_crash``: called with a fault that escaped a handler, or with None if the handler was cancelled."""
+        """Have ``handler`` answer requests, which are objects of the class ``new_request``.
+
+        ``on_crash`` is called with a fault that escaped a handler, or with None if the handler was cancelled.
+        """
+        self.new_request = new_request
         self.handler = handler
-        self.known_heads = KnownHeads()
-        self.plain_limit = plain_limit(config.max_header)
+        self.has_fast_lane = has_fast_lane()
         self.header_timeout = config.header_timeout
         self.keepalive = config.keepalive
         self.shortest_wait = min(config.header_timeout, config.keepalive)
@@ -53,6 +64,8 @@ class DataServer:
         self._unopened = 0
         """Connections that were accepted and not opened: their TLS handshake is under way, or has failed."""
         self._accepted_at = 0.0
+        self.overloaded = False
+        """Whether there are more connections than ``server.max_connections``."""
 
     def __len__(self) -> int:
         """Return the number of connections that are open, or whose client is gone while a request goes on."""
@@ -62,11 +75,6 @@ class DataServer:
     def connections(self) -> list[ClientTransport]:
         """All open connections."""
         return list(self._open)
-
-    @property
-    def overloaded(self) -> bool:
-        """Whether there are more connections than ``server.max_connections``."""
-        return len(self) > self._max_connections
 
     def accepted(self) -> None:
         """Count a connection that the listener has accepted. It is opened after its TLS handshake, if there is one."""
@@ -78,6 +86,7 @@ class DataServer:
         self._unopened -= 1
         self._open.add(connection)
         self._sweeper.add(connection)
+        self._compare()
         if len(self) > self._max_connections * HARD_LIMIT:
             connection.abort()
 
@@ -87,10 +96,15 @@ class DataServer:
         self._sweeper.discard(connection)
         if unattended:
             self._unattended.add(connection)
+        self._compare()
 
     def finished(self, connection: ClientTransport) -> None:
         """Remove a connection whose client has left, now that its last request has ended."""
         self._unattended.discard(connection)
+        self._compare()
+
+    def _compare(self) -> None:
+        self.overloaded = len(self) > self._max_connections
 
     async def flush(self, seconds: float) -> None:
         """Close idle connections again and again, until all connections are closed or the ``seconds`` are over.

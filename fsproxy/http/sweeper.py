@@ -7,6 +7,7 @@ that fires 100 ms late does no harm.
 from __future__ import annotations
 
 import asyncio
+from typing import Protocol
 
 PERIOD = 0.1
 """Seconds between two walks: how late a timeout may fire."""
@@ -17,18 +18,20 @@ PATIENCE = 2.0
 """Seconds. More than ``GROUPS`` walks take, so that each group is looked at in time."""
 
 
-class Timed:
-    """Something that may take too long. ``due`` is in the event loop's time; infinity while nothing runs."""
-
-    __slots__ = ()
+class Timed(Protocol):
+    """Something that may take too long."""
 
     due: float
-    shortest: float = 0.0
-    """Seconds: ``due`` is never set to less than this ahead. From ``PATIENCE`` on, it is rarely looked at."""
+    """In the event loop's time; infinity while nothing runs."""
+
+    @property
+    def shortest(self) -> float:
+        """Seconds: ``due`` is never set to less than this ahead. From ``PATIENCE`` on, it is rarely looked at."""
+        ...
 
     def expire(self) -> None:
         """End what took too long. Called once ``due`` has passed; must change ``due`` or leave the sweeper."""
-        raise NotImplementedError
+        ...
 
 
 class Sweeper:

@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from fsproxy.core.failures import Failure
+from fsproxy.core.wire.plain_head import AnswerHead
 from fsproxy.core.wire.sockets.websocket import accept_of
-from fsproxy.http.client_request import ClientRequest
 from fsproxy.http.response_writer import ResponseWriter
-from fsproxy.http.responses import ResponseHead
 from fsproxy.http.upstream_connection import UpstreamConnection
 
 EXTENSIONS = b"sec-websocket-extensions"
 
 
-class Upgrade(ResponseWriter):
+class Upgrade(ResponseWriter, eq=False):
     """A ResponseSink for one handshake. ``done`` is set once the upstream has answered, or failed."""
 
-    __slots__ = ("_key", "_late", "_plain")
-
-    def __init__(
-        self,
-        request: ClientRequest,
-        done: asyncio.Future[None],
-        request_id: bytes,
-        key: bytes,
-        *,
-        plain: bool,
-        late: bool,
-    ) -> None:
-        """``key``: the client's. ``plain``: the answer may name no extension. ``late``: go on if the client leaves."""
-        super().__init__(request, done, request_id, close=False, with_cors=False, bundle=False)
-        self._key = key
-        self._plain = plain
-        self._late = late
+    key: bytes = b""
+    """The client's ``Sec-WebSocket-Key``."""
+    plain: bool = False
+    """The answer may name no extension."""
+    late: bool = False
+    """Go on if the client leaves."""
 
     @property
     def connection(self) -> UpstreamConnection | None:
@@ -44,7 +30,7 @@ class Upgrade(ResponseWriter):
         """Write the upstream's 101 to the client, as it came."""
         self._flush()
 
-    def on_head(self, head: ResponseHead) -> None:
+    def on_head(self, head: AnswerHead) -> None:
         """See ResponseSink."""
         if self._is_accepted(head):
             super().on_head(head)
@@ -52,14 +38,14 @@ class Upgrade(ResponseWriter):
             self.head = head
             self.on_broken(Failure.UPSTREAM_DECLINED)
 
-    def _is_accepted(self, head: ResponseHead) -> bool:
+    def _is_accepted(self, head: AnswerHead) -> bool:
         """Whether the client would accept the head as an answer to its handshake (RFC 6455 4.1)."""
-        found = {name.lower(): value.strip() for name, value in head.headers}
+        found = head.headers
         return (
             head.status == 101
-            and found.get(b"upgrade", b"").lower() == b"websocket"
-            and found.get(b"sec-websocket-accept") == accept_of(self._key)
-            and not (self._plain and found.get(EXTENSIONS))
+            and found.get(b"upgrade", b"").strip().lower() == b"websocket"
+            and found.get(b"sec-websocket-accept", b"").strip() == accept_of(self.key)
+            and not (self.plain and found.get(EXTENSIONS, b"").strip())
         )
 
     def on_body(self, data: bytes) -> None:
@@ -75,7 +61,7 @@ class Upgrade(ResponseWriter):
 
     def on_gone(self) -> None:
         """See ResponseWriter."""
-        if not self._late:
+        if not self.late:
             super().on_gone()
 
     def on_progress(self) -> None:

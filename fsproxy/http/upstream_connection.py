@@ -12,9 +12,10 @@ from collections.abc import Callable
 import httptools
 
 from fsproxy.core.failures import Failure
-from fsproxy.core.wire.plain_head import BODILESS, KnownHeads, PlainAnswer
+from fsproxy.core.wire.header_values import index
+from fsproxy.core.wire.plain_head import BODILESS, AnswerHead, read_answer
 from fsproxy.core.wire.status_line import StatusLines
-from fsproxy.http.responses import ResponseHead, ResponseReader
+from fsproxy.http.responses import ResponseReader
 from fsproxy.http.upstream_transport import UpstreamTransport
 
 MAX_HEAD = 64 * 1024
@@ -26,33 +27,33 @@ class UpstreamConnection(UpstreamTransport):
     """A connection to the upstream. It calls its reader for each part of the answer to the current exchange."""
 
     __slots__ = (
-        "_head",
+        "_has_fast_lane",
         "_head_bytes",
         "_head_only",
         "_in_body",
         "_informational",
-        "_known_heads",
+        "_lines",
         "_may_upgrade",
         "_on_lost",
         "_parser",
-        "_plain_limit",
+        "_reason",
+        "_status",
         "_status_lines",
         "_until_eof",
         "answering",
     )
 
-    def __init__(self, on_lost: Callable[[UpstreamConnection], None], heads: KnownHeads, plain_limit: int) -> None:
+    def __init__(self, on_lost: Callable[[UpstreamConnection], None], *, has_fast_lane: bool) -> None:
         super().__init__()
         self._on_lost: Callable[[UpstreamConnection], None] | None = on_lost
-        self._known_heads = heads
-        self._plain_limit = plain_limit
+        self._has_fast_lane = has_fast_lane
         self._status_lines = StatusLines()
         self._head_only = self._may_upgrade = False
         self.answering = False
         """A byte of the current answer has come on the general lane, so the request may not be sent again."""
 
-    def begin(self, reader: ResponseReader, *, head_only: bool, upgrade: bool = False) -> None:
-        """Take the connection for one exchange.
+    def begin(self, reader: ResponseReader, request: bytes, *, head_only: bool, upgrade: bool = False) -> None:
+        """Take the connection for one exchange, and send its request, or the head of one that is streamed.
 
         ``head_only``: the answer to a HEAD has no body. ``upgrade``: one was asked for, so that 101 is an answer.
         """
@@ -61,6 +62,8 @@ class UpstreamConnection(UpstreamTransport):
         self._head_only = head_only
         self._may_upgrade = upgrade
         self.exchanges += 1
+        if self.transport is not None:
+            self.transport.write(request)
 
     def forget(self) -> None:
         """Break the connection without a call to its reader, nor to ``on_lost`` when it is gone."""
@@ -85,10 +88,11 @@ class UpstreamConnection(UpstreamTransport):
             self.abort()
             return
         if not self.answering:
-            if not (self._head_only or self._may_upgrade):
-                plain = self._known_heads.read_answer(data, self._plain_limit)
-                if plain is not None:
-                    self._answer(reader, plain, data[plain.end :])
+            if self._has_fast_lane and not (self._head_only or self._may_upgrade):
+                whole = read_answer(data, MAX_HEAD)
+                if whole is not None:
+                    self._reader = None
+                    reader.on_whole(*whole)
                     return
             self._begin_general()
         self._take_general(reader, data)
@@ -115,18 +119,10 @@ class UpstreamConnection(UpstreamTransport):
 
     # -- the lanes
 
-    def _answer(self, reader: ResponseReader, plain: PlainAnswer, body: bytes) -> None:
-        """Pass on a plain answer that came whole. The general lane's parser holds nothing and takes no part."""
-        self._reader = None
-        reader.on_head(ResponseHead.of(plain, len(body)))
-        if body:
-            reader.on_body(body)
-        reader.on_end()
-        reader.on_progress()
-
     def _begin_general(self) -> None:
         self.answering = True
-        self._head = ResponseHead()
+        self._status, self._reason = 0, b""
+        self._lines: list[tuple[bytes, bytes]] = []
         self._head_bytes = self._informational = 0
         self._status_lines.again()
         self._in_body = self._until_eof = False
@@ -181,17 +177,16 @@ class UpstreamConnection(UpstreamTransport):
 
     def on_status(self, status: bytes) -> None:
         """httptools: the reason phrase."""
-        self._head.reason += status
+        self._reason += status
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """httptools: one header; or, after the body, a trailer, which is dropped."""
         if not self._in_body:
-            self._head.headers.append((name, value.rstrip(b" \t")))
+            self._lines.append((name, value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         """httptools: the head is complete."""
-        head = self._head
-        status = head.status = self._parser.get_status_code()
+        status = self._status = self._parser.get_status_code()
         if status < 200 and status != 101:
             self._informational += 1
             if self._informational > MAX_INFORMATIONAL:
@@ -200,16 +195,22 @@ class UpstreamConnection(UpstreamTransport):
         if status == 101 and not (self._may_upgrade and self._parser.should_upgrade()):
             self._break(Failure.UPSTREAM_INVALID)
             return
-        # HTTP/1.0 knows no transfer coding: its readers would take the chunks' sizes for the body (RFC 9112 6.1).
-        if not head.read_framing() or (head.chunked and self._parser.get_http_version() == "1.0"):
+        headers = index(tuple(self._lines))
+        length, coding = headers.get(b"content-length"), headers.get(b"transfer-encoding")
+        # Another coding than chunked was not asked for, and would go on without its name, which is for one hop only.
+        # Chunked twice is not allowed (RFC 9112 6.1) and may hide chunks within chunks. HTTP/1.0 knows no coding: its
+        # readers would take the chunks' sizes for the body.
+        if coding is not None and (coding.lower() != b"chunked" or self._parser.get_http_version() == "1.0"):
             self._break(Failure.UPSTREAM_INVALID)
             return
         self._in_body = True
-        self._until_eof = head.length is None and not head.chunked and status not in BODILESS
+        self._until_eof = length is None and coding is None and status not in BODILESS
         reader = self._reader
         if reader is None:
             return
-        reader.on_head(head)
+        reader.on_head(
+            AnswerHead(status, self._reason, headers, None if length is None else int(length), coding is not None)
+        )
         if self._head_only:
             # The parser expects the body that the head describes. Nothing makes it know that there is none, so this
             # connection ends here.
@@ -226,10 +227,10 @@ class UpstreamConnection(UpstreamTransport):
     def on_message_complete(self) -> None:
         """httptools: a message is complete. After an informational one, the next head follows."""
         if not self._in_body:
-            self._head = ResponseHead()
+            self._reason, self._lines = b"", []
             self._status_lines.again()
             return
-        if self._head.status == 101:
+        if self._status == 101:
             # The parser raises HttpParserUpgrade next: the exchange goes on as a tunnel.
             return
         reader, self._reader = self._reader, None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import KW_ONLY, dataclass, field
 from math import inf
+from typing import ClassVar
+
+import msgspec
 
 from fsproxy.core.failures import Failure
+from fsproxy.core.wire.plain_head import AnswerHead
 from fsproxy.http.pool import ConnectError, Pool, Share
-from fsproxy.http.responses import ResponseHead, ResponseSink
-from fsproxy.http.sweeper import Timed
+from fsproxy.http.responses import ResponseSink
 from fsproxy.http.upstream import Upstream
 from fsproxy.http.upstream_connection import UpstreamConnection
 
@@ -17,19 +19,17 @@ CONNECT_AGAIN = 0.1
 """Seconds between two attempts to reach an upstream that refuses connections (``upstream.page_retry``)."""
 
 
-@dataclass(slots=True, eq=False, repr=False)  # a repr could carry what a visitor sent into a log
-class UpstreamExchange(Timed):
+class UpstreamExchange(msgspec.Struct, eq=False):
     """One request and its answer. It goes to ``sink`` part by part, and the exchange ends when that has all of it.
 
     A request whose body is streamed is sent once. Any other is sent a second time, on a fresh connection, but only if a
-    kept-alive connection died before a byte of the answer.
+    kept-alive connection died before a byte of the answer. For the sweeper it is a ``Timed``.
     """
 
-    _upstream: Upstream
-    _pool: Pool
-    _request: bytes
+    upstream: Upstream
+    pool: Pool
+    request: bytes
     sink: ResponseSink
-    _: KW_ONLY
     share: Share
     head_only: bool = False
     streamed: bool = False
@@ -37,47 +37,54 @@ class UpstreamExchange(Timed):
     upgrade: bool = False
     retry_for: float = 0.0
     """Seconds for which an upstream that refuses connections is tried again."""
-    due: float = field(default=inf, init=False)
+    due: float = inf
     """When the upstream, or the client that should read its answer, has taken too long."""
-    retried: bool = field(default=False, init=False)
-    unattended: bool = field(default=False, init=False)
+    retried: bool = False
+    unattended: bool = False
     """The client has left, and the exchange goes on (rules.md 4)."""
-    unread: bool = field(default=False, init=False)
+    unread: bool = False
     """No client reads the answer, so its bytes buy no more time."""
-    connection: UpstreamConnection | None = field(default=None, init=False)
-    upgraded: UpstreamConnection | None = field(default=None, init=False)
+    connection: UpstreamConnection | None = None
+    upgraded: UpstreamConnection | None = None
     """The connection that a 101 turned into a tunnel. It belongs to the caller then."""
-    _retry_until: float = field(default=0.0, init=False)
-    _connecting: asyncio.Task[None] | None = field(default=None, init=False)
-    _writable: asyncio.Future[None] | None = field(default=None, init=False)
+    retry_until: float = 0.0
+    connecting: asyncio.Task[None] | None = None
+    writable: asyncio.Future[None] | None = None
     """What ``write`` waits for."""
-    _body_ended: bool = field(default=False, init=False)
-    _may_send_again: bool = field(default=True, init=False)
-    _paused: bool = field(default=False, init=False)
-    _ended: bool = field(default=False, init=False)
+    body_ended: bool = False
+    may_send_again: bool = True
+    paused: bool = False
+    ended: bool = False
+
+    shortest: ClassVar[float] = 0.0
+    """See ``Timed``."""
+
+    def __repr__(self) -> str:
+        """Return nothing of the request, as this could end up in a log."""
+        return "<UpstreamExchange>"
 
     def start(self) -> None:
         """Send the request, at once on an idle connection or as soon as there is one. Do nothing after ``abort``."""
-        if self._ended:
+        if self.ended:
             return
         if self.retry_for:
-            self._retry_until = self._upstream.loop.time() + self.retry_for
-        self._upstream.sweeper.add(self)
-        connection = self._pool.take(self.share)
+            self.retry_until = self.upstream.loop.time() + self.retry_for
+        self.upstream.sweeper.add(self)
+        connection = self.pool.take(self.share)
         if connection is not None:
-            self._send(connection)
+            self._begin(connection)
         else:
-            self._connecting = self._upstream.loop.create_task(self._connect())
+            self.connecting = self.upstream.loop.create_task(self._connect())
 
     async def write(self, data: bytes) -> bool:
         """Send bytes of a streamed body, framed by the caller. Wait while the upstream does not read.
 
         Return False if the exchange has ended, so that the rest of the body is of no use.
         """
-        while not self._ended and (self.connection is None or self.connection.writing_paused):
-            self._writable = self._upstream.loop.create_future()
-            await self._writable
-        if self._ended or self.connection is None:
+        while not self.ended and (self.connection is None or self.connection.writing_paused):
+            self.writable = self.upstream.loop.create_future()
+            await self.writable
+        if self.ended or self.connection is None:
             return False
         self.connection.write(data)
         self._touch()
@@ -85,26 +92,26 @@ class UpstreamExchange(Timed):
 
     def body_complete(self) -> None:
         """Note that the streamed body is sent. From now on the upstream is waited for."""
-        self._body_ended = True
+        self.body_ended = True
         self._touch()
 
     def pause(self) -> None:
         """Stop reading the answer, because the client does not read it."""
-        self._paused = True
+        self.paused = True
         if self.connection is not None:
             self.connection.pause()
 
     def resume(self) -> None:
         """Read the answer again."""
-        self._paused = False
+        self.paused = False
         if self.connection is not None:
             self.connection.resume()
-        if not self._ended:
+        if not self.ended:
             self._touch()
 
     def abort(self, failure: Failure | None = None) -> None:
         """End the exchange now. With a ``failure``, ``sink.on_broken`` is called."""
-        if self._ended:
+        if self.ended:
             return
         connection = self.connection
         self._end()
@@ -116,16 +123,28 @@ class UpstreamExchange(Timed):
 
     def outlive_client(self, *, bundle: bool) -> bool:
         """Go on although the client has left. Return False if too many exchanges do so already."""
-        self.unattended = not self._ended and self._pool.unattended.admit(self, bundle=bundle)
+        self.unattended = not self.ended and self.pool.unattended.admit(self, bundle=bundle)
         return self.unattended
 
     def expire(self) -> None:
         """Fail the exchange: the upstream took too long to answer, or the client to read the answer."""
-        self.abort(Failure.CLIENT_STALLED if self._paused else Failure.UPSTREAM_TIMEOUT)
+        self.abort(Failure.CLIENT_STALLED if self.paused else Failure.UPSTREAM_TIMEOUT)
 
     # -- the connection's side: a ResponseReader
 
-    def on_head(self, head: ResponseHead) -> None:
+    def on_whole(self, head: AnswerHead, body: bytes) -> None:
+        """See ResponseReader."""
+        connection = self.connection
+        early = self.streamed and not self.body_ended
+        self._end()
+        self.sink.on_whole(head, body)
+        if connection is not None:
+            if early:
+                connection.abort()  # see on_end
+            else:
+                self.pool.give_back(connection)
+
+    def on_head(self, head: AnswerHead) -> None:
         """See ResponseReader."""
         self.sink.on_head(head)
 
@@ -135,7 +154,7 @@ class UpstreamExchange(Timed):
 
     def on_end(self) -> None:
         """See ResponseReader. The connection is given back later, in on_progress, as its parser may not be done yet."""
-        early = self.streamed and not self._body_ended
+        early = self.streamed and not self.body_ended
         connection = self.connection
         self._end()
         if early and connection is not None:
@@ -154,13 +173,13 @@ class UpstreamExchange(Timed):
     def on_broken(self, failure: Failure) -> None:
         """See ResponseReader. If a kept-alive connection had died, the request is sent on a fresh one instead."""
         connection = self.connection
-        if failure is Failure.UPSTREAM_RESET and self._may_send_again and not self.streamed and connection is not None:
-            self._may_send_again = False
+        if failure is Failure.UPSTREAM_RESET and self.may_send_again and not self.streamed and connection is not None:
+            self.may_send_again = False
             if connection.exchanges > 1:
                 self.retried = True
                 self.connection = None
                 self.due = inf
-                self._connecting = self._upstream.loop.create_task(self._connect())
+                self.connecting = self.upstream.loop.create_task(self._connect())
                 return
         self._end()
         self.sink.on_broken(failure)
@@ -168,36 +187,36 @@ class UpstreamExchange(Timed):
     def on_progress(self) -> None:
         """See ResponseReader."""
         self.sink.on_progress()
-        if not self._ended:
+        if not self.ended:
             if not self.unread:
                 self._touch()
         elif self.connection is not None:
             connection, self.connection = self.connection, None
-            self._pool.give_back(connection)
+            self.pool.give_back(connection)
 
     def on_writable(self) -> None:
         """See ResponseReader."""
-        if self._writable is not None and not self._writable.done():
-            self._writable.set_result(None)
+        if self.writable is not None and not self.writable.done():
+            self.writable.set_result(None)
 
     # -- within
 
     async def _connect(self) -> None:
         while True:
             try:
-                connection = await self._pool.connect(self.share)
+                connection = await self.pool.connect(self.share)
             except ConnectError as error:
-                again = self._upstream.loop.time() < self._retry_until and not self._pool.closed
+                again = self.upstream.loop.time() < self.retry_until and not self.pool.closed
                 if error.failure is Failure.UPSTREAM_REFUSED and again:
                     await asyncio.sleep(CONNECT_AGAIN)
                     continue
-                self._connecting = None
+                self.connecting = None
                 self._end()
                 self.sink.on_broken(error.failure)
                 self.sink.on_progress()
                 return
             break
-        self._connecting = None
+        self.connecting = None
         self._send(connection)
 
     def _send(self, connection: UpstreamConnection) -> None:
@@ -207,23 +226,27 @@ class UpstreamExchange(Timed):
             self.sink.on_broken(Failure.UPSTREAM_RESET)
             self.sink.on_progress()
             return
+        self._begin(connection)
+
+    def _begin(self, connection: UpstreamConnection) -> None:
         self.connection = connection
-        connection.begin(self, head_only=self.head_only, upgrade=self.upgrade)
-        connection.write(self._request)
-        self._touch()
-        self.on_writable()
+        connection.begin(self, self.request, head_only=self.head_only, upgrade=self.upgrade)
+        self.due = self.upstream.loop.time() + self.upstream.timeouts.response
+        if self.writable is not None:
+            self.on_writable()
 
     def _touch(self) -> None:
-        self.due = self._upstream.loop.time() + self._upstream.timeouts.response
+        self.due = self.upstream.loop.time() + self.upstream.timeouts.response
 
     def _end(self) -> None:
-        self._ended = True
+        self.ended = True
         self.due = inf
-        self._upstream.sweeper.discard(self)
+        self.upstream.sweeper.discard(self)
         if self.unattended:
-            self._pool.unattended.discard(self)
-        if self._connecting is not None:
-            self._connecting.cancel()
-            self._connecting = None
+            self.pool.unattended.discard(self)
+        if self.connecting is not None:
+            self.connecting.cancel()
+            self.connecting = None
         self.connection = None
-        self.on_writable()
+        if self.writable is not None:
+            self.on_writable()

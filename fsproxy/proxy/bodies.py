@@ -11,7 +11,7 @@ from fsproxy.clock import monotonic_ns
 from fsproxy.core.failures import Failure
 from fsproxy.http.aiohttp_parts import BrokenBodyError
 from fsproxy.http.response_writer import LAST_CHUNK
-from fsproxy.http.sweeper import Sweeper, Timed
+from fsproxy.http.sweeper import Sweeper
 from fsproxy.proxy.flow import Flow
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class BodyError(Exception):
         self.failure = failure
 
 
-class BodyClock(Timed):
+class BodyClock:
     """Ends a body that comes too slowly (rules.md 4). Only the time in which we wait for the client counts.
 
     No gap may be longer than ``server.body_timeout``. A body has that long as a whole (a streamed one STREAM_GRACE
@@ -45,6 +45,7 @@ class BodyClock(Timed):
     more.
     """
 
+    shortest = 0.0
     __slots__ = (
         "_counted",
         "_earned",
@@ -100,9 +101,9 @@ class BodyClock(Timed):
         self.start()
 
     def expire(self) -> None:
-        """See Timed. Wake again after a gap: a reader that was woken in this same moment misses the exception."""
+        """See ``sweeper.Timed``. Wake again after a gap, as a reader that was woken in this moment misses this."""
         self.due = self._loop_time() + self._gap
-        self._flow.request.payload.set_exception(BodyError(Failure.BODY_TIMEOUT))
+        self._flow.payload.set_exception(BodyError(Failure.BODY_TIMEOUT))
 
 
 def declared_length(flow: Flow) -> int | None:
@@ -112,10 +113,10 @@ def declared_length(flow: Flow) -> int | None:
     and any coding from HTTP/1.0, which knows none (RFC 9112 6.1).
     """
     coding = flow.headers.get(b"transfer-encoding")
-    if coding is not None and (coding.lower() != b"chunked" or flow.request.is_http10):
+    if coding is not None and (coding.lower() != b"chunked" or flow.is_http10):
         flow.close = True
         raise BodyError(Failure.BAD_REQUEST)
-    return flow.request.length
+    return flow.length
 
 
 def refuse_too_large(flow: Flow, size: int | None) -> None:
@@ -127,13 +128,15 @@ def refuse_too_large(flow: Flow, size: int | None) -> None:
 
 def invite(flow: Flow) -> None:
     """Answer 100 to a client that asks before it sends its body (RFC 9110 10.1.1); one of HTTP/1.0 cannot ask."""
-    asked = flow.headers.get(b"expect", b"").lower() == b"100-continue" and not flow.request.is_http10
-    if asked and not flow.request.payload.is_eof():
-        flow.request.connection.write(CONTINUE)
+    asked = flow.headers.get(b"expect", b"").lower() == b"100-continue" and not flow.is_http10
+    if asked and not flow.payload.is_eof():
+        flow.connection.write(CONTINUE)
 
 
 async def read_body(flow: Flow, sweeper: Sweeper) -> bytes:
     """Return the whole body of a request. Raises BodyError: 413 too large, 408 too slow, 400 broken framing."""
+    if flow.payload.is_eof():
+        return take_body(flow)
     refuse_too_large(flow, declared_length(flow))
     invite(flow)
     parts: list[bytes] = []
@@ -147,7 +150,7 @@ async def read_body(flow: Flow, sweeper: Sweeper) -> bytes:
 def take_body(flow: Flow) -> bytes:
     """Return the whole body, which has come already. Raises BodyError as ``read_body`` does."""
     refuse_too_large(flow, declared_length(flow))
-    body = flow.request.payload.read_nowait(-1)
+    body = flow.payload.read_nowait(-1)
     flow.bytes_in = len(body)
     refuse_too_large(flow, flow.bytes_in)
     return body
@@ -156,7 +159,7 @@ def take_body(flow: Flow) -> bytes:
 async def read_part(flow: Flow) -> bytes:
     """Return the next bytes of the body, and count them; ``b""`` at its end. Raises BodyError."""
     try:
-        part = await flow.request.payload.readany()
+        part = await flow.payload.readany()
     except BrokenBodyError:
         flow.close = True
         raise BodyError(Failure.BAD_REQUEST) from None

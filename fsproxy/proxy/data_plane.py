@@ -16,16 +16,17 @@ from dataclasses import replace
 import structlog
 
 from fsproxy.clock import monotonic_ns, now
-from fsproxy.config.schema import TopMode
+from fsproxy.config.schema import ServerConfig, TopMode
 from fsproxy.core.failures import Failure
-from fsproxy.core.model import Route
+from fsproxy.core.model import OTHER, PAGE, Route
 from fsproxy.core.wire.header_values import asks_for_socket
 from fsproxy.core.wire.routes import origin_form
-from fsproxy.http.client_request import CLOSE, ClientRequest
+from fsproxy.http.client_request import CLOSE
+from fsproxy.http.payload import WholeBody
 from fsproxy.http.server import DataServer
 from fsproxy.http.sweeper import Sweeper
 from fsproxy.http.upstream import Upstream, same_hosts
-from fsproxy.proxy.bodies import BodyError, read_body, take_body
+from fsproxy.proxy.bodies import BodyError, read_body
 from fsproxy.proxy.call_limits import CallLimits
 from fsproxy.proxy.flow import Flow
 from fsproxy.proxy.generation import Generation
@@ -44,7 +45,8 @@ from fsproxy.telemetry.metrics import Metrics
 from fsproxy.telemetry.ring import Recent
 
 log = structlog.get_logger("fsproxy")
-_STREAMED = frozenset({Route.OTHER, Route.SOCKET})
+_BYPASS = TopMode.BYPASS
+_STREAMED = frozenset({OTHER, Route.SOCKET})
 """Routes whose requests are passed on without being read."""
 
 
@@ -84,7 +86,21 @@ class DataPlane:
         limits = CallLimits(stores.ledger, stores.repeats, stores.clocks, config.state.redis.timeout)
         self._uploads = UploadHandler(stores.ledger, stores.blocked_pages, limits, self._forwarder, metrics)
         services = SocketServices(self._uploads, self._pages, self._recorder, metrics, lambda: self.generation)
-        self._sockets = SocketHandler(services, self._forwarder, lambda: self._overloaded)
+        self._sockets = SocketHandler(
+            services, self._forwarder, lambda: self.server is not None and self.server.overloaded
+        )
+
+    def make_server(self, config: ServerConfig) -> DataServer:
+        """Return the server whose requests are answered here."""
+        self.server = DataServer(
+            self.handle,
+            config,
+            self.upstream.sweeper,
+            on_malformed=self.count_malformed,
+            on_crash=self.count_crash,
+            new_request=Flow,
+        )
+        return self.server
 
     async def start(self) -> None:
         """Start what runs in the background."""
@@ -101,11 +117,11 @@ class DataPlane:
             await self._persister.close()
         await asyncio.to_thread(self.audit.close)
 
-    async def handle(self, request: ClientRequest) -> bool:
+    async def handle(self, flow: Flow) -> bool:
         """Answer one request, whatever happens: exactly one answer and one audit record."""
-        started_ns = monotonic_ns()
+        flow.started_ns = monotonic_ns()
         self.metrics.in_flight += 1
-        flow = self._open(request, started_ns)
+        self._open(flow)
         self._in_flight.add(flow)
         try:
             return await self._dispatch(flow)
@@ -118,43 +134,48 @@ class DataPlane:
             self._report("ingest", error)
             return self._forwarder.refuse(flow, Failure.INTERNAL)
         finally:
-            self._in_flight.remove(flow)
+            self._in_flight.discard(flow)
+            if self._in_flight.last_ended is not None:
+                self._in_flight.note_end()
             self.metrics.in_flight -= 1
-            request.connection.on_writable = None
+            flow.connection.on_writable = None
             self._recorder.record(flow)
             # With no cycle left, all of it is freed here and now, and not by the garbage collector later.
-            request.on_gone = None
-            if flow.writer is not None:
-                flow.writer.exchange = None
+            writer, flow.writer, flow.on_gone = flow.writer, None, None
+            if writer is not None:
+                writer.exchange = None
 
     # -- opening a request
 
-    def _open(self, request: ClientRequest, started_ns: int) -> Flow:
-        generation, headers, connection = self.generation, request.headers, request.connection
-        client = generation.clients.resolve(connection.peer, headers, "https" if connection.secure else "http")
-        token = next(self._tokens)
-        name = client.request_id or token
-        wire_id = name.encode("ascii", "replace")
-        flow = Flow(request, generation, headers, client, token, now(), started_ns, name, wire_id, request.close)
-        target = flow.target = origin_form(request.target)
-        flow.path, _, flow.query = target.partition("?")
-        matched = generation.routes.match(request.method, flow.path, has_body=request.has_body)
+    def _open(self, flow: Flow) -> None:
+        """Fill in what is known of a request before it is read."""
+        generation, connection = self.generation, flow.connection
+        flow.generation, flow.arrived = generation, now()
+        client = flow.client = generation.clients.resolve(
+            connection.peer, flow.headers, "https" if connection.secure else "http"
+        )
+        flow.token = next(self._tokens)
+        flow.request_id = client.request_id or flow.token
+        flow.wire_id = flow.request_id.encode("ascii", "replace")
+        if not flow.target.startswith("/"):
+            flow.target = origin_form(flow.target)
+        flow.path, _, flow.query = flow.target.partition("?")
+        has_body = bool(flow.length) or b"transfer-encoding" in flow.headers
+        matched = generation.routes.match(flow.method, flow.path, has_body=has_body)
         flow.route, flow.endpoint = matched.route, matched.endpoint
-        if "#" in target or (matched.ambiguous and generation.mode is not TopMode.BYPASS):
-            request.refusal = request.refusal or Failure.BAD_REQUEST
-        return flow
+        if "#" in flow.target or (matched.ambiguous and generation.mode is not _BYPASS):
+            flow.refusal = flow.refusal or Failure.BAD_REQUEST
 
     async def _dispatch(self, flow: Flow) -> bool:
-        request = flow.request
-        opens_socket = request.upgrade and asks_for_socket(request.method, flow.headers)
-        if self._overloaded:
+        opens_socket = flow.upgrade and asks_for_socket(flow.method, flow.headers)
+        if self.server is not None and self.server.overloaded:
             self.metrics.refused_connections[()] += 1
             flow.close = True
             if not (opens_socket and flow.route is Route.SOCKET):
                 return self._forwarder.refuse(flow, Failure.OVERLOADED)
         if self._draining:
             flow.close = True
-        is_judged = flow.route not in _STREAMED and flow.generation.mode is not TopMode.BYPASS
+        is_judged = flow.route not in _STREAMED and flow.generation.mode is not _BYPASS
         refusal = self._refusal(flow, is_judged=is_judged)
         if refusal is not None:
             return self._forwarder.refuse(flow, refusal)
@@ -162,25 +183,25 @@ class DataPlane:
             return await (self._sockets.open(flow) if flow.route is Route.SOCKET else self._forwarder.tunnel(flow))
         if not is_judged:
             return await self._forwarder.stream(flow)
-        body = take_body(flow) if request.payload.is_eof() else await read_body(flow, self.upstream.sweeper)
-        if flow.route is Route.PAGE:
+        payload = flow.payload
+        if isinstance(payload, WholeBody) and flow.length is not None and flow.length <= flow.generation.most_page:
+            body, flow.bytes_in = payload.data, flow.length
+        else:
+            body = await read_body(flow, self.upstream.sweeper)
+        if flow.route is PAGE:
             return await self._pages.answer(flow, body)
         return await self._uploads.answer(flow, body)
 
     def _refusal(self, flow: Flow, *, is_judged: bool) -> Failure | None:
         """Return why a request is refused, whatever its body and the rules say; None: it is not."""
-        if flow.request.method == "CONNECT":
+        if flow.method == "CONNECT":
             flow.close = True
             return Failure.METHOD
-        if self._passages.is_loop(flow.headers):
+        if b"cdn-loop" in flow.headers and self._passages.is_loop(flow.headers):
             return Failure.LOOP
-        if is_judged and flow.read_query().contradictory:
+        if flow.query and is_judged and flow.read_query().contradictory:
             return Failure.BAD_REQUEST
-        return flow.request.refusal
-
-    @property
-    def _overloaded(self) -> bool:
-        return self.server is not None and self.server.overloaded
+        return flow.refusal
 
     # -- stopping
 

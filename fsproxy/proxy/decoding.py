@@ -39,10 +39,10 @@ class UndecodableError(Exception):
 
 def encoding_of(flow: Flow) -> Encoding:
     """Return a body's encoding by its header, or by the query, as recorders do (wire.md 2). Both are one."""
-    header = flow.headers.get(b"content-encoding", b"").strip().lower()
-    if header not in {b"", b"identity"}:
-        return Encoding.GZIP if header in {b"gzip", b"x-gzip"} else Encoding.UNKNOWN
-    return flow.read_query().encoding
+    header = flow.headers.get(b"content-encoding")
+    if header is not None and (coding := header.strip().lower()) not in {b"", b"identity"}:
+        return Encoding.GZIP if coding in {b"gzip", b"x-gzip"} else Encoding.UNKNOWN
+    return flow.read_query().encoding if flow.query else Encoding.IDENTITY
 
 
 class Decoded(msgspec.Struct, frozen=True, gc=False):

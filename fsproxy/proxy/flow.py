@@ -2,53 +2,47 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from fsproxy.config.schema import TopMode
 from fsproxy.core.failures import Failure
-from fsproxy.core.model import Instant, Location, Route, SessionFacts
+from fsproxy.core.model import OTHER, PAGE, Instant, Location, Route, SessionFacts
 from fsproxy.core.pipeline import CAPTURE, Decision, PageAnswer
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.wire.answers import cookie_domain
 from fsproxy.core.wire.facts import NO_QUERY, BundleQuery, bundle_query
+from fsproxy.http.client_request import ClientRequest
 
 if TYPE_CHECKING:
     from fsproxy.core.client_api.outcome import CallsOutcome
     from fsproxy.core.client_api.reading.server_api import ServerCall
     from fsproxy.core.policy import OrgPolicy
     from fsproxy.core.wire.client_address import ClientAddress
-    from fsproxy.core.wire.header_values import Headers
-    from fsproxy.http.client_request import ClientRequest
     from fsproxy.http.response_writer import ResponseWriter
     from fsproxy.proxy.generation import Generation
 
 
-class Flow(msgspec.Struct, eq=False):
-    """Everything about one request. Handlers fill it in on its way; the recorder reads it once, at the end."""
+_LATER: Any = None
+"""The value of what ``DataPlane.handle`` sets first of all."""
 
-    request: ClientRequest
-    generation: Generation
+
+class Flow(ClientRequest, eq=False):
+    """Everything about one request. Handlers fill it in on its way; the recorder reads it once, at the end.
+
+    It is the request itself, with what the proxy finds out about it. ``target`` goes upstream: raw, in origin form.
+    """
+
+    generation: Generation = _LATER
     """The one that was in force when the request came: it is kept to the end."""
-    headers: Headers
-    """Lower-case names, repeated lines joined."""
-    client: ClientAddress
-    token: str
+    client: ClientAddress = _LATER
+    token: str = ""
     """Unique to this request in all the world; names a reservation in the ledger."""
-    arrived: Instant
-    started_ns: int
-    request_id: str
-    """A trusted proxy's, else ours."""
-    wire_id: bytes
-    """``request_id`` as it is sent."""
-    close: bool
-    """The client's connection ends with this answer."""
-    target: str = ""
-    """As it goes upstream: raw, in origin form."""
+    arrived: Instant = Instant(0.0)
+    started_ns: int = 0
+    request_id: str = ""
+    """A trusted proxy's, else ours; ``wire_id`` is the same, as it is sent."""
     path: str = ""
     query: str = ""
-    route: Route = Route.OTHER
+    route: Route = OTHER
     form: Route | None = None
     """In a socket's frame: the route on which HTTP carries such a body."""
     endpoint: ServerCall | None = None
@@ -56,6 +50,8 @@ class Flow(msgspec.Struct, eq=False):
     upload: BundleQuery | None = None
     """The query's values; of a socket's frame, those that it carries in their place."""
     facts: SessionFacts | None = None
+    policy: OrgPolicy | None = None
+    """The rules of the org that the facts name; set with them."""
     decision: Decision = CAPTURE
     rejected: bool = False
     """Nothing was forwarded, as no call in the body was valid."""
@@ -92,20 +88,23 @@ class Flow(msgspec.Struct, eq=False):
         """
         request_id = f"{self.request_id}.{number}"
         return Flow(
-            self.request,
-            generation,
-            self.headers,
-            self.client,
-            f"{self.token}.{number}",
-            arrived,
-            started_ns,
-            request_id,
-            request_id.encode("ascii", "replace"),
-            self.request.close,
+            self.connection,
+            self.method,
             self.target,
-            self.path,
-            self.query,
-            self.route,
+            self.headers,
+            self.length,
+            self.payload,
+            close=self.close,
+            wire_id=request_id.encode("ascii", "replace"),
+            generation=generation,
+            client=self.client,
+            token=f"{self.token}.{number}",
+            arrived=arrived,
+            started_ns=started_ns,
+            request_id=request_id,
+            path=self.path,
+            query=self.query,
+            route=self.route,
         )
 
     def note_ledger_down(self) -> None:
@@ -115,10 +114,8 @@ class Flow(msgspec.Struct, eq=False):
     @property
     def most_body(self) -> int:
         """The limit of the body as it was sent, in bytes: ``server.max_body``, for a page ``server.max_page``."""
-        server = self.generation.config.server
-        if self.route is Route.PAGE and self.generation.mode is not TopMode.BYPASS:
-            return min(server.max_page, server.max_body)
-        return server.max_body
+        generation = self.generation
+        return generation.most_page if self.route is PAGE else generation.config.server.max_body
 
     @property
     def block_terms(self) -> tuple[ReasonCode, str, str]:
@@ -134,7 +131,7 @@ class Flow(msgspec.Struct, eq=False):
     @property
     def is_page(self) -> bool:
         """A page request, or a socket's frame that stands for one."""
-        return self.route is Route.PAGE or (self.facts is not None and self.facts.route is Route.PAGE)
+        return self.route is PAGE or (self.facts is not None and self.facts.route is PAGE)
 
     @property
     def failed(self) -> bool:
@@ -144,11 +141,6 @@ class Flow(msgspec.Struct, eq=False):
         return self.failure is not None
 
     @property
-    def rejected_header(self) -> tuple[tuple[bytes, bytes], ...]:
-        """Added to the upstream's answer to a direct or server call of which something was cut (rules.md 3)."""
-        return ((b"FSProxy-Rejected", b"%d" % self.rejected_count),) if self.rejected_count else ()
-
-    @property
     def origin(self) -> bytes | None:
         """The Origin header, where answers of ours carry CORS."""
         return self.headers.get(b"origin") if self.is_capture else None
@@ -156,4 +148,4 @@ class Flow(msgspec.Struct, eq=False):
     @property
     def is_capture(self) -> bool:
         """A route whose requests are read; answers of ours carry CORS there."""
-        return self.route is not Route.OTHER
+        return self.route is not OTHER

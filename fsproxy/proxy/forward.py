@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fsproxy.clock import monotonic_ns
 from fsproxy.core.failures import Failure
-from fsproxy.core.model import Route
+from fsproxy.core.model import OTHER, PAGE, Route
 from fsproxy.core.wire.answers import block_body
 from fsproxy.core.wire.header_values import index
 from fsproxy.core.wire.headers import Framing
@@ -34,6 +34,9 @@ NOT_REACHED = frozenset(
     }
 )
 """Failures before a byte of the request was sent."""
+_OTHERS, _CAPTURE = Share.OTHER, Share.CAPTURE
+COME_FIRST = frozenset({Route.BUNDLE, Route.EVENT})
+"""Uploads that go on before all others when clients have left."""
 PAGE_ANSWER_COPY = 64 * 1024
 """Bytes of a page's answer that are read for what it teaches; a larger one passes unread."""
 
@@ -64,18 +67,23 @@ class Forwarder:
 
     async def send(self, flow: Flow, body: bytes, extra_headers: tuple[tuple[bytes, bytes], ...] = ()) -> bool:
         """Send a body that was read, and pass the answer on."""
-        page = flow.route is Route.PAGE
-        had_body = bool(body) or flow.request.length is not None or b"transfer-encoding" in flow.headers
-        writer = self._response_writer(flow, copy_limit=PAGE_ANSWER_COPY if page else 0, extra_headers=extra_headers)
+        page = flow.route is PAGE
+        had_body = body or flow.length is not None or b"transfer-encoding" in flow.headers
         upstream = self._upstream
-        head = self._head(flow, len(body) if had_body else Framing.NONE)
-        retry_for = flow.generation.config.upstream.page_retry if page else 0.0
-        share = Share.CAPTURE if flow.is_capture else Share.OTHER
-        exchange = self._exchange(flow, writer, head + body, share, retry_for=retry_for)
+        writer = self._writer(flow, PAGE_ANSWER_COPY if page else 0, extra_headers)
+        exchange = self._exchange(
+            flow,
+            writer,
+            len(body) if had_body else Framing.NONE,
+            _OTHERS if flow.route is OTHER else _CAPTURE,
+            body,
+            retry_for=flow.generation.config.upstream.page_retry if page else 0.0,
+        )
         flow.sent_ns = monotonic_ns()
         exchange.start()
         await writer.done
-        if self._has_moved(writer, upstream):
+        if writer.failure in NOT_REACHED and upstream is not self._upstream:
+            # A reload has named another upstream meanwhile.
             return await self.send(flow, body, extra_headers)
         return self._finish(flow, writer)
 
@@ -84,13 +92,13 @@ class Forwarder:
 
         A body that is still coming uses the part of the pool that is not kept for capture, on whatever route.
         """
-        if flow.request.payload.is_eof():
+        if flow.payload.is_eof():
             return await self.send(flow, take_body(flow))
         length = declared_length(flow)
         refuse_too_large(flow, length)
-        writer = self._response_writer(flow)
-        head = self._head(flow, Framing.CHUNKED if length is None else length)
-        exchange = self._exchange(flow, writer, head, Share.OTHER, streamed=True)
+        writer = self._writer(flow)
+        framing = Framing.CHUNKED if length is None else length
+        exchange = self._exchange(flow, writer, framing, Share.OTHER, streamed=True)
         pumping = self._loop.create_task(pump(flow, exchange, self._sweeper, chunked=length is None))
         try:
             await writer.done
@@ -114,28 +122,29 @@ class Forwarder:
         status = failure.status_on(flow.route)
         if flow.is_capture and not (flow.route.retries_only_502 and status == 502):
             self._metrics.recordings_ended[(failure.value,)] += 1
-        if not flow.request.payload.is_eof():
+        if not flow.payload.is_eof():
             flow.close = True
         answer = flow.generation.answers.failure(failure, flow.route, flow.origin, flow.wire_id, close=flow.close)
         return self.answer(flow, status, answer)
 
     def block(self, flow: Flow) -> bool:
         """Answer a block: 202 with the reason code of ``flow.decision``. A bundle's recording ends with it."""
-        if flow.route is not Route.PAGE:
+        if flow.route is not PAGE:
             self._metrics.recordings_ended[("blocked",)] += 1
         code, domain, fresh = flow.block_terms
         body = block_body(code, domain, user_id=fresh)
-        answer = flow.generation.answers.answer(202, body, flow.origin, flow.wire_id, close=flow.close)
+        origin = flow.headers.get(b"origin")
+        answer = flow.generation.answers.answer(202, body, origin, flow.wire_id, close=flow.close)
         return self.answer(flow, 202, answer)
 
     def answer(self, flow: Flow, status: int, answer: bytes) -> bool:
         """Write a prepared answer."""
         flow.status = status
         end = answer.find(b"\r\n\r\n") + 4
-        if flow.request.method == "HEAD":
+        if flow.method == "HEAD":
             answer = answer[:end]
         flow.bytes_out = len(answer) - end
-        flow.request.connection.write(answer)
+        flow.connection.write(answer)
         return CLOSE if flow.close else KEEP
 
     def cut(self, flow: Flow) -> None:
@@ -144,35 +153,46 @@ class Forwarder:
         if flow.writer is not None and flow.writer.exchange is not None:
             flow.writer.exchange.abort(Failure.DRAINING)
         else:
-            flow.request.payload.set_exception(BodyError(Failure.DRAINING))
+            flow.payload.set_exception(BodyError(Failure.DRAINING))
 
     # -- within
 
-    def _response_writer(
+    def _writer(
         self, flow: Flow, copy_limit: int = 0, extra_headers: tuple[tuple[bytes, bytes], ...] = ()
     ) -> ResponseWriter:
-        request = flow.request
+        route = flow.route
         writer = flow.writer = ResponseWriter(
-            request,
+            flow,
             self._loop.create_future(),
-            flow.wire_id,
-            close=flow.close,
-            with_cors=flow.is_capture,
-            bundle=flow.route.retries_only_502,
+            with_cors=route is not OTHER,
+            bundle=route in COME_FIRST,
             copy_limit=copy_limit,
             extra_headers=extra_headers,
         )
-        request.on_gone = writer.on_gone
-        request.connection.on_writable = writer.on_writable
+        flow.on_gone = writer.on_gone
+        flow.connection.on_writable = writer.on_writable
         return writer
 
-    def _head(self, flow: Flow, framing: int | Framing, without: bytes | None = None) -> bytes:
-        request, headers = flow.request, flow.request.headers
+    def _exchange(
+        self,
+        flow: Flow,
+        writer: ResponseWriter,
+        framing: int | Framing,
+        share: Share,
+        body: bytes = b"",
+        *,
+        streamed: bool = False,
+        retry_for: float = 0.0,
+        without: bytes | None = None,
+    ) -> UpstreamExchange:
+        """Prepare the exchange whose answer goes to ``writer``. ``without``: a header that is not forwarded."""
+        headers = flow.headers
         if without is not None:
             headers = index(tuple(pair for pair in headers.lines if pair[0].lower() != without))
-        origin = self._upstream.pool_for(flow.path).origin
-        return flow.generation.upstream_headers.head(
-            request.method.encode("ascii", "replace"),
+        pool = self._upstream.pool_for(flow.path)
+        origin = pool.origin
+        head = flow.generation.upstream_headers.head(
+            flow.method.encode("ascii", "replace"),
             (origin.prefix + flow.target).encode("utf-8", "surrogateescape"),
             origin.authority,
             headers,
@@ -180,38 +200,22 @@ class Forwarder:
             flow.wire_id,
             framing,
             passage=self._passage,
-            page=flow.route is Route.PAGE,
+            page=flow.route is PAGE,
         )
-
-    def _exchange(
-        self,
-        flow: Flow,
-        writer: ResponseWriter,
-        request: bytes,
-        share: Share,
-        *,
-        streamed: bool = False,
-        upgrade: bool = False,
-        retry_for: float = 0.0,
-    ) -> UpstreamExchange:
-        writer.exchange = UpstreamExchange(
+        exchange = writer.exchange = UpstreamExchange(
             self._upstream,
-            self._upstream.pool_for(flow.path),
-            request,
+            pool,
+            head + body,
             writer,
             share=share,
-            head_only=flow.request.method == "HEAD",
+            head_only=flow.method == "HEAD",
             streamed=streamed,
-            upgrade=upgrade,
+            upgrade=not isinstance(framing, int) and framing is Framing.UPGRADE,
             retry_for=retry_for,
         )
-        if flow.request.client_left:
+        if flow.client_left:
             writer.on_gone()
-        return writer.exchange
-
-    def _has_moved(self, writer: ResponseWriter, upstream: Upstream) -> bool:
-        """Return whether this upstream was not reached, and a reload has named another one meanwhile."""
-        return writer.failure in NOT_REACHED and upstream is not self._upstream
+        return exchange
 
     def _finish(self, flow: Flow, writer: ResponseWriter) -> bool:
         exchange = writer.exchange
@@ -223,21 +227,21 @@ class Forwarder:
             self.last_failure = None
             if exchange is not None and exchange.unattended:
                 failure = Failure.CLIENT_GONE
-        elif failure is Failure.CLIENT_GONE and flow.request.outlives_client:
+        elif failure is Failure.CLIENT_GONE and flow.outlives_client:
             self._metrics.unattended_dropped[()] += 1
         elif failure in CLIENT_FAILURES:
             flow.failure = failure
             return CLOSE
         else:
             self._note(failure)
-            if flow.request.connection.writable:
+            if flow.connection.writable:
                 if writer.untouched:
                     return self.refuse(flow, failure)
                 if flow.is_capture:
                     self._metrics.recordings_ended[(failure.value,)] += 1
         flow.failure, flow.bytes_out = failure, writer.bytes_out
         flow.status = writer.head.status if writer.head is not None else 0
-        return KEEP if failure is None and writer.keep_alive else CLOSE
+        return CLOSE if failure is not None or flow.close else KEEP
 
     def _note(self, failure: Failure) -> None:
         if failure.value.startswith("upstream_"):

@@ -33,6 +33,8 @@ class Generation:
     registrable: Registrable | None
     locator: Locator
     audit_shares: dict[Route, float]
+    most_page: int
+    """Bytes of the largest page request's body."""
     names_kept: float
     """The longest retention of names of any org, in seconds."""
 
@@ -75,6 +77,11 @@ class Generation:
             registrable=_registrable(),
             locator=locator,
             audit_shares=shares,
+            most_page=(
+                config.server.max_body
+                if mode is TopMode.BYPASS
+                else min(config.server.max_page, config.server.max_body)
+            ),
             names_kept=max(org.client_api.cardinality.retention for org in (core.default, *core.orgs.values())),
         )
 
@@ -87,7 +94,7 @@ def _origins(cors: CorsConfig) -> OriginAllowed | None:
 
     def allowed(origin: str) -> bool:
         url = parse_origin(origin)
-        return url is not None and table.find(url.host, url.effective_port) is not None
+        return url is not None and table.find(url) is not None
 
     return allowed
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from fsproxy.core.model import Location
 from fsproxy.core.settings import GeoSource
 from fsproxy.core.wire.client_address import ClientAddress
+from fsproxy.core.wire.header_values import Headers
 
 if TYPE_CHECKING:
     from maxminddb import Reader
@@ -29,14 +29,14 @@ class Locator:
         if source.database is not None and source.database not in self._databases:
             self._databases[source.database] = _open(source.database)
 
-    def locate(self, source: GeoSource, client: ClientAddress, headers: Mapping[bytes, bytes]) -> Location | None:
+    def locate(self, source: GeoSource, client: ClientAddress, headers: Headers) -> Location | None:
         """Return the visitor's location; None if unknown. A header counts only from a trusted proxy (rules.md 1)."""
         if source.database is not None:
             return self._from_database(source, client)
         if not client.trusted or source.header is None:
             return None
-        country = headers.get(source.header.encode("latin-1", "replace"))
-        region = headers.get(source.region_header.encode("latin-1", "replace")) if source.region_header else None
+        country = headers.find(source.header.encode("latin-1", "replace"))
+        region = headers.find(source.region_header.encode("latin-1", "replace")) if source.region_header else None
         return _from_headers(country, region) if country else None
 
     def _from_database(self, source: GeoSource, client: ClientAddress) -> Location | None:

@@ -76,10 +76,16 @@ class PageHandler:
             await ask(self._ledger, flow, operations)
 
     async def _decide_reading(self, flow: Flow, page: PageBody, token: str) -> SessionFacts:
-        policy = flow.generation.snapshot.policy(page.org_id if isinstance(page.org_id, str) else None)
+        org = page.org_id
+        snapshot = flow.generation.snapshot
+        policy = flow.policy = snapshot.orgs.get(org, snapshot.default) if isinstance(org, str) else snapshot.default
         first_visit = policy.ramping is not None and not usable_id(page.user_id)
         facts = flow.facts = page_facts(
-            page, flow.headers, flow.client, flow.locate(policy), fresh_user_id=str(uuid4()) if first_visit else ""
+            page,
+            flow.headers,
+            flow.client,
+            flow.locate(policy) if policy.geo_source is not None else None,
+            str(uuid4()) if first_visit else "",
         )
         verdict = judge(policy, facts, flow.arrived, token)
         answers = await ask(self._ledger, flow, (verdict.admit,)) if verdict.admit is not None else None
@@ -101,21 +107,26 @@ class PageHandler:
 
     async def _learn_from_answer(self, flow: Flow) -> None:
         writer = flow.writer
-        if writer is None or not flow.decision.token:
+        if writer is None or not flow.decision.token or flow.facts is None:
             return
         if flow.failure is None and writer.head is not None:
-            encoding = next((v for n, v in writer.head.headers if n.lower() == b"content-encoding"), b"")
-            flow.answer = read_page_answer(writer.head.status, bytes(writer.copy or b""), encoding.decode("latin-1"))
-        await self.learn(flow)
+            encoding = writer.head.headers.get(b"content-encoding", b"").decode("latin-1")
+            flow.answer = read_page_answer(writer.head.status, writer.copy or b"", encoding)
+        operations = learn(flow.facts, flow.decision, flow.answer)
+        if operations:
+            await ask(self._ledger, flow, operations)
 
 
 async def _read(flow: Flow, body: bytes) -> PageBody | None:
     """Return a page request's fields; None when its body is not of the encoding that it announces, or no page."""
-    encoding, limit = encoding_of(flow), min(flow.most_body, flow.generation.config.server.max_decompressed)
+    limit = flow.generation.config.server.max_decompressed
+    if not flow.query and b"content-encoding" not in flow.headers and len(body) <= limit:
+        return read_page(body)
+    encoding = encoding_of(flow)
     if encoding is Encoding.IDENTITY and len(body) <= limit:
         return read_page(body)
     try:
-        decoded = await decode(body, encoding, limit)
+        decoded = await decode(body, encoding, min(flow.most_body, limit))
     except UndecodableError:
         return None
     if not decoded.is_sound:

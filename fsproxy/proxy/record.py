@@ -22,8 +22,7 @@ from fsproxy.core.audit.line import (
 )
 from fsproxy.core.audit.privacy import address_mask, is_unnamed, safe
 from fsproxy.core.audit.record import LineEnd, Outcome, is_sampled
-from fsproxy.core.matching.hosts import parse_url
-from fsproxy.core.model import Instant, Route
+from fsproxy.core.model import OTHER, PAGE, Instant
 from fsproxy.core.pipeline import wants_no_name
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.telemetry.ring import Recent
@@ -77,7 +76,7 @@ class Recorder:
                 waited = (answered or ended) - flow.sent_ns
             outcome = _outcome(flow, page=page)
             self._count(flow, outcome, total, waited, at, page=page)
-            share = flow.generation.audit_shares[_PAGE if page else flow.route]
+            share = flow.generation.audit_shares[PAGE if page else flow.route]
             decision = flow.decision
             remarkable = decision.block is not None or decision.shadow or flow.failure is not None or flow.rejected
             if share or remarkable or flow.calls is not None:
@@ -91,7 +90,7 @@ class Recorder:
         metrics.requests[route._value_, _CLASSES.get(flow.status // 100, "none")] += 1
         metrics.total_latency.observe(total / 1e9)
         metrics.own_latency.observe((total - waited) / 1e9)
-        if route is _OTHER:
+        if route is OTHER:
             return
         block = decision.block
         if block is not None:
@@ -106,7 +105,7 @@ class Recorder:
             metrics.decisions[_CODES[hit.code], hit.filter._value_, "shadow"] += 1
         for name in decision.failed:
             metrics.filter_failures[(name.value,)] += 1
-        if route is _PAGE:
+        if route is PAGE:
             self._pages += 1
             if flow.client.dropped:
                 self._watch_forwarding()
@@ -130,7 +129,7 @@ class Recorder:
         shadow: tuple[AuditShadow, ...] = ()
         if decision.shadow:
             shadow = audit_shadow(decision.shadow)
-            recent.note_shadow(shadow, at, page=facts is not None and flow.route is _PAGE)
+            recent.note_shadow(shadow, at, page=facts is not None and flow.route is PAGE)
         cut = noted = NO_REJECTIONS
         if calls is not None:
             cut = audit_rejections(calls.rejections, self._most_rejections)
@@ -156,19 +155,19 @@ def audit_line(
     mask: MaskAddress,
 ) -> bytes:
     """Return the audit line. ``total``: nanoseconds, of which the upstream was waited for ``waited``."""
-    facts, decision, path, method = flow.facts, flow.decision, flow.path, flow.request.method
+    facts, decision, path, method = flow.facts, flow.decision, flow.path, flow.method
     generation, writer = flow.generation, flow.writer
     start = (known_start if len(path) + len(method) <= LONGEST_PATH else line_start)(
         flow.route, outcome, method, path, generation.number, generation.mode, decision.block, flow.failure
     )
     who, page, length = NOT_KNOWN, None, None
     if facts is not None:
-        policy = generation.snapshot.policy(facts.org)
+        policy = flow.policy or generation.snapshot.policy(facts.org)
         unnamed = _is_unnamed(flow, facts, policy)
         text = facts.url
-        url = parse_url(text) if isinstance(text, str) else None
+        url = facts.parsed_url
         who = visitor(facts, url, mask, unnamed=unnamed)
-        if flow.route is _PAGE:
+        if flow.route is PAGE:
             page = page_facts(facts, url, decision, policy, mask, flow.arrived, unnamed=unnamed)
             length = len(text) if isinstance(text, str) else None
     end = LineEnd(
@@ -194,8 +193,6 @@ def audit_line(
     return start % (*time, encode(flow.request_id), total, encode(end)[1:])
 
 
-# To read a member of an enum's class takes ten times as long as to read a name of the module.
-_PAGE, _OTHER = Route.PAGE, Route.OTHER
 _CAPTURED, _BLOCKED, _FORWARDED, _REJECTED, _FAILED = Outcome
 _CODES = {each: str(int(each)) for each in ReasonCode}
 _CLASSES = {each: f"{each}xx" for each in range(1, 10)}
@@ -206,7 +203,7 @@ def _is_unnamed(flow: Flow, facts: SessionFacts, policy: OrgPolicy) -> bool:
     decision = flow.decision
     if (decision.block is not None and is_unnamed((decision.block,))) or is_unnamed(decision.shadow):
         return True
-    if decision.block is None and flow.route is _PAGE and flow.failure is None and not decision.failed:
+    if decision.block is None and flow.route is PAGE and flow.failure is None and not decision.failed:
         return False  # all rules were asked, and none of them is in the decision
     return wants_no_name(policy, facts, flow.arrived)
 

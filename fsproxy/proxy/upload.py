@@ -14,7 +14,7 @@ from fsproxy.core.client_api.problems import problem_document
 from fsproxy.core.client_api.rewriting import rewrite
 from fsproxy.core.failures import Failure
 from fsproxy.core.limits.rate import rate_headers, retry_after
-from fsproxy.core.model import CallKind, Route
+from fsproxy.core.model import DIRECT, SERVER_API, CallKind, Route
 from fsproxy.core.wire.answers import PROBLEM
 from fsproxy.core.wire.facts import bundle_facts
 from fsproxy.proxy.call_limits import CallLimits
@@ -72,7 +72,7 @@ class UploadHandler:
     async def answer(self, flow: Flow, body: bytes) -> bool:
         """Forward the body, without what was rejected; or answer that it is blocked, or that no call is left."""
         policy = self.read_facts(flow)
-        if flow.route is not Route.SERVER_API and await self.is_blocked(flow, policy):
+        if flow.route is not SERVER_API and await self.is_blocked(flow, policy):
             return self._forwarder.block(flow)
         if policy.reads_calls:
             outcome = await self._cut_or_answer(flow, policy, body)
@@ -81,20 +81,24 @@ class UploadHandler:
             elif outcome is not None:
                 return outcome
         await self.mark_session(flow)
-        return await self._forwarder.send(flow, body, flow.rejected_header)
+        # Added to the upstream's answer to a direct or server call of which something was cut (rules.md 3).
+        extra = ((b"FSProxy-Rejected", b"%d" % flow.rejected_count),) if flow.rejected_count else ()
+        return await self._forwarder.send(flow, body, extra)
 
     def read_facts(self, flow: Flow) -> OrgPolicy:
         """Read the facts of a request from its query and headers; return the policy of its org."""
         query = flow.read_query()
-        if flow.route is Route.SERVER_API:
+        if flow.route is SERVER_API:
             query = type(query)(org_id=_org_of(flow))
         return self.set_facts(flow, query)
 
     def set_facts(self, flow: Flow, query: BundleQuery) -> OrgPolicy:
         """Do the same with the query's values at hand: a socket's frame carries them itself."""
         flow.upload = query
-        policy = flow.generation.snapshot.policy(query.org_id or None)
-        flow.facts = bundle_facts(flow.route, query, flow.headers, flow.client, flow.locate(policy))
+        snapshot = flow.generation.snapshot
+        policy = flow.policy = snapshot.orgs.get(query.org_id, snapshot.default)
+        location = flow.locate(policy) if policy.geo_source is not None else None
+        flow.facts = bundle_facts(flow.route, query, flow.headers, flow.client, location)
         return policy
 
     async def _cut_or_answer(self, flow: Flow, policy: OrgPolicy, body: bytes) -> bytes | bool | None:
@@ -142,7 +146,7 @@ class UploadHandler:
         outcome = limited.outcome
         if outcome.status is not None:
             return CutBody(none_left=limited, document=await run(large, problem_document, outcome))
-        if flow.route.is_direct or flow.route is Route.SERVER_API:
+        if flow.route in DIRECT or flow.route is SERVER_API:
             flow.rejected_count = outcome.rejected
         if not outcome.changed:
             return AS_IT_CAME

@@ -11,7 +11,7 @@ import msgspec
 
 from fsproxy.core.client_api.inspected import accepted_uid, named_uids
 from fsproxy.core.limits.operations import LedgerDownError, Recalled
-from fsproxy.core.model import Mode, Route
+from fsproxy.core.model import SERVER_API, Mode
 from fsproxy.core.pipeline import Decision, judge, mark, recall, settle
 from fsproxy.core.uid_digest import uid_digest
 
@@ -58,7 +58,7 @@ class UploadBlocks:
 
     async def mark_session(self, flow: Flow) -> None:
         """Note in the ledger that the session of what is forwarded is under way, with the uid that its calls name."""
-        if flow.facts is None or flow.route is Route.SERVER_API:
+        if flow.facts is None or flow.route is SERVER_API:
             return
         if await ask(self._ledger, flow, mark(flow.facts, flow.uid)) is None:
             flow.note_ledger_down()
@@ -69,7 +69,7 @@ class UploadBlocks:
         The session is known by that uid from then on, although its body is not forwarded.
         """
         facts, listed = flow.facts, policy.deleting_user
-        if facts is None or flow.route is Route.SERVER_API:
+        if facts is None or flow.route is SERVER_API:
             return False
         uid = accepted_uid(inspection)
         flow.uid = uid_digest(uid) if uid else 0

@@ -15,6 +15,7 @@ from fsproxy.core.pipeline import Decision
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.wire.client_address import parse_address
 from support.made_lines import line_of
+from tests.support.urls import of_url
 
 ADDRESS = "203.0.113.77"
 
@@ -58,7 +59,7 @@ def test_an_address_is_found_in_the_form_that_lines_hold(privacy: AddressPrivacy
     assert views.wanted(config, {"address": "198.51.100.1"})(held) is False
 
 
-FACTS = SessionFacts(route=Route.PAGE, org="o-1", session_id='s"1', user_agent="Straße", url="https://a.example/")
+FACTS = SessionFacts(route=Route.PAGE, org="o-1", session_id='s"1', user_agent="Straße", **of_url("https://a.example/"))
 BLOCKED = Decision(block=Hit(FilterName.IP, ReasonCode.IP_FILTER, Rule("ip:block:10.0.0.0/8")))
 
 

@@ -40,9 +40,10 @@ from fsproxy.core.settings import (
     RampingSettings,
 )
 from fsproxy.core.uid_digest import uid_digest
+from tests.support.urls import of_url
 
 NOW = Instant(1_795_287_341.0)
-PAGE = SessionFacts(route=Route.PAGE, org="o-1", session_id="s-1", user_id="u-1", url="https://a.example/")
+PAGE = SessionFacts(route=Route.PAGE, org="o-1", session_id="s-1", user_id="u-1", **of_url("https://a.example/"))
 BUNDLE = msgspec.structs.replace(PAGE, route=Route.BUNDLE)
 
 

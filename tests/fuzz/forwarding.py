@@ -106,7 +106,9 @@ def _goes_up(clients: ClientAddresses, *, client_header: str, lines: Lines, peer
         for name, value in sent:
             if name.lower() == b"cookie":
                 assert {pair.partition(b"=")[0].strip(_BLANKS) for pair in value.split(b";")} <= ALLOWED
-        kept = {name.lower() for name, _ in without_named(lines)}
+        headers = index(lines)
+        block = without_named(headers.block, headers.get(b"connection", b""))
+        kept = {line.partition(b": ")[0].lower() for line in block.split(b"\r\n")}
         assert {name for name in names if name.startswith(b"x-other")} <= kept
 
 

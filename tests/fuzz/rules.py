@@ -6,7 +6,7 @@ import contextlib
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from fsproxy.core.matching import addresses, domains
-from fsproxy.core.matching.hosts import normalise_host, parse_url
+from fsproxy.core.matching.hosts import Url, normalise_host, parse_url
 from fsproxy.core.model import Address
 from fsproxy.core.wire.client_address import parse_address
 from fuzz.harness import Target, lines
@@ -96,7 +96,7 @@ def check_domains(data: bytes) -> None:
         assert name is not None
         for port in (url.effective_port, None, 80):
             expected = next((i for i, each in enumerate(patterns) if each and _matches(each, name, port)), None)
-            assert table.find(name, port) == expected
+            assert table.find(Url("", name, port)) == expected
 
 
 def _matches(pattern: domains.DomainPattern, host: str, port: int | None) -> bool:

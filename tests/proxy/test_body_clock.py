@@ -22,9 +22,8 @@ KB = 1024
 
 def transaction(payload: object, **server: Any) -> Any:
     config = SimpleNamespace(server=SimpleNamespace(body_rate=256, **{"body_timeout": 30.0, **server}))
-    request = SimpleNamespace(payload=payload)
     return SimpleNamespace(
-        request=request, generation=SimpleNamespace(config=config), bytes_in=0, close=False, most_body=100
+        payload=payload, generation=SimpleNamespace(config=config), bytes_in=0, close=False, most_body=100
     )
 
 

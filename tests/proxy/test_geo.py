@@ -14,6 +14,7 @@ from fsproxy.core.model import Location
 from fsproxy.core.settings import GeoSource
 from fsproxy.core.wire.client_address import ClientAddress
 from fsproxy.proxy.geo import GeoError, Locator
+from tests.support.header_lines import lines
 
 
 def client(address: str | None = "198.51.100.7", *, trusted: bool = True) -> ClientAddress:
@@ -48,13 +49,13 @@ def test_headers_name_country_and_region_in_any_case(
     country: bytes, region: bytes | None, location: Location | None
 ) -> None:
     headers = {b"cf-ipcountry": country} | ({b"cf-region-code": region} if region is not None else {})
-    assert Locator().locate(HEADERS, client(), headers) == location
+    assert Locator().locate(HEADERS, client(), lines(headers)) == location
 
 
 def test_without_the_header_or_from_somebody_untrusted_nothing_is_known() -> None:
-    assert Locator().locate(HEADERS, client(), {}) is None
-    assert Locator().locate(HEADERS, client(trusted=False), {b"cf-ipcountry": b"US"}) is None
-    assert Locator().locate(GeoSource(), client(), {b"cf-ipcountry": b"US"}) is None
+    assert Locator().locate(HEADERS, client(), lines({})) is None
+    assert Locator().locate(HEADERS, client(trusted=False), lines({b"cf-ipcountry": b"US"})) is None
+    assert Locator().locate(GeoSource(), client(), lines({b"cf-ipcountry": b"US"})) is None
 
 
 def _database(folder: Path, row: dict[str, Any]) -> GeoSource:
@@ -83,9 +84,9 @@ def test_a_database_row_is_read_at_the_usual_paths(
 ) -> None:
     source, locator = _database(tmp_path, row), Locator()
     locator.open(source)
-    assert locator.locate(source, client(trusted=False), {b"cf-ipcountry": b"FR"}) == location
-    assert locator.locate(source, client("192.0.2.1"), {}) is None
-    assert locator.locate(source, client(None), {}) is None
+    assert locator.locate(source, client(trusted=False), lines({b"cf-ipcountry": b"FR"})) == location
+    assert locator.locate(source, client("192.0.2.1"), lines({})) is None
+    assert locator.locate(source, client(None), lines({})) is None
 
 
 def test_a_database_row_is_read_at_paths_of_ones_own(tmp_path: Path) -> None:
@@ -93,13 +94,13 @@ def test_a_database_row_is_read_at_paths_of_ones_own(tmp_path: Path) -> None:
     source = GeoSource(database=made.database, country="cc", region="zones.1.code")
     locator = Locator()
     locator.open(source)
-    assert locator.locate(source, client(), {}) == Location("DE", "DE-HH")
+    assert locator.locate(source, client(), lines({})) == Location("DE", "DE-HH")
     no_region = GeoSource(database=made.database, country="cc", region=None)
-    assert locator.locate(no_region, client(), {}) == Location("DE")
+    assert locator.locate(no_region, client(), lines({})) == Location("DE")
 
 
 def test_a_database_that_was_not_opened_knows_nothing() -> None:
-    assert Locator().locate(GeoSource(database="/nowhere.mmdb"), client(), {}) is None
+    assert Locator().locate(GeoSource(database="/nowhere.mmdb"), client(), lines({})) is None
 
 
 def test_an_ipv6_address_in_a_database_of_ipv4_is_not_known(tmp_path: Path) -> None:
@@ -108,8 +109,8 @@ def test_an_ipv6_address_in_a_database_of_ipv4_is_not_known(tmp_path: Path) -> N
     writer.to_db_file(str(tmp_path / "v4.mmdb"))
     source, locator = GeoSource(database=str(tmp_path / "v4.mmdb")), Locator()
     locator.open(source)
-    assert locator.locate(source, client(), {}) == Location("US")
-    assert locator.locate(source, client("2001:db8::1"), {}) is None
+    assert locator.locate(source, client(), lines({})) == Location("US")
+    assert locator.locate(source, client("2001:db8::1"), lines({})) is None
 
 
 def test_a_damaged_row_is_not_known(tmp_path: Path) -> None:
@@ -121,7 +122,7 @@ def test_a_damaged_row_is_not_known(tmp_path: Path) -> None:
     at = content.index(b"country") - 1
     path.write_bytes(content[:at] + b"\xe3" + content[at + 1 :])
     locator.open(source)
-    assert locator.locate(source, client(), {}) is None
+    assert locator.locate(source, client(), lines({})) is None
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a database" * 100])
@@ -138,4 +139,4 @@ def test_a_database_is_opened_once(tmp_path: Path) -> None:
     locator.open(source)
     Path(source.database or "").unlink()
     locator.open(source)
-    assert locator.locate(source, client(), {}) == Location("US")
+    assert locator.locate(source, client(), lines({})) == Location("US")

@@ -21,6 +21,8 @@ from fsproxy.core.model import CallKind, FilterName, Hit, Instant, Location, Rej
 from fsproxy.core.pipeline import Decision, PageAnswer
 from fsproxy.core.reasons import ReasonCode, RejectionCode
 from fsproxy.core.wire.client_address import ClientAddress
+from fsproxy.core.wire.header_values import index
+from fsproxy.http.payload import WholeBody
 from fsproxy.proxy.flow import Flow
 from fsproxy.proxy.generation import Generation
 from fsproxy.proxy.record import ENOUGH_PAGES, Recorder
@@ -73,10 +75,10 @@ def transaction(route: Route = Route.PAGE, *, dropped: bool = False, **known: An
     client = ClientAddress(
         address=FACTS.client_ip, chain="", trusted=True, dropped=dropped, proto="http", host="", request_id="r-1"
     )
-    request: Any = SimpleNamespace(method="POST", close=False)
-    flow = Flow(
-        request, GENERATION, {}, client, "t-1", Instant(1_795_287_341.5), monotonic_ns(), "r-1", b"r-1", request.close
-    )
+    connection: Any = None  # nothing is written here
+    flow = Flow(connection, "POST", "/rec/page", index(()), None, WholeBody(b""), wire_id=b"r-1")
+    flow.generation, flow.client, flow.token, flow.request_id = GENERATION, client, "t-1", "r-1"
+    flow.arrived, flow.started_ns = Instant(1_795_287_341.5), monotonic_ns()
     flow.route, flow.path, flow.status, flow.facts = route, "/rec/page", 200, FACTS
     for name, value in known.items():
         setattr(flow, name, value)

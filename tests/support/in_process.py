@@ -87,13 +87,7 @@ async def in_process(config: Mapping[str, Any]) -> AsyncIterator[InProcessProxy]
         metrics, sweeper = Metrics(), Sweeper(loop)
         data_plane = DataPlane(_generation(config, base, 1), metrics, loop, sweeper)
         await data_plane.start()
-        server = data_plane.server = DataServer(
-            data_plane.handle,
-            data_plane.generation.config.server,
-            sweeper,
-            on_malformed=data_plane.count_malformed,
-            on_crash=data_plane.count_crash,
-        )
+        server = data_plane.make_server(data_plane.generation.config.server)
         listener = await loop.create_server(partial(ClientConnection, server), "127.0.0.1", 0)
         proxy = InProcessProxy(
             listener.sockets[0].getsockname()[1], data_plane, server, metrics, base, complaints.records

@@ -13,7 +13,6 @@ from typing import Any
 
 from fsproxy.config.loader import load_text
 from fsproxy.http.connection import ClientConnection
-from fsproxy.http.server import DataServer
 from fsproxy.http.sweeper import Sweeper
 from fsproxy.proxy.data_plane import DataPlane
 from fsproxy.proxy.generation import Generation
@@ -61,14 +60,7 @@ async def inner_proxy(config: Mapping[str, Any], upstream_url: str, folder: Path
         Generation.compile(load_text(json.dumps(whole), "test", {}, folder), 1), metrics, loop, sweeper
     )
     await data_plane.start()
-    server = DataServer(
-        data_plane.handle,
-        data_plane.generation.config.server,
-        sweeper,
-        on_malformed=data_plane.count_malformed,
-        on_crash=data_plane.count_crash,
-    )
-    data_plane.server = server
+    server = data_plane.make_server(data_plane.generation.config.server)
     listener = await loop.create_server(partial(ClientConnection, server), "127.0.0.1", 0)
     with kept(folder, whole):
         try:

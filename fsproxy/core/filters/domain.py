@@ -7,8 +7,8 @@ from typing import ClassVar, Self
 
 from fsproxy.core.filters.base import rule_at, rule_of
 from fsproxy.core.matching.domains import DomainTable, parse_pattern
-from fsproxy.core.matching.hosts import Url, parse_origin, parse_url
-from fsproxy.core.model import FilterName, Hit, Instant, Mode, Route, Rule, SessionFacts
+from fsproxy.core.matching.hosts import Url, parse_origin
+from fsproxy.core.model import PAGE, FilterName, Hit, Instant, Mode, Rule, SessionFacts
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import CoreSettings, DomainRule, OrgSettings
 
@@ -52,14 +52,13 @@ class DomainFilter:
 
     def judge(self, facts: SessionFacts, now: Instant) -> Hit | None:
         """Return the rule that blocks, or None. A page whose URL has no host gets ``otherwise``."""
-        if facts.route is not Route.PAGE:
+        if facts.route is not PAGE:
             origin = parse_origin(facts.origin)
             return None if origin is None else self._judge(origin)
-        url = facts.url
-        return self._judge(parse_url(url)) if isinstance(url, str) else self.otherwise
+        return self._judge(facts.parsed_url) if facts.parsed_url is not None else self.otherwise
 
     def _judge(self, url: Url) -> Hit | None:
-        index = self.table.find(url.host, url.effective_port)
+        index = self.table.find(url)
         return self.otherwise if index is None else self.verdicts[index]
 
 

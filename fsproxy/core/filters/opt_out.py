@@ -50,11 +50,10 @@ class OptOutFilter:
             return self.gpc
         if self.dnt and facts.dnt:
             return self.dnt
-        if facts.cookies:
-            for name, value, hit in self.cookies:
-                found = facts.cookies.get(name)
-                if found is not None and (value is None or value == found):
-                    return hit
+        for name, value, hit in self.cookies:
+            found = facts.cookies.get(name)
+            if found is not None and (value is None or value == found):
+                return hit
         return None
 
 

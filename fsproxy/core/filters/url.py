@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import ClassVar, Self
 
-from fsproxy.core.matching.hosts import Url, UrlProblem, origin_host, parse_url
+from fsproxy.core.matching.hosts import UrlProblem, origin_host
 from fsproxy.core.model import FilterName, Hit, Instant, Mode, Rule, SessionFacts
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import CoreSettings, OrgSettings, UrlSettings
@@ -72,30 +72,24 @@ class UrlFilter:
         )
 
     def judge(self, facts: SessionFacts, now: Instant) -> Hit | None:
-        broken = self._broken(facts.url, facts.origin)
-        return None if broken is None else self.hits[broken]
-
-    def _broken(self, text: object, origin: str | None) -> UrlRule | None:
+        text, url = facts.url, facts.parsed_url
         if text is None or text == "":
-            return UrlRule.MISSING
-        if not isinstance(text, str):
-            return UrlRule.NOT_STRING
+            return self.hits[UrlRule.MISSING]
+        if not isinstance(text, str) or url is None:
+            return self.hits[UrlRule.NOT_STRING]
         if self.max_length is not None and len(text) > self.max_length:
-            return UrlRule.MAX_LENGTH
+            return self.hits[UrlRule.MAX_LENGTH]
         # Nearly every URL is printable ASCII, which is a faster check.
         if not (text.isascii() and text.isprintable()) and _CONTROL.search(text) is not None:
-            return UrlRule.CONTROL
-        return self._broken_parts(parse_url(text), origin)
-
-    def _broken_parts(self, url: Url, origin: str | None) -> UrlRule | None:
+            return self.hits[UrlRule.CONTROL]
         if url.problem is UrlProblem.UNPARSEABLE:
-            return UrlRule.UNPARSEABLE
+            return self.hits[UrlRule.UNPARSEABLE]
         if url.scheme not in self.schemes:
-            return UrlRule.SCHEME
+            return self.hits[UrlRule.SCHEME]
         if url.problem is not None:
-            return _OF_PROBLEM[url.problem]
-        if self.match_origin and origin_host(origin) != url.host:
-            return UrlRule.MATCH_ORIGIN
+            return self.hits[_OF_PROBLEM[url.problem]]
+        if self.match_origin and origin_host(facts.origin) != url.host:
+            return self.hits[UrlRule.MATCH_ORIGIN]
         return None
 
 

@@ -41,14 +41,14 @@ class KnownNames:
 NO_NAMES = KnownNames(())
 
 
-def finder_of_misspelt(names: Iterable[str]) -> Callable[[bytes], bool]:
-    """Return a function that returns whether a text may have one of the names in other letters.
+def finder_of_misspelt(names: Iterable[str]) -> Callable[[bytes], object]:
+    """Return a function that returns something if a text may have one of the names in other letters, else None.
 
     It looks at every byte once. It is sure of a text without such a name, and may find one that is inside a value.
     """
     patterns = b"|".join(_misspelt(name) for name in names)
-    search = re2.compile(b'"(?:' + patterns + b')"|' + _ESCAPED_LETTER).search
-    return lambda text: search(text) is not None
+    search: Callable[[bytes], object] = re2.compile(b'"(?:' + patterns + b')"|' + _ESCAPED_LETTER).search
+    return search
 
 
 def _misspelt(name: str) -> bytes:

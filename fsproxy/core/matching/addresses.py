@@ -10,8 +10,7 @@ from typing import Generic, Self, TypeVar
 
 import msgspec
 
-from fsproxy.core.model import Address
-
+Address = IPv4Address | IPv6Address
 T = TypeVar("T")
 
 _IPV4_BITS = 32

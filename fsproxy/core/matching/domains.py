@@ -8,7 +8,7 @@ from typing import Self
 
 import msgspec
 
-from fsproxy.core.matching.hosts import is_label, normalise_host, parse_port, split_labels, split_port
+from fsproxy.core.matching.hosts import Url, is_label, normalise_host, parse_port, split_labels, split_port
 
 Shape = tuple[int, ...]
 """The places of the wildcards among a pattern's labels."""
@@ -81,12 +81,13 @@ class DomainTable:
                 shapes.setdefault(pattern.host.count(".") + 1, {})[pattern.wildcards] = None
         return cls(first, {count: tuple(found) for count, found in shapes.items()}, ports)
 
-    def find(self, host: str, port: int | None) -> int | None:
-        """Return the index of the first match. ``host``: as normalised; ``port``: written or implied by the scheme."""
-        first = self.first
+    def find(self, url: Url) -> int | None:
+        """Return the index of the first pattern that matches the URL's host and port."""
+        first, host = self.first, url.host
         best = first.get(host)
         keys = self._masked(host) if self.shapes else ()
         if self.ports:
+            port = url.effective_port
             keys = (*keys, f"{host}:{port}", *[f"{key}:{port}" for key in keys])
         for key in keys:
             index = first.get(key)

@@ -13,7 +13,7 @@ from fsproxy.core.audit.facts import CONTROL, HIDDEN, MISSING, NOT_STRING, Audit
 from fsproxy.core.audit.line import LONGEST_AGENT
 from fsproxy.core.audit.privacy import LONGEST_NAME
 from fsproxy.core.audit.record import AuditShadow
-from fsproxy.core.matching.hosts import UrlProblem
+from fsproxy.core.matching.hosts import UrlProblem, parse_url
 from fsproxy.core.model import Address, FilterName, Hit, Location, Route, SessionFacts
 
 NO_ANSWERS: Mapping[FilterName, Hit | Lacking | None] = MappingProxyType({})
@@ -105,6 +105,7 @@ def page_part(line: PageLine, audited: AuditFacts, longest_url: int, *, same_use
         route=Route.PAGE,
         org=line.org,
         url=url,
+        parsed_url=parse_url(url) if isinstance(url, str) else None,
         compiled_timestamp=audited.compiled,
         compiled_version=audited.version,
         snippet_version=audited.snippet,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
 from urllib.parse import unquote
 
 import msgspec
-
-from fsproxy.core.model import NO_COOKIES
 
 _BLANKS = " \t"
 """Stripped from names and values (RFC 6265 5.2). Other blanks, such as a no-break space, are part of them."""
@@ -16,14 +16,47 @@ LONGEST_UID_COOKIE = 4096
 """Characters of a cookie; browsers keep no longer one."""
 
 
-def parse_cookies(header: str) -> Mapping[str, str]:
+_A_COOKIE = re.compile(r"(?:\A|;)[ \t]*[^;= \t][^;=]*=")
+
+
+class Cookies(Mapping[str, str]):
+    """The cookies of a ``Cookie`` header, as ``parse_cookies`` reads them when one is looked up that may be there."""
+
+    __slots__ = ("_header", "_values")
+
+    def __init__(self, header: str) -> None:
+        self._header = header
+        self._values: dict[str, str] | None = None
+
+    def __bool__(self) -> bool:
+        """Return whether there is any cookie, without reading them."""
+        return _A_COOKIE.search(self._header) is not None
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the value of a cookie, or the default."""
+        return self._all().get(name, default) if name in self._header else default
+
+    def __getitem__(self, name: str) -> str:
+        return self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def _all(self) -> dict[str, str]:
+        if self._values is None:
+            self._values = parse_cookies(self._header)
+        return self._values
+
+
+def parse_cookies(header: str) -> dict[str, str]:
     """Return the values of a ``Cookie`` header by name. Never raise.
 
     Of two cookies with one name the first counts, and a pair without ``=`` is skipped. Values are as sent, without
     surrounding spaces and one pair of quotes.
     """
-    if not header:
-        return NO_COOKIES
     cookies: dict[str, str] = {}
     for pair in header.split(";"):
         name, equals, value = pair.partition("=")

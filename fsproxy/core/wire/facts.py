@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 import msgspec
 
-from fsproxy.core.model import NO_COOKIES, Encoding, Location, Route, SessionFacts
+from fsproxy.core.matching.hosts import parse_url
+from fsproxy.core.model import PAGE, Encoding, Location, Route, SessionFacts
 from fsproxy.core.wire.client_address import ClientAddress
-from fsproxy.core.wire.cookies import parse_cookies, parse_uid_cookie
+from fsproxy.core.wire.cookies import Cookies, parse_uid_cookie
 from fsproxy.core.wire.header_values import Headers
 from fsproxy.core.wire.page import PageBody
 from fsproxy.core.wire.queries import read_query
@@ -43,11 +43,15 @@ def bundle_query(raw_query: str) -> BundleQuery:
     """Return what a raw query holds. Never raise."""
     found, contradictory = read_query(raw_query)
     get = found.get
+    org, user, session, page = [
+        each if len(each) <= LONGEST_ID else ""
+        for each in (get("OrgId", ""), get("UserId", ""), get("SessionId", ""), get("PageId", ""))
+    ]
     return BundleQuery(
-        org_id=usable_id(get("OrgId")),
-        user_id=usable_id(get("UserId")),
-        session_id=usable_id(get("SessionId")),
-        page_id=usable_id(get("PageId")),
+        org_id=org,
+        user_id=user,
+        session_id=session,
+        page_id=page,
         seq=_whole(get("Seq", "")),
         page_start=_number(get("PageStart", "")),
         client_time=_number(get("ClientTime", "")),
@@ -86,31 +90,35 @@ def page_facts(
     location: Location | None = None,
     fresh_user_id: str = "",
 ) -> SessionFacts:
-    """Return the facts of a page request. ``headers`` are those of ``header_values.index``.
+    """Return the facts of a page request.
 
     The session is the page's ``SessionId``, else the one of the ``fs_uid`` cookie for the same org.
     """
-    org = usable_id(body.org_id) or None
-    shown = _header_facts(headers)
+    org, session, page, user, app = [
+        each if isinstance(each, str) and len(each) <= LONGEST_ID else ""
+        for each in (body.org_id, body.session_id, body.page_id, body.user_id, body.app_id)
+    ]
+    origin, agent, cookies, gpc, dnt = _of_headers(headers)
     return SessionFacts(
-        route=Route.PAGE,
-        org=org,
-        session_id=usable_id(body.session_id) or _session_of_cookie(shown.cookies, org),
-        page_id=usable_id(body.page_id),
-        user_id=usable_id(body.user_id),
+        route=PAGE,
+        org=org or None,
+        session_id=session or _session_of_cookie(cookies, org),
+        page_id=page,
+        user_id=user,
         fresh_user_id=fresh_user_id,
-        app_id=usable_id(body.app_id),
+        app_id=app,
         url=body.url,
+        parsed_url=parse_url(body.url) if isinstance(body.url, str) else None,
         compiled_timestamp=body.compiled_timestamp,
         compiled_version=body.compiled_version,
         snippet_version=body.snippet_version,
-        origin=shown.origin,
+        origin=origin,
         client_ip=client.address,
-        user_agent=shown.user_agent,
+        user_agent=agent,
         location=location,
-        cookies=shown.cookies,
-        gpc=shown.gpc,
-        dnt=shown.dnt,
+        cookies=cookies,
+        gpc=gpc,
+        dnt=dnt,
     )
 
 
@@ -122,63 +130,37 @@ def bundle_facts(
     location: Location | None = None,
 ) -> SessionFacts:
     """Return the facts of a capture request that is no page, or of a socket's upgrade or frame."""
-    org = query.org_id or None
-    shown = _header_facts(headers)
+    origin, agent, cookies, gpc, dnt = _of_headers(headers)
     return SessionFacts(
         route=route,
-        org=org,
-        session_id=query.session_id or _session_of_cookie(shown.cookies, org),
+        org=query.org_id or None,
+        session_id=query.session_id or _session_of_cookie(cookies, query.org_id),
         page_id=query.page_id,
         user_id=query.user_id,
-        origin=shown.origin,
+        origin=origin,
         client_ip=client.address,
-        user_agent=shown.user_agent,
+        user_agent=agent,
         location=location,
-        cookies=shown.cookies,
-        gpc=shown.gpc,
-        dnt=shown.dnt,
+        cookies=cookies,
+        gpc=gpc,
+        dnt=dnt,
     )
 
 
-class _HeaderFacts(msgspec.Struct, frozen=True, gc=False):
-    """The facts that are in a request's headers."""
-
-    origin: str | None
-    user_agent: str | None
-    cookies: Mapping[str, str]
-    gpc: bool
-    dnt: bool
-
-
-def _header_facts(headers: Headers) -> _HeaderFacts:
-    """Return them, and keep them for the next request that has the same lines."""
-    known = headers.facts
-    if not isinstance(known, _HeaderFacts):
-        known = headers.facts = _read(headers)
-    return known
-
-
-def _read(headers: Headers) -> _HeaderFacts:
-    return _HeaderFacts(
-        _text(headers, b"origin"),
-        _text(headers, b"user-agent"),
-        _cookies(headers),
-        headers.get(b"sec-gpc") == b"1",
-        headers.get(b"dnt") == b"1",
+def _of_headers(headers: Headers) -> tuple[str | None, str | None, Cookies, bool, bool]:
+    """Return the origin, the User-Agent, the cookies, and whether the visitor sends ``Sec-GPC`` and ``DNT``."""
+    get = headers.get
+    origin, agent = get(b"origin"), get(b"user-agent")
+    return (
+        None if origin is None else origin.decode("utf-8", "surrogateescape"),
+        None if agent is None else agent.decode("utf-8", "surrogateescape"),
+        Cookies(get(b"cookie", b"").decode("utf-8", "surrogateescape")),
+        get(b"sec-gpc") == b"1",
+        get(b"dnt") == b"1",
     )
 
 
-def _text(headers: Headers, name: bytes) -> str | None:
-    value = headers.get(name)
-    return value.decode("utf-8", "surrogateescape") if value is not None else None
-
-
-def _cookies(headers: Headers) -> Mapping[str, str]:
-    header = headers.get(b"cookie")
-    return parse_cookies(header.decode("utf-8", "surrogateescape")) if header else NO_COOKIES
-
-
-def _session_of_cookie(cookies: Mapping[str, str], org: str | None) -> str:
+def _session_of_cookie(cookies: Cookies, org: str) -> str:
     value = cookies.get(UID_COOKIE)
     if value is None:
         return ""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
 
 from fsproxy.core.wire.header_names import ESSENTIAL
 
@@ -13,44 +13,47 @@ RawHeaders = tuple[tuple[bytes, bytes], ...]
 
 
 class Headers(dict[bytes, bytes]):
-    """Maps each lower-case name to its value, and keeps what was derived from the lines.
+    """The header lines of a request or an answer.
 
-    ``plain_head.KnownHeads`` gives equal heads the same object. So the requests of one visitor and the answers of
-    one kind derive these things once: that is what the slots ``client``, ``facts`` and ``forward_lines`` are for.
+    As a mapping, it has the values that decide how the message is handled, by their names in lower case: at least
+    those of ``header_names.READ``. ``find`` knows every other name.
     """
 
-    __slots__ = ("_lines", "client", "facts", "forward_lines", "plain")
+    __slots__ = ("block", "judged", "plain")
 
-    def __init__(self, lines: RawHeaders | None = None, plain: Sequence[bytes] = ()) -> None:
-        """Take ``lines``, or else ``plain``: the whole lines, one for each name. The caller adds the values."""
-        super().__init__()
-        self._lines = lines
-        self.plain = plain
-        self.client: tuple[Any, ...] | None = None
-        """The client, and what it was resolved from. Set by ``client_address``."""
-        self.facts: object = None
-        """The filters' facts. Set by ``facts``."""
-        self.forward_lines: tuple[Any, ...] | None = None
-        """The lines to forward, and what they were made from. Set by ``headers`` and ``answer_headers``."""
+    # Whoever makes one sets these and adds the values: a constructor in Python would cost more than all of that.
+    block: bytes
+    """All lines as they came, each after a CRLF."""
+    judged: Sequence[tuple[bytes, bytes]]
+    """Names and values as they came, in order; at least of those that the mapping has."""
+    plain: bool
+    """The lines were read by ``plain_head``: the mapping has one line for each name."""
 
     @property
     def lines(self) -> RawHeaders:
-        """Return all lines as they came."""
-        if self._lines is None:
-            split = (line.partition(b": ") for line in self.plain)
-            self._lines = tuple((name, value) for name, _, value in split)
-        return self._lines
+        """Return all names and values as they came."""
+        return tuple(
+            (name, value) for name, _, value in (line.partition(b": ") for line in self.block.split(b"\r\n")[1:])
+        )
 
-    def each(self) -> Iterable[tuple[bytes, bytes]]:
-        """Return the lower-case name and the whole line of each header line."""
-        if self.plain:
-            return zip(self, self.plain, strict=True)
-        return ((pair[0].lower(), b": ".join(pair)) for pair in self.lines)
+    def find(self, name: bytes) -> bytes | None:
+        """Return the value of any header by its name in lower case, for names that come from the configuration."""
+        value = self.get(name)
+        if value is None and self.plain:
+            found = _line_of(name).findall(self.block)
+            return b", ".join(found) if found else None
+        return value
+
+
+@lru_cache(maxsize=64)
+def _line_of(name: bytes) -> re.Pattern[bytes]:
+    return re.compile(rb"\r\n(?i:%b): ([^\r]*)" % re.escape(name))
 
 
 def index(headers: RawHeaders) -> Headers:
     """Index the lines by name. Join repeated ones in order, ``Cookie`` by ``; ``, others by ``, ``."""
-    found = Headers(headers)
+    found = Headers()
+    found.block, found.judged, found.plain = b"".join([b"\r\n%b: %b" % pair for pair in headers]), headers, False
     for name, value in headers:
         found[name.lower()] = value
     if len(found) < len(headers):
@@ -79,16 +82,17 @@ NAMES_NOTHING = frozenset({b"keep-alive", b"close", b"upgrade", b"keep-alive, up
 """Frequent ``Connection`` values, in lower case, that name only headers that are never forwarded anyway."""
 
 
-def without_named(headers: RawHeaders) -> RawHeaders:
-    """Return the lines without ``Connection`` and without those that it names, unless they are ``ESSENTIAL``."""
-    lines = [value.lower().split(b",") for name, value in headers if name.lower() == b"connection"]
-    gone = {part.strip() for line in lines for part in line} - ESSENTIAL | {b"connection"}
-    return tuple(pair for pair in headers if pair[0].lower() not in gone)
+def without_named(block: bytes, connection: bytes) -> bytes:
+    """Return a ``Headers.block`` without the lines that ``Connection`` names, unless they are ``ESSENTIAL``."""
+    gone = {part.strip() for part in connection.lower().split(b",")} - ESSENTIAL - {b""}
+    return re.sub(rb"\r\n(?i:%b): [^\r]*" % b"|".join(map(re.escape, gone)), b"", block) if gone else block
 
 
-def accepts_trailers(value: bytes) -> bool:
-    """Return whether a ``TE`` line accepts trailers; none of its other codings is forwarded."""
-    return any(part.partition(b";")[0].strip() == b"trailers" for part in value.lower().split(b","))
+def accepts_trailers(headers: Mapping[bytes, bytes]) -> bool:
+    """Return whether ``TE`` accepts trailers, and ``Connection`` does not name it; no other coding is forwarded."""
+    if b"te" in map(bytes.strip, headers.get(b"connection", b"").lower().split(b",")):
+        return False
+    return any(part.partition(b";")[0].strip() == b"trailers" for part in headers[b"te"].lower().split(b","))
 
 
 @lru_cache(maxsize=256)

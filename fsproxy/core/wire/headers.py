@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
 from dataclasses import dataclass
-from enum import Enum, IntEnum, unique
+from enum import Enum, unique
 from typing import Self
 
 from fsproxy.core.wire.client_address import ClientAddress
 from fsproxy.core.wire.cookies import kept_cookies
-from fsproxy.core.wire.header_names import FORWARDING, HOP_BY_HOP, ORDINARY, PROXY_PREFIX, REPLACED, underscored
+from fsproxy.core.wire.header_names import FORWARDING, HOP_BY_HOP, REPLACED, lines_named, underscored
 from fsproxy.core.wire.header_values import (
     NAMES_NOTHING,
     Headers,
     accepts_trailers,
-    index,
     narrowed_encoding,
     without_named,
 )
@@ -31,50 +30,31 @@ class Framing(Enum):
     """There is no body, and ``Upgrade`` is forwarded as it came."""
 
 
-@unique
-class Do(IntEnum):
-    """What is done with a line because of its name."""
-
-    KEEP = 0
-    DROP = 1
-    COOKIE = 2
-    ACCEPT_ENCODING = 3
-    TE = 4
-    UPGRADE = 5
-    CONNECTION = 6
-    LOOK = 7
-    """The name is in no table, and may be a ``Proxy-*``."""
-
-
-# These are compared for every line, and as globals they cost one look-up instead of two.
-_KEEP, _DROP, _LOOK, _CONNECTION = Do.KEEP, Do.DROP, Do.LOOK, Do.CONNECTION
-
-
 @dataclass(frozen=True, slots=True)
 class UpstreamHeaders:
-    """Makes request heads for the upstream, by one configuration."""
+    """Makes request heads for the upstream, by one configuration.
+
+    A head is not put together from its lines. It is the client's own, from which lines are cut out by their names, and
+    to which ours are added.
+    """
 
     cookies: frozenset[bytes] | None
     """The names of the cookies that are forwarded; None: all."""
     forwarded: bool
-    from_trusted: Mapping[bytes, Do]
-    from_untrusted: Mapping[bytes, Do]
+    cut_trusted: re.Pattern[bytes]
+    cut_untrusted: re.Pattern[bytes]
 
     @classmethod
     def compile(cls, *, cookies: frozenset[str] | None, client_header: str, forwarded: bool) -> Self:
         """Compile ``cookies`` and ``forwarded`` of the section ``upstream``, and ``header`` of ``client_ip``."""
-        client = {client_header.lower().encode("ascii", "replace")}
-        doing = dict.fromkeys(ORDINARY, Do.KEEP)
-        doing |= dict.fromkeys(HOP_BY_HOP | REPLACED | {b"host", b"content-length", b"expect", b"cdn-loop"}, Do.DROP)
-        # No well-behaved proxy, trusted or not, sends these spellings.
-        doing |= dict.fromkeys(underscored(FORWARDING | REPLACED), Do.DROP)
-        doing |= {b"cookie": Do.KEEP if cookies is None else Do.COOKIE, b"accept-encoding": Do.ACCEPT_ENCODING}
-        doing |= {b"connection": Do.CONNECTION, b"te": Do.TE, b"upgrade": Do.UPGRADE}
+        cut = HOP_BY_HOP | REPLACED | {b"host", b"content-length", b"expect", b"cdn-loop", b"accept-encoding"}
+        if cookies is not None:
+            cut |= {b"cookie"}
         return cls(
             cookies=None if cookies is None else frozenset(name.encode("utf-8", "replace") for name in cookies),
             forwarded=forwarded,
-            from_trusted=doing | ({b"forwarded": Do.DROP} if forwarded else {}),
-            from_untrusted=doing | dict.fromkeys(FORWARDING | client, Do.DROP),
+            cut_trusted=lines_named(cut | {b"forwarded"} if forwarded else cut),
+            cut_untrusted=lines_named(cut | FORWARDING | {client_header.lower().encode("ascii", "replace")}),
         )
 
     def head(
@@ -97,79 +77,74 @@ class UpstreamHeaders:
         name of this instance, is appended to ``CDN-Loop`` (RFC 8586). ``page`` narrows ``Accept-Encoding`` to what
         we can read (rules.md 1), but never adds it.
         """
-        upgrade = framing is Framing.UPGRADE
-        # Requests with equal lines share ``headers``, which keep one ClientAddress while peer and scheme do not change.
-        # So comparing identities is enough to know that the lines would come out the same.
-        made = headers.forward_lines
-        if made is None or made[0] is not self or made[1] is not client or made[2] != (page, upgrade):
-            block = self._block(headers, client, passage, page=page, upgrade=upgrade)
-            made = headers.forward_lines = (self, client, (page, upgrade), block)
+        block = headers.block
+        if not headers.plain:
+            # No well-behaved proxy, trusted or not, sends these spellings.
+            block = _MISSPELT.sub(b"", block)
+            connection = headers.get(b"connection")
+            if connection is not None and connection.lower() not in NAMES_NOTHING:
+                block = without_named(block, connection)
+        kept = (self.cut_trusted if client.trusted else self.cut_untrusted).sub(b"", block)
+        passed = headers.get(b"cdn-loop")
+        upgrade = False
         if isinstance(framing, int):
             end = b"Content-Length: %d\r\n\r\n" % framing
         else:
+            upgrade = framing is Framing.UPGRADE
             end = b"Transfer-Encoding: chunked\r\n\r\n" if framing is Framing.CHUNKED else b"\r\n"
-        return b"%b %b HTTP/1.1\r\nHost: %b%b%b\r\n%b" % (method, target, authority, made[3], request_id, end)
+        return b"%b %b HTTP/1.1\r\nHost: %b%b%b\r\nCDN-Loop: %b%b%b%b\r\n%b" % (
+            method,
+            target,
+            authority,
+            kept,
+            self._changed(headers, page=page, upgrade=upgrade),
+            passed + b", " if passed else b"",
+            passage,
+            self._ours(client),
+            request_id,
+            end,
+        )
 
-    def _block(self, headers: Headers, client: ClientAddress, passage: bytes, *, page: bool, upgrade: bool) -> bytes:
-        """Return all between the values of ``Host`` and ``X-Request-Id``, which a visitor's requests have in common."""
-        parts = [b""]
-        add = parts.append
-        do = (self.from_trusted if client.trusted else self.from_untrusted).get
-        special: list[tuple[Do, tuple[bytes, bytes]]] = []
-        for name, line in headers.each():
-            what = do(name, _LOOK)
-            if what is _KEEP:
-                add(line)
-            elif what is _LOOK:
-                if name[:6] != PROXY_PREFIX:
-                    add(line)
-            elif what is _CONNECTION:
-                if line.partition(b": ")[2].lower() not in NAMES_NOTHING:
-                    return self._block(index(without_named(headers.lines)), client, passage, page=page, upgrade=upgrade)
-            elif what is not _DROP:
-                sent, _, value = line.partition(b": ")
-                special.append((what, (sent, value)))
-        if special or upgrade:
-            parts += self._special(special, page=page, upgrade=upgrade)
-        passed = headers.get(b"cdn-loop")
-        add(b"CDN-Loop: %b, %b" % (passed, passage) if passed else b"CDN-Loop: " + passage)
-        add(self._ours(client))
-        return b"\r\n".join(parts)
-
-    def _special(
-        self, special: Iterable[tuple[Do, tuple[bytes, bytes]]], *, page: bool, upgrade: bool
-    ) -> Iterable[bytes]:
+    def _changed(self, headers: Headers, *, page: bool, upgrade: bool) -> bytes:
+        """Return the lines, each after a CRLF, that are forwarded in another form, or only where one asks for them."""
+        lines = b""
         accept: list[bytes] = []
-        trailers = False
-        for what, (name, value) in special:
-            if what is Do.COOKIE and self.cookies is not None:
-                kept = kept_cookies(value, self.cookies)
-                if kept:
-                    yield b"%b: %b" % (name, kept)
-            elif what is Do.ACCEPT_ENCODING and page:
-                accept.append(value)
-            elif what is Do.TE:
-                trailers = trailers or accepts_trailers(value)
-            elif what is Do.ACCEPT_ENCODING or upgrade:
-                yield b"%b: %b" % (name, value)
+        for name, value in headers.judged:
+            if len(name) == 6:
+                if self.cookies is not None and name.lower() == b"cookie":
+                    kept = kept_cookies(value, self.cookies)
+                    if kept:
+                        lines += b"\r\n%b: %b" % (name, kept)
+            elif len(name) == 15:
+                if name.lower() == b"accept-encoding":
+                    if page:
+                        accept.append(value)
+                    else:
+                        lines += b"\r\n%b: %b" % (name, value)
+            elif upgrade and name.lower() == b"upgrade":
+                lines += b"\r\n%b: %b" % (name, value)
         if accept:
-            yield b"Accept-Encoding: " + narrowed_encoding(b",".join(accept))
-        if upgrade or trailers:
-            yield _CONNECTION_LINES[upgrade, trailers]
+            lines += b"\r\nAccept-Encoding: " + narrowed_encoding(b",".join(accept))
+        trailers = b"te" in headers and accepts_trailers(headers)
+        return lines + _CONNECTION_LINES[upgrade, trailers] if upgrade or trailers else lines
 
     def _ours(self, client: ClientAddress) -> bytes:
         host = f"\r\nX-Forwarded-Host: {client.host}" if client.host else ""
         forwarded = f"\r\nForwarded: {_forwarded(client)}" if self.forwarded else ""
         return (
-            f"X-Forwarded-For: {client.chain}\r\nX-Forwarded-Proto: {client.proto}{host}{forwarded}\r\nX-Request-Id: "
+            f"\r\nX-Forwarded-For: {client.chain}\r\nX-Forwarded-Proto: {client.proto}{host}{forwarded}"
+            "\r\nX-Request-Id: "
         ).encode("ascii", "replace")
 
 
 _CONNECTION_LINES = {
-    (True, True): b"Connection: Upgrade, TE\r\nTE: trailers",
-    (True, False): b"Connection: Upgrade",
-    (False, True): b"Connection: TE\r\nTE: trailers",
+    (True, True): b"\r\nConnection: Upgrade, TE\r\nTE: trailers",
+    (True, False): b"\r\nConnection: Upgrade",
+    (False, True): b"\r\nConnection: TE\r\nTE: trailers",
 }
+
+
+_MISSPELT = lines_named(underscored(FORWARDING | REPLACED))
 
 
 def _forwarded(client: ClientAddress) -> str:

@@ -87,7 +87,7 @@ def read_page(body: bytes) -> PageBody | None:
         if lenient is None:
             return None
         page = lenient
-    return _read_both_ways(body, page) if _may_be_misspelt(body) else page
+    return page if _may_be_misspelt(body) is None else _read_both_ways(body, page)
 
 
 def _read_both_ways(body: bytes, page: PageBody) -> PageBody | None:

@@ -59,11 +59,11 @@ class SocketHandler:
         if upgrade is not None and upgrade.connection is not None:
             upgrade.pass_head()
             if mode is SocketMode.TUNNEL:
-                tunnel = Tunnel(flow.request.connection, asyncio.get_running_loop().create_future())
+                tunnel = Tunnel(flow.connection, asyncio.get_running_loop().create_future())
                 tunnel.attach(upgrade.connection, upgrade.rest)
                 return await passing(flow, tunnel)
         else:
-            flow.request.connection.write(_accepted(flow, key))
+            flow.connection.write(_accepted(flow, key))
         return await self._pass_frames(flow, key, upgrade)
 
     async def _may_go_up(self, flow: Flow, mode: SocketMode) -> bool:
@@ -86,7 +86,7 @@ class SocketHandler:
     async def _pass_frames(self, flow: Flow, key: bytes, upgrade: Upgrade | None) -> bool:
         closed = asyncio.get_running_loop().create_future()
         frames = FrameHandler(self._services, flow)
-        tunnel = FrameTunnel(flow.request.connection, closed, frames, flow.generation.config.server.max_body)
+        tunnel = FrameTunnel(flow.connection, closed, frames, flow.generation.config.server.max_body)
         if upgrade is not None and upgrade.connection is not None:
             tunnel.attach(upgrade.connection, upgrade.rest)
         frames.begin(partial(self._reach, flow, key, tunnel), has_upstream=tunnel.has_upstream)

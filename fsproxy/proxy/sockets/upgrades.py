@@ -10,7 +10,7 @@ from fsproxy.http.client_request import CLOSE
 from fsproxy.http.pool import Share
 from fsproxy.http.tunnel import Tunnel
 from fsproxy.http.upgrade import EXTENSIONS, Upgrade
-from fsproxy.proxy.forward import Forwarder
+from fsproxy.proxy.forward import NOT_REACHED, Forwarder
 
 if TYPE_CHECKING:
     from fsproxy.proxy.flow import Flow
@@ -21,15 +21,15 @@ class Upgrader(Forwarder):
 
     async def tunnel(self, flow: Flow) -> bool:
         """Ask the upstream for an upgrade; after its 101, pass bytes both ways until one side ends."""
-        writer = self._response_writer(flow)
-        exchange = self._exchange(flow, writer, self._head(flow, Framing.UPGRADE), Share.OTHER, upgrade=True)
+        writer = self._writer(flow)
+        exchange = self._exchange(flow, writer, Framing.UPGRADE, Share.OTHER)
         flow.sent_ns = monotonic_ns()
         exchange.start()
         await writer.done
         connection = exchange.upgraded
         if writer.head is None or writer.head.status != 101 or connection is None:
             return self._finish(flow, writer)
-        tunnel = Tunnel(flow.request.connection, self._loop.create_future())
+        tunnel = Tunnel(flow.connection, self._loop.create_future())
         tunnel.attach(connection, writer.rest)
         return await passing(flow, tunnel)
 
@@ -41,17 +41,18 @@ class Upgrader(Forwarder):
         ``plain``: its frames must be readable, so no extension is asked for. ``late``: the client has had its 101
         already, and what it sent goes up even if it leaves.
         """
-        sink = Upgrade(flow.request, self._loop.create_future(), flow.wire_id, key, plain=plain, late=late)
+        sink = Upgrade(flow, self._loop.create_future(), with_cors=False, bundle=False, key=key, plain=plain, late=late)
         flow.writer = sink
         if not late:
-            flow.request.on_gone = sink.on_gone
+            flow.on_gone = sink.on_gone
         upstream = self._upstream
-        head = self._head(flow, Framing.UPGRADE, EXTENSIONS if plain else None)
-        exchange = self._exchange(flow, sink, head, Share.SOCKET, upgrade=True, retry_for=retry_for)
+        exchange = self._exchange(
+            flow, sink, Framing.UPGRADE, Share.SOCKET, retry_for=retry_for, without=EXTENSIONS if plain else None
+        )
         flow.sent_ns = monotonic_ns()
         exchange.start()
         await sink.done
-        if self._has_moved(sink, upstream):
+        if sink.failure in NOT_REACHED and upstream is not self._upstream:
             return await self.upgrade(flow, key, plain=plain, late=late, retry_for=retry_for)
         if sink.failure is None:
             self._metrics.forwarded[(flow.route.value,)] += 1
@@ -69,7 +70,7 @@ async def passing(flow: Flow, tunnel: Tunnel) -> bool:
     """Open a tunnel after a 101, and wait for its end."""
     flow.status = 101
     flow.sent_ns = flow.sent_ns or monotonic_ns()  # from here on all waiting is for the two ends
-    flow.request.on_gone = tunnel.on_client_gone
+    flow.on_gone = tunnel.on_client_gone
     tunnel.open()
     try:
         await tunnel.closed

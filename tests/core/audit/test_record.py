@@ -16,6 +16,7 @@ from fsproxy.core.policy import OrgPolicy, Snapshot
 from fsproxy.core.reasons import ReasonCode, RejectionCode
 from fsproxy.core.settings import CoreSettings, OptOutSettings
 from support.made_lines import line_of
+from tests.support.urls import of_url
 
 FACTS = SessionFacts(
     route=Route.PAGE,
@@ -24,7 +25,7 @@ FACTS = SessionFacts(
     page_id="p-1",
     user_id="u-1",
     app_id="never-written",
-    url="https://shop.example/secret?q=secret",
+    **of_url("https://shop.example/secret?q=secret"),
     client_ip=ip_address("198.51.100.77"),
     user_agent="Agent \udcff\n" + "x" * 600,
     location=Location("US", "US-CA"),
@@ -223,7 +224,7 @@ START = (
     b'{"ecs.version":"8.11.0","@timestamp":"2026-11-21T18:55:41.564Z","fsproxy.audit.version":1,"event.action":"page",'
 )
 PLAIN = SessionFacts(
-    route=Route.PAGE, org="o-1", session_id="s-1", page_id="p-1", user_id="u-1", url="https://shop.example:8443/a",
+    route=Route.PAGE, org="o-1", session_id="s-1", page_id="p-1", user_id="u-1", **of_url("https://shop.example:8443/a"),
     client_ip=ip_address("198.51.100.77"), user_agent="Mozilla", location=Location("US", "US-CA"), cookies={"c": "1"},
     origin="https://shop.example", compiled_timestamp=1754000000, compiled_version="1.2", snippet_version="1.3",
 )  # fmt: skip
@@ -257,7 +258,9 @@ TWO = Rejection(RejectionCode.RATE_LIMITED, CallKind.IDENTIFY, None, None, "too 
         (
             {
                 "outcome": Outcome.BLOCKED,
-                "facts": msgspec.structs.replace(PLAIN, url="nothing", cookies={}, location=None, user_agent=None),
+                "facts": msgspec.structs.replace(
+                    PLAIN, **of_url("nothing"), cookies={}, location=None, user_agent=None
+                ),
                 "decision": Decision(
                     block=Hit(FilterName.IP, ReasonCode.IP_FILTER, Rule('50%d"')),
                     shadow=(BLOCK,),

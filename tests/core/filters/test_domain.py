@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 
 from fsproxy.core.filters.domain import DomainFilter, problem
 from fsproxy.core.matching.domains import DomainTable, parse_pattern
+from fsproxy.core.matching.hosts import Url
 from fsproxy.core.model import FilterName, Hit, Instant, Mode, Route, SessionFacts
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import CoreSettings, DomainRule, DomainSettings, Entry, FilterSettings, OrgSettings
+from tests.support.urls import of_url
 
 NOW = Instant(1_795_287_301.0)
 
@@ -33,7 +35,7 @@ def _filter(rules: list[tuple[str, str]], otherwise: str = "capture") -> DomainF
 
 
 def _page(made: DomainFilter, url: object) -> Hit | None:
-    return made.judge(SessionFacts(route=Route.PAGE, url=url, origin="https://another.example"), NOW)
+    return made.judge(SessionFacts(route=Route.PAGE, **of_url(url), origin="https://another.example"), NOW)
 
 
 def _id(hit: Hit | None) -> str | None:
@@ -209,7 +211,7 @@ def test_off_pages_the_origin_is_judged_and_without_a_host_nothing(
     route: Route, origin: str | None, rule: str | None
 ) -> None:
     made = _filter([("block", "example.com"), ("capture", "app.example.com")], otherwise="block")
-    facts = SessionFacts(route=route, origin=origin, url="https://example.com/")
+    facts = SessionFacts(route=route, origin=origin, **of_url("https://example.com/"))
     assert _id(made.judge(facts, NOW)) == rule
 
 
@@ -269,7 +271,7 @@ def test_the_rule_of_otherwise_has_its_id_and_its_place() -> None:
 
 def test_a_rule_that_is_no_pattern_keeps_its_place_among_the_others() -> None:
     table = DomainTable.of([parse_pattern("a.example"), None, parse_pattern("*.example")])
-    assert (table.find("a.example", 443), table.find("b.example", 443), table.find("example", 443)) == (0, 2, None)
+    assert [table.find(Url("https", host, None)) for host in ("a.example", "b.example", "example")] == [0, 2, None]
 
 
 @pytest.mark.parametrize(

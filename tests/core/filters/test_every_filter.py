@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -34,6 +35,7 @@ from fsproxy.core.settings import (
     UrlSettings,
     UserAgentSettings,
 )
+from tests.support.urls import of_url
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "fsproxy" / "core" / "filters"
@@ -129,7 +131,7 @@ wild_facts = st.builds(
     cookies=st.dictionaries(wild_text | st.just("fs_optout"), wild_text, max_size=3),
     gpc=st.booleans(),
     dnt=st.booleans(),
-)
+).map(lambda facts: msgspec.structs.replace(facts, **of_url(facts.url)))
 
 
 def test_every_filter_is_compiled_for_the_property_below() -> None:

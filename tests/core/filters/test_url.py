@@ -8,6 +8,7 @@ from fsproxy.core.filters.url import UrlFilter, problem
 from fsproxy.core.model import FilterName, Hit, Instant, Mode, Route, SessionFacts
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import CoreSettings, FilterSettings, OrgSettings, UrlSettings
+from tests.support.urls import of_url
 
 NOW = Instant(1_795_287_301.0)
 
@@ -15,7 +16,7 @@ NOW = Instant(1_795_287_301.0)
 def _judge(settings: UrlSettings, url: object, origin: str | None = None) -> Hit | None:
     made = UrlFilter.compile(OrgSettings(filters=FilterSettings(url=settings)), CoreSettings())
     assert made is not None
-    return made.judge(SessionFacts(route=Route.PAGE, url=url, origin=origin), NOW)
+    return made.judge(SessionFacts(route=Route.PAGE, **of_url(url), origin=origin), NOW)
 
 
 def _id(settings: UrlSettings, url: object, origin: str | None = None) -> str | None:

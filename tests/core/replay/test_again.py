@@ -39,10 +39,11 @@ from fsproxy.core.settings import (
     UserAgentSettings,
 )
 from support.made_lines import line_of
+from tests.support.urls import of_url
 
 NOW = Instant(1795287341.5)
 FACTS = SessionFacts(
-    route=Route.PAGE, org="o-1", session_id="s", page_id="p", user_id="client-1", url="https://www.example.com/a",
+    route=Route.PAGE, org="o-1", session_id="s", page_id="p", user_id="client-1", **of_url("https://www.example.com/a"),
     client_ip=ip_address("10.1.2.3"), user_agent="Mozilla/5.0", compiled_timestamp=1754000000,
 )  # fmt: skip
 
@@ -83,6 +84,8 @@ def again(found: PageLine, *, same_users: bool = False, **filters: Any) -> Repla
 
 
 def changed(**more: Any) -> SessionFacts:
+    if "url" in more:
+        more |= of_url(more["url"])
     return msgspec.structs.replace(FACTS, **more)
 
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsproxy.core.wire.cookies import UidCookie, kept_cookies, parse_cookies, parse_uid_cookie
+from fsproxy.core.wire.cookies import Cookies, UidCookie, kept_cookies, parse_cookies, parse_uid_cookie
 
 
 @pytest.mark.parametrize(
@@ -85,3 +85,13 @@ def test_letters_are_no_blanks() -> None:
     assert parse_cookies("Xa=X1X; aX = 2") == {"Xa": "X1X", "aX": "2"}
     assert kept_cookies(b"a=1X; Xa=2", frozenset({b"a"})) == b"a=1X"
     assert kept_cookies(b"a=1X; Xa=2X", frozenset({b"Xa"})) == b"Xa=2X"
+
+
+@settings(max_examples=400)
+@given(st.lists(st.sampled_from(["a", "b", "=", ";", " ", "\t", '"', "\u00a0", "c"]), max_size=12).map("".join))
+def test_a_lazily_read_header_has_the_same_cookies(header: str) -> None:
+    all_of_them = parse_cookies(header)
+    assert bool(Cookies(header)) == bool(all_of_them)
+    for name in ("a", "b", "ab", "", "\u00a0", "d"):
+        assert Cookies(header).get(name) == all_of_them.get(name)
+    assert Cookies(header) == all_of_them

@@ -9,6 +9,7 @@ from fsproxy.core.wire.client_address import ClientAddress
 from fsproxy.core.wire.facts import LONGEST_ID, BundleQuery, bundle_facts, bundle_query, page_facts
 from fsproxy.core.wire.page import EMPTY_PAGE, PageBody
 from tests.support.header_lines import lines
+from tests.support.urls import of_url
 
 CLIENT = ClientAddress(
     address=ip_address("198.51.100.7"),
@@ -83,7 +84,7 @@ def test_a_pages_facts() -> None:
         user_id="u",
         fresh_user_id="fresh",
         app_id="uid",
-        url="https://a.example/",
+        **of_url("https://a.example/"),
         compiled_timestamp=1,
         compiled_version="c",
         snippet_version="2.0.0",

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from fsproxy.http.aiohttp_parts import MAX_PIPELINED
-from fsproxy.http.fast_lane import SWITCH
+from fsproxy.http.server import SWITCH
 from support.in_process import InProcessProxy, in_process
 from support.leaving import LeavingClient, Way, send_and_leave
 from support.proxy import running_proxy
@@ -208,7 +208,7 @@ async def test_the_audit_line_says_that_the_client_left_and_what_the_upstream_an
     async with in_process({"upstream": {"url": upstream.url}, "audit": {"to": "stderr"}}) as proxy:
         upstream.hold()
         records: list[Any] = []
-        proxy.data_plane.audit.write = lambda record, _: records.append(record)  # type: ignore[method-assign]
+        proxy.data_plane.audit.write = lambda line: records.append(json.loads(line))  # type: ignore[method-assign]
         client = await send_and_leave(proxy.port, post(*UPLOADS["bundle"]), way)
         await upstream.arrived(1, SECONDS)
         await eventually(lambda: proxy.metrics.in_flight == 1, SECONDS)
@@ -216,19 +216,20 @@ async def test_the_audit_line_says_that_the_client_left_and_what_the_upstream_an
         await proxy.idle()
         client.close()
     (record,) = records
-    assert (record.error, record.upstream_status, record.status) == ("client_gone", 200, 200)
-    assert (record.decision, record.outcome) == ("forwarded", "success")
+    statuses = record["fsproxy.upstream.status_code"], record["http.response.status_code"]
+    assert (record["fsproxy.error"], *statuses) == ("client_gone", 200, 200)
+    assert (record["fsproxy.decision"], record["event.outcome"]) == ("forwarded", "success")
 
 
 async def test_an_upstream_that_fails_is_what_the_line_says(upstream: RecordingUpstream) -> None:
     await upstream.refuse()
     async with in_process({"upstream": {"url": upstream.url}}) as proxy:
         records: list[Any] = []
-        proxy.data_plane.audit.write = lambda record, _: records.append(record)  # type: ignore[method-assign]
+        proxy.data_plane.audit.write = lambda line: records.append(json.loads(line))  # type: ignore[method-assign]
         await send_and_leave(proxy.port, post(*UPLOADS["bundle"]), Way.RESET)
         await eventually(lambda: bool(records), SECONDS)
     (record,) = records
-    assert (record.error, record.decision) == ("upstream_refused", "failed")
+    assert (record["fsproxy.error"], record["fsproxy.decision"]) == ("upstream_refused", "failed")
 
 
 async def test_the_exchange_keeps_its_time_limits() -> None:

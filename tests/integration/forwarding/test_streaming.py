@@ -21,10 +21,10 @@ def buffered(proxy: InProcessProxy) -> int:
     """Return how many bytes the proxy's own buffers hold, towards both sides and of request bodies."""
     total = 0
     for flow in proxy.data_plane._in_flight:
-        transport = flow.request.connection.transport
+        transport = flow.connection.transport
         total += transport.get_write_buffer_size() if transport is not None else 0
-        if isinstance(flow.request.payload, StreamReader):
-            total += flow.request.payload.total_bytes - flow.bytes_in
+        if isinstance(flow.payload, StreamReader):
+            total += flow.payload.total_bytes - flow.bytes_in
         exchange = flow.writer.exchange if flow.writer is not None else None
         if exchange is not None and exchange.connection is not None and exchange.connection.transport is not None:
             total += exchange.connection.transport.get_write_buffer_size()

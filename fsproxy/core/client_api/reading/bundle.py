@@ -47,7 +47,7 @@ class _Event(msgspec.Struct, gc=False):
         return (
             b"\\" not in rest
             and rest.count(b'"Kind"') == rest.count(b'"Args"') == rest.count(b'"When"') == 1
-            and not _may_be_misspelt(rest)
+            and _may_be_misspelt(rest) is None
         )
 
 
@@ -181,7 +181,7 @@ def _unread_kind(body: bytes, start: int, end: int) -> CallKind | None:
     raw = body[start:end]
     try:
         number = call_number(_decode_kind(raw).Kind)
-        if number is None and _may_be_misspelt(raw):
+        if number is None and _may_be_misspelt(raw) is not None:
             kinds = [parse(bytes(value)) for name, value in _decode_members(raw).items() if folded(name) == _KIND]
             number = next(filter(None, map(call_number, kinds)), None)
     except (ValueError, RecursionError):
