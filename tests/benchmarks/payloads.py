@@ -187,11 +187,11 @@ _VALUES: tuple[tuple[str, object], ...] = (
 """A property and its value take about 110 bytes: 512 KB stay below 5,000 properties."""
 
 
-def event(size: int, name: str = "Bought") -> bytes:
+def event(size: int) -> bytes:
     """A custom event of exactly ``size`` bytes, valid throughout: properties of six types, half of them nested."""
     nested: dict[str, object] = {}
     properties: dict[str, object] = {"cart": nested, "rest_str": ""}
-    call = {"name": name, "properties": properties}
+    call = {"name": "Bought", "properties": properties}
     length = len(_compact(call))
     for number in range(size):
         kind, value = _VALUES[number % len(_VALUES)]
@@ -208,11 +208,26 @@ def _compact(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-def events(size: int, org: str = ORG, names: int = 1) -> Requests:
+def flat_event(size: int, name: str) -> bytes:
+    """A custom event of about ``size`` bytes, valid throughout: up to 800 small properties, then texts of 4 KB."""
+    properties: dict[str, object] = {}
+    length = len(_compact({"name": name, "properties": {}}))
+    for number in range(size):
+        added: dict[str, object] = {f"prop{number}_str": "v" * 24, f"num{number}_real": number * 1.5}
+        if number >= 400:
+            added = {f"text{number}_str": "t" * 4000}
+        length += len(_compact(added)) - 1
+        if length > size:
+            break
+        properties |= added
+    return _compact({"name": name, "properties": properties})
+
+
+def events(size: int, org: str = ORG, names: int = 4) -> Requests:
     """Direct custom events of so many names, each of a session of its own: none is over its rate."""
     made = []
     for number in range(max(names, 64 if size > 100_000 else 256)):
-        body = event(size, f"Event {number % names}")
+        body = flat_event(size, f"Event {number % names}")
         target = f"/client/event?OrgId={org}&UserId={_UUID % number}&SessionId=00000000-0000-4000-8000-{_MARK}"
         made.append(_head(target, len(body), number).replace(b"text/plain", b"application/json") + body)
     return _numbered(made)
