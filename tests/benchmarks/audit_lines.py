@@ -26,6 +26,8 @@ OWN = re.compile(r"(?<=-)\d+-[0-9a-f]{8}\b|(?<=auth:)[0-9a-f]{16}\b")
 PORT = re.compile(r"(?<=127\.0\.0\.1:)\d+|(?<=localhost:)\d+|(?<=\[::1\]:)\d+")
 NUMBER = re.compile(r"\d+")
 MASKED = ("@timestamp", "http.request.id", "fsproxy.worker")
+SHOWN = 20
+"""Differing fields of one test."""
 Lines = dict[str, Counter[str]]
 """Test -> each of its lines as text, and how often."""
 
@@ -68,10 +70,9 @@ def differences(before: Sequence[Lines], after: Lines) -> Iterator[tuple[bool, s
                 if NUMBER.sub("#", line) not in known:
                     yield False, f"{test}: unsteady, and new: {line}"
         elif now != runs[0]:
-            yield (
-                True,
-                f"{test}:\n" + "\n".join(compared(list((runs[0] - now).elements()), list((now - runs[0]).elements()))),
-            )
+            lines = list(compared(list((runs[0] - now).elements()), list((now - runs[0]).elements())))
+            more = [f"  and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+            yield True, "\n".join((f"{test}:", *lines[:SHOWN], *more))
 
 
 def compared(gone: list[str], new: list[str]) -> Iterator[str]:
