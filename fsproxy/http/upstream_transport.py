@@ -29,7 +29,8 @@ class UpstreamTransport(asyncio.Protocol):
     @property
     def usable(self) -> bool:
         """Whether the connection is open and not in use."""
-        return self.transport is not None and not self.transport.is_closing() and self._reader is None
+        transport = self.transport
+        return transport is not None and not transport.is_closing() and self._reader is None
 
     def write(self, data: bytes) -> None:
         """Send bytes."""

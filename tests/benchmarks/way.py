@@ -30,6 +30,8 @@ from support.raw_http import RawClient, raw_client  # noqa: E402
 from support.upstream import RecordingUpstream  # noqa: E402
 
 PACKAGE = str(Path(fsproxy.__file__).parent)
+DEMO = PACKAGE + "/demo/"
+"""The upstream of these measurements answers by the demo's functions, which are not a part of a request's way."""
 WARM = 30
 """Requests of each case before those that are counted."""
 COUNTED = 5
@@ -65,7 +67,7 @@ class Way:
     def note(self, frame: FrameType, event: str, _: Any) -> None:
         """Note a call; ``sys.setprofile`` calls this."""
         code = frame.f_code
-        if event == "call" and code.co_filename.startswith(PACKAGE):
+        if event == "call" and code.co_filename.startswith(PACKAGE) and not code.co_filename.startswith(DEMO):
             self.calls.append((code.co_filename.removeprefix(PACKAGE + "/"), code.co_qualname))
 
     @property

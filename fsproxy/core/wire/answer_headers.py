@@ -7,9 +7,6 @@ import re
 from fsproxy.core.wire.header_names import HOP_BY_HOP, lines_named
 from fsproxy.core.wire.header_values import NAMES_NOTHING, Headers, without_named
 
-EXPOSED = (b"X-Request-Id", b"FSProxy-Rejected", b"Retry-After")
-"""The headers that CORS lets a page's script read, if the answer has them."""
-
 _CUT = HOP_BY_HOP | {b"x-request-id", b"fsproxy-rejected"}
 _cut = lines_named(_CUT).sub
 _cut_upgraded = lines_named(_CUT - {b"upgrade"}).sub
@@ -40,13 +37,14 @@ def downstream_lines(
         if b"transfer-encoding" in headers:
             block = _cut_length(b"", block)
     if capture and b"access-control-allow-origin" in headers:
-        block = _expose(block, headers, [name for name, _ in ours if name in EXPOSED])
+        block = _expose(block, headers, ours)
     for line in ours:
         block += b"\r\n%b: %b" % line
     return block
 
 
-def _expose(block: bytes, headers: Headers, names: list[bytes]) -> bytes:
+def _expose(block: bytes, headers: Headers, ours: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    names = [name for name, _ in ours]
     exposing = list(_exposing.finditer(block))
     if not exposing:
         return b"%b\r\nAccess-Control-Expose-Headers: %b" % (block, b", ".join(names))

@@ -176,7 +176,7 @@ def read_page_answer(status: int, body: bytes, content_encoding: str = "") -> Pa
     if status not in {200, 202}:
         return PageAnswer(status)
     try:
-        answer = _read_answer(_plain(body, content_encoding))
+        answer = _read_answer(_plain(body, content_encoding) if content_encoding else body[:LONGEST_ANSWER])
     except (msgspec.MsgspecError, ValueError, RecursionError, zlib.error):
         return PageAnswer(status)
     code: Any = answer.reason_code

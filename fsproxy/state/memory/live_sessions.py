@@ -84,17 +84,19 @@ class LiveSessions:
                 if afresh or not self.refresh(key, now):
                     self._begin(self._chief(key)[0], now)
             return
-        keys = list(dict.fromkeys(keys))
-        known = next((key for key in keys if self.is_under_way(key, now)), None)
-        chief, _ = self._chief(keys[0] if known is None else known)
-        if known is None or afresh:
+        keys, tick = list(dict.fromkeys(keys)), int(now * _TICKS)
+        found = [self._chief(key) for key in keys]
+        under_way = [_is_under_way(times, tick) for _, times in found]
+        first = under_way.index(True) if True in under_way else 0
+        chief = found[first][0]
+        if afresh or not under_way[first]:
             self._begin(chief, now)
         else:
-            self.touch(known, now)
-        for key in keys:
-            if self._chief(key)[0] == chief:
+            self.touch(chief, now)
+        for key, (own, _), is_under_way in zip(keys, found, under_way, strict=True):
+            if own == chief:
                 continue
-            if self.is_under_way(key, now):
+            if is_under_way:
                 self.touch(key, now)
             else:
                 self.times.put(key, ~chief, now)
