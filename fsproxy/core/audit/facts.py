@@ -90,7 +90,8 @@ def page_facts(
     missed: tuple[str, ...] = ()
     lists: tuple[str, ...] = ()
     listed: tuple[str, ...] = ()
-    if facts.cookies and policy.opt_out is not None:
+    has_cookies = bool(facts.cookies)
+    if has_cookies and policy.opt_out is not None:
         came, missed = _cookies(facts, policy.opt_out)
     if policy.user_lists and (facts.app_id or unnamed):
         lists, listed = _users(facts, policy.user_lists, now, unnamed=unnamed)
@@ -106,7 +107,7 @@ def page_facts(
         _text(facts.snippet_version),
         facts.gpc,
         facts.dnt,
-        bool(facts.cookies),
+        has_cookies,
         came,
         missed,
         bool(facts.app_id),
