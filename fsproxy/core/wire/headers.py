@@ -107,26 +107,38 @@ class UpstreamHeaders:
 
     def _changed(self, headers: Headers, *, page: bool, upgrade: bool) -> bytes:
         """Return the lines, each after a CRLF, that are forwarded in another form, or only where one asks for them."""
+        if headers.plain and not upgrade:
+            return self._changed_plain(headers, page=page)
         lines = b""
-        accept: list[bytes] = []
         for name, value in headers.judged:
-            if len(name) == 6:
-                if self.cookies is not None and name.lower() == b"cookie":
-                    kept = kept_cookies(value, self.cookies)
-                    if kept:
-                        lines += b"\r\n%b: %b" % (name, kept)
-            elif len(name) == 15:
-                if name.lower() == b"accept-encoding":
-                    if page:
-                        accept.append(value)
-                    else:
-                        lines += b"\r\n%b: %b" % (name, value)
-            elif upgrade and name.lower() == b"upgrade":
+            lower = name.lower()
+            if lower == b"cookie":
+                lines += self._cookie_line(name, value)
+            elif (lower == b"accept-encoding" and not page) or (lower == b"upgrade" and upgrade):
                 lines += b"\r\n%b: %b" % (name, value)
-        if accept:
-            lines += b"\r\nAccept-Encoding: " + narrowed_encoding(b",".join(accept))
+        if page and b"accept-encoding" in headers:
+            lines += b"\r\nAccept-Encoding: " + narrowed_encoding(headers[b"accept-encoding"])
         trailers = b"te" in headers and accepts_trailers(headers)
         return lines + _CONNECTION_LINES[upgrade, trailers] if upgrade or trailers else lines
+
+    def _changed_plain(self, headers: Headers, *, page: bool) -> bytes:
+        """Do the same for a plain head, which has one line for each name and asks for no upgrade."""
+        names = [*headers]  # in the order of their lines
+        cookie = accept = b""
+        at = after = 0
+        if self.cookies is not None and b"cookie" in headers:
+            at = names.index(b"cookie")
+            cookie = self._cookie_line(*headers.judged[at])
+        if b"accept-encoding" in headers:
+            if page:
+                return b"%b\r\nAccept-Encoding: %b" % (cookie, narrowed_encoding(headers[b"accept-encoding"]))
+            after = names.index(b"accept-encoding")
+            accept = b"\r\n%b: %b" % headers.judged[after]
+        return cookie + accept if at <= after else accept + cookie
+
+    def _cookie_line(self, name: bytes, value: bytes) -> bytes:
+        kept = kept_cookies(value, self.cookies) if self.cookies is not None else b""
+        return b"\r\n%b: %b" % (name, kept) if kept else b""
 
     def _ours(self, client: ClientAddress) -> bytes:
         host = f"\r\nX-Forwarded-Host: {client.host}" if client.host else ""
