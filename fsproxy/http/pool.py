@@ -110,7 +110,8 @@ class Pool:
         while self._idle:
             connection = self._idle.pop()
             if connection.usable and connection.idle_since >= fresh_enough:
-                self._hold(connection, share)
+                connection.share = share
+                self._held[share] += 1
                 return connection
             connection.abort()
         return None

@@ -218,12 +218,11 @@ class Forwarder:
         return exchange
 
     def _finish(self, flow: Flow, writer: ResponseWriter) -> bool:
-        exchange = writer.exchange
+        exchange, failure, head = writer.exchange, writer.failure, writer.head
         if exchange is not None and exchange.retried:
             self._metrics.upstream_retries[()] += 1
-        failure = writer.failure
         if failure is None:
-            self._metrics.forwarded[(flow.route.value,)] += 1
+            self._metrics.forwarded[(flow.route._value_,)] += 1
             self.last_failure = None
             if exchange is not None and exchange.unattended:
                 failure = Failure.CLIENT_GONE
@@ -240,7 +239,7 @@ class Forwarder:
                 if flow.is_capture:
                     self._metrics.recordings_ended[(failure.value,)] += 1
         flow.failure, flow.bytes_out = failure, writer.bytes_out
-        flow.status = writer.head.status if writer.head is not None else 0
+        flow.status = head.status if head is not None else 0
         return CLOSE if failure is not None or flow.close else KEEP
 
     def _note(self, failure: Failure) -> None:

@@ -35,7 +35,11 @@ class PageHandler:
 
     async def answer(self, flow: Flow, body: bytes) -> bool:
         """Decide on the page; block it, or forward it as it came and learn from the answer."""
-        page = await _read(flow, body)
+        limit = flow.generation.config.server.max_decompressed
+        if not flow.query and b"content-encoding" not in flow.headers and len(body) <= limit:
+            page = read_page(body)
+        else:
+            page = await _read(flow, body, min(flow.most_body, limit))
         if page is None:
             flow.facts = page_facts(EMPTY_PAGE, flow.headers, flow.client)
             return self._forwarder.refuse(flow, Failure.UNINSPECTABLE)
@@ -117,16 +121,13 @@ class PageHandler:
             await ask(self._ledger, flow, operations)
 
 
-async def _read(flow: Flow, body: bytes) -> PageBody | None:
+async def _read(flow: Flow, body: bytes, limit: int) -> PageBody | None:
     """Return a page request's fields; None when its body is not of the encoding that it announces, or no page."""
-    limit = flow.generation.config.server.max_decompressed
-    if not flow.query and b"content-encoding" not in flow.headers and len(body) <= limit:
-        return read_page(body)
     encoding = encoding_of(flow)
     if encoding is Encoding.IDENTITY and len(body) <= limit:
         return read_page(body)
     try:
-        decoded = await decode(body, encoding, min(flow.most_body, limit))
+        decoded = await decode(body, encoding, limit)
     except UndecodableError:
         return None
     if not decoded.is_sound:
