@@ -64,7 +64,7 @@ def check_page(data: bytes) -> None:
 def _of_a_bundle(query: str, headers: Headers, client: ClientAddress) -> None:
     read = bundle_query(query)
     assert isinstance(read.encoding, Encoding)
-    assert all(each is None or abs(each) < float("inf") for each in (read.page_start, read.client_time, read.delta_t))
+    assert all(each is None or abs(each) < float("inf") for each in (read.page_start, read.client_time))
     _judged(msgspec.structs.replace(bundle_facts(Route.BUNDLE, read, headers, client), app_id="gone"))
 
 

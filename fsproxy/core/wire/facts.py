@@ -19,17 +19,15 @@ LONGEST_ID = 256
 UID_COOKIE = "fs_uid"
 
 
-class BundleQuery(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+class BundleQuery(msgspec.Struct, frozen=True, gc=False):
     """The query of a bundle or event upload (wire.md 2). Times are in milliseconds; None for what is no number."""
 
     org_id: str = ""
     user_id: str = ""
     session_id: str = ""
     page_id: str = ""
-    seq: int | None = None
     page_start: float | None = None
     client_time: float | None = None
-    delta_t: float | None = None
     encoding: Encoding = Encoding.IDENTITY
     """By the parameter ``ContentEncoding`` alone, whatever the header ``Content-Encoding`` says."""
     contradictory: bool = False
@@ -43,25 +41,21 @@ def bundle_query(raw_query: str) -> BundleQuery:
     """Return what a raw query holds. Never raise."""
     found, contradictory = read_query(raw_query)
     get = found.get
-    org, user, session, page = [
-        each if len(each) <= LONGEST_ID else ""
-        for each in (get("OrgId", ""), get("UserId", ""), get("SessionId", ""), get("PageId", ""))
-    ]
+    ids = get("OrgId", ""), get("UserId", ""), get("SessionId", ""), get("PageId", "")
+    if max(map(len, ids)) > LONGEST_ID:
+        ids = usable_id(ids[0]), usable_id(ids[1]), usable_id(ids[2]), usable_id(ids[3])
+    start, sent, encoding = get("PageStart"), get("ClientTime"), get("ContentEncoding")
     return BundleQuery(
-        org_id=org,
-        user_id=user,
-        session_id=session,
-        page_id=page,
-        seq=_whole(get("Seq", "")),
-        page_start=_number(get("PageStart", "")),
-        client_time=_number(get("ClientTime", "")),
-        delta_t=_number(get("DeltaT", "")),
-        encoding=_ENCODINGS.get(get("ContentEncoding", ""), Encoding.UNKNOWN),
-        contradictory=contradictory,
+        *ids,
+        _number(start) if start else None,
+        _number(sent) if sent else None,
+        _ENCODINGS.get(encoding, _UNKNOWN) if encoding else _IDENTITY,
+        contradictory,
     )
 
 
-_ENCODINGS = {"": Encoding.IDENTITY, "identity": Encoding.IDENTITY, "gzip": Encoding.GZIP}
+_IDENTITY, _UNKNOWN = Encoding.IDENTITY, Encoding.UNKNOWN
+_ENCODINGS = {"identity": _IDENTITY, "gzip": Encoding.GZIP}
 
 
 def usable_id(value: object) -> str:
@@ -69,12 +63,8 @@ def usable_id(value: object) -> str:
     return value if isinstance(value, str) and len(value) <= LONGEST_ID else ""
 
 
-def _whole(text: str) -> int | None:
-    return int(text) if len(text) < 16 and text.isascii() and text.isdigit() else None
-
-
 def _number(text: str) -> float | None:
-    if not text or len(text) > 32 or "_" in text:
+    if len(text) > 32 or "_" in text:
         return None
     try:
         number = float(text)

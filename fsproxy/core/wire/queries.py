@@ -6,18 +6,25 @@ from urllib.parse import unquote, unquote_plus
 
 _DECISIVE = ("OrgId", "UserId", "SessionId", "PageId", "ContentEncoding", "ClientTime", "PageStart")
 """Parameters that decisions depend on."""
-_READ = frozenset((*_DECISIVE, "Seq", "DeltaT"))
-_ORDINARY = frozenset(("PrevBundleTime", "LastActivity", "IsNewSession", "CompiledVersion", "SkipResponseBody"))
-"""Other parameters of recorders. Only for speed: any other name is examined more closely."""
+_OTHERS = ("Seq", "DeltaT", "PrevBundleTime", "LastActivity", "IsNewSession", "CompiledVersion", "SkipResponseBody")
+_ORDINARY = frozenset(_DECISIVE + _OTHERS)
+"""The parameters of recorders. Only for speed: a query with any other name is examined more closely."""
 _IN_SMALL_LETTERS = {name.lower(): name for name in _DECISIVE}
 
 
 def read_query(raw: str) -> tuple[dict[str, str], bool]:
-    """Return the decoded values of the parameters that are read, and whether the decisive ones are contradictory.
+    """Return the decoded values of the decisive parameters, and whether they are contradictory. There may be others.
 
     A parameter is contradictory if it has two different values, another value under its name in other letters, or if
     it matters that some readers split at semicolons. Of the others the first value counts. Never raise.
     """
+    pairs = raw.split("&")
+    try:
+        found = dict([each.split("=") for each in pairs])
+    except ValueError:  # one is no pair
+        found = {}
+    if len(found) == len(pairs) and _ORDINARY.issuperset(found) and not ("%" in raw or "+" in raw or ";" in raw):
+        return found, False
     found, contradictory = _read(raw)
     if ";" in raw:
         split, also = _read(raw.replace(";", "&"))
@@ -29,24 +36,20 @@ def read_query(raw: str) -> tuple[dict[str, str], bool]:
 
 
 def _read(raw: str) -> tuple[dict[str, str], bool]:
-    """Return the first raw value of each name, and whether a decisive one has a different value as well."""
+    """Return the first raw value of each decisive name, and whether one has a different value as well."""
     found: dict[str, str] = {}
     others: list[tuple[str, str]] = []
     for pair in raw.split("&"):
         name, _, value = pair.partition("=")
-        if name not in _READ:
-            if name in _ORDINARY:
-                continue
-            if "%" in name or "+" in name:
-                name = unquote_plus(name)
-            if name not in _READ:
-                meant = _IN_SMALL_LETTERS.get(name.strip().lower())
-                if meant is not None:
-                    others.append((meant, value))
-                continue
-        if name not in found:
+        if name not in _DECISIVE:
+            name = unquote_plus(name)
+        if name not in _DECISIVE:
+            meant = _IN_SMALL_LETTERS.get(name.strip().lower())
+            if meant is not None:
+                others.append((meant, value))
+        elif name not in found:
             found[name] = value
-        elif name in _DECISIVE and found[name] != value:
+        elif found[name] != value:
             others.append((name, value))
     return found, any(_differ(found.get(name, ""), value) for name, value in others)
 

@@ -34,10 +34,8 @@ def test_a_bundles_query_is_read() -> None:
         user_id="8c65",
         session_id="aa13",
         page_id="8bff",
-        seq=2,
         page_start=1795288064506,
         client_time=1795288069506,
-        delta_t=-12.5,
         encoding=Encoding.GZIP,
     )
 
@@ -136,8 +134,6 @@ def test_a_query_names_its_encoding_or_none(name: str, encoding: Encoding) -> No
 
 
 def test_a_number_of_a_query_is_as_long_as_one_may_be() -> None:
-    assert bundle_query("Seq=" + "9" * 15).seq == 10**15 - 1
-    assert bundle_query("Seq=" + "9" * 16).seq is None
     assert bundle_query("PageStart=1" + "0" * 31).page_start == 1e31
     assert bundle_query("PageStart=1" + "0" * 32).page_start is None
 

@@ -27,8 +27,8 @@ class SocketUpload(msgspec.Struct, frozen=True, gc=False):
 
 _NUMBER = rb"-?[0-9]{1,15}(?:\.[0-9]{1,9})?"
 _RECORDED = re.compile(
-    rb'(?:,"DeltaT":(?P<delta>%(number)b))?,"OrgId":"(?P<org>%(text)b)","PageId":"(?P<page>%(text)b)"'
-    rb',"PageStart":(?P<start>%(number)b),"PrevBundleTime":%(number)b,"Seq":(?P<seq>[0-9]{1,15})'
+    rb'(?:,"DeltaT":%(number)b)?,"OrgId":"(?P<org>%(text)b)","PageId":"(?P<page>%(text)b)"'
+    rb',"PageStart":(?P<start>%(number)b),"PrevBundleTime":%(number)b,"Seq":[0-9]{1,15}'
     rb',"SessionId":"(?P<session>%(text)b)","UserId":"(?P<user>%(text)b)"\}'
     % {b"number": _NUMBER, b"text": rb'[^"\\\x00-\x1f]*'}
 )
@@ -59,17 +59,7 @@ def _recorded(content: bytes) -> tuple[BundleQuery, Span] | None:
         org, page, session, user = map(usable_id, map(bytes.decode, found.group("org", "page", "session", "user")))
     except UnicodeDecodeError:
         return None
-    delta = found["delta"]
-    ids = BundleQuery(
-        org_id=org,
-        page_id=page,
-        session_id=session,
-        user_id=user,
-        seq=int(found["seq"]),
-        page_start=float(found["start"]),
-        delta_t=float(delta) if delta is not None else None,
-    )
-    return ids, (len(BUNDLE_FIRST), end)
+    return BundleQuery(org, user, session, page, float(found["start"])), (len(BUNDLE_FIRST), end)
 
 
 def _scanned(content: bytes) -> tuple[BundleQuery, Span]:
@@ -82,15 +72,12 @@ def _scanned(content: bytes) -> tuple[BundleQuery, Span]:
 
 def _ids(values: dict[str, Any]) -> BundleQuery:
     get = values.get
-    seq = get("Seq")
     return BundleQuery(
         org_id=usable_id(get("OrgId")),
         user_id=usable_id(get("UserId")),
         session_id=usable_id(get("SessionId")),
         page_id=usable_id(get("PageId")),
-        seq=seq if type(seq) is int else None,
         page_start=_number(get("PageStart")),
-        delta_t=_number(get("DeltaT")),
     )
 
 

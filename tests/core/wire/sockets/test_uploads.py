@@ -22,9 +22,7 @@ CONTENT = {
     "PrevBundleTime": 1,
     "DeltaT": 2.5,
 }
-IDS = BundleQuery(
-    org_id="o", user_id="u", session_id="s", page_id="p", seq=4, page_start=1_795_287_301_510.0, delta_t=2.5
-)
+IDS = BundleQuery(org_id="o", user_id="u", session_id="s", page_id="p", page_start=1_795_287_301_510.0)
 COMPACT = json.dumps(CONTENT, separators=(",", ":")).encode()
 
 
