@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from fsproxy.clock import monotonic
-from fsproxy.core.client_api.inspected import Form, Inspection
+from fsproxy.core.client_api.inspected import BUNDLE, Inspection
 from fsproxy.core.client_api.outcome import CallsOutcome, decide_calls
-from fsproxy.core.client_api.verdicts import LimitVerdict
+from fsproxy.core.client_api.verdicts import PASSED, LimitVerdict
 from fsproxy.core.limits.operations import Ledger, LedgerDownError, Move
 from fsproxy.core.limits.page_clock import (
     CallClock,
@@ -39,6 +39,7 @@ SLICE = 100
 """Verdicts that are looked up or remembered at a time, of many."""
 
 _encode = msgspec.msgpack.Encoder().encode
+_PASSED = _encode(PASSED)
 _decode = msgspec.msgpack.Decoder(LimitVerdict).decode
 
 
@@ -54,7 +55,8 @@ class CallLimits:
         self._repeats = repeats
         self._clocks = clocks
         self._deadline = deadline
-        self._under_way: dict[tuple[str, str], asyncio.Event] = {}
+        self._under_way: dict[tuple[str, str], asyncio.Event | None] = {}
+        """The pages with an upload that is being decided; with an event if another upload waits for it."""
 
     async def decide(
         self,
@@ -66,7 +68,7 @@ class CallLimits:
     ) -> LimitedCalls:
         """Decide every call. A ledger that is down limits nothing (``state.on_error``: capture goes on)."""
         try:
-            if inspection.form is Form.BUNDLE and facts.page_id:
+            if inspection.form is BUNDLE and facts.page_id:
                 return await self._decide_in_turn(policy, facts, upload, inspection, now)
             # Such calls have no repeats, and no clock that outlives the body.
             clock = self._clock(facts, upload, inspection, now)
@@ -86,25 +88,30 @@ class CallLimits:
     ) -> LimitedCalls:
         """Decide the uploads of one page one after another, so that a copy finds what became of the first."""
         page = (facts.org or "", facts.page_id)
-        while (other := self._under_way.get(page)) is not None:
+        while page in self._under_way:
+            other = self._under_way[page]
+            if other is None:
+                other = self._under_way[page] = asyncio.Event()
             await other.wait()
-        done = self._under_way[page] = asyncio.Event()
+        self._under_way[page] = None
         try:
             until, large = monotonic() + self._deadline, inspection.has_many_names
-            keys = await run(large, _keys, facts, inspection)
+            keys = await asyncio.to_thread(_keys, facts, inspection) if large else _keys(facts, inspection)
             repeated = await self._known(keys)
             # The clock before the claims: what is asked in one turn of the loop is one round trip.
             clock = self._clock(facts, upload, inspection, now)
             limited = await self._queries.ask(policy, facts, inspection, repeated, clock, now, until)
-            first = await run(large, _first_copies, keys, limited.outcome, repeated)
+            copies = (keys, limited.outcome, repeated)
+            first = await asyncio.to_thread(_first_copies, *copies) if large else _first_copies(*copies)
             for start in range(0, len(first), SLICE):
                 await self._repeats.remember(facts.org or "", first[start : start + SLICE])
                 if large:
                     await asyncio.sleep(0)
             return limited
         finally:
-            del self._under_way[page]
-            done.set()
+            done = self._under_way.pop(page)
+            if done is not None:
+                done.set()
 
     # -- clocks: when the calls of a page were made
 
@@ -150,6 +157,8 @@ class CallLimits:
             await asyncio.sleep(0)
             found += await self._repeats.find(wanted[start : start + SLICE])
         verdicts: dict[int, LimitVerdict] = {}
+        if not any(found):
+            return verdicts
         for index, kept in zip(keys, found, strict=True):
             if kept is not None:
                 try:
@@ -161,9 +170,9 @@ class CallLimits:
 
 
 def _largest_when(inspection: Inspection) -> float | None:
-    if inspection.form is not Form.BUNDLE:
+    if inspection.form is not BUNDLE:
         return None
-    return largest_of((each.when for each in inspection.calls), last_when(inspection.body))
+    return largest_of([each.when for each in inspection.calls], last_when(inspection.body))
 
 
 async def _dated(clock: CallClock) -> CallClock:
@@ -180,4 +189,6 @@ def _first_copies(
     keys: Mapping[int, bytes], outcome: CallsOutcome, repeated: Mapping[int, LimitVerdict]
 ) -> list[tuple[bytes, bytes]]:
     """Return the verdicts on calls that are no repeats, as they are remembered."""
+    if outcome.is_clean and not repeated:
+        return [(key, _PASSED) for key in keys.values()]
     return [(key, _encode(outcome.calls[index].verdict)) for index, key in keys.items() if index not in repeated]

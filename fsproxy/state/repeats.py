@@ -33,15 +33,14 @@ class Repeats:
 
     async def find(self, digests: list[bytes]) -> list[bytes | None]:
         """Return the first copies' verdicts in the order of the digests, None for each call that is new."""
-        # Past aiocache's layers, as every bundle with calls asks.
-        return [self.cache.find(repeat_key(each)) for each in digests]
+        # Past aiocache's layers, and by the digests themselves, as every bundle with calls asks.
+        return self.cache.find_all(digests)
 
     async def remember(self, org: str, verdicts: list[tuple[bytes, bytes]]) -> None:  # noqa: ARG002 - all orgs share the bound
         """Keep the verdicts on calls' first copies: pairs of digest and verdict."""
-        for digest, verdict in verdicts:
-            self.cache.put(repeat_key(digest), verdict, REPEAT_SECONDS)
+        self.cache.put_all(verdicts, REPEAT_SECONDS)
 
 
 def repeat_key(digest: bytes) -> str:
-    """Return the key of a call's digest in a cache."""
+    """Return the key of a call's digest in a cache that processes share."""
     return f"repeat:{digest.hex()}"

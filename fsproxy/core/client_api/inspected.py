@@ -32,6 +32,9 @@ class Form(Enum):
     BATCH = "items of a list"
 
 
+BUNDLE, DOCUMENT = Form.BUNDLE, Form.DOCUMENT
+
+
 class InspectedCall(msgspec.Struct, frozen=True, gc=False):
     """One call of a body."""
 
@@ -60,10 +63,10 @@ _LONE_GROUPS = {kind: (RateGroup(kind, (0,), None),) for kind in RateKind}
 """The groups of a body that is one call, made once for all such bodies."""
 
 
-class Inspection(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+class Inspection(msgspec.Struct, frozen=True, gc=False):
     """All that is known of one body."""
 
-    body: bytes = b""
+    body: bytes
     """Decompressed."""
     route: Route
     form: Form
@@ -78,14 +81,12 @@ class Inspection(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     @property
     def is_large(self) -> bool:
         """Whether it takes too long on the event loop to go through the calls. Those that are learned cost nothing."""
-        return len(self.calls) > MANY or sum(map(_weight, self.calls)) > MANY_NAMES
+        return len(self.calls) > MANY or _have_many_names([each for each in self.calls if each.call.learned is None])
 
     @property
     def has_many_names(self) -> bool:
         """Whether it takes too long on the event loop to decide the calls, if the names of all must be claimed."""
-        if len(self.calls) > MANY:
-            return True
-        return sum(len(e.validated.names) + len(e.validated.cuts) for e in self.calls) > MANY_NAMES
+        return len(self.calls) > MANY or _have_many_names(self.calls)
 
     def names(self, repeated: Collection[int] = ()) -> dict[NameKind, tuple[str, ...]]:
         """Return the names that this body adds to the org's count, without duplicates.
@@ -112,7 +113,7 @@ class Inspection(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
         Whether a group still spends is known once its names are decided: see ``outcome.spending``.
         """
-        if self.form is Form.DOCUMENT and len(self.calls) == 1:
+        if self.form is DOCUMENT and len(self.calls) == 1:
             kind = _rate_kind(self.calls[0].call.kind)
             return _LONE_GROUPS[kind] if kind is not None else ()
         groups: list[RateGroup] = []
@@ -149,19 +150,19 @@ def named_uids(inspection: Inspection) -> tuple[str, ...]:
     ``identify`` and user variables with the reserved property ``uid`` identify. A ``uid`` to which the schema gives
     a type is an ordinary property, and one that is empty or no string names no user.
     """
-    return tuple([str(each.call.properties[UID]) for each in inspection.calls if _identifies(each)])
+    return tuple([str(each.call.properties[UID]) for each in inspection.calls if _identifies(each.call)])
 
 
 def accepted_uid(inspection: Inspection) -> str:
     """Return the uid that the session has after this body: that of the last accepted call with one; "" if none."""
     for each in reversed(inspection.calls):
-        if not each.validated.rejected and _identifies(each):
+        # Most calls are events, and of one that is learned no property was read.
+        if UID in each.call.properties and not each.validated.rejected and _identifies(each.call):
             return str(each.call.properties[UID])
     return ""
 
 
-def _identifies(each: InspectedCall) -> bool:
-    call = each.call
+def _identifies(call: Call) -> bool:
     uid = call.properties.get(UID) if call.kind.is_user and call.gives_uid else None
     return isinstance(uid, str) and uid != ""
 
@@ -172,8 +173,9 @@ def _same_time(one: float | None, other: float | None) -> bool:
     return abs(one - other) <= SAME_CALL_MS
 
 
-def _weight(each: InspectedCall) -> int:
-    return len(each.validated.cuts) + len(each.validated.names) if each.call.learned is None else 0
+def _have_many_names(calls: Sequence[InspectedCall]) -> bool:
+    """Return whether the calls have many names."""
+    return bool(calls) and sum([len(e.validated.names) + len(e.validated.cuts) for e in calls]) > MANY_NAMES
 
 
 def _rate_kind(kind: CallKind) -> RateKind | None:

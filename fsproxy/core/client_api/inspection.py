@@ -8,8 +8,8 @@ from hashlib import blake2b
 import msgspec
 
 from fsproxy.core.client_api.calls import Call, ValidatedCall, broken, unread
-from fsproxy.core.client_api.inspected import Form, InspectedCall, Inspection
-from fsproxy.core.client_api.reading.bundle import Bundle, BundleCall, Uninspectable, read_bundle
+from fsproxy.core.client_api.inspected import BUNDLE, DOCUMENT, Form, InspectedCall, Inspection
+from fsproxy.core.client_api.reading.bundle import Bundle, Uninspectable, read_bundle
 from fsproxy.core.client_api.reading.bundle import read_event as read_bundle_event
 from fsproxy.core.client_api.reading.direct import read_event, read_identify, read_user_vars
 from fsproxy.core.client_api.reading.server_api import ServerCall, batch_kind, read_server_call, split_batch
@@ -43,7 +43,7 @@ def inspect(
         return _inspect_document(settings, route, body, _DIRECT[route](body, settings.max_payload))
     if endpoint is not None:
         return _inspect_document(settings, route, body, read_server_call(endpoint, body, settings.max_payload))
-    return Inspection(route=route, form=Form.DOCUMENT)
+    return Inspection(b"", route, DOCUMENT)
 
 
 def inspect_anew(settings: ClientApiSettings, inspection: Inspection) -> Inspection:
@@ -51,7 +51,7 @@ def inspect_anew(settings: ClientApiSettings, inspection: Inspection) -> Inspect
     if not any(each.call.learned is not None for each in inspection.calls):
         return inspection
     body = inspection.body
-    if inspection.form is Form.DOCUMENT:
+    if inspection.form is DOCUMENT:
         return _inspect_document(settings, inspection.route, body, read_event(body, settings, anew=True))
     calls = []
     for each in inspection.calls:
@@ -66,25 +66,29 @@ def inspect_anew(settings: ClientApiSettings, inspection: Inspection) -> Inspect
 
 def _inspect_document(settings: ClientApiSettings, route: Route, body: bytes, call: Call) -> Inspection:
     calls = (InspectedCall(call, validate_call(call, settings)),)
-    return Inspection(body=body, route=route, form=Form.DOCUMENT, calls=calls)
+    return Inspection(body, route, DOCUMENT, (), calls)
 
 
 def _inspect_bundle(
     settings: ClientApiSettings, route: Route, body: bytes, found: Bundle | Uninspectable
 ) -> Inspection:
     if isinstance(found, Uninspectable):
-        return Inspection(body=body, route=route, form=Form.BUNDLE, uninspectable=found)
+        return Inspection(body, route, BUNDLE, uninspectable=found)
+    if not found.calls:
+        return Inspection(body, route, BUNDLE, found.events, (), found.surplus)
     seen: dict[bytes, int] = {}
     calls = []
+    is_clean = True
     for each in found.calls:
-        digest = _digest(each)
-        ordinal = seen[digest] = seen.get(digest, -1) + 1
-        validated = validate_call(each.call, settings)
-        calls.append(InspectedCall(each.call, validated, each.index, each.when, digest + ordinal.to_bytes(4)))
-    inspection = Inspection(
-        body=body, route=route, form=Form.BUNDLE, parts=found.events, calls=tuple(calls), surplus=found.surplus
-    )
-    return _with_whole_identifies(inspection)
+        call, when = each.call, each.when
+        digest = blake2b(b"%d %r " % (each.number, when) + each.args, digest_size=_DIGEST_SIZE).digest()
+        seen[digest] = ordinal = seen.get(digest, -1) + 1
+        validated = call.learned or validate_call(call, settings)
+        if validated.rejected:
+            is_clean = False
+        calls.append(InspectedCall(call, validated, each.index, when, digest + ordinal.to_bytes(4)))
+    inspection = Inspection(body, route, BUNDLE, found.events, tuple(calls), found.surplus)
+    return inspection if is_clean else _with_whole_identifies(inspection)
 
 
 def _with_whole_identifies(inspection: Inspection) -> Inspection:
@@ -111,8 +115,4 @@ def _inspect_batch(settings: ClientApiSettings, route: Route, body: bytes, endpo
         call = read_server_call(endpoint, body[start:end], settings.max_payload)
         calls.append(InspectedCall(call, validate_call(call, settings), part))
     surplus = dict.fromkeys(range(most, len(spans)), batch_kind(endpoint))
-    return Inspection(body=body, route=route, form=Form.BATCH, parts=spans, calls=tuple(calls), surplus=surplus)
-
-
-def _digest(call: BundleCall) -> bytes:
-    return blake2b(b"%d %r " % (call.number, call.when) + call.args, digest_size=_DIGEST_SIZE).digest()
+    return Inspection(body, route, Form.BATCH, spans, tuple(calls), surplus)

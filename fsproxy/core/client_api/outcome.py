@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
+from operator import attrgetter
 from types import MappingProxyType
 
 import msgspec
@@ -15,7 +16,7 @@ from fsproxy.core.client_api.validation.call import Refused, refuse, shown
 from fsproxy.core.client_api.validation.refusing import RefusedNames
 from fsproxy.core.client_api.verdicts import PASSED, LimitVerdict, refused_of, verdict_of
 from fsproxy.core.json.scanner import Steps
-from fsproxy.core.model import CallKind, Mode, Rejection, Route
+from fsproxy.core.model import SERVER_API, CallKind, Mode, Rejection, Route
 from fsproxy.core.reasons import RejectionCode
 from fsproxy.core.settings import ClientApiSettings
 
@@ -42,9 +43,11 @@ class CallOutcome(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 _UNTOUCHED = CallOutcome()
+_rejections_of = attrgetter("validated.rejections")
+_NO_COUNTS: Mapping[tuple[RejectionCode, CallKind], int] = MappingProxyType({})
 
 
-class CallsOutcome(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+class CallsOutcome(msgspec.Struct, frozen=True, gc=False):
     """What happens to a body."""
 
     calls: tuple[CallOutcome, ...] = ()
@@ -57,10 +60,14 @@ class CallsOutcome(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """400, 413 or 429 where nothing is left to forward and the route may answer so; else None."""
     for_server: bool = False
     """The answer goes to a caller of the server-side API, who expects the vendor's members in it."""
+    is_clean: bool = False
+    """No call has a rejection of any sort, and none is surplus."""
 
     @property
     def changed(self) -> bool:
         """Whether something is cut, so that the body is not forwarded as it came."""
+        if self.is_clean:
+            return False
         return self.surplus_is_cut or any(each.rejected or each.cuts for each in self.calls)
 
     @property
@@ -71,6 +78,8 @@ class CallsOutcome(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     @property
     def listed(self) -> Sequence[Rejection]:
         """The same without the surplus calls, which are counted instead of listed one by one."""
+        if self.is_clean:
+            return ()
         if len(self.calls) == 1:
             return self.calls[0].rejections
         return tuple(chain.from_iterable(each.rejections for each in self.calls))
@@ -78,13 +87,17 @@ class CallsOutcome(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     @property
     def shadow(self) -> Sequence[Rejection]:
         """All rejections that were recorded and not enforced, in order of appearance."""
+        if self.is_clean:
+            return ()
         if len(self.calls) == 1 and not self.surplus:
             return self.calls[0].shadow
         noted = tuple(chain.from_iterable(each.shadow for each in self.calls))
         return noted if self.surplus_is_cut else noted + self.surplus
 
-    def counts(self) -> Counter[tuple[RejectionCode, CallKind]]:
+    def counts(self) -> Mapping[tuple[RejectionCode, CallKind], int]:
         """Return how many enforced rejections there are of each code and kind of call."""
+        if self.is_clean:
+            return _NO_COUNTS
         counts: Counter[tuple[RejectionCode, CallKind]] = Counter()
         lists = [each.rejections for each in self.calls if each.rejections]
         for found in (*lists, self.surplus) if self.surplus_is_cut else lists:
@@ -120,15 +133,13 @@ def decide_calls(
     that it found over the rate. ``repeats`` are the verdicts that repeated calls take over instead. ``cap`` is the
     top-level mode.
     """
-    mode = settings.mode.capped(cap)
+    mode, calls = settings.mode.capped(cap), inspection.calls
     if mode is Mode.OFF:
-        return CallsOutcome(calls=(_UNTOUCHED,) * len(inspection.calls))
-    for_server, surplus = inspection.route is Route.SERVER_API, _surplus_rejections(inspection, settings)
-    cut = mode is Mode.ENFORCE and bool(surplus)
-    is_clean = not any(each.validated.rejections for each in inspection.calls)
-    if is_clean and not (refused_names or rate_refused_calls or repeats):
-        untouched = (_UNTOUCHED,) * len(inspection.calls)
-        return CallsOutcome(calls=untouched, surplus=surplus, surplus_is_cut=cut, for_server=for_server)
+        return CallsOutcome((_UNTOUCHED,) * len(calls), is_clean=True)
+    for_server, surplus = inspection.route is SERVER_API, _surplus_rejections(inspection, settings)
+    cut = bool(surplus) and mode is Mode.ENFORCE
+    if not (refused_names or rate_refused_calls or repeats) and not any(map(_rejections_of, calls)):
+        return CallsOutcome((_UNTOUCHED,) * len(calls), surplus, cut, None, for_server, not surplus)
     outcomes: list[CallOutcome] = []
     sets = {kind: frozenset(names) for kind, names in refused_names.items()}
     halves = _second_halves(inspection) if rate_refused_calls or repeats else {}

@@ -12,7 +12,6 @@ the best one, and a page's clock only moves back.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 import msgspec
 
@@ -86,9 +85,10 @@ def call_clock(page: str, clock: PageClock, latest: float, now: Instant) -> Call
     return CallClock(now, clock.offset, page) if clock.offset <= latest else CallClock(now, latest)
 
 
-def largest_of(whens: Iterable[float | None], last: float | None) -> float | None:
+def largest_of(whens: list[float | None], last: float | None) -> float | None:
     """Return the largest credible ``When`` of an upload's calls and its last event; None if there is none."""
-    return max((when for when in (*whens, last) if when is not None and abs(when) <= MOST_WHEN), default=None)
+    credible = [when for when in (*whens, last) if when is not None and abs(when) <= MOST_WHEN]
+    return max(credible) if credible else None
 
 
 _TAIL = 1024

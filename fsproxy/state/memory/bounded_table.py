@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Generator, Hashable
+from collections.abc import Collection, Generator, Hashable, Iterable
 from typing import Any, Generic, TypeVar
 
 from fsproxy.clock import monotonic
@@ -32,6 +32,11 @@ class BoundedTable(Generic[K, V]):
         """Return seconds of which only differences matter. Tests put their own in its place."""
         return monotonic()
 
+    def find_all(self, keys: Iterable[K]) -> list[V | None]:
+        """Return the values in the order of the keys, None for each that is unknown."""
+        now, get = self.clock(), self._entries.get
+        return [entry[1] if (entry := get(key)) is not None and now < entry[0] else None for key in keys]
+
     def find(self, key: K) -> V | None:
         """Return the value, or None."""
         entry = self._entries.get(key)
@@ -44,13 +49,19 @@ class BoundedTable(Generic[K, V]):
 
     def put(self, key: K, value: V, seconds: float) -> None:
         """Keep the value for so long."""
+        self.put_all(((key, value),), seconds)
+
+    def put_all(self, pairs: Collection[tuple[K, V]], seconds: float) -> None:
+        """Keep several values by their keys."""
         entries = self._entries
         now = self.clock()
-        entries[key] = (now + seconds, value)
-        entries.move_to_end(key)
+        ends = now + seconds
+        for key, value in pairs:
+            entries[key] = (ends, value)
+            entries.move_to_end(key)
         # Entries of one table live about equally long, so the oldest is the first to end. Two are looked at for one
         # added, so the looking keeps up.
-        for _ in range(2):
+        for _ in range(2 * len(pairs)):
             oldest = next(iter(entries))
             is_over = entries[oldest][0] <= now
             if not is_over and len(entries) <= self._bound:

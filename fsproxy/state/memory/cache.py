@@ -11,7 +11,7 @@ from aiocache.serializers import NullSerializer
 from fsproxy.state.memory.bounded_table import BoundedTable
 
 
-class BoundedMemoryCache(BaseCache, BoundedTable[str, Any]):  # type: ignore[misc]  # aiocache ships no types
+class BoundedMemoryCache(BaseCache, BoundedTable[str | bytes, Any]):  # type: ignore[misc]  # aiocache ships no types
     """An aiocache cache with a bound, as clients choose the keys. Nothing here suspends.
 
     It knows get, multi_get and set of aiocache's interface; the rest raises NotImplementedError. It has no timer of the
@@ -28,7 +28,7 @@ class BoundedMemoryCache(BaseCache, BoundedTable[str, Any]):  # type: ignore[mis
 
     async def multi_get(self, keys: list[str]) -> list[Any]:
         """Return the values, None for each that is unknown. It goes past aiocache's layers, as every bundle asks."""
-        return [self.find(key) for key in keys]
+        return self.find_all(keys)
 
     async def _set(self, key: str, value: Any, ttl: float | None, _cas_token: Any = None, _conn: Any = None) -> bool:
         self.put(key, value, ttl or inf)

@@ -19,7 +19,9 @@ PROPERTIES = 1
 SCHEMA = 4
 """The place in ``Args`` of the JSON of the schema."""
 
-_VERSION = 3
+_READ = SCHEMA + 1
+_ABSENT = [None] * _READ
+EVENT, _SUFFIX, _BY_SCHEMA, _INFERRED = CallKind.EVENT, Typing.SUFFIX, Typing.SCHEMA, Typing.INFERRED
 _UID_FIRST = f'{{"{UID}":'
 _SCOPES = {"user": CallKind.SET_USER_VARS, "page": CallKind.PAGE, "document": CallKind.DOCUMENT}
 
@@ -31,22 +33,20 @@ def read_arguments(number: int, args: Any, settings: ClientApiSettings, *, anew:
     only recognized, and its properties are not read.
     """
     if not isinstance(args, list):
-        kind = CallKind.EVENT if number == CUSTOM_EVENT else CallKind.SET_USER_VARS
+        kind = EVENT if number == CUSTOM_EVENT else CallKind.SET_USER_VARS
         return unread(kind, broken("its Args are not a list"))
-    name = args[0] if args else None
-    kind = CallKind.EVENT
+    name, text, _, version, described = args if len(args) == _READ else (args + _ABSENT)[:_READ]
+    kind = EVENT
     if number == VARIABLES:
         if isinstance(name, str) and name not in _SCOPES:
             return None
         if not isinstance(name, str):
             return unread(CallKind.SET_USER_VARS, broken("its scope is not a string"))
         kind, name = _SCOPES[name], None
-    text = args[PROPERTIES] if len(args) > PROPERTIES else None
-    typing = _typing(args[_VERSION]) if len(args) > _VERSION else Typing.SUFFIX
-    described = args[SCHEMA] if len(args) > SCHEMA else None
+    typing = _typing(version)
     is_short = described is None or (type(described) is str and len(described) <= _LONGEST_REMEMBERED)
     key = None
-    if is_short and kind is CallKind.EVENT and type(name) is type(text) is str:
+    if is_short and kind is EVENT and type(name) is type(text) is str:
         key = (name, typing, described)
         known = EVENTS.find(key, text, settings) if not anew else None
         if known is not None:
@@ -61,12 +61,12 @@ def read_arguments(number: int, args: Any, settings: ClientApiSettings, *, anew:
         breaches += more
     if kind is CallKind.SET_USER_VARS and _is_uid_only(text, properties, breaches):
         # With an entry in the schema the page wrote ``uid_str``, which identifies no user.
-        ordinary = typing is Typing.SCHEMA and UID in schema
+        ordinary = typing is _BY_SCHEMA and UID in schema
         kind = kind if ordinary else CallKind.IDENTIFY
     return Call(
         kind=kind,
         name=name,
-        typing=typing or Typing.SUFFIX,
+        typing=typing or _SUFFIX,
         properties=properties,
         schema=schema,
         breaches=breaches,
@@ -85,10 +85,10 @@ def _is_uid_only(text: object, properties: dict[str, Any], breaches: tuple[Breac
 def _typing(version: object) -> Typing | None:
     """Return what gives types under an apiVersion. Later ones count as the second, which asks the least of a name."""
     if version is None:
-        return Typing.SUFFIX
-    if type(version) not in (int, float):
+        return _SUFFIX
+    if type(version) is not int and type(version) is not float:
         return None
-    return Typing.SCHEMA if version == 1 else Typing.INFERRED
+    return _BY_SCHEMA if version == 1 else _INFERRED
 
 
 def _read_text(text: object, limit: int) -> tuple[dict[str, Any], tuple[Breach, ...]]:

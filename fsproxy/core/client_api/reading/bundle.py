@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Mapping
 from enum import StrEnum, unique
 from types import MappingProxyType
@@ -31,15 +32,6 @@ class _Event(msgspec.Struct, gc=False):
     Args: msgspec.Raw = msgspec.Raw(b"null")
     When: Any = None
 
-    def is_all_of(self, raw: bytes) -> bool:
-        """Return whether an event is written as recorders write it, with no other member and no blank."""
-        kind, args, when = self.Kind, self.Args, self.When
-        if type(kind) is not int or type(when) is not int:
-            return False
-        if raw.endswith(b"]}"):
-            return raw == b'{"Kind":%d,"When":%d,"Args":%b}' % (kind, when, args)
-        return raw == b'{"Kind":%d,"Args":%b,"When":%d}' % (kind, args, when)
-
     def is_sure(self, raw: bytes) -> bool:
         """Return whether every name that is read is there once, as it is spelled, and without escapes."""
         # ``Args`` is left out, because it holds long texts, and its text may hold the names.
@@ -62,6 +54,11 @@ _decode_any = msgspec.json.Decoder().decode
 _decode_kind = msgspec.json.Decoder(_KindOnly).decode
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _CALL_KINDS = {CUSTOM_EVENT: CallKind.EVENT, VARIABLES: CallKind.SET_USER_VARS}
+_WHEN = rb'"When":(0|-?[1-9][0-9]{0,14})'
+_recorded_event = re.compile(
+    rb'\{"Kind":(819[37]),(?:' + _WHEN + rb',)?"Args":(\[.*\])(?(2)|,' + _WHEN + rb")\}", re.DOTALL
+).fullmatch
+"""A call's event as recorders write it, if its Args are JSON: then they end where the pattern says."""
 _BEGINNINGS = tuple((b'{"Kind":%d,' % number, kind) for number, kind in _CALL_KINDS.items())
 _KIND_MEMBER = re.compile(rb'"Kind"[ \t\r\n]*:[ \t\r\n]*(819[37])[ \t\r\n]*[,}]')
 
@@ -118,13 +115,16 @@ def read_bundle(body: bytes, settings: ClientApiSettings) -> Bundle | Uninspecta
         return Uninspectable.NOT_A_BUNDLE
     calls: list[BundleCall] = []
     surplus: dict[int, CallKind] = {}
-    last = -1
+    ends, last = events.ends, -1
     for hit in hits:
-        index = events.holding(hit)
-        if index <= last:
+        index = bisect_right(ends, hit)
+        if index <= last or index == len(ends):
+            continue
+        end = ends[index]
+        start = end - events.lengths[index]
+        if start > hit:
             continue
         last = index
-        start, end = events[index]
         if len(calls) >= settings.max_calls:
             kind = _unread_kind(body, start, end)
             if kind is not None:
@@ -157,20 +157,31 @@ def read_event(raw: bytes, index: int, settings: ClientApiSettings, *, anew: boo
 
     See ``read_arguments`` for ``anew``.
     """
+    recorded = _recorded_event(raw)
+    if recorded is not None:
+        kind, first, written, later = recorded.groups()
+        try:
+            args = _decode_any(written)
+        except (ValueError, RecursionError):
+            pass  # perhaps other members follow the Args
+        else:
+            number, when = int(kind), int(first or later)
+            call = read_arguments(number, args, settings, anew=anew)
+            return [] if call is None else [BundleCall(index, call, number, written, when)]
     if raw[:1] != b"{":
         return []
     try:
         event = _decode_event(raw)
-        if not event.is_all_of(raw) and not event.is_sure(raw):
+        if not event.is_sure(raw):
             return _read_odd_event(raw, index, settings)
-        number = call_number(event.Kind)
-        if number is None:
+        known = call_number(event.Kind)
+        if known is None:
             return []
         args = _decode_any(event.Args)
     except (ValueError, RecursionError):
         return _read_odd_event(raw, index, settings)
-    call = read_arguments(number, args, settings, anew=anew)
-    return [] if call is None else [BundleCall(index, call, number, bytes(event.Args), _when(event.When))]
+    call = read_arguments(known, args, settings, anew=anew)
+    return [] if call is None else [BundleCall(index, call, known, bytes(event.Args), _when(event.When))]
 
 
 def _unread_kind(body: bytes, start: int, end: int) -> CallKind | None:

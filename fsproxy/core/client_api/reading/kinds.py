@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import re2
@@ -21,9 +22,11 @@ _KINDS = re.compile(_NUMBER_OF_CALL)
 _find_kind = re2.compile(_NUMBER_OF_CALL).search
 _find_other_form = re2.compile(rb"(?:8\.1\.?9\.?|81\.9\.?|819\.)(?:[37]|[26]\.?9{9})|819[26]\.?9{9}").search
 _PLAIN, _LAST_DIGITS = b"819", (b"3", b"7")
+_BEFORE, _AFTER = b": \t\r\n", (b",", b"}", b" ", b"\t", b"\r", b"\n")
+_VALUES = frozenset(b"%c819%b%b" % each for each in product(_BEFORE, _LAST_DIGITS, _AFTER))
+"""The plain numbers with what may surround a value."""
 _LONGEST_MATCH = 16
 """Bytes of the longest match, so that one across the end of a part is found."""
-_BEFORE, _AFTER = b": \t\r\n", (b",", b"}", b" ", b"\t", b"\r", b"\n")
 _REST_OF_NUMBER = re.compile(rb"[0-9.]*+(?:[eE][+-]?+[0-9]++)?+")
 _DIGITS = b"0123456789."
 _LONGEST_BEGIN = 64
@@ -39,24 +42,28 @@ def places_of_kinds(body: bytes) -> list[int]:
     between bytes that may surround a value is returned at once, any other one if the whole number around it is a
     call's.
     """
-    return [
-        start
-        for start, end in _places(body)
-        if (body[start - 1] in _BEFORE and body[end : end + 1] in _AFTER) or _is_odd_number(body, start, end)
-    ]
-
-
-def _places(body: bytes) -> Iterator[Span]:
     found = _find_kind(body)
     if found is None:
-        return
+        return []
     at = found.start()
-    if _find_other_form(body, at) is None:
-        while (at := body.find(_PLAIN, at)) >= 0:
-            if body[at + 3 : at + 4] in _LAST_DIGITS:
-                yield at, at + 4
-            at += 3
-        return
+    if _find_other_form(body, at) is not None:
+        return [
+            start
+            for start, end in _in_any_form(body, at)
+            if (body[start - 1] in _BEFORE and body[end : end + 1] in _AFTER) or _is_odd_number(body, start, end)
+        ]
+    places: list[int] = []
+    while (at := body.find(_PLAIN, at)) >= 0:
+        if body[at - 1 : at + 5] in _VALUES or (
+            body[at + 3 : at + 4] in _LAST_DIGITS and _is_odd_number(body, at, at + 4)
+        ):
+            places.append(at)
+        at += 3
+    return places
+
+
+def _in_any_form(body: bytes, at: int) -> Iterator[Span]:
+    """Yield where a call's number may be, whatever its form, from a place on."""
     # The engine holds the interpreter's lock while it searches. It searches parts, to let other threads run in between.
     for start in range(at, len(body), PART):
         for each in _KINDS.finditer(body, start, start + PART + _LONGEST_MATCH):

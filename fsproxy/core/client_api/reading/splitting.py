@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate, count
 from operator import add, sub
@@ -46,16 +45,16 @@ _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 class Spans(Sequence[Span]):
     """The places of events, in order. It keeps two lists of integers, and makes a span only when it is read."""
 
-    __slots__ = ("_ends", "_lengths", "lists")
+    __slots__ = ("ends", "lengths", "lists")
 
     def __init__(self, ends: list[int], lengths: list[int], lists: tuple[int, ...] = ()) -> None:
-        self._ends = ends
-        self._lengths = lengths
+        self.ends = ends
+        self.lengths = lengths
         self.lists = lists or (len(ends),)
         """How many events each list of the bundle has. Only a bundle that tries to mislead has more than one list."""
 
     def __len__(self) -> int:
-        return len(self._ends)
+        return len(self.ends)
 
     @overload
     def __getitem__(self, index: int) -> Span: ...
@@ -65,14 +64,9 @@ class Spans(Sequence[Span]):
 
     def __getitem__(self, index: int | slice) -> Span | list[Span]:
         if isinstance(index, slice):
-            return list(zip(map(sub, self._ends[index], self._lengths[index]), self._ends[index], strict=True))
-        end = self._ends[index]
-        return end - self._lengths[index], end
-
-    def holding(self, place: int) -> int:
-        """Return which event a place lies in; -1: none."""
-        index = bisect_right(self._ends, place)
-        return index if index < len(self._ends) and self[index][0] <= place else -1
+            return list(zip(map(sub, self.ends[index], self.lengths[index]), self.ends[index], strict=True))
+        end = self.ends[index]
+        return end - self.lengths[index], end
 
 
 def looks_like_one(body: bytes) -> bool:

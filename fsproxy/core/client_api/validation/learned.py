@@ -55,6 +55,8 @@ class _Learned(msgspec.Struct, frozen=True, gc=False):
     """Names in the text."""
     quotes: int
     """Quotes in the text, if none is escaped; -1: their number differs, because there are lists."""
+    surely_short: int
+    """A text of at most so many bytes or characters is within every limit on bytes."""
     call: Call
     """What every such text is read into."""
 
@@ -64,16 +66,20 @@ class _Learned(msgspec.Struct, frozen=True, gc=False):
         # missing, a text with the right number of either has each of them once. This also bounds msgspec's work.
         if colons != self.names and (self.quotes < 0 or occurrences(text, '"') != self.quotes):
             return False
-        size = len(text) if isinstance(text, bytes) or text.isascii() else len(text) * WIDEST_CHARACTER
-        if size > self.settings.value_size and (self.quotes < 0 or not _is_plain(text)):
-            return False  # only in a plain text is the type's limit on characters one on bytes as well
-        if size > self.settings.max_payload:
+        if len(text) > self.surely_short and not self._is_short(text):
             return False
         try:
             self.read(text)
         except (ValueError, RecursionError):
             return False
         return True
+
+    def _is_short(self, text: bytes | str) -> bool:
+        """Return whether the text is within the limits on it and on its values."""
+        size = len(text) if isinstance(text, bytes) or text.isascii() else len(text) * WIDEST_CHARACTER
+        if size > self.settings.value_size and (self.quotes < 0 or not _is_plain(text)):
+            return False  # only in a plain text is the type's limit on characters one on bytes as well
+        return size <= self.settings.max_payload
 
 
 class LearnedEvents:
@@ -97,7 +103,10 @@ class LearnedEvents:
         if alike is None:
             return None
         colons = occurrences(text, ":")
-        return next((each.call for each in alike if each.fits(text, colons)), None)
+        for each in alike:
+            if each.fits(text, colons):
+                return each.call
+        return None
 
     def note(self, call: Call, validated: ValidatedCall, settings: ClientApiSettings) -> None:
         """Note an event with a key whose names the ledger admitted; learn it in the end, if it was valid."""
@@ -169,6 +178,7 @@ def _learn(call: Call, validated: ValidatedCall, settings: ClientApiSettings) ->
         settings=settings,
         names=len(names),
         quotes=-1 if has_lists else 2 * (len(names) + strings),
+        surely_short=min(settings.value_size, settings.max_payload) // WIDEST_CHARACTER,
         call=msgspec.structs.replace(call, properties={}, schema={}, learned=validated),
     )
 
