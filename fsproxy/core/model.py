@@ -107,7 +107,7 @@ class Location(msgspec.Struct, frozen=True, gc=False):
     region: str | None = None
 
 
-class SessionFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+class SessionFacts(msgspec.Struct, frozen=True, gc=False):
     """All that the filters may know of one request. What the recorder did not send is None or empty.
 
     Fields of type ``object`` come out of a JSON body. A recorder may send anything in them, and a filter decides what

@@ -38,7 +38,7 @@ class Step(msgspec.Struct, frozen=True, gc=False):
     hit: Hit | None = None
 
 
-class Verdict(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """What the filters found. If nothing blocks a page, the ledger's answer decides."""
 
     block: Hit | None = None
@@ -52,7 +52,7 @@ class Verdict(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The hit if the ledger finds the quota used up."""
 
 
-class Decision(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """What was concluded about a session: captured (``block`` is None) or blocked, and why."""
 
     block: Hit | None = None
@@ -80,30 +80,28 @@ def judge(
     reservation that a page may need. To ``trace`` one Step is appended for each filter.
     """
     page = facts.route is PAGE
-    filters = policy.on_page if page else policy.on_direct if facts.route in DIRECT else policy.on_bundle
+    filters = iter(policy.on_page if page else policy.on_direct if facts.route in DIRECT else policy.on_bundle)
     shadow: tuple[Hit, ...] = ()
     failed: tuple[FilterName, ...] = ()
     block: Hit | None = None
     for each in filters:
-        if block is not None:
-            if trace is None:
-                break
-            trace.append(Step(each.name, Judgement.NOT_REACHED))
-            continue
         try:
             hit = each.judge(facts, now)
         except Exception:  # noqa: BLE001 - our fault: it is counted and audited, and on_error decides
             failed += (each.name,)
             hit = _failure(each, policy)
-        if hit is not None:
-            if each.mode is _SHADOW:
-                shadow += (hit,)
-            else:
-                block = hit
         if trace is not None:
             trace.append(Step(each.name, _judgement(each, hit, failed), hit))
+        if hit is None:
+            continue
+        if each.mode is not _SHADOW:
+            block = hit
+            break
+        shadow += (hit,)
+    if trace is not None:
+        trace += [Step(each.name, Judgement.NOT_REACHED) for each in filters]
     if block is not None or not page:
-        return Verdict(block=block, shadow=shadow, failed=failed)
+        return Verdict(block, shadow, failed)
     return _ask_ledger(policy, facts, now, token, shadow, failed, trace)
 
 
@@ -137,27 +135,21 @@ def _ask_ledger(
             trace.append(Step(FilterName.RAMPING, _judgement(policy.ramping, ramping, ()), ramping))
         if quota is not None:
             trace.append(Step(FilterName.QUOTA, Judgement.ASKS_LEDGER, quota.hit))
-    admit = Admit(
-        org=facts.org or "",
-        token=token,
-        session=facts.session_id,
-        user=facts.user_id,
-        ramped_out=ramping is not None and policy.ramping is not None and policy.ramping.mode is Mode.ENFORCE,
-        quota=quota.terms(now) if quota is not None else None,
-    )
-    quota_hit = quota.hit if quota is not None else None
-    return Verdict(shadow=shadow, failed=failed, admit=admit, ramping=ramping, quota=quota_hit)
+    ramped_out = ramping is not None and policy.ramping is not None and policy.ramping.mode is Mode.ENFORCE
+    terms, quota_hit = (quota.terms(now), quota.hit) if quota is not None else (None, None)
+    admit = Admit(facts.org or "", token, facts.session_id, facts.user_id, ramped_out, terms)
+    return Verdict(None, shadow, failed, admit, ramping, quota_hit)
 
 
 def settle(policy: OrgPolicy, verdict: Verdict, answer: Admitted | None) -> Decision:
     """Return the decision. ``answer`` is the ledger's to ``verdict.admit``; None if the ledger was down."""
     if verdict.block is not None or verdict.admit is None:
-        return Decision(block=verdict.block, shadow=verdict.shadow, failed=verdict.failed)
+        return Decision(verdict.block, verdict.shadow, verdict.failed)
     if answer is None:
         return _without_ledger(policy, verdict)
     shadow = verdict.shadow
     if answer.under_way:
-        return Decision(shadow=shadow, failed=verdict.failed, token=verdict.admit.token, held=answer.held)
+        return Decision(None, shadow, verdict.failed, False, verdict.admit.token, answer.held)
     if verdict.ramping is not None and not answer.user_admitted:
         if verdict.admit.ramped_out:
             return Decision(block=verdict.ramping, shadow=shadow, failed=verdict.failed, new_session=True)
@@ -166,7 +158,7 @@ def settle(policy: OrgPolicy, verdict: Verdict, answer: Admitted | None) -> Deci
         if verdict.admit.quota.enforced:
             return Decision(block=verdict.quota, shadow=shadow, failed=verdict.failed, new_session=True)
         shadow += (verdict.quota,)
-    return Decision(shadow=shadow, failed=verdict.failed, new_session=True, token=verdict.admit.token)
+    return Decision(None, shadow, verdict.failed, True, verdict.admit.token)
 
 
 def _without_ledger(policy: OrgPolicy, verdict: Verdict) -> Decision:

@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 
 from fsproxy.core.filters.base import rule_at, rule_of
 from fsproxy.core.matching.domains import DomainTable, parse_pattern
-from fsproxy.core.matching.hosts import Url, parse_origin
+from fsproxy.core.matching.hosts import parse_origin
 from fsproxy.core.model import PAGE, FilterName, Hit, Instant, Mode, Rule, SessionFacts
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import CoreSettings, DomainRule, OrgSettings
@@ -52,12 +52,9 @@ class DomainFilter:
 
     def judge(self, facts: SessionFacts, now: Instant) -> Hit | None:
         """Return the rule that blocks, or None. A page whose URL has no host gets ``otherwise``."""
-        if facts.route is not PAGE:
-            origin = parse_origin(facts.origin)
-            return None if origin is None else self._judge(origin)
-        return self._judge(facts.parsed_url) if facts.parsed_url is not None else self.otherwise
-
-    def _judge(self, url: Url) -> Hit | None:
+        url = facts.parsed_url if facts.route is PAGE else parse_origin(facts.origin)
+        if url is None:
+            return self.otherwise if facts.route is PAGE else None
         index = self.table.find(url)
         return self.otherwise if index is None else self.verdicts[index]
 

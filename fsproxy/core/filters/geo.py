@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 
 from fsproxy.core.filters.base import rule_at, rule_of
 from fsproxy.core.matching.zones import COUNTRIES, GROUPS, UNKNOWN
-from fsproxy.core.model import FilterName, Hit, Instant, Location, Mode, SessionFacts
+from fsproxy.core.model import FilterName, Hit, Instant, Mode, SessionFacts
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import CoreSettings, Entry, OrgSettings
 
@@ -37,7 +37,7 @@ class GeoFilter:
     """Countries and regions; None when there is no ``only``."""
     outside: Hit
     """The hit for a visitor in none of ``only``."""
-    never: Mapping[str, tuple[int, Hit]]
+    never: Mapping[str | None, tuple[int, Hit]]
     """By country or region: the first rule that names it or a group that it is in, and that rule's place."""
 
     @classmethod
@@ -46,7 +46,7 @@ class GeoFilter:
         mode = settings.mode.capped(core.mode)
         if mode is Mode.OFF or not (settings.only or settings.never):
             return None
-        never: dict[str, tuple[int, Hit]] = {}
+        never: dict[str | None, tuple[int, Hit]] = {}
         for place, entry in enumerate(settings.never):
             hit = Hit(cls.name, ReasonCode.GEOGRAPHY, rule_of(cls.name, "never", entry))
             for zone in _zones(entry):
@@ -64,15 +64,11 @@ class GeoFilter:
             return None if self.only is None else self.outside
         if self.only is not None and location.country not in self.only and location.region not in self.only:
             return self.outside
-        return self._never(location) if self.never else None
-
-    def _never(self, location: Location) -> Hit | None:
-        country = self.never.get(location.country)
-        region = self.never.get(location.region) if location.region is not None else None
+        country, region = self.never.get(location.country), self.never.get(location.region)
         if country is None or region is None:
             found = country or region
             return None if found is None else found[1]
-        return min(country, region, key=lambda found: found[0])[1]
+        return country[1] if country[0] <= region[0] else region[1]
 
 
 def _zones(entry: Entry) -> frozenset[str]:

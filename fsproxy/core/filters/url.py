@@ -37,9 +37,6 @@ class UrlRule(StrEnum):
     MATCH_ORIGIN = "match_origin"
 
 
-_OF_PROBLEM = {UrlProblem.HOST: UrlRule.HOST, UrlProblem.PORT: UrlRule.PORT}
-
-
 @dataclass(frozen=True, slots=True)
 class UrlFilter:
     """``schemes``, ``max_length`` (characters), ``match_origin``; and every URL must be a valid one.
@@ -82,12 +79,11 @@ class UrlFilter:
         # Nearly every URL is printable ASCII, which is a faster check.
         if not (text.isascii() and text.isprintable()) and _CONTROL.search(text) is not None:
             return self.hits[UrlRule.CONTROL]
-        if url.problem is UrlProblem.UNPARSEABLE:
-            return self.hits[UrlRule.UNPARSEABLE]
+        problem = url.problem
+        if problem is not None and (problem is UrlProblem.UNPARSEABLE or url.scheme in self.schemes):
+            return self.hits[UrlRule(problem.value)]
         if url.scheme not in self.schemes:
             return self.hits[UrlRule.SCHEME]
-        if url.problem is not None:
-            return self.hits[_OF_PROBLEM[url.problem]]
         if self.match_origin and origin_host(facts.origin) != url.host:
             return self.hits[UrlRule.MATCH_ORIGIN]
         return None

@@ -150,15 +150,14 @@ class AddressTable(Generic[T]):
         """Return the value of the most specific pattern that covers the address, or None."""
         number = int(address)
         tables = self.v4
-        if address.version == 6:
+        if isinstance(address, IPv6Address):
             if is_mapped(number):
                 number &= (1 << _IPV4_BITS) - 1
             else:
                 tables = self.v6
         for mask, values in tables:
-            found = values.get(number & mask)
-            if found is not None:
-                return found
+            if number & mask in values:
+                return values[number & mask]
         return None
 
 

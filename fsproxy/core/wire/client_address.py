@@ -43,7 +43,7 @@ _Node = tuple[Address, str]
 """An address and its canonical text."""
 
 
-class ClientAddress(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+class ClientAddress(msgspec.Struct, frozen=True, gc=False):
     """The client of one request, as far as what is stated about it can be trusted."""
 
     address: Address | None
@@ -135,38 +135,29 @@ class ClientAddresses:
         The headers may hold any bytes; nothing is raised.
         """
         node, trusted = self.known_peer(peer) if peer and len(peer) <= LONGEST_ADDRESS else (None, not peer)
-        address = node[0] if node is not None else None
+        address, chain = node if node is not None else (None, UNKNOWN)
+        own_host = _host(headers.get(b"host", b""))
         if not trusted:
-            return ClientAddress(
-                address=address,
-                chain=node[1] if node is not None else UNKNOWN,
-                trusted=False,
-                dropped=not FORWARDING.isdisjoint(headers) or headers.find(self.header) is not None,
-                proto=scheme,
-                host=_valid(_HOST, headers.get(b"host")),
-                request_id=None,
-            )
+            dropped = not FORWARDING.isdisjoint(headers) or headers.find(self.header) is not None
+            return ClientAddress(address, chain, False, dropped, scheme, own_host, None)
         hops, proto, host = self._hops(headers)
         # From the peer to the client: up to the first address that is no trusted proxy, or the last that is an address.
-        walked: list[str] = [node[1]] if node is not None else []
-        last = len(hops) - 1
-        for place, hop in enumerate(hops):
-            found = _node(hop) if len(hop) <= LONGEST_ADDRESS else None
-            if found is None:
+        for hop in hops:
+            node = _node(hop) if len(hop) <= LONGEST_ADDRESS else None
+            if node is None:
                 break
-            walked.append(found[1])
-            address = found[0]
-            if place == last or not self.trusted.find(address):
+            chain = node[1] if address is None else f"{node[1]}, {chain}"
+            address = node[0]
+            if hop is hops[-1] or not self.trusted.find(address):
                 break
-        walked.reverse()
         return ClientAddress(
-            address=address,
-            chain=", ".join(walked) or UNKNOWN,
-            trusted=True,
-            dropped=False,
-            proto=proto if proto in _SCHEMES else scheme,
-            host=host if host and _HOST.match(host) else _valid(_HOST, headers.get(b"host")),
-            request_id=_valid(_REQUEST_ID, headers[b"x-request-id"]) or None if b"x-request-id" in headers else None,
+            address,
+            chain,
+            True,
+            False,
+            proto if proto in _SCHEMES else scheme,
+            host if host and _HOST.match(host) else own_host,
+            _request_id(headers[b"x-request-id"]) if b"x-request-id" in headers else None,
         )
 
     def _hops(self, headers: Headers) -> tuple[list[str], str, str]:
@@ -176,8 +167,8 @@ class ClientAddresses:
             nearest = elements[0] if elements else {}
             return [each.get("for", "") for each in elements], nearest.get("proto", "").lower(), nearest.get("host", "")
         # The trusted proxy itself wrote the right-most value.
-        proto = headers.get(b"x-forwarded-proto", b"").decode("latin-1").rpartition(",")[2].strip().lower()
-        host = headers.get(b"x-forwarded-host", b"").decode("latin-1").rpartition(",")[2].strip()
+        proto = _last(headers[b"x-forwarded-proto"]).lower() if b"x-forwarded-proto" in headers else ""
+        host = _last(headers[b"x-forwarded-host"]) if b"x-forwarded-host" in headers else ""
         if self.header == b"x-forwarded-for":
             return _from_the_right(headers.get(b"x-forwarded-for", b"")), proto, host
         # If the client sent such a header as well, the nearest proxy wrote the right-most value.
@@ -185,10 +176,15 @@ class ClientAddresses:
         return list(map(_before_port, hops)) if self.header in _WITH_PORT else hops, proto, host
 
 
+def _last(header: bytes) -> str:
+    return header.decode("latin-1").rpartition(",")[2].strip()
+
+
 def _from_the_right(header: bytes) -> list[str]:
     value = header.decode("latin-1")
     if "," not in value:
-        return [value.strip()] if value and not value.isspace() else []
+        stripped = value.strip()
+        return [stripped] if stripped else []
     parts = value.rsplit(",", MOST_HOPS)[-MOST_HOPS:]
     # Empty elements of a list mean nothing (RFC 9110 5.6.1).
     return [stripped for part in reversed(parts) if (stripped := part.strip())]
@@ -219,8 +215,13 @@ def _element(text: str) -> Mapping[str, str]:
     return found
 
 
-def _valid(pattern: re.Pattern[str], value: bytes | None) -> str:
-    if value is None:
-        return ""
+@lru_cache(maxsize=256)
+def _host(value: bytes) -> str:
+    """Return the value of ``Host``; "" where it is none. Nearly all requests name the same few."""
     text = value.decode("latin-1")
-    return text if pattern.match(text) else ""
+    return text if _HOST.match(text) else ""
+
+
+def _request_id(value: bytes) -> str | None:
+    text = value.decode("latin-1")
+    return text if _REQUEST_ID.match(text) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import msgspec
 
@@ -84,31 +85,34 @@ def page_facts(
 
     The session is the page's ``SessionId``, else the one of the ``fs_uid`` cookie for the same org.
     """
-    org, session, page, user, app = [
-        each if isinstance(each, str) and len(each) <= LONGEST_ID else ""
-        for each in (body.org_id, body.session_id, body.page_id, body.user_id, body.app_id)
-    ]
+    ids: Any = body.org_id or "", body.session_id or "", body.page_id or "", body.user_id or "", body.app_id or ""
+    try:
+        ordinary = len("".join(ids)) <= LONGEST_ID
+    except TypeError:
+        ordinary = False
+    org, session, page, user, app = ids if ordinary else map(usable_id, ids)
     origin, agent, cookies, gpc, dnt = _of_headers(headers)
-    return SessionFacts(
-        route=PAGE,
-        org=org or None,
-        session_id=session or _session_of_cookie(cookies, org),
-        page_id=page,
-        user_id=user,
-        fresh_user_id=fresh_user_id,
-        app_id=app,
-        url=body.url,
-        parsed_url=parse_url(body.url) if isinstance(body.url, str) else None,
-        compiled_timestamp=body.compiled_timestamp,
-        compiled_version=body.compiled_version,
-        snippet_version=body.snippet_version,
-        origin=origin,
-        client_ip=client.address,
-        user_agent=agent,
-        location=location,
-        cookies=cookies,
-        gpc=gpc,
-        dnt=dnt,
+    return SessionFacts(  # by position, which takes a third of the time
+        PAGE,
+        org or None,
+        session or _session_of_cookie(cookies, org),
+        page,
+        user,
+        fresh_user_id,
+        app,
+        (),
+        body.url,
+        parse_url(body.url) if isinstance(body.url, str) else None,
+        body.compiled_timestamp,
+        body.compiled_version,
+        body.snippet_version,
+        origin,
+        client.address,
+        agent,
+        location,
+        cookies,
+        gpc,
+        dnt,
     )
 
 
