@@ -120,7 +120,7 @@ class CallLimits:
     ) -> None:
         """Fix or move the page's clock by an upload without calls; what was counted moves with it."""
         org, page = facts.org or "", facts.page_id
-        largest = _largest_when(inspection) if page else None
+        largest = last_when(inspection.body) if page and inspection.form is BUNDLE else None
         if largest is None:
             return
         known, latest = self._clocks.find(org, page), now - largest / 1000
@@ -134,7 +134,7 @@ class CallLimits:
         self, facts: SessionFacts, upload: BundleQuery, inspection: Inspection, now: Instant
     ) -> Callable[[], Awaitable[CallClock]]:
         """Fix or move the page's clock by an upload. Return what to await for how its calls are dated."""
-        largest = _largest_when(inspection) if session_of(facts) else None
+        largest = _largest_when(inspection) if inspection.form is BUNDLE and session_of(facts) else None
         if largest is None:
             return partial(_dated, CallClock(now))
         org, page, latest = facts.org or "", facts.page_id, now - largest / 1000
@@ -170,8 +170,6 @@ class CallLimits:
 
 
 def _largest_when(inspection: Inspection) -> float | None:
-    if inspection.form is not BUNDLE:
-        return None
     return largest_of([each.when for each in inspection.calls], last_when(inspection.body))
 
 

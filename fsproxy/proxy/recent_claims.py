@@ -25,7 +25,7 @@ class RecentClaims:
     """The learned events whose names were admitted, by org, kept for a second; at most 4,096.
 
     All calls that are the same learned event share one ``ValidatedCall``, so its identity is the key. The object is
-    kept beside it: were it freed, another one could get its ``id``.
+    kept beside it: as long as it is, no other one can have its ``id``.
     """
 
     def __init__(self) -> None:
@@ -33,13 +33,13 @@ class RecentClaims:
 
     def among(self, org: str, inspection: Inspection, settings: CardinalitySettings, now: Instant) -> set[int]:
         """Return the calls of a body that need not claim names: all were admitted just now, or none is counted."""
-        since = now - min(FRESH_SECONDS, settings.retention / 1000)
+        since, claimed = now - min(FRESH_SECONDS, settings.retention / 1000), self._claimed
         found: set[int] = set()
         for index, each in enumerate(inspection.calls):
             learned = each.call.learned
             if learned is not None:
-                kept = self._claimed.get((org, id(learned)))
-                if kept is not None and kept[0] is learned and since < kept[1] <= now:
+                kept = claimed.get((org, id(learned)))
+                if kept is not None and since < kept[1] <= now:
                     found.add(index)
             elif each.validated.rejected or each.call.name_kind is None:
                 found.add(index)

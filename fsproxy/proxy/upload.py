@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import to_thread
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import msgspec
 import structlog
 
 from fsproxy.core.client_api.inspected import Inspection
-from fsproxy.core.client_api.inspection import inspect
+from fsproxy.core.client_api.inspection import inspect, recognize
 from fsproxy.core.client_api.problems import problem_document
 from fsproxy.core.client_api.rewriting import rewrite
 from fsproxy.core.failures import Failure
@@ -135,15 +136,16 @@ class UploadHandler:
             inspection = await self._inspect(flow, policy, decoded.first)
         if inspection.uninspectable is not None:
             return CutBody(refused=self._refuses(flow, policy))
-        if inspection.calls and await self._blocks.names_deleted_user(flow, policy, inspection):
+        if not inspection.calls:
+            if policy.validates_calls and flow.facts is not None and flow.upload is not None:
+                await self._limits.observe_clock(flow.facts, flow.upload, inspection, flow.arrived)
+            return AS_IT_CAME
+        if await self._blocks.names_deleted_user(flow, policy, inspection):
             return CutBody(blocked=True)
-        if not policy.validates_calls:
+        limited = await self._apply_limits(flow, policy, inspection) if policy.validates_calls else None
+        if limited is None or limited.outcome.is_clean:
             return AS_IT_CAME
-        large = len(text) > ON_LOOP
-        limited = await self._apply_limits(flow, policy, inspection)
-        if limited is None:
-            return AS_IT_CAME
-        outcome = limited.outcome
+        outcome, large = limited.outcome, len(text) > ON_LOOP
         if outcome.status is not None:
             return CutBody(none_left=limited, document=await run(large, problem_document, outcome))
         if flow.route in DIRECT or flow.route is SERVER_API:
@@ -152,24 +154,25 @@ class UploadHandler:
             return AS_IT_CAME
         return CutBody(body=await run(large, _rewritten, inspection, outcome, decoded.layers if decoded else 0))
 
-    async def _inspect(self, flow: Flow, policy: OrgPolicy, text: bytes) -> Inspection:
-        form, large = flow.form or flow.route, len(text) > ON_LOOP
-        return await run(large, inspect, policy.client_api, form, text, endpoint=flow.endpoint)
+    @staticmethod
+    async def _inspect(flow: Flow, policy: OrgPolicy, text: bytes) -> Inspection:
+        api, form = policy.client_api, flow.form or flow.route
+        if len(text) <= ON_LOOP:
+            return inspect(api, form, text, flow.endpoint)
+        known = recognize(api, form, text)
+        return known if known is not None else await to_thread(inspect, api, form, text, flow.endpoint)
 
     async def _apply_limits(self, flow: Flow, policy: OrgPolicy, inspection: Inspection) -> LimitedCalls | None:
-        """Return what becomes of the body's calls, names and rates included; None where it has no call."""
-        facts, upload = flow.facts, flow.upload
-        if facts is None or upload is None:
+        """Return what becomes of the body's calls, names and rates included."""
+        if flow.facts is None or flow.upload is None:
             return None
-        if not inspection.calls:
-            await self._limits.observe_clock(facts, upload, inspection, flow.arrived)
-            return None
-        limited = await self._limits.decide(policy, facts, upload, inspection, flow.arrived)
+        limited = await self._limits.decide(policy, flow.facts, flow.upload, inspection, flow.arrived)
         flow.calls = limited.outcome
         if limited.ledger_down:
             flow.note_ledger_down()
-        for (code, kind), count in (await run(inspection.is_large, limited.outcome.counts)).items():
-            self._metrics.rejections[(code.value, kind.value, flow.route.value)] += count
+        if not limited.outcome.is_clean:
+            for (code, kind), count in (await run(inspection.is_large, limited.outcome.counts)).items():
+                self._metrics.rejections[(code.value, kind.value, flow.route.value)] += count
         return limited
 
     def _refuses(self, flow: Flow, policy: OrgPolicy) -> bool:

@@ -14,6 +14,7 @@ from fsproxy.core.limits.operations import LedgerDownError, Recalled
 from fsproxy.core.model import SERVER_API, Mode
 from fsproxy.core.pipeline import Decision, judge, mark, recall, settle
 from fsproxy.core.uid_digest import uid_digest
+from fsproxy.state.memory.blocked_pages import NOT_BLOCKED
 
 if TYPE_CHECKING:
     from fsproxy.core.client_api.inspected import Inspection
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from fsproxy.core.policy import OrgPolicy
     from fsproxy.proxy.flow import Flow
     from fsproxy.state.memory.blocked_pages import BlockedPages
+
+
+_ENFORCE = Mode.ENFORCE
 
 
 async def ask(ledger: Ledger, flow: Flow, operations: tuple[Operation, ...]) -> tuple[Answer, ...] | None:
@@ -43,11 +47,11 @@ class UploadBlocks:
         facts = flow.facts
         if facts is None:
             return False
-        operations = recall(policy, facts)
+        operations = recall(policy, facts) if policy.deleting_user is not None else ()
         # Both may ask the store, each at most once a minute for a page and a session: in one round trip.
-        asked = self._blocked.find(facts.org or "", facts.page_id) if policy.cap is Mode.ENFORCE else None
+        asked = self._blocked.find(facts.org or "", facts.page_id) if policy.cap is _ENFORCE else NOT_BLOCKED
         recalled = await ask(self._ledger, flow, operations) if operations else None
-        remembered = await asked if asked is not None else None
+        remembered = await asked if asked is not NOT_BLOCKED else None
         if recalled and isinstance(recalled[0], Recalled) and recalled[0].uids:
             facts = flow.facts = msgspec.structs.replace(facts, uids=recalled[0].uids)
         if remembered is not None:

@@ -44,7 +44,6 @@ class CallOutcome(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 _UNTOUCHED = CallOutcome()
 _rejections_of = attrgetter("validated.rejections")
-_NO_COUNTS: Mapping[tuple[RejectionCode, CallKind], int] = MappingProxyType({})
 
 
 class CallsOutcome(msgspec.Struct, frozen=True, gc=False):
@@ -94,10 +93,8 @@ class CallsOutcome(msgspec.Struct, frozen=True, gc=False):
         noted = tuple(chain.from_iterable(each.shadow for each in self.calls))
         return noted if self.surplus_is_cut else noted + self.surplus
 
-    def counts(self) -> Mapping[tuple[RejectionCode, CallKind], int]:
+    def counts(self) -> Counter[tuple[RejectionCode, CallKind]]:
         """Return how many enforced rejections there are of each code and kind of call."""
-        if self.is_clean:
-            return _NO_COUNTS
         counts: Counter[tuple[RejectionCode, CallKind]] = Counter()
         lists = [each.rejections for each in self.calls if each.rejections]
         for found in (*lists, self.surplus) if self.surplus_is_cut else lists:

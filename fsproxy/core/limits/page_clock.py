@@ -87,7 +87,7 @@ def call_clock(page: str, clock: PageClock, latest: float, now: Instant) -> Call
 
 def largest_of(whens: list[float | None], last: float | None) -> float | None:
     """Return the largest credible ``When`` of an upload's calls and its last event; None if there is none."""
-    credible = [when for when in (*whens, last) if when is not None and abs(when) <= MOST_WHEN]
+    credible = [when for when in (*whens, last) if when is not None and -MOST_WHEN <= when <= MOST_WHEN]
     return max(credible) if credible else None
 
 
@@ -100,9 +100,12 @@ _WHEN = re.compile(rb'"When"[ \t\r\n]*:[ \t\r\n]*(-?[0-9]{1,15}(?:\.[0-9]{1,9})?
 def last_when(body: bytes) -> float | None:
     """Return the ``When`` of a bundle's last event, in milliseconds since the page's start.
 
-    None: there is none near the end. An event's own ``When`` follows its other members, so the last ``"When"`` in the
-    text is the one. It is found by its name alone, without reading events.
+    None: none near the end is credible. An event's own ``When`` follows its other members, so the
+    last ``"When"`` in the text is the one. It is found by its name alone, without reading events.
     """
     at = body.rfind(_MEMBER, -_TAIL)
     found = _WHEN.match(body, at) if at >= 0 else None
-    return float(found[1]) if found is not None else None
+    if found is None:
+        return None
+    when = float(found[1])
+    return when if -MOST_WHEN <= when <= MOST_WHEN else None

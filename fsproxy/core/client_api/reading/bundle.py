@@ -115,17 +115,17 @@ def read_bundle(body: bytes, settings: ClientApiSettings) -> Bundle | Uninspecta
         return Uninspectable.NOT_A_BUNDLE
     calls: list[BundleCall] = []
     surplus: dict[int, CallKind] = {}
-    ends, last = events.ends, -1
+    ends, lengths, most, last = events.ends, events.lengths, settings.max_calls, -1
     for hit in hits:
         index = bisect_right(ends, hit)
         if index <= last or index == len(ends):
             continue
         end = ends[index]
-        start = end - events.lengths[index]
+        start = end - lengths[index]
         if start > hit:
             continue
         last = index
-        if len(calls) >= settings.max_calls:
+        if len(calls) >= most:
             kind = _unread_kind(body, start, end)
             if kind is not None:
                 surplus[index] = kind
