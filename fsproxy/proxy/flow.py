@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from fsproxy.core.failures import Failure
 from fsproxy.core.model import OTHER, PAGE, Instant, Location, Route, SessionFacts
 from fsproxy.core.pipeline import CAPTURE, Decision, PageAnswer
-from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.wire.answers import cookie_domain
 from fsproxy.core.wire.facts import NO_QUERY, BundleQuery, bundle_query
 from fsproxy.http.client_request import ClientRequest
@@ -118,15 +117,13 @@ class Flow(ClientRequest, eq=False):
         return generation.most_page if self.route is PAGE else generation.config.server.max_body
 
     @property
-    def block_terms(self) -> tuple[ReasonCode, str, str]:
-        """What a block's answer contains: code, the cookie's domain, the user id that a ramped-out visitor keeps."""
-        facts, hit = self.facts, self.decision.block
-        code = hit.code if hit is not None else ReasonCode.UNSPECIFIED
-        url = facts.url if facts is not None else None
-        if url is None and self.origin is not None:
-            url = self.origin.decode("latin-1")
-        fresh = facts.fresh_user_id if facts is not None and code is ReasonCode.TRAFFIC_RAMPING else ""
-        return code, cookie_domain(url, self.generation.registrable), fresh
+    def cookie_domain(self) -> str:
+        """The domain for the recorder's cookie, in answers of ours that block: the page's, else the origin's."""
+        url = self.facts.url if self.facts is not None else None
+        origin = self.headers.get(b"origin")
+        if url is None and origin is not None and self.route is not OTHER:
+            url = origin.decode("latin-1")
+        return cookie_domain(url, self.generation.registrable)
 
     @property
     def is_page(self) -> bool:

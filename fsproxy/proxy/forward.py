@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from fsproxy.clock import monotonic_ns
 from fsproxy.core.failures import Failure
-from fsproxy.core.model import OTHER, PAGE, Route
+from fsproxy.core.model import OTHER, PAGE, FilterName, Route
+from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.wire.answers import block_body
 from fsproxy.core.wire.header_values import index
 from fsproxy.core.wire.headers import Framing
@@ -35,6 +36,7 @@ NOT_REACHED = frozenset(
 )
 """Failures before a byte of the request was sent."""
 _OTHERS, _CAPTURE = Share.OTHER, Share.CAPTURE
+_RAMPING = FilterName.RAMPING
 COME_FIRST = frozenset({Route.BUNDLE, Route.EVENT})
 """Uploads that go on before all others when clients have left."""
 PAGE_ANSWER_COPY = 64 * 1024
@@ -131,8 +133,11 @@ class Forwarder:
         """Answer a block: 202 with the reason code of ``flow.decision``. A bundle's recording ends with it."""
         if flow.route is not PAGE:
             self._metrics.recordings_ended[("blocked",)] += 1
-        code, domain, fresh = flow.block_terms
-        body = block_body(code, domain, user_id=fresh)
+        hit, facts = flow.decision.block, flow.facts
+        code = hit.code if hit is not None else ReasonCode.UNSPECIFIED
+        # A ramped-out visitor keeps the user id by which ramping decided.
+        fresh = facts.fresh_user_id if facts is not None and hit is not None and hit.filter is _RAMPING else ""
+        body = block_body(code, flow.cookie_domain, user_id=fresh)
         origin = flow.headers.get(b"origin")
         answer = flow.generation.answers.answer(202, body, origin, flow.wire_id, close=flow.close)
         return self.answer(flow, 202, answer)

@@ -62,8 +62,9 @@ class FrameAnswers:
         """Answer a block as the 202 does over HTTP, without a user id: no recorder reads one from a socket."""
         if found.command is Command.BUNDLE:
             self._services.count_end("blocked")
-        code, domain, _ = child.block_terms
-        return self.answer(child, found, 202, block_body(code, domain))
+        hit = child.decision.block
+        code = hit.code if hit is not None else ReasonCode.UNSPECIFIED
+        return self.answer(child, found, 202, block_body(code, child.cookie_domain))
 
     def fail(self, child: Flow, found: SocketFrame, failure: Failure) -> FrameVerdict:
         """Answer a failure, with the status that it has over HTTP on the route of the frame."""
@@ -74,8 +75,7 @@ class FrameAnswers:
         if found.command is Command.BUNDLE and status != 502:
             self._services.count_end(failure.value)
         if failure is Failure.SOCKET_REFUSED:
-            _, domain, _ = child.block_terms
-            return self.answer(child, found, status, block_body(ReasonCode.UNSPECIFIED, domain))
+            return self.answer(child, found, status, block_body(ReasonCode.UNSPECIFIED, child.cookie_domain))
         return self.answer(child, found, status, problem(failure, status))
 
     def answer(self, child: Flow, found: SocketFrame, status: int, error: bytes) -> FrameVerdict:
