@@ -120,8 +120,8 @@ class DataPlane:
     async def handle(self, flow: Flow) -> bool:
         """Answer one request, whatever happens: exactly one answer and one audit record."""
         flow.started_ns = monotonic_ns()
-        self.metrics.in_flight += 1
         self._open(flow)
+        self.metrics.in_flight += 1
         self._in_flight.add(flow)
         try:
             return await self._dispatch(flow)
