@@ -116,9 +116,11 @@ class Routes:
             table = self.socket
         else:
             return OTHER
+        found = table.get(target)
+        if found is not None:
+            return found
         path = target.partition("?")[0]
-        found = table.get(path)
-        return found if found is not None else self._search(table, origin_form(path).partition("#")[0])
+        return table.get(path) or self._search(table, origin_form(path).partition("#")[0])
 
     def _search(self, table: Mapping[str, Matched], path: str) -> Matched:
         """Look the path up in every way in which it could be read."""
