@@ -190,30 +190,29 @@ def learn(facts: SessionFacts, decision: Decision, answer: PageAnswer | None) ->
     org = facts.org or ""
     if answer is None or answer.status != 200:
         return (Release(org, decision.token),) if decision.held else ()
-    known = answer.session in {"", facts.session_id} and answer.user in {"", facts.user_id}
-    if not decision.held and known and not facts.app_id:
-        return ()  # nothing is reserved, all of the session's ids are known, and no uid is to be remembered
+    nothing_to_keep = not decision.held and not facts.app_id  # no reservation, and no uid
+    if nothing_to_keep and answer.session in {"", facts.session_id} and answer.user in {"", facts.user_id}:
+        return ()  # all of the session's ids are known
     return (
         Confirm(
             org,
             decision.token,
             _named(facts.session_id, answer.session),
             _named(facts.user_id, answer.user),
-            new=decision.new_session and answer.is_new is not False,
+            decision.new_session and answer.is_new is not False,
             # There is a fresh user id only if ramping is in force (rules.md 1, order 12).
-            remember_user=decision.new_session and bool(facts.fresh_user_id),
-            uid=uid_digest(facts.app_id) if facts.app_id else 0,
-            held=decision.held,
+            decision.new_session and bool(facts.fresh_user_id),
+            uid_digest(facts.app_id) if facts.app_id else 0,
+            decision.held,
         ),
     )
 
 
 def _named(sent: str, answered: str) -> tuple[str, ...]:
     """Return the ids that are not "", without duplicates."""
-    if sent and answered and sent != answered:
-        return sent, answered
-    either = sent or answered
-    return (either,) if either else ()
+    if sent == answered or not answered:
+        return (sent,) if sent else ()
+    return (sent, answered) if sent else (answered,)
 
 
 def wants_no_name(policy: OrgPolicy, facts: SessionFacts, now: Instant) -> bool:

@@ -31,6 +31,8 @@ class KeyKind(StrEnum):
     USER_RATE = "v"
 
 
+# Python 3.11 takes five times as long to find a member in its enum as a name in a module.
+SESSION, USER = KeyKind.SESSION, KeyKind.USER
 RATE_KEYS = {RateKind.EVENT: KeyKind.EVENT_RATE, RateKind.USER: KeyKind.USER_RATE}
 
 
@@ -47,15 +49,15 @@ def key_of(kind: KeyKind, org: str, identifier: str) -> int:
 def admit_key(operation: Admit) -> int:
     """Return the key of the page's session, else of its user; 0 if it has neither."""
     if operation.session:
-        return key_of(KeyKind.SESSION, operation.org, operation.session)
-    return key_of(KeyKind.USER, operation.org, operation.user) if operation.user else 0
+        return key_of(SESSION, operation.org, operation.session)
+    return key_of(USER, operation.org, operation.user) if operation.user else 0
 
 
 def session_keys(operation: Mark | Recall) -> list[int]:
     """Return the keys of the operation's session and user, without those that it does not name."""
-    keys = [key_of(KeyKind.SESSION, operation.org, operation.session)] if operation.session else []
+    keys = [key_of(SESSION, operation.org, operation.session)] if operation.session else []
     if operation.user:
-        keys.append(key_of(KeyKind.USER, operation.org, operation.user))
+        keys.append(key_of(USER, operation.org, operation.user))
     return keys
 
 

@@ -106,9 +106,9 @@ class MemoryLedger:
 
         Each operation is atomic by itself, and of a Claim of many names each slice.
         """
-        do = self._do
-        if len(operations) == 1 and type(operations[0]) is not Claim:
-            return (do[type(operations[0])](operations[0], now),)
+        do, kind = self._do, type(operations[0]) if len(operations) == 1 else Claim
+        if kind is not Claim:
+            return (do[kind](operations[0], now),)
         answers: list[Answer] = []
         for operation in operations:
             if answers and not len(answers) % OPERATIONS:

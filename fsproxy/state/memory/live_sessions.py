@@ -54,13 +54,16 @@ class LiveSessions:
 
     def refresh(self, key: int, now: Instant) -> bool:
         """Note activity of a session under way. Return whether it is."""
-        tick = int(now * _TICKS)
         key, times = self._chief(key)
-        if not _is_under_way(times, tick):
+        if times < 0:
             return False
+        tick = int(now * _TICKS)
         idle = tick - (times >> _AGE_BITS)
+        age = (times & _AGE_MASK) + idle
+        if idle >= _IDLE or age >= _LIFE:
+            return False
         if idle > 0:
-            self.times.put(key, tick << _AGE_BITS | (times & _AGE_MASK) + idle)
+            self.times.put(key, tick << _AGE_BITS | age)
         return True
 
     def touch(self, key: int, now: Instant) -> None:
@@ -151,9 +154,10 @@ class LiveSessions:
     def _chief(self, key: int) -> tuple[int, int]:
         """Return the key that holds the session's times, and the times."""
         times = self.times.get(key)
-        if times is not None and times < 0:
-            key = ~times
-            times = self.times.get(key)
+        if times is None:
+            return key, _UNKNOWN
+        if times < 0:
+            key, times = ~times, self.times.get(~times)
         return key, _UNKNOWN if times is None or times < 0 else times
 
     def _last_active(self, key: int, times: int | None) -> float:  # noqa: ARG002 - the table passes its key
@@ -164,5 +168,4 @@ class LiveSessions:
 
 
 def _is_under_way(times: int, tick: int) -> bool:
-    idle = tick - (times >> _AGE_BITS)
-    return times >= 0 and idle < _IDLE and (times & _AGE_MASK) + idle < _LIFE
+    return times >= 0 and (idle := tick - (times >> _AGE_BITS)) < _IDLE and (times & _AGE_MASK) + idle < _LIFE

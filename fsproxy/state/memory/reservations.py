@@ -124,9 +124,10 @@ class Reservations:
 
     def reserve(self, token: str, key: int, unit: Count | None, now: Instant, *, by_user: bool) -> None:
         """Count one unit, and wait under ``key`` for the page's answer."""
+        if unit is not None:
+            unit.add(1)
         until = Instant(now + RESERVATION_SECONDS)
-        reservation = Reservation(key, by_user, token, unit, counted=False, holders=1, until=until)
-        reservation.count_again()
+        reservation = Reservation(key, by_user, token, unit, unit is not None, 1, until)
         if key:
             self._waiting[key] = reservation
         self._add(token, reservation, now)

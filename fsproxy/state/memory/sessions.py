@@ -9,7 +9,6 @@ from fsproxy.core.limits.operations import (
     Admitted,
     Confirm,
     Mark,
-    QuotaTerms,
     Recall,
     Recalled,
     Release,
@@ -17,7 +16,7 @@ from fsproxy.core.limits.operations import (
 from fsproxy.core.model import Instant
 from fsproxy.state.memory.counts import Count, Counts
 from fsproxy.state.memory.expiring_table import ExpiringTable
-from fsproxy.state.memory.keys import KeyKind, admit_key, key_of, session_keys
+from fsproxy.state.memory.keys import SESSION, USER, KeyKind, admit_key, key_of, session_keys
 from fsproxy.state.memory.live_sessions import LiveSessions
 from fsproxy.state.memory.reservations import Reservations
 from fsproxy.state.memory.rows import LedgerRows
@@ -55,23 +54,22 @@ class Sessions:
         count = self.counts.of(op.org, terms.cycle, terms.ends, now) if terms is not None else None
         key = admit_key(op)
         if key and self.live.refresh(key, now):
-            return Admitted(under_way=True, user_admitted=False, over_quota=False, used=_used(count), held=False)
+            return Admitted(True, False, False, count.used if count is not None else 0, held=False)
         waiting = self.reservations.waiting(key, now) if key else None
         if waiting is not None:
             self.reservations.join(op.token, waiting, now)
-            return Admitted(under_way=True, user_admitted=False, over_quota=False, used=_used(count))
-        passes = self._passes(op, now)
-        over = self._is_over(count, terms, now)
-        ramped_out = op.ramped_out and not passes
-        if not ramped_out and not (over and terms is not None and terms.enforced):
+            return Admitted(True, False, False, count.used if count is not None else 0)
+        passes = bool(op.user and self.admitted.size) and self._passes(op, now)
+        over = count is not None and terms is not None and self._is_over(count, terms.limit, now)
+        if (passes or not op.ramped_out) and not (over and terms is not None and terms.enforced):
             self.reservations.reserve(op.token, key, count, now, by_user=not op.session)
-        return Admitted(under_way=False, user_admitted=passes, over_quota=over, used=_used(count))
+        return Admitted(False, passes, over, count.used if count is not None else 0)
 
     def confirm(self, op: Confirm, now: Instant) -> None:
         """See ``Confirm``."""
         self._sweep(now)
-        sessions = [key_of(KeyKind.SESSION, op.org, each) for each in op.sessions if each]
-        users = [key_of(KeyKind.USER, op.org, each) for each in op.users if each]
+        sessions = [key_of(SESSION, op.org, each) for each in op.sessions if each]
+        users = [key_of(USER, op.org, each) for each in op.users if each]
         reservation = self.reservations.confirm(op.token, new=op.new)
         if reservation is not None:
             key = reservation.key
@@ -132,18 +130,14 @@ class Sessions:
         more = self.admitted.sweep(now) or more
         self._swept, self._sweeps_at = now, now if more else now + SWEEP_SECONDS
 
-    def _is_over(self, count: Count | None, terms: QuotaTerms | None, now: Instant) -> bool:
-        if count is None or terms is None or count.used < terms.limit:
-            return False
+    def _is_over(self, count: Count, limit: int, now: Instant) -> bool:
         # Before anyone is refused, every unit of this count that has lapsed must be back.
-        while self.reservations.sweep(now) and count.used >= terms.limit:
+        while count.used >= limit and self.reservations.sweep(now):
             pass
-        return count.used >= terms.limit
+        return count.used >= limit
 
     def _passes(self, op: Admit, now: Instant) -> bool:
         """Return whether ramping admitted the visitor earlier, and remember the day of this new session."""
-        if not op.user or not self.admitted.size:
-            return False
         key = key_of(KeyKind.ADMITTED, op.org, op.user)
         day = self.admitted.get(key)
         today = int(now // DAY)
@@ -152,7 +146,3 @@ class Sessions:
         if day < today:
             self.admitted.put(key, today)
         return True
-
-
-def _used(count: Count | None) -> int:
-    return count.used if count is not None else 0
