@@ -146,12 +146,13 @@ def traffic(recent: Recent, minutes: int, now: float) -> list[Minute]:
     found: list[Minute] = []
     for minute, counts in recent.traffic.minutes(minutes, now):
         pages, requests = _no_ends(), _no_ends()
-        for (is_page, end), count in counts.items():
+        for (_, _, is_page, end, _), count in counts.items():
             for ends in (pages, requests) if is_page else (requests,):
-                if end in ends:
-                    ends[end] += count  # type: ignore[literal-required]
-                else:  # a reason code
-                    ends["blocked"][end] = ends["blocked"].get(end, 0) + count
+                if isinstance(end, ReasonCode):
+                    code = str(int(end))
+                    ends["blocked"][code] = ends["blocked"].get(code, 0) + count
+                else:
+                    ends[end.value] += count  # type: ignore[operator]
         found.append({"minute": minute, "pages": pages, "requests": requests})
     return found
 

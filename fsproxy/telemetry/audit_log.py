@@ -80,14 +80,14 @@ class LineSink:
 
     def write(self, line: bytes) -> None:
         """Add a line, given without a line end. Never block; a full buffer drops the line."""
-        size = len(line) + 1
-        if self._added - self._taken + size > self._room:
+        added, lines = self._added + len(line) + 1, self._lines
+        if added - self._taken > self._room:
             self._refused += 1
             return
-        self._added += size
-        self._lines.append(line)
+        self._added = added
+        lines.append(line)
         # The writer waits only while the list is empty, and then this line is the first.
-        if len(self._lines) == 1:
+        if len(lines) == 1:
             self._wake.set()
 
     def reopen(self) -> None:

@@ -6,41 +6,59 @@ values of labels come from closed sets, never from a client.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+import math
+import threading
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from fsproxy.core.audit.record import Outcome
+from fsproxy.core.model import FilterName, Route
+from fsproxy.core.reasons import ReasonCode
+
 OWN_LATENCY = (0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 TOTAL_LATENCY = (0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+MOST_NOTED = 1_000
+"""Durations that wait to be counted together."""
+Labelled = Counter[tuple[str, ...]]
+"""Counts by the values of labels."""
+Ended = tuple[Route, int, bool, Outcome | ReasonCode, FilterName | bool]
+"""How a request ended: route, first digit of the status (0: none), whether it is a page, and its outcome with whether
+anything was known of its session; for a block the reason and the filter."""
 
 
 class Histogram:
-    """Counts durations in seconds by their upper bounds."""
+    """Counts durations by their upper bounds in seconds.
 
-    __slots__ = ("_bounds", "_counts", "_sum")
+    A request only notes its duration, in nanoseconds. To count many at once takes a fraction of counting each.
+    """
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
-        self._bounds = bounds
-        self._counts = [0] * (len(bounds) + 1)
-        self._sum = 0.0
+        self.noted: list[int] = []
+        """Durations that are not yet counted."""
+        self._bounds = (*map(str, bounds), "+Inf")
+        self._limits = (*(round(bound * 1e9) for bound in bounds), math.inf)
+        self._counts = [0] * len(self._limits)
+        self._sum = 0
+        self._lock = threading.Lock()
 
-    def observe(self, seconds: float) -> None:
-        """Count one duration."""
-        self._counts[bisect_left(self._bounds, seconds)] += 1
-        self._sum += seconds
+    def count(self) -> None:
+        """Count the durations noted so far. Metrics are also collected in other threads, while more is noted."""
+        with self._lock:
+            new = sorted(self.noted)
+            del self.noted[: len(new)]
+            for place, limit in enumerate(self._limits):
+                self._counts[place] += bisect_right(new, limit)
+            self._sum += sum(new)
 
     def family(self, name: str, text: str) -> HistogramMetricFamily:
         """Return the counts in the form of Prometheus, in which each bucket includes those below it."""
-        total, buckets = 0, []
-        for bound, count in zip((*map(str, self._bounds), "+Inf"), self._counts, strict=True):
-            total += count
-            buckets.append((bound, float(total)))
+        self.count()
         family = HistogramMetricFamily(name, text)
-        family.add_metric([], buckets, self._sum)
+        family.add_metric([], list(zip(self._bounds, map(float, self._counts), strict=True)), self._sum / 1e9)
         return family
 
 
@@ -48,50 +66,36 @@ class Metrics(Collector):
     """Everything that is counted. The keys of a counter are the values of its labels."""
 
     def __init__(self) -> None:
-        self._counters: list[tuple[str, str, tuple[str, ...], Counter[Any]]] = []
+        self._counters: list[tuple[str, str, tuple[str, ...], Labelled]] = []
         counter = self._counter
-        self.requests: Counter[tuple[str, str]] = counter(
-            "requests", "Requests answered, by route and class of status (2xx).", "route", "status"
-        )
-        self.decisions: Counter[tuple[str, str, str]] = counter(
-            "decisions", "Decisions on sessions; reason code 0 is captured.", "reason_code", "filter", "mode"
-        )
-        self.filter_failures: Counter[tuple[str]] = counter(
-            "filter_failures", "Filters that failed because of a bug in fsproxy.", "filter"
-        )
-        self.forwarded: Counter[tuple[str]] = counter("forwarded", "Requests that the upstream answered.", "route")
-        self.upstream_failures: Counter[tuple[str]] = counter(
+        self.ended: Counter[Ended] = Counter()
+        """How requests ended; ``requests`` and ``decisions`` are made of it."""
+        self.shadow: Counter[tuple[ReasonCode, FilterName]] = Counter()
+        """The hits of rules in shadow mode."""
+        self.filter_failures = counter("filter_failures", "Filters that failed because of a bug in fsproxy.", "filter")
+        self.forwarded = counter("forwarded", "Requests that the upstream answered.", "route")
+        self.upstream_failures = counter(
             "upstream_failures", "Requests to the upstream that failed, by kind of failure.", "kind"
         )
-        self.upstream_retries: Counter[tuple[()]] = counter(
+        self.upstream_retries = counter(
             "upstream_retries", "Requests sent again because a kept-alive connection had been closed."
         )
-        self.recordings_ended: Counter[tuple[str]] = counter(
+        self.recordings_ended = counter(
             "recordings_ended", "Answers of fsproxy that end a recording, by cause.", "cause"
         )
-        self.rejections: Counter[tuple[str, str, str]] = counter(
-            "rejections", "Rejected client API calls and properties.", "code", "kind", "route"
-        )
-        self.uninspectable: Counter[tuple[str]] = counter(
-            "uninspectable", "Capture bodies that could not be read.", "route"
-        )
-        self.own_failures: Counter[tuple[str]] = counter(
-            "own_failures", "Bugs in fsproxy that did not stop a request, by place.", "place"
-        )
-        self.malformed: Counter[tuple[()]] = counter("malformed_requests", "Requests that the HTTP parser refused.")
-        self.forwarding_dropped: Counter[tuple[()]] = counter(
+        self.rejections = counter("rejections", "Rejected client API calls and properties.", "code", "kind", "route")
+        self.uninspectable = counter("uninspectable", "Capture bodies that could not be read.", "route")
+        self.own_failures = counter("own_failures", "Bugs in fsproxy that did not stop a request, by place.", "place")
+        self.malformed = counter("malformed_requests", "Requests that the HTTP parser refused.")
+        self.forwarding_dropped = counter(
             "forwarding_headers_dropped", "Pages whose forwarding headers came from an untrusted peer."
         )
-        self.refused_connections: Counter[tuple[()]] = counter(
-            "refused_connections", "Requests refused because of server.max_connections."
-        )
-        self.unattended_dropped: Counter[tuple[()]] = counter(
+        self.refused_connections = counter("refused_connections", "Requests refused because of server.max_connections.")
+        self.unattended_dropped = counter(
             "unattended_dropped", "Requests dropped after their clients had left, because there were too many of these."
         )
-        self.loops: Counter[tuple[()]] = counter("loops", "Requests that had been through this instance before.")
-        self.persist_failures: Counter[tuple[()]] = counter(
-            "persist_failures", "Failed attempts to write the state to state.persist."
-        )
+        self.loops = counter("loops", "Requests that had been through this instance before.")
+        self.persist_failures = counter("persist_failures", "Failed attempts to write the state to state.persist.")
         self.own_latency = Histogram(OWN_LATENCY)
         self.total_latency = Histogram(TOTAL_LATENCY)
         self.in_flight = 0
@@ -101,13 +105,48 @@ class Metrics(Collector):
         """The same for counters that are kept elsewhere."""
         self.labelled_gauges: list[Callable[[], Iterable[Metric]]] = []
 
-    def _counter(self, name: str, text: str, *labels: str) -> Counter[Any]:
-        counts: Counter[Any] = Counter()
+    def _counter(self, name: str, text: str, *labels: str) -> Labelled:
+        counts: Labelled = Counter()
         self._counters.append((name, text, labels, counts))
+        return counts
+
+    def count(self, ended: Ended, total: int, own: int) -> None:
+        """Count a request, which took so many nanoseconds, and of them so many of our own."""
+        self.ended[ended] += 1
+        noted = self.own_latency.noted
+        noted.append(own)
+        self.total_latency.noted.append(total)
+        if len(noted) >= MOST_NOTED:
+            self.own_latency.count()
+            self.total_latency.count()
+
+    @property
+    def requests(self) -> Labelled:
+        """The requests by route and class of status (``2xx``; ``none`` without one)."""
+        counts: Labelled = Counter()
+        for (route, status, *_), count in list(self.ended.items()):
+            counts[route.value, f"{status}xx" if status else "none"] += count
+        return counts
+
+    @property
+    def decisions(self) -> Labelled:
+        """The decisions by reason code, filter and mode."""
+        counts: Labelled = Counter()
+        for (*_, end, by), count in list(self.ended.items()):
+            if isinstance(by, FilterName):
+                counts[str(int(end)), by.value, "enforce"] += count
+            elif by and end is not Outcome.FAILED:
+                counts["0", "", ""] += count
+        for (code, name), count in list(self.shadow.items()):
+            counts[str(int(code)), name.value, "shadow"] += count
         return counts
 
     def collect(self) -> Iterator[Metric]:
         """Yield all metrics, as prometheus-client requires."""
+        text = "Requests answered, by route and class of status (2xx)."
+        yield _family("fsproxy_requests", text, ("route", "status"), self.requests)
+        text = "Decisions on sessions; reason code 0 is captured."
+        yield _family("fsproxy_decisions", text, ("reason_code", "filter", "mode"), self.decisions)
         for name, text, labels, counts in self._counters:
             yield _family(f"fsproxy_{name}", text, labels, counts)
         yield self.own_latency.family("fsproxy_own_latency_seconds", "Time that fsproxy itself adds to a request.")
@@ -121,7 +160,7 @@ class Metrics(Collector):
             yield from labelled()
 
 
-def _family(name: str, text: str, labels: tuple[str, ...], counts: Counter[Any]) -> CounterMetricFamily:
+def _family(name: str, text: str, labels: tuple[str, ...], counts: Labelled) -> CounterMetricFamily:
     if not labels:
         return CounterMetricFamily(name, text, value=sum(counts.values()))
     family = CounterMetricFamily(name, text, labels=labels)

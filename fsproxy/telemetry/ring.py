@@ -9,7 +9,7 @@ number of requests nor their age: a new hour replaces the oldest, and a new key 
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Hashable, Iterable, Iterator
 from heapq import merge
 from itertools import islice
@@ -20,6 +20,7 @@ import msgspec
 from fsproxy.core.audit.line import ListedRejections
 from fsproxy.core.audit.record import AuditShadow
 from fsproxy.core.model import Instant
+from fsproxy.telemetry.metrics import Ended
 
 MOST_DECISIONS = 2_000
 """Lines of pages, and of whatever was blocked, rejected, failed or hit by a shadow rule."""
@@ -99,38 +100,33 @@ class Groups(Generic[K]):
         return found
 
 
-Kind = tuple[bool, str]
-"""Whether it is a page, and its outcome: for a block the reason code, for all else the word."""
-
-
 class Traffic:
-    """Counts requests by minute and outcome."""
+    """Counts requests by minute and by how they ended."""
 
     def __init__(self) -> None:
         self._minute = -1
-        self._now: dict[Kind, int] = {}
-        self._minutes: dict[int, dict[Kind, int]] = {}
+        self._now: Counter[Ended] = Counter()
+        self._minutes: dict[int, Counter[Ended]] = {}
 
-    def add(self, kind: Kind, at: float) -> None:
+    def add(self, ended: Ended, at: float) -> None:
         """Count one request."""
         minute = int(at) // 60
         if minute != self._minute:
             self._turn(minute)
-        counts = self._now
-        counts[kind] = counts.get(kind, 0) + 1
+        self._now[ended] += 1
 
     def _turn(self, minute: int) -> None:
         self._minute = minute
         if minute not in self._minutes and len(self._minutes) >= MOST_MINUTES:
             # The one begun first, not the earliest: after the clock was set back, the present minute must stay.
             del self._minutes[next(iter(self._minutes))]
-        self._now = self._minutes.setdefault(minute, {})
+        self._now = self._minutes.setdefault(minute, Counter())
 
-    def minutes(self, most: int, now: float) -> Iterator[tuple[int, dict[Kind, int]]]:
+    def minutes(self, most: int, now: float) -> Iterator[tuple[int, Counter[Ended]]]:
         """Yield the last minutes up to the present one, oldest first; one without traffic is empty."""
         this = int(now) // 60
         for minute in range(this - most + 1, this + 1):
-            yield minute * 60, self._minutes.get(minute, {})
+            yield minute * 60, self._minutes.get(minute, Counter())
 
 
 RejectionKey = tuple[str, str, str | None, str | None]
@@ -156,8 +152,8 @@ class Recent:
 
     def note(self, line: bytes, where: str, *, forwarded: bool) -> None:
         """Keep the line of a request that has ended. ``forwarded``: it was merely forwarded."""
-        self.number += 1
-        (self._forwarded if forwarded else self._decisions).append(Noted(self.number, where, line))
+        self.number = number = self.number + 1
+        (self._forwarded if forwarded else self._decisions).append(Noted(number, where, line))
 
     def note_shadow(self, hits: Iterable[AuditShadow], at: Instant, *, page: bool) -> None:
         """Count the rules that would have blocked a request."""

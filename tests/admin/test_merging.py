@@ -5,6 +5,8 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, generate_latest
 
 from fsproxy.admin.merging import MergedMetrics
+from fsproxy.core.audit.record import Outcome
+from fsproxy.core.model import Route
 from fsproxy.telemetry.metrics import Metrics
 
 
@@ -12,9 +14,9 @@ def page(pages: int = 0, seconds: float | None = None, in_flight: int = 0, gener
     """A worker's answer to a scrape."""
     metrics = Metrics()
     if pages:
-        metrics.requests["page", "2xx"] += pages
+        metrics.ended[Route.PAGE, 2, True, Outcome.CAPTURED, True] += pages
     if seconds is not None:
-        metrics.total_latency.observe(seconds)
+        metrics.total_latency.noted.append(round(seconds * 1e9))
     metrics.in_flight = in_flight
     metrics.gauges["config_generation"] = ("", lambda: generation)
     metrics.gauges["config_errors"] = ("", lambda: generation)

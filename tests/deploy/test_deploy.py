@@ -22,8 +22,9 @@ from prometheus_client.parser import text_string_to_metric_families
 import fsproxy
 from fsproxy.config.loader import load
 from fsproxy.config.schema import Config
+from fsproxy.core.audit.record import Outcome
 from fsproxy.core.limits.operations import NameKind
-from fsproxy.core.model import FilterName, Mode, Route
+from fsproxy.core.model import FilterName, Route
 from fsproxy.core.reasons import ReasonCode, RejectionCode
 from fsproxy.telemetry.metrics import Metrics
 from support.proxy import running_proxy
@@ -123,11 +124,9 @@ async def test_every_metric_that_is_asked_for_is_exported_by_a_running_proxy() -
 def test_every_label_that_is_asked_for_is_one_that_samples_have() -> None:
     metrics = Metrics()
     for route in Route:
-        metrics.requests[route.value, "2xx"] = 1
+        metrics.ended[route, 2, False, Outcome.FORWARDED, True] = 1
     for code in ReasonCode:
-        for mode in (Mode.ENFORCE, Mode.SHADOW):
-            metrics.decisions[str(int(code)), FilterName.IP.value, mode.value] = 1
-    metrics.decisions["0", "", ""] = 1
+        metrics.ended[Route.PAGE, 2, True, code, FilterName.IP] = metrics.shadow[code, FilterName.IP] = 1
     for rejection in RejectionCode:
         metrics.rejections[rejection.value, "event", Route.BUNDLE.value] = 1
     metrics.recordings_ended[("blocked",)] = 1

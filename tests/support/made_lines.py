@@ -56,13 +56,6 @@ def line_of(
         answer=PageAnswer(202, reason_code=upstream_reason_code) if upstream_reason_code is not None else None,
         sent_ns=int(waited is not None),
     )
-    return audit_line(
-        cast("Flow", made),
-        outcome,
-        total,
-        waited or 0,
-        audit_shadow(decision.shadow),
-        audit_rejections(rejections, most_rejections),
-        audit_rejections(shadow_rejections, most_rejections),
-        mask,
-    )
+    cut, noted = audit_rejections(rejections, most_rejections), audit_rejections(shadow_rejections, most_rejections)
+    shadow = audit_shadow(decision.shadow)
+    return audit_line(cast("Flow", made), outcome, total, waited or 0, mask, shadow, (*cut, *noted))

@@ -5,7 +5,10 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from fsproxy.telemetry.metrics import OWN_LATENCY, TOTAL_LATENCY, Histogram, Metrics
+from fsproxy.core.audit.record import Outcome
+from fsproxy.core.model import FilterName, Route
+from fsproxy.core.reasons import ReasonCode
+from fsproxy.telemetry.metrics import MOST_NOTED, OWN_LATENCY, TOTAL_LATENCY, Histogram, Metrics
 
 
 def _families(metrics: Metrics) -> dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], float]]:
@@ -34,8 +37,12 @@ def test_every_family_is_there_before_anything_was_counted() -> None:
 
 def test_counters_carry_their_labels_and_counts() -> None:
     metrics = Metrics()
-    metrics.decisions["5", "ip", "enforce"] += 2
-    metrics.decisions["0", "", ""] += 1
+    for _ in range(2):
+        metrics.count((Route.PAGE, 2, True, ReasonCode.IP_FILTER, FilterName.IP), 0, 0)
+    metrics.count((Route.PAGE, 2, True, Outcome.CAPTURED, True), 0, 0)
+    metrics.count((Route.PAGE, 0, True, Outcome.FAILED, True), 0, 0)
+    metrics.count((Route.OTHER, 4, False, Outcome.FORWARDED, False), 0, 0)
+    metrics.shadow[ReasonCode.GEOGRAPHY, FilterName.GEO] += 5
     metrics.recordings_ended[("blocked",)] += 3
     metrics.upstream_failures[("upstream_refused",)] += 1
     metrics.malformed[()] += 4
@@ -44,6 +51,12 @@ def test_counters_carry_their_labels_and_counts() -> None:
     assert families["fsproxy_decisions"] == {
         ("fsproxy_decisions_total", (("filter", "ip"), ("mode", "enforce"), ("reason_code", "5"))): 2.0,
         ("fsproxy_decisions_total", (("filter", ""), ("mode", ""), ("reason_code", "0"))): 1.0,
+        ("fsproxy_decisions_total", (("filter", "geo"), ("mode", "shadow"), ("reason_code", "7"))): 5.0,
+    }
+    assert families["fsproxy_requests"] == {
+        ("fsproxy_requests_total", (("route", "page"), ("status", "2xx"))): 3.0,
+        ("fsproxy_requests_total", (("route", "page"), ("status", "none"))): 1.0,
+        ("fsproxy_requests_total", (("route", "other"), ("status", "4xx"))): 1.0,
     }
     assert families["fsproxy_recordings_ended"] == {("fsproxy_recordings_ended_total", (("cause", "blocked"),)): 3.0}
     kinds = families["fsproxy_upstream_failures"]
@@ -54,14 +67,27 @@ def test_counters_carry_their_labels_and_counts() -> None:
 
 def test_a_histogram_is_cumulative_and_a_bound_belongs_to_its_bucket() -> None:
     histogram = Histogram((0.001, 0.01))
-    for seconds in (0.0, 0.001, 0.0011, 0.01, 5.0):
-        histogram.observe(seconds)
+    histogram.noted += [0, 1_000_000, 1_100_000]
+    histogram.count()
+    histogram.noted += [5_000_000_000, 10_000_000]
     samples = {(each.name, each.labels.get("le")): each.value for each in histogram.family("x_seconds", "X.").samples}
     assert samples[("x_seconds_bucket", "0.001")] == 2
     assert samples[("x_seconds_bucket", "0.01")] == 4
     assert samples[("x_seconds_bucket", "+Inf")] == 5
     assert samples[("x_seconds_count", None)] == 5
     assert abs(samples[("x_seconds_sum", None)] - 5.0121) < 1e-9
+
+
+def test_durations_are_counted_before_many_have_gathered() -> None:
+    metrics = Metrics()
+    for number in range(2 * MOST_NOTED + 1):
+        metrics.count((Route.BUNDLE, 2, False, Outcome.FORWARDED, True), number * 1_000, 1)
+        assert len(metrics.total_latency.noted) == len(metrics.own_latency.noted) < MOST_NOTED
+    families = _families(metrics)
+    total, own = families["fsproxy_total_latency_seconds"], families["fsproxy_own_latency_seconds"]
+    assert total[("fsproxy_total_latency_seconds_count", ())] == 2 * MOST_NOTED + 1
+    assert own[("fsproxy_own_latency_seconds_bucket", (("le", "0.0001"),))] == 2 * MOST_NOTED + 1
+    assert total[("fsproxy_total_latency_seconds_bucket", (("le", "0.001"),))] == MOST_NOTED + 1
 
 
 def test_bounds_rise() -> None:

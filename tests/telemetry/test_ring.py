@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from fsproxy.admin.views import shadow, traffic
-from fsproxy.core.audit.record import AuditRejection, AuditShadow
-from fsproxy.core.model import Instant
+from fsproxy.core.audit.record import AuditRejection, AuditShadow, Outcome
+from fsproxy.core.model import FilterName, Instant, Route
+from fsproxy.core.reasons import ReasonCode
 from fsproxy.telemetry import ring
+from fsproxy.telemetry.metrics import Ended
 from fsproxy.telemetry.ring import Groups, Recent, Traffic
 
 NOON = Instant(1_795_262_400.0)
@@ -41,12 +43,16 @@ def test_what_is_new_is_told_once() -> None:
     assert [each.number for each in recent.newest(after=4)] == [5]
 
 
+def _ended(end: Outcome | ReasonCode, *, by: FilterName | bool = True, page: bool = True) -> Ended:
+    return Route.PAGE if page else Route.BUNDLE, 2, page, end, by
+
+
 def test_minutes_without_traffic_are_there_and_empty() -> None:
     recent = Recent()
-    recent.traffic.add((True, "captured"), NOON)
-    recent.traffic.add((True, "5"), NOON + 59)
-    recent.traffic.add((True, "-1"), NOON + 59)
-    recent.traffic.add((False, "failed"), NOON + 125)
+    recent.traffic.add(_ended(Outcome.CAPTURED), NOON)
+    recent.traffic.add(_ended(ReasonCode.IP_FILTER, by=FilterName.IP), NOON + 59)
+    recent.traffic.add(_ended(ReasonCode.UNSPECIFIED, by=FilterName.QUOTA), NOON + 59)
+    recent.traffic.add(_ended(Outcome.FAILED, page=False), NOON + 125)
     told = traffic(recent, 3, NOON + 130)
     assert [each["minute"] - NOON for each in told] == [0, 60, 120]
     none = {"captured": 0, "forwarded": 0, "rejected": 0, "failed": 0, "blocked": {}}
@@ -58,10 +64,10 @@ def test_minutes_without_traffic_are_there_and_empty() -> None:
 def test_minutes_are_bounded_also_when_the_clock_is_set_back() -> None:
     counts = Traffic()
     for minute in range(ring.MOST_MINUTES + 30):
-        counts.add((True, "captured"), NOON + 60 * minute)
-    counts.add((True, "failed"), NOON - 86_400)
+        counts.add(_ended(Outcome.CAPTURED), NOON + 60 * minute)
+    counts.add(_ended(Outcome.FAILED), NOON - 86_400)
     assert len(counts._minutes) == ring.MOST_MINUTES
-    assert list(counts.minutes(1, NOON - 86_400)) == [(int(NOON) - 86_400, {(True, "failed"): 1})]
+    assert list(counts.minutes(1, NOON - 86_400)) == [(int(NOON) - 86_400, {_ended(Outcome.FAILED): 1})]
 
 
 def test_a_group_says_how_often_first_and_last_within_a_day() -> None:

@@ -9,10 +9,11 @@ import math
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 
-from fsproxy.core.audit.privacy import LONGEST_NAME, MaskAddress, known_safe, safe, truncated
+from fsproxy.core.audit.privacy import MaskAddress, safe, truncated
 from fsproxy.core.filters.base import Filter
 from fsproxy.core.filters.opt_out import OptOutFilter
 from fsproxy.core.matching.hosts import DEFAULT_PORTS, Url, origin_host
@@ -34,6 +35,12 @@ ADMITTED = "admitted"
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _LARGEST = 2**53
+_NONE: tuple[str, ...] = ()
+_Script = tuple[int | float | None, str | None, str | None]
+"""The build time and the two versions of a script, as a line has them."""
+_MOST_SCRIPTS = 1024
+_scripts: dict[tuple[type, Any, Any, Any], _Script] = {}
+"""The scripts of the last pages, which are written as they came: there are few of them, and all are short."""
 
 _origin_host = lru_cache(maxsize=1024)(origin_host)
 
@@ -86,35 +93,42 @@ def page_facts(
     unnamed: bool,
 ) -> AuditFacts:
     """Return the facts of a page. ``url``: the parts of its URL; None if that is no text."""
-    came: tuple[str, ...] = ()
-    missed: tuple[str, ...] = ()
-    lists: tuple[str, ...] = ()
-    listed: tuple[str, ...] = ()
-    has_cookies = bool(facts.cookies)
+    came = missed = lists = listed = _NONE
+    has_cookies, app_id = bool(facts.cookies), facts.app_id
+    text: Any = facts.url
     if has_cookies and policy.opt_out is not None:
         came, missed = _cookies(facts, policy.opt_out)
-    if policy.user_lists and (facts.app_id or unnamed):
+    if policy.user_lists and (app_id or unnamed):
         lists, listed = _users(facts, policy.user_lists, now, unnamed=unnamed)
-    scheme = url.scheme if url is not None else ""
+    scheme, port, problems = "", None, _NONE
+    if url is not None:
+        scheme, port = url.scheme, url.port
+    if url is None or url.problem is not None or not (text.isascii() and text.isprintable()):
+        problems = _problems(text, url)
+    built = facts.compiled_timestamp
+    try:
+        compiled, version, snippet = _scripts[type(built), built, facts.compiled_version, facts.snippet_version]
+    except (KeyError, TypeError):  # TypeError: an object or a list cannot be looked up
+        compiled, version, snippet = _script(built, facts.compiled_version, facts.snippet_version)
     return AuditFacts(  # by position, which takes a third of the time
         _session(facts, decision, policy, now) if decision.token or decision.new_session else None,
         scheme if scheme in DEFAULT_PORTS else safe(scheme),
-        url.port if url is not None else None,
-        _problems(facts.url, url),
+        port,
+        problems,
         _origin_host(facts.origin),
-        _number(facts.compiled_timestamp),
-        _text(facts.compiled_version),
-        _text(facts.snippet_version),
+        compiled,
+        version,
+        snippet,
         facts.gpc,
         facts.dnt,
         has_cookies,
         came,
         missed,
-        bool(facts.app_id),
+        app_id != "",
         lists,
         listed,
         policy.geo_source is not None,
-        None if mask is str else TRUNCATED if mask is truncated else HIDDEN,
+        TRUNCATED if mask is truncated else None if mask is str else HIDDEN,
         unnamed,
     )
 
@@ -124,8 +138,7 @@ def _problems(text: object, url: Url | None) -> tuple[str, ...]:
         return (MISSING,)
     if url is None or not isinstance(text, str):
         return (NOT_STRING,)
-    ordinary = text.isascii() and text.isprintable()
-    problems: tuple[str, ...] = (CONTROL,) if not ordinary and _CONTROL.search(text) is not None else ()
+    problems: tuple[str, ...] = (CONTROL,) if _CONTROL.search(text) is not None else ()
     return problems if url.problem is None else (*problems, url.problem.value)
 
 
@@ -140,23 +153,28 @@ def _number(value: object) -> int | float | None:
     return max(-_LARGEST, min(value, _LARGEST))
 
 
+def _script(built: Any, version: Any, snippet: Any) -> _Script:
+    """Return what a line says of a script, and remember it if that is what came: then it is also short."""
+    script = _number(built), _text(version), _text(snippet)
+    if script == (built, version, snippet) and type(built) is not float:  # 0.0 == -0.0
+        if len(_scripts) >= _MOST_SCRIPTS:
+            _scripts.clear()
+        _scripts[type(built), built, version, snippet] = script
+    return script
+
+
 def _text(value: object) -> str | None:
-    if not isinstance(value, str):
-        return None
-    return known_safe(value) if len(value) <= LONGEST_NAME else safe(value)
+    return safe(value) if isinstance(value, str) else None
 
 
 def _cookies(facts: SessionFacts, opt_out: OptOutFilter) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    came: tuple[str, ...] = ()
-    missed: tuple[str, ...] = ()
-    for name, value, _ in opt_out.cookies:
+    came, texts = _NONE, opt_out.texts
+    for name, value, _, text in opt_out.cookies:
         found = facts.cookies.get(name)
-        text = name if value is None else f"{name}={value}"
         if found is not None and (value is None or value == found):
             came += (text,)
-        else:
-            missed += (text,)
-    return came, missed
+    # Nearly always none of them came.
+    return came, tuple(text for text in texts if text not in came) if came else texts
 
 
 def _users(

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import msgspec
 
-from fsproxy.core.audit.privacy import LONGEST_NAME, MaskAddress, safe
+from fsproxy.core.audit.privacy import LONGEST_NAME, MaskAddress, safe, truncated
 from fsproxy.core.audit.record import VERSION, AuditRejection, AuditShadow, Outcome
 from fsproxy.core.client_api.reading.server_api import server_call
 from fsproxy.core.failures import Failure
@@ -30,6 +30,9 @@ LONGEST_HOST = 253
 
 _NAMING = ("/users/v1/", "/v2/users/")
 _INDIVIDUAL = re.compile(r"(/users/v1/individual/|/v2/users/(?!batch\Z))[^/]+")
+
+_NAME = rf"[ -~]{{0,{LONGEST_NAME}}}\0"
+_ordinary = re.compile(rf"{_NAME}{_NAME}{_NAME}{_NAME}[ -~]{{0,{LONGEST_AGENT}}}").fullmatch
 
 encode = msgspec.json.Encoder().encode
 
@@ -106,22 +109,21 @@ def visitor(facts: SessionFacts, url: Url | None, mask: MaskAddress, *, unnamed:
     if unnamed:
         session = user = fresh = ""
         client = None
-    # Nearly always all texts are safe, which one look at them together tells.
-    texts = f"{org}{session}{page}{user}{agent}"
-    short = len(session) <= LONGEST_NAME >= len(page) and len(user) <= LONGEST_NAME >= len(org or "")
-    if not (short and len(agent or "") <= LONGEST_AGENT and texts.isascii() and texts.isprintable()):
+    # Nearly always all texts are short and safe, which one look at them together tells.
+    if _ordinary(f"{org}\0{session}\0{page}\0{user}\0{agent}") is None:
         session, page, user = safe(session), safe(page), safe(user)
         org = safe(org) if org is not None else None
         agent = safe(agent, LONGEST_AGENT) if agent else None
     host = ""
     if url is not None:
         host = url.host or safe(host_of(facts.url), LONGEST_HOST)
-    ip = address = None
+    ip = address = country = region = None
     if client is not None:
         ip = mask(client)
-        if ip is not None and "." not in ip and ":" not in ip:
+        if mask is not truncated and mask is not str:  # a hash
             ip, address = None, ip
-    country, region = (location.country, location.region) if location is not None else (None, None)
+    if location is not None:
+        country, region = location.country, location.region
     return org, session, page, user, fresh, ip, address, country, region, agent or None, host
 
 
@@ -155,4 +157,5 @@ def audit_rejections(rejections: Sequence[Rejection], most: int) -> ListedReject
 
 
 ListedRejections = tuple[tuple[AuditRejection, ...], int]
-NO_REJECTIONS: ListedRejections = ((), 0)
+Rejections = tuple[tuple[AuditRejection, ...], int, tuple[AuditRejection, ...], int] | tuple[()]
+"""The last fields of a ``LineEnd``: those enforced and those in shadow mode, or nothing."""

@@ -27,8 +27,10 @@ class OptOutFilter:
     on_pages_only: ClassVar[bool] = True
 
     mode: Mode
-    cookies: tuple[tuple[str, str | None, Hit], ...]
-    """Name, value (None: any), and the hit."""
+    cookies: tuple[tuple[str, str | None, Hit, str], ...]
+    """Name, value (None: any), the hit, and the text as configured."""
+    texts: tuple[str, ...]
+    """The texts of all cookies."""
     gpc: Hit | None
     dnt: Hit | None
 
@@ -41,6 +43,7 @@ class OptOutFilter:
         return cls(
             mode,
             tuple(_cookie_rule(entry) for entry in settings.cookies),
+            tuple(entry.text for entry in settings.cookies),
             _header_rule("gpc", settings) if settings.gpc else None,
             _header_rule("dnt", settings) if settings.dnt else None,
         )
@@ -50,17 +53,17 @@ class OptOutFilter:
             return self.gpc
         if self.dnt and facts.dnt:
             return self.dnt
-        for name, value, hit in self.cookies:
+        for name, value, hit, _ in self.cookies:
             found = facts.cookies.get(name)
             if found is not None and (value is None or value == found):
                 return hit
         return None
 
 
-def _cookie_rule(entry: Entry) -> tuple[str, str | None, Hit]:
+def _cookie_rule(entry: Entry) -> tuple[str, str | None, Hit, str]:
     name, equals, value = entry.text.partition("=")
     rule = rule_of(FilterName.OPT_OUT, "cookie", entry)
-    return name, value if equals else None, Hit(FilterName.OPT_OUT, ReasonCode.OPT_OUT_COOKIE, rule)
+    return name, value if equals else None, Hit(FilterName.OPT_OUT, ReasonCode.OPT_OUT_COOKIE, rule), entry.text
 
 
 def _header_rule(key: str, settings: OptOutSettings) -> Hit:

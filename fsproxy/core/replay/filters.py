@@ -160,14 +160,13 @@ def _opt_out(each: OptOutFilter, facts: ReplayedFacts, now: Instant) -> Hit | st
     hit = each.judge(facts, now)
     if not facts.audited.cookies or (hit is not None and hit in (each.gpc, each.dnt)):
         return hit
-    if all(_is_known(name, value, facts) for name, value, _ in each.cookies):
+    if all(_is_known(name, text, facts) for name, _, _, text in each.cookies):
         return hit
     return "opt_out: whether the cookie was there was not asked then"
 
 
-def _is_known(name: str, value: str | None, facts: ReplayedFacts) -> bool:
+def _is_known(name: str, text: str, facts: ReplayedFacts) -> bool:
     audited = facts.audited
-    text = name if value is None else f"{name}={value}"
     if text in audited.opt_out or text in audited.no_opt_out or name in audited.no_opt_out:
         return True
     return facts.cookies.get(name, SOME_VALUE) != SOME_VALUE

@@ -57,7 +57,7 @@ class Persister:
         self,
         config: PersistConfig,
         ledger: MemoryLedger,
-        failures: Counter[tuple[()]],
+        failures: Counter[tuple[str, ...]],
         names_kept: Callable[[], float],
         clock: Callable[[], Instant] = wall_clock,
     ) -> None:

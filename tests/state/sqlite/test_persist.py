@@ -55,7 +55,7 @@ class Kept:
     def __init__(self, path: Path, *, every: float = 3600.0) -> None:
         self.now = START
         self.ledger = MemoryLedger(journal=True)
-        self.failures: Counter[tuple[()]] = Counter()
+        self.failures: Counter[tuple[str, ...]] = Counter()
         config = PersistConfig(path=str(path), every=every)
         self.persister = Persister(config, self.ledger, self.failures, lambda: 30 * DAY, lambda: self.now)
 
