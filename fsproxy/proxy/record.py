@@ -19,7 +19,7 @@ from fsproxy.core.audit.line import (
     second,
     visitor,
 )
-from fsproxy.core.audit.privacy import address_mask, is_unnamed, safe
+from fsproxy.core.audit.privacy import UNNAMED, address_mask, is_unnamed, safe
 from fsproxy.core.audit.record import LineEnd, Outcome, is_sampled
 from fsproxy.core.model import OTHER, PAGE, Instant
 from fsproxy.core.pipeline import wants_no_name
@@ -186,10 +186,9 @@ _CAPTURED, _BLOCKED, _FORWARDED, _REJECTED, _FAILED = Outcome
 
 def _is_unnamed(flow: Flow, facts: SessionFacts, policy: OrgPolicy) -> bool:
     """Return whether the line must not name the visitor, also by rules that were not reached or do not apply here."""
-    decision = flow.decision
-    hits = decision.shadow if decision.block is None else (decision.block, *decision.shadow)
-    if hits and is_unnamed(hits):
+    decision, block = flow.decision, flow.decision.block
+    if (block is not None and block.code in UNNAMED) or (decision.shadow and is_unnamed(decision.shadow)):
         return True
-    if decision.block is None and flow.route is PAGE and flow.failure is None and not decision.failed:
+    if block is None and flow.route is PAGE and flow.failure is None and not decision.failed:
         return False  # all rules were asked, and none of them is in the decision
     return wants_no_name(policy, facts, flow.arrived)

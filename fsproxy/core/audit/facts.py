@@ -173,8 +173,9 @@ def _cookies(facts: SessionFacts, opt_out: OptOutFilter) -> tuple[tuple[str, ...
         found = facts.cookies.get(name)
         if found is not None and (value is None or value == found):
             came += (text,)
-    # Nearly always none of them came.
-    return came, tuple(text for text in texts if text not in came) if came else texts
+    if came:
+        return came, tuple([text for text in texts if text not in came])
+    return came, texts  # nearly always
 
 
 def _users(

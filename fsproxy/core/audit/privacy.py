@@ -19,7 +19,7 @@ MaskAddress = Callable[[Address], str | None]
 
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 _V6_MASK = ((1 << 48) - 1) << 80
-_UNNAMED = frozenset({ReasonCode.OPT_OUT_COOKIE, ReasonCode.USER_ACTIVELY_BEING_DELETED})
+UNNAMED = frozenset({ReasonCode.OPT_OUT_COOKIE, ReasonCode.USER_ACTIVELY_BEING_DELETED})
 
 
 def address_mask(mode: str, key: str | None = None) -> MaskAddress:
@@ -60,7 +60,7 @@ def _v6_text(number: int) -> str:
 
 def is_unnamed(hits: Iterable[Hit]) -> bool:
     """Return whether the visitor opted out or is being deleted, so that the line must not identify anyone."""
-    return not _UNNAMED.isdisjoint([hit.code for hit in hits])
+    return not UNNAMED.isdisjoint([hit.code for hit in hits])
 
 
 def safe(text: str, limit: int = LONGEST_NAME) -> str:
