@@ -16,7 +16,7 @@ class BoundedTable(Generic[K, V]):
     """At most ``bound`` values by key, as clients choose the keys.
 
     Full, the entry that was put longest ago goes first, counted in ``evicted``. An entry carries its own end, and is
-    dropped when it is met or when entries behind it are added.
+    dropped when it is found over or when entries behind it are added.
     """
 
     def __init__(self, bound: int) -> None:
@@ -33,7 +33,7 @@ class BoundedTable(Generic[K, V]):
         return monotonic()
 
     def find_all(self, keys: Iterable[K]) -> list[V | None]:
-        """Return the values in the order of the keys, None for each that is unknown."""
+        """Return the values in the order of the keys, None for each that is unknown. Nothing is dropped."""
         now, get = self.clock(), self._entries.get
         return [entry[1] if (entry := get(key)) is not None and now < entry[0] else None for key in keys]
 

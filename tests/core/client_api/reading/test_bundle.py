@@ -165,6 +165,24 @@ def test_a_call_that_is_not_strict_json_is_still_a_call(call: str) -> None:
     assert [each.code.value for each in found.breaches] == ["InvalidJson"]
 
 
+@pytest.mark.parametrize(
+    ("event", "whens"),
+    [
+        ('{"Kind":8197,"When":5,"Args":["E","{}"]}', [5]),
+        ('{"Kind":8197,"Args":["E","{}"],"When":5}', [5]),
+        ('{"Kind":8197,"Args":["E","{}"],"X":["]}"],"When":5}', [5]),
+        ('{"Kind":8197,"When":5,"Args":["E","{}"],"X":[1]}', [5]),
+        ('{"Kind":8197,"When":05,"Args":["E","{}"]}', [None]),
+        ('{"Kind":8197,"When":5,"Args":["E","{}"],"When":6}', [None]),
+        ('{"Kind":8197,"When":5,"Args":["E","{}"],"Args":["F","{}"]}', [None]),
+    ],
+)
+def test_a_call_as_recorders_write_it_is_read_as_any_other_is(event: str, whens: list[int | None]) -> None:
+    found = read(b'{"Evts":[%b]}' % event.encode())
+    assert [each.when for each in found.calls] == whens
+    assert [bool(each.call.breaches) for each in found.calls] == [when is None for when in whens]
+
+
 def test_invalid_utf8_in_a_call_is_its_fault_and_in_an_opaque_event_nobodys() -> None:
     body = b'{"Seq":1,"When":1,"Evts":[{"Kind":57,"Args":["\xff"]},{"Kind":8197,"Args":["\xff","{}"],"When":1}]}'
     assert [each.call.breaches[0].detail for each in read(body).calls] == ["not UTF-8"]
