@@ -123,7 +123,8 @@ def session_bytes(port: int, pids: list[int], *, quick: bool) -> float:
 
     load = Load(port, counted, 200, 16)
     marks = []
-    for goal in (100, 200) if quick else (SESSIONS_BEFORE, SESSIONS_BEFORE + SESSIONS):
+    for more in (100, 100) if quick else (SESSIONS_BEFORE, SESSIONS):
+        goal = sent + more
         while sent < goal:
             window = load.measure(0.1 if quick else 1.0, lambda: None)
             if window.problem is not None:

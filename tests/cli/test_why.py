@@ -19,10 +19,11 @@ from fsproxy.core.model import CallKind, FilterName, Hit, Instant, Rejection, Ro
 from fsproxy.core.pipeline import Decision
 from fsproxy.core.reasons import ReasonCode, RejectionCode
 from support.made_lines import line_of
+from tests.support.urls import of_url
 
 FACTS = SessionFacts(
     route=Route.PAGE, org="o-1", session_id="s-1", page_id="p-1", user_id="u-1", app_id="me@example.com",
-    url="https://www.example.com/secret", client_ip=ip_address("10.1.2.3"), user_agent="Mozilla/5.0",
+    **of_url("https://www.example.com/secret"), client_ip=ip_address("10.1.2.3"), user_agent="Mozilla/5.0",
 )  # fmt: skip
 BLOCK = Decision(block=Hit(FilterName.IP, ReasonCode.IP_FILTER, Rule("ip:block:10.0.0.0/8")))
 CONFIG = "upstream: {url: http://127.0.0.1:9000}\nfilters:\n  ip:\n    block:\n      - 192.0.2.1\n      - 10.0.0.0/8\n"
