@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum, unique
 from typing import Self
 
-from fsproxy.core.model import Route
+from fsproxy.core.model import RETRIED_ON_502_ALONE, Route
 
 
 @unique
@@ -57,4 +57,4 @@ class Failure(StrEnum):
 
     def status_on(self, route: Route) -> int:
         """Return the status of the answer on a route. A recorder retries its uploads on 502 alone (wire.md 2)."""
-        return 502 if route.retries_only_502 and self.is_temporary else self.status
+        return 502 if route in RETRIED_ON_502_ALONE and self.is_temporary else self.status

@@ -61,14 +61,11 @@ class Route(StrEnum):
     SERVER_API = "server_api"
     OTHER = "other"
 
-    @property
-    def retries_only_502(self) -> bool:
-        """Whether any temporary failure other than 502 makes recorders end the recording (wire.md 2)."""
-        return self is Route.BUNDLE or self is Route.EVENT
-
 
 # Python 3.11 takes five times as long to find a member in its enum as a name in a module.
 PAGE, OTHER, SERVER_API = Route.PAGE, Route.OTHER, Route.SERVER_API
+RETRIED_ON_502_ALONE = frozenset({Route.BUNDLE, Route.EVENT})
+"""The uploads whose recordings end with any temporary failure other than 502 (wire.md 2)."""
 DIRECT = frozenset({Route.DIRECT_EVENT, Route.DIRECT_IDENTIFY, Route.DIRECT_SET_USER_VARS})
 """The routes on which a page sends calls without a recorder."""
 

@@ -110,8 +110,7 @@ class Pool:
         while self._idle:
             connection = self._idle.pop()
             if connection.usable and connection.idle_since >= fresh_enough:
-                connection.share = share
-                self._held[share] += 1
+                self._hold(connection, share)
                 return connection
             connection.abort()
         return None

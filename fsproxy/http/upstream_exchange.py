@@ -134,15 +134,13 @@ class UpstreamExchange(msgspec.Struct, eq=False):
 
     def on_whole(self, head: AnswerHead, body: bytes) -> None:
         """See ResponseReader."""
-        connection = self.connection
-        early = self.streamed and not self.body_ended
+        connection, early = self.connection, self.streamed and not self.body_ended
         self._end()
         self.sink.on_whole(head, body)
-        if connection is not None:
-            if early:
-                connection.abort()  # see on_end
-            else:
-                self.pool.give_back(connection)
+        if connection is not None and early:
+            connection.abort()  # see on_end
+        elif connection is not None:
+            self.pool.give_back(connection)
 
     def on_head(self, head: AnswerHead) -> None:
         """See ResponseReader."""
@@ -231,7 +229,7 @@ class UpstreamExchange(msgspec.Struct, eq=False):
     def _begin(self, connection: UpstreamConnection) -> None:
         self.connection = connection
         connection.begin(self, self.request, head_only=self.head_only, upgrade=self.upgrade)
-        self.due = self.upstream.loop.time() + self.upstream.timeouts.response
+        self._touch()
         if self.writable is not None:
             self.on_writable()
 

@@ -149,10 +149,12 @@ async def read_body(flow: Flow, sweeper: Sweeper) -> bytes:
 
 def take_body(flow: Flow) -> bytes:
     """Return the whole body, which has come already. Raises BodyError as ``read_body`` does."""
-    refuse_too_large(flow, declared_length(flow))
+    length = declared_length(flow)
+    refuse_too_large(flow, length)
     body = flow.payload.read_nowait(-1)
     flow.bytes_in = len(body)
-    refuse_too_large(flow, flow.bytes_in)
+    if length is None:
+        refuse_too_large(flow, flow.bytes_in)
     return body
 
 

@@ -15,12 +15,10 @@ from dataclasses import replace
 
 import structlog
 
-from fsproxy.clock import monotonic_ns, now
 from fsproxy.config.schema import ServerConfig, TopMode
 from fsproxy.core.failures import Failure
 from fsproxy.core.model import OTHER, PAGE, Route
 from fsproxy.core.wire.header_values import asks_for_socket
-from fsproxy.core.wire.routes import origin_form
 from fsproxy.http.client_request import CLOSE
 from fsproxy.http.payload import WholeBody
 from fsproxy.http.server import DataServer
@@ -86,9 +84,7 @@ class DataPlane:
         limits = CallLimits(stores.ledger, stores.repeats, stores.clocks, config.state.redis.timeout)
         self._uploads = UploadHandler(stores.ledger, stores.blocked_pages, limits, self._forwarder, metrics)
         services = SocketServices(self._uploads, self._pages, self._recorder, metrics, lambda: self.generation)
-        self._sockets = SocketHandler(
-            services, self._forwarder, lambda: self.server is not None and self.server.overloaded
-        )
+        self._sockets = SocketHandler(services, self._forwarder, lambda: self._overloaded)
 
     def make_server(self, config: ServerConfig) -> DataServer:
         """Return the server whose requests are answered here."""
@@ -119,8 +115,7 @@ class DataPlane:
 
     async def handle(self, flow: Flow) -> bool:
         """Answer one request, whatever happens: exactly one answer and one audit record."""
-        flow.started_ns = monotonic_ns()
-        self._open(flow)
+        flow.open(self.generation, next(self._tokens))
         self.metrics.in_flight += 1
         self._in_flight.add(flow)
         try:
@@ -145,30 +140,9 @@ class DataPlane:
             if writer is not None:
                 writer.exchange = None
 
-    # -- opening a request
-
-    def _open(self, flow: Flow) -> None:
-        """Fill in what is known of a request before it is read."""
-        generation, connection = self.generation, flow.connection
-        flow.generation, flow.arrived = generation, now()
-        client = flow.client = generation.clients.resolve(
-            connection.peer, flow.headers, "https" if connection.secure else "http"
-        )
-        flow.token = next(self._tokens)
-        flow.request_id = client.request_id or flow.token
-        flow.wire_id = flow.request_id.encode("ascii", "replace")
-        if not flow.target.startswith("/"):
-            flow.target = origin_form(flow.target)
-        flow.path, _, flow.query = flow.target.partition("?")
-        has_body = bool(flow.length) or b"transfer-encoding" in flow.headers
-        matched = generation.routes.match(flow.method, flow.path, has_body=has_body)
-        flow.route, flow.endpoint = matched.route, matched.endpoint
-        if "#" in flow.target or (matched.ambiguous and generation.mode is not _BYPASS):
-            flow.refusal = flow.refusal or Failure.BAD_REQUEST
-
     async def _dispatch(self, flow: Flow) -> bool:
         opens_socket = flow.upgrade and asks_for_socket(flow.method, flow.headers)
-        if self.server is not None and self.server.overloaded:
+        if self._overloaded:
             self.metrics.refused_connections[()] += 1
             flow.close = True
             if not (opens_socket and flow.route is Route.SOCKET):
@@ -202,6 +176,10 @@ class DataPlane:
         if flow.query and is_judged and flow.read_query().contradictory:
             return Failure.BAD_REQUEST
         return flow.refusal
+
+    @property
+    def _overloaded(self) -> bool:
+        return self.server is not None and self.server.overloaded
 
     # -- stopping
 

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fsproxy.clock import monotonic_ns, now
+from fsproxy.config.schema import TopMode
 from fsproxy.core.failures import Failure
 from fsproxy.core.model import OTHER, PAGE, Instant, Location, Route, SessionFacts
 from fsproxy.core.pipeline import CAPTURE, Decision, PageAnswer
 from fsproxy.core.wire.answers import cookie_domain
 from fsproxy.core.wire.facts import NO_QUERY, BundleQuery, bundle_query
+from fsproxy.core.wire.routes import origin_form
 from fsproxy.http.client_request import ClientRequest
 
 if TYPE_CHECKING:
     from fsproxy.core.client_api.outcome import CallsOutcome
     from fsproxy.core.client_api.reading.server_api import ServerCall
     from fsproxy.core.policy import OrgPolicy
+    from fsproxy.core.settings import GeoSource
     from fsproxy.core.wire.client_address import ClientAddress
     from fsproxy.http.response_writer import ResponseWriter
     from fsproxy.proxy.generation import Generation
 
 
 _LATER: Any = None
-"""The value of what ``DataPlane.handle`` sets first of all."""
+"""The value of what ``Flow.open`` sets first of all."""
+_BYPASS = TopMode.BYPASS
 
 
 class Flow(ClientRequest, eq=False):
@@ -68,11 +73,27 @@ class Flow(ClientRequest, eq=False):
     sent_ns: int = 0
     """When the request went upstream; 0 if it did not."""
 
-    def locate(self, policy: OrgPolicy) -> Location | None:
-        """Return the visitor's location, if any rule of the org needs it."""
-        if policy.geo_source is None:
-            return None
-        return self.generation.locator.locate(policy.geo_source, self.client, self.headers)
+    def open(self, generation: Generation, token: str) -> None:
+        """Fill in what is known of a request before it is read."""
+        self.started_ns, self.arrived = monotonic_ns(), now()
+        self.generation, self.token = generation, token
+        connection = self.connection
+        scheme = "https" if connection.secure else "http"
+        client = self.client = generation.clients.resolve(connection.peer, self.headers, scheme)
+        self.request_id = client.request_id or token
+        self.wire_id = self.request_id.encode("ascii", "replace")
+        if not self.target.startswith("/"):
+            self.target = origin_form(self.target)
+        self.path, _, self.query = self.target.partition("?")
+        has_body = bool(self.length) or b"transfer-encoding" in self.headers
+        matched = generation.routes.match(self.method, self.path, has_body=has_body)
+        self.route, self.endpoint = matched.route, matched.endpoint
+        if "#" in self.target or (matched.ambiguous and generation.mode is not _BYPASS):
+            self.refusal = self.refusal or Failure.BAD_REQUEST
+
+    def locate(self, source: GeoSource) -> Location | None:
+        """Return the visitor's location. ``source``: where the org's rules that need it say that it comes from."""
+        return self.generation.locator.locate(source, self.client, self.headers)
 
     def read_query(self) -> BundleQuery:
         """Return the values of a capture route's query, which is parsed once."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fsproxy.clock import monotonic_ns
 from fsproxy.core.failures import Failure
-from fsproxy.core.model import OTHER, PAGE, FilterName, Route
+from fsproxy.core.model import OTHER, PAGE, RETRIED_ON_502_ALONE, FilterName
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.wire.answers import block_body
 from fsproxy.core.wire.header_values import index
@@ -37,8 +37,6 @@ NOT_REACHED = frozenset(
 """Failures before a byte of the request was sent."""
 _OTHERS, _CAPTURE = Share.OTHER, Share.CAPTURE
 _RAMPING = FilterName.RAMPING
-COME_FIRST = frozenset({Route.BUNDLE, Route.EVENT})
-"""Uploads that go on before all others when clients have left."""
 PAGE_ANSWER_COPY = 64 * 1024
 """Bytes of a page's answer that are read for what it teaches; a larger one passes unread."""
 
@@ -122,7 +120,7 @@ class Forwarder:
             return CLOSE
         flow.failure = failure
         status = failure.status_on(flow.route)
-        if flow.is_capture and not (flow.route.retries_only_502 and status == 502):
+        if flow.is_capture and not (flow.route in RETRIED_ON_502_ALONE and status == 502):
             self._metrics.recordings_ended[(failure.value,)] += 1
         if not flow.payload.is_eof():
             flow.close = True
@@ -165,12 +163,11 @@ class Forwarder:
     def _writer(
         self, flow: Flow, copy_limit: int = 0, extra_headers: tuple[tuple[bytes, bytes], ...] = ()
     ) -> ResponseWriter:
-        route = flow.route
         writer = flow.writer = ResponseWriter(
             flow,
             self._loop.create_future(),
-            with_cors=route is not OTHER,
-            bundle=route in COME_FIRST,
+            with_cors=flow.route is not OTHER,
+            bundle=flow.route in RETRIED_ON_502_ALONE,
             copy_limit=copy_limit,
             extra_headers=extra_headers,
         )

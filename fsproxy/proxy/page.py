@@ -81,14 +81,13 @@ class PageHandler:
 
     async def _decide_reading(self, flow: Flow, page: PageBody, token: str) -> SessionFacts:
         org = page.org_id
-        snapshot = flow.generation.snapshot
-        policy = flow.policy = snapshot.orgs.get(org, snapshot.default) if isinstance(org, str) else snapshot.default
+        policy = flow.policy = flow.generation.snapshot.policy(org if isinstance(org, str) else None)
         first_visit = policy.ramping is not None and not usable_id(page.user_id)
         facts = flow.facts = page_facts(
             page,
             flow.headers,
             flow.client,
-            flow.locate(policy) if policy.geo_source is not None else None,
+            flow.locate(policy.geo_source) if policy.geo_source is not None else None,
             str(uuid4()) if first_visit else "",
         )
         verdict = judge(policy, facts, flow.arrived, token)

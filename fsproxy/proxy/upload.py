@@ -96,9 +96,8 @@ class UploadHandler:
     def set_facts(self, flow: Flow, query: BundleQuery) -> OrgPolicy:
         """Do the same with the query's values at hand: a socket's frame carries them itself."""
         flow.upload = query
-        snapshot = flow.generation.snapshot
-        policy = flow.policy = snapshot.orgs.get(query.org_id, snapshot.default)
-        location = flow.locate(policy) if policy.geo_source is not None else None
+        policy = flow.policy = flow.generation.snapshot.policy(query.org_id or None)
+        location = flow.locate(policy.geo_source) if policy.geo_source is not None else None
         flow.facts = bundle_facts(flow.route, query, flow.headers, flow.client, location)
         return policy
 

@@ -8,6 +8,7 @@ import pytest
 
 from fsproxy.core.model import (
     DIRECT,
+    RETRIED_ON_502_ALONE,
     CallKind,
     Encoding,
     FilterName,
@@ -46,7 +47,7 @@ def test_direct_routes_are_the_three_without_a_recorder() -> None:
 
 
 def test_only_recorders_uploads_are_retried_on_502_alone() -> None:
-    assert {route for route in Route if route.retries_only_502} == {Route.BUNDLE, Route.EVENT}
+    assert {Route.BUNDLE, Route.EVENT} == RETRIED_ON_502_ALONE
 
 
 def test_user_kinds_are_identify_and_set_user_vars() -> None:

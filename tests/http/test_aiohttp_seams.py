@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http_parser import SINGLETON_HEADERS
 
 import fsproxy
+from fsproxy.core.wire.header_names import READ
 from fsproxy.http.aiohttp_parts import (
     EMPTY_PAYLOAD,
     HAS_C_PARSER,
@@ -317,3 +319,7 @@ async def test_more_pipelined_requests_than_the_queue_holds_are_all_answered_in_
             assert connection.writing_paused is True
             connection.resume_writing()
             assert connection.writing_paused is False
+
+
+def test_the_fast_lane_looks_up_every_header_that_the_parser_refuses_to_see_twice() -> None:
+    assert {name.encode() for name in SINGLETON_HEADERS} <= READ

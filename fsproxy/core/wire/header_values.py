@@ -21,7 +21,7 @@ class Headers(dict[bytes, bytes]):
 
     __slots__ = ("block", "judged", "plain")
 
-    # Whoever makes one sets these and adds the values: a constructor in Python would cost more than all of that.
+    # The two readers of heads set these and add the values. A constructor in Python would cost more than all of that.
     block: bytes
     """All lines as they came, each after a CRLF."""
     judged: Sequence[tuple[bytes, bytes]]

@@ -18,7 +18,7 @@ BLOCKED_PAGES = 200_000
 BLOCKED_PAGE_SECONDS = 24 * 60 * 60
 """How long a blocked page is remembered (rules.md 1)."""
 LONGEST_ID = 64
-"""Characters of an id that is kept as it is. A digest stands for a longer one, as clients choose them."""
+"""Characters of an id that is kept as it is. Of a longer one a digest is kept, as clients choose them."""
 
 PageKey = str | int
 NOT_BLOCKED: Ready[Hit | None] = Ready(None)

@@ -57,6 +57,6 @@ class PageClocks:
         self._clocks.put(key, (clock.offset, clock.earliest, since), since)
         return clock
 
-    async def agreed(self, org: str, page: str, fixed: PageClock) -> PageClock:  # noqa: ARG002 - memory has nobody to agree with
+    async def agreed(self, org: str, page: str, fixed: PageClock) -> PageClock:  # noqa: ARG002 - memory is shared with no other process
         """Return the page's clock in all processes, which may differ from what was ``fixed`` here a moment ago."""
         return fixed
