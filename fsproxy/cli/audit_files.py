@@ -13,9 +13,13 @@ from typing import BinaryIO, cast
 
 import click
 
+from fsproxy.cli.carried_lines import CarriedLines
+
 GZIP_MAGIC = b"\x1f\x8b"
 STDIN = "-"
 _BUFFER = 1 << 20
+_MARK = b'"event.action"'
+"""Every audit line has this name, and no line of the operational log has it."""
 
 
 class AuditFiles:
@@ -28,6 +32,8 @@ class AuditFiles:
         """Bytes of the files that were read whole."""
         self.unfinished = 0
         """Last lines without a line end, of files that are still being written or were cut."""
+        self.without_lines: list[str] = []
+        """The files in which no audit line was found, of those that were read whole."""
 
     @property
     def size(self) -> int:
@@ -56,24 +62,31 @@ class AuditFiles:
             try:
                 with _opened(name) as raw:
                     self._raw = raw
-                    yield from self._lines(raw)
+                    yield from self._lines(name, raw)
                     self._before, self._raw = self.done, None
             except (OSError, EOFError, zlib.error) as error:
                 problem = error.strerror if isinstance(error, OSError) and error.strerror else "not whole gzip data"
                 raise click.ClickException(f"{name}: {problem}") from None
 
-    def _lines(self, raw: BinaryIO) -> Iterator[list[bytes]]:
+    def _lines(self, name: str, raw: BinaryIO) -> Iterator[list[bytes]]:
         buffered = cast("io.BufferedReader", raw)
         lines: BinaryIO = buffered
         if buffered.peek(2).startswith(GZIP_MAGIC):
             # The buffer of GzipFile is so small that filling it takes most of the time.
             unzipped = cast("io.RawIOBase", gzip.GzipFile(fileobj=buffered, mode="rb"))
             lines = io.BufferedReader(unzipped, _BUFFER)
+        carried = CarriedLines()
+        found = False
         while batch := lines.readlines(_BUFFER):
             if not batch[-1].endswith(b"\n"):
                 self.unfinished += 1
                 del batch[-1]
+            batch = carried.unwrap(batch)
+            found = found or any(_MARK in line for line in batch)
             yield batch
+        self.unfinished += carried.unfinished
+        if not found:
+            self.without_lines.append(name)
 
 
 def _opened(name: str) -> BinaryIO:

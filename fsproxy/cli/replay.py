@@ -115,7 +115,9 @@ def replay(
     fail_on_undecidable: bool,
     as_json: bool,
 ) -> None:
-    """Decide the pages in AUDIT files (plain or gzip; - is standard input) again, under other rules.
+    """Decide the pages in AUDIT files again, under other rules.
+
+    The files are plain or gzip, as fsproxy wrote them or as a container runtime keeps them; - is standard input.
 
     A page is undecidable where a rule needs what its line does not hold: the whole address under client_ip: truncated,
     or a uid. Not every captured page has a line when audit.share.page is below 100%.
@@ -131,14 +133,16 @@ def replay(
     finally:
         if collected:
             gc.enable()
+    for name in files.without_lines:
+        click.echo(f"{name}: there are no audit lines in it", err=True)
     if as_json:
         click.echo(json.dumps(_document(counts, files.unfinished), indent=2))
     else:
         _print(counts, files.unfinished)
     if counts.unreadable:
         raise click.ClickException(f"{counted(counts.unreadable, 'line is no audit line', 'lines are no audit lines')}")
-    if not (counts.other or counts.pages or counts.not_judged or counts.undecidable):
-        raise click.ClickException("there are no audit lines")
+    if len(files.without_lines) == len(audit):
+        raise SystemExit(1)
     raise SystemExit(3 if counts.changed or (fail_on_undecidable and counts.undecidable) else 0)
 
 

@@ -34,7 +34,7 @@ _IDS = ("http.request.id", "fsproxy.session_id", "fsproxy.page_id")
     multiple=True,
     metavar="FILE...",
     type=click.Path(allow_dash=True),
-    help="Files of audit lines, plain or gzip; - is standard input.",
+    help="Files of audit lines, plain or gzip, as written or as a container runtime keeps them; - is standard input.",
 )
 @click.argument("more", nargs=-1, metavar="", type=click.Path(allow_dash=True))
 @click.option(
@@ -49,7 +49,10 @@ def why(identity: str, first: tuple[str, ...], more: tuple[str, ...], path: Path
     if not (first or more):
         raise click.UsageError("--audit FILE is needed")
     rules = Rules(str(path), compile_or_exit(path).snapshot) if path is not None else None
-    found, left = _find(identity, AuditFiles((*first, *more)))
+    files = AuditFiles((*first, *more))
+    found, left = _find(identity, files)
+    for name in files.without_lines:
+        click.echo(f"{name}: there are no audit lines in it", err=True)
     if not found:
         raise click.ClickException(
             "nothing was found. Check the id, and whether its line was written (audit.share). Lines of visitors who "
