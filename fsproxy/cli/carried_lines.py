@@ -1,4 +1,4 @@
-"""Takes lines out of what carries logs puts around them: a prefix of a container runtime, or a JSON object of its own."""
+"""Takes out of a line what carried it here: the prefix of a container runtime, or a JSON object around it."""
 
 from __future__ import annotations
 
