@@ -244,19 +244,19 @@ def socket_upgrade() -> bytes:
 
 
 def socket_frames() -> Requests:
-    """Bundle frames of 1 KB, no calls."""
+    """Bundle frames of 1 KB, no calls, with their members in the order in which all recorders write them."""
     message = {
         "Cmd": 2,
-        "Seq": 1,
         "Bundle": {
             "Bundle": json.loads(bundle(size=800)),
             "OrgId": ORG,
-            "UserId": _UUID % 1,
-            "SessionId": _UUID % 1,
             "PageId": _UUID % 1,
-            "Seq": 1,
             "PageStart": time.time_ns() // 1_000_000,
             "PrevBundleTime": 0,
+            "Seq": 1,
+            "SessionId": _UUID % 1,
+            "UserId": _UUID % 1,
         },
+        "Seq": 1,
     }
     return itertools.repeat(frames.frame(frames.TEXT, _compact(message), masked=True)).__next__
