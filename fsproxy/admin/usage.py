@@ -129,7 +129,7 @@ class Usage(Collector):
     def _answer(self, usage: OrgUsage) -> OrgAnswer:
         policy, recent = usage.policy, self._ledger.recent_names
         limits = policy.client_api.cardinality
-        mode = limits.mode.capped(policy.client_api.mode).capped(policy.cap).value
+        mode = limits.mode.value
         quota: QuotaUsage | None = None
         if policy.quota is not None and (terms := usage.terms) is not None:
             quota = {

@@ -184,7 +184,8 @@ class CallKind(StrEnum):
     PAGE = "page"
     DOCUMENT = "document"
 
-    @property
-    def is_user(self) -> bool:
-        """Whether it is ``identify`` or ``set_user_vars``, which share names, limits and reserved properties."""
-        return self is CallKind.IDENTIFY or self is CallKind.SET_USER_VARS
+    is_user: bool
+    """Whether it is ``identify`` or ``set_user_vars``, which share names, limits and reserved properties."""
+
+    def __init__(self, value: str) -> None:
+        self.is_user = value in ("identify", "set_user_vars")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from fsproxy.core.filters import FILTERS
 from fsproxy.core.filters.base import Filter
@@ -14,6 +14,8 @@ from fsproxy.core.filters.quota import QuotaFilter
 from fsproxy.core.filters.ramping import RampingFilter
 from fsproxy.core.model import FilterName, Mode, OnTrouble
 from fsproxy.core.settings import ClientApiSettings, CoreSettings, GeoSource, OnUninspectable, OrgSettings
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +44,26 @@ class OrgPolicy:
     cap: Mode
     """The top-level mode."""
     client_api: ClientApiSettings
-
+    """With the modes that are in force. Orgs without settings of their own share one object."""
     validates_calls: bool
     """Whether the rules for client API calls are enforced or in shadow mode."""
+    counts_rates: bool
+    """Whether the rates of calls are enforced or in shadow mode."""
     reads_calls: bool
     """Whether bodies are searched for calls, to validate them or for their uids (rules.md 10)."""
     blocks_uninspectable: bool
     """Whether a body that cannot be inspected is refused."""
 
     @classmethod
-    def compile(cls, org: OrgSettings, core: CoreSettings, shared: dict[object, Filter | None]) -> Self:
-        """Return one org's policy. Filters with the settings of an earlier org are taken from ``shared``."""
+    def compile(cls, org: OrgSettings, core: CoreSettings, shared: dict[object, Any]) -> Self:
+        """Return one org's policy. What an earlier org has with the same settings is taken from ``shared``."""
         filters = [compiled for kind in FILTERS if (compiled := _compiled(kind, org, core, shared)) is not None]
         on_page = tuple(f for f in filters if f.name not in _BY_LEDGER)
         on_bundles = org.filters.on_bundles | {FilterName.ORG}
         geo = next((f for f in on_page if f.name is FilterName.GEO), None)
         deleting = next((f for f in on_page if isinstance(f, DeletingUserFilter)), None)
-        validates = org.client_api.mode.capped(core.mode) is not Mode.OFF
+        calls = _shared(shared, org.client_api, lambda: org.client_api.capped(core.mode))
+        validates = calls.mode is not Mode.OFF
         return cls(
             on_page=on_page,
             on_bundle=tuple(f for f in on_page if f.name in on_bundles and not f.on_pages_only),
@@ -73,8 +78,9 @@ class OrgPolicy:
             on_error=org.filters.on_error,
             state_on_error=core.state_on_error,
             cap=core.mode,
-            client_api=org.client_api,
+            client_api=calls,
             validates_calls=validates,
+            counts_rates=calls.rate.mode is not Mode.OFF,
             reads_calls=deleting is not None or validates,
             blocks_uninspectable=(
                 org.client_api.on_uninspectable is OnUninspectable.BLOCK and core.mode is Mode.ENFORCE
@@ -87,17 +93,21 @@ _USER_LISTS = frozenset({FilterName.DELETING_USER, FilterName.BLOCKED_USER})
 _BY_LEDGER = frozenset({FilterName.RAMPING, FilterName.QUOTA})
 
 
-def _compiled(
-    kind: type[Filter], org: OrgSettings, core: CoreSettings, shared: dict[object, Filter | None]
-) -> Filter | None:
+def _compiled(kind: type[Filter], org: OrgSettings, core: CoreSettings, shared: dict[object, Any]) -> Filter | None:
     if kind.name is FilterName.ORG:
         return kind.compile(org, core)
+    return _shared(shared, getattr(org.filters, kind.name), lambda: kind.compile(org, core))
+
+
+def _shared(shared: dict[object, Any], settings: object, compiled: Callable[[], T]) -> T:
+    """Return what an earlier org with the same settings has, else what is ``compiled`` of them."""
     # Orgs without an override share the settings object itself. Its identity is cheap to compare; to hash 100,000 rules
     # for each of 10,000 orgs is not.
-    key = (kind.name, id(getattr(org.filters, kind.name)))
+    key = id(settings)
     if key not in shared:
-        shared[key] = kind.compile(org, core)
-    return shared[key]
+        shared[key] = compiled()
+    found: T = shared[key]
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +121,7 @@ class Snapshot:
     @classmethod
     def compile(cls, core: CoreSettings, generation: int) -> Self:
         """Return the snapshot of every org's policy. 100,000 rules may take a second: call it off the event loop."""
-        shared: dict[object, Filter | None] = {}
+        shared: dict[object, Any] = {}
         return cls(
             generation,
             OrgPolicy.compile(core.default, core, shared),

@@ -438,6 +438,12 @@ class ClientApiSettings:
         "forward", choice(OnUninspectable), "A capture body that cannot be read: forward | block"
     )
 
+    def capped(self, cap: Mode) -> ClientApiSettings:
+        """Return the settings with the modes that are in force: ``cap`` caps theirs, and theirs those of the limits."""
+        mode = self.mode.capped(cap)
+        names = replace(self.cardinality, mode=self.cardinality.mode.capped(mode))
+        return replace(self, mode=mode, cardinality=names, rate=replace(self.rate, mode=self.rate.mode.capped(mode)))
+
 
 # -- orgs, and all of it together
 

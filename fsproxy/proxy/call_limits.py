@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from functools import partial
 from hashlib import blake2b
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from fsproxy.clock import monotonic
-from fsproxy.core.client_api.inspected import BUNDLE, Inspection
+from fsproxy.core.client_api.inspected import BUNDLE, MANY, Inspection
 from fsproxy.core.client_api.outcome import CallsOutcome, decide_calls
 from fsproxy.core.client_api.verdicts import PASSED, LimitVerdict
 from fsproxy.core.limits.operations import Ledger, LedgerDownError, Move
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 SLICE = 100
 """Verdicts that are looked up or remembered at a time, of many."""
 
+_when_of = attrgetter("when")
 _encode = msgspec.msgpack.Encoder().encode
 _PASSED = _encode(PASSED)
 _decode = msgspec.msgpack.Decoder(LimitVerdict).decode
@@ -71,11 +72,11 @@ class CallLimits:
             if inspection.form is BUNDLE and facts.page_id:
                 return await self._decide_in_turn(policy, facts, upload, inspection, now)
             # Such calls have no repeats, and no clock that outlives the body.
-            clock = self._clock(facts, upload, inspection, now)
+            clock = self._clock(policy, facts, upload, inspection, now)
             return await self._queries.ask(policy, facts, inspection, {}, clock, now, monotonic() + self._deadline)
         except LedgerDownError:
             large, api = inspection.has_many_names, policy.client_api
-            outcome = await run(large, decide_calls, inspection, {}, (), api, cap=policy.cap)
+            outcome = await run(large, decide_calls, inspection, {}, (), api)
             return LimitedCalls(outcome, ledger_down=True)
 
     async def _decide_in_turn(
@@ -95,11 +96,11 @@ class CallLimits:
             await other.wait()
         self._under_way[page] = None
         try:
-            until, large = monotonic() + self._deadline, inspection.has_many_names
+            until, large = monotonic() + self._deadline, len(inspection.calls) > MANY
             keys = await asyncio.to_thread(_keys, facts, inspection) if large else _keys(facts, inspection)
             repeated = await self._known(keys)
             # The clock before the claims: what is asked in one turn of the loop is one round trip.
-            clock = self._clock(facts, upload, inspection, now)
+            clock = self._clock(policy, facts, upload, inspection, now)
             limited = await self._queries.ask(policy, facts, inspection, repeated, clock, now, until)
             copies = (keys, limited.outcome, repeated)
             first = await asyncio.to_thread(_first_copies, *copies) if large else _first_copies(*copies)
@@ -131,20 +132,26 @@ class CallLimits:
                 await self._ledger.ask((Move(org, session, page, Instant(clock.offset)),), now)
 
     def _clock(
-        self, facts: SessionFacts, upload: BundleQuery, inspection: Inspection, now: Instant
-    ) -> Callable[[], Awaitable[CallClock]]:
-        """Fix or move the page's clock by an upload. Return what to await for how its calls are dated."""
-        largest = _largest_when(inspection) if inspection.form is BUNDLE and session_of(facts) else None
+        self, policy: OrgPolicy, facts: SessionFacts, upload: BundleQuery, inspection: Inspection, now: Instant
+    ) -> CallClock | Callable[[], Awaitable[CallClock]]:
+        """Fix or move the page's clock by an upload. Return how its calls are dated, or what to await for that."""
+        if inspection.form is not BUNDLE or not policy.counts_rates or not session_of(facts):
+            return CallClock(now)
+        largest = largest_of(map(_when_of, inspection.calls), last_when(inspection.body))
         if largest is None:
-            return partial(_dated, CallClock(now))
+            return CallClock(now)
         org, page, latest = facts.org or "", facts.page_id, now - largest / 1000
         first = page_offset(now, upload.client_time, upload.page_start, largest)
         if not page:
-            return partial(_dated, CallClock(now, first))
+            return CallClock(now, first)
         fixed = self._clocks.fix(org, page, first, latest, now)
+        asked = self._clocks.asked(org, page)
+        if asked is None:
+            return call_clock(page, fixed, latest, now)
 
         async def dated() -> CallClock:
-            return call_clock(page, await self._clocks.agreed(org, page, fixed), latest, now)
+            await asyncio.wait([asked])
+            return call_clock(page, self._clocks.find(org, page) or fixed, latest, now)
 
         return dated
 
@@ -167,14 +174,6 @@ class CallLimits:
                     # A newer version's entry in a shared store: it counts as missing.
                     continue
         return verdicts
-
-
-def _largest_when(inspection: Inspection) -> float | None:
-    return largest_of([each.when for each in inspection.calls], last_when(inspection.body))
-
-
-async def _dated(clock: CallClock) -> CallClock:
-    return clock
 
 
 def _keys(facts: SessionFacts, inspection: Inspection) -> dict[int, bytes]:

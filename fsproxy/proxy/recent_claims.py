@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+from fsproxy.core.client_api.calls import NAME_KINDS
 from fsproxy.core.client_api.validation.learned import EVENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Iterable
 
     from fsproxy.core.client_api.calls import ValidatedCall
     from fsproxy.core.client_api.inspected import Inspection
@@ -31,28 +32,28 @@ class RecentClaims:
     def __init__(self) -> None:
         self._claimed: OrderedDict[tuple[str, int], tuple[ValidatedCall, Instant]] = OrderedDict()
 
-    def among(self, org: str, inspection: Inspection, settings: CardinalitySettings, now: Instant) -> set[int]:
-        """Return the calls of a body that need not claim names: all were admitted just now, or none is counted."""
+    def not_among(self, org: str, inspection: Inspection, settings: CardinalitySettings, now: Instant) -> list[int]:
+        """Return the places of a body's calls whose names must be claimed: those that were not admitted just now."""
         since, claimed = now - min(FRESH_SECONDS, settings.retention / 1000), self._claimed
-        found: set[int] = set()
+        found: list[int] = []
         for index, each in enumerate(inspection.calls):
             learned = each.call.learned
-            if learned is not None:
-                kept = claimed.get((org, id(learned)))
-                if kept is not None and since < kept[1] <= now:
-                    found.add(index)
-            elif each.validated.rejected or each.call.name_kind is None:
-                found.add(index)
+            if learned is None:
+                if not each.validated.rejected and each.call.kind in NAME_KINDS:
+                    found.append(index)
+                continue
+            kept = claimed.get((org, id(learned)))
+            if kept is None or not since < kept[1] <= now:
+                found.append(index)
         return found
 
     def note(
-        self, org: str, inspection: Inspection, skipped: Collection[int], settings: ClientApiSettings, now: Instant
+        self, org: str, inspection: Inspection, claiming: Iterable[int], settings: ClientApiSettings, now: Instant
     ) -> None:
-        """Note that all names of the calls that are not ``skipped`` were claimed, and none was refused."""
+        """Note that all names of the calls at these places were claimed, and none was refused."""
         claimed = self._claimed
-        for index, each in enumerate(inspection.calls):
-            if index in skipped:
-                continue
+        for index in claiming:
+            each = inspection.calls[index]
             if each.call.learned is not None:
                 claimed[(org, id(each.call.learned))] = (each.call.learned, now)
                 claimed.move_to_end((org, id(each.call.learned)))

@@ -131,27 +131,39 @@ class UploadHandler:
         A fault of ours is raised, whatever it is.
         """
         inspection = await self._inspect(flow, policy, text)
-        if inspection.uninspectable is not None and decoded is not None and decoded.first is not None:
-            inspection = await self._inspect(flow, policy, decoded.first)
         if inspection.uninspectable is not None:
-            return CutBody(refused=self._refuses(flow, policy))
+            if decoded is not None and decoded.first is not None:
+                inspection = await self._inspect(flow, policy, decoded.first)
+            if inspection.uninspectable is not None:
+                return CutBody(refused=self._refuses(flow, policy))
         if not inspection.calls:
-            if policy.validates_calls and flow.facts is not None and flow.upload is not None:
+            if policy.counts_rates and flow.facts is not None and flow.upload is not None:
                 await self._limits.observe_clock(flow.facts, flow.upload, inspection, flow.arrived)
             return AS_IT_CAME
         if await self._blocks.names_deleted_user(flow, policy, inspection):
             return CutBody(blocked=True)
-        limited = await self._apply_limits(flow, policy, inspection) if policy.validates_calls else None
-        if limited is None or limited.outcome.is_clean:
+        if not policy.validates_calls or flow.facts is None or flow.upload is None:
             return AS_IT_CAME
-        outcome, large = limited.outcome, len(text) > ON_LOOP
+        limited = await self._limits.decide(policy, flow.facts, flow.upload, inspection, flow.arrived)
+        flow.calls = limited.outcome
+        if limited.ledger_down:
+            flow.note_ledger_down()
+        if limited.outcome.is_clean:
+            return AS_IT_CAME
+        return await self._cut(flow, inspection, limited, decoded.layers if decoded else 0)
+
+    async def _cut(self, flow: Flow, inspection: Inspection, limited: LimitedCalls, layers: int) -> CutBody:
+        """Count the rejections, and return what they leave of the body."""
+        outcome, large = limited.outcome, len(inspection.body) > ON_LOOP
+        for (code, kind), count in (await run(large, outcome.counts)).items():
+            self._metrics.rejections[(code.value, kind.value, flow.route.value)] += count
         if outcome.status is not None:
             return CutBody(none_left=limited, document=await run(large, problem_document, outcome))
         if flow.route in DIRECT or flow.route is SERVER_API:
             flow.rejected_count = outcome.rejected
         if not outcome.changed:
             return AS_IT_CAME
-        return CutBody(body=await run(large, _rewritten, inspection, outcome, decoded.layers if decoded else 0))
+        return CutBody(body=await run(large, _rewritten, inspection, outcome, layers))
 
     @staticmethod
     async def _inspect(flow: Flow, policy: OrgPolicy, text: bytes) -> Inspection:
@@ -160,19 +172,6 @@ class UploadHandler:
             return inspect(api, form, text, flow.endpoint)
         known = recognize(api, form, text)
         return known if known is not None else await to_thread(inspect, api, form, text, flow.endpoint)
-
-    async def _apply_limits(self, flow: Flow, policy: OrgPolicy, inspection: Inspection) -> LimitedCalls | None:
-        """Return what becomes of the body's calls, names and rates included."""
-        if flow.facts is None or flow.upload is None:
-            return None
-        limited = await self._limits.decide(policy, flow.facts, flow.upload, inspection, flow.arrived)
-        flow.calls = limited.outcome
-        if limited.ledger_down:
-            flow.note_ledger_down()
-        if not limited.outcome.is_clean:
-            for (code, kind), count in (await run(inspection.is_large, limited.outcome.counts)).items():
-                self._metrics.rejections[(code.value, kind.value, flow.route.value)] += count
-        return limited
 
     def _refuses(self, flow: Flow, policy: OrgPolicy) -> bool:
         """Count a body that cannot be read; return whether it is refused."""

@@ -23,6 +23,7 @@ from fsproxy.core.settings import (
     OrgSettings,
     QuotaSettings,
     RampingSettings,
+    RateSettings,
     ScriptSettings,
     UserAgentSettings,
 )
@@ -95,6 +96,21 @@ def test_the_top_level_mode_caps_every_filter(cap: Mode) -> None:
     judged = [*policy.on_page, *policy.on_bundle, *(f for f in (policy.ramping, policy.quota) if f is not None)]
     assert {each.mode for each in judged} == ({Mode.SHADOW} if cap is Mode.SHADOW else set())
     assert policy.cap is cap
+    api = policy.client_api
+    assert {api.mode, api.cardinality.mode, api.rate.mode} == {cap}
+    assert (policy.validates_calls, policy.counts_rates) == ((cap is Mode.SHADOW,) * 2)
+
+
+def test_the_mode_of_calls_caps_those_of_their_limits() -> None:
+    shadow = ClientApiSettings(mode=Mode.SHADOW, rate=RateSettings(mode=Mode.OFF))
+    policy = Snapshot.compile(CoreSettings(default=OrgSettings(client_api=shadow)), 1).default
+    assert (policy.client_api.cardinality.mode, policy.client_api.rate.mode) == (Mode.SHADOW, Mode.OFF)
+    assert not policy.counts_rates
+
+
+def test_orgs_without_settings_of_their_own_share_those_of_the_default() -> None:
+    snapshot = Snapshot.compile(replace(CORE, mode=Mode.SHADOW, orgs={"o-1": CORE.default}), 1)
+    assert snapshot.policy("o-1").client_api is snapshot.default.client_api
 
 
 def test_orgs_have_their_own_policy_and_all_others_the_default() -> None:

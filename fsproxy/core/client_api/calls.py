@@ -24,6 +24,14 @@ ORDER_COMPLETED = "Order Completed"
 """The one event whose properties may hold lists of objects (rules.md 2)."""
 
 
+NAME_KINDS: dict[CallKind, NameKind] = {
+    CallKind.EVENT: NameKind.EVENT_PROPERTY,
+    CallKind.IDENTIFY: NameKind.USER_PROPERTY,
+    CallKind.SET_USER_VARS: NameKind.USER_PROPERTY,
+}
+"""The kind of names that a call's properties are counted as; those of pages and documents are not counted."""
+
+
 @unique
 class Typing(Enum):
     """What gives a property its type."""
@@ -81,13 +89,6 @@ class Call(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     def gives_uid(self) -> bool:
         """Whether it has the reserved property ``uid``. With an entry in the schema the page wrote ``uid_str``."""
         return UID in self.properties and not (self.typing is Typing.SCHEMA and UID in self.schema)
-
-    @property
-    def name_kind(self) -> NameKind | None:
-        """The kind of names that its properties are counted as; those of pages and documents are not counted."""
-        if self.kind is CallKind.EVENT:
-            return NameKind.EVENT_PROPERTY
-        return NameKind.USER_PROPERTY if self.kind.is_user else None
 
     @property
     def name_prefix(self) -> str:

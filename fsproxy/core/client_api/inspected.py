@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum, unique
 from itertools import chain
 from operator import attrgetter
@@ -10,9 +10,10 @@ from types import MappingProxyType
 
 import msgspec
 
-from fsproxy.core.client_api.calls import UID, Call, ValidatedCall
+from fsproxy.core.client_api.calls import NAME_KINDS, UID, Call, ValidatedCall
 from fsproxy.core.client_api.reading.bundle import Uninspectable, has_companions_kind
 from fsproxy.core.json.scanner import Span
+from fsproxy.core.limits.cardinality import EVENT_NAME, EVENT_PROPERTY
 from fsproxy.core.limits.operations import NameKind, RateKind
 from fsproxy.core.model import CallKind, Route
 
@@ -61,6 +62,12 @@ class RateGroup(msgspec.Struct, frozen=True, gc=False):
     """The first one's."""
 
 
+_RATE_KINDS = {
+    CallKind.EVENT: RateKind.EVENT,
+    CallKind.IDENTIFY: RateKind.USER,
+    CallKind.SET_USER_VARS: RateKind.USER,
+}
+_USER = RateKind.USER
 _LONE_GROUPS = {kind: (RateGroup(kind, (0,), None),) for kind in RateKind}
 """The groups of a body that is one call, made once for all such bodies."""
 
@@ -81,27 +88,21 @@ class Inspection(msgspec.Struct, frozen=True, gc=False):
     uninspectable: Uninspectable | None = None
 
     @property
-    def is_large(self) -> bool:
-        """Whether it takes too long on the event loop to go through the calls. Those that are learned cost nothing."""
-        return len(self.calls) > MANY or _have_many_names([each for each in self.calls if each.call.learned is None])
-
-    @property
     def has_many_names(self) -> bool:
         """Whether it takes too long on the event loop to decide the calls, if the names of all must be claimed."""
-        return len(self.calls) > MANY or _have_many_names(self.calls)
+        calls = self.calls
+        return len(calls) > MANY or sum(map(len, (*map(_names_of, calls), *map(_cuts_of, calls)))) > MANY_NAMES
 
-    def names(self, repeated: Collection[int] = ()) -> dict[NameKind, tuple[str, ...]]:
-        """Return the names that this body adds to the org's count, without duplicates.
-
-        Rejected calls and those at the places ``repeated`` add none.
-        """
+    def names(self, claiming: Iterable[int]) -> dict[NameKind, tuple[str, ...]]:
+        """Return the names that the calls at these places add to the org's count, without duplicates."""
         found: dict[NameKind, list[tuple[str, ...]]] = {}
-        for index, each in enumerate(self.calls):
-            kind = each.call.name_kind
-            if each.validated.rejected or kind is None or index in repeated:
+        for index in claiming:
+            each = self.calls[index]
+            kind = NAME_KINDS.get(each.call.kind)
+            if each.validated.rejected or kind is None:
                 continue
-            if kind is NameKind.EVENT_PROPERTY:
-                found.setdefault(NameKind.EVENT_NAME, []).append((str(each.call.name),))
+            if kind is EVENT_PROPERTY:
+                found.setdefault(EVENT_NAME, []).append((str(each.call.name),))
             if each.validated.names:
                 found.setdefault(kind, []).append(each.validated.names)
         # The names of a single call have no duplicates.
@@ -113,17 +114,17 @@ class Inspection(msgspec.Struct, frozen=True, gc=False):
     def rate_groups(self) -> tuple[RateGroup, ...]:
         """Return the calls that have a rate, in groups that count as one, in order of appearance.
 
-        Whether a group still spends is known once its names are decided: see ``outcome.spending``.
+        Whether a group still spends is known once its names are decided: see ``limiting.spends``.
         """
         if self.form is DOCUMENT and len(self.calls) == 1:
-            kind = _rate_kind(self.calls[0].call.kind)
+            kind = _RATE_KINDS.get(self.calls[0].call.kind)
             return _LONE_GROUPS[kind] if kind is not None else ()
         groups: list[RateGroup] = []
         index, calls = 0, self.calls
         while index < len(calls):
-            kind = _rate_kind(calls[index].call.kind)
+            kind = _RATE_KINDS.get(calls[index].call.kind)
             members: tuple[int, ...] = (index,)
-            if kind is RateKind.USER and self.form is Form.BUNDLE and self.identifies_with_next(index):
+            if kind is _USER and self.form is BUNDLE and self.identifies_with_next(index):
                 members = (index, index + 1)
             if kind is not None:
                 groups.append(RateGroup(kind, members, calls[index].when))
@@ -173,14 +174,3 @@ def _same_time(one: float | None, other: float | None) -> bool:
     if one is None or other is None:
         return one is other
     return abs(one - other) <= SAME_CALL_MS
-
-
-def _have_many_names(calls: Sequence[InspectedCall]) -> bool:
-    """Return whether the calls have many names."""
-    return sum(map(len, map(_names_of, calls))) + sum(map(len, map(_cuts_of, calls))) > MANY_NAMES
-
-
-def _rate_kind(kind: CallKind) -> RateKind | None:
-    if kind is CallKind.EVENT:
-        return RateKind.EVENT
-    return RateKind.USER if kind.is_user else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import blake2b
+from operator import attrgetter
 
 import msgspec
 
@@ -19,6 +20,7 @@ from fsproxy.core.model import Route
 from fsproxy.core.settings import ClientApiSettings
 
 _DIGEST_SIZE = 16
+_learned_of = attrgetter("call.learned")
 _BUNDLES = frozenset({Route.BUNDLE, Route.EVENT})
 _DIRECT: dict[Route, Callable[[bytes, int], Call]] = {
     Route.DIRECT_IDENTIFY: read_identify,
@@ -52,7 +54,7 @@ def recognize(settings: ClientApiSettings, route: Route, body: bytes) -> Inspect
 
 def inspect_anew(settings: ClientApiSettings, inspection: Inspection) -> Inspection:
     """Return the inspection with the properties of the events that were only recognized as learned ones."""
-    if not any(each.call.learned is not None for each in inspection.calls):
+    if not any(map(_learned_of, inspection.calls)):
         return inspection
     body = inspection.body
     if inspection.form is DOCUMENT:

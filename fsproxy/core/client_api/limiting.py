@@ -8,11 +8,10 @@ from zlib import crc32
 import msgspec
 
 from fsproxy.core.client_api.inspected import Inspection, RateGroup
-from fsproxy.core.client_api.outcome import CallsOutcome, spending
+from fsproxy.core.client_api.outcome import CallsOutcome
 from fsproxy.core.limits.operations import Answer, RateKind, Spend, Spent
 from fsproxy.core.limits.page_clock import CallClock
-from fsproxy.core.model import Mode
-from fsproxy.core.settings import ClientApiSettings, RateSettings, Window
+from fsproxy.core.settings import RateSettings
 
 
 class Spending(msgspec.Struct, frozen=True, gc=False):
@@ -23,6 +22,7 @@ class Spending(msgspec.Struct, frozen=True, gc=False):
 
 
 NO_SPENDING = Spending()
+_EVENT = RateKind.EVENT
 
 
 def spends(
@@ -32,35 +32,35 @@ def spends(
     outcome: CallsOutcome,
     repeated: Collection[int],
     clock: CallClock,
-    settings: ClientApiSettings,
-    cap: Mode,
+    rate: RateSettings,
 ) -> Spending:
     """Return what the calls spend that validation and names did not reject; ``outcome`` is theirs so far.
 
     A group with a call at one of the places ``repeated`` was counted before, and spends nothing again.
     """
-    if not session or settings.rate.mode.capped(cap) is Mode.OFF:
-        return NO_SPENDING
-    groups = tuple(g for g in spending(inspection, outcome) if not any(index in repeated for index in g.calls))
-    return Spending(groups, tuple(_spend(org, session, inspection, group, clock, settings.rate) for group in groups))
-
-
-def _spend(
-    org: str, session: str, inspection: Inspection, group: RateGroup, clock: CallClock, settings: RateSettings
-) -> Spend:
-    windows = windows_of(group.kind, settings)
-    at = clock.at(group.when)
-    if at is None:
-        return Spend(org, session, group.kind, clock.now, windows)
-    if not clock.page or group.when is None:
-        return Spend(org, session, group.kind, at, windows)
-    digest = inspection.calls[group.calls[0]].digest
-    return Spend(org, session, group.kind, at, windows, clock.page, group.when, crc32(digest) if digest else 0)
-
-
-def windows_of(kind: RateKind, settings: RateSettings) -> tuple[Window, ...]:
-    """Return the windows that calls of a kind must fit into."""
-    return settings.event if kind is RateKind.EVENT else settings.user
+    groups: list[RateGroup] = []
+    operations: list[Spend] = []
+    for group in inspection.rate_groups():
+        if repeated and any(index in repeated for index in group.calls):
+            continue
+        # If only the variables of an identify are rejected, its uid is left and spends. If the uid is rejected, its
+        # variables are rejected with it, and nothing is left.
+        gone = [outcome.calls[index].rejected or inspection.calls[index].validated.rejected for index in group.calls]
+        if all(gone):
+            continue
+        groups.append(group)
+        windows = rate.event if group.kind is _EVENT else rate.user
+        at = clock.at(group.when)
+        if at is None:
+            spend = Spend(org, session, group.kind, clock.now, windows)
+        elif not clock.page or group.when is None:
+            spend = Spend(org, session, group.kind, at, windows)
+        else:
+            digest = inspection.calls[group.calls[0]].digest
+            mark = crc32(digest) if digest else 0
+            spend = Spend(org, session, group.kind, at, windows, clock.page, group.when, mark)
+        operations.append(spend)
+    return Spending(tuple(groups), tuple(operations))
 
 
 def limited_by(spending: Spending, answers: Iterable[Answer]) -> tuple[frozenset[int], Spent | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from operator import attrgetter
@@ -11,7 +10,7 @@ from types import MappingProxyType
 import msgspec
 
 from fsproxy.core.client_api.calls import ValidatedCall
-from fsproxy.core.client_api.inspected import Form, InspectedCall, Inspection, RateGroup
+from fsproxy.core.client_api.inspected import Form, InspectedCall, Inspection
 from fsproxy.core.client_api.validation.call import Refused, refuse, shown
 from fsproxy.core.client_api.validation.refusing import RefusedNames
 from fsproxy.core.client_api.verdicts import PASSED, LimitVerdict, refused_of, verdict_of
@@ -20,6 +19,7 @@ from fsproxy.core.model import SERVER_API, CallKind, Mode, Rejection, Route
 from fsproxy.core.reasons import RejectionCode
 from fsproxy.core.settings import ClientApiSettings
 
+_ENFORCE, _SHADOW, _OFF = Mode.ENFORCE, Mode.SHADOW, Mode.OFF
 BAD_REQUEST, CONTENT_TOO_LARGE, TOO_MANY_REQUESTS = 400, 413, 429
 _STATUS = {
     RejectionCode.TOO_BIG_TO_PARSE: CONTENT_TOO_LARGE,
@@ -44,6 +44,7 @@ class CallOutcome(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 _UNTOUCHED = CallOutcome()
 _rejections_of = attrgetter("validated.rejections")
+_rejections, _shadow = attrgetter("rejections"), attrgetter("shadow")
 
 
 class CallsOutcome(msgspec.Struct, frozen=True, gc=False):
@@ -61,13 +62,8 @@ class CallsOutcome(msgspec.Struct, frozen=True, gc=False):
     """The answer goes to a caller of the server-side API, who expects the vendor's members in it."""
     is_clean: bool = False
     """No call has a rejection of any sort, and none is surplus."""
-
-    @property
-    def changed(self) -> bool:
-        """Whether something is cut, so that the body is not forwarded as it came."""
-        if self.is_clean:
-            return False
-        return self.surplus_is_cut or any(each.rejected or each.cuts for each in self.calls)
+    changed: bool = False
+    """Something is cut, so the body is not forwarded as it came."""
 
     @property
     def rejections(self) -> Sequence[Rejection]:
@@ -81,7 +77,7 @@ class CallsOutcome(msgspec.Struct, frozen=True, gc=False):
             return ()
         if len(self.calls) == 1:
             return self.calls[0].rejections
-        return tuple(chain.from_iterable(each.rejections for each in self.calls))
+        return tuple(chain.from_iterable(map(_rejections, self.calls)))
 
     @property
     def shadow(self) -> Sequence[Rejection]:
@@ -90,18 +86,18 @@ class CallsOutcome(msgspec.Struct, frozen=True, gc=False):
             return ()
         if len(self.calls) == 1 and not self.surplus:
             return self.calls[0].shadow
-        noted = tuple(chain.from_iterable(each.shadow for each in self.calls))
+        noted = tuple(chain.from_iterable(map(_shadow, self.calls)))
         return noted if self.surplus_is_cut else noted + self.surplus
 
-    def counts(self) -> Counter[tuple[RejectionCode, CallKind]]:
+    def counts(self) -> dict[tuple[RejectionCode, CallKind], int]:
         """Return how many enforced rejections there are of each code and kind of call."""
-        counts: Counter[tuple[RejectionCode, CallKind]] = Counter()
-        lists = [each.rejections for each in self.calls if each.rejections]
-        for found in (*lists, self.surplus) if self.surplus_is_cut else lists:
+        counts: dict[tuple[RejectionCode, CallKind], int] = {}
+        for found in (*map(_rejections, self.calls), self.surplus if self.surplus_is_cut else ()):
             if type(found) is RefusedNames:
-                counts[(found.code, found.kind)] += len(found)
-            else:
-                counts.update((each.code, each.kind) for each in found)
+                counts[found.code, found.kind] = counts.get((found.code, found.kind), 0) + len(found)
+                continue
+            for each in found:
+                counts[each.code, each.kind] = counts.get((each.code, each.kind), 0) + 1
         return counts
 
     @property
@@ -120,61 +116,53 @@ def decide_calls(
     refused_names: Refused,
     rate_refused_calls: Collection[int],
     settings: ClientApiSettings,
-    *,
-    cap: Mode = Mode.ENFORCE,
     repeats: Mapping[int, LimitVerdict] = _NO_REPEATS,
 ) -> CallsOutcome:
     """Decide every call of an inspection. Pure, and never raises.
 
     ``refused_names`` are the names that the ledger did not admit, ``rate_refused_calls`` the places of the calls
-    that it found over the rate. ``repeats`` are the verdicts that repeated calls take over instead. ``cap`` is the
-    top-level mode.
+    that it found over the rate. ``repeats`` are the verdicts that repeated calls take over instead. ``settings`` have
+    the modes that are in force.
     """
-    mode, calls = settings.mode.capped(cap), inspection.calls
-    if mode is Mode.OFF:
+    calls = inspection.calls
+    asked = refused_names or rate_refused_calls or repeats
+    if not (asked or inspection.surplus or any(map(_rejections_of, calls))) or settings.mode is _OFF:
         return CallsOutcome((_UNTOUCHED,) * len(calls), is_clean=True)
-    for_server, surplus = inspection.route is SERVER_API, _surplus_rejections(inspection, settings)
-    cut = bool(surplus) and mode is Mode.ENFORCE
-    if not (refused_names or rate_refused_calls or repeats) and not any(map(_rejections_of, calls)):
-        return CallsOutcome((_UNTOUCHED,) * len(calls), surplus, cut, None, for_server, not surplus)
     outcomes: list[CallOutcome] = []
-    sets = {kind: frozenset(names) for kind, names in refused_names.items()}
+    surplus = _surplus_rejections(inspection, settings) if inspection.surplus else ()
+    changed = surplus_is_cut = bool(surplus) and settings.mode is _ENFORCE
+    sets = {kind: frozenset(names) for kind, names in refused_names.items()} if refused_names else {}
     halves = _second_halves(inspection) if rate_refused_calls or repeats else {}
-    for index, each in enumerate(inspection.calls):
+    for index, each in enumerate(calls):
+        refused: Refused = {}
         verdict = repeats.get(index)
-        if verdict is not None and not verdict.names_anew:
-            refused = verdict.by_kind()
-        else:
+        if verdict is None or verdict.names_anew:
             limited = verdict.rate_limited if verdict is not None else index in rate_refused_calls
-            refused = refused_of(each, sets, is_alone=len(inspection.calls) == 1)
-            verdict = verdict_of(refused, limited=limited)
+            if sets:
+                refused = refused_of(each, sets, is_alone=len(calls) == 1)
+            verdict = verdict_of(refused, limited=limited) if refused or limited else PASSED
+        else:
+            refused = verdict.by_kind()
+        if verdict is PASSED and not each.validated.rejections and not each.validated.rejected:
+            outcomes.append(_UNTOUCHED)
+            continue
         first = halves.get(index)
-        reported = first is not None and _reports_rate(outcomes[first])
-        outcomes.append(_decide(each, verdict, refused, settings, mode, is_reported=reported))
+        is_reported = first is not None and _reports_rate(outcomes[first])
+        decided = _decide(each, verdict, refused, settings, is_reported=is_reported)
+        changed = changed or decided.rejected or bool(decided.cuts)
+        outcomes.append(decided)
     return CallsOutcome(
         calls=tuple(outcomes),
         surplus=surplus,
-        surplus_is_cut=cut,
+        surplus_is_cut=surplus_is_cut,
         status=_status(inspection, outcomes),
-        for_server=for_server,
-    )
-
-
-def spending(inspection: Inspection, outcome: CallsOutcome) -> tuple[RateGroup, ...]:
-    """Return the groups that count against the rate: those with a call that validation and names did not reject."""
-    # If only the variables of an identify are rejected, its uid is left and spends. If the uid is rejected, its
-    # variables are rejected with it, and nothing is left.
-    return tuple(
-        group
-        for group in inspection.rate_groups()
-        if not all(outcome.calls[index].rejected or inspection.calls[index].validated.rejected for index in group.calls)
+        for_server=inspection.route is SERVER_API,
+        changed=changed,
     )
 
 
 def _surplus_rejections(inspection: Inspection, settings: ClientApiSettings) -> tuple[Rejection, ...]:
     """Return a rejection for each call beyond ``max_calls``. There may be many, so those of a kind are one object."""
-    if not inspection.surplus:
-        return ()
     detail = f"more than {settings.max_calls} calls in one body"
     of_kind = {
         kind: Rejection(RejectionCode.RATE_LIMITED, kind, None, None, detail)
@@ -198,24 +186,23 @@ def _decide(
     verdict: LimitVerdict,
     refused: Refused,
     settings: ClientApiSettings,
-    mode: Mode,
     *,
     is_reported: bool,
 ) -> CallOutcome:
     """Decide one call. ``is_reported``: the other half of its ``identify`` carries the rejection for the rate."""
-    names_mode, rate_mode = settings.cardinality.mode.capped(mode), settings.rate.mode.capped(mode)
+    names_mode, rate_mode = settings.cardinality.mode, settings.rate.mode
     full = each.validated
-    if refused and names_mode is not Mode.OFF and not full.rejected:
+    if refused and names_mode is not _OFF and not full.rejected:
         full = refuse(each.call, full, refused, settings)
-    enforced: ValidatedCall = full if names_mode is Mode.ENFORCE else each.validated
-    over = verdict.rate_limited and rate_mode is not Mode.OFF and not enforced.rejected
+    enforced: ValidatedCall = full if names_mode is _ENFORCE else each.validated
+    over = verdict.rate_limited and rate_mode is not _OFF and not enforced.rejected
     limited = (_rate_limited(each, settings),) if over and not is_reported else ()
-    if mode is Mode.SHADOW:
+    if settings.mode is _SHADOW:
         return CallOutcome(shadow=(*limited, *full.rejections) if limited else full.rejections, verdict=verdict)
     shadow: tuple[Rejection, ...] = ()
-    if names_mode is not Mode.ENFORCE:
+    if names_mode is not _ENFORCE:
         shadow = tuple(r for r in full.rejections if r.code is RejectionCode.CARDINALITY_EXCEEDED)
-    if over and rate_mode is Mode.ENFORCE:
+    if over and rate_mode is _ENFORCE:
         rejections = (*limited, *enforced.rejections)
         return CallOutcome(rejected=True, rejections=rejections, shadow=shadow, verdict=verdict)
     return CallOutcome(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from fsproxy.core.client_api.calls import NAME_KINDS
 from fsproxy.core.client_api.inspected import InspectedCall
 from fsproxy.core.client_api.validation.call import Refused
 from fsproxy.core.limits.operations import NameKind
@@ -33,8 +34,8 @@ PASSED = LimitVerdict()
 
 def refused_of(each: InspectedCall, refused: Mapping[NameKind, frozenset[str]], *, is_alone: bool = False) -> Refused:
     """Return those of a body's refused names that one call has: all, if it ``is_alone`` in the body."""
-    kind = each.call.name_kind
-    if not refused or kind is None or each.validated.rejected:
+    kind = NAME_KINDS.get(each.call.kind)
+    if kind is None or each.validated.rejected:
         return {}
     if is_alone:
         return refused
@@ -46,8 +47,6 @@ def refused_of(each: InspectedCall, refused: Mapping[NameKind, frozenset[str]], 
 
 def verdict_of(refused: Refused, *, limited: bool) -> LimitVerdict:
     """Return the verdict on a call with these ``refused`` names, which is over the rate if ``limited``."""
-    if not refused and not limited:
-        return PASSED
     if any(len(names) > MOST_REMEMBERED for names in refused.values()) or (
         sum(sum(map(len, names)) for names in refused.values()) > MOST_REMEMBERED
     ):

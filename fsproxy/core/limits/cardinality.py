@@ -19,34 +19,37 @@ Names = Mapping[NameKind, Collection[str]]
 """Canonical names by kind, without duplicates: ``path_type``, or ``event/path_type`` for an event's property."""
 
 NO_NAMES: Names = MappingProxyType({})
+EVENT_NAME, EVENT_PROPERTY, USER_PROPERTY = NameKind.EVENT_NAME, NameKind.EVENT_PROPERTY, NameKind.USER_PROPERTY
+_OFF = Mode.OFF
 
 
-def first_claims(
-    org: str, names: Names, settings: CardinalitySettings, *, cap: Mode = Mode.ENFORCE
-) -> tuple[Claim, ...]:
-    """Return the claims of the names that can reject a call: event names and user properties.
+def first_claims(org: str, names: Names, settings: CardinalitySettings) -> tuple[Claim, ...]:
+    """Return the claims of the names that can reject a call: event names and user properties."""
+    if settings.mode is _OFF:
+        return ()
+    events, users = names.get(EVENT_NAME), names.get(USER_PROPERTY)
+    claims: tuple[Claim, ...] = ()
+    if events:
+        claims = (Claim(org, EVENT_NAME, tuple(events), settings.event_names, settings.retention),)
+    if users:
+        claims += (Claim(org, USER_PROPERTY, tuple(users), settings.user_properties, settings.retention),)
+    return claims
 
-    ``cap`` is the top-level mode, which weakens the mode of the settings.
-    """
-    mode = settings.mode.capped(cap)
-    return (
-        *_claim(org, NameKind.EVENT_NAME, names.get(NameKind.EVENT_NAME, ()), settings, mode),
-        *_claim(org, NameKind.USER_PROPERTY, names.get(NameKind.USER_PROPERTY, ()), settings, mode),
-    )
 
-
-def event_property_claims(
-    org: str, names: Names, refused: Names, settings: CardinalitySettings, *, cap: Mode = Mode.ENFORCE
-) -> tuple[Claim, ...]:
+def event_property_claims(org: str, names: Names, refused: Names, settings: CardinalitySettings) -> tuple[Claim, ...]:
     """Return the claim of the properties of the events whose names were not ``refused`` by ``first_claims``.
 
     In shadow mode the claim is the same, to count what would count if the limit were enforced.
     """
-    properties = names.get(NameKind.EVENT_PROPERTY, ())
-    events = refused.get(NameKind.EVENT_NAME, ())
+    properties = names.get(EVENT_PROPERTY)
+    if not properties or settings.mode is _OFF:
+        return ()
+    events = refused.get(EVENT_NAME)
     if events:
         properties = [each for each in properties if event_of(each) not in events]
-    return _claim(org, NameKind.EVENT_PROPERTY, properties, settings, settings.mode.capped(cap))
+        if not properties:
+            return ()
+    return (Claim(org, EVENT_PROPERTY, tuple(properties), settings.event_properties, settings.retention),)
 
 
 def event_of(event_property: str) -> str:
@@ -59,22 +62,8 @@ def refused_names(claims: Iterable[Claim], answers: Iterable[Answer], before: Na
 
     ``answers`` are in the order of ``claims``, and answers to other operations may follow.
     """
-    refused = {
-        claim.kind: answer.refused
-        for claim, answer in zip(claims, answers, strict=False)
-        if isinstance(answer, Claimed) and answer.refused
-    }
-    return {**before, **refused} if refused else before
-
-
-def _claim(
-    org: str, kind: NameKind, names: Collection[str], settings: CardinalitySettings, mode: Mode
-) -> tuple[Claim, ...]:
-    if not names or mode is Mode.OFF:
-        return ()
-    limit = {
-        NameKind.EVENT_NAME: settings.event_names,
-        NameKind.USER_PROPERTY: settings.user_properties,
-        NameKind.EVENT_PROPERTY: settings.event_properties,
-    }[kind]
-    return (Claim(org, kind, tuple(names), limit, settings.retention, mode is Mode.ENFORCE),)
+    refused = before
+    for claim, answer in zip(claims, answers, strict=False):
+        if isinstance(answer, Claimed) and answer.refused:
+            refused = {**refused, claim.kind: answer.refused}
+    return refused

@@ -162,8 +162,6 @@ class Claim(msgspec.Struct, frozen=True, gc=False, tag=True):
     names: tuple[str, ...]
     limit: int
     retention: float
-    enforced: bool = True
-    """False in shadow mode: nothing is admitted beyond the limit either, but the caller lets it pass."""
 
 
 class Claimed(msgspec.Struct, frozen=True, gc=False):

@@ -12,6 +12,7 @@ the best one, and a page's clock only moves back.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import msgspec
 
@@ -85,10 +86,13 @@ def call_clock(page: str, clock: PageClock, latest: float, now: Instant) -> Call
     return CallClock(now, clock.offset, page) if clock.offset <= latest else CallClock(now, latest)
 
 
-def largest_of(whens: list[float | None], last: float | None) -> float | None:
-    """Return the largest credible ``When`` of an upload's calls and its last event; None if there is none."""
-    credible = [when for when in (*whens, last) if when is not None and -MOST_WHEN <= when <= MOST_WHEN]
-    return max(credible) if credible else None
+def largest_of(whens: Iterable[float | None], last: float | None) -> float | None:
+    """Return the largest credible ``When`` of an upload's calls and its last event, which is; None if there is none."""
+    largest = last
+    for when in whens:
+        if when is not None and (largest is None or when > largest) and -MOST_WHEN <= when <= MOST_WHEN:
+            largest = when
+    return largest
 
 
 _TAIL = 1024

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from asyncio import Future
+from typing import Any
+
 from fsproxy.core.limits.operations import SESSION_LIFE_SECONDS
 from fsproxy.core.limits.page_clock import PageClock, first_clock, moved_back
 from fsproxy.core.model import Instant
@@ -41,7 +44,7 @@ class PageClocks:
     def fix(self, org: str, page: str, first: float, latest: float, now: Instant) -> PageClock:
         """Fix the page's clock at the offset ``first``, or move the one that it has back to ``latest``; return it.
 
-        The clock of a page without id is not kept. Shared clocks ask, and do not wait for the answer: see ``agreed``.
+        The clock of a page without id is not kept. Shared clocks ask, and do not wait for the answer: see ``asked``.
         """
         if not page:
             return first_clock(first)
@@ -57,6 +60,6 @@ class PageClocks:
         self._clocks.put(key, (clock.offset, clock.earliest, since), since)
         return clock
 
-    async def agreed(self, org: str, page: str, fixed: PageClock) -> PageClock:  # noqa: ARG002 - memory is shared with no other process
-        """Return the page's clock in all processes, which may differ from what was ``fixed`` here a moment ago."""
-        return fixed
+    def asked(self, org: str, page: str) -> Future[Any] | None:  # noqa: ARG002 - memory is shared with no other process
+        """Return what to wait for before ``find`` returns the page's clock in all processes; None: it does already."""
+        return None

@@ -51,13 +51,9 @@ class SharedPageClocks(PageClocks):
                 self._send(org, page, before[0], before[0], now)
         return fixed
 
-    async def agreed(self, org: str, page: str, fixed: PageClock) -> PageClock:
-        """Return the store's clock once its answer is there; ``fixed`` if it was not asked, or does not answer."""
-        asked = self._asked.get(key_of(KeyKind.PAGE, org, page))
-        if asked is None:
-            return fixed
-        await asyncio.wait([asked])
-        return self.find(org, page) or fixed
+    def asked(self, org: str, page: str) -> asyncio.Future[Any] | None:
+        """Return the store's answer that replaces the clock, if it was asked."""
+        return self._asked.get(key_of(KeyKind.PAGE, org, page))
 
     def _send(self, org: str, page: str, first: float, latest: float, now: Instant) -> None:
         key, skew = key_of(KeyKind.PAGE, org, page), self._ledger.skew

@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 
 from fsproxy.core.client_api.inspected import Inspection
 from fsproxy.core.client_api.inspection import inspect
-from fsproxy.core.client_api.outcome import decide_calls, spending
+from fsproxy.core.client_api.limiting import spends
+from fsproxy.core.client_api.outcome import decide_calls
 from fsproxy.core.client_api.problems import problem_document
 from fsproxy.core.client_api.reading.server_api import ServerCall
 from fsproxy.core.client_api.rewriting import rewrite
-from fsproxy.core.model import Route
+from fsproxy.core.limits.page_clock import CallClock
+from fsproxy.core.model import Instant, Route
 from fsproxy.core.settings import ClientApiSettings, OnUninspectable
 from support.call_samples import API, OPAQUE, SET_VARS, bundle, compact, event
 
@@ -84,8 +86,8 @@ EVENTS = st.lists(CALLS | GOOD_SHAPE | st.sampled_from([*OPAQUE, API, SET_VARS])
 
 def judged(inspection: Inspection) -> tuple[bytes, bool]:
     """Settle with nothing refused: what goes on, and whether anything was rejected."""
-    outcome = decide_calls(inspection, inspection.names() and {}, (), SETTINGS)
-    spending(inspection, outcome)
+    outcome = decide_calls(inspection, inspection.names(range(len(inspection.calls))) and {}, (), SETTINGS)
+    spends("o", "s", inspection, outcome, (), CallClock(Instant(0.0), 0.0, "p"), SETTINGS.rate)
     json.loads(problem_document(outcome))
     left = rewrite(inspection, outcome)
     assert (left is None) == (not outcome.changed or outcome.status is not None)
@@ -162,13 +164,14 @@ def test_any_bytes_on_any_route(body: bytes, route: Route, endpoint: ServerCall 
 def test_whatever_the_ledger_refuses_what_goes_on_asks_for_none_of_it(events: list[str], data: st.DataObject) -> None:
     inspection = inspect(SETTINGS, Route.BUNDLE, bundle(*events))
     refused = {
-        kind: data.draw(st.sets(st.sampled_from(names), max_size=3)) for kind, names in inspection.names().items()
+        kind: data.draw(st.sets(st.sampled_from(names), max_size=3))
+        for kind, names in inspection.names(range(len(inspection.calls))).items()
     }
     over = data.draw(st.sets(st.integers(0, 8), max_size=3))
     left = rewrite(inspection, decide_calls(inspection, refused, over, SETTINGS))
     again = inspect(SETTINGS, Route.BUNDLE, inspection.body if left is None else left)
     assert is_clean(again)
-    for kind, names in again.names().items():
+    for kind, names in again.names(range(len(again.calls))).items():
         assert not set(names) & refused.get(kind, set())
 
 

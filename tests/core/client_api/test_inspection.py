@@ -131,7 +131,7 @@ def test_names_to_claim_are_of_what_survives() -> None:
         user({"z_int": "x"}),
         first("page", {"z_str": "x"}, 8193),
     )
-    assert inspection.names() == {
+    assert inspection.names(range(len(inspection.calls))) == {
         NameKind.USER_PROPERTY: ("a_str", "c_int"),
         NameKind.EVENT_NAME: ("Bought", "Sold"),
         NameKind.EVENT_PROPERTY: ("Bought/a_str", "Bought/b_str"),

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-import pytest
-
 from fsproxy.core.client_api.inspected import Inspection
 from fsproxy.core.client_api.inspection import inspect
-from fsproxy.core.client_api.limiting import NO_SPENDING, Spending, limited_by, spends, windows_of
+from fsproxy.core.client_api.limiting import NO_SPENDING, Spending, limited_by, spends
 from fsproxy.core.client_api.outcome import CallsOutcome, decide_calls
-from fsproxy.core.limits.operations import RateKind, Spend, Spent
+from fsproxy.core.limits.operations import NameKind, RateKind, Spend, Spent
 from fsproxy.core.limits.page_clock import CallClock
-from fsproxy.core.model import Instant, Mode, Route
-from fsproxy.core.settings import ClientApiSettings, RateSettings
+from fsproxy.core.model import Instant, Route
+from fsproxy.core.settings import ClientApiSettings
 from support.call_samples import bundle, first, user
 
 SETTINGS = ClientApiSettings()
@@ -22,9 +18,9 @@ UID, VARS = user({"uid": "u"}, when=10), user({"a_int": 1}, when=12)
 EVENT, NAMELESS = first("E", {"a_int": 1}, when=30), first("", {}, when=40)
 
 
-def judged(*events: str, settings: ClientApiSettings = SETTINGS) -> tuple[Inspection, CallsOutcome]:
-    inspection = inspect(settings, Route.BUNDLE, bundle(*events))
-    return inspection, decide_calls(inspection, {}, (), settings)
+def judged(*events: str) -> tuple[Inspection, CallsOutcome]:
+    inspection = inspect(SETTINGS, Route.BUNDLE, bundle(*events))
+    return inspection, decide_calls(inspection, {}, (), SETTINGS)
 
 
 CLOCK = CallClock(Instant(2_000.0), 1_000.0, "p")
@@ -32,14 +28,10 @@ CLOCK = CallClock(Instant(2_000.0), 1_000.0, "p")
 
 def cost(
     *events: str,
-    session: str = "s",
     repeated: tuple[int, ...] = (),
-    cap: Mode = Mode.ENFORCE,
-    mode: Mode = Mode.ENFORCE,
     clock: CallClock = CLOCK,
 ) -> Spending:
-    settings = replace(SETTINGS, rate=replace(RATE, mode=mode))
-    return spends("o", session, *judged(*events, settings=settings), repeated, clock, settings, cap)
+    return spends("o", "s", *judged(*events), repeated, clock, RATE)
 
 
 def test_each_call_spends_at_its_own_time_and_an_identify_with_its_variables_once() -> None:
@@ -68,29 +60,16 @@ def test_what_is_rejected_or_repeats_a_call_spends_nothing() -> None:
     assert cost(EVENT, repeated=(0,)).groups == ()
 
 
-@pytest.mark.parametrize(
-    ("session", "cap", "mode", "asks"),
-    [
-        ("s", Mode.ENFORCE, Mode.ENFORCE, True),
-        ("s", Mode.SHADOW, Mode.ENFORCE, True),
-        ("s", Mode.ENFORCE, Mode.SHADOW, True),
-        ("s", Mode.OFF, Mode.ENFORCE, False),
-        ("s", Mode.ENFORCE, Mode.OFF, False),
-        ("", Mode.ENFORCE, Mode.ENFORCE, False),
-    ],
-)
-def test_rates_are_asked_for_sessions_alone_and_unless_they_are_off(
-    session: str, cap: Mode, mode: Mode, *, asks: bool
-) -> None:
-    asked = cost(EVENT, session=session, cap=cap, mode=mode)
-    assert (asked == NO_SPENDING) is not asks
-    assert bool(asked.operations) is asks
+def test_what_validation_and_names_reject_spends_nothing() -> None:
+    no_one = user({"uid": "0"})
+    events = [NAMELESS, EVENT, no_one, user({"a_str": "x"}), no_one, user({"a": "x"}), first("New", {})]
+    inspection = inspect(SETTINGS, Route.BUNDLE, bundle(*events))
+    outcome = decide_calls(inspection, {NameKind.EVENT_NAME: {"New"}}, (), SETTINGS)
+    assert [group.calls for group in spends("o", "s", inspection, outcome, (), CLOCK, RATE).groups] == [(1,)]
 
 
 def test_events_and_user_calls_have_windows_of_their_own() -> None:
-    rate = RateSettings()
-    assert windows_of(RateKind.EVENT, rate) is rate.event
-    assert windows_of(RateKind.USER, rate) is rate.user
+    assert [each.windows for each in cost(UID, EVENT).operations] == [RATE.user, RATE.event]
 
 
 def test_the_calls_of_every_refused_group_are_over_and_the_longest_wait_is_told() -> None:

@@ -9,12 +9,14 @@ import pytest
 
 from fsproxy.core.client_api.inspected import Inspection
 from fsproxy.core.client_api.inspection import inspect
-from fsproxy.core.client_api.outcome import CallsOutcome, decide_calls, spending
+from fsproxy.core.client_api.limiting import spends
+from fsproxy.core.client_api.outcome import CallsOutcome, decide_calls
 from fsproxy.core.client_api.problems import problem_document
 from fsproxy.core.client_api.rewriting import rewrite
 from fsproxy.core.client_api.verdicts import LimitVerdict
 from fsproxy.core.limits.operations import NameKind
-from fsproxy.core.model import Mode, Route
+from fsproxy.core.limits.page_clock import CallClock
+from fsproxy.core.model import Instant, Mode, Route
 from fsproxy.core.settings import CardinalitySettings, ClientApiSettings, RateSettings
 from support.call_samples import API, OPAQUE, SET_VARS, bundle, compact, event, first, second, user
 
@@ -151,14 +153,6 @@ def test_a_direct_call_over_the_rate_is_answered_with_429() -> None:
     assert decide_calls(inspection, {}, {0}, SETTINGS).status == 429
 
 
-def test_what_is_rejected_spends_nothing() -> None:
-    no_one = user({"uid": "0"})
-    events = [first("", {}), GOOD, no_one, user({"a_str": "x"}), no_one, user({"a": "x"}), first("New", {})]
-    inspection = inspect(SETTINGS, Route.BUNDLE, bundle(*events))
-    outcome = decide_calls(inspection, {NameKind.EVENT_NAME: {"New"}}, (), SETTINGS)
-    assert [group.calls for group in spending(inspection, outcome)] == [(1,)]
-
-
 REFUSED = user({"uid": "0"})
 
 
@@ -170,8 +164,9 @@ def test_a_refused_uid_takes_the_variables_of_its_identify_along(route: Route, u
     inspection = inspect(SETTINGS, route, bundle(*events))
     outcome = decide_calls(inspection, {}, (), SETTINGS)
     assert [each.rejected for each in outcome.calls] == [True, True, False]
-    assert inspection.names() == inspect(SETTINGS, route, bundle(GOOD)).names()
-    assert [group.calls for group in spending(inspection, outcome)] == [(2,)]
+    assert inspection.names(range(3)) == inspect(SETTINGS, route, bundle(GOOD)).names([0])
+    spending = spends("o", "s", inspection, outcome, (), CallClock(Instant(0.0)), SETTINGS.rate)
+    assert [group.calls for group in spending.groups] == [(2,)]
     assert rewrite(inspection, outcome) == bundle(OPAQUE[0], API, GOOD)
     assert [(each.kind.value, each.property) for each in outcome.rejections][1:] == [("set_user_vars", "b")]
 
@@ -238,9 +233,9 @@ def test_shadow_changes_nothing_and_notes_everything() -> None:
     assert (outcome.status, outcome.changed, codes(outcome)) == (None, False, [])
     assert [each.code.value for each in outcome.shadow] == ["InvalidEventName", "MissingPropertyType"]
     assert rewrite(inspection, outcome) is None
-    capped = decide_calls(inspection, {}, (), SETTINGS, cap=Mode.SHADOW)
+    capped = decide_calls(inspection, {}, (), SETTINGS.capped(Mode.SHADOW))
     assert capped == outcome
-    assert decide_calls(inspection, {}, (), SETTINGS, cap=Mode.OFF).shadow == ()
+    assert decide_calls(inspection, {}, (), SETTINGS.capped(Mode.OFF)).shadow == ()
 
 
 @pytest.mark.parametrize("mode", [Mode.SHADOW, Mode.OFF])

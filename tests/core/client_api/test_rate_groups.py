@@ -53,12 +53,12 @@ def test_a_call_that_is_a_body_of_its_own_counts_alone() -> None:
 
 def test_more_than_100_calls_or_800_properties_are_much() -> None:
     for count, much in ((100, False), (101, True)):
-        assert inspect(SETTINGS, Route.BUNDLE, bundle(*[first("E", {})] * count)).is_large is much
+        assert inspect(SETTINGS, Route.BUNDLE, bundle(*[first("E", {})] * count)).has_many_names is much
     for count, much in ((800, False), (801, True)):
         names = {f"a{number}_int": 1 for number in range(count)}
-        assert inspect(SETTINGS, Route.BUNDLE, bundle(user(names))).is_large is much
+        assert inspect(SETTINGS, Route.BUNDLE, bundle(user(names))).has_many_names is much
         wrong = {f"a{number}_int": "x" for number in range(count - 1)} | {"b_int": 1}
-        assert inspect(SETTINGS, Route.BUNDLE, bundle(first("E", wrong))).is_large is much
+        assert inspect(SETTINGS, Route.BUNDLE, bundle(first("E", wrong))).has_many_names is much
 
 
 def test_repeats_within_one_upload_are_told_apart_by_their_order() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from fsproxy.core.client_api.calls import UID, Call, ValidatedCall
+from fsproxy.core.client_api.calls import NAME_KINDS, UID, Call, ValidatedCall
 from fsproxy.core.client_api.validation.details import cut
 from fsproxy.core.client_api.validation.refusing import properties_refused
 from fsproxy.core.client_api.validation.walk import Walk
@@ -80,7 +80,7 @@ def _reserved(kind: CallKind, settings: ClientApiSettings) -> Mapping[str, int]:
 
 
 def _refused_here(call: Call, refused: Refused | None) -> Collection[str]:
-    kind = call.name_kind
+    kind = NAME_KINDS.get(call.kind)
     return refused.get(kind, ()) if refused and kind is not None else ()
 
 

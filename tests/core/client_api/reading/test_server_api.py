@@ -113,7 +113,7 @@ def test_a_batch_of_which_nothing_is_left_is_answered_with_400() -> None:
         b'{"requests":[]}x',
     ):
         assert run(ServerCall.USER_BATCH, body)[0].status == 400
-    assert run(ServerCall.USER_BATCH, b'{"requests":[]}') == (CallsOutcome(for_server=True, is_clean=True), None)
+    assert run(ServerCall.USER_BATCH, b'{"requests":[]}') == (CallsOutcome(is_clean=True), None)
 
 
 @pytest.mark.parametrize("size", [512 * 1024 - 1, 512 * 1024, 512 * 1024 + 1])
