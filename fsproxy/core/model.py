@@ -6,9 +6,7 @@ than frozen dataclasses). Those made for each configuration are frozen dataclass
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import Enum, StrEnum, unique
-from types import MappingProxyType
 from typing import NewType
 
 import msgspec
@@ -19,8 +17,6 @@ from fsproxy.core.reasons import ReasonCode, RejectionCode
 
 Instant = NewType("Instant", float)
 """A moment: Unix time in seconds. The core never reads a clock; its callers pass the time."""
-
-NO_COOKIES: Mapping[str, str] = MappingProxyType({})
 
 
 @unique
@@ -140,7 +136,8 @@ class SessionFacts(msgspec.Struct, frozen=True, gc=False):
     user_agent: str | None = None
     """The header, with surrogate escapes for bytes that are not UTF-8."""
     location: Location | None = None
-    cookies: Mapping[str, str] = NO_COOKIES
+    cookies: str = ""
+    """The ``Cookie`` header, with surrogate escapes; "" if there is none. It is searched for a few names only."""
     gpc: bool = False
     dnt: bool = False
 

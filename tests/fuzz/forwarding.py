@@ -8,10 +8,11 @@ from ipaddress import ip_network
 
 from fsproxy.core.model import Address
 from fsproxy.core.wire.client_address import MOST_HOPS, ClientAddresses, parse_address
-from fsproxy.core.wire.cookies import kept_cookies, parse_cookies, parse_uid_cookie
+from fsproxy.core.wire.cookies import has_cookies, kept_cookies, search_of_cookie, uid_cookie
 from fsproxy.core.wire.header_values import index, without_named
 from fsproxy.core.wire.headers import Framing, UpstreamHeaders
 from fuzz.harness import Target, head_and_rest
+from support.cookies import parse_cookies
 
 TRUSTED = tuple(map(ip_network, ("127.0.0.0/8", "10.0.0.0/8", "::1/128", "2001:db8:1::/48")))
 _PEERS = ("127.0.0.1", "203.0.113.7", "::1", "2001:db8::7", None, "", "not an address", "::ffff:10.0.0.9", "10.0.0.9%x")
@@ -122,15 +123,18 @@ def check_cookies(data: bytes) -> None:
     text = data.decode("utf-8", "surrogateescape")
     read, sent = parse_cookies(text), parse_cookies(kept.decode("utf-8", "surrogateescape"))
     assert sent == {name: value for name, value in read.items() if name.encode("utf-8", "surrogateescape") in ALLOWED}
+    assert (has_cookies(text) is not None) == bool(read)
     for name, value in read.items():
+        assert search_of_cookie(name, value)(text) is not None
         assert name == name.strip(" \t") != ""
         assert value in text
         assert ";" not in name + value
-        uid = parse_uid_cookie(value)
-        if uid is not None:
-            assert uid.org
-            assert "#" not in uid.org + uid.user + uid.session
-            assert ":" not in uid.user + uid.session
+    uid = uid_cookie(text)
+    if uid is not None:
+        assert "fs_uid" in read
+        assert uid.org
+        assert "#" not in uid.org + uid.user + uid.session
+        assert ":" not in uid.user + uid.session
 
 
 FORWARDING = Target(

@@ -15,11 +15,11 @@ import msgspec
 
 from fsproxy.core.audit.privacy import MaskAddress, safe, truncated
 from fsproxy.core.filters.base import Filter
-from fsproxy.core.filters.opt_out import OptOutFilter
 from fsproxy.core.matching.hosts import DEFAULT_PORTS, Url, origin_host
 from fsproxy.core.model import FilterName, Instant, SessionFacts
 from fsproxy.core.pipeline import Decision
 from fsproxy.core.policy import OrgPolicy
+from fsproxy.core.wire.cookies import has_cookies
 
 MISSING = "missing"
 NOT_STRING = "not_string"
@@ -94,10 +94,13 @@ def page_facts(
 ) -> AuditFacts:
     """Return the facts of a page. ``url``: the parts of its URL; None if that is no text."""
     came = missed = lists = listed = _NONE
-    has_cookies, app_id = bool(facts.cookies), facts.app_id
+    cookies, app_id = facts.cookies, facts.app_id
+    any_cookie = cookies != "" and has_cookies(cookies) is not None
     text: Any = facts.url
-    if has_cookies and policy.opt_out is not None:
-        came, missed = _cookies(facts, policy.opt_out)
+    if any_cookie and policy.opt_out is not None:
+        came, missed = policy.opt_out.found(cookies), policy.opt_out.texts
+        if came:
+            missed = tuple([text for text in missed if text not in came])
     if policy.user_lists and (app_id or unnamed):
         lists, listed = _users(facts, policy.user_lists, now, unnamed=unnamed)
     scheme, port, problems = "", None, _NONE
@@ -121,7 +124,7 @@ def page_facts(
         snippet,
         facts.gpc,
         facts.dnt,
-        has_cookies,
+        any_cookie,
         came,
         missed,
         app_id != "",
@@ -165,17 +168,6 @@ def _script(built: Any, version: Any, snippet: Any) -> _Script:
 
 def _text(value: object) -> str | None:
     return safe(value) if isinstance(value, str) else None
-
-
-def _cookies(facts: SessionFacts, opt_out: OptOutFilter) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    came, texts = _NONE, opt_out.texts
-    for name, value, _, text in opt_out.cookies:
-        found = facts.cookies.get(name)
-        if found is not None and (value is None or value == found):
-            came += (text,)
-    if came:
-        return came, tuple([text for text in texts if text not in came])
-    return came, texts  # nearly always
 
 
 def _users(

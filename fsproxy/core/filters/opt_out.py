@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -9,6 +11,7 @@ from fsproxy.core.filters.base import rule_at, rule_of
 from fsproxy.core.model import FilterName, Hit, Instant, Mode, SessionFacts
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import CoreSettings, Entry, OptOutSettings, OrgSettings
+from fsproxy.core.wire.cookies import search_of_cookie
 
 
 def problem(text: str) -> str | None:
@@ -19,6 +22,10 @@ def problem(text: str) -> str | None:
     return None
 
 
+CookieRule = tuple[str, Callable[[str], re.Match[str] | None], Hit, str]
+"""A cookie's name, the search for it in a header, the hit, and the text as configured."""
+
+
 @dataclass(frozen=True, slots=True)
 class OptOutFilter:
     """``cookies``: a listed cookie, with the listed value or with any; ``gpc``, ``dnt``: the headers."""
@@ -27,8 +34,7 @@ class OptOutFilter:
     on_pages_only: ClassVar[bool] = True
 
     mode: Mode
-    cookies: tuple[tuple[str, str | None, Hit, str], ...]
-    """Name, value (None: any), the hit, and the text as configured."""
+    cookies: tuple[CookieRule, ...]
     texts: tuple[str, ...]
     """The texts of all cookies."""
     gpc: Hit | None
@@ -53,17 +59,21 @@ class OptOutFilter:
             return self.gpc
         if self.dnt and facts.dnt:
             return self.dnt
-        for name, value, hit, _ in self.cookies:
-            found = facts.cookies.get(name)
-            if found is not None and (value is None or value == found):
+        header = facts.cookies
+        for name, find, hit, _ in self.cookies:
+            if name in header and find(header) is not None:
                 return hit
         return None
 
+    def found(self, header: str) -> tuple[str, ...]:
+        """Return the texts of the rules whose cookies are in a ``Cookie`` header."""
+        return tuple([text for name, find, _, text in self.cookies if name in header and find(header) is not None])
 
-def _cookie_rule(entry: Entry) -> tuple[str, str | None, Hit, str]:
+
+def _cookie_rule(entry: Entry) -> CookieRule:
     name, equals, value = entry.text.partition("=")
-    rule = rule_of(FilterName.OPT_OUT, "cookie", entry)
-    return name, value if equals else None, Hit(FilterName.OPT_OUT, ReasonCode.OPT_OUT_COOKIE, rule), entry.text
+    hit = Hit(FilterName.OPT_OUT, ReasonCode.OPT_OUT_COOKIE, rule_of(FilterName.OPT_OUT, "cookie", entry))
+    return name, search_of_cookie(name, value if equals else None), hit, entry.text
 
 
 def _header_rule(key: str, settings: OptOutSettings) -> Hit:

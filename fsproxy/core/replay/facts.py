@@ -157,9 +157,11 @@ def _address(text: str) -> Address:
     return ip_address(text)
 
 
-def _cookies(audited: AuditFacts) -> dict[str, str]:
-    cookies = {text: SOME_VALUE for text in audited.opt_out if "=" not in text}
-    return cookies | dict(text.split("=", 1) for text in audited.opt_out if "=" in text)
+def _cookies(audited: AuditFacts) -> str:
+    """Return a ``Cookie`` header. Of a cookie with a known value and with any, the known one is found first."""
+    pairs = [text.partition("=") for text in audited.opt_out]
+    known = [f'{name}="{value}"' for name, equals, value in pairs if equals]
+    return "; ".join(known + [f"{name}={SOME_VALUE}" for name, equals, _ in pairs if not equals])
 
 
 def rebuilt_url(audited: AuditFacts, host: str, length: int) -> object:

@@ -9,7 +9,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, ClassVar, cast
 
-from fsproxy.core.audit.facts import ADMITTED, UNDER_WAY
+from fsproxy.core.audit.facts import ADMITTED, UNDER_WAY, AuditFacts
 from fsproxy.core.audit.line import LONGEST_RULE
 from fsproxy.core.audit.privacy import safe
 from fsproxy.core.filters.base import Filter
@@ -28,7 +28,7 @@ from fsproxy.core.policy import OrgPolicy
 from fsproxy.core.policy_rules import hits_in
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.replay.addresses import ask_ip
-from fsproxy.core.replay.facts import MOST_RULES, SOME_VALUE, Lacking, ReplayedFacts, is_cut
+from fsproxy.core.replay.facts import MOST_RULES, Lacking, ReplayedFacts, is_cut
 
 _AGENT = "the line does not hold the whole User-Agent"
 _NOT_KNOWN = Rule("")
@@ -160,16 +160,15 @@ def _opt_out(each: OptOutFilter, facts: ReplayedFacts, now: Instant) -> Hit | st
     hit = each.judge(facts, now)
     if not facts.audited.cookies or (hit is not None and hit in (each.gpc, each.dnt)):
         return hit
-    if all(_is_known(name, text, facts) for name, _, _, text in each.cookies):
+    if all(_is_known(name, text, facts.audited) for name, _, _, text in each.cookies):
         return hit
     return "opt_out: whether the cookie was there was not asked then"
 
 
-def _is_known(name: str, text: str, facts: ReplayedFacts) -> bool:
-    audited = facts.audited
+def _is_known(name: str, text: str, audited: AuditFacts) -> bool:
     if text in audited.opt_out or text in audited.no_opt_out or name in audited.no_opt_out:
         return True
-    return facts.cookies.get(name, SOME_VALUE) != SOME_VALUE
+    return any(each.startswith(f"{name}=") for each in audited.opt_out)  # so its value is known
 
 
 def _deleting_user(each: DeletingUserFilter, facts: ReplayedFacts, now: Instant) -> Hit | str | None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable
 from urllib.parse import unquote
 
 import msgspec
@@ -15,58 +14,28 @@ _BLANKS = " \t"
 LONGEST_UID_COOKIE = 4096
 """Characters of a cookie; browsers keep no longer one."""
 
-
-_A_COOKIE = re.compile(r"(?:\A|;)[ \t]*[^;= \t][^;=]*=")
-
-
-class Cookies(Mapping[str, str]):
-    """The cookies of a ``Cookie`` header, as ``parse_cookies`` reads them when one is looked up that may be there."""
-
-    __slots__ = ("_header", "_values")
-
-    def __init__(self, header: str) -> None:
-        self._header = header
-        self._values: dict[str, str] | None = None
-
-    def __bool__(self) -> bool:
-        """Return whether there is any cookie, without reading them."""
-        return _A_COOKIE.search(self._header) is not None
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """Return the value of a cookie, or the default."""
-        return self._all().get(name, default) if name in self._header else default
-
-    def __getitem__(self, name: str) -> str:
-        return self._all()[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._all())
-
-    def __len__(self) -> int:
-        return len(self._all())
-
-    def _all(self) -> dict[str, str]:
-        if self._values is None:
-            self._values = parse_cookies(self._header)
-        return self._values
+has_cookies = re.compile(r"(?:[^;]*+;)*?[ \t]*+[^;= \t][^;=]*+=").match
+"""Return whether there is any cookie in a ``Cookie`` header: a pair without ``=`` or without a name is none."""
 
 
-def parse_cookies(header: str) -> dict[str, str]:
-    """Return the values of a ``Cookie`` header by name. Never raise.
+def search_of_cookie(name: str, value: str | None) -> Callable[[str], re.Match[str] | None]:
+    """Return the search for a cookie in a ``Cookie`` header, with this value or with any (None).
 
-    Of two cookies with one name the first counts, and a pair without ``=`` is skipped. Values are as sent, without
-    surrounding spaces and one pair of quotes.
+    Of two cookies with one name the first counts, and a pair without ``=`` is none. A value is compared as it was
+    sent, without surrounding spaces and one pair of quotes. ``name``: as ``opt_out.problem`` allows it.
     """
-    cookies: dict[str, str] = {}
-    for pair in header.split(";"):
-        name, equals, value = pair.partition("=")
-        name = name.strip(_BLANKS)
-        if equals and name and name not in cookies:
-            value = value.strip(_BLANKS)
-            if len(value) > 1 and value[0] == value[-1] == '"':
-                value = value[1:-1]
-            cookies[name] = value
-    return cookies
+    cookie = rf"[ \t]*+{re.escape(name)}[ \t]*+="
+    # The pairs before the first of this name, and the name: the search never goes back in what it has passed.
+    first = rf"(?:(?!{cookie})[^;]*+;)*+{cookie}[ \t]*+"
+    if value is None:
+        return re.compile(first).match
+    forms = [re.escape(form) for form in (value, f'"{value}"') if _stripped(form) == value and ";" not in form]
+    return re.compile(rf"{first}(?:{'|'.join(forms) or '(?!)'})[ \t]*+(?:;|\Z)").match
+
+
+def _stripped(value: str) -> str:
+    value = value.strip(_BLANKS)
+    return value[1:-1] if value[:1] == value[-1:] == '"' and len(value) > 1 else value
 
 
 def kept_cookies(header: bytes, allowed: frozenset[bytes]) -> bytes:
@@ -86,8 +55,18 @@ class UidCookie(msgspec.Struct, frozen=True, gc=False):
     session: str
 
 
-def parse_uid_cookie(value: str) -> UidCookie | None:
-    """Read ``#org#user:session:startMs::pageCount#uidHash#/expiry``, also percent-encoded; None for anything else."""
+_find_uid = search_of_cookie("fs_uid", None)
+
+
+def uid_cookie(header: str) -> UidCookie | None:
+    """Read the recorder's cookie in a ``Cookie`` header; None if there is none that can be read.
+
+    It is ``#org#user:session:startMs::pageCount#uidHash#/expiry``, also percent-encoded.
+    """
+    found = _find_uid(header) if "fs_uid" in header else None
+    if found is None:
+        return None
+    value = _stripped(header[found.end() :].partition(";")[0])
     if len(value) > LONGEST_UID_COOKIE:
         return None
     if value.startswith("%23"):

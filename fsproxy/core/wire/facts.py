@@ -10,14 +10,13 @@ import msgspec
 from fsproxy.core.matching.hosts import parse_url
 from fsproxy.core.model import PAGE, Encoding, Location, Route, SessionFacts
 from fsproxy.core.wire.client_address import ClientAddress
-from fsproxy.core.wire.cookies import Cookies, parse_uid_cookie
+from fsproxy.core.wire.cookies import uid_cookie
 from fsproxy.core.wire.header_values import Headers
 from fsproxy.core.wire.page import PageBody
 from fsproxy.core.wire.queries import read_query
 
 LONGEST_ID = 256
 """Characters of an id. No longer one is valid (rules.md 2, ``uid``), and ids are remembered: it counts as missing."""
-UID_COOKIE = "fs_uid"
 
 
 class BundleQuery(msgspec.Struct, frozen=True, gc=False):
@@ -141,22 +140,19 @@ def bundle_facts(
     )
 
 
-def _of_headers(headers: Headers) -> tuple[str | None, str | None, Cookies, bool, bool]:
+def _of_headers(headers: Headers) -> tuple[str | None, str | None, str, bool, bool]:
     """Return the origin, the User-Agent, the cookies, and whether the visitor sends ``Sec-GPC`` and ``DNT``."""
     get = headers.get
-    origin, agent = get(b"origin"), get(b"user-agent")
+    origin, agent, cookies = get(b"origin"), get(b"user-agent"), get(b"cookie")
     return (
         None if origin is None else origin.decode("utf-8", "surrogateescape"),
         None if agent is None else agent.decode("utf-8", "surrogateescape"),
-        Cookies(get(b"cookie", b"").decode("utf-8", "surrogateescape")),
+        "" if cookies is None else cookies.decode("utf-8", "surrogateescape"),
         get(b"sec-gpc") == b"1",
         get(b"dnt") == b"1",
     )
 
 
-def _session_of_cookie(cookies: Cookies, org: str) -> str:
-    value = cookies.get(UID_COOKIE)
-    if value is None:
-        return ""
-    uid = parse_uid_cookie(value)
+def _session_of_cookie(cookies: str, org: str) -> str:
+    uid = uid_cookie(cookies)
     return usable_id(uid.session) if uid is not None and uid.org == org else ""

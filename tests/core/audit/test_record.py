@@ -29,7 +29,7 @@ FACTS = SessionFacts(
     client_ip=ip_address("198.51.100.77"),
     user_agent="Agent \udcff\n" + "x" * 600,
     location=Location("US", "US-CA"),
-    cookies={"c": "never-written"},
+    cookies="c=never-written",
 )
 BLOCK = Hit(FilterName.IP, ReasonCode.IP_FILTER, Rule("ip:block:10.0.0.0/8", "file:1:1"))
 OPT_OUT = Hit(FilterName.OPT_OUT, ReasonCode.OPT_OUT_COOKIE, Rule("opt_out:gpc"))
@@ -225,7 +225,7 @@ START = (
 )
 PLAIN = SessionFacts(
     route=Route.PAGE, org="o-1", session_id="s-1", page_id="p-1", user_id="u-1", **of_url("https://shop.example:8443/a"),
-    client_ip=ip_address("198.51.100.77"), user_agent="Mozilla", location=Location("US", "US-CA"), cookies={"c": "1"},
+    client_ip=ip_address("198.51.100.77"), user_agent="Mozilla", location=Location("US", "US-CA"), cookies="c=1",
     origin="https://shop.example", compiled_timestamp=1754000000, compiled_version="1.2", snippet_version="1.3",
 )  # fmt: skip
 ONE = Rejection(RejectionCode.INVALID_VALUE, CallKind.EVENT, 'A"b', "a.b_int", "not an int")
@@ -259,7 +259,7 @@ TWO = Rejection(RejectionCode.RATE_LIMITED, CallKind.IDENTIFY, None, None, "too 
             {
                 "outcome": Outcome.BLOCKED,
                 "facts": msgspec.structs.replace(
-                    PLAIN, **of_url("nothing"), cookies={}, location=None, user_agent=None
+                    PLAIN, **of_url("nothing"), cookies="", location=None, user_agent=None
                 ),
                 "decision": Decision(
                     block=Hit(FilterName.IP, ReasonCode.IP_FILTER, Rule('50%d"')),

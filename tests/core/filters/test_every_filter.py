@@ -35,6 +35,7 @@ from fsproxy.core.settings import (
     UrlSettings,
     UserAgentSettings,
 )
+from tests.support.cookies import header_of
 from tests.support.urls import of_url
 
 ROOT = Path(__file__).parents[3]
@@ -128,7 +129,7 @@ wild_facts = st.builds(
     client_ip=st.none() | st.ip_addresses(),
     user_agent=st.none() | wild_text,
     location=st.none() | st.builds(Location, wild_text, st.none() | wild_text),
-    cookies=st.dictionaries(wild_text | st.just("fs_optout"), wild_text, max_size=3),
+    cookies=st.dictionaries(wild_text | st.just("fs_optout"), wild_text, max_size=3).map(header_of),
     gpc=st.booleans(),
     dnt=st.booleans(),
 ).map(lambda facts: msgspec.structs.replace(facts, **of_url(facts.url)))

@@ -8,6 +8,7 @@ from fsproxy.core.filters.opt_out import OptOutFilter, problem
 from fsproxy.core.model import FilterName, Hit, Instant, Mode, Route, SessionFacts
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import CoreSettings, Entry, FilterSettings, OptOutSettings, OrgSettings
+from support.cookies import header_of
 
 NOW = Instant(1_795_287_301.0)
 
@@ -21,7 +22,7 @@ def _hit(
 ) -> Hit | None:
     made = _compile(opt_out)
     assert made is not None
-    return made.judge(SessionFacts(route=Route.PAGE, cookies=cookies or {}, gpc=gpc, dnt=dnt), NOW)
+    return made.judge(SessionFacts(route=Route.PAGE, cookies=header_of(cookies or {}), gpc=gpc, dnt=dnt), NOW)
 
 
 @pytest.mark.parametrize(

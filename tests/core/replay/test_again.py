@@ -166,8 +166,8 @@ def test_a_location_that_nobody_asked_for_is_not_unknown_but_undecidable() -> No
 def test_a_cookie_that_was_not_asked_for_is_undecidable_unless_there_were_none() -> None:
     new = OptOutSettings(cookies=entries("leave", "fs_optout=1"))
     assert again(line(), opt_out=new) == Replayed(0)
-    assert again(line(changed(cookies={"a": "b"})), opt_out=new).undecidable.startswith("opt_out:")
-    asked = line(changed(cookies={"a": "b"}), rules(opt_out=new))
+    assert again(line(changed(cookies="a=b")), opt_out=new).undecidable.startswith("opt_out:")
+    asked = line(changed(cookies="a=b"), rules(opt_out=new))
     assert again(asked, opt_out=new) == Replayed(0)
     assert again(asked, opt_out=OptOutSettings(cookies=entries("leave=1"))) == Replayed(0)
 
@@ -397,7 +397,7 @@ def test_lines_that_are_judged_again_and_again_come_out_the_same() -> None:
             "ramping: the line does not hold the user's id",
         ),
         (
-            line(changed(cookies={"a": "b"})),
+            line(changed(cookies="a=b")),
             {"opt_out": OptOutSettings(cookies=entries("leave"))},
             "opt_out: whether the cookie was there was not asked then",
         ),

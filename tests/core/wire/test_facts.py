@@ -90,7 +90,7 @@ def test_a_pages_facts() -> None:
         client_ip=ip_address("198.51.100.7"),
         user_agent="Agent \udcff",
         location=Location("US"),
-        cookies={"fs_optout": "1"},
+        cookies="fs_optout=1",
         gpc=True,
     )
 
@@ -147,4 +147,4 @@ def test_the_signals_are_the_ones_and_nothing_else() -> None:
 
 
 def test_bytes_of_cookies_that_are_not_utf8_are_kept_as_other_texts_bytes_are() -> None:
-    assert page_facts(EMPTY_PAGE, lines({b"cookie": b"a=\xff"}), CLIENT).cookies == {"a": "\udcff"}
+    assert page_facts(EMPTY_PAGE, lines({b"cookie": b"a=\xff"}), CLIENT).cookies == "a=\udcff"
