@@ -15,11 +15,11 @@ import msgspec
 
 from fsproxy.core.audit.privacy import MaskAddress, safe, truncated
 from fsproxy.core.filters.base import Filter
+from fsproxy.core.matching.cookies import has_cookies
 from fsproxy.core.matching.hosts import DEFAULT_PORTS, Url, origin_host
 from fsproxy.core.model import FilterName, Instant, SessionFacts
 from fsproxy.core.pipeline import Decision
 from fsproxy.core.policy import OrgPolicy
-from fsproxy.core.wire.cookies import has_cookies
 
 MISSING = "missing"
 NOT_STRING = "not_string"

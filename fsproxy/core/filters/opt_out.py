@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from fsproxy.core.filters.base import rule_at, rule_of
+from fsproxy.core.matching.cookies import search_of_cookie
 from fsproxy.core.model import FilterName, Hit, Instant, Mode, SessionFacts
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import CoreSettings, Entry, OptOutSettings, OrgSettings
-from fsproxy.core.wire.cookies import search_of_cookie
 
 
 def problem(text: str) -> str | None:
