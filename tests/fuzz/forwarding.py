@@ -6,9 +6,10 @@ import re
 from functools import cache
 from ipaddress import ip_network
 
+from fsproxy.core.matching.cookies import has_cookies, search_of_cookie
 from fsproxy.core.model import Address
 from fsproxy.core.wire.client_address import MOST_HOPS, ClientAddresses, parse_address
-from fsproxy.core.wire.cookies import has_cookies, kept_cookies, search_of_cookie, uid_cookie
+from fsproxy.core.wire.cookies import kept_cookies, uid_cookie
 from fsproxy.core.wire.header_values import index, without_named
 from fsproxy.core.wire.headers import Framing, UpstreamHeaders
 from fuzz.harness import Target, head_and_rest
