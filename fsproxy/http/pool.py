@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from fsproxy.config.schema import UpstreamTimeouts
 from fsproxy.core.failures import Failure
 from fsproxy.http.server import has_fast_lane
+from fsproxy.http.sweeper import Sweeper
 from fsproxy.http.unattended import Unattended
 from fsproxy.http.upstream_connection import UpstreamConnection
 
@@ -85,15 +86,19 @@ class Pool:
         timeouts: UpstreamTimeouts,
         context: ssl.SSLContext | None,
         loop: asyncio.AbstractEventLoop,
+        sweeper: Sweeper,
     ) -> None:
         self.origin = origin
         self.limit = limit
         self.timeouts = timeouts
         self._context = context
-        self._loop = loop
+        self.loop = loop
+        self.time = loop.time
+        self._sweeper = sweeper
         self._idle: list[UpstreamConnection] = []
         self._most = (max(1, limit // 2), limit - limit // 4)
-        self._held = [0 for _ in Share]
+        self._held = [0, 0]
+        """How many connections are held for ``OTHER`` and for ``SOCKET``. Those for ``CAPTURE`` need no count."""
         self._waiting: tuple[deque[Waiter], ...] = tuple(deque() for _ in Share)
         self._tickets = itertools.count()
         self.open = 0
@@ -102,14 +107,13 @@ class Pool:
         """A reload has named another upstream, or the program stops: no further connection is tried here."""
         self._has_fast_lane = has_fast_lane()
 
-    def take(self, share: Share) -> UpstreamConnection | None:
+    def take(self, share: Share, now: float) -> UpstreamConnection | None:
         """Return an idle connection that still looks alive, if ``share`` may have one more."""
         if share is not _CAPTURE and not self._may_hold(share):
             return None
-        fresh_enough = self._loop.time() - self.timeouts.idle
         while self._idle:
             connection = self._idle.pop()
-            if connection.usable and connection.idle_since >= fresh_enough:
+            if connection.due > now and connection.usable:
                 self._hold(connection, share)
                 return connection
             connection.abort()
@@ -122,16 +126,17 @@ class Pool:
             if handed is not None and handed.usable:
                 return handed
         self.open += 1
-        connection = UpstreamConnection(self._lost, has_fast_lane=self._has_fast_lane)
+        shortest = min(self.timeouts.response, self.timeouts.idle)
+        connection = UpstreamConnection(self._lost, shortest, has_fast_lane=self._has_fast_lane)
         self._hold(connection, share)
+        self._sweeper.add(connection)
         try:
             await self._open(connection)
         except BaseException:
             # Its loss is counted here and not in _lost: after a cancellation in the turn in which a connection was
             # made, uvloop never calls connection_lost.
             connection.forget()
-            self._release(connection)
-            self._free_place()
+            self._lost(connection)
             raise
         return connection
 
@@ -140,8 +145,9 @@ class Pool:
         return share is _CAPTURE or all(sum(held[: kind + 1]) < self._most[kind] for kind in range(share, 2))
 
     def _hold(self, connection: UpstreamConnection, share: Share) -> None:
-        connection.share = share
-        self._held[share] += 1
+        if share is not _CAPTURE:
+            connection.share = share
+            self._held[share] += 1
 
     def _release(self, connection: UpstreamConnection) -> None:
         if connection.share is not None:
@@ -149,7 +155,7 @@ class Pool:
             connection.share = None
 
     async def _wait(self, share: Share) -> UpstreamConnection | None:
-        future: asyncio.Future[UpstreamConnection | None] = self._loop.create_future()
+        future: asyncio.Future[UpstreamConnection | None] = self.loop.create_future()
         waiter = (next(self._tickets), future)
         self._waiting[share].append(waiter)
         try:
@@ -172,7 +178,7 @@ class Pool:
         origin = self.origin
         try:
             async with asyncio.timeout(self.timeouts.connect):
-                await self._loop.create_connection(
+                await self.loop.create_connection(
                     lambda: connection,
                     origin.host,
                     origin.port,
@@ -196,9 +202,9 @@ class Pool:
         if self.closed:
             connection.abort()
             return
-        connection.idle_since = self._loop.time()
         found = self._next_waiter() if any(self._waiting) else None
         if found is None:
+            connection.due = self.time() + self.timeouts.idle
             self._idle.append(connection)
         else:
             share, future = found
@@ -208,6 +214,7 @@ class Pool:
     def _lost(self, connection: UpstreamConnection) -> None:
         if connection in self._idle:
             self._idle.remove(connection)
+        self._sweeper.discard(connection)
         self._release(connection)
         self._free_place()
 
@@ -234,11 +241,11 @@ class Pool:
         _, share = min(first)
         return share, self._waiting[share].popleft()[1]
 
-    def expire_idle(self) -> None:
-        """Close the connections that have been idle too long."""
-        fresh_enough = self._loop.time() - self.timeouts.idle
-        for connection in [c for c in self._idle if c.idle_since < fresh_enough]:
-            connection.abort()
+    def retime(self, timeouts: UpstreamTimeouts) -> None:
+        """Use other timeouts from now on, also for the connections that are idle."""
+        for connection in self._idle:
+            connection.due += timeouts.idle - self.timeouts.idle
+        self.timeouts = timeouts
 
     def close(self) -> None:
         """Close the idle connections now, and the others when they come back."""

@@ -1,4 +1,4 @@
-"""What receives the parts of an upstream's answer."""
+"""What a connection to the upstream calls for each part of an answer."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from fsproxy.core.failures import Failure
 from fsproxy.core.wire.plain_head import AnswerHead
 
 
-class ResponseSink(Protocol):
-    """Receives an answer, whole or part by part.
+class ResponseReader(Protocol):
+    """Sends a request, and receives its answer, whole or part by part.
 
     Every exchange ends with exactly one call of on_whole, on_end, on_broken or on_upgrade.
     """
@@ -35,9 +35,8 @@ class ResponseSink(Protocol):
     def on_progress(self) -> None:
         """Know that everything that one read from the socket brought was handed over, so that it can be written."""
 
-
-class ResponseReader(ResponseSink, Protocol):
-    """A sink that also sends the request, and so must know when there is room for more of it."""
-
     def on_writable(self) -> None:
-        """Know that the socket takes more."""
+        """Know that the socket takes more of the request."""
+
+    def expire(self) -> None:
+        """End the exchange, because the connection's time for it is over."""

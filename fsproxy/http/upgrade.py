@@ -11,8 +11,8 @@ from fsproxy.http.upstream_connection import UpstreamConnection
 EXTENSIONS = b"sec-websocket-extensions"
 
 
-class Upgrade(ResponseWriter, eq=False):
-    """A ResponseSink for one handshake. ``done`` is set once the upstream has answered, or failed."""
+class Upgrade(ResponseWriter, eq=False, kw_only=True):
+    """The exchange of one handshake. ``done`` is set once the upstream has answered, or failed."""
 
     key: bytes = b""
     """The client's ``Sec-WebSocket-Key``."""
@@ -22,21 +22,21 @@ class Upgrade(ResponseWriter, eq=False):
     """Go on if the client leaves."""
 
     @property
-    def connection(self) -> UpstreamConnection | None:
+    def socket(self) -> UpstreamConnection | None:
         """The upstream's side of the socket, or None if the handshake failed."""
-        return self.exchange.upgraded if self.failure is None and self.exchange is not None else None
+        return self.upgraded if self.failure is None else None
 
     def pass_head(self) -> None:
         """Write the upstream's 101 to the client, as it came."""
-        self._flush()
+        super().flush()
 
     def on_head(self, head: AnswerHead) -> None:
-        """See ResponseSink."""
+        """See ResponseReader."""
         if self._is_accepted(head):
             super().on_head(head)
         else:
             self.head = head
-            self.on_broken(Failure.UPSTREAM_DECLINED)
+            self.fail(Failure.UPSTREAM_DECLINED)
 
     def _is_accepted(self, head: AnswerHead) -> bool:
         """Whether the client would accept the head as an answer to its handshake (RFC 6455 4.1)."""
@@ -49,20 +49,17 @@ class Upgrade(ResponseWriter, eq=False):
         )
 
     def on_body(self, data: bytes) -> None:
-        """See ResponseSink. Nothing of a refusal is passed on."""
+        """See ResponseReader. Nothing of a refusal is passed on."""
 
-    def on_end(self) -> None:
-        """See ResponseSink."""
-
-    def on_upgrade(self, rest: bytes) -> None:
-        """See ResponseSink."""
-        self.rest = rest
-        self._finish()
+    def complete(self) -> None:
+        """See UpstreamExchange. A refusal has been answered already."""
+        if self.upgraded is not None:
+            self._finish()
 
     def on_gone(self) -> None:
         """See ResponseWriter."""
         if not self.late:
             super().on_gone()
 
-    def on_progress(self) -> None:
-        """See ResponseSink. The head waits for ``pass_head``."""
+    def flush(self) -> None:
+        """See UpstreamExchange. The head waits for ``pass_head``."""

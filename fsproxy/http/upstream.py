@@ -47,20 +47,18 @@ class Upstream:
         """``context``: made by ``tls_context`` beforehand, as that reads files."""
         self.loop = loop
         self.sweeper = sweeper
-        self.timeouts = config.timeouts
         context = context or tls_context(config.tls)
         pools: dict[Origin, Pool] = {}
 
         def pool(url: str) -> Pool:
             origin = Origin.of(url)
             if origin not in pools:
-                pools[origin] = Pool(origin, config.max_connections, config.timeouts, context, loop)
+                pools[origin] = Pool(origin, config.max_connections, config.timeouts, context, loop, sweeper)
             return pools[origin]
 
         self._default = pool(config.url)
         self._prefixes = tuple((prefix, pool(url)) for prefix, url in config.prefixes)
         self._pools = tuple(pools.values())
-        self._housekeeping = loop.call_later(config.timeouts.idle, self._keep_house)
 
     def pool_for(self, path: str) -> Pool:
         """Return the pool of the origin that serves ``path``, the path of the raw target."""
@@ -71,9 +69,8 @@ class Upstream:
 
     def retime(self, timeouts: UpstreamTimeouts) -> None:
         """Use other timeouts from now on."""
-        self.timeouts = timeouts
         for pool in self._pools:
-            pool.timeouts = timeouts
+            pool.retime(timeouts)
 
     @property
     def connections(self) -> int:
@@ -82,11 +79,5 @@ class Upstream:
 
     def close(self) -> None:
         """Close the idle connections now, and the others when they come back."""
-        self._housekeeping.cancel()
         for pool in self._pools:
             pool.close()
-
-    def _keep_house(self) -> None:
-        for pool in self._pools:
-            pool.expire_idle()
-        self._housekeeping = self.loop.call_later(max(1.0, self.timeouts.idle / 4), self._keep_house)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from math import inf
-from typing import ClassVar
 
 import msgspec
 
 from fsproxy.core.failures import Failure
 from fsproxy.core.wire.plain_head import AnswerHead
 from fsproxy.http.pool import ConnectError, Pool, Share
-from fsproxy.http.responses import ResponseSink
-from fsproxy.http.upstream import Upstream
 from fsproxy.http.upstream_connection import UpstreamConnection
 
 CONNECT_AGAIN = 0.1
@@ -20,16 +17,15 @@ CONNECT_AGAIN = 0.1
 
 
 class UpstreamExchange(msgspec.Struct, eq=False):
-    """One request and its answer. It goes to ``sink`` part by part, and the exchange ends when that has all of it.
+    """One request and its answer: a ResponseReader, of which ``ResponseWriter`` is the half towards the client.
 
     A request whose body is streamed is sent once. Any other is sent a second time, on a fresh connection, but only if a
-    kept-alive connection died before a byte of the answer. For the sweeper it is a ``Timed``.
+    kept-alive connection died before a byte of the answer.
     """
 
-    upstream: Upstream
     pool: Pool
-    request: bytes
-    sink: ResponseSink
+    sent: bytes
+    """The request, or the head of one that is streamed."""
     share: Share
     head_only: bool = False
     streamed: bool = False
@@ -37,8 +33,6 @@ class UpstreamExchange(msgspec.Struct, eq=False):
     upgrade: bool = False
     retry_for: float = 0.0
     """Seconds for which an upstream that refuses connections is tried again."""
-    due: float = inf
-    """When the upstream, or the client that should read its answer, has taken too long."""
     retried: bool = False
     unattended: bool = False
     """The client has left, and the exchange goes on (rules.md 4)."""
@@ -47,6 +41,8 @@ class UpstreamExchange(msgspec.Struct, eq=False):
     connection: UpstreamConnection | None = None
     upgraded: UpstreamConnection | None = None
     """The connection that a 101 turned into a tunnel. It belongs to the caller then."""
+    rest: bytes = b""
+    """What came behind a 101."""
     retry_until: float = 0.0
     connecting: asyncio.Task[None] | None = None
     writable: asyncio.Future[None] | None = None
@@ -54,27 +50,21 @@ class UpstreamExchange(msgspec.Struct, eq=False):
     body_ended: bool = False
     may_send_again: bool = True
     paused: bool = False
+    """The answer is not read on, because the client does not read it."""
     ended: bool = False
-
-    shortest: ClassVar[float] = 0.0
-    """See ``Timed``."""
-
-    def __repr__(self) -> str:
-        """Return nothing of the request, as this could end up in a log."""
-        return "<UpstreamExchange>"
 
     def start(self) -> None:
         """Send the request, at once on an idle connection or as soon as there is one. Do nothing after ``abort``."""
         if self.ended:
             return
-        if self.retry_for:
-            self.retry_until = self.upstream.loop.time() + self.retry_for
-        self.upstream.sweeper.add(self)
-        connection = self.pool.take(self.share)
+        pool = self.pool
+        now = pool.time()
+        self.retry_until = now + self.retry_for
+        connection = pool.take(self.share, now)
         if connection is not None:
-            self._begin(connection)
+            self._begin(connection, now)
         else:
-            self.connecting = self.upstream.loop.create_task(self._connect())
+            self.connecting = pool.loop.create_task(self._connect())
 
     async def write(self, data: bytes) -> bool:
         """Send bytes of a streamed body, framed by the caller. Wait while the upstream does not read.
@@ -82,7 +72,7 @@ class UpstreamExchange(msgspec.Struct, eq=False):
         Return False if the exchange has ended, so that the rest of the body is of no use.
         """
         while not self.ended and (self.connection is None or self.connection.writing_paused):
-            self.writable = self.upstream.loop.create_future()
+            self.writable = self.pool.loop.create_future()
             await self.writable
         if self.ended or self.connection is None:
             return False
@@ -102,15 +92,15 @@ class UpstreamExchange(msgspec.Struct, eq=False):
             self.connection.pause()
 
     def resume(self) -> None:
-        """Read the answer again."""
-        self.paused = False
-        if self.connection is not None:
-            self.connection.resume()
-        if not self.ended:
+        """Read the answer again, if it was paused."""
+        if self.paused:
+            self.paused = False
+            if self.connection is not None:
+                self.connection.resume()
             self._touch()
 
     def abort(self, failure: Failure | None = None) -> None:
-        """End the exchange now. With a ``failure``, ``sink.on_broken`` is called."""
+        """End the exchange now, as failed if there is a ``failure``."""
         if self.ended:
             return
         connection = self.connection
@@ -118,37 +108,40 @@ class UpstreamExchange(msgspec.Struct, eq=False):
         if connection is not None:
             connection.abort()
         if failure is not None:
-            self.sink.on_broken(failure)
-            self.sink.on_progress()
+            self.fail(failure)
 
     def outlive_client(self, *, bundle: bool) -> bool:
         """Go on although the client has left. Return False if too many exchanges do so already."""
         self.unattended = not self.ended and self.pool.unattended.admit(self, bundle=bundle)
         return self.unattended
 
-    def expire(self) -> None:
-        """Fail the exchange: the upstream took too long to answer, or the client to read the answer."""
-        self.abort(Failure.CLIENT_STALLED if self.paused else Failure.UPSTREAM_TIMEOUT)
-
-    # -- the connection's side: a ResponseReader
+    # -- what becomes of the answer
 
     def on_whole(self, head: AnswerHead, body: bytes) -> None:
         """See ResponseReader."""
-        connection, early = self.connection, self.streamed and not self.body_ended
-        self._end()
-        self.sink.on_whole(head, body)
-        if connection is not None and early:
-            connection.abort()  # see on_end
-        elif connection is not None:
-            self.pool.give_back(connection)
+        raise NotImplementedError
 
     def on_head(self, head: AnswerHead) -> None:
         """See ResponseReader."""
-        self.sink.on_head(head)
+        raise NotImplementedError
 
     def on_body(self, data: bytes) -> None:
         """See ResponseReader."""
-        self.sink.on_body(data)
+        raise NotImplementedError
+
+    def complete(self) -> None:
+        """Know that the answer is complete, and all of it was handed over; or that it is a 101."""
+        raise NotImplementedError
+
+    def fail(self, failure: Failure) -> None:
+        """Know that there is no answer, or no whole one."""
+        raise NotImplementedError
+
+    def flush(self) -> None:
+        """Write what one read from the upstream brought."""
+        raise NotImplementedError
+
+    # -- the connection's side: a ResponseReader
 
     def on_end(self) -> None:
         """See ResponseReader. The connection is given back later, in on_progress, as its parser may not be done yet."""
@@ -160,13 +153,13 @@ class UpstreamExchange(msgspec.Struct, eq=False):
             connection.abort()
         else:
             self.connection = connection
-        self.sink.on_end()
+        self.complete()
 
     def on_upgrade(self, rest: bytes) -> None:
         """See ResponseReader."""
-        self.upgraded = self.connection
+        self.upgraded, self.rest = self.connection, rest
         self._end()
-        self.sink.on_upgrade(rest)
+        self.complete()
 
     def on_broken(self, failure: Failure) -> None:
         """See ResponseReader. If a kept-alive connection had died, the request is sent on a fresh one instead."""
@@ -176,15 +169,14 @@ class UpstreamExchange(msgspec.Struct, eq=False):
             if connection.exchanges > 1:
                 self.retried = True
                 self.connection = None
-                self.due = inf
-                self.connecting = self.upstream.loop.create_task(self._connect())
+                self.connecting = self.pool.loop.create_task(self._connect())
                 return
         self._end()
-        self.sink.on_broken(failure)
+        self.fail(failure)
 
     def on_progress(self) -> None:
         """See ResponseReader."""
-        self.sink.on_progress()
+        self.flush()
         if not self.ended:
             if not self.unread:
                 self._touch()
@@ -197,54 +189,56 @@ class UpstreamExchange(msgspec.Struct, eq=False):
         if self.writable is not None and not self.writable.done():
             self.writable.set_result(None)
 
+    def expire(self) -> None:
+        """Fail the exchange: the upstream took too long to answer, or the client to read the answer."""
+        self.abort(Failure.CLIENT_STALLED if self.paused else Failure.UPSTREAM_TIMEOUT)
+
     # -- within
 
     async def _connect(self) -> None:
+        pool = self.pool
         while True:
             try:
-                connection = await self.pool.connect(self.share)
+                connection = await pool.connect(self.share)
             except ConnectError as error:
-                again = self.upstream.loop.time() < self.retry_until and not self.pool.closed
+                again = pool.time() < self.retry_until and not pool.closed
                 if error.failure is Failure.UPSTREAM_REFUSED and again:
                     await asyncio.sleep(CONNECT_AGAIN)
                     continue
+                failure = error.failure
+            else:
                 self.connecting = None
-                self._end()
-                self.sink.on_broken(error.failure)
-                self.sink.on_progress()
-                return
-            break
-        self.connecting = None
-        self._send(connection)
-
-    def _send(self, connection: UpstreamConnection) -> None:
-        if not connection.usable:
-            # Lost between its making and its use, so that no call of ours follows.
+                if connection.usable:
+                    self._begin(connection, pool.time())
+                    return
+                # Lost between its making and its use, so that no call of ours follows.
+                failure = Failure.UPSTREAM_RESET
+            self.connecting = None
             self._end()
-            self.sink.on_broken(Failure.UPSTREAM_RESET)
-            self.sink.on_progress()
+            self.fail(failure)
             return
-        self._begin(connection)
 
-    def _begin(self, connection: UpstreamConnection) -> None:
+    def _begin(self, connection: UpstreamConnection, now: float) -> None:
         self.connection = connection
-        connection.begin(self, self.request, head_only=self.head_only, upgrade=self.upgrade)
-        self._touch()
+        connection.due = now + self.pool.timeouts.response
+        connection.begin(self, self.sent, head_only=self.head_only, upgrade=self.upgrade)
         if self.writable is not None:
             self.on_writable()
 
     def _touch(self) -> None:
-        self.due = self.upstream.loop.time() + self.upstream.timeouts.response
+        if self.connection is not None and not self.ended:
+            self.connection.due = self.pool.time() + self.pool.timeouts.response
 
     def _end(self) -> None:
+        """Let go of the connection, and of everything that waits for it."""
         self.ended = True
-        self.due = inf
-        self.upstream.sweeper.discard(self)
+        if self.connection is not None:
+            self.connection.due = inf
+            self.connection = None
         if self.unattended:
             self.pool.unattended.discard(self)
         if self.connecting is not None:
             self.connecting.cancel()
             self.connecting = None
-        self.connection = None
         if self.writable is not None:
             self.on_writable()

@@ -4,23 +4,40 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from math import inf
 from typing import cast
 
 from fsproxy.http.responses import ResponseReader
 
 
 class UpstreamTransport(asyncio.Protocol):
-    """A connection to the upstream, without its HTTP. ``_reader`` is None while no exchange uses it."""
+    """A connection to the upstream, without its HTTP. ``_reader`` is None while no exchange uses it.
 
-    __slots__ = ("_reader", "_tunnel", "exchanges", "idle_since", "on_resume", "share", "transport", "writing_paused")
+    For the sweeper it is a ``Timed``.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = (
+        "_reader",
+        "_tunnel",
+        "due",
+        "exchanges",
+        "on_resume",
+        "share",
+        "shortest",
+        "transport",
+        "writing_paused",
+    )
+
+    def __init__(self, shortest: float) -> None:
+        """``shortest``: see ``sweeper.Timed``."""
+        self.shortest = shortest
+        self.due = inf
+        """When the exchange has taken too long or, between two exchanges, the connection was idle for too long."""
         self._reader: ResponseReader | None = None
         self._tunnel: Callable[[bytes], None] | None = None
         self.exchanges = 0
-        self.idle_since = 0.0
         self.share: int | None = None
-        """The pool's note for what the connection is held (``pool.Share``); None while it is idle."""
+        """The pool's note for what the connection is held (``pool.Share``), if that kind is counted."""
         self.transport: asyncio.Transport | None = None
         self.writing_paused = False
         self.on_resume: Callable[[], None] | None = None
@@ -52,6 +69,14 @@ class UpstreamTransport(asyncio.Protocol):
         self._reader = None
         if self.transport is not None:
             self.transport.abort()
+
+    def expire(self) -> None:
+        """End what took too long."""
+        self.due = inf
+        if self._reader is not None:
+            self._reader.expire()
+        else:
+            self.abort()
 
     def tunnel(self, on_data: Callable[[bytes], None]) -> None:
         """After a 101, give everything that comes to ``on_data``; ``b""`` means the end."""

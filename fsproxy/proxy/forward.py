@@ -13,9 +13,8 @@ from fsproxy.core.wire.answers import block_body
 from fsproxy.core.wire.header_values import index
 from fsproxy.core.wire.headers import Framing
 from fsproxy.http.client_request import CLOSE, KEEP
-from fsproxy.http.pool import Share
+from fsproxy.http.pool import Pool, Share
 from fsproxy.http.response_writer import ResponseWriter
-from fsproxy.http.upstream_exchange import UpstreamExchange
 from fsproxy.proxy.bodies import BodyError, declared_length, pump, refuse_too_large, take_body
 
 if TYPE_CHECKING:
@@ -65,26 +64,22 @@ class Forwarder:
         """Send what comes from now on to this upstream. What is under way goes on where it is."""
         self._upstream = upstream
 
-    async def send(self, flow: Flow, body: bytes, extra_headers: tuple[tuple[bytes, bytes], ...] = ()) -> bool:
+    async def send(self, flow: Flow, body: bytes) -> bool:
         """Send a body that was read, and pass the answer on."""
-        page = flow.route is PAGE
         had_body = body or flow.length is not None or b"transfer-encoding" in flow.headers
+        framing = len(body) if had_body else Framing.NONE
         upstream = self._upstream
-        writer = self._writer(flow, PAGE_ANSWER_COPY if page else 0, extra_headers)
-        exchange = self._exchange(
-            flow,
-            writer,
-            len(body) if had_body else Framing.NONE,
-            _OTHERS if flow.route is OTHER else _CAPTURE,
-            body,
-            retry_for=flow.generation.config.upstream.page_retry if page else 0.0,
-        )
+        if flow.route is PAGE:
+            retry_for = flow.generation.config.upstream.page_retry
+            writer = self._writer(flow, framing, _CAPTURE, body, copy_limit=PAGE_ANSWER_COPY, retry_for=retry_for)
+        else:
+            writer = self._writer(flow, framing, _OTHERS if flow.route is OTHER else _CAPTURE, body)
         flow.sent_ns = monotonic_ns()
-        exchange.start()
+        writer.start()
         await writer.done
-        if writer.failure in NOT_REACHED and upstream is not self._upstream:
+        if writer.failure is not None and writer.failure in NOT_REACHED and upstream is not self._upstream:
             # A reload has named another upstream meanwhile.
-            return await self.send(flow, body, extra_headers)
+            return await self.send(flow, body)
         return self._finish(flow, writer)
 
     async def stream(self, flow: Flow) -> bool:
@@ -96,10 +91,8 @@ class Forwarder:
             return await self.send(flow, take_body(flow))
         length = declared_length(flow)
         refuse_too_large(flow, length)
-        writer = self._writer(flow)
-        framing = Framing.CHUNKED if length is None else length
-        exchange = self._exchange(flow, writer, framing, Share.OTHER, streamed=True)
-        pumping = self._loop.create_task(pump(flow, exchange, self._sweeper, chunked=length is None))
+        writer = self._writer(flow, Framing.CHUNKED if length is None else length, _OTHERS, streamed=True)
+        pumping = self._loop.create_task(pump(flow, writer, self._sweeper, chunked=length is None))
         try:
             await writer.done
         finally:
@@ -153,47 +146,54 @@ class Forwarder:
     def cut(self, flow: Flow) -> None:
         """Break a request off: the time to drain is over."""
         flow.close = True
-        if flow.writer is not None and flow.writer.exchange is not None:
-            flow.writer.exchange.abort(Failure.DRAINING)
+        if flow.writer is not None:
+            flow.writer.abort(Failure.DRAINING)
         else:
             flow.payload.set_exception(BodyError(Failure.DRAINING))
 
     # -- within
 
     def _writer(
-        self, flow: Flow, copy_limit: int = 0, extra_headers: tuple[tuple[bytes, bytes], ...] = ()
-    ) -> ResponseWriter:
-        writer = flow.writer = ResponseWriter(
-            flow,
-            self._loop.create_future(),
-            with_cors=flow.route is not OTHER,
-            bundle=flow.route in RETRIED_ON_502_ALONE,
-            copy_limit=copy_limit,
-            extra_headers=extra_headers,
-        )
-        flow.on_gone = writer.on_gone
-        flow.connection.on_writable = writer.on_writable
-        return writer
-
-    def _exchange(
         self,
         flow: Flow,
-        writer: ResponseWriter,
         framing: int | Framing,
         share: Share,
         body: bytes = b"",
         *,
-        streamed: bool = False,
+        copy_limit: int = 0,
         retry_for: float = 0.0,
-        without: bytes | None = None,
-    ) -> UpstreamExchange:
-        """Prepare the exchange whose answer goes to ``writer``. ``without``: a header that is not forwarded."""
+        streamed: bool = False,
+    ) -> ResponseWriter:
+        """Prepare the exchange whose answer goes to the client."""
+        pool = self._upstream.pool_for(flow.path)
+        writer = flow.writer = ResponseWriter(
+            pool,
+            self._head(flow, pool, framing) + body,
+            share,
+            flow.method == "HEAD",
+            streamed,
+            framing is Framing.UPGRADE,
+            retry_for,
+            request=flow,
+            done=self._loop.create_future(),
+            with_cors=flow.route is not OTHER,
+            bundle=flow.route in RETRIED_ON_502_ALONE,
+            copy_limit=copy_limit,
+            rejected=flow.rejected_count,
+        )
+        flow.on_gone = writer.on_gone
+        flow.connection.on_writable = writer.resume
+        if flow.client_left:
+            writer.on_gone()
+        return writer
+
+    def _head(self, flow: Flow, pool: Pool, framing: int | Framing, without: bytes | None = None) -> bytes:
+        """Return the request's head for the upstream. ``without``: a header that is not forwarded."""
         headers = flow.headers
         if without is not None:
             headers = index(tuple(pair for pair in headers.lines if pair[0].lower() != without))
-        pool = self._upstream.pool_for(flow.path)
         origin = pool.origin
-        head = flow.generation.upstream_headers.head(
+        return flow.generation.upstream_headers.head(
             flow.method.encode("ascii", "replace"),
             (origin.prefix + flow.target).encode("utf-8", "surrogateescape"),
             origin.authority,
@@ -204,29 +204,15 @@ class Forwarder:
             passage=self._passage,
             page=flow.route is PAGE,
         )
-        exchange = writer.exchange = UpstreamExchange(
-            self._upstream,
-            pool,
-            head + body,
-            writer,
-            share=share,
-            head_only=flow.method == "HEAD",
-            streamed=streamed,
-            upgrade=not isinstance(framing, int) and framing is Framing.UPGRADE,
-            retry_for=retry_for,
-        )
-        if flow.client_left:
-            writer.on_gone()
-        return exchange
 
     def _finish(self, flow: Flow, writer: ResponseWriter) -> bool:
-        exchange, failure, head = writer.exchange, writer.failure, writer.head
-        if exchange is not None and exchange.retried:
+        failure, head = writer.failure, writer.head
+        if writer.retried:
             self._metrics.upstream_retries[()] += 1
         if failure is None:
             self._metrics.forwarded[(flow.route._value_,)] += 1
             self.last_failure = None
-            if exchange is not None and exchange.unattended:
+            if writer.unattended:
                 failure = Failure.CLIENT_GONE
         elif failure is Failure.CLIENT_GONE and flow.outlives_client:
             self._metrics.unattended_dropped[()] += 1

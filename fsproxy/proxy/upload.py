@@ -83,8 +83,7 @@ class UploadHandler:
                 return outcome
         await self.mark_session(flow)
         # Added to the upstream's answer to a direct or server call of which something was cut (rules.md 3).
-        extra = ((b"FSProxy-Rejected", b"%d" % flow.rejected_count),) if flow.rejected_count else ()
-        return await self._forwarder.send(flow, body, extra)
+        return await self._forwarder.send(flow, body)
 
     def read_facts(self, flow: Flow) -> OrgPolicy:
         """Read the facts of a request from its query and headers; return the policy of its org."""

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from fsproxy.config.schema import UpstreamTimeouts
 from fsproxy.core.failures import Failure
 from fsproxy.http.pool import ConnectError, Origin, Pool, Share
+from fsproxy.http.sweeper import Sweeper
 from fsproxy.http.upstream_connection import UpstreamConnection
 from support.raw_http import eventually
 
@@ -21,6 +22,12 @@ LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.new_event_loop,
     "uvloop": uvloop.new_event_loop,
 }
+
+
+def make_pool(port: int, limit: int, timeouts: UpstreamTimeouts | None = None) -> Pool:
+    loop = asyncio.get_running_loop()
+    origin = Origin.of(f"http://127.0.0.1:{port}")
+    return Pool(origin, limit, timeouts or UpstreamTimeouts(), None, loop, Sweeper(loop))
 
 
 @pytest.mark.parametrize("loop", LOOPS)
@@ -33,7 +40,7 @@ def test_a_client_that_goes_at_any_moment_of_connecting_costs_no_place(loop: str
 async def _cancelled_at_every_turn() -> None:
     async with await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        pool = Pool(Origin.of(f"http://127.0.0.1:{port}"), 1000, UpstreamTimeouts(), None, asyncio.get_running_loop())
+        pool = make_pool(port, 1000)
         ends = set()
         for turns in [*range(12)] * 10:
             connecting = asyncio.create_task(pool.connect(Share.CAPTURE))
@@ -52,7 +59,7 @@ async def _cancelled_at_every_turn() -> None:
 async def test_a_place_that_comes_free_for_one_who_has_just_gone_is_the_next_ones() -> None:
     async with await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        pool = Pool(Origin.of(f"http://127.0.0.1:{port}"), 1, UpstreamTimeouts(), None, asyncio.get_running_loop())
+        pool = make_pool(port, 1)
         held = await pool.connect(Share.CAPTURE)
         gone, waits = (asyncio.create_task(pool.connect(Share.CAPTURE)) for _ in range(2))
         await asyncio.sleep(0)
@@ -69,8 +76,7 @@ async def test_a_place_that_comes_free_for_one_who_has_just_gone_is_the_next_one
 async def pool_of(limit: int) -> AsyncIterator[Pool]:
     async with await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        timeouts = UpstreamTimeouts(connect=600.0)
-        pool = Pool(Origin.of(f"http://127.0.0.1:{port}"), limit, timeouts, None, asyncio.get_running_loop())
+        pool = make_pool(port, limit, UpstreamTimeouts(connect=600.0))
         yield pool
         pool.close()
         await eventually(lambda: pool.open == 0)
@@ -89,7 +95,7 @@ async def test_each_kind_has_its_share_and_capture_routes_the_rest(limit: int, o
             assert len(held) == {Share.OTHER: others, Share.SOCKET: with_sockets, Share.CAPTURE: limit}[share]
         for connection in held:
             pool.give_back(connection)
-        taken = pool.take(Share.OTHER)
+        taken = pool.take(Share.OTHER, pool.time())
         assert taken is not None
         pool.give_back(taken)
 
@@ -116,7 +122,7 @@ async def _connected_at_once(pool: Pool, share: Share) -> UpstreamConnection | N
 
 
 async def _connected(pool: Pool, share: Share) -> UpstreamConnection:
-    return pool.take(share) or await pool.connect(share)
+    return pool.take(share, pool.time()) or await pool.connect(share)
 
 
 async def test_what_one_kind_gives_back_is_its_own_next_ones_though_the_pool_has_room() -> None:
@@ -125,7 +131,7 @@ async def test_what_one_kind_gives_back_is_its_own_next_ones_though_the_pool_has
         waiting = [asyncio.create_task(pool.connect(Share.OTHER)) for _ in range(2)]
         page = await pool.connect(Share.CAPTURE)
         pool.give_back(page)
-        assert pool.take(Share.OTHER) is None
+        assert pool.take(Share.OTHER, pool.time()) is None
         pool.give_back(held[0])
         assert await waiting[0] is held[0]
         held[1].abort()
@@ -189,3 +195,21 @@ def _settled(pool: Pool, asked: list[tuple[Share, asyncio.Task[UpstreamConnectio
     room = sum(held) < 4
     may = (room and held[0] < 2 and held[0] + held[1] < 3, room and held[0] + held[1] < 3, room)
     return not any(may[share] for share, task in asked if not task.done())
+
+
+async def test_an_idle_connection_is_closed_after_its_time_and_a_reload_changes_that_time() -> None:
+    async with pool_of(2) as pool:
+        pool.give_back(await pool.connect(Share.CAPTURE))
+        assert pool.open == 1
+        pool.retime(UpstreamTimeouts(idle=0.05))
+        assert pool.take(Share.CAPTURE, pool.time() + 0.1) is None, "too old to be used"
+        pool.give_back(await pool.connect(Share.CAPTURE))
+        await eventually(lambda: pool.open == 0)
+
+
+async def test_a_connection_that_is_used_again_lives_on() -> None:
+    async with pool_of(1) as pool:
+        connection = await pool.connect(Share.CAPTURE)
+        pool.give_back(connection)
+        assert connection.due > pool.time()
+        assert pool.take(Share.CAPTURE, pool.time()) is connection

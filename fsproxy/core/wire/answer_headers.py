@@ -12,21 +12,17 @@ _cut = lines_named(_CUT).sub
 _cut_upgraded = lines_named(_CUT - {b"upgrade"}).sub
 _cut_length = re.compile(rb"\r\n(?i:content-length): [^\r]*").sub
 _upgrade = re.compile(rb"(\r\n(?i:upgrade): [^\r]*)").sub
-_exposing = re.compile(rb"(\r\n(?i:access-control-expose-headers): )([^\r]*)")
+_exposing = re.compile(rb"(\r\n(?i:access-control-expose-headers): )([^\r]*)").finditer
 
 
 def downstream_lines(
-    headers: Headers,
-    ours: tuple[tuple[bytes, bytes], ...],
-    *,
-    capture: bool = False,
-    upgrade: bool = False,
+    headers: Headers, request_id: bytes, rejected: int = 0, *, capture: bool = False, upgrade: bool = False
 ) -> bytes:
     """Return an answer's lines for the client, each after a CRLF, with order, case and repetition as they came.
 
-    ``ours`` are added (``X-Request-Id``, ``FSProxy-Rejected``). On ``capture`` routes, if the answer has CORS headers,
-    ``Access-Control-Expose-Headers`` names what we added. A length beside a ``Transfer-Encoding`` is dropped, as
-    RFC 9112 6.3 requires. ``upgrade``: the answer is a 101.
+    Ours are added: ``X-Request-Id`` and, if there are ``rejected`` calls, ``FSProxy-Rejected``. On ``capture`` routes,
+    if the answer has CORS headers, ``Access-Control-Expose-Headers`` names them. A length beside a
+    ``Transfer-Encoding`` is dropped, as RFC 9112 6.3 requires. ``upgrade``: the answer is a 101.
     """
     block = headers.block
     if not (headers.plain and _CUT.isdisjoint(headers)):
@@ -37,24 +33,25 @@ def downstream_lines(
         if b"transfer-encoding" in headers:
             block = _cut_length(b"", block)
     if capture and b"access-control-allow-origin" in headers:
-        block = _expose(block, headers, ours)
-    for line in ours:
-        block += b"\r\n%b: %b" % line
-    return block
+        ours = b"X-Request-Id, FSProxy-Rejected" if rejected else b"X-Request-Id"
+        if b"access-control-expose-headers" in headers:
+            block = _expose(block, headers, ours)
+        else:
+            block = b"%b\r\nAccess-Control-Expose-Headers: %b" % (block, ours)
+    if rejected:
+        return b"%b\r\nX-Request-Id: %b\r\nFSProxy-Rejected: %d" % (block, request_id, rejected)
+    return b"%b\r\nX-Request-Id: %b" % (block, request_id)
 
 
-def _expose(block: bytes, headers: Headers, ours: tuple[tuple[bytes, bytes], ...]) -> bytes:
-    names = [name for name, _ in ours]
-    exposing = list(_exposing.finditer(block))
-    if not exposing:
-        return b"%b\r\nAccess-Control-Expose-Headers: %b" % (block, b", ".join(names))
-    last = exposing[-1]
+def _expose(block: bytes, headers: Headers, ours: bytes) -> bytes:
+    """Add the names of our headers that are missing in the last ``Access-Control-Expose-Headers``."""
+    *_, last = _exposing(block)
     value = last[2]
     there = {part.strip() for part in value.lower().split(b",")}
     # For a credentialed request "*" is only a name (Fetch 3.3.3): it does not expose ours.
     if b"*" in there and b"access-control-allow-credentials" not in headers:
         return block
-    missing = [each for each in names if each.lower() not in there]
+    missing = [each for each in ours.split(b", ") if each.lower() not in there]
     if not missing:
         return block
     exposed = b", ".join([value, *missing] if value.strip() else missing)

@@ -56,11 +56,11 @@ class SocketHandler:
             if upgrade.failure is Failure.CLIENT_GONE:
                 flow.failure = upgrade.failure
                 return CLOSE
-        if upgrade is not None and upgrade.connection is not None:
+        if upgrade is not None and upgrade.socket is not None:
             upgrade.pass_head()
             if mode is SocketMode.TUNNEL:
                 tunnel = Tunnel(flow.connection, asyncio.get_running_loop().create_future())
-                tunnel.attach(upgrade.connection, upgrade.rest)
+                tunnel.attach(upgrade.socket, upgrade.rest)
                 return await passing(flow, tunnel)
         else:
             flow.connection.write(_accepted(flow, key))
@@ -87,8 +87,8 @@ class SocketHandler:
         closed = asyncio.get_running_loop().create_future()
         frames = FrameHandler(self._services, flow)
         tunnel = FrameTunnel(flow.connection, closed, frames, flow.generation.config.server.max_body)
-        if upgrade is not None and upgrade.connection is not None:
-            tunnel.attach(upgrade.connection, upgrade.rest)
+        if upgrade is not None and upgrade.socket is not None:
+            tunnel.attach(upgrade.socket, upgrade.rest)
         frames.begin(partial(self._reach, flow, key, tunnel), has_upstream=tunnel.has_upstream)
         self._open.add(tunnel)
         if self._services.draining:
@@ -114,12 +114,12 @@ class SocketHandler:
                 return Failure.OVERLOADED
             await asyncio.sleep(CONNECT_AGAIN)
         upgrade = await self._forwarder.upgrade(flow, key, plain=True, late=True, retry_for=until - loop.time())
-        if upgrade.connection is None:
+        if upgrade.socket is None:
             return upgrade.failure
         if tunnel.is_closed:
-            upgrade.connection.abort()
+            upgrade.socket.abort()
             return Failure.CLIENT_GONE
-        tunnel.attach(upgrade.connection, upgrade.rest)
+        tunnel.attach(upgrade.socket, upgrade.rest)
         return None
 
     # -- stopping

@@ -21,12 +21,11 @@ class Upgrader(Forwarder):
 
     async def tunnel(self, flow: Flow) -> bool:
         """Ask the upstream for an upgrade; after its 101, pass bytes both ways until one side ends."""
-        writer = self._writer(flow)
-        exchange = self._exchange(flow, writer, Framing.UPGRADE, Share.OTHER)
+        writer = self._writer(flow, Framing.UPGRADE, Share.OTHER)
         flow.sent_ns = monotonic_ns()
-        exchange.start()
+        writer.start()
         await writer.done
-        connection = exchange.upgraded
+        connection = writer.upgraded
         if writer.head is None or writer.head.status != 101 or connection is None:
             return self._finish(flow, writer)
         tunnel = Tunnel(flow.connection, self._loop.create_future())
@@ -41,20 +40,30 @@ class Upgrader(Forwarder):
         ``plain``: its frames must be readable, so no extension is asked for. ``late``: the client has had its 101
         already, and what it sent goes up even if it leaves.
         """
-        sink = Upgrade(flow, self._loop.create_future(), with_cors=False, bundle=False, key=key, plain=plain, late=late)
-        flow.writer = sink
-        if not late:
-            flow.on_gone = sink.on_gone
         upstream = self._upstream
-        exchange = self._exchange(
-            flow, sink, Framing.UPGRADE, Share.SOCKET, retry_for=retry_for, without=EXTENSIONS if plain else None
+        pool = upstream.pool_for(flow.path)
+        exchange = flow.writer = Upgrade(
+            pool,
+            self._head(flow, pool, Framing.UPGRADE, without=EXTENSIONS if plain else None),
+            Share.SOCKET,
+            upgrade=True,
+            retry_for=retry_for,
+            request=flow,
+            done=self._loop.create_future(),
+            key=key,
+            plain=plain,
+            late=late,
         )
+        if not late:
+            flow.on_gone = exchange.on_gone
+        if flow.client_left:
+            exchange.on_gone()
         flow.sent_ns = monotonic_ns()
         exchange.start()
-        await sink.done
-        if sink.failure in NOT_REACHED and upstream is not self._upstream:
+        await exchange.done
+        if exchange.failure in NOT_REACHED and upstream is not self._upstream:
             return await self.upgrade(flow, key, plain=plain, late=late, retry_for=retry_for)
-        if sink.failure is None:
+        if exchange.failure is None:
             self._metrics.forwarded[(flow.route.value,)] += 1
             self.last_failure = None
         else:
@@ -62,8 +71,8 @@ class Upgrader(Forwarder):
             exchange.abort()
             if exchange.upgraded is not None:
                 exchange.upgraded.abort()
-            self._note(sink.failure)
-        return sink
+            self._note(exchange.failure)
+        return exchange
 
 
 async def passing(flow: Flow, tunnel: Tunnel) -> bool:

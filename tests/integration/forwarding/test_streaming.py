@@ -25,9 +25,9 @@ def buffered(proxy: InProcessProxy) -> int:
         total += transport.get_write_buffer_size() if transport is not None else 0
         if isinstance(flow.payload, StreamReader):
             total += flow.payload.total_bytes - flow.bytes_in
-        exchange = flow.writer.exchange if flow.writer is not None else None
-        if exchange is not None and exchange.connection is not None and exchange.connection.transport is not None:
-            total += exchange.connection.transport.get_write_buffer_size()
+        upstream = flow.writer.connection if flow.writer is not None else None
+        if upstream is not None and upstream.transport is not None:
+            total += upstream.transport.get_write_buffer_size()
     return total
 
 
