@@ -191,14 +191,15 @@ def learn(facts: SessionFacts, decision: Decision, answer: PageAnswer | None) ->
     if answer is None or answer.status != 200:
         return (Release(org, decision.token),) if decision.held else ()
     nothing_to_keep = not decision.held and not facts.app_id  # no reservation, and no uid
-    if nothing_to_keep and answer.session in {"", facts.session_id} and answer.user in {"", facts.user_id}:
+    session, user = answer.session, answer.user
+    if nothing_to_keep and (not session or session == facts.session_id) and (not user or user == facts.user_id):
         return ()  # all of the session's ids are known
     return (
         Confirm(
             org,
             decision.token,
-            _named(facts.session_id, answer.session),
-            _named(facts.user_id, answer.user),
+            _named(facts.session_id, session),
+            _named(facts.user_id, user),
             decision.new_session and answer.is_new is not False,
             # There is a fresh user id only if ramping is in force (rules.md 1, order 12).
             decision.new_session and bool(facts.fresh_user_id),

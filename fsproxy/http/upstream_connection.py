@@ -43,9 +43,7 @@ class UpstreamConnection(UpstreamTransport):
         "answering",
     )
 
-    def __init__(
-        self, on_lost: Callable[[UpstreamConnection], None], shortest: float, *, has_fast_lane: bool
-    ) -> None:
+    def __init__(self, on_lost: Callable[[UpstreamConnection], None], shortest: float, *, has_fast_lane: bool) -> None:
         super().__init__(shortest)
         self._on_lost: Callable[[UpstreamConnection], None] | None = on_lost
         self._has_fast_lane = has_fast_lane

@@ -152,20 +152,28 @@ def host_of(url: object) -> str:
     return found[1].lower().removesuffix(".") if found is not None else ""
 
 
-class _Answer(
-    msgspec.Struct,
-    frozen=True,
-    gc=False,
-    rename={"user": "UserUUID", "session": "SessionUUID", "page": "PageUUID", "is_new": "IsNewSession"},
-):
-    user: object = None
+_ANSWER_NAMES = {"user": "UserUUID", "session": "SessionUUID", "page": "PageUUID", "is_new": "IsNewSession"}
+
+
+class _Answer(msgspec.Struct, frozen=True, gc=False, rename=_ANSWER_NAMES):
+    """What nearly every answer is."""
+
+    session: str = ""
+    user: str = ""
+    page: str = ""
+    is_new: bool | None = None
+    reason_code: object = None
+
+
+class _OddAnswer(msgspec.Struct, frozen=True, gc=False, rename=_ANSWER_NAMES):
     session: object = None
+    user: object = None
     page: object = None
     is_new: object = None
     reason_code: object = None
 
 
-_read_answer = msgspec.json.Decoder(_Answer).decode
+_read_answer, _read_odd_answer = msgspec.json.Decoder(_Answer).decode, msgspec.json.Decoder(_OddAnswer).decode
 
 
 def read_page_answer(status: int, body: bytes, content_encoding: str = "") -> PageAnswer:
@@ -176,17 +184,27 @@ def read_page_answer(status: int, body: bytes, content_encoding: str = "") -> Pa
     if status not in {200, 202}:
         return PageAnswer(status)
     try:
-        answer = _read_answer(_plain(body, content_encoding) if content_encoding else body[:LONGEST_ANSWER])
+        text = _plain(body, content_encoding) if content_encoding else body[:LONGEST_ANSWER]
+        try:
+            answer = _read_answer(text)
+        except msgspec.ValidationError:
+            answer = _usual(_read_odd_answer(text))
     except (msgspec.MsgspecError, ValueError, RecursionError, zlib.error):
         return PageAnswer(status)
-    code: Any = answer.reason_code
-    return PageAnswer(
-        status,
-        session=answer.session if isinstance(answer.session, str) else "",
-        user=answer.user if isinstance(answer.user, str) else "",
-        page=answer.page if isinstance(answer.page, str) else "",
-        is_new=answer.is_new if isinstance(answer.is_new, bool) else None,
-        reason_code=code if status == 202 and type(code) is int and abs(code) < 1_000_000 else None,
+    code: Any = answer.reason_code if status == 202 else None
+    if type(code) is not int or abs(code) >= 1_000_000:
+        code = None
+    return PageAnswer(status, answer.session, answer.user, answer.page, answer.is_new, code)
+
+
+def _usual(answer: _OddAnswer) -> _Answer:
+    """Return the values that are of the right type."""
+    return _Answer(
+        answer.session if isinstance(answer.session, str) else "",
+        answer.user if isinstance(answer.user, str) else "",
+        answer.page if isinstance(answer.page, str) else "",
+        answer.is_new if isinstance(answer.is_new, bool) else None,
+        answer.reason_code,
     )
 
 

@@ -106,9 +106,8 @@ class MemoryLedger:
 
         Each operation is atomic by itself, and of a Claim of many names each slice.
         """
-        do, kind = self._do, type(operations[0]) if len(operations) == 1 else Claim
-        if kind is not Claim:
-            return (do[kind](operations[0], now),)
+        if len(operations) == 1 and (kind := type(operations[0])) is not Claim:
+            return (self._do[kind](operations[0], now),)
         answers: list[Answer] = []
         for operation in operations:
             if answers and not len(answers) % OPERATIONS:
@@ -116,7 +115,7 @@ class MemoryLedger:
             if type(operation) is Claim and len(operation.names) > NAMES:
                 answers.append(await self._claim_in_slices(operation, now))
             else:
-                answers.append(do[type(operation)](operation, now))
+                answers.append(self._do[type(operation)](operation, now))
         return tuple(answers)
 
     async def _claim_in_slices(self, claim: Claim, now: Instant) -> Claimed:

@@ -54,9 +54,13 @@ class LiveSessions:
 
     def refresh(self, key: int, now: Instant) -> bool:
         """Note activity of a session under way. Return whether it is."""
-        key, times = self._chief(key)
-        if times < 0:
+        times = self.times.get(key)
+        if times is None:
             return False
+        if times < 0:
+            key, times = self._chief(key)
+            if times < 0:
+                return False
         tick = int(now * _TICKS)
         idle = tick - (times >> _AGE_BITS)
         age = (times & _AGE_MASK) + idle

@@ -52,13 +52,15 @@ class Sessions:
         self._sweep(now)
         terms = op.quota
         count = self.counts.of(op.org, terms.cycle, terms.ends, now) if terms is not None else None
+        used = count.used if count is not None else 0
         key = admit_key(op)
-        if key and self.live.refresh(key, now):
-            return Admitted(True, False, False, count.used if count is not None else 0, held=False)
-        waiting = self.reservations.waiting(key, now) if key else None
-        if waiting is not None:
-            self.reservations.join(op.token, waiting, now)
-            return Admitted(True, False, False, count.used if count is not None else 0)
+        if key:
+            if self.live.refresh(key, now):
+                return Admitted(True, False, False, used, held=False)
+            waiting = self.reservations.waiting(key, now)
+            if waiting is not None:
+                self.reservations.join(op.token, waiting, now)
+                return Admitted(True, False, False, used)
         passes = bool(op.user and self.admitted.size) and self._passes(op, now)
         over = count is not None and terms is not None and self._is_over(count, terms.limit, now)
         if (passes or not op.ramped_out) and not (over and terms is not None and terms.enforced):
