@@ -144,14 +144,14 @@ def _decide(
     policy: OrgPolicy, facts: SessionFacts, moment: Instant, used: UsedUnits | None
 ) -> tuple[Decision, tuple[Step, ...]]:
     trace: list[Step] = []
-    verdict = judge(policy, facts, moment, "explained", trace)
-    admit = verdict.admit
+    decision = judge(policy, facts, moment, "explained", trace)
+    admit = decision.admit
     answer = None
     if admit is not None:
         units = used(admit.org, admit.quota) if used is not None and admit.quota is not None else 0
         over = admit.quota is not None and units >= admit.quota.limit
         answer = Admitted(under_way=False, user_admitted=False, over_quota=over, used=units)
-    decision = settle(policy, verdict, answer)
+    decision = settle(policy, decision, answer)
     return decision, tuple(_answered(step, decision) for step in trace)
 
 

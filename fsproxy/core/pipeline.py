@@ -1,7 +1,7 @@
 """The way of a session from its facts to the one decision. All of its control flow is here, and all of it is pure.
 
-``judge`` asks the filters, and leaves open what only the ledger can know. ``settle`` decides that by the ledger's
-answer. ``learn`` returns what the upstream's answer means for the ledger.
+``judge`` asks the filters, and leaves open what only the ledger can know: ``Decision.admit`` is what to ask it.
+``settle`` decides that by the ledger's answer. ``learn`` returns what the upstream's answer means for the ledger.
 """
 
 from __future__ import annotations
@@ -38,32 +38,25 @@ class Step(msgspec.Struct, frozen=True, gc=False):
     hit: Hit | None = None
 
 
-class Verdict(msgspec.Struct, frozen=True, gc=False):
-    """What the filters found. If nothing blocks a page, the ledger's answer decides."""
-
-    block: Hit | None = None
-    shadow: tuple[Hit, ...] = ()
-    failed: tuple[FilterName, ...] = ()
-    """Filters that raised an exception, which is our fault and never the visitor's."""
-    admit: Admit | None = None
-    ramping: Hit | None = None
-    """The hit of ramping, unless the session is under way or the visitor was admitted before."""
-    quota: Hit | None = None
-    """The hit if the ledger finds the quota used up."""
-
-
 class Decision(msgspec.Struct, frozen=True, gc=False):
     """What was concluded about a session: captured (``block`` is None) or blocked, and why."""
 
     block: Hit | None = None
     shadow: tuple[Hit, ...] = ()
     failed: tuple[FilterName, ...] = ()
+    """Filters that raised an exception, which is our fault and never the visitor's."""
     new_session: bool = False
     token: str = ""
     """The reservation that ``learn`` confirms or releases; "" if the ledger was not asked."""
     held: bool = True
     """Whether ``token`` holds a reservation; a session under way needs none."""
     ledger_down: bool = False
+    admit: Admit | None = None
+    """What to ask the ledger, whose answer decides on a page that no filter blocks; None if this is final."""
+    ramping: Hit | None = None
+    """With ``admit``: the hit of ramping, unless the session is under way or the visitor was admitted before."""
+    quota: Hit | None = None
+    """With ``admit``: the hit if the ledger finds the quota used up."""
 
 
 _SHADOW = Mode.SHADOW
@@ -73,7 +66,7 @@ CAPTURE = Decision()
 
 def judge(
     policy: OrgPolicy, facts: SessionFacts, now: Instant, token: str = "", trace: list[Step] | None = None
-) -> Verdict:
+) -> Decision:
     """Ask every filter that applies, in order. The first enforced hit blocks.
 
     A shadow hit is kept and the next filter asked, so that it never hides a later enforced one. ``token`` names the
@@ -101,7 +94,7 @@ def judge(
     if trace is not None:
         trace += [Step(each.name, Judgement.NOT_REACHED) for each in filters]
     if block is not None or not page:
-        return Verdict(block, shadow, failed)
+        return Decision(block, shadow, failed)
     return _ask_ledger(policy, facts, now, token, shadow, failed, trace)
 
 
@@ -127,7 +120,7 @@ def _ask_ledger(
     shadow: tuple[Hit, ...],
     failed: tuple[FilterName, ...],
     trace: list[Step] | None,
-) -> Verdict:
+) -> Decision:
     ramping = policy.ramping.judge(facts, now) if policy.ramping is not None else None
     quota = policy.quota
     if trace is not None:
@@ -138,36 +131,36 @@ def _ask_ledger(
     ramped_out = ramping is not None and policy.ramping is not None and policy.ramping.mode is Mode.ENFORCE
     terms, quota_hit = (quota.terms(now), quota.hit) if quota is not None else (None, None)
     admit = Admit(facts.org or "", token, facts.session_id, facts.user_id, ramped_out, terms)
-    return Verdict(None, shadow, failed, admit, ramping, quota_hit)
+    return Decision(None, shadow, failed, False, "", True, False, admit, ramping, quota_hit)
 
 
-def settle(policy: OrgPolicy, verdict: Verdict, answer: Admitted | None) -> Decision:
-    """Return the decision. ``answer`` is the ledger's to ``verdict.admit``; None if the ledger was down."""
-    if verdict.block is not None or verdict.admit is None:
-        return Decision(verdict.block, verdict.shadow, verdict.failed)
+def settle(policy: OrgPolicy, pending: Decision, answer: Admitted | None) -> Decision:
+    """Return the final decision. ``answer`` is the ledger's to ``pending.admit``; None if the ledger was down."""
+    admit, shadow, failed = pending.admit, pending.shadow, pending.failed
+    if admit is None:
+        return pending
     if answer is None:
-        return _without_ledger(policy, verdict)
-    shadow = verdict.shadow
+        return _without_ledger(policy, shadow, failed)
     if answer.under_way:
-        return Decision(None, shadow, verdict.failed, False, verdict.admit.token, answer.held)
-    if verdict.ramping is not None and not answer.user_admitted:
-        if verdict.admit.ramped_out:
-            return Decision(block=verdict.ramping, shadow=shadow, failed=verdict.failed, new_session=True)
-        shadow += (verdict.ramping,)
-    if answer.over_quota and verdict.quota is not None and verdict.admit.quota is not None:
-        if verdict.admit.quota.enforced:
-            return Decision(block=verdict.quota, shadow=shadow, failed=verdict.failed, new_session=True)
-        shadow += (verdict.quota,)
-    return Decision(None, shadow, verdict.failed, True, verdict.admit.token)
+        return Decision(None, shadow, failed, False, admit.token, answer.held)
+    if pending.ramping is not None and not answer.user_admitted:
+        if admit.ramped_out:
+            return Decision(block=pending.ramping, shadow=shadow, failed=failed, new_session=True)
+        shadow += (pending.ramping,)
+    if answer.over_quota and pending.quota is not None and admit.quota is not None:
+        if admit.quota.enforced:
+            return Decision(block=pending.quota, shadow=shadow, failed=failed, new_session=True)
+        shadow += (pending.quota,)
+    return Decision(None, shadow, failed, True, admit.token)
 
 
-def _without_ledger(policy: OrgPolicy, verdict: Verdict) -> Decision:
+def _without_ledger(policy: OrgPolicy, shadow: tuple[Hit, ...], failed: tuple[FilterName, ...]) -> Decision:
     if policy.state_on_error is OnTrouble.BLOCK and policy.cap is not Mode.SHADOW:
         hit = Hit(FilterName.QUOTA, ReasonCode.UNSPECIFIED, Rule("state:down"))
-        return Decision(block=hit, shadow=verdict.shadow, failed=verdict.failed, ledger_down=True)
+        return Decision(block=hit, shadow=shadow, failed=failed, ledger_down=True)
     # Only the ledger knows whether ramping may block: the visitor may have been admitted before. Capture goes on
     # (rules.md 5, ``state.on_error: allow``).
-    return Decision(shadow=verdict.shadow, failed=verdict.failed, ledger_down=True)
+    return Decision(shadow=shadow, failed=failed, ledger_down=True)
 
 
 class PageAnswer(msgspec.Struct, frozen=True, gc=False):

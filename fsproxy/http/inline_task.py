@@ -16,40 +16,24 @@ from asyncio.tasks import _enter_task, _leave_task
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import msgspec
 
-class InlineTask:
+
+class InlineTask(msgspec.Struct, eq=False):
     """One coroutine that is run until it ends, which sets ``result`` or ``error``.
 
     It cannot be awaited. Its end is known from ``step``, or later by a call of ``on_end``.
     """
 
-    __slots__ = (
-        "_cancel_requests",
-        "_coroutine",
-        "_ended",
-        "_loop",
-        "_must_cancel",
-        "_on_end",
-        "_waits_for",
-        "error",
-        "result",
-    )
-
-    def __init__(
-        self,
-        coroutine: Coroutine[Any, Any, bool],
-        loop: asyncio.AbstractEventLoop,
-        on_end: Callable[[InlineTask], None],
-    ) -> None:
-        self._coroutine = coroutine
-        self._loop = loop
-        self._on_end = on_end
-        self._waits_for: asyncio.Future[Any] | None = None
-        self._must_cancel = False
-        self._ended = False
-        self._cancel_requests = 0
-        self.result = False
-        self.error: BaseException | None = None
+    coroutine: Coroutine[Any, Any, bool]
+    loop: asyncio.AbstractEventLoop
+    on_end: Callable[[InlineTask], None]
+    result: bool = False
+    error: BaseException | None = None
+    _ended: bool = False
+    _waits_for: asyncio.Future[Any] | None = None
+    _must_cancel: bool = False
+    _cancel_requests: int = 0
 
     # -- what asyncio expects of a current task, with the meaning that asyncio.Task gives it
 
@@ -81,7 +65,7 @@ class InlineTask:
 
         The caller makes the first step, and ``on_end`` is called if a later one is the last.
         """
-        loop, coroutine = self._loop, self._coroutine
+        loop, coroutine = self.loop, self.coroutine
         self._waits_for = None
         _enter_task(loop, self)  # type: ignore[arg-type]  # it does what a Task does
         try:
@@ -111,4 +95,4 @@ class InlineTask:
 
     def _go_on(self, _: asyncio.Future[Any] | None = None) -> None:
         if self.step():
-            self._on_end(self)
+            self.on_end(self)

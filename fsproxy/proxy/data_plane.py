@@ -84,7 +84,9 @@ class DataPlane:
         limits = CallLimits(stores.ledger, stores.repeats, stores.clocks, config.state.redis.timeout)
         self._uploads = UploadHandler(stores.ledger, stores.blocked_pages, limits, self._forwarder, metrics)
         services = SocketServices(self._uploads, self._pages, self._recorder, metrics, lambda: self.generation)
-        self._sockets = SocketHandler(services, self._forwarder, lambda: self._overloaded)
+        self._sockets = SocketHandler(
+            services, self._forwarder, lambda: self.server is not None and self.server.overloaded
+        )
 
     def make_server(self, config: ServerConfig) -> DataServer:
         """Return the server whose requests are answered here."""
@@ -140,7 +142,7 @@ class DataPlane:
 
     async def _dispatch(self, flow: Flow) -> bool:
         opens_socket = flow.upgrade and asks_for_socket(flow.method, flow.headers)
-        if self._overloaded:
+        if self.server is not None and self.server.overloaded:
             self.metrics.refused_connections[()] += 1
             flow.close = True
             if not (opens_socket and flow.route is Route.SOCKET):
@@ -148,9 +150,10 @@ class DataPlane:
         if self._draining:
             flow.close = True
         is_judged = flow.route not in _STREAMED and flow.generation.mode is not _BYPASS
-        refusal = self._refusal(flow, is_judged=is_judged)
-        if refusal is not None:
-            return self._forwarder.refuse(flow, refusal)
+        if flow.query or flow.refusal is not None or b"cdn-loop" in flow.headers or flow.method == "CONNECT":
+            refusal = self._refusal(flow, is_judged=is_judged)
+            if refusal is not None:
+                return self._forwarder.refuse(flow, refusal)
         if opens_socket:
             return await (self._sockets.open(flow) if flow.route is Route.SOCKET else self._forwarder.tunnel(flow))
         if not is_judged:
@@ -174,10 +177,6 @@ class DataPlane:
         if flow.query and is_judged and flow.read_query().contradictory:
             return Failure.BAD_REQUEST
         return flow.refusal
-
-    @property
-    def _overloaded(self) -> bool:
-        return self.server is not None and self.server.overloaded
 
     # -- stopping
 

@@ -82,13 +82,17 @@ class Flow(ClientRequest, eq=False):
         client = self.client = generation.clients.resolve(connection.peer, self.headers, scheme)
         self.request_id = client.request_id or token
         self.wire_id = self.request_id.encode("ascii", "replace")
-        if not self.target.startswith("/"):
-            self.target = origin_form(self.target)
-        self.path, _, self.query = self.target.partition("?")
-        has_body = bool(self.length) or b"transfer-encoding" in self.headers
-        matched = generation.routes.match(self.method, self.path, has_body=has_body)
+        target = self.target
+        if target[:1] != "/":
+            target = self.target = origin_form(target)
+        path, _, self.query = target.partition("?")
+        self.path, method, routes = path, self.method, generation.routes
+        matched = routes.with_body.get(path) if method == "POST" else None
+        if matched is None:
+            has_body = bool(self.length) or b"transfer-encoding" in self.headers
+            matched = routes.match(method, path, has_body=has_body)
         self.route, self.endpoint = matched.route, matched.endpoint
-        if "#" in self.target or (matched.ambiguous and generation.mode is not _BYPASS):
+        if "#" in target or (matched.ambiguous and generation.mode is not _BYPASS):
             self.refusal = self.refusal or Failure.BAD_REQUEST
 
     def locate(self, source: GeoSource) -> Location | None:
@@ -141,9 +145,8 @@ class Flow(ClientRequest, eq=False):
     def cookie_domain(self) -> str:
         """The domain for the recorder's cookie, in answers of ours that block: the page's, else the origin's."""
         url = self.facts.url if self.facts is not None else None
-        origin = self.headers.get(b"origin")
-        if url is None and origin is not None and self.route is not OTHER:
-            url = origin.decode("latin-1")
+        if url is None and self.origin is not None:
+            url = self.origin.decode("latin-1")
         return cookie_domain(url, self.generation.registrable)
 
     @property

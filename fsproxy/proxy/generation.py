@@ -107,4 +107,4 @@ def _registrable() -> Registrable | None:
     except ImportError:
         return None
     look_up: Registrable = PublicSuffixList().privatesuffix
-    return lru_cache(maxsize=4096)(look_up)
+    return look_up

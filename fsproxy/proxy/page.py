@@ -17,12 +17,15 @@ from fsproxy.proxy.upload_blocks import ask
 
 if TYPE_CHECKING:
     from fsproxy.core.limits.operations import Ledger
-    from fsproxy.core.model import Hit, SessionFacts
+    from fsproxy.core.model import SessionFacts
     from fsproxy.core.pipeline import Decision
     from fsproxy.core.wire.page import PageBody
     from fsproxy.proxy.flow import Flow
     from fsproxy.proxy.forward import Forwarder
     from fsproxy.state.memory.blocked_pages import BlockedPages
+
+
+_DELETING_USER = FilterName.DELETING_USER
 
 
 class PageHandler:
@@ -58,21 +61,25 @@ class PageHandler:
         """
         facts = await self._decide_reading(flow, page, flow.token)
         if isinstance(page, AmbiguousPage) and flow.decision.block is None:
-            await self._decide_other(flow, page.other, facts)
-        if flow.decision.block is not None:
-            await self._remember(flow, facts, flow.decision.block)
+            facts = await self._decide_other(flow, page.other, facts)
+        block = flow.decision.block
+        if block is not None:
+            self._blocked.remember(facts.org or "", facts.page_id, block)
+            if facts.app_id and block.filter is _DELETING_USER:
+                # Other pages of this session may have been opened before this program knew its uid.
+                await ask(self._ledger, flow, mark(facts, uid_digest(facts.app_id)))
 
-    async def _decide_other(self, flow: Flow, other: PageBody, facts: SessionFacts) -> None:
-        """Take the other reading's decision and facts if it blocks; else keep those of the first."""
+    async def _decide_other(self, flow: Flow, other: PageBody, facts: SessionFacts) -> SessionFacts:
+        """Take the other reading's decision and facts if it blocks; else keep those of the first. Return the facts."""
         decision = flow.decision
         others_facts = await self._decide_reading(flow, other, f"{flow.token}-other")
         # The reading that is not acted upon gives back what it reserved.
         if flow.decision.block is not None:
             await self._give_back(flow, facts, decision)
-            await self._remember(flow, others_facts, flow.decision.block)
-        else:
-            await self._give_back(flow, others_facts, flow.decision)
-            flow.facts, flow.decision = facts, decision
+            return others_facts
+        await self._give_back(flow, others_facts, flow.decision)
+        flow.facts, flow.decision = facts, decision
+        return facts
 
     async def _give_back(self, flow: Flow, facts: SessionFacts, decision: Decision) -> None:
         operations = learn(facts, decision, None)
@@ -80,27 +87,22 @@ class PageHandler:
             await ask(self._ledger, flow, operations)
 
     async def _decide_reading(self, flow: Flow, page: PageBody, token: str) -> SessionFacts:
-        org = page.org_id
-        policy = flow.policy = flow.generation.snapshot.policy(org if isinstance(org, str) else None)
-        first_visit = policy.ramping is not None and not usable_id(page.user_id)
+        snapshot, org = flow.generation.snapshot, page.org_id
+        policy = flow.policy = snapshot.orgs.get(org, snapshot.default) if isinstance(org, str) else snapshot.default
         facts = flow.facts = page_facts(
             page,
             flow.headers,
             flow.client,
             flow.locate(policy.geo_source) if policy.geo_source is not None else None,
-            str(uuid4()) if first_visit else "",
+            str(uuid4()) if policy.ramping is not None and not usable_id(page.user_id) else "",
         )
-        verdict = judge(policy, facts, flow.arrived, token)
-        answers = await ask(self._ledger, flow, (verdict.admit,)) if verdict.admit is not None else None
-        admitted = answers[0] if answers else None
-        flow.decision = settle(policy, verdict, admitted if isinstance(admitted, Admitted) else None)
+        decision = judge(policy, facts, flow.arrived, token)
+        if decision.admit is not None:
+            answers = await ask(self._ledger, flow, (decision.admit,))
+            admitted = answers[0] if answers else None
+            decision = settle(policy, decision, admitted if isinstance(admitted, Admitted) else None)
+        flow.decision = decision
         return facts
-
-    async def _remember(self, flow: Flow, facts: SessionFacts, hit: Hit) -> None:
-        self._blocked.remember(facts.org or "", facts.page_id, hit)
-        if facts.app_id and hit.filter is FilterName.DELETING_USER:
-            # Other pages of this session may have been opened before this program knew its uid.
-            await ask(self._ledger, flow, mark(facts, uid_digest(facts.app_id)))
 
     async def learn(self, flow: Flow) -> None:
         """Let the ledger confirm or release what the page reserved, by ``flow.answer``; None: the page failed."""

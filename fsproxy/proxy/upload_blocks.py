@@ -12,7 +12,7 @@ import msgspec
 from fsproxy.core.client_api.inspected import accepted_uid, named_uids
 from fsproxy.core.limits.operations import LedgerDownError, Recalled
 from fsproxy.core.model import SERVER_API, Mode
-from fsproxy.core.pipeline import Decision, judge, mark, recall, settle
+from fsproxy.core.pipeline import Decision, judge, mark, recall
 from fsproxy.core.uid_digest import uid_digest
 from fsproxy.state.memory.blocked_pages import NOT_BLOCKED
 
@@ -57,7 +57,7 @@ class UploadBlocks:
         if remembered is not None:
             flow.decision = Decision(block=remembered)
             return True
-        flow.decision = settle(policy, judge(policy, facts, flow.arrived), None)
+        flow.decision = judge(policy, facts, flow.arrived)
         return flow.decision.block is not None
 
     async def mark_session(self, flow: Flow) -> None:
@@ -81,7 +81,7 @@ class UploadBlocks:
         if not found:
             return False
         flow.facts = msgspec.structs.replace(facts, uids=facts.uids + found)
-        decision = settle(policy, judge(policy, flow.facts, flow.arrived), None)
+        decision = judge(policy, flow.facts, flow.arrived)
         if decision.block is not None:
             flow.uid = found[-1]
             await self.mark_session(flow)

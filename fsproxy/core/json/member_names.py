@@ -46,9 +46,12 @@ def finder_of_misspelt(names: Iterable[str]) -> Callable[[bytes], object]:
 
     It looks at every byte once. It is sure of a text without such a name, and may find one that is inside a value.
     """
-    patterns = b"|".join(_misspelt(name) for name in names)
-    search: Callable[[bytes], object] = re2.compile(b'"(?:' + patterns + b')"|' + _ESCAPED_LETTER).search
-    return search
+    # A set only says that its pattern is somewhere, and takes two thirds of the time that a search for its place does.
+    found = re2.Set.SearchSet()
+    found.Add(b'"(?:' + b"|".join(map(_misspelt, names)) + b')"|' + _ESCAPED_LETTER)
+    found.Compile()
+    match: Callable[[bytes], object] = found.Match
+    return match
 
 
 def _misspelt(name: str) -> bytes:

@@ -195,11 +195,11 @@ class _PolicyReplay:
     ) -> Replayed:
         facts = ReplayedFacts(route=Route.PAGE, org=line.org, answers=answers)
         try:
-            verdict = judge(self._policy, facts, _instant(line))
+            decision = judge(self._policy, facts, _instant(line))
         except Undecidable as error:
             return Replayed(CAPTURED, undecidable=error.lacking.text, rules=error.lacking.rules)
         answer = Admitted(audited.session == UNDER_WAY, audited.session == ADMITTED, over_quota)
-        decision = settle(self._policy, verdict, None if line.ledger_down else answer)
+        decision = settle(self._policy, decision, None if line.ledger_down else answer)
         shadow = tuple(AuditShadow(hit.rule.id, int(hit.code), hit.filter.value) for hit in decision.shadow)
         block = decision.block
         return Replayed(CAPTURED, "", shadow) if block is None else Replayed(int(block.code), block.rule.id, shadow)

@@ -39,9 +39,16 @@ Registrable = Callable[[str], str | None]
 def cookie_domain(url: object, registrable: Registrable | None = None) -> str:
     """Return the domain for the recorder's cookie: the page's registrable domain, else its host."""
     host = host_of(url)
+    return _known_domain(host, registrable) if len(host) <= MAX_HOST else _domain(host, registrable)
+
+
+def _domain(host: str, registrable: Registrable | None) -> str:
     if registrable is None or not host or host[0] == "[" or host.rpartition(".")[2].isdigit():
         return host
     return registrable(host) or host
+
+
+_known_domain = lru_cache(maxsize=4096)(_domain)
 
 
 def block_body(code: ReasonCode, domain: str, *, user_id: str = "") -> bytes:
@@ -106,7 +113,7 @@ class OwnAnswers:
         """Return an answer. ``rejected``: ``FSProxy-Rejected``; ``retry_after``: seconds; ``extra``: more headers."""
         return b"%b%b%b%b%bX-Request-Id: %b\r\nContent-Length: %d\r\n\r\n%b" % (
             _start(status, content_type, close),
-            self._cors(origin) if capture else b"",
+            (_VARY if origin is None else self._cors(origin)) if capture else b"",
             b"" if rejected is None else b"FSProxy-Rejected: %d\r\n" % rejected,
             b"" if retry_after is None else b"Retry-After: %d\r\n" % retry_after,
             "".join(f"{name}: {value}\r\n" for name, value in extra).encode("ascii") if extra else b"",
@@ -115,9 +122,7 @@ class OwnAnswers:
             body,
         )
 
-    def _cors(self, origin: bytes | None) -> bytes:
-        if origin is None:
-            return _VARY
+    def _cors(self, origin: bytes) -> bytes:
         lines = _cors_lines(origin)
         if lines is not _VARY and self.origins is not None and not self.origins(origin.decode("ascii")):
             return _VARY

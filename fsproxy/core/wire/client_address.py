@@ -34,7 +34,8 @@ _REQUEST_ID = re.compile(r"[!-~]{1,128}\Z")
 _BYTE = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _DOTTED_QUAD = re.compile(rf"{_BYTE}\.{_BYTE}\.{_BYTE}\.{_BYTE}")
 """An IPv4 address as it is written nearly always; the standard library takes three times as long to read it."""
-_SCHEMES = frozenset({"http", "https"})
+_SCHEMES = {b"https": "https", b"http": "http"}
+"""What ``X-Forwarded-Proto`` nearly always is."""
 
 _WITH_PORT = frozenset({b"cloudfront-viewer-address"})
 """Headers in which a port always follows the address, also after IPv6 without brackets: ``2001:db8::1:443``."""
@@ -113,8 +114,8 @@ class ClientAddresses:
     trusted: AddressTable[bool]
     header: bytes
     """Lower case."""
-    known_peer: Callable[[str], tuple[_Node | None, bool]]
-    """Returns a peer's address, and whether it is a trusted proxy. Most requests come from few peers."""
+    known_peer: Callable[[str | None], tuple[Address | None, str, bool]]
+    """Returns a peer's address, its text, and whether it is a trusted proxy. Most requests come from few peers."""
 
     @classmethod
     def compile(cls, trusted_proxies: Iterable[IPv4Network | IPv6Network], header: str) -> Self:
@@ -123,9 +124,11 @@ class ClientAddresses:
         trusted = AddressTable.of((pattern_of(network), True) for network in trusted_proxies)
 
         @lru_cache(maxsize=1024)
-        def known_peer(text: str) -> tuple[_Node | None, bool]:
-            node = _node(text)
-            return node, node is not None and bool(trusted.find(node[0]))
+        def known_peer(text: str | None) -> tuple[Address | None, str, bool]:
+            node = _node(text) if text and len(text) <= LONGEST_ADDRESS else None
+            if node is None:
+                return None, UNKNOWN, not text
+            return *node, bool(trusted.find(node[0]))
 
         return cls(trusted, name, known_peer)
 
@@ -134,8 +137,7 @@ class ClientAddresses:
 
         The headers may hold any bytes; nothing is raised.
         """
-        node, trusted = self.known_peer(peer) if peer and len(peer) <= LONGEST_ADDRESS else (None, not peer)
-        address, chain = node if node is not None else (None, UNKNOWN)
+        address, chain, trusted = self.known_peer(peer)
         own_host = _host(headers.get(b"host", b""))
         if not trusted:
             dropped = not FORWARDING.isdisjoint(headers) or headers.find(self.header) is not None
@@ -155,7 +157,7 @@ class ClientAddresses:
             chain,
             True,
             False,
-            proto if proto in _SCHEMES else scheme,
+            proto if proto in {"http", "https"} else scheme,
             host if host and _HOST.match(host) else own_host,
             _request_id(headers[b"x-request-id"]) if b"x-request-id" in headers else None,
         )
@@ -167,7 +169,9 @@ class ClientAddresses:
             nearest = elements[0] if elements else {}
             return [each.get("for", "") for each in elements], nearest.get("proto", "").lower(), nearest.get("host", "")
         # The trusted proxy itself wrote the right-most value.
-        proto = _last(headers[b"x-forwarded-proto"]).lower() if b"x-forwarded-proto" in headers else ""
+        stated, proto = headers.get(b"x-forwarded-proto", b""), ""
+        if stated:
+            proto = _SCHEMES.get(stated) or _last(stated).lower()
         host = _last(headers[b"x-forwarded-host"]) if b"x-forwarded-host" in headers else ""
         if self.header == b"x-forwarded-for":
             return _from_the_right(headers.get(b"x-forwarded-for", b"")), proto, host
@@ -183,8 +187,7 @@ def _last(header: bytes) -> str:
 def _from_the_right(header: bytes) -> list[str]:
     value = header.decode("latin-1")
     if "," not in value:
-        stripped = value.strip()
-        return [stripped] if stripped else []
+        return [value.strip()]
     parts = value.rsplit(",", MOST_HOPS)[-MOST_HOPS:]
     # Empty elements of a list mean nothing (RFC 9110 5.6.1).
     return [stripped for part in reversed(parts) if (stripped := part.strip())]

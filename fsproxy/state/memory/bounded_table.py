@@ -19,6 +19,9 @@ class BoundedTable(Generic[K, V]):
     dropped when it is found over or when entries behind it are added.
     """
 
+    clock = staticmethod(monotonic)
+    """Returns seconds of which only differences matter. Tests put their own in its place."""
+
     def __init__(self, bound: int) -> None:
         self._bound = bound
         self._entries: OrderedDict[K, tuple[float, V]] = OrderedDict()
@@ -27,10 +30,6 @@ class BoundedTable(Generic[K, V]):
 
     def __len__(self) -> int:
         return len(self._entries)
-
-    def clock(self) -> float:
-        """Return seconds of which only differences matter. Tests put their own in its place."""
-        return monotonic()
 
     def find_all(self, keys: Iterable[K]) -> list[V | None]:
         """Return the values in the order of the keys, None for each that is unknown. Nothing is dropped."""
@@ -49,19 +48,27 @@ class BoundedTable(Generic[K, V]):
 
     def put(self, key: K, value: V, seconds: float) -> None:
         """Keep the value for so long."""
-        self.put_all(((key, value),), seconds)
+        entries, now = self._entries, self.clock()
+        entries[key] = (now + seconds, value)
+        entries.move_to_end(key)
+        # This is what the first look of _make_room finds out.
+        if len(entries) > self._bound or next(iter(entries.values()))[0] <= now:
+            self._make_room(now, 1)
 
     def put_all(self, pairs: Collection[tuple[K, V]], seconds: float) -> None:
         """Keep several values by their keys."""
-        entries = self._entries
-        now = self.clock()
+        entries, now = self._entries, self.clock()
         ends = now + seconds
         for key, value in pairs:
             entries[key] = (ends, value)
             entries.move_to_end(key)
+        self._make_room(now, len(pairs))
+
+    def _make_room(self, now: float, added: int) -> None:
         # Entries of one table live about equally long, so the oldest is the first to end. Two are looked at for one
         # added, so the looking keeps up.
-        for _ in range(2 * len(pairs)):
+        entries = self._entries
+        for _ in range(2 * added):
             oldest = next(iter(entries))
             is_over = entries[oldest][0] <= now
             if not is_over and len(entries) <= self._bound:

@@ -169,6 +169,19 @@ def test_the_list_is_not_asked_about_addresses() -> None:
     assert cookie_domain("about:blank", lambda _: "wrong.example") == ""
 
 
+def test_only_the_domain_of_a_possible_host_is_remembered() -> None:
+    asked: list[str] = []
+
+    def registrable(host: str) -> str:
+        asked.append(host)
+        return "example.co.uk"
+
+    possible, too_long = f"{'a.' * 120}example.co.uk", f"{'a.' * 121}example.co.uk"
+    for host in (possible, possible, too_long, too_long):
+        assert cookie_domain(f"https://{host}/", registrable) == "example.co.uk"
+    assert asked == [possible, too_long, too_long]
+
+
 def test_a_block_without_a_user_id_names_none() -> None:
     assert json.loads(block_body(ReasonCode.OVER_QUOTA, "h")).keys() == {"reason_code", "reason", "cookie_domain"}
 

@@ -20,7 +20,7 @@ class Cache(BoundedMemoryCache):
 
     now = 1_000.0
 
-    def clock(self) -> float:
+    def clock(self) -> float:  # type: ignore[override]
         return self.now
 
 
@@ -109,7 +109,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("fsproxy.state.memory.bounded_table.monotonic", clock)
+    monkeypatch.setattr("fsproxy.state.memory.bounded_table.BoundedTable.clock", clock)
     return clock
 
 
