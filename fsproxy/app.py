@@ -61,12 +61,14 @@ class App:
         source: Source | None = None,
         worker_channel: WorkerChannel | None = None,
         predecessor: Predecessor | None = None,
+        on_listening: Callable[[], None] = lambda: None,
     ) -> None:
         """Take the place of ``predecessor``, if there is one.
 
         ``source``: where ``config`` came from, to load it anew when it changes. ``worker_channel``: to the supervisor,
-        where this process is one of several workers.
+        where this process is one of several workers. ``on_listening`` is called once both ports are open.
         """
+        self._on_listening = on_listening
         self._config = config
         self._worker_channel = worker_channel
         orders = self._orders = worker_channel.orders if worker_channel is not None else None
@@ -126,6 +128,7 @@ class App:
             self._reloader.start()
             log.info("listening", data=address(self._config.listen), admin=self._config.admin.port, pid=os.getpid())
             self._take_over(listeners, admin)
+            self._on_listening()
             if worker_channel is not None:
                 worker_channel.report_listening()
             if self._predecessor is not None:
@@ -138,6 +141,8 @@ class App:
             data_plane = DataPlane(generation, self.metrics, self._loop, self._sweeper, self._passage)
         except StoreError as error:
             raise StartError(str(error)) from None
+        if self._config.audit.to == "stdout" and self._config.log.format != "json" and sys.stdout.isatty():
+            data_plane.audit.shorten()
         if self._orders is not None:
             data_plane.audit.share()
             data_plane.audit.bind(**{"fsproxy.worker": self._orders.number})

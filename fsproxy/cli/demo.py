@@ -12,7 +12,7 @@ from aiohttp import web
 from fsproxy.app import App
 from fsproxy.cli.documented import Documented
 from fsproxy.cli.loading import load_or_exit
-from fsproxy.cli.running import run
+from fsproxy.cli.running import PORT_OPTIONS, run
 from fsproxy.config.schema import Config
 from fsproxy.demo.backend import create_backend
 from fsproxy.demo.curl import curl_lines
@@ -37,10 +37,7 @@ def demo(port: int | None, admin_port: int | None) -> None:
         listen=replace(config.listen, port=port or config.listen.port),
         admin=replace(config.admin, port=admin_port or config.admin.port),
     )
-    click.echo("fsproxy demo: try these commands in another terminal.\n", err=True)
-    for line in curl_lines(config.listen.port):
-        click.echo(line + "\n", err=True)
-    run(config, lambda: _serve(config, backend))
+    run(config, lambda: _serve(config, backend), ports=PORT_OPTIONS)
 
 
 async def _serve(config: Config, backend: socket.socket) -> None:
@@ -48,6 +45,13 @@ async def _serve(config: Config, backend: socket.socket) -> None:
     await runner.setup()
     try:
         await web.SockSite(runner, backend).start()
-        await App(config).run()
+        await App(config, on_listening=lambda: _greet(config)).run()
     finally:
         await runner.cleanup()
+
+
+def _greet(config: Config) -> None:
+    click.echo("\nfsproxy demo: try these commands in another terminal.\n", err=True)
+    for line in curl_lines(config.listen.port):
+        click.echo(line + "\n", err=True)
+    click.echo(f"The operators' page: http://127.0.0.1:{config.admin.port}/", err=True)

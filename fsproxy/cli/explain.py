@@ -12,7 +12,7 @@ from fsproxy.admin.explaining import Explanation
 from fsproxy.admin.explaining import explain as explained
 from fsproxy.admin.question import Question, UnanswerableError
 from fsproxy.cli.documented import Documented
-from fsproxy.cli.loading import CONFIG_OPTION, compile_or_exit
+from fsproxy.cli.loading import compile_or_exit, config_option
 from fsproxy.cli.tables import echo_rich
 from fsproxy.cli.wording import reason, sentence
 from fsproxy.clock import now
@@ -27,7 +27,7 @@ from fsproxy.core.pipeline import Judgement, Step
         "fsproxy explain --config fsproxy.yaml --request page.json",
     ],
 )
-@CONFIG_OPTION
+@config_option()
 @click.option("--url", help="The page's URL.")
 @click.option("--ip", help="The visitor's address.")
 @click.option("--user-agent", help="The User-Agent header.")

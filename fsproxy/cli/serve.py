@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from fsproxy.app import App
 from fsproxy.cli.documented import Documented
-from fsproxy.cli.loading import CONFIG_OPTION, load_or_exit
-from fsproxy.cli.running import run
+from fsproxy.cli.loading import config_option, load_or_exit, text_or_exit
+from fsproxy.cli.running import PORT_KEYS, PORT_OPTIONS, run
 from fsproxy.config.schema import Config
 from fsproxy.fleet.supervisor import Supervisor
 from fsproxy.fleet.take_over import Predecessor
@@ -20,23 +22,46 @@ from fsproxy.reload.build_generation import Source
 @click.command(
     cls=Documented,
     statuses={0: "the proxy was stopped", 1: "it cannot start, or the configuration is at fault"},
-    examples=["fsproxy serve --config config/fsproxy.yaml"],
+    examples=["fsproxy serve --config config/fsproxy.yaml", "fsproxy serve --upstream https://capture.example.net"],
 )
-@CONFIG_OPTION
+@config_option(required=False)
+@click.option("--upstream", metavar="URL", help="Run without a file: the capture backend; all else is by default.")
+@click.option("--port", type=click.IntRange(0, 65535), help="With --upstream: the port for recorders; default: 8080.")
+@click.option("--admin-port", type=click.IntRange(0, 65535), help="With --upstream: the admin port; default: 8081.")
 @click.option(
     "--take-over", is_flag=True, help="Replace the program that serves on these ports: it drains once this one listens."
 )
-def serve(path: Path, *, take_over: bool) -> None:
+def serve(
+    path: Path | None, upstream: str | None, port: int | None, admin_port: int | None, *, take_over: bool
+) -> None:
     """Run the proxy until SIGTERM or SIGINT; then finish the requests under way and exit with status 0."""
-    config = load_or_exit(path)
-    source = Source(path, dict(os.environ))
-    run(config, lambda: _serve(config, source, take_over=take_over))
+    given = click.get_current_context().get_parameter_source("path")
+    if upstream is not None and given is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--upstream runs without a file, so it does not go with --config")
+    if upstream is None:
+        if path is None:
+            raise click.UsageError("--config FILE or --upstream URL is needed")
+        if port is not None or admin_port is not None:
+            raise click.UsageError("--port and --admin-port go with --upstream; a file has listen.port and admin.port")
+        config, source, ports = load_or_exit(path), Source(path, dict(os.environ)), PORT_KEYS
+    else:
+        config, source, ports = _without_file(upstream, port, admin_port), None, PORT_OPTIONS
+    run(config, lambda: _serve(config, source, take_over=take_over), ports=None if take_over else ports)
 
 
-async def _serve(config: Config, source: Source, *, take_over: bool) -> None:
+def _without_file(upstream: str, port: int | None, admin_port: int | None) -> Config:
+    sections: dict[str, dict[str, object]] = {"upstream": {"url": upstream}}
+    if port is not None:
+        sections["listen"] = {"port": port}
+    if admin_port is not None:
+        sections["admin"] = {"port": admin_port}
+    return text_or_exit(json.dumps(sections), "--upstream")
+
+
+async def _serve(config: Config, source: Source | None, *, take_over: bool) -> None:
     predecessor = await Predecessor.find(config) if take_over else None
     try:
-        if config.workers > 1:
+        if source is not None and config.workers > 1:
             await Supervisor(config, source, predecessor).run()
         else:
             await App(config, source, predecessor=predecessor).run()

@@ -38,11 +38,16 @@ class Problem:
         """Return the place and the fault without the value, for those who may not see the configuration."""
         return f"{self.file}:{self.line}:{self.column}: {f'{self.key_path}: ' if self.key_path else ''}{self.fault}"
 
-    def __str__(self) -> str:
+    @property
+    def without_place(self) -> str:
+        """Return the fault with its key and value, for what no file holds."""
         subject = f"{self.key_path}: " if self.key_path else ""
         value = f"{self.value} " if self.value is not None else ""
         allowed = f"; allowed: {self.allowed}" if self.allowed else ""
-        return f"{self.file}:{self.line}:{self.column}: {subject}{value}{self.fault}{allowed}"
+        return f"{subject}{value}{self.fault}{allowed}"
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.without_place}"
 
 
 class ConfigError(Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import select
 import socket
 import ssl
@@ -91,6 +92,23 @@ async def require_free(to: ListenConfig) -> None:
         await _bind_alone(to.host, to.port)
     except OSError as error:
         raise StartError(f"listen {address(to)}: {error.strerror}") from None
+
+
+async def require_free_ports(config: Config, keys: tuple[str, str]) -> None:
+    """Raise StartError when another program has the data port or the admin port.
+
+    ``keys``: what sets the two ports, to name it in the error.
+    """
+    listen_key, admin_key = keys
+    ports = [(admin_key, config.admin.host, config.admin.port)]
+    if config.listen.unix is None:
+        ports.insert(0, (listen_key, config.listen.host, config.listen.port))
+    for key, hosts, port in ports:
+        try:
+            await _bind_alone(hosts, port)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise StartError(f"port {port} is in use by another program. {key} sets another port.") from None
 
 
 async def _bind_alone(hosts: Sequence[str], port: int) -> None:

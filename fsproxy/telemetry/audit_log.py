@@ -19,6 +19,7 @@ from structlog.typing import BindableLogger, EventDict, Processor
 
 from fsproxy.config.schema import AuditConfig
 from fsproxy.telemetry.destination import Destination
+from fsproxy.telemetry.short_lines import short_lines
 
 BUFFER_BYTES = 8 * 1024 * 1024
 """Room for about 10,000 lines, as many as come in one second of full load while the destination stalls."""
@@ -220,6 +221,10 @@ class AuditLog:
     def share(self) -> None:
         """Keep lines whole although other processes write to the same destination."""
         self._destination.shared = True
+
+    def shorten(self) -> None:
+        """Write short coloured lines for people in place of JSON."""
+        self._destination.render = short_lines
 
     def reopen(self) -> None:
         """Have a file opened again before the next lines (log rotation, SIGHUP)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -28,6 +28,8 @@ class Destination:
         self._stall = stall_seconds
         self.shared = False
         """Other processes write there as well. A pipe takes only 4 KB (PIPE_BUF) in one piece, so they take turns."""
+        self.render: Callable[[bytes], bytes] | None = None
+        """Makes other lines of the given ones, as many as they are, for a terminal."""
 
     def reopen(self) -> None:
         """Open the path again. If that fails, raise OSError and keep the old file in use."""
@@ -39,6 +41,8 @@ class Destination:
 
     def write(self, lines: bytes) -> int:
         """Write whole lines. Return how many of them were lost. Never raise."""
+        if self.render is not None:
+            lines = self.render(lines)
         if not self.shared:
             return self._write(lines)
         with _turn(self._fd):
