@@ -14,8 +14,8 @@ import re2
 # Two letters outside ASCII that Go takes for k and s.
 _SIGN_FOR_KELVIN, _LONG_S = "\u212a", "\u017f"
 _VARIANTS = {"k": ("K", _SIGN_FOR_KELVIN), "K": ("k", _SIGN_FOR_KELVIN), "s": ("S", _LONG_S), "S": ("s", _LONG_S)}
-# An escaped letter. It may be part of any name, and no recorder writes one.
-_ESCAPED_LETTER = rb"\\u(?:00[4-7][0-9a-fA-F]|212[aA]|017[fF])"
+_escaped_letter = re2.compile(rb"\\u(?:00[4-7][0-9a-fA-F]|212[aA]|017[fF])").search
+"""Finds an escaped letter. It may be part of any name, and no recorder writes one."""
 
 
 def folded(name: str) -> str:
@@ -44,14 +44,17 @@ NO_NAMES = KnownNames(())
 def finder_of_misspelt(names: Iterable[str]) -> Callable[[bytes], object]:
     """Return a function that returns something if a text may have one of the names in other letters, else None.
 
-    It looks at every byte once. It is sure of a text without such a name, and may find one that is inside a value.
+    It is sure of a text without such a name, and may find one that is inside a value.
     """
-    # A set only says that its pattern is somewhere, and takes two thirds of the time that a search for its place does.
-    found = re2.Set.SearchSet()
-    found.Add(b'"(?:' + b"|".join(map(_misspelt, names)) + b')"|' + _ESCAPED_LETTER)
-    found.Compile()
-    match: Callable[[bytes], object] = found.Match
-    return match
+    # Each of the two expressions begins with one text, so that RE2 only looks where that text is. As a single one they
+    # would look at every byte, which takes five times as long in a bundle.
+    search = re2.compile(b'"(?:' + b"|".join(map(_misspelt, names)) + b')"').search
+
+    def find(text: bytes) -> object:
+        found: object = search(text)
+        return _escaped_letter(text) if found is None and b"\\" in text else found
+
+    return find
 
 
 def _misspelt(name: str) -> bytes:
