@@ -12,10 +12,16 @@ from hypothesis import strategies as st
 
 from fsproxy.core.failures import Failure
 from fsproxy.core.model import Encoding
+from fsproxy.proxy import decoding
 from fsproxy.proxy.bodies import BodyError
 from fsproxy.proxy.decoding import MAX_MEMBERS, ON_LOOP, Decoded, UndecodableError, decode, encode
 
 LIMIT = 3 * ON_LOOP
+
+
+@pytest.fixture(autouse=True, params=["zlib", "isal.isal_zlib"])
+def _library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "QUICK", pytest.importorskip(request.param))
 
 
 @pytest.mark.parametrize("size", [0, 1, ON_LOOP - 1, ON_LOOP, ON_LOOP + 1, LIMIT])
