@@ -1,7 +1,8 @@
 """Every part of aiohttp that is not public, or that may change between its releases. No other module uses one.
 
-The data plane takes three things from aiohttp: its parser of requests (``HttpRequestParser``, which is llhttp in C),
-the queue in which a body waits (``StreamReader``), and the protocol that both expect above them (``BaseProtocol``).
+The data plane takes four things from aiohttp: its parser of requests (``HttpRequestParser``, which is llhttp in C),
+the queue in which a body waits (``StreamReader``), the protocol that both expect above them (``BaseProtocol``), and
+what masks a WebSocket's frames.
 It does not use aiohttp's server. That one starts a task for each connection and another for each request, has no
 timeout for a head, and adds headers that a proxy must not invent.
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from aiohttp._websocket.helpers import websocket_mask
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.http_parser import HttpRequestParser, RawRequestMessage
@@ -29,6 +31,7 @@ __all__ = (
     "ParsingProtocol",
     "RawRequestMessage",
     "StreamReader",
+    "masked",
 )
 
 HAS_C_PARSER = HttpRequestParser.__module__ == "aiohttp._http_parser"
@@ -40,6 +43,13 @@ MAX_PIPELINED = 32
 SHORTEST_LINE = 4
 """Bytes of the shortest header line. The size of a head is limited elsewhere, so the parser's limit of the number of
 lines is set where it never applies."""
+
+
+def masked(payload: bytes, key: bytes) -> bytes:
+    """Return a WebSocket's payload masked or unmasked: 64 KB take 7 us in C, and 250 us as one large number."""
+    data = bytearray(payload)
+    websocket_mask(key, data)
+    return bytes(data)
 
 
 class BrokenBodyError(Exception):

@@ -30,21 +30,18 @@ class Tunnel:
     def open(self) -> None:
         """Connect the client's side."""
         self._client.on_writable = self.on_client_writable
-        self._client.tunnel(self._from_client)
+        self._client.tunnel(self.on_client_data)
 
     @property
     def has_upstream(self) -> bool:
         """Whether the upstream's side is connected."""
         return self._upstream is not None
 
-    def _from_client(self, data: bytes) -> None:
-        if data:
-            self.on_client_data(data)
-        else:
-            self.on_client_gone()
-
     def on_client_data(self, data: bytes) -> None:
-        """Pass on what the client sends."""
+        """Pass on what the client sends; ``b""`` means that it is gone."""
+        if not data:
+            self.on_client_gone()
+            return
         self.bytes_up += len(data)
         self.send_up(data)
 

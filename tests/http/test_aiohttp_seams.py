@@ -18,6 +18,7 @@ from aiohttp.http_parser import SINGLETON_HEADERS
 
 import fsproxy
 from fsproxy.core.wire.header_names import READ
+from fsproxy.core.wire.sockets import websocket
 from fsproxy.http.aiohttp_parts import (
     EMPTY_PAYLOAD,
     HAS_C_PARSER,
@@ -28,6 +29,7 @@ from fsproxy.http.aiohttp_parts import (
     LineTooLong,
     ParsingProtocol,
     StreamReader,
+    masked,
 )
 from fsproxy.http.connection import ClientConnection
 from support.in_process import in_process
@@ -92,6 +94,12 @@ def test_other_modules_import_only_what_is_public() -> None:
 
 def test_the_parser_is_the_one_in_c() -> None:
     assert HAS_C_PARSER
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 8, 1000, 70_001])
+def test_a_payload_is_masked_as_rfc_6455_says(size: int) -> None:
+    payload = bytes(number % 251 for number in range(size))
+    assert masked(payload, b"\x01\x82\xff\x00") == websocket.masked(payload, b"\x01\x82\xff\x00")
 
 
 def test_the_protocol_has_no_dictionary_so_that_a_connection_stays_small() -> None:

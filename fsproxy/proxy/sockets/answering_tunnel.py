@@ -17,6 +17,7 @@ from fsproxy.http.tunnel import Tunnel
 
 if TYPE_CHECKING:
     from fsproxy.http.client_transport import ClientTransport
+    from fsproxy.http.inline_task import InlineTask
     from fsproxy.proxy.sockets.frames import FrameHandler
 
 MOST_INSERTED = 64
@@ -38,7 +39,7 @@ class AnsweringTunnel(Tunnel):
         self._handler = handler
         self._down = DownstreamFrames()
         self._client_gone = self._client_closes = self._ending = self._draining = self._spoke = False
-        self._worker: asyncio.Task[None] | None = None
+        self._worker: InlineTask | None = None
         """Takes the client's messages one by one; None while there is none."""
         self._relief: asyncio.Future[None] | None = None
         self._soon: asyncio.TimerHandle | None = None

@@ -131,11 +131,11 @@ class FrameHandler:
         failure = Failure.DRAINING if self._services.draining else Failure.UPSTREAM_CUT
         return [fail_text(seq, 502, problem(failure, 502)) for seq in self._unanswered.fail_all(failure)]
 
-    def note_fault(self, error: Exception) -> None:
+    def note_fault(self, error: BaseException) -> None:
         """Count a fault of ours that costs nothing."""
         self._services.note_fault(error)
 
-    def note_fatal(self, error: Exception) -> None:
+    def note_fatal(self, error: BaseException) -> None:
         """Count a fault of ours after which the socket must be closed."""
         self._note_end(Failure.INTERNAL)
         self.note_fault(error)

@@ -36,7 +36,7 @@ class SocketServices:
         """Count an answer that ends a recording."""
         self.metrics.recordings_ended[(cause,)] += 1
 
-    def note_fault(self, error: Exception) -> None:
+    def note_fault(self, error: BaseException) -> None:
         """Count and log a fault of ours that a socket has survived."""
         self.metrics.own_failures[("socket",)] += 1
         log.error("a fault of ours on a socket was survived", exc_info=error)

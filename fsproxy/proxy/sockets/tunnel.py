@@ -14,7 +14,18 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from fsproxy.core.wire.sockets.upstream_frames import Control, Message, TooLarge, Unlawful, UpstreamFrames
-from fsproxy.core.wire.sockets.websocket import CloseCode, FrameReader, Opcode, Part, frame, is_text, payload_of
+from fsproxy.core.wire.sockets.websocket import (
+    CloseCode,
+    FrameReader,
+    Opcode,
+    Part,
+    frame,
+    is_text,
+    payload_of,
+    start_of_payload,
+)
+from fsproxy.http.aiohttp_parts import masked
+from fsproxy.http.inline_task import InlineTask
 from fsproxy.proxy.sockets.answering_tunnel import AnsweringTunnel
 from fsproxy.proxy.sockets.answers import Ending, FrameVerdict
 from fsproxy.proxy.sockets.frames import ON_LOOP, FrameHandler
@@ -34,19 +45,35 @@ class FrameTunnel(AnsweringTunnel):
         self, client: ClientTransport, closed: asyncio.Future[None], handler: FrameHandler, limit: int
     ) -> None:
         super().__init__(client, closed, handler)
+        self._limit = limit
         self._frames = FrameReader()
         self._up = UpstreamFrames(limit)
+        self._between = True
+        """Nothing is kept of a message or a frame that is not whole."""
         self._chunks: deque[bytes] = deque()
         self._work_done = 0
+        self._idle: asyncio.Future[None] | None = None
 
     def on_client_data(self, data: bytes) -> None:
         """See Tunnel. One worker takes the messages in their order; while it is busy little more is read."""
+        if not data:
+            self.on_client_gone()
+            return
         self.bytes_up += len(data)
         self._chunks.append(data)
-        if self._worker is None:
-            self._worker = self._loop.create_task(self._work())
-        else:
+        if self._worker is not None:
             self.hold_client()
+            return
+        self._worker = InlineTask(self._work(), self._loop, self._worked)
+        if asyncio.current_task(self._loop) is None:
+            self._begin(self._worker)
+        else:
+            # What came right behind the upgrade is given to us by the upgrade's own task.
+            self._loop.call_soon(self._begin, self._worker)
+
+    def _begin(self, worker: InlineTask) -> None:
+        if worker.step():
+            self._worked(worker)
 
     def on_client_gone(self) -> None:
         """See Tunnel. What has come from the client still goes up: it may be the last bundle."""
@@ -58,30 +85,42 @@ class FrameTunnel(AnsweringTunnel):
     async def finished(self) -> None:
         """Wait, after the tunnel was closed, until no message is being decided on any more."""
         if self._worker is not None:
-            await self._worker
+            self._idle = self._loop.create_future()
+            await self._idle
 
-    async def _work(self) -> None:
-        try:
-            while self._chunks and not self.is_closed:
-                for part in self._frames.feed(self._chunks.popleft()):
-                    await self._take(part)
-                    self._work_done += 1
-                    if self._work_done > TURN:
-                        self._work_done = 0
-                        await asyncio.sleep(0)
-                    if self.closed.done():
-                        return
-        except Exception as error:  # noqa: BLE001 - where the next frame begins is not known any more
-            self._handler.note_fatal(error)
+    async def _work(self) -> bool:
+        self._work_done = 0
+        while self._chunks and not self.is_closed:
+            data = self._chunks.popleft()
+            start = start_of_payload(data, 4) if self._between and not (self._ending or self._client_closes) else 0
+            if start and len(data) - start <= self._limit:
+                await self._message(data, masked(data[start:], data[start - 4 : start]))
+                continue
+            for part in self._frames.feed(data):
+                await self._take(part)
+                self._work_done += 1
+                if self._work_done > TURN:
+                    self._work_done = 0
+                    await asyncio.sleep(0)
+                if self.closed.done():
+                    return False
+            self._between = self._frames.is_between and self._up.is_between
+        return True
+
+    def _worked(self, worker: InlineTask) -> None:
+        """Go on after all that came was taken, or after a fault of ours."""
+        self._worker = None
+        if worker.error is not None:  # where the next frame begins is not known any more
+            self._handler.note_fatal(worker.error)
             self.close()
-        finally:
-            self._worker = None
-            if self._client_gone:
-                self.close()
-            else:
-                self.release_client()
-                if self._draining and self._spoke:
-                    self._end_if_idle()
+        if self._idle is not None:
+            self._idle.set_result(None)
+        if self._client_gone:
+            self.close()
+        else:
+            self.release_client()
+            if self._draining and self._spoke:
+                self._end_if_idle()
 
     async def _take(self, part: Part) -> None:
         if self._ending:
@@ -93,11 +132,11 @@ class FrameTunnel(AnsweringTunnel):
             return
         arrival = self._up.take(part)
         if isinstance(arrival, Message):
-            await self._message(arrival)
+            await self._message(arrival.raw, payload_of(arrival.raw, masked))
         elif isinstance(arrival, Control):
             self._control(arrival)
         elif isinstance(arrival, TooLarge):
-            await self._follow(self._handler.refuse_too_large(arrival.start, arrival.end), arrival)
+            await self._follow(self._handler.refuse_too_large(arrival.start, arrival.end), b"")
         elif isinstance(arrival, Unlawful):
             self._refuse(arrival.code)
 
@@ -112,37 +151,30 @@ class FrameTunnel(AnsweringTunnel):
         elif control.opcode == Opcode.PING:
             self.send_down(frame(Opcode.PONG, payload_of(control.raw)))
 
-    async def _message(self, message: Message) -> None:
+    async def _message(self, raw: bytes, payload: bytes) -> None:
         self._spoke = True
-        raw = message.raw
-        large = len(raw) > ON_LOOP
+        large = len(payload) > ON_LOOP
         self._work_done += 20 + len(raw) // 128
-        payload = await asyncio.to_thread(payload_of, raw) if large else payload_of(raw)
-        if message.opcode == Opcode.TEXT and not (
+        if raw[0] & 0x0F == Opcode.TEXT and not (
             await asyncio.to_thread(is_text, payload) if large else is_text(payload)
         ):
             self._refuse(CloseCode.NO_TEXT)
             return
-        await self._follow(await self._handler.decide(payload), message)
+        await self._follow(await self._handler.decide(payload), raw)
 
     def _refuse(self, code: CloseCode) -> None:
         self._handler.note_breach()
         self.end(code)
 
-    async def _follow(self, verdict: FrameVerdict, message: Message | TooLarge) -> None:
-        """Send up or down what the verdict says, and close the socket where it says so."""
+    async def _follow(self, verdict: FrameVerdict, raw: bytes) -> None:
+        """Send up or down what the verdict on these frames says, and close the socket where it says so."""
         self.stay()
         if verdict.answer is not None:
             await self._insert(frame(Opcode.TEXT, verdict.answer))
-        elif isinstance(message, Message) and verdict.ending is Ending.NOT:
-            self.send_up(message.raw if verdict.instead is None else await self._framed(message, verdict.instead))
+        elif verdict.ending is Ending.NOT:
+            instead = verdict.instead
+            self.send_up(raw if instead is None else frame(raw[0] & 0x0F, instead, os.urandom(4), masked))
         if verdict.ending is Ending.NOW:
             self.end(CloseCode.GOING_AWAY)
         elif verdict.ending is Ending.SOON:
             self.end_soon()
-
-    async def _framed(self, message: Message, text: bytes) -> bytes:
-        opcode, key = Opcode(message.opcode), os.urandom(4)
-        if len(text) > ON_LOOP:
-            return await asyncio.to_thread(frame, opcode, text, key)
-        return frame(opcode, text, key)

@@ -360,7 +360,7 @@ async def test_a_fault_that_loses_our_place_in_the_stream_closes_the_socket(
         raise RuntimeError("a bug")
 
     async with setting(tmp_path) as it:
-        monkeypatch.setattr("fsproxy.core.wire.sockets.upstream_frames.UpstreamFrames._ended", broken)
+        monkeypatch.setattr("fsproxy.proxy.sockets.tunnel.start_of_payload", broken)
         async with it.connect() as socket:
             await socket.send_str(page_frame())
             assert (await socket.receive(timeout=120)).type is WSMsgType.CLOSED

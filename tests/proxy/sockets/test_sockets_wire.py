@@ -92,9 +92,9 @@ class Wire:
 
 @asynccontextmanager
 async def wire(
-    folder: Path, config: Mapping[str, Any] = BLOCKED, accept: bytes = ACCEPT, behind: bytes = b""
+    folder: Path, config: Mapping[str, Any] = BLOCKED, accept: bytes = ACCEPT, behind: bytes = b"", early: bytes = b""
 ) -> AsyncIterator[Wire]:
-    """An open socket; ``behind`` comes from the upstream in one piece with its 101."""
+    """An open socket; ``behind`` comes from the upstream in one piece with its 101, ``early`` with the request."""
     accepted: asyncio.Future[tuple[End, bytes]] = asyncio.get_running_loop().create_future()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -107,7 +107,7 @@ async def wire(
     try:
         async with inner_proxy(config, url, folder) as proxy:
             client = End(*await asyncio.open_connection("127.0.0.1", proxy.port))
-            await client.send(UPGRADE)
+            await client.send(UPGRADE + early)
             async with asyncio.timeout(120):
                 assert b" 101 " in await client.reader.readuntil(b"\r\n\r\n")
             upstream, request = await accepted
@@ -177,6 +177,12 @@ async def test_what_comes_down_passes_as_it_came(tmp_path: Path) -> None:
 async def test_what_comes_right_behind_the_101_passes(tmp_path: Path) -> None:
     async with wire(tmp_path, behind=down(b"hello")) as it:
         await it.client.gets(down(b"hello"))
+
+
+async def test_what_comes_right_behind_the_upgrade_goes_up_first(tmp_path: Path) -> None:
+    async with wire(tmp_path, early=up(BUNDLE) * 2) as it:
+        await it.client.send(up(GOOD_PAGE))
+        await it.upstream.gets(up(BUNDLE) * 2 + up(GOOD_PAGE))
 
 
 async def test_a_fail_frame_waits_for_the_end_of_an_upstreams_frame(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from fsproxy.core.wire.sockets.websocket import FrameReader, Opcode, Part, payload_of
+from fsproxy.core.wire.sockets.websocket import FrameReader, Opcode, Part, payload_of, start_of_payload
 
 LONGEST_OBSERVED = 64 * 1024
 """Bytes of an upstream's message that is kept for the caller to read. A longer one passes unread."""
+
+_TEXT = 0x80 | Opcode.TEXT
 
 
 class DownstreamFrames:
@@ -35,6 +37,12 @@ class DownstreamFrames:
 
         ``observing``: keep the text messages that begin in ``data``.
         """
+        if not self._in_message and self._reader.is_between and not self.ended:
+            start = start_of_payload(data, 0)
+            if start:
+                if observing and data[0] == _TEXT:
+                    self.observed.append(data[start:])
+                return data
         out: list[bytes] = []
         for part in self._reader.feed(data):
             if self.finished:

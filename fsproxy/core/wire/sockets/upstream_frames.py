@@ -55,6 +55,11 @@ class UpstreamFrames:
         self._size = 0
         self._skipped: _Skipped | None = None
 
+    @property
+    def is_between(self) -> bool:
+        """No message has begun that is not whole."""
+        return self._opcode is None
+
     def take(self, part: Part) -> Arrival | None:
         """Take the next part of a frame. Return what it completes, None while nothing is complete."""
         head = part.head

@@ -14,7 +14,7 @@ import base64
 import codecs
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import IntEnum, unique
 
 import msgspec
@@ -35,7 +35,7 @@ class Opcode(IntEnum):
 FIRST_CONTROL = 8
 """Opcodes from here on belong to control frames, which may come between the frames of a message (RFC 6455 5.4)."""
 STEP = 64 * 1024
-"""Bytes that are masked in one step, for which all other threads wait. A multiple of the key's four bytes."""
+"""Bytes that are checked to be text in one step, for which all other threads wait."""
 
 
 @unique
@@ -52,6 +52,8 @@ class CloseCode(IntEnum):
         return self.to_bytes(2)
 
 
+Mask = Callable[[bytes, bytes], bytes]
+"""Returns a payload masked with a key of four bytes. ``masked`` is one; there are faster ones outside of the core."""
 LONGEST_CONTROL = 125
 """Bytes that a ping, pong or close may carry."""
 _SHORTEST = {2: 0, 4: 126, 10: 1 << 16}
@@ -109,6 +111,11 @@ class FrameReader:
         self.rest = b""
         """The beginning of a head whose size field is incomplete: at most 9 bytes."""
 
+    @property
+    def is_between(self) -> bool:
+        """All that came were whole frames."""
+        return self._head is None and not self.rest
+
     def feed(self, data: bytes) -> Iterator[Part]:
         """Yield the parts of the stream's next bytes. Read the iterator to its end before the next call."""
         if self.rest:
@@ -149,16 +156,27 @@ def read_head(data: bytes, at: int) -> FrameHead | None:
     return FrameHead(first & 0x0F, bool(first & 0x80), bool(first & 0x70), masks, length + 4 * masks, size)
 
 
-def payload_of(raw: bytes) -> bytes:
-    """Return the message in these whole data frames, unmasked."""
-    pieces = []
-    at = 0
-    while (head := read_head(raw, at)) is not None:
-        start = at + head.length
-        at = start + head.size
-        piece = raw[start:at]
-        pieces.append(masked(piece, raw[start - 4 : start]) if head.masked else piece)
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+def start_of_payload(data: bytes, key: int) -> int:
+    """Return where the payload begins in ``data`` that is exactly one message, in one frame of up to 64 KB.
+
+    Nearly all reads of a recorder's socket are. 0: it is anything else, or a frame that may be unlawful.
+    ``key``: the bytes of the mask's key, 4 in a client's frame and 0 in an upstream's.
+    """
+    size = len(data)
+    if size < 4 or data[0] not in _WHOLE_MESSAGE:
+        return 0
+    start, length = 2 + key, data[1] - (key << 5)  # without the bit that says masked, which is 4 << 5
+    if length == 126:
+        start, length = start + 2, data[2] << 8 | data[3]
+        if length < 126:
+            return 0
+    elif length > 126:
+        return 0
+    return start if size - start == length else 0
+
+
+_WHOLE_MESSAGE = (0x80 | Opcode.TEXT, 0x80 | Opcode.BINARY)
+"""The first bytes of frames that are a whole message, without reserved bits."""
 
 
 def masked(payload: bytes, key: bytes, offset: int = 0) -> bytes:
@@ -169,24 +187,34 @@ def masked(payload: bytes, key: bytes, offset: int = 0) -> bytes:
     if offset % 4:
         key = key[offset % 4 :] + key[: offset % 4]
     size = len(payload)
-    if size > STEP:
-        return b"".join(masked(payload[at : at + STEP], key) for at in range(0, size, STEP))
     # Both become one large number each: a single XOR in C instead of a loop over the bytes in Python.
     pad = key * (size // 4 + 1)
     return (int.from_bytes(payload) ^ int.from_bytes(pad[:size])).to_bytes(size)
 
 
-def frame(opcode: Opcode, payload: bytes, key: bytes | None = None) -> bytes:
+def payload_of(raw: bytes, mask: Mask = masked) -> bytes:
+    """Return the message in these whole data frames, unmasked."""
+    pieces = []
+    at = 0
+    while (head := read_head(raw, at)) is not None:
+        start = at + head.length
+        at = start + head.size
+        piece = raw[start:at]
+        pieces.append(mask(piece, raw[start - 4 : start]) if head.masked else piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def frame(opcode: int, payload: bytes, key: bytes | None = None, mask: Mask = masked) -> bytes:
     """Return a frame that is a whole message. ``key``: the four bytes that mask it, as a client has to."""
     size = len(payload)
-    mask = 0x80 if key is not None else 0
+    mark = 0x80 if key is not None else 0
     if size < 126:
-        head = bytes((0x80 | opcode, mask | size))
+        head = bytes((0x80 | opcode, mark | size))
     elif size < 1 << 16:
-        head = bytes((0x80 | opcode, mask | 126)) + size.to_bytes(2)
+        head = bytes((0x80 | opcode, mark | 126)) + size.to_bytes(2)
     else:
-        head = bytes((0x80 | opcode, mask | 127)) + size.to_bytes(8)
-    return head + payload if key is None else head + key + masked(payload, key)
+        head = bytes((0x80 | opcode, mark | 127)) + size.to_bytes(8)
+    return head + payload if key is None else head + key + mask(payload, key)
 
 
 def is_text(payload: bytes) -> bool:

@@ -18,6 +18,7 @@ from fsproxy.core.wire.sockets.websocket import (
     masked,
     payload_of,
     read_head,
+    start_of_payload,
 )
 
 KEY = b"\x01\x82\xff\x00"
@@ -82,6 +83,46 @@ def test_what_is_framed_is_read_again(size: int, key: bytes | None) -> None:
     assert head.length + head.size == len(raw)
     assert head.size == size
     assert payload_of(raw) == payload
+
+
+@pytest.mark.parametrize("key", [b"", KEY])
+@pytest.mark.parametrize("size", [2, 5, 125, 126, 127, 65_535])
+@pytest.mark.parametrize("opcode", [Opcode.TEXT, Opcode.BINARY])
+def test_a_message_that_came_by_itself_in_one_frame_is_known_by_its_first_bytes(
+    opcode: Opcode, size: int, key: bytes
+) -> None:
+    raw = frame(opcode, b"x" * size, key or None)
+    start = start_of_payload(raw, len(key))
+    assert len(raw) - start == size
+    assert not start_of_payload(raw[:-1], len(key))
+    assert not start_of_payload(raw + b"x", len(key))
+    assert not start_of_payload(raw, 4 - len(key))
+    for first in (opcode, 0xC0 | opcode, 0x90 | opcode, 0x80, 0x83, 0x88, 0x89, 0x8A):
+        assert not start_of_payload(bytes((first,)) + raw[1:], len(key))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"\x81",
+        b"\x81\x80",
+        b"\x81\xfe\x00\x03" + KEY + b"abc",
+        b"\x81\xff" + (500).to_bytes(8) + KEY + bytes(500),
+        frame(Opcode.TEXT, bytes(65_536), KEY),
+    ],
+)
+def test_a_frame_in_another_form_is_left_to_the_reader_of_frames(raw: bytes) -> None:
+    assert not start_of_payload(raw, 4)
+
+
+@settings(max_examples=300)
+@given(st.binary(max_size=12) | st.binary(max_size=200).map(lambda data: b"\x81\xfe" + data))
+def test_the_reader_of_frames_finds_the_same_message(data: bytes) -> None:
+    start = start_of_payload(data, 4)
+    if start:
+        (part,) = FrameReader().feed(data)
+        assert (part.last, part.head.final, part.head.is_lawful, part.head.length) == (True, True, True, start)
 
 
 def test_the_example_of_rfc_6455() -> None:
