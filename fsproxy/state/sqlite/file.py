@@ -24,8 +24,8 @@ from fsproxy.state.sqlite.schema import TABLES, DamagedFileError, has_table, pre
 
 AT_ONCE = 256
 """Rows of one statement."""
-CHUNK = 20_000
-"""Rows read at once."""
+CHUNK = 2_000
+"""Rows read at once, which take about 1 ms of the event loop's time when they are merged."""
 WALKED = 5_000
 """Keys of each table that one ``prune`` looks at."""
 
@@ -38,8 +38,8 @@ class LedgerFile:
     _connection: sqlite3.Connection
     _lock: IO[str]
     _inode: int
-    _walked: dict[str, tuple[Any, ...]] = field(default_factory=dict)
-    """How far ``prune`` has come in each table."""
+    _walked: dict[str, tuple[Any, ...] | None] = field(default_factory=dict)
+    """How far ``prune`` has come in each table; None: it begins anew."""
 
     @classmethod
     def open(cls, path: Path) -> LedgerFile:
@@ -77,8 +77,7 @@ class LedgerFile:
                 given: Sequence[tuple[Any, ...]] = getattr(rows, table.name)
                 for start in range(0, len(given), AT_ONCE):
                     part = given[start : start + AT_ONCE]
-                    values = ",".join([table.marks] * len(part))
-                    self._connection.execute(f"{table.replace} {values}", _bound(part))
+                    self._connection.execute(table.replace(len(part)), _bound(part))
             self._connection.execute("COMMIT")
         except BaseException:
             # A full disk may have rolled back already.
@@ -106,14 +105,11 @@ class LedgerFile:
             "uids": ended_before(now),
         }
         for table in TABLES:
-            after = self._walked.get(table.name, table.first)
+            first, last = table.all_keys()
+            after = self._walked.get(table.name) or first
             upto = self._connection.execute(table.walk, (*after, WALKED)).fetchone()
-            if upto is None:
-                self._connection.execute(table.prune_rest, (*after, limits[table.name]))
-                self._walked.pop(table.name, None)
-            else:
-                self._connection.execute(table.prune, (*after, *upto, limits[table.name]))
-                self._walked[table.name] = upto
+            self._connection.execute(table.prune, (*after, *(upto or last), limits[table.name]))
+            self._walked[table.name] = upto
 
     def close(self) -> None:
         """Close it. Another process may open it then. Never raises."""

@@ -194,10 +194,8 @@ class Persister:
     async def _merge(self, file: LedgerFile) -> None:
         parts = await self._in_thread(file.read, self._clock())
         while rows := await self._in_thread(next, parts, _NO_ROWS):
-            for part in _slices(rows):
-                with _strange_values():
-                    self._ledger.merge(part, self._counted_before, self._clock())
-                await asyncio.sleep(0)
+            with _strange_values():
+                self._ledger.merge(rows, self._counted_before, self._clock())
 
     async def _leave(self) -> None:
         if self._file is not None:
@@ -238,10 +236,3 @@ def _strange_values() -> Iterator[None]:
         yield
     except (TypeError, ValueError, LookupError) as error:
         raise DamagedFileError("holds values that are none of ours") from error
-
-
-def _slices(rows: LedgerRows) -> list[LedgerRows]:
-    """Return the rows in parts that hold the event loop for about 1 ms each."""
-    starts = [slice(start, start + SLICE) for start in range(0, len(rows), SLICE)]
-    fields = LedgerRows.__struct_fields__
-    return [LedgerRows(**{name: getattr(rows, name)[at] for name in fields}) for at in starts]

@@ -6,6 +6,7 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 APPLICATION_ID = 0x66737078
@@ -39,18 +40,17 @@ class Table:
     values: tuple[str, ...]
     ended: str
     """Which rows are worthless, as a condition with one value to compare with."""
-    first: tuple[str | int, ...]
-    """A key before all keys."""
 
-    @property
-    def marks(self) -> str:
-        """The place holders of one row."""
-        return f"({','.join('?' * (len(self.keys) + len(self.values)))})"
+    def replace(self, rows: int) -> str:
+        """Replace so many rows."""
+        columns = self.keys + self.values
+        row = f"({','.join('?' * len(columns))})"
+        return f"REPLACE INTO {self.name} ({', '.join(columns)}) VALUES {','.join([row] * rows)}"  # noqa: S608 - names of our own
 
-    @property
-    def replace(self) -> str:
-        """Replace rows. The marks of each row must follow."""
-        return f"REPLACE INTO {self.name} ({', '.join(self.keys + self.values)}) VALUES"
+    def all_keys(self) -> tuple[list[float], list[bytes]]:
+        """Return two keys: before all keys, and after all of them."""
+        # SQLite orders numbers before texts before blobs, and no text that is kept as a blob begins with this byte.
+        return [-inf] * len(self.keys), [b"\xff"] * len(self.keys)
 
     @property
     def walk(self) -> str:
@@ -63,25 +63,19 @@ class Table:
         """Delete what has ended between two keys."""
         return f"DELETE FROM {self.name} WHERE {self._than('>')} AND {self._than('<=')} AND ({self.ended})"  # noqa: S608
 
-    @property
-    def prune_rest(self) -> str:
-        """Delete what has ended after a key."""
-        return f"DELETE FROM {self.name} WHERE {self._than('>')} AND ({self.ended})"  # noqa: S608
-
     def _than(self, operator: str) -> str:
         return f"({', '.join(self.keys)}) {operator} ({', '.join('?' * len(self.keys))})"
 
 
 TABLES = (
-    Table("counts", ("org", "cycle"), ("used", "ends"), "ends <= ?", ("", "")),
-    Table("names", ("org", "kind", "name"), ("seen",), "seen <= ?", ("", "", "")),
-    Table("admitted", ("key",), ("day",), "day <= ?", (-1,)),
+    Table("counts", ("org", "cycle"), ("used", "ends"), "ends <= ?"),
+    Table("names", ("org", "kind", "name"), ("seen",), "seen <= ?"),
+    Table("admitted", ("key",), ("day",), "day <= ?"),
     Table(
         "uids",
         ("key",),
         ("uid",),
         "NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.key = uids.key AND sessions.times >= ?)",
-        (-1,),
     ),
     Table(
         "sessions",
@@ -90,7 +84,6 @@ TABLES = (
         # An alias is worthless once the session that it names is gone.
         "CASE WHEN times < 0 THEN NOT EXISTS (SELECT 1 FROM sessions AS chief WHERE chief.key = ~sessions.times)"
         " ELSE times < ? END",
-        (-1,),
     ),
 )
 
@@ -110,7 +103,7 @@ def unfit(path: Path) -> str | None:
                 return "it is damaged"
             for table in TABLES:
                 if version == len(STEPS) or has_table(connection, table.name):
-                    connection.execute(table.walk, (*table.first, 0)).fetchone()
+                    connection.execute(table.walk, (*table.all_keys()[0], 0)).fetchone()
     except sqlite3.DatabaseError as error:
         if is_damage(error) or _primary(error) == sqlite3.SQLITE_ERROR:
             return "it is damaged, or no database"
