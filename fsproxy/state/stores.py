@@ -12,7 +12,7 @@ from fsproxy.config.schema import StateBackend, StateConfig
 from fsproxy.state.memory.blocked_pages import BlockedPages
 from fsproxy.state.memory.ledger import MemoryLedger
 from fsproxy.state.memory.page_clocks import PageClocks
-from fsproxy.state.redis.breaker import Breaker
+from fsproxy.state.redis.breaker import Breaker, StoreState
 from fsproxy.state.redis.write_limits import NewNames, WriteRate
 from fsproxy.state.repeats import Repeats
 
@@ -66,8 +66,8 @@ class Stores:
 
     def state(self) -> dict[str, object]:
         """Return what ``/readyz`` shows."""
-        breaker = self.ledger.breaker
-        found: dict[str, object] = {"backend": self.backend.value, "state": breaker.state.value if breaker else "up"}
+        breaker = self.ledger.breaker or _MEMORY
+        found: dict[str, object] = {"backend": self.backend.value, "state": breaker.state.value}
         if self.shared is not None:
             found["memory"] = self.shared[1].memory.state()
         return found
@@ -79,8 +79,8 @@ class Stores:
 
     def collect(self) -> Iterable[Metric]:
         """Yield the metrics."""
-        breaker = self.ledger.breaker or _NEVER_ASKED
-        is_up = breaker is _NEVER_ASKED or breaker.is_up
+        breaker = self.ledger.breaker or _MEMORY
+        is_up = breaker.state is StoreState.UP
         yield GaugeMetricFamily("fsproxy_store_up", "1: the store of the limits answers.", is_up)
         yield CounterMetricFamily("fsproxy_store_round_trips", "Commands sent to the store.", breaker.round_trips)
         yield CounterMetricFamily("fsproxy_store_failures", "Commands that failed, probes included.", breaker.failures)
@@ -108,7 +108,8 @@ class Stores:
             yield family
 
 
-_NEVER_ASKED = Breaker("memory")
+_MEMORY = Breaker("memory")
+_MEMORY.state = StoreState.UP  # it is never down
 
 
 def make_stores(config: StateConfig) -> Stores:

@@ -39,11 +39,6 @@ class Breaker:
         """Requests that were refused, as the store was down."""
 
     @property
-    def is_up(self) -> bool:
-        """Return whether the store's last sign was an answer."""
-        return self.state is StoreState.UP
-
-    @property
     def is_open(self) -> bool:
         """Return whether the store must not be asked."""
         return self.state is StoreState.DOWN

@@ -63,14 +63,8 @@ class RedisLedger:
         self.new_names = self._local.new_names
         self.id_rate = WriteRate("sessions", *ID_WRITES)
         self._link = RedisLink(url, timeout, org_base(prefix, "~probe"), self.breaker, self._local.forget)
-
-    async def start(self) -> None:
-        """Connect. A server that is not there does not keep the program from starting."""
-        await self._link.start()
-
-    async def close(self) -> None:
-        """Close the connection."""
-        await self._link.close()
+        # A server that is not there does not keep the program from starting.
+        self.start, self.close = self._link.start, self._link.close
 
     # -- the contract
 
@@ -132,38 +126,34 @@ class RedisLedger:
     # -- within
 
     def _tell(self, operation: Operation, now: Instant) -> None:
-        """Send behind what Redis must learn. What has no answer is known here from now on."""
-        local, keys = self._local, []
+        """Send behind what Redis must learn, for which no request waits. It is known here from now on.
+
+        Should it not arrive, the next bundle sends the ids that it marks once more, and a unit lapses.
+        """
+        local, marked = self._local, []
         if isinstance(operation, Mark):
-            keys = local.keys_to_mark(operation, now)
-            unknown = sum(not local.sessions.is_known(key) for key in keys)
+            marked = local.keys_to_mark(operation, now)
+            unknown = sum(not local.sessions.is_known(key) for key in marked)
             # Over the rate, a session is marked by its next bundle. A uid is never held back.
             if not operation.uid and self.id_rate.take(operation.org, unknown) < unknown:
                 return
-            for key in keys:
+            for key in marked:
                 local.sessions.mark(key, now)
         if isinstance(operation, Mark | Confirm):
             local.learn_uid(operation, now)
-        self._send_behind(operation, now, keys)
-
-    def _send_behind(self, operation: Operation, now: Instant, marked: list[int]) -> None:
-        """Send an operation that no request waits for.
-
-        Should it not arrive, the next bundle sends the ids of ``marked`` once more, and a unit lapses.
-        """
 
         def answered(sent: asyncio.Future[list[Any]]) -> None:
             if not sent.cancelled() and sent.exception() is None:
                 self._learn(operation, sent.result()[0], now)
                 return
             for key in marked:
-                self._local.sessions.unmark(key, now)
+                local.sessions.unmark(key, now)
 
         try:
             self._send([operation], now).add_done_callback(answered)
         except LedgerDownError:
             for key in marked:
-                self._local.sessions.unmark(key, now)
+                local.sessions.unmark(key, now)
 
     def _send(self, operations: list[Operation], now: Instant) -> asyncio.Future[list[Any]]:
         skew = self.skew

@@ -12,6 +12,7 @@ alone (rules.md 5).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Mapping
 from typing import Any
 
@@ -85,10 +86,8 @@ class CacheConnections:
         """
         self._breaker.round_trips += 1
         answer = None
-        try:
+        with contextlib.suppress(Exception):  # whatever it is: not remembered
             answer = await command
-        except Exception:  # noqa: BLE001 - whatever it is: not remembered
-            answer = None
         if answer is None:
             self._breaker.failures += 1
             self._rests_until = monotonic() + REST_SECONDS

@@ -7,7 +7,7 @@ pages, as in memory, and for names that are long or that UTF-8 cannot hold.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -71,11 +71,10 @@ def to_wire(operation: Operation, skew: float) -> list[Any]:
         case Admit():
             return _admit(operation, skew)
         case Confirm(org=org, users=users):
-            sessions = [id_of(KeyKind.SESSION, org, each) for each in operation.sessions if each]
-            user_ids = [id_of(KeyKind.USER, org, each) for each in users if each]
+            ids = _ids(KeyKind.SESSION, org, operation.sessions), _ids(KeyKind.USER, org, users)
             remembered = users if operation.remember_user else ()
             visitors = [_digest(KeyKind.ADMITTED, org, each) for each in remembered if each]
-            return ["confirm", operation.token, sessions, user_ids, operation.new, visitors, _uid(operation.uid)]
+            return ["confirm", operation.token, *ids, operation.new, visitors, _uid(operation.uid)]
         case Release():
             return ["release", operation.token]
         case Mark():
@@ -121,14 +120,14 @@ def hit_from(answer: Any) -> Hit | None:
         return None
 
 
-def _own_ids(operation: Mark | Recall) -> list[str]:
+def _ids(kind: KeyKind, org: str, identifiers: Iterable[str]) -> list[str]:
+    return [id_of(kind, org, each) for each in identifiers if each]
+
+
+def _own_ids(operation: Admit | Mark | Recall) -> list[str]:
     """Return the ids of the operation's session and user, without those that it does not name."""
-    org, ids = operation.org, []
-    if operation.session:
-        ids.append(id_of(KeyKind.SESSION, org, operation.session))
-    if operation.user:
-        ids.append(id_of(KeyKind.USER, org, operation.user))
-    return ids
+    org = operation.org
+    return _ids(KeyKind.SESSION, org, (operation.session,)) + _ids(KeyKind.USER, org, (operation.user,))
 
 
 def from_wire(operation: Operation, answer: Any) -> Answer:
@@ -167,15 +166,12 @@ def new_names(claim: Claim, answer: Any) -> list[str]:
 
 def _admit(operation: Admit, skew: float) -> list[Any]:
     org, user, quota = operation.org, operation.user, operation.quota
-    identifier = ""
-    if operation.session:
-        identifier = id_of(KeyKind.SESSION, org, operation.session)
-    elif user:
-        identifier = id_of(KeyKind.USER, org, user)
     terms: Sequence[Any] = ("", 0, 0, False)
     if quota is not None:
         terms = (quota.cycle, quota.limit, quota.ends + skew, quota.enforced)
     visitor = _digest(KeyKind.ADMITTED, org, user) if user else ""
+    # The session's id, or else the user's.
+    identifier = next(iter(_own_ids(operation)), "")
     return ["admit", operation.token, identifier, visitor, operation.ramped_out, *terms]
 
 

@@ -207,7 +207,7 @@ async def test_a_key_of_someone_else_harms_only_who_needs_it(
     refused, fine = await asyncio.gather(ask(ledger, claim("a")), ask(ledger, admit("t", "s")), return_exceptions=True)
     assert isinstance(refused, LedgerDownError)
     assert fine == (Admitted(under_way=False, user_admitted=False, over_quota=False, used=1),)
-    assert ledger.breaker.is_up
+    assert ledger.breaker.state == "up"
 
 
 async def test_a_caller_that_has_gone_takes_nobody_with_it(ledger: RedisLedger) -> None:
