@@ -16,7 +16,8 @@ import struct
 import sys
 from collections.abc import Iterable, Sequence
 from ctypes import addressof, create_string_buffer
-from typing import Any, Self
+from itertools import chain
+from typing import Self
 
 import aiohttp
 import structlog
@@ -81,7 +82,7 @@ class Predecessor:
         try:
             async with http.get("/readyz") as response:
                 body = await response.json(content_type=None)
-                return cls(http, *_identity(body))
+                return cls(http, str(body["instance"]), handed_on(body.get("passage")), int(body["listeners"]))
         except aiohttp.ClientConnectorError:
             await http.close()
             return None
@@ -121,9 +122,9 @@ def steer_new_connections(listeners: Iterable[asyncio.Server], after: int, among
     The listeners of a port are numbered from 0 in the order of their start. When no listener has these numbers any
     more, the kernel deals connections out evenly, as before.
     """
-    for listener in listeners:
-        for each in listener.sockets:
-            _prefer(each, after, among)
+    program = (_LOAD_RANDOM, (_MODULO, 0, 0, among), (_ADD, 0, 0, after), (_RETURN, 0, 0, 0))
+    code = create_string_buffer(b"".join(struct.pack("HBBI", *each) for each in program))
+    _set(listeners, _ATTACH, struct.pack("HL", len(program), addressof(code)))
 
 
 def prefer_admin(runner: web.AppRunner) -> None:
@@ -134,30 +135,19 @@ def prefer_admin(runner: web.AppRunner) -> None:
 
 def prefer_none(listeners: Iterable[asyncio.Server]) -> None:
     """Let the kernel deal new connections out evenly again."""
-    for listener in listeners:
-        for each in listener.sockets:
-            _set(each, _DETACH, struct.pack("i", 0))
+    _set(listeners, _DETACH, struct.pack("i", 0))
 
 
-def _prefer(listener: Any, after: int, among: int) -> None:
-    program = (_LOAD_RANDOM, (_MODULO, 0, 0, among), (_ADD, 0, 0, after), (_RETURN, 0, 0, 0))
-    code = create_string_buffer(b"".join(struct.pack("HBBI", *each) for each in program))
-    _set(listener, _ATTACH, struct.pack("HL", len(program), addressof(code)))
-
-
-def _set(listener: Any, option: int, value: bytes) -> None:
-    # The event loop's socket objects refuse options; a socket object on a duplicate of the descriptor takes them.
-    with socket.socket(fileno=os.dup(listener.fileno())) as duplicate:
-        try:
-            duplicate.setsockopt(socket.SOL_SOCKET, option, value)
-        except OSError as error:
-            if option == _DETACH and error.errno == errno.ENOENT:
-                return  # another worker was first: the listeners of a port share what steers them
-            log.warning("the kernel does not let new connections be steered", errno=error.errno)
-
-
-def _identity(body: dict[str, Any]) -> tuple[str, str, int]:
-    return str(body["instance"]), handed_on(body.get("passage")), int(body["listeners"])
+def _set(listeners: Iterable[asyncio.Server], option: int, value: bytes) -> None:
+    for each in chain.from_iterable(listener.sockets for listener in listeners):
+        # The event loop's socket objects refuse options; a socket object on a duplicate of the descriptor takes them.
+        with socket.socket(fileno=os.dup(each.fileno())) as duplicate:
+            try:
+                duplicate.setsockopt(socket.SOL_SOCKET, option, value)
+            except OSError as error:
+                if option == _DETACH and error.errno == errno.ENOENT:
+                    continue  # another worker was first: the listeners of a port share what steers them
+                log.warning("the kernel does not let new connections be steered", errno=error.errno)
 
 
 def _reachable(hosts: Sequence[str]) -> list[str]:

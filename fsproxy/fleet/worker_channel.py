@@ -10,7 +10,6 @@ import asyncio
 import io
 import pickle
 import socket
-import struct
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ from fsproxy.config.schema import Config, TopMode
 from fsproxy.reload.build_generation import Source
 
 LISTENING = b"!"
-_LENGTH = struct.Struct(">Q")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,22 +80,15 @@ def packed(orders: Orders) -> bytes:
     """Return the orders in the form in which they are sent."""
     buffer = io.BytesIO()
     _Pickler(buffer, pickle.HIGHEST_PROTOCOL).dump(orders)
-    body = buffer.getvalue()
-    return _LENGTH.pack(len(body)) + body
+    return buffer.getvalue()
 
 
 def received(channel: socket.socket) -> Orders | None:
     """Return the orders; None when the supervisor ended before it had sent them. This blocks."""
-    with channel.dup() as copy, copy.makefile("rb") as stream:
-        head = stream.read(_LENGTH.size)
-        if len(head) < _LENGTH.size:
-            return None
-        (length,) = _LENGTH.unpack(head)
-        body = stream.read(length)
-        if len(body) < length:
-            return None
-    # Only the process that made this pair of sockets can have written these bytes.
-    return cast("Orders", pickle.loads(body))  # noqa: S301
+    with channel.dup() as copy, copy.makefile("rb") as stream, suppress(EOFError, pickle.UnpicklingError):
+        # Only the process that made this pair of sockets can have written these bytes.
+        return cast("Orders", pickle.load(stream))  # noqa: S301
+    return None
 
 
 class _Pickler(pickle.Pickler):

@@ -103,7 +103,7 @@ def test_nothing_is_built_that_runs_text_as_a_program() -> None:
                 found |= {(file.name, ast.unparse(node.func))} if ast.unparse(node.func) in banned else set()
                 assert not any(each.arg == "shell" for each in node.keywords), file.name
     # A worker gets its configuration from its supervisor, over a pipe that nobody else holds.
-    assert found == {("worker_channel.py", "pickle.loads")}
+    assert found == {("worker_channel.py", "pickle.load")}
 
 
 def test_the_report_goes_to_no_address_that_may_not_exist() -> None:
