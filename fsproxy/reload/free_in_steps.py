@@ -9,7 +9,6 @@ hold is still in the list. Between two steps other threads run.
 from __future__ import annotations
 
 import gc
-import sys
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -18,12 +17,6 @@ AT_ONCE = 500
 _SHARDS = 256
 _CONTAINERS = (tuple, list, dict, set, frozenset, MappingProxyType)
 _OURS = ("fsproxy.config", "fsproxy.core", "fsproxy.proxy.generation", "ipaddress")
-
-
-def is_free(thing: object) -> bool:
-    """Return whether only the caller's container holds ``thing``. To be called with ``container[index]`` itself."""
-    # The container, this function's argument, and getrefcount's own.
-    return sys.getrefcount(thing) <= _HELD_BY_ONE
 
 
 def free_in_steps(things: list[object]) -> None:
@@ -67,15 +60,3 @@ def _is_data(thing: object) -> bool:
         # A module's or a class's own names lead everywhere.
         return not (isinstance(thing, Mapping) and ("__name__" in thing or "__module__" in thing))
     return not isinstance(thing, type) and type(thing).__module__.startswith(_OURS)
-
-
-def _held_by_one() -> int:
-    box: list[object] = [object()]
-
-    def ask(thing: object) -> int:
-        return sys.getrefcount(thing)
-
-    return ask(box[0])
-
-
-_HELD_BY_ONE = _held_by_one()

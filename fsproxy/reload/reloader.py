@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import ssl
+import sys
+from asyncio import to_thread
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -22,15 +23,13 @@ from fsproxy.config.schema import Config, TopMode
 from fsproxy.proxy.generation import Generation
 from fsproxy.proxy.geo import GeoError
 from fsproxy.reload.build_generation import SETTLE_SECONDS, Built, Source, build, log_faults
-from fsproxy.reload.free_in_steps import free_in_steps, is_free
+from fsproxy.reload.free_in_steps import free_in_steps
 from fsproxy.reload.watch import ConfigFiles, is_of
 from fsproxy.telemetry.logs import configure_logs
 
 if TYPE_CHECKING:
     from fsproxy.proxy.data_plane import DataPlane
     from fsproxy.telemetry.metrics import Metrics
-
-T = TypeVar("T")
 
 FREE_SECONDS = 1.0
 """Seconds between two looks whether a generation that was replaced is still in use."""
@@ -59,7 +58,6 @@ class Reloader:
         self._retired: list[Generation] = []
         self._freeing: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="reload")
         self._files = ConfigFiles(config, self.ask)
         self._errors: tuple[str, ...] = ()
         self._loaded_at: float = now()
@@ -86,7 +84,6 @@ class Reloader:
             self._freeing.cancel()
         if self._task is not None:
             await self._task
-        self._thread.shutdown(wait=False)
 
     # -- asking
 
@@ -153,7 +150,7 @@ class Reloader:
 
     async def _recompile(self, data_plane: DataPlane, mode: TopMode) -> None:
         before = data_plane.generation
-        fresh = await self._in_thread(Generation.compile, before.config, before.number, mode)
+        fresh = await to_thread(Generation.compile, before.config, before.number, mode)
         if self._mode is mode and not self._load_asked:
             data_plane.apply(fresh)
 
@@ -162,7 +159,7 @@ class Reloader:
         if source is None:
             return
         started, files, before = monotonic(), self._files, data_plane.generation
-        found = await self._in_thread(files.read)
+        found = await to_thread(files.read)
         if not force:
             if files.has_tried(found):
                 return
@@ -173,11 +170,11 @@ class Reloader:
                 return
         gc.collect(_RECENT)
         try:
-            built = await self._in_thread(build, source, before, self._mode)
+            built = await to_thread(build, source, before, self._mode)
         except ConfigError as error:
             self._errors = tuple(each.without_value for each in error.problems)
             await files.note_faults(before.config, error, found)
-            await self._in_thread(log_faults, error)
+            await to_thread(log_faults, error)
             return
         except (GeoError, OSError, ssl.SSLError) as error:
             files.note_unusable(found)
@@ -218,8 +215,6 @@ class Reloader:
         while self._retired:
             await asyncio.sleep(FREE_SECONDS)
             for index in reversed(range(len(self._retired))):
-                if is_free(self._retired[index]):
-                    await self._in_thread(free_in_steps, [self._retired.pop(index)])
-
-    async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+                # The list holds it, and the argument of this very call.
+                if sys.getrefcount(self._retired[index]) <= 2:
+                    await to_thread(free_in_steps, [self._retired.pop(index)])

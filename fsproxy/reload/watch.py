@@ -118,12 +118,13 @@ class Watcher:
     async def _watch(self, again: asyncio.Event) -> None:
         """Watch until a file of ours may have changed, or ``again`` is set; the caller has a timeout."""
         try:
-            of_interest = await asyncio.to_thread(_all_links, tuple(self._files()))
+            files = tuple(self._files())
+            of_interest = await asyncio.to_thread(lambda: set().union(*map(links, files)))
             folders = {path.parent for path in of_interest}
             names = set(map(str, of_interest | folders))
             looked = False
             async for changes in awatch(
-                *await asyncio.to_thread(_existing, folders),
+                *await asyncio.to_thread(lambda: sorted(filter(Path.is_dir, folders))),
                 watch_filter=None,
                 recursive=False,
                 step=STEP_MS,
@@ -189,11 +190,3 @@ class ConfigFiles:
     def _follow(self, files: tuple[str, ...]) -> None:
         self._paths = tuple(map(Path, dict.fromkeys(files)))
         self._watcher.again()
-
-
-def _all_links(files: Iterable[Path]) -> set[Path]:
-    return set().union(*map(links, files))
-
-
-def _existing(folders: Iterable[Path]) -> list[Path]:
-    return sorted(folder for folder in folders if folder.is_dir())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fsproxy.config.loader import load_text
 from fsproxy.proxy.generation import Generation
-from fsproxy.reload.free_in_steps import free_in_steps, is_free
+from fsproxy.reload.free_in_steps import free_in_steps
 
 CONFIG = "upstream: {url: http://127.0.0.1:9}\nfilters: {ip: {block: [10.0.0.1, 10.0.0.0/8]}}\n"
 
@@ -52,14 +52,3 @@ def test_circles_end() -> None:
     free_in_steps([circle])
     assert circle[0] is circle
     circle.clear()
-
-
-def test_what_somebody_else_holds_is_not_free() -> None:
-    holder = [object()]
-    # Not within an assertion: pytest holds what is in one.
-    free_before = is_free(holder[0])
-    other = holder[0]
-    free_while_held = is_free(holder[0])
-    del other
-    free_after = is_free(holder[0])
-    assert (free_before, free_while_held, free_after) == (True, False, True)
