@@ -33,7 +33,7 @@ from fsproxy.core.replay.facts import (
     page_part,
     user_part,
 )
-from fsproxy.core.replay.filters import Part, ReplayFilter, ReplayFilters, Undecidable, with_filters
+from fsproxy.core.replay.filters import Part, ReplayFilter, Undecidable, replay_filters, with_filters
 
 CAPTURED = 0
 """The code of a captured page."""
@@ -75,10 +75,11 @@ class Replay:
         """``same_users``: the lists of users have not changed since the lines were written."""
         self._snapshot = snapshot
         self._same_users = same_users
-        self._filters = ReplayFilters()
+        self._filters: dict[int, ReplayFilter] = {}
         self._audited: dict[bytes, AuditFacts] = {}
         self._policies: dict[str | None, _PolicyReplay] = {}
-        self._memory = _Memory()
+        self.remembered = 0
+        """The parts that all policies together remember."""
 
     def decide(self, line: PageLine) -> Replayed:
         """Return the decision under the snapshot. Raise ValueError for a line that is none of ours."""
@@ -88,7 +89,7 @@ class Replay:
         audited = self._audited.get(raw)
         if audited is None:
             audited = self._audited[raw] = _read_facts(raw)
-            self._memory.used += 1
+            self.remembered += 1
         if audited.session is None and line.reason_code is None and not line.ledger_down:
             return NOT_JUDGED
         if line.filters_failed:
@@ -98,37 +99,31 @@ class Replay:
             if line.org is not None and is_cut(line.org):
                 return Replayed(CAPTURED, undecidable="org: its id is cut in the line")
             policy = self._policies[line.org] = self._policy(line.org)
-        if self._memory.used > MOST_REMEMBERED:
-            self._memory.used = 0
+        if self.remembered > MOST_REMEMBERED:
+            self.remembered = 0
             self._audited.clear()
             self._policies.clear()
         return policy.decide(line, raw, audited)
 
     def _policy(self, org: str | None) -> _PolicyReplay:
         """Return the org's policy; all orgs that are not listed share one."""
-        self._memory.used += 1
+        self.remembered += 1
         listed = org if org in self._snapshot.orgs else None
         shared = self._policies.get(listed)
         if shared is None:
             found = self._snapshot.policy(listed)
-            shared = _PolicyReplay(found, self._filters.of(found), self._memory, same_users=self._same_users)
-            self._policies[listed] = shared
+            filters = replay_filters(found, self._filters)
+            shared = self._policies[listed] = _PolicyReplay(self, found, filters, same_users=self._same_users)
         return shared
-
-
-class _Memory:
-    """Counts the parts that all policies together remember."""
-
-    used = 0
 
 
 class _PolicyReplay:
     """Decides by one policy, and remembers the answers for each part."""
 
     def __init__(
-        self, policy: OrgPolicy, filters: tuple[ReplayFilter, ...], memory: _Memory, *, same_users: bool
+        self, replay: Replay, policy: OrgPolicy, filters: tuple[ReplayFilter, ...], *, same_users: bool
     ) -> None:
-        self._memory = memory
+        self._replay = replay
         self._policy = with_filters(policy, filters)
         self._same_users = same_users
         self._page, self._agent, self._address, self._user = (
@@ -179,7 +174,7 @@ class _PolicyReplay:
         return decided
 
     def _ask(self, filters: tuple[ReplayFilter, ...], facts: ReplayedFacts, line: PageLine) -> int:
-        self._memory.used += 1
+        self._replay.remembered += 1
         now = _instant(line) if self._by_time else _NO_TIME
         answers = [each.ask(facts, now) for each in filters]
         # Hashing a hit is slow, and each filter always returns the same objects.

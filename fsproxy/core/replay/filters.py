@@ -88,22 +88,16 @@ class ReplayFilter:
         return found
 
 
-class ReplayFilters:
-    """Makes the ReplayFilter of each filter once, however many orgs share it."""
+def replay_filters(policy: OrgPolicy, made: dict[int, ReplayFilter]) -> tuple[ReplayFilter, ...]:
+    """Return those of all of a policy's filters but the quota.
 
-    def __init__(self) -> None:
-        self._made: dict[int, tuple[Filter, ReplayFilter]] = {}
-
-    def of(self, policy: OrgPolicy) -> tuple[ReplayFilter, ...]:
-        """Return those of all of a policy's filters but the quota."""
-        found = policy.on_page if policy.ramping is None else (*policy.on_page, policy.ramping)
-        return tuple(self._one(each) for each in found)
-
-    def _one(self, each: Filter) -> ReplayFilter:
-        made = self._made.get(id(each))
-        if made is None:
-            made = self._made[id(each)] = (each, _replayed(each))
-        return made[1]
+    ``made`` has those of all policies before by the filter's id, as many orgs share a filter.
+    """
+    found = policy.on_page if policy.ramping is None else (*policy.on_page, policy.ramping)
+    for each in found:
+        if id(each) not in made:
+            made[id(each)] = _replayed(each)
+    return tuple(made[id(each)] for each in found)
 
 
 def with_filters(policy: OrgPolicy, filters: Sequence[ReplayFilter]) -> OrgPolicy:
