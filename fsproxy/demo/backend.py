@@ -30,6 +30,10 @@ STORE: web.AppKey[Store] = web.AppKey("store", Store)
 CLOCK: web.AppKey[Clock] = web.AppKey("clock")
 
 
+class _UnauthorizedError(Exception):
+    """A server API call without an Authorization header."""
+
+
 def clock_ms() -> int:
     """Return the Unix time in milliseconds, as recorders count it."""
     return time.time_ns() // 1_000_000
@@ -75,7 +79,7 @@ def create_backend(clock: Clock = clock_ms) -> web.Application:
 
 @web.middleware
 async def _keep_and_refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Keep every request before it is answered, and answer 400 where the body is at fault."""
+    """Keep every request before it is answered. Answer 400 where the body is at fault, 401 without authorization."""
     if not request.path.startswith("/_demo/"):
         body = await request.read()
         request.app[STORE].keep(_as_received(request, request.method, body, gzip=_is_gzip(request, body)))
@@ -83,6 +87,8 @@ async def _keep_and_refuse(request: web.Request, handler: Handler) -> web.Stream
         return _preflight(request)
     try:
         return await handler(request)
+    except _UnauthorizedError:
+        return web.json_response(problem("an Authorization header is needed", "unauthorized"), status=401)
     except BodyError as error:
         return web.json_response(problem(str(error), "invalid_body"), status=400)
 
@@ -166,44 +172,37 @@ async def _object(request: web.Request) -> web.Response:  # noqa: ARG001 - a han
     return web.json_response({})
 
 
-async def _call(request: web.Request) -> web.Response:
-    if not isinstance(await _json_body(request), dict):
-        raise BodyError("a call is a JSON object")
-    return web.json_response({})
-
-
-async def _server_body(request: web.Request) -> dict[str, Any] | None:
-    """Return the body of a server API call, or None without an Authorization header."""
-    if "Authorization" not in request.headers:
-        return None
+async def _call_body(request: web.Request) -> dict[str, Any]:
     body = await _json_body(request)
     if not isinstance(body, dict):
         raise BodyError("a call is a JSON object")
     return body
 
 
-def _unauthorized() -> web.Response:
-    return web.json_response(problem("an Authorization header is needed", "unauthorized"), status=401)
+async def _call(request: web.Request) -> web.Response:
+    await _call_body(request)
+    return web.json_response({})
+
+
+async def _server_body(request: web.Request) -> dict[str, Any]:
+    if "Authorization" not in request.headers:
+        raise _UnauthorizedError
+    return await _call_body(request)
 
 
 async def _server_call(request: web.Request) -> web.Response:
-    if await _server_body(request) is None:
-        return _unauthorized()
+    await _server_body(request)
     return web.json_response({})
 
 
 async def _server_user(request: web.Request) -> web.Response:
     user = await _server_body(request)
-    if user is None:
-        return _unauthorized()
     names = ("uid", "display_name", "email", "properties")
     return web.json_response({"id": "1", **{name: user[name] for name in names if name in user}})
 
 
 async def _server_batch(request: web.Request) -> web.Response:
     batch = await _server_body(request)
-    if batch is None:
-        return _unauthorized()
     if not isinstance(batch.get("requests"), list):
         raise BodyError("a batch holds a list of requests")
     return web.json_response({"job": {"id": "1", "status": "PROCESSING"}})

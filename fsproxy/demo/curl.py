@@ -40,16 +40,6 @@ def _bundle_line(port: int) -> str:
 
 
 def _line(port: int, target: str, host: str, body: Mapping[str, object]) -> str:
-    words = [
-        "curl",
-        "-sS",
-        "-i",
-        f"http://127.0.0.1:{port}{target}",
-        "-H",
-        "Content-Type: text/plain",
-        "-H",
-        f"Origin: https://{host}",
-        "--data-raw",
-        json.dumps(body, separators=(",", ":")),
-    ]
-    return shlex.join(words)
+    url, data = f"http://127.0.0.1:{port}{target}", json.dumps(body, separators=(",", ":"))
+    headers = ("-H", "Content-Type: text/plain", "-H", f"Origin: https://{host}")
+    return shlex.join(("curl", "-sS", "-i", url, *headers, "--data-raw", data))
