@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -86,12 +85,10 @@ def _is_loopback(remote: str | None) -> bool:
 def _is_passed_on(request: web.Request) -> bool:
     # The peer is then a proxy on this machine, and the caller may be anybody. nginx names no caller unless it is
     # configured to, but by default it speaks HTTP/1.0 to its upstream.
-    return request.version <= HttpVersion10 or _names_a_proxy(request.headers)
-
-
-def _names_a_proxy(names: Iterable[str]) -> bool:
+    if request.version <= HttpVersion10:
+        return True
     # Gateways that turn headers into variables confuse "_" with "-".
-    plain = (name.lower().replace("_", "-") for name in names)
+    plain = (name.lower().replace("_", "-") for name in request.headers)
     return any(name in _PASSED_ON_BY or name.startswith(_PASSED_ON_PREFIXES) for name in plain)
 
 

@@ -53,7 +53,6 @@ class MultiBackend(AdminBackend):
 
     @property
     def mode(self) -> TopMode:
-        """See ``AdminBackend``."""
         return self.wanted_mode or self._last_good.config.mode
 
     async def set_mode(self, mode: TopMode) -> list[int]:
@@ -154,7 +153,6 @@ class MultiBackend(AdminBackend):
         return outcome
 
     async def drain(self, instance: str) -> bool:
-        """See ``AdminBackend``."""
         if instance != self.instance:
             return False
         # Asked rather than signalled, so that the workers go on accepting for the moment that a take-over needs.
@@ -182,7 +180,6 @@ class MultiBackend(AdminBackend):
         return cast("Explanation", answer)
 
     async def rejections(self) -> Rejections:
-        """See ``AdminBackend``."""
         answers, workers = await self._all("/api/rejections")
         return {**merged_views.rejections(list(answers.values())), "workers": workers}
 
@@ -202,12 +199,10 @@ class MultiBackend(AdminBackend):
         return cast("ConfigReport", {**answer, "reload": state.get("config"), "workers": workers})
 
     async def shadow(self) -> ShadowReport:
-        """See ``AdminBackend``."""
         answers, workers = await self._all("/api/shadow")
         return {**merged_views.shadow(list(answers.values())), "workers": workers}
 
     async def traffic(self, minutes: int) -> Traffic:
-        """See ``AdminBackend``."""
         answers, workers = await self._all(f"/api/traffic?minutes={minutes}")
         return {**merged_views.traffic(list(answers.values()), minutes), "workers": workers}
 

@@ -73,7 +73,6 @@ class SingleBackend(AdminBackend):
 
     @property
     def mode(self) -> TopMode:
-        """See ``AdminBackend``."""
         return self._data_plane.generation.mode
 
     async def set_mode(self, mode: TopMode) -> list[int]:
@@ -83,7 +82,6 @@ class SingleBackend(AdminBackend):
         return []
 
     async def state(self) -> tuple[bool, State]:
-        """See ``AdminBackend``."""
         # A bad state of the upstream or the store does not change readiness: taking a sidecar out of service because
         # its upstream is down would turn one failure into two.
         status = "draining" if self._stop.is_set() else "ready" if self.listening else "starting"
@@ -95,16 +93,13 @@ class SingleBackend(AdminBackend):
         return {**self._data_plane.state(), "config": self._reloader.state(), **names, "listeners": 1}
 
     async def metrics(self) -> bytes:
-        """See ``AdminBackend``."""
         await self._usage.read(now())
         return await asyncio.get_running_loop().run_in_executor(None, generate_latest, self._registry)
 
     async def reload(self) -> ReloadOutcome:
-        """See ``AdminBackend``."""
         return cast("ReloadOutcome", await self._reloader.reload())
 
     async def drain(self, instance: str) -> bool:
-        """See ``AdminBackend``."""
         if instance != self.instance:
             return False
         self.taken_over = True
@@ -114,7 +109,6 @@ class SingleBackend(AdminBackend):
     # -- what happened, and why
 
     async def decisions(self, query: Mapping[str, str], limit: int) -> Decisions:
-        """See ``AdminBackend``."""
         recent = self._data_plane.recent
         wanted = views.wanted(self._data_plane.generation.config, query)
         found = islice((each for each in recent.newest() if wanted(each.line)), limit)
@@ -149,30 +143,24 @@ class SingleBackend(AdminBackend):
         return {**explanation.document(), "quota_known": known}
 
     async def rejections(self) -> Rejections:
-        """See ``AdminBackend``."""
         return views.rejections(self._data_plane.recent, now())
 
     async def usage(self) -> UsageReport:
-        """See ``AdminBackend``."""
         return await self._usage.report(now())
 
     async def config(self) -> ConfigReport:
-        """See ``AdminBackend``."""
         state = self.program_state()
         effective = await asyncio.to_thread(views.effective, self._data_plane.generation.config)
         report = {key: state[key] for key in ("mode", "generation", "warnings")}
         return cast("ConfigReport", {**report, "reload": state["config"], "config": effective})
 
     async def shadow(self) -> ShadowReport:
-        """See ``AdminBackend``."""
         return views.shadow(self._data_plane.recent, now())
 
     async def traffic(self, minutes: int) -> Traffic:
-        """See ``AdminBackend``."""
         return {"minutes": views.traffic(self._data_plane.recent, minutes, now()), "reasons": views.REASONS}
 
     async def tick(self, seen: Seen | None) -> tuple[Event, Seen]:
-        """See ``AdminBackend``."""
         state, number = self.program_state(), self._data_plane.recent.number
         news = self.news(seen[SELF] if seen is not None else number)
         return cast("Event", {**{key: state.get(key) for key in STATE}, **news}), {SELF: number}

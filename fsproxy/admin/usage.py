@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import msgspec
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -22,8 +22,11 @@ from fsproxy.core.limits.operations import LedgerDownError, NameKind, QuotaTerms
 from fsproxy.core.model import Instant
 from fsproxy.core.policy import OrgPolicy, Snapshot
 from fsproxy.core.wire.facts import LONGEST_ID
-from fsproxy.state.memory.recent_names import LONGEST_NAME, MOST_NAMES, RecentNames
-from fsproxy.state.redis.breaker import Breaker
+from fsproxy.state.memory.ledger import MemoryLedger
+from fsproxy.state.memory.recent_names import LONGEST_NAME, MOST_NAMES
+
+if TYPE_CHECKING:  # redis-py is an extra
+    from fsproxy.state.redis.ledger import RedisLedger
 
 KEPT_SECONDS = 5.0
 """How long an answer of Redis is kept."""
@@ -34,25 +37,6 @@ ORGS_AT_ONCE = 10
 
 _Counts = dict[str, tuple[Mapping[str, int], Mapping[NameKind, int]]]
 """By org: units of the quota by cycle, and names by kind."""
-
-
-class UsageLedger(Protocol):
-    """The part of both ledgers that reports usage."""
-
-    recent_names: RecentNames
-
-    @property
-    def breaker(self) -> Breaker | None:
-        """None: the ledger is in memory, and asking it costs nothing."""
-        ...
-
-    def recent_orgs(self, most: int) -> list[str]:
-        """Return at most ``most`` orgs that used anything, the one that was active last first."""
-        ...
-
-    async def org_usage(self, org: str) -> tuple[Mapping[str, int], Mapping[NameKind, int]]:
-        """Return units of the quota by cycle, and names by kind. Raise LedgerDownError."""
-        ...
 
 
 class OrgUsage(msgspec.Struct, frozen=True):
@@ -81,7 +65,7 @@ class OrgUsage(msgspec.Struct, frozen=True):
 class Usage(Collector):
     """Asks the ledger on demand."""
 
-    def __init__(self, ledger: UsageLedger, snapshot: Callable[[], Snapshot]) -> None:
+    def __init__(self, ledger: MemoryLedger | RedisLedger, snapshot: Callable[[], Snapshot]) -> None:
         """``snapshot`` returns the policies in force."""
         self._ledger = ledger
         self._snapshot = snapshot
