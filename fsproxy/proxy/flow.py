@@ -105,12 +105,11 @@ class Flow(ClientRequest, eq=False):
             self.upload = bundle_query(self.query) if self.query else NO_QUERY
         return self.upload
 
-    def child(self, generation: Generation, number: int, arrived: Instant, started_ns: int) -> Flow:
-        """Return the flow of one frame of the socket that this request opened, to be decided and recorded by itself.
+    def child(self) -> Flow:
+        """Return the flow of a frame of the socket that this request opened, to be decided and recorded by itself.
 
-        ``generation``: the present one, as a socket may outlive many.
+        It is copied for each frame, which gets a generation, a time, and ids of its own.
         """
-        request_id = f"{self.request_id}.{number}"
         return Flow(
             self.connection,
             self.method,
@@ -119,13 +118,9 @@ class Flow(ClientRequest, eq=False):
             self.length,
             self.payload,
             close=self.close,
-            wire_id=request_id.encode("ascii", "replace"),
-            generation=generation,
             client=self.client,
-            token=f"{self.token}.{number}",
-            arrived=arrived,
-            started_ns=started_ns,
-            request_id=request_id,
+            token=self.token,
+            request_id=self.request_id,
             path=self.path,
             query=self.query,
             route=self.route,

@@ -9,6 +9,8 @@ bytes stay. The tunnel sends what is left up, and shows us each text that comes 
 
 from __future__ import annotations
 
+import asyncio
+from copy import copy
 from typing import TYPE_CHECKING
 
 from fsproxy.clock import monotonic_ns, now
@@ -16,12 +18,12 @@ from fsproxy.config.schema import SocketMode, TopMode
 from fsproxy.core.failures import Failure
 from fsproxy.core.model import Route
 from fsproxy.core.wire.answers import problem
-from fsproxy.core.wire.facts import BundleQuery
+from fsproxy.core.wire.facts import NO_QUERY, BundleQuery
 from fsproxy.core.wire.one_reading import UnclearError
 from fsproxy.core.wire.page import read_page
 from fsproxy.core.wire.sockets.answers import read_answer
 from fsproxy.core.wire.sockets.frames import KEPT, Command, SocketFrame, fail_text, read_ends, read_frame
-from fsproxy.core.wire.sockets.uploads import SocketUpload, read_upload
+from fsproxy.core.wire.sockets.uploads import read_upload
 from fsproxy.proxy.off_loop import run
 from fsproxy.proxy.sockets.answers import FORWARD, Ending, FrameAnswers, FrameVerdict
 from fsproxy.proxy.sockets.unanswered import UnansweredFrames
@@ -29,13 +31,19 @@ from fsproxy.proxy.sockets.unanswered import UnansweredFrames
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from fsproxy.core.model import SessionFacts
+    from fsproxy.core.policy import OrgPolicy
     from fsproxy.proxy.flow import Flow
+    from fsproxy.proxy.generation import Generation
     from fsproxy.proxy.sockets.services import SocketServices
 
     Reach = Callable[[float], Awaitable[Failure | None]]
 
 ON_LOOP = 64 * 1024
 """Bytes of a message that are read on the event loop; a larger one is read in a thread."""
+
+
+_PAGE, _CALLS, _BUNDLE, _EVENT = Command.PAGE, Command.EVENT, Route.BUNDLE, Route.EVENT
 
 
 class FrameHandler:
@@ -45,6 +53,9 @@ class FrameHandler:
         """``flow``: the upgrade's."""
         self._services = services
         self._flow = flow
+        self._blank = flow.child()
+        self._known: tuple[Generation, BundleQuery, SessionFacts | None, OrgPolicy] | None = None
+        """The last upload's generation, ids, facts and policy."""
         self._reach: Reach | None = None
         self._count = 0
         self._answers = FrameAnswers(services)
@@ -84,7 +95,7 @@ class FrameHandler:
             return FORWARD
         clear = True
         try:
-            found = await run(len(text) > ON_LOOP, read_frame, text)
+            found = await asyncio.to_thread(read_frame, text) if len(text) > ON_LOOP else read_frame(text)
         except UnclearError:
             found, clear = read_ends(text[:KEPT], text[-KEPT:]), False
         except Exception as error:  # noqa: BLE001 - a fault of ours must not cost data
@@ -92,15 +103,16 @@ class FrameHandler:
             found = None
         if found is None:
             # No frame of a recorder, so no answer could be made: without an upstream the socket can only be closed.
-            return FORWARD if await self._connect(0.0) is None else FrameVerdict(ending=Ending.NOW)
-        child = self._child(len(text))
+            reached = self._answers.has_upstream or await self._connect(0.0) is None
+            return FORWARD if reached else FrameVerdict(ending=Ending.NOW)
+        child = self._child(generation, len(text))
         if passes:
             return await self._go_up(child, found)
         if socket is SocketMode.REFUSE:
             return self._answers.fail(child, found, Failure.SOCKET_REFUSED)
         if not clear:
             return self._answers.fail(child, found, Failure.UNINSPECTABLE)
-        if found.command is Command.PAGE:
+        if found.command is _PAGE:
             return await self._page(child, found, text)
         if self._services.draining:
             return self._answers.fail(child, found, Failure.DRAINING)
@@ -108,7 +120,8 @@ class FrameHandler:
 
     def refuse_too_large(self, start: bytes, end: bytes) -> FrameVerdict:
         """Answer a message that was too large to be kept, by its first and last bytes."""
-        return self._answers.fail(self._child(0), read_ends(start, end), Failure.BODY_TOO_LARGE)
+        child = self._child(self._services.generation(), 0)
+        return self._answers.fail(child, read_ends(start, end), Failure.BODY_TOO_LARGE)
 
     def note_breach(self) -> None:
         """Note that the client broke the protocol: its socket is closed."""
@@ -147,16 +160,17 @@ class FrameHandler:
         self._services.count_end(failure.value)
 
     async def _connect(self, seconds: float) -> Failure | None:
-        if self._answers.has_upstream or self._reach is None:
+        if self._reach is None:
             return None
         failure = await self._reach(seconds)
         self._answers.has_upstream = failure is None
         return failure
 
-    def _child(self, size: int) -> Flow:
+    def _child(self, generation: Generation, size: int) -> Flow:
         self._count += 1
-        child = self._flow.child(self._services.generation(), self._count, now(), monotonic_ns())
-        child.bytes_in = size
+        child = copy(self._blank)
+        child.generation, child.arrived, child.started_ns, child.bytes_in = generation, now(), monotonic_ns(), size
+        child.token, child.request_id = f"{child.token}.{self._count}", f"{child.request_id}.{self._count}"
         return child
 
     async def _page(self, child: Flow, found: SocketFrame, text: bytes) -> FrameVerdict:
@@ -175,50 +189,51 @@ class FrameHandler:
         return await self._go_up(child, found)
 
     async def _upload(self, child: Flow, found: SocketFrame, text: bytes) -> FrameVerdict:
-        verdict = FORWARD
+        uploads, answers, verdict = self._services.uploads, self._answers, FORWARD
         try:
-            upload = await run(len(text) > ON_LOOP, read_upload, text, found.place)
-            verdict = await self._decide_upload(child, found, text, upload)
+            upload = found.upload or await run(len(text) > ON_LOOP, read_upload, text, found.place)
+            policy = self._set_facts(child, upload.ids if upload is not None else NO_QUERY)
+            if await uploads.is_blocked(child, policy):
+                return answers.block(child, found)
+            if policy.reads_calls:
+                start, end = upload.place if upload is not None else (0, 0)
+                child.form = _EVENT if found.command is _CALLS else _BUNDLE
+                cut = await uploads.cut_invalid(child, policy, text[start:end])
+                if cut.blocked:
+                    return answers.block(child, found)
+                if cut.refused:
+                    return answers.fail(child, found, Failure.UNINSPECTABLE)
+                if cut.none_left is not None:
+                    child.rejected = True
+                    return answers.answer(child, found, cut.none_left.outcome.status or 400, cut.document)
+                if cut.body is not None:
+                    verdict = FrameVerdict(instead=text[:start] + cut.body + text[end:])
+            await uploads.mark_session(child)
         except UnclearError:
-            return self._answers.fail(child, found, Failure.UNINSPECTABLE)
+            return answers.fail(child, found, Failure.UNINSPECTABLE)
         except Exception as error:  # noqa: BLE001 - a fault of ours must not cost data
-            child.calls = None  # nothing is cut after all
+            child.calls, verdict = None, FORWARD  # nothing is cut after all
             self.note_fault(error)
-        if verdict.answer is not None:
-            return verdict
         return await self._go_up(child, found, verdict)
 
-    async def _decide_upload(
-        self, child: Flow, found: SocketFrame, text: bytes, upload: SocketUpload | None
-    ) -> FrameVerdict:
-        uploads = self._services.uploads
-        policy = uploads.set_facts(child, upload.ids if upload is not None else BundleQuery())
-        if await uploads.is_blocked(child, policy):
-            return self._answers.block(child, found)
-        verdict = FORWARD
-        if policy.reads_calls:
-            start, end = upload.place if upload is not None else (0, 0)
-            child.form = Route.EVENT if found.command is Command.EVENT else Route.BUNDLE
-            cut = await uploads.cut_invalid(child, policy, text[start:end])
-            if cut.blocked:
-                return self._answers.block(child, found)
-            if cut.refused:
-                return self._answers.fail(child, found, Failure.UNINSPECTABLE)
-            if cut.none_left is not None:
-                child.rejected = True
-                return self._answers.answer(child, found, cut.none_left.outcome.status or 400, cut.document)
-            if cut.body is not None:
-                verdict = FrameVerdict(instead=text[:start] + cut.body + text[end:])
-        await uploads.mark_session(child)
-        return verdict
+    def _set_facts(self, child: Flow, ids: BundleQuery) -> OrgPolicy:
+        """Set the facts. Nearly all frames of a socket have the same, as they differ in no more than their ids."""
+        generation, known = child.generation, self._known
+        if known is None or known[0] is not generation or known[1] != ids:
+            policy = self._services.uploads.set_facts(child, ids)
+            self._known = generation, ids, child.facts, policy
+            return policy
+        _, child.upload, child.facts, child.policy = known
+        return known[3]
 
     async def _go_up(self, child: Flow, found: SocketFrame, verdict: FrameVerdict = FORWARD) -> FrameVerdict:
         """Return the verdict once there is an upstream, or the answer that there is none."""
-        is_page = found.command is Command.PAGE
+        is_page = found.command is _PAGE
         child.sent_ns = monotonic_ns()
-        failure = await self._connect(child.generation.config.upstream.page_retry if is_page else 0.0)
-        if failure is not None:
-            return self._answers.fail(child, found, failure)
+        if not self._answers.has_upstream:
+            failure = await self._connect(child.generation.config.upstream.page_retry if is_page else 0.0)
+            if failure is not None:
+                return self._answers.fail(child, found, failure)
         if is_page:
             self._unanswered.add_page(found, child)
         else:

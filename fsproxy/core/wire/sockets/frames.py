@@ -10,6 +10,7 @@ import msgspec
 
 from fsproxy.core.client_api.reading.splitting import split_events
 from fsproxy.core.json.scanner import ScanError, Span
+from fsproxy.core.wire.facts import LONGEST_ID, BundleQuery
 from fsproxy.core.wire.one_reading import by_fold, whole_places
 
 LONGEST_SEQ = 64
@@ -45,7 +46,16 @@ _REQUESTS = frozenset({Command.PAGE, Command.BUNDLE, Command.EVENT})
 _COMMANDS: dict[object, Command] = {int(each): each for each in Command}
 
 
-class SocketFrame(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+class SocketUpload(msgspec.Struct, frozen=True, gc=False):
+    """A frame's upload."""
+
+    ids: BundleQuery
+    """Without ``client_time``, which frames do not carry."""
+    place: Span
+    """The place of the body in the message; empty without one."""
+
+
+class SocketFrame(msgspec.Struct, frozen=True, gc=False):
     """A recorder's frame."""
 
     command: Command
@@ -54,13 +64,26 @@ class SocketFrame(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The bytes of ``Seq``, to be sent back."""
     place: Span = (0, 0)
     """The place of the JSON of its ``Page`` or ``Bundle`` in the message; empty without one."""
+    upload: SocketUpload | None = None
+    """Of a frame as recorders write it; None: ``read_upload`` reads it, if there is one."""
 
 
 _NAMES = by_fold(("Cmd", "Seq", "Page", "Bundle"))
-# As recorders of all four generations write it, without a blank.
-_START = re.compile(rb'\{"Cmd":([126]),"(Page|Bundle)":')
-_END = re.compile(rb',"Seq":(-?[0-9]{1,15})\}\Z')
-_LONGEST_END = 32
+# As recorders of all four generations write their frames, without a blank.
+_PAGE, _BUNDLE, _EVENT = b'{"Cmd":1,"Page":', b'{"Cmd":2,"Bundle":{"Bundle":', b'{"Cmd":6,"Bundle":{"Bundle":'
+_BEGINNINGS = {_PAGE: Command.PAGE, _BUNDLE: Command.BUNDLE, _EVENT: Command.EVENT}
+_CONTENT = len(b'{"Cmd":2,"Bundle":')
+_WHOLE = "(?:0|[1-9][0-9]{0,14})"
+_NUMBER = rf"-?{_WHOLE}(?:\.[0-9]{{1,9}})?"
+_ID = rf'"([^"\\\x00-\x1f]{{0,{LONGEST_ID}}})"'
+_SEQ_AT_END = r',"Seq":(-?[0-9]{1,15})\}\Z'
+_end_of_page = re.compile(_SEQ_AT_END).match
+_end_of_upload = re.compile(
+    rf'(?:,"DeltaT":{_NUMBER})?,"OrgId":{_ID},"PageId":{_ID},"PageStart":({_NUMBER})'
+    rf',"PrevBundleTime":{_NUMBER},"Seq":{_WHOLE},"SessionId":{_ID},"UserId":{_ID}\}}{_SEQ_AT_END}'
+).match
+_LONGEST_END = 4096
+"""Bytes of a frame's end in which that of its body is looked for; recorders write 300 after it."""
 _check = msgspec.json.Decoder(msgspec.Raw).decode
 _read_any = msgspec.json.Decoder().decode
 _encode = msgspec.json.encode
@@ -71,27 +94,50 @@ def read_frame(text: bytes) -> SocketFrame | None:
 
     Raise UnclearError for a frame that two readers could read in two ways (rules.md 4).
     """
-    start, end = _START.match(text), _END.search(text, max(0, len(text) - _LONGEST_END))
-    if start is not None and end is not None:
-        command, place = Command(int(start[1])), (start.end(), end.start())
-        # If all between the two matches is a single value, then the frame has no other members.
-        if (command is Command.PAGE) == (start[2] == b"Page") and _is_one_value(text, place):
-            return SocketFrame(command=command, seq=int(end[1]), raw_seq=end[1], place=place)
-    return _scanned(text)
+    beginning = text[: len(_BUNDLE)]
+    if beginning not in _BEGINNINGS:
+        beginning = text[: len(_PAGE)]
+    command = _BEGINNINGS.get(beginning)
+    found = _recorded(text, command, len(beginning)) if command is not None else None
+    return found or _scanned(text)
 
 
-def _is_one_value(text: bytes, place: Span) -> bool:
-    """Return whether the text at ``place`` is one JSON value, as far as a strict reader knows.
+def _recorded(text: bytes, command: Command, start: int) -> SocketFrame | None:
+    """Read a frame as recorders write it, of which the page or the body begins at ``start``; None: scan it.
 
-    False may also mean unpaired surrogates, or too much depth: then the scanner decides.
+    If all between its beginning and its end is a single value, then the frame has no other members.
     """
-    if place[1] - place[0] > AT_ONCE:
-        return end_of_bundle(text[place[0] : place[1]]) is not None
+    is_page = command is _BEGINNINGS[_PAGE]
+    end = text.rfind(b',"Seq":' if is_page else b']},"', -_LONGEST_END)
+    if not is_page:
+        end += 2
     try:
-        _check(memoryview(text)[place[0] : place[1]])
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+        found = (_end_of_page if is_page else _end_of_upload)(text[end:].decode())
+    except UnicodeDecodeError:
+        return None
+    if found is None or not _is_one_value(text[start:end]):
+        return None
+    if is_page:
+        return SocketFrame(command, int(found[1]), found[1].encode(), (start, end))
+    org, page, page_start, session, user, seq = found.groups()
+    upload = SocketUpload(BundleQuery(org, user, session, page, float(page_start)), (start, end))
+    return SocketFrame(command, int(seq), seq.encode(), (_CONTENT, len(text) - len(seq) - len(b',"Seq":}')), upload)
+
+
+def _is_one_value(value: bytes) -> bool:
+    """Return whether this is one JSON value, as far as a strict reader knows, or one bundle."""
+    if len(value) <= AT_ONCE:
+        try:
+            _check(value)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            pass  # unpaired surrogates, or too much depth
+        else:
+            return True
+    try:
+        # A large one is split in steps that let other threads run.
+        return split_events(value) is not None
+    except ScanError:
         return False
-    return True
 
 
 def _scanned(text: bytes) -> SocketFrame | None:
@@ -106,7 +152,7 @@ def _scanned(text: bytes) -> SocketFrame | None:
     start, end = places.get("Seq", (0, 0))
     seq, raw_seq = _seq(text[start:end])
     place = places.get("Page" if command is Command.PAGE else "Bundle", (0, 0))
-    return SocketFrame(command=command, seq=seq, raw_seq=raw_seq, place=place)
+    return SocketFrame(command, seq, raw_seq, place)
 
 
 def value_of(raw: bytes, longest: int) -> Any:
@@ -134,40 +180,6 @@ def _seq(raw: bytes) -> tuple[Seq, bytes]:
     if isinstance(value, str | int | float) and not isinstance(value, bool):
         return value, raw
     return None, b"null"
-
-
-BUNDLE_FIRST = b'{"Bundle":'
-"""The beginning of a frame's ``Bundle``, as recorders write it."""
-LONGEST_REST = 4096
-"""Bytes that may follow the body in it; recorders write 300."""
-_REST = re.compile(rb'\]\}(?:,"[A-Za-z]+":(?:"[^"\\]*"|-?[0-9.eE+-]+|true|false|null))+\}\Z')
-
-
-class _Outer(msgspec.Struct, gc=False):
-    Bundle: msgspec.Raw
-
-
-_read_outer = msgspec.json.Decoder(_Outer).decode
-
-
-def end_of_bundle(content: bytes) -> int | None:
-    """Return the end of the body that comes first in a frame's ``Bundle``; None where it is not certain."""
-    if not content.startswith(BUNDLE_FIRST):
-        return None
-    if len(content) <= AT_ONCE:
-        try:
-            return len(BUNDLE_FIRST) + len(_read_outer(content).Bundle)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            return None
-    rest = _REST.search(content, len(content) - LONGEST_REST)
-    if rest is None:
-        return None
-    end = rest.start() + 2
-    try:
-        # Split in steps that let other threads run: if this much is one bundle, then all that follows is the rest.
-        return end if split_events(content[len(BUNDLE_FIRST) : end]) is not None else None
-    except ScanError:
-        return None
 
 
 _BLANK = rb"[ \t\r\n]*"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fsproxy.core.wire.facts import BundleQuery
 from fsproxy.core.wire.one_reading import UnclearError
-from fsproxy.core.wire.sockets.frames import AT_ONCE
+from fsproxy.core.wire.sockets.frames import AT_ONCE, read_frame
 from fsproxy.core.wire.sockets.uploads import read_upload
 
 CONTENT = {
@@ -24,6 +24,65 @@ CONTENT = {
 }
 IDS = BundleQuery(org_id="o", user_id="u", session_id="s", page_id="p", page_start=1_795_287_301_510.0)
 COMPACT = json.dumps(CONTENT, separators=(",", ":")).encode()
+
+
+RECORDED = (
+    b'{"Bundle":{"Seq":9,"When":1,"Evts":[]},"DeltaT":2.5,"OrgId":"o","PageId":"p","PageStart":1795287301510'
+    b',"PrevBundleTime":1,"Seq":4,"SessionId":"s","UserId":"u"}'
+)
+"""With its members in the order in which recorders write them."""
+
+
+@pytest.mark.parametrize("cmd", [2, 6])
+@pytest.mark.parametrize(
+    ("events", "at_once"),
+    [
+        (b"", True),
+        (b'{"Kind":1,"Args":["]},\\"OrgId\\":\\"x"],"When":1}', True),
+        (b'{"Kind":1,"Args":["\\ud83d"],"When":1}', True),
+        (b'{"Kind":1,"Args":["%b"],"When":1}' % (b"x" * AT_ONCE), True),
+        (b"[" * 5000 + b"]" * 5000, True),
+        (b'{"Kind":1,"Args":[],"When":1', False),
+        (b'],"Evts":[', False),
+        (b']},"OrgId":"other","x":{"Evts":[', False),
+    ],
+    ids=["none", "a look-alike", "half an emoji", "large", "deep", "broken", "twice", "hidden"],
+)
+def test_an_upload_as_recorders_write_it_is_read_with_its_frame(cmd: int, events: bytes, *, at_once: bool) -> None:
+    content = RECORDED.replace(b"[]", b"[%b]" % events)
+    text = b'{"Cmd":%d,"Bundle":%b,"Seq":3}' % (cmd, content)
+    found = read_frame(text)
+    if events.endswith(b'"When":1'):  # no JSON
+        assert found is None
+        return
+    assert found is not None
+    assert (found.command, found.seq, found.raw_seq, text[slice(*found.place)]) == (cmd, 3, b"3", content)
+    if at_once:
+        assert found.upload == read_upload(text, found.place)
+        assert found.upload is not None
+        assert found.upload.ids == IDS
+    elif b"OrgId" in events:
+        assert found.upload is None
+        with pytest.raises(UnclearError):
+            read_upload(text, found.place)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"OrgId":"o"', b'"OrgId":"%b"' % (b"o" * 257)),
+        (b'"OrgId":"o"', b'"OrgId":"\\u006f"'),
+        (b'"UserId":"u"', b'"UserId":"\xff"'),
+        (b'"PageId":"p",', b""),
+        (b'"PageStart":', b'"PageStart":0'),
+        (b',"Seq":4', b',"Seq":04'),
+        (b',"Seq":4', b',"Seq":4,"x":1'),
+    ],
+)
+def test_an_upload_in_another_form_is_left_to_the_scanner(old: bytes, new: bytes) -> None:
+    found = read_frame(b'{"Cmd":2,"Bundle":%b,"Seq":3}' % RECORDED.replace(old, new))
+    assert found is not None
+    assert (found.command, found.seq, found.upload) == (2, 3, None)
 
 
 def ids_of(content: bytes) -> BundleQuery:
