@@ -81,10 +81,8 @@ def links(file: Path) -> set[Path]:
 class Watcher:
     """Calls ``changed`` on the event loop when a file may have changed, and every ``poll`` seconds in any case."""
 
-    def __init__(
-        self, files: Callable[[], Iterable[Path]], changed: Callable[[], None], poll: float = POLL_SECONDS
-    ) -> None:
-        self._files = files
+    def __init__(self, files: Iterable[str], changed: Callable[[], None], poll: float = POLL_SECONDS) -> None:
+        self._paths = tuple(map(Path, files))
         self._changed = changed
         self._poll = poll
         self._again = asyncio.Event()
@@ -102,8 +100,9 @@ class Watcher:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    def again(self) -> None:
-        """Set the watch up anew: the files are others now, or lie elsewhere."""
+    def follow(self, files: Iterable[str]) -> None:
+        """Watch these files from now on. Symlinks to them may lead elsewhere than before."""
+        self._paths = tuple(map(Path, dict.fromkeys(files)))
         self._again.set()
 
     async def _run(self) -> None:
@@ -118,8 +117,8 @@ class Watcher:
     async def _watch(self, again: asyncio.Event) -> None:
         """Watch until a file of ours may have changed, or ``again`` is set; the caller has a timeout."""
         try:
-            files = tuple(self._files())
-            of_interest = await asyncio.to_thread(lambda: set().union(*map(links, files)))
+            paths = self._paths
+            of_interest = await asyncio.to_thread(lambda: set().union(*map(links, paths)))
             folders = {path.parent for path in of_interest}
             names = set(map(str, of_interest | folders))
             looked = False
@@ -150,16 +149,13 @@ class Watcher:
                     await again.wait()
 
 
-class ConfigFiles:
+class ConfigFiles(Watcher):
     """The files of the configuration in use, and of a faulty one that was tried since; watched for changes."""
 
     def __init__(self, config: Config, changed: Callable[[], None]) -> None:
-        self._paths = tuple(map(Path, config.files))
+        super().__init__(config.files, changed)
         self._tried: Fingerprint = dict(config.hashes)
         """What the files held when a configuration was last made of them."""
-        self._watcher = Watcher(lambda: self._paths, changed)
-        self.start = self._watcher.start
-        self.close = self._watcher.close
 
     def read(self) -> Fingerprint:
         """Return what the files hold now. Blocking."""
@@ -172,7 +168,7 @@ class ConfigFiles:
     def use(self, config: Config, found: Fingerprint | None = None) -> None:
         """Follow the files of ``config``, which is in use. ``found``: they hold it again, and perhaps more."""
         self._tried = dict(config.hashes) if found is None else found
-        self._follow(config.files)
+        self.follow(config.files)
 
     def note_unusable(self, found: Fingerprint) -> None:
         """Do not try these contents again."""
@@ -183,10 +179,6 @@ class ConfigFiles:
 
         Those are read now. What was ``found`` in the others before the load counts: the load may have missed a change.
         """
-        self._follow((*config.files, *error.files))
+        self.follow((*config.files, *error.files))
         read = await asyncio.to_thread(fingerprint, self._paths, {})
         self._tried = {} if error.passing else read | found
-
-    def _follow(self, files: tuple[str, ...]) -> None:
-        self._paths = tuple(map(Path, dict.fromkeys(files)))
-        self._watcher.again()

@@ -20,7 +20,7 @@ class Noticed:
         self.files = files
         self.texts: list[str] = []
         self._told = asyncio.Event()
-        self.watcher = Watcher(lambda: self.files, self.tell, poll)
+        self.watcher = Watcher(map(str, files), self.tell, poll)
 
     def tell(self) -> None:
         self.texts.append("".join(file.read_text() for file in self.files if file.exists()))

@@ -137,12 +137,10 @@ class Persister:
             if not self._stop.is_set():
                 await self.write()
         # A disk that does not answer must not keep the program from ending.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LAST_SECONDS):
-                await self.write()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LAST_SECONDS):
-                await self._leave()
+        for last in (self.write, self._leave):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_SECONDS):
+                    await last()
 
     async def _write_behind(self, file: LedgerFile) -> None:
         while rows := self._unwritten or self._ledger.drain(SLICE):
