@@ -68,27 +68,34 @@ class CallLimits:
         now: Instant,
     ) -> LimitedCalls:
         """Decide every call. A ledger that is down limits nothing (``state.on_error``: capture goes on)."""
+        until, session = monotonic() + self._deadline, session_of(facts) if policy.counts_rates else ""
         try:
-            if inspection.form is BUNDLE and facts.page_id:
-                return await self._decide_in_turn(policy, facts, upload, inspection, now)
-            # Such calls have no repeats, and no clock that outlives the body.
-            clock = self._clock(policy, facts, upload, inspection, now)
-            return await self._queries.ask(policy, facts, inspection, {}, clock, now, monotonic() + self._deadline)
+            if inspection.form is not BUNDLE:
+                # Such calls have no repeats, and no clock that outlives the body.
+                org = facts.org or ""
+                return await self._queries.ask(policy, org, session, inspection, {}, CallClock(now), now, until)
+            return await self._decide_bundle(policy, facts, session, upload, inspection, now, until)
         except LedgerDownError:
             large, api = inspection.has_many_names, policy.client_api
             outcome = await run(large, decide_calls, inspection, {}, (), api)
             return LimitedCalls(outcome, ledger_down=True)
 
-    async def _decide_in_turn(
+    async def _decide_bundle(
         self,
         policy: OrgPolicy,
         facts: SessionFacts,
+        session: str,
         upload: BundleQuery,
         inspection: Inspection,
         now: Instant,
+        until: float,
     ) -> LimitedCalls:
         """Decide the uploads of one page one after another, so that a copy finds what became of the first."""
-        page = (facts.org or "", facts.page_id)
+        org, page_id = facts.org or "", facts.page_id
+        if not page_id:
+            clock = self._clock(org, session, page_id, upload, inspection, now)
+            return await self._queries.ask(policy, org, session, inspection, {}, clock, now, until)
+        page = (org, page_id)
         while page in self._under_way:
             other = self._under_way[page]
             if other is None:
@@ -96,16 +103,16 @@ class CallLimits:
             await other.wait()
         self._under_way[page] = None
         try:
-            until, large = monotonic() + self._deadline, len(inspection.calls) > MANY
+            large = len(inspection.calls) > MANY
             keys = await asyncio.to_thread(_keys, facts, inspection) if large else _keys(facts, inspection)
             repeated = await self._known(keys)
             # The clock before the claims: what is asked in one turn of the loop is one round trip.
-            clock = self._clock(policy, facts, upload, inspection, now)
-            limited = await self._queries.ask(policy, facts, inspection, repeated, clock, now, until)
+            clock = self._clock(org, session, page_id, upload, inspection, now)
+            limited = await self._queries.ask(policy, org, session, inspection, repeated, clock, now, until)
             copies = (keys, limited.outcome, repeated)
             first = await asyncio.to_thread(_first_copies, *copies) if large else _first_copies(*copies)
             for start in range(0, len(first), SLICE):
-                await self._repeats.remember(facts.org or "", first[start : start + SLICE])
+                await self._repeats.remember(org, first[start : start + SLICE])
                 if large:
                     await asyncio.sleep(0)
             return limited
@@ -132,15 +139,13 @@ class CallLimits:
                 await self._ledger.ask((Move(org, session, page, Instant(clock.offset)),), now)
 
     def _clock(
-        self, policy: OrgPolicy, facts: SessionFacts, upload: BundleQuery, inspection: Inspection, now: Instant
+        self, org: str, session: str, page: str, upload: BundleQuery, inspection: Inspection, now: Instant
     ) -> CallClock | Callable[[], Awaitable[CallClock]]:
         """Fix or move the page's clock by an upload. Return how its calls are dated, or what to await for that."""
-        if inspection.form is not BUNDLE or not policy.counts_rates or not session_of(facts):
-            return CallClock(now)
-        largest = largest_of(map(_when_of, inspection.calls), last_when(inspection.body))
+        largest = largest_of(map(_when_of, inspection.calls), last_when(inspection.body)) if session else None
         if largest is None:
             return CallClock(now)
-        org, page, latest = facts.org or "", facts.page_id, now - largest / 1000
+        latest = now - largest / 1000
         first = page_offset(now, upload.client_time, upload.page_start, largest)
         if not page:
             return CallClock(now, first)

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from fsproxy.core.limits.operations import Claim, Ledger, Operation, Spent
     from fsproxy.core.model import Instant, SessionFacts
     from fsproxy.core.policy import OrgPolicy
-    from fsproxy.core.settings import ClientApiSettings
 
 
 class LimitedCalls(msgspec.Struct, frozen=True, gc=False):
@@ -49,7 +48,8 @@ class LimitQueries:
     async def ask(
         self,
         policy: OrgPolicy,
-        facts: SessionFacts,
+        org: str,
+        session: str,
         inspection: Inspection,
         repeated: Mapping[int, LimitVerdict],
         clock: CallClock | Callable[[], Awaitable[CallClock]],
@@ -58,15 +58,15 @@ class LimitQueries:
     ) -> LimitedCalls:
         """Return what becomes of each call. Ask the ledger twice at most, and wait for it until ``until``.
 
-        ``clock`` dates the calls. One that is shared is awaited after the first question: what both ask is one round
-        trip. Raises LedgerDownError.
+        ``session`` is whose rate counts, or "" where none does. ``clock`` dates the calls; a shared one is awaited
+        after the first question: what both ask is one round trip. Raises LedgerDownError.
         """
-        org, api, found = facts.org or "", policy.client_api, inspection
+        api, found = policy.client_api, inspection
         large = len(inspection.calls) > MANY
         names = refused = NO_NAMES
         claims: tuple[Claim, ...] = ()
-        which = (org, inspection, repeated, api, now)
-        claiming = await to_thread(self._claiming, *which) if large else self._claiming(*which)
+        which, not_among = (org, inspection, repeated, api.cardinality, now), self._recent.not_among
+        claiming = await to_thread(not_among, *which) if large else not_among(*which)
         if claiming or repeated:
             # Names are claimed and rejected in the order of the text, which is not known of a learned event.
             large = large or inspection.has_many_names
@@ -75,20 +75,23 @@ class LimitQueries:
             names = await to_thread(inspection.names, claiming) if large else inspection.names(claiming)
             claims = first_claims(org, names, api.cardinality)
         if claims:
-            refused = refused_names(claims, await self._ledger.ask(claims, now, self._left(until, large=large)))
+            # A large body's own work takes long, so each question has the whole time.
+            left = self._deadline if large else until - monotonic()
+            refused = refused_names(claims, await self._ledger.ask(claims, now, left))
         if not isinstance(clock, CallClock):
             clock = await clock()
         decided = (inspection, refused, (), api, repeated)
         outcome = await to_thread(decide_calls, *decided) if large else decide_calls(*decided)
-        spending, session = NO_SPENDING, session_of(facts)
-        if session and policy.counts_rates:
+        spending = NO_SPENDING
+        if session:
             spent_on = (org, session, inspection, outcome, repeated, clock, api.rate)
             spending = await to_thread(spends, *spent_on) if large else spends(*spent_on)
         more = event_property_claims(org, names, refused, api.cardinality) if names else ()
         if not more and not spending.operations:
             return LimitedCalls(outcome)
         operations: tuple[Operation, ...] = (*more, *spending.operations)
-        answers = await self._ledger.ask(operations, now, self._left(until, large=large))
+        left = self._deadline if large else until - monotonic()
+        answers = await self._ledger.ask(operations, now, left)
         refused = refused_names(more, answers, refused)
         spent = answers[len(more) :]
         over, longest = await to_thread(limited_by, spending, spent) if large else limited_by(spending, spent)
@@ -98,24 +101,6 @@ class LimitQueries:
             last = (inspection, refused, over, api, repeated)
             outcome = await to_thread(decide_calls, *last) if large else decide_calls(*last)
         return LimitedCalls(outcome, longest)
-
-    def _left(self, until: float, *, large: bool) -> float:
-        """Return the seconds left to wait. A large body's own work takes long, so each question has the whole time."""
-        return self._deadline if large else until - monotonic()
-
-    def _claiming(
-        self,
-        org: str,
-        inspection: Inspection,
-        repeated: Mapping[int, LimitVerdict],
-        api: ClientApiSettings,
-        now: Instant,
-    ) -> list[int]:
-        """Return the calls whose names must be claimed: they are not known, and the call's repeat was not decided."""
-        found = self._recent.not_among(org, inspection, api.cardinality, now)
-        if not repeated:
-            return found
-        return [index for index in found if index not in repeated or repeated[index].names_anew]
 
 
 def session_of(facts: SessionFacts) -> str:

@@ -9,10 +9,11 @@ from fsproxy.core.client_api.calls import NAME_KINDS
 from fsproxy.core.client_api.validation.learned import EVENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from fsproxy.core.client_api.calls import ValidatedCall
     from fsproxy.core.client_api.inspected import Inspection
+    from fsproxy.core.client_api.verdicts import LimitVerdict
     from fsproxy.core.model import Instant
     from fsproxy.core.settings import CardinalitySettings, ClientApiSettings
 
@@ -32,11 +33,23 @@ class RecentClaims:
     def __init__(self) -> None:
         self._claimed: OrderedDict[tuple[str, int], tuple[ValidatedCall, Instant]] = OrderedDict()
 
-    def not_among(self, org: str, inspection: Inspection, settings: CardinalitySettings, now: Instant) -> list[int]:
-        """Return the places of a body's calls whose names must be claimed: those that were not admitted just now."""
+    def not_among(
+        self,
+        org: str,
+        inspection: Inspection,
+        repeated: Mapping[int, LimitVerdict],
+        settings: CardinalitySettings,
+        now: Instant,
+    ) -> list[int]:
+        """Return the places of a body's calls whose names must be claimed.
+
+        They were not admitted just now, nor was a first copy of the call decided, which is ``repeated``.
+        """
         since, claimed = now - min(FRESH_SECONDS, settings.retention / 1000), self._claimed
         found: list[int] = []
         for index, each in enumerate(inspection.calls):
+            if repeated and index in repeated and not repeated[index].names_anew:
+                continue
             learned = each.call.learned
             if learned is None:
                 if not each.validated.rejected and each.call.kind in NAME_KINDS:

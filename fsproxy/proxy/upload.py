@@ -129,17 +129,20 @@ class UploadHandler:
 
         A fault of ours is raised, whatever it is.
         """
-        inspection = await self._inspect(flow, policy, text)
+        api, form = policy.client_api, flow.form or flow.route
+        inspection = recognize(api, form, text) if len(text) > ON_LOOP else inspect(api, form, text, flow.endpoint)
+        if inspection is None:
+            inspection = await to_thread(inspect, api, form, text, flow.endpoint)
+        if inspection.uninspectable is not None and decoded is not None and decoded.first is not None:
+            inspection = await run(len(decoded.first) > ON_LOOP, inspect, api, form, decoded.first, flow.endpoint)
         if inspection.uninspectable is not None:
-            if decoded is not None and decoded.first is not None:
-                inspection = await self._inspect(flow, policy, decoded.first)
-            if inspection.uninspectable is not None:
-                return CutBody(refused=self._refuses(flow, policy))
+            return CutBody(refused=self._refuses(flow, policy))
         if not inspection.calls:
             if policy.counts_rates and flow.facts is not None and flow.upload is not None:
                 await self._limits.observe_clock(flow.facts, flow.upload, inspection, flow.arrived)
             return AS_IT_CAME
-        if await self._blocks.names_deleted_user(flow, policy, inspection):
+        if self._blocks.names_deleted_user(flow, policy, inspection):
+            await self.mark_session(flow)
             return CutBody(blocked=True)
         if not policy.validates_calls or flow.facts is None or flow.upload is None:
             return AS_IT_CAME
@@ -154,7 +157,8 @@ class UploadHandler:
     async def _cut(self, flow: Flow, inspection: Inspection, limited: LimitedCalls, layers: int) -> CutBody:
         """Count the rejections, and return what they leave of the body."""
         outcome, large = limited.outcome, len(inspection.body) > ON_LOOP
-        for (code, kind), count in (await run(large, outcome.counts)).items():
+        counts = await to_thread(outcome.counts) if large else outcome.counts()
+        for (code, kind), count in counts.items():
             self._metrics.rejections[(code.value, kind.value, flow.route.value)] += count
         if outcome.status is not None:
             return CutBody(none_left=limited, document=await run(large, problem_document, outcome))
@@ -162,15 +166,8 @@ class UploadHandler:
             flow.rejected_count = outcome.rejected
         if not outcome.changed:
             return AS_IT_CAME
-        return CutBody(body=await run(large, _rewritten, inspection, outcome, layers))
-
-    @staticmethod
-    async def _inspect(flow: Flow, policy: OrgPolicy, text: bytes) -> Inspection:
-        api, form = policy.client_api, flow.form or flow.route
-        if len(text) <= ON_LOOP:
-            return inspect(api, form, text, flow.endpoint)
-        known = recognize(api, form, text)
-        return known if known is not None else await to_thread(inspect, api, form, text, flow.endpoint)
+        work = (inspection, outcome, layers)
+        return CutBody(body=await to_thread(_rewritten, *work) if large else _rewritten(*work))
 
     def _refuses(self, flow: Flow, policy: OrgPolicy) -> bool:
         """Count a body that cannot be read; return whether it is refused."""

@@ -64,13 +64,15 @@ class UploadBlocks:
         """Note in the ledger that the session of what is forwarded is under way, with the uid that its calls name."""
         if flow.facts is None or flow.route is SERVER_API:
             return
-        if await ask(self._ledger, flow, mark(flow.facts, flow.uid)) is None:
+        try:
+            await self._ledger.ask(mark(flow.facts, flow.uid), flow.arrived)
+        except LedgerDownError:
             flow.note_ledger_down()
 
-    async def names_deleted_user(self, flow: Flow, policy: OrgPolicy, inspection: Inspection) -> bool:
+    def names_deleted_user(self, flow: Flow, policy: OrgPolicy, inspection: Inspection) -> bool:
         """Learn the session's uid from the calls, in ``flow``; return whether one names a user who is being deleted.
 
-        The session is known by that uid from then on, although its body is not forwarded.
+        The session is to be known by that uid from then on, although its body is not forwarded.
         """
         facts, listed = flow.facts, policy.deleting_user
         if facts is None or flow.route is SERVER_API:
@@ -84,6 +86,5 @@ class UploadBlocks:
         decision = judge(policy, flow.facts, flow.arrived)
         if decision.block is not None:
             flow.uid = found[-1]
-            await self.mark_session(flow)
         flow.decision = decision
         return decision.block is not None

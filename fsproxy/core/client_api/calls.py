@@ -90,14 +90,6 @@ class Call(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         """Whether it has the reserved property ``uid``. With an entry in the schema the page wrote ``uid_str``."""
         return UID in self.properties and not (self.typing is Typing.SCHEMA and UID in self.schema)
 
-    @property
-    def name_prefix(self) -> str:
-        """What precedes the path in the counted names of its properties: of an event ``name/``, else nothing.
-
-        An event's name may hold a slash and a path cannot, so the last slash divides the two.
-        """
-        return f"{self.name}/" if self.kind is CallKind.EVENT and isinstance(self.name, str) else ""
-
 
 class ValidatedCall(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What the rules say of one call."""

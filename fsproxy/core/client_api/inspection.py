@@ -22,6 +22,7 @@ from fsproxy.core.settings import ClientApiSettings
 _DIGEST_SIZE = 16
 _learned_of = attrgetter("call.learned")
 _BUNDLES = frozenset({Route.BUNDLE, Route.EVENT})
+_DIRECT_EVENT = Route.DIRECT_EVENT
 _DIRECT: dict[Route, Callable[[bytes, int], Call]] = {
     Route.DIRECT_IDENTIFY: read_identify,
     Route.DIRECT_SET_USER_VARS: read_user_vars,
@@ -33,12 +34,12 @@ def inspect(settings: ClientApiSettings, route: Route, body: bytes, endpoint: Se
 
     ``endpoint`` is the call that a ``SERVER_API`` path takes; bodies of other routes have none.
     """
+    if route is _DIRECT_EVENT:
+        return _inspect_document(settings, route, body, read_event(body, settings))
     if route in _BUNDLES:
         return _inspect_bundle(settings, route, body, read_bundle(body, settings))
     if endpoint is not None and endpoint.is_batch:
         return _inspect_batch(settings, route, body, endpoint)
-    if route is Route.DIRECT_EVENT:
-        return _inspect_document(settings, route, body, read_event(body, settings))
     if route in _DIRECT:
         return _inspect_document(settings, route, body, _DIRECT[route](body, settings.max_payload))
     if endpoint is not None:
@@ -48,7 +49,7 @@ def inspect(settings: ClientApiSettings, route: Route, body: bytes, endpoint: Se
 
 def recognize(settings: ClientApiSettings, route: Route, body: bytes) -> Inspection | None:
     """Return what ``inspect`` returns, if the body is an event that is learned. It takes at most 3 ms, at any size."""
-    call = recognize_event(body, settings) if route is Route.DIRECT_EVENT else None
+    call = recognize_event(body, settings) if route is _DIRECT_EVENT else None
     return _inspect_document(settings, route, body, call) if call is not None else None
 
 
@@ -71,8 +72,7 @@ def inspect_anew(settings: ClientApiSettings, inspection: Inspection) -> Inspect
 
 
 def _inspect_document(settings: ClientApiSettings, route: Route, body: bytes, call: Call) -> Inspection:
-    calls = (InspectedCall(call, validate_call(call, settings)),)
-    return Inspection(body, route, DOCUMENT, (), calls)
+    return Inspection(body, route, DOCUMENT, (), (InspectedCall(call, call.learned or validate_call(call, settings)),))
 
 
 def _inspect_bundle(

@@ -45,8 +45,10 @@ def spends(
             continue
         # If only the variables of an identify are rejected, its uid is left and spends. If the uid is rejected, its
         # variables are rejected with it, and nothing is left.
-        gone = [outcome.calls[index].rejected or inspection.calls[index].validated.rejected for index in group.calls]
-        if all(gone):
+        for index in group.calls:
+            if not (outcome.calls[index].rejected or inspection.calls[index].validated.rejected):
+                break
+        else:
             continue
         groups.append(group)
         windows = rate.event if group.kind is _EVENT else rate.user

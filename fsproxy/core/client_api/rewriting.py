@@ -40,7 +40,9 @@ def rewrite(inspection: Inspection, outcome: CallsOutcome) -> bytes | None:
             is_event = inspection.form is Form.BUNDLE
             rest = _cut_event(part, decided) if is_event else _cut_document(part, each.call, decided)
             edits.append((start, end, rest))
-    return splice(inspection.body, [*edits, *_removals(inspection.parts, gone)])
+    if gone:
+        edits += _removals(inspection.parts, gone)
+    return splice(inspection.body, edits)
 
 
 def _removals(parts: Sequence[Span], gone: set[int]) -> list[Edit]:

@@ -22,6 +22,8 @@ from fsproxy.core.json.surrogates import with_stand_ins
 _DEEPEST = LEVELS + SLACK + 8
 _CONTAINERS = {dict, list}
 _LARGEST = int(sys.float_info.max)
+_LONG = len(str(_LARGEST))
+"""Characters of the shortest text that can hold a larger integer."""
 _decode = msgspec.json.Decoder().decode
 _STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"([ \t\r\n]*+:)?'
 _BEFORE_COLON = (" :", "\n", "\t", "\r")
@@ -100,20 +102,12 @@ def _fault_of(error: ValueError) -> Fault:
 
 
 _TOO_DEEP = object()
-"""The text was decoded, but is deeper than ``_count_names`` goes: it must be read in layers."""
+"""The text was decoded, but is deeper than ``_check`` goes: it must be read in layers."""
 
 
 def _check(root: Any, text: bytes | str) -> object | None:
-    """Look for what msgspec lets pass. Return a Fault, ``_TOO_DEEP``, or None if nothing is wrong."""
-    names = _count_names(root)
-    if not isinstance(names, int):
-        return names
-    return None if _all_names_differ(text, names) else Fault.DUPLICATE
-
-
-def _count_names(root: Any) -> int | object:
-    """Go through the values level by level. Return the number of names, a Fault, or ``_TOO_DEEP``."""
-    names = 0
+    """Look for what msgspec lets pass, level by level. Return a Fault, ``_TOO_DEEP``, or None if nothing is wrong."""
+    names, may_be_large = 0, len(text) >= _LONG
     level: list[Any] = [root] if type(root) in _CONTAINERS else [[root]]
     for _ in range(_DEEPEST):
         below: list[Any] = []
@@ -123,14 +117,14 @@ def _count_names(root: Any) -> int | object:
                 names += len(container)
                 values = container.values() if len(container) <= PART else list(container.values())
             kinds = set(map(type, values)) if len(values) <= PART else kinds_of(values)
-            if int in kinds:
+            if may_be_large and int in kinds:
                 integers = [value for value in values if type(value) is int] if len(kinds) > 1 else list(values)
                 if not all_within(integers, -_LARGEST, _LARGEST):
                     return Fault.NUMBER
             if not kinds.isdisjoint(_CONTAINERS):
                 below += [value for value in values if type(value) in _CONTAINERS]
         if not below:
-            return names
+            return None if _all_names_differ(text, names) else Fault.DUPLICATE
         level = below
     return _TOO_DEEP
 

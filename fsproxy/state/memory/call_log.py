@@ -90,7 +90,7 @@ class CallLog:
         place = len(times) if not times or at >= times[-1] else bisect_right(times, at)
         if slot >= 0 and op.mark and self._is_counted(place, at, slot << MARK_BITS | op.mark):
             return Spent(passed=True)
-        known = self._known_barred(at)
+        known = self._known_barred(at) if self._barred is not None else None
         spent, barred = decide_call(times, at, limits, known, waits=not page)
         if not spent.passed:
             if barred is not None and barred != known:

@@ -32,7 +32,7 @@ class KeyKind(StrEnum):
 
 
 # Python 3.11 takes five times as long to find a member in its enum as a name in a module.
-SESSION, USER = KeyKind.SESSION, KeyKind.USER
+SESSION, USER, PAGE = KeyKind.SESSION, KeyKind.USER, KeyKind.PAGE
 RATE_KEYS = {RateKind.EVENT: KeyKind.EVENT_RATE, RateKind.USER: KeyKind.USER_RATE}
 
 

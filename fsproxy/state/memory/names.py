@@ -52,7 +52,8 @@ class Names:
     def claim(self, op: Claim, now: Instant) -> Claimed:
         """See ``Claim``."""
         known = self._known(op.org, op.kind)
-        self._forget(op, known, Instant(now - op.retention))
+        if known and known[next(iter(known))] <= now - op.retention:
+            self._forget(op, known, Instant(now - op.retention))
         all_kept = op.names if max(map(len, op.names), default=0) <= LONGEST_NAME else [*map(_kept, op.names)]
         if len(known) >= op.limit and known.keys().isdisjoint(all_kept):
             # An org at its limit may send nothing but names that are refused, with every event.

@@ -9,7 +9,7 @@ from fsproxy.core.limits.operations import SESSION_LIFE_SECONDS
 from fsproxy.core.limits.page_clock import PageClock, first_clock, moved_back
 from fsproxy.core.model import Instant
 from fsproxy.state.memory.expiring_table import ExpiringTable
-from fsproxy.state.memory.keys import KeyKind, key_of
+from fsproxy.state.memory.keys import PAGE, key_of
 
 _SLICE = 600.0
 
@@ -38,7 +38,7 @@ class PageClocks:
         """Return the page's clock; None before its first upload, or when the page has no id."""
         if not page:
             return None
-        kept = self._clocks.get(key_of(KeyKind.PAGE, org, page))
+        kept = self._clocks.get(key_of(PAGE, org, page))
         return PageClock(kept[0], kept[1]) if kept is not None else None
 
     def fix(self, org: str, page: str, first: float, latest: float, now: Instant) -> PageClock:
@@ -48,7 +48,7 @@ class PageClocks:
         """
         if not page:
             return first_clock(first)
-        key = key_of(KeyKind.PAGE, org, page)
+        key = key_of(PAGE, org, page)
         kept = self._clocks.get(key)
         if kept is None:
             self._clocks.sweep(now)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from fsproxy.core.limits.operations import Move, RateKind, Spend, Spent
+from fsproxy.core.limits.operations import Move, Spend, Spent
 from fsproxy.core.limits.rate import Limits, horizon, in_microseconds
 from fsproxy.core.model import Instant
 from fsproxy.core.settings import Window
 from fsproxy.state.memory.call_log import CallLog
 from fsproxy.state.memory.expiring_table import ExpiringTable
-from fsproxy.state.memory.keys import RATE_KEYS, KeyKind, key_of
+from fsproxy.state.memory.keys import PAGE, RATE_KEYS, key_of
 
 _SLICE = 30.0
 
@@ -25,9 +25,6 @@ class Rates:
         self._windows: tuple[Window, ...] = ()
         self._limits: Limits = ()
         self._horizon = horizon(())
-        # Likewise the ids of the last call and their keys: the calls of one upload come one after another.
-        self._last: tuple[str, str, RateKind, str] = ("", "", RateKind.EVENT, "")
-        self._keys = (0, 0)
 
     def spend(self, op: Spend, now: Instant) -> Spent:
         """See ``Spend``."""
@@ -40,7 +37,8 @@ class Rates:
             self._horizon = horizon(windows)
             self.calls.idle = max(self.calls.idle, self._horizon)
         self.calls.sweep(now)
-        key, page = self._keys_of(op)
+        key = key_of(RATE_KEYS[op.kind], op.org, op.session)
+        page = key_of(PAGE, op.org, op.page) if op.page else 0
         known = self.calls.get(key)
         log = known if known is not None else CallLog()
         log.forget(now - self._horizon, now)
@@ -51,19 +49,8 @@ class Rates:
 
     def move(self, op: Move, now: Instant) -> None:  # noqa: ARG002 - the ledger gives every operation the time
         """See ``Move``."""
-        page = key_of(KeyKind.PAGE, op.org, op.page)
+        page = key_of(PAGE, op.org, op.page)
         for kind in RATE_KEYS.values():
             log = self.calls.get(key_of(kind, op.org, op.session))
             if log is not None:
                 log.move(page, op.began)
-
-    def _keys_of(self, op: Spend) -> tuple[int, int]:
-        """Return the key of the session and kind, and that of the page or 0."""
-        org, session, kind, page = self._last
-        if session != op.session or kind is not op.kind or page != op.page or org != op.org or not self._keys[0]:
-            self._keys = (
-                key_of(RATE_KEYS[op.kind], op.org, op.session),
-                key_of(KeyKind.PAGE, op.org, op.page) if op.page else 0,
-            )
-            self._last = (op.org, op.session, op.kind, op.page)
-        return self._keys

@@ -43,7 +43,7 @@ def read_arguments(number: int, args: Any, settings: ClientApiSettings, *, anew:
         if not isinstance(name, str):
             return unread(CallKind.SET_USER_VARS, broken("its scope is not a string"))
         kind, name = _SCOPES[name], None
-    typing = _BY_SCHEMA if type(version) is int and version == 1 else _typing(version)
+    typing = _SUFFIX if version is None else _typing(version)
     is_short = described is None or (type(described) is str and len(described) <= _LONGEST_REMEMBERED)
     key = None
     if is_short and kind is EVENT and type(name) is type(text) is str:
@@ -84,8 +84,6 @@ def _is_uid_only(text: object, properties: dict[str, Any], breaches: tuple[Breac
 
 def _typing(version: object) -> Typing | None:
     """Return what gives types under an apiVersion. Later ones count as the second, which asks the least of a name."""
-    if version is None:
-        return _SUFFIX
     if type(version) is not int and type(version) is not float:
         return None
     return _BY_SCHEMA if version == 1 else _INFERRED

@@ -115,16 +115,17 @@ def read_bundle(body: bytes, settings: ClientApiSettings) -> Bundle | Uninspecta
         return Uninspectable.NOT_A_BUNDLE
     calls: list[BundleCall] = []
     surplus: dict[int, CallKind] = {}
-    ends, lengths, most, last = events.ends, events.lengths, settings.max_calls, -1
+    ends, lengths, most, end = events.ends, events.lengths, settings.max_calls, 0
     for hit in hits:
+        if hit < end:
+            continue  # another number in the same event
         index = bisect_right(ends, hit)
-        if index <= last or index == len(ends):
-            continue
-        end = ends[index]
-        start = end - lengths[index]
+        if index == len(ends):
+            break
+        start = ends[index] - lengths[index]
         if start > hit:
             continue
-        last = index
+        end = ends[index]
         if len(calls) >= most:
             kind = _unread_kind(body, start, end)
             if kind is not None:

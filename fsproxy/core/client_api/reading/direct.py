@@ -32,10 +32,10 @@ def read_event(body: bytes, settings: ClientApiSettings, *, anew: bool = False) 
 
     Unless ``anew``, an event that is learned is only recognized, and its properties are not read.
     """
-    known = recognize_event(body, settings) if not anew else None
+    key = _key_of(body)
+    known = EVENTS.find(key, body, settings) if not anew and len(body) <= settings.max_payload else None
     if known is not None:
         return known
-    key = _key_of(body)
     root = read_document(CallKind.EVENT, body, settings.max_payload, _EVENT_NAMES)
     if isinstance(root, Call):
         return root

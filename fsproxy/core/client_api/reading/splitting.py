@@ -25,11 +25,11 @@ PART = 64 * 1024
 """Bytes that are read in one step, during which other threads wait: half a millisecond for most events."""
 
 _SPACE = rb"[ \t\r\n]*+"
-# The beginning of a bundle as recorders write it, up to the bracket of its events: ``{"Seq":1,"When":2,"Evts":[``.
+# The beginning of a bundle as recorders write it, up to the first of its events: ``{"Seq":1,"When":2,"Evts":[``.
 _HEAD = re.compile(
     rb"(?:\xef\xbb\xbf)?"
     + _SPACE + rb"\{(?:" + _SPACE + rb'"(?:Seq|When)"' + _SPACE + rb":" + _SPACE + rb"-?[0-9][0-9.eE+-]*+" + _SPACE
-    + rb",)*+" + _SPACE + rb'"Evts"' + _SPACE + rb":" + _SPACE + rb"\["
+    + rb",)*+" + _SPACE + rb'"Evts"' + _SPACE + rb":" + _SPACE + rb"\[" + _SPACE
 )  # fmt: skip
 _TAIL_AT_END = re.compile(rb"\][ \t\r\n]*\}[ \t\r\n]*\Z")
 _LONGEST_TAIL = 64
@@ -79,7 +79,8 @@ def split_events(body: bytes) -> Spans | None:
 
     Every list whose name is Evts without case counts, because some reader takes it for the events.
     """
-    return _split_at_once(body) or _split(body)
+    events = _split_at_once(body)
+    return events if events is not None else _split(body)
 
 
 def _split_at_once(body: bytes) -> Spans | None:
@@ -94,7 +95,7 @@ def _split_at_once(body: bytes) -> Spans | None:
     head, tail = _HEAD.match(body), _TAIL_AT_END.search(body, len(body) - _LONGEST_TAIL)
     if head is None or tail is None:
         return None
-    at, last = skip_blank(body, head.end()), tail.start()
+    at, last = head.end(), tail.start()
     ends: list[int] = []
     lengths: list[int] = []
     while at < last:

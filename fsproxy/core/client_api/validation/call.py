@@ -31,17 +31,17 @@ def validate_call(call: Call, settings: ClientApiSettings, refused: Refused | No
     """
     if call.learned is not None:
         return call.learned
-    own = _own_breach(call, settings, refused)
-    breaches = [Rejection(each.code, call.kind, shown(call), None, each.detail) for each in call.breaches]
-    if own is not None:
-        breaches.insert(0, own)
-    walk = Walk(call, settings, _reserved(call.kind, settings), _refused_here(call, refused))
+    own, kind = _own_breach(call, settings, refused), call.kind
+    reserved = _NONE_RESERVED if kind is CallKind.EVENT else settings.reserved if kind.is_user else _PAGE_RESERVED
+    walk = Walk(call, settings, reserved, _refused_here(call, refused) if refused else ())
     walk.validate_all()
-    if breaches:
-        return ValidatedCall(rejected=True, rejections=(*breaches, *walk.rejections))
+    if call.breaches or own is not None:
+        breaches = [Rejection(each.code, kind, shown(call), None, each.detail) for each in call.breaches]
+        rejections = (*breaches, *walk.rejections)
+        return ValidatedCall(rejected=True, rejections=rejections if own is None else (own, *rejections))
     if walk.rejections:
         # An event is still recorded by its name; a user call without properties records nothing.
-        if call.is_whole or (call.kind is not CallKind.EVENT and not walk.survivors):
+        if call.is_whole or (kind is not CallKind.EVENT and not walk.survivors):
             return ValidatedCall(rejected=True, rejections=tuple(walk.rejections))
         return ValidatedCall(
             rejections=tuple(walk.rejections),
@@ -73,15 +73,9 @@ def shown(call: Call) -> str | None:
     return cut(call.name) if isinstance(call.name, str) else None
 
 
-def _reserved(kind: CallKind, settings: ClientApiSettings) -> Mapping[str, int]:
-    if kind is CallKind.EVENT:
-        return _NONE_RESERVED
-    return settings.reserved if kind.is_user else _PAGE_RESERVED
-
-
-def _refused_here(call: Call, refused: Refused | None) -> Collection[str]:
+def _refused_here(call: Call, refused: Refused) -> Collection[str]:
     kind = NAME_KINDS.get(call.kind)
-    return refused.get(kind, ()) if refused and kind is not None else ()
+    return refused.get(kind, ()) if kind is not None else ()
 
 
 def _own_breach(call: Call, settings: ClientApiSettings, refused: Refused | None) -> Rejection | None:

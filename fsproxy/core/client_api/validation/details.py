@@ -28,7 +28,7 @@ _FIT: dict[PropertyType, str] = {
 
 def cut(name: str) -> str:
     """Return a name as it may be echoed: its first 1,024 characters, without unpaired surrogates."""
-    name = shown_halves(name)
+    name = name if name.isascii() else shown_halves(name)
     return name if len(name) <= LONGEST_ECHO else name[:LONGEST_ECHO] + "…"
 
 

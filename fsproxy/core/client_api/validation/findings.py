@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from fsproxy.core.client_api.calls import MAX_LEAVES, ORDER_COMPLETED, Call, Typing
@@ -44,6 +44,7 @@ class Findings:
     """What the walk through a call's properties has found so far."""
 
     __slots__ = (
+        "_by_suffix",
         "_call",
         "_details",
         "_entries",
@@ -53,6 +54,8 @@ class Findings:
         "_leaves",
         "_lists_pass",
         "_prefix",
+        "_refused",
+        "_reserved",
         "_settings",
         "_shown",
         "cuts",
@@ -61,16 +64,23 @@ class Findings:
         "survivors",
     )
 
-    def __init__(self, call: Call, settings: ClientApiSettings) -> None:
+    def __init__(
+        self, call: Call, settings: ClientApiSettings, reserved: Mapping[str, int], refused: Collection[str]
+    ) -> None:
+        self._reserved = reserved
+        self._refused = refused
+        self._by_suffix = call.typing is Typing.SUFFIX
         self._call = call
         self._settings = settings
         self._leaves = 0
         event = call.name if call.kind is CallKind.EVENT and isinstance(call.name, str) else None
         self._lists_pass = event == ORDER_COMPLETED
         self._shown = cut(event) if event is not None else None
-        self._prefix = call.name_prefix
+        # What precedes the path in the counted names of properties. An event's name may hold a slash and a path cannot,
+        # so the last slash divides the two.
+        self._prefix = f"{event}/" if event is not None else ""
         self._flattened = NO_ENTRIES
-        if call.schema and call.typing is not Typing.SUFFIX:
+        if call.schema and not self._by_suffix:
             self._flattened = FlattenedEntries(call.schema, call.schema_at, settings.property_name_length)
         self._entries: list[Steps] = []  # the schema's entries of rejected properties
         self._kept_entries: set[Steps] = set()  # those of accepted ones that others may share
@@ -95,7 +105,7 @@ class Findings:
 
         The result is empty if several properties share a name or an entry, or if the names hold the paths.
         """
-        if self.is_shared or self._call.typing is Typing.SUFFIX:
+        if self.is_shared or self._by_suffix:
             return ()
         root, schema_root = len(self._call.at), len(self._call.schema_at)
         if not root and not schema_root:
@@ -104,6 +114,8 @@ class Findings:
 
     def entries_to_cut(self) -> tuple[Steps, ...]:
         """Return the schema's entries of rejected properties, except those that a survivor shares."""
+        if not self._entries:
+            return ()
         shared = {place[:length] for place in self._kept_entries for length in range(1, len(place) + 1)}
         return tuple(dict.fromkeys(each for each in self._entries if each not in shared))
 

@@ -102,7 +102,7 @@ class LearnedEvents:
         alike = self._known.get((id(settings), key))
         if alike is None:
             return None
-        colons = occurrences(text, ":")
+        colons = text.count(":") if isinstance(text, str) else occurrences(text, ":")
         for each in alike:
             if each.fits(text, colons):
                 return each.call

@@ -81,7 +81,7 @@ def properties_refused(
         gone = [name for name in names if name in refused]
     if not gone:
         return validated
-    begin, listed = len(call.name_prefix), gone
+    begin, listed = len(call.name) + 1 if isinstance(call.name, str) else 0, gone
     cuts: tuple[Steps, ...]
     schema_cuts: tuple[Steps, ...] = ()
     if call.typing is not Typing.SUFFIX:

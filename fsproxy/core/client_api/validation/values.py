@@ -79,11 +79,6 @@ def is_int(value: Any) -> bool:
     return type(value) is int and INT_MIN <= value <= INT_MAX
 
 
-def is_real(value: Any) -> bool:
-    """Return whether a value is a JSON number. ``strict.parse`` returns only finite ones."""
-    return type(value) in _NUMBERS
-
-
 def json_size(value: Any) -> int:
     """Return the size of a value in bytes: of a string in UTF-8, of anything else in compact JSON."""
     return len(value.encode()) if type(value) is str else len(_encode(value))
@@ -112,9 +107,11 @@ def _date_validator(fits: Callable[[str], bool]) -> Callable[[Any, int], _Proble
     return validate
 
 
-def _atom_validator(fits: Callable[[Any], bool]) -> Callable[[Any, int], _Problem]:
+def _atom_validator(
+    kinds: frozenset[type], fits: Callable[[Any], bool] | None = None
+) -> Callable[[Any, int], _Problem]:
     def validate(value: Any, size: int) -> _Problem:
-        if not fits(value):
+        if type(value) not in kinds or (fits is not None and not fits(value)):
             return _misfit(value)
         return None if size >= LONGEST_ATOM or len(_encode(value)) <= size else RejectionCode.VALUE_TOO_BIG
 
@@ -148,10 +145,10 @@ def _list_validator(fit: Callable[[list[Any], set[type]], bool]) -> Callable[[An
 # ``ExpectedAtom`` too.
 VALIDATORS: dict[object, Callable[[Any, int], _Problem]] = {
     PropertyType.STR: _validate_str,
-    PropertyType.INT: _atom_validator(is_int),
-    PropertyType.REAL: _atom_validator(is_real),
+    PropertyType.INT: _atom_validator(_NUMBERS, is_int),
+    PropertyType.REAL: _atom_validator(_NUMBERS),  # ``strict.parse`` returns only finite ones
     PropertyType.DATE: _date_validator(is_date),
-    PropertyType.BOOL: _atom_validator(lambda value: type(value) is bool),
+    PropertyType.BOOL: _atom_validator(_BOOLEANS),
     PropertyType.STRS: _list_validator(lambda _, kinds: kinds <= _STRINGS),
     PropertyType.INTS: _list_validator(_are_ints),
     PropertyType.REALS: _list_validator(lambda _, kinds: kinds <= _NUMBERS),

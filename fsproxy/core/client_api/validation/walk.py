@@ -7,10 +7,10 @@ then the walk returns to the next member of the outer one.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
-from fsproxy.core.client_api.calls import MAX_LEAVES, UID, Call, Typing
+from fsproxy.core.client_api.calls import MAX_LEAVES, UID, Typing
 from fsproxy.core.client_api.validation.findings import Findings, Schema, WalkedObject
 from fsproxy.core.client_api.validation.names import TYPES, PropertyType, read_name
 from fsproxy.core.client_api.validation.plain import LONGEST, are_plain, note
@@ -19,32 +19,21 @@ from fsproxy.core.json.layers import LEVELS
 from fsproxy.core.json.scanner import NOWHERE, Steps
 from fsproxy.core.model import CallKind
 from fsproxy.core.reasons import RejectionCode
-from fsproxy.core.settings import ClientApiSettings
 
+_BY_SCHEMA, _INFERRED = Typing.SCHEMA, Typing.INFERRED
 _BY_NAME: tuple[Steps, None] = (NOWHERE, None)
 
 
 class Walk(Findings):
     """The walk through one call. Made for one call and used once."""
 
-    __slots__ = ("_allow_hyphen", "_by_suffix", "_max_length", "_refused", "_reserved", "_size", "_validators")
-
-    def __init__(
-        self, call: Call, settings: ClientApiSettings, reserved: Mapping[str, int], refused: Collection[str]
-    ) -> None:
-        super().__init__(call, settings)
-        self._reserved = reserved
-        self._refused = refused
-        self._by_suffix = call.typing is Typing.SUFFIX
-        self._validators = OFFSET_VALIDATORS if call.typing is Typing.INFERRED else VALIDATORS
-        self._allow_hyphen = settings.allow_hyphen
-        self._max_length = settings.property_name_length
-        self._size = settings.value_size
+    __slots__ = ()
 
     def validate_all(self) -> None:
         """Validate all properties of the call."""
         call = self._call
-        self._validate_envelope()
+        if call.envelope:
+            self._validate_envelope()
         root = WalkedObject(call.properties, call.schema, "", call.at, call.schema_at)
         stack = [] if self._passes_at_once(call.properties, root) else [root]
         while stack:
@@ -59,11 +48,11 @@ class Walk(Findings):
 
     def _passes_at_once(self, members: dict[str, Any], inside: WalkedObject) -> bool:
         """Pass an object if all in it is plain, with few steps of the interpreter; else change nothing."""
-        count, path = len(members), inside.path
+        count, path, settings = len(members), inside.path, self._settings
         if not self._by_suffix or self._refused or self._leaves + count > MAX_LEAVES or not members:
             return False
-        if self._max_length - len(path) < LONGEST or not are_plain(
-            members, self._size, small=self._call.size <= self._size
+        if settings.property_name_length - len(path) < LONGEST or not are_plain(
+            members, settings.value_size, small=self._call.size <= settings.value_size
         ):
             return False
         prefix = self._prefix + path
@@ -77,8 +66,9 @@ class Walk(Findings):
         """Validate members up to the next objects, which must be walked before the rest; None: no member is left."""
         path, steps = inside.path, inside.steps
         reserved: Collection[str] = self._reserved if not path else ()
-        by_suffix, hyphen, size, refused = self._by_suffix, self._allow_hyphen, self._size, self._refused
-        prefix, room, names = self._prefix + path, self._max_length - len(path), self.names
+        by_suffix, settings, refused = self._by_suffix, self._settings, self._refused
+        hyphen, size, room = settings.allow_hyphen, settings.value_size, settings.property_name_length - len(path)
+        prefix, names = self._prefix + path, self.names
         for key, value in inside.members:
             if key in reserved and self._is_reserved(key, inside.schema):
                 self._reserved_member(key, value, inside)
@@ -141,19 +131,20 @@ class Walk(Findings):
             declared = TYPES.get(described, RejectionCode.INVALID_PROPERTY_TYPE)
         else:
             declared = self._undescribed(described, value)
-        validate = self._validators.get(declared)
+        typing = self._call.typing
+        validate = (OFFSET_VALIDATORS if typing is _INFERRED else VALIDATORS).get(declared)
         canonical = f"{path}_{declared}" if validate is not None else path
         # Under apiVersion 1 the page wrote the suffix, so it counts in the length; under apiVersion 2 no page did.
-        length = len(canonical) if self._call.typing is Typing.SCHEMA else len(path)
+        length = len(canonical) if typing is _BY_SCHEMA else len(path)
         code: RejectionCode | None = None
-        if read_name(key, self._allow_hyphen) is RejectionCode.INVALID_PROPERTY_NAME:
+        if read_name(key, self._settings.allow_hyphen) is RejectionCode.INVALID_PROPERTY_NAME:
             code = RejectionCode.INVALID_PROPERTY_NAME
-        elif length > self._max_length:
+        elif length > self._settings.property_name_length:
             code = RejectionCode.PROPERTY_NAME_TOO_LONG
         elif validate is None:
             code = declared  # type: ignore[assignment] # without a validator it is a code
         else:
-            code = validate(value, self._size)
+            code = validate(value, self._settings.value_size)
             if code is None and self._prefix + canonical in self._refused:
                 code = RejectionCode.CARDINALITY_EXCEEDED
         if code is not None:
@@ -228,10 +219,10 @@ class Walk(Findings):
         return elements
 
     def _structure_problem(self, key: str, value: object, path: str, inside: WalkedObject) -> RejectionCode | None:
-        declared = read_name(key, self._allow_hyphen)
+        declared = read_name(key, self._settings.allow_hyphen)
         if declared is RejectionCode.INVALID_PROPERTY_NAME:
             return declared
-        if len(path) > self._max_length or len(inside.steps) - len(self._call.at) >= LEVELS:
+        if len(path) > self._settings.property_name_length or len(inside.steps) - len(self._call.at) >= LEVELS:
             return RejectionCode.PROPERTY_NAME_TOO_LONG
         names_type = declared in VALIDATORS  # a suffix that names no type is part of the nested name
         if not self._by_suffix:
