@@ -63,10 +63,13 @@ class LimitQueries:
         """
         api, found = policy.client_api, inspection
         large = len(inspection.calls) > MANY
-        names = refused = NO_NAMES
-        claims: tuple[Claim, ...] = ()
         which, not_among = (org, inspection, repeated, api.cardinality, now), self._recent.not_among
         claiming = await to_thread(not_among, *which) if large else not_among(*which)
+        if not claiming and not repeated and not session:
+            decided = (inspection, NO_NAMES, (), api)
+            return LimitedCalls(await to_thread(decide_calls, *decided) if large else decide_calls(*decided))
+        names = refused = NO_NAMES
+        claims: tuple[Claim, ...] = ()
         if claiming or repeated:
             # Names are claimed and rejected in the order of the text, which is not known of a learned event.
             large = large or inspection.has_many_names
@@ -80,8 +83,8 @@ class LimitQueries:
             refused = refused_names(claims, await self._ledger.ask(claims, now, left))
         if not isinstance(clock, CallClock):
             clock = await clock()
-        decided = (inspection, refused, (), api, repeated)
-        outcome = await to_thread(decide_calls, *decided) if large else decide_calls(*decided)
+        so_far = (inspection, refused, (), api, repeated)
+        outcome = await to_thread(decide_calls, *so_far) if large else decide_calls(*so_far)
         spending = NO_SPENDING
         if session:
             spent_on = (org, session, inspection, outcome, repeated, clock, api.rate)

@@ -90,7 +90,7 @@ class Recorder:
                 recent.traffic.add(how, at)
                 if route is PAGE and flow.client.dropped:
                     self._watch_forwarding()
-            if decision.shadow or decision.failed or calls is not None:
+            if decision.shadow or decision.failed or (calls is not None and not calls.is_clean):
                 shadow, rejections = self._note_findings(flow, at)
             if share or shadow or calls is not None:
                 line = audit_line(flow, outcome, total, waited, self._mask, shadow, rejections)

@@ -43,7 +43,8 @@ def read_arguments(number: int, args: Any, settings: ClientApiSettings, *, anew:
         if not isinstance(name, str):
             return unread(CallKind.SET_USER_VARS, broken("its scope is not a string"))
         kind, name = _SCOPES[name], None
-    typing = _SUFFIX if version is None else _typing(version)
+    # Nearly all calls have one of the first two.
+    typing = _SUFFIX if version is None else _BY_SCHEMA if version == 1 and type(version) is int else _typing(version)
     is_short = described is None or (type(described) is str and len(described) <= _LONGEST_REMEMBERED)
     key = None
     if is_short and kind is EVENT and type(name) is type(text) is str:
