@@ -18,9 +18,10 @@ from aiohttp import web
 
 from fsproxy.admin.server import create_admin, create_private_admin
 from fsproxy.admin.single import SingleBackend
+from fsproxy.config.problems import HostError
 from fsproxy.config.schema import Config
 from fsproxy.fleet.descriptors import that_fits
-from fsproxy.fleet.listening import StartError, address, listen, start_admin, start_private_admin, stop_listening
+from fsproxy.fleet.listening import address, listen, start_admin, start_private_admin, stop_listening
 from fsproxy.fleet.take_over import (
     FORGET_SECONDS,
     LINGER_SECONDS,
@@ -36,11 +37,9 @@ from fsproxy.http.server import DataServer
 from fsproxy.http.sweeper import Sweeper
 from fsproxy.proxy.data_plane import DataPlane
 from fsproxy.proxy.generation import Generation
-from fsproxy.proxy.geo import GeoError
 from fsproxy.proxy.passages import new_passage
 from fsproxy.reload.build_generation import Source
 from fsproxy.reload.reloader import Reloader
-from fsproxy.state.stores import StoreError
 from fsproxy.telemetry.metrics import Metrics
 
 SWITCH_SECONDS = 0.000_5
@@ -91,8 +90,8 @@ class App:
     # -- life
 
     async def run(self) -> None:
-        """Serve until SIGTERM or SIGINT, then drain. Raises StartError."""
-        _require_c_parser()
+        """Serve until SIGTERM or SIGINT, then drain. Raise HostError."""
+        require_c_parser()
         sys.setswitchinterval(SWITCH_SECONDS)
         for end in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(end, self._stop.set)
@@ -137,10 +136,7 @@ class App:
             await self._drain(listeners, server, data_plane, linger=LINGER_SECONDS if backend.taken_over else 0.0)
 
     def _make_data_plane(self, generation: Generation) -> DataPlane:
-        try:
-            data_plane = DataPlane(generation, self.metrics, self._loop, self._sweeper, self._passage)
-        except StoreError as error:
-            raise StartError(str(error)) from None
+        data_plane = DataPlane(generation, self.metrics, self._loop, self._sweeper, self._passage)
         if self._config.audit.to == "stdout" and self._config.log.format != "json" and sys.stdout.isatty():
             data_plane.audit.shorten()
         if self._orders is not None:
@@ -182,17 +178,10 @@ class App:
         log.info("stopped")
 
 
-def run_until_end(config: Config, main: Callable[[], Coroutine[None, None, None]]) -> None:
-    """Run ``main`` on an event loop of its own. Raise StartError, with a line for users, when it cannot start."""
-    try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(main())
-    except GeoError as error:
-        raise StartError(str(error)) from None
-    except OSError as error:
-        if str(error.filename) != config.audit.to:
-            raise
-        raise StartError(f"audit.to {config.audit.to}: {error.strerror}") from None
+def run_until_end(main: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Run ``main`` on an event loop of its own. Raise HostError when it cannot start."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(main())
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -205,9 +194,11 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
-def _require_c_parser() -> None:
+def require_c_parser() -> None:
+    """Raise HostError without aiohttp's C parser."""
     if not HAS_C_PARSER:
-        raise StartError(
+        raise HostError(
+            "",
             "aiohttp's C parser is missing (AIOHTTP_NO_EXTENSIONS is set, or it was not built): the pure Python "
-            "one is neither as strict nor as fast"
+            "one is neither as strict nor as fast",
         )

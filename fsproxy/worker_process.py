@@ -16,7 +16,7 @@ from pathlib import Path
 import structlog
 
 from fsproxy.app import App, run_until_end
-from fsproxy.fleet.listening import StartError
+from fsproxy.config.problems import HostError
 from fsproxy.fleet.worker_channel import Orders, WorkerChannel, received
 from fsproxy.telemetry.logs import configure_logs
 
@@ -34,8 +34,8 @@ def main() -> int:
     configure_logs(config.log.level, config.log.format)
     structlog.contextvars.bind_contextvars(worker=orders.number)
     try:
-        run_until_end(config, partial(_run, orders, channel))
-    except StartError as error:
+        run_until_end(partial(_run, orders, channel))
+    except HostError as error:
         sys.stderr.write(f"fsproxy: worker {orders.number}: {error}\n")
         return 1
     return 0

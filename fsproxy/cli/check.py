@@ -1,27 +1,83 @@
-"""``check``: the faults of a configuration, found without running it."""
+"""``check``: the faults of configurations, found without running them."""
 
 from __future__ import annotations
 
+import asyncio
+import os
+import sys
 from pathlib import Path
 
 import click
 
 from fsproxy.cli.documented import Documented
-from fsproxy.cli.loading import compile_or_exit, give_up
+from fsproxy.cli.host_checks import host_errors, without_own_ports
+from fsproxy.cli.loading import echo_faults, placed
+from fsproxy.config.files import MOST_BYTES, Files, UnreadableError, decoded
+from fsproxy.config.loader import load_text
+from fsproxy.config.problems import ConfigError, HostError, Problem
+from fsproxy.config.schema import Config
 from fsproxy.config.summary import summary
-from fsproxy.telemetry.destination import link_problem
+from fsproxy.proxy.generation import Generation
+
+_STDIN = Path("-")
 
 
 @click.command(
     cls=Documented,
-    statuses={0: "the file has no faults", 1: "it has faults, which standard error lists"},
-    examples=["fsproxy check config/fsproxy.yaml"],
+    statuses={0: "no file has a fault", 1: "a file has faults, which standard error lists"},
+    examples=[
+        "fsproxy check config/fsproxy.yaml",
+        "fsproxy check --no-host staging.yaml production.yaml",
+        "envsubst < template.yaml | fsproxy check -",
+    ],
 )
-@click.argument("file", type=click.Path(path_type=Path))
-def check(file: Path) -> None:
-    """Check the configuration FILE and list all of its faults at once, each with line and column."""
-    config = compile_or_exit(file).config
-    fault = link_problem(config.audit.to)
-    if fault is not None:
-        give_up(f"{file}: audit.to {config.audit.to}: {fault}")
-    click.echo(f"{file}: fine. {summary(config)}")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--no-host",
+    is_flag=True,
+    help="For CI: leave out what depends on the machine, which is variables, extras, certificates, folders and ports.",
+)
+def check(files: tuple[Path, ...], *, no_host: bool) -> None:
+    """Check each configuration FILE for all that serve would refuse; - is standard input.
+
+    All faults are listed at once, each with line and column. Certificates, folders and ports are looked at as the user
+    who runs this, from the working folder.
+    """
+    fine = [_is_fine(file, no_host=no_host) for file in files]
+    if not all(fine):
+        raise SystemExit(1)
+
+
+def _is_fine(file: Path, *, no_host: bool) -> bool:
+    faults: list[Problem | HostError]
+    unknown = ""
+    try:
+        text = _text(file)
+        config = load_text(text, str(file), os.environ, file.parent)
+        faults = [] if no_host else placed(asyncio.run(_host_errors(config)), text, file)
+        unknown = f". {summary(config)}"
+    except UnreadableError as error:
+        faults = [Problem(str(file), error.line, 1, "", None, "", str(error))]
+    except ConfigError as error:
+        faults = [problem for problem in error.problems if not (no_host and problem.of_host)]
+        unknown = f", but for what depends on the machine: {', '.join(each.key_path for each in error.problems)}"
+    if faults:
+        echo_faults(str(file), faults)
+    else:
+        click.echo(f"{file}: fine{unknown}")
+    return not faults
+
+
+def _text(file: Path) -> str:
+    if file == _STDIN:
+        return decoded(sys.stdin.buffer.read(MOST_BYTES + 1))
+    return Files(file.parent).text(file)
+
+
+async def _host_errors(config: Config) -> list[HostError]:
+    found = await without_own_ports(config, await host_errors(config))
+    try:
+        Generation.compile(config, 1)
+    except HostError as error:
+        found.append(error)
+    return found

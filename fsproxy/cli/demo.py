@@ -12,7 +12,7 @@ from aiohttp import web
 from fsproxy.app import App
 from fsproxy.cli.documented import Documented
 from fsproxy.cli.loading import load_or_exit
-from fsproxy.cli.running import PORT_OPTIONS, run
+from fsproxy.cli.running import run
 from fsproxy.config.schema import Config
 from fsproxy.demo.backend import create_backend
 from fsproxy.demo.curl import curl_lines
@@ -37,7 +37,7 @@ def demo(port: int | None, admin_port: int | None) -> None:
         listen=replace(config.listen, port=port or config.listen.port),
         admin=replace(config.admin, port=admin_port or config.admin.port),
     )
-    run(config, lambda: _serve(config, backend), ports=PORT_OPTIONS)
+    run(config, lambda: _serve(config, backend))
 
 
 async def _serve(config: Config, backend: socket.socket) -> None:

@@ -1,20 +1,23 @@
-"""Loading a configuration for a command, which ends with exit status 1 when the file is at fault."""
+"""Loading a configuration for a command, which ends with exit status 1 when something is at fault."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
 
-from fsproxy.config.loader import load, load_text
-from fsproxy.config.problems import ConfigError
+from fsproxy.cli.wording import counted
+from fsproxy.config.files import Files, UnreadableError
+from fsproxy.config.loader import load, load_text, located
+from fsproxy.config.problems import ConfigError, HostError, Problem, in_order
 from fsproxy.config.schema import Config
 from fsproxy.proxy.generation import Generation
-from fsproxy.proxy.geo import GeoError
 
+_PORT_OPTIONS = {"listen.port": "--port", "admin.port": "--admin-port"}
 FC = TypeVar("FC", bound=Callable[..., Any] | click.Command)
 
 
@@ -38,8 +41,8 @@ def load_or_exit(path: Path, extra: Mapping[str, str] | None = None) -> Config:
     try:
         return load(path, {**os.environ, **(extra or {})})
     except ConfigError as error:
-        count = len(error.problems)
-        give_up(f"{error}\n{path}: {'1 fault was' if count == 1 else f'{count} faults were'} found")
+        echo_faults(str(path), error.problems)
+        raise SystemExit(1) from None
 
 
 def text_or_exit(text: str, name: str) -> Config:
@@ -47,7 +50,9 @@ def text_or_exit(text: str, name: str) -> Config:
     try:
         return load_text(text, name, os.environ, Path())
     except ConfigError as error:
-        give_up("\n".join(f"fsproxy: {problem.without_place}" for problem in error.problems))
+        for problem in error.problems:
+            echo_error(f"fsproxy: {problem.without_place}")
+        raise SystemExit(1) from None
 
 
 def compile_or_exit(path: Path) -> Generation:
@@ -55,11 +60,49 @@ def compile_or_exit(path: Path) -> Generation:
     config = load_or_exit(path)
     try:
         return Generation.compile(config, 1)
-    except GeoError as error:
-        give_up(f"{path}: {error}")
+    except HostError as error:
+        exit_with([error], path)
 
 
-def give_up(problem: str) -> NoReturn:
-    """Write the problem to standard error and exit with status 1."""
-    click.echo(problem, err=True)
+def exit_with(errors: Iterable[HostError], path: Path | None) -> NoReturn:
+    """Write to standard error why the configuration cannot run here, and exit with status 1.
+
+    Without a file, which is what ``path`` None means, ports are set by options.
+    """
+    if path is not None:
+        text = ""
+        with suppress(UnreadableError):
+            text = Files(path.parent).text(path)
+        echo_faults(str(path), placed(errors, text, path))
+        raise SystemExit(1)
+    for error in errors:
+        option = _PORT_OPTIONS.get(error.key_path)
+        port = f"port {error.value} {error.fault}. {option} sets another port."
+        echo_error(f"fsproxy: {error if option is None else port}")
     raise SystemExit(1)
+
+
+def placed(errors: Iterable[HostError], text: str, path: Path) -> list[Problem | HostError]:
+    """Return the errors; those at a key come last, in the order of the configuration's text, with their places."""
+    found = [(located(error, text, str(path), os.environ) if text and error.key_path else error) for error in errors]
+    others = [each for each in found if isinstance(each, HostError)]
+    return [*others, *in_order((each for each in found if isinstance(each, Problem)), str(path))]
+
+
+def echo_faults(name: str, faults: Sequence[Problem | HostError]) -> None:
+    """Write faults to standard error, with the lines that they are in, and their number."""
+    for fault in faults:
+        if isinstance(fault, Problem):
+            place = f"{fault.file}:{fault.line}:{fault.column}:"
+            echo_error(f"{click.style(place, bold=True)}{str(fault)[len(place) :]}")
+            line, _, mark = fault.excerpt.partition("\n")
+            if line:
+                echo_error(f"{line}\n{click.style(mark, fg='red')}")
+        else:
+            echo_error(f"fsproxy: {fault}")
+    echo_error(f"{name}: {counted(len(faults), 'fault was', 'faults were')} found")
+
+
+def echo_error(text: str) -> None:
+    """Write a line to standard error, without its colours if that is no terminal or NO_COLOR is set."""
+    click.echo(text, err=True, color=False if os.environ.get("NO_COLOR") else None)

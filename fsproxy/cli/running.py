@@ -3,40 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 
 import click
 
 from fsproxy.app import run_until_end
-from fsproxy.cli.loading import give_up
+from fsproxy.cli.host_checks import host_errors
+from fsproxy.cli.loading import exit_with
+from fsproxy.config.problems import HostError
 from fsproxy.config.schema import Config
 from fsproxy.config.summary import summary
 from fsproxy.fleet.descriptors import raise_limit
-from fsproxy.fleet.listening import StartError, require_free_ports
-from fsproxy.state.repeats import refuse_disabled
 from fsproxy.telemetry.logs import configure_logs
-
-PORT_KEYS = ("listen.port", "admin.port")
-PORT_OPTIONS = ("--port", "--admin-port")
 
 
 def run(
-    config: Config, main: Callable[[], Coroutine[None, None, None]], *, ports: tuple[str, str] | None = PORT_KEYS
+    config: Config, main: Callable[[], Coroutine[None, None, None]], path: Path | None = None, *, ports: bool = True
 ) -> None:
-    """Run ``main`` until it ends. Exit with status 1 and one line on standard error when it cannot start.
+    """Run ``main`` until it ends. Exit with status 1, and all reasons on standard error, when it cannot start.
 
-    ``ports``: what sets the data port and the admin port; None if other programs may have them.
+    ``path``: the user's file, if there is one. ``ports``: they must be free.
     """
     configure_logs(config.log.level, config.log.format)
-    problem = refuse_disabled(os.environ)
-    if problem is not None:
-        give_up(f"fsproxy: {problem}")
+    errors = asyncio.run(host_errors(config, ports=ports))
+    if errors:
+        exit_with(errors, path)
     raise_limit(config)
+    click.echo(summary(config), err=True)
     try:
-        if ports is not None:
-            asyncio.run(require_free_ports(config, ports))
-        click.echo(summary(config), err=True)
-        run_until_end(config, main)
-    except StartError as error:
-        give_up(f"fsproxy: {error}")
+        run_until_end(main)
+    except HostError as error:
+        exit_with([error], path)

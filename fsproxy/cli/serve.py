@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from fsproxy.app import App
 from fsproxy.cli.documented import Documented
 from fsproxy.cli.loading import config_option, load_or_exit, text_or_exit
-from fsproxy.cli.running import PORT_KEYS, PORT_OPTIONS, run
+from fsproxy.cli.running import run
 from fsproxy.config.schema import Config
 from fsproxy.fleet.supervisor import Supervisor
 from fsproxy.fleet.take_over import Predecessor
@@ -43,10 +43,10 @@ def serve(
             raise click.UsageError("--config FILE or --upstream URL is needed")
         if port is not None or admin_port is not None:
             raise click.UsageError("--port and --admin-port go with --upstream; a file has listen.port and admin.port")
-        config, source, ports = load_or_exit(path), Source(path, dict(os.environ)), PORT_KEYS
+        config, source = load_or_exit(path), Source(path, dict(os.environ))
     else:
-        config, source, ports = _without_file(upstream, port, admin_port), None, PORT_OPTIONS
-    run(config, lambda: _serve(config, source, take_over=take_over), ports=None if take_over else ports)
+        config, source, path = _without_file(upstream, port, admin_port), None, None
+    run(config, lambda: _serve(config, source, take_over=take_over), path, ports=not take_over)
 
 
 def _without_file(upstream: str, port: int | None, admin_port: int | None) -> Config:

@@ -87,7 +87,7 @@ def _audit(table: Table) -> Iterator[Problem]:
 def _user_agent(table: Table) -> Iterator[Problem]:
     crawlers = table.scalar("crawlers")
     if crawlers and crawlers.text.lower() == "true" and (allowed := crawlers_problem()):
-        yield crawlers.problem("cannot be obeyed", allowed)
+        yield crawlers.problem("cannot be obeyed", allowed, of_host=True)
 
 
 def _geo(table: Table) -> Iterator[Problem]:
@@ -101,7 +101,7 @@ def _geo_source(table: Table) -> Iterator[Problem]:
         yield header.problem("stands beside database", "header or database, not both")
     if database and find_spec(_DATABASES) is None:
         fault = f"cannot be read, as {_DATABASES} is not installed"
-        yield database.problem(fault, "pip install fsproxy[geo], or a header")
+        yield database.problem(fault, "pip install fsproxy[geo], or a header", of_host=True)
 
 
 def _ramping(table: Table) -> Iterator[Problem]:

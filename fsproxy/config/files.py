@@ -56,14 +56,8 @@ class Files:
             self.passing |= isinstance(error, OSError) and error.errno in PASSING
             reason = error.strerror if isinstance(error, OSError) else None
             raise UnreadableError(f"cannot be read: {reason or type(error).__name__}") from None
-        if len(raw) > most:
-            raise UnreadableError(f"holds more than {most // 2**20} MB")
         self.hashes[str(path.absolute())] = hashlib.sha256(raw).hexdigest()
-        try:
-            return raw.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            line = raw.count(b"\n", 0, error.start) + 1
-            raise UnreadableError(f"is not UTF-8 in line {line}", line) from None
+        return decoded(raw, most)
 
     def lines(self, name: str) -> Lines:
         """Return the lines of a list without blank ones and comments (``#``). Raises UnreadableError."""
@@ -79,12 +73,31 @@ class Files:
         return found
 
 
+def decoded(raw: bytes, most: int = MOST_BYTES) -> str:
+    """Return the text of at most ``most`` bytes in UTF-8. Raises UnreadableError."""
+    if len(raw) > most:
+        raise UnreadableError(f"holds more than {most // 2**20} MB")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise UnreadableError(f"is not UTF-8 in line {line}", line) from None
+
+
 def read_at_most(path: Path, most: int) -> bytes:
     """Return the file's bytes, or one more than ``most`` of them. Never waits for a writer to come. Raises OSError."""
     with open(path, "rb", opener=_without_waiting) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             os.set_blocking(file.fileno(), True)
         return file.read(most + 1)
+
+
+def folder_fault(path: str) -> str | None:
+    """Return why no file can be made in the folder of this path; None if one can."""
+    folder = Path(path).absolute().parent
+    if not folder.is_dir():
+        return "is in a folder that is not there"
+    return None if os.access(folder, os.W_OK | os.X_OK) else "is in a folder that this user may not write to"
 
 
 def _without_waiting(path: str, flags: int) -> int:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypeAlias
 
 from fsproxy.config.schema import Config
-from fsproxy.core.keys import METADATA, Key, whole
+from fsproxy.core.keys import METADATA, Key, MapOf, SectionOf, whole
 from fsproxy.core.settings import CoreSettings, OrgSettings
 
 Fields: TypeAlias = tuple[tuple[str, Key], ...]
@@ -52,3 +52,13 @@ ROOT = Group(
     },
 )
 """The whole file: the program's sections, and the core's beside them."""
+
+
+def names(group: Group = ROOT) -> Iterator[str]:
+    """Yield the name of every key at any level, some more than once."""
+    for name, found in group.members.items():
+        yield name
+        reader = None if isinstance(found, Group) else found[0][1].reader
+        reader = reader.value if isinstance(reader, MapOf) else reader
+        below = found if isinstance(found, Group) else keys_of(reader.kind) if isinstance(reader, SectionOf) else None
+        yield from names(below) if below is not None else ()

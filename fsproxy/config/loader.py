@@ -9,10 +9,11 @@ from types import MappingProxyType
 from typing import Any
 
 from fsproxy.config.conflicts import root_conflicts
+from fsproxy.config.excerpt import with_excerpts
 from fsproxy.config.files import Files, UnreadableError
-from fsproxy.config.key_tree import ROOT
+from fsproxy.config.key_tree import ROOT, names
 from fsproxy.config.orgs import with_overrides
-from fsproxy.config.problems import ConfigError, Problem, in_order
+from fsproxy.config.problems import ConfigError, HostError, Problem, in_order
 from fsproxy.config.reading import MERGED, Reading
 from fsproxy.config.schema import Config, StateConfig, TopMode
 from fsproxy.config.yaml.positions import Table
@@ -61,8 +62,26 @@ def _load(text: str, name: str, environ: Mapping[str, str], files: Files, leftov
     if problems or not isinstance(tree, Table):
         # What could not be read is no wrong value on top of it.
         wrong = (p for p in problems[read:] if (p.line, p.column, p.key_path) not in unread)
-        raise ConfigError(in_order([*problems[:read], *wrong], name), files.asked, passing=files.passing)
+        ordered = in_order([*problems[:read], *wrong], name)
+        raise ConfigError(with_excerpts(ordered, text, name, tree, names()), files.asked, passing=files.passing)
     return _assembled(values, tree, files)
+
+
+def located(error: HostError, text: str, name: str, environ: Mapping[str, str]) -> Problem:
+    """Return the fault with its place in a configuration's text: of the key, or of the section that lacks it."""
+    tree = node = parse(text, name, environ, [])
+    while isinstance(node, Table):
+        below = (m for m in node.members.values() if f"{error.key_path}.".startswith(f"{m.path}."))
+        found = next(below, None)
+        if found is None:
+            break
+        node = found
+    if node is not None and node.path == error.key_path:
+        (problem,) = with_excerpts([node.problem(error.fault, error.allowed)], text, name, tree, ())
+        return problem
+    line, column = (node.key_place.line, node.key_place.column) if node is not None else (1, 1)
+    value = None if error.value is None else f"{error.value} (the default)"
+    return Problem(name, line, column, error.key_path, value, error.allowed, error.fault)
 
 
 def _assembled(values: dict[str, Any], tree: Table, files: Files) -> Config:

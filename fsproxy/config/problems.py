@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+HIDDEN = "***"
+"""What a fault shows in place of a value that may be a secret."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -32,6 +35,10 @@ class Problem:
     allowed: str
     """What is allowed there; "" when the fault says it all."""
     fault: str = "is not allowed"
+    of_host: bool = False
+    """The machine is at fault: it lacks a variable, an extra or a file. On another one the file may be right."""
+    excerpt: str = field(default="", compare=False)
+    """The line of the file, a line break, and a mark under the fault; "" where there is none to show."""
 
     @property
     def without_value(self) -> str:
@@ -41,10 +48,7 @@ class Problem:
     @property
     def without_place(self) -> str:
         """Return the fault with its key and value, for what no file holds."""
-        subject = f"{self.key_path}: " if self.key_path else ""
-        value = f"{self.value} " if self.value is not None else ""
-        allowed = f"; allowed: {self.allowed}" if self.allowed else ""
-        return f"{subject}{value}{self.fault}{allowed}"
+        return _text(self.key_path, self.fault if self.value is None else f"{self.value} {self.fault}", self.allowed)
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}: {self.without_place}"
@@ -66,6 +70,22 @@ class ConfigError(Exception):
         super().__init__("\n".join(map(str, self.problems)))
 
 
+class HostError(Exception):
+    """Raised for a configuration without faults that this machine cannot run: it lacks a file, a port, a library.
+
+    ``loader.located`` finds the place in the file.
+    """
+
+    def __init__(self, key_path: str, fault: str, allowed: str = "", *, value: object = None) -> None:
+        """Take the key that is at fault, or "" for none. ``value`` is its value, for a file that has the default."""
+        self.key_path, self.fault, self.allowed, self.value = key_path, fault, allowed, value
+        super().__init__(_text(key_path, fault if value is None else f"{value} {fault}", allowed))
+
+
 def in_order(problems: Iterable[Problem], main: str) -> tuple[Problem, ...]:
     """Return the problems without repeats, those of the file ``main`` first, and each file's by line and column."""
     return tuple(sorted(dict.fromkeys(problems), key=lambda p: (p.file != main, p.file, p.line, p.column)))
+
+
+def _text(key_path: str, fault: str, allowed: str) -> str:
+    return f"{f'{key_path}: ' if key_path else ''}{fault}{f'; allowed: {allowed}' if allowed else ''}"

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 from fsproxy.config.conflicts import CONFLICTS
 from fsproxy.config.files import Files, UnreadableError
 from fsproxy.config.key_tree import Group, keys_of
-from fsproxy.config.problems import Place, Problem
-from fsproxy.config.rule_checks import RULE_CHECKS, RuleCheck
+from fsproxy.config.near_misses import suggestion
+from fsproxy.config.problems import HIDDEN, Place, Problem
+from fsproxy.config.rule_checks import RULE_CHECKS, Check, RuleCheck
 from fsproxy.config.yaml.positions import Kind, Node, Scalar, Sequence, Table, below
 from fsproxy.config.yaml.substitution import LONGEST
 from fsproxy.core.keys import Leaf, ListOf, MapOf, Reader, SectionOf
@@ -20,6 +22,7 @@ from fsproxy.core.settings import Entry
 
 T = TypeVar("T")
 FILE = "file:"
+_GLUED = "has no blank after its colon"
 MOST_GUESSED = 100
 """Faults after which no key is suggested any more: a guess costs a thousand times what the fault itself does."""
 MERGED = ("filters", "client_api")
@@ -41,24 +44,30 @@ class Reading:
     def keys(self, group: Group, table: Table) -> dict[str, Any]:
         """Return the values of the keys that are there, by the names of their fields."""
         values: dict[str, Any] = {}
+        there = {name.partition(":")[0] for name in table.members}
         for name, node in table.members.items():
             found = group.members.get(name)
             if found is None:
-                self._unknown(name, node, group)
+                self._unknown(name, node, table, group)
             elif isinstance(found, Group):
-                inner = self._table(node)
+                inner = self._table(node, found)
                 values |= self.keys(found, inner) if inner is not None else {}
             else:
                 values |= {field: self.value(key.reader, node) for field, key in found}
         for name, found in group.members.items():
             if name not in table.members and not isinstance(found, Group) and found[0][1].default is ...:
                 path, place = below(table.path, name), table.place
-                self.problems.append(Problem(place.file, place.line, place.column, path, None, "", "is missing"))
+                if name not in there:
+                    self.problems.append(Problem(place.file, place.line, place.column, path, None, "", "is missing"))
                 values[found[0][0]] = None
         return values
 
-    def _unknown(self, name: str, node: Node, group: Group) -> None:
+    def _unknown(self, name: str, node: Node, table: Table, group: Group) -> None:
         known = group.members.keys()
+        head, colon, _ = name.partition(":")
+        if colon and head in known:
+            self.problems.append(replace(node, path=below(table.path, head)).key_problem(_GLUED, f"{head}: VALUE"))
+            return
         near = difflib.get_close_matches(name, known, 1) if len(self.problems) < MOST_GUESSED else ()
         fault = "is not a known key" + (f" (did you mean {near[0]}?)" if near else "")
         self.problems.append(node.key_problem(fault, ", ".join(sorted(known))))
@@ -86,7 +95,14 @@ class Reading:
                     return leaf.read(node.text)
                 except ValueError:
                     pass
-        return self._fault(node, f"is not {leaf.noun}", f"{leaf.allowed}, or null" if leaf.nullable else leaf.allowed)
+        fault = f"is not {leaf.noun}{self._suggestion(node, leaf.check, leaf.known)}"
+        return self._fault(node, fault, f"{leaf.allowed}, or null" if leaf.nullable else leaf.allowed)
+
+    def _suggestion(self, node: Node, check: Check, known: Callable[[], Iterable[str]] = tuple) -> str:
+        guess = isinstance(node, Scalar) and node.kind is not Kind.NULL and node.shown() != HIDDEN
+        if not isinstance(node, Scalar) or not guess or len(self.problems) >= MOST_GUESSED:
+            return ""
+        return suggestion(node.text, lambda text: check(text) is None, known())
 
     def _sections(self, reader: SectionOf[Any], node: Node) -> Any:
         if reader.nullable and isinstance(node, Scalar) and node.kind is Kind.NULL:
@@ -99,7 +115,7 @@ class Reading:
         return tuple(self._section(reader.kind, item) for item in node.items)
 
     def _section(self, kind: type[Any], node: Node) -> Any:
-        table = self._table(node)
+        table = self._table(node, keys_of(kind))
         if table is None:
             return None
         if kind in CONFLICTS:
@@ -110,13 +126,15 @@ class Reading:
             values["places"] = MappingProxyType(places)
         return kind(**values)
 
-    def _table(self, node: Node) -> Table | None:
+    def _table(self, node: Node, group: Group | None = None) -> Table | None:
         """Return a mapping; an empty one for a section of which every key is commented out."""
         if isinstance(node, Table):
             return node
         if isinstance(node, Scalar) and node.kind is Kind.NULL:
             return Table(node.path, node.place, node.key_place, {})
-        self._fault(node, "is not a section", "a mapping of keys")
+        head, colon, _ = node.text.partition(":") if isinstance(node, Scalar) else ("", "", "")
+        glued = colon and group is not None and head in group.members
+        self._fault(node, _GLUED if glued else "is not a section", f"{head}: VALUE" if glued else "a mapping of keys")
         return None
 
     def _fault(self, node: Node, fault: str, allowed: str) -> None:
@@ -157,7 +175,9 @@ class Reading:
         members = item.members if isinstance(item, Table) else {}
         verbs = members.keys() - {"id"}
         if not isinstance(item, Table) or len(verbs) != 1 or not verbs <= set(reader.verbs):
-            self._fault(item, "is not a rule", _form(reader))
+            near = difflib.get_close_matches(next(iter(verbs)), reader.verbs, 1) if len(verbs) == 1 else ()
+            hint = f" (did you mean {near[0]}?)" if near and len(self.problems) < MOST_GUESSED else ""
+            self._fault(item, f"is not a rule{hint}", _form(reader))
             return
         (verb,) = verbs
         for entry in self._entry(members[verb], rule, self._explicit_id(item)):
@@ -172,9 +192,7 @@ class Reading:
             return ()
         if node.text.startswith(FILE):
             return self._from_file(node, rule, explicit_id)
-        allowed = rule.check(node.text)
-        if allowed is not None:
-            self._fault(node, f"is not {rule.noun}", allowed)
+        if self._is_wrong(node, rule):
             return ()
         return (Entry(node.text, str(node.place), explicit_id),)
 
@@ -185,18 +203,28 @@ class Reading:
         try:
             lines = self.files.lines(name)
         except UnreadableError as error:
-            self._fault(node, str(error), "a text file in UTF-8, its path relative to this file")
+            fault = node.problem(str(error), "a text file in UTF-8, its path relative to this file")
+            self.problems.append(replace(fault, of_host=Path(name).is_absolute()))
             return ()
         file = str(self.files.base / name)
         found: list[Entry] = []
         for line, text in lines:
-            allowed = rule.check(text) if len(text) <= LONGEST else f"at most {LONGEST:,} characters"
-            if allowed is None:
+            item = Scalar(node.path, Place(file, line), Place(file, line), text, Kind.TEXT)
+            if len(text) > LONGEST:
+                self._fault(item, f"is not {rule.noun}", f"at most {LONGEST:,} characters")
+            elif not self._is_wrong(item, rule):
                 found.append(Entry(text, f"{file}:{line}:1"))
-            else:
-                item = Scalar(node.path, Place(file, line), Place(file, line), text, Kind.TEXT)
-                self._fault(item, f"is not {rule.noun}", allowed)
         return found
+
+    def _is_wrong(self, node: Scalar, rule: RuleCheck) -> bool:
+        allowed = rule.check(node.text)
+        if allowed is None:
+            return False
+        hint = self._suggestion(node, rule.check) if rule.reason is None else ""
+        if rule.reason is not None and node.shown() != HIDDEN and (reason := rule.reason(node.text)):
+            hint = f': RE2 says "{reason}"'
+        self._fault(node, f"is not {rule.noun}{hint}", allowed)
+        return True
 
     def _explicit_id(self, rule: Table) -> str | None:
         """Return the id of a rule that has one; it is unique in the base sections, and in each org's own."""

@@ -18,6 +18,8 @@ class RuleCheck:
     noun: str
     """``a zone``: a wrong one "is not a zone"."""
     check: Check
+    reason: Callable[[str], str] | None = None
+    """Returns what exactly is wrong with a text, or "". Without it, what may have been meant is looked for."""
 
 
 def _not_empty(text: str) -> str | None:
@@ -27,7 +29,7 @@ def _not_empty(text: str) -> str | None:
 RULE_CHECKS: dict[str, RuleCheck] = {
     "domain": RuleCheck("a domain pattern", domain.problem),
     "ip": RuleCheck("an address pattern", ip.problem),
-    "user_agent": RuleCheck("a user-agent pattern", user_agent.problem),
+    "user_agent": RuleCheck("a user-agent pattern", user_agent.problem, user_agent.reason),
     "geo": RuleCheck("a zone", geo.problem),
     "opt_out": RuleCheck("a cookie", opt_out.problem),
     "url": RuleCheck("a scheme", url.problem),

@@ -35,6 +35,8 @@ class Leaf(Generic[T]):
     kind: str | None = None
     """The one kind of YAML scalar that is accepted, ``int`` or ``bool``; None when only the text counts."""
     nullable: bool = False
+    known: Callable[[], Iterable[str]] = tuple
+    """Returns what a wrong text is compared with, to find what it was meant to be."""
 
     def check(self, text: str) -> str | None:
         """Return what is allowed, or None when the text is right."""
@@ -182,7 +184,7 @@ def words(by_text: Mapping[str, T]) -> Leaf[T]:
         except KeyError:
             raise ValueError from None
 
-    return Leaf("known here", ", ".join(by_text), read, {"enum": list(by_text)})
+    return Leaf("known here", ", ".join(by_text), read, {"enum": list(by_text)}, known=lambda: by_text)
 
 
 def matching(noun: str, allowed: str, pattern: str, form: Callable[[str], str] = str) -> Leaf[str]:
@@ -203,9 +205,15 @@ def _not_empty(text: str) -> str:
     return text
 
 
+def _truth(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError
+    return text.lower() == "true"
+
+
 ANY_TEXT = Leaf("a text", "a text", str, STRING)
 TEXT = Leaf("a text", "a text that is not empty", _not_empty, {"type": "string", "minLength": 1})
-TRUTH = Leaf("true or false", "true, false", lambda text: text.lower() == "true", {"type": "boolean"}, "bool")
+TRUTH = Leaf("true or false", "true, false", _truth, {"type": "boolean"}, "bool")
 COUNT = whole(1)
 COUNT_OR_ZERO = whole(0)
 HEADER = matching("a header's name", "a name such as x-forwarded-for", r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", str.lower)

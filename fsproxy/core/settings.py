@@ -14,7 +14,7 @@ from datetime import date
 from enum import StrEnum, unique
 from types import MappingProxyType
 from typing import ClassVar
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from fsproxy.core.keys import (
     ANY_TEXT,
@@ -166,7 +166,9 @@ _MODE = choice(Mode)
 _ON_TROUBLE = choice(OnTrouble)
 _CODES = [code.value for code in ReasonCode]
 _REASON = Leaf("a reason code", ", ".join(map(str, _CODES)), _reason, {"type": "integer", "enum": _CODES}, kind="int")
-_TIME_ZONE = Leaf("a time zone", "a name of the IANA database, such as Europe/Berlin", _zone, STRING)
+_TIME_ZONE = Leaf(
+    "a time zone", "a name of the IANA database, such as Europe/Berlin", _zone, STRING, known=available_timezones
+)
 _ANCHOR_SCHEMA: JsonSchema = {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 31}, {"type": "string"}]}
 _ANCHORS = ("a day of a cycle", "1 to 31 for a monthly cycle, MM-DD for a yearly one")
 _ANCHOR_MONTH = Leaf(*_ANCHORS, lambda text: _anchor(text).month, _ANCHOR_SCHEMA)

@@ -13,7 +13,7 @@ import structlog
 
 from fsproxy.config.hosts import BOTH_FAMILIES, addresses
 
-_NOT_HERE = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
+NOT_HERE = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 """The errors of a machine without IPv6 or without IPv4."""
 log = structlog.get_logger("fsproxy")
 
@@ -45,7 +45,7 @@ async def bind(hosts: Sequence[str], port: int, *, shared: bool) -> list[socket.
 
 
 def _is_missing(error: OSError) -> bool:
-    return isinstance(error, socket.gaierror) or error.errno in _NOT_HERE
+    return isinstance(error, socket.gaierror) or error.errno in NOT_HERE
 
 
 async def _resolved(address: str) -> list[tuple[int, tuple[Any, ...]]]:

@@ -4,35 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import select
 import socket
-import ssl
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
+from fsproxy.config.files import folder_fault
+from fsproxy.config.problems import HostError
 from fsproxy.config.schema import AdminConfig, Config, ListenConfig
-from fsproxy.fleet.binding import bind
+from fsproxy.fleet.binding import NOT_HERE, bind
+from fsproxy.http.tls import server_context
 
 BACKLOG = 4096
 ACCEPT_SECONDS = 2.0
 """The time to accept what waits in the backlog before a listener is closed. A full backlog takes less than a second."""
 CAN_SHARE = sys.platform == "linux"
 """Other systems have no SO_REUSEPORT, or one that does not deal connections out."""
-
-
-class StartError(Exception):
-    """A reason not to start that no configuration file shows: a port in use, a missing C parser."""
+LONGEST_SOCKET_PATH = 107 if sys.platform == "linux" else 103
+IN_USE = "one that no program listens on"
+"""What is allowed in place of a port or path in use."""
+_HERE = "an address of this machine, or a name that has one"
 
 
 async def listen(
     server: Callable[[], asyncio.BaseProtocol], config: Config, *, beside_others: bool = False
 ) -> list[asyncio.Server]:
-    """Open the data listeners, one for each address. Raise StartError.
+    """Open the data listeners, one for each address. Raise HostError.
 
     Other processes of fsproxy can listen on the same TCP port, among which the kernel deals connections out
     (SO_REUSEPORT). ``beside_others``: some do so already.
@@ -40,16 +43,15 @@ async def listen(
     to = config.listen
     options: dict[str, Any] = {"backlog": BACKLOG}
     if to.tls is not None:
-        options |= {"ssl": _server_tls(to), "ssl_handshake_timeout": config.server.header_timeout}
-    if to.unix is None and CAN_SHARE and not beside_others:
+        options |= {"ssl": server_context(to.tls), "ssl_handshake_timeout": config.server.header_timeout}
+    if to.unix is not None or (CAN_SHARE and not beside_others):
         await require_free(to)
-    try:
+    with _port_faults(to):
         if to.unix is not None:
-            _remove_stale_socket(to.unix)
+            with suppress(FileNotFoundError):
+                os.unlink(to.unix)  # noqa: PTH108 - a crash has left it behind, or it would not be free
             return [await asyncio.get_running_loop().create_unix_server(server, to.unix, **options)]
         return await _listen_on(await bind(to.host, to.port, shared=CAN_SHARE), server, options)
-    except OSError as error:
-        raise StartError(f"listen {address(to)}: {error.strerror}") from None
 
 
 async def stop_listening(listeners: Sequence[asyncio.Server]) -> None:
@@ -86,63 +88,62 @@ async def _listen_on(
     return listeners
 
 
-async def require_free(to: ListenConfig) -> None:
-    """Bind the TCP port for a moment without SO_REUSEPORT, which would hide another program. Raise StartError."""
-    try:
-        await _bind_alone(to.host, to.port)
-    except OSError as error:
-        raise StartError(f"listen {address(to)}: {error.strerror}") from None
+async def require_free(to: ListenConfig | AdminConfig) -> None:
+    """Raise HostError if this program cannot listen there. Nothing is left open, made or removed.
 
-
-async def require_free_ports(config: Config, keys: tuple[str, str]) -> None:
-    """Raise StartError when another program has the data port or the admin port.
-
-    ``keys``: what sets the two ports, to name it in the error.
+    A TCP port is bound for a moment without SO_REUSEPORT, which would hide another program.
     """
-    listen_key, admin_key = keys
-    ports = [(admin_key, config.admin.host, config.admin.port)]
-    if config.listen.unix is None:
-        ports.insert(0, (listen_key, config.listen.host, config.listen.port))
-    for key, hosts, port in ports:
-        try:
-            await _bind_alone(hosts, port)
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise StartError(f"port {port} is in use by another program. {key} sets another port.") from None
+    if isinstance(to, ListenConfig) and to.unix is not None:
+        _require_free_path(to.unix)
+        return
+    with _port_faults(to):
+        for each in await bind(to.host, to.port, shared=False):
+            each.close()
 
 
-async def _bind_alone(hosts: Sequence[str], port: int) -> None:
-    for each in await bind(hosts, port, shared=False):
-        each.close()
+@contextmanager
+def _port_faults(to: ListenConfig | AdminConfig) -> Iterator[None]:
+    """Raise a HostError that names the port, or the host where that is at fault, for an OSError."""
+    section = "listen" if isinstance(to, ListenConfig) else "admin"
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise HostError(f"{section}.port", "is in use by another program", IN_USE, value=to.port) from None
+        reason = error.strerror or type(error).__name__
+        if error.errno in NOT_HERE or (error.errno or 0) < 0:  # of names that have no address
+            value = ", ".join(to.host)
+            raise HostError(f"{section}.host", f"cannot be listened on: {reason}", _HERE, value=value) from None
+        allowed = "a port from 1024 on, as this user may not listen below" if error.errno == errno.EACCES else ""
+        raise HostError(f"{section}.port", f"cannot be listened on: {reason}", allowed, value=to.port) from None
 
 
 async def start_admin(app: web.Application, config: AdminConfig, *, beside_others: bool = False) -> web.AppRunner:
-    """Open the admin port. Raise StartError. ``beside_others``: as for ``listen``."""
+    """Open the admin port. Raise HostError. ``beside_others``: as for ``listen``."""
 
     async def open_sites(runner: web.AppRunner) -> None:
         if CAN_SHARE and not beside_others:
-            await _bind_alone(config.host, config.port)
-        for each in await bind(config.host, config.port, shared=CAN_SHARE):
-            await web.SockSite(runner, each).start()
+            await require_free(config)
+        with _port_faults(config):
+            for each in await bind(config.host, config.port, shared=CAN_SHARE):
+                await web.SockSite(runner, each).start()
 
-    return await _started(app, open_sites, f"admin.port {config.port} on {', '.join(config.host)}")
+    return await _started(app, open_sites)
 
 
 async def start_private_admin(app: web.Application, path: str) -> web.AppRunner:
-    """Open a worker's admin port on a unix socket, for its supervisor alone. Raise StartError."""
-    return await _started(app, lambda runner: web.UnixSite(runner, path).start(), "a socket in the temporary folder")
+    """Open a worker's admin port on a unix socket, for its supervisor alone. Raise OSError."""
+    return await _started(app, lambda runner: web.UnixSite(runner, path).start())
 
 
-async def _started(
-    app: web.Application, open_sites: Callable[[web.AppRunner], Awaitable[None]], place: str
-) -> web.AppRunner:
+async def _started(app: web.Application, open_sites: Callable[[web.AppRunner], Awaitable[None]]) -> web.AppRunner:
     runner = web.AppRunner(app, access_log=None, handle_signals=False)
     await runner.setup()
     try:
         await open_sites(runner)
-    except OSError as error:
+    except (OSError, HostError):
         await runner.cleanup()
-        raise StartError(f"{place}: {error.strerror or type(error).__name__}") from None
+        raise
     return runner
 
 
@@ -159,23 +160,16 @@ def in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _server_tls(listen: ListenConfig) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if listen.tls is not None:
-        try:
-            context.load_cert_chain(listen.tls.cert, listen.tls.key)
-        except (OSError, ssl.SSLError) as error:
-            raise StartError(f"listen.tls: certificate or key cannot be used: {type(error).__name__}") from None
-    return context
-
-
-def _remove_stale_socket(path: str) -> None:
-    """Remove a socket file that a crash has left behind. One that some process listens on is kept."""
-    if not Path(path).is_socket():
-        return
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
+def _require_free_path(path: str) -> None:
+    """Raise HostError if no socket can be made at a path. One that a crash has left behind is no reason."""
+    fault, allowed = folder_fault(path), "a path in a folder that is there"
+    if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
+        fault, allowed = "is too long for a socket", f"at most {LONGEST_SOCKET_PATH} bytes"
+    elif Path(path).is_socket():
+        with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
             probe.connect(path)
-        except OSError:
-            Path(path).unlink(missing_ok=True)
+            fault, allowed = "is in use", IN_USE
+    elif Path(path).exists():
+        fault, allowed = "is there already, and is no socket", "a path at which nothing is"
+    if fault is not None:
+        raise HostError("listen.unix", fault, allowed)

@@ -20,8 +20,9 @@ from fsproxy.admin.multi import MultiBackend
 from fsproxy.admin.server import create_admin
 from fsproxy.admin.worker_pool import WorkerPool, WorkerState
 from fsproxy.clock import monotonic
+from fsproxy.config.problems import HostError
 from fsproxy.config.schema import Config
-from fsproxy.fleet.listening import StartError, address, require_free, start_admin
+from fsproxy.fleet.listening import address, require_free, start_admin
 from fsproxy.fleet.take_over import Predecessor, prefer_admin
 from fsproxy.fleet.worker import Worker
 from fsproxy.fleet.worker_channel import Orders
@@ -51,7 +52,7 @@ class Supervisor:
         self._workers: dict[int, Worker] = {}
         self._folder = Path()
         self._runner: web.AppRunner | None = None
-        self._fault: str | None = None
+        self._fault: HostError | None = None
         self._clean = True
         """No worker has failed to end by itself."""
         self._backend = MultiBackend(
@@ -63,7 +64,7 @@ class Supervisor:
         )
 
     async def run(self) -> None:
-        """Serve until SIGTERM or SIGINT, then drain all workers. Raise StartError and GeoError."""
+        """Serve until SIGTERM or SIGINT, then drain all workers. Raise HostError."""
         loop = asyncio.get_running_loop()
         for end in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(end, self._stop.set)
@@ -85,10 +86,10 @@ class Supervisor:
                 await self._stop.wait()
                 self._drain(loop)
         if self._fault is not None:
-            raise StartError(self._fault)
+            raise self._fault
         log.info("all workers stopped")
         if not self._clean:
-            raise StartError("not all workers ended by themselves")
+            raise HostError("", "not all workers ended by themselves")
 
     def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
         log.info("draining all workers", workers=len(self._running()))
@@ -120,7 +121,7 @@ class Supervisor:
             if self._stop.is_set():
                 return
             if not self._backend.complete:
-                self._fault = f"worker {number} could not start (exit status {status})"
+                self._fault = HostError("", f"worker {number} could not start (exit status {status})")
                 self._stop.set()
                 return
             if monotonic() - started >= SETTLED_SECONDS:
@@ -184,8 +185,8 @@ class Supervisor:
         await predecessor.hold()
         try:
             prefer_admin(await self._open_admin())
-        except StartError as error:
-            self._fault = str(error)
+        except HostError as error:
+            self._fault = error
             self._stop.set()
         else:
             await predecessor.retire()

@@ -24,8 +24,9 @@ import structlog
 from aiohttp import web
 
 from fsproxy.config.hosts import addresses
+from fsproxy.config.problems import HostError
 from fsproxy.config.schema import AdminConfig, Config
-from fsproxy.fleet.listening import StartError, in_url
+from fsproxy.fleet.listening import in_url
 from fsproxy.proxy.passages import handed_on
 
 LINGER_SECONDS = 2.0
@@ -59,11 +60,11 @@ class Predecessor:
 
     @classmethod
     async def find(cls, config: Config) -> Self | None:
-        """Return the program that answers on the admin port of ``config``; None when nothing does. Raise StartError."""
+        """Return the program that answers on the admin port of ``config``; None when nothing does. Raise HostError."""
         if sys.platform != "linux":
-            raise StartError("--take-over works on Linux alone")
+            raise HostError("", "--take-over works on Linux alone")
         if config.listen.unix is not None:
-            raise StartError("--take-over needs a TCP port: listen.unix cannot be shared")
+            raise HostError("listen.unix", "cannot be shared, as --take-over needs", "host and port")
         for host in _reachable(config.admin.host):
             found = await cls._find_at(host, config.admin)
             if found is not None:
@@ -88,7 +89,8 @@ class Predecessor:
             return None
         except (aiohttp.ClientError, TimeoutError, ValueError, TypeError, KeyError):
             await http.close()
-            raise StartError(f"admin.port {config.port} on {host}: what answers there cannot be taken over") from None
+            fault = f"is answered by a program on {host} that cannot be taken over"
+            raise HostError("admin.port", fault, value=config.port) from None
 
     async def hold(self) -> None:
         """Make sure that a connection to the program is open. Call this right before the admin port is opened.

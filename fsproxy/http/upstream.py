@@ -9,20 +9,10 @@ from __future__ import annotations
 import asyncio
 import ssl
 
-from fsproxy.config.schema import UpstreamConfig, UpstreamTimeouts, UpstreamTls
+from fsproxy.config.schema import UpstreamConfig, UpstreamTimeouts
 from fsproxy.http.pool import Origin, Pool
 from fsproxy.http.sweeper import Sweeper
-
-
-def tls_context(tls: UpstreamTls) -> ssl.SSLContext:
-    """Return how to speak TLS to the upstream. Reads files; raises OSError and ssl.SSLError if one is unusable."""
-    context = ssl.create_default_context(cafile=tls.ca)
-    if not tls.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if tls.cert is not None:
-        context.load_cert_chain(tls.cert, tls.key)
-    return context
+from fsproxy.http.tls import client_context
 
 
 def same_hosts(one: UpstreamConfig, other: UpstreamConfig) -> bool:
@@ -44,10 +34,10 @@ class Upstream:
         sweeper: Sweeper,
         context: ssl.SSLContext | None = None,
     ) -> None:
-        """``context``: made by ``tls_context`` beforehand, as that reads files."""
+        """``context``: made by ``client_context`` beforehand, as that reads files."""
         self.loop = loop
         self.sweeper = sweeper
-        context = context or tls_context(config.tls)
+        context = context or client_context(config.tls)
         pools: dict[Origin, Pool] = {}
 
         def pool(url: str) -> Pool:

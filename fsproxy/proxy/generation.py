@@ -40,14 +40,14 @@ class Generation:
 
     @classmethod
     def compile(cls, config: Config, number: int, mode: TopMode | None = None) -> Self:
-        """Build all lookup structures. Call it off the event loop. Raises GeoError."""
+        """Build all lookup structures. Call it off the event loop. Raises HostError."""
         mode = mode or config.mode
         core = replace(config.core, mode=mode.cap)
         snapshot = Snapshot.compile(core, number)
         locator = Locator()
-        for policy in (snapshot.default, *snapshot.orgs.values()):
+        for org, policy in ((None, snapshot.default), *snapshot.orgs.items()):
             if policy.geo_source is not None:
-                locator.open(policy.geo_source)
+                locator.open(policy.geo_source, org)
         routes, audit = config.routes, config.audit
         shares = dict.fromkeys(Route, audit.share_direct)
         shares |= {Route.PAGE: audit.share_page, Route.OTHER: audit.share_other}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from fsproxy.config.problems import HostError
 from fsproxy.core.model import Location
 from fsproxy.core.settings import GeoSource
 from fsproxy.core.wire.client_address import ClientAddress
@@ -14,20 +15,17 @@ if TYPE_CHECKING:
     from maxminddb import Reader
 
 
-class GeoError(Exception):
-    """The database cannot be opened, or the ``geo`` extra is not installed."""
-
-
 class Locator:
     """Finds locations for every ``geo.source`` that a configuration names; databases are opened once."""
 
     def __init__(self) -> None:
         self._databases: dict[str, Reader] = {}
 
-    def open(self, source: GeoSource) -> None:
-        """Open the source's database, if it has one. Raises GeoError."""
+    def open(self, source: GeoSource, org: str | None = None) -> None:
+        """Open the source's database, if it has one. Raises HostError, which names the org, if it is an org's own."""
         if source.database is not None and source.database not in self._databases:
-            self._databases[source.database] = _open(source.database)
+            section = "" if org is None else f"orgs.listed.{org}."
+            self._databases[source.database] = _open(source.database, f"{section}filters.geo.source.database")
 
     def locate(self, source: GeoSource, client: ClientAddress, headers: Headers) -> Location | None:
         """Return the visitor's location; None if unknown. A header counts only from a trusted proxy (rules.md 1)."""
@@ -83,12 +81,13 @@ def _at(row: Any, path: str) -> Any:
     return row
 
 
-def _open(path: str) -> Reader:
-    try:
-        import maxminddb  # noqa: PLC0415 - an extra
-    except ImportError:
-        raise GeoError("filters.geo.source.database needs the extra: pip install 'fsproxy[geo]'") from None
+def _open(path: str, key_path: str) -> Reader:
+    import maxminddb  # noqa: PLC0415 - an extra, which the configuration is checked for
+
     try:
         return maxminddb.open_database(path)
-    except (OSError, ValueError, maxminddb.InvalidDatabaseError) as error:
-        raise GeoError(f"filters.geo.source.database cannot be opened: {type(error).__name__}") from None
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+    except (ValueError, maxminddb.InvalidDatabaseError):
+        reason = "it is no such database"
+    raise HostError(key_path, f"cannot be opened: {reason}", "a MaxMind DB file")

@@ -15,7 +15,8 @@ from fsproxy.config.loader import load
 from fsproxy.config.problems import ConfigError
 from fsproxy.config.restart import with_what_can_change
 from fsproxy.config.schema import TopMode
-from fsproxy.http.upstream import same_hosts, tls_context
+from fsproxy.http.tls import client_context
+from fsproxy.http.upstream import same_hosts
 from fsproxy.proxy.generation import Generation
 from fsproxy.reload.free_in_steps import free_in_steps
 
@@ -44,7 +45,7 @@ class Built:
 
 
 def build(source: Source, before: Generation, mode: TopMode | None) -> Built:
-    """Load and compile. Raises ConfigError, GeoError, and OSError or ssl.SSLError for the upstream's TLS."""
+    """Load and compile. Raises ConfigError and HostError."""
     leftovers: list[object] = []
     with _no_full_collection():
         try:
@@ -53,7 +54,7 @@ def build(source: Source, before: Generation, mode: TopMode | None) -> Built:
             free_in_steps(leftovers)
         config, names = with_what_can_change(before.config, loaded)
         new = not same_hosts(before.config.upstream, config.upstream)
-        context = tls_context(config.upstream.tls) if new else None
+        context = client_context(config.upstream.tls) if new else None
         return Built(Generation.compile(config, before.number + 1, mode), context, names)
 
 

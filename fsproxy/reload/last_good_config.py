@@ -7,12 +7,10 @@ with what the others use.
 from __future__ import annotations
 
 import asyncio
-import ssl
 
-from fsproxy.config.problems import ConfigError
+from fsproxy.config.problems import ConfigError, HostError
 from fsproxy.config.schema import Config
 from fsproxy.proxy.generation import Generation
-from fsproxy.proxy.geo import GeoError
 from fsproxy.reload.build_generation import SETTLE_SECONDS, Source, build
 from fsproxy.reload.watch import ConfigFiles, is_of
 
@@ -34,7 +32,7 @@ class LastGoodConfig:
         return self._generation.config if self._generation is not None else self._config
 
     async def start(self) -> None:
-        """Check what only compiling shows, and watch. Raises GeoError."""
+        """Check what only compiling shows, and watch. Raises HostError."""
         generation = self._generation = await asyncio.to_thread(Generation.compile, self._config, 1)
         self._task = asyncio.get_running_loop().create_task(self._run(generation))
         self._files.start()
@@ -67,7 +65,7 @@ class LastGoodConfig:
         except ConfigError as error:
             await files.note_faults(before.config, error, found)
             return before
-        except (GeoError, OSError, ssl.SSLError):
+        except HostError:
             files.note_unusable(found)
             return before
         files.use(built.generation.config)

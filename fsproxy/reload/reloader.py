@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import ssl
 import sys
 from asyncio import to_thread
 from collections.abc import Callable
@@ -18,10 +17,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from fsproxy.clock import monotonic, now
-from fsproxy.config.problems import ConfigError
+from fsproxy.config.problems import ConfigError, HostError
 from fsproxy.config.schema import Config, TopMode
 from fsproxy.proxy.generation import Generation
-from fsproxy.proxy.geo import GeoError
 from fsproxy.reload.build_generation import SETTLE_SECONDS, Built, Source, build, log_faults
 from fsproxy.reload.free_in_steps import free_in_steps
 from fsproxy.reload.watch import ConfigFiles, is_of
@@ -176,7 +174,7 @@ class Reloader:
             await files.note_faults(before.config, error, found)
             await to_thread(log_faults, error)
             return
-        except (GeoError, OSError, ssl.SSLError) as error:
+        except HostError as error:
             files.note_unusable(found)
             self._errors = (f"cannot be used: {error}",)
             log.error("the configuration cannot be used: the present one stays", fault=str(error))  # noqa: TRY400

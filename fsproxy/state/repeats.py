@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from fsproxy.config.problems import HostError
 from fsproxy.state.memory.cache import BoundedMemoryCache
 
 REPEATS = 500_000
@@ -15,14 +16,12 @@ REPEAT_SECONDS = 10 * 60
 """How long the verdict on a call's first copy holds for the others (rules.md 2)."""
 
 
-def refuse_disabled(environ: Mapping[str, str]) -> str | None:
-    """Return why the program must not start, or None.
-
-    ``AIOCACHE_DISABLE`` would silently turn every cache off, and repeated calls would be counted twice.
-    """
-    if environ.get("AIOCACHE_DISABLE", "").strip().lower() in ("", "0", "false", "no", "off"):
-        return None
-    return "AIOCACHE_DISABLE is set: it would silently switch off what repeated calls rely on; unset it"
+def refuse_disabled(environ: Mapping[str, str]) -> None:
+    """Raise HostError for ``AIOCACHE_DISABLE``: it silently turns every cache off, and repeats would count twice."""
+    if environ.get("AIOCACHE_DISABLE", "").strip().lower() not in ("", "0", "false", "no", "off"):
+        raise HostError(
+            "", "AIOCACHE_DISABLE is set: it would silently switch off what repeated calls rely on; unset it"
+        )
 
 
 class Repeats:

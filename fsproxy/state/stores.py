@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from fsproxy.config.problems import HostError
 from fsproxy.config.schema import StateBackend, StateConfig
 from fsproxy.state.memory.blocked_pages import BlockedPages
 from fsproxy.state.memory.ledger import MemoryLedger
@@ -28,10 +29,6 @@ REPEAT_WRITES = (250, 500)
 """The same for calls' verdicts. With their 10 minutes: 150,000 of one org and 300,000 (60 MB) of all."""
 CLOCK_WRITES = (150, 300)
 """The same for pages' clocks. With their 15 minutes: 135,000 of one org and 270,000 (40 MB) of all."""
-
-
-class StoreError(Exception):
-    """The configuration of the store cannot be used. A server that is down is no reason to raise this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +110,19 @@ _MEMORY.state = StoreState.UP  # it is never down
 
 
 def make_stores(config: StateConfig) -> Stores:
-    """Return what the configuration asks for. Raises StoreError."""
+    """Return what the configuration asks for. Raise HostError, but not for a server that is down."""
     if config.backend is StateBackend.MEMORY:
         memory = MemoryLedger(journal=config.persist is not None)
         return Stores(config.backend, memory, BlockedPages(), Repeats(), PageClocks(), memory)
     try:
         return _shared(config)
     except ImportError:
-        raise StoreError("state.backend: redis needs redis-py: install fsproxy[redis]") from None
-    except ValueError:
+        raise HostError(
+            "state.backend", "needs redis-py, which is not installed", "pip install fsproxy[redis]"
+        ) from None
+    except Exception:  # noqa: BLE001 - redis-py raises all kinds for the parts of an address
         # The address itself is not shown, as it may hold a password.
-        raise StoreError("state.redis.url cannot be used as an address") from None
+        raise HostError("state.redis.url", "cannot be used as an address", "redis://HOST:PORT/DATABASE") from None
 
 
 def _shared(config: StateConfig) -> Stores:

@@ -17,8 +17,9 @@ import msgspec
 import structlog
 from structlog.typing import BindableLogger, EventDict, Processor
 
+from fsproxy.config.problems import HostError
 from fsproxy.config.schema import AuditConfig
-from fsproxy.telemetry.destination import Destination
+from fsproxy.telemetry.destination import ALLOWED, Destination
 from fsproxy.telemetry.short_lines import short_lines
 
 BUFFER_BYTES = 8 * 1024 * 1024
@@ -183,8 +184,11 @@ class AuditLog:
     """Writes audit lines. ``logger`` is structlog's; the given processors run before ``render``."""
 
     def __init__(self, config: AuditConfig, on_trouble: Any = None, *processors: Processor) -> None:
-        """Open the Destination. ``on_trouble``: the structlog logger for dropped lines. Raise OSError like it."""
-        self._destination = Destination(config.to)
+        """Open the Destination. ``on_trouble``: the structlog logger for dropped lines. Raise HostError."""
+        try:
+            self._destination = Destination(config.to)
+        except OSError as error:
+            raise HostError("audit.to", f"cannot be opened: {error.strerror}", ALLOWED, value=config.to) from None
         self.sink = LineSink(self._destination, partial(report_dropped, log=on_trouble))
         self.logger: BindableLogger = structlog.wrap_logger(
             self.sink, processors=[*processors, render], wrapper_class=AuditLogger, cache_logger_on_first_use=True

@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from fsproxy.config.files import folder_fault
+from fsproxy.config.problems import HostError
+
 try:
     import fcntl
 except ImportError:  # Windows, where there is one worker
@@ -79,6 +82,8 @@ logrotate's ``create`` may have set."""
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _LINK = "is a symbolic link, which is not followed: name the file itself (for /dev/stdout write stdout)"
 _STANDARD = {"stdout": 1, "stderr": 2}
+ALLOWED = "stdout, stderr, or a file in a folder that is there"
+"""What ``audit.to`` may be."""
 
 
 @contextmanager
@@ -100,9 +105,21 @@ def _turn(fd: int) -> Iterator[None]:
                 fcntl.lockf(fd, fcntl.LOCK_UN)
 
 
-def link_problem(to: str) -> str | None:
-    """Return why a link is refused as a destination; None for ``stdout``, ``stderr`` and paths that are no links."""
-    return _LINK if to not in _STANDARD and Path(to).is_symlink() else None
+def require_usable(to: str) -> None:
+    """Raise HostError for a path that could not be opened. No file is made."""
+    fault = None if to in _STANDARD else _fault(to)
+    if fault is not None:
+        raise HostError("audit.to", fault, ALLOWED)
+
+
+def _fault(path: str) -> str | None:
+    if Path(path).is_symlink():
+        return _LINK
+    if Path(path).is_dir():
+        return "is a folder"
+    if Path(path).exists():
+        return None if os.access(path, os.W_OK) else "may not be written to by this user"
+    return folder_fault(path)
 
 
 def _opened(path: str) -> int:
@@ -111,7 +128,4 @@ def _opened(path: str) -> int:
     try:
         return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | _NO_LINK, _MODE)
     except OSError as error:
-        fault = link_problem(path)
-        if fault is None:
-            raise
-        raise OSError(error.errno, fault, path) from None
+        raise OSError(error.errno, _fault(path) or error.strerror, path) from None

@@ -15,11 +15,15 @@ from fsproxy.cli import main
 
 ROOT = Path(__file__).parents[2]
 UPSTREAM = "upstream: {url: http://127.0.0.1:9000}\n"
+NO_PORTS = "listen: {port: 0}\nadmin: {port: 0}\n"
+"""Others may listen on the usual ones."""
 
 
 def test_a_file_without_faults_is_fine_and_summed_up_in_one_line(tmp_path: Path) -> None:
     file = tmp_path / "fsproxy.yaml"
-    file.write_text(UPSTREAM + "filters: {ip: {block: [10.0.0.0/8], mode: shadow}}\nstate: {persist: null}\n")
+    file.write_text(
+        UPSTREAM + NO_PORTS + "filters: {ip: {block: [10.0.0.0/8], mode: shadow}}\nstate: {persist: null}\n"
+    )
     result = CliRunner().invoke(main, ["check", str(file)])
     assert result.exit_code == 0
     assert result.stderr == ""
@@ -39,7 +43,9 @@ def test_all_faults_are_listed_at_once_each_with_its_place(tmp_path: Path) -> No
     assert result.exit_code == 1
     assert result.stdout == ""
     *faults, last = result.stderr.splitlines()
-    assert [line.split(" ")[0] for line in faults] == [f"{file}:{place}:" for place in ("2:7", "4:16", "5:20", "6:1")]
+    assert [line.split(" ")[0] for line in faults if line[0] != " "] == [
+        f"{file}:{place}:" for place in ("2:7", "4:16", "5:20", "6:1")
+    ]
     assert last == f"{file}: 4 faults were found"
 
 
@@ -68,7 +74,7 @@ def test_an_audit_file_that_serve_would_not_follow_is_refused(
     Path("fsproxy.yaml").write_text(f"{UPSTREAM}audit: {{to: {to}}}\n")
     result = CliRunner().invoke(main, ["check", "fsproxy.yaml"])
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith(f"fsproxy.yaml: audit.to {to}: is a symbolic link, which is not followed")
+    assert f'audit.to: "{to}" is a symbolic link, which is not followed' in result.stderr
     assert "write stdout" in result.stderr
 
 
@@ -79,19 +85,68 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     assert isinstance(result.exception, SystemExit)
 
 
-def test_a_database_that_cannot_be_opened_is_a_fault(tmp_path: Path) -> None:
+def test_a_database_that_cannot_be_opened_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     file = tmp_path / "fsproxy.yaml"
     (tmp_path / "geo.mmdb").write_bytes(b"no database")
     file.write_text(UPSTREAM + "filters: {geo: {never: [AQ], source: {database: geo.mmdb}}}\n")
     result = CliRunner().invoke(main, ["check", str(file)])
     assert result.exit_code == 1
-    assert "filters.geo.source.database cannot be opened" in result.stderr
+    assert 'filters.geo.source.database: "geo.mmdb" cannot be opened' in result.stderr
 
 
 @pytest.mark.parametrize("name", ["fsproxy.yaml", "demo.yaml"])
 def test_the_files_that_come_with_the_program_are_fine(name: str) -> None:
-    result = CliRunner().invoke(main, ["check", str(ROOT / "config" / name)])
+    result = CliRunner().invoke(main, ["check", "--no-host", str(ROOT / "config" / name)])
     assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_several_files_are_checked_each_and_one_may_be_standard_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("good.yaml").write_text(UPSTREAM)
+    Path("bad.yaml").write_text(UPSTREAM + "mode: strict\n")
+    piped = UPSTREAM + "filters: {ip: {block: ['file:list.txt']}}\n"
+    Path("list.txt").write_text("10.0.0.1\n")
+    result = CliRunner().invoke(main, ["check", "--no-host", "bad.yaml", "good.yaml", "-"], input=piped)
+    assert result.exit_code == 1
+    assert [line.partition(" ")[0] for line in result.stdout.splitlines()] == ["good.yaml:", "-:"]
+    assert result.stderr.splitlines()[0].startswith("bad.yaml:2:7: mode:")
+
+    wrong = CliRunner().invoke(main, ["check", "-"], input=b"mode: \xff")
+    assert wrong.stderr == "-:1:1: is not UTF-8 in line 1\n-: 1 fault was found\n"
+    assert CliRunner().invoke(main, ["check"]).exit_code == 2
+
+
+def test_without_the_host_what_only_the_machine_lacks_is_no_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fsproxy.config.conflicts.find_spec", lambda _: None)
+    monkeypatch.setenv("AIOCACHE_DISABLE", "1")
+    file = tmp_path / "fsproxy.yaml"
+    file.write_text(
+        "upstream: {url: '${BACKEND}', tls: {ca: none.pem}}\naudit: {to: none/a}\nadmin: {token: '${TOKEN}'}\n"
+        "filters: {geo: {never: [AQ], source: {database: a}}, ip: {block: ['file:/none/list.txt']}}\n"
+    )
+    result = CliRunner().invoke(main, ["check", "--no-host", str(file)])
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == (
+        f"{file}: fine, but for what depends on the machine: "
+        "upstream.url, admin.token, filters.geo.source.database, filters.ip.block[0]\n"
+    )
+    assert CliRunner().invoke(main, ["check", str(file)]).stderr.endswith(f"{file}: 4 faults were found\n")
+
+
+def test_on_a_terminal_the_place_and_the_mark_have_colours_unless_no_color_is_set(tmp_path: Path) -> None:
+    file = tmp_path / "fsproxy.yaml"
+    file.write_text(UPSTREAM + "mode: strict\n")
+    coloured = CliRunner().invoke(main, ["check", str(file)], color=True).stderr
+    assert coloured.startswith(f"\x1b[1m{file}:2:7:\x1b[0m mode: ")
+    assert "\x1b[31m     |       ^^^^^^\x1b[0m\n" in coloured
+    plain = CliRunner(env={"NO_COLOR": "1"}).invoke(main, ["check", str(file)], color=True).stderr
+    assert plain == CliRunner().invoke(main, ["check", str(file)]).stderr
+    assert plain.count("\x1b") == 0 < plain.count("^")
 
 
 @pytest.fixture(scope="module")

@@ -84,7 +84,7 @@ async def test_options_that_do_not_go_together_are_wrong_usage(
 async def test_an_address_that_is_none_is_reported_without_a_place_in_a_file(tmp_path: Path) -> None:
     code, out, err = await run(tmp_path, "serve", "--upstream", "capture.example.net")
     assert (code, out) == (1, "")
-    assert err.startswith('fsproxy: upstream.url: "capture.example.net" is not an http or https address; allowed: ')
+    assert err.startswith('fsproxy: upstream.url: "capture.example.net" is not an http or https address (did you mean ')
 
 
 async def test_on_a_terminal_the_demo_ends_its_greeting_with_the_page_and_shows_decisions_in_short(

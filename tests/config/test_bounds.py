@@ -86,10 +86,10 @@ def test_what_is_read_of_a_bomb_does_not_grow_with_its_levels(monkeypatch: pytes
     made = 0
     scalar = yaml_tree.Scalar
 
-    def counted(*arguments: object) -> object:
+    def counted(*arguments: object, width: int) -> object:
         nonlocal made
         made += 1
-        return scalar(*arguments)  # type: ignore[arg-type]
+        return scalar(*arguments, width=width)  # type: ignore[arg-type]
 
     monkeypatch.setattr(yaml_tree, "Scalar", counted)
     for levels in (6, 12, 40):

@@ -35,6 +35,16 @@ WRONG = {
     "a wrong default": "listen: {port: '${NONE:-hunter2}'}",
     "a malformed reference": "listen: {port: '${SECRET:?hunter2}'}",
     "a whole file that is one text": "hunter2",
+    "an expression from the environment": "filters: {user_agent: {block: ['regex:${SECRET}(']}}",
+    "a token without a blank after its key, in a block": "admin:\n  token:hunter2\n  port: 1",
+    "a token beside another fault": "admin: {token: hunter2, port: x}",
+    "a token that an alias repeats": "mode: x\nplans: &s hunter2\nadmin: {token: *s, port: x}",
+    "a token below a key that is not known": "admin: {tokens: {first: hunter2}, port: x}",
+    "a token over two lines": "admin: {token: hunter2\n  hunter2, mode: x}",
+    "an upstream with a password and no blank": "upstream: {url:http://u:hunter2@a}",
+    "a token before a fault of the YAML": "admin: {token: hunter2} x: y",
+    "a token behind a fault of the YAML": "mode: a: token: hunter2",
+    "a comment": "nope: 1 # hunter2",
 }
 
 
@@ -43,6 +53,7 @@ def test_a_refusal_does_not_show(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load_text(text, "f.yaml", {"SECRET": SECRET}, Path())
 
+    assert SECRET not in "".join(problem.excerpt for problem in caught.value.problems)
     error: BaseException | None = caught.value
     while error is not None:
         assert SECRET not in str(error)

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from fsproxy.config.loader import load_text
+from fsproxy.config.problems import HostError
 from fsproxy.config.schema import TopMode
 from fsproxy.core.model import Mode, Route
 from fsproxy.proxy.generation import Generation
-from fsproxy.proxy.geo import GeoError
 
 UPSTREAM = "upstream: {url: http://127.0.0.1:9000}\n"
 
@@ -82,7 +82,7 @@ def test_any_origin_is_answered_with_cors_unless_a_list_says_otherwise() -> None
 @pytest.mark.parametrize("where", ["filters: {geo: %s}", "orgs: {listed: {o-1: {filters: {geo: %s}}}}"])
 def test_a_database_that_cannot_be_opened_is_refused_at_the_start(where: str) -> None:
     """Also when only one org asks for it."""
-    with pytest.raises(GeoError):
+    with pytest.raises(HostError):
         compiled(where % "{never: [AQ], source: {database: /no/such.mmdb}}")
 
 

@@ -10,10 +10,11 @@ import pytest
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
+from fsproxy.config.problems import HostError
 from fsproxy.core.model import Location
 from fsproxy.core.settings import GeoSource
 from fsproxy.core.wire.client_address import ClientAddress
-from fsproxy.proxy.geo import GeoError, Locator
+from fsproxy.proxy.geo import Locator
 from tests.support.header_lines import lines
 
 
@@ -130,7 +131,7 @@ def test_what_is_no_database_is_refused(tmp_path: Path, content: bytes | None) -
     path = tmp_path / "geo.mmdb"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(GeoError, match="cannot be opened"):
+    with pytest.raises(HostError, match="cannot be opened"):
         Locator().open(GeoSource(database=str(path)))
 
 

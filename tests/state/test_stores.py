@@ -11,11 +11,12 @@ from typing import Any
 import aiohttp
 import pytest
 
+from fsproxy.config.problems import HostError
 from fsproxy.config.schema import RedisConfig, StateBackend, StateConfig
 from fsproxy.core.limits.operations import Claim, NameKind
 from fsproxy.core.model import Instant
 from fsproxy.state.memory.ledger import Bounds, MemoryLedger
-from fsproxy.state.stores import StoreError, make_stores
+from fsproxy.state.stores import make_stores
 from support.ledgers import at_once
 from support.proxy import RunningProxy, running_proxy
 from support.upstream import RecordingUpstream
@@ -143,9 +144,11 @@ async def test_a_page_that_one_proxy_blocked_is_known_to_the_other(
             assert response.status == 202
 
 
-@pytest.mark.parametrize("url", ["redis://:SECRET@host:not-a-port/0", "redis://host/0?socket_timeout=x"])
+@pytest.mark.parametrize(
+    "url", ["redis://:SECRET@host:not-a-port/0", "redis://host/0?socket_timeout=x", "redis://host?such_option=1"]
+)
 async def test_an_address_that_cannot_be_meant_is_said_without_its_password(url: str) -> None:
-    with pytest.raises(StoreError) as raised:
+    with pytest.raises(HostError, match="cannot be used as an address") as raised:
         make_stores(StateConfig(backend=StateBackend.REDIS, redis=RedisConfig(url=url)))
     assert "SECRET" not in str(raised.value)
 

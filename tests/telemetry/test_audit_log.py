@@ -203,7 +203,7 @@ def test_a_file_that_cannot_be_opened_again_stays_in_use(tmp_path: Path) -> None
 
 
 def test_a_file_that_cannot_be_opened_at_start_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="No such file"):
+    with pytest.raises(OSError, match="is in a folder that is not there"):
         Destination(str(tmp_path / "missing" / "a"))
 
 

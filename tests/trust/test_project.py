@@ -14,9 +14,8 @@ import yaml
 from hypothesis import settings
 
 import fsproxy
-from fsproxy.config.schema import ListenConfig, UpstreamTls
-from fsproxy.fleet.listening import _server_tls
-from fsproxy.http.upstream import tls_context
+from fsproxy.config.schema import UpstreamTls
+from fsproxy.http.tls import client_context, server_context
 
 PACKAGE = Path(fsproxy.__file__).parent
 ROOT = PACKAGE.parent
@@ -57,7 +56,7 @@ def _name(requirement: str) -> str:
 
 
 def test_tls_is_1_2_or_newer_with_the_librarys_ciphers_and_verified() -> None:
-    served, asked = _server_tls(ListenConfig()), tls_context(UpstreamTls())
+    served, asked = server_context(None), client_context(UpstreamTls())
     ciphers = [each["name"] for each in ssl.create_default_context().get_ciphers()]
     for context in (served, asked):
         assert context.minimum_version >= ssl.TLSVersion.TLSv1_2

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, unique
 
-from fsproxy.config.problems import Place, Problem
+from fsproxy.config.problems import HIDDEN, Place, Problem
 
 SECRETS = ("admin.token", "audit.key", "state.redis.url")
 """Key paths whose values are never shown. Neither is a wrong value of a section that should hold one of them.
@@ -45,9 +45,10 @@ class Node:
         """Return the value as a fault shows it: never a secret, and cut when it is long."""
         raise NotImplementedError
 
-    def problem(self, fault: str, allowed: str = "") -> Problem:
-        """Return a fault of this value."""
-        return Problem(self.place.file, self.place.line, self.place.column, self.path, self.shown(), allowed, fault)
+    def problem(self, fault: str, allowed: str = "", *, of_host: bool = False) -> Problem:
+        """Return a fault of this value. ``of_host``: it depends on the machine."""
+        place = self.place
+        return Problem(place.file, place.line, place.column, self.path, self.shown(), allowed, fault, of_host)
 
     def key_problem(self, fault: str, allowed: str = "") -> Problem:
         """Return a fault of the key, whatever its value."""
@@ -62,11 +63,13 @@ class Scalar(Node):
     text: str
     kind: Kind
     from_environment: bool = False
+    width: int = 1
+    """Characters in the file; 0 for a text of several lines."""
 
     def shown(self) -> str:
         """Return the value as a fault shows it."""
         if self.from_environment or _may_be_secret(self.path) or _USERINFO.search(self.text):
-            return "***"
+            return HIDDEN
         if self.kind is not Kind.TEXT:
             return self.text or "null"
         text = _cut(self.text, _SHOWN)
@@ -115,8 +118,8 @@ def shown_path(path: str) -> str:
     # {token:hunter2}, where the blank was forgotten, is one long key.
     for secret in SECRETS:
         if path.startswith(f"{secret}:"):
-            return f"{secret}:***"
-    return _cut(path, 2 * _SHOWN)
+            return f"{secret}:{HIDDEN}"
+    return HIDDEN if _USERINFO.search(path) else _cut(path, 2 * _SHOWN)
 
 
 def _cut(text: str, most: int) -> str:

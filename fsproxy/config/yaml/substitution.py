@@ -19,10 +19,12 @@ _REFERENCE = re.compile(
 class SubstitutionError(ValueError):
     """Raised for a reference that cannot be replaced. It may name a variable, but holds no value."""
 
-    def __init__(self, fault: str, allowed: str) -> None:
+    def __init__(self, fault: str, allowed: str, *, of_host: bool = False) -> None:
+        """``of_host``: it depends on the machine's variables."""
         super().__init__(fault)
         self.fault = fault
         self.allowed = allowed
+        self.of_host = of_host
 
 
 def refers(text: str) -> bool:
@@ -79,9 +81,12 @@ def _value(match: re.Match[str], environ: Mapping[str, str], *, secret: bool) ->
         raise SubstitutionError(
             f"refers to {name}, which is not set in the environment",
             f"a variable that is set, or a default: ${{{name}:-...}}",
+            of_host=True,
         )
     if secret and not found:
         raise SubstitutionError(
-            f"refers to {name}, which is set in the environment but empty", "a variable that holds a text"
+            f"refers to {name}, which is set in the environment but empty",
+            "a variable that holds a text",
+            of_host=True,
         )
     return found, Origin.ENVIRONMENT

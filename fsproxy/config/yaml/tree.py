@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import yaml
 from yamlcore import CCoreLoader, CoreLoader
 
 from fsproxy.config.problems import Place, Problem
+from fsproxy.config.yaml.plain_words import syntax_problem
 from fsproxy.config.yaml.positions import SECRETS, Kind, Node, Scalar, Sequence, Table, below, shown_path
 from fsproxy.config.yaml.substitution import LONGEST, Origin, SubstitutionError, refers, substitute
 
@@ -24,6 +26,7 @@ _DEEPEST_TEXT = 200
 _SEPARATOR = re.compile(r"[\[\]{},\n]")
 _DEEP_BLOCK = re.compile(rf"(?:[-?:] +){{{_DEEPEST_TEXT}}}")
 _TOO_DEEP = "is nested too deeply"
+_CORE = "tag:yaml.org,2002:"
 
 # libyaml is ten times as fast, but PyYAML may be built without it.
 _Loader = CCoreLoader if yaml.__with_libyaml__ else CoreLoader
@@ -54,7 +57,7 @@ def parse(text: str, file: str, environ: Mapping[str, str], problems: list[Probl
     except _TooMuchError as error:
         problems.append(error.problem)
     except yaml.MarkedYAMLError as error:
-        problems.append(_syntax(error, file))
+        problems.append(syntax_problem(error, text, file))
     except RecursionError:
         problems.append(Problem(file, 1, 1, "", None, "", _TOO_DEEP))
     finally:
@@ -90,14 +93,6 @@ def _at(text: str, match: re.Match[str], file: str, fault: str, allowed: str = "
     before = text[: match.start()]
     line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
     return Problem(file, line, column, "", None, allowed, fault)
-
-
-def _syntax(error: yaml.MarkedYAMLError, file: str) -> Problem:
-    # str(error) would quote the line, and perhaps a secret in it.
-    mark = error.problem_mark or error.context_mark
-    line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
-    fault = ", ".join(part for part in (error.context, error.problem) if part)
-    return Problem(file, line, column, "", None, "", f"is not YAML: {fault}")
 
 
 def _problem(place: Place, path: str, fault: str, allowed: str = "") -> Problem:
@@ -172,31 +167,32 @@ class _Builder:
 
     def _scalar(self, node: yaml.ScalarNode, path: str, place: Place, key_place: Place) -> Scalar:
         try:
-            kind = Kind(node.tag.removeprefix("tag:yaml.org,2002:"))
+            kind = Kind(node.tag.removeprefix(_CORE))
         except ValueError:
             self._problems.append(_problem(place, path, "has an unknown tag"))
             kind = Kind.TEXT
         text: str = node.value
+        start, end = node.start_mark, node.end_mark
+        width = end.column - start.column if end.line == start.line else 0
+        made = Scalar(path, place, key_place, text, kind, width=width)
         if len(text) > LONGEST:
-            cut = Scalar(path, place, key_place, text[:LONGEST], Kind.TEXT)
-            self._problems.append(cut.problem("is too long", f"at most {LONGEST:,} characters"))
-            return cut
+            made = replace(made, text=text[:LONGEST], kind=Kind.TEXT)
+            self._problems.append(made.problem("is too long", f"at most {LONGEST:,} characters"))
+            return made
         if not refers(text):
-            return Scalar(path, place, key_place, text, kind)
-        plain = Scalar(path, place, key_place, text, Kind.TEXT, from_environment=True)
+            return made
         secret = path in SECRETS
         try:
             text, origin = substitute(text, self._environ, secret=secret)
         except SubstitutionError as error:
-            self._problems.append(plain.problem(error.fault, error.allowed))
-            return plain
-        if origin is Origin.FILE:
-            return Scalar(path, place, key_place, text, Kind.TEXT)
-        if secret and origin is Origin.ENVIRONMENT:
-            # A token such as 12345, true or null is a text. Read as null, it would switch authentication off.
-            return Scalar(path, place, key_place, text, Kind.TEXT, from_environment=True)
-        tag = self._loader.resolve(yaml.ScalarNode, text, (True, False))
-        return Scalar(path, place, key_place, text, Kind(tag.removeprefix("tag:yaml.org,2002:")), True)
+            made = replace(made, kind=Kind.TEXT, from_environment=True)
+            self._problems.append(made.problem(error.fault, error.allowed, of_host=error.of_host))
+            return made
+        kind = Kind.TEXT
+        # A token such as 12345, true or null is a text. Read as null, it would switch authentication off.
+        if origin is Origin.DEFAULT or (origin is Origin.ENVIRONMENT and not secret):
+            kind = Kind(self._loader.resolve(yaml.ScalarNode, text, (True, False)).removeprefix(_CORE))
+        return replace(made, text=text, kind=kind, from_environment=origin is not Origin.FILE)
 
     def _place(self, node: yaml.Node) -> Place:
         mark = node.start_mark

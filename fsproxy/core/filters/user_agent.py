@@ -38,11 +38,21 @@ def problem(text: str) -> str | None:
     """Return what a User-Agent pattern must be, or None if this is one."""
     if not text.removeprefix(_REGEX).strip():
         return "a text that the User-Agent contains, or regex: and an expression; not an empty one"
-    try:
-        re2.compile(_plain_expression(text), _options(_REGEX_MEMORY))
-    except (re2.error, UnicodeError):
+    if reason(text):
         return "a text that the User-Agent contains, or regex: and an expression in RE2's syntax (no look-around)"
     return None
+
+
+def reason(text: str) -> str:
+    """Return RE2's words for what is wrong with an expression, or "" if nothing is."""
+    try:
+        re2.compile(_plain_expression(text), _options(_REGEX_MEMORY))
+    except re2.error as error:
+        said: bytes = error.args[0]
+        return said.decode("utf-8", "replace")
+    except UnicodeError:
+        return "half a character"
+    return ""
 
 
 def crawlers_problem() -> str | None:

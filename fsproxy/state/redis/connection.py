@@ -42,9 +42,11 @@ _decode = msgspec.msgpack.Decoder(tuple[float, list[Any]]).decode
 
 def connection_pool(url: str, timeout: float, **options: Any) -> BlockingConnectionPool:
     """Return connections to this address that make no second attempt and wait no longer than ``timeout`` seconds."""
-    return BlockingConnectionPool.from_url(
+    pool = BlockingConnectionPool.from_url(
         url, timeout=timeout, socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 0), protocol=2, **options
     )
+    pool.make_connection()  # type: ignore[no-untyped-call]  # raises now for an option that the address cannot have
+    return pool
 
 
 class RedisLink:

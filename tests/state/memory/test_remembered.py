@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from fsproxy.config.problems import HostError
 from fsproxy.core.model import FilterName, Hit, Rule
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.state.memory.blocked_pages import BlockedPages
@@ -180,11 +181,10 @@ async def test_no_calls_ask_nothing() -> None:
 
 @pytest.mark.parametrize("value", ["1", "true", "YES", "on", " 1 "])
 def test_a_disabled_cache_refuses_the_start(value: str) -> None:
-    message = refuse_disabled({"AIOCACHE_DISABLE": value})
-    assert message is not None
-    assert "AIOCACHE_DISABLE" in message
+    with pytest.raises(HostError, match="AIOCACHE_DISABLE"):
+        refuse_disabled({"AIOCACHE_DISABLE": value})
 
 
 @pytest.mark.parametrize("environ", [{}, {"AIOCACHE_DISABLE": ""}, {"AIOCACHE_DISABLE": "0"}])
 def test_a_cache_that_is_not_disabled_starts(environ: dict[str, str]) -> None:
-    assert refuse_disabled(environ) is None
+    refuse_disabled(environ)
