@@ -210,11 +210,15 @@ async def test_a_port_of_another_program_is_not_shared_with_it(valkey: ValkeySer
         file.write_text(json.dumps(config))
         code, said = await serve(file)
     assert code == 1
-    assert said == f"fsproxy: port {port} is in use by another program. listen.port sets another port.\n"
+    assert f"listen.port: {port} is in use by another program; allowed: one that no program listens on\n" in said
+    assert said.endswith(f"{file}: 1 fault was found\n")
 
 
 async def test_a_start_that_fails_in_the_workers_fails_as_a_whole(valkey: ValkeyServer, tmp_path: Path) -> None:
-    config = shared("http://127.0.0.1:9", valkey, audit={"to": str(tmp_path / "none" / "audit.log")})
+    # A socket may be written to, as far as can be seen before it is opened.
+    with socket.socket(socket.AF_UNIX) as file:
+        file.bind(str(tmp_path / "audit.log"))
+    config = shared("http://127.0.0.1:9", valkey, audit={"to": str(tmp_path / "audit.log")})
     with pytest.raises(ProxyDiedError, match=r"(?s)exit status 1: .*audit\.to.*could not start"):
         async with running_proxy(config, {"TMPDIR": str(tmp_path)}):
             raise AssertionError("it is ready")
