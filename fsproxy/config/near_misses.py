@@ -22,7 +22,7 @@ _OTHER_NAMES = {
 }
 """Words in lower case that people use for others."""
 _UNITS = (
-    (r"sec(ond)?s?$", "s"),
+    (r"sec(onds?|s)?$", "s"),
     (r"min(ute)?s?$", "m"),
     (r"min(ute)?s?$", "min"),
     (r"h(ou)?rs?$", "h"),
