@@ -109,8 +109,10 @@ class Recorder:
             metrics.shadow[hit.code, hit.filter] += 1
         for name in decision.failed:
             metrics.filter_failures[(name.value,)] += 1
-        shadow = audit_shadow(decision.shadow)
-        recent.note_shadow(shadow, at, page=facts is not None and flow.route is PAGE)
+        shadow: tuple[AuditShadow, ...] = ()
+        if decision.shadow:
+            shadow = audit_shadow(decision.shadow)
+            recent.note_shadow(shadow, at, page=facts is not None and flow.route is PAGE)
         if calls is None:
             return shadow, ()
         cut = audit_rejections(calls.rejections, self._most_rejections)

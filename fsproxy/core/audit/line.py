@@ -145,6 +145,8 @@ def audit_shadow(hits: Iterable[Hit]) -> tuple[AuditShadow, ...]:
 
 def audit_rejections(rejections: Sequence[Rejection], most: int) -> ListedRejections:
     """Return at most so many rejections as a line lists them, and how many there were."""
+    if not rejections:
+        return (), 0
     listed = [
         AuditRejection(
             each.code._value_,

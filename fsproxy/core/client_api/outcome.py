@@ -19,6 +19,7 @@ from fsproxy.core.model import SERVER_API, CallKind, Mode, Rejection, Route
 from fsproxy.core.reasons import RejectionCode
 from fsproxy.core.settings import ClientApiSettings
 
+BUNDLE = Route.BUNDLE  # its answer is the upstream's in any case
 _ENFORCE, _SHADOW, _OFF = Mode.ENFORCE, Mode.SHADOW, Mode.OFF
 BAD_REQUEST, CONTENT_TOO_LARGE, TOO_MANY_REQUESTS = 400, 413, 429
 _STATUS = {
@@ -155,7 +156,7 @@ def decide_calls(
         calls=tuple(outcomes),
         surplus=surplus,
         surplus_is_cut=surplus_is_cut,
-        status=_status(inspection, outcomes),
+        status=_status(inspection, outcomes) if inspection.route is not BUNDLE else None,
         for_server=inspection.route is SERVER_API,
         changed=changed,
     )
@@ -222,8 +223,8 @@ def _rate_limited(each: InspectedCall, settings: ClientApiSettings) -> Rejection
 
 
 def _status(inspection: Inspection, outcomes: list[CallOutcome]) -> int | None:
-    """Return the status of an answer of the proxy's own; None: the body is forwarded, as a bundle always is."""
-    if inspection.route is Route.BUNDLE or not outcomes or not all(each.rejected for each in outcomes):
+    """Return the status of an answer of the proxy's own; None: the body is forwarded."""
+    if not outcomes or not all(each.rejected for each in outcomes):
         return None
     if inspection.form is Form.BATCH:
         return BAD_REQUEST

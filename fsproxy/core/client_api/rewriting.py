@@ -99,7 +99,7 @@ def _find_arguments(event: bytes) -> list[Span] | None:
         return None
     try:
         args = bytes(_read_members(event)["Args"])
-        elements = [bytes(each) for each in _read_elements(args)]
+        elements = list(map(bytes, _read_elements(args)))
     except (ValueError, KeyError, RecursionError):
         return None
     at = start + len(_ARGS)

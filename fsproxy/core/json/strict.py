@@ -124,17 +124,16 @@ def _check(root: Any, text: bytes | str) -> object | None:
             if not kinds.isdisjoint(_CONTAINERS):
                 below += [value for value in values if type(value) in _CONTAINERS]
         if not below:
-            return None if _all_names_differ(text, names) else Fault.DUPLICATE
+            # Each name in the text has a colon, and strings may hold more. If a name is given twice, msgspec keeps one.
+            all_differ = occurrences(text, ":") == names or _have_as_many_names(text, names)
+            return None if all_differ else Fault.DUPLICATE
         level = below
     return _TOO_DEEP
 
 
-def _all_names_differ(text: bytes | str, names: int) -> bool:
-    """Return whether the text has as many names as were decoded. If one is given twice, msgspec keeps only the last."""
-    # Each name in the text has a colon, and strings may hold more. So all colons are counted first; then, if there are
-    # more of them than names, those directly after a quote; and at last those that follow a whole string.
-    if occurrences(text, ":") == names:
-        return True
+def _have_as_many_names(text: bytes | str, names: int) -> bool:
+    """Return whether a text that has more colons than names has no more names than were decoded."""
+    # The colons directly after a quote are counted first, and then those that follow a whole string.
     quoted, blanks, strings = _IN_TEXT if isinstance(text, str) else _IN_BYTES
     if text.count(quoted) == names and not any(each in text for each in blanks):
         return True

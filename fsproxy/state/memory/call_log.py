@@ -81,7 +81,7 @@ class CallLog:
             # The page's known offset decides on the time; an earlier one moves the page's calls first.
             when = microseconds(op.when / 1000)
             offset = at - when
-            slot = self._slot_of(page)
+            slot = self._slot_of(page) if self._pages else _NO_PAGE
             if slot >= 0:
                 if offset < self._pages[2 * slot + 1]:
                     self._move(slot, offset)

@@ -9,6 +9,7 @@ activity; any other is forgotten. A full table does the same with its oldest sli
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from math import inf
 from typing import Generic, TypeVar
 
 from fsproxy.state.memory.journal import SHARDS, Journal
@@ -27,34 +28,34 @@ _TRIED = 64
 class _Slices:
     """Keys by the slice of time in which they were last found active."""
 
-    __slots__ = ("_keys", "_oldest", "_width")
+    __slots__ = ("_keys", "_oldest", "_width", "ends")
 
     def __init__(self, width: float) -> None:
         self._width = width
         self._keys: dict[int, list[int]] = {}
-        self._oldest: int | None = None
+        self._oldest = 0
+        self.ends = inf
+        """When the oldest slice ends."""
 
     def add(self, key: int, at: float) -> None:
         number = int(at // self._width)
         keys = self._keys.get(number)
         if keys is None:
             self._keys[number] = [key]
-            if self._oldest is None or number < self._oldest:
-                self._oldest = number
+            if (number + 1) * self._width < self.ends:
+                self._oldest, self.ends = number, (number + 1) * self._width
         else:
             keys.append(key)
 
-    def pop(self, until: float) -> tuple[int, float] | None:
-        """Remove a key of the oldest slice; return it and the slice's end. None: that slice ends after ``until``."""
-        oldest = self._oldest
-        if oldest is None or (ends := (oldest + 1) * self._width) > until:
-            return None
-        keys = self._keys[oldest]
+    def pop(self) -> int:
+        """Remove a key of the oldest slice, and return it. There must be one."""
+        keys = self._keys[self._oldest]
         key = keys.pop()
         if not keys:
-            del self._keys[oldest]
-            self._oldest = min(self._keys, default=None)
-        return key, ends
+            del self._keys[self._oldest]
+            self._oldest = min(self._keys, default=0)
+            self.ends = (self._oldest + 1) * self._width if self._keys else inf
+        return key
 
 
 class ExpiringTable(Generic[V]):
@@ -104,15 +105,14 @@ class ExpiringTable(Generic[V]):
 
         Return whether there may be more of them.
         """
-        until = now - self.idle
+        until, slices = now - self.idle, self._slices
         for _ in range(_SWEPT):
-            due = self._slices.pop(until)
-            if due is None:
+            if slices.ends > until:
                 return False
-            key = due[0]
+            key = slices.pop()
             last = self._last_of(key, self._shards[key >> _SHARD_BITS][key])
             if last > until:
-                self._slices.add(key, last)
+                slices.add(key, last)
             else:
                 self._forget(key)
         return True
@@ -140,10 +140,8 @@ class ExpiringTable(Generic[V]):
     def _evict(self) -> None:
         key = -1
         for tried in range(_TRIED + 1):
-            due = self._slices.pop(float("inf"))
-            if due is None:
-                raise LookupError("a full table has no slice")
-            key, ends = due
+            ends = self._slices.ends
+            key = self._slices.pop()
             last = self._last_of(key, self._shards[key >> _SHARD_BITS][key])
             if last < ends or tried == _TRIED:
                 break

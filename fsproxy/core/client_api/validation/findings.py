@@ -126,7 +126,7 @@ class Findings:
             length = self._settings.reserved.get(reserved)
             if member in call.around and length is not None:
                 self._validate_reserved(member, call.around[member], length, (*call.at[:-1], member))
-        if call.envelope and call.kind is CallKind.IDENTIFY:
+        if call.kind is CallKind.IDENTIFY:
             self.survivors += 1  # its uid, which is beside the properties as well
 
     def _validate_reserved(self, key: str, value: object, length: int, steps: Steps) -> bool:
