@@ -51,8 +51,8 @@ CEILINGS = {
     "blocked page": (88, 35),
     "captured page": (189, 49),
     "other request": (116, 29),
-    "bundle": (184, 57),
-    "bundle with a rejected property": (397, 86),
+    "bundle": (170, 56),
+    "bundle with a rejected property": (284, 79),
 }
 """Calls and files that a request may take at most, in either lane. They are lowered when less is reached, never raised;
 the aim is 60 calls in 20 files for a blocked page, 110 calls for a captured one, 220 for a rejected property."""

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from fsproxy.core.client_api.inspected import Inspection
 from fsproxy.core.client_api.inspection import inspect
 from fsproxy.core.client_api.outcome import CallsOutcome
+from fsproxy.core.limits.operations import Answer, Operation, Spend
+from fsproxy.core.limits.page_clock import PageClock
 from fsproxy.core.model import Instant, Route, SessionFacts
 from fsproxy.core.policy import OrgPolicy, Snapshot
 from fsproxy.core.settings import (
@@ -26,6 +28,7 @@ from fsproxy.core.settings import (
 )
 from fsproxy.core.wire.facts import BundleQuery
 from fsproxy.proxy.call_limits import CallLimits
+from fsproxy.state.memory.keys import KeyKind, key_of
 from fsproxy.state.memory.ledger import MemoryLedger
 from fsproxy.state.memory.page_clocks import PageClocks
 from fsproxy.state.repeats import Repeats
@@ -65,6 +68,48 @@ class Limits:
         query = BundleQuery(client_time=(now + skew) * 1000, page_start=(start + skew) * 1000)
         inspection: Inspection = inspect(POLICY.client_api, Route.BUNDLE, body)
         return (await self._limits.decide(POLICY, facts, query, inspection, Instant(now))).outcome
+
+
+class OthersClocks(PageClocks):
+    """Clocks that another process fixed a minute earlier; its answer comes together with that to the first claims."""
+
+    answer: asyncio.Future[None] | None = None
+
+    def fix(self, org: str, page: str, first: float, latest: float, now: Instant) -> PageClock:
+        self.answer = asyncio.get_running_loop().create_future()
+        return super().fix(org, page, first, latest, now)
+
+    def asked(self, org: str, page: str) -> asyncio.Future[None] | None:
+        return self.answer if self.answer is not None and not self.answer.done() else None
+
+    def learn(self) -> None:
+        if self.answer is not None and not self.answer.done():
+            self._clocks.put(key_of(KeyKind.PAGE, "o", "p"), (START - 60, START - 660, START))
+            self.answer.set_result(None)
+
+
+class ClaimsFirst(MemoryLedger):
+    """One whose answers bring that of the clocks along; it notes what is spent."""
+
+    def __init__(self, clocks: OthersClocks) -> None:
+        super().__init__()
+        self._clocks = clocks
+        self.spends: list[Spend] = []
+
+    async def ask(self, operations: tuple[Operation, ...], now: Instant, deadline: float = 1.0) -> tuple[Answer, ...]:
+        self.spends += [each for each in operations if isinstance(each, Spend)]
+        self._clocks.learn()
+        return await super().ask(operations, now, deadline)
+
+
+async def test_a_shared_clock_that_came_with_the_claims_dates_the_calls_of_the_upload_that_asked() -> None:
+    clocks = OthersClocks()
+    ledger = ClaimsFirst(clocks)
+    limits = CallLimits(ledger, Repeats(10_000), clocks, 1.0)
+    facts = SessionFacts(route=Route.BUNDLE, org="o", session_id="s", page_id="p")
+    inspection = inspect(POLICY.client_api, Route.BUNDLE, bundle([("E", "a_int", 5_000)]))
+    await limits.decide(POLICY, facts, BundleQuery(), inspection, Instant(START + 5))
+    assert [each.at for each in ledger.spends] == [START - 60 + 5]
 
 
 class Oracle:
