@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from fsproxy.state.memory.page_clocks import PageClocks
     from fsproxy.state.repeats import Repeats
 
+    _Clock = CallClock | Callable[[], Awaitable[CallClock]]
+
 SLICE = 100
 """Verdicts that are looked up or remembered at a time, of many."""
 
@@ -68,19 +70,22 @@ class CallLimits:
         now: Instant,
     ) -> LimitedCalls:
         """Decide every call. A ledger that is down limits nothing (``state.on_error``: capture goes on)."""
-        until, session = monotonic() + self._deadline, session_of(facts) if policy.counts_rates else ""
+        org, session = facts.org or "", session_of(facts) if policy.counts_rates else ""
         try:
-            if inspection.form is not BUNDLE:
-                # Such calls have no repeats, and no clock that outlives the body.
-                org = facts.org or ""
-                return await self._queries.ask(policy, org, session, inspection, {}, CallClock(now), now, until)
-            return await self._decide_bundle(policy, facts, session, upload, inspection, now, until)
+            if inspection.form is BUNDLE and facts.page_id:
+                return await self._decide_in_turn(policy, facts, session, upload, inspection, now)
+            # Such calls have no repeats, and no clock that outlives the body.
+            clock: _Clock = CallClock(now)
+            if inspection.form is BUNDLE:
+                clock = self._clock(org, session, "", upload, inspection, now)
+            until = monotonic() + self._deadline
+            return await self._queries.ask(policy, org, session, inspection, {}, clock, now, until)
         except LedgerDownError:
             large, api = inspection.has_many_names, policy.client_api
             outcome = await run(large, decide_calls, inspection, {}, (), api)
             return LimitedCalls(outcome, ledger_down=True)
 
-    async def _decide_bundle(
+    async def _decide_in_turn(
         self,
         policy: OrgPolicy,
         facts: SessionFacts,
@@ -88,14 +93,9 @@ class CallLimits:
         upload: BundleQuery,
         inspection: Inspection,
         now: Instant,
-        until: float,
     ) -> LimitedCalls:
         """Decide the uploads of one page one after another, so that a copy finds what became of the first."""
-        org, page_id = facts.org or "", facts.page_id
-        if not page_id:
-            clock = self._clock(org, session, page_id, upload, inspection, now)
-            return await self._queries.ask(policy, org, session, inspection, {}, clock, now, until)
-        page = (org, page_id)
+        org, page_id = page = facts.org or "", facts.page_id
         while page in self._under_way:
             other = self._under_way[page]
             if other is None:
@@ -103,7 +103,7 @@ class CallLimits:
             await other.wait()
         self._under_way[page] = None
         try:
-            large = len(inspection.calls) > MANY
+            until, large = monotonic() + self._deadline, len(inspection.calls) > MANY
             keys = await asyncio.to_thread(_keys, facts, inspection) if large else _keys(facts, inspection)
             repeated = await self._known(keys)
             # The clock before the claims: what is asked in one turn of the loop is one round trip.
@@ -140,7 +140,7 @@ class CallLimits:
 
     def _clock(
         self, org: str, session: str, page: str, upload: BundleQuery, inspection: Inspection, now: Instant
-    ) -> CallClock | Callable[[], Awaitable[CallClock]]:
+    ) -> _Clock:
         """Fix or move the page's clock by an upload. Return how its calls are dated, or what to await for that."""
         largest = largest_of(map(_when_of, inspection.calls), last_when(inspection.body)) if session else None
         if largest is None:
