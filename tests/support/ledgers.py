@@ -26,6 +26,7 @@ from fsproxy.core.model import Instant
 from fsproxy.state.memory.ledger import Bounds, MemoryLedger
 from fsproxy.state.memory.recent_names import RecentNames
 from fsproxy.state.redis.ledger import RedisLedger
+from fsproxy.state.redis.local_answers import UNKNOWN
 from fsproxy.state.sqlite.file import LedgerFile
 
 START = 1_790_000_000.0
@@ -135,7 +136,8 @@ class ValkeyStore:
 
     @staticmethod
     async def _made(url: str) -> RedisLedger:
-        ledger = RedisLedger(url, f"test{next(_numbers)}:", 30.0, callers_clock=True, remembers=False)
+        ledger = RedisLedger(url, f"test{next(_numbers)}:", 30.0, callers_clock=True)
+        ledger._local.answer = lambda *_: UNKNOWN  # type: ignore[method-assign]
         await ledger.start()
         return ledger
 

@@ -40,24 +40,16 @@ class RedisLedger:
 
     What has no answer (Mark, Confirm, Release, Move) is sent behind, in order, and no request waits for it, unless it
     is asked together with what Redis must answer, or the store is down, which the caller must know. For tests,
-    ``callers_clock`` uses the caller's time instead of the server's, and ``remembers`` False asks for everything.
+    ``callers_clock`` uses the caller's time instead of the server's.
     """
 
     def __init__(
-        self,
-        url: str,
-        prefix: str,
-        timeout: float,
-        breaker: Breaker | None = None,
-        *,
-        callers_clock: bool = False,
-        remembers: bool = True,
+        self, url: str, prefix: str, timeout: float, breaker: Breaker | None = None, *, callers_clock: bool = False
     ) -> None:
         self.breaker = breaker or Breaker("redis")
         self._prefix = prefix
         self._timeout = timeout
         self._callers_clock = callers_clock
-        self._remembers = remembers
         self._local = LocalAnswers()
         self.recent_names = RecentNames()
         self.new_names = self._local.new_names
@@ -74,7 +66,7 @@ class RedisLedger:
         Raises LedgerDownError.
         """
         local = self._local
-        answers: list[Any] = [local.answer(each, now) if self._remembers else UNKNOWN for each in operations]
+        answers: list[Any] = [local.answer(each, now) for each in operations]
         behind = not self.breaker.is_open and UNKNOWN not in answers
         asked: list[Operation] = []
         for operation, answer in zip(operations, answers, strict=True):
