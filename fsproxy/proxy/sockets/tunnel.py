@@ -1,9 +1,10 @@
 """A tunnel that asks about each message before it goes up, and shows each answer on its way down (wire.md 7).
 
 Everything else passes as it came, in order. Data of the client goes through three hands: ``FrameReader`` splits it
-into parts of frames, ``UpstreamFrames`` puts the parts together to messages, and ``FrameHandler`` decides on each. One
-task does all of it, so that messages go up in their order. The upstream's side may be missing at first: then the
-handler connects it, or answers in its place.
+into parts of frames, ``UpstreamFrames`` puts the parts together to messages, and ``FrameHandler`` decides on each. A
+message that came by itself in one frame, as nearly all do, needs no more than the third. One task does all of it, so
+that messages go up in their order. The upstream's side may be missing at first: then the handler connects it, or
+answers in its place.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from fsproxy.core.wire.sockets.websocket import (
 )
 from fsproxy.http.aiohttp_parts import masked
 from fsproxy.http.inline_task import InlineTask
+from fsproxy.proxy.off_loop import run
 from fsproxy.proxy.sockets.answering_tunnel import AnsweringTunnel
 from fsproxy.proxy.sockets.answers import Ending, FrameVerdict
 from fsproxy.proxy.sockets.frames import ON_LOOP, FrameHandler
@@ -132,7 +134,8 @@ class FrameTunnel(AnsweringTunnel):
             return
         arrival = self._up.take(part)
         if isinstance(arrival, Message):
-            await self._message(arrival.raw, payload_of(arrival.raw, masked))
+            raw = arrival.raw
+            await self._message(raw, await run(len(raw) > ON_LOOP, payload_of, raw, masked))
         elif isinstance(arrival, Control):
             self._control(arrival)
         elif isinstance(arrival, TooLarge):
@@ -153,11 +156,9 @@ class FrameTunnel(AnsweringTunnel):
 
     async def _message(self, raw: bytes, payload: bytes) -> None:
         self._spoke = True
-        large = len(payload) > ON_LOOP
         self._work_done += 20 + len(raw) // 128
-        if raw[0] & 0x0F == Opcode.TEXT and not (
-            await asyncio.to_thread(is_text, payload) if large else is_text(payload)
-        ):
+        is_sound = payload.isascii() or raw[0] & 0x0F != Opcode.TEXT
+        if not (is_sound or await run(len(payload) > ON_LOOP, is_text, payload)):
             self._refuse(CloseCode.NO_TEXT)
             return
         await self._follow(await self._handler.decide(payload), raw)

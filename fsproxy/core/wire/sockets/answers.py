@@ -35,7 +35,7 @@ class _Fail(msgspec.Struct, gc=False, rename="pascal"):
 
 _read = msgspec.json.Decoder(_Frame).decode
 _read_fail = msgspec.json.Decoder(_Fail).decode
-_SUCCESS = frozenset({Command.BUNDLE_ANSWER, Command.EVENT_ANSWER})
+_SUCCESS, _TAKEN = frozenset({Command.BUNDLE_ANSWER, Command.EVENT_ANSWER}), PageAnswer(200)
 
 
 def read_answer(text: bytes) -> SocketAnswer | None:
@@ -44,11 +44,11 @@ def read_answer(text: bytes) -> SocketAnswer | None:
         found = _read(text)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
-    seq = found.seq if isinstance(found.seq, str | int | float) else None
+    seq = found.seq if isinstance(found.seq, (str, int, float)) else None
     if type(found.cmd) not in (int, float):
         return None
     if found.cmd in _SUCCESS:
-        return SocketAnswer(seq, PageAnswer(200))
+        return SocketAnswer(seq, _TAKEN)
     if found.cmd == Command.PAGE_ANSWER:
         return SocketAnswer(seq, read_page_answer(200, bytes(found.page)))
     return SocketAnswer(seq, _failed(bytes(found.fail))) if found.cmd == Command.FAIL else None

@@ -70,8 +70,12 @@ class SocketFrame(msgspec.Struct, frozen=True, gc=False):
 
 _NAMES = by_fold(("Cmd", "Seq", "Page", "Bundle"))
 # As recorders of all four generations write their frames, without a blank.
-_PAGE, _BUNDLE, _EVENT = b'{"Cmd":1,"Page":', b'{"Cmd":2,"Bundle":{"Bundle":', b'{"Cmd":6,"Bundle":{"Bundle":'
-_BEGINNINGS = {_PAGE: Command.PAGE, _BUNDLE: Command.BUNDLE, _EVENT: Command.EVENT}
+_BEGINNINGS = (
+    (b'{"Cmd":2,"Bundle":{"Bundle":', Command.BUNDLE),
+    (b'{"Cmd":6,"Bundle":{"Bundle":', Command.EVENT),
+    (b'{"Cmd":1,"Page":', Command.PAGE),
+)
+_PAGE = Command.PAGE
 _CONTENT = len(b'{"Cmd":2,"Bundle":')
 _WHOLE = "(?:0|[1-9][0-9]{0,14})"
 _NUMBER = rf"-?{_WHOLE}(?:\.[0-9]{{1,9}})?"
@@ -94,12 +98,10 @@ def read_frame(text: bytes) -> SocketFrame | None:
 
     Raise UnclearError for a frame that two readers could read in two ways (rules.md 4).
     """
-    beginning = text[: len(_BUNDLE)]
-    if beginning not in _BEGINNINGS:
-        beginning = text[: len(_PAGE)]
-    command = _BEGINNINGS.get(beginning)
-    found = _recorded(text, command, len(beginning)) if command is not None else None
-    return found or _scanned(text)
+    for beginning, command in _BEGINNINGS:
+        if text.startswith(beginning):
+            return _recorded(text, command, len(beginning)) or _scanned(text)
+    return _scanned(text)
 
 
 def _recorded(text: bytes, command: Command, start: int) -> SocketFrame | None:
@@ -107,10 +109,8 @@ def _recorded(text: bytes, command: Command, start: int) -> SocketFrame | None:
 
     If all between its beginning and its end is a single value, then the frame has no other members.
     """
-    is_page = command is _BEGINNINGS[_PAGE]
-    end = text.rfind(b',"Seq":' if is_page else b']},"', -_LONGEST_END)
-    if not is_page:
-        end += 2
+    is_page = command is _PAGE
+    end = text.rfind(b',"Seq":', -_LONGEST_END) if is_page else text.rfind(b']},"', -_LONGEST_END) + 2
     try:
         found = (_end_of_page if is_page else _end_of_upload)(text[end:].decode())
     except UnicodeDecodeError:

@@ -11,8 +11,6 @@ from fsproxy.core.wire.sockets.frames import SocketUpload, value_of
 
 LONGEST_SCALAR = 2048
 """Bytes of an id or a number that is read. A longer one counts as missing, as in a query."""
-
-
 _NAMES = by_fold(("Bundle", "OrgId", "UserId", "SessionId", "PageId", "Seq", "PageStart", "DeltaT"))
 
 
