@@ -50,21 +50,21 @@ def check(files: tuple[Path, ...], *, no_host: bool) -> None:
 
 def _is_fine(file: Path, *, no_host: bool) -> bool:
     faults: list[Problem | HostError]
-    unknown = ""
+    more = ""
     try:
         text = _text(file)
         config = load_text(text, str(file), os.environ, file.parent)
         faults = [] if no_host else placed(asyncio.run(_host_errors(config)), text, file)
-        unknown = f". {summary(config)}"
+        more = f". {summary(config)}"
     except UnreadableError as error:
         faults = [Problem(str(file), error.line, 1, "", None, "", str(error))]
     except ConfigError as error:
         faults = [problem for problem in error.problems if not (no_host and problem.of_host)]
-        unknown = f", but for what depends on the machine: {', '.join(each.key_path for each in error.problems)}"
+        more = f", but for what depends on the machine: {', '.join(each.key_path for each in error.problems)}"
     if faults:
         echo_faults(str(file), faults)
     else:
-        click.echo(f"{file}: fine{unknown}")
+        click.echo(f"{file}: fine{more}")
     return not faults
 
 

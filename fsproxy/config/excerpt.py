@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from itertools import groupby
 
+from fsproxy.config.key_tree import names
 from fsproxy.config.problems import HIDDEN, Problem
 from fsproxy.config.yaml.positions import SECRETS, Node, Scalar, Table, shown_path
 
@@ -30,29 +32,30 @@ _Spans = list[tuple[int, int, bool]]
 
 
 def with_excerpts(
-    problems: Sequence[Problem], text: str, file: str, tree: Node | None, keys: Iterable[str]
+    problems: Sequence[Problem], text: str, file: str, tree: Node | None, unknown: AbstractSet[str] = frozenset()
 ) -> list[Problem]:
     """Return the problems, the first ones with an excerpt of the file's text.
 
-    Without a tree, as the text is no YAML, the values of ``keys`` are shown, if that may be.
+    Nothing is shown of what is below an ``unknown`` key path: it may be a misspelt secret. Without a tree, as the text
+    is no YAML, only known keys are shown, with those values that cannot be secrets.
     """
     lines = text.splitlines()
     first = [p for p in problems[:MOST] if p.file == file and 0 < p.line <= len(lines)]
     spans: dict[int, _Spans] = {problem.line: [] for problem in first}
     if tree is not None:
-        _find(tree, {p.key_path for p in problems if p.key_path and p.value is None}, lines, spans)
+        _find(tree, unknown, lines, spans)
     else:
         for number, found in spans.items():
-            found.extend(_readable(lines[number - 1], set(keys)))
+            found.extend(_readable(lines[number - 1]))
     made = {id(each): replace(each, excerpt=_excerpt(each, lines[each.line - 1], spans[each.line])) for each in first}
     return [made.get(id(problem), problem) for problem in problems]
 
 
 def _find(
-    node: Node, closed: set[str], lines: Sequence[str], spans: Mapping[int, _Spans], *, hide: bool = False
+    node: Node, unknown: AbstractSet[str], lines: Sequence[str], spans: Mapping[int, _Spans], *, hide: bool = False
 ) -> None:
-    """Add the spans of the keys and scalars of these lines. What is below a ``closed`` key is not shown."""
-    hide = hide or node.path in closed
+    """Add the spans of the keys and scalars of these lines."""
+    hide = hide or node.path in unknown
     if isinstance(node, Scalar):
         if node.place.line in spans:
             start = node.place.column - 1
@@ -71,11 +74,12 @@ def _find(
             spans[member.key_place.line].append((start, end, shown))
     hide = hide or node.path in SECRETS
     for below in node.members.values() if isinstance(node, Table) else getattr(node, "items", ()):
-        _find(below, closed, lines, spans, hide=hide)
+        _find(below, unknown, lines, spans, hide=hide)
 
 
-def _readable(line: str, keys: set[str]) -> _Spans:
+def _readable(line: str) -> _Spans:
     """Return the spans of the known keys of a line that is no YAML, and of their values, up to what ends them."""
+    keys = set(names())
     return [
         (match.start(), match.end("name") if match["name"] in _CARRIERS else match.end(), True)
         for match in _KEY.finditer(line)
@@ -84,7 +88,10 @@ def _readable(line: str, keys: set[str]) -> _Spans:
 
 
 def _excerpt(problem: Problem, line: str, spans: _Spans) -> str:
-    start = problem.column - 1
+    cut = max(0, problem.column - 4 * _BEFORE)  # a line may have millions of characters
+    line = line[cut : cut + 8 * _BEFORE]
+    spans = [(max(first - cut, 0), end - cut, shown) for first, end, shown in spans if cut < end <= cut + len(line)]
+    start = problem.column - 1 - cut
     own = problem.key_path.rpartition(".")[2] if problem.value is None else ""
     if own and line.startswith(own, start):
         spans = [*spans, (start, start + len(own), True)]
@@ -92,9 +99,9 @@ def _excerpt(problem: Problem, line: str, spans: _Spans) -> str:
     for first, end, shown in sorted(spans, key=lambda span: not span[2]):
         known[first:end] = [_SHOWN if shown else _LEFT_OUT] * (min(end, len(line)) - first)
     before, after = _shown(line, known, 0, start), _shown(line, known, start, len(line))
-    # A key that is missing is marked at the beginning of its section.
     if before.endswith("…") and after.startswith("…"):
         before = before[:-1]
+    # A key that is missing is marked at the beginning of its section.
     is_there = not own or line.startswith(own, start)
     width = max((end - first for first, end, shown in spans if is_there and shown and first == start), default=1)
     before = f"...{before[3 - _BEFORE :]}" if len(before) > _BEFORE else before

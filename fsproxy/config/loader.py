@@ -11,7 +11,7 @@ from typing import Any
 from fsproxy.config.conflicts import root_conflicts
 from fsproxy.config.excerpt import with_excerpts
 from fsproxy.config.files import Files, UnreadableError
-from fsproxy.config.key_tree import ROOT, names
+from fsproxy.config.key_tree import ROOT
 from fsproxy.config.orgs import with_overrides
 from fsproxy.config.problems import ConfigError, HostError, Problem, in_order
 from fsproxy.config.reading import MERGED, Reading
@@ -63,7 +63,7 @@ def _load(text: str, name: str, environ: Mapping[str, str], files: Files, leftov
         # What could not be read is no wrong value on top of it.
         wrong = (p for p in problems[read:] if (p.line, p.column, p.key_path) not in unread)
         ordered = in_order([*problems[:read], *wrong], name)
-        raise ConfigError(with_excerpts(ordered, text, name, tree, names()), files.asked, passing=files.passing)
+        raise ConfigError(with_excerpts(ordered, text, name, tree, reading.unknown), files.asked, passing=files.passing)
     return _assembled(values, tree, files)
 
 
@@ -77,7 +77,7 @@ def located(error: HostError, text: str, name: str, environ: Mapping[str, str]) 
             break
         node = found
     if node is not None and node.path == error.key_path:
-        (problem,) = with_excerpts([node.problem(error.fault, error.allowed)], text, name, tree, ())
+        (problem,) = with_excerpts([node.problem(error.fault, error.allowed)], text, name, tree)
         return problem
     line, column = (node.key_place.line, node.key_place.column) if node is not None else (1, 1)
     value = None if error.value is None else f"{error.value} (the default)"

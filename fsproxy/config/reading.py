@@ -38,6 +38,8 @@ class Reading:
     def __init__(self, files: Files) -> None:
         self.files = files
         self.problems: list[Problem] = []
+        self.unknown: set[str] = set()
+        """The paths of keys that are not known. What is below them was not read."""
         self._made: dict[tuple[object, int], tuple[Node, Any]] = {}
         self._ids: dict[tuple[str, str], Node] = {}
 
@@ -63,6 +65,7 @@ class Reading:
         return values
 
     def _unknown(self, name: str, node: Node, table: Table, group: Group) -> None:
+        self.unknown.add(node.path)
         known = group.members.keys()
         head, colon, _ = name.partition(":")
         if colon and head in known:

@@ -187,3 +187,38 @@ async def test_an_upstream_that_is_our_own_listener_is_refused(tmp_path: Path, c
     assert "fsproxy.yaml:3:17: upstream.url: " in printed
     assert "is this proxy itself, by its listen section" in printed
     assert "is this proxy itself, by its admin section" in printed
+
+
+async def test_check_takes_a_port_for_free_that_fsproxy_itself_has_and_no_other(tmp_path: Path, taken: int) -> None:
+    """So a file can be checked before a restart. The token is not sent to whatever answers there."""
+    (free,) = free_ports(1)
+    async with running_proxy({"upstream": {"url": "http://127.0.0.1:9"}, "admin": {"token": "planted"}}) as proxy:
+        ports = (proxy.url.rpartition(":")[2], proxy.admin_url.rpartition(":")[2])
+        for (port, admin_port), expected in ((ports, 0), ((taken, free), 1), ((ports[0], free), 1)):
+            (tmp_path / "fsproxy.yaml").write_text(
+                f"{UPSTREAM}listen: {{host: 127.0.0.1, port: {port}}}\nadmin: {{port: {admin_port}, token: planted}}\n"
+            )
+            code, _, err = await run(tmp_path, "check", "fsproxy.yaml")
+            assert (code, "listen.port: " in err) == (expected, bool(expected))
+            assert (await run(tmp_path, "check", "--no-host", "fsproxy.yaml"))[0] == 0
+
+
+async def test_what_only_the_machine_lacks_is_reported_all_at_once(tmp_path: Path) -> None:
+    (tmp_path / "fsproxy.yaml").write_text(
+        f"{UPSTREAM}listen: {{port: 0, tls: {{cert: none.pem, key: none.pem}}}}\nadmin: {{host: 192.0.2.1, port: 0}}\n"
+        "audit: {to: none/audit.jsonl}\n"
+    )
+    code, out, err = await run(
+        tmp_path, "serve", "--config", "fsproxy.yaml", env={"AIOCACHE_DISABLE": "1", "AIOHTTP_NO_EXTENSIONS": "1"}
+    )
+    assert (code, out) == (1, "")
+    assert "Traceback" not in err
+    said = [line for line in err.splitlines() if line[0] != " "]
+    for line, part in zip(
+        said,
+        ("AIOCACHE_DISABLE", "C parser", "tls.cert", "admin.host", "audit.to", "5 faults"),
+        strict=True,
+    ):
+        assert part in line
+    checked = await run(tmp_path, "check", "fsproxy.yaml", env={"AIOCACHE_DISABLE": "1", "AIOHTTP_NO_EXTENSIONS": "1"})
+    assert checked == (code, out, err)

@@ -44,6 +44,7 @@ WRONG = {
     "an upstream with a password and no blank": "upstream: {url:http://u:hunter2@a}",
     "a token before a fault of the YAML": "admin: {token: hunter2} x: y",
     "a token behind a fault of the YAML": "mode: a: token: hunter2",
+    "a token with two colons": "admin: {token:: hunter2, port: x}",
     "a comment": "nope: 1 # hunter2",
 }
 
