@@ -112,6 +112,38 @@ async def test_a_shared_clock_that_came_with_the_claims_dates_the_calls_of_the_u
     assert [each.at for each in ledger.spends] == [START - 60 + 5]
 
 
+class WaitingLedger(MemoryLedger):
+    """One whose first answer comes when the test lets it; it notes how long each question may wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers = asyncio.Event()
+        self.deadlines: list[float] = []
+
+    async def ask(self, operations: tuple[Operation, ...], now: Instant, deadline: float = 1.0) -> tuple[Answer, ...]:
+        self.deadlines.append(deadline)
+        await self.answers.wait()
+        return await super().ask(operations, now, deadline)
+
+
+async def test_an_upload_that_waited_its_turn_has_the_whole_time_to_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = [100.0]
+    for module in ("call_limits", "limit_queries"):
+        monkeypatch.setattr(f"fsproxy.proxy.{module}.monotonic", lambda: seconds[0])
+    ledger = WaitingLedger()
+    limits = CallLimits(ledger, Repeats(10), PageClocks(), 1.0)
+    facts = SessionFacts(route=Route.BUNDLE, org="o", session_id="s", page_id="p")
+    one, other = (inspect(POLICY.client_api, Route.BUNDLE, bundle([("E", "a_int", when)])) for when in (1_000, 2_000))
+    async with asyncio.TaskGroup() as uploads:
+        for inspection in (one, other):
+            uploads.create_task(limits.decide(POLICY, facts, BundleQuery(), inspection, Instant(START)))
+            await asyncio.sleep(0)
+        seconds[0] += 5.0
+        ledger.answers.set()
+    # The first upload asks twice, and its second question comes too late; the second upload begins anew.
+    assert ledger.deadlines == [1.0, -4.0, 1.0, 1.0]
+
+
 class Oracle:
     """The rules, told as plainly as possible: every accepted call's time, every window looked at whole."""
 
