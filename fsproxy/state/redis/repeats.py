@@ -16,7 +16,7 @@ import contextlib
 from collections.abc import Awaitable, Mapping
 from typing import Any
 
-from aiocache import RedisCache
+from aiocache.backends.redis import RedisCache
 from aiocache.serializers import NullSerializer
 
 from fsproxy.clock import monotonic
