@@ -53,7 +53,7 @@ class AnsweringTunnel(Tunnel):
         if self._down.finished:
             # The client has our close frame. Nothing may follow it, and the client needs time to read it.
             return
-        ready = self._down.feed(data, observing=self._handler.waits)
+        ready = self._down.feed(data, observing=bool(self._handler.unanswered))
         if ready:
             self.send_down(ready)
         if not self._down.waiting:
@@ -144,7 +144,7 @@ class AnsweringTunnel(Tunnel):
     def _end_if_idle(self) -> None:
         if self._worker is not None:
             self.end_soon()
-        elif not self._handler.waits and (self._draining or not self.has_upstream):
+        elif not self._handler.unanswered and (self._draining or not self.has_upstream):
             self.end(CloseCode.GOING_AWAY)
 
     def close(self) -> None:

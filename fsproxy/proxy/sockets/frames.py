@@ -59,7 +59,8 @@ class FrameHandler:
         self._reach: Reach | None = None
         self._count = 0
         self._answers = FrameAnswers(services)
-        self._unanswered = UnansweredFrames(self._answers.finish_page)
+        self.unanswered = UnansweredFrames(self._answers.finish_page)
+        """While there are any, the texts that begin on their way down must be observed."""
 
     def begin(self, reach: Reach, *, has_upstream: bool) -> None:
         """Begin with a new tunnel.
@@ -73,15 +74,10 @@ class FrameHandler:
         """Finish after the tunnel's end and its ``last_work``: pages without an answer have failed."""
         self._reach = None  # it holds the tunnel, which holds this handler: a cycle
         await last_work
-        self._unanswered.fail_all(Failure.CLIENT_GONE)
+        self.unanswered.fail_all(Failure.CLIENT_GONE)
         await self._answers.finished()
 
     # -- what the tunnel asks
-
-    @property
-    def waits(self) -> bool:
-        """A frame that went up has no answer yet, so texts that begin now on their way down must be observed."""
-        return bool(self._unanswered)
 
     async def decide(self, text: bytes) -> FrameVerdict:
         """Decide on a whole message of the client: a page, a bundle, calls, or something else. Never raise.
@@ -132,7 +128,7 @@ class FrameHandler:
         found = read_answer(text)
         if found is None:
             return
-        child = self._unanswered.take(found.seq)
+        child = self.unanswered.take(found.seq)
         if child is not None:
             child.answer = found.page
             child.status = found.page.status
@@ -142,7 +138,7 @@ class FrameHandler:
     def fail_unanswered(self) -> list[bytes]:
         """Return our answers to all frames that still wait for the upstream's; they wait no longer."""
         failure = Failure.DRAINING if self._services.draining else Failure.UPSTREAM_CUT
-        return [fail_text(seq, 502, problem(failure, 502)) for seq in self._unanswered.fail_all(failure)]
+        return [fail_text(seq, 502, problem(failure, 502)) for seq in self.unanswered.fail_all(failure)]
 
     def note_fault(self, error: BaseException) -> None:
         """Count a fault of ours that costs nothing."""
@@ -235,8 +231,8 @@ class FrameHandler:
             if failure is not None:
                 return self._answers.fail(child, found, failure)
         if is_page:
-            self._unanswered.add_page(found, child)
+            self.unanswered.add_page(found, child)
         else:
-            self._unanswered.add_upload(found)
+            self.unanswered.add_upload(found)
             self._services.recorder.record(child)
         return verdict

@@ -106,7 +106,7 @@ class FrameTunnel(AnsweringTunnel):
                     await asyncio.sleep(0)
                 if self.closed.done():
                     return False
-            self._between = self._frames.is_between and self._up.is_between
+            self._between = self._frames.is_between and self._up.opcode is None
         return True
 
     def _worked(self, worker: InlineTask) -> None:

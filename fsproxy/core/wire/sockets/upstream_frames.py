@@ -44,21 +44,16 @@ Arrival = Control | Message | TooLarge | Unlawful
 class UpstreamFrames:
     """Assembles a client's messages. ``limit``: the most bytes of a message (``server.max_body``)."""
 
-    __slots__ = ("_control", "_limit", "_opcode", "_raw", "_size", "_skipped")
+    __slots__ = ("_control", "_limit", "_raw", "_size", "_skipped", "opcode")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._control = bytearray()
-        self._opcode: int | None = None
-        """The opcode of the message that has begun."""
+        self.opcode: int | None = None
+        """The opcode of the message that has begun; None between two messages."""
         self._raw = bytearray()
         self._size = 0
         self._skipped: _Skipped | None = None
-
-    @property
-    def is_between(self) -> bool:
-        """No message has begun that is not whole."""
-        return self._opcode is None
 
     def take(self, part: Part) -> Arrival | None:
         """Take the next part of a frame. Return what it completes, None while nothing is complete."""
@@ -68,8 +63,8 @@ class UpstreamFrames:
         if head.is_control:
             return self._take_control(part)
         if part.first:
-            if self._opcode is None:
-                self._opcode = head.opcode
+            if self.opcode is None:
+                self.opcode = head.opcode
             self._size += head.size
         if self._skipped is None:
             # The announced size decides before the bytes come. The bytes kept, heads included, are bounded as well:
@@ -85,7 +80,7 @@ class UpstreamFrames:
     def _may_follow(self, head: FrameHead) -> bool:
         if not head.is_lawful:
             return False
-        return head.is_control or (head.opcode == Opcode.CONTINUATION) == (self._opcode is not None)
+        return head.is_control or (head.opcode == Opcode.CONTINUATION) == (self.opcode is not None)
 
     def _take_control(self, part: Part) -> Control | None:
         self._control += part.raw
@@ -103,8 +98,8 @@ class UpstreamFrames:
         self._raw.clear()
 
     def _ended(self) -> Message | TooLarge:
-        opcode, skipped, raw = self._opcode or 0, self._skipped, bytes(self._raw)
-        self._opcode = self._skipped = None
+        opcode, skipped, raw = self.opcode or 0, self._skipped, bytes(self._raw)
+        self.opcode = self._skipped = None
         self._size = 0
         self._raw.clear()
         return TooLarge(skipped.start, skipped.end) if skipped is not None else Message(opcode, raw)
