@@ -18,7 +18,6 @@ from aiohttp import web
 
 from fsproxy.admin.server import create_admin, create_private_admin
 from fsproxy.admin.single import SingleBackend
-from fsproxy.config.problems import HostError
 from fsproxy.config.schema import Config
 from fsproxy.fleet.descriptors import that_fits
 from fsproxy.fleet.listening import address, listen, start_admin, start_private_admin, stop_listening
@@ -31,7 +30,6 @@ from fsproxy.fleet.take_over import (
     steer_new_connections,
 )
 from fsproxy.fleet.worker_channel import WorkerChannel
-from fsproxy.http.aiohttp_parts import HAS_C_PARSER
 from fsproxy.http.connection import ClientConnection
 from fsproxy.http.server import DataServer
 from fsproxy.http.sweeper import Sweeper
@@ -91,7 +89,6 @@ class App:
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain. Raise HostError."""
-        require_c_parser()
         sys.setswitchinterval(SWITCH_SECONDS)
         for end in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(end, self._stop.set)
@@ -192,13 +189,3 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
     factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
     return factory
-
-
-def require_c_parser() -> None:
-    """Raise HostError without aiohttp's C parser."""
-    if not HAS_C_PARSER:
-        raise HostError(
-            "",
-            "aiohttp's C parser is missing (AIOHTTP_NO_EXTENSIONS is set, or it was not built): the pure Python "
-            "one is neither as strict nor as fast",
-        )

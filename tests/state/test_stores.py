@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -151,6 +152,12 @@ async def test_an_address_that_cannot_be_meant_is_said_without_its_password(url:
     with pytest.raises(HostError, match="cannot be used as an address") as raised:
         make_stores(StateConfig(backend=StateBackend.REDIS, redis=RedisConfig(url=url)))
     assert "SECRET" not in str(raised.value)
+
+
+def test_a_store_whose_library_is_not_installed_is_said_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fsproxy.state.redis.ledger", None)
+    with pytest.raises(HostError, match=r"state\.backend: needs redis-py.*pip install fsproxy\[redis\]"):
+        make_stores(StateConfig(backend=StateBackend.REDIS))
 
 
 def test_what_had_to_go_before_its_time_is_counted_by_what_it_was() -> None:
