@@ -18,9 +18,6 @@ class WholeBody(msgspec.Struct, gc=False):
         """Return True: nothing more will come."""
         return True
 
-    def exception(self) -> None:
-        """Return None: a whole body cannot break."""
-
     def set_exception(self, exc: BaseException) -> None:
         """Do nothing, as there is nothing to interrupt."""
 

@@ -150,7 +150,7 @@ def _members(body: bytes, limit: int) -> Decoded:
         room -= len(text)
         rest = behind.lstrip(b"\0")
     first = parts[0] if len(parts) > 1 else None
-    return Decoded(b"".join(parts) if len(parts) != 1 else parts[0], first, layers=1, is_sound=is_sound)
+    return Decoded(b"".join(parts), first, layers=1, is_sound=is_sound)
 
 
 def _member(data: bytes, limit: int) -> tuple[bytes, bytes | None]:
