@@ -37,6 +37,7 @@ def check_frame(text: bytes) -> None:
     try:
         frame = read_frame(text)
         upload = read_upload(text, frame.place) if frame is not None and frame.command is not Command.PAGE else None
+        assert frame is None or frame.upload in (None, upload), "an upload is read in two ways"
     except UnclearError:
         return
     if upload is None:

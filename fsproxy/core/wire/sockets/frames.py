@@ -115,7 +115,7 @@ def _recorded(text: bytes, command: Command, start: int) -> SocketFrame | None:
         found = (_end_of_page if is_page else _end_of_upload)(text[end:].decode())
     except UnicodeDecodeError:
         return None
-    if found is None or not _is_one_value(text[start:end]):
+    if found is None or not _is_one_value(text[start:end], is_bundle=not is_page):
         return None
     if is_page:
         return SocketFrame(command, int(found[1]), found[1].encode(), (start, end))
@@ -124,7 +124,7 @@ def _recorded(text: bytes, command: Command, start: int) -> SocketFrame | None:
     return SocketFrame(command, int(seq), seq.encode(), (_CONTENT, len(text) - len(seq) - len(b',"Seq":}')), upload)
 
 
-def _is_one_value(value: bytes) -> bool:
+def _is_one_value(value: bytes, *, is_bundle: bool) -> bool:
     """Return whether this is one JSON value, as far as a strict reader knows, or one bundle."""
     if len(value) <= AT_ONCE:
         try:
@@ -135,7 +135,7 @@ def _is_one_value(value: bytes) -> bool:
             return True
     try:
         # A large one is split in steps that let other threads run.
-        return split_events(value) is not None
+        return is_bundle and split_events(value) is not None
     except ScanError:
         return False
 
