@@ -21,9 +21,9 @@ _REFERENCE = re.compile(r"""(["']?)\$\{\w+\}\1""")
 _WORD = r"(?!-+(?:\s|$))[^\s\[\]{},:]+(?:[\[\]{},:]+[^\s\[\]{},:]+)*"
 _HIDDEN_WORDS = re.compile(rf"{_WORD}(?:\s+{_WORD})*")
 """What is left out where nothing is known: all but the blanks and brackets around it."""
-_KEY = re.compile(r"""(?P<name>[\w-]+):(?P<value>[ \t]+[^\s,\[\]{}#:$@][^,\[\]{}#:$@]*)?""")
-_CARRIERS = {name for path in SECRETS for name in path.split(".")}
-"""Keys whose value may be a secret, or stands where a section with a secret should be."""
+_KEY = re.compile(r"""(?P<name>[\w-]+):(?:[ \t]+[^\s,\[\]{}#:$@][^,\[\]{}#:$@]*)?""")
+_NEAR_SECRETS = re.compile(rf"\b(?:{'|'.join(name for path in SECRETS for name in path.split('.'))})\b")
+"""The names of secrets, and of the sections that they are in."""
 
 _UNKNOWN, _SHOWN, _LEFT_OUT = range(3)
 """Of each character of a line."""
@@ -78,13 +78,9 @@ def _find(
 
 
 def _readable(line: str) -> _Spans:
-    """Return the spans of the known keys of a line that is no YAML, and of their values, up to what ends them."""
-    keys = set(names())
-    return [
-        (match.start(), match.end("name") if match["name"] in _CARRIERS else match.end(), True)
-        for match in _KEY.finditer(line)
-        if match["name"] in keys
-    ]
+    """Return the spans of the known keys of a line that is no YAML; with their values, if no secret can be near."""
+    keys, part = set(names()), "name" if _NEAR_SECRETS.search(line) else 0
+    return [(*match.span(part), True) for match in _KEY.finditer(line) if match["name"] in keys]
 
 
 def _excerpt(problem: Problem, line: str, spans: _Spans) -> str:

@@ -45,6 +45,7 @@ WRONG = {
     "a token before a fault of the YAML": "admin: {token: hunter2} x: y",
     "a token behind a fault of the YAML": "mode: a: token: hunter2",
     "a token with two colons": "admin: {token:: hunter2, port: x}",
+    "a token without its colon": 'admin: {token "hunter2", port: x}',
     "a comment": "nope: 1 # hunter2",
 }
 

@@ -16,6 +16,8 @@ SECRETS = ("admin.token", "audit.key", "state.redis.url")
 A variable's value for one of them is a text, whatever it looks like.
 """
 
+_WITH_SECRETS = tuple(path.rpartition(".")[0] for path in SECRETS)
+_NAME = re.compile(r"[\w.-]+")
 _USERINFO = re.compile(r"//[^/\s]*@")
 _SHOWN = 80
 
@@ -115,10 +117,10 @@ def below(path: str, name: str) -> str:
 
 def shown_path(path: str) -> str:
     """Return a key path as a fault shows it. What looks like a key may hold a secret."""
-    # {token:hunter2}, where the blank was forgotten, is one long key.
-    for secret in SECRETS:
-        if path.startswith(f"{secret}:"):
-            return f"{secret}:{HIDDEN}"
+    # {token "hunter2"}, where the colon was forgotten, is one long key.
+    for section in _WITH_SECRETS:
+        if path.startswith(f"{section}.") and not _NAME.fullmatch(path, len(section) + 1):
+            return f"{section}.{HIDDEN}"
     return HIDDEN if _USERINFO.search(path) else _cut(path, 2 * _SHOWN)
 
 
