@@ -12,7 +12,7 @@ from fsproxy.config.problems import HostError
 from fsproxy.config.schema import Config, ListenConfig
 from fsproxy.core.filters.geo import GeoFilter
 from fsproxy.core.settings import CoreSettings
-from fsproxy.fleet.listening import IN_USE, require_free
+from fsproxy.fleet.listening import IN_USE, require_free, require_worker_sockets
 from fsproxy.http.aiohttp_parts import HAS_C_PARSER
 from fsproxy.http.tls import client_context, server_context
 from fsproxy.proxy.geo import Locator
@@ -33,6 +33,8 @@ async def host_errors(config: Config, *, ports: bool = True) -> list[HostError]:
         lambda: server_context(config.listen.tls),
         *_databases(config.core),
     ]
+    if config.workers > 1:
+        checks.append(lambda: require_worker_sockets(config.workers))
     if ports:
         checks += [lambda: require_free(config.listen), lambda: require_free(config.admin)]
     for check in checks:

@@ -200,7 +200,7 @@ def matching(noun: str, allowed: str, pattern: str, form: Callable[[str], str] =
 
 
 def _not_empty(text: str) -> str:
-    if not text:
+    if not text or "\0" in text:  # which no path may hold
         raise ValueError
     return text
 

@@ -8,6 +8,7 @@ import os
 import select
 import socket
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -29,6 +30,7 @@ CAN_SHARE = sys.platform == "linux"
 LONGEST_SOCKET_PATH = 107 if sys.platform == "linux" else 103
 IN_USE = "one that no program listens on"
 """What is allowed in place of a port or path in use."""
+_TEMPORARY = "another folder in the variable TMPDIR, or 1"
 _HERE = "an address of this machine, or a name that has one"
 
 
@@ -132,8 +134,23 @@ async def start_admin(app: web.Application, config: AdminConfig, *, beside_other
 
 
 async def start_private_admin(app: web.Application, path: str) -> web.AppRunner:
-    """Open a worker's admin port on a unix socket, for its supervisor alone. Raise OSError."""
-    return await _started(app, lambda runner: web.UnixSite(runner, path).start())
+    """Open a worker's admin port on a unix socket, for its supervisor alone. Raise HostError."""
+    try:
+        return await _started(app, lambda runner: web.UnixSite(runner, path).start())
+    except OSError as error:
+        raise HostError("", f"no socket can be made in the temporary folder: {error.strerror or error}") from None
+
+
+def require_worker_sockets(workers: int) -> None:
+    """Raise HostError if several workers cannot share a port, or have no admin sockets in the temporary folder."""
+    if not CAN_SHARE:
+        raise HostError("workers", "needs Linux, on which processes can share a port", "1")
+    try:
+        path = f"{tempfile.gettempdir()}/fsproxy-12345678/{workers}.sock"
+    except OSError as error:
+        raise HostError("workers", f"needs a temporary folder: {error.strerror}", _TEMPORARY) from None
+    if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
+        raise HostError("workers", "needs a temporary folder with a shorter path, for sockets", _TEMPORARY)
 
 
 async def _started(app: web.Application, open_sites: Callable[[web.AppRunner], Awaitable[None]]) -> web.AppRunner:

@@ -222,3 +222,19 @@ async def test_what_only_the_machine_lacks_is_reported_all_at_once(tmp_path: Pat
         assert part in line
     checked = await run(tmp_path, "check", "fsproxy.yaml", env={"AIOCACHE_DISABLE": "1", "AIOHTTP_NO_EXTENSIONS": "1"})
     assert checked == (code, out, err)
+
+
+@pytest.mark.parametrize("command", [("check",), ("serve", "--config")])
+async def test_workers_need_a_temporary_folder_whose_path_is_short_enough_for_sockets(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    folder = tmp_path / ("t" * 90)
+    folder.mkdir()
+    (tmp_path / "fsproxy.yaml").write_text(
+        "upstream: {url: http://127.0.0.1:9}\nlisten: {port: 0}\nadmin: {port: 0}\n"
+        "state: {backend: redis}\nworkers: 2\n"
+    )
+    code, _, err = await run(tmp_path, *command, "fsproxy.yaml", env={"TMPDIR": str(folder)})
+    assert code == 1
+    assert err.startswith("fsproxy.yaml:5:10: workers: 2 needs a temporary folder with a shorter path, for sockets;")
+    assert err.endswith("fsproxy.yaml: 1 fault was found\n")
