@@ -145,18 +145,6 @@ class Flow(ClientRequest, eq=False):
         return cookie_domain(url, self.generation.registrable)
 
     @property
-    def is_page(self) -> bool:
-        """A page request, or a socket's frame that stands for one."""
-        return self.route is PAGE or (self.facts is not None and self.facts.route is PAGE)
-
-    @property
-    def failed(self) -> bool:
-        """It had no result. An upload whose client left has not failed: it went up, and the upstream answered."""
-        if self.failure is Failure.CLIENT_GONE:
-            return self.is_page or not self.status
-        return self.failure is not None
-
-    @property
     def origin(self) -> bytes | None:
         """The Origin header, where answers of ours carry CORS."""
         return self.headers.get(b"origin") if self.is_capture else None

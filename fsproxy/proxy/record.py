@@ -14,27 +14,25 @@ from fsproxy.core.audit.line import (
     audit_rejections,
     audit_shadow,
     encode,
-    known_start,
-    line_start,
+    ending,
+    known_ending,
     second,
     visitor,
 )
-from fsproxy.core.audit.privacy import UNNAMED, address_mask, is_unnamed, safe
+from fsproxy.core.audit.privacy import address_mask, is_unnamed, safe
 from fsproxy.core.audit.record import LineEnd, Outcome, is_sampled
-from fsproxy.core.model import OTHER, PAGE, Instant
+from fsproxy.core.model import PAGE, Instant
 from fsproxy.core.pipeline import wants_no_name
 from fsproxy.telemetry.ring import Recent
 
 if TYPE_CHECKING:
     from fsproxy.config.schema import AuditConfig
-    from fsproxy.core.audit.line import Rejections
+    from fsproxy.core.audit.line import Ending, Rejections
     from fsproxy.core.audit.privacy import MaskAddress
     from fsproxy.core.audit.record import AuditShadow
-    from fsproxy.core.model import SessionFacts
-    from fsproxy.core.policy import OrgPolicy
     from fsproxy.proxy.flow import Flow
     from fsproxy.telemetry.audit_log import AuditLog
-    from fsproxy.telemetry.metrics import Ended, Metrics
+    from fsproxy.telemetry.metrics import Metrics
 
 DROPPED_SHARE = 0.01
 """From this share of pages on, untrusted forwarding headers are worth a warning: most likely there is a load balancer
@@ -50,7 +48,7 @@ class Recorder:
         """``recent`` keeps the newest records for the admin API."""
         self._metrics = metrics
         self._audit = audit
-        self._recent = recent or Recent()
+        self._recent = recent or Recent(metrics.ended)
         self.configure(config)
         metrics.counts["audit_lines_dropped"] = ("Audit lines that found no room.", lambda: audit.dropped)
         self.unlisted_proxy = False
@@ -64,39 +62,41 @@ class Recorder:
     def record(self, flow: Flow) -> None:
         """Count the request, and write its line if its share says so. Never raise."""
         try:
-            ended, at, waited, recent = monotonic_ns(), now(), 0, self._recent
-            total = ended - flow.started_ns
+            ended, at, facts, decision, calls = monotonic_ns(), now(), flow.facts, flow.decision, flow.calls
+            total, waited, route, generation = ended - flow.started_ns, 0, flow.route, flow.generation
             if flow.sent_ns:
                 # Up to the last byte of the upstream's answer, in nanoseconds.
                 answered = flow.writer.ended_ns if flow.writer is not None else 0
                 waited = (answered or ended) - flow.sent_ns
-            route, facts, decision, calls = flow.route, flow.facts, flow.decision, flow.calls
-            page = route is PAGE or (facts is not None and facts.route is PAGE)
-            share, status = flow.generation.audit_shares[PAGE if page else route], flow.status // 100
-            block, where = decision.block, ""
+            kind = None if facts is None else facts.route
+            end = (known_ending if len(flow.path) + len(flow.method) <= LONGEST_PATH else ending)(
+                route,
+                kind,
+                flow.method,
+                flow.path,
+                generation.number,
+                generation.mode,
+                generation.audit_shares[PAGE if kind is PAGE else route],
+                decision.block,
+                flow.failure,
+                flow.status,
+                flow.rejected,
+            )
+            traffic = self._recent.traffic
+            if not traffic.begin <= at < traffic.end:
+                traffic.turn(at)
+            self._metrics.count(end.counted, total, total - waited)
+            if flow.client.dropped and route is PAGE:
+                self._watch_forwarding()
             shadow: tuple[AuditShadow, ...] = ()
             rejections: Rejections = ()
-            how: Ended
-            if block is not None:
-                outcome, share, where = _BLOCKED, 1.0, block.rule.where
-                how = route, status, page, block.code, block.filter
-            else:
-                outcome = _CAPTURED if page else _FORWARDED
-                if flow.failure is not None or flow.rejected:
-                    outcome, share = _FAILED if flow.failed else _REJECTED if flow.rejected else outcome, 1.0
-                how = route, status, page, outcome, facts is not None
-            self._metrics.count(how, total, total - waited)
-            if route is not OTHER:
-                recent.traffic.add(how, at)
-                if route is PAGE and flow.client.dropped:
-                    self._watch_forwarding()
             if decision.shadow or decision.failed or (calls is not None and not calls.is_clean):
                 shadow, rejections = self._note_findings(flow, at)
-            if share or shadow or calls is not None:
-                line = audit_line(flow, outcome, total, waited, self._mask, shadow, rejections)
-                forwarded = outcome is _FORWARDED and not shadow and not (rejections and rejections[1])
-                recent.note(line, where, forwarded=forwarded)
-                if share >= 1.0 or shadow or rejections or is_sampled(share, flow.request_id):
+            if end.share or shadow or calls is not None:
+                line = audit_line(flow, end, total, waited, self._mask, shadow, rejections)
+                forwarded = end.outcome is _FORWARDED and not shadow and not (rejections and rejections[1])
+                self._recent.note(line, end.where, forwarded=forwarded)
+                if end.share >= 1.0 or shadow or rejections or is_sampled(end.share, flow.request_id):
                     self._audit.write(line)
         except Exception:
             self._metrics.own_failures[("record",)] += 1
@@ -141,7 +141,7 @@ class Recorder:
 
 def audit_line(
     flow: Flow,
-    outcome: Outcome,
+    end: Ending,
     total: int,
     waited: int,
     mask: MaskAddress,
@@ -149,22 +149,20 @@ def audit_line(
     rejections: Rejections = (),
 ) -> bytes:
     """Return the audit line. ``total``: nanoseconds, of which the upstream was waited for ``waited``."""
-    facts, decision, route, generation, writer = flow.facts, flow.decision, flow.route, flow.generation, flow.writer
-    start = (known_start if len(flow.path) + len(flow.method) <= LONGEST_PATH else line_start)(
-        route, outcome, flow.method, flow.path, generation.number, generation.mode, decision.block, flow.failure
-    )
+    facts, decision, writer = flow.facts, flow.decision, flow.writer
     who, page, length = NOT_KNOWN, None, None
     if facts is not None:
-        policy, url = flow.policy or generation.snapshot.policy(facts.org), facts.parsed_url
-        # Of a page that is captured all rules were asked, and none of them is in the decision.
-        unnamed = (outcome is not _CAPTURED or route is not PAGE or bool(shadow or decision.failed)) and _is_unnamed(
-            flow, facts, policy
-        )
-        who = visitor(facts, url, mask, unnamed=unnamed)
-        if route is PAGE:
-            page = page_facts(facts, url, decision, policy, mask, flow.arrived, unnamed=unnamed)
+        policy, unnamed = flow.policy or flow.generation.snapshot.policy(facts.org), end.unnamed
+        if shadow and is_unnamed(decision.shadow):
+            unnamed = True
+        elif unnamed is None or (decision.failed and not unnamed):
+            # Also by rules that were not reached or do not apply here.
+            unnamed = wants_no_name(policy, facts, flow.arrived)
+        who = visitor(facts, mask, unnamed=unnamed)
+        if flow.route is PAGE:
+            page = page_facts(facts, decision, policy, mask, flow.arrived, unnamed=unnamed)
             text: Any = facts.url
-            length = len(text) if url is not None else None
+            length = len(text) if facts.parsed_url is not None else None
     values = (
         flow.bytes_in,
         flow.status or None,
@@ -178,19 +176,9 @@ def audit_line(
         length,
         page,
     )
-    end = LineEnd(shadow, decision.failed, *who, *values, *rejections)
     time = int(flow.arrived * 1000)
-    return start % (second(time // 1000), time % 1000, encode(flow.request_id), total, encode(end)[1:])
+    rest = encode(LineEnd(shadow, decision.failed, *who, *values, *rejections))
+    return end.start % (second(time // 1000), time % 1000, encode(flow.request_id), total, rest[1:])
 
 
-_CAPTURED, _BLOCKED, _FORWARDED, _REJECTED, _FAILED = Outcome
-
-
-def _is_unnamed(flow: Flow, facts: SessionFacts, policy: OrgPolicy) -> bool:
-    """Return whether the line must not name the visitor, also by rules that were not reached or do not apply here."""
-    decision, block = flow.decision, flow.decision.block
-    if (block is not None and block.code in UNNAMED) or (decision.shadow and is_unnamed(decision.shadow)):
-        return True
-    if block is None and flow.route is PAGE and flow.failure is None and not decision.failed:
-        return False  # all rules were asked, and none of them is in the decision
-    return wants_no_name(policy, facts, flow.arrived)
+_FORWARDED = Outcome.FORWARDED

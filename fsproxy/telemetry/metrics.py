@@ -15,48 +15,36 @@ from collections.abc import Callable, Iterable, Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from fsproxy.core.audit.record import Outcome
-from fsproxy.core.model import FilterName, Route
+from fsproxy.core.audit.record import Ended, Outcome
+from fsproxy.core.model import FilterName
 from fsproxy.core.reasons import ReasonCode
 
 OWN_LATENCY = (0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 TOTAL_LATENCY = (0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-MOST_NOTED = 1_000
-"""Durations that wait to be counted together."""
+MOST_NOTED = 2_000
+"""Durations that wait to be counted together, two of each request."""
 Labelled = Counter[tuple[str, ...]]
 """Counts by the values of labels."""
-Ended = tuple[Route, int, bool, Outcome | ReasonCode, FilterName | bool]
-"""How a request ended: route, first digit of the status (0: none), whether it is a page, and its outcome with whether
-anything was known of its session; for a block the reason and the filter."""
 
 
 class Histogram:
-    """Counts durations by their upper bounds in seconds.
-
-    A request only notes its duration, in nanoseconds. To count many at once takes a fraction of counting each.
-    """
+    """Counts durations by their upper bounds in seconds."""
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
-        self.noted: list[int] = []
-        """Durations that are not yet counted."""
         self._bounds = (*map(str, bounds), "+Inf")
         self._limits = (*(round(bound * 1e9) for bound in bounds), math.inf)
         self._counts = [0] * len(self._limits)
         self._sum = 0
-        self._lock = threading.Lock()
 
-    def count(self) -> None:
-        """Count the durations noted so far. Metrics are also collected in other threads, while more is noted."""
-        with self._lock:
-            new = sorted(self.noted)
-            del self.noted[: len(new)]
-            for place, limit in enumerate(self._limits):
-                self._counts[place] += bisect_right(new, limit)
-            self._sum += sum(new)
+    def count(self, durations: list[int]) -> None:
+        """Count durations in nanoseconds. To count many at once takes a fraction of counting each."""
+        durations.sort()
+        for place, limit in enumerate(self._limits):
+            self._counts[place] += bisect_right(durations, limit)
+        self._sum += sum(durations)
 
     def family(self, name: str, text: str) -> HistogramMetricFamily:
         """Return the counts in the form of Prometheus, in which each bucket includes those below it."""
-        self.count()
         family = HistogramMetricFamily(name, text)
         family.add_metric([], list(zip(self._bounds, map(float, self._counts), strict=True)), self._sum / 1e9)
         return family
@@ -96,6 +84,9 @@ class Metrics(Collector):
         )
         self.loops = counter("loops", "Requests that had been through this instance before.")
         self.persist_failures = counter("persist_failures", "Failed attempts to write the state to state.persist.")
+        self._noted: list[int] = []
+        """Durations that are not yet counted: by turns our own and the whole of a request."""
+        self._counting = threading.Lock()
         self.own_latency = Histogram(OWN_LATENCY)
         self.total_latency = Histogram(TOTAL_LATENCY)
         self.in_flight = 0
@@ -113,12 +104,18 @@ class Metrics(Collector):
     def count(self, ended: Ended, total: int, own: int) -> None:
         """Count a request, which took so many nanoseconds, and of them so many of our own."""
         self.ended[ended] += 1
-        noted = self.own_latency.noted
-        noted.append(own)
-        self.total_latency.noted.append(total)
+        noted = self._noted
+        noted += own, total
         if len(noted) >= MOST_NOTED:
-            self.own_latency.count()
-            self.total_latency.count()
+            self._count_durations()
+
+    def _count_durations(self) -> None:
+        # Metrics are also collected in other threads, while more is noted.
+        with self._counting:
+            noted = self._noted[:]
+            del self._noted[: len(noted)]
+            self.own_latency.count(noted[::2])
+            self.total_latency.count(noted[1::2])
 
     @property
     def requests(self) -> Labelled:
@@ -149,6 +146,7 @@ class Metrics(Collector):
         yield _family("fsproxy_decisions", text, ("reason_code", "filter", "mode"), self.decisions)
         for name, text, labels, counts in self._counters:
             yield _family(f"fsproxy_{name}", text, labels, counts)
+        self._count_durations()
         yield self.own_latency.family("fsproxy_own_latency_seconds", "Time that fsproxy itself adds to a request.")
         yield self.total_latency.family("fsproxy_total_latency_seconds", "Time from a request's arrival to its end.")
         yield GaugeMetricFamily("fsproxy_in_flight", "Requests that are being answered.", self.in_flight)

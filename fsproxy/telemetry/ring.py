@@ -18,9 +18,8 @@ from typing import Generic, TypeVar
 import msgspec
 
 from fsproxy.core.audit.line import ListedRejections
-from fsproxy.core.audit.record import AuditShadow
-from fsproxy.core.model import Instant
-from fsproxy.telemetry.metrics import Ended
+from fsproxy.core.audit.record import AuditShadow, Ended
+from fsproxy.core.model import OTHER, Instant
 
 MOST_DECISIONS = 2_000
 """Lines of pages, and of whatever was blocked, rejected, failed or hit by a shadow rule."""
@@ -101,29 +100,37 @@ class Groups(Generic[K]):
 
 
 class Traffic:
-    """Counts requests by minute and by how they ended."""
+    """Counts requests by minute and by how they ended: what was counted in all, less what was at its beginning."""
 
-    def __init__(self) -> None:
-        self._minute = -1
-        self._now: Counter[Ended] = Counter()
+    def __init__(self, ended: Counter[Ended]) -> None:
+        """Begin with no minute. ``ended``: the requests since the start."""
+        self.begin = self.end = 0.0
+        """The present minute. ``turn`` must be called when a request ends outside of it, before that is counted."""
+        self._ended = ended
+        self._before = ended.copy()
         self._minutes: dict[int, Counter[Ended]] = {}
 
-    def add(self, ended: Ended, at: float) -> None:
-        """Count one request."""
+    def turn(self, at: float) -> None:
+        """Begin the minute of this time."""
+        self._gather()
         minute = int(at) // 60
-        if minute != self._minute:
-            self._turn(minute)
-        self._now[ended] += 1
-
-    def _turn(self, minute: int) -> None:
-        self._minute = minute
+        self.begin, self.end = minute * 60.0, minute * 60.0 + 60.0
         if minute not in self._minutes and len(self._minutes) >= MOST_MINUTES:
             # The one begun first, not the earliest: after the clock was set back, the present minute must stay.
             del self._minutes[next(iter(self._minutes))]
-        self._now = self._minutes.setdefault(minute, Counter())
+        self._minutes.setdefault(minute, Counter())
+
+    def _gather(self) -> None:
+        if self.end:
+            counts = self._ended - self._before
+            self._minutes[int(self.begin) // 60] += Counter(
+                {how: n for how, n in counts.items() if how[0] is not OTHER}
+            )
+        self._before = self._ended.copy()
 
     def minutes(self, most: int, now: float) -> Iterator[tuple[int, Counter[Ended]]]:
         """Yield the last minutes up to the present one, oldest first; one without traffic is empty."""
+        self._gather()
         this = int(now) // 60
         for minute in range(this - most + 1, this + 1):
             yield minute * 60, self._minutes.get(minute, Counter())
@@ -138,12 +145,12 @@ ShadowKey = tuple[str, int, str, bool]
 class Recent:
     """What the admin page shows of the past, for one process. It is used on the event loop only."""
 
-    def __init__(self) -> None:
+    def __init__(self, ended: Counter[Ended]) -> None:
         self._decisions: deque[Noted] = deque(maxlen=MOST_DECISIONS)
         self._forwarded: deque[Noted] = deque(maxlen=MOST_FORWARDED)
         self.number = 0
         """The number of requests so far."""
-        self.traffic = Traffic()
+        self.traffic = Traffic(ended)
         self.rejections: Groups[RejectionKey] = Groups()
         self.shadow_rejections: Groups[RejectionKey] = Groups()
         self.shadow: Groups[ShadowKey] = Groups()

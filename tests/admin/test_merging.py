@@ -16,7 +16,7 @@ def page(pages: int = 0, seconds: float | None = None, in_flight: int = 0, gener
     if pages:
         metrics.ended[Route.PAGE, 2, True, Outcome.CAPTURED, True] += pages
     if seconds is not None:
-        metrics.total_latency.noted.append(round(seconds * 1e9))
+        metrics.total_latency.count([round(seconds * 1e9)])
     metrics.in_flight = in_flight
     metrics.gauges["config_generation"] = ("", lambda: generation)
     metrics.gauges["config_errors"] = ("", lambda: generation)

@@ -58,10 +58,11 @@ class Sink:
 class Bench:
     """A recorder, and what it writes to."""
 
-    def __init__(self, recent: Recent | None = None, **config: Any) -> None:
+    def __init__(self, **config: Any) -> None:
         self.metrics = Metrics()
+        self.recent = Recent(self.metrics.ended)
         self.sink = Sink()
-        self.recorder = Recorder(self.metrics, self.sink, AuditConfig(**config), recent)  # type: ignore[arg-type]
+        self.recorder = Recorder(self.metrics, self.sink, AuditConfig(**config), self.recent)  # type: ignore[arg-type]
 
     def record(self, flow: Flow) -> dict[str, Any]:
         """The line of one request."""
@@ -138,8 +139,8 @@ def test_what_matters_is_always_written(known: dict[str, Any]) -> None:
 
 
 def test_of_the_rest_a_share_is_written_and_all_of_it_kept_for_the_admin_api() -> None:
-    recent = Recent()
-    bench = Bench(recent=recent)
+    bench = Bench()
+    recent = bench.recent
     for number in range(100):
         bench.recorder.record(transaction(generation=HALF, request_id=f"r-{number}"))
     assert 20 < len(bench.sink.lines) < 80
@@ -229,8 +230,8 @@ def test_a_fault_while_writing_is_survived_and_counted() -> None:
 
 
 def test_a_line_that_cannot_be_made_is_counted_and_hides_no_other() -> None:
-    recent = Recent()
-    bench = Bench(recent)
+    bench = Bench()
+    recent = bench.recent
     odd = msgspec.structs.replace(FACTS, location=Location("\ud800"))
     bench.recorder.record(transaction(facts=odd))
     bench.recorder.record(transaction())

@@ -6,8 +6,8 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
-from fsproxy.core.audit.line import audit_rejections, audit_shadow
-from fsproxy.core.audit.privacy import MaskAddress, truncated
+from fsproxy.core.audit.line import Ending, audit_rejections, audit_shadow, line_start
+from fsproxy.core.audit.privacy import UNNAMED, MaskAddress, truncated
 from fsproxy.core.audit.record import Outcome
 from fsproxy.core.model import Instant, Route, SessionFacts
 from fsproxy.core.pipeline import CAPTURE, Decision, PageAnswer
@@ -40,7 +40,7 @@ def line_of(
     **known: Any,
 ) -> bytes:
     """Return the line of one request; ``known``: attributes of its flow that differ from a page's with status 200."""
-    flow = {
+    flow: dict[str, Any] = {
         "arrived": Instant(1795287341.564), "route": Route.PAGE, "path": "/rec/page", "request_id": "rid-1",
         "status": 200, "bytes_in": 0, "bytes_out": 0, "failure": None,
     }  # fmt: skip
@@ -58,4 +58,12 @@ def line_of(
     )
     cut, noted = audit_rejections(rejections, most_rejections), audit_rejections(shadow_rejections, most_rejections)
     shadow = audit_shadow(decision.shadow)
-    return audit_line(cast("Flow", made), outcome, total, waited or 0, mask, shadow, (*cut, *noted))
+    block, route = decision.block, flow["route"]
+    unnamed = None
+    if block is not None:
+        unnamed = True if block.code in UNNAMED else None
+    elif outcome is Outcome.CAPTURED and route is Route.PAGE:
+        unnamed = False
+    start = line_start(route, outcome, method, flow["path"], 7, "enforce", block, flow["failure"])
+    end = Ending(outcome, (route, 2, True, outcome, True), 1.0, "", unnamed, start)
+    return audit_line(cast("Flow", made), end, total, waited or 0, mask, shadow, (*cut, *noted))

@@ -84,7 +84,6 @@ class AuditFacts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 def page_facts(
     facts: SessionFacts,
-    url: Url | None,
     decision: Decision,
     policy: OrgPolicy,
     mask: MaskAddress,
@@ -92,22 +91,21 @@ def page_facts(
     *,
     unnamed: bool,
 ) -> AuditFacts:
-    """Return the facts of a page. ``url``: the parts of its URL; None if that is no text."""
+    """Return the facts of a page."""
     came = missed = lists = listed = _NONE
     cookies, app_id = facts.cookies, facts.app_id
     any_cookie = cookies != "" and has_cookies(cookies) is not None
-    text: Any = facts.url
     if any_cookie and policy.opt_out is not None:
         came, missed = policy.opt_out.found(cookies), policy.opt_out.texts
         if came:
             missed = tuple([text for text in missed if text not in came])
     if policy.user_lists and (app_id or unnamed):
         lists, listed = _users(facts, policy.user_lists, now, unnamed=unnamed)
-    scheme, port, problems = "", None, _NONE
-    if url is not None:
-        scheme, port = url.scheme, url.port
+    text: Any = facts.url
+    url, problems = facts.parsed_url, _NONE
     if url is None or url.problem is not None or not (text.isascii() and text.isprintable()):
         problems = _problems(text, url)
+    scheme, port = (url.scheme, url.port) if url is not None else ("", None)
     built = facts.compiled_timestamp
     try:
         compiled, version, snippet = _scripts[type(built), built, facts.compiled_version, facts.snippet_version]

@@ -1,7 +1,7 @@
 """The audit line of a request, in pieces of JSON with the names of the Elastic Common Schema (rules.md 6).
 
-A line is a template with what the configuration and the decision fix (``line_start``), which is made once for all such
-requests, and a ``LineEnd`` with what each request has of its own.
+A line is a template with what the configuration and the decision fix, which is made once for all requests with the
+same ``Ending``, and a ``LineEnd`` with what each request has of its own.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from functools import lru_cache
 
 import msgspec
 
-from fsproxy.core.audit.privacy import LONGEST_NAME, MaskAddress, safe, truncated
-from fsproxy.core.audit.record import VERSION, AuditRejection, AuditShadow, Outcome
+from fsproxy.core.audit.privacy import LONGEST_NAME, UNNAMED, MaskAddress, safe, truncated
+from fsproxy.core.audit.record import VERSION, AuditRejection, AuditShadow, Ended, Outcome
 from fsproxy.core.client_api.reading.server_api import server_call
 from fsproxy.core.failures import Failure
-from fsproxy.core.matching.hosts import Url
-from fsproxy.core.model import Hit, Rejection, Route, SessionFacts
+from fsproxy.core.model import PAGE, FilterName, Hit, Rejection, Route, SessionFacts
+from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.wire.page import host_of
 from fsproxy.core.wire.path_readings import spellings
 from fsproxy.core.wire.routes import normal_path, origin_form
@@ -41,6 +41,63 @@ encode = msgspec.json.Encoder().encode
 def second(seconds: int) -> bytes:
     """Return the time in the form of RFC 3339, without the fraction and the zone."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()
+
+
+class Ending(msgspec.Struct, frozen=True, gc=False):
+    """What requests that end alike have in common: how they are counted, and how their lines begin."""
+
+    outcome: Outcome
+    counted: Ended
+    share: float
+    """The share of lines that are written; 1.0 for all that is remarkable."""
+    where: str
+    """``file:line:column`` of the rule that blocked; "" without one."""
+    unnamed: bool | None
+    """Whether the line must not name the visitor, if nothing is in shadow mode; None: the rules must be asked."""
+    start: bytes
+    """The template of the line's beginning (``line_start``)."""
+
+
+def ending(
+    route: Route,
+    kind: Route | None,
+    method: str,
+    path: str,
+    generation: int,
+    mode: str,
+    share: float,
+    block: Hit | None,
+    failure: Failure | None,
+    status: int,
+    rejected: bool,  # noqa: FBT001 - by position, which is faster to look up
+) -> Ending:
+    """Return how a request ended.
+
+    ``kind``: the route of its session's facts, which is not its own if a socket's frame stands for a page; None if it
+    has none. ``share``: that of unremarkable lines. ``rejected``: no call in it was valid.
+    """
+    page = (kind or route) is PAGE
+    outcome, where, unnamed = Outcome.CAPTURED if page else Outcome.FORWARDED, "", None
+    if block is not None:
+        outcome, where, share = Outcome.BLOCKED, block.rule.where, 1.0
+        unnamed = True if block.code in UNNAMED else None
+    elif failure is not None or rejected:
+        share = 1.0
+        # An upload whose client left has not failed: it went up, and the upstream answered.
+        if failure is not None and (failure is not Failure.CLIENT_GONE or page or not status):
+            outcome = Outcome.FAILED
+        elif rejected:
+            outcome = Outcome.REJECTED
+    elif route is PAGE:
+        unnamed = False  # of a captured page all rules were asked, and none of them is in the decision
+    by: tuple[Outcome | ReasonCode, FilterName | bool]
+    by = (outcome, kind is not None) if block is None else (block.code, block.filter)
+    start = line_start(route, outcome, method, path, generation, mode, block, failure)
+    return Ending(outcome, (route, status // 100, page, *by), share, where, unnamed, start)
+
+
+known_ending = lru_cache(maxsize=1024)(ending)
+"""``ending`` for short paths and methods: nearly every request has one of a few."""
 
 
 def line_start(
@@ -88,10 +145,6 @@ def _literal(text: str) -> str:
     return text.replace("%", "%%")
 
 
-known_start = lru_cache(maxsize=1024)(line_start)
-"""``line_start`` for short paths and methods: nearly every request has one of a few, and each rule one beginning."""
-
-
 Visitor = tuple[
     str | None, str, str, str, str, str | None, str | None, str | None, str | None, str | None, str
 ]  # fmt: skip
@@ -99,11 +152,8 @@ Visitor = tuple[
 NOT_KNOWN: Visitor = (None, "", "", "", "", None, None, None, None, None, "")
 
 
-def visitor(facts: SessionFacts, url: Url | None, mask: MaskAddress, *, unnamed: bool) -> Visitor:
-    """Return who sent the request and from where. ``unnamed``: without address, user and session.
-
-    ``url``: the parts of the page's URL; None if that is no text. Its host is normalised if it can be.
-    """
+def visitor(facts: SessionFacts, mask: MaskAddress, *, unnamed: bool) -> Visitor:
+    """Return who sent the request and from where. ``unnamed``: without address, user and session."""
     org, session, page, user, fresh = facts.org, facts.session_id, facts.page_id, facts.user_id, facts.fresh_user_id
     agent, location, client = facts.user_agent, facts.location, facts.client_ip
     if unnamed:
@@ -114,7 +164,7 @@ def visitor(facts: SessionFacts, url: Url | None, mask: MaskAddress, *, unnamed:
         session, page, user = safe(session), safe(page), safe(user)
         org = safe(org) if org is not None else None
         agent = safe(agent, LONGEST_AGENT) if agent else None
-    host = ""
+    host, url = "", facts.parsed_url
     if url is not None:
         host = url.host or safe(host_of(facts.url), LONGEST_HOST)
     ip = address = country = region = None

@@ -10,7 +10,8 @@ from msgspec import field
 
 from fsproxy.core.audit.facts import AuditFacts
 from fsproxy.core.failures import Failure
-from fsproxy.core.model import FilterName
+from fsproxy.core.model import FilterName, Route
+from fsproxy.core.reasons import ReasonCode
 
 VERSION = 1
 """The version of the line's form. A change that could break a reader increases it."""
@@ -33,6 +34,11 @@ class Outcome(StrEnum):
     def ecs(self) -> str:
         """Whether the proxy did what it should (``event.outcome``). Blocking is a success."""
         return "failure" if self is Outcome.FAILED else "success"
+
+
+Ended = tuple[Route, int, bool, Outcome | ReasonCode, FilterName | bool]
+"""How a request is counted: route, first digit of the status (0: none), whether it is a page, and its outcome with
+whether anything was known of its session; for a block the reason and the filter."""
 
 
 class AuditShadow(msgspec.Struct, frozen=True, gc=False):
