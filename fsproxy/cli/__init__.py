@@ -16,6 +16,7 @@ _SUMMARIES = {
     "serve": "Run the proxy.",
     "demo": "Run it in front of a built-in backend, with rules to try.",
     "check": "Check a configuration file.",
+    "doctor": "Test a deployment from end to end.",
     "explain": "Show what would be decided about a session, and why.",
     "validate": "Check the client API calls in a file.",
     "why": "Show what became of a request, a page or a session.",
@@ -32,7 +33,7 @@ Exit status of every command:
   0  done (explain: captured; replay: nothing changes; validate: nothing is rejected; why: found)
   1  the input is at fault; standard error says how (validate: something is rejected; why: nothing found)
   2  wrong usage
-  3  the other answer (explain: blocked; replay: something changes)
+  3  the other answer (explain: blocked; replay: something changes; doctor: warnings alone)
 
 \b
 Shell completion: eval "$(_FSPROXY_COMPLETE=bash_source fsproxy)", or zsh_source, or for fish:

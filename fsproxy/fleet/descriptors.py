@@ -23,14 +23,7 @@ def raise_limit(config: Config) -> None:
 
     Workers that are started later inherit the limit; it holds for each of them alone.
     """
-    if sys.platform == "win32":  # which has no such limit
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        except (OSError, ValueError) as error:  # some systems have a maximum of their own below "unlimited"
-            log.warning("the limit of descriptors could not be raised", limit=soft, reason=str(error))
+    raise_soft_limit()
     fitting = that_fits(config).max_connections
     if fitting < config.server.max_connections:
         log.warning(
@@ -39,6 +32,18 @@ def raise_limit(config: Config) -> None:
             needed=int(config.server.max_connections * HARD_LIMIT) + config.upstream.max_connections + OTHERS,
             max_connections=fitting,
         )
+
+
+def raise_soft_limit() -> None:
+    """Raise the soft limit to the hard one, as far as the system lets us."""
+    if sys.platform == "win32":  # which has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (OSError, ValueError) as error:  # some systems have a maximum of their own below "unlimited"
+            log.warning("the limit of descriptors could not be raised", limit=soft, reason=str(error))
 
 
 def that_fits(config: Config) -> ServerConfig:

@@ -1,0 +1,119 @@
+"""A server's name, its port and its certificate."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import cast
+from urllib.parse import urlsplit
+
+from fsproxy.cli.doctor.findings import Finding, fault, ok, unknown, warning
+from fsproxy.clock import now
+
+SOON_DAYS = 14
+"""A certificate that ends within so many days should have been renewed."""
+_DAY = 86_400.0
+_EXPIRED, _NOT_YET, _NAME, _ADDRESS = 10, 9, 62, 64
+"""Codes of OpenSSL (X509_V_ERR_...)."""
+_CHAIN = {18: "it is self-signed", 19: "a self-signed one is in its chain", 20: "its authority is not known here"}
+_CHAIN[21] = "the server does not send the certificates between it and its authority"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a server is, and how findings about it are called."""
+
+    check: str
+    url: str
+    """Shown as it is: it has neither user nor query."""
+    context: ssl.SSLContext
+    mend: str
+    """The key or option that holds the address."""
+
+    @property
+    def host(self) -> str:
+        """Return the name."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def port(self) -> int:
+        """Return the port."""
+        parts = urlsplit(self.url)
+        return parts.port or (443 if parts.scheme == "https" else 80)
+
+    @property
+    def secure(self) -> bool:
+        """Return whether it speaks TLS."""
+        return urlsplit(self.url).scheme == "https"
+
+
+async def connect(place: Place) -> AsyncIterator[Finding]:
+    """Look the name up, connect, and read the certificate."""
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        yield fault(f"{place.check}.dns", f"the name {place.host} is not found", f"Correct {place.mend}, or the DNS.")
+        return
+    addresses = list(dict.fromkeys(each[4][0] for each in found))
+    yield ok(f"{place.check}.dns", f"{place.host} is {', '.join(map(str, addresses[:4]))}")
+    try:
+        _, writer = await asyncio.open_connection(place.host, place.port)
+        writer.close()
+    except OSError as error:
+        text = f"port {place.port} of {place.host} cannot be connected to: {error.strerror or type(error).__name__}"
+        yield fault(f"{place.check}.connect", text, f"Start the server, open the firewall, or correct {place.mend}.")
+        return
+    yield ok(f"{place.check}.connect", f"port {place.port} takes connections")
+    if place.secure:
+        async for finding in _certificate(place):
+            yield finding
+
+
+async def _certificate(place: Place) -> AsyncIterator[Finding]:
+    check = f"{place.check}.tls"
+    if place.context.verify_mode is ssl.CERT_NONE:
+        advice = "Set upstream.tls.verify: true, with upstream.tls.ca for an authority of your own."
+        yield warning(check, "its certificate is not verified: whoever is on the way can read and change all", advice)
+    try:
+        reader_writer = await asyncio.open_connection(place.host, place.port, ssl=place.context)
+    except ssl.SSLCertVerificationError as error:
+        yield _refused(place, error)
+        return
+    except ssl.SSLError as error:
+        text = f"no TLS: {str(error.reason or 'unknown').replace('_', ' ').lower()}"
+        yield fault(check, text, f"Is it plain HTTP? Then {place.mend} begins with http://.")
+        return
+    except OSError:
+        yield fault(check, "the connection was closed during the handshake", "Does it want a client certificate?")
+        return
+    writer = reader_writer[1]
+    certificate = writer.get_extra_info("peercert") or {}
+    version = writer.get_extra_info("ssl_object").version()
+    writer.transport.abort()
+    if "notAfter" not in certificate:  # of one that is not verified, nothing is read
+        yield unknown(f"{check}.end", "when its certificate ends is not known, as it is not verified")
+        return
+    end = cast("str", certificate["notAfter"])
+    days = int((ssl.cert_time_to_seconds(end) - now()) / _DAY)
+    text = f"{version}, its certificate is valid for {place.host} until {end} ({days} days)"
+    if days < SOON_DAYS:
+        yield warning(check, text, "Renew it, and find out why that has not happened by itself.")
+    else:
+        yield ok(check, text)
+
+
+def _refused(place: Place, error: ssl.SSLCertVerificationError) -> Finding:
+    code = error.verify_code
+    if code in {_EXPIRED, _NOT_YET}:
+        text = "its certificate has expired" if code == _EXPIRED else "its certificate is not valid yet"
+        return fault(f"{place.check}.tls.end", text, "Renew it on the server; or this machine's clock is wrong.")
+    if code in {_NAME, _ADDRESS}:
+        text = f"its certificate is not for {place.host}"
+        return fault(f"{place.check}.tls.name", text, f"Use the name that the certificate has in {place.mend}.")
+    text = f"its certificate is not trusted: {_CHAIN.get(code, error.verify_message)}"
+    advice = "Have the server send the whole chain; give the authority in upstream.tls.ca if it is your own."
+    return fault(f"{place.check}.tls.chain", text, advice)

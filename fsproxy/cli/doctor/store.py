@@ -1,0 +1,208 @@
+"""The Redis or Valkey server of the limits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from fsproxy.cli.doctor.findings import Finding, fault, ok, unknown, warning
+from fsproxy.config.schema import RedisConfig
+from fsproxy.state.redis.store_memory import WARN_SHARE
+
+OLDEST = (6, 2)
+"""Older servers get no fixes any more."""
+COMMANDS: Mapping[str, Sequence[object]] = {
+    "SET": ("s", "1", "PX", 10_000),
+    "GET": ("s",),
+    "EXISTS": ("s",),
+    "PEXPIRE": ("s", 10_000),
+    "PTTL": ("s",),
+    "HSET": ("h", "f", 1),
+    "HINCRBY": ("h", "f", 1),
+    "HGET": ("h", "f"),
+    "HGETALL": ("h",),
+    "HVALS": ("h",),
+    "HLEN": ("h",),
+    "HDEL": ("h", "f"),
+    "ZADD": ("z", 1, "m"),
+    "ZCARD": ("z",),
+    "ZSCORE": ("z", "m"),
+    "ZRANGEBYSCORE": ("z", "-inf", "+inf"),
+    "ZREMRANGEBYSCORE": ("z", "-inf", "0"),
+    "ZREM": ("z", "m"),
+    "DEL": ("s",),
+    "TIME": (),
+}
+"""Every command of the ledger's script, with arguments that are harmless; the first is the end of a key's name."""
+_REMEDIES = {
+    "WRONGPASS": "Correct user and password in state.redis.url.",
+    "NOAUTH": "state.redis.url needs a password: redis://USER:PASSWORD@HOST:PORT/0.",
+    "NOPERM": "Grant it to the user (ACL SETUSER): all commands of the script, EVALSHA and SCRIPT LOAD.",
+    "READONLY": "Give the primary's address in state.redis.url, not a replica's.",
+    "MOVED": "It is one node of a cluster: give a server that is none.",
+    "CLUSTERDOWN": "It is a node of a cluster that is down: give a server that is none.",
+    "LOADING": "It is still loading its data: try again.",
+    "OOM": "Raise its maxmemory.",
+    "MISCONF": "It cannot save to its disk, and takes no writes: look at its log.",
+    "NOREPLICAS": "Too few replicas are connected (min-replicas-to-write).",
+}
+
+_WORDS = {
+    "AuthenticationError": "WRONGPASS",
+    "ReadOnlyError": "READONLY",
+    "MovedError": "MOVED",
+    "ClusterDownError": "CLUSTERDOWN",
+    "BusyLoadingError": "LOADING",
+    "OutOfMemoryError": "OOM",
+}
+"""The servers' words for what redis-py has classes for."""
+
+
+class _Client(Protocol):
+    """The one method that is used of redis-py's client."""
+
+    async def execute_command(self, *words: object) -> Any:
+        """Send a command, return the answer."""
+
+
+async def store(config: RedisConfig) -> AsyncIterator[Finding]:
+    """Ask the server what it is, and try everything that the limits need. Keys live for ten seconds at most."""
+    from redis.asyncio import Redis  # noqa: PLC0415 - an extra
+    from redis.exceptions import RedisError  # noqa: PLC0415
+
+    from fsproxy.state.redis.connection import connection_pool  # noqa: PLC0415
+
+    pool = connection_pool(config.url, max(config.timeout, 3.0), decode_responses=True)
+    client = Redis(connection_pool=pool)
+    try:
+        await client.execute_command("PING")  # type: ignore[no-untyped-call]
+    except (RedisError, OSError) as error:
+        yield failed("redis.connect", "it cannot be used", error)
+        return
+    else:
+        yield ok("redis.connect", "it answers")
+        async for finding in _asked(client, config):
+            yield finding
+    finally:
+        await pool.disconnect()
+
+
+async def _asked(client: _Client, config: RedisConfig) -> AsyncIterator[Finding]:
+    from redis.exceptions import RedisError  # noqa: PLC0415
+
+    try:
+        info = await client.execute_command("INFO")
+    except RedisError:
+        yield unknown(
+            "redis.info",
+            "the user may not ask for INFO, so version, policy and memory are not known",
+            "Grant +info: fsproxy also warns when the server becomes full, if it may ask.",
+        )
+        info = {}
+    if info:
+        for finding in (_kind(info), _version(info), _policy(info), _memory(info)):
+            yield finding
+        if info.get("redis_mode") == "sentinel":
+            return
+    async for finding in _rights(client, config):
+        yield finding
+
+
+def _kind(info: Mapping[str, Any]) -> Finding:
+    mode = info.get("redis_mode") or info.get("server_mode") or "standalone"
+    if mode == "sentinel":
+        text = "this is a Sentinel, which keeps no data"
+        return fault("redis.kind", text, "Give the primary's address in state.redis.url (SENTINEL get-master-addr...).")
+    if mode == "cluster" or info.get("cluster_enabled") == 1:
+        text = "this is one node of a cluster: keys of other nodes are not reached through it"
+        return fault("redis.kind", text, "Give a server that is no cluster's in state.redis.url.")
+    if info.get("role") not in {None, "master"}:
+        return fault("redis.kind", "this is a replica, which takes no writes", _REMEDIES["READONLY"])
+    return ok("redis.kind", "a server of its own that takes writes")
+
+
+def _version(info: Mapping[str, Any]) -> Finding:
+    name = "Valkey" if "valkey_version" in info else "Redis"
+    text = str(info.get("valkey_version") or info.get("redis_version") or "")
+    numbers = tuple(int(each) for each in re.findall(r"\d+", text)[:2])
+    if not numbers:
+        return unknown("redis.version", "it does not tell its version")
+    if numbers < OLDEST:
+        return warning("redis.version", f"{name} {text:.20} is old", "Use Redis 6.2 or later, or Valkey.")
+    return ok("redis.version", f"{name} {text:.20}")
+
+
+def _policy(info: Mapping[str, Any]) -> Finding:
+    policy = str(info.get("maxmemory_policy", ""))
+    if not policy:
+        return unknown("redis.policy", "it does not tell its maxmemory-policy")
+    if policy != "noeviction":
+        text = f"its maxmemory-policy is {policy:.40}: it throws away counts of limits when it is full"
+        return fault("redis.policy", text, "Set maxmemory-policy noeviction; give caches a server of their own.")
+    return ok("redis.policy", "it evicts nothing")
+
+
+def _memory(info: Mapping[str, Any]) -> Finding:
+    used, most = info.get("used_memory"), info.get("maxmemory")
+    if not isinstance(used, int) or not isinstance(most, int):
+        return unknown("redis.memory", "it does not tell how full it is")
+    if most == 0:
+        advice = "Set maxmemory, so that fsproxy can stop writing in time instead of the system killing the server."
+        return warning("redis.memory", f"{used / 2**20:.0f} MB are used, and there is no limit", advice)
+    text = f"{used / 2**20:.0f} of {most / 2**20:.0f} MB are used"
+    if used >= WARN_SHARE * most:
+        return warning("redis.memory", text, "Raise its maxmemory: when it is full, limits are not enforced.")
+    return ok("redis.memory", text)
+
+
+async def _rights(client: _Client, config: RedisConfig) -> AsyncIterator[Finding]:
+    """Run each command as the script would, on keys of an org that cannot be."""
+    from redis.exceptions import RedisError  # noqa: PLC0415
+
+    from fsproxy.state.redis.script import script  # noqa: PLC0415
+    from fsproxy.state.redis.wire import org_base  # noqa: PLC0415
+
+    base = org_base(config.prefix, "~doctor")
+    refused: list[str] = []
+    try:
+        await client.execute_command("SCRIPT", "LOAD", script())
+        # The caches' keys are written by plain commands, with a time to live.
+        await client.execute_command("SET", f"{base}s", "1", "PX", 10_000)
+        await client.execute_command("GET", f"{base}s")
+        for name, arguments in COMMANDS.items():
+            key, *rest = (f"{base}{arguments[0]}", *arguments[1:]) if arguments else ("",)
+            words = "KEYS[1], unpack(ARGV)" if key else ""
+            text = f"return redis.call('{name}'{', ' if words else ''}{words})"
+            try:
+                await client.execute_command("EVAL", text, int(bool(key)), *filter(None, [key]), *rest)
+            except RedisError as error:
+                if not is_refused(error):
+                    raise
+                refused.append(name)
+    except RedisError as error:
+        yield failed("redis.rights", "the limits cannot be kept there", error)
+        return
+    if refused:
+        text = f"the user may not use {', '.join(refused)}"
+        yield fault("redis.rights", text, _REMEDIES["NOPERM"])
+    else:
+        yield ok("redis.rights", f"all of the script's {len(COMMANDS)} commands may be used")
+
+
+def is_refused(error: Exception) -> bool:
+    """Return whether the user lacks a right. Inside of scripts, servers say so in other words."""
+    text = str(error)
+    return "NOPERM" in text or "no permissions" in text.lower() or "can't run this command" in text
+
+
+def failed(check: str, text: str, error: Exception) -> Finding:
+    """Return a fault with the first word of a server's error alone: more of it could be anything."""
+    said, kind = str(error), type(error).__name__
+    word = "NOPERM" if is_refused(error) else _WORDS.get(kind, kind)
+    # Of other errors, redis-py leaves the first word in the text.
+    word = next((known for known in _REMEDIES if said.startswith(known)), word)
+    if word == "WRONGPASS" and "invalid" not in said.lower():
+        word = "NOAUTH"
+    advice = _REMEDIES.get(word, "Look at host, port, TLS (rediss://) and firewall of state.redis.url.")
+    return fault(check, f"{text}: {word}", advice)

@@ -1,0 +1,89 @@
+"""All steps, one after the other."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+
+import aiohttp
+
+from fsproxy.cli.doctor import machine, public, seen, upstream
+from fsproxy.cli.doctor.connecting import Place, connect
+from fsproxy.cli.doctor.findings import Report, unknown
+from fsproxy.config.problems import HostError
+from fsproxy.config.schema import Config, StateBackend
+from fsproxy.http.tls import client_context
+
+
+async def examine(
+    report: Report,
+    config: Config,
+    public_url: str | None,
+    org: str | None,
+    origin: str,
+    announce: Callable[[str], None],
+) -> None:
+    """Take every step that can be taken. ``announce`` is told of a page before it is sent."""
+    await report.step("host", machine.host(config))
+    await report.step("descriptors", machine.descriptors(config))
+    await _upstream(report, config, org, origin, announce)
+    if config.state.backend is StateBackend.REDIS:
+        try:
+            from fsproxy.cli.doctor.store import store  # noqa: PLC0415 - redis-py is an extra
+        except ImportError:
+            report.add(unknown("redis.connect", "redis-py is not installed", "pip install fsproxy[redis]"))
+        else:
+            await report.step("redis", store(config.state.redis))
+    await _front(report, config, public_url, org, origin)
+
+
+async def _upstream(
+    report: Report, config: Config, org: str | None, origin: str, announce: Callable[[str], None]
+) -> None:
+    try:
+        context = client_context(config.upstream.tls)
+    except HostError:  # the first step has told of it
+        return
+    fine = True
+    for url in dict.fromkeys((config.upstream.url, *(url for _, url in config.upstream.prefixes))):
+        key = "upstream.url" if url == config.upstream.url else "upstream.prefixes"
+        fine &= await report.step("upstream", connect(Place("upstream", url, context, key)))
+    if not fine:
+        return
+    async with _client(report, context) as http:
+        if await report.step("upstream.settings", upstream.settings(http, config.upstream, org)) and org is not None:
+            announce(f"A page of {origin}/fsproxy-doctor is sent to the upstream now, which begins a session of {org}.")
+            await report.step("upstream.page", upstream.page(http, config.upstream, org, origin))
+
+
+async def _front(report: Report, config: Config, url: str | None, org: str | None, origin: str) -> None:
+    context = ssl.create_default_context()
+    async with _client(report, context) as http, _client(report, context) as other:
+        admin = seen.Admin(other, config.admin)
+        await report.step("admin.ready", seen.readiness(admin))
+        if url is None:
+            report.add(unknown("public", "what is in front of fsproxy was not looked at", "Give --public-url."))
+            return
+        if not await report.step("public", connect(Place("public", url, context, "--public-url"))):
+            return
+        way = public.Public(http, url, origin, config)
+        if not await report.step("public.reached", public.reached(way)):
+            return
+        await report.step("public.client_ip", seen.client_address(way, admin))
+        await report.step("public.cors", public.cross_origin(way))
+        await report.step("public.socket", public.socket(way))
+        await report.step("public.size", public.size(way))
+        await report.step("public.requests", seen.request_body(way, admin))
+        await report.step("public.answers", public.compression(way, org))
+
+
+def _client(report: Report, context: ssl.SSLContext) -> aiohttp.ClientSession:
+    """Return a client that keeps no cookies, follows nothing, and changes no body."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=context, force_close=True),
+        timeout=aiohttp.ClientTimeout(total=report.seconds),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        headers={"User-Agent": "fsproxy-doctor"},
+        skip_auto_headers=("Accept-Encoding",),
+    )
