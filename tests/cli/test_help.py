@@ -60,6 +60,7 @@ def test_the_groups_help_says_what_exit_statuses_mean_and_how_to_complete() -> N
 MISTAKES = {
     "check": ["{file}"],
     "serve": ["--config", "{file}"],
+    "doctor": ["--config", "{file}"],
     "explain": ["--config", "{file}"],
     "explain, a request": ["--config", "{good}", "--request", "{file}"],
     "validate": ["event", "{file}"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -60,7 +61,7 @@ class Front:
         if self.unpacks_bodies and body[:2] == b"\x1f\x8b":
             body = zlib.decompress(body, 31)
         async with http.request(
-            request.method, self.target + request.raw_path, data=body, headers=self._headers(request)
+            request.method, self.target + request.raw_path, data=io.BytesIO(body), headers=self._headers(request)
         ) as response:
             data, kept = await response.read(), response.headers.copy()
         for name in [*_OWN, *self.removes]:

@@ -25,10 +25,12 @@ START_DEADLINE = 120.0
 class ValkeyServer:
     """One server on a port of 127.0.0.1, that keeps nothing on disk: every start is empty."""
 
-    def __init__(self, port: int, folder: Path, password: str = "") -> None:
+    def __init__(self, port: int, folder: Path, password: str = "", **options: str) -> None:
+        """``options`` are more of the server's own, with ``_`` for ``-``."""
         self.port = port
         self._folder = folder
         self._password = password
+        self._options = {name.replace("_", "-"): value for name, value in options.items()}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -39,6 +41,7 @@ class ValkeyServer:
     def start(self) -> None:
         """Start it, empty, and wait until it answers."""
         options = {"port": self.port, "bind": "127.0.0.1", "save": "", "appendonly": "no", "dir": self._folder}
+        options |= self._options
         if self._password:
             options["requirepass"] = self._password
         arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
@@ -85,10 +88,10 @@ class ValkeyServer:
 
 
 @contextmanager
-def running_valkey(password: str = "") -> Iterator[ValkeyServer]:
+def running_valkey(password: str = "", **options: str) -> Iterator[ValkeyServer]:
     """A server that runs; killed at the end, whatever state it is in then."""
     folder = Path(tempfile.mkdtemp(prefix="fsproxy-valkey-"))
-    server = ValkeyServer(free_ports(1)[0], folder, password)
+    server = ValkeyServer(free_ports(1)[0], folder, password, **options)
     try:
         server.start()
         yield server

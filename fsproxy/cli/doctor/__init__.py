@@ -14,6 +14,7 @@ import click
 from fsproxy.cli.doctor.findings import Finding, Report, State
 from fsproxy.cli.documented import Documented
 from fsproxy.cli.loading import config_option, load_or_exit
+from fsproxy.cli.wording import counted
 
 _MARKS = {State.OK: ("✓", "green"), State.WARNING: ("!", "yellow"), State.FAULT: ("✗", "red"), State.UNKNOWN: ("?", "")}
 _ASCII = {"✓": "+", "✗": "x"}
@@ -55,8 +56,10 @@ def doctor(
     one page, which is announced.
     """
     from fsproxy.cli.doctor.visit import examine  # noqa: PLC0415 - slow to import
+    from fsproxy.telemetry.logs import configure_logs  # noqa: PLC0415
 
     config = load_or_exit(path)
+    configure_logs("error", "console")
     report = Report((lambda _: None) if as_json else _show, timeout)
     site = origin or public_url or "https://www.example.com"
     parts = urlsplit(site)
@@ -70,7 +73,8 @@ def doctor(
         }
         click.echo(json.dumps(found, indent=2))
     else:
-        click.echo(f"{counts[State.FAULT]} faults, {counts[State.WARNING]} warnings, {counts[State.UNKNOWN]} not known")
+        faults, warnings = counted(counts[State.FAULT], "fault"), counted(counts[State.WARNING], "warning")
+        click.echo(f"{faults}, {warnings}, {counts[State.UNKNOWN]} not known")
     raise SystemExit(report.exit_status)
 
 

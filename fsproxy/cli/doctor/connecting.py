@@ -115,5 +115,6 @@ def _refused(place: Place, error: ssl.SSLCertVerificationError) -> Finding:
         text = f"its certificate is not for {place.host}"
         return fault(f"{place.check}.tls.name", text, f"Use the name that the certificate has in {place.mend}.")
     text = f"its certificate is not trusted: {_CHAIN.get(code, error.verify_message)}"
-    advice = "Have the server send the whole chain; give the authority in upstream.tls.ca if it is your own."
+    own = "upstream.tls.ca" if place.check == "upstream" else "the variable SSL_CERT_FILE"
+    advice = f"Have the server send the whole chain; if the authority is your own, name its file in {own}."
     return fault(f"{place.check}.tls.chain", text, advice)

@@ -1,7 +1,7 @@
 """The way from a visitor to fsproxy, tried through the public URL.
 
-Everything is asked in a way that fsproxy itself answers, so that nothing of it reaches the backend: a page that is
-none, and a query that contradicts itself.
+Most is asked in a way that fsproxy itself answers, so that nothing of it reaches the backend: a page that is none, a
+call that is none, a query that contradicts itself.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ import aiohttp
 from fsproxy.cli.doctor.connecting import Place
 from fsproxy.cli.doctor.findings import Finding, fault, ok, unknown, warning
 from fsproxy.cli.doctor.upstream import base_for, settings_path
-from fsproxy.config.schema import Config
+from fsproxy.config.schema import Config, TopMode
+from fsproxy.core.model import Mode
 
-PAGE, BUNDLE, SOCKET = "/rec/page", "/rec/bundle", "/rec/sock"
 CONTRADICTION = "OrgId=doctor&OrgId=other"
 """A query that fsproxy refuses on capture routes, whatever the body."""
+_TOO_LARGE = 413
 _PROBLEM = "application/problem+json"
 _CHUNK = bytes(64 * 1024)
 
@@ -44,10 +45,20 @@ class Public:
     origin: str
     config: Config
 
+    @property
+    def page(self) -> str:
+        """Return the path of pages."""
+        return self.config.routes.page[0]
+
+    @property
+    def bundle(self) -> str:
+        """Return the path of bundles."""
+        return self.config.routes.bundle[0]
+
     async def probe(self, body: bytes, headers: dict[str, str] | None = None, query: str = "") -> Reached | int:
         """Send a page that is none. Return fsproxy's own answer, or the status of somebody else's."""
         headers = {"Content-Type": "text/plain", "Origin": self.origin, **(headers or {})}
-        async with self.http.post(f"{self.url}{PAGE}{query}", data=body, headers=headers) as response:
+        async with self.http.post(f"{self.url}{self.page}{query}", data=body, headers=headers) as response:
             await response.read()
             if not is_ours(response):
                 return response.status
@@ -75,7 +86,7 @@ async def reached(public: Public) -> AsyncIterator[Finding]:
     else:
         yield fault(
             "public.reached",
-            f"POST {PAGE} was answered {answer} by something else than fsproxy",
+            f"POST {public.page} was answered {answer} by something else than fsproxy",
             "Have what is in front pass /rec/, /s/ and /datalayer/ to fsproxy with path and X-Request-Id as they are.",
         )
 
@@ -83,7 +94,7 @@ async def reached(public: Public) -> AsyncIterator[Finding]:
 async def cross_origin(public: Public) -> AsyncIterator[Finding]:
     """Read the CORS headers of an answer, and ask as a browser asks before it sends JSON."""
     headers = {"Content-Type": "text/plain", "Origin": public.origin}
-    async with public.http.post(f"{public.url}{PAGE}", data=b"fsproxy doctor", headers=headers) as response:
+    async with public.http.post(f"{public.url}{public.page}", data=b"fsproxy doctor", headers=headers) as response:
         allowed = response.headers.getall("Access-Control-Allow-Origin", [])
         credentials = response.headers.getall("Access-Control-Allow-Credentials", [])
     if allowed == [public.origin] and credentials == ["true"]:
@@ -100,26 +111,30 @@ async def cross_origin(public: Public) -> AsyncIterator[Finding]:
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "content-type",
     }
-    async with public.http.options(f"{public.url}{BUNDLE}", headers=asked) as response:
+    async with public.http.options(f"{public.url}{public.bundle}", headers=asked) as response:
         status, allowed = response.status, response.headers.getall("Access-Control-Allow-Origin", [])
+    text = f"OPTIONS {public.bundle} was answered {status}, with{'' if allowed else 'out'} Access-Control-Allow-Origin"
     if status < 300 and allowed in ([public.origin], ["*"]):
         yield ok("public.preflight", "a preflight request is allowed")
     else:
         yield warning(
             "public.preflight",
-            f"OPTIONS {BUNDLE} was answered {status}, with{'' if allowed else 'out'} Access-Control-Allow-Origin",
+            text,
             "Recorders ask no such thing; calls that browsers send as JSON would fail. The backend answers it.",
         )
 
 
 async def socket(public: Public) -> AsyncIterator[Finding]:
     """Open a WebSocket, and close it again."""
+    if not public.config.routes.socket:
+        return
+    path = public.config.routes.socket[0]
     try:
-        opened = await public.http.ws_connect(f"{public.url}{SOCKET}", origin=public.origin)
+        opened = await public.http.ws_connect(f"{public.url}{path}", origin=public.origin)
     except aiohttp.WSServerHandshakeError as error:
         yield fault(
             "public.socket",
-            f"an upgrade of {SOCKET} was answered {error.status}: recorders wait for ever on this",
+            f"an upgrade of {path} was answered {error.status}: recorders wait for ever on this",
             "Have what is in front pass Upgrade and Connection on, with HTTP/1.1.",
         )
     else:
@@ -127,32 +142,41 @@ async def socket(public: Public) -> AsyncIterator[Finding]:
         yield ok("public.socket", "a WebSocket opens")
 
 
-async def size(public: Public) -> AsyncIterator[Finding]:
-    """Send a body just under ``server.max_body``. fsproxy refuses it for its query, after everything in front."""
-    length = public.config.server.max_body - 1
+async def size(public: Public, mode: object) -> AsyncIterator[Finding]:
+    """Send a body just under ``server.max_body``, which fsproxy refuses by itself. ``mode``: as it runs.
+
+    A call that is none is read whole first. Where calls are not judged, a query that contradicts itself is refused
+    without that, and a program in front may take the early end for a failure.
+    """
+    length, direct = public.config.server.max_body - 1, public.config.routes.direct_event
+    judged = mode == TopMode.ENFORCE and public.config.core.default.client_api.mode is Mode.ENFORCE
+    target = direct if direct is not None and judged else f"{public.bundle}?{CONTRADICTION}"
 
     async def body() -> AsyncIterator[bytes]:
         for start in range(0, length, len(_CHUNK)):
             yield _CHUNK[: length - start]
 
+    # A limit in front is then told before the body is sent.
     headers = {"Content-Type": "text/plain", "Content-Length": str(length), "Expect": "100-continue"}
-    text = f"a body of {length} bytes"
+    check, text = "public.size", f"a body of {length} bytes"
     try:
-        async with public.http.post(f"{public.url}{BUNDLE}?{CONTRADICTION}", data=body(), headers=headers) as response:
+        async with public.http.post(f"{public.url}{target}", data=body(), headers=headers) as response:
             await response.read()
-            ours, status = is_ours(response), response.status
+            ours, status = "X-Request-Id" in response.headers, response.status
     except (aiohttp.ClientError, TimeoutError) as error:
         advice = "It may be cut off by what is in front, or be too much for the line: compare their limits."
-        yield warning("public.size", f"{text} did not get through: {type(error).__name__}", advice)
+        yield warning(check, f"{text} did not get through: {type(error).__name__}", advice)
         return
+    advice = "Raise its limit to server.max_body, or lower that one (nginx: client_max_body_size)."
     if ours:
-        yield ok("public.size", f"{text} reaches fsproxy")
+        yield ok(check, f"{text} is taken by all that is in front")
+    elif status == _TOO_LARGE:
+        said = f"{text} is refused with {status} by something in front: it ends recordings that fsproxy would take"
+        yield fault(check, said, advice)
+    elif target is direct:
+        yield warning(check, f"{text} was answered {status} by something in front", advice)
     else:
-        yield fault(
-            "public.size",
-            f"{text} was answered {status} by something in front: it ends recordings that fsproxy would take",
-            "Raise its limit to server.max_body, or lower that one (nginx: client_max_body_size).",
-        )
+        yield unknown(check, f"{text} was answered {status} by something in front, which may have another reason")
 
 
 async def compression(public: Public, org: str | None) -> AsyncIterator[Finding]:

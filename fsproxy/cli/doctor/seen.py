@@ -48,6 +48,11 @@ class Admin:
         except (aiohttp.ClientError, ValueError, TimeoutError):
             return None
 
+    async def mode(self) -> object:
+        """Return the mode in which fsproxy runs; None if it is not told."""
+        ready = await self.get("/readyz")
+        return ready.get("mode") if isinstance(ready, dict) else None
+
     async def line(self, request_id: str) -> dict[str, Any] | None:
         """Return the audit line of a request. It is there only after the answer has been read."""
         for _ in range(_ATTEMPTS):

@@ -68,7 +68,11 @@ class _Client(Protocol):
 
 async def store(config: RedisConfig) -> AsyncIterator[Finding]:
     """Ask the server what it is, and try everything that the limits need. Keys live for ten seconds at most."""
-    from redis.asyncio import Redis  # noqa: PLC0415 - an extra
+    try:
+        from redis.asyncio import Redis  # noqa: PLC0415 - an extra
+    except ImportError:
+        yield unknown("redis.connect", "it was not asked, as redis-py is not installed", "pip install fsproxy[redis]")
+        return
     from redis.exceptions import RedisError  # noqa: PLC0415
 
     from fsproxy.state.redis.connection import connection_pool  # noqa: PLC0415
@@ -103,14 +107,18 @@ async def _asked(client: _Client, config: RedisConfig) -> AsyncIterator[Finding]
     if info:
         for finding in (_kind(info), _version(info), _policy(info), _memory(info)):
             yield finding
-        if info.get("redis_mode") == "sentinel":
+        if _mode(info) == "sentinel":
             return
     async for finding in _rights(client, config):
         yield finding
 
 
+def _mode(info: Mapping[str, Any]) -> str:
+    return str(info.get("redis_mode") or info.get("server_mode") or "standalone")
+
+
 def _kind(info: Mapping[str, Any]) -> Finding:
-    mode = info.get("redis_mode") or info.get("server_mode") or "standalone"
+    mode = _mode(info)
     if mode == "sentinel":
         text = "this is a Sentinel, which keeps no data"
         return fault("redis.kind", text, "Give the primary's address in state.redis.url (SENTINEL get-master-addr...).")

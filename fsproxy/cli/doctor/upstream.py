@@ -10,7 +10,7 @@ import aiohttp
 
 from fsproxy.cli.doctor.findings import Finding, fault, ok, unknown, warning
 from fsproxy.clock import now
-from fsproxy.config.schema import UpstreamConfig
+from fsproxy.config.schema import Config, UpstreamConfig
 
 CLOCK_WARNING, CLOCK_FAULT = 5.0, 120.0
 """Seconds. Dated rules and certificates go by this machine's clock; the header ``Date`` is exact to one second."""
@@ -53,9 +53,9 @@ async def settings(http: aiohttp.ClientSession, config: UpstreamConfig, org: str
         )
 
 
-async def page(http: aiohttp.ClientSession, config: UpstreamConfig, org: str, origin: str) -> AsyncIterator[Finding]:
+async def page(http: aiohttp.ClientSession, config: Config, org: str, origin: str) -> AsyncIterator[Finding]:
     """Send a page request past fsproxy. The backend begins a session for it."""
-    check, path = "upstream.page", "/rec/page"
+    check, path = "upstream.page", config.routes.page[0]
     body = {
         "OrgId": org,
         "UserId": "",
@@ -74,7 +74,7 @@ async def page(http: aiohttp.ClientSession, config: UpstreamConfig, org: str, or
         "TabId": str(uuid4()),
     }
     headers = {"Origin": origin, "Referer": f"{origin}/"}
-    async with http.post(f"{base_for(config, path)}{path}", json=body, headers=headers) as response:
+    async with http.post(f"{base_for(config.upstream, path)}{path}", json=body, headers=headers) as response:
         status = response.status
         try:
             answer = await response.json(content_type=None)

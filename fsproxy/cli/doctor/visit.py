@@ -10,8 +10,9 @@ import aiohttp
 from fsproxy.cli.doctor import machine, public, seen, upstream
 from fsproxy.cli.doctor.connecting import Place, connect
 from fsproxy.cli.doctor.findings import Report, unknown
+from fsproxy.cli.doctor.store import store
 from fsproxy.config.problems import HostError
-from fsproxy.config.schema import Config, StateBackend
+from fsproxy.config.schema import Config, StateBackend, TopMode
 from fsproxy.http.tls import client_context
 
 
@@ -28,12 +29,7 @@ async def examine(
     await report.step("descriptors", machine.descriptors(config))
     await _upstream(report, config, org, origin, announce)
     if config.state.backend is StateBackend.REDIS:
-        try:
-            from fsproxy.cli.doctor.store import store  # noqa: PLC0415 - redis-py is an extra
-        except ImportError:
-            report.add(unknown("redis.connect", "redis-py is not installed", "pip install fsproxy[redis]"))
-        else:
-            await report.step("redis", store(config.state.redis))
+        await report.step("redis", store(config.state.redis))
     await _front(report, config, public_url, org, origin)
 
 
@@ -51,9 +47,13 @@ async def _upstream(
     if not fine:
         return
     async with _client(report, context) as http:
-        if await report.step("upstream.settings", upstream.settings(http, config.upstream, org)) and org is not None:
+        if (
+            await report.step("upstream.settings", upstream.settings(http, config.upstream, org))
+            and org
+            and config.routes.page
+        ):
             announce(f"A page of {origin}/fsproxy-doctor is sent to the upstream now, which begins a session of {org}.")
-            await report.step("upstream.page", upstream.page(http, config.upstream, org, origin))
+            await report.step("upstream.page", upstream.page(http, config, org, origin))
 
 
 async def _front(report: Report, config: Config, url: str | None, org: str | None, origin: str) -> None:
@@ -67,12 +67,17 @@ async def _front(report: Report, config: Config, url: str | None, org: str | Non
         if not await report.step("public", connect(Place("public", url, context, "--public-url"))):
             return
         way = public.Public(http, url, origin, config)
+        mode = await admin.mode()
+        if TopMode.BYPASS in {config.mode, mode} or not (config.routes.page and config.routes.bundle):
+            text = "fsproxy judges nothing now (mode: bypass, or no routes), so that all of it would reach the backend"
+            report.add(unknown("public.reached", text, "Run doctor again in the mode enforce or shadow."))
+            return
         if not await report.step("public.reached", public.reached(way)):
             return
         await report.step("public.client_ip", seen.client_address(way, admin))
         await report.step("public.cors", public.cross_origin(way))
         await report.step("public.socket", public.socket(way))
-        await report.step("public.size", public.size(way))
+        await report.step("public.size", public.size(way, mode))
         await report.step("public.requests", seen.request_body(way, admin))
         await report.step("public.answers", public.compression(way, org))
 
@@ -81,7 +86,8 @@ def _client(report: Report, context: ssl.SSLContext) -> aiohttp.ClientSession:
     """Return a client that keeps no cookies, follows nothing, and changes no body."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=context, force_close=True),
-        timeout=aiohttp.ClientTimeout(total=report.seconds),
+        # Less than the step's, so that a step can say what took too long.
+        timeout=aiohttp.ClientTimeout(total=0.9 * report.seconds),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         headers={"User-Agent": "fsproxy-doctor"},

