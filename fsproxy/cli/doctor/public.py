@@ -58,7 +58,9 @@ class Public:
     async def probe(self, body: bytes, headers: dict[str, str] | None = None, query: str = "") -> Reached | int:
         """Send a page that is none. Return fsproxy's own answer, or the status of somebody else's."""
         headers = {"Content-Type": "text/plain", "Origin": self.origin, **(headers or {})}
-        async with self.http.post(f"{self.url}{self.page}{query}", data=body, headers=headers) as response:
+        async with self.http.post(
+            f"{self.url}{self.page}{query}", data=body, headers=headers, allow_redirects=False
+        ) as response:
             await response.read()
             if not is_ours(response):
                 return response.status
@@ -179,17 +181,21 @@ async def size(public: Public, mode: object) -> AsyncIterator[Finding]:
         yield unknown(check, f"{text} was answered {status} by something in front, which may have another reason")
 
 
-async def compression(public: Public, org: str | None) -> AsyncIterator[Finding]:
+async def compression(public: Public, upstream: aiohttp.ClientSession, org: str | None) -> AsyncIterator[Finding]:
     """Compare the backend's settings with those that come through the public URL, byte for byte."""
     path, headers = settings_path(org), {"Accept-Encoding": "gzip"}
     base = base_for(public.config.upstream, path)
     found = []
-    for url in (base, public.url):
-        async with public.http.get(f"{url}{path}", headers=headers, allow_redirects=False) as response:
-            body = await response.read()
-            found.append((response.status, response.headers.get("Content-Encoding", "identity"), body))
-    (status, encoding, body), (their_status, their_encoding, their_body) = found
     check = "public.answers"
+    try:
+        for http, url in ((upstream, base), (public.http, public.url)):
+            async with http.get(f"{url}{path}", headers=headers, allow_redirects=False) as response:
+                body = await response.read()
+                found.append((response.status, response.headers.get("Content-Encoding", "identity"), body))
+    except aiohttp.ClientError as error:
+        yield unknown(check, f"answers could not be compared: {type(error).__name__}")
+        return
+    (status, encoding, body), (their_status, their_encoding, their_body) = found
     if status != 200:
         yield unknown(check, f"the backend has no settings to compare ({status})", "Name your org with --org.")
     elif their_status != status:

@@ -131,3 +131,12 @@ async def test_another_path_of_pages_is_used() -> None:
             found = await through(proxy, Front(""))
     assert (found["public.reached"], found["public.size"], found["upstream.page"]) == ("ok", "ok", "warning")
     assert "public.socket" not in found
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    """Recorders would lose their body with it."""
+    async with RecordingUpstream() as upstream, running_proxy({"upstream": {"url": upstream.url}}) as proxy:
+        async with RecordingUpstream(answer=status(301, Location=f"{proxy.url}/rec/page")) as other:
+            found = await examined(proxy.config_path, other.url)
+    assert found["public.reached"].state.value == "fault"
+    assert "301" in found["public.reached"].text

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from support.doctoring import examined
 from support.ports import free_ports
+from support.proxy import running_proxy
 from support.tools import tool
 from support.upstream import RecordingUpstream, status
 
@@ -114,3 +115,11 @@ async def test_an_upstream_that_never_answers_is_given_up() -> None:
         upstream.hold()
         found = await examined({**FREE, "upstream": {"url": upstream.url}}, seconds=0.5)
     assert found["upstream.settings"].state.value == "fault"
+
+
+async def test_an_authority_of_ones_own_serves_for_the_comparison_too(tmp_path: Path) -> None:
+    async with secure_upstream(certificate(tmp_path)) as url:
+        config = {"upstream": {"url": url, "tls": {"ca": str(tmp_path / "cert.pem")}}}
+        async with running_proxy(config) as proxy:
+            found = await examined(proxy.config_path, proxy.url, org="o-1")
+    assert found["public.answers"].state.value == "ok"
