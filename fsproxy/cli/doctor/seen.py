@@ -115,6 +115,9 @@ async def client_address(public: Public, admin: Admin) -> AsyncIterator[Finding]
 def _judged(check: str, config: Config, seen: str, own: Address | None, peer: Address | None) -> Finding:
     mask = address_mask(config.audit.client_ip.value, config.audit.client_ip_key)
     about = "" if config.audit.client_ip is AddressPrivacy.FULL else " (truncated)"
+    if own is not None and own == peer and _is_trusted(config, own):
+        # Without the header fsproxy sees the proxy's address, which is this machine's own, and it looks right.
+        return unknown(check, "this machine and what is in front have one address", "Run doctor from another machine.")
     if own is not None and mask(own) == seen:
         return ok(check, f"this machine is seen as {seen}{about}, which it is")
     advice = f"Have it send {config.client_ip.header}, and list its network in client_ip.trusted_proxies."
@@ -129,7 +132,7 @@ def _trust(config: Config, own: Address | None, seen: object) -> Finding:
     check = "public.client_ip.trust"
     mask = address_mask(config.audit.client_ip.value, config.audit.client_ip_key)
     invented = parse_address(INVENTED)
-    if own is not None and any(own in each for each in config.client_ip.trusted_proxies):
+    if own is not None and _is_trusted(config, own):
         text = "this machine is a trusted proxy itself: whether a visitor can choose an address is not known"
         return unknown(check, text, "Run doctor from another machine as well.")
     if not isinstance(seen, str) or invented is None:
@@ -141,3 +144,7 @@ def _trust(config: Config, own: Address | None, seen: object) -> Finding:
             "Have what is in front replace the header or add to its end, and trust its own network alone.",
         )
     return ok(check, "an invented address is not believed")
+
+
+def _is_trusted(config: Config, address: Address) -> bool:
+    return any(address in each for each in config.client_ip.trusted_proxies)

@@ -48,7 +48,7 @@ async def test_a_right_front_has_no_fault() -> None:
     ("front", "config", "wrong"),
     [
         (Front("", forwarded="strip"), TRUSTING, {"public.client_ip": "fault"}),
-        (Front(""), {}, {"public.client_ip.trust": "unknown"}),
+        (Front(""), {}, {"public.client_ip": "unknown", "public.client_ip.trust": "unknown"}),
         (Front(""), {"client_ip": {"trusted_proxies": ["10.0.0.0/8"]}}, {"public.client_ip": "fault"}),
         (
             Front("", forwarded="pass"),
