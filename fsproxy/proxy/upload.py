@@ -82,7 +82,6 @@ class UploadHandler:
             elif outcome is not None:
                 return outcome
         await self.mark_session(flow)
-        # Added to the upstream's answer to a direct or server call of which something was cut (rules.md 3).
         return await self._forwarder.send(flow, body)
 
     def read_facts(self, flow: Flow) -> OrgPolicy:
