@@ -113,20 +113,19 @@ class Traffic:
     def turn(self, at: float) -> None:
         """Begin the minute of this time."""
         self._gather()
-        minute = int(at) // 60
-        self.begin, self.end = minute * 60.0, minute * 60.0 + 60.0
+        self.begin = int(at) // 60 * 60.0
+        self.end = self.begin + 60.0
+
+    def _gather(self) -> None:
+        counts = Counter({how: n for how, n in (self._ended - self._before).items() if how[0] is not OTHER})
+        self._before = self._ended.copy()
+        if not counts:
+            return
+        minute = int(self.begin) // 60
         if minute not in self._minutes and len(self._minutes) >= MOST_MINUTES:
             # The one begun first, not the earliest: after the clock was set back, the present minute must stay.
             del self._minutes[next(iter(self._minutes))]
-        self._minutes.setdefault(minute, Counter())
-
-    def _gather(self) -> None:
-        if self.end:
-            counts = self._ended - self._before
-            self._minutes[int(self.begin) // 60] += Counter(
-                {how: n for how, n in counts.items() if how[0] is not OTHER}
-            )
-        self._before = self._ended.copy()
+        self._minutes[minute] = self._minutes.get(minute, Counter()) + counts
 
     def minutes(self, most: int, now: float) -> Iterator[tuple[int, Counter[Ended]]]:
         """Yield the last minutes up to the present one, oldest first; one without traffic is empty."""

@@ -81,6 +81,16 @@ def test_minutes_are_bounded_also_when_the_clock_is_set_back() -> None:
     assert list(counts.minutes(1, NOON - 86_400)) == [(int(NOON) - 86_400, {_ended(Outcome.FAILED): 1})]
 
 
+def test_a_minute_with_nothing_but_other_requests_takes_no_room() -> None:
+    ended: Counter[Ended] = Counter()
+    counts = Traffic(ended)
+    for minute in range(ring.MOST_MINUTES):
+        _count(counts, ended, _ended(Outcome.CAPTURED), NOON + 60 * minute)
+    for back in (7_200, 3_600):
+        _count(counts, ended, (Route.OTHER, 2, False, Outcome.FORWARDED, False), NOON - back)
+    assert [sum(each.values()) for _, each in counts.minutes(1, NOON)] == [1]
+
+
 def test_a_minute_that_comes_again_goes_on() -> None:
     ended: Counter[Ended] = Counter()
     counts = Traffic(ended)
