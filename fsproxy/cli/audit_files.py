@@ -52,6 +52,11 @@ class AuditFiles:
         except OSError:  # a pipe
             return 0
 
+    def report_without_lines(self) -> None:
+        """Name on standard error the files in which no audit line was found. Call it once all lines were read."""
+        for name in self.without_lines:
+            click.echo(f"{name}: there are no audit lines in it", err=True)
+
     def __iter__(self) -> Iterator[bytes]:
         """Give the lines, each with its line end. Raises ClickException when a file cannot be read."""
         return chain.from_iterable(self.batches())

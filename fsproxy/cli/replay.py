@@ -133,8 +133,7 @@ def replay(
     finally:
         if collected:
             gc.enable()
-    for name in files.without_lines:
-        click.echo(f"{name}: there are no audit lines in it", err=True)
+    files.report_without_lines()
     if as_json:
         click.echo(json.dumps(_document(counts, files.unfinished), indent=2))
     else:

@@ -51,8 +51,7 @@ def why(identity: str, first: tuple[str, ...], more: tuple[str, ...], path: Path
     rules = Rules(str(path), compile_or_exit(path).snapshot) if path is not None else None
     files = AuditFiles((*first, *more))
     found, left = _find(identity, files)
-    for name in files.without_lines:
-        click.echo(f"{name}: there are no audit lines in it", err=True)
+    files.report_without_lines()
     if not found:
         raise click.ClickException(
             "nothing was found. Check the id, and whether its line was written (audit.share). Lines of visitors who "

@@ -17,6 +17,7 @@ from typing import Any
 from aiohttp import web
 
 from fsproxy.config.files import folder_fault
+from fsproxy.config.hosts import addresses
 from fsproxy.config.problems import HostError
 from fsproxy.config.schema import AdminConfig, Config, ListenConfig
 from fsproxy.fleet.binding import NOT_HERE, bind
@@ -175,6 +176,11 @@ def address(listen: ListenConfig) -> str:
 def in_url(host: str) -> str:
     """Return the host in the form that a URL needs."""
     return f"[{host}]" if ":" in host else host
+
+
+def reachable(hosts: Sequence[str]) -> list[str]:
+    """Return the hosts, as in a URL, at which this machine reaches a program that listens on ``hosts``."""
+    return [in_url({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(each, each)) for each in addresses(hosts)]
 
 
 def _require_free_path(path: str) -> None:

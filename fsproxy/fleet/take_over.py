@@ -14,7 +14,7 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from ctypes import addressof, create_string_buffer
 from itertools import chain
 from typing import Self
@@ -23,10 +23,9 @@ import aiohttp
 import structlog
 from aiohttp import web
 
-from fsproxy.config.hosts import addresses
 from fsproxy.config.problems import HostError
 from fsproxy.config.schema import AdminConfig, Config
-from fsproxy.fleet.listening import in_url
+from fsproxy.fleet.listening import reachable
 from fsproxy.proxy.passages import handed_on
 
 LINGER_SECONDS = 2.0
@@ -65,7 +64,7 @@ class Predecessor:
             raise HostError("", "--take-over works on Linux alone")
         if config.listen.unix is not None:
             raise HostError("listen.unix", "cannot be shared, as --take-over needs", "host and port")
-        for host in _reachable(config.admin.host):
+        for host in reachable(config.admin.host):
             found = await cls._find_at(host, config.admin)
             if found is not None:
                 return found
@@ -150,8 +149,3 @@ def _set(listeners: Iterable[asyncio.Server], option: int, value: bytes) -> None
                 if option == _DETACH and error.errno == errno.ENOENT:
                     continue  # another worker was first: the listeners of a port share what steers them
                 log.warning("the kernel does not let new connections be steered", errno=error.errno)
-
-
-def _reachable(hosts: Sequence[str]) -> list[str]:
-    """Return the hosts, as in a URL, at which this machine reaches a program that listens on ``hosts``."""
-    return [in_url({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(each, each)) for each in addresses(hosts)]

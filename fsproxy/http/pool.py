@@ -7,43 +7,15 @@ import itertools
 import socket
 import ssl
 from collections import deque
-from dataclasses import dataclass
 from enum import IntEnum, unique
-from urllib.parse import urlsplit
 
 from fsproxy.config.schema import UpstreamTimeouts
 from fsproxy.core.failures import Failure
+from fsproxy.http.origin import Origin
 from fsproxy.http.server import has_fast_lane
 from fsproxy.http.sweeper import Sweeper
 from fsproxy.http.unattended import Unattended
 from fsproxy.http.upstream_connection import UpstreamConnection
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """One upstream host."""
-
-    host: str
-    port: int
-    tls: bool
-    authority: bytes
-    """The Host header."""
-    prefix: str
-    """What its URL puts before every target: "" or ``/something`` without a slash at the end."""
-
-    @classmethod
-    def of(cls, url: str) -> Origin:
-        """Return the origin of a URL that the loader has checked."""
-        parts = urlsplit(url)
-        tls = parts.scheme == "https"
-        return cls(
-            parts.hostname or "",
-            parts.port or (443 if tls else 80),
-            tls,
-            parts.netloc.encode("idna" if not parts.netloc.isascii() else "ascii"),
-            parts.path.rstrip("/"),
-        )
-
 
 Waiter = tuple[int, "asyncio.Future[UpstreamConnection | None]"]
 """Its number in the order of arrival, and what it waits for: a connection, or None for the right to open one."""

@@ -10,7 +10,8 @@ import asyncio
 import ssl
 
 from fsproxy.config.schema import UpstreamConfig, UpstreamTimeouts
-from fsproxy.http.pool import Origin, Pool
+from fsproxy.http.origin import Origin
+from fsproxy.http.pool import Pool
 from fsproxy.http.sweeper import Sweeper
 from fsproxy.http.tls import client_context
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from fsproxy.config.schema import UpstreamTimeouts
 from fsproxy.core.failures import Failure
-from fsproxy.http.pool import ConnectError, Origin, Pool, Share
+from fsproxy.http.origin import Origin
+from fsproxy.http.pool import ConnectError, Pool, Share
 from fsproxy.http.sweeper import Sweeper
 from fsproxy.http.upstream_connection import UpstreamConnection
 from support.raw_http import eventually

@@ -8,10 +8,10 @@ import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import cast
-from urllib.parse import urlsplit
 
 from fsproxy.cli.doctor.findings import Finding, fault, ok, unknown, warning
 from fsproxy.clock import now
+from fsproxy.http.origin import Origin
 
 SOON_DAYS = 14
 """A certificate that ends within so many days should have been renewed."""
@@ -27,48 +27,31 @@ class Place:
     """Where a server is, and how findings about it are called."""
 
     check: str
-    url: str
-    """Shown as it is: it has neither user nor query."""
+    origin: Origin
     context: ssl.SSLContext
     mend: str
     """The key or option that holds the address."""
 
-    @property
-    def host(self) -> str:
-        """Return the name."""
-        return urlsplit(self.url).hostname or ""
-
-    @property
-    def port(self) -> int:
-        """Return the port."""
-        parts = urlsplit(self.url)
-        return parts.port or (443 if parts.scheme == "https" else 80)
-
-    @property
-    def secure(self) -> bool:
-        """Return whether it speaks TLS."""
-        return urlsplit(self.url).scheme == "https"
-
 
 async def connect(place: Place) -> AsyncIterator[Finding]:
     """Look the name up, connect, and read the certificate."""
-    loop = asyncio.get_running_loop()
+    loop, host, port = asyncio.get_running_loop(), place.origin.host, place.origin.port
     try:
-        found = await loop.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        yield fault(f"{place.check}.dns", f"the name {place.host} is not found", f"Correct {place.mend}, or the DNS.")
+        yield fault(f"{place.check}.dns", f"the name {host} is not found", f"Correct {place.mend}, or the DNS.")
         return
     addresses = list(dict.fromkeys(each[4][0] for each in found))
-    yield ok(f"{place.check}.dns", f"{place.host} is {', '.join(map(str, addresses[:4]))}")
+    yield ok(f"{place.check}.dns", f"{host} is {', '.join(map(str, addresses[:4]))}")
     try:
-        _, writer = await asyncio.open_connection(place.host, place.port)
+        _, writer = await asyncio.open_connection(host, port)
         writer.close()
     except OSError as error:
-        text = f"port {place.port} of {place.host} cannot be connected to: {error.strerror or type(error).__name__}"
+        text = f"port {port} of {host} cannot be connected to: {error.strerror or type(error).__name__}"
         yield fault(f"{place.check}.connect", text, f"Start the server, open the firewall, or correct {place.mend}.")
         return
-    yield ok(f"{place.check}.connect", f"port {place.port} takes connections")
-    if place.secure:
+    yield ok(f"{place.check}.connect", f"port {port} takes connections")
+    if place.origin.tls:
         async for finding in _certificate(place):
             yield finding
 
@@ -77,9 +60,11 @@ async def _certificate(place: Place) -> AsyncIterator[Finding]:
     check = f"{place.check}.tls"
     if place.context.verify_mode is ssl.CERT_NONE:
         advice = "Set upstream.tls.verify: true, with upstream.tls.ca for an authority of your own."
-        yield warning(check, "its certificate is not verified: whoever is on the way can read and change all", advice)
+        yield warning(
+            check, "its certificate is not verified: anyone on the way can read and change everything", advice
+        )
     try:
-        reader_writer = await asyncio.open_connection(place.host, place.port, ssl=place.context)
+        reader_writer = await asyncio.open_connection(place.origin.host, place.origin.port, ssl=place.context)
     except ssl.SSLCertVerificationError as error:
         yield _refused(place, error)
         return
@@ -99,7 +84,7 @@ async def _certificate(place: Place) -> AsyncIterator[Finding]:
         return
     end = cast("str", certificate["notAfter"])
     days = int((ssl.cert_time_to_seconds(end) - now()) / _DAY)
-    text = f"{version}, its certificate is valid for {place.host} until {end} ({days} days)"
+    text = f"{version}, its certificate is valid for {place.origin.host} until {end} ({days} days)"
     if days < SOON_DAYS:
         yield warning(check, text, "Renew it, and find out why that has not happened by itself.")
     else:
@@ -112,7 +97,7 @@ def _refused(place: Place, error: ssl.SSLCertVerificationError) -> Finding:
         text = "its certificate has expired" if code == _EXPIRED else "its certificate is not valid yet"
         return fault(f"{place.check}.tls.end", text, "Renew it on the server; or this machine's clock is wrong.")
     if code in {_NAME, _ADDRESS}:
-        text = f"its certificate is not for {place.host}"
+        text = f"its certificate is not for {place.origin.host}"
         return fault(f"{place.check}.tls.name", text, f"Use the name that the certificate has in {place.mend}.")
     text = f"its certificate is not trusted: {_CHAIN.get(code, error.verify_message)}"
     own = "upstream.tls.ca" if place.check == "upstream" else "the variable SSL_CERT_FILE"

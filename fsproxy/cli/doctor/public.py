@@ -7,19 +7,16 @@ call that is none, a query that contradicts itself.
 from __future__ import annotations
 
 import asyncio
-import gzip
-import os
-import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import aiohttp
 
-from fsproxy.cli.doctor.connecting import Place
 from fsproxy.cli.doctor.findings import Finding, fault, ok, unknown, warning
 from fsproxy.cli.doctor.upstream import base_for, settings_path
 from fsproxy.config.schema import Config, TopMode
 from fsproxy.core.model import Mode
+from fsproxy.http.origin import Origin
 
 CONTRADICTION = "OrgId=doctor&OrgId=other"
 """A query that fsproxy refuses on capture routes, whatever the body."""
@@ -68,8 +65,8 @@ class Public:
 
     async def ends(self) -> tuple[str, str]:
         """Return this machine's address on the way there, and that of what answers there."""
-        place = Place("public", self.url, ssl.create_default_context(), "--public-url")
-        _, writer = await asyncio.open_connection(place.host, place.port)
+        origin = Origin.of(self.url)
+        _, writer = await asyncio.open_connection(origin.host, origin.port)
         own, peer = (writer.get_extra_info(each)[0] for each in ("sockname", "peername"))
         writer.close()
         return str(own), str(peer)
@@ -158,7 +155,7 @@ async def size(public: Public, mode: object) -> AsyncIterator[Finding]:
         for start in range(0, length, len(_CHUNK)):
             yield _CHUNK[: length - start]
 
-    # A limit in front is then told before the body is sent.
+    # What is in front can then refuse the length before the body is sent.
     headers = {"Content-Type": "text/plain", "Content-Length": str(length), "Expect": "100-continue"}
     check, text = "public.size", f"a body of {length} bytes"
     try:
@@ -209,8 +206,3 @@ async def compression(public: Public, upstream: aiohttp.ClientSession, org: str 
         yield warning(check, f"GET {path} is not the same through the public URL", advice)
     else:
         yield ok(check, "answers come through byte for byte")
-
-
-def packed() -> bytes:
-    """Return gzip that no recorder sends, of a length that no recompression gives."""
-    return gzip.compress(os.urandom(512) + bytes(4096), 1)

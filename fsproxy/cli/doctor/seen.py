@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -11,16 +13,15 @@ from typing import Any
 import aiohttp
 
 from fsproxy.cli.doctor.findings import Finding, fault, ok, unknown, warning
-from fsproxy.cli.doctor.public import Public, Reached, packed
-from fsproxy.config.hosts import addresses
+from fsproxy.cli.doctor.public import Public, Reached
 from fsproxy.config.schema import AddressPrivacy, AdminConfig, Config
 from fsproxy.core.audit.privacy import address_mask
 from fsproxy.core.matching.addresses import Address
 from fsproxy.core.wire.client_address import parse_address
-from fsproxy.fleet.listening import in_url
+from fsproxy.fleet.listening import reachable
 
 INVENTED = "192.0.2.77"
-"""Of a network that nobody has (RFC 5737)."""
+"""Of a network that is for documentation alone (RFC 5737)."""
 _ATTEMPTS, _PAUSE = 10, 0.2
 _UNTOLD = "what fsproxy saw is not known, as its admin port did not tell"
 _WHERE = "Run doctor where fsproxy runs, with its configuration and admin.token."
@@ -36,8 +37,7 @@ class Admin:
     @property
     def url(self) -> str:
         """Return where this machine reaches it."""
-        host = next(iter(addresses(self.config.host)))
-        return f"http://{in_url({'0.0.0.0': '127.0.0.1', '::': '::1'}.get(host, host))}:{self.config.port}"
+        return f"http://{reachable(self.config.host)[0]}:{self.config.port}"
 
     async def get(self, path: str) -> Any:
         """Return an answer's JSON; None if there is none, for whatever reason."""
@@ -49,7 +49,7 @@ class Admin:
             return None
 
     async def mode(self) -> object:
-        """Return the mode in which fsproxy runs; None if it is not told."""
+        """Return the mode in which fsproxy runs; None if it is not known."""
         ready = await self.get("/readyz")
         return ready.get("mode") if isinstance(ready, dict) else None
 
@@ -81,7 +81,7 @@ async def readiness(admin: Admin) -> AsyncIterator[Finding]:
 
 async def request_body(public: Public, admin: Admin) -> AsyncIterator[Finding]:
     """Send gzip as recorders do, and count what arrives."""
-    body, check = packed(), "public.requests"
+    body, check = _packed(), "public.requests"
     answer = await public.probe(body, query="?ContentEncoding=gzip")
     line = await admin.line(answer.request_id) if isinstance(answer, Reached) else None
     if line is None:
@@ -148,3 +148,8 @@ def _trust(config: Config, own: Address | None, seen: object) -> Finding:
 
 def _is_trusted(config: Config, address: Address) -> bool:
     return any(address in each for each in config.client_ip.trusted_proxies)
+
+
+def _packed() -> bytes:
+    """Return gzip that no recorder sends, of a length that no recompression gives."""
+    return gzip.compress(os.urandom(512) + bytes(4096), 1)

@@ -14,6 +14,7 @@ from fsproxy.cli.doctor.findings import Report, unknown
 from fsproxy.cli.doctor.store import store
 from fsproxy.config.problems import HostError
 from fsproxy.config.schema import Config, StateBackend, TopMode
+from fsproxy.http.origin import Origin
 from fsproxy.http.tls import client_context
 
 
@@ -25,7 +26,7 @@ async def examine(
     origin: str,
     announce: Callable[[str], None],
 ) -> None:
-    """Take every step that can be taken. ``announce`` is told of a page before it is sent."""
+    """Take every step that can be taken. ``announce`` is called before a page is sent."""
     await report.step("host", machine.host(config))
     await report.step("descriptors", machine.descriptors(config))
     await _upstream(report, config, org, origin, announce)
@@ -39,12 +40,12 @@ async def _upstream(
 ) -> None:
     try:
         context = client_context(config.upstream.tls)
-    except HostError:  # the first step has told of it
+    except HostError:  # the first step has reported it
         return
     fine = True
     for url in dict.fromkeys((config.upstream.url, *(url for _, url in config.upstream.prefixes))):
         key = "upstream.url" if url == config.upstream.url else "upstream.prefixes"
-        fine &= await report.step("upstream", connect(Place("upstream", url, context, key)))
+        fine &= await report.step("upstream", connect(Place("upstream", Origin.of(url), context, key)))
     if not fine:
         return
     async with _client(report, context) as http:
@@ -65,7 +66,7 @@ async def _front(report: Report, config: Config, url: str | None, org: str | Non
         if url is None:
             report.add(unknown("public", "what is in front of fsproxy was not looked at", "Give --public-url."))
             return
-        if not await report.step("public", connect(Place("public", url, context, "--public-url"))):
+        if not await report.step("public", connect(Place("public", Origin.of(url), context, "--public-url"))):
             return
         way = public.Public(http, url, origin, config)
         mode = await admin.mode()
@@ -80,7 +81,7 @@ async def _front(report: Report, config: Config, url: str | None, org: str | Non
         await report.step("public.socket", public.socket(way))
         await report.step("public.size", public.size(way, mode))
         await report.step("public.requests", seen.request_body(way, admin))
-        with suppress(HostError):  # the first step has told of it
+        with suppress(HostError):  # the first step has reported it
             async with _client(report, client_context(config.upstream.tls)) as straight:
                 await report.step("public.answers", public.compression(way, straight, org))
 
