@@ -98,7 +98,7 @@ class Stores:
                 "blocked_pages": self.blocked_pages.evicted,
                 "repeats": self.repeats.cache.evicted,
             }
-            text = "Entries that had to go before their time: README, State."
+            text = "Entries that had to go before their time: docs/reference/state.md."
             family = CounterMetricFamily("fsproxy_evictions", text, labels=("what",))
             for what, count in evicted.items():
                 family.add_metric((what,), count)

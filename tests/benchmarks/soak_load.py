@@ -25,7 +25,7 @@ ANSWER_SECONDS = 30.0
 CALLS_ARE_KEPT = 600.0
 """Seconds for which a call's verdict is remembered."""
 CALL_BYTES, BLOCKED_BYTES, PAGE_BYTES = 330, 355, 470
-"""A tenth above the README's figures; of a page its clock, and its session and user."""
+"""A tenth above the figures of docs/reference/state.md; of a page its clock, and its session and user."""
 _ids = itertools.count(1)
 _PLAIN = str.maketrans(" ", "-", ",")
 
@@ -116,7 +116,7 @@ class Load:
     enough: bool = False
 
     def remembered(self) -> int:
-        """Bytes that the proxy may hold of what it has been asked, by the README's table of what is remembered."""
+        """Bytes that the proxy may hold of what it has been asked, by the table of what is remembered in docs/reference/state.md."""
         now = asyncio.get_running_loop().time()
         self._calls.append((now, self.journal.calls))
         while self._calls[0][0] < now - CALLS_ARE_KEPT:

@@ -1,4 +1,4 @@
-"""The README's walk: from a blocked page to the rule that blocks it and its line, on the operators' page.
+"""The walk of docs/how-to/session-blocked.md: from a blocked page to the rule that blocks it and its line, on the operators' page.
 
 With FSPROXY_SCREENSHOTS=docs it also takes the README's picture, docs/operators-page.png.
 """

@@ -232,7 +232,7 @@ def test_the_schema_refuses_what_the_loader_does(schema: dict[str, Any], text: s
     assert not _fits(schema, schema, {**document, **yaml.safe_load(text)})
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/check.md"])
+@pytest.mark.parametrize("page", ["docs/reference/configuration.md", "docs/check.md"])
 def test_what_the_documents_show_is_what_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str) -> None:
     monkeypatch.chdir(tmp_path)
     Path("bad.yaml").write_text("upstream: {url: http://127.0.0.1:9000, timeout: 3s}\nmode: shaddow\n")

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ARCHITECTURE = (ROOT / "docs/design/architecture.md").read_text("utf-8")
-DOCUMENTS = [*(ROOT / "docs/design").rglob("*.md"), ROOT / "CONTRIBUTING.md"]
+DOCUMENTS = [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 TREE_PATH = re.compile(r"`((?:fsproxy|tests|config|docs)/[\w./*-]*)`")
 NAME_IN_FILE = re.compile(r"`([\w.]+)` in `(fsproxy/[\w/]+\.py)`")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")

@@ -1,6 +1,7 @@
 """A sentence for each rule, for operators who have to find out why a session is not captured.
 
-Rules are recognised by their ids (README, Filters). One with an explicit id gets the text of its filter's list.
+Rules are recognised by their ids (docs/reference/filters.md). One with an explicit id gets the text of its filter's
+list.
 """
 
 from __future__ import annotations
