@@ -15,7 +15,7 @@ import fsproxy
 ROOT = Path(fsproxy.__file__).parents[1]
 DOCS = ROOT / "docs"
 WRITE = bool(os.environ.get("FSPROXY_WRITE_DOCS"))
-_CELLS = re.compile(r"(?<!\\) \| ")
+_CELLS = re.compile(r"(?<!\\)\|")
 _TABLE = re.compile(r"(?:^\|.*\n)+", re.MULTILINE)
 _TICKED = re.compile(r"`([^`]+)`")
 
@@ -31,7 +31,7 @@ def rows(text: str, below: str = "") -> list[list[str]]:
     table = _TABLE.search(rest)
     assert found, f"there is no line {below!r}"
     assert table is not None, f"there is no table below {below!r}"
-    return [[cell.strip() for cell in _CELLS.split(line.strip("|"))] for line in table[0].splitlines()[2:]]
+    return [[cell.strip() for cell in _CELLS.split(line[1:-1])] for line in table[0].splitlines()[2:]]
 
 
 def ticked(text: str) -> list[str]:
