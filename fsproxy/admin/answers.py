@@ -25,14 +25,56 @@ class Decision(TypedDict):
     where: Annotated[
         str, Meta(description='file:line:column of the rule that blocked, in the line\'s generation; or "".')
     ]
+    ended: Annotated[float, about("Unix time of its end. Its minute in /api/traffic is that of this time.")]
     line: Annotated[dict[str, Any], about("The audit line, whether or not it was written (audit.share).")]
+    story: Annotated[
+        list[Annotated[list[str], Meta(min_length=2, max_length=2)]],
+        about("The line in words, as fsproxy why has them: labels and sentences. Places and today: by the rules now."),
+    ]
     worker: NotRequired[Annotated[int, about("With workers above 1: the worker's number, from 1.")]]
+
+
+class OutcomeCounts(TypedDict):
+    """How many lines have each outcome.
+
+    A request that went on with a part of its calls is counted as rejected, and as what it ended as.
+    """
+
+    all: int
+    blocked: int
+    rejected: int
+    failed: int
+    captured: int
+    forwarded: int
+
+
+class Kept(TypedDict):
+    """How many lines are kept at the most, of all workers that answered."""
+
+    decisions: Annotated[int, about("Of pages, and of whatever was blocked, rejected, failed or hit by a shadow rule.")]
+    forwarded: Annotated[int, about("Of requests that were merely forwarded.")]
+    since: Annotated[float, about("Unix time: since when none of the former is missing.")]
+
+
+class AddressAsked(TypedDict):
+    """How audit lines have an address (audit.client_ip), by which they are found."""
+
+    asked: str
+    listed_as: Annotated[str | None, about("null: lines hold no address, so none is found.")]
+    stands_for: Annotated[
+        float | None, about("How many addresses look alike in lines: 256 of IPv4 and 2**80 of IPv6, if truncated.")
+    ]
 
 
 class Decisions(Merged):
     """Requests, newest first."""
 
     decisions: Annotated[list[Decision], Meta(max_length=MOST_DECISIONS)]
+    next: Annotated[str | None, about("before of the next answer; null: these are the last.")]
+    matching: Annotated[int, about("Lines that are kept and meet all conditions, on whatever page.")]
+    counts: Annotated[OutcomeCounts, about("Of the lines that meet all conditions but outcome.")]
+    kept: Kept
+    address: Annotated[AddressAsked | None, about("null: address was not asked for.")]
     number: Annotated[int, about("Requests so far, of this process or of all workers.")]
 
 

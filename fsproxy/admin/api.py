@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Mapping
-from typing import Annotated
+from collections.abc import Awaitable, Callable
 
 import msgspec
 from aiohttp import web
-from msgspec import UNSET, Meta, UnsetType
 
-from fsproxy.admin.answers import MOST_DECISIONS, Decisions, Event, Explanation, Rejections, ShadowReport, Traffic
+from fsproxy.admin.answers import Decisions, Event, Explanation, Rejections, ShadowReport, Traffic
 from fsproxy.admin.backend import AdminBackend, Seen, UnansweredError
 from fsproxy.admin.openapi import EVENT_STREAM, INVALID, JSON, SILENT, Endpoint
+from fsproxy.admin.queries import DecisionsQuery, Q, TrafficQuery, read_query
 from fsproxy.admin.question import Question
-from fsproxy.admin.state_answers import ConfigReport, Error, UsageReport, about
-from fsproxy.telemetry.ring import MOST_MINUTES
+from fsproxy.admin.state_answers import ConfigReport, Error, UsageReport
 
 NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 MOST_STREAMS = 20
@@ -24,28 +22,6 @@ TICK_SECONDS = 1.0
 WRITE_SECONDS = 5.0
 """A stream ends when its reader takes longer to make room."""
 _encode = msgspec.json.Encoder().encode
-
-
-class DecisionsQuery(msgspec.Struct):
-    """Which requests are wanted: those that meet all conditions."""
-
-    org: Annotated[str | UnsetType, about("The org, exactly.")] = UNSET
-    code: Annotated[str | UnsetType, about("A reason code, or captured, blocked, rejected, failed, forwarded.")] = UNSET
-    session: Annotated[str | UnsetType, about("The session, or how its id begins.")] = UNSET
-    address: Annotated[
-        str | UnsetType, about("The visitor's address; it is masked as audit.client_ip says, and then compared.")
-    ] = UNSET
-    q: Annotated[
-        str | UnsetType,
-        about("Part of the org, an id, the rule, the reason, the domain, the address or the user agent."),
-    ] = UNSET
-    limit: Annotated[int, Meta(ge=1, le=MOST_DECISIONS, description="At most so many.")] = 100
-
-
-class TrafficQuery(msgspec.Struct):
-    """Which minutes are wanted."""
-
-    minutes: Annotated[int, Meta(ge=1, le=MOST_MINUTES, description="How many.")] = 60
 
 
 class Api:
@@ -66,12 +42,9 @@ class Api:
         """Return the last requests, newest first.
 
         Of the last 2,000 requests that were decided about and the last 500 that were only forwarded. All conditions
-        hold together. With workers above 1, of each worker; then they are ordered by the time of their lines.
+        hold together. With workers above 1, of each worker. They are ordered by the time at which they ended.
         """
-        limit = _number(request.query, "limit", DecisionsQuery().limit, MOST_DECISIONS)
-        if limit is None:
-            return error(400, f"limit is a number from 1 to {MOST_DECISIONS}")
-        return await _answered(self._backend.decisions(request.query, limit))
+        return await _asked(request, DecisionsQuery, self._backend.decisions)
 
     async def explain(self, request: web.Request) -> web.Response:
         """Return what would be decided about a new session, or about a request of the past, and why."""
@@ -100,10 +73,7 @@ class Api:
 
     async def traffic(self, request: web.Request) -> web.Response:
         """Return how requests ended, by minute."""
-        minutes = _number(request.query, "minutes", TrafficQuery().minutes, MOST_MINUTES)
-        if minutes is None:
-            return error(400, f"minutes is a number from 1 to {MOST_MINUTES}")
-        return await _answered(self._backend.traffic(minutes))
+        return await _asked(request, TrafficQuery, self._backend.traffic)
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Stream what is new, each second.
@@ -132,6 +102,13 @@ class Api:
                 await asyncio.wait_for(self._stopping.wait(), self._tick)
 
 
+async def _asked(request: web.Request, kind: type[Q], ask: Callable[[Q], Awaitable[object]]) -> web.Response:
+    try:
+        return await _answered(ask(read_query(kind, request.query)))
+    except ValueError as fault:
+        return error(400, str(fault))
+
+
 async def _answered(asked: Awaitable[object]) -> web.Response:
     try:
         return answer(await asked)
@@ -147,15 +124,6 @@ def answer(document: object, status: int = 200) -> web.Response:
 def error(status: int, text: str, **more: object) -> web.Response:
     """Return an answer that says what is wrong."""
     return answer({"error": text, **more}, status)
-
-
-def _number(query: Mapping[str, str], name: str, default: int, most: int) -> int | None:
-    """Return a whole number from 1 to ``most``; None when the text is none."""
-    text = query.get(name, str(default))
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(most))):
-        return None
-    number = int(text)
-    return number if 1 <= number <= most else None
 
 
 ENDPOINTS = (

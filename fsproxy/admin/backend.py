@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 from fsproxy.admin.answers import Decisions, Event, Explanation, Rejections, ShadowReport, Traffic
+from fsproxy.admin.queries import DecisionsQuery, TrafficQuery
 from fsproxy.admin.state_answers import ConfigReport, ReloadOutcome, State, UsageReport
 from fsproxy.config.schema import TopMode
 
@@ -53,8 +54,8 @@ class AdminBackend(ABC):
         """Stop as at SIGTERM, because another program has taken over. Return False if another instance is meant."""
 
     @abstractmethod
-    async def decisions(self, query: Mapping[str, str], limit: int) -> Decisions:
-        """Return the last requests that ``query`` asks for (``api.DecisionsQuery``), newest first."""
+    async def decisions(self, query: DecisionsQuery) -> Decisions:
+        """Return the last requests that ``query`` asks for, newest first. Raise ValueError for a bad question."""
 
     @abstractmethod
     async def explain(self, question: bytes) -> Explanation:
@@ -77,7 +78,7 @@ class AdminBackend(ABC):
         """Return what shadow rules would have blocked within 24 hours."""
 
     @abstractmethod
-    async def traffic(self, minutes: int) -> Traffic:
+    async def traffic(self, query: TrafficQuery) -> Traffic:
         """Return how requests ended, by minute."""
 
     @abstractmethod

@@ -50,7 +50,12 @@ class MergedEvents:
             return cast("Event", {**self._event, "decisions": merged_views.newest(new, MOST_NEW)}), numbers
 
     async def _ask(self, state_of_all: Callable[[], Awaitable[tuple[bool, State]]]) -> None:
-        (_, state), answers = await asyncio.gather(state_of_all(), self._pool.ask_all(TICK_PATH, after=self._numbers))
+        known_numbers = self._numbers
+
+        def path(_: int, pid: int) -> str:
+            return f"{TICK_PATH}?after={known_numbers.get(pid, 0)}"
+
+        (_, state), answers = await asyncio.gather(state_of_all(), self._pool.ask_all(path))
         documents = [(each, read(each.body)) for each in answers]
         answered = [document for _, document in documents if document is not None]
         self._event = {key: state.get(key) for key in STATE}

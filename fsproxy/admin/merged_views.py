@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, cast
 
-from fsproxy.admin.answers import Decisions, Rejections, ShadowReport, Traffic
+from fsproxy.admin.answers import Decisions, Kept, OutcomeCounts, Rejections, ShadowReport, Traffic
+from fsproxy.admin.decisions import matching
+from fsproxy.admin.queries import Cursor, DecisionsQuery
 from fsproxy.admin.state_answers import MOST_ORGS, UsageReport
 from fsproxy.admin.views import REASONS
 from fsproxy.state.memory.recent_names import MOST_NAMES
@@ -16,21 +18,32 @@ Answer = Mapping[str, Any]
 """A worker's answer, decoded."""
 
 
-def decisions(answers: Mapping[int, Answer], most: int) -> Decisions:
+def decisions(answers: Mapping[int, Answer], query: DecisionsQuery) -> Decisions:
     """Return the newest decisions of all workers, each with its worker's number. ``answers`` are by that number."""
     marked = ([{**each, "worker": number} for each in answer["decisions"]] for number, answer in answers.items())
-    return {"decisions": newest(marked, most), "number": sum(answer["number"] for answer in answers.values())}
+    every = newest(marked)
+    shown, told = every[: query.limit], list(answers.values())
+    more = len(every) > len(shown) or any(answer["next"] for answer in told)
+    counts = {name: sum(answer["counts"][name] for answer in told) for name in told[0]["counts"]}
+    limits = {name: sum(answer["kept"][name] for answer in told) for name in ("decisions", "forwarded")}
+    return {
+        "decisions": shown,
+        "next": str(_place(shown[-1])) if more else None,
+        "matching": matching(cast("OutcomeCounts", counts), query),
+        "counts": cast("OutcomeCounts", counts),
+        "kept": cast("Kept", {**limits, "since": max(answer["kept"]["since"] for answer in told)}),
+        "address": told[0]["address"],
+        "number": sum(answer["number"] for answer in told),
+    }
 
 
-def newest(decisions: Iterable[Sequence[Any]], most: int) -> list[Any]:
-    """Return the newest decisions of several lists. Decisions of one moment keep their order."""
-    return sorted(chain.from_iterable(decisions), key=_time, reverse=True)[:most]
+def newest(decisions: Iterable[Sequence[Any]], most: int | None = None) -> list[Any]:
+    """Return the newest decisions of several lists."""
+    return sorted(chain.from_iterable(decisions), key=_place, reverse=True)[:most]
 
 
-def _time(decision: Answer) -> str:
-    # Times of the form 2026-11-21T22:27:49.042Z sort as texts.
-    time: str = decision["line"].get("@timestamp", "")
-    return time
+def _place(decision: Answer) -> Cursor:
+    return Cursor(int(decision["ended"] * 1e6), decision["worker"], decision["number"])
 
 
 def rejections(answers: Sequence[Answer]) -> Rejections:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -19,6 +19,7 @@ from fsproxy.admin.answers import Decisions, Event, Explanation, Rejections, Sha
 from fsproxy.admin.backend import AdminBackend, Seen, UnansweredError
 from fsproxy.admin.merged_events import MergedEvents, read
 from fsproxy.admin.merging import MergedMetrics
+from fsproxy.admin.queries import Cursor, DecisionsQuery, TrafficQuery
 from fsproxy.admin.state_answers import ConfigReport, ReloadOutcome, State, UsageReport, WorkersAnswered
 from fsproxy.admin.worker_pool import ASK_SECONDS, WorkerClient, WorkerPool, WorkerSilentError, WorkerState
 from fsproxy.config.schema import TopMode
@@ -166,11 +167,16 @@ class MultiBackend(AdminBackend):
 
     # -- what happened, and why
 
-    async def decisions(self, query: Mapping[str, str], limit: int) -> Decisions:
-        """See ``AdminBackend``. They are ordered by time; ``number`` is the sum of all workers."""
-        whole = urlencode({**query, "limit": limit}, errors="surrogatepass")
-        answers, workers = await self._all(f"/api/decisions?{whole}")
-        return {**merged_views.decisions(answers, limit), "workers": workers}
+    async def decisions(self, query: DecisionsQuery) -> Decisions:
+        """See ``AdminBackend``. ``number`` is the sum of all workers."""
+        before = Cursor.parse(query.before) if query.before else None
+
+        def path(number: int, _: int) -> str:
+            own = str(before.of_worker(number)) if before is not None else ""
+            return _path("/api/decisions", msgspec.structs.replace(query, before=own))
+
+        answers, workers = await self._all(path)
+        return {**merged_views.decisions(answers, query), "workers": workers}
 
     async def explain(self, question: bytes) -> Explanation:
         """See ``AdminBackend``. Any worker answers: all would decide alike."""
@@ -202,15 +208,15 @@ class MultiBackend(AdminBackend):
         answers, workers = await self._all("/api/shadow")
         return {**merged_views.shadow(list(answers.values())), "workers": workers}
 
-    async def traffic(self, minutes: int) -> Traffic:
-        answers, workers = await self._all(f"/api/traffic?minutes={minutes}")
-        return {**merged_views.traffic(list(answers.values()), minutes), "workers": workers}
+    async def traffic(self, query: TrafficQuery) -> Traffic:
+        answers, workers = await self._all(_path("/api/traffic", query))
+        return {**merged_views.traffic(list(answers.values()), query.minutes), "workers": workers}
 
     async def tick(self, seen: Seen | None) -> tuple[Event, Seen]:
         """See ``AdminBackend``. This never raises: the event shows how many workers have answered."""
         return await self._events.next(self.state, seen)
 
-    async def _all(self, path: str) -> tuple[dict[int, dict[str, Any]], WorkersAnswered]:
+    async def _all(self, path: str | Callable[[int, int], str]) -> tuple[dict[int, dict[str, Any]], WorkersAnswered]:
         """Return each worker's answer by its number, and how many those are. Raise UnansweredError."""
         answers = {each.worker: answer for each in await self._pool.ask_all(path) if (answer := read(each.body))}
         if not answers:
@@ -226,3 +232,10 @@ class MultiBackend(AdminBackend):
 
     def _counted(self, answered: int) -> WorkersAnswered:
         return {"configured": self._pool.configured, "answered": answered}
+
+
+def _path(path: str, query: msgspec.Struct) -> str:
+    """Return the path with what the query asks for."""
+    usual = msgspec.to_builtins(type(query)())
+    asked = {name: value for name, value in msgspec.to_builtins(query).items() if value != usual.get(name)}
+    return f"{path}?{urlencode(asked, errors='surrogatepass')}"

@@ -39,7 +39,8 @@ def create_private_admin(backend: SingleBackend) -> web.Application:
         after = request.query.get("after", "")
         if not after.isdecimal():
             return error(400, "after is a decision's number")
-        return answer({**backend.news(int(after)), "number": backend.newest})
+        newest = backend.newest
+        return answer({**await backend.news(int(after)), "number": newest})
 
     app = web.Application(client_max_size=MOST_BODY)
     _add_endpoints(app, backend)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from itertools import islice
+from functools import partial
 from typing import Any, cast
 
 import msgspec
 import structlog
 from prometheus_client import CollectorRegistry, generate_latest
 
-from fsproxy.admin import views
+from fsproxy.admin import decisions, views
 from fsproxy.admin.answers import (
     MOST_NEW,
     Decisions,
@@ -24,12 +23,15 @@ from fsproxy.admin.answers import (
 )
 from fsproxy.admin.backend import AdminBackend, Seen
 from fsproxy.admin.explaining import explain, explain_record
+from fsproxy.admin.queries import DecisionsQuery, TrafficQuery
 from fsproxy.admin.question import Question, UnanswerableError
 from fsproxy.admin.state_answers import ConfigReport, ReloadOutcome, State, UsageReport
+from fsproxy.admin.stories import Stories
 from fsproxy.admin.usage import Usage
 from fsproxy.clock import now
 from fsproxy.config.schema import TopMode
 from fsproxy.core.limits.operations import LedgerDownError, QuotaTerms
+from fsproxy.core.replay.story import Rules
 from fsproxy.proxy.data_plane import DataPlane
 from fsproxy.reload.reloader import Reloader
 from fsproxy.telemetry.metrics import Metrics
@@ -62,6 +64,7 @@ class SingleBackend(AdminBackend):
         """Another program listens beside this one and goes on."""
         self._data_plane = data_plane
         self._reloader = reloader
+        self._stories = Stories(lambda: data_plane.generation.snapshot)
         self._usage = Usage(data_plane.ledger, lambda: data_plane.generation.snapshot)
         text = "The configuration that is in force; 1 is the one of the start."
         metrics.gauges["config_generation"] = (text, lambda: data_plane.generation.number)
@@ -108,11 +111,15 @@ class SingleBackend(AdminBackend):
 
     # -- what happened, and why
 
-    async def decisions(self, query: Mapping[str, str], limit: int) -> Decisions:
-        recent = self._data_plane.recent
-        wanted = views.wanted(self._data_plane.generation.config, query)
-        found = islice((each for each in recent.newest() if wanted(each.line)), limit)
-        return {"decisions": [views.decision(each) for each in found], "number": recent.number}
+    async def decisions(self, query: DecisionsQuery) -> Decisions:
+        recent, audit = self._data_plane.recent, self._data_plane.generation.config.audit
+        kept, number, since = recent.lines(), recent.number, recent.whole_since
+
+        def answer(rules: Rules) -> Decisions:
+            found = decisions.find(kept, query, audit)
+            return decisions.answer(found, query, audit, rules, number=number, since=since)
+
+        return await self._stories.tell(answer)
 
     async def explain(self, question: bytes) -> Explanation:
         """See ``AdminBackend``. The quota counts as it is used now."""
@@ -157,23 +164,21 @@ class SingleBackend(AdminBackend):
     async def shadow(self) -> ShadowReport:
         return views.shadow(self._data_plane.recent, now())
 
-    async def traffic(self, minutes: int) -> Traffic:
-        return {"minutes": views.traffic(self._data_plane.recent, minutes, now()), "reasons": views.REASONS}
+    async def traffic(self, query: TrafficQuery) -> Traffic:
+        return {"minutes": views.traffic(self._data_plane.recent, query.minutes, now()), "reasons": views.REASONS}
 
     async def tick(self, seen: Seen | None) -> tuple[Event, Seen]:
         state, number = self.program_state(), self._data_plane.recent.number
-        news = self.news(seen[SELF] if seen is not None else number)
+        news = await self.news(seen[SELF] if seen is not None else number)
         return cast("Event", {**{key: state.get(key) for key in STATE}, **news}), {SELF: number}
 
-    def news(self, after: int) -> News:
+    async def news(self, after: int) -> News:
         """Return the requests that ended after that number, and the last minutes."""
         recent, time = self._data_plane.recent, now()
-        return {
-            "time": time,
-            # The minute before too: a request may have ended in it after the last event.
-            "minutes": views.traffic(recent, 2, time),
-            "decisions": [views.decision(each) for each in recent.decisions_after(after, MOST_NEW)],
-        }
+        # The minute before too: a request may have ended in it after the last event.
+        minutes, new = views.traffic(recent, 2, time), recent.decisions_after(after, MOST_NEW)
+        told = await self._stories.tell(partial(decisions.tell, new)) if new else []
+        return {"time": time, "minutes": minutes, "decisions": told}
 
     @property
     def newest(self) -> int:

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
-import msgspec
-from msgspec.structs import astuple
-
-from fsproxy.admin.answers import Decision, Ends, Minute, RejectionGroup, Rejections, ShadowReport, ShadowRule
+from fsproxy.admin.answers import Ends, Minute, RejectionGroup, Rejections, ShadowReport, ShadowRule
 from fsproxy.config.schema import Config
-from fsproxy.core.audit.privacy import address_mask
-from fsproxy.core.json.surrogates import without_halves
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import OrgSettings
-from fsproxy.core.wire.client_address import parse_address
-from fsproxy.telemetry.ring import Groups, Noted, Recent, RejectionKey
+from fsproxy.telemetry.ring import Groups, Recent, RejectionKey
 
 HIDDEN = "(hidden)"
 MOST_ENTRIES = 100
@@ -30,66 +24,7 @@ _LEFT_OUT = frozenset({"places", "hashes", "core"})
 _SECRET = frozenset({"salt"})
 """Hidden beside the fields that the schema keeps out of its own representation."""
 _ADDRESS = frozenset({"url"})
-_encode = msgspec.json.Encoder().encode
 REASONS = {str(int(code)): code.text for code in ReasonCode}
-Wanted = Callable[[bytes], bool]
-"""Tells of an audit line whether it is asked for."""
-
-
-# -- decisions
-
-
-def decision(noted: Noted) -> Decision:
-    """Return one request with its audit line, whether or not the line was written."""
-    # The answer's encoder copies a Raw object as it is.
-    return {"number": noted.number, "where": noted.where, "line": cast("dict[str, Any]", msgspec.Raw(noted.line))}
-
-
-def wanted(config: Config, query: Mapping[str, str]) -> Wanted:
-    """Return a test of whether a line meets all of ``org``, ``code``, ``session``, ``address`` and ``q``.
-
-    The address is masked first as ``audit.client_ip`` says. Where lines hold no address, none is found.
-    """
-    tests: list[Wanted] = []
-    if org := query.get("org"):
-        tests.append(_has("organization.id", org))
-    if code := query.get("code"):
-        number = b'"fsproxy.reason_code":%b,' % code.encode()
-        tests.append(_contains(number) if code in REASONS else _has("fsproxy.decision", code))
-    if session := query.get("session"):
-        tests.append(_contains(_member("fsproxy.session_id", session)[:-1]))
-    if given := query.get("address"):
-        address = parse_address(given)
-        mask = address_mask(config.audit.client_ip.value, config.audit.client_ip_key)
-        masked = (mask(address) if address is not None else given) or ""
-        ip, hashed = _has("client.ip", masked), _has("client.address", masked)
-        tests.append(lambda line: bool(masked) and (ip(line) or hashed(line)))
-    if text := query.get("q", "").strip().casefold():
-        tests.append(lambda line: any(text in (each or "").casefold() for each in astuple(_read_texts(line))))
-    return lambda line: all(test(line) for test in tests)
-
-
-def _member(name: str, text: str) -> bytes:
-    """Return a member as a line has it. As quotes are escaped in JSON, no text can contain it."""
-    return b'"%b":%b' % (name.encode(), _encode(without_halves(text)))
-
-
-def _contains(part: bytes) -> Wanted:
-    return lambda line: part in line
-
-
-def _has(name: str, text: str) -> Wanted:
-    return _contains(_member(name, text))
-
-
-_SEARCHED = (
-    *("organization.id", "fsproxy.session_id", "fsproxy.page_id", "fsproxy.user_id", "http.request.id", "rule.id"),
-    *("event.reason", "url.domain", "client.ip", "client.address", "client.geo.country_iso_code", "fsproxy.error"),
-    "user_agent.original",
-)
-"""The texts of a line in which ``q`` is looked for."""
-_fields = [(f"text_{n}", str | None, msgspec.field(default=None, name=name)) for n, name in enumerate(_SEARCHED)]
-_read_texts = msgspec.json.Decoder(msgspec.defstruct("SearchedTexts", _fields)).decode
 
 
 # -- counts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum, unique
 from typing import Any, NamedTuple
 
@@ -95,16 +95,16 @@ class WorkerPool:
         """Return those that accept connections, by number."""
         return [worker for worker in self.running() if worker.state is WorkerState.LISTENING]
 
-    async def ask_all(self, path: str, after: Mapping[int, int] | None = None) -> list[WorkerAnswer]:
+    async def ask_all(self, path: str | Callable[[int, int], str]) -> list[WorkerAnswer]:
         """GET a path of every worker that listens, within a bounded time.
 
-        ``after``: each process is asked with ``?after=`` and its number in this mapping, or 0.
+        ``path``: the same for all, or what to ask each, by its number and its process id.
         """
 
         async def ask(worker: WorkerClient) -> WorkerAnswer:
-            whole = path if after is None else f"{path}?after={after.get(worker.pid, 0)}"
+            own = path if isinstance(path, str) else path(worker.number, worker.pid)
             try:
-                status, body = await worker.ask("GET", whole, ASK_SECONDS)
+                status, body = await worker.ask("GET", own, ASK_SECONDS)
             except WorkerSilentError:
                 return WorkerAnswer(worker.number, worker.pid, None)
             return WorkerAnswer(worker.number, worker.pid, body if status == 200 else None)

@@ -14,9 +14,9 @@ from fsproxy.admin.question import Question, UnanswerableError
 from fsproxy.cli.documented import Documented
 from fsproxy.cli.loading import compile_or_exit, config_option
 from fsproxy.cli.tables import echo_rich
-from fsproxy.cli.wording import reason, sentence
 from fsproxy.clock import now
 from fsproxy.core.pipeline import Judgement, Step
+from fsproxy.core.wording import reason, sentence
 
 
 @click.command(

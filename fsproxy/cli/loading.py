@@ -10,11 +10,11 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from fsproxy.cli.wording import counted
 from fsproxy.config.files import Files, UnreadableError
 from fsproxy.config.loader import load, load_text, located
 from fsproxy.config.problems import ConfigError, HostError, Problem, in_order
 from fsproxy.config.schema import Config
+from fsproxy.core.wording import counted
 from fsproxy.proxy.generation import Generation
 
 _PORT_OPTIONS = {"listen.port": "--port", "admin.port": "--admin-port"}

@@ -16,11 +16,11 @@ from fsproxy.cli.audit_files import AuditFiles
 from fsproxy.cli.documented import Documented
 from fsproxy.cli.loading import compile_or_exit
 from fsproxy.cli.tables import echo_table, progress
-from fsproxy.cli.wording import counted
 from fsproxy.core.model import Route
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.replay.again import CAPTURED, Replay, Replayed, recorded
 from fsproxy.core.replay.facts import PageLine
+from fsproxy.core.wording import counted
 
 _MOST_RULES = 20
 """Rows of a table of rules; --json prints them all."""

@@ -14,11 +14,13 @@ import msgspec
 from fsproxy.cli.audit_files import AuditFiles
 from fsproxy.cli.documented import Documented
 from fsproxy.cli.loading import compile_or_exit
-from fsproxy.cli.story import Rules, story
-from fsproxy.cli.wording import counted
+from fsproxy.core.audit.privacy import safe
+from fsproxy.core.replay.story import Rules, story
+from fsproxy.core.wording import counted
 
 _MOST_LINES = 1000
 """How many lines of one session are shown: the earliest."""
+_HEAD = ("@timestamp", "event.action", "http.request.id")
 _IDS = ("http.request.id", "fsproxy.session_id", "fsproxy.page_id")
 
 
@@ -70,7 +72,8 @@ def why(identity: str, first: tuple[str, ...], more: tuple[str, ...], path: Path
 def _story(line: dict[str, Any], rules: Rules | None) -> list[str]:
     """Return the lines of the story, or why there is none: programs that carry logs may change a line's types."""
     try:
-        return story(line, rules)
+        head = "{}  {}, request {}".format(*(safe(str(line.get(name) or "?")) for name in _HEAD))
+        return [head, *(f"  {label + ':':<11}{text}" for label, text in story(line, rules))]
     except (AttributeError, TypeError, ValueError):
         return ["A line cannot be explained: some of its fields are not as fsproxy writes them. --json prints it."]
 

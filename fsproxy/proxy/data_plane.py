@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import structlog
 
+from fsproxy.clock import now
 from fsproxy.config.schema import ServerConfig, TopMode
 from fsproxy.core.failures import Failure
 from fsproxy.core.model import OTHER, PAGE, Route
@@ -82,7 +83,7 @@ class DataPlane:
         if keep is not None and memory is not None:
             self._persister = Persister(keep, memory, metrics.persist_failures, lambda: self.generation.names_kept)
         self.audit = AuditLog(config.audit, on_trouble=log)
-        self.recent = Recent(metrics.ended)
+        self.recent = Recent(metrics.ended, now())
         self._recorder = Recorder(metrics, self.audit, config.audit, self.recent)
         self._passages = Passages(passage or new_passage(), metrics)
         self._health = UpstreamHealth()

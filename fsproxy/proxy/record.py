@@ -95,7 +95,7 @@ class Recorder:
             if end.share or shadow or calls is not None:
                 line = audit_line(flow, end, total, waited, self._mask, shadow, rejections)
                 forwarded = end.outcome is _FORWARDED and not shadow and not (rejections and rejections[1])
-                self._recent.note(line, end.where, forwarded=forwarded)
+                self._recent.note(line, end.where, at, forwarded=forwarded)
                 if end.share >= 1.0 or shadow or rejections or is_sampled(end.share, flow.request_id):
                     self._audit.write(line)
         except Exception:

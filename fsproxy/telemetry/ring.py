@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
 from collections.abc import Hashable, Iterable, Iterator
-from heapq import merge
 from itertools import islice
 from typing import Generic, TypeVar
 
@@ -29,6 +28,7 @@ MOST_MINUTES = 120
 MOST_GROUPS = 1_000
 HOUR = 3_600
 KEPT_HOURS = 24
+_NEVER = Instant(0.0)
 K = TypeVar("K", bound=Hashable)
 
 
@@ -41,6 +41,13 @@ class Noted(msgspec.Struct, frozen=True, gc=False):
     """``file:line:column`` of the rule that blocked, in the line's generation; "" without one."""
     line: bytes
     """The audit line, whether or not it was written."""
+    ended: Instant
+    """When the request ended: its minute is that of ``Traffic``."""
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Its place among all: the microsecond of its end, and its number."""
+        return int(self.ended * 1e6), self.number
 
 
 class Group(msgspec.Struct, frozen=True, gc=False):
@@ -144,7 +151,8 @@ ShadowKey = tuple[str, int, str, bool]
 class Recent:
     """What the admin page shows of the past, for one process. It is used on the event loop only."""
 
-    def __init__(self, ended: Counter[Ended]) -> None:
+    def __init__(self, ended: Counter[Ended], started: Instant = _NEVER) -> None:
+        self._started = started
         self._decisions: deque[Noted] = deque(maxlen=MOST_DECISIONS)
         self._forwarded: deque[Noted] = deque(maxlen=MOST_FORWARDED)
         self.number = 0
@@ -156,10 +164,10 @@ class Recent:
         self.unlisted_rejections = 0
         """Rejections beyond ``audit.rejections`` in one request, which are counted but not grouped."""
 
-    def note(self, line: bytes, where: str, *, forwarded: bool) -> None:
-        """Keep the line of a request that has ended. ``forwarded``: it was merely forwarded."""
+    def note(self, line: bytes, where: str, at: Instant, *, forwarded: bool) -> None:
+        """Keep the line of a request that has ended now. ``forwarded``: it was merely forwarded."""
         self.number = number = self.number + 1
-        (self._forwarded if forwarded else self._decisions).append(Noted(number, where, line))
+        (self._forwarded if forwarded else self._decisions).append(Noted(number, where, line, at))
 
     def note_shadow(self, hits: Iterable[AuditShadow], at: Instant, *, page: bool) -> None:
         """Count the rules that would have blocked a request."""
@@ -173,13 +181,15 @@ class Recent:
                 groups.add((org, each.code, each.call, each.property), at)
         self.unlisted_rejections += cut[1] - len(cut[0])
 
-    def newest(self, after: int = 0) -> Iterator[Noted]:
-        """Yield the lines with a number above ``after``, newest first."""
-        both = merge(reversed(self._decisions), reversed(self._forwarded), key=lambda each: -each.number)
-        for each in both:
-            if each.number <= after:
-                return
-            yield each
+    @property
+    def whole_since(self) -> Instant:
+        """Since when every request that was decided about is kept."""
+        kept = self._decisions
+        return kept[0].ended if len(kept) == MOST_DECISIONS else self._started
+
+    def lines(self) -> list[Noted]:
+        """Return all lines, in no order. It takes a few microseconds, so that another thread may look at them."""
+        return [*self._decisions, *self._forwarded]
 
     def decisions_after(self, number: int, most: int) -> list[Noted]:
         """Return the newest records first, without merely forwarded requests. ``most``: how many are looked at."""

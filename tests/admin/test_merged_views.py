@@ -4,22 +4,37 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsproxy.admin import merged_views
+from fsproxy.admin import decisions, merged_views
+from fsproxy.admin.queries import Cursor, DecisionsQuery
 from fsproxy.admin.state_answers import MOST_ORGS
+from fsproxy.config.schema import AuditConfig
+from fsproxy.core.model import Instant
 from fsproxy.state.memory.recent_names import MOST_NAMES
-from fsproxy.telemetry.ring import MOST_GROUPS
+from fsproxy.telemetry.ring import MOST_GROUPS, Noted
+
+CAPTURED = b'{"fsproxy.decision":"captured"}'
 
 
 def decision(number: int, at: str) -> dict[str, Any]:
-    return {"number": number, "where": "", "line": {"@timestamp": f"2026-11-21T00:00:{at}Z"}}
+    return {"number": number, "where": "", "ended": float(at), "line": {}, "story": []}
 
 
-def told(*decisions: dict[str, Any]) -> dict[str, Any]:
-    return {"decisions": list(decisions), "number": len(decisions)}
+def told(*decisions: dict[str, Any], since: float = 1.0, more: str | None = None) -> dict[str, Any]:
+    counts = {"all": len(decisions), "blocked": 1, "rejected": 0, "failed": 0, "captured": 0, "forwarded": 0}
+    return {
+        "decisions": list(decisions),
+        "next": more,
+        "matching": len(decisions),
+        "counts": counts,
+        "kept": {"decisions": 2000, "forwarded": 500, "since": since},
+        "address": None,
+        "number": len(decisions),
+    }
 
 
 def group(code: str, count: int, first: float, last: float) -> dict[str, Any]:
@@ -57,22 +72,68 @@ def org(name: str, used: int | None = None, **kinds: Any) -> dict[str, Any]:
 
 def test_decisions_of_all_stand_newest_first_with_their_worker() -> None:
     first = told(decision(2, "03.000"), decision(1, "01.000"))
-    second = told(decision(1, "02.000"))
-    merged = merged_views.decisions({1: first, 2: second}, 100)
+    second = told(decision(1, "02.000"), since=7.0)
+    merged = merged_views.decisions({1: first, 2: second}, DecisionsQuery())
     assert [(each["worker"], each["number"]) for each in merged["decisions"]] == [(1, 2), (2, 1), (1, 1)]
-    assert merged["number"] == 3
+    assert (merged["number"], merged["matching"], merged["next"]) == (3, 3, None)
+    assert (merged["counts"]["all"], merged["counts"]["blocked"]) == (3, 2)
+    assert merged["kept"] == {"decisions": 4000, "forwarded": 1000, "since": 7.0}
 
 
 def test_no_more_decisions_are_told_than_were_asked_for_and_those_are_the_newest() -> None:
     first = told(*(decision(10 - number, f"{10 - number:02d}.000") for number in range(10)))
-    merged = merged_views.decisions({1: first, 2: told(decision(1, "09.500"))}, 3)
+    merged = merged_views.decisions({1: first, 2: told(decision(1, "09.500"))}, DecisionsQuery(limit=3))
     assert [(each["worker"], each["number"]) for each in merged["decisions"]] == [(1, 10), (2, 1), (1, 9)]
+    assert merged["next"] == str(Cursor(9_000_000, 1, 9))
 
 
-def test_of_one_worker_decisions_of_one_moment_keep_their_order_and_one_without_a_time_is_the_last() -> None:
-    broken = {"number": 9, "where": "", "line": {}}
-    merged = merged_views.decisions({1: told(broken, decision(2, "01.000"), decision(1, "01.000"))}, 9)
-    assert [each["number"] for each in merged["decisions"]] == [2, 1, 9]
+def test_a_worker_that_has_more_than_it_told_makes_all_of_them_have_more() -> None:
+    merged = merged_views.decisions({1: told(decision(5, "05.000"), more="x"), 2: told()}, DecisionsQuery(limit=1))
+    assert merged["next"] == str(Cursor(5_000_000, 1, 5))
+
+
+def test_of_one_worker_decisions_of_one_moment_keep_their_order() -> None:
+    merged = merged_views.decisions({1: told(decision(2, "01.000"), decision(1, "01.000"))}, DecisionsQuery())
+    assert [each["number"] for each in merged["decisions"]] == [2, 1]
+
+
+@settings(max_examples=100)
+@given(
+    st.lists(st.lists(st.integers(0, 3), max_size=9), min_size=1, max_size=4),
+    st.integers(1, 5),
+)
+def test_pages_of_several_workers_hold_each_request_once_in_order_though_new_ones_come(
+    workers: list[list[int]], limit: int
+) -> None:
+    """Requests of several workers often end in the same microsecond here."""
+    audit = AuditConfig()
+    rings = {
+        worker: [Noted(number, "", CAPTURED, Instant(at / 1e6)) for number, at in enumerate(sorted(ends), 1)]
+        for worker, ends in enumerate(workers, 1)
+    }
+    pages: list[list[tuple[int, int]]] = []
+    query = DecisionsQuery(limit=limit)
+    while True:
+        answers = {}
+        for worker, ring in rings.items():
+            before = str(Cursor.parse(query.before).of_worker(worker)) if query.before else ""
+            found = decisions.find(ring, msgspec.structs.replace(query, before=before), audit)
+            answers[worker] = told(
+                *({"number": each.number, "ended": each.ended, "line": {}} for each in found[0]), more=found[2] or None
+            )
+        merged = merged_views.decisions(answers, query)
+        pages.append([(each["worker"], each["number"]) for each in merged["decisions"]])
+        for ring in rings.values():
+            ring.append(Noted(len(ring) + 1, "", CAPTURED, Instant(9.0)))
+        if merged["next"] is None:
+            break
+        assert len(pages[-1]) == limit
+        query = DecisionsQuery(limit=limit, before=merged["next"])
+    shown = [each for page in pages for each in page]
+    every = [(worker, number + 1) for worker, ends in enumerate(workers, 1) for number in range(len(ends))]
+    assert sorted(shown) == sorted(every)
+    ends = {(worker, number): at for worker, sent in enumerate(workers, 1) for number, at in enumerate(sorted(sent), 1)}
+    assert [ends[each] for each in shown] == sorted(ends.values(), reverse=True)
 
 
 # -- groups

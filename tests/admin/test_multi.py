@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, cast
 
 import pytest
@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from fsproxy.admin import merged_events
 from fsproxy.admin.answers import MOST_NEW
 from fsproxy.admin.backend import Seen
+from fsproxy.admin.merged_events import TICK_PATH
 from fsproxy.admin.multi import MultiBackend
 from fsproxy.admin.server import create_admin
 from fsproxy.admin.state_answers import State
@@ -23,7 +24,7 @@ from fsproxy.reload.last_good_config import LastGoodConfig
 
 
 def decision(number: int) -> dict[str, Any]:
-    return {"number": number, "where": "", "line": {"@timestamp": f"2026-11-21T00:00:{number:02d}.000Z"}}
+    return {"number": number, "where": "", "ended": float(number), "line": {}, "story": []}
 
 
 class Workers(WorkerPool):
@@ -36,17 +37,18 @@ class Workers(WorkerPool):
         self.news: dict[int, list[dict[str, Any]] | None] = {1: [], 2: []}
         self.asked: list[str] = []
 
-    async def ask_all(self, path: str, after: Mapping[int, int] | None = None) -> list[WorkerAnswer]:
-        self.asked.append(path)
-        if after is None:
+    async def ask_all(self, path: str | Callable[[int, int], str]) -> list[WorkerAnswer]:
+        own = {number: path if isinstance(path, str) else path(number, number + 10) for number in (1, 2, 3)}
+        self.asked.append(own[1])
+        if not own[1].startswith(TICK_PATH):
             return [WorkerAnswer(number, number + 10, said) for number, said in self.said.items()]
-        return [WorkerAnswer(number, number + 10, self._tick(number, after)) for number in self.news]
+        return [WorkerAnswer(number, number + 10, self._tick(number, own[number])) for number in self.news]
 
-    def _tick(self, number: int, after: Mapping[int, int]) -> bytes | None:
+    def _tick(self, number: int, path: str) -> bytes | None:
         every = self.news[number]
         if every is None:
             return None
-        new = [each for each in every if each["number"] > after.get(number + 10, 0)]
+        new = [each for each in every if each["number"] > int(path.rpartition("=")[2])]
         newest = max((each["number"] for each in every), default=0)
         return json.dumps({"time": 1.0, "minutes": [], "decisions": new[:MOST_NEW], "number": newest}).encode()
 
@@ -115,7 +117,10 @@ async def test_when_nobody_answers_that_is_the_answer(
 
 
 async def test_what_is_asked_of_the_workers_is_what_was_asked(workers: Workers, admin: TestClient[Any, Any]) -> None:
-    workers.said = {1: b'{"decisions": [], "number": 0}'}
+    counts = dict.fromkeys(("all", "blocked", "rejected", "failed", "captured", "forwarded"), 0)
+    kept = {"decisions": 1, "forwarded": 1, "since": 0.0}
+    none = {"decisions": [], "next": None, "counts": counts, "kept": kept, "address": None, "number": 0}
+    workers.said = {1: json.dumps(none).encode()}
     status, _ = await get(admin, "/api/decisions?q=a%26b%20c&limit=7")
     assert (status, workers.asked) == (200, ["/api/decisions?q=a%26b+c&limit=7"])
     assert (await get(admin, "/api/decisions?limit=0"))[0] == 400

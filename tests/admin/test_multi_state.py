@@ -107,7 +107,9 @@ async def test_all_that_listen_are_asked_and_silence_is_told_of_each() -> None:
 
 async def test_each_is_asked_for_what_came_after_its_own_number() -> None:
     fleet = pool(OneWorker(1, {"/p?after=7": "seven"}), OneWorker(2, {"/p?after=0": "none"}))
-    assert all(each.body is not None for each in await fleet.ask_all("/p", after={101: 7}))
+    assert all(
+        each.body is not None for each in await fleet.ask_all(lambda _, pid: f"/p?after={ {101: 7}.get(pid, 0) }")
+    )
 
 
 async def test_any_is_the_first_that_answers_whatever_it_answers() -> None:

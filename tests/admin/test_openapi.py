@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from fsproxy.admin.queries import LAST_SECOND
 from fsproxy.admin.server import described
 from fsproxy.config.schema import TopMode
 from fsproxy.core.pipeline import Judgement
@@ -52,9 +53,19 @@ def test_every_type_says_what_it_is_and_which_values_it_has() -> None:
 
 def test_numbers_that_are_asked_for_have_bounds_and_a_default() -> None:
     asked = {
-        each["name"]: [each["schema"][name] for name in ("minimum", "maximum", "default")]
+        f"{path} {each['name']}": [each["schema"].get(name) for name in ("minimum", "maximum", "default")]
         for path in ("/api/decisions", "/api/traffic")
         for each in DOCUMENT["paths"][path]["get"]["parameters"]
         if each["schema"]["type"] == "integer"
     }
-    assert asked == {"limit": [1, 500, 100], "minutes": [1, 120, 60]}
+    assert asked == {
+        "/api/decisions limit": [1, 500, 100],
+        "/api/decisions at": [0, LAST_SECOND, None],
+        "/api/decisions minutes": [1, 120, 1],
+        "/api/traffic minutes": [1, 120, 60],
+    }
+
+
+def test_texts_that_are_asked_for_are_of_bounded_length_or_from_a_list() -> None:
+    schemas = [each["schema"] for each in DOCUMENT["paths"]["/api/decisions"]["get"]["parameters"]]
+    assert all("maxLength" in each or "enum" in each for each in schemas if each["type"] == "string")

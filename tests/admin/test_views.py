@@ -1,4 +1,4 @@
-"""What is hidden, and how an address is found that lines hold in another form."""
+"""What is hidden of the configuration."""
 
 from __future__ import annotations
 
@@ -7,17 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from fsproxy.admin import views
-from fsproxy.config.schema import AddressPrivacy, AuditConfig, Config, UpstreamConfig
-from fsproxy.core.audit.privacy import address_mask
-from fsproxy.core.audit.record import Outcome
-from fsproxy.core.model import FilterName, Hit, Route, Rule, SessionFacts
-from fsproxy.core.pipeline import Decision
-from fsproxy.core.reasons import ReasonCode
-from fsproxy.core.wire.client_address import parse_address
-from support.made_lines import line_of
-from tests.support.urls import of_url
-
-ADDRESS = "203.0.113.77"
+from fsproxy.config.schema import Config, UpstreamConfig
 
 
 def test_what_is_added_to_the_configuration_and_kept_out_of_logs_is_hidden_here_too() -> None:
@@ -45,46 +35,3 @@ def test_an_address_is_told_without_user_password_and_query(url: str, told: str)
     upstream = views.effective(config)["upstream"]
     assert upstream["url"] == told
     assert upstream["prefixes"] == [["/a", told]]
-
-
-@pytest.mark.parametrize("privacy", AddressPrivacy)
-def test_an_address_is_found_in_the_form_that_lines_hold(privacy: AddressPrivacy) -> None:
-    audit = AuditConfig(client_ip=privacy, client_ip_key="key")
-    config = Config(upstream=UpstreamConfig(url="http://127.0.0.1:9"), audit=audit)
-    address = parse_address(ADDRESS)
-    assert address is not None
-    facts = SessionFacts(route=Route.PAGE, client_ip=address)
-    held = line_of(facts, mask=address_mask(privacy.value, "key"))
-    assert views.wanted(config, {"address": ADDRESS})(held) is (privacy is not AddressPrivacy.NONE)
-    assert views.wanted(config, {"address": "198.51.100.1"})(held) is False
-
-
-FACTS = SessionFacts(route=Route.PAGE, org="o-1", session_id='s"1', user_agent="Straße", **of_url("https://a.example/"))
-BLOCKED = Decision(block=Hit(FilterName.IP, ReasonCode.IP_FILTER, Rule("ip:block:10.0.0.0/8")))
-
-
-@pytest.mark.parametrize(
-    ("query", "found"),
-    [
-        ({}, "blocked captured"),
-        ({"org": "o-1"}, "blocked captured"),
-        ({"org": "o-"}, ""),
-        ({"code": "5"}, "blocked"),
-        ({"code": "blocked"}, "blocked"),
-        ({"code": "captured"}, "captured"),
-        ({"code": "-1"}, ""),
-        ({"code": '5,"rule.id'}, ""),
-        ({"session": 's"'}, "blocked captured"),
-        ({"session": '"1'}, ""),
-        ({"session": "\ud800"}, ""),
-        ({"q": "STRASSE"}, "blocked captured"),
-        ({"q": "ip filter"}, "blocked"),
-        ({"q": "10.0.0.0/8"}, "blocked"),
-        ({"q": "under_way"}, ""),
-        ({"org": "o-1", "code": "5", "session": "s", "q": "a.example"}, "blocked"),
-    ],
-)
-def test_a_line_is_found_by_all_that_is_asked_for(query: dict[str, str], found: str) -> None:
-    wanted = views.wanted(Config(upstream=UpstreamConfig(url="http://127.0.0.1:9")), query)
-    assert wanted(line_of(FACTS, Outcome.BLOCKED, decision=BLOCKED)) is ("blocked" in found)
-    assert wanted(line_of(FACTS, decision=Decision(token="t"))) is ("captured" in found)

@@ -74,6 +74,8 @@ ALSO: dict[str, tuple[str, ...]] = {
     "replay/addresses": ("core/replay/test_again.py",),
     "replay/facts": ("core/replay/test_again.py",),
     "replay/filters": ("core/replay/test_again.py",),
+    "replay/story": ("cli/test_why.py",),
+    "wording": ("cli/test_why.py",),
     "keys": ("config/test_values.py", "config/test_defaults.py", "config/test_json_schema.py"),
     "units": ("config/test_values.py",),
     "settings": ("config/test_defaults.py", "core/filters/test_every_filter.py"),

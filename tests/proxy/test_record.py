@@ -236,7 +236,7 @@ def test_a_line_that_cannot_be_made_is_counted_and_hides_no_other() -> None:
     bench.recorder.record(transaction(facts=odd))
     bench.recorder.record(transaction())
     assert bench.metrics.own_failures == {("record",): 1}
-    assert [each.line for each in recent.newest()] == bench.sink.lines
+    assert [each.line for each in recent.lines()] == bench.sink.lines
     assert len(bench.sink.lines) == 1
 
 

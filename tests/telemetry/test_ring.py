@@ -15,33 +15,34 @@ NOON = Instant(1_795_262_400.0)
 """A full hour."""
 
 
-def test_the_newest_come_first_and_only_so_many_are_kept() -> None:
-    recent = Recent(Counter())
+def test_the_newest_are_kept_and_it_is_known_since_when() -> None:
+    recent = Recent(Counter(), NOON)
+    assert recent.whole_since == NOON
     for number in range(ring.MOST_DECISIONS + 10):
-        recent.note(b"%d" % number, "", forwarded=False)
-    numbers = [each.number for each in recent.newest()]
-    assert numbers == list(range(ring.MOST_DECISIONS + 10, 10, -1))
+        recent.note(b"%d" % number, "", Instant(NOON + number), forwarded=False)
+    numbers = [each.number for each in recent.lines()]
+    assert numbers == list(range(11, ring.MOST_DECISIONS + 11))
+    assert recent.whole_since == NOON + 10
     assert recent.number == ring.MOST_DECISIONS + 10
 
 
 def test_what_was_only_forwarded_does_not_push_out_decisions() -> None:
     recent = Recent(Counter())
-    recent.note(b"blocked", "f.yaml:1:1", forwarded=False)
+    recent.note(b"blocked", "f.yaml:1:1", NOON, forwarded=False)
     for _ in range(ring.MOST_DECISIONS + ring.MOST_FORWARDED):
-        recent.note(b"forwarded", "", forwarded=True)
-    kept = list(recent.newest())
+        recent.note(b"forwarded", "", NOON, forwarded=True)
+    kept = recent.lines()
     assert len(kept) == ring.MOST_FORWARDED + 1
-    assert (kept[-1].number, kept[-1].where, kept[-1].line) == (1, "f.yaml:1:1", b"blocked")
+    assert (kept[0].number, kept[0].where, kept[0].line) == (1, "f.yaml:1:1", b"blocked")
 
 
 def test_what_is_new_is_told_once() -> None:
     recent = Recent(Counter())
     for _ in range(5):
-        recent.note(b"{}", "", forwarded=False)
+        recent.note(b"{}", "", NOON, forwarded=False)
     assert [each.number for each in recent.decisions_after(3, 50)] == [5, 4]
     assert [each.number for each in recent.decisions_after(0, 2)] == [5, 4]
     assert recent.decisions_after(5, 50) == []
-    assert [each.number for each in recent.newest(after=4)] == [5]
 
 
 def _ended(end: Outcome | ReasonCode, *, by: FilterName | bool = True, page: bool = True) -> Ended:

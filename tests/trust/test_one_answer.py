@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fsproxy.admin.explaining import explain_record
-from fsproxy.cli.story import Rules
 from fsproxy.config.loader import load_text
 from fsproxy.core.audit.privacy import address_mask
 from fsproxy.core.audit.record import Outcome
@@ -19,6 +18,7 @@ from fsproxy.core.model import Instant, Location
 from fsproxy.core.pipeline import Decision, judge, settle
 from fsproxy.core.replay.again import Replay
 from fsproxy.core.replay.facts import page_line
+from fsproxy.core.replay.story import Rules
 from fsproxy.core.wire.facts import page_facts
 from fsproxy.core.wire.header_values import index
 from fsproxy.core.wire.page import read_page

@@ -14,7 +14,7 @@ import click
 from fsproxy.cli.doctor.findings import Finding, Report, State
 from fsproxy.cli.documented import Documented
 from fsproxy.cli.loading import config_option, load_or_exit
-from fsproxy.cli.wording import counted
+from fsproxy.core.wording import counted
 
 _MARKS = {State.OK: ("✓", "green"), State.WARNING: ("!", "yellow"), State.FAULT: ("✗", "red"), State.UNKNOWN: ("?", "")}
 _ASCII = {"✓": "+", "✗": "x"}

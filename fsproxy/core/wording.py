@@ -1,4 +1,4 @@
-"""Words that several commands use."""
+"""Phrases that the commands and the admin API share."""
 
 from __future__ import annotations
 

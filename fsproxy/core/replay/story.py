@@ -1,4 +1,4 @@
-"""One audit line, in words."""
+"""One audit line, in words: for ``why`` and for the admin API alike."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from fsproxy.cli.wording import reason, sentence
 from fsproxy.core.audit.facts import TRUNCATED
 from fsproxy.core.audit.privacy import safe
 from fsproxy.core.audit.rule_texts import rule_text
@@ -14,10 +13,11 @@ from fsproxy.core.failures import Failure
 from fsproxy.core.filters import FILTERS
 from fsproxy.core.model import FilterName
 from fsproxy.core.policy import Snapshot
-from fsproxy.core.policy_rules import hit_of
+from fsproxy.core.policy_rules import hits_in
 from fsproxy.core.reasons import RejectionCode
 from fsproxy.core.replay.again import Replay
 from fsproxy.core.replay.facts import page_line
+from fsproxy.core.wording import reason, sentence
 
 Line = Mapping[str, Any]
 
@@ -54,19 +54,36 @@ class Rules:
     """A configuration in which rules are looked up. It may not be the one that decided."""
 
     def __init__(self, name: str, snapshot: Snapshot) -> None:
+        """``name``: what the configuration is called in the story."""
+        self.snapshot = snapshot
         self._name = name
-        self._snapshot = snapshot
         self._replay = Replay(snapshot)
+        self._places: dict[int, dict[str, str]] = {}
+        """Of the policies that were asked for, by identity: the place of each rule. They may have 100,000."""
 
-    def place(self, rule: str, org: str | None, generation: object) -> str:
-        """Return a sentence that says where the rule is."""
+    @property
+    def remembered(self) -> int:
+        """How many parts of pages are kept, to answer again without looking."""
+        return self._replay.remembered
+
+    def place(self, rule: str, org: str | None, generation: object, known: str = "") -> str:
+        """Return a sentence that says where the rule is. ``known``: its place, if these rules decided."""
         if rule in _NO_PLACE:
             return f"No line of the file: {_NO_PLACE[rule]} decided."
-        found = hit_of(self._snapshot.policy(org), rule)
+        found = known or self._place(org, rule)
         if found is None:
             return f"It is not in {self._name} as it is now; generation {generation} had it."
-        where = found.rule.where or f"A default, which {self._name} does not write out"
+        where = found or f"A default, which {self._name} does not write out"
         return f"{where} (as the file is now; generation {generation} may have been another)"
+
+    def _place(self, org: str | None, rule: str) -> str | None:
+        policy = self.snapshot.policy(org)
+        places = self._places.get(id(policy))
+        if places is None:
+            places = self._places[id(policy)] = {}
+            for hit in hits_in(policy):
+                places.setdefault(hit.rule.id, hit.rule.where)
+        return places.get(rule)
 
     def today(self, line: Line) -> str:
         """Return a sentence that says what this configuration would decide about a page."""
@@ -81,13 +98,16 @@ class Rules:
         return "It would be captured."
 
 
-def story(line: Line, rules: Rules | None) -> list[str]:
-    """Return the lines of the story."""
-    head = f"{_text(line, '@timestamp')}  {_text(line, 'event.action')}, request {_text(line, 'http.request.id')}"
-    return [head, *(f"  {label + ':':<11}{text}" for label, text in _parts(line, rules) if text)]
+def story(line: Line, rules: Rules | None, where: str = "") -> list[tuple[str, str]]:
+    """Return the story as labels and sentences.
+
+    Without ``rules``, no place of a rule is in it. ``where``: the place of the rule that blocked, where ``rules`` are
+    those that decided.
+    """
+    return [(label, text) for label, text in _parts(line, rules, where) if text]
 
 
-def _parts(line: Line, rules: Rules | None) -> Iterator[tuple[str, str]]:
+def _parts(line: Line, rules: Rules | None, where: str) -> Iterator[tuple[str, str]]:
     facts: Line = line.get("fsproxy.facts") or {}
     yield "request", _request(line, facts)
     yield "decision", _decision(line)
@@ -96,7 +116,7 @@ def _parts(line: Line, rules: Rules | None) -> Iterator[tuple[str, str]]:
         name = _text(line, "fsproxy.filter")
         yield "rule", f"{safe(str(rule), 256)} (filter {name}), config generation {generation}"
         yield "meaning", sentence(rule_text(name, str(rule))) + (_OF_ITS_PAGE if _is_its_pages(line) else "")
-        yield "place", rules.place(str(rule), org, generation) if rules is not None else _NO_RULES
+        yield "place", rules.place(str(rule), org, generation, where) if rules is not None else _NO_RULES
     else:
         yield "rules", f"config generation {generation}, mode {_text(line, 'fsproxy.mode')}"
     for hit in line.get("fsproxy.shadow") or ():
