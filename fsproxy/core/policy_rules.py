@@ -24,7 +24,8 @@ def hits_in(found: object) -> Iterator[Hit]:
         yield from hits_in((found.on_page, found.ramping, found.quota))
     elif is_dataclass(found):
         for field in fields(found):
-            yield from hits_in(getattr(found, field.name))
+            if field.compare:  # the other fields only hold some of these hits again
+                yield from hits_in(getattr(found, field.name))
 
 
 def hit_of(policy: OrgPolicy, rule: str) -> Hit | None:

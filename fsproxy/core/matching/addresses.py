@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Generic, Self, TypeVar
 
@@ -17,6 +17,8 @@ _IPV4_BITS = 32
 _IPV6_BITS = 128
 _MAPPED = 0xFFFF
 """The upper 96 bits of an IPv4-mapped IPv6 address, ``::ffff:0:0/96``."""
+_UPPER = 0xFFFF0000
+"""The half of an IPv4 address by which ``AddressTable.near`` is looked up."""
 
 _BRACKETED = re.compile(r"\[([^\[\]]*)\](?::[0-9]{1,5})?(/[0-9]{1,3})?")
 _V4_WITH_PORT = re.compile(r"([0-9.*]+):[0-9]{1,5}")
@@ -127,16 +129,23 @@ def _unmapped(pattern: AddressPattern) -> AddressPattern:
     return pattern
 
 
+Masks = tuple[tuple[int, dict[int, T]], ...]
+"""Masks, the most specific first, each with its values by masked address."""
+
+
 @dataclass(frozen=True, slots=True)
 class AddressTable(Generic[T]):
     """Finds the most specific of any number of patterns, at the cost of one dict lookup for each distinct mask.
 
-    IPv4 has at most 33 prefix lengths and IPv6 129. Wildcards in the middle of an address add masks of their own.
+    IPv4 has at most 33 prefix lengths and IPv6 129. Wildcards in the middle of an address add masks of their own. But
+    even in a list of 100,000, only a few masks occur near any one IPv4 address.
     """
 
-    v4: tuple[tuple[int, dict[int, T]], ...]
-    """Masks, the most specific first, each with its values by masked address."""
-    v6: tuple[tuple[int, dict[int, T]], ...]
+    v4: Masks[T]
+    v6: Masks[T]
+    near: Mapping[int, Masks[T]] = field(compare=False, repr=False)
+    """By the upper 16 bits of an IPv4 address, the part of ``v4`` that may have it; for all others it is ``far``."""
+    far: Masks[T] = field(compare=False, repr=False)
 
     @classmethod
     def of(cls, patterns: Iterable[tuple[AddressPattern, T]]) -> Self:
@@ -144,22 +153,37 @@ class AddressTable(Generic[T]):
         tables: dict[int, dict[int, dict[int, T]]] = {4: {}, 6: {}}
         for pattern, value in patterns:
             tables[pattern.version].setdefault(pattern.mask, {}).setdefault(pattern.value, value)
-        return cls(_most_specific_first(tables[4]), _most_specific_first(tables[6]))
+        v4 = _most_specific_first(tables[4])
+        return cls(v4, _most_specific_first(tables[6]), *_by_upper_half(v4))
 
     def find(self, address: Address) -> T | None:
         """Return the value of the most specific pattern that covers the address, or None."""
         number = int(address)
-        tables = self.v4
-        if isinstance(address, IPv6Address):
-            if is_mapped(number):
-                number &= (1 << _IPV4_BITS) - 1
-            else:
-                tables = self.v6
+        tables = self.v6
+        if isinstance(address, IPv4Address) or is_mapped(number):
+            number &= (1 << _IPV4_BITS) - 1
+            tables = self.near.get(number >> 16, self.far)
         for mask, values in tables:
             if number & mask in values:
                 return values[number & mask]
         return None
 
 
-def _most_specific_first(tables: dict[int, dict[int, T]]) -> tuple[tuple[int, dict[int, T]], ...]:
+def _most_specific_first(tables: dict[int, dict[int, T]]) -> Masks[T]:
     return tuple(sorted(tables.items(), key=lambda item: (item[0].bit_count(), item[0]), reverse=True))
+
+
+def _by_upper_half(v4: Masks[T]) -> tuple[dict[int, Masks[T]], Masks[T]]:
+    """Return ``AddressTable.near`` and ``far``. Addresses with the same masks near them share one tuple."""
+    # Each set of masks is a number, with a bit for each mask's place in v4. A mask that leaves out a part of the upper
+    # half belongs to all sets.
+    everywhere = sum(1 << place for place, (mask, _) in enumerate(v4) if mask & _UPPER != _UPPER)
+    sets: dict[int, int] = {}
+    for place, (mask, values) in enumerate(v4):
+        if mask & _UPPER == _UPPER:
+            for upper in {value >> 16 for value in values}:
+                sets[upper] = sets.get(upper, everywhere) | 1 << place
+    parts = {
+        bits: tuple(each for place, each in enumerate(v4) if bits >> place & 1) for bits in {everywhere, *sets.values()}
+    }
+    return {upper: parts[bits] for upper, bits in sets.items()}, parts[everywhere]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
 
 import pytest
 from hypothesis import given, settings
@@ -191,6 +191,21 @@ def test_a_table_agrees_with_looking_at_every_network(found: list[IPv4Network], 
     )
     covering = [net.prefixlen for net in found if address in net]
     assert table.find(address) == max(covering, default=None)
+
+
+byte = st.sampled_from([0, 1, 10, 255])
+close = st.builds(lambda *bytes_: int.from_bytes(bytes_), byte, byte, byte, byte)
+masks = st.sampled_from([0, 0xFF000000, 0xFFFE0000, 0xFFFF0000, 0xFFFF8000, 0xFFFFFFFF, 0xFF00FFFF, 0xFFFF00FF, 0xFFFF])
+
+
+@settings(max_examples=300)
+@given(st.lists(st.tuples(close, masks), max_size=12), close)
+def test_the_most_specific_of_any_patterns_near_each_other_is_found(found: list[tuple[int, int]], number: int) -> None:
+    table = AddressTable.of((AddressPattern(4, value & mask, mask), mask) for value, mask in found)
+    covering = [(mask.bit_count(), mask) for value, mask in found if number & mask == value & mask]
+    expected = max(covering)[1] if covering else None
+    assert table.find(IPv4Address(number)) == table.find(IPv6Address(0xFFFF << 32 | number)) == expected
+    assert table.find(IPv6Address(number)) is None
 
 
 @settings(max_examples=200)
