@@ -191,8 +191,8 @@ def learn(facts: SessionFacts, decision: Decision, answer: PageAnswer | None) ->
         Confirm(
             org,
             decision.token,
-            _named(facts.session_id, session),
-            _named(facts.user_id, user),
+            tuple(filter(None, dict.fromkeys((facts.session_id, session)))),
+            tuple(filter(None, dict.fromkeys((facts.user_id, user)))),
             decision.new_session and answer.is_new is not False,
             # There is a fresh user id only if ramping is in force (rules.md 1, order 12).
             decision.new_session and bool(facts.fresh_user_id),
@@ -200,13 +200,6 @@ def learn(facts: SessionFacts, decision: Decision, answer: PageAnswer | None) ->
             decision.held,
         ),
     )
-
-
-def _named(sent: str, answered: str) -> tuple[str, ...]:
-    """Return the ids that are not "", without duplicates."""
-    if sent == answered or not answered:
-        return (sent,) if sent else ()
-    return (sent, answered) if sent else (answered,)
 
 
 def wants_no_name(policy: OrgPolicy, facts: SessionFacts, now: Instant) -> bool:

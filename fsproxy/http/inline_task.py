@@ -60,10 +60,10 @@ class InlineTask(msgspec.Struct, eq=False):
 
     # -- the steps
 
-    def step(self) -> bool:
+    def step(self, woken_by: object = None) -> bool:
         """Run the coroutine until it waits for something. Return True if it has ended.
 
-        The caller makes the first step, and ``on_end`` is called if a later one is the last.
+        The caller makes the first step, and ``on_end`` is called if a later one, ``woken_by`` something, is the last.
         """
         loop, coroutine = self.loop, self.coroutine
         self._waits_for = None
@@ -76,23 +76,21 @@ class InlineTask(msgspec.Struct, eq=False):
                 awaited = coroutine.send(None)
         except StopIteration as end:
             self._ended, self.result = True, end.value
-            return True
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whoever made it decides
             self._ended, self.error = True, error
-            return True
         finally:
             _leave_task(loop, self)  # type: ignore[arg-type]
+        if self._ended:
+            if woken_by is not None:
+                self.on_end(self)
+            return True
         if awaited is None:
-            loop.call_soon(self._go_on)
+            loop.call_soon(self.step, loop)
             return False
         # A future sets this flag when it is awaited, and the task that takes it over must clear it.
         awaited._asyncio_future_blocking = False  # noqa: SLF001
-        awaited.add_done_callback(self._go_on)
+        awaited.add_done_callback(self.step)
         self._waits_for = awaited
         if self._must_cancel and awaited.cancel():
             self._must_cancel = False
         return False
-
-    def _go_on(self, _: asyncio.Future[Any] | None = None) -> None:
-        if self.step():
-            self.on_end(self)

@@ -14,7 +14,6 @@ from fsproxy.core.failures import Failure
 from fsproxy.http.origin import Origin
 from fsproxy.http.server import has_fast_lane
 from fsproxy.http.sweeper import Sweeper
-from fsproxy.http.tls import fault_of_peer
 from fsproxy.http.unattended import Unattended
 from fsproxy.http.upstream_connection import UpstreamConnection
 
@@ -76,8 +75,6 @@ class Pool:
         self._tickets = itertools.count()
         self.open = 0
         self.unattended = Unattended(limit)
-        self.detail = ""
-        """More about why the last connection did not come about, in our words or the system's."""
         self.closed = False
         """A reload has named another upstream, or the program stops: no further connection is tried here."""
         self._has_fast_lane = has_fast_lane()
@@ -88,8 +85,10 @@ class Pool:
             return None
         while self._idle:
             connection = self._idle.pop()
-            if connection.due > now and connection.usable:
-                self._hold(connection, share)
+            transport = connection.transport
+            if connection.due > now and transport is not None and not transport.is_closing():
+                if share is not _CAPTURE:
+                    self._hold(connection, share)
                 return connection
             connection.abort()
         return None
@@ -162,19 +161,17 @@ class Pool:
                 )
         except TimeoutError:
             raise ConnectError(Failure.UPSTREAM_CONNECT_TIMEOUT) from None
-        except socket.gaierror as error:
-            self.detail = "the resolver gives no answer" if error.errno == socket.EAI_AGAIN else ""
+        except socket.gaierror:
             raise ConnectError(Failure.UPSTREAM_DNS) from None
-        except ssl.SSLError as error:
-            self.detail = fault_of_peer(error, origin.host)
+        except ssl.SSLError:
             raise ConnectError(Failure.UPSTREAM_TLS) from None
-        except OSError as error:
-            self.detail = (error.strerror or "").lower()
+        except OSError:
             raise ConnectError(Failure.UPSTREAM_REFUSED) from None
 
     def give_back(self, connection: UpstreamConnection) -> None:
         """Take back a connection after an exchange that ended cleanly. It goes to the longest waiting one."""
-        self._release(connection)
+        if connection.share is not None:
+            self._release(connection)
         if not connection.usable:
             return
         if self.closed:

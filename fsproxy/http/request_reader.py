@@ -75,35 +75,27 @@ class RequestReader(ClientTransport):
         """asyncio: bytes of a head, of a body, or of a tunnel."""
         if self._tunnel is not None:
             self._tunnel(data)
+        elif self._closing:
             return
-        if self._closing:
-            return
-        if self.plain and self._take_plain(data):
-            return
-        if self.upgraded:
-            self._keep_tail(data)
-            return
-        self._take_general(data)
-
-    def _take_plain(self, data: bytes) -> bool:
-        """Take bytes by the fast lane. Return False if they are for the general one, as is all that follows them."""
-        if self._missing:
+        elif self._missing:
             self._continue_body(data)
-            return True
-        if not data:
-            return True
-        # What comes while a request is answered is pipelined, as is more than a body. Both take the general lane.
-        head = read_request(data, self.server.max_header) if not self.busy else None
-        if head is not None:
-            length, here = head.length or 0, len(data) - head.end
-            if here <= length:
-                body = data[head.end :]
-                payload = WholeBody(body) if here == length else self._begin_body(body, length)
-                made = self.server.new_request(self, head.method, head.target, head.headers, head.length, payload)
-                self.begin(made)
-                return True
-        self.plain = False
-        return False
+        elif self.plain and data:
+            # What comes while a request is answered is pipelined, as is more than a body. Both take the general lane.
+            head = read_request(data, self.server.max_header) if not self.busy else None
+            if head is not None:
+                length, here = head.length or 0, len(data) - head.end
+                if here <= length:
+                    body = data[head.end :]
+                    payload = WholeBody(body) if here == length else self._begin_body(body, length)
+                    make = self.server.new_request
+                    self.begin(make(self, head.method, head.target, head.headers, head.length, payload))
+                    return
+            self.plain = False
+            self._take_general(data)
+        elif self.upgraded:
+            self._keep_tail(data)
+        elif not self.plain:
+            self._take_general(data)
 
     def _begin_body(self, data: bytes, length: int) -> StreamReader:
         payload = self._body = self.new_body()

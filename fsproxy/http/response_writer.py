@@ -71,7 +71,9 @@ class ResponseWriter(UpstreamExchange, eq=False, kw_only=True):
                 connection.abort()  # see on_end
             else:
                 self.pool.give_back(connection)
-        self._finish()
+        self.ended_ns = monotonic_ns()
+        if not self.done.done():
+            self.done.set_result(None)
 
     def on_head(self, head: AnswerHead) -> None:
         """See ResponseReader."""

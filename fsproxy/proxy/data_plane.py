@@ -19,6 +19,7 @@ from fsproxy.clock import now
 from fsproxy.config.schema import ServerConfig, TopMode
 from fsproxy.core.failures import Failure
 from fsproxy.core.model import OTHER, PAGE, Route
+from fsproxy.core.wire.facts import bundle_query
 from fsproxy.core.wire.header_values import asks_for_socket
 from fsproxy.http.client_request import CLOSE
 from fsproxy.http.payload import WholeBody
@@ -40,10 +41,8 @@ from fsproxy.proxy.upload import UploadHandler
 from fsproxy.state.sqlite.persist import Persister
 from fsproxy.state.stores import make_stores
 from fsproxy.telemetry.audit_log import AuditLog
-from fsproxy.telemetry.conditions import Conditions
 from fsproxy.telemetry.metrics import Metrics
 from fsproxy.telemetry.ring import Recent
-from fsproxy.telemetry.upstream_health import UpstreamHealth
 
 log = structlog.get_logger("fsproxy")
 _BYPASS = TopMode.BYPASS
@@ -61,12 +60,8 @@ class DataPlane:
         loop: asyncio.AbstractEventLoop,
         sweeper: Sweeper,
         passage: str | None = None,
-        conditions: Conditions | None = None,
     ) -> None:
-        """``passage``: the name in ``CDN-Loop`` that the other processes of this instance use; None: there are none.
-
-        ``conditions``: to them this adds what it knows.
-        """
+        """``passage``: the name in ``CDN-Loop`` that the other processes of this instance use; None: there are none."""
         config = generation.config
         self.generation = generation
         self.metrics = metrics
@@ -86,10 +81,7 @@ class DataPlane:
         self.recent = Recent(metrics.ended, now())
         self._recorder = Recorder(metrics, self.audit, config.audit, self.recent)
         self._passages = Passages(passage or new_passage(), metrics)
-        self._health = UpstreamHealth()
-        self._forwarder = Upgrader(self.upstream, metrics, sweeper, loop, self._passages.name, self._health)
-        self.conditions = conditions or Conditions()
-        self.conditions.sources.append(self._health.conditions)
+        self._forwarder = Upgrader(self.upstream, metrics, sweeper, loop, self._passages.name)
         self._pages = PageHandler(stores.ledger, stores.blocked_pages, self._forwarder)
         limits = CallLimits(stores.ledger, stores.repeats, stores.clocks, config.state.redis.timeout)
         self._uploads = UploadHandler(stores.ledger, stores.blocked_pages, limits, self._forwarder, metrics)
@@ -116,11 +108,9 @@ class DataPlane:
         await self._stores.start()
         if self._persister is not None:
             await self._persister.start()
-        self.conditions.start()
 
     async def close(self) -> None:
         """Flush and close everything."""
-        self.conditions.close()
         self.upstream.close()
         await self._stores.close()
         if self._persister is not None:
@@ -186,8 +176,10 @@ class DataPlane:
             return Failure.METHOD
         if b"cdn-loop" in flow.headers and self._passages.is_loop(flow.headers):
             return Failure.LOOP
-        if flow.query and is_judged and flow.read_query().contradictory:
-            return Failure.BAD_REQUEST
+        if flow.query and is_judged:
+            flow.upload = bundle_query(flow.query)
+            if flow.upload.contradictory:
+                return Failure.BAD_REQUEST
         return flow.refusal
 
     # -- stopping
@@ -222,7 +214,6 @@ class DataPlane:
             self.upstream = Upstream(upstream, old.loop, old.sweeper, context)
             self._forwarder.use(self.upstream)
             self._passages.start_again()
-            self._health.forget()
             old.close()
 
     def bypass(self) -> None:
@@ -240,7 +231,7 @@ class DataPlane:
     def state(self) -> dict[str, object]:
         """Return what ``/readyz`` shows: never a reason to be taken out of service, sometimes one to look."""
         generation = self.generation
-        warnings = [*self.conditions.warnings(), *self._stores.warnings]
+        warnings = list(self._stores.warnings)
         if self._recorder.unlisted_proxy:
             warnings.append("forwarding headers of untrusted peers are dropped: see client_ip.trusted_proxies")
         if self._passages.came_back:
@@ -248,7 +239,7 @@ class DataPlane:
         return {
             "mode": generation.mode.value,
             "generation": generation.number,
-            "upstream": {"connections": self.upstream.connections, "last_failure": self._health.last_failure},
+            "upstream": {"connections": self.upstream.connections, "last_failure": self._forwarder.last_failure},
             "store": self._stores.state()
             | ({"persist": self._persister.state()} if self._persister is not None else {}),
             "warnings": warnings,

@@ -56,7 +56,7 @@ def encoding_of(flow: Flow) -> Encoding:
     header = flow.headers.get(b"content-encoding")
     if header is not None and (coding := header.strip().lower()) not in {b"", b"identity"}:
         return Encoding.GZIP if coding in {b"gzip", b"x-gzip"} else Encoding.UNKNOWN
-    return flow.read_query().encoding if flow.query else Encoding.IDENTITY
+    return flow.upload.encoding
 
 
 class Decoded(msgspec.Struct, frozen=True, gc=False):

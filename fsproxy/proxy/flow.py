@@ -10,7 +10,7 @@ from fsproxy.core.failures import Failure
 from fsproxy.core.model import OTHER, PAGE, Instant, Location, Route, SessionFacts
 from fsproxy.core.pipeline import CAPTURE, Decision, PageAnswer
 from fsproxy.core.wire.answers import cookie_domain
-from fsproxy.core.wire.facts import NO_QUERY, BundleQuery, bundle_query
+from fsproxy.core.wire.facts import NO_QUERY, BundleQuery
 from fsproxy.core.wire.routes import origin_form
 from fsproxy.http.client_request import ClientRequest
 
@@ -51,8 +51,8 @@ class Flow(ClientRequest, eq=False):
     """In a socket's frame: the route on which HTTP carries such a body."""
     endpoint: ServerCall | None = None
     """On the server API: which call its path takes."""
-    upload: BundleQuery | None = None
-    """The query's values; of a socket's frame, those that it carries in their place."""
+    upload: BundleQuery = NO_QUERY
+    """The values of a judged request's query; of a socket's frame, those that it carries in their place."""
     facts: SessionFacts | None = None
     policy: OrgPolicy | None = None
     """The rules of the org that the facts name; set with them."""
@@ -98,12 +98,6 @@ class Flow(ClientRequest, eq=False):
     def locate(self, source: GeoSource) -> Location | None:
         """Return the visitor's location. ``source``: where the org's rules that need it say that it comes from."""
         return self.generation.locator.locate(source, self.client, self.headers)
-
-    def read_query(self) -> BundleQuery:
-        """Return the values of a capture route's query, which is parsed once."""
-        if self.upload is None:
-            self.upload = bundle_query(self.query) if self.query else NO_QUERY
-        return self.upload
 
     def child(self) -> Flow:
         """Return the flow of a frame of the socket that this request opened, to be decided and recorded by itself.

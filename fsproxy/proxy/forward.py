@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from fsproxy.clock import monotonic_ns, now
+from fsproxy.clock import monotonic_ns
 from fsproxy.core.failures import Failure
 from fsproxy.core.model import OTHER, PAGE, RETRIED_ON_502_ALONE, FilterName
 from fsproxy.core.reasons import ReasonCode
@@ -16,14 +16,12 @@ from fsproxy.http.client_request import CLOSE, KEEP
 from fsproxy.http.pool import Pool, Share
 from fsproxy.http.response_writer import ResponseWriter
 from fsproxy.proxy.bodies import BodyError, declared_length, pump, refuse_too_large, take_body
-from fsproxy.telemetry.upstream_health import ANSWERS_5XX
 
 if TYPE_CHECKING:
     from fsproxy.http.sweeper import Sweeper
     from fsproxy.http.upstream import Upstream
     from fsproxy.proxy.flow import Flow
     from fsproxy.telemetry.metrics import Metrics
-    from fsproxy.telemetry.upstream_health import UpstreamHealth
 
 CLIENT_FAILURES = frozenset({Failure.CLIENT_GONE, Failure.CLIENT_STALLED})
 NOT_REACHED = frozenset(
@@ -36,8 +34,6 @@ NOT_REACHED = frozenset(
     }
 )
 """Failures before a byte of the request was sent."""
-ERRORS = 500
-"""From this status on an answer says that the upstream has failed. It is passed on."""
 _OTHERS, _CAPTURE = Share.OTHER, Share.CAPTURE
 _RAMPING = FilterName.RAMPING
 PAGE_ANSWER_COPY = 64 * 1024
@@ -54,7 +50,6 @@ class Forwarder:
         sweeper: Sweeper,
         loop: asyncio.AbstractEventLoop,
         passage: bytes,
-        health: UpstreamHealth,
     ) -> None:
         """``passage``: this instance's name in ``CDN-Loop``."""
         self._upstream = upstream
@@ -62,7 +57,8 @@ class Forwarder:
         self._metrics = metrics
         self._sweeper = sweeper
         self._loop = loop
-        self._health = health
+        self.last_failure: str | None = None
+        """The newest exchange's failure; None if it had none."""
 
     def use(self, upstream: Upstream) -> None:
         """Send what comes from now on to this upstream. What is under way goes on where it is."""
@@ -198,8 +194,7 @@ class Forwarder:
             headers = index(tuple(pair for pair in headers.lines if pair[0].lower() != without))
         origin = pool.origin
         return flow.generation.upstream_headers.head(
-            flow.method.encode("ascii", "replace"),
-            (origin.prefix + flow.target).encode("utf-8", "surrogateescape"),
+            f"{flow.method} {origin.prefix}{flow.target}",
             origin.authority,
             headers,
             flow.client,
@@ -215,8 +210,7 @@ class Forwarder:
             self._metrics.upstream_retries[()] += 1
         if failure is None:
             self._metrics.forwarded[(flow.route._value_,)] += 1
-            if self._health.troubles or (head is not None and head.status >= ERRORS):
-                self._note_answer(writer)
+            self.last_failure = None
             if writer.unattended:
                 failure = Failure.CLIENT_GONE
         elif failure is Failure.CLIENT_GONE and flow.outlives_client:
@@ -225,7 +219,7 @@ class Forwarder:
             flow.failure = failure
             return CLOSE
         else:
-            self._note(writer.pool, failure)
+            self._note(failure)
             if flow.connection.writable:
                 if writer.untouched:
                     return self.refuse(flow, failure)
@@ -235,16 +229,7 @@ class Forwarder:
         flow.status = head.status if head is not None else 0
         return CLOSE if failure is not None or flow.close else KEEP
 
-    def _note(self, pool: Pool, failure: Failure) -> None:
+    def _note(self, failure: Failure) -> None:
         if failure.value.startswith("upstream_"):
             self._metrics.upstream_failures[(failure.value,)] += 1
-            detail = pool.detail if failure in NOT_REACHED else ""
-            self._health.failed(pool.origin.address, failure.value, detail, now())
-
-    def _note_answer(self, exchange: ResponseWriter) -> None:
-        """Tell the health of an answer that may change what is known of it."""
-        address, head = exchange.pool.origin.address, exchange.head
-        if head is not None and head.status >= ERRORS:
-            self._health.failed(address, ANSWERS_5XX, str(head.status), now())
-        else:
-            self._health.succeeded(address, now())
+            self.last_failure = failure.value

@@ -86,7 +86,7 @@ class UploadHandler:
 
     def read_facts(self, flow: Flow) -> OrgPolicy:
         """Read the facts of a request from its query and headers; return the policy of its org."""
-        query = flow.read_query()
+        query = flow.upload
         if flow.route is SERVER_API:
             query = type(query)(org_id=_org_of(flow))
         return self.set_facts(flow, query)
@@ -137,13 +137,13 @@ class UploadHandler:
         if inspection.uninspectable is not None:
             return CutBody(refused=self._refuses(flow, policy))
         if not inspection.calls:
-            if policy.counts_rates and flow.facts is not None and flow.upload is not None:
+            if policy.counts_rates and flow.facts is not None:
                 await self._limits.observe_clock(flow.facts, flow.upload, inspection, flow.arrived)
             return AS_IT_CAME
         if self._blocks.names_deleted_user(flow, policy, inspection):
             await self.mark_session(flow)
             return CutBody(blocked=True)
-        if not policy.validates_calls or flow.facts is None or flow.upload is None:
+        if not policy.validates_calls or flow.facts is None:
             return AS_IT_CAME
         limited = await self._limits.decide(policy, flow.facts, flow.upload, inspection, flow.arrived)
         flow.calls = limited.outcome

@@ -85,7 +85,7 @@ def _goes_up(clients: ClientAddresses, *, client_header: str, lines: Lines, peer
     up = _upstream_headers(client_header)
     for framing in (7, Framing.NONE, Framing.CHUNKED):
         head = up.head(
-            b"POST", b"/rec/page", b"up.example", index(lines), client, b"id-1", framing, passage=b"our0name", page=True
+            "POST /rec/page", b"up.example", index(lines), client, b"id-1", framing, passage=b"our0name", page=True
         )
         assert head.endswith(b"\r\n\r\n")
         first, *rest = head[:-4].split(b"\r\n")

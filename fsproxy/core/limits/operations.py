@@ -84,6 +84,7 @@ class Confirm(msgspec.Struct, frozen=True, gc=False, tag=True):
     counts again, even over the limit, unless another page has made the session under way by then. An unknown token
     counts nothing.
     All ids of ``sessions`` are one session: activity under one keeps the others under way. So are those of ``users``.
+    No id is "".
     """
 
     org: str

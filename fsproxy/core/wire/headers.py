@@ -59,8 +59,7 @@ class UpstreamHeaders:
 
     def head(
         self,
-        method: bytes,
-        target: bytes,
+        start: str,
         authority: bytes,
         headers: Headers,
         client: ClientAddress,
@@ -72,10 +71,10 @@ class UpstreamHeaders:
     ) -> bytes:
         """Return the whole request head, with its empty line.
 
-        ``target`` is forwarded as it came. ``authority`` is the upstream's own ``Host``, by which it routes; the
-        client's is in ``X-Forwarded-Host``. ``framing`` is the body's length in bytes, or a Framing. ``passage``, the
-        name of this instance, is appended to ``CDN-Loop`` (RFC 8586). ``page`` narrows ``Accept-Encoding`` to what
-        we can read (rules.md 1), but never adds it.
+        ``start``: the method and the target, which is forwarded as it came. ``authority`` is the upstream's own
+        ``Host``, by which it routes; the client's is in ``X-Forwarded-Host``. ``framing`` is the body's length in
+        bytes, or a Framing. ``passage``, the name of this instance, is appended to ``CDN-Loop`` (RFC 8586). ``page``
+        narrows ``Accept-Encoding`` to what we can read (rules.md 1), but never adds it.
         """
         block = headers.block
         if not headers.plain:
@@ -92,28 +91,33 @@ class UpstreamHeaders:
         else:
             upgrade = framing is Framing.UPGRADE
             end = b"Transfer-Encoding: chunked\r\n\r\n" if framing is Framing.CHUNKED else b"\r\n"
-        return b"%b %b HTTP/1.1\r\nHost: %b%b%b\r\nCDN-Loop: %b%b%b%b\r\n%b" % (
-            method,
-            target,
+        if headers.plain and not upgrade:
+            changed = self._changed_plain(headers, page=page)
+        else:
+            changed = self._changed(headers, page=page, upgrade=upgrade)
+        host = f"\r\nX-Forwarded-Host: {client.host}" if client.host else ""
+        forwarded = f"\r\nForwarded: {_forwarded(client)}" if self.forwarded else ""
+        ours = f"\r\nX-Forwarded-For: {client.chain}\r\nX-Forwarded-Proto: {client.proto}{host}{forwarded}"
+        return b"%b HTTP/1.1\r\nHost: %b%b%b\r\nCDN-Loop: %b%b%b\r\nX-Request-Id: %b\r\n%b" % (
+            start.encode("utf-8", "surrogateescape"),
             authority,
             kept,
-            self._changed(headers, page=page, upgrade=upgrade),
+            changed,
             passed + b", " if passed else b"",
             passage,
-            self._ours(client),
+            ours.encode("ascii", "replace"),
             request_id,
             end,
         )
 
     def _changed(self, headers: Headers, *, page: bool, upgrade: bool) -> bytes:
         """Return the lines, each after a CRLF, that are forwarded in another form, or only where one asks for them."""
-        if headers.plain and not upgrade:
-            return self._changed_plain(headers, page=page)
         lines = b""
         for name, value in headers.judged:
             lower = name.lower()
-            if lower == b"cookie":
-                lines += self._cookie_line(name, value)
+            if lower == b"cookie" and self.cookies is not None:
+                kept = kept_cookies(value, self.cookies)
+                lines += b"\r\n%b: %b" % (name, kept) if kept else b""
             elif (lower == b"accept-encoding" and not page) or (lower == b"upgrade" and upgrade):
                 lines += b"\r\n%b: %b" % (name, value)
         if page and b"accept-encoding" in headers:
@@ -128,25 +132,15 @@ class UpstreamHeaders:
         at = after = 0
         if self.cookies is not None and b"cookie" in headers:
             at = names.index(b"cookie")
-            cookie = self._cookie_line(*headers.judged[at])
+            name, value = headers.judged[at]
+            kept = kept_cookies(value, self.cookies)
+            cookie = b"\r\n%b: %b" % (name, kept) if kept else b""
         if b"accept-encoding" in headers:
             if page:
                 return b"%b\r\nAccept-Encoding: %b" % (cookie, narrowed_encoding(headers[b"accept-encoding"]))
             after = names.index(b"accept-encoding")
             accept = b"\r\n%b: %b" % headers.judged[after]
         return cookie + accept if at <= after else accept + cookie
-
-    def _cookie_line(self, name: bytes, value: bytes) -> bytes:
-        kept = kept_cookies(value, self.cookies) if self.cookies is not None else b""
-        return b"\r\n%b: %b" % (name, kept) if kept else b""
-
-    def _ours(self, client: ClientAddress) -> bytes:
-        host = f"\r\nX-Forwarded-Host: {client.host}" if client.host else ""
-        forwarded = f"\r\nForwarded: {_forwarded(client)}" if self.forwarded else ""
-        return (
-            f"\r\nX-Forwarded-For: {client.chain}\r\nX-Forwarded-Proto: {client.proto}{host}{forwarded}"
-            "\r\nX-Request-Id: "
-        ).encode("ascii", "replace")
 
 
 _CONNECTION_LINES = {

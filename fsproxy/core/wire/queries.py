@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from operator import methodcaller
 from urllib.parse import unquote, unquote_plus
 
 _DECISIVE = ("OrgId", "UserId", "SessionId", "PageId", "ContentEncoding", "ClientTime", "PageStart")
@@ -9,6 +11,7 @@ _DECISIVE = ("OrgId", "UserId", "SessionId", "PageId", "ContentEncoding", "Clien
 _OTHERS = ("Seq", "DeltaT", "PrevBundleTime", "LastActivity", "IsNewSession", "CompiledVersion", "SkipResponseBody")
 _ORDINARY = frozenset(_DECISIVE + _OTHERS)
 """The parameters of recorders. Only for speed: a query with any other name is examined more closely."""
+_name_and_value: Callable[[str], list[str]] = methodcaller("split", "=")
 _IN_SMALL_LETTERS = {name.lower(): name for name in _DECISIVE}
 
 
@@ -20,7 +23,7 @@ def read_query(raw: str) -> tuple[dict[str, str], bool]:
     """
     pairs = raw.split("&")
     try:
-        found = dict([each.split("=") for each in pairs])
+        found = dict(map(_name_and_value, pairs))
     except ValueError:  # one is no pair
         found = {}
     if len(found) == len(pairs) and _ORDINARY.issuperset(found) and not ("%" in raw or "+" in raw or ";" in raw):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from fsproxy.config.schema import SocketMode, TopMode
 from fsproxy.core.failures import Failure
 from fsproxy.core.pipeline import CAPTURE
+from fsproxy.core.wire.facts import bundle_query
 from fsproxy.core.wire.sockets.websocket import VERSION, accept_of, is_key
 from fsproxy.http.client_request import CLOSE
 from fsproxy.http.tunnel import Tunnel
@@ -47,8 +48,9 @@ class SocketHandler:
         if flow.headers.get(b"sec-websocket-version") != VERSION:
             return self._forwarder.refuse(flow, Failure.SOCKET_VERSION)
         mode = SocketMode.TUNNEL if flow.generation.mode is TopMode.BYPASS else flow.generation.config.socket
-        contradictory = mode is SocketMode.JUDGE and flow.read_query().contradictory
-        if key is None or not is_key(key) or contradictory:
+        if mode is SocketMode.JUDGE:
+            flow.upload = bundle_query(flow.query)
+        if key is None or not is_key(key) or flow.upload.contradictory:
             return self._forwarder.refuse(flow, Failure.BAD_REQUEST)
         upgrade: Upgrade | None = None
         if not self._overloaded() and (mode is SocketMode.TUNNEL or await self._may_go_up(flow, mode)):

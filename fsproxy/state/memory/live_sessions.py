@@ -92,7 +92,7 @@ class LiveSessions:
                     self._begin(self._chief(key)[0], now)
             return
         keys, tick = list(dict.fromkeys(keys)), int(now * _TICKS)
-        found = [self._chief(key) for key in keys]
+        found = list(map(self._chief, keys))
         under_way = [_is_under_way(times, tick) for _, times in found]
         first = under_way.index(True) if True in under_way else 0
         chief = found[first][0]

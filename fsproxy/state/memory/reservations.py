@@ -56,30 +56,26 @@ class _Tokens:
     def __init__(self, life: float, bound: int) -> None:
         self._life = life
         self._bound = bound
-        self._reservations: dict[str, Reservation] = {}
+        self.held: dict[str, Reservation] = {}
         self.queue: deque[tuple[Instant, str]] = deque()
 
-    def __len__(self) -> int:
-        return len(self._reservations)
-
-    def add(self, token: str, reservation: Reservation, now: Instant) -> None:
-        self._reservations[token] = reservation
+    def add(self, token: str, reservation: Reservation, now: Instant) -> bool:
+        """Keep one more. Return whether so many are gone or over that a sweep is due."""
+        self.held[token] = reservation
         self.queue.append((Instant(now + self._life), token))
-
-    def pop(self, token: str) -> Reservation | None:
-        return self._reservations.pop(token, None)
+        return len(self.queue) > min(2 * len(self.held) + SWEPT, self._bound)
 
     def pop_due(self, now: Instant) -> tuple[str, Reservation, bool] | None:
         """Remove the oldest token whose time is over; or one before its time (then True), as there are too many."""
         queue = self.queue
         while queue:
             ends, token = queue[0]
-            is_gone = token not in self._reservations
-            if not is_gone and ends > now and len(self._reservations) <= self._bound:
+            is_gone = token not in self.held
+            if not is_gone and ends > now and len(self.held) <= self._bound:
                 return None
             queue.popleft()
             if not is_gone:
-                return token, self._reservations.pop(token), ends > now
+                return token, self.held.pop(token), ends > now
         return None
 
 
@@ -95,7 +91,7 @@ class Reservations:
         """Tokens that lapsed before their time to make room, since the start."""
 
     def __len__(self) -> int:
-        return len(self._tokens)
+        return len(self._tokens.held)
 
     def sweep(self, now: Instant) -> bool:
         """Give back what has lapsed, the oldest few of it. Return whether there may be more."""
@@ -130,32 +126,34 @@ class Reservations:
         reservation = Reservation(key, by_user, token, unit, unit is not None, 1, until)
         if key:
             self._waiting[key] = reservation
-        self._add(token, reservation, now)
+        if self._tokens.add(token, reservation, now):
+            self.sweep(now)
 
     def join(self, token: str, reservation: Reservation, now: Instant) -> None:
         """Let one more page of the same new session hold the reservation."""
         reservation.holders += 1
         reservation.until = max(reservation.until, Instant(now + RESERVATION_SECONDS))
-        self._add(token, reservation, now)
+        if self._tokens.add(token, reservation, now):
+            self.sweep(now)
 
     def release(self, token: str) -> None:
         """End the hold of a page that failed. The unit goes back unless another page holds it or it was confirmed."""
-        reservation = self._tokens.pop(token)
+        reservation = self._tokens.held.pop(token, None)
         if reservation is not None:
             self._remove_holder(reservation)
         else:
-            self._lapsed.pop(token)
+            self._lapsed.held.pop(token, None)
 
     def confirm(self, token: str, *, new: bool) -> Reservation | None:
         """Note that the page was answered: its session no longer waits. None for an unknown token.
 
         The caller decides whether a lapsed unit counts again, as it knows the session's other ids.
         """
-        reservation = self._tokens.pop(token)
+        reservation = self._tokens.held.pop(token, None)
         if reservation is not None:
             reservation.holders -= 1
         else:
-            reservation = self._lapsed.pop(token)
+            reservation = self._lapsed.held.pop(token, None)
             if reservation is None:
                 return None
         reservation.confirmed = True
@@ -172,11 +170,6 @@ class Reservations:
             self._stop_waiting(other)
             other.confirmed = True
             self._drop_unit(other)
-
-    def _add(self, token: str, reservation: Reservation, now: Instant) -> None:
-        self._tokens.add(token, reservation, now)
-        if len(self._tokens.queue) > min(2 * len(self._tokens) + SWEPT, self._bound):
-            self.sweep(now)
 
     def _remove_holder(self, reservation: Reservation) -> None:
         reservation.holders -= 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import repeat
 
 from fsproxy.core.limits.operations import (
     Admit,
@@ -70,8 +71,8 @@ class Sessions:
     def confirm(self, op: Confirm, now: Instant) -> None:
         """See ``Confirm``."""
         self._sweep(now)
-        sessions = [key_of(SESSION, op.org, each) for each in op.sessions if each]
-        users = [key_of(USER, op.org, each) for each in op.users if each]
+        sessions = list(map(key_of, repeat(SESSION), repeat(op.org), op.sessions))
+        users = list(map(key_of, repeat(USER), repeat(op.org), op.users))
         reservation = self.reservations.confirm(op.token, new=op.new)
         if reservation is not None:
             key = reservation.key
@@ -91,8 +92,7 @@ class Sessions:
             self.live.identify(sessions + users, op.uid)
         if op.remember_user:
             for each in op.users:
-                if each:
-                    self.admitted.put(key_of(KeyKind.ADMITTED, op.org, each), int(now // DAY))
+                self.admitted.put(key_of(KeyKind.ADMITTED, op.org, each), int(now // DAY))
 
     def release(self, op: Release, now: Instant) -> None:
         """See ``Release``."""

@@ -40,8 +40,7 @@ def went_up(name: bytes, *, peer: str, connection: bytes = b"close") -> bool:
     """Whether a header of this name goes up with the value that was sent."""
     headers = ((name, b"1.2.3.4"), (b"Connection", connection))
     head = UP.head(
-        b"GET",
-        b"/",
+        "GET /",
         b"up.example",
         index(headers),
         CLIENTS.resolve(peer, index(headers)),

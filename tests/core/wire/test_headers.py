@@ -31,8 +31,7 @@ def sent(
     """The lines of the head that goes up."""
     client = ADDRESSES.resolve(peer, index(headers), "https")
     head = rules.head(
-        b"POST",
-        b"/rec/page?a=%2e",
+        "POST /rec/page?a=%2e",
         b"up.example:9",
         index(headers),
         client,
