@@ -30,3 +30,8 @@ class Origin:
             parts.netloc.encode("idna" if not parts.netloc.isascii() else "ascii"),
             parts.path.rstrip("/"),
         )
+
+    @property
+    def address(self) -> str:
+        """Host and port, for people. What else its URL holds may be a secret."""
+        return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"

@@ -14,6 +14,7 @@ from fsproxy.core.failures import Failure
 from fsproxy.http.origin import Origin
 from fsproxy.http.server import has_fast_lane
 from fsproxy.http.sweeper import Sweeper
+from fsproxy.http.tls import fault_of_peer
 from fsproxy.http.unattended import Unattended
 from fsproxy.http.upstream_connection import UpstreamConnection
 
@@ -75,6 +76,8 @@ class Pool:
         self._tickets = itertools.count()
         self.open = 0
         self.unattended = Unattended(limit)
+        self.detail = ""
+        """More about why the last connection did not come about, in our words or the system's."""
         self.closed = False
         """A reload has named another upstream, or the program stops: no further connection is tried here."""
         self._has_fast_lane = has_fast_lane()
@@ -161,11 +164,14 @@ class Pool:
                 )
         except TimeoutError:
             raise ConnectError(Failure.UPSTREAM_CONNECT_TIMEOUT) from None
-        except socket.gaierror:
+        except socket.gaierror as error:
+            self.detail = "the resolver gives no answer" if error.errno == socket.EAI_AGAIN else ""
             raise ConnectError(Failure.UPSTREAM_DNS) from None
-        except ssl.SSLError:
+        except ssl.SSLError as error:
+            self.detail = fault_of_peer(error, origin.host)
             raise ConnectError(Failure.UPSTREAM_TLS) from None
-        except OSError:
+        except OSError as error:
+            self.detail = (error.strerror or "").lower()
             raise ConnectError(Failure.UPSTREAM_REFUSED) from None
 
     def give_back(self, connection: UpstreamConnection) -> None:

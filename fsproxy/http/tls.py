@@ -10,6 +10,11 @@ from fsproxy.config.schema import ServerTls, UpstreamTls
 
 _CERTIFICATE, _KEY = "CERTIFICATE-----", "PRIVATE KEY-----"
 """The end of the line that such a part of a PEM file begins with."""
+EXPIRED, NOT_YET = 10, 9
+"""Codes of OpenSSL for why a certificate is refused (X509_V_ERR_...)."""
+WRONG_NAME = frozenset({62, 64})
+_CHAIN = {18: "it is self-signed", 19: "a self-signed one is in its chain", 20: "its authority is not known here"}
+_CHAIN[21] = "the server does not send the certificates between it and its authority"
 
 
 def server_context(tls: ServerTls | None) -> ssl.SSLContext:
@@ -35,6 +40,18 @@ def client_context(tls: UpstreamTls) -> ssl.SSLContext:
     if tls.cert is not None:
         _load_chain(context, "upstream.tls", tls.cert, tls.key or tls.cert)
     return context
+
+
+def fault_of_peer(error: ssl.SSLError, host: str) -> str:
+    """Return why a peer that was to be ``host`` could not be spoken TLS to, as a clause for people."""
+    if not isinstance(error, ssl.SSLCertVerificationError):
+        return str(error.reason or "unknown").replace("_", " ").lower()
+    code = error.verify_code
+    if code in {EXPIRED, NOT_YET}:
+        return "its certificate has expired" if code == EXPIRED else "its certificate is not valid yet"
+    if code in WRONG_NAME:
+        return f"its certificate is not for {host}"
+    return f"its certificate is not trusted: {_CHAIN.get(code, error.verify_message)}"
 
 
 def _load_chain(context: ssl.SSLContext, section: str, cert: str, key: str) -> None:

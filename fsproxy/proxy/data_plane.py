@@ -41,8 +41,10 @@ from fsproxy.proxy.upload import UploadHandler
 from fsproxy.state.sqlite.persist import Persister
 from fsproxy.state.stores import make_stores
 from fsproxy.telemetry.audit_log import AuditLog
+from fsproxy.telemetry.conditions import Conditions
 from fsproxy.telemetry.metrics import Metrics
 from fsproxy.telemetry.ring import Recent
+from fsproxy.telemetry.upstream_health import UpstreamHealth
 
 log = structlog.get_logger("fsproxy")
 _BYPASS = TopMode.BYPASS
@@ -60,8 +62,12 @@ class DataPlane:
         loop: asyncio.AbstractEventLoop,
         sweeper: Sweeper,
         passage: str | None = None,
+        conditions: Conditions | None = None,
     ) -> None:
-        """``passage``: the name in ``CDN-Loop`` that the other processes of this instance use; None: there are none."""
+        """``passage``: the name in ``CDN-Loop`` that the other processes of this instance use; None: there are none.
+
+        ``conditions``: to them this adds what it knows.
+        """
         config = generation.config
         self.generation = generation
         self.metrics = metrics
@@ -81,7 +87,10 @@ class DataPlane:
         self.recent = Recent(metrics.ended, now())
         self._recorder = Recorder(metrics, self.audit, config.audit, self.recent)
         self._passages = Passages(passage or new_passage(), metrics)
-        self._forwarder = Upgrader(self.upstream, metrics, sweeper, loop, self._passages.name)
+        self._health = UpstreamHealth()
+        self._forwarder = Upgrader(self.upstream, metrics, sweeper, loop, self._passages.name, self._health)
+        self.conditions = conditions or Conditions()
+        self.conditions.sources.append(self._health.conditions)
         self._pages = PageHandler(stores.ledger, stores.blocked_pages, self._forwarder)
         limits = CallLimits(stores.ledger, stores.repeats, stores.clocks, config.state.redis.timeout)
         self._uploads = UploadHandler(stores.ledger, stores.blocked_pages, limits, self._forwarder, metrics)
@@ -108,9 +117,11 @@ class DataPlane:
         await self._stores.start()
         if self._persister is not None:
             await self._persister.start()
+        self.conditions.start()
 
     async def close(self) -> None:
         """Flush and close everything."""
+        self.conditions.close()
         self.upstream.close()
         await self._stores.close()
         if self._persister is not None:
@@ -214,6 +225,7 @@ class DataPlane:
             self.upstream = Upstream(upstream, old.loop, old.sweeper, context)
             self._forwarder.use(self.upstream)
             self._passages.start_again()
+            self._health.forget()
             old.close()
 
     def bypass(self) -> None:
@@ -231,7 +243,7 @@ class DataPlane:
     def state(self) -> dict[str, object]:
         """Return what ``/readyz`` shows: never a reason to be taken out of service, sometimes one to look."""
         generation = self.generation
-        warnings = list(self._stores.warnings)
+        warnings = [*self.conditions.warnings(), *self._stores.warnings]
         if self._recorder.unlisted_proxy:
             warnings.append("forwarding headers of untrusted peers are dropped: see client_ip.trusted_proxies")
         if self._passages.came_back:
@@ -239,7 +251,7 @@ class DataPlane:
         return {
             "mode": generation.mode.value,
             "generation": generation.number,
-            "upstream": {"connections": self.upstream.connections, "last_failure": self._forwarder.last_failure},
+            "upstream": {"connections": self.upstream.connections, "last_failure": self._health.last_failure},
             "store": self._stores.state()
             | ({"persist": self._persister.state()} if self._persister is not None else {}),
             "warnings": warnings,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from fsproxy.clock import monotonic_ns
+from fsproxy.clock import monotonic_ns, now
 from fsproxy.core.failures import Failure
 from fsproxy.core.model import OTHER, PAGE, RETRIED_ON_502_ALONE, FilterName
 from fsproxy.core.reasons import ReasonCode
@@ -16,12 +16,14 @@ from fsproxy.http.client_request import CLOSE, KEEP
 from fsproxy.http.pool import Pool, Share
 from fsproxy.http.response_writer import ResponseWriter
 from fsproxy.proxy.bodies import BodyError, declared_length, pump, refuse_too_large, take_body
+from fsproxy.telemetry.upstream_health import ANSWERS_5XX
 
 if TYPE_CHECKING:
     from fsproxy.http.sweeper import Sweeper
     from fsproxy.http.upstream import Upstream
     from fsproxy.proxy.flow import Flow
     from fsproxy.telemetry.metrics import Metrics
+    from fsproxy.telemetry.upstream_health import UpstreamHealth
 
 CLIENT_FAILURES = frozenset({Failure.CLIENT_GONE, Failure.CLIENT_STALLED})
 NOT_REACHED = frozenset(
@@ -34,6 +36,8 @@ NOT_REACHED = frozenset(
     }
 )
 """Failures before a byte of the request was sent."""
+ERRORS = 500
+"""From this status on an answer says that the upstream has failed. It is passed on."""
 _OTHERS, _CAPTURE = Share.OTHER, Share.CAPTURE
 _RAMPING = FilterName.RAMPING
 PAGE_ANSWER_COPY = 64 * 1024
@@ -50,6 +54,7 @@ class Forwarder:
         sweeper: Sweeper,
         loop: asyncio.AbstractEventLoop,
         passage: bytes,
+        health: UpstreamHealth,
     ) -> None:
         """``passage``: this instance's name in ``CDN-Loop``."""
         self._upstream = upstream
@@ -57,8 +62,7 @@ class Forwarder:
         self._metrics = metrics
         self._sweeper = sweeper
         self._loop = loop
-        self.last_failure: str | None = None
-        """The newest exchange's failure; None if it had none."""
+        self._health = health
 
     def use(self, upstream: Upstream) -> None:
         """Send what comes from now on to this upstream. What is under way goes on where it is."""
@@ -210,7 +214,8 @@ class Forwarder:
             self._metrics.upstream_retries[()] += 1
         if failure is None:
             self._metrics.forwarded[(flow.route._value_,)] += 1
-            self.last_failure = None
+            if self._health.troubles or (head is not None and head.status >= ERRORS):
+                self._note_answer(writer)
             if writer.unattended:
                 failure = Failure.CLIENT_GONE
         elif failure is Failure.CLIENT_GONE and flow.outlives_client:
@@ -219,7 +224,7 @@ class Forwarder:
             flow.failure = failure
             return CLOSE
         else:
-            self._note(failure)
+            self._note(writer.pool, failure)
             if flow.connection.writable:
                 if writer.untouched:
                     return self.refuse(flow, failure)
@@ -229,7 +234,16 @@ class Forwarder:
         flow.status = head.status if head is not None else 0
         return CLOSE if failure is not None or flow.close else KEEP
 
-    def _note(self, failure: Failure) -> None:
+    def _note(self, pool: Pool, failure: Failure) -> None:
         if failure.value.startswith("upstream_"):
             self._metrics.upstream_failures[(failure.value,)] += 1
-            self.last_failure = failure.value
+            detail = pool.detail if failure in NOT_REACHED else ""
+            self._health.failed(pool.origin.address, failure.value, detail, now())
+
+    def _note_answer(self, exchange: ResponseWriter) -> None:
+        """Tell the health of an answer that may change what is known of it."""
+        address, head = exchange.pool.origin.address, exchange.head
+        if head is not None and head.status >= ERRORS:
+            self._health.failed(address, ANSWERS_5XX, str(head.status), now())
+        else:
+            self._health.succeeded(address, now())

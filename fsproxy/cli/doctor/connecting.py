@@ -12,14 +12,11 @@ from typing import cast
 from fsproxy.cli.doctor.findings import Finding, fault, ok, unknown, warning
 from fsproxy.clock import now
 from fsproxy.http.origin import Origin
+from fsproxy.http.tls import EXPIRED, NOT_YET, WRONG_NAME, fault_of_peer
 
 SOON_DAYS = 14
 """A certificate that ends within so many days should have been renewed."""
 _DAY = 86_400.0
-_EXPIRED, _NOT_YET, _NAME, _ADDRESS = 10, 9, 62, 64
-"""Codes of OpenSSL (X509_V_ERR_...)."""
-_CHAIN = {18: "it is self-signed", 19: "a self-signed one is in its chain", 20: "its authority is not known here"}
-_CHAIN[21] = "the server does not send the certificates between it and its authority"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +66,7 @@ async def _certificate(place: Place) -> AsyncIterator[Finding]:
         yield _refused(place, error)
         return
     except ssl.SSLError as error:
-        text = f"no TLS: {str(error.reason or 'unknown').replace('_', ' ').lower()}"
+        text = f"no TLS: {fault_of_peer(error, place.origin.host)}"
         yield fault(check, text, f"Is it plain HTTP? Then {place.mend} begins with http://.")
         return
     except OSError:
@@ -92,14 +89,11 @@ async def _certificate(place: Place) -> AsyncIterator[Finding]:
 
 
 def _refused(place: Place, error: ssl.SSLCertVerificationError) -> Finding:
-    code = error.verify_code
-    if code in {_EXPIRED, _NOT_YET}:
-        text = "its certificate has expired" if code == _EXPIRED else "its certificate is not valid yet"
+    text = fault_of_peer(error, place.origin.host)
+    if error.verify_code in {EXPIRED, NOT_YET}:
         return fault(f"{place.check}.tls.end", text, "Renew it on the server; or this machine's clock is wrong.")
-    if code in {_NAME, _ADDRESS}:
-        text = f"its certificate is not for {place.origin.host}"
+    if error.verify_code in WRONG_NAME:
         return fault(f"{place.check}.tls.name", text, f"Use the name that the certificate has in {place.mend}.")
-    text = f"its certificate is not trusted: {_CHAIN.get(code, error.verify_message)}"
     own = "upstream.tls.ca" if place.check == "upstream" else "the variable SSL_CERT_FILE"
     advice = f"Have the server send the whole chain; if the authority is your own, name its file in {own}."
     return fault(f"{place.check}.tls.chain", text, advice)

@@ -65,13 +65,14 @@ class Upgrader(Forwarder):
             return await self.upgrade(flow, key, plain=plain, late=late, retry_for=retry_for)
         if exchange.failure is None:
             self._metrics.forwarded[(flow.route.value,)] += 1
-            self.last_failure = None
+            if self._health.troubles:
+                self._note_answer(exchange)
         else:
             # The rest of an answer that declines is not waited for.
             exchange.abort()
             if exchange.upgraded is not None:
                 exchange.upgraded.abort()
-            self._note(exchange.failure)
+            self._note(pool, exchange.failure)
         return exchange
 
 

@@ -1,0 +1,125 @@
+"""The tables of the reference about what the program tells: audit lines, metrics, and the admin port."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+from prometheus_client.parser import text_string_to_metric_families
+
+from fsproxy.admin.api import ENDPOINTS as API_ENDPOINTS
+from fsproxy.admin.guard import OPEN_PATHS
+from fsproxy.admin.server import ENDPOINTS
+from fsproxy.core.audit.facts import AuditFacts
+from fsproxy.core.audit.line import line_start
+from fsproxy.core.audit.record import LineEnd, Outcome
+from fsproxy.core.limits.operations import NameKind
+from fsproxy.core.model import FilterName, Hit, Route, Rule
+from fsproxy.core.reasons import ReasonCode
+from fsproxy.telemetry.metrics import Metrics
+from fsproxy.telemetry.ring import MOST_DECISIONS, MOST_FORWARDED, MOST_MINUTES
+from support.documents import rows, text_of, ticked, whole_names
+from support.rig import running_rig
+from support.valkey import running_valkey
+from support.workers import shared
+
+# -- audit lines
+
+
+def names_of(kind: Any) -> set[str]:
+    return {each.encode_name for each in msgspec.structs.fields(kind)}
+
+
+def test_the_table_of_an_audit_line_has_every_field() -> None:
+    block = Hit(FilterName.IP, ReasonCode.IP_FILTER, Rule("a", ""))
+    start = line_start(Route.PAGE, Outcome.BLOCKED, "POST", "/", 1, "enforce", block, None)
+    known = set(re.findall(rb'"([\w.@]+)":', start))
+    wanted = {each.decode() for each in known} | names_of(LineEnd) | {"fsproxy.worker"}
+    shown = rows(text_of("reference/audit.md"), "# Audit lines and privacy")
+    said = [name for row in shown for name in whole_names(ticked(row[0]))]
+    assert len(said) == len(set(said))
+    assert set(said) == wanted
+
+
+def test_the_words_of_an_audit_lines_fields_are_all_there_are() -> None:
+    said = {
+        ticked(row[0])[0]: set(ticked(row[1]))
+        for row in rows(text_of("reference/audit.md"), "# Audit lines and privacy")
+    }
+    assert said["event.action"] == {each.value for each in Route}
+    assert said["fsproxy.decision"] == {each.value for each in Outcome}
+    assert said["fsproxy.facts"] - {"new", "under_way", "admitted", "replay"} == names_of(AuditFacts)
+    assert said["fsproxy.shadow"] - {"fsproxy.shadow"} == {"{rule.id, reason_code, filter}"}
+    assert said["event.outcome"] == {"success", "failure", "unknown"}
+
+
+# -- the admin port
+
+
+def test_the_table_of_the_admin_port_has_every_endpoint_and_parameter() -> None:
+    known = {f"{each.method} {each.path}": each for each in (*ENDPOINTS, *API_ENDPOINTS)}
+    said: dict[str, str] = {}
+    for request, answer in rows(text_of("reference/admin.md"), "# Admin port"):
+        method = ""
+        for each in ticked(request):
+            method = each.split()[0] if " " in each else method
+            said[f"{method} {each.rpartition(' ')[2]}"] = answer
+    assert set(said) == set(known)
+    for name, each in known.items():
+        if each.query is not None:
+            parameters = set(each.query.__struct_fields__)
+            assert parameters <= set(ticked(said[name])), name
+
+
+def test_the_open_endpoints_and_the_numbers_of_the_admin_port_are_right() -> None:
+    text = " ".join(text_of("reference/admin.md").split())
+    opened = re.search(r"([^.]*) are open to all", text)
+    assert opened is not None
+    assert set(ticked(opened[1])) == set(OPEN_PATHS)
+    assert f"the last {MOST_DECISIONS:,} of pages" in text
+    assert f"the last {MOST_FORWARDED} of requests that were merely forwarded" in text
+    assert MOST_MINUTES == 120
+    assert "the last two hours by minute" in text
+
+
+# -- metrics
+
+
+def sample_names(family: Any) -> str:
+    """A family as people ask for it."""
+    return f"{family.name}_total" if family.type == "counter" else str(family.name)
+
+
+def test_the_table_of_metrics_has_the_labels_of_each_counter() -> None:
+    counters = {f"{each.name}_total": each._labelnames for each in Metrics().collect() if each.type == "counter"}  # type: ignore[attr-defined]
+    said = labels_of_the_table()
+    assert {name: said[name] for name in counters} == counters
+
+
+def labels_of_the_table() -> dict[str, tuple[str, ...]]:
+    """The labels of each metric."""
+    found: dict[str, tuple[str, ...]] = {}
+    for names, labels, _ in rows(text_of("reference/metrics.md"), "# Metrics"):
+        plain = "" if labels == "histograms" else re.sub(r"\([^)]*\)", "", labels)
+        for name in ticked(names):
+            found[name] = tuple(re.findall(r"\w+", plain))
+    return found
+
+
+async def test_the_table_of_metrics_has_what_programs_of_each_kind_export() -> None:
+    quota = {"orgs": {"listed": {"o-1": {"filters": {"quota": {"sessions": 1}}}}}}
+    texts = []
+    async with running_rig(quota) as rig:
+        texts.append((await rig.admin("/metrics"))[1])
+    with running_valkey(maxmemory="100mb") as valkey:
+        async with running_rig({**shared("http://127.0.0.1:9", valkey), **quota}) as rig:
+            texts.append((await rig.admin("/metrics"))[1])
+    families = [each for text in texts for each in text_string_to_metric_families(text)]
+    said = labels_of_the_table()
+    assert {sample_names(each) for each in families} == set(said)
+    for each in families:
+        for sample in each.samples:
+            assert set(sample.labels) - {"le"} == set(said[sample_names(each)]), sample
+    (kinds,) = [row[1] for row in rows(text_of("reference/metrics.md"), "# Metrics") if "`fsproxy_names`" in row[0]]
+    assert set(ticked(kinds)) == {kind.value for kind in NameKind}
