@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from typing import Any
 
@@ -19,7 +20,7 @@ from fsproxy.core.model import FilterName, Hit, Route, Rule
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.telemetry.metrics import Metrics
 from fsproxy.telemetry.ring import MOST_DECISIONS, MOST_FORWARDED, MOST_MINUTES
-from support.documents import rows, text_of, ticked, whole_names
+from support.documents import ROOT, rows, text_of, ticked, whole_names
 from support.rig import running_rig
 from support.valkey import running_valkey
 from support.workers import shared
@@ -123,3 +124,26 @@ async def test_the_table_of_metrics_has_what_programs_of_each_kind_export() -> N
             assert set(sample.labels) - {"le"} == set(said[sample_names(each)]), sample
     (kinds,) = [row[1] for row in rows(text_of("reference/metrics.md"), "# Metrics") if "`fsproxy_names`" in row[0]]
     assert set(ticked(kinds)) == {kind.value for kind in NameKind}
+
+
+# -- fsproxy doctor
+
+CHECK = re.compile(r"(?:host|descriptors|clock|(?:upstream|redis|admin|public)(?:\.[a-z_]+)+)")
+OF_A_SERVER = re.compile(r"\.(?:dns|connect|tls(?:\.[a-z]+)?)")
+
+
+def test_the_table_of_the_doctor_has_every_check() -> None:
+    """By the texts of its source: which checks a run makes depends on the deployment."""
+    known = set()
+    for file in (ROOT / "fsproxy/cli/doctor").glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                known |= {node.value} if CHECK.fullmatch(node.value) else set()
+                ending = OF_A_SERVER.fullmatch(node.value)
+                known |= {f"{side}{ending[0]}" for side in ("upstream", "public")} if ending else set()
+    known |= {f"{side}.tls.end" for side in ("upstream", "public")}
+    known -= {"upstream.url", "upstream.prefixes", "upstream.tls.ca"}  # keys of the configuration
+    said = [name for row in rows(text_of("doctor.md"), "## What is looked at") for name in whole_names(ticked(row[0]))]
+    assert {each for each in said if not each.startswith("public.tls.")} == {
+        each for each in known if not each.startswith("public.tls.")
+    }
