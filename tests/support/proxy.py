@@ -95,7 +95,7 @@ class RunningProxy:
     async def start_again(self, *options: str) -> None:
         """Another process in the place of this one, ready. One that still runs must end by itself, with status 0."""
         before = self.process
-        self.process = await _start(self.folder, self.env, (*self.command, *options))
+        self.process = await start(self.folder, self.env, (*self.command, *options))
         if before.returncode is None:
             try:
                 # One that is taken over goes once the other listens.
@@ -106,7 +106,7 @@ class RunningProxy:
                     before.kill()
             assert code == 0, f"exit status {code}: {self.log_text()}"
         self.killed = False
-        await _ready(self)
+        await ready(self)
 
     async def stop(self) -> None:
         """SIGTERM; fails the test unless the process ends in time, with the exit status 0 (or the test killed it)."""
@@ -138,10 +138,10 @@ async def running_proxy(
         for file, text in (files or {}).items():
             (folder / file).write_text(text)
         _write_config(folder / "fsproxy.yaml", config, port, admin_port)
-        process = await _start(folder, env or {}, command)
+        process = await start(folder, env or {}, command)
         proxy = RunningProxy(process, folder, port, admin_port, env or {}, command)
         try:
-            await _ready(proxy)
+            await ready(proxy)
             yield proxy
             await proxy.stop()
         finally:
@@ -162,7 +162,7 @@ def _write_config(path: Path, config: Mapping[str, Any], port: int, admin_port: 
     new.replace(path)
 
 
-async def _start(folder: Path, env: Mapping[str, str], command: Sequence[str]) -> asyncio.subprocess.Process:
+async def start(folder: Path, env: Mapping[str, str], command: Sequence[str]) -> asyncio.subprocess.Process:
     source = str(Path(fsproxy.__file__).parents[1])
     environment = {**os.environ, "PYTHONPATH": source, "PYTHONWARNINGS": "", **env}
     with (folder / "stdout").open("ab") as out, (folder / "stderr").open("ab") as err:
@@ -178,7 +178,7 @@ async def _start(folder: Path, env: Mapping[str, str], command: Sequence[str]) -
         )
 
 
-async def _ready(proxy: RunningProxy) -> None:
+async def ready(proxy: RunningProxy) -> None:
     try:
         async with asyncio.timeout(START_DEADLINE), aiohttp.ClientSession() as session:
             while proxy.process.returncode is None:

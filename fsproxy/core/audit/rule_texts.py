@@ -10,7 +10,7 @@ from fsproxy.core.model import FilterName
 
 _OF_RULE = {
     "org:unlisted": "the page's OrgId is not in orgs.listed, and unlisted is block: is the right script on the site?",
-    "org:disabled": "orgs.listed has the org with enabled: false",
+    "org:disabled": "the org is in orgs.listed with enabled: false",
     "org:mobile": "the User-Agent is a mobile app's (orgs.mobile_agents), and the org has mobile: false",
     "script:min_compiled": "the site's capture script was built before min_compiled: install the present one there",
     "script:require": "the page does not tell when its capture script was built, and require is set",

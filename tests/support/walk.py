@@ -1,0 +1,184 @@
+"""The terminal sessions of the documents, run as they are shown, in a folder with a running program.
+
+A session is a block of the kind ``console``: commands after ``$``, and below each what it prints. A line ``...`` stands
+for any lines. Times, durations and ids differ from run to run; ports and the upstream's address are those of the run.
+With FSPROXY_WRITE_DOCS=1 what has changed is written into the page.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from support.documents import DOCS, WRITE, text_of
+from support.ports import free_ports
+from support.proxy import RunningProxy, ready, start
+
+DEADLINE = 120.0
+SERVE = (sys.executable, "-m", "fsproxy", "serve")
+ANY_LINES = "..."
+_BLOCK = re.compile(r"^(?P<indent> *)```console\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
+_ID = re.compile(r"\b[0-9a-f]{12}-\d+\b")
+_CHANGING = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z?"  # a time
+    r"|\d\d:\d\d:\d\d(?:\.\d+)?"
+    r"|(?<=after )\d+\.\d ms"
+    r"|(?<=\.duration\":)\d+"
+    r"|(?<=\"pid\":)\d+"
+    r"|(?<=\"loaded\": )\d+\.\d+"
+    r"|(?<=\"BundleTime\": )\d+"
+    r"|(?<=instance\": \")[0-9a-f]{16}|(?<=passage\": \")[0-9a-f]{16}"
+    rf"|{_ID.pattern}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A command, and what the page shows of its output."""
+
+    command: str
+    shown: str
+
+
+def steps(page: str, heading: str = "") -> Iterator[Step]:
+    """The steps of a page, or of its part below a heading up to the next one of that level."""
+    for block in _BLOCK.finditer(part_of(page, heading)):
+        text = re.sub(rf"^{block['indent']}", "", block["text"], flags=re.MULTILINE)
+        for each in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+            command, _, shown = each.partition("\n")
+            yield Step(command, shown)
+
+
+def part_of(page: str, heading: str) -> str:
+    """A page, or its part below a heading."""
+    text = text_of(page)
+    if not heading:
+        return text
+    _, found, rest = text.partition(f"\n{heading}\n")
+    assert found, f"docs/{page} has no heading {heading!r}"
+    level = heading.partition(" ")[0]
+    return re.split(rf"^#{{1,{len(level)}}} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def yaml_of(page: str, heading: str = "", number: int = 0) -> str:
+    """A configuration that a page shows."""
+    return re.findall(r"^```yaml\n(.*?)^```$", part_of(page, heading), re.MULTILINE | re.DOTALL)[number]
+
+
+def plain(text: str) -> str:
+    """A text without what changes from run to run."""
+    return _CHANGING.sub("~", text).rstrip()
+
+
+def agrees(shown: str, printed: str) -> bool:
+    """Whether an output is what the page shows of it."""
+    parts = [re.escape(part.strip("\n")) for part in re.split(r"^\.\.\.$", plain(shown), flags=re.MULTILINE)]
+    return re.fullmatch(r"\n?(?:.*\n)*?".join(parts), plain(printed)) is not None
+
+
+@dataclass
+class Walk:
+    """A folder with ``fsproxy.yaml``, ``audit.log`` and ``fsproxy.log`` of a program that runs there."""
+
+    page: str
+    proxy: RunningProxy
+    swaps: dict[str, str]
+    """What stands in the page -> what it is in this run."""
+    ids: dict[str, str] = field(default_factory=dict)
+    """Of requests: in the page -> in this run."""
+
+    def here(self, text: str) -> str:
+        """A text of the page, as it is in this run."""
+        return swapped(text, {**self.swaps, **self.ids})
+
+    def there(self, text: str) -> str:
+        """A text of this run, as the page would show it."""
+        back = {here: there for there, here in {**self.swaps, **self.ids}.items()}
+        return swapped(text, {**back, f"{self.proxy.folder}/": ""})
+
+    async def run(self, command: str) -> str:
+        """What a command prints, standard error included."""
+        bin_folder = Path(sys.executable).parent
+        process = await asyncio.create_subprocess_exec(
+            "bash", "-c", self.here(command), cwd=self.proxy.folder,
+            env={**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}", "NO_COLOR": "1", "COLUMNS": "200"},
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        async with asyncio.timeout(DEADLINE):
+            printed, _ = await process.communicate()
+        return self.there(printed.decode())
+
+    async def go(self, heading: str = "") -> None:
+        """Run the steps of the page, or of a part of it, one after the other."""
+        found = list(steps(self.page, heading))
+        assert found, f"no terminal session below {heading!r}"
+        for step in found:
+            await self.take(step)
+
+    async def take(self, step: Step) -> None:
+        """Run one step, until it prints what the page shows: log and audit lines come a moment later."""
+        printed = ""
+        try:
+            async with asyncio.timeout(2.0 if WRITE else DEADLINE):
+                while not agrees(step.shown, printed := await self.run(step.command)):
+                    await asyncio.sleep(0.2)
+        except TimeoutError:
+            if not WRITE or f"{ANY_LINES}\n" in step.shown:
+                assert plain(printed) == plain(step.shown), step.command
+            _write(self.page, step, printed)
+        self.ids |= dict(zip(_ID.findall(step.shown), _ID.findall(printed), strict=False))
+
+
+def swapped(text: str, swaps: Mapping[str, str]) -> str:
+    """A text with all of these replaced at once."""
+    keys = sorted(swaps, key=len, reverse=True)
+    return re.sub("|".join(map(re.escape, keys)), lambda found: swaps[found[0]], text) if keys else text
+
+
+def _write(page: str, step: Step, printed: str) -> None:
+    text = text_of(page)
+    for block in _BLOCK.finditer(text):
+        indent = block["indent"]
+        old = _indented(f"$ {step.command}\n{step.shown}", indent)
+        if old in block[0]:
+            new = block[0].replace(old, _indented(f"$ {step.command}\n{printed.rstrip()}\n", indent))
+            (DOCS / page).write_text(text[: block.start()] + new + text[block.end() :], "utf-8")
+            return
+    raise AssertionError(f"docs/{page} has not {step.command!r}")
+
+
+def _indented(text: str, indent: str) -> str:
+    return "".join(f"{indent}{line}" if line.strip() else line for line in text.splitlines(keepends=True))
+
+
+@asynccontextmanager
+async def walk(page: str, config: str, upstream: int, **swaps: str) -> AsyncIterator[Walk]:
+    """The program with a configuration that a page shows, its upstream at ``127.0.0.1:9000`` being at this port."""
+    port, admin_port = free_ports(2)
+    with tempfile.TemporaryDirectory(prefix="fsproxy-walk-") as name:
+        folder = Path(name)
+        known = {"127.0.0.1:8080": f"127.0.0.1:{port}", "127.0.0.1:8081": f"127.0.0.1:{admin_port}",
+                 "127.0.0.1:9000": f"127.0.0.1:{upstream}", **swaps}  # fmt: skip
+        # Lines at the end move no rule that the page names by its line.
+        ends = f"listen: {{host: 127.0.0.1, port: {port}}}\nadmin: {{port: {admin_port}}}\n"
+        file = folder / "fsproxy.yaml"
+        file.write_text(swapped(config, known) + ends)
+        (folder / "audit.log").symlink_to("stdout")
+        (folder / "fsproxy.log").symlink_to("stderr")
+        process = await start(folder, {}, SERVE)
+        proxy = RunningProxy(process, folder, port, admin_port)
+        try:
+            await ready(proxy)
+            yield Walk(page, proxy, known)
+            await proxy.stop()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()

@@ -1,0 +1,80 @@
+"""The walks of docs/how-to and docs/guide: what they show in a terminal is what the program prints."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from fsproxy.core.reasons import ReasonCode
+from support.rig import page
+from support.upstream import RecordingUpstream
+from support.walk import Walk, part_of, steps, walk, yaml_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+CODES = "how-to/reason-codes.md"
+PAGE = {"OrgId": "o-SHOP-na1", "SessionId": "5d1c2f0a-0b7e-4d0e-9c39-6a2f7d1b8e01", "Url": "https://www.example.com/"}
+BLOCKED: Mapping[ReasonCode, tuple[dict[str, Any], dict[str, str]]] = {
+    ReasonCode.UNSPECIFIED: ({"AppId": "uid-5678"}, {}),
+    ReasonCode.ACCOUNT_DOES_NOT_EXIST: ({"OrgId": "o-TYPO-na1"}, {}),
+    ReasonCode.ACCOUNT_DISABLED: ({"OrgId": "o-OLD-na1"}, {}),
+    ReasonCode.OVER_QUOTA: ({"OrgId": "o-SMALL-na1"}, {}),
+    ReasonCode.DOMAIN_FILTER: ({"Url": "https://staging.example.com/"}, {}),
+    ReasonCode.IP_FILTER: ({}, {"X-Forwarded-For": "203.0.113.9"}),
+    ReasonCode.USER_AGENT: ({}, {"User-Agent": "Mozilla/5.0 (compatible; YandexBot/3.0)"}),
+    ReasonCode.GEOGRAPHY: ({}, {"CF-IPCountry": "AQ"}),
+    ReasonCode.TRAFFIC_RAMPING: ({"OrgId": "o-BETA-na1", "UserId": "1c7e42d0"}, {}),
+    ReasonCode.INVALID_URL: ({"Url": "file:///C:/index.html"}, {}),
+    ReasonCode.OPT_OUT_COOKIE: ({}, {"Cookie": "fs_optout=1"}),
+    ReasonCode.INVALID_DATA_CAPTURE_SCRIPT: ({"CompiledTimestamp": 1_661_778_047}, {}),
+    ReasonCode.USER_ACTIVELY_BEING_DELETED: ({"AppId": "uid-1234"}, {}),
+}
+
+
+async def send(walk: Walk, request_id: str, headers: Mapping[str, str], **fields: Any) -> int:
+    """Send a page as a browser does, through a balancer that gives it an id; return the reason code, 0: captured."""
+    body = page(**{**PAGE, "PageId": str(uuid5(NAMESPACE_URL, request_id)), **fields})
+    whole = {"Origin": "https://www.example.com", "User-Agent": "Mozilla/5.0", "X-Forwarded-For": "198.51.100.77"}
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(
+            f"{walk.proxy.url}/rec/page", data=json.dumps(body), headers={**whole, "X-Request-Id": request_id, **headers}
+        ) as response,
+    ):
+        answer = await response.json(content_type=None)
+        return int(answer["reason_code"]) if response.status == 202 else 0
+
+
+def headings(name: str) -> list[str]:
+    return [f"## {title}" for title in re.findall(r"^## (.+)$", part_of(name, ""), re.MULTILINE)]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def every_code() -> AsyncIterator[Walk]:
+    async with RecordingUpstream() as upstream, walk(CODES, yaml_of(CODES), int(upstream.url.rpartition(":")[2])) as running:
+        yield running
+
+
+async def test_there_is_a_walk_for_every_code() -> None:
+    wanted = [f"## {code.value} {code.text}" for code in ReasonCode]
+    assert [each for each in headings(CODES) if each[3] in "-0123456789"] == wanted
+    links = re.findall(r"^\| \[(-?\d+)\]", part_of(CODES, ""), re.MULTILINE)
+    assert links == [str(code.value) for code in ReasonCode]
+
+
+@pytest.mark.parametrize("code", ReasonCode, ids=lambda code: code.text)
+async def test_from_a_reason_code_to_its_cause(every_code: Walk, code: ReasonCode) -> None:
+    heading = f"## {code.value} {code.text}"
+    first, *_ = steps(CODES, heading)
+    fields, headers = BLOCKED[code]
+    if code is ReasonCode.OVER_QUOTA:
+        assert await send(every_code, "before-it", {}, **fields, SessionId="another") == 0
+    assert await send(every_code, first.command.split()[2], headers, **fields) == code
+    await every_code.go(heading)
