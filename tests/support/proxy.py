@@ -162,14 +162,16 @@ def _write_config(path: Path, config: Mapping[str, Any], port: int, admin_port: 
     new.replace(path)
 
 
-async def start(folder: Path, env: Mapping[str, str], command: Sequence[str]) -> asyncio.subprocess.Process:
+async def start(
+    folder: Path, env: Mapping[str, str], command: Sequence[str], options: Sequence[str] = ()
+) -> asyncio.subprocess.Process:
+    """Starts it with these options, by default with the folder's configuration; ``stdout`` and ``stderr`` lie there."""
     source = str(Path(fsproxy.__file__).parents[1])
     environment = {**os.environ, "PYTHONPATH": source, "PYTHONWARNINGS": "", **env}
     with (folder / "stdout").open("ab") as out, (folder / "stderr").open("ab") as err:
         return await asyncio.create_subprocess_exec(
             *command,
-            "--config",
-            str(folder / "fsproxy.yaml"),
+            *(options or ("--config", str(folder / "fsproxy.yaml"))),
             cwd=folder,
             env=environment,
             stdin=asyncio.subprocess.DEVNULL,
@@ -179,6 +181,7 @@ async def start(folder: Path, env: Mapping[str, str], command: Sequence[str]) ->
 
 
 async def ready(proxy: RunningProxy) -> None:
+    """Waits until it is ready."""
     try:
         async with asyncio.timeout(START_DEADLINE), aiohttp.ClientSession() as session:
             while proxy.process.returncode is None:

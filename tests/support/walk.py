@@ -17,12 +17,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from support.documents import DOCS, WRITE, text_of
+from support.documents import DOCS, ROOT, WRITE, text_of
 from support.ports import free_ports
 from support.proxy import RunningProxy, ready, start
 
-DEADLINE = 120.0
+DEADLINE = 60.0
 SERVE = (sys.executable, "-m", "fsproxy", "serve")
+DEMO = (sys.executable, "-m", "fsproxy", "demo")
 ANY_LINES = "..."
 _BLOCK = re.compile(r"^(?P<indent> *)```console\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 _ID = re.compile(r"\b[0-9a-f]{12}-\d+\b")
@@ -35,6 +36,7 @@ _CHANGING = re.compile(
     r"|(?<=\"loaded\": )\d+\.\d+"
     r"|(?<=\"BundleTime\": )\d+"
     r"|(?<=instance\": \")[0-9a-f]{16}|(?<=passage\": \")[0-9a-f]{16}"
+    r"|curl/\d+\.\d+\.\d+"
     rf"|{_ID.pattern}"
 )
 
@@ -111,9 +113,8 @@ class Walk:
             env={**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}", "NO_COLOR": "1", "COLUMNS": "200"},
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
-        async with asyncio.timeout(DEADLINE):
-            printed, _ = await process.communicate()
-        return self.there(printed.decode())
+        printed, _ = await process.communicate()
+        return self.there(printed.decode().replace("\r\n", "\n"))
 
     async def go(self, heading: str = "") -> None:
         """Run the steps of the page, or of a part of it, one after the other."""
@@ -124,15 +125,16 @@ class Walk:
 
     async def take(self, step: Step) -> None:
         """Run one step, until it prints what the page shows: log and audit lines come a moment later."""
-        printed = ""
-        try:
-            async with asyncio.timeout(2.0 if WRITE else DEADLINE):
-                while not agrees(step.shown, printed := await self.run(step.command)):
-                    await asyncio.sleep(0.2)
-        except TimeoutError:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + (3.0 if WRITE else DEADLINE)
+        while not agrees(step.shown, printed := await self.run(step.command)):
+            if loop.time() < end:
+                await asyncio.sleep(0.2)
+                continue
             if not WRITE or f"{ANY_LINES}\n" in step.shown:
                 assert plain(printed) == plain(step.shown), step.command
-            _write(self.page, step, printed)
+            _write(self.page, step, swapped(printed, dict(zip(*map(_ID.findall, (printed, step.shown)), strict=False))))
+            break
         self.ids |= dict(zip(_ID.findall(step.shown), _ID.findall(printed), strict=False))
 
 
@@ -159,20 +161,26 @@ def _indented(text: str, indent: str) -> str:
 
 
 @asynccontextmanager
-async def walk(page: str, config: str, upstream: int, **swaps: str) -> AsyncIterator[Walk]:
-    """The program with a configuration that a page shows, its upstream at ``127.0.0.1:9000`` being at this port."""
+async def walk(page: str, config: str | None, upstream: int = 0, **swaps: str) -> AsyncIterator[Walk]:
+    """The program with a configuration that a page shows, its upstream at ``127.0.0.1:9000`` being at this port.
+
+    Without one it is the demo. The repository's ``config`` lies beside it.
+    """
     port, admin_port = free_ports(2)
     with tempfile.TemporaryDirectory(prefix="fsproxy-walk-") as name:
         folder = Path(name)
-        known = {"127.0.0.1:8080": f"127.0.0.1:{port}", "127.0.0.1:8081": f"127.0.0.1:{admin_port}",
-                 "127.0.0.1:9000": f"127.0.0.1:{upstream}", **swaps}  # fmt: skip
-        # Lines at the end move no rule that the page names by its line.
-        ends = f"listen: {{host: 127.0.0.1, port: {port}}}\nadmin: {{port: {admin_port}}}\n"
-        file = folder / "fsproxy.yaml"
-        file.write_text(swapped(config, known) + ends)
-        (folder / "audit.log").symlink_to("stdout")
-        (folder / "fsproxy.log").symlink_to("stderr")
-        process = await start(folder, {}, SERVE)
+        known = {f"127.0.0.1:{there}": f"127.0.0.1:{here}" for there, here in
+                 {8080: port, 8081: admin_port, 9000: upstream}.items()} | swaps  # fmt: skip
+        for link, file in {"config": ROOT / "config", "audit.log": "stdout", "fsproxy.log": "stderr"}.items():
+            (folder / link).symlink_to(file)
+        if config is None:
+            command, options = DEMO, ("--port", str(port), "--admin-port", str(admin_port))
+        else:
+            command, options = SERVE, ("--config", "fsproxy.yaml")
+            # Lines at the end move no rule that the page names by its line.
+            ends = f"listen: {{host: 127.0.0.1, port: {port}}}\nadmin: {{port: {admin_port}}}\n"
+            (folder / "fsproxy.yaml").write_text(swapped(config, known) + ends)
+        process = await start(folder, {}, command, options)
         proxy = RunningProxy(process, folder, port, admin_port)
         try:
             await ready(proxy)

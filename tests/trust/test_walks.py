@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from fsproxy.core.reasons import ReasonCode
+from fsproxy.demo.curl import curl_lines
 from support.rig import page
 from support.upstream import RecordingUpstream
 from support.walk import Walk, part_of, steps, walk, yaml_of
@@ -45,7 +46,9 @@ async def send(walk: Walk, request_id: str, headers: Mapping[str, str], **fields
     async with (
         aiohttp.ClientSession() as http,
         http.post(
-            f"{walk.proxy.url}/rec/page", data=json.dumps(body), headers={**whole, "X-Request-Id": request_id, **headers}
+            f"{walk.proxy.url}/rec/page",
+            data=json.dumps(body),
+            headers={**whole, "X-Request-Id": request_id, **headers},
         ) as response,
     ):
         answer = await response.json(content_type=None)
@@ -58,7 +61,10 @@ def headings(name: str) -> list[str]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def every_code() -> AsyncIterator[Walk]:
-    async with RecordingUpstream() as upstream, walk(CODES, yaml_of(CODES), int(upstream.url.rpartition(":")[2])) as running:
+    async with (
+        RecordingUpstream() as upstream,
+        walk(CODES, yaml_of(CODES), int(upstream.url.rpartition(":")[2])) as running,
+    ):
         yield running
 
 
@@ -78,3 +84,26 @@ async def test_from_a_reason_code_to_its_cause(every_code: Walk, code: ReasonCod
         assert await send(every_code, "before-it", {}, **fields, SessionId="another") == 0
     assert await send(every_code, first.command.split()[2], headers, **fields) == code
     await every_code.go(heading)
+
+
+async def test_from_a_session_to_the_rule_and_the_change_that_lets_it_in() -> None:
+    async with walk("how-to/session-blocked.md", None) as it:
+        await it.go()
+
+
+async def test_the_tour() -> None:
+    async with walk("guide/tour.md", None) as it:
+        await it.go()
+
+
+async def test_the_readme() -> None:
+    async with walk("../README.md", None) as it:
+        first, *_ = steps("../README.md")
+        it.ids[first.command.split()[2]] = await blocked_by_the_demo(it)
+        await it.go()
+
+
+async def blocked_by_the_demo(it: Walk) -> str:
+    """The id of the second request that the demo proposes."""
+    printed = await it.run(curl_lines(it.proxy.port)[1])
+    return re.findall(r"X-Request-Id: (\S+)", printed)[0]
