@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 from msgspec import Meta
 
 from fsproxy.admin.state_answers import Merged, Reload, UnixTime, about
+from fsproxy.admin.status_answers import Status
 from fsproxy.config.schema import TopMode
 from fsproxy.core.pipeline import Judgement
 from fsproxy.telemetry.ring import MOST_GROUPS, MOST_MINUTES
@@ -209,6 +210,7 @@ class News(TypedDict):
 class Event(News, Merged):
     """The data of one server-sent event."""
 
+    status: Status
     mode: TopMode
     generation: int
     warnings: NotRequired[list[str]]

@@ -15,6 +15,7 @@ from fsproxy.admin.openapi import EVENT_STREAM, INVALID, JSON, SILENT, Endpoint
 from fsproxy.admin.queries import DecisionsQuery, Q, TrafficQuery, read_query
 from fsproxy.admin.question import Question
 from fsproxy.admin.state_answers import ConfigReport, Error, UsageReport
+from fsproxy.admin.status_answers import Status
 
 NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 MOST_STREAMS = 20
@@ -45,6 +46,10 @@ class Api:
         hold together. With workers above 1, of each worker. They are ordered by the time at which they ended.
         """
         return await _asked(request, DecisionsQuery, self._backend.decisions)
+
+    async def status(self, _: web.Request) -> web.Response:
+        """Return how the program is, at a glance."""
+        return await _answered(self._backend.status())
 
     async def explain(self, request: web.Request) -> web.Response:
         """Return what would be decided about a new session, or about a request of the past, and why."""
@@ -128,6 +133,7 @@ def error(status: int, text: str, **more: object) -> web.Response:
 
 ENDPOINTS = (
     Endpoint("GET", "/api/decisions", Api.decisions, Decisions, query=DecisionsQuery, others=INVALID | SILENT),
+    Endpoint("GET", "/api/status", Api.status, Status, others=SILENT),
     Endpoint("POST", "/api/explain", Api.explain, Explanation, body=Question, others=INVALID | SILENT),
     Endpoint("GET", "/api/rejections", Api.rejections, Rejections, others=SILENT),
     Endpoint("GET", "/api/usage", Api.usage, UsageReport, others=SILENT),

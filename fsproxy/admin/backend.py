@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from fsproxy.admin.answers import Decisions, Event, Explanation, Rejections, ShadowReport, Traffic
 from fsproxy.admin.queries import DecisionsQuery, TrafficQuery
 from fsproxy.admin.state_answers import ConfigReport, ReloadOutcome, State, UsageReport
+from fsproxy.admin.status_answers import Status
 from fsproxy.config.schema import TopMode
 
 Seen = Mapping[int, int]
@@ -40,6 +41,10 @@ class AdminBackend(ABC):
     @abstractmethod
     async def state(self) -> tuple[bool, State]:
         """Return whether the program is ready, and in what state it is."""
+
+    @abstractmethod
+    async def status(self) -> Status:
+        """Return how the program is, at a glance."""
 
     @abstractmethod
     async def metrics(self) -> bytes:

@@ -9,18 +9,21 @@ from typing import Any, cast
 
 import msgspec
 
-from fsproxy.admin import merged_views
+from fsproxy.admin import merged_views, status
 from fsproxy.admin.answers import MOST_NEW, Event
 from fsproxy.admin.backend import Seen
 from fsproxy.admin.single import STATE
-from fsproxy.admin.state_answers import State
+from fsproxy.admin.state_answers import State, WorkersAnswered
+from fsproxy.admin.status import Vitals
 from fsproxy.admin.worker_pool import WorkerPool
 from fsproxy.clock import now
+from fsproxy.config.schema import Config
 
 TICK_PATH = "/api/tick"
 """What each worker is asked for. Only its private port has this path."""
 SHARED_SECONDS = 0.5
 """Streams whose ticks are closer together than this share one question to the workers."""
+StateOfAll = Callable[[], Awaitable[tuple[bool, State]]]
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -36,20 +39,22 @@ class MergedEvents:
         """The newest decisions by process, newest first."""
         self._numbers: dict[int, int] = {}
         """The number of each process' newest request that is known."""
+        self._warned: dict[str, float] = {}
+        """Since when each present warning is there."""
 
-    async def next(self, state: Callable[[], Awaitable[tuple[bool, State]]], seen: Seen | None) -> tuple[Event, Seen]:
+    async def next(self, state: StateOfAll, config: Config, seen: Seen | None) -> tuple[Event, Seen]:
         """Return the next event of a stream that knows ``seen``, and what it knows with it. ``state`` is of all."""
         async with self._lock:
             time = asyncio.get_running_loop().time
             if time() - self._asked_at >= SHARED_SECONDS:
-                await self._ask(state)
+                await self._ask(state, config)
                 self._asked_at = time()
             numbers = self._numbers
             before = numbers if seen is None else seen
             new = ([each for each in news if each["number"] > before.get(pid, 0)] for pid, news in self._news.items())
             return cast("Event", {**self._event, "decisions": merged_views.newest(new, MOST_NEW)}), numbers
 
-    async def _ask(self, state_of_all: Callable[[], Awaitable[tuple[bool, State]]]) -> None:
+    async def _ask(self, state_of_all: StateOfAll, config: Config) -> None:
         known_numbers = self._numbers
 
         def path(_: int, pid: int) -> str:
@@ -58,9 +63,18 @@ class MergedEvents:
         (_, state), answers = await asyncio.gather(state_of_all(), self._pool.ask_all(path))
         documents = [(each, read(each.body)) for each in answers]
         answered = [document for _, document in documents if document is not None]
-        self._event = {key: state.get(key) for key in STATE}
-        self._event["workers"] = {"configured": self._pool.configured, "answered": len(answered)}
-        self._event |= {"time": now(), "minutes": merged_views.minutes(answered)}
+        time = now()
+        workers: WorkersAnswered = {"configured": self._pool.configured, "answered": len(answered)}
+        vitals = [msgspec.convert(document["vitals"], Vitals) for document in answered]
+        minutes = merged_views.minutes([{"minutes": each.minutes} for each in vitals])
+        self._warned = {text: self._warned.get(text, time) for text in state["warnings"]}
+        self._event = {
+            **{key: state.get(key) for key in STATE},
+            "time": time,
+            "minutes": merged_views.minutes(answered),
+            "workers": workers,
+            "status": status.status(status.merged(vitals, minutes, time), state, config, workers, self._warned),
+        }
         news: dict[int, deque[dict[str, Any]]] = {}
         numbers: dict[int, int] = {}
         for each, document in documents:

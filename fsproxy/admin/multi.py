@@ -21,6 +21,7 @@ from fsproxy.admin.merged_events import MergedEvents, read
 from fsproxy.admin.merging import MergedMetrics
 from fsproxy.admin.queries import Cursor, DecisionsQuery, TrafficQuery
 from fsproxy.admin.state_answers import ConfigReport, ReloadOutcome, State, UsageReport, WorkersAnswered
+from fsproxy.admin.status_answers import Status
 from fsproxy.admin.worker_pool import ASK_SECONDS, WorkerClient, WorkerPool, WorkerSilentError, WorkerState
 from fsproxy.config.schema import TopMode
 from fsproxy.reload.last_good_config import LastGoodConfig
@@ -99,6 +100,13 @@ class MultiBackend(AdminBackend):
             "warnings": merged_views.warnings(states, generations, configured, listening if ready else configured),
             "workers": described,
         }
+
+    async def status(self) -> Status:
+        """See ``AdminBackend``. The vital signs of all workers are added."""
+        event, _ = await self.tick(None)
+        if not event["status"]["workers"]["answered"]:
+            raise UnansweredError("no worker answers")
+        return event["status"]
 
     async def _state_of(self, worker: WorkerClient) -> dict[str, Any]:
         if worker.state is WorkerState.STARTING:
@@ -214,7 +222,7 @@ class MultiBackend(AdminBackend):
 
     async def tick(self, seen: Seen | None) -> tuple[Event, Seen]:
         """See ``AdminBackend``. This never raises: the event shows how many workers have answered."""
-        return await self._events.next(self.state, seen)
+        return await self._events.next(self.state, self._last_good.config, seen)
 
     async def _all(self, path: str | Callable[[int, int], str]) -> tuple[dict[int, dict[str, Any]], WorkersAnswered]:
         """Return each worker's answer by its number, and how many those are. Raise UnansweredError."""

@@ -40,7 +40,7 @@ def create_private_admin(backend: SingleBackend) -> web.Application:
         if not after.isdecimal():
             return error(400, "after is a decision's number")
         newest = backend.newest
-        return answer({**await backend.news(int(after)), "number": newest})
+        return answer({**await backend.news(int(after)), "number": newest, "vitals": backend.vitals()})
 
     app = web.Application(client_max_size=MOST_BODY)
     _add_endpoints(app, backend)

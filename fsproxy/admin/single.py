@@ -10,7 +10,7 @@ import msgspec
 import structlog
 from prometheus_client import CollectorRegistry, generate_latest
 
-from fsproxy.admin import decisions, views
+from fsproxy.admin import decisions, status, views
 from fsproxy.admin.answers import (
     MOST_NEW,
     Decisions,
@@ -26,6 +26,8 @@ from fsproxy.admin.explaining import explain, explain_record
 from fsproxy.admin.queries import DecisionsQuery, TrafficQuery
 from fsproxy.admin.question import Question, UnanswerableError
 from fsproxy.admin.state_answers import ConfigReport, ReloadOutcome, State, UsageReport
+from fsproxy.admin.status import Vitals
+from fsproxy.admin.status_answers import Status
 from fsproxy.admin.stories import Stories
 from fsproxy.admin.usage import Usage
 from fsproxy.clock import now
@@ -94,6 +96,15 @@ class SingleBackend(AdminBackend):
         """Return the state of the data plane and of the configuration, and this program's names."""
         names = {"instance": self.instance, "passage": self.passage}
         return {**self._data_plane.state(), "config": self._reloader.state(), **names, "listeners": 1}
+
+    async def status(self) -> Status:
+        vitals, state, config = self.vitals(), self.program_state(), self._data_plane.generation.config
+        warned = dict.fromkeys(state["warnings"], vitals.started)
+        return status.status(vitals, state, config, {"configured": 1, "answered": 1}, warned)
+
+    def vitals(self) -> Vitals:
+        """Return the vital signs of this process."""
+        return status.vitals_of(self._data_plane, now())
 
     async def metrics(self) -> bytes:
         await self._usage.read(now())
@@ -170,7 +181,8 @@ class SingleBackend(AdminBackend):
     async def tick(self, seen: Seen | None) -> tuple[Event, Seen]:
         state, number = self.program_state(), self._data_plane.recent.number
         news = await self.news(seen[SELF] if seen is not None else number)
-        return cast("Event", {**{key: state.get(key) for key in STATE}, **news}), {SELF: number}
+        told = {key: state.get(key) for key in STATE}
+        return cast("Event", {**told, **news, "status": await self.status()}), {SELF: number}
 
     async def news(self, after: int) -> News:
         """Return the requests that ended after that number, and the last minutes."""

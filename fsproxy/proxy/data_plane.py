@@ -43,6 +43,7 @@ from fsproxy.state.stores import make_stores
 from fsproxy.telemetry.audit_log import AuditLog
 from fsproxy.telemetry.conditions import Conditions
 from fsproxy.telemetry.metrics import Metrics
+from fsproxy.telemetry.pulse import Pulse
 from fsproxy.telemetry.ring import Recent
 from fsproxy.telemetry.upstream_health import UpstreamHealth
 
@@ -85,12 +86,15 @@ class DataPlane:
             self._persister = Persister(keep, memory, metrics.persist_failures, lambda: self.generation.names_kept)
         self.audit = AuditLog(config.audit, on_trouble=log)
         self.recent = Recent(metrics.ended, now())
+        self.pulse = Pulse(metrics)
         self._recorder = Recorder(metrics, self.audit, config.audit, self.recent)
         self._passages = Passages(passage or new_passage(), metrics)
         self._health = UpstreamHealth()
         self._forwarder = Upgrader(self.upstream, metrics, sweeper, loop, self._passages.name, self._health)
         self.conditions = conditions or Conditions()
         self.conditions.sources.append(self._health.conditions)
+        self.pulse.watched["upstream"] = self._upstream_state
+        self.pulse.watched["store"] = lambda: str(stores.state()["state"])
         self._pages = PageHandler(stores.ledger, stores.blocked_pages, self._forwarder)
         limits = CallLimits(stores.ledger, stores.repeats, stores.clocks, config.state.redis.timeout)
         self._uploads = UploadHandler(stores.ledger, stores.blocked_pages, limits, self._forwarder, metrics)
@@ -118,10 +122,12 @@ class DataPlane:
         if self._persister is not None:
             await self._persister.start()
         self.conditions.start()
+        self.pulse.start()
 
     async def close(self) -> None:
         """Flush and close everything."""
         self.conditions.close()
+        self.pulse.close()
         self.upstream.close()
         await self._stores.close()
         if self._persister is not None:
@@ -256,6 +262,12 @@ class DataPlane:
             | ({"persist": self._persister.state()} if self._persister is not None else {}),
             "warnings": warnings,
         }
+
+    def _upstream_state(self) -> str:
+        """Return ``failing``, ``up``, or ``unknown`` while nothing has been sent to it."""
+        if any(trouble.told for trouble in self._health.troubles.values()):
+            return "failing"
+        return "up" if self.metrics.forwarded else "unknown"
 
     def _report(self, place: str, error: BaseException | None) -> None:
         self.metrics.own_failures[(place,)] += 1

@@ -6,18 +6,17 @@ values of labels come from closed sets, never from a client.
 
 from __future__ import annotations
 
-import math
 import threading
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from fsproxy.core.audit.record import Ended, Outcome
 from fsproxy.core.model import FilterName
 from fsproxy.core.reasons import ReasonCode
+from fsproxy.telemetry.durations import FINE, Histogram
 
 OWN_LATENCY = (0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 TOTAL_LATENCY = (0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -25,29 +24,6 @@ MOST_NOTED = 2_000
 """Durations that wait to be counted together, two of each request."""
 Labelled = Counter[tuple[str, ...]]
 """Counts by the values of labels."""
-
-
-class Histogram:
-    """Counts durations by their upper bounds in seconds."""
-
-    def __init__(self, bounds: tuple[float, ...]) -> None:
-        self._bounds = (*map(str, bounds), "+Inf")
-        self._limits = (*(round(bound * 1e9) for bound in bounds), math.inf)
-        self._counts = [0] * len(self._limits)
-        self._sum = 0
-
-    def count(self, durations: list[int]) -> None:
-        """Count durations in nanoseconds. To count many at once takes a fraction of counting each."""
-        durations.sort()
-        for place, limit in enumerate(self._limits):
-            self._counts[place] += bisect_right(durations, limit)
-        self._sum += sum(durations)
-
-    def family(self, name: str, text: str) -> HistogramMetricFamily:
-        """Return the counts in the form of Prometheus, in which each bucket includes those below it."""
-        family = HistogramMetricFamily(name, text)
-        family.add_metric([], list(zip(self._bounds, map(float, self._counts), strict=True)), self._sum / 1e9)
-        return family
 
 
 class Metrics(Collector):
@@ -89,6 +65,9 @@ class Metrics(Collector):
         self._counting = threading.Lock()
         self.own_latency = Histogram(OWN_LATENCY)
         self.total_latency = Histogram(TOTAL_LATENCY)
+        self.upstream_latency = Histogram(TOTAL_LATENCY)
+        self.fine_own, self.fine_upstream = Histogram(FINE), Histogram(FINE)
+        """The same of our own time and of the upstream's, close enough for quantiles."""
         self.in_flight = 0
         self.gauges: dict[str, tuple[str, Callable[[], float]]] = {}
         """Help text and present value of each gauge, by name; read when the metrics are collected."""
@@ -107,15 +86,21 @@ class Metrics(Collector):
         noted = self._noted
         noted += own, total
         if len(noted) >= MOST_NOTED:
-            self._count_durations()
+            self.count_durations()
 
-    def _count_durations(self) -> None:
+    def count_durations(self) -> None:
+        """Count the durations that wait to be counted."""
         # Metrics are also collected in other threads, while more is noted.
         with self._counting:
             noted = self._noted[:]
             del self._noted[: len(noted)]
-            self.own_latency.count(noted[::2])
-            self.total_latency.count(noted[1::2])
+            own, total = noted[::2], noted[1::2]
+            upstream = [whole - ours for ours, whole in zip(own, total, strict=True) if whole != ours]
+            for histogram in (self.own_latency, self.fine_own):
+                histogram.count(own)
+            for histogram in (self.upstream_latency, self.fine_upstream):
+                histogram.count(upstream)
+            self.total_latency.count(total)
 
     @property
     def requests(self) -> Labelled:
@@ -146,9 +131,11 @@ class Metrics(Collector):
         yield _family("fsproxy_decisions", text, ("reason_code", "filter", "mode"), self.decisions)
         for name, text, labels, counts in self._counters:
             yield _family(f"fsproxy_{name}", text, labels, counts)
-        self._count_durations()
+        self.count_durations()
         yield self.own_latency.family("fsproxy_own_latency_seconds", "Time that fsproxy itself adds to a request.")
         yield self.total_latency.family("fsproxy_total_latency_seconds", "Time from a request's arrival to its end.")
+        text = "Time that requests waited for the upstream, up to the last byte of its answer."
+        yield self.upstream_latency.family("fsproxy_upstream_latency_seconds", text)
         yield GaugeMetricFamily("fsproxy_in_flight", "Requests that are being answered.", self.in_flight)
         for name, (text, value) in self.gauges.items():
             yield GaugeMetricFamily(f"fsproxy_{name}", text, value())

@@ -21,6 +21,7 @@ from fsproxy.admin.page import policy
 from fsproxy.admin.server import create_admin, described
 from fsproxy.admin.single import SingleBackend
 from fsproxy.config.schema import AdminConfig
+from fsproxy.core.model import Instant
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.reload.reloader import Reloader
 from support.call_samples import bundle, first, user
@@ -243,6 +244,42 @@ async def test_requests_without_an_audit_line_are_told_all_the_same_when_they_we
         assert [line["fsproxy.decision"] for line in await own.decisions()] == ["blocked"]
         this = (await own.get("/api/traffic?minutes=2"))["minutes"]
         assert sum(each["pages"]["captured"] for each in this) == 1
+
+
+# -- status
+
+
+async def test_the_status_says_at_a_glance_how_the_program_is(bench: Bench) -> None:
+    await bench.page()
+    bench.proxy.data_plane.pulse.beat()
+    told = await bench.get("/api/status")
+    assert (told["mode"], told["generation"], told["instance"]) == ("enforce", 1, "i")
+    assert told["workers"] == {"configured": 1, "answered": 1}
+    assert told["rate"] > 0
+    assert told["hour"]["pages"] >= 1
+    assert 0 < told["latency"]["own_p50"] <= told["latency"]["own_p99"]
+    assert 0 < told["latency"]["upstream_p50"] <= told["latency"]["upstream_p99"]
+    assert all(len(line) == 30 for line in told["sparks"].values())
+    assert (told["upstream"]["state"], told["store"]["state"], told["store"]["kind"]) == ("up", "up", "memory")
+    assert told["privacy"] == [
+        "audit lines have addresses without their last part",
+        "visitors with an opt-out cookie are not captured",
+        "Sec-GPC: 1 is obeyed",
+    ]
+    assert told["hour_ago"] == {"rate": None}
+    assert told["alerts"] == []
+
+
+async def test_the_status_says_which_upstream_fails_since_when_and_why() -> None:
+    async with benched({}) as own:
+        health = own.proxy.data_plane._health
+        for _ in range(5):
+            health.failed("10.0.0.7:443", "upstream_refused", "", Instant(1000.0))
+        told = await own.get("/api/status")
+    assert (told["upstream"]["state"], told["upstream"]["since"], told["upstream"]["failed"]) == ("failing", 1000.0, 5)
+    assert (told["upstream"]["kind"], told["upstream"]["address"]) == ("upstream_refused", "10.0.0.7:443")
+    assert "it refuses connections" in told["upstream"]["text"]
+    assert [(each["id"], each["level"]) for each in told["alerts"]] == [("upstream:10.0.0.7:443", "bad")]
 
 
 # -- explain
@@ -545,7 +582,7 @@ async def test_the_description_names_every_route_and_no_other(bench: Bench) -> N
 async def test_everything_of_the_api_is_guarded(bench: Bench) -> None:
     app = create_admin(AdminConfig(token="right"), Backend(bench.proxy))
     paths = [path for path in DOCUMENT["paths"] if path.startswith("/api/") or path == "/openapi.json"]
-    assert len(paths) == 9
+    assert len(paths) == 10
     async with TestClient(TestServer(app)) as admin:
         for path in paths:
             method = "POST" if path == "/api/explain" else "GET"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -18,13 +19,32 @@ from fsproxy.admin.multi import MultiBackend
 from fsproxy.admin.server import create_admin
 from fsproxy.admin.state_answers import State
 from fsproxy.admin.worker_pool import WorkerAnswer, WorkerPool
-from fsproxy.config.schema import AdminConfig
+from fsproxy.config.schema import AdminConfig, Config, UpstreamConfig
 from fsproxy.core.model import Instant
 from fsproxy.reload.last_good_config import LastGoodConfig
 
 
 def decision(number: int) -> dict[str, Any]:
     return {"number": number, "where": "", "ended": float(number), "line": {}, "story": []}
+
+
+def minute(at: int, captured: int) -> dict[str, Any]:
+    ends = {"captured": captured, "forwarded": 0, "rejected": 0, "failed": 0, "blocked": {}}
+    return {"minute": at, "pages": ends, "requests": ends}
+
+
+VITALS: dict[str, Any] = {
+    "time": 990.0,
+    "started": 100.0,
+    "rate": 1.5,
+    "minutes": [minute(60 * number, 2) for number in range(17)],
+    "last_minute": {"own": [0, 1, *[1] * 65], "upstream": []},
+    "last_hour": [{"own": [], "upstream": []}] * 30,
+    "upstream": {"state": "up", "since": 100.0, "failed": 0, "kind": None, "address": "a:1", "text": ""},
+    "store": {"kind": "redis", "state": "up", "since": 100.0, "text": "", "latency": None},
+    "alerts": [],
+}
+"""Of a worker that had two pages in each minute."""
 
 
 class Workers(WorkerPool):
@@ -50,7 +70,8 @@ class Workers(WorkerPool):
             return None
         new = [each for each in every if each["number"] > int(path.rpartition("=")[2])]
         newest = max((each["number"] for each in every), default=0)
-        return json.dumps({"time": 1.0, "minutes": [], "decisions": new[:MOST_NEW], "number": newest}).encode()
+        told = {"time": 1.0, "minutes": [], "decisions": new[:MOST_NEW], "number": newest, "vitals": VITALS}
+        return json.dumps(told).encode()
 
     async def ask_any(self, path: str, body: bytes | None = None) -> tuple[int, bytes] | None:
         self.asked.append(f"{path} {body!r}")
@@ -61,12 +82,14 @@ class Backend(MultiBackend):
     """In a state that no worker is asked for."""
 
     def __init__(self, workers: Workers) -> None:
-        unread = cast("LastGoodConfig", None)
+        config = Config(upstream=UpstreamConfig(url="http://127.0.0.1:9"))
+        unread = cast("LastGoodConfig", SimpleNamespace(config=config))
         super().__init__(workers, unread, instance="i", passage="p", stop=asyncio.Event())
 
     async def state(self) -> tuple[bool, State]:
         described = {"1": {"generation": 3}, "2": {"state": "ended"}}
         state = {"mode": "enforce", "generation": 3, "warnings": ["w"], "config": {}, "workers": described}
+        state["instance"] = "i"
         return True, cast("State", state)
 
 
@@ -238,3 +261,17 @@ async def test_that_nobody_answers_is_an_event_too(workers: Workers) -> None:
     event, _ = await Backend(workers).tick(None)
     assert event["workers"] == {"configured": 2, "answered": 0}
     assert (event["minutes"], event["decisions"], event["mode"]) == ([], [], "enforce")
+
+
+async def test_the_status_is_of_all_that_answer(workers: Workers, admin: TestClient[Any, Any]) -> None:
+    status, told = await get(admin, "/api/status")
+    assert (status, told["workers"], told["rate"]) == (200, {"configured": 2, "answered": 2}, 3.0)
+    assert (told["started"], told["time"], told["hour"]["pages"]) == (100.0, 1000.0, 68)
+    assert [(each["text"], each["since"]) for each in told["alerts"]] == [("W", 1000.0)]
+    assert told["latency"]["own_p50"] is not None
+    assert told["upstream"]["state"] == "up"
+
+
+async def test_the_status_when_nobody_answers(workers: Workers, admin: TestClient[Any, Any]) -> None:
+    workers.news = {1: None, 2: None}
+    assert (await get(admin, "/api/status"))[0] == 503

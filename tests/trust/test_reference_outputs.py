@@ -102,7 +102,7 @@ def labels_of_the_table() -> dict[str, tuple[str, ...]]:
     """The labels of each metric."""
     found: dict[str, tuple[str, ...]] = {}
     for names, labels, _ in rows(text_of("reference/metrics.md"), "# Metrics"):
-        plain = "" if labels == "histograms" else re.sub(r"\([^)]*\)", "", labels)
+        plain = "" if labels in ("histogram", "histograms") else re.sub(r"\([^)]*\)", "", labels)
         for name in ticked(names):
             found[name] = tuple(re.findall(r"\w+", plain))
     return found
