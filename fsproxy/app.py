@@ -38,6 +38,7 @@ from fsproxy.proxy.generation import Generation
 from fsproxy.proxy.passages import new_passage
 from fsproxy.reload.build_generation import Source
 from fsproxy.reload.reloader import Reloader
+from fsproxy.reload.trials import PROGRAM_STOPS
 from fsproxy.telemetry.metrics import Metrics
 
 SWITCH_SECONDS = 0.000_5
@@ -160,6 +161,7 @@ class App:
         self, listeners: list[asyncio.Server], server: DataServer, data_plane: DataPlane, *, linger: float
     ) -> None:
         """Accept for ``linger`` seconds more, close idle connections, and let the rest finish for ``server.drain``."""
+        self._reloader.trials.end(PROGRAM_STOPS)
         log.info("draining", in_flight=self.metrics.in_flight, seconds=self._config.server.drain)
         if linger:
             await asyncio.sleep(linger)

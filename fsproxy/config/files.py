@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 Lines = tuple[tuple[int, str], ...]
@@ -71,6 +72,21 @@ class Files:
             found = tuple((number, line) for number, line in stripped if line and line[0] != "#")
             self._lists[name] = found
         return found
+
+
+class SentFiles(Files):
+    """Lists that came with the configuration, by the names that it gives them. Nothing is read from the disk."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        super().__init__(Path())
+        self._texts = {str(Path(name)): text for name, text in texts.items()}
+
+    def text(self, path: Path, most: int = MOST_BYTES) -> str:
+        """Return the text that was sent under this name. Raises UnreadableError."""
+        text = self._texts.get(str(path))
+        if text is None:
+            raise UnreadableError("was not sent with the configuration")
+        return decoded(text.encode("utf-8", "surrogatepass"), most)
 
 
 def decoded(raw: bytes, most: int = MOST_BYTES) -> str:

@@ -41,9 +41,12 @@ def load(path: Path, environ: Mapping[str, str], leftovers: list[object] | None 
     return _load(text, str(path), environ, files, leftovers if leftovers is not None else [])
 
 
-def load_text(text: str, name: str, environ: Mapping[str, str], base: Path) -> Config:
-    """Return the configuration in a text: ``name`` replaces the path in places, lists are relative to ``base``."""
-    return _load(text, name, environ, Files(base), [])
+def load_text(text: str, name: str, environ: Mapping[str, str], base: Path | Files) -> Config:
+    """Return the configuration in a text: ``name`` replaces the path in places, lists are relative to ``base``.
+
+    Or ``base`` is what finds the lists.
+    """
+    return _load(text, name, environ, base if isinstance(base, Files) else Files(base), [])
 
 
 def _load(text: str, name: str, environ: Mapping[str, str], files: Files, leftovers: list[object]) -> Config:

@@ -52,13 +52,21 @@ class CallLimits:
     ``deadline`` is for all of a body's waiting together, in seconds.
     """
 
-    def __init__(self, ledger: Ledger, repeats: Repeats, clocks: PageClocks, deadline: float) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        repeats: Repeats,
+        clocks: PageClocks,
+        deadline: float,
+        others: CallLimits | None = None,
+    ) -> None:
+        """``others``: a page's uploads are decided one after another with those that are decided there."""
         self._ledger = ledger
         self._queries = LimitQueries(ledger, deadline)
         self._repeats = repeats
         self._clocks = clocks
         self._deadline = deadline
-        self._under_way: dict[tuple[str, str], asyncio.Event | None] = {}
+        self.under_way: dict[tuple[str, str], asyncio.Event | None] = others.under_way if others is not None else {}
         """The pages with an upload that is being decided; with an event if another upload waits for it."""
 
     async def decide(
@@ -96,12 +104,12 @@ class CallLimits:
     ) -> LimitedCalls:
         """Decide the uploads of one page one after another, so that a copy finds what became of the first."""
         org, page_id = page = facts.org or "", facts.page_id
-        while page in self._under_way:
-            other = self._under_way[page]
+        while page in self.under_way:
+            other = self.under_way[page]
             if other is None:
-                other = self._under_way[page] = asyncio.Event()
+                other = self.under_way[page] = asyncio.Event()
             await other.wait()
-        self._under_way[page] = None
+        self.under_way[page] = None
         try:
             until, large = monotonic() + self._deadline, len(inspection.calls) > MANY
             keys = await asyncio.to_thread(_keys, facts, inspection) if large else _keys(facts, inspection)
@@ -117,7 +125,7 @@ class CallLimits:
                     await asyncio.sleep(0)
             return limited
         finally:
-            done = self._under_way.pop(page)
+            done = self.under_way.pop(page)
             if done is not None:
                 done.set()
 

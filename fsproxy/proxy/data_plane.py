@@ -37,6 +37,7 @@ from fsproxy.proxy.record import Recorder
 from fsproxy.proxy.sockets.handler import SocketHandler
 from fsproxy.proxy.sockets.services import SocketServices
 from fsproxy.proxy.sockets.upgrades import Upgrader
+from fsproxy.proxy.trial.trial import Judges
 from fsproxy.proxy.upload import UploadHandler
 from fsproxy.state.sqlite.persist import Persister
 from fsproxy.state.stores import make_stores
@@ -99,6 +100,7 @@ class DataPlane:
         limits = CallLimits(stores.ledger, stores.repeats, stores.clocks, config.state.redis.timeout)
         self._uploads = UploadHandler(stores.ledger, stores.blocked_pages, limits, self._forwarder, metrics)
         services = SocketServices(self._uploads, self._pages, self._recorder, metrics, lambda: self.generation)
+        self.judges = Judges(stores, self._pages, self._uploads, limits, services)
         self._sockets = SocketHandler(
             services, self._forwarder, lambda: self.server is not None and self.server.overloaded
         )

@@ -56,6 +56,8 @@ class Flow(ClientRequest, eq=False):
     facts: SessionFacts | None = None
     policy: OrgPolicy | None = None
     """The rules of the org that the facts name; set with them."""
+    fresh_user_id: str = ""
+    """The id for a first visit that ramping judges, where it must be known before; else one is made when needed."""
     decision: Decision = CAPTURE
     rejected: bool = False
     """Nothing was forwarded, as no call in the body was valid."""

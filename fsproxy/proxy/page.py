@@ -16,6 +16,8 @@ from fsproxy.proxy.decoding import UndecodableError, decode, encoding_of
 from fsproxy.proxy.upload_blocks import ask
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from fsproxy.core.limits.operations import Ledger
     from fsproxy.core.model import SessionFacts
     from fsproxy.core.pipeline import Decision
@@ -35,8 +37,10 @@ class PageHandler:
         self._ledger = ledger
         self._blocked = blocked
         self._forwarder = forwarder
+        self.answer: Callable[[Flow, bytes], Awaitable[bool]] = self.decide_and_answer
+        """Answers a page; a trial puts itself before it."""
 
-    async def answer(self, flow: Flow, body: bytes) -> bool:
+    async def decide_and_answer(self, flow: Flow, body: bytes) -> bool:
         """Decide on the page; block it, or forward it as it came and learn from the answer."""
         limit = flow.generation.config.server.max_decompressed
         if not flow.query and b"content-encoding" not in flow.headers and len(body) <= limit:
@@ -94,7 +98,7 @@ class PageHandler:
             flow.headers,
             flow.client,
             flow.locate(policy.geo_source) if policy.geo_source is not None else None,
-            str(uuid4()) if policy.ramping is not None and not usable_id(page.user_id) else "",
+            (flow.fresh_user_id or str(uuid4())) if policy.ramping is not None and not usable_id(page.user_id) else "",
         )
         decision = judge(policy, facts, flow.arrived, token)
         if decision.admit is not None:

@@ -25,6 +25,8 @@ from fsproxy.proxy.off_loop import run
 from fsproxy.proxy.upload_blocks import UploadBlocks
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from fsproxy.core.client_api.outcome import CallsOutcome
     from fsproxy.core.limits.operations import Ledger
     from fsproxy.core.policy import OrgPolicy
@@ -69,8 +71,10 @@ class UploadHandler:
         self._limits = limits
         self._forwarder = forwarder
         self._metrics = metrics
+        self.answer: Callable[[Flow, bytes], Awaitable[bool]] = self.decide_and_answer
+        """Answers an upload; a trial puts itself before it."""
 
-    async def answer(self, flow: Flow, body: bytes) -> bool:
+    async def decide_and_answer(self, flow: Flow, body: bytes) -> bool:
         """Forward the body, without what was rejected; or answer that it is blocked, or that no call is left."""
         policy = self.read_facts(flow)
         if flow.route is not SERVER_API and await self.is_blocked(flow, policy):

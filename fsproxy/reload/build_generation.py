@@ -8,11 +8,15 @@ import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
+import msgspec
 import structlog
+from msgspec import Meta
 
-from fsproxy.config.loader import load
-from fsproxy.config.problems import ConfigError
+from fsproxy.config.files import MOST_BYTES, SentFiles
+from fsproxy.config.loader import load, load_text, located
+from fsproxy.config.problems import ConfigError, HostError
 from fsproxy.config.restart import with_what_can_change
 from fsproxy.config.schema import TopMode
 from fsproxy.http.tls import client_context
@@ -56,6 +60,41 @@ def build(source: Source, before: Generation, mode: TopMode | None) -> Built:
         new = not same_hosts(before.config.upstream, config.upstream)
         context = client_context(config.upstream.tls) if new else None
         return Built(Generation.compile(config, before.number + 1, mode), context, names)
+
+
+class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A configuration that is to be tried, with all that it refers to: nothing of this machine is read for it.
+
+    Only the databases and the like that it names by path are, as after a reload.
+    """
+
+    config: Annotated[str, Meta(max_length=MOST_BYTES, description="The text of the file.")]
+    name: Annotated[str, Meta(max_length=255, description="The file's name, for places in it.")] = "candidate.yaml"
+    lists: Annotated[
+        dict[str, str], Meta(description="The texts of its lists, by the names that follow file: in it.")
+    ] = msgspec.field(default_factory=dict)
+    environ: Annotated[dict[str, str], Meta(description="The values of the variables that it names.")] = msgspec.field(
+        default_factory=dict
+    )
+    seconds: Annotated[float, Meta(ge=1, le=86_400, description="How long it is tried, in seconds.")] = msgspec.field(
+        default=600.0, name="for"
+    )
+    share: Annotated[float, Meta(gt=0, le=1, description="The share of requests that it judges.")] = 0.1
+
+    def __repr__(self) -> str:
+        """Return nothing of the variables' values."""
+        return f"<{type(self).__name__} {self.name!r}>"
+
+
+def build_candidate(asked: Asked, before: Generation, mode: TopMode | None) -> Built:
+    """Load and compile what is only tried beside ``before``. Raises ConfigError."""
+    with _no_full_collection():
+        loaded = load_text(asked.config, asked.name, asked.environ, SentFiles(asked.lists))
+        config, names = with_what_can_change(before.config, loaded)
+        try:
+            return Built(Generation.compile(config, before.number, mode), None, names)
+        except HostError as error:
+            raise ConfigError([located(error, asked.config, asked.name, asked.environ)]) from None
 
 
 @contextlib.contextmanager

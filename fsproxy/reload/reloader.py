@@ -22,6 +22,7 @@ from fsproxy.config.schema import Config, TopMode
 from fsproxy.proxy.generation import Generation
 from fsproxy.reload.build_generation import SETTLE_SECONDS, Built, Source, build, log_faults
 from fsproxy.reload.free_in_steps import free_in_steps
+from fsproxy.reload.trials import MODE_CHANGED, PROGRAM_STOPS, RELOADED, Trials
 from fsproxy.reload.watch import ConfigFiles, is_of
 from fsproxy.telemetry.logs import configure_logs
 
@@ -57,6 +58,7 @@ class Reloader:
         self._freeing: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._files = ConfigFiles(config, self.ask)
+        self.trials = Trials(data_plane, lambda: self._mode, self._retire)
         self._errors: tuple[str, ...] = ()
         self._loaded_at: float = now()
         self._waits_for_restart: tuple[str, ...] = ()
@@ -77,6 +79,7 @@ class Reloader:
     async def close(self) -> None:
         """Stop watching, and wait for a load that runs."""
         self._closed = True
+        self.trials.end(PROGRAM_STOPS)
         await self._files.close()
         if self._freeing is not None:
             self._freeing.cancel()
@@ -110,6 +113,7 @@ class Reloader:
         self._mode = mode
         data_plane = self._data_plane()
         if data_plane is not None and mode is TopMode.BYPASS:
+            self.trials.end(MODE_CHANGED)
             data_plane.bypass()
         self._wake()
 
@@ -150,6 +154,7 @@ class Reloader:
         before = data_plane.generation
         fresh = await to_thread(Generation.compile, before.config, before.number, mode)
         if self._mode is mode and not self._load_asked:
+            self.trials.end(MODE_CHANGED)
             data_plane.apply(fresh)
 
     async def _load(self, data_plane: DataPlane, *, force: bool) -> None:
@@ -183,6 +188,7 @@ class Reloader:
         log.info("configuration loaded", generation=before.number + 1, seconds=round(monotonic() - started, 3))
 
     def _swap(self, data_plane: DataPlane, built: Built) -> None:
+        self.trials.end(RELOADED)
         self._retire(data_plane.generation)
         before, generation = data_plane.generation.config, built.generation
         if self._mode is TopMode.BYPASS:

@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from fsproxy.config.problems import HostError
 from fsproxy.config.schema import StateBackend, StateConfig
+from fsproxy.state.looking import LookingBlockedPages, LookingClocks, LookingLedger, LookingRepeats
 from fsproxy.state.memory.blocked_pages import BlockedPages
 from fsproxy.state.memory.ledger import MemoryLedger
 from fsproxy.state.memory.page_clocks import PageClocks
@@ -32,6 +33,16 @@ CLOCK_WRITES = (150, 300)
 
 
 @dataclass(frozen=True, slots=True)
+class Looking:
+    """What is remembered, to be looked at."""
+
+    ledger: LookingLedger
+    blocked_pages: LookingBlockedPages
+    repeats: LookingRepeats
+    clocks: LookingClocks
+
+
+@dataclass(frozen=True, slots=True)
 class Stores:
     """What requests share. It may be used before ``start``: a shared store counts as down until then."""
 
@@ -45,6 +56,15 @@ class Stores:
     shared: tuple[RedisLedger, CacheConnections, SharedRepeats] | None = None
     rates: tuple[WriteRate | NewNames, ...] = ()
     """The limits on what is written to a shared store."""
+
+    def looking(self) -> Looking:
+        """Return the same for one who only looks."""
+        return Looking(
+            LookingLedger(self.ledger),
+            LookingBlockedPages(self.blocked_pages),
+            LookingRepeats(self.repeats),
+            LookingClocks(self.clocks),
+        )
 
     async def start(self) -> None:
         """Connect. A store that is not there is tried again in the background."""

@@ -108,11 +108,13 @@ class FrameHandler:
             return self._answers.fail(child, found, Failure.SOCKET_REFUSED)
         if not clear:
             return self._answers.fail(child, found, Failure.UNINSPECTABLE)
-        if found.command is _PAGE:
-            return await self._page(child, found, text)
-        if self._services.draining:
+        if found.command is not _PAGE and self._services.draining:
             return self._answers.fail(child, found, Failure.DRAINING)
-        return await self._upload(child, found, text)
+        judged = self._page if found.command is _PAGE else self._upload
+        if self._services.trial is not None:
+            verdict: FrameVerdict = await self._services.trial(child, found, text, judged)
+            return verdict
+        return await judged(child, found, text)
 
     def refuse_too_large(self, start: bytes, end: bytes) -> FrameVerdict:
         """Answer a message that was too large to be kept, by its first and last bytes."""

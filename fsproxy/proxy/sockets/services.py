@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 import structlog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
+    from typing import Any
 
+    from fsproxy.core.wire.sockets.frames import SocketFrame
+    from fsproxy.proxy.flow import Flow
     from fsproxy.proxy.generation import Generation
     from fsproxy.proxy.page import PageHandler
     from fsproxy.proxy.record import Recorder
@@ -29,6 +32,8 @@ class SocketServices:
     metrics: Metrics
     generation: Callable[[], Generation]
     """Returns the present one: a socket may outlive many, and each frame is checked by the rules of its time."""
+    trial: Callable[[Flow, SocketFrame, bytes, Callable[..., Awaitable[Any]]], Awaitable[Any]] | None = None
+    """Judges a frame beside, and has it decided by the function that it is given; set while a candidate is tried."""
     draining: bool = False
     """The program stops: each socket is closed after its last answer."""
 

@@ -26,6 +26,7 @@ from fsproxy.core.limits.operations import (
     Spend,
 )
 from fsproxy.core.model import Instant
+from fsproxy.state.memory.call_log import CallLog
 from fsproxy.state.memory.names import Names
 from fsproxy.state.memory.rates import Rates
 from fsproxy.state.memory.rows import LedgerRows
@@ -126,6 +127,25 @@ class MemoryLedger:
             part = self._names.claim(msgspec.structs.replace(claim, names=claim.names[at : at + NAMES]), now)
             refused, known = refused | part.refused, part.known
         return Claimed(refused, known)
+
+    async def look(self, operations: tuple[Operation, ...], now: Instant, deadline: float = inf) -> tuple[Answer, ...]:
+        """Return what ``ask`` would answer, and change nothing. Never suspends, and never fails."""
+        del deadline
+        logs: dict[int, CallLog] = {}
+        return tuple([self._look(each, now, logs) for each in operations])
+
+    def _look(self, operation: Operation, now: Instant, logs: dict[int, CallLog]) -> Answer:
+        match operation:
+            case Admit():
+                return self._sessions.look(operation, now)
+            case Recall():
+                return self._sessions.recall(operation, now)
+            case Claim():
+                return self._names.look(operation, now)
+            case Spend():
+                return self._rates.look(operation, now, logs)
+            case _:
+                return None
 
     def forget_uids(self) -> None:
         """Do nothing: memory always knows the uids of its sessions."""

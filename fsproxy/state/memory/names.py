@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, takewhile
 
 from fsproxy.core.limits.operations import Claim, Claimed, NameKind
 from fsproxy.core.model import Instant
@@ -18,6 +18,7 @@ _Known = OrderedDict[str, Instant]
 """Name -> last seen, the one seen longest ago first."""
 _NO_NAMES: frozenset[str] = frozenset()
 _NO_KINDS: dict[NameKind, _Known] = {}
+_NO_TIMES: _Known = OrderedDict()
 
 
 class Names:
@@ -79,6 +80,24 @@ class Names:
         if admitted or refused:
             self.recent_names.record(op, admitted, refused, now)
         return Claimed(frozenset(refused) if refused else _NO_NAMES, len(known))
+
+    def look(self, op: Claim, now: Instant) -> Claimed:
+        """Return what ``claim`` would answer, and claim nothing."""
+        known = self._orgs.get(op.org, _NO_KINDS).get(op.kind, _NO_TIMES)
+        since, refused = now - op.retention, set[str]()
+        # The one that was seen longest ago is the first.
+        size = len(known) - sum(1 for _ in takewhile(lambda last: last <= since, known.values()))
+        new: set[str] = set()
+        for name in op.names:
+            kept = _kept(name)
+            if known.get(kept, since) > since or kept in new:
+                continue
+            if size < op.limit:
+                size += 1
+                new.add(kept)
+            else:
+                refused.add(name)
+        return Claimed(frozenset(refused), size)
 
     # -- for the writer that copies the names to disk
 

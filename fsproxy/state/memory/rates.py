@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 from fsproxy.core.limits.operations import Move, Spend, Spent
 from fsproxy.core.limits.rate import Limits, horizon, in_microseconds
 from fsproxy.core.model import Instant
@@ -46,6 +48,21 @@ class Rates:
         if known is None and spent.passed:
             self.calls.put(key, log, now)
         return spent
+
+    def look(self, op: Spend, now: Instant, logs: dict[int, CallLog]) -> Spent:
+        """Return what ``spend`` would answer, and count the call in ``logs`` alone, which begin empty.
+
+        So the calls of one body count against each other.
+        """
+        key = key_of(RATE_KEYS[op.kind], op.org, op.session)
+        log = logs.get(key)
+        if log is None:
+            known = self.calls.get(key)
+            log = logs[key] = deepcopy(known) if known is not None else CallLog()
+            log.forget(now - horizon(op.windows), now)
+        if not op.windows:
+            return Spent(passed=True)
+        return log.spend(op, key_of(PAGE, op.org, op.page) if op.page else 0, in_microseconds(op.windows))
 
     def move(self, op: Move, now: Instant) -> None:  # noqa: ARG002 - the ledger gives every operation the time
         """See ``Move``."""

@@ -68,6 +68,20 @@ class Sessions:
             self.reservations.reserve(op.token, key, count, now, by_user=not op.session)
         return Admitted(False, passes, over, count.used if count is not None else 0)
 
+    def look(self, op: Admit, now: Instant) -> Admitted:
+        """Return what ``admit`` would answer, as far as it decides. Only what has lapsed anyway is given back."""
+        key, terms = admit_key(op), op.quota
+        if key and (self.live.is_under_way(key, now) or self.reservations.waiting(key, now) is not None):
+            return Admitted(True, False, False)
+        day = self.admitted.get(key_of(KeyKind.ADMITTED, op.org, op.user)) if op.user else None
+        passes = day is not None and day + ADMITTED_DAYS > int(now // DAY)
+        if terms is None:
+            return Admitted(False, passes, False)
+        counts = self.counts.used(op.org)
+        while (used := counts.get(terms.cycle, 0)) >= terms.limit and self.reservations.sweep(now):
+            counts = self.counts.used(op.org)
+        return Admitted(False, passes, used >= terms.limit, used)
+
     def confirm(self, op: Confirm, now: Instant) -> None:
         """See ``Confirm``."""
         self._sweep(now)

@@ -18,15 +18,17 @@ from fsproxy.core.limits.operations import (
     Confirm,
     LedgerDownError,
     Mark,
+    Move,
     NameKind,
     Operation,
+    Release,
 )
 from fsproxy.core.model import Instant
 from fsproxy.state.memory.recent_names import RecentNames
 from fsproxy.state.redis.breaker import Breaker
 from fsproxy.state.redis.connection import RedisLink
 from fsproxy.state.redis.local_answers import UNKNOWN, UNTOLD, LocalAnswers
-from fsproxy.state.redis.wire import from_wire, new_names, org_base, to_wire
+from fsproxy.state.redis.wire import from_wire, look_to_wire, new_names, org_base, to_wire
 from fsproxy.state.redis.write_limits import WriteRate
 
 ID_WRITES = (250, 500)
@@ -82,6 +84,27 @@ class RedisLedger:
             [
                 learn(operation, next(raw), now) if answer is UNKNOWN or answer is UNTOLD else answer
                 for operation, answer in zip(operations, answers, strict=True)
+            ]
+        )
+
+    async def look(self, operations: tuple[Operation, ...], now: Instant, deadline: float = inf) -> tuple[Answer, ...]:
+        """Return what ``ask`` would answer, in one round trip, and change nothing. Raises LedgerDownError."""
+        local, skew = self._local, self.skew
+        answers = [
+            None if isinstance(each, Confirm | Release | Mark | Move) else local.answer(each, now)
+            for each in operations
+        ]
+        asked = [
+            look_to_wire(each, skew) for each, answer in zip(operations, answers, strict=True) if answer is UNKNOWN
+        ]
+        if not asked:
+            return tuple(answers)
+        base = org_base(self._prefix, operations[0].org)
+        raw = iter(await self._within(self._link.ask(base, asked, now if self._callers_clock else None), deadline))
+        return tuple(
+            [
+                from_wire(each, next(raw)) if answer is UNKNOWN else answer
+                for each, answer in zip(operations, answers, strict=True)
             ]
         )
 

@@ -95,6 +95,15 @@ def to_wire(operation: Operation, skew: float) -> list[Any]:
             return ["move", keys, _digest(KeyKind.PAGE, org, operation.page), microseconds(operation.began + skew)]
 
 
+def look_to_wire(operation: Operation, skew: float) -> list[Any]:
+    """Return the question that ``operation`` is answered by without being carried out."""
+    name, *rest = to_wire(operation, skew)
+    if isinstance(operation, Admit):
+        _, identifier, visitor, _, cycle, limit, *_ = rest
+        return ["look_admit", identifier, visitor, cycle, limit]
+    return [name if isinstance(operation, Recall) else f"look_{name}", *rest]
+
+
 def clock_to_wire(org: str, page: str, first: float, latest: float, skew: float) -> list[Any]:
     """Return the question for a page's clock; see ``PageClocks.fix``."""
     return ["clock", _digest(KeyKind.PAGE, org, page), first + skew, latest + skew, MOST_MOVED_SECONDS]

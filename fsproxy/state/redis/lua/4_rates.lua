@@ -267,16 +267,22 @@ local function spend(log, at, windows, page, when, mark)
   return { true, 0, math.max(remaining, 0) }
 end
 
--- id       the log's: kind and session
--- at       microsecond of the call on the server's clock
--- windows  [[limit, length in microseconds], ...]
--- page     the page whose clock `at` was read from, or ''
--- when     microseconds since that page's start
--- mark     32 bits by which a repeat of the call is known; 0: none
--- Answers [passed, seconds until it would pass, calls left in the tightest window].
--- Cost: O(log n) for the search and O(n) for the insertion among n calls; the log is read and written once a script
--- call.
-function operations.spend(id, at, windows, page, when, mark)
+-- Copies of logs, in which calls count that are only looked at, by key. Each request begins without any.
+local looked = {}
+
+local function looked_log(key, kept)
+  local log = looked[key]
+  if not log then
+    local own = log_of(key, kept)
+    log = { times = dropped(own.times, 0), tags = dropped(own.tags, 0) }
+    log.pages, log.offsets, log.kept = dropped(own.pages, 0), dropped(own.offsets, 0), own.kept
+    looked[key] = log
+  end
+  return log
+end
+
+-- Decides a call by the log that `find` returns.
+local function spend_in(find, id, at, windows, page, when, mark)
   if #windows == 0 then
     return { true, 0, 0 }
   end
@@ -290,7 +296,25 @@ function operations.spend(id, at, windows, page, when, mark)
   if closed > 0 then
     return { false, closed / SECOND, 0 }
   end
-  return spend(log_of(base .. 'l:' .. id, longest / SECOND + LATENESS), at, windows, page, when, mark)
+  return spend(find(base .. 'l:' .. id, longest / SECOND + LATENESS), at, windows, page, when, mark)
+end
+
+-- id       the log's: kind and session
+-- at       microsecond of the call on the server's clock
+-- windows  [[limit, length in microseconds], ...]
+-- page     the page whose clock `at` was read from, or ''
+-- when     microseconds since that page's start
+-- mark     32 bits by which a repeat of the call is known; 0: none
+-- Answers [passed, seconds until it would pass, calls left in the tightest window].
+-- Cost: O(log n) for the search and O(n) for the insertion among n calls; the log is read and written once a script
+-- call.
+function operations.spend(id, at, windows, page, when, mark)
+  return spend_in(log_of, id, at, windows, page, when, mark)
+end
+
+-- Answers as `spend` does. The call counts in a copy of the log, which the other calls of the request share.
+function operations.look_spend(id, at, windows, page, when, mark)
+  return spend_in(looked_log, id, at, windows, page, when, mark)
 end
 
 -- ids     the logs in which the page may have calls

@@ -8,7 +8,7 @@ end
 -- failed stays done.
 
 local function carry_out(request)
-  now = request[1] or server_now
+  now, looked = request[1] or server_now, {}
   local answers = {}
   for n, operation in ipairs(request[2]) do
     answers[n] = operations[operation[1]](unpack(operation, 2))

@@ -1,0 +1,1 @@
+"""What a candidate configuration would change, counted in bounded memory."""
