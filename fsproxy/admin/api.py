@@ -56,25 +56,25 @@ class Api:
         if request.content_type != JSON:
             return error(400, "send a JSON object as application/json")
         try:
-            return await _answered(self._backend.explain(await request.read()))
+            return await answered(self._backend.explain(await request.read()))
         except ValueError as fault:
             return error(400, str(fault))
 
     async def rejections(self, _: web.Request) -> web.Response:
         """Return the calls and properties that were rejected within 24 hours."""
-        return await _answered(self._backend.rejections())
+        return await answered(self._backend.rejections())
 
     async def usage(self, _: web.Request) -> web.Response:
         """Return how much of their quotas and limits on names the orgs have used."""
-        return await _answered(self._backend.usage())
+        return await answered(self._backend.usage())
 
     async def config(self, _: web.Request) -> web.Response:
         """Return the configuration in force, and what became of the last reload."""
-        return await _answered(self._backend.config())
+        return await answered(self._backend.config())
 
     async def shadow(self, _: web.Request) -> web.Response:
         """Return what shadow rules would have blocked within 24 hours."""
-        return await _answered(self._backend.shadow())
+        return await answered(self._backend.shadow())
 
     async def traffic(self, request: web.Request) -> web.Response:
         """Return how requests ended, by minute."""
@@ -109,12 +109,13 @@ class Api:
 
 async def _asked(request: web.Request, kind: type[Q], ask: Callable[[Q], Awaitable[object]]) -> web.Response:
     try:
-        return await _answered(ask(read_query(kind, request.query)))
+        return await answered(ask(read_query(kind, request.query)))
     except ValueError as fault:
         return error(400, str(fault))
 
 
-async def _answered(asked: Awaitable[object]) -> web.Response:
+async def answered(asked: Awaitable[object]) -> web.Response:
+    """Return an answer of the backend's, or that there is none."""
     try:
         return answer(await asked)
     except UnansweredError as silence:

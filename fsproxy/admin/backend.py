@@ -10,6 +10,7 @@ from fsproxy.admin.answers import Decisions, Event, Explanation, Rejections, Sha
 from fsproxy.admin.queries import DecisionsQuery, TrafficQuery
 from fsproxy.admin.state_answers import ConfigReport, ReloadOutcome, State, UsageReport
 from fsproxy.admin.status_answers import Status
+from fsproxy.admin.trial_answers import Try
 from fsproxy.config.schema import TopMode
 
 Seen = Mapping[int, int]
@@ -18,6 +19,15 @@ Seen = Mapping[int, int]
 
 class UnansweredError(Exception):
     """No worker has answered."""
+
+
+class RefusedTrialError(Exception):
+    """A configuration is not tried; ``document`` says why."""
+
+    def __init__(self, status: int, document: Mapping[str, object]) -> None:
+        super().__init__(document.get("error"))
+        self.status = status
+        self.document = document
 
 
 class AdminBackend(ABC):
@@ -85,6 +95,18 @@ class AdminBackend(ABC):
     @abstractmethod
     async def traffic(self, query: TrafficQuery) -> Traffic:
         """Return how requests ended, by minute."""
+
+    @abstractmethod
+    async def start_trial(self, asked: bytes) -> Try:
+        """Try a configuration (``Asked``) on live traffic. Raise RefusedTrialError."""
+
+    @abstractmethod
+    async def trial(self) -> Try:
+        """Return what the configuration that is tried would change, or the one that was tried last."""
+
+    @abstractmethod
+    async def end_trial(self) -> Try:
+        """End the trial, and return what was found."""
 
     @abstractmethod
     async def tick(self, seen: Seen | None) -> tuple[Event, Seen]:

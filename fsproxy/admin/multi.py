@@ -18,10 +18,12 @@ from fsproxy.admin import merged_views
 from fsproxy.admin.answers import Decisions, Event, Explanation, Rejections, ShadowReport, Traffic
 from fsproxy.admin.backend import AdminBackend, Seen, UnansweredError
 from fsproxy.admin.merged_events import MergedEvents, read
+from fsproxy.admin.merged_trial import MergedTrial
 from fsproxy.admin.merging import MergedMetrics
 from fsproxy.admin.queries import Cursor, DecisionsQuery, TrafficQuery
 from fsproxy.admin.state_answers import ConfigReport, ReloadOutcome, State, UsageReport, WorkersAnswered
 from fsproxy.admin.status_answers import Status
+from fsproxy.admin.trial_answers import Try
 from fsproxy.admin.worker_pool import ASK_SECONDS, WorkerClient, WorkerPool, WorkerSilentError, WorkerState
 from fsproxy.config.schema import TopMode
 from fsproxy.reload.last_good_config import LastGoodConfig
@@ -50,6 +52,7 @@ class MultiBackend(AdminBackend):
         """Processes whose metrics are still to be retired."""
         self._scrape = asyncio.Lock()
         self._events = MergedEvents(pool)
+        self._trial = MergedTrial(pool)
 
     # -- state and switches
 
@@ -219,6 +222,15 @@ class MultiBackend(AdminBackend):
     async def traffic(self, query: TrafficQuery) -> Traffic:
         answers, workers = await self._all(_path("/api/traffic", query))
         return {**merged_views.traffic(list(answers.values()), query.minutes), "workers": workers}
+
+    async def start_trial(self, asked: bytes) -> Try:
+        return await self._trial.start(asked)
+
+    async def trial(self) -> Try:
+        return await self._trial.show()
+
+    async def end_trial(self) -> Try:
+        return await self._trial.end()
 
     async def tick(self, seen: Seen | None) -> tuple[Event, Seen]:
         """See ``AdminBackend``. This never raises: the event shows how many workers have answered."""

@@ -19,6 +19,9 @@ from fsproxy.admin.page import PATH as PAGE_PATH
 from fsproxy.admin.page import read_page
 from fsproxy.admin.single import SingleBackend
 from fsproxy.admin.state_answers import Draining, Error, Instance, ModeChoice, ReloadOutcome, State
+from fsproxy.admin.trial_answers import TRIAL_PATH
+from fsproxy.admin.trial_api import ENDPOINTS as TRIAL_ENDPOINTS
+from fsproxy.admin.trial_api import TrialApi
 from fsproxy.config.schema import AdminConfig, TopMode
 
 MOST_BODY = 1024 * 1024
@@ -44,7 +47,12 @@ def create_private_admin(backend: SingleBackend) -> web.Application:
 
     app = web.Application(client_max_size=MOST_BODY)
     _add_endpoints(app, backend)
+
+    async def trial(_: web.Request) -> web.Response:
+        return answer(backend.trial_state)
+
     app.router.add_get(TICK_PATH, tick, allow_head=False)
+    app.router.add_get(TRIAL_PATH, trial, allow_head=False)
     return app
 
 
@@ -52,13 +60,14 @@ def _add_endpoints(app: web.Application, backend: AdminBackend) -> None:
     controls, api = Controls(backend), Api(backend)
     app.add_routes([_route(each, controls) for each in ENDPOINTS])
     app.add_routes([_route(each, api) for each in API_ENDPOINTS])
+    app.add_routes([_route(each, TrialApi(backend)) for each in TRIAL_ENDPOINTS])
     app.on_shutdown.append(api.stop)
 
 
-def _route(endpoint: Endpoint, owner: Controls | Api) -> web.RouteDef:
+def _route(endpoint: Endpoint, owner: Controls | Api | TrialApi) -> web.RouteDef:
     handler = endpoint.handler.__get__(owner)
-    if endpoint.method == "POST":
-        return web.post(endpoint.path, handler)
+    if endpoint.method != "GET":
+        return web.route(endpoint.method, endpoint.path, handler)
     # A HEAD request would run the handler, which for a stream has no end.
     return web.get(endpoint.path, handler, allow_head=endpoint.content != EVENT_STREAM)
 
@@ -66,7 +75,7 @@ def _route(endpoint: Endpoint, owner: Controls | Api) -> web.RouteDef:
 @cache
 def described() -> bytes:
     """Return the OpenAPI document of the admin port, as JSON."""
-    return msgspec.json.encode(document((*ENDPOINTS, *API_ENDPOINTS)))
+    return msgspec.json.encode(document((*ENDPOINTS, *API_ENDPOINTS, *TRIAL_ENDPOINTS)))
 
 
 class Controls:

@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from fsproxy.config.schema import TopMode
 from fsproxy.core.limits.operations import NameKind
+from fsproxy.core.trial.tally import MOST_EXAMPLES
 from fsproxy.state.memory.recent_names import LONGEST_NAME, MOST_NAMES
 
 MOST_ORGS = 100
@@ -152,8 +153,41 @@ class UsageReport(Merged):
     orgs: Annotated[list[OrgUsage], Meta(max_length=MOST_ORGS)]
 
 
+class TrialSide(TypedDict):
+    """What became of a page, an upload or a call under one of the two configurations."""
+
+    code: Annotated[
+        int | str | None,
+        about("A reason code; of a call, why it is rejected; null: captured, forwarded, accepted."),
+    ]
+    rule: Annotated[str, about('The id of the rule; of a rejected call, its kind, name and property; or "".')]
+
+
+class TrialChange(TypedDict):
+    """One kind of change."""
+
+    pages: int
+    uploads: Annotated[int, about("Bundles, events, frames, direct and server calls.")]
+    calls: int
+    old: TrialSide
+    new: TrialSide
+    hint: Annotated[str, about('What its pages and uploads have in common that not all traffic has; "" for nothing.')]
+    examples: Annotated[list[str], Meta(max_length=MOST_EXAMPLES, description="Request ids.")]
+
+
+class HeldBack(TypedDict):
+    """A configuration that is not loaded, because it would change too many pages (``reload.max_change``)."""
+
+    changed_share: Annotated[float, about("The share of the last ten minutes' pages that would get another code.")]
+    pages: Annotated[int, about("Pages that were judged with it: a sample of the last ten minutes.")]
+    since: UnixTime
+    changes: Annotated[list[TrialChange], about("As in /api/try; the most frequent first.")]
+
+
 class ConfigReport(Merged):
     """The configuration in force."""
+
+    held_back: Annotated[HeldBack | None, about("POST /reload with force: true loads it.")]
 
     mode: TopMode
     generation: int

@@ -7,6 +7,7 @@ import contextlib
 import json
 from collections.abc import Callable, Mapping
 from enum import StrEnum, unique
+from io import BytesIO
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -46,8 +47,10 @@ class WorkerClient:
 
         ``body`` is sent as JSON; bytes are sent as they are.
         """
-        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"} if data is not None else {}
+        raw = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"} if raw is not None else {}
+        # aiohttp warns of large bytes, which it would write in one piece.
+        data = BytesIO(raw) if raw is not None else None
         try:
             async with (
                 asyncio.timeout(seconds),

@@ -65,7 +65,8 @@ class Trials:
         self._state = TrialState()
         self._trial: Trial | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._building = False
+        self._building: str | None = None
+        """The name of a candidate that is being compiled."""
 
     @property
     def state(self) -> TrialState:
@@ -79,18 +80,20 @@ class Trials:
         data_plane = self._data_plane()
         if data_plane is None:
             raise NotNowError("the program has not started yet")
-        if self._trial is not None or self._building:
-            name, left = self._state.name, int(self.state.left or 0)
-            raise NotNowError(f"{name} is being tried for {left} s more; end it with DELETE /api/try, or on the page")
+        if self._building is not None:
+            raise NotNowError(f"{self._building} is about to be tried")
+        if self._trial is not None:
+            left = int(self.state.left or 0)
+            text = "is being tried for {} s more; end it with DELETE /api/try, or on the page"
+            raise NotNowError(f"{self._state.name} {text.format(left)}")
         before = data_plane.generation
         if before.mode is TopMode.BYPASS:
             raise NotNowError("the mode is bypass: nothing is judged that could be compared")
-        self._building = True
-        self._state = TrialState(name=safe(asked.name))
+        self._building = safe(asked.name)
         try:
             built = await to_thread(build_candidate, asked, before, self._mode())
         finally:
-            self._building = False
+            self._building = None
         if data_plane.generation is not before:
             self._retire(built.generation)
             raise NotNowError(f"{RELOADED} meanwhile; try again")

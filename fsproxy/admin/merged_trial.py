@@ -1,0 +1,63 @@
+"""One trial of all workers: each judges its own requests, and what they find is added up."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+import msgspec
+
+from fsproxy.admin.backend import RefusedTrialError, UnansweredError
+from fsproxy.admin.merged_events import read
+from fsproxy.admin.trial_answers import TRIAL_PATH, Try, try_answer
+from fsproxy.admin.worker_pool import ASK_SECONDS, WorkerClient, WorkerPool, WorkerSilentError
+from fsproxy.reload.trials import TrialState
+
+COMPILE_SECONDS = 60.0
+"""A configuration of 100,000 rules takes seconds."""
+_read_state = msgspec.json.Decoder(TrialState).decode
+
+
+class MergedTrial:
+    """See ``AdminBackend``, whose methods on trials these are."""
+
+    def __init__(self, pool: WorkerPool) -> None:
+        self._pool = pool
+
+    async def start(self, asked: bytes) -> Try:
+        """Begin on all workers. If one refuses, none tries it."""
+        workers = self._pool.listening()
+        answers = await asyncio.gather(*(_ask(each, "POST", asked, COMPILE_SECONDS) for each in workers))
+        found = {worker: each for worker, each in zip(workers, answers, strict=True) if each is not None}
+        if not found:
+            raise RefusedTrialError(503, {"error": "no worker answers"})
+        refused = next((each for each in found.values() if each[0] != 200), None)
+        if refused is not None:
+            # One that is busy with another candidate goes on with it.
+            await asyncio.gather(*(_ask(worker, "DELETE") for worker, each in found.items() if each[0] == 200))
+            raise RefusedTrialError(*refused)
+        return await self.show()
+
+    async def show(self) -> Try:
+        """Return what all have found. Raise UnansweredError."""
+        answers = await self._pool.ask_all(TRIAL_PATH)
+        states = [_read_state(each.body) for each in answers if each.body is not None]
+        if not states:
+            raise UnansweredError("no worker answers")
+        return {**try_answer(states), "workers": {"configured": self._pool.configured, "answered": len(states)}}
+
+    async def end(self) -> Try:
+        """End it on all workers, and return what they have found."""
+        await asyncio.gather(*(_ask(each, "DELETE") for each in self._pool.listening()))
+        return await self.show()
+
+
+async def _ask(
+    worker: WorkerClient, method: str, body: bytes | None = None, seconds: float = ASK_SECONDS
+) -> tuple[int, dict[str, Any]] | None:
+    """Return a worker's answer: status and document; None without one."""
+    with contextlib.suppress(WorkerSilentError):
+        status, answer = await worker.ask(method, "/api/try", seconds, body)
+        return status, read(answer) or {}
+    return None
