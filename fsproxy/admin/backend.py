@@ -10,7 +10,7 @@ from fsproxy.admin.answers import Decisions, Event, Explanation, Rejections, Sha
 from fsproxy.admin.queries import DecisionsQuery, TrafficQuery
 from fsproxy.admin.state_answers import ConfigReport, ReloadOutcome, State, UsageReport
 from fsproxy.admin.status_answers import Status
-from fsproxy.admin.trial_answers import Try
+from fsproxy.admin.trials import TrialBackend
 from fsproxy.config.schema import TopMode
 
 Seen = Mapping[int, int]
@@ -21,17 +21,10 @@ class UnansweredError(Exception):
     """No worker has answered."""
 
 
-class RefusedTrialError(Exception):
-    """A configuration is not tried; ``document`` says why."""
-
-    def __init__(self, status: int, document: Mapping[str, object]) -> None:
-        super().__init__(document.get("error"))
-        self.status = status
-        self.document = document
-
-
 class AdminBackend(ABC):
     """The program behind the admin port. Methods that return an answer may raise UnansweredError."""
+
+    trials: TrialBackend
 
     def __init__(self, instance: str, passage: str, stop: asyncio.Event) -> None:
         """``instance`` names this program on the admin port, ``passage`` in ``CDN-Loop``; ``stop`` ends it."""
@@ -95,18 +88,6 @@ class AdminBackend(ABC):
     @abstractmethod
     async def traffic(self, query: TrafficQuery) -> Traffic:
         """Return how requests ended, by minute."""
-
-    @abstractmethod
-    async def start_trial(self, asked: bytes) -> Try:
-        """Try a configuration (``Asked``) on live traffic. Raise RefusedTrialError."""
-
-    @abstractmethod
-    async def trial(self) -> Try:
-        """Return what the configuration that is tried would change, or the one that was tried last."""
-
-    @abstractmethod
-    async def end_trial(self) -> Try:
-        """End the trial, and return what was found."""
 
     @abstractmethod
     async def tick(self, seen: Seen | None) -> tuple[Event, Seen]:

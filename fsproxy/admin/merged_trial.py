@@ -8,9 +8,10 @@ from typing import Any
 
 import msgspec
 
-from fsproxy.admin.backend import RefusedTrialError, UnansweredError
+from fsproxy.admin.backend import UnansweredError
 from fsproxy.admin.merged_events import read
 from fsproxy.admin.trial_answers import TRIAL_PATH, Try, try_answer
+from fsproxy.admin.trials import RefusedTrialError, TrialBackend
 from fsproxy.admin.worker_pool import ASK_SECONDS, WorkerClient, WorkerPool, WorkerSilentError
 from fsproxy.reload.trials import TrialState
 
@@ -19,14 +20,14 @@ COMPILE_SECONDS = 60.0
 _read_state = msgspec.json.Decoder(TrialState).decode
 
 
-class MergedTrial:
-    """See ``AdminBackend``, whose methods on trials these are."""
+class MergedTrial(TrialBackend):
+    """Of all workers."""
 
     def __init__(self, pool: WorkerPool) -> None:
         self._pool = pool
 
     async def start(self, asked: bytes) -> Try:
-        """Begin on all workers. If one refuses, none tries it."""
+        """See ``TrialBackend``. If one worker refuses, none tries it."""
         workers = self._pool.listening()
         answers = await asyncio.gather(*(_ask(each, "POST", asked, COMPILE_SECONDS) for each in workers))
         found = {worker: each for worker, each in zip(workers, answers, strict=True) if each is not None}
@@ -40,7 +41,6 @@ class MergedTrial:
         return await self.show()
 
     async def show(self) -> Try:
-        """Return what all have found. Raise UnansweredError."""
         answers = await self._pool.ask_all(TRIAL_PATH)
         states = [_read_state(each.body) for each in answers if each.body is not None]
         if not states:
@@ -48,7 +48,6 @@ class MergedTrial:
         return {**try_answer(states), "workers": {"configured": self._pool.configured, "answered": len(states)}}
 
     async def end(self) -> Try:
-        """End it on all workers, and return what they have found."""
         await asyncio.gather(*(_ask(each, "DELETE") for each in self._pool.listening()))
         return await self.show()
 

@@ -23,7 +23,6 @@ from fsproxy.admin.merging import MergedMetrics
 from fsproxy.admin.queries import Cursor, DecisionsQuery, TrafficQuery
 from fsproxy.admin.state_answers import ConfigReport, ReloadOutcome, State, UsageReport, WorkersAnswered
 from fsproxy.admin.status_answers import Status
-from fsproxy.admin.trial_answers import Try
 from fsproxy.admin.worker_pool import ASK_SECONDS, WorkerClient, WorkerPool, WorkerSilentError, WorkerState
 from fsproxy.config.schema import TopMode
 from fsproxy.reload.last_good_config import LastGoodConfig
@@ -52,7 +51,7 @@ class MultiBackend(AdminBackend):
         """Processes whose metrics are still to be retired."""
         self._scrape = asyncio.Lock()
         self._events = MergedEvents(pool)
-        self._trial = MergedTrial(pool)
+        self.trials = MergedTrial(pool)
 
     # -- state and switches
 
@@ -222,15 +221,6 @@ class MultiBackend(AdminBackend):
     async def traffic(self, query: TrafficQuery) -> Traffic:
         answers, workers = await self._all(_path("/api/traffic", query))
         return {**merged_views.traffic(list(answers.values()), query.minutes), "workers": workers}
-
-    async def start_trial(self, asked: bytes) -> Try:
-        return await self._trial.start(asked)
-
-    async def trial(self) -> Try:
-        return await self._trial.show()
-
-    async def end_trial(self) -> Try:
-        return await self._trial.end()
 
     async def tick(self, seen: Seen | None) -> tuple[Event, Seen]:
         """See ``AdminBackend``. This never raises: the event shows how many workers have answered."""

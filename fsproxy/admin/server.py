@@ -49,7 +49,7 @@ def create_private_admin(backend: SingleBackend) -> web.Application:
     _add_endpoints(app, backend)
 
     async def trial(_: web.Request) -> web.Response:
-        return answer(backend.trial_state)
+        return answer(backend.trials.state)
 
     app.router.add_get(TICK_PATH, tick, allow_head=False)
     app.router.add_get(TRIAL_PATH, trial, allow_head=False)

@@ -21,7 +21,7 @@ from fsproxy.admin.answers import (
     ShadowReport,
     Traffic,
 )
-from fsproxy.admin.backend import AdminBackend, RefusedTrialError, Seen
+from fsproxy.admin.backend import AdminBackend, Seen
 from fsproxy.admin.explaining import explain, explain_record
 from fsproxy.admin.queries import DecisionsQuery, TrafficQuery
 from fsproxy.admin.question import Question, UnanswerableError
@@ -29,24 +29,20 @@ from fsproxy.admin.state_answers import ConfigReport, ReloadOutcome, State, Usag
 from fsproxy.admin.status import Vitals
 from fsproxy.admin.status_answers import Status
 from fsproxy.admin.stories import Stories
-from fsproxy.admin.trial_answers import Try, faults_answer, try_answer
+from fsproxy.admin.trials import SingleTrial
 from fsproxy.admin.usage import Usage
 from fsproxy.clock import now
-from fsproxy.config.problems import ConfigError
 from fsproxy.config.schema import TopMode
 from fsproxy.core.limits.operations import LedgerDownError, QuotaTerms
 from fsproxy.core.replay.story import Rules
 from fsproxy.proxy.data_plane import DataPlane
-from fsproxy.reload.build_generation import Asked
 from fsproxy.reload.reloader import Reloader
-from fsproxy.reload.trials import STOPPED, NotNowError, TrialState
 from fsproxy.telemetry.metrics import Metrics
 
 SELF = 0
 """The one process, in what a stream has seen."""
 STATE = ("mode", "generation", "warnings", "config", "upstream", "store")
 """The parts of ``/readyz`` that an event repeats."""
-_read_asked = msgspec.json.Decoder(Asked).decode
 _read = msgspec.json.Decoder(Question).decode
 log = structlog.get_logger("fsproxy")
 
@@ -71,6 +67,7 @@ class SingleBackend(AdminBackend):
         """Another program listens beside this one and goes on."""
         self._data_plane = data_plane
         self._reloader = reloader
+        self.trials: SingleTrial = SingleTrial(reloader.trials)
         self._stories = Stories(lambda: data_plane.generation.snapshot)
         self._usage = Usage(data_plane.ledger, lambda: data_plane.generation.snapshot)
         text = "The configuration that is in force; 1 is the one of the start."
@@ -182,27 +179,6 @@ class SingleBackend(AdminBackend):
 
     async def traffic(self, query: TrafficQuery) -> Traffic:
         return {"minutes": views.traffic(self._data_plane.recent, query.minutes, now()), "reasons": views.REASONS}
-
-    async def start_trial(self, asked: bytes) -> Try:
-        try:
-            return try_answer([await self._reloader.trials.start(_read_asked(asked))])
-        except ConfigError as faults:
-            raise RefusedTrialError(400, faults_answer(faults.problems)) from None
-        except NotNowError as reason:
-            raise RefusedTrialError(409, {"error": str(reason)}) from None
-        except (msgspec.DecodeError, RecursionError) as fault:
-            raise RefusedTrialError(400, {"error": str(fault) or "nested too deep"}) from None
-
-    async def trial(self) -> Try:
-        return try_answer([self.trial_state])
-
-    @property
-    def trial_state(self) -> TrialState:
-        """The trial of this process."""
-        return self._reloader.trials.state
-
-    async def end_trial(self) -> Try:
-        return try_answer([self._reloader.trials.end(STOPPED)])
 
     async def tick(self, seen: Seen | None) -> tuple[Event, Seen]:
         state, number = self.program_state(), self._data_plane.recent.number

@@ -5,9 +5,10 @@ from __future__ import annotations
 from aiohttp import web
 
 from fsproxy.admin.api import answer, answered, error
-from fsproxy.admin.backend import AdminBackend, RefusedTrialError
+from fsproxy.admin.backend import AdminBackend
 from fsproxy.admin.openapi import JSON, SILENT, Endpoint
 from fsproxy.admin.trial_answers import Try, TryError
+from fsproxy.admin.trials import RefusedTrialError
 from fsproxy.reload.build_generation import Asked
 
 MOST_CANDIDATE = 64 * 1024 * 1024
@@ -29,17 +30,17 @@ class TrialApi:
         if request.content_type != JSON:
             return error(400, "send a JSON object as application/json")
         try:
-            return answer(await self._backend.start_trial(await request.clone(client_max_size=MOST_CANDIDATE).read()))
+            return answer(await self._backend.trials.start(await request.clone(client_max_size=MOST_CANDIDATE).read()))
         except RefusedTrialError as refusal:
             return answer(refusal.document, refusal.status)
 
     async def show(self, _: web.Request) -> web.Response:
         """Return what the candidate would change so far."""
-        return await answered(self._backend.trial())
+        return await answered(self._backend.trials.show())
 
     async def end(self, _: web.Request) -> web.Response:
         """End it; return what was found."""
-        return await answered(self._backend.end_trial())
+        return await answered(self._backend.trials.end())
 
 
 _REFUSED = {400: ("The candidate has faults.", TryError), 409: ("None can begin now.", TryError)} | SILENT

@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from fsproxy.admin.api import ENDPOINTS as API_ENDPOINTS
 from fsproxy.admin.guard import OPEN_PATHS
 from fsproxy.admin.server import ENDPOINTS
+from fsproxy.admin.trial_api import ENDPOINTS as TRIAL_ENDPOINTS
 from fsproxy.core.audit.facts import AuditFacts
 from fsproxy.core.audit.line import line_start
 from fsproxy.core.audit.record import LineEnd, Outcome
@@ -59,7 +60,7 @@ def test_the_words_of_an_audit_lines_fields_are_all_there_are() -> None:
 
 
 def test_the_table_of_the_admin_port_has_every_endpoint_and_parameter() -> None:
-    known = {f"{each.method} {each.path}": each for each in (*ENDPOINTS, *API_ENDPOINTS)}
+    known = {f"{each.method} {each.path}": each for each in (*ENDPOINTS, *API_ENDPOINTS, *TRIAL_ENDPOINTS)}
     said: dict[str, str] = {}
     for request, answer in rows(text_of("reference/admin.md"), "# Admin port"):
         method = ""
