@@ -49,7 +49,7 @@ class Api:
 
     async def status(self, _: web.Request) -> web.Response:
         """Return how the program is, at a glance."""
-        return await _answered(self._backend.status())
+        return await answered(self._backend.status())
 
     async def explain(self, request: web.Request) -> web.Response:
         """Return what would be decided about a new session, or about a request of the past, and why."""
