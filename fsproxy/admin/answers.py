@@ -117,8 +117,25 @@ class ExplainedDecision(TypedDict):
     not_given: Annotated[list[str], about("Fields of the question that rules look at and that were left out.")]
 
 
+class SourceLine(TypedDict):
+    """A line of the configuration, without secrets and ids of people."""
+
+    number: int
+    text: str
+    start: Annotated[int, about("The first character of the rule, from 0.")]
+    end: Annotated[int, about("The first one behind it.")]
+
+
 class Explanation(ExplainedDecision):
-    """What would be decided about a request, with the quota as it is used now."""
+    """What would be decided about a request, with the quota as it is used now, and where that stands."""
+
+    source: Annotated[
+        list[SourceLine],
+        about(
+            "The lines of the rule that blocks, or of those that an undecidable decision needs; none when the file has "
+            "changed since it was loaded."
+        ),
+    ]
 
     quota_known: Annotated[bool, about("False: the store that counts the quota's use is down, and it is taken as 0.")]
 

@@ -15,6 +15,7 @@ from fsproxy.admin.answers import (
     MOST_NEW,
     Decisions,
     Event,
+    ExplainedDecision,
     Explanation,
     News,
     Rejections,
@@ -25,6 +26,7 @@ from fsproxy.admin.backend import AdminBackend, Seen
 from fsproxy.admin.explaining import explain, explain_record
 from fsproxy.admin.queries import DecisionsQuery, TrafficQuery
 from fsproxy.admin.question import Question, UnanswerableError
+from fsproxy.admin.sources import sources
 from fsproxy.admin.state_answers import ConfigReport, ReloadOutcome, State, UsageReport
 from fsproxy.admin.status import Vitals
 from fsproxy.admin.status_answers import Status
@@ -36,6 +38,7 @@ from fsproxy.config.schema import TopMode
 from fsproxy.core.limits.operations import LedgerDownError, QuotaTerms
 from fsproxy.core.replay.story import Rules
 from fsproxy.proxy.data_plane import DataPlane
+from fsproxy.proxy.generation import Generation
 from fsproxy.reload.reloader import Reloader
 from fsproxy.telemetry.metrics import Metrics
 
@@ -140,11 +143,18 @@ class SingleBackend(AdminBackend):
             asked = _read(question)
         except (msgspec.DecodeError, RecursionError) as error:
             raise ValueError(str(error) or "nested too deep") from None
-        generation, moment = self._data_plane.generation, now()
-        if asked.record is not None:
-            if asked != Question(record=asked.record):
-                raise UnanswerableError("record", "an audit line is the whole question: leave out the other fields")
-            return {**explain_record(generation, asked.record), "quota_known": True}
+        generation, loaded = self._data_plane.generation, self._reloader.loaded
+        if asked.record is None:
+            decided, known = await self._explained(generation, asked)
+            return {**decided, "quota_known": known, "source": await sources(generation, decided, None, loaded)}
+        if asked != Question(record=asked.record):
+            raise UnanswerableError("record", "an audit line is the whole question: leave out the other fields")
+        decided, org = explain_record(generation, asked.record), asked.record.get("organization.id")
+        return {**decided, "quota_known": True, "source": await sources(generation, decided, org, loaded)}
+
+    async def _explained(self, generation: Generation, asked: Question) -> tuple[ExplainedDecision, bool]:
+        """Return what would be decided about a new session, and whether it is known how much of the quota is used."""
+        moment = now()
         wanted: list[tuple[str, QuotaTerms]] = []
 
         def unused(org: str, terms: QuotaTerms) -> int:
@@ -160,7 +170,7 @@ class SingleBackend(AdminBackend):
                 known = False
             else:
                 explanation = explain(generation, asked, moment, lambda _, __: units)
-        return {**explanation.document(), "quota_known": known}
+        return explanation.document(), known
 
     async def rejections(self) -> Rejections:
         return views.rejections(self._data_plane.recent, now())

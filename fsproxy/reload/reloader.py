@@ -117,6 +117,11 @@ class Reloader:
             data_plane.bypass()
         self._wake()
 
+    @property
+    def loaded(self) -> float:
+        """When the configuration in force was loaded (Unix time)."""
+        return self._loaded_at
+
     def state(self) -> dict[str, object]:
         """Return what ``/readyz`` shows, without the configuration's values."""
         return {
