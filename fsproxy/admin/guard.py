@@ -11,6 +11,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from fsproxy.admin.api import error
 from fsproxy.admin.page import PATH as PAGE_PATH
+from fsproxy.admin.page import is_page
 from fsproxy.config.schema import AdminConfig
 from fsproxy.core.wire.header_names import FORWARDING
 
@@ -55,7 +56,7 @@ def guard(config: AdminConfig) -> Middleware:
 
 
 def _wrong_token(request: web.Request, expected: bytes) -> web.Response | None:
-    if request.path == PAGE_PATH:
+    if is_page(request.path):
         # The page holds no data; it asks for the token.
         return None
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")

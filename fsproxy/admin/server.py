@@ -15,8 +15,9 @@ from fsproxy.admin.backend import AdminBackend
 from fsproxy.admin.guard import guard
 from fsproxy.admin.merged_events import TICK_PATH
 from fsproxy.admin.openapi import EVENT_STREAM, INVALID, JSON, Endpoint, document
+from fsproxy.admin.page import FOLDER as PAGE_FOLDER
 from fsproxy.admin.page import PATH as PAGE_PATH
-from fsproxy.admin.page import read_page
+from fsproxy.admin.page import PageFiles
 from fsproxy.admin.single import SingleBackend
 from fsproxy.admin.state_answers import Draining, Error, Instance, ModeChoice, ReloadOutcome, State
 from fsproxy.admin.trial_answers import TRIAL_PATH
@@ -61,6 +62,7 @@ def _add_endpoints(app: web.Application, backend: AdminBackend) -> None:
     app.add_routes([_route(each, controls) for each in ENDPOINTS])
     app.add_routes([_route(each, api) for each in API_ENDPOINTS])
     app.add_routes([_route(each, TrialApi(backend)) for each in TRIAL_ENDPOINTS])
+    app.router.add_get(PAGE_FOLDER + "{name}", controls.page_file)
     app.on_shutdown.append(api.stop)
 
 
@@ -83,11 +85,15 @@ class Controls:
 
     def __init__(self, backend: AdminBackend) -> None:
         self._backend = backend
-        self._page, self._page_headers = read_page()
+        self._page = PageFiles()
 
-    async def page(self, _: web.Request) -> web.Response:
+    async def page(self, request: web.Request) -> web.Response:
         """Show the operators' page."""
-        return web.Response(text=self._page, content_type="text/html", headers=self._page_headers)
+        return self._page.answer(request)
+
+    async def page_file(self, request: web.Request) -> web.Response:
+        """Return a script or the style sheet of the operators' page."""
+        return self._page.answer(request, request.match_info["name"])
 
     async def openapi(self, _: web.Request) -> web.Response:
         """Describe this API."""

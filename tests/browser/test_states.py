@@ -1,0 +1,169 @@
+"""The page's states: just started, incident, server away, token asked, several workers, a try, a reload held back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support.operators_page import PHONE, opened, text, texts
+from support.proxy import POLL
+from support.rig import running_rig
+from support.upstream import RecordingUpstream
+from support.valkey import running_valkey
+from support.workers import fresh_connections, pids, running_workers, shared, visit
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+ROWS = ".decisions tbody tr"
+
+
+# -- just started
+
+
+async def test_before_the_first_request_it_says_what_is_ready_and_how_to_send_one(browser: Browser) -> None:
+    async with running_rig() as own, opened(browser, own.proxy.admin_url) as page:
+        await page.get_by_role("heading", name="Ready, and waiting for the first request").wait_for()
+        start = await text(page, "#start")
+        assert own.upstream.url in start
+        assert f"http://127.0.0.1:{own.proxy.port}/rec/page" in start
+        assert any(re.match("Blocked \u2013 of pages", each) for each in await texts(page, ".tile"))
+        assert (
+            await page.locator("#decisions, #traffic, #usage, #errors, #shadow, #trial").locator("visible=true").count()
+            == 0
+        )
+        await own.page(SessionId="the-first-one")
+        await page.get_by_text("the-first-one").wait_for()
+        assert await page.locator("#start").count() == 0
+
+
+# -- incident
+
+
+async def test_when_the_upstream_fails_it_says_so_since_when_and_lists_what_failed(browser: Browser) -> None:
+    async with running_rig() as own:
+        await own.page()
+        await own.upstream.refuse()
+        for _ in range(12):
+            await own.page()
+        async with asyncio.timeout(60):
+            while json.loads((await own.admin("/api/status"))[1])["upstream"]["state"] != "failing":
+                await asyncio.sleep(POLL)
+        async with opened(browser, own.proxy.admin_url) as page:
+            await page.locator(".alert.bad").first.wait_for()
+            assert re.search(r"since \d\d:\d\d:\d\d UTC", await text(page, "#alerts"))
+            assert f":{own.upstream.port}" in await text(page, "#alerts")
+            tiles = {each.split()[0]: each for each in await texts(page, ".tile.bad")}
+            assert set(tiles) == {"Failed", "Upstream"}
+            assert "12 requests" in tiles["Failed"]
+            assert "Failing" in tiles["Upstream"]
+            assert page.url.endswith("#outcome=failed"), "the failed are what is looked for"
+            assert len(await texts(page, ROWS)) == 12
+            assert all(each.startswith("upstream refused") for each in await texts(page, f"{ROWS} .outcome"))
+            assert await page.locator("#chart rect.fail").count() >= 1
+            await page.get_by_role("button", name=re.compile("^Blocked")).first.click()
+            await page.get_by_role("button", name="List the failed").click()
+            await page.wait_for_selector(f"{ROWS} .outcome.failed")
+        async with opened(browser, own.proxy.admin_url, viewport=PHONE) as phone:
+            await phone.locator(".tile.first").wait_for()
+            boxes = [await each.bounding_box() for each in await phone.locator(".tile").all()]
+            tops = [box["y"] for box in boxes if box is not None]
+            assert tops.index(min(tops)) == 5, "the failing one is first"
+
+
+# -- the server is away
+
+
+async def test_while_the_server_is_away_what_is_shown_is_dimmed_and_buttons_are_off(browser: Browser) -> None:
+    from playwright.async_api import expect
+
+    async with running_rig() as own, opened(browser, own.proxy.admin_url) as page:
+        await own.page(SessionId="before")
+        await page.get_by_text("before").first.wait_for()
+        own.proxy.process.send_signal(signal.SIGSTOP)
+        try:
+            await page.get_by_text("No answer from the admin port for").first.wait_for()
+            await page.locator("main.stale").wait_for()
+            await page.get_by_text("What stands below is as of then; buttons are off.").wait_for()
+            for name in ("Bypass", "Reload", "Explain"):
+                await expect(page.get_by_role("button", name=name, exact=True)).to_be_disabled()
+            grey = "getComputedStyle(document.querySelector('.columns')).filter"
+            assert await page.evaluate(grey) == "grayscale(1)"
+            assert "before" in await text(page, ROWS), "what was known stays"
+        finally:
+            own.proxy.process.send_signal(signal.SIGCONT)
+        await page.get_by_role("button", name="Try now").click()
+        await page.locator("main:not(.stale)").wait_for()
+        await expect(page.get_by_role("button", name="Reload")).to_be_enabled()
+        await own.page(SessionId="after")
+        await page.get_by_text("after").first.wait_for()
+
+
+# -- the token
+
+
+async def test_a_token_is_asked_for_and_kept_until_the_tab_is_closed(browser: Browser) -> None:
+    async with running_rig({"admin": {"token": "right"}}) as own, opened(browser, own.proxy.admin_url) as page:
+        await own.page()
+        await page.get_by_role("textbox", name="Token").fill("wrong")
+        await page.keyboard.press("Enter")
+        await page.get_by_text("This is not the token.").wait_for()
+        assert await page.get_by_role("textbox", name="Token").get_attribute("aria-invalid") == "true"
+        assert await page.evaluate("document.activeElement.id") == "token"
+        assert not await page.locator("#traffic, #controls").locator("visible=true").count()
+        await page.get_by_role("textbox", name="Token").fill("right")
+        await page.keyboard.press("Enter")
+        await page.locator(ROWS).first.wait_for()
+        await page.reload()
+        await page.locator(ROWS).first.wait_for()
+        assert "right" not in page.url
+        assert await page.evaluate("[JSON.stringify(localStorage), document.cookie]") == ["{}", ""]
+        other = await page.context.new_page()
+        await other.goto(own.proxy.admin_url + "/")
+        await other.get_by_role("textbox", name="Token").wait_for()
+
+
+# -- several workers
+
+
+async def test_it_shows_several_workers_as_one_and_says_when_one_is_missing(browser: Browser, tmp_path: Path) -> None:
+    from playwright.async_api import expect
+
+    with running_valkey() as valkey:
+        async with (
+            RecordingUpstream() as upstream,
+            running_workers(shared(upstream.url, valkey, filters={"quota": {"sessions": 40}}), tmp_path) as proxy,
+            fresh_connections() as http,
+            opened(browser, proxy.admin_url, "#outcome=all") as page,
+        ):
+            for number in range(35):
+                assert await visit(http, proxy, f"s-{number}") is None
+            await expect(page.locator(".legend [data-v=all] .n")).to_have_text("35", timeout=15_000)
+            await page.get_by_text("35 of 40").wait_for()
+            await page.get_by_text("2 workers").first.wait_for()
+            await expect(page.locator(ROWS)).to_have_count(35)
+            assert "Up Redis" in " ".join((await text(page, ".tile.last")).replace("UpRedis", "Up Redis").split())
+            await page.locator(".use .track.warn").wait_for()
+            await page.locator(ROWS).first.click()
+            await page.locator("#story").get_by_text("Worker").wait_for()
+            await page.keyboard.press("Escape")
+            valkey.kill()
+            await page.locator(".tile.bad", has_text="Store").wait_for()
+            await page.get_by_text("what is used is not known").wait_for()
+            victim = (await pids(http, proxy))["1"]
+            os.kill(victim, signal.SIGSTOP)
+            try:
+                await page.get_by_text("1 of 2 workers: not all is shown").wait_for()
+                await page.locator("#alerts").get_by_text("1 of 2 workers do not answer").wait_for()
+            finally:
+                os.kill(victim, signal.SIGCONT)
+            await page.get_by_text("1 of 2 workers: not all is shown").wait_for(state="detached")
+            await expect(page.locator(".legend [data-v=all] .n")).to_have_text("35", timeout=15_000)
