@@ -18,11 +18,15 @@ import structlog
 from fsproxy.app import App, run_until_end
 from fsproxy.config.problems import HostError
 from fsproxy.fleet.worker_channel import Orders, WorkerChannel, received
-from fsproxy.telemetry.logs import configure_logs
+from fsproxy.telemetry.logs import configure_logs, log_what_is_uncaught
+
+log = structlog.get_logger("fsproxy")
 
 
 def main() -> int:
     """Run the worker. Return the exit status: 1, with a line on standard error, when it cannot start."""
+    log_what_is_uncaught()
+    configure_logs()
     # A terminal sends its signals to all processes of a group. The supervisor alone decides what the workers do.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -36,7 +40,7 @@ def main() -> int:
     try:
         run_until_end(partial(_run, orders, channel))
     except HostError as error:
-        sys.stderr.write(f"fsproxy: worker {orders.number}: {error}\n")
+        log.error("the worker cannot start", fault=str(error), key=error.key_path)  # noqa: TRY400
         return 1
     return 0
 

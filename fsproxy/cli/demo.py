@@ -7,15 +7,18 @@ from dataclasses import replace
 from importlib import resources
 
 import click
+import structlog
 from aiohttp import web
 
 from fsproxy.app import App
 from fsproxy.cli.documented import Documented
-from fsproxy.cli.loading import load_or_exit
-from fsproxy.cli.running import run
+from fsproxy.cli.running import load_or_report, run
 from fsproxy.config.schema import Config
 from fsproxy.demo.backend import create_backend
 from fsproxy.demo.curl import curl_lines
+from fsproxy.telemetry.logs import writes_json
+
+log = structlog.get_logger("fsproxy")
 
 
 @click.command(
@@ -31,7 +34,7 @@ def demo(port: int | None, admin_port: int | None) -> None:
     backend = socket.create_server(("127.0.0.1", 0))
     backend_port = backend.getsockname()[1]
     with resources.as_file(resources.files("fsproxy.demo") / "demo.yaml") as path:
-        config = load_or_exit(path, {"FSPROXY_DEMO_PORT": str(backend_port)})
+        config = load_or_report(path, {"FSPROXY_DEMO_PORT": str(backend_port)})
     config = replace(
         config,
         listen=replace(config.listen, port=port or config.listen.port),
@@ -51,7 +54,11 @@ async def _serve(config: Config, backend: socket.socket) -> None:
 
 
 def _greet(config: Config) -> None:
+    page = f"The operators' page: http://127.0.0.1:{config.admin.port}/"
+    if writes_json():
+        log.info(page, commands=list(curl_lines(config.listen.port)))
+        return
     click.echo("\nfsproxy demo: try these commands in another terminal.\n", err=True)
     for line in curl_lines(config.listen.port):
         click.echo(line + "\n", err=True)
-    click.echo(f"The operators' page: http://127.0.0.1:{config.admin.port}/", err=True)
+    click.echo(page, err=True)

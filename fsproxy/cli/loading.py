@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from fsproxy.config.files import Files, UnreadableError
-from fsproxy.config.loader import load, load_text, located
+from fsproxy.config.loader import load, located
 from fsproxy.config.problems import ConfigError, HostError, Problem, in_order
 from fsproxy.config.schema import Config
 from fsproxy.core.wording import counted
@@ -33,25 +33,12 @@ def config_option(*, required: bool = True) -> Callable[[FC], FC]:
     )
 
 
-def load_or_exit(path: Path, extra: Mapping[str, str] | None = None) -> Config:
-    """Return the configuration, or write every fault of the file to standard error and exit.
-
-    ``extra`` goes before the environment for ``${NAME}``.
-    """
+def load_or_exit(path: Path) -> Config:
+    """Return the configuration, or write every fault of the file to standard error and exit."""
     try:
-        return load(path, {**os.environ, **(extra or {})})
+        return load(path, os.environ)
     except ConfigError as error:
         echo_faults(str(path), error.problems)
-        raise SystemExit(1) from None
-
-
-def text_or_exit(text: str, name: str) -> Config:
-    """Return the configuration of a text that a command made of its options, or write the faults and exit."""
-    try:
-        return load_text(text, name, os.environ, Path())
-    except ConfigError as error:
-        for problem in error.problems:
-            echo_error(f"fsproxy: {problem.without_place}")
         raise SystemExit(1) from None
 
 
@@ -61,25 +48,24 @@ def compile_or_exit(path: Path) -> Generation:
     try:
         return Generation.compile(config, 1)
     except HostError as error:
-        exit_with([error], path)
+        echo_faults(str(path), placed_in_file([error], path))
+        raise SystemExit(1) from None
 
 
-def exit_with(errors: Iterable[HostError], path: Path | None) -> NoReturn:
-    """Write to standard error why the configuration cannot run here, and exit with status 1.
+def without_file(fault: Problem | HostError) -> str:
+    """Return a fault of a run without a file, in which ports are set by options."""
+    if isinstance(fault, Problem):
+        return fault.without_place
+    option = _PORT_OPTIONS.get(fault.key_path)
+    return str(fault) if option is None else f"port {fault.value} {fault.fault}. {option} sets another port."
 
-    Without a file, which is what ``path`` None means, ports are set by options.
-    """
-    if path is not None:
-        text = ""
-        with suppress(UnreadableError):
-            text = Files(path.parent).text(path)
-        echo_faults(str(path), placed(errors, text, path))
-        raise SystemExit(1)
-    for error in errors:
-        option = _PORT_OPTIONS.get(error.key_path)
-        port = f"port {error.value} {error.fault}. {option} sets another port."
-        echo_error(f"fsproxy: {error if option is None else port}")
-    raise SystemExit(1)
+
+def placed_in_file(errors: Iterable[HostError], path: Path) -> list[Problem | HostError]:
+    """Return the errors with their places in the user's file, as far as it can still be read."""
+    text = ""
+    with suppress(UnreadableError):
+        text = Files(path.parent).text(path)
+    return placed(errors, text, path)
 
 
 def placed(errors: Iterable[HostError], text: str, path: Path) -> list[Problem | HostError]:

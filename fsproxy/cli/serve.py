@@ -11,8 +11,8 @@ from click.core import ParameterSource
 
 from fsproxy.app import App
 from fsproxy.cli.documented import Documented
-from fsproxy.cli.loading import config_option, load_or_exit, text_or_exit
-from fsproxy.cli.running import run
+from fsproxy.cli.loading import config_option
+from fsproxy.cli.running import load_or_report, load_text_or_report, run
 from fsproxy.config.schema import Config
 from fsproxy.fleet.supervisor import Supervisor
 from fsproxy.fleet.take_over import Predecessor
@@ -43,7 +43,7 @@ def serve(
             raise click.UsageError("--config FILE or --upstream URL is needed")
         if port is not None or admin_port is not None:
             raise click.UsageError("--port and --admin-port go with --upstream; a file has listen.port and admin.port")
-        config, source = load_or_exit(path), Source(path, dict(os.environ))
+        config, source = load_or_report(path), Source(path, dict(os.environ))
     else:
         config, source, path = _without_file(upstream, port, admin_port), None, None
     run(config, lambda: _serve(config, source, take_over=take_over), path, ports=not take_over)
@@ -55,7 +55,7 @@ def _without_file(upstream: str, port: int | None, admin_port: int | None) -> Co
         sections["listen"] = {"port": port}
     if admin_port is not None:
         sections["admin"] = {"port": admin_port}
-    return text_or_exit(json.dumps(sections), "--upstream")
+    return load_text_or_report(json.dumps(sections))
 
 
 async def _serve(config: Config, source: Source | None, *, take_over: bool) -> None:

@@ -15,7 +15,7 @@ from fsproxy.config.key_tree import ROOT
 from fsproxy.config.orgs import with_overrides
 from fsproxy.config.problems import ConfigError, HostError, Problem, in_order
 from fsproxy.config.reading import MERGED, Reading
-from fsproxy.config.schema import Config, StateConfig, TopMode
+from fsproxy.config.schema import Config, LogConfig, StateConfig, TopMode
 from fsproxy.config.yaml.positions import Table
 from fsproxy.config.yaml.tree import parse
 from fsproxy.core.keys import METADATA
@@ -66,7 +66,9 @@ def _load(text: str, name: str, environ: Mapping[str, str], files: Files, leftov
         # What could not be read is no wrong value on top of it.
         wrong = (p for p in problems[read:] if (p.line, p.column, p.key_path) not in unread)
         ordered = in_order([*problems[:read], *wrong], name)
-        raise ConfigError(with_excerpts(ordered, text, name, tree, reading.unknown), files.asked, passing=files.passing)
+        found = with_excerpts(ordered, text, name, tree, reading.unknown)
+        form = getattr(values.get("log"), "format", None) or LogConfig().format
+        raise ConfigError(found, files.asked, passing=files.passing, log_format=form)
     return _assembled(values, tree, files)
 
 

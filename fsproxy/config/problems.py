@@ -62,10 +62,15 @@ class ConfigError(Exception):
     """Absolute paths of all files that it names. When one of them changes, another try is worthwhile."""
     passing: bool
     """A file could not be read for a reason that will pass, so that another try is worthwhile without a change."""
+    log_format: str
+    """The file's ``log.format``, as far as that could be read."""
 
-    def __init__(self, problems: Iterable[Problem], files: Iterable[str] = (), *, passing: bool = False) -> None:
+    def __init__(
+        self, problems: Iterable[Problem], files: Iterable[str] = (), *, passing: bool = False, log_format: str = "auto"
+    ) -> None:
         self.problems = tuple(problems)
         self.passing = passing
+        self.log_format = log_format
         self.files = tuple(files)
         super().__init__("\n".join(map(str, self.problems)))
 

@@ -23,6 +23,7 @@ from fsproxy.core.audit.privacy import address_mask, is_unnamed, safe
 from fsproxy.core.audit.record import LineEnd, Outcome, is_sampled
 from fsproxy.core.model import PAGE, Instant
 from fsproxy.core.pipeline import wants_no_name
+from fsproxy.core.wire.traceparent import NO_TRACE, trace_of
 from fsproxy.telemetry.ring import Recent
 
 if TYPE_CHECKING:
@@ -150,7 +151,8 @@ def audit_line(
 ) -> bytes:
     """Return the audit line. ``total``: nanoseconds, of which the upstream was waited for ``waited``."""
     facts, decision, writer = flow.facts, flow.decision, flow.writer
-    who, page, length = NOT_KNOWN, None, None
+    given = flow.headers.get(b"traceparent")
+    who, trace, page, length = NOT_KNOWN, NO_TRACE if given is None else trace_of(given), None, None
     if facts is not None:
         policy, unnamed = flow.policy or flow.generation.snapshot.policy(facts.org), end.unnamed
         if shadow and is_unnamed(decision.shadow):
@@ -159,11 +161,14 @@ def audit_line(
             # Also by rules that were not reached or do not apply here.
             unnamed = wants_no_name(policy, facts, flow.arrived)
         who = visitor(facts, mask, unnamed=unnamed)
+        if unnamed:
+            trace = NO_TRACE  # other programs' records of the same trace may name the visitor
         if flow.route is PAGE:
             page = page_facts(facts, decision, policy, mask, flow.arrived, unnamed=unnamed)
             text: Any = facts.url
             length = len(text) if facts.parsed_url is not None else None
     values = (
+        *trace,
         flow.bytes_in,
         flow.status or None,
         flow.bytes_out,

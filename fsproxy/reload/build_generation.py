@@ -23,6 +23,7 @@ from fsproxy.http.tls import client_context
 from fsproxy.http.upstream import same_hosts
 from fsproxy.proxy.generation import Generation
 from fsproxy.reload.free_in_steps import free_in_steps
+from fsproxy.telemetry.logs import log_faults
 
 SETTLE_SECONDS = 0.1
 """Seconds to wait after a change: several files that are written one after the other are one change."""
@@ -111,8 +112,7 @@ def _no_full_collection() -> Iterator[None]:
         gc.set_threshold(young, middle, old)
 
 
-def log_faults(error: ConfigError) -> None:
-    """Log all faults of a configuration. There may be many, so call it in a thread."""
+def log_refusal(error: ConfigError) -> None:
+    """Log that a configuration is not used, and all of its faults. There may be many, so call it in a thread."""
     log.error("the new configuration is not used: the present one stays", faults=len(error.problems))
-    for problem in error.problems:
-        log.error("configuration fault", fault=str(problem))
+    log_faults(error.problems)

@@ -20,7 +20,7 @@ from fsproxy.clock import monotonic, now
 from fsproxy.config.problems import ConfigError, HostError
 from fsproxy.config.schema import Config, TopMode
 from fsproxy.proxy.generation import Generation
-from fsproxy.reload.build_generation import SETTLE_SECONDS, Built, Source, build, log_faults
+from fsproxy.reload.build_generation import SETTLE_SECONDS, Built, Source, build, log_refusal
 from fsproxy.reload.free_in_steps import free_in_steps
 from fsproxy.reload.trials import MODE_CHANGED, PROGRAM_STOPS, RELOADED, Trials
 from fsproxy.reload.watch import ConfigFiles, is_of
@@ -182,7 +182,7 @@ class Reloader:
         except ConfigError as error:
             self._errors = tuple(each.without_value for each in error.problems)
             await files.note_faults(before.config, error, found)
-            await to_thread(log_faults, error)
+            await to_thread(log_refusal, error)
             return
         except HostError as error:
             files.note_unusable(found)

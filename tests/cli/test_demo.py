@@ -18,6 +18,7 @@ import pytest_asyncio
 
 import fsproxy
 from fsproxy.config.loader import load
+from support.log_lines import log_lines
 from support.ports import free_ports
 from support.proxy import POLL
 
@@ -55,8 +56,12 @@ async def demo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Demo]:
             while not await _ready(http, f"http://127.0.0.1:{admin_port}/readyz"):
                 assert process.returncode is None, output.read_text()
                 await asyncio.sleep(POLL)
-        printed = [line for line in output.read_text().splitlines() if line.startswith("curl ")]
-        yield Demo(process, folder, port, printed)
+        async with asyncio.timeout(120):
+            while "operators' page" not in output.read_text():
+                await asyncio.sleep(POLL)
+        last = log_lines(output.read_text())[-1]
+        assert last["message"] == f"The operators' page: http://127.0.0.1:{admin_port}/"
+        yield Demo(process, folder, port, last["fsproxy.commands"])
     finally:
         if process.returncode is None:
             process.kill()

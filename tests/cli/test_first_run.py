@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 import fsproxy
+from support.log_lines import messages
 from support.ports import free_ports
 from support.upstream import RecordingUpstream
 from tests.cli.test_serve import _until_ready, run, taken
@@ -37,8 +38,8 @@ async def test_a_port_in_use_is_reported_before_anything_else_with_the_option_th
 ) -> None:
     (free,) = free_ports(1)
     code, out, err = await run(tmp_path, *(each.format(taken=taken, free=free) for each in command))
-    problem = f"fsproxy: port {taken} is in use by another program. {hint} sets another port.\n"
-    assert (code, out, err) == (1, "", problem)
+    problem = f"port {taken} is in use by another program. {hint} sets another port."
+    assert (code, out, messages(err)) == (1, "", [problem, "fsproxy cannot start"])
 
 
 async def test_serve_runs_without_a_file(tmp_path: Path) -> None:
@@ -84,7 +85,9 @@ async def test_options_that_do_not_go_together_are_wrong_usage(
 async def test_an_address_that_is_none_is_reported_without_a_place_in_a_file(tmp_path: Path) -> None:
     code, out, err = await run(tmp_path, "serve", "--upstream", "capture.example.net")
     assert (code, out) == (1, "")
-    assert err.startswith('fsproxy: upstream.url: "capture.example.net" is not an http or https address (did you mean ')
+    assert messages(err)[0].startswith(
+        'upstream.url: "capture.example.net" is not an http or https address (did you mean '
+    )
 
 
 async def test_on_a_terminal_the_demo_ends_its_greeting_with_the_page_and_shows_decisions_in_short(

@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 import fsproxy
+from support.log_lines import log_lines, messages
 from support.ports import free_ports
 from support.proxy import running_proxy
 from support.rig import running_rig
@@ -66,17 +67,23 @@ async def test_a_port_in_use_is_reported_with_its_place_and_exit_status_1(
     code, out, err = await run(tmp_path, "serve", "--config", str(file))
     assert (code, out) == (1, "")
     assert "Traceback" not in err
-    assert f"{which}.port: {taken} is in use by another program; allowed: one that no" in err
-    assert err.splitlines()[-1] == f"{file}: 1 fault was found"
+    fault, end = log_lines(err)
+    assert f"{which}.port: {taken} is in use by another program; allowed: one that no" in fault["message"]
+    assert (fault["file.path"], fault["fsproxy.key"], fault["fsproxy.line"]) == (
+        str(file),
+        f"{which}.port",
+        3 + (which == "admin"),
+    )
+    assert (end["message"], end["fsproxy.faults"]) == ("fsproxy cannot start", 1)
 
 
 async def test_faults_of_the_configuration_are_reported_and_nothing_is_started(tmp_path: Path) -> None:
     (tmp_path / "fsproxy.yaml").write_text(f"{UPSTREAM}mode: strict\nnope: 1\n")
     code, out, err = await run(tmp_path, "serve", "--config", "fsproxy.yaml")
     assert (code, out) == (1, "")
-    assert "fsproxy.yaml:3:7: mode:" in err
-    assert "fsproxy.yaml:4:1: nope:" in err
-    assert err.splitlines()[-1] == "fsproxy.yaml: 2 faults were found"
+    assert [message[:24] for message in messages(err)] == [
+        "fsproxy.yaml:3:7: mode: ", "fsproxy.yaml:4:1: nope: ", "fsproxy cannot start"
+    ]  # fmt: skip
 
 
 async def test_without_a_configuration_the_usage_is_reported_with_exit_status_2(tmp_path: Path) -> None:
@@ -90,7 +97,7 @@ async def test_a_cache_that_is_switched_off_by_the_environment_is_refused(tmp_pa
     (tmp_path / "fsproxy.yaml").write_text(UPSTREAM)
     code, out, err = await run(tmp_path, "serve", env={"FSPROXY_CONFIG": "fsproxy.yaml", "AIOCACHE_DISABLE": "1"})
     assert (code, out) == (1, "")
-    assert err.startswith("fsproxy: AIOCACHE_DISABLE is set")
+    assert messages(err)[0].startswith("AIOCACHE_DISABLE is set")
 
 
 async def test_a_database_that_is_not_there_is_reported(tmp_path: Path) -> None:
@@ -100,7 +107,7 @@ async def test_a_database_that_is_not_there_is_reported(tmp_path: Path) -> None:
     code, _, err = await run(tmp_path, "serve", "--config", "fsproxy.yaml")
     assert code == 1
     assert "Traceback" not in err
-    assert 'fsproxy.yaml:5:49: filters.geo.source.database: "none.mmdb" cannot be opened' in err
+    assert 'fsproxy.yaml:5:49: filters.geo.source.database: "none.mmdb" cannot be opened' in messages(err)[0]
 
 
 @pytest.mark.parametrize("to", ["no-such-folder/audit.jsonl", "."])
@@ -110,7 +117,7 @@ async def test_an_audit_file_that_cannot_be_opened_is_reported(tmp_path: Path, t
     code, _, err = await run(tmp_path, "serve", "--config", "fsproxy.yaml")
     assert code == 1
     assert "Traceback" not in err
-    assert f'fsproxy.yaml:5:13: audit.to: "{to}" is ' in err
+    assert f'fsproxy.yaml:5:13: audit.to: "{to}" is ' in messages(err)[0]
 
 
 async def test_the_annotated_configuration_starts_as_it_is(tmp_path: Path) -> None:
@@ -153,7 +160,7 @@ async def _until_ready(url: str, process: asyncio.subprocess.Process) -> None:
 async def test_one_line_at_the_start_sums_up_what_is_enforced_and_whom_it_trusts() -> None:
     filters = {"ip": {"block": ["10.0.0.0/8"]}, "quota": {"sessions": 5, "mode": "shadow"}}
     async with running_rig({"filters": filters, "admin": {"token": "planted"}}) as rig:
-        first = rig.proxy.log_text().splitlines()[0]
+        first = messages(rig.proxy.log_text())[0]
     assert first.startswith("mode enforce; upstream http://127.0.0.1:")
     assert "enforced: url, ip, opt_out" in first
     assert "shadowed: quota" in first
@@ -184,6 +191,8 @@ async def test_an_upstream_that_is_our_own_listener_is_refused(tmp_path: Path, c
         tmp_path, *(("check", str(config)) if command == "check" else ("serve", "--config", str(config)))
     )
     assert code == 1
+    if command == "serve":
+        printed = "\n".join(messages(printed))
     assert "fsproxy.yaml:3:17: upstream.url: " in printed
     assert "is this proxy itself, by its listen section" in printed
     assert "is this proxy itself, by its admin section" in printed
@@ -213,15 +222,16 @@ async def test_what_only_the_machine_lacks_is_reported_all_at_once(tmp_path: Pat
     )
     assert (code, out) == (1, "")
     assert "Traceback" not in err
-    said = [line for line in err.splitlines() if line[0] != " "]
-    for line, part in zip(
-        said,
-        ("AIOCACHE_DISABLE", "C parser", "tls.cert", "admin.host", "audit.to", "5 faults"),
-        strict=True,
-    ):
+    said = messages(err)
+    parts = ("AIOCACHE_DISABLE", "C parser", "tls.cert", "admin.host", "audit.to", "cannot start")
+    for line, part in zip(said, parts, strict=True):
         assert part in line
-    checked = await run(tmp_path, "check", "fsproxy.yaml", env={"AIOCACHE_DISABLE": "1", "AIOHTTP_NO_EXTENSIONS": "1"})
-    assert checked == (code, out, err)
+    code, _, printed = await run(
+        tmp_path, "check", "fsproxy.yaml", env={"AIOCACHE_DISABLE": "1", "AIOHTTP_NO_EXTENSIONS": "1"}
+    )
+    assert code == 1
+    found = [line.removeprefix("fsproxy: ") for line in printed.splitlines() if line[0] != " "]
+    assert found == [*said[:-1], "fsproxy.yaml: 5 faults were found"]
 
 
 @pytest.mark.parametrize("command", [("check",), ("serve", "--config")])
@@ -236,5 +246,8 @@ async def test_workers_need_a_temporary_folder_whose_path_is_short_enough_for_so
     )
     code, _, err = await run(tmp_path, *command, "fsproxy.yaml", env={"TMPDIR": str(folder)})
     assert code == 1
-    assert err.startswith("fsproxy.yaml:5:10: workers: 2 needs a temporary folder with a shorter path, for sockets;")
-    assert err.endswith("fsproxy.yaml: 1 fault was found\n")
+    said = err.splitlines() if command == ("check",) else messages(err)
+    assert said[0].startswith(
+        "fsproxy.yaml:5:10: workers: 2 needs a temporary folder with a shorter path, for sockets;"
+    )
+    assert said[-1] in {"fsproxy.yaml: 1 fault was found", "fsproxy cannot start"}

@@ -42,7 +42,7 @@ def line_of(
     """Return the line of one request; ``known``: attributes of its flow that differ from a page's with status 200."""
     flow: dict[str, Any] = {
         "arrived": Instant(1795287341.564), "route": Route.PAGE, "path": "/rec/page", "request_id": "rid-1",
-        "status": 200, "bytes_in": 0, "bytes_out": 0, "failure": None,
+        "status": 200, "bytes_in": 0, "bytes_out": 0, "failure": None, "headers": {},
     }  # fmt: skip
     flow |= known
     made = SimpleNamespace(

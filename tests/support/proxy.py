@@ -19,6 +19,7 @@ import aiohttp
 
 import fsproxy
 from support.audit_lines import kept
+from support.log_lines import log_lines
 from support.ports import free_ports
 
 START_DEADLINE = 120.0
@@ -130,7 +131,8 @@ async def running_proxy(
     """``fsproxy serve`` with this configuration, in a folder of its own, ready; stopped at the end.
 
     ``listen`` and ``admin`` get free ports, unless ``listen`` says ``unix``. ``env`` is added to the environment,
-    ``files`` are written beside the configuration. Leaving the block without an error asserts a clean stop.
+    ``files`` are written beside the configuration. Leaving the block without an error asserts a clean stop, and that
+    every line on standard error is one of the operational log.
     """
     port, admin_port = free_ports(2)
     with tempfile.TemporaryDirectory(prefix="fsproxy-test-") as name, kept(Path(name), config):
@@ -144,6 +146,8 @@ async def running_proxy(
             await ready(proxy)
             yield proxy
             await proxy.stop()
+            if "serve" in command:
+                log_lines(proxy.log_text())
         finally:
             if proxy.process.returncode is None:
                 proxy.process.kill()

@@ -2,6 +2,10 @@ import asyncio
 import io
 import json
 import logging
+import os
+import socket
+import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -9,16 +13,17 @@ from typing import Any
 import pytest
 import structlog
 
-from fsproxy.telemetry.logs import configure_logs
+from fsproxy import __version__
+from fsproxy.telemetry.logs import configure_logs, log_what_is_uncaught
 
 
 @pytest.fixture(autouse=True)
 def as_it_was() -> Iterator[None]:
     root = logging.getLogger()
-    handlers, level = root.handlers, root.level
+    handlers, level, shown = root.handlers, root.level, warnings.showwarning
     yield
     root.handlers, root.level = handlers, level
-    logging.captureWarnings(capture=False)
+    warnings.showwarning = shown
     logging.getLogger("aiohttp.access").disabled = False
     structlog.reset_defaults()
 
@@ -41,8 +46,29 @@ def test_off_a_terminal_a_line_is_json_in_ecs_names() -> None:
     configure_logs(stream=stream)
     structlog.get_logger().info("started", port=8080)
     (line,) = lines(stream)
-    assert (line["message"], line["log.level"], line["port"]) == ("started", "info", 8080)
-    assert line["@timestamp"].endswith("Z")
+    assert line.pop("@timestamp").endswith("Z")
+    assert line == {
+        "log.level": "info",
+        "message": "started",
+        "ecs.version": "8.11.0",
+        "event.dataset": "fsproxy.log",
+        "service.name": "fsproxy",
+        "service.version": __version__,
+        "host.name": socket.gethostname(),
+        "process.pid": os.getpid(),
+        "fsproxy.port": 8080,
+    }
+
+
+def test_fields_have_ecs_names_where_there_are_such_and_else_our_own() -> None:
+    """``host`` is an object in ECS: a text in its place would have a whole line refused by Elasticsearch."""
+    stream = io.StringIO()
+    configure_logs(stream=stream)
+    structlog.get_logger().warning("w", errno=28, fault="full", error=OSError("secret"), path="/a", host="h", by="")
+    (line,) = lines(stream)
+    assert (line["error.code"], line["error.message"], line["error.type"]) == (28, "full", "OSError")
+    assert (line["file.path"], line["fsproxy.host"]) == ("/a", "h")
+    assert not {"fsproxy.by", "host", "error", "path"} & set(line)
 
 
 def test_on_a_terminal_a_line_is_coloured() -> None:
@@ -113,21 +139,58 @@ def test_what_asyncio_says_of_a_lost_exception_holds_no_value() -> None:
 def test_odd_values_never_break_a_line() -> None:
     stream = io.StringIO()
     configure_logs(stream=stream)
-    structlog.get_logger().info("a\nb \udcff", thing=object(), text="x" * 900)
+    structlog.get_logger().info("a\nb \udcff", thing=object(), text="x" * 1900)
     (line,) = lines(stream)
     assert line["message"] == "a\\u000ab \ufffd"
-    assert (line["thing"], len(line["text"])) == ("object", 500)
+    assert (line["fsproxy.thing"], len(line["fsproxy.text"])) == ("object", 1000)
 
 
-def test_warnings_are_led_in() -> None:
+@pytest.mark.parametrize(
+    ("category", "message"),
+    [(DeprecationWarning, "DeprecationWarning: old thing"), (ResourceWarning, "ResourceWarning")],
+)
+def test_warnings_are_led_in_without_what_may_hold_an_address(category: type[Warning], message: str) -> None:
     stream = io.StringIO()
-    configure_logs(stream=stream)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        logging.captureWarnings(capture=False)
-        logging.captureWarnings(capture=True)
-        warnings.warn("old thing", DeprecationWarning, stacklevel=1)
-    assert [line["log.logger"] for line in lines(stream)] == ["py.warnings"]
+        configure_logs(stream=stream)
+        warnings.warn("old thing", category, stacklevel=1)
+    (line,) = lines(stream)
+    assert (line["log.logger"], line["message"], line["log.level"]) == ("py.warnings", message, "warning")
+    assert line["fsproxy.place"].startswith("telemetry/test_logs.py:")
+
+
+@pytest.mark.parametrize(("number", "name"), [(5, "debug"), (25, "info"), (49, "error"), (99, "critical")])
+def test_levels_between_those_that_structlog_knows_are_rounded(number: int, name: str) -> None:
+    stream = io.StringIO()
+    configure_logs("debug", stream=stream)
+    logging.getLogger().setLevel(1)
+    logging.getLogger("aiohttp").log(number, "said")
+    assert [line["log.level"] for line in lines(stream)] == [name]
+
+
+def test_what_nothing_catches_is_a_line() -> None:
+    stream = io.StringIO()
+    configure_logs(stream=stream)
+    hooks = sys.excepthook, threading.excepthook, sys.unraisablehook
+    log_what_is_uncaught()
+    try:
+        try:
+            failing()
+        except ValueError as error:
+            sys.excepthook(type(error), error, error.__traceback__)
+        thread = threading.Thread(target=failing)
+        thread.start()
+        thread.join()
+        finalized = type("Finalized", (), {"__del__": lambda _: failing()})()
+        del finalized
+    finally:
+        sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
+    main, other, unraisable = lines(stream)
+    assert (main["log.level"], main["error.message"]) == ("critical", "a secret value")
+    assert {each["error.type"] for each in (main, other, unraisable)} == {"ValueError"}
+    assert all("test_logs.py:" in each["error.stack_trace"] for each in (main, other, unraisable))
+    assert "error.message" not in other | unraisable, "a thread may work on a request"
 
 
 def test_access_lines_are_left_to_the_audit_log() -> None:

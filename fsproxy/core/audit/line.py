@@ -13,8 +13,18 @@ from functools import lru_cache
 
 import msgspec
 
+from fsproxy import __version__
 from fsproxy.core.audit.privacy import LONGEST_NAME, UNNAMED, MaskAddress, safe, truncated
-from fsproxy.core.audit.record import VERSION, AuditRejection, AuditShadow, Ended, Outcome
+from fsproxy.core.audit.record import (
+    ECS_CATEGORIES,
+    ECS_VERSION,
+    SERVICE,
+    VERSION,
+    AuditRejection,
+    AuditShadow,
+    Ended,
+    Outcome,
+)
 from fsproxy.core.client_api.reading.server_api import server_call
 from fsproxy.core.failures import Failure
 from fsproxy.core.model import PAGE, FilterName, Hit, Rejection, Route, SessionFacts
@@ -23,6 +33,7 @@ from fsproxy.core.wire.page import host_of
 from fsproxy.core.wire.path_readings import spellings
 from fsproxy.core.wire.routes import normal_path, origin_form
 
+DATASET = f"{SERVICE}.audit"
 LONGEST_AGENT = 512
 LONGEST_PATH = 256
 LONGEST_RULE = 256
@@ -117,9 +128,13 @@ def line_start(
     """
     gone = failure is Failure.CLIENT_GONE and outcome is Outcome.FAILED
     fields: dict[str, object] = {
-        "ecs.version": "8.11.0",
+        "ecs.version": ECS_VERSION,
         "@timestamp": "%b.%03dZ",
         "fsproxy.audit.version": VERSION,
+        "event.kind": "event",
+        "event.category": ECS_CATEGORIES,
+        "event.type": outcome.ecs_types,
+        "event.dataset": DATASET,
         "event.action": route,
         "event.outcome": "unknown" if gone else outcome.ecs,
         "fsproxy.decision": outcome,
@@ -128,6 +143,8 @@ def line_start(
         "http.request.id": msgspec.Raw(b"%b"),
         "fsproxy.generation": generation,
         "fsproxy.mode": mode,
+        "service.name": SERVICE,
+        "service.version": __version__,
     }
     if block is not None:
         fields["event.reason"] = block.code.text
@@ -146,10 +163,10 @@ def _literal(text: str) -> str:
 
 
 Visitor = tuple[
-    str | None, str, str, str, str, str | None, str | None, str | None, str | None, str | None, str
+    str | None, str, str, str, str, str, str | None, str | None, bool, str | None, str | None, str | None, str
 ]  # fmt: skip
 """The fields of a ``LineEnd`` from ``org`` to ``domain``."""
-NOT_KNOWN: Visitor = (None, "", "", "", "", None, None, None, None, None, "")
+NOT_KNOWN: Visitor = (None, "", "", "", "", "", None, None, False, None, None, None, "")
 
 
 def visitor(facts: SessionFacts, mask: MaskAddress, *, unnamed: bool) -> Visitor:
@@ -168,13 +185,15 @@ def visitor(facts: SessionFacts, mask: MaskAddress, *, unnamed: bool) -> Visitor
     if url is not None:
         host = url.host or safe(host_of(facts.url), LONGEST_HOST)
     ip = address = country = region = None
+    masked = False
     if client is not None:
         ip = mask(client)
+        masked = ip is not None and mask is not str
         if mask is not truncated and mask is not str:  # a hash
             ip, address = None, ip
     if location is not None:
         country, region = location.country, location.region
-    return org, session, page, user, fresh, ip, address, country, region, agent or None, host
+    return org, session, page, user, user, fresh, ip, address, masked, country, region, agent or None, host
 
 
 def audit_path(target: str, route: Route = Route.OTHER) -> str:

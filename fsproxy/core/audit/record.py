@@ -15,6 +15,10 @@ from fsproxy.core.reasons import ReasonCode
 
 VERSION = 1
 """The version of the line's form. A change that could break a reader increases it."""
+ECS_VERSION = "8.11.0"
+"""Of the Elastic Common Schema, whose names and categories all lines have."""
+SERVICE = "fsproxy"
+"""``service.name`` in all lines, and the beginning of their ``event.dataset``."""
 
 
 @unique
@@ -34,6 +38,16 @@ class Outcome(StrEnum):
     def ecs(self) -> str:
         """Whether the proxy did what it should (``event.outcome``). Blocking is a success."""
         return "failure" if self is Outcome.FAILED else "success"
+
+    @property
+    def ecs_types(self) -> tuple[str, str]:
+        """What kind of access to a web server it was (``event.type``)."""
+        return ("access", _TYPES.get(self, "allowed"))
+
+
+_TYPES = {Outcome.BLOCKED: "denied", Outcome.REJECTED: "denied", Outcome.FAILED: "error"}
+ECS_CATEGORIES = ("network", "web")
+"""``event.category``. Of the two, ``network`` has ``allowed`` and ``denied`` among its types, ``web`` has ``error``."""
 
 
 Ended = tuple[Route, int, bool, Outcome | ReasonCode, FilterName | bool]
@@ -70,15 +84,22 @@ class LineEnd(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     session_id: str = field(name="fsproxy.session_id", default="")
     page_id: str = field(name="fsproxy.page_id", default="")
     user_id: str = field(name="fsproxy.user_id", default="")
+    user: str = field(name="user.id", default="")
+    """The same: the recorder's id. The site's own id of the visitor is in no line."""
     fresh_user_id: str = field(name="fsproxy.fresh_user_id", default="")
     """The id by which ramping decided on a first visit. The visitor keeps it only if ramping blocked the visit."""
     client_ip: str | None = field(name="client.ip", default=None)
     client_address: str | None = field(name="client.address", default=None)
     """A hash in place of the address, as ``client.ip`` must hold an address."""
+    masked: bool = field(name="fsproxy.client_ip.masked", default=False)
+    """Neither of the two is the visitor's address: it was truncated or hashed."""
     country: str | None = field(name="client.geo.country_iso_code", default=None)
     region: str | None = field(name="client.geo.region_iso_code", default=None)
     user_agent: str | None = field(name="user_agent.original", default=None)
     domain: str = field(name="url.domain", default="")
+    trace_id: str | None = field(name="trace.id", default=None)
+    span_id: str | None = field(name="span.id", default=None)
+    """Of the ``traceparent`` header that came."""
     request_bytes: int | None = field(name="http.request.body.bytes", default=None)
     status: int | None = field(name="http.response.status_code", default=None)
     response_bytes: int | None = field(name="http.response.body.bytes", default=None)

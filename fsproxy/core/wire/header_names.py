@@ -62,7 +62,7 @@ READ = (
     | _names(
         b"""
     content-encoding origin cookie accept-encoding authorization dnt sec-gpc cdn-loop expect
-    sec-websocket-key1 cf-ipcountry
+    sec-websocket-key1 cf-ipcountry traceparent
     """
     )
 )

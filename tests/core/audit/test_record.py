@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from fsproxy import __version__
 from fsproxy.core.audit.line import audit_path
 from fsproxy.core.audit.privacy import address_mask
 from fsproxy.core.audit.record import Outcome, is_sampled
@@ -33,6 +34,7 @@ FACTS = SessionFacts(
 )
 BLOCK = Hit(FilterName.IP, ReasonCode.IP_FILTER, Rule("ip:block:10.0.0.0/8", "file:1:1"))
 OPT_OUT = Hit(FilterName.OPT_OUT, ReasonCode.OPT_OUT_COOKIE, Rule("opt_out:gpc"))
+TRACEPARENT = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 DELETING = Hit(FilterName.DELETING_USER, ReasonCode.USER_ACTIVELY_BEING_DELETED, Rule("deleting_user:block:u"))
 
 
@@ -59,6 +61,12 @@ def test_a_captured_page_in_ecs_names() -> None:
         "@timestamp": "2026-11-21T18:55:41.564Z",
         "ecs.version": "8.11.0",
         "fsproxy.audit.version": 1,
+        "event.kind": "event",
+        "event.category": ["network", "web"],
+        "event.type": ["access", "allowed"],
+        "event.dataset": "fsproxy.audit",
+        "service.name": "fsproxy",
+        "service.version": __version__,
         "event.action": "page",
         "event.outcome": "success",
         "event.duration": 5_000_000,
@@ -69,7 +77,9 @@ def test_a_captured_page_in_ecs_names() -> None:
         "fsproxy.session_id": "s-1",
         "fsproxy.page_id": "p-1",
         "fsproxy.user_id": "u-1",
+        "user.id": "u-1",
         "client.ip": "198.51.100.0",
+        "fsproxy.client_ip.masked": True,
         "client.geo.country_iso_code": "US",
         "client.geo.region_iso_code": "US-CA",
         "user_agent.original": "Agent \ufffd\\u000a" + "x" * 504,
@@ -123,8 +133,9 @@ def test_shadow_hits_and_failed_filters_are_listed() -> None:
 )
 @pytest.mark.parametrize("mode", ["full", "hashed"])
 def test_opted_out_and_deleted_visitors_are_not_named(more: dict[str, Any], mode: str) -> None:
-    said = line(Outcome.BLOCKED, mask=address_mask(mode, "key"), **more)
-    assert not {"client.ip", "client.address", "fsproxy.user_id", "fsproxy.session_id"} & set(said)
+    said = line(Outcome.BLOCKED, mask=address_mask(mode, "key"), headers={b"traceparent": TRACEPARENT}, **more)
+    assert not {"client.ip", "client.address", "fsproxy.client_ip.masked"} & set(said)
+    assert not {"fsproxy.user_id", "user.id", "fsproxy.session_id", "trace.id", "span.id"} & set(said)
     assert said["organization.id"] == "o-1"
 
 
@@ -132,6 +143,42 @@ def test_a_hash_is_no_ip() -> None:
     said = line(mask=address_mask("hashed", "key"))
     assert "client.ip" not in said
     assert len(said["client.address"]) == 16
+    assert said["fsproxy.client_ip.masked"] is True
+
+
+@pytest.mark.parametrize(
+    ("mode", "facts", "masked"),
+    [
+        ("full", FACTS, None),
+        ("truncated", FACTS, True),
+        ("none", FACTS, None),
+        ("truncated", msgspec.structs.replace(FACTS, client_ip=None), None),
+    ],
+)
+def test_what_is_not_the_visitors_address_is_marked(mode: str, facts: SessionFacts, masked: bool | None) -> None:  # noqa: FBT001
+    assert line(facts=facts, mask=address_mask(mode)).get("fsproxy.client_ip.masked") is masked
+
+
+@pytest.mark.parametrize(
+    ("outcome", "types"),
+    [
+        (Outcome.CAPTURED, ["access", "allowed"]),
+        (Outcome.FORWARDED, ["access", "allowed"]),
+        (Outcome.BLOCKED, ["access", "denied"]),
+        (Outcome.REJECTED, ["access", "denied"]),
+        (Outcome.FAILED, ["access", "error"]),
+    ],
+)
+def test_the_type_of_an_event_says_how_it_ended(outcome: Outcome, types: list[str]) -> None:
+    assert line(outcome)["event.type"] == types
+
+
+@pytest.mark.parametrize("facts", [FACTS, None])
+def test_a_line_belongs_to_the_trace_that_the_request_names(facts: SessionFacts | None) -> None:
+    said = line(facts=facts, headers={b"traceparent": TRACEPARENT})
+    assert (said["trace.id"], said["span.id"]) == ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7")
+    said = line(facts=facts, headers={b"traceparent": TRACEPARENT + b"1"})
+    assert not {"trace.id", "span.id"} & set(said)
 
 
 def test_what_is_not_known_is_not_there() -> None:
@@ -140,6 +187,12 @@ def test_what_is_not_known_is_not_there() -> None:
         "@timestamp",
         "ecs.version",
         "fsproxy.audit.version",
+        "event.kind",
+        "event.category",
+        "event.type",
+        "event.dataset",
+        "service.name",
+        "service.version",
         "event.action",
         "event.outcome",
         "event.duration",
@@ -221,8 +274,11 @@ def test_a_share_of_the_rest_is_written_by_its_request_id() -> None:
 
 
 START = (
-    b'{"ecs.version":"8.11.0","@timestamp":"2026-11-21T18:55:41.564Z","fsproxy.audit.version":1,"event.action":"page",'
+    b'{"ecs.version":"8.11.0","@timestamp":"2026-11-21T18:55:41.564Z","fsproxy.audit.version":1,"event.kind":"event",'
+    b'"event.category":["network","web"],"event.type":["access","TYPE"],"event.dataset":"fsproxy.audit",'
+    b'"event.action":"page",'
 )
+SERVICE = b'"service.name":"fsproxy","service.version":"%b",' % __version__.encode()
 PLAIN = SessionFacts(
     route=Route.PAGE, org="o-1", session_id="s-1", page_id="p-1", user_id="u-1", **of_url("https://shop.example:8443/a"),
     client_ip=ip_address("198.51.100.77"), user_agent="Mozilla", location=Location("US", "US-CA"), cookies="c=1",
@@ -244,10 +300,12 @@ TWO = Rejection(RejectionCode.RATE_LIMITED, CallKind.IDENTIFY, None, None, "too 
                 "upstream_status": 200,
                 "waited": 4_000_000,
             },
-            START + b'"event.outcome":"success","fsproxy.decision":"captured","http.request.method":"POST",'
+            START.replace(b"TYPE", b"allowed")
+            + b'"event.outcome":"success","fsproxy.decision":"captured","http.request.method":"POST",'
             b'"url.path":"/rec/page","http.request.id":"rid-1","fsproxy.generation":7,"fsproxy.mode":"enforce",'
-            b'"event.duration":5000000,"organization.id":"o-1","fsproxy.session_id":"s-1","fsproxy.page_id":"p-1",'
-            b'"fsproxy.user_id":"u-1","client.ip":"198.51.100.0","client.geo.country_iso_code":"US",'
+            + SERVICE
+            + b'"event.duration":5000000,"organization.id":"o-1","fsproxy.session_id":"s-1","fsproxy.page_id":"p-1",'
+            b'"fsproxy.user_id":"u-1","user.id":"u-1","client.ip":"198.51.100.0","fsproxy.client_ip.masked":true,"client.geo.country_iso_code":"US",'
             b'"client.geo.region_iso_code":"US-CA","user_agent.original":"Mozilla","url.domain":"shop.example",'
             b'"http.request.body.bytes":9,"http.response.status_code":200,"http.response.body.bytes":4,'
             b'"fsproxy.upstream.status_code":200,"fsproxy.upstream.duration":4000000,"fsproxy.own.duration":1000000,'
@@ -272,12 +330,14 @@ TWO = Rejection(RejectionCode.RATE_LIMITED, CallKind.IDENTIFY, None, None, "too 
                 "request_id": 'a"%b',
                 "mask": address_mask("hashed", "key"),
             },
-            START + b'"event.outcome":"success","fsproxy.decision":"blocked","http.request.method":"POST",'
+            START.replace(b"TYPE", b"denied")
+            + b'"event.outcome":"success","fsproxy.decision":"blocked","http.request.method":"POST",'
             b'"url.path":"/50%25/%b","http.request.id":"a\\"%b","fsproxy.generation":7,"fsproxy.mode":"enforce",'
-            b'"event.reason":"IP Filter","event.duration":5000000,"fsproxy.reason_code":5,"rule.id":"50%d\\"",'
+            + SERVICE
+            + b'"event.reason":"IP Filter","event.duration":5000000,"fsproxy.reason_code":5,"rule.id":"50%d\\"",'
             b'"fsproxy.filter":"ip","fsproxy.shadow":[{"rule.id":"ip:block:10.0.0.0/8","reason_code":5,"filter":"ip"}],'
             b'"fsproxy.filters_failed":["geo"],"organization.id":"o-1","fsproxy.session_id":"s-1",'
-            b'"fsproxy.page_id":"p-1","fsproxy.user_id":"u-1","client.address":"HASH",'
+            b'"fsproxy.page_id":"p-1","fsproxy.user_id":"u-1","user.id":"u-1","client.address":"HASH","fsproxy.client_ip.masked":true,'
             b'"http.request.body.bytes":0,"http.response.status_code":202,"http.response.body.bytes":0,'
             b'"fsproxy.own.duration":5000000,"fsproxy.ledger_down":true,"fsproxy.url.length":7,'
             b'"fsproxy.facts":{"url_problems":["unparseable"],"origin":"shop.example","compiled":1754000000,'
@@ -295,10 +355,11 @@ TWO = Rejection(RejectionCode.RATE_LIMITED, CallKind.IDENTIFY, None, None, "too 
                 "shadow_rejections": [TWO],
                 "most_rejections": 2,
             },
-            START.replace(b"page", b"bundle")
+            START.replace(b"page", b"bundle").replace(b"TYPE", b"error")
             + b'"event.outcome":"unknown","fsproxy.decision":"failed","http.request.method":"POST",'
             b'"url.path":"/rec/page","http.request.id":"rid-1","fsproxy.generation":7,"fsproxy.mode":"enforce",'
-            b'"event.reason":"Client gone","event.duration":5000000,"fsproxy.fresh_user_id":"f-1",'
+            + SERVICE
+            + b'"event.reason":"Client gone","event.duration":5000000,"fsproxy.fresh_user_id":"f-1",'
             b'"http.request.body.bytes":0,"http.response.body.bytes":0,"fsproxy.upstream.reason_code":4,'
             b'"fsproxy.own.duration":5000000,"fsproxy.error":"client_gone","fsproxy.rejections":'
             b'[{"code":"InvalidValue","call":"A\\"b","property":"a.b_int"},'

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+import fsproxy
 from support.proxy import POLL, ProxyDiedError
 from support.rig import AGENT, BUNDLE, Rig, page, running_rig
 from support.upstream import status
@@ -59,6 +60,12 @@ async def test_a_captured_page_has_every_name_and_no_other(rig: Rig) -> None:
     assert line == {
         "ecs.version": "8.11.0",
         "fsproxy.audit.version": 1,
+        "event.kind": "event",
+        "event.category": ["network", "web"],
+        "event.type": ["access", "allowed"],
+        "event.dataset": "fsproxy.audit",
+        "service.name": "fsproxy",
+        "service.version": fsproxy.__version__,
         "event.action": "page",
         "event.outcome": "success",
         "fsproxy.decision": "captured",
@@ -66,6 +73,7 @@ async def test_a_captured_page_has_every_name_and_no_other(rig: Rig) -> None:
         "fsproxy.session_id": "session-1",
         "fsproxy.page_id": "page-1",
         "fsproxy.user_id": "user-1",
+        "user.id": "user-1",
         "client.ip": "198.51.100.77",
         "client.geo.country_iso_code": "US",
         "user_agent.original": AGENT,

@@ -40,7 +40,7 @@ async def test_the_limit_is_raised_and_said_where_it_is_too_low() -> None:
     async with rig(f"64:{LIMIT}") as one:
         assert soft_limit(one) == LIMIT
         (said,) = warnings(one)
-        assert (said["limit"], said["needed"]) == (LIMIT, 11_000 + 512 + 64)
+        assert (said["fsproxy.limit"], said["fsproxy.needed"]) == (LIMIT, 11_000 + 512 + 64)
     async with rig("64:20000") as one:
         assert soft_limit(one) == 20_000
         assert warnings(one) == []

@@ -37,7 +37,7 @@ async def test_everything_in_the_middle_of_everything_ends_no_recording(seed: in
                             it.proxy.write_config({**good, "filters": {"ip": {"block": ["203.0.113.0/24"]}}})
                         case "bad reload":
                             it.proxy.config_path.write_text("upstream: {url: [")
-                            await it.until(lambda: "configuration fault" in it.proxy.log_text())
+                            await it.until(lambda: "configuration is not used" in it.proxy.log_text())
                             it.proxy.write_config(good)
                         case "kill":
                             await it.proxy.kill()
