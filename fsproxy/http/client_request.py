@@ -12,6 +12,7 @@ from fsproxy.core.wire.cut_head import read_cut_head
 from fsproxy.core.wire.header_values import Headers, index
 from fsproxy.http.aiohttp_parts import RawRequestMessage
 from fsproxy.http.client_transport import ClientTransport
+from fsproxy.http.inline_task import InlineTask
 from fsproxy.http.payload import Payload, WholeBody
 
 KEEP, CLOSE = True, False
@@ -43,6 +44,8 @@ class ClientRequest(msgspec.Struct, eq=False):
     """The client is gone, or has ended its side, which may mean the same."""
     on_gone: Callable[[], None] | None = None
     """Called when the client leaves before the answer is complete. It may be called twice."""
+    task: InlineTask | None = None
+    """Runs the handler."""
     wire_id: bytes = b""
     """The request's id, as the upstream and the client see it in ``X-Request-Id``."""
 

@@ -102,7 +102,7 @@ class ClientConnection(RequestReader):
         self.busy = True
         self.due = inf
         self._current = request
-        handling = InlineTask(self.server.handler(request), self.loop, self._ended_later)
+        handling = request.task = InlineTask(self.server.handler(request), self.loop, self._ended_later)
         return handling.step() and self._handled(handling)
 
     def _ended_later(self, handling: InlineTask) -> None:

@@ -60,6 +60,18 @@ class InlineTask(msgspec.Struct, eq=False):
 
     # -- the steps
 
+    def wake(self, future: asyncio.Future[None]) -> None:
+        """Set a future's result, and run the next step in this turn of the event loop if the task waits for it.
+
+        It is for callbacks of the event loop alone: within another task, a step would take that one's place.
+        """
+        if self._waits_for is future:
+            future.remove_done_callback(self.step)
+            future.set_result(None)
+            self.step(future)
+        else:
+            future.set_result(None)
+
     def step(self, woken_by: object = None) -> bool:
         """Run the coroutine until it waits for something. Return True if it has ended.
 

@@ -73,7 +73,11 @@ class ResponseWriter(UpstreamExchange, eq=False, kw_only=True):
                 self.pool.give_back(connection)
         self.ended_ns = monotonic_ns()
         if not self.done.done():
-            self.done.set_result(None)
+            task = self.request.task
+            if task is not None:
+                task.wake(self.done)
+            else:
+                self.done.set_result(None)
 
     def on_head(self, head: AnswerHead) -> None:
         """See ResponseReader."""

@@ -159,7 +159,7 @@ class DataPlane:
             flow.connection.on_writable = None
             self._recorder.record(flow)
             # With no cycle left, all of it is freed here and now, and not by the garbage collector later.
-            flow.writer = flow.on_gone = None
+            flow.writer = flow.on_gone = flow.task = None
 
     async def _dispatch(self, flow: Flow) -> bool:
         opens_socket = flow.upgrade and asks_for_socket(flow.method, flow.headers)

@@ -173,3 +173,32 @@ async def test_a_handler_that_uses_a_timeout_behaves_alike_with_every_backend(ba
             proxy.server.handler = handler
             async with raw_client(proxy.port) as client:
                 assert (await client.ask(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")).status == 504
+
+
+async def test_a_woken_task_goes_on_in_the_same_turn_and_once() -> None:
+    loop = asyncio.get_running_loop()
+    first, second = loop.create_future(), loop.create_future()
+    steps: list[str] = []
+
+    async def handler() -> bool:
+        await first
+        steps.append("first")
+        await second
+        steps.append("second")
+        return True
+
+    ended: list[InlineTask] = []
+    task = InlineTask(handler(), loop, ended.append)
+
+    def wake() -> None:
+        task.step()
+        task.wake(second)  # nobody waits for it yet
+        assert steps == []
+        task.wake(first)
+        steps.append("woken")
+
+    loop.call_soon(wake)
+    await eventually(lambda: bool(ended))
+    await asyncio.sleep(0)
+    assert steps == ["first", "second", "woken"]
+    assert ended == [task]
