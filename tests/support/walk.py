@@ -134,6 +134,7 @@ class Walk:
                 continue
             if not WRITE or f"{ANY_LINES}\n" in step.shown:
                 assert plain(printed) == plain(step.shown), step.command
+            assert printed.strip(), f"nothing is printed by {step.command}"
             _write(self.page, step, swapped(printed, dict(zip(*map(_ID.findall, (printed, step.shown)), strict=False))))
             break
         self.ids |= dict(zip(_ID.findall(step.shown), _ID.findall(printed), strict=False))
