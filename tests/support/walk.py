@@ -34,6 +34,7 @@ _CHANGING = re.compile(
     r"|(?<=\.duration\":)\d+"
     r"|(?<=\"process.pid\":)\d+"
     r"|(?<=\"host.name\":\")[^\"]+"
+    r"|(?<=\"used\": )\d+"
     r"|(?<=\"loaded\": )\d+\.\d+"
     r"|(?<=\"BundleTime\": )\d+"
     r"|(?<=instance\": \")[0-9a-f]{16}|(?<=passage\": \")[0-9a-f]{16}"
@@ -46,17 +47,29 @@ _CHANGING = re.compile(
 class Step:
     """A command, and what the page shows of its output."""
 
+    number: int
+    """Of the page's steps, from 0."""
     command: str
     shown: str
+
+    @property
+    def changes(self) -> bool:
+        """Whether it is run once: it sends something."""
+        return "127.0.0.1:8080" in self.command or "-X POST" in self.command
 
 
 def steps(page: str, heading: str = "") -> Iterator[Step]:
     """The steps of a page, or of its part below a heading up to the next one of that level."""
-    for block in _BLOCK.finditer(part_of(page, heading)):
-        text = re.sub(rf"^{block['indent']}", "", block["text"], flags=re.MULTILINE)
-        for each in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+    text, part = text_of(page), part_of(page, heading)
+    begin = text.index(part)
+    number = 0
+    for block in _BLOCK.finditer(text):
+        plain_block = re.sub(rf"^{block['indent']}", "", block["text"], flags=re.MULTILINE)
+        for each in re.split(r"^\$ ", plain_block, flags=re.MULTILINE)[1:]:
             command, _, shown = each.partition("\n")
-            yield Step(command, shown)
+            if begin <= block.start() < begin + len(part):
+                yield Step(number, command, shown)
+            number += 1
 
 
 def part_of(page: str, heading: str) -> str:
@@ -127,14 +140,15 @@ class Walk:
     async def take(self, step: Step) -> None:
         """Run one step, until it prints what the page shows: log and audit lines come a moment later."""
         loop = asyncio.get_running_loop()
-        end = loop.time() + (3.0 if WRITE else DEADLINE)
-        while not agrees(step.shown, printed := await self.run(step.command)):
+        end = loop.time() + (0.0 if step.changes else 3.0 if WRITE else DEADLINE)
+        silent = " > " in step.command or step.command.startswith("sed -i")
+        while not agrees(step.shown, printed := await self.run(step.command)) or not (printed.strip() or silent):
             if loop.time() < end:
                 await asyncio.sleep(0.2)
                 continue
+            assert printed.strip(), f"nothing is printed by {step.command}"
             if not WRITE or f"{ANY_LINES}\n" in step.shown:
                 assert plain(printed) == plain(step.shown), step.command
-            assert printed.strip(), f"nothing is printed by {step.command}"
             _write(self.page, step, swapped(printed, dict(zip(*map(_ID.findall, (printed, step.shown)), strict=False))))
             break
         self.ids |= dict(zip(_ID.findall(step.shown), _ID.findall(printed), strict=False))
@@ -147,15 +161,17 @@ def swapped(text: str, swaps: Mapping[str, str]) -> str:
 
 
 def _write(page: str, step: Step, printed: str) -> None:
-    text = text_of(page)
+    text, number = text_of(page), 0
     for block in _BLOCK.finditer(text):
         indent = block["indent"]
-        old = _indented(f"$ {step.command}\n{step.shown}", indent)
-        if old in block[0]:
-            new = block[0].replace(old, _indented(f"$ {step.command}\n{printed.rstrip()}\n", indent))
+        commands = re.findall(r"^ *\$ (?:(?!^ *\$ ).*\n)*", block["text"], re.MULTILINE)
+        if number <= step.number < number + len(commands):
+            commands[step.number - number] = _indented(f"$ {step.command}\n{printed.rstrip()}\n", indent)
+            new = block[0].replace(block["text"], "".join(commands))
             (DOCS / page).write_text(text[: block.start()] + new + text[block.end() :], "utf-8")
             return
-    raise AssertionError(f"docs/{page} has not {step.command!r}")
+        number += len(commands)
+    raise AssertionError(f"docs/{page} has no step {step.number}")
 
 
 def _indented(text: str, indent: str) -> str:

@@ -14,8 +14,12 @@ import pytest_asyncio
 
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.demo.curl import curl_lines
+from support.detour import Detour
+from support.ports import free_ports
+from support.raw_http import Scripted, scripted
 from support.rig import page
 from support.upstream import RecordingUpstream
+from support.valkey import running_valkey
 from support.walk import Walk, part_of, steps, walk, yaml_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -107,3 +111,63 @@ async def blocked_by_the_demo(it: Walk) -> str:
     """The id of the second request that the demo proposes."""
     printed = await it.run(curl_lines(it.proxy.port)[1])
     return re.findall(r"X-Request-Id: (\S+)", printed)[0]
+
+
+async def test_from_a_missing_property_to_its_name() -> None:
+    async with walk("how-to/property-missing.md", None) as it:
+        await it.go()
+
+
+FAILURES = "how-to/failures.md"
+PLAIN = 'upstream: {url: "http://127.0.0.1:9000"}\nstate: {persist: null}\n'
+NONE: dict[str, str] = {}
+
+
+async def test_a_dead_upstream_is_found() -> None:
+    (nobody,) = free_ports(1)
+    async with walk(FAILURES, PLAIN + "mode: enforce\n", nobody) as it:
+        assert await send(it, "2f6d81c0a3e7-1", NONE) == 0
+        await it.go("## The upstream is dead")
+
+
+async def test_a_lost_redis_is_found() -> None:
+    config = PLAIN.replace("persist: null", 'backend: redis, redis: {url: "redis://127.0.0.1:6379/0"}')
+    with running_valkey(maxmemory="100mb", maxmemory_policy="noeviction") as valkey:
+        port = {"127.0.0.1:6379": f"127.0.0.1:{valkey.port}"}
+        async with RecordingUpstream() as upstream, walk(FAILURES, config, port_of(upstream), **port) as it:
+            assert await send(it, "before-it", NONE, SessionId="another") == 0
+            valkey.kill()
+            assert await send(it, "2f6d81c0a3e7-2", NONE) == 0
+            *lost, back = steps(FAILURES, "## Redis is lost")
+            for step in lost:
+                await it.take(step)
+            valkey.start()
+            await it.take(back)
+
+
+async def test_a_loop_is_found() -> None:
+    detour = Detour()
+    async with scripted(detour.serve) as back, walk(FAILURES, PLAIN, port_of(back)) as it:
+        detour.port = it.proxy.port
+        assert await send(it, "2f6d81c0a3e7-3", NONE) == 0
+        await it.go("## A loop")
+
+
+async def test_a_refused_reload_is_found() -> None:
+    page = "how-to/reload.md"
+    async with RecordingUpstream() as upstream, walk(page, PLAIN, port_of(upstream)) as it:
+        ends = it.proxy.config_path.read_text().splitlines(keepends=True)[2:]
+        it.proxy.config_path.write_text(it.here(yaml_of(page)) + "".join(ends))
+        await it.go()
+
+
+async def test_a_balancer_that_is_not_trusted_is_found() -> None:
+    page = "how-to/trusted-proxies.md"
+    async with RecordingUpstream() as upstream, walk(page, yaml_of(page), port_of(upstream)) as it:
+        for number in range(101):
+            await send(it, f"n-{number}", NONE, SessionId=f"s-{number}")
+        await it.go()
+
+
+def port_of(server: RecordingUpstream | Scripted) -> int:
+    return int(server.url.rpartition(":")[2])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,8 +9,9 @@ from contextlib import asynccontextmanager
 import pytest
 import structlog.testing
 
+from support.detour import Detour
 from support.in_process import InProcessProxy, in_process
-from support.raw_http import RawClient, ServerSide, eventually, raw_client, scripted
+from support.raw_http import RawClient, eventually, raw_client, scripted
 from support.upstream import RecordingUpstream
 
 PAGE = json.dumps({"OrgId": "o-1", "Url": "https://app.example.com/", "PageId": "p-1"}).encode()
@@ -20,29 +20,6 @@ UPGRADE = (
     b"GET %b HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
-
-
-class Detour:
-    """A server that passes all bytes on to the proxy, whose port is known only later."""
-
-    def __init__(self) -> None:
-        self.port = 0
-        self.connections = 0
-
-    async def serve(self, side: ServerSide) -> None:
-        self.connections += 1
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        try:
-            await asyncio.gather(_pour(side.reader, writer), _pour(reader, side.writer))
-        finally:
-            writer.transport.abort()
-
-
-async def _pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(2**16):
-        writer.write(data)
-        await writer.drain()
-    writer.close()
 
 
 @asynccontextmanager
