@@ -182,6 +182,9 @@ def _decision(line: Line) -> str:
     )
     if outcome == "blocked":
         sentences = [f"The request was blocked with {reason(code)}."]
+    elif outcome == "captured" and line.get("fsproxy.upstream.status_code") not in {None, 200}:
+        # Recorders take any other answer for a block (wire.md 1).
+        sentences = ["The page was let through, but the upstream did not capture it."]
     else:
         sentences = [_OUTCOMES.get(outcome) or sentence(safe(outcome))]
     if error:
