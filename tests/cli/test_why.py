@@ -130,7 +130,10 @@ def test_failures_upstream_answers_and_shadows_are_reported(tmp_path: Path) -> N
         "answered with status 202 after 2.5 ms. It blocked the session itself, with reason_code 3 (Over quota)."
         in printed
     )
-    assert "decision:  The page was let through, but the upstream did not capture it. The answer had status 202." in printed
+    assert (
+        "decision:  The page was let through, but the upstream did not capture it. The answer had status 202."
+        in printed
+    )
     assert "failed. The upstream did not answer in time. The answer had status 504." in printed
 
 

@@ -27,13 +27,14 @@ DEMO = (sys.executable, "-m", "fsproxy", "demo")
 ANY_LINES = "..."
 _BLOCK = re.compile(r"^(?P<indent> *)```console\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 _ID = re.compile(r"\b[0-9a-f]{12}-\d+\b")
+_HOST = re.compile(r"(?<=\"host.name\":\")[^\"]+")
 _CHANGING = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z?"  # a time
     r"|\d\d:\d\d:\d\d(?:\.\d+)?"
     r"|(?<=after )\d+\.\d ms"
     r"|(?<=\.duration\":)\d+"
     r"|(?<=\"process.pid\":)\d+"
-    r"|(?<=\"host.name\":\")[^\"]+"
+    r"|(?<=\"service.version\":\")[^\"]+"
     r"|(?<=\"used\": )\d+"
     r"|(?<=\"loaded\": )\d+\.\d+"
     r"|(?<=\"BundleTime\": )\d+"
@@ -117,7 +118,7 @@ class Walk:
     def there(self, text: str) -> str:
         """A text of this run, as the page would show it."""
         back = {here: there for there, here in {**self.swaps, **self.ids}.items()}
-        return swapped(text, {**back, f"{self.proxy.folder}/": ""})
+        return swapped(_HOST.sub("proxy-1", text), {**back, f"{self.proxy.folder}/": ""})
 
     async def run(self, command: str) -> str:
         """What a command prints, standard error included."""
