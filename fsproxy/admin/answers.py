@@ -10,7 +10,9 @@ from fsproxy.admin.state_answers import Merged, Reload, UnixTime, about
 from fsproxy.admin.status_answers import Status
 from fsproxy.config.schema import TopMode
 from fsproxy.core.pipeline import Judgement
-from fsproxy.telemetry.ring import MOST_GROUPS, MOST_MINUTES
+from fsproxy.reload.reloader import MOST_LOADS
+from fsproxy.telemetry.orgs import MOST_MINUTES, MOST_ORGS
+from fsproxy.telemetry.ring import MOST_GROUPS
 
 MOST_DECISIONS = 500
 """Decisions of one answer."""
@@ -197,19 +199,37 @@ class Ends(TypedDict):
 
 
 class Minute(TypedDict):
-    """How requests ended within one minute."""
+    """How requests ended within one minute, or within as many as were asked for as a step."""
 
     minute: Annotated[int, about("Unix time at which it begins.")]
     pages: Ends
-    requests: Ends
+    requests: Annotated[Ends, about("All that carry captured data, pages included.")]
+    upstream_failed: Annotated[int, about("Requests that failed, and it was the upstream's failure.")]
+
+
+class Load(TypedDict):
+    """A configuration came into force."""
+
+    at: UnixTime
+    generation: int
 
 
 class Traffic(Merged):
-    """How requests ended, by minute."""
+    """How requests ended, by minute or by some minutes."""
 
     minutes: Annotated[
         list[Minute], Meta(max_length=MOST_MINUTES, description="Oldest first; the last one is not over.")
     ]
+    step: Annotated[int, about("How many minutes are summed. They begin where Unix time is a multiple of that.")]
+    org: Annotated[str | None, about("Whose requests these are; null: everybody's.")]
+    orgs: Annotated[
+        list[str],
+        Meta(
+            max_length=MOST_ORGS + 1,
+            description="Orgs that can be asked for, and (others): those for which there was no room.",
+        ),
+    ]
+    loads: Annotated[list[Load], Meta(max_length=MOST_LOADS, description="The last ones, the start included.")]
     reasons: Annotated[dict[str, str], about("The text of each reason code.")]
 
 

@@ -8,10 +8,12 @@ from typing import Any, cast
 
 from fsproxy.admin.answers import Decisions, Kept, OutcomeCounts, Rejections, ShadowReport, Traffic
 from fsproxy.admin.decisions import matching
-from fsproxy.admin.queries import Cursor, DecisionsQuery
+from fsproxy.admin.queries import Cursor, DecisionsQuery, TrafficQuery
 from fsproxy.admin.state_answers import MOST_ORGS, UsageReport
 from fsproxy.admin.views import REASONS
+from fsproxy.reload.reloader import MOST_LOADS
 from fsproxy.state.memory.recent_names import MOST_NAMES
+from fsproxy.telemetry.orgs import MOST_ORGS as MOST_COUNTED_ORGS
 from fsproxy.telemetry.ring import MOST_GROUPS
 
 Answer = Mapping[str, Any]
@@ -83,9 +85,27 @@ def _groups(
     return sort[:MOST_GROUPS], max(0, len(sort) - MOST_GROUPS)
 
 
-def traffic(answers: Sequence[Answer], most: int) -> Traffic:
+def traffic(answers: Sequence[Answer], query: TrafficQuery) -> Traffic:
     """Return the sums of the last minutes. The last one may have begun for one worker and not yet for another."""
-    return {"minutes": minutes(answers)[-most:], "reasons": REASONS}
+    orgs = dict.fromkeys(chain.from_iterable(answer["orgs"] for answer in answers))
+    return {
+        "minutes": minutes(answers)[-query.bars :],
+        "step": query.step,
+        "org": query.org or None,
+        "orgs": list(orgs)[: MOST_COUNTED_ORGS + 1],
+        "loads": loads(answers),
+        "reasons": REASONS,
+    }
+
+
+def loads(answers: Iterable[Answer]) -> list[Any]:
+    """Return the loads of all workers, each generation once, when the first of them had it."""
+    first: dict[int, Answer] = {}
+    for each in chain.from_iterable(answer["loads"] for answer in answers):
+        known = first.get(each["generation"])
+        if known is None or each["at"] < known["at"]:
+            first[each["generation"]] = each
+    return sorted(first.values(), key=lambda each: each["at"])[-MOST_LOADS:]
 
 
 def minutes(answers: Iterable[Answer]) -> list[Any]:
@@ -100,6 +120,7 @@ def minutes(answers: Iterable[Answer]) -> list[Any]:
                 "minute": each["minute"],
                 "pages": _summed(known["pages"], each["pages"]),
                 "requests": _summed(known["requests"], each["requests"]),
+                "upstream_failed": known["upstream_failed"] + each["upstream_failed"],
             }
     return [merged[minute] for minute in sorted(merged)]
 

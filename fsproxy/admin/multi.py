@@ -220,7 +220,7 @@ class MultiBackend(AdminBackend):
 
     async def traffic(self, query: TrafficQuery) -> Traffic:
         answers, workers = await self._all(_path("/api/traffic", query))
-        return {**merged_views.traffic(list(answers.values()), query.minutes), "workers": workers}
+        return {**merged_views.traffic(list(answers.values()), query), "workers": workers}
 
     async def tick(self, seen: Seen | None) -> tuple[Event, Seen]:
         """See ``AdminBackend``. This never raises: the event shows how many workers have answered."""

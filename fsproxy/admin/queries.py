@@ -15,10 +15,13 @@ from fsproxy.core.audit.record import Outcome
 from fsproxy.core.failures import Failure
 from fsproxy.core.reasons import ReasonCode, RejectionCode
 from fsproxy.core.wire.client_address import parse_address
-from fsproxy.telemetry.ring import MOST_MINUTES
+from fsproxy.telemetry.orgs import MOST_MINUTES
 
 LONGEST_TEXT = 256
 """Characters of one parameter."""
+STEPS = (1, 2, 5, 24)
+MOST_STEP = STEPS[-1]
+"""Minutes that are summed."""
 LAST_SECOND = 253_402_300_799
 """The end of the year 9999, in Unix time."""
 CODES = (
@@ -115,7 +118,17 @@ class DecisionsQuery(msgspec.Struct, frozen=True):
 class TrafficQuery(msgspec.Struct, frozen=True):
     """Which minutes are wanted."""
 
-    minutes: Annotated[int, Meta(ge=1, le=MOST_MINUTES, description="How many.")] = 60
+    minutes: Annotated[int, Meta(ge=1, le=MOST_MINUTES, description="How many, the present one included.")] = 60
+    step: Annotated[
+        int,
+        Meta(ge=1, le=MOST_STEP, description="So many minutes are summed.", extra_json_schema={"enum": list(STEPS)}),
+    ] = 1
+    org: Annotated[str, _text("Of this org alone; (others): of those for which there was no room.")] = ""
+
+    @property
+    def bars(self) -> int:
+        """How many sums are wanted."""
+        return (self.minutes + self.step - 1) // self.step
 
 
 def read_query(kind: type[Q], given: Mapping[str, str]) -> Q:
@@ -130,7 +143,7 @@ def read_query(kind: type[Q], given: Mapping[str, str]) -> Q:
         if schema["type"] == "integer":
             digits = text.isascii() and text.isdigit() and len(text) <= len(str(schema["maximum"]))
             value = int(text) if digits else -1
-            fits = schema["minimum"] <= value <= schema["maximum"]
+            fits = schema["minimum"] <= value <= schema["maximum"] and value in schema.get("enum", (value,))
         else:
             fits = text in schema["enum"] if "enum" in schema else len(text) <= schema["maxLength"]
         if not fits:
@@ -141,7 +154,7 @@ def read_query(kind: type[Q], given: Mapping[str, str]) -> Q:
 
 def _allowed(schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
-        return f"one of {', '.join(schema['enum'])}"
+        return f"one of {', '.join(map(str, schema['enum']))}"
     if schema["type"] == "integer":
         return f"a number from {schema['minimum']} to {schema['maximum']}"
     return f"a text of at most {schema['maxLength']} characters"

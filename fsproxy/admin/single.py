@@ -17,6 +17,7 @@ from fsproxy.admin.answers import (
     Event,
     ExplainedDecision,
     Explanation,
+    Load,
     News,
     Rejections,
     ShadowReport,
@@ -35,8 +36,10 @@ from fsproxy.admin.trials import SingleTrial
 from fsproxy.admin.usage import Usage
 from fsproxy.clock import now
 from fsproxy.config.schema import TopMode
+from fsproxy.core.audit.privacy import safe
 from fsproxy.core.limits.operations import LedgerDownError, QuotaTerms
 from fsproxy.core.replay.story import Rules
+from fsproxy.core.wire.facts import LONGEST_ID
 from fsproxy.proxy.data_plane import DataPlane
 from fsproxy.proxy.generation import Generation
 from fsproxy.reload.reloader import Reloader
@@ -188,7 +191,20 @@ class SingleBackend(AdminBackend):
         return views.shadow(self._data_plane.recent, now())
 
     async def traffic(self, query: TrafficQuery) -> Traffic:
-        return {"minutes": views.traffic(self._data_plane.recent, query.minutes, now()), "reasons": views.REASONS}
+        traffic, orgs = self._data_plane.recent.traffic, self._data_plane.metrics.orgs
+        time, step = now(), query.step
+        this = int(time) // 60
+        # From the beginning of the first bar on: no bar but the present one is in parts.
+        first = (this // step - query.bars + 1) * step
+        counted = traffic.minutes(this - first + 1, time, query.org or None)
+        return {
+            "minutes": await asyncio.to_thread(views.traffic, counted, query.step),
+            "step": query.step,
+            "org": query.org or None,
+            "orgs": list(dict.fromkeys(safe(org, LONGEST_ID) for org, _ in orgs.by_label())),
+            "loads": cast("list[Load]", self._reloader.loads),
+            "reasons": views.REASONS,
+        }
 
     async def tick(self, seen: Seen | None) -> tuple[Event, Seen]:
         state, number = self.program_state(), self._data_plane.recent.number
@@ -200,7 +216,7 @@ class SingleBackend(AdminBackend):
         """Return the requests that ended after that number, and the last minutes."""
         recent, time = self._data_plane.recent, now()
         # The minute before too: a request may have ended in it after the last event.
-        minutes, new = views.traffic(recent, 2, time), recent.decisions_after(after, MOST_NEW)
+        minutes, new = views.traffic(recent.traffic.minutes(2, time)), recent.decisions_after(after, MOST_NEW)
         told = await self._stories.tell(partial(decisions.tell, new)) if new else []
         return {"time": time, "minutes": minutes, "decisions": told}
 

@@ -73,7 +73,7 @@ def vitals_of(data_plane: DataPlane, time: Instant) -> Vitals:
         time=time,
         started=pulse.started,
         rate=pulse.rate,
-        minutes=cast("list[dict[str, Any]]", traffic(data_plane.recent, MINUTES, time)),
+        minutes=cast("list[dict[str, Any]]", traffic(data_plane.recent.traffic.minutes(MINUTES, time))),
         last_minute=pulse.last_minute(),
         last_hour=pulse.last_hour(),
         upstream={

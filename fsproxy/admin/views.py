@@ -13,6 +13,7 @@ from fsproxy.config.schema import Config
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import OrgSettings
 from fsproxy.telemetry.ring import Groups, Recent, RejectionKey
+from fsproxy.telemetry.traffic import UPSTREAM_FAILED, Counted
 
 HIDDEN = "(hidden)"
 MOST_ENTRIES = 100
@@ -76,19 +77,27 @@ def shadow(recent: Recent, now: float) -> ShadowReport:
     return {"rules": most_pages_first, "evicted": recent.shadow.evicted}
 
 
-def traffic(recent: Recent, minutes: int, now: float) -> list[Minute]:
-    """Return how requests ended in the last minutes, oldest first: pages alone, and all that carries captured data."""
+def traffic(minutes: Iterable[tuple[int, list[Counted]]], step: int = 1) -> list[Minute]:
+    """Return how requests ended: pages alone, and all that carries captured data.
+
+    ``minutes``: as ``Traffic`` counts them. So many of them are summed, from a multiple of ``step`` minutes on.
+    """
     found: list[Minute] = []
-    for minute, counts in recent.traffic.minutes(minutes, now):
-        pages, requests = _no_ends(), _no_ends()
-        for (_, _, is_page, end, _), count in counts.items():
-            for ends in (pages, requests) if is_page else (requests,):
+    for begin, counts in minutes:
+        at = begin - begin % (60 * step)
+        if not found or found[-1]["minute"] != at:
+            found.append({"minute": at, "pages": _no_ends(), "requests": _no_ends(), "upstream_failed": 0})
+        last = found[-1]
+        for is_page, end, count in counts:
+            if end == UPSTREAM_FAILED:
+                last["upstream_failed"] += count
+                continue
+            for ends in (last["pages"], last["requests"]) if is_page else (last["requests"],):
                 if isinstance(end, ReasonCode):
                     code = str(int(end))
                     ends["blocked"][code] = ends["blocked"].get(code, 0) + count
                 else:
-                    ends[end.value] += count  # type: ignore[operator]
-        found.append({"minute": minute, "pages": pages, "requests": requests})
+                    ends[end] += count  # type: ignore[literal-required]
     return found
 
 

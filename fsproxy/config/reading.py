@@ -18,7 +18,7 @@ from fsproxy.config.rule_checks import RULE_CHECKS, Check, RuleCheck
 from fsproxy.config.yaml.positions import Kind, Node, Scalar, Sequence, Table, below
 from fsproxy.config.yaml.substitution import LONGEST
 from fsproxy.core.keys import Leaf, ListOf, MapOf, Reader, SectionOf
-from fsproxy.core.settings import Entry
+from fsproxy.core.settings import Entry, ListedEntry
 
 T = TypeVar("T")
 FILE = "file:"
@@ -216,7 +216,7 @@ class Reading:
             if len(text) > LONGEST:
                 self._fault(item, f"is not {rule.noun}", f"at most {LONGEST:,} characters")
             elif not self._is_wrong(item, rule):
-                found.append(Entry(text, f"{file}:{line}:1"))
+                found.append(ListedEntry(text, f"{file}:{line}:1"))
         return found
 
     def _is_wrong(self, node: Scalar, rule: RuleCheck) -> bool:

@@ -150,12 +150,34 @@ class Rule(msgspec.Struct, frozen=True, gc=False):
     """``file:line:column``, or "" for a default."""
 
 
+class ListedRule(Rule, frozen=True, gc=False):
+    """A rule that is one line of a ``file:`` list."""
+
+
 class Hit(msgspec.Struct, frozen=True, gc=False):
     """A rule that blocks a session, and the code to block it with."""
 
     filter: FilterName
     code: ReasonCode
     rule: Rule
+
+
+RuleHit = tuple[str, FilterName, Mode]
+"""How the hit of a rule is counted: its label, its filter, and whether it blocks."""
+
+
+def rule_hit(hit: Hit, mode: Mode) -> RuleHit:
+    """Return how a hit is counted.
+
+    The label is the rule's explicit id, ``file:`` and the name of the list that it is in, or else its filter: a list of
+    100,000 networks is one label.
+    """
+    rule, label = hit.rule, hit.filter.value
+    if isinstance(rule, ListedRule):
+        label = f"file:{rule.where.rsplit(':', 2)[0].rpartition('/')[2]}"
+    elif not rule.id.startswith(f"{label}:"):
+        label = rule.id
+    return label, hit.filter, mode
 
 
 class Rejection(msgspec.Struct, frozen=True, gc=False):

@@ -56,6 +56,11 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedEntry(Entry):
+    """An entry that is a line of a ``file:`` list."""
+
+
+@dataclass(frozen=True, slots=True)
 class DomainRule:
     """``capture: PATTERN`` or ``block: PATTERN``."""
 

@@ -86,7 +86,7 @@ class DataPlane:
         if keep is not None and memory is not None:
             self._persister = Persister(keep, memory, metrics.persist_failures, lambda: self.generation.names_kept)
         self.audit = AuditLog(config.audit, on_trouble=log)
-        self.recent = Recent(metrics.ended, now())
+        self.recent = Recent(metrics.orgs, now())
         self.pulse = Pulse(metrics)
         self._recorder = Recorder(metrics, self.audit, config.audit, self.recent)
         self._passages = Passages(passage or new_passage(), metrics)

@@ -21,7 +21,7 @@ from fsproxy.core.audit.line import (
 )
 from fsproxy.core.audit.privacy import address_mask, is_unnamed, safe
 from fsproxy.core.audit.record import LineEnd, Outcome, is_sampled
-from fsproxy.core.model import PAGE, Instant
+from fsproxy.core.model import PAGE, Instant, Mode, rule_hit
 from fsproxy.core.pipeline import wants_no_name
 from fsproxy.core.wire.traceparent import NO_TRACE, trace_of
 from fsproxy.telemetry.ring import Recent
@@ -32,13 +32,16 @@ if TYPE_CHECKING:
     from fsproxy.core.audit.privacy import MaskAddress
     from fsproxy.core.audit.record import AuditShadow
     from fsproxy.proxy.flow import Flow
+    from fsproxy.proxy.generation import Generation
     from fsproxy.telemetry.audit_log import AuditLog
     from fsproxy.telemetry.metrics import Metrics
+    from fsproxy.telemetry.orgs import OrgCounts
 
 DROPPED_SHARE = 0.01
 """From this share of pages on, untrusted forwarding headers are worth a warning: most likely there is a load balancer
 in front that ``client_ip.trusted_proxies`` does not list (rules.md 4)."""
 ENOUGH_PAGES = 100
+OK, SWITCHED = 200, 101
 log = structlog.get_logger("fsproxy")
 
 
@@ -48,10 +51,13 @@ class Recorder:
     def __init__(self, metrics: Metrics, audit: AuditLog, config: AuditConfig, recent: Recent | None = None) -> None:
         """``recent`` keeps the newest records for the admin API."""
         self._metrics = metrics
+        self._orgs = metrics.orgs.named
         self._audit = audit
-        self._recent = recent or Recent(metrics.ended)
+        self._recent = recent or Recent(metrics.orgs)
         self.configure(config)
         metrics.counts["audit_lines_dropped"] = ("Audit lines that found no room.", lambda: audit.dropped)
+        self._still_few = 0.0
+        """So many pages with dropped headers are no share worth a warning."""
         self.unlisted_proxy = False
         """Forwarding headers from untrusted peers were dropped on more than 1 % of pages."""
 
@@ -65,10 +71,18 @@ class Recorder:
         try:
             ended, at, facts, decision, calls = monotonic_ns(), now(), flow.facts, flow.decision, flow.calls
             total, waited, route, generation = ended - flow.started_ns, 0, flow.route, flow.generation
+            org = facts.org if facts is not None else None
+            counts = self._orgs.get(org) or self._admit(org, generation)
             if flow.sent_ns:
                 # Up to the last byte of the upstream's answer, in nanoseconds.
-                answered = flow.writer.ended_ns if flow.writer is not None else 0
-                waited = (answered or ended) - flow.sent_ns
+                writer = flow.writer
+                waited = ((writer.ended_ns if writer is not None else 0) or ended) - flow.sent_ns
+                # The bytes of a socket's frames are in those of the socket.
+                if writer is not None or flow.status == SWITCHED:
+                    counts.up += flow.bytes_in
+                    counts.down += flow.bytes_out if flow.failure is None or writer is None else writer.bytes_out
+                if (answer := flow.answer) is not None and answer.status == OK and answer.is_new is not False:
+                    counts.sessions += decision.new_session
             kind = None if facts is None else facts.route
             end = (known_ending if len(flow.path) + len(flow.method) <= LONGEST_PATH else ending)(
                 route,
@@ -86,7 +100,7 @@ class Recorder:
             traffic = self._recent.traffic
             if not traffic.begin <= at < traffic.end:
                 traffic.turn(at)
-            self._metrics.count(end.counted, total, total - waited)
+            self._metrics.count(counts, end, total, total - waited)
             if flow.client.dropped and route is PAGE:
                 self._watch_forwarding()
             shadow: tuple[AuditShadow, ...] = ()
@@ -103,11 +117,16 @@ class Recorder:
             self._metrics.own_failures[("record",)] += 1
             log.exception("an audit line was lost to a fault of ours")
 
+    def _admit(self, org: str | None, generation: Generation) -> OrgCounts:
+        """Return the counts of an org that is not counted by name yet."""
+        return self._metrics.orgs.admit(org or "", listed=org in generation.snapshot.orgs)
+
     def _note_findings(self, flow: Flow, at: Instant) -> tuple[tuple[AuditShadow, ...], Rejections]:
         """Count what few requests have, and return it as their lines list it: shadow hits, and rejections."""
         metrics, recent, decision, calls, facts = self._metrics, self._recent, flow.decision, flow.calls, flow.facts
         for hit in decision.shadow:
             metrics.shadow[hit.code, hit.filter] += 1
+            metrics.rule_hits[rule_hit(hit, Mode.SHADOW)] += 1
         for name in decision.failed:
             metrics.filter_failures[(name.value,)] += 1
         shadow: tuple[AuditShadow, ...] = ()
@@ -129,7 +148,11 @@ class Recorder:
         if self.unlisted_proxy:
             return
         dropped = metrics.forwarding_dropped[()]
-        pages = sum(count for (route, *_), count in metrics.ended.items() if route is PAGE)
+        if dropped <= self._still_few:
+            return
+        pages = sum(count for (route, *_), count in metrics.orgs.ended().items() if route is PAGE)
+        # Pages do not become fewer, so they need not be counted again before.
+        self._still_few = pages * DROPPED_SHARE if pages >= ENOUGH_PAGES else 0.0
         if pages >= ENOUGH_PAGES and dropped > pages * DROPPED_SHARE:
             self.unlisted_proxy = True
             log.warning(

@@ -10,6 +10,7 @@ import asyncio
 import gc
 import sys
 from asyncio import to_thread
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -34,6 +35,8 @@ FREE_SECONDS = 1.0
 """Seconds between two looks whether a generation that was replaced is still in use."""
 _YOUNGEST, _RECENT = 0, 1
 """Generations of the garbage collector that are walked in a few milliseconds: the rules are in neither."""
+MOST_LOADS = 20
+"""Times at which rules came into force, for the page's chart."""
 MOST_SHOWN = 100
 """Faults that ``/readyz`` and the answer to ``POST /reload`` list; the log has all."""
 log = structlog.get_logger("fsproxy")
@@ -61,6 +64,7 @@ class Reloader:
         self.trials = Trials(data_plane, lambda: self._mode, self._retire)
         self._errors: tuple[str, ...] = ()
         self._loaded_at: float = now()
+        self._loads: deque[tuple[float, int]] = deque(maxlen=MOST_LOADS)
         self._waits_for_restart: tuple[str, ...] = ()
         metrics.gauges["config_errors"] = (
             "Faults of the newest configuration, if it is not in use.",
@@ -131,6 +135,14 @@ class Reloader:
             "restart_needed_for": list(self._waits_for_restart),
         }
 
+    @property
+    def loads(self) -> list[dict[str, float]]:
+        """When the last generations came into force, the oldest first. The first one is that of the start."""
+        data_plane = self._data_plane()
+        present = data_plane.generation.number if data_plane is not None else 0
+        loads = self._loads or ((self._loaded_at, present),)
+        return [{"at": at, "generation": number} for at, number in loads]
+
     # -- doing
 
     def _wake(self) -> None:
@@ -194,6 +206,8 @@ class Reloader:
 
     def _swap(self, data_plane: DataPlane, built: Built) -> None:
         self.trials.end(RELOADED)
+        if not self._loads:
+            self._loads.append((self._loaded_at, data_plane.generation.number))
         self._retire(data_plane.generation)
         before, generation = data_plane.generation.config, built.generation
         if self._mode is TopMode.BYPASS:
@@ -206,6 +220,7 @@ class Reloader:
         gc.collect(_YOUNGEST)
         gc.freeze()
         self._errors, self._loaded_at = (), now()
+        self._loads.append((self._loaded_at, generation.number))
         self._files.use(generation.config)
         if built.waits_for_restart != self._waits_for_restart and built.waits_for_restart:
             log.warning(

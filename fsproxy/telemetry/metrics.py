@@ -13,15 +13,21 @@ from collections.abc import Callable, Iterable, Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from fsproxy.core.audit.record import Ended, Outcome
-from fsproxy.core.model import FilterName
+from fsproxy.core.audit.line import Ending
+from fsproxy.core.audit.privacy import safe
+from fsproxy.core.failures import Failure
+from fsproxy.core.model import FilterName, RuleHit
 from fsproxy.core.reasons import ReasonCode
+from fsproxy.core.wire.facts import LONGEST_ID
 from fsproxy.telemetry.durations import FINE, Histogram
+from fsproxy.telemetry.orgs import OrgCounts, Orgs
 
 OWN_LATENCY = (0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 TOTAL_LATENCY = (0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 MOST_NOTED = 2_000
 """Durations that wait to be counted together, two of each request."""
+MOST_RULES = 200
+"""Labels of rules; the hits of further rules are counted under their filters."""
 Labelled = Counter[tuple[str, ...]]
 """Counts by the values of labels."""
 
@@ -32,10 +38,11 @@ class Metrics(Collector):
     def __init__(self) -> None:
         self._counters: list[tuple[str, str, tuple[str, ...], Labelled]] = []
         counter = self._counter
-        self.ended: Counter[Ended] = Counter()
-        """How requests ended; ``requests`` and ``decisions`` are made of it."""
+        self.orgs = Orgs()
+        """How requests ended, by org; ``requests`` and ``decisions`` are made of it."""
         self.shadow: Counter[tuple[ReasonCode, FilterName]] = Counter()
         """The hits of rules in shadow mode."""
+        self.rule_hits: Counter[RuleHit] = Counter()
         self.filter_failures = counter("filter_failures", "Filters that failed because of a bug in fsproxy.", "filter")
         self.forwarded = counter("forwarded", "Requests that the upstream answered.", "route")
         self.upstream_failures = counter(
@@ -80,9 +87,11 @@ class Metrics(Collector):
         self._counters.append((name, text, labels, counts))
         return counts
 
-    def count(self, ended: Ended, total: int, own: int) -> None:
+    def count(self, org: OrgCounts, end: Ending, total: int, own: int) -> None:
         """Count a request, which took so many nanoseconds, and of them so many of our own."""
-        self.ended[ended] += 1
+        org.ended[end.counted] += 1
+        if end.hit is not None:
+            self.rule_hits[end.hit] += 1
         noted = self._noted
         noted += own, total
         if len(noted) >= MOST_NOTED:
@@ -106,7 +115,7 @@ class Metrics(Collector):
     def requests(self) -> Labelled:
         """The requests by route and class of status (``2xx``; ``none`` without one)."""
         counts: Labelled = Counter()
-        for (route, status, *_), count in list(self.ended.items()):
+        for (route, status, *_), count in self.orgs.ended().items():
             counts[route.value, f"{status}xx" if status else "none"] += count
         return counts
 
@@ -114,14 +123,38 @@ class Metrics(Collector):
     def decisions(self) -> Labelled:
         """The decisions by reason code, filter and mode."""
         counts: Labelled = Counter()
-        for (*_, end, by), count in list(self.ended.items()):
+        for (*_, end, by), count in self.orgs.ended().items():
             if isinstance(by, FilterName):
                 counts[str(int(end)), by.value, "enforce"] += count
-            elif by and end is not Outcome.FAILED:
+            elif by and not isinstance(end, Failure):
                 counts["0", "", ""] += count
         for (code, name), count in list(self.shadow.items()):
             counts[str(int(code)), name.value, "shadow"] += count
         return counts
+
+    def _labelled_hits(self) -> Labelled:
+        counts: Labelled = Counter()
+        known: set[str] = set()
+        for (label, name, mode), count in list(self.rule_hits.items()):
+            # The first ones stay, so that no series ends.
+            if len(known) < MOST_RULES:
+                known.add(label)
+            counts[label if label in known else name.value, mode.value] += count
+        return counts
+
+    def _of_orgs(self) -> Iterator[Metric]:
+        sessions, size = Counter[tuple[str, ...]](), Counter[tuple[str, ...]]()
+        for org, counts in self.orgs.by_label():
+            # Two ids may look alike once they are escaped.
+            label = safe(org, LONGEST_ID)
+            sessions[label,] += counts.sessions
+            size[label, "up"] += counts.up
+            size[label, "down"] += counts.down
+        yield _family(
+            "fsproxy_org_sessions", "New sessions that are captured, of at most 200 orgs.", ("org",), sessions
+        )
+        text = "Bytes of bodies to and from the upstream, of at most 200 orgs."
+        yield _family("fsproxy_upstream_bytes", text, ("org", "direction"), size)
 
     def collect(self) -> Iterator[Metric]:
         """Yield all metrics, as prometheus-client requires."""
@@ -129,6 +162,9 @@ class Metrics(Collector):
         yield _family("fsproxy_requests", text, ("route", "status"), self.requests)
         text = "Decisions on sessions; reason code 0 is captured."
         yield _family("fsproxy_decisions", text, ("reason_code", "filter", "mode"), self.decisions)
+        text = "Hits of rules. A rule without an id of its own is counted under its list or its filter."
+        yield _family("fsproxy_rule_hits", text, ("rule", "mode"), self._labelled_hits())
+        yield from self._of_orgs()
         for name, text, labels, counts in self._counters:
             yield _family(f"fsproxy_{name}", text, labels, counts)
         self.count_durations()

@@ -90,7 +90,7 @@ class Pulse:
         return Latencies(list(self._metrics.fine_own.counts), list(self._metrics.fine_upstream.counts))
 
     def _requests(self) -> int:
-        return sum(count for (route, *_), count in self._metrics.ended.items() if route is not OTHER)
+        return sum(count for (route, *_), count in self._metrics.orgs.ended().items() if route is not OTHER)
 
     @property
     def rate(self) -> float:

@@ -9,22 +9,23 @@ number of requests nor their age: a new hour replaces the oldest, and a new key 
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict, deque
-from collections.abc import Hashable, Iterable, Iterator
+from collections import OrderedDict, deque
+from collections.abc import Hashable, Iterable
 from itertools import islice
 from typing import Generic, TypeVar
 
 import msgspec
 
 from fsproxy.core.audit.line import ListedRejections
-from fsproxy.core.audit.record import AuditShadow, Ended
-from fsproxy.core.model import OTHER, Instant
+from fsproxy.core.audit.record import AuditShadow
+from fsproxy.core.model import Instant
+from fsproxy.telemetry.orgs import Orgs
+from fsproxy.telemetry.traffic import Traffic
 
 MOST_DECISIONS = 2_000
 """Lines of pages, and of whatever was blocked, rejected, failed or hit by a shadow rule."""
 MOST_FORWARDED = 500
 """Lines of merely forwarded requests, which must not displace the others."""
-MOST_MINUTES = 120
 MOST_GROUPS = 1_000
 HOUR = 3_600
 KEPT_HOURS = 24
@@ -106,42 +107,6 @@ class Groups(Generic[K]):
         return found
 
 
-class Traffic:
-    """Counts requests by minute and by how they ended: what was counted in all, less what was at its beginning."""
-
-    def __init__(self, ended: Counter[Ended]) -> None:
-        """Begin with no minute. ``ended``: the requests since the start."""
-        self.begin = self.end = 0.0
-        """The present minute. ``turn`` must be called when a request ends outside of it, before that is counted."""
-        self._ended = ended
-        self._before = ended.copy()
-        self._minutes: dict[int, Counter[Ended]] = {}
-
-    def turn(self, at: float) -> None:
-        """Begin the minute of this time."""
-        self._gather()
-        self.begin = int(at) // 60 * 60.0
-        self.end = self.begin + 60.0
-
-    def _gather(self) -> None:
-        counts = Counter({how: n for how, n in (self._ended - self._before).items() if how[0] is not OTHER})
-        self._before = self._ended.copy()
-        if not counts:
-            return
-        minute = int(self.begin) // 60
-        if minute not in self._minutes and len(self._minutes) >= MOST_MINUTES:
-            # The one begun first, not the earliest: after the clock was set back, the present minute must stay.
-            del self._minutes[next(iter(self._minutes))]
-        self._minutes[minute] = self._minutes.get(minute, Counter()) + counts
-
-    def minutes(self, most: int, now: float) -> Iterator[tuple[int, Counter[Ended]]]:
-        """Yield the last minutes up to the present one, oldest first; one without traffic is empty."""
-        self._gather()
-        this = int(now) // 60
-        for minute in range(this - most + 1, this + 1):
-            yield minute * 60, self._minutes.get(minute, Counter())
-
-
 RejectionKey = tuple[str, str, str | None, str | None]
 """Org, code, call, property."""
 ShadowKey = tuple[str, int, str, bool]
@@ -151,13 +116,13 @@ ShadowKey = tuple[str, int, str, bool]
 class Recent:
     """What the admin page shows of the past, for one process. It is used on the event loop only."""
 
-    def __init__(self, ended: Counter[Ended], started: Instant = _NEVER) -> None:
+    def __init__(self, orgs: Orgs, started: Instant = _NEVER) -> None:
         self._started = started
         self._decisions: deque[Noted] = deque(maxlen=MOST_DECISIONS)
         self._forwarded: deque[Noted] = deque(maxlen=MOST_FORWARDED)
         self.number = 0
         """The number of requests so far."""
-        self.traffic = Traffic(ended)
+        self.traffic = Traffic(orgs)
         self.rejections: Groups[RejectionKey] = Groups()
         self.shadow_rejections: Groups[RejectionKey] = Groups()
         self.shadow: Groups[ShadowKey] = Groups()

@@ -491,7 +491,18 @@ async def test_traffic_is_counted_by_minute_and_reason(bench: Bench) -> None:
     told = await bench.get("/api/traffic")
     assert len(told["minutes"]) == 60
     assert told["reasons"] == {str(int(code)): code.text for code in ReasonCode}
-    await bench.get("/api/traffic?minutes=121", 400)
+    assert (told["step"], told["org"]) == (1, None)
+    assert "o-TEST-na1" in told["orgs"]
+    assert [each["generation"] for each in told["loads"]] == [1]
+    day = await bench.get("/api/traffic?minutes=1440&step=24&org=o-TEST-na1")
+    assert (len(day["minutes"]), day["org"]) == (60, "o-TEST-na1")
+    assert all(each["minute"] % (24 * 60) == 0 for each in day["minutes"])
+    assert sum(each["pages"]["captured"] for each in day["minutes"]) >= 1
+    nobody = await bench.get("/api/traffic?minutes=1440&org=nobody")
+    assert len(nobody["minutes"]) == 1440
+    assert sum(each["requests"]["captured"] for each in nobody["minutes"]) == 0
+    assert (await bench.get("/api/traffic?step=3", 400))["error"] == "step is one of 1, 2, 5, 24"
+    await bench.get("/api/traffic?minutes=1441", 400)
 
 
 # -- configuration

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsproxy.admin import decisions, merged_views
-from fsproxy.admin.queries import Cursor, DecisionsQuery
+from fsproxy.admin.queries import Cursor, DecisionsQuery, TrafficQuery
 from fsproxy.admin.state_answers import MOST_ORGS
 from fsproxy.config.schema import AuditConfig
 from fsproxy.core.model import Instant
@@ -51,7 +51,12 @@ def ends(captured: int = 0, **blocked: int) -> dict[str, Any]:
 
 
 def minute(at: int, pages: dict[str, Any]) -> dict[str, Any]:
-    return {"minute": at, "pages": pages, "requests": pages}
+    return {"minute": at, "pages": pages, "requests": pages, "upstream_failed": 2}
+
+
+def minutes(*each: dict[str, Any], orgs: list[str] | None = None, loads: dict[int, float] | None = None) -> Any:
+    told = [{"at": at, "generation": generation} for generation, at in (loads or {}).items()]
+    return {"minutes": list(each), "orgs": orgs or [], "loads": told}
 
 
 def kind(known: int | None, newest: dict[str, float] | None = None, refused: dict[str, float] | None = None) -> Any:
@@ -180,17 +185,23 @@ def test_a_shadow_rule_is_told_with_the_sums_of_pages_and_requests() -> None:
 
 
 def test_minutes_are_summed_by_end_and_reason() -> None:
-    one = {"minutes": [minute(60, ends(2, b5=1)), minute(120, ends(1))]}
-    other = {"minutes": [minute(60, ends(3, b5=2, b4=1)), minute(120, ends(0))]}
-    merged = merged_views.traffic([one, other], 2)
-    assert merged["minutes"] == [minute(60, ends(5, b5=3, b4=1)), minute(120, ends(1))]
+    one = minutes(minute(60, ends(2, b5=1)), minute(120, ends(1)), orgs=["o-1"], loads={1: 9.0})
+    other = minutes(minute(60, ends(3, b5=2, b4=1)), minute(120, ends(0)), orgs=["o-2", "o-1"], loads={1: 8.0, 2: 99.0})
+    merged = merged_views.traffic([one, other], TrafficQuery(minutes=2))
+    summed = [minute(60, ends(5, b5=3, b4=1)), minute(120, ends(1))]
+    assert merged["minutes"] == [{**each, "upstream_failed": 4} for each in summed]
+    assert merged["orgs"] == ["o-1", "o-2"]
+    assert merged["loads"] == [{"at": 8.0, "generation": 1}, {"at": 99.0, "generation": 2}]
     assert merged["reasons"]["5"] == "IP Filter"
 
 
 def test_a_minute_that_has_begun_for_one_of_them_alone_is_there() -> None:
-    one = {"minutes": [minute(60, ends(1)), minute(120, ends(1))]}
-    other = {"minutes": [minute(120, ends(1)), minute(180, ends(1))]}
-    assert merged_views.traffic([one, other], 2)["minutes"] == [minute(120, ends(2)), minute(180, ends(1))]
+    one = minutes(minute(60, ends(1)), minute(120, ends(1)))
+    other = minutes(minute(120, ends(1)), minute(180, ends(1)))
+    assert merged_views.traffic([one, other], TrafficQuery(minutes=2))["minutes"] == [
+        {**minute(120, ends(2)), "upstream_failed": 4},
+        minute(180, ends(1)),
+    ]
 
 
 # -- usage
@@ -245,9 +256,9 @@ _ENDS = st.builds(ends, captured=st.integers(0, 9), b5=st.integers(0, 9), b4=st.
 @settings(max_examples=60)
 @given(st.lists(st.lists(_ENDS, min_size=3, max_size=3), min_size=1, max_size=4))
 def test_a_sum_over_workers_does_not_depend_on_their_order(workers: list[list[dict[str, Any]]]) -> None:
-    answers = [{"minutes": [minute(60 * at, each) for at, each in enumerate(pages)]} for pages in workers]
-    merged = merged_views.traffic(answers, 3)["minutes"]
-    assert merged == merged_views.traffic(answers[::-1], 3)["minutes"]
+    answers = [minutes(*(minute(60 * at, each) for at, each in enumerate(pages))) for pages in workers]
+    merged = merged_views.traffic(answers, TrafficQuery(minutes=3))["minutes"]
+    assert merged == merged_views.traffic(answers[::-1], TrafficQuery(minutes=3))["minutes"]
     assert sum(each["pages"]["captured"] for each in merged) == sum(
         pages["captured"] for worker in workers for pages in worker
     )

@@ -14,7 +14,7 @@ def page(pages: int = 0, seconds: float | None = None, in_flight: int = 0, gener
     """A worker's answer to a scrape."""
     metrics = Metrics()
     if pages:
-        metrics.ended[Route.PAGE, 2, True, Outcome.CAPTURED, True] += pages
+        metrics.orgs.others.ended[Route.PAGE, 2, True, Outcome.CAPTURED, True] += pages
     if seconds is not None:
         metrics.total_latency.count([round(seconds * 1e9)])
     metrics.in_flight = in_flight

@@ -30,7 +30,7 @@ def decision(number: int) -> dict[str, Any]:
 
 def minute(at: int, captured: int) -> dict[str, Any]:
     ends = {"captured": captured, "forwarded": 0, "rejected": 0, "failed": 0, "blocked": {}}
-    return {"minute": at, "pages": ends, "requests": ends}
+    return {"minute": at, "pages": ends, "requests": ends, "upstream_failed": 0}
 
 
 VITALS: dict[str, Any] = {
@@ -147,7 +147,7 @@ async def test_what_is_asked_of_the_workers_is_what_was_asked(workers: Workers, 
     status, _ = await get(admin, "/api/decisions?q=a%26b%20c&limit=7")
     assert (status, workers.asked) == (200, ["/api/decisions?q=a%26b+c&limit=7"])
     assert (await get(admin, "/api/decisions?limit=0"))[0] == 400
-    assert (await get(admin, "/api/traffic?minutes=121"))[0] == 400
+    assert (await get(admin, "/api/traffic?minutes=1441"))[0] == 400
     assert len(workers.asked) == 1, "nobody is asked for what is refused"
 
 

@@ -61,8 +61,9 @@ def test_numbers_that_are_asked_for_have_bounds_and_a_default() -> None:
     assert asked == {
         "/api/decisions limit": [1, 500, 100],
         "/api/decisions at": [0, LAST_SECOND, None],
-        "/api/decisions minutes": [1, 120, 1],
-        "/api/traffic minutes": [1, 120, 60],
+        "/api/decisions minutes": [1, 1440, 1],
+        "/api/traffic minutes": [1, 1440, 60],
+        "/api/traffic step": [1, 24, 1],
     }
 
 

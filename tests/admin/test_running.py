@@ -113,8 +113,8 @@ async def test_what_is_in_flight_is_counted_while_it_is(rig: Rig) -> None:
     await asyncio.gather(*pages)
 
 
-async def test_nothing_that_a_client_sends_becomes_a_label(rig: Rig) -> None:
-    await rig.page({"User-Agent": "planted"}, OrgId="planted", Url="https://planted.example/")
+async def test_nothing_that_a_client_sends_but_its_org_becomes_a_label(rig: Rig) -> None:
+    await rig.page({"User-Agent": "planted"}, Url="https://planted.example/")
     assert "planted" not in (await rig.admin("/metrics"))[1]
 
 

@@ -10,7 +10,7 @@ import pytest
 from fsproxy.config.loader import load, load_text
 from fsproxy.config.problems import ConfigError
 from fsproxy.config.schema import Config
-from fsproxy.core.settings import DomainRule, Entry
+from fsproxy.core.settings import DomainRule, Entry, ListedEntry
 
 UPSTREAM = "upstream: {url: http://a}\n"
 
@@ -70,9 +70,9 @@ def test_a_file_stands_for_its_lines_but_for_blank_ones_and_comments(tmp_path: P
     ips = tmp_path / "ips.txt"
     assert config.core.default.filters.ip.block == (
         Entry("10.0.0.1", f"{file}:2:24"),
-        Entry("10.0.0.2", f"{ips}:2:1"),
-        Entry("10.0.0.3", f"{ips}:4:1"),
-        Entry("10.0.0.4", f"{ips}:6:1"),
+        ListedEntry("10.0.0.2", f"{ips}:2:1"),
+        ListedEntry("10.0.0.3", f"{ips}:4:1"),
+        ListedEntry("10.0.0.4", f"{ips}:6:1"),
         Entry("10.0.0.9", f"{file}:2:50"),
     )
 
@@ -167,7 +167,7 @@ def test_lists_are_relative_to_the_configuration_not_to_where_one_stands(
 
     config = load(Path("conf/f.yaml"), {})
 
-    assert config.core.default.filters.ip.block == (Entry("::1", "conf/ips.txt:1:1"),)
+    assert config.core.default.filters.ip.block == (ListedEntry("::1", "conf/ips.txt:1:1"),)
     assert config.files == (str(tmp_path / "conf" / "f.yaml"), str(tmp_path / "conf" / "ips.txt"))
 
 

@@ -124,9 +124,9 @@ async def test_every_metric_that_is_asked_for_is_exported_by_a_running_proxy() -
 def test_every_label_that_is_asked_for_is_one_that_samples_have() -> None:
     metrics = Metrics()
     for route in Route:
-        metrics.ended[route, 2, False, Outcome.FORWARDED, True] = 1
+        metrics.orgs.others.ended[route, 2, False, Outcome.FORWARDED, True] = 1
     for code in ReasonCode:
-        metrics.ended[Route.PAGE, 2, True, code, FilterName.IP] = metrics.shadow[code, FilterName.IP] = 1
+        metrics.orgs.others.ended[Route.PAGE, 2, True, code, FilterName.IP] = metrics.shadow[code, FilterName.IP] = 1
     for rejection in RejectionCode:
         metrics.rejections[rejection.value, "event", Route.BUNDLE.value] = 1
     metrics.recordings_ended[("blocked",)] = 1

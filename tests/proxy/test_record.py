@@ -60,7 +60,7 @@ class Bench:
 
     def __init__(self, **config: Any) -> None:
         self.metrics = Metrics()
-        self.recent = Recent(self.metrics.ended)
+        self.recent = Recent(self.metrics.orgs)
         self.sink = Sink()
         self.recorder = Recorder(self.metrics, self.sink, AuditConfig(**config), self.recent)  # type: ignore[arg-type]
 

@@ -5,10 +5,19 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from fsproxy.core.audit.record import Outcome
-from fsproxy.core.model import FilterName, Route
+from fsproxy.core.audit.line import Ending
+from fsproxy.core.audit.record import Ended, Outcome
+from fsproxy.core.failures import Failure
+from fsproxy.core.model import FilterName, Hit, ListedRule, Mode, Route, Rule, rule_hit
 from fsproxy.core.reasons import ReasonCode
-from fsproxy.telemetry.metrics import MOST_NOTED, OWN_LATENCY, TOTAL_LATENCY, Histogram, Metrics
+from fsproxy.telemetry.metrics import MOST_NOTED, MOST_RULES, OWN_LATENCY, TOTAL_LATENCY, Histogram, Metrics
+from fsproxy.telemetry.orgs import MOST_ORGS
+
+
+def _count(metrics: Metrics, ended: Ended, total: int = 0, own: int = 0) -> None:
+    """A request of no org ends."""
+    end = Ending(Outcome.FORWARDED, ended, 1.0, "", None, b"")
+    metrics.count(metrics.orgs.named[None], end, total, own)
 
 
 def _families(metrics: Metrics) -> dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], float]]:
@@ -38,10 +47,10 @@ def test_every_family_is_there_before_anything_was_counted() -> None:
 def test_counters_carry_their_labels_and_counts() -> None:
     metrics = Metrics()
     for _ in range(2):
-        metrics.count((Route.PAGE, 2, True, ReasonCode.IP_FILTER, FilterName.IP), 0, 0)
-    metrics.count((Route.PAGE, 2, True, Outcome.CAPTURED, True), 0, 0)
-    metrics.count((Route.PAGE, 0, True, Outcome.FAILED, True), 0, 0)
-    metrics.count((Route.OTHER, 4, False, Outcome.FORWARDED, False), 0, 0)
+        _count(metrics, (Route.PAGE, 2, True, ReasonCode.IP_FILTER, FilterName.IP))
+    _count(metrics, (Route.PAGE, 2, True, Outcome.CAPTURED, True))
+    _count(metrics, (Route.PAGE, 0, True, Failure.UPSTREAM_RESET, True))
+    _count(metrics, (Route.OTHER, 4, False, Outcome.FORWARDED, False))
     metrics.shadow[ReasonCode.GEOGRAPHY, FilterName.GEO] += 5
     metrics.recordings_ended[("blocked",)] += 3
     metrics.upstream_failures[("upstream_refused",)] += 1
@@ -80,13 +89,67 @@ def test_a_histogram_is_cumulative_and_a_bound_belongs_to_its_bucket() -> None:
 def test_durations_are_counted_before_many_have_gathered() -> None:
     metrics = Metrics()
     for number in range(MOST_NOTED + 1):
-        metrics.count((Route.BUNDLE, 2, False, Outcome.FORWARDED, True), number * 1_000, 1)
+        _count(metrics, (Route.BUNDLE, 2, False, Outcome.FORWARDED, True), number * 1_000, 1)
         assert len(metrics._noted) < MOST_NOTED
     families = _families(metrics)
     total, own = families["fsproxy_total_latency_seconds"], families["fsproxy_own_latency_seconds"]
     assert total[("fsproxy_total_latency_seconds_count", ())] == MOST_NOTED + 1
     assert own[("fsproxy_own_latency_seconds_bucket", (("le", "0.0001"),))] == MOST_NOTED + 1
     assert total[("fsproxy_total_latency_seconds_bucket", (("le", "0.001"),))] == 1_001
+
+
+def test_time_that_the_upstream_took_is_counted_where_it_was_asked() -> None:
+    metrics = Metrics()
+    _count(metrics, (Route.PAGE, 2, True, Outcome.CAPTURED, True), 6_000_000, 1_000_000)
+    _count(metrics, (Route.PAGE, 2, True, ReasonCode.IP_FILTER, FilterName.IP), 50_000, 50_000)
+    upstream = _families(metrics)["fsproxy_upstream_latency_seconds"]
+    assert upstream[("fsproxy_upstream_latency_seconds_count", ())] == 1
+    assert upstream[("fsproxy_upstream_latency_seconds_sum", ())] == 0.005
+
+
+def hit(rule: Rule) -> Hit:
+    return Hit(FilterName.IP, ReasonCode.IP_FILTER, rule)
+
+
+def test_the_hits_of_a_list_are_one_label_and_an_explicit_id_is_one_of_its_own() -> None:
+    metrics = Metrics()
+    for number in range(1000):
+        metrics.rule_hits[rule_hit(hit(Rule(f"ip:block:10.0.0.{number}", "f.yaml:3:1")), Mode.ENFORCE)] += 1
+        listed = ListedRule(f"ip:block:11.0.0.{number}", f"/etc/lists/bad.txt:{number}:1")
+        metrics.rule_hits[rule_hit(hit(listed), Mode.ENFORCE)] += 1
+    metrics.rule_hits[rule_hit(hit(Rule("no-office", "f.yaml:3:1")), Mode.SHADOW)] += 7
+    assert _families(metrics)["fsproxy_rule_hits"] == {
+        ("fsproxy_rule_hits_total", (("mode", "enforce"), ("rule", "ip"))): 1000.0,
+        ("fsproxy_rule_hits_total", (("mode", "enforce"), ("rule", "file:bad.txt"))): 1000.0,
+        ("fsproxy_rule_hits_total", (("mode", "shadow"), ("rule", "no-office"))): 7.0,
+    }
+
+
+def test_explicit_ids_beyond_the_first_200_are_counted_under_their_filter_and_no_series_ends() -> None:
+    metrics = Metrics()
+    for number in range(MOST_RULES + 20):
+        metrics.rule_hits[rule_hit(hit(Rule(f"rule-{number}", "f.yaml:3:1")), Mode.ENFORCE)] += 1
+    hits = _families(metrics)["fsproxy_rule_hits"]
+    assert len(hits) == MOST_RULES + 1
+    assert hits["fsproxy_rule_hits_total", (("mode", "enforce"), ("rule", "ip"))] == 20
+    assert ("fsproxy_rule_hits_total", (("mode", "enforce"), ("rule", "rule-0"))) in hits
+
+
+def test_sessions_and_bytes_are_labelled_by_org_and_orgs_without_a_name_are_together() -> None:
+    metrics = Metrics()
+    counts = metrics.orgs.admit("o-1", listed=True)
+    counts.sessions, counts.up, counts.down = 2, 30, 40
+    for number in range(MOST_ORGS + 5):
+        each = metrics.orgs.admit(f"o\n{number}", listed=False)
+        each.sessions += 1
+        each.ended[Route.PAGE, 2, True, Outcome.CAPTURED, True] += 1
+    families = _families(metrics)
+    sessions, size = families["fsproxy_org_sessions"], families["fsproxy_upstream_bytes"]
+    assert sessions["fsproxy_org_sessions_total", (("org", "o-1"),)] == 2
+    assert sessions["fsproxy_org_sessions_total", (("org", "(others)"),)] == 6
+    assert size["fsproxy_upstream_bytes_total", (("direction", "up"), ("org", "o-1"))] == 30
+    assert size["fsproxy_upstream_bytes_total", (("direction", "down"), ("org", "o-1"))] == 40
+    assert len(sessions) == MOST_ORGS + 1
 
 
 def test_bounds_rise() -> None:

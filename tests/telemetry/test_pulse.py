@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from fsproxy.core.audit.line import Ending
 from fsproxy.core.audit.record import Outcome
 from fsproxy.core.model import Instant, Route
 from fsproxy.telemetry.durations import quantile
@@ -11,8 +12,8 @@ from fsproxy.telemetry.metrics import Metrics
 from fsproxy.telemetry.pulse import SLOTS, Latencies, Pulse, total
 
 BEGIN = 1_795_262_400.0
-PAGE = (Route.PAGE, 2, True, Outcome.CAPTURED, True)
-OTHER = (Route.OTHER, 2, False, Outcome.FORWARDED, False)
+PAGE = Ending(Outcome.CAPTURED, (Route.PAGE, 2, True, Outcome.CAPTURED, True), 1.0, "", None, b"")
+OTHER = Ending(Outcome.FORWARDED, (Route.OTHER, 2, False, Outcome.FORWARDED, False), 1.0, "", None, b"")
 MILLISECOND = 1_000_000
 
 
@@ -29,9 +30,9 @@ class Bench:
         for _ in range(count):
             self.time += 1
             for _ in range(pages):
-                self.metrics.count(PAGE, own + 10 * MILLISECOND, own)
+                self.metrics.count(self.metrics.orgs.others, PAGE, own + 10 * MILLISECOND, own)
             for _ in range(others):
-                self.metrics.count(OTHER, own, own)
+                self.metrics.count(self.metrics.orgs.others, OTHER, own, own)
             self.pulse.beat()
 
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
-from fsproxy.admin.views import shadow, traffic
-from fsproxy.core.audit.record import AuditRejection, AuditShadow, Ended, Outcome
-from fsproxy.core.model import FilterName, Instant, Route
-from fsproxy.core.reasons import ReasonCode
+from fsproxy.admin.views import shadow
+from fsproxy.core.audit.record import AuditRejection, AuditShadow
+from fsproxy.core.model import Instant
 from fsproxy.telemetry import ring
-from fsproxy.telemetry.ring import Groups, Recent, Traffic
+from fsproxy.telemetry.orgs import Orgs
+from fsproxy.telemetry.ring import Groups, Recent
 
 NOON = Instant(1_795_262_400.0)
 """A full hour."""
 
 
 def test_the_newest_are_kept_and_it_is_known_since_when() -> None:
-    recent = Recent(Counter(), NOON)
+    recent = Recent(Orgs(), NOON)
     assert recent.whole_since == NOON
     for number in range(ring.MOST_DECISIONS + 10):
         recent.note(b"%d" % number, "", Instant(NOON + number), forwarded=False)
@@ -27,7 +25,7 @@ def test_the_newest_are_kept_and_it_is_known_since_when() -> None:
 
 
 def test_what_was_only_forwarded_does_not_push_out_decisions() -> None:
-    recent = Recent(Counter())
+    recent = Recent(Orgs())
     recent.note(b"blocked", "f.yaml:1:1", NOON, forwarded=False)
     for _ in range(ring.MOST_DECISIONS + ring.MOST_FORWARDED):
         recent.note(b"forwarded", "", NOON, forwarded=True)
@@ -37,68 +35,12 @@ def test_what_was_only_forwarded_does_not_push_out_decisions() -> None:
 
 
 def test_what_is_new_is_told_once() -> None:
-    recent = Recent(Counter())
+    recent = Recent(Orgs())
     for _ in range(5):
         recent.note(b"{}", "", NOON, forwarded=False)
     assert [each.number for each in recent.decisions_after(3, 50)] == [5, 4]
     assert [each.number for each in recent.decisions_after(0, 2)] == [5, 4]
     assert recent.decisions_after(5, 50) == []
-
-
-def _ended(end: Outcome | ReasonCode, *, by: FilterName | bool = True, page: bool = True) -> Ended:
-    return Route.PAGE if page else Route.BUNDLE, 2, page, end, by
-
-
-def _count(traffic: Traffic, all_ended: Counter[Ended], ended: Ended, at: float) -> None:
-    """A request ends, as the recorder counts it."""
-    if not traffic.begin <= at < traffic.end:
-        traffic.turn(at)
-    all_ended[ended] += 1
-
-
-def test_minutes_without_traffic_are_there_and_empty() -> None:
-    ended: Counter[Ended] = Counter({_ended(Outcome.CAPTURED): 7})
-    recent = Recent(ended)
-    _count(recent.traffic, ended, _ended(Outcome.CAPTURED), NOON)
-    _count(recent.traffic, ended, _ended(ReasonCode.IP_FILTER, by=FilterName.IP), NOON + 59)
-    _count(recent.traffic, ended, _ended(ReasonCode.UNSPECIFIED, by=FilterName.QUOTA), NOON + 59)
-    _count(recent.traffic, ended, _ended(Outcome.FAILED, page=False), NOON + 125)
-    ended[Route.OTHER, 2, False, Outcome.FORWARDED, False] += 1
-    told = traffic(recent, 3, NOON + 130)
-    assert [each["minute"] - NOON for each in told] == [0, 60, 120]
-    none = {"captured": 0, "forwarded": 0, "rejected": 0, "failed": 0, "blocked": {}}
-    assert told[0]["pages"] == told[0]["requests"] == {**none, "captured": 1, "blocked": {"5": 1, "-1": 1}}
-    assert told[1]["requests"] == none
-    assert (told[2]["pages"], told[2]["requests"]) == (none, {**none, "failed": 1})
-
-
-def test_minutes_are_bounded_also_when_the_clock_is_set_back() -> None:
-    ended: Counter[Ended] = Counter()
-    counts = Traffic(ended)
-    for minute in range(ring.MOST_MINUTES + 30):
-        _count(counts, ended, _ended(Outcome.CAPTURED), NOON + 60 * minute)
-    _count(counts, ended, _ended(Outcome.FAILED), NOON - 86_400)
-    assert len(counts._minutes) == ring.MOST_MINUTES
-    assert list(counts.minutes(1, NOON - 86_400)) == [(int(NOON) - 86_400, {_ended(Outcome.FAILED): 1})]
-
-
-def test_a_minute_with_nothing_but_other_requests_takes_no_room() -> None:
-    ended: Counter[Ended] = Counter()
-    counts = Traffic(ended)
-    for minute in range(ring.MOST_MINUTES):
-        _count(counts, ended, _ended(Outcome.CAPTURED), NOON + 60 * minute)
-    for back in (7_200, 3_600):
-        _count(counts, ended, (Route.OTHER, 2, False, Outcome.FORWARDED, False), NOON - back)
-    assert [sum(each.values()) for _, each in counts.minutes(1, NOON)] == [1]
-
-
-def test_a_minute_that_comes_again_goes_on() -> None:
-    ended: Counter[Ended] = Counter()
-    counts = Traffic(ended)
-    for at in (NOON, NOON + 60, NOON + 30, NOON + 31):
-        _count(counts, ended, _ended(Outcome.CAPTURED), at)
-        list(counts.minutes(1, at))
-    assert [sum(each.values()) for _, each in counts.minutes(2, NOON + 60)] == [3, 1]
 
 
 def test_a_group_says_how_often_first_and_last_within_a_day() -> None:
@@ -123,7 +65,7 @@ def test_the_most_frequent_group_comes_first_and_the_one_longest_ago_goes_first(
 
 
 def test_a_thousand_groups_at_the_most_whatever_names_clients_send() -> None:
-    recent = Recent(Counter())
+    recent = Recent(Orgs())
     for number in range(ring.MOST_GROUPS + 50):
         rejected = (AuditRejection("InvalidEventName", f"name {number}", None),)
         recent.note_rejections("o-1", (rejected, 3), (rejected, 1), NOON)
@@ -141,7 +83,7 @@ def test_hours_of_one_group_are_bounded() -> None:
 
 
 def test_a_shadow_rule_counts_sessions_and_all_requests() -> None:
-    recent = Recent(Counter())
+    recent = Recent(Orgs())
     hits = (AuditShadow("geo:never:AQ", 7, "geo"),)
     recent.note_shadow(hits, NOON, page=True)
     recent.note_shadow(hits, Instant(NOON + 5), page=False)

@@ -50,7 +50,10 @@ from fsproxy.state.redis import script, store_memory, write_limits
 from fsproxy.state.redis.breaker import PROBE_SECONDS
 from fsproxy.state.redis.ledger import ID_WRITES
 from fsproxy.telemetry.audit_log import BUFFER_BYTES
-from fsproxy.telemetry.ring import KEPT_HOURS, MOST_DECISIONS, MOST_FORWARDED, MOST_GROUPS, MOST_MINUTES
+from fsproxy.telemetry.metrics import MOST_RULES
+from fsproxy.telemetry.orgs import MOST_MINUTES
+from fsproxy.telemetry.orgs import MOST_ORGS as MOST_COUNTED_ORGS
+from fsproxy.telemetry.ring import KEPT_HOURS, MOST_DECISIONS, MOST_FORWARDED, MOST_GROUPS
 from support.documents import assert_written, rows, table, text_of, ticked
 
 
@@ -80,7 +83,9 @@ LIMITS = [
     ("in an audit line: User-Agent, path, names", f"{LONGEST_AGENT}, {LONGEST_PATH}, {LONGEST_NAME} characters"),
     ("decisions that a process remembers for its page and API", f"{MOST_DECISIONS:,}, and {MOST_FORWARDED} that were only forwarded"),
     ("decisions of one answer", str(MOST_ANSWERED)),
-    ("minutes of traffic that a process remembers", str(MOST_MINUTES)),
+    ("minutes of traffic that a process remembers", f"{MOST_MINUTES:,}"),
+    ("orgs whose traffic, sessions and bytes are counted apart", str(MOST_COUNTED_ORGS)),
+    ("rules whose hits are counted apart", str(MOST_RULES)),
     ("kinds of rejections and of shadow hits that it remembers", f"{MOST_GROUPS:,} of each, for {KEPT_HOURS} hours"),
     ("orgs of an answer about usage, and the names of each kind that are listed", f"{MOST_ORGS}, {MOST_NAMES}"),
     ("streams of events on the admin port", str(MOST_STREAMS)),

@@ -27,7 +27,7 @@ from fsproxy.core.audit.record import (
 )
 from fsproxy.core.client_api.reading.server_api import server_call
 from fsproxy.core.failures import Failure
-from fsproxy.core.model import PAGE, FilterName, Hit, Rejection, Route, SessionFacts
+from fsproxy.core.model import PAGE, FilterName, Hit, Mode, Rejection, Route, RuleHit, SessionFacts, rule_hit
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.wire.page import host_of
 from fsproxy.core.wire.path_readings import spellings
@@ -67,6 +67,8 @@ class Ending(msgspec.Struct, frozen=True, gc=False):
     """Whether the line must not name the visitor, if nothing is in shadow mode; None: the rules must be asked."""
     start: bytes
     """The template of the line's beginning (``line_start``)."""
+    hit: RuleHit | None = None
+    """How the rule that blocked is counted."""
 
 
 def ending(
@@ -101,10 +103,16 @@ def ending(
             outcome = Outcome.REJECTED
     elif route is PAGE:
         unnamed = False  # of a captured page all rules were asked, and none of them is in the decision
-    by: tuple[Outcome | ReasonCode, FilterName | bool]
-    by = (outcome, kind is not None) if block is None else (block.code, block.filter)
+    by: tuple[Outcome | ReasonCode | Failure, FilterName | bool]
+    hit: RuleHit | None = None
+    if block is not None:
+        by = block.code, block.filter
+        # Uploads of a page that was blocked are blocked with it, and by then the place of its rule is not known.
+        hit = rule_hit(block, Mode.ENFORCE) if page or where else None
+    else:
+        by = failure if outcome is Outcome.FAILED and failure is not None else outcome, kind is not None
     start = line_start(route, outcome, method, path, generation, mode, block, failure)
-    return Ending(outcome, (route, status // 100, page, *by), share, where, unnamed, start)
+    return Ending(outcome, (route, status // 100, page, *by), share, where, unnamed, start, hit)
 
 
 known_ending = lru_cache(maxsize=1024)(ending)

@@ -50,9 +50,10 @@ ECS_CATEGORIES = ("network", "web")
 """``event.category``. Of the two, ``network`` has ``allowed`` and ``denied`` among its types, ``web`` has ``error``."""
 
 
-Ended = tuple[Route, int, bool, Outcome | ReasonCode, FilterName | bool]
+Ended = tuple[Route, int, bool, Outcome | ReasonCode | Failure, FilterName | bool]
 """How a request is counted: route, first digit of the status (0: none), whether it is a page, and its outcome with
-whether anything was known of its session; for a block the reason and the filter."""
+whether anything was known of its session; a failure takes the place of ``failed``. For a block the reason and the
+filter."""
 
 
 class AuditShadow(msgspec.Struct, frozen=True, gc=False):

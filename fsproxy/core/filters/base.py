@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Protocol, Self
 
-from fsproxy.core.model import FilterName, Hit, Instant, Mode, Rule, SessionFacts
-from fsproxy.core.settings import CoreSettings, Entry, OrgSettings, Places
+from fsproxy.core.model import FilterName, Hit, Instant, ListedRule, Mode, Rule, SessionFacts
+from fsproxy.core.settings import CoreSettings, Entry, ListedEntry, OrgSettings, Places
 
 
 class Filter(Protocol):
@@ -37,7 +37,8 @@ class Filter(Protocol):
 
 def rule_of(name: FilterName, verb: str, entry: Entry) -> Rule:
     """Return the rule of an entry, with its explicit id or one made from its content (``ip:block:10.0.0.0/8``)."""
-    return Rule(entry.id or f"{name}:{verb}:{entry.text}", entry.where)
+    made = ListedRule if isinstance(entry, ListedEntry) else Rule
+    return made(entry.id or f"{name}:{verb}:{entry.text}", entry.where)
 
 
 def rule_at(name: FilterName, key: str, places: Places) -> Rule:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import ClassVar, Self
 
-from fsproxy.core.model import FilterName, Hit, Instant, Mode, Rule, SessionFacts
-from fsproxy.core.settings import CoreSettings, Entry, OrgSettings
+from fsproxy.core.model import FilterName, Hit, Instant, ListedRule, Mode, Rule, SessionFacts
+from fsproxy.core.settings import CoreSettings, Entry, ListedEntry, OrgSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,4 +40,5 @@ class BlockedUserFilter:
 def _rule(entry: Entry) -> Rule:
     """Return a rule with a stable id that does not hold the uid, because audit lines contain it."""
     digest = sha256(entry.text.encode("utf-8", "surrogatepass")).hexdigest()
-    return Rule(entry.id or f"{FilterName.BLOCKED_USER}:block:{digest[:8]}", entry.where)
+    made = ListedRule if isinstance(entry, ListedEntry) else Rule
+    return made(entry.id or f"{FilterName.BLOCKED_USER}:block:{digest[:8]}", entry.where)
