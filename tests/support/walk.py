@@ -35,7 +35,7 @@ _CHANGING = re.compile(
     r"|(?<=\.duration\":)\d+"
     r"|(?<=\"process.pid\":)\d+"
     r"|(?<=\"service.version\":\")[^\"]+"
-    r"|(?<=\"used\": )\d+"
+    r"|(?<=\"used\": )\d+|(?<=\"generation\": )\d+"
     r"|(?<=\"loaded\": )\d+\.\d+"
     r"|(?<=\"BundleTime\": )\d+"
     r"|(?<=instance\": \")[0-9a-f]{16}|(?<=passage\": \")[0-9a-f]{16}"
