@@ -14,7 +14,7 @@ import pytest
 
 from support.operators_page import PHONE, opened, text, texts
 from support.proxy import POLL
-from support.rig import running_rig
+from support.rig import JSON, running_rig
 from support.upstream import RecordingUpstream
 from support.valkey import running_valkey
 from support.workers import fresh_connections, pids, running_workers, shared, visit
@@ -150,7 +150,7 @@ async def test_it_shows_several_workers_as_one_and_says_when_one_is_missing(brow
             await page.get_by_text("35 of 40").wait_for()
             await page.get_by_text("2 workers").first.wait_for()
             await expect(page.locator(ROWS)).to_have_count(35)
-            assert "Up Redis" in " ".join((await text(page, ".tile.last")).replace("UpRedis", "Up Redis").split())
+            assert re.search("Store Up ?Redis since", await text(page, ".tile:last-child"))
             await page.locator(".use .track.warn").wait_for()
             await page.locator(ROWS).first.click()
             await page.locator("#story").get_by_text("Worker").wait_for()
@@ -167,3 +167,39 @@ async def test_it_shows_several_workers_as_one_and_says_when_one_is_missing(brow
                 os.kill(victim, signal.SIGCONT)
             await page.get_by_text("1 of 2 workers: not all is shown").wait_for(state="detached")
             await expect(page.locator(".legend [data-v=all] .n")).to_have_text("35", timeout=15_000)
+
+
+# -- a configuration that is tried
+
+
+async def test_a_try_is_shown_while_it_runs_and_how_it_ended(browser: Browser) -> None:
+    from playwright.async_api import expect
+
+    async with running_rig() as own, opened(browser, own.proxy.admin_url, "#outcome=all") as page:
+        await own.page()
+        await page.locator(ROWS).first.wait_for()
+        assert await page.locator("#trial").locator("visible=true").count() == 0
+        candidate = {**json.loads(own.proxy.config_path.read_text()), "filters": {"ip": {"block": ["203.0.113.0/24"]}}}
+        asked = {"config": json.dumps(candidate), "name": "candidate.yaml", "for": 600, "share": 1}
+        status, told = await own.admin("/api/try", "POST", json.dumps(asked).encode(), **JSON)
+        assert status == 200, told
+        for number in range(3):
+            await own.page({"X-Forwarded-For": f"203.0.113.{number}"})
+        await own.page()
+        panel = page.locator("#trial")
+        await panel.get_by_role("heading", name="Try: candidate.yaml on live traffic").wait_for()
+        await expect(panel).to_contain_text("3 of 4 pages (75.0 %) would be decided otherwise", timeout=15_000)
+        await expect(panel).to_contain_text("all of the traffic")
+        await expect(panel.locator("tbody tr")).to_have_count(1)
+        change = " ".join((await panel.locator("tbody tr").inner_text()).split())
+        assert "captured → 5 IP Filter ip:block:203.0.113.0/24" in change
+        await expect(panel.locator(".badge")).to_contain_text("of 10:00")
+        await panel.locator("tbody").get_by_role("button").first.click()
+        await page.locator("#story").get_by_role("heading", name="Captured").wait_for()
+        await page.keyboard.press("Escape")
+        await panel.get_by_role("button", name="Stop").click()
+        await expect(panel.locator(".badge")).to_have_text("ended")
+        await expect(panel).to_contain_text("Ended: it was stopped.")
+        await expect(panel).to_contain_text("3 of 4 pages")
+        await panel.get_by_role("button", name="Put away").click()
+        await expect(panel).to_be_hidden()

@@ -72,8 +72,8 @@ function upstreamTile({state, since: at, kind, text}, {upstream_p50: half}, time
   return tile("Upstream", "Up", [at ? `since ${since(at, time)}` : "", takes].filter(Boolean).join("; ") || "it answers", values, {kind: "up"});
 }
 function storeTile({kind, state, since: at, text, latency}, time) {
-  if (kind === "memory") return tile("Store", "Memory", "in this process alone", null, {kind: "up last"});
+  if (kind === "memory") return tile("Store", "Memory", "in this process alone", null, {kind: "up"});
   const takes = latency !== null && latency !== undefined ? `${milliseconds(latency)} ms` : "";
-  if (state !== "up") return tile("Store", ["Down", unit("Redis")], [at ? roughly(time - at) : "", text].filter(Boolean).join(": "), null, {kind: "bad down last"});
-  return tile("Store", ["Up", unit("Redis")], [at ? `since ${since(at, time)}` : "", takes].filter(Boolean).join("; "), null, {kind: "up last"});
+  if (state !== "up") return tile("Store", ["Down", unit("Redis")], [at ? roughly(time - at) : "", text].filter(Boolean).join(": "), null, {kind: "bad down"});
+  return tile("Store", ["Up", unit("Redis")], [at ? `since ${since(at, time)}` : "", takes].filter(Boolean).join("; "), null, {kind: "up"});
 }
