@@ -56,7 +56,7 @@ class InProcessProxy:
 
     def reload(self, config: Mapping[str, Any]) -> None:
         """Go on with this configuration, as a reload does."""
-        self.data_plane.apply(_generation(config, self.base, self.data_plane.generation.number + 1))
+        self.data_plane.apply(generation(config, self.base, self.data_plane.generation.number + 1))
 
     async def idle(self) -> None:
         """Waits until no request is under way."""
@@ -67,7 +67,8 @@ class InProcessProxy:
         return dict(self.metrics.own_failures)
 
 
-def _generation(config: Mapping[str, Any], base: Path, number: int) -> Generation:
+def generation(config: Mapping[str, Any], base: Path, number: int) -> Generation:
+    """What a file with this configuration makes."""
     whole = {"state": {"persist": None}, "audit": {"to": str(base / "audit.log")}, **config}
     return Generation.compile(load_text(json.dumps(whole), "fsproxy.yaml", {}, base), number)  # JSON is YAML
 
@@ -85,7 +86,7 @@ async def in_process(config: Mapping[str, Any]) -> AsyncIterator[InProcessProxy]
     with TemporaryDirectory(prefix="fsproxy-test-") as name, kept(Path(name), config, "audit.log"):
         base = Path(name)
         metrics, sweeper = Metrics(), Sweeper(loop)
-        data_plane = DataPlane(_generation(config, base, 1), metrics, loop, sweeper)
+        data_plane = DataPlane(generation(config, base, 1), metrics, loop, sweeper)
         await data_plane.start()
         server = data_plane.make_server(data_plane.generation.config.server)
         listener = await loop.create_server(partial(ClientConnection, server), "127.0.0.1", 0)
