@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Mapping
 from importlib import import_module
+from keyword import iskeyword
 from typing import Any
 
 import click
@@ -20,6 +21,7 @@ _SUMMARIES = {
     "explain": "Show what would be decided about a session, and why.",
     "validate": "Check the client API calls in a file.",
     "why": "Show what became of a request, a page or a session.",
+    "try": "Show what a configuration would change about live traffic.",
     "replay": "Show which recorded decisions other rules would change.",
     "import-settings": "Turn the vendor's settings exports into a configuration.",
     "schema": "Print the JSON Schema of the configuration, for editors.",
@@ -30,10 +32,10 @@ A reverse proxy in front of a session-capture backend: it blocks, validates, for
 
 \b
 Exit status of every command:
-  0  done (explain: captured; replay: nothing changes; validate: nothing is rejected; why: found)
+  0  done (explain: captured; replay, try: nothing changes; validate: nothing is rejected; why: found)
   1  the input is at fault; standard error says how (validate: something is rejected; why: nothing found)
   2  wrong usage
-  3  the other answer (explain: blocked; replay: something changes; doctor: warnings alone)
+  3  the other answer (explain: blocked; replay, try: something changes; doctor: warnings alone)
 
 \b
 Shell completion: eval "$(_FSPROXY_COMPLETE=bash_source fsproxy)", or zsh_source, or for fish:
@@ -56,7 +58,8 @@ class _Group(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.summaries:
             return super().get_command(ctx, cmd_name)
-        name = cmd_name.replace("-", "_")
+        # No module can be imported by a name that is a keyword.
+        name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name.replace("-", "_")
         command: click.Command = getattr(import_module(f"{__name__}.{name}"), name)
         return command
 

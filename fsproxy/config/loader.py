@@ -14,9 +14,9 @@ from fsproxy.config.files import Files, UnreadableError
 from fsproxy.config.key_tree import ROOT
 from fsproxy.config.orgs import with_overrides
 from fsproxy.config.problems import ConfigError, HostError, Problem, in_order
-from fsproxy.config.reading import MERGED, Reading
+from fsproxy.config.reading import FILE, MERGED, Reading
 from fsproxy.config.schema import Config, LogConfig, StateConfig, TopMode
-from fsproxy.config.yaml.positions import Table
+from fsproxy.config.yaml.positions import Scalar, Sequence, Table
 from fsproxy.config.yaml.tree import parse
 from fsproxy.core.keys import METADATA
 from fsproxy.core.settings import CoreSettings, OrgSettings
@@ -70,6 +70,21 @@ def _load(text: str, name: str, environ: Mapping[str, str], files: Files, leftov
         form = getattr(values.get("log"), "format", None) or LogConfig().format
         raise ConfigError(found, files.asked, passing=files.passing, log_format=form)
     return _assembled(values, tree, files)
+
+
+def lists_in(text: str, environ: Mapping[str, str]) -> list[str]:
+    """Return the names of the lists that a configuration refers to with ``file:``, without duplicates."""
+    found: dict[str, None] = {}
+    waiting = [parse(text, "", environ, [])]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Scalar) and node.text.startswith(FILE):
+            found[node.text.removeprefix(FILE)] = None
+        elif isinstance(node, Table):
+            waiting.extend(node.members.values())
+        elif isinstance(node, Sequence):
+            waiting.extend(node.items)
+    return list(found)
 
 
 def located(error: HostError, text: str, name: str, environ: Mapping[str, str]) -> Problem:

@@ -71,6 +71,7 @@ MISTAKES = {
     "replay, rules": ["{good}", "--config", "{file}"],
     "replay, old rules": ["{good}", "--config", "{good}", "--against", "{file}"],
     "import-settings": ["{file}"],
+    "try": ["{file}"],
 }
 CONTENTS = {
     "a folder": None,

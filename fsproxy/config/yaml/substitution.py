@@ -43,6 +43,11 @@ class Origin(Enum):
     """At least a part of it is a variable's value."""
 
 
+def names_in(text: str) -> list[str]:
+    """Return the variables that a text refers to, without duplicates."""
+    return list(dict.fromkeys(match["name"] for match in _REFERENCE.finditer(text) if match["name"]))
+
+
 def substitute(text: str, environ: Mapping[str, str], *, secret: bool = False) -> tuple[str, Origin]:
     """Return the text with every reference replaced, and where it comes from.
 

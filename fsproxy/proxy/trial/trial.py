@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import structlog
 
-from fsproxy.core.audit.privacy import safe
+from fsproxy.core.audit.privacy import safe, truncated
 from fsproxy.core.client_api.inspected import MANY
 from fsproxy.core.client_api.outcome import CallOutcome
 from fsproxy.core.failures import Failure
@@ -27,7 +27,7 @@ from fsproxy.proxy.off_loop import run
 if TYPE_CHECKING:
     from fsproxy.core.audit.privacy import MaskAddress
     from fsproxy.core.client_api.outcome import CallsOutcome
-    from fsproxy.core.model import SessionFacts
+    from fsproxy.core.model import Address, SessionFacts
     from fsproxy.core.wire.sockets.frames import SocketFrame
     from fsproxy.proxy.call_limits import CallLimits
     from fsproxy.proxy.flow import Flow
@@ -166,13 +166,18 @@ class Trial:
             peer = str(address)
         return {
             "peer": peer,
-            "address": (self._mask(address) or "") if address is not None and not peer else "",
+            "address": self._shown(address) if address is not None and not peer else "",
             "org": safe(facts.org) if facts.org else "",
             "country": location.country if location is not None else "",
             # What follows may name a visitor.
             "path": safe(f"/{first[0]}/" if first[1] else f"/{first[0]}") if path else "",
             "user": f"{uid_digest(facts.user_id):x}" if facts.user_id else "",
         }
+
+    def _shown(self, address: Address) -> str:
+        """Return the address as audit lines have it; a truncated one as the network that it stands for."""
+        shown = self._mask(address) or ""
+        return f"{shown}/{24 if address.version == 4 else 48}" if shown == truncated(address) != str(address) else shown
 
     def _note_fault(self, error: Exception) -> None:
         if not self._complained:
