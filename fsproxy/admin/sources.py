@@ -6,6 +6,7 @@ import asyncio
 
 from fsproxy.admin.answers import ExplainedDecision, SourceLine
 from fsproxy.config.source_line import source_line
+from fsproxy.core.filters.ip import hides
 from fsproxy.core.policy_rules import hit_of
 from fsproxy.proxy.generation import Generation
 
@@ -18,7 +19,8 @@ async def sources(
         places = [answer["rule"]["where"]]
     else:
         hits = (hit_of(generation.snapshot.policy(org), rule) for rule in answer["rules"])
-        places = [hit.rule.where for hit in hits if hit is not None]
+        # The line in the file would tell the part of a visitor's address that the rule's id and the audit line hide.
+        places = [hit.rule.where for hit in hits if hit is not None and not hides(hit.rule.id)]
     if not any(places):
         return []
     found = await asyncio.to_thread(lambda: [source_line(place, loaded) for place in dict.fromkeys(places)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from fsproxy.cli.audit_files import AuditFiles
 from fsproxy.cli.documented import Documented
 from fsproxy.cli.loading import compile_or_exit
 from fsproxy.cli.tables import echo_table, progress
+from fsproxy.core.filters.ip import renamed
 from fsproxy.core.model import Route
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.replay.again import CAPTURED, Replay, Replayed, recorded
@@ -122,14 +124,15 @@ def replay(
     A page is undecidable where a rule needs what its line does not hold: the whole address under client_ip: truncated,
     or a uid. Not every captured page has a line when audit.share.page is below 100%.
     """
-    after = Replay(compile_or_exit(new).snapshot, same_users=same_users)
+    generation = compile_or_exit(new)
+    after = Replay(generation.snapshot, same_users=same_users)
     before = Replay(compile_or_exit(old).snapshot, same_users=same_users) if old is not None else None
     files = AuditFiles(audit)
     counts = ReplayTotals(examples)
     collected = gc.isenabled()
     gc.disable()  # nothing here makes cycles, and collecting costs time
     try:
-        _count(files, counts, before, after)
+        _count(files, counts, before, after, renamed(generation.config.core))
     finally:
         if collected:
             gc.enable()
@@ -145,7 +148,9 @@ def replay(
     raise SystemExit(3 if counts.changed or (fail_on_undecidable and counts.undecidable) else 0)
 
 
-def _count(files: AuditFiles, counts: ReplayTotals, before: Replay | None, after: Replay) -> None:
+def _count(
+    files: AuditFiles, counts: ReplayTotals, before: Replay | None, after: Replay, name: Callable[[str], str]
+) -> None:
     read = msgspec.json.Decoder(PageLine).decode
     decide, page = after.decide, Route.PAGE.value
     same: Counter[int] = Counter()
@@ -164,7 +169,7 @@ def _count(files: AuditFiles, counts: ReplayTotals, before: Replay | None, after
                     if before is None and _is_plain(line, decided):
                         same[decided.code] += 1
                     else:
-                        counts.add(line, recorded(line) if before is None else before.decide(line), decided)
+                        counts.add(line, recorded(line, name) if before is None else before.decide(line), decided)
                 except (msgspec.MsgspecError, ValueError, RecursionError):
                     counts.unreadable += 1
             advance(files.done)

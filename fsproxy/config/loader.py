@@ -15,7 +15,7 @@ from fsproxy.config.key_tree import ROOT
 from fsproxy.config.orgs import with_overrides
 from fsproxy.config.problems import ConfigError, HostError, Problem, in_order
 from fsproxy.config.reading import FILE, MERGED, Reading
-from fsproxy.config.schema import Config, LogConfig, StateConfig, TopMode
+from fsproxy.config.schema import AuditConfig, Config, LogConfig, StateConfig, TopMode
 from fsproxy.config.yaml.positions import Scalar, Sequence, Table
 from fsproxy.config.yaml.tree import parse
 from fsproxy.core.keys import METADATA
@@ -111,10 +111,13 @@ def _assembled(values: dict[str, Any], tree: Table, files: Files) -> Config:
     places = _places(tree, "orgs")
     if "on_error" in (state := _places(tree, "state")):
         places["state_on_error"] = state["on_error"]
+    audit = values.get("audit", AuditConfig())
     values["core"] = CoreSettings(
         mode=values.get("mode", TopMode.ENFORCE).cap,
         default=OrgSettings(**base),
         state_on_error=values.get("state", StateConfig()).on_error,
+        client_ip=audit.client_ip.value,
+        client_ip_key=audit.client_ip_key,
         places=MappingProxyType(places),
         **core,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 
+from fsproxy.core.filters.ip import IpFilter, pattern_in
 from fsproxy.core.model import Hit
 from fsproxy.core.policy import OrgPolicy
 
@@ -29,5 +30,16 @@ def hits_in(found: object) -> Iterator[Hit]:
 
 
 def hit_of(policy: OrgPolicy, rule: str) -> Hit | None:
-    """Return the hit of the rule with this id; None when the policy has no such rule."""
-    return next((hit for hit in hits_in(policy) if hit.rule.id == rule), None)
+    """Return the hit of the rule with this id; None when the policy has no such rule.
+
+    Of several rules about addresses that have one id, as it hides what tells them apart, it is the first.
+    """
+    return next((hit for hit in hits_in(policy) if hit.rule.id == rule), None) or hit_by_address(policy, rule)
+
+
+def hit_by_address(policy: OrgPolicy, rule: str) -> Hit | None:
+    """Return the hit of the rule of which such an id is made that hides nothing of the address, as older lines do."""
+    pattern = pattern_in(rule)
+    if pattern is None:
+        return None
+    return next((each.block.at(pattern) for each in policy.on_page if isinstance(each, IpFilter)), None)

@@ -38,7 +38,9 @@ ECS_NAMES = {
     "error": "error.type",
     "fault": "error.message",
     "reason": "error.message",
+    "problem": "error.message",
     "path": "file.path",
+    "file": "file.path",
     "pid": "process.pid",
 }
 """The names of those fields for which the Elastic Common Schema has one. All others are written below ``fsproxy.``, as

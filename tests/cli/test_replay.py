@@ -64,6 +64,20 @@ def test_nothing_changes_is_exit_status_0(tmp_path: Path) -> None:
     assert (code, found["pages"], found["changed"]) == (0, 2, 0)
 
 
+@pytest.mark.parametrize("mode", ["truncated", "none", "full"])
+def test_the_same_rule_is_no_other_one_because_its_id_hides_an_address_now(tmp_path: Path, mode: str) -> None:
+    """Lines with whole addresses, written before ids hid a part of one, or under another ``audit.client_ip``."""
+    rule = {"rule.id": "ip:block:10.1.1.1"}
+    shadow = {"fsproxy.shadow": [{**rule, "reason_code": 5, "filter": "ip"}]}
+    audit = written(tmp_path / "a.log", blocked(1, "10.1.1.1") | rule)
+    new = f"{UPSTREAM}audit: {{client_ip: {mode}}}\nfilters: {{ip: {{block: [10.1.1.1]}}}}\n"
+    code, found = document(audit, "--config", config(tmp_path, new))
+    assert (code, found["pages"], found["rules"]) == (0, 1, [])
+    written(audit, page(1, "10.1.1.1") | shadow)
+    code, found = document(audit, "--config", config(tmp_path, new.replace("block:", "mode: shadow, block:")))
+    assert (code, [(each["old"], each["new"]) for each in found["shadow"]]) == (0, [(1, 1)])
+
+
 def test_what_changes_is_counted_by_code_and_rule_with_examples_and_exit_status_3(tmp_path: Path) -> None:
     lines = [page(n, "10.1.1.1") for n in range(5)] + [blocked(9, "192.0.2.1"), page(10, "192.0.2.2")]
     audit = written(tmp_path / "a.log", *lines)

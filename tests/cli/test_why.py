@@ -145,6 +145,27 @@ def test_a_rule_that_is_gone_from_the_file_is_reported(tmp_path: Path, audit: Pa
     assert "today:     It cannot be known: ip: the line does not hold the whole address" in printed
 
 
+@pytest.mark.parametrize(
+    ("rule", "place"),
+    [
+        ("ip:block:10.0.0.8", "fsproxy.yaml:2:36 (as"),
+        ("ip:block:10.0.0.x", "fsproxy.yaml:2:26, or another rule that has this id,"),
+        ("ip:block:10.1.0.x", "fsproxy.yaml:2:46 (as"),
+        ("ip:block:10.0.0.9", "It is not in"),
+    ],
+)
+def test_a_rule_that_hides_a_part_of_an_address_is_found_and_so_is_one_of_older_lines(
+    tmp_path: Path, rule: str, place: str
+) -> None:
+    config = tmp_path / "fsproxy.yaml"
+    config.write_text("upstream: {url: http://a}\nfilters: {ip: {block: [  10.0.0.7, 10.0.0.8, 10.1.0.7]}}\n")
+    file = tmp_path / "audit.log"
+    block = Hit(FilterName.IP, ReasonCode.IP_FILTER, Rule(rule))
+    file.write_bytes(line("r-1", 0, Outcome.BLOCKED, decision=Decision(block=block)))
+    told = why("r-1", "--audit", file, "--config", config)
+    assert f"place:     {place}" in told.output.replace(f"{tmp_path}/", ""), told.output
+
+
 def test_who_may_not_be_named_is_found_by_request_and_never_by_session(tmp_path: Path) -> None:
     file = tmp_path / "audit.log"
     opted_out = Hit(FilterName.OPT_OUT, ReasonCode.OPT_OUT_COOKIE, Rule("opt_out:gpc"))

@@ -223,12 +223,12 @@ def test_whole_lines_are_decidable_and_truncated_ones_name_the_rule_and_what_is_
     config = {"upstream": {"url": "http://127.0.0.1:9"}, "filters": {"ip": {"block": ["203.0.113.7"]}}}
     generation = Generation.compile(load_text(json.dumps(config), "fsproxy.yaml", {}, Path()), 1)
     page: Page = ({"OrgId": "o-1", "UserId": "u", "Url": "https://a.example/"}, {}, "203.0.113.7", "")
-    assert answers(generation, decided(generation, page, NEW, "full")[1]) == (5, "ip:block:203.0.113.7")
+    assert answers(generation, decided(generation, page, NEW, "full")[1]) == (5, "ip:block:203.0.113.x")
     _, line = decided(generation, page, NEW, "truncated")
     assert line["client.ip"] == "203.0.113.0"
     told = explain_record(generation, line)
     assert (told["decision"], told["because"], told["rules"]) == (
         "undecidable",
         "ip: the line does not hold the whole address",
-        ["ip:block:203.0.113.7"],
+        ["ip:block:203.0.113.x"],
     )

@@ -16,9 +16,11 @@ from fsproxy.admin.trial_api import ENDPOINTS as TRIAL_ENDPOINTS
 from fsproxy.core.audit.facts import AuditFacts
 from fsproxy.core.audit.line import line_start
 from fsproxy.core.audit.record import LineEnd, Outcome
+from fsproxy.core.filters.ip import hides, renamed
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.model import FilterName, Hit, Route, Rule
 from fsproxy.core.reasons import ReasonCode
+from fsproxy.core.settings import CoreSettings
 from fsproxy.telemetry.metrics import Metrics
 from fsproxy.telemetry.orgs import MOST_MINUTES
 from fsproxy.telemetry.ring import MOST_DECISIONS, MOST_FORWARDED
@@ -55,6 +57,21 @@ def test_the_words_of_an_audit_lines_fields_are_all_there_are() -> None:
     assert said["fsproxy.facts"] - {"new", "under_way", "admitted", "replay"} == names_of(AuditFacts)
     assert said["fsproxy.shadow"] - {"fsproxy.shadow"} == {"{rule.id, reason_code, filter}"}
     assert said["event.outcome"] == {"success", "failure", "unknown"}
+
+
+def test_the_table_of_rules_that_name_an_address_is_what_they_are_called() -> None:
+    shown = rows(text_of("reference/audit.md"), "## Rules that name an address")
+    texts = ("10.0.0.0/8", "10.0.0.128/25", "10.0.0.7", "2001:db8::7")
+    assert [ticked(row[0])[0] for row in shown] == ["truncated", "hashed", "none", "full"]
+    for mode, *cells in shown:
+        core = CoreSettings(client_ip=ticked(mode)[0], client_ip_key="key")
+        for text, cell in zip(texts, cells, strict=True):
+            name = renamed(core)(f"ip:block:{text}")
+            said = [each for each in ticked(cell) if each.startswith("ip:")]
+            assert said in ([], [name]), (mode, text)
+            assert hides(name) is (
+                (ticked(mode)[0] != "full" and "/8" not in text) or ticked(mode)[0] in {"hashed", "none"}
+            )
 
 
 # -- the admin port

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar, Self
 
 from fsproxy.core.filters.base import rule_of
 from fsproxy.core.matching.addresses import AddressPattern, AddressTable, parse_pattern
+from fsproxy.core.matching.masked_patterns import pattern_mask
 from fsproxy.core.model import FilterName, Hit, Instant, Mode, SessionFacts
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import CoreSettings, Entry, OrgSettings
@@ -37,7 +39,8 @@ class IpFilter:
         mode = settings.mode.capped(core.mode)
         if mode is Mode.OFF or not settings.block:
             return None
-        block = AddressTable.of((pattern, _hit(entry)) for entry, pattern in _patterns(settings.block))
+        mask = pattern_mask(core.client_ip, core.client_ip_key)
+        block = AddressTable.of((pattern, _hit(entry, mask(pattern))) for entry, pattern in _patterns(settings.block))
         allow = AddressTable.of((pattern, True) for _, pattern in _patterns(settings.allow))
         return cls(mode, block, allow)
 
@@ -59,5 +62,31 @@ def _patterns(entries: tuple[Entry, ...]) -> Iterable[tuple[Entry, AddressPatter
             yield entry, pattern
 
 
-def _hit(entry: Entry) -> Hit:
-    return Hit(FilterName.IP, ReasonCode.IP_FILTER, rule_of(FilterName.IP, "block", entry))
+def _hit(entry: Entry, text: str | None) -> Hit:
+    return Hit(FilterName.IP, ReasonCode.IP_FILTER, rule_of(FilterName.IP, "block", entry, text))
+
+
+_MADE = f"{FilterName.IP}:block:"
+
+
+def pattern_in(rule: str) -> AddressPattern | None:
+    """Return the pattern that a rule's id was made of; None where it tells none."""
+    return parse_pattern(rule.removeprefix(_MADE)) if rule.startswith(_MADE) else None
+
+
+def hides(rule: str) -> bool:
+    """Return whether a rule's id leaves out a part of the address that the rule is about."""
+    return rule.startswith(_MADE) and pattern_in(rule) is None
+
+
+def renamed(core: CoreSettings) -> Callable[[str], str]:
+    """Return a function from the id of a rule, as a line of another configuration has it, to the id that it has now."""
+    mask = pattern_mask(core.client_ip, core.client_ip_key)
+
+    @lru_cache(maxsize=4096)
+    def name(rule: str) -> str:
+        pattern = pattern_in(rule)
+        text = mask(pattern) if pattern is not None else None
+        return rule if text is None else f"{_MADE}{text}"
+
+    return name

@@ -156,6 +156,11 @@ class AddressTable(Generic[T]):
         v4 = _most_specific_first(tables[4])
         return cls(v4, _most_specific_first(tables[6]), *_by_upper_half(v4))
 
+    def at(self, pattern: AddressPattern) -> T | None:
+        """Return the value of this very pattern, or None."""
+        tables = self.v4 if pattern.version == 4 else self.v6
+        return next((values.get(pattern.value) for mask, values in tables if mask == pattern.mask), None)
+
     def find(self, address: Address) -> T | None:
         """Return the value of the most specific pattern that covers the address, or None."""
         number = int(address)

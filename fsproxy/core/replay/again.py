@@ -10,6 +10,7 @@ filters are remembered for each part. Equal answers get one number, and the deci
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from itertools import chain
 
@@ -63,9 +64,10 @@ _NO_TIME = Instant(0.0)
 _read_facts = msgspec.json.Decoder(AuditFacts).decode
 
 
-def recorded(line: PageLine) -> Replayed:
-    """Return the decision in the line."""
-    return Replayed(line.reason_code or CAPTURED, line.rule, line.shadow)
+def recorded(line: PageLine, renamed: Callable[[str], str] = str) -> Replayed:
+    """Return the decision in the line. ``renamed`` returns the id that a rule has now."""
+    shadow = tuple(AuditShadow(renamed(hit.rule), hit.reason_code, hit.filter) for hit in line.shadow)
+    return Replayed(line.reason_code or CAPTURED, renamed(line.rule), shadow)
 
 
 class Replay:

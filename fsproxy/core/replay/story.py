@@ -13,7 +13,7 @@ from fsproxy.core.failures import Failure
 from fsproxy.core.filters import FILTERS
 from fsproxy.core.model import FilterName
 from fsproxy.core.policy import Snapshot
-from fsproxy.core.policy_rules import hits_in
+from fsproxy.core.policy_rules import hit_by_address, hits_in
 from fsproxy.core.reasons import RejectionCode
 from fsproxy.core.replay.again import Replay
 from fsproxy.core.replay.facts import page_line
@@ -45,6 +45,7 @@ _OUTCOMES = {
 _SESSIONS = {"new": "new", "under_way": "under way", "admitted": "new, of a visitor whom ramping admitted before"}
 _NO_RULES = "With --config FILE, its line in that file is shown here."
 _OF_ITS_PAGE = " This was decided on its page, which was blocked."
+_OR_ANOTHER = ", or another rule that has this id, as the id hides a part of the address"
 _NO_PLACE = {"state:down": "state.on_error"} | {f"{each.value}:error": "filters.on_error" for each in FilterName}
 """Rules that no line of the file holds, and the key that decided in their place."""
 _ON_PAGES_ONLY = {each.name.value for each in FILTERS if each.on_pages_only}
@@ -82,8 +83,13 @@ class Rules:
         if places is None:
             places = self._places[id(policy)] = {}
             for hit in hits_in(policy):
-                places.setdefault(hit.rule.id, hit.rule.where)
-        return places.get(rule)
+                known = places.setdefault(hit.rule.id, hit.rule.where)
+                if known != hit.rule.where and not known.endswith(_OR_ANOTHER):
+                    places[hit.rule.id] = known + _OR_ANOTHER
+        if rule not in places:
+            found = hit_by_address(policy, rule)
+            return found.rule.where if found is not None else None
+        return places[rule]
 
     def today(self, line: Line) -> str:
         """Return a sentence that says what this configuration would decide about a page."""

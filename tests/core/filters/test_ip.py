@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsproxy.core.filters.ip import IpFilter, problem
+from fsproxy.core.filters.ip import IpFilter, hides, problem, renamed
 from fsproxy.core.matching.addresses import AddressPattern, AddressTable, parse_pattern
 from fsproxy.core.model import FilterName, Hit, Instant, Mode, Route, SessionFacts
 from fsproxy.core.reasons import ReasonCode
@@ -19,7 +19,7 @@ NOW = Instant(1_795_287_301.0)
 
 def _filter(block: list[str], allow: list[str] | None = None) -> IpFilter:
     ip = IpSettings(block=tuple(map(Entry, block)), allow=tuple(map(Entry, allow or [])))
-    made = IpFilter.compile(OrgSettings(filters=FilterSettings(ip=ip)), CoreSettings())
+    made = IpFilter.compile(OrgSettings(filters=FilterSettings(ip=ip)), CoreSettings(client_ip="full"))
     assert made is not None
     return made
 
@@ -155,10 +155,34 @@ def test_the_most_specific_rule_is_named_and_of_equals_the_first() -> None:
     ]
 
 
+def test_an_id_tells_no_more_of_an_address_than_audit_lines_do() -> None:
+    texts = ["10.0.0.7", "10.0.0.128/25", "10.0.0.0/24", "2001:db8::1"]
+    ip = IpSettings(block=(*map(Entry, texts), Entry("10.9.9.9", id="ip:block:mine")))
+    ids = {}
+    for mode in ("truncated", "none", "hashed"):
+        core = CoreSettings(client_ip=mode, client_ip_key="key")
+        made = IpFilter.compile(OrgSettings(filters=FilterSettings(ip=ip)), core)
+        assert made is not None
+        hits = [_judge(made, each) for each in ("10.0.0.7", "10.0.0.130", "10.0.0.8", "2001:db8::1", "10.9.9.9")]
+        ids[mode] = [hit.rule.id.removeprefix("ip:block:") for hit in hits if hit is not None]
+        assert list(map(renamed(core), (f"ip:block:{each}" for each in texts))) == [
+            f"ip:block:{each}" for each in ids[mode][:4]
+        ]
+        assert renamed(core)(f"ip:block:{ids[mode][0]}") == f"ip:block:{ids[mode][0]}", "once is enough"
+    assert ids["truncated"] == ["10.0.0.x", "10.0.0.x/25", "10.0.0.0/24", "2001:db8:0:x", "mine"]
+    assert ids["none"] == ["x", "x", "x", "x", "mine"]
+    assert not any("10.0" in each or "2001" in each for each in ids["hashed"])
+    assert len(set(ids["hashed"])) == 5
+    assert [hides(f"ip:block:{each}") for each in ids["truncated"][:4]] == [True, True, False, True]
+    assert all(hides(f"ip:block:{each}") for each in ids["hashed"][:4])
+    assert renamed(CoreSettings(client_ip="full"))("ip:block:10.0.0.7") == "ip:block:10.0.0.7"
+    assert renamed(CoreSettings())("domain:block:10.0.0.7") == "domain:block:10.0.0.7"
+
+
 def test_an_explicit_id_and_the_place_are_kept() -> None:
     entry = Entry("10.0.0.1", where="fsproxy.yaml:7:5", id="the-office")
     ip = IpSettings(block=(entry,))
-    made = IpFilter.compile(OrgSettings(filters=FilterSettings(ip=ip)), CoreSettings())
+    made = IpFilter.compile(OrgSettings(filters=FilterSettings(ip=ip)), CoreSettings(client_ip="full"))
     assert made is not None
     hit = _judge(made, "10.0.0.1")
     assert hit is not None

@@ -207,7 +207,8 @@ async def test_addresses_are_written_as_configured(
     mode: str, v4: tuple[str, str] | None, v6: tuple[str, str] | None
 ) -> None:
     key = {"key": "${AUDIT_KEY}"} if mode == "hashed" else {}
-    async with running_rig({"audit": {"client_ip": mode, **key}}, {"AUDIT_KEY": "planted-key"}) as rig:
+    config = {"audit": {"client_ip": mode, **key}, "filters": {"ip": {"block": ["203.0.113.9"]}}}
+    async with running_rig(config, {"AUDIT_KEY": "planted-key"}) as rig:
         seen = []
         for address, expected in (("198.51.100.77", v4), ("2001:db8:1:2::3", v6), ("198.51.100.77", v4)):
             line = await rig.line(await rig.page({"X-Forwarded-For": address}))
@@ -217,7 +218,14 @@ async def test_addresses_are_written_as_configured(
             seen.append(written)
         assert seen[0] == seen[2]
         assert mode == "none" or seen[0] != seen[1]
-        assert "planted-key" not in rig.proxy.log_text() + json.dumps(rig.proxy.audit_lines())
+        blocked = await rig.line(await rig.page({"X-Forwarded-For": "203.0.113.9"}))
+        assert blocked["rule.id"].startswith("ip:block:")
+        written = rig.proxy.log_text() + json.dumps(rig.proxy.audit_lines())
+        assert "planted-key" not in written
+        for path in ("/api/decisions", "/metrics"):
+            written += (await rig.admin(path))[1]
+        assert "203.0.113.9" not in written
+        assert f'"id": "{blocked["http.request.id"]}"' in written or blocked["http.request.id"] in written
 
 
 SECRET = "planted"
