@@ -28,6 +28,8 @@ WIDE = {"rate": {"event": ["100000/s"], "user": ["100000/s"]}}
 QUICK = {"timeouts": {"connect": "5s", "response": "1500ms"}, "page_retry": "10s"}
 """Short enough to wait for a few of them, and longer than what answers takes on a machine that is busy: the test's own
 loop is recorders, link and upstream at once."""
+PATIENT = {"timeouts": {"response": "60s"}}
+"""For an upstream that a test lets be, if no upload may be sent twice."""
 Allowed = frozenset[int | None]
 NONE: Allowed = frozenset()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from integration.faults.scene import Scene, scene
+from integration.faults.scene import PATIENT, Scene, scene
 from support import launch
 
 LAUNCH = (sys.executable, launch.__file__, "serve")
@@ -25,7 +25,7 @@ async def counted(it: Scene, sample: str) -> None:
 
 
 async def test_audit_lines_that_find_no_room_are_counted_and_not_felt() -> None:
-    async with scene("audit", {"audit": {"to": "/dev/full"}}) as it, it.recording():
+    async with scene("audit", {"upstream": PATIENT, "audit": {"to": "/dev/full"}}) as it, it.recording():
         await counted(it, DROPPED)
         await it.more_delivered(30)
         assert not it.journal.retries
@@ -34,6 +34,7 @@ async def test_audit_lines_that_find_no_room_are_counted_and_not_felt() -> None:
 async def test_a_disk_that_fills_under_audit_and_state_is_counted_and_not_felt(tmp_path: Path) -> None:
     """No file of the process may grow beyond 24 KB: a line of each is cut in its middle."""
     config = {
+        "upstream": PATIENT,
         "audit": {"to": str(tmp_path / "audit.log")},
         "state": {"persist": {"path": str(tmp_path / "state.sqlite"), "every": "100ms"}},
         "filters": {"quota": {"sessions": 1_000_000}},
@@ -52,6 +53,7 @@ async def test_a_clock_that_jumps_is_not_felt(tmp_path: Path, steps: tuple[float
     clock = tmp_path / "clock"
     clock.write_text("0")
     config = {
+        "upstream": PATIENT,
         "filters": {"quota": {"sessions": 1_000_000}},
         "state": {"persist": {"path": str(tmp_path / "state.sqlite"), "every": "100ms"}},
     }

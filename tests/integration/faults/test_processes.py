@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from integration.faults.scene import QUICK, scene
+from integration.faults.scene import PATIENT, QUICK, scene
 from support.faulty_link import Fault
 from support.valkey import ValkeyServer, running_valkey
 from support.workers import pids, replaced
@@ -100,7 +100,7 @@ async def test_a_worker_that_is_killed_ends_no_recording() -> None:
 
 
 async def test_a_configuration_that_changes_all_the_time_half_of_it_bad_is_not_felt() -> None:
-    async with scene("reload") as it, it.recording():
+    async with scene("reload", {"upstream": PATIENT}) as it, it.recording():
         good = json.loads(it.proxy.config_path.read_text())
         for number in range(6):
             before = await it.ready()

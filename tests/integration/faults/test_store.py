@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from integration.faults.scene import scene
+from integration.faults.scene import PATIENT, scene
 from support.valkey import DelayingProxy, ValkeyServer, running_valkey
 
 
@@ -20,7 +20,7 @@ def valkey() -> Iterator[ValkeyServer]:
 def over(url: str) -> dict[str, Any]:
     """A quota that is never reached, so that pages ask the store as well."""
     state = {"backend": "redis", "redis": {"url": url, "timeout": "100ms"}}
-    return {"state": state, "filters": {"quota": {"sessions": 1_000_000}}}
+    return {"upstream": PATIENT, "state": state, "filters": {"quota": {"sessions": 1_000_000}}}
 
 
 async def test_a_store_that_is_killed_and_starts_empty_is_not_felt(valkey: ValkeyServer) -> None:

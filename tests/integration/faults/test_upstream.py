@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from integration.faults.scene import QUICK, scene
+from integration.faults.scene import PATIENT, QUICK, scene
 from support.faulty_link import Fault
 
 KEEPS_ALIVE = {502, None}
@@ -43,7 +43,7 @@ async def test_a_page_waits_for_an_upstream_that_refuses_and_is_recorded_after_a
 
 
 async def test_a_slow_upstream_costs_neither_a_page_nor_an_upload() -> None:
-    async with scene("slow", {"upstream": {"timeouts": {"response": "10s"}}}) as it, it.recording():
+    async with scene("slow", {"upstream": PATIENT}) as it, it.recording():
         await it.break_link(Fault.SLOW, 60)
         assert not it.journal.retries
 

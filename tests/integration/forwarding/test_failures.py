@@ -20,7 +20,6 @@ from support.upstream import RecordingUpstream
 ORIGIN = b"https://app.example.com"
 PAGE = b'{"OrgId": "o-1", "Url": "https://app.example.com/"}'
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-QUICK = {"timeouts": {"connect": "300ms", "response": "300ms"}, "page_retry": "0ms"}
 ROUTES = {
     "page": "/rec/page",
     "bundle": "/rec/bundle?OrgId=o-1",
@@ -115,12 +114,18 @@ FAILURES = {
 }
 
 
+AT_ONCE = {"page_retry": "0ms"}
+EXPIRES = {"silent": "response", "silent in TLS": "connect", "no connection": "connect"}
+"""The timeout that these wait for; no other one can be over first."""
+
+
 @pytest.mark.parametrize("kind", FAILURES)
 async def test_each_failure_has_its_status_on_each_route_and_cors_on_capture_routes(kind: str) -> None:
     make, url, cause, status = FAILURES[kind]
     async with make() as port:
         where = f"{url.get('scheme', 'http')}://{url.get('host', '127.0.0.1')}:{port}"
-        async with in_process({"upstream": {"url": where, **QUICK}}) as proxy:
+        timeouts = {EXPIRES[kind]: "300ms"} if kind in EXPIRES else {}
+        async with in_process({"upstream": {"url": where, "timeouts": timeouts, **AT_ONCE}}) as proxy:
             async with asyncio.TaskGroup() as group:
                 asked = {name: group.create_task(_ask(proxy.port, target)) for name, target in ROUTES.items()}
             # The kernel decides whether a reset comes while connecting or later.
@@ -152,7 +157,8 @@ async def _ask(port: int, target: str) -> RawAnswer:
 
 async def test_a_failed_request_leaves_the_connection_usable() -> None:
     async with RawUpstream([UpstreamAnswer(b"", then="close"), UpstreamAnswer(OK)]) as upstream:
-        async with in_process({"upstream": {"url": upstream.url, **QUICK}}) as proxy, raw_client(proxy.port) as client:
+        config = {"upstream": {"url": upstream.url, **AT_ONCE}}
+        async with in_process(config) as proxy, raw_client(proxy.port) as client:
             assert (await post(client, "/rec/page")).status == 502
             assert (await post(client, "/rec/page")).status == 200
 
@@ -207,8 +213,9 @@ async def test_a_page_gives_up_once_page_retry_is_over() -> None:
 
 async def test_an_answer_that_stops_half_way_is_broken_off_after_the_timeout() -> None:
     half = UpstreamAnswer(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", then="hold")
-    async with RawUpstream([half]) as upstream, in_process({"upstream": {"url": upstream.url, **QUICK}}) as proxy:
-        async with raw_client(proxy.port) as client:
+    async with RawUpstream([half]) as upstream:
+        config = {"upstream": {"url": upstream.url, "timeouts": {"response": "1s"}}}
+        async with in_process(config) as proxy, raw_client(proxy.port) as client:
             await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             assert (await client.head())[1] == 200
             rest = asyncio.create_task(client.closed())
@@ -317,7 +324,7 @@ async def test_requests_wait_for_a_place_when_all_connections_are_in_use() -> No
 
 async def test_a_request_that_gets_no_place_in_time_is_told_so() -> None:
     async with RecordingUpstream() as upstream:
-        config = {"upstream": {"url": upstream.url, "max_connections": 1, "timeouts": {"connect": "200ms"}}}
+        config = {"upstream": {"url": upstream.url, "max_connections": 1, "timeouts": {"connect": "1s"}}}
         async with in_process(config) as proxy:
             upstream.hold()
             first = asyncio.create_task(_ask(proxy.port, "/rec/page"))

@@ -173,7 +173,7 @@ async def test_no_byte_of_what_was_planted_is_written_anywhere(kind: str) -> Non
             "log": {"level": "debug"},
             "admin": {"token": "${TOKEN}"},
             "audit": {"client_ip": "hashed", "key": "${AUDIT_KEY}", "share": {"other": "100%"}},
-            "server": {"max_header": "8KB", "body_timeout": "500ms"},
+            "server": {"max_header": "8KB", "body_timeout": "2s"},
             "filters": {"deleting_user": {"block": [f"{MARK}-deleted"]}, "blocked_user": {"block": ["${UID}"]}},
             "state": state,
         }

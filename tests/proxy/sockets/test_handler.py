@@ -197,7 +197,7 @@ async def test_binaries_pings_and_the_order_of_messages_stay(tmp_path: Path) -> 
         async with it.connect(autoping=False) as socket:
             await socket.send_bytes(b"\0" * 300_000)
             await socket.ping(b"are you there")
-            first, second = await socket.receive(timeout=120), await socket.receive(timeout=10)
+            first, second = await socket.receive(timeout=120), await socket.receive(timeout=120)
             assert {first.type, second.type} == {WSMsgType.BINARY, WSMsgType.PONG}
         assert it.backend.binaries == [b"\0" * 300_000]
 
