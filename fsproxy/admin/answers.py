@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from msgspec import Meta
 
-from fsproxy.admin.state_answers import Merged, Reload, UnixTime, about
+from fsproxy.admin.state_answers import Load, Merged, Reload, UnixTime, about
 from fsproxy.admin.status_answers import Status
 from fsproxy.config.schema import TopMode
 from fsproxy.core.pipeline import Judgement
@@ -205,13 +205,6 @@ class Minute(TypedDict):
     pages: Ends
     requests: Annotated[Ends, about("All that carry captured data, pages included.")]
     upstream_failed: Annotated[int, about("Requests that failed, and it was the upstream's failure.")]
-
-
-class Load(TypedDict):
-    """A configuration came into force."""
-
-    at: UnixTime
-    generation: int
 
 
 class Traffic(Merged):

@@ -16,6 +16,8 @@ from fsproxy.config.schema import AdminConfig
 from fsproxy.core.wire.header_names import FORWARDING
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+_ASKING_PATHS = frozenset({"/api/explain"})
+"""What is posted there changes nothing."""
 _ELSEWHERE = frozenset({"cross-site", "same-site"})
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _PASSED_ON_BY = frozenset(name.decode() for name in FORWARDING) | {
@@ -38,16 +40,20 @@ _PASSED_ON_PREFIXES = ("x-forwarded", "x-original-", "x-envoy-")
 def guard(config: AdminConfig) -> Middleware:
     """Return the middleware that refuses callers; health and metrics are open to all.
 
-    A configured token decides alone; it is compared in constant time. Without one, the caller must be a program on this
-    machine, and no proxy that passes on what others ask. A write by a browser must come from a page of this address.
+    ``admin.token`` decides alone where it is configured; with ``admin.read_token`` one may read. Both are compared in
+    constant time. Without ``admin.token``, a caller who sends no token must be a program on this machine, and no proxy
+    that passes on what others ask. A write by a browser must come from a page of this address.
     """
-    expected = config.token.encode() if config.token else None
+    secrets = [each.encode() if each else None for each in (config.token, config.read_token)]
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path in OPEN_PATHS:
             return await handler(request)
-        refusal = _no_token(request) if expected is None else _wrong_token(request, expected)
+        refusal = _wrong_token(request, *secrets) if any(secrets) else _no_token(request)
+        if refusal is not None and config.token is None and "Authorization" not in request.headers:
+            # Programs on this machine may do what they may where no token is configured.
+            refusal = _no_token(request) and refusal
         if refusal is None and request.method not in _READS and not _own_origin(request):
             refusal = error(403, "Origin is not this address: a proxy in front must pass Host on")
         return refusal if refusal is not None else await handler(request)
@@ -55,14 +61,18 @@ def guard(config: AdminConfig) -> Middleware:
     return guard
 
 
-def _wrong_token(request: web.Request, expected: bytes) -> web.Response | None:
+def _wrong_token(request: web.Request, whole: bytes | None, read: bytes | None) -> web.Response | None:
     if is_page(request.path):
         # The page holds no data; it asks for the token.
         return None
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    matches = hmac.compare_digest(given.strip().encode(errors="surrogateescape"), expected)
-    if scheme.lower() != "bearer" or not matches:
+    sent = given.strip().encode(errors="surrogateescape")
+    # Both are compared, so that the time does not tell which one it was nearer to.
+    may_change, may_read = (known is not None and hmac.compare_digest(sent, known) for known in (whole, read))
+    if scheme.lower() != "bearer" or not (may_change or may_read):
         return error(401, "a token is needed: Authorization: Bearer ...")
+    if not may_change and request.method not in _READS and request.path not in _ASKING_PATHS:
+        return error(403, "admin.read_token may read everything and change nothing: this needs admin.token")
     return None
 
 

@@ -133,7 +133,10 @@ def _summed(one: Answer, other: Answer) -> dict[str, Any]:
 
 
 def usage(answers: Sequence[Answer]) -> UsageReport:
-    """Return each org's use. All workers count in one store, so the highest count holds; the names are those of all."""
+    """Return each org's use. All workers count in one store, so the highest count holds; the names are those of all.
+
+    Each counts sessions and bytes for itself, so these are sums.
+    """
     orgs: dict[str, Any] = {}
     for each in _in_turns([answer["orgs"] for answer in answers]):
         known = orgs.get(each["org"])
@@ -141,7 +144,8 @@ def usage(answers: Sequence[Answer]) -> UsageReport:
             orgs[each["org"]] = _org(known, each)
         elif len(orgs) < MOST_ORGS:
             orgs[each["org"]] = each
-    return {"known": any(answer["known"] for answer in answers), "orgs": list(orgs.values())}
+    since = min(answer["since"] for answer in answers)
+    return {"known": any(answer["known"] for answer in answers), "since": since, "orgs": list(orgs.values())}
 
 
 def _in_turns(lists: Sequence[Sequence[Any]]) -> Iterable[Any]:
@@ -153,9 +157,13 @@ def _in_turns(lists: Sequence[Sequence[Any]]) -> Iterable[Any]:
 def _org(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     quota = one["quota"] or other["quota"]
     if one["quota"] and other["quota"]:
-        quota = {**quota, "used": _most(one["quota"]["used"], other["quota"]["used"])}
+        quota = max((one["quota"], other["quota"]), key=lambda each: -1 if each["used"] is None else each["used"])
     kinds = {kind: _kind(each, other["names"][kind]) for kind, each in one["names"].items()}
-    return {"org": one["org"], "quota": quota, "names": kinds}
+    size, others = one["upstream_bytes"], other["upstream_bytes"]
+    if size is not None and others is not None:
+        size = {way: size[way] + others[way] for way in size}
+    counts = {"sessions": _sum(one["sessions"], other["sessions"]), "upstream_bytes": size or others}
+    return {"org": one["org"], "quota": quota, **counts, "names": kinds}
 
 
 def _kind(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
@@ -169,6 +177,11 @@ def _names(one: Sequence[Answer], other: Sequence[Answer]) -> list[Answer]:
     for each in sorted((*one, *other), key=lambda each: -each["at"]):
         latest.setdefault(each["name"], each)
     return list(latest.values())[:MOST_NAMES]
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    """Return the sum of what is known."""
+    return one + other if one is not None and other is not None else one if other is None else other
 
 
 def _most(one: int | None, other: int | None) -> int | None:

@@ -13,10 +13,18 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector, CollectorRegistry
 
-LEAST = frozenset({"fsproxy_store_up", "fsproxy_config_generation", "fsproxy_config_loaded_timestamp_seconds"})
+LEAST = frozenset(
+    {
+        "fsproxy_store_up",
+        "fsproxy_config_generation",
+        "fsproxy_config_loaded_timestamp_seconds",
+        "process_start_time_seconds",
+    }
+)
 """Gauges of which the lowest value is true of all workers."""
 MOST = frozenset(
     {
+        "fsproxy_build_info",
         "fsproxy_config_errors",
         "fsproxy_names",
         "fsproxy_names_limit",

@@ -19,7 +19,7 @@ INVALID = {400: ("What was asked is not valid.", Error)}
 SILENT = {503: ("No worker answers in time.", Error)}
 _GUARDED = {
     401: ("The token is missing or wrong.", Error),
-    403: ("Off loopback without a configured token, or from another site's page.", Error),
+    403: ("Off loopback without a configured token, from another site's page, or not with admin.read_token.", Error),
 }
 _REFERENCE = "#/components/schemas/{name}"
 _INFO = {
@@ -32,7 +32,7 @@ _INFO = {
         "loopback get an answer, and no page of another site."
     ),
 }
-_TOKEN = {"type": "http", "scheme": "bearer", "description": "admin.token of the configuration, where there is one."}
+_TOKEN = {"type": "http", "scheme": "bearer", "description": "admin.token of the configuration, or admin.read_token."}
 
 
 @dataclass(frozen=True, slots=True)

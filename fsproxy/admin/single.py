@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import msgspec
 import structlog
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
 from fsproxy.admin import decisions, status, views
 from fsproxy.admin.answers import (
@@ -17,7 +17,6 @@ from fsproxy.admin.answers import (
     Event,
     ExplainedDecision,
     Explanation,
-    Load,
     News,
     Rejections,
     ShadowReport,
@@ -28,14 +27,14 @@ from fsproxy.admin.explaining import explain, explain_record
 from fsproxy.admin.queries import DecisionsQuery, TrafficQuery
 from fsproxy.admin.question import Question, UnanswerableError
 from fsproxy.admin.sources import sources
-from fsproxy.admin.state_answers import ConfigReport, ReloadOutcome, State, UsageReport
+from fsproxy.admin.state_answers import ConfigReport, Load, ReloadOutcome, State, UsageReport
 from fsproxy.admin.status import Vitals
 from fsproxy.admin.status_answers import Status
 from fsproxy.admin.stories import Stories
 from fsproxy.admin.trials import SingleTrial
 from fsproxy.admin.usage import Usage
 from fsproxy.clock import now
-from fsproxy.config.schema import TopMode
+from fsproxy.config.schema import StateBackend, TopMode
 from fsproxy.core.audit.privacy import safe
 from fsproxy.core.limits.operations import LedgerDownError, QuotaTerms
 from fsproxy.core.replay.story import Rules
@@ -75,12 +74,15 @@ class SingleBackend(AdminBackend):
         self._reloader = reloader
         self.trials: SingleTrial = SingleTrial(reloader.trials)
         self._stories = Stories(lambda: data_plane.generation.snapshot)
-        self._usage = Usage(data_plane.ledger, lambda: data_plane.generation.snapshot)
+        config, since = data_plane.generation.config.state, data_plane.pulse.started
+        kept = config.backend is StateBackend.REDIS or config.persist is not None
+        self._usage = Usage(data_plane.ledger, lambda: data_plane.generation.snapshot, metrics.orgs, since, kept=kept)
         text = "The configuration that is in force; 1 is the one of the start."
         metrics.gauges["config_generation"] = (text, lambda: data_plane.generation.number)
         self._registry = CollectorRegistry()
         self._registry.register(metrics)
         self._registry.register(self._usage)
+        ProcessCollector(registry=self._registry)
 
     # -- state and switches
 
@@ -185,6 +187,7 @@ class SingleBackend(AdminBackend):
         state = self.program_state()
         effective = await asyncio.to_thread(views.effective, self._data_plane.generation.config)
         report = {key: state[key] for key in ("mode", "generation", "warnings")}
+        report |= {"files": list(self._data_plane.generation.config.files), "loads": self._reloader.loads}
         return cast("ConfigReport", {**report, "reload": state["config"], "held_back": None, "config": effective})
 
     async def shadow(self) -> ShadowReport:

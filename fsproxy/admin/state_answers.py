@@ -72,6 +72,13 @@ class Reload(TypedDict):
     restart_needed_for: Annotated[list[str], about("Changed keys that only a restart puts into force.")]
 
 
+class Load(TypedDict):
+    """A configuration came into force."""
+
+    at: UnixTime
+    generation: int
+
+
 class ReloadOutcome(Reload):
     """What became of a reload: with errors, the configuration before stays in force."""
 
@@ -105,6 +112,13 @@ class State(TypedDict):
     ]
 
 
+class Forecast(TypedDict):
+    """What becomes of a quota at the pace of its cycle so far."""
+
+    used_up_at: Annotated[float | None, about("Unix time; null: not within this cycle.")]
+    at_end: Annotated[int, about("Sessions at the end of the cycle, if nothing blocks them.")]
+
+
 class QuotaUsage(TypedDict):
     """How much of its quota an org has used."""
 
@@ -113,6 +127,14 @@ class QuotaUsage(TypedDict):
     mode: str
     cycle: str
     ends: UnixTime
+    forecast: Annotated[Forecast | None, about("null: less than an hour of the cycle is known.")]
+
+
+class UpstreamBytes(TypedDict):
+    """Bytes of bodies."""
+
+    up: Annotated[int, about("That went to the upstream, as they came from clients.")]
+    down: Annotated[int, about("Of the upstream's answers.")]
 
 
 class NameAt(TypedDict):
@@ -143,6 +165,8 @@ class OrgUsage(TypedDict):
 
     org: str
     quota: QuotaUsage | None
+    sessions: Annotated[int | None, about("New sessions that are captured; null: counted with (others).")]
+    upstream_bytes: Annotated[UpstreamBytes | None, about("null: counted with (others).")]
     names: Annotated[dict[str, NamesUsage], about(f"By kind: {', '.join(kind.value for kind in NameKind)}.")]
 
 
@@ -150,6 +174,7 @@ class UsageReport(Merged):
     """How much of their quotas and limits the orgs have used."""
 
     known: Annotated[bool, about("False: the store that counts is down, and what is used is null.")]
+    since: Annotated[float, about("Unix time: sessions and bytes are counted since then, the start of the program.")]
     orgs: Annotated[list[OrgUsage], Meta(max_length=MOST_ORGS)]
 
 
@@ -187,6 +212,8 @@ class HeldBack(TypedDict):
 class ConfigReport(Merged):
     """The configuration in force."""
 
+    files: Annotated[list[str], about("All files that were read: the configuration, then its lists.")]
+    loads: Annotated[list[Load], about("The last times at which rules came into force, the start included.")]
     held_back: Annotated[HeldBack | None, about("POST /reload with force: true loads it.")]
 
     mode: TopMode

@@ -7,6 +7,7 @@ for a few orgs at a time, and its answer is kept for some seconds. While it is d
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ import msgspec
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from fsproxy.admin.state_answers import MOST_ORGS, NameAt, QuotaUsage, UsageReport
+from fsproxy.admin.state_answers import MOST_ORGS, Forecast, NameAt, QuotaUsage, UsageReport
 from fsproxy.admin.state_answers import OrgUsage as OrgAnswer
 from fsproxy.clock import monotonic
 from fsproxy.core.audit.privacy import safe
@@ -24,10 +25,13 @@ from fsproxy.core.policy import OrgPolicy, Snapshot
 from fsproxy.core.wire.facts import LONGEST_ID
 from fsproxy.state.memory.ledger import MemoryLedger
 from fsproxy.state.memory.recent_names import LONGEST_NAME, MOST_NAMES
+from fsproxy.telemetry.orgs import OrgCounts, Orgs
 
 if TYPE_CHECKING:  # redis-py is an extra
     from fsproxy.state.redis.ledger import RedisLedger
 
+LEAST_SECONDS = 3600.0
+"""A pace is known after an hour."""
 KEPT_SECONDS = 5.0
 """How long an answer of Redis is kept."""
 ASK_SECONDS = 1.0
@@ -65,8 +69,22 @@ class OrgUsage(msgspec.Struct, frozen=True):
 class Usage(Collector):
     """Asks the ledger on demand."""
 
-    def __init__(self, ledger: MemoryLedger | RedisLedger, snapshot: Callable[[], Snapshot]) -> None:
-        """``snapshot`` returns the policies in force."""
+    def __init__(
+        self,
+        ledger: MemoryLedger | RedisLedger,
+        snapshot: Callable[[], Snapshot],
+        orgs: Orgs,
+        since: Instant,
+        *,
+        kept: bool,
+    ) -> None:
+        """``snapshot`` returns the policies in force, ``orgs`` has counted since ``since``.
+
+        ``kept``: the ledger's counts outlive the program, so they are those of the whole cycle.
+        """
+        self._orgs = orgs
+        self._since = since
+        self._kept = kept
         self._ledger = ledger
         self._snapshot = snapshot
         self._lock = asyncio.Lock()
@@ -108,12 +126,15 @@ class Usage(Collector):
     async def report(self, now: Instant) -> UsageReport:
         """Return the answer of the admin API."""
         orgs = await self.read(now)
-        return {"known": self.known, "orgs": [self._answer(each) for each in orgs]}
+        return {"known": self.known, "since": self._since, "orgs": [self._answer(each, now) for each in orgs]}
 
-    def _answer(self, usage: OrgUsage) -> OrgAnswer:
+    def _answer(self, usage: OrgUsage, now: Instant) -> OrgAnswer:
         policy, recent = usage.policy, self._ledger.recent_names
         limits = policy.client_api.cardinality
         mode = limits.mode.value
+        counts = self._orgs.named.get(usage.org)
+        if counts is None and not self._orgs.others.ended:
+            counts = OrgCounts()
         quota: QuotaUsage | None = None
         if policy.quota is not None and (terms := usage.terms) is not None:
             quota = {
@@ -122,10 +143,13 @@ class Usage(Collector):
                 "mode": policy.quota.mode.value,
                 "cycle": terms.cycle,
                 "ends": terms.ends,
+                "forecast": forecast(usage.used, terms, self._known_since(usage, counts, now), now),
             }
         return {
             "org": safe(usage.org, LONGEST_ID),
             "quota": quota,
+            "sessions": counts.sessions if counts is not None else None,
+            "upstream_bytes": {"up": counts.up, "down": counts.down} if counts is not None else None,
             "names": {
                 kind.value: {
                     "known": usage.names.get(kind, 0) if usage.names is not None else None,
@@ -137,6 +161,14 @@ class Usage(Collector):
                 for kind, limit in usage.limits.items()
             },
         }
+
+    def _known_since(self, usage: OrgUsage, counts: OrgCounts | None, now: Instant) -> Instant:
+        """Return since when the use of the quota in this cycle is known."""
+        quota = usage.policy.quota
+        begins = quota.calendar.at(now).begins if quota is not None else now
+        # What this process has counted all by itself is no older than the process.
+        own = not self._kept or (counts is not None and counts.sessions >= (usage.used or 0))
+        return max(begins, self._since) if own else begins
 
     async def _ask(self, wanted: list[str], known: _Counts) -> _Counts | None:
         """Return ``known`` and the counts of all other wanted orgs. None: the ledger is down, or too slow."""
@@ -170,6 +202,17 @@ class Usage(Collector):
                 if each.names is not None:
                     names.add_metric((label, kind.value), each.names.get(kind, 0))
         yield from (quota, quota_limit, names, names_limit)
+
+
+def forecast(used: int | None, terms: QuotaTerms, since: float, now: Instant) -> Forecast | None:
+    """Return what becomes of a quota at the pace since ``since``; None: that is too short a time, or unknown."""
+    if used is None or now - since < LEAST_SECONDS:
+        return None
+    pace = used / (now - since)
+    left = terms.limit - used
+    used_up_at = now if left <= 0 else now + left / pace if pace else math.inf
+    at_end = round(used + pace * (terms.ends - now))
+    return {"used_up_at": used_up_at if used_up_at < terms.ends else None, "at_end": at_end}
 
 
 def _usage(org: str, policy: OrgPolicy, counts: _Counts | None, now: Instant) -> OrgUsage:

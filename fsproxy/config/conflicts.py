@@ -10,6 +10,7 @@ from fsproxy.config.own_listener import own_listeners, same_port
 from fsproxy.config.problems import Problem
 from fsproxy.config.schema import (
     AddressPrivacy,
+    AdminConfig,
     AuditConfig,
     ListenConfig,
     RoutesConfig,
@@ -43,6 +44,12 @@ def root_conflicts(root: Table) -> Iterator[Problem]:
 
 def _more_than_one(text: str) -> bool:
     return text.isascii() and text.isdigit() and int(text[:19]) > 1
+
+
+def _admin(table: Table) -> Iterator[Problem]:
+    token, read = table.scalar("token"), table.scalar("read_token")
+    if token and read and token.text.strip() == read.text.strip():
+        yield read.key_problem("is the same as token, so who may read could change everything", "a secret of its own")
 
 
 def _listen(table: Table) -> Iterator[Problem]:
@@ -132,6 +139,7 @@ def _quota(table: Table) -> Iterator[Problem]:
 
 
 CONFLICTS: Mapping[type, Callable[[Table], Iterator[Problem]]] = {
+    AdminConfig: _admin,
     ListenConfig: _listen,
     UpstreamConfig: _upstream,
     UpstreamTls: _upstream_tls,

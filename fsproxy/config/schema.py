@@ -168,6 +168,12 @@ class AdminConfig:
         "Bearer token of the API and the page; off loopback they answer with one only.",
         secret=True,
     )
+    read_token: str | None = setting(
+        None,
+        or_null(_SECRET),
+        "Bearer token that may read everything and change nothing; not the same as token.",
+        secret=True,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

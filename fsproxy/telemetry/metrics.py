@@ -6,13 +6,16 @@ values of labels come from closed sets, never from a client.
 
 from __future__ import annotations
 
+import platform
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from importlib.metadata import version
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from fsproxy import __version__
 from fsproxy.core.audit.line import Ending
 from fsproxy.core.audit.privacy import safe
 from fsproxy.core.failures import Failure
@@ -158,6 +161,10 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield all metrics, as prometheus-client requires."""
+        build = {"version": __version__, "python": platform.python_version(), "aiohttp": version("aiohttp")}
+        family = GaugeMetricFamily("fsproxy_build_info", "The versions of what runs; always 1.", labels=tuple(build))
+        family.add_metric(tuple(build.values()), 1)
+        yield family
         text = "Requests answered, by route and class of status (2xx)."
         yield _family("fsproxy_requests", text, ("route", "status"), self.requests)
         text = "Decisions on sessions; reason code 0 is captured."

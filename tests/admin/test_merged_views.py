@@ -67,9 +67,9 @@ def kind(known: int | None, newest: dict[str, float] | None = None, refused: dic
     return {"known": known, "limit": 10, "mode": "enforce", **lists}
 
 
-def org(name: str, used: int | None = None, **kinds: Any) -> dict[str, Any]:
-    quota = {"used": used, "limit": 5, "mode": "enforce", "cycle": "c", "ends": 9.0}
-    return {"org": name, "quota": quota, "names": kinds}
+def org(name: str, used: int | None = None, sessions: int | None = None, **kinds: Any) -> dict[str, Any]:
+    quota = {"used": used, "limit": 5, "mode": "enforce", "cycle": "c", "ends": 9.0, "forecast": None}
+    return {"org": name, "quota": quota, "sessions": sessions, "upstream_bytes": None, "names": kinds}
 
 
 # -- decisions
@@ -208,23 +208,37 @@ def test_a_minute_that_has_begun_for_one_of_them_alone_is_there() -> None:
 
 
 def test_counts_that_all_read_in_one_store_are_not_added() -> None:
-    one = {"known": True, "orgs": [org("o", 3, event_name=kind(4))]}
-    other = {"known": True, "orgs": [org("o", 4, event_name=kind(3))]}
+    one = {"known": True, "since": 1.0, "orgs": [org("o", 3, event_name=kind(4))]}
+    other = {"known": True, "since": 1.0, "orgs": [org("o", 4, event_name=kind(3))]}
     merged = merged_views.usage([one, other])
-    assert merged == {"known": True, "orgs": [org("o", 4, event_name=kind(4))]}
+    assert merged == {"known": True, "since": 1.0, "orgs": [org("o", 4, event_name=kind(4))]}
+
+
+def test_sessions_and_bytes_that_each_counts_are_added() -> None:
+    one, other = org("o", sessions=2), org("o", sessions=3)
+    one["upstream_bytes"], other["upstream_bytes"] = {"up": 1, "down": 2}, {"up": 10, "down": 20}
+    report = merged_views.usage(
+        [{"known": True, "since": since, "orgs": [each]} for since, each in ((5.0, one), (4.0, other))]
+    )
+    assert report["since"] == 4.0
+    assert (report["orgs"][0]["sessions"], report["orgs"][0]["upstream_bytes"]) == (5, {"up": 11, "down": 22})
 
 
 def test_what_one_does_not_know_another_may() -> None:
-    one = {"known": False, "orgs": [org("o", None, event_name=kind(None))]}
-    other = {"known": True, "orgs": [org("o", 4, event_name=kind(3))]}
+    one = {"known": False, "since": 1.0, "orgs": [org("o", None, event_name=kind(None))]}
+    other = {"known": True, "since": 1.0, "orgs": [org("o", 4, event_name=kind(3))]}
     merged = merged_views.usage([one, other])
-    assert merged == {"known": True, "orgs": [org("o", 4, event_name=kind(3))]}
+    assert merged == {"known": True, "since": 1.0, "orgs": [org("o", 4, event_name=kind(3))]}
     assert merged_views.usage([one, one]) == one
 
 
 def test_the_newest_names_of_all_are_told_each_once_the_newest_first() -> None:
-    one = {"known": True, "orgs": [org("o", event_name=kind(4, {"b": 5.0, "a": 1.0}, {"x": 7.0}))]}
-    other = {"known": True, "orgs": [org("o", event_name=kind(4, {"c": 3.0, "a": 2.0}, {"x": 8.0, "y": 1.0}))]}
+    one = {"known": True, "since": 1.0, "orgs": [org("o", event_name=kind(4, {"b": 5.0, "a": 1.0}, {"x": 7.0}))]}
+    other = {
+        "known": True,
+        "since": 1.0,
+        "orgs": [org("o", event_name=kind(4, {"c": 3.0, "a": 2.0}, {"x": 8.0, "y": 1.0}))],
+    }
     (merged,) = merged_views.usage([one, other])["orgs"]
     assert merged["names"]["event_name"] == kind(4, {"b": 5.0, "c": 3.0, "a": 2.0}, {"x": 8.0, "y": 1.0})
 
@@ -233,6 +247,7 @@ def test_names_and_orgs_stay_bounded() -> None:
     many = [
         {
             "known": True,
+            "since": 1.0,
             "orgs": [
                 org("o", event_name=kind(9, {f"{worker}-{number}": float(number) for number in range(MOST_NAMES)})),
                 *(org(f"o-{worker}-{number}") for number in range(MOST_ORGS - 1)),

@@ -57,9 +57,11 @@ class Program(SingleBackend):
         return cast("ReloadOutcome", {"generation": 7, "errors": self.errors})
 
 
-def client(program: Program, token: str | None = None, remote: str | None = None) -> TestClient:
+def client(
+    program: Program, token: str | None = None, remote: str | None = None, read_token: str | None = None
+) -> TestClient:
     """A client of the admin port that seems to call from ``remote``."""
-    app = create_admin(AdminConfig(token=token), program)
+    app = create_admin(AdminConfig(token=token, read_token=read_token), program)
 
     @web.middleware
     async def from_elsewhere(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -275,3 +277,54 @@ async def test_off_loopback_nobody_drains_without_a_token() -> None:
     async with client(program, remote="203.0.113.9") as admin:
         assert (await admin.post("/drain", json={"instance": "one"})).status == 403
     assert not program.draining
+
+
+# -- the token that may only read
+
+WRITES: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("/mode", {"mode": "bypass"}),
+    ("/reload", {}),
+    ("/drain", {"instance": "one"}),
+    ("/api/try", {}),
+)
+
+
+@pytest.mark.parametrize("token", [None, "right"])
+@pytest.mark.parametrize("remote", ["127.0.0.1", "203.0.113.9"])
+async def test_the_read_token_reads_everything_and_changes_nothing(token: str | None, remote: str) -> None:
+    program = Program()
+    reader = {"Authorization": "Bearer töken-ü"}
+    async with client(program, token, remote, read_token="töken-ü") as admin:
+        assert (await admin.get("/mode", headers=reader)).status == 200
+        assert (await admin.get("/", headers={})).status == 200
+        # It is asked, and finds the question wanting.
+        assert (await admin.post("/api/explain", data=b"{", headers=reader)).status == 400
+        for path, body in WRITES:
+            async with admin.post(path, json=body, headers=reader) as answer:
+                assert answer.status == 403
+                assert "admin.read_token may read everything and change nothing" in await answer.text()
+        assert (await admin.delete("/api/try", headers=reader)).status == 403
+        for wrong in ("Bearer tok", "Bearer ", "Basic töken-ü", "töken-ü"):
+            assert (await admin.get("/mode", headers={"Authorization": wrong})).status == 401
+    assert (program.modes, program.reloads, program.draining) == ([], 0, False)
+
+
+async def test_beside_a_read_token_alone_programs_on_this_machine_may_do_what_they_may_without() -> None:
+    program = Program()
+    async with client(program, remote="127.0.0.1", read_token="read") as admin:
+        assert (await admin.post("/mode", json={"mode": "bypass"})).status == 200
+        assert (await admin.get("/mode", headers={"X-Forwarded-For": "203.0.113.9"})).status == 401
+    async with client(program, remote="203.0.113.9", read_token="read") as admin:
+        assert (await admin.get("/mode")).status == 401
+        assert (await admin.post("/mode", json={"mode": "shadow"})).status == 401
+    assert program.modes == [TopMode.BYPASS]
+
+
+async def test_the_whole_token_changes_things_beside_a_read_token_and_nothing_goes_without_one() -> None:
+    program = Program()
+    async with client(program, "whole", "127.0.0.1", read_token="read") as admin:
+        assert (await admin.get("/mode")).status == 401
+        assert (await admin.post("/mode", json={"mode": "bypass"})).status == 401
+        whole = {"Authorization": "Bearer whole"}
+        assert (await admin.post("/mode", json={"mode": "bypass"}, headers=whole)).status == 200
+    assert program.modes == [TopMode.BYPASS]

@@ -13,15 +13,17 @@ import pytest
 
 from fsproxy.admin import usage
 from fsproxy.admin.state_answers import MOST_ORGS
-from fsproxy.admin.usage import ORGS_AT_ONCE, Usage
+from fsproxy.admin.usage import ORGS_AT_ONCE, Usage, forecast
 from fsproxy.config.loader import load_text
-from fsproxy.core.limits.operations import Claim, LedgerDownError, NameKind
+from fsproxy.core.limits.operations import Admit, Claim, LedgerDownError, NameKind, QuotaTerms
 from fsproxy.core.model import Instant
 from fsproxy.core.policy import Snapshot
 from fsproxy.proxy.generation import Generation
 from fsproxy.state.memory.ledger import MemoryLedger
 from fsproxy.state.memory.recent_names import RecentNames
 from fsproxy.state.redis.breaker import Breaker
+from fsproxy.telemetry.orgs import MOST_ORGS as MOST_COUNTED_ORGS
+from fsproxy.telemetry.orgs import Orgs
 from support.ledgers import at_once
 
 NOW = Instant(1_795_300_000.0)
@@ -31,6 +33,12 @@ def snapshot(**config: Any) -> Callable[[], Snapshot]:
     whole = {"upstream": {"url": "http://127.0.0.1:1"}, **config}
     made = Generation.compile(load_text(json.dumps(whole), "fsproxy.yaml", {}, Path()), 1).snapshot
     return lambda: made
+
+
+def usage_of(
+    ledger: Any, policies: Callable[[], Snapshot], orgs: Orgs | None = None, since: float = 0.0, *, kept: bool = True
+) -> Usage:
+    return Usage(ledger, policies, orgs or Orgs(), Instant(since), kept=kept)
 
 
 def claim(ledger: MemoryLedger, org: str, kind: NameKind, *names: str) -> None:
@@ -48,7 +56,7 @@ async def test_each_kind_of_each_org_has_its_own_gauge_beside_its_limit() -> Non
     claim(ledger, "a", NameKind.EVENT_NAME, "x", "y")
     claim(ledger, "a", NameKind.EVENT_PROPERTY, "x/a_int")
     claim(ledger, "b", NameKind.USER_PROPERTY, "a_int")
-    told = Usage(ledger, snapshot(client_api={"cardinality": {"event_names": 7}}))
+    told = usage_of(ledger, snapshot(client_api={"cardinality": {"event_names": 7}}))
     assert samples(told) == {}
     await told.read(NOW)
     found = samples(told)
@@ -63,7 +71,7 @@ async def test_each_kind_of_each_org_has_its_own_gauge_beside_its_limit() -> Non
 
 async def test_a_listed_org_with_a_quota_is_told_of_before_its_first_session() -> None:
     orgs = {"o-quota": {"filters": {"quota": {"sessions": 10, "spill_over": "0%"}}}, "o-none": {}}
-    told = Usage(MemoryLedger(), snapshot(orgs={"listed": orgs}))
+    told = usage_of(MemoryLedger(), snapshot(orgs={"listed": orgs}))
     (org,) = await told.read(NOW)
     assert (org.org, org.used) == ("o-quota", 0)
     found = samples(told)
@@ -74,7 +82,7 @@ async def test_orgs_are_bounded_and_those_that_claimed_last_are_told_of() -> Non
     ledger = MemoryLedger()
     for number in range(MOST_ORGS + 50):
         claim(ledger, f"o-{number}", NameKind.EVENT_NAME, "x")
-    told = Usage(ledger, snapshot())
+    told = usage_of(ledger, snapshot())
     assert [each.org for each in await told.read(NOW)] == [f"o-{number}" for number in range(149, 49, -1)]
 
 
@@ -82,7 +90,7 @@ async def test_ids_that_look_alike_when_escaped_do_not_make_a_sample_stand_twice
     ledger = MemoryLedger()
     for org in ("a\n", "a\\u000a"):
         claim(ledger, org, NameKind.EVENT_NAME, "x")
-    told = Usage(ledger, snapshot())
+    told = usage_of(ledger, snapshot())
     await told.read(NOW)
     assert {labels[1] for labels in samples(told)} == {"a\\u000a"}
 
@@ -133,7 +141,7 @@ async def test_what_was_told_is_told_again_for_some_seconds_and_a_new_org_is_ask
     clock: list[float],
 ) -> None:
     ledger = Distant()
-    told = Usage(ledger, snapshot())
+    told = usage_of(ledger, snapshot())
     assert names(await told.read(NOW)) == [1]
     ledger.orgs = ["o-2", "o-1"]
     assert names(await told.read(NOW)) == [2, 1]
@@ -145,13 +153,13 @@ async def test_what_was_told_is_told_again_for_some_seconds_and_a_new_org_is_ask
 
 async def test_it_is_asked_for_a_few_orgs_at_a_time() -> None:
     ledger = Distant(orgs=[f"o-{number}" for number in range(3 * ORGS_AT_ONCE)])
-    assert None not in names(await Usage(ledger, snapshot()).read(NOW))
+    assert None not in names(await usage_of(ledger, snapshot()).read(NOW))
     assert ledger.most_at_once == ORGS_AT_ONCE
 
 
 async def test_while_it_is_down_nothing_is_known_but_the_limits_and_it_is_asked_once(clock: list[float]) -> None:
     ledger = Distant(down=True)
-    told = Usage(ledger, snapshot(filters={"quota": {"sessions": 10}}))
+    told = usage_of(ledger, snapshot(filters={"quota": {"sessions": 10}}))
     for _ in range(2):
         (org,) = await told.read(NOW)
         assert (org.used, org.names, told.known) == (None, None, False)
@@ -166,15 +174,64 @@ async def test_while_it_is_down_nothing_is_known_but_the_limits_and_it_is_asked_
 
 async def test_one_that_is_too_slow_for_all_orgs_is_not_known_either(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(usage, "ASK_SECONDS", 0.0)
-    told = Usage(Distant(), snapshot())
+    told = usage_of(Distant(), snapshot())
     assert names(await told.read(NOW)) == [None]
     assert not told.known
 
 
 async def test_one_that_has_gone_down_since_it_was_asked_makes_what_it_said_unknown() -> None:
     ledger = Distant()
-    told = Usage(ledger, snapshot())
+    told = usage_of(ledger, snapshot())
     await told.read(NOW)
     ledger.breaker.failed("timeout")
     assert names(await told.read(NOW)) == [None]
     assert ledger.asked == ["o-1"]
+
+
+# -- sessions, bytes and the forecast
+
+HOUR = 3600.0
+
+
+@pytest.mark.parametrize(
+    ("used", "since", "expected"),
+    [
+        (None, 0.0, None),
+        (50, NOW - HOUR + 1, None),
+        (0, NOW - HOUR, {"used_up_at": None, "at_end": 0}),
+        (50, NOW - 10 * HOUR, {"used_up_at": NOW + 10 * HOUR, "at_end": 150}),
+        (20, NOW - 10 * HOUR, {"used_up_at": None, "at_end": 60}),
+        (100, NOW - 10 * HOUR, {"used_up_at": NOW, "at_end": 300}),
+    ],
+)
+def test_a_forecast_goes_on_at_the_pace_of_the_cycle_so_far(used: int | None, since: float, expected: Any) -> None:
+    terms = QuotaTerms("c", 100, Instant(NOW + 20 * HOUR), enforced=True)
+    assert forecast(used, terms, since, NOW) == expected
+
+
+async def test_a_pace_is_known_from_the_cycles_beginning_only_where_counts_outlive_the_program() -> None:
+    policies = snapshot(filters={"quota": {"sessions": 10}}, orgs={"listed": {"o-1": {}}})
+    ledger = MemoryLedger()
+    quota = policies().policy("o-1").quota
+    assert quota is not None
+    at_once(ledger, (Admit("o-1", "t", "s", "u", ramped_out=False, quota=quota.terms(NOW)),), NOW)
+    for kept, known in ((True, True), (False, False)):
+        (told,) = (await usage_of(ledger, policies, since=NOW - 60, kept=kept).report(NOW))["orgs"]
+        assert told["quota"] is not None
+        assert (told["quota"]["forecast"] is not None) is known
+
+
+async def test_sessions_and_bytes_are_told_of_each_org_and_not_of_one_that_is_counted_with_others() -> None:
+    orgs = Orgs()
+    counts = orgs.admit("o-1", listed=True)
+    counts.sessions, counts.up, counts.down = 3, 40, 50
+    listed = {"o-1": {}, "o-2": {}}
+    policies = snapshot(filters={"quota": {"sessions": 10}}, orgs={"listed": listed})
+    report = await usage_of(MemoryLedger(), policies, orgs, 7.0).report(NOW)
+    assert report["since"] == 7.0
+    told = {each["org"]: (each["sessions"], each["upstream_bytes"]) for each in report["orgs"]}
+    assert told == {"o-1": (3, {"up": 40, "down": 50}), "o-2": (0, {"up": 0, "down": 0})}
+    for number in range(MOST_COUNTED_ORGS):
+        orgs.admit(f"x-{number}", listed=True).ended.update("x")  # type: ignore[arg-type]
+    report = await usage_of(MemoryLedger(), policies, orgs, 7.0).report(NOW)
+    assert {each["org"]: each["sessions"] for each in report["orgs"]} == {"o-1": 3, "o-2": None}

@@ -35,6 +35,7 @@ MISTAKES = {
     "listen: {port: 80.5}": "2:16: listen.port: 80.5 is not a whole number in range; allowed: 0 to 65535",
     "listen: {port: true}": "2:16: listen.port: true is not a whole number in range; allowed: 0 to 65535",
     "listen: {port: null}": "2:16: listen.port: null is not a whole number in range; allowed: 0 to 65535",
+    "admin: {token: same, read_token: same}": "2:22: admin.read_token: is the same as token, so who may read",
     "listen: {unix: /a, port: 1}": "2:26: listen.port: 1 stands beside unix; allowed: host and port, or unix alone",
     "listen: {tls: {cert: a}}": "2:15: listen.tls.key: is missing",
     "workers: 0": "2:10: workers: 0 is not a whole number in range; allowed: 1 or more",
