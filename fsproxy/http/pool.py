@@ -178,7 +178,8 @@ class Pool:
         """Take back a connection after an exchange that ended cleanly. It goes to the longest waiting one."""
         if connection.share is not None:
             self._release(connection)
-        if not connection.usable:
+        transport = connection.transport
+        if transport is None or transport.is_closing():
             return
         if self.closed:
             connection.abort()
