@@ -102,7 +102,7 @@ export function decisionsCard() {
         button("pause", state.paused ? "Go on" : "Pause", {"aria-pressed": String(state.paused)}),
         button("link", "Copy link"))),
     el("form", {role: "search", class: "row filters", id: "search"},
-      el("input", {type: "search", id: "q", "data-own": true, autocomplete: "off", value: view.q, "aria-label": "Search the decisions", placeholder: "org, session, user, rule, host, address, request id"}),
+      el("input", {type: "search", id: "q", "data-own": true, autocomplete: "off", maxlength: "256", value: view.q, "aria-label": "Search the decisions", placeholder: "org, session, user, rule, host, address, request id"}),
       view.at ? chip("at", `at ${day(chosenMinute()) === day(now()) ? "" : `${day(chosenMinute())} `}${view.at.slice(11)}`) : null,
       view.code ? chip("code", [swatch(view.code), reason(view.code)]) : null),
     addressNote(answer?.address),

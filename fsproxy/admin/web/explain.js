@@ -85,9 +85,9 @@ function explained(answer, line) {
   const parts = [verdict(answer, line)];
   if (answer.filters.length) parts.push(el("ol", {class: "trace"}, answer.filters.map(step)));
   if (answer.not_given.length) parts.push(el("p", {class: "t1 warned gap"}, `Rules look at these too, which were not given: ${words(answer.not_given)}.`));
-  if (answer.filters.length && answer.not_judged.length) parts.push(el("p", {class: "t1 muted"}, `No rules for: ${words(answer.not_judged)}.`));
+  if (answer.filters.length && answer.not_judged.length) parts.push(el("p", {class: "t1 muted gap"}, `No rules for: ${words(answer.not_judged)}.`));
   if (answer.filters.length) parts.push(el("p", {class: "t1 muted"}, `One that is under way passes ramping and quota.${answer.quota_known ? "" : " The store that counts the quota's use is down; it is taken as 0 here."}`));
-  if (line) parts.push(el("p", {class: "t1 muted"}, "Judged by what the audit line holds. The form is filled in from it: add what you know, such as the whole address, and ask again."));
+  if (line) parts.push(el("p", {class: "t1 muted gap"}, "Judged by what the audit line holds. The form is filled in from it: add what you know, such as the whole address, and ask again."));
   return parts;
 }
 function verdict(answer, line) {
@@ -123,7 +123,7 @@ function unknown(answer, line) {
 /** Lines of the configuration, with a mark on the rule. */
 export const sourceLines = (lines) =>
   el("div", {class: "src mono"}, lines.map(({number: at, text, start, end}, index) =>
-    [index ? "\n" : "", `${at} │ `, text.slice(0, start), el("mark", {}, text.slice(start, end)), text.slice(end)]));
+    [index ? "\n" : "", `${at} │ `, text.slice(0, start).trimStart(), el("mark", {}, text.slice(start, end)), text.slice(end)]));
 
 function step({filter, judgement, rule}) {
   const [sign, kind, text] = SIGNS[judgement] ?? ["·", "none", judgement];

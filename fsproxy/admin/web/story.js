@@ -91,7 +91,8 @@ function today(line) {
   if (judged.decision === "not_judged") return [`not judged: ${judged.because}. `, again];
   const isSame = (code ?? null) === (line["fsproxy.reason_code"] ?? null);
   const by = judged.rule ? [" by ", el("code", {}, judged.rule.id), judged.rule.where ? ` in ${place(judged.rule.where)}` : ""] : "";
-  return [isSame ? "the same: " : "otherwise: ", el("span", {class: "row near"}, decided(code ?? "captured"), el("span", {}, by, `, generation ${judged.generation}. `), again)];
+  const [mark, name] = decided(code ?? "captured");
+  return [isSame ? "the same: " : "otherwise: ", mark, ` ${name}`, by, `, generation ${judged.generation}. `, again];
 }
 function ids(line) {
   const each = (label, name, what) => (line[name] ? [el("dt", {}, label), el("dd", {}, copy(line[name], what))] : []);
