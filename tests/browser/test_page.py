@@ -141,6 +141,17 @@ async def test_a_day_is_drawn_by_quarters_of_an_hour_and_requests_are_counted_to
     assert page.url.endswith("#range=24h&count=requests")
 
 
+async def test_the_chart_is_of_one_org_where_one_is_chosen(page: Page) -> None:
+    from playwright.async_api import expect
+
+    await page.get_by_role("combobox", name="Org").select_option("o-BLOG-na1")
+    await expect(page.locator(".decisions tbody tr")).to_have_count(2)
+    await expect(page.locator(".legend [data-v='5'] .n")).to_have_text("0")
+    await expect(page.locator(".legend [data-v='3'] .n")).to_have_text("2")
+    assert [each.split()[0] for each in await texts(page, ".use")] == ["o-BLOG-na1"]
+    assert page.url.endswith("#org=o-BLOG-na1")
+
+
 async def test_what_visitors_send_is_shown_as_text(page: Page) -> None:
     assert "<img src=x onerror=alert(1)>" in await text(page, ".decisions td")
     assert "<b>bold</b>" in await text(page, ".errors td")

@@ -82,7 +82,7 @@ const SILENT = 5, RETRY = 3;
 let aborter = null, round = 0, wake = () => {};
 
 async function askTraffic() {
-  const asked = new URLSearchParams(view.range === "1h" ? {minutes: "60"} : {minutes: "1440", step: "15"});
+  const asked = new URLSearchParams(view.range === "1h" ? {minutes: "60"} : {minutes: "1440", step: "5"});
   if (view.org) asked.set("org", view.org);
   const key = asked.toString();
   const answer = await get(`api/traffic?${asked}`, "traffic");
