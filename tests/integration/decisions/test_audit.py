@@ -228,6 +228,31 @@ async def test_addresses_are_written_as_configured(
         assert f'"id": "{blocked["http.request.id"]}"' in written or blocked["http.request.id"] in written
 
 
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+
+@pytest.mark.parametrize("name", ["traceparent", "TraceParent"])
+async def test_a_request_is_found_by_its_trace_whose_header_goes_on_untouched(rig: Rig, name: str) -> None:
+    value = f"00-{TRACE}-{SPAN}-01"
+    line = await rig.line(await rig.page({name: value, "tracestate": "a=b"}))
+    assert (line["trace.id"], line["span.id"]) == (TRACE, SPAN)
+    sent = [each for each in rig.upstream.received[-1].headers if each[0].lower().startswith(b"trace")]
+    assert sent == [(name.encode(), value.encode()), (b"tracestate", b"a=b")]
+
+
+async def test_a_trace_that_is_not_valid_is_ignored_and_goes_on_as_well(rig: Rig) -> None:
+    value = f"00-{TRACE}-{'0' * 16}-01"
+    line = await rig.line(await rig.page({"traceparent": value}))
+    assert not {"trace.id", "span.id"} & set(line)
+    assert rig.upstream.received[-1].value("traceparent") == value
+
+
+async def test_an_opted_out_visitor_is_not_found_by_a_trace(rig: Rig) -> None:
+    line = await rig.line(await rig.page({"traceparent": f"00-{TRACE}-{SPAN}-01", "Sec-GPC": "1"}))
+    assert line["fsproxy.reason_code"] == 10
+    assert not {"trace.id", "span.id", "user.id"} & set(line)
+
+
 SECRET = "planted"
 
 
