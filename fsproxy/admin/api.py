@@ -15,8 +15,10 @@ from fsproxy.admin.openapi import EVENT_STREAM, INVALID, JSON, SILENT, Endpoint
 from fsproxy.admin.queries import DecisionsQuery, Q, TrafficQuery, read_query
 from fsproxy.admin.question import Question
 from fsproxy.admin.state_answers import ConfigReport, Error, UsageReport
-from fsproxy.admin.status_answers import Status
+from fsproxy.admin.status_answers import OwnStatus
 
+MAY_CHANGE = web.RequestKey("may_change", bool)
+"""Whether the caller may change something; without it, he may."""
 NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 MOST_STREAMS = 20
 TICK_SECONDS = 1.0
@@ -47,9 +49,13 @@ class Api:
         """
         return await _asked(request, DecisionsQuery, self._backend.decisions)
 
-    async def status(self, _: web.Request) -> web.Response:
+    async def status(self, request: web.Request) -> web.Response:
         """Return how the program is, at a glance."""
-        return await answered(self._backend.status())
+
+        async def status() -> OwnStatus:
+            return {**await self._backend.status(), "may_change": request.get(MAY_CHANGE, True)}
+
+        return await answered(status())
 
     async def explain(self, request: web.Request) -> web.Response:
         """Return what would be decided about a new session, or about a request of the past, and why."""
@@ -134,7 +140,7 @@ def error(status: int, text: str, **more: object) -> web.Response:
 
 ENDPOINTS = (
     Endpoint("GET", "/api/decisions", Api.decisions, Decisions, query=DecisionsQuery, others=INVALID | SILENT),
-    Endpoint("GET", "/api/status", Api.status, Status, others=SILENT),
+    Endpoint("GET", "/api/status", Api.status, OwnStatus, others=SILENT),
     Endpoint("POST", "/api/explain", Api.explain, Explanation, body=Question, others=INVALID | SILENT),
     Endpoint("GET", "/api/rejections", Api.rejections, Rejections, others=SILENT),
     Endpoint("GET", "/api/usage", Api.usage, UsageReport, others=SILENT),

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from aiohttp import HttpVersion10, web
 from aiohttp.typedefs import Handler, Middleware
 
-from fsproxy.admin.api import error
+from fsproxy.admin.api import MAY_CHANGE, error
 from fsproxy.admin.page import PATH as PAGE_PATH
 from fsproxy.admin.page import is_page
 from fsproxy.config.schema import AdminConfig
@@ -73,6 +73,7 @@ def _wrong_token(request: web.Request, whole: bytes | None, read: bytes | None) 
         return error(401, "a token is needed: Authorization: Bearer ...")
     if not may_change and request.method not in _READS and request.path not in _ASKING_PATHS:
         return error(403, "admin.read_token may read everything and change nothing: this needs admin.token")
+    request[MAY_CHANGE] = may_change
     return None
 
 

@@ -102,3 +102,9 @@ class Status(TypedDict):
     upstream: UpstreamStatus
     store: StoreStatus
     alerts: Annotated[list[Alert], about("What is not as it should be, the worst first: as in the log and /readyz.")]
+
+
+class OwnStatus(Status):
+    """How the program is, and what the caller may do."""
+
+    may_change: Annotated[bool, about("false: by admin.read_token, which may only read.")]

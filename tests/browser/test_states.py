@@ -131,6 +131,27 @@ async def test_a_token_is_asked_for_and_kept_until_the_tab_is_closed(browser: Br
         await other.get_by_role("textbox", name="Token").wait_for()
 
 
+async def test_with_the_read_only_token_everything_is_shown_and_the_switches_are_off(browser: Browser) -> None:
+    from playwright.async_api import expect
+
+    tokens = {"token": "whole", "read_token": "reader"}
+    async with running_rig({"admin": tokens}) as own, opened(browser, own.proxy.admin_url) as page:
+        may = {}
+        for token in tokens.values():
+            _, told = await own.admin("/api/status", Authorization=f"Bearer {token}")
+            may[token] = json.loads(told)["may_change"]
+        assert may == {"whole": True, "reader": False}
+        await own.page()
+        await page.get_by_role("textbox", name="Token").fill("reader")
+        await page.keyboard.press("Enter")
+        await page.locator(ROWS).first.wait_for()
+        for name in ("Bypass", "Reload"):
+            await expect(page.get_by_role("button", name=name, exact=True)).to_be_disabled()
+        await page.locator("#ask [name=url]").fill("https://www.example.com/")
+        await page.get_by_role("button", name="Explain", exact=True).click()
+        await page.get_by_text("✓ Captured").wait_for()
+
+
 # -- several workers
 
 
