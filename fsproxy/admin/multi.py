@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from typing import Any, cast
-from urllib.parse import urlencode
 
 import msgspec
 
@@ -20,7 +19,7 @@ from fsproxy.admin.backend import AdminBackend, Seen, UnansweredError
 from fsproxy.admin.merged_events import MergedEvents, read
 from fsproxy.admin.merged_trial import MergedTrial
 from fsproxy.admin.merging import MergedMetrics
-from fsproxy.admin.queries import Cursor, DecisionsQuery, TrafficQuery
+from fsproxy.admin.queries import Cursor, DecisionsQuery, TrafficQuery, path_of
 from fsproxy.admin.state_answers import ConfigReport, ReloadOutcome, State, UsageReport, WorkersAnswered
 from fsproxy.admin.status_answers import Status
 from fsproxy.admin.worker_pool import ASK_SECONDS, WorkerClient, WorkerPool, WorkerSilentError, WorkerState
@@ -183,7 +182,7 @@ class MultiBackend(AdminBackend):
 
         def path(number: int, _: int) -> str:
             own = str(before.of_worker(number)) if before is not None else ""
-            return _path("/api/decisions", msgspec.structs.replace(query, before=own))
+            return path_of("/api/decisions", msgspec.structs.replace(query, before=own))
 
         answers, workers = await self._all(path)
         return {**merged_views.decisions(answers, query), "workers": workers}
@@ -219,7 +218,7 @@ class MultiBackend(AdminBackend):
         return {**merged_views.shadow(list(answers.values())), "workers": workers}
 
     async def traffic(self, query: TrafficQuery) -> Traffic:
-        answers, workers = await self._all(_path("/api/traffic", query))
+        answers, workers = await self._all(path_of("/api/traffic", query))
         return {**merged_views.traffic(list(answers.values()), query), "workers": workers}
 
     async def tick(self, seen: Seen | None) -> tuple[Event, Seen]:
@@ -242,10 +241,3 @@ class MultiBackend(AdminBackend):
 
     def _counted(self, answered: int) -> WorkersAnswered:
         return {"configured": self._pool.configured, "answered": answered}
-
-
-def _path(path: str, query: msgspec.Struct) -> str:
-    """Return the path with what the query asks for."""
-    usual = msgspec.to_builtins(type(query)())
-    asked = {name: value for name, value in msgspec.to_builtins(query).items() if value != usual.get(name)}
-    return f"{path}?{urlencode(asked, errors='surrogatepass')}"

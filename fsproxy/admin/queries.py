@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, NamedTuple, TypeVar
+from urllib.parse import urlencode
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -150,6 +151,13 @@ def read_query(kind: type[Q], given: Mapping[str, str]) -> Q:
             raise ValueError(f"{name} is {_allowed(schema)}")
         values[name] = value
     return kind(**values)
+
+
+def path_of(path: str, query: msgspec.Struct) -> str:
+    """Return the path that asks this question: what ``read_query`` reads."""
+    usual = msgspec.to_builtins(type(query)())
+    asked = {name: value for name, value in msgspec.to_builtins(query).items() if value != usual.get(name)}
+    return f"{path}?{urlencode(asked, errors='surrogatepass')}"
 
 
 def _allowed(schema: Mapping[str, Any]) -> str:

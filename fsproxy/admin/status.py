@@ -89,7 +89,7 @@ def vitals_of(data_plane: DataPlane, time: Instant) -> Vitals:
             "state": cast("Any", store),
             "since": store_since,
             "text": "" if store == "up" else next((each["text"] for each in alerts if "store" in each["id"]), ""),
-            "latency": None,
+            "latency": cast("dict[str, Any]", data_plane.state()["store"]).get("latency"),
         },
         alerts=alerts,
     )

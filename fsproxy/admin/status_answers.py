@@ -79,7 +79,7 @@ class StoreStatus(TypedDict):
     state: Literal["up", "down", "starting"]
     since: UnixTime
     text: Annotated[str, about('In words; "" when it is up.')]
-    latency: Annotated[float | None, about("Seconds of the last round trip; null: in memory, or not known.")]
+    latency: Annotated[float | None, about("Seconds of a question, asked every 30 s; null: in memory, or not known.")]
 
 
 class Status(TypedDict):

@@ -86,7 +86,8 @@ class Stores:
         breaker = self.ledger.breaker or _MEMORY
         found: dict[str, object] = {"backend": self.backend.value, "state": breaker.state.value}
         if self.shared is not None:
-            found["memory"] = self.shared[1].memory.state()
+            memory = self.shared[1].memory
+            found |= {"memory": memory.state(), "latency": memory.latency}
         return found
 
     @property

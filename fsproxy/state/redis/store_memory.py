@@ -9,6 +9,8 @@ from typing import Any
 import structlog
 from prometheus_client.core import GaugeMetricFamily, Metric
 
+from fsproxy.clock import monotonic
+
 EVERY_SECONDS = 30.0
 """Between two questions; one costs the server some 50 µs."""
 WARN_SHARE = 0.8
@@ -38,6 +40,8 @@ class StoreMemory:
         self.most: int | None = None
         """``maxmemory`` in bytes; None: not known, or the server has no limit."""
         self.policy: str | None = None
+        self.latency: float | None = None
+        """Seconds that the last question took; None: not known."""
         self._logged: tuple[str, ...] = ()
         self._refused = False
 
@@ -76,6 +80,7 @@ class StoreMemory:
 
     async def poll(self) -> None:
         """Ask once. Never raises, unless it is cancelled."""
+        asked = monotonic()
         try:
             found = await self._ask()
         except Exception as error:  # noqa: BLE001 - whatever it is: this server gives no answer
@@ -83,6 +88,7 @@ class StoreMemory:
                 self._refused = True
                 log.info("the store does not tell how full it is; logged once", reason=type(error).__name__)
             found = {}
+        self.latency = monotonic() - asked if found else None
         if found is None:
             return
         self.used = _bytes(found.get("used_memory"))

@@ -49,6 +49,8 @@ async def test_a_real_server_tells(valkey: ValkeyServer) -> None:
     try:
         await memory.poll()
         assert memory.used is not None
+        assert memory.latency is not None
+        assert memory.latency > 0
         assert memory.state() == {"used": memory.used, "max": None, "policy": "noeviction"}, "it has no limit"
         assert memory.warnings == ()
         assert set(samples(memory)) == {"fsproxy_store_used_bytes"}
