@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest_asyncio
 
-from support.operators_page import CONFIG, opened, traffic
+from support.operators_page import CONFIG, chromium, opened, traffic
 from support.rig import Rig, running_rig
-from support.tools import missing, tool
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
@@ -17,17 +16,8 @@ if TYPE_CHECKING:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    try:
-        from playwright.async_api import async_playwright
-    except ImportError:
-        missing("playwright (the extra fsproxy[browser])")
-    path = tool("chromium")
-    async with async_playwright() as playwright:
-        running = await playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-        )
+    async with chromium() as running:
         yield running
-        await running.close()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from support.call_samples import bundle, first, user
 from support.rig import Rig
+from support.tools import missing, tool
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, ConsoleMessage, Page
@@ -45,6 +46,22 @@ _EXPECTED = re.compile(r"with a status of (400|401|403|404|422|503)|ERR_(CONNECT
 
 def _is_fault(line: ConsoleMessage) -> bool:
     return line.type == "error" and not _EXPECTED.search(line.text)
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    """The browser; without it the test is skipped, and fails in CI."""
+    try:
+        from playwright.async_api import async_playwright
+    except ImportError:
+        missing("playwright (the extra fsproxy[browser])")
+    path = tool("chromium")
+    async with async_playwright() as playwright:
+        running = await playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        )
+        yield running
+        await running.close()
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from support.documents import DOCS, ROOT, WRITE, text_of
+from support.operators_page import chromium, opened
 from support.ports import free_ports
 from support.proxy import RunningProxy, ready, start
 
@@ -89,6 +91,12 @@ def yaml_of(page: str, heading: str = "", number: int = 0) -> str:
     return re.findall(r"^```yaml\n(.*?)^```$", part_of(page, heading), re.MULTILINE | re.DOTALL)[number]
 
 
+def page_texts(page: str, heading: str = "") -> list[str]:
+    """What a document says that the operators' page shows: the lines of its blocks of the kind ``text``."""
+    blocks = re.findall(r"^ *```text\n(.*?)^ *```$", part_of(page, heading), re.MULTILINE | re.DOTALL)
+    return [line.strip() for block in blocks for line in block.splitlines()]
+
+
 def plain(text: str) -> str:
     """A text without what changes from run to run."""
     return _CHANGING.sub("~", text).rstrip()
@@ -137,6 +145,27 @@ class Walk:
         assert found, f"no terminal session below {heading!r}"
         for step in found:
             await self.take(step)
+
+    async def look(self, heading: str = "", search: str = "") -> None:
+        """See that the operators' page shows what the document says; with ``search``, the story of what is found."""
+        if os.environ.get("CI") is None and shutil.which("chromium") is None:
+            return
+        wanted = page_texts(self.page, heading)
+        assert wanted, f"no text of the page below {heading!r}"
+        async with chromium() as browser, opened(browser, self.proxy.admin_url) as page:
+            if search:
+                await page.get_by_role("searchbox", name="Search").fill(search)
+                rows = page.locator(".decisions tbody tr")
+                while await rows.count() != 1:
+                    await asyncio.sleep(0.1)
+                await rows.click()
+            loop = asyncio.get_running_loop()
+            end, missing = loop.time() + DEADLINE, wanted
+            while missing and loop.time() < end:
+                shown = " ".join(self.there(await page.locator("body").inner_text()).split())
+                missing = [each for each in wanted if each not in shown]
+                await asyncio.sleep(0.2)
+            assert missing == [], shown
 
     async def take(self, step: Step) -> None:
         """Run one step, until it prints what the page shows: log and audit lines come a moment later."""

@@ -93,6 +93,7 @@ async def test_from_a_reason_code_to_its_cause(every_code: Walk, code: ReasonCod
 async def test_from_a_session_to_the_rule_and_the_change_that_lets_it_in() -> None:
     async with walk("how-to/session-blocked.md", None) as it:
         await it.go()
+        await it.look(search=next(iter(it.ids.values())))
 
 
 async def test_the_tour() -> None:
@@ -116,6 +117,7 @@ async def blocked_by_the_demo(it: Walk) -> str:
 async def test_from_a_missing_property_to_its_name() -> None:
     async with walk("how-to/property-missing.md", None) as it:
         await it.go()
+        await it.look(search="6f1f2b7e-52a4-4b0e-9d0a-3f0f6c1d2e01")
 
 
 FAILURES = "how-to/failures.md"
@@ -128,6 +130,7 @@ async def test_a_dead_upstream_is_found() -> None:
     async with walk(FAILURES, PLAIN + "mode: enforce\n", nobody) as it:
         assert await send(it, "2f6d81c0a3e7-1", NONE) == 0
         await it.go("## The upstream is dead")
+        await it.look("## The upstream is dead")
 
 
 async def test_a_lost_redis_is_found() -> None:
@@ -141,6 +144,7 @@ async def test_a_lost_redis_is_found() -> None:
             *lost, back = steps(FAILURES, "## Redis is lost")
             for step in lost:
                 await it.take(step)
+            await it.look("## Redis is lost")
             valkey.start()
             await it.take(back)
 
@@ -151,6 +155,7 @@ async def test_a_loop_is_found() -> None:
         detour.port = it.proxy.port
         assert await send(it, "2f6d81c0a3e7-3", NONE) == 0
         await it.go("## A loop")
+        await it.look("## A loop")
 
 
 async def test_a_refused_reload_is_found() -> None:
@@ -158,7 +163,12 @@ async def test_a_refused_reload_is_found() -> None:
     async with RecordingUpstream() as upstream, walk(page, PLAIN, port_of(upstream)) as it:
         ends = it.proxy.config_path.read_text().splitlines(keepends=True)[2:]
         it.proxy.config_path.write_text(it.here(yaml_of(page)) + "".join(ends))
-        await it.go()
+        *_, mend, again = found = list(steps(page))
+        for step in found[:-2]:
+            await it.take(step)
+        await it.look()
+        await it.take(mend)
+        await it.take(again)
 
 
 async def test_a_balancer_that_is_not_trusted_is_found() -> None:
@@ -167,6 +177,7 @@ async def test_a_balancer_that_is_not_trusted_is_found() -> None:
         for number in range(101):
             await send(it, f"n-{number}", NONE, SessionId=f"s-{number}")
         await it.go()
+        await it.look()
 
 
 def port_of(server: RecordingUpstream | Scripted) -> int:
