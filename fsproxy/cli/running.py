@@ -72,30 +72,33 @@ def run(
             click.echo(summary(config), err=True)
         run_until_end(main)
     except HostError as error:
-        _refuse_here([error], path)
+        _refuse_here([error], path, "fsproxy ends with exit status 1")
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        _refuse_here([HostError("", f"cannot write: {error.strerror}")], path)
+        _refuse_here([HostError("", f"cannot write: {error.strerror}")], path, "fsproxy ends with exit status 1")
     except KeyboardInterrupt:
         log.warning("interrupted before it could drain")
         raise SystemExit(1) from None
 
 
-def _refuse_here(errors: Sequence[HostError], path: Path | None) -> NoReturn:
+_CANNOT_START = "fsproxy cannot start"
+
+
+def _refuse_here(errors: Sequence[HostError], path: Path | None, end: str = _CANNOT_START) -> NoReturn:
     """Report why the configuration cannot run on this machine, and exit."""
-    _refuse(errors if path is None else placed_in_file(errors, path), "" if path is None else str(path))
+    _refuse(errors if path is None else placed_in_file(errors, path), "" if path is None else str(path), end)
 
 
-def _refuse(faults: Sequence[Problem | HostError], name: str) -> NoReturn:
-    """Report the faults of the file ``name``, or of the options where that is "", and exit."""
+def _refuse(faults: Sequence[Problem | HostError], name: str, end: str = _CANNOT_START) -> NoReturn:
+    """Report the faults of the file ``name``, or of the options where that is "", and exit. ``end``: the last line."""
     if writes_json():
         if name:
             log_faults(faults)
         else:
             for fault in faults:
                 log.error(without_file(fault), key=fault.key_path)
-        log.error("fsproxy cannot start", faults=len(faults))
+        log.error(end, faults=len(faults))
     elif name:
         echo_faults(name, faults)
     else:
