@@ -67,6 +67,8 @@ class Store(Protocol):
 
     def ask(self, operations: tuple[Operation, ...], now: Instant) -> tuple[Answer, ...]: ...
 
+    def look(self, operations: tuple[Operation, ...], now: Instant) -> tuple[Answer, ...]: ...
+
     def quota_usage(self, org: str) -> dict[str, int]: ...
 
     def names_usage(self, org: str) -> dict[NameKind, int]: ...
@@ -85,6 +87,9 @@ class MemoryStore:
 
     def ask(self, operations: tuple[Operation, ...], now: Instant) -> tuple[Answer, ...]:
         return at_once(self.ledger, operations, now)
+
+    def look(self, operations: tuple[Operation, ...], now: Instant) -> tuple[Answer, ...]:
+        return asyncio.run(self.ledger.look(operations, now))
 
     def quota_usage(self, org: str) -> dict[str, int]:
         return dict(self.ledger.quota_usage(org))
@@ -143,6 +148,9 @@ class ValkeyStore:
 
     def ask(self, operations: tuple[Operation, ...], now: Instant) -> tuple[Answer, ...]:
         return self._loop.run_until_complete(self.ledger.ask(operations, now, 30.0))
+
+    def look(self, operations: tuple[Operation, ...], now: Instant) -> tuple[Answer, ...]:
+        return self._loop.run_until_complete(self.ledger.look(operations, now, 30.0))
 
     def quota_usage(self, org: str) -> dict[str, int]:
         return self._loop.run_until_complete(self.ledger.org_usage(org))[0]
