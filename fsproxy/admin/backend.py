@@ -54,8 +54,8 @@ class AdminBackend(ABC):
         """Return all metrics in Prometheus' form."""
 
     @abstractmethod
-    async def reload(self) -> ReloadOutcome:
-        """Load the configuration anew."""
+    async def reload(self, *, take: bool = False) -> ReloadOutcome:
+        """Load the configuration anew; with ``take`` also one that is held back."""
 
     @abstractmethod
     async def drain(self, instance: str) -> bool:

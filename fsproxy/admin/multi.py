@@ -134,13 +134,14 @@ class MultiBackend(AdminBackend):
         """Retire the metrics of a process that has ended with the next scrape."""
         self._ended.add(pid)
 
-    async def reload(self) -> ReloadOutcome:
+    async def reload(self, *, take: bool = False) -> ReloadOutcome:
         """See ``AdminBackend``. All workers load at once; each fault is listed once."""
         workers = self._pool.listening()
-        outcomes = await asyncio.gather(*map(self._reload_one, workers))
-        first: dict[str, Any] = (
-            next((each for each in outcomes if each.get("error_count")), outcomes[0]) if workers else {}
-        )
+        outcomes = await asyncio.gather(*(self._reload_one(each, take=take) for each in workers))
+        if take:
+            self._last_good.ask()
+        telling = (each for each in outcomes if each.get("error_count") or each.get("held_back"))
+        first: dict[str, Any] = next(telling, outcomes[0]) if workers else {}
         errors = list(dict.fromkeys(text for each in outcomes for text in each["errors"]))
         generations = [each["generation"] for each in outcomes if "generation" in each]
         self.generation = max([self.generation, *generations])
@@ -154,9 +155,9 @@ class MultiBackend(AdminBackend):
         }
         return cast("ReloadOutcome", outcome)
 
-    async def _reload_one(self, worker: WorkerClient) -> dict[str, Any]:
+    async def _reload_one(self, worker: WorkerClient, *, take: bool) -> dict[str, Any]:
         try:
-            _, body = await worker.ask("POST", "/reload", RELOAD_SECONDS, {})
+            _, body = await worker.ask("POST", "/reload", RELOAD_SECONDS, {"force": take})
         except WorkerSilentError as error:
             return {"errors": [str(error)]}
         outcome: dict[str, Any] = msgspec.json.decode(body)

@@ -19,7 +19,7 @@ from fsproxy.admin.page import FOLDER as PAGE_FOLDER
 from fsproxy.admin.page import PATH as PAGE_PATH
 from fsproxy.admin.page import PageFiles
 from fsproxy.admin.single import SingleBackend
-from fsproxy.admin.state_answers import Draining, Error, Instance, ModeChoice, ReloadOutcome, State
+from fsproxy.admin.state_answers import Draining, Error, Instance, ModeChoice, ReloadOutcome, ReloadWish, State
 from fsproxy.admin.trial_answers import TRIAL_PATH
 from fsproxy.admin.trial_api import ENDPOINTS as TRIAL_ENDPOINTS
 from fsproxy.admin.trial_api import TrialApi
@@ -131,11 +131,18 @@ class Controls:
         return web.json_response({"mode": wanted.value})
 
     async def reload(self, request: web.Request) -> web.Response:
-        """Load the configuration anew."""
+        """Load the configuration anew.
+
+        One that would change more pages than reload.max_change is held back, unless force is true.
+        """
         if request.content_type != JSON:
             return error(400, "send {} as application/json")
-        outcome = await self._backend.reload()
-        return web.json_response(outcome, status=422 if outcome["errors"] else 200)
+        try:
+            take = await _member(request, "force") is True
+        except ValueError:
+            take = False
+        outcome = await self._backend.reload(take=take)
+        return web.json_response(outcome, status=422 if outcome["errors"] else 409 if outcome.get("held_back") else 200)
 
     async def drain(self, request: web.Request) -> web.Response:
         """Stop as at SIGTERM.
@@ -163,7 +170,10 @@ async def _member(request: web.Request, name: str) -> Any:
 
 
 _BUSY = {502: ("Not all workers have answered.", Error)}
-_FAULTY = {422: ("The new configuration has faults, and the old one stays in force.", ReloadOutcome)}
+_FAULTY = {
+    409: ("The new configuration is held back, and the old one stays in force.", ReloadOutcome),
+    422: ("The new configuration has faults, and the old one stays in force.", ReloadOutcome),
+}
 _MISTAKEN = {409: ("Another instance is meant.", Error)}
 ENDPOINTS = (
     Endpoint("GET", PAGE_PATH, Controls.page, content="text/html", is_open=True),
@@ -172,7 +182,7 @@ ENDPOINTS = (
     Endpoint("GET", "/metrics", Controls.metrics, content="text/plain", is_open=True),
     Endpoint("GET", "/mode", Controls.mode, ModeChoice),
     Endpoint("POST", "/mode", Controls.set_mode, ModeChoice, body=ModeChoice, others=INVALID | _BUSY),
-    Endpoint("POST", "/reload", Controls.reload, ReloadOutcome, body=dict[str, Any], others=INVALID | _FAULTY),
+    Endpoint("POST", "/reload", Controls.reload, ReloadOutcome, body=ReloadWish, others=INVALID | _FAULTY),
     Endpoint("POST", "/drain", Controls.drain, Draining, body=Instance, others=INVALID | _MISTAKEN),
     Endpoint("GET", "/openapi.json", Controls.openapi, dict[str, Any]),
 )

@@ -31,6 +31,7 @@ from fsproxy.admin.state_answers import ConfigReport, Load, ReloadOutcome, State
 from fsproxy.admin.status import Vitals
 from fsproxy.admin.status_answers import Status
 from fsproxy.admin.stories import Stories
+from fsproxy.admin.trial_answers import held_back
 from fsproxy.admin.trials import SingleTrial
 from fsproxy.admin.usage import Usage
 from fsproxy.clock import now
@@ -120,8 +121,9 @@ class SingleBackend(AdminBackend):
         await self._usage.read(now())
         return await asyncio.get_running_loop().run_in_executor(None, generate_latest, self._registry)
 
-    async def reload(self) -> ReloadOutcome:
-        return cast("ReloadOutcome", await self._reloader.reload())
+    async def reload(self, *, take: bool = False) -> ReloadOutcome:
+        outcome = await self._reloader.reload(take=take)
+        return cast("ReloadOutcome", {**outcome, "held_back": held_back(self._reloader.holding_back.held)})
 
     async def drain(self, instance: str) -> bool:
         if instance != self.instance:
@@ -188,7 +190,15 @@ class SingleBackend(AdminBackend):
         effective = await asyncio.to_thread(views.effective, self._data_plane.generation.config)
         report = {key: state[key] for key in ("mode", "generation", "warnings")}
         report |= {"files": list(self._data_plane.generation.config.files), "loads": self._reloader.loads}
-        return cast("ConfigReport", {**report, "reload": state["config"], "held_back": None, "config": effective})
+        return cast(
+            "ConfigReport",
+            {
+                **report,
+                "reload": state["config"],
+                "held_back": held_back(self._reloader.holding_back.held),
+                "config": effective,
+            },
+        )
 
     async def shadow(self) -> ShadowReport:
         return views.shadow(self._data_plane.recent, now())

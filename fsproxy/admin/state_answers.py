@@ -79,10 +79,48 @@ class Load(TypedDict):
     generation: int
 
 
+class TrialSide(TypedDict):
+    """What became of a page, an upload or a call under one of the two configurations."""
+
+    code: Annotated[
+        int | str | None,
+        about("A reason code; of a call, why it is rejected; null: captured, forwarded, accepted."),
+    ]
+    rule: Annotated[str, about('The id of the rule; of a rejected call, its kind, name and property; or "".')]
+
+
+class TrialChange(TypedDict):
+    """One kind of change."""
+
+    pages: int
+    uploads: Annotated[int, about("Bundles, events, frames, direct and server calls.")]
+    calls: int
+    old: TrialSide
+    new: TrialSide
+    hint: Annotated[str, about('What its pages and uploads have in common that not all traffic has; "" for nothing.')]
+    examples: Annotated[list[str], Meta(max_length=MOST_EXAMPLES, description="Request ids.")]
+
+
+class HeldBack(TypedDict):
+    """A configuration that is not loaded, because it would change too many pages (``reload.max_change``)."""
+
+    changed_share: Annotated[float, about("The share of the last ten minutes' pages that would get another code.")]
+    pages: Annotated[int, about("Pages that were judged with it: a sample of the last ten minutes.")]
+    since: UnixTime
+    changes: Annotated[list[TrialChange], about("As in /api/try; the most frequent first.")]
+
+
+class ReloadWish(TypedDict):
+    """How to load the configuration."""
+
+    force: NotRequired[Annotated[bool, about("Load it also if it is held back.")]]
+
+
 class ReloadOutcome(Reload):
     """What became of a reload: with errors, the configuration before stays in force."""
 
     generation: int
+    held_back: Annotated[HeldBack | None, about("Of several workers, the first that holds it back.")]
     workers: NotRequired[
         Annotated[
             dict[str, int | None],
@@ -176,37 +214,6 @@ class UsageReport(Merged):
     known: Annotated[bool, about("False: the store that counts is down, and what is used is null.")]
     since: Annotated[float, about("Unix time: sessions and bytes are counted since then, the start of the program.")]
     orgs: Annotated[list[OrgUsage], Meta(max_length=MOST_ORGS)]
-
-
-class TrialSide(TypedDict):
-    """What became of a page, an upload or a call under one of the two configurations."""
-
-    code: Annotated[
-        int | str | None,
-        about("A reason code; of a call, why it is rejected; null: captured, forwarded, accepted."),
-    ]
-    rule: Annotated[str, about('The id of the rule; of a rejected call, its kind, name and property; or "".')]
-
-
-class TrialChange(TypedDict):
-    """One kind of change."""
-
-    pages: int
-    uploads: Annotated[int, about("Bundles, events, frames, direct and server calls.")]
-    calls: int
-    old: TrialSide
-    new: TrialSide
-    hint: Annotated[str, about('What its pages and uploads have in common that not all traffic has; "" for nothing.')]
-    examples: Annotated[list[str], Meta(max_length=MOST_EXAMPLES, description="Request ids.")]
-
-
-class HeldBack(TypedDict):
-    """A configuration that is not loaded, because it would change too many pages (``reload.max_change``)."""
-
-    changed_share: Annotated[float, about("The share of the last ten minutes' pages that would get another code.")]
-    pages: Annotated[int, about("Pages that were judged with it: a sample of the last ten minutes.")]
-    since: UnixTime
-    changes: Annotated[list[TrialChange], about("As in /api/try; the most frequent first.")]
 
 
 class ConfigReport(Merged):

@@ -7,10 +7,11 @@ from typing import Annotated, Literal, NotRequired, TypedDict
 
 from msgspec import Meta
 
-from fsproxy.admin.state_answers import Error, Merged, TrialChange, TrialSide, UnixTime, about
+from fsproxy.admin.state_answers import Error, HeldBack, Merged, TrialChange, TrialSide, UnixTime, about
 from fsproxy.config.problems import Problem
 from fsproxy.core.trial.hints import hint
 from fsproxy.core.trial.tally import MOST_KINDS, Change, Side, summed
+from fsproxy.reload.holding_back import Held
 from fsproxy.reload.trials import TrialState
 
 MOST_FAULTS = 100
@@ -108,6 +109,19 @@ def _change(change: Change, text: str) -> TrialChange:
 
 def _side(side: Side) -> TrialSide:
     return {"code": side.code, "rule": side.rule}
+
+
+def held_back(held: Held | None) -> HeldBack | None:
+    """Return the answer about a configuration that is held back."""
+    if held is None:
+        return None
+    changes = sorted(held.tally.changes.values(), key=lambda each: -each.pages)
+    return {
+        "changed_share": held.changed_share,
+        "pages": held.tally.pages,
+        "since": held.since,
+        "changes": [_change(each, hint(each, held.tally.facts)) for each in changes],
+    }
 
 
 def faults_answer(problems: Sequence[Problem]) -> TryError:

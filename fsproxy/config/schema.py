@@ -336,6 +336,17 @@ class LogConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadConfig:
+    """Loading a changed configuration while the program runs."""
+
+    max_change: float | None = setting(
+        None,
+        or_null(SHARE),
+        "Hold back a configuration that would change more of the last ten minutes' pages; null: load any.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CorsConfig:
     """Credentialed CORS headers on answers that the proxy makes itself."""
 
@@ -363,6 +374,7 @@ class Config:
     state: StateConfig = section(StateConfig)
     audit: AuditConfig = section(AuditConfig)
     log: LogConfig = section(LogConfig)
+    reload: ReloadConfig = section(ReloadConfig)
     cors: CorsConfig = section(CorsConfig)
     files: tuple[str, ...] = ()
     """Every file that was read: the configuration itself, then the ``file:`` lists, as absolute paths."""

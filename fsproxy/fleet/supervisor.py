@@ -16,6 +16,7 @@ from secrets import token_hex
 import structlog
 from aiohttp import web
 
+from fsproxy.admin.merged_events import read
 from fsproxy.admin.multi import MultiBackend
 from fsproxy.admin.server import create_admin
 from fsproxy.admin.worker_pool import WorkerPool, WorkerState
@@ -47,7 +48,7 @@ class Supervisor:
         self._config = config
         self._source = source
         self._predecessor = predecessor
-        self._last_good = LastGoodConfig(config, source)
+        self._last_good = LastGoodConfig(config, source, self._is_held_back)
         self._stop = asyncio.Event()
         self._workers: dict[int, Worker] = {}
         self._folder = Path()
@@ -55,13 +56,18 @@ class Supervisor:
         self._fault: HostError | None = None
         self._clean = True
         """No worker has failed to end by itself."""
+        self._pool = WorkerPool(config.workers, self._workers)
         self._backend = MultiBackend(
-            WorkerPool(config.workers, self._workers),
+            self._pool,
             self._last_good,
             instance=token_hex(8),
             passage=predecessor.passage if predecessor is not None else new_passage(),
             stop=self._stop,
         )
+
+    async def _is_held_back(self) -> bool:
+        answers = [read(each.body) for each in await self._pool.ask_all("/api/config")]
+        return any(answer is not None and answer["held_back"] is not None for answer in answers)
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain all workers. Raise HostError."""

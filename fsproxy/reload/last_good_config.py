@@ -7,6 +7,7 @@ with what the others use.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from fsproxy.config.problems import ConfigError, HostError
 from fsproxy.config.schema import Config
@@ -14,11 +15,16 @@ from fsproxy.proxy.generation import Generation
 from fsproxy.reload.build_generation import SETTLE_SECONDS, Source, build
 from fsproxy.reload.watch import ConfigFiles, is_of
 
+DECIDED_SECONDS = 2.0
+"""After so long the workers have compiled and judged what this has compiled."""
+
 
 class LastGoodConfig:
     """Follows the files as the workers do. The workers report faults; this does not."""
 
-    def __init__(self, config: Config, source: Source) -> None:
+    def __init__(self, config: Config, source: Source, is_held_back: Callable[[], Awaitable[bool]]) -> None:
+        """``is_held_back``: whether any worker holds the newest configuration back (``reload.max_change``)."""
+        self._is_held_back = is_held_back
         self._generation: Generation | None = None
         self._config = config
         self._source = source
@@ -36,6 +42,11 @@ class LastGoodConfig:
         generation = self._generation = await asyncio.to_thread(Generation.compile, self._config, 1)
         self._task = asyncio.get_running_loop().create_task(self._run(generation))
         self._files.start()
+
+    def ask(self) -> None:
+        """Follow the workers, which have taken what some of them held back."""
+        self._files.note_unusable({})
+        self._asked.set()
 
     async def close(self) -> None:
         """Stop watching."""
@@ -68,5 +79,11 @@ class LastGoodConfig:
         except HostError:
             files.note_unusable(found)
             return before
+        if before.config.reload.max_change is not None:
+            # The workers judge it at this moment, each by its own pages.
+            await asyncio.sleep(DECIDED_SECONDS)
+            if await self._is_held_back():
+                files.note_unusable(found)
+                return before
         files.use(built.generation.config)
         return built.generation

@@ -23,6 +23,7 @@ from fsproxy.config.schema import Config, TopMode
 from fsproxy.proxy.generation import Generation
 from fsproxy.reload.build_generation import SETTLE_SECONDS, Built, Source, build, log_refusal
 from fsproxy.reload.free_in_steps import free_in_steps
+from fsproxy.reload.holding_back import HoldingBack
 from fsproxy.reload.trials import MODE_CHANGED, PROGRAM_STOPS, RELOADED, Trials
 from fsproxy.reload.watch import ConfigFiles, is_of
 from fsproxy.telemetry.logs import configure_logs
@@ -54,6 +55,8 @@ class Reloader:
         self._mode: TopMode | None = None
         """What the admin API asked for. It outlives a reload."""
         self._load_asked = False
+        self._take = False
+        """Load it though it would change too much."""
         self._force = False
         """Load even if no file has changed."""
         self._closed = False
@@ -61,6 +64,7 @@ class Reloader:
         self._freeing: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._files = ConfigFiles(config, self.ask)
+        self.holding_back = HoldingBack()
         self.trials = Trials(data_plane, lambda: self._mode, self._retire)
         self._errors: tuple[str, ...] = ()
         self._loaded_at: float = now()
@@ -77,6 +81,9 @@ class Reloader:
 
     def start(self) -> None:
         """Watch the files."""
+        data_plane = self._data_plane()
+        if data_plane is not None:
+            self.holding_back.follow(data_plane)
         if self._source is not None:
             self._files.start()
 
@@ -92,18 +99,19 @@ class Reloader:
 
     # -- asking
 
-    def ask(self, *, force: bool = False) -> None:
-        """Load soon if a file has changed; with ``force``, in any case."""
+    def ask(self, *, force: bool = False, take: bool = False) -> None:
+        """Load soon if a file has changed; with ``force``, in any case; with ``take``, though it is held back."""
         if self._closed:
             return
+        self._take |= take
         self._load_asked = True
         self._force |= force
         self._wake()
 
-    async def reload(self) -> dict[str, object]:
-        """Load now; return what ``state`` is afterwards."""
+    async def reload(self, *, take: bool = False) -> dict[str, object]:
+        """Load now, with ``take`` whatever it would change; return what ``state`` is afterwards."""
         if self._source is not None:
-            self.ask(force=True)
+            self.ask(force=True, take=take)
             while self._task is not None and not self._task.done():
                 await asyncio.shield(self._task)
         data_plane = self._data_plane()
@@ -154,8 +162,9 @@ class Reloader:
             try:
                 if self._load_asked:
                     await asyncio.sleep(SETTLE_SECONDS)
-                    force, self._load_asked, self._force = self._force, False, False
-                    await self._load(data_plane, force=force)
+                    force, take = self._force, self._take
+                    self._load_asked = self._force = self._take = False
+                    await self._load(data_plane, force=force, take=take)
                 elif self._mode is not None and self._mode is not data_plane.generation.mode:
                     await self._recompile(data_plane, self._mode)
                 else:
@@ -174,7 +183,7 @@ class Reloader:
             self.trials.end(MODE_CHANGED)
             data_plane.apply(fresh)
 
-    async def _load(self, data_plane: DataPlane, *, force: bool) -> None:
+    async def _load(self, data_plane: DataPlane, *, force: bool, take: bool) -> None:
         source = self._source
         if source is None:
             return
@@ -185,14 +194,14 @@ class Reloader:
                 return
             if is_of(found, before.config):
                 # A change was taken back, or the files can be read again: they hold what is in use.
-                self._errors = ()
+                self._errors, self.holding_back.held = (), None
                 files.use(before.config, found)
                 return
         gc.collect(_RECENT)
         try:
             built = await to_thread(build, source, before, self._mode)
         except ConfigError as error:
-            self._errors = tuple(each.without_value for each in error.problems)
+            self._errors, self.holding_back.held = tuple(each.without_value for each in error.problems), None
             await files.note_faults(before.config, error, found)
             await to_thread(log_refusal, error)
             return
@@ -200,6 +209,11 @@ class Reloader:
             files.note_unusable(found)
             self._errors = (f"cannot be used: {error}",)
             log.error("the configuration cannot be used: the present one stays", fault=str(error))  # noqa: TRY400
+            return
+        if not take and await self.holding_back.holds(before, built.generation):
+            await files.note_faults(before.config, ConfigError((), built.generation.config.files), found)
+            self._errors = ()
+            self._retire(built.generation)
             return
         self._swap(data_plane, built)
         log.info("configuration loaded", generation=before.number + 1, seconds=round(monotonic() - started, 3))
@@ -214,6 +228,7 @@ class Reloader:
             # It was asked for while this was compiled.
             generation = replace(generation, mode=TopMode.BYPASS)
         data_plane.apply(generation, built.context)
+        self.holding_back.follow(data_plane)
         if before.log != generation.config.log:
             configure_logs(generation.config.log.level, generation.config.log.format)
         # These objects stay long: no collection need walk them. Garbage goes first, as it would stay if frozen.

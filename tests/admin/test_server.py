@@ -51,7 +51,7 @@ class Program(SingleBackend):
     async def metrics(self) -> bytes:
         return b""
 
-    async def reload(self) -> ReloadOutcome:
+    async def reload(self, *, take: bool = False) -> ReloadOutcome:
         """Is counted; ends as the test says."""
         self.reloads += 1
         return cast("ReloadOutcome", {"generation": 7, "errors": self.errors})

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _STREAMED = frozenset({OTHER, Route.SOCKET})
 
 
-class _Nowhere(Forwarder):
+class Nowhere(Forwarder):
     """Takes what a handler would send or answer, and does neither."""
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class Candidate:
         self._looking = stores.looking()
         self._live = live
         self._deadline = deadline
-        self._nowhere = _Nowhere()
+        self._nowhere = Nowhere()
         self._metrics = Metrics()
         self._pages = PageHandler(self._looking.ledger, self._looking.blocked_pages, self._nowhere)
 

@@ -10,24 +10,23 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from random import random
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import structlog
 
-from fsproxy.core.audit.privacy import safe, truncated
+from fsproxy.core.audit.privacy import safe
 from fsproxy.core.client_api.inspected import MANY
 from fsproxy.core.client_api.outcome import CallOutcome
 from fsproxy.core.failures import Failure
 from fsproxy.core.model import PAGE
 from fsproxy.core.trial.tally import CAPTURED, Side, Tally
-from fsproxy.core.uid_digest import uid_digest
 from fsproxy.proxy.off_loop import run
+from fsproxy.proxy.trial.seen import seen, side
 
 if TYPE_CHECKING:
     from fsproxy.core.audit.privacy import MaskAddress
     from fsproxy.core.client_api.outcome import CallsOutcome
-    from fsproxy.core.model import Address, SessionFacts
+    from fsproxy.core.model import SessionFacts
     from fsproxy.core.wire.sockets.frames import SocketFrame
     from fsproxy.proxy.call_limits import CallLimits
     from fsproxy.proxy.flow import Flow
@@ -144,54 +143,22 @@ class Trial:
             self._note_fault(error)
 
     async def _note(self, flow: Flow, facts: SessionFacts, beside: Flow) -> None:
-        old, new, seen, name = _side(flow), _side(beside), self._seen(flow, facts, beside), flow.request_id
+        old, new, name = side(flow), side(beside), flow.request_id
+        counted = seen(flow, facts, beside, self._mask)
         if facts.route is PAGE:
-            self.tally.note_page(old, new, name, seen)
+            self.tally.note_page(old, new, name, counted)
             return
-        self.tally.note_upload(old, new, name, seen)
+        self.tally.note_upload(old, new, name, counted)
         if old.code is None and new.code is None:
             before, after = _outcomes(flow.calls), _outcomes(beside.calls)
             large = sum(len(each.rejections) for each in (*before, *after)) > MANY
             changed = await run(large, _changed, before, after)
             self.tally.note_calls(max(len(before), len(after)), changed, name)
 
-    def _seen(self, flow: Flow, facts: SessionFacts, beside: Flow) -> dict[str, str]:
-        """Return what a hint may be made of. It is only counted, and nowhere kept by request."""
-        client = flow.client
-        location = facts.location or (beside.facts.location if beside.facts is not None else None)
-        path = urlsplit(facts.url).path if isinstance(facts.url, str) and facts.parsed_url is not None else ""
-        first = path.partition("/")[2].partition("/")
-        address, peer = facts.client_ip, ""
-        if address is not None and not client.trusted and (client.dropped or address.is_private):
-            peer = str(address)
-        return {
-            "peer": peer,
-            "address": self._shown(address) if address is not None and not peer else "",
-            "org": safe(facts.org) if facts.org else "",
-            "country": location.country if location is not None else "",
-            # What follows may name a visitor.
-            "path": safe(f"/{first[0]}/" if first[1] else f"/{first[0]}") if path else "",
-            "user": f"{uid_digest(facts.user_id):x}" if facts.user_id else "",
-        }
-
-    def _shown(self, address: Address) -> str:
-        """Return the address as audit lines have it; a truncated one as the network that it stands for."""
-        shown = self._mask(address) or ""
-        return f"{shown}/{24 if address.version == 4 else 48}" if shown == truncated(address) != str(address) else shown
-
     def _note_fault(self, error: Exception) -> None:
         if not self._complained:
             self._complained = True
             log.error("a request could not be judged by the configuration that is tried", exc_info=error)
-
-
-def _side(flow: Flow) -> Side:
-    block = flow.decision.block
-    if block is not None:
-        return Side(int(block.code), block.rule.id)
-    if flow.failure is Failure.UNINSPECTABLE:
-        return Side(Failure.UNINSPECTABLE.value, "client_api.on_uninspectable")
-    return CAPTURED
 
 
 def _outcomes(calls: CallsOutcome | None) -> list[CallOutcome]:

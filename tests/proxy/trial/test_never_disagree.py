@@ -26,7 +26,8 @@ from fsproxy.core.model import SessionFacts
 from fsproxy.core.trial.tally import Side
 from fsproxy.proxy.flow import Flow
 from fsproxy.proxy.trial.candidate import Candidate
-from fsproxy.proxy.trial.trial import Trial, _outcomes, _rejected, _side
+from fsproxy.proxy.trial.seen import side
+from fsproxy.proxy.trial.trial import Trial, _outcomes, _rejected
 from support.call_samples import bundle, first, second, user
 from support.in_process import InProcessProxy, generation, in_process
 from support.rig import AGENT, page
@@ -49,7 +50,7 @@ class Sent:
 
 
 def ended(flow: Flow) -> Ended:
-    return _side(flow), [list(_rejected(each)) for each in _outcomes(flow.calls)]
+    return side(flow), [list(_rejected(each)) for each in _outcomes(flow.calls)]
 
 
 @dataclass
