@@ -12,7 +12,7 @@ import msgspec
 from fsproxy.admin import merged_views, status
 from fsproxy.admin.answers import MOST_NEW, Event
 from fsproxy.admin.backend import Seen
-from fsproxy.admin.single import STATE
+from fsproxy.admin.single import SHARED_SECONDS, STATE
 from fsproxy.admin.state_answers import State, WorkersAnswered
 from fsproxy.admin.status import Vitals
 from fsproxy.admin.worker_pool import WorkerPool
@@ -21,8 +21,6 @@ from fsproxy.config.schema import Config
 
 TICK_PATH = "/api/tick"
 """What each worker is asked for. Only its private port has this path."""
-SHARED_SECONDS = 0.5
-"""Streams whose ticks are closer together than this share one question to the workers."""
 StateOfAll = Callable[[], Awaitable[tuple[bool, State]]]
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 

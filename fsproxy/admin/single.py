@@ -34,7 +34,7 @@ from fsproxy.admin.stories import Stories
 from fsproxy.admin.trial_answers import held_back
 from fsproxy.admin.trials import SingleTrial
 from fsproxy.admin.usage import Usage
-from fsproxy.clock import now
+from fsproxy.clock import monotonic, now
 from fsproxy.config.schema import StateBackend, TopMode
 from fsproxy.core.audit.privacy import safe
 from fsproxy.core.limits.operations import LedgerDownError, QuotaTerms
@@ -45,6 +45,8 @@ from fsproxy.proxy.generation import Generation
 from fsproxy.reload.reloader import Reloader
 from fsproxy.telemetry.metrics import Metrics
 
+SHARED_SECONDS = 0.5
+"""Streams whose ticks are closer together than this share one status, which takes a millisecond to make."""
 SELF = 0
 """The one process, in what a stream has seen."""
 STATE = ("mode", "generation", "warnings", "config", "upstream", "store")
@@ -74,6 +76,9 @@ class SingleBackend(AdminBackend):
         self._data_plane = data_plane
         self._reloader = reloader
         self.trials: SingleTrial = SingleTrial(reloader.trials)
+        self._status: Status | None = None
+        """The one of the last event, and when it was made."""
+        self._status_at = float("-inf")
         self._stories = Stories(lambda: data_plane.generation.snapshot)
         config, since = data_plane.generation.config.state, data_plane.pulse.started
         kept = config.backend is StateBackend.REDIS or config.persist is not None
@@ -222,8 +227,10 @@ class SingleBackend(AdminBackend):
     async def tick(self, seen: Seen | None) -> tuple[Event, Seen]:
         state, number = self.program_state(), self._data_plane.recent.number
         news = await self.news(seen[SELF] if seen is not None else number)
+        if monotonic() - self._status_at >= SHARED_SECONDS:
+            self._status, self._status_at = await self.status(), monotonic()
         told = {key: state.get(key) for key in STATE}
-        return cast("Event", {**told, **news, "status": await self.status()}), {SELF: number}
+        return cast("Event", {**told, **news, "status": self._status}), {SELF: number}
 
     async def news(self, after: int) -> News:
         """Return the requests that ended after that number, and the last minutes."""

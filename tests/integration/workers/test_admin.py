@@ -91,6 +91,28 @@ async def test_the_decisions_of_both_stand_in_one_answer_newest_first(
     assert (await get(http, proxy, "/api/decisions?q=nobody%20at%20all%20%26"))["decisions"] == []
 
 
+async def test_pages_of_both_hold_each_request_once_and_the_status_is_of_both(
+    http: aiohttp.ClientSession, proxy: RunningProxy
+) -> None:
+    sessions = await visit_both(http, proxy)
+    shown: list[tuple[int, int]] = []
+    query = "limit=2"
+    while query:
+        told = await get(http, proxy, f"/api/decisions?{query}")
+        assert (told["matching"], told["counts"]["captured"]) == (len(sessions), len(sessions))
+        shown += [(each["worker"], each["number"]) for each in told["decisions"]]
+        query = f"limit=2&before={told['next']}" if told["next"] else ""
+    assert len(shown) == len(set(shown)) == len(sessions)
+    status = await get(http, proxy, "/api/status")
+    assert status["workers"] == {"configured": 2, "answered": 2}
+    assert (status["hour"]["pages"], status["upstream"]["state"]) == (len(sessions), "up")
+    assert (status["store"]["kind"], status["store"]["state"], status["alerts"]) == ("redis", "up", [])
+    own = await get(http, proxy, "/api/traffic?minutes=5&org=o-1")
+    assert sum(each["pages"]["captured"] for each in own["minutes"]) == len(sessions)
+    assert own["orgs"] == ["o-1"]
+    assert await counted(http, proxy, 'fsproxy_org_sessions_total{org="o-1"}') == len(sessions)
+
+
 async def test_traffic_shadow_hits_and_rejections_are_sums(http: aiohttp.ClientSession, proxy: RunningProxy) -> None:
     page = {"OrgId": "o-1", "UserId": "", "SessionId": "", "Url": "https://staging.example.com/"}
     target = f"{proxy.url}/rec/bundle/v2?OrgId=o-1&UserId=u&SessionId=s-%d&PageId=p&Seq=1"
@@ -189,7 +211,7 @@ async def test_explain_and_the_configuration_are_any_workers(http: aiohttp.Clien
 
 async def test_all_of_it_needs_the_token(http: aiohttp.ClientSession, proxy: RunningProxy) -> None:
     paths = [path for path in (await get(http, proxy, "/openapi.json"))["paths"] if path.startswith("/api/")]
-    assert len(paths) == 8
+    assert len(paths) == 10
     for path in paths:
         async with http.request("POST" if path == "/api/explain" else "GET", proxy.admin_url + path) as response:
             assert response.status == 401
