@@ -10,6 +10,7 @@ import platform
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from importlib.metadata import version
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -161,7 +162,7 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield all metrics, as prometheus-client requires."""
-        build = {"version": __version__, "python": platform.python_version(), "aiohttp": version("aiohttp")}
+        build = _build()
         family = GaugeMetricFamily("fsproxy_build_info", "The versions of what runs; always 1.", labels=tuple(build))
         family.add_metric(tuple(build.values()), 1)
         yield family
@@ -186,6 +187,12 @@ class Metrics(Collector):
             yield CounterMetricFamily(f"fsproxy_{name}", text, value())
         for labelled in self.labelled_gauges:
             yield from labelled()
+
+
+@cache
+def _build() -> dict[str, str]:
+    """Return the versions of what runs. It reads files."""
+    return {"version": __version__, "python": platform.python_version(), "aiohttp": version("aiohttp")}
 
 
 def _family(name: str, text: str, labels: tuple[str, ...], counts: Labelled) -> CounterMetricFamily:
