@@ -10,10 +10,11 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ARCHITECTURE = (ROOT / "docs/design/architecture.md").read_text("utf-8")
-DOCUMENTS = [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+DOCUMENTS = [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), *(ROOT / "config").rglob("*.md")]
 TREE_PATH = re.compile(r"`((?:fsproxy|tests|config|docs)/[\w./*-]*)`")
 NAME_IN_FILE = re.compile(r"`([\w.]+)` in `(fsproxy/[\w/]+\.py)`")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+ANCHOR = re.compile(r"\]\((?!https?:)([^)#]*)#([^)]+)\)")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -22,6 +23,37 @@ def test_every_path_and_link_in_a_document_exists(document: Path) -> None:
     paths = [match[1] for match in TREE_PATH.finditer(text.replace("NAME.py", "*.py"))]
     assert [path for path in paths if not any(ROOT.glob(path.rstrip("/")))] == []
     assert [link for link in LINK.findall(text) if not (document.parent / link).exists()] == []
+
+
+def anchors(page: Path) -> set[str]:
+    """The headings of a page as links name them."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    plain = (re.sub(r"[^\w\s-]", "", title).strip().lower() for title in titles)
+    return {re.sub(r"[-\s]+", "-", each) for each in plain}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_heading_that_a_link_names_exists(document: Path) -> None:
+    found = ANCHOR.findall(document.read_text("utf-8"))
+    pages = [((document.parent / page) if page else document, name) for page, name in found]
+    assert [(page.name, name) for page, name in pages if name not in anchors(page)] == []
+
+
+def test_every_page_that_an_alert_or_a_dashboard_names_exists() -> None:
+    """Other files are looked at with the citations."""
+    named = {
+        page
+        for file in (ROOT / "config").rglob("*")
+        if file.suffix in {".json", ".yaml", ".conf"}
+        for page in re.findall(r"docs/[\w/-]+\.md", file.read_text("utf-8"))
+    }
+    assert named
+    assert [page for page in named if not (ROOT / page).is_file()] == []
+
+
+def test_every_page_is_in_the_table_of_contents() -> None:
+    listed = set(re.findall(r"[\w/-]+\.md", (ROOT / ".mkdocs.yml").read_text("utf-8")))
+    assert listed == {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")}
 
 
 def test_a_name_is_in_the_module_that_a_document_gives_for_it() -> None:
