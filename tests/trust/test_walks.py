@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -139,6 +140,8 @@ async def test_a_lost_redis_is_found() -> None:
         port = {"127.0.0.1:6379": f"127.0.0.1:{valkey.port}"}
         async with RecordingUpstream() as upstream, walk(FAILURES, config, port_of(upstream), **port) as it:
             assert await send(it, "before-it", NONE, SessionId="another") == 0
+            while '"used": null' in await it.run("curl -s http://127.0.0.1:8081/readyz"):
+                await asyncio.sleep(0.1)
             valkey.kill()
             assert await send(it, "2f6d81c0a3e7-2", NONE) == 0
             *lost, back = steps(FAILURES, "## Redis is lost")
