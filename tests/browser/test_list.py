@@ -167,7 +167,8 @@ async def test_what_depends_on_the_last_part_of_an_address_is_no_block(browser: 
             await verdict.get_by_text("? It cannot be known").wait_for()
             told = " ".join((await verdict.inner_text()).split())
             assert "This line keeps 203.0.113.0, which stands for 256 addresses." in told
-            assert "5 IP Filter if it was in 203.0.113.7" in told
+            assert "5 IP Filter if ip:block:203.0.113.x hits the whole address;" in told
+            assert "203.0.113.7" not in await page.locator("#answer").inner_text()
             assert "Enter the whole address" in told
 
 

@@ -148,7 +148,7 @@ def test_every_label_that_is_asked_for_is_one_that_samples_have() -> None:
 
 def test_the_alerts_on_limits_go_off_where_the_operators_page_warns() -> None:
     rules = {rule["alert"]: rule["expr"] for rule in _rules()}
-    (warned,) = re.findall(r"WARNS = (\.\d+);", files("fsproxy.admin").joinpath("web/usage.js").read_text("utf-8"))
+    (warned,) = re.findall(r"WARNS = ([\d.]+);", files("fsproxy.admin").joinpath("web/usage.js").read_text("utf-8"))
     for alert, used in (("FsproxyNamesNearLimit", "fsproxy_names"), ("FsproxyQuotaNearLimit", "fsproxy_quota_used")):
         over, _, threshold = rules[alert].rpartition(" > ")
         assert float(threshold) == float(warned)

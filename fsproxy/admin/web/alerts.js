@@ -17,11 +17,29 @@ export function drawAlerts() {
 function all() {
   const {status} = model;
   if (!status || model.link === "token") return [];
-  return [...ofMode(status), ...(status.alerts ?? []), ...ofPage()].sort((a, b) => ORDER.indexOf(a.level) - ORDER.indexOf(b.level));
+  return [...ofMode(status), ...(status.alerts ?? []), ...ofPage()].sort(
+    (a, b) => ORDER.indexOf(a.level) - ORDER.indexOf(b.level),
+  );
 }
 function ofMode({mode}) {
-  if (mode === "bypass") return [{id: "mode", level: "bad", text: "Bypass: nothing is judged, everything is forwarded", more: "No session is blocked and no call is validated until another mode is chosen above or the proxy is restarted."}];
-  if (mode === "shadow") return [{id: "mode", level: "warn", text: "Shadow: rules are judged, but nothing is blocked", more: "What would be blocked is listed under Shadow rules, and marked in each decision."}];
+  if (mode === "bypass")
+    return [
+      {
+        id: "mode",
+        level: "bad",
+        text: "Bypass: nothing is judged, everything is forwarded",
+        more: "No session is blocked and no call is validated until another mode is chosen above or the proxy is restarted.",
+      },
+    ];
+  if (mode === "shadow")
+    return [
+      {
+        id: "mode",
+        level: "warn",
+        text: "Shadow: rules are judged, but nothing is blocked",
+        more: "What would be blocked is listed under Shadow rules, and marked in each decision.",
+      },
+    ];
   return [];
 }
 function ofPage() {
@@ -30,24 +48,51 @@ function ofPage() {
 function away() {
   const seconds = Math.max(0, (model.retry - Date.now()) / 1000);
   return {
-    id: "away", level: "bad", retries: true,
+    id: "away",
+    level: "bad",
+    retries: true,
     text: `No answer from the admin port for ${long((Date.now() - model.heard) / 1000)}`,
-    more: model.status ? `Since ${clock(model.status.time)} UTC. Trying again in ${Math.ceil(seconds)} s. What stands below is as of then; buttons are off.` : `Trying again in ${Math.ceil(seconds)} s.`,
+    more: model.status
+      ? `Since ${clock(model.status.time)} UTC. Trying again in ${Math.ceil(seconds)} s. What stands below is as of then; buttons are off.`
+      : `Trying again in ${Math.ceil(seconds)} s.`,
   };
 }
 function alert({id, level, since, text, more, retries}) {
-  const time = model.status?.time, isToday = since && time && day(since) === day(time);
-  const from = since ? el("span", {title: local(since)}, ` since ${isToday ? "" : `${day(since)}, `}${clock(since)} UTC (${long(time - since)}).`) : "";
-  return el("div", {class: `alert ${level}`, "data-key": id},
+  const time = model.status?.time,
+    isToday = since && time && day(since) === day(time);
+  const from = since
+    ? el(
+        "span",
+        {title: local(since)},
+        ` since ${isToday ? "" : `${day(since)}, `}${clock(since)} UTC (${long(time - since)}).`,
+      )
+    : "";
+  return el(
+    "div",
+    {class: `alert ${level}`, "data-key": id},
     el("b", {"aria-hidden": "true"}, SIGNS[level] ?? "!"),
-    el("div", {}, el("strong", {}, `${text.replace(/\.$/, "")}${since ? "," : "."}`), from, more ? [el("br"), el("span", {class: "t1"}, more)] : null),
-    retries ? button("retry", "Try now") : id.startsWith("upstream") && level === "bad" ? button("tab", "List the failed", {"data-v": "failed"}) : null);
+    el(
+      "div",
+      {},
+      el("strong", {}, `${text.replace(/\.$/, "")}${since ? "," : "."}`),
+      from,
+      more ? [el("br"), el("span", {class: "t1"}, more)] : null,
+    ),
+    retries
+      ? button("retry", "Try now")
+      : id.startsWith("upstream") && level === "bad"
+        ? button("tab", "List the failed", {"data-v": "failed"})
+        : null,
+  );
 }
 let told = new Map();
 /** The list changes each second; only what is new, or over, is worth a word. */
 function announce(alerts) {
   const now = new Map(alerts.map((each) => [each.id, each.text]));
-  const said = [...alerts.filter((each) => !told.has(each.id)).map((each) => each.text), ...[...told].filter(([id]) => !now.has(id)).map(([, text]) => `Over: ${text}`)];
+  const said = [
+    ...alerts.filter((each) => !told.has(each.id)).map((each) => each.text),
+    ...[...told].filter(([id]) => !now.has(id)).map(([, text]) => `Over: ${text}`),
+  ];
   told = now;
   if (said.length) $("announce").textContent = said.join(". ");
 }

@@ -9,43 +9,93 @@ import {capital, clock, moment, plural} from "./words.js";
 
 const MODES = {
   enforce: ["Enforce the rules?", "Sessions are blocked as the rules say."],
-  shadow: ["Judge only, and block nothing?", "Every rule is judged and shown in audit lines, but all sessions are captured."],
-  bypass: ["Judge nothing?", "The kill switch: everything is forwarded at once, unjudged. It lasts until another mode is chosen or the proxy is restarted."],
+  shadow: [
+    "Judge only, and block nothing?",
+    "Every rule is judged and shown in audit lines, but all sessions are captured.",
+  ],
+  bypass: [
+    "Judge nothing?",
+    "The kill switch: everything is forwarded at once, unjudged. It lasts until another mode is chosen or the proxy is restarted.",
+  ],
 };
 
 /** Draw the bar. */
 export function drawBar() {
-  const {status, link} = model, shown = link !== "token" && status !== null;
+  const {status, link} = model,
+    shown = link !== "token" && status !== null;
   $("live").className = link === "away" ? "lost" : "";
-  morph($("live"), link === "token" || link === "starting" ? null : [
-    el("span", {class: "dot", "aria-hidden": "true"}), link === "away" ? "no answer" : "live", " ",
-    el("span", {class: "muted num"}, status ? `${clock(status.time)} UTC` : ""),
-  ]);
+  morph(
+    $("live"),
+    link === "token" || link === "starting"
+      ? null
+      : [
+          el("span", {class: "dot", "aria-hidden": "true"}),
+          link === "away" ? "no answer" : "live",
+          " ",
+          el("span", {class: "muted num"}, status ? `${clock(status.time)} UTC` : ""),
+        ],
+  );
   morph($("rules"), shown ? rules(status) : null);
   $("controls").hidden = !shown;
   if (shown) morph($("controls"), controls(status));
 }
 function rules(status) {
-  const loaded = model.config?.reload.loaded, held = model.config?.held_back, faults = model.config?.reload.error_count;
-  return ["rules ", el("b", {class: "num"}, String(status.generation)), loaded ? `, loaded ${moment(loaded, status.time)}` : "", " ",
-    held ? el("a", {href: "#held-back", class: "badge warn", "data-do": "jump", "data-v": "config-title"}, "reload held back") : null,
-    faults ? el("a", {href: "#config", class: "badge bad", "data-do": "jump", "data-v": "config-title"}, `${plural(faults, "fault")} in the new rules`) : null,
-    workers()];
+  const loaded = model.config?.reload.loaded,
+    held = model.config?.held_back,
+    faults = model.config?.reload.error_count;
+  return [
+    "rules ",
+    el("b", {class: "num"}, String(status.generation)),
+    loaded ? `, loaded ${moment(loaded, status.time)}` : "",
+    " ",
+    held
+      ? el(
+          "a",
+          {href: "#held-back", class: "badge warn", "data-do": "jump", "data-v": "config-title"},
+          "reload held back",
+        )
+      : null,
+    faults
+      ? el(
+          "a",
+          {href: "#config", class: "badge bad", "data-do": "jump", "data-v": "config-title"},
+          `${plural(faults, "fault")} in the new rules`,
+        )
+      : null,
+    workers(),
+  ];
 }
 function workers() {
   const known = model.workers;
   if (!known || known.configured < 2) return null;
-  return known.answered === known.configured ? null : [" ", el("span", {class: "badge warn"}, `${known.answered} of ${known.configured} workers: not all is shown`)];
+  return known.answered === known.configured
+    ? null
+    : [" ", el("span", {class: "badge warn"}, `${known.answered} of ${known.configured} workers: not all is shown`)];
 }
 function controls(status) {
   const orgs = [...new Set([...(model.traffic?.orgs ?? []), ...(view.org ? [view.org] : [])])].sort();
-  const range = (value, text) => button("look", text, {"data-v": `range=${value}`, "aria-pressed": String(view.range === value)});
-  const mode = (value) => button("mode", capital(value), {"data-v": value, "aria-pressed": String(status.mode === value), disabled: isOff() || model.readOnly, class: value === status.mode && value !== "enforce" ? "hot" : null});
+  const range = (value, text) =>
+    button("look", text, {"data-v": `range=${value}`, "aria-pressed": String(view.range === value)});
+  const mode = (value) =>
+    button("mode", capital(value), {
+      "data-v": value,
+      "aria-pressed": String(status.mode === value),
+      disabled: isOff() || model.readOnly,
+      class: value === status.mode && value !== "enforce" ? "hot" : null,
+    });
   return [
-    el("select", {id: "org", "aria-label": "Org", disabled: isOff()}, el("option", {value: ""}, orgs.length > 1 ? `all ${orgs.length} orgs` : "all orgs"), orgs.map((each) => el("option", {value: each, selected: each === view.org}, each))),
+    el(
+      "select",
+      {id: "org", "aria-label": "Org", disabled: isOff()},
+      el("option", {value: ""}, orgs.length > 1 ? `all ${orgs.length} orgs` : "all orgs"),
+      orgs.map((each) => el("option", {value: each, selected: each === view.org}, each)),
+    ),
     el("span", {class: "seg", role: "group", "aria-label": "Time range"}, range("1h", "1 h"), range("24h", "24 h")),
     el("span", {class: "seg", role: "group", "aria-label": "Mode of the proxy"}, Object.keys(MODES).map(mode)),
-    button("reload", "Reload", {disabled: isOff() || model.readOnly, title: model.readOnly ? "This token may only read" : null}),
+    button("reload", "Reload", {
+      disabled: isOff() || model.readOnly,
+      title: model.readOnly ? "This token may only read" : null,
+    }),
     noteText ? el("span", {id: "note", class: noteIsFault ? "t1 fault" : "t1 muted"}, noteText) : null,
   ];
 }
@@ -56,7 +106,9 @@ action("look", (value) => {
   const [name, chosen] = value.split("=");
   look({[name]: chosen, ...(name === "range" ? {at: ""} : {})});
 });
-document.addEventListener("change", (event) => { if (event.target.id === "org") look({org: event.target.value}); });
+document.addEventListener("change", (event) => {
+  if (event.target.id === "org") look({org: event.target.value});
+});
 action("jump", (id, target, event) => {
   event.preventDefault();
   $(id)?.scrollIntoView({block: "center"});
@@ -64,17 +116,34 @@ action("jump", (id, target, event) => {
 action("mode", (mode) => {
   if (mode === model.status.mode) return;
   const [title, text] = MODES[mode];
-  confirmed(title, text, `Switch to ${mode}`, () => give(() => post("mode", {mode}), () => `Switched to ${mode}.`));
+  confirmed(title, text, `Switch to ${mode}`, () =>
+    give(
+      () => post("mode", {mode}),
+      () => `Switched to ${mode}.`,
+    ),
+  );
 });
 action("reload", () => give(() => post("reload", {}), loaded));
-action("force", () => confirmed("Load it anyway?", "The configuration is put into force, although it changes more pages than reload.max_change allows.", "Load it", () => give(() => post("reload", {force: true}), loaded)));
-const loaded = (answer) => (answer.held_back ? "Held back: see Configuration." : `Generation ${answer.generation} is in force.`);
+action("force", () =>
+  confirmed(
+    "Load it anyway?",
+    "The configuration is put into force, although it changes more pages than reload.max_change allows.",
+    "Load it",
+    () => give(() => post("reload", {force: true}), loaded),
+  ),
+);
+const loaded = (answer) =>
+  answer.held_back ? "Held back: see Configuration." : `Generation ${answer.generation} is in force.`;
 
 let confirm = null;
 function confirmed(title, text, yes, act) {
   confirm = act;
-  morph($("confirm"), el("h2", {id: "confirm-title"}, title), el("p", {id: "confirm-text", class: "gap"}, text),
-    el("p", {class: "row"}, button("close", "Cancel", {autofocus: true}), button("confirm", yes, {class: "main"})));
+  morph(
+    $("confirm"),
+    el("h2", {id: "confirm-title"}, title),
+    el("p", {id: "confirm-text", class: "gap"}, text),
+    el("p", {class: "row"}, button("close", "Cancel", {autofocus: true}), button("confirm", yes, {class: "main"})),
+  );
   $("confirm").showModal();
 }
 action("confirm", () => {
@@ -82,9 +151,11 @@ action("confirm", () => {
   confirm();
 });
 
-let noteText = "", noteIsFault = false, fading = 0;
+let noteText = "",
+  noteIsFault = false,
+  fading = 0;
 /** Say what became of an order: beside the buttons, and to screen readers. */
-export function note(text, isFault = false) {
+function note(text, isFault = false) {
   clearTimeout(fading);
   [noteText, noteIsFault] = [text, isFault];
   $("announce").textContent = text;
@@ -101,7 +172,12 @@ export async function give(order, done) {
     if (!(fault instanceof Refused)) return note("Not done: the proxy did not answer.", true);
     const {errors, error_count: count, error, workers: silent} = fault.answer;
     if (fault.status === 403) model.readOnly = true;
-    note(errors ? `Not used: ${plural(count ?? errors.length, "fault")}.` : `Not done: ${error ?? fault.message}${Array.isArray(silent) ? ` (worker ${silent.join(", ")})` : ""}.`, true);
+    note(
+      errors
+        ? `Not used: ${plural(count ?? errors.length, "fault")}.`
+        : `Not done: ${error ?? fault.message}${Array.isArray(silent) ? ` (worker ${silent.join(", ")})` : ""}.`,
+      true,
+    );
     changed();
   }
 }

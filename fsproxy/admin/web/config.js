@@ -12,40 +12,106 @@ let opened = false;
 export function configCard() {
   const answer = model.config;
   if (!answer) return null;
-  const {reload, config, generation} = answer, faults = reload.errors ?? [];
+  const {reload, config, generation} = answer,
+    faults = reload.errors ?? [];
   const code = (text) => el("code", {}, text);
   const fact = (name, ...value) => [el("dt", {}, name), el("dd", {}, value)];
   return [
-    el("div", {class: "head"}, el("h2", {id: "config-title"}, "Configuration"),
-      el("span", {class: `badge ${faults.length ? "warn" : "ok"}`}, `generation ${generation} in force`)),
+    el(
+      "div",
+      {class: "head"},
+      el("h2", {id: "config-title"}, "Configuration"),
+      el("span", {class: `badge ${faults.length ? "warn" : "ok"}`}, `generation ${generation} in force`),
+    ),
     faults.length ? faulty(reload, generation) : null,
     answer.held_back ? heldBack(answer.held_back, config) : null,
-    el("dl", {class: "facts"},
-      fact("Loaded", el("span", {title: local(reload.loaded)}, `${date(reload.loaded)}, ${clock(reload.loaded)} UTC, ${roughly(now() - reload.loaded)} ago`)),
-      files(answer).length ? fact("Files", files(answer).map((name, index) => [index ? ", " : "", code(name)])) : null,
+    el(
+      "dl",
+      {class: "facts"},
+      fact(
+        "Loaded",
+        el(
+          "span",
+          {title: local(reload.loaded)},
+          `${date(reload.loaded)}, ${clock(reload.loaded)} UTC, ${roughly(now() - reload.loaded)} ago`,
+        ),
+      ),
+      files(answer).length
+        ? fact(
+            "Files",
+            files(answer).map((name, index) => [index ? ", " : "", code(name)]),
+          )
+        : null,
       fact("Upstream", code(config.upstream.url)),
       fact("State", config.state.backend === "redis" ? code(config.state.redis.url) : config.state.backend),
-      fact("Waits for a restart", reload.restart_needed_for?.length ? el("span", {class: "warned"}, reload.restart_needed_for.join(", ")) : "nothing"),
-      model.status ? fact("Version", version(model.status)) : null),
-    el("details", {class: "gap"}, el("summary", {}, "All of it, without secrets"), el("pre", {class: "raw", tabindex: "0", "aria-label": "The configuration in force"}, JSON.stringify(config, null, 2))),
+      fact(
+        "Waits for a restart",
+        reload.restart_needed_for?.length
+          ? el("span", {class: "warned"}, reload.restart_needed_for.join(", "))
+          : "nothing",
+      ),
+      model.status ? fact("Version", version(model.status)) : null,
+    ),
+    el(
+      "details",
+      {class: "gap"},
+      el("summary", {}, "All of it, without secrets"),
+      el(
+        "pre",
+        {class: "raw", tabindex: "0", "aria-label": "The configuration in force"},
+        JSON.stringify(config, null, 2),
+      ),
+    ),
   ];
 }
 const files = ({files: named, config}) => named ?? config.files ?? [];
-const version = ({version: number, workers: {configured}, instance}) => [number, configured > 1 ? `${configured} workers` : "", instance ? `instance ${instance}` : ""].filter(Boolean).join(", ");
+const version = ({version: number, workers: {configured}, instance}) =>
+  [number, configured > 1 ? `${configured} workers` : "", instance ? `instance ${instance}` : ""]
+    .filter(Boolean)
+    .join(", ");
 
 const faulty = ({errors, error_count: count}, generation) =>
-  el("div", {class: "alert bad"}, el("b", {"aria-hidden": "true"}, "▲"), el("div", {}, el("strong", {}, `The newest configuration is not used: ${plural(count ?? errors.length, "fault")}`),
-    `. Generation ${generation} stays in force.`, el("ul", {class: "mono"}, errors.slice(0, 20).map((each) => el("li", {}, each)))));
+  el(
+    "div",
+    {class: "alert bad"},
+    el("b", {"aria-hidden": "true"}, "▲"),
+    el(
+      "div",
+      {},
+      el("strong", {}, `The newest configuration is not used: ${plural(count ?? errors.length, "fault")}`),
+      `. Generation ${generation} stays in force.`,
+      el(
+        "ul",
+        {class: "mono"},
+        errors.slice(0, 20).map((each) => el("li", {}, each)),
+      ),
+    ),
+  );
 
 function heldBack({changed_share: share, pages, since, changes = []}, config) {
   const most = config.reload?.max_change;
-  return el("div", {class: "alert", id: "held-back"}, el("b", {"aria-hidden": "true"}, "!"), el("div", {},
-    el("strong", {}, "A reload is held back"), ` since ${clock(since)}: it would change ${shareText(share)} % of ${pages ? plural(pages, "page") : "pages"}, more than `,
-    el("code", {}, `reload.max_change${most !== undefined && most !== null ? `: ${+(most * 100).toFixed(2)}%` : ""}`), ".",
-    el("div", {class: "row gap"},
-      changes.length ? button("what-changes", opened ? "Less" : "What changes", {"aria-expanded": String(opened)}) : null,
-      button("force", "Load it anyway", {disabled: isOff() || model.readOnly})),
-    opened ? el("div", {class: "gap"}, changesTable(changes)) : null));
+  return el(
+    "div",
+    {class: "alert", id: "held-back"},
+    el("b", {"aria-hidden": "true"}, "!"),
+    el(
+      "div",
+      {},
+      el("strong", {}, "A reload is held back"),
+      ` since ${clock(since)}: it would change ${shareText(share)} % of ${pages ? plural(pages, "page") : "pages"}, more than `,
+      el("code", {}, `reload.max_change${most !== undefined && most !== null ? `: ${+(most * 100).toFixed(2)}%` : ""}`),
+      ".",
+      el(
+        "div",
+        {class: "row gap"},
+        changes.length
+          ? button("what-changes", opened ? "Less" : "What changes", {"aria-expanded": String(opened)})
+          : null,
+        button("force", "Load it anyway", {disabled: isOff() || model.readOnly}),
+      ),
+      opened ? el("div", {class: "gap"}, changesTable(changes)) : null,
+    ),
+  );
 }
 action("what-changes", () => {
   opened = !opened;

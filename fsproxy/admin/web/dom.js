@@ -16,14 +16,17 @@ function filled(element, attributes, children) {
   element.append(...flat(children));
   return element;
 }
-const flat = (children) => children.flat(Infinity).filter((each) => each !== null && each !== undefined && each !== false);
+const flat = (children) =>
+  children.flat(Infinity).filter((each) => each !== null && each !== undefined && each !== false);
 
 /** Return a new element. Names that begin with "--" are custom properties; null and false leave a child out. */
 export const el = (tag, attributes = {}, ...children) => filled(document.createElement(tag), attributes, children);
 /** Return a new element of a drawing. */
-export const svg = (tag, attributes = {}, ...children) => filled(document.createElementNS(SVG, tag), attributes, children);
+export const svg = (tag, attributes = {}, ...children) =>
+  filled(document.createElementNS(SVG, tag), attributes, children);
 /** Return a button that does what is registered under this name (see actions.js). */
-export const button = (action, text, attributes = {}) => el("button", {type: "button", "data-do": action, ...attributes}, text);
+export const button = (action, text, attributes = {}) =>
+  el("button", {type: "button", "data-do": action, ...attributes}, text);
 
 const keyOf = (node) => (node.nodeType === Node.ELEMENT_NODE ? node.getAttribute("data-key") : null);
 const alike = (a, b) => a.nodeType === b.nodeType && a.nodeName === b.nodeName;
@@ -68,7 +71,8 @@ function update(old, fresh) {
     if (old.data !== fresh.data) old.data = fresh.data;
     return;
   }
-  for (const name of old.getAttributeNames()) if (!THEIRS.has(name) && !fresh.hasAttribute(name)) old.removeAttribute(name);
+  for (const name of old.getAttributeNames())
+    if (!THEIRS.has(name) && !fresh.hasAttribute(name)) old.removeAttribute(name);
   for (const name of fresh.getAttributeNames()) {
     const value = fresh.getAttribute(name);
     if (!THEIRS.has(name) && old.getAttribute(name) !== value) old.setAttribute(name, value);

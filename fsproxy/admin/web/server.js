@@ -41,7 +41,8 @@ export async function get(path, name = path) {
   answers.set(name, {text, answer});
   return answer;
 }
-export const post = async (path, document) => (await ask(path, {method: "POST", body: JSON.stringify(document)})).json();
+export const post = async (path, document) =>
+  (await ask(path, {method: "POST", body: JSON.stringify(document)})).json();
 export const remove = async (path) => (await ask(path, {method: "DELETE"})).json();
 
 /** Call ``onEvent`` with each event of the stream; return when it ends. Stop it with the signal. */

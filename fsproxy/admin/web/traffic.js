@@ -13,7 +13,8 @@ const empty = (at, minutes) => ({at, minutes, blocks: {}, blocked: 0, quiet: 0, 
 
 /** Return the bars, oldest first; the last one is not over. quiet: captured, or only forwarded. */
 export function bars(isNarrow) {
-  const {minutes, count} = scale(isNarrow), size = minutes * 60;
+  const {minutes, count} = scale(isNarrow),
+    size = minutes * 60;
   const last = Math.floor(now() / size) * size;
   const list = Array.from({length: count}, (_, index) => empty(last - (count - 1 - index) * size, minutes));
   for (const entry of model.traffic?.minutes ?? []) {
@@ -35,7 +36,8 @@ function add(bar, ends) {
 }
 /** Return all of the range as one bar, by pages or by requests. */
 export function total(count) {
-  const whole = empty(0, 0), since = now() - (view.range === "1h" ? 3600 : 86400);
+  const whole = empty(0, 0),
+    since = now() - (view.range === "1h" ? 3600 : 86400);
   for (const entry of model.traffic?.minutes ?? []) if (entry.minute > since) add(whole, entry[count]);
   return whole;
 }

@@ -1,0 +1,192 @@
+// Asks the admin port, keeps what it says, listens to what is new, and tries again while it is away.
+
+import {$} from "./dom.js";
+import {onRetry} from "./alerts.js";
+import {askDecisions, isUntouched, showWaiting, tabCounts} from "./decisions.js";
+import {changed, model} from "./model.js";
+import {Refused, TokenAsked, get, hasToken, keepToken, stream} from "./server.js";
+import {followStory} from "./story.js";
+import {isFiltered, look, onLook, view} from "./view.js";
+import {reasons} from "./words.js";
+
+/** Seconds without a word after which the proxy is away, and until the next try. */
+const SILENT = 5,
+  RETRY = 3;
+let aborter = null,
+  round = 0,
+  wake = () => {};
+
+async function askTraffic() {
+  const asked = new URLSearchParams(view.range === "1h" ? {minutes: "60"} : {minutes: "1440", step: "5"});
+  if (view.org) asked.set("org", view.org);
+  const key = asked.toString();
+  const answer = await get(`api/traffic?${asked}`, "traffic");
+  Object.assign(reasons, answer.reasons);
+  if (model.traffic?.source === answer) return;
+  model.traffic = {...answer, source: answer, key};
+  changed();
+}
+const ask = async (name, path) => {
+  model[name] = await get(path);
+  changed();
+};
+/** Pages of 24 hours, of which shadow rules would have blocked a part. */
+async function askDay() {
+  const {minutes} = await get("api/traffic?minutes=1440&step=24", "day");
+  model.pages24 = minutes.reduce(
+    (sum, {pages}) =>
+      sum +
+      pages.captured +
+      pages.forwarded +
+      pages.rejected +
+      pages.failed +
+      Object.values(pages.blocked).reduce((a, b) => a + b, 0),
+    0,
+  );
+}
+/** Wait for all of them, also when one fails; then fail as that one did. */
+async function all(asking) {
+  const failed = (await Promise.allSettled(asking)).find((each) => each.status === "rejected");
+  if (failed) throw failed.reason;
+}
+/** The traffic first: it has the names of the reasons. */
+async function askAll() {
+  await askTraffic();
+  await all([ask("config", "api/config"), askSlow(), askDecisions(true)]);
+}
+const askSlow = () =>
+  all([
+    ask("rejections", "api/rejections"),
+    ask("shadow", "api/shadow"),
+    ask("usage", "api/usage"),
+    askTrial(),
+    askDay(),
+  ]);
+const askTrial = () =>
+  ask("trial", "api/try").catch((fault) => {
+    if (!(fault instanceof Refused)) throw fault;
+  });
+
+/** Ask in the background. What cannot be answered for now is said, and does not stop the rest. */
+async function softly(asking) {
+  try {
+    await asking;
+    model.fault = "";
+  } catch (fault) {
+    if (fault instanceof TokenAsked) return askToken();
+    if (fault instanceof Refused) model.fault = fault.message;
+  }
+  changed();
+}
+function onTick(event) {
+  const {status, minutes = [], decisions = []} = event,
+    {workers} = status,
+    before = model.status;
+  const came = model.workers && workers.answered > model.workers.answered;
+  model.workers = workers;
+  model.status = status;
+  model.heard = Date.now();
+  model.link = "live";
+  if (view.range === "1h" && !view.org && model.traffic?.key === "minutes=60") merge(minutes, status.time);
+  changed();
+  if (document.hidden) return;
+  round += 1;
+  if (decisions.length || isUntouched()) softly(askDecisions().then(chooseTab));
+  showWaiting();
+  // A worker that answers again brings the minutes that it was missed in.
+  if (came || round % (view.range === "24h" ? 30 : 5) === 0) softly(askTraffic());
+  if (round % 5 === 0) softly(askSlow());
+  if (!before || round % 5 === 0 || before.generation !== status.generation) softly(ask("config", "api/config"));
+}
+function merge(minutes, time) {
+  const known = new Map(model.traffic.minutes.map((each) => [each.minute, each]));
+  for (const each of minutes) known.set(each.minute, each);
+  model.traffic = {...model.traffic, minutes: [...known.values()].filter((each) => each.minute > time - 7200)};
+}
+async function listen() {
+  aborter = new AbortController();
+  try {
+    await stream("api/events", onTick, aborter.signal);
+  } catch (fault) {
+    // There are too many streams already, which says that the proxy is there.
+    if (!(fault instanceof Refused)) throw fault;
+    for (;;) {
+      const status = await get("api/status");
+      onTick({status, decisions: [null]});
+      await pause(2);
+    }
+  }
+}
+const pause = (seconds) =>
+  new Promise((resolve) => {
+    wake = resolve;
+    setTimeout(resolve, seconds * 1000);
+  });
+/** Go on until a token is asked for. */
+export async function run() {
+  model.heard = Date.now();
+  for (;;) {
+    try {
+      model.status = await get("api/status");
+      model.readOnly = model.status.may_change === false;
+      model.heard = Date.now();
+      model.link = "live";
+      await softly(askAll());
+      if (model.link !== "live") return;
+      chooseTab();
+      followStory();
+      await listen();
+    } catch (fault) {
+      if (fault instanceof TokenAsked) return askToken();
+      if (!(fault instanceof TypeError || fault instanceof DOMException)) console.warn(String(fault));
+    }
+    model.link = "away";
+    model.retry = Date.now() + RETRY * 1000;
+    changed();
+    await pause(RETRY);
+  }
+}
+let isChosen = view.outcome !== "" || isFiltered();
+/** What the reader sees first: the failed while the upstream fails; and where nothing was blocked, all. */
+function chooseTab() {
+  const counts = tabCounts();
+  if (isChosen || !counts?.all) return;
+  isChosen = true;
+  if (model.status.upstream.state === "failing" && counts.failed) look({outcome: "failed"});
+  else if (!counts.blocked) look({outcome: counts.failed ? "failed" : "all"});
+}
+setInterval(() => {
+  if (model.link === "live" && Date.now() - model.heard > SILENT * 1000) aborter?.abort();
+  if (model.link === "away") changed();
+}, 1000);
+
+// -- the token
+
+function askToken() {
+  model.tokenFault = hasToken() ? `This is not the token. Tried at ${new Date().toISOString().slice(11, 19)} UTC.` : "";
+  keepToken("");
+  model.link = "token";
+  aborter?.abort();
+  changed();
+}
+document.addEventListener("submit", (event) => {
+  if (event.target.id !== "token-form") return;
+  event.preventDefault();
+  keepToken($("token").value.trim());
+  $("token").value = "";
+  model.link = "starting";
+  run();
+});
+
+// -- what the reader looks at
+
+onLook((before) => {
+  if (model.link === "token" || model.status === null) return;
+  if (before.range !== view.range || before.org !== view.org) softly(askTraffic());
+  if (["org", "outcome", "code", "at", "q"].some((name) => before[name] !== view[name])) softly(askDecisions(true));
+  if (before.outcome !== view.outcome) isChosen = true;
+  if (before.d !== view.d) followStory();
+  if ($("q") && document.activeElement !== $("q")) $("q").value = view.q;
+  changed();
+});
+onRetry(() => wake());
