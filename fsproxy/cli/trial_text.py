@@ -25,10 +25,10 @@ _drawn = 0
 def show(found: Mapping[str, Any]) -> None:
     """Print the answer. On a terminal it replaces the one before."""
     global _drawn  # noqa: PLW0603 - there is one terminal
-    text = list(lines(found))
-    if sys.stdout.isatty():
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    text = list(lines(found, width))
+    if width:
         # A line that the terminal breaks would count as two.
-        width = shutil.get_terminal_size().columns
         text = [each[: width - 1] for each in text] if found["state"] == "running" else text
         if _drawn:
             click.echo(f"\x1b[{_drawn}F\x1b[J", nl=False)
@@ -36,8 +36,8 @@ def show(found: Mapping[str, Any]) -> None:
     click.echo("\n".join(text))
 
 
-def lines(found: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the lines of what was found, those that change most first."""
+def lines(found: Mapping[str, Any], width: int = 0) -> Iterator[str]:
+    """Yield the lines of what was found, those that change most first. A hint that is too wide has its own line."""
     yield _head(found)
     told: set[str] = set()
     for key, changed, one, many, otherwise in _SORTS:
@@ -48,7 +48,7 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
         change = f"{found[changed]:,}{share} change" if found[changed] else "none changes"
         yield f"{count:,} {one if count == 1 else many}: {change}"
         rows = sorted((each for each in found["changes"] if each[key]), key=lambda each: -each[key])
-        yield from _rows(rows[:MOST_ROWS], key, otherwise, told)
+        yield from _rows(rows[:MOST_ROWS], key, otherwise, told, width)
         if len(rows) > MOST_ROWS:
             yield f"{'':>9} {len(rows) - MOST_ROWS} more kinds of change: --json has them"
     if found["beyond"]:
@@ -66,12 +66,17 @@ def _head(found: Mapping[str, Any]) -> str:
     return f"{found['name']}, {found['share']:.0%} of the traffic: {found['ended_because']}"
 
 
-def _rows(rows: list[Mapping[str, Any]], key: str, otherwise: str, told: set[str]) -> Iterator[str]:
+def _rows(rows: list[Mapping[str, Any]], key: str, otherwise: str, told: set[str], width: int) -> Iterator[str]:
     cells = [(f"{each[key]:,}", _change(each, otherwise), _rule(each), each["hint"]) for each in rows]
     widths = [max((len(cell[place]) for cell in cells), default=0) for place in range(3)]
     for cell, each in zip(cells, rows, strict=True):
         count, change, rule, hint = cell
-        yield f"{count:>9} {change:<{widths[1]}}   {rule:<{widths[2]}}   {hint}".rstrip()
+        row = f"{count:>9} {change:<{widths[1]}}   {rule:<{widths[2]}}"
+        if 0 < width <= len(row) + len(hint) + 3 and hint:
+            yield row.rstrip()
+            yield f"{'':>9}   {hint}"
+        else:
+            yield f"{row}   {hint}".rstrip()
         examples = " ".join(each["examples"])
         if examples and examples not in told:
             told.add(examples)
