@@ -205,6 +205,7 @@ class Minute(TypedDict):
     pages: Ends
     requests: Annotated[Ends, about("All that carry captured data, pages included.")]
     upstream_failed: Annotated[int, about("Requests that failed, and it was the upstream's failure.")]
+    rejected_in_part: Annotated[int, about("Requests that went on without some of their calls or properties.")]
 
 
 class Traffic(Merged):

@@ -120,7 +120,7 @@ def minutes(answers: Iterable[Answer]) -> list[Any]:
                 "minute": each["minute"],
                 "pages": _summed(known["pages"], each["pages"]),
                 "requests": _summed(known["requests"], each["requests"]),
-                "upstream_failed": known["upstream_failed"] + each["upstream_failed"],
+                **{name: known[name] + each[name] for name in ("upstream_failed", "rejected_in_part")},
             }
     return [merged[minute] for minute in sorted(merged)]
 

@@ -190,7 +190,10 @@ def status(
 
 
 _ENDS = ("captured", "forwarded", "rejected", "failed")
-_NOTHING: dict[str, Any] = {kind: {**dict.fromkeys(_ENDS, 0), "blocked": {}} for kind in ("pages", "requests")}
+_NOTHING: dict[str, Any] = {
+    "rejected_in_part": 0,
+    **{kind: {**dict.fromkeys(_ENDS, 0), "blocked": {}} for kind in ("pages", "requests")},
+}
 
 
 def _counts(minute: Mapping[str, Any]) -> dict[str, int]:
@@ -199,7 +202,7 @@ def _counts(minute: Mapping[str, Any]) -> dict[str, int]:
         "pages": _sum(pages),
         "requests": _sum(requests),
         "blocked": sum(pages["blocked"].values()),
-        "rejected": requests["rejected"],
+        "rejected": requests["rejected"] + minute["rejected_in_part"],
         "failed": requests["failed"],
     }
 

@@ -21,7 +21,7 @@ class Shares(TypedDict):
     """How much of the last hour's requests ended so, from 0 to 1."""
 
     blocked: Annotated[float, about("Of pages.")]
-    rejected: Annotated[float, about("Of all requests that carry captured data: no call in them was valid.")]
+    rejected: Annotated[float, about("Of all requests that carry captured data: in whole or in part.")]
     failed: Annotated[float, about("Of all requests that carry captured data.")]
 
 
@@ -31,7 +31,7 @@ class HourCounts(TypedDict):
     pages: int
     requests: Annotated[int, about("All that carry captured data, pages included.")]
     blocked: Annotated[int, about("Pages.")]
-    rejected: Annotated[int, about("Requests.")]
+    rejected: Annotated[int, about("Requests, in whole or in part.")]
     failed: Annotated[int, about("Requests.")]
 
 

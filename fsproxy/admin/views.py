@@ -13,7 +13,7 @@ from fsproxy.config.schema import Config
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import OrgSettings
 from fsproxy.telemetry.ring import Groups, Recent, RejectionKey
-from fsproxy.telemetry.traffic import UPSTREAM_FAILED, Counted
+from fsproxy.telemetry.traffic import REJECTED_IN_PART, UPSTREAM_FAILED, Counted
 
 HIDDEN = "(hidden)"
 MOST_ENTRIES = 100
@@ -77,6 +77,9 @@ def shadow(recent: Recent, now: float) -> ShadowReport:
     return {"rules": most_pages_first, "evicted": recent.shadow.evicted}
 
 
+_BESIDE = frozenset({UPSTREAM_FAILED, REJECTED_IN_PART})
+
+
 def traffic(minutes: Iterable[tuple[int, list[Counted]]], step: int = 1) -> list[Minute]:
     """Return how requests ended: pages alone, and all that carries captured data.
 
@@ -86,11 +89,12 @@ def traffic(minutes: Iterable[tuple[int, list[Counted]]], step: int = 1) -> list
     for begin, counts in minutes:
         at = begin - begin % (60 * step)
         if not found or found[-1]["minute"] != at:
-            found.append({"minute": at, "pages": _no_ends(), "requests": _no_ends(), "upstream_failed": 0})
+            beside = {"upstream_failed": 0, "rejected_in_part": 0}
+            found.append({"minute": at, "pages": _no_ends(), "requests": _no_ends(), **beside})  # type: ignore[typeddict-item]
         last = found[-1]
         for is_page, end, count in counts:
-            if end == UPSTREAM_FAILED:
-                last["upstream_failed"] += count
+            if end in _BESIDE:
+                last[end] += count  # type: ignore[literal-required]
                 continue
             for ends in (last["pages"], last["requests"]) if is_page else (last["requests"],):
                 if isinstance(end, ReasonCode):

@@ -106,7 +106,7 @@ class Recorder:
             shadow: tuple[AuditShadow, ...] = ()
             rejections: Rejections = ()
             if decision.shadow or decision.failed or (calls is not None and not calls.is_clean):
-                shadow, rejections = self._note_findings(flow, at)
+                shadow, rejections = self._note_findings(flow, at, counts)
             if end.share or shadow or calls is not None:
                 line = audit_line(flow, end, total, waited, self._mask, shadow, rejections)
                 forwarded = end.outcome is _FORWARDED and not shadow and not (rejections and rejections[1])
@@ -121,7 +121,7 @@ class Recorder:
         """Return the counts of an org that is not counted by name yet."""
         return self._metrics.orgs.admit(org or "", listed=org in generation.snapshot.orgs)
 
-    def _note_findings(self, flow: Flow, at: Instant) -> tuple[tuple[AuditShadow, ...], Rejections]:
+    def _note_findings(self, flow: Flow, at: Instant, counts: OrgCounts) -> tuple[tuple[AuditShadow, ...], Rejections]:
         """Count what few requests have, and return it as their lines list it: shadow hits, and rejections."""
         metrics, recent, decision, calls, facts = self._metrics, self._recent, flow.decision, flow.calls, flow.facts
         for hit in decision.shadow:
@@ -139,6 +139,7 @@ class Recorder:
         noted = audit_rejections(calls.shadow, self._most_rejections)
         if not cut[1] and not noted[1]:
             return shadow, ()
+        counts.cut += cut[1] > 0 and not flow.rejected
         recent.note_rejections(safe(facts.org) if facts is not None and facts.org else "", cut, noted, at)
         return shadow, (*cut, *noted)
 

@@ -50,7 +50,7 @@ class Series:
 class OrgCounts:
     """The counts of one org, since it was first seen."""
 
-    __slots__ = ("before", "down", "ended", "last", "listed", "series", "sessions", "up")
+    __slots__ = ("before", "cut", "cut_before", "down", "ended", "last", "listed", "series", "sessions", "up")
 
     def __init__(self, *, listed: bool = True) -> None:
         self.ended: Counter[Ended] = Counter()
@@ -58,6 +58,8 @@ class OrgCounts:
         """New sessions that are captured."""
         self.up = self.down = 0
         """Bytes of bodies that went up, as they came from clients, and of the upstream's answers."""
+        self.cut = self.cut_before = 0
+        """Requests of which a part was rejected; and how many as of when they were last added to the series."""
         self.listed = listed
         self.series = Series()
         self.before: Counter[Ended] = Counter()

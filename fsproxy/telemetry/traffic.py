@@ -11,6 +11,8 @@ from fsproxy.telemetry.orgs import MOST_MINUTES, OTHERS, End, OrgCounts, Orgs, S
 
 UPSTREAM_FAILED = "upstream_failed"
 """Counted beside ``failed``."""
+REJECTED_IN_PART = "rejected_in_part"
+"""Counted beside how the request ended."""
 _FAILED = "failed"
 Counted = tuple[bool, End, int]
 """Whether they are pages, how they ended, and how many."""
@@ -46,19 +48,22 @@ class Traffic:
     def _add(self, counts: OrgCounts) -> None:
         minute, before = int(self.begin) // 60, counts.before
         counts.before = counts.ended.copy()
+        if counts.cut != counts.cut_before:
+            self._count(minute, counts, (False, REJECTED_IN_PART), counts.cut - counts.cut_before)
+            counts.cut_before = counts.cut
         for how, count in counts.before.items():
             new = count - before.get(how, 0)
             route, _, page, end, _ = how
             if not new or route is OTHER:
                 continue
-            slot, counts.last = self._slot(minute), minute
-            for series in (self._all, counts.series):
-                if isinstance(end, Failure):
-                    series.add(slot, (page, _FAILED), new)
-                    if end.startswith("upstream_"):
-                        series.add(slot, (page, UPSTREAM_FAILED), new)
-                else:
-                    series.add(slot, (page, end), new)
+            self._count(minute, counts, (page, _FAILED if isinstance(end, Failure) else end), new)
+            if isinstance(end, Failure) and end.startswith("upstream_"):
+                self._count(minute, counts, (page, UPSTREAM_FAILED), new)
+
+    def _count(self, minute: int, counts: OrgCounts, end: tuple[bool, End], new: int) -> None:
+        slot, counts.last = self._slot(minute), minute
+        for series in (self._all, counts.series):
+            series.add(slot, end, new)
 
     def _slot(self, minute: int) -> int:
         slot = minute % MOST_MINUTES

@@ -51,7 +51,7 @@ def ends(captured: int = 0, **blocked: int) -> dict[str, Any]:
 
 
 def minute(at: int, pages: dict[str, Any]) -> dict[str, Any]:
-    return {"minute": at, "pages": pages, "requests": pages, "upstream_failed": 2}
+    return {"minute": at, "pages": pages, "requests": pages, "upstream_failed": 2, "rejected_in_part": 3}
 
 
 def minutes(*each: dict[str, Any], orgs: list[str] | None = None, loads: dict[int, float] | None = None) -> Any:
@@ -189,7 +189,7 @@ def test_minutes_are_summed_by_end_and_reason() -> None:
     other = minutes(minute(60, ends(3, b5=2, b4=1)), minute(120, ends(0)), orgs=["o-2", "o-1"], loads={1: 8.0, 2: 99.0})
     merged = merged_views.traffic([one, other], TrafficQuery(minutes=2))
     summed = [minute(60, ends(5, b5=3, b4=1)), minute(120, ends(1))]
-    assert merged["minutes"] == [{**each, "upstream_failed": 4} for each in summed]
+    assert merged["minutes"] == [{**each, "upstream_failed": 4, "rejected_in_part": 6} for each in summed]
     assert merged["orgs"] == ["o-1", "o-2"]
     assert merged["loads"] == [{"at": 8.0, "generation": 1}, {"at": 99.0, "generation": 2}]
     assert merged["reasons"]["5"] == "IP Filter"
@@ -199,7 +199,7 @@ def test_a_minute_that_has_begun_for_one_of_them_alone_is_there() -> None:
     one = minutes(minute(60, ends(1)), minute(120, ends(1)))
     other = minutes(minute(120, ends(1)), minute(180, ends(1)))
     assert merged_views.traffic([one, other], TrafficQuery(minutes=2))["minutes"] == [
-        {**minute(120, ends(2)), "upstream_failed": 4},
+        {**minute(120, ends(2)), "upstream_failed": 4, "rejected_in_part": 6},
         minute(180, ends(1)),
     ]
 

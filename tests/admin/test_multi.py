@@ -30,7 +30,7 @@ def decision(number: int) -> dict[str, Any]:
 
 def minute(at: int, captured: int) -> dict[str, Any]:
     ends = {"captured": captured, "forwarded": 0, "rejected": 0, "failed": 0, "blocked": {}}
-    return {"minute": at, "pages": ends, "requests": ends, "upstream_failed": 0}
+    return {"minute": at, "pages": ends, "requests": ends, "upstream_failed": 0, "rejected_in_part": 1}
 
 
 VITALS: dict[str, Any] = {
@@ -267,6 +267,7 @@ async def test_the_status_is_of_all_that_answer(workers: Workers, admin: TestCli
     status, told = await get(admin, "/api/status")
     assert (status, told["workers"], told["rate"]) == (200, {"configured": 2, "answered": 2}, 3.0)
     assert (told["started"], told["time"], told["hour"]["pages"]) == (100.0, 1000.0, 68)
+    assert told["hour"]["rejected"] == 34
     assert [(each["text"], each["since"]) for each in told["alerts"]] == [("W", 1000.0)]
     assert told["latency"]["own_p50"] is not None
     assert told["upstream"]["state"] == "up"

@@ -123,6 +123,28 @@ REJECTED = CallOutcome(rejections=(Rejection(RejectionCode.RATE_LIMITED, CallKin
 NOTED = CallOutcome(shadow=REJECTED.rejections)
 
 
+def test_what_each_org_sends_is_counted_with_its_sessions_bytes_and_rejected_parts() -> None:
+    bench = Bench()
+    sent: dict[str, Any] = {"bytes_in": 7, "bytes_out": 9, "sent_ns": monotonic_ns(), "status": 101}
+    new = {"decision": Decision(new_session=True, token="t"), "answer": PageAnswer(200)}
+    bench.record(transaction(**sent, **new))
+    bench.record(transaction(**sent, **new | {"answer": PageAnswer(200, is_new=False)}))
+    bench.record(transaction(**sent, **new | {"answer": PageAnswer(202)}))
+    bench.record(transaction(Route.BUNDLE, **sent, calls=CallsOutcome(calls=(REJECTED,))))
+    bench.record(transaction(Route.BUNDLE, **sent, calls=CallsOutcome(calls=(NOTED,))))
+    bench.record(transaction(Route.EVENT, rejected=True, calls=CallsOutcome(calls=(REJECTED,)), bytes_in=7))
+    counts = bench.metrics.orgs.named[FACTS.org]
+    assert (counts.sessions, counts.up, counts.down, counts.cut) == (1, 35, 45, 1)
+
+
+def test_the_frames_of_a_socket_are_not_counted_beside_its_own_bytes() -> None:
+    bench = Bench()
+    bench.record(transaction(Route.SOCKET, bytes_in=70, bytes_out=90, sent_ns=monotonic_ns(), status=101))
+    bench.record(transaction(Route.SOCKET, bytes_in=7, bytes_out=9, sent_ns=monotonic_ns(), status=200))
+    counts = bench.metrics.orgs.named[FACTS.org]
+    assert (counts.up, counts.down) == (70, 90)
+
+
 @pytest.mark.parametrize(
     "known",
     [

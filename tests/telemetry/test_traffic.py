@@ -63,6 +63,16 @@ def test_minutes_without_traffic_are_there_and_empty_and_what_ended_before_is_no
     assert [each["upstream_failed"] for each in told] == [0, 0, 1]
 
 
+def test_what_was_rejected_in_part_is_counted_beside_how_it_ended() -> None:
+    bench = Bench()
+    for at in (NOON, NOON + 1, NOON + 60):
+        bench.count(ended(Outcome.FORWARDED, page=False), at, "o-1")
+        bench.orgs.named["o-1"].cut += 1
+    for org in (None, "o-1"):
+        told = bench.told(2, NOON + 60, org)
+        assert [(each["requests"]["forwarded"], each["rejected_in_part"]) for each in told] == [(2, 2), (1, 1)]
+
+
 def test_a_day_is_kept_and_no_more_also_when_the_clock_is_set_back() -> None:
     bench = Bench()
     for minute in range(MOST_MINUTES + 30):
