@@ -16,6 +16,7 @@ import pytest_asyncio
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.demo.curl import curl_lines
 from support.detour import Detour
+from support.operators_page import chromium, opened
 from support.ports import free_ports
 from support.raw_http import Scripted, scripted
 from support.rig import page
@@ -89,6 +90,30 @@ async def test_from_a_reason_code_to_its_cause(every_code: Walk, code: ReasonCod
         assert await send(every_code, "before-it", {}, **fields, SessionId="another") == 0
     assert await send(every_code, first.command.split()[2], headers, **fields) == code
     await every_code.go(heading)
+
+
+@pytest.mark.slow
+async def test_from_a_reason_code_to_its_cause_on_the_page(every_code: Walk) -> None:
+    async with chromium() as browser, opened(browser, every_code.proxy.admin_url) as page:
+        for code in ReasonCode:
+            first, *_ = steps(CODES, f"## {code.value} {code.text}")
+            shown = dict(re.findall(r"^  (\w+): +(.*)$", first.shown, re.MULTILINE))
+            fields, headers = BLOCKED[code]
+            if code is ReasonCode.OVER_QUOTA:
+                await send(every_code, "before-that", {}, **fields, SessionId="another")
+            assert await send(every_code, f"seen{code.value}", headers, **fields) == code
+            await page.get_by_role("searchbox", name="Search").fill(f"seen{code.value}")
+            row = page.locator(".decisions tbody tr", has_text=code.text)
+            await row.wait_for()
+            while await page.locator(".decisions tbody tr").count() != 1:
+                await asyncio.sleep(0.1)
+            await row.dispatch_event("click")
+            story = page.get_by_role("dialog", name=f"Blocked: {code.value} {code.text}")
+            await story.wait_for()
+            told = " ".join((await story.inner_text()).split())
+            assert shown["rule"].partition(" (filter")[0] in told
+            assert shown["meaning"] in told
+            await page.keyboard.press("Escape")
 
 
 async def test_from_a_session_to_the_rule_and_the_change_that_lets_it_in() -> None:
