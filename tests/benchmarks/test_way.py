@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
+
+import pytest
+
 from benchmarks.way import CASES, CEILINGS, Way, table, ways
+from support.documents import text_of
 
 
 def test_files_and_changes_are_counted_from_the_calls() -> None:
@@ -20,6 +26,21 @@ async def test_no_request_takes_more_calls_or_files_than_its_ceiling() -> None:
         if len(way.calls) > CEILINGS[name][0] or way.files > CEILINGS[name][1]
     }
     assert not over
+
+
+@pytest.mark.skipif(os.environ.get("FSPROXY_FAST_LANE") == "off", reason="the document is about the fast lane")
+async def test_the_document_says_how_many_calls_there_are() -> None:
+    """About so many: a call more or less is no news."""
+    found = await ways(CASES)
+    text = " ".join(text_of("reference/performance.md").split())
+    said = re.search(
+        r"a blocked page takes (\d+) calls of functions in (\d+) files .*, a captured one (\d+) calls", text
+    )
+    assert said is not None
+    blocked, captured = found["blocked page"], found["captured page"]
+    assert [*map(int, said.groups())] == pytest.approx(
+        [len(blocked.calls), blocked.files, len(captured.calls)], rel=0.05
+    )
 
 
 async def test_every_case_goes_the_whole_way_to_its_record() -> None:
