@@ -19,7 +19,7 @@ from aiohttp import web
 from fsproxy.admin.server import create_admin, create_private_admin
 from fsproxy.admin.single import SingleBackend
 from fsproxy.config.schema import Config
-from fsproxy.fleet.descriptors import that_fits
+from fsproxy.fleet.descriptors import conditions, that_fits
 from fsproxy.fleet.listening import address, listen, start_admin, start_private_admin, stop_listening
 from fsproxy.fleet.take_over import (
     FORGET_SECONDS,
@@ -30,6 +30,7 @@ from fsproxy.fleet.take_over import (
     steer_new_connections,
 )
 from fsproxy.fleet.worker_channel import WorkerChannel
+from fsproxy.http.certificates import ends_at
 from fsproxy.http.connection import ClientConnection
 from fsproxy.http.server import DataServer
 from fsproxy.http.sweeper import Sweeper
@@ -39,6 +40,7 @@ from fsproxy.proxy.passages import new_passage
 from fsproxy.reload.build_generation import Source
 from fsproxy.reload.reloader import Reloader
 from fsproxy.reload.trials import PROGRAM_STOPS
+from fsproxy.telemetry.certificate_conditions import OwnCertificate
 from fsproxy.telemetry.metrics import Metrics
 
 SWITCH_SECONDS = 0.000_5
@@ -102,6 +104,12 @@ class App:
             data_plane = self._data_plane = self._make_data_plane(generation)
             if mode is not None:
                 self._reloader.set_mode(mode)
+            if worker_channel is not None:
+                data_plane.conditions.send = worker_channel.report_conditions
+            sources, tls = data_plane.conditions.sources, self._config.listen.tls
+            sources += [self._reloader.conditions, partial(conditions, self._config)]
+            if tls is not None:
+                sources.append(OwnCertificate(tls.cert, ends_at))
             await data_plane.start()
             stack.push_async_callback(data_plane.close)
             self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup)

@@ -98,7 +98,6 @@ class SingleBackend(AdminBackend):
 
     async def set_mode(self, mode: TopMode) -> list[int]:
         """See ``AdminBackend``. ``bypass`` acts at once; the others compile the rules anew first."""
-        log.warning("mode changed by the admin API", mode=mode.value)
         self._reloader.set_mode(mode)
         return []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
@@ -126,12 +127,20 @@ def _alert(text: str, since: float) -> Alert:
 
 
 def _alerts(every: Iterable[Alert]) -> list[Alert]:
-    """Return each alert once, with the earliest time: the worst first, and of one level the oldest first."""
+    """Return each alert once, with the earliest time: the worst first, and of one level the oldest first.
+
+    Those that several workers have say of how many it is.
+    """
     found: dict[str, Alert] = {}
+    times = Counter[str]()
     for each in every:
+        times[each["id"]] += 1
         known = found.get(each["id"])
         if known is None or each["since"] < known["since"]:
             found[each["id"]] = each
+    for name, each in found.items():
+        if times[name] > 1:
+            found[name] = {**each, "more": f"{each['more']} In {times[name]} workers.".strip()}
     return sorted(found.values(), key=lambda each: (_LEVELS.index(each["level"]), each["since"]))
 
 

@@ -23,7 +23,7 @@ from fsproxy.config.loader import load, load_text
 from fsproxy.config.problems import ConfigError, HostError, Problem
 from fsproxy.config.schema import Config
 from fsproxy.config.summary import summary
-from fsproxy.fleet.descriptors import raise_limit
+from fsproxy.fleet.descriptors import raise_soft_limit
 from fsproxy.telemetry.logs import configure_logs, log_faults, log_what_is_uncaught, writes_json
 
 log = structlog.get_logger("fsproxy")
@@ -65,7 +65,7 @@ def run(
         errors = asyncio.run(host_errors(config, ports=ports))
         if errors:
             _refuse_here(errors, path)
-        raise_limit(config)
+        raise_soft_limit()
         if writes_json():
             log.info(summary(config))
         else:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import os
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 
 import structlog
 
 from fsproxy.config.schema import Config, ServerConfig
+from fsproxy.core.model import Instant
 from fsproxy.http.server import HARD_LIMIT
+from fsproxy.telemetry.conditions import Condition
+from fsproxy.telemetry.machine_conditions import limit_too_low, nearly_used_up
 
 if sys.platform != "win32":
     import resource
@@ -18,24 +24,15 @@ OTHERS = 64
 log = structlog.get_logger("fsproxy")
 
 
-def raise_limit(config: Config) -> None:
-    """Raise the soft limit of descriptors to the hard one, and warn where that is too low for ``config``.
-
-    Workers that are started later inherit the limit; it holds for each of them alone.
-    """
-    raise_soft_limit()
-    fitting = that_fits(config).max_connections
-    if fitting < config.server.max_connections:
-        log.warning(
-            "the limit of descriptors (open files) is too low for server.max_connections: fewer are taken",
-            limit=_limit(),
-            needed=int(config.server.max_connections * HARD_LIMIT) + config.upstream.max_connections + OTHERS,
-            max_connections=fitting,
-        )
+USED_UP_SHARE = 0.9
+"""From this share of descriptors on they count as nearly used up."""
 
 
 def raise_soft_limit() -> None:
-    """Raise the soft limit to the hard one, as far as the system lets us."""
+    """Raise the soft limit to the hard one, as far as the system lets us.
+
+    Workers that are started later inherit the limit; it holds for each of them alone.
+    """
     if sys.platform == "win32":  # which has no such limit
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -66,3 +63,27 @@ def _limit() -> int | None:
         return None
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return None if soft == resource.RLIM_INFINITY else soft
+
+
+def conditions(config: Config, now: Instant) -> Iterator[Condition]:
+    """Yield that the limit is too low for ``config``, or that descriptors are nearly used up: a source."""
+    limit = _limit()
+    if limit is None:
+        return
+    fitting = that_fits(config).max_connections
+    if fitting < config.server.max_connections:
+        needed = int(config.server.max_connections * HARD_LIMIT) + config.upstream.max_connections + OTHERS
+        yield limit_too_low(limit, needed, fitting, now)
+    used = _used()
+    if used >= USED_UP_SHARE * limit:
+        yield nearly_used_up(limit, now)
+
+
+def _used() -> float:
+    """Return how many descriptors are in use at least; infinity if all are. The system gives out the lowest first."""
+    try:
+        lowest = os.open(os.devnull, os.O_RDONLY)
+    except OSError:
+        return math.inf
+    os.close(lowest)
+    return lowest

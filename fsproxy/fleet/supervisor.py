@@ -27,6 +27,7 @@ from fsproxy.fleet.listening import address, require_free, start_admin
 from fsproxy.fleet.take_over import Predecessor, prefer_admin
 from fsproxy.fleet.worker import Worker
 from fsproxy.fleet.worker_channel import Orders
+from fsproxy.fleet.worker_conditions import WorkerConditions
 from fsproxy.proxy.passages import new_passage
 from fsproxy.reload.build_generation import Source
 from fsproxy.reload.last_good_config import LastGoodConfig
@@ -54,6 +55,7 @@ class Supervisor:
         self._folder = Path()
         self._runner: web.AppRunner | None = None
         self._fault: HostError | None = None
+        self._conditions = WorkerConditions(config.workers)
         self._clean = True
         """No worker has failed to end by itself."""
         self._pool = WorkerPool(config.workers, self._workers)
@@ -76,6 +78,8 @@ class Supervisor:
             loop.add_signal_handler(end, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         async with contextlib.AsyncExitStack() as stack:
+            self._conditions.book.start()
+            stack.callback(self._conditions.book.close)
             await self._last_good.start()
             stack.push_async_callback(self._last_good.close)
             if self._predecessor is None:
@@ -165,7 +169,8 @@ class Supervisor:
         listened = await worker.comes_up()
         if listened:
             await self._welcome(worker)
-        status = await worker.ended()
+        status = await worker.ended(self._conditions.take)
+        self._conditions.forget(number)
         backend.forget(worker.pid)
         # A worker that was stopped before it listened may not have installed its signal handlers yet.
         self._clean &= status == 0 or not (listened and self._stop.is_set())

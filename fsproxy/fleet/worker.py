@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 
@@ -14,6 +15,8 @@ from fsproxy.admin.worker_pool import WorkerClient
 from fsproxy.fleet.worker_channel import LISTENING, Orders, packed
 
 COMMAND = "fsproxy.worker_process"
+LONGEST_LINE = 1024 * 1024
+"""Bytes of what a worker sends at once: some kilobytes for all of its conditions."""
 
 
 class Worker(WorkerClient):
@@ -47,7 +50,7 @@ class Worker(WorkerClient):
             raise
         finally:
             theirs.close()
-        reader, writer = await asyncio.open_connection(sock=ours)
+        reader, writer = await asyncio.open_connection(sock=ours, limit=LONGEST_LINE)
         writer.write(packed(orders))
         return cls(orders, process, (reader, writer))
 
@@ -58,8 +61,15 @@ class Worker(WorkerClient):
         except ConnectionError:
             return False
 
-    async def ended(self) -> int:
-        """Wait for the end of the process. Return its exit status, negative for a signal."""
+    async def ended(self, take: Callable[[int, bytes], None]) -> int:
+        """Wait for the end of the process. Return its exit status, negative for a signal.
+
+        ``take`` is called with the worker's number and each line that it sends.
+        """
+        with suppress(ConnectionError, ValueError):  # it ends in the middle of a line, or has sent one that is too long
+            while line := await self._reader.readline():
+                if line.endswith(b"\n"):
+                    take(self.number, line)
         status = await self._process.wait()
         self._writer.close()
         await self.close()

@@ -17,7 +17,9 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from fsproxy.config.schema import Config, TopMode
+from fsproxy.fleet.worker_conditions import packed_conditions
 from fsproxy.reload.build_generation import Source
+from fsproxy.telemetry.conditions import Condition
 
 LISTENING = b"!"
 
@@ -51,12 +53,29 @@ class WorkerChannel:
     def __init__(self, orders: Orders, channel: socket.socket) -> None:
         self.orders = orders
         self.supervisor_is_gone = False
+        self._listens = False
+        self._unsent = b""
         self._channel = channel
 
     def report_listening(self) -> None:
         """Report to the supervisor that this worker accepts connections."""
         with suppress(OSError):  # the supervisor is gone, which watch_supervisor notices
             self._channel.send(LISTENING)
+        self._listens = True
+
+    def report_conditions(self, conditions: list[Condition]) -> bool:
+        """Send the present conditions to the supervisor. Return False if they must be sent once more, later."""
+        if not self._listens:
+            return False
+        is_whole = not self._unsent
+        data = self._unsent or packed_conditions(conditions)
+        try:
+            self._unsent = data[self._channel.send(data) :]
+        except BlockingIOError:
+            return False
+        except OSError:  # the supervisor is gone, which watch_supervisor notices
+            self._unsent = b""
+        return is_whole
 
     def watch_supervisor(self, loop: asyncio.AbstractEventLoop, stop: Callable[[], object]) -> None:
         """Call ``stop`` when the supervisor is gone, however it ended: no worker outlives it for long."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import socket
 import ssl
 from collections import deque
@@ -11,6 +12,7 @@ from enum import IntEnum, unique
 
 from fsproxy.config.schema import UpstreamTimeouts
 from fsproxy.core.failures import Failure
+from fsproxy.core.model import Instant
 from fsproxy.http.origin import Origin
 from fsproxy.http.server import has_fast_lane
 from fsproxy.http.sweeper import Sweeper
@@ -78,6 +80,8 @@ class Pool:
         self.unattended = Unattended(limit)
         self.detail = ""
         """More about why the last connection did not come about, in our words or the system's."""
+        self.certificate_ends: Instant | None = None
+        """When the certificate ends that the last connection saw; None: it saw none, or verified none."""
         self.closed = False
         """A reload has named another upstream, or the program stops: no further connection is tried here."""
         self._has_fast_lane = has_fast_lane()
@@ -155,7 +159,7 @@ class Pool:
         origin = self.origin
         try:
             async with asyncio.timeout(self.timeouts.connect):
-                await self.loop.create_connection(
+                transport, _ = await self.loop.create_connection(
                     lambda: connection,
                     origin.host,
                     origin.port,
@@ -171,8 +175,11 @@ class Pool:
             self.detail = fault_of_peer(error, origin.host)
             raise ConnectError(Failure.UPSTREAM_TLS) from None
         except OSError as error:
-            self.detail = (error.strerror or "").lower()
+            self.detail = os.strerror(error.errno).lower() if error.errno else ""
             raise ConnectError(Failure.UPSTREAM_REFUSED) from None
+        if origin.tls:
+            end = (transport.get_extra_info("peercert") or {}).get("notAfter")
+            self.certificate_ends = Instant(ssl.cert_time_to_seconds(end)) if end else None
 
     def give_back(self, connection: UpstreamConnection) -> None:
         """Take back a connection after an exchange that ended cleanly. It goes to the longest waiting one."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Iterator
 
 from fsproxy.config.schema import UpstreamConfig, UpstreamTimeouts
+from fsproxy.core.model import Instant
 from fsproxy.http.origin import Origin
 from fsproxy.http.pool import Pool
 from fsproxy.http.sweeper import Sweeper
@@ -67,6 +69,12 @@ class Upstream:
     def connections(self) -> int:
         """How many connections are open, in use or idle."""
         return sum(pool.open for pool in self._pools)
+
+    def certificates(self) -> Iterator[tuple[str, Instant]]:
+        """Yield when the certificates end that the newest connections saw, each with its host's address."""
+        for pool in self._pools:
+            if pool.certificate_ends is not None:
+                yield pool.origin.address, pool.certificate_ends
 
     def close(self) -> None:
         """Close the idle connections now, and the others when they come back."""

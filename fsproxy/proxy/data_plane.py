@@ -18,7 +18,7 @@ import structlog
 from fsproxy.clock import now
 from fsproxy.config.schema import ServerConfig, TopMode
 from fsproxy.core.failures import Failure
-from fsproxy.core.model import OTHER, PAGE, Route
+from fsproxy.core.model import OTHER, PAGE, OnTrouble, Route
 from fsproxy.core.wire.facts import bundle_query
 from fsproxy.core.wire.header_values import asks_for_socket
 from fsproxy.http.client_request import CLOSE
@@ -39,6 +39,7 @@ from fsproxy.proxy.sockets.services import SocketServices
 from fsproxy.proxy.sockets.upgrades import Upgrader
 from fsproxy.proxy.trial.trial import Judges
 from fsproxy.proxy.upload import UploadHandler
+from fsproxy.proxy.watching import Watch
 from fsproxy.state.sqlite.persist import Persister
 from fsproxy.state.stores import make_stores
 from fsproxy.telemetry.audit_log import AuditLog
@@ -46,7 +47,6 @@ from fsproxy.telemetry.conditions import Conditions
 from fsproxy.telemetry.metrics import Metrics
 from fsproxy.telemetry.pulse import Pulse
 from fsproxy.telemetry.ring import Recent
-from fsproxy.telemetry.upstream_health import UpstreamHealth
 
 log = structlog.get_logger("fsproxy")
 _BYPASS = TopMode.BYPASS
@@ -64,12 +64,8 @@ class DataPlane:
         loop: asyncio.AbstractEventLoop,
         sweeper: Sweeper,
         passage: str | None = None,
-        conditions: Conditions | None = None,
     ) -> None:
-        """``passage``: the name in ``CDN-Loop`` that the other processes of this instance use; None: there are none.
-
-        ``conditions``: to them this adds what it knows.
-        """
+        """``passage``: the name in ``CDN-Loop`` that the other processes of this instance use; None: there are none."""
         config = generation.config
         self.generation = generation
         self.metrics = metrics
@@ -85,16 +81,18 @@ class DataPlane:
         self._persister: Persister | None = None
         if keep is not None and memory is not None:
             self._persister = Persister(keep, memory, metrics.persist_failures, lambda: self.generation.names_kept)
-        self.audit = AuditLog(config.audit, on_trouble=log)
+        self.audit = AuditLog(config.audit)
         self.recent = Recent(metrics.orgs, now())
         self.pulse = Pulse(metrics)
         self._recorder = Recorder(metrics, self.audit, config.audit, self.recent)
         self._passages = Passages(passage or new_passage(), metrics)
-        self._health = UpstreamHealth()
-        self._forwarder = Upgrader(self.upstream, metrics, sweeper, loop, self._passages.name, self._health)
-        self.conditions = conditions or Conditions()
-        self.conditions.sources.append(self._health.conditions)
-        self.pulse.watched["upstream"] = self._upstream_state
+        self.conditions = Conditions()
+        watch = self._watch = Watch(self.conditions.sources, metrics, lambda: self.upstream)
+        watch.add_stores(stores, lambda: self.generation.config.state.on_error is OnTrouble.BLOCK)
+        watch.add_files(self._persister, self.audit, config.audit.to)
+        self.conditions.sources.append(self._recorder.untrusted.conditions)
+        self._forwarder = Upgrader(self.upstream, metrics, sweeper, loop, self._passages.name, watch.health)
+        self.pulse.watched["upstream"] = lambda: watch.health.state(is_used=bool(metrics.forwarded))
         self.pulse.watched["store"] = lambda: str(stores.state()["state"])
         self._pages = PageHandler(stores.ledger, stores.blocked_pages, self._forwarder)
         limits = CallLimits(stores.ledger, stores.repeats, stores.clocks, config.state.redis.timeout)
@@ -128,13 +126,13 @@ class DataPlane:
 
     async def close(self) -> None:
         """Flush and close everything."""
-        self.conditions.close()
         self.pulse.close()
         self.upstream.close()
         await self._stores.close()
         if self._persister is not None:
             await self._persister.close()
         await asyncio.to_thread(self.audit.close)
+        self.conditions.close()
 
     async def handle(self, flow: Flow) -> bool:
         """Answer one request, whatever happens: exactly one answer and one audit record."""
@@ -232,8 +230,7 @@ class DataPlane:
             old = self.upstream
             self.upstream = Upstream(upstream, old.loop, old.sweeper, context)
             self._forwarder.use(self.upstream)
-            self._passages.start_again()
-            self._health.forget()
+            self._watch.upstream_changed()
             old.close()
 
     def bypass(self) -> None:
@@ -251,25 +248,14 @@ class DataPlane:
     def state(self) -> dict[str, object]:
         """Return what ``/readyz`` shows: never a reason to be taken out of service, sometimes one to look."""
         generation = self.generation
-        warnings = [*self.conditions.warnings(), *self._stores.warnings]
-        if self._recorder.unlisted_proxy:
-            warnings.append("forwarding headers of untrusted peers are dropped: see client_ip.trusted_proxies")
-        if self._passages.came_back:
-            warnings.append("requests came back to this proxy: see upstream.url and upstream.prefixes")
         return {
             "mode": generation.mode.value,
             "generation": generation.number,
-            "upstream": {"connections": self.upstream.connections, "last_failure": self._health.last_failure},
+            "upstream": {"connections": self.upstream.connections, "last_failure": self._watch.health.last_failure},
             "store": self._stores.state()
             | ({"persist": self._persister.state()} if self._persister is not None else {}),
-            "warnings": warnings,
+            "warnings": self.conditions.warnings(),
         }
-
-    def _upstream_state(self) -> str:
-        """Return ``failing``, ``up``, or ``unknown`` while nothing has been sent to it."""
-        if any(trouble.told for trouble in self._health.troubles.values()):
-            return "failing"
-        return "up" if self.metrics.forwarded else "unknown"
 
     def _report(self, place: str, error: BaseException | None) -> None:
         self.metrics.own_failures[(place,)] += 1

@@ -243,6 +243,8 @@ class Forwarder:
     def _note_answer(self, exchange: ResponseWriter) -> None:
         """Tell the health of an answer that may change what is known of it."""
         address, head = exchange.pool.origin.address, exchange.head
+        if head is not None and head.status == Failure.LOOP.status:
+            return  # our own answer, which says that the upstream leads back to us
         if head is not None and head.status >= ERRORS:
             self._health.failed(address, ANSWERS_5XX, str(head.status), now())
         else:

@@ -6,14 +6,11 @@ import re
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
-import structlog
-
 if TYPE_CHECKING:
     from fsproxy.core.wire.header_values import Headers
     from fsproxy.telemetry.metrics import Metrics
 
 _PASSAGE = re.compile(r"[0-9a-f]{16}")
-log = structlog.get_logger("fsproxy")
 
 
 def new_passage() -> str:
@@ -27,13 +24,11 @@ def handed_on(name: object) -> str:
 
 
 class Passages:
-    """Knows the requests that have been through this instance; logs the first one after each change of the upstream."""
+    """Knows the requests that have been through this instance."""
 
     def __init__(self, name: str, metrics: Metrics) -> None:
         self.name = name.encode("ascii")
         """Added to ``CDN-Loop`` on the way up."""
-        self.came_back = False
-        """A request has come back since the last change of the upstream."""
         self._metrics = metrics
 
     def is_loop(self, headers: Headers) -> bool:
@@ -46,11 +41,4 @@ class Passages:
         if passed is None or self.name not in passed:
             return False
         self._metrics.loops[()] += 1
-        if not self.came_back:
-            self.came_back = True
-            log.error("a request came back to this proxy: upstream.url or upstream.prefixes lead to it")
         return True
-
-    def start_again(self) -> None:
-        """Forget what came back: the upstream has changed."""
-        self.came_back = False

@@ -25,6 +25,7 @@ from fsproxy.core.model import PAGE, Instant, Mode, rule_hit
 from fsproxy.core.pipeline import wants_no_name
 from fsproxy.core.wire.traceparent import NO_TRACE, trace_of
 from fsproxy.telemetry.ring import Recent
+from fsproxy.telemetry.untrusted_peers import UntrustedPeers
 
 if TYPE_CHECKING:
     from fsproxy.config.schema import AuditConfig
@@ -37,10 +38,6 @@ if TYPE_CHECKING:
     from fsproxy.telemetry.metrics import Metrics
     from fsproxy.telemetry.orgs import OrgCounts
 
-DROPPED_SHARE = 0.01
-"""From this share of pages on, untrusted forwarding headers are worth a warning: most likely there is a load balancer
-in front that ``client_ip.trusted_proxies`` does not list (rules.md 4)."""
-ENOUGH_PAGES = 100
 OK, SWITCHED = 200, 101
 log = structlog.get_logger("fsproxy")
 
@@ -54,15 +51,13 @@ class Recorder:
         self._orgs = metrics.orgs.named
         self._audit = audit
         self._recent = recent or Recent(metrics.orgs)
+        self.untrusted = UntrustedPeers(self._pages)
         self.configure(config)
         metrics.counts["audit_lines_dropped"] = ("Audit lines that found no room.", lambda: audit.dropped)
-        self._still_few = 0.0
-        """So many pages with dropped headers are no share worth a warning."""
-        self.unlisted_proxy = False
-        """Forwarding headers from untrusted peers were dropped on more than 1 % of pages."""
 
     def configure(self, config: AuditConfig) -> None:
-        """Use this configuration from the next line on."""
+        """Use this configuration from the next line on. Which peers are trusted may have changed with it."""
+        self.untrusted.start_again()
         self._mask = address_mask(config.client_ip.value, config.client_ip_key)
         self._most_rejections = config.rejections
 
@@ -102,7 +97,8 @@ class Recorder:
                 traffic.turn(at)
             self._metrics.count(counts, end, total, total - waited)
             if flow.client.dropped and route is PAGE:
-                self._watch_forwarding()
+                self._metrics.forwarding_dropped[()] += 1
+                self.untrusted.note(flow.connection.peer or "")
             shadow: tuple[AuditShadow, ...] = ()
             rejections: Rejections = ()
             if decision.shadow or decision.failed or (calls is not None and not calls.is_clean):
@@ -143,25 +139,8 @@ class Recorder:
         recent.note_rejections(safe(facts.org) if facts is not None and facts.org else "", cut, noted, at)
         return shadow, (*cut, *noted)
 
-    def _watch_forwarding(self) -> None:
-        metrics = self._metrics
-        metrics.forwarding_dropped[()] += 1
-        if self.unlisted_proxy:
-            return
-        dropped = metrics.forwarding_dropped[()]
-        if dropped <= self._still_few:
-            return
-        pages = sum(count for (route, *_), count in metrics.orgs.ended().items() if route is PAGE)
-        # Pages do not become fewer, so they need not be counted again before.
-        self._still_few = pages * DROPPED_SHARE if pages >= ENOUGH_PAGES else 0.0
-        if pages >= ENOUGH_PAGES and dropped > pages * DROPPED_SHARE:
-            self.unlisted_proxy = True
-            log.warning(
-                "forwarding headers of untrusted peers are dropped: is a load balancer missing in "
-                "client_ip.trusted_proxies?",
-                pages=pages,
-                dropped=dropped,
-            )
+    def _pages(self) -> int:
+        return sum(count for (route, *_), count in self._metrics.orgs.ended().items() if route is PAGE)
 
 
 def audit_line(

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-import structlog
 from msgspec import Meta
 
 from fsproxy.config.files import MOST_BYTES, SentFiles
@@ -23,11 +22,9 @@ from fsproxy.http.tls import client_context
 from fsproxy.http.upstream import same_hosts
 from fsproxy.proxy.generation import Generation
 from fsproxy.reload.free_in_steps import free_in_steps
-from fsproxy.telemetry.logs import log_faults
 
 SETTLE_SECONDS = 0.1
 """Seconds to wait after a change: several files that are written one after the other are one change."""
-log = structlog.get_logger("fsproxy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +107,3 @@ def _no_full_collection() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(young, middle, old)
-
-
-def log_refusal(error: ConfigError) -> None:
-    """Log that a configuration is not used, and all of its faults. There may be many, so call it in a thread."""
-    log.error("the new configuration is not used: the present one stays", faults=len(error.problems))
-    log_faults(error.problems)

@@ -11,7 +11,7 @@ import gc
 import sys
 from asyncio import to_thread
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,13 +20,16 @@ import structlog
 from fsproxy.clock import monotonic, now
 from fsproxy.config.problems import ConfigError, HostError
 from fsproxy.config.schema import Config, TopMode
+from fsproxy.core.model import Instant
 from fsproxy.proxy.generation import Generation
-from fsproxy.reload.build_generation import SETTLE_SECONDS, Built, Source, build, log_refusal
+from fsproxy.reload.build_generation import SETTLE_SECONDS, Built, Source, build
 from fsproxy.reload.free_in_steps import free_in_steps
 from fsproxy.reload.holding_back import HoldingBack
 from fsproxy.reload.trials import MODE_CHANGED, PROGRAM_STOPS, RELOADED, Trials
 from fsproxy.reload.watch import ConfigFiles, is_of
-from fsproxy.telemetry.logs import configure_logs
+from fsproxy.telemetry import config_conditions
+from fsproxy.telemetry.conditions import Condition
+from fsproxy.telemetry.logs import configure_logs, log_faults
 
 if TYPE_CHECKING:
     from fsproxy.proxy.data_plane import DataPlane
@@ -67,6 +70,7 @@ class Reloader:
         self.holding_back = HoldingBack()
         self.trials = Trials(data_plane, lambda: self._mode, self._retire)
         self._errors: tuple[str, ...] = ()
+        self._errors_since = now()
         self._loaded_at: float = now()
         self._loads: deque[tuple[float, int]] = deque(maxlen=MOST_LOADS)
         self._waits_for_restart: tuple[str, ...] = ()
@@ -151,7 +155,24 @@ class Reloader:
         loads = self._loads or ((self._loaded_at, present),)
         return [{"at": at, "generation": number} for at, number in loads]
 
+    def conditions(self, time: Instant) -> Iterator[Condition]:
+        """Yield what of the configuration is not as usual: a source."""
+        data_plane = self._data_plane()
+        if data_plane is not None:
+            yield from config_conditions.mode(
+                data_plane.generation.mode.value, time, switched=self._mode is data_plane.generation.mode
+            )
+        yield from config_conditions.not_used(self._errors, self._errors_since)
+        yield from config_conditions.waits_for_restart(self._waits_for_restart, time)
+        if self._files.is_slow:
+            yield config_conditions.slowly_watched(time)
+
     # -- doing
+
+    def _found(self, *errors: str) -> None:
+        if errors and not self._errors:
+            self._errors_since = now()
+        self._errors = errors
 
     def _wake(self) -> None:
         if self._task is None or self._task.done():
@@ -173,7 +194,7 @@ class Reloader:
                 # The rules in use stay.
                 self._metrics.own_failures[("reload",)] += 1
                 log.exception("the configuration could not be loaded: a fault of ours")
-                self._errors = (f"could not be loaded: {type(error).__name__}",)
+                self._found(f"could not be loaded: {type(error).__name__}")
                 return
 
     async def _recompile(self, data_plane: DataPlane, mode: TopMode) -> None:
@@ -194,25 +215,26 @@ class Reloader:
                 return
             if is_of(found, before.config):
                 # A change was taken back, or the files can be read again: they hold what is in use.
-                self._errors, self.holding_back.held = (), None
+                self._found()
+                self.holding_back.held = None
                 files.use(before.config, found)
                 return
         gc.collect(_RECENT)
         try:
             built = await to_thread(build, source, before, self._mode)
         except ConfigError as error:
-            self._errors, self.holding_back.held = tuple(each.without_value for each in error.problems), None
+            self._found(*(each.without_value for each in error.problems))
+            self.holding_back.held = None
             await files.note_faults(before.config, error, found)
-            await to_thread(log_refusal, error)
+            await to_thread(log_faults, error.problems)
             return
         except HostError as error:
             files.note_unusable(found)
-            self._errors = (f"cannot be used: {error}",)
-            log.error("the configuration cannot be used: the present one stays", fault=str(error))  # noqa: TRY400
+            self._found(f"cannot be used: {error}")
             return
         if not take and await self.holding_back.holds(before, built.generation):
             await files.note_faults(before.config, ConfigError((), built.generation.config.files), found)
-            self._errors = ()
+            self._found()
             self._retire(built.generation)
             return
         self._swap(data_plane, built)
@@ -234,14 +256,10 @@ class Reloader:
         # These objects stay long: no collection need walk them. Garbage goes first, as it would stay if frozen.
         gc.collect(_YOUNGEST)
         gc.freeze()
-        self._errors, self._loaded_at = (), now()
+        self._found()
+        self._loaded_at = now()
         self._loads.append((self._loaded_at, generation.number))
         self._files.use(generation.config)
-        if built.waits_for_restart != self._waits_for_restart and built.waits_for_restart:
-            log.warning(
-                "some changes take a restart; until then these keep their present values",
-                keys=list(built.waits_for_restart),
-            )
         self._waits_for_restart = built.waits_for_restart
 
     def _retire(self, generation: Generation) -> None:

@@ -15,7 +15,6 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import structlog
 from watchfiles import awatch
 
 from fsproxy.config.files import MOST_LIST_BYTES, PASSING, read_at_most
@@ -35,7 +34,6 @@ _MOST_LINKS = 40
 
 Fingerprint = dict[str, str]
 """Absolute path -> sha256 of the contents; "" for a file that cannot be read."""
-log = structlog.get_logger("fsproxy")
 # It logs every change in a watched folder, whether it concerns us or not.
 logging.getLogger("watchfiles").setLevel(logging.WARNING)
 
@@ -87,7 +85,8 @@ class Watcher:
         self._poll = poll
         self._again = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._warned = False
+        self.is_slow = False
+        """No watch could be set up, so that only reading the files finds a change."""
 
     def start(self) -> None:
         """Begin to watch."""
@@ -139,11 +138,9 @@ class Watcher:
                 if any(path in names for _, path in changes):
                     # The caller reports it. A symlink may lead elsewhere now, which the next watch finds out.
                     return
-            self._warned = False
-        except (OSError, RuntimeError) as error:
-            if not self._warned:
-                self._warned = True
-                log.warning("changes of the configuration are found by a slow look at it alone", error=error)
+            self.is_slow = False
+        except (OSError, RuntimeError):
+            self.is_slow = True
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(RETRY_SECONDS):
                     await again.wait()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
@@ -90,11 +91,6 @@ class Stores:
             found |= {"memory": memory.state(), "latency": memory.latency}
         return found
 
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What is wrong with the store although it works, for ``/readyz``."""
-        return self.shared[1].memory.warnings if self.shared is not None else ()
-
     def collect(self) -> Iterable[Metric]:
         """Yield the metrics."""
         breaker = self.ledger.breaker or _MEMORY
@@ -146,6 +142,15 @@ def make_stores(config: StateConfig) -> Stores:
         raise HostError("state.redis.url", "cannot be used as an address", "redis://HOST:PORT/DATABASE") from None
 
 
+def _place(url: str) -> str:
+    """Return host and port of an address, or the path of its socket. What else it holds may be a secret."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return parts.path
+    host = parts.hostname or "localhost"
+    return f"{f'[{host}]' if ':' in host else host}:{parts.port or 6379}"
+
+
 def _shared(config: StateConfig) -> Stores:
     # Imported here alone, as redis-py is an extra.
     from fsproxy.state.redis.ledger import RedisLedger  # noqa: PLC0415
@@ -154,7 +159,7 @@ def _shared(config: StateConfig) -> Stores:
     from fsproxy.state.redis.shared_clocks import SharedPageClocks  # noqa: PLC0415
 
     address = (config.redis.url, config.redis.prefix, config.redis.timeout)
-    breaker = Breaker("redis")
+    breaker = Breaker(_place(config.redis.url))
     ledger = RedisLedger(*address, breaker)
     connections = CacheConnections(*address, breaker)
     pages, calls = WriteRate("blocked_pages", *PAGE_WRITES), WriteRate("repeats", *REPEAT_WRITES)

@@ -8,7 +8,6 @@ under it only appends to a bounded buffer, so that a full pipe or disk never del
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -26,11 +25,6 @@ BUFFER_BYTES = 8 * 1024 * 1024
 """Room for about 10,000 lines, as many as come in one second of full load while the destination stalls."""
 GATHER_SECONDS = 0.05
 """The writer waits so long for more lines, to write them together."""
-REPORT_SECONDS = 10.0
-"""Dropped lines are reported at most once in this time."""
-
-Report = Callable[[int], None]
-"""Called in the writer's thread with the number of lines dropped since the last call."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -46,16 +40,12 @@ class LineSink:
     def __init__(
         self,
         destination: Destination,
-        report: Report,
         *,
         buffer_bytes: int = BUFFER_BYTES,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.written = 0
         self._destination = destination
-        self._report = report
         self._room = buffer_bytes
-        self._clock = clock
         self._lines: list[bytes] = []
         self._added = self._taken = 0
         """Bytes that went in and out, with line ends."""
@@ -67,8 +57,6 @@ class LineSink:
         self._reopen = False
         self._in_flight = 0
         self._given_up = False
-        self._reported = 0
-        self._reported_at = float("-inf")
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
 
     def start(self) -> None:
@@ -110,28 +98,22 @@ class LineSink:
                 with self._lock:
                     self._given_up = True
                     self._lost += len(self._take()) + self._in_flight
-        self._report_dropped(now=True)
 
     def _run(self) -> None:
         while not self._stop.is_set():
             if not self._lines:
-                unreported = self.dropped != self._reported
-                self._wake.wait(REPORT_SECONDS if unreported else None)
+                self._wake.wait()
                 self._wake.clear()
             if not self._stop.is_set():
                 self._stop.wait(GATHER_SECONDS)
             self._empty()
-            self._report_dropped()
         self._empty()
         self._destination.close()
 
     def _empty(self) -> None:
         if self._reopen:
             self._reopen = False
-            try:
-                self._destination.reopen()
-            except OSError as error:
-                structlog.get_logger().warning("audit_reopen_failed", errno=error.errno, reason=error.strerror)
+            self._destination.reopen()
         with self._lock:
             lines = self._take()
             self._in_flight = len(lines)
@@ -150,19 +132,6 @@ class LineSink:
         lines = self._lines[:]
         del self._lines[: len(lines)]
         return lines
-
-    def _report_dropped(self, *, now: bool = False) -> None:
-        count = self.dropped - self._reported
-        if count <= 0 or not (now or self._clock() - self._reported_at >= REPORT_SECONDS):
-            return
-        self._reported += count
-        self._reported_at = self._clock()
-        self._report(count)
-
-
-def report_dropped(count: int, log: Any = None) -> None:
-    """Write a warning to the operational log: the usual Report."""
-    (log or structlog.get_logger()).warning("audit_lines_dropped", count=count)
 
 
 class AuditLogger(structlog.BoundLoggerBase):
@@ -183,13 +152,13 @@ def render(_: Any, __: str, event: EventDict) -> bytes:
 class AuditLog:
     """Writes audit lines. ``logger`` is structlog's; the given processors run before ``render``."""
 
-    def __init__(self, config: AuditConfig, on_trouble: Any = None, *processors: Processor) -> None:
-        """Open the Destination. ``on_trouble``: the structlog logger for dropped lines. Raise HostError."""
+    def __init__(self, config: AuditConfig, *processors: Processor) -> None:
+        """Open the Destination. Raise HostError."""
         try:
-            self._destination = Destination(config.to)
+            self.destination = Destination(config.to)
         except OSError as error:
             raise HostError("audit.to", f"cannot be opened: {error.strerror}", ALLOWED, value=config.to) from None
-        self.sink = LineSink(self._destination, partial(report_dropped, log=on_trouble))
+        self.sink = LineSink(self.destination)
         self.logger: BindableLogger = structlog.wrap_logger(
             self.sink, processors=[*processors, render], wrapper_class=AuditLogger, cache_logger_on_first_use=True
         )
@@ -224,11 +193,11 @@ class AuditLog:
 
     def share(self) -> None:
         """Keep lines whole although other processes write to the same destination."""
-        self._destination.shared = True
+        self.destination.shared = True
 
     def shorten(self) -> None:
         """Write short coloured lines for people in place of JSON."""
-        self._destination.render = short_lines
+        self.destination.render = short_lines
 
     def reopen(self) -> None:
         """Have a file opened again before the next lines (log rotation, SIGHUP)."""

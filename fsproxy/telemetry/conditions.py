@@ -111,6 +111,9 @@ class Conditions:
         self._clock = clock
         self._entries: dict[str, _Entry] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self.send: Callable[[list[Condition]], bool] | None = None
+        """Takes the present conditions after a change, in place of the log. It returns False to get them again."""
+        self._sent: list[Condition] = []
 
     def start(self) -> None:
         """Look now, and from now on every second."""
@@ -127,6 +130,9 @@ class Conditions:
     def present(self) -> list[Condition]:
         """Return what is not normal now: the worst first, and of one level the oldest first."""
         self.look()
+        return self._present()
+
+    def _present(self) -> list[Condition]:
         found = [entry.told() for entry in self._entries.values() if entry.is_open]
         return sorted(found, key=lambda each: (_ORDER.index(each.level), each.since))
 
@@ -140,25 +146,35 @@ class Conditions:
 
     def look(self) -> None:
         """Ask all sources, and log what has begun or ended since the last look. Never raise."""
-        now, found = self._clock(), set[str]()
+        now = self._clock()
+        self._end_all_but(self._ask(now), now)
+        if self.send is not None and (present := self._present()) != self._sent and self.send(present):
+            self._sent = present
+
+    def _ask(self, now: Instant) -> set[str]:
+        """Take what the sources yield. Return its ids."""
+        found = set[str]()
         for source in self.sources:
             try:
                 for condition in source(now):
                     found.add(condition.id)
                     entry = self._begin(condition)
                     if condition.ended is not None:
-                        _leave(entry, condition.ended)
+                        self._leave(entry, condition.ended)
             except Exception:
                 # The others must still be told. It is logged each time, as a fault of ours is meant to be loud.
                 log.exception("a condition could not be looked at: a fault of ours")
+        return found
+
+    def _end_all_but(self, found: set[str], now: Instant) -> None:
         for name, entry in tuple(self._entries.items()):
             if not entry.is_open:
                 if now - entry.begins[-1] > OFTEN_SECONDS:
                     del self._entries[name]
             elif entry.gone is None and name not in found:
-                _leave(entry, now)
+                self._leave(entry, now)
             elif entry.gone is not None and not 0 <= now - entry.gone < QUIET_SECONDS:
-                _end(entry, entry.gone)
+                self._end(entry, entry.gone)
 
     def _begin(self, condition: Condition) -> _Entry:
         entry = self._entries.setdefault(condition.id, _Entry(condition))
@@ -167,22 +183,21 @@ class Conditions:
         before, entry.condition, entry.gone = entry.condition, condition, None
         if entry.is_open and before.since < condition.since:
             entry.condition = replace(condition, since=before.since)
-        if not entry.is_open or before.level is not condition.level:
+        if (not entry.is_open or before.level is not condition.level) and self.send is None:
             _log_begin(entry.told())
         entry.is_open = True
         return entry
 
+    def _leave(self, entry: _Entry, at: Instant) -> None:
+        if entry.comes_and_goes:
+            entry.gone = at
+        else:
+            self._end(entry, at)
 
-def _leave(entry: _Entry, at: Instant) -> None:
-    if entry.comes_and_goes:
-        entry.gone = at
-    else:
-        _end(entry, at)
-
-
-def _end(entry: _Entry, at: Instant) -> None:
-    entry.is_open, entry.gone = False, None
-    _log_end(entry.told(), at)
+    def _end(self, entry: _Entry, at: Instant) -> None:
+        entry.is_open, entry.gone = False, None
+        if self.send is None:
+            _log_end(entry.told(), at)
 
 
 def alert(condition: Condition) -> Alert:

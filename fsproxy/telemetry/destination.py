@@ -29,16 +29,26 @@ class Destination:
         self._fd = _opened(self._path) if self._path is not None else _STANDARD[to] if isinstance(to, str) else to
         self._torn = False
         self._stall = stall_seconds
+        self.fault = ""
+        """Why the last write lost lines, in the system's words or ours; "" when it lost none."""
+        self.reopen_fault = ""
+        """Why the path could not be opened again the last time; "" when it could."""
         self.shared = False
         """Other processes write there as well. A pipe takes only 4 KB (PIPE_BUF) in one piece, so they take turns."""
         self.render: Callable[[bytes], bytes] | None = None
         """Makes other lines of the given ones, as many as they are, for a terminal."""
 
     def reopen(self) -> None:
-        """Open the path again. If that fails, raise OSError and keep the old file in use."""
+        """Open the path again. If that fails, keep the old file in use, and note it."""
         if self._path is None:
             return
-        old, self._fd = self._fd, _opened(self._path)
+        try:
+            opened = _opened(self._path)
+        except OSError as error:
+            self.reopen_fault = (error.strerror or "unknown").lower()
+            return
+        self.reopen_fault = ""
+        old, self._fd = self._fd, opened
         self._torn = False
         os.close(old)
 
@@ -53,16 +63,19 @@ class Destination:
 
     def _write(self, lines: bytes) -> int:
         data = memoryview(b"\n" + lines if self._torn else lines)
-        done = 0
+        done, fault = 0, ""
         try:
             while done < len(data):
                 try:
                     done += os.write(self._fd, data[done:])
                 except BlockingIOError:
                     if not select.select([], [self._fd], [], self._stall)[1]:
+                        fault = "its reader does not read"
                         break
-        except (OSError, ValueError):
-            pass  # disk full, reader gone, descriptor closed: the loss is counted, and the next lines are tried
+        except (OSError, ValueError) as error:
+            # Disk full, reader gone, descriptor closed: the loss is counted, and the next lines are tried.
+            fault = ((error.strerror if isinstance(error, OSError) else None) or "it is closed").lower()
+        self.fault = fault
         if done:
             # The next write ends an incomplete line first.
             self._torn = data[done - 1] != _NEWLINE

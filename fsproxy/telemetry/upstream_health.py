@@ -78,6 +78,12 @@ class UpstreamHealth:
         """The kind of the newest failure of an origin that has not succeeded since; None: there is none."""
         return next((each.kind for each in reversed(self.troubles.values())), None)
 
+    def state(self, *, is_used: bool) -> str:
+        """Return ``failing``, ``up``, or ``unknown`` while nothing was answered (``is_used``) yet."""
+        if any(trouble.told for trouble in self.troubles.values()):
+            return "failing"
+        return "up" if is_used else "unknown"
+
     def failed(self, address: str, kind: str, detail: str, now: Instant) -> None:
         """Note that a request failed."""
         trouble = self.troubles.get(address)

@@ -271,7 +271,7 @@ async def test_the_status_says_at_a_glance_how_the_program_is(bench: Bench) -> N
 
 async def test_the_status_says_which_upstream_fails_since_when_and_why() -> None:
     async with benched({}) as own:
-        health = own.proxy.data_plane._health
+        health = own.proxy.data_plane._watch.health
         for _ in range(5):
             health.failed("10.0.0.7:443", "upstream_refused", "", Instant(1000.0))
         told = await own.get("/api/status")

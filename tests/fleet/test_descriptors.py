@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from structlog.testing import capture_logs
 
 from fsproxy.config.schema import Config, ServerConfig, UpstreamConfig
-from fsproxy.fleet.descriptors import OTHERS, raise_limit, that_fits
+from fsproxy.core.model import Instant
+from fsproxy.fleet.descriptors import OTHERS, conditions, raise_soft_limit, that_fits
 from fsproxy.http.server import HARD_LIMIT
+from fsproxy.telemetry.conditions import Condition
 
 
 @contextmanager
@@ -34,25 +37,34 @@ def config(connections: int = 10_000, upstream: int = 512) -> Config:
 def test_the_soft_limit_is_raised_to_the_hard_one() -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     with soft_limit(128), capture_logs() as logs:
-        raise_limit(config(connections=10, upstream=10))
+        raise_soft_limit()
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
     assert logs == []
 
 
-def test_a_limit_that_stays_too_low_is_said_with_what_is_needed() -> None:
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    many = 10_000_000_000
-    if hard == resource.RLIM_INFINITY:
-        pytest.skip("there is no limit here")
-    with soft_limit(128), capture_logs() as logs:
-        raise_limit(config(connections=many))
-    (said,) = logs
-    assert (said["log_level"], said["limit"], said["needed"]) == (
-        "warning",
-        hard,
-        int(many * HARD_LIMIT) + 512 + OTHERS,
-    )
-    assert said["max_connections"] < hard
+def told(*, connections: int) -> dict[str, Condition]:
+    return {each.id: each for each in conditions(config(connections=connections, upstream=10), Instant(1.0))}
+
+
+def test_a_limit_that_is_too_low_is_told_with_what_is_needed() -> None:
+    with soft_limit(512):
+        (said,) = told(connections=10_000).values()
+        assert told(connections=100) == {}
+    assert said.fields["needed"] == int(10_000 * HARD_LIMIT) + 10 + OTHERS
+    assert said.fields["limit"] == 512
+
+
+@pytest.mark.parametrize("share", [0.92, 1.0])
+def test_descriptors_that_are_nearly_or_quite_used_up_are_told(share: float) -> None:
+    with soft_limit(256), ExitStack() as stack:
+        assert "descriptors" not in told(connections=100)
+        lowest = 0
+        while lowest < int(256 * share) - 1:
+            lowest = stack.enter_context(open(os.devnull)).fileno()  # noqa: PTH123 - a device
+        assert (
+            told(connections=100)["descriptors"].text == "descriptors (open files) are nearly used up: the limit is 256"
+        )
+    assert "descriptors" not in told(connections=100)
 
 
 @pytest.mark.parametrize("limit", [64, 128, 256, 1024, 4096, 20_000])

@@ -35,6 +35,3 @@ def test_it_is_found_wherever_it_stands(value: bytes) -> None:
     assert not passages.is_loop(index(((b"CDN-Loop", value % b"other"),)))
     assert not passages.is_loop(index(((b"X", passages.name),)))
     assert metrics.loops[()] == 1
-    assert passages.came_back
-    passages.start_again()
-    assert not passages.came_back

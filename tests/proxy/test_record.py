@@ -25,7 +25,7 @@ from fsproxy.core.wire.header_values import index
 from fsproxy.http.payload import WholeBody
 from fsproxy.proxy.flow import Flow
 from fsproxy.proxy.generation import Generation
-from fsproxy.proxy.record import ENOUGH_PAGES, Recorder
+from fsproxy.proxy.record import Recorder
 from fsproxy.telemetry.metrics import Metrics
 from fsproxy.telemetry.ring import Recent
 
@@ -76,7 +76,7 @@ def transaction(route: Route = Route.PAGE, *, dropped: bool = False, **known: An
     client = ClientAddress(
         address=FACTS.client_ip, chain="", trusted=True, dropped=dropped, proto="http", host="", request_id="r-1"
     )
-    connection: Any = None  # nothing is written here
+    connection: Any = SimpleNamespace(peer="10.0.0.9")  # nothing is written here
     flow = Flow(connection, "POST", "/rec/page", index(()), None, WholeBody(b""), wire_id=b"r-1")
     flow.generation, flow.client, flow.token, flow.request_id = GENERATION, client, "t-1", "r-1"
     flow.arrived, flow.started_ns = Instant(1_795_287_341.5), monotonic_ns()
@@ -270,24 +270,13 @@ def test_what_only_passes_through_is_no_decision() -> None:
     assert bench.metrics.requests == {("other", "2xx"): 1}
 
 
-def test_dropped_forwarding_headers_are_remarked_from_one_in_a_hundred_pages_on() -> None:
+def test_pages_whose_forwarding_headers_were_dropped_are_counted_by_their_peer_and_no_bundles() -> None:
     bench = Bench()
     bench.record(transaction(dropped=True))
-    for _ in range(ENOUGH_PAGES - 2):
-        bench.record(transaction())
-    assert not bench.recorder.unlisted_proxy
+    bench.record(transaction(Route.BUNDLE, dropped=True))
     bench.record(transaction())
-    assert not bench.recorder.unlisted_proxy  # exactly one in a hundred
-    bench.record(transaction(dropped=True))
-    assert bench.recorder.unlisted_proxy
-    assert bench.metrics.forwarding_dropped == {(): 2}
-
-
-def test_bundles_say_nothing_of_an_unlisted_proxy() -> None:
-    bench = Bench()
-    for _ in range(2 * ENOUGH_PAGES):
-        bench.record(transaction(Route.BUNDLE, dropped=True))
-    assert not bench.recorder.unlisted_proxy
+    assert bench.metrics.forwarding_dropped == {(): 1}
+    assert bench.recorder.untrusted._peers == {"10.0.0.9": 1}
 
 
 def test_dropped_audit_lines_are_on_the_metrics() -> None:

@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from structlog.testing import capture_logs
 
 import fsproxy
 from fsproxy.clock import now
@@ -230,24 +229,24 @@ async def test_what_still_waits_at_the_end_is_told_so(own_valkey: ValkeyServer) 
         await waiting
 
 
-async def test_one_line_is_logged_for_each_change_and_no_password_in_any(tmp_path: Path) -> None:
-    with running_valkey("right-SECRET") as server, capture_logs() as lines:
+async def test_each_outage_is_known_with_its_reason_and_without_a_password() -> None:
+    found = []
+    with running_valkey("right-SECRET") as server:
         async with running_ledger(server.url.replace("right", "wrong")) as (_, states):
             await states.reach(DOWN)
+            found += states.outages()
         async with running_ledger(server.url) as (ledger, states):
             await ask(ledger, "a")
             server.kill()
             await states.reach(UP, DOWN)
             server.start()
             await states.reach(UP, DOWN, UP)
-    assert [line["event"] for line in lines] == [
-        "the store is down: see state.on_error",
-        "the store is up",
-        "the store is down: see state.on_error",
-        "the store is back",
-    ]
-    assert [line.get("reason") for line in lines] == ["authentication", None, "connection", None]
-    assert "SECRET" not in repr(lines)
+            found += states.outages()
+            assert states.outages() == []
+    assert [each.reason for each in found] == ["WRONGPASS", "connection refused"]
+    assert [each.ended is None for each in found] == [True, False]
+    assert all(each.since <= (each.ended or each.since) for each in found)
+    assert "SECRET" not in repr(found)
 
 
 @pytest.mark.slow

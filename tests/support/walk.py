@@ -35,6 +35,7 @@ _CHANGING = re.compile(
     r"|\d\d:\d\d:\d\d(?:\.\d+)?"
     r"|(?<=after )\d+\.\d ms"
     r"|(?<=\.duration\":)\d+"
+    r"|(?<=\"fsproxy.seconds\":)\d+\.\d+|(?<=\"fsproxy.count\":)\d+"
     r"|(?<=\"process.pid\":)\d+"
     r"|(?<=\"service.version\":\")[^\"]+"
     r"|(?<=\"used\": )\d+|(?<=\"generation\": )\d+"

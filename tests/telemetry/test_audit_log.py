@@ -11,7 +11,7 @@ import structlog
 from structlog.typing import Processor
 
 from fsproxy.config.schema import AuditConfig
-from fsproxy.telemetry.audit_log import AuditLog, AuditLogger, LineSink, render, report_dropped
+from fsproxy.telemetry.audit_log import AuditLog, AuditLogger, LineSink, render
 from fsproxy.telemetry.destination import Destination
 
 
@@ -19,13 +19,9 @@ def line(request_id: str = "r") -> bytes:
     return b'{"http.request.id":"%b"}' % request_id.encode()
 
 
-def ignore(count: int) -> None:
-    """A Report for tests that do not look at it."""
-
-
 def over(sink: LineSink, *processors: Processor) -> AuditLog:
     """A log over a sink of the test's own."""
-    log = AuditLog(AuditConfig(to=os.devnull), None, *processors)
+    log = AuditLog(AuditConfig(to=os.devnull), *processors)
     made = structlog.wrap_logger(sink, processors=[*processors, render], wrapper_class=AuditLogger)
     log.sink.close(0)
     log.sink, log.logger = sink, made
@@ -58,7 +54,7 @@ def test_lines_come_out_whole_and_in_order(tmp_path: Path) -> None:
 
 
 def test_a_line_comes_out_without_being_asked_for(pipe: tuple[int, int]) -> None:
-    log = over(LineSink(Destination(pipe[1]), ignore))
+    log = over(LineSink(Destination(pipe[1])))
     log.sink.start()
     for name in ("first", "second"):
         log.write(line(name))
@@ -72,7 +68,7 @@ def test_structlog_binds_fields_and_takes_processors(tmp_path: Path) -> None:
         return event
 
     path = tmp_path / "audit.jsonl"
-    log = AuditLog(AuditConfig(to=str(path)), None, stamped)
+    log = AuditLog(AuditConfig(to=str(path)), stamped)
     log.sink.start()
     log.bind(**{"service.node.name": "w-1"})
     log.write(line("r"))
@@ -107,8 +103,7 @@ def fill(writer: int) -> None:
 def test_a_reader_that_stalls_costs_lines_and_never_time(pipe: tuple[int, int]) -> None:
     """Nobody reads: the writer hangs, the buffer fills, and neither ``write`` nor ``close`` waits for it."""
     fill(pipe[1])
-    told: list[int] = []
-    log = over(LineSink(Destination(pipe[1]), told.append, buffer_bytes=20_000))
+    log = over(LineSink(Destination(pipe[1]), buffer_bytes=20_000))
     log.sink.start()
     count = 0
     while log.sink.dropped < 100:
@@ -116,37 +111,26 @@ def test_a_reader_that_stalls_costs_lines_and_never_time(pipe: tuple[int, int]) 
         count += 1
     log.close(seconds=0.1)
     assert (log.sink.written, log.sink.dropped) == (0, count)
-    assert sum(told) == count
     os.close(pipe[0])
     log.sink._thread.join()
     assert log.sink.dropped == count
 
 
-def test_drops_are_reported_at_most_every_ten_seconds(tmp_path: Path) -> None:
-    now, told = [0.0], []
-    sink = LineSink(Destination(str(tmp_path / "a")), told.append, buffer_bytes=2, clock=lambda: now[0])
-    for moment, dropped, expected in ((0.0, 3, [3]), (9.9, 2, [3]), (10.0, 1, [3, 3]), (25.0, 0, [3, 3])):
-        now[0] = moment
-        for _ in range(dropped):
-            sink.write(b"too long")
-        sink._report_dropped()
-        assert told == expected
-
-
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")  # noqa: PTH110 - a device
 def test_a_full_disk_is_survived_and_counted() -> None:
-    told: list[int] = []
-    log = over(LineSink(Destination("/dev/full"), told.append))
+    destination = Destination("/dev/full")
+    log = over(LineSink(destination))
     log.sink.start()
     log.write(line())
     log.write(line())
     log.close()
-    assert (log.sink.written, log.sink.dropped, sum(told)) == (0, 2, 2)
+    assert (log.sink.written, log.sink.dropped) == (0, 2)
+    assert destination.fault == "no space left on device"
 
 
 def test_a_reader_that_went_is_survived_and_counted(pipe: tuple[int, int]) -> None:
     os.close(pipe[0])
-    log = over(LineSink(Destination(pipe[1]), ignore))
+    log = over(LineSink(Destination(pipe[1])))
     log.sink.start()
     log.write(line())
     log.close()
@@ -172,8 +156,10 @@ def test_a_torn_line_is_ended_before_the_next(pipe: tuple[int, int]) -> None:
     assert lost == 2000 - first.count(b"\n")
     assert lost > 0
     assert not first.endswith(b"\n")
+    assert destination.fault == "its reader does not read"
     assert destination.write(b"next\n") == 0
     assert drained(pipe[0]) == b"\nnext\n"
+    assert destination.fault == ""
 
 
 def test_a_moved_file_is_left_when_asked(tmp_path: Path) -> None:
@@ -195,11 +181,14 @@ def test_a_file_that_cannot_be_opened_again_stays_in_use(tmp_path: Path) -> None
     log = AuditLog(AuditConfig(to=str(folder / "a")))
     folder.rename(moved)
     log.sink.reopen()
-    with structlog.testing.capture_logs() as said:
-        log.write(line("kept"))
-        log.close()
+    log.write(line("kept"))
+    log.sink._empty()
     assert ids((moved / "a").read_bytes()) == ["kept"]
-    assert [entry["event"] for entry in said] == ["audit_reopen_failed"]
+    assert log.destination.reopen_fault == "is in a folder that is not there"
+    moved.rename(folder)
+    log.sink.reopen()
+    log.close()
+    assert log.destination.reopen_fault == ""
 
 
 def test_a_file_that_cannot_be_opened_at_start_is_an_error(tmp_path: Path) -> None:
@@ -252,12 +241,11 @@ def test_a_link_that_takes_the_files_place_is_not_followed_when_it_is_opened_aga
     path.rename(tmp_path / "a.1")
     path.symlink_to(other)
     log.sink.reopen()
-    with structlog.testing.capture_logs() as said:
-        log.write(line("kept"))
-        log.close()
+    log.write(line("kept"))
+    log.close()
     assert ids((tmp_path / "a.1").read_bytes()) == ["kept"]
     assert not other.exists()
-    assert ["is a symbolic link" in entry["reason"] for entry in said] == [True]
+    assert "is a symbolic link" in log.destination.reopen_fault
 
 
 def test_folders_above_may_be_links_and_a_device_is_no_link(tmp_path: Path) -> None:
@@ -266,16 +254,6 @@ def test_folders_above_may_be_links_and_a_device_is_no_link(tmp_path: Path) -> N
     Destination(str(tmp_path / "logs" / "a")).close()
     assert (tmp_path / "private" / "a").exists()
     Destination(os.devnull).close()
-
-
-def test_dropped_lines_stand_in_the_operational_log() -> None:
-    with structlog.testing.capture_logs() as said:
-        report_dropped(7)
-        report_dropped(8, structlog.get_logger())
-    assert [(entry["event"], entry["count"], entry["log_level"]) for entry in said] == [
-        ("audit_lines_dropped", 7, "warning"),
-        ("audit_lines_dropped", 8, "warning"),
-    ]
 
 
 def test_the_writer_ends_with_the_log(tmp_path: Path) -> None:

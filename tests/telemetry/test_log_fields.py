@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import fields as fields_of
 from pathlib import Path
@@ -19,9 +20,9 @@ from support.log_lines import OF_ALL
 PAGE = "reference/log.md"
 METHODS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
 NOT_FIELDS = {"exc_info"}
-OF_CONDITIONS = {"condition", "since", "count", "more", "seconds", "address", "kind"}
-"""The lines of conditions are made of other objects: the names are those of ``telemetry.conditions._fields``, and of
-the fields that sources give."""
+OF_CONDITIONS = {"condition", "since", "count", "more", "seconds"}
+"""The names that all lines of conditions have (``telemetry.conditions._fields``)."""
+_NAME = re.compile(r"\"([a-z_]+)\": ")
 
 
 def given() -> Iterator[tuple[str, str]]:
@@ -37,9 +38,16 @@ def given() -> Iterator[tuple[str, str]]:
                         yield keyword.arg, f"{file.relative_to(root)}:{node.lineno}"
 
 
+def of_sources() -> set[str]:
+    """The names of the fields that sources of conditions add."""
+    folder = Path(fsproxy.__file__).parent / "telemetry"
+    lines = (line for file in folder.glob("*.py") for line in file.read_text().splitlines())
+    return {name for line in lines if "fields={" in line for name in _NAME.findall(line)}
+
+
 def written() -> set[str]:
     """The names that lines have, but for those of all."""
-    names = {name for name, _ in given()} | OF_CONDITIONS | {"worker"}
+    names = {name for name, _ in given()} | OF_CONDITIONS | of_sources() | {"worker"}
     found = {ECS_NAMES.get(name, f"fsproxy.{name}") for name in names}
     return (found | {"error.type", "error.stack_trace"}) - OF_ALL
 

@@ -13,9 +13,8 @@ from fsproxy.cli.doctor.findings import Finding, fault, ok, unknown, warning
 from fsproxy.clock import now
 from fsproxy.http.origin import Origin
 from fsproxy.http.tls import EXPIRED, NOT_YET, WRONG_NAME, fault_of_peer
+from fsproxy.telemetry.certificate_conditions import SOON_DAYS
 
-SOON_DAYS = 14
-"""A certificate that ends within so many days should have been renewed."""
 _DAY = 86_400.0
 
 

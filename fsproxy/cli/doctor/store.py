@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from fsproxy.cli.doctor.findings import Finding, fault, ok, unknown, warning
 from fsproxy.config.schema import RedisConfig
+from fsproxy.state.redis.refusals import OTHERWISE, REMEDIES, is_refused, word_of
 from fsproxy.state.redis.store_memory import WARN_SHARE
 
 OLDEST = (6, 2)
@@ -35,28 +36,6 @@ COMMANDS: Mapping[str, Sequence[object]] = {
     "TIME": (),
 }
 """Every command of the ledger's script, with arguments that are harmless; the first is the end of a key's name."""
-_REMEDIES = {
-    "WRONGPASS": "Correct user and password in state.redis.url.",
-    "NOAUTH": "state.redis.url needs a password: redis://USER:PASSWORD@HOST:PORT/0.",
-    "NOPERM": "Grant it to the user (ACL SETUSER): all commands of the script, EVALSHA and SCRIPT LOAD.",
-    "READONLY": "Give the primary's address in state.redis.url, not a replica's.",
-    "MOVED": "It is one node of a cluster: give a server that is none.",
-    "CLUSTERDOWN": "It is a node of a cluster that is down: give a server that is none.",
-    "LOADING": "It is still loading its data: try again.",
-    "OOM": "Raise its maxmemory.",
-    "MISCONF": "It cannot save to its disk, and takes no writes: look at its log.",
-    "NOREPLICAS": "Too few replicas are connected (min-replicas-to-write).",
-}
-
-_WORDS = {
-    "AuthenticationError": "WRONGPASS",
-    "ReadOnlyError": "READONLY",
-    "MovedError": "MOVED",
-    "ClusterDownError": "CLUSTERDOWN",
-    "BusyLoadingError": "LOADING",
-    "OutOfMemoryError": "OOM",
-}
-"""The servers' words for what redis-py has classes for."""
 
 
 class _Client(Protocol):
@@ -126,7 +105,7 @@ def _kind(info: Mapping[str, Any]) -> Finding:
         text = "this is one node of a cluster: keys of other nodes are not reached through it"
         return fault("redis.kind", text, "Give a server that is no cluster's in state.redis.url.")
     if info.get("role") not in {None, "master"}:
-        return fault("redis.kind", "this is a replica, which takes no writes", _REMEDIES["READONLY"])
+        return fault("redis.kind", "this is a replica, which takes no writes", REMEDIES["READONLY"])
     return ok("redis.kind", "a server of its own that takes writes")
 
 
@@ -185,7 +164,7 @@ async def _rights(client: _Client, config: RedisConfig) -> AsyncIterator[Finding
             try:
                 await client.execute_command("EVAL", text, int(bool(key)), *filter(None, [key]), *rest)
             except RedisError as error:
-                if not is_refused(error):
+                if not is_refused(str(error)):
                     raise
                 refused.append(name)
     except RedisError as error:
@@ -193,24 +172,12 @@ async def _rights(client: _Client, config: RedisConfig) -> AsyncIterator[Finding
         return
     if refused:
         text = f"the user may not use {', '.join(refused)}"
-        yield fault("redis.rights", text, _REMEDIES["NOPERM"])
+        yield fault("redis.rights", text, REMEDIES["NOPERM"])
     else:
         yield ok("redis.rights", f"all of the script's {len(COMMANDS)} commands may be used")
 
 
-def is_refused(error: Exception) -> bool:
-    """Return whether the user lacks a right. Inside of scripts, servers say so in other words."""
-    text = str(error)
-    return "NOPERM" in text or "no permissions" in text.lower() or "can't run this command" in text
-
-
 def failed(check: str, text: str, error: Exception) -> Finding:
     """Return a fault with the first word of a server's error alone: more of it could be anything."""
-    said, kind = str(error), type(error).__name__
-    word = "NOPERM" if is_refused(error) else _WORDS.get(kind, kind)
-    # Of other errors, redis-py leaves the first word in the text.
-    word = next((known for known in _REMEDIES if said.startswith(known)), word)
-    if word == "WRONGPASS" and "invalid" not in said.lower():
-        word = "NOAUTH"
-    advice = _REMEDIES.get(word, "Look at host, port, TLS (rediss://) and firewall of state.redis.url.")
-    return fault(check, f"{text}: {word}", advice)
+    word = word_of(error) or type(error).__name__
+    return fault(check, f"{text}: {word}", REMEDIES.get(word, OTHERWISE))

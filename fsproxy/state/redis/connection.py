@@ -8,34 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import ssl
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
-import structlog
 from redis.asyncio import BlockingConnectionPool
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import (
-    AuthenticationError,
-    NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    ResponseError,
-)
 from redis.exceptions import ConnectionError as LostError
+from redis.exceptions import NoScriptError, ResponseError
 
 from fsproxy.clock import now as wall_clock
 from fsproxy.core.limits.operations import LedgerDownError
 from fsproxy.state.redis.batch import STALL_SECONDS, Batch, Request, ScriptCall
 from fsproxy.state.redis.breaker import PROBE_SECONDS, Breaker
+from fsproxy.state.redis.refusals import word_of
 from fsproxy.state.redis.script import PACKED_CONSTANTS, script
 
+TOO_LATE = "it does not answer in time"
 _NO_WRITES = ("READONLY", "OOM", "MISCONF", "NOREPLICAS")
 """How the error of a server begins that is well but cannot be written to: a replica, a full one. It counts as down."""
 
-log = structlog.get_logger("fsproxy")
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[float, list[Any]]).decode
 
@@ -70,7 +66,6 @@ class RedisLink:
         self._runner: asyncio.Task[None] | None = None
         self._serving: asyncio.Task[None] | None = None
         self._first = asyncio.Event()
-        self._script_failed = False
         self.skew: float | None = None
         """How far the server's clock is ahead of ours, in seconds; None before the first answer."""
 
@@ -166,7 +161,7 @@ class RedisLink:
     def _end_of(self, serving: asyncio.Task[None]) -> str | None:
         """Return why a connection ended. None: it was lost, and the next one may hold."""
         if serving.cancelled():
-            return "timeout"
+            return TOO_LATE
         error = serving.exception()
         self._breaker.failures += isinstance(error, LostError | OSError)
         return None if isinstance(error, LostError | OSError) else _reason(error)
@@ -214,12 +209,9 @@ class RedisLink:
             return
         if str(answer).startswith(_NO_WRITES):
             request.refuse()
-            raise ReadOnlyError
-        # The script met something that it cannot have written: this request's limits are not known.
-        self._breaker.failures += 1
-        if not self._script_failed:
-            self._script_failed = True
-            log.error("the ledger's script failed; logged once", problem=str(answer)[:80])
+            raise ResponseError(word_of(str(answer)))
+        # The script met something that it cannot have written, or may not do: this request's limits are not known.
+        self._breaker.refused(word_of(str(answer)) or "ERR")
         request.refuse()
 
     def _compare_clocks(self, server: float, sent: float) -> None:
@@ -238,13 +230,22 @@ class RedisLink:
 
 
 def _reason(error: BaseException | None) -> str:
-    """Return a word for the log; a server's own text might hold anything."""
+    """Return the first word of a server's error, or a clause of ours: a server's own text might hold anything."""
     if isinstance(error, TimeoutError):
-        return "timeout"
-    if isinstance(error, ReadOnlyError | OutOfMemoryError):
-        return "no writes"
-    if isinstance(error, AuthenticationError):
-        return "authentication"
+        return TOO_LATE
+    if word := word_of(error) if error is not None else "":
+        return word
     if isinstance(error, LostError | OSError):
-        return "connection"
+        # redis-py raises its own error in the place of the system's.
+        every = (error, error.__cause__, error.__context__)
+        texts = (_system_words(each) for each in every if isinstance(each, OSError) and each.errno is not None)
+        return next(texts, "the connection was lost").lower()
     return type(error).__name__
+
+
+def _system_words(error: OSError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {error.verify_message}"
+    # asyncio puts the address into some of its texts. Errors of names have no number of the system.
+    number = error.errno or 0
+    return os.strerror(number) if number > 0 else error.strerror or "unknown"

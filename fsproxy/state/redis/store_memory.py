@@ -6,25 +6,22 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
-import structlog
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from fsproxy.clock import monotonic
+from fsproxy.state.redis.refusals import word_of
 
 EVERY_SECONDS = 30.0
 """Between two questions; one costs the server some 50 µs."""
 WARN_SHARE = 0.8
 FULL_SHARE = 0.9
 """From here on, nothing is written any more that is only remembered."""
-_NEARLY_FULL = "the store uses more than 80 % of its memory: see state.redis"
-_EVICTS = "the store evicts keys, and with them counts of limits: set its maxmemory-policy to noeviction"
-log = structlog.get_logger("fsproxy")
 
 
 class StoreMemory:
     """Asks the store about its memory in the background.
 
-    A server that does not answer that (``NOPERM``, another program) costs a log line, and nothing is known of it then.
+    Of a server that does not answer that (``NOPERM``, another program) nothing is known.
     """
 
     def __init__(self, ask: Callable[[], Awaitable[Mapping[str, Any] | None]], every: float = EVERY_SECONDS) -> None:
@@ -42,8 +39,8 @@ class StoreMemory:
         self.policy: str | None = None
         self.latency: float | None = None
         """Seconds that the last question took; None: not known."""
-        self._logged: tuple[str, ...] = ()
-        self._refused = False
+        self.refusal = ""
+        """Why the server does not tell: the kind of its error; "" if it has told the last time."""
 
     def start(self) -> None:
         """Ask now, and from now on every 30 seconds."""
@@ -62,10 +59,14 @@ class StoreMemory:
         return self._share() > FULL_SHARE
 
     @property
-    def warnings(self) -> tuple[str, ...]:
-        """What an operator should know, for ``/readyz``."""
-        found: tuple[str, ...] = (_NEARLY_FULL,) if self._share() >= WARN_SHARE else ()
-        return (*found, _EVICTS) if self.policy not in {None, "noeviction"} else found
+    def is_nearly_full(self) -> bool:
+        """80 % or more is used."""
+        return self._share() >= WARN_SHARE
+
+    @property
+    def evicts(self) -> bool:
+        """The server throws away counts of limits when it is full."""
+        return self.policy not in {None, "noeviction"}
 
     def state(self) -> dict[str, object]:
         """Return what ``/readyz`` shows. Null: not known, or no limit."""
@@ -84,18 +85,16 @@ class StoreMemory:
         try:
             found = await self._ask()
         except Exception as error:  # noqa: BLE001 - whatever it is: this server gives no answer
-            if not self._refused:
-                self._refused = True
-                log.info("the store does not tell how full it is; logged once", reason=type(error).__name__)
-            found = {}
-        self.latency = monotonic() - asked if found else None
-        if found is None:
-            return
+            self.refusal, self.latency, found = word_of(error) or type(error).__name__, None, {}
+        else:
+            self.latency = monotonic() - asked if found else None
+            if found is None:
+                return
+            self.refusal = ""
         self.used = _bytes(found.get("used_memory"))
         self.most = _bytes(found.get("maxmemory")) or None
         policy = found.get("maxmemory_policy")
         self.policy = policy if isinstance(policy, str) else None
-        self._log_changes()
 
     async def _run(self) -> None:
         while True:
@@ -104,15 +103,6 @@ class StoreMemory:
 
     def _share(self) -> float:
         return self.used / self.most if self.used is not None and self.most else 0.0
-
-    def _log_changes(self) -> None:
-        before, self._logged = self._logged, self.warnings
-        for text in self._logged:
-            if text not in before:
-                log.warning(text, used=self.used, max=self.most, policy=self.policy)
-        for text in before:
-            if text not in self._logged:
-                log.info("a warning about the store is over", warning=text, used=self.used, max=self.most)
 
 
 def _bytes(value: object) -> int | None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-import structlog
-
 from fsproxy.clock import monotonic
 
 NEW_NAMES_PER_SECOND = 200
@@ -16,7 +14,6 @@ NEW_NAMES_BURST = 20_000
 """New names at once: three times what one org may have."""
 OLD_ORG_SECONDS = 3_600.0
 _MOST_OLD_ORGS = 10_000
-log = structlog.get_logger("fsproxy")
 
 
 class WriteRate:
@@ -27,7 +24,7 @@ class WriteRate:
     """
 
     def __init__(self, what: str, per_org: int, in_all: int) -> None:
-        """Limit writes. ``what`` names the keys in the log line, which is written once, and in the metric."""
+        """Limit writes. ``what`` names the keys in the metric and for people."""
         self.what = what
         self._per_org = per_org
         self._in_all = in_all
@@ -53,13 +50,6 @@ class WriteRate:
             self._by_org[org] = used + taken
             self._written += taken
         if taken < wanted:
-            if not self.skipped:
-                log.warning(
-                    "more is to be remembered than may be written to the store: this process alone remembers the rest",
-                    what=self.what,
-                    per_org=self._per_org,
-                    in_all=self._in_all,
-                )
             self.skipped += wanted - taken
         return taken
 
@@ -93,11 +83,6 @@ class NewNames:
         self._since[which] = now
         if self._left[which] > 0:
             return True
-        if not self.skipped:
-            log.warning(
-                "more names are new than the store is to keep: until they are fewer, names are not limited",
-                per_second=NEW_NAMES_PER_SECOND,
-            )
         self.skipped += 1
         return False
 

@@ -40,6 +40,10 @@ class LedgerFile:
     _inode: int
     _walked: dict[str, tuple[Any, ...] | None] = field(default_factory=dict)
     """How far ``prune`` has come in each table; None: it begins anew."""
+    incident: str = ""
+    """What became of the file that was there before, if it could not be used."""
+    is_private: bool = True
+    """No other user may read it."""
 
     @classmethod
     def open(cls, path: Path) -> LedgerFile:
@@ -50,14 +54,15 @@ class LedgerFile:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = lock(path)
         try:
-            keep_private(path)
+            private, incident = keep_private(path), ""
             if path.stat().st_size:
                 fault = unfit(path)
                 if fault is not None:
-                    set_aside(path, fault)
-                    keep_private(path)
+                    incident = set_aside(path, fault)
+                    private = keep_private(path)
             connection = prepare(path)
-            return cls(path, connection, handle, path.stat().st_ino)
+            inode = path.stat().st_ino
+            return cls(path, connection, handle, inode, incident=incident, is_private=private)
         except BaseException:
             handle.close()
             raise

@@ -1,8 +1,7 @@
 """Writing the memory form behind to a file, so that a restart forgets no quota and no name (rules.md 5).
 
 Every ``state.persist.every`` seconds, what changed is drained in slices on the event loop and written by a thread. A
-crash loses one interval at most. A file that cannot be used costs a log line for each change of that state and a count
-for each attempt, but never a request.
+crash loses one interval at most. A file that cannot be used costs a count for each attempt, but never a request.
 """
 
 from __future__ import annotations
@@ -63,6 +62,7 @@ class Persister:
     ) -> None:
         """``names_kept`` returns the longest retention of names in seconds, as it is now."""
         self._path = Path(config.path)
+        self.path = config.path
         self._every = config.every
         self._ledger = ledger
         self._failures = failures
@@ -72,8 +72,15 @@ class Persister:
         self._owned = False
         self._counted_before: dict[tuple[str, str], int] = {}
         """What the counts were when they were read, while another process has the file open."""
-        self._keeping = Keeping.STARTING
-        self._reason = ""
+        self.keeping = Keeping.STARTING
+        self.reason = ""
+        """Why the state is not written; "" where it is."""
+        self.since = clock()
+        """When it began to be kept so."""
+        self.incident: tuple[Instant, str] | None = None
+        """When something last happened to the file, and what."""
+        self.is_private = True
+        """No other user may read the file."""
         self._written_at: Instant | None = None
         self._unwritten = _NO_ROWS
         """What was drained and could not be written yet. What changed since is drained again, and written after it."""
@@ -101,9 +108,9 @@ class Persister:
 
     def state(self) -> dict[str, object]:
         """Return what ``/readyz`` shows."""
-        found: dict[str, object] = {"path": str(self._path), "state": self._keeping.value}
-        if self._reason:
-            found["reason"] = self._reason
+        found: dict[str, object] = {"path": str(self._path), "state": self.keeping.value}
+        if self.reason:
+            found["reason"] = self.reason
         if self._written_at is not None:
             found["written"] = self._written_at
         return found
@@ -112,7 +119,7 @@ class Persister:
         """Do one interval's work: write what changed, and delete a few rows that have ended. Never raises."""
         try:
             if self._file is not None and not await self._in_thread(self._file.is_there):
-                log.error("the state file was taken away: a new one is made", path=str(self._path))
+                self._happened("was taken away: a new one is made")
                 await self._leave()
             if self._file is None:
                 await self._take_over()
@@ -152,7 +159,7 @@ class Persister:
     def _load(self) -> int:
         """Load the ledger, in the thread, before it is in use. Raises what LedgerFile.open does."""
         try:
-            self._file = LedgerFile.open(self._path)
+            self._file = self._opened()
         except HeldError as error:
             # Most likely it ends as soon as this one is up. Use what it knows, and write once it has gone.
             self._change(Keeping.HELD, f"process {error}")
@@ -165,10 +172,21 @@ class Persister:
             self._file.close()
             self._file = None
             if is_damage(error):
-                set_aside(self._path, "it is damaged")
+                self._happened(set_aside(self._path, "it is damaged"))
             raise
         self._owned, self._counted_before = True, {}
         return rows
+
+    def _opened(self) -> LedgerFile:
+        """Open the file, in the thread. Raises what LedgerFile.open does."""
+        file = LedgerFile.open(self._path)
+        self.is_private = file.is_private
+        if file.incident:
+            self._happened(file.incident)
+        return file
+
+    def _happened(self, what: str) -> None:
+        self.incident = self._clock(), what
 
     def _restore(self, rows: LedgerRows) -> int:
         self._counted_before |= {(org, cycle): used for org, cycle, used, _ in rows.counts}
@@ -178,7 +196,7 @@ class Persister:
 
     async def _take_over(self) -> None:
         """Open a file that could not be had at the start, or was lost. Take in what it holds if it was never ours."""
-        file = await self._in_thread(LedgerFile.open, self._path)
+        file = await self._in_thread(self._opened)
         try:
             if not self._owned:
                 await self._merge(file)
@@ -203,7 +221,7 @@ class Persister:
     async def _set_aside(self) -> None:
         await self._leave()
         try:
-            await self._in_thread(set_aside, self._path, "it is damaged")
+            self._happened(await self._in_thread(set_aside, self._path, "it is damaged"))
         except OSError as error:
             self._failed(error)
 
@@ -215,16 +233,9 @@ class Persister:
         self._change(Keeping.FAILING, reason_of(error))
 
     def _change(self, keeping: Keeping, reason: str = "") -> None:
-        before, self._keeping, self._reason = self._keeping, keeping, reason
-        if before is keeping:
-            return
-        path = str(self._path)
-        if keeping is Keeping.FAILING:
-            log.error("state cannot be written: a restart would forget it; trying on", path=path, reason=reason)
-        elif keeping is Keeping.HELD:
-            log.error("another process keeps the state file: nothing is written until it ends", path=path, by=reason)
-        elif before is not Keeping.STARTING:
-            log.warning("state is written again", path=path)
+        if keeping is not self.keeping:
+            self.since = self._clock()
+        self.keeping, self.reason = keeping, reason
 
 
 @contextlib.contextmanager

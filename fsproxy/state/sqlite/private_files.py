@@ -7,8 +7,6 @@ import os
 from pathlib import Path
 from typing import IO
 
-import structlog
-
 from fsproxy.clock import now as wall_clock
 
 try:
@@ -19,7 +17,6 @@ except ImportError:  # not on Windows
 _MODE = 0o600
 _BESIDE = ("-wal", "-shm")
 """What SQLite keeps beside a file."""
-log = structlog.get_logger("fsproxy")
 
 
 class HeldError(Exception):
@@ -48,11 +45,13 @@ def lock(path: Path) -> IO[str]:
     return handle
 
 
-def keep_private(path: Path) -> None:
+def keep_private(path: Path) -> bool:
     """Make the file if there is none, for its owner alone (0600), and take from others what they may do with it.
 
-    SQLite gives what it keeps beside the file the same mode. Raises OSError.
+    SQLite gives what it keeps beside the file the same mode. Return False if others may still read one of them, as it
+    is another user's. Raises OSError.
     """
+    private = True
     os.close(_open_private(str(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC))
     for suffix in ("", *_BESIDE, ".lock"):
         file = path.with_name(path.name + suffix)
@@ -61,11 +60,12 @@ def keep_private(path: Path) -> None:
                 try:
                     file.chmod(_MODE)
                 except PermissionError:
-                    log.warning("others may read the state file, and its mode cannot be changed", path=str(file))
+                    private = False
+    return private
 
 
-def set_aside(path: Path, fault: str) -> None:
-    """Rename a file that cannot be used; the new name has the time in it. Raises OSError."""
+def set_aside(path: Path, fault: str) -> str:
+    """Rename a file that cannot be used; the new name has the time in it. Return what happened. Raises OSError."""
     stamp = int(wall_clock())
     while (name := path.with_name(f"{path.name}.{stamp}.aside")).exists():
         stamp += 1
@@ -73,12 +73,7 @@ def set_aside(path: Path, fault: str) -> None:
     for suffix in _BESIDE:
         with contextlib.suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(name.with_name(name.name + suffix))
-    log.error(
-        "the state file cannot be used and was set aside: quotas and names start from nothing",
-        fault=fault,
-        path=str(path),
-        kept_as=name.name,
-    )
+    return f"could not be used, as {fault}, and is kept as {name.name}: quotas and names start from nothing"
 
 
 def _open_private(path: str, flags: int) -> int:

@@ -82,7 +82,7 @@ async def test_a_place_that_cannot_be_written_costs_no_request(upstream: Recordi
         async with http.get(f"{proxy.admin_url}/metrics") as response:
             counts = [line for line in (await response.text()).splitlines() if line.startswith("fsproxy_persist_fail")]
         assert float(counts[0].split()[1]) >= 1
-        assert proxy.log_text().count("state cannot be written") == 1
+        assert proxy.log_text().count("cannot be written: ") == 1
 
 
 @pytest.mark.parametrize("says_time", [True, False])

@@ -13,9 +13,6 @@ from fsproxy.state.redis.repeats import CacheConnections
 from fsproxy.state.redis.store_memory import StoreMemory
 from support.valkey import ValkeyServer, running_valkey
 
-FULL = "the store uses more than 80 % of its memory: see state.redis"
-EVICTS = "the store evicts keys, and with them counts of limits: set its maxmemory-policy to noeviction"
-
 
 @pytest.fixture(scope="module")
 def valkey() -> Iterator[ValkeyServer]:
@@ -52,11 +49,11 @@ async def test_a_real_server_tells(valkey: ValkeyServer) -> None:
         assert memory.latency is not None
         assert memory.latency > 0
         assert memory.state() == {"used": memory.used, "max": None, "policy": "noeviction"}, "it has no limit"
-        assert memory.warnings == ()
+        assert (memory.is_nearly_full, memory.evicts, memory.refusal) == (False, False, "")
         assert set(samples(memory)) == {"fsproxy_store_used_bytes"}
         valkey.command("CONFIG", "SET", "maxmemory", str(memory.used * 10 // 11), "maxmemory-policy", "allkeys-lru")
         await memory.poll()
-        assert memory.warnings == (FULL, EVICTS)
+        assert (memory.is_nearly_full, memory.evicts) == (True, True)
         assert memory.is_full
         assert samples(memory)["fsproxy_store_max_bytes"] == memory.most
     finally:
@@ -64,9 +61,7 @@ async def test_a_real_server_tells(valkey: ValkeyServer) -> None:
         await remote.close()
 
 
-async def test_a_server_that_may_not_be_asked_costs_one_line_and_nothing_else(
-    valkey: ValkeyServer, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_a_server_that_may_not_be_asked_costs_nothing(valkey: ValkeyServer) -> None:
     valkey.command("ACL", "SETUSER", "limited", "on", ">word", "~*", "+@all", "-info", "-config")
     url = valkey.url.replace("redis://", "redis://limited:word@")
     breaker = Breaker("redis")
@@ -75,32 +70,29 @@ async def test_a_server_that_may_not_be_asked_costs_one_line_and_nothing_else(
         await remote.memory.poll()
         await remote.memory.poll()
         assert remote.memory.state() == {"used": None, "max": None, "policy": None}
-        assert (remote.memory.warnings, remote.memory.is_full, remote.is_usable) == ((), False, True)
+        assert (remote.memory.is_nearly_full, remote.memory.is_full, remote.is_usable) == (False, False, True)
+        assert remote.memory.refusal == "NOPERM"
         assert breaker.failures == 0
     finally:
         await remote.close()
-    assert capsys.readouterr().out.count("does not tell how full it is") == 1
 
 
-async def test_warnings_begin_at_80_percent_and_are_logged_once_each_way(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_it_is_nearly_full_from_80_percent_on() -> None:
     memory = asking(told(799, 1000), told(800, 1000), told(990, 1000), told(799, 1000))
     found = []
     for _ in range(4):
         await memory.poll()
-        found.append(memory.warnings)
-    assert found == [(), (FULL,), (FULL,), ()]
-    log = capsys.readouterr().out
-    assert log.count(f"{FULL} ") == 1
-    assert log.count("a warning about the store is over") == 1
+        found.append(memory.is_nearly_full)
+    assert found == [False, True, True, False]
 
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-lru", "volatile-ttl", "allkeys-random"])
 async def test_every_policy_that_evicts_is_warned_of(policy: str) -> None:
     memory = asking(told(1, 1000, policy), told(1, 0, policy))
     await memory.poll()
-    assert memory.warnings == (EVICTS,)
+    assert memory.evicts
     await memory.poll()
-    assert (memory.warnings, memory.most) == ((EVICTS,), None)
+    assert (memory.evicts, memory.most) == (True, None)
 
 
 async def test_odd_answers_mean_that_nothing_is_known() -> None:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Self
 
 import pytest
-from structlog.testing import capture_logs
 
 import fsproxy
 from fsproxy.config.schema import PersistConfig
@@ -266,15 +265,16 @@ async def test_a_file_that_cannot_be_used_is_set_aside_whole_and_loudly(
     async with Kept(path) as first:
         first.visit("s1")
     before = spoiled(path, spoil)
-    with capture_logs() as logs:
-        async with Kept(path) as again:
-            assert not again.goes_on("s1")
-            again.visit("s2")
-            await again.persister.write()
-            assert again.says == "kept"
+    async with Kept(path) as again:
+        assert not again.goes_on("s1")
+        again.visit("s2")
+        await again.persister.write()
+        assert again.says == "kept"
+        incident = again.persister.incident
     (kept_as,) = aside(path)
     assert kept_as.read_bytes() == before
-    assert [line["kept_as"] for line in logs if "set aside" in line["event"]] == [kept_as.name]
+    assert incident is not None
+    assert f"is kept as {kept_as.name}: quotas and names start from nothing" in incident[1]
     async with Kept(path) as third:
         assert third.goes_on("s2")
 
@@ -373,20 +373,20 @@ async def test_a_place_that_cannot_be_written_is_said_once_survived_and_tried_ag
     blocker = tmp_path / "var"
     blocker.write_text("a file, where a folder should be")
     path = blocker / "fsproxy.sqlite"
-    with capture_logs() as logs:
-        async with Kept(path) as kept:
-            kept.visit("s1")
-            for _ in range(3):
-                await kept.persister.write()
-            assert kept.says == "failing"
-            assert kept.persister.state()["reason"]
-            blocker.unlink()
+    async with Kept(path) as kept:
+        kept.visit("s1")
+        since = kept.persister.since
+        for _ in range(3):
             await kept.persister.write()
-            assert kept.says == "kept"
-            assert "reason" not in kept.persister.state()
-            failures = kept.failures[()]
+        assert kept.says == "failing"
+        assert kept.persister.state()["reason"]
+        assert kept.persister.since == since, "it is told since when it fails, not since the last attempt"
+        blocker.unlink()
+        await kept.persister.write()
+        assert kept.says == "kept"
+        assert "reason" not in kept.persister.state()
+        failures = kept.failures[()]
     assert failures == 4
-    assert [line["log_level"] for line in logs] == ["error", "warning"]
     async with Kept(path) as again:
         assert again.used == 1
 
@@ -446,24 +446,19 @@ async def test_a_second_process_says_so_reads_once_and_takes_over_when_the_first
     first.visit("s1")
     first.do(claim("a"))
     await first.persister.write()
-    with capture_logs() as logs:
-        async with Kept(path) as second:
-            assert second.used == 1
-            await second.persister.write()
-            assert second.says == "held by another process"
-            second.visit("s2")
-            first.visit("s3")
-            first.do(claim("b"))
-            await first.persister.close()
-            await second.persister.write()
-            assert second.says == "kept"
-            assert (second.used, second.names) == (3, 2)
-            assert second.goes_on("s3")
-    assert [line["event"].partition(":")[0] for line in logs] == [
-        "another process keeps the state file",
-        "state loaded",
-        "state is written again",
-    ]
+    async with Kept(path) as second:
+        assert second.used == 1
+        await second.persister.write()
+        assert second.says == "held by another process"
+        assert second.persister.reason == f"process {os.getpid()}"
+        second.visit("s2")
+        first.visit("s3")
+        first.do(claim("b"))
+        await first.persister.close()
+        await second.persister.write()
+        assert second.says == "kept"
+        assert (second.used, second.names) == (3, 2)
+        assert second.goes_on("s3")
     async with Kept(path) as third:
         assert third.used == 3
 

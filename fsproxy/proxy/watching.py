@@ -1,0 +1,133 @@
+"""What of the data plane's parts is not normal: reads their state, and has it put into words (``telemetry``)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from fsproxy.core.failures import Failure
+from fsproxy.core.model import Instant
+from fsproxy.state.redis.refusals import OTHERWISE, REMEDIES
+from fsproxy.state.redis.store_memory import WARN_SHARE
+from fsproxy.state.sqlite.persist import Keeping
+from fsproxy.telemetry import file_conditions, store_conditions, traffic_conditions
+from fsproxy.telemetry.certificate_conditions import certificate_ends
+from fsproxy.telemetry.conditions import Condition, Source
+from fsproxy.telemetry.growing import Growing
+from fsproxy.telemetry.upstream_health import UpstreamHealth
+
+if TYPE_CHECKING:
+    from fsproxy.http.upstream import Upstream
+    from fsproxy.state.redis.breaker import Breaker
+    from fsproxy.state.redis.store_memory import StoreMemory
+    from fsproxy.state.sqlite.persist import Persister
+    from fsproxy.state.stores import Stores
+    from fsproxy.telemetry.audit_log import AuditLog
+    from fsproxy.telemetry.metrics import Metrics
+
+LOSS_REST_SECONDS = 10.0
+OWN_REST_SECONDS = 600.0
+RENEW = "Renew it on the server, and find out why that has not happened by itself."
+
+
+class Watch:
+    """The sources of the data plane's conditions."""
+
+    def __init__(self, sources: list[Source], metrics: Metrics, upstream: Callable[[], Upstream]) -> None:
+        """Add to ``sources``."""
+        self.health = UpstreamHealth()
+        self._loops = Growing(lambda: metrics.loops[()], lambda: traffic_conditions.LOOP)
+        busy, faults = (Failure.UPSTREAM_BUSY.value,), metrics.own_failures
+        self._sources = sources
+        sources += [
+            self.health.conditions,
+            self._loops,
+            Growing(lambda: metrics.refused_connections[()], lambda: traffic_conditions.OVERLOADED),
+            Growing(lambda: metrics.upstream_failures[busy], lambda: traffic_conditions.UPSTREAM_BUSY),
+            Growing(lambda: sum(faults.values()), lambda: traffic_conditions.OWN_FAULTS, rest=OWN_REST_SECONDS),
+            lambda now: _certificates(upstream(), now),
+        ]
+
+    def upstream_changed(self) -> None:
+        """Forget what was wrong with the upstream before."""
+        self.health.forget()
+        self._loops.end()
+
+    def add_stores(self, stores: Stores, blocks: Callable[[], bool]) -> None:
+        """Watch the shared store, if there is one. ``blocks`` returns whether new pages are blocked without it."""
+        breaker = stores.ledger.breaker
+        if breaker is None or stores.shared is None:
+            return
+        memory = stores.shared[1].memory
+        self._sources.append(lambda now: _store(breaker, memory, now, blocks=blocks()))
+        place = breaker.place
+        for rate in stores.rates:
+
+            def describe(what: str = rate.what) -> Condition:
+                return store_conditions.not_written(place, what)
+
+            self._sources.append(Growing(lambda rate=rate: rate.skipped, describe))  # type: ignore[misc]
+        self._sources.append(Growing(lambda: breaker.refusals, lambda: _refusal(breaker)))
+
+    def add_files(self, persister: Persister | None, audit: AuditLog, to: str) -> None:
+        """Watch the state file, if there is one, and where audit lines go to."""
+        target = audit.destination
+        if persister is not None:
+            self._sources.append(lambda now: _state_file(persister, now))
+
+        def lost() -> Condition:
+            return file_conditions.audit_lost(to, target.fault)
+
+        self._sources.append(
+            Growing(lambda: audit.dropped, lost, rest=LOSS_REST_SECONDS, lasts=lambda: target.fault != "")
+        )
+
+        def not_reopened(now: Instant) -> Iterator[Condition]:
+            if target.reopen_fault:
+                yield file_conditions.audit_not_reopened(to, target.reopen_fault, now)
+
+        self._sources.append(not_reopened)
+
+
+def _store(breaker: Breaker, memory: StoreMemory, now: Instant, *, blocks: bool) -> Iterator[Condition]:
+    place = breaker.place
+    for each in breaker.outages():
+        yield store_conditions.down(
+            place,
+            each.reason,
+            REMEDIES.get(each.reason, OTHERWISE),
+            blocks=blocks,
+            since=each.since,
+            unavailable=each.unavailable,
+            ended=each.ended,
+        )
+    if memory.is_nearly_full:
+        yield store_conditions.nearly_full(place, round(WARN_SHARE * 100), now)
+    if memory.evicts:
+        yield store_conditions.evicts(place, memory.policy or "", now)
+    if memory.refusal:
+        yield store_conditions.tells_nothing(place, memory.refusal, now)
+
+
+def _refusal(breaker: Breaker) -> Condition:
+    word = breaker.refused_word
+    return store_conditions.refuses(breaker.place, word, REMEDIES.get(word, "Look at its log."))
+
+
+def _state_file(persister: Persister, now: Instant) -> Iterator[Condition]:
+    if persister.keeping is Keeping.FAILING:
+        yield file_conditions.state_not_written(persister.path, persister.reason, persister.since)
+    elif persister.keeping is Keeping.HELD:
+        yield file_conditions.state_held(persister.path, persister.reason, persister.since)
+    if persister.incident is not None and now - persister.incident[0] < file_conditions.TOLD_SECONDS:
+        at, what = persister.incident
+        yield file_conditions.state_incident(persister.path, what, at)
+    if not persister.is_private:
+        yield file_conditions.state_readable(persister.path, now)
+
+
+def _certificates(upstream: Upstream, now: Instant) -> Iterator[Condition]:
+    for address, ends in upstream.certificates():
+        condition = certificate_ends(f"the upstream {address}", ends, now, RENEW)
+        if condition is not None:
+            yield condition

@@ -1,0 +1,49 @@
+"""What a server's error means, by its first word. More of a server's text could be anything, so it is never shown."""
+
+from __future__ import annotations
+
+import re
+
+REMEDIES = {
+    "WRONGPASS": "Correct user and password in state.redis.url.",
+    "NOAUTH": "state.redis.url needs a password: redis://USER:PASSWORD@HOST:PORT/0.",
+    "NOPERM": "Grant it to the user (ACL SETUSER): all commands of the script, EVALSHA and SCRIPT LOAD.",
+    "READONLY": "Give the primary's address in state.redis.url, not a replica's.",
+    "MOVED": "It is one node of a cluster: give a server that is none.",
+    "CLUSTERDOWN": "It is a node of a cluster that is down: give a server that is none.",
+    "LOADING": "It is still loading its data: try again.",
+    "OOM": "Raise its maxmemory.",
+    "MISCONF": "It cannot save to its disk, and takes no writes: look at its log.",
+    "NOREPLICAS": "Too few replicas are connected (min-replicas-to-write).",
+}
+OTHERWISE = "Look at host, port, TLS (rediss://) and firewall of state.redis.url."
+_WORDS = {
+    "AuthenticationError": "WRONGPASS",
+    "AuthenticationWrongNumberOfArgsError": "WRONGPASS",
+    "NoPermissionError": "NOPERM",
+    "ReadOnlyError": "READONLY",
+    "MovedError": "MOVED",
+    "ClusterDownError": "CLUSTERDOWN",
+    "BusyLoadingError": "LOADING",
+    "OutOfMemoryError": "OOM",
+}
+"""The servers' words for what redis-py has classes for. Of other errors it leaves the first word in the text."""
+_WORD = re.compile(r"[A-Z]{3,20}\b")
+
+
+def is_refused(text: str) -> bool:
+    """Return whether the user lacks a right. Inside of scripts, servers say so in other words."""
+    return "NOPERM" in text or "no permissions" in text.lower() or "can't run this command" in text
+
+
+def word_of(error: BaseException | str) -> str:
+    """Return the first word of a server's error, given as redis-py's exception or as its text; "" for other errors."""
+    said = str(error)
+    if is_refused(said):
+        return "NOPERM"
+    word = "" if isinstance(error, str) else _WORDS.get(type(error).__name__, "")
+    if word == "WRONGPASS" and "invalid" not in said.lower():
+        return "NOAUTH"
+    found = _WORD.match(said)
+    known = found is not None and (found[0] in REMEDIES or not word)
+    return found[0] if found is not None and known else word

@@ -1,0 +1,67 @@
+"""What can be wrong with the configuration, and what it does on purpose, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from fsproxy.core.model import Instant
+from fsproxy.telemetry.conditions import Condition, Level
+
+_MODES = {
+    "shadow": (
+        "the mode is shadow: nothing is blocked",
+        "All is decided and recorded as usual. Audit lines and /api/shadow say what would be blocked.",
+    ),
+    "bypass": (
+        "the mode is bypass: nothing is decided",
+        "Everything is forwarded unread, and only counted.",
+    ),
+}
+
+
+def mode(name: str, now: Instant, *, switched: bool) -> Iterator[Condition]:
+    """Yield that the mode is not the usual one. ``switched``: by the admin API, and not by the configuration."""
+    if name in _MODES:
+        text, more = _MODES[name]
+        by = "the admin API" if switched else "the configuration"
+        how = "POST /mode switched it; a restart takes the configuration's." if switched else "The key mode says so."
+        yield Condition(f"mode:{name}", Level.INFO, now, text, f"{more} {how}", fields={"mode": name, "by": by})
+
+
+def not_used(errors: Sequence[str], since: Instant) -> Iterator[Condition]:
+    """Yield that the newest configuration has faults. ``errors``: with their places, and without values."""
+    if errors:
+        yield Condition(
+            id="config",
+            level=Level.BAD,
+            since=since,
+            text=f"the new configuration is not used: {errors[0]}",
+            more="The one before stays in force; a restart would fail. fsproxy check shows every fault.",
+            count=len(errors),
+            counted="faults",
+        )
+
+
+def waits_for_restart(keys: Sequence[str], now: Instant) -> Iterator[Condition]:
+    """Yield that keys have changed which only a restart puts into force."""
+    if keys:
+        named = ", ".join(keys)
+        yield Condition(
+            id="config:restart",
+            level=Level.WARN,
+            since=now,
+            text=f"a restart is needed for changes of {named}",
+            more="Until then these keep their present values. fsproxy serve --take-over restarts without a gap.",
+            fields={"keys": named},
+        )
+
+
+def slowly_watched(now: Instant) -> Condition:
+    """Return that changes of the files are noticed late."""
+    return Condition(
+        id="config:watch",
+        level=Level.INFO,
+        since=now,
+        text="changes of the configuration are found by a slow look at it alone",
+        more="The system gives no watch on its folders. SIGHUP and POST /reload load it at once.",
+    )

@@ -1,0 +1,94 @@
+"""What can be wrong with the shared store of the limits, in words."""
+
+from __future__ import annotations
+
+from fsproxy.core.model import Instant
+from fsproxy.telemetry.conditions import Condition, Level
+
+LIMITS_REST = "Quotas, names and rates are not limited until it is back; the filters go on."
+PAGES_BLOCKED = "New pages are blocked with code -1 until it is back; recordings under way go on."
+
+
+def down(
+    place: str, reason: str, remedy: str, *, blocks: bool, since: Instant, unavailable: int, ended: Instant | None
+) -> Condition:
+    """Return that the store is not asked. ``reason``: the first word of a server's error, or a clause of ours."""
+    text = f"it answers {reason}" if reason.isupper() else reason
+    return Condition(
+        id="store",
+        level=Level.BAD,
+        since=since,
+        text=f"the store {place} is down: {text}",
+        more=f"{PAGES_BLOCKED if blocks else LIMITS_REST} {remedy}",
+        count=unavailable,
+        counted="questions were not asked",
+        fields={"address": place, "kind": reason},
+        ended=ended,
+    )
+
+
+def refuses(place: str, word: str, remedy: str) -> Condition:
+    """Return that the store, which is up, refuses operations."""
+    return Condition(
+        id="store:refuses",
+        level=Level.BAD,
+        since=Instant(0.0),
+        text=f"the store {place} refuses operations: it answers {word}",
+        more=f"What they count is not limited. {remedy}",
+        counted="operations were refused",
+        fields={"address": place, "kind": word},
+    )
+
+
+def nearly_full(place: str, share: int, now: Instant) -> Condition:
+    """Return that the store has little memory left. ``share`` is the one, in percent, from which on this is told."""
+    return Condition(
+        id="store:memory",
+        level=Level.WARN,
+        since=now,
+        text=f"the store {place} uses more than {share} % of its memory",
+        more="When it is full, limits are not kept. Raise its maxmemory, or give it to fsproxy alone.",
+        fields={"address": place},
+    )
+
+
+def evicts(place: str, policy: str, now: Instant) -> Condition:
+    """Return that the store may forget counts."""
+    return Condition(
+        id="store:policy",
+        level=Level.WARN,
+        since=now,
+        text=f"the store {place} evicts keys, and with them counts of limits",
+        more=f"Its maxmemory-policy is {policy}: set it to noeviction.",
+        fields={"address": place, "policy": policy},
+    )
+
+
+def tells_nothing(place: str, reason: str, now: Instant) -> Condition:
+    """Return that it is not known how full the store is."""
+    return Condition(
+        id="store:unknown",
+        level=Level.INFO,
+        since=now,
+        text=f"the store {place} does not tell how full it is",
+        more="Nothing warns before it is full. Grant +info to the user.",
+        fields={"address": place, "kind": reason},
+    )
+
+
+def not_written(place: str, what: str) -> Condition:
+    """Return that more is to be written to the store than may be. ``what`` names the keys, as the metric does."""
+    cost = (
+        "Until they are fewer, new names are not limited."
+        if what == "names"
+        else "This process alone remembers the rest; the others may decide otherwise."
+    )
+    return Condition(
+        id=f"store:writes:{what}",
+        level=Level.WARN,
+        since=Instant(0.0),
+        text=f"more {what.replace('_', ' ')} are new than may be written to the store {place}",
+        more=cost,
+        counted="were not written",
+        fields={"what": what},
+    )
