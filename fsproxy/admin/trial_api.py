@@ -7,6 +7,7 @@ from aiohttp import web
 from fsproxy.admin.api import answer, answered, error
 from fsproxy.admin.backend import AdminBackend
 from fsproxy.admin.openapi import JSON, SILENT, Endpoint
+from fsproxy.admin.state_answers import Error
 from fsproxy.admin.trial_answers import Try, TryError
 from fsproxy.admin.trials import RefusedTrialError
 from fsproxy.reload.build_generation import Asked
@@ -30,7 +31,11 @@ class TrialApi:
         if request.content_type != JSON:
             return error(400, "send a JSON object as application/json")
         try:
-            return answer(await self._backend.trials.start(await request.clone(client_max_size=MOST_CANDIDATE).read()))
+            asked = await request.clone(client_max_size=MOST_CANDIDATE).read()
+        except web.HTTPRequestEntityTooLarge:
+            return error(413, f"a configuration with its lists may have {MOST_CANDIDATE // 2**20} MB")
+        try:
+            return answer(await self._backend.trials.start(asked))
         except RefusedTrialError as refusal:
             return answer(refusal.document, refusal.status)
 
@@ -43,7 +48,11 @@ class TrialApi:
         return await answered(self._backend.trials.end())
 
 
-_REFUSED = {400: ("The candidate has faults.", TryError), 409: ("None can begin now.", TryError)} | SILENT
+_REFUSED = {
+    400: ("The candidate has faults.", TryError),
+    409: ("None can begin now.", TryError),
+    413: ("It is too large.", Error),
+} | SILENT
 ENDPOINTS = (
     Endpoint("POST", "/api/try", TrialApi.start, Try, body=Asked, others=_REFUSED),
     Endpoint("GET", "/api/try", TrialApi.show, Try, others=SILENT),

@@ -49,8 +49,14 @@ def _address(_: click.Context, __: click.Parameter, value: str | None) -> str | 
     parts = urlsplit(value) if value is not None else None
     if value is None or parts is None:
         return None
-    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in value or parts.query:
-        raise click.BadParameter("http://HOST or https://HOST, with :PORT if need be, without user and query")
+    if (
+        parts.scheme not in {"http", "https"}
+        or not parts.hostname
+        or "@" in value
+        or parts.query
+        or parts.path not in {"", "/"}
+    ):
+        raise click.BadParameter("http://HOST or https://HOST, with :PORT if need be, without user, path and query")
     return value.rstrip("/")
 
 

@@ -169,7 +169,9 @@ async def test_the_configuration_is_one_workers_and_its_state_the_fleets(
     workers: Workers, admin: TestClient[Any, Any]
 ) -> None:
     told = {"mode": "bypass", "generation": 9, "warnings": [], "reload": {"errors": ["x"]}, "config": {"files": []}}
-    workers.any_says = (200, json.dumps(told).encode())
+    held = {"changed_share": 0.5, "pages": 2, "since": 1.0, "changes": []}
+    both = ({**told, "held_back": None, "config": {"files": [1]}}, {**told, "held_back": held})
+    workers.said = {number: json.dumps(each).encode() for number, each in enumerate(both, 1)}
     assert await get(admin, "/api/config") == (
         200,
         {
@@ -177,6 +179,7 @@ async def test_the_configuration_is_one_workers_and_its_state_the_fleets(
             "generation": 3,
             "warnings": ["w"],
             "reload": {},
+            "held_back": held,
             "config": {"files": []},
             "workers": {"configured": 2, "answered": 1, "generations": {"1": 3}},
         },

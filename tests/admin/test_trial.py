@@ -12,6 +12,7 @@ from itertools import count
 from typing import Any
 
 import aiohttp
+import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from fsproxy.admin.server import create_admin
@@ -158,6 +159,15 @@ async def test_another_mode_ends_it_and_under_bypass_none_begins(upstream: Recor
         assert (await b.ask())[1]["ended_because"] == "the mode was changed"
         status, found = await b.begin(BLOCKS)
         assert (status, "bypass" in found["error"]) == (409, True)
+
+
+async def test_a_candidate_that_is_too_large_is_refused(
+    upstream: RecordingUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fsproxy.admin.trial_api.MOST_CANDIDATE", 2 * 1024 * 1024)
+    async with bench(upstream) as b:
+        status, found = await b.begin({}, lists={"many.txt": "x" * 3 * 1024 * 1024})
+        assert (status, found["error"]) == (413, "a configuration with its lists may have 2 MB")
 
 
 async def test_a_large_candidate_fits(upstream: RecordingUpstream) -> None:

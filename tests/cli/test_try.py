@@ -151,7 +151,15 @@ async def test_a_proxy_that_is_not_there_is_told(rig: Rig, tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     "options",
-    [("--for", "0s"), ("--for", "2d"), ("--for", "x"), ("--share", "0%"), ("--share", "200%"), ("--admin", "nowhere")],
+    [
+        ("--for", "0s"),
+        ("--for", "2d"),
+        ("--for", "x"),
+        ("--share", "0%"),
+        ("--share", "200%"),
+        ("--admin", "nowhere"),
+        ("--admin", "http://h/path"),
+    ],
 )
 async def test_what_means_nothing_is_wrong_usage(rig: Rig, tmp_path: Path, options: tuple[str, str]) -> None:
     status, _, err = await (await begin(rig, tmp_path, {}, *options)).ended()
