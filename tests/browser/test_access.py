@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from support.operators_page import DESKTOP, PHONE, opened
+from support.operators_page import DESKTOP, PHONE, axe, opened
 from support.rig import Rig, running_rig
-from support.tools import missing
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
@@ -46,18 +44,6 @@ SIZES = """
 () => [...new Set([...document.querySelectorAll('body *')].filter((each) => each.checkVisibility() && each.textContent.trim())
   .map((each) => getComputedStyle(each).fontSize))]
 """
-AXE = "axe.run(document, {resultTypes: ['violations']}).then((found) => found.violations.map((each) => [each.id, each.nodes.map((node) => node.html)]))"
-
-
-async def axe(page: Page) -> list[Any]:
-    """What axe-core finds wrong with the page as it is."""
-    try:
-        script = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text()
-    except ModuleNotFoundError:
-        missing("axe-playwright-python (the extra fsproxy[browser])")
-    await page.evaluate(script)
-    found: list[Any] = await page.evaluate(AXE)
-    return found
 
 
 async def everything(page: Page) -> None:

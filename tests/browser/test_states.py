@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.operators_page import PHONE, opened, text, texts
+from support.operators_page import PHONE, axe, opened, text, texts
 from support.proxy import POLL
 from support.rig import JSON, running_rig
 from support.upstream import RecordingUpstream
@@ -69,6 +69,7 @@ async def test_when_the_upstream_fails_it_says_so_since_when_and_lists_what_fail
             assert len(await texts(page, ROWS)) == 12
             assert all(each.startswith("upstream refused") for each in await texts(page, f"{ROWS} .outcome"))
             assert await page.locator("#chart rect.fail").count() >= 1
+            assert await axe(page) == []
             await page.get_by_role("button", name=re.compile("^Blocked")).first.click()
             await page.get_by_role("button", name="List the failed").click()
             await page.wait_for_selector(f"{ROWS} .outcome.failed")
@@ -97,6 +98,7 @@ async def test_while_the_server_is_away_what_is_shown_is_dimmed_and_buttons_are_
                 await expect(page.get_by_role("button", name=name, exact=True)).to_be_disabled()
             grey = "getComputedStyle(document.querySelector('.columns')).filter"
             assert await page.evaluate(grey) == "grayscale(1)"
+            assert await axe(page) == []
             assert "before" in await text(page, ROWS), "what was known stays"
         finally:
             own.proxy.process.send_signal(signal.SIGCONT)
@@ -211,6 +213,7 @@ async def test_a_try_is_shown_while_it_runs_and_how_it_ended(browser: Browser) -
         await panel.get_by_role("heading", name="Try: candidate.yaml on live traffic").wait_for()
         await expect(panel).to_contain_text("3 of 4 pages (75.0 %) would be decided otherwise", timeout=15_000)
         await expect(panel).to_contain_text("all of the traffic")
+        assert await axe(page) == []
         await expect(panel.locator("tbody tr")).to_have_count(1)
         change = " ".join((await panel.locator("tbody tr").inner_text()).split())
         assert "captured → 5 IP Filter ip:block:203.0.113.0/24" in change

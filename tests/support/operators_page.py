@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from support.call_samples import bundle, first, user
@@ -83,6 +84,20 @@ async def opened(browser: Browser, url: str, fragment: str = "", **options: Any)
     assert faults == []
     assert elsewhere == []
     await context.close()
+
+
+AXE = "axe.run(document, {resultTypes: ['violations']}).then((found) => found.violations.map((each) => [each.id, each.nodes.map((node) => node.html)]))"
+
+
+async def axe(page: Page) -> list[Any]:
+    """What axe-core finds wrong with the page as it is."""
+    try:
+        script = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text()
+    except ModuleNotFoundError:
+        missing("axe-playwright-python (the extra fsproxy[browser])")
+    await page.evaluate(script)
+    found: list[Any] = await page.evaluate(AXE)
+    return found
 
 
 async def texts(page: Page, selector: str) -> list[str]:

@@ -14,7 +14,8 @@ const MOST_ROWS = 1000;
 /** What is listed, what waits, and what is being asked. */
 export const state = {
   asked: 0,
-  lists: 0,
+  /** What the entries are the answer to. */
+  query: "",
   entries: [],
   answer: null,
   next: null,
@@ -42,25 +43,33 @@ function query(more = {}) {
   return `api/decisions?${asked}`;
 }
 /** A whole address, which is looked up as the lines hold it: truncated, or hashed. */
-const isAddress = (text) =>
-  /^\d{1,3}(\.\d{1,3}){3}$/.test(text) || (/^[\da-f:.]+$/i.test(text) && text.split(":").length > 2);
+function isAddress(text) {
+  if (text.split(":").length > 2) return URL.canParse(`http://[${text}]/`);
+  return /^\d+(\.\d+){3}$/.test(text) && text.split(".").every((each) => Number(each) < 256);
+}
 
 /** Ask for the first page anew. What is new waits while the list is being read, unless another list is wanted. */
-export async function askDecisions(isOther = false) {
-  const mine = ++state.asked;
-  if (isOther) state.lists += 1;
-  const answer = await get(query(), "decisions");
+export async function askDecisions() {
+  const mine = ++state.asked,
+    wanted = query();
+  const answer = await get(wanted, "decisions");
   if (mine !== state.asked) return;
-  if (!isOther && answer === state.answer) return;
-  if (!isOther && isHeld() && state.answer) state.waiting = answer;
-  else show(answer, isOther);
+  const isSame = wanted === state.query;
+  if (isSame && answer === state.answer) return;
+  if (isSame && isHeld()) state.waiting = answer;
+  else show(answer, isSame);
+  state.query = wanted;
+  redraw();
+}
+function redraw() {
   model.decisions = {};
   changed();
 }
-function show(answer, isOther) {
+/** List the answer. Older entries of the same list stay, where they follow without a gap. */
+function show(answer, isSame) {
   const known = new Set(answer.decisions.map(keyOf));
-  const overlaps = state.entries.some((each) => known.has(keyOf(each)));
-  const older = isOther || !overlaps ? [] : state.entries.filter((each) => !known.has(keyOf(each)));
+  const overlaps = isSame && state.entries.some((each) => known.has(keyOf(each)));
+  const older = overlaps ? state.entries.filter((each) => !known.has(keyOf(each))) : [];
   if (!older.length || state.entries.length <= PAGE) {
     state.entries = answer.decisions;
     state.next = answer.next;
@@ -73,9 +82,8 @@ function show(answer, isOther) {
 /** Show what waits once nobody reads any more. */
 export function showWaiting() {
   if (!state.waiting || isHeld()) return;
-  show(state.waiting, false);
-  model.decisions = {};
-  changed();
+  show(state.waiting, true);
+  redraw();
 }
 function isHeld() {
   const rows = $("decision-list");
@@ -104,6 +112,7 @@ export async function findDecision(id) {
 export const tabCounts = () => (state.waiting ?? state.answer)?.counts ?? null;
 /** Whether nothing at all has come yet, as far as the list knows. */
 export const isUntouched = () => state.answer !== null && !isFiltered() && !view.org && state.answer.counts.all === 0;
+
 // -- what the reader does
 
 action("tab", (value) => look({outcome: value, code: value === "blocked" ? view.code : ""}));
@@ -115,24 +124,21 @@ action("clear", (value) => {
 });
 action("pause", () => {
   state.paused = !state.paused;
-  if (!state.paused && state.waiting) show(state.waiting, false);
-  model.decisions = {};
-  changed();
+  if (!state.paused && state.waiting) show(state.waiting, true);
+  redraw();
 });
 action("newest", () => {
-  show(state.waiting, false);
-  model.decisions = {};
-  changed();
+  show(state.waiting, true);
+  redraw();
 });
 action("older", async () => {
   if (state.isLoading) return;
   state.isLoading = true;
-  model.decisions = {};
-  changed();
-  const mine = state.lists;
+  redraw();
+  const mine = state.query;
   try {
     const answer = await get(query({before: state.next}), "older decisions");
-    if (mine === state.lists) {
+    if (mine === state.query) {
       const known = new Set(state.entries.map(keyOf));
       state.entries = [...state.entries, ...answer.decisions.filter((each) => !known.has(keyOf(each)))].slice(
         0,
@@ -142,8 +148,7 @@ action("older", async () => {
     }
   } finally {
     state.isLoading = false;
-    model.decisions = {};
-    changed();
+    redraw();
   }
 });
 let typing = 0;

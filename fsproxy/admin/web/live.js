@@ -52,7 +52,7 @@ async function all(asking) {
 /** The traffic first: it has the names of the reasons. */
 async function askAll() {
   await askTraffic();
-  await all([ask("config", "api/config"), askSlow(), askDecisions(true)]);
+  await all([ask("config", "api/config"), askSlow(), askDecisions()]);
 }
 const askSlow = () =>
   all([
@@ -183,10 +183,14 @@ document.addEventListener("submit", (event) => {
 onLook((before) => {
   if (model.link === "token" || model.status === null) return;
   if (before.range !== view.range || before.org !== view.org) softly(askTraffic());
-  if (["org", "outcome", "code", "at", "q"].some((name) => before[name] !== view[name])) softly(askDecisions(true));
+  if (["org", "outcome", "code", "at", "q"].some((name) => before[name] !== view[name])) softly(askDecisions());
   if (before.outcome !== view.outcome) isChosen = true;
   if (before.d !== view.d) followStory();
   if ($("q") && document.activeElement !== $("q")) $("q").value = view.q;
   changed();
 });
 onRetry(() => wake());
+// While nobody looks, nothing is asked but what comes by itself.
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden && model.link === "live") softly(all([askTraffic(), askDecisions(), askSlow()]));
+});
