@@ -139,7 +139,8 @@ class RedisLink:
         server, answers = _decode(await connection.read_response())
         self._breaker.round_trips += 2
         if answers != [[True]]:
-            raise ResponseError("the probe was not written")
+            # The script gives the text of an error as the answer.
+            raise ResponseError(word_of(str(answers[0])) if answers else "")
         self.skew = None
         self._compare_clocks(server, sent)
         self._on_connect()
