@@ -202,7 +202,7 @@ class Conditions:
 
 def alert(condition: Condition) -> Alert:
     """Return a condition in the admin API's form."""
-    counted = f"{condition.count:,} {condition.counted}." if condition.counted else ""
+    counted = f"{condition.count:,} {condition.counted}." if condition.counted and condition.count else ""
     return {
         "id": condition.id,
         "level": condition.level.value,
