@@ -141,10 +141,10 @@ async def test_what_begins_and_ends_is_said_once(page: Page, rig: Rig) -> None:
         "all => all.map(each => each.id)"
     ) == ["answer", "announce"]
     await rig.set_mode("shadow")
-    await page.locator("#alerts").get_by_text("Shadow: rules are judged").wait_for()
+    await page.locator("#alerts").get_by_text("The mode is shadow").wait_for()
     await rig.set_mode("enforce")
-    await page.locator("#alerts").get_by_text("Shadow: rules are judged").wait_for(state="detached")
-    shadow = "Shadow: rules are judged, but nothing is blocked"
+    await page.locator("#alerts").get_by_text("The mode is shadow").wait_for(state="detached")
+    shadow = "The mode is shadow: nothing is blocked"
     assert await said.json_value() == [shadow, f"Over: {shadow}"]
 
 

@@ -242,15 +242,15 @@ async def test_the_kill_switch_asks_first_and_then_acts(page: Page, rig: Rig) ->
     assert json.loads((await rig.admin("/mode"))[1]) == {"mode": "enforce"}
     await page.get_by_role("button", name="Bypass").click()
     await page.get_by_role("button", name="Switch to bypass").click()
-    await page.get_by_text("Bypass: nothing is judged", exact=False).first.wait_for()
+    await page.locator("#alerts").get_by_text("The mode is bypass: nothing is decided").wait_for()
     assert json.loads((await rig.admin("/mode"))[1]) == {"mode": "bypass"}
     assert await page.get_by_role("button", name="Bypass").get_attribute("aria-pressed") == "true"
     await page.get_by_role("button", name="Shadow").click()
     await page.get_by_role("button", name="Switch to shadow").click()
-    await page.get_by_text("Shadow: rules are judged, but nothing is blocked").first.wait_for()
+    await page.locator("#alerts").get_by_text("The mode is shadow: nothing is blocked").wait_for()
     await page.get_by_role("button", name="Enforce").click()
     await page.get_by_role("button", name="Switch to enforce").click()
-    await page.locator("#alerts").get_by_text("nothing is").wait_for(state="detached")
+    await page.locator("#alerts").get_by_text("The mode is").wait_for(state="detached")
     await page.locator("#note").get_by_text("Switched to enforce.").wait_for()
     assert json.loads((await rig.admin("/mode"))[1]) == {"mode": "enforce"}
 

@@ -227,3 +227,36 @@ async def test_a_try_is_shown_while_it_runs_and_how_it_ended(browser: Browser) -
         await expect(panel).to_contain_text("3 of 4 pages")
         await panel.get_by_role("button", name="Put away").click()
         await expect(panel).to_be_hidden()
+
+
+# -- a reload that is held back
+
+
+async def test_a_reload_that_is_held_back_says_what_it_would_change_and_is_taken_when_asked(browser: Browser) -> None:
+    from playwright.async_api import expect
+
+    usual = {"reload": {"max_change": "5%"}}
+    async with running_rig(usual) as own, opened(browser, own.proxy.admin_url, "#outcome=all") as page:
+        for number in range(20):
+            await own.page({"X-Forwarded-For": "203.0.113.9" if number < 5 else "198.51.100.9"})
+        await page.locator(ROWS).first.wait_for()
+        new = {**json.loads(own.proxy.config_path.read_text()), "filters": {"ip": {"block": ["203.0.113.0/24"]}}}
+        own.proxy.config_path.write_text(json.dumps(new))
+        await page.get_by_role("button", name="Reload", exact=True).click()
+        await expect(page.locator("#note")).to_have_text("Held back: see Configuration.")
+        await page.get_by_role("link", name="reload held back").click()
+        held = page.locator("#held-back")
+        await expect(held).to_contain_text("it would change 25.0 % of 20 pages, more than reload.max_change: 5%.")
+        await expect(page.get_by_text("generation 1 in force")).to_be_in_viewport()
+        await held.get_by_role("button", name="What changes").click()
+        change = " ".join((await held.locator("tbody tr").inner_text()).split())
+        assert change.startswith("5 captured → 5 IP Filter ip:block:203.0.113.0/24")
+        assert await axe(page) == []
+        await page.set_viewport_size(PHONE)
+        assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        await held.get_by_role("button", name="Load it anyway").click()
+        await page.get_by_role("button", name="Load it", exact=True).click()
+        await expect(page.locator("#note")).to_have_text("Generation 2 is in force.")
+        await expect(page.get_by_text("generation 2 in force")).to_be_visible(timeout=15_000)
+        await expect(held).to_have_count(0)
+        await expect(page.get_by_role("link", name="reload held back")).to_have_count(0)

@@ -41,7 +41,7 @@ CONFIG: dict[str, Any] = {
 }
 
 
-_EXPECTED = re.compile(r"with a status of (400|401|403|404|422|503)|ERR_(CONNECTION|EMPTY|INCOMPLETE)")
+_EXPECTED = re.compile(r"with a status of (400|401|403|404|409|422|503)|ERR_(CONNECTION|EMPTY|INCOMPLETE)")
 """Chromium also calls an answer that says what is wrong an error, and a server that is away."""
 
 

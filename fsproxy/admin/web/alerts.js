@@ -3,7 +3,7 @@
 import {action} from "./actions.js";
 import {$, button, el, morph} from "./dom.js";
 import {model} from "./model.js";
-import {clock, day, local, long} from "./words.js";
+import {capital, clock, day, local, long} from "./words.js";
 
 const ORDER = ["bad", "warn", "info"];
 const SIGNS = {bad: "▲", warn: "!", info: "i"};
@@ -15,36 +15,16 @@ export function drawAlerts() {
   announce(alerts);
 }
 function all() {
-  const {status} = model;
+  const {status, fault} = model;
   if (!status || model.link === "token") return [];
-  return [...ofMode(status), ...(status.alerts ?? []), ...ofPage()].sort(
-    (a, b) => ORDER.indexOf(a.level) - ORDER.indexOf(b.level),
-  );
+  const alerts = status.alerts.filter((each) => !ELSEWHERE.test(each.id)).map(shown);
+  if (fault) alerts.push({id: "fault", level: "warn", text: `Not all of this page could be asked: ${fault}`});
+  return alerts.sort((a, b) => ORDER.indexOf(a.level) - ORDER.indexOf(b.level));
 }
-function ofMode({mode}) {
-  if (mode === "bypass")
-    return [
-      {
-        id: "mode",
-        level: "bad",
-        text: "Bypass: nothing is judged, everything is forwarded",
-        more: "No session is blocked and no call is validated until another mode is chosen above or the proxy is restarted.",
-      },
-    ];
-  if (mode === "shadow")
-    return [
-      {
-        id: "mode",
-        level: "warn",
-        text: "Shadow: rules are judged, but nothing is blocked",
-        more: "What would be blocked is listed under Shadow rules, and marked in each decision.",
-      },
-    ];
-  return [];
-}
-function ofPage() {
-  return model.fault ? [{id: "fault", level: "warn", text: `Not all of this page could be asked: ${model.fault}`}] : [];
-}
+/** A reload that is held back is told in the bar and, with what it would change, in Configuration. */
+const ELSEWHERE = /^reload:held-back/;
+/** Shadow and bypass are meant to be so. But whoever comes to an incident must not miss them. */
+const shown = (each) => ({...each, text: capital(each.text), level: each.id.startsWith("mode:") ? "warn" : each.level});
 function away() {
   const seconds = Math.max(0, (model.retry - Date.now()) / 1000);
   return {

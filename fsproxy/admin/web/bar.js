@@ -132,8 +132,7 @@ action("force", () =>
     () => give(() => post("reload", {force: true}), loaded),
   ),
 );
-const loaded = (answer) =>
-  answer.held_back ? "Held back: see Configuration." : `Generation ${answer.generation} is in force.`;
+const loaded = (answer) => `Generation ${answer.generation} is in force.`;
 
 let confirm = null;
 function confirmed(title, text, yes, act) {
@@ -162,6 +161,12 @@ function note(text, isFault = false) {
   if (text && !isFault) fading = setTimeout(() => note(""), 10_000);
   drawBar();
 }
+function refusal({answer, message}) {
+  if (answer.held_back) return "Held back: see Configuration.";
+  if (answer.errors) return `Not used: ${plural(answer.error_count, "fault")}.`;
+  const silent = Array.isArray(answer.workers) ? ` (worker ${answer.workers.join(", ")})` : "";
+  return `Not done: ${answer.error ?? message}${silent}.`;
+}
 /** Carry out an order and say what became of it. */
 export async function give(order, done) {
   note("");
@@ -170,14 +175,8 @@ export async function give(order, done) {
   } catch (fault) {
     if (fault instanceof TokenAsked) throw fault;
     if (!(fault instanceof Refused)) return note("Not done: the proxy did not answer.", true);
-    const {errors, error_count: count, error, workers: silent} = fault.answer;
     if (fault.status === 403) model.readOnly = true;
-    note(
-      errors
-        ? `Not used: ${plural(count ?? errors.length, "fault")}.`
-        : `Not done: ${error ?? fault.message}${Array.isArray(silent) ? ` (worker ${silent.join(", ")})` : ""}.`,
-      true,
-    );
+    note(refusal(fault), true);
     changed();
   }
 }
