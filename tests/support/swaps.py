@@ -14,7 +14,7 @@ ADDRESS = "203.0.113.9"
 AGENT = "LoadBot/1"
 BLOCKED, SHADOWED = "o-BLOCK-na1", "o-SHADOW-na1"
 """Orgs: of the first every page is blocked; of the other all is forwarded, and every rule hits in shadow."""
-_PATTERNS = "203.0.113.0/24", "203.0.113.*", "203.0.112.0/23", "203.0.113.0/25"
+_PATTERNS = "203.0.113.0/24", "203.0.113.*", "203.0.112.0/23", "203.0.112.0/22"
 _WRONG: tuple[dict[str, Any] | str, ...] = (
     {"filters": {"geo": {"never": ["XX1"]}}},
     {"filters": {"ip": {"block": ["10.0.0.0/99"]}}},
