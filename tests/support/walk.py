@@ -159,7 +159,7 @@ class Walk:
                 rows = page.locator(".decisions tbody tr")
                 while await rows.count() != 1:
                     await asyncio.sleep(0.1)
-                await rows.dispatch_event("click")  # a row may be drawn anew while it is pointed at
+                await rows.first.dispatch_event("click")  # a row may be drawn anew while it is pointed at
             loop = asyncio.get_running_loop()
             end, missing = loop.time() + DEADLINE, wanted
             while missing and loop.time() < end:
