@@ -126,8 +126,8 @@ async def test_a_balancer_that_is_not_trusted_is_named_until_it_is() -> None:
 
 
 async def test_connections_over_the_limit_are_told() -> None:
-    async with running_rig({"server": {"max_connections": 1}}) as rig:
-        writers = [(await asyncio.open_connection("127.0.0.1", rig.proxy.port))[1] for _ in range(1)]
+    async with running_rig({"server": {"max_connections": 20}}) as rig:
+        writers = [(await asyncio.open_connection("127.0.0.1", rig.proxy.port))[1] for _ in range(20)]
         try:
             assert (await rig.page()).status == 503
             await begun(rig.proxy, "overloaded")
