@@ -157,8 +157,9 @@ class Walk:
             if search:
                 await page.get_by_role("searchbox", name="Search").fill(search)
                 rows = page.locator(".decisions tbody tr")
-                while await rows.count() != 1:
-                    await asyncio.sleep(0.1)
+                async with asyncio.timeout(DEADLINE):
+                    while await rows.count() != 1:
+                        await asyncio.sleep(0.1)
                 await rows.first.dispatch_event("click")  # a row may be drawn anew while it is pointed at
             loop = asyncio.get_running_loop()
             end, missing = loop.time() + DEADLINE, wanted
