@@ -17,12 +17,11 @@ const SORTS = [
 ];
 const sortsOf = (change) => SORTS.filter(([name]) => change[name]);
 /** A reason code, the code of a rejected call, or none. */
-const side = (code, otherwise) =>
-  code === null
-    ? [sign(otherwise === "captured" ? "captured" : "forwarded"), otherwise]
-    : Number.isInteger(code)
-      ? [swatch(code), reason(code)]
-      : [sign("rejected"), code];
+function side(code, otherwise) {
+  const both = (mark, name) => el("span", {class: "row near together"}, mark, el("span", {}, name));
+  if (code === null) return both(sign(otherwise === "captured" ? "captured" : "forwarded"), otherwise);
+  return Number.isInteger(code) ? both(swatch(code), reason(code)) : both(sign("rejected"), code);
+}
 const ruleOf = (old, then) =>
   old.rule && then.rule && old.rule !== then.rule ? `${old.rule} → ${then.rule}` : then.rule || old.rule;
 

@@ -98,9 +98,10 @@ function track(name, used, limit, ahead = null) {
     el("i", {"--part": width(used ?? 0)}),
   );
 }
-function forecast({used, limit, forecast: ahead, ends, cycle}) {
+function forecast({used, limit, mode, forecast: ahead, ends, cycle}) {
   const end = `the cycle ends ${day(ends)}`;
-  if (used !== null && used >= limit) return `used up: no new sessions; ${end}`;
+  const full = mode === "shadow" ? "used up, in shadow: new sessions go on" : "used up: no new sessions";
+  if (used !== null && used >= limit) return `${full}; ${end}`;
   if (!ahead) return `cycle of ${cycle}; ${end}`;
   if (ahead.used_up_at) return `used up ${day(ahead.used_up_at)} at this pace; ${end}`;
   return `ends ${day(ends)} with about ${number(ahead.at_end)}`;
@@ -117,8 +118,9 @@ function names(kind, {known, limit, mode}, org) {
   return el(
     "span",
     {},
-    el("span", {class: "cut muted"}, `${title}${mode === "shadow" ? " (shadow)" : ""}`),
+    el("span", {class: "cut muted"}, title),
     el("span", {class: "num"}, mode === "off" ? "no limit" : text),
+    mode === "shadow" ? el("span", {class: "muted"}, " shadow") : null,
     mode === "off" ? null : track(`${title} of ${org}`, known, limit),
   );
 }
