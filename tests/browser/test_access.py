@@ -160,5 +160,5 @@ async def test_a_click_and_a_focus_survive_what_is_drawn_each_second(page: Page,
     before = await page.locator("#live").inner_text()
     await expect(page.locator("#live")).not_to_have_text(before)
     await page.mouse.up()
-    assert page.url.endswith("#outcome=failed")
+    await page.wait_for_url("**#outcome=failed")
     assert await page.evaluate("document.activeElement.dataset.v") == "failed"

@@ -67,7 +67,7 @@ async def test_a_tile_chooses_the_list(page: Page) -> None:
     await expect(page.get_by_role("group", name="Outcome").get_by_role("button", pressed=True)).to_contain_text(
         "Rejected"
     )
-    assert page.url.endswith("#outcome=rejected")
+    await page.wait_for_url("**#outcome=rejected")
 
 
 async def test_the_chart_is_read_and_a_bar_is_chosen_by_keyboard(page: Page) -> None:
@@ -90,10 +90,10 @@ async def test_the_chart_is_read_and_a_bar_is_chosen_by_keyboard(page: Page) -> 
     assert await chart.get_attribute("aria-valuenow") == "0"
     await page.keyboard.press("Enter")
     await page.get_by_text("None of this kind").wait_for()
-    assert re.search(r"at=\d{4}-\d\d-\d\dT\d\d%3A\d\d$", page.url)
+    await page.wait_for_url(re.compile(r"at=\d{4}-\d\d-\d\dT\d\d%3A\d\d$"))
     await page.keyboard.press("Escape")
     await expect(page.locator(".decisions tbody tr").first).to_be_visible()
-    assert "#" not in page.url
+    await page.wait_for_url(lambda url: "#" not in url)
     assert await page.evaluate("document.activeElement.id") == "scrub"
 
 
@@ -125,7 +125,7 @@ async def test_a_reason_is_shown_alone_and_another_click_shows_all(page: Page) -
     await page.get_by_role("heading", name="Blocked with 4 Domain Filter, by minute").wait_for()
     await expect(page.locator(".decisions tbody tr")).to_have_count(3)
     assert await page.locator("#chart .bar").count() == await page.locator("#chart .bar.code-4").count() > 0
-    assert page.url.endswith("#outcome=blocked&code=4")
+    await page.wait_for_url("**#outcome=blocked&code=4")
     await reason.click()
     await page.get_by_role("heading", name="Blocked pages by minute").wait_for()
     assert await page.locator("#chart .bar.code-5").count() > 0
@@ -138,7 +138,7 @@ async def test_a_day_is_drawn_by_quarters_of_an_hour_and_requests_are_counted_to
     await page.get_by_role("button", name="All requests").click()
     await page.get_by_role("heading", name="Blocked requests by 15 minutes").wait_for()
     assert "captured or forwarded" in await text(page, ".legend li")
-    assert page.url.endswith("#range=24h&count=requests")
+    await page.wait_for_url("**#range=24h&count=requests")
 
 
 async def test_the_chart_is_of_one_org_where_one_is_chosen(page: Page) -> None:
@@ -149,7 +149,7 @@ async def test_the_chart_is_of_one_org_where_one_is_chosen(page: Page) -> None:
     await expect(page.locator(".legend [data-v='5'] .n")).to_have_text("0")
     await expect(page.locator(".legend [data-v='3'] .n")).to_have_text("2")
     assert [each.split()[0] for each in await texts(page, ".use")] == ["o-BLOG-na1"]
-    assert page.url.endswith("#org=o-BLOG-na1")
+    await page.wait_for_url("**#org=o-BLOG-na1")
 
 
 async def test_what_visitors_send_is_shown_as_text(page: Page) -> None:

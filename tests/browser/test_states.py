@@ -65,7 +65,7 @@ async def test_when_the_upstream_fails_it_says_so_since_when_and_lists_what_fail
             assert set(tiles) == {"Failed", "Upstream"}
             assert "12 requests" in tiles["Failed"]
             assert "Failing" in tiles["Upstream"]
-            assert page.url.endswith("#outcome=failed"), "the failed are what is looked for"
+            await page.wait_for_url("**#outcome=failed")
             assert len(await texts(page, ROWS)) == 12
             assert all(each.startswith("upstream refused") for each in await texts(page, f"{ROWS} .outcome"))
             assert await page.locator("#chart rect.fail").count() >= 1
