@@ -45,7 +45,7 @@ def lines(found: Mapping[str, Any], width: int = 0) -> Iterator[str]:
             continue
         count = found[key]
         share = f" ({100 * found[changed] / count:.1f} %)" if found[changed] else ""
-        change = f"{found[changed]:,}{share} change" if found[changed] else "none changes"
+        change = f"{found[changed]:,}{share} change" if found[changed] else "none changes" if count else "none was judged"
         yield f"{count:,} {one if count == 1 else many}: {change}"
         rows = sorted((each for each in found["changes"] if each[key]), key=lambda each: -each[key])
         yield from _rows(rows[:MOST_ROWS], key, otherwise, told, width)
@@ -61,9 +61,10 @@ def lines(found: Mapping[str, Any], width: int = 0) -> Iterator[str]:
 
 def _head(found: Mapping[str, Any]) -> str:
     asked, left = found["for"] or 0, found["left"]
+    tried = f"{found['name']}, {100 * found['share']:g}% of the traffic"
     if found["state"] == "running" and left is not None:
-        return f"{found['name']}, {found['share']:.0%} of the traffic: {_minutes(asked - left)} of {_minutes(asked)}"
-    return f"{found['name']}, {found['share']:.0%} of the traffic: {found['ended_because']}"
+        return f"{tried}: {_minutes(asked - left)} of {_minutes(asked)}"
+    return f"{tried}: {found['ended_because']}"
 
 
 def _rows(rows: list[Mapping[str, Any]], key: str, otherwise: str, told: set[str], width: int) -> Iterator[str]:

@@ -96,7 +96,7 @@ def try_(path: Path, seconds: float, share: float, admin: str | None, *, as_json
     from fsproxy.cli.trial_text import show  # noqa: PLC0415
 
     config = load_or_exit(path)
-    token = os.environ.get(TOKEN) or (config.admin.token if admin is None else None)
+    token = _token() or (config.admin.token if admin is None else None)
     candidate = {**_candidate(path), "for": seconds, "share": share}
     live = not as_json and sys.stdout.isatty()
     run = TrialRun(admin or _own_address(config.admin), token, on_news=show if live else None)
@@ -111,6 +111,14 @@ def try_(path: Path, seconds: float, share: float, admin: str | None, *, as_json
     else:
         show(found)
     raise SystemExit(3 if found["changed"] or found["uploads_changed"] or found["calls_changed"] else 0)
+
+
+def _token() -> str:
+    """Return the token of the environment, without the line end that one from a file has; "": there is none."""
+    token = os.environ.get(TOKEN, "").strip()
+    if not token.isprintable():
+        raise click.ClickException(f"{TOKEN} has control characters: a token is a text on one line")
+    return token
 
 
 def _candidate(path: Path) -> dict[str, Any]:

@@ -27,6 +27,7 @@ OFTEN, OFTEN_SECONDS = 3, 600.0
 QUIET_SECONDS = 60.0
 """... and is over only when it has been away for a minute: at most one pair of lines a minute, however it flaps."""
 _UNSTEADY = "It comes and goes, so it counts as over only after a minute without it."
+_AWAY = "It is away just now, but comes and goes, so it counts as over only after a minute without it."
 log = structlog.get_logger("fsproxy")
 
 
@@ -100,7 +101,8 @@ class _Entry:
         """Return the condition as it is told."""
         if not self.comes_and_goes:
             return self.condition
-        return replace(self.condition, more=f"{self.condition.more} {_UNSTEADY}".strip())
+        unsteady = _UNSTEADY if self.gone is None else _AWAY
+        return replace(self.condition, more=f"{self.condition.more} {unsteady}".strip())
 
 
 class Conditions:

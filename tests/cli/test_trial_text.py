@@ -22,7 +22,11 @@ def change(old: Any, new: Any, *, rules: tuple[str, str] = ("", ""), hint: str =
 
 def test_nothing_has_come_yet() -> None:
     running = {**NOTHING, "state": "running", "left": 372.4}
-    assert list(lines(running)) == ["new.yaml, 10% of the traffic: 3:47 of 10:00", "0 pages: none changes"]
+    assert list(lines(running)) == ["new.yaml, 10% of the traffic: 3:47 of 10:00", "0 pages: none was judged"]
+
+
+def test_a_small_share_is_not_told_as_none() -> None:
+    assert next(lines({**NOTHING, "share": 0.004})) == "new.yaml, 0.4% of the traffic: its time is over"
 
 
 def test_what_changes_most_comes_first_and_each_sort_by_itself() -> None:

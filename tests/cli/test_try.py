@@ -133,6 +133,13 @@ async def test_a_fault_that_only_the_proxys_machine_shows_comes_back(rig: Rig, t
     assert "the configuration has 1 fault" in err
 
 
+async def test_a_token_that_no_header_can_carry_is_told(rig: Rig, tmp_path: Path) -> None:
+    env = {"FSPROXY_ADMIN_TOKEN": f"{TOKEN}\nX-More: 1"}
+    status, out, err = await (await begin(rig, tmp_path, {}, env=env)).ended()
+    assert (status, out) == (1, "")
+    assert err == "Error: FSPROXY_ADMIN_TOKEN has control characters: a token is a text on one line\n"
+
+
 @pytest.mark.parametrize("env", [{}, {"FSPROXY_ADMIN_TOKEN": "wrong"}])
 async def test_the_token_of_the_file_is_for_its_own_address_alone(
     rig: Rig, tmp_path: Path, env: dict[str, str]
@@ -140,7 +147,7 @@ async def test_the_token_of_the_file_is_for_its_own_address_alone(
     admin = ("--admin", rig.proxy.admin_url)
     status, _, err = await (await begin(rig, tmp_path, {}, *admin, env=env)).ended()
     assert (status, "401" in err) == (1, True)
-    right = {"FSPROXY_ADMIN_TOKEN": TOKEN}
+    right = {"FSPROXY_ADMIN_TOKEN": f"{TOKEN}\n"}  # as a file of secrets has it
     assert (await (await begin(rig, tmp_path, {}, *admin, "--for", "1s", env=right)).ended())[0] == 0
 
 

@@ -100,7 +100,10 @@ def test_one_that_comes_and_goes_does_not_flood_the_log(bench: Bench) -> None:
     assert len(said) == 2 * OFTEN + 1
     assert bench.book.warnings() == ["x fails"]
     (alert,) = bench.book.alerts()
-    assert "comes and goes" in alert["more"]
+    assert "It is away just now, but comes and goes" in alert["more"]
+    bench.look(replace(DOWN, since=bench.now))
+    assert bench.book.alerts()[0]["more"].endswith("It comes and goes, so it counts as over only after a minute without it.")
+    bench.look()
     assert alert["since"] == bench.logs[-1]["since"] or alert["since"] == BEGAN + OFTEN
     assert bench.look(after=QUIET_SECONDS) == ["warning: over: x fails"]
     assert bench.book.alerts() == []

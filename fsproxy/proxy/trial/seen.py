@@ -48,4 +48,4 @@ def seen(flow: Flow, facts: SessionFacts, beside: Flow, mask: MaskAddress) -> di
 def _shown(address: Address, mask: MaskAddress) -> str:
     """Return the address as audit lines have it; a truncated one as the network that it stands for."""
     shown = mask(address) or ""
-    return f"{shown}/{24 if address.version == 4 else 48}" if shown == truncated(address) != str(address) else shown
+    return f"{shown}/{24 if address.version == 4 else 48}" if mask is truncated else shown
