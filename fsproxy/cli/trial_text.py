@@ -45,7 +45,8 @@ def lines(found: Mapping[str, Any], width: int = 0) -> Iterator[str]:
             continue
         count = found[key]
         share = f" ({100 * found[changed] / count:.1f} %)" if found[changed] else ""
-        change = f"{found[changed]:,}{share} change" if found[changed] else "none changes" if count else "none was judged"
+        none = "none changes" if count else "none was judged"
+        change = f"{found[changed]:,}{share} change" if found[changed] else none
         yield f"{count:,} {one if count == 1 else many}: {change}"
         rows = sorted((each for each in found["changes"] if each[key]), key=lambda each: -each[key])
         yield from _rows(rows[:MOST_ROWS], key, otherwise, told, width)

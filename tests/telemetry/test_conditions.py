@@ -102,7 +102,9 @@ def test_one_that_comes_and_goes_does_not_flood_the_log(bench: Bench) -> None:
     (alert,) = bench.book.alerts()
     assert "It is away just now, but comes and goes" in alert["more"]
     bench.look(replace(DOWN, since=bench.now))
-    assert bench.book.alerts()[0]["more"].endswith("It comes and goes, so it counts as over only after a minute without it.")
+    assert bench.book.alerts()[0]["more"].endswith(
+        "It comes and goes, so it counts as over only after a minute without it."
+    )
     bench.look()
     assert alert["since"] == bench.logs[-1]["since"] or alert["since"] == BEGAN + OFTEN
     assert bench.look(after=QUIET_SECONDS) == ["warning: over: x fails"]
