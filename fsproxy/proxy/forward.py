@@ -16,7 +16,7 @@ from fsproxy.http.client_request import CLOSE, KEEP
 from fsproxy.http.pool import Pool, Share
 from fsproxy.http.response_writer import ResponseWriter
 from fsproxy.proxy.bodies import BodyError, declared_length, pump, refuse_too_large, take_body
-from fsproxy.telemetry.upstream_health import ANSWERS_5XX
+from fsproxy.telemetry.upstream_health import ERRORS
 
 if TYPE_CHECKING:
     from fsproxy.http.sweeper import Sweeper
@@ -36,8 +36,6 @@ NOT_REACHED = frozenset(
     }
 )
 """Failures before a byte of the request was sent."""
-ERRORS = 500
-"""From this status on an answer says that the upstream has failed. It is passed on."""
 _OTHERS, _CAPTURE = Share.OTHER, Share.CAPTURE
 _RAMPING = FilterName.RAMPING
 PAGE_ANSWER_COPY = 64 * 1024
@@ -214,8 +212,8 @@ class Forwarder:
             self._metrics.upstream_retries[()] += 1
         if failure is None:
             self._metrics.forwarded[(flow.route._value_,)] += 1
-            if self._health.troubles or (head is not None and head.status >= ERRORS):
-                self._note_answer(writer)
+            if head is not None and (self._health.troubles or head.status >= ERRORS):
+                self._health.answered(writer.pool.origin.address, head.status, now())
             if writer.unattended:
                 failure = Failure.CLIENT_GONE
         elif failure is Failure.CLIENT_GONE and flow.outlives_client:
@@ -239,13 +237,3 @@ class Forwarder:
             self._metrics.upstream_failures[(failure.value,)] += 1
             detail = pool.detail if failure in NOT_REACHED else ""
             self._health.failed(pool.origin.address, failure.value, detail, now())
-
-    def _note_answer(self, exchange: ResponseWriter) -> None:
-        """Tell the health of an answer that may change what is known of it."""
-        address, head = exchange.pool.origin.address, exchange.head
-        if head is not None and head.status == Failure.LOOP.status:
-            return  # our own answer, which says that the upstream leads back to us
-        if head is not None and head.status >= ERRORS:
-            self._health.failed(address, ANSWERS_5XX, str(head.status), now())
-        else:
-            self._health.succeeded(address, now())

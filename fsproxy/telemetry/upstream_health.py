@@ -13,6 +13,8 @@ PATIENCE_SECONDS = 2.0
 """An upstream fails when a request failed and for so long none has succeeded ..."""
 ENOUGH = 3
 """... and, where connections come about, so many have failed in a row: one slow answer alone is none of its faults."""
+ERRORS = 500
+"""From this status on an answer says that the upstream has failed."""
 ANSWERS_5XX = "upstream_5xx"
 """The kind of an upstream that answers, but with a status of 500 or more. Those answers are passed on."""
 _NO_CONNECTION = frozenset(
@@ -97,6 +99,15 @@ class UpstreamHealth:
         trouble = self.troubles.pop(address, None)
         if trouble is not None and trouble.told:
             self._over.append(_condition(address, trouble, now))
+
+    def answered(self, address: str, status: int, now: Instant) -> None:
+        """Note the status of an answer: one of ``ERRORS`` or more is a failure, though it is passed on."""
+        if status == Failure.LOOP.status:
+            return  # our own answer, which says that the upstream leads back to us
+        if status >= ERRORS:
+            self.failed(address, ANSWERS_5XX, str(status), now)
+        else:
+            self.succeeded(address, now)
 
     def conditions(self, now: Instant) -> Iterator[Condition]:
         """Yield which origins fail, and which did and are back: a source."""

@@ -48,6 +48,18 @@ def test_one_that_connects_fails_only_when_several_requests_in_a_row_did(kind: s
     assert [each.count for each in found(health)] == [ENOUGH]
 
 
+def test_a_status_of_500_or_more_is_a_failure_but_not_our_own_of_a_loop() -> None:
+    health = UpstreamHealth()
+    health.answered(A, Failure.LOOP.status, T)
+    health.answered(A, 499, T)
+    assert health.last_failure is None
+    health.answered(A, 500, T)
+    health.answered(A, Failure.LOOP.status, T)
+    assert health.last_failure == ANSWERS_5XX
+    health.answered(A, 200, T)
+    assert health.last_failure is None
+
+
 def test_it_is_back_with_the_first_success_and_its_end_is_exact() -> None:
     health = UpstreamHealth()
     health.failed(A, Failure.UPSTREAM_DNS, "", T)

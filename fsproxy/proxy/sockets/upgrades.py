@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fsproxy.clock import monotonic_ns
+from fsproxy.clock import monotonic_ns, now
 from fsproxy.core.wire.headers import Framing
 from fsproxy.http.client_request import CLOSE
 from fsproxy.http.pool import Share
@@ -65,8 +65,8 @@ class Upgrader(Forwarder):
             return await self.upgrade(flow, key, plain=plain, late=late, retry_for=retry_for)
         if exchange.failure is None:
             self._metrics.forwarded[(flow.route.value,)] += 1
-            if self._health.troubles:
-                self._note_answer(exchange)
+            if self._health.troubles and exchange.head is not None:
+                self._health.answered(pool.origin.address, exchange.head.status, now())
         else:
             # The rest of an answer that declines is not waited for.
             exchange.abort()

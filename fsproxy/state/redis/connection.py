@@ -25,12 +25,10 @@ from fsproxy.clock import now as wall_clock
 from fsproxy.core.limits.operations import LedgerDownError
 from fsproxy.state.redis.batch import STALL_SECONDS, Batch, Request, ScriptCall
 from fsproxy.state.redis.breaker import PROBE_SECONDS, Breaker
-from fsproxy.state.redis.refusals import word_of
+from fsproxy.state.redis.refusals import is_unwritable, word_of
 from fsproxy.state.redis.script import PACKED_CONSTANTS, script
 
 TOO_LATE = "it does not answer in time"
-_NO_WRITES = ("READONLY", "OOM", "MISCONF", "NOREPLICAS")
-"""How the error of a server begins that is well but cannot be written to: a replica, a full one. It counts as down."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[float, list[Any]]).decode
@@ -208,7 +206,7 @@ class RedisLink:
         if isinstance(answer, list):
             request.answers.set_result(answer)
             return
-        if str(answer).startswith(_NO_WRITES):
+        if is_unwritable(str(answer)):
             request.refuse()
             raise ResponseError(word_of(str(answer)))
         # The script met something that it cannot have written, or may not do: this request's limits are not known.

@@ -28,12 +28,18 @@ _WORDS = {
     "OutOfMemoryError": "OOM",
 }
 """The servers' words for what redis-py has classes for. Of other errors it leaves the first word in the text."""
+_UNWRITABLE = ("READONLY", "OOM", "MISCONF", "NOREPLICAS")
 _WORD = re.compile(r"[A-Z]{3,20}\b")
 
 
 def is_refused(text: str) -> bool:
     """Return whether the user lacks a right. Inside of scripts, servers say so in other words."""
     return "NOPERM" in text or "no permissions" in text.lower() or "can't run this command" in text
+
+
+def is_unwritable(text: str) -> bool:
+    """Return whether the server is well but cannot be written to: a replica, a full one. It counts as down."""
+    return text.startswith(_UNWRITABLE)
 
 
 def word_of(error: BaseException | str) -> str:
