@@ -10,7 +10,7 @@ from fsproxy.admin.state_answers import Load, Merged, Reload, UnixTime, about
 from fsproxy.admin.status_answers import Status
 from fsproxy.config.schema import TopMode
 from fsproxy.core.pipeline import Judgement
-from fsproxy.reload.reloader import MOST_LOADS
+from fsproxy.reload.loads import MOST_LOADS
 from fsproxy.telemetry.orgs import MOST_MINUTES, MOST_ORGS
 from fsproxy.telemetry.ring import MOST_GROUPS
 

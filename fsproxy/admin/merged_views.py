@@ -11,7 +11,7 @@ from fsproxy.admin.decisions import matching
 from fsproxy.admin.queries import Cursor, DecisionsQuery, TrafficQuery
 from fsproxy.admin.state_answers import MOST_ORGS, UsageReport
 from fsproxy.admin.views import REASONS
-from fsproxy.reload.reloader import MOST_LOADS
+from fsproxy.reload.loads import MOST_LOADS
 from fsproxy.state.memory.recent_names import MOST_NAMES
 from fsproxy.telemetry.orgs import MOST_ORGS as MOST_COUNTED_ORGS
 from fsproxy.telemetry.ring import MOST_GROUPS

@@ -28,12 +28,12 @@ from fsproxy.admin.queries import DecisionsQuery, TrafficQuery
 from fsproxy.admin.question import Question, UnanswerableError
 from fsproxy.admin.sources import sources
 from fsproxy.admin.state_answers import ConfigReport, Load, ReloadOutcome, State, UsageReport
-from fsproxy.admin.status import Vitals
 from fsproxy.admin.status_answers import Status
 from fsproxy.admin.stories import Stories
 from fsproxy.admin.trial_answers import held_back
 from fsproxy.admin.trials import SingleTrial
 from fsproxy.admin.usage import Usage
+from fsproxy.admin.vitals import Vitals, vitals_of
 from fsproxy.clock import monotonic, now
 from fsproxy.config.schema import StateBackend, TopMode
 from fsproxy.core.audit.privacy import safe
@@ -119,7 +119,7 @@ class SingleBackend(AdminBackend):
 
     def vitals(self) -> Vitals:
         """Return the vital signs of this process."""
-        return status.vitals_of(self._data_plane, now())
+        return vitals_of(self._data_plane, now())
 
     async def metrics(self) -> bytes:
         await self._usage.read(now())

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import sys
 from asyncio import to_thread
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -23,8 +21,9 @@ from fsproxy.config.schema import Config, TopMode
 from fsproxy.core.model import Instant
 from fsproxy.proxy.generation import Generation
 from fsproxy.reload.build_generation import SETTLE_SECONDS, Built, Source, build
-from fsproxy.reload.free_in_steps import free_in_steps
 from fsproxy.reload.holding_back import HoldingBack
+from fsproxy.reload.loads import Loads
+from fsproxy.reload.retired import Retired
 from fsproxy.reload.trials import MODE_CHANGED, PROGRAM_STOPS, RELOADED, Trials
 from fsproxy.reload.watch import ConfigFiles, is_of
 from fsproxy.telemetry import config_conditions
@@ -35,12 +34,8 @@ if TYPE_CHECKING:
     from fsproxy.proxy.data_plane import DataPlane
     from fsproxy.telemetry.metrics import Metrics
 
-FREE_SECONDS = 1.0
-"""Seconds between two looks whether a generation that was replaced is still in use."""
 _YOUNGEST, _RECENT = 0, 1
 """Generations of the garbage collector that are walked in a few milliseconds: the rules are in neither."""
-MOST_LOADS = 20
-"""Times at which rules came into force, for the page's chart."""
 MOST_SHOWN = 100
 """Faults that ``/readyz`` and the answer to ``POST /reload`` list; the log has all."""
 log = structlog.get_logger("fsproxy")
@@ -63,16 +58,14 @@ class Reloader:
         self._force = False
         """Load even if no file has changed."""
         self._closed = False
-        self._retired: list[Generation] = []
-        self._freeing: asyncio.Task[None] | None = None
+        self._retired = Retired()
         self._task: asyncio.Task[None] | None = None
         self._files = ConfigFiles(config, self.ask)
         self.holding_back = HoldingBack()
-        self.trials = Trials(data_plane, lambda: self._mode, self._retire)
+        self.trials = Trials(data_plane, lambda: self._mode, self._retired.add)
         self._errors: tuple[str, ...] = ()
         self._errors_since = now()
-        self._loaded_at: float = now()
-        self._loads: deque[tuple[float, int]] = deque(maxlen=MOST_LOADS)
+        self._loads = Loads(now())
         self._waits_for_restart: tuple[str, ...] = ()
         metrics.gauges["config_errors"] = (
             "Faults of the newest configuration, if it is not in use.",
@@ -80,7 +73,7 @@ class Reloader:
         )
         metrics.gauges["config_loaded_timestamp_seconds"] = (
             "When the configuration in use was loaded (Unix time).",
-            lambda: self._loaded_at,
+            lambda: self._loads.newest,
         )
 
     def start(self) -> None:
@@ -96,8 +89,7 @@ class Reloader:
         self._closed = True
         self.trials.end(PROGRAM_STOPS)
         await self._files.close()
-        if self._freeing is not None:
-            self._freeing.cancel()
+        self._retired.close()
         if self._task is not None:
             await self._task
 
@@ -136,12 +128,12 @@ class Reloader:
     @property
     def loaded(self) -> float:
         """When the configuration in force was loaded (Unix time)."""
-        return self._loaded_at
+        return self._loads.newest
 
     def state(self) -> dict[str, object]:
         """Return what ``/readyz`` shows, without the configuration's values."""
         return {
-            "loaded": self._loaded_at,
+            "loaded": self._loads.newest,
             "errors": list(self._errors[:MOST_SHOWN]),
             "error_count": len(self._errors),
             "restart_needed_for": list(self._waits_for_restart),
@@ -151,9 +143,7 @@ class Reloader:
     def loads(self) -> list[dict[str, float]]:
         """When the last generations came into force, the oldest first. The first one is that of the start."""
         data_plane = self._data_plane()
-        present = data_plane.generation.number if data_plane is not None else 0
-        loads = self._loads or ((self._loaded_at, present),)
-        return [{"at": at, "generation": number} for at, number in loads]
+        return self._loads.listed(data_plane.generation.number if data_plane is not None else 0)
 
     def conditions(self, time: Instant) -> Iterator[Condition]:
         """Yield what of the configuration is not as usual: a source."""
@@ -235,17 +225,15 @@ class Reloader:
         if not take and await self.holding_back.holds(before, built.generation):
             await files.note_faults(before.config, ConfigError((), built.generation.config.files), found)
             self._found()
-            self._retire(built.generation)
+            self._retired.add(built.generation)
             return
         self._swap(data_plane, built)
         log.info("configuration loaded", generation=before.number + 1, seconds=round(monotonic() - started, 3))
 
     def _swap(self, data_plane: DataPlane, built: Built) -> None:
         self.trials.end(RELOADED)
-        if not self._loads:
-            self._loads.append((self._loaded_at, data_plane.generation.number))
-        self._retire(data_plane.generation)
-        before, generation = data_plane.generation.config, built.generation
+        self._retired.add(data_plane.generation)
+        before, number, generation = data_plane.generation.config, data_plane.generation.number, built.generation
         if self._mode is TopMode.BYPASS:
             # It was asked for while this was compiled.
             generation = replace(generation, mode=TopMode.BYPASS)
@@ -257,21 +245,6 @@ class Reloader:
         gc.collect(_YOUNGEST)
         gc.freeze()
         self._found()
-        self._loaded_at = now()
-        self._loads.append((self._loaded_at, generation.number))
+        self._loads.add(now(), generation.number, number)
         self._files.use(generation.config)
         self._waits_for_restart = built.waits_for_restart
-
-    def _retire(self, generation: Generation) -> None:
-        self._retired.append(generation)
-        if self._freeing is None or self._freeing.done():
-            self._freeing = asyncio.get_running_loop().create_task(self._free())
-
-    async def _free(self) -> None:
-        """Free the generations that no request holds any more. A socket may hold one for hours."""
-        while self._retired:
-            await asyncio.sleep(FREE_SECONDS)
-            for index in reversed(range(len(self._retired))):
-                # The list holds it, and the argument of this very call.
-                if sys.getrefcount(self._retired[index]) <= 2:
-                    await to_thread(free_in_steps, [self._retired.pop(index)])

@@ -259,7 +259,7 @@ async def test_what_needs_a_restart_is_named_once_and_keeps_its_value(
 async def test_a_generation_is_freed_as_soon_as_no_request_holds_it(
     upstream: RecordingUpstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fsproxy.reload.reloader.FREE_SECONDS", 0.01)
+    monkeypatch.setattr("fsproxy.reload.retired.FREE_SECONDS", 0.01)
     open_to_all = config(upstream, tmp_path) | {"filters": {}}
     async with reloading(open_to_all, tmp_path) as one:
         assert await one.page() == 200
@@ -269,7 +269,7 @@ async def test_a_generation_is_freed_as_soon_as_no_request_holds_it(
         first = id(one.proxy.data_plane.generation)
         await one.load(config(upstream, tmp_path, 2))
         await one.load(config(upstream, tmp_path, 3))
-        await eventually(lambda: [id(each) for each in one.reloader._retired] == [first])
+        await eventually(lambda: [id(each) for each in one.reloader._retired._held] == [first])
         upstream.release()
         assert await waiting == 200
         assert await one.page() == 202
