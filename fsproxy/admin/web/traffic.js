@@ -34,11 +34,16 @@ function add(bar, ends) {
   bar.failed += ends.failed;
   bar.all += ends.captured + ends.forwarded + ends.rejected + ends.failed;
 }
-/** Return all of the range as one bar, by pages or by requests. */
+/** Return all of the range as one bar, by pages or by requests. Requests that lost a part count as rejected, too. */
 export function total(count) {
   const whole = empty(0, 0),
     since = now() - (view.range === "1h" ? 3600 : 86400);
-  for (const entry of model.traffic?.minutes ?? []) if (entry.minute > since) add(whole, entry[count]);
+  for (const entry of model.traffic?.minutes ?? [])
+    if (entry.minute > since) {
+      add(whole, entry[count]);
+      // They were forwarded, so they are among the others as well.
+      if (count === "requests") whole.rejected += entry.rejected_in_part;
+    }
   return whole;
 }
 /** The codes that are drawn: all of them, or the one that is chosen. */
