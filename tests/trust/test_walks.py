@@ -158,7 +158,7 @@ async def test_a_dead_upstream_is_found() -> None:
 
 
 async def test_a_lost_redis_is_found() -> None:
-    config = PLAIN.replace("persist: null", 'backend: redis, redis: {url: "redis://127.0.0.1:6379/0"}')
+    config = PLAIN.replace("persist: null", 'backend: redis, redis: {url: "redis://127.0.0.1:6379/0", timeout: 10s}')
     with running_valkey(maxmemory="100mb", maxmemory_policy="noeviction") as valkey:
         port = {"127.0.0.1:6379": f"127.0.0.1:{valkey.port}"}
         async with RecordingUpstream() as upstream, walk(FAILURES, config, port_of(upstream), **port) as it:
