@@ -18,7 +18,7 @@ from fsproxy.admin.state_answers import ConfigReport, Error, UsageReport
 from fsproxy.admin.status_answers import OwnStatus
 
 MAY_CHANGE = web.RequestKey("may_change", bool)
-"""Whether the caller may change something; without it, he may."""
+"""Whether the caller may change something. A request that lacks this key may."""
 NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 MOST_STREAMS = 20
 TICK_SECONDS = 1.0

@@ -25,7 +25,7 @@ from fsproxy.core.wire.client_address import parse_address
 from fsproxy.telemetry.ring import MOST_DECISIONS, MOST_FORWARDED, Noted
 
 Wanted = Callable[[bytes], bool]
-"""Tells of an audit line whether it is asked for."""
+"""Returns whether an audit line is one of those that the question is about."""
 MINUTE = 60
 _encode = msgspec.json.Encoder().encode
 _read_line = msgspec.json.Decoder(dict[str, Any]).decode

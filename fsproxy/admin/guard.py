@@ -17,7 +17,7 @@ from fsproxy.core.wire.header_names import FORWARDING
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 _ASKING_PATHS = frozenset({"/api/explain"})
-"""What is posted there changes nothing."""
+"""A POST to these changes nothing: it only asks."""
 _ELSEWHERE = frozenset({"cross-site", "same-site"})
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _PASSED_ON_BY = frozenset(name.decode() for name in FORWARDING) | {

@@ -211,7 +211,7 @@ class SingleBackend(AdminBackend):
         traffic, orgs = self._data_plane.recent.traffic, self._data_plane.metrics.orgs
         time, step = now(), query.step
         this = int(time) // 60
-        # From the beginning of the first bar on: no bar but the present one is in parts.
+        # Begins where the first bar begins, so that only the present bar is not whole.
         first = (this // step - query.bars + 1) * step
         counted = traffic.minutes(this - first + 1, time, query.org or None)
         return {

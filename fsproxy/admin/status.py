@@ -99,9 +99,7 @@ def _counts(minute: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _sum(ends: Mapping[str, Any]) -> int:
-    found: int = sum(ends["blocked"].values()) + sum(
-        ends[end] for end in ("captured", "forwarded", "rejected", "failed")
-    )
+    found: int = sum(ends["blocked"].values()) + sum(ends[end] for end in _ENDS)
     return found
 
 

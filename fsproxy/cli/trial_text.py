@@ -18,7 +18,7 @@ _SORTS = (
     ("uploads", "uploads_changed", "upload", "uploads", "forwarded"),
     ("calls", "calls_changed", "API call", "API calls", "accepted"),
 )
-"""The answer's counts, the words for one and for many, and what it is called when no rule is against it."""
+"""The answer's two counts, the words for one and for many, and for what becomes of those that no rule blocks."""
 _drawn = 0
 
 

@@ -38,7 +38,7 @@ def hit_of(policy: OrgPolicy, rule: str) -> Hit | None:
 
 
 def hit_by_address(policy: OrgPolicy, rule: str) -> Hit | None:
-    """Return the hit of the rule of which such an id is made that hides nothing of the address, as older lines do."""
+    """Return the hit of a rule by its id with the whole address, as older audit lines have it; None: there is none."""
     pattern = pattern_in(rule)
     if pattern is None:
         return None

@@ -1,4 +1,4 @@
-"""The conditions of all workers as those of one program: each cause is one line of the log, in whatever many workers.
+"""The conditions of all workers as those of one program: each cause is one line of the log.
 
 The workers log none of theirs; they send them to the supervisor, all at once when one has changed.
 """

@@ -60,7 +60,7 @@ class CallLimits:
         deadline: float,
         others: CallLimits | None = None,
     ) -> None:
-        """``others``: a page's uploads are decided one after another with those that are decided there."""
+        """``others``: uploads of one page wait for each other, and also for those that ``others`` decides."""
         self._ledger = ledger
         self._queries = LimitQueries(ledger, deadline)
         self._repeats = repeats

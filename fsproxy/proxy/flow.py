@@ -57,7 +57,7 @@ class Flow(ClientRequest, eq=False):
     policy: OrgPolicy | None = None
     """The rules of the org that the facts name; set with them."""
     fresh_user_id: str = ""
-    """The id for a first visit that ramping judges, where it must be known before; else one is made when needed."""
+    """The user id by which ramping judges a first visit, if it was made before the decision."""
     decision: Decision = CAPTURE
     rejected: bool = False
     """Nothing was forwarded, as no call in the body was valid."""

@@ -16,7 +16,7 @@ from fsproxy.reload.build_generation import SETTLE_SECONDS, Source, build
 from fsproxy.reload.watch import ConfigFiles, is_of
 
 DECIDED_SECONDS = 2.0
-"""After so long the workers have compiled and judged what this has compiled."""
+"""Seconds after which the workers too have compiled a new configuration, and decided whether to hold it back."""
 
 
 class LastGoodConfig:

@@ -76,28 +76,18 @@ class Tally(msgspec.Struct):
     def note_page(self, old: Side, new: Side, request_id: str, facts: Facts) -> None:
         """Count a page that was judged by both."""
         self.pages += 1
-        count_facts(self.facts, facts)
-        if old.code != new.code:
-            self.changed += 1
-            change = self._change(old, new, request_id)
-            if change is not None:
-                change.pages += 1
-                count_facts(change.facts, facts)
-        elif old.rule != new.rule:
-            self.same_code += 1
+        self.changed += old.code != new.code
+        change = self._compared(old, new, request_id, facts)
+        if change is not None:
+            change.pages += 1
 
     def note_upload(self, old: Side, new: Side, request_id: str, facts: Facts) -> None:
         """Count an upload that was judged by both."""
         self.uploads += 1
-        count_facts(self.facts, facts)
-        if old.code != new.code:
-            self.uploads_changed += 1
-            change = self._change(old, new, request_id)
-            if change is not None:
-                change.uploads += 1
-                count_facts(change.facts, facts)
-        elif old.rule != new.rule:
-            self.same_code += 1
+        self.uploads_changed += old.code != new.code
+        change = self._compared(old, new, request_id, facts)
+        if change is not None:
+            change.uploads += 1
 
     def note_calls(self, count: int, changed: Iterable[tuple[Side, Side]], request_id: str) -> None:
         """Count the calls of one upload, and those with other rejections."""
@@ -112,10 +102,16 @@ class Tally(msgspec.Struct):
         """Count a page or an upload that the candidate could not decide."""
         self.undecidable[why] = self.undecidable.get(why, 0) + 1
 
-    @property
-    def changes_anything(self) -> bool:
-        """Whether anything would come out otherwise."""
-        return bool(self.changed or self.uploads_changed or self.calls_changed)
+    def _compared(self, old: Side, new: Side, request_id: str, facts: Facts) -> Change | None:
+        """Return the kind of change. None: nothing changes, or the kind has found no room."""
+        count_facts(self.facts, facts)
+        if old.code == new.code:
+            self.same_code += old.rule != new.rule
+            return None
+        change = self._change(old, new, request_id)
+        if change is not None:
+            count_facts(change.facts, facts)
+        return change
 
     def _change(self, old: Side, new: Side, request_id: str, *, of_calls: bool = False) -> Change | None:
         key = f"{old.code}\0{old.rule}\0{new.code}\0{new.rule}"

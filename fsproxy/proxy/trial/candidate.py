@@ -37,7 +37,7 @@ class Nowhere(Forwarder):
     """Takes what a handler would send or answer, and does neither."""
 
     def __init__(self) -> None:
-        """Need nothing of what a real one needs."""
+        """Take no upstream: nothing is sent."""
 
     async def send(self, flow: Flow, body: bytes) -> bool:  # noqa: ARG002 - it goes nowhere
         """Send nothing."""
@@ -115,7 +115,7 @@ class Candidate:
         return beside
 
     def _uploads(self) -> UploadHandler:
-        """Return a handler that has seen no upload yet: what the last one claimed was not claimed."""
+        """Return a new handler for each upload. An old one would remember claims that were never made in the ledger."""
         looking = self._looking
         limits = CallLimits(looking.ledger, looking.repeats, looking.clocks, self._deadline, self._live)
         return UploadHandler(looking.ledger, looking.blocked_pages, limits, self._nowhere, self._metrics)
