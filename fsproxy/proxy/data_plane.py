@@ -40,12 +40,9 @@ from fsproxy.proxy.sockets.upgrades import Upgrader
 from fsproxy.proxy.trial.trial import Judges
 from fsproxy.proxy.upload import UploadHandler
 from fsproxy.proxy.watching import Watch
-from fsproxy.state.sqlite.persist import Persister
 from fsproxy.state.stores import make_stores
 from fsproxy.telemetry.audit_log import AuditLog
-from fsproxy.telemetry.conditions import Conditions
 from fsproxy.telemetry.metrics import Metrics
-from fsproxy.telemetry.pulse import Pulse
 from fsproxy.telemetry.ring import Recent
 
 log = structlog.get_logger("fsproxy")
@@ -74,26 +71,21 @@ class DataPlane:
         self._in_flight = InFlight(metrics)
         self._tokens = map("{}-{:x}".format, itertools.repeat(os.urandom(6).hex()), itertools.count(1))
         self.upstream = Upstream(config.upstream, loop, sweeper)
-        stores = self._stores = make_stores(config.state)
+        stores = self._stores = make_stores(config.state).kept_in(
+            config.state.persist, metrics.persist_failures, lambda: self.generation.names_kept
+        )
         self.ledger = stores.ledger
         metrics.labelled_gauges.append(stores.collect)
-        keep, memory = config.state.persist, stores.memory
-        self._persister: Persister | None = None
-        if keep is not None and memory is not None:
-            self._persister = Persister(keep, memory, metrics.persist_failures, lambda: self.generation.names_kept)
         self.audit = AuditLog(config.audit)
         self.recent = Recent(metrics.orgs, now())
-        self.pulse = Pulse(metrics)
         self._recorder = Recorder(metrics, self.audit, config.audit, self.recent)
         self._passages = Passages(passage or new_passage(), metrics)
-        self.conditions = Conditions()
-        watch = self._watch = Watch(self.conditions.sources, metrics, lambda: self.upstream)
+        watch = self._watch = Watch(metrics, lambda: self.upstream)
+        self.conditions, self.pulse = watch.conditions, watch.pulse
         watch.add_stores(stores, lambda: self.generation.config.state.on_error is OnTrouble.BLOCK)
-        watch.add_files(self._persister, self.audit, config.audit.to)
+        watch.add_files(stores.persister, self.audit, config.audit.to)
         self.conditions.sources.append(self._recorder.untrusted.conditions)
         self._forwarder = Upgrader(self.upstream, metrics, sweeper, loop, self._passages.name, watch.health)
-        self.pulse.watched["upstream"] = lambda: watch.health.state(is_used=bool(metrics.forwarded))
-        self.pulse.watched["store"] = lambda: str(stores.state()["state"])
         self._pages = PageHandler(stores.ledger, stores.blocked_pages, self._forwarder)
         limits = CallLimits(stores.ledger, stores.repeats, stores.clocks, config.state.redis.timeout)
         self._uploads = UploadHandler(stores.ledger, stores.blocked_pages, limits, self._forwarder, metrics)
@@ -119,8 +111,6 @@ class DataPlane:
         """Start what runs in the background."""
         self.audit.start()
         await self._stores.start()
-        if self._persister is not None:
-            await self._persister.start()
         self.conditions.start()
         self.pulse.start()
 
@@ -129,8 +119,6 @@ class DataPlane:
         self.pulse.close()
         self.upstream.close()
         await self._stores.close()
-        if self._persister is not None:
-            await self._persister.close()
         await asyncio.to_thread(self.audit.close)
         self.conditions.close()
 
@@ -252,8 +240,7 @@ class DataPlane:
             "mode": generation.mode.value,
             "generation": generation.number,
             "upstream": {"connections": self.upstream.connections, "last_failure": self._watch.health.last_failure},
-            "store": self._stores.state()
-            | ({"persist": self._persister.state()} if self._persister is not None else {}),
+            "store": self._stores.state(),
             "warnings": self.conditions.warnings(),
         }
 

@@ -12,8 +12,9 @@ from fsproxy.state.redis.store_memory import WARN_SHARE
 from fsproxy.state.sqlite.persist import Keeping
 from fsproxy.telemetry import file_conditions, store_conditions, traffic_conditions
 from fsproxy.telemetry.certificate_conditions import certificate_ends
-from fsproxy.telemetry.conditions import Condition, Source
+from fsproxy.telemetry.conditions import Condition, Conditions
 from fsproxy.telemetry.growing import Growing
+from fsproxy.telemetry.pulse import Pulse
 from fsproxy.telemetry.upstream_health import UpstreamHealth
 
 if TYPE_CHECKING:
@@ -31,15 +32,17 @@ RENEW = "Renew it on the server, and find out why that has not happened by itsel
 
 
 class Watch:
-    """The sources of the data plane's conditions."""
+    """What is watched of the data plane: the sources of its conditions, and the states that its pulse notes."""
 
-    def __init__(self, sources: list[Source], metrics: Metrics, upstream: Callable[[], Upstream]) -> None:
-        """Add to ``sources``."""
+    def __init__(self, metrics: Metrics, upstream: Callable[[], Upstream]) -> None:
+        self.conditions = Conditions()
+        self.pulse = Pulse(metrics)
         self.health = UpstreamHealth()
+        self.pulse.watched["upstream"] = lambda: self.health.state(is_used=bool(metrics.forwarded))
         self._loops = Growing(lambda: metrics.loops[()], lambda: traffic_conditions.LOOP)
         busy, faults = (Failure.UPSTREAM_BUSY.value,), metrics.own_failures
-        self._sources = sources
-        sources += [
+        self._sources = self.conditions.sources
+        self._sources += [
             self.health.conditions,
             self._loops,
             Growing(lambda: metrics.refused_connections[()], lambda: traffic_conditions.OVERLOADED),
@@ -54,7 +57,8 @@ class Watch:
         self._loops.end()
 
     def add_stores(self, stores: Stores, blocks: Callable[[], bool]) -> None:
-        """Watch the shared store, if there is one. ``blocks`` returns whether new pages are blocked without it."""
+        """Watch the store, above all a shared one. ``blocks`` returns whether new pages are blocked without it."""
+        self.pulse.watched["store"] = lambda: str(stores.state()["state"])
         breaker = stores.ledger.breaker
         if breaker is None or stores.shared is None:
             return

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from fsproxy.config.problems import HostError
-from fsproxy.config.schema import StateBackend, StateConfig
+from fsproxy.config.schema import PersistConfig, StateBackend, StateConfig
 from fsproxy.state.looking import LookingBlockedPages, LookingClocks, LookingLedger, LookingRepeats
 from fsproxy.state.memory.blocked_pages import BlockedPages
 from fsproxy.state.memory.ledger import MemoryLedger
@@ -18,6 +19,7 @@ from fsproxy.state.memory.page_clocks import PageClocks
 from fsproxy.state.redis.breaker import Breaker, StoreState
 from fsproxy.state.redis.write_limits import NewNames, WriteRate
 from fsproxy.state.repeats import Repeats
+from fsproxy.state.sqlite.persist import Persister
 
 if TYPE_CHECKING:  # redis-py is an extra
     from fsproxy.state.redis.ledger import RedisLedger
@@ -57,6 +59,16 @@ class Stores:
     shared: tuple[RedisLedger, CacheConnections, SharedRepeats] | None = None
     rates: tuple[WriteRate | NewNames, ...] = ()
     """The limits on what is written to a shared store."""
+    persister: Persister | None = None
+    """Keeps what is in memory in a file."""
+
+    def kept_in(
+        self, file: PersistConfig | None, failures: Counter[tuple[str, ...]], names_kept: Callable[[], float]
+    ) -> Stores:
+        """Return the same, kept in a file if one is named and the ledger is this process's own. See Persister."""
+        if file is None or self.memory is None:
+            return self
+        return replace(self, persister=Persister(file, self.memory, failures, names_kept))
 
     def looking(self) -> Looking:
         """Return the same for one who only looks."""
@@ -68,19 +80,22 @@ class Stores:
         )
 
     async def start(self) -> None:
-        """Connect. A store that is not there is tried again in the background."""
+        """Connect, or load what a file has kept. A store that is not there is tried again in the background."""
         if self.shared is not None:
             await self.shared[0].start()
             self.shared[1].memory.start()
+        if self.persister is not None:
+            await self.persister.start()
 
     async def close(self) -> None:
-        """Close every connection."""
-        if self.shared is None:
-            return
-        ledger, connections, repeats = self.shared
-        await ledger.close()
-        await repeats.close()
-        await connections.close()
+        """Close every connection, and write what is not written yet."""
+        if self.shared is not None:
+            ledger, connections, repeats = self.shared
+            await ledger.close()
+            await repeats.close()
+            await connections.close()
+        if self.persister is not None:
+            await self.persister.close()
 
     def state(self) -> dict[str, object]:
         """Return what ``/readyz`` shows."""
@@ -89,6 +104,8 @@ class Stores:
         if self.shared is not None:
             memory = self.shared[1].memory
             found |= {"memory": memory.state(), "latency": memory.latency}
+        if self.persister is not None:
+            found["persist"] = self.persister.state()
         return found
 
     def collect(self) -> Iterable[Metric]:
