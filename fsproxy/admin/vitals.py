@@ -13,7 +13,7 @@ from fsproxy.admin.views import traffic
 from fsproxy.core.model import Instant
 from fsproxy.http.origin import Origin
 from fsproxy.proxy.data_plane import DataPlane
-from fsproxy.telemetry.conditions import Alert, alert
+from fsproxy.telemetry.conditions import Alert, Level, alert
 from fsproxy.telemetry.pulse import HOUR, Latencies, total
 
 AGO_MINUTES = 5
@@ -35,7 +35,7 @@ _NO_STORE: StoreStatus = {
     "text": "no worker answers",
     "latency": None,
 }
-_LEVELS = ("bad", "warn", "info")
+_LEVELS = tuple(Level)
 
 
 class Vitals(msgspec.Struct):

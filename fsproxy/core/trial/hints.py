@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from fsproxy.core.trial.tally import OTHERS, Change
 
 NEARLY_ALL = 0.95
-"""A value has this share of the changed requests at least; a hint says "all" only where it has all."""
+"""At least this share of the changed requests have the value that a hint names; it says "all" where all have it."""
 USUAL = 0.8
-"""What has this share of all traffic is no news about a part of it."""
+"""A value that this share of all traffic has says nothing about the changed part."""
 ENOUGH = 5
 """Requests of a change before anything is said to be common to them."""
 FEW_USERS = 3

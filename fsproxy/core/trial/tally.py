@@ -20,8 +20,7 @@ OTHERS = ""
 """Stands for all values beyond the first ``MOST_VALUES``, and for facts that are not known."""
 
 Facts = Mapping[str, str]
-"""What is known of a request, by the names in ``FACTS``."""
-FACTS = ("peer", "address", "org", "country", "path", "user")
+"""What is known of a request: its ``peer``, ``address``, ``org``, ``country``, ``path`` and ``user``, "" if unknown."""
 
 
 class Side(msgspec.Struct, frozen=True, gc=False):
