@@ -111,6 +111,17 @@ async def test_a_file_that_is_changed_again_is_judged_anew_and_one_that_is_taken
         assert await g.load(filters={"ip": {"block": ["192.0.2.1"]}}) == number + 1
 
 
+async def test_what_was_taken_is_what_the_next_one_is_compared_with(
+    upstream: RecordingUpstream, tmp_path: Path
+) -> None:
+    async with guarded(upstream, tmp_path) as g:
+        await g.pages(4, "10.0.0.1")
+        assert await g.load(take=True, **BLOCKS) == 2
+        assert await g.load(**BLOCKS) == 3, "nothing changes, though these pages were captured at their time"
+        assert await g.load() == 3, "they would be captured again"
+        assert g.held.changed_share == 1
+
+
 async def test_sessions_are_taken_as_they_were_at_their_pages(upstream: RecordingUpstream, tmp_path: Path) -> None:
     """Ramping concerns new sessions alone: each of these is under way by now, but only the second page came then."""
     async with guarded(upstream, tmp_path) as g:

@@ -21,7 +21,7 @@ from fsproxy.core.failures import Failure
 from fsproxy.core.limits.operations import Admit, Admitted, LedgerDownError
 from fsproxy.core.model import PAGE
 from fsproxy.core.pipeline import CAPTURE
-from fsproxy.core.trial.tally import CAPTURED, Side, Tally
+from fsproxy.core.trial.tally import Tally
 from fsproxy.core.wire.facts import page_facts
 from fsproxy.core.wire.page import PageBody, read_page
 from fsproxy.http.payload import WholeBody
@@ -42,7 +42,7 @@ KEPT_MINUTES = 10
 MOST_OF_A_MINUTE = 200
 LONGEST_BODY = 16 * 1024
 """Bytes of a page that is kept. Real ones have about 1 KB."""
-AT_ONCE = 20
+AT_ONCE = 10
 """Pages that are judged without letting others run: about a millisecond's."""
 
 
@@ -59,7 +59,6 @@ class KeptPage(msgspec.Struct):
     flow: Flow
     page: PageBody
     admitted: Admitted
-    old: Side = CAPTURED
 
 
 class _Minute(msgspec.Struct):
@@ -117,8 +116,13 @@ class KeptPages:
     def __len__(self) -> int:
         return sum(len(minute.kept) for minute in self._minutes)
 
-    async def judged(self, generation: Generation, now: Instant, mask: MaskAddress) -> tuple[float, Tally]:
-        """Return the share of the last ten minutes' pages that get another code, and what changes in the sample."""
+    async def judged(
+        self, before: Generation, generation: Generation, now: Instant, mask: MaskAddress
+    ) -> tuple[float, Tally]:
+        """Return the share of the last ten minutes' pages that get another code, and what changes in the sample.
+
+        Both generations judge them now: what was decided then may be of rules or a mode that ``before`` has replaced.
+        """
         ledger, tally, pages, changed = _Remembered(self._looking.ledger), Tally(), 0.0, 0.0
         handler = PageHandler(ledger, self._looking.blocked_pages, Nowhere())
         since = int(now // 60) - KEPT_MINUTES
@@ -129,11 +133,11 @@ class KeptPages:
                     await asyncio.sleep(0)
                 ledger.admitted = each.admitted
                 beside = await _again(handler, each, generation)
-                new = side(beside)
+                old, new = side(await _again(handler, each, before)), side(beside)
                 pages += minute.pages / len(kept)
-                changed += minute.pages / len(kept) if new.code != each.old.code else 0.0
+                changed += minute.pages / len(kept) if new.code != old.code else 0.0
                 facts = page_facts(each.page, each.flow.headers, each.flow.client)
-                tally.note_page(each.old, new, each.flow.request_id, seen(each.flow, facts, beside, mask))
+                tally.note_page(old, new, each.flow.request_id, seen(each.flow, facts, beside, mask))
         return changed / pages if pages else 0.0, tally
 
     # -- pages
@@ -153,7 +157,6 @@ class KeptPages:
             return await self._live(flow, body)
         finally:
             if kept is not None and flow.policy is not None and flow.failure is not Failure.INTERNAL:
-                kept.old = side(flow)
                 if place < len(minute.kept):
                     minute.kept[place] = kept
                 elif len(minute.kept) < MOST_OF_A_MINUTE:
