@@ -61,7 +61,8 @@ class HoldingBack:
         self.held = None
         if limit is None or kept is None:
             return False
-        share, tally = await kept.judged(before, candidate, now(), address_mask(audit.client_ip.value, audit.client_ip_key))
+        mask = address_mask(audit.client_ip.value, audit.client_ip_key)
+        share, tally = await kept.judged(before, candidate, now(), mask)
         if share <= limit:
             return False
         self._number += 1
