@@ -24,7 +24,8 @@ class Growing:
     ) -> None:
         """Read a counter with ``read``. ``describe`` returns the condition; its time and count are set here.
 
-        It is over when the counter has not grown for ``rest`` seconds, and not while ``lasts`` is true.
+        It is over when the counter has not grown for ``rest`` seconds, and not while ``lasts`` is true. Meanwhile it
+        is told as it was described last.
         """
         self._read = read
         self._describe = describe
@@ -33,6 +34,7 @@ class Growing:
         self._total = self._before = read()
         self._since: Instant | None = None
         self._grown = Instant(0.0)
+        self._described: Condition | None = None
 
     def __call__(self, now: Instant) -> Iterator[Condition]:
         """Yield the condition while it lasts, and once more with its end."""
@@ -40,13 +42,13 @@ class Growing:
         if total != self._total:
             if self._since is None:
                 self._since, self._before = now, self._total
-            self._total, self._grown = total, now
+            self._total, self._grown, self._described = total, now, self._describe()
         elif self._lasts():
-            self._since, self._grown = self._since or now, now
-        if self._since is None:
+            self._since, self._grown, self._described = self._since or now, now, self._describe()
+        if self._since is None or self._described is None:
             return
         ended = None if 0 <= now - self._grown < self._rest else self._grown
-        yield replace(self._describe(), since=self._since, count=total - self._before, ended=ended)
+        yield replace(self._described, since=self._since, count=total - self._before, ended=ended)
         if ended is not None:
             self._since = None
 

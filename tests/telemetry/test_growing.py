@@ -45,6 +45,27 @@ def test_it_lasts_while_its_cause_does() -> None:
     assert bench.look(1060) == [(T + 1, 1, T + 1000)]
 
 
+def test_it_is_told_as_when_it_grew_last() -> None:
+    """When a disk has room again, what was lost was not lost by slowness."""
+    total, why = [0], ["no space left"]
+    growing = Growing(
+        lambda: total[0],
+        lambda: Condition("x", Level.BAD, Instant(0.0), f"lost: {why[0]}"),
+        rest=10,
+        lasts=lambda: False,
+    )
+
+    def texts(at: float) -> list[str]:
+        return [each.text for each in growing(Instant(T + at))]
+
+    total[0] = 1
+    assert texts(1) == ["lost: no space left"]
+    why[0] = "too slow"
+    assert texts(2) == texts(11) == ["lost: no space left"]
+    total[0] = 2
+    assert texts(20) == ["lost: too slow"]
+
+
 def test_it_ends_at_once_when_its_cause_was_taken_away() -> None:
     bench = Bench()
     bench.total = 3
