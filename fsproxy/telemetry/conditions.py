@@ -60,7 +60,7 @@ class Condition:
     """What it costs and what to do, in whole sentences."""
     count: int = 0
     counted: str = ""
-    """What ``count`` is a number of, such as ``requests failed``; "": nothing is counted."""
+    """What ``count`` is a number of, such as ``failed requests``; "": nothing is counted."""
     fields: Mapping[str, str | int] = field(default_factory=dict)
     """More for the log, such as the kind and the address."""
     ended: Instant | None = None
@@ -204,7 +204,7 @@ class Conditions:
 
 def alert(condition: Condition) -> Alert:
     """Return a condition in the admin API's form."""
-    counted = f"{condition.count:,} {condition.counted}." if condition.counted and condition.count else ""
+    counted = f"{condition.counted.capitalize()}: {condition.count:,}." if condition.counted and condition.count else ""
     return {
         "id": condition.id,
         "level": condition.level.value,

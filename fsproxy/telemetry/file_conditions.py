@@ -67,7 +67,7 @@ def audit_lost(to: str, fault: str) -> Condition:
         since=Instant(0.0),
         text=f"audit lines are lost: {to} {why}",
         more="Requests go on. What the lost lines would tell is not known afterwards.",
-        counted="lines were lost",
+        counted="lost lines",
         fields={"path": to, "kind": fault or "too slow"},
     )
 

@@ -21,7 +21,7 @@ def down(
         text=f"the store {place} is down: {text}",
         more=f"{PAGES_BLOCKED if blocks else LIMITS_REST} {remedy}",
         count=unavailable,
-        counted="questions were not asked",
+        counted="questions not asked",
         fields={"address": place, "kind": reason},
         ended=ended,
     )
@@ -35,7 +35,7 @@ def refuses(place: str, word: str, remedy: str) -> Condition:
         since=Instant(0.0),
         text=f"the store {place} refuses operations: it answers {word}",
         more=f"What they count is not limited. {remedy}",
-        counted="operations were refused",
+        counted="refused operations",
         fields={"address": place, "kind": word},
     )
 
@@ -89,6 +89,6 @@ def not_written(place: str, what: str) -> Condition:
         since=Instant(0.0),
         text=f"more {what.replace('_', ' ')} are new than may be written to the store {place}",
         more=cost,
-        counted="were not written",
+        counted="not written",
         fields={"what": what},
     )

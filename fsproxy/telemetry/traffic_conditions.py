@@ -15,7 +15,7 @@ LOOP = Condition(
     "requests came back to this proxy: upstream.url or upstream.prefixes lead to it",
     "They are answered 508, or 502 on bundle routes. Most often the recorders' host name leads to fsproxy, and "
     "upstream.url has the same name: give it the backend's own.",
-    counted="requests came back",
+    counted="requests that came back",
 )
 OVERLOADED = Condition(
     "overloaded",
@@ -24,7 +24,7 @@ OVERLOADED = Condition(
     "requests are refused: there are more connections than server.max_connections",
     "They are answered 503, or 502 on bundle routes, which recorders try again. Raise it and the limit of open files, "
     "or add workers.",
-    counted="requests were refused",
+    counted="refused requests",
 )
 UPSTREAM_BUSY = Condition(
     "upstream_busy",
@@ -32,7 +32,7 @@ UPSTREAM_BUSY = Condition(
     _LATER,
     "requests are refused: all connections to the upstream are in use",
     "The backend is slow, or upstream.max_connections is too low.",
-    counted="requests were refused",
+    counted="refused requests",
 )
 OWN_FAULTS = Condition(
     "own_faults",

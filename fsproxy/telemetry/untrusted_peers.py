@@ -84,6 +84,6 @@ def _condition(since: Instant, peers: tuple[str, ...], count: int) -> Condition:
         text=f"{text}: not in client_ip.trusted_proxies",
         more=more,
         count=count,
-        counted="pages lost them",
+        counted="pages that lost them",
         fields={"address": named} if peers else {},
     )

@@ -138,7 +138,7 @@ def _condition(address: str, trouble: Trouble, ended: Instant | None) -> Conditi
         text=f"the upstream {address} fails: {_TEXTS[trouble.kind]}{detail}",
         more=f"{_COST} {_REMEDIES[trouble.kind]}",
         count=trouble.count,
-        counted="requests failed",
+        counted="failed requests",
         fields={"address": address, "kind": trouble.kind},
         ended=ended,
     )

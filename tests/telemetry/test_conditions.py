@@ -13,7 +13,7 @@ from fsproxy.core.model import Instant
 from fsproxy.telemetry.conditions import OFTEN, OFTEN_SECONDS, QUIET_SECONDS, Condition, Conditions, Level
 
 BEGAN = Instant(1_764_500_000.25)
-DOWN = Condition("x:1", Level.BAD, BEGAN, "x fails", "It costs much.", 3, "requests failed", {"kind": "k"})
+DOWN = Condition("x:1", Level.BAD, BEGAN, "x fails", "It costs much.", 3, "failed requests", {"kind": "k"})
 
 
 class Bench:
@@ -51,7 +51,7 @@ def test_a_condition_is_told_once_each_way_with_since_when_how_many_and_which_ki
             "level": "bad",
             "since": BEGAN,
             "text": "X fails",
-            "more": "8 requests failed. It costs much.",
+            "more": "Failed requests: 8. It costs much.",
         }
     ]
     assert bench.look() == ["warning: over: x fails"]
