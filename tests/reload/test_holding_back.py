@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from fsproxy.admin.trial_answers import held_back
 from fsproxy.proxy.trial import kept_pages
 from fsproxy.reload.build_generation import Source
 from fsproxy.reload.reloader import Reloader
@@ -31,8 +32,10 @@ class Guarded:
     http: aiohttp.ClientSession
     url: str
 
-    async def pages(self, count: int, address: str = "198.51.100.7", **fields: Any) -> None:
-        headers = {"Origin": ORIGIN, "User-Agent": AGENT, "X-Forwarded-For": address}
+    async def pages(
+        self, count: int, address: str = "198.51.100.7", more: Mapping[str, str] | None = None, **fields: Any
+    ) -> None:
+        headers = {"Origin": ORIGIN, "User-Agent": AGENT, "X-Forwarded-For": address, **(more or {})}
         for _ in range(count):
             async with self.http.post(f"{self.proxy.url}/rec/page", json=page(**fields), headers=headers) as response:
                 await response.read()
@@ -83,6 +86,32 @@ async def test_what_changes_too_much_waits_until_it_is_taken(upstream: Recording
         assert await g.load(**BLOCKS) == 1
         assert await g.load(take=True, **BLOCKS) == 2
         assert (g.held, g.warnings) == (None, [])
+
+
+JANE = {"Url": "https://jane.example.com/jane@doe.com/x"}
+
+
+@pytest.mark.parametrize(("people", "cookie", "said"), [
+    (1, "", "all from 198.51.0.0/24"),
+    (3, "", ""),
+    (4, "", "all under one path, /jane@doe.com/"),
+    (1, "fs_optout=1", ""),
+    (9, "fs_optout=1", ""),
+])  # fmt: skip
+async def test_a_path_is_said_only_of_more_than_three_visitors_who_may_be_named(
+    upstream: RecordingUpstream, tmp_path: Path, people: int, cookie: str, said: str
+) -> None:
+    opt_out = {"mode": "shadow", "cookies": ["fs_optout=1"]}
+    async with guarded(upstream, tmp_path, filters={"opt_out": opt_out}) as g:
+        headers = {"Cookie": cookie} if cookie else {}
+        await g.pages(9)
+        for number in range(9):
+            address = f"198.51.{number % people}.7"
+            await g.pages(1, address, headers, UserId=f"u-{number % people}", **JANE)
+        await g.load(filters={"domain": {"rules": [{"block": "jane.example.com"}]}, "opt_out": opt_out})
+        told = held_back(g.held)
+        assert told is not None
+        assert [each["hint"] for each in told["changes"]] == [said]
 
 
 async def test_what_changes_no_more_than_the_limit_is_loaded(upstream: RecordingUpstream, tmp_path: Path) -> None:

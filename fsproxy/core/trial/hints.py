@@ -22,7 +22,8 @@ def hint(change: Change, everything: Counts) -> str:
     """Return what the changed pages and uploads have in common that not all traffic has; "" for nothing known.
 
     ``everything`` are the facts of all that was judged. A peer without a trusted proxy between is told in any case: it
-    is what ``client_ip.trusted_proxies`` lacks where a load balancer passes as every visitor.
+    is what ``client_ip.trusted_proxies`` lacks where a load balancer passes as every visitor. A path, and an address
+    that is no network, may name a visitor: they are told only where enough different visitors share them.
     """
     total = change.pages + change.uploads
     if total < ENOUGH:
@@ -31,14 +32,16 @@ def hint(change: Change, everything: Counts) -> str:
     if found is not None:
         return f"{found[1]} behind one peer, {found[0]}: is this your own load balancer?"
     found = _common(change.facts, "address", total)
-    if found is not None:
+    if found is not None and ("/" in found[0] or change.is_shared("address", found[0])):
         return f"{found[1]} from {found[0]}"
     users = change.facts.get("user", {})
     if total >= ENOUGH_OF_USERS and OTHERS not in users and 0 < len(users) <= FEW_USERS:
         return f"all of {len(users)} {'visitor' if len(users) == 1 else 'visitors'}"
     for name, text in (("org", "of one org, "), ("path", "under one path, "), ("country", "from one country, ")):
         found = _common(change.facts, name, total)
-        if found is not None and not _is_usual(everything.get(name, {}), found[0]):
+        if found is None or (name == "path" and not change.is_shared(name, found[0])):
+            continue
+        if not _is_usual(everything.get(name, {}), found[0]):
             return f"{found[1]} {text}{found[0]}"
     return ""
 

@@ -20,7 +20,15 @@ OTHERS = ""
 """Stands for all values beyond the first ``MOST_VALUES``, and for facts that are not known."""
 
 Facts = Mapping[str, str]
-"""What is known of a request: its ``peer``, ``address``, ``org``, ``country``, ``path`` and ``user``, "" if unknown."""
+"""What is known of a request: its ``peer``, ``address``, ``org``, ``country``, ``path``, ``user`` and ``visitor``.
+
+Those that are unknown are "". ``visitor`` tells visitors apart, and is not counted as the others are.
+"""
+VISITOR = "visitor"
+OF_VISITORS = ("address", "path")
+"""Facts with a value that may name a visitor."""
+ENOUGH_VISITORS = 4
+"""Different visitors who share such a value before it is said."""
 
 
 class Side(msgspec.Struct, frozen=True, gc=False):
@@ -48,6 +56,19 @@ class Change(msgspec.Struct):
     """Request ids."""
     facts: dict[str, dict[str, int]] = field(default_factory=dict)
     """How often each value of each fact was seen on its pages and uploads."""
+    visitors: dict[str, list[str]] = field(default_factory=dict)
+    """The first ``ENOUGH_VISITORS`` visitors with a value of ``OF_VISITORS``, by its fact and the value."""
+
+    def is_shared(self, name: str, value: str) -> bool:
+        """Return whether enough different visitors have this value."""
+        return len(self.visitors.get(f"{name} {value}", ())) >= ENOUGH_VISITORS
+
+    def note_visitors(self, key: str, visitors: Iterable[str]) -> None:
+        """Remember who has a value. Whoever is not known is no visitor of his own."""
+        known = self.visitors.setdefault(key, [])
+        for each in visitors:
+            if each and each not in known and len(known) < ENOUGH_VISITORS:
+                known.append(each)
 
 
 class Tally(msgspec.Struct):
@@ -110,6 +131,10 @@ class Tally(msgspec.Struct):
         change = self._change(old, new, request_id)
         if change is not None:
             count_facts(change.facts, facts)
+            for name in OF_VISITORS:
+                value = facts.get(name, "")[:LONGEST_VALUE]
+                if value and value in change.facts[name]:
+                    change.note_visitors(f"{name} {value}", (facts.get(VISITOR, ""),))
         return change
 
     def _change(self, old: Side, new: Side, request_id: str, *, of_calls: bool = False) -> Change | None:
@@ -129,6 +154,8 @@ class Tally(msgspec.Struct):
 def count_facts(counts: dict[str, dict[str, int]], facts: Facts, times: int = 1) -> None:
     """Count the values of one request's facts."""
     for name, value in facts.items():
+        if name == VISITOR:
+            continue
         values = counts.setdefault(name, {})
         shown = value[:LONGEST_VALUE]
         if shown not in values and len(values) > MOST_VALUES:
@@ -152,6 +179,8 @@ def summed(tallies: Iterable[Tally]) -> Tally:
             known.calls += change.calls
             known.examples = (known.examples + change.examples)[:MOST_EXAMPLES]
             _add_facts(known.facts, change.facts)
+            for value, visitors in change.visitors.items():
+                known.note_visitors(value, visitors)
     return whole
 
 

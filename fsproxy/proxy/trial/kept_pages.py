@@ -133,11 +133,12 @@ class KeptPages:
                     await asyncio.sleep(0)
                 ledger.admitted = each.admitted
                 beside = await _again(handler, each, generation)
-                old, new = side(await _again(handler, each, before)), side(beside)
+                then = await _again(handler, each, before)
+                old, new = side(then), side(beside)
                 pages += minute.pages / len(kept)
                 changed += minute.pages / len(kept) if new.code != old.code else 0.0
                 facts = page_facts(each.page, each.flow.headers, each.flow.client)
-                tally.note_page(old, new, each.flow.request_id, seen(each.flow, facts, beside, mask))
+                tally.note_page(old, new, each.flow.request_id, seen(then, facts, beside, mask))
         return changed / pages if pages else 0.0, tally
 
     # -- pages

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from fsproxy.core.audit.privacy import safe, truncated
 from fsproxy.core.failures import Failure
+from fsproxy.core.pipeline import wants_no_name
 from fsproxy.core.trial.tally import CAPTURED, Side
 from fsproxy.core.uid_digest import uid_digest
 
@@ -27,21 +28,31 @@ def side(flow: Flow) -> Side:
 
 
 def seen(flow: Flow, facts: SessionFacts, beside: Flow, mask: MaskAddress) -> dict[str, str]:
-    """Return what a hint may be made of. It is only counted, and nowhere kept by request."""
+    """Return what a hint may be made of. It is only counted, and nowhere kept by request.
+
+    Of visitors who opted out or are being deleted, by either configuration, nothing is counted that is their own.
+    """
     client, address, peer = flow.client, facts.client_ip, ""
     location: Location | None = facts.location or (beside.facts.location if beside.facts is not None else None)
     path = urlsplit(facts.url).path if isinstance(facts.url, str) and facts.parsed_url is not None else ""
     first = path.partition("/")[2].partition("/")
     if address is not None and not client.trusted and (client.dropped or address.is_private):
         peer = str(address)
-    return {
-        "peer": peer,
+    policies = (flow.policy, beside.policy)
+    unnamed = any(each is not None and wants_no_name(each, facts, flow.arrived) for each in policies)
+    # Without a user id, visitors behind one address count as one.
+    visitor = facts.user_id or str(address or "") or facts.session_id
+    own = {
         "address": _shown(address, mask) if address is not None and not peer else "",
-        "org": safe(facts.org) if facts.org else "",
-        "country": location.country if location is not None else "",
-        # What follows may name a visitor.
         "path": safe(f"/{first[0]}/" if first[1] else f"/{first[0]}") if path else "",
         "user": f"{uid_digest(facts.user_id):x}" if facts.user_id else "",
+        "visitor": f"{uid_digest(visitor):x}" if visitor else "",
+    }
+    return {
+        "peer": peer,
+        "org": safe(facts.org) if facts.org else "",
+        "country": location.country if location is not None else "",
+        **(dict.fromkeys(own, "") if unnamed else own),
     }
 
 
