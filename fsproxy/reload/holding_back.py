@@ -25,8 +25,6 @@ class Held(msgspec.Struct, frozen=True):
     changed_share: float
     """Of all pages of the last ten minutes, 0 to 1."""
     since: Instant
-    number: int
-    """Counts those that were held back, from 1."""
     tally: Tally
     """What would change in the sample."""
 
@@ -38,7 +36,6 @@ class HoldingBack:
         self.held: Held | None = None
         """The one that waits to be taken; None: the newest one is in force, or has faults."""
         self._kept: KeptPages | None = None
-        self._number = 0
         self._told = False
 
     def follow(self, data_plane: DataPlane) -> None:
@@ -56,17 +53,18 @@ class HoldingBack:
             self._kept = None
 
     async def holds(self, before: Generation, candidate: Generation) -> bool:
-        """Return whether the candidate is held back, by the limit that is in force ``before`` it."""
+        """Return whether the candidate is held back, by the limit that is in force ``before`` it.
+
+        One that waits already goes on waiting until then: it and its successor are one condition.
+        """
         limit, kept, audit = before.config.reload.max_change, self._kept, before.config.audit
-        self.held = None
         if limit is None or kept is None:
             return False
         mask = address_mask(audit.client_ip.value, audit.client_ip_key)
         share, tally = await kept.judged(before, candidate, now(), mask)
         if share <= limit:
             return False
-        self._number += 1
-        self.held = Held(share, now(), self._number, tally)
+        self.held = Held(share, now(), tally)
         return True
 
     def _conditions(self, _: Instant) -> Iterator[Condition]:
@@ -74,7 +72,7 @@ class HoldingBack:
         if held is not None:
             judged, changed = held.tally.pages, held.tally.changed
             yield Condition(
-                f"reload:held-back:{held.number}",
+                "reload:held-back",
                 Level.WARN,
                 held.since,
                 f"a changed configuration is held back: it would change {held.changed_share:.1%} of the pages",

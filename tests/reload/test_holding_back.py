@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
 from fsproxy.admin.trial_answers import held_back
 from fsproxy.proxy.trial import kept_pages
@@ -112,6 +113,34 @@ async def test_a_path_is_said_only_of_more_than_three_visitors_who_may_be_named(
         told = held_back(g.held)
         assert told is not None
         assert [each["hint"] for each in told["changes"]] == [said]
+
+
+async def test_however_often_it_is_judged_it_is_one_condition(upstream: RecordingUpstream, tmp_path: Path) -> None:
+    async with guarded(upstream, tmp_path) as g:
+        conditions, kept = g.proxy.data_plane.conditions, g.reloader.holding_back._kept
+        assert kept is not None
+        judged = kept.judged
+
+        async def looked_at_meanwhile(*args: Any) -> Any:
+            conditions.look()
+            return await judged(*args)
+
+        kept.judged = looked_at_meanwhile  # type: ignore[method-assign]
+        await g.pages(7)
+        await g.pages(3, "10.0.0.1")
+        with capture_logs() as logs:
+            for rules in (BLOCKS, BLOCKS, {"filters": {"ip": {"block": ["0.0.0.0/0"]}}}):
+                assert await g.load(**rules) == 1
+                conditions.look()
+            (shown,) = [each for each in conditions.present() if each.id.startswith("reload:")]
+            assert await g.load(take=True, **BLOCKS) == 2
+            conditions.look()
+        assert (shown.id, shown.text.rpartition(" it would ")[2]) == ("reload:held-back", "change 100.0% of the pages")
+        told = [each["event"] for each in logs if each.get("condition", "").startswith("reload:held-back")]
+        assert [each.partition(" held back")[0] for each in told] == [
+            "a changed configuration is",
+            "over: a changed configuration is",
+        ]
 
 
 async def test_what_changes_no_more_than_the_limit_is_loaded(upstream: RecordingUpstream, tmp_path: Path) -> None:
