@@ -28,6 +28,8 @@ class Upgrader(Forwarder):
         connection = writer.upgraded
         if writer.head is None or writer.head.status != 101 or connection is None:
             return self._finish(flow, writer)
+        if self._health.troubles:
+            self._health.succeeded(writer.pool.origin.address, now())
         tunnel = Tunnel(flow.connection, self._loop.create_future())
         tunnel.attach(connection, writer.rest)
         return await passing(flow, tunnel)

@@ -7,6 +7,7 @@ import asyncio
 import aiohttp
 import pytest
 
+from fsproxy.core.model import Instant
 from support.in_process import in_process
 from support.raw_http import ServerSide, eventually, raw_client, scripted
 from support.upstream import RecordingUpstream
@@ -35,6 +36,22 @@ async def test_messages_pass_both_ways(mode: str, size: int) -> None:
         head = upstream.only()
         assert (head.value("Upgrade"), head.value("Connection")) == ("websocket", "Upgrade")
         assert head.value("X-Forwarded-For") == "127.0.0.1"
+
+
+async def test_an_upstream_that_failed_is_back_with_the_first_tunnel() -> None:
+    async def serve(side: ServerSide) -> None:
+        await side.request()
+        await side.say(SWITCHING)
+        await side.reader.read()
+
+    async with scripted(serve) as upstream, in_process({"upstream": {"url": upstream.url}}) as proxy:
+        health = proxy.data_plane._watch.health
+        health.failed(upstream.url.removeprefix("http://"), "upstream_refused", "", Instant(1000.0))
+        assert health.last_failure == "upstream_refused"
+        async with raw_client(proxy.port) as client:
+            await client.send(UPGRADE)
+            assert (await client.head())[1] == 101
+            assert health.last_failure is None
 
 
 async def test_what_comes_right_behind_either_head_is_not_lost() -> None:
