@@ -65,7 +65,7 @@ def _address(_: click.Context, __: click.Parameter, value: str | None) -> str | 
     cls=Documented,
     statuses={
         0: "nothing would change",
-        1: "the configuration has faults, or the proxy is not reached or refuses",
+        1: "it has faults, the proxy is not reached or refuses, or judged nothing",
         3: "something would change",
     },
     examples=[
@@ -110,7 +110,12 @@ def try_(path: Path, seconds: float, share: float, admin: str | None, *, as_json
         click.echo(json.dumps(found, indent=2))
     else:
         show(found)
-    raise SystemExit(3 if found["changed"] or found["uploads_changed"] or found["calls_changed"] else 0)
+    if found["changed"] or found["uploads_changed"] or found["calls_changed"]:
+        raise SystemExit(3)
+    if not found["pages"] and not found["uploads"]:
+        if as_json:
+            echo_error("no page and no upload was judged")
+        raise SystemExit(1)
 
 
 def _token() -> str:

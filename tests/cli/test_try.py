@@ -95,6 +95,12 @@ async def test_without_a_change_the_status_is_0_and_the_document_is_that_of_the_
     assert (found["pages"], found["changed"], found["ended_because"]) == (1, 0, "its time is over")
 
 
+async def test_a_document_without_a_judged_request_is_no_success(rig: Rig, tmp_path: Path) -> None:
+    status, out, err = await (await begin(rig, tmp_path, BLOCKS, "--for", "1s", "--json")).ended()
+    assert (status, json.loads(out)["pages"]) == (1, 0)
+    assert "no page and no upload was judged" in err
+
+
 async def test_lists_and_variables_are_read_where_the_command_runs(rig: Rig, tmp_path: Path) -> None:
     (tmp_path / "bad.txt").write_text("10.0.0.0/8\n")
     rules = {"filters": {"ip": {"block": ["file:bad.txt", "${BAD}"]}}}
@@ -114,7 +120,10 @@ async def test_a_second_one_is_refused_and_leaves_the_first_alone(rig: Rig, tmp_
     assert "409: new.yaml is being tried" in err
     assert (await state(rig))["state"] == "running"
     first.process.send_signal(signal.SIGTERM)
-    assert (await first.ended())[0] == 0
+    status, out, _ = await first.ended()
+    assert (status, out.splitlines()[1]) == (1, "0 pages: none was judged"), (
+        "no change was found, as nothing was judged"
+    )
     await until(rig, "ended")
 
 
@@ -148,7 +157,8 @@ async def test_the_token_of_the_file_is_for_its_own_address_alone(
     status, _, err = await (await begin(rig, tmp_path, {}, *admin, env=env)).ended()
     assert (status, "401" in err) == (1, True)
     right = {"FSPROXY_ADMIN_TOKEN": f"{TOKEN}\n"}  # as a file of secrets has it
-    assert (await (await begin(rig, tmp_path, {}, *admin, "--for", "1s", env=right)).ended())[0] == 0
+    _, out, err = await (await begin(rig, tmp_path, {}, *admin, "--for", "1s", env=right)).ended()
+    assert (out.splitlines()[0], err) == ("new.yaml, 100% of the traffic: its time is over", "")
 
 
 async def test_a_proxy_that_is_not_there_is_told(rig: Rig, tmp_path: Path) -> None:
@@ -180,7 +190,7 @@ async def test_a_reload_ends_it_and_the_command_says_so(rig: Rig, tmp_path: Path
         {"upstream": {"url": rig.upstream.url}, "admin": {"token": TOKEN}, "orgs": {"listed": {"o-9": {}}}}
     )
     status, out, _ = await command.ended()
-    assert (status, json.loads(out)["ended_because"]) == (0, "another configuration was loaded")
+    assert (status, json.loads(out)["ended_because"]) == (1, "another configuration was loaded")
 
 
 async def test_the_end_of_the_proxy_ends_it_and_the_command_says_so(tmp_path: Path) -> None:
@@ -192,6 +202,6 @@ async def test_the_end_of_the_proxy_ends_it_and_the_command_says_so(tmp_path: Pa
         await rig.upstream.arrived()
         rig.proxy.signal(signal.SIGTERM)
         status, out, _ = await command.ended()
-        assert (status, json.loads(out)["ended_because"]) == (0, "the program stops")
+        assert (status, json.loads(out)["ended_because"]) == (1, "the program stops")
         rig.upstream.release()
         await page
