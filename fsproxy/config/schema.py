@@ -307,7 +307,11 @@ class AuditConfig:
 
     GROUPS: ClassVar[Mapping[str, str]] = {"share": "Blocked, rejected and failed ones always get their line."}
 
-    to: str = setting("stdout", TEXT, "stdout, stderr, or the path of a file, re-opened on SIGHUP.")
+    to: str = setting(
+        "stdout",
+        TEXT,
+        "stdout, stderr, or a file's path, opened again when moved, and on SIGHUP.",
+    )
     share_page: float = setting("100%", SHARE, "Share of page requests.", at="share.page")
     share_bundle: float = setting("100%", SHARE, "Share of bundles, events and sockets.", at="share.bundle")
     share_direct: float = setting("100%", SHARE, "Share of direct and server API calls.", at="share.direct")

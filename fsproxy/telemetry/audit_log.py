@@ -2,7 +2,7 @@
 
 structlog is the interface (a bound logger, processors, a renderer). The last processor makes bytes, and the logger
 under it only appends to a bounded buffer, so that a full pipe or disk never delays a request. A line is written within
-250 ms, or counted as dropped.
+250 ms, or counted as dropped. The thread notices within a second that the file was moved away or deleted.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import msgspec
 import structlog
 from structlog.typing import BindableLogger, EventDict, Processor
 
+from fsproxy.clock import monotonic
 from fsproxy.config.problems import HostError
 from fsproxy.config.schema import AuditConfig
-from fsproxy.telemetry.destination import ALLOWED, Destination
+from fsproxy.telemetry.destination import ALLOWED, LOOK_SECONDS, Destination
 from fsproxy.telemetry.short_lines import short_lines
 
 BUFFER_BYTES = 8 * 1024 * 1024
@@ -42,10 +43,12 @@ class LineSink:
         destination: Destination,
         *,
         buffer_bytes: int = BUFFER_BYTES,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self.written = 0
         self._destination = destination
         self._room = buffer_bytes
+        self._clock = clock
         self._lines: list[bytes] = []
         self._added = self._taken = 0
         """Bytes that went in and out, with line ends."""
@@ -102,7 +105,7 @@ class LineSink:
     def _run(self) -> None:
         while not self._stop.is_set():
             if not self._lines:
-                self._wake.wait()
+                self._wake.wait(LOOK_SECONDS if self._destination.may_move else None)
                 self._wake.clear()
             if not self._stop.is_set():
                 self._stop.wait(GATHER_SECONDS)
@@ -114,6 +117,7 @@ class LineSink:
         if self._reopen:
             self._reopen = False
             self._destination.reopen()
+        self._destination.follow(self._clock())
         with self._lock:
             lines = self._take()
             self._in_flight = len(lines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,8 @@ except ImportError:  # Windows, where there is one worker
 
 STALL_SECONDS = 1.0
 """A write to a non-blocking descriptor waits so long before its lines are given up."""
+LOOK_SECONDS = 1.0
+"""It takes at most so long until it is noticed that a file was moved away or deleted."""
 
 
 class Destination:
@@ -27,6 +30,9 @@ class Destination:
         """Open ``stdout``, ``stderr``, a path, or an open descriptor. Raise OSError if a file cannot be opened."""
         self._path = to if isinstance(to, str) and to not in _STANDARD else None
         self._fd = _opened(self._path) if self._path is not None else _STANDARD[to] if isinstance(to, str) else to
+        self._file = _identity(self._fd) if self._path is not None else None
+        """Which file is open; None for what log rotation does not move, such as a descriptor or a device."""
+        self._looked = float("-inf")
         self._torn = False
         self._stall = stall_seconds
         self.fault = ""
@@ -37,6 +43,26 @@ class Destination:
         """Other processes write there as well. A pipe takes only 4 KB (PIPE_BUF) in one piece, so they take turns."""
         self.render: Callable[[bytes], bytes] | None = None
         """Makes other lines of the given ones, as many as they are, for a terminal."""
+
+    @property
+    def may_move(self) -> bool:
+        """Return whether this is a regular file, which may be moved away or deleted."""
+        return self._file is not None
+
+    def follow(self, now: float) -> None:
+        """Open the path again when it no longer leads to the open file. Look at most every ``LOOK_SECONDS``."""
+        if self._path is None or self._file is None or now - self._looked < LOOK_SECONDS:
+            return
+        self._looked = now
+        try:
+            found = Path(self._path).stat()
+        except OSError:
+            self.reopen()
+            return
+        if (found.st_dev, found.st_ino) == self._file:
+            self.reopen_fault = ""
+        else:
+            self.reopen()
 
     def reopen(self) -> None:
         """Open the path again. If that fails, keep the old file in use, and note it."""
@@ -49,6 +75,7 @@ class Destination:
             return
         self.reopen_fault = ""
         old, self._fd = self._fd, opened
+        self._file = _identity(opened)
         self._torn = False
         os.close(old)
 
@@ -133,6 +160,11 @@ def _fault(path: str) -> str | None:
     if Path(path).exists():
         return None if os.access(path, os.W_OK) else "may not be written to by this user"
     return folder_fault(path)
+
+
+def _identity(fd: int) -> tuple[int, int] | None:
+    found = os.fstat(fd)
+    return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
 
 
 def _opened(path: str) -> int:

@@ -79,6 +79,6 @@ def audit_not_reopened(to: str, fault: str, now: Instant) -> Condition:
         level=Level.WARN,
         since=now,
         text=f"the audit file {to} cannot be opened anew: {fault}",
-        more="Lines go on into the old file, which log rotation may have moved. SIGHUP opens it again.",
+        more="Lines go on into the old file, which log rotation may have moved. It is tried again every second.",
         fields={"path": to, "kind": fault},
     )

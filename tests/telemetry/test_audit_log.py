@@ -174,6 +174,91 @@ def test_a_moved_file_is_left_when_asked(tmp_path: Path) -> None:
     assert (ids(moved.read_bytes()), ids(path.read_bytes())) == (["before"], ["after"])
 
 
+class Followed:
+    """A log into a real file, at a time of the test's own."""
+
+    def __init__(self, path: Path) -> None:
+        self.now = 0.0
+        self.destination = Destination(str(path))
+        self.log = over(LineSink(self.destination, clock=lambda: self.now))
+
+    def write(self, text: str) -> None:
+        self.log.write(line(text))
+        self.log.sink._empty()
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_file_that_went_is_made_again_within_a_second(tmp_path: Path, *, replaced: bool) -> None:
+    path, moved = tmp_path / "audit.jsonl", tmp_path / "audit.1"
+    at = Followed(path)
+    at.write("before")
+    path.rename(moved)
+    if replaced:
+        path.touch()
+    at.now = 0.9
+    at.write("meanwhile")
+    assert ids(moved.read_bytes()) == ["before", "meanwhile"]
+    at.now = 1.0
+    at.write("after")
+    assert ids(path.read_bytes()) == ["after"]
+    assert ids(moved.read_bytes()) == ["before", "meanwhile"]
+    at.log.close()
+
+
+def test_a_file_that_went_is_made_again_also_when_no_line_comes(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    at = Followed(path)
+    path.unlink()
+    at.log.sink._empty()
+    assert path.read_bytes() == b""
+    at.log.close()
+
+
+def test_a_file_that_is_in_its_place_stays_open(tmp_path: Path) -> None:
+    at = Followed(tmp_path / "audit.jsonl")
+    opened = at.destination._fd
+    for _ in range(3):
+        at.now += 1
+        at.write("r")
+    assert at.destination._fd == opened
+    at.log.close()
+
+
+def test_while_a_file_cannot_be_made_again_the_old_one_is_used_and_it_is_told(tmp_path: Path) -> None:
+    folder, moved = tmp_path / "logs", tmp_path / "moved"
+    folder.mkdir()
+    at = Followed(folder / "a")
+    folder.rename(moved)
+    at.write("first")
+    assert at.destination.reopen_fault == "is in a folder that is not there"
+    folder.mkdir()
+    at.now = 1.0
+    at.write("second")
+    assert at.destination.reopen_fault == ""
+    assert (ids((moved / "a").read_bytes()), ids((folder / "a").read_bytes())) == (["first"], ["second"])
+    at.log.close()
+
+
+def test_a_file_that_is_back_is_told_of_no_more(tmp_path: Path) -> None:
+    folder, moved = tmp_path / "logs", tmp_path / "moved"
+    folder.mkdir()
+    at = Followed(folder / "a")
+    folder.rename(moved)
+    at.write("first")
+    moved.rename(folder)
+    at.now = 1.0
+    at.write("second")
+    assert at.destination.reopen_fault == ""
+    assert ids((folder / "a").read_bytes()) == ["first", "second"]
+    at.log.close()
+
+
+def test_a_descriptor_and_a_device_are_not_looked_at(pipe: tuple[int, int]) -> None:
+    device = Destination(os.devnull)
+    assert (Destination(pipe[1]).may_move, Destination("stdout").may_move, device.may_move) == (False, False, False)
+    device.close()
+
+
 def test_a_file_that_cannot_be_opened_again_stays_in_use(tmp_path: Path) -> None:
     folder = tmp_path / "logs"
     folder.mkdir()

@@ -16,7 +16,7 @@ from integration.conditions.test_upstream import certificate, get
 from support import launch
 from support.detour import Detour
 from support.proxy import POLL, RunningProxy, running_proxy
-from support.raw_http import scripted
+from support.raw_http import eventually, scripted
 from support.rig import JSON, running_rig
 from support.told import begun, ended
 from support.upstream import RecordingUpstream
@@ -88,6 +88,22 @@ async def test_an_audit_file_that_cannot_be_opened_again_is_told(tmp_path: Path)
         (tmp_path / "moved").rename(folder)
         rig.proxy.signal(1)
         await ended(rig.proxy, "audit:reopen")
+
+
+async def test_an_audit_file_that_was_deleted_is_made_again_without_a_signal(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    path = folder / "audit.log"
+    folder.mkdir()
+    async with running_rig({"audit": {"to": str(path)}}) as rig:
+        path.unlink()
+        await eventually(path.exists)
+        await rig.page()
+        await eventually(lambda: path.read_bytes().endswith(b"\n"))
+        folder.rename(tmp_path / "moved")
+        await begun(rig.proxy, "audit:reopen", "warn")
+        folder.mkdir()
+        await ended(rig.proxy, "audit:reopen")
+        assert path.exists()
 
 
 async def test_descriptors_that_are_nearly_used_up_are_told() -> None:
