@@ -21,6 +21,7 @@ from typing import Any, TextIO
 
 import msgspec
 import structlog
+from aiohttp.http_exceptions import HttpProcessingError
 from structlog.typing import EventDict, Processor
 
 from fsproxy import __version__
@@ -191,6 +192,10 @@ class _Bridge(logging.Handler):
     """
 
     def emit(self, record: logging.LogRecord) -> None:
+        # Anyone can send the admin port what is no HTTP. It is answered 400, and is no fault of ours.
+        if record.name == "aiohttp.server" and record.exc_info and isinstance(record.exc_info[1], HttpProcessingError):
+            log.debug("a request that is no valid HTTP was refused", logger=record.name)
+            return
         event = str(record.msg).partition("\n")[0]
         # structlog knows the standard levels alone: 10, 20, 30, 40, 50.
         level = min(max(record.levelno // 10, 1), 5) * 10

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
+from support.log_lines import log_lines
 from support.proxy import POLL
 from support.rig import Rig, running_rig
 from support.upstream import reset
@@ -44,6 +45,17 @@ async def test_an_upstream_that_is_down_is_told_and_takes_nothing_out_of_service
     assert json.loads(text)["upstream"]["last_failure"] == "upstream_reset"
     assert (await rig.page()).status == 200
     assert json.loads((await rig.admin("/readyz"))[1])["upstream"]["last_failure"] is None
+
+
+@pytest.mark.parametrize(
+    "head", [b"GET /%b HTTP/1.1\r\n" % (b"x" * 9_000), b"GET / HTTP/1.1\r\nno colon\r\n", b"\x16\x03 x\r\n"]
+)
+async def test_a_malformed_request_is_no_error_of_ours(rig: Rig, head: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", rig.proxy.admin_port)
+    writer.write(head + b"Host: a\r\n\r\n")
+    assert (await reader.read()).startswith(b"HTTP/1.0 400 ")
+    writer.close()
+    assert "error" not in [line["log.level"] for line in log_lines(rig.proxy.log_text())]
 
 
 FAMILIES = {
