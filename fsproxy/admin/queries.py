@@ -140,6 +140,8 @@ def read_query(kind: type[Q], given: Mapping[str, str]) -> Q:
         schema = known.get(name)
         if schema is None:
             raise ValueError(f"there is no parameter {name[:LONGEST_TEXT]}: {', '.join(known)} are known")
+        if name in values:
+            raise ValueError(f"{name} is given twice")
         value: Any = text
         if schema["type"] == "integer":
             digits = text.isascii() and text.isdigit() and len(text) <= len(str(schema["maximum"]))

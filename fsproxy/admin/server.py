@@ -138,9 +138,12 @@ class Controls:
         if request.content_type != JSON:
             return error(400, "send {} as application/json")
         try:
-            take = await _member(request, "force") is True
-        except ValueError:
-            take = False
+            asked = await request.json() if await request.read() else {}
+        except (ValueError, RecursionError):
+            asked = None
+        take = asked.get("force", False) if isinstance(asked, dict) else None
+        if not isinstance(take, bool):
+            return error(400, 'send {} or {"force": true} as application/json: force is true or false')
         outcome = await self._backend.reload(take=take)
         return web.json_response(outcome, status=422 if outcome["errors"] else 409 if outcome.get("held_back") else 200)
 

@@ -229,6 +229,11 @@ async def test_a_limit_that_is_none_is_refused(bench: Bench, limit: str) -> None
     await bench.get(f"/api/decisions?limit={limit}", 400)
 
 
+async def test_a_parameter_that_is_given_twice_is_refused_by_name(bench: Bench) -> None:
+    told = await bench.get("/api/decisions?limit=5&limit=6", 400)
+    assert told["error"] == "limit is given twice"
+
+
 async def test_who_opted_out_is_not_named(bench: Bench) -> None:
     await bench.page({"Sec-GPC": "1"}, SessionId="s-private", UserId="u-private")
     whole = json.dumps(await bench.get("/api/decisions?limit=500"))

@@ -254,6 +254,17 @@ async def test_a_reload_is_guarded_as_a_change_of_the_mode_is() -> None:
     assert program.reloads == 1
 
 
+@pytest.mark.parametrize("body", [b'{"force":"true"}', b'{"force":1}', b'{"force":null}', b"[]", b"{", b"[" * 100_000])
+async def test_a_reload_with_a_wrong_wish_is_refused(body: bytes) -> None:
+    program = Program()
+    async with client(program, remote="127.0.0.1") as admin:
+        told = await admin.post("/reload", data=body, headers={"Content-Type": "application/json"})
+        assert (told.status, program.reloads) == (400, 0)
+        assert "force is true or false" in (await told.json())["error"]
+        assert (await admin.post("/reload", headers={"Content-Type": "application/json"})).status == 200
+    assert program.reloads == 1
+
+
 async def test_a_reload_that_finds_faults_says_so_with_its_status() -> None:
     program = Program(errors=["fsproxy.yaml:1:1: is wrong"])
     async with client(program, remote="127.0.0.1") as admin:
