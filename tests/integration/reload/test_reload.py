@@ -159,11 +159,11 @@ async def test_logs_cors_and_audit_follow_and_what_takes_a_restart_is_named(rig:
     assert "Access-Control-Allow-Origin" not in blocked.headers
     assert "client.ip" not in await rig.line(blocked)
     log = rig.proxy.log_text()
-    assert log.count("take a restart") == 1
+    assert log.count("a restart is needed for changes of") == 1
     write(rig, {**changed, "mode": "shadow"})
     await until(rig, generation(3))
     assert rig.proxy.log_text().count("configuration loaded") == log.count("configuration loaded")
-    assert rig.proxy.log_text().count("take a restart") == 1
+    assert rig.proxy.log_text().count("a restart is needed for changes of") == 1
 
 
 async def test_another_upstream_is_used_from_the_next_request_on(rig: Rig) -> None:
