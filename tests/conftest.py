@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
+from fsproxy.telemetry import logs
 from support import audit_lines
 from support.upstream import RecordingUpstream
 
@@ -17,8 +20,31 @@ if settings.get_current_profile_name() == "default":
     settings.load_profile("patient")
 
 
+SLOW = ("tests/trust/test_walks.py", "tests/browser/", "tests/integration/")
+"""What has few tests for the time that it takes. Begun last, one such file would be run while all other cores rest."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long: files are given to the processes in this order (``--no-loadscope-reorder``)."""
+    items.sort(key=lambda item: next((at for at, start in enumerate(SLOW) if item.nodeid.startswith(start)), len(SLOW)))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     audit_lines.test_begins(item.nodeid)
+
+
+def pytest_runtest_teardown() -> None:
+    """Take back what a command that ran in this process did to the logs.
+
+    structlog's own renderer would draw each exception with the values of all its variables, a body of a megabyte
+    included, and take minutes for that.
+    """
+    root = logging.getLogger()
+    root.handlers = [each for each in root.handlers if not isinstance(each, logs._Bridge)]
+    if not structlog.is_configured():
+        structlog.configure(
+            processors=[structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        )
 
 
 @pytest.fixture
