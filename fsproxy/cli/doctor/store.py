@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, Sequence[object]] = {
     "HDEL": ("h", "f"),
     "ZADD": ("z", 1, "m"),
     "ZCARD": ("z",),
+    "ZCOUNT": ("z", 0, 1),
     "ZSCORE": ("z", "m"),
     "ZRANGEBYSCORE": ("z", "-inf", "+inf"),
     "ZREMRANGEBYSCORE": ("z", "-inf", "0"),
