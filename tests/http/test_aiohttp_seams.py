@@ -40,7 +40,7 @@ GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
 CHUNKED = b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 UPGRADE = b"GET /x HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 LONGEST_LINE = 1000
-PUBLIC = {"aiohttp", "aiohttp.web", "aiohttp.typedefs"}
+PUBLIC = {"aiohttp", "aiohttp.web", "aiohttp.typedefs", "aiohttp.http_exceptions"}
 
 
 def post(length: int) -> bytes:

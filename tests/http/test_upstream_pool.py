@@ -214,3 +214,4 @@ async def test_a_connection_that_is_used_again_lives_on() -> None:
         pool.give_back(connection)
         assert connection.due > pool.time()
         assert pool.take(Share.CAPTURE, pool.time()) is connection
+        connection.abort()  # what is taken is not closed with the pool
