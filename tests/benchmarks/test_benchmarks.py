@@ -21,7 +21,10 @@ from load import is_whole  # noqa: E402
 from upstream import page_answer  # noqa: E402
 
 RUN = HERE / "run.py"
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it pins processes to cores, and reads /proc")
+pytestmark = [
+    pytest.mark.benchmark,
+    pytest.mark.skipif(sys.platform != "linux", reason="it pins processes to cores, and reads /proc"),
+]
 
 
 async def run(*words: str) -> tuple[int, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 SOAK = Path(__file__).with_name("soak.py")
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
+pytestmark = [pytest.mark.benchmark, pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")]
 
 
 @pytest.mark.slow

@@ -313,7 +313,7 @@ FOCUSED = {
 
 
 @pytest.mark.parametrize("focus", FOCUSED)
-@settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@settings(max_examples=15, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(st.data())
 def test_a_trial_and_the_live_decision_never_disagree(focus: str, data: st.DataObject) -> None:
     rules, sent = FOCUSED[focus]
