@@ -77,9 +77,9 @@ class Sessions:
         passes = day is not None and day + ADMITTED_DAYS > int(now // DAY)
         if terms is None:
             return Admitted(False, passes, False)
-        counts = self.counts.used(op.org)
-        while (used := counts.get(terms.cycle, 0)) >= terms.limit and self.reservations.sweep(now):
-            counts = self.counts.used(op.org)
+        while self.counts.used(op.org).get(terms.cycle, 0) >= terms.limit and self.reservations.sweep(now):
+            pass
+        used = self.counts.used(op.org).get(terms.cycle, 0)
         return Admitted(False, passes, used >= terms.limit, used)
 
     def confirm(self, op: Confirm, now: Instant) -> None:

@@ -211,7 +211,7 @@ async def test_a_port_of_another_program_is_not_shared_with_it(valkey: ValkeySer
         code, said = await serve(file)
     assert code == 1
     assert f"listen.port: {port} is in use by another program; allowed: one that no program listens on" in said
-    assert f"{file}: 1 fault was found" in said.splitlines()[-1]
+    assert '"fsproxy.faults":1' in said.splitlines()[-1]
 
 
 async def test_a_start_that_fails_in_the_workers_fails_as_a_whole(valkey: ValkeyServer, tmp_path: Path) -> None:
