@@ -16,7 +16,7 @@ from fsproxy.admin.answers import AddressAsked, Decision, Decisions, OutcomeCoun
 from fsproxy.admin.queries import Cursor, DecisionsQuery
 from fsproxy.admin.views import REASONS
 from fsproxy.config.schema import AuditConfig
-from fsproxy.core.audit.privacy import address_mask, truncated
+from fsproxy.core.audit.privacy import kept_bits, truncated
 from fsproxy.core.audit.record import Outcome
 from fsproxy.core.json.surrogates import without_halves
 from fsproxy.core.model import Address
@@ -149,14 +149,14 @@ def address_asked(given: str, audit: AuditConfig) -> AddressAsked:
     address = parse_address(given)
     if address is None:
         return {"asked": given, "listed_as": given, "stands_for": 1}
-    mask = address_mask(audit.client_ip.value, audit.client_ip_key)
+    mask = audit.mask
     listed = mask(address)
     stands_for = None if listed is None else _alike(address) if mask is truncated else 1
     return {"asked": given, "listed_as": listed, "stands_for": stands_for}
 
 
 def _alike(address: Address) -> float:
-    return 1 << (address.max_prefixlen - (24 if address.version == 4 else 48))
+    return 1 << (address.max_prefixlen - kept_bits(address))
 
 
 def _of_code(code: str) -> Wanted:

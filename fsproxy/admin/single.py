@@ -114,8 +114,7 @@ class SingleBackend(AdminBackend):
 
     async def status(self) -> Status:
         vitals, state, config = self.vitals(), self.program_state(), self._data_plane.generation.config
-        warned = dict.fromkeys(state["warnings"], vitals.started)
-        return status.status(vitals, state, config, {"configured": 1, "answered": 1}, warned)
+        return status.status(vitals, state, config, {"configured": 1, "answered": 1}, {})
 
     def vitals(self) -> Vitals:
         """Return the vital signs of this process."""

@@ -13,7 +13,7 @@ from fsproxy.admin.views import traffic
 from fsproxy.core.model import Instant
 from fsproxy.http.origin import Origin
 from fsproxy.proxy.data_plane import DataPlane
-from fsproxy.telemetry.conditions import Alert, Level, alert
+from fsproxy.telemetry.conditions import Alert, alert, urgency
 from fsproxy.telemetry.pulse import HOUR, Latencies, total
 
 AGO_MINUTES = 5
@@ -35,7 +35,6 @@ _NO_STORE: StoreStatus = {
     "text": "no worker answers",
     "latency": None,
 }
-_LEVELS = tuple(Level)
 
 
 class Vitals(msgspec.Struct):
@@ -128,4 +127,4 @@ def each_once(every: Iterable[Alert]) -> list[Alert]:
     for name, each in found.items():
         if times[name] > 1:
             found[name] = {**each, "more": f"{each['more']} In {times[name]} workers.".strip()}
-    return sorted(found.values(), key=lambda each: (_LEVELS.index(each["level"]), each["since"]))
+    return sorted(found.values(), key=lambda each: urgency(each["level"], each["since"]))

@@ -15,6 +15,7 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 from fsproxy.config.hosts import HOST
+from fsproxy.core.audit.privacy import MaskAddress, address_mask
 from fsproxy.core.keys import (
     ANY_TEXT,
     COUNT,
@@ -321,6 +322,11 @@ class AuditConfig:
     )
     client_ip_key: str | None = setting(None, or_null(_SECRET), "HMAC key of client_ip: hashed.", at="key", secret=True)
     rejections: int = setting(20, COUNT_OR_ZERO, "At most this many are listed in one line; the count is always whole.")
+
+    @property
+    def mask(self) -> MaskAddress:
+        """What writes visitors' addresses."""
+        return address_mask(self.client_ip.value, self.client_ip_key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

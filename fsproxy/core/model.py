@@ -62,6 +62,8 @@ class Route(StrEnum):
 PAGE, OTHER, SERVER_API = Route.PAGE, Route.OTHER, Route.SERVER_API
 RETRIED_ON_502_ALONE = frozenset({Route.BUNDLE, Route.EVENT})
 """The uploads whose recordings end with any temporary failure other than 502 (wire.md 2)."""
+UNREAD = frozenset({Route.OTHER, Route.SOCKET})
+"""Routes whose requests are passed on without being read. A socket's frames are read one by one."""
 DIRECT = frozenset({Route.DIRECT_EVENT, Route.DIRECT_IDENTIFY, Route.DIRECT_SET_USER_VARS})
 """The routes on which a page sends calls without a recorder."""
 

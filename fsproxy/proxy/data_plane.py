@@ -18,7 +18,7 @@ import structlog
 from fsproxy.clock import now
 from fsproxy.config.schema import ServerConfig, TopMode
 from fsproxy.core.failures import Failure
-from fsproxy.core.model import OTHER, PAGE, OnTrouble, Route
+from fsproxy.core.model import PAGE, UNREAD, OnTrouble, Route
 from fsproxy.core.wire.facts import bundle_query
 from fsproxy.core.wire.header_values import asks_for_socket
 from fsproxy.http.client_request import CLOSE
@@ -47,8 +47,6 @@ from fsproxy.telemetry.ring import Recent
 
 log = structlog.get_logger("fsproxy")
 _BYPASS = TopMode.BYPASS
-_STREAMED = frozenset({OTHER, Route.SOCKET})
-"""Routes whose requests are passed on without being read."""
 
 
 class DataPlane:
@@ -156,7 +154,7 @@ class DataPlane:
                 return self._forwarder.refuse(flow, Failure.OVERLOADED)
         if self._draining:
             flow.close = True
-        is_judged = flow.route not in _STREAMED and flow.generation.mode is not _BYPASS
+        is_judged = flow.route not in UNREAD and flow.generation.mode is not _BYPASS
         if flow.query or flow.refusal is not None or b"cdn-loop" in flow.headers or flow.method == "CONNECT":
             refusal = self._refusal(flow, is_judged=is_judged)
             if refusal is not None:

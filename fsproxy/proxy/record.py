@@ -19,7 +19,7 @@ from fsproxy.core.audit.line import (
     second,
     visitor,
 )
-from fsproxy.core.audit.privacy import address_mask, is_unnamed, safe
+from fsproxy.core.audit.privacy import is_unnamed, safe
 from fsproxy.core.audit.record import LineEnd, Outcome, is_sampled
 from fsproxy.core.model import PAGE, Instant, Mode, rule_hit
 from fsproxy.core.pipeline import wants_no_name
@@ -58,7 +58,7 @@ class Recorder:
     def configure(self, config: AuditConfig) -> None:
         """Use this configuration from the next line on. Which peers are trusted may have changed with it."""
         self.untrusted.start_again()
-        self._mask = address_mask(config.client_ip.value, config.client_ip_key)
+        self._mask = config.mask
         self._most_rejections = config.rejections
 
     def record(self, flow: Flow) -> None:

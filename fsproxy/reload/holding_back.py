@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from fsproxy.clock import now
-from fsproxy.core.audit.privacy import address_mask
 from fsproxy.core.trial.tally import Tally
 from fsproxy.proxy.trial.kept_pages import KeptPages
 from fsproxy.telemetry.conditions import Condition, Level
@@ -57,11 +56,10 @@ class HoldingBack:
 
         One that waits already goes on waiting until then: it and its successor are one condition.
         """
-        limit, kept, audit = before.config.reload.max_change, self._kept, before.config.audit
+        limit, kept = before.config.reload.max_change, self._kept
         if limit is None or kept is None:
             return False
-        mask = address_mask(audit.client_ip.value, audit.client_ip_key)
-        share, tally = await kept.judged(before, candidate, now(), mask)
+        share, tally = await kept.judged(before, candidate, now(), before.config.audit.mask)
         if share <= limit:
             return False
         self.held = Held(share, now(), tally)

@@ -12,7 +12,7 @@ import structlog
 
 from fsproxy.clock import now
 from fsproxy.config.schema import TopMode
-from fsproxy.core.audit.privacy import address_mask, safe
+from fsproxy.core.audit.privacy import safe
 from fsproxy.core.trial.tally import Tally
 from fsproxy.proxy.trial.candidate import Candidate
 from fsproxy.proxy.trial.trial import Trial
@@ -99,8 +99,7 @@ class Trials:
             raise NotNowError(f"{RELOADED} meanwhile; try again")
         judges, config = data_plane.judges, before.config
         candidate = Candidate(built.generation, judges.stores, judges.limits, config.state.redis.timeout)
-        mask = address_mask(config.audit.client_ip.value, config.audit.client_ip_key)
-        trial = self._trial = Trial(judges, candidate, asked.share, mask)
+        trial = self._trial = Trial(judges, candidate, asked.share, config.audit.mask)
         self._state = TrialState(
             "running", safe(asked.name), now(), asked.seconds, None, asked.share, None, built.waits_for_restart
         )

@@ -136,7 +136,7 @@ class Conditions:
 
     def _present(self) -> list[Condition]:
         found = [entry.told() for entry in self._entries.values() if entry.is_open]
-        return sorted(found, key=lambda each: (_ORDER.index(each.level), each.since))
+        return sorted(found, key=lambda each: urgency(each.level, each.since))
 
     def warnings(self) -> list[str]:
         """Return the texts for ``/readyz``: all but what is meant to be so."""
@@ -200,6 +200,11 @@ class Conditions:
         entry.is_open, entry.gone = False, None
         if self.send is None:
             _log_end(entry.told(), at)
+
+
+def urgency(level: str, since: float) -> tuple[int, float]:
+    """Return what to sort by, so that the worst come first, and of one level the oldest."""
+    return _ORDER.index(Level(level)), since
 
 
 def alert(condition: Condition) -> Alert:

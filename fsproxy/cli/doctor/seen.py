@@ -15,7 +15,6 @@ import aiohttp
 from fsproxy.cli.doctor.findings import Finding, fault, ok, unknown, warning
 from fsproxy.cli.doctor.public import Public, Reached
 from fsproxy.config.schema import AddressPrivacy, AdminConfig, Config
-from fsproxy.core.audit.privacy import address_mask
 from fsproxy.core.matching.addresses import Address
 from fsproxy.core.wire.client_address import parse_address
 from fsproxy.fleet.listening import reachable
@@ -113,7 +112,7 @@ async def client_address(public: Public, admin: Admin) -> AsyncIterator[Finding]
 
 
 def _judged(check: str, config: Config, seen: str, own: Address | None, peer: Address | None) -> Finding:
-    mask = address_mask(config.audit.client_ip.value, config.audit.client_ip_key)
+    mask = config.audit.mask
     about = "" if config.audit.client_ip is AddressPrivacy.FULL else " (truncated)"
     if own is not None and own == peer and _is_trusted(config, own):
         # Without the header fsproxy sees the proxy's address, which is this machine's own, and it looks right.
@@ -130,7 +129,7 @@ def _judged(check: str, config: Config, seen: str, own: Address | None, peer: Ad
 
 def _trust(config: Config, own: Address | None, seen: object) -> Finding:
     check = "public.client_ip.trust"
-    mask = address_mask(config.audit.client_ip.value, config.audit.client_ip_key)
+    mask = config.audit.mask
     invented = parse_address(INVENTED)
     if own is not None and _is_trusted(config, own):
         text = "this machine is a trusted proxy itself: whether a visitor can choose an address is not known"

@@ -18,7 +18,8 @@ LONGEST_NAME = 100
 MaskAddress = Callable[[Address], str | None]
 
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
-_V6_MASK = ((1 << 48) - 1) << 80
+_V4_BITS, _V6_BITS = 24, 48
+_V6_MASK = ((1 << _V6_BITS) - 1) << (128 - _V6_BITS)
 UNNAMED = frozenset({ReasonCode.OPT_OUT_COOKIE, ReasonCode.USER_ACTIVELY_BEING_DELETED})
 
 
@@ -43,8 +44,13 @@ def truncated(address: Address) -> str:
     """Return the address of the network (/24, or /48)."""
     number = int(address)
     if isinstance(address, IPv4Address):
-        return _v4_text(number >> 8)
+        return _v4_text(number >> (32 - _V4_BITS))
     return _v6_text(number & _V6_MASK)
+
+
+def kept_bits(address: Address) -> int:
+    """Return how many bits of an address ``truncated`` keeps."""
+    return _V4_BITS if isinstance(address, IPv4Address) else _V6_BITS
 
 
 # Numbers are remembered, not addresses: an address's hash and text are made in Python.

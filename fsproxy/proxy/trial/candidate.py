@@ -10,7 +10,7 @@ from copy import copy
 from typing import TYPE_CHECKING
 
 from fsproxy.config.schema import SocketMode, TopMode
-from fsproxy.core.model import OTHER, PAGE, Route
+from fsproxy.core.model import PAGE, UNREAD, Route
 from fsproxy.core.wire.facts import NO_QUERY
 from fsproxy.core.wire.page import read_page
 from fsproxy.core.wire.sockets.frames import Command
@@ -30,7 +30,18 @@ if TYPE_CHECKING:
     from fsproxy.proxy.generation import Generation
     from fsproxy.state.stores import Stores
 
-_STREAMED = frozenset({OTHER, Route.SOCKET})
+
+def begun_by(generation: Generation, flow: Flow) -> Flow:
+    """Return a copy of the flow as this generation begins with it."""
+    begun = copy(flow)
+    begun.generation = generation
+    scheme = "https" if flow.connection.secure else "http"
+    begun.client = generation.clients.resolve(flow.connection.peer, flow.headers, scheme)
+    if flow.route is not Route.SOCKET:
+        has_body = bool(flow.length) or b"transfer-encoding" in flow.headers
+        matched = generation.routes.match(flow.method, flow.path, has_body=has_body)
+        begun.route, begun.endpoint = matched.route, matched.endpoint
+    return begun
 
 
 class Nowhere(Forwarder):
@@ -75,16 +86,16 @@ class Candidate:
 
     async def request(self, flow: Flow, body: bytes) -> Flow:
         """Judge a page or an upload over HTTP. Its route may be another one here."""
-        beside = self._beside(flow)
-        if beside.route in _STREAMED or self.generation.mode is TopMode.BYPASS:
+        beside = begun_by(self.generation, flow)
+        if beside.route in UNREAD or self.generation.mode is TopMode.BYPASS:
             return beside
         await (self._pages if beside.route is PAGE else self._uploads()).answer(beside, body)
         return beside
 
     async def frame(self, child: Flow, found: SocketFrame, text: bytes) -> Flow:
         """Judge a frame of a recorder's socket."""
-        beside = self._beside(child)
         generation = self.generation
+        beside = begun_by(generation, child)
         if generation.mode is TopMode.BYPASS or generation.config.socket is not SocketMode.JUDGE:
             return beside
         if found.command is Command.PAGE:
@@ -100,18 +111,6 @@ class Candidate:
             start, end = upload.place if upload is not None else (0, 0)
             beside.form = Route.EVENT if found.command is Command.EVENT else Route.BUNDLE
             await uploads.cut_invalid(beside, policy, text[start:end])
-        return beside
-
-    def _beside(self, flow: Flow) -> Flow:
-        """Return the flow as this generation begins with it."""
-        beside, generation = copy(flow), self.generation
-        scheme = "https" if flow.connection.secure else "http"
-        beside.client = generation.clients.resolve(flow.connection.peer, flow.headers, scheme)
-        if generation.config.routes != flow.generation.config.routes and flow.route is not Route.SOCKET:
-            has_body = bool(flow.length) or b"transfer-encoding" in flow.headers
-            matched = generation.routes.match(flow.method, flow.path, has_body=has_body)
-            beside.route, beside.endpoint = matched.route, matched.endpoint
-        beside.generation = generation
         return beside
 
     def _uploads(self) -> UploadHandler:

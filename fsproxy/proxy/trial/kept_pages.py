@@ -26,7 +26,7 @@ from fsproxy.core.wire.facts import page_facts
 from fsproxy.core.wire.page import PageBody, read_page
 from fsproxy.http.payload import WholeBody
 from fsproxy.proxy.page import PageHandler
-from fsproxy.proxy.trial.candidate import Nowhere
+from fsproxy.proxy.trial.candidate import Nowhere, begun_by
 from fsproxy.proxy.trial.seen import seen, side
 
 if TYPE_CHECKING:
@@ -187,11 +187,8 @@ def _detached(flow: Flow) -> Flow:
 
 
 async def _again(handler: PageHandler, kept: KeptPage, generation: Generation) -> Flow:
-    flow = copy(kept.flow)
-    flow.generation, flow.decision = generation, CAPTURE
-    scheme = "https" if flow.connection.secure else "http"
-    flow.client = generation.clients.resolve(flow.connection.peer, flow.headers, scheme)
-    route = generation.routes.match(flow.method, flow.path, has_body=True).route
-    if route is PAGE and generation.mode is not TopMode.BYPASS:
+    flow = begun_by(generation, kept.flow)
+    flow.decision = CAPTURE
+    if flow.route is PAGE and generation.mode is not TopMode.BYPASS:
         await handler.decide(flow, kept.page)
     return flow

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from fsproxy.core.audit.privacy import safe, truncated
+from fsproxy.core.audit.privacy import kept_bits, safe, truncated
 from fsproxy.core.failures import Failure
 from fsproxy.core.pipeline import wants_no_name
 from fsproxy.core.trial.tally import CAPTURED, Side
@@ -59,4 +59,4 @@ def seen(flow: Flow, facts: SessionFacts, beside: Flow, mask: MaskAddress) -> di
 def _shown(address: Address, mask: MaskAddress) -> str:
     """Return the address as audit lines have it; a truncated one as the network that it stands for."""
     shown = mask(address) or ""
-    return f"{shown}/{24 if address.version == 4 else 48}" if mask is truncated else shown
+    return f"{shown}/{kept_bits(address)}" if mask is truncated else shown
