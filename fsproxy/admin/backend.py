@@ -10,7 +10,7 @@ from fsproxy.admin.answers import Decisions, Event, Explanation, Rejections, Sha
 from fsproxy.admin.queries import DecisionsQuery, TrafficQuery
 from fsproxy.admin.state_answers import ConfigReport, ReloadOutcome, State, UsageReport
 from fsproxy.admin.status_answers import Status
-from fsproxy.admin.trials import TrialBackend
+from fsproxy.admin.trial.backend import TrialBackend
 from fsproxy.config.schema import TopMode
 
 Seen = Mapping[int, int]

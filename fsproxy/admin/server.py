@@ -13,16 +13,16 @@ from fsproxy.admin.api import ENDPOINTS as API_ENDPOINTS
 from fsproxy.admin.api import NO_STORE, Api, answer, error
 from fsproxy.admin.backend import AdminBackend
 from fsproxy.admin.guard import guard
-from fsproxy.admin.merged_events import TICK_PATH
 from fsproxy.admin.openapi import EVENT_STREAM, INVALID, JSON, Endpoint, document
 from fsproxy.admin.page import FOLDER as PAGE_FOLDER
 from fsproxy.admin.page import PATH as PAGE_PATH
 from fsproxy.admin.page import PageFiles
 from fsproxy.admin.single import SingleBackend
 from fsproxy.admin.state_answers import Draining, Error, Instance, ModeChoice, ReloadOutcome, ReloadWish, State
-from fsproxy.admin.trial_answers import TRIAL_PATH
+from fsproxy.admin.trial.answers import TRIAL_PATH
 from fsproxy.admin.trial_api import ENDPOINTS as TRIAL_ENDPOINTS
 from fsproxy.admin.trial_api import TrialApi
+from fsproxy.admin.workers.merged_events import TICK_PATH
 from fsproxy.config.schema import AdminConfig, TopMode
 
 MOST_BODY = 1024 * 1024

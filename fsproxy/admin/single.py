@@ -10,7 +10,7 @@ import msgspec
 import structlog
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
-from fsproxy.admin import decisions, status, views
+from fsproxy.admin import decisions, views
 from fsproxy.admin.answers import (
     MOST_NEW,
     Decisions,
@@ -28,12 +28,13 @@ from fsproxy.admin.queries import DecisionsQuery, TrafficQuery
 from fsproxy.admin.question import Question, UnanswerableError
 from fsproxy.admin.sources import sources
 from fsproxy.admin.state_answers import ConfigReport, Load, ReloadOutcome, State, UsageReport
+from fsproxy.admin.status import glance
+from fsproxy.admin.status.vitals import Vitals, vitals_of
 from fsproxy.admin.status_answers import Status
 from fsproxy.admin.stories import Stories
-from fsproxy.admin.trial_answers import held_back
-from fsproxy.admin.trials import SingleTrial
+from fsproxy.admin.trial.answers import held_back
+from fsproxy.admin.trial.backend import SingleTrial
 from fsproxy.admin.usage import Usage
-from fsproxy.admin.vitals import Vitals, vitals_of
 from fsproxy.clock import monotonic, now
 from fsproxy.config.schema import StateBackend, TopMode
 from fsproxy.core.audit.privacy import safe
@@ -114,7 +115,7 @@ class SingleBackend(AdminBackend):
 
     async def status(self) -> Status:
         vitals, state, config = self.vitals(), self.program_state(), self._data_plane.generation.config
-        return status.status(vitals, state, config, {"configured": 1, "answered": 1}, {})
+        return glance.status(vitals, state, config, {"configured": 1, "answered": 1}, {})
 
     def vitals(self) -> Vitals:
         """Return the vital signs of this process."""

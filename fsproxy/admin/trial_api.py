@@ -8,8 +8,8 @@ from fsproxy.admin.api import answer, answered, error
 from fsproxy.admin.backend import AdminBackend
 from fsproxy.admin.openapi import JSON, SILENT, Endpoint
 from fsproxy.admin.state_answers import Error
-from fsproxy.admin.trial_answers import Try, TryError
-from fsproxy.admin.trials import RefusedTrialError
+from fsproxy.admin.trial.answers import Try, TryError
+from fsproxy.admin.trial.backend import RefusedTrialError
 from fsproxy.reload.build_generation import Asked
 
 MOST_CANDIDATE = 64 * 1024 * 1024

@@ -16,10 +16,10 @@ from secrets import token_hex
 import structlog
 from aiohttp import web
 
-from fsproxy.admin.merged_events import read
-from fsproxy.admin.multi import MultiBackend
 from fsproxy.admin.server import create_admin
-from fsproxy.admin.worker_pool import WorkerPool, WorkerState
+from fsproxy.admin.workers.merged_events import read
+from fsproxy.admin.workers.multi import MultiBackend
+from fsproxy.admin.workers.worker_pool import WorkerPool, WorkerState
 from fsproxy.clock import monotonic
 from fsproxy.config.problems import HostError
 from fsproxy.config.schema import Config

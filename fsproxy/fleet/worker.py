@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 
-from fsproxy.admin.worker_pool import WorkerClient
+from fsproxy.admin.workers.worker_pool import WorkerClient
 from fsproxy.fleet.worker_channel import LISTENING, Orders, packed
 
 COMMAND = "fsproxy.worker_process"

@@ -11,7 +11,7 @@ from fsproxy.core.failures import Failure
 from fsproxy.core.wire.answer_headers import downstream_lines
 from fsproxy.core.wire.plain_head import BODILESS, AnswerHead
 from fsproxy.http.client_request import ClientRequest
-from fsproxy.http.upstream_exchange import UpstreamExchange
+from fsproxy.http.upstream.exchange import UpstreamExchange
 
 LAST_CHUNK = b"0\r\n\r\n"
 MOST_DROPPED = 1024 * 1024

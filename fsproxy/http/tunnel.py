@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from fsproxy.http.client_transport import ClientTransport
-from fsproxy.http.upstream_connection import UpstreamConnection
+from fsproxy.http.upstream.connection import UpstreamConnection
 
 
 class Tunnel:

@@ -6,7 +6,7 @@ from fsproxy.core.failures import Failure
 from fsproxy.core.wire.plain_head import AnswerHead
 from fsproxy.core.wire.sockets.websocket import accept_of
 from fsproxy.http.response_writer import ResponseWriter
-from fsproxy.http.upstream_connection import UpstreamConnection
+from fsproxy.http.upstream.connection import UpstreamConnection
 
 EXTENSIONS = b"sec-websocket-extensions"
 

@@ -15,7 +15,7 @@ from fsproxy.http.sweeper import Sweeper
 from fsproxy.proxy.flow import Flow
 
 if TYPE_CHECKING:
-    from fsproxy.http.upstream_exchange import UpstreamExchange
+    from fsproxy.http.upstream.exchange import UpstreamExchange
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 STREAM_GRACE = 30.0

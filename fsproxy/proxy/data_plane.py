@@ -25,7 +25,7 @@ from fsproxy.http.client_request import CLOSE
 from fsproxy.http.payload import WholeBody
 from fsproxy.http.server import DataServer
 from fsproxy.http.sweeper import Sweeper
-from fsproxy.http.upstream import Upstream, same_hosts
+from fsproxy.http.upstream.hosts import Upstream, same_hosts
 from fsproxy.proxy.bodies import BodyError, read_body
 from fsproxy.proxy.call_limits import CallLimits
 from fsproxy.proxy.flow import Flow

@@ -13,14 +13,14 @@ from fsproxy.core.wire.answers import block_body
 from fsproxy.core.wire.header_values import index
 from fsproxy.core.wire.headers import Framing
 from fsproxy.http.client_request import CLOSE, KEEP
-from fsproxy.http.pool import Pool, Share
 from fsproxy.http.response_writer import ResponseWriter
+from fsproxy.http.upstream.pool import Pool, Share
 from fsproxy.proxy.bodies import BodyError, declared_length, pump, refuse_too_large, take_body
 from fsproxy.telemetry.upstream_health import ERRORS
 
 if TYPE_CHECKING:
     from fsproxy.http.sweeper import Sweeper
-    from fsproxy.http.upstream import Upstream
+    from fsproxy.http.upstream.hosts import Upstream
     from fsproxy.proxy.flow import Flow
     from fsproxy.telemetry.metrics import Metrics
     from fsproxy.telemetry.upstream_health import UpstreamHealth

@@ -18,7 +18,7 @@ from fsproxy.telemetry.pulse import Pulse
 from fsproxy.telemetry.upstream_health import UpstreamHealth
 
 if TYPE_CHECKING:
-    from fsproxy.http.upstream import Upstream
+    from fsproxy.http.upstream.hosts import Upstream
     from fsproxy.state.redis.breaker import Breaker
     from fsproxy.state.redis.store_memory import StoreMemory
     from fsproxy.state.sqlite.persist import Persister

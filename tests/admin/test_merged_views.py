@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsproxy.admin import decisions, merged_views
+from fsproxy.admin import decisions
 from fsproxy.admin.queries import Cursor, DecisionsQuery, TrafficQuery
 from fsproxy.admin.state_answers import MOST_ORGS
+from fsproxy.admin.workers import merged_views
 from fsproxy.config.schema import AuditConfig
 from fsproxy.core.model import Instant
 from fsproxy.state.memory.recent_names import MOST_NAMES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from fsproxy.admin.merging import MergedMetrics
+from fsproxy.admin.workers.merging import MergedMetrics
 from fsproxy.core.audit.record import Outcome
 from fsproxy.core.model import Route
 from fsproxy.telemetry.metrics import Metrics

@@ -11,14 +11,14 @@ from typing import Any, cast
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from fsproxy.admin import merged_events
 from fsproxy.admin.answers import MOST_NEW
 from fsproxy.admin.backend import Seen
-from fsproxy.admin.merged_events import TICK_PATH
-from fsproxy.admin.multi import MultiBackend
 from fsproxy.admin.server import create_admin
 from fsproxy.admin.state_answers import State
-from fsproxy.admin.worker_pool import WorkerAnswer, WorkerPool
+from fsproxy.admin.workers import merged_events
+from fsproxy.admin.workers.merged_events import TICK_PATH
+from fsproxy.admin.workers.multi import MultiBackend
+from fsproxy.admin.workers.worker_pool import WorkerAnswer, WorkerPool
 from fsproxy.config.schema import AdminConfig, Config, UpstreamConfig
 from fsproxy.core.model import Instant
 from fsproxy.reload.last_good_config import LastGoodConfig

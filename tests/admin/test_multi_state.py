@@ -7,8 +7,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from fsproxy.admin.multi import MultiBackend
-from fsproxy.admin.worker_pool import WorkerClient, WorkerPool, WorkerSilentError, WorkerState
+from fsproxy.admin.workers.multi import MultiBackend
+from fsproxy.admin.workers.worker_pool import WorkerClient, WorkerPool, WorkerSilentError, WorkerState
 from fsproxy.config.schema import TopMode
 from fsproxy.reload.last_good_config import LastGoodConfig
 

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from fsproxy.http.connection import ClientConnection
-from fsproxy.http.upstream_connection import UpstreamConnection
+from fsproxy.http.upstream.connection import UpstreamConnection
 from support.in_process import InProcessProxy, in_process
 from support.raw_http import eventually
 from support.raw_upstream import abort

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fsproxy.core.failures import Failure
-from fsproxy.http.unattended import Unattended
+from fsproxy.http.upstream.unattended import Unattended
 
 
 class OneExchange:

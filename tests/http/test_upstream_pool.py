@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from fsproxy.config.schema import UpstreamTimeouts
 from fsproxy.core.failures import Failure
 from fsproxy.http.origin import Origin
-from fsproxy.http.pool import ConnectError, Pool, Share
 from fsproxy.http.sweeper import Sweeper
-from fsproxy.http.upstream_connection import UpstreamConnection
+from fsproxy.http.upstream.connection import UpstreamConnection
+from fsproxy.http.upstream.pool import ConnectError, Pool, Share
 from support.raw_http import eventually
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {

@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from fsproxy.admin.trial_answers import held_back
+from fsproxy.admin.trial.answers import held_back
 from fsproxy.proxy.trial import kept_pages
 from fsproxy.reload.build_generation import Source
 from fsproxy.reload.reloader import Reloader

@@ -32,8 +32,8 @@ from fsproxy.http.aiohttp_parts import MAX_PIPELINED
 from fsproxy.http.head_limit import MOST_EXCESS
 from fsproxy.http.response_writer import MOST_DROPPED
 from fsproxy.http.server import HARD_LIMIT
-from fsproxy.http.unattended import SHARE
-from fsproxy.http.upstream_connection import MAX_HEAD
+from fsproxy.http.upstream.connection import MAX_HEAD
+from fsproxy.http.upstream.unattended import SHARE
 from fsproxy.proxy.bodies import OPENING_BYTES
 from fsproxy.proxy.decoding import MAX_MEMBERS, ON_LOOP_COMPRESSED
 from fsproxy.proxy.forward import PAGE_ANSWER_COPY

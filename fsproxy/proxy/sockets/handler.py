@@ -16,7 +16,7 @@ from fsproxy.core.wire.facts import bundle_query
 from fsproxy.core.wire.sockets.websocket import VERSION, accept_of, is_key
 from fsproxy.http.client_request import CLOSE
 from fsproxy.http.tunnel import Tunnel
-from fsproxy.http.upstream_exchange import CONNECT_AGAIN
+from fsproxy.http.upstream.exchange import CONNECT_AGAIN
 from fsproxy.proxy.sockets.frames import FrameHandler
 from fsproxy.proxy.sockets.tunnel import FrameTunnel
 from fsproxy.proxy.sockets.upgrades import passing

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from fsproxy.clock import monotonic_ns, now
 from fsproxy.core.wire.headers import Framing
 from fsproxy.http.client_request import CLOSE
-from fsproxy.http.pool import Share
 from fsproxy.http.tunnel import Tunnel
 from fsproxy.http.upgrade import EXTENSIONS, Upgrade
+from fsproxy.http.upstream.pool import Share
 from fsproxy.proxy.forward import NOT_REACHED, Forwarder
 
 if TYPE_CHECKING:

@@ -85,7 +85,7 @@ async def test_a_fault_of_the_candidate_costs_no_request(
         raise RuntimeError("a fault of ours")
 
     async with tried(upstream, BLOCKS) as (proxy, trial, http):
-        monkeypatch.setattr(Candidate, "_beside", broken)
+        monkeypatch.setattr("fsproxy.proxy.trial.candidate.begun_by", broken)
         with capture_logs() as logs:
             assert [await visit(proxy, http) for _ in range(3)] == [200, 200, 200]
         assert trial.tally.undecidable == {FAULT: 3}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from math import inf
 from typing import cast
 
-from fsproxy.http.responses import ResponseReader
+from fsproxy.http.upstream.responses import ResponseReader
 
 
 class UpstreamTransport(asyncio.Protocol):

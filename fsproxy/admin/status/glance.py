@@ -7,8 +7,8 @@ from typing import Any, cast
 
 from fsproxy import __version__
 from fsproxy.admin.state_answers import State, WorkersAnswered
+from fsproxy.admin.status.vitals import AGO_MINUTES, MINUTES, Vitals, each_once
 from fsproxy.admin.status_answers import Sparks, Status
-from fsproxy.admin.vitals import AGO_MINUTES, MINUTES, Vitals, each_once
 from fsproxy.config.schema import AddressPrivacy, Config, TopMode
 from fsproxy.core.model import Mode
 from fsproxy.telemetry.conditions import Alert

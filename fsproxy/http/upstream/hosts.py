@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from fsproxy.config.schema import UpstreamConfig, UpstreamTimeouts
 from fsproxy.core.model import Instant
 from fsproxy.http.origin import Origin
-from fsproxy.http.pool import Pool
 from fsproxy.http.sweeper import Sweeper
 from fsproxy.http.tls import client_context
+from fsproxy.http.upstream.pool import Pool
 
 
 def same_hosts(one: UpstreamConfig, other: UpstreamConfig) -> bool:

@@ -9,13 +9,14 @@ from typing import Any, cast
 
 import msgspec
 
-from fsproxy.admin import merged_views, status
 from fsproxy.admin.answers import MOST_NEW, Event
 from fsproxy.admin.backend import Seen
 from fsproxy.admin.single import SHARED_SECONDS, STATE
 from fsproxy.admin.state_answers import State, WorkersAnswered
-from fsproxy.admin.vitals import Vitals, merged
-from fsproxy.admin.worker_pool import WorkerPool
+from fsproxy.admin.status import glance
+from fsproxy.admin.status.vitals import Vitals, merged
+from fsproxy.admin.workers import merged_views
+from fsproxy.admin.workers.worker_pool import WorkerPool
 from fsproxy.clock import now
 from fsproxy.config.schema import Config
 
@@ -71,7 +72,7 @@ class MergedEvents:
             "time": time,
             "minutes": merged_views.minutes(answered),
             "workers": workers,
-            "status": status.status(merged(vitals, minutes, time), state, config, workers, self._warned),
+            "status": glance.status(merged(vitals, minutes, time), state, config, workers, self._warned),
         }
         news: dict[int, deque[dict[str, Any]]] = {}
         numbers: dict[int, int] = {}

@@ -15,8 +15,8 @@ from fsproxy.core.failures import Failure
 from fsproxy.core.wire.header_values import index
 from fsproxy.core.wire.plain_head import BODILESS, AnswerHead, read_answer
 from fsproxy.core.wire.status_line import StatusLines
-from fsproxy.http.responses import ResponseReader
-from fsproxy.http.upstream_transport import UpstreamTransport
+from fsproxy.http.upstream.responses import ResponseReader
+from fsproxy.http.upstream.transport import UpstreamTransport
 
 MAX_HEAD = 64 * 1024
 """Bytes of an answer's head, informational ones included."""

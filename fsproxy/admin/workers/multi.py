@@ -13,16 +13,16 @@ from typing import Any, cast
 
 import msgspec
 
-from fsproxy.admin import merged_views
 from fsproxy.admin.answers import Decisions, Event, Explanation, Rejections, ShadowReport, Traffic
 from fsproxy.admin.backend import AdminBackend, Seen, UnansweredError
-from fsproxy.admin.merged_events import MergedEvents, read
-from fsproxy.admin.merged_trial import MergedTrial
-from fsproxy.admin.merging import MergedMetrics
 from fsproxy.admin.queries import Cursor, DecisionsQuery, TrafficQuery, path_of
 from fsproxy.admin.state_answers import ConfigReport, ReloadOutcome, State, UsageReport, WorkersAnswered
 from fsproxy.admin.status_answers import Status
-from fsproxy.admin.worker_pool import ASK_SECONDS, WorkerClient, WorkerPool, WorkerSilentError, WorkerState
+from fsproxy.admin.workers import merged_views
+from fsproxy.admin.workers.merged_events import MergedEvents, read
+from fsproxy.admin.workers.merged_trial import MergedTrial
+from fsproxy.admin.workers.merging import MergedMetrics
+from fsproxy.admin.workers.worker_pool import ASK_SECONDS, WorkerClient, WorkerPool, WorkerSilentError, WorkerState
 from fsproxy.config.schema import TopMode
 from fsproxy.reload.last_good_config import LastGoodConfig
 

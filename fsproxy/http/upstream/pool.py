@@ -17,8 +17,8 @@ from fsproxy.http.origin import Origin
 from fsproxy.http.server import has_fast_lane
 from fsproxy.http.sweeper import Sweeper
 from fsproxy.http.tls import fault_of_peer
-from fsproxy.http.unattended import Unattended
-from fsproxy.http.upstream_connection import UpstreamConnection
+from fsproxy.http.upstream.connection import UpstreamConnection
+from fsproxy.http.upstream.unattended import Unattended
 
 Waiter = tuple[int, "asyncio.Future[UpstreamConnection | None]"]
 """Its number in the order of arrival, and what it waits for: a connection, or None for the right to open one."""

@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 
 from fsproxy.admin.backend import UnansweredError
-from fsproxy.admin.merged_events import read
-from fsproxy.admin.trial_answers import TRIAL_PATH, Try, try_answer
-from fsproxy.admin.trials import RefusedTrialError, TrialBackend
-from fsproxy.admin.worker_pool import ASK_SECONDS, WorkerClient, WorkerPool, WorkerSilentError
+from fsproxy.admin.trial.answers import TRIAL_PATH, Try, try_answer
+from fsproxy.admin.trial.backend import RefusedTrialError, TrialBackend
+from fsproxy.admin.workers.merged_events import read
+from fsproxy.admin.workers.worker_pool import ASK_SECONDS, WorkerClient, WorkerPool, WorkerSilentError
 from fsproxy.reload.trials import TrialState
 
 COMPILE_SECONDS = 60.0

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from fsproxy.admin.trial_answers import Try, faults_answer, try_answer
+from fsproxy.admin.trial.answers import Try, faults_answer, try_answer
 from fsproxy.config.problems import ConfigError
 from fsproxy.reload.build_generation import Asked
 from fsproxy.reload.trials import STOPPED, NotNowError, Trials, TrialState

@@ -9,8 +9,8 @@ import msgspec
 
 from fsproxy.core.failures import Failure
 from fsproxy.core.wire.plain_head import AnswerHead
-from fsproxy.http.pool import ConnectError, Pool, Share
-from fsproxy.http.upstream_connection import UpstreamConnection
+from fsproxy.http.upstream.connection import UpstreamConnection
+from fsproxy.http.upstream.pool import ConnectError, Pool, Share
 
 CONNECT_AGAIN = 0.1
 """Seconds between two attempts to reach an upstream that refuses connections (``upstream.page_retry``)."""

@@ -1,0 +1,1 @@
+"""The admin API of configurations that are tried on live traffic."""

@@ -1,0 +1,1 @@
+"""The admin API of several workers: each is asked, and what they answer is one answer."""
