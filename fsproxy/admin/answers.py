@@ -129,7 +129,7 @@ class SourceLine(TypedDict):
 
 
 class Explanation(ExplainedDecision):
-    """What would be decided about a request, with the quota as it is used now, and where that stands."""
+    """What would be decided about a request, with the quota as it is used now, and where that limit is now."""
 
     source: Annotated[
         list[SourceLine],

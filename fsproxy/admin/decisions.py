@@ -1,4 +1,4 @@
-"""The requests of the past: found by what is asked for, counted, told in words, and divided into pages.
+"""The requests of the past: found by what is asked for, counted, put into words, and divided into pages.
 
 Nothing here does I/O, and all of it may run in a thread beside the event loop: it looks at copies.
 """

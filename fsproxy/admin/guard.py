@@ -67,7 +67,7 @@ def _wrong_token(request: web.Request, whole: bytes | None, read: bytes | None) 
         return None
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     sent = given.strip().encode(errors="surrogateescape")
-    # Both are compared, so that the time does not tell which one it was nearer to.
+    # Both are compared, so that the time does not show which one it was nearer to.
     may_change, may_read = (known is not None and hmac.compare_digest(sent, known) for known in (whole, read))
     if scheme.lower() != "bearer" or not (may_change or may_read):
         return error(401, "a token is needed: Authorization: Bearer ...")

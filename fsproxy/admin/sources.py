@@ -19,7 +19,7 @@ async def sources(
         places = [answer["rule"]["where"]]
     else:
         hits = (hit_of(generation.snapshot.policy(org), rule) for rule in answer["rules"])
-        # The line in the file would tell the part of a visitor's address that the rule's id and the audit line hide.
+        # The line in the file would show the part of a visitor's address that the rule's id and the audit line hide.
         places = [hit.rule.where for hit in hits if hit is not None and not hides(hit.rule.id)]
     if not any(places):
         return []

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Stories:
-    """The rules by which lines are told. Used on the event loop."""
+    """The rules by which lines are put into words. Used on the event loop."""
 
     def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
         """``snapshot`` returns the policies in force."""

@@ -32,7 +32,7 @@ def hits_in(found: object) -> Iterator[Hit]:
 def hit_of(policy: OrgPolicy, rule: str) -> Hit | None:
     """Return the hit of the rule with this id; None when the policy has no such rule.
 
-    Of several rules about addresses that have one id, as it hides what tells them apart, it is the first.
+    Of several rules about addresses that have one id, as it hides how they differ, it is the first.
     """
     return next((hit for hit in hits_in(policy) if hit.rule.id == rule), None) or hit_by_address(policy, rule)
 

@@ -498,7 +498,7 @@ class CoreSettings:
     state_on_error: OnTrouble = OnTrouble.ALLOW
     """``state.on_error``."""
     client_ip: str = "truncated"
-    """``audit.client_ip``: the ids of rules about addresses tell no more of one than audit lines do."""
+    """``audit.client_ip``: the ids of rules about addresses show no more of one than audit lines do."""
     client_ip_key: str | None = field(default=None, repr=False)
     """``audit.key``."""
     places: Places = field(default_factory=lambda: _NOWHERE, compare=False, repr=False)

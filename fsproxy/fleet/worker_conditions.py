@@ -14,7 +14,7 @@ from fsproxy.core.model import Instant
 from fsproxy.telemetry.conditions import Condition, Conditions
 
 GATHER_SECONDS = 2.0
-"""A cause that not all workers have is told so late, so that the line can say how many of them have it."""
+"""A cause that not all workers have is reported so late, so that the line can say how many of them have it."""
 _read = msgspec.json.Decoder(list[Condition]).decode
 _write = msgspec.json.Encoder().encode
 

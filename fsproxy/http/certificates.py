@@ -1,4 +1,4 @@
-"""When a certificate in a file ends. Python tells that of a peer's certificate alone, so its dates are read here."""
+"""When a certificate in a file ends. Python has that of a peer's certificate alone, so its dates are read here."""
 
 from __future__ import annotations
 

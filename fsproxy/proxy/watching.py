@@ -123,7 +123,7 @@ def _state_file(persister: Persister, now: Instant) -> Iterator[Condition]:
         yield file_conditions.state_not_written(persister.path, persister.reason, persister.since)
     elif persister.keeping is Keeping.HELD:
         yield file_conditions.state_held(persister.path, persister.reason, persister.since)
-    if persister.incident is not None and now - persister.incident[0] < file_conditions.TOLD_SECONDS:
+    if persister.incident is not None and now - persister.incident[0] < file_conditions.REPORTED_SECONDS:
         at, what = persister.incident
         yield file_conditions.state_incident(persister.path, what, at)
     if not persister.is_private:

@@ -1,4 +1,4 @@
-"""Holds back a configuration that would change too many pages (``reload.max_change``), until somebody takes it."""
+"""Holds back a configuration that would change too many pages (``reload.max_change``), until it is taken."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class HoldingBack:
         self.held: Held | None = None
         """The one that waits to be taken; None: the newest one is in force, or has faults."""
         self._kept: KeptPages | None = None
-        self._told = False
+        self._is_source = False
 
     def follow(self, data_plane: DataPlane) -> None:
         """Keep pages, or no more, as the configuration in force says. Nothing is held back any more."""
         self.held = None
-        if not self._told:
-            self._told = True
+        if not self._is_source:
+            self._is_source = True
             data_plane.conditions.sources.append(self._conditions)
         wanted = data_plane.generation.config.reload.max_change is not None
         if wanted and self._kept is None:

@@ -1,8 +1,8 @@
-"""Everything about the program that is not as it should be, told in one place: the log, ``/readyz`` and the admin API.
+"""Everything about the program that is not as it should be, in one place, for the log, ``/readyz`` and the admin API.
 
 Parts of the program keep their own state and report nothing by themselves. A source makes conditions of that state
-when it is looked at, once a second and whenever somebody asks. What has begun or ended since the last look is logged,
-one line each way. So a good request costs nothing, and all three places say the same words.
+when it is looked at, once a second and with each question to the other two. What has begun or ended since the last look
+is logged, one line each way. So a good request costs nothing, and all three places say the same words.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ class _Entry:
     def comes_and_goes(self) -> bool:
         return len(self.begins) > OFTEN and self.begins[-1] - self.begins[0] <= OFTEN_SECONDS
 
-    def told(self) -> Condition:
-        """Return the condition as it is told."""
+    def reported(self) -> Condition:
+        """Return the condition as it is reported."""
         if not self.comes_and_goes:
             return self.condition
         unsteady = _UNSTEADY if self.gone is None else _AWAY
@@ -135,7 +135,7 @@ class Conditions:
         return self._present()
 
     def _present(self) -> list[Condition]:
-        found = [entry.told() for entry in self._entries.values() if entry.is_open]
+        found = [entry.reported() for entry in self._entries.values() if entry.is_open]
         return sorted(found, key=lambda each: urgency(each.level, each.since))
 
     def warnings(self) -> list[str]:
@@ -164,7 +164,7 @@ class Conditions:
                     if condition.ended is not None:
                         self._leave(entry, condition.ended)
             except Exception:
-                # The others must still be told. It is logged each time, as a fault of ours is meant to be loud.
+                # The others must still be reported. It is logged each time, as a fault of ours is meant to be loud.
                 log.exception("a condition could not be looked at: a fault of ours")
         return found
 
@@ -186,7 +186,7 @@ class Conditions:
         if entry.is_open and before.since < condition.since:
             entry.condition = replace(condition, since=before.since)
         if (not entry.is_open or before.level is not condition.level) and self.send is None:
-            _log_begin(entry.told())
+            _log_begin(entry.reported())
         entry.is_open = True
         return entry
 
@@ -199,7 +199,7 @@ class Conditions:
     def _end(self, entry: _Entry, at: Instant) -> None:
         entry.is_open, entry.gone = False, None
         if self.send is None:
-            _log_end(entry.told(), at)
+            _log_end(entry.reported(), at)
 
 
 def urgency(level: str, since: float) -> tuple[int, float]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fsproxy.core.model import Instant
 from fsproxy.telemetry.conditions import Condition, Level
 
-TOLD_SECONDS = 24 * 3_600.0
-"""What has happened to the state file once is told for a day: quotas and names began anew with it."""
+REPORTED_SECONDS = 24 * 3_600.0
+"""What has happened to the state file once is reported for a day: quotas and names began anew with it."""
 
 
 def state_not_written(path: str, reason: str, since: Instant) -> Condition:

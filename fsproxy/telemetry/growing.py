@@ -25,7 +25,7 @@ class Growing:
         """Read a counter with ``read``. ``describe`` returns the condition; its time and count are set here.
 
         It is over when the counter has not grown for ``rest`` seconds, and not while ``lasts`` is true. Meanwhile it
-        is told as it was described last.
+        is reported as it was described last.
         """
         self._read = read
         self._describe = describe

@@ -41,7 +41,7 @@ def refuses(place: str, word: str, remedy: str) -> Condition:
 
 
 def nearly_full(place: str, share: int, now: Instant) -> Condition:
-    """Return that the store has little memory left. ``share`` is the one, in percent, from which on this is told."""
+    """Return that the store has little memory left. ``share``: from which percentage on this is reported."""
     return Condition(
         id="store:memory",
         level=Level.WARN,

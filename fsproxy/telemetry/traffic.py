@@ -19,7 +19,7 @@ Counted = tuple[bool, End, int]
 
 
 class Traffic:
-    """Counts what ended since the last look: once a minute, and when somebody asks.
+    """Counts what ended since the last look: once a minute, and when it is asked for.
 
     Requests without captured data are left out. The minutes are in rings: ``_minutes`` says which one a slot holds.
     """

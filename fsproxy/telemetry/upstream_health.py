@@ -64,11 +64,11 @@ class Trouble:
     """The newest one's."""
     detail: str = ""
     """More about the newest one, in our words or the system's; "" when the kind says all."""
-    told: bool = False
+    reported: bool = False
 
 
 class UpstreamHealth:
-    """Hears of each failure, and of the first success after one."""
+    """Is called for each failure, and for the first success after one."""
 
     def __init__(self) -> None:
         self.troubles: dict[str, Trouble] = {}
@@ -82,7 +82,7 @@ class UpstreamHealth:
 
     def state(self, *, is_used: bool) -> str:
         """Return ``failing``, ``up``, or ``unknown`` while nothing was answered (``is_used``) yet."""
-        if any(trouble.told for trouble in self.troubles.values()):
+        if any(trouble.reported for trouble in self.troubles.values()):
             return "failing"
         return "up" if is_used else "unknown"
 
@@ -97,7 +97,7 @@ class UpstreamHealth:
     def succeeded(self, address: str, now: Instant) -> None:
         """Note that a request was answered."""
         trouble = self.troubles.pop(address, None)
-        if trouble is not None and trouble.told:
+        if trouble is not None and trouble.reported:
             self._over.append(_condition(address, trouble, now))
 
     def answered(self, address: str, status: int, now: Instant) -> None:
@@ -114,8 +114,8 @@ class UpstreamHealth:
         over, self._over = self._over, []
         yield from over
         for address, trouble in self.troubles.items():
-            trouble.told = trouble.told or _fails(trouble, now)
-            if trouble.told:
+            trouble.reported = trouble.reported or _fails(trouble, now)
+            if trouble.reported:
                 yield _condition(address, trouble, None)
 
     def forget(self) -> None:
@@ -125,7 +125,7 @@ class UpstreamHealth:
 
 def _fails(trouble: Trouble, now: Instant) -> bool:
     enough = 1 if trouble.kind in _NO_CONNECTION else ENOUGH
-    # A clock that was set back must not keep it from being told.
+    # A clock that was set back must not keep it from being reported.
     return not 0 <= now - trouble.since < PATIENCE_SECONDS and trouble.count >= enough
 
 

@@ -8,7 +8,7 @@ import {capital, clock, day, local, long} from "./words.js";
 const ORDER = ["bad", "warn", "info"];
 const SIGNS = {bad: "▲", warn: "!", info: "i"};
 
-/** Draw the alerts, and tell screen readers of those that are new or over. */
+/** Draw the alerts, and announce those that are new or over to screen readers. */
 export function drawAlerts() {
   const alerts = model.link === "away" ? [away()] : all();
   if ($("alerts")) morph($("alerts"), alerts.map(alert));
@@ -21,9 +21,9 @@ function all() {
   if (fault) alerts.push({id: "fault", level: "warn", text: `Not all of this page could be asked: ${fault}`});
   return alerts.sort((a, b) => ORDER.indexOf(a.level) - ORDER.indexOf(b.level));
 }
-/** A reload that is held back is told in the bar and, with what it would change, in Configuration. */
+/** A reload that is held back is shown in the bar and, with what it would change, in Configuration. */
 const ELSEWHERE = /^reload:held-back/;
-/** Shadow and bypass are meant to be so. But whoever comes to an incident must not miss them. */
+/** Shadow and bypass are meant to be so. But an engineer in an incident must not miss them. */
 const shown = (each) => ({...each, text: capital(each.text), level: each.id.startsWith("mode:") ? "warn" : each.level});
 function away() {
   const seconds = Math.max(0, (model.retry - Date.now()) / 1000);
@@ -31,7 +31,7 @@ function away() {
     id: "away",
     level: "bad",
     retries: true,
-    text: `No answer from the admin port for ${long((Date.now() - model.heard) / 1000)}`,
+    text: `No answer from the admin port for ${long((Date.now() - model.answered) / 1000)}`,
     more: model.status
       ? `Since ${clock(model.status.time)} UTC. Trying again in ${Math.ceil(seconds)} s. What stands below is as of then; buttons are off.`
       : `Trying again in ${Math.ceil(seconds)} s.`,

@@ -1,5 +1,5 @@
 // Blocked pages by minute: a lane of failures, the blocks stacked by reason on a scale of their own, and below, quiet,
-// what was captured. What failed stands on it in red, so that an outage shows as a bite.
+// what was captured. What failed is drawn on it in red, so that an outage shows as a bite.
 
 import {$, el, morph, svg} from "./dom.js";
 import {now} from "./model.js";
@@ -112,7 +112,7 @@ function legend() {
     line({"data-do": "tab", "data-v": "failed"}, sign("failed"), "", "failed", failed),
   );
 }
-/** What the slider stands at, as numbers and as a sentence. */
+/** The slider's value, as numbers and as a sentence. */
 function spoken() {
   const bar = list[current()];
   return {

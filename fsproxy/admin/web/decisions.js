@@ -1,4 +1,4 @@
-// The list of decisions: what is asked for, by pages of a hundred. New ones wait while somebody reads.
+// The list of decisions: what is asked for, by pages of a hundred. New ones wait while the list is read.
 
 import {action} from "./actions.js";
 import {$} from "./dom.js";
@@ -79,7 +79,7 @@ function show(answer, isSame) {
   state.answer = answer;
   state.waiting = null;
 }
-/** Show what waits once nobody reads any more. */
+/** Show what waits once the list is not read any more. */
 export function showWaiting() {
   if (!state.waiting || isHeld()) return;
   show(state.waiting, true);

@@ -33,7 +33,7 @@ const alike = (a, b) => a.nodeType === b.nodeType && a.nodeName === b.nodeName;
 
 /**
  * Make an element's children equal to new ones, and keep the old nodes wherever possible: then focus, selection,
- * a click that is half done and opened details survive. Children with a data-key are recognised wherever they stand.
+ * a click that is half done and opened details survive. Children with a data-key are recognised wherever they are.
  */
 export function morph(parent, ...children) {
   const fresh = flat(children).map((each) => (each instanceof Node ? each : document.createTextNode(each)));

@@ -212,7 +212,7 @@ export function outcome(line) {
     cut(first),
   );
 }
-/** What stands below the name, where it is no rule. */
+/** What is written below the name, where it is no rule. */
 function below(line) {
   const kind = line["fsproxy.decision"],
     count = line["fsproxy.rejections_count"] ?? 0;

@@ -85,7 +85,7 @@ function onTick(event) {
   const came = model.workers && workers.answered > model.workers.answered;
   model.workers = workers;
   model.status = status;
-  model.heard = Date.now();
+  model.answered = Date.now();
   model.link = "live";
   if (view.range === "1h" && !view.org && model.traffic?.key === "minutes=60") merge(minutes, status.time);
   changed();
@@ -124,12 +124,12 @@ const pause = (seconds) =>
   });
 /** Go on until a token is asked for. */
 export async function run() {
-  model.heard = Date.now();
+  model.answered = Date.now();
   for (;;) {
     try {
       model.status = await get("api/status");
       model.readOnly = model.status.may_change === false;
-      model.heard = Date.now();
+      model.answered = Date.now();
       model.link = "live";
       await softly(askAll());
       if (model.link !== "live") return;
@@ -156,7 +156,7 @@ function chooseTab() {
   else if (!counts.blocked) look({outcome: counts.failed ? "failed" : "all"});
 }
 setInterval(() => {
-  if (model.link === "live" && Date.now() - model.heard > SILENT * 1000) aborter?.abort();
+  if (model.link === "live" && Date.now() - model.answered > SILENT * 1000) aborter?.abort();
   if (model.link === "away") changed();
 }, 1000);
 
@@ -190,7 +190,7 @@ onLook((before) => {
   changed();
 });
 onRetry(() => wake());
-// While nobody looks, nothing is asked but what comes by itself.
+// While the page is hidden, nothing is asked but what comes by itself.
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden && model.link === "live") softly(all([askTraffic(), askDecisions(), askSlow()]));
 });

@@ -52,7 +52,7 @@ function arrange() {
   );
   put(right, [isStart || narrow.matches ? null : cards.explain, cards.usage, cards.config]);
 }
-/** Make these the children, and move only what stands elsewhere. */
+/** Make these the children, and move only those that are elsewhere. */
 function put(parent, wanted) {
   const nodes = wanted.filter(Boolean);
   for (const node of [...parent.children]) if (!nodes.includes(node)) node.remove();

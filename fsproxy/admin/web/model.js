@@ -1,9 +1,9 @@
-// All that the page knows, and the one place that draws it: whoever changes something says so.
+// All that the page knows, and the one place that draws it: what changes something says so.
 
 export const model = {
   /** The last state of the proxy (GET /api/status), and when it came by our clock. */
   status: null,
-  heard: 0,
+  answered: 0,
   /** "starting", "live", "away" (no answer) or "token" (one is needed). */
   link: "starting",
   tokenFault: "",

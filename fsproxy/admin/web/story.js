@@ -1,4 +1,4 @@
-// One request in words, in a drawer: what came, what was decided and where that stands, and the raw line.
+// One request in words, in a drawer: what came, what was decided and where that limit is now, and the raw line.
 
 import {action} from "./actions.js";
 import {$, button, el, morph} from "./dom.js";

@@ -1,4 +1,4 @@
-// Seven numbers that tell within a second whether all is well and, if not, whether it is us or the backend.
+// Seven numbers that show within a second whether all is well and, if not, whether it is us or the backend.
 
 import {el, svg} from "./dom.js";
 import {model} from "./model.js";
@@ -37,7 +37,7 @@ const share = (count, all) => (all ? [shareText(count / all), unit("%")] : "–"
 /** From this part on of what went up, what fails is an incident. */
 const MANY = 0.05,
   FEW = 9;
-/** The part that failed of all that went up within the last two minutes; 0 where it is too few to tell. */
+/** The part that failed of all that went up within the last two minutes; 0 where it is too few to say. */
 function failingPart() {
   const last = (model.traffic?.minutes ?? [])
     .filter((each) => each.minute > model.status.time - 120)

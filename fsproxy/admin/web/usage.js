@@ -124,7 +124,7 @@ function names(kind, {known, limit, mode}, org) {
     mode === "off" ? null : track(`${title} of ${org}`, known, limit),
   );
 }
-/** The names that were new or refused last, which tell where a flood of them comes from. */
+/** The names that were new or refused last, which show where a flood of them comes from. */
 function newest(org) {
   const lists = Object.entries(org.names)
     .flatMap(([kind, each]) => [

@@ -207,7 +207,7 @@ class MultiBackend(AdminBackend):
     async def config(self) -> ConfigReport:
         """See ``AdminBackend``. The configuration is any worker's, the state that of all."""
         (answers, _), (_, state) = await asyncio.gather(self._all("/api/config"), self.state())
-        # One that holds a configuration back must be heard.
+        # One that holds a configuration back must not be overlooked.
         answer = max(answers.values(), key=lambda each: each.get("held_back") is not None)
         generations = {number: each["generation"] for number, each in state["workers"].items() if "generation" in each}
         answer |= {key: state.get(key) for key in ("mode", "generation", "warnings")}

@@ -38,7 +38,7 @@ class Filter(Protocol):
 def rule_of(name: FilterName, verb: str, entry: Entry, text: str | None = None) -> Rule:
     """Return the rule of an entry, with its explicit id or one made from its content (``ip:block:10.0.0.0/8``).
 
-    ``text`` is told in place of the content.
+    ``text`` is reported in place of the content.
     """
     made = ListedRule if isinstance(entry, ListedEntry) else Rule
     return made(entry.id or f"{name}:{verb}:{text or entry.text}", entry.where)

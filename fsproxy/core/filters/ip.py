@@ -70,7 +70,7 @@ _MADE = f"{FilterName.IP}:block:"
 
 
 def pattern_in(rule: str) -> AddressPattern | None:
-    """Return the pattern that a rule's id was made of; None where it tells none."""
+    """Return the pattern that a rule's id was made of; None where it names none."""
     return parse_pattern(rule.removeprefix(_MADE)) if rule.startswith(_MADE) else None
 
 

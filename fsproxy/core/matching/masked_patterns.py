@@ -8,10 +8,10 @@ from collections.abc import Callable
 from fsproxy.core.matching.addresses import AddressPattern
 
 MaskPattern = Callable[[AddressPattern], str | None]
-"""Returns the text for a pattern; None: it tells no more than an address in an audit line does, and stays as it is."""
+"""Returns the text for a pattern; None: it shows no more than an address in an audit line does, and is kept."""
 
 HIDDEN = "x"
-"""Stands for what is not told. No pattern that people write has it."""
+"""Takes the place of what is hidden. No pattern that people write has it."""
 
 
 def pattern_mask(mode: str, key: str | None = None) -> MaskPattern:

@@ -21,9 +21,9 @@ Counts = Mapping[str, Mapping[str, int]]
 def hint(change: Change, everything: Counts) -> str:
     """Return what the changed pages and uploads have in common that not all traffic has; "" for nothing known.
 
-    ``everything`` are the facts of all that was judged. A peer without a trusted proxy between is told in any case: it
+    ``everything`` are the facts of all that was judged. A peer without a trusted proxy between is named in any case: it
     is what ``client_ip.trusted_proxies`` lacks where a load balancer passes as every visitor. A path, and an address
-    that is no network, may name a visitor: they are told only where enough different visitors share them.
+    that is no network, may name a visitor: they are named only where enough different visitors share them.
     """
     total = change.pages + change.uploads
     if total < ENOUGH:

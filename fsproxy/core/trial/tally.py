@@ -11,7 +11,7 @@ import msgspec
 from msgspec import field
 
 MOST_KINDS = 100
-"""Kinds of changed decisions that are told apart, and kinds of changed calls. Clients choose the names of calls."""
+"""Kinds of changed decisions that are counted by themselves, and kinds of changed calls, as clients name the calls."""
 MOST_VALUES = 16
 """Values of one fact that are counted by themselves."""
 MOST_EXAMPLES = 5
@@ -22,7 +22,7 @@ OTHERS = ""
 Facts = Mapping[str, str]
 """What is known of a request: its ``peer``, ``address``, ``org``, ``country``, ``path``, ``user`` and ``visitor``.
 
-Those that are unknown are "". ``visitor`` tells visitors apart, and is not counted as the others are.
+Those that are unknown are "". ``visitor`` is another for each visitor, and is not counted as the others are.
 """
 VISITOR = "visitor"
 OF_VISITORS = ("address", "path")

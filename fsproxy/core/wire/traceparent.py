@@ -12,7 +12,7 @@ _TRACEPARENT = re.compile(rb"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16
 
 
 def trace_of(value: bytes) -> Trace:
-    """Return the ids; ``NO_TRACE`` where the value is not valid: it was made by whoever sent the request.
+    """Return the ids; ``NO_TRACE`` where the value is not valid: it was made by the sender of the request.
 
     A version above 00 may have more at its end. Ids of zeros alone, version ff, capitals and several values are not
     valid.

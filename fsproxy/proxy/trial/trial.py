@@ -1,6 +1,6 @@
 """A trial: a share of live requests is judged by a candidate as well, and the differences are counted.
 
-While one runs it stands before the handlers of pages and uploads. Without one nothing does, so a request pays nothing.
+While one runs it is called before the handlers of pages and uploads. Without one no request pays for it.
 """
 
 from __future__ import annotations

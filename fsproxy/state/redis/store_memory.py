@@ -40,7 +40,7 @@ class StoreMemory:
         self.latency: float | None = None
         """Seconds that the last question took; None: not known."""
         self.refusal = ""
-        """Why the server does not tell: the kind of its error; "" if it has told the last time."""
+        """Why the server does not say: the kind of its error; "" if it has answered the last time."""
 
     def start(self) -> None:
         """Ask now, and from now on every 30 seconds."""
