@@ -44,7 +44,7 @@ async def begun(proxy: RunningProxy, name: str, level: str = "bad", times: int =
     assert len(found) == times, found
     line = found[-1]
     text = str(line["message"])
-    assert (told["level"], told["text"].casefold()) == (level, text.casefold())
+    assert (told["level"], told["text"].casefold()) == (level, text.casefold()), (told, text)
     assert line["log.level"] == {"bad": "error", "warn": "warning", "info": "info"}[level]
     assert (text in (await ask(proxy, "/readyz"))["warnings"]) == (level != "info")
     return line

@@ -110,8 +110,9 @@ async def test_descriptors_that_are_nearly_used_up_are_told() -> None:
     async with running_rig({"server": {"max_connections": 10}, "upstream": {"max_connections": 10}}) as rig:
         pid = rig.proxy.process.pid
         before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-        used = len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208 - names alone
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (used + 1, before[1]))
+        used = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}  # noqa: PTH208 - names alone
+        lowest = next(number for number in range(len(used) + 1) if number not in used)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest + 1, before[1]))
         await begun(rig.proxy, "descriptors")
         resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
         await ended(rig.proxy, "descriptors")
