@@ -62,6 +62,7 @@ class Supervisor:
         self._backend = MultiBackend(
             self._pool,
             self._last_good,
+            self._conditions.book,
             instance=token_hex(8),
             passage=predecessor.passage if predecessor is not None else new_passage(),
             stop=self._stop,

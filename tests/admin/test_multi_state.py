@@ -11,6 +11,7 @@ from fsproxy.admin.workers.multi import MultiBackend
 from fsproxy.admin.workers.worker_pool import WorkerClient, WorkerPool, WorkerSilentError, WorkerState
 from fsproxy.config.schema import TopMode
 from fsproxy.reload.last_good_config import LastGoodConfig
+from fsproxy.telemetry.conditions import Condition, Conditions, Level
 
 
 def state(generation: int = 1, failure: str | None = None, errors: int = 0) -> dict[str, Any]:
@@ -20,7 +21,7 @@ def state(generation: int = 1, failure: str | None = None, errors: int = 0) -> d
         "upstream": {"connections": 2, "last_failure": failure},
         "store": {"state": "up"},
         "config": {"error_count": errors},
-        "warnings": ["the same of all"],
+        "warnings": ["what a worker says of itself"],
     }
 
 
@@ -61,7 +62,9 @@ def pool(*workers: OneWorker) -> WorkerPool:
 def backend(*workers: OneWorker) -> MultiBackend:
     """The start is over, and the mode was chosen on the admin port."""
     unread = cast("LastGoodConfig", None)
-    made = MultiBackend(pool(*workers), unread, instance="i", passage="p", stop=asyncio.Event())
+    conditions = Conditions()
+    conditions.sources.append(lambda at: [Condition("store", Level.BAD, at, "the same of all")])
+    made = MultiBackend(pool(*workers), unread, conditions, instance="i", passage="p", stop=asyncio.Event())
     made.complete, made.wanted_mode = True, TopMode.ENFORCE
     return made
 

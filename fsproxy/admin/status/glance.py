@@ -7,11 +7,11 @@ from typing import Any, cast
 
 from fsproxy import __version__
 from fsproxy.admin.state_answers import State, WorkersAnswered
-from fsproxy.admin.status.vitals import AGO_MINUTES, MINUTES, Vitals, each_once
+from fsproxy.admin.status.vitals import AGO_MINUTES, MINUTES, Vitals
 from fsproxy.admin.status_answers import Sparks, Status
 from fsproxy.config.schema import AddressPrivacy, Config, TopMode
 from fsproxy.core.model import Mode
-from fsproxy.telemetry.conditions import Alert
+from fsproxy.telemetry.conditions import Alert, urgency
 from fsproxy.telemetry.durations import quantile
 from fsproxy.telemetry.pulse import HOUR, MINUTE, SLOT_MINUTES, SLOTS, Latencies
 
@@ -75,7 +75,7 @@ def status(
             "hour_ago": {"rate": round(ago, 2) if is_old else None},
             "upstream": vitals.upstream,
             "store": vitals.store,
-            "alerts": each_once(alerts),
+            "alerts": sorted(alerts, key=lambda each: urgency(each["level"], each["since"])),
         },
     )
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import msgspec
@@ -13,7 +12,7 @@ from fsproxy.admin.views import traffic
 from fsproxy.core.model import Instant
 from fsproxy.http.origin import Origin
 from fsproxy.proxy.data_plane import DataPlane
-from fsproxy.telemetry.conditions import Alert, alert, urgency
+from fsproxy.telemetry.conditions import Alert, alert
 from fsproxy.telemetry.pulse import HOUR, Latencies, total
 
 AGO_MINUTES = 5
@@ -50,6 +49,7 @@ class Vitals(msgspec.Struct):
     upstream: UpstreamStatus
     store: StoreStatus
     alerts: list[Alert]
+    """The worst first."""
 
 
 def vitals_of(data_plane: DataPlane, time: Instant) -> Vitals:
@@ -86,10 +86,13 @@ def vitals_of(data_plane: DataPlane, time: Instant) -> Vitals:
     )
 
 
-def merged(every: Sequence[Vitals], minutes: list[Any], time: Instant) -> Vitals:
-    """Return the vital signs of all workers as those of one process. ``minutes``: the sums of theirs."""
+def merged(every: Sequence[Vitals], minutes: list[Any], alerts: list[Alert], time: Instant) -> Vitals:
+    """Return the vital signs of all workers as those of one process.
+
+    ``minutes``: the sums of theirs. ``alerts``: those of the program.
+    """
     if not every:
-        return Vitals(time, time, 0.0, [], Latencies(), [], _UNKNOWN, _NO_STORE, [])
+        return Vitals(time, time, 0.0, [], Latencies(), [], _UNKNOWN, _NO_STORE, alerts)
     return Vitals(
         time=time,
         started=min(each.started for each in every),
@@ -99,7 +102,7 @@ def merged(every: Sequence[Vitals], minutes: list[Any], time: Instant) -> Vitals
         last_hour=[total(slots) for slots in zip(*(each.last_hour for each in every), strict=True)],
         upstream=_upstream([each.upstream for each in every]),
         store=max((each.store for each in every), key=lambda store: (store["state"] != "up", store["since"])),
-        alerts=each_once(alert for each in every for alert in each.alerts),
+        alerts=alerts,
     )
 
 
@@ -110,21 +113,3 @@ def _upstream(every: Sequence[UpstreamStatus]) -> UpstreamStatus:
         return {**first, "failed": sum(each["failed"] for each in failing)}
     known = [each for each in every if each["state"] == "up"] or every
     return max(known, key=lambda each: each["since"])
-
-
-def each_once(every: Iterable[Alert]) -> list[Alert]:
-    """Return each alert once, with the earliest time: the worst first, and of one level the oldest first.
-
-    Those that several workers have say of how many it is.
-    """
-    found: dict[str, Alert] = {}
-    times = Counter[str]()
-    for each in every:
-        times[each["id"]] += 1
-        known = found.get(each["id"])
-        if known is None or each["since"] < known["since"]:
-            found[each["id"]] = each
-    for name, each in found.items():
-        if times[name] > 1:
-            found[name] = {**each, "more": f"{each['more']} In {times[name]} workers.".strip()}
-    return sorted(found.values(), key=lambda each: urgency(each["level"], each["since"]))

@@ -19,6 +19,7 @@ from fsproxy.admin.workers import merged_views
 from fsproxy.admin.workers.worker_pool import WorkerPool
 from fsproxy.clock import now
 from fsproxy.config.schema import Config
+from fsproxy.telemetry.conditions import Conditions
 
 TICK_PATH = "/api/tick"
 """What each worker is asked for. Only its private port has this path."""
@@ -29,8 +30,9 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 class MergedEvents:
     """Asks the workers for what is new, and keeps the newest decisions of each for streams that come later."""
 
-    def __init__(self, pool: WorkerPool) -> None:
+    def __init__(self, pool: WorkerPool, conditions: Conditions) -> None:
         self._pool = pool
+        self._conditions = conditions
         self._lock = asyncio.Lock()
         self._asked_at = float("-inf")
         self._event: dict[str, Any] = {}
@@ -66,13 +68,14 @@ class MergedEvents:
         workers: WorkersAnswered = {"configured": self._pool.configured, "answered": len(answered)}
         vitals = [msgspec.convert(document["vitals"], Vitals) for document in answered]
         minutes = merged_views.minutes([{"minutes": each.minutes} for each in vitals])
+        whole = merged(vitals, minutes, self._conditions.alerts(), time)
         self._warned = {text: self._warned.get(text, time) for text in state["warnings"]}
         self._event = {
             **{key: state.get(key) for key in STATE},
             "time": time,
             "minutes": merged_views.minutes(answered),
             "workers": workers,
-            "status": glance.status(merged(vitals, minutes, time), state, config, workers, self._warned),
+            "status": glance.status(whole, state, config, workers, self._warned),
         }
         news: dict[int, deque[dict[str, Any]]] = {}
         numbers: dict[int, int] = {}

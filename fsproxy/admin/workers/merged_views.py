@@ -193,8 +193,8 @@ def _most(one: int | None, other: int | None) -> int | None:
 
 
 def warnings(states: Sequence[Answer], generations: Iterable[int], configured: int, listening: int) -> list[str]:
-    """Return the warnings of all workers, each once, and those about workers that are silent, missing or behind."""
-    found = sorted({text for state in states for text in state.get("warnings", ())})
+    """Return the warnings about workers that are silent, missing or behind."""
+    found: list[str] = []
     silent = sum(state.get("status") == "silent" for state in states)
     if silent:
         found.append(f"{silent} of {configured} workers do not answer")

@@ -25,6 +25,7 @@ from fsproxy.admin.workers.merging import MergedMetrics
 from fsproxy.admin.workers.worker_pool import ASK_SECONDS, WorkerClient, WorkerPool, WorkerSilentError, WorkerState
 from fsproxy.config.schema import TopMode
 from fsproxy.reload.last_good_config import LastGoodConfig
+from fsproxy.telemetry.conditions import Conditions
 
 RELOAD_SECONDS = 60.0
 """A configuration of 100,000 rules takes seconds."""
@@ -34,8 +35,16 @@ class MultiBackend(AdminBackend):
     """Answers for all workers."""
 
     def __init__(
-        self, pool: WorkerPool, last_good: LastGoodConfig, *, instance: str, passage: str, stop: asyncio.Event
+        self,
+        pool: WorkerPool,
+        last_good: LastGoodConfig,
+        conditions: Conditions,
+        *,
+        instance: str,
+        passage: str,
+        stop: asyncio.Event,
     ) -> None:
+        """``conditions``: those of the program, of which its log tells. Alerts and warnings say the same."""
         super().__init__(instance, passage, stop)
         self.complete = False
         """All workers have listened at the same time once: the start has succeeded."""
@@ -46,10 +55,11 @@ class MultiBackend(AdminBackend):
         self.merged = MergedMetrics(pool.configured)
         self._pool = pool
         self._last_good = last_good
+        self._conditions = conditions
         self._ended: set[int] = set()
         """Processes whose metrics are still to be retired."""
         self._scrape = asyncio.Lock()
-        self._events = MergedEvents(pool)
+        self._events = MergedEvents(pool, conditions)
         self.trials = MergedTrial(pool)
 
     # -- state and switches
@@ -98,7 +108,8 @@ class MultiBackend(AdminBackend):
             "upstream": merged_views.upstream(answered),
             "store": merged_views.worst(answered, "store", lambda store: store["state"] != "up"),
             "config": merged_views.worst(answered, "config", lambda config: config["error_count"]),
-            "warnings": merged_views.warnings(states, generations, configured, listening if ready else configured),
+            "warnings": self._conditions.warnings()
+            + merged_views.warnings(states, generations, configured, listening if ready else configured),
             "workers": described,
         }
 
