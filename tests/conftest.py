@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 from collections.abc import AsyncIterator
 
 import pytest
@@ -12,6 +14,10 @@ from hypothesis import HealthCheck, settings
 from fsproxy.telemetry import logs
 from support import audit_lines
 from support.upstream import RecordingUpstream
+
+# Each program that a test starts would compile all its modules anew, which takes more time than all else at its start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # By default Hypothesis fails an example that takes more than 200 ms, which any example does now and then on a busy
 # machine. In CI, and in mutation testing, it has a profile already.

@@ -22,6 +22,7 @@ from fsproxy.admin.workers.worker_pool import WorkerAnswer, WorkerPool
 from fsproxy.config.schema import AdminConfig, Config, UpstreamConfig
 from fsproxy.core.model import Instant
 from fsproxy.reload.last_good_config import LastGoodConfig
+from fsproxy.telemetry.conditions import Condition, Conditions, Level
 
 
 def decision(number: int) -> dict[str, Any]:
@@ -45,6 +46,10 @@ VITALS: dict[str, Any] = {
     "alerts": [],
 }
 """Of a worker that had two pages in each minute."""
+
+
+CONDITIONS = Conditions()
+CONDITIONS.sources.append(lambda _: [Condition("store", Level.BAD, Instant(900.0), "the store is down")])
 
 
 class Workers(WorkerPool):
@@ -84,7 +89,7 @@ class Backend(MultiBackend):
     def __init__(self, workers: Workers) -> None:
         config = Config(upstream=UpstreamConfig(url="http://127.0.0.1:9"))
         unread = cast("LastGoodConfig", SimpleNamespace(config=config))
-        super().__init__(workers, unread, instance="i", passage="p", stop=asyncio.Event())
+        super().__init__(workers, unread, CONDITIONS, instance="i", passage="p", stop=asyncio.Event())
 
     async def state(self) -> tuple[bool, State]:
         described = {"1": {"generation": 3}, "2": {"state": "ended"}}
@@ -271,7 +276,10 @@ async def test_the_status_is_of_all_that_answer(workers: Workers, admin: TestCli
     assert (status, told["workers"], told["rate"]) == (200, {"configured": 2, "answered": 2}, 3.0)
     assert (told["started"], told["time"], told["hour"]["pages"]) == (100.0, 1000.0, 68)
     assert told["hour"]["rejected"] == 34
-    assert [(each["text"], each["since"]) for each in told["alerts"]] == [("W", 1000.0)]
+    assert [(each["text"], each["since"]) for each in told["alerts"]] == [
+        ("The store is down", 900.0),
+        ("W", 1000.0),
+    ]
     assert told["latency"]["own_p50"] is not None
     assert told["upstream"]["state"] == "up"
 

@@ -43,11 +43,21 @@ async def begun(proxy: RunningProxy, name: str, level: str = "bad", times: int =
         raise AssertionError(f"{name} has not begun: {proxy.log_text()}") from None
     assert len(found) == times, found
     line = found[-1]
-    text = str(line["message"])
-    assert (told["level"], told["text"].casefold()) == (level, text.casefold()), (told, text)
+    text = what(line["message"])
+    assert (told["level"], what(told["text"]).casefold()) == (level, text.casefold()), (told, text)
     assert line["log.level"] == {"bad": "error", "warn": "warning", "info": "info"}[level]
-    assert (text in (await ask(proxy, "/readyz"))["warnings"]) == (level != "info")
+    assert (text in await warned(proxy)) == (level != "info")
     return line
+
+
+def what(text: object) -> str:
+    """The text without the cause behind its colon, which may change while it lasts: a connection is reset, then refused."""
+    return str(text).partition(": ")[0]
+
+
+async def warned(proxy: RunningProxy) -> list[str]:
+    """What ``/readyz`` warns of, without the causes."""
+    return [what(each) for each in (await ask(proxy, "/readyz"))["warnings"]]
 
 
 async def ended(proxy: RunningProxy, name: str, times: int = 1) -> dict[str, Any]:
@@ -60,6 +70,5 @@ async def ended(proxy: RunningProxy, name: str, times: int = 1) -> dict[str, Any
         raise AssertionError(f"{name} is not over: {proxy.log_text()}") from None
     assert len(found) == times, found
     assert await alert(proxy, name) is None
-    text = str(found[-1]["message"]).removeprefix("over: ")
-    assert text not in (await ask(proxy, "/readyz"))["warnings"]
+    assert what(str(found[-1]["message"]).removeprefix("over: ")) not in await warned(proxy)
     return found[-1]
