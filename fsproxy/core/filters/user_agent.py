@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 import re2
 
 from fsproxy.core.filters.base import rule_of
+from fsproxy.core.matching.pattern_set import PatternSet, options
 from fsproxy.core.model import FilterName, Hit, Instant, Mode, Rule, SessionFacts
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import CoreSettings, Entry, OrgSettings, UserAgentSettings
@@ -22,11 +23,6 @@ MOST_KNOWN = 4096
 _REGEX = "regex:"
 _REGEX_MEMORY = 8 << 20
 """Bytes that one compiled expression may take. ``x{1000}`` ten times over would not fit."""
-_LEAST_MEMORY = 64 << 20
-"""Bytes that a set may take at first. It takes only what it needs."""
-_MOST_MEMORY = 4 << 30
-_PROBE = "\x01fsproxy\x01"
-"""A text that no header can contain."""
 _CRAWLERS = "crawleruseragents"
 
 
@@ -46,7 +42,7 @@ def problem(text: str) -> str | None:
 def reason(text: str) -> str:
     """Return RE2's words for what is wrong with an expression, or "" if nothing is."""
     try:
-        re2.compile(_plain_expression(text), _options(_REGEX_MEMORY))
+        re2.compile(_plain_expression(text), options(_REGEX_MEMORY))
     except re2.error as error:
         said: bytes = error.args[0]
         return said.decode("utf-8", "replace")
@@ -60,56 +56,6 @@ def crawlers_problem() -> str | None:
     if find_spec(_CRAWLERS) is None:
         return "false, as crawler-user-agents is not installed (pip install fsproxy[crawlers])"
     return None
-
-
-def _options(memory: int) -> re2.Options:
-    options = re2.Options()
-    options.log_errors = False
-    options.max_mem = memory
-    return options
-
-
-@dataclass(frozen=True, slots=True)
-class PatternSet:
-    """Finds the first of any number of patterns in one pass over a text, on an engine that never backtracks."""
-
-    compiled: re2.Set | None
-    """None if there are no patterns."""
-    count: int
-
-    @classmethod
-    def of(cls, patterns: list[str]) -> Self:
-        """Return the set of these expressions. Raise ``re2.error`` if one is not in RE2's syntax.
-
-        A set with too little memory for its automaton matches nothing and reports nothing. So each set gets a probe
-        as its last pattern, and is built with more and more memory until it finds the probe.
-        """
-        if not patterns:
-            return cls(None, 0)
-        memory = _LEAST_MEMORY
-        while True:
-            made = re2.Set.SearchSet(_options(memory))
-            for pattern in (*patterns, _PROBE):
-                made.Add(pattern)
-            if _works(made, len(patterns)):
-                return cls(made, len(patterns))
-            memory *= 2
-            if memory > _MOST_MEMORY:
-                raise re2.error("too many patterns, or too large ones")
-
-    def first(self, text: bytes) -> int | None:
-        """Return the lowest index of the patterns that match; None if none does."""
-        found = self.compiled.Match(text) if self.compiled is not None else None
-        index = min(found) if found else self.count
-        return index if index < self.count else None
-
-
-def _works(made: re2.Set, index: int) -> bool:
-    try:
-        made.Compile()
-    except re2.error:
-        return False
-    return index in (made.Match(_PROBE) or ())
 
 
 @dataclass(frozen=True, slots=True)
