@@ -210,3 +210,19 @@ class CallKind(StrEnum):
 
     def __init__(self, value: str) -> None:
         self.is_user = value in ("identify", "set_user_vars")
+
+
+@unique
+class PropertyType(StrEnum):
+    """The ten types (rules.md 2). The value is the suffix without its underscore."""
+
+    STR = "str"
+    INT = "int"
+    REAL = "real"
+    DATE = "date"
+    BOOL = "bool"
+    STRS = "strs"
+    INTS = "ints"
+    REALS = "reals"
+    DATES = "dates"
+    BOOLS = "bools"

@@ -13,12 +13,11 @@ from fsproxy.core.client_api.outcome import decide_calls
 from fsproxy.core.client_api.problems import problem_document
 from fsproxy.core.client_api.reading.server_api import ServerCall
 from fsproxy.core.client_api.rewriting import rewrite
-from fsproxy.core.client_api.validation.names import PropertyType
 from fsproxy.core.client_api.validation.values import VALIDATORS, json_size
 from fsproxy.core.json.scanner import BYTE_ORDER_MARK
 from fsproxy.core.json.strict import Fault, parse_object
 from fsproxy.core.json.surrogates import with_stand_ins
-from fsproxy.core.model import Route
+from fsproxy.core.model import PropertyType, Route
 from fsproxy.core.settings import ClientApiSettings
 from fuzz.harness import Target, head_and_rest
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from fsproxy.core.client_api.validation.names import PropertyType
 from fsproxy.core.client_api.validation.values import VALIDATORS
 from fsproxy.core.matching import addresses
+from fsproxy.core.model import PropertyType
 from fsproxy.core.wire import cookies
 from fuzz.mutating import inputs
 from fuzz.run import NAMES

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 
-from fsproxy.core.client_api.validation.names import PropertyType
 from fsproxy.core.failures import Failure
 from fsproxy.core.filters import FILTERS
-from fsproxy.core.model import Route
+from fsproxy.core.model import PropertyType, Route
 from fsproxy.core.reasons import ReasonCode, RejectionCode
 from support.documents import rows, text_of
 

@@ -17,11 +17,11 @@ from fsproxy.core.audit.line import LONGEST_AGENT, LONGEST_PATH
 from fsproxy.core.audit.privacy import LONGEST_NAME
 from fsproxy.core.client_api.calls import MAX_LEAVES
 from fsproxy.core.client_api.outcome import _STATUS
-from fsproxy.core.client_api.validation.names import PropertyType
 from fsproxy.core.filters.user_agent import LOOKED_AT
 from fsproxy.core.limits import operations
 from fsproxy.core.limits.page_clock import MOST_MOVED_SECONDS
 from fsproxy.core.limits.rate import CALL_LATENESS_SECONDS
+from fsproxy.core.model import PropertyType
 from fsproxy.core.reasons import RejectionCode
 from fsproxy.core.settings import ClientApiSettings, Window
 from fsproxy.core.wire.client_address import MOST_HOPS

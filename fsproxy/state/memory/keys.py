@@ -15,8 +15,6 @@ from hashlib import blake2b
 from fsproxy.core.limits.operations import Admit, Mark, RateKind, Recall
 
 KEY_BITS = 60
-LONGEST_NAME = 64
-"""Characters. A longer name (an event's may have 250, a path 512 more) is kept as its digest."""
 
 
 @unique
@@ -59,8 +57,3 @@ def session_keys(operation: Mark | Recall) -> list[int]:
     if operation.user:
         keys.append(key_of(USER, operation.org, operation.user))
     return keys
-
-
-def name_digest(name: str) -> str:
-    """Return the digest that is kept instead of a name. Its first character tells it from any name."""
-    return "\0" + blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

@@ -8,8 +8,8 @@ from itertools import islice, takewhile
 
 from fsproxy.core.limits.operations import Claim, Claimed, NameKind
 from fsproxy.core.model import Instant
+from fsproxy.core.name_digest import LONGEST_NAME, name_digest
 from fsproxy.state.memory.journal import SHARDS, Journal
-from fsproxy.state.memory.keys import LONGEST_NAME, name_digest
 from fsproxy.state.memory.recent_names import RecentNames
 
 _Key = tuple[str, NameKind, str]

@@ -30,8 +30,9 @@ from fsproxy.core.limits.operations import (
 from fsproxy.core.limits.page_clock import MOST_MOVED_SECONDS
 from fsproxy.core.limits.rate import microseconds
 from fsproxy.core.model import FilterName, Hit, Rule
+from fsproxy.core.name_digest import LONGEST_NAME, name_digest
 from fsproxy.core.reasons import ReasonCode
-from fsproxy.state.memory.keys import LONGEST_NAME, RATE_KEYS, KeyKind, key_of, name_digest
+from fsproxy.state.memory.keys import RATE_KEYS, KeyKind, key_of
 
 KEY_VERSION = 1
 """Part of every key. A version that lays its keys out otherwise counts it up, and reads the previous one's."""

@@ -7,11 +7,10 @@ import pytest
 from fsproxy.core.client_api.inspection import inspect
 from fsproxy.core.client_api.outcome import decide_calls
 from fsproxy.core.client_api.reading.server_api import ServerCall, split_batch
-from fsproxy.core.client_api.validation.names import PropertyType
 from fsproxy.core.client_api.validation.values import VALIDATORS
 from fsproxy.core.json.strict import Fault
 from fsproxy.core.limits.operations import NameKind
-from fsproxy.core.model import Route
+from fsproxy.core.model import PropertyType, Route
 from fsproxy.core.reasons import RejectionCode
 from fsproxy.core.settings import ClientApiSettings
 from support.call_samples import bundle, event, first

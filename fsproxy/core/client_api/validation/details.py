@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from fsproxy.core.client_api.calls import MAX_LEAVES
-from fsproxy.core.client_api.validation.names import PropertyType
 from fsproxy.core.json.surrogates import shown_halves
+from fsproxy.core.model import PropertyType
 from fsproxy.core.reasons import RejectionCode
 from fsproxy.core.settings import ClientApiSettings
 

@@ -8,10 +8,9 @@ from typing import Any
 from fsproxy.core.client_api.calls import MAX_LEAVES, ORDER_COMPLETED, Call, Typing
 from fsproxy.core.client_api.validation.details import cut, property_detail, reserved_detail
 from fsproxy.core.client_api.validation.flattened import NO_ENTRIES, FlattenedEntries
-from fsproxy.core.client_api.validation.names import PropertyType
 from fsproxy.core.client_api.validation.values import reserved_problem
 from fsproxy.core.json.scanner import Steps
-from fsproxy.core.model import CallKind, Rejection
+from fsproxy.core.model import CallKind, PropertyType, Rejection
 from fsproxy.core.reasons import RejectionCode
 from fsproxy.core.settings import ClientApiSettings
 

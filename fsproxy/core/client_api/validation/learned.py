@@ -18,9 +18,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from fsproxy.core.client_api.calls import WIDEST_CHARACTER, Call, Typing, ValidatedCall
-from fsproxy.core.client_api.validation.names import TYPES, PropertyType, read_name
+from fsproxy.core.client_api.validation.names import TYPES, read_name
 from fsproxy.core.client_api.validation.values import INT_MAX, INT_MIN, LONGEST_ATOM, SURE_DATE
 from fsproxy.core.json.strict import occurrences
+from fsproxy.core.model import PropertyType
 from fsproxy.core.settings import ClientApiSettings
 
 MOST_PROPERTIES = 1024

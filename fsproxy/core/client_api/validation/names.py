@@ -3,27 +3,10 @@
 from __future__ import annotations
 
 import re
-from enum import StrEnum, unique
 from functools import lru_cache
 
+from fsproxy.core.model import PropertyType
 from fsproxy.core.reasons import RejectionCode
-
-
-@unique
-class PropertyType(StrEnum):
-    """The ten types (rules.md 2). The value is the suffix without its underscore."""
-
-    STR = "str"
-    INT = "int"
-    REAL = "real"
-    DATE = "date"
-    BOOL = "bool"
-    STRS = "strs"
-    INTS = "ints"
-    REALS = "reals"
-    DATES = "dates"
-    BOOLS = "bools"
-
 
 TYPES: dict[str, PropertyType] = {str(each): each for each in PropertyType}
 """By suffix, with case: ``_Str`` is no type."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from fsproxy.core.client_api.calls import WIDEST_CHARACTER
-from fsproxy.core.client_api.validation.names import PropertyType
 from fsproxy.core.client_api.validation.values import INT_MAX, INT_MIN, LONGEST_ATOM
 from fsproxy.core.json.in_parts import all_within
+from fsproxy.core.model import PropertyType
 
 _TYPES: dict[object, frozenset[type]] = {
     PropertyType.STR: frozenset({str}),

@@ -7,10 +7,9 @@ from typing import overload
 
 from fsproxy.core.client_api.calls import Call, Typing, ValidatedCall
 from fsproxy.core.client_api.validation.details import LONGEST_ECHO, cut, property_detail
-from fsproxy.core.client_api.validation.names import PropertyType
 from fsproxy.core.json.cutting import EVERYTHING
 from fsproxy.core.json.scanner import Steps
-from fsproxy.core.model import CallKind, Rejection
+from fsproxy.core.model import CallKind, PropertyType, Rejection
 from fsproxy.core.reasons import RejectionCode
 from fsproxy.core.settings import ClientApiSettings
 

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from fsproxy.core.client_api.calls import WIDEST_CHARACTER
-from fsproxy.core.client_api.validation.names import PropertyType
 from fsproxy.core.json.in_parts import all_within, kinds_of
+from fsproxy.core.model import PropertyType
 from fsproxy.core.reasons import RejectionCode
 
 INT_MIN = -(2**63)

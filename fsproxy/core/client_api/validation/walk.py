@@ -12,12 +12,12 @@ from typing import Any
 
 from fsproxy.core.client_api.calls import MAX_LEAVES, UID, Typing
 from fsproxy.core.client_api.validation.findings import Findings, Schema, WalkedObject
-from fsproxy.core.client_api.validation.names import TYPES, PropertyType, read_name
+from fsproxy.core.client_api.validation.names import TYPES, read_name
 from fsproxy.core.client_api.validation.plain import LONGEST, are_plain, note
 from fsproxy.core.client_api.validation.values import OFFSET_VALIDATORS, VALIDATORS, inferred_type
 from fsproxy.core.json.layers import LEVELS
 from fsproxy.core.json.scanner import NOWHERE, Steps
-from fsproxy.core.model import CallKind
+from fsproxy.core.model import CallKind, PropertyType
 from fsproxy.core.reasons import RejectionCode
 
 _BY_SCHEMA, _INFERRED = Typing.SCHEMA, Typing.INFERRED

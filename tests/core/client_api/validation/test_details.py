@@ -9,9 +9,8 @@ from fsproxy.core.client_api.inspection import inspect
 from fsproxy.core.client_api.reading.server_api import ServerCall
 from fsproxy.core.client_api.validation.call import validate_call
 from fsproxy.core.client_api.validation.details import LONGEST_ECHO, cut, property_detail, reserved_detail
-from fsproxy.core.client_api.validation.names import PropertyType
 from fsproxy.core.json.strict import Fault
-from fsproxy.core.model import CallKind, Route
+from fsproxy.core.model import CallKind, PropertyType, Route
 from fsproxy.core.reasons import RejectionCode
 from fsproxy.core.settings import ClientApiSettings
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fsproxy.core.client_api.validation.names import PropertyType, read_name
+from fsproxy.core.client_api.validation.names import read_name
+from fsproxy.core.model import PropertyType
 from fsproxy.core.reasons import RejectionCode
 
 SUFFIXES = ["str", "int", "real", "date", "bool", "strs", "ints", "reals", "dates", "bools"]

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from fsproxy.core.client_api.validation.names import PropertyType
 from fsproxy.core.client_api.validation.values import (
     VALIDATORS,
     inferred_type,
@@ -14,6 +13,7 @@ from fsproxy.core.client_api.validation.values import (
     is_offset_date,
     reserved_problem,
 )
+from fsproxy.core.model import PropertyType
 from fsproxy.core.reasons import RejectionCode
 
 SIZE = 8192
