@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pytest
-import re2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsproxy.core.filters import user_agent
-from fsproxy.core.filters.user_agent import CrawlersMissingError, PatternSet, UserAgentFilter, crawlers_problem, problem
+from fsproxy.core.filters.user_agent import CrawlersMissingError, UserAgentFilter, crawlers_problem, problem
 from fsproxy.core.model import FilterName, Hit, Instant, Mode, Route, SessionFacts
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import CoreSettings, Entry, FilterSettings, OrgSettings, UserAgentSettings
@@ -173,36 +172,12 @@ def test_a_rule_keeps_its_id_and_place() -> None:
     ]
 
 
-def test_a_set_too_large_for_the_engines_own_memory_still_finds_its_last_pattern() -> None:
-    """RE2 sets that ran out of memory match nothing and report nothing: 8 MB are full at 5,000 such patterns."""
-    patterns = [f"(?i:agent-number-{number}-of-many)" for number in range(20_000)]
-    made = PatternSet.of(patterns)
-    assert made.first(b"x Agent-Number-19999-of-many y") == 19_999
-    assert made.first(b"x Agent-Number-20000-of-many y") is None
-
-
-def test_a_set_gets_more_memory_until_it_works_and_fails_loudly_when_there_is_no_more(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    patterns = [f"agent-number-{number}" for number in range(1000)]
-    monkeypatch.setattr(user_agent, "_LEAST_MEMORY", 1 << 12)
-    assert PatternSet.of(patterns).first(b"agent-number-999") == 9
-    monkeypatch.setattr(user_agent, "_MOST_MEMORY", 1 << 13)
-    with pytest.raises(re2.error, match=r"too many patterns, or too large ones$"):
-        PatternSet.of(patterns)
-
-
 def test_a_list_of_crawlers_that_is_not_installed_is_a_problem_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(user_agent, "_CRAWLERS", "no_such_module")
     assert "fsproxy[crawlers]" in str(crawlers_problem())
     with pytest.raises(CrawlersMissingError):
         _filter(["bot"], crawlers=True)
     assert _id(_filter(["bot"]), "bot") is not None
-
-
-def test_an_expression_that_is_none_is_an_error_and_not_an_endless_search_for_memory() -> None:
-    with pytest.raises(re2.error):
-        PatternSet.of(["("])
 
 
 def test_nothing_to_block_compiles_to_nothing() -> None:
