@@ -19,7 +19,7 @@ from fsproxy.config.schema import (
     UpstreamTls,
 )
 from fsproxy.config.yaml.positions import Kind, Node, Scalar, Sequence, Table
-from fsproxy.core.filters.user_agent import crawlers_problem
+from fsproxy.core.matching.crawlers import crawlers_problem
 from fsproxy.core.settings import Cycle, GeoSettings, GeoSource, QuotaSettings, RampingSettings, UserAgentSettings
 
 _DATABASES = "maxminddb"

@@ -14,7 +14,7 @@ from fsproxy.config.files import Files, UnreadableError
 from fsproxy.config.key_tree import ROOT
 from fsproxy.config.orgs import with_overrides
 from fsproxy.config.problems import ConfigError, HostError, Problem, in_order
-from fsproxy.config.reading import FILE, MERGED, Reading
+from fsproxy.config.reading import MERGED, Reading, list_name
 from fsproxy.config.schema import AuditConfig, Config, LogConfig, StateConfig, TopMode
 from fsproxy.config.yaml.positions import Scalar, Sequence, Table
 from fsproxy.config.yaml.tree import parse
@@ -78,8 +78,8 @@ def lists_in(text: str, environ: Mapping[str, str]) -> list[str]:
     waiting = [parse(text, "", environ, [])]
     while waiting:
         node = waiting.pop()
-        if isinstance(node, Scalar) and node.text.startswith(FILE):
-            found[node.text.removeprefix(FILE)] = None
+        if isinstance(node, Scalar) and (name := list_name(node.text)) is not None:
+            found[name] = None
         elif isinstance(node, Table):
             waiting.extend(node.members.values())
         elif isinstance(node, Sequence):

@@ -193,7 +193,7 @@ class Reading:
         if not isinstance(node, Scalar) or (node.kind is Kind.NULL and not node.text):
             self._fault(node, f"is not {rule.noun}", "a text, or {pattern: TEXT, id: TEXT}")
             return ()
-        if node.text.startswith(FILE):
+        if list_name(node.text) is not None:
             return self._from_file(node, rule, explicit_id)
         if self._is_wrong(node, rule):
             return ()
@@ -242,6 +242,11 @@ class Reading:
         if first is not node:
             self._fault(node, f"is not unique: {first.path} in line {first.place.line} has it too", "an id of its own")
         return node.text
+
+
+def list_name(text: str) -> str | None:
+    """Return the file that an entry names; None when it names none. ``file://`` is an origin."""
+    return text.removeprefix(FILE) if text.startswith(FILE) and text != "file://" else None
 
 
 def _form(reader: ListOf[Any]) -> str:

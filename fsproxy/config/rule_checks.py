@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fsproxy.core.filters import domain, geo, ip, opt_out, url, user_agent
+from fsproxy.core.matching import origins
 
 Check = Callable[[str], str | None]
 """Returns what is allowed, or None when the text is right."""
@@ -33,6 +34,7 @@ RULE_CHECKS: dict[str, RuleCheck] = {
     "geo": RuleCheck("a zone", geo.problem),
     "opt_out": RuleCheck("a cookie", opt_out.problem),
     "url": RuleCheck("a scheme", url.problem),
+    "origin": RuleCheck("an origin pattern", origins.problem),
     "text": RuleCheck("a text", _not_empty),
 }
-"""By the filter whose rules they are; ``text`` is for rules that are compared letter by letter."""
+"""By the filter whose rules they are. ``origin`` is for those of ``cors``, ``text`` for texts compared as they are."""

@@ -360,7 +360,9 @@ class ReloadConfig:
 class CorsConfig:
     """Credentialed CORS headers on answers that the proxy makes itself."""
 
-    origins: tuple[Entry, ...] | None = setting("any", rules("domain", "any"), "any, or patterns as in filters.domain.")
+    origins: tuple[Entry, ...] | None = setting(
+        "any", rules("origin", "any"), "any, or hosts as in filters.domain, SCHEME://HOST, null, file://."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

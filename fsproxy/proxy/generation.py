@@ -7,8 +7,7 @@ from functools import lru_cache
 from typing import Self
 
 from fsproxy.config.schema import Config, CorsConfig, TopMode
-from fsproxy.core.matching.domains import DomainTable, parse_pattern
-from fsproxy.core.matching.hosts import parse_origin
+from fsproxy.core.matching.origins import OriginTable
 from fsproxy.core.model import Route
 from fsproxy.core.policy import Snapshot
 from fsproxy.core.wire.answers import OriginAllowed, OwnAnswers, Registrable
@@ -87,16 +86,8 @@ class Generation:
 
 
 def _origins(cors: CorsConfig) -> OriginAllowed | None:
-    """Return who gets CORS headers, by the same patterns as the domain filter's; None: every origin."""
-    if cors.origins is None:
-        return None
-    table = DomainTable.of(parse_pattern(entry.text) for entry in cors.origins)
-
-    def allowed(origin: str) -> bool:
-        url = parse_origin(origin)
-        return url is not None and table.find(url) is not None
-
-    return allowed
+    """Return who gets CORS headers; None: every origin."""
+    return None if cors.origins is None else OriginTable.of(entry.text for entry in cors.origins).allows
 
 
 @lru_cache(maxsize=1)

@@ -80,7 +80,7 @@ MISTAKES = {
     "filters: {geo: {never: [US, XX1]}}": '2:29: filters.geo.never[1]: "XX1" is not a zone; allowed: an ISO 3166 code',
     "filters: {user_agent: {block: ['regex:(']}}": '2:32: filters.user_agent.block[0]: "regex:(" is not a user-agent ',
     "filters: {domain: {rules: [{block: 'http://a'}]}}": '2:36: filters.domain.rules[0].block: "http://a" is not a do',
-    "cors: {origins: ['http://a']}": '2:18: cors.origins[0]: "http://a" is not a domain pattern (did you mean a?); al',
+    "cors: {origins: ['http://a/']}": '2:18: cors.origins[0]: "http://a/" is not an origin pattern (did you mean',
     "filters: {geo: {only: [US], never: [FR]}}": "2:29: filters.geo.never: stands beside only; allowed: only or never",
     "filters: {geo: {source: {header: a, database: b}}}": '2:34: filters.geo.source.header: "a" stands beside database',
     "filters: {opt_out: {cookies: ['a b=1']}}": '2:31: filters.opt_out.cookies[0]: "a b=1" is not a cookie; allowed: ',
@@ -233,7 +233,7 @@ def test_several_workers_cannot_listen_on_one_unix_socket() -> None:
 
 
 def test_what_needs_an_extra_that_is_not_installed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fsproxy.core.filters.user_agent._CRAWLERS", "no_such_module")
+    monkeypatch.setattr("fsproxy.core.matching.crawlers._LIST", "no_such_module")
     monkeypatch.setattr("fsproxy.config.conflicts._DATABASES", "no_such_module")
 
     crawlers, database = faults(

@@ -99,7 +99,7 @@ listen: {unix: /run/f.sock, tls: {cert: c.pem, key: d.pem}}
 client_ip: {trusted_proxies: [192.0.2.1, "2001:db8::/32"], header: CF-Connecting-IP}
 routes: {page: [/p], direct: {event: null}, server_api: false}
 socket: tunnel
-cors: {origins: ["*.example.com"]}
+cors: {origins: ["*.example.com", null, "file://", capacitor://localhost]}
 mode: bypass
 """,
         "f.yaml",
@@ -118,7 +118,12 @@ mode: bypass
     assert config.client_ip.header == "cf-connecting-ip"
     assert config.routes == schema.RoutesConfig(page=("/p",), direct_event=None, server_api=False)
     assert config.socket is schema.SocketMode.TUNNEL
-    assert [entry.text for entry in config.cors.origins or ()] == ["*.example.com"]
+    assert [entry.text for entry in config.cors.origins or ()] == [
+        "*.example.com",
+        "null",
+        "file://",
+        "capacitor://localhost",
+    ]
     assert (config.mode, config.core.mode) == (schema.TopMode.BYPASS, Mode.OFF)
 
 

@@ -80,6 +80,7 @@ ALSO: dict[str, tuple[str, ...]] = {
     "units": ("config/test_values.py",),
     "settings": ("config/test_defaults.py", "core/filters/test_every_filter.py"),
     "json/member_names": ("core/wire/test_page.py", "core/client_api/reading/test_bundle.py"),
+    "matching/crawlers": ("core/filters/test_user_agent.py",),
     "matching/zones": ("core/filters/test_geo.py",),
 }
 """Of modules without a mirror of their own name, the tests of what they are a part of; of some others, more."""

@@ -14,7 +14,9 @@ from fsproxy.config.restart import with_what_can_change
 from fsproxy.config.schema import Config, TopMode
 from fsproxy.core.failures import Failure
 from fsproxy.core.filters import FILTERS
-from fsproxy.core.model import FilterName, Mode, Route
+from fsproxy.core.filters.user_agent import UserAgentFilter
+from fsproxy.core.matching.crawlers import BLOCKED_BY_THE_VENDOR, OF_THEIR_KIND
+from fsproxy.core.model import FilterName, Instant, Mode, Route, SessionFacts
 from fsproxy.core.policy import Snapshot
 from fsproxy.core.policy_rules import hits_in
 from fsproxy.core.reasons import ReasonCode
@@ -25,6 +27,24 @@ UPSTREAM = "upstream: {url: http://127.0.0.1:9000}\n"
 
 
 # -- filters and codes
+
+
+def test_the_names_of_known_crawlers_are_those_of_the_program() -> None:
+    section = text_of("reference/filters.md").partition("## Known crawlers")[2].partition("\n## ")[0]
+    vendor, others = (part.partition(";\n")[0] for part in section.split("\n- ")[2:4])
+    assert set(ticked(vendor)) == set(BLOCKED_BY_THE_VENDOR)
+    assert set(ticked(others.partition("\n\n")[0])) == set(OF_THEIR_KIND)
+
+
+def test_the_example_about_crawlers_excepts_what_it_says() -> None:
+    (example,) = re.findall(
+        r"```yaml\n(filters:\n  user_agent: {crawlers.*?)```", text_of("reference/filters.md"), re.DOTALL
+    )
+    filters = Snapshot.compile(load_text(UPSTREAM + example, "x.yaml", {}, Path()).core, 1).default.on_page
+    (user_agent,) = (each for each in filters if isinstance(each, UserAgentFilter))
+    for agent, is_blocked in (("SogouMobileBrowser/5", False), ("Sogou web spider", True), ("adsbot-google", True)):
+        hit = user_agent.judge(SessionFacts(route=Route.PAGE, user_agent=agent), Instant(0.0))
+        assert (hit is not None) is is_blocked
 
 
 EVERY_RULE = [

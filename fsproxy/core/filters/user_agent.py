@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from importlib import import_module
-from importlib.util import find_spec
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import re2
 
 from fsproxy.core.filters.base import rule_of
+from fsproxy.core.matching import crawlers
 from fsproxy.core.matching.pattern_set import PatternSet, options
 from fsproxy.core.model import FilterName, Hit, Instant, Mode, Rule, SessionFacts
 from fsproxy.core.reasons import ReasonCode
@@ -23,11 +22,6 @@ MOST_KNOWN = 4096
 _REGEX = "regex:"
 _REGEX_MEMORY = 8 << 20
 """Bytes that one compiled expression may take. ``x{1000}`` ten times over would not fit."""
-_CRAWLERS = "crawleruseragents"
-
-
-class CrawlersMissingError(Exception):
-    """``crawlers`` is true, but the list is not installed."""
 
 
 def problem(text: str) -> str | None:
@@ -51,16 +45,9 @@ def reason(text: str) -> str:
     return ""
 
 
-def crawlers_problem() -> str | None:
-    """Return what ``crawlers`` must be where the list is not installed, or None if it is."""
-    if find_spec(_CRAWLERS) is None:
-        return "false, as crawler-user-agents is not installed (pip install fsproxy[crawlers])"
-    return None
-
-
 @dataclass(frozen=True, slots=True)
 class UserAgentFilter:
-    """``block`` and ``allow``: what a User-Agent contains; ``crawlers``: a maintained list is blocked as well.
+    """``block`` and ``allow``: what a User-Agent contains; ``crawlers``: known crawlers are blocked as well.
 
     What is allowed is never blocked. The first of several rules that match makes the hit.
     """
@@ -84,14 +71,14 @@ class UserAgentFilter:
         mode = settings.mode.capped(core.mode)
         if mode is Mode.OFF or not (settings.block or settings.crawlers or settings.block_missing):
             return None
-        crawlers = _crawler_patterns() if settings.crawlers else []
+        known = _crawlers() if settings.crawlers else {}
         own = [_expression(entry, settings) for entry in settings.block]
         hits = [_hit(rule_of(cls.name, "block", entry)) for entry in settings.block]
         where = settings.places.get("crawlers", "")
-        hits += [_hit(Rule(f"{cls.name}:crawler:{pattern}", where)) for pattern in crawlers]
+        hits += [_hit(Rule(f"{cls.name}:crawler:{pattern}", where)) for pattern in known]
         return cls(
             mode,
-            PatternSet.of(own + crawlers),
+            PatternSet.of([*own, *known.values()]),
             tuple(hits),
             PatternSet.of([_expression(entry, settings) for entry in settings.allow]),
             _missing(settings),
@@ -137,12 +124,12 @@ def _plain_expression(text: str) -> str:
     return text.removeprefix(_REGEX) if text.startswith(_REGEX) else escaped
 
 
-def _crawler_patterns() -> list[str]:
-    # The list is an optional package, and reads a file. So it is imported only where it is wanted, off the event loop.
-    if crawlers_problem() is not None:
-        raise CrawlersMissingError("crawler-user-agents is not installed")
-    listed: list[dict[str, Any]] = import_module(_CRAWLERS).CRAWLER_USER_AGENTS_DATA
-    return [each["pattern"] for each in listed]
+def _crawlers() -> dict[str, str]:
+    """Return the expression of each known crawler by its name in rule ids. Names are those of bots, in any case."""
+    names = crawlers.BLOCKED_BY_THE_VENDOR + crawlers.OF_THEIR_KIND
+    found = {pattern: pattern for pattern in crawlers.listed()}
+    found |= {name: re2.escape(name) for name in names}
+    return {name: f"(?i){expression}" for name, expression in found.items()}
 
 
 def _hit(rule: Rule) -> Hit:

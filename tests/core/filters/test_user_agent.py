@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsproxy.core.filters import user_agent
-from fsproxy.core.filters.user_agent import CrawlersMissingError, UserAgentFilter, crawlers_problem, problem
+from fsproxy.core.filters.user_agent import UserAgentFilter, problem
+from fsproxy.core.matching import crawlers as known
+from fsproxy.core.matching.crawlers import CrawlersMissingError, crawlers_problem
 from fsproxy.core.model import FilterName, Hit, Instant, Mode, Route, SessionFacts
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import CoreSettings, Entry, FilterSettings, OrgSettings, UserAgentSettings
@@ -155,6 +158,59 @@ def test_crawlers_adds_the_maintained_list_after_the_own_rules() -> None:
     assert crawlers_problem() is None
 
 
+@pytest.fixture(scope="module")
+def crawlers() -> UserAgentFilter:
+    """The crawlers alone, with ``case_sensitive``, which is for the user's own patterns."""
+    return _filter(crawlers=True, case_sensitive=True)
+
+
+@pytest.mark.parametrize("case", [str, str.lower, str.upper])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *known.BLOCKED_BY_THE_VENDOR,
+        *known.OF_THEIR_KIND,
+        "AdsBot-Google-Mobile",
+        "Google-AdWords-Express",
+        "Google-Adwords-DisplayAds",
+        "Google-Adwords-Instant",
+        "AhrefsBot",
+        "GPTBot",
+    ],
+)
+def test_a_known_crawler_is_blocked_in_any_case(
+    name: str, case: Callable[[str], str], crawlers: UserAgentFilter
+) -> None:
+    hit = _hit(crawlers, case(f"Mozilla/5.0 AppleWebKit/537.36 (compatible; {name}/1.0; +https://bots.example)"))
+    assert hit is not None
+    assert hit.rule.id.startswith("user_agent:crawler:")
+
+
+def test_what_the_vendor_blocks_has_a_rule_that_names_it(crawlers: UserAgentFilter) -> None:
+    assert _id(crawlers, "google-ads-qualify (x)") == "user_agent:crawler:Google-Ads-Qualify"
+    assert _id(crawlers, "Mozilla/5.0 (compatible; Google Page Speed Insights)") == (
+        "user_agent:crawler:Google Page Speed Insights"
+    )
+
+
+@pytest.mark.parametrize(
+    "browser",
+    [
+        "X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36",
+        "Macintosh; Intel Mac OS X 10.15; rv:127.0) Gecko/20100101 Firefox/127.0",
+        "iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1 (KHTML, like Gecko) Version/17.5 Mobile Safari/604",
+        "iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1 (KHTML, like Gecko) GSA/317.0.63 Mobile Safari/604",
+        "iPhone; CPU iPhone OS 17_4 like Mac OS X) Mobile/15E148 [FBAN/FBIOS;FBAV/461.0.0.41.110;FBDV/iPhone14,5]",
+        "Linux; Android 13; wv) AppleWebKit/537.36 Version/4.0 Chrome/124.0.0.0 Mobile Safari/537.36 [Pinterest/Android]",
+        "Linux; Android 10) AppleWebKit/537.36 Version/4.0 Chrome/124.0 Mobile DuckDuckGo/5 Safari/537.36",
+        "Linux; Android 6.0; CUBOT X15) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/88 Mobile Safari/537.36",
+        "Windows NT 10.0) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/116.0 YaBrowser/23.9 Safari/537.36",
+    ],
+)
+def test_no_browser_is_taken_for_a_crawler(browser: str, crawlers: UserAgentFilter) -> None:
+    assert _id(crawlers, f"Mozilla/5.0 ({browser}") is None
+
+
 def test_a_rule_keeps_its_id_and_place() -> None:
     found = UserAgentSettings(
         block=(Entry("bot", "fsproxy.yaml:5:9", "no-bots"),),
@@ -173,7 +229,7 @@ def test_a_rule_keeps_its_id_and_place() -> None:
 
 
 def test_a_list_of_crawlers_that_is_not_installed_is_a_problem_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(user_agent, "_CRAWLERS", "no_such_module")
+    monkeypatch.setattr(known, "_LIST", "no_such_module")
     assert "fsproxy[crawlers]" in str(crawlers_problem())
     with pytest.raises(CrawlersMissingError):
         _filter(["bot"], crawlers=True)
