@@ -128,12 +128,13 @@ def effective(config: Config) -> dict[str, Any]:
     }
     plain["filters"] = _plain(core.default.filters)
     plain["client_api"] = _plain(core.default.client_api)
+    plain["plan"] = _plain(core.default.plan)
     return plain
 
 
 def _own(org: OrgSettings, default: OrgSettings) -> dict[str, Any]:
     own: dict[str, Any] = {"enabled": org.enabled, "mobile": org.mobile}
-    for part in ("filters", "client_api"):
+    for part in ("filters", "client_api", "plan"):
         given, usual = getattr(org, part), getattr(default, part)
         if given is not usual:
             names = [each.name for each in dataclasses.fields(given)]

@@ -15,7 +15,7 @@ from fsproxy.cli.loading import load_or_exit
 from fsproxy.core.audit.privacy import safe
 from fsproxy.core.client_api.inspection import inspect
 from fsproxy.core.client_api.outcome import CallsOutcome, decide_calls
-from fsproxy.core.model import Rejection, Route
+from fsproxy.core.model import Mode, Rejection, Route
 from fsproxy.core.settings import ClientApiSettings
 
 ROUTES = {
@@ -49,7 +49,8 @@ def validate(kind: str, file: IO[bytes], path: Path | None, org: str | None, *, 
     settings = ClientApiSettings()
     if path is not None:
         core = load_or_exit(path).core
-        settings = (core.orgs.get(org, core.default) if org is not None else core.default).client_api
+        of_org = core.orgs.get(org, core.default) if org is not None else core.default
+        settings = of_org.client_api.capped(Mode.ENFORCE, of_org.plan)
     body = file.read()
     if body.startswith(GZIP_MAGIC):
         try:

@@ -20,6 +20,7 @@ from fsproxy.config.schema import (
 )
 from fsproxy.config.yaml.positions import Kind, Node, Scalar, Sequence, Table
 from fsproxy.core.matching.crawlers import crawlers_problem
+from fsproxy.core.plan import PATH, PATH_FORM, PlanFile, PlannedEvent
 from fsproxy.core.settings import Cycle, GeoSettings, GeoSource, QuotaSettings, RampingSettings, UserAgentSettings
 
 _DATABASES = "maxminddb"
@@ -138,6 +139,25 @@ def _quota(table: Table) -> Iterator[Problem]:
         yield day.problem("does not fit the cycle", form)
 
 
+def _planned_names(found: Node | None) -> Iterator[Problem]:
+    for name, node in found.members.items() if isinstance(found, Table) else ():
+        if not PATH.fullmatch(name):
+            yield node.key_problem("is not a property's name", PATH_FORM)
+
+
+def _planned_event(table: Table) -> Iterator[Problem]:
+    properties = table.members.get("properties")
+    yield from _planned_names(properties)
+    known = properties.members if isinstance(properties, Table) else {}
+    for each in table.sequence("required"):
+        if isinstance(each, Scalar) and each.text not in known:
+            yield each.problem("is not among the properties of this event", ", ".join(sorted(known)[:20]) or "none")
+
+
+def _plan(table: Table) -> Iterator[Problem]:
+    yield from _planned_names(table.members.get("user_properties"))
+
+
 CONFLICTS: Mapping[type, Callable[[Table], Iterator[Problem]]] = {
     AdminConfig: _admin,
     ListenConfig: _listen,
@@ -150,5 +170,7 @@ CONFLICTS: Mapping[type, Callable[[Table], Iterator[Problem]]] = {
     GeoSource: _geo_source,
     RampingSettings: _ramping,
     QuotaSettings: _quota,
+    PlanFile: _plan,
+    PlannedEvent: _planned_event,
 }
 """By the class of the section that they look at."""

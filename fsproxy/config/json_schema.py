@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fsproxy.config.key_tree import ROOT, Fields, Group, keys_of
-from fsproxy.core.keys import STRING, JsonSchema, Leaf, ListOf, MapOf, Reader, SectionOf
+from fsproxy.core.keys import STRING, FileOf, JsonSchema, Leaf, ListOf, MapOf, Reader, SectionOf
 
 _REFERENCE: JsonSchema = {"type": "string", "pattern": r"\$\{"}
 """A reference to the environment, which may replace any scalar."""
@@ -56,7 +56,10 @@ def _value(reader: Reader[Any], defs: _Defs) -> JsonSchema:
             return {"anyOf": [reader.schema, {**whole, "minItems": 1}]}
         return whole if reader.word is None else {"anyOf": [{"const": reader.word}, whole]}
     if isinstance(reader, MapOf):
-        return {"type": "object", "additionalProperties": _value(reader.value, defs)}
+        mapping: JsonSchema = {"type": "object", "additionalProperties": _value(reader.value, defs)}
+        return {"anyOf": [mapping, _NULL]} if reader.nullable else mapping
+    if isinstance(reader, FileOf):
+        return {"type": ["string", "null"]}
     name = reader.kind.__name__.lstrip("_")
     if name not in defs:
         defs[name] = _object(keys_of(reader.kind), defs)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, TypeAlias
 
 from fsproxy.config.schema import Config
-from fsproxy.core.keys import METADATA, Key, MapOf, SectionOf, whole
+from fsproxy.core.keys import METADATA, FileOf, Key, MapOf, SectionOf, whole
 from fsproxy.core.settings import CoreSettings, OrgSettings
 
 Fields: TypeAlias = tuple[tuple[str, Key], ...]
@@ -49,6 +49,7 @@ ROOT = Group(
         **keys_of(CoreSettings).members,
         "filters": _BASE["filters"],
         "client_api": _BASE["client_api"],
+        "plan": _BASE["plan"],
     },
 )
 """The whole file: the program's sections, and the core's beside them."""
@@ -60,5 +61,7 @@ def names(group: Group = ROOT) -> Iterator[str]:
         yield name
         reader = None if isinstance(found, Group) else found[0][1].reader
         reader = reader.value if isinstance(reader, MapOf) else reader
-        below = found if isinstance(found, Group) else keys_of(reader.kind) if isinstance(reader, SectionOf) else None
-        yield from names(below) if below is not None else ()
+        if isinstance(found, Group):
+            yield from names(found)
+        elif isinstance(reader, SectionOf | FileOf):
+            yield from names(keys_of(reader.kind))

@@ -16,11 +16,12 @@ from fsproxy.config.orgs import with_overrides
 from fsproxy.config.problems import ConfigError, HostError, Problem, in_order
 from fsproxy.config.reading import MERGED, Reading, list_name
 from fsproxy.config.schema import AuditConfig, Config, LogConfig, StateConfig, TopMode
-from fsproxy.config.yaml.positions import Scalar, Sequence, Table
+from fsproxy.config.yaml.positions import Kind, Scalar, Sequence, Table
 from fsproxy.config.yaml.tree import parse
 from fsproxy.core.keys import METADATA
 from fsproxy.core.settings import CoreSettings, OrgSettings
 
+_PLAN = "plan.file"
 _OF_THE_CORE = {field.name for field in fields(CoreSettings) if METADATA in field.metadata}
 
 
@@ -73,18 +74,22 @@ def _load(text: str, name: str, environ: Mapping[str, str], files: Files, leftov
 
 
 def lists_in(text: str, environ: Mapping[str, str]) -> list[str]:
-    """Return the names of the lists that a configuration refers to with ``file:``, without duplicates."""
+    """Return the names of the lists that a configuration refers to with ``file:``, and of plans; each once."""
     found: dict[str, None] = {}
     waiting = [parse(text, "", environ, [])]
     while waiting:
         node = waiting.pop()
-        if isinstance(node, Scalar) and (name := list_name(node.text)) is not None:
+        if isinstance(node, Scalar) and (name := node.text if _is_document(node) else list_name(node.text)) is not None:
             found[name] = None
         elif isinstance(node, Table):
             waiting.extend(node.members.values())
         elif isinstance(node, Sequence):
             waiting.extend(node.items)
     return list(found)
+
+
+def _is_document(node: Scalar) -> bool:
+    return node.kind is not Kind.NULL and (node.path == _PLAN or node.path.endswith(f".{_PLAN}"))
 
 
 def located(error: HostError, text: str, name: str, environ: Mapping[str, str]) -> Problem:

@@ -25,13 +25,12 @@ _FILTERS = tuple(
 
 
 def with_overrides(root: Table) -> Table:
-    """Return the tree with whole ``filters`` and ``client_api`` sections for each listed org."""
+    """Return the tree with whole ``filters``, ``client_api`` and ``plan`` sections for each listed org."""
     filters = _section(root, "filters")
     if isinstance(filters, Table):
         whole = {name: _section(filters, name) for name in _FILTERS}
         filters = replace(filters, members={**filters.members, **whole})
-    client_api = _section(root, "client_api")
-    base = {"filters": filters, "client_api": client_api}
+    base = {"filters": filters, "client_api": _section(root, "client_api"), "plan": _section(root, "plan")}
     orgs = root.members.get("orgs")
     members = {**root.members, **base}
     if isinstance(orgs, Table) and isinstance(listed := orgs.members.get("listed"), Table):

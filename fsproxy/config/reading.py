@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from fsproxy.config.conflicts import CONFLICTS
+from fsproxy.config.documents import read_document
 from fsproxy.config.files import Files, UnreadableError
 from fsproxy.config.key_tree import Group, keys_of
 from fsproxy.config.near_misses import suggestion
@@ -17,15 +18,16 @@ from fsproxy.config.problems import HIDDEN, Place, Problem
 from fsproxy.config.rule_checks import RULE_CHECKS, Check, RuleCheck
 from fsproxy.config.yaml.positions import Kind, Node, Scalar, Sequence, Table, below
 from fsproxy.config.yaml.substitution import LONGEST
-from fsproxy.core.keys import Leaf, ListOf, MapOf, Reader, SectionOf
+from fsproxy.core.keys import TEXT, FileOf, Leaf, ListOf, MapOf, Reader, SectionOf, or_null
 from fsproxy.core.settings import Entry, ListedEntry
 
 T = TypeVar("T")
 FILE = "file:"
+_FILE_NAME = or_null(TEXT)
 _GLUED = "has no blank after its colon"
 MOST_GUESSED = 100
 """Faults after which no key is suggested any more: a guess costs a thousand times what the fault itself does."""
-MERGED = ("filters", "client_api")
+MERGED = ("filters", "client_api", "plan")
 """The sections that orgs override. Each org has them, wherever they are written, so an org has no places of them."""
 
 
@@ -82,9 +84,13 @@ class Reading:
         if isinstance(reader, ListOf):
             return self._once(reader, node, lambda: self._list(reader, node))
         if isinstance(reader, MapOf):
+            if reader.nullable and isinstance(node, Scalar) and node.kind is Kind.NULL:
+                return None
             table = self._table(node)
             members = table.members if table is not None else {}
             return reader.make({name: self.value(reader.value, inner) for name, inner in members.items()})
+        if isinstance(reader, FileOf):
+            return self._once(reader, node, lambda: self._document(reader, node))
         return self._sections(reader, node)
 
     def _leaf(self, leaf: Leaf[Any], node: Node) -> Any:
@@ -152,6 +158,18 @@ class Reading:
             found = self._made[key] = (node, make())
         made: T = found[1]
         return made
+
+    def _document(self, reader: FileOf[Any], node: Node) -> Any:
+        def read(tree: Node) -> tuple[Any, list[Problem]]:
+            reading = Reading(self.files)
+            return reading._section(reader.kind, tree), reading.problems
+
+        name = self._leaf(_FILE_NAME, node)
+        if name is None:
+            return None
+        made, faults = read_document(name, node, self.files, read)
+        self.problems.extend(faults)
+        return reader.make(name, made) if not faults else None
 
     # -- lists, and the files that they name
 

@@ -33,6 +33,8 @@ def _active(core: CoreSettings) -> Iterator[tuple[str, Mode]]:
     client_api = core.default.client_api
     yield "client API", client_api.mode
     yield "cardinality", client_api.cardinality.mode.capped(client_api.mode)
+    if core.default.plan.file is not None:
+        yield f"plan {core.default.plan.file}", core.default.plan.mode.capped(client_api.mode)
     yield "rate", client_api.rate.mode.capped(client_api.mode)
 
 
@@ -58,7 +60,8 @@ def _filters(filters: FilterSettings) -> Iterator[tuple[str, Mode]]:
 
 def _orgs(core: CoreSettings) -> str:
     base = core.default
-    own = sum(org.filters is not base.filters or org.client_api is not base.client_api for org in core.orgs.values())
+    parts = ("filters", "client_api", "plan")
+    own = sum(any(getattr(org, part) is not getattr(base, part) for part in parts) for org in core.orgs.values())
     unlisted = "allowed" if core.unlisted is OnTrouble.ALLOW else "blocked"
     rules = f", {own} with rules of their own" if own else ""
     return f"orgs: {len(core.orgs)} listed{rules}, all others {unlisted}"

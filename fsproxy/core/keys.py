@@ -97,17 +97,31 @@ class SectionOf(Generic[T]):
 
 @dataclass(frozen=True, eq=False)
 class MapOf(Generic[T]):
-    """Reads a mapping of which users choose the keys. Its default is empty."""
+    """Reads a mapping of which users choose the keys. Its default is empty, or None."""
 
-    value: Leaf[Any] | SectionOf[Any]
+    value: Leaf[Any] | ListOf[Any] | SectionOf[Any]
     make: Callable[[dict[str, Any]], T]
+    nullable: bool = False
+
+    def default(self, written: object) -> T:
+        """Return the value of a default."""
+        return cast("T", None) if written is None else self.make({})
+
+
+@dataclass(frozen=True, eq=False)
+class FileOf(Generic[T]):
+    """Reads the name of another YAML file, which has the keys of a dataclass; or null. Its default is None."""
+
+    kind: type[Any]
+    make: Callable[[str, Any], T]
+    """Makes the value of the name and the dataclass."""
 
     def default(self, _: object) -> T:
         """Return the value of a default."""
-        return self.make({})
+        return cast("T", None)
 
 
-Reader: TypeAlias = Leaf[T] | ListOf[T] | MapOf[T] | SectionOf[T]
+Reader: TypeAlias = Leaf[T] | ListOf[T] | MapOf[T] | SectionOf[T] | FileOf[T]
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ class OrgPolicy:
         on_bundles = org.filters.on_bundles | {FilterName.ORG}
         geo = next((f for f in on_page if f.name is FilterName.GEO), None)
         deleting = next((f for f in on_page if isinstance(f, DeletingUserFilter)), None)
-        calls = _shared(shared, org.client_api, lambda: org.client_api.capped(core.mode))
+        calls = _shared(shared, lambda: org.client_api.capped(core.mode, org.plan), org.client_api, org.plan)
         validates = calls.mode is not Mode.OFF
         return cls(
             on_page=on_page,
@@ -96,14 +96,14 @@ _BY_LEDGER = frozenset({FilterName.RAMPING, FilterName.QUOTA})
 def _compiled(kind: type[Filter], org: OrgSettings, core: CoreSettings, shared: dict[object, Any]) -> Filter | None:
     if kind.name is FilterName.ORG:
         return kind.compile(org, core)
-    return _shared(shared, getattr(org.filters, kind.name), lambda: kind.compile(org, core))
+    return _shared(shared, lambda: kind.compile(org, core), getattr(org.filters, kind.name))
 
 
-def _shared(shared: dict[object, Any], settings: object, compiled: Callable[[], T]) -> T:
+def _shared(shared: dict[object, Any], compiled: Callable[[], T], *settings: object) -> T:
     """Return what an earlier org with the same settings has, else what is ``compiled`` of them."""
     # Orgs without an override share the settings object itself. Its identity is cheap to compare; to hash 100,000 rules
     # for each of 10,000 orgs is not.
-    key = id(settings)
+    key = tuple(map(id, settings))
     if key not in shared:
         shared[key] = compiled()
     found: T = shared[key]

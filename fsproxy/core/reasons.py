@@ -39,7 +39,7 @@ class ReasonCode(IntEnum):
 
 @unique
 class RejectionCode(StrEnum):
-    """Why a client API call, or one property of it, is rejected (rules.md 2)."""
+    """Why a client API call, or one property of it, is rejected (rules.md 2, 9)."""
 
     TOO_BIG_TO_PARSE = "TooBigToParse"
     INVALID_JSON = "InvalidJson"
@@ -52,5 +52,8 @@ class RejectionCode(StrEnum):
     VALUE_TOO_BIG = "ValueTooBig"
     EXPECTED_ATOM = "ExpectedAtom"
     INVALID_ID = "InvalidId"
+    UNPLANNED_EVENT = "UnplannedEvent"
+    UNPLANNED_PROPERTY = "UnplannedProperty"
+    MISSING_PROPERTY = "MissingProperty"
     CARDINALITY_EXCEEDED = "CardinalityExceeded"
     RATE_LIMITED = "RateLimited"

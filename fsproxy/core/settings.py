@@ -24,6 +24,7 @@ from fsproxy.core.keys import (
     STRING,
     TEXT,
     TRUTH,
+    FileOf,
     JsonSchema,
     Leaf,
     ListOf,
@@ -37,6 +38,7 @@ from fsproxy.core.keys import (
     words,
 )
 from fsproxy.core.model import FilterName, Mode, OnTrouble
+from fsproxy.core.plan import Plan, PlanFile
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.units import ANY_SHARE, DAY, DAY_AS_UNIX, DURATION, SHARE, SIZE, parts
 
@@ -396,6 +398,31 @@ class RateSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlanSettings:
+    """The names that were agreed on: what is not among them is rejected, or reported."""
+
+    file: Plan | None = setting(
+        None, FileOf[Plan | None](PlanFile, Plan.compile), "YAML file of the names that were agreed on; null for none."
+    )
+    mode: Mode = setting("enforce", _MODE, f"{_REJECTS_MODE}; client_api.mode caps it.")
+    cuts_unplanned: bool = setting(
+        "cut",
+        words({"cut": True, "allow": False}),
+        "What is not in the plan: cut | allow (report only)",
+        at="unplanned",
+    )
+    cuts_missing: bool = setting(
+        "report",
+        words({"report": False, "cut": True}),
+        "An event without a required property: report | cut (the event)",
+        at="missing",
+    )
+
+
+NO_PLAN = PlanSettings()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Reserved:
     """Longest values of reserved user properties, in characters."""
 
@@ -445,11 +472,21 @@ class ClientApiSettings:
         "forward", choice(OnUninspectable), "A capture body that cannot be read: forward | block"
     )
 
-    def capped(self, cap: Mode) -> ClientApiSettings:
-        """Return the settings with the modes that are in force: ``cap`` caps theirs, and theirs those of the limits."""
+    plan: PlanSettings | None = field(default=None, repr=False)
+    """The plan of names as it is in force: None if there is none. It is a section of its own in the file."""
+
+    def capped(self, cap: Mode, plan: PlanSettings = NO_PLAN) -> ClientApiSettings:
+        """Return the settings with the plan, and with the modes that are in force.
+
+        ``cap`` caps theirs, and theirs those of the limits and of the plan.
+        """
         mode = self.mode.capped(cap)
+        planned = replace(plan, mode=plan.mode.capped(mode)) if plan.file is not None else None
+        planned = planned if planned is not None and planned.mode is not Mode.OFF else None
         names = replace(self.cardinality, mode=self.cardinality.mode.capped(mode))
-        return replace(self, mode=mode, cardinality=names, rate=replace(self.rate, mode=self.rate.mode.capped(mode)))
+        return replace(
+            self, mode=mode, plan=planned, cardinality=names, rate=replace(self.rate, mode=self.rate.mode.capped(mode))
+        )
 
 
 # -- orgs, and all of it together
@@ -464,6 +501,7 @@ class OrgSettings:
     mobile: bool = setting(True, TRUTH, "Whether mobile apps are captured; if not, reason 2.")
     filters: FilterSettings = section(FilterSettings)
     client_api: ClientApiSettings = section(ClientApiSettings)
+    plan: PlanSettings = section(PlanSettings)
     places: Places = field(default_factory=lambda: _NOWHERE, compare=False, repr=False)
 
 

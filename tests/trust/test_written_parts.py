@@ -15,7 +15,7 @@ from fsproxy.cli import main
 from fsproxy.cli.documented import Documented
 from fsproxy.config.key_tree import ROOT as KEYS
 from fsproxy.config.key_tree import Fields, Group, keys_of
-from fsproxy.core.keys import Key, Leaf, ListOf, MapOf, Reader, SectionOf
+from fsproxy.core.keys import FileOf, Key, Leaf, ListOf, MapOf, Reader, SectionOf
 from support.documents import ROOT, assert_written, cell, rows, table, ticked
 
 ABOVE = click.Context(main, info_name="fsproxy")
@@ -34,6 +34,8 @@ def value_of(reader: Reader[Any]) -> str:
         return "a list" + (", or one of it" if reader.lone else f", or {reader.word}" if reader.word else "")
     if isinstance(reader, MapOf):
         return "a mapping"
+    if isinstance(reader, FileOf):
+        return "a file's name, or null"
     return "a list of mappings" if reader.many else "a mapping, or null" if reader.nullable else "a mapping"
 
 
@@ -115,7 +117,7 @@ def test_the_list_of_keys_has_all_of_them() -> None:
         for path in known - sections
         if not (path.rpartition(".")[2] in items and path.rpartition(".")[0] in listed)
     }
-    assert wanted - listed == {"orgs.listed.filters", "orgs.listed.client_api"}
+    assert wanted - listed == {"orgs.listed.filters", "orgs.listed.client_api", "orgs.listed.plan"}
 
 
 # -- commands

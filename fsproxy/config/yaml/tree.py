@@ -40,7 +40,14 @@ class _TooMuchError(Exception):
         self.problem = problem
 
 
-def parse(text: str, file: str, environ: Mapping[str, str], problems: list[Problem]) -> Node | None:
+def parse(
+    text: str,
+    file: str,
+    environ: Mapping[str, str],
+    problems: list[Problem],
+    *,
+    longest_path: int = LONGEST_PATH,
+) -> Node | None:
     """Return the tree of one document with references to the environment replaced; None when it is not YAML at all.
 
     Adds to ``problems`` what is wrong with the YAML: syntax, duplicate keys, missing variables, too much of anything.
@@ -53,7 +60,7 @@ def parse(text: str, file: str, environ: Mapping[str, str], problems: list[Probl
         if root is None:
             problems.append(Problem(file, 1, 1, "", None, "a mapping of keys, at least upstream", "the file is empty"))
             return None
-        return _Builder(loader, file, environ, problems).node(root, "", None)
+        return _Builder(loader, file, environ, problems, longest_path).node(root, "", None)
     except _TooMuchError as error:
         problems.append(error.problem)
     except yaml.MarkedYAMLError as error:
@@ -102,11 +109,14 @@ def _problem(place: Place, path: str, fault: str, allowed: str = "") -> Problem:
 class _Builder:
     """Makes our nodes of PyYAML's nodes."""
 
-    def __init__(self, loader: CCoreLoader, file: str, environ: Mapping[str, str], problems: list[Problem]) -> None:
+    def __init__(
+        self, loader: CCoreLoader, file: str, environ: Mapping[str, str], problems: list[Problem], longest_path: int
+    ) -> None:
         self._loader = loader
         self._file = file
         self._environ = environ
         self._problems = problems
+        self._longest_path = longest_path
         self._open: set[int] = set()
         self._built: set[int] = set()
         """The lists and mappings that were already read. One that comes again is an alias."""
@@ -155,8 +165,8 @@ class _Builder:
                 self._problems.append(_problem(place, path, "a key that is not a text"))
                 continue
             inner = below(path, key.value)
-            if len(inner) > LONGEST_PATH:
-                allowed = f"at most {LONGEST_PATH} characters with all keys above it"
+            if len(inner) > self._longest_path:
+                allowed = f"at most {self._longest_path} characters with all keys above it"
                 self._problems.append(_problem(place, shown_path(inner), "a key that is too long", allowed))
             elif key.value in seen:
                 fault = f"stands twice, first in line {seen[key.value].line}"

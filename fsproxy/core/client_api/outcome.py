@@ -44,7 +44,7 @@ class CallOutcome(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 _UNTOUCHED = CallOutcome()
-_rejections_of = attrgetter("validated.rejections")
+_rejections_of, _noted_of = attrgetter("validated.rejections"), attrgetter("validated.noted")
 _rejections, _shadow = attrgetter("rejections"), attrgetter("shadow")
 
 
@@ -127,7 +127,8 @@ def decide_calls(
     """
     calls = inspection.calls
     asked = refused_names or rate_refused_calls or repeats
-    if not (asked or inspection.surplus or any(map(_rejections_of, calls))) or settings.mode is _OFF:
+    noted = settings.plan is not None and any(map(_noted_of, calls))
+    if not (asked or noted or inspection.surplus or any(map(_rejections_of, calls))) or settings.mode is _OFF:
         return CallsOutcome((_UNTOUCHED,) * len(calls), is_clean=True)
     outcomes: list[CallOutcome] = []
     surplus = _surplus_rejections(inspection, settings) if inspection.surplus else ()
@@ -144,7 +145,8 @@ def decide_calls(
             verdict = verdict_of(refused, limited=limited) if refused or limited else PASSED
         else:
             refused = verdict.by_kind()
-        if verdict is PASSED and not each.validated.rejections and not each.validated.rejected:
+        valid = each.validated
+        if verdict is PASSED and not (valid.rejections or valid.rejected or valid.noted):
             outcomes.append(_UNTOUCHED)
             continue
         first = halves.get(index)
@@ -198,11 +200,12 @@ def _decide(
     enforced: ValidatedCall = full if names_mode is _ENFORCE else each.validated
     over = verdict.rate_limited and rate_mode is not _OFF and not enforced.rejected
     limited = (_rate_limited(each, settings),) if over and not is_reported else ()
+    shadow = each.validated.noted
     if settings.mode is _SHADOW:
-        return CallOutcome(shadow=(*limited, *full.rejections) if limited else full.rejections, verdict=verdict)
-    shadow: tuple[Rejection, ...] = ()
+        noted = (*limited, *shadow, *full.rejections) if limited or shadow else full.rejections
+        return CallOutcome(shadow=noted, verdict=verdict)
     if names_mode is not _ENFORCE:
-        shadow = tuple(r for r in full.rejections if r.code is RejectionCode.CARDINALITY_EXCEEDED)
+        shadow += tuple(r for r in full.rejections if r.code is RejectionCode.CARDINALITY_EXCEEDED)
     if over and rate_mode is _ENFORCE:
         rejections = (*limited, *enforced.rejections)
         return CallOutcome(rejected=True, rejections=rejections, shadow=shadow, verdict=verdict)

@@ -33,6 +33,9 @@ _REJECTIONS = {
     RejectionCode.VALUE_TOO_BIG: "the value is too large",
     RejectionCode.EXPECTED_ATOM: "one value is expected, not an object or list",
     RejectionCode.INVALID_ID: "the uid is empty, too long or a placeholder",
+    RejectionCode.UNPLANNED_EVENT: "the plan of names does not have this event",
+    RejectionCode.UNPLANNED_PROPERTY: "the plan of names does not have this property, or not with this type",
+    RejectionCode.MISSING_PROPERTY: "the plan of names requires this property of the event",
     RejectionCode.CARDINALITY_EXCEEDED: "the org has used up its number of names, and this one is new",
     RejectionCode.RATE_LIMITED: "the session made too many calls",
 }

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from fsproxy.core.client_api.calls import NAME_KINDS, UID, Call, ValidatedCall
+from fsproxy.core.client_api.calls import NAME_KINDS, UID, Breach, Call, ValidatedCall
 from fsproxy.core.client_api.validation.details import cut
+from fsproxy.core.client_api.validation.planned import AS_PLANNED, compare
 from fsproxy.core.client_api.validation.refusing import properties_refused
 from fsproxy.core.client_api.validation.walk import Walk
 from fsproxy.core.limits.operations import NameKind
@@ -21,6 +22,8 @@ Refused = Mapping[NameKind, Collection[str]]
 
 _PAGE_RESERVED = {"pageName": PAGE_NAME_LENGTH}
 _NONE_RESERVED: dict[str, int] = {}
+_NONE_REFUSED: dict[str, Breach] = {}
+_FULL = Breach(RejectionCode.CARDINALITY_EXCEEDED, "a new name beyond the limit on names")
 _UID_LENGTH = 256
 
 
@@ -33,24 +36,37 @@ def validate_call(call: Call, settings: ClientApiSettings, refused: Refused | No
         return call.learned
     own, kind = _own_breach(call, settings, refused), call.kind
     reserved = _NONE_RESERVED if kind is CallKind.EVENT else settings.reserved if kind.is_user else _PAGE_RESERVED
-    walk = Walk(call, settings, reserved, _refused_here(call, refused) if refused else ())
+    full = dict.fromkeys(_refused_here(call, refused), _FULL) if refused else _NONE_REFUSED
+    walk = Walk(call, settings, reserved, full)
     walk.validate_all()
     if call.breaches or own is not None:
         breaches = [Rejection(each.code, kind, shown(call), None, each.detail) for each in call.breaches]
         rejections = (*breaches, *walk.rejections)
         return ValidatedCall(rejected=True, rejections=rejections if own is None else (own, *rejections))
+    planned = AS_PLANNED if settings.plan is None else compare(call, walk.names, settings.plan)
+    if planned.refused:
+        # What is not planned is cut where it stands, so that all rejections come in order of appearance.
+        walk = Walk(call, settings, reserved, {**planned.refused, **full})
+        walk.validate_all()
+    if planned.own:
+        return ValidatedCall(rejected=True, rejections=(*planned.own, *walk.rejections))
     if walk.rejections:
         # An event is still recorded by its name; a user call without properties records nothing.
         if call.is_whole or (kind is not CallKind.EVENT and not walk.survivors):
             return ValidatedCall(rejected=True, rejections=tuple(walk.rejections))
         return ValidatedCall(
+            noted=planned.noted,
             rejections=tuple(walk.rejections),
             cuts=tuple(walk.cuts),
             schema_cuts=walk.entries_to_cut(),
             names=tuple(walk.names),
         )
     return ValidatedCall(
-        names=tuple(walk.names), places=walk.places(), is_shared=walk.is_shared, survivors=walk.survivors
+        names=tuple(walk.names),
+        places=walk.places(),
+        is_shared=walk.is_shared,
+        survivors=walk.survivors,
+        noted=planned.noted,
     )
 
 

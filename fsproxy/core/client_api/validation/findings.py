@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fsproxy.core.client_api.calls import MAX_LEAVES, ORDER_COMPLETED, Call, Typing
+from fsproxy.core.client_api.calls import MAX_LEAVES, ORDER_COMPLETED, Breach, Call, Typing
 from fsproxy.core.client_api.validation.details import cut, property_detail, reserved_detail
 from fsproxy.core.client_api.validation.flattened import NO_ENTRIES, FlattenedEntries
 from fsproxy.core.client_api.validation.values import reserved_problem
@@ -64,10 +64,11 @@ class Findings:
     )
 
     def __init__(
-        self, call: Call, settings: ClientApiSettings, reserved: Mapping[str, int], refused: Collection[str]
+        self, call: Call, settings: ClientApiSettings, reserved: Mapping[str, int], refused: Mapping[str, Breach]
     ) -> None:
         self._reserved = reserved
         self._refused = refused
+        """Names that are rejected although they are valid, each with the reason."""
         self._by_suffix = call.typing is Typing.SUFFIX
         self._call = call
         self._settings = settings
@@ -160,8 +161,15 @@ class Findings:
             self._reject(RejectionCode.PROPERTY_NAME_TOO_LONG, path, where)
         elif isinstance(declared, RejectionCode):
             self._reject(declared, path, where)
+        elif code is not None:
+            self._reject(code, path, where, declared)
         else:
-            self._reject(code or RejectionCode.CARDINALITY_EXCEEDED, path, where, declared)
+            self._refuse(self._refused[self._prefix + path], path, where)
+
+    def _refuse(self, breach: Breach, path: str, where: Steps) -> None:
+        """Reject a valid property by its name."""
+        self.cuts.append(where)
+        self.rejections.append(Rejection(breach.code, self._call.kind, self._shown, cut(path), breach.detail))
 
     def _reject_entry(self, code: RejectionCode, key: str, inside: WalkedObject) -> None:
         """Reject a member, and cut the schema's entries for it and for everything in it."""

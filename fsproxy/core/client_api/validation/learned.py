@@ -117,7 +117,13 @@ class LearnedEvents:
         if len(self._seen) >= _MOST_SEEN:
             self._seen.clear()
         self._seen[seen] = count % SIGHTINGS
-        if count < SIGHTINGS or validated.rejections or validated.is_shared or settings.value_size < LONGEST_ATOM:
+        if (
+            count < SIGHTINGS
+            or validated.rejections
+            or validated.noted
+            or validated.is_shared
+            or settings.value_size < LONGEST_ATOM
+        ):
             return
         with suppress(_UnknownTypeError):
             learned = _learn(call, validated, settings)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from fsproxy.core.client_api.calls import MAX_LEAVES, UID, Typing
+from fsproxy.core.client_api.calls import MAX_LEAVES, UID, Breach, Typing
 from fsproxy.core.client_api.validation.findings import Findings, Schema, WalkedObject
 from fsproxy.core.client_api.validation.names import TYPES, read_name
 from fsproxy.core.client_api.validation.plain import LONGEST, are_plain, note
@@ -137,6 +137,7 @@ class Walk(Findings):
         # Under apiVersion 1 the page wrote the suffix, so it counts in the length; under apiVersion 2 no page did.
         length = len(canonical) if typing is _BY_SCHEMA else len(path)
         code: RejectionCode | None = None
+        breach: Breach | None = None
         if read_name(key, self._settings.allow_hyphen) is RejectionCode.INVALID_PROPERTY_NAME:
             code = RejectionCode.INVALID_PROPERTY_NAME
         elif length > self._settings.property_name_length:
@@ -145,10 +146,13 @@ class Walk(Findings):
             code = declared  # type: ignore[assignment] # without a validator it is a code
         else:
             code = validate(value, self._settings.value_size)
-            if code is None and self._prefix + canonical in self._refused:
-                code = RejectionCode.CARDINALITY_EXCEEDED
+            breach = self._refused.get(self._prefix + canonical) if code is None else None
         if code is not None:
             self._reject(code, path, (*inside.steps, key), declared if isinstance(declared, PropertyType) else None)
+            self._entries += places
+            return
+        if breach is not None:
+            self._refuse(breach, path, (*inside.steps, key))
             self._entries += places
             return
         inside.kept += 1

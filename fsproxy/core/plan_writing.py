@@ -1,0 +1,90 @@
+"""Writes a plan of names from the names that a ledger has kept (rules.md 9)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+from fsproxy.core.limits.cardinality import event_of
+from fsproxy.core.limits.operations import NameKind
+from fsproxy.core.model import Instant
+from fsproxy.core.name_digest import DIGEST_BEGIN, LONGEST_NAME, name_digest
+
+KeptName = tuple[NameKind, str, Instant]
+"""A name as the ledger keeps it, which may be its digest, and when it was last seen."""
+
+_DIGEST = re.compile(rf"{DIGEST_BEGIN}[0-9a-f]{{32}}")
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(?: [A-Za-z0-9_-]+)*", re.ASCII)
+"""What needs no quotes as a key of YAML."""
+_UNSAFE = frozenset('"\\[]{},')
+"""Characters that a quoted text cannot hold, and those that the reader of configurations counts."""
+_Types = dict[str, list[str]]
+"""Path -> the types with which it was seen, in order."""
+
+
+def plan_text(names: Iterable[KeptName], about: Iterable[str] = ()) -> str:
+    """Return the YAML of a plan that has all of these names, the lines ``about`` it as comments before it.
+
+    Of several equal names the one that was seen last counts. Names that no text can hold get their digests.
+    """
+    seen: dict[tuple[NameKind, str], Instant] = {}
+    for kind, name, at in names:
+        seen[kind, name] = max(at, seen.get((kind, name), at))
+    events: dict[str, tuple[_Types, Instant | None]] = {}
+    user: _Types = {}
+    digests: set[str] = set()
+    for (kind, name), at in seen.items():
+        if _DIGEST.fullmatch(name) or not _is_text(name):
+            digests.add((name if _DIGEST.fullmatch(name) else name_digest(name)).removeprefix(DIGEST_BEGIN))
+        elif kind is NameKind.EVENT_NAME:
+            events[name] = (events[name][0] if name in events else {}, at)
+        elif kind is NameKind.USER_PROPERTY:
+            _add(user, name)
+        else:
+            _add(events.setdefault(event_of(name), ({}, None))[0], name.rpartition("/")[2])
+    return "".join(f"{line}\n" for line in _lines(events, user, digests, about))
+
+
+def _lines(
+    events: dict[str, tuple[_Types, Instant | None]], user: _Types, digests: set[str], about: Iterable[str]
+) -> Iterator[str]:
+    yield from (f"# {line}" for line in about)
+    yield "version: 1"
+    yield "events:" if events else "events: {}"
+    for name, (properties, at) in sorted(events.items()):
+        last = f"  # last seen {datetime.fromtimestamp(at, UTC):%Y-%m-%d}" if at is not None else ""
+        yield f"  {_key(name)}:{last}"
+        if properties:
+            yield "    properties:"
+            yield from _properties("      ", properties)
+    yield "user_properties:" if user else "user_properties: {}"
+    yield from _properties("  ", user)
+    if digests:
+        yield f"# Only digests are kept of names of more than {LONGEST_NAME} characters. Write the names that"
+        yield "# you know above, and take these out."
+        yield "digests:"
+        yield from (f'  - "{each}"' for each in sorted(digests))
+
+
+def _properties(indent: str, types: _Types) -> Iterator[str]:
+    for path, several in sorted(types.items()):
+        declared = several[0] if len(several) == 1 else f"[{', '.join(sorted(several))}]"
+        yield f"{indent}{path}: {declared}"
+
+
+def _add(types: _Types, canonical: str) -> None:
+    path, _, declared = canonical.rpartition("_")
+    types.setdefault(path, []).append(declared)
+
+
+def _is_text(name: str) -> bool:
+    return all(not "\ud800" <= each <= "\udfff" for each in name)
+
+
+def _key(name: str) -> str:
+    """Return a name as a key of YAML, which may hold any character."""
+    if _PLAIN.fullmatch(name):
+        return name
+    escaped = [each if each.isprintable() and each not in _UNSAFE else f"\\U{ord(each):08x}" for each in name]
+    return f'"{"".join(escaped)}"'
