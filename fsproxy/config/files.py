@@ -5,10 +5,13 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
 
+FILE = "file:"
+_COMMENT = (re.compile(r"\s+#"), re.compile(r"\s+#(?=\s|$)"))
 Lines = tuple[tuple[int, str], ...]
 """Line number, counted from 1, and the line without its surrounding blanks."""
 
@@ -87,6 +90,19 @@ class SentFiles(Files):
         if text is None:
             raise UnreadableError("was not sent with the configuration")
         return decoded(text.encode("utf-8", "surrogatepass"), most)
+
+
+def list_name(text: str) -> str | None:
+    """Return the file that an entry names; None when it names none. ``file://`` is an origin."""
+    return text.removeprefix(FILE) if text.startswith(FILE) and text != "file://" else None
+
+
+def without_comment(line: str, *, blanks: bool) -> str:
+    """Return an entry without the comment behind it: a blank, ``#``, and its text.
+
+    Where entries may hold ``blanks``, such as ``Customer #12``, a comment also needs a blank after its ``#``.
+    """
+    return _COMMENT[blanks].split(line, maxsplit=1)[0] if "#" in line else line
 
 
 def decoded(raw: bytes, most: int = MOST_BYTES) -> str:

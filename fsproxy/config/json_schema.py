@@ -16,7 +16,7 @@ _Defs = dict[str, JsonSchema]
 def json_schema() -> dict[str, Any]:
     """Return a JSON Schema (2020-12) that describes every key. The loader checks more than a schema can say."""
     defs: _Defs = {}
-    whole = _object(ROOT, defs)
+    whole = {**_object(ROOT, defs), "patternProperties": {"^x-": {"description": "For anchors; not read."}}}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$defs": dict(sorted(defs.items())), **whole}
 
 

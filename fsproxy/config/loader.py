@@ -10,11 +10,11 @@ from typing import Any
 
 from fsproxy.config.conflicts import root_conflicts
 from fsproxy.config.excerpt import with_excerpts
-from fsproxy.config.files import Files, UnreadableError
+from fsproxy.config.files import Files, UnreadableError, list_name
 from fsproxy.config.key_tree import ROOT
 from fsproxy.config.orgs import with_overrides
 from fsproxy.config.problems import ConfigError, HostError, Problem, in_order
-from fsproxy.config.reading import MERGED, Reading, list_name
+from fsproxy.config.reading import MERGED, Reading
 from fsproxy.config.schema import AuditConfig, Config, LogConfig, StateConfig, TopMode
 from fsproxy.config.yaml.positions import Kind, Scalar, Sequence, Table
 from fsproxy.config.yaml.tree import parse

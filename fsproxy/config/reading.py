@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from fsproxy.config.conflicts import CONFLICTS
 from fsproxy.config.documents import read_document
-from fsproxy.config.files import Files, UnreadableError
+from fsproxy.config.files import FILE, Files, UnreadableError, list_name, without_comment
 from fsproxy.config.key_tree import Group, keys_of
 from fsproxy.config.near_misses import suggestion
 from fsproxy.config.problems import HIDDEN, Place, Problem
@@ -22,7 +22,6 @@ from fsproxy.core.keys import TEXT, FileOf, Leaf, ListOf, MapOf, Reader, Section
 from fsproxy.core.settings import Entry, ListedEntry
 
 T = TypeVar("T")
-FILE = "file:"
 _FILE_NAME = or_null(TEXT)
 _GLUED = "has no blank after its colon"
 MOST_GUESSED = 100
@@ -229,7 +228,8 @@ class Reading:
             return ()
         file = str(self.files.base / name)
         found: list[Entry] = []
-        for line, text in lines:
+        for line, whole in lines:
+            text = without_comment(whole, blanks=rule.blanks)
             item = Scalar(node.path, Place(file, line), Place(file, line), text, Kind.TEXT)
             if len(text) > LONGEST:
                 self._fault(item, f"is not {rule.noun}", f"at most {LONGEST:,} characters")
@@ -260,11 +260,6 @@ class Reading:
         if first is not node:
             self._fault(node, f"is not unique: {first.path} in line {first.place.line} has it too", "an id of its own")
         return node.text
-
-
-def list_name(text: str) -> str | None:
-    """Return the file that an entry names; None when it names none. ``file://`` is an origin."""
-    return text.removeprefix(FILE) if text.startswith(FILE) and text != "file://" else None
 
 
 def _form(reader: ListOf[Any]) -> str:

@@ -21,6 +21,8 @@ class RuleCheck:
     check: Check
     reason: Callable[[str], str] | None = None
     """Returns what exactly is wrong with a text, or "". Without it, what may have been meant is looked for."""
+    blanks: bool = False
+    """Whether a text may hold blanks, so that in a list file a comment behind it needs one after its ``#``, too."""
 
 
 def _not_empty(text: str) -> str | None:
@@ -30,11 +32,11 @@ def _not_empty(text: str) -> str | None:
 RULE_CHECKS: dict[str, RuleCheck] = {
     "domain": RuleCheck("a domain pattern", domain.problem),
     "ip": RuleCheck("an address pattern", ip.problem),
-    "user_agent": RuleCheck("a user-agent pattern", user_agent.problem, user_agent.reason),
+    "user_agent": RuleCheck("a user-agent pattern", user_agent.problem, user_agent.reason, blanks=True),
     "geo": RuleCheck("a zone", geo.problem),
     "opt_out": RuleCheck("a cookie", opt_out.problem),
     "url": RuleCheck("a scheme", url.problem),
     "origin": RuleCheck("an origin pattern", origins.problem),
-    "text": RuleCheck("a text", _not_empty),
+    "text": RuleCheck("a text", _not_empty, blanks=True),
 }
 """By the filter whose rules they are. ``origin`` is for those of ``cors``, ``text`` for texts compared as they are."""

@@ -199,3 +199,30 @@ def test_a_configuration_that_cannot_be_read_is_a_fault(tmp_path: Path, content:
 def test_a_folder_is_no_configuration(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
         load(tmp_path, {})
+
+
+def test_a_comment_may_stand_behind_an_entry(tmp_path: Path) -> None:
+    (tmp_path / "ip.txt").write_text("# all\n10.0.0.1 # office\n10.0.0.2\t#printer\n  10.0.0.3  \n #10.0.0.4\n")
+    (tmp_path / "uid.txt").write_text("Customer #12\nann#1 # left in May\nbob #\n")
+    (tmp_path / "agent.txt").write_text("Bot #1\nregex:a\\s#b  # of ours\n")
+    config = load(
+        in_folder(
+            tmp_path,
+            "filters: {ip: {block: ['file:ip.txt']}, deleting_user: {block: ['file:uid.txt']}, "
+            "user_agent: {block: ['file:agent.txt']}}",
+        ),
+        {},
+    ).core.default.filters
+
+    assert [entry.text for entry in config.ip.block] == ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
+    assert [entry.text for entry in config.deleting_user.block] == ["Customer #12", "ann#1", "bob"]
+    assert [entry.text for entry in config.user_agent.block] == ["Bot #1", "regex:a\\s#b"]
+
+
+def test_a_fault_beside_a_comment_shows_the_entry_alone(tmp_path: Path) -> None:
+    (tmp_path / "ip.txt").write_text("10.0.0.x # office\n")
+    with pytest.raises(ConfigError) as caught:
+        load(in_folder(tmp_path, "filters: {ip: {block: ['file:ip.txt']}}"), {})
+
+    (problem,) = caught.value.problems
+    assert (problem.line, problem.value) == (1, '"10.0.0.x"')

@@ -38,6 +38,11 @@ WRONG = {
     "an expression from the environment": "filters: {user_agent: {block: ['regex:${SECRET}(']}}",
     "a token without a blank after its key, in a block": "admin:\n  token:hunter2\n  port: 1",
     "a token beside another fault": "admin: {token: hunter2, port: x}",
+    "a read token beside another fault": "admin: {read_token: hunter2, port: x}",
+    "a read token that is wrong": "admin: {read_token: [hunter2]}",
+    "a token that is merged": "x-a: &a {token: hunter2, port: x}\nadmin: {<<: *a}",
+    "a token that is merged, and another one wins": "x-a: &a {token: hunter2, port: x}\nadmin: {<<: *a, token: y}",
+    "a long token for anchors": f"x-a: &a {{b: {'hunter2' * 10_000}}}",
     "a token that an alias repeats": "mode: x\nplans: &s hunter2\nadmin: {token: *s, port: x}",
     "a token below a key that is not known": "admin: {tokens: {first: hunter2}, port: x}",
     "a token over two lines": "admin: {token: hunter2\n  hunter2, mode: x}",
@@ -82,6 +87,7 @@ def test_a_long_value_is_cut() -> None:
 
 SECRET_KEYS = {
     "admin.token": ("admin: {{token: {}}}", lambda config: config.admin.token),
+    "admin.read_token": ("admin: {{read_token: {}}}", lambda config: config.admin.read_token),
     "audit.key": ("audit: {{client_ip: hashed, key: {}}}", lambda config: config.audit.client_ip_key),
     "state.redis.url": ("state: {{redis: {{url: {}}}}}", lambda config: config.state.redis.url),
 }

@@ -10,7 +10,7 @@ from typing import Any
 
 import re2
 
-from fsproxy.config.reading import FILE
+from fsproxy.config.files import FILE
 from fsproxy.config.rule_checks import RULE_CHECKS
 from fsproxy.config.vendor.export import SECTIONS, Section, VendorSettingsError, collect, expect, read_json, unknown
 from fsproxy.config.yaml.substitution import LONGEST

@@ -10,7 +10,7 @@ from enum import Enum, unique
 
 from fsproxy.config.problems import HIDDEN, Place, Problem
 
-SECRETS = ("admin.token", "audit.key", "state.redis.url")
+SECRETS = ("admin.token", "admin.read_token", "audit.key", "state.redis.url")
 """Key paths whose values are never shown. Neither is a wrong value of a section that should hold one of them.
 
 A variable's value for one of them is a text, whatever it looks like.
@@ -129,7 +129,7 @@ def _cut(text: str, most: int) -> str:
 
 
 def _may_be_secret(path: str) -> bool:
-    return any(
+    return path.startswith("x-") or any(
         secret == path or not path or secret.startswith(f"{path}.") or path.startswith((f"{secret}.", f"{secret}["))
         for secret in SECRETS
     )

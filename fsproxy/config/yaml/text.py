@@ -1,4 +1,4 @@
-"""Writes foreign texts as YAML scalars and comments that mean these texts and nothing else."""
+"""Texts in YAML: writes foreign ones as scalars and comments that mean these texts and nothing else."""
 
 from __future__ import annotations
 
@@ -19,6 +19,13 @@ _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 def is_text(value: str) -> bool:
     """Return whether YAML can hold the text. It cannot hold a lone surrogate, which is no character."""
     return _SURROGATE.search(value) is None
+
+
+def joined(text: str) -> str:
+    """Return the text with each pair of surrogates, as JSON escapes emoji, as the character that it means."""
+    if is_text(text):
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
 
 def quoted(text: str) -> str:

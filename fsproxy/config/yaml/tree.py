@@ -1,4 +1,8 @@
-"""Reads YAML 1.2, and so JSON, into our tree, in bounded time and memory."""
+"""Reads YAML 1.2, and so JSON, into our tree, in bounded time and memory.
+
+Of YAML 1.1 it keeps merge keys (``<<``). What is merged keeps the place where it is written. Top-level keys that begin
+with ``x-`` are there for anchors: what is below them is read only where an alias or a merge key repeats it.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import yaml
-from yamlcore import CCoreLoader, CoreLoader
+from yamlcore import CCoreLoader
 
 from fsproxy.config.problems import Place, Problem
+from fsproxy.config.yaml.merging import MERGE, Merges, is_merge
+from fsproxy.config.yaml.parsers import parser
 from fsproxy.config.yaml.plain_words import syntax_problem
 from fsproxy.config.yaml.positions import SECRETS, Kind, Node, Scalar, Sequence, Table, below, shown_path
 from fsproxy.config.yaml.substitution import LONGEST, Origin, SubstitutionError, refers, substitute
+from fsproxy.config.yaml.text import is_text, joined
 
 MOST_VALUES = 250_000
 """The most commas and lines of one file. Every value but the first needs one of them."""
@@ -27,9 +34,8 @@ _SEPARATOR = re.compile(r"[\[\]{},\n]")
 _DEEP_BLOCK = re.compile(rf"(?:[-?:] +){{{_DEEPEST_TEXT}}}")
 _TOO_DEEP = "is nested too deeply"
 _CORE = "tag:yaml.org,2002:"
-
-# libyaml is ten times as fast, but PyYAML may be built without it.
-_Loader = CCoreLoader if yaml.__with_libyaml__ else CoreLoader
+_FOR_ANCHORS = "x-"
+_SURROGATES = re.compile("[\ud800-\udfff]+")
 
 
 class _TooMuchError(Exception):
@@ -55,7 +61,7 @@ def parse(
     loader = None
     try:
         _check_text(text, file)
-        loader = _Loader(text)
+        loader = parser(text)
         root = loader.get_single_node()
         if root is None:
             problems.append(Problem(file, 1, 1, "", None, "a mapping of keys, at least upstream", "the file is empty"))
@@ -120,6 +126,7 @@ class _Builder:
         self._open: set[int] = set()
         self._built: set[int] = set()
         """The lists and mappings that were already read. One that comes again is an alias."""
+        self._merges = Merges(self._cannot_merge, self._count_repeated)
         self._repeating = 0
         """How many of the open lists and mappings are repeated by aliases."""
         self._repeated = 0
@@ -129,7 +136,7 @@ class _Builder:
         place = self._place(node)
         key_place = place if key is None else self._place(key)
         if self._repeating:
-            self._count_repeated(place, path)
+            self._count_repeated(node, path)
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, path, place, key_place)
         if id(node) in self._open:
@@ -151,29 +158,57 @@ class _Builder:
         self._open.discard(id(node))
         return made
 
-    def _count_repeated(self, place: Place, path: str) -> None:
+    def _cannot_merge(self, source: yaml.Node, path: str) -> None:
+        allowed = "an alias of a mapping, or a list of them: <<: *NAME, or <<: [*ONE, *OTHER]"
+        self._problems.append(_problem(self._place(source), below(path, MERGE), "cannot be merged", allowed))
+
+    def _count_repeated(self, node: yaml.Node, path: str) -> None:
         self._repeated += 1
         if self._repeated > MOST_BY_ALIAS:
             allowed = f"at most {MOST_BY_ALIAS:,} values by aliases in all"
-            raise _TooMuchError(_problem(place, path, "is repeated too often by aliases", allowed))
+            raise _TooMuchError(_problem(self._place(node), path, "is repeated too often by aliases", allowed))
 
     def _members(self, node: yaml.Node, path: str) -> Iterator[tuple[str, Node]]:
         seen: dict[str, Place] = {}
+        merged: yaml.Node | None = None
         for key, value in node.value:
             place = self._place(key)
             if not isinstance(key, yaml.ScalarNode):
                 self._problems.append(_problem(place, path, "a key that is not a text"))
                 continue
-            inner = below(path, key.value)
+            name = self._whole(key, key.value, path)
+            inner = below(path, name)
             if len(inner) > self._longest_path:
                 allowed = f"at most {self._longest_path} characters with all keys above it"
                 self._problems.append(_problem(place, shown_path(inner), "a key that is too long", allowed))
-            elif key.value in seen:
-                fault = f"stands twice, first in line {seen[key.value].line}"
-                self._problems.append(_problem(place, inner, fault, "once"))
+            elif name in seen:
+                if not self._repeating:
+                    fault = f"stands twice, first in line {seen[name].line}"
+                    self._problems.append(_problem(place, inner, fault, "once"))
             else:
-                seen[key.value] = place
-                yield key.value, self.node(value, inner, key)
+                seen[name] = place
+                if is_merge(key):
+                    merged = value
+                    continue
+                member = self.node(value, inner, key)
+                if path or not name.startswith(_FOR_ANCHORS):
+                    yield name, member
+        for name, (key, value) in self._merges.added(merged, path).items():
+            inner = below(path, name)
+            if name not in seen and len(inner) <= self._longest_path and not inner.startswith(_FOR_ANCHORS):
+                self._repeating += 1
+                yield name, self.node(value, inner, key)
+                self._repeating -= 1
+
+    def _whole(self, node: yaml.ScalarNode, text: str, path: str) -> str:
+        """Return a text with its surrogates joined. Half a character is a fault, and left out."""
+        text = joined(text)
+        if is_text(text):
+            return text
+        if not self._repeating:
+            fault, allowed = "holds half a character", r"both halves of a surrogate pair, such as \ud83d\ude00"
+            self._problems.append(_problem(self._place(node), path, fault, allowed))
+        return _SURROGATES.sub("", text)
 
     def _scalar(self, node: yaml.ScalarNode, path: str, place: Place, key_place: Place) -> Scalar:
         try:
@@ -181,7 +216,7 @@ class _Builder:
         except ValueError:
             self._problems.append(_problem(place, path, "has an unknown tag"))
             kind = Kind.TEXT
-        text: str = node.value
+        text = self._whole(node, node.value, path)
         start, end = node.start_mark, node.end_mark
         width = end.column - start.column if end.line == start.line else 0
         made = Scalar(path, place, key_place, text, kind, width=width)
@@ -189,7 +224,7 @@ class _Builder:
             made = replace(made, text=text[:LONGEST], kind=Kind.TEXT)
             self._problems.append(made.problem("is too long", f"at most {LONGEST:,} characters"))
             return made
-        if not refers(text):
+        if not refers(text) or path.startswith(_FOR_ANCHORS):
             return made
         secret = path in SECRETS
         try:

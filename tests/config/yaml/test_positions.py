@@ -148,3 +148,29 @@ def test_windows_line_ends_and_a_byte_order_mark_do_no_harm(tmp_path: Path) -> N
     file.write_bytes(b"\xef\xbb\xbfupstream:\r\n  url: http://a\r\n")
 
     assert load(file, {}).upstream.url == "http://a"
+
+
+@pytest.mark.parametrize("indent", [None, 2, "\t"])
+def test_json_libraries_may_escape_every_character(indent: int | str | None) -> None:
+    names = {"o-ü": {}, "o-😀": {"filters": {"user_agent": {"block": ["😀\u2028\u0080", "half 𝄞 and \\ud83d"]}}}}
+    text = json.dumps({"upstream": {"url": "http://a"}, "orgs": {"listed": names}}, indent=indent, ensure_ascii=True)
+    orgs = load_text(text.replace("/", "\\/"), "f.json", {}, Path()).core.orgs
+
+    assert list(orgs) == ["o-ü", "o-😀"]
+    assert [entry.text for entry in orgs["o-😀"].filters.user_agent.block] == ["😀\u2028\u0080", "half 𝄞 and \\ud83d"]
+
+
+def test_a_fault_behind_an_escaped_emoji_has_its_place() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_text('{"orgs": {"listed": {"\\ud83d\\ude00": {}}}, "mode": "x"}', "f.json", {}, Path())
+
+    assert [str(each)[:18] for each in caught.value.problems] == ["f.json:1:1: upstre", "f.json:1:52: mode:"]
+
+
+@pytest.mark.parametrize("half", [r"\ud83d", r"\ude00", r"\ude00\ud83d"])
+def test_half_a_character_is_a_fault(half: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_text(f'{{"upstream": {{"url": "http://a"}}, "audit": {{"to": "a{half}"}}}}', "f.json", {}, Path())
+
+    (problem,) = caught.value.problems
+    assert str(problem).startswith("f.json:1:51: audit.to: holds half a character; allowed: both halves")
