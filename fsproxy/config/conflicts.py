@@ -8,6 +8,7 @@ from importlib.util import find_spec
 
 from fsproxy.config.own_listener import own_listeners, same_port
 from fsproxy.config.problems import Problem
+from fsproxy.config.redact_rules import key_faults, rule_faults, section_faults
 from fsproxy.config.schema import (
     AddressPrivacy,
     AdminConfig,
@@ -21,7 +22,16 @@ from fsproxy.config.schema import (
 from fsproxy.config.yaml.positions import Kind, Node, Scalar, Sequence, Table
 from fsproxy.core.matching.crawlers import crawlers_problem
 from fsproxy.core.plan import PATH, PATH_FORM, PlanFile, PlannedEvent
-from fsproxy.core.settings import Cycle, GeoSettings, GeoSource, QuotaSettings, RampingSettings, UserAgentSettings
+from fsproxy.core.settings import (
+    Cycle,
+    GeoSettings,
+    GeoSource,
+    QuotaSettings,
+    RampingSettings,
+    RedactRule,
+    RedactSettings,
+    UserAgentSettings,
+)
 
 _DATABASES = "maxminddb"
 
@@ -30,6 +40,7 @@ def root_conflicts(root: Table) -> Iterator[Problem]:
     """Yield the faults between sections: workers share a store and a port, and no upstream is this proxy itself."""
     yield from own_listeners(root)
     yield from same_port(root)
+    yield from key_faults(root)
     workers, state = root.scalar("workers"), root.members.get("state")
     if workers is None or not _more_than_one(workers.text):
         return
@@ -172,5 +183,7 @@ CONFLICTS: Mapping[type, Callable[[Table], Iterator[Problem]]] = {
     QuotaSettings: _quota,
     PlanFile: _plan,
     PlannedEvent: _planned_event,
+    RedactSettings: section_faults,
+    RedactRule: rule_faults,
 }
 """By the class of the section that they look at."""

@@ -94,6 +94,17 @@ class OnUninspectable(StrEnum):
     BLOCK = "block"
 
 
+@unique
+class RedactIn(StrEnum):
+    """Where a redaction rule looks (rules.md 8)."""
+
+    PROPERTIES = "properties"
+    URLS = "urls"
+    HEADERS = "headers"
+    STRINGS = "strings"
+    UID = "uid"
+
+
 # -- how values are read that only these sections have
 
 ANY_SCALAR: JsonSchema = {"type": ["string", "number", "boolean", "null"]}
@@ -489,6 +500,64 @@ class ClientApiSettings:
         )
 
 
+# -- redaction (rules.md 8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedactRule:
+    """One of mask, exclude and hash, and where it looks."""
+
+    mask: str | None = setting(
+        None,
+        or_null(TEXT),
+        "Becomes as many *: email, card, ip, query:NAME, or regex:PATTERN (RE2).",
+    )
+    exclude: str | None = setting(None, or_null(TEXT), "The same, is removed; not in strings.")
+    hash: str | None = setting(
+        None, or_null(TEXT), "The same, becomes a digest keyed with audit.key: equal values stay equal; not in strings."
+    )
+    places_in: frozenset[RedactIn] = setting(
+        ["properties", "urls"],
+        ListOf[frozenset[RedactIn]](choice(RedactIn), frozenset, choice(RedactIn).schema, lone=True),
+        "Where it looks: properties, urls, headers, strings (all strings of recordings), uid (hash alone).",
+        at="in",
+    )
+    id: str | None = setting(None, or_null(TEXT), "What audit lines and metrics call the rule.")
+    mode: Mode = setting("enforce", _MODE, "enforce | shadow (count, change nothing) | off")
+    places: Places = field(default_factory=lambda: _NOWHERE, compare=False, repr=False)
+
+    @property
+    def action(self) -> str:
+        """``mask``, ``exclude`` or ``hash``."""
+        return "mask" if self.mask is not None else "exclude" if self.exclude is not None else "hash"
+
+    @property
+    def pattern(self) -> str:
+        """What it looks for."""
+        return self.mask or self.exclude or self.hash or ""
+
+
+@unique
+class OnUnredactable(StrEnum):
+    """What happens to what cannot be read or redacted."""
+
+    DROP = "drop"
+    FORWARD = "forward"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedactSettings:
+    """What is masked, removed or hashed in what goes on. The top-level mode does not cap it."""
+
+    mode: Mode = setting("enforce", _MODE, "enforce | shadow (count, change nothing) | off; caps those of the rules.")
+    on_error: OnUnredactable = setting(
+        "drop", choice(OnUnredactable), "What cannot be read or redacted: drop | forward (as it came)"
+    )
+    rules: tuple[RedactRule, ...] = setting(
+        [], SectionOf(RedactRule, many=True), "Such as {mask: email, in: [properties, urls]}."
+    )
+
+
 # -- orgs, and all of it together
 
 
@@ -533,6 +602,7 @@ class CoreSettings:
         "By org id; {} for one without differences.",
         at="orgs.listed",
     )
+    redact: RedactSettings = section(RedactSettings)
     state_on_error: OnTrouble = OnTrouble.ALLOW
     """``state.on_error``."""
     client_ip: str = "truncated"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from fsproxy.clock import monotonic_ns, now
@@ -15,6 +16,8 @@ from fsproxy.core.wire.routes import origin_form
 from fsproxy.http.client_request import ClientRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fsproxy.core.client_api.outcome import CallsOutcome
     from fsproxy.core.client_api.reading.server_api import ServerCall
     from fsproxy.core.policy import OrgPolicy
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from fsproxy.proxy.generation import Generation
 
 
+NOTHING: Mapping[int, int] = MappingProxyType({})
 _LATER: Any = None
 """The value of what ``Flow.open`` sets first of all."""
 _BYPASS = TopMode.BYPASS
@@ -66,6 +70,8 @@ class Flow(ClientRequest, eq=False):
     uid: int = 0
     """Digest of the uid that the body's calls give to its session; 0: none."""
     calls: CallsOutcome | None = None
+    redacted: Mapping[int, int] = NOTHING
+    """How often each rule of the generation's redaction was found in the body."""
     answer: PageAnswer | None = None
     writer: ResponseWriter | None = None
     status: int = 0

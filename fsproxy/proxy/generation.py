@@ -10,6 +10,7 @@ from fsproxy.config.schema import Config, CorsConfig, TopMode
 from fsproxy.core.matching.origins import OriginTable
 from fsproxy.core.model import Route
 from fsproxy.core.policy import Snapshot
+from fsproxy.core.redact.redaction import Redaction
 from fsproxy.core.wire.answers import OriginAllowed, OwnAnswers, Registrable
 from fsproxy.core.wire.client_address import ClientAddresses
 from fsproxy.core.wire.headers import UpstreamHeaders
@@ -34,6 +35,8 @@ class Generation:
     audit_shares: dict[Route, float]
     most_page: int
     """Bytes of the largest page request's body."""
+    redaction: Redaction | None
+    """The rules of redaction that look into bodies; None where there is none."""
     names_kept: float
     """The longest retention of names of any org, in seconds."""
 
@@ -81,6 +84,7 @@ class Generation:
                 if mode is TopMode.BYPASS
                 else min(config.server.max_page, config.server.max_body)
             ),
+            redaction=Redaction.compile(core),
             names_kept=max(org.client_api.cardinality.retention for org in (core.default, *core.orgs.values())),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -21,6 +22,7 @@ from fsproxy.core.audit.line import (
 )
 from fsproxy.core.audit.privacy import is_unnamed, safe
 from fsproxy.core.audit.record import LineEnd, Outcome, is_sampled
+from fsproxy.core.audit.redactions import audit_redactions
 from fsproxy.core.model import PAGE, Instant, Mode, rule_hit
 from fsproxy.core.pipeline import wants_no_name
 from fsproxy.core.wire.traceparent import NO_TRACE, trace_of
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from fsproxy.core.audit.line import Ending, Rejections
     from fsproxy.core.audit.privacy import MaskAddress
     from fsproxy.core.audit.record import AuditShadow
+    from fsproxy.core.audit.redactions import Redactions
     from fsproxy.proxy.flow import Flow
     from fsproxy.proxy.generation import Generation
     from fsproxy.telemetry.audit_log import AuditLog
@@ -103,8 +106,9 @@ class Recorder:
             rejections: Rejections = ()
             if decision.shadow or decision.failed or (calls is not None and not calls.is_clean):
                 shadow, rejections = self._note_findings(flow, at, counts)
+            redactions: Redactions = self._note_redactions(flow) if flow.redacted else ()
             if end.share or shadow or calls is not None:
-                line = audit_line(flow, end, total, waited, self._mask, shadow, rejections)
+                line = audit_line(flow, end, total, waited, self._mask, shadow, rejections, redactions)
                 forwarded = end.outcome is _FORWARDED and not shadow and not (rejections and rejections[1])
                 self._recent.note(line, end.where, at, forwarded=forwarded)
                 if end.share >= 1.0 or shadow or rejections or is_sampled(end.share, flow.request_id):
@@ -139,6 +143,13 @@ class Recorder:
         recent.note_rejections(safe(facts.org) if facts is not None and facts.org else "", cut, noted, at)
         return shadow, (*cut, *noted)
 
+    def _note_redactions(self, flow: Flow) -> Redactions:
+        """Count what the rules of redaction have found, and return it as lines list it."""
+        redactions = audit_redactions(flow.generation.redaction, flow.redacted)
+        for each in chain.from_iterable(redactions):
+            self._metrics.redactions[(each.rule,)] += each.count
+        return redactions
+
     def _pages(self) -> int:
         return sum(count for (route, *_), count in self._metrics.orgs.ended().items() if route is PAGE)
 
@@ -151,6 +162,7 @@ def audit_line(
     mask: MaskAddress,
     shadow: tuple[AuditShadow, ...] = (),
     rejections: Rejections = (),
+    redactions: Redactions = (),
 ) -> bytes:
     """Return the audit line. ``total``: nanoseconds, of which the upstream was waited for ``waited``."""
     facts, decision, writer = flow.facts, flow.decision, flow.writer
@@ -185,8 +197,11 @@ def audit_line(
         page,
     )
     time = int(flow.arrived * 1000)
+    if redactions:
+        rejections = (*(rejections or _NO_REJECTIONS), *redactions)
     rest = encode(LineEnd(shadow, decision.failed, *who, *values, *rejections))
     return end.start % (second(time // 1000), time % 1000, encode(flow.request_id), total, rest[1:])
 
 
 _FORWARDED = Outcome.FORWARDED
+_NO_REJECTIONS: Rejections = ((), 0, (), 0)

@@ -6,20 +6,21 @@ from asyncio import to_thread
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-import msgspec
 import structlog
 
-from fsproxy.core.client_api.inspected import Inspection
-from fsproxy.core.client_api.inspection import inspect, recognize
+from fsproxy.core.client_api.inspected import DOCUMENT, Inspection
+from fsproxy.core.client_api.inspection import inspect
 from fsproxy.core.client_api.problems import problem_document
-from fsproxy.core.client_api.rewriting import rewrite
+from fsproxy.core.client_api.redacting import NOT_REDACTED
 from fsproxy.core.failures import Failure
 from fsproxy.core.limits.rate import rate_headers, retry_after
 from fsproxy.core.model import DIRECT, SERVER_API, CallKind, Route
 from fsproxy.core.wire.answers import PROBLEM
 from fsproxy.core.wire.facts import bundle_facts
 from fsproxy.proxy.call_limits import CallLimits
-from fsproxy.proxy.decoding import Decoded, UndecodableError, decode, encode, encoding_of
+from fsproxy.proxy.decoding import Decoded, UndecodableError, decode, encoding_of
+from fsproxy.proxy.flow import NOTHING
+from fsproxy.proxy.inspecting import AS_IT_CAME, ON_LOOP, CutBody, changed, fails_closed, inspect_first, inspect_large
 from fsproxy.proxy.limit_queries import LimitedCalls
 from fsproxy.proxy.off_loop import run
 from fsproxy.proxy.upload_blocks import UploadBlocks
@@ -27,7 +28,6 @@ from fsproxy.proxy.upload_blocks import UploadBlocks
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from fsproxy.core.client_api.outcome import CallsOutcome
     from fsproxy.core.limits.operations import Ledger
     from fsproxy.core.policy import OrgPolicy
     from fsproxy.core.wire.facts import BundleQuery
@@ -36,27 +36,7 @@ if TYPE_CHECKING:
     from fsproxy.state.memory.blocked_pages import BlockedPages
     from fsproxy.telemetry.metrics import Metrics
 
-ON_LOOP = 32 * 1024
-"""Bytes of a body that are inspected on the event loop, under 10 ms whatever they are; more go to a thread."""
 log = structlog.get_logger("fsproxy")
-
-
-class CutBody(msgspec.Struct, frozen=True, gc=False):
-    """What is to become of a body with calls."""
-
-    body: bytes | None = None
-    """To be forwarded instead, compressed as it came; None: the body goes on as it came."""
-    refused: bool = False
-    """It cannot be read, and ``on_uninspectable`` says block."""
-    none_left: LimitedCalls | None = None
-    """No call in it was valid: nothing is forwarded."""
-    document: bytes = b""
-    """The problem document that says so."""
-    blocked: bool = False
-    """It names a user who is being deleted; the flow's decision says so (rules.md 10)."""
-
-
-AS_IT_CAME = CutBody()
 
 
 class UploadHandler:
@@ -79,7 +59,7 @@ class UploadHandler:
         policy = self.read_facts(flow)
         if flow.route is not SERVER_API and await self.is_blocked(flow, policy):
             return self._forwarder.block(flow)
-        if policy.reads_calls:
+        if policy.reads_calls or flow.generation.redaction is not None:
             outcome = await self._cut_or_answer(flow, policy, body)
             if isinstance(outcome, bytes):
                 body = outcome
@@ -109,7 +89,7 @@ class UploadHandler:
             decoded = await decode(body, encoding_of(flow), flow.generation.config.server.max_decompressed)
         except UndecodableError:
             decoded = None
-        if decoded is None or (not decoded.is_sound and policy.blocks_uninspectable):
+        if decoded is None or (not decoded.is_sound and (policy.blocks_uninspectable or fails_closed(flow))):
             return self._forwarder.refuse(flow, Failure.UNINSPECTABLE) if self._refuses(flow, policy) else None
         try:
             cut = await self.cut_invalid(flow, policy, decoded.text, decoded)
@@ -122,40 +102,46 @@ class UploadHandler:
             return cut.body  # noqa: TRY300 - what follows the cut may fail as well
         except Exception as error:
             # Nothing is cut after all, so nothing may say so.
-            flow.calls, flow.rejected, flow.rejected_count = None, False, 0
+            flow.calls, flow.rejected, flow.rejected_count, flow.redacted = None, False, 0, NOTHING
             self._metrics.own_failures[("inspect",)] += 1
+            if fails_closed(flow):
+                log.error("a body was refused by a fault of ours, as it may not go on unredacted", exc_info=error)  # noqa: TRY400
+                return self._forwarder.refuse(flow, Failure.INTERNAL)
             log.error("calls went on uninspected by a fault of ours", route=flow.route.value, exc_info=error)  # noqa: TRY400
             return None
 
     async def cut_invalid(self, flow: Flow, policy: OrgPolicy, text: bytes, decoded: Decoded | None = None) -> CutBody:
-        """Cut the calls and properties that are not valid from a text, which was ``decoded`` from a body.
+        """Cut the calls and properties that are not valid, and redact, in a text that was ``decoded`` from a body.
 
         A fault of ours is raised, whatever it is.
         """
-        api, form = policy.client_api, flow.form or flow.route
-        inspection = recognize(api, form, text) if len(text) > ON_LOOP else inspect(api, form, text, flow.endpoint)
-        if inspection is None:
-            inspection = await to_thread(inspect, api, form, text, flow.endpoint)
+        api, form, rules = policy.client_api, flow.form or flow.route, flow.generation.redaction
+        if len(text) <= ON_LOOP:
+            inspection = inspect(api, form, text, flow.endpoint, rules)
+        else:
+            inspection = await inspect_large(api, form, text, flow.endpoint, rules)
         if inspection.uninspectable is not None and decoded is not None and decoded.first is not None:
-            inspection = await run(len(decoded.first) > ON_LOOP, inspect, api, form, decoded.first, flow.endpoint)
-        if inspection.uninspectable is not None:
+            inspection = await inspect_first(inspection, decoded.first, api, rules)
+        redacted, layers = inspection.redacted, decoded.layers if decoded is not None else 0
+        if inspection.uninspectable is not None or (redacted.lost and inspection.form is DOCUMENT):
             return CutBody(refused=self._refuses(flow, policy))
+        flow.redacted = redacted.found
         if not inspection.calls:
             if policy.counts_rates and flow.facts is not None:
                 await self._limits.observe_clock(flow.facts, flow.upload, inspection, flow.arrived)
-            return AS_IT_CAME
+            return AS_IT_CAME if redacted is NOT_REDACTED else await changed(inspection, None, layers)
         if self._blocks.names_deleted_user(flow, policy, inspection):
             await self.mark_session(flow)
             return CutBody(blocked=True)
         if not policy.validates_calls or flow.facts is None:
-            return AS_IT_CAME
+            return AS_IT_CAME if redacted is NOT_REDACTED else await changed(inspection, None, layers)
         limited = await self._limits.decide(policy, flow.facts, flow.upload, inspection, flow.arrived)
         flow.calls = limited.outcome
         if limited.ledger_down:
             flow.note_ledger_down()
         if limited.outcome.is_clean:
-            return AS_IT_CAME
-        return await self._cut(flow, inspection, limited, decoded.layers if decoded else 0)
+            return AS_IT_CAME if redacted is NOT_REDACTED else await changed(inspection, None, layers)
+        return await self._cut(flow, inspection, limited, layers)
 
     async def _cut(self, flow: Flow, inspection: Inspection, limited: LimitedCalls, layers: int) -> CutBody:
         """Count the rejections, and return what they leave of the body."""
@@ -167,17 +153,15 @@ class UploadHandler:
             return CutBody(none_left=limited, document=await run(large, problem_document, outcome))
         if flow.route in DIRECT or flow.route is SERVER_API:
             flow.rejected_count = outcome.rejected
-        if not outcome.changed:
-            return AS_IT_CAME
-        work = (inspection, outcome, layers)
-        return CutBody(body=await to_thread(_rewritten, *work) if large else _rewritten(*work))
+        return await changed(inspection, outcome, layers)
 
     def _refuses(self, flow: Flow, policy: OrgPolicy) -> bool:
         """Count a body that cannot be read; return whether it is refused."""
-        if not policy.validates_calls:
+        closed = fails_closed(flow)
+        if not policy.validates_calls and not closed:
             return False
         self._metrics.uninspectable[(flow.route.value,)] += 1
-        return policy.blocks_uninspectable
+        return policy.blocks_uninspectable or closed
 
     def _answer_none_left(self, flow: Flow, policy: OrgPolicy, limited: LimitedCalls, document: bytes) -> bool:
         """Answer that no call is left, with every rejection."""
@@ -203,11 +187,6 @@ class UploadHandler:
             close=flow.close,
         )
         return self._forwarder.answer(flow, status, answer)
-
-
-def _rewritten(inspection: Inspection, outcome: CallsOutcome, layers: int) -> bytes | None:
-    changed = rewrite(inspection, outcome)
-    return None if changed is None else encode(changed, layers)
 
 
 def _org_of(flow: Flow) -> str:

@@ -73,6 +73,13 @@ class AuditRejection(msgspec.Struct, frozen=True, gc=False):
     property: str | None
 
 
+class AuditRedaction(msgspec.Struct, frozen=True, gc=False):
+    """How often a redaction rule was found. No text is written."""
+
+    rule: str = field(name="rule.id")
+    count: int
+
+
 class LineEnd(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """What a line has after its beginning (``line_start``), in this order. Unknown values are left out.
 
@@ -119,6 +126,9 @@ class LineEnd(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     shadow_rejections: tuple[AuditRejection, ...] = field(name="fsproxy.shadow_rejections", default=())
     """What ``client_api`` or one of its limits would have removed if its mode were ``enforce``."""
     shadow_rejections_count: int = field(name="fsproxy.shadow_rejections_count", default=0)
+    redactions: tuple[AuditRedaction, ...] = field(name="fsproxy.redactions", default=())
+    shadow_redactions: tuple[AuditRedaction, ...] = field(name="fsproxy.shadow_redactions", default=())
+    """What rules in shadow mode have found, and would have redacted."""
 
 
 def is_sampled(share: float, request_id: str) -> bool:

@@ -12,6 +12,7 @@ import msgspec
 
 from fsproxy.core.client_api.calls import NAME_KINDS, UID, Call, ValidatedCall
 from fsproxy.core.client_api.reading.bundle import Uninspectable, has_companions_kind
+from fsproxy.core.client_api.redacting import NOT_REDACTED, Redacted
 from fsproxy.core.json.scanner import Span
 from fsproxy.core.limits.cardinality import EVENT_NAME, EVENT_PROPERTY
 from fsproxy.core.limits.operations import NameKind, RateKind
@@ -86,6 +87,7 @@ class Inspection(msgspec.Struct, frozen=True, gc=False):
     surplus: Mapping[int, CallKind] = MappingProxyType({})
     """The calls beyond ``max_calls``, which are not read: their place among the parts, and their apparent kind."""
     uninspectable: Uninspectable | None = None
+    redacted: Redacted = NOT_REDACTED
 
     @property
     def has_many_names(self) -> bool:

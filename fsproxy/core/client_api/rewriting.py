@@ -21,28 +21,36 @@ _read_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _read_elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
-def rewrite(inspection: Inspection, outcome: CallsOutcome) -> bytes | None:
-    """Return the body to forward, uncompressed; None: the body as it came, or nothing where ``status`` is set."""
-    if outcome.status is not None or not outcome.changed:
+def rewrite(inspection: Inspection, outcome: CallsOutcome | None) -> bytes | None:
+    """Return the body to forward, uncompressed; None: the body as it came, or nothing where ``status`` is set.
+
+    ``outcome``: None where calls are not validated, and only what was redacted changes.
+    """
+    redacted, body = inspection.redacted, inspection.body
+    cuts = outcome is not None and outcome.changed
+    if (outcome is not None and outcome.status is not None) or not (cuts or redacted.changes):
         return None
+    decisions = outcome.calls if outcome is not None else ()
     if inspection.form is Form.DOCUMENT:
-        return _cut_document(inspection.body, inspection.calls[0].call, outcome.calls[0])
-    gone: set[int] = set()
-    edits: list[Edit] = []
-    if outcome.surplus_is_cut:
+        body = redacted.parts.get(0, body)
+        return _cut_document(body, inspection.calls[0].call, decisions[0]) if cuts else body
+    instead = dict(redacted.parts)
+    gone = set(_with_companions(inspection, redacted.lost))
+    if outcome is not None and outcome.surplus_is_cut:
         gone.update(_with_companions(inspection, inspection.surplus))
-    for each, decided in zip(inspection.calls, outcome.calls, strict=True):
+    for each, decided in zip(inspection.calls, decisions, strict=bool(decisions)):
         if decided.rejected:
             gone.update(_with_companions(inspection, (each.part,)))
         elif decided.cuts:
             start, end = inspection.parts[each.part]
-            part = inspection.body[start:end]
+            part = instead.get(each.part, body[start:end])
             is_event = inspection.form is Form.BUNDLE
-            rest = _cut_event(part, decided) if is_event else _cut_document(part, each.call, decided)
-            edits.append((start, end, rest))
+            instead[each.part] = _cut_event(part, decided) if is_event else _cut_document(part, each.call, decided)
+    edits: list[Edit] = [*redacted.edits]
+    edits += [(*inspection.parts[place], part) for place, part in instead.items() if place not in gone]
     if gone:
         edits += _removals(inspection.parts, gone)
-    return splice(inspection.body, edits)
+    return splice(body, edits)
 
 
 def _removals(parts: Sequence[Span], gone: set[int]) -> list[Edit]:

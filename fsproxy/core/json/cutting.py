@@ -40,10 +40,12 @@ _write = msgspec.json.Encoder().encode
 
 
 def splice(data: bytes, edits: Iterable[Edit]) -> bytes:
-    """Return the data with edits applied that do not overlap."""
+    """Return the data with edits applied. They do not overlap, or one is inside of another, which takes it along."""
     pieces: list[bytes] = []
     at = 0
     for start, end, instead in sorted(edits):
+        if start < at:
+            continue
         pieces += (data[at:start], instead)
         at = end
     pieces.append(data[at:])

@@ -18,9 +18,10 @@ from fsproxy.core.wire.sockets.uploads import read_upload
 from fsproxy.http.client_request import KEEP
 from fsproxy.proxy.call_limits import CallLimits
 from fsproxy.proxy.forward import Forwarder
+from fsproxy.proxy.inspecting import ON_LOOP
 from fsproxy.proxy.off_loop import run
 from fsproxy.proxy.page import PageHandler
-from fsproxy.proxy.upload import ON_LOOP, UploadHandler
+from fsproxy.proxy.upload import UploadHandler
 from fsproxy.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:

@@ -1,0 +1,107 @@
+"""Redacts the string values in JSON, and leaves every other byte as it is. The names of members are never touched."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+from fsproxy.core.json.cutting import Edit, splice
+from fsproxy.core.json.member_names import folded
+from fsproxy.core.json.scanner import Member, ScanError, Span, begin_of_json, members_of, name_of
+from fsproxy.core.json.surrogates import write_string
+from fsproxy.core.redact.redaction import Found, Indexes, Redaction, UnreadableError
+
+# A string with a colon behind it is a name. It holds for every JSON reader, so no other part of the syntax matters.
+_strings = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"([ \t\r\n]*+:)?', re.DOTALL).finditer
+_URL = re.compile(r"\s*(?:[A-Za-z][A-Za-z0-9+.-]*:)?//|[/?#]|\.{1,2}/|www\.")
+"""The beginning of a URL, or of one without its host."""
+KEPT = "kept"
+"""What is never touched: ids, and fields of the protocol."""
+
+Work = Callable[[bytes, int, int], Iterator[Edit]]
+"""Returns the edits of a value, which is between two places of a text."""
+Plan = Mapping[str, "Work | str"]
+"""What becomes of an object's members, by their names without case (``folded``)."""
+
+
+class Redactor:
+    """Redacts the strings of one body, and counts what it finds."""
+
+    __slots__ = ("found", "rules")
+
+    def __init__(self, rules: Redaction) -> None:
+        self.rules = rules
+        self.found = Found()
+
+    def strings(self, indexes: Indexes) -> Work:
+        """Return what redacts all strings of a value by these rules."""
+        return lambda data, start, end: self._edits(data, start, end, indexes, indexes)
+
+    def properties(self, data: bytes, start: int, end: int) -> Iterator[Edit]:
+        """Redact all strings of a value as properties, of which some are URLs."""
+        return self._edits(data, start, end, self.rules.in_property, self.rules.in_url_property)
+
+    def _edits(self, data: bytes, start: int, end: int, indexes: Indexes, of_urls: Indexes) -> Iterator[Edit]:
+        rules, found = self.rules, self.found
+        if not of_urls:
+            return
+        for each in _strings(data, start, end):
+            if each.start(1) >= 0:
+                continue
+            try:
+                text = read_text(each[0])
+                changed = rules.redacted(text, of_urls if _URL.match(text) else indexes, found)
+            except UnreadableError:
+                if rules.fails_closed:
+                    yield each.start(), each.end(), b'""'
+                continue
+            if changed is not text:
+                yield each.start(), each.end(), write_string(changed)
+
+    def members(self, data: bytes, at: int, plan: Plan, others: Work | str) -> Iterator[Edit]:
+        """Redact the members of the object at a place, each by its name. Raise UnreadableError where there is none."""
+        for each in object_at(data, at):
+            work = plan.get(folded(name_of(data, each) or ""), others)
+            if not isinstance(work, str):
+                yield from work(data, each.value_start, each.end)
+
+    def inside(self, plan: Plan, others: Work | str) -> Work:
+        """Return what redacts a member that is an object; of any other value all strings, as ``others``."""
+
+        def work(data: bytes, start: int, end: int) -> Iterator[Edit]:
+            if data[start : start + 1] == b"{":
+                return self.members(data, start, plan, others)
+            return others(data, start, end) if not isinstance(others, str) else iter(())
+
+        return work
+
+    def document(self, data: bytes, plan: Plan, others: Work | str) -> bytes:
+        """Return a document that is one object, redacted. Raise UnreadableError."""
+        edits = list(self.members(data, begin_of_json(data), plan, others))
+        return splice(data, edits) if edits else data
+
+
+def object_at(data: bytes, at: int) -> list[Member]:
+    """Return the members of an object. Raise UnreadableError where there is none."""
+    try:
+        return members_of(data, at)[0]
+    except ScanError:
+        raise UnreadableError from None
+
+
+def read_text(raw: bytes) -> str:
+    """Return a JSON string, which may hold halves of characters, escaped or not. Raise UnreadableError."""
+    try:
+        return str(json.loads(raw.decode("utf-8", "surrogatepass")))
+    except ValueError:
+        raise UnreadableError from None
+
+
+def gaps(length: int, taken: list[Span]) -> Iterator[Span]:
+    """Yield what is between the spans of a text, which are in order."""
+    at = 0
+    for start, end in taken:
+        yield at, start
+        at = end
+    yield at, length
