@@ -160,7 +160,7 @@ class Rejections(Merged):
     groups: Annotated[list[RejectionGroup], Meta(max_length=MOST_GROUPS)]
     shadow: Annotated[
         list[RejectionGroup],
-        Meta(max_length=MOST_GROUPS, description="What would be rejected if the mode were enforce."),
+        Meta(max_length=MOST_GROUPS, description="What a mode of shadow, or the plan of names, only reports."),
     ]
     evicted: Annotated[int, about("Groups that were dropped to make room, since the start.")]
     unlisted: Annotated[

@@ -20,6 +20,7 @@ _SUMMARIES = {
     "doctor": "Test a deployment from end to end.",
     "explain": "Show what would be decided about a session, and why.",
     "validate": "Check the client API calls in a file.",
+    "plan": "Write a plan of names from those that were sent.",
     "why": "Show what became of a request, a page or a session.",
     "try": "Show what a configuration would change about live traffic.",
     "replay": "Show which recorded decisions other rules would change.",

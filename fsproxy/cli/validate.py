@@ -11,12 +11,15 @@ import click
 
 from fsproxy.cli.audit_files import GZIP_MAGIC
 from fsproxy.cli.documented import Documented
-from fsproxy.cli.loading import load_or_exit
+from fsproxy.cli.loading import echo_faults, load_or_exit
+from fsproxy.config.loader import load_plan
+from fsproxy.config.problems import ConfigError
 from fsproxy.core.audit.privacy import safe
 from fsproxy.core.client_api.inspection import inspect
 from fsproxy.core.client_api.outcome import CallsOutcome, decide_calls
 from fsproxy.core.model import Mode, Rejection, Route
-from fsproxy.core.settings import ClientApiSettings
+from fsproxy.core.plan import Plan
+from fsproxy.core.settings import NO_PLAN, ClientApiSettings, PlanSettings
 
 ROUTES = {
     "event": Route.DIRECT_EVENT,
@@ -32,6 +35,7 @@ ROUTES = {
     statuses={0: "nothing is rejected", 1: "something is rejected, or the input cannot be read"},
     examples=[
         'echo \'{"name":"Bought","properties":{"price_real":"9.50"}}\' | fsproxy validate event -',
+        "fsproxy validate event bought.json --plan plan.yaml",
         "fsproxy validate bundle bundle.json.gz --config fsproxy.yaml --org o-1ABC-na1",
     ],
 )
@@ -39,18 +43,29 @@ ROUTES = {
 @click.argument("file", type=click.File("rb"))
 @click.option("--config", "path", type=click.Path(path_type=Path), help="Use the limits of this configuration.")
 @click.option("--org", help="Use the limits that it has for this org.")
+@click.option(
+    "--plan",
+    "plan_path",
+    type=click.Path(path_type=Path),
+    help="Compare with this plan of names, in place of the configuration's. What it lacks or requires is rejected.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def validate(kind: str, file: IO[bytes], path: Path | None, org: str | None, *, as_json: bool) -> None:
+def validate(
+    kind: str, file: IO[bytes], path: Path | None, org: str | None, plan_path: Path | None, *, as_json: bool
+) -> None:
     """Check a call or a bundle in FILE (- is standard input; gzip is recognised).
 
-    Prints every rejection with the property's path and the limit. Numbers of names and rates are not checked, as
-    they depend on earlier calls.
+    Prints every rejection with the property's path and the limit, also those that a mode of the configuration only
+    reports. Numbers of names and rates are not checked, as they depend on earlier calls.
     """
-    settings = ClientApiSettings()
+    settings, plan = ClientApiSettings(), NO_PLAN
     if path is not None:
         core = load_or_exit(path).core
         of_org = core.orgs.get(org, core.default) if org is not None else core.default
-        settings = of_org.client_api.capped(Mode.ENFORCE, of_org.plan)
+        settings, plan = of_org.client_api, of_org.plan
+    if plan_path is not None:
+        plan = PlanSettings(file=_plan(plan_path), cuts_missing=True)
+    settings = settings.capped(Mode.ENFORCE, plan)
     body = file.read()
     if body.startswith(GZIP_MAGIC):
         try:
@@ -64,6 +79,14 @@ def validate(kind: str, file: IO[bytes], path: Path | None, org: str | None, *, 
     rejections = (*outcome.rejections, *outcome.shadow)
     click.echo(_document(outcome, rejections) if as_json else _text(len(inspection.calls), rejections))
     raise SystemExit(1 if rejections else 0)
+
+
+def _plan(path: Path) -> Plan:
+    try:
+        return load_plan(path)
+    except ConfigError as error:
+        echo_faults(str(path), error.problems)
+        raise SystemExit(1) from None
 
 
 def _document(outcome: CallsOutcome, rejections: tuple[Rejection, ...]) -> str:

@@ -13,13 +13,14 @@ from fsproxy.config.excerpt import with_excerpts
 from fsproxy.config.files import Files, UnreadableError, list_name
 from fsproxy.config.key_tree import ROOT
 from fsproxy.config.orgs import with_overrides
-from fsproxy.config.problems import ConfigError, HostError, Problem, in_order
+from fsproxy.config.problems import ConfigError, HostError, Place, Problem, in_order
 from fsproxy.config.reading import MERGED, Reading
 from fsproxy.config.schema import AuditConfig, Config, LogConfig, StateConfig, TopMode
 from fsproxy.config.yaml.positions import Kind, Scalar, Sequence, Table
 from fsproxy.config.yaml.tree import parse
 from fsproxy.core.keys import METADATA
-from fsproxy.core.settings import CoreSettings, OrgSettings
+from fsproxy.core.plan import Plan
+from fsproxy.core.settings import PLAN_FILE, CoreSettings, OrgSettings
 
 _PLAN = "plan.file"
 _OF_THE_CORE = {field.name for field in fields(CoreSettings) if METADATA in field.metadata}
@@ -71,6 +72,16 @@ def _load(text: str, name: str, environ: Mapping[str, str], files: Files, leftov
         form = getattr(values.get("log"), "format", None) or LogConfig().format
         raise ConfigError(found, files.asked, passing=files.passing, log_format=form)
     return _assembled(values, tree, files)
+
+
+def load_plan(path: Path) -> Plan:
+    """Return the plan of names in a file. Blocking. Raises ConfigError with all that is wrong."""
+    files = Files(path.parent)
+    reading, place = Reading(files), Place(str(path))
+    plan: Plan | None = reading.value(PLAN_FILE, Scalar("plan", place, place, path.name, Kind.TEXT))
+    if plan is None:
+        raise ConfigError(in_order(reading.problems, str(path)), files.asked, passing=files.passing)
+    return plan
 
 
 def lists_in(text: str, environ: Mapping[str, str]) -> list[str]:

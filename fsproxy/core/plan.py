@@ -15,6 +15,7 @@ from typing import Self
 from fsproxy.core.keys import STRING, TEXT, JsonSchema, ListOf, MapOf, SectionOf, choice, matching, setting, whole
 from fsproxy.core.model import PropertyType
 from fsproxy.core.name_digest import DIGEST_BEGIN, name_digest
+from fsproxy.core.wording import counted
 
 Types = Mapping[str, tuple[PropertyType, ...]]
 """Dotted path of a property -> its types: mostly one."""
@@ -132,13 +133,13 @@ class Plan:
 
     def __str__(self) -> str:
         """Return the file's name, and how much is planned."""
-        counts = (
-            ("events", self.events),
-            ("event properties", self.event_properties if self.events is not None else None),
-            ("user properties", self.user_properties),
-        )
-        told = ", ".join(f"{len(found)} {what}" for what, found in counts if found is not None)
-        return f"{self.path} ({told or 'nothing'})"
+        told = []
+        if self.events is not None:
+            told += [counted(len(self.events), "event")]
+            told += [counted(len(self.event_properties), "event property", "event properties")]
+        if self.user_properties is not None:
+            told += [counted(len(self.user_properties), "user property", "user properties")]
+        return f"{self.path} ({', '.join(told) or 'nothing'})"
 
 
 def canonical(types: Types) -> list[str]:

@@ -408,13 +408,15 @@ class RateSettings:
     user: tuple[Window, ...] = setting(["5/s", "12/min"], _RATES, "identify and set_user_vars.")
 
 
+PLAN_FILE = FileOf[Plan | None](PlanFile, Plan.compile)
+"""How the name of a plan is read, and the plan itself with it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanSettings:
     """The names that were agreed on: what is not among them is rejected, or reported."""
 
-    file: Plan | None = setting(
-        None, FileOf[Plan | None](PlanFile, Plan.compile), "YAML file of the names that were agreed on; null for none."
-    )
+    file: Plan | None = setting(None, PLAN_FILE, "YAML file of the names that were agreed on; null for none.")
     mode: Mode = setting("enforce", _MODE, f"{_REJECTS_MODE}; client_api.mode caps it.")
     cuts_unplanned: bool = setting(
         "cut",

@@ -146,9 +146,10 @@ class UploadHandler:
     async def _cut(self, flow: Flow, inspection: Inspection, limited: LimitedCalls, layers: int) -> CutBody:
         """Count the rejections, and return what they leave of the body."""
         outcome, large = limited.outcome, len(inspection.body) > ON_LOOP
-        counts = await to_thread(outcome.counts) if large else outcome.counts()
-        for (code, kind), count in counts.items():
-            self._metrics.rejections[(code.value, kind.value, flow.route.value)] += count
+        for shadow, counter in ((False, self._metrics.rejections), (True, self._metrics.shadow_rejections)):
+            counts = await to_thread(outcome.counts, shadow=shadow) if large else outcome.counts(shadow=shadow)
+            for (code, kind), count in counts.items():
+                counter[(code.value, kind.value, flow.route.value)] += count
         if outcome.status is not None:
             return CutBody(none_left=limited, document=await run(large, problem_document, outcome))
         if flow.route in DIRECT or flow.route is SERVER_API:

@@ -59,6 +59,13 @@ class Metrics(Collector):
             "recordings_ended", "Answers of fsproxy that end a recording, by cause.", "cause"
         )
         self.rejections = counter("rejections", "Rejected client API calls and properties.", "code", "kind", "route")
+        self.shadow_rejections = counter(
+            "shadow_rejections",
+            "Calls and properties that went on, with a rejection in shadow.",
+            "code",
+            "kind",
+            "route",
+        )
         self.redactions = counter("redactions", "Matches of redaction rules, in force or in shadow mode.", "rule")
         self.uninspectable = counter("uninspectable", "Capture bodies that could not be read.", "route")
         self.own_failures = counter("own_failures", "Bugs in fsproxy that did not stop a request, by place.", "place")

@@ -98,7 +98,7 @@ def test_the_plan_is_among_the_files_of_the_configuration(tmp_path: Path) -> Non
     config = load(file, {})
     assert config.files == (str(file), str(plan))
     assert config.core.default.plan.file is not None
-    assert str(config.core.default.plan.file) == "p.yaml (1 events, 3 event properties)"
+    assert str(config.core.default.plan.file) == "p.yaml (1 event, 3 event properties)"
 
 
 def test_an_org_may_have_a_plan_of_its_own_and_none() -> None:

@@ -34,6 +34,7 @@ _CHANGING = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z?"  # a time
     r"|\d\d:\d\d:\d\d(?:\.\d+)?"
     r"|(?<=after )\d+\.\d ms"
+    r"|(?<=learned on )\d{4}-\d\d-\d\d|(?<=last seen )\d{4}-\d\d-\d\d"
     r"|(?<=\.duration\":)\d+"
     r"|(?<=\"fsproxy.seconds\":)\d+\.\d+|(?<=\"fsproxy.count\":)\d+"
     r"|(?<=\"process.pid\":)\d+"

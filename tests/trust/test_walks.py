@@ -206,5 +206,16 @@ async def test_a_balancer_that_is_not_trusted_is_found() -> None:
         await it.look()
 
 
+async def test_a_plan_is_learned_tried_and_enforced() -> None:
+    page = "how-to/plan.md"
+    async with RecordingUpstream() as upstream, walk(page, yaml_of(page), port_of(upstream)) as it:
+        *before, mode, loaded, cut, refused = steps(page)
+        for step in before:
+            await it.take(step)
+        await it.look()
+        for step in (mode, loaded, cut, refused):
+            await it.take(step)
+
+
 def port_of(server: RecordingUpstream | Scripted) -> int:
     return int(server.url.rpartition(":")[2])

@@ -36,7 +36,7 @@ export function errorsCard() {
         "span",
         {class: "muted"},
         `${number(count(ours(groups)))} in ${plural(ours(groups).length, "group")}`,
-        would ? `; ${number(would)} more would be rejected by shadow rules` : "",
+        would ? `; ${number(would)} more are only reported (shadow)` : "",
         unlisted ? `; ${number(unlisted)} are counted, but not listed (audit.rejections)` : "",
       ),
     ),

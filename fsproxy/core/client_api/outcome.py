@@ -90,10 +90,11 @@ class CallsOutcome(msgspec.Struct, frozen=True, gc=False):
         noted = tuple(chain.from_iterable(map(_shadow, self.calls)))
         return noted if self.surplus_is_cut else noted + self.surplus
 
-    def counts(self) -> dict[tuple[RejectionCode, CallKind], int]:
-        """Return how many enforced rejections there are of each code and kind of call."""
+    def counts(self, *, shadow: bool = False) -> dict[tuple[RejectionCode, CallKind], int]:
+        """Return how many rejections there are of each code and kind of call: enforced ones, or those of ``shadow``."""
         counts: dict[tuple[RejectionCode, CallKind], int] = {}
-        for found in (*map(_rejections, self.calls), self.surplus if self.surplus_is_cut else ()):
+        surplus = self.surplus if self.surplus_is_cut is not shadow else ()
+        for found in (*map(_shadow if shadow else _rejections, self.calls), surplus):
             if type(found) is RefusedNames:
                 counts[found.code, found.kind] = counts.get((found.code, found.kind), 0) + len(found)
                 continue

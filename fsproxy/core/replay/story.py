@@ -142,6 +142,7 @@ def _parts(line: Line, rules: Rules | None, where: str) -> Iterator[tuple[str, s
     yield "state", "The store was down, so state.on_error decided." if line.get("fsproxy.ledger_down") else ""
     yield "upstream", _upstream(line)
     yield from _rejections(line)
+    yield from _rejections(line, "fsproxy.shadow_rejections", "reported")
     yield "left out", _left_out(line, facts)
     if rules is not None and line.get("event.action") == "page":
         yield "today", rules.today(line)
@@ -213,15 +214,15 @@ def _upstream(line: Line) -> str:
     return f"It answered with status {status}{time}.{blocked}"
 
 
-def _rejections(line: Line) -> Iterator[tuple[str, str]]:
-    listed = line.get("fsproxy.rejections") or ()
+def _rejections(line: Line, name: str = "fsproxy.rejections", verdict: str = "rejected") -> Iterator[tuple[str, str]]:
+    listed = line.get(name) or ()
     for each in listed:
         code = str(each.get("code"))
         means = f", {_REJECTIONS[RejectionCode(code)]}" if code in _REJECTIONS else ""
-        what = " ".join(safe(str(each[name])) for name in ("call", "property") if each.get(name))
-        yield "rejected", f"{what or 'the call'}: {safe(code)}{means}"
-    more = int(line.get("fsproxy.rejections_count") or 0) - len(listed)
-    yield "rejected", f"and {more} more, which the line does not list (audit.rejections)" if more > 0 else ""
+        what = " ".join(safe(str(each[part])) for part in ("call", "property") if each.get(part))
+        yield verdict, f"{what or 'the call'}: {safe(code)}{means}"
+    more = int(line.get(f"{name}_count") or 0) - len(listed)
+    yield verdict, f"and {more} more, which the line does not list (audit.rejections)" if more > 0 else ""
 
 
 def _left_out(line: Line, facts: Line) -> str:

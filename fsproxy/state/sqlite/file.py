@@ -26,6 +26,10 @@ AT_ONCE = 256
 """Rows of one statement."""
 CHUNK = 2_000
 """Rows read at once, which take about 1 ms of the event loop's time when they are merged."""
+NameRow = tuple[str, NameKind, str, Instant]
+"""Org, kind, name as it is kept, when it was last seen."""
+_NAMES = "SELECT org, kind, name, seen FROM names ORDER BY seen"
+_NOT_OURS = "holds values that are none of ours"
 WALKED = 5_000
 """Keys of each table that one ``prune`` looks at."""
 
@@ -125,21 +129,37 @@ class LedgerFile:
 
 def read_held(path: Path, now: Instant) -> Iterator[LedgerRows]:
     """Do as ``LedgerFile.read`` with a file that another process has open."""
-    with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+    with contextlib.closing(_read_only(path)) as connection:
         yield from _read(connection, now)
+
+
+def read_names(path: Path) -> Iterator[NameRow]:
+    """Yield the names in a file, which another process may have open. Raises sqlite3.Error, DamagedFileError."""
+    with contextlib.closing(_read_only(path)) as connection:
+        try:
+            for part in _parts(connection, _NAMES):
+                yield from _names(part)
+        except (ValueError, TypeError) as error:
+            raise DamagedFileError(_NOT_OURS) from error
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+
+
+def _names(rows: list[Any]) -> list[NameRow]:
+    return [(_text(org), NameKind(kind), _text(name), Instant(seen)) for org, kind, name, seen in rows]
 
 
 def _read(connection: sqlite3.Connection, now: Instant) -> Iterator[LedgerRows]:
     counts = "SELECT org, cycle, used, ends FROM counts WHERE ends > ?"
-    names = "SELECT org, kind, name, seen FROM names ORDER BY seen"
     admitted = "SELECT key, day FROM admitted WHERE day > ?"
     sessions = "SELECT key, times FROM sessions WHERE times < 0 OR times >= ? ORDER BY times DESC"
     try:
         for part in _parts(connection, counts, now):
             yield LedgerRows(counts=[(_text(org), _text(cycle), int(n), Instant(end)) for org, cycle, n, end in part])
-        for part in _parts(connection, names):
-            known = [(_text(org), NameKind(kind), _text(name), Instant(seen)) for org, kind, name, seen in part]
-            yield LedgerRows(names=known)
+        for part in _parts(connection, _NAMES):
+            yield LedgerRows(names=_names(part))
         for part in _parts(connection, admitted, _last_forgotten_day(now)):
             yield LedgerRows(admitted=part)
         for part in _parts(connection, sessions, ended_before(now)):
@@ -148,7 +168,7 @@ def _read(connection: sqlite3.Connection, now: Instant) -> Iterator[LedgerRows]:
             for part in _parts(connection, "SELECT key, uid FROM uids"):
                 yield LedgerRows(uids=part)
     except (ValueError, TypeError) as error:
-        raise DamagedFileError("holds values that are none of ours") from error
+        raise DamagedFileError(_NOT_OURS) from error
 
 
 def _last_forgotten_day(now: Instant) -> int:
