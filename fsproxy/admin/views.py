@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from fsproxy.admin.answers import Ends, Minute, RejectionGroup, Rejections, ShadowReport, ShadowRule
 from fsproxy.config.schema import Config
+from fsproxy.core.plan import Plan
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import OrgSettings
 from fsproxy.telemetry.ring import Groups, Recent, RejectionKey
@@ -149,6 +150,8 @@ def _plain(value: Any) -> Any:
         return value.value
     if value is None or isinstance(value, (str, int, float)):
         return value
+    if isinstance(value, Plan):
+        return str(value)
     if dataclasses.is_dataclass(value):
         kept = [each for each in dataclasses.fields(value) if each.name not in _LEFT_OUT]
         return {each.name: _field(each.name, getattr(value, each.name), secret=not each.repr) for each in kept}

@@ -8,20 +8,18 @@ import os
 import sys
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 
+from fsproxy.cli.admin_port import TOKEN, own_address, read_address, token_given
 from fsproxy.cli.documented import Documented
 from fsproxy.cli.loading import echo_error, load_or_exit
 from fsproxy.config.files import MOST_LIST_BYTES, Files, UnreadableError
 from fsproxy.config.loader import lists_in
-from fsproxy.config.schema import AdminConfig
 from fsproxy.config.yaml.substitution import names_in
 from fsproxy.core.units import duration
 from fsproxy.core.units import share as share_of
 
-TOKEN = "FSPROXY_ADMIN_TOKEN"  # noqa: S105 - the variable's name
 _LONGEST = 86_400.0
 
 
@@ -45,21 +43,6 @@ def _share(_: click.Context, __: click.Parameter, value: str) -> float:
     return share
 
 
-def _address(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    parts = urlsplit(value) if value is not None else None
-    if value is None or parts is None:
-        return None
-    if (
-        parts.scheme not in {"http", "https"}
-        or not parts.hostname
-        or "@" in value
-        or parts.query
-        or parts.path not in {"", "/"}
-    ):
-        raise click.BadParameter("http://HOST or https://HOST, with :PORT if need be, without user, path and query")
-    return value.rstrip("/")
-
-
 @click.command(
     "try",
     cls=Documented,
@@ -79,7 +62,7 @@ def _address(_: click.Context, __: click.Parameter, value: str | None) -> str | 
 @click.option("--share", default="10%", show_default=True, callback=_share, help="The share of requests to judge.")
 @click.option(
     "--admin",
-    callback=_address,
+    callback=read_address,
     help=f"The admin port. Without it, NEW.yaml's own admin section says where it is. The token is that of {TOKEN}, "
     "else, without --admin, NEW.yaml's own.",
 )
@@ -96,10 +79,10 @@ def try_(path: Path, seconds: float, share: float, admin: str | None, *, as_json
     from fsproxy.cli.trial_text import show  # noqa: PLC0415
 
     config = load_or_exit(path)
-    token = _token() or (config.admin.token if admin is None else None)
+    token = token_given() or (config.admin.token if admin is None else None)
     candidate = {**_candidate(path), "for": seconds, "share": share}
     live = not as_json and sys.stdout.isatty()
-    run = TrialRun(admin or _own_address(config.admin), token, on_news=show if live else None)
+    run = TrialRun(admin or own_address(config.admin), token, on_news=show if live else None)
     try:
         found = asyncio.run(run.run(candidate))
     except NotReachedError as error:
@@ -118,14 +101,6 @@ def try_(path: Path, seconds: float, share: float, admin: str | None, *, as_json
         raise SystemExit(1)
 
 
-def _token() -> str:
-    """Return the token of the environment, without the line end that one from a file has; "": there is none."""
-    token = os.environ.get(TOKEN, "").strip()
-    if not token.isprintable():
-        raise click.ClickException(f"{TOKEN} has control characters: a token is a text on one line")
-    return token
-
-
 def _candidate(path: Path) -> dict[str, Any]:
     """Return what the proxy must know of a file that was loaded without a fault."""
     files = Files(path.parent)
@@ -136,9 +111,3 @@ def _candidate(path: Path) -> dict[str, Any]:
         raise click.ClickException(f"a list of {path} {error}") from None
     environ = {name: os.environ[name] for name in names_in(text) if name in os.environ}
     return {"config": text, "name": path.name, "lists": lists, "environ": environ}
-
-
-def _own_address(admin: AdminConfig) -> str:
-    from fsproxy.fleet.listening import reachable  # noqa: PLC0415 - slow to import
-
-    return f"http://{reachable(admin.host)[0]}:{admin.port}"

@@ -8,6 +8,8 @@ import pytest
 
 from fsproxy.admin import views
 from fsproxy.config.schema import Config, UpstreamConfig
+from fsproxy.core.plan import Plan, PlanFile, PlannedEvent
+from fsproxy.core.settings import CoreSettings, OrgSettings, PlanSettings
 
 
 def test_what_is_added_to_the_configuration_and_kept_out_of_logs_is_hidden_here_too() -> None:
@@ -35,3 +37,16 @@ def test_an_address_is_told_without_user_password_and_query(url: str, told: str)
     upstream = views.effective(config)["upstream"]
     assert upstream["url"] == told
     assert upstream["prefixes"] == [["/a", told]]
+
+
+def test_a_plan_is_told_by_its_file_and_its_size() -> None:
+    core = CoreSettings(
+        default=OrgSettings(plan=PlanSettings(file=Plan.compile("p.yaml", PlanFile(events={"A": PlannedEvent()}))))
+    )
+    config = Config(upstream=UpstreamConfig(url="http://a"), core=core)
+    assert views.effective(config)["plan"] == {
+        "file": "p.yaml (1 event, 0 event properties)",
+        "mode": "enforce",
+        "cuts_unplanned": True,
+        "cuts_missing": False,
+    }

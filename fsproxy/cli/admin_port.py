@@ -1,0 +1,43 @@
+"""The admin port of a running proxy, as commands find it and ask it."""
+
+from __future__ import annotations
+
+import os
+from urllib.parse import urlsplit
+
+import click
+
+from fsproxy.config.schema import AdminConfig
+
+TOKEN = "FSPROXY_ADMIN_TOKEN"  # noqa: S105 - the variable's name
+
+
+def read_address(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """Return the address of an option, without a slash at its end. A click callback."""
+    parts = urlsplit(value) if value is not None else None
+    if value is None or parts is None:
+        return None
+    if (
+        parts.scheme not in {"http", "https"}
+        or not parts.hostname
+        or "@" in value
+        or parts.query
+        or parts.path not in {"", "/"}
+    ):
+        raise click.BadParameter("http://HOST or https://HOST, with :PORT if need be, without user, path and query")
+    return value.rstrip("/")
+
+
+def token_given() -> str:
+    """Return the token of the environment, without the line end that one from a file has; "": there is none."""
+    token = os.environ.get(TOKEN, "").strip()
+    if not token.isprintable():
+        raise click.ClickException(f"{TOKEN} has control characters: a token is a text on one line")
+    return token
+
+
+def own_address(admin: AdminConfig) -> str:
+    """Return the address that a configuration gives its admin port."""
+    from fsproxy.fleet.listening import reachable  # noqa: PLC0415 - slow to import
+
+    return f"http://{reachable(admin.host)[0]}:{admin.port}"
