@@ -57,7 +57,7 @@ class Explanation:
     def means(self) -> str:
         """What the hit of the rule that blocks means, in words; "" when no rule blocks."""
         block = self.decision.block
-        return "" if block is None else rule_text(block.filter.value, block.rule.id)
+        return "" if block is None else rule_text(block.filter.value, block.rule.id, block.code)
 
     def document(self) -> ExplainedDecision:
         """Return the answer of the admin API."""
@@ -96,7 +96,7 @@ def _answer(
 def _blocked(generation: Generation, hit: Hit) -> ExplainedDecision:
     answer = _answer(generation, "blocked")
     answer["reason_code"], answer["reason"] = int(hit.code), hit.code.text
-    answer["rule"], answer["means"] = _rule(hit), rule_text(hit.filter.value, hit.rule.id)
+    answer["rule"], answer["means"] = _rule(hit), rule_text(hit.filter.value, hit.rule.id, hit.code)
     return answer
 
 
@@ -199,5 +199,5 @@ def explain_record(generation: Generation, record: Mapping[str, Any]) -> Explain
     answer = _answer(generation, "blocked")
     answer["reason_code"], answer["reason"] = decided.code, ReasonCode(decided.code).text
     answer["rule"] = {"id": decided.rule, "where": hit.rule.where if hit is not None else ""}
-    answer["means"] = rule_text(hit.filter.value, decided.rule) if hit is not None else None
+    answer["means"] = rule_text(hit.filter.value, decided.rule, decided.code) if hit is not None else None
     return answer

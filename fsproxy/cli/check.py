@@ -11,11 +11,13 @@ import click
 
 from fsproxy.cli.documented import Documented
 from fsproxy.cli.loading import echo_faults, placed
+from fsproxy.clock import now
 from fsproxy.config.files import MOST_BYTES, Files, UnreadableError, decoded
 from fsproxy.config.loader import load_text
 from fsproxy.config.problems import ConfigError, HostError, Problem
 from fsproxy.config.schema import Config
 from fsproxy.config.summary import summary
+from fsproxy.core.lapses import due, lapses_of
 
 _STDIN = Path("-")
 
@@ -49,11 +51,13 @@ def check(files: tuple[Path, ...], *, no_host: bool) -> None:
 def _is_fine(file: Path, *, no_host: bool) -> bool:
     faults: list[Problem | HostError]
     more = ""
+    warnings: list[str] = []
     try:
         text = _text(file)
         config = load_text(text, str(file), os.environ, file.parent)
         faults = [] if no_host else placed(asyncio.run(_host_errors(config)), text, file)
         more = f". {summary(config)}"
+        warnings = [lapse.text(now()) for lapse in due(lapses_of(config.core), now())]
     except UnreadableError as error:
         faults = [Problem(str(file), error.line, 1, "", None, "", str(error))]
     except ConfigError as error:
@@ -63,6 +67,8 @@ def _is_fine(file: Path, *, no_host: bool) -> bool:
         echo_faults(str(file), faults)
     else:
         click.echo(f"{file}: fine{more}")
+    for each in warnings:
+        click.echo(f"{file}: warning: {each}")
     return not faults
 
 

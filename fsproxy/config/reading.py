@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -51,7 +51,7 @@ class Reading:
         for name, node in table.members.items():
             found = group.members.get(name)
             if found is None:
-                self._unknown(name, node, table, group)
+                self._unknown(name, node, table, group.members)
             elif isinstance(found, Group):
                 inner = self._table(node, found)
                 values |= self.keys(found, inner) if inner is not None else {}
@@ -65,9 +65,8 @@ class Reading:
                 values[found[0][0]] = None
         return values
 
-    def _unknown(self, name: str, node: Node, table: Table, group: Group) -> None:
+    def _unknown(self, name: str, node: Node, table: Table, known: Collection[str]) -> None:
         self.unknown.add(node.path)
-        known = group.members.keys()
         head, colon, _ = name.partition(":")
         if colon and head in known:
             self.problems.append(replace(node, path=below(table.path, head)).key_problem(_GLUED, f"{head}: VALUE"))
@@ -191,17 +190,21 @@ class Reading:
         entries = (entry for item in items for entry in self._entry(item, rule))
         return reader.make(entries if isinstance(own, str) else [own.read(entry.text) for entry in entries])
 
-    def _verb(self, item: Node, reader: ListOf[Any], rule: RuleCheck) -> Iterator[tuple[str, Entry]]:
+    def _verb(self, item: Node, reader: ListOf[Any], rule: RuleCheck) -> Iterator[tuple[str, Entry, dict[str, Any]]]:
         members = item.members if isinstance(item, Table) else {}
-        verbs = members.keys() - {"id"}
-        if not isinstance(item, Table) or len(verbs) != 1 or not verbs <= set(reader.verbs):
-            near = difflib.get_close_matches(next(iter(verbs)), reader.verbs, 1) if len(verbs) == 1 else ()
+        verb, *others = [verb for verb in reader.verbs if verb in members] or [""]
+        if not isinstance(item, Table) or not verb or others:
+            near = difflib.get_close_matches(next(iter(members)), reader.verbs, 1) if len(members) == 1 else ()
             hint = f" (did you mean {near[0]}?)" if near and len(self.problems) < MOST_GUESSED else ""
-            self._fault(item, f"is not a rule{hint}", _form(reader))
-            return
-        (verb,) = verbs
+            return self._fault(item, f"is not a rule{hint}", _form(reader))
+        known, limits = reader.verbs[verb], {}
+        for name, node in members.items():
+            if name in known:
+                limits[name] = self.value(known[name], node)
+            elif name not in (verb, "id"):
+                self._unknown(name, node, item, ("id", *known))
         for entry in self._entry(members[verb], rule, self._explicit_id(item)):
-            yield verb, entry
+            yield verb, entry, limits
 
     def _entry(self, node: Node, rule: RuleCheck, explicit_id: str | None = None) -> Iterable[Entry]:
         """Return the entry that one item of a list is, or all that its file holds."""
@@ -263,4 +266,5 @@ class Reading:
 
 
 def _form(reader: ListOf[Any]) -> str:
-    return " or ".join(f"{{{verb}: PATTERN}}" for verb in reader.verbs) + ", and id if need be"
+    more = ", ".join(dict.fromkeys(name for keys in reader.verbs.values() for name in ("id", *keys)))
+    return " or ".join(f"{{{verb}: PATTERN}}" for verb in reader.verbs) + f", and {more} if need be"

@@ -67,8 +67,11 @@ class ListOf(Generic[T]):
     """A word that may replace the whole list, and then means None."""
     lone: bool = False
     """One item may stand without the list around it, and there must be at least one."""
-    verbs: tuple[str, ...] = ()
-    """When given, each item maps one of these to a rule, and ``make`` gets pairs of verb and entry."""
+    verbs: Mapping[str, Mapping[str, Leaf[Any]]] = field(default_factory=dict)
+    """When given, each item maps one of these to a rule, beside the keys that this one allows.
+
+    ``make`` gets the verb, the entry, and the values of these keys by their names.
+    """
 
     def default(self, written: object) -> T:
         """Return the value of a default."""

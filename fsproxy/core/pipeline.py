@@ -12,6 +12,7 @@ import msgspec
 
 from fsproxy.core.filters.base import Filter
 from fsproxy.core.limits.operations import Admit, Admitted, Confirm, Mark, Operation, Recall, Release
+from fsproxy.core.limits.ramping import visitor
 from fsproxy.core.model import DIRECT, PAGE, FilterName, Hit, Instant, Mode, OnTrouble, Rule, SessionFacts
 from fsproxy.core.policy import OrgPolicy
 from fsproxy.core.reasons import ReasonCode
@@ -57,9 +58,17 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     """With ``admit``: the hit of ramping, unless the session is under way or the visitor was admitted before."""
     quota: Hit | None = None
     """With ``admit``: the hit if the ledger finds the quota used up."""
+    share: Hit | None = None
+    """With ``admit``: the hit of a domain rule's share, unless the session is under way or its visitor was admitted."""
+    drawn: tuple[str, ...] = ()
+    """Of a first visit: the domain rules, and "" for ramping, by whose shares it was drawn. They remember it."""
+    admitted: tuple[Hit, ...] = ()
+    """Those that the visitor of a new session passes, as one whom their shares admitted before."""
 
 
 _SHADOW = Mode.SHADOW
+_RAMPING = ("",)
+"""Ramping, among the rules with a share: it was the first of them."""
 CAPTURE = Decision()
 """The decision for everything that is not judged."""
 
@@ -122,16 +131,27 @@ def _ask_ledger(
     trace: list[Step] | None,
 ) -> Decision:
     ramping = policy.ramping.judge(facts, now) if policy.ramping is not None else None
-    quota = policy.quota
+    quota, shares = policy.quota, policy.shares
+    share = shares.share(facts, now) if shares is not None else None
+    out = share.hit if share is not None and share.excludes(facts) else None
     if trace is not None:
+        if shares is not None and share is not None:
+            trace.append(Step(FilterName.DOMAIN, _judgement(shares, out, ()), out))
         if policy.ramping is not None:
             trace.append(Step(FilterName.RAMPING, _judgement(policy.ramping, ramping, ()), ramping))
         if quota is not None:
             trace.append(Step(FilterName.QUOTA, Judgement.ASKS_LEDGER, quota.hit))
     ramped_out = ramping is not None and policy.ramping is not None and policy.ramping.mode is Mode.ENFORCE
+    shared_out = out is not None and shares is not None and shares.mode is Mode.ENFORCE
+    share_user = visitor(out.rule.id, facts.user_id) if out is not None and facts.user_id else ""
     terms, quota_hit = (quota.terms(now), quota.hit) if quota is not None else (None, None)
-    admit = Admit(facts.org or "", token, facts.session_id, facts.user_id, ramped_out, terms)
-    return Decision(None, shadow, failed, False, "", True, False, admit, ramping, quota_hit)
+    org, user = facts.org or "", facts.user_id
+    admit = Admit(org, token, facts.session_id, user, ramped_out, terms, share_user, shared_out)
+    drawn: tuple[str, ...] = ()
+    if facts.fresh_user_id:
+        drawn = _RAMPING if policy.ramping is not None else ()
+        drawn += (share.hit.rule.id,) if share is not None else ()
+    return Decision(None, shadow, failed, False, "", True, False, admit, ramping, quota_hit, out, drawn)
 
 
 def settle(policy: OrgPolicy, pending: Decision, answer: Admitted | None) -> Decision:
@@ -143,15 +163,22 @@ def settle(policy: OrgPolicy, pending: Decision, answer: Admitted | None) -> Dec
         return _without_ledger(policy, shadow, failed)
     if answer.under_way:
         return Decision(None, shadow, failed, False, admit.token, answer.held)
-    if pending.ramping is not None and not answer.user_admitted:
-        if admit.ramped_out:
-            return Decision(block=pending.ramping, shadow=shadow, failed=failed, new_session=True)
-        shadow += (pending.ramping,)
-    if answer.over_quota and pending.quota is not None and admit.quota is not None:
-        if admit.quota.enforced:
-            return Decision(block=pending.quota, shadow=shadow, failed=failed, new_session=True)
-        shadow += (pending.quota,)
-    return Decision(None, shadow, failed, True, admit.token)
+    over = pending.quota if answer.over_quota else None
+    admitted: tuple[Hit, ...] = ()
+    for hit, passes, blocks in (
+        (pending.share, answer.share_admitted, admit.shared_out),
+        (pending.ramping, answer.user_admitted, admit.ramped_out),
+        (over, False, admit.quota is not None and admit.quota.enforced),
+    ):
+        if hit is None:
+            continue
+        if passes:
+            admitted += (hit,)
+        elif blocks:
+            return Decision(hit, shadow, failed, True, admitted=admitted)
+        else:
+            shadow += (hit,)
+    return Decision(None, shadow, failed, True, admit.token, drawn=pending.drawn, admitted=admitted)
 
 
 def _without_ledger(policy: OrgPolicy, shadow: tuple[Hit, ...], failed: tuple[FilterName, ...]) -> Decision:
@@ -187,33 +214,19 @@ def learn(facts: SessionFacts, decision: Decision, answer: PageAnswer | None) ->
     session, user = answer.session, answer.user
     if nothing_to_keep and (not session or session == facts.session_id) and (not user or user == facts.user_id):
         return ()  # all of the session's ids are known
+    users = tuple(filter(None, dict.fromkeys((facts.user_id, user))))
     return (
         Confirm(
             org,
             decision.token,
             tuple(filter(None, dict.fromkeys((facts.session_id, session)))),
-            tuple(filter(None, dict.fromkeys((facts.user_id, user)))),
+            users,
             decision.new_session and answer.is_new is not False,
-            # There is a fresh user id only if ramping is in force (rules.md 1, order 12).
-            decision.new_session and bool(facts.fresh_user_id),
+            tuple([visitor(rule, each) for rule in decision.drawn for each in users]),
             uid_digest(facts.app_id) if facts.app_id else 0,
             decision.held,
         ),
     )
-
-
-def wants_no_name(policy: OrgPolicy, facts: SessionFacts, now: Instant) -> bool:
-    """Return whether the visitor opted out or is being deleted, whatever rule blocked first (rules.md 6).
-
-    A filter that fails counts as yes.
-    """
-    try:
-        for each in policy.unnaming:  # noqa: SIM110 - called for every bundle; a generator would cost more than these
-            if each.judge(facts, now) is not None:
-                return True
-        return False  # noqa: TRY300 - the loop is what may fail
-    except Exception:  # noqa: BLE001 - a failing filter must neither cost the audit line nor identify anybody
-        return True
 
 
 def mark(facts: SessionFacts, uid: int = 0) -> tuple[Operation, ...]:

@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 from fsproxy.core.filters import FILTERS
 from fsproxy.core.filters.base import Filter
 from fsproxy.core.filters.deleting_user import DeletingUserFilter
+from fsproxy.core.filters.domain import DomainFilter
 from fsproxy.core.filters.opt_out import OptOutFilter
 from fsproxy.core.filters.quota import QuotaFilter
 from fsproxy.core.filters.ramping import RampingFilter
@@ -35,8 +36,12 @@ class OrgPolicy:
     """None: no user is listed, so nothing needs to know which uids a session has."""
     user_lists: tuple[Filter, ...]
     """The filters with lists of users; a page's audit line shows which of them there were."""
+    shares: DomainFilter | None
+    """None: no domain rule captures only a share of its visitors."""
     ramping: RampingFilter | None
     quota: QuotaFilter | None
+    draws: bool
+    """Visitors are drawn, by ramping or for a share, so a first visit gets a user id to be drawn by."""
     geo_source: GeoSource | None
     """Where a location comes from; None if no filter needs one."""
     on_error: OnTrouble
@@ -62,6 +67,8 @@ class OrgPolicy:
         on_bundles = org.filters.on_bundles | {FilterName.ORG}
         geo = next((f for f in on_page if f.name is FilterName.GEO), None)
         deleting = next((f for f in on_page if isinstance(f, DeletingUserFilter)), None)
+        shares = next((f for f in on_page if isinstance(f, DomainFilter) and f.shares), None)
+        ramping = next((f for f in filters if isinstance(f, RampingFilter)), None)
         calls = _shared(shared, lambda: org.client_api.capped(core.mode, org.plan), org.client_api, org.plan)
         validates = calls.mode is not Mode.OFF
         return cls(
@@ -72,8 +79,10 @@ class OrgPolicy:
             opt_out=next((f for f in on_page if isinstance(f, OptOutFilter)), None),
             deleting_user=deleting,
             user_lists=tuple(f for f in on_page if f.name in _USER_LISTS),
-            ramping=next((f for f in filters if isinstance(f, RampingFilter)), None),
+            shares=shares,
+            ramping=ramping,
             quota=next((f for f in filters if isinstance(f, QuotaFilter)), None),
+            draws=ramping is not None or shares is not None,
             geo_source=org.filters.geo.source if geo is not None else None,
             on_error=org.filters.on_error,
             state_on_error=core.state_on_error,

@@ -37,6 +37,7 @@ from fsproxy.core.keys import (
     setting,
     words,
 )
+from fsproxy.core.matching import paths
 from fsproxy.core.model import FilterName, Mode, OnTrouble
 from fsproxy.core.plan import Plan, PlanFile
 from fsproxy.core.reasons import ReasonCode
@@ -64,10 +65,16 @@ class ListedEntry(Entry):
 
 @dataclass(frozen=True, slots=True)
 class DomainRule:
-    """``capture: PATTERN`` or ``block: PATTERN``."""
+    """``capture: PATTERN`` or ``block: PATTERN``, and what the rule is limited to (rules.md 7)."""
 
     capture: bool
     pattern: Entry
+    path: str | None = None
+    """A glob on the path of a page's URL; None: any path."""
+    share: float | None = None
+    """Of ``capture``: the share of visitors that is captured; None: all."""
+    until: int | None = None
+    """The Unix time from which on the rule is skipped; None: never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +127,17 @@ _RULE: JsonSchema = {
 _DOMAIN_RULE: JsonSchema = {
     "type": "object",
     "properties": {
-        "capture": {"type": "string", "description": "The domains to capture."},
+        "capture": {"type": "string", "description": "The domains to capture; ** is any."},
         "block": {"type": "string", "description": "The domains to block, with reason 4."},
         "id": {"type": "string", "description": "What audit lines call the rule."},
+        "path": {"type": "string", "description": "A glob on the path of a page's URL, such as /account/**."},
+        "share": {**SHARE.schema, "description": "With capture: the share of visitors; the others get reason 8."},
+        "until": {**DAY.schema, "description": "The day (00:00 UTC) from which on the rule is skipped."},
     },
     "additionalProperties": False,
-    "oneOf": [{"required": ["capture"]}, {"required": ["block"]}],
+    "oneOf": [{"required": ["capture"]}, {"required": ["block"], "not": {"required": ["share"]}}],
 }
+_PATH = Leaf("a path pattern", paths.ALLOWED, paths.checked, STRING)
 _WINDOWS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _RATE = re.compile(r"(?P<number>[0-9]{1,9})/(?P<unit>s|min|h)", re.ASCII)
 _JUDGED_ON_BUNDLES = (
@@ -195,9 +206,12 @@ _SCHEMES = ListOf("url", lambda found: tuple(each.text.lower() for each in _entr
 _FILTERS = choice(FilterName, *_JUDGED_ON_BUNDLES)
 _DOMAIN_RULES = ListOf[tuple[DomainRule, ...]](
     "domain",
-    lambda found: tuple(DomainRule(verb == "capture", entry) for verb, entry in found),
+    lambda found: tuple(DomainRule(verb == "capture", entry, **limits) for verb, entry, limits in found),
     _DOMAIN_RULE,
-    verbs=("capture", "block"),
+    verbs={
+        "capture": {"path": _PATH, "share": SHARE, "until": DAY_AS_UNIX},
+        "block": {"path": _PATH, "until": DAY_AS_UNIX},
+    },
 )
 _RATES = ListOf[tuple[Window, ...]](
     Leaf("a rate", "calls per second, minute or hour, such as 10/s, 30/min, 500/h", rate, STRING),
@@ -245,7 +259,7 @@ class DomainSettings(_Filter):
     """Reason 4: domains. The first rule that matches wins."""
 
     rules: tuple[DomainRule, ...] = setting(
-        [], _DOMAIN_RULES, "In order, {capture: PATTERN} or {block: PATTERN}; * is exactly one label."
+        [], _DOMAIN_RULES, "In order, {capture: PATTERN} or {block: PATTERN}, with path, share, until; * is one label."
     )
     otherwise_capture: bool = setting(
         "capture", words({"capture": True, "block": False}), "All other domains: capture | block", at="otherwise"

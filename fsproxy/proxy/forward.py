@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fsproxy.clock import monotonic_ns, now
 from fsproxy.core.failures import Failure
-from fsproxy.core.model import OTHER, PAGE, RETRIED_ON_502_ALONE, FilterName
+from fsproxy.core.model import OTHER, PAGE, RETRIED_ON_502_ALONE
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.wire.answers import block_body
 from fsproxy.core.wire.header_values import index
@@ -37,7 +37,7 @@ NOT_REACHED = frozenset(
 )
 """Failures before a byte of the request was sent."""
 _OTHERS, _CAPTURE = Share.OTHER, Share.CAPTURE
-_RAMPING = FilterName.RAMPING
+_RAMPING = ReasonCode.TRAFFIC_RAMPING
 PAGE_ANSWER_COPY = 64 * 1024
 """Bytes of a page's answer that are read for what it teaches; a larger one passes unread."""
 
@@ -128,8 +128,8 @@ class Forwarder:
             self._metrics.recordings_ended[("blocked",)] += 1
         hit, facts = flow.decision.block, flow.facts
         code = hit.code if hit is not None else ReasonCode.UNSPECIFIED
-        # A ramped-out visitor keeps the user id by which ramping decided.
-        fresh = facts.fresh_user_id if facts is not None and hit is not None and hit.filter is _RAMPING else ""
+        # A visitor outside of a share keeps the user id by which he was drawn.
+        fresh = facts.fresh_user_id if facts is not None and code is _RAMPING else ""
         body = block_body(code, flow.cookie_domain, user_id=fresh)
         origin = flow.headers.get(b"origin")
         answer = flow.generation.answers.answer(202, body, origin, flow.wire_id, close=flow.close)

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Self
 
 from fsproxy.config.schema import Config, CorsConfig, TopMode
+from fsproxy.core.lapses import Lapse, lapses_of
 from fsproxy.core.matching.origins import OriginTable
 from fsproxy.core.model import Route
 from fsproxy.core.policy import Snapshot
@@ -37,6 +38,8 @@ class Generation:
     """Bytes of the largest page request's body."""
     redaction: Redaction | None
     """The rules of redaction that look into bodies; None where there is none."""
+    lapses: tuple[Lapse, ...]
+    """The domain rules that have an end."""
     names_kept: float
     """The longest retention of names of any org, in seconds."""
 
@@ -85,6 +88,7 @@ class Generation:
                 else min(config.server.max_page, config.server.max_body)
             ),
             redaction=Redaction.compile(core),
+            lapses=lapses_of(core),
             names_kept=max(org.client_api.cardinality.retention for org in (core.default, *core.orgs.values())),
         )
 

@@ -98,7 +98,7 @@ class PageHandler:
             flow.headers,
             flow.client,
             flow.locate(policy.geo_source) if policy.geo_source is not None else None,
-            (flow.fresh_user_id or str(uuid4())) if policy.ramping is not None and not usable_id(page.user_id) else "",
+            (flow.fresh_user_id or str(uuid4())) if policy.draws and not usable_id(page.user_id) else "",
         )
         decision = judge(policy, facts, flow.arrived, token)
         if decision.admit is not None:

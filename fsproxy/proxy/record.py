@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from fsproxy.clock import monotonic_ns, now
-from fsproxy.core.audit.facts import page_facts
+from fsproxy.core.audit.facts import page_facts, wants_no_name
 from fsproxy.core.audit.line import (
     LONGEST_PATH,
     NOT_KNOWN,
@@ -24,7 +24,6 @@ from fsproxy.core.audit.privacy import is_unnamed, safe
 from fsproxy.core.audit.record import LineEnd, Outcome, is_sampled
 from fsproxy.core.audit.redactions import audit_redactions
 from fsproxy.core.model import PAGE, Instant, Mode, rule_hit
-from fsproxy.core.pipeline import wants_no_name
 from fsproxy.core.wire.traceparent import NO_TRACE, trace_of
 from fsproxy.telemetry.ring import Recent
 from fsproxy.telemetry.untrusted_peers import UntrustedPeers

@@ -152,6 +152,7 @@ class Reloader:
             yield from config_conditions.mode(
                 data_plane.generation.mode.value, time, switched=self._mode is data_plane.generation.mode
             )
+            yield from config_conditions.lapsing(data_plane.generation.lapses, time)
         yield from config_conditions.not_used(self._errors, self._errors_since)
         yield from config_conditions.waits_for_restart(self._waits_for_restart, time)
         if self._files.is_slow:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from fsproxy.core.lapses import Lapse, due
 from fsproxy.core.model import Instant
 from fsproxy.telemetry.conditions import Condition, Level
 
@@ -53,6 +54,22 @@ def waits_for_restart(keys: Sequence[str], now: Instant) -> Iterator[Condition]:
             text=f"a restart is needed for changes of {named}",
             more="Until then these keep their present values. fsproxy serve --take-over restarts without a gap.",
             fields={"keys": named},
+        )
+
+
+def lapsing(lapses: Sequence[Lapse], now: Instant) -> Iterator[Condition]:
+    """Yield that domain rules have lapsed, or will within days (rules.md 7)."""
+    found = tuple(due(lapses, now)) if lapses else ()
+    if found:
+        more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+        yield Condition(
+            id="config:lapse",
+            level=Level.WARN,
+            since=now,
+            text=f"a domain rule is over, or will be soon: {found[0].text(now)}{more}",
+            more="Take out what is over, and give what is still meant a later until. fsproxy check lists all of them.",
+            count=len(found),
+            counted="rules",
         )
 
 

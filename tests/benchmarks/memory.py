@@ -145,7 +145,7 @@ def _ids(bound: int) -> int:
         now = Instant(START + number / 20_000)
         org, session, user = f"o-{number % 100_000}", f"session-{number}", f"user-{number}"
         at_once(ledger, (Admit(org, str(number), session, user, ramped_out=False, quota=terms),), now)
-        at_once(ledger, (Confirm(org, str(number), (session,), (user,), new=True, remember_user=True),), now)
+        at_once(ledger, (Confirm(org, str(number), (session,), (user,), new=True, visitors=(user,)),), now)
     return ledger.usage().ids
 
 

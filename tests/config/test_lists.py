@@ -52,6 +52,38 @@ def test_domain_rules_keep_their_order_verb_and_id() -> None:
     )
 
 
+def test_domain_rules_may_have_a_path_a_share_and_an_end() -> None:
+    config = loaded(
+        "filters: {domain: {rules: [{block: '**', path: /account/**, until: 2027-03-01},"
+        " {capture: a.example, share: 12.5%, id: some}]}}"
+    )
+
+    assert config.core.default.filters.domain.rules == (
+        DomainRule(False, Entry("**", "f.yaml:2:36"), "/account/**", None, 1_803_859_200),
+        DomainRule(True, Entry("a.example", "f.yaml:2:91", "some"), None, 0.125, None),
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "fault"),
+    [
+        ("{block: a, share: 10%}", "share: is not a known key; allowed: id, path, until"),
+        ("{block: a, paht: /x}", "paht: is not a known key (did you mean path?); allowed: id, path, until"),
+        ("{capture: a, path: x}", 'path: "x" is not a path pattern'),
+        ("{capture: a, path: '/a?b'}", 'path: "/a?b" is not a path pattern'),
+        ("{capture: a, share: 101%}", 'share: "101%" is not a share; allowed: 0% to 100%'),
+        ("{capture: a, until: tomorrow}", 'until: "tomorrow" is not a date; allowed: a date such as 2026-01-31'),
+        ("{path: /x}", "is not a rule; allowed: {capture: PATTERN} or {block: PATTERN}, and id, path, share, until"),
+    ],
+)
+def test_what_a_domain_rule_cannot_have_is_said_at_its_place(rule: str, fault: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        loaded(f"filters: {{domain: {{rules: [{rule}]}}}}")
+
+    (problem,) = raised.value.problems
+    assert fault in str(problem)
+
+
 def test_any_rule_may_have_an_id() -> None:
     config = loaded("filters: {ip: {block: [{pattern: 10.0.0.1, id: printer}]}}")
 

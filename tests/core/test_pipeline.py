@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from typing import ClassVar, Self
 
 import msgspec
 import pytest
 
+from fsproxy.core.audit.facts import wants_no_name
 from fsproxy.core.filters.base import Filter
 from fsproxy.core.filters.quota import QuotaFilter
 from fsproxy.core.filters.ramping import RampingFilter
@@ -24,15 +26,17 @@ from fsproxy.core.pipeline import (
     mark,
     recall,
     settle,
-    wants_no_name,
 )
 from fsproxy.core.policy import OrgPolicy, Snapshot
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import (
     CoreSettings,
     DeletingUserSettings,
+    DomainRule,
+    DomainSettings,
     Entry,
     FilterSettings,
+    IpSettings,
     OptOutSettings,
     OrgSettings,
     QuotaSettings,
@@ -246,6 +250,86 @@ class TestLedger:
         ]
 
 
+def shared(mode: Mode = Mode.ENFORCE, ramping: Mode = Mode.OFF) -> OrgPolicy:
+    """A policy with a domain rule that captures none of its visitors, and perhaps with ramping that admits none."""
+    rule = DomainRule(True, Entry("a.example", "f:1:1", "none-of-a"), share=0.0)
+    filters = FilterSettings(
+        domain=DomainSettings(rules=(rule,), mode=mode), ramping=RampingSettings(share=0.0, mode=ramping)
+    )
+    return Snapshot.compile(CoreSettings(default=OrgSettings(filters=filters)), 1).default
+
+
+class TestShare:
+    """A domain rule's share, which is decided with the ledger's answer as ramping is."""
+
+    def test_the_ledger_is_asked_about_the_visitor_as_the_rule_knows_him(self) -> None:
+        admit = judge(shared(), PAGE, NOW, "token-1").admit
+        assert admit is not None
+        assert (admit.share_user, admit.shared_out, admit.ramped_out) == ("none-of-a\nu-1", True, False)
+        other = msgspec.structs.replace(PAGE, **of_url("https://b.example/"))
+        admit = judge(shared(), other, NOW, "token-1").admit
+        assert admit is not None
+        assert (admit.share_user, admit.shared_out) == ("", False)
+
+    def test_a_new_session_outside_is_blocked_with_the_code_of_ramping(self) -> None:
+        block = settled(shared()).block
+        assert block is not None
+        assert (block.code, block.filter, block.rule.id) == (ReasonCode.TRAFFIC_RAMPING, FilterName.DOMAIN, "none-of-a")
+
+    def test_a_session_under_way_and_a_visitor_whom_the_share_admitted_pass(self) -> None:
+        assert settled(shared(), under_way=True).block is None
+        passed = settled(shared(), share_admitted=True)
+        assert (passed.block, passed.token, [hit.rule.id for hit in passed.admitted]) == (
+            None,
+            "token-1",
+            ["none-of-a"],
+        )
+        # Whom ramping admitted is not in every share, nor the other way round.
+        assert settled(shared(), user_admitted=True).block is not None
+        both = shared(ramping=Mode.ENFORCE)
+        ramped = settled(both, share_admitted=True).block
+        assert ramped is not None
+        assert ramped.filter is FilterName.RAMPING
+        assert settled(both, share_admitted=True, user_admitted=True).block is None
+
+    def test_in_shadow_it_is_noted_and_hides_nothing(self) -> None:
+        decision = settled(shared(Mode.SHADOW, Mode.ENFORCE))
+        assert [hit.rule.id for hit in decision.shadow] == ["none-of-a"]
+        assert decision.block is not None
+        assert decision.block.filter is FilterName.RAMPING
+
+    def test_other_rules_come_first(self) -> None:
+        filters = FilterSettings(
+            domain=DomainSettings(rules=(DomainRule(True, Entry("a.example"), share=0.0),)),
+            ip=IpSettings(block=(Entry("192.0.2.1"),)),
+        )
+        own = Snapshot.compile(CoreSettings(default=OrgSettings(filters=filters)), 1).default
+        facts = msgspec.structs.replace(PAGE, client_ip=ip_address("192.0.2.1"))
+        block = judge(own, facts, NOW, "token-1").block
+        assert block is not None
+        assert block.code is ReasonCode.IP_FILTER
+
+    def test_a_first_visit_is_remembered_by_what_it_was_drawn_by(self) -> None:
+        first = msgspec.structs.replace(PAGE, user_id="", fresh_user_id="fresh-1")
+        for own, visitors in (
+            (shared(), ("none-of-a\nu-2",)),
+            (shared(ramping=Mode.ENFORCE), ("u-2", "none-of-a\nu-2")),
+            (sampling(ramping=Mode.ENFORCE), ("u-2",)),
+        ):
+            assert own.draws
+            decision = settled(own, first, share_admitted=True, user_admitted=True)
+            (confirm,) = learn(first, decision, PageAnswer(200, user="u-2"))
+            assert isinstance(confirm, Confirm)
+            assert confirm.visitors == visitors
+        assert not sampling(quota=Mode.ENFORCE).draws
+
+    def test_an_explanation_says_that_the_share_excludes_him(self) -> None:
+        trace: list[Step] = []
+        judge(shared(), PAGE, NOW, "token-1", trace)
+        steps = [(each.judgement, each.hit and each.hit.rule.id) for each in trace if each.filter is FilterName.DOMAIN]
+        assert steps == [(Judgement.PASS, None), (Judgement.HIT, "none-of-a")]
+
+
 class TestLedgerDown:
     """``state.on_error``."""
 
@@ -303,12 +387,12 @@ class TestLearning:
 
     def test_only_an_admitted_first_visit_is_remembered(self) -> None:
         first = msgspec.structs.replace(PAGE, user_id="", fresh_user_id="fresh-1")
-        (confirm,) = learn(first, NEW, PageAnswer(200, user="u-2"))
+        (confirm,) = learn(first, msgspec.structs.replace(NEW, drawn=("",)), PageAnswer(200, user="u-2"))
         assert isinstance(confirm, Confirm)
-        assert (confirm.users, confirm.remember_user) == (("u-2",), True)
+        assert (confirm.users, confirm.visitors) == (("u-2",), ("u-2",))
         (again,) = learn(PAGE, NEW, PageAnswer(200, user="u-2"))
         assert isinstance(again, Confirm)
-        assert again.remember_user is False
+        assert again.visitors == ()
 
     def test_where_nothing_was_reserved_nothing_is_learned(self) -> None:
         assert learn(PAGE, CAPTURE, PageAnswer(200)) == ()

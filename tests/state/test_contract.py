@@ -342,6 +342,21 @@ def test_a_remembered_visitor_passes_ramping_for_400_days_from_the_last_new_sess
     assert not ledger.page("t4", "s4", "u", ramped_out=True).user_admitted
 
 
+def test_a_visitor_is_remembered_by_each_share_alone(store: Store) -> None:
+    ledger = Visits(store, limit=None)
+    ledger.page("t1", "s")
+    ledger.answered("t1", ("s",), ("u",), visitors=("rule\nu",))
+    ledger.now += 300 * DAY
+    by_ramping, by_share = (
+        ledger.page(f"t{n}", f"s{n}", "u", ramped_out=n == 2, share_user="" if n == 2 else "rule\nu") for n in (2, 3)
+    )
+    assert (by_ramping.user_admitted, by_ramping.share_admitted) == (False, False)
+    assert (by_share.user_admitted, by_share.share_admitted) == (False, True)
+    assert ledger.page("t3", "s3").under_way  # it reserved
+    assert not ledger.page("t4", "s4", "u", share_user="other\nu").share_admitted
+    assert not ledger.page("t5", "s4", "u").under_way  # it did not
+
+
 def test_a_session_under_way_passes_ramping(store: Store) -> None:
     ledger = Visits(store)
     ledger.visit("t1", "s", "u")

@@ -120,7 +120,7 @@ class LimitsMachine(RuleBasedStateMachine):
         if ramped_out and not passes:
             return
         if works:
-            self.ask(Confirm(self.org, token, (session,), (user,), new=True, remember_user=remember))
+            self.ask(Confirm(self.org, token, (session,), (user,), new=True, visitors=(user,) if remember else ()))
             if remember:
                 self.known.admitted[user] = today
         else:

@@ -52,10 +52,21 @@ def operations(org: str, kind: str, seed: int, place: int, now: float) -> tuple[
             terms = None
             if seed % 5:
                 terms = QuotaTerms(f"c{seed % 2}", seed // 7 % 3, Instant(START + 90 * DAY), bool(seed // 11 % 2))
-            return (Admit(org, f"{org}-{place}", session, user, bool(seed // 13 % 2), terms),)
+            return (
+                Admit(
+                    org,
+                    f"{org}-{place}",
+                    session,
+                    user,
+                    bool(seed // 13 % 2),
+                    terms,
+                    ["", user][seed // 17 % 2],
+                    bool(seed // 19 % 2),
+                ),
+            )
         case "confirm":
             sessions, users = ((each,) if each else () for each in (session, user))
-            return (Confirm(org, token, sessions, users, bool(seed % 3), bool(user) and bool(seed % 2), 0),)
+            return (Confirm(org, token, sessions, users, bool(seed % 3), users if seed % 2 else (), 0),)
         case "release":
             return (Release(org, token),)
         case "mark":
@@ -82,7 +93,8 @@ def told(answers: tuple[Answer, ...]) -> list[object]:
     for each in answers:
         match each:
             case Admitted():
-                found.append((each.under_way, not each.under_way and each.user_admitted, each.over_quota))
+                passes = not each.under_way and each.user_admitted, not each.under_way and each.share_admitted
+                found.append((each.under_way, passes, each.over_quota))
             case Claimed():
                 found.append((each.refused, each.known))
             case Spent():

@@ -179,12 +179,20 @@ class Visits:
         self.ends = START + 20 * DAY
 
     def page(
-        self, token: str, session: str = "", user: str = "", *, ramped_out: bool = False, org: str = ORG
+        self,
+        token: str,
+        session: str = "",
+        user: str = "",
+        *,
+        ramped_out: bool = False,
+        share_user: str = "",
+        org: str = ORG,
     ) -> Admitted:
         quota = None
         if self.limit is not None:
             quota = QuotaTerms(self.cycle, self.limit, Instant(self.ends), self.enforced)
-        answers = self.store.ask((Admit(org, token, session, user, ramped_out, quota),), Instant(self.now))
+        asked = Admit(org, token, session, user, ramped_out, quota, share_user, share_user != "")
+        answers = self.store.ask((asked,), Instant(self.now))
         assert isinstance(answers[0], Admitted)
         # Whether anything is held may be told or not; all else must be the same.
         return msgspec.structs.replace(answers[0], held=True)
@@ -197,8 +205,9 @@ class Visits:
         *,
         new: bool = True,
         remember_user: bool = False,
+        visitors: tuple[str, ...] = (),
     ) -> None:
-        operation = Confirm(ORG, token, sessions, users, new, remember_user)
+        operation = Confirm(ORG, token, sessions, users, new, users if remember_user else visitors)
         assert self.store.ask((operation,), Instant(self.now)) == (None,)
 
     def failed(self, token: str) -> None:

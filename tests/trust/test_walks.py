@@ -217,5 +217,11 @@ async def test_a_plan_is_learned_tried_and_enforced() -> None:
             await it.take(step)
 
 
+async def test_rules_by_page_share_and_date() -> None:
+    page = "how-to/rules-by-page.md"
+    async with RecordingUpstream() as upstream, walk(page, yaml_of(page), port_of(upstream)) as it:
+        await it.go()
+
+
 def port_of(server: RecordingUpstream | Scripted) -> int:
     return int(server.url.rpartition(":")[2])

@@ -80,6 +80,8 @@ class AuditFacts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """``TRUNCATED`` or ``HIDDEN``; None if the line holds the whole address, or there is none."""
     unnamed: bool = False
     """The visitor opted out or is being deleted, so neither address, user nor session is written."""
+    admitted_by: str = ""
+    """The domain rule whose share excludes the visitor, who passes as one whom it admitted before."""
 
 
 def page_facts(
@@ -112,7 +114,7 @@ def page_facts(
     except (KeyError, TypeError):  # TypeError: an object or a list cannot be looked up
         compiled, version, snippet = _script(built, facts.compiled_version, facts.snippet_version)
     return AuditFacts(  # by position, which takes a third of the time
-        _session(facts, decision, policy, now) if decision.token or decision.new_session else None,
+        _session(decision) if decision.token or decision.new_session else None,
         scheme if scheme in DEFAULT_PORTS else safe(scheme),
         port,
         problems,
@@ -131,6 +133,9 @@ def page_facts(
         policy.geo_source is not None,
         TRUNCATED if mask is truncated else None if mask is str else HIDDEN,
         unnamed,
+        next((safe(hit.rule.id, 256) for hit in decision.admitted if hit.filter is FilterName.DOMAIN), "")
+        if decision.admitted
+        else "",
     )
 
 
@@ -186,12 +191,21 @@ def _users(
     return lists, listed
 
 
-def _session(facts: SessionFacts, decision: Decision, policy: OrgPolicy, now: Instant) -> str | None:
-    block = decision.block
+def _session(decision: Decision) -> str | None:
     if decision.new_session:
-        if policy.ramping is None or (block is not None and block.filter is FilterName.RAMPING):
-            return NEW
-        if any(hit.filter is FilterName.RAMPING for hit in decision.shadow):
-            return NEW
-        return NEW if policy.ramping.judge(facts, now) is None else ADMITTED
-    return UNDER_WAY if decision.token and block is None else None
+        return ADMITTED if any(hit.filter is FilterName.RAMPING for hit in decision.admitted) else NEW
+    return UNDER_WAY if decision.token and decision.block is None else None
+
+
+def wants_no_name(policy: OrgPolicy, facts: SessionFacts, now: Instant) -> bool:
+    """Return whether the visitor opted out or is being deleted, whatever rule blocked first (rules.md 6).
+
+    A filter that fails counts as yes.
+    """
+    try:
+        for each in policy.unnaming:  # noqa: SIM110 - called for every bundle; a generator would cost more than these
+            if each.judge(facts, now) is not None:
+                return True
+        return False  # noqa: TRY300 - the loop is what may fail
+    except Exception:  # noqa: BLE001 - a failing filter must neither cost the audit line nor identify anybody
+        return True

@@ -7,6 +7,7 @@ list.
 from __future__ import annotations
 
 from fsproxy.core.model import FilterName
+from fsproxy.core.reasons import ReasonCode
 
 _OF_RULE = {
     "org:unlisted": "the page's OrgId is not in orgs.listed, and unlisted is block: is the right script on the site?",
@@ -36,7 +37,7 @@ _OF_FILTER = {
     FilterName.ORG: "the org is not captured",
     FilterName.SCRIPT: "this version of the capture script is in blocked_versions",
     FilterName.URL: "the page's URL is not valid",
-    FilterName.DOMAIN: "the first rule that matches the host blocks it",
+    FilterName.DOMAIN: "the first rule that matches the host, and the path if it has one, blocks it",
     FilterName.IP: "the visitor's address is blocked, and no allow rule excepts it",
     FilterName.USER_AGENT: "the User-Agent holds what is blocked, and no allow rule excepts it",
     FilterName.GEO: "the visitor's location is in a zone of never",
@@ -46,13 +47,19 @@ _OF_FILTER = {
     FilterName.RAMPING: "a new visitor outside of the share; those admitted before, or in a session, pass",
     FilterName.QUOTA: "the org's sessions of this cycle are used up: no new ones, those under way go on",
 }
+_SHARED = "a new visitor outside of the rule's share; those admitted by it before, or in a session, pass"
 _FAILED = "the filter failed, which is a fault of ours (see the log), and filters.on_error is block"
 
 
-def rule_text(name: str, rule: str) -> str:
-    """Return the text for a filter's name and a rule's id as in an audit line; "" for an unknown filter."""
+def rule_text(name: str, rule: str, code: object = None) -> str:
+    """Return the text for a filter's name, a rule's id and a reason code as in an audit line.
+
+    It is "" for an unknown filter.
+    """
     if rule == f"{name}:error":
         return _FAILED
+    if name == FilterName.DOMAIN.value and code == ReasonCode.TRAFFIC_RAMPING:
+        return _SHARED
     known = _OF_RULE.get(":".join(rule.split(":", 2)[:2]))
     if known is not None:
         return known

@@ -43,8 +43,9 @@ class Admit(msgspec.Struct, frozen=True, gc=False, tag=True):
     The ledger does this atomically. (1) A session under ``session`` (or, if that is "", under ``user``) is under way if
     it was active less than 30 minutes ago and is younger than 24 hours, or if it is reserved and waits. It is
     refreshed; ``token`` joins a reserved one and holds it for 60 s more. (2) Else, if ``ramped_out`` and ``user`` is
-    not remembered as admitted, nothing is reserved. (3) Else, if ``quota`` is enforced and at its limit, nothing is
-    reserved. (4) Else the session waits under ``token`` for 60 s, with one unit of the quota if there is one.
+    not remembered as admitted, or ``shared_out`` and ``share_user`` is not, nothing is reserved. (3) Else, if ``quota``
+    is enforced and at its limit, nothing is reserved. (4) Else the session waits under ``token`` for 60 s, with one
+    unit of the quota if there is one.
     A page with neither ``session`` nor ``user`` (a first visit of a build of 2022) is always new and waits alone.
     """
 
@@ -56,6 +57,10 @@ class Admit(msgspec.Struct, frozen=True, gc=False, tag=True):
     ramped_out: bool
     """The enforced ramping filter blocks the page, unless its session is under way or its user was admitted."""
     quota: QuotaTerms | None
+    share_user: str = ""
+    """The user as a domain rule's share knows him (``ramping.visitor``), if that excludes him; "" if none does."""
+    shared_out: bool = False
+    """The share is enforced, so it blocks the page as ``ramped_out`` does."""
 
 
 class Admitted(msgspec.Struct, frozen=True, gc=False):
@@ -73,6 +78,8 @@ class Admitted(msgspec.Struct, frozen=True, gc=False):
     """
     held: bool = True
     """The token holds a reservation, its own or one that it joined, so a Confirm or a Release must follow."""
+    share_admitted: bool = False
+    """The visitor was admitted before as a first visit in the share that now excludes him, so it passes."""
 
 
 class Confirm(msgspec.Struct, frozen=True, gc=False, tag=True):
@@ -92,8 +99,8 @@ class Confirm(msgspec.Struct, frozen=True, gc=False, tag=True):
     sessions: tuple[str, ...]
     users: tuple[str, ...]
     new: bool
-    remember_user: bool = False
-    """The page is an admitted first visit under ramping: its user ids pass from now on."""
+    visitors: tuple[str, ...] = ()
+    """The page is an admitted first visit under ramping or a share: these pass from now on (``ramping.visitor``)."""
     uid: int = 0
     """Digest of the uid that the page gives for its visitor; see ``Recall``. 0: it gives none, and nothing changes."""
     held: bool = True

@@ -27,6 +27,14 @@ def bucket(org: str, salt: str, user: str) -> float:
     return (int.from_bytes(digest, "big") >> (64 - _BITS)) / (1 << _BITS)
 
 
+def visitor(rule: str, user: str) -> str:
+    """Return the name by which an admitted user is remembered. ``rule``: the domain rule with the share; "": ramping.
+
+    So who was admitted by one share is judged by each other.
+    """
+    return f"{rule}\n{user}" if rule else user
+
+
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """Shares by instant: 0 before the first, linear between two, and constant after the last."""

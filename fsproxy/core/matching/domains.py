@@ -10,21 +10,29 @@ import msgspec
 
 from fsproxy.core.matching.hosts import Url, is_label, normalise_host, parse_port, split_labels, split_port
 
+ANY_HOST = "**"
 Shape = tuple[int, ...]
 """The places of the wildcards among a pattern's labels."""
 
 
 class DomainPattern(msgspec.Struct, frozen=True, gc=False):
-    """A host in the form in which hosts are compared, in which ``*`` stands for exactly one label."""
+    """A host in the form in which hosts are compared, in which ``*`` stands for exactly one label; or ``**``: any."""
 
     host: str
     port: int | None
     """None: any."""
     wildcards: Shape
 
+    @property
+    def key(self) -> str:
+        """Under which a table has it."""
+        return self.host if self.port is None else f"{self.host}:{self.port}"
+
 
 def parse_pattern(text: str) -> DomainPattern | None:
-    """Read ``host``, ``*.host``, an IP address, or any of these with a port; None for anything else."""
+    """Read ``host``, ``*.host``, an IP address, any of these with a port, or ``**``; None for anything else."""
+    if text.strip() == ANY_HOST:
+        return DomainPattern(ANY_HOST, None, ())
     split = _split(text.strip())
     if split is None:
         return None
@@ -65,6 +73,8 @@ class DomainTable:
     """By their number of labels, the shapes of the patterns with wildcards."""
     ports: bool
     """Some pattern has a port."""
+    any_host: bool
+    """Some pattern is ``**``."""
 
     @classmethod
     def of(cls, patterns: Iterable[DomainPattern | None]) -> Self:
@@ -76,31 +86,34 @@ class DomainTable:
             if pattern is None:
                 continue
             ports = ports or pattern.port is not None
-            first.setdefault(pattern.host if pattern.port is None else f"{pattern.host}:{pattern.port}", index)
+            first.setdefault(pattern.key, index)
             if pattern.wildcards:
                 shapes.setdefault(pattern.host.count(".") + 1, {})[pattern.wildcards] = None
-        return cls(first, {count: tuple(found) for count, found in shapes.items()}, ports)
+        return cls(first, {count: tuple(found) for count, found in shapes.items()}, ports, ANY_HOST in first)
 
     def find(self, url: Url) -> int | None:
         """Return the index of the first pattern that matches the URL's host and port."""
-        first, host = self.first, url.host
-        best = first.get(host)
-        keys = self._masked(host) if self.shapes else ()
+        first = self.first
+        best = first.get(url.host)
+        if self.shapes or self.ports or self.any_host:
+            for key in self.other_keys(url):
+                index = first.get(key)
+                if index is not None and (best is None or index < best):
+                    best = index
+        return best
+
+    def other_keys(self, url: Url) -> tuple[str, ...]:
+        """Return the keys under which patterns that match may be, but for the host itself."""
+        host = url.host
+        shapes = self.shapes.get(host.count(".") + 1) if self.shapes else None
+        keys: tuple[str, ...] = ()
+        # An IPv6 address has no labels, so no wildcard matches a part of it.
+        if shapes is not None and ":" not in host:
+            labels = host.split(".")
+            keys = tuple(
+                [".".join(["*" if place in shape else label for place, label in enumerate(labels)]) for shape in shapes]
+            )
         if self.ports:
             port = url.effective_port
             keys = (*keys, f"{host}:{port}", *[f"{key}:{port}" for key in keys])
-        for key in keys:
-            index = first.get(key)
-            if index is not None and (best is None or index < best):
-                best = index
-        return best
-
-    def _masked(self, host: str) -> tuple[str, ...]:
-        shapes = self.shapes.get(host.count(".") + 1)
-        # An IPv6 address has no labels, so no wildcard matches a part of it.
-        if shapes is None or ":" in host:
-            return ()
-        labels = host.split(".")
-        return tuple(
-            ".".join(["*" if place in shape else label for place, label in enumerate(labels)]) for shape in shapes
-        )
+        return (*keys, ANY_HOST) if self.any_host and host else keys

@@ -13,14 +13,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from itertools import chain
+from math import inf
 
 import msgspec
 
 from fsproxy.core.audit.facts import ADMITTED, UNDER_WAY, AuditFacts
 from fsproxy.core.audit.record import AuditShadow
+from fsproxy.core.filters.domain import DomainFilter
 from fsproxy.core.filters.url import UrlFilter
 from fsproxy.core.limits.operations import Admitted
-from fsproxy.core.model import FilterName, Hit, Instant, Route
+from fsproxy.core.model import Hit, Instant, Route
 from fsproxy.core.pipeline import judge, settle
 from fsproxy.core.policy import OrgPolicy, Snapshot
 from fsproxy.core.replay.addresses import SharedNetworks
@@ -58,9 +60,10 @@ class Replayed(msgspec.Struct, frozen=True, gc=False):
     """False if the page had failed before a decision."""
 
 
-Answers = tuple[tuple[FilterName, Hit | Lacking | None], ...]
+Answers = tuple[tuple[str, Hit | Lacking | None], ...]
 NOT_JUDGED = Replayed(CAPTURED, judged=False)
 _NO_TIME = Instant(0.0)
+_DAY = 86_400
 _read_facts = msgspec.json.Decoder(AuditFacts).decode
 
 
@@ -134,6 +137,9 @@ class _PolicyReplay:
         self._longest_url = next((each.max_length or 0 for each in policy.on_page if isinstance(each, UrlFilter)), 0)
         self._network_of = SharedNetworks(policy.on_page).of
         self._by_time = policy.ramping is not None and policy.ramping.schedule is not None
+        self._shares = policy.shares is not None
+        domain = next((each for each in policy.on_page if isinstance(each, DomainFilter)), None)
+        self._by_day = domain is not None and domain.limited is not None and min(domain.limited.ends) < inf
         self._parts: dict[object, int] = {}
         """The number of the answers for a part, by the values in it."""
         self._numbers: dict[object, int] = {}
@@ -143,7 +149,8 @@ class _PolicyReplay:
     def decide(self, line: PageLine, raw: bytes, audited: AuditFacts) -> Replayed:
         """Return the decision."""
         parts = self._parts
-        key: object = (raw, line.domain, line.country, line.region, line.url_length if self._longest_url else 0)
+        day = int(_instant(line) // _DAY) if self._by_day else 0
+        key: object = (raw, line.domain, line.country, line.region, line.url_length if self._longest_url else 0, day)
         page = parts.get(key)
         if page is None:
             facts = page_part(line, audited, self._longest_url, same_users=self._same_users)
@@ -161,10 +168,11 @@ class _PolicyReplay:
                 found = parts[key] = self._ask(self._address, address_part(line.client_ip, audited), line)
             address = found
         if self._user:
-            key = (raw, line.org, line.user_id, line.fresh_user_id, line.timestamp if self._by_time else "")
+            host, time = line.domain if self._shares else "", line.timestamp if self._by_time else ""
+            key = (raw, line.org, line.user_id, line.fresh_user_id, time, host, day)
             found = parts.get(key)
             if found is None:
-                facts = user_part(line, audited, same_users=self._same_users)
+                facts = user_part(line, audited, same_users=self._same_users, with_host=self._shares)
                 found = parts[key] = self._ask(self._user, facts, line)
             user = found
         over_quota = line.over_quota if line.filter or line.shadow else False
@@ -177,7 +185,7 @@ class _PolicyReplay:
 
     def _ask(self, filters: tuple[ReplayFilter, ...], facts: ReplayedFacts, line: PageLine) -> int:
         self._replay.remembered += 1
-        now = _instant(line) if self._by_time else _NO_TIME
+        now = _instant(line) if self._by_time or self._by_day else _NO_TIME
         answers = [each.ask(facts, now) for each in filters]
         # Hashing a hit is slow, and each filter always returns the same objects.
         key = (id(filters), *[id(each) if isinstance(each, Hit) else each for each in answers])
@@ -188,7 +196,7 @@ class _PolicyReplay:
         return number
 
     def _decide(
-        self, line: PageLine, audited: AuditFacts, answers: dict[FilterName, Hit | Lacking | None], *, over_quota: bool
+        self, line: PageLine, audited: AuditFacts, answers: dict[str, Hit | Lacking | None], *, over_quota: bool
     ) -> Replayed:
         facts = ReplayedFacts(route=Route.PAGE, org=line.org, answers=answers)
         try:

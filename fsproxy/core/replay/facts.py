@@ -16,7 +16,7 @@ from fsproxy.core.audit.record import AuditShadow
 from fsproxy.core.matching.hosts import UrlProblem, parse_url
 from fsproxy.core.model import Address, FilterName, Hit, Location, Route, SessionFacts
 
-NO_ANSWERS: Mapping[FilterName, Hit | Lacking | None] = MappingProxyType({})
+NO_ANSWERS: Mapping[str, Hit | Lacking | None] = MappingProxyType({})
 SOME_VALUE = "\x00"
 """The value of a cookie whose value is not in the line. No real cookie has this one."""
 
@@ -72,6 +72,7 @@ class Lacking(msgspec.Struct, frozen=True, gc=False):
     """The ids of rules that need it, at most MOST_RULES."""
 
 
+USER_LACKS = "the line does not hold the user's id"
 _V4_BYTES = 4
 NO_FACTS = AuditFacts()
 
@@ -88,7 +89,7 @@ class ReplayedFacts(SessionFacts, frozen=True, gc=False, kw_only=True):
     url_grown: bool = False
     same_users: bool = False
     """The lists of users have not changed since the line was written."""
-    answers: Mapping[FilterName, Hit | Lacking | None] = NO_ANSWERS
+    answers: Mapping[str, Hit | Lacking | None] = NO_ANSWERS
     """The filters' answers for the parts, or what they lacked."""
 
 
@@ -133,11 +134,14 @@ def address_part(address: str | None, audited: AuditFacts) -> ReplayedFacts:
     return ReplayedFacts(route=Route.PAGE, client_ip=known, audited=audited)
 
 
-def user_part(line: PageLine, audited: AuditFacts, *, same_users: bool) -> ReplayedFacts:
-    """Return only the visitor's ids, and the org to which they belong."""
+def user_part(line: PageLine, audited: AuditFacts, *, same_users: bool, with_host: bool) -> ReplayedFacts:
+    """Return only the visitor's ids, and the org to which they belong. ``with_host``: also the page's host."""
+    url = rebuilt_url(audited, line.domain, 0) if with_host else None
     return ReplayedFacts(
         route=Route.PAGE,
         org=line.org,
+        url=url,
+        parsed_url=parse_url(url) if isinstance(url, str) else None,
         user_id=line.user_id,
         fresh_user_id=line.fresh_user_id,
         audited=audited,

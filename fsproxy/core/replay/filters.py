@@ -15,6 +15,7 @@ from fsproxy.core.audit.privacy import safe
 from fsproxy.core.filters.base import Filter
 from fsproxy.core.filters.blocked_user import BlockedUserFilter
 from fsproxy.core.filters.deleting_user import DeletingUserFilter
+from fsproxy.core.filters.domain import DomainFilter, Share
 from fsproxy.core.filters.geo import GeoFilter
 from fsproxy.core.filters.ip import IpFilter
 from fsproxy.core.filters.opt_out import OptOutFilter
@@ -28,11 +29,13 @@ from fsproxy.core.policy import OrgPolicy
 from fsproxy.core.policy_rules import hits_in
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.replay.addresses import ask_ip
-from fsproxy.core.replay.facts import MOST_RULES, Lacking, ReplayedFacts, is_cut
+from fsproxy.core.replay.domains import ask_domain, ask_share
+from fsproxy.core.replay.facts import MOST_RULES, USER_LACKS, Lacking, ReplayedFacts, is_cut
 
+SHARES = "shares"
+"""What the shares of domain rules are called among the filters' answers: the filter itself has another one."""
 _AGENT = "the line does not hold the whole User-Agent"
 _NOT_KNOWN = Rule("")
-_USER = "the line does not hold the user's id"
 
 Ask = Callable[[ReplayedFacts, Instant], Hit | Lacking | str | None]
 """Returns a hit, None, or what is lacking; as a text if every rule of the filter needs it."""
@@ -66,7 +69,8 @@ class ReplayFilter:
 
     on_pages_only: ClassVar[bool] = False
 
-    name: FilterName
+    name: FilterName | str
+    """That of the filter, or ``SHARES``."""
     mode: Mode
     part: Part
     _ask: Ask
@@ -83,9 +87,20 @@ class ReplayFilter:
         found = cast("ReplayedFacts", facts).answers[self.name]
         if isinstance(found, Lacking):
             if self.mode is Mode.SHADOW:
-                return Hit(self.name, ReasonCode.UNSPECIFIED, _NOT_KNOWN)
+                name = FilterName.DOMAIN if self.name is SHARES else FilterName(self.name)
+                return Hit(name, ReasonCode.UNSPECIFIED, _NOT_KNOWN)
             raise Undecidable(found)
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayShares(ReplayFilter):
+    """The shares of domain rules, for the pipeline to ask them in place of the filter's."""
+
+    def share(self, facts: SessionFacts, now: Instant) -> Share | None:
+        """Return a share that excludes the visitor; None: none does. Raise Undecidable."""
+        hit = self.judge(facts, now)
+        return Share(0.0, hit) if hit is not None else None
 
 
 def replay_filters(policy: OrgPolicy, made: dict[int, ReplayFilter]) -> tuple[ReplayFilter, ...]:
@@ -97,15 +112,21 @@ def replay_filters(policy: OrgPolicy, made: dict[int, ReplayFilter]) -> tuple[Re
     for each in found:
         if id(each) not in made:
             made[id(each)] = _replayed(each)
-    return tuple(made[id(each)] for each in found)
+    shares = policy.shares
+    if shares is not None and -id(shares) not in made:
+        rules = tuple(safe(share.hit.rule.id, LONGEST_RULE) for share in islice(shares.shares.values(), MOST_RULES))
+        made[-id(shares)] = ReplayShares(SHARES, shares.mode, Part.USER, partial(ask_share, shares), rules)
+    return tuple(made[id(each)] for each in found) + (() if shares is None else (made[-id(shares)],))
 
 
 def with_filters(policy: OrgPolicy, filters: Sequence[ReplayFilter]) -> OrgPolicy:
     """Return the policy with these filters in place of its own."""
     ramping = next((each for each in filters if each.name is FilterName.RAMPING), None)
+    shares = next((each for each in filters if each.name is SHARES), None)
     return replace(
         policy,
-        on_page=tuple(cast("Filter", each) for each in filters if each is not ramping),
+        on_page=tuple(cast("Filter", each) for each in filters if each is not ramping and each is not shares),
+        shares=cast("DomainFilter | None", shares),
         ramping=cast("RampingFilter | None", ramping),
     )
 
@@ -172,7 +193,7 @@ def _deleting_user(each: DeletingUserFilter, facts: ReplayedFacts, now: Instant)
         return hit
     if facts.same_users and each.name.value in audited.lists:
         return each.hit if each.hit.rule.id in audited.listed else None
-    return f"deleting_user: {_USER}"
+    return f"deleting_user: {USER_LACKS}"
 
 
 def _blocked_user(rules: Mapping[str, Hit], facts: ReplayedFacts, _: Instant) -> Hit | str | None:
@@ -180,7 +201,7 @@ def _blocked_user(rules: Mapping[str, Hit], facts: ReplayedFacts, _: Instant) ->
     if not audited.identified:
         return None
     if not facts.same_users or FilterName.BLOCKED_USER.value not in audited.lists:
-        return f"blocked_user: {_USER}"
+        return f"blocked_user: {USER_LACKS}"
     return next((rules[rule] for rule in audited.listed if rule in rules), None)
 
 
@@ -189,18 +210,19 @@ def _ramping(each: RampingFilter, facts: ReplayedFacts, now: Instant) -> Hit | s
         return None  # the ledger admits them, whatever their bucket
     share = each.share(now)
     if 0 < share < 1 and (not (facts.user_id or facts.fresh_user_id) or is_cut(facts.user_id)):
-        return f"ramping: {_USER}"
+        return f"ramping: {USER_LACKS}"
     return each.judge(facts, now)
 
 
-_QUESTIONS: Mapping[type, tuple[Part, Callable[[Any, Any, Instant], Hit | str | None]]] = {
+_QUESTIONS: Mapping[type, tuple[Part, Callable[[Any, Any, Instant], Hit | Lacking | str | None]]] = {
     OrgFilter: (Part.AGENT, _org),
     ScriptFilter: (Part.PAGE, _script),
     UrlFilter: (Part.PAGE, _url),
     UserAgentFilter: (Part.AGENT, _user_agent),
+    DomainFilter: (Part.PAGE, ask_domain),
     GeoFilter: (Part.PAGE, _geo),
     OptOutFilter: (Part.PAGE, _opt_out),
     DeletingUserFilter: (Part.USER, _deleting_user),
     RampingFilter: (Part.USER, _ramping),
 }
-"""For each filter, the part of the facts that it looks at, and a function that asks it. ``domain`` never lacks any."""
+"""For each filter, the part of the facts that it looks at, and a function that asks it."""

@@ -124,7 +124,8 @@ def _parts(line: Line, rules: Rules | None, where: str) -> Iterator[tuple[str, s
     if rule:
         name = _text(line, "fsproxy.filter")
         yield "rule", f"{safe(str(rule), 256)} (filter {name}), config generation {generation}"
-        yield "meaning", sentence(rule_text(name, str(rule))) + (_OF_ITS_PAGE if _is_its_pages(line) else "")
+        means = rule_text(name, str(rule), line.get("fsproxy.reason_code"))
+        yield "meaning", sentence(means) + (_OF_ITS_PAGE if _is_its_pages(line) else "")
         yield "place", rules.place(str(rule), org, generation, where) if rules is not None else _NO_RULES
     else:
         yield "rules", f"config generation {generation}, mode {_text(line, 'fsproxy.mode')}"

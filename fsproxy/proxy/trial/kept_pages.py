@@ -84,7 +84,13 @@ class _Remembered:
         if self.admitted.under_way:
             return self.admitted
         over = op.quota is not None and await self._is_over(op.org, op.quota, now)
-        return Admitted(False, self.admitted.user_admitted, over)
+        shared = op.share_user != "" and await self._is_share_admitted(op.org, op.share_user, now)
+        return Admitted(False, self.admitted.user_admitted, over, share_admitted=shared)
+
+    async def _is_share_admitted(self, org: str, user: str, now: Instant) -> bool:
+        # Which rule would ask was not known at the page's time.
+        (answer,) = await self._ledger.ask((Admit(org, "", "", "", False, None, user),), now)
+        return isinstance(answer, Admitted) and answer.share_admitted
 
     async def _is_over(self, org: str, terms: QuotaTerms, now: Instant) -> bool:
         key = org, terms.cycle, terms.limit

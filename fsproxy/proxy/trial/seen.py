@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from fsproxy.core.audit.facts import wants_no_name
 from fsproxy.core.audit.privacy import kept_bits, safe, truncated
 from fsproxy.core.failures import Failure
-from fsproxy.core.pipeline import wants_no_name
 from fsproxy.core.trial.tally import CAPTURED, Side
 from fsproxy.core.uid_digest import uid_digest
 

@@ -62,25 +62,26 @@ class Sessions:
             if waiting is not None:
                 self.reservations.join(op.token, waiting, now)
                 return Admitted(True, False, False, used)
-        passes = bool(op.user and self.admitted.size) and self._passes(op, now)
+        passes = bool(op.user and self.admitted.size) and self._passes(op.org, op.user, now)
+        shared = bool(op.share_user and self.admitted.size) and self._passes(op.org, op.share_user, now)
         over = count is not None and terms is not None and self._is_over(count, terms.limit, now)
-        if (passes or not op.ramped_out) and not (over and terms is not None and terms.enforced):
+        blocked = (op.ramped_out and not passes) or (op.shared_out and not shared)
+        if not blocked and not (over and terms is not None and terms.enforced):
             self.reservations.reserve(op.token, key, count, now, by_user=not op.session)
-        return Admitted(False, passes, over, count.used if count is not None else 0)
+        return Admitted(False, passes, over, count.used if count is not None else 0, True, shared)
 
     def look(self, op: Admit, now: Instant) -> Admitted:
         """Return what ``admit`` would answer, as far as it decides. Only what has lapsed anyway is given back."""
         key, terms = admit_key(op), op.quota
         if key and (self.live.is_under_way(key, now) or self.reservations.waiting(key, now) is not None):
             return Admitted(True, False, False)
-        day = self.admitted.get(key_of(KeyKind.ADMITTED, op.org, op.user)) if op.user else None
-        passes = day is not None and day + ADMITTED_DAYS > int(now // DAY)
+        passes, shared = self._is_admitted(op.org, op.user, now), self._is_admitted(op.org, op.share_user, now)
         if terms is None:
-            return Admitted(False, passes, False)
+            return Admitted(False, passes, False, share_admitted=shared)
         while self.counts.used(op.org).get(terms.cycle, 0) >= terms.limit and self.reservations.sweep(now):
             pass
         used = self.counts.used(op.org).get(terms.cycle, 0)
-        return Admitted(False, passes, used >= terms.limit, used)
+        return Admitted(False, passes, used >= terms.limit, used, share_admitted=shared)
 
     def confirm(self, op: Confirm, now: Instant) -> None:
         """See ``Confirm``."""
@@ -104,9 +105,8 @@ class Sessions:
         self.live.open(users, now, afresh=op.new)
         if op.uid:
             self.live.identify(sessions + users, op.uid)
-        if op.remember_user:
-            for each in op.users:
-                self.admitted.put(key_of(KeyKind.ADMITTED, op.org, each), int(now // DAY))
+        for each in op.visitors:
+            self.admitted.put(key_of(KeyKind.ADMITTED, op.org, each), int(now // DAY))
 
     def release(self, op: Release, now: Instant) -> None:
         """See ``Release``."""
@@ -152,13 +152,15 @@ class Sessions:
             pass
         return count.used >= limit
 
-    def _passes(self, op: Admit, now: Instant) -> bool:
-        """Return whether ramping admitted the visitor earlier, and remember the day of this new session."""
-        key = key_of(KeyKind.ADMITTED, op.org, op.user)
-        day = self.admitted.get(key)
-        today = int(now // DAY)
-        if day is None or day + ADMITTED_DAYS <= today:
+    def _is_admitted(self, org: str, visitor: str, now: Instant) -> bool:
+        day = self.admitted.get(key_of(KeyKind.ADMITTED, org, visitor)) if visitor else None
+        return day is not None and day + ADMITTED_DAYS > int(now // DAY)
+
+    def _passes(self, org: str, visitor: str, now: Instant) -> bool:
+        """Return whether the visitor was admitted earlier, and remember the day of this new session."""
+        if not self._is_admitted(org, visitor, now):
             return False
-        if day < today:
+        key, today = key_of(KeyKind.ADMITTED, org, visitor), int(now // DAY)
+        if (self.admitted.get(key) or 0) < today:
             self.admitted.put(key, today)
         return True

@@ -179,7 +179,7 @@ class LocalAnswers:
 
     def _is_no_news(self, operation: Confirm, now: Instant) -> bool:
         """Return whether Redis need not learn of a page's answer: it held nothing, and its session is under way."""
-        if operation.held or operation.new or operation.remember_user:
+        if operation.held or operation.new or operation.visitors:
             return False
         sessions, uid = self.sessions, operation.uid
         return all(sessions.is_under_way(key, now) and self._has_uid(key, uid, now) for key in _keys(operation))
@@ -198,7 +198,7 @@ class LocalAnswers:
                 if isinstance(answer, Claimed):
                     self._names.learn(operation, answer, now)
             case Admit():
-                state, _, _, used, left = raw
+                state, _, _, used, left, _ = raw
                 if len(self._used) > _MOST_ORGS:
                     self._used.clear()
                 self._used[operation.org] = used

@@ -73,8 +73,7 @@ def to_wire(operation: Operation, skew: float) -> list[Any]:
             return _admit(operation, skew)
         case Confirm(org=org, users=users):
             ids = _ids(KeyKind.SESSION, org, operation.sessions), _ids(KeyKind.USER, org, users)
-            remembered = users if operation.remember_user else ()
-            visitors = [_digest(KeyKind.ADMITTED, org, each) for each in remembered if each]
+            visitors = [_digest(KeyKind.ADMITTED, org, each) for each in operation.visitors]
             return ["confirm", operation.token, *ids, operation.new, visitors, _uid(operation.uid)]
         case Release():
             return ["release", operation.token]
@@ -100,8 +99,8 @@ def look_to_wire(operation: Operation, skew: float) -> list[Any]:
     """Return the question that ``operation`` is answered by without being carried out."""
     name, *rest = to_wire(operation, skew)
     if isinstance(operation, Admit):
-        _, identifier, visitor, _, cycle, limit, *_ = rest
-        return ["look_admit", identifier, visitor, cycle, limit]
+        _, identifier, visitor, _, cycle, limit, _, _, share_visitor, _ = rest
+        return ["look_admit", identifier, visitor, cycle, limit, share_visitor]
     return [name if isinstance(operation, Recall) else f"look_{name}", *rest]
 
 
@@ -144,8 +143,8 @@ def from_wire(operation: Operation, answer: Any) -> Answer:
     """Return the script's answer as the contract has it. Raises TypeError or ValueError for what is none."""
     match operation:
         case Admit():
-            state, passes, over, used, _ = answer
-            return Admitted(under_way=state != 0, user_admitted=passes, over_quota=over, used=used, held=state != 1)
+            state, passes, over, used, _, shared = answer
+            return Admitted(state != 0, passes, over, used, held=state != 1, share_admitted=shared)
         case Claim(names=names):
             known, _, *places = answer
             refused = [names[place] for place in places if place >= 0]
@@ -179,10 +178,10 @@ def _admit(operation: Admit, skew: float) -> list[Any]:
     terms: Sequence[Any] = ("", 0, 0, False)
     if quota is not None:
         terms = (quota.cycle, quota.limit, quota.ends + skew, quota.enforced)
-    visitor = _digest(KeyKind.ADMITTED, org, user) if user else ""
+    visitor, share = [_digest(KeyKind.ADMITTED, org, each) if each else "" for each in (user, operation.share_user)]
     # The session's id, or else the user's.
     identifier = next(iter(_own_ids(operation)), "")
-    return ["admit", operation.token, identifier, visitor, operation.ramped_out, *terms]
+    return ["admit", operation.token, identifier, visitor, operation.ramped_out, *terms, share, operation.shared_out]
 
 
 def _digest(kind: KeyKind, org: str, identifier: str) -> str:

@@ -27,6 +27,7 @@ def test_a_filter_that_failed_is_told_apart_from_one_that_hit() -> None:
 
 
 def test_patterns_with_colons_are_no_other_rule() -> None:
+    assert "share" in rule_text("domain", "domain:capture:x", 8)
     assert rule_text("domain", "domain:block:otherwise:80") == rule_text("domain", "domain:block:x")
     assert rule_text("user_agent", "user_agent:crawler:a:b") != rule_text("user_agent", "user_agent:block:a:b")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,6 +32,17 @@ def _compile(
 
 def _filter(rules: list[tuple[str, str]], otherwise: str = "capture") -> DomainFilter:
     made = _compile(rules, otherwise)
+    assert made is not None
+    return made
+
+
+LAPSES = int(NOW) + 3600
+ACCOUNT = {"path": "/account/**"}
+
+
+def _limited(*rules: DomainRule, otherwise: bool = True, mode: Mode = Mode.ENFORCE) -> DomainFilter:
+    domain = DomainSettings(rules=rules, otherwise_capture=otherwise, mode=mode)
+    made = DomainFilter.compile(OrgSettings(filters=FilterSettings(domain=domain)), CoreSettings())
     assert made is not None
     return made
 
@@ -120,6 +133,7 @@ def test_a_pattern_blocks_the_pages_whose_host_it_matches(pattern: str, url: str
         "example.com/path",
         "a*.example.com",
         "**.example.com",
+        "**:443",
         "exa mple.com",
         "example..com",
         ".example.com",
@@ -286,3 +300,136 @@ def test_an_address_is_one_in_whatever_form_a_browser_reads(host: str, pattern: 
     assert _page(made, "https://10.1.2.4/") is None
     origin = SessionFacts(route=Route.BUNDLE, origin=f"https://{host}")
     assert made.judge(origin, NOW) is not None
+
+
+def _rule(text: str, **limits: Any) -> DomainRule:
+    verb, _, pattern = text.partition(" ")
+    return DomainRule(verb == "capture", Entry(pattern), **limits)
+
+
+class TestLimitedRules:
+    """Rules with a path, a share or an end (rules.md 7)."""
+
+    @pytest.mark.parametrize(
+        ("url", "rule"),
+        [
+            ("https://shop.example/account", "domain:block:**/account/**"),
+            ("https://shop.example/account/7?x", "domain:block:**/account/**"),
+            ("https://[::1]:9000/account/7", "domain:block:**/account/**"),
+            ("https://other.example/account/7", None),  # an earlier rule captures it
+            ("https://shop.example/", "domain:block:shop.example"),
+            ("https://shop.example:8443/pay/a", "domain:block:*.example:8443/pay/*"),
+            ("https://shop.example/pay/a", "domain:block:shop.example"),
+            ("https://else.example/pay/a", None),
+            ("about:blank", None),
+            ("file:///account/x", None),
+        ],
+    )
+    def test_the_first_rule_that_host_and_path_match_wins(self, url: str, rule: str | None) -> None:
+        made = _limited(
+            _rule("capture other.example", **ACCOUNT),
+            _rule("block **", **ACCOUNT),
+            _rule("block *.example:8443", path="/pay/*"),
+            _rule("block shop.example"),
+        )
+        assert _id(_page(made, url)) == rule
+
+    def test_a_rule_is_skipped_from_the_day_on_that_it_names(self) -> None:
+        made = _limited(_rule("block a.example", until=LAPSES), _rule("capture a.example"), otherwise=False)
+        facts = SessionFacts(route=Route.PAGE, **of_url("https://a.example/"))
+        assert _id(made.judge(facts, Instant(LAPSES - 0.001))) == "domain:block:a.example"
+        assert made.judge(facts, Instant(LAPSES)) is None
+        bundle = SessionFacts(route=Route.BUNDLE, origin="https://a.example")
+        assert _id(made.judge(bundle, Instant(LAPSES - 0.001))) == "domain:block:a.example"
+        assert made.judge(bundle, Instant(LAPSES)) is None
+
+    @pytest.mark.parametrize(
+        ("rules", "hit"),
+        [
+            ([("block a.example", ACCOUNT), ("block a.example", {})], None),
+            ([("block **", ACCOUNT), ("block a.example", {})], None),
+            ([("capture a.example", {"share": 0.0}), ("block a.example", {})], None),
+            ([("block a.example", {}), ("block **", ACCOUNT)], "domain:block:a.example"),
+            ([("block b.example", ACCOUNT), ("block *.example", {})], "domain:block:*.example"),
+            ([("block b.example", ACCOUNT)], "domain:otherwise"),
+            ([("block a.example", {**ACCOUNT, "until": int(NOW)}), ("block a.example", {})], "domain:block:a.example"),
+        ],
+    )
+    def test_off_pages_the_first_rule_for_the_host_decides_if_it_needs_nothing_else(
+        self, rules: list[tuple[str, dict[str, Any]]], hit: str | None
+    ) -> None:
+        made = _limited(*(_rule(text, **limits) for text, limits in rules), otherwise=False)
+        facts = SessionFacts(route=Route.BUNDLE, origin="https://a.example", **of_url("https://a.example/account/x"))
+        assert _id(made.judge(facts, NOW)) == hit
+
+    def test_a_share_excludes_by_a_hash_that_its_rule_salts_and_never_drops_who_was_in(self) -> None:
+        def inside(part: float, rule_id: str | None = None) -> set[int]:
+            rule = DomainRule(True, Entry("a.example", "f:1:1", rule_id), "/pay/*", part)
+            made = _limited(rule)
+            found = set()
+            for number in range(400):
+                facts = SessionFacts(Route.PAGE, "o-1", user_id=f"u{number}", **of_url("https://a.example/pay/x"))
+                assert made.judge(facts, NOW) is None  # only the ledger knows whether the session is under way
+                share = made.share(facts, NOW)
+                assert share is not None
+                assert (share.hit.code, share.hit.filter) == (ReasonCode.TRAFFIC_RAMPING, FilterName.DOMAIN)
+                assert share.hit.rule.id == (rule_id or "domain:capture:a.example/pay/*")
+                if not share.excludes(facts):
+                    found.add(number)
+            return found
+
+        tenth, quarter = inside(0.1), inside(0.25)
+        assert 20 < len(tenth) < 60 < len(quarter) < 150
+        assert tenth < quarter
+        assert inside(0.25, "pay") not in (quarter, set())
+        assert (inside(0.0), len(inside(1.0))) == (set(), 400)
+
+    def test_other_pages_are_in_no_share(self) -> None:
+        made = _limited(_rule("capture a.example", path="/pay/*", share=0.1), _rule("block a.example", path="/x"))
+        for url in ("https://a.example/", "https://b.example/pay/x", "https://a.example/x", 7):
+            assert made.share(SessionFacts(Route.PAGE, **of_url(url)), NOW) is None
+
+    def test_the_work_is_that_of_the_rules_that_match_and_not_of_all(self) -> None:
+        made = _limited(*(_rule("block **", path=f"/p{n}/**") for n in range(2000)), _rule("block *.b", path="/**"))
+        assert made.limited is not None
+        assert max(map(len, made.limited.on_pages.values())) == 1
+        assert _id(_page(made, "https://a.example/p1999/x")) == "domain:block:**/p1999/**"
+        assert _page(made, "https://a.example/p2000/x") is None
+
+    def test_a_rule_that_only_captures_a_share_is_something_to_do(self) -> None:
+        assert _limited(_rule("capture a.example", share=0.5)).shares
+
+
+GLOBS = [None, "/**", "/a/*", "/a", "/**/b"]
+PATHS = ["/", "/a", "/a/b", "/b", "/a/b/c"]
+MEANS = {None: PATHS, "/**": PATHS, "/a/*": ["/a/b"], "/a": ["/a"], "/**/b": ["/a/b", "/b"]}
+
+
+@settings(max_examples=150)
+@given(
+    rules=st.lists(
+        st.tuples(patterns | st.just("**"), st.sampled_from(GLOBS), st.sampled_from([None, -1, 1])), max_size=8
+    ),
+    host=hosts,
+    path=st.sampled_from(PATHS),
+)
+def test_limited_rules_agree_with_trying_every_rule_in_order(
+    rules: list[tuple[str, str | None, int | None]], host: str, path: str
+) -> None:
+    def is_first(rule: tuple[str, str | None, int | None], *, on_page: bool) -> bool:
+        pattern, glob, left = rule
+        alike = pattern == "**" or _matches(pattern, host)
+        return alike and (not on_page or path in MEANS[glob]) and left != -1
+
+    made = _limited(
+        *(
+            DomainRule(False, Entry(pattern, id=str(number)), glob, None, None if left is None else int(NOW) + left)
+            for number, (pattern, glob, left) in enumerate(rules)
+        ),
+        otherwise=False,
+    )
+    found = next((str(n) for n, rule in enumerate(rules) if is_first(rule, on_page=True)), "domain:otherwise")
+    assert _id(_page(made, f"https://{host}{path}")) == found
+    first = next((n for n, rule in enumerate(rules) if is_first(rule, on_page=False)), None)
+    wanted = "domain:otherwise" if first is None else str(first) if rules[first][1] is None else None
+    assert _id(made.judge(SessionFacts(route=Route.EVENT, origin=f"https://{host}"), NOW)) == wanted

@@ -161,7 +161,7 @@ def test_the_filters_that_judge_pages_alone_are_those_that_the_rules_name() -> N
         (
             domain.problem,
             "a b",
-            "a host without scheme or path, * for one whole label, perhaps a port (*.example.com, localhost:9000)",
+            "a host without scheme or path, * for one whole label, perhaps a port (*.example.com, localhost:9000), or ** for any host",
         ),
         (geo.problem, "XX1", "an ISO 3166 code of a country (US, GB) or region (US-CA), or the group EU or EEA"),
         (

@@ -22,5 +22,5 @@ def test_what_is_not_said_is_what_costs_least_to_be_wrong_about() -> None:
     """A ledger that cannot tell holds a reservation; nobody is remembered, nothing left, no time to wait."""
     admitted = Admitted(under_way=False, user_admitted=False, over_quota=False)
     assert (admitted.used, admitted.held) == (0, True)
-    assert Confirm("o", "t", (), (), new=True).remember_user is False
+    assert Confirm("o", "t", (), (), new=True).visitors == ()
     assert (Spent(passed=True).retry_after, Spent(passed=True).remaining) == (0.0, 0)

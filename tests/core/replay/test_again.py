@@ -144,6 +144,53 @@ def test_an_earlier_rule_decides_what_a_later_one_could_not() -> None:
     assert again(found, **filters).code == 4
 
 
+ACCOUNT = DomainRule(False, Entry("**"), "/account/**")
+
+
+def test_a_page_is_undecidable_where_a_rule_would_need_its_path() -> None:
+    """The path is in no line. Where an earlier rule decides, or the rule is about another host, none is needed."""
+    needed = again(line(), domain=DomainSettings(rules=(ACCOUNT,)))
+    assert (needed.undecidable, needed.rules) == (
+        "domain: the line does not hold the path of the URL",
+        ("domain:block:**/account/**",),
+    )
+    earlier = DomainSettings(rules=(DomainRule(False, Entry("www.example.com")), ACCOUNT))
+    assert again(line(), domain=earlier).code == 4
+    other = replace(ACCOUNT, pattern=Entry("*.example.org"))
+    assert again(line(), domain=DomainSettings(rules=(other,))) == Replayed(0)
+    shadow = again(line(), domain=DomainSettings(rules=(ACCOUNT,), mode=Mode.SHADOW))
+    assert [(hit.filter, hit.rule) for hit in shadow.shadow] == [("domain", "")]
+
+
+def test_a_rule_that_had_ended_by_the_time_of_the_page_is_skipped() -> None:
+    for until, code in ((int(NOW) - 86_400, 0), (int(NOW) + 86_400, 4)):
+        rule = DomainRule(False, Entry("www.example.com"), None, None, until)
+        assert again(line(), domain=DomainSettings(rules=(rule,))).code == code
+
+
+def test_a_share_is_drawn_again_by_the_visitor_in_the_line() -> None:
+    def domain(share: float, mode: Mode = Mode.ENFORCE) -> DomainSettings:
+        return DomainSettings(rules=(DomainRule(True, Entry("www.example.com"), None, share),), mode=mode)
+
+    share = bucket("o-1", "domain:capture:www.example.com", "client-1")
+    assert again(line(), domain=domain(share)).code == 8
+    assert again(line(), domain=domain(share, Mode.SHADOW)).shadow[0].rule == "domain:capture:www.example.com"
+    assert again(line(), domain=domain(share + 0.01)).code == 0
+    assert again(line(answer=Admitted(True, False, False)), domain=domain(0.0)).code == 0
+    assert again(line(changed(user_id="")), domain=domain(share)).undecidable.startswith("domain: ")
+    assert again(line(changed(url="https://else.example/")), domain=domain(0.0)).code == 0
+
+
+def test_a_visitor_whom_a_share_admitted_before_passes_it_again_and_no_other() -> None:
+    mine = DomainRule(True, Entry("www.example.com"), None, 0.0)
+    snapshot = rules(domain=DomainSettings(rules=(mine,)))
+    passed = line(snapshot=snapshot, answer=Admitted(False, False, False, share_admitted=True))
+    assert Replay(snapshot).decide(passed) == Replayed(0)
+    other = replace(mine, pattern=Entry("www.example.com", id="other"))
+    assert again(passed, domain=DomainSettings(rules=(other,))).code == 8
+    assert again(passed, ramping=RampingSettings(share=0.0)).code == 8
+
+
 def test_a_shadow_that_cannot_be_known_leaves_the_decision_known() -> None:
     decided = again(line(mask="none"), ip=IpSettings(block=entries("10.1.2.3"), mode=Mode.SHADOW))
     assert (decided.code, decided.undecidable) == (0, "")

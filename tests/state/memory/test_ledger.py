@@ -65,7 +65,7 @@ def lived() -> MemoryLedger:
     """A ledger with something of everything in it."""
     ledger = MemoryLedger(journal=True)
     at_once(ledger, (admit("t1", "theirs"),), START)
-    at_once(ledger, (Confirm("o", "t1", ("theirs", "ours"), ("u",), new=True, remember_user=True),), START)
+    at_once(ledger, (Confirm("o", "t1", ("theirs", "ours"), ("u",), new=True, visitors=("u",)),), START)
     at_once(ledger, (Claim("o", NameKind.EVENT_NAME, ("a", "b" * 100), 9, 600.0),), START)
     return ledger
 

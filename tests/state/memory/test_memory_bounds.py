@@ -58,7 +58,7 @@ def counted_session(ledger: MemoryLedger, number: int) -> None:
     now, token = Instant(START + number / 2_000), str(number)
     session, user = f"session-{number}", f"user-{number}"
     at_once(ledger, (Admit("o", token, session, user, ramped_out=False, quota=QUOTA),), now)
-    at_once(ledger, (Confirm("o", token, (session,), (user,), new=True, remember_user=False),), now)
+    at_once(ledger, (Confirm("o", token, (session,), (user,), new=True),), now)
 
 
 @pytest.mark.timeout(300)  # tracing every allocation of 25,000 sessions takes a minute on a busy machine
@@ -104,7 +104,7 @@ def admitted(bound: int) -> Callable[[int], int]:
     def add(number: int) -> int:
         user = f"u-{number}"
         at_once(ledger, (Admit("o", str(number), "", user, ramped_out=False, quota=None),), START)
-        at_once(ledger, (Confirm("o", str(number), (), (user,), new=True, remember_user=True),), START)
+        at_once(ledger, (Confirm("o", str(number), (), (user,), new=True, visitors=(user,)),), START)
         return ledger.usage().admitted
 
     return add

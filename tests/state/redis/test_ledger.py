@@ -91,7 +91,7 @@ def everything(org: str) -> tuple[Operation, ...]:
     return (
         admit("t1", "s1", org=org),
         admit("t2", "s2", org=org),
-        Confirm(org, "t1", ("s1", "alias"), ("u",), new=True, remember_user=True),
+        Confirm(org, "t1", ("s1", "alias"), ("u",), new=True, visitors=("u",)),
         Mark(org, "s3", "u3"),
         claim("a", "b" * 100, org=org),
         Spend(org, "s1", RateKind.EVENT, now(), (Window(1, 1.0),)),
@@ -151,7 +151,7 @@ def test_orgs_never_share_keys() -> None:
 
 async def test_no_id_of_a_visitor_reaches_the_store(ledger: RedisLedger, valkey: ValkeyServer, prefix: str) -> None:
     """rules.md 6."""
-    await ask(ledger, Confirm("o", "t", ("SECRET-session",), ("SECRET-user",), new=True, remember_user=True))
+    await ask(ledger, Confirm("o", "t", ("SECRET-session",), ("SECRET-user",), new=True, visitors=("SECRET-user",)))
     await settled(ledger)
     found = keys(valkey, prefix)
     assert not any("SECRET" in key for key in found)

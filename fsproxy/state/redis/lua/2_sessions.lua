@@ -353,20 +353,19 @@ local function remember_admitted(visitor)
   keep(base .. 'a:' .. visitor, math.floor(now / DAY), (ADMITTED_DAYS + 1) * DAY)
 end
 
--- Whether ramping admitted the visitor earlier. The day of this new session is remembered.
-local function passes_ramping(visitor)
-  if visitor == '' then
-    return false
-  end
-  local day = tonumber(redis.call('GET', base .. 'a:' .. visitor) or -1)
-  local today = math.floor(now / DAY)
-  if day == nil or day < 0 or day + ADMITTED_DAYS <= today then
-    return false
-  end
-  if day < today then
+-- The day of the last new session of a visitor whom ramping, or a domain rule's share, admitted earlier; or nil.
+local function admitted_on(visitor)
+  local day = visitor ~= '' and tonumber(redis.call('GET', base .. 'a:' .. visitor) or -1) or -1
+  return day >= 0 and day + ADMITTED_DAYS > math.floor(now / DAY) and day or nil
+end
+
+-- Whether the visitor was admitted earlier. The day of this new session is remembered.
+local function passes_as_admitted(visitor)
+  local day = admitted_on(visitor)
+  if day and day < math.floor(now / DAY) then
     remember_admitted(visitor)
   end
-  return true
+  return day ~= nil
 end
 
 --
@@ -375,28 +374,29 @@ end
 
 -- token       unique to the page
 -- id          the session's or user's id ("s:..", "u:.."), or ''
--- visitor     the user's id for ramping, or ''
--- ramped_out  ramping says no unless the visitor was admitted earlier
+-- visitor     the user's id for ramping, or ''; share_visitor: that for the share of a domain rule that says no, or ''
+-- ramped_out  ramping says no unless the visitor was admitted earlier; shared_out: so does the share
 -- cycle, limit, ends, enforced  the quota; cycle '' without one
--- Answers [0 new | 1 under way | 2 joined, admitted by ramping, over quota, used, seconds that it can be under way].
+-- Answers [0 new | 1 under way | 2 joined, admitted by ramping, over quota, used, seconds that it can be under way,
+-- admitted by the share].
 -- Cost: 5 reads where the session is under way, some 15 commands where it is new.
-function operations.admit(token, id, visitor, ramped_out, cycle, limit, ends, enforced)
+function operations.admit(token, id, visitor, ramped_out, cycle, limit, ends, enforced, share_visitor, shared_out)
   sweep()
   local used = cycle ~= '' and used_in(cycle, ends) or 0
   if id ~= '' then
     local _, times = times_of(id)
     if is_under_way(times) then
-      return { 1, false, false, used, touch(id) }
+      return { 1, false, false, used, touch(id), false }
     end
     local reservation = waiting(id)
     if reservation then
       add_holder(reservation, token)
-      return { 2, false, false, used, 0 }
+      return { 2, false, false, used, 0, false }
     end
     -- What lapsed under this id was given back.
     used = cycle ~= '' and used_in(cycle, ends) or 0
   end
-  local passes = passes_ramping(visitor)
+  local passes, shared = passes_as_admitted(visitor), passes_as_admitted(share_visitor)
   local over = cycle ~= '' and used >= limit
   if over then
     -- Before anyone is refused, every unit that has lapsed must be back.
@@ -405,7 +405,7 @@ function operations.admit(token, id, visitor, ramped_out, cycle, limit, ends, en
     used = used_in(cycle, ends)
     over = used >= limit
   end
-  if (not ramped_out or passes) and not (over and enforced) then
+  if (not ramped_out or passes) and (not shared_out or shared) and not (over and enforced) then
     local reservation = { f = token, k = id, c = cycle, e = ends, n = false, x = false, h = {}, l = {} }
     count(reservation)
     add_holder(reservation, token)
@@ -413,26 +413,25 @@ function operations.admit(token, id, visitor, ramped_out, cycle, limit, ends, en
       used = used + 1
     end
   end
-  return { 0, passes, over, used, 0 }
+  return { 0, passes, over, used, 0, shared }
 end
 
 -- Answers as `admit` does, and changes nothing: only units that have lapsed are given back. Cost: 4 reads.
-function operations.look_admit(id, visitor, cycle, limit)
+function operations.look_admit(id, visitor, cycle, limit, share_visitor)
   if id ~= '' then
     local _, times = times_of(id)
     if is_under_way(times) or waiting(id) then
-      return { 1, false, false, 0, 0 }
+      return { 1, false, false, 0, 0, false }
     end
   end
-  local day = visitor ~= '' and tonumber(redis.call('GET', base .. 'a:' .. visitor) or nil) or -1
-  local passes = day >= 0 and day + ADMITTED_DAYS > math.floor(now / DAY)
+  local passes, shared = admitted_on(visitor) ~= nil, admitted_on(share_visitor) ~= nil
   local used = cycle ~= '' and tonumber(redis.call('HGET', base .. 'q', cycle) or 0) or 0
   if cycle ~= '' and used >= limit then
     while give_back_lapsed(1000) > 0 do
     end
     used = tonumber(redis.call('HGET', base .. 'q', cycle) or 0)
   end
-  return { 0, passes, cycle ~= '' and used >= limit, used, 0 }
+  return { 0, passes, cycle ~= '' and used >= limit, used, 0, shared }
 end
 
 -- Appends for how many seconds each id can still be under way.
@@ -487,7 +486,7 @@ end
 -- token            the page's
 -- sessions, users  ids that are one session, one user
 -- new              the upstream says that the session is new
--- visitors         ids of users that ramping has admitted with this page
+-- visitors         users that ramping or a share has admitted with this page
 -- uid              the digest of the uid, or ''
 -- Answers [how many ids, for how many seconds each can still be under way...], in the order of sessions, users.
 -- Cost: some 15 commands, and 3 more for each id.
