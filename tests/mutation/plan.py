@@ -63,6 +63,8 @@ ALSO: dict[str, tuple[str, ...]] = {
         "core/client_api/validation/test_call.py",
         "core/client_api/validation/test_names.py",
     ),
+    "matching/page_rules": ("core/filters/test_domain.py", "core/replay/test_again.py"),
+    "replay/domains": ("core/replay/test_again.py",),
     "matching/domains": ("core/filters/test_domain.py",),
     "failures": ("core/wire/test_answers.py", "core/audit/test_record.py"),
     "filters/base": ("core/filters/test_every_filter.py",),

@@ -54,7 +54,7 @@ filters:
   on_error: block
   script: {min_compiled: 2023-08-03, require: true, blocked_versions: [v1]}
   url: {schemes: [https], max_length: 9, match_origin: true}
-  domain: {rules: [{block: a.example}], otherwise: block}
+  domain: {rules: [{block: a.example}, {capture: b.example, share: 1%}], otherwise: block}
   ip: {block: [10.0.0.0/8]}
   user_agent: {block: [bot], crawlers: true, block_missing: true}
   geo: {only: [US]}
