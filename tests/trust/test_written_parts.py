@@ -111,7 +111,7 @@ def test_the_list_of_keys_has_all_of_them() -> None:
 
     known = {path for path in leaves(schema, "") if not path.startswith("orgs.listed.") or path.count(".") == 2}
     sections = {path.rpartition(".")[0] for path in known}
-    items = {"id", "pattern", "capture", "block"}  # what a rule may be, in the lists of rules
+    items = {"id", "pattern", "capture", "block", "path", "share", "until"}  # what a rule may be, in the lists of rules
     wanted = {
         path
         for path in known - sections
