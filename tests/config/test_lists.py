@@ -68,7 +68,7 @@ def test_domain_rules_may_have_a_path_a_share_and_an_end() -> None:
     ("rule", "fault"),
     [
         ("{block: a, share: 10%}", "share: is not a known key; allowed: id, path, until"),
-        ("{block: a, pathh: /x}", "paht: is not a known key (did you mean path?); allowed: id, path, until"),
+        ("{block: a, pathh: /x}", "pathh: is not a known key (did you mean path?); allowed: id, path, until"),
         ("{capture: a, path: x}", 'path: "x" is not a path pattern'),
         ("{capture: a, path: '/a?b'}", 'path: "/a?b" is not a path pattern'),
         ("{capture: a, share: 101%}", 'share: "101%" is not a share; allowed: 0% to 100%'),
