@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 from fsproxy.admin.answers import Decisions, Event, Explanation, Rejections, ShadowReport, Traffic
+from fsproxy.admin.lists.backend import ListBackend
 from fsproxy.admin.queries import DecisionsQuery, TrafficQuery
 from fsproxy.admin.state_answers import ConfigReport, ReloadOutcome, State, UsageReport
 from fsproxy.admin.status_answers import Status
@@ -25,6 +26,7 @@ class AdminBackend(ABC):
     """The program behind the admin port. Methods that return an answer may raise UnansweredError."""
 
     trials: TrialBackend
+    lists: ListBackend
 
     def __init__(self, instance: str, passage: str, stop: asyncio.Event) -> None:
         """``instance`` names this program on the admin port, ``passage`` in ``CDN-Loop``; ``stop`` ends it."""

@@ -32,6 +32,7 @@ _INFO = {
         "loopback get an answer, and no page of another site."
     ),
 }
+_IN_PATH = {"name": "name", "in": "path", "required": True, "description": "Which one."}
 _TOKEN = {"type": "http", "scheme": "bearer", "description": "admin.token of the configuration, or admin.read_token."}
 
 
@@ -54,6 +55,8 @@ class Endpoint:
     """Description and type of the answers with another status, beside those of the guard."""
     is_open: bool = False
     """It needs no token."""
+    names: Sequence[str] = ()
+    """What may stand for ``{name}`` in the path."""
 
 
 def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
@@ -88,6 +91,8 @@ def _operation(endpoint: Endpoint, schema_of: Mapping[Any, Any], parameters: Map
             {"name": name, "in": "query", "description": schema.pop("description"), "schema": schema}
             for name, schema in parameters.items()
         ]
+    if endpoint.names:
+        operation["parameters"] = [_IN_PATH | {"schema": {"type": "string", "enum": list(endpoint.names)}}]
     if endpoint.body is not None:
         operation["requestBody"] = {"required": True, "content": {JSON: {"schema": schema_of[endpoint.body]}}}
     text = inspect.getdoc(endpoint.answer) if isinstance(endpoint.answer, type) else None

@@ -13,6 +13,9 @@ from fsproxy.admin.api import ENDPOINTS as API_ENDPOINTS
 from fsproxy.admin.api import NO_STORE, Api, answer, error
 from fsproxy.admin.backend import AdminBackend
 from fsproxy.admin.guard import guard
+from fsproxy.admin.lists.answers import CHANGE_PATH
+from fsproxy.admin.lists_api import ENDPOINTS as LIST_ENDPOINTS
+from fsproxy.admin.lists_api import ListsApi
 from fsproxy.admin.openapi import EVENT_STREAM, INVALID, JSON, Endpoint, document
 from fsproxy.admin.page import FOLDER as PAGE_FOLDER
 from fsproxy.admin.page import PATH as PAGE_PATH
@@ -24,9 +27,11 @@ from fsproxy.admin.trial_api import ENDPOINTS as TRIAL_ENDPOINTS
 from fsproxy.admin.trial_api import TrialApi
 from fsproxy.admin.workers.merged_events import TICK_PATH
 from fsproxy.config.schema import AdminConfig, TopMode
+from fsproxy.core.run_time_lists import ListChange, ListFullError
 
 MOST_BODY = 1024 * 1024
 """Bytes of what is posted."""
+_read_change = msgspec.json.Decoder(ListChange).decode
 
 
 def create_admin(config: AdminConfig, backend: AdminBackend) -> web.Application:
@@ -52,6 +57,13 @@ def create_private_admin(backend: SingleBackend) -> web.Application:
     async def trial(_: web.Request) -> web.Response:
         return answer(backend.trials.state)
 
+    async def change(request: web.Request) -> web.Response:
+        try:
+            return answer(await backend.lists.change(_read_change(await request.read())))
+        except ListFullError:
+            return error(409, "full")
+
+    app.router.add_post(CHANGE_PATH, change)
     app.router.add_get(TICK_PATH, tick, allow_head=False)
     app.router.add_get(TRIAL_PATH, trial, allow_head=False)
     return app
@@ -62,11 +74,12 @@ def _add_endpoints(app: web.Application, backend: AdminBackend) -> None:
     app.add_routes([_route(each, controls) for each in ENDPOINTS])
     app.add_routes([_route(each, api) for each in API_ENDPOINTS])
     app.add_routes([_route(each, TrialApi(backend)) for each in TRIAL_ENDPOINTS])
+    app.add_routes([_route(each, ListsApi(backend)) for each in LIST_ENDPOINTS])
     app.router.add_get(PAGE_FOLDER + "{name}", controls.page_file)
     app.on_shutdown.append(api.stop)
 
 
-def _route(endpoint: Endpoint, owner: Controls | Api | TrialApi) -> web.RouteDef:
+def _route(endpoint: Endpoint, owner: Controls | Api | TrialApi | ListsApi) -> web.RouteDef:
     handler = endpoint.handler.__get__(owner)
     if endpoint.method != "GET":
         return web.route(endpoint.method, endpoint.path, handler)
@@ -77,7 +90,7 @@ def _route(endpoint: Endpoint, owner: Controls | Api | TrialApi) -> web.RouteDef
 @cache
 def described() -> bytes:
     """Return the OpenAPI document of the admin port, as JSON."""
-    return msgspec.json.encode(document((*ENDPOINTS, *API_ENDPOINTS, *TRIAL_ENDPOINTS)))
+    return msgspec.json.encode(document((*ENDPOINTS, *API_ENDPOINTS, *TRIAL_ENDPOINTS, *LIST_ENDPOINTS)))
 
 
 class Controls:

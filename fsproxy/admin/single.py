@@ -24,6 +24,7 @@ from fsproxy.admin.answers import (
 )
 from fsproxy.admin.backend import AdminBackend, Seen
 from fsproxy.admin.explaining import explain, explain_record
+from fsproxy.admin.lists.backend import SingleLists
 from fsproxy.admin.queries import DecisionsQuery, TrafficQuery
 from fsproxy.admin.question import Question, UnanswerableError
 from fsproxy.admin.sources import sources
@@ -77,6 +78,7 @@ class SingleBackend(AdminBackend):
         self._data_plane = data_plane
         self._reloader = reloader
         self.trials: SingleTrial = SingleTrial(reloader.trials)
+        self.lists: SingleLists = SingleLists(data_plane)
         self._status: Status | None = None
         """The one of the last event, and when it was made."""
         self._status_at = float("-inf")
@@ -200,6 +202,7 @@ class SingleBackend(AdminBackend):
                 **report,
                 "reload": state["config"],
                 "held_back": held_back(self._reloader.holding_back.held),
+                "lists": self.lists.summaries(),
                 "config": effective,
             },
         )

@@ -216,12 +216,24 @@ class UsageReport(Merged):
     orgs: Annotated[list[OrgUsage], Meta(max_length=MOST_ORGS)]
 
 
+class ListSummary(Merged):
+    """One list that changes at run time."""
+
+    name: str
+    mode: Annotated[str, about("The mode of its filter for orgs without one of their own: enforce, shadow, off.")]
+    count: int
+    first_end: Annotated[float | None, about("Unix time at which the next entry ends; null without entries.")]
+    last_end: float | None
+    not_kept: Annotated[str | None, about("Why a restart would forget what changed last; null: all is kept.")]
+
+
 class ConfigReport(Merged):
     """The configuration in force."""
 
     files: Annotated[list[str], about("All files that were read: the configuration, then its lists.")]
     loads: Annotated[list[Load], about("The last times at which rules came into force, the start included.")]
     held_back: Annotated[HeldBack | None, about("POST /reload with force: true loads it.")]
+    lists: Annotated[list[ListSummary], about("The lists that have entries of run time: GET /api/lists.")]
 
     mode: TopMode
     generation: int

@@ -18,6 +18,9 @@ from fsproxy.core.reasons import ReasonCode, RejectionCode
 Instant = NewType("Instant", float)
 """A moment: Unix time in seconds. The core never reads a clock; its callers pass the time."""
 
+LONGEST_ID = 256
+"""Characters of an id. No longer one is valid (rules.md 2, ``uid``), and ids are remembered: it counts as missing."""
+
 
 @unique
 class Mode(StrEnum):

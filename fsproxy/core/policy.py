@@ -14,6 +14,7 @@ from fsproxy.core.filters.opt_out import OptOutFilter
 from fsproxy.core.filters.quota import QuotaFilter
 from fsproxy.core.filters.ramping import RampingFilter
 from fsproxy.core.model import FilterName, Mode, OnTrouble
+from fsproxy.core.run_time_lists import MOST_ENTRIES
 from fsproxy.core.settings import ClientApiSettings, CoreSettings, GeoSource, OnUninspectable, OrgSettings
 
 T = TypeVar("T")
@@ -128,9 +129,12 @@ class Snapshot:
     orgs: Mapping[str, OrgPolicy]
 
     @classmethod
-    def compile(cls, core: CoreSettings, generation: int) -> Self:
-        """Return the snapshot of every org's policy. 100,000 rules may take a second: call it off the event loop."""
-        shared: dict[object, Any] = {}
+    def compile(cls, core: CoreSettings, generation: int, before: Snapshot | None = None) -> Self:
+        """Return the snapshot of every org's policy. 100,000 rules may take a second: call it off the event loop.
+
+        ``before``: a snapshot of the same settings, from which only ``core.run_time`` differs.
+        """
+        shared: dict[object, Any] = {} if before is None else _without_run_time(before, core)
         return cls(
             generation,
             OrgPolicy.compile(core.default, core, shared),
@@ -142,3 +146,14 @@ class Snapshot:
         if org is None:
             return self.default
         return self.orgs.get(org, self.default)
+
+
+def _without_run_time(before: Snapshot, core: CoreSettings) -> dict[object, Any]:
+    """Return the filters that no list at run time changes, each as ``OrgPolicy.compile`` finds it again."""
+    found: dict[object, Any] = {}
+    settings = [core.default, *(core.orgs[name] for name in before.orgs)]
+    for org, policy in zip(settings, (before.default, *before.orgs.values()), strict=True):
+        for each in filter(None, (*policy.on_page, policy.ramping, policy.quota)):
+            if each.name is not FilterName.ORG and each.name not in MOST_ENTRIES:
+                found[id(getattr(org.filters, each.name))] = each
+    return found

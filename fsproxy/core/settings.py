@@ -41,12 +41,14 @@ from fsproxy.core.matching import paths
 from fsproxy.core.model import FilterName, Mode, OnTrouble
 from fsproxy.core.plan import Plan, PlanFile
 from fsproxy.core.reasons import ReasonCode
+from fsproxy.core.run_time_lists import RunTimeList
 from fsproxy.core.units import ANY_SHARE, DAY, DAY_AS_UNIX, DURATION, SHARE, SIZE, parts
 
 Places = Mapping[str, str]
 """Key of a section -> ``file:line:column`` of its value; a key that is not there has its default."""
 
 _NOWHERE: Places = MappingProxyType({})
+NO_LISTS: Mapping[FilterName, RunTimeList] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -625,4 +627,6 @@ class CoreSettings:
     """``audit.client_ip``: the ids of rules about addresses show no more of one than audit lines do."""
     client_ip_key: str | None = field(default=None, repr=False)
     """``audit.key``."""
+    run_time: Mapping[FilterName, RunTimeList] = field(default_factory=lambda: NO_LISTS, compare=False, repr=False)
+    """The lists that have entries of the running program's; no key of the file."""
     places: Places = field(default_factory=lambda: _NOWHERE, compare=False, repr=False)

@@ -31,6 +31,7 @@ from fsproxy.proxy.call_limits import CallLimits
 from fsproxy.proxy.flow import Flow
 from fsproxy.proxy.generation import Generation
 from fsproxy.proxy.in_flight import InFlight
+from fsproxy.proxy.listing import Listing
 from fsproxy.proxy.page import PageHandler
 from fsproxy.proxy.passages import Passages, new_passage
 from fsproxy.proxy.record import Recorder
@@ -73,6 +74,7 @@ class DataPlane:
             config.state.persist, metrics.persist_failures, lambda: self.generation.names_kept
         )
         self.ledger = stores.ledger
+        self.listing = Listing(stores, self)
         metrics.labelled_gauges.append(stores.collect)
         self.audit = AuditLog(config.audit)
         self.recent = Recent(metrics.orgs, now())
@@ -109,6 +111,7 @@ class DataPlane:
         """Start what runs in the background."""
         self.audit.start()
         await self._stores.start()
+        await self.listing.start()
         self.conditions.start()
         self.pulse.start()
 
@@ -116,6 +119,7 @@ class DataPlane:
         """Flush and close everything."""
         self.pulse.close()
         self.upstream.close()
+        await self.listing.close()
         await self._stores.close()
         await asyncio.to_thread(self.audit.close)
         self.conditions.close()
@@ -207,8 +211,7 @@ class DataPlane:
         ``context``: for the upstream's TLS, made off the event loop. It is needed when ``upstream`` changed.
         """
         before, upstream = self.generation.config.upstream, generation.config.upstream
-        self.generation = generation
-        self.ledger.forget_uids()
+        self.listing.put_in_force(generation)
         self._recorder.configure(generation.config.audit)
         if upstream.timeouts != before.timeouts:
             self.upstream.retime(upstream.timeouts)

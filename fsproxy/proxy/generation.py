@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Self
@@ -9,9 +10,11 @@ from typing import Self
 from fsproxy.config.schema import Config, CorsConfig, TopMode
 from fsproxy.core.lapses import Lapse, lapses_of
 from fsproxy.core.matching.origins import OriginTable
-from fsproxy.core.model import Route
+from fsproxy.core.model import FilterName, Route
 from fsproxy.core.policy import Snapshot
 from fsproxy.core.redact.redaction import Redaction
+from fsproxy.core.run_time_lists import RunTimeList
+from fsproxy.core.settings import NO_LISTS
 from fsproxy.core.wire.answers import OriginAllowed, OwnAnswers, Registrable
 from fsproxy.core.wire.client_address import ClientAddresses
 from fsproxy.core.wire.headers import UpstreamHeaders
@@ -42,12 +45,20 @@ class Generation:
     """The domain rules that have an end."""
     names_kept: float
     """The longest retention of names of any org, in seconds."""
+    run_time: Mapping[FilterName, RunTimeList]
+    """The lists that have entries of the running program's."""
 
     @classmethod
-    def compile(cls, config: Config, number: int, mode: TopMode | None = None) -> Self:
+    def compile(
+        cls,
+        config: Config,
+        number: int,
+        mode: TopMode | None = None,
+        run_time: Mapping[FilterName, RunTimeList] = NO_LISTS,
+    ) -> Self:
         """Build all lookup structures. Call it off the event loop. Raises HostError."""
         mode = mode or config.mode
-        core = replace(config.core, mode=mode.cap)
+        core = replace(config.core, mode=mode.cap, run_time=run_time)
         snapshot = Snapshot.compile(core, number)
         locator = Locator()
         for org, policy in ((None, snapshot.default), *snapshot.orgs.items()):
@@ -90,7 +101,13 @@ class Generation:
             redaction=Redaction.compile(core),
             lapses=lapses_of(core),
             names_kept=max(org.client_api.cardinality.retention for org in (core.default, *core.orgs.values())),
+            run_time=run_time,
         )
+
+    def with_lists(self, run_time: Mapping[FilterName, RunTimeList]) -> Self:
+        """Return the same with other lists of the running program's. Call it off the event loop."""
+        core = replace(self.config.core, mode=self.mode.cap, run_time=run_time)
+        return replace(self, snapshot=Snapshot.compile(core, self.number, self.snapshot), run_time=run_time)
 
 
 def _origins(cors: CorsConfig) -> OriginAllowed | None:

@@ -79,7 +79,7 @@ class UploadBlocks:
             return False
         uid = accepted_uid(inspection)
         flow.uid = uid_digest(uid) if uid else 0
-        found = tuple([uid_digest(each) for each in named_uids(inspection) if each in listed.users]) if listed else ()
+        found = listed.named(named_uids(inspection), flow.arrived) if listed is not None else ()
         if not found:
             return False
         flow.facts = msgspec.structs.replace(facts, uids=facts.uids + found)

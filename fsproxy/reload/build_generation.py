@@ -57,7 +57,7 @@ def build(source: Source, before: Generation, mode: TopMode | None) -> Built:
         config, names = with_what_can_change(before.config, loaded)
         new = not same_hosts(before.config.upstream, config.upstream)
         context = client_context(config.upstream.tls) if new else None
-        return Built(Generation.compile(config, before.number + 1, mode), context, names)
+        return Built(Generation.compile(config, before.number + 1, mode, before.run_time), context, names)
 
 
 class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,7 +90,7 @@ def build_candidate(asked: Asked, before: Generation, mode: TopMode | None) -> B
         loaded = load_text(asked.config, asked.name, asked.environ, SentFiles(asked.lists))
         config, names = with_what_can_change(before.config, loaded)
         try:
-            return Built(Generation.compile(config, before.number, mode), None, names)
+            return Built(Generation.compile(config, before.number, mode, before.run_time), None, names)
         except HostError as error:
             raise ConfigError([located(error, asked.config, asked.name, asked.environ)]) from None
 

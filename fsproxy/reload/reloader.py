@@ -190,7 +190,7 @@ class Reloader:
 
     async def _recompile(self, data_plane: DataPlane, mode: TopMode) -> None:
         before = data_plane.generation
-        fresh = await to_thread(Generation.compile, before.config, before.number, mode)
+        fresh = await to_thread(Generation.compile, before.config, before.number, mode, before.run_time)
         if self._mode is mode and not self._load_asked:
             self.trials.end(MODE_CHANGED)
             data_plane.apply(fresh)

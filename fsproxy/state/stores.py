@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -19,7 +21,8 @@ from fsproxy.state.memory.page_clocks import PageClocks
 from fsproxy.state.redis.breaker import Breaker, StoreState
 from fsproxy.state.redis.write_limits import NewNames, WriteRate
 from fsproxy.state.repeats import Repeats
-from fsproxy.state.sqlite.persist import Persister
+from fsproxy.state.run_time_lists import KeptLists
+from fsproxy.state.sqlite.persist import Keeping, Persister
 
 if TYPE_CHECKING:  # redis-py is an extra
     from fsproxy.state.redis.ledger import RedisLedger
@@ -33,6 +36,9 @@ REPEAT_WRITES = (250, 500)
 """The same for calls' verdicts. With their 10 minutes: 150,000 of one org and 300,000 (60 MB) of all."""
 CLOCK_WRITES = (150, 300)
 """The same for pages' clocks. With their 15 minutes: 135,000 of one org and 270,000 (40 MB) of all."""
+WRITE_SECONDS = 5.0
+"""How long an operator waits until a change of a list is written; it is in force before."""
+NOT_KEPT = "state.persist is null and there is no Redis: a restart forgets it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,32 @@ class Stores:
         if file is None or self.memory is None:
             return self
         return replace(self, persister=Persister(file, self.memory, failures, names_kept))
+
+    @property
+    def lists(self) -> KeptLists:
+        """The lists that change at run time."""
+        return self.ledger.lists
+
+    async def read_lists(self) -> None:
+        """Take in what other processes changed in the lists. Never raises."""
+
+    async def write_lists(self) -> str:
+        """Write what changed in the lists. Return why it is not kept over a restart; "": it is."""
+        if self.persister is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(WRITE_SECONDS):
+                    await self.persister.flush()
+        return self.lists_not_kept
+
+    @property
+    def lists_not_kept(self) -> str:
+        """Why a restart would forget what changed last in the lists; "": it would not."""
+        if self.persister is None:
+            return NOT_KEPT
+        if self.persister.keeping is Keeping.KEPT:
+            return ""
+        why = self.persister.reason or self.persister.keeping.value
+        return f"the state file cannot be written now: {why}. It is tried again and again"
 
     def looking(self) -> Looking:
         """Return the same for one who only looks."""
@@ -125,6 +157,11 @@ class Stores:
             for rate in self.rates:
                 family.add_metric((rate.what,), rate.skipped)
             yield family
+        text = "Entries of the lists that change at run time."
+        entries = GaugeMetricFamily("fsproxy_run_time_list_entries", text, labels=("list",))
+        for name, each in self.lists.by_name.items():
+            entries.add_metric((name.value,), each.live)
+        yield entries
         if self.memory is not None:
             evicted = {
                 **self.memory.evicted(),

@@ -20,6 +20,7 @@ from fsproxy.admin.state_answers import ConfigReport, ReloadOutcome, State, Usag
 from fsproxy.admin.status_answers import Status
 from fsproxy.admin.workers import merged_views
 from fsproxy.admin.workers.merged_events import MergedEvents, read
+from fsproxy.admin.workers.merged_lists import MergedLists
 from fsproxy.admin.workers.merged_trial import MergedTrial
 from fsproxy.admin.workers.merging import MergedMetrics
 from fsproxy.admin.workers.worker_pool import ASK_SECONDS, WorkerClient, WorkerPool, WorkerSilentError, WorkerState
@@ -61,6 +62,7 @@ class MultiBackend(AdminBackend):
         self._scrape = asyncio.Lock()
         self._events = MergedEvents(pool, conditions)
         self.trials = MergedTrial(pool)
+        self.lists = MergedLists(pool)
 
     # -- state and switches
 

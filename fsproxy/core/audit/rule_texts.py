@@ -30,6 +30,9 @@ _OF_RULE = {
     "geo:only": "the visitor's location is in none of the zones of only, or is not known",
     "opt_out:gpc": "the visitor's browser sends Sec-GPC: 1",
     "opt_out:dnt": "the visitor's browser sends DNT: 1",
+    "ip:run-time": "the visitor's address is on the list ip that was changed at run time, and no allow rule excepts it",
+    "deleting_user:run-time": "the visitor's uid, or the recorder's id of him, was listed at run time as being deleted",
+    "blocked_user:run-time": "the visitor's uid was blocked at run time",
     "state:down": "the store did not answer, and state.on_error is block: no new session until it does",
 }
 """By the rule's id, or its first two parts."""

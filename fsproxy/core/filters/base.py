@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, Self
 
 from fsproxy.core.model import FilterName, Hit, Instant, ListedRule, Mode, Rule, SessionFacts
+from fsproxy.core.reasons import ReasonCode
+from fsproxy.core.run_time_lists import MOST_ENTRIES, RunTimeList
 from fsproxy.core.settings import CoreSettings, Entry, ListedEntry, OrgSettings, Places
+
+_RUN_TIME_ID = "{}:run-time"
+RUN_TIME_IDS: Mapping[str, FilterName] = {_RUN_TIME_ID.format(name): name for name in MOST_ENTRIES}
+"""The lists that change at run time, by the id that audit lines have for all entries of one."""
 
 
 class Filter(Protocol):
@@ -47,3 +55,17 @@ def rule_of(name: FilterName, verb: str, entry: Entry, text: str | None = None) 
 def rule_at(name: FilterName, key: str, places: Places) -> Rule:
     """Return the rule that a single key is (``opt_out:gpc``)."""
     return Rule(f"{name}:{key}", places.get(key, ""))
+
+
+@dataclass(frozen=True, slots=True)
+class RunTimeRule:
+    """The one rule of a list that changes at run time (rules.md 10). Its id names the list, never an entry."""
+
+    hit: Hit
+    listed: RunTimeList = field(compare=False, repr=False)
+
+
+def run_time_rule(name: FilterName, code: ReasonCode, core: CoreSettings) -> RunTimeRule | None:
+    """Return the rule of the filter's list; None while the list is empty."""
+    listed = core.run_time.get(name)
+    return None if listed is None else RunTimeRule(Hit(name, code, Rule(_RUN_TIME_ID.format(name))), listed)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import ClassVar, Self
 
+from fsproxy.core.filters.base import RunTimeRule, run_time_rule
 from fsproxy.core.model import FilterName, Hit, Instant, ListedRule, Mode, Rule, SessionFacts
 from fsproxy.core.settings import CoreSettings, Entry, ListedEntry, OrgSettings
 
@@ -20,6 +21,7 @@ class BlockedUserFilter:
 
     mode: Mode
     users: Mapping[str, Hit]
+    run_time: RunTimeRule | None = None
 
     @classmethod
     def compile(cls, org: OrgSettings, core: CoreSettings) -> Self | None:
@@ -31,10 +33,14 @@ class BlockedUserFilter:
         for entry in settings.block:
             if entry.text:  # every visitor who was not identified has an empty uid
                 users.setdefault(entry.text, Hit(cls.name, settings.reason_code, _rule(entry)))
-        return cls(mode, users) if users else None
+        run_time = run_time_rule(cls.name, settings.reason_code, core)
+        return cls(mode, users, run_time) if users or run_time else None
 
     def judge(self, facts: SessionFacts, now: Instant) -> Hit | None:
-        return self.users.get(facts.app_id)
+        hit, run_time = self.users.get(facts.app_id), self.run_time
+        if hit is None and run_time is not None and run_time.listed.has_user(facts.app_id, now):
+            return run_time.hit
+        return hit
 
 
 def _rule(entry: Entry) -> Rule:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar, Self
 
-from fsproxy.core.filters.base import rule_of
+from fsproxy.core.filters.base import RunTimeRule, rule_of, run_time_rule
 from fsproxy.core.matching.addresses import AddressPattern, AddressTable, parse_pattern
 from fsproxy.core.matching.masked_patterns import pattern_mask
 from fsproxy.core.model import FilterName, Hit, Instant, Mode, SessionFacts
@@ -32,24 +32,28 @@ class IpFilter:
     mode: Mode
     block: AddressTable[Hit]
     allow: AddressTable[bool]
+    run_time: RunTimeRule | None = None
 
     @classmethod
     def compile(cls, org: OrgSettings, core: CoreSettings) -> Self | None:
         settings = org.filters.ip
         mode = settings.mode.capped(core.mode)
-        if mode is Mode.OFF or not settings.block:
+        run_time = run_time_rule(cls.name, ReasonCode.IP_FILTER, core)
+        if mode is Mode.OFF or not (settings.block or run_time):
             return None
         mask = pattern_mask(core.client_ip, core.client_ip_key)
         block = AddressTable.of((pattern, _hit(entry, mask(pattern))) for entry, pattern in _patterns(settings.block))
         allow = AddressTable.of((pattern, True) for _, pattern in _patterns(settings.allow))
-        return cls(mode, block, allow)
+        return cls(mode, block, allow, run_time)
 
     def judge(self, facts: SessionFacts, now: Instant) -> Hit | None:
         """Return the rule that blocks, or None. A visitor without an address (a nameless socket) passes."""
         address = facts.client_ip
         if address is None:
             return None
-        hit = self.block.find(address)
+        hit, run_time = self.block.find(address), self.run_time
+        if hit is None and run_time is not None and run_time.listed.covers(address, now):
+            hit = run_time.hit
         if hit is None or self.allow.find(address):
             return None
         return hit

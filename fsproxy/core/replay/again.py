@@ -19,6 +19,7 @@ import msgspec
 
 from fsproxy.core.audit.facts import ADMITTED, UNDER_WAY, AuditFacts
 from fsproxy.core.audit.record import AuditShadow
+from fsproxy.core.filters.base import RUN_TIME_IDS
 from fsproxy.core.filters.domain import DomainFilter
 from fsproxy.core.filters.url import UrlFilter
 from fsproxy.core.limits.operations import Admitted
@@ -69,7 +70,11 @@ _read_facts = msgspec.json.Decoder(AuditFacts).decode
 
 def recorded(line: PageLine, renamed: Callable[[str], str] = str) -> Replayed:
     """Return the decision in the line. ``renamed`` returns the id that a rule has now."""
-    shadow = tuple(AuditShadow(renamed(hit.rule), hit.reason_code, hit.filter) for hit in line.shadow)
+    shadow = tuple(
+        AuditShadow(renamed(hit.rule), hit.reason_code, hit.filter)
+        for hit in line.shadow
+        if hit.rule not in RUN_TIME_IDS
+    )
     return Replayed(line.reason_code or CAPTURED, renamed(line.rule), shadow)
 
 
@@ -99,6 +104,9 @@ class Replay:
             return NOT_JUDGED
         if line.filters_failed:
             return Replayed(CAPTURED, undecidable=f"{line.filters_failed[0]}: the filter had failed")
+        if line.rule in RUN_TIME_IDS:
+            # Its entries are in no file, and by now they may have ended.
+            return Replayed(CAPTURED, undecidable=f"{RUN_TIME_IDS[line.rule]}: a list at run time decided")
         policy = self._policies.get(line.org)
         if policy is None:
             if line.org is not None and is_cut(line.org):

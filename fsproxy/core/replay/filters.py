@@ -132,6 +132,9 @@ def with_filters(policy: OrgPolicy, filters: Sequence[ReplayFilter]) -> OrgPolic
 
 
 def _replayed(each: Filter) -> ReplayFilter:
+    if isinstance(each, IpFilter | BlockedUserFilter | DeletingUserFilter) and each.run_time is not None:
+        # Answers are remembered, and a list changes: replay goes by the file.
+        each = replace(each, run_time=None)
     if isinstance(each, IpFilter):
         part, ask = Part.ADDRESS, ask_ip(each)
     elif isinstance(each, BlockedUserFilter):

@@ -11,6 +11,7 @@ from fsproxy.core.audit.privacy import safe
 from fsproxy.core.audit.rule_texts import rule_text
 from fsproxy.core.failures import Failure
 from fsproxy.core.filters import FILTERS
+from fsproxy.core.filters.base import RUN_TIME_IDS
 from fsproxy.core.model import FilterName
 from fsproxy.core.policy import Snapshot
 from fsproxy.core.policy_rules import hit_by_address, hits_in
@@ -50,7 +51,10 @@ _NO_RULES = "With --config FILE, its line in that file is shown here."
 _OF_ITS_PAGE = " This was decided on its page, which was blocked."
 _OR_ANOTHER = ", or another rule that has this id, as the id hides a part of the address"
 _NO_PLACE = {"state:down": "state.on_error"} | {f"{each.value}:error": "filters.on_error" for each in FilterName}
-"""Rules that no line of the file holds, and the key that decided in their place."""
+_NO_PLACE |= {
+    rule: f"an entry of the list {name} at run time (fsproxy lists show {name})" for rule, name in RUN_TIME_IDS.items()
+}
+"""Rules that no line of the file holds, and what decided in their place."""
 _ON_PAGES_ONLY = {each.name.value for each in FILTERS if each.on_pages_only}
 
 

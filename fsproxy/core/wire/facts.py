@@ -8,15 +8,13 @@ from typing import Any
 import msgspec
 
 from fsproxy.core.matching.hosts import parse_url
+from fsproxy.core.model import LONGEST_ID as LONGEST_ID  # noqa: PLC0414 - ids are cut here
 from fsproxy.core.model import PAGE, Encoding, Location, Route, SessionFacts
 from fsproxy.core.wire.client_address import ClientAddress
 from fsproxy.core.wire.cookies import uid_cookie
 from fsproxy.core.wire.header_values import Headers
 from fsproxy.core.wire.page import PageBody
 from fsproxy.core.wire.queries import read_query
-
-LONGEST_ID = 256
-"""Characters of an id. No longer one is valid (rules.md 2, ``uid``), and ids are remembered: it counts as missing."""
 
 
 class BundleQuery(msgspec.Struct, frozen=True, gc=False):

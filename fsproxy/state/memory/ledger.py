@@ -31,6 +31,7 @@ from fsproxy.state.memory.names import Names
 from fsproxy.state.memory.rates import Rates
 from fsproxy.state.memory.rows import LedgerRows
 from fsproxy.state.memory.sessions import Sessions
+from fsproxy.state.run_time_lists import KeptLists
 
 OPERATIONS = 50
 """Operations that are carried out at once: about a millisecond's."""
@@ -77,6 +78,7 @@ class MemoryLedger:
         self._names = Names(bounds.names, bounds.orgs)
         self._rates = Rates(bounds.rates)
         self.recent_names = self._names.recent_names
+        self.lists = KeptLists(noted=journal)
         self._do: dict[type[Operation], Callable[[Any, Instant], Answer]] = {
             Admit: self._sessions.admit,
             Confirm: self._sessions.confirm,
@@ -159,7 +161,8 @@ class MemoryLedger:
         of pages that wait for their answer are counted, as their answer may come.
         """
         rows, sessions = LedgerRows(), self._sessions
-        rows.counts = sessions.counts.drain(most)
+        rows.lists = self.lists.drain(most)
+        rows.counts = sessions.counts.drain(most - len(rows))
         rows.names = self._names.drain(most - len(rows))
         rows.admitted = sessions.admitted.drain(most - len(rows))
         rows.uids = sessions.live.uids.drain(most - len(rows))
@@ -172,6 +175,7 @@ class MemoryLedger:
         yield from self._names.note_all()
         yield from self._sessions.admitted.note_all()
         yield from self._sessions.live.note_all()
+        self.lists.note(self.lists.rows())
 
     def restore(self, rows: LedgerRows, now: Instant) -> None:
         """Take back rows that were drained, into a ledger that nothing else was done with. What has ended is left out.
@@ -191,6 +195,7 @@ class MemoryLedger:
         """
         self._sessions.merge(rows, counted_before, now)
         self._names.merge(rows.names)
+        self.lists.merge(rows.lists, now)
 
     # -- for the admin's views and metrics
 

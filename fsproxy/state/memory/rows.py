@@ -6,6 +6,7 @@ import msgspec
 
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.model import Instant
+from fsproxy.core.run_time_lists import ListRow
 
 
 class LedgerRows(msgspec.Struct):
@@ -21,6 +22,9 @@ class LedgerRows(msgspec.Struct):
     """Org, kind, name (a long one's digest), last seen."""
     uids: list[tuple[int, int]] = []
     """Key of a session or user, and the digest of its uid. Worthless without that session."""
+    lists: list[ListRow] = []
+    """Entries of the lists that change at run time; a uid as its digest."""
 
     def __len__(self) -> int:
-        return len(self.sessions) + len(self.admitted) + len(self.counts) + len(self.names) + len(self.uids)
+        kept = len(self.sessions) + len(self.admitted) + len(self.counts) + len(self.names) + len(self.uids)
+        return kept + len(self.lists)

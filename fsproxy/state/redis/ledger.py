@@ -30,6 +30,7 @@ from fsproxy.state.redis.connection import RedisLink
 from fsproxy.state.redis.local_answers import UNKNOWN, UNTOLD, LocalAnswers
 from fsproxy.state.redis.wire import from_wire, look_to_wire, new_names, org_base, to_wire
 from fsproxy.state.redis.write_limits import WriteRate
+from fsproxy.state.run_time_lists import KeptLists
 
 ID_WRITES = (250, 500)
 """Ids of sessions and users, unknown to this process, that it marks in a second: of one org, and of all.
@@ -54,6 +55,7 @@ class RedisLedger:
         self._callers_clock = callers_clock
         self._local = LocalAnswers()
         self.recent_names = RecentNames()
+        self.lists = KeptLists()
         self.new_names = self._local.new_names
         self.id_rate = WriteRate("sessions", *ID_WRITES)
         self._link = RedisLink(url, timeout, org_base(prefix, "~probe"), self.breaker, self._local.forget)

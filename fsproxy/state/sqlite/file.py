@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from fsproxy.core.limits.operations import NameKind
-from fsproxy.core.model import Instant
+from fsproxy.core.model import FilterName, Instant
+from fsproxy.core.run_time_lists import ListRow
 from fsproxy.state.memory.live_sessions import ended_before
 from fsproxy.state.memory.rows import LedgerRows
 from fsproxy.state.memory.sessions import ADMITTED_DAYS, DAY
@@ -112,6 +113,7 @@ class LedgerFile:
             "counts": now,
             "names": now - names_kept,
             "uids": ended_before(now),
+            "lists": now,
         }
         for table in TABLES:
             first, last = table.all_keys()
@@ -151,6 +153,15 @@ def _names(rows: list[Any]) -> list[NameRow]:
     return [(_text(org), NameKind(kind), _text(name), Instant(seen)) for org, kind, name, seen in rows]
 
 
+def read_held_lists(path: Path, after: float) -> list[ListRow]:
+    """Return the entries of lists that changed at that time or later, of a file that another process has open.
+
+    Raises sqlite3.Error, DamagedFileError.
+    """
+    with contextlib.closing(_read_only(path)) as connection:
+        return list(chain.from_iterable(part.lists for part in _read_lists(connection, 0.0, after)))
+
+
 def _read(connection: sqlite3.Connection, now: Instant) -> Iterator[LedgerRows]:
     counts = "SELECT org, cycle, used, ends FROM counts WHERE ends > ?"
     admitted = "SELECT key, day FROM admitted WHERE day > ?"
@@ -167,6 +178,21 @@ def _read(connection: sqlite3.Connection, now: Instant) -> Iterator[LedgerRows]:
         if has_table(connection, "uids"):
             for part in _parts(connection, "SELECT key, uid FROM uids"):
                 yield LedgerRows(uids=part)
+    except (ValueError, TypeError) as error:
+        raise DamagedFileError(_NOT_OURS) from error
+    yield from _read_lists(connection, now)
+
+
+def _read_lists(connection: sqlite3.Connection, now: float, after: float = 0.0) -> Iterator[LedgerRows]:
+    if not has_table(connection, "lists"):
+        return
+    query = "SELECT name, entry, ends, changed FROM lists WHERE abs(ends) > ? AND changed >= ?"
+    try:
+        for part in _parts(connection, query, now, after):
+            rows = [
+                ListRow(FilterName(name), entry, float(ends), float(changed)) for name, entry, ends, changed in part
+            ]
+            yield LedgerRows(lists=rows)
     except (ValueError, TypeError) as error:
         raise DamagedFileError(_NOT_OURS) from error
 

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum, unique
 from pathlib import Path
@@ -24,9 +24,10 @@ from fsproxy.config.schema import PersistConfig
 from fsproxy.core.model import Instant
 from fsproxy.state.memory.ledger import MemoryLedger
 from fsproxy.state.memory.rows import LedgerRows
-from fsproxy.state.sqlite.file import LedgerFile, read_held
+from fsproxy.state.sqlite.file import LedgerFile, read_held, read_held_lists
+from fsproxy.state.sqlite.interval import Interval
 from fsproxy.state.sqlite.private_files import HeldError, set_aside
-from fsproxy.state.sqlite.schema import DamagedFileError, is_damage, reason_of
+from fsproxy.state.sqlite.schema import DamagedFileError, is_damage, reason_of, strange_values
 
 T = TypeVar("T")
 
@@ -63,7 +64,6 @@ class Persister:
         """``names_kept`` returns the longest retention of names in seconds, as it is now."""
         self._path = Path(config.path)
         self.path = config.path
-        self._every = config.every
         self._ledger = ledger
         self._failures = failures
         self._names_kept = names_kept
@@ -84,7 +84,7 @@ class Persister:
         self._written_at: Instant | None = None
         self._unwritten = _NO_ROWS
         """What was drained and could not be written yet. What changed since is drained again, and written after it."""
-        self._stop = asyncio.Event()
+        self._interval = Interval(config.every)
         self._task: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="persist")
 
@@ -101,7 +101,7 @@ class Persister:
 
     async def close(self) -> None:
         """Write everything that is not written yet. Never raises."""
-        self._stop.set()
+        self._interval.stop()
         if self._task is not None:
             await self._task
         self._thread.shutdown(wait=False)
@@ -114,6 +114,11 @@ class Persister:
         if self._written_at is not None:
             found["written"] = self._written_at
         return found
+
+    async def flush(self) -> None:
+        """Wait until everything of before was written, or could not be: see ``keeping``. Never raises."""
+        if self._task is not None:
+            await self._interval.next_write()
 
     async def write(self) -> None:
         """Do one interval's work: write what changed, and delete a few rows that have ended. Never raises."""
@@ -129,6 +134,7 @@ class Persister:
                 self._change(Keeping.KEPT)
         except HeldError as error:
             self._change(Keeping.HELD, f"process {error}")
+            await self._follow_lists()
         except Exception as error:  # noqa: BLE001 - a fault of ours must not end what writes the state
             self._failed(error)
             if is_damage(error):
@@ -137,17 +143,15 @@ class Persister:
     # -- within
 
     async def _run(self) -> None:
-        while not self._stop.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._every):
-                    await self._stop.wait()
-            if not self._stop.is_set():
-                await self.write()
+        while await self._interval.passed():
+            await self.write()
+            self._interval.written()
         # A disk that does not answer must not keep the program from ending.
         for last in (self.write, self._leave):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LAST_SECONDS):
                     await last()
+        self._interval.written()
 
     async def _write_behind(self, file: LedgerFile) -> None:
         while rows := self._unwritten or self._ledger.drain(SLICE):
@@ -190,7 +194,7 @@ class Persister:
 
     def _restore(self, rows: LedgerRows) -> int:
         self._counted_before |= {(org, cycle): used for org, cycle, used, _ in rows.counts}
-        with _strange_values():
+        with strange_values():
             self._ledger.restore(rows, self._clock())
         return len(rows)
 
@@ -210,8 +214,15 @@ class Persister:
     async def _merge(self, file: LedgerFile) -> None:
         parts = await self._in_thread(file.read, self._clock())
         while rows := await self._in_thread(next, parts, _NO_ROWS):
-            with _strange_values():
+            with strange_values():
                 self._ledger.merge(rows, self._counted_before, self._clock())
+
+    async def _follow_lists(self) -> None:
+        """Take in what became of the lists in the process that has the file: it may be the one that is replaced."""
+        with contextlib.suppress(*_TROUBLE):
+            rows = await self._in_thread(read_held_lists, self._path, self._ledger.lists.newest)
+            with strange_values():
+                self._ledger.lists.merge(rows, self._clock())
 
     async def _leave(self) -> None:
         if self._file is not None:
@@ -236,12 +247,3 @@ class Persister:
         if keeping is not self.keeping:
             self.since = self._clock()
         self.keeping, self.reason = keeping, reason
-
-
-@contextlib.contextmanager
-def _strange_values() -> Iterator[None]:
-    """Raise DamagedFileError for values that the ledger cannot take in."""
-    try:
-        yield
-    except (TypeError, ValueError, LookupError) as error:
-        raise DamagedFileError("holds values that are none of ours") from error

@@ -19,6 +19,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE names (org, kind, name, seen REAL, PRIMARY KEY (org, kind, name)) WITHOUT ROWID",
     ),
     ("CREATE TABLE uids (key INTEGER PRIMARY KEY, uid INTEGER NOT NULL)",),
+    ("CREATE TABLE lists (name, entry, ends REAL, changed REAL, PRIMARY KEY (name, entry)) WITHOUT ROWID",),
 )
 """Step n makes version n of version n - 1. A new file takes all of them, an older one those that it lacks."""
 _CACHE_KB = 8192
@@ -68,6 +69,7 @@ class Table:
 
 
 TABLES = (
+    Table("lists", ("name", "entry"), ("ends", "changed"), "abs(ends) <= ?"),
     Table("counts", ("org", "cycle"), ("used", "ends"), "ends <= ?"),
     Table("names", ("org", "kind", "name"), ("seen",), "seen <= ?"),
     Table("admitted", ("key",), ("day",), "day <= ?"),
@@ -86,6 +88,15 @@ TABLES = (
         " ELSE times < ? END",
     ),
 )
+
+
+@contextlib.contextmanager
+def strange_values() -> Iterator[None]:
+    """Raise DamagedFileError for values that the ledger cannot take in."""
+    try:
+        yield
+    except (TypeError, ValueError, LookupError) as error:
+        raise DamagedFileError("holds values that are none of ours") from error
 
 
 def unfit(path: Path) -> str | None:
