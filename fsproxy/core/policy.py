@@ -111,13 +111,17 @@ def _compiled(kind: type[Filter], org: OrgSettings, core: CoreSettings, shared: 
 
 def _shared(shared: dict[object, Any], compiled: Callable[[], T], *settings: object) -> T:
     """Return what an earlier org with the same settings has, else what is ``compiled`` of them."""
-    # Orgs without an override share the settings object itself. Its identity is cheap to compare; to hash 100,000 rules
-    # for each of 10,000 orgs is not.
-    key = tuple(map(id, settings))
+    key = _key(*settings)
     if key not in shared:
         shared[key] = compiled()
     found: T = shared[key]
     return found
+
+
+def _key(*settings: object) -> tuple[int, ...]:
+    # Orgs without an override share the settings object itself. Its identity is cheap to compare; to hash 100,000 rules
+    # for each of 10,000 orgs is not.
+    return tuple(map(id, settings))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +153,12 @@ class Snapshot:
 
 
 def _without_run_time(before: Snapshot, core: CoreSettings) -> dict[object, Any]:
-    """Return the filters that no list at run time changes, each as ``OrgPolicy.compile`` finds it again."""
+    """Return what no list at run time changes, as ``OrgPolicy.compile`` finds it again."""
     found: dict[object, Any] = {}
     settings = [core.default, *(core.orgs[name] for name in before.orgs)]
     for org, policy in zip(settings, (before.default, *before.orgs.values()), strict=True):
         for each in filter(None, (*policy.on_page, policy.ramping, policy.quota)):
             if each.name is not FilterName.ORG and each.name not in MOST_ENTRIES:
-                found[id(getattr(org.filters, each.name))] = each
+                found[_key(getattr(org.filters, each.name))] = each
+        found[_key(org.client_api, org.plan)] = policy.client_api
     return found

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from fsproxy.admin.api import ENDPOINTS as API_ENDPOINTS
 from fsproxy.admin.guard import OPEN_PATHS
+from fsproxy.admin.lists_api import ENDPOINTS as LIST_ENDPOINTS
 from fsproxy.admin.server import ENDPOINTS
 from fsproxy.admin.trial_api import ENDPOINTS as TRIAL_ENDPOINTS
 from fsproxy.core.audit.facts import AuditFacts
@@ -78,7 +79,9 @@ def test_the_table_of_rules_that_name_an_address_is_what_they_are_called() -> No
 
 
 def test_the_table_of_the_admin_port_has_every_endpoint_and_parameter() -> None:
-    known = {f"{each.method} {each.path}": each for each in (*ENDPOINTS, *API_ENDPOINTS, *TRIAL_ENDPOINTS)}
+    known = {
+        f"{each.method} {each.path}": each for each in (*ENDPOINTS, *API_ENDPOINTS, *TRIAL_ENDPOINTS, *LIST_ENDPOINTS)
+    }
     said: dict[str, str] = {}
     for request, answer in rows(text_of("reference/admin.md"), "# Admin port"):
         method = ""
