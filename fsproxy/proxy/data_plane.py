@@ -35,6 +35,7 @@ from fsproxy.proxy.listing import Listing
 from fsproxy.proxy.page import PageHandler
 from fsproxy.proxy.passages import Passages, new_passage
 from fsproxy.proxy.record import Recorder
+from fsproxy.proxy.redacting import pass_redacted
 from fsproxy.proxy.sockets.handler import SocketHandler
 from fsproxy.proxy.sockets.services import SocketServices
 from fsproxy.proxy.sockets.upgrades import Upgrader
@@ -166,7 +167,9 @@ class DataPlane:
         if opens_socket:
             return await (self._sockets.open(flow) if flow.route is Route.SOCKET else self._forwarder.tunnel(flow))
         if not is_judged:
-            return await self._forwarder.stream(flow)
+            rules, forwarder = flow.generation.redaction, self._forwarder
+            passing = pass_redacted(flow, rules, forwarder, self.upstream.sweeper) if rules else forwarder.stream(flow)
+            return await passing
         payload = flow.payload
         if isinstance(payload, WholeBody) and flow.length is not None and flow.length <= flow.generation.most_page:
             body, flow.bytes_in = payload.data, flow.length

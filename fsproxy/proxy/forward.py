@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from fsproxy.clock import monotonic_ns, now
@@ -12,6 +13,7 @@ from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.wire.answers import block_body
 from fsproxy.core.wire.header_values import index
 from fsproxy.core.wire.headers import Framing
+from fsproxy.core.wire.redacted_head import redacted_head
 from fsproxy.http.client_request import CLOSE, KEEP
 from fsproxy.http.response_writer import ResponseWriter
 from fsproxy.http.upstream.pool import Pool, Share
@@ -195,7 +197,8 @@ class Forwarder:
         if without is not None:
             headers = index(tuple(pair for pair in headers.lines if pair[0].lower() != without))
         origin = pool.origin
-        return flow.generation.upstream_headers.head(
+        generation = flow.generation
+        head = generation.upstream_headers.head(
             f"{flow.method} {origin.prefix}{flow.target}",
             origin.authority,
             headers,
@@ -205,6 +208,14 @@ class Forwarder:
             passage=self._passage,
             page=flow.route is PAGE,
         )
+        rules = generation.header_redaction
+        if rules is None:
+            return head
+        found = Counter(flow.redacted)
+        head = redacted_head(rules, head, found)
+        if not flow.sent_ns:  # what is sent again is not counted again
+            flow.redacted = found
+        return head
 
     def _finish(self, flow: Flow, writer: ResponseWriter) -> bool:
         failure, head = writer.failure, writer.head

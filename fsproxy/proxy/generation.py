@@ -14,7 +14,7 @@ from fsproxy.core.model import FilterName, Route
 from fsproxy.core.policy import Snapshot
 from fsproxy.core.redact.redaction import Redaction
 from fsproxy.core.run_time_lists import RunTimeList
-from fsproxy.core.settings import NO_LISTS
+from fsproxy.core.settings import NO_LISTS, RedactIn
 from fsproxy.core.wire.answers import OriginAllowed, OwnAnswers, Registrable
 from fsproxy.core.wire.client_address import ClientAddresses
 from fsproxy.core.wire.headers import UpstreamHeaders
@@ -40,7 +40,9 @@ class Generation:
     most_page: int
     """Bytes of the largest page request's body."""
     redaction: Redaction | None
-    """The rules of redaction that look into bodies; None where there is none."""
+    """The rules of redaction, if one of them looks into bodies; None if none does."""
+    header_redaction: Redaction | None
+    """The same rules, if one of them looks at headers."""
     lapses: tuple[Lapse, ...]
     """The domain rules that have an end."""
     names_kept: float
@@ -64,6 +66,8 @@ class Generation:
         for org, policy in ((None, snapshot.default), *snapshot.orgs.items()):
             if policy.geo_source is not None:
                 locator.open(policy.geo_source, org)
+        # The top-level mode does not cap it.
+        redaction = Redaction.compile(core)
         routes, audit = config.routes, config.audit
         shares = dict.fromkeys(Route, audit.share_direct)
         shares |= {Route.PAGE: audit.share_page, Route.OTHER: audit.share_other}
@@ -98,7 +102,8 @@ class Generation:
                 if mode is TopMode.BYPASS
                 else min(config.server.max_page, config.server.max_body)
             ),
-            redaction=Redaction.compile(core),
+            redaction=redaction if redaction is not None and redaction.in_bodies else None,
+            header_redaction=redaction if redaction is not None and redaction.of[RedactIn.HEADERS] else None,
             lapses=lapses_of(core),
             names_kept=max(org.client_api.cardinality.retention for org in (core.default, *core.orgs.values())),
             run_time=run_time,

@@ -13,6 +13,7 @@ from fsproxy.core.uid_digest import uid_digest
 from fsproxy.core.wire.facts import page_facts, usable_id
 from fsproxy.core.wire.page import EMPTY_PAGE, AmbiguousPage, read_page, read_page_answer
 from fsproxy.proxy.decoding import UndecodableError, decode, encoding_of
+from fsproxy.proxy.redacting import redacted_body
 from fsproxy.proxy.upload_blocks import ask
 
 if TYPE_CHECKING:
@@ -53,7 +54,14 @@ class PageHandler:
         await self.decide(flow, page)
         if flow.decision.block is not None:
             return self._forwarder.block(flow)
+        rules = flow.generation.redaction
         try:
+            if rules is not None:
+                redacted = await redacted_body(flow, rules, body)
+                if redacted is None:
+                    await self.learn(flow)
+                    return self._forwarder.refuse(flow, Failure.UNINSPECTABLE)
+                body = redacted
             return await self._forwarder.send(flow, body)
         finally:
             await self._learn_from_answer(flow)

@@ -144,7 +144,7 @@ class Recorder:
 
     def _note_redactions(self, flow: Flow) -> Redactions:
         """Count what the rules of redaction have found, and return it as lines list it."""
-        redactions = audit_redactions(flow.generation.redaction, flow.redacted)
+        redactions = audit_redactions(flow.generation.redaction or flow.generation.header_redaction, flow.redacted)
         for each in chain.from_iterable(redactions):
             self._metrics.redactions[(each.rule,)] += each.count
         return redactions

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from fsproxy.core.client_api.inspected import DOCUMENT, Inspection
+from fsproxy.core.client_api.inspected import Inspection
 from fsproxy.core.client_api.inspection import inspect
 from fsproxy.core.client_api.problems import problem_document
 from fsproxy.core.client_api.redacting import NOT_REDACTED
@@ -23,6 +23,7 @@ from fsproxy.proxy.flow import NOTHING
 from fsproxy.proxy.inspecting import AS_IT_CAME, ON_LOOP, CutBody, changed, fails_closed, inspect_first, inspect_large
 from fsproxy.proxy.limit_queries import LimitedCalls
 from fsproxy.proxy.off_loop import run
+from fsproxy.proxy.redacting import redact_path
 from fsproxy.proxy.upload_blocks import UploadBlocks
 
 if TYPE_CHECKING:
@@ -59,12 +60,15 @@ class UploadHandler:
         policy = self.read_facts(flow)
         if flow.route is not SERVER_API and await self.is_blocked(flow, policy):
             return self._forwarder.block(flow)
-        if policy.reads_calls or flow.generation.redaction is not None:
+        rules = flow.generation.redaction
+        if policy.reads_calls or rules is not None:
             outcome = await self._cut_or_answer(flow, policy, body)
             if isinstance(outcome, bytes):
                 body = outcome
             elif outcome is not None:
                 return outcome
+        if rules is not None and not redact_path(flow, rules):
+            return self._forwarder.refuse(flow, Failure.UNINSPECTABLE)
         await self.mark_session(flow)
         return await self._forwarder.send(flow, body)
 
@@ -123,7 +127,7 @@ class UploadHandler:
         if inspection.uninspectable is not None and decoded is not None and decoded.first is not None:
             inspection = await inspect_first(inspection, decoded.first, api, rules)
         redacted, layers = inspection.redacted, decoded.layers if decoded is not None else 0
-        if inspection.uninspectable is not None or (redacted.lost and inspection.form is DOCUMENT):
+        if inspection.is_unreadable:
             return CutBody(refused=self._refuses(flow, policy))
         flow.redacted = redacted.found
         if not inspection.calls:

@@ -38,7 +38,7 @@ from fsproxy.proxy.bodies import OPENING_BYTES
 from fsproxy.proxy.decoding import MAX_MEMBERS, ON_LOOP_COMPRESSED
 from fsproxy.proxy.forward import PAGE_ANSWER_COPY
 from fsproxy.proxy.sockets.answering_tunnel import GRACE, SILENCE
-from fsproxy.proxy.sockets.frames import ON_LOOP as FRAME_ON_LOOP
+from fsproxy.proxy.sockets.reading import ON_LOOP as FRAME_ON_LOOP
 from fsproxy.proxy.sockets.unanswered import MOST_PAGES, MOST_UPLOADS
 from fsproxy.proxy.upload import ON_LOOP as UPLOAD_ON_LOOP
 from fsproxy.state import repeats, stores

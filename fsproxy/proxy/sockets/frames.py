@@ -9,7 +9,6 @@ bytes stay. The tunnel sends what is left up, and shows us each text that comes 
 
 from __future__ import annotations
 
-import asyncio
 from copy import copy
 from typing import TYPE_CHECKING
 
@@ -22,10 +21,13 @@ from fsproxy.core.wire.facts import NO_QUERY, BundleQuery
 from fsproxy.core.wire.one_reading import UnclearError
 from fsproxy.core.wire.page import read_page
 from fsproxy.core.wire.sockets.answers import read_answer
-from fsproxy.core.wire.sockets.frames import KEPT, Command, SocketFrame, fail_text, read_ends, read_frame
+from fsproxy.core.wire.sockets.frames import Command, SocketFrame, fail_text, read_ends
 from fsproxy.core.wire.sockets.uploads import read_upload
+from fsproxy.proxy.flow import NOTHING
+from fsproxy.proxy.inspecting import fails_closed
 from fsproxy.proxy.off_loop import run
 from fsproxy.proxy.sockets.answers import FORWARD, Ending, FrameAnswers, FrameVerdict
+from fsproxy.proxy.sockets.reading import ON_LOOP, read_message, redacted_frame
 from fsproxy.proxy.sockets.unanswered import UnansweredFrames
 
 if TYPE_CHECKING:
@@ -38,9 +40,6 @@ if TYPE_CHECKING:
     from fsproxy.proxy.sockets.services import SocketServices
 
     Reach = Callable[[float], Awaitable[Failure | None]]
-
-ON_LOOP = 64 * 1024
-"""Bytes of a message that are read on the event loop; a larger one is read in a thread."""
 
 
 _PAGE, _CALLS, _BUNDLE, _EVENT = Command.PAGE, Command.EVENT, Route.BUNDLE, Route.EVENT
@@ -86,28 +85,23 @@ class FrameHandler:
         """
         generation = self._services.generation()
         socket = generation.config.socket
-        passes = generation.mode is TopMode.BYPASS or socket is SocketMode.TUNNEL
-        if passes and self._answers.has_upstream:
+        passes, rules = generation.mode is TopMode.BYPASS or socket is SocketMode.TUNNEL, generation.redaction
+        if passes and rules is None and self._answers.has_upstream:
             return FORWARD
-        clear = True
-        try:
-            found = await asyncio.to_thread(read_frame, text) if len(text) > ON_LOOP else read_frame(text)
-        except UnclearError:
-            found, clear = read_ends(text[:KEPT], text[-KEPT:]), False
-        except Exception as error:  # noqa: BLE001 - a fault of ours must not cost data
-            self.note_fault(error)
-            found = None
+        found, clear = await read_message(text, rules, self.note_fault)
         if found is None:
             # No frame of a recorder, so no answer could be made: without an upstream the socket can only be closed.
             reached = self._answers.has_upstream or await self._connect(0.0) is None
             return FORWARD if reached else FrameVerdict(ending=Ending.NOW)
         child = self._child(generation, len(text))
-        if passes:
+        if passes and rules is None:
             return await self._go_up(child, found)
         if socket is SocketMode.REFUSE:
             return self._answers.fail(child, found, Failure.SOCKET_REFUSED)
         if not clear:
             return self._answers.fail(child, found, Failure.UNINSPECTABLE)
+        if passes:
+            return await self._go_up_redacted(child, found, text)
         if found.command is not _PAGE and self._services.draining:
             return self._answers.fail(child, found, Failure.DRAINING)
         judged = self._page if found.command is _PAGE else self._upload
@@ -184,7 +178,17 @@ class FrameHandler:
             self.note_fault(error)
         if child.decision.block is not None:
             return self._answers.block(child, found)
-        return await self._go_up(child, found)
+        return await self._go_up_redacted(child, found, text)
+
+    async def _go_up_redacted(self, child: Flow, found: SocketFrame, text: bytes) -> FrameVerdict:
+        """Let a frame go up without what rules of redaction find in it, if there are any."""
+        rules, verdict = child.generation.redaction, FORWARD
+        if rules is not None:
+            instead, failure = await redacted_frame(child, rules, found, text, self.note_fault)
+            if failure is not None:
+                return self._answers.fail(child, found, failure)
+            verdict = FORWARD if instead is text else FrameVerdict(instead=instead)
+        return await self._go_up(child, found, verdict)
 
     async def _upload(self, child: Flow, found: SocketFrame, text: bytes) -> FrameVerdict:
         uploads, answers, verdict = self._services.uploads, self._answers, FORWARD
@@ -193,7 +197,7 @@ class FrameHandler:
             policy = self._set_facts(child, upload.ids if upload is not None else NO_QUERY)
             if await uploads.is_blocked(child, policy):
                 return answers.block(child, found)
-            if policy.reads_calls:
+            if policy.reads_calls or child.generation.redaction is not None:
                 start, end = upload.place if upload is not None else (0, 0)
                 child.form = _EVENT if found.command is _CALLS else _BUNDLE
                 cut = await uploads.cut_invalid(child, policy, text[start:end])
@@ -210,8 +214,10 @@ class FrameHandler:
         except UnclearError:
             return answers.fail(child, found, Failure.UNINSPECTABLE)
         except Exception as error:  # noqa: BLE001 - a fault of ours must not cost data
-            child.calls, verdict = None, FORWARD  # nothing is cut after all
+            child.calls, child.redacted, verdict = None, NOTHING, FORWARD  # nothing is cut after all
             self.note_fault(error)
+            if fails_closed(child):
+                return answers.fail(child, found, Failure.INTERNAL)
         return await self._go_up(child, found, verdict)
 
     def _set_facts(self, child: Flow, ids: BundleQuery) -> OrgPolicy:

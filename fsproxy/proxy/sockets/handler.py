@@ -52,15 +52,16 @@ class SocketHandler:
             flow.upload = bundle_query(flow.query)
         if key is None or not is_key(key) or flow.upload.contradictory:
             return self._forwarder.refuse(flow, Failure.BAD_REQUEST)
+        reads = mode is not SocketMode.TUNNEL or flow.generation.redaction is not None
         upgrade: Upgrade | None = None
         if not self._overloaded() and (mode is SocketMode.TUNNEL or await self._may_go_up(flow, mode)):
-            upgrade = await self._forwarder.upgrade(flow, key, plain=mode is not SocketMode.TUNNEL)
+            upgrade = await self._forwarder.upgrade(flow, key, plain=reads)
             if upgrade.failure is Failure.CLIENT_GONE:
                 flow.failure = upgrade.failure
                 return CLOSE
         if upgrade is not None and upgrade.socket is not None:
             upgrade.pass_head()
-            if mode is SocketMode.TUNNEL:
+            if not reads:
                 tunnel = Tunnel(flow.connection, asyncio.get_running_loop().create_future())
                 tunnel.attach(upgrade.socket, upgrade.rest)
                 return await passing(flow, tunnel)

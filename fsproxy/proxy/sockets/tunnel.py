@@ -30,7 +30,8 @@ from fsproxy.http.inline_task import InlineTask
 from fsproxy.proxy.off_loop import run
 from fsproxy.proxy.sockets.answering_tunnel import AnsweringTunnel
 from fsproxy.proxy.sockets.answers import Ending, FrameVerdict
-from fsproxy.proxy.sockets.frames import ON_LOOP, FrameHandler
+from fsproxy.proxy.sockets.frames import FrameHandler
+from fsproxy.proxy.sockets.reading import ON_LOOP
 
 if TYPE_CHECKING:
     from fsproxy.http.client_transport import ClientTransport
