@@ -12,7 +12,6 @@ import pytest
 from structlog.testing import capture_logs
 
 from fsproxy.core.limits.operations import LedgerDownError
-from fsproxy.proxy import upload as capture
 from fsproxy.state.memory.ledger import MemoryLedger
 from support.in_process import in_process
 from support.upstream import RecordingUpstream
@@ -39,10 +38,8 @@ def broken(*_: object, **__: object) -> Any:
 async def test_a_fault_of_ours_forwards_the_original_bytes(
     upstream: RecordingUpstream, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    if place in ELSEWHERE:
-        monkeypatch.setattr(f"fsproxy.proxy.{ELSEWHERE[place]}", broken)
-    else:
-        monkeypatch.setattr(capture, place, broken)
+    for name in ELSEWHERE[place]:
+        monkeypatch.setattr(f"fsproxy.proxy.{name}", broken)
     # Unconfigured, structlog would draw every local of the traceback: the bodies.
     with capture_logs() as logs:
         await forwards_everything(upstream, place)
@@ -65,8 +62,14 @@ async def forwards_everything(upstream: RecordingUpstream, place: str) -> None:
             assert "FSProxy-Rejected" not in answer.headers
 
 
-ELSEWHERE = {"settle": "limit_queries.decide_calls", "last_when": "call_limits.last_when"}
-"""Places that are not in the module that inspects."""
+ELSEWHERE = {
+    "inspect": ("upload.inspect", "inspecting.inspect"),
+    "rewrite": ("inspecting.rewrite",),
+    "encode": ("inspecting.encode",),
+    "settle": ("limit_queries.decide_calls",),
+    "last_when": ("call_limits.last_when",),
+}
+"""The names by which the modules of an upload's way call each place."""
 NOT_ON_THE_WAY = {
     ("last_when", "/client/event"),
     ("last_when", "/v2/events"),

@@ -347,7 +347,7 @@ async def test_a_fault_of_ours_before_judging_forwards_the_frame_too(
         raise RuntimeError("a bug")
 
     async with setting(tmp_path) as it:
-        monkeypatch.setattr("fsproxy.proxy.sockets.frames.read_frame", broken)
+        monkeypatch.setattr("fsproxy.proxy.sockets.reading.read_frame", broken)
         async with it.connect() as socket:
             assert (await say(socket, page_frame()))["Cmd"] == 4
         assert it.proxy.metrics.own_failures == {("socket",): 1}
