@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
 
 from fsproxy.admin.api import answer, answered, error
@@ -42,7 +44,7 @@ class ListsApi:
         if request.content_type != JSON:
             return error(400, 'send {"add": [...], "remove": [...], "for": "30d"} as application/json')
         try:
-            change = read_change(name, await request.read(), now())
+            change = await asyncio.to_thread(read_change, name, await request.read(), now())
         except web.HTTPRequestEntityTooLarge:
             return error(413, "too large for one request: send the entries in several")
         except ValueError as fault:

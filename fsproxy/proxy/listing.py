@@ -16,7 +16,7 @@ from fsproxy.clock import now
 from fsproxy.core.model import FilterName
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from fsproxy.core.run_time_lists import ListChange, RunTimeList
     from fsproxy.proxy.generation import Generation
@@ -65,11 +65,10 @@ class Listing:
         Raise ListFullError.
         """
         # What another instance has added may be what is to be removed.
-        await self._stores.read_lists()
+        await self._read()
         self.lists.sweep(change.at)
-        rows, added, removed = self.lists.change(change)
-        if rows and change.name is FilterName.DELETING_USER:
-            self._stores.ledger.forget_uids()
+        _, added, removed = self.lists.change(change)
+        self._changed({change.name})
         await self._bring_into_force()
         log.info("a list was changed", list=change.name.value, added=added, removed=removed)
         return added, removed
@@ -105,9 +104,17 @@ class Listing:
                 log.exception("the lists could not be followed: a fault of ours")
 
     async def _look(self) -> None:
-        await self._stores.read_lists()
+        await self._read()
         self.lists.sweep(now())
         await self._bring_into_force()
+
+    async def _read(self) -> None:
+        self._changed(await self._stores.read_lists())
+
+    def _changed(self, names: Collection[FilterName]) -> None:
+        if FilterName.DELETING_USER in names:
+            # Other processes may know uids of sessions that nobody has asked for until now.
+            self._stores.ledger.forget_uids()
 
     async def _bring_into_force(self) -> None:
         async with self._lock:

@@ -36,9 +36,13 @@ class KeptLists(RunTimeLists):
         return self.take(rows, now)
 
     def note(self, rows: Iterable[ListRow]) -> None:
-        """Let these rows be written."""
-        if self._noted:
-            self._unwritten.update({(row.name, row.entry): row for row in rows})
+        """Let these rows be written, where no newer ones are to be."""
+        if not self._noted:
+            return
+        for row in rows:
+            known = self._unwritten.get((row.name, row.entry))
+            if known is None or known.changed <= row.changed:
+                self._unwritten[row.name, row.entry] = row
 
     def drain(self, most: int) -> list[ListRow]:
         """Remove and return at most so many rows that are to be written. The latest of an entry is its only one."""

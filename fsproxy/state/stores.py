@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from fsproxy.config.problems import HostError
 from fsproxy.config.schema import PersistConfig, StateBackend, StateConfig
+from fsproxy.core.model import FilterName
 from fsproxy.state.looking import LookingBlockedPages, LookingClocks, LookingLedger, LookingRepeats
 from fsproxy.state.memory.blocked_pages import BlockedPages
 from fsproxy.state.memory.ledger import MemoryLedger
@@ -27,6 +28,7 @@ from fsproxy.state.sqlite.persist import Keeping, Persister
 if TYPE_CHECKING:  # redis-py is an extra
     from fsproxy.state.redis.ledger import RedisLedger
     from fsproxy.state.redis.repeats import CacheConnections, SharedRepeats
+    from fsproxy.state.redis.shared_lists import SharedLists
 
 PAGE_WRITES = (50, 200)
 """Blocked pages that a process writes to Redis in a second, of one org and of all; a key takes about 200 bytes there.
@@ -38,6 +40,7 @@ CLOCK_WRITES = (150, 300)
 """The same for pages' clocks. With their 15 minutes: 135,000 of one org and 270,000 (40 MB) of all."""
 WRITE_SECONDS = 5.0
 """How long an operator waits until a change of a list is written; it is in force before."""
+STORE_DOWN = "Redis does not answer: other instances do not know of it until it is back, and a restart forgets it"
 NOT_KEPT = "state.persist is null and there is no Redis: a restart forgets it"
 
 
@@ -67,6 +70,7 @@ class Stores:
     """The limits on what is written to a shared store."""
     persister: Persister | None = None
     """Keeps what is in memory in a file."""
+    shared_lists: SharedLists | None = None
 
     def kept_in(
         self, file: PersistConfig | None, failures: Counter[tuple[str, ...]], names_kept: Callable[[], float]
@@ -81,20 +85,25 @@ class Stores:
         """The lists that change at run time."""
         return self.ledger.lists
 
-    async def read_lists(self) -> None:
-        """Take in what other processes changed in the lists. Never raises."""
+    async def read_lists(self) -> frozenset[FilterName]:
+        """Take in what other processes changed in the lists; return those lists. Never raises."""
+        return await self.shared_lists.exchange() if self.shared_lists is not None else frozenset()
 
     async def write_lists(self) -> str:
         """Write what changed in the lists. Return why it is not kept over a restart; "": it is."""
-        if self.persister is not None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(WRITE_SECONDS):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(WRITE_SECONDS):
+                if self.shared_lists is not None:
+                    await self.shared_lists.exchange()
+                if self.persister is not None:
                     await self.persister.flush()
         return self.lists_not_kept
 
     @property
     def lists_not_kept(self) -> str:
         """Why a restart would forget what changed last in the lists; "": it would not."""
+        if self.shared_lists is not None:
+            return STORE_DOWN if self.lists.unwritten else ""
         if self.persister is None:
             return NOT_KEPT
         if self.persister.keeping is Keeping.KEPT:
@@ -211,6 +220,7 @@ def _shared(config: StateConfig) -> Stores:
     from fsproxy.state.redis.repeats import CacheConnections, SharedRepeats  # noqa: PLC0415
     from fsproxy.state.redis.shared_blocks import SharedBlockedPages  # noqa: PLC0415
     from fsproxy.state.redis.shared_clocks import SharedPageClocks  # noqa: PLC0415
+    from fsproxy.state.redis.shared_lists import SharedLists  # noqa: PLC0415
 
     address = (config.redis.url, config.redis.prefix, config.redis.timeout)
     breaker = Breaker(_place(config.redis.url))
@@ -227,4 +237,5 @@ def _shared(config: StateConfig) -> Stores:
         SharedPageClocks(ledger, clocks),
         shared=(ledger, connections, repeats),
         rates=(pages, calls, clocks, ledger.id_rate, ledger.new_names),
+        shared_lists=SharedLists(ledger),
     )

@@ -10,6 +10,7 @@ import pytest
 
 from fsproxy.admin.answers import MOST_DECISIONS as MOST_ANSWERED
 from fsproxy.admin.api import MOST_STREAMS
+from fsproxy.admin.lists.answers import MOST_CHANGED, MOST_SHOWN
 from fsproxy.admin.state_answers import MOST_ORGS
 from fsproxy.config import files as config_files
 from fsproxy.config.yaml import tree
@@ -21,8 +22,9 @@ from fsproxy.core.filters.user_agent import LOOKED_AT
 from fsproxy.core.limits import operations
 from fsproxy.core.limits.page_clock import MOST_MOVED_SECONDS
 from fsproxy.core.limits.rate import CALL_LATENESS_SECONDS
-from fsproxy.core.model import PropertyType
+from fsproxy.core.model import FilterName, PropertyType
 from fsproxy.core.reasons import RejectionCode
+from fsproxy.core.run_time_lists import MOST_ENTRIES, MOST_SECONDS
 from fsproxy.core.settings import ClientApiSettings, Window
 from fsproxy.core.wire.client_address import MOST_HOPS
 from fsproxy.core.wire.facts import LONGEST_ID
@@ -178,6 +180,7 @@ def test_the_bounds_of_memory_are_those_of_the_program() -> None:
         "pages' clocks": f"{bound(page_clocks.PageClocks):,}",
         "blocked pages": f"{blocked_pages.BLOCKED_PAGES:,}",
         "repeats": f"{repeats.REPEATS:,}",
+        "users on each list at run time / networks": f"{MOST_ENTRIES[USERS]:,} / {MOST_ENTRIES[FilterName.IP]:,}",
         "visitors let in by ramping / reservations / orgs": f"{bounds.admitted:,} / {bounds.reservations:,} / {bounds.orgs:,}",
     }
 
@@ -196,6 +199,7 @@ def test_the_rates_of_writing_to_redis_are_those_of_the_program() -> None:
     assert said["new name"].startswith(names)
 
 
+USERS = FilterName.DELETING_USER
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 
 
@@ -218,6 +222,9 @@ def test_how_long_what_is_remembered_is_what_the_program_keeps() -> None:
         "rate windows": f"the longest window and {CALL_LATENESS_SECONDS // MINUTE} minutes",
         "pages' clocks": f"24 hours; {in_redis}",
         "blocked pages": f"{blocked_pages.BLOCKED_PAGE_SECONDS // HOUR} hours; {in_redis}",
+        "[lists at run time](admin.md#lists-at-run-time), uids as digests": (
+            f"until an entry's end, at most {MOST_SECONDS // DAY} days"
+        ),
         "verdicts of repeats": f"{repeats.REPEAT_SECONDS // MINUTE} minutes",
     }
     assert script.CLOCK_SECONDS == script.BLOCK_SECONDS
@@ -226,6 +233,11 @@ def test_how_long_what_is_remembered_is_what_the_program_keeps() -> None:
 @pytest.mark.parametrize(
     ("page", "wanted"),
     [
+        ("reference/admin.md", f"`add` and `remove` take up to {MOST_CHANGED:,} entries each"),
+        ("reference/admin.md", f"from `1s` to `{MOST_SECONDS // DAY}d`"),
+        ("reference/admin.md", f"shows the {MOST_SHOWN:,} entries that end first"),
+        ("reference/admin.md", f"uids | {MOST_ENTRIES[USERS]:,} |"),
+        ("reference/admin.md", f"`2001:db8::/32`) | {MOST_ENTRIES[FilterName.IP]:,} |"),
         ("reference/state.md", f"asked every {store_memory.EVERY_SECONDS:.0f} s"),
         ("reference/state.md", f"From {store_memory.WARN_SHARE:.0%} on".replace("%", " %")),
         ("reference/state.md", f"from {store_memory.FULL_SHARE:.0%} on".replace("%", " %")),

@@ -9,6 +9,7 @@ import msgspec
 
 from fsproxy.core.limits.operations import RESERVATION_SECONDS, SESSION_IDLE_SECONDS, SESSION_LIFE_SECONDS
 from fsproxy.core.limits.rate import CALL_LATENESS_SECONDS, MOST_STEPS, SECOND
+from fsproxy.core.run_time_lists import MOST_SECONDS
 from fsproxy.state.memory.call_log import FEW_CALLS, FEW_PAGES, MARK_BITS, MOST_EQUALS
 from fsproxy.state.memory.reservations import LAPSED_SECONDS, SWEPT
 from fsproxy.state.memory.sessions import ADMITTED_DAYS, DAY
@@ -21,6 +22,8 @@ CLOCK_SECONDS = 15 * 60
 """How long a page's clock is kept after it was last asked for."""
 BLOCK_SECONDS = 15 * 60
 """How long it is kept why a page was blocked, after it was last asked for: its memory belongs to the limits."""
+LIST_SECONDS = MOST_SECONDS + DAY
+"""How long the lists that change at run time are kept after the last change: longer than any of their entries."""
 PROBE_KEY_SECONDS = 10
 """How long the key is kept that a probe writes."""
 
@@ -37,6 +40,7 @@ CONSTANTS: dict[str, int] = {
     "CLOCK_KEPT": CLOCK_SECONDS,
     "BLOCK_KEPT": BLOCK_SECONDS,
     "PROBE_KEPT": PROBE_KEY_SECONDS,
+    "LISTS_KEPT": LIST_SECONDS,
     "SECOND": SECOND,
     "SWEPT": SWEPT,
     "MOST_STEPS": MOST_STEPS,

@@ -34,10 +34,16 @@
 --   p:<id>         a page's clock (server time): "<offset> <the earliest that it can become>". Kept for CLOCK_KEPT
 --                  after it was last asked for.
 --   b:<page>       why the page was blocked: "<code> <filter> <rule>". Kept for BLOCK_KEPT after it was last asked for.
+--
+-- Of no org, under a base of their own, kept for LISTS_KEPT after the last change (5_lists.lua):
+--   lists          hash of the rows of the lists that change at run time, by "<list>|<entry>": "<ends> <changed>". Its
+--                  field "" is when it was made.
+--   lists:order    sorted set of the same by the number of their last change: microseconds, but no two alike.
+--   lists:ends     sorted set of the same by when they end.
 
 -- Durations are seconds, if their name says nothing else.
 local SESSION_IDLE, SESSION_LIFE, RESERVED, LAPSED, DAY, ADMITTED_DAYS, UNUSED_COUNTS, YOUNG_NAMES, LATENESS,
-  CLOCK_KEPT, BLOCK_KEPT, PROBE_KEPT, SECOND, SWEPT, MOST_STEPS, MOST_EQUALS, FEW_CALLS, FEW_PAGES, MARKS = unpack(cmsgpack.unpack(ARGV[2]))
+  CLOCK_KEPT, BLOCK_KEPT, PROBE_KEPT, LISTS_KEPT, SECOND, SWEPT, MOST_STEPS, MOST_EQUALS, FEW_CALLS, FEW_PAGES, MARKS = unpack(cmsgpack.unpack(ARGV[2]))
 
 local base = KEYS[1]
 local stamp = redis.call('TIME')
