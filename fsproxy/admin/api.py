@@ -12,9 +12,9 @@ from aiohttp import web
 from fsproxy.admin.answers import Decisions, Event, Explanation, Rejections, ShadowReport, Traffic
 from fsproxy.admin.backend import AdminBackend, Seen, UnansweredError
 from fsproxy.admin.openapi import EVENT_STREAM, INVALID, JSON, SILENT, Endpoint
-from fsproxy.admin.queries import DecisionsQuery, Q, TrafficQuery, read_query
+from fsproxy.admin.queries import DecisionsQuery, PlanQuery, Q, TrafficQuery, read_query
 from fsproxy.admin.question import Question
-from fsproxy.admin.state_answers import ConfigReport, Error, UsageReport
+from fsproxy.admin.state_answers import ConfigReport, Error, LearnedPlan, UsageReport
 from fsproxy.admin.status_answers import OwnStatus
 
 MAY_CHANGE = web.RequestKey("may_change", bool)
@@ -73,6 +73,13 @@ class Api:
     async def usage(self, _: web.Request) -> web.Response:
         """Return how much of their quotas and limits on names the orgs have used."""
         return await answered(self._backend.usage())
+
+    async def plan(self, request: web.Request) -> web.Response:
+        """Return a plan of names that has every name which is counted.
+
+        All keys of a Redis store are walked through for it, unless an org is given.
+        """
+        return await _asked(request, PlanQuery, self._backend.plan)
 
     async def config(self, _: web.Request) -> web.Response:
         """Return the configuration in force, and what became of the last reload."""
@@ -144,6 +151,7 @@ ENDPOINTS = (
     Endpoint("POST", "/api/explain", Api.explain, Explanation, body=Question, others=INVALID | SILENT),
     Endpoint("GET", "/api/rejections", Api.rejections, Rejections, others=SILENT),
     Endpoint("GET", "/api/usage", Api.usage, UsageReport, others=SILENT),
+    Endpoint("GET", "/api/plan", Api.plan, LearnedPlan, query=PlanQuery, others=INVALID | SILENT),
     Endpoint("GET", "/api/config", Api.config, ConfigReport, others=SILENT),
     Endpoint("GET", "/api/shadow", Api.shadow, ShadowReport, others=SILENT),
     Endpoint("GET", "/api/traffic", Api.traffic, Traffic, query=TrafficQuery, others=INVALID | SILENT),

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 from fsproxy.admin.answers import Decisions, Event, Explanation, Rejections, ShadowReport, Traffic
 from fsproxy.admin.lists.backend import ListBackend
-from fsproxy.admin.queries import DecisionsQuery, TrafficQuery
-from fsproxy.admin.state_answers import ConfigReport, ReloadOutcome, State, UsageReport
+from fsproxy.admin.queries import DecisionsQuery, PlanQuery, TrafficQuery
+from fsproxy.admin.state_answers import ConfigReport, LearnedPlan, ReloadOutcome, State, UsageReport
 from fsproxy.admin.status_answers import Status
 from fsproxy.admin.trial.backend import TrialBackend
 from fsproxy.config.schema import TopMode
@@ -78,6 +78,10 @@ class AdminBackend(ABC):
     @abstractmethod
     async def usage(self) -> UsageReport:
         """Return how much of their quotas and limits the orgs have used."""
+
+    @abstractmethod
+    async def plan(self, query: PlanQuery) -> LearnedPlan:
+        """Return a plan of names that is learned from those that are counted."""
 
     @abstractmethod
     async def config(self) -> ConfigReport:

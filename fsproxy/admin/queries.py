@@ -132,6 +132,12 @@ class TrafficQuery(msgspec.Struct, frozen=True):
         return (self.minutes + self.step - 1) // self.step
 
 
+class PlanQuery(msgspec.Struct, frozen=True):
+    """Whose names are wanted."""
+
+    org: Annotated[str, _text("Of this org alone.")] = ""
+
+
 def read_query(kind: type[Q], given: Mapping[str, str]) -> Q:
     """Return the question. Raise ValueError that says which parameter is wrong, and what is allowed."""
     known = properties(kind)

@@ -25,10 +25,11 @@ from fsproxy.admin.answers import (
 from fsproxy.admin.backend import AdminBackend, Seen
 from fsproxy.admin.explaining import explain, explain_record
 from fsproxy.admin.lists.backend import SingleLists
-from fsproxy.admin.queries import DecisionsQuery, TrafficQuery
+from fsproxy.admin.plan_learning import learn_plan
+from fsproxy.admin.queries import DecisionsQuery, PlanQuery, TrafficQuery
 from fsproxy.admin.question import Question, UnanswerableError
 from fsproxy.admin.sources import sources
-from fsproxy.admin.state_answers import ConfigReport, Load, ReloadOutcome, State, UsageReport
+from fsproxy.admin.state_answers import ConfigReport, LearnedPlan, Load, ReloadOutcome, State, UsageReport
 from fsproxy.admin.status import glance
 from fsproxy.admin.status.vitals import Vitals, vitals_of
 from fsproxy.admin.status_answers import Status
@@ -190,6 +191,10 @@ class SingleBackend(AdminBackend):
 
     async def usage(self) -> UsageReport:
         return await self._usage.report(now())
+
+    async def plan(self, query: PlanQuery) -> LearnedPlan:
+        data_plane = self._data_plane
+        return await learn_plan(data_plane.ledger, data_plane.generation.config, query.org or None)
 
     async def config(self) -> ConfigReport:
         state = self.program_state()

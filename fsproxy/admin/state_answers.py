@@ -198,6 +198,12 @@ class NamesUsage(TypedDict):
     ]
 
 
+class LearnedPlan(TypedDict):
+    """A plan of names."""
+
+    plan: Annotated[str, about('The YAML that plan.file may name, as fsproxy plan learn writes it; "" without names.')]
+
+
 class OrgUsage(TypedDict):
     """How much of its quota and of its limits on names an org has used."""
 

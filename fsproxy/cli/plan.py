@@ -1,30 +1,26 @@
-"""``plan``: a plan of names, written from the names that the proxy has kept."""
+"""``plan``: a plan of names, written from the names that the proxy has counted."""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections import Counter
 from collections.abc import Iterable
 from contextlib import aclosing
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
+from fsproxy.cli.admin_port import TOKEN, read_address, token_given
 from fsproxy.cli.documented import Documented
 from fsproxy.cli.loading import config_option, load_or_exit
 from fsproxy.clock import now
+from fsproxy.config.loader import load_plan
 from fsproxy.config.schema import Config, RedisConfig, StateBackend
-from fsproxy.core.audit.privacy import safe
-from fsproxy.core.limits.operations import NameKind
-from fsproxy.core.model import Instant
-from fsproxy.core.plan_writing import plan_text
-from fsproxy.core.wording import counted
-from fsproxy.state.sqlite.file import NameRow, read_names
+from fsproxy.core.plan_writing import NameRow, learned_plan
+from fsproxy.state.sqlite.file import read_names
 from fsproxy.state.sqlite.schema import DamagedFileError, reason_of
 
-_MOST_ORGS = 20
+_ANSWER_SECONDS = 60.0
 
 
 @click.command(
@@ -33,23 +29,33 @@ _MOST_ORGS = 20
     examples=[
         "fsproxy plan learn --config fsproxy.yaml --output plan.yaml",
         "fsproxy plan learn --config fsproxy.yaml --org o-1ABC-na1",
+        "fsproxy plan learn --admin http://127.0.0.1:8081",
     ],
 )
 @click.argument("what", metavar="learn", type=click.Choice(["learn"]))
-@config_option()
+@config_option(required=False)
+@click.option(
+    "--admin",
+    callback=read_address,
+    help=f"Ask the running proxy at this admin port instead. The token is that of {TOKEN}.",
+)
 @click.option("--org", help="Learn from the names of this org alone.")
 @click.option("--output", type=click.Path(path_type=Path), help="Write to this new file, not to standard output.")
-def plan(what: str, path: Path, org: str | None, output: Path | None) -> None:  # noqa: ARG001 - there is one so far
+def plan(what: str, path: Path | None, admin: str | None, org: str | None, output: Path | None) -> None:  # noqa: ARG001 - there is one so far
     """Write the plan of names (plan.file) that has every name which the proxy has counted.
 
     The names are read where the proxy counts them: from the SQLite file of state.persist, or from Redis. Calls are
     counted unless client_api.cardinality.mode is off. The server API's orgs are among them, as auth:...
     """
-    config = load_or_exit(path)
-    rows = _fresh(_names(config, org), config)
-    if not rows:
+    if admin is not None:
+        text = _asked(admin, org)
+    elif path is not None:
+        config = load_or_exit(path)
+        text = learned_plan(_names(config, org), config.core, now())
+    else:
+        raise click.UsageError("give --config, or --admin")
+    if not text:
         raise click.ClickException("no name was counted yet" + (f" for {org}" if org is not None else ""))
-    text = plan_text([row[1:] for row in rows], _about({row[0] for row in rows}))
     if output is None:
         click.echo(text, nl=False)
         return
@@ -60,19 +66,15 @@ def plan(what: str, path: Path, org: str | None, output: Path | None) -> None:  
         raise click.ClickException(f"{output} is there already; write to another file, and compare the two") from None
     except OSError as error:
         raise click.ClickException(f"{output} cannot be written: {error.strerror}") from None
-    kinds = Counter(kind for kind, _ in {row[1:3] for row in rows})
-    events = counted(kinds[NameKind.EVENT_NAME], "event")
-    properties = counted(kinds[NameKind.EVENT_PROPERTY], "event property", "event properties")
-    users = counted(kinds[NameKind.USER_PROPERTY], "user property", "user properties")
-    click.echo(f"{output}: {events}, {properties}, {users}")
+    click.echo(str(load_plan(output)))
 
 
-def _names(config: Config, org: str | None) -> list[NameRow]:
+def _names(config: Config, org: str | None) -> Iterable[NameRow]:
     state = config.state
     if state.backend is StateBackend.REDIS:
         return _in_redis(state.redis, org)
     if state.persist is None:
-        raise click.ClickException("state.persist is null: the names are in the running proxy's memory alone")
+        raise click.ClickException("state.persist is null: only the running proxy knows the names; ask it with --admin")
     file = Path(state.persist.path)
     if not file.is_file():
         raise click.ClickException(f"{file} is not there; run this in the working folder of the proxy")
@@ -101,21 +103,27 @@ def _in_redis(config: RedisConfig, org: str | None) -> list[NameRow]:
         raise click.ClickException(f"Redis (state.redis) cannot be read: {type(error).__name__}") from None
 
 
-def _fresh(rows: Iterable[NameRow], config: Config) -> list[NameRow]:
-    """Return the names that are not forgotten: each org may keep its own for another time."""
-    core, time = config.core, now()
+def _asked(admin: str, org: str | None) -> str:
+    """Return the plan that the running proxy answers."""
+    import aiohttp  # noqa: PLC0415 - slow to import
 
-    def since(org: str) -> Instant:
-        return Instant(time - core.orgs.get(org, core.default).client_api.cardinality.retention)
+    async def ask() -> tuple[int, object]:
+        headers = {"Authorization": f"Bearer {token}"} if (token := token_given()) else {}
+        async with (
+            asyncio.timeout(_ANSWER_SECONDS),
+            aiohttp.ClientSession(admin, headers=headers) as http,
+            http.get("/api/plan", params={"org": org} if org else {}, allow_redirects=False) as response,
+        ):
+            return response.status, await response.json(content_type=None)
 
-    return [row for row in rows if row[3] > since(row[0])]
-
-
-def _about(orgs: set[str]) -> list[str]:
-    shown = ", ".join(safe(each) for each in sorted(orgs)[:_MOST_ORGS])
-    more = f" and {len(orgs) - _MOST_ORGS} more" if len(orgs) > _MOST_ORGS else ""
-    return [
-        f"A plan of names, learned on {datetime.fromtimestamp(now(), UTC):%Y-%m-%d} from {shown}{more}.",
-        "It has all that was sent and counted, mistakes too. Take out what should not be sent, and give each event",
-        "what it must have: required: [NAME, ...].",
-    ]
+    try:
+        status, answer = asyncio.run(ask())
+    except ValueError:
+        raise click.ClickException(f"{admin} is no admin port of a fsproxy") from None
+    except (aiohttp.ClientError, OSError) as error:
+        reason = getattr(error, "strerror", None) or "no answer"
+        raise click.ClickException(f"the admin port {admin} is not reached: {reason}") from None
+    found = answer if isinstance(answer, dict) else {}
+    if status == 200 and isinstance(text := found.get("plan"), str):
+        return text
+    raise click.ClickException(f"the admin port {admin} answers {status}: {found.get('error') or 'it knows no plan'}")

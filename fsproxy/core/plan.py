@@ -139,6 +139,8 @@ class Plan:
             told += [counted(len(self.event_properties), "event property", "event properties")]
         if self.user_properties is not None:
             told += [counted(len(self.user_properties), "user property", "user properties")]
+        if self.digests:
+            told += [counted(len(self.digests), "digest")]
         return f"{self.path} ({', '.join(told) or 'nothing'})"
 
 

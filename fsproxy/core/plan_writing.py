@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
+from fsproxy.core.audit.privacy import safe
 from fsproxy.core.limits.cardinality import event_of
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.model import Instant
 from fsproxy.core.name_digest import DIGEST_BEGIN, LONGEST_NAME, name_digest
+from fsproxy.core.settings import CoreSettings
 
-KeptName = tuple[NameKind, str, Instant]
-"""A name as the ledger keeps it, which may be its digest, and when it was last seen."""
+NameRow = tuple[str, NameKind, str, Instant]
+"""Org, kind, name as the ledger keeps it, which may be its digest, and when it was last seen."""
 
+_MOST_ORGS = 20
+"""Orgs that a plan names as those that it was learned from."""
 _DIGEST = re.compile(rf"{DIGEST_BEGIN}[0-9a-f]{{32}}")
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(?: [A-Za-z0-9_-]+)*", re.ASCII)
 """What needs no quotes as a key of YAML."""
@@ -23,14 +27,34 @@ _Types = dict[str, list[str]]
 """Path -> the types with which it was seen, in order."""
 
 
-def plan_text(names: Iterable[KeptName], about: Iterable[str] = ()) -> str:
-    """Return the YAML of a plan that has all of these names, the lines ``about`` it as comments before it.
+def learned_plan(rows: Iterable[NameRow], core: CoreSettings, time: Instant) -> str:
+    """Return the YAML of a plan that has all of these names; "" if none is left of them.
 
-    Of several equal names the one that was seen last counts. Names that no text can hold get their digests.
+    A name counts as forgotten that was not seen within its org's retention. Names that no text can hold get their
+    digests.
     """
+
+    def since(org: str) -> float:
+        return time - core.orgs.get(org, core.default).client_api.cardinality.retention
+
+    orgs: set[str] = set()
     seen: dict[tuple[NameKind, str], Instant] = {}
-    for kind, name, at in names:
-        seen[kind, name] = max(at, seen.get((kind, name), at))
+    for org, kind, name, at in rows:
+        if at > since(org):
+            orgs.add(org)
+            seen[kind, name] = max(at, seen.get((kind, name), at))
+    return "".join(f"{line}\n" for line in (*_about(orgs, time), *_written(seen))) if seen else ""
+
+
+def _about(orgs: set[str], time: Instant) -> Iterator[str]:
+    shown = ", ".join(safe(each) for each in sorted(orgs)[:_MOST_ORGS])
+    more = f" and {len(orgs) - _MOST_ORGS} more" if len(orgs) > _MOST_ORGS else ""
+    yield f"# A plan of names, learned on {_day(time)} from {shown}{more}."
+    yield "# It has all that was sent and counted, mistakes too. Take out what should not be sent, and give each event"
+    yield "# what it must have: required: [NAME, ...]."
+
+
+def _written(seen: Mapping[tuple[NameKind, str], Instant]) -> Iterator[str]:
     events: dict[str, tuple[_Types, Instant | None]] = {}
     user: _Types = {}
     digests: set[str] = set()
@@ -43,17 +67,16 @@ def plan_text(names: Iterable[KeptName], about: Iterable[str] = ()) -> str:
             _add(user, name)
         else:
             _add(events.setdefault(event_of(name), ({}, None))[0], name.rpartition("/")[2])
-    return "".join(f"{line}\n" for line in _lines(events, user, digests, about))
+    yield from _lines(events, user, digests)
 
 
 def _lines(
-    events: dict[str, tuple[_Types, Instant | None]], user: _Types, digests: set[str], about: Iterable[str]
+    events: Mapping[str, tuple[_Types, Instant | None]], user: _Types, digests: Collection[str]
 ) -> Iterator[str]:
-    yield from (f"# {line}" for line in about)
     yield "version: 1"
     yield "events:" if events else "events: {}"
     for name, (properties, at) in sorted(events.items()):
-        last = f"  # last seen {datetime.fromtimestamp(at, UTC):%Y-%m-%d}" if at is not None else ""
+        last = f"  # last seen {_day(at)}" if at is not None else ""
         yield f"  {_key(name)}:{last}"
         if properties:
             yield "    properties:"
@@ -71,6 +94,10 @@ def _properties(indent: str, types: _Types) -> Iterator[str]:
     for path, several in sorted(types.items()):
         declared = several[0] if len(several) == 1 else f"[{', '.join(sorted(several))}]"
         yield f"{indent}{path}: {declared}"
+
+
+def _day(time: Instant) -> str:
+    return f"{datetime.fromtimestamp(time, UTC):%Y-%m-%d}"
 
 
 def _add(types: _Types, canonical: str) -> None:

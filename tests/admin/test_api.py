@@ -601,7 +601,7 @@ async def test_the_description_names_every_route_and_no_other(bench: Bench) -> N
 async def test_everything_of_the_api_is_guarded(bench: Bench) -> None:
     app = create_admin(AdminConfig(token="right"), Backend(bench.proxy))
     paths = [path for path in DOCUMENT["paths"] if path.startswith("/api/") or path == "/openapi.json"]
-    assert len(paths) == 12
+    assert len(paths) == 13
     async with TestClient(TestServer(app)) as admin:
         for path in paths:
             method = "POST" if path == "/api/explain" else "GET"

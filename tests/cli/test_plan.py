@@ -56,7 +56,7 @@ def test_a_plan_is_learned_from_the_file_of_the_ledger(config: Path) -> None:
     result = run("plan", "learn", "--config", str(config), "--output", str(written))
     assert (result.exit_code, result.output) == (
         0,
-        f"{written}: 5 events, 4 event properties, 1 user property\n",
+        f"{written.name} (3 events, 4 event properties, 1 user property, 2 digests)\n",
     )
     plan = load_plan(written)
     assert plan.events == {"Bought", "a/b: [c], 'd' \"e\" \U0001f600\0", "null"}
@@ -87,7 +87,7 @@ def test_a_plan_of_one_org_has_the_names_of_that_org(config: Path) -> None:
 @pytest.mark.parametrize(
     ("state", "fault"),
     [
-        ({"persist": None}, "in the running proxy's memory alone"),
+        ({"persist": None}, "only the running proxy knows the names"),
         ({"persist": {"path": "/nowhere/x.sqlite"}}, "is not there"),
         ({"persist": {"path": __file__}}, "cannot be read"),
         (

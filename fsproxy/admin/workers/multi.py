@@ -15,8 +15,8 @@ import msgspec
 
 from fsproxy.admin.answers import Decisions, Event, Explanation, Rejections, ShadowReport, Traffic
 from fsproxy.admin.backend import AdminBackend, Seen, UnansweredError
-from fsproxy.admin.queries import Cursor, DecisionsQuery, TrafficQuery, path_of
-from fsproxy.admin.state_answers import ConfigReport, ReloadOutcome, State, UsageReport, WorkersAnswered
+from fsproxy.admin.queries import Cursor, DecisionsQuery, PlanQuery, TrafficQuery, path_of
+from fsproxy.admin.state_answers import ConfigReport, LearnedPlan, ReloadOutcome, State, UsageReport, WorkersAnswered
 from fsproxy.admin.status_answers import Status
 from fsproxy.admin.workers import merged_views
 from fsproxy.admin.workers.merged_events import MergedEvents, read
@@ -216,6 +216,13 @@ class MultiBackend(AdminBackend):
         """See ``AdminBackend``. All workers share the counts; each knows its own newest names."""
         answers, workers = await self._all("/api/usage")
         return {**merged_views.usage(list(answers.values())), "workers": workers}
+
+    async def plan(self, query: PlanQuery) -> LearnedPlan:
+        """See ``AdminBackend``. Any worker answers: all share the names."""
+        status, answer = await self._any(path_of("/api/plan", query))
+        if status != 200:
+            raise UnansweredError(answer.get("error", ""))
+        return cast("LearnedPlan", answer)
 
     async def config(self) -> ConfigReport:
         """See ``AdminBackend``. The configuration is any worker's, the state that of all."""

@@ -9,6 +9,7 @@ from itertools import islice, takewhile
 from fsproxy.core.limits.operations import Claim, Claimed, NameKind
 from fsproxy.core.model import Instant
 from fsproxy.core.name_digest import LONGEST_NAME, name_digest
+from fsproxy.core.plan_writing import NameRow
 from fsproxy.state.memory.journal import SHARDS, Journal
 from fsproxy.state.memory.recent_names import RecentNames
 
@@ -98,6 +99,12 @@ class Names:
             else:
                 refused.add(name)
         return Claimed(frozenset(refused), size)
+
+    def rows(self, org: str | None) -> Iterator[list[NameRow]]:
+        """Yield all names that are known, of all orgs unless one is given. A step of the iterator is short."""
+        for each in list(self._orgs) if org is None else [org]:
+            for kind, known in list(self._orgs.get(each, _NO_KINDS).items()):
+                yield [(each, kind, kept, last) for kept, last in known.items()]
 
     # -- for the writer that copies the names to disk
 

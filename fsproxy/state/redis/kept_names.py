@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from fsproxy.config.schema import RedisConfig
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.model import Instant
+from fsproxy.core.plan_writing import NameRow
 from fsproxy.state.redis.connection import connection_pool
 from fsproxy.state.redis.wire import KEY_VERSION, org_base
 
@@ -21,7 +22,7 @@ _SPECIAL = re.compile(r"[*?\[\]\\]")
 """Characters that mean something in a pattern of Redis."""
 
 
-async def kept_names(config: RedisConfig, org: str | None) -> AsyncGenerator[tuple[str, NameKind, str, Instant]]:
+async def kept_names(config: RedisConfig, org: str | None) -> AsyncGenerator[NameRow]:
     """Yield org, kind, name as it is kept, and when it was last seen; of all orgs, unless one is given.
 
     An org with an odd id has a digest for it. Raises redis-py's errors and OSError.

@@ -16,6 +16,7 @@ from typing import IO, Any
 
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.model import FilterName, Instant
+from fsproxy.core.plan_writing import NameRow
 from fsproxy.core.run_time_lists import ListRow
 from fsproxy.state.memory.live_sessions import ended_before
 from fsproxy.state.memory.rows import LedgerRows
@@ -27,8 +28,6 @@ AT_ONCE = 256
 """Rows of one statement."""
 CHUNK = 2_000
 """Rows read at once, which take about 1 ms of the event loop's time when they are merged."""
-NameRow = tuple[str, NameKind, str, Instant]
-"""Org, kind, name as it is kept, when it was last seen."""
 _NAMES = "SELECT org, kind, name, seen FROM names ORDER BY seen"
 _NOT_OURS = "holds values that are none of ours"
 WALKED = 5_000

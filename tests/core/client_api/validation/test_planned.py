@@ -20,8 +20,8 @@ from fsproxy.core.client_api.validation.learned import SIGHTINGS, LearnedEvents
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.model import Instant, Mode, PropertyType, Route
 from fsproxy.core.name_digest import LONGEST_NAME, name_digest
-from fsproxy.core.plan_writing import plan_text
-from fsproxy.core.settings import ClientApiSettings
+from fsproxy.core.plan_writing import learned_plan
+from fsproxy.core.settings import ClientApiSettings, CoreSettings
 from support.call_samples import bundle, first, second, user
 
 PLAN = """
@@ -259,11 +259,11 @@ def test_a_plan_never_rejects_what_it_was_learned_from(
     seen = inspect(plain, Route.BUNDLE, whole)
     names = seen.names(range(len(seen.calls)))
     kept = [
-        (kind, each if len(each) <= LONGEST_NAME else name_digest(each), Instant(1.8e9))
+        ("o-1", kind, each if len(each) <= LONGEST_NAME else name_digest(each), Instant(1.8e9))
         for kind, several in names.items()
         for each in several
     ]
-    learned = under(plan_text(kept, ["learned"]), ", missing: cut")
+    learned = under(learned_plan(kept, CoreSettings(), Instant(1.8e9)) or "version: 1", ", missing: cut")
     assert learned.plan is not None
     again = inspect(learned, Route.BUNDLE, whole)
     assert [each.validated.rejections for each in again.calls] == [each.validated.rejections for each in seen.calls]
