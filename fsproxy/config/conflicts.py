@@ -9,11 +9,13 @@ from importlib.util import find_spec
 from fsproxy.config.own_listener import own_listeners, same_port
 from fsproxy.config.problems import Problem
 from fsproxy.config.redact_rules import key_faults, rule_faults, section_faults
+from fsproxy.config.rewriting import rule_conflicts, unjudged
 from fsproxy.config.schema import (
     AddressPrivacy,
     AdminConfig,
     AuditConfig,
     ListenConfig,
+    RewriteConfig,
     RoutesConfig,
     StateBackend,
     UpstreamConfig,
@@ -40,6 +42,7 @@ def root_conflicts(root: Table) -> Iterator[Problem]:
     """Yield the faults between sections: workers share a store and a port, and no upstream is this proxy itself."""
     yield from own_listeners(root)
     yield from same_port(root)
+    yield from unjudged(root)
     yield from key_faults(root)
     workers, state = root.scalar("workers"), root.members.get("state")
     if workers is None or not _more_than_one(workers.text):
@@ -173,6 +176,7 @@ CONFLICTS: Mapping[type, Callable[[Table], Iterator[Problem]]] = {
     AdminConfig: _admin,
     ListenConfig: _listen,
     UpstreamConfig: _upstream,
+    RewriteConfig: rule_conflicts,
     UpstreamTls: _upstream_tls,
     RoutesConfig: _routes,
     AuditConfig: _audit,

@@ -27,6 +27,7 @@ def own_listeners(root: Table) -> Iterator[Problem]:
         return
     prefixes = upstream.members.get("prefixes")
     urls = [upstream.members.get("url"), *(prefixes.members.values() if isinstance(prefixes, Table) else ())]
+    urls += [rule.members.get("to") for rule in upstream.sequence("rewrite") if isinstance(rule, Table)]
     listeners = [(name, *each) for name, host, port in _LISTENERS for each in _addresses(root, name, host, port)]
     for url in urls:
         if isinstance(url, Scalar):

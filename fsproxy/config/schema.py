@@ -28,6 +28,7 @@ from fsproxy.core.keys import (
     ListOf,
     MapOf,
     SectionOf,
+    checked,
     choice,
     matching,
     needed,
@@ -41,6 +42,7 @@ from fsproxy.core.keys import (
 from fsproxy.core.model import Mode, OnTrouble
 from fsproxy.core.settings import CoreSettings, Entry, rules
 from fsproxy.core.units import DURATION, DURATION_OR_ZERO, SHARE, SIZE
+from fsproxy.core.wire import rewrites
 
 Network = IPv4Network | IPv6Network
 
@@ -127,6 +129,13 @@ _URL = Leaf(
 _REDIS_URL = trimmed(matching("a Redis address", "redis://, rediss:// or unix://...", r"(rediss?|unix)://\S+"))
 _PATH = matching("a path", "a path that starts with /, without ? and #", r"/[^\s?#]*")
 _PATHS = ListOf[tuple[str, ...]](_PATH, tuple, _PATH.schema)
+_PATTERN = checked("a pattern of paths", rewrites.PATTERN, rewrites.pattern_problem)
+_REPLACEMENT = checked("what a path can become", rewrites.REPLACEMENT, rewrites.target_problem)
+_ORIGIN = matching(
+    "an origin",
+    "a scheme and a host, such as https://www.example.com, with :PORT if need be",
+    r"https?://[A-Za-z0-9._~\[\]:-]+",
+)
 _PORT = whole(0, 65_535)
 _HOSTS = ListOf[tuple[str, ...]](HOST, lambda found: tuple(dict.fromkeys(found)), HOST.schema, lone=True)
 _NETWORKS = ListOf[tuple[Network, ...]](
@@ -217,6 +226,14 @@ class UpstreamTimeouts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RewriteConfig:
+    """A path that the upstream knows by another name."""
+
+    path: str = needed(_PATTERN, "The beginning of a path, or regex: and a pattern (RE2); what it matches is replaced.")
+    to: str = needed(_REPLACEMENT, r"A path or a whole URL; \1 is what a group of the pattern matched.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamConfig:
     """The capture backend that everything is forwarded to."""
 
@@ -235,6 +252,12 @@ class UpstreamConfig:
         "3s", DURATION_OR_ZERO, "How long a page request waits for an upstream that refuses connections."
     )
     forwarded: bool = setting(False, TRUTH, "Also send RFC 7239 Forwarded.")
+    origin: str | None = setting(
+        None, or_null(_ORIGIN), "Goes up in place of the Origin header; answers get the client's own back."
+    )
+    rewrite: tuple[RewriteConfig, ...] = setting(
+        [], SectionOf(RewriteConfig, many=True), "Paths that go up as others; the first that matches, before prefixes."
+    )
     tls: UpstreamTls = section(UpstreamTls)
 
 

@@ -216,6 +216,17 @@ def matching(noun: str, allowed: str, pattern: str, form: Callable[[str], str] =
     return Leaf(noun, allowed, read, {"type": "string", "pattern": f"^(?:{pattern})$"})
 
 
+def checked(noun: str, allowed: str, problem: Callable[[str], object]) -> Leaf[str]:
+    """Return a leaf for texts of which ``problem`` returns None."""
+
+    def read(text: str) -> str:
+        if problem(text) is not None:
+            raise ValueError
+        return text
+
+    return Leaf(noun, allowed, read, STRING)
+
+
 def _not_empty(text: str) -> str:
     if not text or "\0" in text:  # which no path may hold
         raise ValueError

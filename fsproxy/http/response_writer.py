@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import msgspec
 
@@ -32,6 +33,8 @@ class ResponseWriter(UpstreamExchange, eq=False, kw_only=True):
     request: ClientRequest
     done: asyncio.Future[None]
     with_cors: bool = False
+    restore: Callable[[bytes], bytes] | None = None
+    """Changes the answer's lines."""
     bundle: bool = False
     """The request is one of those that come first when clients have left (see ``unattended``)."""
     copy_limit: int = 0
@@ -88,6 +91,8 @@ class ResponseWriter(UpstreamExchange, eq=False, kw_only=True):
         request, status = self.request, head.status
         upgrade = status == 101
         lines = downstream_lines(head.headers, request.wire_id, self.rejected, capture=self.with_cors, upgrade=upgrade)
+        if self.restore is not None:
+            lines = self.restore(lines)
         if head.length is None and not (self.head_only or status in BODILESS or upgrade or request.is_http10):
             # The length is not known: send chunks, or to HTTP/1.0 everything until the connection closes.
             self.chunked = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fsproxy.clock import monotonic_ns, now
@@ -169,10 +170,10 @@ class Forwarder:
         streamed: bool = False,
     ) -> ResponseWriter:
         """Prepare the exchange whose answer goes to the client."""
-        pool = self._upstream.pool_for(flow.path)
+        pool, target = self._upstream.way(flow.path, flow.target)
         writer = flow.writer = ResponseWriter(
             pool,
-            self._head(flow, pool, framing) + body,
+            self._head(flow, pool, target, framing) + body,
             share,
             flow.method == "HEAD",
             streamed,
@@ -185,13 +186,17 @@ class Forwarder:
             copy_limit=copy_limit,
             rejected=flow.rejected_count,
         )
+        headers = flow.generation.upstream_headers
+        if headers.origin and (origin := flow.headers.get(b"origin")) is not None:
+            # The upstream allows the origin that it was sent, but the browser compares with its own.
+            writer.restore = partial(headers.restored, origin=origin)
         flow.on_gone = writer.on_gone
         flow.connection.on_writable = writer.resume
         if flow.client_left:
             writer.on_gone()
         return writer
 
-    def _head(self, flow: Flow, pool: Pool, framing: int | Framing, without: bytes | None = None) -> bytes:
+    def _head(self, flow: Flow, pool: Pool, target: str, framing: int | Framing, without: bytes | None = None) -> bytes:
         """Return the request's head for the upstream. ``without``: a header that is not forwarded."""
         headers = flow.headers
         if without is not None:
@@ -199,7 +204,7 @@ class Forwarder:
         origin = pool.origin
         generation = flow.generation
         head = generation.upstream_headers.head(
-            f"{flow.method} {origin.prefix}{flow.target}",
+            f"{flow.method} {origin.prefix}{target}",
             origin.authority,
             headers,
             flow.client,

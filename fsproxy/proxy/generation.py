@@ -92,6 +92,7 @@ class Generation:
                 cookies=config.upstream.cookies,
                 client_header=config.client_ip.header,
                 forwarded=config.upstream.forwarded,
+                origin=config.upstream.origin,
             ),
             answers=OwnAnswers(_origins(config.cors)),
             registrable=_registrable(),

@@ -62,6 +62,8 @@ def test_the_annotated_file_has_every_key() -> None:
         "listen.tls.key",
         "filters.ramping.schedule.from",  # written as an empty list
         "filters.ramping.schedule.share",
+        "upstream.rewrite.path",
+        "upstream.rewrite.to",
         *(f"redact.rules.{name}" for name in ("mask", "exclude", "hash", "in", "id", "mode")),
     }
 

@@ -98,3 +98,5 @@ def test_every_upstream_is_looked_at_and_each_that_is_wrong_is_said() -> None:
         "prefixes": {"/s/": "http://localhost:8081", "/t/": "http://127.0.0.1:9000"},
     }
     assert faults("", upstream=upstream) == ["upstream.url", "upstream.prefixes./s/"]
+    rewrite = [{"path": "/a/", "to": "http://localhost:8081/b/"}, {"path": "/c/", "to": "http://localhost:9000"}]
+    assert faults("http://127.0.0.1:9000", upstream={"rewrite": rewrite}) == ["upstream.rewrite[0].to"]

@@ -94,6 +94,8 @@ upstream:
   prefixes: {/s/: "https://s.example", /s/long/: "https://l.example"}
   timeouts: {connect: 500ms}
   cookies: all
+  origin: https://own.example:8443
+  rewrite: [{path: "regex:^/a/(.*)", to: '/b/\\1'}, {path: /c/, to: http://d.example/e}]
   tls: {cert: a.pem, key: b.pem}
 listen: {unix: /run/f.sock, tls: {cert: c.pem, key: d.pem}}
 client_ip: {trusted_proxies: [192.0.2.1, "2001:db8::/32"], header: CF-Connecting-IP}
@@ -111,6 +113,11 @@ mode: bypass
     assert config.upstream.prefixes == (("/s/long/", "https://l.example"), ("/s/", "https://s.example"))
     assert config.upstream.timeouts == schema.UpstreamTimeouts(connect=0.5)
     assert config.upstream.cookies is None
+    assert config.upstream.origin == "https://own.example:8443"
+    assert config.upstream.rewrite == (
+        schema.RewriteConfig(path="regex:^/a/(.*)", to=r"/b/\1"),
+        schema.RewriteConfig(path="/c/", to="http://d.example/e"),
+    )
     assert config.upstream.tls == schema.UpstreamTls(cert="a.pem", key="b.pem")
     assert config.listen.unix == "/run/f.sock"
     assert config.listen.tls == schema.ServerTls(cert="c.pem", key="d.pem")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from fsproxy.cli.doctor.findings import Finding, fault, ok, unknown, warning
-from fsproxy.cli.doctor.upstream import base_for, settings_path
+from fsproxy.cli.doctor.upstream import address_for, settings_path
 from fsproxy.config.schema import Config, TopMode
 from fsproxy.core.model import Mode
 from fsproxy.http.origin import Origin
@@ -181,12 +181,12 @@ async def size(public: Public, mode: object) -> AsyncIterator[Finding]:
 async def compression(public: Public, upstream: aiohttp.ClientSession, org: str | None) -> AsyncIterator[Finding]:
     """Compare the backend's settings with those that come through the public URL, byte for byte."""
     path, headers = settings_path(org), {"Accept-Encoding": "gzip"}
-    base = base_for(public.config.upstream, path)
+    direct = address_for(public.config.upstream, path)
     found = []
     check = "public.answers"
     try:
-        for http, url in ((upstream, base), (public.http, public.url)):
-            async with http.get(f"{url}{path}", headers=headers, allow_redirects=False) as response:
+        for http, url in ((upstream, direct), (public.http, f"{public.url}{path}")):
+            async with http.get(url, headers=headers, allow_redirects=False) as response:
                 body = await response.read()
                 found.append((response.status, response.headers.get("Content-Encoding", "identity"), body))
     except aiohttp.ClientError as error:

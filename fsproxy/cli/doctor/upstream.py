@@ -11,15 +11,25 @@ import aiohttp
 from fsproxy.cli.doctor.findings import Finding, fault, ok, unknown, warning
 from fsproxy.clock import now
 from fsproxy.config.schema import Config, UpstreamConfig
+from fsproxy.core.wire.rewrites import Rewrite
 
 CLOCK_WARNING, CLOCK_FAULT = 5.0, 120.0
 """Seconds. Dated rules and certificates go by this machine's clock; the header ``Date`` is exact to one second."""
 _ANSWER = frozenset({"UserUUID", "SessionUUID", "PageUUID"})
 
 
-def base_for(config: UpstreamConfig, path: str) -> str:
-    """Return the address that fsproxy sends this path to, without a slash at its end."""
-    return next((url for prefix, url in config.prefixes if path.startswith(prefix)), config.url).rstrip("/")
+def address_for(config: UpstreamConfig, path: str) -> str:
+    """Return the address that fsproxy sends a request with this path to."""
+    for rule in config.rewrite:
+        rewrite = Rewrite.compile(rule.path, rule.to)
+        new = rewrite.apply(path)
+        if new is not None:
+            path = new
+            if rewrite.url:
+                return f"{rewrite.url}{path}"
+            break
+    base = next((url for prefix, url in config.prefixes if path.startswith(prefix)), config.url)
+    return f"{base.rstrip('/')}{path}"
 
 
 def settings_path(org: str | None) -> str:
@@ -32,7 +42,7 @@ async def settings(http: aiohttp.ClientSession, config: UpstreamConfig, org: str
     path = settings_path(org)
     check = "upstream.settings"
     try:
-        async with http.get(f"{base_for(config, path)}{path}", allow_redirects=False) as response:
+        async with http.get(address_for(config, path), allow_redirects=False) as response:
             await response.read()
             status, date = response.status, response.headers.get("Date")
     except aiohttp.ClientError as error:
@@ -74,7 +84,7 @@ async def page(http: aiohttp.ClientSession, config: Config, org: str, origin: st
         "TabId": str(uuid4()),
     }
     headers = {"Origin": origin, "Referer": f"{origin}/"}
-    async with http.post(f"{base_for(config.upstream, path)}{path}", json=body, headers=headers) as response:
+    async with http.post(address_for(config.upstream, path), json=body, headers=headers) as response:
         status = response.status
         try:
             answer = await response.json(content_type=None)

@@ -43,8 +43,10 @@ async def _upstream(
     except HostError:  # the first step has reported it
         return
     fine = True
-    for url in dict.fromkeys((config.upstream.url, *(url for _, url in config.upstream.prefixes))):
-        key = "upstream.url" if url == config.upstream.url else "upstream.prefixes"
+    rewrites = (Rewrite.compile(rule.path, rule.to).url for rule in config.upstream.rewrite)
+    keys = dict.fromkeys(filter(None, rewrites), "upstream.rewrite")
+    keys |= {url: "upstream.prefixes" for _, url in config.upstream.prefixes} | {config.upstream.url: "upstream.url"}
+    for url, key in reversed(keys.items()):
         fine &= await report.step("upstream", connect(Place("upstream", Origin.of(url), context, key)))
     if not fine:
         return

@@ -41,18 +41,29 @@ class UpstreamHeaders:
     cookies: frozenset[bytes] | None
     """The names of the cookies that are forwarded; None: all."""
     forwarded: bool
+    origin: bytes
+    """The line that replaces ``Origin``, after a CRLF; "" where it goes up as it came."""
+    allowing: re.Pattern[bytes]
+    """Finds the line of an answer that allows the replaced origin."""
     cut_trusted: re.Pattern[bytes]
     cut_untrusted: re.Pattern[bytes]
 
     @classmethod
-    def compile(cls, *, cookies: frozenset[str] | None, client_header: str, forwarded: bool) -> Self:
-        """Compile ``cookies`` and ``forwarded`` of the section ``upstream``, and ``header`` of ``client_ip``."""
+    def compile(
+        cls, *, cookies: frozenset[str] | None, client_header: str, forwarded: bool, origin: str | None = None
+    ) -> Self:
+        """Compile keys of the section ``upstream``, and ``header`` of ``client_ip``."""
         cut = HOP_BY_HOP | REPLACED | {b"host", b"content-length", b"expect", b"cdn-loop", b"accept-encoding"}
         if cookies is not None:
             cut |= {b"cookie"}
+        if origin is not None:
+            cut |= {b"origin"}
+        replaced = (origin or "").encode("ascii")
         return cls(
             cookies=None if cookies is None else frozenset(name.encode("utf-8", "replace") for name in cookies),
             forwarded=forwarded,
+            origin=b"\r\nOrigin: " + replaced if replaced else b"",
+            allowing=re.compile(rb"(\r\n(?i:access-control-allow-origin): )%b(?=\r\n|\Z)" % re.escape(replaced)),
             cut_trusted=lines_named(cut | {b"forwarded"} if forwarded else cut),
             cut_untrusted=lines_named(cut | FORWARDING | {client_header.lower().encode("ascii", "replace")}),
         )
@@ -95,6 +106,8 @@ class UpstreamHeaders:
             changed = self._changed_plain(headers, page=page)
         else:
             changed = self._changed(headers, page=page, upgrade=upgrade)
+        if self.origin and b"origin" in headers:
+            changed += self.origin
         host = f"\r\nX-Forwarded-Host: {client.host}" if client.host else ""
         forwarded = f"\r\nForwarded: {_forwarded(client)}" if self.forwarded else ""
         ours = f"\r\nX-Forwarded-For: {client.chain}\r\nX-Forwarded-Proto: {client.proto}{host}{forwarded}"
@@ -109,6 +122,10 @@ class UpstreamHeaders:
             request_id,
             end,
         )
+
+    def restored(self, lines: bytes, origin: bytes) -> bytes:
+        """Return an answer's lines with the client's own origin allowed in place of the one that replaced it."""
+        return self.allowing.sub(lambda found: found[1] + origin, lines)
 
     def _changed(self, headers: Headers, *, page: bool, upgrade: bool) -> bytes:
         """Return the lines, each after a CRLF, that are forwarded in another form, or only where one asks for them."""

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from fsproxy.config.schema import UpstreamConfig, UpstreamTimeouts
 from fsproxy.core.model import Instant
+from fsproxy.core.wire.rewrites import Rewrite
 from fsproxy.http.origin import Origin
 from fsproxy.http.sweeper import Sweeper
 from fsproxy.http.tls import client_context
@@ -22,7 +23,7 @@ def same_hosts(one: UpstreamConfig, other: UpstreamConfig) -> bool:
     """Whether the connections that were made for one configuration serve the other as well."""
 
     def hosts(config: UpstreamConfig) -> tuple[object, ...]:
-        return config.url, config.prefixes, config.max_connections, config.tls
+        return config.url, config.prefixes, config.rewrite, config.max_connections, config.tls
 
     return hosts(one) == hosts(other)
 
@@ -51,14 +52,23 @@ class Upstream:
 
         self._default = pool(config.url)
         self._prefixes = tuple((prefix, pool(url)) for prefix, url in config.prefixes)
+        rewrites = (Rewrite.compile(each.path, each.to) for each in config.rewrite)
+        self._rewrites = tuple((rewrite, pool(rewrite.url) if rewrite.url else None) for rewrite in rewrites)
         self._pools = tuple(pools.values())
 
-    def pool_for(self, path: str) -> Pool:
-        """Return the pool of the origin that serves ``path``, the path of the raw target."""
+    def way(self, path: str, target: str) -> tuple[Pool, str]:
+        """Return the pool of the origin that serves a raw target with this path, and the target that goes up."""
+        for rewrite, own in self._rewrites:
+            new = rewrite.apply(path)
+            if new is not None:
+                path, target = new, new + target[len(path) :]
+                if own is not None:
+                    return own, target
+                break
         for prefix, pool in self._prefixes:
             if path.startswith(prefix):
-                return pool
-        return self._default
+                return pool, target
+        return self._default, target
 
     def retime(self, timeouts: UpstreamTimeouts) -> None:
         """Use other timeouts from now on."""

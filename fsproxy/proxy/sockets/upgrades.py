@@ -43,10 +43,10 @@ class Upgrader(Forwarder):
         already, and what it sent goes up even if it leaves.
         """
         upstream = self._upstream
-        pool = upstream.pool_for(flow.path)
+        pool, target = upstream.way(flow.path, flow.target)
         exchange = flow.writer = Upgrade(
             pool,
-            self._head(flow, pool, Framing.UPGRADE, without=EXTENSIONS if plain else None),
+            self._head(flow, pool, target, Framing.UPGRADE, without=EXTENSIONS if plain else None),
             Share.SOCKET,
             upgrade=True,
             retry_for=retry_for,

@@ -56,6 +56,27 @@ def named(lines: list[bytes], name: bytes) -> list[bytes]:
     return [line.partition(b": ")[2] for line in lines if line.partition(b":")[0].lower() == name]
 
 
+@pytest.mark.parametrize("peer", ["203.0.113.9", "10.0.0.1"])
+@pytest.mark.parametrize("more", [(), ((b"Transfer-Encoding", b"chunked"),)])
+def test_a_configured_origin_replaces_the_clients_and_is_not_invented(peer: str, more: tuple[()]) -> None:
+    rules = UpstreamHeaders.compile(cookies=None, client_header="x", forwarded=False, origin="https://own.example")
+    both = ((b"Host", b"a"), (b"ORIGIN", b"https://a.example"), (b"Origin", b"null"), *more)
+    assert named(sent(*both, peer=peer, rules=rules), b"origin") == [b"https://own.example"]
+    assert named(sent((b"Host", b"a"), *more, peer=peer, rules=rules), b"origin") == []
+    assert named(sent(*both, peer=peer), b"origin") == [b"https://a.example", b"null"]
+
+
+def test_an_answer_that_allows_the_configured_origin_allows_the_clients_own() -> None:
+    rules = UpstreamHeaders.compile(cookies=None, client_header="x", forwarded=False, origin="https://own.example")
+    lines = b"\r\nX: https://own.example\r\nAccess-control-ALLOW-Origin: https://own.example\r\nY: b"
+    assert rules.restored(lines, b"https://a\\1") == lines.replace(
+        b"Origin: https://own.example", b"Origin: https://a\\1"
+    )
+    for other in (b"*", b"https://own.example.net", b"https://ownXexample"):
+        kept = b"\r\nAccess-Control-Allow-Origin: " + other
+        assert rules.restored(kept, b"https://a") == kept
+
+
 def test_a_plain_request_goes_up_with_its_lines_and_ours() -> None:
     assert sent(
         (b"Host", b"capture.example"), (b"content-TYPE", b"text/plain"), (b"X-Own", b"a"), (b"X-Own", b"b")

@@ -131,7 +131,7 @@ async def test_the_client_may_leave_while_the_upstream_cannot_be_reached_yet(
     async with in_process({"upstream": {"url": upstream.url, "page_retry": "60s"}}) as proxy:
         client = LeavingClient(proxy.port)
         await client.leave(way, post(*UPLOADS["page"]))
-        await eventually(lambda: len(proxy.data_plane.upstream.pool_for("/").unattended) == 1, SECONDS)
+        await eventually(lambda: len(proxy.data_plane.upstream.way("/", "/")[0].unattended) == 1, SECONDS)
         await upstream.accept()
         assert (await upstream.arrived(1, SECONDS))[0].body == UPLOADS["page"][1]
         client.close()
@@ -145,7 +145,7 @@ async def test_the_client_may_leave_while_all_connections_are_in_use(upstream: R
         await other.send(post("/rec/beacon", b"first"))
         await upstream.arrived(1, SECONDS)
         await send_and_leave(proxy.port, post(*UPLOADS["bundle"]))
-        await eventually(lambda: len(proxy.data_plane.upstream.pool_for("/").unattended) == 1, SECONDS)
+        await eventually(lambda: len(proxy.data_plane.upstream.way("/", "/")[0].unattended) == 1, SECONDS)
         upstream.release()
         assert (await upstream.arrived(2, SECONDS))[1].body == BUNDLE
         assert (await other.answer()).status == 200
@@ -192,7 +192,7 @@ async def test_no_answer_is_taken_for_that_of_a_request_that_is_not_answered(ups
         read = b"GET /s/settings HTTP/1.1\r\nHost: a\r\n\r\n"
         await client.leave(Way.HALF, post("/rec/beacon", b"1") + read + post("/rec/beacon", b"3"))
         await upstream.arrived(1, SECONDS)
-        await eventually(lambda: len(proxy.data_plane.upstream.pool_for("/").unattended) == 1, SECONDS)
+        await eventually(lambda: len(proxy.data_plane.upstream.way("/", "/")[0].unattended) == 1, SECONDS)
         upstream.release()
         received = await upstream.arrived(2, SECONDS)
         assert [one.body for one in received] == [b"1", b"3"]

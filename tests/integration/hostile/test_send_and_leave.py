@@ -67,7 +67,7 @@ async def test_others_that_leave_cannot_take_the_places_of_bundles(upstream: Rec
         await flood(proxy, "other", 20)
         for kind in ("bundle", "event"):
             await flood(proxy, kind, 2)
-        pool = proxy.data_plane.upstream.pool_for("/")
+        pool = proxy.data_plane.upstream.way("/", "/")[0]
         assert len(pool.unattended) == 4
         await flood(proxy, "other", 5)
         dropped = proxy.metrics.unattended_dropped[()]
