@@ -14,6 +14,7 @@ from fsproxy.cli.doctor.findings import Report, unknown
 from fsproxy.cli.doctor.store import store
 from fsproxy.config.problems import HostError
 from fsproxy.config.schema import Config, StateBackend, TopMode
+from fsproxy.core.wire.rewrites import Rewrite
 from fsproxy.http.origin import Origin
 from fsproxy.http.tls import client_context
 
@@ -43,10 +44,13 @@ async def _upstream(
     except HostError:  # the first step has reported it
         return
     fine = True
-    rewrites = (Rewrite.compile(rule.path, rule.to).url for rule in config.upstream.rewrite)
-    keys = dict.fromkeys(filter(None, rewrites), "upstream.rewrite")
-    keys |= {url: "upstream.prefixes" for _, url in config.upstream.prefixes} | {config.upstream.url: "upstream.url"}
-    for url, key in reversed(keys.items()):
+    keys = {config.upstream.url: "upstream.url"}
+    for _, url in config.upstream.prefixes:
+        keys.setdefault(url, "upstream.prefixes")
+    for rule in config.upstream.rewrite:
+        if url := Rewrite.compile(rule.path, rule.to).url:
+            keys.setdefault(url, "upstream.rewrite")
+    for url, key in keys.items():
         fine &= await report.step("upstream", connect(Place("upstream", Origin.of(url), context, key)))
     if not fine:
         return

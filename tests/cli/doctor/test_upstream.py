@@ -123,3 +123,26 @@ async def test_an_authority_of_ones_own_serves_for_the_comparison_too(tmp_path: 
         async with running_proxy(config) as proxy:
             found = await examined(proxy.config_path, proxy.url, org="o-1")
     assert found["public.answers"].state.value == "ok"
+
+
+async def test_paths_that_go_up_as_others_are_asked_for_under_these() -> None:
+    async with RecordingUpstream() as upstream, RecordingUpstream(allow_unexpected=True) as other:
+        rewrite = [
+            {"path": "/s/", "to": f"{other.url}/static/"},
+            {"path": "/relay/", "to": "/"},
+            {"path": "/gone/", "to": f"http://127.0.0.1:{free_ports(1)[0]}/gone/"},
+        ]
+        routes = {
+            "page": ["/relay/rec/page"],
+            "bundle": ["/relay/rec/bundle", "/relay/rec/bundle/v2"],
+            "event": ["/relay/rec/event"],
+            "socket": ["/relay/rec/sock"],
+            "direct": {"event": None, "identify": None, "set_user_vars": None},
+        }
+        found = await examined({**FREE, "upstream": {"url": upstream.url, "rewrite": rewrite}, "routes": routes})
+        assert found["upstream.connect"].state.value == "fault"
+        assert "upstream.rewrite" in found["upstream.connect"].advice
+        config = {**FREE, "upstream": {"url": upstream.url, "rewrite": rewrite[:2]}, "routes": routes}
+        await examined(config, org="o-1")
+        assert [each.target for each in other.received] == ["/static/settings/o-1/v1/web"]
+        assert [each.target for each in upstream.received] == ["/rec/page"]
