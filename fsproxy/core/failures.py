@@ -58,3 +58,16 @@ class Failure(StrEnum):
     def status_on(self, route: Route) -> int:
         """Return the status of the answer on a route. A recorder retries its uploads on 502 alone (wire.md 2)."""
         return 502 if route in RETRIED_ON_502_ALONE and self.is_temporary else self.status
+
+
+CLIENT_FAILURES = frozenset({Failure.CLIENT_GONE, Failure.CLIENT_STALLED})
+NOT_REACHED = frozenset(
+    {
+        Failure.UPSTREAM_REFUSED,
+        Failure.UPSTREAM_DNS,
+        Failure.UPSTREAM_TLS,
+        Failure.UPSTREAM_CONNECT_TIMEOUT,
+        Failure.UPSTREAM_BUSY,
+    }
+)
+"""Failures before a byte of the request was sent."""

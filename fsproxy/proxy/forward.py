@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from fsproxy.clock import monotonic_ns, now
-from fsproxy.core.failures import Failure
+from fsproxy.core.failures import CLIENT_FAILURES, NOT_REACHED, Failure
 from fsproxy.core.model import OTHER, PAGE, RETRIED_ON_502_ALONE
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.wire.answers import block_body
@@ -28,17 +28,6 @@ if TYPE_CHECKING:
     from fsproxy.telemetry.metrics import Metrics
     from fsproxy.telemetry.upstream_health import UpstreamHealth
 
-CLIENT_FAILURES = frozenset({Failure.CLIENT_GONE, Failure.CLIENT_STALLED})
-NOT_REACHED = frozenset(
-    {
-        Failure.UPSTREAM_REFUSED,
-        Failure.UPSTREAM_DNS,
-        Failure.UPSTREAM_TLS,
-        Failure.UPSTREAM_CONNECT_TIMEOUT,
-        Failure.UPSTREAM_BUSY,
-    }
-)
-"""Failures before a byte of the request was sent."""
 _OTHERS, _CAPTURE = Share.OTHER, Share.CAPTURE
 _RAMPING = ReasonCode.TRAFFIC_RAMPING
 PAGE_ANSWER_COPY = 64 * 1024

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fsproxy.clock import monotonic_ns, now
+from fsproxy.core.failures import NOT_REACHED
 from fsproxy.core.wire.headers import Framing
 from fsproxy.http.client_request import CLOSE
 from fsproxy.http.tunnel import Tunnel
 from fsproxy.http.upgrade import EXTENSIONS, Upgrade
 from fsproxy.http.upstream.pool import Share
-from fsproxy.proxy.forward import NOT_REACHED, Forwarder
+from fsproxy.proxy.forward import Forwarder
 
 if TYPE_CHECKING:
     from fsproxy.proxy.flow import Flow

@@ -142,6 +142,7 @@ async def test_paths_that_go_up_as_others_are_asked_for_under_these() -> None:
         found = await examined({**FREE, "upstream": {"url": upstream.url, "rewrite": rewrite}, "routes": routes})
         assert found["upstream.connect"].state.value == "fault"
         assert "upstream.rewrite" in found["upstream.connect"].advice
+        other.on("GET", "/static/settings/o-1/v1/web", status(200, b"{}"))
         config = {**FREE, "upstream": {"url": upstream.url, "rewrite": rewrite[:2]}, "routes": routes}
         await examined(config, org="o-1")
         assert [each.target for each in other.received] == ["/static/settings/o-1/v1/web"]
