@@ -57,13 +57,16 @@ class OrgUsage(msgspec.Struct, frozen=True):
 
     @property
     def limits(self) -> dict[NameKind, int]:
-        """How many names of each kind the org may use."""
+        """How many names of each kind the org may use; kinds without a limit are not counted."""
         most = self.policy.client_api.cardinality
-        return {
+        limits = {
             NameKind.USER_PROPERTY: most.user_properties,
             NameKind.EVENT_NAME: most.event_names,
             NameKind.EVENT_PROPERTY: most.event_properties,
+            NameKind.PAGE_PROPERTY: most.page_properties,
+            NameKind.PAGE_NAME: most.page_names,
         }
+        return {kind: limit for kind, limit in limits.items() if limit is not None}
 
 
 class Usage(Collector):

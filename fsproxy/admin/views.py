@@ -138,7 +138,7 @@ def _own(org: OrgSettings, default: OrgSettings) -> dict[str, Any]:
     for part in ("filters", "client_api", "plan"):
         given, usual = getattr(org, part), getattr(default, part)
         if given is not usual:
-            names = [each.name for each in dataclasses.fields(given)]
+            names = [each.name for each in dataclasses.fields(given) if each.name not in _LEFT_OUT]
             # Identity first, which is fast: a setting that an org does not change is the same object.
             changed = [n for n in names if (a := getattr(given, n)) is not (b := getattr(usual, n)) and a != b]
             own[part] = {name: _field(name, getattr(given, name)) for name in changed}

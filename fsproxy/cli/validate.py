@@ -12,14 +12,14 @@ import click
 from fsproxy.cli.audit_files import GZIP_MAGIC
 from fsproxy.cli.documented import Documented
 from fsproxy.cli.loading import echo_faults, load_or_exit
-from fsproxy.config.loader import load_plan
+from fsproxy.config.loader import load_plan, load_text
 from fsproxy.config.problems import ConfigError
 from fsproxy.core.audit.privacy import safe
 from fsproxy.core.client_api.inspection import inspect
 from fsproxy.core.client_api.outcome import CallsOutcome, decide_calls
 from fsproxy.core.model import Mode, Rejection, Route
 from fsproxy.core.plan import Plan
-from fsproxy.core.settings import NO_PLAN, ClientApiSettings, PlanSettings
+from fsproxy.core.settings import CoreSettings, PlanSettings, Profile
 
 ROUTES = {
     "event": Route.DIRECT_EVENT,
@@ -36,6 +36,7 @@ ROUTES = {
     examples=[
         'echo \'{"name":"Bought","properties":{"price_real":"9.50"}}\' | fsproxy validate event -',
         "fsproxy validate event bought.json --plan plan.yaml",
+        "fsproxy validate bundle bundle.json --limits current",
         "fsproxy validate bundle bundle.json.gz --config fsproxy.yaml --org o-1ABC-na1",
     ],
 )
@@ -43,6 +44,7 @@ ROUTES = {
 @click.argument("file", type=click.File("rb"))
 @click.option("--config", "path", type=click.Path(path_type=Path), help="Use the limits of this configuration.")
 @click.option("--org", help="Use the limits that it has for this org.")
+@click.option("--limits", type=click.Choice([each.value for each in Profile]), help="Without one, use these limits.")
 @click.option(
     "--plan",
     "plan_path",
@@ -51,21 +53,26 @@ ROUTES = {
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def validate(
-    kind: str, file: IO[bytes], path: Path | None, org: str | None, plan_path: Path | None, *, as_json: bool
+    kind: str,
+    file: IO[bytes],
+    path: Path | None,
+    org: str | None,
+    limits: str | None,
+    plan_path: Path | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Check a call or a bundle in FILE (- is standard input; gzip is recognised).
 
     Prints every rejection with the property's path and the limit, also those that a mode of the configuration only
     reports. Numbers of names and rates are not checked, as they depend on earlier calls.
     """
-    settings, plan = ClientApiSettings(), NO_PLAN
-    if path is not None:
-        core = load_or_exit(path).core
-        of_org = core.orgs.get(org, core.default) if org is not None else core.default
-        settings, plan = of_org.client_api, of_org.plan
-    if plan_path is not None:
-        plan = PlanSettings(file=_plan(plan_path), cuts_missing=True)
-    settings = settings.capped(Mode.ENFORCE, plan)
+    if path is not None and limits is not None:
+        raise click.UsageError("--limits stands beside --config, which has limits of its own")
+    core = load_or_exit(path).core if path is not None else _with_limits(limits or Profile.DOCUMENTS.value)
+    of_org = core.orgs.get(org, core.default) if org is not None else core.default
+    plan = PlanSettings(file=_plan(plan_path), cuts_missing=True) if plan_path is not None else of_org.plan
+    settings = of_org.client_api.capped(Mode.ENFORCE, plan)
     body = file.read()
     if body.startswith(GZIP_MAGIC):
         try:
@@ -77,8 +84,13 @@ def validate(
         raise click.ClickException(f"this is not a bundle: {inspection.uninspectable.value}")
     outcome = decide_calls(inspection, {}, (), settings)
     rejections = (*outcome.rejections, *outcome.shadow)
-    click.echo(_document(outcome, rejections) if as_json else _text(len(inspection.calls), rejections))
+    click.echo(_document(outcome, rejections, settings.limits) if as_json else _text(len(inspection.calls), rejections))
     raise SystemExit(1 if rejections else 0)
+
+
+def _with_limits(limits: str) -> CoreSettings:
+    text = f"{{upstream: {{url: http://localhost}}, client_api: {{limits: {limits}}}}}"
+    return load_text(text, "limits", {}, Path()).core
 
 
 def _plan(path: Path) -> Plan:
@@ -89,8 +101,9 @@ def _plan(path: Path) -> Plan:
         raise SystemExit(1) from None
 
 
-def _document(outcome: CallsOutcome, rejections: tuple[Rejection, ...]) -> str:
+def _document(outcome: CallsOutcome, rejections: tuple[Rejection, ...], limits: Profile) -> str:
     document = {
+        "limits": limits.value,
         "calls": len(outcome.calls),
         "rejected_calls": outcome.rejected_calls,
         "errors": [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields, replace
 
+from fsproxy.config.profiles import profile_of
 from fsproxy.config.yaml.positions import Kind, Node, Scalar, Table, below
 from fsproxy.core.keys import METADATA, SectionOf
 from fsproxy.core.settings import FilterSettings
@@ -30,7 +31,8 @@ def with_overrides(root: Table) -> Table:
     if isinstance(filters, Table):
         whole = {name: _section(filters, name) for name in _FILTERS}
         filters = replace(filters, members={**filters.members, **whole})
-    base = {"filters": filters, "client_api": _section(root, "client_api"), "plan": _section(root, "plan")}
+    client_api = _profiled(_section(root, "client_api"))
+    base = {"filters": filters, "client_api": client_api, "plan": _section(root, "plan")}
     orgs = root.members.get("orgs")
     members = {**root.members, **base}
     if isinstance(orgs, Table) and isinstance(listed := orgs.members.get("listed"), Table):
@@ -44,8 +46,15 @@ def _org(org: Node, base: Mapping[str, Node]) -> Node:
         org = Table(org.path, org.place, org.key_place, {})
     if not isinstance(org, Table):
         return org
-    whole = {name: _merged(node, org.members[name]) if name in org.members else node for name, node in base.items()}
-    return replace(org, members={**org.members, **whole})
+    own = {name: _profiled(node) if name == "client_api" else node for name, node in org.members.items()}
+    whole = {name: _merged(node, own[name]) if name in own else node for name, node in base.items()}
+    return replace(org, members={**own, **whole})
+
+
+def _profiled(client_api: Node) -> Node:
+    """Return the section with the keys of the profile that it chooses, where it has none of its own (rules.md 2)."""
+    profile = profile_of(client_api)
+    return _merged(profile, client_api) if profile is not None else client_api
 
 
 def _section(table: Table, name: str) -> Node:

@@ -7,7 +7,12 @@ from urllib.parse import urlsplit
 
 from fsproxy.config.schema import Config, StateBackend, StateConfig, TopMode
 from fsproxy.core.model import FilterName, Mode, OnTrouble
-from fsproxy.core.settings import CoreSettings, FilterSettings
+from fsproxy.core.settings import ClientApiSettings, CoreSettings, FilterSettings
+
+NO_LIMITS_CHOSEN = (
+    "client_api.limits is not set, so calls are held to the documents' numbers, which are stricter than what the "
+    "vendor takes today (limits: current)"
+)
 
 
 def summary(config: Config) -> str:
@@ -20,8 +25,14 @@ def summary(config: Config) -> str:
         for mode, word in ((Mode.ENFORCE, "enforced"), (Mode.SHADOW, "shadowed")):
             names = [name for name, own in active if own.capped(config.core.mode) is mode]
             parts.append(f"{word}: {', '.join(names) or 'nothing'}")
+        parts += _limits(config.core.default.client_api)
     parts += [_orgs(config.core), _trust(config), _state(config.state)]
     return "; ".join(parts)
+
+
+def _limits(client_api: ClientApiSettings) -> Iterator[str]:
+    if client_api.mode is not Mode.OFF:
+        yield f"limits {client_api.limits}" if "limits" in client_api.places else NO_LIMITS_CHOSEN
 
 
 def _active(core: CoreSettings) -> Iterator[tuple[str, Mode]]:

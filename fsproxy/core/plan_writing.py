@@ -23,6 +23,7 @@ _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(?: [A-Za-z0-9_-]+)*", re.ASCII)
 """What needs no quotes as a key of YAML."""
 _UNSAFE = frozenset('"\\[]{},')
 """Characters that a quoted text cannot hold, and those that the reader of configurations counts."""
+_NOT_IN_PLANS = frozenset({NameKind.PAGE_PROPERTY, NameKind.PAGE_NAME})
 _Types = dict[str, list[str]]
 """Path -> the types with which it was seen, in order."""
 
@@ -40,7 +41,7 @@ def learned_plan(rows: Iterable[NameRow], core: CoreSettings, time: Instant) -> 
     orgs: set[str] = set()
     seen: dict[tuple[NameKind, str], Instant] = {}
     for org, kind, name, at in rows:
-        if at > since(org):
+        if at > since(org) and kind not in _NOT_IN_PLANS:
             orgs.add(org)
             seen[kind, name] = max(at, seen.get((kind, name), at))
     return "".join(f"{line}\n" for line in (*_about(orgs, time), *_written(seen))) if seen else ""

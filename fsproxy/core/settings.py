@@ -38,7 +38,7 @@ from fsproxy.core.keys import (
     words,
 )
 from fsproxy.core.matching import paths
-from fsproxy.core.model import FilterName, Mode, OnTrouble
+from fsproxy.core.model import CallKind, FilterName, Mode, OnTrouble
 from fsproxy.core.plan import Plan, PlanFile
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.run_time_lists import RunTimeList
@@ -81,10 +81,11 @@ class DomainRule:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """At most ``limit`` in any ``seconds``."""
+    """At most ``limit`` in any ``seconds``, of a session or, with ``per_page``, of one of its pages."""
 
     limit: int
     seconds: float
+    per_page: bool = False
 
 
 @unique
@@ -93,6 +94,14 @@ class Cycle(StrEnum):
 
     MONTHLY = "monthly"
     YEARLY = "yearly"
+
+
+@unique
+class Profile(StrEnum):
+    """Whose numbers are the defaults of the limits on client API calls; ``core/limits/profiles.py`` has them."""
+
+    DOCUMENTS = "documents"
+    CURRENT = "current"
 
 
 @unique
@@ -141,7 +150,7 @@ _DOMAIN_RULE: JsonSchema = {
 }
 _PATH = Leaf("a path pattern", paths.ALLOWED, paths.checked, STRING)
 _WINDOWS = {"s": 1.0, "min": 60.0, "h": 3600.0}
-_RATE = re.compile(r"(?P<number>[0-9]{1,9})/(?P<unit>s|min|h)", re.ASCII)
+_RATE = re.compile(r"(?P<number>[0-9]{1,9})/(?P<unit>s|min|h)(?P<page> per page)?", re.ASCII)
 _JUDGED_ON_BUNDLES = (
     FilterName.ORG,
     FilterName.DOMAIN,
@@ -163,9 +172,9 @@ def rules(name: str, word: str | None = None) -> ListOf[tuple[Entry, ...]]:
 
 
 def rate(text: str) -> Window:
-    """Return the window of ``30/min``: at most 30 in any 60 seconds. Raises ValueError."""
+    """Return the window of ``30/min`` or ``30/min per page``: at most 30 in any 60 seconds. Raises ValueError."""
     match = parts(_RATE, text)
-    return Window(int(match["number"]), _WINDOWS[match["unit"]])
+    return Window(int(match["number"]), _WINDOWS[match["unit"]], per_page=match["page"] is not None)
 
 
 def _zone(text: str) -> str:
@@ -216,9 +225,9 @@ _DOMAIN_RULES = ListOf[tuple[DomainRule, ...]](
     },
 )
 _RATES = ListOf[tuple[Window, ...]](
-    Leaf("a rate", "calls per second, minute or hour, such as 10/s, 30/min, 500/h", rate, STRING),
+    Leaf("a rate", "calls per second, minute or hour, such as 10/s, 30/min, 500/h, 60/min per page", rate, STRING),
     tuple,
-    {"type": "string", "pattern": "^[0-9]+/(s|min|h)$"},
+    {"type": "string", "pattern": "^[0-9]+/(s|min|h)( per page)?$"},
 )
 _BLOCKS_MODE = "enforce | shadow (judge and audit, block nothing) | off"
 _REJECTS_MODE = "enforce | shadow (judge and audit, reject nothing) | off"
@@ -412,16 +421,35 @@ class CardinalitySettings:
     user_properties: int = setting(500, COUNT_OR_ZERO, "User properties.")
     event_names: int = setting(1_000, COUNT_OR_ZERO, "Event names.")
     event_properties: int = setting(5_000, COUNT_OR_ZERO, "Event properties, each by its event.")
+    page_properties: int | None = setting(
+        None, or_null(COUNT_OR_ZERO), "Page properties, over all pages; null for no limit."
+    )
+    page_properties_per_page: int | None = setting(
+        None, or_null(COUNT_OR_ZERO), "Page properties of one page; null for no limit."
+    )
+    page_names: int | None = setting(None, or_null(COUNT_OR_ZERO), "Values of pageName; null for no limit.")
     retention: float = setting("30d", DURATION, "A name that was not seen for so long is forgotten.")
+
+    @property
+    def counts_pages(self) -> bool:
+        """Whether anything of page properties is counted."""
+        return (self.page_properties, self.page_properties_per_page, self.page_names) != (None, None, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateSettings:
-    """How often a session may call; every window holds."""
+    """How often a session (10/s) or a page (10/s per page) may call; every window holds."""
 
     mode: Mode = setting("enforce", _MODE, _REJECTS_MODE)
     event: tuple[Window, ...] = setting(["10/s", "30/min"], _RATES, "Custom events.")
     user: tuple[Window, ...] = setting(["5/s", "12/min"], _RATES, "identify and set_user_vars.")
+    page: tuple[Window, ...] = setting([], _RATES, "Page properties; [] for no limit.")
+
+    def windows(self, kind: CallKind) -> tuple[Window, ...]:
+        """Return the windows of one kind of call; those of document variables are none."""
+        if kind is CallKind.EVENT:
+            return self.event
+        return self.user if kind.is_user else self.page if kind is CallKind.PAGE else ()
 
 
 PLAN_FILE = FileOf[Plan | None](PlanFile, Plan.compile)
@@ -472,6 +500,11 @@ class ClientApiSettings:
         "property_value": "Values of custom properties.",
     }
 
+    limits: Profile = setting(
+        "documents",
+        choice(Profile),
+        "Defaults of what follows: documents (the documents of record) | current (the vendor's pages of today).",
+    )
     mode: Mode = setting("enforce", _MODE, _REJECTS_MODE)
     max_payload: int = setting("512KB", SIZE, "Largest payload of one call.")
     max_calls: int = setting(5000, COUNT, "Calls of one body that are judged; the rest are rejected unread.")
@@ -500,6 +533,7 @@ class ClientApiSettings:
     on_uninspectable: OnUninspectable = setting(
         "forward", choice(OnUninspectable), "A capture body that cannot be read: forward | block"
     )
+    places: Places = field(default_factory=lambda: _NOWHERE, compare=False, repr=False)
 
     plan: PlanSettings | None = field(default=None, repr=False)
     """The plan of names as it is in force: None if there is none. It is a section of its own in the file."""

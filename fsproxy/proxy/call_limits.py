@@ -87,7 +87,7 @@ class CallLimits:
             if inspection.form is BUNDLE:
                 clock = self._clock(org, session, "", upload, inspection, now)
             until = monotonic() + self._deadline
-            return await self._queries.ask(policy, org, session, inspection, {}, clock, now, until)
+            return await self._queries.ask(policy, org, session, "", inspection, {}, clock, now, until)
         except LedgerDownError:
             large, api = inspection.has_many_names, policy.client_api
             outcome = await run(large, decide_calls, inspection, {}, (), api)
@@ -116,7 +116,7 @@ class CallLimits:
             repeated = await self._known(keys)
             # The clock before the claims: what is asked in one turn of the loop is one round trip.
             clock = self._clock(org, session, page_id, upload, inspection, now)
-            limited = await self._queries.ask(policy, org, session, inspection, repeated, clock, now, until)
+            limited = await self._queries.ask(policy, org, session, page_id, inspection, repeated, clock, now, until)
             copies = (keys, limited.outcome, repeated)
             first = await asyncio.to_thread(_first_copies, *copies) if large else _first_copies(*copies)
             for start in range(0, len(first), SLICE):

@@ -50,6 +50,7 @@ class LimitQueries:
         policy: OrgPolicy,
         org: str,
         session: str,
+        page: str,
         inspection: Inspection,
         repeated: Mapping[int, LimitVerdict],
         clock: CallClock | Callable[[], Awaitable[CallClock]],
@@ -58,7 +59,8 @@ class LimitQueries:
     ) -> LimitedCalls:
         """Return what becomes of each call. Ask the ledger twice at most, and wait for it until ``until``.
 
-        ``session`` is whose rate counts, or "" where none does. ``clock`` dates the calls; a shared one is awaited
+        ``session`` is whose rate counts, or "" where none does; ``page`` has limits of its own, "": there is none.
+        ``clock`` dates the calls; a shared one is awaited
         after the first question: what both ask is one round trip. Raises LedgerDownError.
         """
         api, found = policy.client_api, inspection
@@ -76,7 +78,7 @@ class LimitQueries:
             inspection = await to_thread(inspect_anew, api, inspection) if large else inspect_anew(api, inspection)
         if claiming:
             names = await to_thread(inspection.names, claiming) if large else inspection.names(claiming)
-            claims = first_claims(org, names, api.cardinality)
+            claims = first_claims(org, page, names, api.cardinality)
         if claims:
             # A large body's own work takes long, so each question has the whole time.
             left = self._deadline if large else until - monotonic()
@@ -87,7 +89,7 @@ class LimitQueries:
         outcome = await to_thread(decide_calls, *so_far) if large else decide_calls(*so_far)
         spending = NO_SPENDING
         if session:
-            spent_on = (org, session, inspection, outcome, repeated, clock, api.rate)
+            spent_on = (org, session, inspection, outcome, repeated, clock, api.rate, page)
             spending = await to_thread(spends, *spent_on) if large else spends(*spent_on)
         more = event_property_claims(org, names, refused, api.cardinality) if names else ()
         if not more and not spending.operations:

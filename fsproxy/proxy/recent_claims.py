@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fsproxy.core.client_api.calls import NAME_KINDS
 from fsproxy.core.client_api.validation.learned import EVENTS
+from fsproxy.core.model import CallKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from fsproxy.core.model import Instant
     from fsproxy.core.settings import CardinalitySettings, ClientApiSettings
 
+PAGE = CallKind.PAGE
 FRESH_SECONDS = 1.0
 """Seconds for which the names of a learned event are not claimed again, at most a thousandth of the retention. The
 ledger's time of a name's last use may be so much older than the true one."""
@@ -52,8 +54,10 @@ class RecentClaims:
                 continue
             learned = each.call.learned
             if learned is None:
-                if not each.validated.rejected and each.call.kind in NAME_KINDS:
-                    found.append(index)
+                kind = each.call.kind
+                if each.validated.rejected or kind not in NAME_KINDS or (kind is PAGE and not settings.counts_pages):
+                    continue
+                found.append(index)
                 continue
             kept = claimed.get((org, id(learned)))
             if kept is None or not since < kept[1] <= now:

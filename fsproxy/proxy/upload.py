@@ -14,7 +14,7 @@ from fsproxy.core.client_api.problems import problem_document
 from fsproxy.core.client_api.redacting import NOT_REDACTED
 from fsproxy.core.failures import Failure
 from fsproxy.core.limits.rate import rate_headers, retry_after
-from fsproxy.core.model import DIRECT, SERVER_API, CallKind, Route
+from fsproxy.core.model import DIRECT, SERVER_API, Route
 from fsproxy.core.wire.answers import PROBLEM
 from fsproxy.core.wire.facts import bundle_facts
 from fsproxy.proxy.call_limits import CallLimits
@@ -175,8 +175,7 @@ class UploadHandler:
         extra: tuple[tuple[str, str], ...] = ()
         wait: int | None = None
         if status == 429 and limited.longest is not None:
-            rates = policy.client_api.rate
-            windows = rates.event if outcome.rejections[0].kind is CallKind.EVENT else rates.user
+            windows = policy.client_api.rate.windows(outcome.rejections[0].kind)
             extra = tuple(pair for pair in rate_headers(windows, limited.longest) if pair[0] != "Retry-After")
             wait = int(retry_after(limited.longest))
         flow.rejected = True

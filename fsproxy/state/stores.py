@@ -236,6 +236,6 @@ def _shared(config: StateConfig) -> Stores:
         repeats,
         SharedPageClocks(ledger, clocks),
         shared=(ledger, connections, repeats),
-        rates=(pages, calls, clocks, ledger.id_rate, ledger.new_names),
+        rates=(pages, calls, clocks, ledger.id_rate, ledger.new_names, ledger.page_name_rate),
         shared_lists=SharedLists(ledger),
     )

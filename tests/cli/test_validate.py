@@ -126,3 +126,22 @@ def test_limits_are_taken_from_a_configuration_and_from_one_org_of_it(tmp_path: 
 def test_an_unknown_kind_and_a_missing_file_are_usage_errors() -> None:
     assert validate("page", {}).exit_code == 2
     assert CliRunner().invoke(main, ["validate", "event", "missing.json"]).exit_code == 2
+
+
+def test_the_limits_of_a_profile_hold_without_a_configuration() -> None:
+    hyphen = {"name": "Bought", "properties": {"order-id_str": "A1"}}
+    assert validate("event", hyphen).exit_code == 1
+    assert validate("event", hyphen, "--limits", "documents").exit_code == 1
+    assert validate("event", hyphen, "--limits", "current").exit_code == 0
+    document = json.loads(validate("event", hyphen, "--limits", "current", "--json").stdout)
+    assert (document["limits"], document["errors"]) == ("current", [])
+
+
+def test_a_profile_beside_a_configuration_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "f.yaml"
+    path.write_text("upstream: {url: http://u.test}\nclient_api: {limits: current}\n")
+    hyphen = {"name": "Bought", "properties": {"order-id_str": "A1"}}
+    assert validate("event", hyphen, "--config", str(path)).exit_code == 0
+    refused = validate("event", hyphen, "--config", str(path), "--limits", "documents")
+    assert refused.exit_code == 2
+    assert "--limits stands beside --config" in refused.stderr

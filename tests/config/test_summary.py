@@ -17,7 +17,8 @@ def line(text: str) -> str:
 def test_it_tells_what_is_enforced_whom_it_trusts_and_where_state_lives() -> None:
     assert line("") == (
         "mode enforce; upstream http://127.0.0.1:9000; enforced: url, opt_out, client API, cardinality, rate; "
-        "shadowed: nothing; orgs: 0 listed, all others allowed; trusts x-forwarded-for from 127.0.0.0/8, ::1/128; "
+        "shadowed: nothing; client_api.limits is not set, so calls are held to the documents' numbers, which are stricter "
+        "than what the vendor takes today (limits: current); orgs: 0 listed, all others allowed; trusts x-forwarded-for from 127.0.0.0/8, ::1/128; "
         "state in memory of this instance alone, kept in var/fsproxy.sqlite"
     )
 

@@ -70,6 +70,7 @@ ALSO: dict[str, tuple[str, ...]] = {
     "filters/base": ("core/filters/test_every_filter.py",),
     "wire/header_names": ("core/wire/test_headers.py", "core/wire/sockets/test_downstream_frames.py"),
     "wire/header_values": ("core/wire/test_headers.py",),
+    "limits/profiles": ("config/test_profiles.py", "proxy/test_limit_profiles.py"),
     "limits/operations": ("core/limits/test_cardinality.py", "core/limits/test_rate.py"),
     "wire/one_reading": ("core/wire/sockets/test_frames.py", "core/wire/sockets/test_uploads.py"),
     "policy_rules": ("core/replay/test_again.py",),

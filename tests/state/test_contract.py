@@ -589,6 +589,8 @@ def test_kinds_and_orgs_count_apart(store: Store) -> None:
         NameKind.USER_PROPERTY: 1,
         NameKind.EVENT_NAME: 3,
         NameKind.EVENT_PROPERTY: 0,
+        NameKind.PAGE_PROPERTY: 0,
+        NameKind.PAGE_NAME: 0,
     }
     assert store.names_usage("unknown") == dict.fromkeys(NameKind, 0)
 

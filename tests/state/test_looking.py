@@ -32,7 +32,14 @@ from fsproxy.core.settings import Window
 from support.ledgers import DAY, START, MemoryStore, Store, fresh_org
 
 SESSIONS, USERS, NAMES = ["", "s1", "s2", "s3"], ["", "u1", "u2"], ["a", "b", "c", "d" * 300]
-WINDOWS = [(Window(1, 1.0),), (Window(2, 10.0), Window(3, 60.0)), (Window(0, 5.0),), ()]
+WINDOWS = [
+    (Window(1, 1.0),),
+    (Window(2, 10.0), Window(3, 60.0)),
+    (Window(0, 5.0),),
+    (),
+    (Window(1, 1.0, per_page=True), Window(2, 10.0, per_page=True)),
+    (Window(2, 10.0, per_page=True), Window(3, 60.0)),
+]
 
 
 @st.composite
@@ -76,14 +83,14 @@ def operations(org: str, kind: str, seed: int, place: int, now: float) -> tuple[
         case "claim":
             which = list(NameKind)[seed % 2 : seed % 2 + 1 + seed // 5 % 2]
             few = tuple(dict.fromkeys(NAMES[(seed + n) % 4] for n in range(1 + seed // 3 % 3)))
-            return tuple(Claim(org, each, few, seed // 9 % 4, 60.0) for each in which)
+            of_page = Claim(org, NameKind.PAGE_PROPERTY, few, seed // 9 % 4 - 1, 60.0, f"p{seed % 2}", seed // 7 % 3)
+            return (*(Claim(org, each, few, seed // 9 % 4, 60.0) for each in which), of_page)
         case _:
-            windows, page = WINDOWS[seed % 4], ["", "p1", "p2"][seed // 4 % 3]
+            windows, page = WINDOWS[seed % 6], ["", "p1", "p2"][seed // 6 % 3]
+            kind_of_call, own = list(RateKind)[seed // 3 % 3], page or ["", "p3"][seed // 5 % 2]
             return tuple(
-                Spend(
-                    org, "s1", list(RateKind)[seed // 3 % 2], Instant(now - n * 0.25), windows, page, n * 250.0, n + 1
-                )
-                for n in range(1 + seed // 12 % 4)
+                Spend(org, "s1", kind_of_call, Instant(now - n * 0.25), windows, page, n * 250.0, n + 1, own)
+                for n in range(1 + seed // 18 % 4)
             )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from fsproxy.admin.api import MOST_STREAMS
 from fsproxy.admin.lists.answers import MOST_CHANGED, MOST_SHOWN
 from fsproxy.admin.state_answers import MOST_ORGS
 from fsproxy.config import files as config_files
+from fsproxy.config.loader import load_text
 from fsproxy.config.yaml import tree
 from fsproxy.core.audit.line import LONGEST_AGENT, LONGEST_PATH
 from fsproxy.core.audit.privacy import LONGEST_NAME
@@ -21,11 +23,12 @@ from fsproxy.core.client_api.outcome import _STATUS
 from fsproxy.core.filters.user_agent import LOOKED_AT
 from fsproxy.core.limits import operations
 from fsproxy.core.limits.page_clock import MOST_MOVED_SECONDS
+from fsproxy.core.limits.profiles import CURRENT
 from fsproxy.core.limits.rate import CALL_LATENESS_SECONDS
 from fsproxy.core.model import FilterName, PropertyType
 from fsproxy.core.reasons import RejectionCode
 from fsproxy.core.run_time_lists import MOST_ENTRIES, MOST_SECONDS
-from fsproxy.core.settings import ClientApiSettings, Window
+from fsproxy.core.settings import ClientApiSettings, Profile, Window
 from fsproxy.core.wire.client_address import MOST_HOPS
 from fsproxy.core.wire.facts import LONGEST_ID
 from fsproxy.core.wire.page import LONGEST_AMBIGUOUS, LONGEST_ANSWER
@@ -50,7 +53,7 @@ from fsproxy.state.memory.recent_names import MOST_NAMES
 from fsproxy.state.memory.sessions import ADMITTED_DAYS
 from fsproxy.state.redis import script, store_memory, write_limits
 from fsproxy.state.redis.breaker import PROBE_SECONDS
-from fsproxy.state.redis.ledger import ID_WRITES
+from fsproxy.state.redis.ledger import ID_WRITES, PAGE_NAME_WRITES
 from fsproxy.telemetry.audit_log import BUFFER_BYTES
 from fsproxy.telemetry.metrics import MOST_RULES
 from fsproxy.telemetry.orgs import MOST_MINUTES
@@ -112,9 +115,9 @@ def test_the_bounds_of_a_configuration_are_those_of_the_loader() -> None:
 SETTINGS = ClientApiSettings()
 
 
-def in_words(windows: tuple[Window, ...]) -> str:
+def in_words(windows: tuple[Window, ...], between: str = " and ") -> str:
     units = {1.0: "s", 60.0: "min"}
-    return " and ".join(f"{each.limit}/{units[each.seconds]}" for each in windows)
+    return between.join(f"{each.limit}/{units[each.seconds]}{' per page' if each.per_page else ''}" for each in windows)
 
 
 @pytest.mark.parametrize(
@@ -136,6 +139,32 @@ def in_words(windows: tuple[Window, ...]) -> str:
 def test_a_rule_of_calls_has_its_default(rule: str, wanted: str) -> None:
     said = {row[0]: row[1] for row in rows(text_of("reference/client-api.md"), "## Rules")}
     assert wanted in said[rule]
+
+
+def test_the_numbers_of_both_profiles_are_those_of_the_program() -> None:
+    said = {
+        key: row[1:3]
+        for row in rows(text_of("reference/client-api.md"), "## Whose numbers")
+        for key in ticked(row[0])[-1:]
+    }
+    wanted: dict[str, list[str]] = {}
+    for profile in Profile:
+        config = load_text(f"upstream: {{url: http://u}}\nclient_api: {{limits: {profile}}}", "f.yaml", {}, Path())
+        api = config.core.default.client_api
+        names = api.cardinality
+        for key, value in {
+            "rate.event": in_words(api.rate.event, ", "),
+            "rate.user": in_words(api.rate.user, ", "),
+            "rate.page": in_words(api.rate.page, ", "),
+            "cardinality.page_properties_per_page": names.page_properties_per_page,
+            "cardinality.page_properties": names.page_properties,
+            "cardinality.page_names": names.page_names,
+            "property_name.allow_hyphen": "yes" if api.allow_hyphen else "no",
+        }.items():
+            number = f"{value:,}" if isinstance(value, int) else value or "no limit"
+            wanted.setdefault(key, []).append(number)
+    assert {key: [each.partition(", `")[0] for each in found] for key, found in said.items()} == wanted
+    assert {f"{section}.{name}" for section, keys in CURRENT.items() for name in keys} == set(said)
 
 
 def test_the_codes_types_and_reserved_names_of_calls_are_all_there_are() -> None:
@@ -176,7 +205,8 @@ def test_the_bounds_of_memory_are_those_of_the_program() -> None:
         "ids of sessions and users": f"{bounds.ids:,}",
         "uids of these": f"{bounds.uids:,}",
         "names, over all orgs": f"{bounds.names:,}",
-        "sessions with rates": f"{bounds.rates:,}",
+        "sessions and pages with rates": f"{bounds.rates:,}",
+        "pages with counted names": f"{bounds.page_names:,}",
         "pages' clocks": f"{bound(page_clocks.PageClocks):,}",
         "blocked pages": f"{blocked_pages.BLOCKED_PAGES:,}",
         "repeats": f"{repeats.REPEATS:,}",
@@ -192,6 +222,7 @@ def test_the_rates_of_writing_to_redis_are_those_of_the_program() -> None:
         "blocked page": stores.PAGE_WRITES,
         "verdict of a call, for its repeats": stores.REPEAT_WRITES,
         "page's clock": stores.CLOCK_WRITES,
+        "page whose names are counted": PAGE_NAME_WRITES,
         "mark of a session and a user whose ids the process does not know": ID_WRITES,
     }.items():
         assert re.match(rf"{org} / {every} ", said[what]), what
@@ -220,6 +251,7 @@ def test_how_long_what_is_remembered_is_what_the_program_keeps() -> None:
         "names (last seen to the second)": "`cardinality.retention`; in Redis less while an org is new",
         "reservations": f"{operations.RESERVATION_SECONDS} s",
         "rate windows": f"the longest window and {CALL_LATENESS_SECONDS // MINUTE} minutes",
+        "which names a page has set, where they are limited": f"{life} hours; {in_redis}",
         "pages' clocks": f"24 hours; {in_redis}",
         "blocked pages": f"{blocked_pages.BLOCKED_PAGE_SECONDS // HOUR} hours; {in_redis}",
         "[lists at run time](admin.md#lists-at-run-time), uids as digests": (
@@ -227,7 +259,7 @@ def test_how_long_what_is_remembered_is_what_the_program_keeps() -> None:
         ),
         "verdicts of repeats": f"{repeats.REPEAT_SECONDS // MINUTE} minutes",
     }
-    assert script.CLOCK_SECONDS == script.BLOCK_SECONDS
+    assert script.CLOCK_SECONDS == script.BLOCK_SECONDS == script.PAGE_NAME_SECONDS
 
 
 @pytest.mark.parametrize(

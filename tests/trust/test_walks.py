@@ -144,6 +144,12 @@ async def test_from_a_missing_property_to_its_name() -> None:
         await it.look(search="6f1f2b7e-52a4-4b0e-9d0a-3f0f6c1d2e01")
 
 
+async def test_limits_are_chosen_and_changed() -> None:
+    page = "how-to/limits.md"
+    async with RecordingUpstream() as upstream, walk(page, yaml_of(page), port_of(upstream)) as it:
+        await it.go()
+
+
 FAILURES = "how-to/failures.md"
 PLAIN = 'upstream: {url: "http://127.0.0.1:9000"}\nstate: {persist: null}\n'
 NONE: dict[str, str] = {}

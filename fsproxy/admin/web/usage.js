@@ -8,7 +8,13 @@ import {day, moment, number} from "./words.js";
 /** From this part on it is amber, as the alerts of config/deploy go off. */
 const WARNS = 0.8;
 const MOST = 12;
-const KINDS = {user_property: "User properties", event_name: "Event names", event_property: "Event properties"};
+const KINDS = {
+  user_property: "User properties",
+  event_name: "Event names",
+  event_property: "Event properties",
+  page_property: "Page properties",
+  page_name: "Values of pageName",
+};
 
 const part = (used, limit) => (limit ? used / limit : used ? 1 : 0);
 const level = (share) => (share >= 1 ? "full" : share >= WARNS ? "warn" : "");

@@ -28,8 +28,9 @@ NAME_KINDS: dict[CallKind, NameKind] = {
     CallKind.EVENT: NameKind.EVENT_PROPERTY,
     CallKind.IDENTIFY: NameKind.USER_PROPERTY,
     CallKind.SET_USER_VARS: NameKind.USER_PROPERTY,
+    CallKind.PAGE: NameKind.PAGE_PROPERTY,
 }
-"""The kind of names that a call's properties are counted as; those of pages and documents are not counted."""
+"""The kind of names that a call's properties are counted as; those of documents are not counted."""
 
 
 @unique
@@ -104,6 +105,8 @@ class ValidatedCall(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Where the entries of the schema are that are cut with them."""
     names: tuple[str, ...] = ()
     """Canonical names (``path_type``; of an event, ``event/path_type``) of what survives, without duplicates."""
+    page_name: str = ""
+    """The digest that stands for the value of ``pageName``, if it is valid; "": there is none."""
     places: tuple[tuple[Steps, Steps | None], ...] = ()
     """Of a call with a schema: where the property of each name is, and its entry. Empty if ``is_shared``."""
     is_shared: bool = False

@@ -14,7 +14,7 @@ from fsproxy.core.client_api.calls import NAME_KINDS, UID, Call, ValidatedCall
 from fsproxy.core.client_api.reading.bundle import Uninspectable, has_companions_kind
 from fsproxy.core.client_api.redacting import NOT_REDACTED, Redacted
 from fsproxy.core.json.scanner import Span
-from fsproxy.core.limits.cardinality import EVENT_NAME, EVENT_PROPERTY
+from fsproxy.core.limits.cardinality import EVENT_NAME, EVENT_PROPERTY, PAGE_NAME
 from fsproxy.core.limits.operations import NameKind, RateKind
 from fsproxy.core.model import CallKind, Route
 
@@ -67,6 +67,7 @@ _RATE_KINDS = {
     CallKind.EVENT: RateKind.EVENT,
     CallKind.IDENTIFY: RateKind.USER,
     CallKind.SET_USER_VARS: RateKind.USER,
+    CallKind.PAGE: RateKind.PAGE,
 }
 _USER = RateKind.USER
 _LONE_GROUPS = {kind: (RateGroup(kind, (0,), None),) for kind in RateKind}
@@ -112,6 +113,8 @@ class Inspection(msgspec.Struct, frozen=True, gc=False):
                 found.setdefault(EVENT_NAME, []).append((str(each.call.name),))
             if each.validated.names:
                 found.setdefault(kind, []).append(each.validated.names)
+            if each.validated.page_name:
+                found.setdefault(PAGE_NAME, []).append((each.validated.page_name,))
         # The names of a single call have no duplicates.
         return {
             kind: lists[0] if len(lists) == 1 else tuple(dict.fromkeys(chain.from_iterable(lists)))

@@ -22,7 +22,7 @@ class Spending(msgspec.Struct, frozen=True, gc=False):
 
 
 NO_SPENDING = Spending()
-_EVENT = RateKind.EVENT
+_EVENT, _USER = RateKind.EVENT, RateKind.USER
 
 
 def spends(
@@ -33,14 +33,19 @@ def spends(
     repeated: Collection[int],
     clock: CallClock,
     rate: RateSettings,
+    page: str = "",
 ) -> Spending:
     """Return what the calls spend that validation and names did not reject; ``outcome`` is theirs so far.
 
-    A group with a call at one of the places ``repeated`` was counted before, and spends nothing again.
+    ``page`` is the page for which windows ``per_page`` count, "" where a route has none. A group with a call at one of
+    the places ``repeated`` was counted before, and spends nothing again.
     """
     groups: list[RateGroup] = []
     operations: list[Spend] = []
     for group in inspection.rate_groups():
+        windows = rate.event if group.kind is _EVENT else rate.user if group.kind is _USER else rate.page
+        if not windows:
+            continue
         if repeated and any(index in repeated for index in group.calls):
             continue
         # If only the variables of an identify are rejected, its uid is left and spends. If the uid is rejected, its
@@ -51,16 +56,15 @@ def spends(
         else:
             continue
         groups.append(group)
-        windows = rate.event if group.kind is _EVENT else rate.user
         at = clock.at(group.when)
         if at is None:
-            spend = Spend(org, session, group.kind, clock.now, windows)
+            spend = Spend(org, session, group.kind, clock.now, windows, of_page=page)
         elif not clock.page or group.when is None:
-            spend = Spend(org, session, group.kind, at, windows)
+            spend = Spend(org, session, group.kind, at, windows, of_page=page)
         else:
             digest = inspection.calls[group.calls[0]].digest
             mark = crc32(digest) if digest else 0
-            spend = Spend(org, session, group.kind, at, windows, clock.page, group.when, mark)
+            spend = Spend(org, session, group.kind, at, windows, clock.page, group.when, mark, page)
         operations.append(spend)
     return Spending(tuple(groups), tuple(operations))
 

@@ -221,8 +221,10 @@ def _decide(
 
 
 def _rate_limited(each: InspectedCall, settings: ClientApiSettings) -> Rejection:
-    windows = settings.rate.user if each.call.kind.is_user else settings.rate.event
-    limits = " or ".join(f"{window.limit} in {window.seconds:g} s" for window in windows)
+    limits = " or ".join(
+        f"{window.limit} in {window.seconds:g} s{' on a page' if window.per_page else ''}"
+        for window in settings.rate.windows(each.call.kind)
+    )
     return Rejection(RejectionCode.RATE_LIMITED, each.call.kind, shown(each.call), None, f"more than {limits}")
 
 

@@ -42,6 +42,8 @@ def refused_of(each: InspectedCall, refused: Mapping[NameKind, frozenset[str]], 
     found = {kind: refused[kind].intersection(each.validated.names)} if kind in refused else {}
     if kind is NameKind.EVENT_PROPERTY and each.call.name in refused.get(NameKind.EVENT_NAME, ()):
         found[NameKind.EVENT_NAME] = frozenset((str(each.call.name),))
+    if each.validated.page_name in refused.get(NameKind.PAGE_NAME, ()):
+        found[NameKind.PAGE_NAME] = frozenset((each.validated.page_name,))
     return {which: names for which, names in found.items() if names}
 
 

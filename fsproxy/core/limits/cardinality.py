@@ -1,9 +1,9 @@
 """The limits on names: what a request claims of the ledger, and which names the ledger refused (rules.md 2).
 
-A request claims twice. First event names and user properties, because they can reject a call. Then, together with
-the rates, the properties of the events that were not rejected: a rejected event uses up no property names. The same
-property under different events counts each time, so an org with made-up event names would otherwise lose all of its
-5,000 to events that are not recorded. A request makes at most one Claim of each kind.
+A request claims twice. First event names, user and page properties, because they can reject a call. Then, together
+with the rates, the properties of the events that were not rejected: a rejected event uses up no property names. The
+same property under different events counts each time, so an org with made-up event names would otherwise lose all of
+its 5,000 to events that are not recorded. A request makes at most one Claim of each kind.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 
-from fsproxy.core.limits.operations import Answer, Claim, Claimed, NameKind
+from fsproxy.core.limits.operations import UNCOUNTED, Answer, Claim, Claimed, NameKind
 from fsproxy.core.model import Mode
 from fsproxy.core.settings import CardinalitySettings
 
@@ -20,11 +20,15 @@ Names = Mapping[NameKind, Collection[str]]
 
 NO_NAMES: Names = MappingProxyType({})
 EVENT_NAME, EVENT_PROPERTY, USER_PROPERTY = NameKind.EVENT_NAME, NameKind.EVENT_PROPERTY, NameKind.USER_PROPERTY
+PAGE_PROPERTY, PAGE_NAME = NameKind.PAGE_PROPERTY, NameKind.PAGE_NAME
 _OFF = Mode.OFF
 
 
-def first_claims(org: str, names: Names, settings: CardinalitySettings) -> tuple[Claim, ...]:
-    """Return the claims of the names that can reject a call: event names and user properties."""
+def first_claims(org: str, page: str, names: Names, settings: CardinalitySettings) -> tuple[Claim, ...]:
+    """Return the claims of the names that can reject a call: event names, user properties and what a page sets.
+
+    ``page`` is the page that the calls belong to. Without one, "", no limit on one page holds.
+    """
     if settings.mode is _OFF:
         return ()
     events, users = names.get(EVENT_NAME), names.get(USER_PROPERTY)
@@ -33,6 +37,22 @@ def first_claims(org: str, names: Names, settings: CardinalitySettings) -> tuple
         claims = (Claim(org, EVENT_NAME, tuple(events), settings.event_names, settings.retention),)
     if users:
         claims += (Claim(org, USER_PROPERTY, tuple(users), settings.user_properties, settings.retention),)
+    if PAGE_PROPERTY in names or PAGE_NAME in names:
+        claims += _page_claims(org, page, names, settings)
+    return claims
+
+
+def _page_claims(org: str, page: str, names: Names, settings: CardinalitySettings) -> tuple[Claim, ...]:
+    claims: tuple[Claim, ...] = ()
+    properties, values = tuple(names.get(PAGE_PROPERTY, ())), tuple(names.get(PAGE_NAME, ()))
+    most, most_per_page = settings.page_properties, settings.page_properties_per_page
+    if properties and page and most_per_page is not None:
+        limit = most if most is not None else UNCOUNTED
+        claims = (Claim(org, PAGE_PROPERTY, properties, limit, settings.retention, page, most_per_page),)
+    elif properties and most is not None:
+        claims = (Claim(org, PAGE_PROPERTY, properties, most, settings.retention),)
+    if values and settings.page_names is not None:
+        claims += (Claim(org, PAGE_NAME, values, settings.page_names, settings.retention),)
     return claims
 
 

@@ -24,6 +24,10 @@ RESERVATION_SECONDS = 60
 """A reserved unit is given back after this long if it was neither confirmed nor released."""
 
 
+UNCOUNTED = -1
+"""In place of a limit on an org's names: they are not counted."""
+
+
 class QuotaTerms(msgspec.Struct, frozen=True, gc=False):
     """The quota that a new session counts against."""
 
@@ -151,11 +155,14 @@ class Recalled(msgspec.Struct, frozen=True, gc=False):
 
 @unique
 class NameKind(StrEnum):
-    """The three kinds of names that are counted (rules.md 2)."""
+    """The kinds of names that are counted (rules.md 2)."""
 
     USER_PROPERTY = "user_property"
     EVENT_NAME = "event_name"
     EVENT_PROPERTY = "event_property"
+    PAGE_PROPERTY = "page_property"
+    PAGE_NAME = "page_name"
+    """Values of ``pageName``, each claimed as its digest: a value is kept nowhere (rules.md 6)."""
 
 
 class Claim(msgspec.Struct, frozen=True, gc=False, tag=True):
@@ -163,13 +170,19 @@ class Claim(msgspec.Struct, frozen=True, gc=False, tag=True):
 
     Names are decided one after another. A name is forgotten when it was not seen for ``retention`` seconds, and
     refused names are not kept. Names are opaque. Answered with ``Claimed``.
+
+    With a ``page``, a name must also be among the first ``page_limit`` different ones of that page. A name that
+    either limit refuses uses up neither. A page's names are forgotten a while after it last claimed any.
     """
 
     org: str
     kind: NameKind
     names: tuple[str, ...]
     limit: int
+    """``UNCOUNTED``: only the page limits them, and the org's are not counted."""
     retention: float
+    page: str = ""
+    page_limit: int = 0
 
 
 class Claimed(msgspec.Struct, frozen=True, gc=False):
@@ -181,10 +194,11 @@ class Claimed(msgspec.Struct, frozen=True, gc=False):
 
 @unique
 class RateKind(StrEnum):
-    """Events and user calls have separate limits (rules.md 2)."""
+    """Events, user calls and page properties have separate limits (rules.md 2)."""
 
     EVENT = "event"
     USER = "user"
+    PAGE = "page"
 
 
 class Spend(msgspec.Struct, frozen=True, gc=False, tag=True):
@@ -208,6 +222,8 @@ class Spend(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Milliseconds since the page's start, by the page's own clock."""
     mark: int = 0
     """32 bits by which a page's call is recognized: a call that was counted before passes again. 0: unknown."""
+    of_page: str = ""
+    """The page for which windows ``per_page`` count, and all others for the session; "": all count for the session."""
 
 
 class Move(msgspec.Struct, frozen=True, gc=False, tag=True):

@@ -37,7 +37,7 @@ _REJECTIONS = {
     RejectionCode.UNPLANNED_EVENT: "the plan of names does not have this event",
     RejectionCode.UNPLANNED_PROPERTY: "the plan of names does not have this property, or not with this type",
     RejectionCode.MISSING_PROPERTY: "the plan of names requires this property of the event",
-    RejectionCode.CARDINALITY_EXCEEDED: "the org has used up its number of names, and this one is new",
+    RejectionCode.CARDINALITY_EXCEEDED: "the org, or the page, has used up its number of names, and this one is new",
     RejectionCode.RATE_LIMITED: "the session made too many calls",
 }
 _OUTCOMES = {

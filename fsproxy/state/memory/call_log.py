@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
+from collections.abc import Callable
 from itertools import repeat
 from operator import sub
 
@@ -71,10 +72,11 @@ class CallLog:
         elif len(self._pages) > 2 * FEW_PAGES:
             self._drop_pages()
 
-    def spend(self, op: Spend, page: int, limits: Limits) -> Spent:
+    def spend(self, op: Spend, page: int, limits: Limits, also: Callable[[], Spent] | None = None) -> Spent:
         """Return whether a call passes, and count it if it does.
 
-        ``page`` is the key of the operation's page, or 0; ``limits`` are the operation's windows.
+        ``page`` is the key of the operation's page, or 0; ``limits`` are the operation's windows. ``also`` is asked
+        once this log has room, before the call counts here: a call that one log refuses counts in none.
         """
         slot, at, offset = _NO_PAGE, microseconds(op.at), 0
         if page:
@@ -92,6 +94,8 @@ class CallLog:
             return Spent(passed=True)
         known = self._known_barred(at) if self._barred is not None else None
         spent, barred = decide_call(times, at, limits, known, waits=not page)
+        if also is not None and spent.passed:
+            spent = _both(spent, also())
         if not spent.passed:
             if barred is not None and barred != known:
                 self._bar(*barred)
@@ -173,3 +177,8 @@ class CallLog:
         if low < high:
             first, last = min(first, firsts[low]), max(last, lasts[high - 1])
         firsts[low:high], lasts[low:high] = [first], [last]
+
+
+def _both(spent: Spent, other: Spent) -> Spent:
+    """Return the answer of two logs, the first of which has room."""
+    return spent if other.passed and spent.remaining <= other.remaining else other

@@ -27,11 +27,25 @@ class KeyKind(StrEnum):
     PAGE = "p"
     EVENT_RATE = "e"
     USER_RATE = "v"
+    PAGE_RATE = "g"
+    EVENT_RATE_OF_PAGE = "f"
+    USER_RATE_OF_PAGE = "w"
+    PAGE_RATE_OF_PAGE = "h"
 
 
 # Python 3.11 takes five times as long to find a member in its enum as a name in a module.
 SESSION, USER, PAGE = KeyKind.SESSION, KeyKind.USER, KeyKind.PAGE
-RATE_KEYS = {RateKind.EVENT: KeyKind.EVENT_RATE, RateKind.USER: KeyKind.USER_RATE}
+RATE_KEYS = {
+    RateKind.EVENT: KeyKind.EVENT_RATE,
+    RateKind.USER: KeyKind.USER_RATE,
+    RateKind.PAGE: KeyKind.PAGE_RATE,
+}
+PAGE_RATE_KEYS = {
+    RateKind.EVENT: KeyKind.EVENT_RATE_OF_PAGE,
+    RateKind.USER: KeyKind.USER_RATE_OF_PAGE,
+    RateKind.PAGE: KeyKind.PAGE_RATE_OF_PAGE,
+}
+"""Of a session's calls, and of one page's."""
 
 
 @lru_cache(maxsize=8192)
@@ -57,3 +71,9 @@ def session_keys(operation: Mark | Recall) -> list[int]:
     if operation.user:
         keys.append(key_of(USER, operation.org, operation.user))
     return keys
+
+
+def page_mark(name: str) -> int:
+    """Return what is kept of a name of one page: 31 bits, as a page has few names, and there are many pages."""
+    digest = blake2b(name.encode("utf-8", "surrogatepass"), digest_size=4).digest()
+    return int.from_bytes(digest, "big") >> 1

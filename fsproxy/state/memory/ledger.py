@@ -60,7 +60,9 @@ class Bounds:
     orgs: int = 100_000
     """Orgs with a count, and orgs with names."""
     rates: int = 500_000
-    """Sessions (twice, if they send events and user calls) that called within the last 11 minutes."""
+    """Sessions and pages (once for each kind of call that they send) that called within the last 11 minutes."""
+    page_names: int = 200_000
+    """Pages whose properties are counted."""
 
 
 class MemoryLedger:
@@ -76,7 +78,7 @@ class MemoryLedger:
         """With ``journal``, changes are noted for ``drain``, which must then be called regularly."""
         bounds = bounds or Bounds()
         self._sessions = Sessions(bounds.ids, bounds.admitted, bounds.reservations, bounds.orgs, bounds.uids)
-        self._names = Names(bounds.names, bounds.orgs)
+        self._names = Names(bounds.names, bounds.orgs, bounds.page_names)
         self._rates = Rates(bounds.rates)
         self.recent_names = self._names.recent_names
         self.lists = KeptLists(noted=journal)
@@ -98,6 +100,7 @@ class MemoryLedger:
             "names": self._names,
             "orgs": self._sessions.counts,
             "rates": self._rates.calls,
+            "page_names": self._names.page_names.pages,
         }
         if journal:
             self._sessions.live.start_journal()

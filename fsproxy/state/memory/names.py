@@ -6,11 +6,14 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from itertools import islice, takewhile
 
-from fsproxy.core.limits.operations import Claim, Claimed, NameKind
+import msgspec
+
+from fsproxy.core.limits.operations import UNCOUNTED, Claim, Claimed, NameKind
 from fsproxy.core.model import Instant
 from fsproxy.core.name_digest import LONGEST_NAME, name_digest
 from fsproxy.core.plan_writing import NameRow
 from fsproxy.state.memory.journal import SHARDS, Journal
+from fsproxy.state.memory.page_names import PageNames
 from fsproxy.state.memory.recent_names import RecentNames
 
 _Key = tuple[str, NameKind, str]
@@ -23,12 +26,13 @@ _NO_TIMES: _Known = OrderedDict()
 
 
 class Names:
-    """At most ``bound`` names over all orgs, and ``orgs`` orgs. Refused names are not kept.
+    """At most ``bound`` names over all orgs, ``orgs`` orgs, and those of ``pages`` pages. Refused names are not kept.
 
     To make room, all names of the org that claimed longest ago go.
     """
 
-    def __init__(self, bound: int, orgs: int) -> None:
+    def __init__(self, bound: int, orgs: int, pages: int) -> None:
+        self.page_names = PageNames(pages)
         self.recent_names = RecentNames()
         """What was new and what was refused."""
         self._bound = bound
@@ -53,6 +57,8 @@ class Names:
 
     def claim(self, op: Claim, now: Instant) -> Claimed:
         """See ``Claim``."""
+        if op.page:
+            return self._claim_on_page(op, now)
         known = self._known(op.org, op.kind)
         if known and known[next(iter(known))] <= now - op.retention:
             self._forget(op, known, Instant(now - op.retention))
@@ -84,6 +90,7 @@ class Names:
 
     def look(self, op: Claim, now: Instant) -> Claimed:
         """Return what ``claim`` would answer, and claim nothing."""
+        of_page = self.page_names.copy_of(op, now) if op.page else None
         known = self._orgs.get(op.org, _NO_KINDS).get(op.kind, _NO_TIMES)
         since, refused = now - op.retention, set[str]()
         # The one that was seen longest ago is the first.
@@ -91,14 +98,18 @@ class Names:
         new: set[str] = set()
         for name in op.names:
             kept = _kept(name)
-            if known.get(kept, since) > since or kept in new:
+            if of_page is not None and not of_page.has_room(kept, op.page_limit):
+                refused.add(name)
                 continue
-            if size < op.limit:
+            if not known.get(kept, since) > since and kept not in new:
+                if op.limit != UNCOUNTED and size >= op.limit:
+                    refused.add(name)
+                    continue
                 size += 1
                 new.add(kept)
-            else:
-                refused.add(name)
-        return Claimed(frozenset(refused), size)
+            if of_page is not None:
+                of_page.add(kept)
+        return Claimed(frozenset(refused), size if op.limit != UNCOUNTED else 0)
 
     def rows(self, org: str | None) -> Iterator[list[NameRow]]:
         """Yield all names that are known, of all orgs unless one is given. A step of the iterator is short."""
@@ -135,6 +146,27 @@ class Names:
                 known[kept] = last
 
     # -- within
+
+    def _claim_on_page(self, op: Claim, now: Instant) -> Claimed:
+        """Claim one name after another of the page and of the org: what one refuses is counted by neither."""
+        of_page = self.page_names.of(op, now)
+        refused: dict[str, None] = {}
+        known = 0
+        for name in op.names:
+            kept = _kept(name)
+            if not of_page.has_room(kept, op.page_limit):
+                refused[name] = None
+                continue
+            if op.limit != UNCOUNTED:
+                claimed = self.claim(msgspec.structs.replace(op, names=(name,), page=""), now)
+                known = claimed.known
+                if claimed.refused:
+                    refused[name] = None
+                    continue
+            of_page.add(kept)
+        if refused:
+            self.recent_names.record(op, (), refused, now)
+        return Claimed(frozenset(refused), known)
 
     def _known(self, org: str, kind: NameKind) -> _Known:
         kinds = self._orgs.get(org)

@@ -14,6 +14,7 @@ from fsproxy.core.model import Instant
 Names = Mapping[str, Instant]
 """Each with when it was new, or refused last. The latest is the last."""
 _NONE: Names = {}
+_PAGE_NAME = NameKind.PAGE_NAME
 MOST_NAMES = 20
 """New names of an org and kind that are shown, and refused ones."""
 LONGEST_NAME = 128
@@ -41,6 +42,8 @@ class RecentNames:
     def record(self, claim: Claim, new: Sequence[str], refused: Iterable[str], at: Instant) -> None:
         """Keep which of a claim's names the org had not used before, and which were refused."""
         kinds = self.touch(claim.org)
+        if claim.kind is _PAGE_NAME:
+            return  # they stand for values, which are shown nowhere
         if new:
             _keep(kinds.setdefault((claim.kind, False), {}), new[-MOST_NAMES:], at)
         if refused:

@@ -10,6 +10,8 @@ import asyncio
 from math import inf
 from typing import Any
 
+import msgspec
+
 from fsproxy.core.limits.operations import (
     Admit,
     Answer,
@@ -28,14 +30,19 @@ from fsproxy.state.memory.recent_names import RecentNames
 from fsproxy.state.redis.breaker import Breaker
 from fsproxy.state.redis.connection import RedisLink
 from fsproxy.state.redis.local_answers import UNKNOWN, UNTOLD, LocalAnswers
+from fsproxy.state.redis.script import PAGE_NAME_SECONDS
 from fsproxy.state.redis.wire import from_wire, look_to_wire, new_names, org_base, to_wire
-from fsproxy.state.redis.write_limits import WriteRate
+from fsproxy.state.redis.write_limits import NewPages, WriteRate
 from fsproxy.state.run_time_lists import KeptLists
 
 ID_WRITES = (250, 500)
 """Ids of sessions and users, unknown to this process, that it marks in a second: of one org, and of all.
 
 Clients choose them. A key takes about 160 bytes for 30 minutes: 140 MB of all, for each process (rules.md 5)."""
+
+PAGE_NAME_WRITES = (150, 300)
+"""Pages that begin to have their names counted, in the same way. A page with 50 names takes about 300 bytes for 15
+minutes: 80 MB of all."""
 
 
 class RedisLedger:
@@ -58,6 +65,7 @@ class RedisLedger:
         self.lists = KeptLists()
         self.new_names = self._local.new_names
         self.id_rate = WriteRate("sessions", *ID_WRITES)
+        self.page_name_rate = NewPages("page_names", *PAGE_NAME_WRITES, PAGE_NAME_SECONDS)
         self._link = RedisLink(url, timeout, org_base(prefix, "~probe"), self.breaker, self._local.forget)
         # A server that is not there does not keep the program from starting.
         self.start, self.close = self._link.start, self._link.close
@@ -75,7 +83,7 @@ class RedisLedger:
         asked: list[Operation] = []
         for operation, answer in zip(operations, answers, strict=True):
             if answer is UNKNOWN or (answer is UNTOLD and not behind):
-                asked.append(operation)
+                asked.append(operation if type(operation) is not Claim else self._bounded(operation))
             elif answer is UNTOLD:
                 self._tell(operation, now)
         if not asked:
@@ -171,6 +179,12 @@ class RedisLedger:
         except LedgerDownError:
             for key in marked:
                 local.sessions.unmark(key, now)
+
+    def _bounded(self, claim: Claim) -> Claim:
+        """Return the claim, without its page if too many pages are new: clients choose their ids."""
+        if not claim.page or self.page_name_rate.take_page(claim.org, claim.page):
+            return claim
+        return msgspec.structs.replace(claim, page="")
 
     def _send(self, operations: list[Operation], now: Instant) -> asyncio.Future[list[Any]]:
         skew = self.skew

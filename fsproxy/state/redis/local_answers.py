@@ -55,9 +55,12 @@ class _Names:
         self._size = 0
 
     def count(self, op: Claim, now: Instant) -> int | None:
-        """Return how many names the org has; None, unless all names of the claim are known and none is due."""
+        """Return how many names the org has; None, unless all names of the claim are known and none is due.
+
+        What a page has is known to Redis alone.
+        """
         dues = self._dues.get((op.org, op.kind))
-        if dues is None:
+        if dues is None or op.page:
             return None
         # Twice, as requests overtake each other; a clock that stepped back must not make an entry last.
         within = 2 * _kept_for(op.retention)

@@ -24,6 +24,8 @@ BLOCK_SECONDS = 15 * 60
 """How long it is kept why a page was blocked, after it was last asked for: its memory belongs to the limits."""
 LIST_SECONDS = MOST_SECONDS + DAY
 """How long the lists that change at run time are kept after the last change: longer than any of their entries."""
+PAGE_NAME_SECONDS = 15 * 60
+"""How long the names of a page are kept after it last claimed any."""
 PROBE_KEY_SECONDS = 10
 """How long the key is kept that a probe writes."""
 
@@ -39,6 +41,7 @@ CONSTANTS: dict[str, int] = {
     "LATENESS": CALL_LATENESS_SECONDS,
     "CLOCK_KEPT": CLOCK_SECONDS,
     "BLOCK_KEPT": BLOCK_SECONDS,
+    "PAGE_NAMES_KEPT": PAGE_NAME_SECONDS,
     "PROBE_KEPT": PROBE_KEY_SECONDS,
     "LISTS_KEPT": LIST_SECONDS,
     "SECOND": SECOND,

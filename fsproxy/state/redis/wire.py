@@ -32,7 +32,8 @@ from fsproxy.core.limits.rate import microseconds
 from fsproxy.core.model import FilterName, Hit, Rule
 from fsproxy.core.name_digest import LONGEST_NAME, name_digest
 from fsproxy.core.reasons import ReasonCode
-from fsproxy.state.memory.keys import RATE_KEYS, KeyKind, key_of
+from fsproxy.core.settings import Window
+from fsproxy.state.memory.keys import PAGE_RATE_KEYS, RATE_KEYS, KeyKind, key_of, page_mark
 
 KEY_VERSION = 1
 """Part of every key. A version that lays its keys out otherwise counts it up, and reads the previous one's."""
@@ -82,17 +83,40 @@ def to_wire(operation: Operation, skew: float) -> list[Any]:
         case Recall():
             return ["recall", _own_ids(operation)]
         case Claim():
-            names = [kept_name(each) for each in operation.names]
-            return ["claim", operation.kind.value, names, operation.limit, operation.retention]
-        case Spend(org=org):
-            key = id_of(RATE_KEYS[operation.kind], org, operation.session)
-            page = _digest(KeyKind.PAGE, org, operation.page) if operation.page else ""
-            windows = [[each.limit, microseconds(each.seconds)] for each in operation.windows]
-            at, when = microseconds(operation.at + skew), microseconds(operation.when / 1000)
-            return ["spend", key, at, windows, page, when, operation.mark]
+            return _claim(operation)
+        case Spend():
+            return _spend(operation, skew)
         case Move(org=org):
             keys = [id_of(kind, org, operation.session) for kind in RATE_KEYS.values()]
+            keys += [id_of(kind, org, operation.page) for kind in PAGE_RATE_KEYS.values()]
             return ["move", keys, _digest(KeyKind.PAGE, org, operation.page), microseconds(operation.began + skew)]
+
+
+def _claim(operation: Claim) -> list[Any]:
+    names = [kept_name(each) for each in operation.names]
+    wire = ["claim", operation.kind.value, names, operation.limit, operation.retention]
+    if not operation.page:
+        return wire
+    page = _digest(KeyKind.PAGE, operation.org, operation.page)
+    return [*wire, page, operation.page_limit, [page_mark(each) for each in names]]
+
+
+def _spend(operation: Spend, skew: float) -> list[Any]:
+    org = operation.org
+    page = _digest(KeyKind.PAGE, org, operation.page) if operation.page else ""
+    at, when = microseconds(operation.at + skew), microseconds(operation.when / 1000)
+    of_page = [each for each in operation.windows if each.per_page and operation.of_page]
+    of_session = [each for each in operation.windows if each not in of_page]
+    logs = []
+    if of_session or not of_page:
+        logs += [id_of(RATE_KEYS[operation.kind], org, operation.session), _windows(of_session)]
+    if of_page:
+        logs += [id_of(PAGE_RATE_KEYS[operation.kind], org, operation.of_page), _windows(of_page)]
+    return ["spend", at, page, when, operation.mark, *logs]
+
+
+def _windows(windows: Iterable[Window]) -> list[list[int]]:
+    return [[each.limit, microseconds(each.seconds)] for each in windows]
 
 
 def look_to_wire(operation: Operation, skew: float) -> list[Any]:

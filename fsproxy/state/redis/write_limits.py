@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from fsproxy.clock import monotonic
+from fsproxy.state.memory.bounded_table import BoundedTable
+from fsproxy.state.memory.keys import PAGE, key_of
 
 NEW_NAMES_PER_SECOND = 200
 """New names in the long run: of orgs that the store has known for an hour, and as many of all others.
@@ -14,6 +16,7 @@ NEW_NAMES_BURST = 20_000
 """New names at once: three times what one org may have."""
 OLD_ORG_SECONDS = 3_600.0
 _MOST_OLD_ORGS = 10_000
+_MOST_PAGES = 200_000
 
 
 class WriteRate:
@@ -52,6 +55,23 @@ class WriteRate:
         if taken < wanted:
             self.skipped += wanted - taken
         return taken
+
+
+class NewPages(WriteRate):
+    """Pages whose names are counted in the store. One that was counted within ``seconds`` takes nothing of the rate."""
+
+    def __init__(self, what: str, per_org: int, in_all: int, seconds: float) -> None:
+        super().__init__(what, per_org, in_all)
+        self._seconds = seconds
+        self._known: BoundedTable[int, bool] = BoundedTable(_MOST_PAGES)
+
+    def take_page(self, org: str, page: str) -> bool:
+        """Return whether the page's names may be counted now."""
+        key = key_of(PAGE, org, page)
+        if self._known.find(key) is None and not self.take(org, 1):
+            return False
+        self._known.put(key, True, self._seconds)
+        return True
 
 
 class NewNames:

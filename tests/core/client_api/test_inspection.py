@@ -14,6 +14,7 @@ from fsproxy.core.client_api.reading.bundle import Uninspectable
 from fsproxy.core.client_api.rewriting import rewrite
 from fsproxy.core.limits.operations import NameKind, RateKind
 from fsproxy.core.model import Route
+from fsproxy.core.name_digest import name_digest
 from fsproxy.core.settings import ClientApiSettings, OnUninspectable
 from support.call_samples import API, OPAQUE, SET_VARS, bundle, compact, event, first, second, user
 
@@ -129,12 +130,16 @@ def test_names_to_claim_are_of_what_survives() -> None:
         first("Sold", {"a_str": 5}),
         first("", {"z_str": "x"}),
         user({"z_int": "x"}),
-        first("page", {"z_str": "x"}, 8193),
+        first("page", {"z_str": "x", "pageName": "Home"}, 8193),
+        first("page", {"pageName": 5, "y_str": 5}, 8193),
+        first("document", {"z_str": "x", "pageName": "Home"}, 8193),
     )
     assert inspection.names(range(len(inspection.calls))) == {
         NameKind.USER_PROPERTY: ("a_str", "c_int"),
         NameKind.EVENT_NAME: ("Bought", "Sold"),
         NameKind.EVENT_PROPERTY: ("Bought/a_str", "Bought/b_str"),
+        NameKind.PAGE_PROPERTY: ("z_str",),
+        NameKind.PAGE_NAME: (name_digest("Home"),),
     }
 
 
@@ -155,6 +160,7 @@ def test_identify_with_vars_is_one_call_against_the_rate() -> None:
         ("user", (9,), 2),
         ("user", (10,), 1),
         ("user", (11, 12), 1),
+        ("page", (13,), 5),
     ]
 
 

@@ -9,7 +9,7 @@ from fsproxy.core.client_api.outcome import CallsOutcome, decide_calls
 from fsproxy.core.limits.operations import NameKind, RateKind, Spend, Spent
 from fsproxy.core.limits.page_clock import CallClock
 from fsproxy.core.model import Instant, Route
-from fsproxy.core.settings import ClientApiSettings
+from fsproxy.core.settings import ClientApiSettings, RateSettings, Window
 from support.call_samples import bundle, first, user
 
 SETTINGS = ClientApiSettings()
@@ -30,8 +30,10 @@ def cost(
     *events: str,
     repeated: tuple[int, ...] = (),
     clock: CallClock = CLOCK,
+    rate: RateSettings = RATE,
+    page: str = "",
 ) -> Spending:
-    return spends("o", "s", *judged(*events), repeated, clock, RATE)
+    return spends("o", "s", *judged(*events), repeated, clock, rate, page)
 
 
 def test_each_call_spends_at_its_own_time_and_an_identify_with_its_variables_once() -> None:
@@ -70,6 +72,29 @@ def test_what_validation_and_names_reject_spends_nothing() -> None:
 
 def test_events_and_user_calls_have_windows_of_their_own() -> None:
     assert [each.windows for each in cost(UID, EVENT).operations] == [RATE.user, RATE.event]
+
+
+PAGE = first("page", {"a_int": 1}, 8193)
+
+
+def test_calls_whose_windows_are_none_spend_nothing() -> None:
+    assert cost(PAGE, page="p").operations == ()
+    assert cost(EVENT, rate=RateSettings(event=()), page="p").operations == ()
+    assert cost(first("document", {"a_int": 1}, 8193), rate=RateSettings(page=RATE.user), page="p").operations == ()
+
+
+def test_page_properties_have_windows_of_their_own_and_every_call_tells_its_page_whatever_dates_it() -> None:
+    rate = RateSettings(page=(Window(1, 1.0, per_page=True),))
+    (operation,) = cost(PAGE, rate=rate, page="p").operations
+    assert (operation.kind, operation.windows, operation.page, operation.of_page) == (
+        RateKind.PAGE,
+        rate.page,
+        "p",
+        "p",
+    )
+    for clock in (CallClock(Instant(2_000.0)), CallClock(Instant(2_000.0), 1_000.0)):
+        (operation,) = cost(EVENT, clock=clock, page="p").operations
+        assert (operation.page, operation.of_page) == ("", "p")
 
 
 def test_the_calls_of_every_refused_group_are_over_and_the_longest_wait_is_told() -> None:

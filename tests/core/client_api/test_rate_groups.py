@@ -34,7 +34,8 @@ def groups(*events: str) -> list[tuple[int, ...]]:
         ([UID, '"98"', VARS], [(0,), (1,)]),
         ([UID, "[" * 3_000 + "]" * 3_000, VARS], [(0,), (1,)]),
         ([UID, API, first("E", {})], [(0,), (1,)]),
-        ([first("page", {"a_int": 1}, 8193), VARS], [(1,)]),
+        ([first("page", {"a_int": 1}, 8193), VARS], [(0,), (1,)]),
+        ([first("document", {"a_int": 1}, 8193), VARS], [(1,)]),
     ],
 )
 def test_a_uid_and_the_variables_right_after_it_count_once(events: list[str], expected: list[tuple[int, ...]]) -> None:

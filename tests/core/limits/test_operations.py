@@ -14,8 +14,9 @@ def test_the_times_of_sessions_and_reservations_are_those_of_the_rules() -> None
 
 
 def test_the_words_under_which_names_and_rates_are_stored_never_change() -> None:
-    assert [kind.value for kind in NameKind] == ["user_property", "event_name", "event_property"]
-    assert [kind.value for kind in RateKind] == ["event", "user"]
+    names = ["user_property", "event_name", "event_property", "page_property", "page_name"]
+    assert [kind.value for kind in NameKind] == names
+    assert [kind.value for kind in RateKind] == ["event", "user", "page"]
 
 
 def test_what_is_not_said_is_what_costs_least_to_be_wrong_about() -> None:

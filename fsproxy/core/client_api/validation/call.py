@@ -36,7 +36,7 @@ def validate_call(call: Call, settings: ClientApiSettings, refused: Refused | No
         return call.learned
     own, kind = _own_breach(call, settings, refused), call.kind
     reserved = _NONE_RESERVED if kind is CallKind.EVENT else settings.reserved if kind.is_user else _PAGE_RESERVED
-    full = dict.fromkeys(_refused_here(call, refused), _FULL) if refused else _NONE_REFUSED
+    full = _reasons(call, refused) if refused else _NONE_REFUSED
     walk = Walk(call, settings, reserved, full)
     walk.validate_all()
     if call.breaches or own is not None:
@@ -60,6 +60,7 @@ def validate_call(call: Call, settings: ClientApiSettings, refused: Refused | No
             cuts=tuple(walk.cuts),
             schema_cuts=walk.entries_to_cut(),
             names=tuple(walk.names),
+            page_name=walk.page_name,
         )
     return ValidatedCall(
         names=tuple(walk.names),
@@ -67,6 +68,7 @@ def validate_call(call: Call, settings: ClientApiSettings, refused: Refused | No
         is_shared=walk.is_shared,
         survivors=walk.survivors,
         noted=planned.noted,
+        page_name=walk.page_name,
     )
 
 
@@ -75,7 +77,9 @@ def refuse(call: Call, validated: ValidatedCall, refused: Refused, settings: Cli
 
     Where it can, it costs only as much as the refused names do.
     """
-    found = properties_refused(call, validated, _refused_here(call, refused), shown(call), settings)
+    found = None
+    if not validated.page_name or validated.page_name not in refused.get(NameKind.PAGE_NAME, ()):
+        found = properties_refused(call, validated, _refused_here(call, refused), shown(call), settings)
     if found is None:
         return validate_call(call, settings, refused)
     own = _own_breach(call, settings, refused)
@@ -87,6 +91,14 @@ def refuse(call: Call, validated: ValidatedCall, refused: Refused, settings: Cli
 def shown(call: Call) -> str | None:
     """Return an event's name as a rejection carries it; None for other kinds, and for a name that is no string."""
     return cut(call.name) if isinstance(call.name, str) else None
+
+
+def _reasons(call: Call, refused: Refused) -> dict[str, Breach]:
+    """Return the call's refused names, each with the reason. A digest of a ``pageName`` is no name of a property."""
+    full = dict.fromkeys(_refused_here(call, refused), _FULL)
+    if call.kind is CallKind.PAGE:
+        full |= dict.fromkeys(refused.get(NameKind.PAGE_NAME, ()), _FULL)
+    return full
 
 
 def _refused_here(call: Call, refused: Refused) -> Collection[str]:

@@ -57,4 +57,6 @@ def reserved_detail(code: RejectionCode, length: int) -> str:
     """Return what is wrong with a reserved property of at most ``length`` characters."""
     if code is RejectionCode.EXPECTED_ATOM:
         return "an object or list where one value belongs"
+    if code is RejectionCode.CARDINALITY_EXCEEDED:
+        return "a new value beyond the limit on names of pages"
     return f"longer than {length} characters" if code is RejectionCode.VALUE_TOO_BIG else "not a string"

@@ -11,6 +11,7 @@ from fsproxy.core.client_api.validation.flattened import NO_ENTRIES, FlattenedEn
 from fsproxy.core.client_api.validation.values import reserved_problem
 from fsproxy.core.json.scanner import Steps
 from fsproxy.core.model import CallKind, PropertyType, Rejection
+from fsproxy.core.name_digest import name_digest
 from fsproxy.core.reasons import RejectionCode
 from fsproxy.core.settings import ClientApiSettings
 
@@ -59,6 +60,7 @@ class Findings:
         "_shown",
         "cuts",
         "names",
+        "page_name",
         "rejections",
         "survivors",
     )
@@ -93,6 +95,7 @@ class Findings:
 
         Where suffixes give the types, the name holds the whole path, and both places are empty.
         """
+        self.page_name = ""
         self.survivors = 0
 
     @property
@@ -136,6 +139,10 @@ class Findings:
             self._reject(RejectionCode.CARDINALITY_EXCEEDED, key, steps)
             return False
         code = reserved_problem(value, length)
+        if code is None and self._call.kind is CallKind.PAGE:
+            self.page_name = name_digest(str(value))
+            if self.page_name in self._refused:
+                code = RejectionCode.CARDINALITY_EXCEEDED
         if code is None:
             self.survivors += 1
             return True

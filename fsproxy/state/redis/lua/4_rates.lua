@@ -217,7 +217,8 @@ local function bar(log, first, last)
   log.barred[place] = { first, last }
 end
 
-local function spend(log, at, windows, page, when, mark)
+-- `also` is asked once this log has room, before the call counts here: a call that one log refuses counts in none.
+local function spend(log, at, windows, page, when, mark, also)
   local slot = page ~= '' and slot_of(log, page) or nil
   local offset = at - when
   if slot then
@@ -246,7 +247,11 @@ local function spend(log, at, windows, page, when, mark)
     local free = page ~= '' and last + 1 or free_after(times, last, windows)
     return { false, (free - at) / SECOND, 0 }
   end
-  local remaining, most = -1, FEW_CALLS
+  local other = also and also()
+  if other and not other[1] then
+    return other
+  end
+  local remaining, most = other and other[3] or -1, FEW_CALLS
   for _, window in ipairs(windows) do
     local left = window[1] - 1 - (place - first_after(times, at - window[2], math.max(place - window[1], 0), place))
     if left < remaining or remaining < 0 then
@@ -281,8 +286,8 @@ local function looked_log(key, kept)
   return log
 end
 
--- Decides a call by the log that `find` returns.
-local function spend_in(find, id, at, windows, page, when, mark)
+-- Decides a call by the logs that `find` returns: one, or two if a second id is given.
+local function spend_in(find, at, page, when, mark, id, windows, other_id, other_windows)
   if #windows == 0 then
     return { true, 0, 0 }
   end
@@ -296,25 +301,29 @@ local function spend_in(find, id, at, windows, page, when, mark)
   if closed > 0 then
     return { false, closed / SECOND, 0 }
   end
-  return spend(find(base .. 'l:' .. id, longest / SECOND + LATENESS), at, windows, page, when, mark)
+  local also = other_id and function()
+    return spend_in(find, at, page, when, mark, other_id, other_windows)
+  end
+  return spend(find(base .. 'l:' .. id, longest / SECOND + LATENESS), at, windows, page, when, mark, also)
 end
 
--- id       the log's: kind and session
 -- at       microsecond of the call on the server's clock
--- windows  [[limit, length in microseconds], ...]
 -- page     the page whose clock `at` was read from, or ''
 -- when     microseconds since that page's start
 -- mark     32 bits by which a repeat of the call is known; 0: none
+-- id       the log's: kind, and session or page
+-- windows  [[limit, length in microseconds], ...]
+-- Where both a session's and a page's windows hold, a second id and its windows follow.
 -- Answers [passed, seconds until it would pass, calls left in the tightest window].
 -- Cost: O(log n) for the search and O(n) for the insertion among n calls; the log is read and written once a script
 -- call.
-function operations.spend(id, at, windows, page, when, mark)
-  return spend_in(log_of, id, at, windows, page, when, mark)
+function operations.spend(...)
+  return spend_in(log_of, ...)
 end
 
 -- Answers as `spend` does. The call counts in a copy of the log, which the other calls of the request share.
-function operations.look_spend(id, at, windows, page, when, mark)
-  return spend_in(looked_log, id, at, windows, page, when, mark)
+function operations.look_spend(...)
+  return spend_in(looked_log, ...)
 end
 
 -- ids     the logs in which the page may have calls

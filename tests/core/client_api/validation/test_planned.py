@@ -269,3 +269,13 @@ def test_a_plan_never_rejects_what_it_was_learned_from(
     assert [each.validated.rejections for each in again.calls] == [each.validated.rejections for each in seen.calls]
     assert [each.validated.noted for each in again.calls] == [()] * len(seen.calls)
     assert again.names(range(len(seen.calls))) == names
+
+
+def test_a_plan_that_is_learned_has_nothing_of_pages() -> None:
+    at = Instant(1.8e9)
+    names = [
+        ("o", NameKind.USER_PROPERTY, "tier_str", at),
+        ("o", NameKind.PAGE_PROPERTY, "step_int", at),
+        ("o", NameKind.PAGE_NAME, name_digest("Checkout"), at),
+    ]
+    assert learned_plan(names, CoreSettings(), at) == learned_plan(names[:1], CoreSettings(), at) != ""
