@@ -68,12 +68,12 @@ def test_an_orgs_profile_leaves_the_bases_other_keys() -> None:
 
 def test_an_unknown_profile_is_a_fault_of_its_own() -> None:
     with pytest.raises(ConfigError) as found:
-        base("{limits: curent}")
+        base("{limits: currant}")
     (problem,) = found.value.problems
     assert (
         str(problem)
         .splitlines()[0]
-        .endswith('client_api.limits: "curent" is not known here (did you mean current?); allowed: documents, current')
+        .endswith('client_api.limits: "currant" is not known here (did you mean current?); allowed: documents, current')
     )
 
 
