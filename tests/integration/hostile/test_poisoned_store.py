@@ -17,7 +17,8 @@ def traffic(number: int) -> list[tuple[bytes, int]]:
     """Return a captured page, a blocked one, and uploads of each, twice, with their statuses in a healthy store."""
     page = {"OrgId": "o-1", "Url": "https://a.example/", "SessionId": "s", "PageId": f"p-{number}", "UserId": "u"}
     call = {"Kind": 8197, "When": 1, "Args": ["Bought", '{"total_real":1.5}']}
-    bundle = {"Seq": 1, "When": 1, "Evts": [call]}
+    page_call = {"Kind": 8193, "When": 2, "Args": ["page", '{"pageName":"Home","step_int":1}']}
+    bundle = {"Seq": 1, "When": 1, "Evts": [call, page_call]}
     ids = "OrgId=o-1&UserId=u&SessionId=s&Seq=1&PageId="
     return [
         (post("/rec/page", page), 200),
@@ -54,6 +55,7 @@ async def test_what_somebody_else_wrote_costs_no_answer(command: str) -> None:
             config = {
                 "upstream": {"url": upstream.url},
                 "state": {"backend": "redis", "redis": {"url": server.url, "timeout": "5s"}},
+                "client_api": {"limits": "current"},
                 "filters": {"quota": {"sessions": 100}, "ramping": {"share": "99.9%"}},
             }
             # A value of another type than ours is never looked into.
