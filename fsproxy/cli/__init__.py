@@ -22,6 +22,7 @@ _SUMMARIES = {
     "validate": "Check the client API calls in a file.",
     "plan": "Write a plan of names from those that were sent.",
     "why": "Show what became of a request, a page or a session.",
+    "lists": "Change the lists of a running proxy: users, addresses.",
     "try": "Show what a configuration would change about live traffic.",
     "replay": "Show which recorded decisions other rules would change.",
     "import-settings": "Turn the vendor's settings exports into a configuration.",

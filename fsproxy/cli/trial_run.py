@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import signal
-from collections.abc import Callable, Mapping, Sequence
-from io import BytesIO
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
-import aiohttp
+from fsproxy.cli.asking import ANSWER_SECONDS, NotReachedError, ask, client
+
+if TYPE_CHECKING:
+    import aiohttp
 
 Found = dict[str, Any]
 """An answer of ``/api/try``."""
 POLL_SECONDS = 1.0
 PATIENCE = 10
 """So many questions in a row may stay without an answer."""
-ANSWER_SECONDS = 10.0
 START_SECONDS = 90.0
 """A configuration of 100,000 rules takes seconds to compile, and every worker does it."""
-
-
-class NotReachedError(Exception):
-    """There is no trial, or none any more. ``faults`` are those of the configuration, as the proxy found them."""
-
-    def __init__(self, text: str, faults: Sequence[Mapping[str, str]] = ()) -> None:
-        super().__init__(text)
-        self.faults = faults
 
 
 class TrialRun:
@@ -36,7 +27,7 @@ class TrialRun:
     def __init__(self, url: str, token: str | None, on_news: Callable[[Found], None] | None = None) -> None:
         """``url`` is the admin port's; ``on_news`` is called with each answer while the trial runs."""
         self._url = url
-        self._headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
+        self._token = token
         self._on_news = on_news or (lambda _: None)
 
     async def run(self, candidate: Mapping[str, Any]) -> Found:
@@ -44,7 +35,7 @@ class TrialRun:
         task, loop = asyncio.current_task(), asyncio.get_running_loop()
         if task is not None:
             loop.add_signal_handler(signal.SIGTERM, task.cancel)
-        async with aiohttp.ClientSession(self._url, headers=self._headers) as http:
+        async with client(self._url, self._token) as http:
             starting = loop.create_task(self._ask(http, "POST", candidate, START_SECONDS))
             try:
                 return await self._follow(http, await asyncio.shield(starting))
@@ -78,22 +69,7 @@ class TrialRun:
     async def _ask(
         self, http: aiohttp.ClientSession, method: str, body: Any = None, seconds: float = ANSWER_SECONDS
     ) -> Found:
-        headers = {"Content-Type": "application/json"} if body is not None else {}
-        data = BytesIO(json.dumps(body).encode()) if body is not None else None
-        try:
-            async with (
-                asyncio.timeout(seconds),
-                http.request(method, "/api/try", data=data, headers=headers, allow_redirects=False) as response,
-            ):
-                status = response.status
-                answer: Any = None
-                with contextlib.suppress(ValueError):
-                    answer = await response.json(content_type=None)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            reason = getattr(error, "strerror", None) or "no answer"
-            raise NotReachedError(f"the admin port {self._url} is not reached: {reason}") from None
-        if status == 200 and isinstance(answer, dict) and "state" in answer:
-            return answer
-        if isinstance(answer, dict) and "error" in answer:
-            raise NotReachedError(f"the proxy answers {status}: {answer['error']}", answer.get("faults", ()))
-        raise NotReachedError(f"{self._url} answers {status}: it is no admin port of a fsproxy that knows /api/try")
+        answer = await ask(http, self._url, method, "/api/try", body, seconds)
+        if "state" not in answer:
+            raise NotReachedError(f"{self._url} answers 200: it is no admin port of a fsproxy that knows /api/try")
+        return answer

@@ -75,7 +75,8 @@ def try_(path: Path, seconds: float, share: float, admin: str | None, *, as_json
     NEW.yaml, its lists and the values of the variables that it names are read here and sent to the proxy. Ctrl-C ends
     the trial there, too.
     """
-    from fsproxy.cli.trial_run import NotReachedError, TrialRun  # noqa: PLC0415 - slow to import
+    from fsproxy.cli.asking import NotReachedError  # noqa: PLC0415 - slow to import
+    from fsproxy.cli.trial_run import TrialRun  # noqa: PLC0415
     from fsproxy.cli.trial_text import show  # noqa: PLC0415
 
     config = load_or_exit(path)
@@ -86,7 +87,7 @@ def try_(path: Path, seconds: float, share: float, admin: str | None, *, as_json
     try:
         found = asyncio.run(run.run(candidate))
     except NotReachedError as error:
-        for fault in error.faults:
+        for fault in (error.answer or {}).get("faults", ()):
             echo_error("\n".join(filter(None, (fault["text"], fault["excerpt"]))))
         raise click.ClickException(str(error)) from None
     if as_json:

@@ -229,5 +229,16 @@ async def test_rules_by_page_share_and_date() -> None:
         await it.go()
 
 
+async def test_a_user_is_deleted_at_once_and_an_address_blocked_for_a_day() -> None:
+    page = "how-to/lists.md"
+    async with RecordingUpstream() as upstream, walk(page, yaml_of(page), port_of(upstream)) as it:
+        *found, remove, again = list(steps(page))
+        for step in found:
+            await it.take(step)
+        await it.look()
+        await it.take(remove)
+        await it.take(again)
+
+
 def port_of(server: RecordingUpstream | Scripted) -> int:
     return int(server.url.rpartition(":")[2])

@@ -44,6 +44,7 @@ export function configCard() {
         : null,
       fact("Upstream", code(config.upstream.url)),
       fact("State", config.state.backend === "redis" ? code(config.state.redis.url) : config.state.backend),
+      answer.lists?.length ? fact("Lists at run time", answer.lists.map(listed)) : null,
       fact(
         "Waits for a restart",
         reload.restart_needed_for?.length
@@ -64,6 +65,21 @@ export function configCard() {
     ),
   ];
 }
+/** One list that was changed at run time: how long it is, when its entries end, and whether a restart forgets it. */
+const listed = ({name, mode, count, first_end: first, last_end: last, not_kept: notKept}) =>
+  el(
+    "div",
+    {},
+    el("code", {}, name),
+    `: ${plural(count, "entry", "entries")}, `,
+    el(
+      "span",
+      {title: local(first)},
+      first === last ? `until ${date(first)}` : `the next until ${date(first)}, the last until ${date(last)}`,
+    ),
+    mode === "enforce" ? "" : `, mode ${mode}`,
+    notKept ? el("span", {class: "warned"}, `. Not kept: ${notKept}`) : "",
+  );
 const files = ({files: named, config}) => named ?? config.files ?? [];
 const version = ({version: number, workers: {configured}, instance}) =>
   [number, configured > 1 ? `${configured} workers` : "", instance ? `instance ${instance}` : ""]

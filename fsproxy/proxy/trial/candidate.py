@@ -6,6 +6,7 @@ what the generation would decide if it were put in force at this moment; no seco
 
 from __future__ import annotations
 
+from asyncio import to_thread
 from copy import copy
 from typing import TYPE_CHECKING
 
@@ -87,7 +88,7 @@ class Candidate:
 
     async def request(self, flow: Flow, body: bytes) -> Flow:
         """Judge a page or an upload over HTTP. Its route may be another one here."""
-        beside = begun_by(self.generation, flow)
+        beside = begun_by(await self._with_lists_of(flow), flow)
         if beside.route in UNREAD or self.generation.mode is TopMode.BYPASS:
             return beside
         await (self._pages if beside.route is PAGE else self._uploads()).answer(beside, body)
@@ -95,7 +96,7 @@ class Candidate:
 
     async def frame(self, child: Flow, found: SocketFrame, text: bytes) -> Flow:
         """Judge a frame of a recorder's socket."""
-        generation = self.generation
+        generation = await self._with_lists_of(child)
         beside = begun_by(generation, child)
         if generation.mode is TopMode.BYPASS or generation.config.socket is not SocketMode.JUDGE:
             return beside
@@ -113,6 +114,13 @@ class Candidate:
             beside.form = Route.EVENT if found.command is Command.EVENT else Route.BUNDLE
             await uploads.cut_invalid(beside, policy, text[start:end])
         return beside
+
+    async def _with_lists_of(self, flow: Flow) -> Generation:
+        """Return the generation, with the lists at run time that the flow is really decided by."""
+        wanted = flow.generation.run_time
+        if self.generation.run_time.keys() != wanted.keys():
+            self.generation = await to_thread(self.generation.with_lists, wanted)
+        return self.generation
 
     def _uploads(self) -> UploadHandler:
         """Return a new handler for each upload. An old one would remember claims that were never made in the ledger."""
