@@ -11,8 +11,11 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
+from fsproxy.clock import now
 from fsproxy.core.audit.privacy import address_mask
 from fsproxy.core.limits.operations import LedgerDownError
+from fsproxy.core.model import FilterName
+from fsproxy.core.run_time_lists import ListChange, entry_of
 from fsproxy.proxy.trial.candidate import Candidate
 from fsproxy.proxy.trial.trial import FAULT, STORE_DOWN, Trial
 from fsproxy.state.looking import LookingLedger
@@ -102,6 +105,16 @@ async def test_what_the_store_does_not_answer_is_undecidable(
         monkeypatch.setattr(LookingLedger, "ask", down)
         assert await visit(proxy, http) == 200
         assert (trial.tally.pages, trial.tally.undecidable) == (0, {STORE_DOWN: 1})
+
+
+async def test_a_list_that_changes_at_run_time_is_no_difference(upstream: RecordingUpstream) -> None:
+    async with tried(upstream, {}) as (proxy, trial, http):
+        at = now()
+        listed = (entry_of(FilterName.DELETING_USER, "ann"),)
+        assert await visit(proxy, http, AppId="ann") == 200
+        await proxy.data_plane.listing.change(ListChange(FilterName.DELETING_USER, listed, (), at + 60, at))
+        assert [await visit(proxy, http, AppId=uid) for uid in ("ann", "ben")] == [202, 200]
+        assert (trial.tally.pages, trial.tally.changed, trial.tally.undecidable) == (3, 0, {})
 
 
 async def test_frames_of_a_socket_are_judged_as_requests_are(upstream: RecordingUpstream) -> None:
