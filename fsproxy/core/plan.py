@@ -80,6 +80,8 @@ class Plan:
     """``path_type``; None: user properties are not compared."""
     required: Mapping[str, Mapping[str, frozenset[str]]]
     """Event -> path -> the canonical names that it may have."""
+    types: Mapping[str, str]
+    """The types of a property, in words, by ``event/path`` or ``path``."""
     digests: frozenset[str]
     """Of names, as the ledger keeps them."""
 
@@ -106,6 +108,14 @@ class Plan:
                     if planned.required
                 }
             ),
+            types=MappingProxyType(
+                {path: " or ".join(several) for path, several in (file.user_properties or {}).items()}
+                | {
+                    f"{event}/{path}": " or ".join(several)
+                    for event, planned in events.items()
+                    for path, several in planned.properties.items()
+                }
+            ),
             digests=frozenset(DIGEST_BEGIN + each for each in file.digests),
         )
 
@@ -121,12 +131,6 @@ class Plan:
         if planned is None or planned.issuperset(names):
             return []
         return [name for name in names if name not in planned and not self._has_digest(name)]
-
-    def types_of(self, name: str, *, of_event: bool) -> list[str]:
-        """Return the types that the plan has for the property that an unplanned canonical name is about."""
-        path = name.rpartition("_")[0]
-        planned = self.event_properties if of_event else self.user_properties or ()
-        return [str(each) for each in PropertyType if f"{path}_{each}" in planned]
 
     def _has_digest(self, name: str) -> bool:
         return bool(self.digests) and not self.digests.isdisjoint((name, name_digest(name)))

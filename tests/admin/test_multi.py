@@ -170,6 +170,16 @@ async def test_a_question_is_answered_by_any_with_its_refusal(workers: Workers, 
     assert await explain() == (503, {"error": "no worker answers"})
 
 
+async def test_any_worker_tells_the_plan_of_names_that_all_have_counted(
+    workers: Workers, admin: TestClient[Any, Any]
+) -> None:
+    workers.any_says = (200, b'{"plan": "version: 1"}')
+    assert await get(admin, "/api/plan?org=o") == (200, {"plan": "version: 1"})
+    assert workers.asked == ["/api/plan?org=o None"]
+    workers.any_says = (503, b'{"error": "the store"}')
+    assert await get(admin, "/api/plan") == (503, {"error": "the store"})
+
+
 async def test_the_configuration_is_one_workers_and_its_state_the_fleets(
     workers: Workers, admin: TestClient[Any, Any]
 ) -> None:

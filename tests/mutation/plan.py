@@ -79,6 +79,12 @@ ALSO: dict[str, tuple[str, ...]] = {
     "replay/filters": ("core/replay/test_again.py",),
     "replay/story": ("cli/test_why.py",),
     "wording": ("cli/test_why.py",),
+    "plan": ("core/client_api/validation/test_planned.py", "config/test_plan.py", "cli/test_plan.py"),
+    "plan_writing": (
+        "core/client_api/validation/test_planned.py",
+        "cli/test_plan.py",
+        "admin/test_plan_learning.py",
+    ),
     "keys": ("config/test_values.py", "config/test_defaults.py", "config/test_json_schema.py"),
     "units": ("config/test_values.py",),
     "settings": ("config/test_defaults.py", "core/filters/test_every_filter.py"),

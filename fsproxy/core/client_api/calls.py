@@ -113,7 +113,7 @@ class ValidatedCall(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Several properties may have one name, or one entry of the schema."""
     survivors: int = 0
     """Properties that are not cut, reserved ones included."""
-    noted: tuple[Rejection, ...] = ()
+    noted: Sequence[Rejection] = ()
     """What the plan of names only reports: its mode is shadow, or it allows this (rules.md 9)."""
 
 

@@ -206,14 +206,14 @@ def _decide(
         noted = (*limited, *shadow, *full.rejections) if limited or shadow else full.rejections
         return CallOutcome(shadow=noted, verdict=verdict)
     if names_mode is not _ENFORCE:
-        shadow += tuple(r for r in full.rejections if r.code is RejectionCode.CARDINALITY_EXCEEDED)
+        shadow = (*shadow, *(r for r in full.rejections if r.code is RejectionCode.CARDINALITY_EXCEEDED))
     if over and rate_mode is _ENFORCE:
         rejections = (*limited, *enforced.rejections)
         return CallOutcome(rejected=True, rejections=rejections, shadow=shadow, verdict=verdict)
     return CallOutcome(
         rejected=enforced.rejected,
         rejections=enforced.rejections,
-        shadow=limited + shadow,
+        shadow=(*limited, *shadow) if limited else shadow,
         cuts=enforced.cuts,
         schema_cuts=enforced.schema_cuts,
         verdict=verdict,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+
+import msgspec
 
 from fsproxy.core.client_api.calls import NAME_KINDS, UID, Breach, Call, ValidatedCall
 from fsproxy.core.client_api.validation.details import cut
@@ -45,6 +47,10 @@ def validate_call(call: Call, settings: ClientApiSettings, refused: Refused | No
         return ValidatedCall(rejected=True, rejections=rejections if own is None else (own, *rejections))
     planned = AS_PLANNED if settings.plan is None else compare(call, walk.names, settings.plan)
     if planned.refused:
+        if planned.alike is not None and not planned.own and not walk.rejections:
+            found = properties_refused(call, _valid(walk), planned.refused, shown(call), planned.alike)
+            if found is not None:
+                return msgspec.structs.replace(found, noted=planned.noted) if planned.noted else found
         # What is not planned is cut where it stands, so that all rejections come in order of appearance.
         walk = Walk(call, settings, reserved, {**planned.refused, **full})
         walk.validate_all()
@@ -62,12 +68,16 @@ def validate_call(call: Call, settings: ClientApiSettings, refused: Refused | No
             names=tuple(walk.names),
             page_name=walk.page_name,
         )
+    return _valid(walk, planned.noted)
+
+
+def _valid(walk: Walk, noted: Sequence[Rejection] = ()) -> ValidatedCall:
     return ValidatedCall(
         names=tuple(walk.names),
         places=walk.places(),
         is_shared=walk.is_shared,
         survivors=walk.survivors,
-        noted=planned.noted,
+        noted=noted,
         page_name=walk.page_name,
     )
 
@@ -79,7 +89,7 @@ def refuse(call: Call, validated: ValidatedCall, refused: Refused, settings: Cli
     """
     found = None
     if not validated.page_name or validated.page_name not in refused.get(NameKind.PAGE_NAME, ()):
-        found = properties_refused(call, validated, _refused_here(call, refused), shown(call), settings)
+        found = properties_refused(call, validated, _refused_here(call, refused), shown(call), _FULL)
     if found is None:
         return validate_call(call, settings, refused)
     own = _own_breach(call, settings, refused)

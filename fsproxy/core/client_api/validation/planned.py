@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
 from fsproxy.core.client_api.calls import Breach, Call, Typing
 from fsproxy.core.client_api.validation.details import cut
+from fsproxy.core.client_api.validation.refusing import RefusedNames
 from fsproxy.core.model import CallKind, Mode, Rejection
 from fsproxy.core.plan import Plan
 from fsproxy.core.reasons import RejectionCode
 from fsproxy.core.settings import PlanSettings
 
 _NOT_PLANNED = "is not in the plan"
+_UNPLANNED = Breach(RejectionCode.UNPLANNED_PROPERTY, _NOT_PLANNED)
 
 
 class PlanFindings(msgspec.Struct, frozen=True, gc=False):
@@ -23,7 +25,9 @@ class PlanFindings(msgspec.Struct, frozen=True, gc=False):
     """They reject the call."""
     refused: Mapping[str, Breach] = {}
     """The canonical names of the properties to cut."""
-    noted: tuple[Rejection, ...] = ()
+    alike: Breach | None = None
+    """The breach of all of them, if they have the same."""
+    noted: Sequence[Rejection] = ()
     """What is only reported."""
 
 
@@ -48,30 +52,35 @@ def compare(call: Call, names: Collection[str], settings: PlanSettings) -> PlanF
     required = plan.required.get(event) if event is not None else None
     if not unplanned and not required:
         return AS_PLANNED
-    shown, begin = (cut(event), len(event) + 1) if event is not None else (None, 0)
+    shown = cut(event) if event is not None else None
     missing = tuple(
         Rejection(RejectionCode.MISSING_PROPERTY, kind, shown, cut(path), "the plan requires it")
         for path, forms in (required or {}).items()
         if forms.isdisjoint(names)
     )
-    breaches = {
-        name: Breach(RejectionCode.UNPLANNED_PROPERTY, _detail(plan, name, of_event=is_event)) for name in unplanned
-    }
     own, noted = (missing, ()) if enforced and settings.cuts_missing else ((), missing)
+    breaches, alike = _breaches(plan, unplanned)
     if enforced and settings.cuts_unplanned:
-        return PlanFindings(own, breaches, noted)
+        return PlanFindings(own, breaches, alike, noted)
+    begin = len(event) + 1 if event is not None else 0
+    paths = [name[begin:] for name in unplanned]
+    if call.typing is not Typing.SUFFIX:
+        # A path has a suffix only where the page wrote one.
+        paths = [path.rpartition("_")[0] for path in paths]
+    if alike is not None and not noted:
+        return PlanFindings(own, noted=RefusedNames(kind, shown, paths, 0, alike))
     reported = [
-        Rejection(each.code, kind, shown, cut(_path(name[begin:], call)), each.detail)
-        for name, each in breaches.items()
+        Rejection(each.code, kind, shown, cut(path), each.detail)
+        for path, each in zip(paths, breaches.values(), strict=True)
     ]
-    return PlanFindings(own, {}, (*noted, *reported))
+    return PlanFindings(own, noted=(*noted, *reported))
 
 
-def _path(canonical: str, call: Call) -> str:
-    """Return a property's path as the call has it: with a suffix only where pages write one."""
-    return canonical if call.typing is Typing.SUFFIX else canonical.rpartition("_")[0]
-
-
-def _detail(plan: Plan, name: str, *, of_event: bool) -> str:
-    types = plan.types_of(name, of_event=of_event)
-    return f"the plan has it as {' or '.join(types)}" if types else _NOT_PLANNED
+def _breaches(plan: Plan, unplanned: Sequence[str]) -> tuple[dict[str, Breach], Breach | None]:
+    """Return the breach of each name, and the one that all have, if they have the same."""
+    breaches, types = dict.fromkeys(unplanned, _UNPLANNED), plan.types
+    planned = [name for name in unplanned if name.rpartition("_")[0] in types]
+    for name in planned:
+        detail = f"the plan has it as {types[name.rpartition('_')[0]]}"
+        breaches[name] = Breach(RejectionCode.UNPLANNED_PROPERTY, detail)
+    return breaches, None if planned else _UNPLANNED

@@ -1,19 +1,18 @@
-"""Cuts names that the ledger refused out of a call that was valid before, without validating it again (rules.md 2)."""
+"""Cuts names that are refused out of a call that is valid else, without validating it again (rules.md 2, 9).
+
+The ledger refuses names beyond a limit, and the plan those that it lacks.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import overload
 
-from fsproxy.core.client_api.calls import Call, Typing, ValidatedCall
-from fsproxy.core.client_api.validation.details import LONGEST_ECHO, cut, property_detail
+from fsproxy.core.client_api.calls import Breach, Call, Typing, ValidatedCall
+from fsproxy.core.client_api.validation.details import LONGEST_ECHO, cut
 from fsproxy.core.json.cutting import EVERYTHING
 from fsproxy.core.json.scanner import Steps
-from fsproxy.core.model import CallKind, PropertyType, Rejection
-from fsproxy.core.reasons import RejectionCode
-from fsproxy.core.settings import ClientApiSettings
-
-_CODE = RejectionCode.CARDINALITY_EXCEEDED
+from fsproxy.core.model import CallKind, Rejection
 
 
 class RefusedNames(Sequence[Rejection]):
@@ -22,17 +21,16 @@ class RefusedNames(Sequence[Rejection]):
     An org at its limit has thousands of them, and few are listed anywhere.
     """
 
-    __slots__ = ("_begin", "_detail", "_names", "_shown", "kind")
+    __slots__ = ("_begin", "_detail", "_names", "_shown", "code", "kind")
 
-    code = _CODE
-
-    def __init__(self, kind: CallKind, shown: str | None, names: Sequence[str], begin: int, detail: str) -> None:
+    def __init__(self, kind: CallKind, shown: str | None, names: Sequence[str], begin: int, breach: Breach) -> None:
         self.kind = kind
+        self.code = breach.code
         self._shown = shown
         self._names = names
         self._begin = begin
         """Where the property's path begins in each name."""
-        self._detail = detail
+        self._detail = breach.detail
 
     def __len__(self) -> int:
         return len(self._names)
@@ -61,11 +59,11 @@ class RefusedNames(Sequence[Rejection]):
         # A valid name has no unpaired surrogate, so only its length can need a cut.
         path = name[self._begin :]
         path = path if len(path) <= LONGEST_ECHO else cut(path)
-        return Rejection(_CODE, self.kind, self._shown, path, self._detail)
+        return Rejection(self.code, self.kind, self._shown, path, self._detail)
 
 
 def properties_refused(
-    call: Call, validated: ValidatedCall, refused: Collection[str], shown: str | None, settings: ClientApiSettings
+    call: Call, validated: ValidatedCall, refused: Collection[str], shown: str | None, breach: Breach
 ) -> ValidatedCall | None:
     """Return what the rules say of the call without the properties whose names were ``refused``.
 
@@ -94,7 +92,7 @@ def properties_refused(
         cuts = ((*at, EVERYTHING),)
     else:
         cuts = tuple([(*at, *name[begin:].split(".")) for name in gone])
-    rejections = RefusedNames(call.kind, shown, listed, begin, property_detail(_CODE, settings, PropertyType.STR))
+    rejections = RefusedNames(call.kind, shown, listed, begin, breach)
     if call.is_whole or (call.kind is not CallKind.EVENT and len(gone) == validated.survivors):
         return ValidatedCall(rejected=True, rejections=rejections)
     left = () if gone is names else tuple([name for name in names if name not in refused])

@@ -175,6 +175,16 @@ def test_a_user_call_of_which_nothing_is_planned_is_rejected() -> None:
     assert (outcome.rejected_calls, changed) == (1, {"Seq": 1, "When": 1, "Evts": []})
 
 
+def test_a_list_of_objects_is_planned_by_the_paths_in_it() -> None:
+    plan = "events: {Order Completed: {properties: {products.price: real}, required: [products.price]}}"
+    ordered = first("Order Completed", {"products": [{"price_real": 1, "id_str": "x"}, {"price_real": 2}]})
+    outcome, changed, names = decided(under(plan, ", missing: cut"), ordered)
+    assert told(outcome.rejections) == [("UnplannedProperty", "Order Completed", "products.id_str")]
+    assert changed is not None
+    assert json.loads(changed["Evts"][0]["Args"][1]) == {"products": [{"price_real": 1}, {"price_real": 2}]}
+    assert names[NameKind.EVENT_PROPERTY] == ("Order Completed/products.price_real",)
+
+
 IDENTIFY = {"uid": "u1", "tier_str": "x", "a_str": "x"}
 ROUTES: list[tuple[Route, ServerCall | None, Any, list[str]]] = [
     (Route.DIRECT_EVENT, None, {"name": "Bought", "properties": {"total_real": 1, "a_str": ""}}, ["a_str"]),
@@ -245,30 +255,86 @@ def nested(properties: list[tuple[str, PropertyType]], *, suffixed: bool) -> tup
     return values, schema
 
 
-@settings(max_examples=40)
-@given(st.lists(st.tuples(ANY_NAME, st.lists(TYPED, max_size=4)), max_size=3), st.lists(TYPED, max_size=4))
-def test_a_plan_never_rejects_what_it_was_learned_from(
+Body = tuple[Route, ServerCall | None, bytes]
+EVENTS = st.lists(st.tuples(ANY_NAME, st.lists(TYPED, max_size=4)), max_size=3)
+
+
+def bodies(
     events: list[tuple[str, list[tuple[str, PropertyType]]]], of_user: list[tuple[str, PropertyType]]
-) -> None:
-    plain = ClientApiSettings()
-    calls = [first(name, nested(properties, suffixed=True)[0]) for name, properties in events]
-    calls += [second(name, *nested(properties, suffixed=False)) for name, properties in events]
-    calls += [user(nested(of_user, suffixed=True)[0])]
+) -> list[Body]:
+    """Send the same names on every route, in both generations."""
+    calls: list[str] = []
+    found: list[tuple[Route, ServerCall | None, Any]] = []
+    items = []
+    for name, properties in events:
+        suffixed, (plain, schema) = nested(properties, suffixed=True)[0], nested(properties, suffixed=False)
+        described = {"name": name, "properties": plain, "schema": {"properties": schema}}
+        calls += [first(name, suffixed), second(name, plain, schema), second(name, plain, schema, version=2)]
+        found.append((Route.DIRECT_EVENT, None, {"name": name, "properties": suffixed}))
+        found.append((Route.SERVER_API, ServerCall.EVENT, described))
+        custom = {"event": {"event_name": name, "event_data": suffixed}}
+        found.append((Route.SERVER_API, ServerCall.CUSTOM_EVENT, custom))
+        items.append(described)
+    suffixed, (plain, schema) = nested(of_user, suffixed=True)[0], nested(of_user, suffixed=False)
+    calls += [user(suffixed), second("user", plain, schema, 8193)]
+    found.append((Route.SERVER_API, ServerCall.EVENT_BATCH, {"requests": items}))
+    found.append((Route.DIRECT_IDENTIFY, None, {"uid": "u1", **suffixed}))
+    found.append((Route.DIRECT_SET_USER_VARS, None, suffixed))
+    found.append((Route.SERVER_API, ServerCall.CUSTOM_VARS, suffixed))
+    found.append(
+        (Route.SERVER_API, ServerCall.USER, {"uid": "u1", "properties": plain, "schema": {"properties": schema}})
+    )
     # As recorders write it: unpaired surrogates are escaped.
-    whole = json.dumps({"Seq": 1, "When": 1, "Evts": [json.loads(each) for each in calls]}).encode()
-    seen = inspect(plain, Route.BUNDLE, whole)
-    names = seen.names(range(len(seen.calls)))
+    found.append((Route.BUNDLE, None, {"Seq": 1, "When": 1, "Evts": [json.loads(each) for each in calls]}))
+    return [(route, endpoint, json.dumps(body).encode()) for route, endpoint, body in found]
+
+
+def learned_from(names: Mapping[NameKind, Any], rules: str = "") -> ClientApiSettings:
     kept = [
         ("o-1", kind, each if len(each) <= LONGEST_NAME else name_digest(each), Instant(1.8e9))
         for kind, several in names.items()
         for each in several
     ]
-    learned = under(learned_plan(kept, CoreSettings(), Instant(1.8e9)) or "version: 1", ", missing: cut")
+    return under(learned_plan(kept, CoreSettings(), Instant(1.8e9)) or "events: {}\nuser_properties: {}", rules)
+
+
+@settings(max_examples=40)
+@given(EVENTS, st.lists(TYPED, max_size=4))
+def test_a_plan_never_rejects_what_it_was_learned_from(
+    events: list[tuple[str, list[tuple[str, PropertyType]]]], of_user: list[tuple[str, PropertyType]]
+) -> None:
+    """On any route and of any generation: all have the same canonical names."""
+    sent = bodies(events, of_user)
+    before = [inspect(ClientApiSettings(), route, body, endpoint) for route, endpoint, body in sent]
+    bundle_alone = before[-1]
+    learned = learned_from(bundle_alone.names(range(len(bundle_alone.calls))), ", missing: cut")
     assert learned.plan is not None
-    again = inspect(learned, Route.BUNDLE, whole)
-    assert [each.validated.rejections for each in again.calls] == [each.validated.rejections for each in seen.calls]
-    assert [each.validated.noted for each in again.calls] == [()] * len(seen.calls)
-    assert again.names(range(len(seen.calls))) == names
+    for (route, endpoint, body), inspection in zip(sent, before, strict=True):
+        again = inspect(learned, route, body, endpoint)
+        assert [each.validated for each in again.calls] == [each.validated for each in inspection.calls]
+
+
+@settings(max_examples=30)
+@given(EVENTS, st.lists(TYPED, max_size=4), st.randoms(use_true_random=False))
+def test_what_is_not_planned_goes_as_what_the_ledger_refuses_does(
+    events: list[tuple[str, list[tuple[str, PropertyType]]]], of_user: list[tuple[str, PropertyType]], random: Any
+) -> None:
+    plain = ClientApiSettings()
+    for route, endpoint, body in bodies(events, of_user):
+        inspection = inspect(plain, route, body, endpoint)
+        names = {kind: set(found) for kind, found in inspection.names(range(len(inspection.calls))).items()}
+        gone: dict[NameKind, set[str]] = {
+            kind: {each for each in sorted(names.get(kind, ())) if random.random() < 0.5}
+            for kind in (NameKind.EVENT_PROPERTY, NameKind.USER_PROPERTY)
+        }
+        kept = {kind: found - gone.get(kind, set()) for kind, found in names.items()}
+        api = learned_from({**dict.fromkeys(NameKind, ()), **kept})
+        planned = inspect(api, route, body, endpoint)
+        wanted, found = decide_calls(inspection, gone, (), plain), decide_calls(planned, {}, (), api)
+        assert rewrite(planned, found) == rewrite(inspection, wanted)
+        assert [each.rejected for each in found.calls] == [each.rejected for each in wanted.calls]
+        told = [[(each.property, each.code.value) for each in outcome.rejections] for outcome in (found, wanted)]
+        assert told[0] == [(path, code.replace("CardinalityExceeded", "UnplannedProperty")) for path, code in told[1]]
 
 
 def test_a_plan_that_is_learned_has_nothing_of_pages() -> None:
