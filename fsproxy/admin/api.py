@@ -14,6 +14,7 @@ from fsproxy.admin.backend import AdminBackend, Seen, UnansweredError
 from fsproxy.admin.openapi import EVENT_STREAM, INVALID, JSON, SILENT, Endpoint
 from fsproxy.admin.queries import DecisionsQuery, PlanQuery, Q, TrafficQuery, read_query
 from fsproxy.admin.question import Question
+from fsproxy.admin.redactions import RedactionReport
 from fsproxy.admin.state_answers import ConfigReport, Error, LearnedPlan, UsageReport
 from fsproxy.admin.status_answers import OwnStatus
 
@@ -89,6 +90,10 @@ class Api:
         """Return what shadow rules would have blocked within 24 hours."""
         return await answered(self._backend.shadow())
 
+    async def redactions(self, _: web.Request) -> web.Response:
+        """Return how often each redaction rule was found within 24 hours."""
+        return await answered(self._backend.redactions())
+
     async def traffic(self, request: web.Request) -> web.Response:
         """Return how requests ended, by minute."""
         return await _asked(request, TrafficQuery, self._backend.traffic)
@@ -154,6 +159,7 @@ ENDPOINTS = (
     Endpoint("GET", "/api/plan", Api.plan, LearnedPlan, query=PlanQuery, others=INVALID | SILENT),
     Endpoint("GET", "/api/config", Api.config, ConfigReport, others=SILENT),
     Endpoint("GET", "/api/shadow", Api.shadow, ShadowReport, others=SILENT),
+    Endpoint("GET", "/api/redactions", Api.redactions, RedactionReport, others=SILENT),
     Endpoint("GET", "/api/traffic", Api.traffic, Traffic, query=TrafficQuery, others=INVALID | SILENT),
     Endpoint("GET", "/api/events", Api.events, Event, EVENT_STREAM, others={503: ("Too many streams.", Error)}),
 )

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from fsproxy.admin.answers import Decisions, Event, Explanation, Rejections, ShadowReport, Traffic
 from fsproxy.admin.lists.backend import ListBackend
 from fsproxy.admin.queries import DecisionsQuery, PlanQuery, TrafficQuery
+from fsproxy.admin.redactions import RedactionReport
 from fsproxy.admin.state_answers import ConfigReport, LearnedPlan, ReloadOutcome, State, UsageReport
 from fsproxy.admin.status_answers import Status
 from fsproxy.admin.trial.backend import TrialBackend
@@ -90,6 +91,10 @@ class AdminBackend(ABC):
     @abstractmethod
     async def shadow(self) -> ShadowReport:
         """Return what shadow rules would have blocked within 24 hours."""
+
+    @abstractmethod
+    async def redactions(self) -> RedactionReport:
+        """Return how often each redaction rule was found within 24 hours."""
 
     @abstractmethod
     async def traffic(self, query: TrafficQuery) -> Traffic:

@@ -28,6 +28,7 @@ from fsproxy.admin.lists.backend import SingleLists
 from fsproxy.admin.plan_learning import learn_plan
 from fsproxy.admin.queries import DecisionsQuery, PlanQuery, TrafficQuery
 from fsproxy.admin.question import Question, UnanswerableError
+from fsproxy.admin.redactions import RedactionReport, redactions
 from fsproxy.admin.sources import sources
 from fsproxy.admin.state_answers import ConfigReport, LearnedPlan, Load, ReloadOutcome, State, UsageReport
 from fsproxy.admin.status import glance
@@ -215,6 +216,9 @@ class SingleBackend(AdminBackend):
     async def shadow(self) -> ShadowReport:
         return views.shadow(self._data_plane.recent, now())
 
+    async def redactions(self) -> RedactionReport:
+        return redactions(self._data_plane.recent, now())
+
     async def traffic(self, query: TrafficQuery) -> Traffic:
         traffic, orgs = self._data_plane.recent.traffic, self._data_plane.metrics.orgs
         time, step = now(), query.step
@@ -236,8 +240,8 @@ class SingleBackend(AdminBackend):
         news = await self.news(seen[SELF] if seen is not None else number)
         if monotonic() - self._status_at >= SHARED_SECONDS:
             self._status, self._status_at = await self.status(), monotonic()
-        told = {key: state.get(key) for key in STATE}
-        return cast("Event", {**told, **news, "status": self._status}), {SELF: number}
+        event = {**{key: state.get(key) for key in STATE}, **news, "status": self._status}
+        return cast("Event", event), {SELF: number}
 
     async def news(self, after: int) -> News:
         """Return the requests that ended after that number, and the last minutes."""

@@ -129,6 +129,7 @@ def effective(config: Config) -> dict[str, Any]:
     }
     plain["filters"] = _plain(core.default.filters)
     plain["client_api"] = _plain(core.default.client_api)
+    plain["redact"] = _plain(core.redact)
     plain["plan"] = _plain(core.default.plan)
     return plain
 

@@ -20,6 +20,7 @@ _SUMMARIES = {
     "doctor": "Test a deployment from end to end.",
     "explain": "Show what would be decided about a session, and why.",
     "validate": "Check the client API calls in a file.",
+    "redact": "Show what would be masked in a file.",
     "plan": "Write a plan of names from those that were sent.",
     "why": "Show what became of a request, a page or a session.",
     "lists": "Change the lists of a running proxy: users, addresses.",
@@ -37,7 +38,7 @@ Exit status of every command:
   0  done (explain: captured; replay, try: nothing changes; validate: nothing is rejected; why: found)
   1  the input is at fault; standard error says how (validate: something is rejected; why: nothing found)
   2  wrong usage
-  3  the other answer (explain: blocked; replay, try: something changes; doctor: warnings alone)
+  3  the other answer (explain: blocked; replay, try: something changes; redact: a match; doctor: warnings alone)
 
 \b
 Shell completion: eval "$(_FSPROXY_COMPLETE=bash_source fsproxy)", or zsh_source, or for fish:

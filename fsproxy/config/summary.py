@@ -25,7 +25,11 @@ def summary(config: Config) -> str:
         for mode, word in ((Mode.ENFORCE, "enforced"), (Mode.SHADOW, "shadowed")):
             names = [name for name, own in active if own.capped(config.core.mode) is mode]
             parts.append(f"{word}: {', '.join(names) or 'nothing'}")
+<<<<<<< HEAD
         parts += _limits(config.core.default.client_api)
+=======
+    parts += _redaction(config.core)
+>>>>>>> b1727a9 (Show what rules of redaction find: in a file, by rule on the page and in the API)
     parts += [_orgs(config.core), _trust(config), _state(config.state)]
     return "; ".join(parts)
 
@@ -67,6 +71,14 @@ def _filters(filters: FilterSettings) -> Iterator[tuple[str, Mode]]:
     for name, active in has_rules.items():
         if active:
             yield name, getattr(filters, name).mode
+
+
+def _redaction(core: CoreSettings) -> Iterator[str]:
+    """Yield how many rules of redaction are in force and in shadow mode. The top-level mode does not cap them."""
+    modes = [each.mode.capped(core.redact.mode) for each in core.redact.rules]
+    for mode, word in ((Mode.ENFORCE, "redacts"), (Mode.SHADOW, "counts alone")):
+        if count := modes.count(mode):
+            yield f"{word} by {count} rule{'s' if count != 1 else ''}"
 
 
 def _orgs(core: CoreSettings) -> str:

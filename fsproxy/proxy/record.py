@@ -105,7 +105,7 @@ class Recorder:
             rejections: Rejections = ()
             if decision.shadow or decision.failed or (calls is not None and not calls.is_clean):
                 shadow, rejections = self._note_findings(flow, at, counts)
-            redactions: Redactions = self._note_redactions(flow) if flow.redacted else ()
+            redactions: Redactions = self._note_redactions(flow, at) if flow.redacted else ()
             if end.share or shadow or calls is not None:
                 line = audit_line(flow, end, total, waited, self._mask, shadow, rejections, redactions)
                 forwarded = end.outcome is _FORWARDED and not shadow and not (rejections and rejections[1])
@@ -142,11 +142,12 @@ class Recorder:
         recent.note_rejections(safe(facts.org) if facts is not None and facts.org else "", cut, noted, at)
         return shadow, (*cut, *noted)
 
-    def _note_redactions(self, flow: Flow) -> Redactions:
+    def _note_redactions(self, flow: Flow, at: Instant) -> Redactions:
         """Count what the rules of redaction have found, and return it as lines list it."""
         redactions = audit_redactions(flow.generation.redaction or flow.generation.header_redaction, flow.redacted)
         for each in chain.from_iterable(redactions):
             self._metrics.redactions[(each.rule,)] += each.count
+        self._recent.note_redactions(redactions, at)
         return redactions
 
     def _pages(self) -> int:

@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from fsproxy.core.audit.line import ListedRejections
-from fsproxy.core.audit.record import AuditShadow
+from fsproxy.core.audit.record import AuditRedaction, AuditShadow
 from fsproxy.core.model import Instant
 from fsproxy.telemetry.orgs import Orgs
 from fsproxy.telemetry.traffic import Traffic
@@ -72,8 +72,8 @@ class Groups(Generic[K]):
     def __len__(self) -> int:
         return len(self._groups)
 
-    def add(self, key: K, at: float) -> None:
-        """Count one event."""
+    def add(self, key: K, at: float, count: int = 1) -> None:
+        """Count one event, or several that happened at once."""
         hours = self._groups.get(key)
         if hours is None:
             if len(self._groups) >= self._most:
@@ -87,9 +87,9 @@ class Groups(Generic[K]):
         if slot is None:
             if len(hours) > KEPT_HOURS:
                 del hours[next(iter(hours))]
-            hours[hour] = [1, at, at]
+            hours[hour] = [count, at, at]
         else:
-            slot[0] += 1
+            slot[0] += count
             slot[2] = at
 
     def last_day(self, now: float) -> list[tuple[K, Group]]:
@@ -126,6 +126,8 @@ class Recent:
         self.rejections: Groups[RejectionKey] = Groups()
         self.shadow_rejections: Groups[RejectionKey] = Groups()
         self.shadow: Groups[ShadowKey] = Groups()
+        self.redactions: Groups[tuple[str, bool]] = Groups()
+        """By the redaction rule, and whether it is in shadow mode."""
         self.unlisted_rejections = 0
         """Rejections beyond ``audit.rejections`` in one request, which are counted but not grouped."""
 
@@ -145,6 +147,12 @@ class Recent:
             for each in listed:
                 groups.add((org, each.code, each.call, each.property), at)
         self.unlisted_rejections += cut[1] - len(cut[0])
+
+    def note_redactions(self, found: Iterable[Iterable[AuditRedaction]], at: Instant) -> None:
+        """Count what redaction rules have found in a request: those in force, then those in shadow mode."""
+        for alone, listed in enumerate(found):
+            for each in listed:
+                self.redactions.add((each.rule, bool(alone)), at, each.count)
 
     @property
     def whole_since(self) -> Instant:

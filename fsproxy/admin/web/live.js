@@ -58,6 +58,7 @@ const askSlow = () =>
   all([
     ask("rejections", "api/rejections"),
     ask("shadow", "api/shadow"),
+    ask("redactions", "api/redactions"),
     ask("usage", "api/usage"),
     askTrial(),
     askDay(),

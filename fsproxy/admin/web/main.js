@@ -12,7 +12,7 @@ import {decisionsCard} from "./list.js";
 import {run} from "./live.js";
 import {changed, model, part} from "./model.js";
 import {gateCard, startCard} from "./start.js";
-import {errorsCard, shadowCard} from "./tables.js";
+import {errorsCard, redactionsCard, shadowCard} from "./tables.js";
 import {tiles} from "./tiles.js";
 import {total} from "./traffic.js";
 import {trialCard} from "./trial.js";
@@ -23,7 +23,7 @@ import {view} from "./view.js";
 
 const section = (id, kind = "card") => el("section", {id, class: kind, "aria-labelledby": `${id}-title`});
 const cards = Object.fromEntries(
-  ["traffic", "start", "decisions", "explain", "errors", "trial", "shadow", "usage", "config", "gate"].map((id) => [
+  ["traffic", "start", "decisions", "explain", "errors", "trial", "shadow", "redactions", "usage", "config", "gate"].map((id) => [
     id,
     section(id, {start: "card start", gate: "card gate"}[id]),
   ]),
@@ -48,7 +48,7 @@ function arrange() {
     left,
     isStart
       ? [cards.explain]
-      : [cards.decisions, narrow.matches ? cards.explain : null, cards.errors, cards.trial, cards.shadow],
+      : [cards.decisions, narrow.matches ? cards.explain : null, cards.errors, cards.trial, cards.shadow, cards.redactions],
   );
   put(right, [isStart || narrow.matches ? null : cards.explain, cards.usage, cards.config]);
 }
@@ -127,6 +127,10 @@ part(
 part(
   () => [model.shadow, model.pages24],
   () => card("shadow", shadowCard()),
+);
+part(
+  () => [model.redactions],
+  () => card("redactions", redactionsCard()),
 );
 part(
   () => [model.trial, model.link, model.readOnly],

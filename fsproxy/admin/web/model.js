@@ -15,6 +15,7 @@ export const model = {
   decisions: null,
   rejections: null,
   shadow: null,
+  redactions: null,
   usage: null,
   config: null,
   trial: null,

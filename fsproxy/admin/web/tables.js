@@ -1,4 +1,4 @@
-// API errors and shadow rules of the last 24 hours.
+// API errors, shadow rules and what was redacted, of the last 24 hours.
 
 import {el} from "./dom.js";
 import {model, now} from "./model.js";
@@ -92,6 +92,36 @@ export function shadowCard() {
               ? el("span", {class: "muted line"}, ` ${plural(each.count - each.pages, "other request")}`)
               : null,
           ),
+          cell("right muted", time(each.last)),
+        ),
+      ),
+    ),
+  ];
+}
+
+/** How often each redaction rule was found; null when none was. */
+export function redactionsCard() {
+  const rules = (model.redactions?.rules ?? []).slice(0, MOST);
+  if (!rules.length) return null;
+  const heads = [
+    [null, "Rule"],
+    ["w-count", "Matches", "right"],
+    ["w-time", "Last", "right"],
+  ];
+  return [
+    el("div", {class: "head"}, el("h2", {id: "redactions-title"}, "Redacted, 24 hours")),
+    table(
+      "redactions",
+      heads,
+      rules.map((each) =>
+        row(
+          {"data-key": [each.rule, each.mode].join("\n")},
+          cell(
+            null,
+            el("code", {}, each.rule),
+            each.mode === "shadow" ? el("span", {class: "badge warn"}, "shadow") : null,
+          ),
+          cell("right", el("b", {}, number(each.count))),
           cell("right muted", time(each.last)),
         ),
       ),

@@ -9,6 +9,7 @@ from typing import Any, cast
 from fsproxy.admin.answers import Decisions, Kept, OutcomeCounts, Rejections, ShadowReport, Traffic
 from fsproxy.admin.decisions import matching
 from fsproxy.admin.queries import Cursor, DecisionsQuery, TrafficQuery
+from fsproxy.admin.redactions import RedactionReport
 from fsproxy.admin.state_answers import MOST_ORGS, UsageReport
 from fsproxy.admin.views import REASONS
 from fsproxy.reload.loads import MOST_LOADS
@@ -61,6 +62,12 @@ def shadow(answers: Sequence[Answer]) -> ShadowReport:
     """Return the sums by shadow rule."""
     names = ("rule", "filter", "reason_code")
     rules, cut = _groups((each["rules"] for each in answers), names, ("pages", "count"), "pages")
+    return {"rules": rules, "evicted": sum(each["evicted"] for each in answers) + cut}
+
+
+def redactions(answers: Sequence[Answer]) -> RedactionReport:
+    """Return the sums by redaction rule and mode."""
+    rules, cut = _groups((each["rules"] for each in answers), ("rule", "mode"), ("count",), "count")
     return {"rules": rules, "evicted": sum(each["evicted"] for each in answers) + cut}
 
 

@@ -16,6 +16,7 @@ import msgspec
 from fsproxy.admin.answers import Decisions, Event, Explanation, Rejections, ShadowReport, Traffic
 from fsproxy.admin.backend import AdminBackend, Seen, UnansweredError
 from fsproxy.admin.queries import Cursor, DecisionsQuery, PlanQuery, TrafficQuery, path_of
+from fsproxy.admin.redactions import RedactionReport
 from fsproxy.admin.state_answers import ConfigReport, LearnedPlan, ReloadOutcome, State, UsageReport, WorkersAnswered
 from fsproxy.admin.status_answers import Status
 from fsproxy.admin.workers import merged_views
@@ -237,6 +238,10 @@ class MultiBackend(AdminBackend):
     async def shadow(self) -> ShadowReport:
         answers, workers = await self._all("/api/shadow")
         return {**merged_views.shadow(list(answers.values())), "workers": workers}
+
+    async def redactions(self) -> RedactionReport:
+        answers, workers = await self._all("/api/redactions")
+        return {**merged_views.redactions(list(answers.values())), "workers": workers}
 
     async def traffic(self, query: TrafficQuery) -> Traffic:
         answers, workers = await self._all(path_of("/api/traffic", query))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from fsproxy.core.audit.line import LONGEST_RULE
 from fsproxy.core.audit.privacy import safe
@@ -22,3 +23,17 @@ def audit_redactions(redaction: Redaction | None, found: Mapping[int, int]) -> R
         tuple(AuditRedaction(safe(rule, LONGEST_RULE), count) for rule, count in enforced.items()),
         tuple(AuditRedaction(safe(rule, LONGEST_RULE), count) for rule, count in shadow.items()),
     )
+
+
+def told_redactions(line: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what a line says of redaction, in words."""
+    for name, verdict, rest in (
+        ("fsproxy.redactions", "redacted", ""),
+        ("fsproxy.shadow_redactions", "counted", ", which went on: the rule is in shadow mode"),
+    ):
+        for each in line.get(name) or ():
+            count = each.get("count")
+            yield (
+                verdict,
+                f"{count} match{'es' if count != 1 else ''} of the rule {safe(str(each.get('rule.id')))}{rest}",
+            )

@@ -21,6 +21,7 @@ from fsproxy.core.json.strict import Fault
 from fsproxy.core.model import Route
 from fsproxy.core.redact.documents import redact_call
 from fsproxy.core.redact.events import redact_event
+from fsproxy.core.redact.json_strings import Note
 from fsproxy.core.redact.redaction import Redaction
 from fsproxy.core.settings import ClientApiSettings
 
@@ -40,13 +41,15 @@ def inspect(
     body: bytes,
     endpoint: ServerCall | None = None,
     redaction: Redaction | None = None,
+    note: Note | None = None,
 ) -> Inspection:
     """Find, validate and redact every call in a decompressed body. Pure and thread-safe. Raise only a fault of ours.
 
-    ``endpoint`` is the call that a ``SERVER_API`` path takes; bodies of other routes have none.
+    ``endpoint`` is the call that a ``SERVER_API`` path takes; bodies of other routes have none. ``note`` is told of all
+    that ``redaction`` finds.
     """
     found = _inspect(settings, route, body, endpoint)
-    return found if redaction is None else _redacted(found, redaction, settings, endpoint)
+    return found if redaction is None else _redacted(found, redaction, settings, endpoint, note)
 
 
 def _inspect(settings: ClientApiSettings, route: Route, body: bytes, endpoint: ServerCall | None) -> Inspection:
@@ -144,7 +147,11 @@ def _inspect_batch(settings: ClientApiSettings, route: Route, body: bytes, endpo
 
 
 def _redacted(
-    inspection: Inspection, rules: Redaction, settings: ClientApiSettings, endpoint: ServerCall | None
+    inspection: Inspection,
+    rules: Redaction,
+    settings: ClientApiSettings,
+    endpoint: ServerCall | None,
+    note: Note | None,
 ) -> Inspection:
     """Return the inspection with what is redacted. The calls that are changed are validated anew, by their sizes."""
     if inspection.uninspectable is not None:
@@ -161,6 +168,7 @@ def _redacted(
         [*places, *inspection.surplus],
         frozenset(each.part for each in calls if each.call.breaches),
         redact,
+        note,
     )
     if found is NOT_REDACTED:
         return inspection

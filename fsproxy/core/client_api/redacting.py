@@ -12,7 +12,7 @@ from fsproxy.core.client_api.calls import UID, Call
 from fsproxy.core.client_api.validation.values import is_offset_date
 from fsproxy.core.json.cutting import Edit
 from fsproxy.core.json.scanner import Span
-from fsproxy.core.redact.json_strings import Redactor, gaps
+from fsproxy.core.redact.json_strings import Note, Redactor, gaps
 from fsproxy.core.redact.redaction import STRINGS, Found, Redaction, UnreadableError
 
 NO_FINDS = Found()
@@ -47,12 +47,13 @@ def redact_parts(
     calls: Iterable[int],
     suspects: frozenset[int],
     redact: Redact,
+    note: Note | None = None,
 ) -> Redacted:
     """Redact the calls, which are some of the parts of a body, with ``redact``, and the strings between them.
 
     ``suspects`` are the calls that may be unreadable; of the others only those are looked at that may have a match.
     """
-    redactor, in_calls, between = Redactor(rules), rules.in_bodies, rules.of[STRINGS]
+    redactor, in_calls, between = Redactor(rules, note), rules.in_bodies, rules.of[STRINGS]
     changed: dict[int, bytes] = {}
     lost: set[int] = set()
     places = sorted(set(calls))
@@ -65,6 +66,7 @@ def redact_parts(
         part = body[start:end]
         if place not in suspects and not (may_hold and rules.may_hold(part, in_calls)):
             continue
+        redactor.at, redactor.within = start, None
         try:
             instead = redact(redactor, part)
         except UnreadableError:
@@ -75,6 +77,7 @@ def redact_parts(
             changed[place] = instead
     edits: list[Edit] = []
     if between and may_hold:
+        redactor.at = 0
         strings = redactor.strings(between)
         for start, end in gaps(len(body), [parts[place] for place in places]):
             edits += strings(body, start, end)

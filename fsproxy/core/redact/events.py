@@ -60,10 +60,12 @@ def _properties(redactor: Redactor, event: bytes, span: Span, *, of_user: bool) 
     if parse(text) in (Fault.NOT_UTF8, Fault.NOT_JSON):
         raise UnreadableError
     data = text.encode("utf-8", "surrogatepass")
+    redactor.within = redactor.at + start
     if of_user and data.lstrip(_BLANKS).startswith(b"{"):
         plan = {_UID: redactor.strings(redactor.rules.of[UID])}
         edits = list(redactor.members(data, skip_blank(data, 0), plan, redactor.properties))
     else:
         edits = list(redactor.properties(data, 0, len(data)))
+    redactor.within = None
     if edits:
         yield start, end, write_string(splice(data, edits).decode("utf-8", "surrogatepass"))

@@ -10,7 +10,7 @@ from fsproxy.core.json.cutting import Edit, splice
 from fsproxy.core.json.member_names import folded
 from fsproxy.core.json.scanner import Member, ScanError, Span, begin_of_json, members_of, name_of
 from fsproxy.core.json.surrogates import write_string
-from fsproxy.core.redact.redaction import Found, Indexes, Redaction, UnreadableError
+from fsproxy.core.redact.redaction import Found, Indexes, Match, Redaction, UnreadableError
 
 # A string with a colon behind it is a name. It holds for every JSON reader, so no other part of the syntax matters.
 _strings = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"([ \t\r\n]*+:)?', re.DOTALL).finditer
@@ -21,6 +21,8 @@ KEPT = "kept"
 
 Work = Callable[[bytes, int, int], Iterator[Edit]]
 """Returns the edits of a value, which is between two places of a text."""
+Note = Callable[[int, int | None, list[Match]], None]
+"""Takes the place of a string in the body, the place in its own JSON of a string inside it, and the matches in it."""
 Plan = Mapping[str, "Work | str"]
 """What becomes of an object's members, by their names without case (``folded``)."""
 
@@ -28,11 +30,17 @@ Plan = Mapping[str, "Work | str"]
 class Redactor:
     """Redacts the strings of one body, and counts what it finds."""
 
-    __slots__ = ("found", "rules")
+    __slots__ = ("at", "found", "note", "rules", "within")
 
-    def __init__(self, rules: Redaction) -> None:
+    def __init__(self, rules: Redaction, note: Note | None = None) -> None:
+        """``note`` is told of every string with matches, where it is, and what was found."""
         self.rules = rules
         self.found = Found()
+        self.note = note
+        self.at = 0
+        """Where the part begins in the body that is redacted now."""
+        self.within: int | None = None
+        """Where the string begins in the body whose JSON is redacted now."""
 
     def strings(self, indexes: Indexes) -> Work:
         """Return what redacts all strings of a value by these rules."""
@@ -51,11 +59,17 @@ class Redactor:
                 continue
             try:
                 text = read_text(each[0])
-                changed = rules.redacted(text, of_urls if _URL.match(text) else indexes, found)
+                matches = rules.matches(text, of_urls if _URL.match(text) else indexes)
             except UnreadableError:
                 if rules.fails_closed:
                     yield each.start(), each.end(), b'""'
                 continue
+            if not matches:
+                continue
+            if self.note is not None:
+                place, within = each.start(), self.within
+                self.note(self.at + place if within is None else within, None if within is None else place, matches)
+            changed = rules.without(text, matches, found)
             if changed is not text:
                 yield each.start(), each.end(), write_string(changed)
 

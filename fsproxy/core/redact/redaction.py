@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -41,7 +41,9 @@ class RedactionRule:
 
 
 @dataclass(frozen=True, slots=True)
-class _Match:
+class Match:
+    """What a rule has found in a text."""
+
     begin: int
     end: int
     index: int
@@ -120,31 +122,34 @@ class Redaction:
 
     def redacted(self, text: str, rules: Indexes, found: Found) -> str:
         """Return the text without what these rules find, and count it; the same object if nothing changes."""
-        matches: list[_Match] = []
+        matches = self.matches(text, rules)
+        return self.without(text, matches, found) if matches else text
+
+    def matches(self, text: str, rules: Indexes) -> list[Match]:
+        """Return what these rules find in a text and its decoded forms. Matches may overlap."""
+        matches: list[Match] = []
         for form, starts in forms(without_halves(text)):
             for index in self.patterns.all(form.encode()):
                 if index in rules:
                     for begin, end in self.rules[index].find(form):
                         places = (begin, end) if starts is None else (starts[begin], starts[end])
-                        matches.append(_Match(*places, index, form[begin:end]))
-        return self._applied(text, matches, found) if matches else text
+                        matches.append(Match(*places, index, form[begin:end]))
+        return matches
 
-    def _applied(self, text: str, matches: list[_Match], found: Found) -> str:
+    def without(self, text: str, matches: list[Match], found: Found) -> str:
+        """Return the text without these matches, and count them; the same object if nothing changes."""
         for index in {each.index for each in matches}:
-            found[index] += len(_merged(each for each in matches if each.index == index))
-        enforced = _merged(each for each in matches if not self.rules[each.index].counts_alone)
-        if not enforced:
-            return text
+            found[index] += len(merged(each for each in matches if each.index == index))
         parts: list[str] = []
         at = 0
-        for each in enforced:
+        for each in merged(each for each in matches if not self.rules[each.index].counts_alone):
             parts += (text[at : each.begin], self._instead(text, each))
             at = each.end
         parts.append(text[at:])
         changed = "".join(parts)
         return text if changed == text else changed
 
-    def _instead(self, text: str, match: _Match) -> str:
+    def _instead(self, text: str, match: Match) -> str:
         action = self.rules[match.index].action
         if action == "mask":
             return MASK * utf16_length(text[match.begin : match.end])
@@ -174,14 +179,14 @@ def utf16_length(text: str) -> int:
     return len(text) if text.isascii() else len(text) + sum(each > "\uffff" for each in text)
 
 
-def _merged(matches: Iterable[_Match]) -> Collection[_Match]:
+def merged(matches: Iterable[Match]) -> list[Match]:
     """Return matches that do not overlap, in order. Of those that do, the first rule's action is for all of them."""
-    merged: list[_Match] = []
+    apart: list[Match] = []
     for each in sorted(matches, key=lambda match: (match.begin, -match.end, match.index)):
-        if merged and each.begin < merged[-1].end:
-            last = merged[-1]
+        if apart and each.begin < apart[-1].end:
+            last = apart[-1]
             first = min(last, each, key=lambda match: match.index)
-            merged[-1] = _Match(last.begin, max(last.end, each.end), first.index, first.text)
+            apart[-1] = Match(last.begin, max(last.end, each.end), first.index, first.text)
         else:
-            merged.append(each)
-    return merged
+            apart.append(each)
+    return apart

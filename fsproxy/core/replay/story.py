@@ -8,6 +8,7 @@ from typing import Any
 
 from fsproxy.core.audit.facts import TRUNCATED
 from fsproxy.core.audit.privacy import safe
+from fsproxy.core.audit.redactions import told_redactions
 from fsproxy.core.audit.rule_texts import rule_text
 from fsproxy.core.failures import Failure
 from fsproxy.core.filters import FILTERS
@@ -148,6 +149,7 @@ def _parts(line: Line, rules: Rules | None, where: str) -> Iterator[tuple[str, s
     yield "upstream", _upstream(line)
     yield from _rejections(line)
     yield from _rejections(line, "fsproxy.shadow_rejections", "reported")
+    yield from told_redactions(line)
     yield "left out", _left_out(line, facts)
     if rules is not None and line.get("event.action") == "page":
         yield "today", rules.today(line)
