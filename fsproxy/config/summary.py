@@ -25,11 +25,8 @@ def summary(config: Config) -> str:
         for mode, word in ((Mode.ENFORCE, "enforced"), (Mode.SHADOW, "shadowed")):
             names = [name for name, own in active if own.capped(config.core.mode) is mode]
             parts.append(f"{word}: {', '.join(names) or 'nothing'}")
-<<<<<<< HEAD
         parts += _limits(config.core.default.client_api)
-=======
     parts += _redaction(config.core)
->>>>>>> b1727a9 (Show what rules of redaction find: in a file, by rule on the page and in the API)
     parts += [_orgs(config.core), _trust(config), _state(config.state)]
     return "; ".join(parts)
 

@@ -477,6 +477,20 @@ async def test_shadow_rules_say_what_they_would_have_blocked(bench: Bench) -> No
     assert (rules[0]["reason_code"], rules[0]["reason"]) == (-1, "Unspecified")
 
 
+async def test_redaction_rules_say_how_often_they_were_found() -> None:
+    rules = [{"mask": "email", "in": ["urls"], "id": "mails"}, {"mask": "query:to", "in": ["urls"], "mode": "shadow"}]
+    async with benched({"redact": {"rules": rules}}) as own:
+        for _ in range(2):
+            await own.page(Url=f"{ORIGIN}/?to=ann@example.com&cc=bob@example.com")
+        told = (await own.get("/api/redactions"))["rules"]
+        assert [(each["rule"], each["mode"], each["count"]) for each in told] == [
+            ("mails", "enforce", 4),
+            ("redact:mask:query:to", "shadow", 2),
+        ]
+        shown = (await own.get("/api/config"))["config"]["redact"]
+        assert shown["rules"][0]["mask"] == "email"
+
+
 async def test_traffic_is_counted_by_minute_and_reason(bench: Bench) -> None:
     async def counted() -> dict[str, int]:
         told = (await bench.get("/api/traffic?minutes=5"))["minutes"]
@@ -601,7 +615,7 @@ async def test_the_description_names_every_route_and_no_other(bench: Bench) -> N
 async def test_everything_of_the_api_is_guarded(bench: Bench) -> None:
     app = create_admin(AdminConfig(token="right"), Backend(bench.proxy))
     paths = [path for path in DOCUMENT["paths"] if path.startswith("/api/") or path == "/openapi.json"]
-    assert len(paths) == 13
+    assert len(paths) == 14
     async with TestClient(TestServer(app)) as admin:
         for path in paths:
             method = "POST" if path == "/api/explain" else "GET"

@@ -182,6 +182,17 @@ def test_a_shadow_rule_is_told_with_the_sums_of_pages_and_requests() -> None:
     assert merged == {"rules": [{**rule, "pages": 3, "count": 6, "first": 1.0, "last": 4.0}], "evicted": 3}
 
 
+def test_a_redaction_rule_is_told_with_the_sums_of_its_matches_by_mode() -> None:
+    rule = {"rule": "r", "mode": "enforce"}
+    one = {"rules": [{**rule, "count": 4, "first": 3.0, "last": 4.0}], "evicted": 1}
+    other = {"rules": [{**rule, "count": 2, "first": 1.0, "last": 2.0}, {"rule": "r", "mode": "shadow", "count": 1,
+                                                                        "first": 1.0, "last": 1.0}], "evicted": 0}  # fmt: skip
+    assert merged_views.redactions([one, other]) == {
+        "rules": [{**rule, "count": 6, "first": 1.0, "last": 4.0}, other["rules"][1]],
+        "evicted": 1,
+    }
+
+
 # -- traffic
 
 

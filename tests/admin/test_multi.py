@@ -133,7 +133,16 @@ async def test_who_does_not_answer_is_left_out_and_that_is_said(workers: Workers
 
 
 @pytest.mark.parametrize(
-    "path", ["/api/decisions", "/api/rejections", "/api/shadow", "/api/traffic", "/api/usage", "/api/config"]
+    "path",
+    [
+        "/api/decisions",
+        "/api/rejections",
+        "/api/shadow",
+        "/api/redactions",
+        "/api/traffic",
+        "/api/usage",
+        "/api/config",
+    ],
 )
 @pytest.mark.parametrize("said", [{}, {1: None, 2: None}, {1: b"nonsense"}])
 async def test_when_nobody_answers_that_is_the_answer(

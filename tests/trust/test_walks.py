@@ -240,5 +240,16 @@ async def test_a_user_is_deleted_at_once_and_an_address_blocked_for_a_day() -> N
         await it.take(again)
 
 
+async def test_personal_data_is_found_counted_and_masked() -> None:
+    page = "how-to/redact.md"
+    async with RecordingUpstream() as upstream, walk(page, yaml_of(page), port_of(upstream)) as it:
+        await it.go()
+        bodies = [each.body.decode() for each in upstream.received]
+    said = re.findall(r"`([^`\n]*(?:[*]{3}|called)[^`\n]*)`", part_of(page, ""))
+    assert len(said) == 3
+    assert [each for each in said if each.replace('"', '\\"') not in bodies[-1] and each not in bodies[-1]] == []
+    assert "ann@example.com" in bodies[0]
+
+
 def port_of(server: RecordingUpstream | Scripted) -> int:
     return int(server.url.rpartition(":")[2])

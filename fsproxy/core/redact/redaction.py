@@ -160,12 +160,12 @@ class Redaction:
         return hmac.digest(self.key, text.encode("utf-8", "surrogatepass"), "sha256").hex()[:HASH_LENGTH]
 
     def counts(self, found: Mapping[int, int]) -> tuple[dict[str, int], dict[str, int]]:
-        """Return how often each rule was found, by its id: those in force, and those in shadow mode."""
+        """Return how often each rule was found, by its id, in their order: those in force, and those in shadow mode."""
         both: tuple[dict[str, int], dict[str, int]] = {}, {}
-        for index, count in found.items():
+        for index in sorted(found):
             rule = self.rules[index]
             counts = both[rule.counts_alone]
-            counts[rule.rule.id] = counts.get(rule.rule.id, 0) + count
+            counts[rule.rule.id] = counts.get(rule.rule.id, 0) + found[index]
         return both
 
 

@@ -13,7 +13,9 @@ from fsproxy.core.client_api.reading.server_api import ServerCall
 from fsproxy.core.model import Route
 from fsproxy.core.redact.documents import redact_page
 from fsproxy.core.redact.json_strings import Redactor
+from fsproxy.core.redact.redaction import Found
 from fsproxy.core.settings import ClientApiSettings
+from fsproxy.core.wire.redacted_head import redacted_head
 from support.call_samples import API, OPAQUE, SET_VARS, bundle, event, first, second, user
 from support.redacting import KEY, body_of, redaction
 
@@ -344,3 +346,19 @@ def test_whatever_is_sent_keeps_its_structure_and_lengths(args: list[tuple[Any, 
         assert without_stars(before, after)
     again, _ = body_of(ALL, Route.BUNDLE, once)
     assert again == once
+
+
+# -- headers
+
+
+def test_the_values_of_headers_but_not_of_those_that_say_how_a_message_is_handled() -> None:
+    rules, found = redaction({"mask": "email", "in": ["headers"]}), Found()
+    kept = b"POST /ann@example.com HTTP/1.1\r\nHost: ann@example.com\r\nSec-X: ann@example.com\r\nContent-Type: a"
+    head = kept + b"\r\nUser-Agent: Mozilla/5.0 (ann@example.com)\r\nCookie: fs_uid=ann@example.com; a=ann@example.com"
+    stars = MASKED.encode()
+    left = kept + b"\r\nUser-Agent: Mozilla/5.0 (" + stars + b")\r\nCookie: fs_uid=ann@example.com; a=" + stars
+    assert redacted_head(rules, head + b"\r\n\r\n", found) == left + b"\r\n\r\n"
+    assert found == {0: 2}
+    odd = kept + b"\r\nX: \xff ann%40example.com\r\n\r\n"
+    assert redacted_head(rules, odd, found) == kept + b"\r\nX: \xff " + stars + b"**\r\n\r\n"
+    assert redacted_head(redaction(STRINGS), head, found) is head
