@@ -222,7 +222,7 @@ def learn(facts: SessionFacts, decision: Decision, answer: PageAnswer | None) ->
             tuple(filter(None, dict.fromkeys((facts.session_id, session)))),
             users,
             decision.new_session and answer.is_new is not False,
-            tuple([visitor(rule, each) for rule in decision.drawn for each in users]),
+            tuple([visitor(rule, each) for rule in decision.drawn for each in users]) if decision.drawn else (),
             uid_digest(facts.app_id) if facts.app_id else 0,
             decision.held,
         ),

@@ -193,6 +193,8 @@ def _users(
 
 def _session(decision: Decision) -> str | None:
     if decision.new_session:
+        if not decision.admitted:
+            return NEW
         return ADMITTED if any(hit.filter is FilterName.RAMPING for hit in decision.admitted) else NEW
     return UNDER_WAY if decision.token and decision.block is None else None
 
