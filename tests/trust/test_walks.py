@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from fsproxy.config.vendor.relay import relay_to_yaml
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.demo.curl import curl_lines
 from support.detour import Detour
@@ -249,6 +250,23 @@ async def test_personal_data_is_found_counted_and_masked() -> None:
     assert len(said) == 3
     assert [each for each in said if each.replace('"', '\\"') not in bodies[-1] and each not in bodies[-1]] == []
     assert "ann@example.com" in bodies[0]
+
+
+async def test_a_configuration_of_the_relay_moves_in_and_runs() -> None:
+    page = "how-to/moving-from-relay.md"
+    relay = yaml_of(page)
+    made, _ = relay_to_yaml(relay, "relay.yaml", {"TRAFFIC_RELAY_TARGET": "http://127.0.0.1:9000"})
+    # The walk has a port of its own.
+    config = "".join(line for line in made.splitlines(keepends=True) if not line.startswith("listen:"))
+    async with (
+        RecordingUpstream() as upstream,
+        walk(page, config + "state: {persist: null}\n", port_of(upstream)) as it,
+    ):
+        (it.proxy.folder / "relay.yaml").write_text(relay)
+        await it.go()
+        received = upstream.only()
+        assert (received.target, received.value("Origin")) == ("/rec/page", "http://www.example.com")
+        assert json.loads(received.body)["Url"] == "https://shop.example.com/from/**********?q="
 
 
 def port_of(server: RecordingUpstream | Scripted) -> int:
