@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import process_time_ns
 from typing import Any
@@ -58,6 +59,7 @@ def steps(route_name: str, body: bytes) -> dict[str, Callable[[], Any]]:
     from fsproxy.core.client_api.inspection import inspect
     from fsproxy.core.model import Encoding, Instant, Route, SessionFacts
     from fsproxy.core.policy import Snapshot
+    from fsproxy.core.redact.redaction import Redaction
     from fsproxy.core.settings import CoreSettings
     from fsproxy.core.wire.facts import BundleQuery
     from fsproxy.proxy.call_limits import CallLimits
@@ -83,6 +85,9 @@ def steps(route_name: str, body: bytes) -> dict[str, Callable[[], Any]]:
             settled = await limits.decide(policy, facts, upload, inspection, Instant(1e9))
             assert settled.outcome.status is None
 
+    def redacting(rules: Redaction) -> None:
+        assert not inspect(policy.client_api, route, body, None, rules).redacted.changes
+
     async def several() -> None:
         for _ in range(_SEVERAL):
             await whole()
@@ -91,6 +96,21 @@ def steps(route_name: str, body: bytes) -> dict[str, Callable[[], Any]]:
     found: dict[str, Callable[[], Any]] = {"whole": lambda: loop.run_until_complete(several())}
     if encoding is Encoding.IDENTITY:
         found["inspect"] = lambda: inspect(policy.client_api, route, body)
+        if route is Route.BUNDLE:
+            found |= {name: partial(redacting, each) for name, each in redactions().items()}
+    return found
+
+
+def redactions() -> dict[str, Any]:
+    """Every kind of pattern, in the properties of calls and in all that is recorded."""
+    from fsproxy.core.redact.redaction import Redaction
+    from fsproxy.core.settings import CoreSettings, RedactIn, RedactRule, RedactSettings
+
+    found: dict[str, Any] = {}
+    for place in (RedactIn.PROPERTIES, RedactIn.STRINGS):
+        patterns = ("email", "card", "ip", "query:token", r"regex:\b[0-9]{3}-[0-9]{2}-[0-9]{4}\b")
+        rules = tuple(RedactRule(mask=each, places_in=frozenset({place})) for each in patterns)
+        found[f"redact {place}"] = Redaction.compile(CoreSettings(redact=RedactSettings(rules=rules)))
     return found
 
 

@@ -28,6 +28,18 @@ async def test_no_request_takes_more_calls_or_files_than_its_ceiling() -> None:
     assert not over
 
 
+async def test_redaction_adds_no_step_for_each_string_where_nothing_is_found() -> None:
+    """A bundle without a match is passed over by one search, whatever is in it."""
+    off = (await ways(["bundle"]))["bundle"]
+    rules = [{"mask": each, "in": ["properties", "urls", "strings"]} for each in ("email", "card", "ip", "query:token")]
+    on = (await ways(["bundle"], redact={"rules": rules}))["bundle"]
+    assert len(on.calls) <= len(off.calls) + 12
+    only_calls = [{**each, "in": ["properties", "urls"]} for each in rules]
+    less = (await ways(["bundle"], redact={"rules": only_calls}))["bundle"]
+    assert len(less.calls) <= len(off.calls) + 6
+    assert "Redaction.may_hold" not in [function for _, function in less.calls]
+
+
 @pytest.mark.skipif(os.environ.get("FSPROXY_FAST_LANE") == "off", reason="the document is about the fast lane")
 async def test_the_document_says_how_many_calls_there_are() -> None:
     """About so many: a call more or less is no news."""

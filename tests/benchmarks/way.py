@@ -101,11 +101,14 @@ def request(name: str, number: int) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode() + data
 
 
-async def ways(names: Iterable[str]) -> dict[str, Way]:
-    """The shortest way of a request of each case, after some others of its kind."""
+async def ways(names: Iterable[str], **more: Any) -> dict[str, Way]:
+    """The shortest way of a request of each case, after some others of its kind. ``more``: sections of the configuration."""
     found = {}
     async with RecordingUpstream(allow_unexpected=True) as upstream:
-        async with in_process({"upstream": {"url": upstream.url}, **CONFIG}) as proxy, raw_client(proxy.port) as client:
+        async with (
+            in_process({"upstream": {"url": upstream.url}, **CONFIG, **more}) as proxy,
+            raw_client(proxy.port) as client,
+        ):
             for case, name in enumerate(names):
                 # No page has the id of another case's: a bundle is blocked when its page was.
                 first = case * (WARM + COUNTED)

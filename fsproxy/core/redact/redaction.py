@@ -11,7 +11,7 @@ from typing import Self
 from fsproxy.core.matching.pattern_set import PatternSet
 from fsproxy.core.model import Mode, Rule
 from fsproxy.core.redact.patterns import Find, compiled
-from fsproxy.core.redact.views import MOST_FORMS, decoded_bytes, forms, unescaped_json, without_halves
+from fsproxy.core.redact.views import MOST_FORMS, PART, decoded_bytes, forms, parts, unescaped_json, without_halves
 from fsproxy.core.settings import CoreSettings, OnUnredactable, RedactIn, RedactRule
 
 PROPERTIES, URLS, HEADERS, STRINGS, UID = RedactIn
@@ -111,6 +111,11 @@ class Redaction:
         """Return whether some string in JSON may have a match. One pass over the bytes tells, mostly that none has."""
         if not rules:
             return False
+        if len(data) > 2 * PART:
+            return any(self._part_may_hold(part, rules) for part in parts(data))
+        return self._part_may_hold(data, rules)
+
+    def _part_may_hold(self, data: bytes, rules: Indexes) -> bool:
         form: bytes | None = unescaped_json(data)
         for _ in range(MOST_FORMS + 1):
             if form is None:

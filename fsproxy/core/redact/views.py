@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 from urllib.parse import unquote_to_bytes
 
+PART = 128 * 1024
+"""Bytes of a body that are searched in one step, for which other threads wait: about half a millisecond."""
 MOST_FORMS = 4
 """How often a text is decoded. Each time costs as much as the text is long."""
 
@@ -90,6 +92,21 @@ def _of_percents(percents: str) -> Iterator[tuple[str, int]]:
         at += size
 
 
+def parts(data: bytes) -> Iterator[bytes]:
+    """Yield JSON in parts of about ``PART`` bytes. No string is cut in two, apart from its quotes."""
+    at, size = 0, len(data)
+    while at < size:
+        end = data.find(_BEHIND_QUOTE, at + PART)
+        while end > 0 and data[end - 1] == _BACKSLASH:  # the quote may be a part of a string
+            end = data.find(_BEHIND_QUOTE, end + 1)
+        end = size if end < 0 else end + 1
+        yield data[at:end]
+        at = end
+
+
+_BEHIND_QUOTE, _BACKSLASH = b'",', 0x5C
+
+
 def decoded_bytes(data: bytes) -> bytes | None:
     """Return bytes in which all escapes are decoded once, as ``forms`` decodes them; None if there are none."""
     escaped, percent = b"\\" in data, b"%" in data and _percent(data) is not None
@@ -109,7 +126,15 @@ def unescaped_json(data: bytes) -> bytes:
 
     What is in a string is in these bytes as well, so that one search in them can tell that no string has a match.
     """
-    return _json_escapes(_bytes_of, data) if b"\\" in data else data
+    if b"\\" not in data:
+        return data
+    # Nearly all escapes are those of quotes and of backslashes, which are replaced without a step for each. Two zero
+    # bytes stand for an escaped backslash meanwhile, so that every other backslash begins an escape.
+    if b"\0" not in data:
+        quickly = data.replace(b"\\\\", b"\0\0").replace(b'\\"', b'"')
+        if b"\\" not in quickly:
+            return quickly.replace(b"\0\0", b"\\")
+    return _json_escapes(_bytes_of, data)
 
 
 def _bytes_of(escape: re.Match[bytes]) -> bytes:
