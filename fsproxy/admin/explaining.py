@@ -6,7 +6,7 @@ For ``fsproxy explain`` and for the admin API alike.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -22,6 +22,7 @@ from fsproxy.core.policy_rules import hit_of
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.replay.again import Replay
 from fsproxy.core.replay.facts import page_line
+from fsproxy.http.upstream.hosts import address_for
 from fsproxy.proxy.generation import Generation
 
 UsedUnits = Callable[[str, QuotaTerms], int]
@@ -46,6 +47,8 @@ class Explanation:
     """Fields that some rule looks at and that the question leaves out. The rules see a visitor without them."""
     not_judged_because: str = ""
     """Why no rule looks at the request; "" when rules do."""
+    goes_up_as: str = ""
+    """The address to which the request goes up where ``upstream.rewrite`` changes its path."""
 
     @property
     def not_judged(self) -> list[str]:
@@ -116,7 +119,9 @@ def explain(generation: Generation, question: Question, moment: Instant, used: U
         raise UnanswerableError("url", "every page has one, and rules look at it: what is the page's URL?")
     request = request_of(generation, question)
     if request.route in NOT_JUDGED:
-        return Explanation(CAPTURE, (), generation, not_judged_because=NOT_JUDGED[request.route])
+        rewritten = _rewritten(generation, request.path)
+        because = NOT_JUDGED[request.route]
+        return Explanation(CAPTURE, (), generation, not_judged_because=because, goes_up_as=rewritten)
     facts = request.facts()
     policy = generation.snapshot.policy(facts.org)
     if request.location is None and policy.geo_source is not None:
@@ -124,7 +129,13 @@ def explain(generation: Generation, question: Question, moment: Instant, used: U
         facts = msgspec.structs.replace(facts, location=location)
     decision, trace = _decide(policy, facts, moment, used)
     missing = () if question.request else tuple(_not_given(generation, policy, facts))
-    return Explanation(decision, trace, generation, missing)
+    return Explanation(decision, trace, generation, missing, goes_up_as=_rewritten(generation, request.path))
+
+
+def _rewritten(generation: Generation, path: str) -> str:
+    upstream = generation.config.upstream
+    address = address_for(upstream, path)
+    return address if address != address_for(replace(upstream, rewrite=()), path) else ""
 
 
 def _not_given(generation: Generation, policy: OrgPolicy, facts: SessionFacts) -> Iterator[str]:

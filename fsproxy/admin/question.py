@@ -64,6 +64,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class RequestInQuestion:
     """The request that a question describes."""
 
+    path: str
     route: Route
     page: PageBody
     query: BundleQuery
@@ -102,7 +103,9 @@ def request_of(generation: Generation, question: Question) -> RequestInQuestion:
     elif str(client.address) == PEER:
         # No header names the visitor, so the address is unknown. The proxy's own must not match a rule in its place.
         client = msgspec.structs.replace(client, address=None)
-    return RequestInQuestion(route, page, query, headers, client, _location(question.country or ""))
+    return RequestInQuestion(
+        target.partition("?")[0], route, page, query, headers, client, _location(question.country or "")
+    )
 
 
 def _location(country: str) -> Location | None:

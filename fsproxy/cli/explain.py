@@ -62,7 +62,8 @@ def explain(path: Path, request_file: Path | None, *, as_json: bool, **options: 
             raise click.BadParameter(error.text, param_hint=f"--{error.key.removesuffix('s')}") from None
         raise click.ClickException(f"--{error.key} {request_file}: {error.text}") from None
     if as_json:
-        click.echo(json.dumps(explanation.document(), indent=2))
+        more = {"goes_up_as": explanation.goes_up_as} if explanation.goes_up_as else {}
+        click.echo(json.dumps({**explanation.document(), **more}, indent=2))
     else:
         _print(explanation)
     raise SystemExit(3 if explanation.decision.block is not None else 0)
@@ -79,6 +80,8 @@ def _recorded(file: Path) -> dict[str, Any]:
 
 
 def _print(explanation: Explanation) -> None:
+    if explanation.goes_up_as and explanation.decision.block is None:
+        click.echo(f"The request would go up to {explanation.goes_up_as}, by upstream.rewrite.")
     if explanation.not_judged_because:
         click.echo(f"The filters would not be asked, because {explanation.not_judged_because}.")
         return

@@ -226,3 +226,30 @@ def test_the_top_level_mode_is_obeyed_and_shown(tmp_path: Path, mode: str, statu
     result = explain(file, "--ip", "203.0.113.9")
     assert result.exit_code == status
     assert (f"The top-level mode is {mode}." in result.stdout) is (mode != "enforce")
+
+
+@pytest.mark.parametrize(
+    ("target", "status", "goes_up_as"),
+    [
+        ("/relay/rec/page", 0, "http://127.0.0.1:9000/base/rec/page"),
+        ("/assets/v2/fs.js?a=b", 0, "https://static.example/2/fs.js"),
+        ("/rec/page", 0, None),
+    ],
+)
+def test_a_path_that_is_rewritten_is_told(tmp_path: Path, target: str, status: int, goes_up_as: str | None) -> None:
+    config = """\
+upstream:
+  url: http://127.0.0.1:9000/base
+  rewrite:
+    - {path: "regex:^/assets/v([0-9]+)/", to: https://static.example/\\1/}
+    - {path: "regex:^/relay/rec/(page)$", to: /rec/\\1}
+routes: {page: [/rec/page, /relay/rec/page]}
+"""
+    (tmp_path / "f.yaml").write_text(config)
+    request = {"method": "POST", "url": target, "body": {"OrgId": "o-1", "Url": "https://a.example/"}}
+    (tmp_path / "r.json").write_text(json.dumps(request))
+    arguments = ["explain", "--config", str(tmp_path / "f.yaml"), "--request", str(tmp_path / "r.json")]
+    text, document = CliRunner().invoke(main, arguments), CliRunner().invoke(main, [*arguments, "--json"])
+    assert (text.exit_code, json.loads(document.stdout).get("goes_up_as")) == (status, goes_up_as)
+    first = f"The request would go up to {goes_up_as}, by upstream.rewrite.\n"
+    assert text.stdout.startswith(first) is (goes_up_as is not None)

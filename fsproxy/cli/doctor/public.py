@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import aiohttp
 
 from fsproxy.cli.doctor.findings import Finding, fault, ok, unknown, warning
-from fsproxy.cli.doctor.upstream import address_for, settings_path
+from fsproxy.cli.doctor.upstream import settings_path
 from fsproxy.config.schema import Config, TopMode
 from fsproxy.core.model import Mode
 from fsproxy.http.origin import Origin
+from fsproxy.http.upstream.hosts import address_for
 
 CONTRADICTION = "OrgId=doctor&OrgId=other"
 """A query that fsproxy refuses on capture routes, whatever the body."""

@@ -11,25 +11,11 @@ import aiohttp
 from fsproxy.cli.doctor.findings import Finding, fault, ok, unknown, warning
 from fsproxy.clock import now
 from fsproxy.config.schema import Config, UpstreamConfig
-from fsproxy.core.wire.rewrites import Rewrite
+from fsproxy.http.upstream.hosts import address_for
 
 CLOCK_WARNING, CLOCK_FAULT = 5.0, 120.0
 """Seconds. Dated rules and certificates go by this machine's clock; the header ``Date`` is exact to one second."""
 _ANSWER = frozenset({"UserUUID", "SessionUUID", "PageUUID"})
-
-
-def address_for(config: UpstreamConfig, path: str) -> str:
-    """Return the address that fsproxy sends a request with this path to."""
-    for rule in config.rewrite:
-        rewrite = Rewrite.compile(rule.path, rule.to)
-        new = rewrite.apply(path)
-        if new is not None:
-            path = new
-            if rewrite.url:
-                return f"{rewrite.url}{path}"
-            break
-    base = next((url for prefix, url in config.prefixes if path.startswith(prefix)), config.url)
-    return f"{base.rstrip('/')}{path}"
 
 
 def settings_path(org: str | None) -> str:

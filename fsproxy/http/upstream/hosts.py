@@ -28,6 +28,20 @@ def same_hosts(one: UpstreamConfig, other: UpstreamConfig) -> bool:
     return hosts(one) == hosts(other)
 
 
+def address_for(config: UpstreamConfig, path: str) -> str:
+    """Return the address that fsproxy sends a request with this path to."""
+    for rule in config.rewrite:
+        rewrite = Rewrite.compile(rule.path, rule.to)
+        new = rewrite.apply(path)
+        if new is not None:
+            path = new
+            if rewrite.url:
+                return f"{rewrite.url}{path}"
+            break
+    base = next((url for prefix, url in config.prefixes if path.startswith(prefix)), config.url)
+    return f"{base.rstrip('/')}{path}"
+
+
 class Upstream:
     """All origins of one configuration."""
 
