@@ -137,12 +137,13 @@ async def test_headers_that_go_up(proxy: InProcessProxy, upstream: RecordingUpst
     [
         (f"/rec/bundle?{IDS}", b"no JSON", {}),
         (f"/rec/event?{IDS}", b'{"Seq":1}', {}),
-        (f"/rec/bundle?{IDS}&ContentEncoding=gzip", gzip.compress(b'{"Evts":[]}')[:-9], {}),
+        (f"/rec/bundle?{IDS}&ContentEncoding=gzip", gzip.compress(b'{"Evts":[]}', mtime=0)[:-9], {}),
         (f"/rec/bundle?{IDS}", b'{"Evts":[]}', {"Content-Encoding": "br"}),
         (f"/client/event?{IDS}", b"[]", {}),
         ("/users/v1/individual/a/customvars", b"{", {}),
         ("/users/v1//individual/a/customvars", b"{}", {}),
     ],
+    ids=["bundle", "event", "cut", "unknown encoding", "direct", "server", "no uid in the path"],
 )
 async def test_what_cannot_be_read_does_not_go_on(
     proxy: InProcessProxy, upstream: RecordingUpstream, path: str, body: bytes, headers: dict[str, str]
