@@ -31,7 +31,7 @@ def read_document(
         fault = node.problem(str(error), "a YAML file in UTF-8, its path relative to this file")
         return None, [replace(fault, of_host=Path(name).is_absolute())]
     faults: list[Problem] = []
-    tree = parse(text, str(path), {}, faults, longest_path=LONGEST_PATH)
+    tree = parse(text, str(path), {}, faults, longest_path=LONGEST_PATH, needed="a mapping of keys")
     unread = {(each.line, each.column) for each in faults}
     made, wrong = read(tree) if tree is not None else (None, [])
     # What could not be read is no wrong value on top of it.

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from fsproxy.config import files
+from fsproxy.config.entries import MOST_GUESSED
 from fsproxy.config.loader import load, load_text
 from fsproxy.config.problems import ConfigError, Problem
-from fsproxy.config.reading import MOST_GUESSED
 from fsproxy.config.yaml import tree as yaml_tree
 from fsproxy.config.yaml.substitution import LONGEST
 from fsproxy.config.yaml.tree import DEEPEST, LONGEST_PATH, MOST_BY_ALIAS, MOST_VALUES

@@ -53,6 +53,7 @@ def parse(
     problems: list[Problem],
     *,
     longest_path: int = LONGEST_PATH,
+    needed: str = "a mapping of keys, at least upstream",
 ) -> Node | None:
     """Return the tree of one document with references to the environment replaced; None when it is not YAML at all.
 
@@ -64,7 +65,7 @@ def parse(
         loader = parser(text)
         root = loader.get_single_node()
         if root is None:
-            problems.append(Problem(file, 1, 1, "", None, "a mapping of keys, at least upstream", "the file is empty"))
+            problems.append(Problem(file, 1, 1, "", None, needed, "the file is empty"))
             return None
         return _Builder(loader, file, environ, problems, longest_path).node(root, "", None)
     except _TooMuchError as error:
