@@ -27,11 +27,12 @@ from fsproxy.admin.trial_api import ENDPOINTS as TRIAL_ENDPOINTS
 from fsproxy.admin.trial_api import TrialApi
 from fsproxy.admin.workers.merged_events import TICK_PATH
 from fsproxy.config.schema import AdminConfig, TopMode
-from fsproxy.core.run_time_lists import ListChange, ListFullError
+from fsproxy.core.run_time_lists import ListChange, ListFullError, ListRow
 
 MOST_BODY = 1024 * 1024
 """Bytes of what is posted."""
 _read_change = msgspec.json.Decoder(ListChange).decode
+_read_rows = msgspec.json.Decoder(list[ListRow]).decode
 
 
 def create_admin(config: AdminConfig, backend: AdminBackend) -> web.Application:
@@ -63,7 +64,16 @@ def create_private_admin(backend: SingleBackend) -> web.Application:
         except ListFullError:
             return error(409, "full")
 
+    async def rows(_: web.Request) -> web.Response:
+        return answer(list(backend.lists.rows()))
+
+    async def take(request: web.Request) -> web.Response:
+        await backend.lists.take(_read_rows(await request.read()))
+        return answer({})
+
     app.router.add_post(CHANGE_PATH, change)
+    app.router.add_get(CHANGE_PATH, rows, allow_head=False)
+    app.router.add_put(CHANGE_PATH, take)
     app.router.add_get(TICK_PATH, tick, allow_head=False)
     app.router.add_get(TRIAL_PATH, trial, allow_head=False)
     return app

@@ -183,6 +183,8 @@ class Supervisor:
         worker.state = WorkerState.LISTENING
         if worker.orders.mode is not backend.wanted_mode and backend.wanted_mode is not None:
             await backend.set_mode_of(worker, backend.wanted_mode)
+        if backend.complete:
+            await backend.lists.hand_over(worker)
         if worker.missed_hangup:
             worker.signal(signal.SIGHUP)
         listening = sum(each.state is WorkerState.LISTENING for each in self._running())

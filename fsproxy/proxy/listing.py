@@ -18,7 +18,7 @@ from fsproxy.core.model import FilterName
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from fsproxy.core.run_time_lists import ListChange, RunTimeList
+    from fsproxy.core.run_time_lists import ListChange, ListRow, RunTimeList
     from fsproxy.proxy.generation import Generation
     from fsproxy.state.run_time_lists import KeptLists
     from fsproxy.state.stores import Stores
@@ -73,6 +73,13 @@ class Listing:
         log.info("a list was changed", list=change.name.value, added=added, removed=removed)
         return added, removed
 
+    async def take(self, rows: list[ListRow]) -> None:
+        """Take in rows that another process of this instance knows. The store may be down, so it gets them as well."""
+        news = self.lists.take(rows, now())
+        self.lists.note(news)
+        self._changed({row.name for row in news})
+        await self._bring_into_force()
+
     async def write(self) -> str:
         """See ``Stores.write_lists``."""
         return await self._stores.write_lists()
@@ -92,8 +99,7 @@ class Listing:
 
     def wanted(self) -> Mapping[FilterName, RunTimeList]:
         """Return the lists that have entries."""
-        lists = self.lists
-        return MappingProxyType({name: lists.by_name[name] for name in lists.by_name if name in lists.in_force()})
+        return MappingProxyType({name: self.lists.by_name[name] for name in self.lists.in_force()})
 
     async def _run(self) -> None:
         while True:

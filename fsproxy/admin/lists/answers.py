@@ -13,7 +13,7 @@ from fsproxy.core.run_time_lists import MOST_ENTRIES, MOST_SECONDS, Entry, ListC
 from fsproxy.core.units import duration
 
 CHANGE_PATH = "/api/lists"
-"""Where the supervisor posts a change to each worker. Only its private port takes it there."""
+"""Where each worker takes changes, and shows and takes whole rows. Only its private port has this path."""
 NAMES = tuple(sorted(name.value for name in MOST_ENTRIES))
 MOST_SHOWN = 1000
 """Entries of one answer."""

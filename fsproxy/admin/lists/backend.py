@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 
 from fsproxy.admin.lists.answers import MOST_SHOWN, NAMES, ListedEntry, ListOutcome, ListReport
 from fsproxy.admin.state_answers import ListSummary
 from fsproxy.clock import now
 from fsproxy.core.model import FilterName
-from fsproxy.core.run_time_lists import ListChange, text_of
+from fsproxy.core.run_time_lists import ListChange, ListRow, text_of
 from fsproxy.proxy.data_plane import DataPlane
 
 
@@ -44,6 +45,14 @@ class SingleLists(ListBackend):
         rows = [(row.ends, row.entry) for row in self._data_plane.listing.lists.rows(name) if row.ends > moment]
         shown = sorted(rows, key=lambda row: row[0])[:MOST_SHOWN]
         return {**self._summary(name), "entries": [ListedEntry(text_of(entry), ends) for ends, entry in shown]}
+
+    def rows(self) -> Iterator[ListRow]:
+        """Return all that is known, for a worker that has just started."""
+        return self._data_plane.listing.lists.rows()
+
+    async def take(self, rows: list[ListRow]) -> None:
+        """Take in what another worker knows."""
+        await self._data_plane.listing.take(rows)
 
     def summaries(self) -> list[ListSummary]:
         """Return all lists that have entries."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import cast
 
 import msgspec
@@ -11,12 +12,14 @@ from fsproxy.admin.backend import UnansweredError
 from fsproxy.admin.lists.answers import CHANGE_PATH, ListOutcome, ListReport
 from fsproxy.admin.lists.backend import ListBackend
 from fsproxy.admin.workers.merged_events import read
-from fsproxy.admin.workers.worker_pool import WorkerClient, WorkerPool, WorkerSilentError
+from fsproxy.admin.workers.worker_pool import ASK_SECONDS, WorkerClient, WorkerPool, WorkerSilentError
 from fsproxy.core.model import FilterName
 from fsproxy.core.run_time_lists import ListChange, ListFullError
 
 CHANGE_SECONDS = 10.0
 """A worker that makes its policies anew for 100,000 rules takes seconds."""
+ROWS = 2_000
+"""Rows of one request: 100 KB."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -46,6 +49,18 @@ class MergedLists(ListBackend):
         if document is None:
             raise UnansweredError("no worker answers")
         return cast("ListReport", document)
+
+    async def hand_over(self, worker: WorkerClient) -> None:
+        """Give a worker that has just started what another one knows, as Redis may be down."""
+        with suppress(WorkerSilentError):
+            for other in self._pool.listening():
+                if other is worker:
+                    continue
+                _, body = await other.ask("GET", CHANGE_PATH, ASK_SECONDS)
+                rows = msgspec.json.decode(body)
+                for start in range(0, len(rows), ROWS):
+                    await worker.ask("PUT", CHANGE_PATH, CHANGE_SECONDS, rows[start : start + ROWS])
+                return
 
 
 async def _change(worker: WorkerClient, body: bytes) -> ListOutcome | None:

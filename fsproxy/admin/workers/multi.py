@@ -63,7 +63,7 @@ class MultiBackend(AdminBackend):
         self._scrape = asyncio.Lock()
         self._events = MergedEvents(pool, conditions)
         self.trials = MergedTrial(pool)
-        self.lists = MergedLists(pool)
+        self.lists: MergedLists = MergedLists(pool)
 
     # -- state and switches
 

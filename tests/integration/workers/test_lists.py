@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import aiohttp
 from support.proxy import RunningProxy, running_proxy
 from support.upstream import RecordingUpstream
 from support.valkey import ValkeyServer
-from support.workers import POLL, counted, fresh_connections, running_workers, shared
+from support.workers import POLL, counted, fresh_connections, pids, running_workers, shared
 
 PAGE = {"OrgId": "o-1", "UserId": "", "Url": "https://example.com/"}
 
@@ -67,6 +69,14 @@ async def test_all_workers_at_once_and_other_instances_soon(
         answer = await change(http, workers, add=["ben"], **{"for": "1h"})
         assert answer["not_kept"].startswith("Redis does not answer")
         assert await codes(http, workers, "ben", 12) == {12}
+        before = await pids(http, workers)
+        os.kill(before["1"], signal.SIGKILL)
+        async with asyncio.timeout(60):
+            while (await pids(http, workers)).get("1", before["1"]) == before["1"]:
+                await asyncio.sleep(POLL)
+            # The one in its place has it from the other one, a moment after it listens.
+            while await codes(http, workers, "ben", 12) != {12}:
+                await asyncio.sleep(POLL)
         valkey.start()
         async with asyncio.timeout(60):
             while await codes(http, other, "ben") != {12}:
