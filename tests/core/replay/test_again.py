@@ -16,11 +16,12 @@ from fsproxy.core.audit.privacy import address_mask
 from fsproxy.core.audit.record import Outcome
 from fsproxy.core.limits.operations import Admitted
 from fsproxy.core.limits.ramping import bucket
-from fsproxy.core.model import Instant, Location, Mode, Route, SessionFacts
+from fsproxy.core.model import FilterName, Instant, Location, Mode, Route, SessionFacts
 from fsproxy.core.pipeline import judge, settle
 from fsproxy.core.policy import Snapshot
 from fsproxy.core.replay.again import Replay, Replayed, recorded
 from fsproxy.core.replay.facts import PageLine
+from fsproxy.core.run_time_lists import ListChange, RunTimeLists
 from fsproxy.core.settings import (
     BlockedUserSettings,
     CoreSettings,
@@ -38,6 +39,7 @@ from fsproxy.core.settings import (
     UrlSettings,
     UserAgentSettings,
 )
+from fsproxy.core.uid_digest import uid_digest
 from support.made_lines import line_of
 from tests.support.urls import of_url
 
@@ -95,6 +97,26 @@ def test_a_rule_that_is_added_blocks_and_one_that_is_taken_away_does_not() -> No
     found = line(snapshot=blocks)
     assert recorded(found).code == 5
     assert again(found) == Replayed(0)
+
+
+def test_what_a_list_at_run_time_decided_cannot_be_decided_by_a_file() -> None:
+    lists = RunTimeLists()
+    at = float(NOW)
+    lists.change(ListChange(FilterName.IP, ("10.0.0.0/8",), (), at + 60, at))
+    lists.change(ListChange(FilterName.BLOCKED_USER, (uid_digest("ann"),), (), at + 60, at))
+    for mode, name, facts, code in (
+        (Mode.ENFORCE, FilterName.IP, FACTS, 5),
+        (Mode.ENFORCE, FilterName.BLOCKED_USER, changed(app_id="ann"), -1),
+        (Mode.SHADOW, FilterName.IP, FACTS, 0),
+    ):
+        core = CoreSettings(mode=mode, run_time={name: lists.by_name[name]})
+        found = line(facts, Snapshot.compile(core, 1))
+        assert (found.reason_code or 0, recorded(found).shadow) == (code, ())
+        decided = again(found)
+        assert decided.undecidable == (f"{name}: a list at run time decided" if code else "")
+    # The rules of a running program remember answers, and its lists change.
+    running = Replay(Snapshot.compile(CoreSettings(run_time={FilterName.IP: lists.by_name[FilterName.IP]}), 1))
+    assert running.decide(line()) == Replayed(0)
 
 
 @pytest.mark.parametrize("mask", ["truncated", "hashed", "none"])
