@@ -254,9 +254,7 @@ def test_how_long_what_is_remembered_is_what_the_program_keeps() -> None:
         "which names a page has set, where they are limited": f"{life} hours; {in_redis}",
         "pages' clocks": f"24 hours; {in_redis}",
         "blocked pages": f"{blocked_pages.BLOCKED_PAGE_SECONDS // HOUR} hours; {in_redis}",
-        "[lists at run time](admin.md#lists-at-run-time), uids as digests": (
-            f"until an entry's end, at most {MOST_SECONDS // DAY} days"
-        ),
+        "lists at run time, uids as digests": (f"until an entry's end, at most {MOST_SECONDS // DAY} days"),
         "verdicts of repeats": f"{repeats.REPEAT_SECONDS // MINUTE} minutes",
     }
     assert script.CLOCK_SECONDS == script.BLOCK_SECONDS == script.PAGE_NAME_SECONDS
