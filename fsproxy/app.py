@@ -99,11 +99,11 @@ class App:
             worker_channel, orders = self._worker_channel, self._orders
             if worker_channel is not None:
                 worker_channel.watch_supervisor(self._loop, self._stop.set)
-            number, mode = (orders.generation, orders.mode) if orders is not None else (1, None)
-            generation = await asyncio.to_thread(Generation.compile, self._config, number, mode)
+            number, switch = (orders.generation, orders.switch) if orders is not None else (1, None)
+            generation = await asyncio.to_thread(Generation.compile, self._config, number, switch)
             data_plane = self._data_plane = self._make_data_plane(generation)
-            if mode is not None:
-                self._reloader.set_mode(mode)
+            if switch is not None:
+                self._reloader.set_mode(switch)
             if worker_channel is not None:
                 data_plane.conditions.send = worker_channel.report_conditions
             sources, tls = data_plane.conditions.sources, self._config.listen.tls

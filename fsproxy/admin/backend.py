@@ -13,7 +13,7 @@ from fsproxy.admin.redactions import RedactionReport
 from fsproxy.admin.state_answers import ConfigReport, LearnedPlan, ReloadOutcome, State, UsageReport
 from fsproxy.admin.status_answers import Status
 from fsproxy.admin.trial.backend import TrialBackend
-from fsproxy.config.schema import TopMode
+from fsproxy.config.schema import ModeSwitch
 
 Seen = Mapping[int, int]
 """The number of the newest request that a stream of events knows, by process."""
@@ -37,11 +37,11 @@ class AdminBackend(ABC):
 
     @property
     @abstractmethod
-    def mode(self) -> TopMode:
+    def mode(self) -> ModeSwitch:
         """The mode in force."""
 
     @abstractmethod
-    async def set_mode(self, mode: TopMode) -> list[int]:
+    async def set_mode(self, switch: ModeSwitch) -> list[int]:
         """Change the mode until the next change or a restart. Return the numbers of workers that did not answer."""
 
     @abstractmethod

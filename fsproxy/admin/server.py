@@ -21,12 +21,21 @@ from fsproxy.admin.page import FOLDER as PAGE_FOLDER
 from fsproxy.admin.page import PATH as PAGE_PATH
 from fsproxy.admin.page import PageFiles
 from fsproxy.admin.single import SingleBackend
-from fsproxy.admin.state_answers import Draining, Error, Instance, ModeChoice, ReloadOutcome, ReloadWish, State
+from fsproxy.admin.state_answers import (
+    Draining,
+    Error,
+    Instance,
+    ModeChoice,
+    ReloadOutcome,
+    ReloadWish,
+    State,
+    mode_choice,
+)
 from fsproxy.admin.trial.answers import TRIAL_PATH
 from fsproxy.admin.trial_api import ENDPOINTS as TRIAL_ENDPOINTS
 from fsproxy.admin.trial_api import TrialApi
 from fsproxy.admin.workers.merged_events import TICK_PATH
-from fsproxy.config.schema import AdminConfig, TopMode
+from fsproxy.config.schema import AdminConfig, ModeSwitch, TopMode
 from fsproxy.core.run_time_lists import ListChange, ListFullError, ListRow
 
 MOST_BODY = 1024 * 1024
@@ -137,21 +146,26 @@ class Controls:
 
     async def mode(self, _: web.Request) -> web.Response:
         """Return the mode in force."""
-        return web.json_response({"mode": self._backend.mode.value})
+        return web.json_response(mode_choice(self._backend.mode))
 
     async def set_mode(self, request: web.Request) -> web.Response:
         """Change the mode: the kill switch.
 
-        It holds until the next change or a restart. bypass acts at once.
+        It holds until the next change or a restart. bypass acts at once. The privacy rules stay on under it, unless
+        "privacy": "off" comes with it.
         """
         try:
             wanted = TopMode(await _member(request, "mode"))
+            privacy = (await request.json()).get("privacy", "on")
         except ValueError:
             return error(400, 'send {"mode": ...} as application/json', allowed=[m.value for m in TopMode])
-        silent = await self._backend.set_mode(wanted)
+        if privacy not in ("on", "off") or (privacy == "off" and wanted is not TopMode.BYPASS):
+            return error(400, "privacy is on, or off with the mode bypass", allowed=["on", "off"])
+        switch = ModeSwitch(wanted, privacy == "on")
+        silent = await self._backend.set_mode(switch)
         if silent:
             return error(502, "not all workers have answered", workers=silent)
-        return web.json_response({"mode": wanted.value})
+        return web.json_response(mode_choice(switch))
 
     async def reload(self, request: web.Request) -> web.Response:
         """Load the configuration anew.

@@ -39,7 +39,7 @@ from fsproxy.admin.trial.answers import held_back
 from fsproxy.admin.trial.backend import SingleTrial
 from fsproxy.admin.usage import Usage
 from fsproxy.clock import monotonic, now
-from fsproxy.config.schema import StateBackend, TopMode
+from fsproxy.config.schema import ModeSwitch, StateBackend
 from fsproxy.core.audit.privacy import safe
 from fsproxy.core.limits.operations import LedgerDownError, QuotaTerms
 from fsproxy.core.replay.story import Rules
@@ -53,7 +53,7 @@ SHARED_SECONDS = 0.5
 """Streams whose ticks are closer together than this share one status, which takes a millisecond to make."""
 SELF = 0
 """The one process, in what a stream has seen."""
-STATE = ("mode", "generation", "warnings", "config", "upstream", "store")
+STATE = ("mode", "privacy", "generation", "warnings", "config", "upstream", "store")
 """The parts of ``/readyz`` that an event repeats."""
 _read = msgspec.json.Decoder(Question).decode
 log = structlog.get_logger("fsproxy")
@@ -98,12 +98,12 @@ class SingleBackend(AdminBackend):
     # -- state and switches
 
     @property
-    def mode(self) -> TopMode:
-        return self._data_plane.generation.mode
+    def mode(self) -> ModeSwitch:
+        return self._data_plane.generation.switch
 
-    async def set_mode(self, mode: TopMode) -> list[int]:
+    async def set_mode(self, switch: ModeSwitch) -> list[int]:
         """See ``AdminBackend``. ``bypass`` acts at once; the others compile the rules anew first."""
-        self._reloader.set_mode(mode)
+        self._reloader.set_mode(switch)
         return []
 
     async def state(self) -> tuple[bool, State]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from msgspec import Meta
 
-from fsproxy.config.schema import TopMode
+from fsproxy.config.schema import ModeSwitch, TopMode
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.trial.tally import MOST_EXAMPLES
 from fsproxy.state.memory.recent_names import LONGEST_NAME, MOST_NAMES
@@ -49,6 +49,14 @@ class ModeChoice(TypedDict):
     """The mode in force, or the one that is wanted."""
 
     mode: TopMode
+    privacy: NotRequired[
+        Annotated[Literal["on", "off"], about("Of bypass: off ends the privacy rules too. They stay on without it.")]
+    ]
+
+
+def mode_choice(switch: ModeSwitch) -> ModeChoice:
+    """Return a switch as it is sent and answered."""
+    return {"mode": switch.mode} if switch.privacy else {"mode": switch.mode, "privacy": "off"}
 
 
 class Instance(TypedDict):
@@ -134,6 +142,7 @@ class State(TypedDict):
 
     status: Literal["starting", "ready", "draining"]
     mode: TopMode
+    privacy: Annotated[list[str], about("The privacy rules in force: opt_out, deleting_user, redact.")]
     generation: int
     upstream: dict[str, Any]
     store: dict[str, Any]

@@ -92,6 +92,7 @@ class Status(TypedDict):
     workers: WorkersAnswered
     mode: TopMode
     privacy: Annotated[list[str], about("What is in force to protect visitors, in words.")]
+    privacy_rules: Annotated[list[str], about("The privacy rules in force, which mode does not weaken.")]
     generation: int
     rate: Annotated[float, about("Requests a second that carry captured data, of the last ten seconds.")]
     share: Shares

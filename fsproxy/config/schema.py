@@ -61,6 +61,15 @@ class TopMode(StrEnum):
         return Mode.OFF if self is TopMode.BYPASS else Mode(self.value)
 
 
+@dataclass(frozen=True, slots=True)
+class ModeSwitch:
+    """What ``POST /mode`` asks for. It goes before the configuration's mode, until a restart."""
+
+    mode: TopMode
+    privacy: bool = True
+    """False: under ``bypass`` not even the privacy rules are judged."""
+
+
 @unique
 class SocketMode(StrEnum):
     """What happens to WebSockets."""

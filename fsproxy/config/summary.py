@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from fsproxy.config.schema import Config, StateBackend, StateConfig, TopMode
 from fsproxy.core.model import FilterName, Mode, OnTrouble
-from fsproxy.core.settings import ClientApiSettings, CoreSettings, FilterSettings
+from fsproxy.core.settings import PRIVACY, ClientApiSettings, CoreSettings, FilterSettings
 
 NO_LIMITS_CHOSEN = (
     "client_api.limits is not set, so calls are held to the documents' numbers, which are stricter than what the "
@@ -18,12 +18,13 @@ NO_LIMITS_CHOSEN = (
 def summary(config: Config) -> str:
     """Return one line without secrets: no token, no key, and of the store's address only the host."""
     parts = [f"mode {config.mode}", f"upstream {config.upstream.url}"]
+    active = list(_active(config.core))
     if config.mode is TopMode.BYPASS:
-        parts.append("nothing is judged")
+        privacy = [name for name, own in active if name in PRIVACY and own is Mode.ENFORCE]
+        parts.append(f"nothing is judged but by the privacy rules: {', '.join(privacy) or 'there are none'}")
     else:
-        active = list(_active(config.core))
         for mode, word in ((Mode.ENFORCE, "enforced"), (Mode.SHADOW, "shadowed")):
-            names = [name for name, own in active if own.capped(config.core.mode) is mode]
+            names = [name for name, own in active if config.core.mode_of(name, own) is mode]
             parts.append(f"{word}: {', '.join(names) or 'nothing'}")
         parts += _limits(config.core.default.client_api)
     parts += _redaction(config.core)

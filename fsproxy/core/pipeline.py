@@ -66,7 +66,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     """Those that the visitor of a new session passes, as one whom their shares admitted before."""
 
 
-_SHADOW = Mode.SHADOW
+_SHADOW, _OFF = Mode.SHADOW, Mode.OFF
 _RAMPING = ("",)
 """Ramping, among the rules with a share: it was the first of them."""
 CAPTURE = Decision()
@@ -102,7 +102,8 @@ def judge(
         shadow += (hit,)
     if trace is not None:
         trace += [Step(each.name, Judgement.NOT_REACHED) for each in filters]
-    if block is not None or not page:
+    # Where nothing but privacy rules are judged, sessions matter only for their uids.
+    if block is not None or not page or (policy.cap is _OFF and policy.deleting_user is None):
         return Decision(block, shadow, failed)
     return _ask_ledger(policy, facts, now, token, shadow, failed, trace)
 
@@ -182,7 +183,7 @@ def settle(policy: OrgPolicy, pending: Decision, answer: Admitted | None) -> Dec
 
 
 def _without_ledger(policy: OrgPolicy, shadow: tuple[Hit, ...], failed: tuple[FilterName, ...]) -> Decision:
-    if policy.state_on_error is OnTrouble.BLOCK and policy.cap is not Mode.SHADOW:
+    if policy.state_on_error is OnTrouble.BLOCK and policy.cap is Mode.ENFORCE:
         hit = Hit(FilterName.QUOTA, ReasonCode.UNSPECIFIED, Rule("state:down"))
         return Decision(block=hit, shadow=shadow, failed=failed, ledger_down=True)
     # Only the ledger knows whether ramping may block: the visitor may have been admitted before. Capture goes on

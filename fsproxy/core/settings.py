@@ -630,6 +630,11 @@ def _listed(org: OrgSettings) -> OrgSettings:
     return replace(org, listed=True)
 
 
+REDACT = "redact"
+PRIVACY = (FilterName.OPT_OUT.value, FilterName.DELETING_USER.value, REDACT)
+"""The sections whose rules protect visitors. No top-level mode weakens them (rules.md 8)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoreSettings:
     """All of a configuration that the core obeys."""
@@ -663,4 +668,12 @@ class CoreSettings:
     """``audit.key``."""
     run_time: Mapping[FilterName, RunTimeList] = field(default_factory=lambda: NO_LISTS, compare=False, repr=False)
     """The lists that have entries of the running program's; no key of the file."""
+
+    def mode_of(self, section: str, own: Mode) -> Mode:
+        """Return the mode in force of a section with this own mode: the top-level one caps all but the privacy rules.
+
+        Those end only where nothing is judged any more: ``POST /mode`` with ``bypass`` and ``privacy: off``.
+        """
+        return own if section in PRIVACY else own.capped(self.mode)
+
     places: Places = field(default_factory=lambda: _NOWHERE, compare=False, repr=False)

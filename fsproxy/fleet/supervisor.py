@@ -153,7 +153,7 @@ class Supervisor:
             config=self._last_good.config,
             source=self._source,
             generation=backend.generation,
-            mode=backend.wanted_mode,
+            switch=backend.switch,
             instance=backend.instance,
             passage=backend.passage,
             among=self._config.workers,
@@ -181,8 +181,8 @@ class Supervisor:
         """Bring a worker that listens now up to date, and finish the start when it was the last one."""
         backend = self._backend
         worker.state = WorkerState.LISTENING
-        if worker.orders.mode is not backend.wanted_mode and backend.wanted_mode is not None:
-            await backend.set_mode_of(worker, backend.wanted_mode)
+        if backend.switch is not None and worker.orders.switch != backend.switch:
+            await backend.set_mode_of(worker, backend.switch)
         if backend.complete:
             await backend.lists.hand_over(worker)
         if worker.missed_hangup:

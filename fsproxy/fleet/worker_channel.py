@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, cast
 
-from fsproxy.config.schema import Config, TopMode
+from fsproxy.config.schema import Config, ModeSwitch
 from fsproxy.fleet.worker_conditions import packed_conditions
 from fsproxy.reload.build_generation import Source
 from fsproxy.telemetry.conditions import Condition
@@ -35,7 +35,7 @@ class Orders:
     config: Config
     source: Source
     generation: int
-    mode: TopMode | None
+    switch: ModeSwitch | None
     """The mode that the admin API has set; None: the configuration's."""
     instance: str
     """The name of all workers on the admin port."""

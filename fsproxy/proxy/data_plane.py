@@ -11,7 +11,6 @@ import asyncio
 import itertools
 import os
 import ssl
-from dataclasses import replace
 
 import structlog
 
@@ -159,7 +158,10 @@ class DataPlane:
                 return self._forwarder.refuse(flow, Failure.OVERLOADED)
         if self._draining:
             flow.close = True
-        is_judged = flow.route not in UNREAD and flow.generation.mode is not _BYPASS
+        generation = flow.generation
+        is_judged = flow.route not in UNREAD and (
+            generation.judges if flow.route is PAGE else generation.judges_uploads
+        )
         if flow.query or flow.refusal is not None or b"cdn-loop" in flow.headers or flow.method == "CONNECT":
             refusal = self._refusal(flow, is_judged=is_judged)
             if refusal is not None:
@@ -188,7 +190,7 @@ class DataPlane:
             return Failure.LOOP
         if flow.query and is_judged:
             flow.upload = bundle_query(flow.query)
-            if flow.upload.contradictory:
+            if flow.upload.contradictory and flow.generation.mode is not _BYPASS:
                 return Failure.BAD_REQUEST
         return flow.refusal
 
@@ -225,9 +227,9 @@ class DataPlane:
             self._watch.upstream_changed()
             old.close()
 
-    def bypass(self) -> None:
-        """Forward everything unread from the next request on."""
-        self.generation = replace(self.generation, mode=TopMode.BYPASS)
+    def bypass(self, *, privacy: bool) -> None:
+        """Judge nothing from the next request on; with ``privacy``, nothing but by the privacy rules."""
+        self.generation = self.generation.bypassed(privacy=privacy)
 
     def count_malformed(self) -> None:
         """Count a head that the parser refused."""
@@ -242,6 +244,7 @@ class DataPlane:
         generation = self.generation
         return {
             "mode": generation.mode.value,
+            "privacy": list(generation.privacy),
             "generation": generation.number,
             "upstream": {"connections": self.upstream.connections, "last_failure": self._watch.health.last_failure},
             "store": self._stores.state(),

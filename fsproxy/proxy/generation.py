@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Self
+from typing import Any, Self
 
-from fsproxy.config.schema import Config, CorsConfig, TopMode
+from fsproxy.config.schema import Config, CorsConfig, ModeSwitch, SocketMode, TopMode
 from fsproxy.core.lapses import Lapse, lapses_of
 from fsproxy.core.matching.origins import OriginTable
-from fsproxy.core.model import FilterName, Route
+from fsproxy.core.model import FilterName, Mode, Route
 from fsproxy.core.policy import Snapshot
 from fsproxy.core.redact.redaction import Redaction
 from fsproxy.core.run_time_lists import RunTimeList
-from fsproxy.core.settings import NO_LISTS, RedactIn
+from fsproxy.core.settings import NO_LISTS, PRIVACY, REDACT, RedactIn
 from fsproxy.core.wire.answers import OriginAllowed, OwnAnswers, Registrable
 from fsproxy.core.wire.client_address import ClientAddresses
 from fsproxy.core.wire.headers import UpstreamHeaders
@@ -28,7 +28,21 @@ class Generation:
 
     number: int
     config: Config
+    switch: ModeSwitch
+    """What it was compiled for: the configuration's mode, or the one that ``POST /mode`` asked for."""
     mode: TopMode
+    privacy: tuple[str, ...]
+    """The privacy rules in force, by their sections; only ``POST /mode`` switches them off (rules.md 8)."""
+    judges: bool
+    """Whether pages and sockets are judged: under ``bypass`` only by opting out and for users being deleted."""
+    judges_uploads: bool
+    """Whether uploads are. Opting out is a matter of pages."""
+    forwards_unreadable: bool
+    """Under ``bypass``, a body that cannot be read goes on, unless redaction must see it."""
+    in_force: str
+    """The mode, and if it is not ``enforce``, the privacy rules that are in force in spite of it."""
+    socket: SocketMode
+    """What happens to WebSockets under this mode."""
     snapshot: Snapshot
     routes: Routes
     clients: ClientAddresses
@@ -55,19 +69,20 @@ class Generation:
         cls,
         config: Config,
         number: int,
-        mode: TopMode | None = None,
+        switch: ModeSwitch | None = None,
         run_time: Mapping[FilterName, RunTimeList] = NO_LISTS,
     ) -> Self:
-        """Build all lookup structures. Call it off the event loop. Raises HostError."""
-        mode = mode or config.mode
-        core = replace(config.core, mode=mode.cap, run_time=run_time)
+        """Build all lookup structures. Call it off the event loop. Raises HostError.
+
+        ``switch``: the mode that takes the place of the configuration's.
+        """
+        switch = switch or ModeSwitch(config.mode)
+        core = replace(config.core, mode=switch.mode.cap, run_time=run_time)
         snapshot = Snapshot.compile(core, number)
         locator = Locator()
         for org, policy in ((None, snapshot.default), *snapshot.orgs.items()):
             if policy.geo_source is not None:
                 locator.open(policy.geo_source, org)
-        # The top-level mode does not cap it.
-        redaction = Redaction.compile(core)
         routes, audit = config.routes, config.audit
         shares = dict.fromkeys(Route, audit.share_direct)
         shares |= {Route.PAGE: audit.share_page, Route.OTHER: audit.share_other}
@@ -75,7 +90,7 @@ class Generation:
         return cls(
             number=number,
             config=config,
-            mode=mode,
+            **_under(switch, config, snapshot, Redaction.compile(core)),
             snapshot=snapshot,
             routes=Routes.compile(
                 page=routes.page,
@@ -98,13 +113,6 @@ class Generation:
             registrable=_registrable(),
             locator=locator,
             audit_shares=shares,
-            most_page=(
-                config.server.max_body
-                if mode is TopMode.BYPASS
-                else min(config.server.max_page, config.server.max_body)
-            ),
-            redaction=redaction if redaction is not None and redaction.in_bodies else None,
-            header_redaction=redaction if redaction is not None and redaction.of[RedactIn.HEADERS] else None,
             lapses=lapses_of(core),
             names_kept=max(org.client_api.cardinality.retention for org in (core.default, *core.orgs.values())),
             run_time=run_time,
@@ -113,7 +121,50 @@ class Generation:
     def with_lists(self, run_time: Mapping[FilterName, RunTimeList]) -> Self:
         """Return the same with other lists of the running program's. Call it off the event loop."""
         core = replace(self.config.core, mode=self.mode.cap, run_time=run_time)
-        return replace(self, snapshot=Snapshot.compile(core, self.number, self.snapshot), run_time=run_time)
+        snapshot = Snapshot.compile(core, self.number, self.snapshot)
+        return replace(self, snapshot=snapshot, run_time=run_time, **self._again(self.switch, snapshot))
+
+    def bypassed(self, *, privacy: bool) -> Generation:
+        """Return this generation under ``bypass``, at once. ``privacy``: the privacy rules, which it has, stay."""
+        snapshot = self.snapshot
+        if privacy and self.mode is not TopMode.BYPASS:
+            snapshot = snapshot.with_privacy_alone(self.config.core)
+        return replace(self, snapshot=snapshot, **self._again(ModeSwitch(TopMode.BYPASS, privacy), snapshot))
+
+    def _again(self, switch: ModeSwitch, snapshot: Snapshot) -> dict[str, Any]:
+        return _under(switch, self.config, snapshot, self.redaction or self.header_redaction)
+
+
+def _under(switch: ModeSwitch, config: Config, snapshot: Snapshot, redaction: Redaction | None) -> dict[str, Any]:
+    """Return the fields of a generation that depend on the mode."""
+    redaction = redaction if switch.privacy else None
+    bypass, server, socket = switch.mode is TopMode.BYPASS, config.server, config.socket
+    enforced = {
+        f.name.value
+        for policy in (snapshot.default, *snapshot.orgs.values())
+        for f in policy.unnaming
+        if f.mode is Mode.ENFORCE
+    }
+    if redaction is not None and not all(rule.counts_alone for rule in redaction.rules):
+        enforced.add(REDACT)
+    privacy = tuple(name for name in PRIVACY if name in enforced) if switch.privacy else ()
+    judges_uploads = not bypass or FilterName.DELETING_USER in privacy
+    judges = judges_uploads or FilterName.OPT_OUT in privacy
+    if bypass and socket is SocketMode.REFUSE:
+        socket = SocketMode.JUDGE
+    return {
+        "switch": switch,
+        "mode": switch.mode,
+        "privacy": privacy,
+        "judges": judges,
+        "judges_uploads": judges_uploads,
+        "forwards_unreadable": bypass and not (redaction is not None and redaction.fails_closed),
+        "in_force": " ".join((switch.mode.value, *privacy)) if switch.mode is not TopMode.ENFORCE else "enforce",
+        "socket": socket if judges else SocketMode.TUNNEL,
+        "redaction": redaction if redaction is not None and redaction.in_bodies else None,
+        "header_redaction": redaction if redaction is not None and redaction.of[RedactIn.HEADERS] else None,
+        "most_page": server.max_body if bypass else min(server.max_page, server.max_body),
+    }
 
 
 def _origins(cors: CorsConfig) -> OriginAllowed | None:

@@ -48,9 +48,10 @@ class PageHandler:
             page = read_page(body)
         else:
             page = await _read(flow, body, min(flow.most_body, limit))
-        if page is None:
+        if page is None and not flow.generation.forwards_unreadable:
             flow.facts = page_facts(EMPTY_PAGE, flow.headers, flow.client)
             return self._forwarder.refuse(flow, Failure.UNINSPECTABLE)
+        page = page or EMPTY_PAGE  # its headers may opt out
         await self.decide(flow, page)
         if flow.decision.block is not None:
             return self._forwarder.block(flow)

@@ -87,7 +87,7 @@ class Recorder:
                 flow.method,
                 flow.path,
                 generation.number,
-                generation.mode,
+                generation.in_force,
                 generation.audit_shares[PAGE if kind is PAGE else route],
                 decision.block,
                 flow.failure,

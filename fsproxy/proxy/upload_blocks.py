@@ -13,6 +13,7 @@ from fsproxy.core.client_api.inspected import accepted_uid, named_uids
 from fsproxy.core.limits.operations import LedgerDownError, Recalled
 from fsproxy.core.model import SERVER_API, Mode
 from fsproxy.core.pipeline import Decision, judge, mark, recall
+from fsproxy.core.settings import PRIVACY
 from fsproxy.core.uid_digest import uid_digest
 from fsproxy.state.memory.blocked_pages import NOT_BLOCKED
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from fsproxy.state.memory.blocked_pages import BlockedPages
 
 
-_ENFORCE = Mode.ENFORCE
+_ENFORCE, _OFF = Mode.ENFORCE, Mode.OFF
 
 
 async def ask(ledger: Ledger, flow: Flow, operations: tuple[Operation, ...]) -> tuple[Answer, ...] | None:
@@ -48,13 +49,14 @@ class UploadBlocks:
         if facts is None:
             return False
         operations = recall(policy, facts) if policy.deleting_user is not None else ()
+        holds = policy.cap is _ENFORCE
         # Both may ask the store, each at most once a minute for a page and a session: in one round trip.
-        asked = self._blocked.find(facts.org or "", facts.page_id) if policy.cap is _ENFORCE else NOT_BLOCKED
+        asked = self._blocked.find(facts.org or "", facts.page_id) if holds or policy.protects else NOT_BLOCKED
         recalled = await ask(self._ledger, flow, operations) if operations else None
         remembered = await asked if asked is not NOT_BLOCKED else None
         if recalled and isinstance(recalled[0], Recalled) and recalled[0].uids:
             facts = flow.facts = msgspec.structs.replace(facts, uids=recalled[0].uids)
-        if remembered is not None:
+        if remembered is not None and (holds or remembered.filter.value in PRIVACY):
             flow.decision = Decision(block=remembered)
             return True
         flow.decision = judge(policy, facts, flow.arrived)
@@ -62,7 +64,10 @@ class UploadBlocks:
 
     async def mark_session(self, flow: Flow) -> None:
         """Note in the ledger that the session of what is forwarded is under way, with the uid that its calls name."""
-        if flow.facts is None or flow.route is SERVER_API:
+        policy = flow.policy
+        if flow.facts is None or flow.route is SERVER_API or policy is None:
+            return
+        if policy.cap is _OFF and policy.deleting_user is None:
             return
         try:
             await self._ledger.ask(mark(flow.facts, flow.uid), flow.arrived)

@@ -17,7 +17,7 @@ from fsproxy.config.files import MOST_BYTES, SentFiles
 from fsproxy.config.loader import load, load_text, located
 from fsproxy.config.problems import ConfigError, HostError
 from fsproxy.config.restart import with_what_can_change
-from fsproxy.config.schema import TopMode
+from fsproxy.config.schema import ModeSwitch
 from fsproxy.http.tls import client_context
 from fsproxy.http.upstream.hosts import same_hosts
 from fsproxy.proxy.generation import Generation
@@ -46,7 +46,7 @@ class Built:
     waits_for_restart: tuple[str, ...]
 
 
-def build(source: Source, before: Generation, mode: TopMode | None) -> Built:
+def build(source: Source, before: Generation, switch: ModeSwitch | None) -> Built:
     """Load and compile. Raises ConfigError and HostError."""
     leftovers: list[object] = []
     with _no_full_collection():
@@ -57,7 +57,7 @@ def build(source: Source, before: Generation, mode: TopMode | None) -> Built:
         config, names = with_what_can_change(before.config, loaded)
         new = not same_hosts(before.config.upstream, config.upstream)
         context = client_context(config.upstream.tls) if new else None
-        return Built(Generation.compile(config, before.number + 1, mode, before.run_time), context, names)
+        return Built(Generation.compile(config, before.number + 1, switch, before.run_time), context, names)
 
 
 class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,13 +84,13 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return f"<{type(self).__name__} {self.name!r}>"
 
 
-def build_candidate(asked: Asked, before: Generation, mode: TopMode | None) -> Built:
+def build_candidate(asked: Asked, before: Generation, switch: ModeSwitch | None) -> Built:
     """Load and compile what is only tried beside ``before``. Raises ConfigError."""
     with _no_full_collection():
         loaded = load_text(asked.config, asked.name, asked.environ, SentFiles(asked.lists))
         config, names = with_what_can_change(before.config, loaded)
         try:
-            return Built(Generation.compile(config, before.number, mode, before.run_time), None, names)
+            return Built(Generation.compile(config, before.number, switch, before.run_time), None, names)
         except HostError as error:
             raise ConfigError([located(error, asked.config, asked.name, asked.environ)]) from None
 

@@ -10,14 +10,13 @@ import asyncio
 import gc
 from asyncio import to_thread
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
 
 from fsproxy.clock import monotonic, now
 from fsproxy.config.problems import ConfigError, HostError
-from fsproxy.config.schema import Config, TopMode
+from fsproxy.config.schema import Config, ModeSwitch, TopMode
 from fsproxy.core.model import Instant
 from fsproxy.proxy.generation import Generation
 from fsproxy.reload.build_generation import SETTLE_SECONDS, Built, Source, build
@@ -50,7 +49,7 @@ class Reloader:
         self._source = source
         self._data_plane = data_plane
         self._metrics = metrics
-        self._mode: TopMode | None = None
+        self._switch: ModeSwitch | None = None
         """What the admin API asked for. It outlives a reload."""
         self._load_asked = False
         self._take = False
@@ -62,7 +61,7 @@ class Reloader:
         self._task: asyncio.Task[None] | None = None
         self._files = ConfigFiles(config, self.ask)
         self.holding_back = HoldingBack()
-        self.trials = Trials(data_plane, lambda: self._mode, self._retired.add)
+        self.trials = Trials(data_plane, lambda: self._switch, self._retired.add)
         self._errors: tuple[str, ...] = ()
         self._errors_since = now()
         self._loads = Loads(now())
@@ -113,16 +112,17 @@ class Reloader:
         data_plane = self._data_plane()
         return {"generation": data_plane.generation.number if data_plane is not None else 0, **self.state()}
 
-    def set_mode(self, mode: TopMode) -> None:
+    def set_mode(self, switch: ModeSwitch) -> None:
         """Switch the mode: the kill switch. ``bypass`` acts at once; for the others the rules are compiled anew first.
 
         Of several calls the last one wins.
         """
-        self._mode = mode
+        self._switch = switch
         data_plane = self._data_plane()
-        if data_plane is not None and mode is TopMode.BYPASS:
+        # Where nothing at all was judged, the privacy rules must be compiled as well.
+        if data_plane is not None and switch.mode is TopMode.BYPASS and data_plane.generation.switch.privacy:
             self.trials.end(MODE_CHANGED)
-            data_plane.bypass()
+            data_plane.bypass(privacy=switch.privacy)
         self._wake()
 
     @property
@@ -150,7 +150,10 @@ class Reloader:
         data_plane = self._data_plane()
         if data_plane is not None:
             yield from config_conditions.mode(
-                data_plane.generation.mode.value, time, switched=self._mode is data_plane.generation.mode
+                data_plane.generation.mode.value,
+                data_plane.generation.privacy,
+                time,
+                switched=self._switch == data_plane.generation.switch,
             )
             yield from config_conditions.lapsing(data_plane.generation.lapses, time)
         yield from config_conditions.not_used(self._errors, self._errors_since)
@@ -177,8 +180,8 @@ class Reloader:
                     force, take = self._force, self._take
                     self._load_asked = self._force = self._take = False
                     await self._load(data_plane, force=force, take=take)
-                elif self._mode is not None and self._mode is not data_plane.generation.mode:
-                    await self._recompile(data_plane, self._mode)
+                elif self._switch is not None and self._switch != data_plane.generation.switch:
+                    await self._recompile(data_plane, self._switch)
                 else:
                     return
             except Exception as error:
@@ -188,10 +191,10 @@ class Reloader:
                 self._found(f"could not be loaded: {type(error).__name__}")
                 return
 
-    async def _recompile(self, data_plane: DataPlane, mode: TopMode) -> None:
+    async def _recompile(self, data_plane: DataPlane, switch: ModeSwitch) -> None:
         before = data_plane.generation
-        fresh = await to_thread(Generation.compile, before.config, before.number, mode, before.run_time)
-        if self._mode is mode and not self._load_asked:
+        fresh = await to_thread(Generation.compile, before.config, before.number, switch, before.run_time)
+        if self._switch is switch and not self._load_asked:
             self.trials.end(MODE_CHANGED)
             data_plane.apply(fresh)
 
@@ -212,7 +215,7 @@ class Reloader:
                 return
         gc.collect(_RECENT)
         try:
-            built = await to_thread(build, source, before, self._mode)
+            built = await to_thread(build, source, before, self._switch)
         except ConfigError as error:
             self._found(*(each.without_value for each in error.problems))
             self.holding_back.held = None
@@ -235,9 +238,10 @@ class Reloader:
         self.trials.end(RELOADED)
         self._retired.add(data_plane.generation)
         before, number, generation = data_plane.generation.config, data_plane.generation.number, built.generation
-        if self._mode is TopMode.BYPASS:
+        switch = self._switch
+        if switch is not None and switch.mode is TopMode.BYPASS and generation.switch.privacy:
             # It was asked for while this was compiled.
-            generation = replace(generation, mode=TopMode.BYPASS)
+            generation = generation.bypassed(privacy=switch.privacy)
         data_plane.apply(generation, built.context)
         self.holding_back.follow(data_plane)
         if before.log != generation.config.log:

@@ -11,7 +11,7 @@ import msgspec
 import structlog
 
 from fsproxy.clock import now
-from fsproxy.config.schema import TopMode
+from fsproxy.config.schema import ModeSwitch, TopMode
 from fsproxy.core.audit.privacy import safe
 from fsproxy.core.trial.tally import Tally
 from fsproxy.proxy.trial.candidate import Candidate
@@ -55,12 +55,12 @@ class Trials:
     def __init__(
         self,
         data_plane: Callable[[], DataPlane | None],
-        mode: Callable[[], TopMode | None],
+        switch: Callable[[], ModeSwitch | None],
         retire: Callable[[Generation], None],
     ) -> None:
-        """``mode``: what the admin API asked for. ``retire`` frees a generation once nothing uses it."""
+        """``switch``: what the admin API asked for. ``retire`` frees a generation once nothing uses it."""
         self._data_plane = data_plane
-        self._mode = mode
+        self._switch = switch
         self._retire = retire
         self._state = TrialState()
         self._trial: Trial | None = None
@@ -91,7 +91,7 @@ class Trials:
             raise NotNowError("the mode is bypass: nothing is judged that could be compared")
         self._building = safe(asked.name)
         try:
-            built = await to_thread(build_candidate, asked, before, self._mode())
+            built = await to_thread(build_candidate, asked, before, self._switch())
         finally:
             self._building = None
         if data_plane.generation is not before:

@@ -10,23 +10,28 @@ from fsproxy.telemetry.conditions import Condition, Level
 
 _MODES = {
     "shadow": (
-        "the mode is shadow: nothing is blocked",
+        "the mode is shadow: nothing is blocked but by privacy rules",
         "All is decided and recorded as usual. Audit lines and /api/shadow say what would be blocked.",
     ),
     "bypass": (
-        "the mode is bypass: nothing is decided",
-        "Everything is forwarded unread, and only counted.",
+        "the mode is bypass: nothing is decided but by privacy rules",
+        "Everything else is forwarded, and only counted.",
     ),
 }
 
 
-def mode(name: str, now: Instant, *, switched: bool) -> Iterator[Condition]:
-    """Yield that the mode is not the usual one. ``switched``: by the admin API, and not by the configuration."""
+def mode(name: str, privacy: Sequence[str], now: Instant, *, switched: bool) -> Iterator[Condition]:
+    """Yield that the mode is not the usual one. ``privacy``: the privacy rules that are in force in spite of it.
+
+    ``switched``: by the admin API, and not by the configuration.
+    """
     if name in _MODES:
         text, more = _MODES[name]
         by = "the admin API" if switched else "the configuration"
         how = "POST /mode switched it; a restart takes the configuration's." if switched else "The key mode says so."
-        yield Condition(f"mode:{name}", Level.INFO, now, text, f"{more} {how}", fields={"mode": name, "by": by})
+        rules = f"Privacy rules in force: {', '.join(privacy) or 'none'}."
+        fields = {"mode": name, "by": by}
+        yield Condition(f"mode:{name}", Level.INFO, now, text, f"{more} {rules} {how}", fields=fields)
 
 
 def not_used(errors: Sequence[str], since: Instant) -> Iterator[Condition]:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from fsproxy.admin.workers.multi import MultiBackend
 from fsproxy.admin.workers.worker_pool import WorkerClient, WorkerPool, WorkerSilentError, WorkerState
-from fsproxy.config.schema import TopMode
+from fsproxy.config.schema import ModeSwitch, TopMode
 from fsproxy.reload.last_good_config import LastGoodConfig
 from fsproxy.telemetry.conditions import Condition, Conditions, Level
 
@@ -65,7 +65,7 @@ def backend(*workers: OneWorker) -> MultiBackend:
     conditions = Conditions()
     conditions.sources.append(lambda at: [Condition("store", Level.BAD, at, "the same of all")])
     made = MultiBackend(pool(*workers), unread, conditions, instance="i", passage="p", stop=asyncio.Event())
-    made.complete, made.wanted_mode = True, TopMode.ENFORCE
+    made.complete, made.switch = True, ModeSwitch(TopMode.ENFORCE)
     return made
 
 

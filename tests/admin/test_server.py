@@ -15,7 +15,7 @@ from fsproxy.admin.backend import AdminBackend
 from fsproxy.admin.server import create_admin
 from fsproxy.admin.single import SingleBackend
 from fsproxy.admin.state_answers import ReloadOutcome
-from fsproxy.config.schema import AdminConfig, TopMode
+from fsproxy.config.schema import AdminConfig, ModeSwitch, TopMode
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 OPEN = ("/healthz", "/readyz", "/metrics")
@@ -28,7 +28,7 @@ class Program(SingleBackend):
         AdminBackend.__init__(self, "one", "p", asyncio.Event())
         self.listening = listening
         self.errors = list(errors)
-        self.modes: list[TopMode] = []
+        self.modes: list[ModeSwitch] = []
         self.reloads = 0
 
     @property
@@ -36,16 +36,16 @@ class Program(SingleBackend):
         return self._stop.is_set()
 
     @property
-    def mode(self) -> TopMode:
-        return (self.modes or [TopMode.ENFORCE])[-1]
+    def mode(self) -> ModeSwitch:
+        return (self.modes or [ModeSwitch(TopMode.ENFORCE)])[-1]
 
     def program_state(self) -> dict[str, Any]:
         """Stands in ``/readyz``."""
-        return {"mode": self.mode.value, "store": {"state": "down"}}
+        return {"mode": self.mode.mode.value, "store": {"state": "down"}}
 
-    async def set_mode(self, mode: TopMode) -> list[int]:
+    async def set_mode(self, switch: ModeSwitch) -> list[int]:
         """Is remembered."""
-        self.modes.append(mode)
+        self.modes.append(switch)
         return []
 
     async def metrics(self) -> bytes:
@@ -88,7 +88,25 @@ async def test_on_loopback_the_switch_needs_no_token_where_none_is_configured(re
     program = Program()
     async with client(program, remote=remote) as admin:
         assert (await admin.post("/mode", json={"mode": "bypass"})).status == 200
-    assert program.modes == [TopMode.BYPASS]
+    assert program.modes == [ModeSwitch(TopMode.BYPASS)]
+
+
+async def test_the_privacy_rules_end_only_where_that_is_asked_for_by_name_and_with_bypass() -> None:
+    program = Program()
+    async with client(program, remote="127.0.0.1") as admin:
+        for wanted in ({"mode": "bypass", "privacy": "off"}, {"mode": "bypass", "privacy": "on"}, {"mode": "shadow"}):
+            answer = await admin.post("/mode", json=wanted)
+            without = {key: value for key, value in wanted.items() if value != "on"}
+            assert (answer.status, await answer.json(), await (await admin.get("/mode")).json()) == (
+                200,
+                without,
+                without,
+            )
+        for wrong in ({"mode": "shadow", "privacy": "off"}, {"mode": "bypass", "privacy": False}, {"privacy": "off"}):
+            answer = await admin.post("/mode", json=wrong)
+            assert answer.status == 400
+    off, on = ModeSwitch(TopMode.BYPASS, privacy=False), ModeSwitch(TopMode.BYPASS)
+    assert program.modes == [off, on, ModeSwitch(TopMode.SHADOW)]
 
 
 @pytest.mark.parametrize("remote", ["203.0.113.9", "127.0.0.1"])
@@ -100,7 +118,7 @@ async def test_with_a_token_it_is_what_counts_and_not_the_address(remote: str) -
         assert (await admin.post("/mode", json={"mode": "bypass"}, headers=wrong)).status == 401
         right = {"Authorization": "Bearer töken-ü"}
         assert (await admin.post("/mode", json={"mode": "shadow"}, headers=right)).status == 200
-    assert program.modes == [TopMode.SHADOW]
+    assert program.modes == [ModeSwitch(TopMode.SHADOW)]
 
 
 @pytest.mark.parametrize(
@@ -161,7 +179,7 @@ async def test_what_a_local_proxy_passes_on_needs_a_token_though_its_peer_is_loo
         assert (await admin.post("/mode", json={"mode": "bypass"}, headers=headers)).status == 401
         right = {**headers, "Authorization": "Bearer right"}
         assert (await admin.post("/mode", json={"mode": "bypass"}, headers=right)).status == 200
-    assert program.modes == [TopMode.BYPASS]
+    assert program.modes == [ModeSwitch(TopMode.BYPASS)]
 
 
 async def test_a_proxy_that_names_nobody_and_speaks_http_1_0_needs_a_token_too() -> None:
@@ -211,7 +229,7 @@ async def test_a_write_comes_from_a_page_of_this_very_address_or_from_no_browser
             assert (await admin.post("/mode", json={"mode": "bypass"}, headers=headers)).status == 200
         twice = CIMultiDict([*authorized.items(), ("Origin", own(admin)), ("Origin", "https://evil.example")])
         assert (await admin.post("/mode", json={"mode": "bypass"}, headers=twice)).status == 403
-    assert program.modes == [TopMode.BYPASS] * 2
+    assert program.modes == [ModeSwitch(TopMode.BYPASS)] * 2
 
 
 async def test_behind_a_proxy_with_a_token_the_page_writes_under_the_proxys_name() -> None:
@@ -328,7 +346,7 @@ async def test_beside_a_read_token_alone_programs_on_this_machine_may_do_what_th
     async with client(program, remote="203.0.113.9", read_token="read") as admin:
         assert (await admin.get("/mode")).status == 401
         assert (await admin.post("/mode", json={"mode": "shadow"})).status == 401
-    assert program.modes == [TopMode.BYPASS]
+    assert program.modes == [ModeSwitch(TopMode.BYPASS)]
 
 
 async def test_the_whole_token_changes_things_beside_a_read_token_and_nothing_goes_without_one() -> None:
@@ -338,4 +356,4 @@ async def test_the_whole_token_changes_things_beside_a_read_token_and_nothing_go
         assert (await admin.post("/mode", json={"mode": "bypass"})).status == 401
         whole = {"Authorization": "Bearer whole"}
         assert (await admin.post("/mode", json={"mode": "bypass"}, headers=whole)).status == 200
-    assert program.modes == [TopMode.BYPASS]
+    assert program.modes == [ModeSwitch(TopMode.BYPASS)]

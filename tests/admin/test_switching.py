@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from fsproxy.config.schema import Config, TopMode, UpstreamConfig
+from fsproxy.config.schema import Config, ModeSwitch, TopMode, UpstreamConfig
 from fsproxy.http.sweeper import Sweeper
 from fsproxy.proxy.data_plane import DataPlane
 from fsproxy.proxy.generation import Generation
@@ -19,8 +19,8 @@ async def test_bypass_is_not_undone_by_a_change_that_was_asked_for_before_and_to
     sweeper = Sweeper(loop)
     data_plane = DataPlane(Generation.compile(config, 1), metrics, loop, sweeper)
     reloader = Reloader(config, None, lambda: data_plane, metrics)
-    reloader.set_mode(TopMode.ENFORCE)
-    reloader.set_mode(TopMode.BYPASS)
+    reloader.set_mode(ModeSwitch(TopMode.ENFORCE))
+    reloader.set_mode(ModeSwitch(TopMode.BYPASS))
     await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}))
     mode = data_plane.generation.mode
     sweeper.close()

@@ -17,7 +17,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from fsproxy.admin.server import create_admin
 from fsproxy.admin.single import SingleBackend
-from fsproxy.config.schema import AdminConfig, TopMode
+from fsproxy.config.schema import AdminConfig, ModeSwitch, TopMode
 from fsproxy.reload.reloader import Reloader
 from support.in_process import InProcessProxy, in_process
 from support.rig import AGENT, ORIGIN, page
@@ -155,7 +155,7 @@ async def test_it_ends_by_itself(upstream: RecordingUpstream) -> None:
 async def test_another_mode_ends_it_and_under_bypass_none_begins(upstream: RecordingUpstream) -> None:
     async with bench(upstream) as b:
         await b.begin(BLOCKS)
-        b.reloader.set_mode(TopMode.BYPASS)
+        b.reloader.set_mode(ModeSwitch(TopMode.BYPASS))
         assert (await b.ask())[1]["ended_because"] == "the mode was changed"
         status, found = await b.begin(BLOCKS)
         assert (status, "bypass" in found["error"]) == (409, True)

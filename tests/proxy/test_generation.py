@@ -8,7 +8,7 @@ import pytest
 
 from fsproxy.config.loader import load_text
 from fsproxy.config.problems import HostError
-from fsproxy.config.schema import TopMode
+from fsproxy.config.schema import ModeSwitch, TopMode
 from fsproxy.core.model import Mode, Route
 from fsproxy.proxy.generation import Generation
 
@@ -16,7 +16,9 @@ UPSTREAM = "upstream: {url: http://127.0.0.1:9000}\n"
 
 
 def compiled(text: str = "", mode: TopMode | None = None) -> Generation:
-    return Generation.compile(load_text(UPSTREAM + text, "f.yaml", {}, Path()), 7, mode)
+    return Generation.compile(
+        load_text(UPSTREAM + text, "f.yaml", {}, Path()), 7, ModeSwitch(mode) if mode is not None else None
+    )
 
 
 def test_its_number_and_the_configured_mode_are_in_force() -> None:

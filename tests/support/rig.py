@@ -140,12 +140,13 @@ class Rig:
         async with self.http.request(method, self.proxy.admin_url + path, data=data, headers=named) as response:
             return response.status, await response.text()
 
-    async def set_mode(self, mode: str) -> None:
+    async def set_mode(self, mode: str, **more: str) -> None:
         """The kill switch, and that it is in force."""
-        status, text = await self.admin("/mode", "POST", json.dumps({"mode": mode}).encode(), **JSON)
-        assert (status, json.loads(text)) == (200, {"mode": mode})
+        wanted = {"mode": mode, **more}
+        status, text = await self.admin("/mode", "POST", json.dumps(wanted).encode(), **JSON)
+        assert (status, json.loads(text)) == (200, wanted)
         async with asyncio.timeout(120):
-            while json.loads((await self.admin("/mode"))[1])["mode"] != mode:
+            while json.loads((await self.admin("/mode"))[1]) != wanted:
                 await asyncio.sleep(POLL)
 
     async def counted(self, name: str, **labels: str) -> float:

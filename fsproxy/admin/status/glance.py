@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from fsproxy import __version__
 from fsproxy.admin.state_answers import State, WorkersAnswered
 from fsproxy.admin.status.vitals import AGO_MINUTES, MINUTES, Vitals
 from fsproxy.admin.status_answers import Sparks, Status
-from fsproxy.config.schema import AddressPrivacy, Config, TopMode
-from fsproxy.core.model import Mode
+from fsproxy.config.schema import AddressPrivacy, Config
+from fsproxy.core.model import FilterName
+from fsproxy.core.settings import REDACT
 from fsproxy.telemetry.conditions import Alert, urgency
 from fsproxy.telemetry.durations import quantile
 from fsproxy.telemetry.pulse import HOUR, MINUTE, SLOT_MINUTES, SLOTS, Latencies
@@ -56,7 +57,8 @@ def status(
             "instance": state["instance"],
             "workers": workers,
             "mode": state["mode"],
-            "privacy": privacy(config, TopMode(state["mode"])),
+            "privacy": privacy(config, state["privacy"]),
+            "privacy_rules": state["privacy"],
             "generation": state["generation"],
             "rate": round(vitals.rate, 2),
             "share": {
@@ -124,13 +126,14 @@ def _sparks(vitals: Vitals, hour: list[dict[str, int]]) -> Sparks:
     }
 
 
-def privacy(config: Config, mode: TopMode) -> list[str]:
-    """Return what is in force to protect visitors, in words. ``mode``: the one in force."""
-    shown = config.audit.client_ip
+def privacy(config: Config, rules: Sequence[str]) -> list[str]:
+    """Return what is in force to protect visitors, in words. ``rules``: the privacy rules in force."""
+    shown, opt_out = config.audit.client_ip, config.core.default.filters.opt_out
     found = [_ADDRESSES[shown]] if shown in _ADDRESSES else []
-    opt_out = config.core.default.filters.opt_out
-    if mode.cap.capped(opt_out.mode) is Mode.ENFORCE:
+    if FilterName.OPT_OUT in rules:
         found += ["visitors with an opt-out cookie are not captured"] if opt_out.cookies else []
         found += ["Sec-GPC: 1 is obeyed"] if opt_out.gpc else []
         found += ["DNT: 1 is obeyed"] if opt_out.dnt else []
+    found += ["users who are being deleted are not captured"] if FilterName.DELETING_USER in rules else []
+    found += ["what the rules of redaction find does not go on"] if REDACT in rules else []
     return found

@@ -7,15 +7,21 @@ import {Refused, TokenAsked, post} from "./server.js";
 import {look, view} from "./view.js";
 import {capital, clock, moment, plural} from "./words.js";
 
+const ALL = "bypass all";
+const modeOf = (status) => (status.mode === "bypass" && status.privacy_rules.length === 0 ? ALL : status.mode);
 const MODES = {
   enforce: ["Enforce the rules?", "Sessions are blocked as the rules say."],
   shadow: [
     "Judge only, and block nothing?",
-    "Every rule is judged and shown in audit lines, but all sessions are captured.",
+    "Every rule is judged and shown in audit lines, but all sessions are captured. The privacy rules go on blocking.",
   ],
   bypass: [
-    "Judge nothing?",
-    "The kill switch: everything is forwarded at once, unjudged. It lasts until another mode is chosen or the proxy is restarted.",
+    "Judge nothing but privacy?",
+    "The kill switch: everything is forwarded at once, and only the privacy rules are judged. It lasts until another mode is chosen or the proxy is restarted.",
+  ],
+  [ALL]: [
+    "End the privacy rules too?",
+    "Visitors who opted out and users who are being deleted are captured from now on, and nothing is redacted. It lasts until another mode is chosen or the proxy is restarted.",
   ],
 };
 
@@ -76,13 +82,16 @@ function controls(status) {
   const orgs = [...new Set([...(model.traffic?.orgs ?? []), ...(view.org ? [view.org] : [])])].sort();
   const range = (value, text) =>
     button("look", text, {"data-v": `range=${value}`, "aria-pressed": String(view.range === value)});
+  const present = modeOf(status);
   const mode = (value) =>
     button("mode", capital(value), {
       "data-v": value,
-      "aria-pressed": String(status.mode === value),
+      "aria-pressed": String(present === value),
       disabled: isOff() || model.readOnly,
-      class: value === status.mode && value !== "enforce" ? "hot" : null,
+      class: value === present && value !== "enforce" ? "hot" : null,
     });
+  // Who ends the privacy rules has pulled the kill switch before, and has seen that this did not help.
+  const modes = Object.keys(MODES).filter((each) => each !== ALL || status.mode === "bypass");
   return [
     el(
       "select",
@@ -91,7 +100,7 @@ function controls(status) {
       orgs.map((each) => el("option", {value: each, selected: each === view.org}, each)),
     ),
     el("span", {class: "seg", role: "group", "aria-label": "Time range"}, range("1h", "1 h"), range("24h", "24 h")),
-    el("span", {class: "seg", role: "group", "aria-label": "Mode of the proxy"}, Object.keys(MODES).map(mode)),
+    el("span", {class: "seg", role: "group", "aria-label": "Mode of the proxy"}, modes.map(mode)),
     button("reload", "Reload", {
       disabled: isOff() || model.readOnly,
       title: model.readOnly ? "This token may only read" : null,
@@ -114,11 +123,11 @@ action("jump", (id, target, event) => {
   $(id)?.scrollIntoView({block: "center"});
 });
 action("mode", (mode) => {
-  if (mode === model.status.mode) return;
+  if (mode === modeOf(model.status)) return;
   const [title, text] = MODES[mode];
   confirmed(title, text, `Switch to ${mode}`, () =>
     give(
-      () => post("mode", {mode}),
+      () => post("mode", mode === ALL ? {mode: "bypass", privacy: "off"} : {mode}),
       () => `Switched to ${mode}.`,
     ),
   );

@@ -72,7 +72,7 @@ function verdict(answer, line) {
         ? el("span", {}, sentence(answer.because))
         : null,
     answer.source?.length ? sourceLines(answer.source) : null,
-    answer.mode === "bypass" ? el("span", {class: "warned"}, "The mode is bypass: nothing is judged at all.") : null,
+    answer.mode === "bypass" ? el("span", {class: "warned"}, "The mode is bypass: only privacy rules are judged.") : null,
     answer.mode === "shadow"
       ? el("span", {class: "warned"}, "The mode is shadow: no rule blocks, those that would are marked.")
       : null,

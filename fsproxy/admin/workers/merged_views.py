@@ -40,6 +40,11 @@ def decisions(answers: Mapping[int, Answer], query: DecisionsQuery) -> Decisions
     }
 
 
+def privacy(states: Sequence[Answer]) -> list[str]:
+    """Return the privacy rules that are in force on all workers."""
+    return [name for name in states[0]["privacy"] if all(name in each["privacy"] for each in states)] if states else []
+
+
 def newest(decisions: Iterable[Sequence[Any]], most: int | None = None) -> list[Any]:
     """Return the newest decisions of several lists."""
     return sorted(chain.from_iterable(decisions), key=_place, reverse=True)[:most]

@@ -17,7 +17,15 @@ from fsproxy.admin.answers import Decisions, Event, Explanation, Rejections, Sha
 from fsproxy.admin.backend import AdminBackend, Seen, UnansweredError
 from fsproxy.admin.queries import Cursor, DecisionsQuery, PlanQuery, TrafficQuery, path_of
 from fsproxy.admin.redactions import RedactionReport
-from fsproxy.admin.state_answers import ConfigReport, LearnedPlan, ReloadOutcome, State, UsageReport, WorkersAnswered
+from fsproxy.admin.state_answers import (
+    ConfigReport,
+    LearnedPlan,
+    ReloadOutcome,
+    State,
+    UsageReport,
+    WorkersAnswered,
+    mode_choice,
+)
 from fsproxy.admin.status_answers import Status
 from fsproxy.admin.workers import merged_views
 from fsproxy.admin.workers.merged_events import MergedEvents, read
@@ -25,7 +33,7 @@ from fsproxy.admin.workers.merged_lists import MergedLists
 from fsproxy.admin.workers.merged_trial import MergedTrial
 from fsproxy.admin.workers.merging import MergedMetrics
 from fsproxy.admin.workers.worker_pool import ASK_SECONDS, WorkerClient, WorkerPool, WorkerSilentError, WorkerState
-from fsproxy.config.schema import TopMode
+from fsproxy.config.schema import ModeSwitch
 from fsproxy.reload.last_good_config import LastGoodConfig
 from fsproxy.telemetry.conditions import Conditions
 
@@ -50,7 +58,7 @@ class MultiBackend(AdminBackend):
         super().__init__(instance, passage, stop)
         self.complete = False
         """All workers have listened at the same time once: the start has succeeded."""
-        self.wanted_mode: TopMode | None = None
+        self.switch: ModeSwitch | None = None
         """The mode that the admin API asked for last."""
         self.generation = 1
         """The highest number that a worker has reported: a replacement begins with it."""
@@ -68,20 +76,20 @@ class MultiBackend(AdminBackend):
     # -- state and switches
 
     @property
-    def mode(self) -> TopMode:
-        return self.wanted_mode or self._last_good.config.mode
+    def mode(self) -> ModeSwitch:
+        return self.switch or ModeSwitch(self._last_good.config.mode)
 
-    async def set_mode(self, mode: TopMode) -> list[int]:
+    async def set_mode(self, switch: ModeSwitch) -> list[int]:
         """See ``AdminBackend``. A worker that starts gets the mode as soon as it listens."""
-        self.wanted_mode = mode
+        self.switch = switch
         workers = self._pool.listening()
-        done = await asyncio.gather(*(self.set_mode_of(worker, mode) for worker in workers))
+        done = await asyncio.gather(*(self.set_mode_of(worker, switch) for worker in workers))
         return [worker.number for worker, taken in zip(workers, done, strict=True) if not taken]
 
-    async def set_mode_of(self, worker: WorkerClient, mode: TopMode) -> bool:
+    async def set_mode_of(self, worker: WorkerClient, switch: ModeSwitch) -> bool:
         """Return whether the worker took the mode. If it has ended, its replacement takes it."""
         try:
-            status, _ = await worker.ask("POST", "/mode", ASK_SECONDS, {"mode": mode.value})
+            status, _ = await worker.ask("POST", "/mode", ASK_SECONDS, mode_choice(switch))
         except WorkerSilentError:
             return worker.state is WorkerState.ENDED
         return status == 200
@@ -103,7 +111,8 @@ class MultiBackend(AdminBackend):
             described.setdefault(str(number), {"state": WorkerState.ENDED.value})
         return ready, {
             "status": "draining" if draining else "ready" if ready else "starting",
-            "mode": self.mode,
+            "mode": self.mode.mode,
+            "privacy": merged_views.privacy(answered),
             "instance": self.instance,
             "passage": self.passage,
             "listeners": listening,

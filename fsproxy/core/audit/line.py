@@ -87,7 +87,8 @@ def ending(
     """Return how a request ended.
 
     ``kind``: the route of its session's facts, which is not its own if a socket's frame stands for a page; None if it
-    has none. ``share``: that of unremarkable lines. ``rejected``: no call in it was valid.
+    has none. ``mode``: its name, and behind it the privacy rules that are in force in spite of it. ``share``: that of
+    unremarkable lines. ``rejected``: no call in it was valid.
     """
     page = (kind or route) is PAGE
     outcome, where, unnamed = Outcome.CAPTURED if page else Outcome.FORWARDED, "", None
@@ -134,6 +135,7 @@ def line_start(
     It has five places, to be filled by ``%``: the ``second`` and the milliseconds of the time, the request's id as
     JSON, the duration in nanoseconds, and the members of the ``LineEnd``.
     """
+    name, *privacy = mode.split()
     gone = failure is Failure.CLIENT_GONE and outcome is Outcome.FAILED
     fields: dict[str, object] = {
         "ecs.version": ECS_VERSION,
@@ -150,7 +152,8 @@ def line_start(
         "url.path": _literal(audit_path(path, route)),
         "http.request.id": msgspec.Raw(b"%b"),
         "fsproxy.generation": generation,
-        "fsproxy.mode": mode,
+        "fsproxy.mode": name,
+        **({"fsproxy.privacy": privacy} if name != "enforce" else {}),
         "service.name": SERVICE,
         "service.version": __version__,
     }

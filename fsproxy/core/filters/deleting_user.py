@@ -37,7 +37,7 @@ class DeletingUserFilter:
     @classmethod
     def compile(cls, org: OrgSettings, core: CoreSettings) -> Self | None:
         settings = org.filters.deleting_user
-        mode = settings.mode.capped(core.mode)
+        mode = core.mode_of(cls.name, settings.mode)
         # Every first visit sends an empty id.
         users = frozenset(entry.text for entry in settings.block if entry.text)
         run_time = run_time_rule(cls.name, ReasonCode.USER_ACTIVELY_BEING_DELETED, core)

@@ -43,7 +43,7 @@ class OptOutFilter:
     @classmethod
     def compile(cls, org: OrgSettings, core: CoreSettings) -> Self | None:
         settings = org.filters.opt_out
-        mode = settings.mode.capped(core.mode)
+        mode = core.mode_of(cls.name, settings.mode)
         if mode is Mode.OFF or not (settings.cookies or settings.gpc or settings.dnt):
             return None
         return cls(

@@ -13,13 +13,13 @@ from copy import copy
 from typing import TYPE_CHECKING
 
 from fsproxy.clock import monotonic_ns, now
-from fsproxy.config.schema import SocketMode, TopMode
+from fsproxy.config.schema import SocketMode
 from fsproxy.core.failures import Failure
 from fsproxy.core.model import Route
 from fsproxy.core.wire.answers import problem
 from fsproxy.core.wire.facts import NO_QUERY, BundleQuery
 from fsproxy.core.wire.one_reading import UnclearError
-from fsproxy.core.wire.page import read_page
+from fsproxy.core.wire.page import EMPTY_PAGE, read_page
 from fsproxy.core.wire.sockets.answers import read_answer
 from fsproxy.core.wire.sockets.frames import Command, SocketFrame, fail_text, read_ends
 from fsproxy.core.wire.sockets.uploads import read_upload
@@ -84,8 +84,8 @@ class FrameHandler:
         What is to be forwarded has an upstream when this returns.
         """
         generation = self._services.generation()
-        socket = generation.config.socket
-        passes, rules = generation.mode is TopMode.BYPASS or socket is SocketMode.TUNNEL, generation.redaction
+        socket, rules = generation.socket, generation.redaction
+        passes = socket is SocketMode.TUNNEL
         if passes and rules is None and self._answers.has_upstream:
             return FORWARD
         found, clear = await read_message(text, rules, self.note_fault)
@@ -94,7 +94,8 @@ class FrameHandler:
             reached = self._answers.has_upstream or await self._connect(0.0) is None
             return FORWARD if reached else FrameVerdict(ending=Ending.NOW)
         child = self._child(generation, len(text))
-        if passes and rules is None:
+        # What cannot be read must not be lost to a switch that is pulled in trouble.
+        if (passes and rules is None) or (not clear and generation.forwards_unreadable):
             return await self._go_up(child, found)
         if socket is SocketMode.REFUSE:
             return self._answers.fail(child, found, Failure.SOCKET_REFUSED)
@@ -166,14 +167,15 @@ class FrameHandler:
         return child
 
     async def _page(self, child: Flow, found: SocketFrame, text: bytes) -> FrameVerdict:
-        if len(text) > child.generation.config.server.max_page:
+        generation = child.generation
+        if len(text) > generation.most_page:
             return self._answers.fail(child, found, Failure.BODY_TOO_LARGE)
         content = text[found.place[0] : found.place[1]]
         try:
             page = await run(len(content) > ON_LOOP, read_page, content)
-            if page is None:
+            if page is None and not generation.forwards_unreadable:
                 return self._answers.fail(child, found, Failure.UNINSPECTABLE)
-            await self._services.pages.decide(child, page)
+            await self._services.pages.decide(child, page or EMPTY_PAGE)
         except Exception as error:  # noqa: BLE001 - a fault of ours must not cost data
             self.note_fault(error)
         if child.decision.block is not None:
@@ -212,13 +214,18 @@ class FrameHandler:
                     verdict = FrameVerdict(instead=text[:start] + cut.body + text[end:])
             await uploads.mark_session(child)
         except UnclearError:
-            return answers.fail(child, found, Failure.UNINSPECTABLE)
+            return await self._unreadable(child, found)
         except Exception as error:  # noqa: BLE001 - a fault of ours must not cost data
             child.calls, child.redacted, verdict = None, NOTHING, FORWARD  # nothing is cut after all
             self.note_fault(error)
             if fails_closed(child):
                 return answers.fail(child, found, Failure.INTERNAL)
         return await self._go_up(child, found, verdict)
+
+    async def _unreadable(self, child: Flow, found: SocketFrame) -> FrameVerdict:
+        if child.generation.forwards_unreadable:
+            return await self._go_up(child, found)
+        return self._answers.fail(child, found, Failure.UNINSPECTABLE)
 
     def _set_facts(self, child: Flow, ids: BundleQuery) -> OrgPolicy:
         """Set the facts. Nearly all frames of a socket have the same, as they differ in no more than their ids."""

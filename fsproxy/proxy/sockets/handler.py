@@ -47,10 +47,10 @@ class SocketHandler:
         key = flow.headers.get(b"sec-websocket-key")
         if flow.headers.get(b"sec-websocket-version") != VERSION:
             return self._forwarder.refuse(flow, Failure.SOCKET_VERSION)
-        mode = SocketMode.TUNNEL if flow.generation.mode is TopMode.BYPASS else flow.generation.config.socket
+        mode = flow.generation.socket
         if mode is SocketMode.JUDGE:
             flow.upload = bundle_query(flow.query)
-        if key is None or not is_key(key) or flow.upload.contradictory:
+        if key is None or not is_key(key) or (flow.upload.contradictory and flow.generation.mode is not TopMode.BYPASS):
             return self._forwarder.refuse(flow, Failure.BAD_REQUEST)
         reads = mode is not SocketMode.TUNNEL or flow.generation.redaction is not None
         upgrade: Upgrade | None = None

@@ -10,7 +10,7 @@ from asyncio import to_thread
 from copy import copy
 from typing import TYPE_CHECKING
 
-from fsproxy.config.schema import SocketMode, TopMode
+from fsproxy.config.schema import SocketMode
 from fsproxy.core.model import PAGE, UNREAD, Route
 from fsproxy.core.wire.facts import NO_QUERY
 from fsproxy.core.wire.page import read_page
@@ -89,7 +89,7 @@ class Candidate:
     async def request(self, flow: Flow, body: bytes) -> Flow:
         """Judge a page or an upload over HTTP. Its route may be another one here."""
         beside = begun_by(await self._with_lists_of(flow), flow)
-        if beside.route in UNREAD or self.generation.mode is TopMode.BYPASS:
+        if beside.route in UNREAD or not self.generation.judges:
             return beside
         await (self._pages if beside.route is PAGE else self._uploads()).answer(beside, body)
         return beside
@@ -98,7 +98,7 @@ class Candidate:
         """Judge a frame of a recorder's socket."""
         generation = await self._with_lists_of(child)
         beside = begun_by(generation, child)
-        if generation.mode is TopMode.BYPASS or generation.config.socket is not SocketMode.JUDGE:
+        if generation.socket is not SocketMode.JUDGE:
             return beside
         if found.command is Command.PAGE:
             content = text[found.place[0] : found.place[1]]

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from fsproxy.config.schema import TopMode
 from fsproxy.core.failures import Failure
 from fsproxy.core.limits.operations import Admit, Admitted, LedgerDownError
 from fsproxy.core.model import PAGE
@@ -195,6 +194,6 @@ def _detached(flow: Flow) -> Flow:
 async def _again(handler: PageHandler, kept: KeptPage, generation: Generation) -> Flow:
     flow = begun_by(generation, kept.flow)
     flow.decision = CAPTURE
-    if flow.route is PAGE and generation.mode is not TopMode.BYPASS:
+    if flow.route is PAGE and generation.judges:
         await handler.decide(flow, kept.page)
     return flow

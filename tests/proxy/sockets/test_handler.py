@@ -250,12 +250,16 @@ async def test_the_kill_switch_holds_for_sockets_that_are_open(tmp_path: Path) -
     page = page_frame(Url="https://bad.example/")
     async with setting(tmp_path, BLOCKED_DOMAIN) as it, it.connect() as socket:
         assert (await say(socket, page))["Cmd"] == 3
-        it.proxy.data_plane.bypass()
+        it.proxy.data_plane.bypass(privacy=False)
         assert it.proxy.data_plane.generation.mode is TopMode.BYPASS
         assert (await say(socket, page))["Cmd"] == 4
 
 
-@pytest.mark.parametrize("config", [{"mode": "bypass"}, {"socket": "tunnel"}], ids=["bypass", "tunnel"])
+@pytest.mark.parametrize(
+    "config",
+    [{"mode": "bypass", "filters": {"opt_out": {"cookies": []}}}, {"socket": "tunnel"}],
+    ids=["bypass", "tunnel"],
+)
 async def test_an_unjudged_socket_is_tunnelled_with_its_extensions(tmp_path: Path, config: Mapping[str, Any]) -> None:
     async with setting(tmp_path, {**BLOCKED_DOMAIN, **config}) as it:
         async with it.connect(compress=15) as socket:
