@@ -338,7 +338,7 @@ class StateConfig:
 class AuditConfig:
     """One line for each outcome."""
 
-    GROUPS: ClassVar[Mapping[str, str]] = {"share": "Blocked, rejected and failed ones always get their line."}
+    GROUPS: ClassVar[Mapping[str, str]] = {"share": "Rejected, shadow-hit and failed ones always get their line."}
 
     to: str = setting(
         "stdout",
@@ -349,6 +349,12 @@ class AuditConfig:
     share_bundle: float = setting("100%", SHARE, "Share of bundles, events and sockets.", at="share.bundle")
     share_direct: float = setting("100%", SHARE, "Share of direct and server API calls.", at="share.direct")
     share_other: float = setting("0%", SHARE, "Share of what only passes through.", at="share.other")
+    share_blocked: float = setting(
+        "100%",
+        SHARE,
+        "Share of what is blocked, in place of its route's; the first hit of each rule a minute is always written.",
+        at="share.blocked",
+    )
     client_ip: AddressPrivacy = setting(
         "truncated", choice(AddressPrivacy), "full | truncated (/24, /48) | hashed (HMAC with key) | none"
     )

@@ -25,6 +25,7 @@ from fsproxy.core.audit.record import LineEnd, Outcome, is_sampled
 from fsproxy.core.audit.redactions import audit_redactions
 from fsproxy.core.model import PAGE, Instant, Mode, rule_hit
 from fsproxy.core.wire.traceparent import NO_TRACE, trace_of
+from fsproxy.proxy.blocked_lines import BlockedLines
 from fsproxy.telemetry.ring import Recent
 from fsproxy.telemetry.untrusted_peers import UntrustedPeers
 
@@ -62,6 +63,7 @@ class Recorder:
         self.untrusted.start_again()
         self._mask = config.mask
         self._most_rejections = config.rejections
+        self._blocked = BlockedLines(config.share_blocked) if config.share_blocked < 1 else None
 
     def record(self, flow: Flow) -> None:
         """Count the request, and write its line if its share says so. Never raise."""
@@ -110,7 +112,10 @@ class Recorder:
                 line = audit_line(flow, end, total, waited, self._mask, shadow, rejections, redactions)
                 forwarded = end.outcome is _FORWARDED and not shadow and not (rejections and rejections[1])
                 self._recent.note(line, end.where, at, forwarded=forwarded)
-                if end.share >= 1.0 or shadow or rejections or is_sampled(end.share, flow.request_id):
+                left_out = self._blocked is not None and self._blocked.leaves_out(flow, at)
+                if shadow or (
+                    not left_out and (end.share >= 1.0 or rejections or is_sampled(end.share, flow.request_id))
+                ):
                     self._audit.write(line)
         except Exception:
             self._metrics.own_failures[("record",)] += 1

@@ -23,6 +23,7 @@ from fsproxy.core.reasons import ReasonCode, RejectionCode
 from fsproxy.core.wire.client_address import ClientAddress
 from fsproxy.core.wire.header_values import index
 from fsproxy.http.payload import WholeBody
+from fsproxy.proxy.blocked_lines import BlockedLines
 from fsproxy.proxy.flow import Flow
 from fsproxy.proxy.generation import Generation
 from fsproxy.proxy.record import Recorder
@@ -285,3 +286,47 @@ def test_dropped_audit_lines_are_on_the_metrics() -> None:
     families = {family.name: family for family in bench.metrics.collect()}
     (sample,) = families["fsproxy_audit_lines_dropped"].samples
     assert sample.value == 3
+
+
+class TestFewerLinesOfBlockedRequests:
+    """``audit.share.blocked``."""
+
+    @staticmethod
+    def written(bench: Bench, count: int = 1, **known: Any) -> int:
+        """How many lines so many requests have that a rule has blocked."""
+        for number in range(count):
+            flow = transaction(**{"status": 202, "decision": Decision(block=IP_HIT), **known})
+            flow.request_id = f"r-{number}"
+            bench.recorder.record(flow)
+        found = len(bench.sink.lines)
+        bench.sink.lines.clear()
+        return found
+
+    def test_metrics_and_the_page_have_all_of_them(self) -> None:
+        bench = Bench(share_blocked=0.0)
+        assert 1 <= self.written(bench, 50) <= 2  # a minute may end meanwhile
+        assert bench.metrics.decisions == {("5", "ip", "enforce"): 50}
+        assert len(bench.recent.lines()) == 50
+
+    def test_what_else_is_remarkable_is_written(self) -> None:
+        bench = Bench(share_blocked=0.0)
+        assert self.written(bench, 5, decision=Decision(block=IP_HIT, shadow=(GEO_HIT,))) == 5
+        assert self.written(bench, 5, failure=Failure.CLIENT_GONE) == 5
+        assert self.written(bench, 5, decision=Decision(), status=200) == 5
+
+    def test_all_are_written_unless_it_is_set_and_a_share_of_the_route_does_not_count(self) -> None:
+        assert self.written(Bench(share_page=0.0), 5) == 5
+
+    def test_the_first_hit_of_each_rule_in_each_minute_is_written_and_a_share_of_the_others(self) -> None:
+        def kept(lines: BlockedLines, at: float, hit: Hit = IP_HIT, count: int = 50) -> int:
+            flows = [transaction(decision=Decision(block=hit)) for _ in range(count)]
+            for number, flow in enumerate(flows):
+                flow.request_id = f"r-{number}"
+            return sum(not lines.leaves_out(flow, Instant(at)) for flow in flows)
+
+        none = BlockedLines(0.0)
+        assert [kept(none, at) for at in (0.0, 59.9, 60.0, 61.0, 600.0)] == [1, 0, 1, 0, 1]
+        assert [kept(none, 600.0, GEO_HIT), kept(none, 600.0)] == [1, 0]
+        assert 5 < kept(BlockedLines(0.1), 0.0, count=300) < 60
+        captured = transaction(decision=Decision())
+        assert not none.leaves_out(captured, Instant(600.0))

@@ -224,6 +224,12 @@ async def test_a_plan_is_learned_tried_and_enforced() -> None:
             await it.take(step)
 
 
+async def test_the_kill_switch_keeps_privacy_on() -> None:
+    page = "how-to/kill-switch.md"
+    async with RecordingUpstream() as upstream, walk(page, yaml_of(page), port_of(upstream)) as it:
+        await it.go()
+
+
 async def test_rules_by_page_share_and_date() -> None:
     page = "how-to/rules-by-page.md"
     async with RecordingUpstream() as upstream, walk(page, yaml_of(page), port_of(upstream)) as it:
