@@ -53,7 +53,7 @@ SHARED_SECONDS = 0.5
 """Streams whose ticks are closer together than this share one status, which takes a millisecond to make."""
 SELF = 0
 """The one process, in what a stream has seen."""
-STATE = ("mode", "privacy", "generation", "warnings", "config", "upstream", "store")
+STATE = ("mode", "generation", "warnings", "config", "upstream", "store")
 """The parts of ``/readyz`` that an event repeats."""
 _read = msgspec.json.Decoder(Question).decode
 log = structlog.get_logger("fsproxy")
