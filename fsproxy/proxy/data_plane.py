@@ -158,10 +158,8 @@ class DataPlane:
                 return self._forwarder.refuse(flow, Failure.OVERLOADED)
         if self._draining:
             flow.close = True
-        generation = flow.generation
-        is_judged = flow.route not in UNREAD and (
-            generation.judges if flow.route is PAGE else generation.judges_uploads
-        )
+        judges = flow.generation.judges if flow.route is PAGE else flow.generation.judges_uploads
+        is_judged = judges and flow.route not in UNREAD
         if flow.query or flow.refusal is not None or b"cdn-loop" in flow.headers or flow.method == "CONNECT":
             refusal = self._refusal(flow, is_judged=is_judged)
             if refusal is not None:

@@ -149,13 +149,10 @@ class Reloader:
         """Yield what of the configuration is not as usual: a source."""
         data_plane = self._data_plane()
         if data_plane is not None:
-            yield from config_conditions.mode(
-                data_plane.generation.mode.value,
-                data_plane.generation.privacy,
-                time,
-                switched=self._switch == data_plane.generation.switch,
-            )
-            yield from config_conditions.lapsing(data_plane.generation.lapses, time)
+            present = data_plane.generation
+            switched = self._switch == present.switch
+            yield from config_conditions.mode(present.mode.value, present.privacy, time, switched=switched)
+            yield from config_conditions.lapsing(present.lapses, time)
         yield from config_conditions.not_used(self._errors, self._errors_since)
         yield from config_conditions.waits_for_restart(self._waits_for_restart, time)
         if self._files.is_slow:

@@ -269,7 +269,9 @@ async def test_the_status_says_at_a_glance_how_the_program_is(bench: Bench) -> N
         "audit lines have addresses without their last part",
         "visitors with an opt-out cookie are not captured",
         "Sec-GPC: 1 is obeyed",
+        "users who are being deleted are not captured",
     ]
+    assert told["privacy_rules"] == ["opt_out", "deleting_user"]
     assert told["hour_ago"] == {"rate": None}
     assert told["alerts"] == []
 

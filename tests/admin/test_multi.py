@@ -93,7 +93,14 @@ class Backend(MultiBackend):
 
     async def state(self) -> tuple[bool, State]:
         described = {"1": {"generation": 3}, "2": {"state": "ended"}}
-        state = {"mode": "enforce", "privacy": [], "generation": 3, "warnings": ["w"], "config": {}, "workers": described}
+        state = {
+            "mode": "enforce",
+            "privacy": [],
+            "generation": 3,
+            "warnings": ["w"],
+            "config": {},
+            "workers": described,
+        }
         state["instance"] = "i"
         return True, cast("State", state)
 

@@ -17,6 +17,7 @@ from fsproxy.telemetry.conditions import Condition, Conditions, Level
 def state(generation: int = 1, failure: str | None = None, errors: int = 0) -> dict[str, Any]:
     return {
         "status": "ready",
+        "privacy": ["opt_out", "deleting_user"],
         "generation": generation,
         "upstream": {"connections": 2, "last_failure": failure},
         "store": {"state": "up"},
@@ -77,9 +78,10 @@ async def test_workers_that_agree_are_told_of_as_one() -> None:
 
 async def test_generations_that_differ_are_warned_of_and_the_worst_of_each_stands() -> None:
     _, told = await backend(
-        ReadyWorker(1, state(3)), ReadyWorker(2, state(4, failure="upstream_reset", errors=2))
+        ReadyWorker(1, state(3)),
+        ReadyWorker(2, {**state(4, failure="upstream_reset", errors=2), "privacy": ["opt_out"]}),
     ).state()
-    assert told["generation"] == 3
+    assert (told["generation"], told["privacy"]) == (3, ["opt_out"])
     assert "the workers' generations of the configuration differ: 3, 4" in told["warnings"]
     assert told["upstream"]["last_failure"] == "upstream_reset"
     assert told["config"]["error_count"] == 2

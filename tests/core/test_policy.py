@@ -9,6 +9,7 @@ import pytest
 from fsproxy.core.model import FilterName, Mode, OnTrouble
 from fsproxy.core.policy import Snapshot
 from fsproxy.core.settings import (
+    PRIVACY,
     BlockedUserSettings,
     ClientApiSettings,
     CoreSettings,
@@ -91,10 +92,13 @@ def test_a_location_is_looked_up_only_where_a_rule_asks_for_it() -> None:
 
 
 @pytest.mark.parametrize("cap", [Mode.SHADOW, Mode.OFF])
-def test_the_top_level_mode_caps_every_filter(cap: Mode) -> None:
+def test_the_top_level_mode_caps_every_filter_but_those_that_protect_visitors(cap: Mode) -> None:
     policy = Snapshot.compile(replace(CORE, mode=cap), 1).default
     judged = [*policy.on_page, *policy.on_bundle, *(f for f in (policy.ramping, policy.quota) if f is not None)]
-    assert {each.mode for each in judged} == ({Mode.SHADOW} if cap is Mode.SHADOW else set())
+    others = {each.mode for each in judged if each.name.value not in PRIVACY}
+    assert others == ({Mode.SHADOW} if cap is Mode.SHADOW else set())
+    assert {(each.name.value, each.mode) for each in policy.unnaming} == {(n, Mode.ENFORCE) for n in PRIVACY[:2]}
+    assert policy.protects
     assert policy.cap is cap
     api = policy.client_api
     assert {api.mode, api.cardinality.mode, api.rate.mode} == {cap}

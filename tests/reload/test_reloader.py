@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from fsproxy.config.schema import TopMode
+from fsproxy.config.schema import ModeSwitch, TopMode
 from fsproxy.core.model import Instant
 from fsproxy.reload.build_generation import Source
 from fsproxy.reload.reloader import Reloader
@@ -215,12 +215,12 @@ async def test_changes_in_quick_succession_are_one(upstream: RecordingUpstream, 
 
 async def test_a_mode_that_was_asked_for_outlives_a_reload(upstream: RecordingUpstream, tmp_path: Path) -> None:
     async with reloading(config(upstream, tmp_path), tmp_path) as one:
-        one.reloader.set_mode(TopMode.BYPASS)
+        one.reloader.set_mode(ModeSwitch(TopMode.BYPASS))
         await one.load(config(upstream, tmp_path, 2))
         assert (one.number, one.proxy.data_plane.generation.mode) == (2, TopMode.BYPASS)
         assert await one.page() == 200
         loading = asyncio.create_task(one.load(config(upstream, tmp_path, 3)))
-        one.reloader.set_mode(TopMode.ENFORCE)
+        one.reloader.set_mode(ModeSwitch(TopMode.ENFORCE))
         await loading
         assert (one.number, one.proxy.data_plane.generation.mode) == (3, TopMode.ENFORCE)
         assert await one.page() == 202
