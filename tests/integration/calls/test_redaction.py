@@ -170,10 +170,12 @@ async def test_the_top_level_mode_does_not_cap_it(upstream: RecordingUpstream, m
         assert (await sent_up(other, upstream, f"/rec/bundle?{IDS}", body)).body == left
         zipped = await sent_up(other, upstream, f"/rec/bundle?{IDS}&ContentEncoding=gzip", gzip.compress(body))
         assert gzip.decompress(zipped.body) == left
-        other.data_plane.bypass()
+        other.data_plane.bypass(privacy=True)
         assert (await sent_up(other, upstream, f"/rec/bundle?{IDS}", body)).body == left
         assert (await ask(other, f"/rec/bundle?{IDS}", b"no JSON"))[0] == 400
         assert (await sent_up(other, upstream, "/rec/except", b"x")).body == b"x"
+        other.data_plane.bypass(privacy=False)
+        assert (await sent_up(other, upstream, f"/rec/bundle?{IDS}", body)).body == body
 
 
 async def test_what_was_found_is_counted_by_rule_and_no_text_is_written(upstream: RecordingUpstream) -> None:

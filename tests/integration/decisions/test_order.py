@@ -121,9 +121,10 @@ async def test_top_level_shadow_blocks_nothing_and_notes_everything() -> None:
         assert len(rig.upstream.received) == 3
 
 
-async def test_top_level_bypass_judges_nothing_and_forwards_everything() -> None:
+async def test_top_level_bypass_without_privacy_judges_nothing_and_forwards_everything() -> None:
     async with running_rig({"mode": "bypass", "orgs": {"unlisted": "block"}, "filters": FILTERS}) as rig:
         rig.upstream.on("POST", "/rec/page", status(200, b"{}"))
+        await rig.set_mode("bypass", privacy="off")
         page = await rig.page(HEADERS, **FIELDS)
         no_page = await rig.send("/rec/page", b"not a page")
         bundle = await rig.bundle(HEADERS)
