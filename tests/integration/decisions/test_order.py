@@ -101,9 +101,10 @@ async def test_decisions_are_counted_by_code_filter_and_mode(rig: Rig) -> None:
     assert [new - old for old, new in zip(before, after, strict=True)] == [1, 2, 1]
 
 
-async def test_top_level_shadow_blocks_nothing_and_notes_everything() -> None:
+async def test_top_level_shadow_blocks_nothing_and_notes_everything_where_privacy_rules_do_too() -> None:
     orgs = {"unlisted": "block", "listed": {"o-OFF-na1": {"enabled": False}}}
-    async with running_rig({"mode": "shadow", "orgs": orgs, "filters": FILTERS}) as rig:
+    privacy = {name: {**FILTERS[name], "mode": "shadow"} for name in ("opt_out", "deleting_user")}
+    async with running_rig({"mode": "shadow", "orgs": orgs, "filters": {**FILTERS, **privacy}}) as rig:
         answer = await worst_page(rig, "o-OFF-na1")
         assert answer.status == 200
         line = await rig.line(answer)
