@@ -13,10 +13,13 @@ _NULL: JsonSchema = {"type": "null"}
 _Defs = dict[str, JsonSchema]
 
 
-def json_schema() -> dict[str, Any]:
-    """Return a JSON Schema (2020-12) that describes every key. The loader checks more than a schema can say."""
+def json_schema(root: Group = ROOT) -> dict[str, Any]:
+    """Return a JSON Schema (2020-12) that describes every key, of another file too if ``root`` has its keys.
+
+    The loader checks more than a schema can say.
+    """
     defs: _Defs = {}
-    whole = {**_object(ROOT, defs), "patternProperties": {"^x-": {"description": "For anchors; not read."}}}
+    whole = _object(root, defs)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$defs": dict(sorted(defs.items())), **whole}
 
 

@@ -78,7 +78,7 @@ def _lines(
     yield "events:" if events else "events: {}"
     for name, (properties, at) in sorted(events.items()):
         last = f"  # last seen {_day(at)}" if at is not None else ""
-        yield f"  {_key(name)}:{last}"
+        yield f"  {_key(name)}:{'' if properties else ' {}'}{last}"
         if properties:
             yield "    properties:"
             yield from _properties("      ", properties)

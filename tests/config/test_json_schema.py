@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from fsproxy.config.json_schema import json_schema
+from fsproxy.config.key_tree import keys_of
+from fsproxy.core.model import PropertyType
+from fsproxy.core.plan import PlanFile
 
 
 def properties(node: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -61,3 +64,11 @@ def test_a_reference_to_the_environment_may_stand_for_any_scalar() -> None:
     port = json_schema()["$defs"]["ListenConfig"]["properties"]["port"]
 
     assert {"type": "string", "pattern": r"\$\{"} in port["anyOf"]
+
+
+def test_a_plan_of_names_has_a_schema_of_its_own() -> None:
+    schema = json_schema(keys_of(PlanFile))
+    assert set(schema["properties"]) == {"version", "events", "user_properties", "digests"}
+    assert set(schema["$defs"]) == {"PlannedEvent"}
+    types = schema["$defs"]["PlannedEvent"]["properties"]["properties"]["additionalProperties"]["anyOf"]
+    assert types[0]["enum"] == types[1]["items"]["enum"] == [str(each) for each in PropertyType]

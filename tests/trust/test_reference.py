@@ -158,6 +158,7 @@ CHANGES = {
     "orgs": "orgs: {unlisted: block}",
     "filters": "filters: {ip: {block: [10.0.0.0/8]}}",
     "client_api": "client_api: {max_calls: 1}",
+    "plan": "plan: {mode: shadow}",
     "reload": "reload: {max_change: 5%}",
     "state": "state: {redis: {timeout: 1s}}",
     "state.on_error": "state: {on_error: block}",

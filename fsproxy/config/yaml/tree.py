@@ -58,6 +58,7 @@ def parse(
     """Return the tree of one document with references to the environment replaced; None when it is not YAML at all.
 
     Adds to ``problems`` what is wrong with the YAML: syntax, duplicate keys, missing variables, too much of anything.
+    Key paths may have ``longest_path`` characters; ``needed`` is what an empty file lacks.
     """
     loader = None
     try:
