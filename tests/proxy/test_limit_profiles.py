@@ -146,7 +146,10 @@ async def test_what_a_page_may_no_longer_set_leaves_the_rest_of_the_call() -> No
         outcome = (await limits.decide(own, facts, BundleQuery(), inspection, Instant(START))).outcome
         return [(each.code.value, each.property, each.detail) for each in outcome.rejections]
 
-    names, values = "a new name beyond the limit on names", "a new value beyond the limit on names of pages"
+    names, values = (
+        "a new name beyond 1 of a page or 500 of all pages",
+        "a new value beyond the limit on values of pageName",
+    )
     assert await cuts("p", pageName="Home", a_int=1) == []
     assert await cuts("p", pageName="Ann's", a_int=1, b_int=1) == [
         ("CardinalityExceeded", "pageName", values),

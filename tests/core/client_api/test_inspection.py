@@ -15,7 +15,7 @@ from fsproxy.core.client_api.rewriting import rewrite
 from fsproxy.core.limits.operations import NameKind, RateKind
 from fsproxy.core.model import Route
 from fsproxy.core.name_digest import name_digest
-from fsproxy.core.settings import ClientApiSettings, OnUninspectable
+from fsproxy.core.settings import CardinalitySettings, ClientApiSettings, OnUninspectable
 from support.call_samples import API, OPAQUE, SET_VARS, bundle, compact, event, first, second, user
 
 SETTINGS = ClientApiSettings()
@@ -139,8 +139,24 @@ def test_names_to_claim_are_of_what_survives() -> None:
         NameKind.EVENT_NAME: ("Bought", "Sold"),
         NameKind.EVENT_PROPERTY: ("Bought/a_str", "Bought/b_str"),
         NameKind.PAGE_PROPERTY: ("z_str",),
-        NameKind.PAGE_NAME: (name_digest("Home"),),
     }
+
+
+def test_values_of_page_name_are_claimed_as_digests_where_they_are_limited() -> None:
+    limited = ClientApiSettings(cardinality=CardinalitySettings(page_names=5))
+    events = [
+        first("page", {"pageName": "Home"}, 8193),
+        first("page", {"pageName": "Home", "a_int": 1}, 8193),
+        second("page", {"pageName": "Cart"}, {"pageName": "str"}, 8193),
+        first("page", {"n": {"pageName": "Below"}}, 8193),
+        first("page", {"pageName": 5}, 8193),
+        first("document", {"pageName": "Other"}, 8193),
+        first("pageName", {"pageName_str": "x"}),
+    ]
+    inspection = inspect(limited, Route.BUNDLE, bundle(*events))
+    names = inspection.names(range(len(inspection.calls)))
+    assert names[NameKind.PAGE_NAME] == (name_digest("Home"),)
+    assert names[NameKind.PAGE_PROPERTY] == ("a_int", "pageName_str")
 
 
 def test_identify_with_vars_is_one_call_against_the_rate() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 
 from fsproxy.core.client_api.calls import NAME_KINDS, UID, Breach, Call, ValidatedCall
-from fsproxy.core.client_api.validation.details import cut
+from fsproxy.core.client_api.validation.details import cut, names_detail
 from fsproxy.core.client_api.validation.planned import AS_PLANNED, compare
 from fsproxy.core.client_api.validation.refusing import properties_refused
 from fsproxy.core.client_api.validation.walk import Walk
@@ -25,7 +25,6 @@ Refused = Mapping[NameKind, Collection[str]]
 _PAGE_RESERVED = {"pageName": PAGE_NAME_LENGTH}
 _NONE_RESERVED: dict[str, int] = {}
 _NONE_REFUSED: dict[str, Breach] = {}
-_FULL = Breach(RejectionCode.CARDINALITY_EXCEEDED, "a new name beyond the limit on names")
 _UID_LENGTH = 256
 
 
@@ -38,7 +37,7 @@ def validate_call(call: Call, settings: ClientApiSettings, refused: Refused | No
         return call.learned
     own, kind = _own_breach(call, settings, refused), call.kind
     reserved = _NONE_RESERVED if kind is CallKind.EVENT else settings.reserved if kind.is_user else _PAGE_RESERVED
-    full = _reasons(call, refused) if refused else _NONE_REFUSED
+    full = _reasons(call, refused, settings) if refused else _NONE_REFUSED
     walk = Walk(call, settings, reserved, full)
     walk.validate_all()
     if call.breaches or own is not None:
@@ -89,7 +88,7 @@ def refuse(call: Call, validated: ValidatedCall, refused: Refused, settings: Cli
     """
     found = None
     if not validated.page_name or validated.page_name not in refused.get(NameKind.PAGE_NAME, ()):
-        found = properties_refused(call, validated, _refused_here(call, refused), shown(call), _FULL)
+        found = properties_refused(call, validated, _refused_here(call, refused), shown(call), _full(call, settings))
     if found is None:
         return validate_call(call, settings, refused)
     own = _own_breach(call, settings, refused)
@@ -103,12 +102,14 @@ def shown(call: Call) -> str | None:
     return cut(call.name) if isinstance(call.name, str) else None
 
 
-def _reasons(call: Call, refused: Refused) -> dict[str, Breach]:
+def _reasons(call: Call, refused: Refused, settings: ClientApiSettings) -> dict[str, Breach]:
     """Return the call's refused names, each with the reason. A digest of a ``pageName`` is no name of a property."""
-    full = dict.fromkeys(_refused_here(call, refused), _FULL)
-    if call.kind is CallKind.PAGE:
-        full |= dict.fromkeys(refused.get(NameKind.PAGE_NAME, ()), _FULL)
-    return full
+    names = (*_refused_here(call, refused), *refused.get(NameKind.PAGE_NAME, ()))
+    return dict.fromkeys(names, _full(call, settings))
+
+
+def _full(call: Call, settings: ClientApiSettings) -> Breach:
+    return Breach(RejectionCode.CARDINALITY_EXCEEDED, names_detail(call.kind, settings))
 
 
 def _refused_here(call: Call, refused: Refused) -> Collection[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fsproxy.core.client_api.calls import MAX_LEAVES
 from fsproxy.core.json.surrogates import shown_halves
-from fsproxy.core.model import PropertyType
+from fsproxy.core.model import CallKind, PropertyType
 from fsproxy.core.reasons import RejectionCode
 from fsproxy.core.settings import ClientApiSettings
 
@@ -32,6 +32,17 @@ def cut(name: str) -> str:
     return name if len(name) <= LONGEST_ECHO else name[:LONGEST_ECHO] + "…"
 
 
+def names_detail(kind: CallKind, settings: ClientApiSettings) -> str:
+    """Return what is wrong with a property whose name the ledger refused. A page's has two limits."""
+    limits = settings.cardinality
+    most, most_per_page = limits.page_properties, limits.page_properties_per_page
+    if kind is not CallKind.PAGE:
+        return "a new name beyond the limit on names"
+    of_page = [f"{most_per_page} of a page"] if most_per_page is not None else []
+    of_all = [f"{most} of all pages"] if most is not None else []
+    return f"a new name beyond {' or '.join(of_page + of_all)}"
+
+
 def property_detail(code: RejectionCode, settings: ClientApiSettings, declared: PropertyType | None) -> str:
     """Return what is wrong with a property. ``declared`` is the type that its value does not fit."""
     if code is RejectionCode.INVALID_VALUE:
@@ -47,9 +58,7 @@ def property_detail(code: RejectionCode, settings: ClientApiSettings, declared: 
     if code is RejectionCode.VALUE_TOO_BIG:
         return f"larger than {settings.value_size} bytes"
     if code is RejectionCode.CARDINALITY_EXCEEDED:
-        # Beyond the first 5,000 of a call no property is validated, so none has a type.
-        beyond = f"the first {MAX_LEAVES} of a call" if declared is None else "the limit on names"
-        return f"a new name beyond {beyond}"
+        return f"a new name beyond the first {MAX_LEAVES} of a call"
     return "an object or list where one value belongs"
 
 
@@ -58,5 +67,5 @@ def reserved_detail(code: RejectionCode, length: int) -> str:
     if code is RejectionCode.EXPECTED_ATOM:
         return "an object or list where one value belongs"
     if code is RejectionCode.CARDINALITY_EXCEEDED:
-        return "a new value beyond the limit on names of pages"
+        return "a new value beyond the limit on values of pageName"
     return f"longer than {length} characters" if code is RejectionCode.VALUE_TOO_BIG else "not a string"

@@ -139,7 +139,7 @@ class Findings:
             self._reject(RejectionCode.CARDINALITY_EXCEEDED, key, steps)
             return False
         code = reserved_problem(value, length)
-        if code is None and self._call.kind is CallKind.PAGE:
+        if code is None and self._call.kind is CallKind.PAGE and self._settings.cardinality.page_names is not None:
             self.page_name = name_digest(str(value))
             if self.page_name in self._refused:
                 code = RejectionCode.CARDINALITY_EXCEEDED
