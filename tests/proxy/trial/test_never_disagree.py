@@ -189,18 +189,22 @@ FILTERS = st.fixed_dictionaries(
         "on_bundles": st.sampled_from([[], ["ip", "user_agent", "domain", "deleting_user", "blocked_user"]]),
     },
 )
+EVENT_RATES = st.sampled_from([["1/s"], ["2/s", "3/min"], ["1/s per page"], ["1/s per page", "2/min"]])
 CALLS = st.fixed_dictionaries(
     {},
     optional={
         "mode": MODES,
+        "limits": st.sampled_from(["documents", "current"]),
         "max_calls": st.integers(1, 3),
         "max_payload": st.sampled_from(["60B", "512KB"]),
         "property_name": st.fixed_dictionaries({"allow_hyphen": st.booleans()}),
         "cardinality": st.fixed_dictionaries(
-            {"event_names": st.integers(0, 2), "event_properties": st.integers(0, 3), "user_properties": st.integers(0, 2), "mode": MODES}
+            {"event_names": st.integers(0, 2), "event_properties": st.integers(0, 3), "user_properties": st.integers(0, 2), "mode": MODES},
+            optional={each: st.integers(0, 2) for each in ("page_properties", "page_properties_per_page", "page_names")},
         ),
         "rate": st.fixed_dictionaries(
-            {"event": st.sampled_from([["1/s"], ["2/s", "3/min"]]), "user": st.sampled_from([["1/s"], ["2/min"]]), "mode": MODES}
+            {"event": EVENT_RATES, "user": st.sampled_from([["1/s"], ["2/min"]]), "mode": MODES},
+            optional={"page": st.sampled_from([["1/s"], ["1/s per page", "2/min"]])},
         ),
         "on_uninspectable": st.sampled_from(["forward", "block"]),
     },
@@ -242,10 +246,16 @@ PROPERTIES = st.dictionaries(
     st.sampled_from([1, "x", 2.5, None, "y" * 40]),
     max_size=3,
 )
+PAGE_PROPERTIES = st.builds(
+    lambda properties, name: {**properties, **name},
+    PROPERTIES,
+    st.sampled_from([{}, {"pageName": "a"}, {"pageName": "b"}]),
+)
 EVENTS = st.lists(
     st.one_of(
         st.builds(first, NAMES, PROPERTIES, when=st.integers(0, 3000)),
         st.builds(second, NAMES, PROPERTIES, st.just({"odd": "str"}), when=st.integers(0, 3000)),
+        st.builds(first, st.just("page"), PAGE_PROPERTIES, st.just(8193), when=st.integers(0, 3000)),
         st.builds(user, PROPERTIES | st.just({"uid": "uid-1"}), when=st.integers(0, 3000)),
         st.just('{"Kind":25,"Args":["a"],"When":13}'),
     ),
@@ -295,13 +305,17 @@ LEDGER = st.fixed_dictionaries(
         }
     )}
 )  # fmt: skip
+FEW = st.integers(0, 1)
 LIMITS = st.fixed_dictionaries(
     {"client_api": st.fixed_dictionaries(
         {}, optional={
             "cardinality": st.fixed_dictionaries(
-                {"event_names": st.integers(0, 1), "event_properties": st.integers(0, 1), "user_properties": st.integers(0, 1)}
+                dict.fromkeys(("event_names", "event_properties", "user_properties"), FEW),
+                optional=dict.fromkeys(("page_properties", "page_properties_per_page", "page_names"), FEW),
             ),
-            "rate": st.fixed_dictionaries({"event": st.sampled_from([["1/s"], ["2/min"]]), "user": st.just(["1/min"])}),
+            "rate": st.fixed_dictionaries(
+                {"event": EVENT_RATES, "user": st.just(["1/min"])}, optional={"page": st.just(["1/min per page"])}
+            ),
         }
     )}
 )  # fmt: skip
