@@ -170,5 +170,16 @@ def test_what_had_to_go_before_its_time_is_counted_by_what_it_was() -> None:
     (family,) = (each for each in stores.collect() if each.name == "fsproxy_evictions")
     counted = {each.labels["what"]: each.value for each in family.samples}
     assert counted.pop("names") == 2
-    kinds = {"ids", "uids", "reservations", "admitted", "orgs", "rates", "page_clocks", "blocked_pages", "repeats"}
+    kinds = {
+        "ids",
+        "uids",
+        "reservations",
+        "admitted",
+        "orgs",
+        "rates",
+        "page_clocks",
+        "page_names",
+        "blocked_pages",
+        "repeats",
+    }
     assert counted == dict.fromkeys(kinds, 0)
