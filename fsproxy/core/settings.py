@@ -35,6 +35,7 @@ from fsproxy.core.keys import (
     or_null,
     section,
     setting,
+    whole,
     words,
 )
 from fsproxy.core.matching import paths
@@ -425,7 +426,7 @@ class CardinalitySettings:
         None, or_null(COUNT_OR_ZERO), "Page properties, over all pages; null for no limit."
     )
     page_properties_per_page: int | None = setting(
-        None, or_null(COUNT_OR_ZERO), "Page properties of one page; null for no limit."
+        None, or_null(whole(0, 1_000)), "Page properties of one page; null for no limit."
     )
     page_names: int | None = setting(None, or_null(COUNT_OR_ZERO), "Values of pageName; null for no limit.")
     retention: float = setting("30d", DURATION, "A name that was not seen for so long is forgotten.")

@@ -69,6 +69,24 @@ async def test_each_kind_of_each_org_has_its_own_gauge_beside_its_limit() -> Non
     assert not any(name.startswith("fsproxy_quota") for name, *_ in found)
 
 
+async def test_what_pages_set_is_told_of_where_it_is_limited_and_values_of_page_name_by_their_number_alone() -> None:
+    ledger = MemoryLedger()
+    claim(ledger, "a", NameKind.PAGE_PROPERTY, "step_int", "cart_real")
+    claim(ledger, "a", NameKind.PAGE_NAME, "\0digest")
+    told = usage_of(ledger, snapshot(client_api={"limits": "current"}))
+    (org,) = (await told.report(NOW))["orgs"]
+    assert {kind: (each["known"], each["limit"]) for kind, each in org["names"].items()} == {
+        "user_property": (0, 500), "event_name": (0, 1_000), "event_property": (0, 5_000),
+        "page_property": (2, 500), "page_name": (1, 1_000),
+    }  # fmt: skip
+    assert [each["name"] for each in org["names"]["page_property"]["newest"]] == ["cart_real", "step_int"]
+    assert org["names"]["page_name"]["newest"] == org["names"]["page_name"]["refused"] == []
+    assert samples(told)["fsproxy_names", "a", "page_name"] == 1
+    documents = usage_of(ledger, snapshot())
+    (org,) = (await documents.report(NOW))["orgs"]
+    assert "page_property" not in org["names"]
+
+
 async def test_a_listed_org_with_a_quota_is_told_of_before_its_first_session() -> None:
     orgs = {"o-quota": {"filters": {"quota": {"sessions": 10, "spill_over": "0%"}}}, "o-none": {}}
     told = usage_of(MemoryLedger(), snapshot(orgs={"listed": orgs}))

@@ -27,6 +27,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "rate-off": {"rate": {"mode": "off"}},
     "block": {"on_uninspectable": "block"},
     "hyphen": {"property_name": {"allow_hyphen": True}},
+    "current": {"limits": "current"},
 }
 _numbers = itertools.count()
 OrgOf = Callable[[str], str]
