@@ -129,6 +129,8 @@ def _tell(answers: list[dict[str, Any]]) -> None:
     last = answers[-1]
     added, removed = (sum(each[key] for each in answers) for key in ("added", "removed"))
     click.echo(f"{last['name']}: {added} added, {removed} removed, {counted(last['count'], 'entry', 'entries')} now.")
+    if last["mode"] != "enforce":
+        click.echo(f"The mode of {last['name']} is {last['mode']}: nothing is blocked by it.")
     click.echo("A restart keeps them." if last["not_kept"] is None else f"Not kept: {last['not_kept']}.")
 
 

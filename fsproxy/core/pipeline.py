@@ -230,14 +230,14 @@ def learn(facts: SessionFacts, decision: Decision, answer: PageAnswer | None) ->
     )
 
 
-def mark(facts: SessionFacts, uid: int = 0) -> tuple[Operation, ...]:
+def mark(facts: SessionFacts, uid: int = 0, *, listed: bool = False) -> tuple[Operation, ...]:
     """Return what a bundle means for the ledger: its session is under way, with this uid (rules.md 1 and 10).
 
-    ``uid`` is a digest; 0: the bundle names no user.
+    ``uid`` is a digest; 0: the bundle names no user. ``listed``: the user is being deleted.
     """
     if not facts.session_id and not facts.user_id:
         return ()
-    return (Mark(facts.org or "", facts.session_id, facts.user_id, uid),)
+    return (Mark(facts.org or "", facts.session_id, facts.user_id, uid, listed),)
 
 
 def recall(policy: OrgPolicy, facts: SessionFacts) -> tuple[Operation, ...]:

@@ -80,7 +80,7 @@ class PageHandler:
             self._blocked.remember(facts.org or "", facts.page_id, block)
             if facts.app_id and block.filter is _DELETING_USER:
                 # Other pages of this session may have been opened before this program knew its uid.
-                await ask(self._ledger, flow, mark(facts, uid_digest(facts.app_id)))
+                await ask(self._ledger, flow, mark(facts, uid_digest(facts.app_id), listed=True))
 
     async def _decide_other(self, flow: Flow, other: PageBody, facts: SessionFacts) -> SessionFacts:
         """Take the other reading's decision and facts if it blocks; else keep those of the first. Return the facts."""

@@ -70,7 +70,8 @@ class UploadBlocks:
         if policy.cap is _OFF and policy.deleting_user is None:
             return
         try:
-            await self._ledger.ask(mark(flow.facts, flow.uid), flow.arrived)
+            listed = flow.uid != 0 and flow.decision.block is not None
+            await self._ledger.ask(mark(flow.facts, flow.uid, listed=listed), flow.arrived)
         except LedgerDownError:
             flow.note_ledger_down()
 

@@ -41,6 +41,7 @@ class ListOutcome(Merged):
     """What became of a change."""
 
     name: str
+    mode: Annotated[str, about("The mode of its filter for orgs without one of their own: enforce, shadow, off.")]
     added: Annotated[int, about("Entries that were not in the list. The others end as this change says.")]
     removed: Annotated[int, about("Entries that were in the list.")]
     count: Annotated[int, about("Entries that are in the list now.")]

@@ -37,7 +37,14 @@ class SingleLists(ListBackend):
         added, removed = await listing.change(change)
         not_kept = await listing.write() or None
         count = listing.lists.by_name[change.name].live
-        return {"name": change.name.value, "added": added, "removed": removed, "count": count, "not_kept": not_kept}
+        return {
+            "name": change.name.value,
+            "mode": self._mode(change.name),
+            "added": added,
+            "removed": removed,
+            "count": count,
+            "not_kept": not_kept,
+        }
 
     async def show(self, name: FilterName) -> ListReport:
         """See ``ListBackend``."""
@@ -59,15 +66,19 @@ class SingleLists(ListBackend):
         return [found for name in NAMES if (found := self._summary(FilterName(name)))["count"]]
 
     def _summary(self, name: FilterName) -> ListSummary:
-        listing, generation, moment = self._data_plane.listing, self._data_plane.generation, now()
+        listing, moment = self._data_plane.listing, now()
         ends = [row.ends for row in listing.lists.rows(name) if row.ends > moment]
-        settings = getattr(generation.config.core.default.filters, name)
-        judging = (each.mode for each in generation.snapshot.default.on_page if each.name is name)
         return {
             "name": name.value,
-            "mode": next(judging, settings.mode).value,
+            "mode": self._mode(name),
             "count": len(ends),
             "first_end": min(ends, default=None),
             "last_end": max(ends, default=None),
             "not_kept": listing.not_kept or None,
         }
+
+    def _mode(self, name: FilterName) -> str:
+        generation = self._data_plane.generation
+        judging = (each.mode for each in generation.snapshot.default.on_page if each.name is name)
+        settings = getattr(generation.config.core.default.filters, name)
+        return str(next(judging, settings.mode).value)

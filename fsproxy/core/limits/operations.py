@@ -133,13 +133,15 @@ class Mark(msgspec.Struct, frozen=True, gc=False, tag=True):
     user: str
     uid: int = 0
     """Digest of the uid that the session has from now on; see ``Recall``. 0: nothing changes."""
+    listed: bool = False
+    """The uid is that of a user who is being deleted: all processes are to know it soon."""
 
 
 class Recall(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Ask which uids this session has. Answered with ``Recalled``; nothing is refreshed (rules.md 10).
 
     A uid is kept, as a digest, as long as the session or user that it was given for is under way. An answer of Redis
-    is reused for a minute, or until a list of users changes.
+    is reused for a minute, or until a list of users changes or a listed user is named in any session.
     """
 
     org: str

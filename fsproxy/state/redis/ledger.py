@@ -63,6 +63,8 @@ class RedisLedger:
         self._local = LocalAnswers()
         self.recent_names = RecentNames()
         self.lists = KeptLists()
+        self.named_listed_user = False
+        """A session has got a uid of a list, which other processes must hear of at once (``shared_lists``)."""
         self.new_names = self._local.new_names
         self.id_rate = WriteRate("sessions", *ID_WRITES)
         self.page_name_rate = NewPages("page_names", *PAGE_NAME_WRITES, PAGE_NAME_SECONDS)
@@ -82,6 +84,8 @@ class RedisLedger:
         behind = not self.breaker.is_open and UNKNOWN not in answers
         asked: list[Operation] = []
         for operation, answer in zip(operations, answers, strict=True):
+            if isinstance(operation, Mark) and operation.listed:
+                self.named_listed_user = True
             if answer is UNKNOWN or (answer is UNTOLD and not behind):
                 asked.append(operation if type(operation) is not Claim else self._bounded(operation))
             elif answer is UNTOLD:

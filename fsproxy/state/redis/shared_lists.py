@@ -33,12 +33,15 @@ class SharedLists:
         """What the store calls its lists; False: it has none; None: it was not asked yet."""
         self._number: float = 0
         """That of the last row that was read."""
+        self._named: object = None
+        """How often listed users were named in sessions, on all processes."""
         self._lock = asyncio.Lock()
 
     async def exchange(self) -> frozenset[FilterName]:
         """Send what was changed here, and take in what was changed elsewhere; return these lists. Never raises.
 
-        What could not be sent stays in ``KeptLists.unwritten``.
+        ``deleting_user`` is also among them if a user of it was named elsewhere in a session. What could not be sent
+        stays in ``KeptLists.unwritten``.
         """
         changed: set[FilterName] = set()
         async with self._lock:
@@ -46,11 +49,17 @@ class SharedLists:
                 if not self._ledger.breaker.is_open:
                     await self._read(changed)
                     await self._write()
+                    if self._ledger.named_listed_user:
+                        self._ledger.named_listed_user = False
+                        await self._ask(["named"])
         return frozenset(changed)
 
     async def _read(self, changed: set[FilterName]) -> None:
         while True:
-            store, number, rows = await self._ask(["rows_after", self._number, AT_ONCE])
+            store, number, rows, named = await self._ask(["rows_after", self._number, AT_ONCE])
+            if named != self._named:
+                self._named = named
+                changed.add(FilterName.DELETING_USER)
             if store != self._store:
                 # Another store, or it was emptied: it is read from its beginning, and gets what is known here.
                 is_whole, self._store, self._number = self._number == 0, store, 0

@@ -11,6 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from fsproxy.clock import now
+from fsproxy.core.limits.operations import Mark, Recall, Recalled
 from fsproxy.core.model import FilterName
 from fsproxy.core.run_time_lists import ListChange, entry_of
 from fsproxy.state.redis import shared_lists
@@ -130,3 +131,22 @@ async def test_a_store_that_was_emptied_gets_the_rows_of_all_again() -> None:
             await one.shared.exchange()
             await late.shared.exchange()
             assert late.has("ann", "ben", "carl") == [True, True, True]
+
+
+async def test_a_listed_user_who_is_named_in_a_session_is_known_to_all_processes_soon(valkey: ValkeyServer) -> None:
+    """Another process may have heard a moment ago that the session has no uid, and believes that for a minute."""
+    recall, at = Recall("o", "s", ""), now()
+    async with processes(valkey.url) as (one, other):
+        for each in (one, other):
+            await each.shared.exchange()
+        assert await other.ledger.ask((recall,), at) == (Recalled(()),)
+        await one.ledger.ask((Mark("o", "s", "", 7),), at)
+        await one.shared.exchange()
+        assert await other.shared.exchange() == frozenset(), "the uid of anybody else is no news"
+        await one.ledger.ask((Mark("o", "s", "", 7, listed=True),), at)
+        await one.shared.exchange()
+        assert await other.shared.exchange() == {USERS}
+        other.ledger.forget_uids()
+        assert await other.ledger.ask((recall,), at) == (Recalled((7,)),)
+        assert await one.shared.exchange() == {USERS}
+        assert await one.shared.exchange() == frozenset()

@@ -42,6 +42,7 @@
 --                  field "" is when it was made.
 --   lists:order    sorted set of the same by the number of their last change: microseconds, but no two alike.
 --   lists:ends     sorted set of the same by when they end.
+--   lists:named    how often a user who is being deleted was named in a session.
 
 -- Durations are seconds, if their name says nothing else.
 local SESSION_IDLE, SESSION_LIFE, RESERVED, LAPSED, DAY, ADMITTED_DAYS, UNUSED_COUNTS, YOUNG_NAMES, LATENESS,

@@ -38,8 +38,17 @@ function operations.put_rows(rows)
   return redis.call('HGET', base .. 'lists', '')
 end
 
--- Answers [the name as above or false, the number of the last row, [[list and entry, ends, changed], ...]]: at most so
--- many rows that were put after a number, in their order. Cost: 3 commands, and 1 a row.
+-- A listed user was named in a session, of which other processes may believe that it has no uid. Answers how often that
+-- was so. Cost: 2 writes.
+function operations.named()
+  local times = redis.call('INCR', base .. 'lists:named')
+  redis.call('PEXPIRE', base .. 'lists:named', milliseconds(LISTS_KEPT))
+  return times
+end
+
+-- Answers [the name as above or false, the number of the last row, [[list and entry, ends, changed], ...], how often
+-- listed users were named]: at most so many rows that were put after a number, in their order. Cost: 4 commands, and 1 a
+-- row.
 function operations.rows_after(number, most)
   sweep_rows()
   local found = redis.call(
@@ -53,5 +62,5 @@ function operations.rows_after(number, most)
     end
     last = tonumber(found[n + 1])
   end
-  return { redis.call('HGET', base .. 'lists', ''), last, rows }
+  return { redis.call('HGET', base .. 'lists', ''), last, rows, redis.call('GET', base .. 'lists:named') }
 end
