@@ -23,6 +23,7 @@ _SUMMARIES = {
     "redact": "Show what would be masked in a file.",
     "plan": "Write a plan of names from those that were sent.",
     "why": "Show what became of a request, a page or a session.",
+    "mode": "Show or switch the mode of a running proxy.",
     "lists": "Change the lists of a running proxy: users, addresses.",
     "try": "Show what a configuration would change about live traffic.",
     "replay": "Show which recorded decisions other rules would change.",

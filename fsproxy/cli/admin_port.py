@@ -10,6 +10,7 @@ import click
 from fsproxy.config.schema import AdminConfig
 
 TOKEN = "FSPROXY_ADMIN_TOKEN"  # noqa: S105 - the variable's name
+DEFAULT_PORT = "http://127.0.0.1:8081"
 
 
 def read_address(_: click.Context, __: click.Parameter, value: str | None) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from fsproxy.cli.admin_port import TOKEN, own_address, read_address, token_given
+from fsproxy.cli.admin_port import DEFAULT_PORT, TOKEN, own_address, read_address, token_given
 from fsproxy.cli.documented import Documented
 from fsproxy.cli.loading import load_or_exit
 from fsproxy.cli.tables import echo_table
@@ -20,7 +20,6 @@ from fsproxy.core.run_time_lists import MOST_ENTRIES
 from fsproxy.core.wording import counted
 
 _NAMES = tuple(sorted(name.value for name in MOST_ENTRIES))
-_DEFAULT_PORT = "http://127.0.0.1:8081"
 _COMMENT = re.compile(r"(^|\s)#.*")
 Question = tuple[str, dict[str, Any] | None]
 _AT_ONCE = 1_000
@@ -44,7 +43,7 @@ _AT_ONCE = 1_000
 @click.option(
     "--admin",
     callback=read_address,
-    help=f"The admin port; {_DEFAULT_PORT} without it and without --config. The token is that of {TOKEN}, else, "
+    help=f"The admin port; {DEFAULT_PORT} without it and without --config. The token is that of {TOKEN}, else, "
     "without --admin, the file's.",
 )
 @click.option(
@@ -76,7 +75,7 @@ def lists(
     elif (life is not None) is not (action == "add"):
         raise click.UsageError("--for belongs to add, which needs it: entries end by themselves")
     config = load_or_exit(path).admin if path is not None else None
-    url = admin or (own_address(config) if config is not None else _DEFAULT_PORT)
+    url = admin or (own_address(config) if config is not None else DEFAULT_PORT)
     token = token_given() or (config.token if config is not None and admin is None else None)
     answers = _answers(url, token, _questions(action, name, wanted, life))
     if as_json:
