@@ -14,7 +14,7 @@ from fsproxy.cli.documented import Documented
 from fsproxy.cli.loading import load_or_exit
 from fsproxy.cli.tables import echo_rich
 from fsproxy.core.audit.privacy import safe
-from fsproxy.core.client_api.inspection import inspect
+from fsproxy.core.client_api.redacted_calls import inspect_redacted
 from fsproxy.core.json.path_at import path_at
 from fsproxy.core.json.strict import Fault, parse_object
 from fsproxy.core.model import Mode, Route
@@ -120,7 +120,7 @@ def _findings(rules: Redaction, body: bytes, route: Route) -> list[dict[str, Any
         if route is Route.PAGE:
             redact_page(Redactor(rules, note), body)
             return _in_order(found)
-        inspection = inspect(ClientApiSettings(), route, body, None, rules, note)
+        inspection = inspect_redacted(ClientApiSettings(), route, body, None, rules, note)
     except UnreadableError:
         raise click.ClickException("this is not a page: it is no JSON object") from None
     if inspection.uninspectable is not None:

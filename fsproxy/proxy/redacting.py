@@ -16,14 +16,11 @@ from fsproxy.core.redact.redaction import UID, Found, UnreadableError
 from fsproxy.core.wire.facts import bundle_query
 from fsproxy.proxy.bodies import read_body
 from fsproxy.proxy.decoding import UndecodableError, decode, encode, encoding_of
-from fsproxy.proxy.inspecting import ON_LOOP
+from fsproxy.proxy.inspecting import ON_LOOP, REDACTED_ON_LOOP, redact
 from fsproxy.proxy.off_loop import run
 
 if TYPE_CHECKING:
-    from fsproxy.core.client_api.reading.server_api import ServerCall
-    from fsproxy.core.model import Route
     from fsproxy.core.redact.redaction import Redaction
-    from fsproxy.core.settings import ClientApiSettings
     from fsproxy.http.sweeper import Sweeper
     from fsproxy.proxy.flow import Flow
     from fsproxy.proxy.forward import Forwarder
@@ -58,36 +55,34 @@ async def redacted_body(flow: Flow, rules: Redaction, body: bytes) -> bytes | No
 
 async def redacted_text(flow: Flow, rules: Redaction, text: bytes, *, is_page: bool) -> bytes | None:
     """Return a page or an upload, redacted, the same object if nothing is; None as ``redacted_body`` does."""
-    large = len(text) > ON_LOOP
     if is_page:
-        found, instead = await run(large, _page, rules, text)
+        if not await run(len(text) > ON_LOOP, rules.may_hold, text, rules.in_bodies):
+            return text
+        found, instead = await run(len(text) > REDACTED_ON_LOOP, _page, rules, text)
     else:
-        api, route = flow.generation.snapshot.default.client_api, flow.form or flow.route
-        found, instead = await run(large, _upload, rules, api, route, text, flow.endpoint)
+        found, instead = await _upload(flow, rules, text)
     if instead is None:
         return None if rules.fails_closed else text
-    flow.redacted = Found(flow.redacted) + found
+    flow.redacted = found
     return instead
 
 
 def _page(rules: Redaction, text: bytes) -> tuple[Found, bytes | None]:
     redactor = Redactor(rules)
-    if not rules.may_hold(text, rules.in_bodies):
-        return redactor.found, text
     try:
         return redactor.found, redact_page(redactor, text)
     except UnreadableError:
         return redactor.found, None
 
 
-def _upload(
-    rules: Redaction, api: ClientApiSettings, route: Route, text: bytes, endpoint: ServerCall | None
-) -> tuple[Found, bytes | None]:
-    inspection = inspect(api, route, text, endpoint, rules)
+async def _upload(flow: Flow, rules: Redaction, text: bytes) -> tuple[Found, bytes | None]:
+    api, route = flow.generation.snapshot.default.client_api, flow.form or flow.route
+    inspection = await run(len(text) > ON_LOOP, inspect, api, route, text, flow.endpoint)
+    inspection = await redact(inspection, api, flow.endpoint, rules)
     found = inspection.redacted.found
     if inspection.is_unreadable:
         return found, None
-    instead = rewrite(inspection, None)
+    instead = await run(len(text) > ON_LOOP, rewrite, inspection, None)
     return found, text if instead is None else instead
 
 

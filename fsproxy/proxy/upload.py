@@ -20,7 +20,16 @@ from fsproxy.core.wire.facts import bundle_facts
 from fsproxy.proxy.call_limits import CallLimits
 from fsproxy.proxy.decoding import Decoded, UndecodableError, decode, encoding_of
 from fsproxy.proxy.flow import NOTHING
-from fsproxy.proxy.inspecting import AS_IT_CAME, ON_LOOP, CutBody, changed, fails_closed, inspect_first, inspect_large
+from fsproxy.proxy.inspecting import (
+    AS_IT_CAME,
+    ON_LOOP,
+    CutBody,
+    changed,
+    fails_closed,
+    inspect_first,
+    inspect_large,
+    redact,
+)
 from fsproxy.proxy.limit_queries import LimitedCalls
 from fsproxy.proxy.off_loop import run
 from fsproxy.proxy.redacting import redact_path
@@ -121,11 +130,12 @@ class UploadHandler:
         """
         api, form, rules = policy.client_api, flow.form or flow.route, flow.generation.redaction
         if len(text) <= ON_LOOP:
-            inspection = inspect(api, form, text, flow.endpoint, rules)
+            inspection = inspect(api, form, text, flow.endpoint)
         else:
-            inspection = await inspect_large(api, form, text, flow.endpoint, rules)
+            inspection = await inspect_large(api, form, text, flow.endpoint)
         if inspection.uninspectable is not None and decoded is not None and decoded.first is not None:
             inspection = await inspect_first(inspection, decoded.first, api, rules)
+        inspection = inspection if rules is None else await redact(inspection, api, flow.endpoint, rules)
         redacted, layers = inspection.redacted, decoded.layers if decoded is not None else 0
         if inspection.is_unreadable:
             return CutBody(refused=self._refuses(flow, policy))

@@ -57,6 +57,7 @@ def steps(route_name: str, body: bytes) -> dict[str, Callable[[], Any]]:
     from itertools import count
 
     from fsproxy.core.client_api.inspection import inspect
+    from fsproxy.core.client_api.redacted_calls import inspect_redacted
     from fsproxy.core.model import Encoding, Instant, Route, SessionFacts
     from fsproxy.core.policy import Snapshot
     from fsproxy.core.redact.redaction import Redaction
@@ -86,7 +87,7 @@ def steps(route_name: str, body: bytes) -> dict[str, Callable[[], Any]]:
             assert settled.outcome.status is None
 
     def redacting(rules: Redaction) -> None:
-        assert not inspect(policy.client_api, route, body, None, rules).redacted.changes
+        assert not inspect_redacted(policy.client_api, route, body, None, rules).redacted.changes
 
     async def several() -> None:
         for _ in range(_SEVERAL):

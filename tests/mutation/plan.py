@@ -91,6 +91,7 @@ ALSO: dict[str, tuple[str, ...]] = {
     "json/member_names": ("core/wire/test_page.py", "core/client_api/reading/test_bundle.py"),
     "audit/redactions": ("core/audit/test_redactions.py",),
     "client_api/redacting": ("core/redact/test_bodies.py",),
+    "client_api/redacted_calls": ("core/redact/test_bodies.py",),
     "redact/documents": ("core/redact/test_bodies.py",),
     "redact/events": ("core/redact/test_bodies.py",),
     "redact/json_strings": ("core/redact/test_bodies.py",),

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from fsproxy.core.client_api.inspection import inspect
 from fsproxy.core.client_api.outcome import decide_calls
 from fsproxy.core.client_api.reading.server_api import ServerCall
+from fsproxy.core.client_api.redacted_calls import inspect_redacted
 from fsproxy.core.client_api.rewriting import rewrite
 from fsproxy.core.model import Mode, Route
 from fsproxy.core.redact.redaction import Redaction
@@ -50,7 +50,7 @@ def body_of(
 ) -> tuple[bytes, dict[str, int]]:
     """The body as it goes on, and what was found. ``cuts``: what is not valid is cut as well."""
     settings = settings or ClientApiSettings()
-    inspection = inspect(settings, route, body, endpoint, rules)
+    inspection = inspect_redacted(settings, route, body, endpoint, rules)
     outcome = decide_calls(inspection, {}, (), settings) if cuts else None
     enforced, shadow = rules.counts(inspection.redacted.found)
     left = rewrite(inspection, outcome)

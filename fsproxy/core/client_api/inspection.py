@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from hashlib import blake2b
 from operator import attrgetter
 
@@ -15,14 +14,9 @@ from fsproxy.core.client_api.reading.bundle import Bundle, Uninspectable, read_b
 from fsproxy.core.client_api.reading.bundle import read_event as read_bundle_event
 from fsproxy.core.client_api.reading.direct import read_event, read_identify, read_user_vars, recognize_event
 from fsproxy.core.client_api.reading.server_api import ServerCall, batch_kind, read_server_call, split_batch
-from fsproxy.core.client_api.redacting import NOT_REDACTED, Redact, redact_parts, with_sizes_of
 from fsproxy.core.client_api.validation.call import validate_call
 from fsproxy.core.json.strict import Fault
 from fsproxy.core.model import Route
-from fsproxy.core.redact.documents import redact_call
-from fsproxy.core.redact.events import redact_event
-from fsproxy.core.redact.json_strings import Note
-from fsproxy.core.redact.redaction import Redaction
 from fsproxy.core.settings import ClientApiSettings
 
 _DIGEST_SIZE = 16
@@ -35,24 +29,11 @@ _DIRECT: dict[Route, Callable[[bytes, int], Call]] = {
 }
 
 
-def inspect(
-    settings: ClientApiSettings,
-    route: Route,
-    body: bytes,
-    endpoint: ServerCall | None = None,
-    redaction: Redaction | None = None,
-    note: Note | None = None,
-) -> Inspection:
-    """Find, validate and redact every call in a decompressed body. Pure and thread-safe. Raise only a fault of ours.
+def inspect(settings: ClientApiSettings, route: Route, body: bytes, endpoint: ServerCall | None = None) -> Inspection:
+    """Find and validate every call in a decompressed body. Pure, thread-safe, and never raises.
 
-    ``endpoint`` is the call that a ``SERVER_API`` path takes; bodies of other routes have none. ``note`` is told of all
-    that ``redaction`` finds.
+    ``endpoint`` is the call that a ``SERVER_API`` path takes; bodies of other routes have none.
     """
-    found = _inspect(settings, route, body, endpoint)
-    return found if redaction is None else _redacted(found, redaction, settings, endpoint, note)
-
-
-def _inspect(settings: ClientApiSettings, route: Route, body: bytes, endpoint: ServerCall | None) -> Inspection:
     if route is _DIRECT_EVENT:
         return _inspect_document(settings, route, body, read_event(body, settings))
     if route in _BUNDLES:
@@ -113,10 +94,10 @@ def _inspect_bundle(
             is_clean = False
         calls.append(InspectedCall(call, validated, each.index, when, digest + ordinal.to_bytes(4)))
     inspection = Inspection(body, route, BUNDLE, found.events, tuple(calls), found.surplus)
-    return inspection if is_clean else _with_whole_identifies(inspection)
+    return inspection if is_clean else with_whole_identifies(inspection)
 
 
-def _with_whole_identifies(inspection: Inspection) -> Inspection:
+def with_whole_identifies(inspection: Inspection) -> Inspection:
     """Reject the variables of each ``identify`` whose uid is rejected: they would land on another user."""
     halves: dict[int, InspectedCall] = {}
     for index, each in enumerate(inspection.calls):
@@ -141,69 +122,3 @@ def _inspect_batch(settings: ClientApiSettings, route: Route, body: bytes, endpo
         calls.append(InspectedCall(call, validate_call(call, settings), part))
     surplus = dict.fromkeys(range(most, len(spans)), batch_kind(endpoint))
     return Inspection(body, route, Form.BATCH, spans, tuple(calls), surplus)
-
-
-# -- redaction
-
-
-def _redacted(
-    inspection: Inspection,
-    rules: Redaction,
-    settings: ClientApiSettings,
-    endpoint: ServerCall | None,
-    note: Note | None,
-) -> Inspection:
-    """Return the inspection with what is redacted. The calls that are changed are validated anew, by their sizes."""
-    if inspection.uninspectable is not None:
-        return inspection
-    body, calls, parts = inspection.body, inspection.calls, inspection.parts
-    is_document = inspection.form is DOCUMENT
-    form = str(endpoint or inspection.route)
-    redact: Redact = redact_event if inspection.form is BUNDLE else partial(redact_call, form)
-    places = [each.part for each in calls]
-    found = redact_parts(
-        rules,
-        body,
-        ((0, len(body)),) if is_document else parts,
-        [*places, *inspection.surplus],
-        frozenset(each.part for each in calls if each.call.breaches),
-        redact,
-        note,
-    )
-    if found is NOT_REDACTED:
-        return inspection
-    whole = msgspec.structs.replace(inspection, redacted=found)
-    if not found.parts:
-        return whole
-    revised = tuple(
-        _revised(each, inspection, found.parts[each.part], settings, endpoint) if each.part in found.parts else each
-        for each in calls
-    )
-    whole = msgspec.structs.replace(whole, calls=revised)
-    return whole if inspection.form is not BUNDLE else _with_whole_identifies(whole)
-
-
-def _revised(
-    each: InspectedCall, inspection: Inspection, part: bytes, settings: ClientApiSettings, endpoint: ServerCall | None
-) -> InspectedCall:
-    """Return the call as validated by the types of its own values and by the sizes of the redacted ones."""
-    start, end = inspection.parts[each.part] if inspection.parts else (0, len(inspection.body))
-    original = inspection.body[start:end]
-    pairs = zip(*(_read_again(inspection, text, settings, endpoint) for text in (original, part)), strict=True)
-    for call, redacted in pairs:
-        if call.kind is each.call.kind and not call.breaches:
-            revised = with_sizes_of(call, redacted)
-            return msgspec.structs.replace(each, call=revised, validated=validate_call(revised, settings))
-    return each
-
-
-def _read_again(
-    inspection: Inspection, part: bytes, settings: ClientApiSettings, endpoint: ServerCall | None
-) -> list[Call]:
-    if inspection.form is BUNDLE:
-        return [each.call for each in read_bundle_event(part, 0, settings, anew=True)]
-    if endpoint is not None:
-        return [read_server_call(endpoint, part, settings.max_payload)]
-    if inspection.route is _DIRECT_EVENT:
-        return [read_event(part, settings, anew=True)]
-    return [_DIRECT[inspection.route](part, settings.max_payload)]

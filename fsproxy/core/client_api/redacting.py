@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -40,32 +40,52 @@ class Redacted(msgspec.Struct, frozen=True, gc=False):
 NOT_REDACTED = Redacted()
 
 
+class Hits(msgspec.Struct, frozen=True, gc=False):
+    """Where something may have to be redacted in a body."""
+
+    calls: tuple[int, ...]
+    """The calls, by their places among the inspection's parts."""
+    between: bool
+    """Whether all strings between the calls are to be looked at."""
+
+
+def look(
+    rules: Redaction, body: bytes, parts: Sequence[Span], calls: Iterable[int], suspects: Collection[int]
+) -> Hits | None:
+    """Return where something may have to be redacted; None: nowhere. It takes one pass over what the rules look at.
+
+    ``calls`` are some of the parts. ``suspects`` are those calls that may be unreadable.
+    """
+    in_calls = rules.in_bodies
+    # Where all strings count, one pass over the whole body tells that most bodies have nothing to redact.
+    between = bool(rules.of[STRINGS])
+    may_hold = not between or rules.may_hold(body, in_calls)
+    if not may_hold and not suspects:
+        return None
+    hits = [
+        place
+        for place in calls
+        if place in suspects or (may_hold and rules.may_hold(body[parts[place][0] : parts[place][1]], in_calls))
+    ]
+    return Hits(tuple(hits), between and may_hold) if hits or (between and may_hold) else None
+
+
 def redact_parts(
     rules: Redaction,
     body: bytes,
     parts: Sequence[Span],
     calls: Iterable[int],
-    suspects: frozenset[int],
+    hits: Hits,
     redact: Redact,
     note: Note | None = None,
 ) -> Redacted:
-    """Redact the calls, which are some of the parts of a body, with ``redact``, and the strings between them.
-
-    ``suspects`` are the calls that may be unreadable; of the others only those are looked at that may have a match.
-    """
-    redactor, in_calls, between = Redactor(rules, note), rules.in_bodies, rules.of[STRINGS]
+    """Redact the calls that are hits with ``redact``, and the strings between all of the calls."""
+    redactor = Redactor(rules, note)
     changed: dict[int, bytes] = {}
     lost: set[int] = set()
-    places = sorted(set(calls))
-    # Where all strings count, one pass over the whole body tells that most bodies have nothing to redact.
-    may_hold = not between or rules.may_hold(body, in_calls)
-    if not may_hold and not suspects:
-        return NOT_REDACTED
-    for place in places:
+    for place in hits.calls:
         start, end = parts[place]
         part = body[start:end]
-        if place not in suspects and not (may_hold and rules.may_hold(part, in_calls)):
-            continue
         redactor.at, redactor.within = start, None
         try:
             instead = redact(redactor, part)
@@ -76,10 +96,10 @@ def redact_parts(
         if instead is not part:
             changed[place] = instead
     edits: list[Edit] = []
-    if between and may_hold:
-        redactor.at = 0
-        strings = redactor.strings(between)
-        for start, end in gaps(len(body), [parts[place] for place in places]):
+    if hits.between:
+        redactor.at, redactor.within = 0, None
+        strings = redactor.strings(rules.of[STRINGS])
+        for start, end in gaps(len(body), [parts[place] for place in calls]):
             edits += strings(body, start, end)
     if not redactor.found and not lost and not edits:
         return NOT_REDACTED

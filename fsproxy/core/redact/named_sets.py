@@ -27,6 +27,7 @@ _ALSO_FILES = frozenset({"ai", "bz", "cc", "gl", "md", "ml", "pl", "ps", "py", "
 """Those that may be one: behind a scale (``logo@2x.ai``) or a version (``tool@1.2.sh``) they are."""
 _SCALE = re.compile(r"[0-9]+x", re.IGNORECASE)
 _EDGES = ".'-"
+_LONGEST_DOMAIN = 253
 
 
 def emails(text: str) -> Iterator[Places]:
@@ -41,7 +42,7 @@ def emails(text: str) -> Iterator[Places]:
 
 def _length_of_domain(text: str) -> int:
     """Return how much of a text is a domain: what follows a sentence's end, as in ``example.com.And``, is not."""
-    labels = text.split(".")
+    labels = text[:_LONGEST_DOMAIN].split(".")
     for count in range(len(labels), 1, -1):
         # The address may be the first half of a word: ann@example.com-2026.
         last, _, rest = labels[count - 1].partition("-")

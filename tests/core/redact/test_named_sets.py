@@ -103,3 +103,10 @@ def test_anchors_are_left_out_where_a_body_is_searched(expression: str, without:
 )
 def test_other_patterns_are_refused(text: str) -> None:
     assert problem(text) is not None
+
+
+@pytest.mark.parametrize("text", ["x@" + "a." * 200_000, "1 " * 200_000, "4 " * 20_000, "a:" * 200_000, "a@" * 200_000])
+def test_the_work_for_a_text_grows_with_its_length_alone(text: str) -> None:
+    """With the square of it, each of these would take hours."""
+    for pattern in ("email", "card", "ip"):
+        assert len(list(compiled(pattern).find(text))) < 2_000
