@@ -84,7 +84,7 @@ def cards(text: str) -> Iterator[Places]:
         # The digits behind the point of a number are no card.
         first = 1 if start > 1 and text[start - 1] == "." and text[start - 2].isdecimal() else 0
         while first < len(groups):
-            last = _card(text, groups, first)
+            last = _card(text, groups, first) if "2" <= text[groups[first][0]] <= "6" else None
             if last is not None:
                 yield groups[first][0], groups[last][1]
                 first = last
@@ -101,7 +101,7 @@ def _card(text: str, groups: list[Places], first: int) -> int | None:
         digits += text[begin:end] if end - begin <= _LONGEST else " " * (_LONGEST + 1)
         if len(digits) > _LONGEST:
             break
-        if len(digits) >= _SHORTEST and "2" <= digits[0] <= "6" and _passes_luhn(digits):
+        if len(digits) >= _SHORTEST and _passes_luhn(digits):
             found = index
     return found
 
