@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
+
+import aiohttp
 
 from fsproxy.clock import now
 from fsproxy.core.model import FilterName
 from fsproxy.core.run_time_lists import ListChange, entry_of
 from fsproxy.proxy.data_plane import DataPlane
 from support.in_process import generation, in_process
+from support.rig import page
 from support.upstream import RecordingUpstream
 
 USERS, IP = FilterName.DELETING_USER, FilterName.IP
@@ -56,3 +60,17 @@ async def test_entries_that_end_take_their_list_out_of_the_policies(upstream: Re
                 await asyncio.sleep(0.02)
         assert len(proxy.data_plane.listing.lists) == 0
         await proxy.data_plane.listing.close()
+
+
+async def test_the_first_user_who_is_listed_under_bypass_is_stopped_too(upstream: RecordingUpstream) -> None:
+    async with in_process({"upstream": {"url": upstream.url}}) as proxy, aiohttp.ClientSession() as http:
+        proxy.data_plane.bypass(privacy=True)
+        statuses = []
+        for listed in (False, True):
+            if listed:
+                await change(proxy.data_plane, USERS, "ann")
+                await change(proxy.data_plane, IP, "127.0.0.1")
+            for uid in ("ann", "ben"):
+                async with http.post(f"{proxy.url}/rec/page", data=json.dumps(page(AppId=uid))) as response:
+                    statuses.append(response.status)
+        assert statuses == [200, 200, 202, 200], "of the lists, that of users being deleted alone protects visitors"

@@ -181,6 +181,20 @@ async def test_a_reload_and_another_mode_keep_the_lists_and_a_mode_caps_them(rig
     await assert_blocked(rig, await rig.page(AppId=uid), 7, "blocked_user:run-time")
 
 
+async def test_who_is_being_deleted_stays_stopped_under_shadow_and_bypass(rig: Rig, uid: str) -> None:
+    session = {"SessionId": uid, "UserId": "", "PageId": f"page-{uid}"}
+    assert (await rig.page(**session, AppId=f"later-{uid}")).status == 200
+    await change(rig, "deleting_user", add=[uid], **{"for": "1h"})
+    for mode in ("shadow", "bypass"):
+        await rig.set_mode(mode)
+        await assert_blocked(rig, await rig.page(AppId=uid), 12, "deleting_user:run-time")
+    await change(rig, "deleting_user", add=[f"later-{uid}"], **{"for": "1h"})
+    await assert_blocked(rig, await rig.bundle(**session), 12, "deleting_user:run-time")
+    await change(rig, "deleting_user", remove=[uid, f"later-{uid}"])
+    assert (await rig.bundle(**session)).status == 200
+    await rig.set_mode("enforce")
+
+
 async def test_a_restart_and_a_take_over_keep_what_was_added_and_what_was_removed(rig: Rig, uid: str) -> None:
     other = f"other-{uid}"
     await change(rig, "deleting_user", add=[uid, other], **{"for": "30d"})
