@@ -6,18 +6,19 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
-from fsproxy.core.audit.privacy import safe
 from fsproxy.core.limits.cardinality import event_of
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.model import Instant
 from fsproxy.core.name_digest import DIGEST_BEGIN, LONGEST_NAME, name_digest
 from fsproxy.core.settings import CoreSettings
+from fsproxy.core.wording import counted
 
 NameRow = tuple[str, NameKind, str, Instant]
 """Org, kind, name as the ledger keeps it, which may be its digest, and when it was last seen."""
 
 _MOST_ORGS = 20
 """Orgs that a plan names as those that it was learned from."""
+_PLAIN_ORG = re.compile(r"[A-Za-z0-9_.:~-]{1,64}", re.ASCII)
 _DIGEST = re.compile(rf"{DIGEST_BEGIN}[0-9a-f]{{32}}")
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(?: [A-Za-z0-9_-]+)*", re.ASCII)
 """What needs no quotes as a key of YAML."""
@@ -48,9 +49,10 @@ def learned_plan(rows: Iterable[NameRow], core: CoreSettings, time: Instant) -> 
 
 
 def _about(orgs: set[str], time: Instant) -> Iterator[str]:
-    shown = ", ".join(safe(each) for each in sorted(orgs)[:_MOST_ORGS])
-    more = f" and {len(orgs) - _MOST_ORGS} more" if len(orgs) > _MOST_ORGS else ""
-    yield f"# A plan of names, learned on {_day(time)} from {shown}{more}."
+    # Clients choose the ids of orgs, and even brackets in a comment count as nesting when the file is read.
+    shown = sorted(filter(_PLAIN_ORG.fullmatch, orgs))[:_MOST_ORGS]
+    others = [counted(len(orgs) - len(shown), "other org")] if len(orgs) > len(shown) else []
+    yield f"# A plan of names, learned on {_day(time)} from {', '.join(shown + others)}."
     yield "# It has all that was sent and counted, mistakes too. Take out what should not be sent, and give each event"
     yield "# what it must have: required: [NAME, ...]."
 

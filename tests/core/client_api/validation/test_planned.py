@@ -291,7 +291,7 @@ def bodies(
 
 def learned_from(names: Mapping[NameKind, Any], rules: str = "") -> ClientApiSettings:
     kept = [
-        ("o-1", kind, each if len(each) <= LONGEST_NAME else name_digest(each), Instant(1.8e9))
+        (f"{kind}{chr(91) * 90}", kind, each if len(each) <= LONGEST_NAME else name_digest(each), Instant(1.8e9))
         for kind, several in names.items()
         for each in several
     ]
