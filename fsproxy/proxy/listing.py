@@ -102,12 +102,15 @@ class Listing:
         return MappingProxyType({name: self.lists.by_name[name] for name in self.lists.in_force()})
 
     async def _run(self) -> None:
+        complained = False
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             try:
                 await self._look()
             except Exception:  # a fault of ours must not end what follows the lists
-                log.exception("the lists could not be followed: a fault of ours")
+                if not complained:
+                    complained = True
+                    log.exception("the lists cannot be followed: a fault of ours")
 
     async def _look(self) -> None:
         await self._read()
