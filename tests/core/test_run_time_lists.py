@@ -15,7 +15,15 @@ from fsproxy.core.model import FilterName, Instant, Mode, OnTrouble, Route, Sess
 from fsproxy.core.policy import Snapshot
 from fsproxy.core.policy_rules import hit_of
 from fsproxy.core.run_time_lists import ListChange, ListFullError, ListRow, RunTimeLists, entry_from, entry_of, text_of
-from fsproxy.core.settings import CoreSettings, Entry, FilterSettings, IpSettings, OrgSettings, UserAgentSettings
+from fsproxy.core.settings import (
+    CoreSettings,
+    DeletingUserSettings,
+    Entry,
+    FilterSettings,
+    IpSettings,
+    OrgSettings,
+    UserAgentSettings,
+)
 from fsproxy.core.uid_digest import uid_digest
 
 NOW = Instant(1_795_287_301.0)
@@ -170,6 +178,7 @@ def test_only_policies_with_such_a_list_look_it_up_and_all_else_is_kept() -> Non
 
 def test_a_filter_that_is_off_has_no_list() -> None:
     lists = RunTimeLists()
+    core = CoreSettings(run_time={USERS: lists.by_name[USERS]})
     for mode, there in ((Mode.OFF, False), (Mode.ENFORCE, True)):
-        core = CoreSettings(mode=mode, run_time={USERS: lists.by_name[USERS]})
-        assert (DeletingUserFilter.compile(OrgSettings(), core) is not None) is there
+        org = OrgSettings(filters=FilterSettings(deleting_user=DeletingUserSettings(mode=mode)))
+        assert (DeletingUserFilter.compile(org, core) is not None) is there

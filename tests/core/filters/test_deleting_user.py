@@ -71,4 +71,6 @@ def test_nothing_listed_compiles_to_nothing() -> None:
     assert _compile(DeletingUserSettings()) is None
     assert _compile(DeletingUserSettings(block=(Entry(""),))) is None
     assert _compile(DeletingUserSettings(block=(Entry("x"),), mode=Mode.OFF)) is None
-    assert _compile(DeletingUserSettings(block=(Entry("x"),)), Mode.OFF) is None
+    assert _compile(DeletingUserSettings(block=(Entry("x"),)), Mode.OFF) is not None, (
+        "no top-level mode weakens a privacy rule"
+    )

@@ -144,9 +144,10 @@ def test_no_facts_make_a_filter_raise_and_a_hit_is_always_its_own(facts: Session
         assert hit is None or (isinstance(hit, Hit) and hit.filter is each.name and bool(hit.rule.id))
 
 
-def test_the_top_mode_off_leaves_nothing_to_judge_and_shadow_only_shadows() -> None:
-    assert _compiled(CoreSettings(mode=Mode.OFF)) == []
-    assert {each.mode for each in _compiled(CoreSettings(mode=Mode.SHADOW))} == {Mode.SHADOW}
+def test_the_top_mode_off_leaves_the_privacy_rules_alone_and_shadow_only_shadows_all_others() -> None:
+    assert [each.name for each in _compiled(CoreSettings(mode=Mode.OFF))] == ["opt_out", "deleting_user"]
+    shadowed = {each.name: each.mode for each in _compiled(CoreSettings(mode=Mode.SHADOW))}
+    assert {name for name, mode in shadowed.items() if mode is not Mode.SHADOW} == {"opt_out", "deleting_user"}
 
 
 def test_the_filters_that_judge_pages_alone_are_those_that_the_rules_name() -> None:

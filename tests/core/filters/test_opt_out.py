@@ -78,7 +78,7 @@ def test_an_explicit_id_is_kept() -> None:
 def test_nothing_to_judge_compiles_to_nothing() -> None:
     assert _compile(OptOutSettings(cookies=())) is None
     assert _compile(OptOutSettings(mode=Mode.OFF)) is None
-    assert _compile(OptOutSettings(), Mode.OFF) is None
+    assert _compile(OptOutSettings(), Mode.OFF) is not None, "no top-level mode weakens a privacy rule"
     assert _compile(OptOutSettings(cookies=(), gpc=True)) is not None
 
 
