@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fsproxy.core.model import Instant
     from fsproxy.core.settings import CardinalitySettings, ClientApiSettings
 
-PAGE = CallKind.PAGE
+_PAGE = CallKind.PAGE
 FRESH_SECONDS = 1.0
 """Seconds for which the names of a learned event are not claimed again, at most a thousandth of the retention. The
 ledger's time of a name's last use may be so much older than the true one."""
@@ -55,7 +55,7 @@ class RecentClaims:
             learned = each.call.learned
             if learned is None:
                 kind = each.call.kind
-                if each.validated.rejected or kind not in NAME_KINDS or (kind is PAGE and not settings.counts_pages):
+                if each.validated.rejected or kind not in NAME_KINDS or (kind is _PAGE and not settings.counts_pages):
                     continue
                 found.append(index)
                 continue
