@@ -32,6 +32,7 @@ NOT_JUDGED: Mapping[Route, str] = {
     Route.SERVER_API: "server API calls pass no filters: only their calls are validated",
 }
 """Why no rule looks at requests of these routes."""
+_UNJUDGED = "the mode is bypass, and no privacy rule is in force: nothing is judged"
 _FAILED = "it failed before it was judged"
 _NO_PAGE = "page: the line of a request that is no page does not hold what it was judged by"
 
@@ -118,9 +119,9 @@ def explain(generation: Generation, question: Question, moment: Instant, used: U
     if question.url is None and not question.request:
         raise UnanswerableError("url", "every page has one, and rules look at it: what is the page's URL?")
     request = request_of(generation, question)
-    if request.route in NOT_JUDGED:
+    because = NOT_JUDGED.get(request.route) or ("" if generation.judges else _UNJUDGED)
+    if because:
         rewritten = _rewritten(generation, request.path)
-        because = NOT_JUDGED[request.route]
         return Explanation(CAPTURE, (), generation, not_judged_because=because, goes_up_as=rewritten)
     facts = request.facts()
     policy = generation.snapshot.policy(facts.org)

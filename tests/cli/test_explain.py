@@ -228,6 +228,14 @@ def test_the_top_level_mode_is_obeyed_and_shown(tmp_path: Path, mode: str, statu
     assert (f"The top-level mode is {mode}." in result.stdout) is (mode != "enforce")
 
 
+def test_under_bypass_the_privacy_rules_are_asked_and_without_any_nothing_is(tmp_path: Path) -> None:
+    file = tmp_path / "fsproxy.yaml"
+    file.write_text("mode: bypass\nupstream: {url: http://127.0.0.1:9000}\n")
+    assert explain(file, "--cookie", "fs_optout=1").exit_code == 3
+    file.write_text("mode: bypass\nupstream: {url: http://127.0.0.1:9000}\nfilters: {opt_out: {cookies: []}}\n")
+    assert "no privacy rule is in force" in explain(file, "--cookie", "fs_optout=1").stdout
+
+
 @pytest.mark.parametrize(
     ("target", "status", "goes_up_as"),
     [

@@ -31,10 +31,12 @@ async def fresh_connections() -> AsyncIterator[aiohttp.ClientSession]:
         yield http
 
 
-async def visit(http: aiohttp.ClientSession, proxy: RunningProxy, session: str) -> int | None:
+async def visit(
+    http: aiohttp.ClientSession, proxy: RunningProxy, session: str, headers: Mapping[str, str] | None = None
+) -> int | None:
     """A new session's first page: the reason code it was blocked with, None when it was captured."""
     page = {"OrgId": "o-1", "UserId": "", "SessionId": session, "PageId": f"p-{session}", "Url": "https://example.com/"}
-    async with http.post(f"{proxy.url}/rec/page", data=json.dumps(page)) as response:
+    async with http.post(f"{proxy.url}/rec/page", data=json.dumps(page), headers=headers) as response:
         assert response.status in {200, 202}
         code: int | None = (await response.json(content_type=None)).get("reason_code")
         return code

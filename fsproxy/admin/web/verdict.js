@@ -74,7 +74,7 @@ function verdict(answer, line) {
     answer.source?.length ? sourceLines(answer.source) : null,
     answer.mode === "bypass" ? el("span", {class: "warned"}, "The mode is bypass: only privacy rules are judged.") : null,
     answer.mode === "shadow"
-      ? el("span", {class: "warned"}, "The mode is shadow: no rule blocks, those that would are marked.")
+      ? el("span", {class: "warned"}, "The mode is shadow: only privacy rules block, the others that would are marked.")
       : null,
   );
 }

@@ -194,6 +194,17 @@ async def test_the_mode_is_changed_for_all(upstream: RecordingUpstream, valkey: 
         assert {await visit(http, proxy, f"t-{number}") for number in range(20)} == {None}
         async with http.get(f"{proxy.admin_url}/mode") as response:
             assert await response.json() == {"mode": "bypass"}
+        opted_out = {"Cookie": "fs_optout=1"}
+        assert {await visit(http, proxy, f"u-{number}", opted_out) for number in range(10)} == {10}
+        assert (await ready(http, proxy))["privacy"] == ["opt_out"]
+        async with http.post(f"{proxy.admin_url}/mode", json={"mode": "bypass", "privacy": "off"}) as response:
+            assert response.status == 200
+        assert {await visit(http, proxy, f"v-{number}", opted_out) for number in range(10)} == {None}
+        before = await pids(http, proxy)
+        os.kill(before["2"], signal.SIGKILL)
+        await replaced(http, proxy, before)
+        assert {await visit(http, proxy, f"w-{number}", opted_out) for number in range(10)} == {None}
+        assert (await ready(http, proxy))["privacy"] == []
 
 
 async def test_a_port_of_another_program_is_not_shared_with_it(valkey: ValkeyServer, tmp_path: Path) -> None:
