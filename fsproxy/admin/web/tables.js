@@ -119,7 +119,7 @@ export function redactionsCard() {
           cell(
             null,
             el("code", {}, each.rule),
-            each.mode === "shadow" ? el("span", {class: "badge warn"}, "shadow") : null,
+            each.mode === "shadow" ? [" ", el("span", {class: "badge warn"}, "shadow")] : null,
           ),
           cell("right", el("b", {}, number(each.count))),
           cell("right muted", time(each.last)),
