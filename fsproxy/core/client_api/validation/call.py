@@ -54,7 +54,7 @@ def validate_call(call: Call, settings: ClientApiSettings, refused: Refused | No
         walk = Walk(call, settings, reserved, {**planned.refused, **full})
         walk.validate_all()
     if planned.own:
-        return ValidatedCall(rejected=True, rejections=(*planned.own, *walk.rejections))
+        return ValidatedCall(rejected=True, rejections=(*planned.own, *walk.rejections), noted=planned.noted)
     if walk.rejections:
         # An event is still recorded by its name; a user call without properties records nothing.
         if call.is_whole or (kind is not CallKind.EVENT and not walk.survivors):

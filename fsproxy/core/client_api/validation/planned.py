@@ -16,6 +16,9 @@ from fsproxy.core.settings import PlanSettings
 
 _NOT_PLANNED = "is not in the plan"
 _UNPLANNED = Breach(RejectionCode.UNPLANNED_PROPERTY, _NOT_PLANNED)
+_SUFFIXED = Breach(
+    RejectionCode.UNPLANNED_PROPERTY, "the plan has it with its suffix, but names stand without one there"
+)
 
 
 class PlanFindings(msgspec.Struct, frozen=True, gc=False):
@@ -79,8 +82,14 @@ def compare(call: Call, names: Collection[str], settings: PlanSettings) -> PlanF
 def _breaches(plan: Plan, unplanned: Sequence[str]) -> tuple[dict[str, Breach], Breach | None]:
     """Return the breach of each name, and the one that all have, if they have the same."""
     breaches, types = dict.fromkeys(unplanned, _UNPLANNED), plan.types
-    planned = [name for name in unplanned if name.rpartition("_")[0] in types]
-    for name in planned:
-        detail = f"the plan has it as {types[name.rpartition('_')[0]]}"
-        breaches[name] = Breach(RejectionCode.UNPLANNED_PROPERTY, detail)
-    return breaches, None if planned else _UNPLANNED
+    different = False
+    for name in unplanned:
+        declared = types.get(name.rpartition("_")[0])
+        if declared is not None:
+            breaches[name] = Breach(RejectionCode.UNPLANNED_PROPERTY, f"the plan has it as {declared}")
+        elif name in types:
+            breaches[name] = _SUFFIXED
+        else:
+            continue
+        different = True
+    return breaches, None if different else _UNPLANNED

@@ -95,6 +95,15 @@ def test_a_property_under_another_type_is_not_planned_and_the_plan_s_types_are_s
     ]
 
 
+def test_a_plan_with_suffixes_is_noticed_by_who_reads_why_a_property_is_cut() -> None:
+    plan = "events: {Bought: {properties: {total_real: real}}}\nuser_properties: {tier_str: str}"
+    outcome, _, _ = decided(under(plan), first("Bought", {"total_real": 1}), user({"tier_str": ""}))
+    assert {each.detail for each in outcome.rejections} == {
+        "the plan has it with its suffix, but names stand without one there"
+    }
+    assert len(outcome.rejections) == 2
+
+
 def test_a_property_gets_one_rejection_and_the_plan_comes_after_type_and_size() -> None:
     outcome, _, _ = decided(
         under(), first("Bought", {"total_real": 1, "no_str": 1, "big_str": "x" * 9000, "odd_str": ""})
@@ -114,6 +123,14 @@ def test_a_required_property_that_is_missing_cuts_the_event_if_it_should(propert
     outcome, changed, names = decided(under(rules=", missing: cut"), first("Bought", properties))
     assert told(outcome.rejections)[0] == ("MissingProperty", "Bought", "total")
     assert (changed, names) == ({"Seq": 1, "When": 1, "Evts": []}, {})
+
+
+def test_an_event_that_is_cut_for_what_it_lacks_still_reports_what_is_allowed() -> None:
+    outcome, _, _ = decided(
+        under(rules=", missing: cut, unplanned: allow"), first("Bought", {"a_str": "x", "b_int": ""})
+    )
+    assert told(outcome.rejections) == [("MissingProperty", "Bought", "total"), ("InvalidValue", "Bought", "b_int")]
+    assert told(outcome.shadow) == [("UnplannedProperty", "Bought", "a_str")]
 
 
 @pytest.mark.parametrize("rules", [", mode: shadow", ", unplanned: allow"])
