@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from importlib.util import find_spec
 
 from fsproxy.config.own_listener import own_listeners, same_port
 from fsproxy.config.problems import Problem
 from fsproxy.config.redact_rules import key_faults, rule_faults, section_faults
-from fsproxy.config.rewriting import rule_conflicts, unjudged
 from fsproxy.config.schema import (
     AddressPrivacy,
     AdminConfig,
@@ -34,6 +34,7 @@ from fsproxy.core.settings import (
     RedactSettings,
     UserAgentSettings,
 )
+from fsproxy.core.wire.rewrites import groups_beyond
 
 _DATABASES = "maxminddb"
 
@@ -42,7 +43,6 @@ def root_conflicts(root: Table) -> Iterator[Problem]:
     """Yield the faults between sections: workers share a store and a port, and no upstream is this proxy itself."""
     yield from own_listeners(root)
     yield from same_port(root)
-    yield from unjudged(root)
     yield from key_faults(root)
     workers, state = root.scalar("workers"), root.members.get("state")
     if workers is None or not _more_than_one(workers.text):
@@ -79,6 +79,17 @@ def _upstream(table: Table) -> Iterator[Problem]:
     for prefix, node in prefixes.members.items() if isinstance(prefixes, Table) else ():
         if not prefix.startswith("/"):
             yield node.key_problem("is not a path prefix", "a path that starts with /")
+
+
+def _rewrite(table: Table) -> Iterator[Problem]:
+    """Yield the fault of one rule whose replacement refers to a group that its pattern does not have."""
+    path, to = table.scalar("path"), table.scalar("to")
+    if path is None or to is None:
+        return
+    with suppress(ValueError):  # The key's own reader reports it.
+        beyond = groups_beyond(path.text, to.text)
+        if beyond is not None:
+            yield to.problem(f"refers to group {beyond}, which path does not have", "the groups of path, from \\1")
 
 
 def _upstream_tls(table: Table) -> Iterator[Problem]:
@@ -176,7 +187,7 @@ CONFLICTS: Mapping[type, Callable[[Table], Iterator[Problem]]] = {
     AdminConfig: _admin,
     ListenConfig: _listen,
     UpstreamConfig: _upstream,
-    RewriteConfig: rule_conflicts,
+    RewriteConfig: _rewrite,
     UpstreamTls: _upstream_tls,
     RoutesConfig: _routes,
     AuditConfig: _audit,

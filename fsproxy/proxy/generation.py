@@ -19,6 +19,7 @@ from fsproxy.core.wire.answers import OriginAllowed, OwnAnswers, Registrable
 from fsproxy.core.wire.client_address import ClientAddresses
 from fsproxy.core.wire.headers import UpstreamHeaders
 from fsproxy.core.wire.routes import Routes
+from fsproxy.http.upstream.hosts import rewrites_of
 from fsproxy.proxy.geo import Locator
 
 
@@ -101,6 +102,7 @@ class Generation:
                 direct_identify=routes.direct_identify,
                 direct_set_user_vars=routes.direct_set_user_vars,
                 server_api=routes.server_api,
+                rewrites=rewrites_of(config.upstream),
             ),
             clients=ClientAddresses.compile(config.client_ip.trusted_proxies, config.client_ip.header),
             upstream_headers=UpstreamHeaders.compile(

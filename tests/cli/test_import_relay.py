@@ -171,16 +171,6 @@ def test_variables_alone_are_a_configuration(text: str) -> None:
     assert lost == []
 
 
-def test_recordings_under_a_rewritten_path_are_still_judged() -> None:
-    config, lost, _ = converted(TARGET + "paths: {routes: [{path: '^/relay/(.*)', target-path: '/$1'}]}")
-    assert config.routes.page == ("/rec/page", "/relay/rec/page")
-    assert config.routes.bundle[2:] == ("/relay/rec/bundle", "/relay/rec/bundle/v2")
-    assert (config.routes.direct_identify, lost) == ("/relay/client/identify", [])
-
-    _, _, differs = converted(TARGET + "paths: {routes: [{path: '^/(x|y)/(.*)', target-path: '/$2'}]}")
-    assert any("where recordings come under such paths, name these in routes" in each for each in differs)
-
-
 @pytest.mark.parametrize(
     ("text", "fault"),
     [

@@ -14,9 +14,9 @@ from fsproxy.cli.doctor.findings import Report, unknown
 from fsproxy.cli.doctor.store import store
 from fsproxy.config.problems import HostError
 from fsproxy.config.schema import Config, StateBackend, TopMode
-from fsproxy.core.wire.rewrites import Rewrite
 from fsproxy.http.origin import Origin
 from fsproxy.http.tls import client_context
+from fsproxy.http.upstream.hosts import rewrites_of
 
 
 async def examine(
@@ -47,9 +47,9 @@ async def _upstream(
     keys = {config.upstream.url: "upstream.url"}
     for _, url in config.upstream.prefixes:
         keys.setdefault(url, "upstream.prefixes")
-    for rule in config.upstream.rewrite:
-        if url := Rewrite.compile(rule.path, rule.to).url:
-            keys.setdefault(url, "upstream.rewrite")
+    for rewrite in rewrites_of(config.upstream):
+        if rewrite.url:
+            keys.setdefault(rewrite.url, "upstream.rewrite")
     for url, key in keys.items():
         fine &= await report.step("upstream", connect(Place("upstream", Origin.of(url), context, key)))
     if not fine:

@@ -10,19 +10,18 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import re2
 
-from fsproxy.config.rewriting import is_plain, nameless, usual_routes
 from fsproxy.config.vendor.export import VendorSettingsError
-from fsproxy.config.vendor.relay_file import Block, Found, Path, Relay, read
+from fsproxy.config.vendor.relay_file import Found, Path, Relay, read
 from fsproxy.config.yaml.text import quoted, shown, value
 from fsproxy.core.redact import patterns
-from fsproxy.core.wire.rewrites import REGEX, Rewrite, groups_beyond, pattern_problem, target_problem
+from fsproxy.core.wire.rewrites import REGEX, groups_beyond, pattern_problem, target_problem
 
 _REFERENCE = re.compile(r"\$(?:(\$)|\{(\w+)\}|(\w+))|(\\)", re.ASCII)
 """What Go's ``Expand`` replaces: the longest word behind a dollar is a group's name or number."""
 _URL = re.compile(r"(https?)://[^/?#]+")
 _HOST = re.compile(r"[A-Za-z0-9._~\[\]:-]+")
 _COOKIE = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_MANNERS = (
+_IN_GENERAL = (
     "the relay judges nothing: enforce once the audit lines show what would be blocked",
     "/__relay__up__/ is not answered: probes ask /healthz of the admin port",
     "behind a load balancer, list it in client_ip.trusted_proxies: the relay believes everybody",
@@ -39,7 +38,7 @@ class _Converter:
         self._relay = relay
         self._name = name
         self._left = [f"{each.where}: {shown(each.text)[1:-1]}" for each in relay.unknown]
-        self._differs = list(_MANNERS)
+        self._differs = list(_IN_GENERAL)
 
     def convert(self) -> tuple[str, int]:
         relay = self._relay
@@ -51,7 +50,6 @@ class _Converter:
         upstream = [f"url: {value(url)}", *self._cookies(), *self._origin(scheme), *self._rewrite()]
         redact = list(self._redact())
         body = ["version: 1", "mode: shadow", *self._listen(), "upstream:", *(f"  {line}" for line in upstream)]
-        body += self._routes()
         body += ["redact:", "  rules:", *(f"    {line}" for line in redact)] if redact else []
         comments = ["Made of the relay's configuration by: fsproxy import-settings --relay"]
         comments += [f"not carried over: {each}" for each in self._left]
@@ -103,14 +101,10 @@ class _Converter:
     # -- paths
 
     def _rewrite(self) -> list[str]:
-        self._rules: list[tuple[str, str]] = []
-        for each in self._relay.paths:
-            rule = self._rule(each)
-            if rule is not None:
-                self._rules.append(rule)
-        if len(self._rules) > 1:
+        rules = [rule for each in self._relay.paths if (rule := self._rule(each)) is not None]
+        if len(rules) > 1:
             self._differs.append("the first rule of rewrite that matches counts; the relay applies each in turn")
-        lines = [line for path, to in self._rules for line in (f"  - path: {value(path)}", f"    to: {value(to)}")]
+        lines = [line for path, to in rules for line in (f"  - path: {value(path)}", f"    to: {value(to)}")]
         return ["rewrite:", *lines] if lines else []
 
     def _rule(self, path: Path) -> tuple[str, str] | None:
@@ -130,47 +124,20 @@ class _Converter:
             self._differs.append(f"{path.pattern.where}: what {shown(path.pattern.text)} matches {what}")
         return pattern, to
 
-    def _routes(self) -> list[str]:
-        """Name the capture routes that a rewrite leads to: rules go by the path that the client sends."""
-        rewrites = [Rewrite.compile(path, to) for path, to in self._rules]
-        usual = usual_routes()
-        more: dict[str, list[str]] = {}
-        for path, to in self._rules:
-            for made, (name, _) in nameless(path, rewrites, usual).items():
-                more.setdefault(name, []).append(made)
-            if not is_plain(path) and any(route.startswith(to.partition("\\")[0]) for _, route in usual):
-                self._differs.append(f"{shown(path)}: where recordings come under such paths, name these in routes")
-        if not more:
-            return []
-        lines = ["routes:"]
-        for section in ("page", "bundle", "event", "socket"):
-            paths = [path for name, path in usual if name == section] + more.get(section, [])
-            lines += [f"  {section}: [{', '.join(map(value, paths))}]"] if section in more else []
-        direct = {name.partition(".")[2]: paths for name, paths in more.items() if name.startswith("direct.")}
-        if direct:
-            lines.append("  direct:")
-            for name, paths in direct.items():
-                lines.append(f"    {name}: {value(paths[0])}")
-            self._differs.append("direct routes have one path each: those that the relay rewrites, not the usual ones")
-        return lines
-
     # -- blocked content
 
     def _redact(self) -> Iterator[str]:
         excluded = False
-        for block in dict.fromkeys(sorted(self._relay.blocks, key=_order)):
+        each_once = {(block.pattern.text, block.exclude, block.header): block for block in self._relay.blocks}
+        # What is masked already would not be found by what excludes.
+        for block in sorted(each_once.values(), key=lambda block: not block.exclude):
             pattern = REGEX + block.pattern.text
             if patterns.problem(pattern) is not None or re2.search(block.pattern.text, "") is not None:
                 why = "matches where nothing is" if patterns.problem(pattern) is None else "is not an expression of RE2"
                 self._leave(block.pattern, why)
                 continue
-            actions = (
-                [("exclude", "headers")] if block.header else [("exclude", "properties, urls"), ("mask", "strings")]
-            )
-            if not block.exclude:
-                actions = _ACTIONS[block.exclude, block.header]
             excluded = excluded or (block.exclude and not block.header)
-            for action, places in actions:
+            for action, places in _ACTIONS[block.exclude, block.header]:
                 yield f"- {action}: {value(pattern)}"
                 yield f"  in: [{places}]"
         if excluded:
@@ -186,10 +153,6 @@ _ACTIONS = {
     (False, False): [("mask", "properties, urls, strings")],
 }
 """By whether the relay's rule excludes, and whether it is for headers: what is done, and where."""
-
-
-def _order(block: Block) -> bool:
-    return not block.exclude
 
 
 def _replacement(path: Path) -> str | None:

@@ -105,3 +105,12 @@ class Rewrite:
         new = b"".join(part if isinstance(part, bytes) else found.group(part) or b"" for part in self.parts)
         made = raw[: found.start()] + new + raw[found.end() :]
         return ("" if made[:1] == b"/" else "/") + made.decode("utf-8", "surrogateescape")
+
+
+def first_rewritten(rewrites: tuple[Rewrite, ...], path: str) -> tuple[Rewrite, str] | None:
+    """Return the first rule that matches a path, and the new path; None where none matches."""
+    for rewrite in rewrites:
+        new = rewrite.apply(path)
+        if new is not None:
+            return rewrite, new
+    return None

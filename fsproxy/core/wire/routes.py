@@ -10,6 +10,7 @@ from typing import Self
 from fsproxy.core.client_api.reading.server_api import FIXED_PATHS, ServerCall, server_call
 from fsproxy.core.model import Route
 from fsproxy.core.wire.path_readings import spellings
+from fsproxy.core.wire.rewrites import Rewrite, first_rewritten
 
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
@@ -77,6 +78,7 @@ class Routes:
     """Routes of requests with a body, by the configured paths and all their ``spellings``."""
     socket: Mapping[str, Matched]
     server_api: bool
+    rewrites: tuple[Rewrite, ...]
 
     @classmethod
     def compile(
@@ -90,6 +92,7 @@ class Routes:
         direct_identify: str | None,
         direct_set_user_vars: str | None,
         server_api: bool,
+        rewrites: tuple[Rewrite, ...] = (),
     ) -> Self:
         """Compile. Of a path that is listed twice, the first of page, bundle, event, direct, server API counts."""
         listed: list[tuple[Route, Iterable[str]]] = [
@@ -103,12 +106,13 @@ class Routes:
         with_body = [(path, Matched(route)) for route, paths in listed for path in paths]
         if server_api:
             with_body += [(path, Matched(Route.SERVER_API, call)) for path, call in FIXED_PATHS.items()]
-        return cls(_table(with_body), _table((path, Matched(Route.SOCKET)) for path in socket), server_api)
+        return cls(_table(with_body), _table((path, Matched(Route.SOCKET)) for path in socket), server_api, rewrites)
 
     def match(self, method: str, target: str, *, has_body: bool = False) -> Matched:
         """Return the route of a request. ``target`` is that of the request line, with its query or without.
 
-        Only a POST, or any other request with a body, can be a capture request; a GET without one can be a socket.
+        Only a POST, or any other request with a body, can be a capture request; a GET without one can be a socket. A
+        path that is no capture route is also looked up as it goes up.
         """
         if method == "POST" or has_body:
             table = self.with_body
@@ -120,7 +124,12 @@ class Routes:
         if found is not None:
             return found
         path = target.partition("?")[0]
-        return table.get(path) or self._search(table, origin_form(path).partition("#")[0])
+        found = table.get(path) or self._search(table, origin_form(path).partition("#")[0])
+        if found is OTHER and self.rewrites:
+            # Nothing reaches a capture route of the upstream unseen, whatever it is called here.
+            new = first_rewritten(self.rewrites, path)
+            return found if new is None else table.get(new[1]) or self._search(table, new[1])
+        return found
 
     def _search(self, table: Mapping[str, Matched], path: str) -> Matched:
         """Look the path up in every way in which it could be read."""

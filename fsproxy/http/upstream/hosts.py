@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from fsproxy.config.schema import UpstreamConfig, UpstreamTimeouts
 from fsproxy.core.model import Instant
-from fsproxy.core.wire.rewrites import Rewrite
+from fsproxy.core.wire.rewrites import Rewrite, first_rewritten
 from fsproxy.http.origin import Origin
 from fsproxy.http.sweeper import Sweeper
 from fsproxy.http.tls import client_context
@@ -28,16 +28,17 @@ def same_hosts(one: UpstreamConfig, other: UpstreamConfig) -> bool:
     return hosts(one) == hosts(other)
 
 
+def rewrites_of(config: UpstreamConfig) -> tuple[Rewrite, ...]:
+    """Return the compiled rules of ``upstream.rewrite``."""
+    return tuple(Rewrite.compile(each.path, each.to) for each in config.rewrite)
+
+
 def address_for(config: UpstreamConfig, path: str) -> str:
     """Return the address that fsproxy sends a request with this path to."""
-    for rule in config.rewrite:
-        rewrite = Rewrite.compile(rule.path, rule.to)
-        new = rewrite.apply(path)
-        if new is not None:
-            path = new
-            if rewrite.url:
-                return f"{rewrite.url}{path}"
-            break
+    found = first_rewritten(rewrites_of(config), path)
+    rewrite, path = found if found is not None else (None, path)
+    if rewrite is not None and rewrite.url:
+        return f"{rewrite.url}{path}"
     base = next((url for prefix, url in config.prefixes if path.startswith(prefix)), config.url)
     return f"{base.rstrip('/')}{path}"
 
@@ -66,19 +67,17 @@ class Upstream:
 
         self._default = pool(config.url)
         self._prefixes = tuple((prefix, pool(url)) for prefix, url in config.prefixes)
-        rewrites = (Rewrite.compile(each.path, each.to) for each in config.rewrite)
-        self._rewrites = tuple((rewrite, pool(rewrite.url) if rewrite.url else None) for rewrite in rewrites)
+        self._rewrites = rewrites_of(config)
+        self._by_url = {each.url: pool(each.url) for each in self._rewrites if each.url}
         self._pools = tuple(pools.values())
 
     def way(self, path: str, target: str) -> tuple[Pool, str]:
         """Return the pool of the origin that serves a raw target with this path, and the target that goes up."""
-        for rewrite, own in self._rewrites:
-            new = rewrite.apply(path)
-            if new is not None:
-                path, target = new, new + target[len(path) :]
-                if own is not None:
-                    return own, target
-                break
+        if self._rewrites and (found := first_rewritten(self._rewrites, path)) is not None:
+            rewrite, new = found
+            path, target = new, new + target[len(path) :]
+            if rewrite.url:
+                return self._by_url[rewrite.url], target
         for prefix, pool in self._prefixes:
             if path.startswith(prefix):
                 return pool, target

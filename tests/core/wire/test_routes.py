@@ -4,10 +4,11 @@ from hypothesis import strategies as st
 
 from fsproxy.core.client_api.reading.server_api import ServerCall
 from fsproxy.core.model import Route
+from fsproxy.core.wire.rewrites import Rewrite
 from fsproxy.core.wire.routes import Routes, normal_path, origin_form
 
 
-def compiled(*, server_api: bool = True) -> Routes:
+def compiled(*, server_api: bool = True, rewrites: tuple[Rewrite, ...] = ()) -> Routes:
     return Routes.compile(
         page=("/rec/page",),
         bundle=("/rec/bundle", "/rec/bundle/v2"),
@@ -17,6 +18,7 @@ def compiled(*, server_api: bool = True) -> Routes:
         direct_identify="/client/identify",
         direct_set_user_vars=None,
         server_api=server_api,
+        rewrites=rewrites,
     )
 
 
@@ -194,3 +196,28 @@ def test_normal_paths_hold_no_dot_segments(path: str) -> None:
     assert segments[0] == ""
     assert not {".", ".."} & set(segments)
     ROUTES.match("POST", path)
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "route"),
+    [
+        ("POST", "/relay/rec/page", Route.PAGE),
+        ("POST", "/relay/rec/page?a=/rec/bundle", Route.PAGE),
+        ("POST", "/relay/Rec//%70age", Route.PAGE),
+        ("GET", "/relay/rec/sock", Route.SOCKET),
+        ("GET", "/relay/rec/page", Route.OTHER),
+        ("POST", "/relay/v2/events", Route.SERVER_API),
+        # taken out of the middle, and a whole URL
+        ("POST", "/rec/xxxpage", Route.PAGE),
+        ("POST", "/other/client/event", Route.DIRECT_EVENT),
+        # by its own name first, and no further than once
+        ("POST", "/rec/bundle", Route.BUNDLE),
+        ("POST", "/relay/relay/rec/page", Route.OTHER),
+        ("POST", "/rec/pages", Route.OTHER),
+    ],
+)
+def test_what_becomes_a_capture_route_on_its_way_up_is_one(method: str, target: str, route: Route) -> None:
+    rules = [("/relay/", "/"), ("regex:xxx", ""), ("/other/", "https://b.example/"), ("/rec/bundle", "/rec/page")]
+    routes = compiled(rewrites=tuple(Rewrite.compile(*rule) for rule in rules))
+    assert routes.match(method, target).route is route
+    assert ROUTES.match(method, target).route is (route if target == "/rec/bundle" else Route.OTHER)

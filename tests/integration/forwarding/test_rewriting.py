@@ -17,15 +17,7 @@ from support.upstream import Received, RecordingUpstream, status
 ORIGIN = "https://shop.example"
 
 
-DIRECT = {"event": "event", "identify": "identify", "set_user_vars": "setUserVars"}
-RELAYED = {
-    "page": ["/relay/rec/page"],
-    "bundle": ["/relay/rec/bundle", "/relay/rec/bundle/v2"],
-    "event": ["/relay/rec/event"],
-    "socket": ["/relay/rec/sock"],
-    "direct": {name: f"/relay/client/{path}" for name, path in DIRECT.items()},
-}
-RULES = {"filters": {"domain": {"rules": [{"block": "bad.example"}]}}, "routes": RELAYED}
+RULES = {"filters": {"domain": {"rules": [{"block": "bad.example"}]}}}
 
 
 def anything() -> RecordingUpstream:
@@ -55,7 +47,7 @@ async def test_the_first_rule_that_matches_rewrites_before_prefixes_are_looked_a
                 {"path": "/relay/", "to": "/never/"},
             ],
         }
-        async with in_process({"upstream": config, "routes": RELAYED}) as proxy, raw_client(proxy.port) as client:
+        async with in_process({"upstream": config}) as proxy, raw_client(proxy.port) as client:
             for target in ("/relay/s/a?b=%zz", "/relay/x/%2F?", "/elsewhere/v1/a/elsewhere/v2/", "/plain?a=/relay/"):
                 assert (await client.ask(post(target))).status == 200
         assert [one.target for one in static.received] == ["/s/a?b=%zz"]
@@ -65,14 +57,27 @@ async def test_the_first_rule_that_matches_rewrites_before_prefixes_are_looked_a
 
 
 @pytest.mark.usefixtures("_lane")
-async def test_routes_are_found_by_the_path_before_it_is_rewritten() -> None:
+async def test_routes_are_found_by_the_path_as_it_came_and_else_as_it_goes_up() -> None:
+    """Named here or only there: nothing reaches a capture route unseen, however its path is spelled."""
     async with anything() as upstream:
-        rewriting = {"url": upstream.url, "rewrite": [{"path": "/relay/", "to": "/"}]}
-        async with in_process({**RULES, "upstream": rewriting}) as proxy, raw_client(proxy.port) as client:
-            for host, code in (("bad.example", 202), ("good.example", 200)):
-                page = json.dumps({"OrgId": "o-1", "Url": f"https://{host}/", "PageId": host}).encode()
-                assert (await client.ask(post("/relay/rec/page", page))).status == code
-        assert upstream.only().target == "/rec/page"
+        rewrite = [{"path": "/own/page", "to": "/rec/page"}, {"path": "regex:^/(relay|[a-z]+-relay)/", "to": "/"}]
+        rules = {
+            **RULES,
+            "routes": {"page": ["/rec/page", "/own/page"]},
+            "upstream": {"url": upstream.url, "rewrite": rewrite},
+        }
+        paths = ["/own/page", "/relay/rec/page", "/new-relay/rec/page", "/relay/rec/%70age", "/relay//REC/page/"]
+        async with in_process(rules) as proxy, raw_client(proxy.port) as client:
+            for path in paths:
+                for host, code in (("bad.example", 202), ("good.example", 200)):
+                    page = json.dumps({"OrgId": "o-1", "Url": f"https://{host}/", "PageId": host + path}).encode()
+                    assert (path, (await client.ask(post(path, page))).status) == (path, code)
+            call = b'{"event": {"name": "", "properties": {}}}'
+            assert (await client.ask(post("/relay/client/event", b"{"))).status == 400
+            assert (await client.ask(post("/relay/v2/events", call))).status == 400
+        assert [one.target for one in upstream.received] == [
+            "/rec/page", "/rec/page", "/rec/page", "/rec/%70age", "//REC/page/",
+        ]  # fmt: skip
 
 
 @pytest.mark.parametrize("mode", ["judge", "tunnel"])
@@ -99,7 +104,7 @@ async def test_the_origin_goes_up_as_configured_and_the_browser_gets_its_own_bac
     async with upstream:
         config = {"url": upstream.url, "origin": "https://own.example"}
         async with in_process({**RULES, "upstream": config}) as proxy, raw_client(proxy.port) as client:
-            answer = await client.ask(post("/relay/rec/page", b'{"OrgId": "o-1", "Url": "https://good.example/"}'))
+            answer = await client.ask(post("/rec/page", b'{"OrgId": "o-1", "Url": "https://good.example/"}'))
             assert (answer.status, answer.value("Access-Control-Allow-Origin")) == (200, ORIGIN.encode())
             assert answer.value("X-Origin") == b"https://own.example"
             await client.ask(b"GET /other HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -113,7 +118,7 @@ async def test_filters_and_answers_of_ours_know_the_clients_own_origin() -> None
         rules = {**RULES, "upstream": config, "filters": {"url": {"match_origin": True}}}
         async with in_process(rules) as proxy, raw_client(proxy.port) as client:
             body = b'{"OrgId": "o-1", "Url": "https://own.example/"}'
-            answer = await client.ask(post("/relay/rec/page", body))
+            answer = await client.ask(post("/rec/page", body))
             assert (answer.status, answer.value("Access-Control-Allow-Origin")) == (202, ORIGIN.encode())
         assert upstream.received == []
 
