@@ -164,7 +164,7 @@ def test_the_table_of_the_doctor_has_every_check() -> None:
                 ending = OF_A_SERVER.fullmatch(node.value)
                 known |= {f"{side}{ending[0]}" for side in ("upstream", "public")} if ending else set()
     known |= {f"{side}.tls.end" for side in ("upstream", "public")}
-    known -= {"upstream.url", "upstream.prefixes", "upstream.tls.ca"}  # keys of the configuration
+    known -= {"upstream.url", "upstream.prefixes", "upstream.rewrite", "upstream.tls.ca"}  # keys of the configuration
     said = [name for row in rows(text_of("doctor.md"), "## What is looked at") for name in whole_names(ticked(row[0]))]
     assert {each for each in said if not each.startswith("public.tls.")} == {
         each for each in known if not each.startswith("public.tls.")
