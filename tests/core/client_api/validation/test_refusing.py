@@ -18,7 +18,14 @@ from fsproxy.core.json.cutting import cut_members
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.model import CallKind, Instant, Route, SessionFacts
 from fsproxy.core.policy import Snapshot
-from fsproxy.core.settings import ClientApiSettings, CoreSettings, OrgSettings, RateSettings, Window
+from fsproxy.core.settings import (
+    CardinalitySettings,
+    ClientApiSettings,
+    CoreSettings,
+    OrgSettings,
+    RateSettings,
+    Window,
+)
 from fsproxy.core.wire.facts import BundleQuery
 from fsproxy.proxy.call_limits import CallLimits
 from fsproxy.state.memory.ledger import MemoryLedger
@@ -26,7 +33,7 @@ from fsproxy.state.memory.page_clocks import PageClocks
 from fsproxy.state.repeats import Repeats
 from support.steps import counted
 
-NAMES = ["a_int", "b_str", "c_int", "c"]
+NAMES = ["a_int", "b_str", "c_int", "c", "pageName"]
 VALUES = st.integers() | st.text(max_size=2)
 OBJECTS = st.dictionaries(
     st.sampled_from(NAMES), VALUES | st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=3), max_size=4
@@ -36,7 +43,7 @@ OBJECTS = st.dictionaries(
 @settings(max_examples=200)
 @given(
     OBJECTS,
-    st.sampled_from([CallKind.EVENT, CallKind.SET_USER_VARS]),
+    st.sampled_from([CallKind.EVENT, CallKind.SET_USER_VARS, CallKind.PAGE]),
     st.sampled_from(list(Typing)),
     st.sampled_from([(), ("properties",)]),
     st.lists(st.integers(0, 8), max_size=6),
@@ -53,12 +60,12 @@ def test_what_is_refused_goes_as_if_the_call_were_judged_again(
     schema = {"a_int": "int", "c": "str", "b_str": "str"} if typing is not Typing.SUFFIX else {}
     name = "E" if kind is CallKind.EVENT else None
     call = Call(kind=kind, name=name, properties=properties, schema=schema, typing=typing, at=at)
-    fresh = ClientApiSettings()
+    fresh = ClientApiSettings(cardinality=CardinalitySettings(page_properties=9, page_names=9))
     first = validate_call(call, fresh)
     names = {first.names[index] for index in chosen if index < len(first.names)}
-    refused = {NameKind.EVENT_PROPERTY: names, NameKind.USER_PROPERTY: names}
+    refused = dict.fromkeys((NameKind.EVENT_PROPERTY, NameKind.USER_PROPERTY, NameKind.PAGE_PROPERTY), names)
     if event_too:
-        refused[NameKind.EVENT_NAME] = {"E"}
+        refused |= {NameKind.EVENT_NAME: {"E"}, NameKind.PAGE_NAME: {first.page_name or "none"}}
     again, expected = refuse(call, first, refused, fresh), validate_call(call, replace(fresh), refused)
     for what in ("rejected", "rejections", "schema_cuts"):
         assert getattr(again, what) == getattr(expected, what)
