@@ -16,9 +16,7 @@ from fsproxy.core.settings import PlanSettings
 
 _NOT_PLANNED = "is not in the plan"
 _UNPLANNED = Breach(RejectionCode.UNPLANNED_PROPERTY, _NOT_PLANNED)
-_SUFFIXED = Breach(
-    RejectionCode.UNPLANNED_PROPERTY, "the plan has it with its suffix, but names stand without one there"
-)
+_SUFFIXED = Breach(RejectionCode.UNPLANNED_PROPERTY, "the plan has it with its suffix, but names there have none")
 
 
 class PlanFindings(msgspec.Struct, frozen=True, gc=False):

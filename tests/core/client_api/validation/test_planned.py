@@ -99,7 +99,7 @@ def test_a_plan_with_suffixes_is_noticed_by_who_reads_why_a_property_is_cut() ->
     plan = "events: {Bought: {properties: {total_real: real}}}\nuser_properties: {tier_str: str}"
     outcome, _, _ = decided(under(plan), first("Bought", {"total_real": 1}), user({"tier_str": ""}))
     assert {each.detail for each in outcome.rejections} == {
-        "the plan has it with its suffix, but names stand without one there"
+        "the plan has it with its suffix, but names there have none"
     }
     assert len(outcome.rejections) == 2
 
