@@ -20,6 +20,7 @@ from fsproxy.core.pipeline import CAPTURE, Decision, Judgement, Step, judge, set
 from fsproxy.core.policy import OrgPolicy
 from fsproxy.core.policy_rules import hit_of
 from fsproxy.core.reasons import ReasonCode
+from fsproxy.core.redact.redaction import Found
 from fsproxy.core.replay.again import Replay
 from fsproxy.core.replay.facts import page_line
 from fsproxy.http.upstream.hosts import address_for
@@ -50,6 +51,9 @@ class Explanation:
     """Why no rule looks at the request; "" when rules do."""
     goes_up_as: str = ""
     """The address to which the request goes up where ``upstream.rewrite`` changes its path."""
+
+    redactions: tuple[dict[str, int], dict[str, int]] = ({}, {})
+    """How often rules of redaction find something in the page's URL, by id: those in force, those in shadow mode."""
 
     @property
     def not_judged(self) -> list[str]:
@@ -130,7 +134,18 @@ def explain(generation: Generation, question: Question, moment: Instant, used: U
         facts = msgspec.structs.replace(facts, location=location)
     decision, trace = _decide(policy, facts, moment, used)
     missing = () if question.request else tuple(_not_given(generation, policy, facts))
-    return Explanation(decision, trace, generation, missing, goes_up_as=_rewritten(generation, request.path))
+    rewritten = _rewritten(generation, request.path)
+    return Explanation(
+        decision, trace, generation, missing, goes_up_as=rewritten, redactions=_redactions(generation, facts.url)
+    )
+
+
+def _redactions(generation: Generation, url: object) -> tuple[dict[str, int], dict[str, int]]:
+    rules, found = generation.redaction, Found()
+    if rules is None or not isinstance(url, str):
+        return {}, {}
+    rules.redacted(url, rules.in_url, found)
+    return rules.counts(found)
 
 
 def _rewritten(generation: Generation, path: str) -> str:

@@ -102,8 +102,16 @@ def _print(explanation: Explanation) -> None:
     if explanation.not_given:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in explanation.not_given)
         click.echo(f"  Some rules also look at what was not given: {options}.")
+    _print_redactions(explanation)
     if explanation.not_judged:
         click.echo(f"  These filters have no rule to ask: {', '.join(explanation.not_judged)}.")
+
+
+def _print_redactions(explanation: Explanation) -> None:
+    for found, rest in zip(explanation.redactions, ("redacted by", "counted by"), strict=True):
+        if found and explanation.decision.block is None:
+            rules = ", ".join(f"{rule} ({count})" for rule, count in found.items())
+            click.echo(f"  Its URL would be {rest} these rules of redaction: {rules}.")
 
 
 def _rule(step: Step) -> tuple[str, str]:

@@ -261,3 +261,14 @@ routes: {page: [/rec/page, /relay/rec/page]}
     assert (text.exit_code, json.loads(document.stdout).get("goes_up_as")) == (status, goes_up_as)
     first = f"The request would go up to {goes_up_as}, by upstream.rewrite.\n"
     assert text.stdout.startswith(first) is (goes_up_as is not None)
+
+
+def test_what_would_be_redacted_in_the_url_is_told_by_rule_and_never_shown(tmp_path: Path) -> None:
+    config = tmp_path / "fsproxy.yaml"
+    rules = "[{mask: email, in: [urls], id: mails}, {mask: 'query:to', mode: shadow}]"
+    config.write_text(f"upstream: {{url: http://127.0.0.1:9000}}\nredact: {{rules: {rules}}}\n")
+    result = explain(config, "--url", "https://x.example/?to=ann%40example.com&cc=bob@example.com")
+    assert "Its URL would be redacted by these rules of redaction: mails (2)." in result.output
+    assert "Its URL would be counted by these rules of redaction: redact:mask:query:to (1)." in result.output
+    assert "ann" not in result.output
+    assert "redaction" not in explain(config, "--url", "https://x.example/").output
