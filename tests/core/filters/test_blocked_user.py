@@ -7,7 +7,9 @@ from hashlib import sha256
 from fsproxy.core.filters.blocked_user import BlockedUserFilter
 from fsproxy.core.model import FilterName, Hit, Instant, Mode, Route, SessionFacts
 from fsproxy.core.reasons import ReasonCode
+from fsproxy.core.run_time_lists import RunTimeList
 from fsproxy.core.settings import BlockedUserSettings, CoreSettings, Entry, FilterSettings, OrgSettings
+from fsproxy.core.uid_digest import uid_digest
 
 NOW = Instant(1_795_287_301.0)
 UID = "jane@example.com"
@@ -65,3 +67,24 @@ def test_nothing_listed_compiles_to_nothing() -> None:
     assert _compile(BlockedUserSettings(block=(Entry(""),))) is None
     assert _compile(BlockedUserSettings(block=(Entry("x"),), mode=Mode.OFF)) is None
     assert _compile(BlockedUserSettings(block=(Entry("x"),)), Mode.OFF) is None
+
+
+def test_a_user_who_was_listed_at_run_time_is_blocked_until_then_and_the_file_comes_first() -> None:
+    listed = RunTimeList()
+    listed.put(uid_digest(UID), NOW + 1, NOW)
+    listed.put(uid_digest("bob"), NOW + 1, NOW)
+    core = CoreSettings(run_time={FilterName.BLOCKED_USER: listed})
+    settings = BlockedUserSettings(block=(Entry("bob"),), reason_code=ReasonCode.USER_AGENT)
+    made = BlockedUserFilter.compile(OrgSettings(filters=FilterSettings(blocked_user=settings)), core)
+    alone = BlockedUserFilter.compile(OrgSettings(), core)
+    assert made is not None
+    assert alone is not None
+
+    def rule(judging: BlockedUserFilter, later: float = 0.0, **ids: str) -> tuple[str, int] | None:
+        hit = judging.judge(SessionFacts(route=Route.PAGE, **ids), Instant(NOW + later))  # type: ignore[arg-type]
+        return None if hit is None else (hit.rule.id, hit.code)
+
+    assert rule(made, app_id=UID) == ("blocked_user:run-time", ReasonCode.USER_AGENT)
+    assert rule(alone, app_id=UID) == ("blocked_user:run-time", ReasonCode.UNSPECIFIED)
+    assert rule(made, app_id="bob") not in (None, ("blocked_user:run-time", ReasonCode.USER_AGENT))
+    assert [rule(made, 1.0, app_id=UID), rule(made, user_id=UID), rule(made)] == [None, None, None]

@@ -7,6 +7,7 @@ import pytest
 from fsproxy.core.filters.deleting_user import DeletingUserFilter
 from fsproxy.core.model import FilterName, Instant, Mode, Route, SessionFacts
 from fsproxy.core.reasons import ReasonCode
+from fsproxy.core.run_time_lists import RunTimeList
 from fsproxy.core.settings import CoreSettings, DeletingUserSettings, Entry, FilterSettings, OrgSettings
 from fsproxy.core.uid_digest import uid_digest
 
@@ -74,3 +75,40 @@ def test_nothing_listed_compiles_to_nothing() -> None:
     assert _compile(DeletingUserSettings(block=(Entry("x"),)), Mode.OFF) is not None, (
         "no top-level mode weakens a privacy rule"
     )
+
+
+def test_a_user_who_was_listed_at_run_time_is_blocked_until_then_by_any_id() -> None:
+    listed = RunTimeList()
+    for each in (SECRET, "jo"):
+        listed.put(uid_digest(each), NOW + 1, NOW)
+    core = CoreSettings(run_time={FilterName.DELETING_USER: listed})
+    org = OrgSettings(filters=FilterSettings(deleting_user=DeletingUserSettings(block=(Entry(SECRET),))))
+    both, alone = DeletingUserFilter.compile(org, core), DeletingUserFilter.compile(OrgSettings(), core)
+    assert both is not None
+    assert alone is not None
+
+    def rule(judging: DeletingUserFilter, later: float = 0.0, **facts: object) -> str | None:
+        hit = judging.judge(SessionFacts(route=Route.BUNDLE, **facts), Instant(NOW + later))  # type: ignore[arg-type]
+        assert hit is None or hit.code is ReasonCode.USER_ACTIVELY_BEING_DELETED
+        return None if hit is None else hit.rule.id
+
+    found = [
+        (rule(both, **facts), rule(alone, **facts), rule(alone, 1.0, **facts))
+        for facts in (
+            {"app_id": SECRET},
+            {"user_id": SECRET},
+            {"uids": (uid_digest(SECRET),)},
+            {"app_id": "jo"},
+            {"user_id": "jo"},
+            {"uids": (7, uid_digest("jo"))},
+            {"app_id": "someone", "user_id": "else", "uids": (7,)},
+        )
+    ]
+    later = "deleting_user:run-time"
+    listed_too = ("deleting_user:listed", later, None)
+    assert found == [*[listed_too] * 3, *[(later, later, None)] * 3, (None, None, None)]
+    uids = ("jo", "someone", SECRET, "")
+    assert both.named(uids, NOW) == (uid_digest("jo"), uid_digest(SECRET))
+    assert alone.named(uids, NOW) == (uid_digest("jo"), uid_digest(SECRET))
+    assert alone.named(uids, Instant(NOW + 1)) == ()
+    assert both.named(uids, Instant(NOW + 1)) == (uid_digest(SECRET),)
