@@ -53,6 +53,7 @@ def test_the_smallest_file_of_the_relay() -> None:
         TopMode.SHADOW,
     )
     assert config.upstream.cookies == frozenset()
+    assert config.core.default.client_api.rate.event[0].limit == 40
     assert (config.upstream.origin, config.upstream.rewrite, lost) == (None, (), [])
 
 

@@ -23,6 +23,7 @@ _HOST = re.compile(r"[A-Za-z0-9._~\[\]:-]+")
 _COOKIE = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _IN_GENERAL = (
     "the relay judges nothing: enforce once the audit lines show what would be blocked",
+    "visitors who opted out (filters.opt_out) are blocked, as mode: shadow leaves rules of privacy in force",
     "/__relay__up__/ is not answered: probes ask /healthz of the admin port",
     "behind a load balancer, list it in client_ip.trusted_proxies: the relay believes everybody",
 )
@@ -50,6 +51,7 @@ class _Converter:
         upstream = [f"url: {value(url)}", *self._cookies(), *self._origin(scheme), *self._rewrite()]
         redact = list(self._redact())
         body = ["version: 1", "mode: shadow", *self._listen(), "upstream:", *(f"  {line}" for line in upstream)]
+        body += ["client_api: {limits: current}"]
         body += ["redact:", "  rules:", *(f"    {line}" for line in redact)] if redact else []
         comments = ["Made of the relay's configuration by: fsproxy import-settings --relay"]
         comments += [f"not carried over: {each}" for each in self._left]
