@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fsproxy.config.loader import load_text
-from fsproxy.config.schema import TopMode
+from fsproxy.config.schema import ModeSwitch, TopMode
 from fsproxy.fleet.worker_channel import LISTENING, Orders, WorkerChannel, packed, received
 from fsproxy.proxy.generation import Generation
 from fsproxy.reload.build_generation import Source
@@ -38,7 +38,7 @@ def orders() -> Orders:
         config=config,
         source=source,
         generation=7,
-        mode=TopMode.SHADOW,
+        switch=ModeSwitch(TopMode.SHADOW),
         instance="i",
         passage="0123456789abcdef",
         among=4,
@@ -51,7 +51,7 @@ def test_the_configuration_arrives_as_it_was_sent(channel: tuple[socket.socket, 
     channel[0].sendall(packed(sent))
     got = received(channel[1])
     assert got == sent
-    assert Generation.compile(got.config, got.generation, got.mode).number == 7
+    assert Generation.compile(got.config, got.generation, got.switch).number == 7
 
 
 @pytest.mark.parametrize("sent", [0, 4, 100])
