@@ -62,10 +62,11 @@ def test_what_is_no_address_or_network_is_refused_without_it(text: str) -> None:
 
 
 def test_a_uid_is_kept_as_its_digest_and_must_be_one_that_can_match() -> None:
+    assert entry_of(USERS, "u") == uid_digest("u")
     assert entry_of(USERS, "u" * 256) == uid_digest("u" * 256)
     assert entry_from(USERS, text_of(entry_of(USERS, "ann"))) == uid_digest("ann")
     for text in ("", "u" * 257):
-        with pytest.raises(ValueError, match="a uid, of 1 to 256 characters"):
+        with pytest.raises(ValueError, match=r"^a uid, of 1 to 256 characters$"):
             entry_of(USERS, text)
 
 
@@ -74,7 +75,10 @@ def test_an_entry_is_in_force_until_its_end_and_then_forgotten() -> None:
     assert lists.change(change(USERS, "ann", "ben", life=60))[1:] == (2, 0)
     users = lists.by_name[USERS]
     assert (users.has_user("ann", NOW + 59.9), users.has_user("ann", NOW + 60)) == (True, False)
-    assert not users.has_user("", NOW)
+    users.put(uid_digest(""), NOW + 60, NOW)
+    assert not users.has_user("", NOW), "which every visitor has who was not identified"
+    users.drop(uid_digest(""))
+    assert not users.covers(ip_address("192.0.2.7"), NOW)
     lists.change(change(USERS, "ann", life=120))
     lists.sweep(NOW + 60)
     assert (users.live, users.has_user("ann", NOW + 100), lists.in_force()) == (1, True, {USERS})

@@ -18,6 +18,7 @@ from fsproxy.core.run_time_lists import ListChange, ListFullError
 
 CHANGE_SECONDS = 10.0
 """A worker that makes its policies anew for 100,000 rules takes seconds."""
+OK = 200
 ROWS = 2_000
 """Rows of one request: 100 KB."""
 _encode = msgspec.json.Encoder().encode
@@ -56,8 +57,8 @@ class MergedLists(ListBackend):
             for other in self._pool.listening():
                 if other is worker:
                     continue
-                _, body = await other.ask("GET", CHANGE_PATH, ASK_SECONDS)
-                rows = msgspec.json.decode(body)
+                status, body = await other.ask("GET", CHANGE_PATH, ASK_SECONDS)
+                rows = msgspec.json.decode(body) if status == OK else []
                 for start in range(0, len(rows), ROWS):
                     await worker.ask("PUT", CHANGE_PATH, CHANGE_SECONDS, rows[start : start + ROWS])
                 return
@@ -71,4 +72,4 @@ async def _change(worker: WorkerClient, body: bytes) -> ListOutcome | None:
         return None
     if status == 409:
         raise ListFullError
-    return cast("ListOutcome", read(answer)) if status == 200 else None
+    return cast("ListOutcome", read(answer)) if status == OK else None
