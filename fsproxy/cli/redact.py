@@ -123,11 +123,11 @@ def _findings(rules: Redaction, body: bytes, route: Route) -> list[dict[str, Any
         inspection = inspect_redacted(ClientApiSettings(), route, body, None, rules, note)
     except UnreadableError:
         raise click.ClickException("this is not a page: it is no JSON object") from None
-    if inspection.uninspectable is not None:
-        raise click.ClickException(f"this is not a bundle: {inspection.uninspectable.value}")
     if inspection.redacted.lost:
         count = len(inspection.redacted.lost)
         raise click.ClickException(f"{count} call{'s' if count > 1 else ''} cannot be read, and would not go on")
+    if inspection.uninspectable is not None:
+        raise click.ClickException(f"this is not a bundle: {inspection.uninspectable.value}")
     return _in_order(found)
 
 

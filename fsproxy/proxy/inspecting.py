@@ -85,12 +85,13 @@ def fails_closed(flow: Flow) -> bool:
 
 
 async def changed(inspection: Inspection, outcome: CallsOutcome | None, layers: int) -> CutBody:
+    """Return the body without what is rejected and redacted, in a thread if it is large."""
+    return await run(len(inspection.body) > ON_LOOP, rewritten, inspection, outcome, layers)
+
+
+def rewritten(inspection: Inspection, outcome: CallsOutcome | None, layers: int) -> CutBody:
     """Return the body without what is rejected and redacted; as it came if nothing is."""
-    if not inspection.redacted.changes and (outcome is None or not outcome.changed):
+    left = rewrite(inspection, outcome)
+    if left is None:
         return AS_IT_CAME
-    return CutBody(body=await run(len(inspection.body) > ON_LOOP, _rewritten, inspection, outcome, layers))
-
-
-def _rewritten(inspection: Inspection, outcome: CallsOutcome | None, layers: int) -> bytes | None:
-    changed = rewrite(inspection, outcome)
-    return None if changed is None else encode(changed, layers)
+    return CutBody(body=encode(left, layers) if layers else left)

@@ -80,7 +80,7 @@ async def _upload(flow: Flow, rules: Redaction, text: bytes) -> tuple[Found, byt
     inspection = await run(len(text) > ON_LOOP, inspect, api, route, text, flow.endpoint)
     inspection = await redact(inspection, api, flow.endpoint, rules)
     found = inspection.redacted.found
-    if inspection.is_unreadable:
+    if inspection.uninspectable is not None:
         return found, None
     instead = await run(len(text) > ON_LOOP, rewrite, inspection, None)
     return found, text if instead is None else instead

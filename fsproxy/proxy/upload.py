@@ -29,6 +29,7 @@ from fsproxy.proxy.inspecting import (
     inspect_first,
     inspect_large,
     redact,
+    rewritten,
 )
 from fsproxy.proxy.limit_queries import LimitedCalls
 from fsproxy.proxy.off_loop import run
@@ -137,7 +138,7 @@ class UploadHandler:
             inspection = await inspect_first(inspection, decoded.first, api, rules)
         inspection = inspection if rules is None else await redact(inspection, api, flow.endpoint, rules)
         redacted, layers = inspection.redacted, decoded.layers if decoded is not None else 0
-        if inspection.is_unreadable:
+        if inspection.uninspectable is not None:
             return CutBody(refused=self._refuses(flow, policy))
         flow.redacted = redacted.found
         if not inspection.calls:
@@ -160,15 +161,17 @@ class UploadHandler:
     async def _cut(self, flow: Flow, inspection: Inspection, limited: LimitedCalls, layers: int) -> CutBody:
         """Count the rejections, and return what they leave of the body."""
         outcome, large = limited.outcome, len(inspection.body) > ON_LOOP
-        for shadow, counter in ((False, self._metrics.rejections), (True, self._metrics.shadow_rejections)):
-            counts = await to_thread(outcome.counts, shadow=shadow) if large else outcome.counts(shadow=shadow)
-            for (code, kind), count in counts.items():
+        counts = await to_thread(outcome.counts) if large else outcome.counts()
+        for each, counter in zip(counts, (self._metrics.rejections, self._metrics.shadow_rejections), strict=True):
+            for (code, kind), count in each.items():
                 counter[(code.value, kind.value, flow.route.value)] += count
         if outcome.status is not None:
             return CutBody(none_left=limited, document=await run(large, problem_document, outcome))
         if flow.route in DIRECT or flow.route is SERVER_API:
             flow.rejected_count = outcome.rejected
-        return await changed(inspection, outcome, layers)
+        if large:
+            return await changed(inspection, outcome, layers)
+        return rewritten(inspection, outcome, layers)
 
     def _refuses(self, flow: Flow, policy: OrgPolicy) -> bool:
         """Count a body that cannot be read; return whether it is refused."""

@@ -47,7 +47,7 @@ async def rejected(policy: OrgPolicy, uploads: Uploads) -> dict[str, int]:
         inspection = inspect(policy.client_api, Route.BUNDLE, body)
         facts = SessionFacts(route=Route.BUNDLE, org="o", session_id="s", page_id=page)
         limited = await limits.decide(policy, facts, BundleQuery(), inspection, Instant(START + 60))
-        for (code, _), count in limited.outcome.counts().items():
+        for (code, _), count in limited.outcome.counts()[0].items():
             found[code.value] += count
     return dict(found)
 

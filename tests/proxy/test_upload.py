@@ -54,7 +54,7 @@ async def forwards_everything(upstream: RecordingUpstream, place: str) -> None:
                 assert answer.status == 200
             reached = proxy.own_failures()
             proxy.metrics.own_failures.clear()
-            if (place, target.partition("?")[0]) in NOT_ON_THE_WAY:
+            if (place, target.partition("?")[0]) in NOT_ON_THE_WAY or (place == "encode" and "gzip" not in target):
                 assert reached == {}
                 continue
             assert reached == {("inspect",): 1}, target

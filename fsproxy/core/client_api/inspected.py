@@ -91,11 +91,6 @@ class Inspection(msgspec.Struct, frozen=True, gc=False):
     redacted: Redacted = NOT_REDACTED
 
     @property
-    def is_unreadable(self) -> bool:
-        """Whether nothing in the body can be read, or nothing could be redacted."""
-        return self.uninspectable is not None or (bool(self.redacted.lost) and self.form is DOCUMENT)
-
-    @property
     def has_many_names(self) -> bool:
         """Whether it takes too long on the event loop to decide the calls, if the names of all must be claimed."""
         calls = self.calls

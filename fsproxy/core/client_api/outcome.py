@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from itertools import chain
+from itertools import chain, repeat
 from operator import attrgetter
 from types import MappingProxyType
 
@@ -27,6 +27,9 @@ _STATUS = {
     RejectionCode.RATE_LIMITED: TOO_MANY_REQUESTS,
 }
 _NO_REPEATS: Mapping[int, LimitVerdict] = MappingProxyType({})
+
+
+Counts = dict[tuple[RejectionCode, CallKind], int]
 
 
 class CallOutcome(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -90,17 +93,21 @@ class CallsOutcome(msgspec.Struct, frozen=True, gc=False):
         noted = tuple(chain.from_iterable(map(_shadow, self.calls)))
         return noted if self.surplus_is_cut else noted + self.surplus
 
-    def counts(self, *, shadow: bool = False) -> dict[tuple[RejectionCode, CallKind], int]:
-        """Return how many rejections there are of each code and kind of call: enforced ones, or those of ``shadow``."""
-        counts: dict[tuple[RejectionCode, CallKind], int] = {}
-        surplus = self.surplus if self.surplus_is_cut is not shadow else ()
-        for found in (*map(_shadow if shadow else _rejections, self.calls), surplus):
+    def counts(self) -> tuple[Counts, Counts]:
+        """Return how many rejections there are of each code and kind of call: enforced ones, and those of shadow."""
+        enforced: Counts = {}
+        shadow: Counts = {}
+        for counts, found in (
+            *zip(repeat(enforced), map(_rejections, self.calls)),
+            *zip(repeat(shadow), map(_shadow, self.calls)),
+            (enforced if self.surplus_is_cut else shadow, self.surplus),
+        ):
             if type(found) is RefusedNames:
                 counts[found.code, found.kind] = counts.get((found.code, found.kind), 0) + len(found)
                 continue
             for each in found:
                 counts[each.code, each.kind] = counts.get((each.code, each.kind), 0) + 1
-        return counts
+        return enforced, shadow
 
     @property
     def rejected_calls(self) -> int:

@@ -10,6 +10,7 @@ import msgspec
 from fsproxy.core.client_api.calls import Call
 from fsproxy.core.client_api.inspected import BUNDLE, DOCUMENT, InspectedCall, Inspection
 from fsproxy.core.client_api.inspection import inspect, with_whole_identifies
+from fsproxy.core.client_api.reading.bundle import Uninspectable
 from fsproxy.core.client_api.reading.bundle import read_event as read_bundle_event
 from fsproxy.core.client_api.reading.direct import read_event, read_identify, read_user_vars
 from fsproxy.core.client_api.reading.server_api import ServerCall, read_server_call
@@ -61,6 +62,8 @@ def redact_inspected(
     found = redact_parts(rules, inspection.body, parts, places, hits, redact, note)
     if found is NOT_REDACTED:
         return inspection
+    if found.lost and inspection.form is DOCUMENT:
+        return msgspec.structs.replace(inspection, redacted=found, uninspectable=Uninspectable.UNREDACTED)
     whole = msgspec.structs.replace(inspection, redacted=found)
     if not found.parts:
         return whole

@@ -7,11 +7,12 @@ from collections.abc import Collection, Iterator, Sequence
 import msgspec
 
 from fsproxy.core.client_api.calls import Call
-from fsproxy.core.client_api.inspected import Form, Inspection
+from fsproxy.core.client_api.inspected import BUNDLE, Form, Inspection
 from fsproxy.core.client_api.outcome import CallOutcome, CallsOutcome
 from fsproxy.core.client_api.reading.arguments import PROPERTIES, SCHEMA
 from fsproxy.core.client_api.reading.bundle import is_companion
 from fsproxy.core.client_api.reading.splitting import Spans
+from fsproxy.core.client_api.redacting import NOT_REDACTED
 from fsproxy.core.json.cutting import Edit, cut_members, removals, splice
 from fsproxy.core.json.scanner import Span, Steps, elements_of, members_of, name_of
 from fsproxy.core.json.surrogates import read_string, write_string
@@ -28,29 +29,31 @@ def rewrite(inspection: Inspection, outcome: CallsOutcome | None) -> bytes | Non
     """
     redacted, body = inspection.redacted, inspection.body
     cuts = outcome is not None and outcome.changed
-    if (outcome is not None and outcome.status is not None) or not (cuts or redacted.changes):
+    if (outcome is not None and outcome.status is not None) or not (
+        cuts or (redacted is not NOT_REDACTED and redacted.changes)
+    ):
         return None
     decisions = outcome.calls if outcome is not None else ()
     if inspection.form is Form.DOCUMENT:
         body = redacted.parts.get(0, body)
         return _cut_document(body, inspection.calls[0].call, decisions[0]) if cuts else body
-    instead = dict(redacted.parts)
-    gone = set(_with_companions(inspection, redacted.lost))
+    parts = inspection.parts
+    instead = {place: (*parts[place], part) for place, part in redacted.parts.items()} if redacted.parts else {}
+    gone = set(_with_companions(inspection, redacted.lost)) if redacted.lost else set()
     if outcome is not None and outcome.surplus_is_cut:
         gone.update(_with_companions(inspection, inspection.surplus))
     for each, decided in zip(inspection.calls, decisions, strict=bool(decisions)):
         if decided.rejected:
             gone.update(_with_companions(inspection, (each.part,)))
         elif decided.cuts:
-            start, end = inspection.parts[each.part]
-            part = instead.get(each.part, body[start:end])
-            is_event = inspection.form is Form.BUNDLE
-            instead[each.part] = _cut_event(part, decided) if is_event else _cut_document(part, each.call, decided)
-    edits: list[Edit] = [*redacted.edits]
-    edits += [(*inspection.parts[place], part) for place, part in instead.items() if place not in gone]
-    if gone:
-        edits += _removals(inspection.parts, gone)
-    return splice(body, edits)
+            start, end, part = instead.get(each.part) or (*parts[each.part], b"")
+            part = part or body[start:end]
+            cut = _cut_event(part, decided) if inspection.form is BUNDLE else _cut_document(part, each.call, decided)
+            instead[each.part] = start, end, cut
+    if not gone:
+        return splice(body, [*redacted.edits, *instead.values()])
+    kept = [edit for place, edit in instead.items() if place not in gone]
+    return splice(body, [*redacted.edits, *kept, *_removals(parts, gone)])
 
 
 def _removals(parts: Sequence[Span], gone: set[int]) -> list[Edit]:

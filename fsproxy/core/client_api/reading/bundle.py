@@ -65,10 +65,11 @@ _KIND_MEMBER = re.compile(rb'"Kind"[ \t\r\n]*:[ \t\r\n]*(819[37])[ \t\r\n]*[,}]'
 
 @unique
 class Uninspectable(StrEnum):
-    """Why a body is not the bundle of ``wire.md`` 2."""
+    """Why nothing in a body can be judged: it is not the bundle of ``wire.md`` 2, or not to be redacted."""
 
     NOT_A_BUNDLE = "not a JSON object with a list named Evts"
     BROKEN = "not JSON"
+    UNREDACTED = "not to be redacted"
 
 
 class BundleCall(msgspec.Struct, frozen=True, gc=False):
