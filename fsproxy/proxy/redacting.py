@@ -90,13 +90,15 @@ def redact_path(flow: Flow, rules: Redaction) -> bool:
     """Redact the uid in the path of a server's call, in ``flow``; return False where it may be and is not found."""
     if flow.endpoint is None or not rules.of[UID] or flow.endpoint.startswith("/"):
         return True
-    path = _INDIVIDUAL.match(flow.target)
+    # A path that is rewritten may have more in front; a query is not looked at.
+    find = _INDIVIDUAL.search if flow.generation.routes.rewrites else _INDIVIDUAL.match
+    path = find(flow.target, 0, len(flow.path))
     if path is None:
         return not rules.fails_closed
     found = Found(flow.redacted)
     uid = unquote(path[2])
     instead = rules.redacted(uid, rules.of[UID], found)
     if instead is not uid:
-        flow.target = path[1] + quote(instead, safe="") + flow.target[path.end() :]
+        flow.target = flow.target[: path.end(1)] + quote(instead, safe="") + flow.target[path.end() :]
     flow.redacted = found
     return True

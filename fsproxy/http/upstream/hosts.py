@@ -73,11 +73,15 @@ class Upstream:
 
     def way(self, path: str, target: str) -> tuple[Pool, str]:
         """Return the pool of the origin that serves a raw target with this path, and the target that goes up."""
-        if self._rewrites and (found := first_rewritten(self._rewrites, path)) is not None:
-            rewrite, new = found
-            path, target = new, new + target[len(path) :]
-            if rewrite.url:
-                return self._by_url[rewrite.url], target
+        if self._rewrites:
+            # A uid in the target may have been redacted, of which the path knows nothing.
+            path, mark, query = target.partition("?")
+            found = first_rewritten(self._rewrites, path)
+            if found is not None:
+                rewrite, path = found
+                target = path + mark + query
+                if rewrite.url:
+                    return self._by_url[rewrite.url], target
         for prefix, pool in self._prefixes:
             if path.startswith(prefix):
                 return pool, target

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import aiohttp
@@ -132,3 +133,19 @@ async def test_a_reload_puts_other_rules_into_force() -> None:
                 proxy.reload({"upstream": {"url": upstream.url, "rewrite": second}})
                 await client.ask(post("/a/x"))
         assert [one.target for one in upstream.received] == ["/b/x", "/c/x"]
+
+
+async def test_a_uid_in_a_path_is_redacted_before_the_path_is_rewritten() -> None:
+    async with anything() as upstream:
+        config = {
+            "upstream": {"url": upstream.url, "rewrite": [{"path": "/relay/", "to": "/"}]},
+            "audit": {"key": "k" * 16},
+            "redact": {"rules": [{"hash": "regex:.+", "in": ["uid"]}]},
+        }
+        async with in_process(config) as proxy, raw_client(proxy.port) as client:
+            for path in ("/users/v1/individual/ann/customvars", "/relay/users/v1/individual/ann/customvars?a=b"):
+                assert (await client.ask(post(path))).status == 200
+        plain, rewritten = (one.target for one in upstream.received)
+        assert rewritten == f"{plain}?a=b"
+        assert re.fullmatch(r"/users/v1/individual/[^/]+/customvars", plain)
+        assert "ann" not in plain
