@@ -13,7 +13,7 @@ const KINDS = {
   event_name: "Event names",
   event_property: "Event properties",
   page_property: "Page properties",
-  page_name: "Values of pageName",
+  page_name: "Page names",
 };
 
 const part = (used, limit) => (limit ? used / limit : used ? 1 : 0);
