@@ -147,11 +147,9 @@ class Reloader:
 
     def conditions(self, time: Instant) -> Iterator[Condition]:
         """Yield what of the configuration is not as usual: a source."""
-        data_plane = self._data_plane()
-        if data_plane is not None:
-            present = data_plane.generation
-            switched = self._switch == present.switch
-            yield from config_conditions.mode(present.mode.value, present.privacy, time, switched=switched)
+        if (data_plane := self._data_plane()) is not None:
+            present, by_api = data_plane.generation, self._switch == data_plane.generation.switch
+            yield from config_conditions.mode(present.mode.value, present.privacy, time, switched=by_api)
             yield from config_conditions.lapsing(present.lapses, time)
         yield from config_conditions.not_used(self._errors, self._errors_since)
         yield from config_conditions.waits_for_restart(self._waits_for_restart, time)

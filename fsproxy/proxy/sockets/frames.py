@@ -94,7 +94,6 @@ class FrameHandler:
             reached = self._answers.has_upstream or await self._connect(0.0) is None
             return FORWARD if reached else FrameVerdict(ending=Ending.NOW)
         child = self._child(generation, len(text))
-        # What cannot be read must not be lost to a switch that is pulled in trouble.
         if (passes and rules is None) or (not clear and generation.forwards_unreadable):
             return await self._go_up(child, found)
         if socket is SocketMode.REFUSE:
