@@ -39,7 +39,7 @@ def names_of(kind: Any) -> set[str]:
 
 def test_the_table_of_an_audit_line_has_every_field() -> None:
     block = Hit(FilterName.IP, ReasonCode.IP_FILTER, Rule("a", ""))
-    start = line_start(Route.PAGE, Outcome.BLOCKED, "POST", "/", 1, "enforce", block, None)
+    start = line_start(Route.PAGE, Outcome.BLOCKED, "POST", "/", 1, "shadow opt_out", block, None)
     known = set(re.findall(rb'"([\w.@]+)":', start))
     wanted = {each.decode() for each in known} | names_of(LineEnd) | {"fsproxy.worker"}
     shown = rows(text_of("reference/audit.md"), "# Audit lines and privacy")
