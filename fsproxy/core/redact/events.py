@@ -24,7 +24,7 @@ def redact_event(redactor: Redactor, event: bytes) -> bytes:
     """Return the event of a call, redacted. Raise UnreadableError where its properties cannot be read."""
     rest = redactor.strings(redactor.rules.of[STRINGS])
     edits: list[Edit] = []
-    for each in object_at(event, 0):
+    for each in object_at(event, 0)[0]:
         is_args = folded(name_of(event, each) or "") == _ARGS and event[each.value_start : each.value_start + 1] == b"["
         work: Work = _arguments(redactor, rest) if is_args else rest
         edits += work(event, each.value_start, each.end)

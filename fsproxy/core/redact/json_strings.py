@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from fsproxy.core.json.cutting import Edit, splice
 from fsproxy.core.json.member_names import folded
-from fsproxy.core.json.scanner import Member, ScanError, Span, begin_of_json, members_of, name_of
+from fsproxy.core.json.scanner import Member, ScanError, Span, begin_of_json, members_of, name_of, skip_blank
 from fsproxy.core.json.surrogates import write_string
 from fsproxy.core.redact.redaction import Found, Indexes, Match, Redaction, UnreadableError
 
@@ -16,6 +16,7 @@ from fsproxy.core.redact.redaction import Found, Indexes, Match, Redaction, Unre
 _strings = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"([ \t\r\n]*+:)?', re.DOTALL).finditer
 _URL = re.compile(r"\s*(?:[A-Za-z][A-Za-z0-9+.-]*:)?//|[/?#]|\.{1,2}/|www\.")
 """The beginning of a URL, or of one without its host."""
+_decode = json.JSONDecoder(strict=False).decode
 KEPT = "kept"
 """What is never touched: ids, and fields of the protocol."""
 
@@ -75,7 +76,7 @@ class Redactor:
 
     def members(self, data: bytes, at: int, plan: Plan, others: Work | str) -> Iterator[Edit]:
         """Redact the members of the object at a place, each by its name. Raise UnreadableError where there is none."""
-        for each in object_at(data, at):
+        for each in object_at(data, at)[0]:
             work = plan.get(folded(name_of(data, each) or ""), others)
             if not isinstance(work, str):
                 yield from work(data, each.value_start, each.end)
@@ -91,23 +92,26 @@ class Redactor:
         return work
 
     def document(self, data: bytes, plan: Plan, others: Work | str) -> bytes:
-        """Return a document that is one object, redacted. Raise UnreadableError."""
-        edits = list(self.members(data, begin_of_json(data), plan, others))
+        """Return a document that is one object and nothing else, redacted. Raise UnreadableError."""
+        begin = begin_of_json(data)
+        if skip_blank(data, object_at(data, begin)[1]) != len(data):
+            raise UnreadableError
+        edits = list(self.members(data, begin, plan, others))
         return splice(data, edits) if edits else data
 
 
-def object_at(data: bytes, at: int) -> list[Member]:
-    """Return the members of an object. Raise UnreadableError where there is none."""
+def object_at(data: bytes, at: int) -> tuple[list[Member], int]:
+    """Return the members of an object, and the place after it. Raise UnreadableError where there is none."""
     try:
-        return members_of(data, at)[0]
+        return members_of(data, at)
     except ScanError:
         raise UnreadableError from None
 
 
 def read_text(raw: bytes) -> str:
-    """Return a JSON string, which may hold halves of characters, escaped or not. Raise UnreadableError."""
+    """Return a JSON string, in which halves of characters and line ends need no escape. Raise UnreadableError."""
     try:
-        return str(json.loads(raw.decode("utf-8", "surrogatepass")))
+        return str(_decode(raw.decode("utf-8", "surrogatepass")))
     except ValueError:
         raise UnreadableError from None
 

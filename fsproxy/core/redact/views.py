@@ -111,14 +111,19 @@ def decoded_bytes(data: bytes) -> bytes | None:
     """Return bytes in which all escapes are decoded once, as ``forms`` decodes them; None if there are none."""
     escaped, percent = b"\\" in data, b"%" in data and _percent(data) is not None
     if escaped and percent:
-        found = _escapes.sub(_bytes_of, data)
+        found = _readable(_escapes.sub(_bytes_of, data))
     elif escaped:
         found = unescaped_json(data)
     elif percent:
-        found = unquote_to_bytes(data)
+        found = _readable(unquote_to_bytes(data))
     else:
         return None
     return found if found != data else None
+
+
+def _readable(data: bytes) -> bytes:
+    """Return bytes with U+FFFD for what is no UTF-8, which no pattern would match."""
+    return data.decode("utf-8", "replace").encode()
 
 
 def unescaped_json(data: bytes) -> bytes:

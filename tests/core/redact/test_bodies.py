@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsproxy.core.client_api.reading.server_api import ServerCall
+from fsproxy.core.client_api.redacted_calls import inspect_redacted
 from fsproxy.core.model import Route
 from fsproxy.core.redact.documents import redact_page
 from fsproxy.core.redact.json_strings import Redactor
@@ -165,6 +166,19 @@ def test_a_call_that_cannot_be_read_does_not_go_on(broken: str) -> None:
     rules = redaction(EMAIL, on_error="forward")
     assert body_of(rules, Route.BUNDLE, body)[0] == body
     assert redacted(body, {**EMAIL, "mode": "shadow"}) == body
+
+
+@pytest.mark.parametrize("rest", [' {"a_str":"b"}', " x", "}"])
+def test_a_direct_call_with_something_behind_it_cannot_be_read(rest: str) -> None:
+    inspection = inspect_redacted(
+        ClientApiSettings(), Route.DIRECT_EVENT, b'{"name":"A","properties":{}}' + rest.encode(), None, redaction(EMAIL)
+    )
+    assert inspection.is_unreadable
+
+
+def test_a_line_end_in_a_string_is_no_fault_of_it() -> None:
+    body = bundle('{"Kind":2,"Args":["a\n\tb","c\nann@example.com"]}')
+    assert redacted(body, STRINGS) == bundle('{"Kind":2,"Args":["a\n\tb","c\\n***************"]}')
 
 
 def test_a_string_that_cannot_be_read_is_lost() -> None:
