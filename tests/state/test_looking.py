@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from fsproxy.core.limits.operations import (
@@ -112,6 +112,7 @@ def told(answers: tuple[Answer, ...]) -> list[object]:
 
 
 @given(steps())
+@example([(0.0, "claim", 238), (0.0, "claim", 63)])
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_look_has_the_answers_that_are_given_then_and_changes_none(store: Store, drawn: list[Any]) -> None:
     if isinstance(store, MemoryStore):

@@ -151,13 +151,15 @@ class Names:
         """Claim one name after another of the page and of the org: what one refuses is counted by neither."""
         of_page = self.page_names.of(op, now)
         refused: dict[str, None] = {}
-        known = 0
+        counted = op.limit != UNCOUNTED
+        # A claim of no name at all tells how many are known, also where the page refuses all.
+        known = self.claim(msgspec.structs.replace(op, names=(), page=""), now).known if counted else 0
         for name in op.names:
             kept = _kept(name)
             if not of_page.has_room(kept, op.page_limit):
                 refused[name] = None
                 continue
-            if op.limit != UNCOUNTED:
+            if counted:
                 claimed = self.claim(msgspec.structs.replace(op, names=(name,), page=""), now)
                 known = claimed.known
                 if claimed.refused:
