@@ -30,8 +30,8 @@ def mode(name: str, privacy: Sequence[str], now: Instant, *, switched: bool) -> 
         by = "the admin API" if switched else "the configuration"
         how = "POST /mode switched it; a restart takes the configuration's." if switched else "The key mode says so."
         rules = f"Privacy rules in force: {', '.join(privacy) or 'none'}."
-        fields = {"mode": name, "by": by}
-        yield Condition(f"mode:{name}", Level.INFO, now, text, f"{more} {rules} {how}", fields=fields)
+        more = f"{more} {rules} {how}"
+        yield Condition(f"mode:{name}", Level.INFO, now, text, more, fields={"mode": name, "by": by})
 
 
 def not_used(errors: Sequence[str], since: Instant) -> Iterator[Condition]:
