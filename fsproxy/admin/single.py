@@ -202,16 +202,8 @@ class SingleBackend(AdminBackend):
         effective = await asyncio.to_thread(views.effective, self._data_plane.generation.config)
         report = {key: state[key] for key in ("mode", "generation", "warnings")}
         report |= {"files": list(self._data_plane.generation.config.files), "loads": self._reloader.loads}
-        return cast(
-            "ConfigReport",
-            {
-                **report,
-                "reload": state["config"],
-                "held_back": held_back(self._reloader.holding_back.held),
-                "lists": self.lists.summaries(),
-                "config": effective,
-            },
-        )
+        report |= {"reload": state["config"], "held_back": held_back(self._reloader.holding_back.held)}
+        return cast("ConfigReport", {**report, "lists": self.lists.summaries(), "config": effective})
 
     async def shadow(self) -> ShadowReport:
         return views.shadow(self._data_plane.recent, now())

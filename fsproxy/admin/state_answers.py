@@ -1,4 +1,7 @@
-"""The admin port's answers about the program's state, as types. The OpenAPI document is made of them."""
+"""The admin port's answers about the program's state: one table of types (hence its length).
+
+The OpenAPI document is made of them.
+"""
 
 from __future__ import annotations
 

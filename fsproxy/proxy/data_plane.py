@@ -47,7 +47,6 @@ from fsproxy.telemetry.metrics import Metrics
 from fsproxy.telemetry.ring import Recent
 
 log = structlog.get_logger("fsproxy")
-_BYPASS = TopMode.BYPASS
 
 
 class DataPlane:
@@ -137,7 +136,7 @@ class DataPlane:
             flow.failure = flow.failure or Failure.CLIENT_GONE
             return CLOSE
         except Exception as error:  # noqa: BLE001 - a fault of ours must end as an answer, counted and loud
-            self._report("ingest", error)
+            self.count_crash(error, "ingest")
             return self._forwarder.refuse(flow, Failure.INTERNAL)
         finally:
             self._in_flight.discard(flow)
@@ -188,7 +187,7 @@ class DataPlane:
             return Failure.LOOP
         if flow.query and is_judged:
             flow.upload = bundle_query(flow.query)
-            if flow.upload.contradictory and flow.generation.mode is not _BYPASS:
+            if flow.upload.contradictory and flow.generation.mode is not TopMode.BYPASS:
                 return Failure.BAD_REQUEST
         return flow.refusal
 
@@ -233,9 +232,10 @@ class DataPlane:
         """Count a head that the parser refused."""
         self.metrics.malformed[()] += 1
 
-    def count_crash(self, error: BaseException | None) -> None:
+    def count_crash(self, error: BaseException | None, place: str = "connection") -> None:
         """Count an exception that left the handler, or the connection's own code. None should."""
-        self._report("connection", error)
+        self.metrics.own_failures[(place,)] += 1
+        log.error("a fault of ours was survived", place=place, exc_info=error)
 
     def state(self) -> dict[str, object]:
         """Return what ``/readyz`` shows: never a reason to be taken out of service, sometimes one to look."""
@@ -248,7 +248,3 @@ class DataPlane:
             "store": self._stores.state(),
             "warnings": self.conditions.warnings(),
         }
-
-    def _report(self, place: str, error: BaseException | None) -> None:
-        self.metrics.own_failures[(place,)] += 1
-        log.error("a fault of ours was survived", place=place, exc_info=error)

@@ -242,14 +242,14 @@ async def test_what_has_not_changed_is_left_alone(page: Page, rig: Rig) -> None:
 
 
 async def test_the_kill_switch_asks_first_and_then_acts(page: Page, rig: Rig) -> None:
-    await page.get_by_role("button", name="Bypass").click()
+    await page.get_by_role("button", name="Bypass", exact=True).click()
     await page.get_by_role("button", name="Cancel").click()
     assert json.loads((await rig.admin("/mode"))[1]) == {"mode": "enforce"}
-    await page.get_by_role("button", name="Bypass").click()
+    await page.get_by_role("button", name="Bypass", exact=True).click()
     await page.get_by_role("button", name="Switch to bypass").click()
     await page.locator("#alerts").get_by_text("The mode is bypass: nothing is decided").wait_for()
     assert json.loads((await rig.admin("/mode"))[1]) == {"mode": "bypass"}
-    assert await page.get_by_role("button", name="Bypass").get_attribute("aria-pressed") == "true"
+    assert await page.get_by_role("button", name="Bypass", exact=True).get_attribute("aria-pressed") == "true"
     await page.get_by_role("button", name="Shadow").click()
     await page.get_by_role("button", name="Switch to shadow").click()
     await page.locator("#alerts").get_by_text("The mode is shadow: nothing is blocked").wait_for()

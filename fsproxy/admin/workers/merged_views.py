@@ -10,7 +10,7 @@ from fsproxy.admin.answers import Decisions, Kept, OutcomeCounts, Rejections, Sh
 from fsproxy.admin.decisions import matching
 from fsproxy.admin.queries import Cursor, DecisionsQuery, TrafficQuery
 from fsproxy.admin.redactions import RedactionReport
-from fsproxy.admin.state_answers import MOST_ORGS, UsageReport
+from fsproxy.admin.state_answers import MOST_ORGS, ReloadOutcome, UsageReport
 from fsproxy.admin.views import REASONS
 from fsproxy.reload.loads import MOST_LOADS
 from fsproxy.state.memory.recent_names import MOST_NAMES
@@ -202,6 +202,19 @@ def _most(one: int | None, other: int | None) -> int | None:
 
 
 # -- state
+
+
+def reload(outcomes: Mapping[str, Answer], generation: int) -> ReloadOutcome:
+    """Return the outcomes of all workers' reloads as one, each fault once. ``generation``: where no worker has one."""
+    every = list(outcomes.values())
+    telling = (each for each in every if each.get("error_count") or each.get("held_back"))
+    outcome = {
+        **next(telling, every[0] if every else {}),
+        "generation": min((each["generation"] for each in every if "generation" in each), default=generation),
+        "errors": list(dict.fromkeys(text for each in every for text in each["errors"])),
+        "workers": {number: each.get("generation") for number, each in outcomes.items()},
+    }
+    return cast("ReloadOutcome", outcome)
 
 
 def warnings(states: Sequence[Answer], generations: Iterable[int], configured: int, listening: int) -> list[str]:

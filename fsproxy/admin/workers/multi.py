@@ -1,5 +1,7 @@
 """The admin port's answers about several workers as about one program: each is asked, and the answers are merged.
 
+One method for each question of ``AdminBackend`` (hence its length).
+
 A worker that does not answer in time is left out, and ``workers`` of the answer counts those that have answered. What
 a worker remembers of the past is lost when it is replaced.
 """
@@ -163,20 +165,9 @@ class MultiBackend(AdminBackend):
         outcomes = await asyncio.gather(*(self._reload_one(each, take=take) for each in workers))
         if take:
             self._last_good.ask()
-        telling = (each for each in outcomes if each.get("error_count") or each.get("held_back"))
-        first: dict[str, Any] = next(telling, outcomes[0]) if workers else {}
-        errors = list(dict.fromkeys(text for each in outcomes for text in each["errors"]))
-        generations = [each["generation"] for each in outcomes if "generation" in each]
-        self.generation = max([self.generation, *generations])
-        outcome = {
-            **first,
-            "generation": min(generations, default=self.generation),
-            "errors": errors,
-            "workers": {
-                str(worker.number): each.get("generation") for worker, each in zip(workers, outcomes, strict=True)
-            },
-        }
-        return cast("ReloadOutcome", outcome)
+        numbered = {str(worker.number): each for worker, each in zip(workers, outcomes, strict=True)}
+        self.generation = max([self.generation, *(each.get("generation", 0) for each in outcomes)])
+        return merged_views.reload(numbered, self.generation)
 
     async def _reload_one(self, worker: WorkerClient, *, take: bool) -> dict[str, Any]:
         try:

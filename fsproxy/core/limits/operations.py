@@ -1,4 +1,4 @@
-"""The operations that the core asks of the ledger, and the ledger's answers.
+"""The operations that the core asks of the ledger, and the ledger's answers: one table of types (hence its length).
 
 The ledger keeps the exact limits (sessions and quota, names, rates) in one of two forms, memory or Redis (rules.md 5).
 The core knows neither form, only the operations and what the answers mean. All operations of one request concern one

@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
     Reach = Callable[[float], Awaitable[Failure | None]]
 
-
 _PAGE, _CALLS, _BUNDLE, _EVENT = Command.PAGE, Command.EVENT, Route.BUNDLE, Route.EVENT
 
 
@@ -222,9 +221,8 @@ class FrameHandler:
         return await self._go_up(child, found, verdict)
 
     async def _unreadable(self, child: Flow, found: SocketFrame) -> FrameVerdict:
-        if child.generation.forwards_unreadable:
-            return await self._go_up(child, found)
-        return self._answers.fail(child, found, Failure.UNINSPECTABLE)
+        forwards = child.generation.forwards_unreadable
+        return await self._go_up(child, found) if forwards else self._answers.fail(child, found, Failure.UNINSPECTABLE)
 
     def _set_facts(self, child: Flow, ids: BundleQuery) -> OrgPolicy:
         """Set the facts. Nearly all frames of a socket have the same, as they differ in no more than their ids."""
