@@ -16,6 +16,7 @@ OLDEST = (6, 2)
 COMMANDS: Mapping[str, Sequence[object]] = {
     "SET": ("s", "1", "PX", 10_000),
     "GET": ("s",),
+    "INCR": ("s",),
     "EXISTS": ("s",),
     "PTTL": ("s",),
     "HSET": ("h", "f", 1),
