@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from fsproxy.clock import now as wall_clock
 from fsproxy.config.vendor.relay import relay_to_yaml
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.demo.curl import curl_lines
@@ -230,9 +231,17 @@ async def test_the_kill_switch_keeps_privacy_on() -> None:
         await it.go()
 
 
-async def test_rules_by_page_share_and_date() -> None:
-    page = "how-to/rules-by-page.md"
+@pytest.mark.parametrize("page", ["how-to/robots.md", "how-to/rules-by-page.md", "how-to/shared-rules.md"])
+async def test_rules_do_what_the_page_says(page: str) -> None:
     async with RecordingUpstream() as upstream, walk(page, yaml_of(page), port_of(upstream)) as it:
+        await it.go()
+
+
+async def test_one_line_of_three_blocked_pages_is_written() -> None:
+    page = "how-to/audit-volume.md"
+    async with RecordingUpstream() as upstream, walk(page, yaml_of(page), port_of(upstream)) as it:
+        while wall_clock() % 60 > 40:  # all within one minute
+            await asyncio.sleep(0.5)
         await it.go()
 
 
