@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from support.valkey import running_valkey
 
 QUICK_SECONDS, QUICK_ROUNDS, QUICK_RULES = 0.2, 1, 1000
-OTHER = {"fsproxy": "other", "redis": "other-redis"}
+OTHER = {"fsproxy": "other", "redis": "other-redis", "redact": "other-redact"}
 """The same of another checkout."""
 
 
@@ -101,6 +101,8 @@ class Bench:
             if self._redis is None:
                 self._redis = self._stack.enter_context(running_valkey()).url
             setup = replace(setup, state=configs.in_redis(self._redis, f"{name}-{os.getpid()}:"))
+        if name.endswith("redact"):
+            setup = replace(setup, redacts=configs.REDACTED)
         checkout = options.other.resolve() if name.startswith("other") else peers.ROOT
         peer = peers.start(name, setup, self._upstream_port, process.cores()[:1], checkout)
         self._stack.callback(peer.stop)
