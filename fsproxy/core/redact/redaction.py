@@ -117,7 +117,8 @@ class Redaction:
 
     def _part_may_hold(self, data: bytes, rules: Indexes) -> bool:
         form: bytes | None = unescaped_json(data)
-        for _ in range(MOST_FORMS + 1):
+        # The properties of a bundle's call are JSON in a string: their own forms begin one later.
+        for _ in range(MOST_FORMS + 2):
             if form is None:
                 return False
             if not rules.isdisjoint(self.patterns.all(form)):

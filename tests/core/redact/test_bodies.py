@@ -35,6 +35,13 @@ def redacted(body: bytes, *rules: dict[str, Any], route: Route = Route.BUNDLE, *
 # -- bundles
 
 
+@pytest.mark.parametrize("times", [1, 2, 3, 4])
+def test_json_inside_of_a_property_is_decoded_four_times(times: int) -> None:
+    """The property itself is in a string that holds JSON, which is none of these times."""
+    text = ANN.replace("@", "\\" * 2 ** (times - 1) + "u0040")
+    assert redacted(bundle(first("Bought", {"to_str": text}))) == bundle(first("Bought", {"to_str": "*" * len(text)}))
+
+
 @pytest.mark.parametrize(
     ("sent", "left"),
     [
