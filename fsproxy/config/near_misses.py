@@ -36,7 +36,7 @@ def suggestion(text: str, is_right: Callable[[str], bool], known: Iterable[str] 
     if not text.strip() or len(text) > LONGEST:
         return ""
     for repaired in _repaired(text.strip()):
-        if is_right(repaired):
+        if repaired and is_right(repaired):
             return f" (did you mean {repaired}{' without quotes' if repaired == text else ''}?)"
     texts = list(known)
     near = difflib.get_close_matches(text, texts, 1) or difflib.get_close_matches(text.lower(), texts, 1)
@@ -64,8 +64,8 @@ def _repaired(text: str) -> Iterator[str]:
         yield re.sub(r"-(\d)(?!\d)", r"-0\1", text)
         yield f"{text}.*"
     if "://" in text:
-        yield text.partition("://")[2].partition("/")[0]
-        yield text.partition("://")[0]
+        scheme, _, rest = text.partition("://")
+        yield rest.partition("/")[0] or scheme
     else:
         yield from (f"http://{text}", f"/{text}", f"*{text}")
         yield text if text[0].isdigit() else text.partition("/")[0]
