@@ -57,6 +57,8 @@ STATE = ("mode", "generation", "warnings", "config", "upstream", "store")
 """The parts of ``/readyz`` that an event repeats."""
 _read = msgspec.json.Decoder(Question).decode
 log = structlog.get_logger("fsproxy")
+COMPILE_SECONDS = 1.0
+"""How long the answer to ``POST /mode`` waits for the mode to be in force. Longer, and it comes into force later."""
 
 
 class SingleBackend(AdminBackend):
@@ -102,8 +104,9 @@ class SingleBackend(AdminBackend):
         return self._data_plane.generation.switch
 
     async def set_mode(self, switch: ModeSwitch) -> list[int]:
-        """See ``AdminBackend``. ``bypass`` acts at once; the others compile the rules anew first."""
-        self._reloader.set_mode(switch)
+        """See ``AdminBackend``. ``bypass`` acts at once; the others compile the rules anew first, mostly in no time."""
+        if (compiling := self._reloader.set_mode(switch)) is not None:
+            await asyncio.wait({compiling}, timeout=COMPILE_SECONDS)
         return []
 
     async def state(self) -> tuple[bool, State]:

@@ -77,8 +77,7 @@ class Reloader:
 
     def start(self) -> None:
         """Watch the files."""
-        data_plane = self._data_plane()
-        if data_plane is not None:
+        if (data_plane := self._data_plane()) is not None:
             self.holding_back.follow(data_plane)
         if self._source is not None:
             self._files.start()
@@ -112,10 +111,10 @@ class Reloader:
         data_plane = self._data_plane()
         return {"generation": data_plane.generation.number if data_plane is not None else 0, **self.state()}
 
-    def set_mode(self, switch: ModeSwitch) -> None:
+    def set_mode(self, switch: ModeSwitch) -> asyncio.Task[None] | None:
         """Switch the mode: the kill switch. ``bypass`` acts at once; for the others the rules are compiled anew first.
 
-        Of several calls the last one wins.
+        Of several calls the last one wins. Return what compiles; None: the mode is in force.
         """
         self._switch = switch
         data_plane = self._data_plane()
@@ -124,6 +123,7 @@ class Reloader:
             self.trials.end(MODE_CHANGED)
             data_plane.bypass(privacy=switch.privacy)
         self._wake()
+        return None if data_plane is None or data_plane.generation.switch == switch else self._task
 
     @property
     def loaded(self) -> float:
