@@ -214,6 +214,7 @@ def test_what_is_not_understood_is_said(more: str) -> None:
     _, lost, _ = converted(TARGET + more)
     assert len(lost) == 1
     assert lost[0].startswith("relay.yaml:2: ")
+    assert "?" not in lost[0]
 
 
 @settings(max_examples=25, deadline=None)

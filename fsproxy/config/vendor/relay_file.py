@@ -225,7 +225,9 @@ class _Reader:
         return f"{self._name}:{node.place.line}" if self._name != "the environment" else node.path
 
     def _note(self, node: Node, fault: str) -> None:
-        self._made.unknown.append(Found(self._where(node), f"{node.path} {fault}"))
+        # Comments of the output have no brackets: routes[0] would be routes?0?.
+        path = node.path.replace("[", ".").replace("]", "")
+        self._made.unknown.append(Found(self._where(node), f"{path} {fault}"))
 
 
 _BLOCKS = {

@@ -39,7 +39,7 @@ _REJECTIONS = {
     RejectionCode.UNPLANNED_PROPERTY: "the plan of names does not have this property, or not with this type",
     RejectionCode.MISSING_PROPERTY: "the plan of names requires this property of the event",
     RejectionCode.CARDINALITY_EXCEEDED: "the org, or the page, has used up its number of names, and this one is new",
-    RejectionCode.RATE_LIMITED: "the session made too many calls",
+    RejectionCode.RATE_LIMITED: "the session, or the page, made too many calls",
 }
 _OUTCOMES = {
     "captured": "The page was captured.",
