@@ -116,7 +116,8 @@ async def test_a_server_that_is_not_there() -> None:
 
 
 async def test_a_node_of_a_cluster_is_a_fault() -> None:
-    with running_valkey(cluster_enabled="yes") as server:
+    # By default it takes the port that is 10,000 higher as well, which may be another test's.
+    with running_valkey(cluster_enabled="yes", cluster_port=str(free_ports(1)[0])) as server:
         found = await states(server.url)
     assert (found["redis.kind"], found["redis.rights"]) == ("fault", "fault")
 
