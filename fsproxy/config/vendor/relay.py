@@ -13,8 +13,9 @@ import re2
 from fsproxy.config.vendor.export import VendorSettingsError
 from fsproxy.config.vendor.relay_file import Found, Path, Relay, read
 from fsproxy.config.yaml.text import quoted, shown, value
+from fsproxy.core.matching.pattern_set import REGEX
 from fsproxy.core.redact import patterns
-from fsproxy.core.wire.rewrites import REGEX, groups_beyond, pattern_problem, target_problem
+from fsproxy.core.wire.rewrites import groups_beyond, pattern_problem, target_problem
 
 _REFERENCE = re.compile(r"\$(?:(\$)|\{(\w+)\}|(\w+))|(\\)", re.ASCII)
 """What Go's ``Expand`` replaces: the longest word behind a dollar is a group's name or number."""

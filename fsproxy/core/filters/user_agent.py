@@ -8,8 +8,8 @@ from typing import ClassVar, Self
 import re2
 
 from fsproxy.core.filters.base import rule_of
-from fsproxy.core.matching import crawlers
-from fsproxy.core.matching.pattern_set import PatternSet, options
+from fsproxy.core.matching import crawlers, pattern_set
+from fsproxy.core.matching.pattern_set import REGEX, PatternSet
 from fsproxy.core.model import FilterName, Hit, Instant, Mode, Rule, SessionFacts
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import CoreSettings, Entry, OrgSettings, UserAgentSettings
@@ -19,14 +19,11 @@ LOOKED_AT = 8192
 LONGEST_KNOWN = 512
 """Characters of the longest User-Agent whose answer is remembered."""
 MOST_KNOWN = 4096
-_REGEX = "regex:"
-_REGEX_MEMORY = 8 << 20
-"""Bytes that one compiled expression may take. ``x{1000}`` ten times over would not fit."""
 
 
 def problem(text: str) -> str | None:
     """Return what a User-Agent pattern must be, or None if this is one."""
-    if not text.removeprefix(_REGEX).strip():
+    if not text.removeprefix(REGEX).strip():
         return "a text that the User-Agent contains, or regex: and an expression; not an empty one"
     if reason(text):
         return "a text that the User-Agent contains, or regex: and an expression in RE2's syntax (no look-around)"
@@ -35,14 +32,7 @@ def problem(text: str) -> str | None:
 
 def reason(text: str) -> str:
     """Return RE2's words for what is wrong with an expression, or "" if nothing is."""
-    try:
-        re2.compile(_plain_expression(text), options(_REGEX_MEMORY))
-    except re2.error as error:
-        said: bytes = error.args[0]
-        return said.decode("utf-8", "replace")
-    except UnicodeError:
-        return "half a character"
-    return ""
+    return pattern_set.reason(_plain_expression(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +111,7 @@ def _expression(entry: Entry, settings: UserAgentSettings) -> str:
 
 def _plain_expression(text: str) -> str:
     escaped: str = re2.escape(text)
-    return text.removeprefix(_REGEX) if text.startswith(_REGEX) else escaped
+    return text.removeprefix(REGEX) if text.startswith(REGEX) else escaped
 
 
 def _crawlers() -> dict[str, str]:

@@ -7,6 +7,10 @@ from typing import Self
 
 import re2
 
+REGEX = "regex:"
+"""What an expression begins with in a configuration, where other texts may stand as well."""
+EXPRESSION_MEMORY = 8 << 20
+"""Bytes that one compiled expression may take. ``x{1000}`` ten times over would not fit."""
 _LEAST_MEMORY = 64 << 20
 """Bytes that a set may take at first. It takes only what it needs."""
 _MOST_MEMORY = 4 << 30
@@ -20,6 +24,18 @@ def options(memory: int) -> re2.Options:
     made.log_errors = False
     made.max_mem = memory
     return made
+
+
+def reason(expression: str) -> str:
+    """Return RE2's words for what is wrong with an expression, or "" if nothing is."""
+    try:
+        re2.compile(expression, options(EXPRESSION_MEMORY))
+    except re2.error as error:
+        said: bytes = error.args[0]
+        return said.decode("utf-8", "replace")
+    except UnicodeError:
+        return "half a character"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

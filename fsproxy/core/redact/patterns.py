@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import re2
 
-from fsproxy.core.matching.pattern_set import options
+from fsproxy.core.matching import pattern_set
+from fsproxy.core.matching.pattern_set import EXPRESSION_MEMORY, REGEX, options
 from fsproxy.core.redact.named_sets import (
     CARD_MAY_BE,
     EMAIL_MAY_BE,
@@ -20,9 +21,7 @@ from fsproxy.core.redact.named_sets import (
     parameter,
 )
 
-REGEX, QUERY = "regex:", "query:"
-_MEMORY = 8 << 20
-"""Bytes that one compiled expression may take."""
+QUERY = "query:"
 _ANYTHING = ""
 """The expression that matches everywhere."""
 
@@ -56,16 +55,7 @@ def problem(text: str) -> str | None:
 
 def reason(text: str) -> str:
     """Return RE2's words for what is wrong with the expression in a pattern, or "" if nothing is."""
-    if not text.startswith(REGEX):
-        return ""
-    try:
-        re2.compile(text.removeprefix(REGEX), options(_MEMORY))
-    except re2.error as error:
-        said: bytes = error.args[0]
-        return said.decode("utf-8", "replace")
-    except UnicodeError:
-        return "half a character"
-    return ""
+    return pattern_set.reason(text.removeprefix(REGEX)) if text.startswith(REGEX) else ""
 
 
 def compiled(text: str) -> Pattern:
@@ -74,10 +64,10 @@ def compiled(text: str) -> Pattern:
         return _SETS[text]
     if text.startswith(QUERY):
         name = text.removeprefix(QUERY)
-        expression = re2.compile(parameter(name), options(_MEMORY))
+        expression = re2.compile(parameter(name), options(EXPRESSION_MEMORY))
         return Pattern(f"(?i){re2.escape(name)}=", partial(_matches, expression, 1))
     own = text.removeprefix(REGEX)
-    return Pattern(without_anchors(own), partial(_matches, re2.compile(own, options(_MEMORY)), 0))
+    return Pattern(without_anchors(own), partial(_matches, re2.compile(own, options(EXPRESSION_MEMORY)), 0))
 
 
 def _matches(expression: re2._Regexp, group: int, text: str) -> Iterator[Places]:
@@ -112,7 +102,7 @@ def without_anchors(expression: str) -> str:
         kept.append(expression[at : at + width])
         at += width
     found = "".join(kept)
-    return found if found == expression or not reason(REGEX + found) else _ANYTHING
+    return found if found == expression or not pattern_set.reason(found) else _ANYTHING
 
 
 def _length_of_escape(expression: str, at: int) -> int:

@@ -14,10 +14,8 @@ from urllib.parse import urlsplit
 
 import re2
 
-from fsproxy.core.matching.pattern_set import options
+from fsproxy.core.matching.pattern_set import EXPRESSION_MEMORY, REGEX, options
 
-REGEX = "regex:"
-_MEMORY = 8 << 20
 _REFERENCE = re.compile(r"\\(?:([0-9])|(\\)|(.?))", re.DOTALL)
 _TARGET = re.compile(r"(https?://[^/\\?#@\s<>\"]+(?=/|\Z))?([^?#\s]*)")
 """A whole URL's host holds no reference, so that it is known beforehand where requests go."""
@@ -61,7 +59,7 @@ def _compiled(text: str) -> Any:
     else:
         expression = text.removeprefix(REGEX)
     try:
-        chosen = options(_MEMORY)
+        chosen = options(EXPRESSION_MEMORY)
         chosen.encoding = re2.Options.Encoding.LATIN1
         return re2.compile(expression.encode("utf-8"), chosen)
     except (re2.error, UnicodeError):
