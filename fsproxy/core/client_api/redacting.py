@@ -98,9 +98,8 @@ def redact_parts(
     edits: list[Edit] = []
     if hits.between:
         redactor.at, redactor.within = 0, None
-        strings = redactor.strings(rules.of[STRINGS])
         for start, end in gaps(len(body), [parts[place] for place in calls]):
-            edits += strings(body, start, end)
+            edits += redactor.rest(body, start, end)
     if not redactor.found and not lost and not edits:
         return NOT_REDACTED
     return Redacted(changed, edits, frozenset(lost), redactor.found)

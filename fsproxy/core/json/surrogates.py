@@ -20,8 +20,8 @@ _UNPAIRED = re.compile(
 )
 _STAND_IN = r"\\ue\1\2"
 _RAW = re.compile("[\ud800-\udfff]")
-_TO_STAND_INS = {half: half + 0x1000 for half in range(0xD800, 0xE000)}
-_SHOWN = dict.fromkeys(_TO_STAND_INS.values(), 65533)
+TO_STAND_INS = {half: half + 0x1000 for half in range(0xD800, 0xE000)}
+_SHOWN = dict.fromkeys(TO_STAND_INS.values(), 65533)
 _COVERS = ((rb"\\", b"\xff\xff"), (rb"\ud", b"\xfe\xfed"), (rb"\uD", b"\xfe\xfeD"))
 _encode = msgspec.json.Encoder().encode
 _decode_text = msgspec.json.Decoder(str).decode
@@ -29,11 +29,15 @@ _decode_text = msgspec.json.Decoder(str).decode
 
 def with_stand_ins(text: str) -> str:
     """Return the JSON text with a stand-in for each unpaired surrogate. All places in it stay the same."""
-    if not text.isascii():
-        text = text.translate(_TO_STAND_INS) if _RAW.search(text) is not None else text
+    text = encodable(text)
     if "\\u" not in text or "\0" in text:  # a zero byte is no JSON, so the reader refuses the text as it is
         return text
     return _UNPAIRED.sub(_STAND_IN, text.replace(_DOUBLE, _MARK)).replace(_MARK, _DOUBLE)
+
+
+def encodable(text: str) -> str:
+    """Return the text with a stand-in for each half of a character, so that it has UTF-8. All places stay the same."""
+    return text if text.isascii() or _RAW.search(text) is None else text.translate(TO_STAND_INS)
 
 
 def shown_halves(name: str) -> str:

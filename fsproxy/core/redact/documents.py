@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from fsproxy.core.json.member_names import folded
 from fsproxy.core.model import Route
 from fsproxy.core.redact.json_strings import KEPT, Plan, Redactor, Work
-from fsproxy.core.redact.redaction import STRINGS, UID
 
 _PAGE_IDS = ("OrgId", "UserId", "SessionId", "PageId", "TabId", "SessionKeyHash", "PageKeyHash")
 _PAGE_KEPT = (*_PAGE_IDS, "CompiledVersion", "CompiledTimestamp", "SnippetVersion", "Doctype")
@@ -16,11 +15,10 @@ _PAGE_URLS = ("Url", "Base", "Referrer")
 
 def redact_page(redactor: Redactor, body: bytes) -> bytes:
     """Return a page request's body, redacted. Raise UnreadableError where it is no object."""
-    rules = redactor.rules
     plan: dict[str, Work | str] = dict.fromkeys(map(folded, _PAGE_KEPT), KEPT)
-    plan |= dict.fromkeys(map(folded, _PAGE_URLS), redactor.strings(rules.in_url))
-    plan[folded("AppId")] = redactor.strings(rules.of[UID])
-    return redactor.document(body, plan, redactor.strings(rules.of[STRINGS]))
+    plan |= dict.fromkeys(map(folded, _PAGE_URLS), redactor.strings(redactor.rules.in_url))
+    plan[folded("AppId")] = redactor.uids
+    return redactor.document(body, plan, redactor.rest)
 
 
 def redact_call(form: str, redactor: Redactor, body: bytes) -> bytes:
@@ -33,11 +31,11 @@ def redact_call(form: str, redactor: Redactor, body: bytes) -> bytes:
 
 def _event(redactor: Redactor, body: bytes) -> bytes:
     plan: Plan = {"name": KEPT, "n": KEPT, "properties": redactor.properties, "p": redactor.properties}
-    return redactor.document(body, plan, _strings(redactor))
+    return redactor.document(body, plan, redactor.rest)
 
 
 def _variables(redactor: Redactor, body: bytes) -> bytes:
-    return redactor.document(body, {"uid": _uid(redactor)}, redactor.properties)
+    return redactor.document(body, {"uid": redactor.uids}, redactor.properties)
 
 
 def _custom_event(redactor: Redactor, body: bytes) -> bytes:
@@ -47,16 +45,16 @@ def _custom_event(redactor: Redactor, body: bytes) -> bytes:
         "timestamp": KEPT,
         "session_url": KEPT,
     }
-    rest = _strings(redactor)
+    rest = redactor.rest
     return redactor.document(body, {"event": redactor.inside(plan, rest)}, rest)
 
 
 def _server_event(redactor: Redactor, body: bytes) -> bytes:
-    rest = _strings(redactor)
+    rest = redactor.rest
     plan: Plan = {
         "name": KEPT,
         "timestamp": KEPT,
-        "user": redactor.inside({"id": KEPT, "uid": _uid(redactor)}, rest),
+        "user": redactor.inside({"id": KEPT, "uid": redactor.uids}, rest),
         "session": redactor.inside({"id": KEPT}, rest),
         "properties": redactor.properties,
         "schema": KEPT,
@@ -67,21 +65,13 @@ def _server_event(redactor: Redactor, body: bytes) -> bytes:
 def _server_user(redactor: Redactor, body: bytes) -> bytes:
     plan: Plan = {
         "id": KEPT,
-        "uid": _uid(redactor),
+        "uid": redactor.uids,
         "display_name": redactor.properties,
         "email": redactor.properties,
         "properties": redactor.properties,
         "schema": KEPT,
     }
-    return redactor.document(body, plan, _strings(redactor))
-
-
-def _strings(redactor: Redactor) -> Work:
-    return redactor.strings(redactor.rules.of[STRINGS])
-
-
-def _uid(redactor: Redactor) -> Work:
-    return redactor.strings(redactor.rules.of[UID])
+    return redactor.document(body, plan, redactor.rest)
 
 
 _CALLS: Mapping[str, Callable[[Redactor, bytes], bytes]] = {

@@ -10,19 +10,18 @@ from fsproxy.core.json.scanner import ScanError, Span, elements_of, name_of, ski
 from fsproxy.core.json.strict import Fault, parse
 from fsproxy.core.json.surrogates import write_string
 from fsproxy.core.redact.json_strings import Redactor, Work, object_at, read_text
-from fsproxy.core.redact.redaction import STRINGS, UID, UnreadableError
+from fsproxy.core.redact.redaction import UnreadableError
 
 _ARGS, _UID = folded("Args"), "uid"
 _NAME, _PROPERTIES, _SOURCE, _VERSION, _SCHEMA = range(5)
 _UNTOUCHED = frozenset({_NAME, _SOURCE, _SCHEMA})
 """Places in ``Args`` of names: the event's or scope's, the source's, and those of the schema."""
 _USER = b'"user"'
-_BLANKS = b" \t\r\n"
 
 
 def redact_event(redactor: Redactor, event: bytes) -> bytes:
     """Return the event of a call, redacted. Raise UnreadableError where its properties cannot be read."""
-    rest = redactor.strings(redactor.rules.of[STRINGS])
+    rest = redactor.rest
     edits: list[Edit] = []
     for each in object_at(event, 0)[0]:
         is_args = folded(name_of(event, each) or "") == _ARGS and event[each.value_start : each.value_start + 1] == b"["
@@ -61,9 +60,9 @@ def _properties(redactor: Redactor, event: bytes, span: Span, *, of_user: bool) 
         raise UnreadableError
     data = text.encode("utf-8", "surrogatepass")
     redactor.within = redactor.at + start
-    if of_user and data.lstrip(_BLANKS).startswith(b"{"):
-        plan = {_UID: redactor.strings(redactor.rules.of[UID])}
-        edits = list(redactor.members(data, skip_blank(data, 0), plan, redactor.properties))
+    begin = skip_blank(data, 0)
+    if of_user and data[begin : begin + 1] == b"{":
+        edits = list(redactor.members(data, begin, {_UID: redactor.uids}, redactor.properties))
     else:
         edits = list(redactor.properties(data, 0, len(data)))
     redactor.within = None

@@ -10,7 +10,7 @@ from fsproxy.core.json.cutting import Edit, splice
 from fsproxy.core.json.member_names import folded
 from fsproxy.core.json.scanner import Member, ScanError, Span, begin_of_json, members_of, name_of, skip_blank
 from fsproxy.core.json.surrogates import write_string
-from fsproxy.core.redact.redaction import Found, Indexes, Match, Redaction, UnreadableError
+from fsproxy.core.redact.redaction import STRINGS, UID, Found, Indexes, Match, Redaction, UnreadableError
 
 # A string with a colon behind it is a name. It holds for every JSON reader, so no other part of the syntax matters.
 _strings = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"([ \t\r\n]*+:)?', re.DOTALL).finditer
@@ -46,6 +46,16 @@ class Redactor:
     def strings(self, indexes: Indexes) -> Work:
         """Return what redacts all strings of a value by these rules."""
         return lambda data, start, end: self._edits(data, start, end, indexes, indexes)
+
+    @property
+    def rest(self) -> Work:
+        """What redacts all strings of a value that has no meaning of its own."""
+        return self.strings(self.rules.of[STRINGS])
+
+    @property
+    def uids(self) -> Work:
+        """What redacts a value that names the user."""
+        return self.strings(self.rules.of[UID])
 
     def properties(self, data: bytes, start: int, end: int) -> Iterator[Edit]:
         """Redact all strings of a value as properties, of which some are URLs."""

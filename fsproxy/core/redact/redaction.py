@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from fsproxy.core.json.surrogates import encodable
 from fsproxy.core.matching.pattern_set import PatternSet
 from fsproxy.core.model import Mode, Rule
 from fsproxy.core.redact.patterns import Find, compiled
-from fsproxy.core.redact.views import MOST_FORMS, PART, decoded_bytes, forms, parts, unescaped_json, without_halves
+from fsproxy.core.redact.views import MOST_FORMS, PART, decoded_bytes, forms, parts, unescaped_json
 from fsproxy.core.settings import CoreSettings, OnUnredactable, RedactIn, RedactRule
 
 PROPERTIES, URLS, HEADERS, STRINGS, UID = RedactIn
@@ -134,7 +135,7 @@ class Redaction:
     def matches(self, text: str, rules: Indexes) -> list[Match]:
         """Return what these rules find in a text and its decoded forms. Matches may overlap."""
         matches: list[Match] = []
-        for form, starts in forms(without_halves(text)):
+        for form, starts in forms(encodable(text)):
             for index in self.patterns.all(form.encode()):
                 if index in rules:
                     for begin, end in self.rules[index].find(form):

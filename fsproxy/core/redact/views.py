@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 from urllib.parse import unquote_to_bytes
 
+from fsproxy.core.json.surrogates import TO_STAND_INS
+
 PART = 128 * 1024
 """Bytes of a body that are searched in one step, for which other threads wait: about half a millisecond."""
 MOST_FORMS = 4
@@ -24,16 +26,9 @@ _escapes = re.compile(_JSON + rb"|((?:%[0-9a-fA-F]{2})+)")
 _escapes_of_text = re.compile(_escapes.pattern.decode())
 _percent = re.compile(rb"%[0-9a-fA-F]{2}").search
 _SHORT = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
-_TO_STAND_INS = {half: half + 0x1000 for half in range(0xD800, 0xE000)}
-_HALF = re.compile("[\ud800-\udfff]")
 
 Starts = list[int]
 """Where each character of a form begins in the text, and last where the text ends."""
-
-
-def without_halves(text: str) -> str:
-    """Return the text with another character in the place of each unpaired surrogate, so that it has UTF-8."""
-    return text if text.isascii() or _HALF.search(text) is None else text.translate(_TO_STAND_INS)
 
 
 def forms(text: str) -> Iterator[tuple[str, Starts | None]]:
@@ -76,7 +71,7 @@ def _character(lead: str | None, trail: str | None, code: str | None, letter: st
     if lead is not None and trail is not None:
         return chr(0x10000 + (int(lead, 16) - 0xD800) * 0x400 + int(trail, 16) - 0xDC00)
     number = int(code or "", 16)
-    return chr(_TO_STAND_INS.get(number, number))
+    return chr(TO_STAND_INS.get(number, number))
 
 
 def _of_percents(percents: str) -> Iterator[tuple[str, int]]:
