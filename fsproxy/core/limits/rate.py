@@ -14,7 +14,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from math import ceil, floor
 
-from fsproxy.core.limits.operations import Spent
+from fsproxy.core.limits.operations import Spend, Spent
 from fsproxy.core.settings import Window
 
 CALL_LATENESS_SECONDS = 10 * 60
@@ -33,6 +33,12 @@ Barred = tuple[int, int]
 def horizon(windows: Sequence[Window]) -> float:
     """Return the seconds after which an accepted call cannot share a window with any later one."""
     return max((window.seconds for window in windows), default=0.0) + CALL_LATENESS_SECONDS
+
+
+def by_log(call: Spend) -> tuple[list[Window], list[Window]]:
+    """Return the windows of a call that count for its session, and those that count for its page."""
+    of_page = [each for each in call.windows if each.per_page and call.of_page]
+    return [each for each in call.windows if each not in of_page], of_page
 
 
 def microseconds(seconds: float) -> int:

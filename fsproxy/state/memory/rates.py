@@ -7,7 +7,7 @@ from copy import deepcopy
 from functools import partial
 
 from fsproxy.core.limits.operations import Move, Spend, Spent
-from fsproxy.core.limits.rate import Limits, horizon, in_microseconds
+from fsproxy.core.limits.rate import Limits, by_log, horizon, in_microseconds
 from fsproxy.core.model import Instant
 from fsproxy.core.settings import Window
 from fsproxy.state.memory.call_log import CallLog
@@ -72,8 +72,7 @@ class Rates:
         So the calls of one body count against each other.
         """
         page = key_of(PAGE, op.org, op.page) if op.page else 0
-        of_page = [each for each in op.windows if each.per_page and op.of_page]
-        of_session = [each for each in op.windows if each not in of_page]
+        of_session, of_page = by_log(op)
         asked: Callable[[], Spent] | None = None
         if of_page:
             key = key_of(PAGE_RATE_KEYS[op.kind], op.org, op.of_page)

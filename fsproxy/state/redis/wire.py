@@ -28,7 +28,7 @@ from fsproxy.core.limits.operations import (
     Spent,
 )
 from fsproxy.core.limits.page_clock import MOST_MOVED_SECONDS
-from fsproxy.core.limits.rate import microseconds
+from fsproxy.core.limits.rate import by_log, microseconds
 from fsproxy.core.model import FilterName, Hit, Rule
 from fsproxy.core.name_digest import LONGEST_NAME, name_digest
 from fsproxy.core.reasons import ReasonCode
@@ -105,8 +105,7 @@ def _spend(operation: Spend, skew: float) -> list[Any]:
     org = operation.org
     page = _digest(KeyKind.PAGE, org, operation.page) if operation.page else ""
     at, when = microseconds(operation.at + skew), microseconds(operation.when / 1000)
-    of_page = [each for each in operation.windows if each.per_page and operation.of_page]
-    of_session = [each for each in operation.windows if each not in of_page]
+    of_session, of_page = by_log(operation)
     logs = []
     if of_session or not of_page:
         logs += [id_of(RATE_KEYS[operation.kind], org, operation.session), _windows(of_session)]

@@ -19,8 +19,11 @@ local function keep_names(key, age, retention)
 end
 
 -- A page's names, as the set m:<page> of their marks. Returns two functions of a name's place: whether the page may use
--- it, and one that counts it. `kept`: what is counted is written, and the set is kept for longer.
+-- it, and one that counts it; nothing without a page. `kept`: what is counted is written, and the set is kept for longer.
 local function names_of_page(page, limit, marks, kept)
+  if not page then
+    return
+  end
   local key, added = base .. 'm:' .. page, {}
   local size = redis.call('SCARD', key)
   if kept and size > 0 then
@@ -68,10 +71,7 @@ end
 -- place from 0, and for each that is new -1 - its place]. A name that was known gives no entry.
 -- Cost: 6 commands, and 1 or 2 for each name; on a page 3 for each name more.
 function operations.claim(kind, names, limit, retention, page, most, marks)
-  local has_room, add
-  if page then
-    has_room, add = names_of_page(page, most, marks, true)
-  end
+  local has_room, add = names_of_page(page, most, marks, true)
   if limit < 0 then
     return claim_of_page(#names, has_room, add)
   end
@@ -108,10 +108,7 @@ end
 
 -- Answers as `claim` does, and claims nothing. Cost: 1 read, and 1 for each name.
 function operations.look_claim(kind, names, limit, retention, page, most, marks)
-  local has_room, add
-  if page then
-    has_room, add = names_of_page(page, most, marks, false)
-  end
+  local has_room, add = names_of_page(page, most, marks, false)
   if limit < 0 then
     return claim_of_page(#names, has_room, add)
   end
