@@ -59,9 +59,8 @@ class LimitQueries:
     ) -> LimitedCalls:
         """Return what becomes of each call. Ask the ledger twice at most, and wait for it until ``until``.
 
-        ``session`` is whose rate counts, or "" where none does; ``page`` has limits of its own, "": there is none.
-        ``clock`` dates the calls; a shared one is awaited
-        after the first question: what both ask is one round trip. Raises LedgerDownError.
+        ``session``: whose rate counts; ``page``: what has limits of its own; "" for none. ``clock`` dates the calls; a
+        shared one is awaited after the first question: what both ask is one round trip. Raises LedgerDownError.
         """
         api, found = policy.client_api, inspection
         large = len(inspection.calls) > MANY

@@ -144,19 +144,17 @@ class UploadHandler:
         if not inspection.calls:
             if policy.counts_rates and flow.facts is not None:
                 await self._limits.observe_clock(flow.facts, flow.upload, inspection, flow.arrived)
-            return AS_IT_CAME if redacted is NOT_REDACTED else await changed(inspection, None, layers)
-        if self._blocks.names_deleted_user(flow, policy, inspection):
+        elif self._blocks.names_deleted_user(flow, policy, inspection):
             await self.mark_session(flow)
             return CutBody(blocked=True)
-        if not policy.validates_calls or flow.facts is None:
-            return AS_IT_CAME if redacted is NOT_REDACTED else await changed(inspection, None, layers)
-        limited = await self._limits.decide(policy, flow.facts, flow.upload, inspection, flow.arrived)
-        flow.calls = limited.outcome
-        if limited.ledger_down:
-            flow.note_ledger_down()
-        if limited.outcome.is_clean:
-            return AS_IT_CAME if redacted is NOT_REDACTED else await changed(inspection, None, layers)
-        return await self._cut(flow, inspection, limited, layers)
+        elif policy.validates_calls and flow.facts is not None:
+            limited = await self._limits.decide(policy, flow.facts, flow.upload, inspection, flow.arrived)
+            flow.calls = limited.outcome
+            if limited.ledger_down:
+                flow.note_ledger_down()
+            if not limited.outcome.is_clean:
+                return await self._cut(flow, inspection, limited, layers)
+        return AS_IT_CAME if redacted is NOT_REDACTED else await changed(inspection, None, layers)
 
     async def _cut(self, flow: Flow, inspection: Inspection, limited: LimitedCalls, layers: int) -> CutBody:
         """Count the rejections, and return what they leave of the body."""

@@ -22,14 +22,13 @@ from fsproxy.state.memory.live_sessions import ended_before
 from fsproxy.state.memory.rows import LedgerRows
 from fsproxy.state.memory.sessions import ADMITTED_DAYS, DAY
 from fsproxy.state.sqlite.private_files import keep_private, lock, set_aside
-from fsproxy.state.sqlite.schema import TABLES, DamagedFileError, has_table, prepare, unfit
+from fsproxy.state.sqlite.schema import TABLES, has_table, prepare, strange_values, unfit
 
 AT_ONCE = 256
 """Rows of one statement."""
 CHUNK = 2_000
 """Rows read at once, which take about 1 ms of the event loop's time when they are merged."""
 _NAMES = "SELECT org, kind, name, seen FROM names ORDER BY seen"
-_NOT_OURS = "holds values that are none of ours"
 WALKED = 5_000
 """Keys of each table that one ``prune`` looks at."""
 
@@ -136,12 +135,9 @@ def read_held(path: Path, now: Instant) -> Iterator[LedgerRows]:
 
 def read_names(path: Path) -> Iterator[NameRow]:
     """Yield the names in a file, which another process may have open. Raises sqlite3.Error, DamagedFileError."""
-    with contextlib.closing(_read_only(path)) as connection:
-        try:
-            for part in _parts(connection, _NAMES):
-                yield from _names(part)
-        except (ValueError, TypeError) as error:
-            raise DamagedFileError(_NOT_OURS) from error
+    with contextlib.closing(_read_only(path)) as connection, strange_values():
+        for part in _parts(connection, _NAMES):
+            yield from _names(part)
 
 
 def _read_only(path: Path) -> sqlite3.Connection:
@@ -165,7 +161,7 @@ def _read(connection: sqlite3.Connection, now: Instant) -> Iterator[LedgerRows]:
     counts = "SELECT org, cycle, used, ends FROM counts WHERE ends > ?"
     admitted = "SELECT key, day FROM admitted WHERE day > ?"
     sessions = "SELECT key, times FROM sessions WHERE times < 0 OR times >= ? ORDER BY times DESC"
-    try:
+    with strange_values():
         for part in _parts(connection, counts, now):
             yield LedgerRows(counts=[(_text(org), _text(cycle), int(n), Instant(end)) for org, cycle, n, end in part])
         for part in _parts(connection, _NAMES):
@@ -177,8 +173,6 @@ def _read(connection: sqlite3.Connection, now: Instant) -> Iterator[LedgerRows]:
         if has_table(connection, "uids"):
             for part in _parts(connection, "SELECT key, uid FROM uids"):
                 yield LedgerRows(uids=part)
-    except (ValueError, TypeError) as error:
-        raise DamagedFileError(_NOT_OURS) from error
     yield from _read_lists(connection, now)
 
 
@@ -186,14 +180,12 @@ def _read_lists(connection: sqlite3.Connection, now: float, after: float = 0.0) 
     if not has_table(connection, "lists"):
         return
     query = "SELECT name, entry, ends, changed FROM lists WHERE abs(ends) > ? AND changed >= ?"
-    try:
+    with strange_values():
         for part in _parts(connection, query, now, after):
             rows = [
                 ListRow(FilterName(name), entry, float(ends), float(changed)) for name, entry, ends, changed in part
             ]
             yield LedgerRows(lists=rows)
-    except (ValueError, TypeError) as error:
-        raise DamagedFileError(_NOT_OURS) from error
 
 
 def _last_forgotten_day(now: Instant) -> int:
