@@ -78,7 +78,8 @@ def read_change(name: FilterName, body: bytes, now: float) -> ListChange:
     add, remove = _entries(name, "add", wish.add), _entries(name, "remove", wish.remove)
     if not add and not remove:
         raise ValueError('nothing is to be changed: send {"add": [...], "for": "30d"} or {"remove": [...]}')
-    both = next((place for place, each in enumerate(add) if each in set(remove)), None)
+    gone = set(remove)
+    both = next((place for place, each in enumerate(add) if each in gone), None)
     if both is not None:
         raise ValueError(f"add[{both}]: is also in remove")
     return ListChange(name, add, remove, now + _seconds(wish.seconds) if add else 0.0, now)
