@@ -60,6 +60,17 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = None
 
 
+_decode = msgspec.json.Decoder(Question).decode
+
+
+def read_question(body: bytes) -> Question:
+    """Read a question from JSON. Raise ValueError with what is wrong."""
+    try:
+        return _decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ValueError(str(error) or "nested too deep") from None
+
+
 @dataclass(frozen=True, slots=True)
 class RequestInQuestion:
     """The request that a question describes."""

@@ -6,7 +6,6 @@ import asyncio
 from functools import partial
 from typing import Any, cast
 
-import msgspec
 import structlog
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
@@ -27,7 +26,7 @@ from fsproxy.admin.explaining import explain, explain_record
 from fsproxy.admin.lists.backend import SingleLists
 from fsproxy.admin.plan_learning import learn_plan
 from fsproxy.admin.queries import DecisionsQuery, PlanQuery, TrafficQuery
-from fsproxy.admin.question import Question, UnanswerableError
+from fsproxy.admin.question import Question, UnanswerableError, read_question
 from fsproxy.admin.redactions import RedactionReport, redactions
 from fsproxy.admin.sources import sources
 from fsproxy.admin.state_answers import ConfigReport, LearnedPlan, Load, ReloadOutcome, State, UsageReport
@@ -55,7 +54,6 @@ SELF = 0
 """The one process, in what a stream has seen."""
 STATE = ("mode", "generation", "warnings", "config", "upstream", "store")
 """The parts of ``/readyz`` that an event repeats."""
-_read = msgspec.json.Decoder(Question).decode
 log = structlog.get_logger("fsproxy")
 COMPILE_SECONDS = 1.0
 """How long the answer to ``POST /mode`` waits for the mode to be in force. Longer, and it comes into force later."""
@@ -121,8 +119,8 @@ class SingleBackend(AdminBackend):
         return {**self._data_plane.state(), "config": self._reloader.state(), **names, "listeners": 1}
 
     async def status(self) -> Status:
-        vitals, state, config = self.vitals(), self.program_state(), self._data_plane.generation.config
-        return glance.status(vitals, state, config, {"configured": 1, "answered": 1}, {})
+        alerts, config = self._data_plane.conditions.alerts(), self._data_plane.generation.config
+        return glance.status(self.vitals(), alerts, self.program_state(), config, {"configured": 1, "answered": 1}, {})
 
     def vitals(self) -> Vitals:
         """Return the vital signs of this process."""
@@ -157,10 +155,7 @@ class SingleBackend(AdminBackend):
 
     async def explain(self, question: bytes) -> Explanation:
         """See ``AdminBackend``. The quota counts as it is used now."""
-        try:
-            asked = _read(question)
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise ValueError(str(error) or "nested too deep") from None
+        asked = read_question(question)
         generation, loaded = self._data_plane.generation, self._reloader.loaded
         if asked.record is None:
             decided, known = await self._explained(generation, asked)

@@ -43,7 +43,6 @@ VITALS: dict[str, Any] = {
     "last_hour": [{"own": [], "upstream": []}] * 30,
     "upstream": {"state": "up", "since": 100.0, "failed": 0, "kind": None, "address": "a:1", "text": ""},
     "store": {"kind": "redis", "state": "up", "since": 100.0, "text": "", "latency": None},
-    "alerts": [],
 }
 """Of a worker that had two pages in each minute."""
 

@@ -29,6 +29,7 @@ def _alert(text: str, since: float) -> Alert:
 
 def status(
     vitals: Vitals,
+    alerts: Sequence[Alert],
     state: Mapping[str, Any] | State,
     config: Config,
     workers: WorkersAnswered,
@@ -36,12 +37,12 @@ def status(
 ) -> Status:
     """Return the answer.
 
-    ``state``: the mode, the generation, the instance and the warnings, as in ``/readyz``. ``warned``: since when each
-    warning is there that is no alert.
+    ``alerts``: the conditions of the program. ``state``: the mode, the generation, the instance and the warnings, as in
+    ``/readyz``. ``warned``: since when each warning is there that is no alert.
     """
-    told = {alert["text"].casefold() for alert in vitals.alerts}
-    more = (text for text in state["warnings"] if text.casefold() not in told)
-    alerts = [*vitals.alerts, *(_alert(text, warned.get(text, vitals.time)) for text in more)]
+    known = {alert["text"].casefold() for alert in alerts}
+    more = (text for text in state["warnings"] if text.casefold() not in known)
+    alerts = [*alerts, *(_alert(text, warned.get(text, vitals.time)) for text in more)]
     own, upstream = vitals.last_minute.own, vitals.last_minute.upstream
     hour = [_counts(minute) for minute in vitals.minutes[-HOUR - 1 :]]
     whole = {name: sum(each[name] for each in hour) for name in _counts(_NOTHING)}

@@ -12,7 +12,7 @@ from fsproxy.admin.views import traffic
 from fsproxy.core.model import Instant
 from fsproxy.http.origin import Origin
 from fsproxy.proxy.data_plane import DataPlane
-from fsproxy.telemetry.conditions import Alert, alert
+from fsproxy.telemetry.conditions import alert
 from fsproxy.telemetry.pulse import HOUR, Latencies, total
 
 AGO_MINUTES = 5
@@ -48,14 +48,11 @@ class Vitals(msgspec.Struct):
     last_hour: list[Latencies]
     upstream: UpstreamStatus
     store: StoreStatus
-    alerts: list[Alert]
-    """The worst first."""
 
 
 def vitals_of(data_plane: DataPlane, time: Instant) -> Vitals:
     """Return the vital signs of this process."""
     pulse, present = data_plane.pulse, data_plane.conditions.present()
-    alerts = [alert(each) for each in present]
     (upstream, upstream_since), (store, store_since) = pulse.state("upstream"), pulse.state("store")
     failing = next((each for each in present if each.id.startswith("upstream:") and "kind" in each.fields), None)
     config = data_plane.generation.config
@@ -79,20 +76,16 @@ def vitals_of(data_plane: DataPlane, time: Instant) -> Vitals:
             "kind": config.state.backend.value,
             "state": cast("Any", store),
             "since": store_since,
-            "text": "" if store == "up" else next((each["text"] for each in alerts if "store" in each["id"]), ""),
+            "text": "" if store == "up" else next((alert(each)["text"] for each in present if "store" in each.id), ""),
             "latency": cast("dict[str, Any]", data_plane.state()["store"]).get("latency"),
         },
-        alerts=alerts,
     )
 
 
-def merged(every: Sequence[Vitals], minutes: list[Any], alerts: list[Alert], time: Instant) -> Vitals:
-    """Return the vital signs of all workers as those of one process.
-
-    ``minutes``: the sums of theirs. ``alerts``: those of the program.
-    """
+def merged(every: Sequence[Vitals], minutes: list[Any], time: Instant) -> Vitals:
+    """Return the vital signs of all workers as those of one process. ``minutes``: the sums of theirs."""
     if not every:
-        return Vitals(time, time, 0.0, [], Latencies(), [], _UNKNOWN, _NO_STORE, alerts)
+        return Vitals(time, time, 0.0, [], Latencies(), [], _UNKNOWN, _NO_STORE)
     return Vitals(
         time=time,
         started=min(each.started for each in every),
@@ -102,7 +95,6 @@ def merged(every: Sequence[Vitals], minutes: list[Any], alerts: list[Alert], tim
         last_hour=[total(slots) for slots in zip(*(each.last_hour for each in every), strict=True)],
         upstream=_upstream([each.upstream for each in every]),
         store=max((each.store for each in every), key=lambda store: (store["state"] != "up", store["since"])),
-        alerts=alerts,
     )
 
 

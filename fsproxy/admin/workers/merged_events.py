@@ -68,14 +68,14 @@ class MergedEvents:
         workers: WorkersAnswered = {"configured": self._pool.configured, "answered": len(answered)}
         vitals = [msgspec.convert(document["vitals"], Vitals) for document in answered]
         minutes = merged_views.minutes([{"minutes": each.minutes} for each in vitals])
-        whole = merged(vitals, minutes, self._conditions.alerts(), time)
+        whole, alerts = merged(vitals, minutes, time), self._conditions.alerts()
         self._warned = {text: self._warned.get(text, time) for text in state["warnings"]}
         self._event = {
             **{key: state.get(key) for key in STATE},
             "time": time,
             "minutes": merged_views.minutes(answered),
             "workers": workers,
-            "status": glance.status(whole, state, config, workers, self._warned),
+            "status": glance.status(whole, alerts, state, config, workers, self._warned),
         }
         news: dict[int, deque[dict[str, Any]]] = {}
         numbers: dict[int, int] = {}
