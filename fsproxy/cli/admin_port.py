@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import click
 
+from fsproxy.cli.loading import load_or_exit
 from fsproxy.config.schema import AdminConfig
 
+FC = TypeVar("FC", bound=Callable[..., Any] | click.Command)
 TOKEN = "FSPROXY_ADMIN_TOKEN"  # noqa: S105 - the variable's name
 DEFAULT_PORT = "http://127.0.0.1:8081"
 
@@ -42,3 +47,23 @@ def own_address(admin: AdminConfig) -> str:
     from fsproxy.fleet.listening import reachable  # noqa: PLC0415 - slow to import
 
     return f"http://{reachable(admin.host)[0]}:{admin.port}"
+
+
+def port_options(command: FC) -> FC:
+    """Add the options ``--admin`` and ``--config``, whose parameters are ``admin`` and ``path``: see ``port_given``."""
+    command = click.option(
+        "--config", "path", type=click.Path(path_type=Path), help="The proxy's file, which says where its port is."
+    )(command)
+    return click.option(
+        "--admin",
+        callback=read_address,
+        help=f"The admin port; {DEFAULT_PORT} without it and without --config. The token is that of {TOKEN}, else, "
+        "without --admin, the file's.",
+    )(command)
+
+
+def port_given(admin: str | None, path: Path | None) -> tuple[str, str | None]:
+    """Return the address of the admin port that the options say, and the token for it."""
+    config = load_or_exit(path).admin if path is not None else None
+    url = admin or (own_address(config) if config is not None else DEFAULT_PORT)
+    return url, token_given() or (config.token if config is not None and admin is None else None)

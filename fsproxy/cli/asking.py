@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections.abc import Iterable
 from io import BytesIO
 from typing import Any
 
 import aiohttp
+import click
 
+Question = tuple[str, Any]
+"""A path, and what is posted there; None: it is only read."""
 ANSWER_SECONDS = 10.0
 
 
@@ -49,3 +53,20 @@ async def ask(
     if isinstance(answer, dict) and "error" in answer:
         raise NotReachedError(f"the proxy answers {status}: {answer['error']}", answer)
     raise NotReachedError(f"{url} answers {status}: it is no admin port of a fsproxy that knows {path}")
+
+
+def answers(
+    url: str, token: str | None, questions: Iterable[Question], seconds: float = ANSWER_SECONDS
+) -> list[dict[str, Any]]:
+    """Return the answers to questions that are asked one after the other. Raise ClickException at the first refusal."""
+
+    async def asked() -> list[dict[str, Any]]:
+        async with client(url, token) as http:
+            return [
+                await ask(http, url, "GET" if body is None else "POST", path, body, seconds) for path, body in questions
+            ]
+
+    try:
+        return asyncio.run(asked())
+    except NotReachedError as error:
+        raise click.ClickException(str(error)) from None

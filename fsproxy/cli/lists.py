@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,16 +10,14 @@ from typing import Any
 
 import click
 
-from fsproxy.cli.admin_port import DEFAULT_PORT, TOKEN, own_address, read_address, token_given
+from fsproxy.cli.admin_port import port_given, port_options
 from fsproxy.cli.documented import Documented
-from fsproxy.cli.loading import load_or_exit
 from fsproxy.cli.tables import echo_table
+from fsproxy.config.files import without_comment
 from fsproxy.core.run_time_lists import MOST_ENTRIES
 from fsproxy.core.wording import counted
 
 _NAMES = tuple(sorted(name.value for name in MOST_ENTRIES))
-_COMMENT = re.compile(r"(^|\s)#.*")
-Question = tuple[str, dict[str, Any] | None]
 _AT_ONCE = 1_000
 """Entries that the API takes in one request."""
 
@@ -40,15 +36,7 @@ _AT_ONCE = 1_000
 @click.argument("name", required=False, type=click.Choice(_NAMES))
 @click.argument("entries", nargs=-1, metavar="[ENTRY]...")
 @click.option("--for", "life", help="How long what is added stays: 1s to 366d. It has no default.")
-@click.option(
-    "--admin",
-    callback=read_address,
-    help=f"The admin port; {DEFAULT_PORT} without it and without --config. The token is that of {TOKEN}, else, "
-    "without --admin, the file's.",
-)
-@click.option(
-    "--config", "path", type=click.Path(path_type=Path), help="The proxy's file, which says where its port is."
-)
+@port_options
 @click.option("--json", "as_json", is_flag=True, help="Print the API's answers as JSON.")
 def lists(
     action: str,
@@ -66,7 +54,9 @@ def lists(
     workers, and within a second on all instances that share one Redis. Entries end by themselves. ENTRY - stands for
     the lines of standard input, where # begins a comment: uids on a command line are seen by others on the machine.
     """
-    wanted = _read(entries)
+    from fsproxy.cli import asking  # noqa: PLC0415 - slow to import
+
+    wanted = _read(entries, name)
     if action == "show":
         if wanted or life is not None:
             raise click.UsageError("show takes a name at the most")
@@ -74,10 +64,9 @@ def lists(
         raise click.UsageError(f"{action} what? NAME and ENTRY are needed")
     elif (life is not None) is not (action == "add"):
         raise click.UsageError("--for belongs to add, which needs it: entries end by themselves")
-    config = load_or_exit(path).admin if path is not None else None
-    url = admin or (own_address(config) if config is not None else DEFAULT_PORT)
-    token = token_given() or (config.token if config is not None and admin is None else None)
-    answers = _answers(url, token, _questions(action, name, wanted, life))
+    url, token = port_given(admin, path)
+    asked = _questions(action, name, wanted, life)
+    answers = asking.answers(url, token, [(f"/api/lists/{each}", change) for each, change in asked])
     if as_json:
         click.echo(json.dumps(answers if len(answers) > 1 else answers[0], indent=2))
     elif action == "show":
@@ -87,7 +76,9 @@ def lists(
         _tell(answers)
 
 
-def _questions(action: str, name: str | None, wanted: list[str], life: str | None) -> list[Question]:
+def _questions(
+    action: str, name: str | None, wanted: list[str], life: str | None
+) -> list[tuple[str, dict[str, Any] | None]]:
     """Return what to ask: for each request the list, and the change or None."""
     if name is None or action == "show":
         return [(each, None) for each in ((name,) if name is not None else _NAMES)]
@@ -96,32 +87,16 @@ def _questions(action: str, name: str | None, wanted: list[str], life: str | Non
     return [(name, {action: wanted[start : start + _AT_ONCE], **more}) for start in starts]
 
 
-def _read(entries: tuple[str, ...]) -> list[str]:
+def _read(entries: tuple[str, ...], name: str | None) -> list[str]:
     found: list[str] = []
     for each in entries:
         if each == "-":
-            lines = [_COMMENT.sub("", line).strip() for line in sys.stdin]
-            found += [line for line in lines if line]
+            lines = (line.strip() for line in sys.stdin)
+            # As in a list file: uids may hold blanks, and addresses may not.
+            found += [without_comment(line, blanks=name != "ip") for line in lines if line and not line.startswith("#")]
         else:
             found.append(each)
     return found
-
-
-def _answers(url: str, token: str | None, asked: list[Question]) -> list[dict[str, Any]]:
-    from fsproxy.cli.asking import NotReachedError, ask, client  # noqa: PLC0415 - slow to import
-
-    async def answers() -> list[dict[str, Any]]:
-        async with client(url, token) as http:
-            # One after the other: a change that is refused must not hide between two that are not.
-            return [
-                await ask(http, url, "GET" if wish is None else "POST", f"/api/lists/{name}", wish)
-                for name, wish in asked
-            ]
-
-    try:
-        return asyncio.run(answers())
-    except NotReachedError as error:
-        raise click.ClickException(str(error)) from None
 
 
 def _tell(answers: list[dict[str, Any]]) -> None:

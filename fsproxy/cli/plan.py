@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterable
 from contextlib import aclosing
 from pathlib import Path
+from urllib.parse import urlencode
 
 import click
 
@@ -105,25 +106,8 @@ def _in_redis(config: RedisConfig, org: str | None) -> list[NameRow]:
 
 def _asked(admin: str, org: str | None) -> str:
     """Return the plan that the running proxy answers."""
-    import aiohttp  # noqa: PLC0415 - slow to import
+    from fsproxy.cli.asking import answers  # noqa: PLC0415 - slow to import
 
-    async def ask() -> tuple[int, object]:
-        headers = {"Authorization": f"Bearer {token}"} if (token := token_given()) else {}
-        async with (
-            asyncio.timeout(_ANSWER_SECONDS),
-            aiohttp.ClientSession(admin, headers=headers) as http,
-            http.get("/api/plan", params={"org": org} if org else {}, allow_redirects=False) as response,
-        ):
-            return response.status, await response.json(content_type=None)
-
-    try:
-        status, answer = asyncio.run(ask())
-    except ValueError:
-        raise click.ClickException(f"{admin} is no admin port of a fsproxy") from None
-    except (aiohttp.ClientError, OSError) as error:
-        reason = getattr(error, "strerror", None) or "no answer"
-        raise click.ClickException(f"the admin port {admin} is not reached: {reason}") from None
-    found = answer if isinstance(answer, dict) else {}
-    if status == 200 and isinstance(text := found.get("plan"), str):
-        return text
-    raise click.ClickException(f"the admin port {admin} answers {status}: {found.get('error') or 'it knows no plan'}")
+    path = f"/api/plan?{urlencode({'org': org})}" if org else "/api/plan"
+    (answer,) = answers(admin, token_given(), [(path, None)], _ANSWER_SECONDS)
+    return str(answer.get("plan", ""))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from fsproxy.cli import main
-from fsproxy.cli.lists import _questions
+from fsproxy.cli.lists import _questions, _read
 from support.ports import free_ports
 
 
@@ -58,3 +59,11 @@ def test_many_entries_are_sent_in_several_requests() -> None:
     ]
     assert _questions("remove", "ip", ["10.0.0.1"], None) == [("ip", {"remove": ["10.0.0.1"]})]
     assert _questions("show", None, [], None) == [("blocked_user", None), ("deleting_user", None), ("ip", None)]
+
+
+def test_what_is_read_has_the_comments_of_a_list_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = "# all of them\nCustomer #12\nann # left us\n10.0.0.1 #office\n"
+    monkeypatch.setattr("sys.stdin", StringIO(lines))
+    assert _read(("-",), "blocked_user") == ["Customer #12", "ann", "10.0.0.1 #office"]
+    monkeypatch.setattr("sys.stdin", StringIO(lines))
+    assert _read(("-",), "ip")[-1] == "10.0.0.1"
