@@ -57,7 +57,7 @@ def _is_fine(file: Path, *, no_host: bool) -> bool:
         config = load_text(text, str(file), os.environ, file.parent)
         faults = [] if no_host else placed(asyncio.run(_host_errors(config)), text, file)
         more = f". {summary(config)}"
-        warnings = [lapse.text(now()) for lapse in due(lapses_of(config.core), now())]
+        warnings = [*config.warnings, *(lapse.text(now()) for lapse in due(lapses_of(config.core), now()))]
     except UnreadableError as error:
         faults = [Problem(str(file), error.line, 1, "", None, "", str(error))]
     except ConfigError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,6 +15,7 @@ from fsproxy.config.key_tree import ROOT
 from fsproxy.config.orgs import with_overrides
 from fsproxy.config.problems import ConfigError, HostError, Place, Problem, in_order
 from fsproxy.config.reading import MERGED, Reading
+from fsproxy.config.renamed import with_new_names
 from fsproxy.config.schema import AuditConfig, Config, LogConfig, StateConfig, TopMode
 from fsproxy.config.yaml.positions import Kind, Scalar, Sequence, Table
 from fsproxy.config.yaml.tree import parse
@@ -59,7 +60,9 @@ def _load(text: str, name: str, environ: Mapping[str, str], files: Files, leftov
     unread = {(problem.line, problem.column, problem.key_path) for problem in problems}
     read = len(problems)
     values: dict[str, Any] = {}
+    warnings: tuple[str, ...] = ()
     if isinstance(tree, Table):
+        tree, warnings = with_new_names(tree, problems)
         problems.extend(root_conflicts(tree))
         values = reading.keys(ROOT, with_overrides(tree))
     elif tree is not None:
@@ -71,7 +74,7 @@ def _load(text: str, name: str, environ: Mapping[str, str], files: Files, leftov
         found = with_excerpts(ordered, text, name, tree, reading.unknown)
         form = getattr(values.get("log"), "format", None) or LogConfig().format
         raise ConfigError(found, files.asked, passing=files.passing, log_format=form)
-    return _assembled(values, tree, files)
+    return replace(_assembled(values, tree, files), warnings=warnings)
 
 
 def load_plan(path: Path) -> Plan:

@@ -430,3 +430,5 @@ class Config:
     """Every file that was read: the configuration itself, then the ``file:`` lists, as absolute paths."""
     hashes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     """sha256 of each of ``files``."""
+    warnings: tuple[str, ...] = ()
+    """Of keys that are read, and will not be for ever: each with its place, and without a value."""

@@ -151,6 +151,7 @@ class Reloader:
             present, by_api = data_plane.generation, self._switch == data_plane.generation.switch
             yield from config_conditions.mode(present.mode.value, present.privacy, time, switched=by_api)
             yield from config_conditions.lapsing(present.lapses, time)
+            yield from config_conditions.old_names(present.config.warnings, time)
         yield from config_conditions.not_used(self._errors, self._errors_since)
         yield from config_conditions.waits_for_restart(self._waits_for_restart, time)
         if self._files.is_slow:

@@ -78,6 +78,21 @@ def lapsing(lapses: Sequence[Lapse], now: Instant) -> Iterator[Condition]:
         )
 
 
+def old_names(warnings: Sequence[str], now: Instant) -> Iterator[Condition]:
+    """Yield that the configuration has keys by names that a later version will not read."""
+    if warnings:
+        more = f", and {len(warnings) - 1} more" if len(warnings) > 1 else ""
+        yield Condition(
+            id="config:old-name",
+            level=Level.WARN,
+            since=now,
+            text=f"a key has a new name: {warnings[0]}{more}",
+            more="Nothing else differs: write the new name. fsproxy check lists all of them.",
+            count=len(warnings),
+            counted="keys",
+        )
+
+
 def slowly_watched(now: Instant) -> Condition:
     """Return that changes of the files are noticed late."""
     return Condition(
