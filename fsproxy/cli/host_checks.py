@@ -10,11 +10,11 @@ from functools import partial
 
 from fsproxy.config.problems import HostError
 from fsproxy.config.schema import Config, ListenConfig
+from fsproxy.config.tls import client_context, server_context
 from fsproxy.core.filters.geo import GeoFilter
 from fsproxy.core.settings import CoreSettings
 from fsproxy.fleet.listening import IN_USE, require_free, require_worker_sockets
 from fsproxy.http.aiohttp_parts import HAS_C_PARSER
-from fsproxy.http.tls import client_context, server_context
 from fsproxy.proxy.geo import Locator
 from fsproxy.state.repeats import refuse_disabled
 from fsproxy.state.stores import make_stores

@@ -10,11 +10,14 @@ from importlib.util import find_spec
 from fsproxy.config.own_listener import own_listeners, same_port
 from fsproxy.config.problems import Problem
 from fsproxy.config.redact_rules import key_faults, rule_faults, section_faults
+from fsproxy.config.redis_keys import redis_faults
 from fsproxy.config.schema import (
     AddressPrivacy,
     AdminConfig,
     AuditConfig,
     ListenConfig,
+    RedisConfig,
+    RedisTls,
     RewriteConfig,
     RoutesConfig,
     StateBackend,
@@ -92,7 +95,7 @@ def _rewrite(table: Table) -> Iterator[Problem]:
             yield to.problem(f"refers to group {beyond}, which path does not have", "the groups of path, from \\1")
 
 
-def _upstream_tls(table: Table) -> Iterator[Problem]:
+def _client_tls(table: Table) -> Iterator[Problem]:
     for one, other in (("cert", "key"), ("key", "cert")):
         if (found := table.scalar(one)) and not table.scalar(other):
             yield found.problem(f"stands without {other}", "cert and key, or neither")
@@ -188,7 +191,9 @@ CONFLICTS: Mapping[type, Callable[[Table], Iterator[Problem]]] = {
     ListenConfig: _listen,
     UpstreamConfig: _upstream,
     RewriteConfig: _rewrite,
-    UpstreamTls: _upstream_tls,
+    UpstreamTls: _client_tls,
+    RedisTls: _client_tls,
+    RedisConfig: redis_faults,
     RoutesConfig: _routes,
     AuditConfig: _audit,
     UserAgentSettings: _user_agent,

@@ -1,10 +1,11 @@
-"""The addresses that a host of ``listen`` or ``admin`` means, and which of them collide."""
+"""Hosts and ports: the addresses that a host of ``listen`` or ``admin`` means, and which of them collide."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 from ipaddress import ip_address
+from typing import NamedTuple
 
 from fsproxy.core.keys import STRING, Leaf
 
@@ -24,6 +25,26 @@ def plain_host(text: str) -> str:
         if inner is not text or not _NAME.fullmatch(text) or _NUMBERS.fullmatch(text):
             raise
         return text.lower()
+
+
+class Node(NamedTuple):
+    """A server's host and port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def node(text: str) -> Node:
+    """Return a server's address, written HOST:PORT. Raises ValueError."""
+    host, colon, port = text.strip().rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or not 0 < int(port[:6]) < 65_536 or host.count(":") == 1:
+        raise ValueError
+    if ":" in host and host[:1] != "[":  # an IPv6 address without its port
+        raise ValueError
+    return Node(plain_host(host), int(port))
 
 
 HOST = Leaf(

@@ -7,14 +7,15 @@ names its key.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum, unique
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from types import MappingProxyType
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from fsproxy.config.hosts import HOST
+from fsproxy.config.hosts import HOST, Node, node
+from fsproxy.config.redis_keys import redis_url
 from fsproxy.core.audit.privacy import MaskAddress, address_mask
 from fsproxy.core.keys import (
     ANY_TEXT,
@@ -135,7 +136,17 @@ _URL = Leaf(
     _url,
     STRING,
 )
-_REDIS_URL = trimmed(matching("a Redis address", "redis://, rediss:// or unix://...", r"(rediss?|unix)://\S+"))
+_REDIS_URL = trimmed(
+    Leaf(
+        "a Redis address",
+        "redis://HOST:PORT/DATABASE, rediss:// (TLS) or unix:///PATH; a user and a password with special characters "
+        "have keys of their own, username and password",
+        redis_url,
+        {"type": "string", "pattern": r"^(?:(rediss?|unix)://\S+)$"},
+    )
+)
+_NODE = Leaf("a server's address", "HOST:PORT, such as 10.0.0.1:26379 or [2001:db8::1]:26379", node, STRING)
+_NODES = ListOf[tuple[Node, ...]](_NODE, lambda found: tuple(dict.fromkeys(found)), STRING)
 _PATH = matching("a path", "a path that starts with /, without ? and #", r"/[^\s?#]*")
 _PATHS = ListOf[tuple[str, ...]](_PATH, tuple, _PATH.schema)
 _PATTERN = checked("a pattern of paths", rewrites.PATTERN, rewrites.pattern_problem)
@@ -214,13 +225,19 @@ class ServerConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UpstreamTls:
-    """TLS towards the upstream."""
+class ClientTls:
+    """TLS towards a server."""
 
-    verify: bool = setting(True, TRUTH, "Whether the upstream's certificate must be valid.")
+    verify: bool = setting(True, TRUTH, "Whether the server's certificate must be valid.")
     ca: str | None = setting(None, or_null(TEXT), "PEM file of the authorities to trust in place of the system's.")
     cert: str | None = setting(None, or_null(TEXT), "PEM file of our client certificate.")
     key: str | None = setting(None, or_null(TEXT), "PEM file of its private key.")
+
+
+class UpstreamTls(ClientTls):
+    """TLS towards the upstream."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,12 +319,51 @@ class RoutesConfig:
     server_api: bool = setting(True, TRUTH, "Whether the vendor's server API is inspected.")
 
 
+class RedisTls(ClientTls):
+    """TLS towards Redis, and towards the Sentinels."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentinelConfig:
+    """The Sentinels that know which server is the primary."""
+
+    master: str = needed(TEXT, "The name that they know the primary by.")
+    nodes: tuple[Node, ...] = needed(
+        replace(_NODES, lone=True), "Their addresses, HOST:PORT; one that is down is skipped."
+    )
+    username: str | None = setting(None, or_null(TEXT), "User of the Sentinels, if they want one.")
+    password: str | None = setting(
+        None, or_null(_SECRET), "Password of the Sentinels; never the server's.", secret=True
+    )
+    tls: bool | None = setting(
+        None, or_null(TRUTH), "Whether they speak TLS; null: as the servers, by state.redis.tls."
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisConfig:
-    """A Redis or Valkey server that instances share; not used while state.backend is memory."""
+    """The Redis or Valkey that instances share: a server, a primary or a Cluster. Not used in memory."""
 
     url: str = setting(
-        "redis://127.0.0.1:6379/0", _REDIS_URL, "Address, with the password if there is one.", secret=True
+        "redis://127.0.0.1:6379/0",
+        _REDIS_URL,
+        "Address of one server, or of any node of a Cluster: redis://, rediss:// (TLS) or unix://.",
+        secret=True,
+    )
+    sentinel: SentinelConfig | None = setting(
+        None, SectionOf(SentinelConfig, nullable=True), "In place of url: the Sentinels that know the primary."
+    )
+    cluster: bool = setting(False, TRUTH, "Whether it is a Cluster, of which url or nodes name any nodes.")
+    nodes: tuple[Node, ...] = setting([], _NODES, "In place of url, with cluster: HOST:PORT of some of its nodes.")
+    database: int | None = setting(None, or_null(COUNT_OR_ZERO), "Its number; null: the one in url, or 0.")
+    username: str | None = setting(None, or_null(TEXT), "User (ACL), if it is not in url.")
+    password: str | None = setting(
+        None, or_null(_SECRET), "Password as it is, with any characters, if it is not in url.", secret=True
+    )
+    tls: RedisTls | None = setting(
+        None, SectionOf(RedisTls, nullable=True), "Certificates; with sentinel or nodes, {} turns TLS on."
     )
     prefix: str = setting("fsproxy:", ANY_TEXT, "What all keys start with.")
     timeout: float = setting("250ms", DURATION, "How long an answer may take before the store counts as down.")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
-from fsproxy.config.schema import Config, StateBackend, StateConfig, TopMode
+from fsproxy.config.redis_keys import redis_address
+from fsproxy.config.schema import Config, RedisConfig, StateBackend, StateConfig, TopMode
 from fsproxy.core.model import FilterName, Mode, OnTrouble
 from fsproxy.core.settings import PRIVACY, ClientApiSettings, CoreSettings, FilterSettings
 
@@ -98,7 +98,14 @@ def _trust(config: Config) -> str:
 
 def _state(state: StateConfig) -> str:
     if state.backend is StateBackend.REDIS:
-        return f"state in Redis at {urlsplit(state.redis.url).hostname or 'a unix socket'}"
+        return f"state in Redis {_redis(state.redis)}"
     if state.persist is None:
         return "state in memory of this instance alone, forgotten at restart"
     return f"state in memory of this instance alone, kept in {state.persist.path}"
+
+
+def _redis(redis: RedisConfig) -> str:
+    if redis.sentinel is not None:
+        return f"at the primary {redis.sentinel.master} that Sentinels know"
+    nodes = ", ".join(each.host for each in redis.nodes[:4]) or redis_address(redis.url).host or "a unix socket"
+    return f"Cluster at {nodes}" if redis.cluster else f"at {nodes}"

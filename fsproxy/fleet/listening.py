@@ -20,8 +20,8 @@ from fsproxy.config.files import folder_fault
 from fsproxy.config.hosts import addresses
 from fsproxy.config.problems import HostError
 from fsproxy.config.schema import AdminConfig, Config, ListenConfig
+from fsproxy.config.tls import server_context
 from fsproxy.fleet.binding import NOT_HERE, bind
-from fsproxy.http.tls import server_context
 
 BACKLOG = 4096
 ACCEPT_SECONDS = 2.0

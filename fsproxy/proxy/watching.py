@@ -64,11 +64,10 @@ class Watch:
             return
         memory = stores.shared[1].memory
         self._sources.append(lambda now: _store(breaker, memory, now, blocks=blocks()))
-        place = breaker.place
         for rate in stores.rates:
 
             def describe(what: str = rate.what) -> Condition:
-                return store_conditions.not_written(place, what)
+                return store_conditions.not_written(breaker.place, what)
 
             self._sources.append(Growing(lambda rate=rate: rate.skipped, describe))  # type: ignore[misc]
         self._sources.append(Growing(lambda: breaker.refusals, lambda: _refusal(breaker)))

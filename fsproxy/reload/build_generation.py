@@ -18,7 +18,7 @@ from fsproxy.config.loader import load, load_text, located
 from fsproxy.config.problems import ConfigError, HostError
 from fsproxy.config.restart import with_what_can_change
 from fsproxy.config.schema import ModeSwitch
-from fsproxy.http.tls import client_context
+from fsproxy.config.tls import client_context
 from fsproxy.http.upstream.hosts import same_hosts
 from fsproxy.proxy.generation import Generation
 from fsproxy.reload.free_in_steps import free_in_steps

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
@@ -200,30 +199,20 @@ def make_stores(config: StateConfig) -> Stores:
         raise HostError(
             "state.backend", "needs redis-py, which is not installed", "pip install fsproxy[redis]"
         ) from None
-    except Exception:  # noqa: BLE001 - redis-py raises all kinds for the parts of an address
-        # The address itself is not shown, as it may hold a password.
-        raise HostError("state.redis.url", "cannot be used as an address", "redis://HOST:PORT/DATABASE") from None
-
-
-def _place(url: str) -> str:
-    """Return host and port of an address, or the path of its socket. What else it holds may be a secret."""
-    parts = urlsplit(url)
-    if parts.scheme == "unix":
-        return parts.path
-    host = parts.hostname or "localhost"
-    return f"{f'[{host}]' if ':' in host else host}:{parts.port or 6379}"
 
 
 def _shared(config: StateConfig) -> Stores:
     # Imported here alone, as redis-py is an extra.
+    from fsproxy.state.redis.configured import server_of  # noqa: PLC0415
     from fsproxy.state.redis.ledger import RedisLedger  # noqa: PLC0415
     from fsproxy.state.redis.repeats import CacheConnections, SharedRepeats  # noqa: PLC0415
     from fsproxy.state.redis.shared_blocks import SharedBlockedPages  # noqa: PLC0415
     from fsproxy.state.redis.shared_clocks import SharedPageClocks  # noqa: PLC0415
     from fsproxy.state.redis.shared_lists import SharedLists  # noqa: PLC0415
 
-    address = (config.redis.url, config.redis.prefix, config.redis.timeout)
-    breaker = Breaker(_place(config.redis.url))
+    server = server_of(config.redis)
+    address = (server, config.redis.prefix, config.redis.timeout)
+    breaker = Breaker(server.place)
     ledger = RedisLedger(*address, breaker)
     connections = CacheConnections(*address, breaker)
     pages, calls = WriteRate("blocked_pages", *PAGE_WRITES), WriteRate("repeats", *REPEAT_WRITES)

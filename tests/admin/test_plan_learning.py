@@ -14,6 +14,7 @@ from fsproxy.core.model import Instant
 from fsproxy.state.memory.ledger import MemoryLedger
 from fsproxy.state.redis.ledger import RedisLedger
 from support.ledgers import at_once
+from support.valkey import server_at
 
 LOST = "redis://user:s3cret@127.0.0.1:1/0"
 TEXT = (
@@ -58,4 +59,4 @@ async def test_what_memory_has_kept_makes_a_plan_of_all_orgs_or_of_one(org: str 
 
 async def test_a_store_that_is_down_is_no_answer() -> None:
     with pytest.raises(UnansweredError, match="cannot be read"):
-        await learn_plan(RedisLedger(LOST, "", 0.2), CONFIG, None)
+        await learn_plan(RedisLedger(server_at(LOST), "", 0.2), CONFIG, None)

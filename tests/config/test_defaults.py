@@ -64,6 +64,8 @@ def test_the_annotated_file_has_every_key() -> None:
         "filters.ramping.schedule.share",
         "upstream.rewrite.path",
         "upstream.rewrite.to",
+        *(f"state.redis.sentinel.{name}" for name in ("master", "nodes", "username", "password", "tls")),
+        *(f"state.redis.tls.{name}" for name in ("verify", "ca", "cert", "key")),
         *(f"redact.rules.{name}" for name in ("mask", "exclude", "hash", "in", "id", "mode")),
     }
 

@@ -27,6 +27,13 @@ WRONG = {
     "a Redis address with a wrong scheme": "state: {redis: {url: 'http://:hunter2@a'}}",
     "a Redis address in place of its section": "state: {redis: 'redis://:hunter2@a'}",
     "a state that is an address": "state: redis://:hunter2@a",
+    "a Redis password that is a list": "state: {redis: {password: [hunter2]}}",
+    "a Redis password beside another fault": "state: {redis: {password: hunter2, database: x}}",
+    "a Redis password given twice": "state: {redis: {password: hunter2, url: 'redis://:hunter2@a'}}",
+    "a Redis password that an address cannot hold": "state: {redis: {url: 'redis://:hun/hunter2#@a'}}",
+    "a Sentinel's password beside another fault": "state: {redis: {sentinel: {password: hunter2, nodes: a}}}",
+    "a Sentinel's password in place of its section": "state: {redis: {sentinel: hunter2}}",
+    "a password in a node": "state: {redis: {cluster: true, nodes: ['u:hunter2@a:1']}}",
     "an upstream with a password": "upstream: {url: 'http://u:hunter2@a'}",
     "a prefix with a password": "upstream: {url: http://a, prefixes: {/s: 'ftp://u:hunter2@a'}}",
     "a wrong port from the environment": "listen: {port: '${SECRET}'}",
@@ -90,6 +97,11 @@ SECRET_KEYS = {
     "admin.read_token": ("admin: {{read_token: {}}}", lambda config: config.admin.read_token),
     "audit.key": ("audit: {{client_ip: hashed, key: {}}}", lambda config: config.audit.client_ip_key),
     "state.redis.url": ("state: {{redis: {{url: {}}}}}", lambda config: config.state.redis.url),
+    "state.redis.password": ("state: {{redis: {{password: {}}}}}", lambda config: config.state.redis.password),
+    "state.redis.sentinel.password": (
+        "state: {{redis: {{sentinel: {{master: m, nodes: a:1, password: {}}}}}}}",
+        lambda config: config.state.redis.sentinel.password,
+    ),
 }
 URL = "redis://:{}@store"
 

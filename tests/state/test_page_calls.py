@@ -26,6 +26,7 @@ from fsproxy.state.redis.shared_clocks import SharedPageClocks
 from fsproxy.state.redis.write_limits import WriteRate
 from fsproxy.state.repeats import Repeats
 from support.ledgers import fresh_org
+from support.valkey import server_at
 
 START = 1_790_000_000.0
 CLIENT = 1_234_567_890_000
@@ -118,7 +119,9 @@ class OverValkey:
     def __post_init__(self) -> None:
         async def start() -> None:
             for _ in range(3):
-                self.ledgers.append(RedisLedger(self.url, f"page-calls-{id(self)}:", 30.0, callers_clock=True))
+                self.ledgers.append(
+                    RedisLedger(server_at(self.url), f"page-calls-{id(self)}:", 30.0, callers_clock=True)
+                )
                 await self.ledgers[-1].start()
 
         self.runner.run(start())

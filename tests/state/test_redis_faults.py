@@ -23,7 +23,7 @@ from fsproxy.state.redis.shared_clocks import SharedPageClocks
 from fsproxy.state.redis.write_limits import WriteRate
 from support import ledger_process
 from support.ledgers import without_waiting
-from support.valkey import DelayingProxy, ValkeyServer, running_valkey
+from support.valkey import DelayingProxy, ValkeyServer, running_valkey, server_at
 
 LIMIT = 3.0
 """Of a round trip: a server that is there answers within it on a busy machine, too, or it would count as down."""
@@ -63,7 +63,7 @@ UP, DOWN = StoreState.UP, StoreState.DOWN
 @asynccontextmanager
 async def running_ledger(url: str, limit: float = LIMIT) -> AsyncIterator[tuple[RedisLedger, States]]:
     states = States()
-    ledger = RedisLedger(url, "faults:", limit, states)
+    ledger = RedisLedger(server_at(url), "faults:", limit, states)
     await ledger.start()
     try:
         yield ledger, states

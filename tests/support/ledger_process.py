@@ -12,9 +12,11 @@ import os
 import sys
 
 from fsproxy.clock import now
+from fsproxy.config.schema import RedisConfig
 from fsproxy.core.limits.operations import Admit, Admitted, Claim, Claimed, NameKind, QuotaTerms, RateKind, Spend, Spent
 from fsproxy.core.model import Instant
 from fsproxy.core.settings import Window
+from fsproxy.state.redis.configured import server_of
 from fsproxy.state.redis.ledger import RedisLedger
 
 SESSIONS, NAMES, CALLS = 25, 20, 10
@@ -23,7 +25,7 @@ DEADLINE = 240.0
 
 
 async def main(url: str, prefix: str, runs: int) -> None:
-    ledger = RedisLedger(url, prefix, DEADLINE)
+    ledger = RedisLedger(server_of(RedisConfig(url=url)), prefix, DEADLINE)
     await ledger.start()
     await asyncio.to_thread(sys.stdin.readline)
     granted = [await one_run(ledger, f"org-{run}") for run in range(runs)]

@@ -28,6 +28,7 @@ from fsproxy.state.memory.recent_names import RecentNames
 from fsproxy.state.redis.ledger import RedisLedger
 from fsproxy.state.redis.local_answers import UNKNOWN
 from fsproxy.state.sqlite.file import LedgerFile
+from support.valkey import server_at
 
 START = 1_790_000_000.0
 ORG = "o-1ABC-na1"
@@ -141,7 +142,7 @@ class ValkeyStore:
 
     @staticmethod
     async def _made(url: str) -> RedisLedger:
-        ledger = RedisLedger(url, f"test{next(_numbers)}:", 30.0, callers_clock=True)
+        ledger = RedisLedger(server_at(url), f"test{next(_numbers)}:", 30.0, callers_clock=True)
         ledger._local.answer = lambda *_: UNKNOWN  # type: ignore[method-assign]
         await ledger.start()
         return ledger

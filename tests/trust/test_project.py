@@ -15,7 +15,7 @@ from hypothesis import settings
 
 import fsproxy
 from fsproxy.config.schema import UpstreamTls
-from fsproxy.http.tls import client_context, server_context
+from fsproxy.config.tls import client_context, server_context
 
 PACKAGE = Path(fsproxy.__file__).parent
 ROOT = PACKAGE.parent

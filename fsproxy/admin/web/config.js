@@ -8,6 +8,13 @@ import {clock, date, local, plural, roughly, shareText} from "./words.js";
 
 let opened = false;
 
+/** Where the shared state is, in words. */
+function redis({url, sentinel, cluster, nodes}) {
+  const code = (text) => el("code", {}, text);
+  if (sentinel) return ["the primary ", code(sentinel.master), " that Sentinels know"];
+  return [cluster ? "the Cluster at " : null, code(nodes.length ? nodes.map((each) => each.join(":")).join(", ") : url)];
+}
+
 /** The card; null before the first answer. */
 export function configCard() {
   const answer = model.config;
@@ -43,7 +50,7 @@ export function configCard() {
           )
         : null,
       fact("Upstream", code(config.upstream.url)),
-      fact("State", config.state.backend === "redis" ? code(config.state.redis.url) : config.state.backend),
+      fact("State", config.state.backend === "redis" ? redis(config.state.redis) : config.state.backend),
       answer.lists?.length ? fact("Lists at run time", answer.lists.map(listed)) : null,
       fact(
         "Waits for a restart",

@@ -11,8 +11,8 @@ from typing import cast
 
 from fsproxy.cli.doctor.findings import Finding, fault, ok, unknown, warning
 from fsproxy.clock import now
+from fsproxy.config.tls import EXPIRED, NOT_YET, WRONG_NAME, fault_of_peer
 from fsproxy.http.origin import Origin
-from fsproxy.http.tls import EXPIRED, NOT_YET, WRONG_NAME, fault_of_peer
 from fsproxy.telemetry.certificate_conditions import SOON_DAYS
 
 _DAY = 86_400.0

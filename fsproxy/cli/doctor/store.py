@@ -8,9 +8,16 @@ from typing import Any, Protocol
 
 from fsproxy.cli.doctor.findings import Finding, fault, ok, unknown, warning
 from fsproxy.config.schema import RedisConfig
-from fsproxy.state.redis.refusals import OTHERWISE, REMEDIES, is_refused, word_of
+from fsproxy.state.redis.refusals import A_NODE, A_SENTINEL, NO_NODE, OTHERWISE, REMEDIES, is_refused, word_of
 from fsproxy.state.redis.store_memory import WARN_SHARE
 
+KINDS = {
+    A_NODE: f"{A_NODE}: keys of other nodes are not reached through it",
+    A_SENTINEL: A_SENTINEL,
+    NO_NODE: NO_NODE,
+    "READONLY": "it is a replica, which takes no writes",
+}
+"""What a server of the wrong kind is called."""
 OLDEST = (6, 2)
 """Older servers get no fixes any more."""
 COMMANDS: Mapping[str, Sequence[object]] = {
@@ -48,7 +55,7 @@ COMMANDS: Mapping[str, Sequence[object]] = {
 class _Client(Protocol):
     """The one method that is used of redis-py's client."""
 
-    async def execute_command(self, *words: object) -> Any:
+    async def execute_command(self, *words: object, **options: object) -> Any:
         """Send a command, return the answer."""
 
 
@@ -61,17 +68,23 @@ async def store(config: RedisConfig) -> AsyncIterator[Finding]:
         return
     from redis.exceptions import RedisError  # noqa: PLC0415
 
-    from fsproxy.state.redis.connection import connection_pool  # noqa: PLC0415
+    from fsproxy.state.redis.configured import server_of  # noqa: PLC0415
+    from fsproxy.state.redis.reasons import reason_of  # noqa: PLC0415
 
-    pool = connection_pool(config.url, max(config.timeout, 3.0), decode_responses=True)
+    pool = server_of(config).pool(max(config.timeout, 3.0), 1, decode_responses=True)
     client = Redis(connection_pool=pool)
     try:
         await client.execute_command("PING")  # type: ignore[no-untyped-call]
     except (RedisError, OSError) as error:
-        yield failed("redis.connect", "it cannot be used", error)
+        if (reason := reason_of(error)) in KINDS:
+            yield ok("redis.connect", "it answers")
+            yield fault("redis.kind", KINDS[reason], REMEDIES[reason])
+        else:
+            yield failed("redis.connect", "it cannot be used", error)
         return
     else:
         yield ok("redis.connect", "it answers")
+        yield ok("redis.kind", "a server of its own that takes writes")
         async for finding in _asked(client, config):
             yield finding
     finally:
@@ -91,29 +104,10 @@ async def _asked(client: _Client, config: RedisConfig) -> AsyncIterator[Finding]
         )
         info = {}
     if info:
-        for finding in (_kind(info), _version(info), _policy(info), _memory(info)):
+        for finding in (_version(info), _policy(info), _memory(info)):
             yield finding
-        if _mode(info) == "sentinel":
-            return
     async for finding in _rights(client, config):
         yield finding
-
-
-def _mode(info: Mapping[str, Any]) -> str:
-    return str(info.get("redis_mode") or info.get("server_mode") or "standalone")
-
-
-def _kind(info: Mapping[str, Any]) -> Finding:
-    mode = _mode(info)
-    if mode == "sentinel":
-        text = "this is a Sentinel, which keeps no data"
-        return fault("redis.kind", text, "Give the primary's address in state.redis.url (SENTINEL get-master-addr...).")
-    if mode == "cluster" or info.get("cluster_enabled") == 1:
-        text = "this is one node of a cluster: keys of other nodes are not reached through it"
-        return fault("redis.kind", text, "Give a server that is no cluster's in state.redis.url.")
-    if info.get("role") not in {None, "master"}:
-        return fault("redis.kind", "this is a replica, which takes no writes", REMEDIES["READONLY"])
-    return ok("redis.kind", "a server of its own that takes writes")
 
 
 def _version(info: Mapping[str, Any]) -> Finding:
@@ -154,13 +148,13 @@ async def _rights(client: _Client, config: RedisConfig) -> AsyncIterator[Finding
     """Run each command as the script would, on keys of an org that cannot be."""
     from redis.exceptions import RedisError  # noqa: PLC0415
 
-    from fsproxy.state.redis.script import script  # noqa: PLC0415
+    from fsproxy.state.redis.script import PACKED_CONSTANTS, PROBE, script  # noqa: PLC0415
     from fsproxy.state.redis.wire import org_base  # noqa: PLC0415
 
     base = org_base(config.prefix, "~doctor")
     refused: list[str] = []
     try:
-        await client.execute_command("SCRIPT", "LOAD", script())
+        await client.execute_command("EVAL", script(), 1, base, PROBE, PACKED_CONSTANTS, NEVER_DECODE=True)
         # The caches' keys are written by plain commands, with a time to live.
         await client.execute_command("SET", f"{base}s", "1", "PX", 10_000)
         await client.execute_command("GET", f"{base}s")

@@ -14,8 +14,8 @@ from fsproxy.cli.doctor.findings import Report, unknown
 from fsproxy.cli.doctor.store import store
 from fsproxy.config.problems import HostError
 from fsproxy.config.schema import Config, StateBackend, TopMode
+from fsproxy.config.tls import client_context
 from fsproxy.http.origin import Origin
-from fsproxy.http.tls import client_context
 from fsproxy.http.upstream.hosts import rewrites_of
 
 

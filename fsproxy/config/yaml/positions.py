@@ -10,7 +10,14 @@ from enum import Enum, unique
 
 from fsproxy.config.problems import HIDDEN, Place, Problem
 
-SECRETS = ("admin.token", "admin.read_token", "audit.key", "state.redis.url")
+SECRETS = (
+    "admin.token",
+    "admin.read_token",
+    "audit.key",
+    "state.redis.url",
+    "state.redis.password",
+    "state.redis.sentinel.password",
+)
 """Key paths whose values are never shown. Neither is a wrong value of a section that should hold one of them.
 
 A variable's value for one of them is a text, whatever it looks like.
@@ -71,6 +78,8 @@ class Scalar(Node):
     def shown(self) -> str:
         """Return the value as a fault shows it."""
         if self.from_environment or _may_be_secret(self.path) or _USERINFO.search(self.text):
+            return HIDDEN
+        if "@" in self.text and self.path.startswith("state."):  # a password before an address without its scheme
             return HIDDEN
         if self.kind is not Kind.TEXT:
             return self.text or "null"

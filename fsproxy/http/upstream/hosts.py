@@ -11,11 +11,11 @@ import ssl
 from collections.abc import Iterator
 
 from fsproxy.config.schema import UpstreamConfig, UpstreamTimeouts
+from fsproxy.config.tls import client_context
 from fsproxy.core.model import Instant
 from fsproxy.core.wire.rewrites import Rewrite, first_rewritten
 from fsproxy.http.origin import Origin
 from fsproxy.http.sweeper import Sweeper
-from fsproxy.http.tls import client_context
 from fsproxy.http.upstream.pool import Pool
 
 

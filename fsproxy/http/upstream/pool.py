@@ -11,12 +11,12 @@ from collections import deque
 from enum import IntEnum, unique
 
 from fsproxy.config.schema import UpstreamTimeouts
+from fsproxy.config.tls import fault_of_peer
 from fsproxy.core.failures import Failure
 from fsproxy.core.model import Instant
 from fsproxy.http.origin import Origin
 from fsproxy.http.server import has_fast_lane
 from fsproxy.http.sweeper import Sweeper
-from fsproxy.http.tls import fault_of_peer
 from fsproxy.http.upstream.connection import UpstreamConnection
 from fsproxy.http.upstream.unattended import Unattended
 

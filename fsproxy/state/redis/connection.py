@@ -1,46 +1,34 @@
 """One connection to Redis: everything that requests ask in one tick of the loop goes out in one write.
 
-redis-py makes the connection (address, TLS, password, database) and frames what goes over it; its commands
-and pools are not used, as they cost more than a whole request (67-92 µs an operation).
+redis-py frames what goes over it; its commands and pools are not used, as they cost more than a whole request
+(67-92 µs an operation).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import ssl
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from redis.asyncio import BlockingConnectionPool
-from redis.asyncio.connection import AbstractConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as LostError
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoPermissionError, NoScriptError, ResponseError
 
 from fsproxy.clock import now as wall_clock
 from fsproxy.core.limits.operations import LedgerDownError
 from fsproxy.state.redis.batch import STALL_SECONDS, Batch, Request, ScriptCall
 from fsproxy.state.redis.breaker import PROBE_SECONDS, Breaker
+from fsproxy.state.redis.reasons import TOO_LATE, reason_of
 from fsproxy.state.redis.refusals import is_unwritable, word_of
-from fsproxy.state.redis.script import PACKED_CONSTANTS, script
+from fsproxy.state.redis.script import PACKED_CONSTANTS, PROBE, SHA, script
+from fsproxy.state.redis.server import Server, ServerConnection
 
-TOO_LATE = "it does not answer in time"
+FIRST_ROUND_TRIPS = 8
+"""The start waits at most so many time limits: what it takes to connect over TLS, log in, and load the script."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[float, list[Any]]).decode
-
-
-def connection_pool(url: str, timeout: float, **options: Any) -> BlockingConnectionPool:
-    """Return connections to this address that make no second attempt and wait no longer than ``timeout`` seconds."""
-    pool = BlockingConnectionPool.from_url(
-        url, timeout=timeout, socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 0), protocol=2, **options
-    )
-    pool.make_connection()  # type: ignore[no-untyped-call]  # raises now for an option that the address cannot have
-    return pool
 
 
 class RedisLink:
@@ -52,15 +40,14 @@ class RedisLink:
     """
 
     def __init__(
-        self, url: str, timeout: float, probe_base: str, breaker: Breaker, on_connect: Callable[[], None]
+        self, server: Server, timeout: float, probe_base: str, breaker: Breaker, on_connect: Callable[[], None]
     ) -> None:
         self._probe_base = probe_base
-        self._pool = connection_pool(url, timeout, socket_timeout=None)
+        self._server = server
         self._timeout = timeout
         self._breaker = breaker
         self._on_connect = on_connect
         self._batch = Batch(timeout, self._give_up)
-        self._sha = ""
         self._runner: asyncio.Task[None] | None = None
         self._serving: asyncio.Task[None] | None = None
         self._first = asyncio.Event()
@@ -68,10 +55,11 @@ class RedisLink:
         """How far the server's clock is ahead of ours, in seconds; None before the first answer."""
 
     async def start(self) -> None:
-        """Connect in the background. Wait for the first attempt's end, up to the time limit."""
+        """Connect in the background. Wait for the first attempt's end, as long as a server that is far away takes."""
+        self._server.start()
         self._runner = asyncio.create_task(self._run())
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(FIRST_ROUND_TRIPS * self._timeout):
                 await self._first.wait()
 
     async def close(self) -> None:
@@ -80,6 +68,7 @@ class RedisLink:
             self._runner.cancel()
             await asyncio.gather(self._runner, return_exceptions=True)
             self._runner = None
+        await self._server.close()
         self._batch.close()
 
     def ask(self, base: str, operations: list[Any], at: float | None) -> asyncio.Future[list[Any]]:
@@ -96,46 +85,44 @@ class RedisLink:
 
     async def _run(self) -> None:
         """Connect and serve, for ever. A connection that fails to come up is tried again after a second."""
-        loop = asyncio.get_running_loop()
+        loop, server = asyncio.get_running_loop(), self._server
         while True:
             began = loop.time()
-            connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
+            server.moved.clear()
+            connection = server.connection(self._timeout)
             reason = None
             try:
-                async with asyncio.timeout(self._timeout):
-                    await self._connect(connection)
+                await self._connect(connection)
+                server.present, self._breaker.place = connection.address, server.place
                 self._breaker.recovered()
                 self._first.set()
                 self._serving = asyncio.create_task(self._serve(connection))
-                await asyncio.wait([self._serving])
-                reason = self._end_of(self._serving)
+                reason = await self._until_it_ends(self._serving)
             except Exception as error:  # noqa: BLE001 - whatever a server or a client library does: try again
-                reason = _reason(error)
+                reason = reason_of(error)
             finally:
                 if self._serving is not None:
                     self._serving.cancel()
                     self._serving = None
+                server.present = None
                 # No answer can come any more.
                 await connection.disconnect(nowait=True)
                 self._batch.refuse_sent()
             if reason is not None:
+                self._breaker.place = server.place
                 self._breaker.failed(reason)
                 self._first.set()
                 self._batch.refuse_pending()
-                await asyncio.sleep(max(0.0, began + PROBE_SECONDS - loop.time()))
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(began + PROBE_SECONDS):
+                        await server.moved.wait()
 
-    async def _connect(self, connection: AbstractConnection) -> None:
+    async def _connect(self, connection: ServerConnection) -> None:
         await connection.connect()  # type: ignore[no-untyped-call]
-        # An idle connection is read without an end, whatever the address's options say.
+        sent, reply = await self._probe(connection)
+        # An idle connection is read without an end.
         connection.socket_timeout = None
-        await connection.send_command("SCRIPT", "LOAD", script())
-        self._sha = (await connection.read_response()).decode()
-        sent = wall_clock()
-        # The probe writes, as a server that is read-only or out of memory is of no use.
-        probe = _encode([[False, [["probe"]]]])
-        await connection.send_command("EVALSHA", self._sha, 1, self._probe_base, probe, PACKED_CONSTANTS)
-        server, answers = _decode(await connection.read_response())
-        self._breaker.round_trips += 2
+        server, answers = _decode(reply)
         if answers != [[True]]:
             # The script gives the text of an error as the answer.
             raise ResponseError(word_of(str(answers[0])) if answers else "")
@@ -143,7 +130,28 @@ class RedisLink:
         self._compare_clocks(server, sent)
         self._on_connect()
 
-    async def _serve(self, connection: AbstractConnection) -> None:
+    async def _probe(self, connection: ServerConnection) -> tuple[float, bytes]:
+        """Return when a probe was sent, and its answer. It writes, as a server that takes no writes is of no use.
+
+        It also teaches the server the script. SCRIPT LOAD may not be permitted; EVAL carries the text and teaches, too.
+        """
+        known, load, text = ("EVALSHA", SHA), ("SCRIPT", "LOAD", script()), ("EVAL", script())
+        for how in (known, load, known, text):
+            self._breaker.round_trips += 1
+            sent = wall_clock()
+            probe = (1, self._probe_base, PROBE, PACKED_CONSTANTS) if how[0] != "SCRIPT" else ()
+            await connection.send_command(*how, *probe)
+            try:
+                reply = await connection.read_response()
+            except (NoScriptError, NoPermissionError):
+                if how is text:
+                    raise
+                continue
+            if probe:
+                return sent, reply
+        raise AssertionError("unreachable")
+
+    async def _serve(self, connection: ServerConnection) -> None:
         reader = asyncio.create_task(self._read(connection))
         reader.add_done_callback(lambda _: self._batch.wake.set())
         try:
@@ -157,29 +165,36 @@ class RedisLink:
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)
 
-    def _end_of(self, serving: asyncio.Task[None]) -> str | None:
-        """Return why a connection ended. None: it was lost, and the next one may hold."""
+    async def _until_it_ends(self, serving: asyncio.Task[None]) -> str | None:
+        """Return why a connection ended. None: it was lost, or the server has moved, and the next one may hold."""
+        moved = asyncio.create_task(self._server.moved.wait())
+        try:
+            await asyncio.wait([serving, moved], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            moved.cancel()
+        if not serving.done():
+            return None
         if serving.cancelled():
             return TOO_LATE
         error = serving.exception()
         self._breaker.failures += isinstance(error, LostError | OSError)
-        return None if isinstance(error, LostError | OSError) else _reason(error)
+        return None if isinstance(error, LostError | OSError) else reason_of(error)
 
     # -- what goes over it
 
-    async def _write(self, connection: AbstractConnection, calls: list[ScriptCall]) -> None:
+    async def _write(self, connection: ServerConnection, calls: list[ScriptCall]) -> None:
         if not calls:
             return
         commands: list[tuple[Any, ...]] = []
         for call in calls:
             payload = _encode([request.payload for request in call.requests])
-            how = ("EVAL", script()) if call.with_text else ("EVALSHA", self._sha)
+            how = ("EVAL", script()) if call.with_text else ("EVALSHA", SHA)
             commands.append((*how, 1, call.base, payload, PACKED_CONSTANTS))
         self._batch.sent.extend(calls)
         self._breaker.round_trips += len(calls)
         await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
 
-    async def _read(self, connection: AbstractConnection) -> None:
+    async def _read(self, connection: ServerConnection) -> None:
         while True:
             try:
                 reply = await connection.read_response()
@@ -221,30 +236,9 @@ class RedisLink:
             self.skew = sample
 
     def _give_up(self) -> None:
-        """End the connection, as the time limit is over."""
+        """End the connection, as the time limit is over. One that is coming up goes on, but nobody waits for it."""
         if self._serving is not None:
             self._serving.cancel()
         else:
+            self._breaker.failed(TOO_LATE)
             self._batch.refuse_pending()
-
-
-def _reason(error: BaseException | None) -> str:
-    """Return the first word of a server's error, or a clause of ours: a server's own text might hold anything."""
-    if isinstance(error, TimeoutError):
-        return TOO_LATE
-    if word := word_of(error) if error is not None else "":
-        return word
-    if isinstance(error, LostError | OSError):
-        # redis-py raises its own error in the place of the system's.
-        every = (error, error.__cause__, error.__context__)
-        texts = (_system_words(each) for each in every if isinstance(each, OSError) and each.errno is not None)
-        return next(texts, "the connection was lost").lower()
-    return type(error).__name__
-
-
-def _system_words(error: OSError) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted: {error.verify_message}"
-    # asyncio puts the address into some of its texts. Errors of names have no number of the system.
-    number = error.errno or 0
-    return os.strerror(number) if number > 0 else error.strerror or "unknown"

@@ -12,7 +12,7 @@ from fsproxy.config.schema import RedisConfig
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.model import Instant
 from fsproxy.core.plan_writing import NameRow
-from fsproxy.state.redis.connection import connection_pool
+from fsproxy.state.redis.configured import server_of
 from fsproxy.state.redis.wire import KEY_VERSION, org_base
 
 LEAST_SECONDS = 3.0
@@ -27,7 +27,7 @@ async def kept_names(config: RedisConfig, org: str | None) -> AsyncGenerator[Nam
 
     An org with an odd id has a digest for it. Raises redis-py's errors and OSError.
     """
-    pool = connection_pool(config.url, max(config.timeout, LEAST_SECONDS), decode_responses=True)
+    pool = server_of(config).pool(max(config.timeout, LEAST_SECONDS), 1, decode_responses=True)
     client = Redis(connection_pool=pool)
     begin = f"{config.prefix}{KEY_VERSION}:{{"
     pattern = _SPECIAL.sub(r"\\\g<0>", begin) + "*}:n:*"

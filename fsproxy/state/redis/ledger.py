@@ -31,6 +31,7 @@ from fsproxy.state.redis.breaker import Breaker
 from fsproxy.state.redis.connection import RedisLink
 from fsproxy.state.redis.local_answers import UNKNOWN, UNTOLD, LocalAnswers
 from fsproxy.state.redis.script import PAGE_NAME_SECONDS
+from fsproxy.state.redis.server import Server
 from fsproxy.state.redis.wire import from_wire, look_to_wire, new_names, org_base, to_wire
 from fsproxy.state.redis.write_limits import NewPages, WriteRate
 from fsproxy.state.run_time_lists import KeptLists
@@ -54,7 +55,13 @@ class RedisLedger:
     """
 
     def __init__(
-        self, url: str, prefix: str, timeout: float, breaker: Breaker | None = None, *, callers_clock: bool = False
+        self,
+        server: Server,
+        prefix: str,
+        timeout: float,
+        breaker: Breaker | None = None,
+        *,
+        callers_clock: bool = False,
     ) -> None:
         self.breaker = breaker or Breaker("redis")
         self._prefix = prefix
@@ -68,7 +75,7 @@ class RedisLedger:
         self.new_names = self._local.new_names
         self.id_rate = WriteRate("sessions", *ID_WRITES)
         self.page_name_rate = NewPages("page_names", *PAGE_NAME_WRITES, PAGE_NAME_SECONDS)
-        self._link = RedisLink(url, timeout, org_base(prefix, "~probe"), self.breaker, self._local.forget)
+        self._link = RedisLink(server, timeout, org_base(prefix, "~probe"), self.breaker, self._local.forget)
         # A server that is not there does not keep the program from starting.
         self.start, self.close = self._link.start, self._link.close
 

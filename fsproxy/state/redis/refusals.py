@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import re
 
+A_NODE = "it is a node of a Cluster"
+A_SENTINEL = "it is a Sentinel, which keeps no data"
+NO_NODE = "it is no node of a Cluster"
 REMEDIES = {
-    "WRONGPASS": "Correct user and password in state.redis.url.",
-    "NOAUTH": "state.redis.url needs a password: redis://USER:PASSWORD@HOST:PORT/0.",
-    "NOPERM": "Grant it to the user (ACL SETUSER): all commands of the script, EVALSHA and SCRIPT LOAD.",
-    "READONLY": "Give the primary's address in state.redis.url, not a replica's.",
-    "MOVED": "It is one node of a cluster: give a server that is none.",
-    "CLUSTERDOWN": "It is a node of a cluster that is down: give a server that is none.",
+    A_NODE: "Write cluster: true in state.redis.",
+    A_SENTINEL: "Write sentinel: {master: NAME, nodes: [HOST:PORT, ...]} in state.redis, in place of url.",
+    NO_NODE: "Write cluster: false in state.redis, or give nodes of the Cluster.",
+    "WRONGPASS": "Correct username and password in state.redis, or those in its url.",
+    "NOAUTH": "It wants a password: state.redis.password, and state.redis.username for a user of its own.",
+    "NOPERM": "Grant the rights that docs/reference/state.md lists (ACL SETUSER).",
+    "READONLY": "Give the primary's address in state.redis.url, not a replica's; or state.redis.sentinel.",
+    "MOVED": "It is a node of a Cluster: write cluster: true in state.redis.",
+    "CLUSTERDOWN": "The Cluster is down, or parts of it are: look at its nodes (CLUSTER INFO).",
     "LOADING": "It is still loading its data: try again.",
     "OOM": "Raise its maxmemory.",
     "MISCONF": "It cannot save to its disk, and takes no writes: look at its log.",

@@ -21,7 +21,7 @@ from aiocache.serializers import NullSerializer
 
 from fsproxy.clock import monotonic
 from fsproxy.state.redis.breaker import Breaker
-from fsproxy.state.redis.connection import connection_pool
+from fsproxy.state.redis.server import Server
 from fsproxy.state.redis.store_memory import StoreMemory
 from fsproxy.state.redis.write_limits import WriteRate
 from fsproxy.state.repeats import REPEAT_SECONDS, REPEATS, Repeats, repeat_key
@@ -52,21 +52,19 @@ class _Cache(RedisCache):  # type: ignore[misc]  # aiocache ships no types
 class CacheConnections:
     """What all caches of a process share: the connections, and whether they are of any use now."""
 
-    def __init__(self, url: str, prefix: str, timeout: float, breaker: Breaker) -> None:
+    def __init__(self, server: Server, prefix: str, timeout: float, breaker: Breaker) -> None:
         limit = timeout / TIMEOUT_SHARE
         self._breaker = breaker
         self._rests_until = float("-inf")
         self.memory = StoreMemory(self._ask_memory)
-        # aiocache's own arguments know neither TLS nor users nor sockets, so the pool has the address. aiocache's
+        # aiocache's own arguments know neither TLS nor users nor sockets, so the pool is ours. aiocache's
         # default pool raises when it is used up; this one waits.
         self.cache = _Cache(
             serializer=NullSerializer(encoding=None),
             namespace=f"{prefix}{_VERSION}:cache",
             timeout=limit,
             pool_max_size=CONNECTIONS,
-            connection_pool_class=lambda **_: connection_pool(
-                url, limit, socket_timeout=limit, max_connections=CONNECTIONS
-            ),
+            connection_pool_class=lambda **_: server.pool(limit, CONNECTIONS),
         )
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import cache
 from importlib.resources import files
 
@@ -62,3 +63,9 @@ def script() -> str:
     folder = files("fsproxy.state.redis").joinpath("lua")
     parts = sorted((each for each in folder.iterdir() if each.name.endswith(".lua")), key=lambda each: each.name)
     return "\n".join(each.read_text("utf-8") for each in parts)
+
+
+SHA = hashlib.sha1(script().encode("utf-8"), usedforsecurity=False).hexdigest()
+"""The name by which servers know the script."""
+PROBE = msgspec.msgpack.encode([[False, [["probe"]]]])
+"""The request of a probe: it writes a key that lives for a few seconds."""

@@ -13,7 +13,7 @@ from fsproxy.core.model import Instant
 from fsproxy.core.name_digest import name_digest
 from fsproxy.state.redis.kept_names import kept_names
 from fsproxy.state.redis.ledger import RedisLedger
-from support.valkey import ValkeyServer
+from support.valkey import ValkeyServer, server_at
 
 LONG, HALF = "x" * 65, "half \ud83d"
 CLAIMS = [
@@ -33,7 +33,7 @@ async def read(config: RedisConfig, org: str | None) -> set[tuple[str, NameKind,
 @pytest.mark.parametrize("prefix", ["fsproxy:", "[a-z]*?\\{x}:"])
 def test_all_names_are_found_and_those_of_one_org(valkey: ValkeyServer, prefix: str) -> None:
     async def run() -> tuple[set[tuple[str, NameKind, str]], ...]:
-        ledger = RedisLedger(valkey.url, f"names {prefix}", 5.0, callers_clock=True)
+        ledger = RedisLedger(server_at(valkey.url), f"names {prefix}", 5.0, callers_clock=True)
         await ledger.start()
         for org, kind, names in CLAIMS:
             await ledger.ask((Claim(org, kind, names, 10, 3600.0),), Instant(1000.0))

@@ -38,7 +38,7 @@ from fsproxy.state.redis.shared_clocks import SharedPageClocks
 from fsproxy.state.redis.wire import clock_to_wire, id_of, org_base
 from fsproxy.state.redis.write_limits import WriteRate
 from support.ledgers import without_waiting
-from support.valkey import ValkeyServer
+from support.valkey import ValkeyServer, server_at
 
 LONG = 30.0
 prefixes = (f"redis{n}:" for n in itertools.count())
@@ -51,7 +51,7 @@ def prefix() -> str:
 
 @pytest.fixture
 async def ledger(valkey: ValkeyServer, prefix: str) -> AsyncIterator[RedisLedger]:
-    made = RedisLedger(valkey.url, prefix, LONG)
+    made = RedisLedger(server_at(valkey.url), prefix, LONG)
     await made.start()
     yield made
     await made.close()
@@ -60,7 +60,7 @@ async def ledger(valkey: ValkeyServer, prefix: str) -> AsyncIterator[RedisLedger
 @pytest.fixture
 async def other(valkey: ValkeyServer, prefix: str) -> AsyncIterator[RedisLedger]:
     """Another process's, as far as the ledger can tell."""
-    made = RedisLedger(valkey.url, prefix, LONG)
+    made = RedisLedger(server_at(valkey.url), prefix, LONG)
     await made.start()
     yield made
     await made.close()
@@ -100,7 +100,7 @@ def everything(org: str) -> tuple[Operation, ...]:
 
 
 def test_it_is_a_ledger(valkey: ValkeyServer) -> None:
-    ledger: Ledger = RedisLedger(valkey.url, "x:", LONG)
+    ledger: Ledger = RedisLedger(server_at(valkey.url), "x:", LONG)
     assert without_waiting(ledger, (), Instant(now())) == ()
 
 

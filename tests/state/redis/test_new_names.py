@@ -12,7 +12,7 @@ from fsproxy.core.limits.operations import Claim, Claimed, NameKind
 from fsproxy.state.redis.ledger import RedisLedger
 from fsproxy.state.redis.wire import org_base
 from fsproxy.state.redis.write_limits import NEW_NAMES_BURST, NEW_NAMES_PER_SECOND, OLD_ORG_SECONDS, NewNames
-from support.valkey import ValkeyServer
+from support.valkey import ValkeyServer, server_at
 
 HOUR, DAY = 3_600, 86_400
 RETENTION = 30.0 * DAY
@@ -35,7 +35,7 @@ def prefix() -> str:
 
 @pytest.fixture
 async def ledger(valkey: ValkeyServer, prefix: str) -> AsyncIterator[RedisLedger]:
-    made = RedisLedger(valkey.url, prefix, 30.0)
+    made = RedisLedger(server_at(valkey.url), prefix, 30.0)
     await made.start()
     made.new_names = made._local.new_names = Names()
     yield made

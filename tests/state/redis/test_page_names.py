@@ -12,7 +12,7 @@ from fsproxy.core.limits.operations import UNCOUNTED, Claim, Claimed, NameKind
 from fsproxy.state.redis.ledger import PAGE_NAME_WRITES, RedisLedger
 from fsproxy.state.redis.script import PAGE_NAME_SECONDS
 from fsproxy.state.redis.write_limits import NewPages
-from support.valkey import ValkeyServer
+from support.valkey import ValkeyServer, server_at
 
 
 class Pages(NewPages):
@@ -26,7 +26,7 @@ class Pages(NewPages):
 
 @pytest.fixture
 async def ledger(valkey: ValkeyServer, request: pytest.FixtureRequest) -> AsyncIterator[RedisLedger]:
-    made = RedisLedger(valkey.url, f"{request.node.name}:", 30.0)
+    made = RedisLedger(server_at(valkey.url), f"{request.node.name}:", 30.0)
     await made.start()
     made.page_name_rate = Pages("page_names", 2, 3, PAGE_NAME_SECONDS)
     yield made

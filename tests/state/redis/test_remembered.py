@@ -17,7 +17,7 @@ from fsproxy.state.redis.repeats import CacheConnections, SharedRepeats
 from fsproxy.state.redis.shared_blocks import SharedBlockedPages
 from fsproxy.state.redis.wire import block_to_wire, hit_from
 from fsproxy.state.redis.write_limits import WriteRate
-from support.valkey import DelayingProxy, ValkeyServer, running_valkey
+from support.valkey import DelayingProxy, ValkeyServer, running_valkey, server_at
 
 HIT = Hit(FilterName.DOMAIN, ReasonCode.DOMAIN_FILTER, Rule("domain:block:x"))
 
@@ -58,6 +58,8 @@ class Process:
     repeats: SharedRepeats
     writes: Rate
     clock: Clock
+    before: int
+    """Commands that connecting took."""
 
     async def settled(self) -> None:
         """What was sent behind has been answered."""
@@ -67,7 +69,7 @@ class Process:
     @property
     def asked(self) -> int:
         """Commands since the connection was made."""
-        return self.breaker.round_trips - 2
+        return self.breaker.round_trips - self.before
 
 
 @asynccontextmanager
@@ -75,8 +77,8 @@ async def process(
     url: str, prefix: str, *, limit: float = 20.0, rate: tuple[int, int] = (1_000, 1_000)
 ) -> AsyncIterator[Process]:
     breaker = Breaker("redis")
-    ledger = RedisLedger(url, prefix, limit, breaker)
-    remote = CacheConnections(url, prefix, limit, breaker)
+    ledger = RedisLedger(server_at(url), prefix, limit, breaker)
+    remote = CacheConnections(server_at(url), prefix, limit, breaker)
     writes = Rate("tested", *rate)
     pages, repeats = SharedBlockedPages(ledger, remote.memory, writes, 1_000), SharedRepeats(remote, writes, 1_000)
     clock = Clock()
@@ -84,7 +86,7 @@ async def process(
         each.clock = clock  # type: ignore[method-assign]
     await ledger.start()
     try:
-        yield Process(breaker, ledger, remote, pages, repeats, writes, clock)
+        yield Process(breaker, ledger, remote, pages, repeats, writes, clock, breaker.round_trips)
     finally:
         await ledger.close()
         await repeats.close()

@@ -17,7 +17,7 @@ from fsproxy.core.run_time_lists import ListChange, entry_of
 from fsproxy.state.redis import shared_lists
 from fsproxy.state.redis.ledger import RedisLedger
 from fsproxy.state.redis.shared_lists import SharedLists
-from support.valkey import ValkeyServer, running_valkey
+from support.valkey import ValkeyServer, running_valkey, server_at
 
 USERS, IP = FilterName.DELETING_USER, FilterName.IP
 _prefixes = count(1)
@@ -28,7 +28,7 @@ class Process:
 
     def __init__(self, url: str, prefix: str) -> None:
         self.prefix = prefix
-        self.ledger = RedisLedger(url, prefix, 5.0)
+        self.ledger = RedisLedger(server_at(url), prefix, 5.0)
         self.lists = self.ledger.lists
         self.shared = SharedLists(self.ledger)
 

@@ -11,7 +11,7 @@ import pytest
 from fsproxy.state.redis.breaker import Breaker
 from fsproxy.state.redis.repeats import CacheConnections
 from fsproxy.state.redis.store_memory import StoreMemory
-from support.valkey import ValkeyServer, running_valkey
+from support.valkey import ValkeyServer, running_valkey, server_at
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def samples(memory: StoreMemory) -> dict[str, float]:
 
 
 async def test_a_real_server_tells(valkey: ValkeyServer) -> None:
-    remote = CacheConnections(valkey.url, "m1:", 20.0, Breaker("redis"))
+    remote = CacheConnections(server_at(valkey.url), "m1:", 20.0, Breaker("redis"))
     memory = remote.memory
     try:
         await memory.poll()
@@ -65,7 +65,7 @@ async def test_a_server_that_may_not_be_asked_costs_nothing(valkey: ValkeyServer
     valkey.command("ACL", "SETUSER", "limited", "on", ">word", "~*", "+@all", "-info", "-config")
     url = valkey.url.replace("redis://", "redis://limited:word@")
     breaker = Breaker("redis")
-    remote = CacheConnections(url, "m2:", 20.0, breaker)
+    remote = CacheConnections(server_at(url), "m2:", 20.0, breaker)
     try:
         await remote.memory.poll()
         await remote.memory.poll()

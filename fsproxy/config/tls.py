@@ -1,4 +1,4 @@
-"""TLS towards recorders and towards the upstream. A file that cannot be used is reported by its key."""
+"""TLS towards recorders, the upstream and Redis. A file that cannot be used is reported by its key."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ssl
 from pathlib import Path
 
 from fsproxy.config.problems import HostError
-from fsproxy.config.schema import ServerTls, UpstreamTls
+from fsproxy.config.schema import ClientTls, ServerTls
 
 _CERTIFICATE, _KEY = "CERTIFICATE-----", "PRIVATE KEY-----"
 """The end of the line that such a part of a PEM file begins with."""
@@ -26,19 +26,19 @@ def server_context(tls: ServerTls | None) -> ssl.SSLContext:
     return context
 
 
-def client_context(tls: UpstreamTls) -> ssl.SSLContext:
-    """Return how to speak TLS to the upstream. Read files. Raise HostError."""
+def client_context(tls: ClientTls, section: str = "upstream.tls") -> ssl.SSLContext:
+    """Return how to speak TLS to the server that ``section`` is about. Read files. Raise HostError."""
     if tls.ca is not None:
-        _require_pem("upstream.tls.ca", tls.ca, _CERTIFICATE)
+        _require_pem(f"{section}.ca", tls.ca, _CERTIFICATE)
     try:
         context = ssl.create_default_context(cafile=tls.ca)
     except ssl.SSLError as error:
-        raise HostError("upstream.tls.ca", f"cannot be used: {error.reason}") from None
+        raise HostError(f"{section}.ca", f"cannot be used: {error.reason}") from None
     if not tls.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if tls.cert is not None:
-        _load_chain(context, "upstream.tls", tls.cert, tls.key or tls.cert)
+        _load_chain(context, section, tls.cert, tls.key or tls.cert)
     return context
 
 

@@ -1,0 +1,214 @@
+"""How connections to a server are opened: each finds out anew where the server is, and each step has its own limit.
+
+redis-py frames what goes over a connection. Its own way of connecting has one limit for all round trips together, takes
+the first address of a name alone, and needs rights that the limits do not need.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import BlockingConnectionPool
+from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ReadOnlyError, RedisError, ResponseError
+
+from fsproxy.config.hosts import Node
+from fsproxy.state.redis.reasons import MisfitError
+from fsproxy.state.redis.refusals import A_NODE, A_SENTINEL, NO_NODE, word_of
+
+PROTOCOL = 2
+RESOLVE_SECONDS = 5.0
+"""Time to look a name up. It may take several round trips, of a resolver and not of the store."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Login:
+    """What is said to a server first, and what it must be."""
+
+    username: str | None = None
+    password: str | None = None
+    database: int = 0
+    mode: str = "standalone"
+    """What kind of server it must be, in the word of its answer to HELLO."""
+
+    def commands(self) -> list[tuple[str, ...]]:
+        """Return the commands. They go out in one write, and each is answered."""
+        found: list[tuple[str, ...]] = []
+        if self.username or self.password:
+            found.append(("AUTH", *filter(None, [self.username]), self.password or ""))
+        if self.database:
+            found.append(("SELECT", str(self.database)))
+        # It needs no right. INFO and ROLE, which say the same, do.
+        return [*found, ("HELLO",)]
+
+    def verify(self, mode: str, role: str) -> None:
+        """Raise MisfitError or ReadOnlyError for a server of another kind. What it does not say is right."""
+        if mode and mode != self.mode:
+            raise MisfitError({"cluster": A_NODE, "sentinel": A_SENTINEL}.get(mode, NO_NODE))
+        # A Cluster's replica sends every key to its primary.
+        if role in {"replica", "slave"} and self.mode != "cluster":
+            raise ReadOnlyError("READONLY it is a replica")
+
+
+class Server:
+    """One server that has an address. ``RedisLink`` knows no more of where it is; subclasses find it in other ways."""
+
+    def __init__(self, node: Node, login: Login, tls: ssl.SSLContext | None = None, path: str = "") -> None:
+        """``path``: of a unix socket, in place of host and port."""
+        self._node = node
+        self.path = path
+        self.login = login
+        self.tls = tls
+        self.moved = asyncio.Event()
+        """Set when the link is to be opened anew, as the server is another one."""
+        self.present: Any = None
+        """The address that the process's link is connected to, which its other connections use too; None: none."""
+        self.skipped = 0
+        """How many of the name's addresses are tried last, as what was found there was not the right one."""
+
+    @property
+    def place(self) -> str:
+        """Host and port, or the path of a socket, for people."""
+        return self.path or str(self._node)
+
+    async def locate(self, limit: float) -> Node:  # noqa: ARG002
+        """Return where the server is now. ``limit``: seconds for each round trip. Raises OSError and MisfitError."""
+        return self._node
+
+    def connection(self, limit: float) -> ServerConnection:
+        """Return the link's next connection, which is not open yet. ``limit``: seconds for each round trip."""
+        return ServerConnection(server=self, limit=limit, protocol=PROTOCOL)
+
+    def pool(self, limit: float, most: int, **options: Any) -> BlockingConnectionPool:
+        """Return a pool of at most so many connections, to where the link is connected, or else to the server."""
+        return BlockingConnectionPool(
+            max_connections=most,
+            timeout=limit,
+            connection_class=PooledConnection,
+            server=self,
+            limit=limit,
+            protocol=PROTOCOL,
+            **options,
+        )
+
+    def start(self) -> None:
+        """Begin to watch whether the server moves."""
+
+    async def close(self) -> None:
+        """Watch no more."""
+
+
+class ServerConnection(AbstractConnection):
+    """A connection to a server. It is open when the server has said that it is of the right kind."""
+
+    def __init__(self, *, server: Server, limit: float, **options: Any) -> None:
+        super().__init__(socket_timeout=limit, retry=Retry(NoBackoff(), 0), **options)
+        self.server = server
+        self.limit = limit
+        self.address: Any = None
+        """The other end's, as sockets give it; the path of a unix socket."""
+
+    def repr_pieces(self) -> list[tuple[str, str]]:
+        """Return what redis-py shows."""
+        return [("server", self.server.place)]
+
+    def _host_error(self) -> str:
+        return self.server.place
+
+    async def _connect(self) -> None:
+        server = self.server
+        if server.path:
+            async with asyncio.timeout(self.limit):
+                self._reader, self._writer = await asyncio.open_unix_connection(server.path)
+            self.address = server.path
+            return
+        node = await server.locate(self.limit)
+        sock = await self._first_of(await self._addresses(node))
+        try:
+            self.address = sock.getpeername()
+            # A TLS handshake takes up to two round trips.
+            async with asyncio.timeout(2 * self.limit):
+                self._reader, self._writer = await asyncio.open_connection(
+                    sock=sock, ssl=server.tls, server_hostname=node.host if server.tls is not None else None
+                )
+        except BaseException:
+            sock.close()
+            raise
+
+    async def _addresses(self, node: Node) -> list[tuple[int, Any]]:
+        """Return the family and address of each place where the server may be."""
+        async with asyncio.timeout(RESOLVE_SECONDS):
+            found = await asyncio.get_running_loop().getaddrinfo(*node, type=socket.SOCK_STREAM)
+        first = self.server.skipped % len(found)
+        return [(family, address) for family, _, _, _, address in found[first:] + found[:first]]
+
+    async def _first_of(self, places: list[tuple[int, Any]]) -> socket.socket:
+        """Return a socket that is connected to the first of the addresses that accepts it."""
+        failure: Exception = OSError("the name has no address")
+        for family, address in places:
+            sock = socket.socket(family, socket.SOCK_STREAM)
+            try:
+                sock.setblocking(False)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                async with asyncio.timeout(self.limit):
+                    await asyncio.get_running_loop().sock_connect(sock, address)
+            except BaseException as error:
+                sock.close()
+                if not isinstance(error, OSError):  # a TimeoutError is one
+                    raise
+                failure = error
+            else:
+                return sock
+        raise failure
+
+    async def on_connect_check_health(self, check_health: bool = True) -> None:  # noqa: ARG002, FBT001, FBT002 - redis-py's
+        """Log in, and make sure that the server is of the right kind. Raises redis-py's errors."""
+        self._parser.on_connect(self)  # type: ignore[no-untyped-call]
+        commands = self.server.login.commands()
+        await self.send_packed_command(self.pack_commands(commands), check_health=False)
+        for _ in commands[:-1]:
+            await self.read_response()
+        try:
+            told = await self.read_response(disable_decoding=True)
+        except ResponseError as error:
+            # A server that knows no HELLO, or a proxy in front of one. Of what kind it is shows in what it refuses.
+            if word_of(error) in {"NOAUTH", "LOADING"}:
+                raise
+            return
+        facts = dict(zip(told[::2], told[1::2], strict=False)) if isinstance(told, list) else {}
+        try:
+            self.server.login.verify(facts.get(b"mode", b"").decode(), facts.get(b"role", b"").decode())
+        except RedisError:
+            self.server.skipped += 1
+            raise
+
+
+class PooledConnection(ServerConnection):
+    """A connection beside the link's, to where the link is connected. It is opened anew when the link is elsewhere."""
+
+    async def connect(self) -> None:
+        """Open it, if it is not."""
+        present = self.server.present
+        if self.is_connected and present not in (None, self.address):
+            await self.disconnect(nowait=True)
+        await super().connect()  # type: ignore[no-untyped-call]
+
+    async def read_response(self, *args: Any, **options: Any) -> Any:
+        """Return an answer. A server that has become a replica is left."""
+        try:
+            return await super().read_response(*args, **options)
+        except ReadOnlyError:
+            await self.disconnect(nowait=True)
+            raise
+
+    async def _addresses(self, node: Node) -> list[tuple[int, Any]]:
+        present = self.server.present
+        if present is None:
+            return await super()._addresses(node)
+        return [(socket.AF_INET6 if len(present) == 4 else socket.AF_INET, present)]
