@@ -96,30 +96,25 @@ class App:
         for end in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(end, self._stop.set)
         async with contextlib.AsyncExitStack() as stack:
-            worker_channel, orders = self._worker_channel, self._orders
+            worker_channel = self._worker_channel
             if worker_channel is not None:
                 worker_channel.watch_supervisor(self._loop, self._stop.set)
-            number, switch = (orders.generation, orders.switch) if orders is not None else (1, None)
-            generation = await asyncio.to_thread(Generation.compile, self._config, number, switch)
-            data_plane = self._data_plane = self._make_data_plane(generation)
-            if switch is not None:
-                self._reloader.set_mode(switch)
-            if worker_channel is not None:
-                data_plane.conditions.send = worker_channel.report_conditions
-            sources, tls = data_plane.conditions.sources, self._config.listen.tls
-            sources += [self._reloader.conditions, partial(conditions, self._config)]
-            if tls is not None:
-                sources.append(OwnCertificate(tls.cert, ends_at))
-            await data_plane.start()
-            stack.push_async_callback(data_plane.close)
-            self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
-            stack.push_async_callback(self._reloader.close)
-            server = data_plane.make_server(that_fits(self._config))
             names = {"instance": self._instance, "passage": self._passage}
-            backend = SingleBackend(data_plane, self._reloader, self.metrics, stop=self._stop, **names)
+            backend = SingleBackend(self._reloader, self.metrics, stop=self._stop, **names)
+            # First of all, so that a start that takes long does not look like a program that is dead. A predecessor
+            # answers for both until this program listens, as the pair is ready meanwhile.
+            admin = await self._open_admin(backend) if self._predecessor is None else None
+            if admin is not None:
+                stack.push_async_callback(admin.cleanup)
+            data_plane = await self._start_data_plane(stack, backend)
+            if self._stop.is_set():
+                log.info("stopped before it listened")
+                return
+            server = data_plane.make_server(that_fits(self._config))
             if self._predecessor is not None:
                 await self._predecessor.hold()
-            admin = await self._start_admin(backend)
+            admin = admin or await self._open_admin(backend)
+            # Once more: it is closed before what it asks.
             stack.push_async_callback(admin.cleanup)
             beside_others = worker_channel is not None or self._predecessor is not None
             listeners = await listen(partial(ClientConnection, server), self._config, beside_others=beside_others)
@@ -141,6 +136,31 @@ class App:
             await self._stop.wait()
             await self._drain(listeners, server, data_plane, linger=LINGER_SECONDS if backend.taken_over else 0.0)
 
+    async def _start_data_plane(self, stack: contextlib.AsyncExitStack, backend: SingleBackend) -> DataPlane:
+        """Compile the rules, and load the state off the loop. ``backend`` says meanwhile what the start waits for."""
+        orders, worker_channel, tls = self._orders, self._worker_channel, self._config.listen.tls
+        backend.waiting_for = lambda: ["compiling the rules"]
+        self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
+        stack.push_async_callback(self._reloader.close)
+        number, switch = (orders.generation, orders.switch) if orders is not None else (1, None)
+        generation = await asyncio.to_thread(Generation.compile, self._config, number, switch)
+        data_plane = self._data_plane = self._make_data_plane(generation)
+        # An operator may have asked for another one since.
+        switch = self._reloader.switch or switch
+        if switch is not None:
+            self._reloader.set_mode(switch)
+        if worker_channel is not None:
+            data_plane.conditions.send = worker_channel.report_conditions
+        data_plane.conditions.sources += [self._reloader.conditions, partial(conditions, self._config)]
+        if tls is not None:
+            data_plane.conditions.sources.append(OwnCertificate(tls.cert, ends_at))
+        backend.waiting_for = data_plane.waiting_for
+        await data_plane.start()
+        stack.push_async_callback(data_plane.close)
+        backend.waiting_for = lambda: ["opening the data port"]
+        backend.use(data_plane)
+        return data_plane
+
     def _make_data_plane(self, generation: Generation) -> DataPlane:
         data_plane = DataPlane(generation, self.metrics, self._loop, self._sweeper, self._passage)
         if self._config.audit.to == "stdout" and self._config.log.format != "json" and sys.stdout.isatty():
@@ -150,7 +170,7 @@ class App:
             data_plane.audit.bind(**{"fsproxy.worker": self._orders.number})
         return data_plane
 
-    async def _start_admin(self, backend: SingleBackend) -> web.AppRunner:
+    async def _open_admin(self, backend: SingleBackend) -> web.AppRunner:
         if self._orders is not None:
             return await start_private_admin(create_private_admin(backend), self._orders.admin)
         config = self._config.admin

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from fsproxy.admin.answers import Decisions, Event, Explanation, Rejections, ShadowReport, Traffic
 from fsproxy.admin.backend import AdminBackend, Seen, UnansweredError
@@ -108,21 +109,24 @@ class Api:
         response = web.StreamResponse(headers={**NO_STORE, "Content-Type": EVENT_STREAM})
         self._streams += 1
         try:
+            # Before the answer begins, so that it can be that there is none.
+            first = await self._backend.tick(None)
             await response.prepare(request)
             with contextlib.suppress(ConnectionError, TimeoutError):
-                await self._stream(response)
+                await self._stream(response, *first)
         finally:
             self._streams -= 1
         return response
 
-    async def _stream(self, response: web.StreamResponse) -> None:
-        seen: Seen | None = None
-        while not self._stopping.is_set():
-            event, seen = await self._backend.tick(seen)
+    async def _stream(self, response: web.StreamResponse, event: Event, seen: Seen) -> None:
+        while True:
             async with asyncio.timeout(WRITE_SECONDS):
                 await response.write(b"data: %b\n\n" % _encode(event))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), self._tick)
+            if self._stopping.is_set():
+                return
+            event, seen = await self._backend.tick(seen)
 
 
 async def _asked(request: web.Request, kind: type[Q], ask: Callable[[Q], Awaitable[object]]) -> web.Response:
@@ -133,9 +137,15 @@ async def _asked(request: web.Request, kind: type[Q], ask: Callable[[Q], Awaitab
 
 
 async def answered(asked: Awaitable[object]) -> web.Response:
-    """Return an answer of the backend's, or that there is none."""
+    """Return an answer of the backend's."""
+    return answer(await asked)
+
+
+@web.middleware
+async def or_silence(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer 503 with the reason where the backend has no answer: the program is starting, or no worker answers."""
     try:
-        return answer(await asked)
+        return await handler(request)
     except UnansweredError as silence:
         return error(503, str(silence))
 

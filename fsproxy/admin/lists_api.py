@@ -7,7 +7,7 @@ import asyncio
 from aiohttp import web
 
 from fsproxy.admin.api import answer, answered, error
-from fsproxy.admin.backend import AdminBackend, UnansweredError
+from fsproxy.admin.backend import AdminBackend
 from fsproxy.admin.lists.answers import NAMES, ListOutcome, ListReport, ListWish, list_name, read_change
 from fsproxy.admin.openapi import INVALID, JSON, SILENT, Endpoint
 from fsproxy.admin.state_answers import Error
@@ -53,8 +53,6 @@ class ListsApi:
             return answer(await self._backend.lists.change(change))
         except ListFullError:
             return error(409, f"the list has room for {MOST_ENTRIES[name]} entries: nothing was changed")
-        except UnansweredError as silence:
-            return error(503, str(silence))
 
 
 def _no_list() -> web.Response:

@@ -16,7 +16,7 @@ JSON = "application/json"
 which is not answered, so there is no cross-site request forgery."""
 EVENT_STREAM = "text/event-stream"
 INVALID = {400: ("What was asked is not valid.", Error)}
-SILENT = {503: ("No worker answers in time.", Error)}
+SILENT = {503: ("The program is starting, or no worker answers in time.", Error)}
 _GUARDED = {
     401: ("The token is missing or wrong.", Error),
     403: ("Off loopback without a configured token, from another site's page, or not with admin.read_token.", Error),

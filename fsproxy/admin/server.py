@@ -10,7 +10,7 @@ from aiohttp import web
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from fsproxy.admin.api import ENDPOINTS as API_ENDPOINTS
-from fsproxy.admin.api import NO_STORE, Api, answer, error
+from fsproxy.admin.api import NO_STORE, Api, answer, error, or_silence
 from fsproxy.admin.backend import AdminBackend
 from fsproxy.admin.guard import guard
 from fsproxy.admin.lists.answers import CHANGE_PATH
@@ -46,7 +46,7 @@ _read_rows = msgspec.json.Decoder(list[ListRow]).decode
 
 def create_admin(config: AdminConfig, backend: AdminBackend) -> web.Application:
     """Return the application of an admin port that other programs can reach."""
-    app = web.Application(middlewares=[guard(config)], client_max_size=MOST_BODY)
+    app = web.Application(middlewares=[guard(config), or_silence], client_max_size=MOST_BODY)
     _add_endpoints(app, backend)
     return app
 
@@ -61,7 +61,7 @@ def create_private_admin(backend: SingleBackend) -> web.Application:
         newest = backend.newest
         return answer({**await backend.news(int(after)), "number": newest, "vitals": backend.vitals()})
 
-    app = web.Application(client_max_size=MOST_BODY)
+    app = web.Application(middlewares=[or_silence], client_max_size=MOST_BODY)
     _add_endpoints(app, backend)
 
     async def trial(_: web.Request) -> web.Response:

@@ -1,8 +1,12 @@
-"""The admin port's answers about one process: it asks the data plane, the reloader and the ring directly."""
+"""The admin port's answers about one process: it asks the data plane, the reloader and the ring directly.
+
+One method for each question of ``AdminBackend`` (hence its length).
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
@@ -21,7 +25,7 @@ from fsproxy.admin.answers import (
     ShadowReport,
     Traffic,
 )
-from fsproxy.admin.backend import AdminBackend, Seen
+from fsproxy.admin.backend import AdminBackend, Seen, UnansweredError
 from fsproxy.admin.explaining import explain, explain_record
 from fsproxy.admin.lists.backend import SingleLists
 from fsproxy.admin.plan_learning import learn_plan
@@ -64,7 +68,6 @@ class SingleBackend(AdminBackend):
 
     def __init__(
         self,
-        data_plane: DataPlane,
         reloader: Reloader,
         metrics: Metrics,
         *,
@@ -72,28 +75,46 @@ class SingleBackend(AdminBackend):
         passage: str,
         stop: asyncio.Event,
     ) -> None:
+        """Answer that the program is starting, until ``use`` was called."""
         super().__init__(instance, passage, stop)
+        self.waiting_for: Callable[[], list[str]] = list
+        """Return what the start waits for, in words."""
         self.listening = False
-        """The data port is open. The admin port opens first, so that its faults end the start."""
+        """The data port is open. The admin port opens first, so that a long start does not look like a dead program."""
         self.taken_over = False
         """Another program listens beside this one and goes on."""
-        self._data_plane = data_plane
+        self._started: DataPlane | None = None
         self._reloader = reloader
+        self._metrics = metrics
         self.trials: SingleTrial = SingleTrial(reloader.trials)
-        self.lists: SingleLists = SingleLists(data_plane)
+        self.lists: SingleLists = SingleLists(lambda: self._data_plane)
         self._status: Status | None = None
         """The one of the last event, and when it was made."""
         self._status_at = float("-inf")
-        self._stories = Stories(lambda: data_plane.generation.snapshot)
-        config, since = data_plane.generation.config.state, data_plane.pulse.started
-        kept = config.backend is StateBackend.REDIS or config.persist is not None
-        self._usage = Usage(data_plane.ledger, lambda: data_plane.generation.snapshot, metrics.orgs, since, kept=kept)
-        text = "The configuration that is in force; 1 is the one of the start."
-        metrics.gauges["config_generation"] = (text, lambda: data_plane.generation.number)
+        self._stories = Stories(lambda: self._data_plane.generation.snapshot)
         self._registry = CollectorRegistry()
         self._registry.register(metrics)
-        self._registry.register(self._usage)
         ProcessCollector(registry=self._registry)
+
+    def use(self, data_plane: DataPlane) -> None:
+        """Answer about this data plane from now on. It has started, so its state is loaded."""
+        self._started = data_plane
+        config, since = data_plane.generation.config.state, data_plane.pulse.started
+        kept = config.backend is StateBackend.REDIS or config.persist is not None
+        orgs = self._metrics.orgs
+        self._usage = Usage(data_plane.ledger, lambda: data_plane.generation.snapshot, orgs, since, kept=kept)
+        text = "The configuration that is in force; 1 is the one of the start."
+        self._metrics.gauges["config_generation"] = (text, lambda: data_plane.generation.number)
+        self._registry.register(self._usage)
+
+    @property
+    def _data_plane(self) -> DataPlane:
+        return self._require_started()
+
+    def _require_started(self) -> DataPlane:
+        if self._started is None:
+            raise UnansweredError(f"the program is starting: {', '.join(self.waiting_for())}")
+        return self._started
 
     # -- state and switches
 
@@ -111,12 +132,14 @@ class SingleBackend(AdminBackend):
         # A bad state of the upstream or the store does not change readiness: taking a sidecar out of service because
         # its upstream is down would turn one failure into two.
         status = "draining" if self._stop.is_set() else "ready" if self.listening else "starting"
-        return status == "ready", cast("State", {"status": status, **self.program_state()})
+        waiting = {"waiting_for": self.waiting_for()} if status == "starting" else {}
+        return status == "ready", cast("State", {"status": status, **waiting, **self.program_state()})
 
     def program_state(self) -> dict[str, Any]:
-        """Return the state of the data plane and of the configuration, and this program's names."""
+        """Return the state of the data plane, if it has started, and of the configuration, and this program's names."""
+        state = self._started.state() if self._started is not None else {}
         names = {"instance": self.instance, "passage": self.passage}
-        return {**self._data_plane.state(), "config": self._reloader.state(), **names, "listeners": 1}
+        return {**state, "config": self._reloader.state(), **names, "listeners": int(self.listening)}
 
     async def status(self) -> Status:
         alerts, config = self._data_plane.conditions.alerts(), self._data_plane.generation.config
@@ -127,10 +150,12 @@ class SingleBackend(AdminBackend):
         return vitals_of(self._data_plane, now())
 
     async def metrics(self) -> bytes:
-        await self._usage.read(now())
+        if self._started is not None:
+            await self._usage.read(now())
         return await asyncio.get_running_loop().run_in_executor(None, generate_latest, self._registry)
 
     async def reload(self, *, take: bool = False) -> ReloadOutcome:
+        self._require_started()
         outcome = await self._reloader.reload(take=take)
         return cast("ReloadOutcome", {**outcome, "held_back": held_back(self._reloader.holding_back.held)})
 
@@ -189,6 +214,7 @@ class SingleBackend(AdminBackend):
         return views.rejections(self._data_plane.recent, now())
 
     async def usage(self) -> UsageReport:
+        self._require_started()
         return await self._usage.report(now())
 
     async def plan(self, query: PlanQuery) -> LearnedPlan:

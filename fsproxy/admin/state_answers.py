@@ -144,13 +144,14 @@ class State(TypedDict):
     """Whether the program is ready, and in what state it is."""
 
     status: Literal["starting", "ready", "draining"]
-    mode: TopMode
-    privacy: Annotated[list[str], about("The privacy rules in force: opt_out, deleting_user, redact.")]
-    generation: int
-    upstream: dict[str, Any]
-    store: dict[str, Any]
+    waiting_for: NotRequired[Annotated[list[str], about("While it starts: what it waits for, in words.")]]
+    mode: NotRequired[Annotated[TopMode, about("This and what follows up to store: known once the state is loaded.")]]
+    privacy: NotRequired[Annotated[list[str], about("The privacy rules in force: opt_out, deleting_user, redact.")]]
+    generation: NotRequired[int]
+    warnings: NotRequired[list[str]]
+    upstream: NotRequired[dict[str, Any]]
+    store: NotRequired[dict[str, Any]]
     config: Reload
-    warnings: list[str]
     instance: Annotated[str, about("The name that POST /drain takes.")]
     passage: Annotated[str, about("The name in CDN-Loop.")]
     listeners: Annotated[int, about("Processes that listen on the data port.")]

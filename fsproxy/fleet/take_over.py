@@ -82,7 +82,8 @@ class Predecessor:
         try:
             async with http.get("/readyz") as response:
                 body = await response.json(content_type=None)
-                return cls(http, str(body["instance"]), handed_on(body.get("passage")), int(body["listeners"]))
+                starts = bool(body.get("waiting_for"))
+                found = cls(http, str(body["instance"]), handed_on(body.get("passage")), int(body["listeners"]))
         except aiohttp.ClientConnectorError:
             await http.close()
             return None
@@ -90,6 +91,11 @@ class Predecessor:
             await http.close()
             fault = f"is answered by a program on {host} that cannot be taken over"
             raise HostError("admin.port", fault, value=config.port) from None
+        if starts:
+            await http.close()
+            fault = f"is answered by a program on {host} that is starting itself: take it over once it is ready"
+            raise HostError("admin.port", fault, value=config.port)
+        return found
 
     async def hold(self) -> None:
         """Make sure that a connection to the program is open. Call this right before the admin port is opened.

@@ -72,7 +72,7 @@ class DataPlane:
         stores = self._stores = make_stores(config.state).kept_in(
             config.state.persist, metrics.persist_failures, lambda: self.generation.names_kept
         )
-        self.ledger = stores.ledger
+        self.ledger, self.waiting_for = stores.ledger, stores.waiting_for
         self.listing = Listing(stores, self)
         metrics.labelled_gauges.append(stores.collect)
         self.audit = AuditLog(config.audit)

@@ -49,7 +49,7 @@ class Reloader:
         self._source = source
         self._data_plane = data_plane
         self._metrics = metrics
-        self._switch: ModeSwitch | None = None
+        self.switch: ModeSwitch | None = None
         """What the admin API asked for. It outlives a reload."""
         self._load_asked = False
         self._take = False
@@ -61,7 +61,7 @@ class Reloader:
         self._task: asyncio.Task[None] | None = None
         self._files = ConfigFiles(config, self.ask)
         self.holding_back = HoldingBack()
-        self.trials = Trials(data_plane, lambda: self._switch, self._retired.add)
+        self.trials = Trials(data_plane, lambda: self.switch, self._retired.add)
         self._errors: tuple[str, ...] = ()
         self._errors_since = now()
         self._loads = Loads(now())
@@ -116,7 +116,7 @@ class Reloader:
 
         Of several calls the last one wins. Return what compiles; None: the mode is in force.
         """
-        self._switch = switch
+        self.switch = switch
         data_plane = self._data_plane()
         # Where nothing at all was judged, the privacy rules must be compiled as well.
         if data_plane is not None and switch.mode is TopMode.BYPASS and data_plane.generation.switch.privacy:
@@ -148,7 +148,7 @@ class Reloader:
     def conditions(self, time: Instant) -> Iterator[Condition]:
         """Yield what of the configuration is not as usual: a source."""
         if (data_plane := self._data_plane()) is not None:
-            present, by_api = data_plane.generation, self._switch == data_plane.generation.switch
+            present, by_api = data_plane.generation, self.switch == data_plane.generation.switch
             yield from config_conditions.mode(present.mode.value, present.privacy, time, switched=by_api)
             yield from config_conditions.lapsing(present.lapses, time)
             yield from config_conditions.old_names(present.config.warnings, time)
@@ -176,8 +176,8 @@ class Reloader:
                     force, take = self._force, self._take
                     self._load_asked = self._force = self._take = False
                     await self._load(data_plane, force=force, take=take)
-                elif self._switch is not None and self._switch != data_plane.generation.switch:
-                    await self._recompile(data_plane, self._switch)
+                elif self.switch is not None and self.switch != data_plane.generation.switch:
+                    await self._recompile(data_plane, self.switch)
                 else:
                     return
             except Exception as error:
@@ -190,7 +190,7 @@ class Reloader:
     async def _recompile(self, data_plane: DataPlane, switch: ModeSwitch) -> None:
         before = data_plane.generation
         fresh = await to_thread(Generation.compile, before.config, before.number, switch, before.run_time)
-        if self._switch is switch and not self._load_asked:
+        if self.switch is switch and not self._load_asked:
             self.trials.end(MODE_CHANGED)
             data_plane.apply(fresh)
 
@@ -211,7 +211,7 @@ class Reloader:
                 return
         gc.collect(_RECENT)
         try:
-            built = await to_thread(build, source, before, self._switch)
+            built = await to_thread(build, source, before, self.switch)
         except ConfigError as error:
             self._found(*(each.without_value for each in error.problems))
             self.holding_back.held = None
@@ -234,7 +234,7 @@ class Reloader:
         self.trials.end(RELOADED)
         self._retired.add(data_plane.generation)
         before, number, generation = data_plane.generation.config, data_plane.generation.number, built.generation
-        switch = self._switch
+        switch = self.switch
         if switch is not None and switch.mode is TopMode.BYPASS and generation.switch.privacy:
             # It was asked for while this was compiled.
             generation = generation.bypassed(privacy=switch.privacy)

@@ -127,6 +127,11 @@ class Stores:
         if self.persister is not None:
             await self.persister.start()
 
+    def waiting_for(self) -> list[str]:
+        """Return what ``start`` waits for, in words."""
+        connecting = self.ledger.breaker is not None and self.ledger.breaker.state is StoreState.STARTING
+        return ["connecting to the store"] * connecting + ([self.persister.loading] if self.persister else [])
+
     async def close(self) -> None:
         """Close every connection, and write what is not written yet."""
         if self.shared is not None:

@@ -66,7 +66,8 @@ class Backend(SingleBackend):
     def __init__(self, proxy: InProcessProxy) -> None:
         data_plane = proxy.data_plane
         reloader = Reloader(data_plane.generation.config, None, lambda: data_plane, proxy.metrics)
-        super().__init__(data_plane, reloader, proxy.metrics, instance="i", passage="p", stop=asyncio.Event())
+        super().__init__(reloader, proxy.metrics, instance="i", passage="p", stop=asyncio.Event())
+        self.use(data_plane)
 
     def program_state(self) -> dict[str, Any]:
         config = {"loaded": 1.5, "errors": [], "error_count": 0, "restart_needed_for": []}

@@ -27,6 +27,7 @@ class Program(SingleBackend):
     def __init__(self, *, listening: bool = True, errors: Sequence[str] = ()) -> None:
         AdminBackend.__init__(self, "one", "p", asyncio.Event())
         self.listening = listening
+        self.waiting_for = lambda: ["compiling the rules"]
         self.errors = list(errors)
         self.modes: list[ModeSwitch] = []
         self.reloads = 0
@@ -246,6 +247,7 @@ async def test_readiness_says_starting_then_ready_then_draining_and_the_stores_t
     async with client(program) as admin:
         starting = await admin.get("/readyz")
         assert (starting.status, (await starting.json())["status"]) == (503, "starting")
+        assert (await starting.json())["waiting_for"] == ["compiling the rules"]
         program.listening = True
         ready = await admin.get("/readyz")
         assert ready.status == 200

@@ -58,7 +58,8 @@ async def bench(upstream: RecordingUpstream, rules: dict[str, Any] | None = None
     async with in_process({"upstream": {"url": upstream.url}, **(rules or {})}) as proxy:
         reloader = Reloader(proxy.data_plane.generation.config, None, lambda: proxy.data_plane, proxy.metrics)
         names = {"instance": "this", "passage": "that"}
-        backend = SingleBackend(proxy.data_plane, reloader, proxy.metrics, stop=asyncio.Event(), **names)
+        backend = SingleBackend(reloader, proxy.metrics, stop=asyncio.Event(), **names)
+        backend.use(proxy.data_plane)
         app = create_admin(AdminConfig(), backend)
         async with TestClient(TestServer(app)) as admin, aiohttp.ClientSession() as http:
             try:

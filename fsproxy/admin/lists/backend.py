@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from heapq import nsmallest
 
 from fsproxy.admin.lists.answers import MOST_SHOWN, NAMES, ListedEntry, ListOutcome, ListReport
@@ -30,8 +30,13 @@ class ListBackend(ABC):
 class SingleLists(ListBackend):
     """Of this process."""
 
-    def __init__(self, data_plane: DataPlane) -> None:
-        self._data_plane = data_plane
+    def __init__(self, data_plane: Callable[[], DataPlane]) -> None:
+        """``data_plane`` may raise ``backend.UnansweredError``."""
+        self._get = data_plane
+
+    @property
+    def _data_plane(self) -> DataPlane:
+        return self._get()
 
     async def change(self, change: ListChange) -> ListOutcome:
         """See ``ListBackend``. It is in force before it is written."""

@@ -111,7 +111,7 @@ class MultiBackend(AdminBackend):
         }
         for number in range(1, configured + 1):
             described.setdefault(str(number), {"state": WorkerState.ENDED.value})
-        return ready, {
+        state: State = {
             "status": "draining" if draining else "ready" if ready else "starting",
             "mode": self.mode.mode,
             "privacy": merged_views.privacy(answered),
@@ -126,6 +126,11 @@ class MultiBackend(AdminBackend):
             + merged_views.warnings(states, generations, configured, listening if ready else configured),
             "workers": described,
         }
+        if not (self.complete or draining):
+            state["waiting_for"] = [f"workers: {listening} of {configured} listen"]
+            for name, each in described.items():
+                state["waiting_for"] += [f"worker {name}: {text}" for text in each.get("waiting_for", ())]
+        return ready, state
 
     async def status(self) -> Status:
         """See ``AdminBackend``. The vital signs of all workers are added."""
@@ -135,13 +140,13 @@ class MultiBackend(AdminBackend):
         return event["status"]
 
     async def _state_of(self, worker: WorkerClient) -> dict[str, Any]:
-        if worker.state is WorkerState.STARTING:
-            return {}
         try:
             _, body = await worker.ask("GET", "/readyz", ASK_SECONDS)
         except WorkerSilentError:
-            return {"status": "silent"}
+            return {} if worker.state is WorkerState.STARTING else {"status": "silent"}
         state: dict[str, Any] = msgspec.json.decode(body)
+        if "generation" not in state or worker.state is WorkerState.STARTING:
+            return {"waiting_for": state.get("waiting_for", ())}
         self.generation = max(self.generation, state["generation"])
         return state
 

@@ -72,7 +72,8 @@ class Persister:
         self._owned = False
         self._counted_before: dict[tuple[str, str], int] = {}
         """What the counts were when they were read, while another process has the file open."""
-        self.keeping = Keeping.STARTING
+        self.keeping, self.loading = Keeping.STARTING, "opening the state file"
+        """Whether it is written; and what ``start`` does, in words."""
         self.reason = ""
         """Why the state is not written; "" where it is."""
         self.since = clock()
@@ -124,7 +125,7 @@ class Persister:
         """Do one interval's work: write what changed, and delete a few rows that have ended. Never raises."""
         try:
             if self._file is not None and not await self._in_thread(self._file.is_there):
-                self._happened("was taken away: a new one is made")
+                self.incident = self._clock(), "was taken away: a new one is made"
                 await self._leave()
             if self._file is None:
                 await self._take_over()
@@ -171,12 +172,15 @@ class Persister:
                 return sum(map(self._restore, read_held(self._path, self._clock())))
             return 0
         try:
-            rows = sum(map(self._restore, self._file.read(self._clock())))
+            rows, size = 0, self._file.size()
+            for part in self._file.read(self._clock()):
+                self.loading = f"loading {size:,} ids and names from the state file: {rows:,} done"
+                rows += self._restore(part)
         except _TROUBLE as error:
             self._file.close()
             self._file = None
             if is_damage(error):
-                self._happened(set_aside(self._path, "it is damaged"))
+                self.incident = self._clock(), set_aside(self._path, "it is damaged")
             raise
         self._owned, self._counted_before = True, {}
         return rows
@@ -186,11 +190,8 @@ class Persister:
         file = LedgerFile.open(self._path)
         self.is_private = file.is_private
         if file.incident:
-            self._happened(file.incident)
+            self.incident = self._clock(), file.incident
         return file
-
-    def _happened(self, what: str) -> None:
-        self.incident = self._clock(), what
 
     def _restore(self, rows: LedgerRows) -> int:
         self._counted_before |= {(org, cycle): used for org, cycle, used, _ in rows.counts}
@@ -232,7 +233,7 @@ class Persister:
     async def _set_aside(self) -> None:
         await self._leave()
         try:
-            self._happened(await self._in_thread(set_aside, self._path, "it is damaged"))
+            self.incident = self._clock(), await self._in_thread(set_aside, self._path, "it is damaged")
         except OSError as error:
             self._failed(error)
 
