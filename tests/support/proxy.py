@@ -17,7 +17,7 @@ from typing import Any
 
 import aiohttp
 
-import fsproxy
+from support import forking
 from support.audit_lines import kept
 from support.log_lines import log_lines
 from support.ports import free_ports
@@ -25,6 +25,7 @@ from support.ports import free_ports
 START_DEADLINE = 120.0
 STOP_DEADLINE = 90.0
 POLL = 0.02
+Program = asyncio.subprocess.Process | forking.Fork
 SERVE = (sys.executable, "-m", "fsproxy", "serve")
 
 
@@ -36,7 +37,7 @@ class ProxyDiedError(Exception):
 class RunningProxy:
     """A proxy process that is ready."""
 
-    process: asyncio.subprocess.Process
+    process: Program
     folder: Path
     port: int
     admin_port: int
@@ -166,19 +167,22 @@ def _write_config(path: Path, config: Mapping[str, Any], port: int, admin_port: 
     new.replace(path)
 
 
-async def start(
-    folder: Path, env: Mapping[str, str], command: Sequence[str], options: Sequence[str] = ()
-) -> asyncio.subprocess.Process:
+async def start(folder: Path, env: Mapping[str, str], command: Sequence[str], options: Sequence[str] = ()) -> Program:
     """Starts it with these options, by default with the folder's configuration; ``stdout`` and ``stderr`` lie there."""
-    source = str(Path(fsproxy.__file__).parents[1])
-    environment = {**os.environ, "PYTHONPATH": source, "PYTHONWARNINGS": "", **env}
-    with (folder / "stdout").open("ab") as out, (folder / "stderr").open("ab") as err:
+    environment = {**os.environ, **forking.ENVIRONMENT, **env}
+    command = (*command, *(options or ("--config", str(folder / "fsproxy.yaml"))))
+    with (
+        (folder / os.devnull).open() as none,
+        (folder / "stdout").open("ab") as out,
+        (folder / "stderr").open("ab") as err,
+    ):
+        if forking.can_fork(command, env):
+            return forking.fork(command, folder, environment, [each.fileno() for each in (none, out, err)])
         return await asyncio.create_subprocess_exec(
             *command,
-            *(options or ("--config", str(folder / "fsproxy.yaml"))),
             cwd=folder,
             env=environment,
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=none,
             stdout=out,
             stderr=err,
         )
