@@ -7,22 +7,31 @@ from fsproxy.config.problems import HostError
 from fsproxy.config.redis_keys import RedisAddress, redis_address
 from fsproxy.config.schema import RedisConfig, RedisTls
 from fsproxy.config.tls import client_context
+from fsproxy.state.redis.sentinel import SentinelServer
 from fsproxy.state.redis.server import Login, Server
+
+_TLS = "state.redis.tls"
 
 
 def server_of(config: RedisConfig) -> Server:
-    """Return the server that the configuration names. Raises HostError for a file of ``tls``."""
-    for key, given in (("sentinel", config.sentinel is not None), ("cluster", config.cluster)):
-        if given:
-            raise HostError(f"state.redis.{key}", "is not supported by this version yet", "url, for one server")
+    """Return the server, or the primary of the Sentinels. Raises HostError for a file of ``tls``."""
+    if config.cluster:
+        raise HostError("state.redis.cluster", "is not supported by this version yet", "url, for one server")
+    if config.sentinel is not None:
+        login = Login(config.username, config.password, config.database or 0)
+        context = client_context(config.tls, _TLS) if config.tls is not None else None
+        sentinel = config.sentinel
+        of_sentinels = context
+        if sentinel.tls is not None:
+            of_sentinels = client_context(config.tls or RedisTls(), _TLS) if sentinel.tls else None
+        return SentinelServer(sentinel, of_sentinels, login, context)
     address = redis_address(config.url)
     login = Login(
         config.username or address.username,
         config.password or address.password,
         address.database if config.database is None else config.database,
     )
-    tls = config.tls or _tls_of(address)
-    context = client_context(tls, "state.redis.tls") if address.scheme == "rediss" else None
+    context = client_context(config.tls or _tls_of(address), _TLS) if address.scheme == "rediss" else None
     return Server(Node(address.host, address.port), login, context, address.path)
 
 

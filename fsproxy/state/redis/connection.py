@@ -56,7 +56,7 @@ class RedisLink:
 
     async def start(self) -> None:
         """Connect in the background. Wait for the first attempt's end, as long as a server that is far away takes."""
-        self._server.start()
+        self._server.start(self._timeout)
         self._runner = asyncio.create_task(self._run())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FIRST_ROUND_TRIPS * self._timeout):

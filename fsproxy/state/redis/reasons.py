@@ -14,15 +14,15 @@ from fsproxy.state.redis.refusals import word_of
 TOO_LATE = "it does not answer in time"
 
 
-class MisfitError(RedisError):
-    """Raised for a server of another kind than the configuration says. Its text is one of ``refusals.REMEDIES``."""
+class UnusableError(RedisError):
+    """Raised for what is not as the configuration says: a server of another kind. Its text is in ``REMEDIES``."""
 
 
 def reason_of(error: BaseException | None) -> str:
     """Return the first word of a server's error, or a clause of ours: a server's own text might hold anything."""
     every = [each for each in (error, *(_causes(error) if error is not None else ())) if each is not None]
     for each in every:
-        if isinstance(each, MisfitError):
+        if isinstance(each, UnusableError):
             return str(each)
     if any(isinstance(each, TimeoutError | LateError) for each in every):
         return TOO_LATE

@@ -7,10 +7,20 @@ import re
 A_NODE = "it is a node of a Cluster"
 A_SENTINEL = "it is a Sentinel, which keeps no data"
 NO_NODE = "it is no node of a Cluster"
+NO_SENTINEL = "state.redis.sentinel.nodes names servers that are no Sentinels"
+NONE_ANSWERS = "none of the Sentinels answers"
+NOT_LET_IN = "the Sentinels refuse the user or the password"
+NO_SUCH_NAME = "the Sentinels know no primary of that name"
+NO_PRIMARY = "the Sentinels know no primary that is up"
 REMEDIES = {
     A_NODE: "Write cluster: true in state.redis.",
     A_SENTINEL: "Write sentinel: {master: NAME, nodes: [HOST:PORT, ...]} in state.redis, in place of url.",
     NO_NODE: "Write cluster: false in state.redis, or give nodes of the Cluster.",
+    NO_SENTINEL: "Give the Sentinels' addresses there (their port is 26379), and not the servers'.",
+    NONE_ANSWERS: "Look at state.redis.sentinel.nodes, its tls, the firewall, and whether they run.",
+    NOT_LET_IN: "Correct username and password in state.redis.sentinel. They are not those of the servers.",
+    NO_SUCH_NAME: "Correct state.redis.sentinel.master: it is the name after SENTINEL MONITOR in their files.",
+    NO_PRIMARY: "They may be electing one. If that takes long, look at their logs (SENTINEL CKQUORUM).",
     "WRONGPASS": "Correct username and password in state.redis, or those in its url.",
     "NOAUTH": "It wants a password: state.redis.password, and state.redis.username for a user of its own.",
     "NOPERM": "Grant the rights that docs/reference/state.md lists (ACL SETUSER).",

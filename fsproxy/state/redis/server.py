@@ -19,10 +19,13 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 
 from fsproxy.config.hosts import Node
-from fsproxy.state.redis.reasons import MisfitError
-from fsproxy.state.redis.refusals import A_NODE, A_SENTINEL, NO_NODE, word_of
+from fsproxy.state.redis.reasons import UnusableError
+from fsproxy.state.redis.refusals import A_NODE, A_SENTINEL, NO_NODE, NO_SENTINEL, word_of
 
 PROTOCOL = 2
+_KINDS = {"cluster": A_NODE, "sentinel": A_SENTINEL}
+_OTHERS = {"cluster": NO_NODE, "sentinel": NO_SENTINEL}
+"""What is wrong with a server that answers in place of one of these."""
 RESOLVE_SECONDS = 5.0
 """Time to look a name up. It may take several round trips, of a resolver and not of the store."""
 
@@ -48,9 +51,9 @@ class Login:
         return [*found, ("HELLO",)]
 
     def verify(self, mode: str, role: str) -> None:
-        """Raise MisfitError or ReadOnlyError for a server of another kind. What it does not say is right."""
+        """Raise UnusableError or ReadOnlyError for a server of another kind. What it does not say is right."""
         if mode and mode != self.mode:
-            raise MisfitError({"cluster": A_NODE, "sentinel": A_SENTINEL}.get(mode, NO_NODE))
+            raise UnusableError(_OTHERS.get(self.mode) or _KINDS.get(mode, "it is of an unknown kind"))
         # A Cluster's replica sends every key to its primary.
         if role in {"replica", "slave"} and self.mode != "cluster":
             raise ReadOnlyError("READONLY it is a replica")
@@ -61,7 +64,8 @@ class Server:
 
     def __init__(self, node: Node, login: Login, tls: ssl.SSLContext | None = None, path: str = "") -> None:
         """``path``: of a unix socket, in place of host and port."""
-        self._node = node
+        self.node = node
+        """Where it was found last. It may be a name."""
         self.path = path
         self.login = login
         self.tls = tls
@@ -75,11 +79,11 @@ class Server:
     @property
     def place(self) -> str:
         """Host and port, or the path of a socket, for people."""
-        return self.path or str(self._node)
+        return self.path or str(self.node)
 
     async def locate(self, limit: float) -> Node:  # noqa: ARG002
-        """Return where the server is now. ``limit``: seconds for each round trip. Raises OSError and MisfitError."""
-        return self._node
+        """Return where the server is now. ``limit``: seconds for each round trip. Raises UnusableError."""
+        return self.node
 
     def connection(self, limit: float) -> ServerConnection:
         """Return the link's next connection, which is not open yet. ``limit``: seconds for each round trip."""
@@ -97,8 +101,8 @@ class Server:
             **options,
         )
 
-    def start(self) -> None:
-        """Begin to watch whether the server moves."""
+    def start(self, limit: float) -> None:
+        """Begin to watch whether the server moves. ``limit``: seconds for each round trip."""
 
     async def close(self) -> None:
         """Watch no more."""
@@ -128,23 +132,23 @@ class ServerConnection(AbstractConnection):
                 self._reader, self._writer = await asyncio.open_unix_connection(server.path)
             self.address = server.path
             return
-        node = await server.locate(self.limit)
-        sock = await self._first_of(await self._addresses(node))
+        sock = await self._first_of(await self._addresses())
         try:
             self.address = sock.getpeername()
             # A TLS handshake takes up to two round trips.
             async with asyncio.timeout(2 * self.limit):
                 self._reader, self._writer = await asyncio.open_connection(
-                    sock=sock, ssl=server.tls, server_hostname=node.host if server.tls is not None else None
+                    sock=sock, ssl=server.tls, server_hostname=server.node.host if server.tls is not None else None
                 )
         except BaseException:
             sock.close()
             raise
 
-    async def _addresses(self, node: Node) -> list[tuple[int, Any]]:
+    async def _addresses(self) -> list[tuple[int, Any]]:
         """Return the family and address of each place where the server may be."""
+        host, port = await self.server.locate(self.limit)
         async with asyncio.timeout(RESOLVE_SECONDS):
-            found = await asyncio.get_running_loop().getaddrinfo(*node, type=socket.SOCK_STREAM)
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         first = self.server.skipped % len(found)
         return [(family, address) for family, _, _, _, address in found[first:] + found[:first]]
 
@@ -207,8 +211,8 @@ class PooledConnection(ServerConnection):
             await self.disconnect(nowait=True)
             raise
 
-    async def _addresses(self, node: Node) -> list[tuple[int, Any]]:
+    async def _addresses(self) -> list[tuple[int, Any]]:
         present = self.server.present
         if present is None:
-            return await super()._addresses(node)
+            return await super()._addresses()
         return [(socket.AF_INET6 if len(present) == 4 else socket.AF_INET, present)]

@@ -1,0 +1,175 @@
+"""The primary that Sentinels know: it is asked for before each connection, and followed when it changes.
+
+redis-py's Sentinel client takes the word of the first Sentinel that answers. One that was cut off together with an old
+primary still names that one, so here all are asked, and the newest election counts (``config-epoch``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+
+from redis.exceptions import ConnectionError as LostError
+from redis.exceptions import RedisError, ResponseError
+
+from fsproxy.config.hosts import Node
+from fsproxy.config.schema import SentinelConfig
+from fsproxy.state.redis.reasons import UnusableError
+from fsproxy.state.redis.refusals import (
+    NO_PRIMARY,
+    NO_SENTINEL,
+    NO_SUCH_NAME,
+    NONE_ANSWERS,
+    NOT_LET_IN,
+    word_of,
+)
+from fsproxy.state.redis.server import Login, Server
+
+CHECK_SECONDS = 10.0
+"""All Sentinels are asked that often, as the one whose messages are read may be cut off from the others."""
+REST_SECONDS = 1.0
+_CHANNELS = ("+switch-master", "+promoted-slave")
+"""A Sentinel that leads an election says the second one earlier; the others say the first alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """What one Sentinel says."""
+
+    node: Node | None
+    """The primary; None: it knows none of that name, or none that is up."""
+    epoch: int = 0
+    """The number of the election that made it the primary."""
+    is_known: bool = True
+    """There is a primary of that name."""
+
+
+class SentinelServer(Server):
+    """The primary. A Sentinel that is down is skipped."""
+
+    def __init__(
+        self, config: SentinelConfig, tls_of_sentinels: ssl.SSLContext | None, login: Login, tls: ssl.SSLContext | None
+    ) -> None:
+        super().__init__(Node("", 0), login, tls)
+        self._master = config.master
+        own = Login(config.username, config.password, mode="sentinel")
+        self._sentinels = [Server(each, own, tls_of_sentinels) for each in config.nodes]
+        self._watching: asyncio.Task[None] | None = None
+        self.is_heard = True
+        """A Sentinel tells of failovers."""
+
+    @property
+    def place(self) -> str:
+        """The primary's name, and where it was last, for people."""
+        return f"{self._master} at {self.node}" if self.node.host else self._master
+
+    async def locate(self, limit: float) -> Node:
+        """Return where the primary is by the newest election that any Sentinel knows. Raises UnusableError."""
+        words = await self._words(limit)
+        found = [each for each in words if isinstance(each, _Word)]
+        named = [(each.epoch, each.node) for each in found if each.node is not None]
+        if named:
+            self.node = max(named, key=lambda each: each[0])[1]
+            return self.node
+        if found:
+            raise UnusableError(NO_PRIMARY if any(each.is_known for each in found) else NO_SUCH_NAME)
+        errors = [each for each in words if isinstance(each, BaseException)]
+        if any(word_of(each) in {"WRONGPASS", "NOAUTH", "NOPERM"} for each in errors):
+            raise UnusableError(NOT_LET_IN)
+        raise UnusableError(NO_SENTINEL if any(isinstance(each, UnusableError) for each in errors) else NONE_ANSWERS)
+
+    def start(self, limit: float) -> None:
+        """Begin to listen to a Sentinel."""
+        self._watching = asyncio.create_task(self._watch(limit))
+
+    async def close(self) -> None:
+        """Listen no more."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+            self._watching = None
+
+    # -- asking
+
+    async def _words(self, limit: float) -> list[_Word | BaseException]:
+        asked = [self._ask(each, limit) for each in self._sentinels]
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    async def _ask(self, sentinel: Server, limit: float) -> _Word:
+        """Return what a Sentinel says, over a connection of its own. Raises redis-py's errors and OSError."""
+        connection = sentinel.connection(limit)
+        try:
+            await connection.connect()  # type: ignore[no-untyped-call]
+            commands = [("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._master), ("SENTINEL", "MASTER", self._master)]
+            await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+            address = await connection.read_response()
+            try:
+                told = await connection.read_response()
+            except ResponseError:
+                told = []
+        finally:
+            await connection.disconnect(nowait=True)
+        if address is None:
+            return _Word(None, is_known=False)
+        node = Node(address[0].decode(), int(address[1]))
+        facts = dict(zip(told[::2], told[1::2], strict=False))
+        epoch = int(facts.get(b"config-epoch", 0))
+        # While it fails over, the address is the new primary's, and all else is the old one's.
+        is_old = (facts.get(b"ip"), facts.get(b"port")) == (address[0], address[1])
+        is_down = is_old and b"_down" in facts.get(b"flags", b"")
+        return _Word(None if is_down else node, epoch)
+
+    # -- listening
+
+    async def _watch(self, limit: float) -> None:
+        """Listen to one Sentinel, and to the next when it is lost."""
+        while True:
+            for each in self._sentinels:
+                try:
+                    await self._listen(each, limit)
+                except (RedisError, OSError):
+                    self.is_heard = False
+            await asyncio.sleep(REST_SECONDS)
+
+    async def _listen(self, sentinel: Server, limit: float) -> None:
+        """Read a Sentinel's messages until it is lost. Raises redis-py's errors and OSError."""
+        connection = sentinel.connection(limit)
+        try:
+            await connection.connect()  # type: ignore[no-untyped-call]
+            await connection.send_command("SUBSCRIBE", *_CHANNELS)
+            for _ in _CHANNELS:
+                await connection.read_response()
+            self.is_heard = True
+            # It may have changed before.
+            await self._check(limit)
+            is_asked = False
+            while True:
+                message = await connection.read_response(timeout=CHECK_SECONDS, disconnect_on_error=False)
+                if message is None:
+                    if is_asked:
+                        raise LostError(NONE_ANSWERS)
+                    await connection.send_command("PING")
+                    await self._check(limit)
+                is_asked = message is None
+                if message is not None and message[0] == b"message" and self._is_of(message[1:]):
+                    self.moved.set()
+        finally:
+            await connection.disconnect(nowait=True)
+
+    def _is_of(self, message: list[bytes]) -> bool:
+        """Return whether a message is of this primary."""
+        words = message[1].decode(errors="replace").split(" ")
+        if message[0] == b"+switch-master":
+            return words[0] == self._master
+        return "@" in words and words[words.index("@") + 1 : words.index("@") + 2] == [self._master]
+
+    async def _check(self, limit: float) -> None:
+        """Find out whether the link is connected to an older primary."""
+        before = self.node
+        try:
+            found = await self.locate(limit)
+        except UnusableError:
+            return
+        if before.host and found != before:
+            self.moved.set()

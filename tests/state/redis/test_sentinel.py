@@ -1,0 +1,145 @@
+"""The primary is found through Sentinels, and followed when another server becomes it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from fsproxy.clock import now
+from fsproxy.config.hosts import Node, node
+from fsproxy.config.schema import RedisConfig, SentinelConfig
+from fsproxy.core.limits.operations import Claim, Claimed, LedgerDownError, NameKind
+from fsproxy.state.redis.breaker import Breaker, StoreState
+from fsproxy.state.redis.configured import server_of
+from fsproxy.state.redis.ledger import RedisLedger
+from fsproxy.state.redis.refusals import NO_SENTINEL, NO_SUCH_NAME, NONE_ANSWERS, REMEDIES
+from fsproxy.state.redis.repeats import CacheConnections
+from fsproxy.state.redis.server import Server
+from support.ports import free_ports
+from support.sentinel import MASTER, SentinelDeployment, running_sentinels
+from support.valkey import ValkeyServer
+
+LIMIT = 5.0
+PATIENCE = 120.0
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[SentinelDeployment]:
+    with running_sentinels() as running:
+        yield running
+
+
+@pytest.fixture
+def deployment(shared: SentinelDeployment) -> SentinelDeployment:
+    shared.heal()
+    return shared
+
+
+def server_by(nodes: list[str], master: str = MASTER) -> Server:
+    return server_of(RedisConfig(sentinel=SentinelConfig(master=master, nodes=tuple(map(node, nodes)))))
+
+
+@asynccontextmanager
+async def running_ledger(server: Server, limit: float = LIMIT) -> AsyncIterator[RedisLedger]:
+    ledger = RedisLedger(server, "sentinel:", limit, Breaker("redis"))
+    await ledger.start()
+    try:
+        yield ledger
+    finally:
+        await ledger.close()
+
+
+async def claims(ledger: RedisLedger, org: str) -> None:
+    """Names until one is counted: meanwhile the store may be down."""
+    async with asyncio.timeout(PATIENCE):
+        for number in range(1_000_000):
+            try:
+                (answer,) = await ledger.ask((Claim(org, NameKind.EVENT_NAME, (f"n{number}",), 9_999, 60.0),), now())
+            except LedgerDownError:
+                await asyncio.sleep(0.02)
+            else:
+                assert isinstance(answer, Claimed)
+                return
+
+
+async def until_at(ledger: RedisLedger, server: ValkeyServer) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not ledger.breaker.place.endswith(f":{server.port}") or ledger.breaker.is_open:
+            await asyncio.sleep(0.02)
+
+
+def has(server: ValkeyServer, org: str) -> bool:
+    return bool(server.ask("KEYS", f"sentinel:*{{{org}}}*"))
+
+
+async def test_a_primary_that_is_killed_is_followed_and_the_store_is_down_meanwhile(
+    deployment: SentinelDeployment,
+) -> None:
+    before, primary, (replica,) = len(deployment.elections()), deployment.primary, deployment.replicas
+    server = server_by([f"127.0.0.1:{free_ports(1)[0]}", *deployment.nodes])
+    async with running_ledger(server) as ledger:
+        assert ledger.breaker.place == f"{MASTER} at 127.0.0.1:{primary.port}"
+        await claims(ledger, "before")
+        assert has(primary, "before")
+        primary.kill()
+        await asyncio.to_thread(deployment.elected, before)
+        await until_at(ledger, replica)
+        await claims(ledger, "after")
+        assert has(replica, "after")
+        (outage,) = ledger.breaker.outages()
+        assert outage.ended is not None
+
+
+async def test_an_old_primary_that_lives_on_is_left_at_once(deployment: SentinelDeployment) -> None:
+    (replica,) = deployment.replicas
+    server = server_by(deployment.nodes)
+    async with running_ledger(server) as ledger:
+        cache = CacheConnections(server, "sentinel:", 5 * LIMIT, ledger.breaker)
+        await cache.cache.set("k", b"v", ttl=60)
+        await asyncio.to_thread(deployment.fail_over)
+        await until_at(ledger, replica)
+        await claims(ledger, "later")
+        assert has(replica, "later")
+        assert await cache.run(cache.cache.set("k2", b"v", ttl=60))
+        assert replica.ask("KEYS", "*cache*k2"), "the caches follow the link"
+        await cache.close()
+
+
+async def test_a_sentinel_that_knows_an_older_election_alone_is_not_believed(deployment: SentinelDeployment) -> None:
+    primary = deployment.primary
+    answers = {
+        b"HELLO": b"*2\r\n$4\r\nmode\r\n$8\r\nsentinel\r\n",
+        b"GET-MASTER-ADDR-BY-NAME": b"*2\r\n$9\r\n127.0.0.1\r\n$1\r\n1\r\n",
+        b"\r\nMASTER\r\n": b"*4\r\n$12\r\nconfig-epoch\r\n$1\r\n0\r\n$5\r\nflags\r\n$6\r\nmaster\r\n",
+    }
+
+    async def cut_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            writer.writelines(answer for word, answer in answers.items() if word in data)
+        writer.close()
+
+    await asyncio.to_thread(deployment.fail_over)
+    await asyncio.to_thread(deployment.heal)
+    async with await asyncio.start_server(cut_off, "127.0.0.1", 0) as stale:
+        port = stale.sockets[0].getsockname()[1]
+        alone, all_of_them = server_by([f"127.0.0.1:{port}"]), server_by([f"127.0.0.1:{port}", *deployment.nodes])
+        assert await alone.locate(LIMIT) == Node("127.0.0.1", 1)
+        found = await all_of_them.locate(LIMIT)
+    assert found.port == deployment.primary.port != primary.port
+
+
+@pytest.mark.parametrize("case", [NO_SUCH_NAME, NO_SENTINEL, NONE_ANSWERS])
+async def test_sentinels_that_cannot_say_are_down_with_what_to_do(deployment: SentinelDeployment, case: str) -> None:
+    nodes = {
+        NO_SUCH_NAME: deployment.nodes,
+        NO_SENTINEL: [f"127.0.0.1:{deployment.primary.port}"],
+        NONE_ANSWERS: [f"127.0.0.1:{free_ports(1)[0]}"],
+    }
+    async with running_ledger(server_by(nodes[case], "other" if case == NO_SUCH_NAME else MASTER)) as ledger:
+        (outage,) = ledger.breaker.outages()
+        assert ledger.breaker.state is StoreState.DOWN
+        assert outage.reason == case
+        assert outage.reason in REMEDIES
