@@ -17,12 +17,15 @@ from fsproxy.fleet.listening import IN_USE, require_free, require_worker_sockets
 from fsproxy.http.aiohttp_parts import HAS_C_PARSER
 from fsproxy.proxy.geo import Locator
 from fsproxy.state.repeats import refuse_disabled
-from fsproxy.state.stores import make_stores
+from fsproxy.state.stores import make_stores, refuse_misfit
 from fsproxy.telemetry.destination import require_usable
 
 
-async def host_errors(config: Config, *, ports: bool = True) -> list[HostError]:
-    """Return what this machine lacks. Nothing is made or changed; ``ports``: TCP ports are bound for a moment."""
+async def host_errors(config: Config, *, ports: bool = True, store: bool = False) -> list[HostError]:
+    """Return what this machine lacks. Nothing is made or changed.
+
+    ``ports``: TCP ports are bound for a moment. ``store``: a shared one is asked of what kind it is.
+    """
     found: list[HostError] = []
     checks: list[Callable[[], object]] = [
         lambda: refuse_disabled(os.environ),
@@ -35,6 +38,8 @@ async def host_errors(config: Config, *, ports: bool = True) -> list[HostError]:
     ]
     if config.workers > 1:
         checks.append(lambda: require_worker_sockets(config.workers))
+    if store:
+        checks.append(lambda: refuse_misfit(config.state))
     if ports:
         checks += [lambda: require_free(config.listen), lambda: require_free(config.admin)]
     for check in checks:

@@ -62,7 +62,7 @@ def run(
     ``path``: the user's file, if there is one. ``ports``: they must be free.
     """
     try:
-        errors = asyncio.run(host_errors(config, ports=ports))
+        errors = asyncio.run(host_errors(config, ports=ports, store=True))
         if errors:
             _refuse_here(errors, path)
         raise_soft_limit()

@@ -37,6 +37,15 @@ class Node(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+def is_address(host: str) -> bool:
+    """Return whether it is an IP address, and no name."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def node(text: str) -> Node:
     """Return a server's address, written HOST:PORT. Raises ValueError."""
     host, colon, port = text.strip().rpartition(":")

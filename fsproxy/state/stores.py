@@ -233,3 +233,11 @@ def _shared(config: StateConfig) -> Stores:
         rates=(pages, calls, clocks, ledger.id_rate, ledger.new_names, ledger.page_name_rate),
         shared_lists=SharedLists(ledger),
     )
+
+
+async def refuse_misfit(config: StateConfig) -> None:
+    """Raise HostError if the shared store is there, and is not what the configuration says."""
+    if config.backend is StateBackend.REDIS:
+        from fsproxy.state.redis.configured import refuse_misfit as refuse  # noqa: PLC0415 - an extra
+
+        await refuse(config.redis)

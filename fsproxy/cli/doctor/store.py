@@ -8,16 +8,10 @@ from typing import Any, Protocol
 
 from fsproxy.cli.doctor.findings import Finding, fault, ok, unknown, warning
 from fsproxy.config.schema import RedisConfig
-from fsproxy.state.redis.refusals import A_NODE, A_SENTINEL, NO_NODE, OTHERWISE, REMEDIES, is_refused, word_of
+from fsproxy.state.redis.refusals import MISFITS, OTHERWISE, REMEDIES, is_refused, word_of
 from fsproxy.state.redis.store_memory import WARN_SHARE
 
-KINDS = {
-    A_NODE: f"{A_NODE}: keys of other nodes are not reached through it",
-    A_SENTINEL: A_SENTINEL,
-    NO_NODE: NO_NODE,
-    "READONLY": "it is a replica, which takes no writes",
-}
-"""What a server of the wrong kind is called."""
+_REPLICA = {"READONLY": "it is a replica, which takes no writes"}
 OLDEST = (6, 2)
 """Older servers get no fixes any more."""
 COMMANDS: Mapping[str, Sequence[object]] = {
@@ -76,9 +70,12 @@ async def store(config: RedisConfig) -> AsyncIterator[Finding]:
     try:
         await client.execute_command("PING")  # type: ignore[no-untyped-call]
     except (RedisError, OSError) as error:
-        if (reason := reason_of(error)) in KINDS:
+        reason = reason_of(error)
+        if reason in MISFITS or reason in _REPLICA:
             yield ok("redis.connect", "it answers")
-            yield fault("redis.kind", KINDS[reason], REMEDIES[reason])
+            yield fault("redis.kind", _REPLICA.get(reason, reason), REMEDIES[reason])
+        elif reason in REMEDIES and not reason.isupper():
+            yield fault("redis.connect", reason, REMEDIES[reason])
         else:
             yield failed("redis.connect", "it cannot be used", error)
         return

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from redis.exceptions import RedisError
+
 from fsproxy.config.hosts import Node
 from fsproxy.config.problems import HostError
 from fsproxy.config.redis_keys import RedisAddress, redis_address
 from fsproxy.config.schema import RedisConfig, RedisTls
 from fsproxy.config.tls import client_context
+from fsproxy.state.redis.reasons import reason_of
+from fsproxy.state.redis.refusals import MISFITS
 from fsproxy.state.redis.sentinel import SentinelServer
 from fsproxy.state.redis.server import Login, Server
 
 _TLS = "state.redis.tls"
+_SECONDS = 2.0
+"""The start waits so long for a server, to find out of what kind it is."""
 
 
 def server_of(config: RedisConfig) -> Server:
@@ -33,6 +41,22 @@ def server_of(config: RedisConfig) -> Server:
     )
     context = client_context(config.tls or _tls_of(address), _TLS) if address.scheme == "rediss" else None
     return Server(Node(address.host, address.port), login, context, address.path)
+
+
+async def refuse_misfit(config: RedisConfig) -> None:
+    """Raise HostError if what the configuration names is there and is of another kind. What is down is not at fault."""
+    connection = server_of(config).connection(config.timeout)
+    reason = ""
+    try:
+        async with asyncio.timeout(_SECONDS):
+            await connection.connect()  # type: ignore[no-untyped-call]
+    except (RedisError, OSError) as error:
+        reason = reason_of(error)
+    finally:
+        await connection.disconnect(nowait=True)
+    if reason in MISFITS:
+        key, remedy = MISFITS[reason]
+        raise HostError(f"state.redis.{key}", f"cannot be used: {reason}", remedy)
 
 
 def _tls_of(address: RedisAddress) -> RedisTls:

@@ -12,11 +12,15 @@ NONE_ANSWERS = "none of the Sentinels answers"
 NOT_LET_IN = "the Sentinels refuse the user or the password"
 NO_SUCH_NAME = "the Sentinels know no primary of that name"
 NO_PRIMARY = "the Sentinels know no primary that is up"
+MISFITS = {
+    A_NODE: ("url", "cluster: true beside url in state.redis"),
+    A_SENTINEL: ("url", "sentinel: {master: NAME, nodes: [HOST:PORT, ...]} in state.redis, in place of url"),
+    NO_NODE: ("cluster", "cluster: false in state.redis, or nodes of a Cluster"),
+    NO_SENTINEL: ("sentinel.nodes", "the Sentinels' addresses, whose port is 26379 as a rule, and not the servers'"),
+}
+"""What a server of another kind is called; which key of ``state.redis`` is at fault, and what to write."""
 REMEDIES = {
-    A_NODE: "Write cluster: true in state.redis.",
-    A_SENTINEL: "Write sentinel: {master: NAME, nodes: [HOST:PORT, ...]} in state.redis, in place of url.",
-    NO_NODE: "Write cluster: false in state.redis, or give nodes of the Cluster.",
-    NO_SENTINEL: "Give the Sentinels' addresses there (their port is 26379), and not the servers'.",
+    **{reason: f"Write {remedy}." for reason, (_, remedy) in MISFITS.items()},
     NONE_ANSWERS: "Look at state.redis.sentinel.nodes, its tls, the firewall, and whether they run.",
     NOT_LET_IN: "Correct username and password in state.redis.sentinel. They are not those of the servers.",
     NO_SUCH_NAME: "Correct state.redis.sentinel.master: it is the name after SENTINEL MONITOR in their files.",

@@ -55,7 +55,6 @@ class SentinelServer(Server):
         self._master = config.master
         own = Login(config.username, config.password, mode="sentinel")
         self._sentinels = [Server(each, own, tls_of_sentinels) for each in config.nodes]
-        self._watching: asyncio.Task[None] | None = None
         self.is_heard = True
         """A Sentinel tells of failovers."""
 
@@ -78,17 +77,6 @@ class SentinelServer(Server):
         if any(word_of(each) in {"WRONGPASS", "NOAUTH", "NOPERM"} for each in errors):
             raise UnusableError(NOT_LET_IN)
         raise UnusableError(NO_SENTINEL if any(isinstance(each, UnusableError) for each in errors) else NONE_ANSWERS)
-
-    def start(self, limit: float) -> None:
-        """Begin to listen to a Sentinel."""
-        self._watching = asyncio.create_task(self._watch(limit))
-
-    async def close(self) -> None:
-        """Listen no more."""
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
-            self._watching = None
 
     # -- asking
 

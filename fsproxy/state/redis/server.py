@@ -18,7 +18,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 
-from fsproxy.config.hosts import Node
+from fsproxy.config.hosts import Node, is_address
 from fsproxy.state.redis.reasons import UnusableError
 from fsproxy.state.redis.refusals import A_NODE, A_SENTINEL, NO_NODE, NO_SENTINEL, word_of
 
@@ -28,6 +28,8 @@ _OTHERS = {"cluster": NO_NODE, "sentinel": NO_SENTINEL}
 """What is wrong with a server that answers in place of one of these."""
 RESOLVE_SECONDS = 5.0
 """Time to look a name up. It may take several round trips, of a resolver and not of the store."""
+LOOK_UP_SECONDS, LOOK_UPS = 15.0, 2
+"""A name is looked up so often while a connection stands. When the address was missing twice in a row, it has moved."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -73,6 +75,7 @@ class Server:
         """Set when the link is to be opened anew, as the server is another one."""
         self.present: Any = None
         """The address that the process's link is connected to, which its other connections use too; None: none."""
+        self._watching: asyncio.Task[None] | None = None
         self.skipped = 0
         """How many of the name's addresses are tried last, as what was found there was not the right one."""
 
@@ -103,9 +106,35 @@ class Server:
 
     def start(self, limit: float) -> None:
         """Begin to watch whether the server moves. ``limit``: seconds for each round trip."""
+        self._watching = asyncio.create_task(self._watch(limit))
 
     async def close(self) -> None:
         """Watch no more."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+            self._watching = None
+
+    async def _watch(self, limit: float) -> None:  # noqa: ARG002
+        """Look the name up now and then, and follow it to another address while the old server lives on."""
+        absent = 0
+        while not self.path and not is_address(self.node.host):
+            await asyncio.sleep(LOOK_UP_SECONDS)
+            try:
+                found = [address[:2] for _, address in await self.look_up(self.node)]
+            except OSError:
+                continue
+            # A name of many servers may give a few of them at a time.
+            absent = absent + 1 if self.present is not None and self.present[:2] not in found else 0
+            if absent == LOOK_UPS:
+                self.moved.set()
+
+    @staticmethod
+    async def look_up(node: Node) -> list[tuple[int, Any]]:
+        """Return the family and address of each place that a name stands for. Raises OSError."""
+        async with asyncio.timeout(RESOLVE_SECONDS):
+            found = await asyncio.get_running_loop().getaddrinfo(*node, type=socket.SOCK_STREAM)
+        return [(family, address) for family, _, _, _, address in found]
 
 
 class ServerConnection(AbstractConnection):
@@ -146,11 +175,9 @@ class ServerConnection(AbstractConnection):
 
     async def _addresses(self) -> list[tuple[int, Any]]:
         """Return the family and address of each place where the server may be."""
-        host, port = await self.server.locate(self.limit)
-        async with asyncio.timeout(RESOLVE_SECONDS):
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = await self.server.look_up(await self.server.locate(self.limit))
         first = self.server.skipped % len(found)
-        return [(family, address) for family, _, _, _, address in found[first:] + found[:first]]
+        return found[first:] + found[:first]
 
     async def _first_of(self, places: list[tuple[int, Any]]) -> socket.socket:
         """Return a socket that is connected to the first of the addresses that accepts it."""
