@@ -62,6 +62,8 @@ TOGETHER = {
     "url: 'redis://:p/w@a'": "url: *** is not a Redis address",
     "url: 'redis://:p#w@a'": "have keys of their own, username and password",
     "url: redis://a/first": "url: *** is not a Redis address",
+    "url: redis://:SECRET@a:not-a-port/0": "url: *** is not a Redis address",
+    "url: 'redis://:SECRET@a?such_option=1'": "url: *** is not a Redis address",
     "url: redis://a:70000": "url: *** is not a Redis address",
     "sentinel: {nodes: a:1}": "sentinel.master: is missing",
     "sentinel: {master: m}": "sentinel.nodes: is missing",
@@ -81,6 +83,7 @@ def test_what_cannot_be_is_refused_with_what_to_write(keys: str, fault: str) -> 
     [problem] = caught.value.problems
     assert f"state.redis.{fault}" in str(problem) or fault in str(problem)
     assert problem.line == 2
+    assert "SECRET" not in str(problem)
 
 
 def test_a_database_that_both_keys_name_is_no_fault() -> None:
