@@ -1,9 +1,9 @@
 """Mixed load for a while, with reloads, a store that restarts and an upstream that flaps: on Linux.
 
-    python tests/benchmarks/soak.py [--minutes 10] [--rate 200] [--seed 1] [--json FILE]
+    python tests/benchmarks/soak.py [--minutes 10] [--rate 200] [--workers 2] [--store sentinel] [--seed 1] [--json FILE]
 
-Recorders that behave as wire.md says, blocked pages, direct and server calls, sockets and other paths, against one
-proxy over one Valkey. Exit status 1, and what it was: a request that was lost or altered, a recording that the proxy
+Recorders that behave as wire.md says, blocked pages, direct and server calls, sockets and other paths, against workers
+that share a store (server, sentinel or cluster). Exit status 1, and what it was: a request that was lost or altered, a recording that the proxy
 ended, a request without its one audit line, a failure while nothing was broken, a traceback, a leak of memory, file
 descriptors or tasks. ``--quick`` takes 10 s, sees whether it works, and cannot tell a leak of memory.
 """
@@ -12,14 +12,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import json
 import logging
-import os
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,42 +26,17 @@ import aiohttp
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parents[1])]
 import soak_visitors  # noqa: E402 - tests/support is on pytest's path alone
-from soak_load import AuditedArrivals, Load, SoakJournal  # noqa: E402
+from soak_audit import AuditedArrivals, followed_audit  # noqa: E402
+from soak_load import Load, SoakJournal  # noqa: E402
 from soak_run import Soak  # noqa: E402
-from soak_watch import Watch  # noqa: E402
-from support import launch  # noqa: E402
+from soak_store import running_store  # noqa: E402
+from soak_watch import Watch, inside, watched  # noqa: E402
 from support.faulty_link import FaultyLink  # noqa: E402
 from support.proxy import running_proxy  # noqa: E402
 from support.upstream import RecordingUpstream  # noqa: E402
-from support.valkey import running_valkey  # noqa: E402
 
-COMMAND = (sys.executable, launch.__file__, "serve")
 QUICK_MINUTES = 11 / 60
 MOST_SHOWN = 20
-
-
-@contextlib.asynccontextmanager
-async def audit_pipe(folder: Path, arrivals: AuditedArrivals) -> AsyncIterator[str]:
-    """A named pipe for audit lines, read as they come: a soak's lines would fill a disk."""
-    path = folder / "audit"
-    os.mkfifo(path)
-    descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)  # also for writing: no end of file at a reopening
-    reader = asyncio.StreamReader(limit=2**22)
-    with os.fdopen(descriptor, "rb", buffering=0) as pipe:
-        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), pipe
-        )
-
-        async def read() -> None:
-            while line := await reader.readline():
-                arrivals.line(json.loads(line)["http.request.id"])
-
-        reading = asyncio.get_running_loop().create_task(read())
-        try:
-            yield str(path)
-        finally:
-            reading.cancel()
-            transport.close()
 
 
 async def soak(options: argparse.Namespace) -> dict[str, Any]:
@@ -72,12 +45,15 @@ async def soak(options: argparse.Namespace) -> dict[str, Any]:
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     arrivals, journal = AuditedArrivals(), SoakJournal()
-    with running_valkey() as valkey, tempfile.TemporaryDirectory(prefix="fsproxy-soak-") as name:
+    with (
+        running_store(options.store, soak_visitors.ORG) as store,
+        tempfile.TemporaryDirectory(prefix="fsproxy-soak-") as name,
+    ):
         folder = Path(name)
         async with (
             RecordingUpstream() as upstream,
             FaultyLink(upstream.port) as link,
-            audit_pipe(folder, arrivals) as audit,
+            followed_audit(folder, arrivals) as audit,
             aiohttp.ClientSession(
                 auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar(), connector=aiohttp.TCPConnector(limit=0)
             ) as http,
@@ -87,31 +63,47 @@ async def soak(options: argparse.Namespace) -> dict[str, Any]:
             config = {
                 **soak_visitors.RULES,
                 "upstream": {"url": link.url, "timeouts": timeouts},
-                "state": {"backend": "redis", "redis": {"url": valkey.url}},
+                "workers": options.workers,
+                "state": {"backend": "redis", "redis": store.redis},
                 "audit": {"to": audit, "share": dict.fromkeys(("page", "bundle", "direct", "other"), "100%")},
             }
-            env = {"WORLD_TASKS": str(folder / "tasks")}
-            async with running_proxy(config, env, command=COMMAND) as proxy:
-                while not (folder / "tasks").exists():
-                    await asyncio.sleep(0.05)
+            async with running_proxy(config, inside(folder)) as proxy:
+                watch = await watched(http, proxy, folder)
                 load = Load(proxy.url, http, arrivals, journal, soak_visitors.EACH / options.rate)
-                watch = Watch(proxy.process.pid, folder / "tasks", asyncio.get_running_loop().time())
-                run = Soak(options, proxy, valkey, link, upstream, load, watch)
-                figures = await run.run()
-                return {**figures, "samples": watch.as_rows()}
+                figures = await Soak(options, proxy, store, link, upstream, load, watch).run()
+                if options.objects:
+                    figures["objects"] = await objects(watch, folder)
+                return {**figures, "samples": {each.name: list(map(asdict, each.samples)) for each in watch.processes}}
+
+
+async def objects(watch: Watch, folder: Path) -> dict[str, dict[str, int]]:
+    """The commonest types of objects in each process."""
+    (folder / "objects").touch()
+    async with asyncio.timeout(30):
+        while not all("objects" in each.told() for each in watch.processes):
+            await asyncio.sleep(0.2)
+    return {each.name: each.told()["objects"] for each in watch.processes}
 
 
 def report(figures: dict[str, Any]) -> str:
     """The figures as a table."""
     rows = []
     for name, value in figures.items():
-        if name in {"samples", "problems"}:
+        if name in {"samples", "problems", "objects"}:
             continue
-        text = f"{value / 2**20:.1f} MB" if name.startswith(("rss_", "remembered_")) else value
-        if isinstance(value, dict):
+        if isinstance(value, dict) and "rss_first" in value:
+            rows += [f"{name}: {key.replace('_', ' '):<28} {_text(key, each)}" for key, each in value.items()]
+        elif isinstance(value, dict):
             text = ", ".join(f"{key} {count}" for key, count in sorted(value.items())) or "none"
-        rows.append(f"{name.replace('_', ' '):<28} {text}")
+            rows.append(f"{name.replace('_', ' '):<28} {text}")
+        else:
+            rows.append(f"{name.replace('_', ' '):<28} {value}")
     return "\n".join(rows)
+
+
+def _text(name: str, value: float | None) -> str:
+    is_bytes = name.startswith(("rss_", "remembered_", "used_", "kept_")) or name == "grown_bytes"
+    return f"{value / 2**20:.1f} MB" if is_bytes and value is not None else str(value)
 
 
 def main() -> int:
@@ -119,6 +111,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--rate", type=float, default=200.0, help="requests a second, about")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--store", choices=("server", "sentinel", "cluster"), default="sentinel")
+    parser.add_argument("--objects", action="store_true", help="at the end, the commonest objects of each process")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--quick", action="store_true", help="10 s")

@@ -13,18 +13,17 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from support.arrivals import Arrivals
+from soak_audit import AuditedArrivals
 from support.recorder import Journal
 from support.rig import AGENT, ORIGIN
 from support.uploads import Upload
-from support.upstream import Received
 
-GRACE = 0.3
-"""Seconds after a fault in which what it left behind may still be met."""
+GRACE, STORE_GRACE = 0.3, 5.0
+"""Seconds after a fault, of the upstream and of the store, in which what it left behind may still be met."""
 ANSWER_SECONDS = 30.0
 CALLS_ARE_KEPT = 600.0
 """Seconds for which a call's verdict is remembered."""
-CALL_BYTES, BLOCKED_BYTES, PAGE_BYTES = 330, 355, 470
+CALL_BYTES, BLOCKED_BYTES, PAGE_BYTES = 330, 385, 470
 """A tenth above the figures of docs/reference/state.md; of a page its clock, and its session and user."""
 _ids = itertools.count(1)
 _PLAIN = str.maketrans(" ", "-", ",")
@@ -32,8 +31,9 @@ _PLAIN = str.maketrans(" ", "-", ",")
 
 @dataclass
 class Trouble:
-    """When the upstream was broken on purpose: what fails then is no fault of the proxy's."""
+    """When the upstream or the store was broken on purpose: what fails then is no fault of the proxy's."""
 
+    grace: float = GRACE
     on: bool = False
     _ended: float = float("-inf")
 
@@ -44,7 +44,7 @@ class Trouble:
 
     def excuses(self, began: float) -> bool:
         """A failure, now, of what was begun then."""
-        return self.on or self._ended + GRACE >= began
+        return self.on or self._ended + self.grace >= began
 
 
 @dataclass
@@ -62,43 +62,6 @@ class SoakJournal(Journal):
 
 
 @dataclass
-class AuditedArrivals(Arrivals):
-    """Each request that was answered has one audit line."""
-
-    lines: int = 0
-    _without: set[str] = field(default_factory=set)
-    _early: set[str] = field(default_factory=set)
-
-    def settle(self, request_id: str, *, forwarded: bool | None) -> None:
-        """See Arrivals."""
-        super().settle(request_id, forwarded=forwarded)
-        if request_id in self._early:
-            self._early.discard(request_id)
-        else:
-            self._without.add(request_id)
-
-    def saw(self, received: Received) -> None:
-        """See Arrivals. What goes through a socket is looked at by the one who speaks."""
-        if received.path != "/rec/sock":
-            super().saw(received)
-
-    def line(self, request_id: str) -> None:
-        """An audit line was written."""
-        self.lines += 1
-        if request_id in self._without:
-            self._without.discard(request_id)
-        elif request_id in self._open:
-            self._early.add(request_id)
-        elif request_id in self._past:
-            self.faults.append(f"{request_id} has a second audit line")
-
-    @property
-    def without_line(self) -> int:
-        """Requests that were answered and have no audit line yet."""
-        return len(self._without)
-
-
-@dataclass
 class Load:
     """What the visitors share."""
 
@@ -112,6 +75,8 @@ class Load:
     failed: Counter[str] = field(default_factory=Counter)
     """Requests that met a fault of the upstream's."""
     frames: int = 0
+    store_trouble: Trouble = field(default_factory=lambda: Trouble(STORE_GRACE))
+    """Which pages are blocked, a worker may know alone then."""
     _calls: deque[tuple[float, int]] = field(default_factory=deque)
     enough: bool = False
 
@@ -142,9 +107,13 @@ class Load:
         *,
         forwarded: bool = True,
         method: str = "POST",
+        known_since: float | None = None,
         **headers: str,
     ) -> Any:
-        """One request, its answer's JSON (None without one). Anything but the expected status needs an excuse."""
+        """One request, its answer's JSON (None without one). Anything but the expected status needs an excuse.
+
+        ``known_since``: since when the workers share what the answer depends on.
+        """
         loop = asyncio.get_running_loop()
         began, request_id = loop.time(), f"{kind.translate(_PLAIN)}-{next(_ids)}"
         whole = {"Origin": ORIGIN, "User-Agent": AGENT, "X-Forwarded-For": "198.51.100.7", "X-Request-Id": request_id}
@@ -166,7 +135,8 @@ class Load:
         self.arrivals.settle(request_id, forwarded=certain)
         if status == expected:
             return json.loads(body) if body.startswith(b"{") else None
-        if self.journal.trouble.excuses(began):
+        is_forgotten = known_since is not None and self.store_trouble.excuses(known_since)
+        if self.journal.trouble.excuses(began) or is_forgotten:
             self.failed[kind] += 1
         else:
             self.problems.append(f"{kind}: {status}, not {expected}, while nothing was broken: {body[:200]!r}")

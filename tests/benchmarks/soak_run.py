@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import itertools
 import json
 from collections import Counter
 from dataclasses import dataclass, field
@@ -14,12 +15,12 @@ from typing import Any
 import aiohttp
 
 from soak_load import Load
+from soak_store import SoakStore
 from soak_visitors import VISITORS, Visitor
 from soak_watch import Watch, metrics
 from support.faulty_link import Fault, FaultyLink
 from support.proxy import RunningProxy
 from support.upstream import RecordingUpstream
-from support.valkey import ValkeyServer
 
 FLAPS = (
     Fault.REFUSE,
@@ -32,7 +33,6 @@ FLAPS = (
     Fault.GARBAGE,
     Fault.SLOW,
 )
-STEPS = ("flap", "store killed", "flap", "reload", "flap", "store hangs", "flap", "bad reload")
 LOOKS = 240
 """At the process, in all."""
 
@@ -43,7 +43,7 @@ class Soak:
 
     options: argparse.Namespace
     proxy: RunningProxy
-    valkey: ValkeyServer
+    store: SoakStore
     link: FaultyLink
     upstream: RecordingUpstream
     load: Load
@@ -61,7 +61,7 @@ class Soak:
     async def run(self) -> dict[str, Any]:
         """Load and faults for the given time, then rest; the figures."""
         loop = asyncio.get_running_loop()
-        before = self.watch.look(0, 0)
+        self.watch.look(0, 0)
         end = loop.time() + self.seconds
         async with asyncio.TaskGroup() as group:
             for visitor, count in VISITORS:
@@ -74,9 +74,8 @@ class Soak:
         await self.load.http.close()
         async with aiohttp.ClientSession() as http:
             counted = await self._rest(http)
-        after = self.watch.samples[-1]
         self._read_log()
-        return self._figures(counted, self._problems(counted, before, after))
+        return self._figures(counted, self._problems(counted))
 
     # -- while it runs
 
@@ -100,32 +99,35 @@ class Soak:
         loop, chances = asyncio.get_running_loop(), Random(self.options.seed)
         good = json.loads(self.proxy.config_path.read_text())
         pause = min(10.0, self.seconds / 12)
+        reloads = itertools.cycle(("reload", "bad reload"))
+        steps = [step for fault in self.store.faults for step in ("flap", fault, "flap", next(reloads))]
         number = 0
-        while loop.time() + pause < end:
+        # Each is done at least once, however short the time is.
+        while loop.time() + pause < end or number < len(steps):
             await asyncio.sleep(pause * (0.5 + chances.random() / 2))
-            step = STEPS[number % len(STEPS)]
+            step = steps[number % len(steps)]
             number += 1
             lasts = min(2.0, pause / 2) * (0.5 + chances.random() / 2)
             match step:
                 case "flap":
-                    fault = FLAPS[number // 2 % len(FLAPS)]
+                    fault = FLAPS[self.done["flaps"] % len(FLAPS)]
+                    self.done["flaps"] += 1
                     step = f"upstream: {fault}"
                     await self._flap(fault, lasts)
-                case "store killed":
-                    self.valkey.kill()
-                    await asyncio.sleep(lasts)
-                    await asyncio.to_thread(self.valkey.start)
-                case "store hangs":
-                    self.valkey.pause()
-                    await asyncio.sleep(lasts)
-                    self.valkey.resume()
                 case "reload":
                     addresses = [*good["filters"]["ip"]["block"], f"192.0.2.{number % 250}"]
                     self.proxy.write_config({**good, "filters": {**good["filters"], "ip": {"block": addresses}}})
-                case _:
+                case "bad reload":
                     self.proxy.config_path.write_text("upstream: {url: [")
                     await asyncio.sleep(lasts)
                     self.proxy.write_config(good)
+                case _:
+                    damage, mend = self.store.faults[step]
+                    self.load.store_trouble.on = True
+                    await asyncio.to_thread(damage)
+                    await asyncio.sleep(lasts)
+                    await asyncio.to_thread(mend)
+                    self.load.store_trouble.end()
             self.done[step] += 1
         await asyncio.sleep(max(0.0, end - loop.time()))
 
@@ -154,7 +156,7 @@ class Soak:
         self.watch.look(self.load.arrivals.settled, self.load.remembered())
         return counted
 
-    def _problems(self, counted: dict[str, float], before: Any, after: Any) -> list[str]:
+    def _problems(self, counted: dict[str, float]) -> list[str]:
         load, found = self.load, []
         found += [f"recording ended: {each}" for each in load.journal.ended]
         found += [f"lost or altered: {each}" for each in load.arrivals.faults]
@@ -167,7 +169,7 @@ class Soak:
         for name, value in counted.items():
             if name.startswith(("fsproxy_own_failures", "fsproxy_audit_lines_dropped_total")) and value:
                 found.append(f"{name} is {value:.0f}")
-        return found + self.watch.leaks(before, after)
+        return found + self.watch.leaks()
 
     def _figures(self, counted: dict[str, float], problems: list[str]) -> dict[str, Any]:
         load, arrivals = self.load, self.load.arrivals
@@ -189,7 +191,7 @@ class Soak:
             "done": dict(self.done),
             "generations": counted["fsproxy_config_generation"],
             "own_latency_mean_ms": round(latency * 1000, 3),
-            **self.watch.figures(),
+            **{each.name: each.figures() for each in self.watch.processes},
             "problems": problems,
         }
 

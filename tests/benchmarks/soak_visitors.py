@@ -68,7 +68,7 @@ async def be_blocked(load: Load, random: Random) -> None:
     """Pages that are blocked, and a bundle of them, which is too."""
     while not load.enough:
         code, fields, headers = random.choice(BLOCKED)
-        asked = page(**{"OrgId": ORG, **fields})
+        asked, began = page(**{"OrgId": ORG, **fields}), asyncio.get_running_loop().time()
         named = {name.replace("-", "_"): value for name, value in headers.items()}
         told = await load.ask("blocked page", "/rec/page", plain(asked), 202, forwarded=False, **named)
         if told is not None and told["reason_code"] != code:
@@ -77,7 +77,7 @@ async def be_blocked(load: Load, random: Random) -> None:
         target = f"/rec/bundle/v2?OrgId={asked['OrgId']}&UserId=u&SessionId=s&PageId={asked['PageId']}&Seq=1"
         if told is not None and random.random() < 0.3:
             upload = Upload(compose(random, 1, 0).text.encode(), None, zipped=False)
-            await load.ask("blocked bundle", target, upload, 202, forwarded=False)
+            await load.ask("blocked bundle", target, upload, 202, forwarded=False, known_since=began)
             await load.rest(random)
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict, dataclass, field
+import json
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import linear_regression, mean
+from statistics import linear_regression
 from typing import Any
 
 import aiohttp
 
+import fsproxy
 import process
+from support.proxy import RunningProxy
 
 WARM_UP = 0.25
 """The share of the time in which caches fill and the heap finds its size."""
@@ -30,96 +34,146 @@ MOST_TASKS = 8
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One look. ``requests``: answered until then; ``remembered``: bytes that are kept on purpose."""
+    """One look at one process. ``requests``: answered until then; ``remembered``: bytes that are kept on purpose."""
 
     seconds: float
     requests: int
     rss: int
     remembered: int
     descriptors: int
-    tasks: int
     threads: int
+    tasks: int
+    blocks: int
+    """Of Python's allocator, in use."""
+    used: int
+    """Bytes that the C library has handed out."""
+    kept: int
+    """Bytes that it keeps for later."""
 
 
 @dataclass
-class Watch:
+class ProcessWatch:
     """Looks at one process."""
 
+    name: str
     pid: int
-    tasks_file: Path
-    started: float
+    inside: Path
+    """What it tells of itself (inside/sitecustomize.py)."""
+    share: float
+    """Of the requests, and of what is remembered."""
     samples: list[Sample] = field(default_factory=list)
 
-    def look(self, requests: int, remembered: int) -> Sample:
+    def look(self, seconds: float, requests: int, remembered: int) -> None:
         """One look, kept."""
-        proc = process.PROC / str(self.pid)
-        sample = Sample(
-            asyncio.get_running_loop().time() - self.started,
-            requests,
-            process.rss([self.pid]),
-            remembered,
-            len(list((proc / "fd").iterdir())),
-            len(self.tasks()),
-            len(list((proc / "task").iterdir())),
+        proc, told = process.PROC / str(self.pid), self.told()
+        self.samples.append(
+            Sample(
+                seconds,
+                round(requests * self.share),
+                process.rss([self.pid]),
+                round(remembered * self.share),
+                len(list((proc / "fd").iterdir())),
+                len(list((proc / "task").iterdir())),
+                len(told["tasks"]),
+                told["blocks"],
+                told["used"],
+                told["kept"],
+            )
         )
-        self.samples.append(sample)
-        return sample
 
-    def tasks(self) -> list[str]:
-        """The names of what the tasks run."""
-        return self.tasks_file.read_text().splitlines()
+    def told(self) -> dict[str, Any]:
+        """What the process told last."""
+        told: dict[str, Any] = json.loads((self.inside / f"{self.pid}.json").read_text())
+        return told
+
+    def late(self) -> list[Sample]:
+        """The samples after the warm-up."""
+        last = self.samples[-1].seconds
+        return [sample for sample in self.samples if sample.seconds >= last * WARM_UP]
 
     def growth(self) -> tuple[float, float] | None:
         """Bytes, and bytes a request, by which memory grew after the warm-up, over what is remembered on purpose.
 
         By the fitted line; None: too short to tell.
         """
-        last = self.samples[-1].seconds
-        late = [sample for sample in self.samples if sample.seconds >= last * WARM_UP]
-        if last < SHORTEST or len(late) < FEWEST_SAMPLES:
+        late = self.late()
+        if self.samples[-1].seconds < SHORTEST or len(late) < FEWEST_SAMPLES:
             return None
         slope, _ = linear_regression([each.seconds for each in late], [each.rss - each.remembered for each in late])
         grown = slope * (late[-1].seconds - late[0].seconds)
         return grown, grown / max(late[-1].requests - late[0].requests, 1)
 
-    def leaks(self, before: Sample, after: Sample) -> list[str]:
+    def leaks(self) -> list[str]:
         """What grew, or stayed when all visitors had gone."""
-        found = []
-        growth = self.growth()
+        found, growth = [], self.growth()
+        before, after = self.samples[0], self.samples[-1]
         if growth is not None and growth[0] > MOST_BYTES and growth[1] > MOST_BYTES_A_REQUEST:
-            found.append(
-                f"memory grew by {growth[0] / 2**20:.1f} MB over what is remembered, {growth[1]:.0f} bytes a request"
-            )
+            found.append(f"memory grew by {growth[0] / 2**20:.1f} MB, {growth[1]:.0f} bytes a request")
         if after.descriptors > before.descriptors + MOST_DESCRIPTORS:
-            found.append(
-                f"{after.descriptors} file descriptors stayed open, at the start there were {before.descriptors}"
-            )
+            found.append(f"{after.descriptors} file descriptors stayed open, at the start {before.descriptors} were")
         if after.tasks > before.tasks + MOST_TASKS:
-            found.append(
-                f"{after.tasks} tasks stayed, at the start there were {before.tasks}: {', '.join(self.tasks())}"
-            )
-        return found
+            told = ", ".join(self.told()["tasks"])
+            found.append(f"{after.tasks} tasks stayed, at the start there were {before.tasks}: {told}")
+        return [f"{self.name}: {each}" for each in found]
 
     def figures(self) -> dict[str, Any]:
         """For the table."""
-        growth = self.growth()
-        rss = [each.rss for each in self.samples]
+        growth, late = self.growth(), self.late()
+        quarter, last = late[0], self.samples[-1]
         return {
-            "rss_first": rss[0],
-            "rss_last": rss[-1],
-            "rss_peak": max(rss),
-            "remembered_last": self.samples[-1].remembered,
+            "rss_first": self.samples[0].rss,
+            "rss_quarter": quarter.rss,
+            "rss_last": last.rss,
+            "rss_peak": max(each.rss for each in self.samples),
+            "remembered_quarter": quarter.remembered,
+            "remembered_last": last.remembered,
+            "blocks_quarter": quarter.blocks,
+            "blocks_last": last.blocks,
+            "used_quarter": quarter.used,
+            "used_last": last.used,
+            "kept_last": last.kept,
             "grown_bytes": None if growth is None else round(growth[0]),
             "grown_bytes_a_request": None if growth is None else round(growth[1], 2),
-            "descriptors_mean": round(mean(each.descriptors for each in self.samples), 1),
             "descriptors_most": max(each.descriptors for each in self.samples),
             "tasks_most": max(each.tasks for each in self.samples),
             "threads_most": max(each.threads for each in self.samples),
         }
 
-    def as_rows(self) -> list[dict[str, Any]]:
-        """All looks."""
-        return [asdict(each) for each in self.samples]
+
+@dataclass
+class Watch:
+    """Looks at all processes."""
+
+    processes: list[ProcessWatch]
+    started: float
+
+    def look(self, requests: int, remembered: int) -> None:
+        """One look at each."""
+        seconds = asyncio.get_running_loop().time() - self.started
+        for each in self.processes:
+            each.look(seconds, requests, remembered)
+
+    def leaks(self) -> list[str]:
+        """Of all."""
+        return [leak for each in self.processes for leak in each.leaks()]
+
+
+def inside(folder: Path) -> dict[str, str]:
+    """The environment in which every process tells of itself, in this folder."""
+    path = os.pathsep.join((str(Path(__file__).with_name("inside")), str(Path(fsproxy.__file__).parents[1])))
+    return {"SOAK_INSIDE": str(folder), "PYTHONPATH": path}
+
+
+async def watched(http: aiohttp.ClientSession, proxy: RunningProxy, folder: Path) -> Watch:
+    """All processes of a proxy, once each tells of itself."""
+    async with http.get(f"{proxy.admin_url}/readyz") as response:
+        workers = (await response.json()).get("workers", {})
+    found = [ProcessWatch(f"worker {name}", each["pid"], folder, 1 / len(workers)) for name, each in workers.items()]
+    found.append(ProcessWatch("supervisor" if workers else "process", proxy.process.pid, folder, float(not workers)))
+    async with asyncio.timeout(30):
+        while not all((folder / f"{each.pid}.json").exists() for each in found):
+            await asyncio.sleep(0.05)
+    return Watch(found, asyncio.get_running_loop().time())
 
 
 async def metrics(http: aiohttp.ClientSession, admin_url: str) -> dict[str, float]:

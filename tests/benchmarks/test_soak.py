@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.benchmark, pytest.mark.skipif(sys.platform != "linux",
 async def test_a_quick_soak_sends_everything_breaks_everything_and_finds_nothing(tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(SOAK), "--quick", "--json", str(file)),
+        *(sys.executable, str(SOAK), "--quick", "--store", "server", "--json", str(file)),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -145,6 +145,17 @@ class ClusterDeployment:
         """Wait until all nodes that run take this one for dead."""
         wait_until(lambda: all(_takes_for_dead(each, lost) for each in self.nodes if each.runs), "it is not noticed")
 
+    def replaced(self, lost: ClusterNode) -> None:
+        """Wait until a replica of this primary was elected, for all nodes that run."""
+        wait_until(
+            lambda: all(
+                _info(each)["cluster_state"] == "ok" and lost.port not in {port for _, _, port in _slots(each)}
+                for each in self.nodes
+                if each.runs
+            ),
+            "no replica was elected",
+        )
+
     def heal(self) -> None:
         """Start what was killed, resume what was paused; wait until all slots are served and replicas are in step."""
         for each in self.nodes:

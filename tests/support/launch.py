@@ -3,7 +3,7 @@
 ``WORLD_NAMES``: a file of lines ``name address`` that stands for the resolver, asked anew each time.
 ``WORLD_CLOCK``: a file of the seconds that are added to the wall clock. ``WORLD_FILE_SIZE``: bytes that no file
 may grow beyond, as on a disk that is full. ``WORLD_DESCRIPTORS``: ``SOFT:HARD``, its limit of
-descriptors. ``WORLD_TASKS``: a file that is told asyncio's tasks, a line each.
+descriptors.
 """
 
 from __future__ import annotations
@@ -12,18 +12,14 @@ import asyncio
 import os
 import resource
 import socket
-import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import uvloop
 
 from fsproxy import cli
-
-TOLD_EVERY = 0.25
 
 
 def _resolve_by(names: Path) -> None:
@@ -51,26 +47,6 @@ def _clock_by(file: Path) -> Callable[[], float]:
     return now
 
 
-def _tell_tasks(file: Path) -> None:
-    usual = uvloop.new_event_loop
-    new = file.with_suffix(".new")
-
-    def tell(loop: asyncio.AbstractEventLoop) -> None:
-        while not loop.is_closed():
-            with suppress(RuntimeError):  # tasks that come and go while they are counted
-                names = sorted(getattr(task.get_coro(), "__qualname__", "?") for task in asyncio.all_tasks(loop))
-                new.write_text("\n".join(names))
-                new.replace(file)
-            time.sleep(TOLD_EVERY)
-
-    def new_event_loop() -> Any:
-        loop = usual()
-        threading.Thread(target=tell, args=(loop,), daemon=True).start()
-        return loop
-
-    uvloop.new_event_loop = new_event_loop
-
-
 def main() -> None:
     world = os.environ
     if "WORLD_NAMES" in world:
@@ -83,8 +59,6 @@ def main() -> None:
     if "WORLD_DESCRIPTORS" in world:
         soft, hard = map(int, world["WORLD_DESCRIPTORS"].split(":"))
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    if "WORLD_TASKS" in world:
-        _tell_tasks(Path(world["WORLD_TASKS"]))
     cli.main()
 
 
