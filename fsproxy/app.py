@@ -20,7 +20,7 @@ from fsproxy.admin.server import create_admin, create_private_admin
 from fsproxy.admin.single import SingleBackend
 from fsproxy.config.schema import Config
 from fsproxy.fleet.descriptors import conditions, that_fits
-from fsproxy.fleet.listening import address, listen, start_admin, start_private_admin, stop_listening
+from fsproxy.fleet.listening import Listener, address, listen, start_admin, start_private_admin, stop_listening
 from fsproxy.fleet.take_over import (
     FORGET_SECONDS,
     LINGER_SECONDS,
@@ -31,7 +31,6 @@ from fsproxy.fleet.take_over import (
 )
 from fsproxy.fleet.worker_channel import WorkerChannel
 from fsproxy.http.certificates import ends_at
-from fsproxy.http.connection import ClientConnection
 from fsproxy.http.server import DataServer
 from fsproxy.http.sweeper import Sweeper
 from fsproxy.proxy.data_plane import DataPlane
@@ -117,7 +116,7 @@ class App:
             # Once more: it is closed before what it asks.
             stack.push_async_callback(admin.cleanup)
             beside_others = worker_channel is not None or self._predecessor is not None
-            listeners = await listen(partial(ClientConnection, server), self._config, beside_others=beside_others)
+            listeners = await listen(server, self._config, beside_others=beside_others)
             backend.listening = True
             if self._config.listen.unix is not None:
                 stack.callback(Path(self._config.listen.unix).unlink, missing_ok=True)
@@ -176,7 +175,7 @@ class App:
         config = self._config.admin
         return await start_admin(create_admin(config, backend), config, beside_others=self._predecessor is not None)
 
-    def _take_over(self, listeners: list[asyncio.Server], admin: web.AppRunner) -> None:
+    def _take_over(self, listeners: list[Listener], admin: web.AppRunner) -> None:
         """Let the kernel give new connections to this process from now on, and none to the program before it."""
         if self._predecessor is not None:
             steer_new_connections(listeners, self._predecessor.listeners, 1)
@@ -186,7 +185,7 @@ class App:
             self._loop.call_later(self._config.server.drain + FORGET_SECONDS, prefer_none, listeners)
 
     async def _drain(
-        self, listeners: list[asyncio.Server], server: DataServer, data_plane: DataPlane, *, linger: float
+        self, listeners: list[Listener], server: DataServer, data_plane: DataPlane, *, linger: float
     ) -> None:
         """Accept for ``linger`` seconds more, close idle connections, and let the rest finish for ``server.drain``."""
         self._reloader.trials.end(PROGRAM_STOPS)

@@ -47,6 +47,7 @@ def root_conflicts(root: Table) -> Iterator[Problem]:
     yield from own_listeners(root)
     yield from same_port(root)
     yield from key_faults(root)
+    yield from _nobody_may_connect(root)
     workers, state = root.scalar("workers"), root.members.get("state")
     if workers is None or not _more_than_one(workers.text):
         return
@@ -58,6 +59,16 @@ def root_conflicts(root: Table) -> Iterator[Problem]:
     listen = root.members.get("listen")
     if isinstance(listen, Table) and listen.scalar("unix"):
         yield workers.problem("needs a TCP port, as one process alone can listen on a unix socket's path", "1")
+
+
+def _nobody_may_connect(root: Table) -> Iterator[Problem]:
+    listen, client_ip = root.members.get("listen"), root.members.get("client_ip")
+    announced = listen.scalar("proxy_protocol") if isinstance(listen, Table) else None
+    if not isinstance(listen, Table) or announced is None or announced.text.lower() != "true" or listen.scalar("unix"):
+        return
+    trusted = client_ip.members.get("trusted_proxies") if isinstance(client_ip, Table) else None
+    if isinstance(trusted, Sequence) and not trusted.items:
+        yield announced.problem("lets nobody connect, as client_ip.trusted_proxies is empty", "with the balancers there")
 
 
 def _more_than_one(text: str) -> bool:

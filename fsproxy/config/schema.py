@@ -184,6 +184,9 @@ class ListenConfig:
     tls: ServerTls | None = setting(
         None, SectionOf(ServerTls, nullable=True), "Certificate and key; without them plain HTTP."
     )
+    proxy_protocol: bool = setting(
+        False, TRUTH, "Connections come from trusted_proxies alone, and begin with a PROXY header, version 1 or 2."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

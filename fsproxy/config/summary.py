@@ -93,7 +93,8 @@ def _trust(config: Config) -> str:
     if not proxies:
         return "trusts nobody for the client's address"
     named = ", ".join(map(str, proxies[:4])) + (f" and {len(proxies) - 4} more" if len(proxies) > 4 else "")
-    return f"trusts {config.client_ip.header} from {named}"
+    announced = "PROXY headers and " if config.listen.proxy_protocol else ""
+    return f"trusts {announced}{config.client_ip.header} from {named}"
 
 
 def _state(state: StateConfig) -> str:

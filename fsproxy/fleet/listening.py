@@ -11,8 +11,9 @@ import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import web
 
@@ -22,6 +23,9 @@ from fsproxy.config.problems import HostError
 from fsproxy.config.schema import AdminConfig, Config, ListenConfig
 from fsproxy.config.tls import server_context
 from fsproxy.fleet.binding import NOT_HERE, bind
+from fsproxy.http.connection import ClientConnection
+from fsproxy.http.header_listener import HeaderListener
+from fsproxy.http.server import DataServer
 
 BACKLOG = 4096
 ACCEPT_SECONDS = 2.0
@@ -35,9 +39,20 @@ _TEMPORARY = "another folder in the variable TMPDIR, or 1"
 _HERE = "an address of this machine, or a name that has one"
 
 
-async def listen(
-    server: Callable[[], asyncio.BaseProtocol], config: Config, *, beside_others: bool = False
-) -> list[asyncio.Server]:
+class Listener(Protocol):
+    """What accepts connections from one socket."""
+
+    @property
+    def sockets(self) -> tuple[socket.socket, ...]:
+        """The socket."""
+        ...
+
+    def close(self) -> None:
+        """Accept no more."""
+        ...
+
+
+async def listen(server: DataServer, config: Config, *, beside_others: bool = False) -> list[Listener]:
     """Open the data listeners, one for each address. Raise HostError.
 
     Other processes of fsproxy can listen on the same TCP port, among which the kernel deals connections out
@@ -53,11 +68,16 @@ async def listen(
         if to.unix is not None:
             with suppress(FileNotFoundError):
                 os.unlink(to.unix)  # noqa: PTH108 - a crash has left it behind, or it would not be free
-            return [await asyncio.get_running_loop().create_unix_server(server, to.unix, **options)]
-        return await _listen_on(await bind(to.host, to.port, shared=CAN_SHARE), server, options)
+            if not to.proxy_protocol:
+                connection = partial(ClientConnection, server)
+                return [await asyncio.get_running_loop().create_unix_server(connection, to.unix, **options)]
+            sockets = [_bound_to(to.unix)]
+        else:
+            sockets = await bind(to.host, to.port, shared=CAN_SHARE)
+        return await _listen_on(sockets, server, options, headers=to.proxy_protocol)
 
 
-async def stop_listening(listeners: Sequence[asyncio.Server]) -> None:
+async def stop_listening(listeners: Sequence[Listener]) -> None:
     """Close the data listeners once every connection that the kernel has completed is accepted.
 
     Closing a listener resets connections that wait in its backlog. Under a load that never lets up, it is closed after
@@ -77,18 +97,30 @@ async def stop_listening(listeners: Sequence[asyncio.Server]) -> None:
 
 
 async def _listen_on(
-    sockets: list[socket.socket], server: Callable[[], asyncio.BaseProtocol], options: dict[str, Any]
-) -> list[asyncio.Server]:
+    sockets: list[socket.socket], server: DataServer, options: dict[str, Any], *, headers: bool
+) -> list[Listener]:
     with ExitStack() as stack:
         for each in sockets:
             stack.callback(each.close)
-        listeners = []
+        listeners: list[Listener] = []
         for each in sockets:
-            listener = await asyncio.get_running_loop().create_server(server, sock=each, **options)
+            listener: Listener
+            if headers:
+                listener = HeaderListener(each, server, **options)
+            else:
+                connection = partial(ClientConnection, server)
+                listener = await asyncio.get_running_loop().create_server(connection, sock=each, **options)
             stack.callback(listener.close)
             listeners.append(listener)
         stack.pop_all()
     return listeners
+
+
+def _bound_to(path: str) -> socket.socket:
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    made.setblocking(False)
+    made.bind(path)
+    return made
 
 
 async def require_free(to: ListenConfig | AdminConfig) -> None:

@@ -7,7 +7,6 @@ LINGER_SECONDS.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import os
@@ -25,7 +24,7 @@ from aiohttp import web
 
 from fsproxy.config.problems import HostError
 from fsproxy.config.schema import AdminConfig, Config
-from fsproxy.fleet.listening import reachable
+from fsproxy.fleet.listening import Listener, reachable
 from fsproxy.proxy.passages import handed_on
 
 LINGER_SECONDS = 2.0
@@ -123,7 +122,7 @@ class Predecessor:
         await self._http.close()
 
 
-def steer_new_connections(listeners: Iterable[asyncio.Server], after: int, among: int) -> None:
+def steer_new_connections(listeners: Iterable[Listener], after: int, among: int) -> None:
     """Give new connections to the listeners with the numbers ``after`` to ``after + among - 1``.
 
     The listeners of a port are numbered from 0 in the order of their start. When no listener has these numbers any
@@ -140,12 +139,12 @@ def prefer_admin(runner: web.AppRunner) -> None:
     steer_new_connections((server for server in servers if server is not None), 1, 1)
 
 
-def prefer_none(listeners: Iterable[asyncio.Server]) -> None:
+def prefer_none(listeners: Iterable[Listener]) -> None:
     """Let the kernel deal new connections out evenly again."""
     _set(listeners, _DETACH, struct.pack("i", 0))
 
 
-def _set(listeners: Iterable[asyncio.Server], option: int, value: bytes) -> None:
+def _set(listeners: Iterable[Listener], option: int, value: bytes) -> None:
     for each in chain.from_iterable(listener.sockets for listener in listeners):
         # The event loop's socket objects refuse options; a socket object on a duplicate of the descriptor takes them.
         with socket.socket(fileno=os.dup(each.fileno())) as duplicate:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from math import inf
 
 from fsproxy.core.wire.client_address import UNKNOWN
+from fsproxy.core.wire.proxy_header import ProxyHeader
 from fsproxy.http.aiohttp_parts import ParsingProtocol
 
 NO_LINGER = struct.pack("ii", 1, 0)
@@ -28,8 +29,10 @@ class ClientTransport(ParsingProtocol):
         self.shortest = shortest
         self.due = inf
         self.peer: str | None = None
-        """The peer's address; None on a unix socket, UNKNOWN if the kernel has already forgotten it."""
+        """The peer's address; None on a unix socket, UNKNOWN if the kernel has already forgotten it. Of a connection
+        with a PROXY header it is the address that stands there."""
         self.secure = False
+        """The client speaks TLS, to us or to a balancer that said so in a PROXY header."""
         self.on_writable: Callable[[], None] | None = None
         """Called when the client reads again after ``writing_paused``, and when it is gone."""
         self._closing = False
@@ -82,11 +85,19 @@ class ClientTransport(ParsingProtocol):
         if self.reading_held:
             self.release_reading()
 
+    def announce(self, header: ProxyHeader) -> None:
+        """Take the word of a PROXY header for who the client is, before the connection is made."""
+        self.peer, self.secure = header.address, header.over_tls
+
     # -- asyncio's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: a client connected."""
         super().connection_made(transport)
+        if transport.get_extra_info("sslcontext") is not None:
+            self.secure = True
+        if self.peer is not None:
+            return
         peername = transport.get_extra_info("peername")
         if isinstance(peername, tuple):
             self.peer = peername[0]
@@ -94,7 +105,6 @@ class ClientTransport(ParsingProtocol):
             # A TCP connection that was reset before it was accepted; uvloop has no address then. It must not pass for
             # a unix socket, whose peer is trusted without an address.
             self.peer = UNKNOWN
-        self.secure = transport.get_extra_info("sslcontext") is not None
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """asyncio: the client is gone."""

@@ -55,7 +55,10 @@ class ClientConnection(RequestReader):
         if self._tunnel is not None:
             return False
         self._end_input(None)
-        return self._current is not None and self._current.outlives_client and not self.secure
+        current, transport = self._current, self.transport
+        if current is None or transport is None or not current.outlives_client:
+            return False
+        return transport.get_extra_info("sslcontext") is None
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """asyncio: the client is gone."""

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 
 from fsproxy.config.schema import ServerConfig
+from fsproxy.core.wire.proxy_header import HeaderFault
 from fsproxy.http.client_request import ClientRequest, Handler
 from fsproxy.http.client_transport import ClientTransport
 from fsproxy.http.sweeper import Sweeper
@@ -42,10 +43,14 @@ class DataServer:
         on_malformed: Callable[[], None],
         on_crash: Callable[[BaseException | None], None],
         new_request: type[ClientRequest] = ClientRequest,
+        trusts: Callable[[str | None], bool] = lambda _: False,
+        on_header_fault: Callable[[HeaderFault, str | None], None] = lambda *_: None,
     ) -> None:
         """Have ``handler`` answer requests, which are objects of the class ``new_request``.
 
-        ``on_crash`` is called with a fault that escaped a handler, or with None if the handler was cancelled.
+        ``on_crash`` is called with a fault that escaped a handler, or with None if the handler was cancelled. With
+        ``listen.proxy_protocol``, ``trusts`` returns whether a peer may announce clients in PROXY headers, and
+        ``on_header_fault`` is called for each connection that is closed because of its header, with its peer.
         """
         self.new_request = new_request
         self.handler = handler
@@ -56,8 +61,10 @@ class DataServer:
         self.max_header = config.max_header
         self.on_malformed = on_malformed
         self.on_crash = on_crash
+        self.trusts = trusts
+        self.on_header_fault = on_header_fault
         self._max_connections = config.max_connections
-        self._sweeper = sweeper
+        self.sweeper = sweeper
         self._open: set[ClientTransport] = set()
         self._unattended: set[ClientTransport] = set()
         """Connections whose client is gone while a request of it goes on."""
@@ -79,21 +86,29 @@ class DataServer:
     def accepted(self) -> None:
         """Count a connection that the listener has accepted. It is opened after its TLS handshake, if there is one."""
         self._unopened += 1
-        self._accepted_at = self._sweeper.time()
+        self._accepted_at = self.sweeper.time()
+
+    def refused(self) -> None:
+        """Count a connection as gone that was accepted, and closed before it was opened."""
+        self._unopened -= 1
+
+    def has_room_for(self, more: int) -> bool:
+        """Return whether so many connections more are within what is not dropped at once."""
+        return len(self) + more <= self._max_connections * HARD_LIMIT
 
     def opened(self, connection: ClientTransport) -> None:
         """Add a connection, which can carry requests from now on."""
         self._unopened -= 1
         self._open.add(connection)
-        self._sweeper.add(connection)
+        self.sweeper.add(connection)
         self._compare()
-        if len(self) > self._max_connections * HARD_LIMIT:
+        if not self.has_room_for(0):
             connection.abort()
 
     def closed(self, connection: ClientTransport, *, unattended: bool) -> None:
         """Remove a connection. ``unattended``: a request of it goes on, and ``finished`` is called at its end."""
         self._open.discard(connection)
-        self._sweeper.discard(connection)
+        self.sweeper.discard(connection)
         if unattended:
             self._unattended.add(connection)
         self._compare()
@@ -131,4 +146,4 @@ class DataServer:
 
     @property
     def _shakes_hands(self) -> bool:
-        return self._unopened > 0 and self._sweeper.time() < self._accepted_at + HANDSHAKE_SECONDS
+        return self._unopened > 0 and self.sweeper.time() < self._accepted_at + HANDSHAKE_SECONDS

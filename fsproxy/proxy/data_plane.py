@@ -100,9 +100,11 @@ class DataPlane:
             self.handle,
             config,
             self.upstream.sweeper,
-            on_malformed=self.count_malformed,
+            on_malformed=self.metrics.count_malformed,
             on_crash=self.count_crash,
             new_request=Flow,
+            trusts=lambda peer: self.generation.clients.known_peer(peer)[2],
+            on_header_fault=self._watch.header_faults.note,
         )
         return self.server
 
@@ -227,10 +229,6 @@ class DataPlane:
     def bypass(self, *, privacy: bool) -> None:
         """Judge nothing from the next request on; with ``privacy``, nothing but by the privacy rules."""
         self.generation = self.generation.bypassed(privacy=privacy)
-
-    def count_malformed(self) -> None:
-        """Count a head that the parser refused."""
-        self.metrics.malformed[()] += 1
 
     def count_crash(self, error: BaseException | None, place: str = "connection") -> None:
         """Count an exception that left the handler, or the connection's own code. None should."""

@@ -14,6 +14,7 @@ from fsproxy.telemetry import file_conditions, store_conditions, traffic_conditi
 from fsproxy.telemetry.certificate_conditions import certificate_ends
 from fsproxy.telemetry.conditions import Condition, Conditions
 from fsproxy.telemetry.growing import Growing
+from fsproxy.telemetry.header_faults import HeaderFaults
 from fsproxy.telemetry.pulse import Pulse
 from fsproxy.telemetry.upstream_health import UpstreamHealth
 
@@ -38,6 +39,7 @@ class Watch:
         self.conditions = Conditions()
         self.pulse = Pulse(metrics)
         self.health = UpstreamHealth()
+        self.header_faults = HeaderFaults(metrics.proxy_headers)
         self.pulse.watched["upstream"] = lambda: self.health.state(is_used=bool(metrics.forwarded))
         self._loops = Growing(lambda: metrics.loops[()], lambda: traffic_conditions.LOOP)
         busy, faults = (Failure.UPSTREAM_BUSY.value,), metrics.own_failures
@@ -49,6 +51,7 @@ class Watch:
             Growing(lambda: metrics.upstream_failures[busy], lambda: traffic_conditions.UPSTREAM_BUSY),
             Growing(lambda: sum(faults.values()), lambda: traffic_conditions.OWN_FAULTS, rest=OWN_REST_SECONDS),
             lambda now: _certificates(upstream(), now),
+            *self.header_faults.sources,
         ]
 
     def upstream_changed(self) -> None:

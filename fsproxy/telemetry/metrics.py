@@ -73,6 +73,9 @@ class Metrics(Collector):
         self.forwarding_dropped = counter(
             "forwarding_headers_dropped", "Pages whose forwarding headers came from an untrusted peer."
         )
+        self.proxy_headers = counter(
+            "refused_proxy_headers", "Connections closed because of the PROXY header they should begin with.", "kind"
+        )
         self.refused_connections = counter("refused_connections", "Requests refused because of server.max_connections.")
         self.unattended_dropped = counter(
             "unattended_dropped", "Requests dropped after their clients had left, because there were too many of these."
@@ -98,6 +101,10 @@ class Metrics(Collector):
         counts: Labelled = Counter()
         self._counters.append((name, text, labels, counts))
         return counts
+
+    def count_malformed(self) -> None:
+        """Count a head that the parser refused."""
+        self.malformed[()] += 1
 
     def count(self, org: OrgCounts, end: Ending, total: int, own: int) -> None:
         """Count a request, which took so many nanoseconds, and of them so many of our own."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,7 +15,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from fsproxy.config.loader import load_text
+from fsproxy.fleet.listening import Listener
 from fsproxy.http.connection import ClientConnection
+from fsproxy.http.header_listener import HeaderListener
 from fsproxy.http.server import DataServer
 from fsproxy.http.sweeper import Sweeper
 from fsproxy.proxy.data_plane import DataPlane
@@ -73,9 +76,20 @@ def generation(config: Mapping[str, Any], base: Path, number: int) -> Generation
     return Generation.compile(load_text(json.dumps(whole), "fsproxy.yaml", {}, base), number)  # JSON is YAML
 
 
+def bound() -> socket.socket:
+    """A socket at a free port of 127.0.0.1."""
+    sock = socket.socket()
+    sock.setblocking(False)
+    sock.bind(("127.0.0.1", 0))
+    return sock
+
+
 @asynccontextmanager
-async def in_process(config: Mapping[str, Any]) -> AsyncIterator[InProcessProxy]:
-    """The data plane of this configuration. Leaving the block asserts that nothing went wrong within it."""
+async def in_process(config: Mapping[str, Any], **tls: Any) -> AsyncIterator[InProcessProxy]:
+    """The data plane of this configuration. Leaving the block asserts that nothing went wrong within it.
+
+    ``tls``: options of the listener.
+    """
     loop = asyncio.get_running_loop()
     complaints = _Complaints()
     loggers = [logging.getLogger(name) for name in ("aiohttp.server", "aiohttp.web", "asyncio")]
@@ -89,7 +103,11 @@ async def in_process(config: Mapping[str, Any]) -> AsyncIterator[InProcessProxy]
         data_plane = DataPlane(generation(config, base, 1), metrics, loop, sweeper)
         await data_plane.start()
         server = data_plane.make_server(data_plane.generation.config.server)
-        listener = await loop.create_server(partial(ClientConnection, server), "127.0.0.1", 0)
+        listener: Listener
+        if data_plane.generation.config.listen.proxy_protocol:
+            listener = HeaderListener(bound(), server, 100, **tls)
+        else:
+            listener = await loop.create_server(partial(ClientConnection, server), "127.0.0.1", 0, **tls)
         proxy = InProcessProxy(
             listener.sockets[0].getsockname()[1], data_plane, server, metrics, base, complaints.records
         )

@@ -60,7 +60,7 @@ class Step:
     @property
     def changes(self) -> bool:
         """Whether it is run once: it sends something."""
-        return "127.0.0.1:8080" in self.command or "-X POST" in self.command
+        return "127.0.0.1:8080" in self.command or "/dev/tcp/" in self.command or "-X POST" in self.command
 
 
 def steps(page: str, heading: str = "") -> Iterator[Step]:
@@ -222,6 +222,7 @@ async def walk(page: str, config: str | None, upstream: int = 0, **swaps: str) -
         folder = Path(name)
         known = {f"127.0.0.1:{there}": f"127.0.0.1:{here}" for there, here in
                  {8080: port, 8081: admin_port, 9000: upstream}.items()} | swaps  # fmt: skip
+        known["/dev/tcp/127.0.0.1/8080"] = f"/dev/tcp/127.0.0.1/{port}"
         for link, file in {"config": ROOT / "config", "audit.log": "stdout", "fsproxy.log": "stderr"}.items():
             (folder / link).symlink_to(file)
         if config is None:
@@ -229,8 +230,10 @@ async def walk(page: str, config: str | None, upstream: int = 0, **swaps: str) -
         else:
             command, options = SERVE, ("--config", "fsproxy.yaml")
             # Lines at the end move no rule that the page names by its line.
-            ends = f"listen: {{host: 127.0.0.1, port: {port}}}\nadmin: {{port: {admin_port}}}\n"
-            (folder / "fsproxy.yaml").write_text(swapped(config, known) + ends)
+            ends = f"admin: {{port: {admin_port}}}\n"
+            text, listens = re.subn(r"(?m)^listen: \{", f"listen: {{host: 127.0.0.1, port: {port}, ", swapped(config, known))
+            ends += "" if listens else f"listen: {{host: 127.0.0.1, port: {port}}}\n"
+            (folder / "fsproxy.yaml").write_text(text + ends)
         process = await start(folder, {}, command, options)
         proxy = RunningProxy(process, folder, port, admin_port)
         try:

@@ -214,6 +214,12 @@ async def test_a_balancer_that_is_not_trusted_is_found() -> None:
         await it.look()
 
 
+async def test_a_balancer_on_layer_4_names_its_clients() -> None:
+    page = "how-to/proxy-protocol.md"
+    async with RecordingUpstream() as upstream, walk(page, yaml_of(page), port_of(upstream)) as it:
+        await it.go()
+
+
 async def test_a_plan_is_learned_tried_and_enforced() -> None:
     page = "how-to/plan.md"
     async with RecordingUpstream() as upstream, walk(page, yaml_of(page), port_of(upstream)) as it:
