@@ -37,6 +37,8 @@ MISTAKES = {
     "listen: {port: null}": "2:16: listen.port: null is not a whole number in range; allowed: 0 to 65535",
     "admin: {token: same, read_token: same}": "2:22: admin.read_token: is the same as token, so who may read",
     "listen: {unix: /a, port: 1}": "2:26: listen.port: 1 stands beside unix; allowed: host and port, or unix alone",
+    "listen: {proxy_protocol: true}\nclient_ip: {trusted_proxies: []}": "2:26: listen.proxy_protocol: true lets nobody "
+    "connect, as client_ip.trusted_proxies is empty; allowed: the balancers there",
     "listen: {tls: {cert: a}}": "2:15: listen.tls.key: is missing",
     "workers: 0": "2:10: workers: 0 is not a whole number in range; allowed: 1 or more",
     "server: {max_body: 8 parsecs}": '2:20: server.max_body: "8 parsecs" is not a size above zero; allowed: bytes, or ',

@@ -52,6 +52,12 @@ def test_trust_and_state_are_told_as_they_are() -> None:
     )
 
 
+def test_headers_of_balancers_on_layer_4_are_named() -> None:
+    found = line("listen: {proxy_protocol: true}\nclient_ip: {trusted_proxies: [10.0.0.0/8]}")
+
+    assert "; trusts PROXY headers and x-forwarded-for from 10.0.0.0/8; " in found
+
+
 def test_it_is_one_line_however_many_proxies_there_are() -> None:
     found = line(f"client_ip: {{trusted_proxies: [{', '.join(f'10.0.0.{n}' for n in range(9))}]}}")
 

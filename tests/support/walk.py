@@ -231,7 +231,9 @@ async def walk(page: str, config: str | None, upstream: int = 0, **swaps: str) -
             command, options = SERVE, ("--config", "fsproxy.yaml")
             # Lines at the end move no rule that the page names by its line.
             ends = f"admin: {{port: {admin_port}}}\n"
-            text, listens = re.subn(r"(?m)^listen: \{", f"listen: {{host: 127.0.0.1, port: {port}, ", swapped(config, known))
+            text, listens = re.subn(
+                r"(?m)^listen: \{", f"listen: {{host: 127.0.0.1, port: {port}, ", swapped(config, known)
+            )
             ends += "" if listens else f"listen: {{host: 127.0.0.1, port: {port}}}\n"
             (folder / "fsproxy.yaml").write_text(text + ends)
         process = await start(folder, {}, command, options)

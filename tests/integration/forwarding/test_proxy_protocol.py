@@ -18,9 +18,9 @@ from fsproxy.http import header_listener
 from fsproxy.http.header_listener import HeaderListener
 from fsproxy.telemetry.conditions import Condition
 from support.in_process import InProcessProxy, bound, in_process
+from support.proxy import running_proxy
 from support.proxy_headers import LOCAL, TCP4, TCP6, UNIX, UNSPECIFIED, block, checked, field, over
 from support.raw_http import RawAnswer, RawClient, eventually, raw_client
-from support.proxy import running_proxy
 from support.rig import page
 from support.tools import tool
 from support.upstream import RecordingUpstream
