@@ -43,6 +43,7 @@ _CHANGING = re.compile(
     r"|(?<=\"loaded\": )\d+\.\d+"
     r"|(?<=\"BundleTime\": )\d+"
     r"|(?<=instance\": \")[0-9a-f]{16}|(?<=passage\": \")[0-9a-f]{16}"
+    r"|(?<=sqlite\.)\d+(?=\.v)"
     r"|curl/\d+\.\d+\.\d+"
     rf"|{_ID.pattern}"
 )

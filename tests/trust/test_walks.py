@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import sqlite3
 from collections.abc import AsyncIterator, Mapping
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -17,6 +20,7 @@ from fsproxy.clock import now as wall_clock
 from fsproxy.config.vendor.relay import relay_to_yaml
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.demo.curl import curl_lines
+from fsproxy.state.sqlite.schema import STEPS
 from support.detour import Detour
 from support.operators_page import chromium, opened
 from support.ports import free_ports
@@ -203,6 +207,30 @@ async def test_a_refused_reload_is_found() -> None:
         await it.look()
         await it.take(mend)
         await it.take(again)
+
+
+async def test_a_newer_versions_state_is_kept_aside_and_taken_up_on_the_way_forward() -> None:
+    page = "how-to/upgrade.md"
+    async with RecordingUpstream() as upstream, walk(page, yaml_of(page), port_of(upstream)) as it:
+        file, options = it.proxy.folder / "fsproxy.sqlite", ("--config", str(it.proxy.config_path))
+        assert await send(it, "before-it", NONE) == 0
+        await it.proxy.stop()
+        set_versions(file, 9)
+        await it.proxy.start_again(*options)
+        *found, forward = list(steps(page))
+        for step in found:
+            await it.take(step)
+        await it.proxy.stop()
+        (aside,) = file.parent.glob("*.v9")
+        set_versions(aside.rename(aside.with_suffix(f".v{len(STEPS)}")), len(STEPS))
+        await it.proxy.start_again(*options)
+        await it.take(forward)
+
+
+def set_versions(file: Path, version: int) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("UPDATE fsproxy_schema SET version = ?, newest = ?", (version, version))
+        connection.commit()
 
 
 async def test_a_balancer_that_is_not_trusted_is_found() -> None:

@@ -22,13 +22,22 @@ from fsproxy.state.memory.live_sessions import ended_before
 from fsproxy.state.memory.rows import LedgerRows
 from fsproxy.state.memory.sessions import ADMITTED_DAYS, DAY
 from fsproxy.state.sqlite.private_files import keep_private, lock, set_aside
-from fsproxy.state.sqlite.schema import TABLES, has_table, prepare, strange_values, unfit
+from fsproxy.state.sqlite.schema import (
+    NewerFileError,
+    has_table,
+    known,
+    prepare,
+    require_usable,
+    strange_values,
+    unfit,
+)
+from fsproxy.state.sqlite.tables import TABLES
+from fsproxy.state.sqlite.take_up import take_up
 
 AT_ONCE = 256
 """Rows of one statement."""
 CHUNK = 2_000
 """Rows read at once, which take about 1 ms of the event loop's time when they are merged."""
-_NAMES = "SELECT org, kind, name, seen FROM names ORDER BY seen"
 WALKED = 5_000
 """Keys of each table that one ``prune`` looks at."""
 
@@ -50,7 +59,7 @@ class LedgerFile:
 
     @classmethod
     def open(cls, path: Path) -> LedgerFile:
-        """Open or make it, and its folder. One that is damaged, of another program or newer is set aside.
+        """Open or make it, and its folder. One that cannot be used is set aside; what was kept aside is taken up.
 
         Raises HeldError, OSError and sqlite3.Error: then nothing was changed.
         """
@@ -58,12 +67,10 @@ class LedgerFile:
         handle = lock(path)
         try:
             private, incident = keep_private(path), ""
-            if path.stat().st_size:
-                fault = unfit(path)
-                if fault is not None:
-                    incident = set_aside(path, fault)
-                    private = keep_private(path)
+            if path.stat().st_size and (incident := _aside_if_unfit(path)):
+                private = keep_private(path)
             connection = prepare(path)
+            take_up(connection, path)
             inode = path.stat().st_ino
             return cls(path, connection, handle, inode, incident=incident, is_private=private)
         except BaseException:
@@ -141,16 +148,33 @@ def read_held(path: Path, now: Instant) -> Iterator[LedgerRows]:
 def read_names(path: Path) -> Iterator[NameRow]:
     """Yield the names in a file, which another process may have open. Raises sqlite3.Error, DamagedFileError."""
     with contextlib.closing(_read_only(path)) as connection, strange_values():
-        for part in _parts(connection, _NAMES):
-            yield from _names(part)
+        for part in _names(connection):
+            yield from part
+
+
+def _aside_if_unfit(path: Path) -> str:
+    """Set a file aside that cannot be used. Return what happened; "": it can be used. Raises OSError, sqlite3.Error."""
+    try:
+        fault = unfit(path)
+    except NewerFileError as newer:
+        return f"{set_aside(path, str(newer), f'v{newer.version}')}, until that program takes it up again"
+    return set_aside(path, fault) if fault is not None else ""
 
 
 def _read_only(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        require_usable(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
-def _names(rows: list[Any]) -> list[NameRow]:
-    return [(_text(org), NameKind(kind), _text(name), Instant(seen)) for org, kind, name, seen in rows]
+def _names(connection: sqlite3.Connection) -> Iterator[list[NameRow]]:
+    where = known(connection, "kind", NameKind)
+    for part in _parts(connection, f"SELECT org, kind, name, seen FROM names WHERE {where} ORDER BY seen"):  # noqa: S608
+        yield [(_text(org), NameKind(kind), _text(name), Instant(seen)) for org, kind, name, seen in part]
 
 
 def read_held_lists(path: Path, after: float) -> list[ListRow]:
@@ -169,8 +193,8 @@ def _read(connection: sqlite3.Connection, now: Instant) -> Iterator[LedgerRows]:
     with strange_values():
         for part in _parts(connection, counts, now):
             yield LedgerRows(counts=[(_text(org), _text(cycle), int(n), Instant(end)) for org, cycle, n, end in part])
-        for part in _parts(connection, _NAMES):
-            yield LedgerRows(names=_names(part))
+        for names in _names(connection):
+            yield LedgerRows(names=names)
         for part in _parts(connection, admitted, _last_forgotten_day(now)):
             yield LedgerRows(admitted=part)
         for part in _parts(connection, sessions, ended_before(now)):
@@ -184,7 +208,8 @@ def _read(connection: sqlite3.Connection, now: Instant) -> Iterator[LedgerRows]:
 def _read_lists(connection: sqlite3.Connection, now: float, after: float = 0.0) -> Iterator[LedgerRows]:
     if not has_table(connection, "lists"):
         return
-    query = "SELECT name, entry, ends, changed FROM lists WHERE abs(ends) > ? AND changed >= ?"
+    where = known(connection, "name", FilterName)
+    query = f"SELECT name, entry, ends, changed FROM lists WHERE abs(ends) > ? AND changed >= ? AND {where}"  # noqa: S608
     with strange_values():
         for part in _parts(connection, query, now, after):
             rows = [

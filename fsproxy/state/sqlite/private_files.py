@@ -15,7 +15,7 @@ except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment]
 
 _MODE = 0o600
-_BESIDE = ("-wal", "-shm")
+BESIDE = ("-wal", "-shm")
 """What SQLite keeps beside a file."""
 
 
@@ -53,7 +53,7 @@ def keep_private(path: Path) -> bool:
     """
     private = True
     os.close(_open_private(str(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC))
-    for suffix in ("", *_BESIDE, ".lock"):
+    for suffix in ("", *BESIDE, ".lock"):
         file = path.with_name(path.name + suffix)
         with contextlib.suppress(FileNotFoundError):
             if file.stat().st_mode & 0o077:
@@ -64,13 +64,16 @@ def keep_private(path: Path) -> bool:
     return private
 
 
-def set_aside(path: Path, fault: str) -> str:
-    """Rename a file that cannot be used; the new name has the time in it. Return what happened. Raises OSError."""
+def set_aside(path: Path, fault: str, kind: str = "aside") -> str:
+    """Rename a file that cannot be used; the new name has the time in it, and ``kind``. Return what happened.
+
+    Raises OSError.
+    """
     stamp = int(wall_clock())
-    while (name := path.with_name(f"{path.name}.{stamp}.aside")).exists():
+    while (name := path.with_name(f"{path.name}.{stamp}.{kind}")).exists():
         stamp += 1
     path.rename(name)
-    for suffix in _BESIDE:
+    for suffix in BESIDE:
         with contextlib.suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(name.with_name(name.name + suffix))
     return f"could not be used, as {fault}, and is kept as {name.name}: quotas and names start from nothing"

@@ -1,13 +1,14 @@
-"""The tables of the ledger's SQLite file, their versions, and whether a file is one of ours."""
+"""The versions of the ledger's SQLite file: whether this program can use one, and how it is brought up to date."""
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
-from math import inf
+from enum import StrEnum
 from pathlib import Path
+
+from fsproxy.state.sqlite.tables import TABLES
 
 APPLICATION_ID = 0x66737078
 """``fspx``: in the file's head, it tells the file from any other program's."""
@@ -20,8 +21,19 @@ STEPS: tuple[tuple[str, ...], ...] = (
     ),
     ("CREATE TABLE uids (key INTEGER PRIMARY KEY, uid INTEGER NOT NULL)",),
     ("CREATE TABLE lists (name, entry, ends REAL, changed REAL, PRIMARY KEY (name, entry)) WITHOUT ROWID",),
+    (
+        "ALTER TABLE fsproxy_schema ADD COLUMN newest INTEGER",
+        "CREATE TABLE taken_up (file PRIMARY KEY) WITHOUT ROWID",
+    ),
 )
-"""Step n makes version n of version n - 1. A new file takes all of them, an older one those that it lacks."""
+"""Step n makes version n of version n - 1. A new file takes all of them, an older one those that it lacks.
+
+``fsproxy_schema.version`` is the oldest version whose programs can use the file, ``newest`` the one that it has."""
+COMPATIBLE_FROM = 3
+"""Programs of this version and later can use a file of the newest one: they leave alone what they do not know.
+
+A step that they must not overlook, or a row whose meaning changes, makes its own version of it. Then older programs set
+the file aside, and the newer one takes it up again (``take_up``)."""
 _CACHE_KB = 8192
 _WAL_BYTES = 16 * 1024 * 1024
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -32,62 +44,12 @@ class DamagedFileError(Exception):
     """The file cannot be used as it is; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """One table, and the statements for it."""
+class NewerFileError(DamagedFileError):
+    """Only a newer program can use the file."""
 
-    name: str
-    keys: tuple[str, ...]
-    values: tuple[str, ...]
-    ended: str
-    """Which rows are worthless, as a condition with one value to compare with."""
-
-    def replace(self, rows: int) -> str:
-        """Replace so many rows."""
-        columns = self.keys + self.values
-        row = f"({','.join('?' * len(columns))})"
-        return f"REPLACE INTO {self.name} ({', '.join(columns)}) VALUES {','.join([row] * rows)}"  # noqa: S608 - names of our own
-
-    def all_keys(self) -> tuple[list[float], list[bytes]]:
-        """Return two keys: before all keys, and after all of them."""
-        # SQLite orders numbers before texts before blobs, and no text that is kept as a blob begins with this byte.
-        return [-inf] * len(self.keys), [b"\xff"] * len(self.keys)
-
-    @property
-    def walk(self) -> str:
-        """Find the key so many rows after a key."""
-        keys = ", ".join(self.keys)
-        return f"SELECT {keys} FROM {self.name} WHERE {self._than('>')} ORDER BY {keys} LIMIT 1 OFFSET ?"  # noqa: S608 - names of our own
-
-    @property
-    def prune(self) -> str:
-        """Delete what has ended between two keys."""
-        return f"DELETE FROM {self.name} WHERE {self._than('>')} AND {self._than('<=')} AND ({self.ended})"  # noqa: S608
-
-    def _than(self, operator: str) -> str:
-        return f"({', '.join(self.keys)}) {operator} ({', '.join('?' * len(self.keys))})"
-
-
-TABLES = (
-    Table("lists", ("name", "entry"), ("ends", "changed"), "abs(ends) <= ?"),
-    Table("counts", ("org", "cycle"), ("used", "ends"), "ends <= ?"),
-    Table("names", ("org", "kind", "name"), ("seen",), "seen <= ?"),
-    Table("admitted", ("key",), ("day",), "day <= ?"),
-    Table(
-        "uids",
-        ("key",),
-        ("uid",),
-        "NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.key = uids.key AND sessions.times >= ?)",
-    ),
-    Table(
-        "sessions",
-        ("key",),
-        ("times",),
-        # An alias is worthless once the session that it names is gone.
-        "CASE WHEN times < 0 THEN NOT EXISTS (SELECT 1 FROM sessions AS chief WHERE chief.key = ~sessions.times)"
-        " ELSE times < ? END",
-    ),
-)
+    def __init__(self, version: int) -> None:
+        super().__init__(f"it is a newer program's: version {version}, and this one reads up to {len(STEPS)}")
+        self.version = version
 
 
 @contextlib.contextmanager
@@ -100,26 +62,44 @@ def strange_values() -> Iterator[None]:
 
 
 def unfit(path: Path) -> str | None:
-    """Return why an existing file cannot be used, or None. Raises sqlite3.Error when it cannot be read now."""
+    """Return why an existing file cannot be used, or None.
+
+    Raises NewerFileError, and sqlite3.Error when it cannot be read now.
+    """
     try:
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
             if not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
                 return None
             if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
                 return "it is another program's"
-            version = _version(connection)
-            if version > len(STEPS):
-                return f"it is a newer program's: version {version}, and this one reads up to {len(STEPS)}"
+            version = require_usable(connection)
             if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
                 return "it is damaged"
             for table in TABLES:
-                if version == len(STEPS) or has_table(connection, table.name):
+                if version >= len(STEPS) or has_table(connection, table.name):
                     connection.execute(table.walk, (*table.all_keys()[0], 0)).fetchone()
     except sqlite3.DatabaseError as error:
         if is_damage(error) or _primary(error) == sqlite3.SQLITE_ERROR:
             return "it is damaged, or no database"
         raise
     return None
+
+
+def require_usable(connection: sqlite3.Connection) -> int:
+    """Return the file's version, which may be a newer one that this program can use. Raises NewerFileError."""
+    usable_from, version = _versions(connection)
+    if usable_from > len(STEPS):
+        raise NewerFileError(version)
+    return version
+
+
+def known(connection: sqlite3.Connection, column: str, values: type[StrEnum]) -> str:
+    """Return the condition for rows whose column has one of these values: those of a newer program may have others.
+
+    In a file of this version any other value is damage, and no row is left out.
+    """
+    is_newer = _versions(connection)[1] > len(STEPS)
+    return f"{column} IN ({', '.join(map(repr, map(str, values)))})" if is_newer else "TRUE"
 
 
 def has_table(connection: sqlite3.Connection, name: str) -> bool:
@@ -150,7 +130,7 @@ def prepare(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
         connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
-        version = _version(connection)
+        version = _versions(connection)[1]
         if version < len(STEPS):
             connection.execute("BEGIN IMMEDIATE")
             for statement in _missing(version):
@@ -174,12 +154,13 @@ def _missing(version: int) -> Iterator[str]:
         yield "INSERT INTO fsproxy_schema VALUES (0)"
     for step in STEPS[version:]:
         yield from step
-    yield f"UPDATE fsproxy_schema SET version = {len(STEPS)}"  # noqa: S608 - a number of our own
+    yield f"UPDATE fsproxy_schema SET version = {COMPATIBLE_FROM}, newest = {len(STEPS)}"  # noqa: S608 - numbers of our own
 
 
-def _version(connection: sqlite3.Connection) -> int:
-    """Return the file's version; 0 for a new file."""
+def _versions(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Return from which version on programs can use the file, and its own version. 0 and 0 for a new file."""
     if not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-        return 0
-    found: int = connection.execute("SELECT version FROM fsproxy_schema").fetchone()[0]
-    return found
+        return 0, 0
+    usable_from, *more = connection.execute("SELECT * FROM fsproxy_schema").fetchone()
+    # Up to version 3 a file had one number for both.
+    return usable_from, more[0] if more else usable_from

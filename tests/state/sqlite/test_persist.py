@@ -10,26 +10,18 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Self
 
 import pytest
 
 import fsproxy
-from fsproxy.config.schema import PersistConfig
 from fsproxy.core.limits.operations import (
-    Admit,
-    Admitted,
     Claim,
     Claimed,
     Confirm,
     Mark,
-    NameKind,
-    Operation,
-    QuotaTerms,
     Recall,
     Recalled,
 )
@@ -38,59 +30,10 @@ from fsproxy.state.memory.ledger import MemoryLedger
 from fsproxy.state.sqlite import file as ledger_file
 from fsproxy.state.sqlite import schema as file_schema
 from fsproxy.state.sqlite.file import LedgerFile
-from fsproxy.state.sqlite.persist import SLICE, Persister
+from fsproxy.state.sqlite.persist import SLICE
 from fsproxy.state.sqlite.private_files import HeldError
+from support.kept_state import DAY, EVENT, START, Kept, claim
 from support.ledgers import at_once
-
-START = Instant(1_790_000_000.0)
-DAY = 86_400.0
-QUOTA = QuotaTerms("2026-09-01", 1_000_000, Instant(START + 20 * DAY), enforced=True)
-EVENT = NameKind.EVENT_NAME
-
-
-class Kept:
-    """A ledger and its persister, with a clock of their own; written when the test says so."""
-
-    def __init__(self, path: Path, *, every: float = 3600.0) -> None:
-        self.now = START
-        self.ledger = MemoryLedger(journal=True)
-        self.failures: Counter[tuple[str, ...]] = Counter()
-        config = PersistConfig(path=str(path), every=every)
-        self.persister = Persister(config, self.ledger, self.failures, lambda: 30 * DAY, lambda: self.now)
-
-    async def __aenter__(self) -> Self:
-        await self.persister.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.persister.close()
-
-    def do(self, *operations: Operation) -> list[object]:
-        return list(at_once(self.ledger, operations, self.now))
-
-    def visit(self, session: str, org: str = "o") -> None:
-        self.do(Admit(org, session, session, "", False, QUOTA), Confirm(org, session, (session,), (), new=True))
-
-    def goes_on(self, session: str) -> bool:
-        (answer,) = self.do(Admit("o", f"again-{session}", session, "", False, None))
-        assert isinstance(answer, Admitted)
-        return answer.under_way
-
-    @property
-    def used(self) -> int:
-        return self.ledger.quota_usage("o").get("2026-09-01", 0)
-
-    @property
-    def names(self) -> int:
-        return self.ledger.names_usage("o")[EVENT]
-
-    @property
-    def says(self) -> object:
-        return self.persister.state()["state"]
-
-
-def claim(*names: str, org: str = "o") -> Claim:
-    return Claim(org, EVENT, names, 5_000, 30 * DAY)
 
 
 @pytest.fixture
@@ -240,12 +183,6 @@ def foreign(path: Path) -> None:
         file.execute("CREATE TABLE theirs (precious)")
 
 
-def newer(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as file:
-        file.execute("UPDATE fsproxy_schema SET version = 99")
-        file.commit()
-
-
 def odd_values(path: Path) -> None:
     with closing(sqlite3.connect(path)) as file:
         file.execute("INSERT INTO names VALUES ('o', 'no kind of ours', 'n', 1)")
@@ -258,7 +195,7 @@ def odd_keys(path: Path) -> None:
         file.commit()
 
 
-@pytest.mark.parametrize("spoil", [damage_head, damage_page, lose_table, foreign, newer, odd_values, odd_keys])
+@pytest.mark.parametrize("spoil", [damage_head, damage_page, lose_table, foreign, odd_values, odd_keys])
 async def test_a_file_that_cannot_be_used_is_set_aside_whole_and_loudly(
     path: Path, spoil: Callable[[Path], None]
 ) -> None:
@@ -317,20 +254,21 @@ async def test_the_previous_version_is_read_and_brought_up(path: Path, monkeypat
     async with Kept(path) as again:
         assert again.used == 1
     with closing(sqlite3.connect(path)) as file:
-        assert file.execute("SELECT version FROM fsproxy_schema").fetchone() == (len(file_schema.STEPS),)
+        versions = (file_schema.COMPATIBLE_FROM, len(file_schema.STEPS))
+        assert file.execute("SELECT version, newest FROM fsproxy_schema").fetchone() == versions
         assert file.execute("SELECT more FROM counts").fetchone() == (None,)
     assert not aside(path)
 
 
-async def test_a_file_from_before_uids_were_kept_is_read_and_takes_them_from_then_on(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as earlier:
-        earlier.setattr(file_schema, "STEPS", file_schema.STEPS[:1])
-        earlier.setattr(file_schema, "TABLES", tuple(each for each in file_schema.TABLES if each.name != "uids"))
-        earlier.setattr(ledger_file, "TABLES", file_schema.TABLES)
-        async with Kept(path) as first:
-            first.visit("s1")
+async def test_a_file_from_before_uids_were_kept_is_read_and_takes_them_from_then_on(path: Path) -> None:
+    async with Kept(path) as first:
+        first.visit("s1")
+    with closing(sqlite3.connect(path)) as file:
+        for table in ("uids", "lists", "taken_up"):
+            file.execute(f"DROP TABLE {table}")
+        file.execute("ALTER TABLE fsproxy_schema DROP COLUMN newest")
+        file.execute("UPDATE fsproxy_schema SET version = 1")
+        file.commit()
     assert [len(rows.sessions) for rows in ledger_file.read_held(path, START) if rows.sessions] == [1]
     async with Kept(path) as second:
         assert (second.used, second.goes_on("s1")) == (1, True)
