@@ -66,7 +66,8 @@ TABLES = (
         ("ends", "changed"),
         "abs(ends) <= ?",
         f"name {_LISTS} AND typeof(ends) = 'real' AND typeof(changed) = 'real'",
-        "ends = iif(excluded.changed > changed, excluded.ends, ends), changed = max(changed, excluded.changed)",
+        "ends = CASE WHEN excluded.changed > changed THEN excluded.ends ELSE ends END,"
+        " changed = max(changed, excluded.changed)",
     ),
     # Who kept the file aside began to count anew, so the sum is what was used.
     Table(
@@ -109,6 +110,6 @@ TABLES = (
         "CASE WHEN times < 0 THEN NOT EXISTS (SELECT 1 FROM sessions AS chief WHERE chief.key = ~sessions.times)"
         " ELSE times < ? END",
         f"{_KEYS} AND typeof(times) = 'integer' AND abs(times) <= {2**KEY_BITS}",
-        "times = iif(times >= 0, max(times, excluded.times), times)",
+        "times = CASE WHEN times >= 0 THEN max(times, excluded.times) ELSE times END",
     ),
 )
