@@ -68,9 +68,7 @@ def _nobody_may_connect(root: Table) -> Iterator[Problem]:
         return
     trusted = client_ip.members.get("trusted_proxies") if isinstance(client_ip, Table) else None
     if isinstance(trusted, Sequence) and not trusted.items:
-        yield announced.problem(
-            "lets nobody connect, as client_ip.trusted_proxies is empty", "with the balancers there"
-        )
+        yield announced.problem("lets nobody connect, as client_ip.trusted_proxies is empty", "the balancers there")
 
 
 def _more_than_one(text: str) -> bool:
