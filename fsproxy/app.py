@@ -21,6 +21,7 @@ from fsproxy.admin.single import SingleBackend
 from fsproxy.config.schema import Config
 from fsproxy.fleet.descriptors import conditions, that_fits
 from fsproxy.fleet.listening import Listener, address, listen, start_admin, start_private_admin, stop_listening
+from fsproxy.fleet.service_manager import ServiceManager
 from fsproxy.fleet.take_over import (
     FORGET_SECONDS,
     LINGER_SECONDS,
@@ -72,6 +73,7 @@ class App:
         self._worker_channel = worker_channel
         orders = self._orders = worker_channel.orders if worker_channel is not None else None
         self._predecessor = predecessor
+        self._manager = ServiceManager(os.environ if orders is None else {}, takes_over=predecessor is not None)
         self._instance = orders.instance if orders is not None else token_hex(8)
         before = orders or predecessor
         self._passage = before.passage if before is not None else new_passage()
@@ -85,7 +87,8 @@ class App:
     def _on_hangup(self) -> None:
         if self._data_plane is not None:
             self._data_plane.audit.reopen()
-        self._reloader.ask(force=True)
+        # Kept, or it might be collected while it runs.
+        self._reload = self._loop.create_task(self._manager.during_reload(self._reloader.reload))
 
     # -- life
 
@@ -100,6 +103,8 @@ class App:
                 worker_channel.watch_supervisor(self._loop, self._stop.set)
             names = {"instance": self._instance, "passage": self._passage}
             backend = SingleBackend(self._reloader, self.metrics, stop=self._stop, **names)
+            self._manager.start(lambda: self._status(backend))
+            stack.callback(self._manager.close)
             # First of all, so that a start that takes long does not look like a program that is dead. A predecessor
             # answers for both until this program listens, as the pair is ready meanwhile.
             admin = await self._open_admin(backend) if self._predecessor is None else None
@@ -128,6 +133,7 @@ class App:
             log.info("listening", data=address(self._config.listen), admin=self._config.admin.port, pid=os.getpid())
             self._take_over(listeners, admin)
             self._on_listening()
+            self._manager.ready()
             if worker_channel is not None:
                 worker_channel.report_listening()
             if self._predecessor is not None:
@@ -160,6 +166,15 @@ class App:
         backend.use(data_plane)
         return data_plane
 
+    def _status(self, backend: SingleBackend) -> str:
+        """Return how the program is, in one line, for ``systemctl status``."""
+        if self._stop.is_set():
+            return "draining"
+        if self._data_plane is None or not backend.listening:
+            return f"starting: {', '.join(backend.waiting_for())}"
+        generation, warnings = self._data_plane.generation, self._data_plane.conditions.warnings()
+        return "; ".join([f"mode {generation.mode.value}, generation {generation.number}", *warnings[:1]])
+
     def _make_data_plane(self, generation: Generation) -> DataPlane:
         data_plane = DataPlane(generation, self.metrics, self._loop, self._sweeper, self._passage)
         if self._config.audit.to == "stdout" and self._config.log.format != "json" and sys.stdout.isatty():
@@ -189,6 +204,8 @@ class App:
     ) -> None:
         """Accept for ``linger`` seconds more, close idle connections, and let the rest finish for ``server.drain``."""
         self._reloader.trials.end(PROGRAM_STOPS)
+        if not linger:
+            self._manager.stopping(self._config.server.drain)
         log.info("draining", in_flight=self.metrics.in_flight, seconds=self._config.server.drain)
         if linger:
             await asyncio.sleep(linger)

@@ -66,14 +66,10 @@ class Reloader:
         self._errors_since = now()
         self._loads = Loads(now())
         self._waits_for_restart: tuple[str, ...] = ()
-        metrics.gauges["config_errors"] = (
-            "Faults of the newest configuration, if it is not in use.",
-            lambda: len(self._errors),
-        )
-        metrics.gauges["config_loaded_timestamp_seconds"] = (
-            "When the configuration in use was loaded (Unix time).",
-            lambda: self._loads.newest,
-        )
+        text = "Faults of the newest configuration, if it is not in use."
+        metrics.gauges["config_errors"] = (text, lambda: len(self._errors))
+        text = "When the configuration in use was loaded (Unix time)."
+        metrics.gauges["config_loaded_timestamp_seconds"] = (text, lambda: self._loads.newest)
 
     def start(self) -> None:
         """Watch the files."""
@@ -81,6 +77,7 @@ class Reloader:
             self.holding_back.follow(data_plane)
         if self._source is not None:
             self._files.start()
+        self._wake()  # for what was asked while the program started
 
     async def close(self) -> None:
         """Stop watching, and wait for a load that runs."""

@@ -26,6 +26,7 @@ from fsproxy.core.audit.record import Outcome
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.model import FilterName, Route
 from fsproxy.core.reasons import ReasonCode, RejectionCode
+from fsproxy.fleet.service_manager import TICK_SECONDS
 from fsproxy.telemetry.metrics import Metrics
 from support.proxy import running_proxy
 from support.tools import tool
@@ -200,6 +201,13 @@ def test_what_the_service_writes_lies_in_the_folders_that_the_unit_gives_it(tmp_
     assert f"{config.audit.to} {{" in (DEPLOY / "systemd" / "fsproxy.logrotate").read_text()
 
 
+def test_systemd_hears_of_the_start_and_watches_the_loop_which_sends_a_sign_often_enough() -> None:
+    unit = _unit()
+    assert (unit["Type"], unit["NotifyAccess"]) == (["notify"], ["main"])
+    assert _seconds(unit["WatchdogSec"][0]) > 10 * TICK_SECONDS
+    assert unit["LimitCORE"] == ["0"]
+
+
 def test_systemd_finds_no_fault_in_the_unit(tmp_path: Path) -> None:
     analyze = tool("systemd-analyze")
     unit = tmp_path / "fsproxy.service"
@@ -262,7 +270,9 @@ def test_the_ports_probes_and_folders_of_the_pod_are_those_of_its_configuration(
         "admin": config.admin.port,
     }
     assert proxy["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "admin"}
-    assert proxy["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "admin"}
+    assert (
+        proxy["livenessProbe"]["httpGet"] == proxy["startupProbe"]["httpGet"] == {"path": "/healthz", "port": "admin"}
+    )
     # The kubelet asks from outside the pod.
     assert config.admin.host == ("0.0.0.0",)
     mounts = {mount["name"]: mount for mount in proxy["volumeMounts"]}

@@ -7,7 +7,7 @@ import json
 import signal
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AsyncExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 
 from support.log_lines import messages
+from support.notified import notified
 from support.ports import free_ports
 from support.proxy import POLL, SERVE, START_DEADLINE, STOP_DEADLINE, start
 
@@ -44,7 +45,9 @@ async def first_answer(http: aiohttp.ClientSession, url: str, process: asyncio.s
 
 
 @pytest.mark.parametrize("stopped", [False, True])
-async def test_the_admin_port_answers_before_the_state_is_loaded(tmp_path: Path, *, stopped: bool) -> None:
+async def test_the_admin_port_answers_before_the_state_is_loaded_and_systemd_is_told(
+    tmp_path: Path, *, stopped: bool
+) -> None:
     port, admin_port = free_ports(2)
     config = {
         "listen": {"host": "127.0.0.1", "port": port},
@@ -54,9 +57,11 @@ async def test_the_admin_port_answers_before_the_state_is_loaded(tmp_path: Path,
     }
     (tmp_path / "fsproxy.yaml").write_text(json.dumps(config))
     admin_url = f"http://127.0.0.1:{admin_port}"
-    async with aiohttp.ClientSession() as http:
+    environ = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "600000000"}
+    async with aiohttp.ClientSession() as http, AsyncExitStack() as stack:
+        systemd = stack.enter_context(notified(environ["NOTIFY_SOCKET"]))
         with busy(tmp_path / "fsproxy.sqlite"):
-            process = await start(tmp_path, {}, SERVE)
+            process = await start(tmp_path, environ, SERVE)
             try:
                 status, body = await first_answer(http, f"{admin_url}/readyz", process)
                 assert (status, body["status"], body["listeners"]) == (503, "starting", 0)
@@ -75,6 +80,8 @@ async def test_the_admin_port_answers_before_the_state_is_loaded(tmp_path: Path,
                 while not stopped and (await first_answer(http, f"{admin_url}/readyz", process))[0] != 200:
                     await asyncio.sleep(POLL)
             if not stopped:
+                process.send_signal(signal.SIGHUP)
+                await systemd.until("READY=1", 2)
                 process.send_signal(signal.SIGTERM)
             async with asyncio.timeout(STOP_DEADLINE):
                 assert await process.wait() == 0
@@ -82,5 +89,10 @@ async def test_the_admin_port_answers_before_the_state_is_loaded(tmp_path: Path,
             if process.returncode is None:
                 process.kill()
                 await process.wait()
+        told = [line.partition(":")[0] for line in systemd.read() if not line.startswith(("WATCHDOG", "MONOTONIC"))]
+    assert told[0] == "STATUS=starting"
+    life = [line for line in told if not line.startswith("STATUS=")]
+    whole = ["READY=1", "RELOADING=1", "READY=1", "STOPPING=1", "EXTEND_TIMEOUT_USEC=45000000"]
+    assert life == ([] if stopped else whole)
     said = messages((tmp_path / "stderr").read_text())
     assert ("stopped before it listened" in said, "listening" in said) == (stopped, not stopped)

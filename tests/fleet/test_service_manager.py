@@ -1,0 +1,82 @@
+"""What systemd is told, over a real datagram socket."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from structlog.testing import capture_logs
+
+from fsproxy.fleet.service_manager import ServiceManager
+from support.notified import notified
+
+
+@pytest.mark.parametrize("kind", ["path", "abstract"])
+async def test_a_life_is_told_from_start_to_end(tmp_path: Path, kind: str) -> None:
+    address = str(tmp_path / "notify") if kind == "path" else f"@fsproxy-test-{uuid4()}"
+    status = ["starting: compiling the rules"]
+    with notified(address) as systemd:
+        manager = ServiceManager({"NOTIFY_SOCKET": address})
+        manager.start(lambda: status[0])
+        manager.ready()
+
+        async def reload() -> None:
+            assert systemd.read()[-2] == "RELOADING=1"
+
+        await manager.during_reload(reload)
+        manager.stopping(15.0)
+        manager.close()
+        life = [line for line in systemd.read() if not line.startswith("MONOTONIC_USEC=")]
+    assert life == [
+        "STATUS=starting: compiling the rules",
+        "READY=1",
+        "RELOADING=1",
+        "READY=1",
+        "STOPPING=1",
+        "EXTEND_TIMEOUT_USEC=45000000",
+    ]
+
+
+async def test_the_watchdog_gets_a_sign_at_half_its_time_and_the_status_when_it_changes(tmp_path: Path) -> None:
+    address, shown = str(tmp_path / "notify"), iter(["one", "one", "two"])
+    with notified(address) as systemd:
+        environ = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "40000", "WATCHDOG_PID": str(os.getpid())}
+        manager = ServiceManager(environ)
+        manager.start(lambda: next(shown, "two"))
+        await systemd.until("WATCHDOG=1", 4)
+        manager.close()
+        lines = systemd.read()
+    assert [line for line in lines if line != "WATCHDOG=1"] == ["STATUS=one", "STATUS=two"]
+
+
+async def test_a_watchdog_that_watches_another_process_is_left_to_it_but_not_after_a_take_over(tmp_path: Path) -> None:
+    address = str(tmp_path / "notify")
+    environ = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "40000", "WATCHDOG_PID": "1"}
+    for takes_over, expected in ((False, ["STATUS=s", "READY=1"]), (True, [f"MAINPID={os.getpid()}", "WATCHDOG=1"])):
+        with notified(address) as systemd:
+            manager = ServiceManager(environ, takes_over=takes_over)
+            manager.start(lambda: "s")
+            manager.ready()
+            manager.close()
+            assert set(expected) <= set(systemd.read())
+            assert ("WATCHDOG=1" in systemd.lines) == takes_over
+        (tmp_path / "notify").unlink()
+
+
+async def test_a_reload_before_it_is_ready_says_nothing_of_being_ready(tmp_path: Path) -> None:
+    with notified(str(tmp_path / "notify")) as systemd:
+        await ServiceManager({"NOTIFY_SOCKET": systemd.address}).during_reload(lambda: asyncio.sleep(0))
+        assert systemd.read() == []
+
+
+async def test_without_systemd_nothing_runs_and_one_that_is_gone_costs_a_line(tmp_path: Path) -> None:
+    silent = ServiceManager({"WATCHDOG_USEC": "40000"})
+    silent.start(lambda: pytest.fail("nobody asked"))
+    with capture_logs() as lines:
+        silent.ready()
+        assert lines == []
+        ServiceManager({"NOTIFY_SOCKET": str(tmp_path / "none")}).ready()
+    assert [(line["event"], line["what"]) for line in lines] == [("systemd could not be told", "READY=1")]
