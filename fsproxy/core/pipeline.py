@@ -12,7 +12,7 @@ import msgspec
 
 from fsproxy.core.filters.base import Filter
 from fsproxy.core.limits.operations import Admit, Admitted, Confirm, Mark, Operation, Recall, Release
-from fsproxy.core.limits.ramping import visitor
+from fsproxy.core.limits.ramping import Draw, visitor
 from fsproxy.core.model import DIRECT, PAGE, FilterName, Hit, Instant, Mode, OnTrouble, Rule, SessionFacts
 from fsproxy.core.policy import OrgPolicy
 from fsproxy.core.reasons import ReasonCode
@@ -60,15 +60,13 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     """With ``admit``: the hit if the ledger finds the quota used up."""
     share: Hit | None = None
     """With ``admit``: the hit of a domain rule's share, unless the session is under way or its visitor was admitted."""
-    drawn: tuple[str, ...] = ()
-    """Of a first visit: the domain rules, and "" for ramping, by whose shares it was drawn. They remember it."""
+    drawn: tuple[Draw, ...] = ()
+    """The shares that have admitted a first visit."""
     admitted: tuple[Hit, ...] = ()
     """Those that the visitor of a new session passes, as one whom their shares admitted before."""
 
 
 _SHADOW, _OFF = Mode.SHADOW, Mode.OFF
-_RAMPING = ("",)
-"""Ramping, among the rules with a share: it was the first of them."""
 CAPTURE = Decision()
 """The decision for everything that is not judged."""
 
@@ -145,13 +143,15 @@ def _ask_ledger(
     ramped_out = ramping is not None and policy.ramping is not None and policy.ramping.mode is Mode.ENFORCE
     shared_out = out is not None and shares is not None and shares.mode is Mode.ENFORCE
     share_user = visitor(out.rule.id, facts.user_id) if out is not None and facts.user_id else ""
+    ramped_user = facts.user_id if ramping is not None else ""
     terms, quota_hit = (quota.terms(now), quota.hit) if quota is not None else (None, None)
     org, user = facts.org or "", facts.user_id
-    admit = Admit(org, token, facts.session_id, user, ramped_out, terms, share_user, shared_out)
-    drawn: tuple[str, ...] = ()
+    admit = Admit(org, token, facts.session_id, user, ramped_out, terms, share_user, shared_out, ramped_user)
+    drawn: tuple[Draw, ...] = ()
     if facts.fresh_user_id:
-        drawn = _RAMPING if policy.ramping is not None else ()
-        drawn += (share.hit.rule.id,) if share is not None else ()
+        # In shadow mode a page is captured whose visitor the share excludes.
+        drawn = (policy.ramping.draw(now),) if policy.ramping is not None and ramping is None else ()
+        drawn += (share.draw,) if share is not None and out is None else ()
     return Decision(None, shadow, failed, False, "", True, False, admit, ramping, quota_hit, out, drawn)
 
 
@@ -223,11 +223,16 @@ def learn(facts: SessionFacts, decision: Decision, answer: PageAnswer | None) ->
             tuple(filter(None, dict.fromkeys((facts.session_id, session)))),
             users,
             decision.new_session and answer.is_new is not False,
-            tuple([visitor(rule, each) for rule in decision.drawn for each in users]) if decision.drawn else (),
+            _remembered(decision.drawn, org, users) if decision.drawn else (),
             uid_digest(facts.app_id) if facts.app_id else 0,
             decision.held,
         ),
     )
+
+
+def _remembered(drawn: tuple[Draw, ...], org: str, users: tuple[str, ...]) -> tuple[str, ...]:
+    found = [draw.remembered(org, user) for draw in drawn for user in users]
+    return tuple([each for each in found if each is not None])
 
 
 def mark(facts: SessionFacts, uid: int = 0, *, listed: bool = False) -> tuple[Operation, ...]:

@@ -14,6 +14,7 @@ from fsproxy.core.filters.base import Filter
 from fsproxy.core.filters.quota import QuotaFilter
 from fsproxy.core.filters.ramping import RampingFilter
 from fsproxy.core.limits.operations import Admit, Admitted, Confirm, Mark, Recall, Release
+from fsproxy.core.limits.ramping import Draw, bucket, visitor
 from fsproxy.core.model import FilterName, Hit, Instant, Mode, OnTrouble, Route, Rule, SessionFacts
 from fsproxy.core.pipeline import (
     CAPTURE,
@@ -184,7 +185,7 @@ class TestLedger:
         admit = judge(own, PAGE, NOW, "token-1").admit
         assert admit is not None
         assert own.quota is not None
-        assert admit == Admit("o-1", "token-1", "s-1", "u-1", ramped_out=True, quota=own.quota.terms(NOW))
+        assert admit == Admit("o-1", "token-1", "s-1", "u-1", True, own.quota.terms(NOW), ramped_user="u-1")
         assert admit.quota is not None
         assert (admit.quota.limit, admit.quota.enforced) == (1, True)
 
@@ -224,7 +225,10 @@ class TestLedger:
         assert (decision.block, decision.token) == (None, "token-1")
         admit = judge(own, PAGE, NOW).admit
         assert admit is not None
-        assert admit.ramped_out is False
+        assert (admit.ramped_out, admit.ramped_user) == (False, "u-1")
+        inside = judge(sampling(ramping=Mode.ENFORCE, share=0.999), PAGE, NOW).admit
+        assert inside is not None
+        assert (inside.ramped_out, inside.ramped_user) == (False, "")
 
     def test_ramping_in_shadow_hides_no_quota(self) -> None:
         decision = settled(sampling(quota=Mode.ENFORCE, ramping=Mode.SHADOW), over_quota=True)
@@ -250,11 +254,11 @@ class TestLedger:
         ]
 
 
-def shared(mode: Mode = Mode.ENFORCE, ramping: Mode = Mode.OFF) -> OrgPolicy:
+def shared(mode: Mode = Mode.ENFORCE, ramping: Mode = Mode.OFF, share: float = 0.0) -> OrgPolicy:
     """A policy with a domain rule that captures none of its visitors, and perhaps with ramping that admits none."""
-    rule = DomainRule(True, Entry("a.example", "f:1:1", "none-of-a"), share=0.0)
+    rule = DomainRule(True, Entry("a.example", "f:1:1", "none-of-a"), share=share)
     filters = FilterSettings(
-        domain=DomainSettings(rules=(rule,), mode=mode), ramping=RampingSettings(share=0.0, mode=ramping)
+        domain=DomainSettings(rules=(rule,), mode=mode), ramping=RampingSettings(share=share, mode=ramping)
     )
     return Snapshot.compile(CoreSettings(default=OrgSettings(filters=filters)), 1).default
 
@@ -309,18 +313,23 @@ class TestShare:
         assert block is not None
         assert block.code is ReasonCode.IP_FILTER
 
-    def test_a_first_visit_is_remembered_by_what_it_was_drawn_by(self) -> None:
-        first = msgspec.structs.replace(PAGE, user_id="", fresh_user_id="fresh-1")
-        for own, visitors in (
-            (shared(), ("none-of-a\nu-2",)),
-            (shared(ramping=Mode.ENFORCE), ("u-2", "none-of-a\nu-2")),
-            (sampling(ramping=Mode.ENFORCE), ("u-2",)),
-        ):
-            assert own.draws
-            decision = settled(own, first, share_admitted=True, user_admitted=True)
-            (confirm,) = learn(first, decision, PageAnswer(200, user="u-2"))
-            assert isinstance(confirm, Confirm)
-            assert confirm.visitors == visitors
+    @pytest.mark.parametrize("mode", [Mode.ENFORCE, Mode.SHADOW])
+    def test_a_first_visit_is_remembered_by_each_share_that_admits_it_and_excludes_its_new_id(self, mode: Mode) -> None:
+        for n in range(50):
+            fresh, user = f"fresh-{n}", f"user-{n}"
+            first = msgspec.structs.replace(PAGE, user_id="", fresh_user_id=fresh)
+            for own in (shared(mode, share=0.5), shared(mode, mode, 0.5), sampling(ramping=mode, share=0.5)):
+                assert own.draws
+                decision = settled(own, first)
+                # Ramping has the empty salt, a rule its id.
+                salts = [""] * (own.ramping is not None) + ["none-of-a"] * (own.shares is not None)
+                admits = [salt for salt in salts if bucket("o-1", salt, fresh) < 0.5]
+                assert (decision.block is not None) is (mode is Mode.ENFORCE and admits != salts)
+                if decision.block is None:
+                    (confirm,) = learn(first, decision, PageAnswer(200, user=user))
+                    assert isinstance(confirm, Confirm)
+                    outside = [salt for salt in admits if bucket("o-1", salt, user) >= 0.5]
+                    assert confirm.visitors == tuple(visitor(salt, user) for salt in outside)
         assert not sampling(quota=Mode.ENFORCE).draws
 
     def test_an_explanation_says_that_the_share_excludes_him(self) -> None:
@@ -387,7 +396,7 @@ class TestLearning:
 
     def test_only_an_admitted_first_visit_is_remembered(self) -> None:
         first = msgspec.structs.replace(PAGE, user_id="", fresh_user_id="fresh-1")
-        (confirm,) = learn(first, msgspec.structs.replace(NEW, drawn=("",)), PageAnswer(200, user="u-2"))
+        (confirm,) = learn(first, msgspec.structs.replace(NEW, drawn=(Draw("", 0.0),)), PageAnswer(200, user="u-2"))
         assert isinstance(confirm, Confirm)
         assert (confirm.users, confirm.visitors) == (("u-2",), ("u-2",))
         (again,) = learn(PAGE, NEW, PageAnswer(200, user="u-2"))

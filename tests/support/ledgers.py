@@ -192,7 +192,8 @@ class Visits:
         quota = None
         if self.limit is not None:
             quota = QuotaTerms(self.cycle, self.limit, Instant(self.ends), self.enforced)
-        asked = Admit(org, token, session, user, ramped_out, quota, share_user, share_user != "")
+        out = user if ramped_out else ""
+        asked = Admit(org, token, session, user, ramped_out, quota, share_user, share_user != "", out)
         answers = self.store.ask((asked,), Instant(self.now))
         assert isinstance(answers[0], Admitted)
         # Whether anything is held may be told or not; all else must be the same.

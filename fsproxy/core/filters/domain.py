@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 from fsproxy.core.filters.base import rule_at, rule_of
-from fsproxy.core.limits.ramping import bucket
+from fsproxy.core.limits.ramping import Draw, bucket
 from fsproxy.core.matching.domains import DomainTable, parse_pattern
 from fsproxy.core.matching.hosts import parse_origin
 from fsproxy.core.matching.page_rules import Condition, PageRules
@@ -34,6 +34,11 @@ class Share:
     """0 to 1."""
     hit: Hit
     """For visitors outside of it."""
+
+    @property
+    def draw(self) -> Draw:
+        """What to remember an admitted first visit by."""
+        return Draw(self.hit.rule.id, self.part, self.hit.rule.id)
 
     def excludes(self, facts: SessionFacts) -> bool:
         """Return whether the visitor is outside of the share."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from fsproxy.core.filters.base import rule_at
-from fsproxy.core.limits.ramping import Schedule, bucket
+from fsproxy.core.limits.ramping import Draw, Schedule, bucket
 from fsproxy.core.model import FilterName, Hit, Instant, Mode, SessionFacts
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import CoreSettings, OrgSettings
@@ -43,6 +43,10 @@ class RampingFilter:
     def share(self, now: Instant) -> float:
         """Return the share of new sessions that is captured at ``now``, 0 to 1."""
         return self.constant if self.schedule is None else self.schedule.share(now)
+
+    def draw(self, now: Instant) -> Draw:
+        """Return what to remember an admitted first visit by."""
+        return Draw(self.salt, self.constant if self.schedule is None else self.schedule.least(now))
 
     def judge(self, facts: SessionFacts, now: Instant) -> Hit | None:
         # The org comes from the request, because orgs with the same settings share this object.

@@ -46,9 +46,10 @@ class Admit(msgspec.Struct, frozen=True, gc=False, tag=True):
 
     The ledger does this atomically. (1) A session under ``session`` (or, if that is "", under ``user``) is under way if
     it was active less than 30 minutes ago and is younger than 24 hours, or if it is reserved and waits. It is
-    refreshed; ``token`` joins a reserved one and holds it for 60 s more. (2) Else, if ``ramped_out`` and ``user`` is
-    not remembered as admitted, or ``shared_out`` and ``share_user`` is not, nothing is reserved. (3) Else, if ``quota``
-    is enforced and at its limit, nothing is reserved. (4) Else the session waits under ``token`` for 60 s, with one
+    refreshed; ``token`` joins a reserved one and holds it for 60 s more. (2) Else, if ``ramped_out`` and
+    ``ramped_user`` is not remembered as admitted, or ``shared_out`` and ``share_user`` is not, nothing is reserved.
+    (3) Else, if ``quota`` is enforced and at its limit, nothing is reserved. (4) Else the session waits under ``token``
+    for 60 s, with one
     unit of the quota if there is one.
     A page with neither ``session`` nor ``user`` (a first visit of a build of 2022) is always new and waits alone.
     """
@@ -65,6 +66,8 @@ class Admit(msgspec.Struct, frozen=True, gc=False, tag=True):
     """The user as a domain rule's share knows him (``ramping.visitor``), if that excludes him; "" if none does."""
     shared_out: bool = False
     """The share is enforced, so it blocks the page as ``ramped_out`` does."""
+    ramped_user: str = ""
+    """The user, if ramping excludes him; "" if it does not."""
 
 
 class Admitted(msgspec.Struct, frozen=True, gc=False):
@@ -104,7 +107,7 @@ class Confirm(msgspec.Struct, frozen=True, gc=False, tag=True):
     users: tuple[str, ...]
     new: bool
     visitors: tuple[str, ...] = ()
-    """The page is an admitted first visit under ramping or a share: these pass from now on (``ramping.visitor``)."""
+    """Of an admitted first visit under ramping or a share: these pass from now on (``ramping.Draw``)."""
     uid: int = 0
     """Digest of the uid that the page gives for its visitor; see ``Recall``. 0: it gives none, and nothing changes."""
     held: bool = True

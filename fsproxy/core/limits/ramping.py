@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Self
 
+import msgspec
+
 from fsproxy.core.model import Instant
 from fsproxy.core.settings import RampingStep
 
@@ -33,6 +35,24 @@ def visitor(rule: str, user: str) -> str:
     So who was admitted by one share is judged by each other.
     """
     return f"{rule}\n{user}" if rule else user
+
+
+class Draw(msgspec.Struct, frozen=True, gc=False):
+    """A share that has admitted a first visit. The visitor returns under the id that the upstream's answer gave him."""
+
+    salt: str
+    share: float
+    """The least share that is known to be in force from then on."""
+    rule: str = ""
+    """The domain rule with the share; "": ramping."""
+
+    def remembered(self, org: str, user: str) -> str | None:
+        """Return the name to remember the visitor by, so that he passes later; None: the share includes him anyway.
+
+        So the store holds only visitors whom their new id would exclude. A share that is lowered later drops a visitor
+        who is in by his id alone, as it drops any other.
+        """
+        return visitor(self.rule, user) if bucket(org, self.salt, user) >= self.share else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +80,7 @@ class Schedule:
         begins, ends = self.instants[after - 1], self.instants[after]
         lower, upper = self.shares[after - 1], self.shares[after]
         return lower + (upper - lower) * ((now - begins) / (ends - begins))
+
+    def least(self, now: Instant) -> float:
+        """Return the least share from ``now`` on."""
+        return min(self.share(now), *self.shares[bisect_right(self.instants, now) :], 1.0)

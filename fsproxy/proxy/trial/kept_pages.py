@@ -174,7 +174,8 @@ class KeptPages:
         if page is None:
             return None
         facts = page_facts(page, flow.headers, flow.client)
-        question = Admit(facts.org or "", flow.token, facts.session_id, facts.user_id, False, None)
+        user = facts.user_id
+        question = Admit(facts.org or "", flow.token, facts.session_id, user, False, None, ramped_user=user)
         try:
             (answer,) = await self._looking.ledger.ask((question,), flow.arrived)
         except LedgerDownError:

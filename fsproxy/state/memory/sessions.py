@@ -62,7 +62,7 @@ class Sessions:
             if waiting is not None:
                 self.reservations.join(op.token, waiting, now)
                 return Admitted(True, False, False, used)
-        passes = bool(op.user and self.admitted.size) and self._passes(op.org, op.user, now)
+        passes = bool(op.ramped_user and self.admitted.size) and self._passes(op.org, op.ramped_user, now)
         shared = bool(op.share_user and self.admitted.size) and self._passes(op.org, op.share_user, now)
         over = count is not None and terms is not None and self._is_over(count, terms.limit, now)
         blocked = (op.ramped_out and not passes) or (op.shared_out and not shared)
@@ -75,7 +75,7 @@ class Sessions:
         key, terms = admit_key(op), op.quota
         if key and (self.live.is_under_way(key, now) or self.reservations.waiting(key, now) is not None):
             return Admitted(True, False, False)
-        passes, shared = self._is_admitted(op.org, op.user, now), self._is_admitted(op.org, op.share_user, now)
+        passes, shared = self._is_admitted(op.org, op.ramped_user, now), self._is_admitted(op.org, op.share_user, now)
         if terms is None:
             return Admitted(False, passes, False, share_admitted=shared)
         while self.counts.used(op.org).get(terms.cycle, 0) >= terms.limit and self.reservations.sweep(now):

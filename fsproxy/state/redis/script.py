@@ -27,6 +27,10 @@ LIST_SECONDS = MOST_SECONDS + DAY
 """How long the lists that change at run time are kept after the last change: longer than any of their entries."""
 PAGE_NAME_SECONDS = 15 * 60
 """How long the names of a page are kept after it last claimed any."""
+ADMITTED_PERIOD_DAYS = 100
+"""Visitors whom a share admitted are kept together by the period of their last new session: up to so much longer."""
+ADMITTED_IN_SET = 500
+"""Visitors in one set. Redis packs a set of at most 512 numbers (``set-max-intset-entries``), and 500 fill 4 KB."""
 PROBE_KEY_SECONDS = 10
 """How long the key is kept that a probe writes."""
 
@@ -37,6 +41,8 @@ CONSTANTS: dict[str, int] = {
     "LAPSED": LAPSED_SECONDS,
     "DAY": DAY,
     "ADMITTED_DAYS": ADMITTED_DAYS,
+    "ADMITTED_PERIOD": ADMITTED_PERIOD_DAYS,
+    "ADMITTED_IN_SET": ADMITTED_IN_SET,
     "UNUSED_COUNTS": UNUSED_COUNT_SECONDS,
     "YOUNG_NAMES": YOUNG_NAME_SECONDS,
     "LATENESS": CALL_LATENESS_SECONDS,

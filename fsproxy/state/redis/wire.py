@@ -197,7 +197,7 @@ def new_names(claim: Claim, answer: Any) -> list[str]:
 
 
 def _admit(operation: Admit, skew: float) -> list[Any]:
-    org, user, quota = operation.org, operation.user, operation.quota
+    org, user, quota = operation.org, operation.ramped_user, operation.quota
     terms: Sequence[Any] = ("", 0, 0, False)
     if quota is not None:
         terms = (quota.cycle, quota.limit, quota.ends + skew, quota.enforced)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsproxy.core.limits.ramping import Schedule, bucket
+from fsproxy.core.limits.ramping import Draw, Schedule, bucket
 from fsproxy.core.model import Instant
 from fsproxy.core.settings import RampingStep
 
@@ -67,6 +67,27 @@ def test_a_single_step_switches_on_at_midnight_utc() -> None:
     midnight = _instant(2026, 2, 1)
     assert schedule.share(Instant(midnight - 1)) == 0.0
     assert schedule.share(midnight) == 0.25
+
+
+@pytest.mark.parametrize(
+    ("day", "least"),
+    [((2025, 12, 1), 0.0), ((2026, 1, 1), 0.2), ((2026, 1, 21), 0.2), ((2026, 1, 26), 0.2), ((2026, 2, 5), 0.4)],
+)
+def test_the_least_share_from_now_on_is_one_that_the_schedule_names_or_that_of_now(
+    day: tuple[int, ...], least: float
+) -> None:
+    shares = (0.6, 0.8, 0.2, 0.6)
+    days = (date(2026, 1, 1), date(2026, 1, 11), date(2026, 1, 31), date(2026, 2, 10))
+    schedule = Schedule.of(map(RampingStep, days, shares))
+    assert schedule.least(_instant(*day)) == pytest.approx(least)
+    assert schedule.least(_instant(2030, 1, 1)) == 0.6
+
+
+def test_a_visitor_is_remembered_by_a_share_that_excludes_him_under_the_names_of_its_rule() -> None:
+    place = bucket("o", "salt", "u")
+    assert Draw("salt", place).remembered("o", "u") == "u"
+    assert Draw("salt", place, "rule").remembered("o", "u") == "rule\nu"
+    assert Draw("salt", place + 1e-9).remembered("o", "u") is None
 
 
 def test_steps_may_be_given_in_any_order_and_the_later_of_one_day_counts() -> None:

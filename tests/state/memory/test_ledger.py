@@ -31,7 +31,7 @@ def later(seconds: float) -> Instant:
 
 
 def admit(token: str, session: str = "", user: str = "", *, ramped_out: bool = False) -> Admit:
-    return Admit("o", token, session, user, ramped_out, QUOTA)
+    return Admit("o", token, session, user, ramped_out, QUOTA, ramped_user=user if ramped_out else "")
 
 
 def test_it_is_a_ledger() -> None:

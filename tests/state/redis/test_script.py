@@ -14,6 +14,7 @@ OWN = {
     "0", "1", "2", "3",  # places and steps
     "4",  # GROWTH of the time that a new org's names are kept
     "8",  # OTHER_IDS of a session
+    "13", "16",  # hexadecimal digits that a double holds exactly
     "64",  # MOST_BARRED spans
     "1000", "4e9",  # milliseconds in a second; units given back at a time; an expiry that is not endless
 }  # fmt: skip

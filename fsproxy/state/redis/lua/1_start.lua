@@ -9,8 +9,7 @@
 -- ARGV[2]  msgpack: the constants below, in their order. Python has their values (state/redis/script.py), as both forms
 --          of the ledger use them.
 -- returns  msgpack: [server time, [[answer, ...] or an error's text, ...]], in the order of the requests.
--- cost     about 100 us of Redis's time for a new session (Admit and Confirm), 23 us for a bundle (Mark), some 20 us
---          for a claim or a call. A script blocks the server, so a call carries at most 128 requests.
+-- cost     docs/reference/sizing.md. A script blocks the server, so a call carries at most 128 requests.
 --
 -- Time is the server's (TIME), in Unix seconds with a fraction, so that processes need not agree on it. Every key
 -- expires. A key's expiry only cleans up: every value carries the times that decide.
@@ -19,11 +18,13 @@
 --   s:<id> u:<id>  a session, a user: msgpack [last active, begun, other ids...], or the text of the key whose times
 --                  are its own. One of the other ids may be "i:<digest>", the uid (rules.md 10); no key has that name.
 --                  Kept for SESSION_IDLE.
---   a:<id>         a visitor that ramping admitted: the day (since 1970) of the last new session. Kept for
---                  ADMITTED_DAYS.
+--   a:<n>:<digits> set of visitors whom a share admitted and whose last new session was in the n-th ADMITTED_PERIOD
+--                  days since 1970; of those whose digests begin with these digits, where more than ADMITTED_IN_SET
+--                  are in the sets with fewer digits. Kept until ADMITTED_DAYS after these days. (An earlier version
+--                  kept "a:<id>": the day of the last new session.)
 --   q, e           hashes by billing cycle: units used and reserved; when the cycle ends. Kept until a day after that,
 --                  or for UNUSED_COUNTS while no unit is used.
---   t:<token>      the token that made the reservation which this page holds. Kept for RESERVED and LAPSED.
+--   t:<token>      the token that made the reservation which this page has joined. Kept for RESERVED and LAPSED.
 --   r:<token>      the reservation (2_sessions.lua). Kept for RESERVED and LAPSED.
 --   w:<s or u:id>  the reservation that waits under an id. Kept for RESERVED.
 --   lapse          sorted set of "<cycle>|<token>" by when the unit lapses. Kept as long as q.
@@ -45,7 +46,7 @@
 --   lists:named    how often a user who is being deleted was named in a session.
 
 -- Durations are seconds, if their name says nothing else.
-local SESSION_IDLE, SESSION_LIFE, RESERVED, LAPSED, DAY, ADMITTED_DAYS, UNUSED_COUNTS, YOUNG_NAMES, LATENESS,
+local SESSION_IDLE, SESSION_LIFE, RESERVED, LAPSED, DAY, ADMITTED_DAYS, ADMITTED_PERIOD, ADMITTED_IN_SET, UNUSED_COUNTS, YOUNG_NAMES, LATENESS,
   CLOCK_KEPT, BLOCK_KEPT, PAGE_NAMES_KEPT, PROBE_KEPT, LISTS_KEPT, SECOND, SWEPT, MOST_STEPS, MOST_EQUALS, FEW_CALLS, FEW_PAGES, MARKS = unpack(cmsgpack.unpack(ARGV[2]))
 
 local base = KEYS[1]
@@ -54,7 +55,7 @@ local server_now = tonumber(stamp[1]) + tonumber(stamp[2]) / SECOND
 -- The time of the request that is being carried out.
 local now = server_now
 
--- What carries out an operation, by its name. The files that follow fill it.
+-- What carries out an operation, by its name. Each file that follows has one function that fills in its operations.
 local operations = {}
 -- Functions that are called once at the end, whatever happened.
 local finish = {}

@@ -1,3 +1,20 @@
+-- Returns what defines an operation. A call of the script defines only what it needs: each call does so anew, which
+-- would take more time than most operations.
+local function definition_of(name)
+  if name == 'mark' or name == 'recall' then
+    return define_sessions
+  elseif name == 'spend' or name == 'look_spend' or name == 'move' then
+    return define_rates
+  elseif name == 'claim' or name == 'look_claim' or name == 'names_usage' then
+    return define_names
+  elseif name == 'clock' or name == 'block' or name == 'blocked' then
+    return define_pages
+  elseif name == 'put_rows' or name == 'rows_after' or name == 'named' then
+    return define_lists
+  end
+  return define_units
+end
+
 -- Answers true if Redis can be written to. Cost: 1 write.
 function operations.probe()
   keep(base .. 'probe', 1, PROBE_KEPT)
@@ -11,7 +28,11 @@ local function carry_out(request)
   now, looked = request[1] or server_now, {}
   local answers = {}
   for n, operation in ipairs(request[2]) do
-    answers[n] = operations[operation[1]](unpack(operation, 2))
+    local name = operation[1]
+    if not operations[name] then
+      definition_of(name)()
+    end
+    answers[n] = operations[name](unpack(operation, 2))
   end
   return answers
 end
