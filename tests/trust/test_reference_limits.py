@@ -247,7 +247,10 @@ def test_how_long_what_is_remembered_is_what_the_program_keeps() -> None:
         "sessions under way": f"{idle} minutes idle, {life} hours",
         "which uid a session has, as a digest": "as long as the session",
         "quota counts": "the cycle",
-        "visitors let in by ramping": f"{ADMITTED_DAYS} days from the last new session",
+        "visitors let in by ramping": (
+            f"{ADMITTED_DAYS} days from the last new session, in Redis up to "
+            f"{ADMITTED_DAYS + script.ADMITTED_PERIOD_DAYS}"
+        ),
         "names (last seen to the second)": "`cardinality.retention`; in Redis less while an org is new",
         "reservations": f"{operations.RESERVATION_SECONDS} s",
         "rate windows": f"the longest window and {CALL_LATENESS_SECONDS // MINUTE} minutes",
