@@ -21,6 +21,7 @@ from fsproxy.admin.single import SingleBackend
 from fsproxy.config.schema import Config
 from fsproxy.fleet.descriptors import conditions, that_fits
 from fsproxy.fleet.listening import Listener, address, listen, start_admin, start_private_admin, stop_listening
+from fsproxy.fleet.orphans import Orphans
 from fsproxy.fleet.service_manager import ServiceManager
 from fsproxy.fleet.take_over import (
     FORGET_SECONDS,
@@ -105,6 +106,10 @@ class App:
             backend = SingleBackend(self._reloader, self.metrics, stop=self._stop, **names)
             self._manager.start(lambda: self._status(backend))
             stack.callback(self._manager.close)
+            if worker_channel is None:
+                orphans = Orphans()
+                orphans.start()
+                stack.callback(orphans.close)
             # First of all, so that a start that takes long does not look like a program that is dead. A predecessor
             # answers for both until this program listens, as the pair is ready meanwhile.
             admin = await self._open_admin(backend) if self._predecessor is None else None

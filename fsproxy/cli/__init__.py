@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
+import signal
+import sys
 from collections.abc import Mapping
 from importlib import import_module
 from keyword import iskeyword
@@ -78,6 +81,9 @@ class _Group(click.Group):
         return found + click.Command.shell_complete(self, ctx, incomplete)
 
     def invoke(self, ctx: click.Context) -> object:
+        if os.getpid() == 1:
+            # The kernel keeps signals without a handler from PID 1: until ``serve`` has its own, nothing could stop it.
+            signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
         try:
             return super().invoke(ctx)
         except OSError as error:
