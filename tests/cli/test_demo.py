@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shlex
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ import pytest_asyncio
 
 import fsproxy
 from fsproxy.config.loader import load
+from support.commands import Command
 from support.log_lines import log_lines
 from support.ports import free_ports
 from support.proxy import POLL
@@ -29,7 +28,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 class Demo:
     """A demo that runs."""
 
-    process: asyncio.subprocess.Process
+    command: Command
     folder: Path
     port: int
     lines: list[str]
@@ -40,32 +39,21 @@ class Demo:
 async def demo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Demo]:
     folder = tmp_path_factory.mktemp("elsewhere")
     port, admin_port = free_ports(2)
-    environment = {**os.environ, "PYTHONPATH": str(Path(fsproxy.__file__).parents[1])}
-    output = folder.parent / "demo-stderr"
-    with output.open("wb") as err:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "fsproxy", "demo", "--port", str(port), "--admin-port", str(admin_port)),
-            cwd=folder,
-            env=environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=err,
-        )
+    command = await Command.begin(folder, "demo", "--port", str(port), "--admin-port", str(admin_port))
     try:
         async with asyncio.timeout(120), aiohttp.ClientSession() as http:
             while not await _ready(http, f"http://127.0.0.1:{admin_port}/readyz"):
-                assert process.returncode is None, output.read_text()
+                assert command.process.returncode is None, command.errors()
                 await asyncio.sleep(POLL)
         async with asyncio.timeout(120):
-            while "operators' page" not in output.read_text():
+            while "operators' page" not in command.errors():
                 await asyncio.sleep(POLL)
-        last = log_lines(output.read_text())[-1]
+        last = log_lines(command.errors())[-1]
         assert last["message"] == f"The operators' page: http://127.0.0.1:{admin_port}/"
-        yield Demo(process, folder, port, last["fsproxy.commands"])
+        yield Demo(command, folder, port, last["fsproxy.commands"])
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        command.process.kill()
+        await command.ended()
 
 
 async def _ready(http: aiohttp.ClientSession, url: str) -> bool:
@@ -117,9 +105,9 @@ async def test_the_first_line_is_captured_the_second_blocked_and_the_third_mende
 
 async def test_it_leaves_nothing_where_it_was_started_and_stops_cleanly(demo: Demo) -> None:
     """The last of this module."""
-    demo.process.terminate()
+    demo.command.process.terminate()
     async with asyncio.timeout(120):
-        assert await demo.process.wait() == 0
+        assert await demo.command.process.wait() == 0
     assert list(demo.folder.iterdir()) == []
 
 

@@ -7,17 +7,18 @@ import os
 import pty
 import signal
 import socket
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import fsproxy
+from support.commands import DEADLINE, Command, run
+from support.forking import nothing, started
 from support.log_lines import log_lines, messages
 from support.ports import free_ports
-from support.proxy import running_proxy
-from tests.cli.test_serve import UPSTREAM, run
+from support.proxy import POLL, SERVE, running_proxy
+from tests.cli.test_serve import UPSTREAM
 
 PORTS = "listen: {host: 127.0.0.1, port: 0}\nadmin: {port: 0}\n"
 BASE = UPSTREAM + PORTS
@@ -150,39 +151,25 @@ async def test_an_exception_that_ends_the_program(tmp_path: Path) -> None:
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 async def test_the_demo_from_its_first_line_to_its_last(tmp_path: Path, sent: signal.Signals) -> None:
     port, admin_port = free_ports(2)
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "fsproxy", "demo", "--port", str(port), "--admin-port", str(admin_port)),
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(fsproxy.__file__).parents[1])},
-        stderr=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert process.stderr is not None
-    text = b""
-    async with asyncio.timeout(120):
-        while b"operators' page" not in text:
-            text += await process.stderr.readline()
-        process.send_signal(sent)
-        out, rest = await process.communicate()
-    assert (process.returncode, out) == (0, b"")
-    assert messages((text + rest).decode())[-1] == "stopped"
+    command = await Command.begin(tmp_path, "demo", "--port", str(port), "--admin-port", str(admin_port))
+    async with asyncio.timeout(DEADLINE):
+        while "operators' page" not in command.errors():
+            assert command.process.returncode is None
+            await asyncio.sleep(POLL)
+    command.process.send_signal(sent)
+    code, out, err = await command.ended()
+    assert (code, out) == (0, "")
+    assert messages(err)[-1] == "stopped"
 
 
 async def shown(folder: Path, text: str) -> str:
     """What ``serve`` shows on a terminal with a configuration that it refuses."""
     (folder / "fsproxy.yaml").write_text(text)
     terminal, side = pty.openpty()
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "fsproxy", "serve", "--config", "fsproxy.yaml"),
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(Path(fsproxy.__file__).parents[1])},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=side,
-        stderr=side,
-    )
-    async with asyncio.timeout(120):
-        assert await process.wait() == 1
-    os.close(side)
+    with nothing() as none, os.fdopen(side, "wb") as shows:
+        process = await started((*SERVE, "--config", "fsproxy.yaml"), folder, {}, (none, shows, shows))
+        async with asyncio.timeout(DEADLINE):
+            assert await process.wait() == 1
     found = os.read(terminal, 65536)
     os.close(terminal)
     return found.decode()

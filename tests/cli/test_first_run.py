@@ -13,10 +13,11 @@ import aiohttp
 import pytest
 
 import fsproxy
+from support.commands import Command, run
 from support.log_lines import messages
 from support.ports import free_ports
 from support.upstream import RecordingUpstream
-from tests.cli.test_serve import _until_ready, run, taken
+from tests.cli.test_serve import taken, until_ready
 
 __all__ = ["taken"]
 DEADLINE = 120
@@ -45,25 +46,18 @@ async def test_a_port_in_use_is_reported_before_anything_else_with_the_option_th
 async def test_serve_runs_without_a_file(tmp_path: Path) -> None:
     port, admin_port = free_ports(2)
     async with RecordingUpstream() as upstream:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "fsproxy", "serve", "--upstream", upstream.url),
-            *("--port", str(port), "--admin-port", str(admin_port)),
-            cwd=tmp_path,
-            env={**ENVIRONMENT, "FSPROXY_CONFIG": "not-asked-for.yaml"},
-            stdout=asyncio.subprocess.DEVNULL,
+        ports = ("--port", str(port), "--admin-port", str(admin_port))
+        command = await Command.begin(
+            tmp_path, "serve", "--upstream", upstream.url, *ports, env={"FSPROXY_CONFIG": "not-asked-for.yaml"}
         )
         try:
-            await _until_ready(f"http://127.0.0.1:{admin_port}/readyz", process)
+            await until_ready(f"http://127.0.0.1:{admin_port}/readyz", command.process)
             async with aiohttp.ClientSession() as http, http.get(f"http://127.0.0.1:{port}/s/fs.js") as response:
                 assert response.status == 200
             assert [each.path for each in upstream.received] == ["/s/fs.js"]
-            process.terminate()
-            async with asyncio.timeout(DEADLINE):
-                assert await process.wait() == 0
         finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+            command.process.terminate()
+            assert (await command.ended())[0] == 0
 
 
 @pytest.mark.parametrize(

@@ -3,48 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-import fsproxy
+from support.commands import Command, run
 from support.log_lines import log_lines, messages
 from support.ports import free_ports
-from support.proxy import running_proxy
+from support.proxy import Program, running_proxy
 from support.rig import running_rig
 
 ROOT = Path(__file__).parents[2]
 UPSTREAM = "upstream: {url: http://127.0.0.1:9}\nstate: {persist: null}\n"
-
-
-async def run(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> tuple[int, str, str]:
-    """Exit status, stdout and stderr of a command that ends by itself."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(fsproxy.__file__).parents[1]), **(env or {})}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "fsproxy",
-        *arguments,
-        cwd=folder,
-        env=environment,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(120):
-            out, err = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
 
 
 @pytest.fixture
@@ -129,22 +102,15 @@ async def test_the_annotated_configuration_starts_as_it_is(tmp_path: Path) -> No
     folder.mkdir()
     file = folder / "fsproxy.yaml"
     file.write_text(text.replace("port: 8080", f"port: {port}").replace("port: 8081", f"port: {admin_port}"))
-    environment = {**os.environ, "PYTHONPATH": str(Path(fsproxy.__file__).parents[1])}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "fsproxy", "serve", "--config", str(file), cwd=tmp_path, env=environment
-    )
+    command = await Command.begin(tmp_path, "serve", "--config", str(file))
     try:
-        await _until_ready(f"http://127.0.0.1:{admin_port}/readyz", process)
-        process.terminate()
-        async with asyncio.timeout(120):
-            assert await process.wait() == 0
+        await until_ready(f"http://127.0.0.1:{admin_port}/readyz", command.process)
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        command.process.terminate()
+        assert (await command.ended())[0] == 0
 
 
-async def _until_ready(url: str, process: asyncio.subprocess.Process) -> None:
+async def until_ready(url: str, process: Program) -> None:
     async with asyncio.timeout(120), aiohttp.ClientSession() as http:
         while process.returncode is None:
             try:

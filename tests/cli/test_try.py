@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from support.commands import Command
 from support.rig import Rig, running_rig
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -27,20 +26,6 @@ async def rig() -> AsyncIterator[Rig]:
         yield running
 
 
-class Command:
-    """A ``fsproxy try`` that runs."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-
-    async def ended(self) -> tuple[int, str, str]:
-        """Status, standard output, standard error."""
-        async with asyncio.timeout(120):
-            out, err = await self.process.communicate()
-        assert self.process.returncode is not None
-        return self.process.returncode, out.decode(), err.decode()
-
-
 async def begin(
     rig: Rig, folder: Path, rules: Mapping[str, Any], *options: str, env: Mapping[str, str] | None = None
 ) -> Command:
@@ -48,10 +33,7 @@ async def begin(
     file = folder / "new.yaml"
     admin = {"port": rig.proxy.admin_port, "token": TOKEN}
     file.write_text(json.dumps({"upstream": {"url": rig.upstream.url}, "admin": admin, **rules}))
-    words = ("-m", "fsproxy", "try", str(file), "--share", "100%", *options)
-    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **(env or {})}
-    pipe = asyncio.subprocess.PIPE
-    return Command(await asyncio.create_subprocess_exec(sys.executable, *words, stdout=pipe, stderr=pipe, env=environ))
+    return await Command.begin(folder, "try", str(file), "--share", "100%", *options, env=env)
 
 
 async def state(rig: Rig) -> dict[str, Any]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -17,16 +15,16 @@ from typing import Any
 
 import aiohttp
 
-from support import forking
 from support.audit_lines import kept
+from support.forking import FSPROXY, Fork, nothing, started
 from support.log_lines import log_lines
 from support.ports import free_ports
 
 START_DEADLINE = 120.0
 STOP_DEADLINE = 90.0
 POLL = 0.02
-Program = asyncio.subprocess.Process | forking.Fork
-SERVE = (sys.executable, "-m", "fsproxy", "serve")
+Program = asyncio.subprocess.Process | Fork
+SERVE = (*FSPROXY, "serve")
 
 
 class ProxyDiedError(Exception):
@@ -169,23 +167,9 @@ def _write_config(path: Path, config: Mapping[str, Any], port: int, admin_port: 
 
 async def start(folder: Path, env: Mapping[str, str], command: Sequence[str], options: Sequence[str] = ()) -> Program:
     """Starts it with these options, by default with the folder's configuration; ``stdout`` and ``stderr`` lie there."""
-    environment = {**os.environ, **forking.ENVIRONMENT, **env}
-    command = (*command, *(options or ("--config", str(folder / "fsproxy.yaml"))))
-    with (
-        (folder / os.devnull).open() as none,
-        (folder / "stdout").open("ab") as out,
-        (folder / "stderr").open("ab") as err,
-    ):
-        if forking.can_fork(command, env):
-            return forking.fork(command, folder, environment, [each.fileno() for each in (none, out, err)])
-        return await asyncio.create_subprocess_exec(
-            *command,
-            cwd=folder,
-            env=environment,
-            stdin=none,
-            stdout=out,
-            stderr=err,
-        )
+    options = options or ("--config", str(folder / "fsproxy.yaml"))
+    with nothing() as none, (folder / "stdout").open("ab") as out, (folder / "stderr").open("ab") as err:
+        return await started((*command, *options), folder, env, (none, out, err))
 
 
 async def ready(proxy: RunningProxy) -> None:

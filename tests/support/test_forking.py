@@ -5,26 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
-from collections.abc import Mapping
 from pathlib import Path
 
-from support.forking import Fork, Origin, can_fork, fork
+import pytest
+
+from support.commands import run
+from support.forking import FORKS, Fork, Origin, origin
 from support.ports import free_ports
-from support.proxy import SERVE, running_proxy
+from support.proxy import running_proxy
 from support.workers import gone, lives
 
-DEADLINE = 120
-
-
-async def run(folder: Path, *words: str, env: Mapping[str, str] | None = None) -> tuple[int, str, str]:
-    """Exit status, and what is printed."""
-    with (folder / "out").open("w+") as out, (folder / "err").open("w") as err:
-        streams = [out.fileno(), out.fileno(), err.fileno()]
-        program = fork((*SERVE[:3], *words), folder, {**os.environ, **(env or {})}, streams)
-    async with asyncio.timeout(DEADLINE):
-        code = await program.wait()
-    return code, (folder / "out").read_text(), (folder / "err").read_text()
+pytestmark = pytest.mark.skipif(not FORKS, reason="every program is started from its beginning")
 
 
 async def test_its_words_streams_and_status_are_its_own(tmp_path: Path) -> None:
@@ -57,17 +48,30 @@ async def test_a_signal_reaches_it_and_no_other_and_its_end_is_told(tmp_path: Pa
 
 
 async def test_none_outlives_the_process_that_was_forked(tmp_path: Path) -> None:
-    origin = Origin()
+    own = Origin()
     with (tmp_path / "all").open("w+") as file:
         (port,) = free_ports(1)
         words = ("demo", "--port", str(port), "--admin-port", "0")
-        program = origin.start(words, tmp_path, os.environ, [file.fileno()] * 3)
+        program = own.start(words, tmp_path, os.environ, [file.fileno()] * 3)
         assert lives(program.pid)
-    origin.close()
+    own.close()
     await gone(program.pid)
+    with pytest.raises(AssertionError, match="has ended"):
+        _ = program.returncode
 
 
-def test_what_the_interpreter_reads_at_its_start_cannot_be_had_by_a_fork() -> None:
-    assert can_fork(SERVE, {"NO_COLOR": "1"})
-    assert not can_fork(SERVE, {"PYTHONASYNCIODEBUG": "1"})
-    assert not can_fork((sys.executable, "-c", "pass"), {})
+async def test_a_shell_has_it_as_a_command_with_its_streams_and_its_status(tmp_path: Path) -> None:
+    script = 'echo "upstream: {}" > a.yaml; fsproxy check a.yaml 2>&1 | cat; fsproxy --version; fsproxy serve --nope'
+    shell = await asyncio.create_subprocess_exec(
+        "bash", "-c", script, cwd=tmp_path, env={"PATH": f"{origin().folder}:/usr/bin:/bin"}, stdout=-1
+    )
+    out, _ = await shell.communicate()
+    fault, *_, version = out.decode().splitlines()
+    assert "a.yaml:1:" in fault
+    assert version.startswith("fsproxy, version")
+    assert shell.returncode == 2
+
+
+async def test_what_the_interpreter_reads_at_its_start_is_no_fork(tmp_path: Path) -> None:
+    async with running_proxy({"upstream": {"url": "http://127.0.0.1:9"}}, {"PYTHONASYNCIODEBUG": "1"}) as proxy:
+        assert not isinstance(proxy.process, Fork)

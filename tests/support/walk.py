@@ -10,22 +10,25 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from support.documents import DOCS, ROOT, WRITE, text_of
-from support.operators_page import chromium, opened
+from support.forking import FORKS, FSPROXY, origin
+from support.operators_page import opened
 from support.ports import free_ports
-from support.proxy import RunningProxy, ready, start
+from support.proxy import SERVE, RunningProxy, ready, start
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
 
 DEADLINE = 60.0
-SERVE = (sys.executable, "-m", "fsproxy", "serve")
-DEMO = (sys.executable, "-m", "fsproxy", "demo")
+DEMO = (*FSPROXY, "demo")
 ANY_LINES = "..."
 _BLOCK = re.compile(r"^(?P<indent> *)```console\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 _ID = re.compile(r"\b[0-9a-f]{12}-\d+\b")
@@ -133,10 +136,10 @@ class Walk:
 
     async def run(self, command: str) -> str:
         """What a command prints, standard error included."""
-        bin_folder = Path(sys.executable).parent
+        paths = [*([str(origin().folder)] if FORKS else []), str(Path(sys.executable).parent), os.environ["PATH"]]
         process = await asyncio.create_subprocess_exec(
             "bash", "-c", self.here(command), cwd=self.proxy.folder,
-            env={**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}", "NO_COLOR": "1", "COLUMNS": "200"},
+            env={**os.environ, "PATH": ":".join(paths), "NO_COLOR": "1", "COLUMNS": "200"},
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         printed, _ = await process.communicate()
@@ -149,13 +152,13 @@ class Walk:
         for step in found:
             await self.take(step)
 
-    async def look(self, heading: str = "", search: str = "") -> None:
+    async def look(self, browser: Browser | None, heading: str = "", search: str = "") -> None:
         """See that the operators' page shows what the document says; with ``search``, the story of what is found."""
-        if os.environ.get("CI") is None and shutil.which("chromium") is None:
+        if browser is None:
             return
         wanted = page_texts(self.page, heading)
         assert wanted, f"no text of the page below {heading!r}"
-        async with chromium() as browser, opened(browser, self.proxy.admin_url) as page:
+        async with opened(browser, self.proxy.admin_url) as page:
             if search:
                 await page.get_by_role("searchbox", name="Search").fill(search)
                 rows = page.locator(".decisions tbody tr")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, uuid5
 
 import aiohttp
@@ -29,6 +31,9 @@ from support.rig import page
 from support.upstream import RecordingUpstream
 from support.valkey import running_valkey
 from support.walk import Walk, part_of, steps, walk, yaml_of
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -80,6 +85,16 @@ async def every_code() -> AsyncIterator[Walk]:
         yield running
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser | None]:
+    """One for all walks; None where there is none, but in CI."""
+    if os.environ.get("CI") is None and shutil.which("chromium") is None:
+        yield None
+        return
+    async with chromium() as running:
+        yield running
+
+
 async def test_there_is_a_walk_for_every_code() -> None:
     wanted = [f"## {code.value} {code.text}" for code in ReasonCode]
     assert [each for each in headings(CODES) if each[3] in "-0123456789"] == wanted
@@ -99,8 +114,10 @@ async def test_from_a_reason_code_to_its_cause(every_code: Walk, code: ReasonCod
 
 
 @pytest.mark.slow
-async def test_from_a_reason_code_to_its_cause_on_the_page(every_code: Walk) -> None:
-    async with chromium() as browser, opened(browser, every_code.proxy.admin_url) as page:
+async def test_from_a_reason_code_to_its_cause_on_the_page(every_code: Walk, browser: Browser | None) -> None:
+    if browser is None:
+        pytest.skip("no chromium")
+    async with opened(browser, every_code.proxy.admin_url) as page:
         for code in ReasonCode:
             first, *_ = steps(CODES, f"## {code.value} {code.text}")
             shown = dict(re.findall(r"^  (\w+): +(.*)$", first.shown, re.MULTILINE))
@@ -120,10 +137,10 @@ async def test_from_a_reason_code_to_its_cause_on_the_page(every_code: Walk) -> 
             await page.keyboard.press("Escape")
 
 
-async def test_from_a_session_to_the_rule_and_the_change_that_lets_it_in() -> None:
+async def test_from_a_session_to_the_rule_and_the_change_that_lets_it_in(browser: Browser | None) -> None:
     async with walk("how-to/session-blocked.md", None) as it:
         await it.go()
-        await it.look(search=next(iter(it.ids.values())))
+        await it.look(browser, search=next(iter(it.ids.values())))
 
 
 async def test_the_tour() -> None:
@@ -144,10 +161,10 @@ async def blocked_by_the_demo(it: Walk) -> str:
     return re.findall(r"X-Request-Id: (\S+)", printed)[0]
 
 
-async def test_from_a_missing_property_to_its_name() -> None:
+async def test_from_a_missing_property_to_its_name(browser: Browser | None) -> None:
     async with walk("how-to/property-missing.md", None) as it:
         await it.go()
-        await it.look(search="6f1f2b7e-52a4-4b0e-9d0a-3f0f6c1d2e01")
+        await it.look(browser, search="6f1f2b7e-52a4-4b0e-9d0a-3f0f6c1d2e01")
 
 
 async def test_limits_are_chosen_and_changed() -> None:
@@ -161,15 +178,15 @@ PLAIN = 'upstream: {url: "http://127.0.0.1:9000"}\nstate: {persist: null}\n'
 NONE: dict[str, str] = {}
 
 
-async def test_a_dead_upstream_is_found() -> None:
+async def test_a_dead_upstream_is_found(browser: Browser | None) -> None:
     (nobody,) = free_ports(1)
     async with walk(FAILURES, PLAIN + "mode: enforce\n", nobody) as it:
         assert await send(it, "2f6d81c0a3e7-1", NONE) == 0
         await it.go("## The upstream is dead")
-        await it.look("## The upstream is dead")
+        await it.look(browser, "## The upstream is dead")
 
 
-async def test_a_lost_redis_is_found() -> None:
+async def test_a_lost_redis_is_found(browser: Browser | None) -> None:
     config = PLAIN.replace("persist: null", 'backend: redis, redis: {url: "redis://127.0.0.1:6379/0", timeout: 10s}')
     with running_valkey(maxmemory="100mb", maxmemory_policy="noeviction") as valkey:
         port = {"127.0.0.1:6379": f"127.0.0.1:{valkey.port}"}
@@ -182,21 +199,21 @@ async def test_a_lost_redis_is_found() -> None:
             *lost, back = steps(FAILURES, "## Redis is lost")
             for step in lost:
                 await it.take(step)
-            await it.look("## Redis is lost")
+            await it.look(browser, "## Redis is lost")
             valkey.start()
             await it.take(back)
 
 
-async def test_a_loop_is_found() -> None:
+async def test_a_loop_is_found(browser: Browser | None) -> None:
     detour = Detour()
     async with scripted(detour.serve) as back, walk(FAILURES, PLAIN, port_of(back)) as it:
         detour.port = it.proxy.port
         assert await send(it, "2f6d81c0a3e7-3", NONE) == 0
         await it.go("## A loop")
-        await it.look("## A loop")
+        await it.look(browser, "## A loop")
 
 
-async def test_a_refused_reload_is_found() -> None:
+async def test_a_refused_reload_is_found(browser: Browser | None) -> None:
     page = "how-to/reload.md"
     async with RecordingUpstream() as upstream, walk(page, PLAIN, port_of(upstream)) as it:
         ends = it.proxy.config_path.read_text().splitlines(keepends=True)[2:]
@@ -204,7 +221,7 @@ async def test_a_refused_reload_is_found() -> None:
         *_, mend, again = found = list(steps(page))
         for step in found[:-2]:
             await it.take(step)
-        await it.look()
+        await it.look(browser)
         await it.take(mend)
         await it.take(again)
 
@@ -233,13 +250,13 @@ def set_versions(file: Path, version: int) -> None:
         connection.commit()
 
 
-async def test_a_balancer_that_is_not_trusted_is_found() -> None:
+async def test_a_balancer_that_is_not_trusted_is_found(browser: Browser | None) -> None:
     page = "how-to/trusted-proxies.md"
     async with RecordingUpstream() as upstream, walk(page, yaml_of(page), port_of(upstream)) as it:
         for number in range(101):
             await send(it, f"n-{number}", NONE, SessionId=f"s-{number}")
         await it.go()
-        await it.look()
+        await it.look(browser)
 
 
 async def test_a_balancer_on_layer_4_names_its_clients() -> None:
@@ -248,13 +265,13 @@ async def test_a_balancer_on_layer_4_names_its_clients() -> None:
         await it.go()
 
 
-async def test_a_plan_is_learned_tried_and_enforced() -> None:
+async def test_a_plan_is_learned_tried_and_enforced(browser: Browser | None) -> None:
     page = "how-to/plan.md"
     async with RecordingUpstream() as upstream, walk(page, yaml_of(page), port_of(upstream)) as it:
         found = list(steps(page))
         for step in found[:-7]:
             await it.take(step)
-        await it.look()
+        await it.look(browser)
         for step in found[-7:]:
             await it.take(step)
 
@@ -279,24 +296,24 @@ async def test_one_line_of_three_blocked_pages_is_written() -> None:
         await it.go()
 
 
-async def test_a_user_is_deleted_at_once_and_an_address_blocked_for_a_day() -> None:
+async def test_a_user_is_deleted_at_once_and_an_address_blocked_for_a_day(browser: Browser | None) -> None:
     page = "how-to/lists.md"
     async with RecordingUpstream() as upstream, walk(page, yaml_of(page), port_of(upstream)) as it:
         *found, remove, again = list(steps(page))
         for step in found:
             await it.take(step)
-        await it.look()
+        await it.look(browser)
         await it.take(remove)
         await it.take(again)
 
 
-async def test_personal_data_is_found_counted_and_masked() -> None:
+async def test_personal_data_is_found_counted_and_masked(browser: Browser | None) -> None:
     page = "how-to/redact.md"
     async with RecordingUpstream() as upstream, walk(page, yaml_of(page), port_of(upstream)) as it:
         *found, enforce, loaded, again, told = list(steps(page))
         for step in found:
             await it.take(step)
-        await it.look()
+        await it.look(browser)
         for step in (enforce, loaded, again, told):
             await it.take(step)
         bodies = [each.body.decode() for each in upstream.received]

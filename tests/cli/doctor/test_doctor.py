@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,22 +11,19 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from support import commands
 from support.doctoring import examined
+from support.forking import FSPROXY
 from support.ports import free_ports
-from support.proxy import running_proxy
+from support.proxy import POLL, running_proxy
 from support.upstream import Received, RecordingUpstream, status
 
 SECRET = "secret-7f3"
 
 
-async def run(*words: str, limit: int | None = None) -> tuple[int | None, str, str]:
-    """Exit status, standard output and standard error; ``limit`` of open files."""
-    command = [sys.executable, "-m", "fsproxy", "doctor", *words]
-    if limit is not None:
-        command = ["sh", "-c", f'ulimit -n {limit}; exec "$@"', "sh", *command]
-    process = await asyncio.create_subprocess_exec(*command, stdout=-1, stderr=-1)
-    out, err = await process.communicate()
-    return process.returncode, out.decode(), err.decode()
+async def run(*words: str) -> tuple[int, str, str]:
+    """Exit status, standard output and standard error."""
+    return await commands.run(Path.cwd(), "doctor", *words)
 
 
 def written(folder: Path, config: Mapping[str, Any]) -> str:
@@ -63,16 +59,13 @@ async def test_a_page_is_announced_before_it_is_sent(tmp_path: Path) -> None:
     async with RecordingUpstream() as upstream:
         upstream.on("POST", "/rec/page", answer)
         file = written(tmp_path, {"upstream": {"url": upstream.url}})
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "fsproxy", "doctor", "--config", file, "--org", "o-1", "--json"),
-            stdout=-1,
-            stderr=-1,
-        )
-        assert process.stderr is not None
-        assert b"A page of https://www.example.com/fsproxy-doctor is sent" in await process.stderr.readline()
+        command = await commands.Command.begin(tmp_path, "doctor", "--config", file, "--org", "o-1", "--json")
+        async with asyncio.timeout(commands.DEADLINE):
+            while "A page of https://www.example.com/fsproxy-doctor is sent" not in command.errors():
+                await asyncio.sleep(POLL)
         seen.set()
-        out, _ = await process.communicate()
-    assert '"upstream.page"' in out.decode()
+        _, out, _ = await command.ended()
+    assert '"upstream.page"' in out
 
 
 async def test_json_holds_every_finding_and_no_secret(tmp_path: Path) -> None:
@@ -108,8 +101,11 @@ async def test_what_is_no_http_is_a_fault_and_no_traceback(tmp_path: Path, answe
 async def test_what_keeps_the_machine_from_serving(tmp_path: Path) -> None:
     async with RecordingUpstream() as upstream:
         file = written(tmp_path, {"upstream": {"url": upstream.url}, "audit": {"to": "/no/such/folder/audit.log"}})
-        code, out, _ = await run("--config", file, limit=300)
-    assert code == 1
+        command = ["sh", "-c", 'ulimit -n 300; exec "$@"', "sh", *FSPROXY, "doctor", "--config", file]
+        process = await asyncio.create_subprocess_exec(*command, stdout=-1, stderr=-1)
+        printed, _ = await process.communicate()
+        out = printed.decode()
+    assert process.returncode == 1
     assert "✗ host: audit.to" in out
     assert "! descriptors" in out
 
