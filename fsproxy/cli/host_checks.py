@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 
 from fsproxy.config.problems import HostError
-from fsproxy.config.schema import Config, ListenConfig
+from fsproxy.config.schema import Config, ListenConfig, StateBackend, StateConfig
 from fsproxy.config.tls import client_context, server_context
 from fsproxy.core.filters.geo import GeoFilter
 from fsproxy.core.settings import CoreSettings
@@ -17,7 +17,7 @@ from fsproxy.fleet.listening import IN_USE, require_free, require_worker_sockets
 from fsproxy.http.aiohttp_parts import HAS_C_PARSER
 from fsproxy.proxy.geo import Locator
 from fsproxy.state.repeats import refuse_disabled
-from fsproxy.state.stores import make_stores, refuse_misfit
+from fsproxy.state.stores import make_stores
 from fsproxy.telemetry.destination import require_usable
 
 
@@ -39,7 +39,7 @@ async def host_errors(config: Config, *, ports: bool = True, store: bool = False
     if config.workers > 1:
         checks.append(lambda: require_worker_sockets(config.workers))
     if store:
-        checks.append(lambda: refuse_misfit(config.state))
+        checks.append(lambda: _refuse_misfit(config.state))
     if ports:
         checks += [lambda: require_free(config.listen), lambda: require_free(config.admin)]
     for check in checks:
@@ -50,6 +50,15 @@ async def host_errors(config: Config, *, ports: bool = True, store: bool = False
         except HostError as error:
             found.append(error)
     return found
+
+
+async def _refuse_misfit(state: StateConfig) -> None:
+    """Raise HostError if Redis is there, and is of another kind than the configuration says."""
+    if state.backend is StateBackend.REDIS:
+        with suppress(ImportError):  # make_stores has reported it
+            from fsproxy.state.redis.configured import refuse_misfit  # noqa: PLC0415
+
+            await refuse_misfit(state.redis)
 
 
 def _databases(core: CoreSettings) -> Iterator[Callable[[], object]]:

@@ -65,8 +65,14 @@ class Watch:
         breaker = stores.ledger.breaker
         if breaker is None or stores.shared is None:
             return
-        memory = stores.shared[1].memory
+        memory, server = stores.shared[1].memory, stores.server
         self._sources.append(lambda now: _store(breaker, memory, now, blocks=blocks()))
+
+        def unwatched(now: Instant) -> Iterator[Condition]:
+            if server is not None and not server.is_watched and not breaker.is_open:
+                yield store_conditions.unwatched(breaker.place, now)
+
+        self._sources.append(unwatched)
         for rate in stores.rates:
 
             def describe(what: str = rate.what) -> Condition:

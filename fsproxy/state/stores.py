@@ -27,6 +27,7 @@ from fsproxy.state.sqlite.persist import Keeping, Persister
 if TYPE_CHECKING:  # redis-py is an extra
     from fsproxy.state.redis.ledger import RedisLedger
     from fsproxy.state.redis.repeats import CacheConnections, SharedRepeats
+    from fsproxy.state.redis.server import Server
     from fsproxy.state.redis.shared_lists import SharedLists
 
 PAGE_WRITES = (50, 200)
@@ -65,6 +66,8 @@ class Stores:
     memory: MemoryLedger | None = None
     """The ledger, if it is this process's own."""
     shared: tuple[RedisLedger, CacheConnections, SharedRepeats] | None = None
+    server: Server | None = None
+    """What the shared ones are connected to."""
     rates: tuple[WriteRate | NewNames, ...] = ()
     """The limits on what is written to a shared store."""
     persister: Persister | None = None
@@ -148,7 +151,9 @@ class Stores:
         found: dict[str, object] = {"backend": self.backend.value, "state": breaker.state.value}
         if self.shared is not None:
             memory = self.shared[1].memory
-            found |= {"memory": memory.state(), "latency": memory.latency}
+            found |= {"address": breaker.place, "memory": memory.state(), "latency": memory.latency}
+        if self.server is not None:
+            found["connections"] = self.server.open
         if self.persister is not None:
             found["persist"] = self.persister.state()
         return found
@@ -163,6 +168,9 @@ class Stores:
         yield CounterMetricFamily(
             "fsproxy_store_unavailable", "Questions not asked, as the store is down.", breaker.unavailable
         )
+        if self.server is not None:
+            text = "Connections to the store, and to Sentinels, that are open."
+            yield GaugeMetricFamily("fsproxy_store_connections", text, self.server.open)
         if self.shared is not None:
             yield from self.shared[1].memory.collect()
             text = "Keys that were not written to the store, as there were too many in a second."
@@ -230,14 +238,7 @@ def _shared(config: StateConfig) -> Stores:
         repeats,
         SharedPageClocks(ledger, clocks),
         shared=(ledger, connections, repeats),
+        server=server,
         rates=(pages, calls, clocks, ledger.id_rate, ledger.new_names, ledger.page_name_rate),
         shared_lists=SharedLists(ledger),
     )
-
-
-async def refuse_misfit(config: StateConfig) -> None:
-    """Raise HostError if the shared store is there, and is not what the configuration says."""
-    if config.backend is StateBackend.REDIS:
-        from fsproxy.state.redis.configured import refuse_misfit as refuse  # noqa: PLC0415 - an extra
-
-        await refuse(config.redis)

@@ -76,6 +76,18 @@ def tells_nothing(place: str, reason: str, now: Instant) -> Condition:
     )
 
 
+def unwatched(place: str, now: Instant) -> Condition:
+    """Return that no Sentinel would tell of a failover."""
+    return Condition(
+        id="store:sentinels",
+        level=Level.WARN,
+        since=now,
+        text=f"no Sentinel answers that knows the store {place}",
+        more="A failover is noticed only when the connection is lost. Look at state.redis.sentinel.nodes.",
+        fields={"address": place},
+    )
+
+
 def not_written(place: str, what: str) -> Condition:
     """Return that more is to be written to the store than may be. ``what`` names the keys, as the metric does."""
     cost = (

@@ -11,10 +11,11 @@ from fsproxy.config.problems import HostError
 from fsproxy.config.redis_keys import RedisAddress, redis_address
 from fsproxy.config.schema import RedisConfig, RedisTls
 from fsproxy.config.tls import client_context
+from fsproxy.state.redis.login import Login
 from fsproxy.state.redis.reasons import reason_of
 from fsproxy.state.redis.refusals import MISFITS
 from fsproxy.state.redis.sentinel import SentinelServer
-from fsproxy.state.redis.server import Login, Server
+from fsproxy.state.redis.server import Server
 
 _TLS = "state.redis.tls"
 _SECONDS = 2.0

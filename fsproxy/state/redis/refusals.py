@@ -36,7 +36,7 @@ REMEDIES = {
     "MISCONF": "It cannot save to its disk, and takes no writes: look at its log.",
     "NOREPLICAS": "Too few replicas are connected (min-replicas-to-write).",
 }
-OTHERWISE = "Look at host, port, TLS (rediss://) and firewall of state.redis.url."
+OTHERWISE = "Look at host, port, TLS (rediss://) and firewall: state.redis."
 _WORDS = {
     "AuthenticationError": "WRONGPASS",
     "AuthenticationWrongNumberOfArgsError": "WRONGPASS",

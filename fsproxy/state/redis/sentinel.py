@@ -15,6 +15,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from fsproxy.config.hosts import Node
 from fsproxy.config.schema import SentinelConfig
+from fsproxy.state.redis.login import Login
 from fsproxy.state.redis.reasons import UnusableError
 from fsproxy.state.redis.refusals import (
     NO_PRIMARY,
@@ -24,7 +25,7 @@ from fsproxy.state.redis.refusals import (
     NOT_LET_IN,
     word_of,
 )
-from fsproxy.state.redis.server import Login, Server
+from fsproxy.state.redis.server import Server
 
 CHECK_SECONDS = 10.0
 """All Sentinels are asked that often, as the one whose messages are read may be cut off from the others."""
@@ -55,13 +56,16 @@ class SentinelServer(Server):
         self._master = config.master
         own = Login(config.username, config.password, mode="sentinel")
         self._sentinels = [Server(each, own, tls_of_sentinels) for each in config.nodes]
-        self.is_heard = True
-        """A Sentinel tells of failovers."""
 
     @property
     def place(self) -> str:
         """The primary's name, and where it was last, for people."""
         return f"{self._master} at {self.node}" if self.node.host else self._master
+
+    @property
+    def open(self) -> int:
+        """How many connections are open, those to Sentinels included."""
+        return super().open + sum(each.open for each in self._sentinels)
 
     async def locate(self, limit: float) -> Node:
         """Return where the primary is by the newest election that any Sentinel knows. Raises UnusableError."""
@@ -117,7 +121,7 @@ class SentinelServer(Server):
                 try:
                     await self._listen(each, limit)
                 except (RedisError, OSError):
-                    self.is_heard = False
+                    self.is_watched = False
             await asyncio.sleep(REST_SECONDS)
 
     async def _listen(self, sentinel: Server, limit: float) -> None:
@@ -128,7 +132,7 @@ class SentinelServer(Server):
             await connection.send_command("SUBSCRIBE", *_CHANNELS)
             for _ in _CHANNELS:
                 await connection.read_response()
-            self.is_heard = True
+            self.is_watched = True
             # It may have changed before.
             await self._check(limit)
             is_asked = False

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from dataclasses import dataclass
 from typing import Any
+from weakref import WeakSet
 
 from redis.asyncio import BlockingConnectionPool
 from redis.asyncio.connection import AbstractConnection
@@ -19,46 +19,14 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 
 from fsproxy.config.hosts import Node, is_address
-from fsproxy.state.redis.reasons import UnusableError
-from fsproxy.state.redis.refusals import A_NODE, A_SENTINEL, NO_NODE, NO_SENTINEL, word_of
+from fsproxy.state.redis.login import Login
+from fsproxy.state.redis.refusals import word_of
 
 PROTOCOL = 2
-_KINDS = {"cluster": A_NODE, "sentinel": A_SENTINEL}
-_OTHERS = {"cluster": NO_NODE, "sentinel": NO_SENTINEL}
-"""What is wrong with a server that answers in place of one of these."""
 RESOLVE_SECONDS = 5.0
 """Time to look a name up. It may take several round trips, of a resolver and not of the store."""
 LOOK_UP_SECONDS, LOOK_UPS = 15.0, 2
 """A name is looked up so often while a connection stands. When the address was missing twice in a row, it has moved."""
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Login:
-    """What is said to a server first, and what it must be."""
-
-    username: str | None = None
-    password: str | None = None
-    database: int = 0
-    mode: str = "standalone"
-    """What kind of server it must be, in the word of its answer to HELLO."""
-
-    def commands(self) -> list[tuple[str, ...]]:
-        """Return the commands. They go out in one write, and each is answered."""
-        found: list[tuple[str, ...]] = []
-        if self.username or self.password:
-            found.append(("AUTH", *filter(None, [self.username]), self.password or ""))
-        if self.database:
-            found.append(("SELECT", str(self.database)))
-        # It needs no right. INFO and ROLE, which say the same, do.
-        return [*found, ("HELLO",)]
-
-    def verify(self, mode: str, role: str) -> None:
-        """Raise UnusableError or ReadOnlyError for a server of another kind. What it does not say is right."""
-        if mode and mode != self.mode:
-            raise UnusableError(_OTHERS.get(self.mode) or _KINDS.get(mode, "it is of an unknown kind"))
-        # A Cluster's replica sends every key to its primary.
-        if role in {"replica", "slave"} and self.mode != "cluster":
-            raise ReadOnlyError("READONLY it is a replica")
 
 
 class Server:
@@ -76,6 +44,9 @@ class Server:
         self.present: Any = None
         """The address that the process's link is connected to, which its other connections use too; None: none."""
         self._watching: asyncio.Task[None] | None = None
+        self.is_watched = True
+        """It would be noticed if the server moved."""
+        self._made: WeakSet[ServerConnection] = WeakSet()
         self.skipped = 0
         """How many of the name's addresses are tried last, as what was found there was not the right one."""
 
@@ -83,6 +54,15 @@ class Server:
     def place(self) -> str:
         """Host and port, or the path of a socket, for people."""
         return self.path or str(self.node)
+
+    @property
+    def open(self) -> int:
+        """How many connections of this process are open."""
+        return sum(each.is_connected for each in self._made)
+
+    def add(self, connection: ServerConnection) -> None:
+        """Count a connection from now on."""
+        self._made.add(connection)
 
     async def locate(self, limit: float) -> Node:  # noqa: ARG002
         """Return where the server is now. ``limit``: seconds for each round trip. Raises UnusableError."""
@@ -142,6 +122,7 @@ class ServerConnection(AbstractConnection):
 
     def __init__(self, *, server: Server, limit: float, **options: Any) -> None:
         super().__init__(socket_timeout=limit, retry=Retry(NoBackoff(), 0), **options)
+        server.add(self)
         self.server = server
         self.limit = limit
         self.address: Any = None

@@ -16,14 +16,13 @@ import pytest
 
 from fsproxy.clock import now
 from fsproxy.config.problems import HostError
-from fsproxy.config.schema import RedisConfig, RedisTls, StateBackend, StateConfig
+from fsproxy.config.schema import RedisConfig, RedisTls
 from fsproxy.core.limits.operations import Claim, Claimed, LedgerDownError, NameKind
 from fsproxy.state.redis import server as server_module
 from fsproxy.state.redis.breaker import Breaker, StoreState
-from fsproxy.state.redis.configured import server_of
+from fsproxy.state.redis.configured import refuse_misfit, server_of
 from fsproxy.state.redis.ledger import RedisLedger
 from fsproxy.state.redis.refusals import A_NODE, A_SENTINEL, REMEDIES
-from fsproxy.state.stores import refuse_misfit
 from support.cluster import running_cluster
 from support.ports import free_ports
 from support.tools import tool
@@ -260,7 +259,7 @@ async def test_a_server_of_another_kind_is_refused_at_the_start_and_is_down_late
 ) -> None:
     config = RedisConfig(url=others[kind])
     with pytest.raises(HostError) as caught:
-        await refuse_misfit(StateConfig(backend=StateBackend.REDIS, redis=config))
+        await refuse_misfit(config)
     assert caught.value.key_path == "state.redis.url"
     assert ("cluster: true" if kind == A_NODE else "sentinel: {master") in caught.value.allowed
     async with running_ledger(config) as ledger:
@@ -277,5 +276,4 @@ async def test_a_server_of_another_kind_is_refused_at_the_start_and_is_down_late
 @pytest.mark.parametrize("up", [True, False])
 async def test_a_server_that_is_right_or_down_is_not_refused(valkey: ValkeyServer, *, up: bool) -> None:
     url = valkey.url if up else f"redis://127.0.0.1:{free_ports(1)[0]}"
-    await refuse_misfit(StateConfig(backend=StateBackend.REDIS, redis=RedisConfig(url=url)))
-    await refuse_misfit(StateConfig())
+    await refuse_misfit(RedisConfig(url=url))
