@@ -8,10 +8,11 @@ from typing import Any, Protocol
 
 from fsproxy.cli.doctor.findings import Finding, fault, ok, unknown, warning
 from fsproxy.config.schema import RedisConfig
-from fsproxy.state.redis.refusals import MISFITS, OTHERWISE, REMEDIES, is_refused, word_of
+from fsproxy.state.redis.refusals import MISFITS, NONE_ANSWERS, OTHERWISE, REMEDIES, is_refused, word_of
 from fsproxy.state.redis.store_memory import WARN_SHARE
 
 _REPLICA = {"READONLY": "it is a replica, which takes no writes"}
+FEWEST_SENTINELS = 3
 OLDEST = (6, 2)
 """Older servers get no fixes any more."""
 COMMANDS: Mapping[str, Sequence[object]] = {
@@ -64,8 +65,12 @@ async def store(config: RedisConfig) -> AsyncIterator[Finding]:
 
     from fsproxy.state.redis.configured import server_of  # noqa: PLC0415
     from fsproxy.state.redis.reasons import reason_of  # noqa: PLC0415
+    from fsproxy.state.redis.sentinel import SentinelServer  # noqa: PLC0415
 
-    pool = server_of(config).pool(max(config.timeout, 3.0), 1, decode_responses=True)
+    server, limit = server_of(config), max(config.timeout, 3.0)
+    if isinstance(server, SentinelServer):
+        yield _sentinels(await server.survey(limit))
+    pool = server.pool(limit, 1, decode_responses=True)
     client = Redis(connection_pool=pool)
     try:
         await client.execute_command("PING")  # type: ignore[no-untyped-call]
@@ -103,8 +108,40 @@ async def _asked(client: _Client, config: RedisConfig) -> AsyncIterator[Finding]
     if info:
         for finding in (_version(info), _policy(info), _memory(info)):
             yield finding
+        if config.sentinel is not None:
+            yield _replicas(info)
     async for finding in _rights(client, config):
         yield finding
+
+
+def _sentinels(survey: Sequence[tuple[str, str]]) -> Finding:
+    """Judge what each Sentinel names as the primary, and why it names none."""
+    check, named = "redis.sentinels", {primary for primary, _ in survey if primary}
+    silent = [reason for _, reason in survey if reason]
+    if not named:
+        reason = silent[0] if silent[0] in REMEDIES else NONE_ANSWERS
+        return fault(check, f"no Sentinel names a primary: {silent[0]}", REMEDIES[reason])
+    if len(named) > 1:
+        advice = "While they elect one this is usual. If it lasts, some of them do not reach the others."
+        return warning(check, f"the Sentinels name {len(named)} different primaries", advice)
+    if silent:
+        text = f"{len(silent)} of {len(survey)} Sentinels do not name the primary: {silent[0]}"
+        return warning(check, text, REMEDIES[NONE_ANSWERS])
+    if len(survey) < FEWEST_SENTINELS:
+        advice = "Run three or more, on machines of their own, and name all of them in state.redis.sentinel.nodes."
+        return warning(check, f"{len(survey)} of them named: an election needs most of three or more", advice)
+    return ok(check, f"all {len(survey)} Sentinels name the same primary")
+
+
+def _replicas(info: Mapping[str, Any]) -> Finding:
+    check, count = "redis.replicas", info.get("connected_slaves")
+    if count == 0:
+        return warning(check, "the primary has no replica", "Without one, nothing can take its place.")
+    # Only a server that has the setting tells how many replicas are in step.
+    if "min_slaves_good_slaves" not in info:
+        text = "a primary that is cut off from its replicas goes on counting beside the new one"
+        return warning(check, text, "Set min-replicas-to-write 1 and min-replicas-max-lag 10 on all of its servers.")
+    return ok(check, f"the primary has {count} replicas, and takes no writes without one")
 
 
 def _version(info: Mapping[str, Any]) -> Finding:

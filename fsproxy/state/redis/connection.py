@@ -19,6 +19,7 @@ from fsproxy.clock import now as wall_clock
 from fsproxy.core.limits.operations import LedgerDownError
 from fsproxy.state.redis.batch import STALL_SECONDS, Batch, Request, ScriptCall
 from fsproxy.state.redis.breaker import PROBE_SECONDS, Breaker
+from fsproxy.state.redis.ending import end
 from fsproxy.state.redis.reasons import TOO_LATE, reason_of
 from fsproxy.state.redis.refusals import is_unwritable, word_of
 from fsproxy.state.redis.script import PACKED_CONSTANTS, PROBE, SHA, script
@@ -64,10 +65,7 @@ class RedisLink:
 
     async def close(self) -> None:
         """Stop. For what still waits, the store is down."""
-        if self._runner is not None:
-            self._runner.cancel()
-            await asyncio.gather(self._runner, return_exceptions=True)
-            self._runner = None
+        await end(self._runner)
         await self._server.close()
         self._batch.close()
 

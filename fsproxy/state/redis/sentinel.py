@@ -16,7 +16,7 @@ from redis.exceptions import RedisError, ResponseError
 from fsproxy.config.hosts import Node
 from fsproxy.config.schema import SentinelConfig
 from fsproxy.state.redis.login import Login
-from fsproxy.state.redis.reasons import UnusableError
+from fsproxy.state.redis.reasons import UnusableError, reason_of
 from fsproxy.state.redis.refusals import (
     NO_PRIMARY,
     NO_SENTINEL,
@@ -81,6 +81,18 @@ class SentinelServer(Server):
         if any(word_of(each) in {"WRONGPASS", "NOAUTH", "NOPERM"} for each in errors):
             raise UnusableError(NOT_LET_IN)
         raise UnusableError(NO_SENTINEL if any(isinstance(each, UnusableError) for each in errors) else NONE_ANSWERS)
+
+    async def survey(self, limit: float) -> list[tuple[str, str]]:
+        """Return for each Sentinel the primary that it names, and why it names none; "" for what is not so."""
+        found = []
+        for word in await self._words(limit):
+            if isinstance(word, BaseException):
+                found.append(("", reason_of(word)))
+            elif word.node is None:
+                found.append(("", NO_PRIMARY if word.is_known else NO_SUCH_NAME))
+            else:
+                found.append((str(word.node), ""))
+        return found
 
     # -- asking
 

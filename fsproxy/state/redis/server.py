@@ -19,6 +19,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 
 from fsproxy.config.hosts import Node, is_address
+from fsproxy.state.redis.ending import end
 from fsproxy.state.redis.login import Login
 from fsproxy.state.redis.refusals import word_of
 
@@ -90,10 +91,7 @@ class Server:
 
     async def close(self) -> None:
         """Watch no more."""
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
-            self._watching = None
+        await end(self._watching)
 
     async def _watch(self, limit: float) -> None:  # noqa: ARG002
         """Look the name up now and then, and follow it to another address while the old server lives on."""

@@ -9,6 +9,7 @@ from typing import Any
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from fsproxy.clock import monotonic
+from fsproxy.state.redis.ending import end
 from fsproxy.state.redis.refusals import word_of
 
 EVERY_SECONDS = 30.0
@@ -48,10 +49,7 @@ class StoreMemory:
 
     async def close(self) -> None:
         """Ask no more."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await end(self._task)
 
     @property
     def is_full(self) -> bool:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from fsproxy.cli.doctor.store import store
 from fsproxy.clock import now
 from fsproxy.config.hosts import Node, node
 from fsproxy.config.schema import RedisConfig, SentinelConfig
@@ -143,3 +144,21 @@ async def test_sentinels_that_cannot_say_are_down_with_what_to_do(deployment: Se
         assert ledger.breaker.state is StoreState.DOWN
         assert outage.reason == case
         assert outage.reason in REMEDIES
+
+
+async def test_the_doctor_looks_at_every_sentinel_and_at_the_replicas(deployment: SentinelDeployment) -> None:
+    def config(*nodes: str) -> RedisConfig:
+        return RedisConfig(sentinel=SentinelConfig(master=MASTER, nodes=tuple(map(node, nodes))))
+
+    async def states(*nodes: str) -> dict[str, str]:
+        return {each.check: each.state.value async for each in store(config(*nodes))}
+
+    found = await states(*deployment.nodes)
+    assert found["redis.sentinels"] == found["redis.kind"] == found["redis.rights"] == "ok"
+    assert found["redis.replicas"] == "warning", "it would go on counting when it is cut off"
+    deployment.primary.ask("CONFIG", "SET", "min-replicas-to-write", "1")
+    found = await states(f"127.0.0.1:{free_ports(1)[0]}", *deployment.nodes)
+    deployment.primary.ask("CONFIG", "SET", "min-replicas-to-write", "0")
+    assert (found["redis.sentinels"], found["redis.replicas"]) == ("warning", "ok")
+    found = await states(f"127.0.0.1:{free_ports(1)[0]}")
+    assert (found["redis.sentinels"], found["redis.connect"]) == ("fault", "fault")
