@@ -38,7 +38,7 @@ from support.valkey import running_valkey  # noqa: E402
 from support.workers import fresh_connections, pids, replaced  # noqa: E402
 
 ANSWER_SECONDS = 60.0
-REFUSED_PAUSE = 0.02
+REFUSED_PAUSE = 0.1
 """Seconds before a client that was refused tries again."""
 SETTLED_SECONDS = 1.0
 """Of load before a round, and after it."""
