@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from support.cluster import ClusterDeployment, ClusterNode, running_cluster, slot_of
-from support.sentinel import MASTER, SentinelDeployment, running_sentinels
+from support.cluster import ClusterDeployment, running_cluster, slot_of
+from support.sentinel import SentinelDeployment, running_sentinels
 from support.valkey import ValkeyServer, running_valkey
 
 
@@ -24,7 +24,7 @@ class SoakStore:
 
 def _one_server(server: ValkeyServer) -> SoakStore:
     return SoakStore(
-        {"url": server.url},
+        server.redis,
         {"store killed": (server.kill, server.start), "store hangs": (server.pause, server.resume)},
     )
 
@@ -36,7 +36,7 @@ def _sentinels(deployment: SentinelDeployment) -> SoakStore:
         deployment.elected(number)
 
     return SoakStore(
-        {"sentinel": {"master": MASTER, "nodes": deployment.nodes}},
+        deployment.redis,
         {
             "primary killed": (lambda: lose(ValkeyServer.kill), deployment.heal),
             "failover": (deployment.fail_over, deployment.heal),
@@ -58,11 +58,8 @@ def _cluster(deployment: ClusterDeployment, org: str) -> SoakStore:
     def pause() -> None:
         deployment.owner_of(org).pause()
 
-    def nodes() -> list[ClusterNode]:
-        return deployment.nodes
-
     return SoakStore(
-        {"url": nodes()[0].url, "cluster": True},
+        deployment.redis,
         {
             "primary killed": (lose, deployment.heal),
             "slot migrated": (move, deployment.settle),

@@ -76,7 +76,9 @@ async def be_blocked(load: Load, random: Random) -> None:
         await load.rest(random)
         target = f"/rec/bundle/v2?OrgId={asked['OrgId']}&UserId=u&SessionId=s&PageId={asked['PageId']}&Seq=1"
         if told is not None and random.random() < 0.3:
-            upload = Upload(compose(random, 1, 0).text.encode(), None, zipped=False)
+            upload = plain(
+                {"Seq": 1, "When": 0, "Evts": [{"Kind": 2, "Args": ["x" * random.randrange(999)], "When": 1}]}
+            )
             await load.ask("blocked bundle", target, upload, 202, forwarded=False, known_since=began)
             await load.rest(random)
 

@@ -1,4 +1,4 @@
-"""The ledger in both forms; one Valkey for all tests of this folder."""
+"""The ledger in every form; one store of each for all tests of this folder."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from support.ledgers import MemoryStore, Store, ValkeyStore
+from support.sentinel import SentinelDeployment, running_sentinels
 from support.valkey import ValkeyServer, running_valkey
 
 
@@ -17,10 +18,34 @@ def valkey() -> Iterator[ValkeyServer]:
         yield server
 
 
-@pytest.fixture(params=["memory", "valkey"])
+@pytest.fixture(scope="session")
+def sentinel() -> Iterator[SentinelDeployment]:
+    """A primary with a replica behind Sentinels. Who fails it over heals it."""
+    with running_sentinels() as deployment:
+        yield deployment
+
+
+FORMS = ("memory", "valkey", "sentinel")
+"""Of the ledger. Those that are shared are named by the fixture that gives their servers."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what asks for a ``store`` over every form.
+
+    What Hypothesis draws is asked of memory and of one server alone: what carries the same script's questions to other
+    servers does not depend on them.
+    """
+    if "store" in metafunc.fixturenames:
+        is_drawn = getattr(metafunc.function, "is_hypothesis_test", False)
+        metafunc.parametrize("store", FORMS[:2] if is_drawn else FORMS, indirect=True)
+
+
+@pytest.fixture
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """An empty ledger."""
-    made: Store = MemoryStore() if request.param == "memory" else ValkeyStore(request.getfixturevalue("valkey").url)
+    made: Store = MemoryStore()
+    if request.param != "memory":
+        made = ValkeyStore(request.getfixturevalue(request.param).redis)
     yield made
     made.close()
 
@@ -28,7 +53,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
 @pytest.fixture(scope="class")
 def valkey_store(request: pytest.FixtureRequest, valkey: ValkeyServer) -> Iterator[None]:
     """One ledger in Valkey for all runs of the test class's ``machine``: each run has an org of its own."""
-    store = ValkeyStore(valkey.url)
+    store = ValkeyStore(valkey.redis)
     request.cls.machine.shared = store
     yield
     request.cls.machine.shared = None

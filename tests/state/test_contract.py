@@ -1,4 +1,4 @@
-"""What every form of the ledger does: one suite, run over memory and over a real Valkey, at injected times."""
+"""What every form of the ledger does: one suite, run over memory and over real servers, at injected times."""
 
 from __future__ import annotations
 

@@ -62,9 +62,9 @@ class ClusterDeployment:
         """The primaries of the start first, then for each of them its first replica, and so on."""
 
     @property
-    def url(self) -> str:
-        """The first node that runs."""
-        return next(each for each in self.nodes if each.runs).url
+    def redis(self) -> dict[str, Any]:
+        """``state.redis`` of a configuration."""
+        return {"url": self.nodes[0].url, "cluster": True}
 
     def start(self) -> None:
         """Start all, empty, make a cluster of them with equal shares of slots, and wait until it is one."""

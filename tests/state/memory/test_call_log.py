@@ -90,7 +90,7 @@ def test_the_log_of_a_session_is_bounded() -> None:
 
 def test_four_times_as_many_calls_of_an_upload_cost_the_store_about_four_times(valkey: ValkeyServer) -> None:
     """By the server's CPU time; in the order of the calls' own time, as recorders send them."""
-    store = ValkeyStore(valkey.url)
+    store = ValkeyStore(valkey.redis)
 
     def cost(calls: int) -> float:
         org, windows = fresh_org(), (Window(100_000, 1.0),)
