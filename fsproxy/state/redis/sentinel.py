@@ -11,7 +11,7 @@ import ssl
 from dataclasses import dataclass
 
 from redis.exceptions import ConnectionError as LostError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 from fsproxy.config.hosts import Node
 from fsproxy.config.schema import SentinelConfig
@@ -132,7 +132,7 @@ class SentinelServer(Server):
             for each in self._sentinels:
                 try:
                     await self._listen(each, limit)
-                except (RedisError, OSError):
+                except Exception:  # noqa: BLE001 - whatever a Sentinel says or does: listen to the next one
                     self.is_watched = False
             await asyncio.sleep(REST_SECONDS)
 
@@ -157,7 +157,7 @@ class SentinelServer(Server):
                     await self._check(limit)
                 is_asked = message is None
                 if message is not None and message[0] == b"message" and self._is_of(message[1:]):
-                    self.moved.set()
+                    await self._check(limit)
         finally:
             await connection.disconnect(nowait=True)
 
@@ -169,11 +169,12 @@ class SentinelServer(Server):
         return "@" in words and words[words.index("@") + 1 : words.index("@") + 2] == [self._master]
 
     async def _check(self, limit: float) -> None:
-        """Find out whether the link is connected to an older primary."""
+        """Lead the link to the primary, if it is connected to another server or to none."""
         before = self.node
         try:
             found = await self.locate(limit)
         except UnusableError:
             return
-        if before.host and found != before:
+        # The messages of one election are several. The first has led it there.
+        if found != before or self.present is None:
             self.moved.set()

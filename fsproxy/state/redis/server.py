@@ -100,7 +100,7 @@ class Server:
             await asyncio.sleep(LOOK_UP_SECONDS)
             try:
                 found = [address[:2] for _, address in await self.look_up(self.node)]
-            except OSError:
+            except (OSError, UnicodeError):
                 continue
             # A name of many servers may give a few of them at a time.
             absent = absent + 1 if self.present is not None and self.present[:2] not in found else 0
