@@ -21,6 +21,7 @@ from fsproxy.telemetry.upstream_health import UpstreamHealth
 if TYPE_CHECKING:
     from fsproxy.http.upstream.hosts import Upstream
     from fsproxy.state.redis.breaker import Breaker
+    from fsproxy.state.redis.epochs import Epochs
     from fsproxy.state.redis.store_memory import StoreMemory
     from fsproxy.state.sqlite.persist import Persister
     from fsproxy.state.stores import Stores
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 LOSS_REST_SECONDS = 10.0
 OWN_REST_SECONDS = 600.0
+EVICTED_REST_SECONDS = 600.0
+"""The server is asked every 30 s."""
 RENEW = "Renew it on the server, and find out why that has not happened by itself."
 
 
@@ -81,6 +84,14 @@ class Watch:
             self._sources.append(Growing(lambda rate=rate: rate.skipped, describe))  # type: ignore[misc]
         self._sources.append(Growing(lambda: breaker.refusals, lambda: _refusal(breaker)))
 
+        def evicted() -> Condition:
+            return store_conditions.evicted(breaker.place, memory.policy or "not known")
+
+        self._sources.append(Growing(lambda: memory.evicted, evicted, rest=EVICTED_REST_SECONDS))
+        epochs = stores.epochs
+        if epochs is not None:
+            self._sources.append(lambda now: _losses(epochs, now))
+
     def add_files(self, persister: Persister | None, audit: AuditLog, to: str) -> None:
         """Watch the state file, if there is one, and where audit lines go to."""
         target = audit.destination
@@ -119,6 +130,13 @@ def _store(breaker: Breaker, memory: StoreMemory, now: Instant, *, blocks: bool)
         yield store_conditions.evicts(place, memory.policy or "", now)
     if memory.refusal:
         yield store_conditions.tells_nothing(place, memory.refusal, now)
+
+
+def _losses(epochs: Epochs, now: Instant) -> Iterator[Condition]:
+    first = epochs.emptied + epochs.aged - len(epochs.losses) + 1
+    for number, each in enumerate(epochs.losses, first):
+        if now - each.at < file_conditions.REPORTED_SECONDS:
+            yield store_conditions.lost(each.place, each.at, each.seconds, number)
 
 
 def _refusal(breaker: Breaker) -> Condition:

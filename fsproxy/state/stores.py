@@ -25,6 +25,7 @@ from fsproxy.state.run_time_lists import KeptLists
 from fsproxy.state.sqlite.persist import Keeping, Persister
 
 if TYPE_CHECKING:  # redis-py is an extra
+    from fsproxy.state.redis.epochs import Epochs
     from fsproxy.state.redis.ledger import RedisLedger
     from fsproxy.state.redis.repeats import CacheConnections, SharedRepeats
     from fsproxy.state.redis.server import Server
@@ -73,6 +74,8 @@ class Stores:
     persister: Persister | None = None
     """Keeps what is in memory in a file."""
     shared_lists: SharedLists | None = None
+    epochs: Epochs | None = None
+    """Finds out when a shared store has lost what it had."""
 
     def kept_in(
         self, file: PersistConfig | None, failures: Counter[tuple[str, ...]], names_kept: Callable[[], float]
@@ -127,6 +130,8 @@ class Stores:
         if self.shared is not None:
             await self.shared[0].start()
             self.shared[1].memory.start()
+        if self.epochs is not None:
+            self.epochs.start()
         if self.persister is not None:
             await self.persister.start()
 
@@ -137,6 +142,8 @@ class Stores:
 
     async def close(self) -> None:
         """Close every connection, and write what is not written yet."""
+        if self.epochs is not None:
+            await self.epochs.close()
         if self.shared is not None:
             ledger, connections, repeats = self.shared
             await ledger.close()
@@ -154,6 +161,8 @@ class Stores:
             found |= {"address": breaker.place, "memory": memory.state(), "latency": memory.latency}
         if self.server is not None:
             found["connections"] = self.server.open
+        if self.epochs is not None:
+            found["kept_since"] = self.epochs.kept_since
         if self.persister is not None:
             found["persist"] = self.persister.state()
         return found
@@ -173,6 +182,7 @@ class Stores:
             yield GaugeMetricFamily("fsproxy_store_connections", text, self.server.open)
         if self.shared is not None:
             yield from self.shared[1].memory.collect()
+            yield from self.epochs.collect() if self.epochs is not None else ()
             text = "Keys that were not written to the store, as there were too many in a second."
             family = CounterMetricFamily("fsproxy_store_writes_skipped", text, labels=("what",))
             for rate in self.rates:
@@ -217,6 +227,7 @@ def make_stores(config: StateConfig) -> Stores:
 def _shared(config: StateConfig) -> Stores:
     # Imported here alone, as redis-py is an extra.
     from fsproxy.state.redis.configured import server_of  # noqa: PLC0415
+    from fsproxy.state.redis.epochs import Epochs  # noqa: PLC0415
     from fsproxy.state.redis.ledger import RedisLedger  # noqa: PLC0415
     from fsproxy.state.redis.repeats import CacheConnections, SharedRepeats  # noqa: PLC0415
     from fsproxy.state.redis.shared_blocks import SharedBlockedPages  # noqa: PLC0415
@@ -241,4 +252,5 @@ def _shared(config: StateConfig) -> Stores:
         server=server,
         rates=(pages, calls, clocks, ledger.id_rate, ledger.new_names, ledger.page_name_rate),
         shared_lists=SharedLists(ledger),
+        epochs=Epochs(ledger.servers, ledger.forget),
     )

@@ -5,6 +5,11 @@ from __future__ import annotations
 from fsproxy.core.model import Instant
 from fsproxy.telemetry.conditions import Condition, Level
 
+COUNTED_IN_IT = (
+    "Units of quotas, sessions under way, names, rates, visitors whom ramping has let in, blocked pages, page clocks "
+    "and repeats"
+)
+KEEP_IT = "Let it keep its data over a restart (appendonly yes), and let only replicas that follow it take over."
 LIMITS_REST = "Quotas, names and rates are not limited until it is back; the filters go on."
 PAGES_BLOCKED = "New pages are blocked with code -1 until it is back; recordings under way go on."
 
@@ -49,6 +54,37 @@ def nearly_full(place: str, share: int, now: Instant) -> Condition:
         text=f"the store {place} uses more than {share} % of its memory",
         more="When it is full, limits are not kept. Raise its maxmemory, or give it to fsproxy alone.",
         fields={"address": place},
+    )
+
+
+def lost(place: str, at: Instant, seconds: float | None, number: int) -> Condition:
+    """Return that the store has lost what it had, for the ``number``-th time. ``seconds``: how much older it is now."""
+    if seconds is None:
+        text, cost = "came back empty", f"{COUNTED_IN_IT} count from nothing."
+    else:
+        text = f"came back as it was {seconds:,.0f} seconds before"
+        cost = f"{COUNTED_IN_IT} are as they were then: what came after that is not counted."
+    return Condition(
+        id=f"store:lost:{number}",
+        level=Level.BAD,
+        since=at,
+        text=f"the store {place} {text}",
+        more=f"{cost} Lists at run time are written to it anew. {KEEP_IT}",
+        fields={"address": place, "kind": "empty" if seconds is None else "older"},
+    )
+
+
+def evicted(place: str, policy: str) -> Condition:
+    """Return that the store has thrown away keys."""
+    return Condition(
+        id="store:evicted",
+        level=Level.BAD,
+        since=Instant(0.0),
+        text=f"the store {place} has evicted keys for want of memory",
+        more=f"Limits whose keys were among them count from nothing: {COUNTED_IN_IT[:1].lower()}{COUNTED_IN_IT[1:]}. "
+        f"Its maxmemory-policy is {policy}: set it to noeviction, and raise its maxmemory.",
+        counted="evicted keys",
+        fields={"address": place, "policy": policy},
     )
 
 

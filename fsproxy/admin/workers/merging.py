@@ -31,6 +31,7 @@ MOST = frozenset(
         "fsproxy_quota_limit",
         "fsproxy_quota_used",
         "fsproxy_run_time_list_entries",
+        "fsproxy_store_evicted_keys",
         "fsproxy_store_max_bytes",
         "fsproxy_store_used_bytes",
     }

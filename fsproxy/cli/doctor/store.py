@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from fsproxy.cli.doctor.findings import Finding, fault, ok, unknown, warning
@@ -106,7 +106,7 @@ async def _asked(client: _Client, config: RedisConfig) -> AsyncIterator[Finding]
         )
         info = {}
     if info:
-        for finding in (_version(info), _policy(info), _memory(info)):
+        for finding in (_version(info), _policy(info), *_evicted(info), _memory(info)):
             yield finding
         if config.sentinel is not None:
             yield _replicas(info)
@@ -163,6 +163,13 @@ def _policy(info: Mapping[str, Any]) -> Finding:
         text = f"its maxmemory-policy is {policy:.40}: it throws away counts of limits when it is full"
         return fault("redis.policy", text, "Set maxmemory-policy noeviction; give caches a server of their own.")
     return ok("redis.policy", "it evicts nothing")
+
+
+def _evicted(info: Mapping[str, Any]) -> Iterator[Finding]:
+    count = info.get("evicted_keys")
+    if isinstance(count, int) and count > 0:
+        text = f"it has thrown away {count:,} keys since it started: their limits counted from nothing"
+        yield warning("redis.evicted", text, "Set maxmemory-policy noeviction, and raise maxmemory.")
 
 
 def _memory(info: Mapping[str, Any]) -> Finding:

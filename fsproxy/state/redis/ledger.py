@@ -29,6 +29,7 @@ from fsproxy.core.model import Instant
 from fsproxy.state.memory.recent_names import RecentNames
 from fsproxy.state.redis.breaker import Breaker
 from fsproxy.state.redis.connection import RedisLink
+from fsproxy.state.redis.epochs import Ask
 from fsproxy.state.redis.local_answers import UNKNOWN, UNTOLD, LocalAnswers
 from fsproxy.state.redis.script import PAGE_NAME_SECONDS
 from fsproxy.state.redis.server import Server
@@ -128,6 +129,14 @@ class RedisLedger:
                 for each, answer in zip(operations, answers, strict=True)
             ]
         )
+
+    def forget(self) -> None:
+        """Ask anew for everything that the store may have lost."""
+        self._local.forget()
+
+    def servers(self) -> list[tuple[str, Breaker, Ask]]:
+        """Return what ``Epochs`` asks."""
+        return [(org_base(self._prefix, "~probe"), self.breaker, self._link.ask)]
 
     def forget_uids(self) -> None:
         """Ask anew for the uids of sessions: a list of users has changed, and other processes may know them."""

@@ -103,7 +103,8 @@ class CacheConnections:
         if self._breaker.is_open:
             return None
         self._breaker.round_trips += 1
-        found = await self.cache.client.info("memory")
+        # What it evicts is not said beside its memory; all that it says by itself costs 50 µs more.
+        found = await self.cache.client.info()
         return found if isinstance(found, Mapping) else {}
 
 

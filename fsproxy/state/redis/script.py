@@ -31,6 +31,8 @@ ADMITTED_PERIOD_DAYS = 100
 """Visitors whom a share admitted are kept together by the period of their last new session: up to so much longer."""
 ADMITTED_IN_SET = 500
 """Visitors in one set. Redis packs a set of at most 512 numbers (``set-max-intset-entries``), and 500 fill 4 KB."""
+EPOCH_SECONDS = 7 * DAY
+"""How long it is kept since when a store has what it has, after any process asked for it."""
 PROBE_KEY_SECONDS = 10
 """How long the key is kept that a probe writes."""
 
@@ -50,6 +52,7 @@ CONSTANTS: dict[str, int] = {
     "BLOCK_KEPT": BLOCK_SECONDS,
     "PAGE_NAMES_KEPT": PAGE_NAME_SECONDS,
     "PROBE_KEPT": PROBE_KEY_SECONDS,
+    "EPOCH_KEPT": EPOCH_SECONDS,
     "LISTS_KEPT": LIST_SECONDS,
     "SECOND": SECOND,
     "SWEPT": SWEPT,

@@ -26,7 +26,7 @@ class StoreMemory:
     """
 
     def __init__(self, ask: Callable[[], Awaitable[Mapping[str, Any] | None]], every: float = EVERY_SECONDS) -> None:
-        """``ask`` returns the fields of ``INFO memory``, or None while the store is down. It may raise anything.
+        """``ask`` returns the fields of ``INFO``, or None while the store is down. It may raise anything.
 
         While the store is down, what is known of it stays.
         """
@@ -38,6 +38,8 @@ class StoreMemory:
         self.most: int | None = None
         """``maxmemory`` in bytes; None: not known, or the server has no limit."""
         self.policy: str | None = None
+        self.evicted = 0
+        """Keys that the server has evicted since its start."""
         self.latency: float | None = None
         """Seconds that the last question took; None: not known."""
         self.refusal = ""
@@ -76,6 +78,9 @@ class StoreMemory:
             yield GaugeMetricFamily("fsproxy_store_used_bytes", "Memory that the store uses.", self.used)
         if self.most is not None:
             yield GaugeMetricFamily("fsproxy_store_max_bytes", "The store's maxmemory.", self.most)
+        if self.used is not None:
+            text = "Keys that the store has thrown away for want of memory, since its start."
+            yield GaugeMetricFamily("fsproxy_store_evicted_keys", text, self.evicted)
 
     async def poll(self) -> None:
         """Ask once. Never raises, unless it is cancelled."""
@@ -91,6 +96,7 @@ class StoreMemory:
             self.refusal = ""
         self.used = _bytes(found.get("used_memory"))
         self.most = _bytes(found.get("maxmemory")) or None
+        self.evicted = _bytes(found.get("evicted_keys")) or 0
         policy = found.get("maxmemory_policy")
         self.policy = policy if isinstance(policy, str) else None
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import aiohttp
 import pytest
 
-from support.proxy import RunningProxy, running_proxy
+from support.proxy import POLL, RunningProxy, running_proxy
 from support.refusing_store import refusing_store
-from support.told import alert, begun, ended
+from support.told import alert, ask, begun, ended
 from support.upstream import RecordingUpstream
 from support.valkey import ValkeyServer, running_valkey
 from support.workers import visit
@@ -113,6 +114,30 @@ async def test_a_user_without_the_right_is_told_until_it_has_it() -> None:
                 assert (await begun(proxy, "store"))["fsproxy.kind"] == "NOPERM"
                 valkey.command("ACL", "SETUSER", "limited", "+@all")
                 await ended(proxy, "store")
+
+
+async def test_one_that_is_emptied_under_a_living_connection_is_told_each_time() -> None:
+    async with RecordingUpstream() as upstream, aiohttp.ClientSession() as http:
+        with running_valkey(maxmemory="100mb", maxmemory_policy="noeviction") as valkey:
+            async with running_proxy(config(upstream, valkey.url)) as proxy:
+                assert await visit(http, proxy, "s1") is None
+                while (since := (await ask(proxy, "/readyz"))["store"]["kept_since"]) is None:
+                    await asyncio.sleep(POLL)
+                valkey.command("FLUSHALL")
+                line = await begun(proxy, "store:lost:1")
+                assert (line["message"], line["fsproxy.kind"]) == (
+                    f"the store 127.0.0.1:{valkey.port} came back empty",
+                    "empty",
+                )
+                found = await alert(proxy, "store:lost:1")
+                assert found is not None
+                assert "Units of quotas" in found["more"]
+                assert (await ask(proxy, "/readyz"))["store"]["kept_since"] > since
+                valkey.kill()
+                valkey.start()
+                await begun(proxy, "store:lost:2")
+                async with http.get(f"{proxy.admin_url}/metrics") as answer:
+                    assert 'fsproxy_store_losses_total{kind="empty"} 2.0' in await answer.text()
 
 
 async def test_one_that_evicts_keys_is_told_with_its_policy() -> None:

@@ -50,12 +50,19 @@ async def test_a_real_server_tells(valkey: ValkeyServer) -> None:
         assert memory.latency > 0
         assert memory.state() == {"used": memory.used, "max": None, "policy": "noeviction"}, "it has no limit"
         assert (memory.is_nearly_full, memory.evicts, memory.refusal) == (False, False, "")
-        assert set(samples(memory)) == {"fsproxy_store_used_bytes"}
+        assert samples(memory) == {"fsproxy_store_used_bytes": memory.used, "fsproxy_store_evicted_keys": 0}
         valkey.command("CONFIG", "SET", "maxmemory", str(memory.used * 10 // 11), "maxmemory-policy", "allkeys-lru")
         await memory.poll()
         assert (memory.is_nearly_full, memory.evicts) == (True, True)
         assert memory.is_full
         assert samples(memory)["fsproxy_store_max_bytes"] == memory.most
+        valkey.command("CONFIG", "SET", "maxmemory", "0")
+        valkey.command("SET", "a", "b")
+        valkey.command("CONFIG", "SET", "maxmemory", "1")
+        valkey.command("SET", "c", "d")
+        await memory.poll()
+        assert memory.evicted >= 1
+        assert samples(memory)["fsproxy_store_evicted_keys"] == memory.evicted
     finally:
         valkey.command("CONFIG", "SET", "maxmemory", "0", "maxmemory-policy", "noeviction")
         await remote.close()

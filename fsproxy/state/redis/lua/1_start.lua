@@ -45,9 +45,11 @@
 --   lists:ends     sorted set of the same by when they end.
 --   lists:named    how often a user who is being deleted was named in a session.
 
+-- Of no org, and on each server: epoch, "<since when it has our keys> <the last moment noted here>". Kept for EPOCH_KEPT.
+
 -- Durations are seconds, if their name says nothing else.
 local SESSION_IDLE, SESSION_LIFE, RESERVED, LAPSED, DAY, ADMITTED_DAYS, ADMITTED_PERIOD, ADMITTED_IN_SET, UNUSED_COUNTS, YOUNG_NAMES, LATENESS,
-  CLOCK_KEPT, BLOCK_KEPT, PAGE_NAMES_KEPT, PROBE_KEPT, LISTS_KEPT, SECOND, SWEPT, MOST_STEPS, MOST_EQUALS, FEW_CALLS, FEW_PAGES, MARKS = unpack(cmsgpack.unpack(ARGV[2]))
+  CLOCK_KEPT, BLOCK_KEPT, PAGE_NAMES_KEPT, PROBE_KEPT, EPOCH_KEPT, LISTS_KEPT, SECOND, SWEPT, MOST_STEPS, MOST_EQUALS, FEW_CALLS, FEW_PAGES, MARKS = unpack(cmsgpack.unpack(ARGV[2]))
 
 local base = KEYS[1]
 local stamp = redis.call('TIME')

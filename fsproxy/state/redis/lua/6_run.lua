@@ -21,6 +21,17 @@ function operations.probe()
   return true
 end
 
+-- Notes the moment. Answers [since when this server has our keys, the last moment that was noted before, this moment]: an
+-- unknown beginning means that it was emptied. Moments never go back, also when another clock does. Cost: 2 commands.
+function operations.epoch()
+  local made, noted = string.match(redis.call('GET', base .. 'epoch') or '', '^(%S+) (%S+)$')
+  noted = tonumber(noted or nil) or 0
+  local latest = math.max(noted, server_now)
+  made = made or text_of(server_now)
+  keep(base .. 'epoch', made .. ' ' .. text_of(latest), EPOCH_KEPT)
+  return { made, noted, latest }
+end
+
 -- Carries out all requests. One that fails is answered with its error's text and harms no other. What it did before it
 -- failed stays done.
 
