@@ -38,6 +38,7 @@ class ServiceManager:
         self._watched = int(usec) / 1e6 if self._address and is_watched and usec.isdecimal() else 0.0
         self._is_ready = False
         self._shown = ""
+        self._failed = False
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self, status: Callable[[], str]) -> None:
@@ -95,5 +96,8 @@ class ServiceManager:
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender:
                 sender.sendto("\n".join(lines).encode(), self._address)
+            self._failed = False
         except OSError as error:
-            log.warning("systemd could not be told", errno=error.errno, what=lines[0])
+            if not self._failed:
+                log.warning("systemd cannot be told", errno=error.errno, what=lines[0])
+            self._failed = True

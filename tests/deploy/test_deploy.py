@@ -208,11 +208,15 @@ def test_systemd_hears_of_the_start_and_watches_the_loop_which_sends_a_sign_ofte
     assert unit["LimitCORE"] == ["0"]
 
 
-def test_systemd_finds_no_fault_in_the_unit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("drop_in", [False, True])
+def test_systemd_finds_no_fault_in_the_unit_and_its_drop_in(tmp_path: Path, *, drop_in: bool) -> None:
     analyze = tool("systemd-analyze")
     unit = tmp_path / "fsproxy.service"
     # The program is not installed here; that it is somewhere is all that differs.
     unit.write_text(UNIT.read_text().replace("/opt/fsproxy/bin/fsproxy", str(shutil.which("true"))))
+    if drop_in:
+        (tmp_path / "fsproxy.service.d").mkdir()
+        shutil.copy(UNIT.with_name("take-over.conf"), tmp_path / "fsproxy.service.d")
     done = subprocess.run(
         [analyze, "verify", str(unit)], capture_output=True, text=True, timeout=TOOL_SECONDS, check=False
     )

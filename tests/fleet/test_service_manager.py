@@ -78,5 +78,7 @@ async def test_without_systemd_nothing_runs_and_one_that_is_gone_costs_a_line(tm
     with capture_logs() as lines:
         silent.ready()
         assert lines == []
-        ServiceManager({"NOTIFY_SOCKET": str(tmp_path / "none")}).ready()
-    assert [(line["event"], line["what"]) for line in lines] == [("systemd could not be told", "READY=1")]
+        gone = ServiceManager({"NOTIFY_SOCKET": str(tmp_path / "none")})
+        gone.ready()
+        gone.stopping(1.0)
+    assert [(line["event"], line["what"]) for line in lines] == [("systemd cannot be told", "READY=1")]

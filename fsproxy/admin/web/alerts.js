@@ -31,7 +31,7 @@ function away() {
     id: "away",
     level: "bad",
     retries: true,
-    text: `No answer from the admin port for ${long((Date.now() - model.answered) / 1000)}`,
+    text: capital(model.refusal) || `No answer from the admin port for ${long((Date.now() - model.answered) / 1000)}`,
     more: model.status
       ? `Since ${clock(model.status.time)} UTC. Trying again in ${Math.ceil(seconds)} s. What stands below is as of then; buttons are off.`
       : `Trying again in ${Math.ceil(seconds)} s.`,

@@ -139,6 +139,7 @@ export async function run() {
       await listen();
     } catch (fault) {
       if (fault instanceof TokenAsked) return askToken();
+      model.refusal = fault instanceof Refused ? fault.message : "";
       if (!(fault instanceof TypeError || fault instanceof DOMException)) console.warn(String(fault));
     }
     model.link = "away";

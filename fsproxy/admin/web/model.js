@@ -7,6 +7,8 @@ export const model = {
   /** "starting", "live", "away" (no answer) or "token" (one is needed). */
   link: "starting",
   tokenFault: "",
+  /** Why there is no answer for now, in the proxy's words: it is starting. "" when it says nothing. */
+  refusal: "",
   /** When the next try is, while the proxy is away. */
   retry: 0,
   /** This token may only read. */
