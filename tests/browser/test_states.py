@@ -29,7 +29,9 @@ ROWS = ".decisions tbody tr"
 # -- just started
 
 
-async def test_before_the_first_request_it_says_what_is_ready_and_how_to_send_one(browser: Browser) -> None:
+async def test_before_the_first_request_it_says_what_is_ready_or_waited_for_and_how_to_send_one(
+    browser: Browser,
+) -> None:
     async with running_rig() as own, opened(browser, own.proxy.admin_url) as page:
         await page.get_by_role("heading", name="Ready, and waiting for the first request").wait_for()
         start = await text(page, "#start")
@@ -41,6 +43,13 @@ async def test_before_the_first_request_it_says_what_is_ready_and_how_to_send_on
             == 0
         )
         await own.page(SessionId="the-first-one")
+        await page.get_by_text("the-first-one").wait_for()
+        waits = json.dumps({"error": "the program is starting: compiling the rules"})
+        answer = {"status": 503, "content_type": "application/json", "body": waits}
+        await page.route("**/api/status", lambda route: route.fulfill(**answer))
+        await page.reload()
+        await page.get_by_text("The program is starting: compiling the rules").first.wait_for()
+        await page.unroute("**/api/status")
         await page.get_by_text("the-first-one").wait_for()
         assert await page.locator("#start").count() == 0
 
@@ -83,19 +92,11 @@ async def test_when_the_upstream_fails_it_says_so_since_when_and_lists_what_fail
 # -- the server is away
 
 
-async def test_while_the_server_starts_or_is_away_what_is_shown_is_dimmed_and_buttons_are_off(browser: Browser) -> None:
+async def test_while_the_server_is_away_what_is_shown_is_dimmed_and_buttons_are_off(browser: Browser) -> None:
     from playwright.async_api import expect
 
     async with running_rig() as own, opened(browser, own.proxy.admin_url) as page:
         await own.page(SessionId="before")
-        await page.get_by_text("before").first.wait_for()
-        waits = json.dumps({"error": "the program is starting: compiling the rules"})
-        await page.route(
-            "**/api/status", lambda route: route.fulfill(status=503, content_type="application/json", body=waits)
-        )
-        await page.reload()
-        await page.get_by_text("The program is starting: compiling the rules").first.wait_for()
-        await page.unroute("**/api/status")
         await page.get_by_text("before").first.wait_for()
         own.proxy.process.send_signal(signal.SIGSTOP)
         try:
