@@ -67,7 +67,7 @@ class CacheConnections:
             namespace=f"{prefix}{_VERSION}:cache",
             timeout=limit,
             pool_max_size=CONNECTIONS,
-            connection_pool_class=lambda **_: server.pool(limit, CONNECTIONS),
+            connection_pool_class=lambda **_: server.pool(timeout, CONNECTIONS),
         )
 
     @property
