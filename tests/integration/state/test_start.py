@@ -17,7 +17,7 @@ import pytest
 from support.log_lines import messages
 from support.notified import notified
 from support.ports import free_ports
-from support.proxy import POLL, SERVE, START_DEADLINE, STOP_DEADLINE, start
+from support.proxy import POLL, SERVE, START_DEADLINE, STOP_DEADLINE, running_proxy, start
 
 
 @contextmanager
@@ -96,3 +96,18 @@ async def test_the_admin_port_answers_before_the_state_is_loaded_and_systemd_is_
     assert life == ([] if stopped else whole)
     said = messages((tmp_path / "stderr").read_text())
     assert ("stopped before it listened" in said, "listening" in said) == (stopped, not stopped)
+
+
+async def test_a_program_that_takes_over_becomes_the_units_main_process_and_the_old_one_says_nothing_of_its_end(
+    tmp_path: Path,
+) -> None:
+    with notified(str(tmp_path / "notify")) as systemd:
+        environ = {"NOTIFY_SOCKET": systemd.address}
+        async with running_proxy({"upstream": {"url": "http://127.0.0.1:9"}}, environ) as proxy:
+            await systemd.until("READY=1")
+            await proxy.start_again("--config", str(proxy.config_path), "--take-over")
+            told = systemd.read()
+            assert f"MAINPID={proxy.process.pid}" in told
+            assert told.count("READY=1") == 2
+            assert not any(line.startswith("STOPPING") for line in told)
+        assert systemd.read().count("STOPPING=1") == 1
