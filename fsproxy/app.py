@@ -7,6 +7,7 @@ import contextlib
 import gc
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -19,18 +20,13 @@ from aiohttp import web
 from fsproxy.admin.server import create_admin, create_private_admin
 from fsproxy.admin.single import SingleBackend
 from fsproxy.config.schema import Config
+from fsproxy.fleet.binding import GivenSockets
 from fsproxy.fleet.descriptors import conditions, that_fits
-from fsproxy.fleet.listening import Listener, address, listen, start_admin, start_private_admin, stop_listening
+from fsproxy.fleet.listening import address, bind_admin, start_admin, start_private_admin, stop_accepting
 from fsproxy.fleet.orphans import Orphans
+from fsproxy.fleet.queues import Listeners, accepting, open_queues
 from fsproxy.fleet.service_manager import ServiceManager
-from fsproxy.fleet.take_over import (
-    FORGET_SECONDS,
-    LINGER_SECONDS,
-    Predecessor,
-    prefer_admin,
-    prefer_none,
-    steer_new_connections,
-)
+from fsproxy.fleet.take_over import LINGER_SECONDS, Predecessor, handing_over
 from fsproxy.fleet.worker_channel import WorkerChannel
 from fsproxy.http.certificates import ends_at
 from fsproxy.http.server import DataServer
@@ -112,7 +108,8 @@ class App:
                 stack.callback(orphans.close)
             # First of all, so that a start that takes long does not look like a program that is dead. A predecessor
             # answers for both until this program listens, as the pair is ready meanwhile.
-            admin = await self._open_admin(backend) if self._predecessor is None else None
+            sockets = await bind_admin(self._config.admin, self._given()) if self._orders is None else []
+            admin = await self._open_admin(backend, sockets) if self._predecessor is None else None
             if admin is not None:
                 stack.push_async_callback(admin.cleanup)
             data_plane = await self._start_data_plane(stack, backend)
@@ -122,21 +119,21 @@ class App:
             server = data_plane.make_server(that_fits(self._config))
             if self._predecessor is not None:
                 await self._predecessor.hold()
-            admin = admin or await self._open_admin(backend)
+            admin = admin or await self._open_admin(backend, sockets)
             # Once more: it is closed before what it asks.
             stack.push_async_callback(admin.cleanup)
-            beside_others = worker_channel is not None or self._predecessor is not None
-            listeners = await listen(server, self._config, beside_others=beside_others)
+            listeners = Listeners(accepting(server, self._config), self._config.listen)
+            sockets += await self._listen(listeners)
             backend.listening = True
-            if self._config.listen.unix is not None:
-                stack.callback(Path(self._config.listen.unix).unlink, missing_ok=True)
+            if worker_channel is None:
+                stack.enter_context(handing_over(self._instance, sockets))
+                stack.callback(self._remove_path, backend)
             # What was made so far stays, so no collection need walk it.
             gc.collect()
             gc.freeze()
             gc.set_threshold(*GC_THRESHOLDS)
             self._reloader.start()
             log.info("listening", data=address(self._config.listen), admin=self._config.admin.port, pid=os.getpid())
-            self._take_over(listeners, admin)
             self._on_listening()
             self._manager.ready()
             if worker_channel is not None:
@@ -144,7 +141,19 @@ class App:
             if self._predecessor is not None:
                 await self._predecessor.retire()
             await self._stop.wait()
-            await self._drain(listeners, server, data_plane, linger=LINGER_SECONDS if backend.taken_over else 0.0)
+            await self._drain(listeners, admin, server, data_plane, is_taken_over=backend.taken_over)
+
+    def _given(self) -> GivenSockets | None:
+        return self._predecessor.given if self._predecessor is not None else None
+
+    async def _listen(self, listeners: Listeners) -> list[socket.socket]:
+        """Accept connections. Return the sockets of a process without a supervisor, which keeps its workers'."""
+        channel = self._worker_channel
+        if channel is None:
+            return await listeners.add_all(await open_queues(self._config.listen, 1, self._given()))
+        channel.take_queue = listeners.change
+        await listeners.add(channel.orders.number, channel.queue)
+        return []
 
     async def _start_data_plane(self, stack: contextlib.AsyncExitStack, backend: SingleBackend) -> DataPlane:
         """Compile the rules, and load the state off the loop. ``backend`` says meanwhile what the start waits for."""
@@ -189,32 +198,36 @@ class App:
             data_plane.audit.bind(**{"fsproxy.worker": self._orders.number})
         return data_plane
 
-    async def _open_admin(self, backend: SingleBackend) -> web.AppRunner:
+    async def _open_admin(self, backend: SingleBackend, sockets: list[socket.socket]) -> web.AppRunner:
         if self._orders is not None:
             return await start_private_admin(create_private_admin(backend), self._orders.admin)
-        config = self._config.admin
-        return await start_admin(create_admin(config, backend), config, beside_others=self._predecessor is not None)
+        return await start_admin(create_admin(self._config.admin, backend), self._config.admin, sockets)
 
-    def _take_over(self, listeners: list[Listener], admin: web.AppRunner) -> None:
-        """Let the kernel give new connections to this process from now on, and none to the program before it."""
-        if self._predecessor is not None:
-            steer_new_connections(listeners, self._predecessor.listeners, 1)
-            prefer_admin(admin)
-        elif self._orders is not None and self._orders.after is not None:
-            steer_new_connections(listeners, self._orders.after, self._orders.among)
-            self._loop.call_later(self._config.server.drain + FORGET_SECONDS, prefer_none, listeners)
+    def _remove_path(self, backend: SingleBackend) -> None:
+        if self._config.listen.unix is not None and not backend.taken_over:
+            Path(self._config.listen.unix).unlink(missing_ok=True)
 
     async def _drain(
-        self, listeners: list[Listener], server: DataServer, data_plane: DataPlane, *, linger: float
+        self,
+        listeners: Listeners,
+        admin: web.AppRunner,
+        server: DataServer,
+        data_plane: DataPlane,
+        *,
+        is_taken_over: bool,
     ) -> None:
-        """Accept for ``linger`` seconds more, close idle connections, and let the rest finish for ``server.drain``."""
+        """Accept no more, close idle connections, and let the rest finish for ``server.drain``."""
         self._reloader.trials.end(PROGRAM_STOPS)
-        if not linger:
+        if not is_taken_over:
             self._manager.stopping(self._config.server.drain)
         log.info("draining", in_flight=self.metrics.in_flight, seconds=self._config.server.drain)
-        if linger:
-            await asyncio.sleep(linger)
-        await stop_listening(listeners)
+        if self._worker_channel is not None:
+            self._worker_channel.report_leaving()
+        if is_taken_over and self._worker_channel is None:  # a worker's supervisor goes on asking
+            await stop_accepting(admin)
+        await listeners.close(accept=not is_taken_over)  # the other program accepts what waits
+        if is_taken_over:
+            await asyncio.sleep(LINGER_SECONDS)
         flushed = self._loop.create_task(server.flush(self._config.server.drain + CUT_SECONDS))
         if not await data_plane.drain(self._config.server.drain):
             log.warning("cut short", in_flight=self.metrics.in_flight)

@@ -33,6 +33,8 @@ class AdminBackend(ABC):
         """``instance`` names this program on the admin port, ``passage`` in ``CDN-Loop``; ``stop`` ends it."""
         self.instance = instance
         self.passage = passage
+        self.taken_over = False
+        """Another program has this one's listening sockets, and goes on."""
         self._stop = stop
 
     @property

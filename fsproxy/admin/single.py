@@ -81,8 +81,6 @@ class SingleBackend(AdminBackend):
         """Return what the start waits for, in words."""
         self.listening = False
         """The data port is open. The admin port opens first, so that a long start does not look like a dead program."""
-        self.taken_over = False
-        """Another program listens beside this one and goes on."""
         self._started: DataPlane | None = None
         self._reloader = reloader
         self._metrics = metrics
@@ -139,7 +137,7 @@ class SingleBackend(AdminBackend):
         """Return the state of the data plane, if it has started, and of the configuration, and this program's names."""
         state = self._started.state() if self._started is not None else {}
         names = {"instance": self.instance, "passage": self.passage}
-        return {**state, "config": self._reloader.state(), **names, "listeners": int(self.listening)}
+        return {**state, "config": self._reloader.state(), **names}
 
     async def status(self) -> Status:
         alerts, config = self._data_plane.conditions.alerts(), self._data_plane.generation.config

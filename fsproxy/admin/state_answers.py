@@ -154,7 +154,6 @@ class State(TypedDict):
     config: Reload
     instance: Annotated[str, about("The name that POST /drain takes.")]
     passage: Annotated[str, about("The name in CDN-Loop.")]
-    listeners: Annotated[int, about("Processes that listen on the data port.")]
     workers: NotRequired[
         Annotated[
             dict[str, dict[str, Any]],

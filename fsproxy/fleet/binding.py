@@ -1,11 +1,11 @@
-"""Bind sockets to addresses, one socket for each address of any family. They do not listen yet."""
+"""Bind sockets to addresses, one socket for each address of any family. They do not listen yet, unless given."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -18,11 +18,42 @@ NOT_HERE = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 log = structlog.get_logger("fsproxy")
 
 
-async def bind(hosts: Sequence[str], port: int, *, shared: bool) -> list[socket.socket]:
+class GivenSockets:
+    """Sockets that another program has opened and given to this one, by what they are bound to."""
+
+    def __init__(self, sockets: Iterable[socket.socket] = ()) -> None:
+        self._by_place: dict[Any, list[socket.socket]] = {}
+        for each in sockets:
+            each.setblocking(False)
+            self._by_place.setdefault(_place(each.family, each.getsockname()), []).append(each)
+
+    def take(self, family: int, address: Any) -> socket.socket | None:
+        """Take one that is bound to that address; None when there is none, or none any more."""
+        found = self._by_place.get(_place(family, address))
+        return found.pop(0) if found else None
+
+    def has_port(self, port: int) -> bool:
+        """Return whether one of them is bound to that TCP port."""
+        return any(len(place) > 2 and place[2] == port for place in self._by_place)
+
+    def close(self) -> None:
+        """Close those that were not taken: addresses on which this program does not listen."""
+        for each in (each for found in self._by_place.values() for each in found):
+            each.close()
+        self._by_place.clear()
+
+
+def _place(family: int, address: Any) -> Any:
+    return (family, address) if family == socket.AF_UNIX else (family, *address[:2])
+
+
+async def bind(
+    hosts: Sequence[str], port: int, *, shared: bool, given: GivenSockets | None = None
+) -> list[socket.socket]:
     """Bind a TCP socket to each address of the hosts. Raise OSError, with all sockets closed.
 
-    ``port`` 0 takes one free port for all. ``shared``: with SO_REUSEPORT. A host may stand for both families: then the
-    family that this machine does not have is left out with a warning.
+    ``port`` 0 takes one free port for all. ``shared``: with SO_REUSEPORT. ``given``: what is used in place of new ones.
+    A host may stand for both families: then the family that this machine does not have is left out with a warning.
     """
     optional = {address for host in hosts for address in BOTH_FAMILIES.get(host, ())}
     made: list[socket.socket] = []
@@ -30,7 +61,8 @@ async def bind(hosts: Sequence[str], port: int, *, shared: bool) -> list[socket.
         for address in addresses(hosts):
             try:
                 for family, place in await _resolved(address):
-                    each = _bound(family, (place[0], port, *place[2:]), shared=shared)
+                    there = (place[0], port, *place[2:])
+                    each = (given.take(family, there) if given else None) or _bound(family, there, shared=shared)
                     stack.callback(each.close)
                     made.append(each)
                     port = each.getsockname()[1]

@@ -1,35 +1,24 @@
-"""Open the listeners of the data port and of the admin port. A port that is in use is reported as such."""
+"""Open the admin port, and report a port that is in use or cannot be listened on as such."""
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
-import select
 import socket
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from functools import partial
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol
 
 from aiohttp import web
 
 from fsproxy.config.files import folder_fault
 from fsproxy.config.hosts import addresses
 from fsproxy.config.problems import HostError
-from fsproxy.config.schema import AdminConfig, Config, ListenConfig
-from fsproxy.config.tls import server_context
-from fsproxy.fleet.binding import NOT_HERE, bind
-from fsproxy.http.connection import ClientConnection
-from fsproxy.http.header_listener import HeaderListener
-from fsproxy.http.server import DataServer
+from fsproxy.config.schema import AdminConfig, ListenConfig
+from fsproxy.fleet.binding import NOT_HERE, GivenSockets, bind
 
-BACKLOG = 4096
-ACCEPT_SECONDS = 2.0
-"""The time to accept what waits in the backlog before a listener is closed. A full backlog takes less than a second."""
 CAN_SHARE = sys.platform == "linux"
 """Other systems have no SO_REUSEPORT, or one that does not deal connections out."""
 LONGEST_SOCKET_PATH = 107 if sys.platform == "linux" else 103
@@ -37,90 +26,6 @@ IN_USE = "one that no program listens on"
 """What is allowed in place of a port or path in use."""
 _TEMPORARY = "another folder in the variable TMPDIR, or 1"
 _HERE = "an address of this machine, or a name that has one"
-
-
-class Listener(Protocol):
-    """What accepts connections from one socket."""
-
-    @property
-    def sockets(self) -> tuple[socket.socket, ...]:
-        """The socket."""
-        ...
-
-    def close(self) -> None:
-        """Accept no more."""
-        ...
-
-
-async def listen(server: DataServer, config: Config, *, beside_others: bool = False) -> list[Listener]:
-    """Open the data listeners, one for each address. Raise HostError.
-
-    Other processes of fsproxy can listen on the same TCP port, among which the kernel deals connections out
-    (SO_REUSEPORT). ``beside_others``: some do so already.
-    """
-    to = config.listen
-    options: dict[str, Any] = {"backlog": BACKLOG}
-    if to.tls is not None:
-        options |= {"ssl": server_context(to.tls), "ssl_handshake_timeout": config.server.header_timeout}
-    if to.unix is not None or (CAN_SHARE and not beside_others):
-        await require_free(to)
-    with _port_faults(to):
-        if to.unix is not None:
-            with suppress(FileNotFoundError):
-                os.unlink(to.unix)  # noqa: PTH108 - a crash has left it behind, or it would not be free
-            if not to.proxy_protocol:
-                connection = partial(ClientConnection, server)
-                return [await asyncio.get_running_loop().create_unix_server(connection, to.unix, **options)]
-            sockets = [_bound_to(to.unix)]
-        else:
-            sockets = await bind(to.host, to.port, shared=CAN_SHARE)
-        return await _listen_on(sockets, server, options, headers=to.proxy_protocol)
-
-
-async def stop_listening(listeners: Sequence[Listener]) -> None:
-    """Close the data listeners once every connection that the kernel has completed is accepted.
-
-    Closing a listener resets connections that wait in its backlog. Under a load that never lets up, it is closed after
-    ACCEPT_SECONDS all the same.
-    """
-    waiting = select.poll()
-    for listener in listeners:
-        for each in listener.sockets:
-            waiting.register(each.fileno(), select.POLLIN)
-    loop = asyncio.get_running_loop()
-    until = loop.time() + ACCEPT_SECONDS
-    # The loop accepts one connection of each listener in a turn.
-    while waiting.poll(0) and loop.time() < until:  # noqa: ASYNC110 - asyncio has no event for it
-        await asyncio.sleep(0)
-    for listener in listeners:
-        listener.close()
-
-
-async def _listen_on(
-    sockets: list[socket.socket], server: DataServer, options: dict[str, Any], *, headers: bool
-) -> list[Listener]:
-    with ExitStack() as stack:
-        for each in sockets:
-            stack.callback(each.close)
-        listeners: list[Listener] = []
-        for each in sockets:
-            listener: Listener
-            if headers:
-                listener = HeaderListener(each, server, **options)
-            else:
-                connection = partial(ClientConnection, server)
-                listener = await asyncio.get_running_loop().create_server(connection, sock=each, **options)
-            stack.callback(listener.close)
-            listeners.append(listener)
-        stack.pop_all()
-    return listeners
-
-
-def _bound_to(path: str) -> socket.socket:
-    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    made.setblocking(False)
-    made.bind(path)
-    return made
 
 
 async def require_free(to: ListenConfig | AdminConfig) -> None:
@@ -131,13 +36,13 @@ async def require_free(to: ListenConfig | AdminConfig) -> None:
     if isinstance(to, ListenConfig) and to.unix is not None:
         _require_free_path(to.unix)
         return
-    with _port_faults(to):
+    with port_faults(to):
         for each in await bind(to.host, to.port, shared=False):
             each.close()
 
 
 @contextmanager
-def _port_faults(to: ListenConfig | AdminConfig) -> Iterator[None]:
+def port_faults(to: ListenConfig | AdminConfig) -> Iterator[None]:
     """Raise a HostError that names the port, or the host where that is at fault, for an OSError."""
     section = "listen" if isinstance(to, ListenConfig) else "admin"
     try:
@@ -153,17 +58,27 @@ def _port_faults(to: ListenConfig | AdminConfig) -> Iterator[None]:
         raise HostError(f"{section}.port", f"cannot be listened on: {reason}", allowed, value=to.port) from None
 
 
-async def start_admin(app: web.Application, config: AdminConfig, *, beside_others: bool = False) -> web.AppRunner:
-    """Open the admin port. Raise HostError. ``beside_others``: as for ``listen``."""
+async def bind_admin(config: AdminConfig, given: GivenSockets | None = None) -> list[socket.socket]:
+    """Bind the admin port. Raise HostError. ``given``: sockets of the program that is taken over."""
+    with port_faults(config):
+        return await bind(config.host, config.port, shared=False, given=given)
+
+
+async def start_admin(app: web.Application, config: AdminConfig, sockets: Sequence[socket.socket]) -> web.AppRunner:
+    """Open the admin port on its sockets. Raise HostError."""
 
     async def open_sites(runner: web.AppRunner) -> None:
-        if CAN_SHARE and not beside_others:
-            await require_free(config)
-        with _port_faults(config):
-            for each in await bind(config.host, config.port, shared=CAN_SHARE):
+        with port_faults(config):
+            for each in sockets:
                 await web.SockSite(runner, each).start()
 
     return await _started(app, open_sites)
+
+
+async def stop_accepting(runner: web.AppRunner) -> None:
+    """Accept no more on an admin port. Connections stay."""
+    for site in tuple(runner.sites):
+        await site.stop()
 
 
 async def start_private_admin(app: web.Application, path: str) -> web.AppRunner:

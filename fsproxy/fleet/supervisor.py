@@ -1,7 +1,7 @@
 """``workers: N``: the parent process, which starts, replaces and stops N worker processes on one port.
 
-This process serves the admin port alone. The workers share the data port (SO_REUSEPORT: the kernel deals new
-connections out among those that listen) and count in Redis.
+This process serves the admin port alone, and keeps the queues of new connections of the data port. The workers accept
+from them and count in Redis.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import socket
 import tempfile
 from pathlib import Path
 from secrets import token_hex
@@ -20,11 +21,14 @@ from fsproxy.admin.server import create_admin
 from fsproxy.admin.workers.merged_events import read
 from fsproxy.admin.workers.multi import MultiBackend
 from fsproxy.admin.workers.worker_pool import WorkerPool, WorkerState
-from fsproxy.clock import monotonic
+from fsproxy.clock import monotonic, now
 from fsproxy.config.problems import HostError
 from fsproxy.config.schema import Config
-from fsproxy.fleet.listening import address, require_free, start_admin
-from fsproxy.fleet.take_over import Predecessor, prefer_admin
+from fsproxy.fleet.kept_queues import KeptQueues
+from fsproxy.fleet.listening import address, bind_admin, start_admin, stop_accepting
+from fsproxy.fleet.missing_workers import MissingWorkers
+from fsproxy.fleet.queues import open_queues
+from fsproxy.fleet.take_over import Predecessor, handing_over
 from fsproxy.fleet.worker import Worker
 from fsproxy.fleet.worker_channel import Orders
 from fsproxy.fleet.worker_conditions import WorkerConditions
@@ -36,6 +40,8 @@ FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0
 """Seconds before a worker that has ended is replaced. The delay doubles each time."""
 SETTLED_SECONDS = 30.0
 """The delay starts again at its shortest after a worker that lived this long."""
+PROBE_SECONDS = 2.0
+"""Seconds between two questions to each worker whether it still answers."""
 DRAIN_GRACE = 5.0
 """Seconds beyond ``server.drain`` after which a worker is killed."""
 log = structlog.get_logger("fsproxy")
@@ -54,8 +60,12 @@ class Supervisor:
         self._workers: dict[int, Worker] = {}
         self._folder = Path()
         self._runner: web.AppRunner | None = None
+        self._admin_sockets: list[socket.socket] = []
+        self._queues = KeptQueues()
         self._fault: HostError | None = None
         self._conditions = WorkerConditions(config.workers)
+        self._missing = MissingWorkers(self._workers, config.workers)
+        self._conditions.book.sources.append(self._missing.conditions)
         self._clean = True
         """No worker has failed to end by itself."""
         self._pool = WorkerPool(config.workers, self._workers)
@@ -83,18 +93,26 @@ class Supervisor:
             stack.callback(self._conditions.book.close)
             await self._last_good.start()
             stack.push_async_callback(self._last_good.close)
-            if self._predecessor is None:
-                await require_free(self._config.listen)
+            given = self._predecessor.given if self._predecessor is not None else None
+            opened = await open_queues(self._config.listen, self._config.workers, given)
+            self._queues = KeptQueues(opened, common=self._config.listen.unix is not None)
+            stack.callback(self._queues.close)
             # Its mode is 0700, so that no other user reaches the workers' admin sockets.
             folder = tempfile.TemporaryDirectory(prefix="fsproxy-", ignore_cleanup_errors=True)
             self._folder = Path(stack.enter_context(folder))
+            self._admin_sockets = await bind_admin(self._config.admin, given)
+            sockets = [*self._queues.sockets, *self._admin_sockets]
+            stack.enter_context(handing_over(self._backend.instance, sockets))
             stack.push_async_callback(self._close_admin)
             if self._predecessor is None:
                 await self._open_admin()
             async with asyncio.TaskGroup() as group:
                 for number in range(1, self._config.workers + 1):
                     group.create_task(self._keep(number))
+                group.create_task(self._probe())
                 await self._stop.wait()
+                if self._backend.taken_over and self._runner is not None:
+                    await stop_accepting(self._runner)
                 self._drain(loop)
         if self._fault is not None:
             raise self._fault
@@ -104,12 +122,28 @@ class Supervisor:
 
     def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
         log.info("draining all workers", workers=len(self._running()))
+        # Each worker accepts what waits in its queue, and closes it.
+        self._queues.close()
         for worker in self._running():
             worker.signal(signal.SIGTERM)
         loop.call_later(self._config.server.drain + DRAIN_GRACE, self._kill)
 
     def _running(self) -> list[Worker]:
         return [worker for worker in self._workers.values() if worker.state is not WorkerState.ENDED]
+
+    def _share(self) -> None:
+        if not self._stop.is_set():
+            self._queues.share(self._running())
+
+    async def _probe(self) -> None:
+        """Ask all workers again and again whether they still answer."""
+        while not self._stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PROBE_SECONDS):
+                    await self._stop.wait()
+            if not self._stop.is_set():
+                await self._pool.ask_all("/healthz")
+                self._share()
 
     def _kill(self) -> None:
         for worker in self._running():
@@ -138,7 +172,8 @@ class Supervisor:
             if monotonic() - started >= SETTLED_SECONDS:
                 delay = FIRST_DELAY
             self._backend.merged.replaced += 1
-            log.error("a worker ended and is replaced", worker=number, exit_status=status, in_seconds=delay)
+            self._missing.ended(number, status, now())
+            self._conditions.book.look()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(delay):
                     await self._stop.wait()
@@ -156,8 +191,7 @@ class Supervisor:
             switch=backend.switch,
             instance=backend.instance,
             passage=backend.passage,
-            among=self._config.workers,
-            after=self._predecessor.listeners if self._predecessor is not None and not backend.complete else None,
+            queue=tuple(each.fileno() for each in self._queues.of(number)),
         )
         try:
             worker = await Worker.start(orders)
@@ -170,7 +204,8 @@ class Supervisor:
         listened = await worker.comes_up()
         if listened:
             await self._welcome(worker)
-        status = await worker.ended(self._conditions.take)
+        status = await worker.ended(self._conditions.take, self._share)
+        self._share()
         self._conditions.forget(number)
         backend.forget(worker.pid)
         # A worker that was stopped before it listened may not have installed its signal handlers yet.
@@ -181,6 +216,9 @@ class Supervisor:
         """Bring a worker that listens now up to date, and finish the start when it was the last one."""
         backend = self._backend
         worker.state = WorkerState.LISTENING
+        self._share()
+        self._missing.listens(worker.number)
+        self._conditions.book.look()
         if backend.switch is not None and worker.orders.switch != backend.switch:
             await backend.set_mode_of(worker, backend.switch)
         if backend.complete:
@@ -197,19 +235,15 @@ class Supervisor:
     async def _replace(self, predecessor: Predecessor) -> None:
         """Open the admin port, on which the predecessor has answered until now, and have the predecessor drain."""
         await predecessor.hold()
-        try:
-            prefer_admin(await self._open_admin())
-        except HostError as error:
-            self._fault = error
-            self._stop.set()
-        else:
-            await predecessor.retire()
+        await self._open_admin()
+        await predecessor.retire()
 
-    async def _open_admin(self) -> web.AppRunner:
-        admin, beside_others = create_admin(self._config.admin, self._backend), self._predecessor is not None
-        self._runner = await start_admin(admin, self._config.admin, beside_others=beside_others)
-        return self._runner
+    async def _open_admin(self) -> None:
+        admin = create_admin(self._config.admin, self._backend)
+        self._runner = await start_admin(admin, self._config.admin, self._admin_sockets)
 
     async def _close_admin(self) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
+        for each in self._admin_sockets:
+            each.close()

@@ -1,68 +1,60 @@
-"""``serve --take-over``: start beside the program that serves now, which drains once this one listens.
+"""``serve --take-over``: start in place of the program that serves now, which drains once this one listens.
 
-Both listen on the same ports for a while (SO_REUSEPORT). A listener that closes loses the connections that wait in its
-queue. So the kernel first gives new connections to the new listeners alone, while the old ones go on accepting for
-LINGER_SECONDS.
+The new program is given the listening sockets of the old one: those of the data port, with the connections that wait
+in them, and those of the admin port. Both accept from them for a moment, and no socket is ever closed between.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import errno
 import os
 import socket
 import struct
 import sys
-from collections.abc import Iterable
-from ctypes import addressof, create_string_buffer
-from itertools import chain
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Self
 
 import aiohttp
 import structlog
-from aiohttp import web
 
 from fsproxy.config.problems import HostError
 from fsproxy.config.schema import AdminConfig, Config
-from fsproxy.fleet.listening import Listener, reachable
+from fsproxy.fleet.binding import GivenSockets
+from fsproxy.fleet.listening import reachable
 from fsproxy.proxy.passages import handed_on
 
 LINGER_SECONDS = 2.0
-"""The time for handshakes that began with the old listener, and for the first bytes on its connections. A connection
-without any byte counts as idle and is closed, which its client would take for a refusal."""
-FORGET_SECONDS = 10.0
-"""Seconds beyond ``server.drain``: by then the old program is gone, and the numbers of its listeners are free."""
+"""The time for the first bytes on connections that the old program has accepted. A connection without any byte counts
+as idle and is closed, which its client would take for a refusal."""
 ASK_SECONDS = 15.0
 """A busy program with several workers needs some seconds for an answer."""
 HOLD_SECONDS = 600.0
 """How long this program keeps its connection to the predecessor open. A start may take that long."""
-_ATTACH = 51
-"""Linux: SO_ATTACH_REUSEPORT_CBPF. Python does not name it."""
-_DETACH = 68
-"""SO_DETACH_REUSEPORT_BPF."""
-_LOAD_RANDOM = (0x20, 0, 0, 0xFFFFF038)
-_MODULO, _ADD, _RETURN = 0x94, 0x04, 0x16
+_PART = 200
+"""Descriptors of one message: the kernel takes at most 253."""
+_PEER = struct.Struct("3i")
+"""SO_PEERCRED: process, user and group."""
 log = structlog.get_logger("fsproxy")
 
 
 class Predecessor:
     """The program that serves now and is to be taken over."""
 
-    def __init__(self, http: aiohttp.ClientSession, instance: str, passage: str, listeners: int) -> None:
+    def __init__(self, http: aiohttp.ClientSession, instance: str, passage: str, given: GivenSockets) -> None:
         self._http = http
         self._instance = instance
         self.passage = passage
         """Its name in ``CDN-Loop``, which this program uses from now on: both serve for a while."""
-        self.listeners = listeners
-        """How many processes listen on the data port."""
+        self.given = given
+        """Its listening sockets."""
 
     @classmethod
     async def find(cls, config: Config) -> Self | None:
         """Return the program that answers on the admin port of ``config``; None when nothing does. Raise HostError."""
         if sys.platform != "linux":
             raise HostError("", "--take-over works on Linux alone")
-        if config.listen.unix is not None:
-            raise HostError("listen.unix", "cannot be shared, as --take-over needs", "host and port")
         for host in reachable(config.admin.host):
             found = await cls._find_at(host, config.admin)
             if found is not None:
@@ -81,26 +73,25 @@ class Predecessor:
         try:
             async with http.get("/readyz") as response:
                 body = await response.json(content_type=None)
-                starts = bool(body.get("waiting_for"))
-                found = cls(http, str(body["instance"]), handed_on(body.get("passage")), int(body["listeners"]))
+                instance, passage = str(body["instance"]), handed_on(body.get("passage"))
+            if not body.get("waiting_for"):
+                return cls(http, instance, passage, GivenSockets(await asyncio.to_thread(_received, instance)))
         except aiohttp.ClientConnectorError:
             await http.close()
             return None
-        except (aiohttp.ClientError, TimeoutError, ValueError, TypeError, KeyError):
+        except (aiohttp.ClientError, OSError, ValueError, TypeError, KeyError):
             await http.close()
             fault = f"is answered by a program on {host} that cannot be taken over"
             raise HostError("admin.port", fault, value=config.port) from None
-        if starts:
-            await http.close()
-            fault = f"is answered by a program on {host} that is starting itself: take it over once it is ready"
-            raise HostError("admin.port", fault, value=config.port)
-        return found
+        await http.close()
+        fault = f"is answered by a program on {host} that is starting itself: take it over once it is ready"
+        raise HostError("admin.port", fault, value=config.port)
 
     async def hold(self) -> None:
         """Make sure that a connection to the program is open. Call this right before the admin port is opened.
 
-        From then on the kernel gives new connections to this program, so the other one can only be reached over an
-        older connection. The one that found it may have been closed during a start of minutes.
+        From then on both accept on the admin port, so the other one can only be reached over an older connection. The
+        one that found it may have been closed during a start of minutes.
         """
         with contextlib.suppress(aiohttp.ClientError, TimeoutError):  # if the program is gone, ``retire`` reports it
             async with self._http.get("/readyz") as response:
@@ -108,6 +99,7 @@ class Predecessor:
 
     async def retire(self) -> None:
         """Have the program drain. The request names it, so that no other program drains in its place."""
+        self.given.close()
         try:
             async with self._http.post("/drain", json={"instance": self._instance}) as response:
                 if response.status != 200:
@@ -119,38 +111,56 @@ class Predecessor:
 
     async def close(self) -> None:
         """Let the program go on, unless ``retire`` was called."""
+        self.given.close()
         await self._http.close()
 
 
-def steer_new_connections(listeners: Iterable[Listener], after: int, among: int) -> None:
-    """Give new connections to the listeners with the numbers ``after`` to ``after + among - 1``.
+@contextmanager
+def handing_over(instance: str, sockets: Iterable[socket.socket]) -> Iterator[None]:
+    """Give copies of these listening sockets to each program of this user that asks ``instance`` for them.
 
-    The listeners of a port are numbered from 0 in the order of their start. When no listener has these numbers any
-    more, the kernel deals connections out evenly, as before.
+    It asks on an abstract unix socket, which belongs to the network namespace, as ports do.
     """
-    program = (_LOAD_RANDOM, (_MODULO, 0, 0, among), (_ADD, 0, 0, after), (_RETURN, 0, 0, 0))
-    code = create_string_buffer(b"".join(struct.pack("HBBI", *each) for each in program))
-    _set(listeners, _ATTACH, struct.pack("HL", len(program), addressof(code)))
+    if sys.platform != "linux":
+        yield
+        return
+    given, loop = list(sockets), asyncio.get_running_loop()
+
+    def give() -> None:
+        with contextlib.suppress(OSError):  # the other program has ended meanwhile
+            to, _ = door.accept()
+            with to:
+                _, user, _ = _PEER.unpack(to.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
+                if user in (os.geteuid(), 0):
+                    for start in range(0, len(given), _PART):
+                        socket.send_fds(to, [b"!"], [each.fileno() for each in given[start : start + _PART]])
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
+        door.setblocking(False)
+        door.bind(_door(instance))
+        door.listen()
+        loop.add_reader(door.fileno(), give)
+        try:
+            yield
+        finally:
+            loop.remove_reader(door.fileno())
 
 
-def prefer_admin(runner: web.AppRunner) -> None:
-    """Give new connections of the admin port to this program's listeners: one other has listened before."""
-    servers = (getattr(site, "_server", None) for site in runner.sites)
-    steer_new_connections((server for server in servers if server is not None), 1, 1)
+def _door(instance: str) -> str:
+    return f"\0fsproxy-{instance}"
 
 
-def prefer_none(listeners: Iterable[Listener]) -> None:
-    """Let the kernel deal new connections out evenly again."""
-    _set(listeners, _DETACH, struct.pack("i", 0))
-
-
-def _set(listeners: Iterable[Listener], option: int, value: bytes) -> None:
-    for each in chain.from_iterable(listener.sockets for listener in listeners):
-        # The event loop's socket objects refuse options; a socket object on a duplicate of the descriptor takes them.
-        with socket.socket(fileno=os.dup(each.fileno())) as duplicate:
-            try:
-                duplicate.setsockopt(socket.SOL_SOCKET, option, value)
-            except OSError as error:
-                if option == _DETACH and error.errno == errno.ENOENT:
-                    continue  # another worker was first: the listeners of a port share what steers them
-                log.warning("the kernel does not let new connections be steered", errno=error.errno)
+def _received(instance: str) -> list[socket.socket]:
+    """Return copies of the listening sockets of a program. Raise OSError when it gives none. This blocks."""
+    found: list[int] = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
+        door.settimeout(ASK_SECONDS)
+        door.connect(_door(instance))
+        while True:
+            message, fds, _, _ = socket.recv_fds(door, 1, _PART, socket.MSG_CMSG_CLOEXEC)
+            found += fds
+            if not message:
+                break
+    if not found:
+        raise PermissionError
+    return [socket.socket(fileno=each) for each in found]

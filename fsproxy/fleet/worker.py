@@ -7,12 +7,13 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Self
 
-from fsproxy.admin.workers.worker_pool import WorkerClient
-from fsproxy.fleet.worker_channel import LISTENING, Orders, packed
+from fsproxy.admin.workers.worker_pool import WorkerClient, WorkerState
+from fsproxy.fleet.queues import Queue
+from fsproxy.fleet.worker_channel import LEAVING, LISTENING, Orders, packed, send_queue
 
 COMMAND = "fsproxy.worker_process"
 LONGEST_LINE = 1024 * 1024
@@ -27,13 +28,20 @@ class Worker(WorkerClient):
         orders: Orders,
         process: asyncio.subprocess.Process,
         channel: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        direct: socket.socket,
     ) -> None:
         super().__init__(orders.number, process.pid, orders.admin)
         self.orders = orders
+        self.leaves = False
+        """It has reported that it accepts no more."""
+        self.given: set[int] = set()
+        """The numbers of the other queues from which it accepts."""
         self.missed_hangup = False
         """SIGHUP arrived before the worker listened."""
         self._process = process
         self._reader, self._writer = channel
+        self._direct = direct
+        """The same channel, as sockets are sent over it."""
 
     @classmethod
     async def start(cls, orders: Orders) -> Self:
@@ -43,16 +51,37 @@ class Worker(WorkerClient):
             # The worker must not import from a folder from which the supervisor would not.
             safe = [] if {"", os.getcwd()} & set(sys.path) else ["-P"]  # noqa: PTH109 - as it stands in sys.path
             process = await asyncio.create_subprocess_exec(
-                sys.executable, *safe, "-m", COMMAND, stdin=theirs.fileno(), close_fds=True
+                *(sys.executable, *safe, "-m", COMMAND),
+                stdin=theirs.fileno(),
+                close_fds=True,
+                pass_fds=orders.queue,
             )
         except BaseException:
             ours.close()
             raise
         finally:
             theirs.close()
+        direct = ours.dup()
+        direct.setblocking(False)
         reader, writer = await asyncio.open_connection(sock=ours, limit=LONGEST_LINE)
         writer.write(packed(orders))
-        return cls(orders, process, (reader, writer))
+        return cls(orders, process, (reader, writer), direct)
+
+    @property
+    def accepts(self) -> bool:
+        """Whether it accepts connections, from its own queue and from others that it is given."""
+        return self.state is WorkerState.LISTENING and not self.leaves
+
+    def give(self, queues: Mapping[int, Queue]) -> None:
+        """Have it accept from these queues besides its own, and from no others."""
+        # A worker that hangs may have a full channel. It is given them when it is asked the next time.
+        with suppress(OSError):
+            for number in self.given - set(queues):
+                send_queue(self._direct, number, ())
+                self.given.discard(number)
+            for number in set(queues) - self.given:
+                send_queue(self._direct, number, queues[number])
+                self.given.add(number)
 
     async def comes_up(self) -> bool:
         """Wait until the worker listens. Return False when it ends before that."""
@@ -61,17 +90,21 @@ class Worker(WorkerClient):
         except ConnectionError:
             return False
 
-    async def ended(self, take: Callable[[int, bytes], None]) -> int:
+    async def ended(self, take: Callable[[int, bytes], None], on_leaving: Callable[[], None]) -> int:
         """Wait for the end of the process. Return its exit status, negative for a signal.
 
-        ``take`` is called with the worker's number and each line that it sends.
+        ``take`` is called with the worker's number and each line that it sends, ``on_leaving`` when it accepts no more.
         """
         with suppress(ConnectionError, ValueError):  # it ends in the middle of a line, or has sent one that is too long
             while line := await self._reader.readline():
-                if line.endswith(b"\n"):
+                if line == LEAVING:
+                    self.leaves = True
+                    on_leaving()
+                elif line.endswith(b"\n"):
                     take(self.number, line)
         status = await self._process.wait()
         self._writer.close()
+        self._direct.close()
         await self.close()
         return status
 

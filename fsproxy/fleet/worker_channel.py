@@ -1,7 +1,8 @@
 """The channel between the supervisor and one worker: a pair of sockets.
 
-The supervisor sends the orders, and the worker sends one byte when it listens. An end of file means that the other
-process is gone. Besides, the supervisor uses signals and the worker's private admin socket.
+The supervisor sends the orders, and the worker sends one byte when it listens. From then on the supervisor gives it
+queues of other workers and takes them back, and the worker sends its conditions, and that it leaves. An end of file
+means that the other process is gone. Besides, the supervisor uses signals and the worker's private admin socket.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import asyncio
 import io
 import pickle
 import socket
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -22,6 +24,12 @@ from fsproxy.reload.build_generation import Source
 from fsproxy.telemetry.conditions import Condition
 
 LISTENING = b"!"
+LEAVING = b"-\n"
+_LINE = struct.Struct("I")
+"""The number of a queue. It is written and read in one piece, together with the sockets."""
+_CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+MOST_SOCKETS = 64
+"""Addresses on which a program listens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +49,8 @@ class Orders:
     """The name of all workers on the admin port."""
     passage: str
     """The name of all workers in ``CDN-Loop``."""
-    among: int
-    """How many workers there are."""
-    after: int | None
-    """How many listeners the program has that is taken over; None: no program is."""
+    queue: tuple[int, ...]
+    """The descriptors of the sockets from which it accepts: its own queue, which it inherits."""
 
 
 class WorkerChannel:
@@ -53,6 +59,10 @@ class WorkerChannel:
     def __init__(self, orders: Orders, channel: socket.socket) -> None:
         self.orders = orders
         self.supervisor_is_gone = False
+        self.take_queue: Callable[[int, list[socket.socket]], object] = lambda _, __: None
+        """Called with the number of a queue and its sockets, to accept from it; with none, to accept no more."""
+        self.queue = [socket.socket(fileno=each) for each in orders.queue]
+        """The sockets from which this worker accepts: its own queue."""
         self._listens = False
         self._unsent = b""
         self._channel = channel
@@ -77,6 +87,13 @@ class WorkerChannel:
             self._unsent = b""
         return is_whole
 
+    def report_leaving(self) -> None:
+        """Report that this worker accepts no more: others must accept from its queue."""
+        # If the rest of a line is still unsent, this goes with it or not at all; then the worker's end says as much.
+        if self._listens:
+            self._unsent += LEAVING
+            self.report_conditions([])
+
     def watch_supervisor(self, loop: asyncio.AbstractEventLoop, stop: Callable[[], object]) -> None:
         """Call ``stop`` when the supervisor is gone, however it ended: no worker outlives it for long."""
         self._channel.setblocking(False)
@@ -84,7 +101,9 @@ class WorkerChannel:
         def look() -> None:
             with suppress(BlockingIOError):
                 try:
-                    if self._channel.recv(1):
+                    line, fds, _, _ = socket.recv_fds(self._channel, _LINE.size, MOST_SOCKETS, _CLOSE_ON_EXEC)
+                    if line:
+                        self.take_queue(_LINE.unpack(line)[0], [socket.socket(fileno=each) for each in fds])
                         return
                 except ConnectionError:
                     pass
@@ -93,6 +112,12 @@ class WorkerChannel:
                 stop()
 
         loop.add_reader(self._channel.fileno(), look)
+
+
+def send_queue(channel: socket.socket, number: int, queue: Sequence[socket.socket]) -> None:
+    """Give a queue to a worker that listens; no socket: have it accept no more from that queue. Raise OSError."""
+    line, fds = [_LINE.pack(number)], [each.fileno() for each in queue]
+    socket.send_fds(channel, line, fds) if fds else channel.sendmsg(line)
 
 
 def packed(orders: Orders) -> bytes:

@@ -194,7 +194,7 @@ async def test_it_shows_several_workers_as_one_and_says_when_one_is_missing(brow
             os.kill(victim, signal.SIGSTOP)
             try:
                 await page.get_by_text("1 of 2 workers: not all is shown").wait_for()
-                await page.locator("#alerts").get_by_text("1 of 2 workers do not answer").wait_for()
+                await page.locator("#alerts").get_by_text("Worker 1 of 2 does not answer").wait_for()
             finally:
                 os.kill(victim, signal.SIGCONT)
             await page.get_by_text("1 of 2 workers: not all is shown").wait_for(state="detached")

@@ -11,7 +11,7 @@ import pytest
 
 from fsproxy.config.loader import load_text
 from fsproxy.config.schema import ModeSwitch, TopMode
-from fsproxy.fleet.worker_channel import LISTENING, Orders, WorkerChannel, packed, received
+from fsproxy.fleet.worker_channel import LISTENING, Orders, WorkerChannel, packed, received, send_queue
 from fsproxy.proxy.generation import Generation
 from fsproxy.reload.build_generation import Source
 
@@ -41,8 +41,7 @@ def orders() -> Orders:
         switch=ModeSwitch(TopMode.SHADOW),
         instance="i",
         passage="0123456789abcdef",
-        among=4,
-        after=None,
+        queue=(),
     )
 
 
@@ -75,3 +74,29 @@ async def test_a_worker_says_that_it_listens_and_is_told_to_stop_by_the_end_of_i
     channel[0].close()
     async with asyncio.timeout(120):
         await left_alone.wait()
+
+
+async def test_a_worker_is_given_queues_and_has_them_taken_back(channel: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = channel
+    loop, taken = asyncio.get_running_loop(), asyncio.Queue[tuple[int, list[str]]]()
+    worker_channel = WorkerChannel(orders(), theirs)
+    worker_channel.watch_supervisor(loop, lambda: None)
+
+    def take(number: int, sockets: list[socket.socket]) -> None:
+        taken.put_nowait((number, [each.getsockname()[0] for each in sockets]))
+        for each in sockets:
+            each.close()
+
+    worker_channel.take_queue = take
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.2", 0)) as other:
+        send_queue(ours, 3, [one, other])
+        send_queue(ours, 70_000, [other])
+        send_queue(ours, 3, ())
+    async with asyncio.timeout(120):
+        assert [await taken.get() for _ in range(3)] == [
+            (3, ["127.0.0.1", "127.0.0.2"]),
+            (70_000, ["127.0.0.2"]),
+            (3, []),
+        ]
+    ours.close()  # or its end would be noticed by a test that has gone
+    loop.remove_reader(theirs.fileno())

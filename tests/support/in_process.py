@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from fsproxy.config.loader import load_text
-from fsproxy.fleet.listening import Listener
+from fsproxy.fleet.queues import Listener
 from fsproxy.http.connection import ClientConnection
 from fsproxy.http.header_listener import HeaderListener
 from fsproxy.http.server import DataServer

@@ -217,18 +217,10 @@ def reload(outcomes: Mapping[str, Answer], generation: int) -> ReloadOutcome:
     return cast("ReloadOutcome", outcome)
 
 
-def warnings(states: Sequence[Answer], generations: Iterable[int], configured: int, listening: int) -> list[str]:
-    """Return the warnings about workers that are silent, missing or behind."""
-    found: list[str] = []
-    silent = sum(state.get("status") == "silent" for state in states)
-    if silent:
-        found.append(f"{silent} of {configured} workers do not answer")
-    if listening < configured:
-        found.append(f"{configured - listening} of {configured} workers do not listen")
+def warnings(generations: Iterable[int]) -> list[str]:
+    """Return the warning about workers that are behind."""
     every = ", ".join(map(str, sorted(generations)))
-    if "," in every:
-        found.append(f"the workers' generations of the configuration differ: {every}")
-    return found
+    return [f"the workers' generations of the configuration differ: {every}"] if "," in every else []
 
 
 def worst(states: Iterable[Answer], part: str, badness: Callable[[Any], int]) -> Any:

@@ -117,13 +117,11 @@ class MultiBackend(AdminBackend):
             "privacy": merged_views.privacy(answered),
             "instance": self.instance,
             "passage": self.passage,
-            "listeners": listening,
             "generation": min(generations, default=self.generation),
             "upstream": merged_views.upstream(answered),
             "store": merged_views.worst(answered, "store", lambda store: store["state"] != "up"),
             "config": merged_views.worst(answered, "config", lambda config: config["error_count"]),
-            "warnings": self._conditions.warnings()
-            + merged_views.warnings(states, generations, configured, listening if ready else configured),
+            "warnings": self._conditions.warnings() + merged_views.warnings(generations),
             "workers": described,
         }
         if not (self.complete or draining):
@@ -185,7 +183,8 @@ class MultiBackend(AdminBackend):
     async def drain(self, instance: str) -> bool:
         if instance != self.instance:
             return False
-        # Asked rather than signalled, so that the workers go on accepting for the moment that a take-over needs.
+        # Asked rather than signalled, so that the workers know that another program goes on.
+        self.taken_over = True
         await asyncio.gather(*map(self._drain_one, self._pool.listening()))
         self._stop.set()
         return True

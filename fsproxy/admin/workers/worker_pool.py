@@ -12,7 +12,11 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
+from fsproxy.clock import monotonic
+
 ASK_SECONDS = 2.0
+SILENT_SECONDS = 10.0
+"""A worker that has not answered for so long hangs, as far as others can see: busy ones take a second or two."""
 MOST_ANSWERED = 16 * 1024 * 1024
 """Bytes of one answer: more than 500 decisions or all metrics take. A longer answer counts as none."""
 
@@ -38,6 +42,8 @@ class WorkerClient:
         self.number = number
         self.pid = pid
         self.state = WorkerState.STARTING
+        self._silent_since: float | None = None
+        """When the first question of those was asked that have had no answer since; None: it has answered the last."""
         self._http = aiohttp.ClientSession(
             "http://worker", connector=aiohttp.UnixConnector(socket_path), cookie_jar=aiohttp.DummyCookieJar()
         )
@@ -51,6 +57,7 @@ class WorkerClient:
         headers = {"Content-Type": "application/json"} if raw is not None else {}
         # aiohttp warns of large bytes, which it would write in one piece.
         data = BytesIO(raw) if raw is not None else None
+        asked = monotonic()
         try:
             async with (
                 asyncio.timeout(seconds),
@@ -61,10 +68,23 @@ class WorkerClient:
                     answer += chunk
                     if len(answer) > MOST_ANSWERED:
                         raise WorkerSilentError(f"worker {self.number} answers with too much")
+                self._silent_since = None
                 return response.status, bytes(answer)
         except (TimeoutError, aiohttp.ClientError, OSError, RuntimeError):
             # RuntimeError: the worker has ended, and its session was closed meanwhile.
+            if self._silent_since is None:
+                self._silent_since = asked
             raise WorkerSilentError(f"worker {self.number} does not answer") from None
+
+    @property
+    def silent_seconds(self) -> float:
+        """For how many seconds it has not answered; 0: it has answered the last question."""
+        return monotonic() - self._silent_since if self._silent_since is not None else 0.0
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it hangs, as far as can be seen."""
+        return self.silent_seconds >= SILENT_SECONDS
 
     async def close(self) -> None:
         """Close the client once the process has ended."""

@@ -114,7 +114,8 @@ async def test_a_worker_killed_under_load_is_replaced_and_costs_no_request_but_t
         assert now["1"] != before["1"]
         assert await counted(http, proxy, "fsproxy_workers_replaced_total") == 1
         assert await counted(http, proxy, PAGES) > counts, "a sum that went down looks like a restart"
-        assert "a worker ended and is replaced" in proxy.log_text()
+        assert "worker 1 of 2 is missing: killed by SIGKILL" in proxy.log_text()
+        assert "over: worker 1 of 2 is missing" in proxy.log_text()
 
 
 async def test_sigterm_lets_all_workers_finish_and_leaves_nothing_behind(
