@@ -43,7 +43,7 @@ _DATABASES = "maxminddb"
 
 
 def root_conflicts(root: Table) -> Iterator[Problem]:
-    """Yield the faults between sections: workers share a store and a port, and no upstream is this proxy itself."""
+    """Yield the faults between sections: workers share a store, and no upstream is this proxy itself."""
     yield from own_listeners(root)
     yield from same_port(root)
     yield from key_faults(root)
@@ -56,9 +56,6 @@ def root_conflicts(root: Table) -> Iterator[Problem]:
         yield workers.problem(
             "needs state.backend: redis, as in memory each worker would count sessions, names and rates alone", "1"
         )
-    listen = root.members.get("listen")
-    if isinstance(listen, Table) and listen.scalar("unix"):
-        yield workers.problem("needs a TCP port, as one process alone can listen on a unix socket's path", "1")
 
 
 def _nobody_may_connect(root: Table) -> Iterator[Problem]:

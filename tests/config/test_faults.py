@@ -236,12 +236,6 @@ def test_several_workers_over_memory_are_refused_with_the_reason() -> None:
     assert any("each worker would count sessions, names and rates alone" in str(problem) for problem in found)
 
 
-def test_several_workers_cannot_listen_on_one_unix_socket() -> None:
-    (fault,) = faults(UPSTREAM + "workers: 4\nlisten: {unix: /run/a.sock}\nstate: {backend: redis}")
-
-    assert "needs a TCP port" in str(fault)
-
-
 def test_what_needs_an_extra_that_is_not_installed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fsproxy.core.matching.crawlers._LIST", "no_such_module")
     monkeypatch.setattr("fsproxy.config.conflicts._DATABASES", "no_such_module")

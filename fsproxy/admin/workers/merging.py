@@ -49,6 +49,7 @@ class MergedMetrics(Collector):
     def __init__(self, wanted: int) -> None:
         self.wanted = wanted
         self.listening = 0
+        self.silent = 0
         self.replaced = 0
         self._families: dict[str, Metric] = {}
         """Without samples, in the order in which they appeared."""
@@ -97,6 +98,7 @@ class MergedMetrics(Collector):
                 yield family
         yield GaugeMetricFamily("fsproxy_workers", "Workers that are configured.", self.wanted)
         yield GaugeMetricFamily("fsproxy_workers_listening", "Workers that accept connections.", self.listening)
+        yield GaugeMetricFamily("fsproxy_workers_silent", "Of them: that have not answered for 10 s.", self.silent)
         yield CounterMetricFamily("fsproxy_workers_replaced", "Workers that ended unasked.", self.replaced)
 
 

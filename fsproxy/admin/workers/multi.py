@@ -155,7 +155,8 @@ class MultiBackend(AdminBackend):
             # A worker that ended meanwhile is retired after its last answer was counted.
             ended, self._ended = self._ended, set()
             pages = [(each.pid, each.body) for each in answers if each.body is not None]
-            self.merged.listening = len(self._pool.listening())
+            listening = self._pool.listening()
+            self.merged.listening, self.merged.silent = len(listening), sum(each.is_silent for each in listening)
             return await asyncio.get_running_loop().run_in_executor(None, self.merged.scrape, pages, ended)
 
     def forget(self, pid: int) -> None:
