@@ -20,7 +20,6 @@ from aiohttp import web
 from fsproxy.admin.server import create_admin, create_private_admin
 from fsproxy.admin.single import SingleBackend
 from fsproxy.config.schema import Config
-from fsproxy.fleet.binding import GivenSockets
 from fsproxy.fleet.descriptors import conditions, that_fits
 from fsproxy.fleet.listening import address, bind_admin, start_admin, start_private_admin, stop_accepting
 from fsproxy.fleet.orphans import Orphans
@@ -70,6 +69,7 @@ class App:
         self._worker_channel = worker_channel
         orders = self._orders = worker_channel.orders if worker_channel is not None else None
         self._predecessor = predecessor
+        self._given = predecessor.given if predecessor is not None else None
         self._manager = ServiceManager(os.environ if orders is None else {}, takes_over=predecessor is not None)
         self._instance = orders.instance if orders is not None else token_hex(8)
         before = orders or predecessor
@@ -108,7 +108,7 @@ class App:
                 stack.callback(orphans.close)
             # First of all, so that a start that takes long does not look like a program that is dead. A predecessor
             # answers for both until this program listens, as the pair is ready meanwhile.
-            sockets = await bind_admin(self._config.admin, self._given()) if self._orders is None else []
+            sockets = await bind_admin(self._config.admin, self._given) if self._orders is None else []
             admin = await self._open_admin(backend, sockets) if self._predecessor is None else None
             if admin is not None:
                 stack.push_async_callback(admin.cleanup)
@@ -141,16 +141,13 @@ class App:
             if self._predecessor is not None:
                 await self._predecessor.retire()
             await self._stop.wait()
-            await self._drain(listeners, admin, server, data_plane, is_taken_over=backend.taken_over)
-
-    def _given(self) -> GivenSockets | None:
-        return self._predecessor.given if self._predecessor is not None else None
+            await self._drain(listeners, admin, data_plane, server, backend)
 
     async def _listen(self, listeners: Listeners) -> list[socket.socket]:
         """Accept connections. Return the sockets of a process without a supervisor, which keeps its workers'."""
         channel = self._worker_channel
         if channel is None:
-            return await listeners.add_all(await open_queues(self._config.listen, 1, self._given()))
+            return await listeners.add_all(await open_queues(self._config.listen, 1, self._given))
         channel.take_queue = listeners.change
         await listeners.add(channel.orders.number, channel.queue)
         return []
@@ -211,22 +208,21 @@ class App:
         self,
         listeners: Listeners,
         admin: web.AppRunner,
-        server: DataServer,
         data_plane: DataPlane,
-        *,
-        is_taken_over: bool,
+        server: DataServer,
+        backend: SingleBackend,
     ) -> None:
         """Accept no more, close idle connections, and let the rest finish for ``server.drain``."""
         self._reloader.trials.end(PROGRAM_STOPS)
-        if not is_taken_over:
+        if not backend.taken_over:
             self._manager.stopping(self._config.server.drain)
         log.info("draining", in_flight=self.metrics.in_flight, seconds=self._config.server.drain)
         if self._worker_channel is not None:
             self._worker_channel.report_leaving()
-        if is_taken_over and self._worker_channel is None:  # a worker's supervisor goes on asking
+        elif backend.taken_over:  # of workers, the supervisor's admin port
             await stop_accepting(admin)
-        await listeners.close(accept=not is_taken_over)  # the other program accepts what waits
-        if is_taken_over:
+        await listeners.close(accept=not backend.taken_over)  # the other program accepts what waits
+        if backend.taken_over:
             await asyncio.sleep(LINGER_SECONDS)
         flushed = self._loop.create_task(server.flush(self._config.server.drain + CUT_SECONDS))
         if not await data_plane.drain(self._config.server.drain):
