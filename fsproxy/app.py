@@ -141,7 +141,7 @@ class App:
             if self._predecessor is not None:
                 await self._predecessor.retire()
             await self._stop.wait()
-            await self._drain(listeners, admin, data_plane, server, backend)
+            await self._drain(listeners, admin, data_plane, server, taken_over=backend.taken_over)
 
     async def _listen(self, listeners: Listeners) -> list[socket.socket]:
         """Accept connections. Return the sockets of a process without a supervisor, which keeps its workers'."""
@@ -205,24 +205,19 @@ class App:
             Path(self._config.listen.unix).unlink(missing_ok=True)
 
     async def _drain(
-        self,
-        listeners: Listeners,
-        admin: web.AppRunner,
-        data_plane: DataPlane,
-        server: DataServer,
-        backend: SingleBackend,
+        self, listeners: Listeners, admin: web.AppRunner, data_plane: DataPlane, server: DataServer, *, taken_over: bool
     ) -> None:
         """Accept no more, close idle connections, and let the rest finish for ``server.drain``."""
         self._reloader.trials.end(PROGRAM_STOPS)
-        if not backend.taken_over:
+        if not taken_over:
             self._manager.stopping(self._config.server.drain)
         log.info("draining", in_flight=self.metrics.in_flight, seconds=self._config.server.drain)
         if self._worker_channel is not None:
             self._worker_channel.report_leaving()
-        elif backend.taken_over:  # of workers, the supervisor's admin port
+        elif taken_over:
             await stop_accepting(admin)
-        await listeners.close(accept=not backend.taken_over)  # the other program accepts what waits
-        if backend.taken_over:
+        await listeners.close(accept=not taken_over)  # the other program accepts what waits
+        if taken_over:
             await asyncio.sleep(LINGER_SECONDS)
         flushed = self._loop.create_task(server.flush(self._config.server.drain + CUT_SECONDS))
         if not await data_plane.drain(self._config.server.drain):
