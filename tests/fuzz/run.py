@@ -22,7 +22,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 _TESTS = Path(__file__).parents[1]
-NAMES = ("pages", "bundles", "gzip", "calls", "values", "addresses", "domains", "forwarding", "cookies", "configs")
+NAMES = (
+    *("pages", "bundles", "gzip", "calls", "values", "addresses", "domains", "forwarding", "cookies", "configs"),
+    "proxy-headers",
+)
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fuzz import bundles, call_values, compressed, configurations, forwarding, pages, rules
+from fuzz import bundles, call_values, compressed, configurations, forwarding, pages, proxy_headers, rules
 
 TARGETS = {
     each.name: each
@@ -16,6 +16,7 @@ TARGETS = {
         rules.DOMAINS,
         forwarding.FORWARDING,
         forwarding.COOKIES,
+        proxy_headers.PROXY_HEADERS,
         configurations.CONFIGS,
     )
 }
