@@ -27,6 +27,7 @@ from fsproxy.core.audit.record import Outcome
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.model import FilterName, Route
 from fsproxy.core.reasons import ReasonCode, RejectionCode
+from fsproxy.core.wire.header_names import FORWARDING, REPLACED
 from fsproxy.fleet.service_manager import TICK_SECONDS
 from fsproxy.telemetry.metrics import Metrics
 from support.proxy import running_proxy
@@ -38,6 +39,7 @@ DASHBOARD = DEPLOY / "grafana" / "fsproxy.json"
 UNIT = DEPLOY / "systemd" / "fsproxy.service"
 NGINX = DEPLOY / "nginx" / "fsproxy.conf"
 CADDY = DEPLOY / "caddy" / "Caddyfile"
+HAPROXY = DEPLOY / "haproxy" / "haproxy.cfg"
 METRIC = re.compile(r"\bfsproxy_[a-z_]+")
 TOOL_SECONDS = 30
 
@@ -314,7 +316,21 @@ def test_the_servers_in_front_take_as_large_bodies_as_the_proxy(tmp_path: Path) 
     config = _load(tmp_path, (DEPLOY / "systemd" / "fsproxy.yaml").read_text())
     (nginx,) = re.findall(r"client_max_body_size (\d+)m;", NGINX.read_text())
     (caddy,) = re.findall(r"max_size (\d+)MiB", CADDY.read_text())
-    assert int(nginx) * 2**20 == int(caddy) * 2**20 == config.server.max_body
+    (haproxy,) = re.findall(r"content-length\) gt (\d+) ", HAPROXY.read_text())
+    assert int(nginx) * 2**20 == int(caddy) * 2**20 == int(haproxy) == config.server.max_body
+
+
+@pytest.mark.parametrize("front", [NGINX, CADDY, HAPROXY], ids=lambda path: path.parent.name)
+def test_every_header_that_is_believed_of_a_proxy_is_replaced_or_taken_out(front: Path) -> None:
+    text = front.read_text().lower()
+    prefixes = tuple(re.findall(r"del-header (\S+) -m beg", text))
+    # Caddy sets these by itself, as its file says.
+    own = {"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"} if front is CADDY else set()
+    names = {name.decode() for name in FORWARDING | REPLACED} | {"cf-ipcountry"}
+    missing = [
+        name for name in names - own if not re.search(rf"[ -]{name}\b", text) and not name.startswith(prefixes or "\n")
+    ]
+    assert missing == []
 
 
 def test_caddy_finds_no_fault_in_its_file(tmp_path: Path) -> None:

@@ -1,36 +1,42 @@
-"""nginx and Caddy as the deployment files run them, in front of a real proxy: skipped where they are not installed, but in CI."""
+"""nginx, Caddy and HAProxy as the deployment files run them, before a real proxy: skipped where they are missing, but in CI."""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
+import pytest_asyncio
 
 import fsproxy
+from fsproxy.core.wire.header_names import FORWARDING
 from support.ports import free_ports
-from support.proxy import POLL, running_proxy
+from support.proxy import POLL, RunningProxy, running_proxy
+from support.raw_http import RawClient, ServerSide, raw_client, scripted
 from support.tools import tool
 from support.upstream import RecordingUpstream
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 DEPLOY = Path(fsproxy.__file__).parents[1] / "config" / "deploy"
 START_SECONDS = 20.0
 HOST = "capture.example.com"
-CLAIMS = {
-    "X-Forwarded-For": "192.0.2.66",
-    "X-Forwarded-Proto": "gopher",
-    "X-Forwarded-Host": "evil.example",
-    "Forwarded": "for=192.0.2.66",
-    "X-Request-Id": "mine",
-    "CF-IPCountry": "CU",
+LIAR = "192.0.2.66"
+CLAIMS = {name.decode(): LIAR for name in sorted(FORWARDING)} | {
+    "x-forwarded-proto": "gopher",
+    "x-forwarded-host": "evil.example",
+    "forwarded": f"for={LIAR}",
+    "x-request-id": "mine",
+    "cf-ipcountry": "CU",
 }
-"""What a visitor says of himself; none of it may be believed."""
+"""What a visitor says of himself; none of it may be believed. An address that is, is blocked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,21 @@ class Front:
 
     url: str
     session: aiohttp.ClientSession
-    proxy_port: int
+    port: int
+    trust: ssl.SSLContext
+
+    def connected(self) -> AbstractAsyncContextManager[RawClient]:
+        """A connection on which the test writes its own bytes."""
+        return raw_client(self.port, ssl=self.trust, server_hostname=HOST)
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where the front listens, and fsproxy behind it with its admin port."""
+
+    front: int
+    proxy: int
+    admin: int
 
 
 def _certificate(folder: Path) -> None:
@@ -53,6 +73,7 @@ def _certificate(folder: Path) -> None:
         check=True,
         capture_output=True,
     )
+    (folder / "both.pem").write_bytes((folder / "cert.pem").read_bytes() + (folder / "key.pem").read_bytes())
 
 
 def _replaced(text: str, changes: dict[str, str]) -> str:
@@ -62,13 +83,13 @@ def _replaced(text: str, changes: dict[str, str]) -> str:
     return text
 
 
-def nginx_command(folder: Path, port: int, proxy_port: int) -> list[str]:
+def nginx_command(folder: Path, ports: Ports) -> list[str]:
     """Our file, for nginx, in a main one: other ports and another certificate, nothing else."""
     nginx = tool("nginx")
     changes = {
-        "listen 443 ssl http2": f"listen 127.0.0.1:{port} ssl http2",
+        "listen 443 ssl http2": f"listen 127.0.0.1:{ports.front} ssl http2",
         "listen [::]:443 ssl http2;": "",
-        "127.0.0.1:8080": f"127.0.0.1:{proxy_port}",
+        "127.0.0.1:8080": f"127.0.0.1:{ports.proxy}",
         "/etc/nginx/tls/capture.example.com.pem": str(folder / "cert.pem"),
         "/etc/nginx/tls/capture.example.com.key": str(folder / "key.pem"),
     }
@@ -83,22 +104,48 @@ def nginx_command(folder: Path, port: int, proxy_port: int) -> list[str]:
     return [nginx, "-p", str(folder), "-c", str(folder / "nginx.conf")]
 
 
-def caddy_command(folder: Path, port: int, proxy_port: int) -> list[str]:
+def caddy_command(folder: Path, ports: Ports) -> list[str]:
     """Caddy with our file: another port and a certificate of its own making, nothing else."""
     caddy = tool("caddy")
     text = _replaced(
         (DEPLOY / "caddy" / "Caddyfile").read_text(),
         {
-            "\ncapture.example.com {": f"\nhttps://capture.example.com:{port} {{\n\ttls cert.pem key.pem",
-            "127.0.0.1:8080": f"127.0.0.1:{proxy_port}",
+            "\ncapture.example.com {": f"\nhttps://capture.example.com:{ports.front} {{\n\ttls cert.pem key.pem",
+            "127.0.0.1:8080": f"127.0.0.1:{ports.proxy}",
         },
     )
     (folder / "Caddyfile").write_text("{\n\tadmin off\n\tauto_https off\n}\n" + text)
     return [caddy, "run", "--adapter", "caddyfile", "--config", "Caddyfile"]
 
 
+def _haproxy(folder: Path, name: str, changes: dict[str, str]) -> list[str]:
+    changes |= {"    user haproxy\n    group haproxy\n": "", "maxconn 10000": "maxconn 500"}
+    (folder / name).write_text(_replaced((DEPLOY / "haproxy" / name).read_text(), changes))
+    return [tool("haproxy"), "-db", "-f", str(folder / name)]
+
+
+def haproxy_command(folder: Path, ports: Ports) -> list[str]:
+    """HAProxy with our file: other ports and another certificate, nothing else."""
+    changes = {
+        "bind :443 ssl crt /etc/haproxy/tls/capture.example.com.pem": f"bind 127.0.0.1:{ports.front} ssl crt {folder}/both.pem",
+        "127.0.0.1:8080": f"127.0.0.1:{ports.proxy}",
+        "port 8081": f"port {ports.admin}",
+    }
+    return _haproxy(folder, "haproxy.cfg", changes)
+
+
+def haproxy_tcp_command(folder: Path, ports: Ports) -> list[str]:
+    """The same, passing bytes. It connects from an address of its own, so that this machine is not trusted as a visitor."""
+    changes = {
+        "bind :443": f"bind 127.0.0.1:{ports.front}",
+        "127.0.0.1:8443": f"127.0.0.1:{ports.proxy} source 127.0.0.2",
+        "port 8081": f"port {ports.admin}",
+    }
+    return _haproxy(folder, "haproxy-tcp.cfg", changes)
+
+
 @asynccontextmanager
-async def _front(command: list[str], folder: Path, port: int, proxy_port: int) -> AsyncIterator[Front]:
+async def _front(command: list[str], folder: Path, port: int) -> AsyncIterator[Front]:
     trust = ssl.create_default_context(cafile=folder / "cert.pem")
     # The name is the certificate's; the address is this machine's.
     resolver = aiohttp.TCPConnector(ssl=trust, resolver=_Loopback())
@@ -119,7 +166,7 @@ async def _front(command: list[str], folder: Path, port: int, proxy_port: int) -
                         break
                     except OSError:
                         await asyncio.sleep(POLL)
-            yield Front(url, session, proxy_port)
+            yield Front(url, session, port, trust)
     finally:
         if process.returncode is None:
             process.terminate()
@@ -134,89 +181,127 @@ class _Loopback(aiohttp.abc.AbstractResolver):
         """Nothing is open."""
 
 
-Commands = Callable[[Path, int, int], list[str]]
-FRONTS = pytest.mark.parametrize("command", [nginx_command, caddy_command], ids=["nginx", "caddy"])
+Commands = Callable[[Path, Ports], list[str]]
+READING: dict[str, Commands] = {"nginx": nginx_command, "caddy": caddy_command, "haproxy": haproxy_command}
+"""Those that read HTTP."""
+FRONTS = {**READING, "haproxy-tcp": haproxy_tcp_command}
 
 
-async def _through(
-    command: Commands, folder: Path, upstream: RecordingUpstream, use: Callable[[Front], Awaitable[None]]
-) -> list[dict[str, object]]:
-    """Use a front before a proxy before the upstream; the audit lines."""
-    config = {
-        "upstream": {"url": upstream.url},
-        "filters": {"geo": {"never": ["CU"]}},
-        "audit": {"client_ip": "full"},
-    }
-    (port,) = free_ports(1)
-    async with running_proxy(config) as proxy:
-        built = command(folder, port, proxy.port)
-        _certificate(folder)
-        async with _front(built, folder, port, proxy.port) as front:
-            await use(front)
-        return proxy.audit_lines()
+PART = bytes(100 * 1024)
 
 
-def test_nginx_finds_no_fault_in_its_file(tmp_path: Path) -> None:
-    command = nginx_command(tmp_path, *free_ports(2))
+class InParts:
+    """An upstream that says when a part of a body has come, and answers by parts."""
+
+    def __init__(self) -> None:
+        self.came, self.seen = asyncio.Event(), asyncio.Event()
+
+    async def serve(self, side: ServerSide) -> None:
+        await side.request()
+        await side.reader.readuntil(PART)
+        self.came.set()
+        await side.reader.readuntil(b"end")
+        await side.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n")
+        await self.seen.wait()
+        await side.say(b"4\r\nlast\r\n0\r\n\r\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A front, a proxy behind it, and upstreams behind that."""
+
+    front: Front
+    proxy: RunningProxy
+    upstream: RecordingUpstream
+    parts: InParts
+    """Where ``/upload`` goes."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=FRONTS)
+async def chain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chain]:
+    folder = tmp_path_factory.mktemp(request.param)
+    _certificate(folder)
+    parts = InParts()
+    async with RecordingUpstream() as upstream, scripted(parts.serve) as streams:
+        config: dict[str, Any] = {
+            "upstream": {"url": upstream.url, "prefixes": {"/upload": streams.url}},
+            "filters": {"geo": {"never": ["CU"]}, "ip": {"block": [LIAR]}},
+            "audit": {"client_ip": "full"},
+        }
+        if request.param == "haproxy-tcp":
+            tls = {"cert": str(folder / "cert.pem"), "key": str(folder / "key.pem")}
+            config["listen"] = {"tls": tls, "proxy_protocol": True}
+            config["client_ip"] = {"trusted_proxies": ["127.0.0.2"]}
+        (port,) = free_ports(1)
+        async with running_proxy(config) as proxy:
+            command = FRONTS[request.param](folder, Ports(port, proxy.port, proxy.admin_port))
+            async with _front(command, folder, port) as front:
+                yield Chain(front, proxy, upstream, parts)
+
+
+@pytest.mark.parametrize(
+    ("command", "option"), [(nginx_command, "-t"), (haproxy_command, "-c"), (haproxy_tcp_command, "-c")]
+)
+async def test_no_fault_is_found_in_its_file(command: Commands, option: str, tmp_path: Path) -> None:
+    built = command(tmp_path, Ports(*free_ports(3)))
     _certificate(tmp_path)
-    done = subprocess.run([*command, "-t"], capture_output=True, text=True, timeout=START_SECONDS, check=False)
-    assert done.returncode == 0, done.stderr
+    process = await asyncio.create_subprocess_exec(
+        *built, option, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    said, _ = await process.communicate()
+    assert process.returncode == 0, said.decode()
+    assert b"WARNING" not in said, said.decode()
 
 
-@FRONTS
-async def test_nothing_that_a_visitor_says_of_himself_is_believed(
-    command: Commands, tmp_path: Path, upstream: RecordingUpstream
-) -> None:
-    async def use(front: Front) -> None:
-        page = {"OrgId": "o-1", "Url": "https://www.example.com/", "PageId": "p", "UserId": ""}
-        async with front.session.post(f"{front.url}/rec/page", json=page, headers=CLAIMS) as answer:
-            assert answer.status == 200
-
-    await _through(command, tmp_path, upstream, use)
-    sent = upstream.only()
+async def test_nothing_that_a_visitor_says_of_himself_is_believed(chain: Chain) -> None:
+    page = {"OrgId": "o-1", "Url": "https://www.example.com/", "PageId": "p", "UserId": ""}
+    async with chain.front.session.post(f"{chain.front.url}/rec/page", json=page, headers=CLAIMS) as answer:
+        assert answer.status == 200
+        request_id = answer.headers["X-Request-Id"]
+    (line,) = await chain.proxy.audit(1)
+    assert (line["client.ip"], line["http.request.id"]) == ("127.0.0.1", request_id)
+    sent = chain.upstream.only()
+    assert [pair for pair in sent.headers if LIAR.encode() in pair[1]] == []
     # The visitor, then what stands in front: both are this machine.
     assert sent.value("X-Forwarded-For") in {"127.0.0.1", "127.0.0.1, 127.0.0.1"}
     assert sent.value("X-Forwarded-Proto") == "https"
     assert (sent.value("X-Forwarded-Host") or "").startswith(HOST)
-    assert sent.value("Forwarded") is None
-    assert sent.value("CF-IPCountry") is None
-    assert sent.value("X-Request-Id") not in {None, "mine"}
+    assert sent.value("X-Request-Id") == request_id != "mine"
 
 
-@FRONTS
-async def test_the_recorders_socket_is_upgraded(command: Commands, tmp_path: Path, upstream: RecordingUpstream) -> None:
-    async def use(front: Front) -> None:
-        async with front.session.ws_connect(f"{front.url}/rec/sock?OrgId=o-1") as socket:
-            await socket.send_str("hello")
-            assert (await socket.receive_str()).endswith("hello")
-
-    await _through(command, tmp_path, upstream, use)
+async def test_the_recorders_socket_is_upgraded(chain: Chain) -> None:
+    async with chain.front.session.ws_connect(f"{chain.front.url}/rec/sock?OrgId=o-1") as socket:
+        await socket.send_str("hello")
+        assert (await socket.receive_str()).endswith("hello")
 
 
-@FRONTS
+async def test_what_streams_is_held_back_neither_way(chain: Chain) -> None:
+    head = f"POST /upload HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {len(PART) + 3}\r\n\r\n"
+    async with chain.front.connected() as client, asyncio.timeout(START_SECONDS):
+        await client.send(head.encode(), PART)
+        await chain.parts.came.wait()
+        await client.send(b"end")
+        await client.reader.readuntil(b"first")
+        chain.parts.seen.set()
+        await client.reader.readuntil(b"last")
+
+
+@pytest.mark.parametrize("chain", ["nginx", "haproxy", "haproxy-tcp"], indirect=True)
+async def test_a_body_over_the_limit_is_413_before_it_comes(chain: Chain) -> None:
+    before = len(chain.upstream.received)
+    # The length alone: nothing of the body is needed to refuse it.
+    head = f"POST /rec/bundle/v2?OrgId=o-1 HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {64 * 2**20 + 1}\r\n\r\n"
+    async with chain.front.connected() as client, asyncio.timeout(START_SECONDS):
+        await client.send(head.encode())
+        assert (await client.reader.readline()).split()[1] == b"413"
+    assert len(chain.upstream.received) == before
+
+
+@pytest.mark.parametrize("command", READING.values(), ids=READING)
 async def test_a_proxy_that_is_not_there_is_a_502_which_recorders_try_again(command: Commands, tmp_path: Path) -> None:
-    port, nobody = free_ports(2)
-    built = command(tmp_path, port, nobody)
+    ports = Ports(*free_ports(3))
+    built = command(tmp_path, ports)
     _certificate(tmp_path)
-    async with _front(built, tmp_path, port, nobody) as front:
+    async with _front(built, tmp_path, ports.front) as front:
         async with front.session.post(f"{front.url}/rec/bundle/v2?OrgId=o-1", data=b"{}") as answer:
             assert answer.status == 502
-
-
-async def test_nginx_answers_413_to_a_body_over_the_limit_before_it_comes(
-    tmp_path: Path, upstream: RecordingUpstream
-) -> None:
-    async def use(front: Front) -> None:
-        port = int(front.url.rpartition(":")[2])
-        trust = ssl.create_default_context(cafile=tmp_path / "cert.pem")
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trust, server_hostname=HOST)
-        # The length alone: nothing of the body is needed to refuse it.
-        head = f"POST /rec/bundle/v2?OrgId=o-1 HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {64 * 2**20 + 1}\r\n\r\n"
-        writer.write(head.encode())
-        try:
-            assert (await reader.readline()).split()[1] == b"413"
-        finally:
-            writer.transport.abort()
-
-    await _through(nginx_command, tmp_path, upstream, use)
-    assert upstream.received == []
