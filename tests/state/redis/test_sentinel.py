@@ -94,19 +94,25 @@ async def test_a_primary_that_is_killed_is_followed_and_the_store_is_down_meanwh
         assert outage.ended is not None
 
 
-async def test_an_old_primary_that_lives_on_is_left_at_once(deployment: SentinelDeployment) -> None:
-    (replica,) = deployment.replicas
+async def test_an_old_primary_that_lives_on_as_one_is_left_at_once(deployment: SentinelDeployment) -> None:
+    """As one that is cut off from all but the proxy: nobody can tell it that it is a replica now."""
+    old, (replica,) = deployment.primary, deployment.replicas
     server = server_by(deployment.nodes)
     async with running_ledger(server) as ledger:
         cache = CacheConnections(server, "sentinel:", 5 * LIMIT, ledger.breaker)
-        await cache.cache.set("k", b"v", ttl=60)
+        assert await cache.run(cache.cache.set("k", b"v", ttl=60))
+        await claims(ledger, "before")
+        old.ask("ACL", "SETUSER", "default", "-replicaof", "-slaveof")
         await asyncio.to_thread(deployment.fail_over)
         await until_at(ledger, replica)
         await claims(ledger, "later")
+        assert await cache.run(cache.cache.set("later", b"v", ttl=60)), "the caches follow the link"
         assert has(replica, "later")
-        assert await cache.run(cache.cache.set("k2", b"v", ttl=60))
-        assert replica.ask("KEYS", "*cache*k2"), "the caches follow the link"
+        assert replica.ask("KEYS", "*cache*later")
+        assert old.ask("ROLE")[0] == "master"
+        assert not old.ask("KEYS", "*later*"), "one primary counts"
         await cache.close()
+    old.ask("ACL", "SETUSER", "default", "+@all")
 
 
 async def test_a_sentinel_that_knows_an_older_election_alone_is_not_believed(deployment: SentinelDeployment) -> None:
