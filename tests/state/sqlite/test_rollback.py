@@ -155,6 +155,26 @@ async def test_a_newer_programs_file_is_kept_for_it_and_taken_up_with_what_was_c
         assert sorted(each.name for each in path.parent.iterdir()) == [path.name, f"{path.name}.lock"]
 
 
+async def test_a_rollback_by_a_take_over_waits_for_the_newer_program_to_end_and_keeps_its_file(path: Path) -> None:
+    newest = Kept(path)
+    await newest.persister.start()
+    newest.visit("s1")
+    await newest.persister.write()
+    of_a_newer_program(path, usable_from=NEWER)
+    async with Kept(path) as older:
+        assert (older.used, older.says) == (0, "held by another process")
+        older.visit("s2")
+        newest.visit("s3")
+        await newest.persister.close()
+        await older.persister.write()
+        assert (older.used, older.says) == (1, "kept")
+    (aside,) = kept(path)
+    with closing(sqlite3.connect(aside)) as file:
+        assert file.execute("SELECT used FROM counts").fetchall() == [(2,)]
+    async with Kept(path) as again:
+        assert again.goes_on("s2")
+
+
 async def test_what_was_taken_up_before_a_crash_is_not_counted_twice(path: Path) -> None:
     aside = path.with_name(f"{path.name}.1790000000.v{len(schema.STEPS)}")
     async with Kept(path) as first:
