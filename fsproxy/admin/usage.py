@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -39,8 +40,8 @@ ASK_SECONDS = 1.0
 ORGS_AT_ONCE = 10
 """Orgs that Redis is asked for at a time. Requests wait behind these questions, for a fraction of a millisecond."""
 
-_Counts = dict[str, tuple[Mapping[str, int], Mapping[NameKind, int]]]
-"""By org: units of the quota by cycle, and names by kind."""
+_Counts = dict[str, tuple[Mapping[str, int], Mapping[NameKind, int]] | None]
+"""By org: units of the quota by cycle, and names by kind. None: what keeps them is down, or too slow."""
 
 
 class OrgUsage(msgspec.Struct, frozen=True):
@@ -91,8 +92,9 @@ class Usage(Collector):
         self._ledger = ledger
         self._snapshot = snapshot
         self._lock = asyncio.Lock()
-        self._counts: _Counts | None = {}
-        """None: the ledger is down."""
+        self._counts: _Counts = {}
+        self.known = True
+        """False: the store that counts was down when it was asked last."""
         self._due = float("-inf")
         self._latest: tuple[OrgUsage, ...] = ()
 
@@ -104,22 +106,16 @@ class Usage(Collector):
             orgs |= dict.fromkeys(name for name, policy in snapshot.orgs.items() if policy.quota is not None)
         wanted = list(orgs)[:MOST_ORGS]
         async with self._lock:
-            breaker = self._ledger.breaker
             if monotonic() >= self._due:
                 self._counts = {}
-                self._due = monotonic() + (KEPT_SECONDS if breaker is not None else 0.0)
-            if breaker is not None and breaker.is_open:
-                self._counts = None
-            if self._counts is not None:
-                self._counts = await self._ask(wanted, self._counts)
+                self._due = monotonic() + (0.0 if isinstance(self._ledger, MemoryLedger) else KEPT_SECONDS)
+            # Nothing is known of an org whose server is down, whatever it said before.
+            self._counts |= {org: None for org in wanted if self._ledger.is_down(org)}
+            await self._ask([org for org in wanted if org not in self._counts])
             counts = self._counts
+            self.known = any(counts[org] for org in wanted) if wanted else not self._ledger.is_down("")
         self._latest = tuple(_usage(org, snapshot.policy(org), counts, now) for org in wanted)
         return self._latest
-
-    @property
-    def known(self) -> bool:
-        """False: the store that counts was down when it was asked last."""
-        return self._counts is not None
 
     async def units(self, org: str, terms: QuotaTerms) -> int:
         """Return the units of one org's quota that are used now. Raise LedgerDownError."""
@@ -173,18 +169,17 @@ class Usage(Collector):
         own = not self._kept or (counts is not None and counts.sessions >= (usage.used or 0))
         return max(begins, self._since) if own else begins
 
-    async def _ask(self, wanted: list[str], known: _Counts) -> _Counts | None:
-        """Return ``known`` and the counts of all other wanted orgs. None: the ledger is down, or too slow."""
-        orgs, counts = [org for org in wanted if org not in known], dict(known)
-        try:
+    async def _ask(self, orgs: list[str]) -> None:
+        """Take in the counts of these orgs. What is not known after a second stays so for a while."""
+        self._counts |= dict.fromkeys(orgs)
+        with suppress(TimeoutError):
             async with asyncio.timeout(ASK_SECONDS):
                 for start in range(0, len(orgs), ORGS_AT_ONCE):
-                    part = orgs[start : start + ORGS_AT_ONCE]
-                    answers = await asyncio.gather(*(self._ledger.org_usage(org) for org in part))
-                    counts |= dict(zip(part, answers, strict=True))
-        except (LedgerDownError, TimeoutError):
-            return None
-        return counts
+                    await asyncio.gather(*map(self._ask_one, orgs[start : start + ORGS_AT_ONCE]))
+
+    async def _ask_one(self, org: str) -> None:
+        with suppress(LedgerDownError):
+            self._counts[org] = await self._ledger.org_usage(org)
 
     def collect(self) -> Iterator[Metric]:
         """Yield what ``read`` returned last, as gauges. May run in a thread."""
@@ -218,9 +213,9 @@ def forecast(used: int | None, terms: QuotaTerms, since: float, now: Instant) ->
     return {"used_up_at": used_up_at if used_up_at < terms.ends else None, "at_end": at_end}
 
 
-def _usage(org: str, policy: OrgPolicy, counts: _Counts | None, now: Instant) -> OrgUsage:
+def _usage(org: str, policy: OrgPolicy, counts: _Counts, now: Instant) -> OrgUsage:
     terms = policy.quota.terms(now) if policy.quota is not None else None
-    counted = counts.get(org) if counts is not None else None
+    counted = counts.get(org)
     if counted is None:
         return OrgUsage(org, policy, terms, None, None)
     cycles, names = counted

@@ -113,7 +113,7 @@ class CallLimits:
         try:
             until, large = monotonic() + self._deadline, len(inspection.calls) > MANY
             keys = await asyncio.to_thread(_keys, facts, inspection) if large else _keys(facts, inspection)
-            repeated = await self._known(keys)
+            repeated = await self._known(org, keys)
             # The clock before the claims: what is asked in one turn of the loop is one round trip.
             clock = self._clock(org, session, page_id, upload, inspection, now)
             limited = await self._queries.ask(policy, org, session, page_id, inspection, repeated, clock, now, until)
@@ -170,12 +170,12 @@ class CallLimits:
 
     # -- repeats
 
-    async def _known(self, keys: Mapping[int, bytes]) -> dict[int, LimitVerdict]:
+    async def _known(self, org: str, keys: Mapping[int, bytes]) -> dict[int, LimitVerdict]:
         wanted = list(keys.values())
-        found = await self._repeats.find(wanted[:SLICE])
+        found = await self._repeats.find(org, wanted[:SLICE])
         for start in range(SLICE, len(wanted), SLICE):
             await asyncio.sleep(0)
-            found += await self._repeats.find(wanted[start : start + SLICE])
+            found += await self._repeats.find(org, wanted[start : start + SLICE])
         verdicts: dict[int, LimitVerdict] = {}
         if not any(found):
             return verdicts

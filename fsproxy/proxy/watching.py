@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fsproxy.core.failures import Failure
@@ -20,8 +21,9 @@ from fsproxy.telemetry.upstream_health import UpstreamHealth
 
 if TYPE_CHECKING:
     from fsproxy.http.upstream.hosts import Upstream
-    from fsproxy.state.redis.breaker import Breaker
     from fsproxy.state.redis.epochs import Epochs
+    from fsproxy.state.redis.caches import NodeCaches
+    from fsproxy.state.redis.links import Links
     from fsproxy.state.redis.store_memory import StoreMemory
     from fsproxy.state.sqlite.persist import Persister
     from fsproxy.state.stores import Stores
@@ -65,29 +67,25 @@ class Watch:
     def add_stores(self, stores: Stores, blocks: Callable[[], bool]) -> None:
         """Watch the store, above all a shared one. ``blocks`` returns whether new pages are blocked without it."""
         self.pulse.watched["store"] = lambda: str(stores.state()["state"])
-        breaker = stores.ledger.breaker
-        if breaker is None or stores.shared is None:
+        if stores.shared is None:
             return
-        memory, server = stores.shared[1].memory, stores.server
-        self._sources.append(lambda now: _store(breaker, memory, now, blocks=blocks()))
-
-        def unwatched(now: Instant) -> Iterator[Condition]:
-            if server is not None and not server.is_watched and not breaker.is_open:
-                yield store_conditions.unwatched(breaker.place, now)
-
-        self._sources.append(unwatched)
+        ledger, caches, _ = stores.shared
+        links = ledger.links
+        self._sources.append(lambda now: _store(links, caches, now, blocks=blocks()))
         for rate in stores.rates:
 
             def describe(what: str = rate.what) -> Condition:
-                return store_conditions.not_written(breaker.place, what)
+                return store_conditions.not_written(links.place, what)
 
             self._sources.append(Growing(lambda rate=rate: rate.skipped, describe))  # type: ignore[misc]
-        self._sources.append(Growing(lambda: breaker.refusals, lambda: _refusal(breaker)))
+        self._sources.append(Growing(lambda: sum(each.refusals for each in links.breakers()), lambda: _refusal(links)))
 
         def evicted() -> Condition:
-            return store_conditions.evicted(breaker.place, memory.policy or "not known")
+            fullest = caches.fullest()
+            policy = fullest.policy if fullest is not None else None
+            return store_conditions.evicted(links.place, policy or "not known")
 
-        self._sources.append(Growing(lambda: memory.evicted, evicted, rest=EVICTED_REST_SECONDS))
+        self._sources.append(Growing(lambda: caches.evicted, evicted, rest=EVICTED_REST_SECONDS))
         epochs = stores.epochs
         if epochs is not None:
             self._sources.append(lambda now: _losses(epochs, now))
@@ -112,18 +110,36 @@ class Watch:
         self._sources.append(not_reopened)
 
 
-def _store(breaker: Breaker, memory: StoreMemory, now: Instant, *, blocks: bool) -> Iterator[Condition]:
-    place = breaker.place
-    for each in breaker.outages():
-        yield store_conditions.down(
-            place,
-            each.reason,
-            REMEDIES.get(each.reason, OTHERWISE),
-            blocks=blocks,
-            since=each.since,
-            unavailable=each.unavailable,
-            ended=each.ended,
-        )
+def _store(links: Links, caches: NodeCaches, now: Instant, *, blocks: bool) -> Iterator[Condition]:
+    for breaker in links.breakers():
+        for each in breaker.outages():
+            yield store_conditions.down(
+                each.place,
+                each.reason,
+                REMEDIES.get(each.reason, OTHERWISE),
+                blocks=blocks,
+                since=each.since,
+                unavailable=each.unavailable,
+                ended=each.ended,
+                part=each.part.value,
+                slots=each.slots,
+            )
+    every = caches.every()
+    for link, own in every:
+        if not link.server.is_watched and not link.breaker.is_open:
+            yield store_conditions.unwatched(link.breaker.place, now)
+        for condition in _memory(link.breaker.place, own.memory, now):
+            yield replace(condition, id=f"{condition.id}:{link.breaker.place}") if links.by_slot else condition
+    if alone := links.alone():
+        # One node that wants it stops. Of those that do not say it, nothing is known.
+        told = {own.full_coverage for _, own in every}
+        if True in told:
+            yield store_conditions.full_coverage(links.place, alone, len(every), now)
+        elif None in told:
+            yield store_conditions.coverage_unknown(links.place, alone, now)
+
+
+def _memory(place: str, memory: StoreMemory, now: Instant) -> Iterator[Condition]:
     if memory.is_nearly_full:
         yield store_conditions.nearly_full(place, round(WARN_SHARE * 100), now)
     if memory.evicts:
@@ -139,7 +155,8 @@ def _losses(epochs: Epochs, now: Instant) -> Iterator[Condition]:
             yield store_conditions.lost(each.place, each.at, each.seconds, number)
 
 
-def _refusal(breaker: Breaker) -> Condition:
+def _refusal(links: Links) -> Condition:
+    breaker = max(links.breakers(), key=lambda each: each.refused_at)
     word = breaker.refused_word
     return store_conditions.refuses(breaker.place, word, REMEDIES.get(word, "Look at its log."))
 

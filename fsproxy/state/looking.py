@@ -56,9 +56,9 @@ class LookingRepeats(Repeats):
         super().__init__(1)
         self._repeats = repeats
 
-    async def find(self, digests: list[bytes]) -> list[bytes | None]:
+    async def find(self, org: str, digests: list[bytes]) -> list[bytes | None]:
         """See ``Repeats``."""
-        return await self._repeats.find(digests)
+        return await self._repeats.find(org, digests)
 
     async def remember(self, org: str, verdicts: list[tuple[bytes, bytes]]) -> None:
         """Remember nothing."""

@@ -30,7 +30,7 @@ class Repeats:
     def __init__(self, bound: int = REPEATS) -> None:
         self.cache = BoundedMemoryCache(bound)
 
-    async def find(self, digests: list[bytes]) -> list[bytes | None]:
+    async def find(self, org: str, digests: list[bytes]) -> list[bytes | None]:  # noqa: ARG002 - all orgs share the bound
         """Return the first copies' verdicts in the order of the digests, None for each call that is new."""
         # Past aiocache's layers, and by the digests themselves, as every bundle with calls asks.
         return self.cache.find_all(digests)

@@ -18,17 +18,17 @@ from fsproxy.state.looking import LookingBlockedPages, LookingClocks, LookingLed
 from fsproxy.state.memory.blocked_pages import BlockedPages
 from fsproxy.state.memory.ledger import MemoryLedger
 from fsproxy.state.memory.page_clocks import PageClocks
-from fsproxy.state.redis.breaker import Breaker, StoreState
+from fsproxy.state.redis.breaker import Breaker, StoreState, overall
 from fsproxy.state.redis.write_limits import NewNames, WriteRate
 from fsproxy.state.repeats import Repeats
 from fsproxy.state.run_time_lists import KeptLists
 from fsproxy.state.sqlite.persist import Keeping, Persister
 
 if TYPE_CHECKING:  # redis-py is an extra
+    from fsproxy.state.redis.caches import NodeCaches
     from fsproxy.state.redis.epochs import Epochs
     from fsproxy.state.redis.ledger import RedisLedger
-    from fsproxy.state.redis.repeats import CacheConnections, SharedRepeats
-    from fsproxy.state.redis.server import Server
+    from fsproxy.state.redis.repeats import SharedRepeats
     from fsproxy.state.redis.shared_lists import SharedLists
 
 PAGE_WRITES = (50, 200)
@@ -66,9 +66,7 @@ class Stores:
     clocks: PageClocks
     memory: MemoryLedger | None = None
     """The ledger, if it is this process's own."""
-    shared: tuple[RedisLedger, CacheConnections, SharedRepeats] | None = None
-    server: Server | None = None
-    """What the shared ones are connected to."""
+    shared: tuple[RedisLedger, NodeCaches, SharedRepeats] | None = None
     rates: tuple[WriteRate | NewNames, ...] = ()
     """The limits on what is written to a shared store."""
     persister: Persister | None = None
@@ -129,7 +127,7 @@ class Stores:
         """Connect, or load what a file has kept. A store that is not there is tried again in the background."""
         if self.shared is not None:
             await self.shared[0].start()
-            self.shared[1].memory.start()
+            self.shared[1].start()
         if self.epochs is not None:
             self.epochs.start()
         if self.persister is not None:
@@ -145,22 +143,23 @@ class Stores:
         if self.epochs is not None:
             await self.epochs.close()
         if self.shared is not None:
-            ledger, connections, repeats = self.shared
+            ledger, caches, repeats = self.shared
             await ledger.close()
             await repeats.close()
-            await connections.close()
+            await caches.close()
         if self.persister is not None:
             await self.persister.close()
 
+    def breakers(self) -> list[Breaker]:
+        """Return the breakers of all servers; memory has none."""
+        return self.shared[0].links.breakers() if self.shared is not None else []
+
     def state(self) -> dict[str, object]:
         """Return what ``/readyz`` shows."""
-        breaker = self.ledger.breaker or _MEMORY
-        found: dict[str, object] = {"backend": self.backend.value, "state": breaker.state.value}
+        found: dict[str, object] = {"backend": self.backend.value, "state": overall(self.breakers()).value}
         if self.shared is not None:
-            memory = self.shared[1].memory
-            found |= {"address": breaker.place, "memory": memory.state(), "latency": memory.latency}
-        if self.server is not None:
-            found["connections"] = self.server.open
+            found["address"] = self.shared[0].links.place
+            found |= self.shared[1].state()
         if self.epochs is not None:
             found["kept_since"] = self.epochs.kept_since
         if self.persister is not None:
@@ -169,19 +168,17 @@ class Stores:
 
     def collect(self) -> Iterable[Metric]:
         """Yield the metrics."""
-        breaker = self.ledger.breaker or _MEMORY
-        is_up = breaker.state is StoreState.UP
-        yield GaugeMetricFamily("fsproxy_store_up", "1: the store of the limits answers.", is_up)
-        yield CounterMetricFamily("fsproxy_store_round_trips", "Commands sent to the store.", breaker.round_trips)
-        yield CounterMetricFamily("fsproxy_store_failures", "Commands that failed, probes included.", breaker.failures)
-        yield CounterMetricFamily(
-            "fsproxy_store_unavailable", "Questions not asked, as the store is down.", breaker.unavailable
-        )
-        if self.server is not None:
-            text = "Connections to the store, and to Sentinels, that are open."
-            yield GaugeMetricFamily("fsproxy_store_connections", text, self.server.open)
+        breakers = self.breakers()
+        is_up = overall(breakers) is StoreState.UP
+        yield GaugeMetricFamily("fsproxy_store_up", "1: the store of the limits answers, with all of its nodes.", is_up)
+        for name, text, counts in (
+            ("round_trips", "Commands sent to the store.", [each.round_trips for each in breakers]),
+            ("failures", "Commands that failed, probes included.", [each.failures for each in breakers]),
+            ("unavailable", "Questions not asked, as the store is down.", [each.unavailable for each in breakers]),
+        ):
+            yield CounterMetricFamily(f"fsproxy_store_{name}", text, sum(counts))
         if self.shared is not None:
-            yield from self.shared[1].memory.collect()
+            yield from self.shared[1].collect()
             yield from self.epochs.collect() if self.epochs is not None else ()
             text = "Keys that were not written to the store, as there were too many in a second."
             family = CounterMetricFamily("fsproxy_store_writes_skipped", text, labels=("what",))
@@ -207,10 +204,6 @@ class Stores:
             yield family
 
 
-_MEMORY = Breaker("memory")
-_MEMORY.state = StoreState.UP  # it is never down
-
-
 def make_stores(config: StateConfig) -> Stores:
     """Return what the configuration asks for. Raise HostError, but not for a server that is down."""
     if config.backend is StateBackend.MEMORY:
@@ -226,31 +219,29 @@ def make_stores(config: StateConfig) -> Stores:
 
 def _shared(config: StateConfig) -> Stores:
     # Imported here alone, as redis-py is an extra.
-    from fsproxy.state.redis.configured import server_of  # noqa: PLC0415
+    from fsproxy.state.redis.caches import NodeCaches  # noqa: PLC0415
+    from fsproxy.state.redis.configured import store_of  # noqa: PLC0415
     from fsproxy.state.redis.epochs import Epochs  # noqa: PLC0415
     from fsproxy.state.redis.ledger import RedisLedger  # noqa: PLC0415
-    from fsproxy.state.redis.repeats import CacheConnections, SharedRepeats  # noqa: PLC0415
+    from fsproxy.state.redis.repeats import SharedRepeats  # noqa: PLC0415
     from fsproxy.state.redis.shared_blocks import SharedBlockedPages  # noqa: PLC0415
     from fsproxy.state.redis.shared_clocks import SharedPageClocks  # noqa: PLC0415
     from fsproxy.state.redis.shared_lists import SharedLists  # noqa: PLC0415
 
-    server = server_of(config.redis)
-    address = (server, config.redis.prefix, config.redis.timeout)
-    breaker = Breaker(server.place)
-    ledger = RedisLedger(*address, breaker)
-    connections = CacheConnections(*address, breaker)
+    prefix, timeout = config.redis.prefix, config.redis.timeout
+    ledger = RedisLedger(store_of(config.redis), prefix, timeout)
+    caches = NodeCaches(ledger.links, prefix, timeout)
     pages, calls = WriteRate("blocked_pages", *PAGE_WRITES), WriteRate("repeats", *REPEAT_WRITES)
     clocks = WriteRate("page_clocks", *CLOCK_WRITES)
-    repeats = SharedRepeats(connections, calls)
+    repeats = SharedRepeats(caches, calls)
     return Stores(
         config.backend,
         ledger,
-        SharedBlockedPages(ledger, connections.memory, pages),
+        SharedBlockedPages(ledger, caches, pages),
         repeats,
         SharedPageClocks(ledger, clocks),
-        shared=(ledger, connections, repeats),
-        server=server,
+        shared=(ledger, caches, repeats),
         rates=(pages, calls, clocks, ledger.id_rate, ledger.new_names, ledger.page_name_rate),
         shared_lists=SharedLists(ledger),
-        epochs=Epochs(ledger.servers, ledger.forget),
+        epochs=Epochs(ledger.links.servers, ledger.forget),
     )

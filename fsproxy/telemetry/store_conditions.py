@@ -14,21 +14,77 @@ LIMITS_REST = "Quotas, names and rates are not limited until it is back; the fil
 PAGES_BLOCKED = "New pages are blocked with code -1 until it is back; recordings under way go on."
 
 
+SLOTS = 16_384
+"""Of a Cluster."""
+
+
 def down(
-    place: str, reason: str, remedy: str, *, blocks: bool, since: Instant, unavailable: int, ended: Instant | None
+    place: str,
+    reason: str,
+    remedy: str,
+    *,
+    blocks: bool,
+    since: Instant,
+    unavailable: int,
+    ended: Instant | None,
+    part: str = "all",
+    slots: int = SLOTS,
 ) -> Condition:
-    """Return that the store is not asked. ``reason``: the first word of a server's error, or a clause of ours."""
-    text = f"it answers {reason}" if reason.isupper() else reason
+    """Return that the store is not asked. ``reason``: the first word of a server's error, or a clause of ours.
+
+    ``part``: of a Cluster this may be the ``node`` at ``place``, or slots that are ``moving`` or ``unserved``.
+    """
+    what, id_ = f"the store {place} is", "store"
+    if part == "node":
+        what, id_ = f"the store's node {place} is", f"store:node:{place}"
+    elif part != "all" and slots < SLOTS:
+        what, id_ = f"{slots} of {SLOTS} slots of the store {place} are", f"store:slots:{part}"
+    more = f"{PAGES_BLOCKED if blocks else LIMITS_REST} {remedy}"
     return Condition(
-        id="store",
+        id=id_,
         level=Level.BAD,
         since=since,
-        text=f"the store {place} is down: {text}",
-        more=f"{PAGES_BLOCKED if blocks else LIMITS_REST} {remedy}",
+        text=f"{what} down: {f'it answers {reason}' if reason.isupper() else reason}",
+        more=more if part == "all" else f"{_orgs_of(slots)} {more}",
         count=unavailable,
         counted="questions not asked",
-        fields={"address": place, "kind": reason},
+        fields={"address": place, "kind": reason} | ({} if part == "all" else {"slots": slots}),
         ended=ended,
+    )
+
+
+def _orgs_of(slots: int) -> str:
+    share = 100 * slots / SLOTS
+    return f"This concerns {'less than 1' if share < 1 else f'about {round(share)}'} % of the orgs."
+
+
+def coverage_unknown(place: str, alone: int, now: Instant) -> Condition:
+    """Return that it is not known what the loss of a Cluster's node costs. ``alone``: primaries without a replica."""
+    return Condition(
+        id="store:coverage",
+        level=Level.INFO,
+        since=now,
+        text=f"it is not known whether the Cluster {place} stops as a whole when a node is lost",
+        more=(
+            f"{alone} primaries have no replica. With cluster-require-full-coverage yes, which is the default, the "
+            "loss of one takes the limits of all orgs. Grant +config|get to the user, or look at it yourself."
+        ),
+        fields={"address": place},
+    )
+
+
+def full_coverage(place: str, alone: int, primaries: int, now: Instant) -> Condition:
+    """Return that a Cluster serves nothing as soon as some slots have no node. ``alone``: primaries without replica."""
+    return Condition(
+        id="store:coverage",
+        level=Level.WARN,
+        since=now,
+        text=f"the Cluster {place} stops as a whole when one of {alone} nodes without a replica is lost",
+        more=(
+            f"cluster-require-full-coverage is yes, and {alone} of {primaries} primaries have no replica. Such a loss "
+            "takes the limits of all orgs, not of its own alone. Set it to no on every node, or give each a replica."
+        ),
+        fields={"address": place},
     )
 
 

@@ -21,7 +21,6 @@ from fsproxy.core.policy import Snapshot
 from fsproxy.proxy.generation import Generation
 from fsproxy.state.memory.ledger import MemoryLedger
 from fsproxy.state.memory.recent_names import RecentNames
-from fsproxy.state.redis.breaker import Breaker
 from fsproxy.telemetry.orgs import MOST_ORGS as MOST_COUNTED_ORGS
 from fsproxy.telemetry.orgs import Orgs
 from support.ledgers import at_once
@@ -121,7 +120,8 @@ class Distant:
     """A ledger whose counts stand elsewhere."""
 
     orgs: list[str] = field(default_factory=lambda: ["o-1"])
-    breaker: Breaker = field(default_factory=lambda: Breaker("redis"))
+    lost: set[str] = field(default_factory=set)
+    """Orgs whose server is known to be down."""
     recent_names: RecentNames = field(default_factory=RecentNames)
     asked: list[str] = field(default_factory=list)
     at_once: int = 0
@@ -130,6 +130,9 @@ class Distant:
 
     def recent_orgs(self, most: int) -> list[str]:
         return self.orgs[:most]
+
+    def is_down(self, org: str) -> bool:
+        return org in self.lost
 
     async def org_usage(self, org: str) -> tuple[Mapping[str, int], Mapping[NameKind, int]]:
         self.asked.append(org)
@@ -201,9 +204,18 @@ async def test_one_that_has_gone_down_since_it_was_asked_makes_what_it_said_unkn
     ledger = Distant()
     told = usage_of(ledger, snapshot())
     await told.read(NOW)
-    ledger.breaker.failed("timeout")
+    ledger.lost.add("o-1")
     assert names(await told.read(NOW)) == [None]
     assert ledger.asked == ["o-1"]
+    assert not told.known
+
+
+async def test_a_lost_node_makes_the_counts_of_its_own_orgs_unknown() -> None:
+    ledger = Distant(["o-1", "o-2"], {"o-2"})
+    told = usage_of(ledger, snapshot())
+    assert names(await told.read(NOW)) == [1, None]
+    assert ledger.asked == ["o-1"]
+    assert told.known
 
 
 # -- sessions, bytes and the forecast

@@ -114,7 +114,7 @@ async def test_a_connection_that_was_cut_is_opened_anew_and_the_store_never_was_
     async with running_ledger(own_valkey.url) as (ledger, states):
         own_valkey.command("CLIENT", "KILL", "TYPE", "normal")
         async with asyncio.timeout(PATIENCE):
-            while not ledger.breaker.failures:
+            while not ledger.links.breakers()[0].failures:
                 await asyncio.sleep(0.005)
         assert await ask(ledger, "a") == Claimed(frozenset(), 1)
         assert states.seen == [UP]
@@ -126,10 +126,10 @@ async def test_a_paused_server_costs_one_time_limit_and_is_not_asked_again(own_v
         silent = await asyncio.gather(*(ask(ledger, f"n{n}") for n in range(50)), return_exceptions=True)
         assert all(isinstance(each, LedgerDownError) for each in silent)
         assert states.seen == [UP, DOWN]
-        written = ledger.breaker.round_trips
+        written = ledger.links.breakers()[0].round_trips
         with pytest.raises(LedgerDownError):
             await ask(ledger, "a")
-        assert ledger.breaker.round_trips == written
+        assert ledger.links.breakers()[0].round_trips == written
         own_valkey.resume()
         await states.reach(UP, DOWN, UP)
         assert isinstance(await ask(ledger, "a"), Claimed)
@@ -214,7 +214,7 @@ async def test_no_more_than_so_many_wait(own_valkey: ValkeyServer) -> None:
         await asyncio.sleep(0)
         with pytest.raises(LedgerDownError):
             await ask(ledger, "a")
-        assert ledger.breaker.unavailable == 1
+        assert ledger.links.breakers()[0].unavailable == 1
         own_valkey.resume()
         assert set(map(type, await asyncio.gather(*waiting))) == {Claimed}
         assert states.seen == [UP]

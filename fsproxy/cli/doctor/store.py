@@ -47,7 +47,7 @@ COMMANDS: Mapping[str, Sequence[object]] = {
 """Every command of the ledger's script, with arguments that are harmless; the first is the end of a key's name."""
 
 
-class _Client(Protocol):
+class Client(Protocol):
     """The one method that is used of redis-py's client."""
 
     async def execute_command(self, *words: object, **options: object) -> Any:
@@ -66,6 +66,7 @@ async def store(config: RedisConfig) -> AsyncIterator[Finding]:
     from fsproxy.state.redis.configured import server_of  # noqa: PLC0415
     from fsproxy.state.redis.reasons import reason_of  # noqa: PLC0415
     from fsproxy.state.redis.sentinel import SentinelServer  # noqa: PLC0415
+    from fsproxy.state.redis.wire import org_base  # noqa: PLC0415
 
     server, limit = server_of(config), max(config.timeout, 3.0)
     if isinstance(server, SentinelServer):
@@ -87,13 +88,16 @@ async def store(config: RedisConfig) -> AsyncIterator[Finding]:
     else:
         yield ok("redis.connect", "it answers")
         yield ok("redis.kind", "a server of its own that takes writes")
-        async for finding in _asked(client, config):
+        async for finding in asked(
+            client, org_base(config.prefix, "~doctor"), needs_replicas=config.sentinel is not None
+        ):
             yield finding
     finally:
         await pool.disconnect()
 
 
-async def _asked(client: _Client, config: RedisConfig) -> AsyncIterator[Finding]:
+async def asked(client: Client, base: str, *, needs_replicas: bool = False) -> AsyncIterator[Finding]:
+    """Ask for what INFO tells, and try the commands on keys that begin with ``base``."""
     from redis.exceptions import RedisError  # noqa: PLC0415
 
     try:
@@ -108,9 +112,9 @@ async def _asked(client: _Client, config: RedisConfig) -> AsyncIterator[Finding]
     if info:
         for finding in (_version(info), _policy(info), *_evicted(info), _memory(info)):
             yield finding
-        if config.sentinel is not None:
+        if needs_replicas:
             yield _replicas(info)
-    async for finding in _rights(client, config):
+    async for finding in _rights(client, base):
         yield finding
 
 
@@ -185,14 +189,12 @@ def _memory(info: Mapping[str, Any]) -> Finding:
     return ok("redis.memory", text)
 
 
-async def _rights(client: _Client, config: RedisConfig) -> AsyncIterator[Finding]:
-    """Run each command as the script would, on keys of an org that cannot be."""
+async def _rights(client: Client, base: str) -> AsyncIterator[Finding]:
+    """Run each command as the script would, on keys of an org that cannot be, which begin with ``base``."""
     from redis.exceptions import RedisError  # noqa: PLC0415
 
     from fsproxy.state.redis.script import PACKED_CONSTANTS, PROBE, script  # noqa: PLC0415
-    from fsproxy.state.redis.wire import org_base  # noqa: PLC0415
 
-    base = org_base(config.prefix, "~doctor")
     refused: list[str] = []
     try:
         await client.execute_command("EVAL", script(), 1, base, PROBE, PACKED_CONSTANTS, NEVER_DECODE=True)

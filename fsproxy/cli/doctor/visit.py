@@ -9,6 +9,7 @@ from contextlib import suppress
 import aiohttp
 
 from fsproxy.cli.doctor import machine, public, seen, upstream
+from fsproxy.cli.doctor.cluster import cluster
 from fsproxy.cli.doctor.connecting import Place, connect
 from fsproxy.cli.doctor.findings import Report, unknown
 from fsproxy.cli.doctor.store import store
@@ -32,7 +33,8 @@ async def examine(
     await report.step("descriptors", machine.descriptors(config))
     await _upstream(report, config, org, origin, announce)
     if config.state.backend is StateBackend.REDIS:
-        await report.step("redis", store(config.state.redis))
+        look = cluster if config.state.redis.cluster else store
+        await report.step("redis", look(config.state.redis))
     await _front(report, config, public_url, org, origin)
 
 

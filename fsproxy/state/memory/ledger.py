@@ -71,9 +71,6 @@ class MemoryLedger:
     What has expired is given back when it is met, and a few at a time with every operation.
     """
 
-    breaker: None = None
-    """Memory is never down."""
-
     def __init__(self, bounds: Bounds | None = None, *, journal: bool = False) -> None:
         """With ``journal``, changes are noted for ``drain``, which must then be called regularly."""
         bounds = bounds or Bounds()
@@ -133,6 +130,10 @@ class MemoryLedger:
             part = self._names.claim(msgspec.structs.replace(claim, names=claim.names[at : at + NAMES]), now)
             refused, known = refused | part.refused, part.known
         return Claimed(refused, known)
+
+    def is_down(self, org: str) -> bool:  # noqa: ARG002 - none ever is
+        """Return False: memory is never down."""
+        return False
 
     async def look(self, operations: tuple[Operation, ...], now: Instant, deadline: float = inf) -> tuple[Answer, ...]:
         """Return what ``ask`` would answer, and change nothing. Never suspends, and never fails."""

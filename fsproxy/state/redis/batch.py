@@ -29,6 +29,10 @@ class Request(msgspec.Struct, gc=False):
     answers: asyncio.Future[list[Any]]
     since: float
     """Seconds on the loop's clock."""
+    hops: int = 0
+    """How often it was sent on, from one node of a Cluster to another one."""
+    asking: bool = False
+    """The node does not have its slot yet, and is to carry it out all the same."""
 
     def refuse(self) -> None:
         """Answer that the store is down."""
@@ -45,6 +49,8 @@ class ScriptCall(msgspec.Struct, gc=False):
     """Wall clock."""
     with_text: bool = False
     """It is sent with the script's text, as the server had forgotten it."""
+    asking: bool = False
+    """ASKING is sent before it, and the answer to that was not read yet."""
 
 
 class Batch:
@@ -71,12 +77,20 @@ class Batch:
         """Add a request, and return its answers-to-be. ``at``: the time to use instead of the server's."""
         loop = asyncio.get_running_loop()
         request = Request(base, [at or False, operations], loop.create_future(), loop.time())
-        self._pending.append(request)
-        self._waiting += 1
-        self.wake.set()
-        if self._watch is None:
-            self._watch = loop.call_later(self._timeout, self._check)
+        self._put(request, loop)
         return request.answers
+
+    def take_over(self, request: Request) -> None:
+        """Add a request that another server did not carry out. Its time begins anew."""
+        loop = asyncio.get_running_loop()
+        request.since = loop.time()
+        self._put(request, loop)
+
+    def hand_over(self) -> ScriptCall:
+        """Remove and return the oldest call that was sent, without an answer to its requests."""
+        call = self.sent[0]
+        self.finish_first()
+        return call
 
     def take(self) -> list[ScriptCall]:
         """Remove what is pending, and return it as script calls."""
@@ -86,11 +100,18 @@ class Batch:
         while pending:
             request = pending.popleft()
             call = latest.get(request.base)
-            if call is None or len(call.requests) >= MOST_IN_A_CALL:
-                call = latest[request.base] = ScriptCall(request.base, [], sent)
+            if call is None or len(call.requests) >= MOST_IN_A_CALL or call.asking != request.asking:
+                call = latest[request.base] = ScriptCall(request.base, [], sent, asking=request.asking)
                 calls.append(call)
             call.requests.append(request)
         return calls
+
+    def _put(self, request: Request, loop: asyncio.AbstractEventLoop) -> None:
+        self._pending.append(request)
+        self._waiting += 1
+        self.wake.set()
+        if self._watch is None:
+            self._watch = loop.call_later(self._timeout, self._check)
 
     def finish_first(self) -> None:
         """Remove the oldest call that was sent: all of its requests are answered."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum, unique
 
@@ -24,10 +24,27 @@ class StoreState(StrEnum):
     DOWN = "down"
 
 
+@unique
+class Part(StrEnum):
+    """What of the store a breaker is for."""
+
+    ALL = "all"
+    NODE = "node"
+    """A node of a Cluster."""
+    MOVING = "moving"
+    """Slots of a Cluster that are handed over key by key."""
+    UNSERVED = "unserved"
+    """Slots of a Cluster that no node has."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outage:
     """A time in which the store is not asked."""
 
+    part: Part
+    place: str
+    slots: int
+    """Of a Cluster: how many of its slots are affected."""
     since: Instant
     reason: str
     """The newest one: the first word of a server's error, or a clause of ours. Never a server's own text."""
@@ -43,7 +60,8 @@ class Breaker:
     that was lost is first opened anew, at once; it opens the breaker when that fails.
     """
 
-    def __init__(self, place: str, clock: Callable[[], Instant] = wall_clock) -> None:
+    def __init__(self, place: str, clock: Callable[[], Instant] = wall_clock, part: Part = Part.ALL) -> None:
+        self.part = part
         self.place = place
         """Host and port, for people."""
         self._clock = clock
@@ -63,6 +81,11 @@ class Breaker:
         """Single operations of the script that the server refused, though it was up."""
         self.refused_word = ""
         """The first word of the newest of these errors."""
+        self.refused_at = Instant(0.0)
+        self.slots = 0
+        """Of a part of a Cluster: how many slots it has."""
+        self.on_failure: Callable[[], object] = lambda: None
+        """Called when something failed."""
 
     @property
     def is_open(self) -> bool:
@@ -76,6 +99,7 @@ class Breaker:
         if self.state is not StoreState.DOWN:
             self._unavailable_before = self.unavailable
             self._change(StoreState.DOWN)
+        self.on_failure()
 
     def recovered(self) -> None:
         """Note that a probe was answered."""
@@ -88,7 +112,16 @@ class Breaker:
         """Note that the server refused an operation, which does not mean that it is down."""
         self.failures += 1
         self.refusals += 1
-        self.refused_word = word
+        self.refused_word, self.refused_at = word, self._clock()
+
+    def take_over(self, other: Breaker) -> None:
+        """Count what another one has counted, whose server has left. Its outage is over."""
+        other.recovered()
+        self._over.extend(other.outages())
+        self.round_trips += other.round_trips
+        self.failures += other.failures
+        self.unavailable += other.unavailable
+        self.refusals += other.refusals
 
     def outages(self) -> list[Outage]:
         """Return those that have ended since the last call, and the present one."""
@@ -97,7 +130,15 @@ class Breaker:
         return [*found, self._outage()] if self.is_open else found
 
     def _outage(self) -> Outage:
-        return Outage(self.since, self._reason, self.unavailable - self._unavailable_before)
+        return Outage(
+            self.part, self.place, self.slots, self.since, self._reason, self.unavailable - self._unavailable_before
+        )
 
     def _change(self, state: StoreState) -> None:
         self.state, self.since = state, self._clock()
+
+
+def overall(breakers: Iterable[Breaker]) -> StoreState:
+    """Return the state of a store that consists of several: up if all are, and down if any is."""
+    states = {each.state for each in breakers}
+    return next((state for state in (StoreState.DOWN, StoreState.STARTING) if state in states), StoreState.UP)

@@ -12,6 +12,7 @@ from fsproxy.config.redis_keys import RedisAddress, redis_address
 from fsproxy.config.schema import RedisConfig, RedisTls
 from fsproxy.config.tls import client_context
 from fsproxy.state.redis.login import Login
+from fsproxy.state.redis.nodes import Nodes
 from fsproxy.state.redis.reasons import reason_of
 from fsproxy.state.redis.refusals import MISFITS
 from fsproxy.state.redis.sentinel import SentinelServer
@@ -22,10 +23,22 @@ _SECONDS = 2.0
 """The start waits so long for a server, to find out of what kind it is."""
 
 
+def store_of(config: RedisConfig) -> Server | Nodes:
+    """Return the server or the Cluster that the configuration names. Raises HostError for a file of ``tls``."""
+    return cluster_of(config) if config.cluster else server_of(config)
+
+
+def cluster_of(config: RedisConfig) -> Nodes:
+    """Return the nodes of the Cluster that the configuration names. Raises HostError for a file of ``tls``."""
+    address = redis_address(config.url)
+    login = Login(config.username or address.username, config.password or address.password, mode="cluster")
+    is_tls = config.tls is not None if config.nodes else address.scheme == "rediss"
+    context = client_context(config.tls or _tls_of(address), "state.redis.tls") if is_tls else None
+    return Nodes(config.nodes or (Node(address.host, address.port),), login, context)
+
+
 def server_of(config: RedisConfig) -> Server:
     """Return the server, or the primary of the Sentinels. Raises HostError for a file of ``tls``."""
-    if config.cluster:
-        raise HostError("state.redis.cluster", "is not supported by this version yet", "url, for one server")
     if config.sentinel is not None:
         login = Login(config.username, config.password, config.database or 0)
         context = client_context(config.tls, _TLS) if config.tls is not None else None

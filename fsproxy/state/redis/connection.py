@@ -13,23 +13,23 @@ from typing import Any
 
 import msgspec
 from redis.exceptions import ConnectionError as LostError
-from redis.exceptions import NoPermissionError, NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, ResponseError
 
 from fsproxy.clock import now as wall_clock
 from fsproxy.core.limits.operations import LedgerDownError
 from fsproxy.state.redis.batch import STALL_SECONDS, Batch, Request, ScriptCall
 from fsproxy.state.redis.breaker import PROBE_SECONDS, Breaker
 from fsproxy.state.redis.ending import end
+from fsproxy.state.redis.probing import decode, is_redirection, probe
 from fsproxy.state.redis.reasons import TOO_LATE, reason_of
 from fsproxy.state.redis.refusals import is_unwritable, word_of
-from fsproxy.state.redis.script import PACKED_CONSTANTS, PROBE, SHA, script
+from fsproxy.state.redis.script import PACKED_CONSTANTS, SHA, script
 from fsproxy.state.redis.server import Server, ServerConnection
 
 FIRST_ROUND_TRIPS = 8
 """The start waits at most so many time limits: what it takes to connect over TLS, log in, and load the script."""
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(tuple[float, list[Any]]).decode
 
 
 class RedisLink:
@@ -37,16 +37,25 @@ class RedisLink:
 
     One task writes what is pending, once a tick, and one reads the answers, which come in the order of the calls.
 
-    ``on_connect`` is called with each new connection: the server may be another one, or empty.
+    ``on_connect`` is called with each new connection: the server may be another one, or empty. ``redirect`` is given
+    calls that a node of a Cluster did not carry out, and its answer.
     """
 
     def __init__(
-        self, server: Server, timeout: float, probe_base: str, breaker: Breaker, on_connect: Callable[[], None]
+        self,
+        server: Server,
+        timeout: float,
+        probe_base: Callable[[], str | None],
+        breaker: Breaker,
+        on_connect: Callable[[], None],
+        redirect: Callable[[ScriptCall, ResponseError], None] | None = None,
     ) -> None:
+        """``probe_base`` returns what the keys of no org begin with that lie on the server; None: it takes none yet."""
         self._probe_base = probe_base
-        self._server = server
+        self._redirect = redirect
+        self.server = server
         self._timeout = timeout
-        self._breaker = breaker
+        self.breaker = breaker
         self._on_connect = on_connect
         self._batch = Batch(timeout, self._give_up)
         self._runner: asyncio.Task[None] | None = None
@@ -57,7 +66,7 @@ class RedisLink:
 
     async def start(self) -> None:
         """Connect in the background. Wait for the first attempt's end, as long as a server that is far away takes."""
-        self._server.start(self._timeout)
+        self.server.start(self._timeout)
         self._runner = asyncio.create_task(self._run())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FIRST_ROUND_TRIPS * self._timeout):
@@ -66,7 +75,7 @@ class RedisLink:
     async def close(self) -> None:
         """Stop. For what still waits, the store is down."""
         await end(self._runner)
-        await self._server.close()
+        await self.server.close()
         self._batch.close()
 
     def ask(self, base: str, operations: list[Any], at: float | None) -> asyncio.Future[list[Any]]:
@@ -74,16 +83,28 @@ class RedisLink:
 
         ``base`` is what the org's keys begin with, ``at`` the time to use instead of the server's, in tests.
         """
-        if self._breaker.is_open or self._batch.is_full:
-            self._breaker.unavailable += 1
+        if self.breaker.is_open or self._batch.is_full:
+            self.breaker.unavailable += 1
             raise LedgerDownError
         return self._batch.add(base, operations, at)
+
+    def take_over(self, request: Request, *, asking: bool) -> None:
+        """Send a request that another node did not carry out, or refuse it.
+
+        ``asking``: the node is to carry it out although it does not have its slot yet.
+        """
+        if self.breaker.is_open or self._batch.is_full:
+            self.breaker.unavailable += 1
+            request.refuse()
+        else:
+            request.asking = asking
+            self._batch.take_over(request)
 
     # -- the connection's life
 
     async def _run(self) -> None:
         """Connect and serve, for ever. A connection that fails to come up is tried again after a second."""
-        loop, server = asyncio.get_running_loop(), self._server
+        loop, server = asyncio.get_running_loop(), self.server
         while True:
             began = loop.time()
             server.moved.clear()
@@ -91,8 +112,8 @@ class RedisLink:
             reason = None
             try:
                 await self._connect(connection)
-                server.present, self._breaker.place = connection.address, server.place
-                self._breaker.recovered()
+                server.present, self.breaker.place = connection.address, server.place
+                self.breaker.recovered()
                 self._first.set()
                 self._serving = asyncio.create_task(self._serve(connection))
                 reason = await self._until_it_ends(self._serving)
@@ -107,8 +128,8 @@ class RedisLink:
                 await connection.disconnect(nowait=True)
                 self._batch.refuse_sent()
             if reason is not None:
-                self._breaker.place = server.place
-                self._breaker.failed(reason)
+                self.breaker.place = server.place
+                self.breaker.failed(reason)
                 self._first.set()
                 self._batch.refuse_pending()
                 with contextlib.suppress(TimeoutError):
@@ -117,37 +138,14 @@ class RedisLink:
 
     async def _connect(self, connection: ServerConnection) -> None:
         await connection.connect()  # type: ignore[no-untyped-call]
-        sent, reply = await self._probe(connection)
+        self.skew = None
+        base = self._probe_base()
+        found = await probe(connection, base, self.breaker) if base is not None else None
+        if found is not None:
+            self._compare_clocks(*found)
         # An idle connection is read without an end.
         connection.socket_timeout = None
-        server, answers = _decode(reply)
-        if answers != [[True]]:
-            # The script gives the text of an error as the answer.
-            raise ResponseError(word_of(str(answers[0])) if answers else "")
-        self.skew = None
-        self._compare_clocks(server, sent)
         self._on_connect()
-
-    async def _probe(self, connection: ServerConnection) -> tuple[float, bytes]:
-        """Return when a probe was sent, and its answer. It writes, as a server that takes no writes is of no use.
-
-        It also teaches the server the script. SCRIPT LOAD may not be permitted; EVAL carries the text and teaches, too.
-        """
-        known, load, text = ("EVALSHA", SHA), ("SCRIPT", "LOAD", script()), ("EVAL", script())
-        for how in (known, load, known, text):
-            self._breaker.round_trips += 1
-            sent = wall_clock()
-            probe = (1, self._probe_base, PROBE, PACKED_CONSTANTS) if how[0] != "SCRIPT" else ()
-            await connection.send_command(*how, *probe)
-            try:
-                reply = await connection.read_response()
-            except (NoScriptError, NoPermissionError):
-                if how is text:
-                    raise
-                continue
-            if probe:
-                return sent, reply
-        raise AssertionError("unreachable")
 
     async def _serve(self, connection: ServerConnection) -> None:
         reader = asyncio.create_task(self._read(connection))
@@ -165,7 +163,7 @@ class RedisLink:
 
     async def _until_it_ends(self, serving: asyncio.Task[None]) -> str | None:
         """Return why a connection ended. None: it was lost, or the server has moved, and the next one may hold."""
-        moved = asyncio.create_task(self._server.moved.wait())
+        moved = asyncio.create_task(self.server.moved.wait())
         try:
             await asyncio.wait([serving, moved], return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -175,7 +173,7 @@ class RedisLink:
         if serving.cancelled():
             return TOO_LATE
         error = serving.exception()
-        self._breaker.failures += isinstance(error, LostError | OSError)
+        self.breaker.failures += isinstance(error, LostError | OSError)
         return None if isinstance(error, LostError | OSError) else reason_of(error)
 
     # -- what goes over it
@@ -187,9 +185,11 @@ class RedisLink:
         for call in calls:
             payload = _encode([request.payload for request in call.requests])
             how = ("EVAL", script()) if call.with_text else ("EVALSHA", SHA)
+            if call.asking:
+                commands.append(("ASKING",))
             commands.append((*how, 1, call.base, payload, PACKED_CONSTANTS))
         self._batch.sent.extend(calls)
-        self._breaker.round_trips += len(calls)
+        self.breaker.round_trips += len(calls)
         await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
 
     async def _read(self, connection: ServerConnection) -> None:
@@ -199,13 +199,22 @@ class RedisLink:
             except NoScriptError:
                 # Not carried out: the server has forgotten its scripts. EVAL carries the text, and teaches it anew.
                 call = self._batch.sent.popleft()
-                call.with_text = True
+                call.with_text, call.asking = True, call.requests[0].asking
                 await self._write(connection, [call])
+                continue
+            except ResponseError as error:
+                if self._redirect is None or not is_redirection(error):
+                    raise
+                self._redirect(self._batch.hand_over(), error)
                 continue
             if not self._batch.sent:
                 raise ResponseError("an answer to nothing")
-            server, answers = _decode(reply)
             call = self._batch.sent[0]
+            if call.asking:
+                # This was the answer to ASKING.
+                call.asking = False
+                continue
+            server, answers = decode(reply)
             self._compare_clocks(server, call.sent)
             if len(answers) != len(call.requests):
                 raise ResponseError("not as many answers as requests")
@@ -223,7 +232,7 @@ class RedisLink:
             request.refuse()
             raise ResponseError(word_of(str(answer)))
         # The script met something that it cannot have written, or may not do: this request's limits are not known.
-        self._breaker.refused(word_of(str(answer)) or "ERR")
+        self.breaker.refused(word_of(str(answer)) or "ERR")
         request.refuse()
 
     def _compare_clocks(self, server: float, sent: float) -> None:
@@ -238,5 +247,5 @@ class RedisLink:
         if self._serving is not None:
             self._serving.cancel()
         else:
-            self._breaker.failed(TOO_LATE)
+            self.breaker.failed(TOO_LATE)
             self._batch.refuse_pending()

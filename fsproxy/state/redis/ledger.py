@@ -28,9 +28,9 @@ from fsproxy.core.limits.operations import (
 from fsproxy.core.model import Instant
 from fsproxy.state.memory.recent_names import RecentNames
 from fsproxy.state.redis.breaker import Breaker
-from fsproxy.state.redis.connection import RedisLink
-from fsproxy.state.redis.epochs import Ask
+from fsproxy.state.redis.links import make_links
 from fsproxy.state.redis.local_answers import UNKNOWN, UNTOLD, LocalAnswers
+from fsproxy.state.redis.nodes import Nodes
 from fsproxy.state.redis.script import PAGE_NAME_SECONDS
 from fsproxy.state.redis.server import Server
 from fsproxy.state.redis.wire import from_wire, look_to_wire, new_names, org_base, to_wire
@@ -57,14 +57,14 @@ class RedisLedger:
 
     def __init__(
         self,
-        server: Server,
+        store: Server | Nodes,
         prefix: str,
         timeout: float,
         breaker: Breaker | None = None,
         *,
         callers_clock: bool = False,
     ) -> None:
-        self.breaker = breaker or Breaker("redis")
+        """``store``: one server, whose breaker may be given, or the nodes of a Cluster."""
         self._prefix = prefix
         self._timeout = timeout
         self._callers_clock = callers_clock
@@ -76,9 +76,9 @@ class RedisLedger:
         self.new_names = self._local.new_names
         self.id_rate = WriteRate("sessions", *ID_WRITES)
         self.page_name_rate = NewPages("page_names", *PAGE_NAME_WRITES, PAGE_NAME_SECONDS)
-        self._link = RedisLink(server, timeout, org_base(prefix, "~probe"), self.breaker, self._local.forget)
+        self.links = make_links(store, prefix, timeout, breaker, self._local.forget)
         # A server that is not there does not keep the program from starting.
-        self.start, self.close = self._link.start, self._link.close
+        self.start, self.close = self.links.start, self.links.close
 
     # -- the contract
 
@@ -89,7 +89,7 @@ class RedisLedger:
         """
         local = self._local
         answers: list[Any] = [local.answer(each, now) for each in operations]
-        behind = not self.breaker.is_open and UNKNOWN not in answers
+        behind = UNTOLD in answers and UNKNOWN not in answers and not self.is_down(operations[0].org)
         asked: list[Operation] = []
         for operation, answer in zip(operations, answers, strict=True):
             if isinstance(operation, Mark) and operation.listed:
@@ -111,7 +111,10 @@ class RedisLedger:
 
     async def look(self, operations: tuple[Operation, ...], now: Instant, deadline: float = inf) -> tuple[Answer, ...]:
         """Return what ``ask`` would answer, in one round trip, and change nothing. Raises LedgerDownError."""
-        local, skew = self._local, self.skew
+        if not operations:
+            return ()
+        local, org = self._local, operations[0].org
+        skew = self.skew(org)
         answers = [
             None if isinstance(each, Confirm | Release | Mark | Move) else local.answer(each, now)
             for each in operations
@@ -121,8 +124,7 @@ class RedisLedger:
         ]
         if not asked:
             return tuple(answers)
-        base = org_base(self._prefix, operations[0].org)
-        raw = iter(await self._within(self._link.ask(base, asked, now if self._callers_clock else None), deadline))
+        raw = iter(await self._within(self._ask(org, asked, now), deadline))
         return tuple(
             [
                 from_wire(each, next(raw)) if answer is UNKNOWN else answer
@@ -134,10 +136,6 @@ class RedisLedger:
         """Ask anew for everything that the store may have lost."""
         self._local.forget()
 
-    def servers(self) -> list[tuple[str, Breaker, Ask]]:
-        """Return what ``Epochs`` asks."""
-        return [(org_base(self._prefix, "~probe"), self.breaker, self._link.ask)]
-
     def forget_uids(self) -> None:
         """Ask anew for the uids of sessions: a list of users has changed, and other processes may know them."""
         self._local.sessions.forget_uids()
@@ -146,8 +144,8 @@ class RedisLedger:
 
     async def org_usage(self, org: str) -> tuple[dict[str, int], dict[NameKind, int]]:
         """Return the units used and reserved by cycle, and how many names are known by kind. Raises LedgerDownError."""
-        asked = [["quota_usage"], ["names_usage", [kind.value for kind in NameKind]]]
-        pairs, counts = await self._link.ask(org_base(self._prefix, org), asked, None)
+        asked: list[list[Any]] = [["quota_usage"], ["names_usage", [kind.value for kind in NameKind]]]
+        pairs, counts = await self.send(org, *asked)
         return dict(zip(pairs[1::2], map(int, pairs[2::2]), strict=True)), dict(zip(NameKind, counts, strict=True))
 
     def recent_orgs(self, most: int) -> list[str]:
@@ -156,17 +154,20 @@ class RedisLedger:
 
     # -- for what processes share beside the limits: pages' clocks and blocked pages
 
-    def send(self, org: str, question: list[Any]) -> asyncio.Future[list[Any]]:
-        """Send one operation of the script, with all that is asked in this tick. Raises LedgerDownError.
+    def send(self, org: str, *questions: list[Any]) -> asyncio.Future[list[Any]]:
+        """Send operations of the script, with all that is asked in this tick. Raises LedgerDownError.
 
-        The future holds its answer in a list.
+        The future holds their answers in a list.
         """
-        return self._link.ask(org_base(self._prefix, org), [question], None)
+        return self._ask(org, list(questions))
 
-    @property
-    def skew(self) -> float:
-        """How far the server's clock is ahead of ours, in seconds."""
-        return 0.0 if self._callers_clock else self._link.skew or 0.0
+    def is_down(self, org: str) -> bool:
+        """Return whether the server that keeps the org's limits must not be asked."""
+        return self.links.of(org).breaker.is_open
+
+    def skew(self, org: str) -> float:
+        """Return how far the clock of the org's server is ahead of ours, in seconds."""
+        return 0.0 if self._callers_clock else self.links.of(org).skew or 0.0
 
     # -- within
 
@@ -207,9 +208,12 @@ class RedisLedger:
         return msgspec.structs.replace(claim, page="")
 
     def _send(self, operations: list[Operation], now: Instant) -> asyncio.Future[list[Any]]:
-        skew = self.skew
-        wire = [to_wire(each, skew) for each in operations]
-        return self._link.ask(org_base(self._prefix, operations[0].org), wire, now if self._callers_clock else None)
+        org = operations[0].org
+        skew = self.skew(org)
+        return self._ask(org, [to_wire(each, skew) for each in operations], now)
+
+    def _ask(self, org: str, questions: list[Any], now: Instant | None = None) -> asyncio.Future[list[Any]]:
+        return self.links.of(org).ask(org_base(self._prefix, org), questions, now if self._callers_clock else None)
 
     async def _within(self, sent: asyncio.Future[list[Any]], deadline: float) -> list[Any]:
         if deadline >= self._timeout:

@@ -22,8 +22,8 @@ from fsproxy.state.memory.blocked_pages import (
     page_key,
 )
 from fsproxy.state.memory.bounded_table import BoundedTable
+from fsproxy.state.redis.caches import NodeCaches
 from fsproxy.state.redis.ledger import RedisLedger
-from fsproxy.state.redis.store_memory import StoreMemory
 from fsproxy.state.redis.wire import block_to_wire, blocked_to_wire, hit_from
 from fsproxy.state.redis.write_limits import WriteRate
 
@@ -34,10 +34,10 @@ ASKED_SECONDS = 60.0
 class SharedBlockedPages(BlockedPages):
     """See ``BlockedPages``: this process's memory first, then Redis."""
 
-    def __init__(self, ledger: RedisLedger, memory: StoreMemory, rate: WriteRate, bound: int = BLOCKED_PAGES) -> None:
+    def __init__(self, ledger: RedisLedger, caches: NodeCaches, rate: WriteRate, bound: int = BLOCKED_PAGES) -> None:
         super().__init__(bound)
         self._ledger = ledger
-        self._memory = memory
+        self._caches = caches
         self._rate = rate
         self._asked: BoundedTable[PageKey, bool] = BoundedTable(bound // 2)
         """Pages that Redis learned of, or was asked about, a moment ago."""
@@ -45,7 +45,7 @@ class SharedBlockedPages(BlockedPages):
     def remember(self, org: str, page: str, hit: Hit) -> None:
         """Keep why the page was blocked here, and send it behind as far as it may be written."""
         super().remember(org, page, hit)
-        if page and not self._ledger.breaker.is_open and not self._memory.is_full and self._rate.take(org, 1):
+        if page and not self._ledger.is_down(org) and not self._caches.is_full(org) and self._rate.take(org, 1):
             self._send(org, page, block_to_wire(org, page, hit))
 
     def find(self, org: str, page: str) -> Awaitable[Hit | None]:

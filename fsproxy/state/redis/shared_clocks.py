@@ -56,19 +56,19 @@ class SharedPageClocks(PageClocks):
         return self._asked.get(key_of(KeyKind.PAGE, org, page))
 
     def _send(self, org: str, page: str, first: float, latest: float, now: Instant) -> None:
-        key, skew = key_of(KeyKind.PAGE, org, page), self._ledger.skew
+        key, skew = key_of(KeyKind.PAGE, org, page), self._ledger.skew(org)
         try:
             asked = self._ledger.send(org, clock_to_wire(org, page, first, latest, skew))
         except LedgerDownError:
             return
         self._asked[key] = asked
-        asked.add_done_callback(lambda done: self._learn(key, now, done))
+        asked.add_done_callback(lambda done: self._learn(org, key, now, done))
 
-    def _learn(self, key: int, now: Instant, done: asyncio.Future[list[Any]]) -> None:
+    def _learn(self, org: str, key: int, now: Instant, done: asyncio.Future[list[Any]]) -> None:
         """Let the store's clock replace the one that is kept here."""
         if self._asked.get(key) is done:
             del self._asked[key]
         if not done.cancelled() and done.exception() is None:
-            skew = self._ledger.skew
+            skew = self._ledger.skew(org)
             offset, earliest = done.result()[0]
             self._clocks.put(key, (float(offset) - skew, float(earliest) - skew, now))

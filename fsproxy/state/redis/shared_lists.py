@@ -46,7 +46,7 @@ class SharedLists:
         changed: set[FilterName] = set()
         async with self._lock:
             with suppress(LedgerDownError):
-                if not self._ledger.breaker.is_open:
+                if not self._ledger.is_down(OWNER):
                     await self._read(changed)
                     await self._write()
                     if self._ledger.named_listed_user:

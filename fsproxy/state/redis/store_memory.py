@@ -56,12 +56,12 @@ class StoreMemory:
     @property
     def is_full(self) -> bool:
         """More than 90 % is used."""
-        return self._share() > FULL_SHARE
+        return self.share > FULL_SHARE
 
     @property
     def is_nearly_full(self) -> bool:
         """80 % or more is used."""
-        return self._share() >= WARN_SHARE
+        return self.share >= WARN_SHARE
 
     @property
     def evicts(self) -> bool:
@@ -105,7 +105,9 @@ class StoreMemory:
             await self.poll()
             await asyncio.sleep(self._every)
 
-    def _share(self) -> float:
+    @property
+    def share(self) -> float:
+        """How much of it is used, 0 to 1; 0: not known, or there is no limit."""
         return self.used / self.most if self.used is not None and self.most else 0.0
 
 

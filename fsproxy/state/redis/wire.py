@@ -43,14 +43,19 @@ _NO_NAMES: frozenset[str] = frozenset()
 
 
 def org_base(prefix: str, org: str) -> str:
-    """Return what all keys of an org begin with. The braces put them into one slot.
+    """Return what all keys of an org begin with."""
+    return f"{prefix}{KEY_VERSION}:{org_tag(org)}:"
+
+
+def org_tag(org: str) -> str:
+    """Return the part of an org's keys that puts them into one slot of a Cluster.
 
     A client chooses the org's id: a digest stands for one that is long or holds anything but letters, digits and
     ``_.:-``, and a ``~`` tells it from an id.
     """
     if not _PLAIN_ORG.fullmatch(org):
         org = "~" + blake2b(org.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-    return f"{prefix}{KEY_VERSION}:{{{org}}}:"
+    return f"{{{org}}}"
 
 
 def id_of(kind: KeyKind, org: str, identifier: str) -> str:

@@ -124,7 +124,7 @@ def test_nothing_suspends_on_the_hot_path() -> None:
     assert without_suspending(found(pages, "o", "p")) is not None
     assert without_suspending(found(pages, "o", "q")) is None
     without_suspending(repeats.remember("o", [(b"digest", b"verdict")]))
-    assert without_suspending(repeats.find([b"digest"])) == [b"verdict"]
+    assert without_suspending(repeats.find("o", [b"digest"])) == [b"verdict"]
 
 
 async def test_a_blocked_page_is_known_with_its_reason_for_24_hours(clock: Clock) -> None:
@@ -167,15 +167,15 @@ async def test_the_first_copys_verdict_speaks_for_10_minutes(clock: Clock) -> No
     repeats = Repeats(10)
     await repeats.remember("o", [(b"\x00a", b"passed"), (b"\x00b", b"limited")])
     clock.now += 599
-    assert await repeats.find([b"\x00b", b"\x00c", b"\x00a"]) == [b"limited", None, b"passed"]
+    assert await repeats.find("o", [b"\x00b", b"\x00c", b"\x00a"]) == [b"limited", None, b"passed"]
     clock.now += 1
-    assert await repeats.find([b"\x00a", b"\x00b"]) == [None, None]
+    assert await repeats.find("o", [b"\x00a", b"\x00b"]) == [None, None]
 
 
 async def test_no_calls_ask_nothing() -> None:
     repeats = Repeats(10)
     await repeats.remember("o", [])
-    assert await repeats.find([]) == []
+    assert await repeats.find("o", []) == []
     assert len(repeats.cache) == 0
 
 

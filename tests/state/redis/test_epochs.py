@@ -30,8 +30,8 @@ class Process:
 
     def __init__(self, ledger: RedisLedger) -> None:
         self.ledger = ledger
-        self.epochs = Epochs(ledger.servers, ledger.forget)
-        self.key = f"{ledger.servers()[0][0]}epoch"
+        self.epochs = Epochs(ledger.links.servers, ledger.forget)
+        self.key = f"{ledger.links.servers()[0][0]}epoch"
 
     async def losses(self) -> list[float | None]:
         await self.epochs.poll()

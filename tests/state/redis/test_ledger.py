@@ -178,17 +178,17 @@ async def test_a_call_of_a_clock_that_is_ahead_was_made_now(ledger: RedisLedger,
 
 
 async def test_all_that_one_tick_asks_of_an_org_is_one_round_trip(ledger: RedisLedger) -> None:
-    before = ledger.breaker.round_trips
+    before = ledger.links.breakers()[0].round_trips
     answers = await asyncio.gather(*(ask(ledger, admit(f"t{n}", f"s{n}", limit=40)) for n in range(100)))
-    assert ledger.breaker.round_trips == before + 1
+    assert ledger.links.breakers()[0].round_trips == before + 1
     assert sum(not answer.over_quota for (answer,) in answers if isinstance(answer, Admitted)) == 40
 
 
 async def test_one_script_call_is_not_made_to_carry_everything(ledger: RedisLedger) -> None:
     """So that nobody else's call waits for long."""
-    before = ledger.breaker.round_trips
+    before = ledger.links.breakers()[0].round_trips
     await asyncio.gather(*(ask(ledger, claim(f"n{n}")) for n in range(300)))
-    assert ledger.breaker.round_trips == before + 3
+    assert ledger.links.breakers()[0].round_trips == before + 3
 
 
 async def test_a_server_that_has_forgotten_the_script_is_taught_it_again(
@@ -197,7 +197,7 @@ async def test_a_server_that_has_forgotten_the_script_is_taught_it_again(
     valkey.command("SCRIPT", "FLUSH")
     answers = await asyncio.gather(*(ask(ledger, claim("a", org=f"o{n % 2}")) for n in range(6)))
     assert answers == [(Claimed(frozenset(), 1),)] * 6
-    assert ledger.breaker.failures == 0
+    assert ledger.links.breakers()[0].failures == 0
 
 
 async def test_a_key_of_someone_else_harms_only_who_needs_it(
@@ -207,7 +207,7 @@ async def test_a_key_of_someone_else_harms_only_who_needs_it(
     refused, fine = await asyncio.gather(ask(ledger, claim("a")), ask(ledger, admit("t", "s")), return_exceptions=True)
     assert isinstance(refused, LedgerDownError)
     assert fine == (Admitted(under_way=False, user_admitted=False, over_quota=False, used=1),)
-    assert ledger.breaker.state == "up"
+    assert ledger.links.breakers()[0].state == "up"
 
 
 async def test_a_caller_that_has_gone_takes_nobody_with_it(ledger: RedisLedger) -> None:
@@ -249,17 +249,17 @@ async def test_a_question_that_is_known_in_part_asks_for_the_rest_alone(ledger: 
 
 async def test_a_sessions_bundles_are_told_once_a_minute(ledger: RedisLedger, other: RedisLedger) -> None:
     at, mark = Instant(now()), Mark("o", "s", "u")
-    before = ledger.breaker.round_trips
+    before = ledger.links.breakers()[0].round_trips
     for _ in range(100):
         assert without_waiting(ledger, (mark,), at) == (None,)
     await settled(ledger)
-    assert ledger.breaker.round_trips == before + 1, "together with the question that settles"
+    assert ledger.links.breakers()[0].round_trips == before + 1, "together with the question that settles"
     (answer,) = await ask(other, admit("t", "s"))
     assert isinstance(answer, Admitted)
     assert answer.under_way
     assert without_waiting(ledger, (mark,), Instant(at + 61)) == (None,)
     await settled(ledger)
-    assert ledger.breaker.round_trips == before + 2
+    assert ledger.links.breakers()[0].round_trips == before + 2
 
 
 async def test_pages_of_a_session_known_to_be_under_way_are_admitted_here(ledger: RedisLedger) -> None:
@@ -270,11 +270,11 @@ async def test_pages_of_a_session_known_to_be_under_way_are_admitted_here(ledger
     await settled(ledger)
     under_way = Admitted(under_way=True, user_admitted=False, over_quota=False, used=1, held=False)
     assert without_waiting(ledger, (admit("t3", "s"),), at) == (under_way,)
-    before = ledger.breaker.round_trips
+    before = ledger.links.breakers()[0].round_trips
     assert without_waiting(ledger, (Confirm("o", "t3", ("s",), ("u",), new=False, held=False),), at) == (None,)
     assert without_waiting(ledger, (admit("t4", "s"),), at) == (under_way,)
     await settled(ledger)
-    assert ledger.breaker.round_trips == before + 1, "the question that settles"
+    assert ledger.links.breakers()[0].round_trips == before + 1, "the question that settles"
     assert without_waiting(ledger, (admit("t5", "s"),), Instant(at + 61)) is None
 
 
@@ -399,10 +399,10 @@ async def test_what_redis_said_of_a_uid_is_believed_until_a_list_changes(
     assert await ledger.ask(question, at, LONG) == (Recalled(()),)
     await ask(other, Mark("o", "s", "u", 7))
     await settled(other)
-    before = ledger.breaker.round_trips
+    before = ledger.links.breakers()[0].round_trips
     assert without_waiting(ledger, question, at) == (Recalled(()),)
     assert without_waiting(ledger, question, Instant(at + 60)) is None
-    assert ledger.breaker.round_trips == before
+    assert ledger.links.breakers()[0].round_trips == before
     ledger.forget_uids()
     assert without_waiting(ledger, question, at) is None
     assert await ledger.ask(question, at, LONG) == (Recalled((7,)),)
@@ -415,11 +415,11 @@ async def test_a_uid_is_told_once_and_known_here_at_once(ledger: RedisLedger, ot
     assert without_waiting(ledger, (Recall("o", "s", ""),), at) == (Recalled((7,)),)
     (found,) = await ask(other, Recall("o", "s", ""))
     assert found == Recalled((7,))
-    before = ledger.breaker.round_trips
+    before = ledger.links.breakers()[0].round_trips
     for _ in range(3):
         assert without_waiting(ledger, (Mark("o", "s", "", 7),), at) == (None,)
     await ask(ledger, Mark("o", "s", "", 7))
-    assert ledger.breaker.round_trips == before
+    assert ledger.links.breakers()[0].round_trips == before
 
 
 class Rate(WriteRate):

@@ -12,8 +12,9 @@ import pytest
 from fsproxy.core.model import FilterName, Hit, Rule
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.state.redis.breaker import Breaker, StoreState
+from fsproxy.state.redis.caches import CacheConnections, NodeCaches
 from fsproxy.state.redis.ledger import RedisLedger
-from fsproxy.state.redis.repeats import CacheConnections, SharedRepeats
+from fsproxy.state.redis.repeats import SharedRepeats
 from fsproxy.state.redis.shared_blocks import SharedBlockedPages
 from fsproxy.state.redis.wire import block_to_wire, hit_from
 from fsproxy.state.redis.write_limits import WriteRate
@@ -78,9 +79,10 @@ async def process(
 ) -> AsyncIterator[Process]:
     breaker = Breaker("redis")
     ledger = RedisLedger(server_at(url), prefix, limit, breaker)
-    remote = CacheConnections(server_at(url), prefix, limit, breaker)
+    caches = NodeCaches(ledger.links, prefix, limit)
+    ((_, remote),) = caches.every()
     writes = Rate("tested", *rate)
-    pages, repeats = SharedBlockedPages(ledger, remote.memory, writes, 1_000), SharedRepeats(remote, writes, 1_000)
+    pages, repeats = SharedBlockedPages(ledger, caches, writes, 1_000), SharedRepeats(caches, writes, 1_000)
     clock = Clock()
     for each in (pages._hits, pages._asked, repeats.cache):
         each.clock = clock  # type: ignore[method-assign]
@@ -90,7 +92,7 @@ async def process(
     finally:
         await ledger.close()
         await repeats.close()
-        await remote.close()
+        await caches.close()
 
 
 async def test_a_page_that_one_process_blocked_is_blocked_by_all(valkey: ValkeyServer) -> None:
@@ -133,8 +135,8 @@ async def test_a_repeat_that_reaches_another_process_is_known(valkey: ValkeyServ
     async with process(valkey.url, "c2:") as other:
         async with process(valkey.url, "c2:") as one:
             await one.repeats.remember("o", [(b"d1", b"v1"), (b"d2", b"\x00\xff"), (b"d3", b"v3")])
-        assert await other.repeats.find([b"d2", b"x", b"d1"]) == [b"\x00\xff", None, b"v1"]
-        assert await other.repeats.find([b"d3"]) == [b"v3"]
+        assert await other.repeats.find("o", [b"d2", b"x", b"d1"]) == [b"\x00\xff", None, b"v1"]
+        assert await other.repeats.find("o", [b"d3"]) == [b"v3"]
 
 
 async def test_every_key_expires_under_the_prefix(valkey: ValkeyServer) -> None:
@@ -178,15 +180,15 @@ async def test_bundles_of_one_page_that_come_together_all_wait_for_its_block(val
 
 async def test_a_new_repeat_is_asked_for_every_time_as_another_process_may_see_it_first(valkey: ValkeyServer) -> None:
     async with process(valkey.url, "c5:") as one, process(valkey.url, "c5:") as other:
-        assert await one.repeats.find([b"d"]) == [None]
+        assert await one.repeats.find("o", [b"d"]) == [None]
         await other.repeats.remember("o", [(b"d", b"v")])
         await other.settled()
-        assert await one.repeats.find([b"d"]) == [b"v"]
+        assert await one.repeats.find("o", [b"d"]) == [b"v"]
 
 
 async def test_hundreds_at_once_wait_for_a_connection_and_none_fails(valkey: ValkeyServer) -> None:
     async with process(valkey.url, "c6:") as one:
-        found = await asyncio.gather(*(one.repeats.find([b"%d" % n]) for n in range(400)))
+        found = await asyncio.gather(*(one.repeats.find("o", [b"%d" % n]) for n in range(400)))
         assert found == [[None]] * 400
         assert one.breaker.failures == 0
 
@@ -202,7 +204,7 @@ async def test_a_store_that_is_gone_costs_one_attempt_and_this_process_goes_on_r
             failures = one.breaker.failures
             await one.repeats.remember("o", [(b"d", b"v")])
             await one.repeats.close()
-            assert await one.repeats.find([b"d", b"e"]) == [b"v", None]
+            assert await one.repeats.find("o", [b"d", b"e"]) == [b"v", None]
             assert one.breaker.failures == failures + 1
             assert one.breaker.state is StoreState.STARTING, "whether it is down is the ledger's to find out"
 
@@ -210,7 +212,7 @@ async def test_a_store_that_is_gone_costs_one_attempt_and_this_process_goes_on_r
 async def test_a_slow_store_is_given_up(valkey: ValkeyServer) -> None:
     async with DelayingProxy(valkey.port) as slow, process(slow.url, "c8:", limit=0.4) as one:
         slow.delay = 10.0
-        assert await one.repeats.find([b"d"]) == [None]
+        assert await one.repeats.find("o", [b"d"]) == [None]
         assert not one.remote.is_usable
         assert await one.pages.find("o", "p") is None
         assert one.breaker.state is StoreState.DOWN
@@ -221,7 +223,7 @@ async def test_with_the_store_known_to_be_down_nothing_is_tried(valkey: ValkeySe
         one.breaker.failed("timeout")
         one.pages.remember("o", "p", HIT)
         assert await one.pages.find("o", "q") is None
-        assert await one.repeats.find([b"d"]) == [None]
+        assert await one.repeats.find("o", [b"d"]) == [None]
         assert one.asked == 0
         assert one.writes.skipped == 0
 
@@ -282,7 +284,7 @@ async def test_over_the_rate_of_writes_only_this_process_remembers(valkey: Valke
         assert one.writes.skipped == 9
         assert await one.pages.find("flood", "p9") == HIT
         assert await other.pages.find("flood", "p9") is None
-        assert await one.repeats.find([b"3"]) == [b"v"]
+        assert await one.repeats.find("o", [b"3"]) == [b"v"]
         one.writes.now += 1
         one.pages.remember("flood", "later", HIT)
         await one.settled()

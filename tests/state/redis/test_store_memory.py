@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fsproxy.state.redis.breaker import Breaker
-from fsproxy.state.redis.repeats import CacheConnections
+from fsproxy.state.redis.caches import CacheConnections
 from fsproxy.state.redis.store_memory import StoreMemory
 from support.valkey import ValkeyServer, running_valkey, server_at
 

@@ -1,0 +1,252 @@
+"""The nodes of a Cluster: a link to each primary, and for each request the link to the node that has its org.
+
+A node says by MOVED that a slot is another one's: then that one gets the request (it was not carried out), and the map
+of slots is read anew. It is also read anew, once a second, while a node is down or a slot has none, as a replica may
+have taken over. Any node that answers can tell it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+from redis.exceptions import AskError, ClusterDownError, MovedError, ResponseError
+
+from fsproxy.config.hosts import Node
+from fsproxy.core.limits.operations import LedgerDownError
+from fsproxy.state.redis.batch import Request, ScriptCall
+from fsproxy.state.redis.breaker import PROBE_SECONDS, Breaker, Part
+from fsproxy.state.redis.connection import FIRST_ROUND_TRIPS, RedisLink
+from fsproxy.state.redis.nodes import Nodes, NoMapError
+from fsproxy.state.redis.refusals import MOVING, UNSERVED
+from fsproxy.state.redis.slot_moves import SlotMoves
+from fsproxy.state.redis.slots import SLOTS, SlotMap, slot_of
+from fsproxy.state.redis.wire import KEY_VERSION, org_base
+
+MOST_HOPS = 5
+"""Times that a request is sent on, from node to node."""
+READ_SECONDS = 0.1
+"""At least, between two readings of the map."""
+KEPT_SECONDS = 60.0
+"""How long a link is kept to a node without slots, after a slot was on its way there."""
+
+
+class ClosedLink:
+    """In the place of a link for slots that no node serves now: every request is refused."""
+
+    skew = None
+
+    def __init__(self, breaker: Breaker) -> None:
+        self.breaker = breaker
+
+    def ask(self, base: str, operations: list[Any], at: float | None) -> asyncio.Future[list[Any]]:  # noqa: ARG002
+        """Raise LedgerDownError."""
+        self.breaker.unavailable += 1
+        raise LedgerDownError
+
+    def hold(self, slots: int, reason: str) -> None:
+        """Note how many slots nobody serves, and why."""
+        self.breaker.slots = slots
+        if slots and not self.breaker.is_open:
+            self.breaker.failed(reason)
+        elif not slots:
+            self.breaker.recovered()
+
+
+class Cluster:
+    """See ``Links``. Started and closed once."""
+
+    by_slot = True
+
+    def __init__(self, nodes: Nodes, prefix: str, timeout: float, on_connect: Callable[[], None]) -> None:
+        self.place = str(nodes.seeds[0])
+        self._nodes = nodes
+        self._prefix = prefix
+        self._timeout = timeout
+        self._on_connect = on_connect
+        self.on_change: Callable[[], None] = lambda: None
+        self.map = SlotMap()
+        self.gone = Breaker(self.place, part=Part.NODE)
+        self.gone.recovered()
+        """Counts what nodes did that are no primaries any more."""
+        self._links: dict[Node, RedisLink] = {}
+        self._kept_until: dict[Node, float] = {}
+        self._moves: dict[Node, SlotMoves] = {}
+        self._held: set[int] = set()
+        self._moving = ClosedLink(Breaker(self.place, part=Part.MOVING))
+        self._moving.breaker.recovered()
+        self._unserved = ClosedLink(Breaker(self.place, part=Part.UNSERVED))
+        self._wanted = asyncio.Event()
+        """Set when the map is to be read."""
+        self._first = asyncio.Event()
+        self._reader: asyncio.Task[None] | None = None
+        self._aside: set[asyncio.Task[None]] = set()
+        """What starts or closes."""
+
+    # -- the links
+
+    def of(self, org: str) -> RedisLink | ClosedLink:
+        """Return the link to the node that keeps the org's limits."""
+        return self._of_slot(slot_of(org_base(self._prefix, org)))
+
+    def _of_slot(self, slot: int) -> RedisLink | ClosedLink:
+        if slot in self._held:
+            return self._moving
+        node = self.map.owners[slot]
+        return self._unserved if node is None else self._links[node]
+
+    def every(self) -> list[RedisLink]:
+        """Return the links to all primaries."""
+        return list(self._links.values())
+
+    def alone(self) -> int:
+        """Return how many primaries have no replica that could take over."""
+        return sum(not self.map.replicas.get(node) for node in self._links)
+
+    def breakers(self) -> list[Breaker]:
+        """Return those of the links, and of slots that have none."""
+        more = (self._moving.breaker, self._unserved.breaker, self.gone)
+        return [*(link.breaker for link in self._links.values()), *more]
+
+    async def start(self) -> None:
+        """Read the map and connect, and go on with both. Wait for the first attempts, as ``RedisLink`` does."""
+        self._reader = asyncio.create_task(self._keep_map())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_ROUND_TRIPS * self._timeout):
+                await self._first.wait()
+        await asyncio.gather(*self._aside)
+
+    async def close(self) -> None:
+        """Stop. For what still waits, the store is down."""
+        if self._reader is not None:
+            self._reader.cancel()
+            await asyncio.gather(self._reader, return_exceptions=True)
+        for node in list(self._links):
+            self._remove(node)
+        await asyncio.gather(*self._aside, return_exceptions=True)
+
+    def _link_to(self, node: Node) -> RedisLink:
+        """Return the link to a node, which may be new."""
+        link = self._links.get(node)
+        if link is None:
+            breaker = Breaker(str(node), part=Part.NODE)
+            breaker.on_failure = self._wanted.set
+            link = self._links[node] = RedisLink(
+                self._nodes.server(node),
+                self._timeout,
+                lambda: self._probe_base(node),
+                breaker,
+                self._on_connect,
+                lambda call, error: self._redirect(node, call, error),
+            )
+            self._run_aside(link.start())
+        return link
+
+    def _remove(self, node: Node) -> None:
+        link = self._links.pop(node)
+        self._run_aside(link.close())
+        self._kept_until.pop(node, None)
+        if node in self._moves:
+            self._run_aside(self._moves.pop(node).close())
+        self.gone.take_over(link.breaker)
+
+    def _run_aside(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._aside.add(task)
+        task.add_done_callback(self._aside.discard)
+
+    def _probe_base(self, node: Node) -> str | None:
+        """Return the begin of a key that lies in a slot of the node, and is no org's."""
+        return self.map.key_at(node, f"{self._prefix}{KEY_VERSION}:{{~probe", "}:")
+
+    # -- the map
+
+    async def _keep_map(self) -> None:
+        while True:
+            self._wanted.clear()
+            await self._read_map()
+            self._first.set()
+            await asyncio.sleep(READ_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PROBE_SECONDS if any(each.is_open for each in self.breakers()) else None):
+                    await self._wanted.wait()
+
+    async def _read_map(self) -> None:
+        """Read it from a node that tells it: first those that are likely to answer. If none does, it stays."""
+        up = [node for node, link in self._links.items() if not link.breaker.is_open]
+        try:
+            self._take(await self._nodes.read_map(self._timeout, [*up, *self.map.nodes(), *self._links]))
+        except NoMapError as error:
+            if not self.map.is_served:
+                self._unserved.hold(SLOTS, str(error))
+
+    def _take(self, found: SlotMap) -> None:
+        before, counts, time = set(self._links), found.counts(), asyncio.get_running_loop().time()
+        self.map = found
+        for node in counts:
+            self._link_to(node)
+        for node, link in list(self._links.items()):
+            link.breaker.slots = counts[node]
+            if node not in counts and self._kept_until.get(node, 0.0) < time:
+                self._remove(node)
+        self._unserved.hold(found.unserved(), UNSERVED)
+        if set(self._links) != before:
+            self.on_change()
+
+    # -- requests that were not carried out
+
+    def _redirect(self, node: Node, call: ScriptCall, error: ResponseError) -> None:
+        """Send a call's requests to where they belong. ``error``: why ``node`` did not carry them out."""
+        if isinstance(error, MovedError):
+            self._note_moved(node, error)
+            for request in call.requests:
+                self._send(node, request)
+        elif isinstance(error, ClusterDownError):
+            self._wanted.set()
+            for request in call.requests:
+                request.refuse()
+        else:
+            moves = self._moves.get(node)
+            if moves is None:
+                server = self._link_to(node).server
+                moves = self._moves[node] = SlotMoves(
+                    lambda: server.connection(self._timeout),
+                    self._timeout,
+                    lambda request, error: self._send(node, request, error),
+                    self._note_held,
+                )
+            moves.wait(slot_of(call.base), call.requests)
+
+    def _note_moved(self, node: Node, error: MovedError) -> None:
+        to = _named(error, node)
+        self._keep(to)
+        self.map = self.map.moved(error.slot_id, to)
+        self._wanted.set()
+
+    def _note_held(self) -> None:
+        self._held = set().union(*(moves.held() for moves in self._moves.values()))
+        self._moving.hold(len(self._held), MOVING)
+
+    def _keep(self, node: Node) -> RedisLink:
+        """Return the link to a node that gets a slot now, and may have none yet."""
+        self._kept_until[node] = asyncio.get_running_loop().time() + KEPT_SECONDS
+        return self._link_to(node)
+
+    def _send(self, node: Node, request: Request, error: AskError | None = None) -> None:
+        """Send a request on that ``node`` did not carry out: because of ``error``, or to whom the map says."""
+        if isinstance(error, MovedError):
+            self._note_moved(node, error)
+            error = None
+        link = self._of_slot(slot_of(request.base)) if error is None else self._keep(_named(error, node))
+        request.hops += 1
+        if isinstance(link, ClosedLink) or request.hops > MOST_HOPS:
+            request.refuse()
+        else:
+            link.take_over(request, asking=error is not None)
+
+
+def _named(error: AskError, node: Node) -> Node:
+    """Return the node that a redirection names. Without a host it means that of the node that said so."""
+    return Node(error.host.strip("[]") or node.host, error.port)

@@ -1,0 +1,264 @@
+"""The ledger on a Cluster: which node is asked, slots that move, and nodes that are lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from fsproxy.clock import now
+from fsproxy.config.schema import RedisConfig
+from fsproxy.core.limits.operations import Admit, Admitted, Claim, Claimed, LedgerDownError, NameKind, QuotaTerms
+from fsproxy.core.model import Instant
+from fsproxy.state.redis.breaker import StoreState
+from fsproxy.state.redis.cluster import Cluster
+from fsproxy.state.redis.configured import store_of
+from fsproxy.state.redis.ledger import RedisLedger
+from fsproxy.state.redis.refusals import NO_NODE
+from support.cluster import ClusterDeployment, orgs_of, running_cluster, slot_of
+from support.valkey import ValkeyServer
+
+LIMIT = 2.0
+"""Of a round trip: a node that is there answers within it on a busy machine, too."""
+PATIENCE = 120.0
+KEYS = 40
+"""Sessions of an org, with four keys each, that a slot has when it moves."""
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[ClusterDeployment]:
+    with running_cluster() as deployment:
+        yield deployment
+
+
+@asynccontextmanager
+async def ledger_on(deployment: ClusterDeployment, limit: float = LIMIT) -> AsyncIterator[RedisLedger]:
+    config = RedisConfig(url=deployment.url, cluster=True)
+    ledger = RedisLedger(store_of(config), "cluster:", limit)
+    await ledger.start()
+    try:
+        yield ledger
+    finally:
+        await ledger.close()
+
+
+@pytest.fixture
+async def ledger(nodes: ClusterDeployment) -> AsyncIterator[RedisLedger]:
+    async with ledger_on(nodes) as made:
+        yield made
+
+
+_orgs = iter(range(1_000_000))
+
+
+def fresh_org(nodes: ClusterDeployment, beside: str = "") -> str:
+    """An org that nobody knows yet, of another node than ``beside``."""
+    while True:
+        org = f"fresh-{next(_orgs)}"
+        if not beside or nodes.owner_of(org) is not nodes.owner_of(beside):
+            return org
+
+
+async def admit(ledger: RedisLedger, org: str, session: str, limit: int = 9_999) -> Admitted:
+    quota = QuotaTerms("c", limit, Instant(now() + 86_400), enforced=True)
+    answer = (await ledger.ask((Admit(org, f"{org} {session}", session, "", False, quota),), now(), PATIENCE))[0]
+    assert isinstance(answer, Admitted)
+    return answer
+
+
+async def used(ledger: RedisLedger, org: str) -> int:
+    return (await ledger.org_usage(org))[0].get("c", 0)
+
+
+async def reach(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not is_so():
+            await asyncio.sleep(0.01)
+
+
+async def test_each_org_is_kept_by_the_node_of_its_slot(ledger: RedisLedger, nodes: ClusterDeployment) -> None:
+    orgs = orgs_of(nodes)
+    assert len({ledger.links.of(org).breaker.place for org in orgs}) == 3
+    for org in orgs:
+        await admit(ledger, org, "s")
+        assert ledger.links.of(org).breaker.place == nodes.owner_of(org).address
+        slot = slot_of(org)
+        assert nodes.owner(slot).ask("CLUSTER", "COUNTKEYSINSLOT", slot) > 3
+
+
+async def test_what_is_asked_in_one_tick_is_one_write_to_each_node(
+    ledger: RedisLedger, nodes: ClusterDeployment
+) -> None:
+    orgs = orgs_of(nodes)
+    before = [link.breaker.round_trips for link in ledger.links.every()]
+    await asyncio.gather(*(admit(ledger, org, f"tick {n}") for org in orgs for n in range(20)))
+    assert [link.breaker.round_trips for link in ledger.links.every()] == [count + 1 for count in before]
+
+
+async def test_a_slot_that_has_moved_is_followed(ledger: RedisLedger, nodes: ClusterDeployment) -> None:
+    org = fresh_org(nodes)
+    await admit(ledger, org, "before")
+    target = nodes.other_than(nodes.owner_of(org))
+    await asyncio.to_thread(nodes.migrate, slot_of(org), target)
+    assert (await admit(ledger, org, "after")).used == 2
+    assert ledger.links.of(org).breaker.place == target.address
+
+
+async def test_while_the_keys_of_a_slot_are_at_two_nodes_its_orgs_are_refused_and_no_others(
+    nodes: ClusterDeployment,
+) -> None:
+    org = fresh_org(nodes)
+    other, slot = fresh_org(nodes, org), slot_of(org)
+    source = nodes.owner_of(org)
+    target = nodes.other_than(source)
+    async with ledger_on(nodes, 0.5) as ledger:
+        for number in range(KEYS):
+            await admit(ledger, org, f"s{number}")
+        nodes.begin_migration(slot, target)
+        left = source.ask("CLUSTER", "COUNTKEYSINSLOT", slot)
+        nodes.move_keys(slot, target, left // 2)
+        with pytest.raises(LedgerDownError):
+            await admit(ledger, org, "in between")
+        assert ledger.is_down(org)
+        assert target.ask("CLUSTER", "COUNTKEYSINSLOT", slot) == left // 2, "nothing was written there"
+        assert not ledger.is_down(other)
+        assert (await admit(ledger, other, "s")).used == 1
+        # All keys have arrived, and nobody was told yet.
+        nodes.move_keys(slot, target)
+        await reach(lambda: not ledger.is_down(org))
+        assert (await admit(ledger, org, "on its way")).used == KEYS + 1
+        assert source.ask("CLUSTER", "COUNTKEYSINSLOT", slot) == 0
+        nodes.end_migration(slot, target)
+        assert (await admit(ledger, org, "arrived")).used == KEYS + 2
+        assert all(not each.is_open for each in ledger.links.breakers())
+
+
+async def test_a_move_that_is_called_off_ends_the_wait(nodes: ClusterDeployment) -> None:
+    org = fresh_org(nodes)
+    source, slot = nodes.owner_of(org), slot_of(org)
+    target = nodes.other_than(source)
+    async with ledger_on(nodes, 0.5) as ledger:
+        await admit(ledger, org, "s")
+        nodes.begin_migration(slot, target)
+        with pytest.raises(LedgerDownError):
+            await admit(ledger, org, "in between")
+        for each in (source, target):
+            each.ask("CLUSTER", "SETSLOT", slot, "STABLE")
+        await reach(lambda: not ledger.is_down(org))
+        assert (await admit(ledger, org, "after")).used == 2
+
+
+async def test_a_short_move_only_delays_requests(ledger: RedisLedger, nodes: ClusterDeployment) -> None:
+    org = fresh_org(nodes)
+    target, slot = nodes.other_than(nodes.owner_of(org)), slot_of(org)
+    await admit(ledger, org, "s")
+    nodes.begin_migration(slot, target)
+    asked = asyncio.create_task(admit(ledger, org, "in between"))
+    await asyncio.to_thread(nodes.move_keys, slot, target)
+    assert (await asked).used == 2
+    await asyncio.to_thread(nodes.end_migration, slot, target)
+
+
+async def test_no_unit_too_many_while_a_slot_moves_under_load(nodes: ClusterDeployment) -> None:
+    """Two processes, as far as the ledger can tell; what they are refused for the move, they ask again."""
+    org = fresh_org(nodes)
+    target, slot = nodes.other_than(nodes.owner_of(org)), slot_of(org)
+    moved, limit = asyncio.Event(), 300
+
+    async def load(ledger: RedisLedger, name: str) -> int:
+        granted = number = after = 0
+        while after < limit:
+            number += 1
+            after += moved.is_set()
+            try:
+                granted += not (await admit(ledger, org, f"{name} {number}", limit)).over_quota
+            except LedgerDownError:
+                await asyncio.sleep(0.01)
+        return granted
+
+    async with ledger_on(nodes, 0.5) as one, ledger_on(nodes, 0.5) as other:
+        loads = [asyncio.create_task(load(each, name)) for each, name in ((one, "a"), (other, "b"))]
+        await asyncio.to_thread(nodes.migrate, slot, target)
+        moved.set()
+        granted = sum(await asyncio.gather(*loads))
+        assert granted == limit == await used(one, org)
+
+
+async def test_a_slot_that_moves_as_a_whole_costs_nothing(nodes: ClusterDeployment) -> None:
+    org = fresh_org(nodes)
+    source, slot = nodes.owner_of(org), slot_of(org)
+    target = nodes.other_than(source)
+    async with ledger_on(nodes) as ledger:
+        await admit(ledger, org, "s0")
+        source.ask("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", target.id)
+        number = 0
+        while ledger.links.of(org).breaker.place != target.address:
+            number += 1
+            assert (await admit(ledger, org, f"s{number}")).used == number + 1
+        await asyncio.to_thread(nodes.settle)
+
+
+async def test_a_lost_node_costs_the_limits_of_its_own_orgs_alone(nodes: ClusterDeployment) -> None:
+    mine, *others = orgs_of(nodes)
+    lost = nodes.owner_of(mine)
+    async with ledger_on(nodes) as ledger:
+        names = Claim(mine, NameKind.EVENT_NAME, ("a",), 9, 3_600.0)
+        assert await ledger.ask((names,), now()) == (Claimed(frozenset(), 1),)
+        await asyncio.to_thread(lost.kill)
+        await reach(lambda: ledger.is_down(mine))
+        with pytest.raises(LedgerDownError):
+            await admit(ledger, mine, "lost")
+        for org in others:
+            assert not ledger.is_down(org)
+            assert not (await admit(ledger, org, f"beside {now()}")).under_way
+        (outage,) = [each for breaker in ledger.links.breakers() for each in breaker.outages()]
+        assert (outage.place, outage.unavailable) == (lost.address, 1)
+        await asyncio.to_thread(nodes.heal)
+        await reach(lambda: not ledger.is_down(mine))
+        assert (await admit(ledger, mine, "back")).used == 1
+
+
+async def test_without_any_node_all_orgs_are_refused_until_they_are_back(nodes: ClusterDeployment) -> None:
+    url = nodes.url
+    nodes.kill()
+    ledger = RedisLedger(store_of(RedisConfig(url=url, cluster=True)), "cluster:", LIMIT)
+    await ledger.start()
+    try:
+        assert ledger.is_down("o")
+        with pytest.raises(LedgerDownError):
+            await admit(ledger, "o", "s")
+        await asyncio.to_thread(nodes.heal)
+        await reach(lambda: not any(map(ledger.is_down, orgs_of(nodes))))
+        assert (await admit(ledger, "o", "s")).used == 1
+    finally:
+        await ledger.close()
+
+
+async def test_a_replica_that_was_promoted_is_followed() -> None:
+    with running_cluster(replicas=1) as nodes:
+        org = orgs_of(nodes)[0]
+        lost = nodes.owner_of(org)
+        async with ledger_on(nodes) as ledger:
+            assert (await admit(ledger, org, "before")).used == 1
+            await asyncio.to_thread(nodes.settle)
+            await asyncio.to_thread(lost.kill)
+            await reach(lambda: ledger.links.of(org).breaker.place not in (lost.address, ""))
+            await reach(lambda: not ledger.is_down(org))
+            assert (await admit(ledger, org, "after")).used == 2
+            assert isinstance(ledger.links, Cluster)
+            (outage,) = ledger.links.gone.outages()
+            assert (outage.place, outage.ended is not None) == (lost.address, True)
+
+
+async def test_a_server_that_is_no_node_is_told(valkey: ValkeyServer) -> None:
+    ledger = RedisLedger(store_of(RedisConfig(url=valkey.url, cluster=True)), "cluster:", LIMIT)
+    await ledger.start()
+    try:
+        assert ledger.is_down("o")
+        (outage,) = [each for breaker in ledger.links.breakers() for each in breaker.outages()]
+        assert outage.reason == NO_NODE
+        assert ledger.links.of("o").breaker.state is StoreState.DOWN
+    finally:
+        await ledger.close()
