@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fsproxy.core.model import Instant
 from fsproxy.telemetry.conditions import Condition, Level
 
@@ -34,23 +36,25 @@ def down(
 
     ``part``: of a Cluster this may be the ``node`` at ``place``, or slots that are ``moving`` or ``unserved``.
     """
-    what, id_ = f"the store {place} is", "store"
-    if part == "node":
-        what, id_ = f"the store's node {place} is", f"store:node:{place}"
-    elif part != "all" and slots < SLOTS:
-        what, id_ = f"{slots} of {SLOTS} slots of the store {place} are", f"store:slots:{part}"
     more = f"{PAGES_BLOCKED if blocks else LIMITS_REST} {remedy}"
-    return Condition(
-        id=id_,
+    text = f"down: {f'it answers {reason}' if reason.isupper() else reason}"
+    whole = Condition(
+        id="store",
         level=Level.BAD,
         since=since,
-        text=f"{what} down: {f'it answers {reason}' if reason.isupper() else reason}",
-        more=more if part == "all" else f"{_orgs_of(slots)} {more}",
+        text=f"the store {place} is {text}",
+        more=more,
         count=unavailable,
         counted="questions not asked",
-        fields={"address": place, "kind": reason} | ({} if part == "all" else {"slots": slots}),
+        fields={"address": place, "kind": reason},
         ended=ended,
     )
+    if part == "all" or slots >= SLOTS:
+        return whole
+    some = replace(whole, more=f"{_orgs_of(slots)} {more}", fields={**whole.fields, "slots": slots})
+    if part == "node":
+        return replace(some, id=f"store:node:{place}", text=f"the store's node {place} is {text}")
+    return replace(some, id=f"store:slots:{part}", text=f"{slots} of {SLOTS} slots of the store {place} are {text}")
 
 
 def _orgs_of(slots: int) -> str:

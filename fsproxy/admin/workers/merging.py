@@ -33,6 +33,7 @@ MOST = frozenset(
         "fsproxy_run_time_list_entries",
         "fsproxy_store_evicted_keys",
         "fsproxy_store_max_bytes",
+        "fsproxy_store_nodes",
         "fsproxy_store_used_bytes",
     }
 )
