@@ -135,7 +135,7 @@ class Stores:
 
     def waiting_for(self) -> list[str]:
         """Return what ``start`` waits for, in words."""
-        connecting = self.ledger.breaker is not None and self.ledger.breaker.state is StoreState.STARTING
+        connecting = overall(self.breakers()) is StoreState.STARTING
         return ["connecting to the store"] * connecting + ([self.persister.loading] if self.persister else [])
 
     async def close(self) -> None:

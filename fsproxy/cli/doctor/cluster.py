@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fsproxy.cli.doctor.findings import Finding, fault, ok, unknown, warning
-from fsproxy.cli.doctor.store import KINDS, Client, asked, failed
+from fsproxy.cli.doctor.store import Client, asked, failed
 from fsproxy.config.hosts import Node
 from fsproxy.config.schema import RedisConfig
-from fsproxy.state.redis.refusals import OTHERWISE, REMEDIES, UNSERVED
+from fsproxy.state.redis.refusals import MISFITS, OTHERWISE, REMEDIES, UNSERVED
 from fsproxy.state.redis.slots import SlotMap
 from fsproxy.state.redis.wire import KEY_VERSION
 
@@ -34,8 +34,8 @@ async def cluster(config: RedisConfig) -> AsyncIterator[Finding]:
         slots = await nodes.read_map(limit)
     except NoMapError as error:
         reason = str(error)
-        text = KINDS.get(reason, f"no node tells which nodes there are: {reason}")
-        yield fault("redis.connect", text, REMEDIES.get(reason, OTHERWISE))
+        check = "redis.kind" if reason in MISFITS else "redis.connect"
+        yield fault(check, f"no node tells which nodes there are: {reason}", REMEDIES.get(reason, OTHERWISE))
         return
     counts = slots.counts()
     alone = sum(not slots.replicas.get(node) for node in counts)
@@ -76,7 +76,7 @@ async def _coverage(client: Client, alone: int) -> Finding:
 
     check = "redis.coverage"
     try:
-        told = await client.execute_command("CONFIG", "GET", COVERAGE)
+        told = await client.execute_command("CONFIG GET", COVERAGE)
     except RedisError:
         text = f"it does not tell {COVERAGE}, which is yes unless it was set"
         return unknown(check, text, "Grant +config|get to the user, or look at it yourself: it should be no.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from redis.exceptions import RedisError
 
@@ -59,18 +60,30 @@ def server_of(config: RedisConfig) -> Server:
 
 async def refuse_misfit(config: RedisConfig) -> None:
     """Raise HostError if what the configuration names is there and is of another kind. What is down is not at fault."""
-    connection = server_of(config).connection(config.timeout)
+    store = store_of(config)
+    servers = [store] if isinstance(store, Server) else [store.server(node) for node in store.seeds]
     reason = ""
-    try:
+    with suppress(TimeoutError):
         async with asyncio.timeout(_SECONDS):
-            await connection.connect()  # type: ignore[no-untyped-call]
-    except (RedisError, OSError) as error:
-        reason = reason_of(error)
-    finally:
-        await connection.disconnect(nowait=True)
+            for server in servers:
+                reason = await _try(server, config.timeout)
+                if not reason or reason in MISFITS:
+                    break
     if reason in MISFITS:
         key, remedy = MISFITS[reason]
         raise HostError(f"state.redis.{key}", f"cannot be used: {reason}", remedy)
+
+
+async def _try(server: Server, limit: float) -> str:
+    """Return why the server cannot be connected to; "": it can."""
+    connection = server.connection(limit)
+    try:
+        await connection.connect()  # type: ignore[no-untyped-call]
+    except (RedisError, OSError) as error:
+        return reason_of(error)
+    finally:
+        await connection.disconnect(nowait=True)
+    return ""
 
 
 def _tls_of(address: RedisAddress) -> RedisTls:

@@ -68,7 +68,7 @@ async def works(ledger: RedisLedger) -> bool:
 
 async def until_up(ledger: RedisLedger) -> None:
     async with asyncio.timeout(PATIENCE):
-        while ledger.breaker.state is not StoreState.UP:
+        while ledger.links.breakers()[0].state is not StoreState.UP:
             await asyncio.sleep(0.01)
 
 
@@ -82,8 +82,8 @@ async def test_each_round_trip_has_its_own_limit_and_not_all_of_them_together(va
         # the question. Together they take as long as the limit.
         async with running_ledger(RedisConfig(url=far.url)) as ledger:
             assert await works(ledger)
-            assert ledger.breaker.state is StoreState.UP
-            assert ledger.breaker.outages() == []
+            assert ledger.links.breakers()[0].state is StoreState.UP
+            assert ledger.links.breakers()[0].outages() == []
 
 
 async def test_who_asks_while_a_connection_comes_up_slowly_waits_for_one_limit_alone(valkey: ValkeyServer) -> None:
@@ -92,11 +92,11 @@ async def test_who_asks_while_a_connection_comes_up_slowly_waits_for_one_limit_a
         slow.delay = 0.8  # twice for each round trip, and connecting takes two or more of them
         valkey.command("CLIENT", "KILL", "TYPE", "normal")
         async with asyncio.timeout(PATIENCE):
-            while not ledger.breaker.failures:
+            while not ledger.links.breakers()[0].failures:
                 await asyncio.sleep(0.01)
         with pytest.raises(LedgerDownError):
             await works(ledger)
-        assert ledger.breaker.is_open
+        assert ledger.links.breakers()[0].is_open
         slow.delay = 0.0
         await until_up(ledger)
         assert await works(ledger)
@@ -152,7 +152,7 @@ async def test_a_name_that_is_pointed_elsewhere_is_followed_while_the_old_server
                 while not other.ask("KEYS", "*"):
                     await asyncio.sleep(0.01)
             assert await works(ledger)
-            assert ledger.breaker.outages() == []
+            assert ledger.links.breakers()[0].outages() == []
 
 
 async def test_of_a_name_for_replicas_too_the_primary_is_found(
@@ -165,7 +165,7 @@ async def test_of_a_name_for_replicas_too_the_primary_is_found(
         async with running_ledger(RedisConfig(url="redis://store.test")) as ledger:
             await until_up(ledger)
             assert await works(ledger)
-            assert [each.reason for each in ledger.breaker.outages()] == ["READONLY"]
+            assert [each.reason for each in ledger.links.breakers()[0].outages()] == ["READONLY"]
 
 
 # -- users and TLS
@@ -179,10 +179,10 @@ async def test_a_password_with_any_characters_and_a_database_are_keys_of_their_o
             assert await works(ledger)
         assert server.ask("INFO", "keyspace").keys() == {"db3"}
         async with running_ledger(RedisConfig(url=url, password=f"{PASSWORD}x")) as ledger:
-            assert [each.reason for each in ledger.breaker.outages()] == ["WRONGPASS"]
+            assert [each.reason for each in ledger.links.breakers()[0].outages()] == ["WRONGPASS"]
         async with running_ledger(RedisConfig(url=url)) as ledger:
-            assert [each.reason for each in ledger.breaker.outages()] == ["NOAUTH"]
-            assert PASSWORD not in repr(ledger.breaker.outages())
+            assert [each.reason for each in ledger.links.breakers()[0].outages()] == ["NOAUTH"]
+            assert PASSWORD not in repr(ledger.links.breakers()[0].outages())
 
 
 async def test_tls_with_an_authority_and_a_client_certificate(valkey: ValkeyServer, tmp_path: Path) -> None:
@@ -199,10 +199,10 @@ async def test_tls_with_an_authority_and_a_client_certificate(valkey: ValkeyServ
         async with running_ledger(trusted) as ledger:
             assert await works(ledger)
         async with running_ledger(RedisConfig(url=url, tls=RedisTls(cert=cert, key=key))) as ledger:
-            (outage,) = ledger.breaker.outages()
+            (outage,) = ledger.links.breakers()[0].outages()
             assert "certificate is not trusted" in outage.reason
         async with running_ledger(RedisConfig(url=url, tls=RedisTls(ca=cert))) as ledger:
-            assert ledger.breaker.is_open, "without a certificate of its own"
+            assert ledger.links.breakers()[0].is_open, "without a certificate of its own"
         in_url = f"{url}?ssl_ca_certs={cert}&ssl_certfile={cert}&ssl_keyfile={key}"
         async with running_ledger(RedisConfig(url=in_url)) as ledger:
             assert await works(ledger), "in redis-py's way"
@@ -265,14 +265,14 @@ async def test_a_server_of_another_kind_is_refused_at_the_start_and_is_down_late
     (caught,) = (each for each in errors if each.key_path == "state.redis.url")
     assert ("cluster: true" if kind == A_NODE else "sentinel: {master") in caught.allowed
     async with running_ledger(config) as ledger:
-        (outage,) = ledger.breaker.outages()
+        (outage,) = ledger.links.breakers()[0].outages()
         assert (outage.reason, outage.ended) == (kind, None)
         assert ("cluster: true" if kind == A_NODE else "sentinel: {master") in REMEDIES[outage.reason]
-        before = ledger.breaker.failures
+        before = ledger.links.breakers()[0].failures
         async with asyncio.timeout(PATIENCE):
-            while ledger.breaker.failures < before + 2:
+            while ledger.links.breakers()[0].failures < before + 2:
                 await asyncio.sleep(0.02)
-        assert [each.ended for each in ledger.breaker.outages()] == [None], "it does not flap"
+        assert [each.ended for each in ledger.links.breakers()[0].outages()] == [None], "it does not flap"
 
 
 @pytest.mark.parametrize("up", [True, False])
