@@ -1,8 +1,7 @@
 """The nodes of a Cluster: a link to each primary, and for each request the link to the node that has its org.
 
 A node says by MOVED that a slot is another one's: then that one gets the request (it was not carried out), and the map
-of slots is read anew. It is also read anew, once a second, while a node is down or a slot has none, as a replica may
-have taken over. Any node that answers can tell it.
+of slots is read anew, from any node that answers. So it is once a second while a node is down or a slot has none.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from redis.exceptions import AskError, ClusterDownError, MovedError, ResponseError
@@ -19,9 +19,10 @@ from fsproxy.core.limits.operations import LedgerDownError
 from fsproxy.state.redis.batch import Request, ScriptCall
 from fsproxy.state.redis.breaker import PROBE_SECONDS, Breaker, Part
 from fsproxy.state.redis.connection import FIRST_ROUND_TRIPS, RedisLink
+from fsproxy.state.redis.ending import end
 from fsproxy.state.redis.nodes import Nodes, NoMapError
 from fsproxy.state.redis.refusals import MOVING, UNSERVED
-from fsproxy.state.redis.slot_moves import SlotMoves
+from fsproxy.state.redis.slot_moves import SlotMoves, refuse
 from fsproxy.state.redis.slots import SLOTS, SlotMap, slot_of
 from fsproxy.state.redis.wire import KEY_VERSION, org_base
 
@@ -120,9 +121,8 @@ class Cluster:
 
     async def close(self) -> None:
         """Stop. For what still waits, the store is down."""
-        if self._reader is not None:
-            self._reader.cancel()
-            await asyncio.gather(self._reader, return_exceptions=True)
+        await end(self._reader)
+        self.map = SlotMap()
         for node in list(self._links):
             self._remove(node)
         await asyncio.gather(*self._aside, return_exceptions=True)
@@ -205,19 +205,17 @@ class Cluster:
                 self._send(node, request)
         elif isinstance(error, ClusterDownError):
             self._wanted.set()
-            for request in call.requests:
-                request.refuse()
+            refuse(call.requests)
         else:
-            moves = self._moves.get(node)
-            if moves is None:
-                server = self._link_to(node).server
-                moves = self._moves[node] = SlotMoves(
-                    lambda: server.connection(self._timeout),
-                    self._timeout,
-                    lambda request, error: self._send(node, request, error),
-                    self._note_held,
-                )
-            moves.wait(slot_of(call.base), call.requests)
+            self._moves_from(node).wait(slot_of(call.base), call.requests)
+
+    def _moves_from(self, node: Node) -> SlotMoves:
+        if node not in self._moves:
+            server, limit = self._link_to(node).server, self._timeout
+            self._moves[node] = SlotMoves(
+                lambda: server.connection(limit), limit, partial(self._send, node), self._note_held
+            )
+        return self._moves[node]
 
     def _note_moved(self, node: Node, error: MovedError) -> None:
         to = _named(error, node)

@@ -51,8 +51,7 @@ class RedisLink:
         redirect: Callable[[ScriptCall, ResponseError], None] | None = None,
     ) -> None:
         """``probe_base`` returns what the keys of no org begin with that lie on the server; None: it takes none yet."""
-        self._probe_base = probe_base
-        self._redirect = redirect
+        self._probe_base, self._redirect = probe_base, redirect
         self.server = server
         self._timeout = timeout
         self.breaker = breaker

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from redis.exceptions import RedisError
 
 from fsproxy.config.hosts import Node
+from fsproxy.state.redis.login import Login
 from fsproxy.state.redis.reasons import reason_of
-from fsproxy.state.redis.server import Login, Server
+from fsproxy.state.redis.server import Server
 from fsproxy.state.redis.slots import SlotMap, slot_map
 
 

@@ -25,6 +25,7 @@ from typing import Any
 from redis.exceptions import AskError, ClusterDownError, MovedError, ResponseError
 
 from fsproxy.state.redis.batch import MOST_WAITING, Request
+from fsproxy.state.redis.ending import end
 from fsproxy.state.redis.probing import REDIRECTIONS
 
 WAITING_SECONDS = 0.01
@@ -87,7 +88,7 @@ class SlotMoves:
         if move is None:
             move = self._moves[slot] = _Move(requests[0].base, loop.time())
         if len(move.waiting) >= MOST_WAITING:
-            _refuse(requests)
+            refuse(requests)
             return
         move.waiting.extend(requests)
         self._wake.set()
@@ -96,9 +97,7 @@ class SlotMoves:
 
     async def close(self) -> None:
         """Stop. What waits is refused."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
 
     async def _run(self) -> None:
         connection = self._connect()
@@ -121,7 +120,7 @@ class SlotMoves:
             self._task = None
             moves, self._moves = self._moves, {}
             for move in moves.values():
-                _refuse(move.waiting)
+                refuse(move.waiting)
             self._changed()
             await connection.disconnect(nowait=True)
 
@@ -135,7 +134,7 @@ class SlotMoves:
             places = await self._places(connection, {slot: base for slot, (base, _) in asked.items()})
         except BaseException:
             for _, waiting in asked.values():
-                _refuse(waiting)
+                refuse(waiting)
             raise
         changed = False
         for slot, place in places.items():
@@ -158,7 +157,7 @@ class SlotMoves:
                 self._send(request, error)
         elif asyncio.get_running_loop().time() - move.since >= self._timeout:
             move.is_held = True
-            _refuse(waiting + move.waiting)
+            refuse(waiting + move.waiting)
             move.waiting = []
         else:
             move.waiting = waiting + move.waiting
@@ -188,6 +187,7 @@ async def _number(connection: Any) -> int:
         return -1
 
 
-def _refuse(requests: Iterable[Request]) -> None:
+def refuse(requests: Iterable[Request]) -> None:
+    """Answer that the store is down."""
     for request in requests:
         request.refuse()

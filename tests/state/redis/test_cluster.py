@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fsproxy.clock import now
+from fsproxy.config.loader import load_text
 from fsproxy.config.schema import RedisConfig
 from fsproxy.core.limits.operations import Admit, Admitted, Claim, Claimed, LedgerDownError, NameKind, QuotaTerms
 from fsproxy.core.model import Instant
@@ -17,9 +21,13 @@ from fsproxy.state.redis.cluster import Cluster
 from fsproxy.state.redis.configured import store_of
 from fsproxy.state.redis.ledger import RedisLedger
 from fsproxy.state.redis.refusals import NO_NODE
+from fsproxy.state.redis.slots import SLOTS
+from fsproxy.state.stores import make_stores
 from support.cluster import ClusterDeployment, orgs_of, running_cluster, slot_of
+from support.documents import text_of
 from support.valkey import ValkeyServer
 
+PAGE = text_of("reference/state.md")
 LIMIT = 2.0
 """Of a round trip: a node that is there answers within it on a busy machine, too."""
 PATIENCE = 120.0
@@ -179,11 +187,11 @@ async def test_no_unit_too_many_while_a_slot_moves_under_load(nodes: ClusterDepl
         return granted
 
     async with ledger_on(nodes, 0.5) as one, ledger_on(nodes, 0.5) as other:
-        loads = [asyncio.create_task(load(each, name)) for each, name in ((one, "a"), (other, "b"))]
-        await asyncio.to_thread(nodes.migrate, slot, target)
-        moved.set()
-        granted = sum(await asyncio.gather(*loads))
-        assert granted == limit == await used(one, org)
+        async with asyncio.TaskGroup() as group:
+            loads = [group.create_task(load(each, name)) for each, name in ((one, "a"), (other, "b"))]
+            await asyncio.to_thread(nodes.migrate, slot, target)
+            moved.set()
+        assert sum(each.result() for each in loads) == limit == await used(one, org)
 
 
 async def test_a_slot_that_moves_as_a_whole_costs_nothing(nodes: ClusterDeployment) -> None:
@@ -262,3 +270,39 @@ async def test_a_server_that_is_no_node_is_told(valkey: ValkeyServer) -> None:
         assert ledger.links.of("o").breaker.state is StoreState.DOWN
     finally:
         await ledger.close()
+
+
+async def test_the_example_of_the_page_works_with_the_rights_that_it_lists(nodes: ClusterDeployment) -> None:
+    (example,) = re.findall(r"## Cluster\n\n```yaml\n(.*?)```", PAGE, re.DOTALL)
+    for number, each in enumerate(nodes.nodes, 1):
+        example = example.replace(f"10.0.0.{number}:6379", each.address)
+    (line,) = re.findall(r"^ACL SETUSER .*$", PAGE, re.MULTILINE)
+    (more,) = re.findall(r"needs on every node `(.*?)`", " ".join(PAGE.split()))
+    example = example.replace("cluster: true", "cluster: true\n    timeout: 20s")
+    for each in nodes.nodes:
+        each.ask(*line.replace("PASSWORD", "word").split(), *more.split())
+    text = f"upstream: {{url: http://a}}\n{example}"
+    config = load_text(text, "f.yaml", {"REDIS_PASSWORD": "word"}, Path()).state
+    stores = make_stores(config)
+    await stores.start()
+    try:
+        ledger, org = stores.ledger, fresh_org(nodes)
+        assert isinstance(ledger, RedisLedger)
+        await admit(ledger, org, "s")
+        await stores.repeats.remember(org, [(b"1", b"v"), (b"2", b"v")])
+        await stores.repeats.close()  # type: ignore[attr-defined]
+        slot, source = slot_of(org), nodes.owner_of(org)
+        keys = source.ask("CLUSTER", "GETKEYSINSLOT", slot, 99)
+        assert sum(":cache:{" in key for key in keys) == 2
+        target = nodes.other_than(source)
+        nodes.begin_migration(slot, target)
+        nodes.move_keys(slot, target)
+        assert (await admit(ledger, org, "on its way")).used == 2
+        nodes.end_migration(slot, target)
+        shown: Any = stores.state()
+        assert (shown["state"], [each["state"] for each in shown["nodes"]]) == ("up", ["up"] * 3)
+        assert sum(each["slots"] for each in shown["nodes"]) == SLOTS
+        (told,) = [each for each in stores.collect() if each.name == "fsproxy_store_nodes"]
+        assert {each.labels["state"]: each.value for each in told.samples} == {"up": 3, "down": 0, "starting": 0}
+    finally:
+        await stores.close()

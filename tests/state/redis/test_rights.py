@@ -16,11 +16,11 @@ from fsproxy.config.loader import load_text
 from fsproxy.config.schema import RedisConfig, SentinelConfig
 from fsproxy.core.limits.operations import Claim, Claimed, Mark, NameKind, Recall, Recalled
 from fsproxy.state.redis.breaker import Breaker
+from fsproxy.state.redis.caches import CacheConnections
 from fsproxy.state.redis.configured import server_of
 from fsproxy.state.redis.kept_names import kept_names
 from fsproxy.state.redis.ledger import RedisLedger
 from fsproxy.state.redis.refusals import NOT_LET_IN, REMEDIES
-from fsproxy.state.redis.repeats import CacheConnections
 from support.documents import text_of
 from support.ledgers import fresh_org
 from support.sentinel import MASTER, running_sentinels
@@ -47,7 +47,7 @@ async def everything(
     config = RedisConfig(url=f"redis://127.0.0.1:{server.port}", username="fsproxy", password="word", **keys)
     store_of = server_of(config)
     ledger = RedisLedger(store_of, "fsproxy:", LIMIT, Breaker("redis"))
-    caches = CacheConnections(store_of, "fsproxy:", 5 * LIMIT, ledger.breaker)
+    caches = CacheConnections(store_of, "fsproxy:", 5 * LIMIT, ledger.links.breakers()[0])
     await ledger.start()
     try:
         yield ledger, caches
@@ -65,7 +65,7 @@ async def uses(ledger: RedisLedger, caches: CacheConnections) -> None:
     assert await caches.run(caches.cache.set("one", b"v", ttl=60))
     assert await caches.run(caches.cache.multi_set([("two", b"v"), ("three", b"v")], ttl=60))
     assert await caches.run(caches.cache.multi_get(["one", "two"])) == [b"v", b"v"]
-    assert ledger.breaker.refusals == caches._breaker.refusals == 0
+    assert ledger.links.breakers()[0].refusals == caches._breaker.refusals == 0
 
 
 async def test_the_least_rights_are_enough_for_all_that_is_done(valkey: ValkeyServer) -> None:
@@ -89,7 +89,7 @@ async def test_without_info_all_goes_on_and_what_is_not_known_is_said(valkey: Va
 
 async def test_another_database_needs_select(valkey: ValkeyServer) -> None:
     async with everything(valkey, LINE, database=2) as (ledger, _):
-        assert [each.reason for each in ledger.breaker.outages()] == ["NOPERM"]
+        assert [each.reason for each in ledger.links.breakers()[0].outages()] == ["NOPERM"]
         assert "docs/reference/state.md" in REMEDIES["NOPERM"]
     async with everything(valkey, f"{LINE} +select", database=2) as (ledger, caches):
         await uses(ledger, caches)
@@ -131,4 +131,4 @@ async def test_a_user_of_the_sentinels_needs_what_the_page_says() -> None:
         ledger = RedisLedger(wrong, "x:", LIMIT, Breaker("redis"))
         await ledger.start()
         await ledger.close()
-        assert [each.reason for each in ledger.breaker.outages()] == [NOT_LET_IN]
+        assert [each.reason for each in ledger.links.breakers()[0].outages()] == [NOT_LET_IN]
