@@ -21,8 +21,8 @@ from fsproxy.telemetry.upstream_health import UpstreamHealth
 
 if TYPE_CHECKING:
     from fsproxy.http.upstream.hosts import Upstream
-    from fsproxy.state.redis.epochs import Epochs
     from fsproxy.state.redis.caches import NodeCaches
+    from fsproxy.state.redis.epochs import Epochs
     from fsproxy.state.redis.links import Links
     from fsproxy.state.redis.store_memory import StoreMemory
     from fsproxy.state.sqlite.persist import Persister

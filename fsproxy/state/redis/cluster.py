@@ -15,11 +15,12 @@ from typing import Any
 from redis.exceptions import AskError, ClusterDownError, MovedError, ResponseError
 
 from fsproxy.config.hosts import Node
-from fsproxy.core.limits.operations import LedgerDownError
 from fsproxy.state.redis.batch import Request, ScriptCall
 from fsproxy.state.redis.breaker import PROBE_SECONDS, Breaker, Part
+from fsproxy.state.redis.closed_link import ClosedLink
 from fsproxy.state.redis.connection import FIRST_ROUND_TRIPS, RedisLink
 from fsproxy.state.redis.ending import end
+from fsproxy.state.redis.epochs import Ask
 from fsproxy.state.redis.nodes import Nodes, NoMapError
 from fsproxy.state.redis.refusals import MOVING, UNSERVED
 from fsproxy.state.redis.slot_moves import SlotMoves, refuse
@@ -32,28 +33,6 @@ READ_SECONDS = 0.1
 """At least, between two readings of the map."""
 KEPT_SECONDS = 60.0
 """How long a link is kept to a node without slots, after a slot was on its way there."""
-
-
-class ClosedLink:
-    """In the place of a link for slots that no node serves now: every request is refused."""
-
-    skew = None
-
-    def __init__(self, breaker: Breaker) -> None:
-        self.breaker = breaker
-
-    def ask(self, base: str, operations: list[Any], at: float | None) -> asyncio.Future[list[Any]]:  # noqa: ARG002
-        """Raise LedgerDownError."""
-        self.breaker.unavailable += 1
-        raise LedgerDownError
-
-    def hold(self, slots: int, reason: str) -> None:
-        """Note how many slots nobody serves, and why."""
-        self.breaker.slots = slots
-        if slots and not self.breaker.is_open:
-            self.breaker.failed(reason)
-        elif not slots:
-            self.breaker.recovered()
 
 
 class Cluster:
@@ -74,6 +53,7 @@ class Cluster:
         """Counts what nodes did that are no primaries any more."""
         self._links: dict[Node, RedisLink] = {}
         self._kept_until: dict[Node, float] = {}
+        self._probe_bases: dict[Node, str | None] = {}
         self._moves: dict[Node, SlotMoves] = {}
         self._held: set[int] = set()
         self._moving = ClosedLink(Breaker(self.place, part=Part.MOVING))
@@ -101,6 +81,11 @@ class Cluster:
     def every(self) -> list[RedisLink]:
         """Return the links to all primaries."""
         return list(self._links.values())
+
+    def servers(self) -> list[tuple[str, Breaker, Ask]]:
+        """See ``Links``."""
+        found = [(self._probe_base(node), link.breaker, link.ask) for node, link in self._links.items()]
+        return [(base, breaker, ask) for base, breaker, ask in found if base is not None]
 
     def alone(self) -> int:
         """Return how many primaries have no replica that could take over."""
@@ -148,6 +133,7 @@ class Cluster:
         link = self._links.pop(node)
         self._run_aside(link.close())
         self._kept_until.pop(node, None)
+        self._probe_bases.pop(node, None)
         if node in self._moves:
             self._run_aside(self._moves.pop(node).close())
         self.gone.take_over(link.breaker)
@@ -158,8 +144,11 @@ class Cluster:
         task.add_done_callback(self._aside.discard)
 
     def _probe_base(self, node: Node) -> str | None:
-        """Return the begin of a key that lies in a slot of the node, and is no org's."""
-        return self.map.key_at(node, f"{self._prefix}{KEY_VERSION}:{{~probe", "}:")
+        """Return what keys of no org begin with that lie in a slot of the node. None: it has no slots."""
+        known = self._probe_bases.get(node)
+        if known is None or self.map.owners[slot_of(known)] != node:
+            known = self._probe_bases[node] = self.map.key_at(node, f"{self._prefix}{KEY_VERSION}:{{~probe", "}:")
+        return known
 
     # -- the map
 

@@ -69,7 +69,7 @@ class OneLink:
     by_slot = False
 
     def __init__(self, link: RedisLink, base: str) -> None:
-        """``base``: what keys of no org begin with."""
+        """Take the link. ``base``: what keys of no org begin with."""
         self._link, self._base = link, base
         self.on_change: Callable[[], None] = lambda: None
         self.start, self.close = link.start, link.close

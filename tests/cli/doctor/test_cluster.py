@@ -29,7 +29,7 @@ def states(found: list[Finding], check: str) -> list[tuple[str, str]]:
 
 
 async def test_every_primary_is_looked_at(nodes: ClusterDeployment) -> None:
-    found = await asked(nodes.url)
+    found = await asked(nodes.nodes[0].url)
     (whole,) = states(found, "redis.connect")
     assert whole == ("ok", "a Cluster of 3 primaries, 3 of them without a replica")
     for check in ("redis.node", "redis.rights", "redis.policy"):
@@ -46,7 +46,7 @@ async def test_a_cluster_that_goes_on_without_a_node_is_right_and_one_that_does_
     first.ask("CONFIG", "SET", "cluster-require-full-coverage", "no")
     second.ask("ACL", "SETUSER", "default", "-config")
     try:
-        found = await asked(nodes.url)
+        found = await asked(nodes.nodes[0].url)
     finally:
         second.ask("ACL", "SETUSER", "default", "+config")
     told = {text.partition(": ")[0]: state for state, text in states(found, "redis.coverage")}
@@ -59,7 +59,7 @@ async def test_slots_without_a_node_are_a_fault(nodes: ClusterDeployment) -> Non
     for each in reversed(nodes.nodes):
         each.ask("CLUSTER", "DELSLOTS", SLOTS - 1)
     try:
-        assert states(await asked(nodes.url), "redis.slots") == [("fault", "1 of its slots have no node")]
+        assert states(await asked(nodes.nodes[0].url), "redis.slots") == [("fault", "1 of its slots have no node")]
     finally:
         last.ask("CLUSTER", "ADDSLOTS", SLOTS - 1)
 

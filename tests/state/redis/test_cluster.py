@@ -43,7 +43,7 @@ def nodes() -> Iterator[ClusterDeployment]:
 
 @asynccontextmanager
 async def ledger_on(deployment: ClusterDeployment, limit: float = LIMIT) -> AsyncIterator[RedisLedger]:
-    config = RedisConfig(url=deployment.url, cluster=True)
+    config = RedisConfig(**deployment.redis)
     ledger = RedisLedger(store_of(config), "cluster:", limit)
     await ledger.start()
     try:
@@ -229,9 +229,8 @@ async def test_a_lost_node_costs_the_limits_of_its_own_orgs_alone(nodes: Cluster
 
 
 async def test_without_any_node_all_orgs_are_refused_until_they_are_back(nodes: ClusterDeployment) -> None:
-    url = nodes.url
     nodes.kill()
-    ledger = RedisLedger(store_of(RedisConfig(url=url, cluster=True)), "cluster:", LIMIT)
+    ledger = RedisLedger(store_of(RedisConfig(**nodes.redis)), "cluster:", LIMIT)
     await ledger.start()
     try:
         assert ledger.is_down("o")

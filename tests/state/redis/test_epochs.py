@@ -120,9 +120,9 @@ async def test_one_that_is_down_is_not_asked_and_what_is_known_of_it_stays(
 ) -> None:
     process = two[0]
     await process.losses()
-    since, unavailable = process.epochs.kept_since, process.ledger.breaker.unavailable
-    process.ledger.breaker.failed("it is tested")
+    since, unavailable = process.epochs.kept_since, process.ledger.links.breakers()[0].unavailable
+    process.ledger.links.breakers()[0].failed("it is tested")
     assert await process.losses() == []
-    assert (process.epochs.kept_since, process.ledger.breaker.unavailable) == (since, unavailable)
-    process.ledger.breaker.recovered()
+    assert (process.epochs.kept_since, process.ledger.links.breakers()[0].unavailable) == (since, unavailable)
+    process.ledger.links.breakers()[0].recovered()
     assert await process.losses() == []

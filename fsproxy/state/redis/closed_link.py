@@ -1,0 +1,31 @@
+"""In the place of a link to a node of a Cluster, for slots that no node serves now."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fsproxy.core.limits.operations import LedgerDownError
+from fsproxy.state.redis.breaker import Breaker
+
+
+class ClosedLink:
+    """Every request is refused."""
+
+    skew = None
+
+    def __init__(self, breaker: Breaker) -> None:
+        self.breaker = breaker
+
+    def ask(self, base: str, operations: list[Any], at: float | None) -> asyncio.Future[list[Any]]:  # noqa: ARG002
+        """Raise LedgerDownError."""
+        self.breaker.unavailable += 1
+        raise LedgerDownError
+
+    def hold(self, slots: int, reason: str) -> None:
+        """Note how many slots nobody serves, and why."""
+        self.breaker.slots = slots
+        if slots and not self.breaker.is_open:
+            self.breaker.failed(reason)
+        elif not slots:
+            self.breaker.recovered()
