@@ -14,10 +14,10 @@ from fsproxy.config.hosts import Node, node
 from fsproxy.config.schema import RedisConfig, SentinelConfig
 from fsproxy.core.limits.operations import Claim, Claimed, LedgerDownError, NameKind
 from fsproxy.state.redis.breaker import Breaker, StoreState
+from fsproxy.state.redis.caches import CacheConnections
 from fsproxy.state.redis.configured import server_of
 from fsproxy.state.redis.ledger import RedisLedger
 from fsproxy.state.redis.refusals import NO_SENTINEL, NO_SUCH_NAME, NONE_ANSWERS, REMEDIES
-from fsproxy.state.redis.repeats import CacheConnections
 from fsproxy.state.redis.server import Server
 from support.ports import free_ports
 from support.sentinel import MASTER, SentinelDeployment, running_sentinels
@@ -68,7 +68,7 @@ async def claims(ledger: RedisLedger, org: str) -> None:
 
 async def until_at(ledger: RedisLedger, server: ValkeyServer) -> None:
     async with asyncio.timeout(PATIENCE):
-        while not ledger.breaker.place.endswith(f":{server.port}") or ledger.breaker.is_open:
+        while not ledger.links.breakers()[0].place.endswith(f":{server.port}") or ledger.links.breakers()[0].is_open:
             await asyncio.sleep(0.02)
 
 
@@ -82,7 +82,7 @@ async def test_a_primary_that_is_killed_is_followed_and_the_store_is_down_meanwh
     before, primary, (replica,) = len(deployment.elections()), deployment.primary, deployment.replicas
     server = server_by([f"127.0.0.1:{free_ports(1)[0]}", *deployment.nodes])
     async with running_ledger(server) as ledger:
-        assert ledger.breaker.place == f"{MASTER} at 127.0.0.1:{primary.port}"
+        assert ledger.links.breakers()[0].place == f"{MASTER} at 127.0.0.1:{primary.port}"
         await claims(ledger, "before")
         assert has(primary, "before")
         primary.kill()
@@ -90,7 +90,7 @@ async def test_a_primary_that_is_killed_is_followed_and_the_store_is_down_meanwh
         await until_at(ledger, replica)
         await claims(ledger, "after")
         assert has(replica, "after")
-        (outage,) = ledger.breaker.outages()
+        (outage,) = ledger.links.breakers()[0].outages()
         assert outage.ended is not None
 
 
@@ -99,7 +99,7 @@ async def test_an_old_primary_that_lives_on_as_one_is_left_at_once(deployment: S
     old, (replica,) = deployment.primary, deployment.replicas
     server = server_by(deployment.nodes)
     async with running_ledger(server) as ledger:
-        cache = CacheConnections(server, "sentinel:", 5 * LIMIT, ledger.breaker)
+        cache = CacheConnections(server, "sentinel:", 5 * LIMIT, ledger.links.breakers()[0])
         assert await cache.run(cache.cache.set("k", b"v", ttl=60))
         await claims(ledger, "before")
         old.ask("ACL", "SETUSER", "default", "-replicaof", "-slaveof")
@@ -146,8 +146,8 @@ async def test_sentinels_that_cannot_say_are_down_with_what_to_do(deployment: Se
         NONE_ANSWERS: [f"127.0.0.1:{free_ports(1)[0]}"],
     }
     async with running_ledger(server_by(nodes[case], "other" if case == NO_SUCH_NAME else MASTER)) as ledger:
-        (outage,) = ledger.breaker.outages()
-        assert ledger.breaker.state is StoreState.DOWN
+        (outage,) = ledger.links.breakers()[0].outages()
+        assert ledger.links.breakers()[0].state is StoreState.DOWN
         assert outage.reason == case
         assert outage.reason in REMEDIES
 
