@@ -72,7 +72,7 @@ def word_of(error: BaseException | str) -> str:
     if is_refused(said):
         return "NOPERM"
     word = "" if isinstance(error, str) else _WORDS.get(type(error).__name__, "")
-    if word == "WRONGPASS" and "invalid" not in said.lower():
+    if word == "WRONGPASS" and "invalid" not in said.lower() and "without any password" not in said.lower():
         return "NOAUTH"
     found = _WORD.match(said)
     known = found is not None and (found[0] in REMEDIES or not word)

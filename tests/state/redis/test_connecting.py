@@ -185,6 +185,11 @@ async def test_a_password_with_any_characters_and_a_database_are_keys_of_their_o
             assert PASSWORD not in repr(ledger.links.breakers()[0].outages())
 
 
+async def test_a_password_for_a_server_that_has_none_is_wrong(valkey: ValkeyServer) -> None:
+    async with running_ledger(RedisConfig(url=valkey.url, password=PASSWORD)) as ledger:
+        assert [each.reason for each in ledger.breaker.outages()] == ["WRONGPASS"]
+
+
 async def test_tls_with_an_authority_and_a_client_certificate(valkey: ValkeyServer, tmp_path: Path) -> None:
     cert, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
     make = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=store"

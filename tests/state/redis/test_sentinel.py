@@ -17,6 +17,7 @@ from fsproxy.state.redis.breaker import Breaker, StoreState
 from fsproxy.state.redis.caches import CacheConnections
 from fsproxy.state.redis.configured import server_of
 from fsproxy.state.redis.ledger import RedisLedger
+from fsproxy.state.redis.reasons import UnusableError
 from fsproxy.state.redis.refusals import NO_SENTINEL, NO_SUCH_NAME, NONE_ANSWERS, REMEDIES
 from fsproxy.state.redis.server import Server
 from support.ports import free_ports
@@ -150,6 +151,21 @@ async def test_sentinels_that_cannot_say_are_down_with_what_to_do(deployment: Se
         assert ledger.links.breakers()[0].state is StoreState.DOWN
         assert outage.reason == case
         assert outage.reason in REMEDIES
+
+
+@pytest.mark.parametrize("answer", [b"+OK\r\n", b"*2\r\n:1\r\n*0\r\n", b"-ERR \xff\r\n", b"HTTP/1.1 400 Bad\r\n\r\n"])
+async def test_what_a_sentinel_cannot_have_said_is_no_answer(answer: bytes) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            writer.write(answer * data.count(b"*"))
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as nonsense:
+        server = server_by([f"127.0.0.1:{nonsense.sockets[0].getsockname()[1]}"])
+        server.start(LIMIT)
+        with pytest.raises(UnusableError):
+            await server.locate(LIMIT)
+        await server.close()
 
 
 async def test_the_doctor_looks_at_every_sentinel_and_at_the_replicas(deployment: SentinelDeployment) -> None:
