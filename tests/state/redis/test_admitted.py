@@ -22,7 +22,7 @@ AT_ONCE = 500
 
 @pytest.fixture
 def store(valkey: ValkeyServer) -> Iterator[ValkeyStore]:
-    made = ValkeyStore(valkey.url)
+    made = ValkeyStore({"url": valkey.url})
     yield made
     made.close()
 

@@ -187,7 +187,7 @@ async def test_a_password_with_any_characters_and_a_database_are_keys_of_their_o
 
 async def test_a_password_for_a_server_that_has_none_is_wrong(valkey: ValkeyServer) -> None:
     async with running_ledger(RedisConfig(url=valkey.url, password=PASSWORD)) as ledger:
-        assert [each.reason for each in ledger.breaker.outages()] == ["WRONGPASS"]
+        assert [each.reason for each in ledger.links.breakers()[0].outages()] == ["WRONGPASS"]
 
 
 async def test_tls_with_an_authority_and_a_client_certificate(valkey: ValkeyServer, tmp_path: Path) -> None:
