@@ -11,7 +11,6 @@ import socket
 import sys
 from collections.abc import Callable, Coroutine
 from functools import partial
-from pathlib import Path
 from secrets import token_hex
 
 import structlog
@@ -23,7 +22,7 @@ from fsproxy.config.schema import Config
 from fsproxy.fleet.descriptors import conditions, that_fits
 from fsproxy.fleet.listening import address, bind_admin, start_admin, start_private_admin, stop_accepting
 from fsproxy.fleet.orphans import Orphans
-from fsproxy.fleet.queues import Listeners, accepting, open_queues
+from fsproxy.fleet.queues import Listeners, accepting, open_queues, remove_path
 from fsproxy.fleet.service_manager import ServiceManager
 from fsproxy.fleet.take_over import LINGER_SECONDS, Predecessor, handing_over
 from fsproxy.fleet.worker_channel import WorkerChannel
@@ -127,7 +126,7 @@ class App:
             backend.listening = True
             if worker_channel is None:
                 stack.enter_context(handing_over(self._instance, sockets))
-                stack.callback(self._remove_path, backend)
+                stack.callback(remove_path, self._config.listen, backend)
             # What was made so far stays, so no collection need walk it.
             gc.collect()
             gc.freeze()
@@ -199,10 +198,6 @@ class App:
         if self._orders is not None:
             return await start_private_admin(create_private_admin(backend), self._orders.admin)
         return await start_admin(create_admin(self._config.admin, backend), self._config.admin, sockets)
-
-    def _remove_path(self, backend: SingleBackend) -> None:
-        if self._config.listen.unix is not None and not backend.taken_over:
-            Path(self._config.listen.unix).unlink(missing_ok=True)
 
     async def _drain(
         self, listeners: Listeners, admin: web.AppRunner, data_plane: DataPlane, server: DataServer, *, taken_over: bool

@@ -10,6 +10,7 @@ import contextlib
 import signal
 import socket
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +18,8 @@ import structlog
 
 from fsproxy.app import App, run_until_end
 from fsproxy.config.problems import HostError
-from fsproxy.fleet.worker_channel import Orders, WorkerChannel, received
+from fsproxy.config.schema import Config
+from fsproxy.fleet.worker_channel import Orders, WorkerChannel, received, unpacked_config
 from fsproxy.telemetry.logs import configure_logs, log_what_is_uncaught
 
 log = structlog.get_logger("fsproxy")
@@ -34,20 +36,21 @@ def main() -> int:
     orders = received(channel)
     if orders is None:
         return 0
-    config = orders.config
+    config = unpacked_config(orders)
+    orders = replace(orders, config=b"")
     configure_logs(config.log.level, config.log.format)
     structlog.contextvars.bind_contextvars(worker=orders.number)
     try:
-        run_until_end(partial(_run, orders, channel))
+        run_until_end(partial(_run, config, orders, channel))
     except HostError as error:
         log.error("the worker cannot start", fault=str(error), key=error.key_path)  # noqa: TRY400
         return 1
     return 0
 
 
-async def _run(orders: Orders, channel: socket.socket) -> None:
+async def _run(config: Config, orders: Orders, channel: socket.socket) -> None:
     worker_channel = WorkerChannel(orders, channel)
-    await App(orders.config, orders.source, worker_channel).run()
+    await App(config, orders.source, worker_channel).run()
     if worker_channel.supervisor_is_gone:
         await asyncio.to_thread(_clear_away, Path(orders.admin))
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import cache
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -40,6 +42,8 @@ from fsproxy.core.run_time_lists import ListChange, ListFullError, ListRow
 
 MOST_BODY = 1024 * 1024
 """Bytes of what is posted."""
+ROWS_IN_PART = 400
+"""Rows of lists that go from one worker to another in one piece: at most 50 KB."""
 _read_change = msgspec.json.Decoder(ListChange).decode
 _read_rows = msgspec.json.Decoder(list[ListRow]).decode
 
@@ -73,8 +77,13 @@ def create_private_admin(backend: SingleBackend) -> web.Application:
         except ListFullError:
             return error(409, "full")
 
-    async def rows(_: web.Request) -> web.Response:
-        return answer(list(backend.lists.rows()))
+    async def rows(request: web.Request) -> web.StreamResponse:
+        response, every = web.StreamResponse(), backend.lists.rows()
+        await response.prepare(request)
+        while part := list(islice(every, ROWS_IN_PART)):
+            await response.write(msgspec.json.encode(part) + b"\n")
+            await asyncio.sleep(0)
+        return response
 
     async def take(request: web.Request) -> web.Response:
         await backend.lists.take(_read_rows(await request.read()))

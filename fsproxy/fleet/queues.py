@@ -16,10 +16,12 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 import structlog
 
+from fsproxy.admin.backend import AdminBackend
 from fsproxy.config.problems import HostError
 from fsproxy.config.schema import Config, ListenConfig
 from fsproxy.config.tls import server_context
@@ -72,6 +74,12 @@ async def _at_path(to: ListenConfig, path: str) -> socket.socket:
         made.bind(path)
         stack.pop_all()
     return made
+
+
+def remove_path(to: ListenConfig, backend: AdminBackend) -> None:
+    """Remove the path of a unix socket at the end of the program, unless another program listens there by now."""
+    if to.unix is not None and not backend.taken_over:
+        Path(to.unix).unlink(missing_ok=True)
 
 
 def close_queue(queue: Queue) -> None:

@@ -27,10 +27,10 @@ from fsproxy.config.schema import Config
 from fsproxy.fleet.kept_queues import KeptQueues
 from fsproxy.fleet.listening import address, bind_admin, start_admin, stop_accepting
 from fsproxy.fleet.missing_workers import MissingWorkers
-from fsproxy.fleet.queues import open_queues
+from fsproxy.fleet.queues import open_queues, remove_path
 from fsproxy.fleet.take_over import Predecessor, handing_over
 from fsproxy.fleet.worker import Worker
-from fsproxy.fleet.worker_channel import Orders
+from fsproxy.fleet.worker_channel import Orders, PackedConfig
 from fsproxy.fleet.worker_conditions import WorkerConditions
 from fsproxy.proxy.passages import new_passage
 from fsproxy.reload.build_generation import Source
@@ -62,6 +62,7 @@ class Supervisor:
         self._runner: web.AppRunner | None = None
         self._admin_sockets: list[socket.socket] = []
         self._queues = KeptQueues()
+        self._packed = PackedConfig()
         self._fault: HostError | None = None
         self._conditions = WorkerConditions(config.workers)
         self._missing = MissingWorkers(self._workers, config.workers)
@@ -97,12 +98,12 @@ class Supervisor:
             opened = await open_queues(self._config.listen, self._config.workers, given)
             self._queues = KeptQueues(opened, common=self._config.listen.unix is not None)
             stack.callback(self._queues.close)
+            stack.callback(remove_path, self._config.listen, self._backend)
             # Its mode is 0700, so that no other user reaches the workers' admin sockets.
             folder = tempfile.TemporaryDirectory(prefix="fsproxy-", ignore_cleanup_errors=True)
             self._folder = Path(stack.enter_context(folder))
             self._admin_sockets = await bind_admin(self._config.admin, given)
-            sockets = [*self._queues.sockets, *self._admin_sockets]
-            stack.enter_context(handing_over(self._backend.instance, sockets))
+            stack.enter_context(handing_over(self._backend.instance, self._queues.sockets + self._admin_sockets))
             stack.push_async_callback(self._close_admin)
             if self._predecessor is None:
                 await self._open_admin()
@@ -185,7 +186,7 @@ class Supervisor:
         orders = Orders(
             number=number,
             admin=str(self._folder / f"{number}.sock"),
-            config=self._last_good.config,
+            config=await self._packed.of(self._last_good.config),
             source=self._source,
             generation=backend.generation,
             switch=backend.switch,

@@ -40,7 +40,8 @@ class Orders:
     """From 1; a worker's replacement has its number."""
     admin: str
     """The path of its private admin socket."""
-    config: Config
+    config: bytes
+    """See ``PackedConfig``: with 100,000 rules, packing takes a second."""
     source: Source
     generation: int
     switch: ModeSwitch | None
@@ -122,9 +123,32 @@ def send_queue(channel: socket.socket, number: int, queue: Sequence[socket.socke
 
 def packed(orders: Orders) -> bytes:
     """Return the orders in the form in which they are sent."""
+    return pickle.dumps(orders, pickle.HIGHEST_PROTOCOL)
+
+
+class PackedConfig:
+    """The configuration in force in the form in which it is sent: made once for all workers, off the event loop."""
+
+    def __init__(self) -> None:
+        self._latest: tuple[Config, asyncio.Future[bytes]] | None = None
+
+    async def of(self, config: Config) -> bytes:
+        """Return it, and keep it for the next worker."""
+        if self._latest is None or self._latest[0] is not config:
+            self._latest = config, asyncio.ensure_future(asyncio.to_thread(packed_config, config))
+        return await asyncio.shield(self._latest[1])
+
+
+def packed_config(config: Config) -> bytes:
+    """Return a configuration in the form in which it is sent."""
     buffer = io.BytesIO()
-    _Pickler(buffer, pickle.HIGHEST_PROTOCOL).dump(orders)
+    _Pickler(buffer, pickle.HIGHEST_PROTOCOL).dump(config)
     return buffer.getvalue()
+
+
+def unpacked_config(orders: Orders) -> Config:
+    """Return the configuration of the orders."""
+    return cast("Config", pickle.loads(orders.config))  # noqa: S301 - see ``received``
 
 
 def received(channel: socket.socket) -> Orders | None:

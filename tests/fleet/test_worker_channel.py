@@ -11,7 +11,16 @@ import pytest
 
 from fsproxy.config.loader import load_text
 from fsproxy.config.schema import ModeSwitch, TopMode
-from fsproxy.fleet.worker_channel import LISTENING, Orders, WorkerChannel, packed, received, send_queue
+from fsproxy.fleet.worker_channel import (
+    LISTENING,
+    Orders,
+    WorkerChannel,
+    packed,
+    packed_config,
+    received,
+    send_queue,
+    unpacked_config,
+)
 from fsproxy.proxy.generation import Generation
 from fsproxy.reload.build_generation import Source
 
@@ -35,7 +44,7 @@ def orders() -> Orders:
     return Orders(
         number=2,
         admin="2.sock",
-        config=config,
+        config=packed_config(config),
         source=source,
         generation=7,
         switch=ModeSwitch(TopMode.SHADOW),
@@ -50,7 +59,9 @@ def test_the_configuration_arrives_as_it_was_sent(channel: tuple[socket.socket, 
     channel[0].sendall(packed(sent))
     got = received(channel[1])
     assert got == sent
-    assert Generation.compile(got.config, got.generation, got.switch).number == 7
+    config = unpacked_config(got)
+    assert config == load_text(CONFIG, "fsproxy.yaml", {}, Path())
+    assert Generation.compile(config, got.generation, got.switch).number == 7
 
 
 @pytest.mark.parametrize("sent", [0, 4, 100])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from enum import StrEnum, unique
 from io import BytesIO
 from typing import Any, NamedTuple
@@ -74,6 +74,20 @@ class WorkerClient:
             # RuntimeError: the worker has ended, and its session was closed meanwhile.
             if self._silent_since is None:
                 self._silent_since = asked
+            raise WorkerSilentError(f"worker {self.number} does not answer") from None
+
+    async def lines(self, path: str, seconds: float) -> AsyncGenerator[bytes, None]:
+        """Yield the lines of an answer as they come, of at most 64 KB each. Raise WorkerSilentError.
+
+        ``seconds``: the time for each line.
+        """
+        try:
+            async with asyncio.timeout(seconds) as limit, self._http.get(path) as response:
+                while line := await response.content.readline():
+                    limit.reschedule(None)
+                    yield line
+                    limit.reschedule(asyncio.get_running_loop().time() + seconds)
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError, RuntimeError):
             raise WorkerSilentError(f"worker {self.number} does not answer") from None
 
     @property
