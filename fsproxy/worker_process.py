@@ -10,7 +10,6 @@ import contextlib
 import signal
 import socket
 import sys
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +18,7 @@ import structlog
 from fsproxy.app import App, run_until_end
 from fsproxy.config.problems import HostError
 from fsproxy.config.schema import Config
-from fsproxy.fleet.worker_channel import Orders, WorkerChannel, received, unpacked_config
+from fsproxy.fleet.worker_channel import Orders, WorkerChannel, received
 from fsproxy.telemetry.logs import configure_logs, log_what_is_uncaught
 
 log = structlog.get_logger("fsproxy")
@@ -33,11 +32,10 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     channel = socket.socket(fileno=sys.stdin.fileno())
-    orders = received(channel)
-    if orders is None:
+    got = received(channel)
+    if got is None:
         return 0
-    config = unpacked_config(orders)
-    orders = replace(orders, config=b"")
+    orders, config = got
     configure_logs(config.log.level, config.log.format)
     structlog.contextvars.bind_contextvars(worker=orders.number)
     try:

@@ -182,11 +182,10 @@ class Supervisor:
 
     async def _run_one(self, number: int) -> int | None:
         """Run one process. Return its exit status; None when it could not be started."""
-        backend = self._backend
+        backend, config = self._backend, await self._packed.of(self._last_good.config)
         orders = Orders(
             number=number,
             admin=str(self._folder / f"{number}.sock"),
-            config=await self._packed.of(self._last_good.config),
             source=self._source,
             generation=backend.generation,
             switch=backend.switch,
@@ -195,7 +194,7 @@ class Supervisor:
             queue=tuple(each.fileno() for each in self._queues.of(number)),
         )
         try:
-            worker = await Worker.start(orders)
+            worker = await Worker.start(orders, config)
         except OSError as error:
             log.exception("a worker could not be started", worker=number, errno=error.errno)
             return None

@@ -44,8 +44,8 @@ class Worker(WorkerClient):
         """The same channel, as sockets are sent over it."""
 
     @classmethod
-    async def start(cls, orders: Orders) -> Self:
-        """Start a process and send it its orders. Raise OSError when there can be none."""
+    async def start(cls, orders: Orders, config: bytes) -> Self:
+        """Start a process and send it its orders and the packed configuration. Raise OSError when there can be none."""
         ours, theirs = socket.socketpair()
         try:
             # The worker must not import from a folder from which the supervisor would not.
@@ -64,7 +64,7 @@ class Worker(WorkerClient):
         direct = ours.dup()
         direct.setblocking(False)
         reader, writer = await asyncio.open_connection(sock=ours, limit=LONGEST_LINE)
-        writer.write(packed(orders))
+        writer.writelines((packed(orders), config))
         return cls(orders, process, (reader, writer), direct)
 
     @property

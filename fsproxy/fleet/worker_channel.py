@@ -34,14 +34,12 @@ MOST_SOCKETS = 64
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What a worker starts with. The configuration is the one in force, whatever the file contains by now."""
+    """What a worker starts with, together with the configuration in force, whatever the file contains by now."""
 
     number: int
     """From 1; a worker's replacement has its number."""
     admin: str
     """The path of its private admin socket."""
-    config: bytes
-    """See ``PackedConfig``: with 100,000 rules, packing takes a second."""
     source: Source
     generation: int
     switch: ModeSwitch | None
@@ -122,12 +120,15 @@ def send_queue(channel: socket.socket, number: int, queue: Sequence[socket.socke
 
 
 def packed(orders: Orders) -> bytes:
-    """Return the orders in the form in which they are sent."""
+    """Return the orders in the form in which they are sent. The packed configuration follows."""
     return pickle.dumps(orders, pickle.HIGHEST_PROTOCOL)
 
 
 class PackedConfig:
-    """The configuration in force in the form in which it is sent: made once for all workers, off the event loop."""
+    """The configuration in the form in which it is sent: made once for all workers, off the event loop.
+
+    With 100,000 rules that takes a second.
+    """
 
     def __init__(self) -> None:
         self._latest: tuple[Config, asyncio.Future[bytes]] | None = None
@@ -146,16 +147,11 @@ def packed_config(config: Config) -> bytes:
     return buffer.getvalue()
 
 
-def unpacked_config(orders: Orders) -> Config:
-    """Return the configuration of the orders."""
-    return cast("Config", pickle.loads(orders.config))  # noqa: S301 - see ``received``
-
-
-def received(channel: socket.socket) -> Orders | None:
-    """Return the orders; None when the supervisor ended before it had sent them. This blocks."""
+def received(channel: socket.socket) -> tuple[Orders, Config] | None:
+    """Return the orders and the configuration; None when the supervisor ended before it had sent both. This blocks."""
     with channel.dup() as copy, copy.makefile("rb") as stream, suppress(EOFError, pickle.UnpicklingError):
         # Only the process that made this pair of sockets can have written these bytes.
-        return cast("Orders", pickle.load(stream))  # noqa: S301
+        return cast("Orders", pickle.load(stream)), cast("Config", pickle.load(stream))  # noqa: S301
     return None
 
 

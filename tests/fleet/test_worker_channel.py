@@ -19,7 +19,6 @@ from fsproxy.fleet.worker_channel import (
     packed_config,
     received,
     send_queue,
-    unpacked_config,
 )
 from fsproxy.proxy.generation import Generation
 from fsproxy.reload.build_generation import Source
@@ -39,12 +38,10 @@ def channel() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 def orders() -> Orders:
-    config = load_text(CONFIG, "fsproxy.yaml", {}, Path())
     source = Source(Path("fsproxy.yaml"), {"NAME": "value"})
     return Orders(
         number=2,
         admin="2.sock",
-        config=packed_config(config),
         source=source,
         generation=7,
         switch=ModeSwitch(TopMode.SHADOW),
@@ -55,20 +52,20 @@ def orders() -> Orders:
 
 
 def test_the_configuration_arrives_as_it_was_sent(channel: tuple[socket.socket, socket.socket]) -> None:
-    sent = orders()
-    channel[0].sendall(packed(sent))
+    sent, config = orders(), load_text(CONFIG, "fsproxy.yaml", {}, Path())
+    channel[0].sendall(packed(sent) + packed_config(config))
     got = received(channel[1])
-    assert got == sent
-    config = unpacked_config(got)
-    assert config == load_text(CONFIG, "fsproxy.yaml", {}, Path())
-    assert Generation.compile(config, got.generation, got.switch).number == 7
+    assert got is not None
+    assert got == (sent, config)
+    assert Generation.compile(got[1], got[0].generation, got[0].switch).number == 7
 
 
-@pytest.mark.parametrize("sent", [0, 4, 100])
+@pytest.mark.parametrize("sent", [0, 4, 100, -1])
 def test_a_supervisor_that_ended_before_it_was_done_has_given_no_orders(
     channel: tuple[socket.socket, socket.socket], sent: int
 ) -> None:
-    channel[0].sendall(packed(orders())[:sent])
+    whole = packed(orders()) + packed_config(load_text(CONFIG, "fsproxy.yaml", {}, Path()))
+    channel[0].sendall(whole[:sent])
     channel[0].close()
     assert received(channel[1]) is None
 
