@@ -106,6 +106,9 @@ def _beside_sentinel(table: Table, url: Scalar | None, *, cluster: bool) -> Iter
 
 def _address_faults(table: Table, url: Scalar | None, *, cluster: bool) -> Iterator[Problem]:
     number, tls = table.scalar("database"), table.members.get("tls")
+    prefix = table.scalar("prefix")
+    if cluster and prefix is not None and "{" in prefix.text:
+        yield prefix.problem("holds {, which may put all orgs into one slot of the Cluster", "a prefix without {")
     if cluster and number is not None and number.text != "0":
         yield number.problem("is not there in a Cluster, which has database 0 alone", "0")
     if url is None:

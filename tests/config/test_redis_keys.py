@@ -53,6 +53,7 @@ TOGETHER = {
     "cluster: true, database: 1": "database: 1 is not there in a Cluster, which has database 0 alone; allowed: 0",
     "cluster: true, url: redis://a/1": "url: names a database, but a Cluster has database 0 alone",
     "cluster: true, url: 'redis://a?db=2'": "url: names a database, but a Cluster has database 0 alone",
+    "cluster: true, prefix: 'a{b}:'": 'prefix: "a{b}:" holds {, which may put all orgs into one slot',
     "cluster: true, url: unix:///run/redis.sock": "url: is a unix socket",
     "url: redis://a/1, database: 2": "database: 2 is not the database that url names",
     "url: redis://u@a, username: u": "username: stands beside a username in url",

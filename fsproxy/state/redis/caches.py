@@ -32,7 +32,7 @@ CONNECTIONS = 2
 """Where the server is near, two read and write as fast as sixteen, as a command costs this process some 150 µs.
 
 The link is a third connection of the process, and one to a Sentinel a fourth."""
-COVERAGE = "cluster-require-full-coverage"
+COVERAGE, UNKNOWN = "cluster-require-full-coverage", "unknown"
 _VERSION = 1
 
 
@@ -61,8 +61,10 @@ class CacheConnections:
         self._rests_until = float("-inf")
         self.memory = StoreMemory(self._ask_memory)
         self._in_cluster = in_cluster
-        self.full_coverage: bool | None = None
-        """The node serves nothing as soon as any slot of its Cluster has no node; None: not known."""
+        self.coverage = ""
+        """Whether the node of a Cluster serves nothing as soon as any slot has no node: ``yes``, ``no`` or ``unknown``.
+
+        "": it was not asked yet."""
         # aiocache's own arguments know neither TLS nor users nor sockets, so the pool is ours. aiocache's
         # default pool raises when it is used up; this one waits.
         self.cache = _Cache(
@@ -118,9 +120,9 @@ class CacheConnections:
         try:
             told = await self.cache.client.config_get(COVERAGE)
         except ResponseError:
-            self.full_coverage = None
+            self.coverage = UNKNOWN
         else:
-            self.full_coverage = {"yes": True, "no": False}.get(told.get(COVERAGE))
+            self.coverage = str(told.get(COVERAGE, UNKNOWN))
 
 
 class NodeCaches:
@@ -133,6 +135,7 @@ class NodeCaches:
         self._by_link: dict[object, CacheConnections] = {}
         self._is_started = False
         self._closing: set[asyncio.Task[None]] = set()
+        links.on_change = self._follow
         self._follow()
 
     def of(self, org: str) -> CacheConnections | None:
@@ -206,7 +209,6 @@ class NodeCaches:
     def start(self) -> None:
         """Ask each server, from now on, how full it is."""
         self._is_started = True
-        self._links.on_change = self._follow
         for caches in self._by_link.values():
             caches.memory.start()
         self._follow()

@@ -7,22 +7,27 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from fsproxy.clock import now
 from fsproxy.config.loader import load_text
-from fsproxy.config.schema import RedisConfig
+from fsproxy.config.schema import RedisConfig, StateBackend, StateConfig
 from fsproxy.core.limits.operations import Admit, Admitted, Claim, Claimed, LedgerDownError, NameKind, QuotaTerms
 from fsproxy.core.model import Instant
+from fsproxy.proxy.watching import Watch
 from fsproxy.state.redis.breaker import StoreState
 from fsproxy.state.redis.cluster import Cluster
 from fsproxy.state.redis.configured import store_of
+from fsproxy.state.redis.kept_names import kept_names
 from fsproxy.state.redis.ledger import RedisLedger
 from fsproxy.state.redis.refusals import NO_NODE
 from fsproxy.state.redis.slots import SLOTS
-from fsproxy.state.stores import make_stores
+from fsproxy.state.stores import Stores, make_stores
+from fsproxy.telemetry.conditions import Condition, Level
+from fsproxy.telemetry.metrics import Metrics
 from support.cluster import ClusterDeployment, orgs_of, running_cluster, slot_of
 from support.documents import text_of
 from support.valkey import ValkeyServer
@@ -56,6 +61,31 @@ async def ledger_on(deployment: ClusterDeployment, limit: float = LIMIT) -> Asyn
 async def ledger(nodes: ClusterDeployment) -> AsyncIterator[RedisLedger]:
     async with ledger_on(nodes) as made:
         yield made
+
+
+@asynccontextmanager
+async def stores_on(deployment: ClusterDeployment) -> AsyncIterator[tuple[Stores, RedisLedger]]:
+    config = RedisConfig(**deployment.redis, timeout=LIMIT)
+    stores = make_stores(StateConfig(backend=StateBackend.REDIS, redis=config))
+    assert isinstance(stores.ledger, RedisLedger)
+    await stores.ledger.start()
+    try:
+        yield stores, stores.ledger
+    finally:
+        await stores.close()
+
+
+def no_upstream() -> Any:
+    return SimpleNamespace(certificates=list)
+
+
+def conditions(watch: Watch) -> dict[str, Condition]:
+    return {each.id: each for each in watch.conditions.present()}
+
+
+def states(stores: Stores) -> dict[str, str]:
+    shown: Any = stores.state()
+    return {each["node"]: each["state"] for each in shown["nodes"]}
 
 
 _orgs = iter(range(1_000_000))
@@ -211,7 +241,10 @@ async def test_a_slot_that_moves_as_a_whole_costs_nothing(nodes: ClusterDeployme
 async def test_a_lost_node_costs_the_limits_of_its_own_orgs_alone(nodes: ClusterDeployment) -> None:
     mine, *others = orgs_of(nodes)
     lost = nodes.owner_of(mine)
-    async with ledger_on(nodes) as ledger:
+    async with stores_on(nodes) as (stores, ledger):
+        watch = Watch(Metrics(), no_upstream)
+        watch.add_stores(stores, lambda: False)
+        assert conditions(watch) == {}
         names = Claim(mine, NameKind.EVENT_NAME, ("a",), 9, 3_600.0)
         assert await ledger.ask((names,), now()) == (Claimed(frozenset(), 1),)
         await asyncio.to_thread(lost.kill)
@@ -221,11 +254,43 @@ async def test_a_lost_node_costs_the_limits_of_its_own_orgs_alone(nodes: Cluster
         for org in others:
             assert not ledger.is_down(org)
             assert not (await admit(ledger, org, f"beside {now()}")).under_way
-        (outage,) = [each for breaker in ledger.links.breakers() for each in breaker.outages()]
-        assert (outage.place, outage.unavailable) == (lost.address, 1)
+        found = conditions(watch)[f"store:node:{lost.address}"]
+        assert found.count == 1
+        assert found.fields["slots"] == pytest.approx(5461, abs=20), "one or the other has moved"
+        assert "about 33 % of the orgs" in found.more
+        assert {name: value for name, value in states(stores).items() if value != "up"} == {lost.address: "down"}
+        assert stores.state()["state"] == "down"
         await asyncio.to_thread(nodes.heal)
         await reach(lambda: not ledger.is_down(mine))
+        assert f"store:node:{lost.address}" not in conditions(watch)
         assert (await admit(ledger, mine, "back")).used == 1
+
+
+async def test_a_cluster_that_stops_as_a_whole_without_a_node_is_warned_of(nodes: ClusterDeployment) -> None:
+    one = nodes.nodes[1]
+    async with stores_on(nodes) as (stores, _):
+        watch = Watch(Metrics(), no_upstream)
+        watch.add_stores(stores, lambda: False)
+        assert stores.shared is not None
+        for wanted, level in (("no", None), ("yes", Level.WARN)):
+            one.ask("CONFIG", "SET", "cluster-require-full-coverage", wanted)
+            for _, caches in stores.shared[1].every():
+                await caches.memory.poll()
+            found = conditions(watch).get("store:coverage")
+            assert (found and found.level) == level
+        assert found is not None
+        assert "the limits of all orgs" in found.more
+        one.ask("CONFIG", "SET", "cluster-require-full-coverage", "no")
+
+
+async def test_names_are_read_from_every_node(ledger: RedisLedger, nodes: ClusterDeployment) -> None:
+    orgs = [f"names-{org}" for org in orgs_of(nodes)]
+    for org in orgs:
+        await ledger.ask((Claim(org, NameKind.EVENT_NAME, (f"of {org}",), 9, 3_600.0),), now())
+    config = RedisConfig(**nodes.redis, prefix="cluster:")
+    every = [(org, name) async for org, _, name, _ in kept_names(config, None)]
+    assert {(org, f"of {org}") for org in orgs} <= set(every)
+    assert [name async for _, _, name, _ in kept_names(config, orgs[0])] == [f"of {orgs[0]}"]
 
 
 async def test_without_any_node_all_orgs_are_refused_until_they_are_back(nodes: ClusterDeployment) -> None:
