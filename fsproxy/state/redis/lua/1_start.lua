@@ -9,7 +9,7 @@
 -- ARGV[2]  msgpack: the constants below, in their order. Python has their values (state/redis/script.py), as both forms
 --          of the ledger use them.
 -- returns  msgpack: [server time, [[answer, ...] or an error's text, ...]], in the order of the requests.
--- cost     docs/reference/state.md. A script blocks the server, so a call carries at most 128 requests.
+-- cost     docs/reference/sizing.md. A script blocks the server, so a call carries at most 128 requests.
 --
 -- Time is the server's (TIME), in Unix seconds with a fraction, so that processes need not agree on it. Every key
 -- expires. A key's expiry only cleans up: every value carries the times that decide.

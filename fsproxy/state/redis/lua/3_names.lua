@@ -38,13 +38,15 @@ local function define_names()
     end
     local function add(place)
       local mark = marks[place]
-      if is_known(mark) then
-        return
-      end
-      added[mark], size = true, size + 1
-      if kept then
-        redis.call('SADD', key, mark)
-        redis.call('PEXPIRE', key, milliseconds(PAGE_NAMES_KEPT))
+      if not kept then
+        if not is_known(mark) then
+          added[mark], size = true, size + 1
+        end
+      elseif redis.call('SADD', key, mark) == 1 then
+        size = size + 1
+        if size == 1 then
+          redis.call('PEXPIRE', key, milliseconds(PAGE_NAMES_KEPT))
+        end
       end
     end
     return has_room, add
@@ -70,7 +72,7 @@ local function define_names()
   -- Of a claim on a page follow the page, how many names it may have, and the mark of each name.
   -- Answers [how many are known, for how many seconds the org has been known, then for each name that is refused its
   -- place from 0, and for each that is new -1 - its place]. A name that was known gives no entry.
-  -- Cost: 6 commands, and 1 or 2 for each name; on a page 3 for each name more.
+  -- Cost: 6 commands, and 1 or 2 for each name; on a page 1 for each name more.
   function operations.claim(kind, names, limit, retention, page, most, marks)
     local has_room, add = names_of_page(page, most, marks, true)
     if limit < 0 then
