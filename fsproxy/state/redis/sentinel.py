@@ -7,6 +7,7 @@ primary still names that one, so here all are asked, and the newest election cou
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from dataclasses import dataclass
 
@@ -54,6 +55,7 @@ class SentinelServer(Server):
     ) -> None:
         super().__init__(Node("", 0), login, tls)
         self._master = config.master
+        self._asking = asyncio.Lock()
         own = Login(config.username, config.password, mode="sentinel")
         self._sentinels = [Server(each, own, tls_of_sentinels) for each in config.nodes]
 
@@ -69,7 +71,8 @@ class SentinelServer(Server):
 
     async def locate(self, limit: float) -> Node:
         """Return where the primary is by the newest election that any Sentinel knows. Raises UnusableError."""
-        words = await self._words(limit)
+        async with self._asking:  # so that who asks later knows no less
+            words = await self._words(limit)
         found = [each for each in words if isinstance(each, _Word)]
         named = [(each.epoch, each.node) for each in found if each.node is not None]
         if named:
@@ -169,12 +172,7 @@ class SentinelServer(Server):
         return "@" in words and words[words.index("@") + 1 : words.index("@") + 2] == [self._master]
 
     async def _check(self, limit: float) -> None:
-        """Lead the link to the primary, if it is connected to another server or to none."""
-        before = self.node
-        try:
-            found = await self.locate(limit)
-        except UnusableError:
-            return
-        # The messages of one election are several. The first has led it there.
-        if found != before or self.present is None:
-            self.moved.set()
+        """Lead the link to the primary, if it is connected to another server. Messages of one election are several."""
+        with contextlib.suppress(UnusableError):
+            if await self.locate(limit) != self.linked:
+                self.moved.set()

@@ -42,6 +42,8 @@ class Server:
         self.tls = tls
         self.moved = asyncio.Event()
         """Set when the link is to be opened anew, as the server is another one."""
+        self.linked: Node | None = None
+        """Where the link's newest connection leads, or would have led."""
         self.present: Any = None
         """The address that the process's link is connected to, which its other connections use too; None: none."""
         self._watching: asyncio.Task[None] | None = None
@@ -154,8 +156,12 @@ class ServerConnection(AbstractConnection):
 
     async def _addresses(self) -> list[tuple[int, Any]]:
         """Return the family and address of each place where the server may be."""
-        found = await self.server.look_up(await self.server.locate(self.limit))
-        first = self.server.skipped % len(found)
+        server = self.server
+        server.linked = await server.locate(self.limit)
+        # Whoever found out before that it has moved knew no more than this.
+        server.moved.clear()
+        found = await server.look_up(server.linked)
+        first = server.skipped % len(found)
         return found[first:] + found[:first]
 
     async def _first_of(self, places: list[tuple[int, Any]]) -> socket.socket:
@@ -220,5 +226,5 @@ class PooledConnection(ServerConnection):
     async def _addresses(self) -> list[tuple[int, Any]]:
         present = self.server.present
         if present is None:
-            return await super()._addresses()
+            return await self.server.look_up(await self.server.locate(self.limit))
         return [(socket.AF_INET6 if len(present) == 4 else socket.AF_INET, present)]
