@@ -8,7 +8,6 @@ cache of that server is left alone for a second.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
 
@@ -21,6 +20,7 @@ from fsproxy.clock import monotonic
 from fsproxy.state.redis.breaker import Breaker, StoreState
 from fsproxy.state.redis.connection import RedisLink
 from fsproxy.state.redis.links import Links
+from fsproxy.state.redis.probing import is_redirection
 from fsproxy.state.redis.server import Server
 from fsproxy.state.redis.store_memory import StoreMemory
 from fsproxy.state.redis.wire import org_tag
@@ -86,14 +86,20 @@ class CacheConnections:
         return self.is_usable and not self.memory.is_full
 
     async def run(self, command: Awaitable[Any]) -> Any:
-        """Return the command's answer. None: it failed, and the cache is left alone for a while.
+        """Return the command's answer. None: it failed, and as a rule the cache is left alone for a while.
 
         Whether the store is down is the ledger's to find out, with its own time limit.
         """
         self._breaker.round_trips += 1
         answer = None
-        with contextlib.suppress(Exception):  # whatever it is: not remembered
+        try:
             answer = await command
+        except ResponseError as error:
+            if is_redirection(error):
+                # The slot of one org moves, or has moved: the ledger finds that out, and the others go on.
+                return None
+        except Exception:  # noqa: BLE001, S110 - whatever it is: not remembered
+            pass
         if answer is None:
             self._breaker.failures += 1
             self._rests_until = monotonic() + REST_SECONDS
