@@ -246,6 +246,20 @@ def test_all_that_the_container_file_copies_exists() -> None:
     copied = [name for line in re.findall(r"^COPY (?!--)(.*) \S+$", text, re.MULTILINE) for name in line.split()]
     assert "fsproxy" in copied
     assert [name for name in copied if not (DEPLOY.parents[1] / name).exists()] == []
+    # Nothing else is sent to a build.
+    sent = (DEPLOY / "container" / "Containerfile.dockerignore").read_text().splitlines()
+    assert sent[1] == "*"
+    assert {line[1:] for line in sent if line.startswith("!")} == set(copied)
+
+
+def test_the_image_is_made_of_pinned_versions_and_says_what_it_is() -> None:
+    text = (DEPLOY / "container" / "Containerfile").read_text()
+    assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"${PYTHON}"}
+    assert re.search(r"^ARG PYTHON=\S+:\d+\.\d+\.\d+-slim-\w+$", text, re.MULTILINE)
+    assert re.search(r"^ARG UV=\d+\.\d+\.\d+$", text, re.MULTILINE)
+    assert f"\nARG VERSION={fsproxy.__version__}\n" in text
+    labels = re.findall(r"org\.opencontainers\.image\.(\w+)=", text)
+    assert set(labels) == {"title", "description", "licenses", "version", "revision", "created"}
 
 
 def _kubernetes(kind: str) -> dict[str, Any]:
