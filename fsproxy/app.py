@@ -21,7 +21,7 @@ from fsproxy.admin.single import SingleBackend
 from fsproxy.config.schema import Config
 from fsproxy.fleet.descriptors import conditions, that_fits
 from fsproxy.fleet.listening import address, bind_admin, start_admin, start_private_admin, stop_accepting
-from fsproxy.fleet.orphans import Orphans
+from fsproxy.fleet.orphans import orphans_reaped
 from fsproxy.fleet.queues import Listeners, accepting, open_queues, remove_path
 from fsproxy.fleet.service_manager import ServiceManager
 from fsproxy.fleet.take_over import LINGER_SECONDS, Predecessor, handing_over
@@ -99,12 +99,9 @@ class App:
                 worker_channel.watch_supervisor(self._loop, self._stop.set)
             names = {"instance": self._instance, "passage": self._passage}
             backend = SingleBackend(self._reloader, self.metrics, stop=self._stop, **names)
-            self._manager.start(lambda: self._status(backend))
-            stack.callback(self._manager.close)
+            stack.enter_context(self._manager.follow(backend.summary))
             if worker_channel is None:
-                orphans = Orphans()
-                orphans.start()
-                stack.callback(orphans.close)
+                stack.enter_context(orphans_reaped())
             # First of all, so that a start that takes long does not look like a program that is dead. A predecessor
             # answers for both until this program listens, as the pair is ready meanwhile.
             sockets = await bind_admin(self._config.admin, self._given) if self._orders is None else []
@@ -176,15 +173,6 @@ class App:
         backend.use(data_plane)
         return data_plane
 
-    def _status(self, backend: SingleBackend) -> str:
-        """Return how the program is, in one line, for ``systemctl status``."""
-        if self._stop.is_set():
-            return "draining"
-        if self._data_plane is None or not backend.listening:
-            return f"starting: {', '.join(backend.waiting_for())}"
-        generation, warnings = self._data_plane.generation, self._data_plane.conditions.warnings()
-        return "; ".join([f"mode {generation.mode.value}, generation {generation.number}", *warnings[:1]])
-
     def _make_data_plane(self, generation: Generation) -> DataPlane:
         data_plane = DataPlane(generation, self.metrics, self._loop, self._sweeper, self._passage)
         if self._config.audit.to == "stdout" and self._config.log.format != "json" and sys.stdout.isatty():
@@ -204,8 +192,7 @@ class App:
     ) -> None:
         """Accept no more, close idle connections, and let the rest finish for ``server.drain``."""
         self._reloader.trials.end(PROGRAM_STOPS)
-        if not taken_over:
-            self._manager.stopping(self._config.server.drain)
+        self._manager.stopping(self._config.server.drain, taken_over=taken_over)
         log.info("draining", in_flight=self.metrics.in_flight, seconds=self._config.server.drain)
         if self._worker_channel is not None:
             self._worker_channel.report_leaving()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
 import signal
 import socket
 import sys
@@ -28,6 +29,8 @@ def main() -> int:
     """Run the worker. Return the exit status: 1, with a line on standard error, when it cannot start."""
     log_what_is_uncaught()
     configure_logs()
+    # The supervisor ends a worker that hangs with SIGABRT. Then the stacks of all threads say what has held it.
+    faulthandler.enable()
     # A terminal sends its signals to all processes of a group. The supervisor alone decides what the workers do.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

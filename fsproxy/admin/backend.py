@@ -51,6 +51,10 @@ class AdminBackend(ABC):
         """Return whether the program is ready, and in what state it is."""
 
     @abstractmethod
+    def summary(self) -> str:
+        """Return how the program is, in one line, for ``systemctl status``."""
+
+    @abstractmethod
     async def status(self) -> Status:
         """Return how the program is, at a glance."""
 

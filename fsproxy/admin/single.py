@@ -139,6 +139,14 @@ class SingleBackend(AdminBackend):
         names = {"instance": self.instance, "passage": self.passage}
         return {**state, "config": self._reloader.state(), **names}
 
+    def summary(self) -> str:
+        if self._stop.is_set():
+            return "draining"
+        if self._started is None or not self.listening:
+            return f"starting: {', '.join(self.waiting_for())}"
+        generation, warnings = self._started.generation, self._started.conditions.warnings()
+        return "; ".join([f"mode {generation.mode.value}, generation {generation.number}", *warnings[:1]])
+
     async def status(self) -> Status:
         alerts, config = self._data_plane.conditions.alerts(), self._data_plane.generation.config
         return glance.status(self.vitals(), alerts, self.program_state(), config, {"configured": 1, "answered": 1}, {})

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from fsproxy.core.model import Instant
-from fsproxy.fleet.worker import Worker
+from fsproxy.fleet.worker import HUNG_SECONDS, Worker
 from fsproxy.telemetry.conditions import Condition, Level
 
 HOUR = 3600.0
@@ -83,8 +83,8 @@ class MissingWorkers:
             level=Level.WARN,
             since=since,
             text=f"worker {number} of {self._configured} does not answer",
-            more="What it has accepted waits; the others accept its connections from now on. It is not replaced, as it "
-            "may go on: kill it if it does not.",
+            more="What it has accepted waits; the others accept its connections from now on. It may go on. If it does "
+            f"not within {HUNG_SECONDS:.0f} s, it is ended and replaced.",
             fields={"worker": number},
         )
 

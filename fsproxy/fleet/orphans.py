@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 LOOK_SECONDS = 1.0
 """Seconds between two looks."""
@@ -17,33 +18,30 @@ NEXT_SECONDS = 0.1
 """The same once one was found: the event loop turns many times meanwhile, and one turn is enough for it."""
 
 
-class Orphans:
-    """Reaps what nobody awaits, a few in a second."""
+@contextmanager
+def orphans_reaped() -> Iterator[None]:
+    """Reap what nobody awaits, a few in a second, within the block. On systems without ``waitid`` nothing happens."""
+    loop = asyncio.get_running_loop()
+    before: int | None = None
+    timer: asyncio.Handle
 
-    def __init__(self) -> None:
-        self._found: int | None = None
-        """A child that had ended at the last look."""
-        self._timer: asyncio.TimerHandle | None = None
-
-    def start(self) -> None:
-        """Look now and from now on. On systems without ``waitid`` nothing happens."""
-        if hasattr(os, "waitid"):
-            self._look()
-
-    def close(self) -> None:
-        """Look no more."""
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _look(self) -> None:
+    def look() -> None:
+        nonlocal before, timer
         found = _ended_child()
-        if found is not None and found == self._found:
+        if found is not None and found == before:
             with suppress(ChildProcessError):
                 os.waitpid(found, os.WNOHANG)
             found = _ended_child()
-        self._found = found
-        seconds = LOOK_SECONDS if found is None else NEXT_SECONDS
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._look)
+        before = found
+        timer = loop.call_later(LOOK_SECONDS if found is None else NEXT_SECONDS, look)
+
+    timer = loop.call_later(LOOK_SECONDS, look)
+    if not hasattr(os, "waitid"):
+        timer.cancel()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _ended_child() -> int | None:

@@ -10,7 +10,8 @@ import asyncio
 import faulthandler
 import os
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import structlog
 
@@ -20,13 +21,15 @@ TICK_SECONDS = 1.0
 """Seconds between two looks at the status, and two signs of life where the watchdog does not want them more often."""
 STOP_SECONDS = 30.0
 """Seconds beyond ``server.drain`` in which the program has ended: the last answers, the last write of the state."""
+WAIT_SECONDS = 1.0
+"""How long what must not be lost waits for room in a queue that is full. A sign of life does not wait."""
 log = structlog.get_logger("fsproxy")
 
 
 class ServiceManager:
     """systemd, or nothing at all."""
 
-    def __init__(self, environ: Mapping[str, str], *, takes_over: bool = False) -> None:
+    def __init__(self, environ: Mapping[str, str] = os.environ, *, takes_over: bool = False) -> None:
         """``takes_over``: this program becomes the unit's main process once it is ready."""
         self._address = environ.get("NOTIFY_SOCKET", "").encode()
         if self._address.startswith(b"@"):
@@ -39,36 +42,37 @@ class ServiceManager:
         self._is_ready = False
         self._shown = ""
         self._failed = False
-        self._timer: asyncio.TimerHandle | None = None
 
-    def start(self, status: Callable[[], str]) -> None:
-        """Send the status when it has changed, and signs of life, from the event loop until ``close``.
+    @contextmanager
+    def follow(self, status: Callable[[], str]) -> Iterator[None]:
+        """Send the status when it has changed, and signs of life, from the event loop within the block.
 
         A loop that is held for longer than the watchdog waits ends the program with SIGABRT. Then the stacks of all
         threads are printed, so that it can be found what has held it.
         """
         if not self._address:
+            yield
             return
         if self._watched:
             faulthandler.enable()
         loop = asyncio.get_running_loop()
+        timer: asyncio.Handle
         seconds = min(TICK_SECONDS, self._watched / 2 or TICK_SECONDS)
 
         def tick() -> None:
-            self._timer = loop.call_later(seconds, tick)
+            nonlocal timer
+            timer = loop.call_later(seconds, tick)
             lines = ["WATCHDOG=1"] if self._watched else []
             if (text := status()) != self._shown:
-                self._shown = text
                 lines.append(f"STATUS={text}")
-            if lines:
-                self._send(*lines)
+            if lines and self._send(*lines, wait=0.0):
+                self._shown = text
 
-        tick()
-
-    def close(self) -> None:
-        """Send no more."""
-        if self._timer is not None:
-            self._timer.cancel()
+        timer = loop.call_soon(tick)
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def ready(self) -> None:
         """Tell that the data port is open."""
@@ -83,21 +87,25 @@ class ServiceManager:
         if self._is_ready:
             self._send("READY=1")
 
-    def stopping(self, drain: float) -> None:
+    def stopping(self, drain: float, *, taken_over: bool) -> None:
         """Tell that the program ends, within ``drain`` seconds and a few more.
 
         Not when another program has taken over: systemd would stop that, too.
         """
-        self._send("STOPPING=1", f"EXTEND_TIMEOUT_USEC={int((drain + STOP_SECONDS) * 1e6)}")
+        if not taken_over:
+            self._send("STOPPING=1", f"EXTEND_TIMEOUT_USEC={int((drain + STOP_SECONDS) * 1e6)}")
 
-    def _send(self, *lines: str) -> None:
+    def _send(self, *lines: str, wait: float = WAIT_SECONDS) -> bool:
+        """Return whether it was sent. Never raises."""
         if not self._address:
-            return
+            return False
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+                sender.settimeout(wait)
                 sender.sendto("\n".join(lines).encode(), self._address)
             self._failed = False
         except OSError as error:
             if not self._failed:
                 log.warning("systemd cannot be told", errno=error.errno, what=lines[0])
             self._failed = True
+        return not self._failed

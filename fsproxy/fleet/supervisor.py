@@ -27,7 +27,9 @@ from fsproxy.config.schema import Config
 from fsproxy.fleet.kept_queues import KeptQueues
 from fsproxy.fleet.listening import address, bind_admin, start_admin, stop_accepting
 from fsproxy.fleet.missing_workers import MissingWorkers
+from fsproxy.fleet.orphans import orphans_reaped
 from fsproxy.fleet.queues import open_queues, remove_path
+from fsproxy.fleet.service_manager import ServiceManager
 from fsproxy.fleet.take_over import Predecessor, handing_over
 from fsproxy.fleet.worker import Worker
 from fsproxy.fleet.worker_channel import Orders, PackedConfig
@@ -54,6 +56,7 @@ class Supervisor:
         """``predecessor``: the program to take over from."""
         self._config = config
         self._source = source
+        self._manager = ServiceManager(takes_over=predecessor is not None)
         self._predecessor = predecessor
         self._last_good = LastGoodConfig(config, source, self._is_held_back)
         self._stop = asyncio.Event()
@@ -90,6 +93,8 @@ class Supervisor:
             loop.add_signal_handler(end, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         async with contextlib.AsyncExitStack() as stack:
+            stack.enter_context(self._manager.follow(self._backend.summary))
+            stack.enter_context(orphans_reaped())
             self._conditions.book.start()
             stack.callback(self._conditions.book.close)
             await self._last_good.start()
@@ -122,6 +127,7 @@ class Supervisor:
             raise HostError("", "not all workers ended by themselves")
 
     def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._manager.stopping(self._config.server.drain + DRAIN_GRACE, taken_over=self._backend.taken_over)
         log.info("draining all workers", workers=len(self._running()))
         # Each worker accepts what waits in its queue, and closes it.
         self._queues.close()
@@ -145,6 +151,8 @@ class Supervisor:
             if not self._stop.is_set():
                 await self._pool.ask_all("/healthz")
                 self._share()
+                for worker in self._running():
+                    worker.end_if_hung()
 
     def _kill(self) -> None:
         for worker in self._running():
@@ -229,6 +237,7 @@ class Supervisor:
         if not backend.complete and listening == self._config.workers:
             backend.complete = True
             log.info("all workers listen", data=address(self._config.listen), admin=self._config.admin.port)
+            self._manager.ready()
             if self._predecessor is not None:
                 await self._replace(self._predecessor)
 

@@ -11,13 +11,22 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Self
 
+import structlog
+
 from fsproxy.admin.workers.worker_pool import WorkerClient, WorkerState
 from fsproxy.fleet.queues import Queue
 from fsproxy.fleet.worker_channel import LEAVING, LISTENING, Orders, packed, send_queue
 
 COMMAND = "fsproxy.worker_process"
+HUNG_SECONDS = 60.0
+"""A worker that has not answered for so long is ended, as systemd's watchdog ends a single process. A machine that is
+overloaded lets one of many questions through."""
+ABORT_SECONDS = 10.0
+"""Seconds after which SIGKILL follows SIGABRT."""
 LONGEST_LINE = 1024 * 1024
 """Bytes of what a worker sends at once: some kilobytes for all of its conditions."""
+
+log = structlog.get_logger("fsproxy")
 
 
 class Worker(WorkerClient):
@@ -107,6 +116,13 @@ class Worker(WorkerClient):
         self._direct.close()
         await self.close()
         return status
+
+    def end_if_hung(self) -> None:
+        """End the process if its event loop is held: it answers nobody, and is replaced."""
+        if self.accepts and (seconds := self.silent_seconds) >= HUNG_SECONDS:
+            log.error("a worker does not answer and is ended", worker=self.number, seconds=round(seconds))
+            # SIGABRT prints what holds it. A process that was stopped does not take it.
+            self.signal(signal.SIGKILL if seconds >= HUNG_SECONDS + ABORT_SECONDS else signal.SIGABRT)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal if the process still runs."""

@@ -17,7 +17,7 @@ import pytest
 import uvloop
 
 from fsproxy.clock import monotonic
-from fsproxy.fleet.orphans import Orphans
+from fsproxy.fleet.orphans import orphans_reaped
 from support.ports import free_ports
 from support.proxy import POLL, SERVE, START_DEADLINE, STOP_DEADLINE, start
 
@@ -50,22 +50,20 @@ def test_orphans_are_reaped_and_no_status_of_our_own_is_taken(
     monkeypatch.setattr("fsproxy.fleet.orphans.NEXT_SECONDS", HELD / 5)
 
     async def life() -> None:
-        orphans = Orphans()
-        orphans.start()
-        strays = []
-        for status in range(1, 11):
-            shell = await asyncio.create_subprocess_exec("sh", "-c", ORPHAN, stdout=subprocess.PIPE)
-            strays.append(int((await shell.communicate())[0]))
-            child = await asyncio.create_subprocess_exec("sh", "-c", f"exit {status}")
-            # Held, so that the loop finds the time to look and the end of its own child at once.
-            until = monotonic() + HELD
-            while monotonic() < until:
-                pass
-            assert await child.wait() == status
-        async with asyncio.timeout(60):
-            while any(map(is_there, strays)):
-                await asyncio.sleep(POLL)
-        orphans.close()
+        with orphans_reaped():
+            strays = []
+            for status in range(1, 11):
+                shell = await asyncio.create_subprocess_exec("sh", "-c", ORPHAN, stdout=subprocess.PIPE)
+                strays.append(int((await shell.communicate())[0]))
+                child = await asyncio.create_subprocess_exec("sh", "-c", f"exit {status}")
+                # Held, so that the loop finds the time to look and the end of its own child at once.
+                until = monotonic() + HELD
+                while monotonic() < until:
+                    pass
+                assert await child.wait() == status
+            async with asyncio.timeout(60):
+                while any(map(is_there, strays)):
+                    await asyncio.sleep(POLL)
 
     with asyncio.Runner(loop_factory=loop) as runner:
         runner.run(life())

@@ -20,15 +20,15 @@ async def test_a_life_is_told_from_start_to_end(tmp_path: Path, kind: str) -> No
     status = ["starting: compiling the rules"]
     with notified(address) as systemd:
         manager = ServiceManager({"NOTIFY_SOCKET": address})
-        manager.start(lambda: status[0])
-        manager.ready()
 
         async def reload() -> None:
             assert systemd.read()[-2] == "RELOADING=1"
 
-        await manager.during_reload(reload)
-        manager.stopping(15.0)
-        manager.close()
+        with manager.follow(lambda: status[0]):
+            await systemd.until("STATUS=starting: compiling the rules")
+            manager.ready()
+            await manager.during_reload(reload)
+            manager.stopping(15.0, taken_over=False)
         life = [line for line in systemd.read() if not line.startswith("MONOTONIC_USEC=")]
     assert life == [
         "STATUS=starting: compiling the rules",
@@ -45,9 +45,8 @@ async def test_the_watchdog_gets_a_sign_at_half_its_time_and_the_status_when_it_
     with notified(address) as systemd:
         environ = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "40000", "WATCHDOG_PID": str(os.getpid())}
         manager = ServiceManager(environ)
-        manager.start(lambda: next(shown, "two"))
-        await systemd.until("WATCHDOG=1", 4)
-        manager.close()
+        with manager.follow(lambda: next(shown, "two")):
+            await systemd.until("WATCHDOG=1", 4)
         lines = systemd.read()
     assert [line for line in lines if line != "WATCHDOG=1"] == ["STATUS=one", "STATUS=two"]
 
@@ -58,9 +57,9 @@ async def test_a_watchdog_that_watches_another_process_is_left_to_it_but_not_aft
     for takes_over, expected in ((False, ["STATUS=s", "READY=1"]), (True, [f"MAINPID={os.getpid()}", "WATCHDOG=1"])):
         with notified(address) as systemd:
             manager = ServiceManager(environ, takes_over=takes_over)
-            manager.start(lambda: "s")
-            manager.ready()
-            manager.close()
+            with manager.follow(lambda: "s"):
+                await systemd.until("STATUS=s")
+                manager.ready()
             assert set(expected) <= set(systemd.read())
             assert ("WATCHDOG=1" in systemd.lines) == takes_over
         (tmp_path / "notify").unlink()
@@ -74,11 +73,11 @@ async def test_a_reload_before_it_is_ready_says_nothing_of_being_ready(tmp_path:
 
 async def test_without_systemd_nothing_runs_and_one_that_is_gone_costs_a_line(tmp_path: Path) -> None:
     silent = ServiceManager({"WATCHDOG_USEC": "40000"})
-    silent.start(lambda: pytest.fail("nobody asked"))
-    with capture_logs() as lines:
+    with capture_logs() as lines, silent.follow(lambda: pytest.fail("nobody asked")):
+        await asyncio.sleep(0)
         silent.ready()
         assert lines == []
         gone = ServiceManager({"NOTIFY_SOCKET": str(tmp_path / "none")})
         gone.ready()
-        gone.stopping(1.0)
+        gone.stopping(1.0, taken_over=False)
     assert [(line["event"], line["what"]) for line in lines] == [("systemd cannot be told", "READY=1")]

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 
 class Notified:
-    """A real datagram socket, and what has come."""
+    """A real datagram socket on the running loop, and what has come."""
 
     def __init__(self, address: str) -> None:
         """``address``: a path, or a name that begins with ``@``."""
@@ -17,6 +17,9 @@ class Notified:
         self.lines: list[str] = []
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self._socket.bind("\0" + address[1:] if address.startswith("@") else address)
+
+        # The kernel keeps ten messages for a reader that is slow.
+        asyncio.get_running_loop().add_reader(self._socket, self.read)
 
     def read(self) -> list[str]:
         """All lines so far, those that come in one message after each other."""
@@ -33,6 +36,7 @@ class Notified:
                 await asyncio.sleep(0.02)
 
     def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._socket)
         self._socket.close()
 
 

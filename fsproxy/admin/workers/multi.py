@@ -130,6 +130,15 @@ class MultiBackend(AdminBackend):
                 state["waiting_for"] += [f"worker {name}: {text}" for text in each.get("waiting_for", ())]
         return ready, state
 
+    def summary(self) -> str:
+        """See ``AdminBackend``. No worker is asked."""
+        if self._stop.is_set():
+            return "draining"
+        listen = f"{len(self._pool.listening())} of {self._pool.configured} workers listen"
+        if not self.complete:
+            return f"starting: {listen}"
+        return "; ".join([f"mode {self.mode.mode.value}, {listen}", *self._conditions.warnings()[:1]])
+
     async def status(self) -> Status:
         """See ``AdminBackend``. The vital signs of all workers are added."""
         event, _ = await self.tick(None)
