@@ -40,8 +40,13 @@ def given() -> Iterator[tuple[str, str]]:
 
 def of_sources() -> set[str]:
     """The names of the fields that sources of conditions add."""
-    folder = Path(fsproxy.__file__).parent / "telemetry"
-    lines = (line for file in folder.glob("*.py") for line in file.read_text().splitlines())
+    root = Path(fsproxy.__file__).parent
+    lines = (
+        line
+        for file in root.rglob("*.py")
+        if "Condition(" in file.read_text()
+        for line in file.read_text().splitlines()
+    )
     return {name for line in lines if "fields={" in line for name in _NAME.findall(line)}
 
 
