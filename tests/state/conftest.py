@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from support.cluster import ClusterDeployment, running_cluster
 from support.ledgers import MemoryStore, Store, ValkeyStore
 from support.sentinel import SentinelDeployment, running_sentinels
 from support.valkey import ValkeyServer, running_valkey
@@ -25,7 +26,14 @@ def sentinel() -> Iterator[SentinelDeployment]:
         yield deployment
 
 
-FORMS = ("memory", "valkey", "sentinel")
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[ClusterDeployment]:
+    """Three nodes. Who kills one or moves a slot heals it."""
+    with running_cluster() as deployment:
+        yield deployment
+
+
+FORMS = ("memory", "valkey", "sentinel", "cluster")
 """Of the ledger. Those that are shared are named by the fixture that gives their servers."""
 
 

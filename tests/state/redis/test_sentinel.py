@@ -19,7 +19,8 @@ from fsproxy.state.redis.configured import server_of
 from fsproxy.state.redis.ledger import RedisLedger
 from fsproxy.state.redis.reasons import UnusableError
 from fsproxy.state.redis.refusals import NO_SENTINEL, NO_SUCH_NAME, NONE_ANSWERS, REMEDIES
-from fsproxy.state.redis.server import Server
+from fsproxy.state.redis.sentinel import SentinelServer
+from fsproxy.state.redis.server import Login, Server
 from support.ports import free_ports
 from support.sentinel import MASTER, SentinelDeployment, running_sentinels
 from support.valkey import ValkeyServer
@@ -184,3 +185,29 @@ async def test_the_doctor_looks_at_every_sentinel_and_at_the_replicas(deployment
     assert (found["redis.sentinels"], found["redis.replicas"]) == ("warning", "ok")
     found = await states(f"127.0.0.1:{free_ports(1)[0]}")
     assert (found["redis.sentinels"], found["redis.connect"]) == ("fault", "fault")
+
+
+class _Busy(SentinelServer):
+    """A server of which a move is heard whenever the link connects."""
+
+    located = 0
+
+    async def locate(self, limit: float) -> Node:
+        self.located += 1
+        found = await super().locate(limit)
+        self.moved.set()
+        return found
+
+    def start(self, limit: float) -> None:
+        """Nobody listens to the Sentinels: they would be asked for that, too."""
+
+
+async def test_a_move_that_is_heard_of_while_connecting_there_does_not_end_the_connection(
+    deployment: SentinelDeployment,
+) -> None:
+    config = SentinelConfig(master=MASTER, nodes=tuple(map(node, deployment.nodes)))
+    server = _Busy(config, None, Login(), None)
+    async with running_ledger(server) as ledger:
+        for number in range(20):
+            await ledger.ask((Claim("busy", NameKind.EVENT_NAME, (f"n{number}",), 99, 60.0),), now())
+        assert server.located == 1
