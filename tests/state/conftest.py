@@ -38,12 +38,13 @@ FORMS = ("memory", "valkey", "sentinel", "cluster")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what asks for a ``store`` over every form.
+    """Run what asks for a ``store`` over every form, unless a test has stores of its own.
 
     What Hypothesis draws is asked of memory and of one server alone: what carries the same script's questions to other
     servers does not depend on them.
     """
-    if "store" in metafunc.fixturenames:
+    own = any("store" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
+    if "store" in metafunc.fixturenames and not own:
         is_drawn = getattr(metafunc.function, "is_hypothesis_test", False)
         metafunc.parametrize("store", FORMS[:2] if is_drawn else FORMS, indirect=True)
 
