@@ -33,6 +33,7 @@ from fsproxy.state.redis.local_answers import UNKNOWN, UNTOLD, LocalAnswers
 from fsproxy.state.redis.nodes import Nodes
 from fsproxy.state.redis.script import PAGE_NAME_SECONDS
 from fsproxy.state.redis.server import Server
+from fsproxy.state.redis.undelivered import Undelivered
 from fsproxy.state.redis.wire import from_wire, look_to_wire, new_names, org_base, to_wire
 from fsproxy.state.redis.write_limits import NewPages, WriteRate
 from fsproxy.state.run_time_lists import KeptLists
@@ -65,9 +66,7 @@ class RedisLedger:
         callers_clock: bool = False,
     ) -> None:
         """``store``: one server, whose breaker may be given, or the nodes of a Cluster."""
-        self._prefix = prefix
-        self._timeout = timeout
-        self._callers_clock = callers_clock
+        self._prefix, self._timeout, self._callers_clock = prefix, timeout, callers_clock
         self._local = LocalAnswers()
         self.recent_names = RecentNames()
         self.lists = KeptLists()
@@ -77,8 +76,14 @@ class RedisLedger:
         self.id_rate = WriteRate("sessions", *ID_WRITES)
         self.page_name_rate = NewPages("page_names", *PAGE_NAME_WRITES, PAGE_NAME_SECONDS)
         self.links = make_links(store, prefix, timeout, breaker, self._local.forget)
+        self._undelivered = Undelivered(self._tell, self.is_down)
         # A server that is not there does not keep the program from starting.
-        self.start, self.close = self.links.start, self.links.close
+        self.start = self.links.start
+
+    async def close(self) -> None:
+        """Close the connections. For what still waits, the store is down."""
+        self._undelivered.close()
+        await self.links.close()
 
     # -- the contract
 
@@ -100,7 +105,12 @@ class RedisLedger:
                 self._tell(operation, now)
         if not asked:
             return tuple([None if each is UNTOLD else each for each in answers])
-        raw = iter(await self._within(self._send(asked, now), deadline))
+        try:
+            raw = iter(await self._within(self._send(asked, now), deadline))
+        except LedgerDownError:
+            for operation in asked:
+                self._undelivered.keep(operation, now)
+            raise
         learn = self._learn
         return tuple(
             [
@@ -174,7 +184,7 @@ class RedisLedger:
     def _tell(self, operation: Operation, now: Instant) -> None:
         """Send behind what Redis must learn, for which no request waits. It is known here from now on.
 
-        Should it not arrive, the next bundle sends the ids that it marks once more, and a unit lapses.
+        Should it not arrive, the next bundle sends the ids that it marks once more; see also ``Undelivered``.
         """
         local, marked = self._local, []
         if isinstance(operation, Mark):
@@ -188,18 +198,18 @@ class RedisLedger:
         if isinstance(operation, Mark | Confirm):
             local.learn_uid(operation, now)
 
-        def answered(sent: asyncio.Future[list[Any]]) -> None:
-            if not sent.cancelled() and sent.exception() is None:
+        def answered(sent: asyncio.Future[list[Any]] | None) -> None:
+            if sent is not None and not sent.cancelled() and sent.exception() is None:
                 self._learn(operation, sent.result()[0], now)
                 return
+            self._undelivered.keep(operation, now)
             for key in marked:
                 local.sessions.unmark(key, now)
 
         try:
             self._send([operation], now).add_done_callback(answered)
         except LedgerDownError:
-            for key in marked:
-                local.sessions.unmark(key, now)
+            answered(None)
 
     def _bounded(self, claim: Claim) -> Claim:
         """Return the claim, without its page if too many pages are new: clients choose their ids."""
@@ -209,6 +219,8 @@ class RedisLedger:
 
     def _send(self, operations: list[Operation], now: Instant) -> asyncio.Future[list[Any]]:
         org = operations[0].org
+        if org in self._undelivered and not self.is_down(org):
+            self._undelivered.deliver(org)
         skew = self.skew(org)
         return self._ask(org, [to_wire(each, skew) for each in operations], now)
 

@@ -15,7 +15,17 @@ import pytest
 from fsproxy.clock import now
 from fsproxy.config.loader import load_text
 from fsproxy.config.schema import RedisConfig, StateBackend, StateConfig
-from fsproxy.core.limits.operations import Admit, Admitted, Claim, Claimed, LedgerDownError, NameKind, QuotaTerms
+from fsproxy.core.limits.operations import (
+    Admit,
+    Admitted,
+    Claim,
+    Claimed,
+    Confirm,
+    LedgerDownError,
+    NameKind,
+    QuotaTerms,
+    Release,
+)
 from fsproxy.core.model import Instant
 from fsproxy.proxy.watching import Watch
 from fsproxy.state.redis.breaker import StoreState
@@ -186,6 +196,30 @@ async def test_a_move_that_is_called_off_ends_the_wait(nodes: ClusterDeployment)
             each.ask("CLUSTER", "SETSLOT", slot, "STABLE")
         await reach(lambda: not ledger.is_down(org))
         assert (await admit(ledger, org, "after")).used == 2
+
+
+async def test_a_page_that_was_answered_in_between_keeps_its_unit(nodes: ClusterDeployment) -> None:
+    org = fresh_org(nodes)
+    source, slot = nodes.owner_of(org), slot_of(org)
+    target = nodes.other_than(source)
+    async with ledger_on(nodes, 0.5) as ledger:
+        for number in range(3):
+            await admit(ledger, org, f"s{number}")
+        nodes.begin_migration(slot, target)
+        behind = Confirm(org, f"{org} s0", ("s0",), (), new=True)
+        assert await ledger.ask((behind,), now()) == (None,), "nothing waits for it"
+        with pytest.raises(LedgerDownError):
+            await admit(ledger, org, "in between")
+        for operation in (Confirm(org, f"{org} s1", ("s1",), (), new=True), Release(org, f"{org} s2")):
+            with pytest.raises(LedgerDownError):
+                await ledger.ask((operation,), now())
+        await asyncio.to_thread(nodes.move_keys, slot, target)
+        await asyncio.to_thread(nodes.end_migration, slot, target)
+        await reach(lambda: not ledger.is_down(org))
+        # The two that were confirmed stay, whatever is said of them from now on, and the other one has gone.
+        for number in range(2):
+            await ledger.ask((Release(org, f"{org} s{number}"),), now())
+        assert await used(ledger, org) == 2
 
 
 async def test_a_short_move_only_delays_requests(ledger: RedisLedger, nodes: ClusterDeployment) -> None:
