@@ -45,7 +45,8 @@ class SharedBlockedPages(BlockedPages):
     def remember(self, org: str, page: str, hit: Hit) -> None:
         """Keep why the page was blocked here, and send it behind as far as it may be written."""
         super().remember(org, page, hit)
-        if page and not self._ledger.is_down(org) and not self._caches.is_full(org) and self._rate.take(org, 1):
+        # The rate is asked first: in a flood of blocked pages it says no nearly always.
+        if page and self._rate.take(org, 1) and not self._ledger.is_down(org) and not self._caches.is_full(org):
             self._send(org, page, block_to_wire(org, page, hit))
 
     def find(self, org: str, page: str) -> Awaitable[Hit | None]:
