@@ -170,6 +170,16 @@ def wait_until(reached: Callable[[], bool], otherwise: str) -> None:
         time.sleep(SETTLED_POLL)
 
 
+def await_replication(primary: ValkeyServer) -> None:
+    """Wait until every replica has what the primary has counted until now."""
+
+    def is_done() -> bool:
+        role = primary.ask("ROLE")
+        return all(int(offset) >= int(role[1]) for _, _, offset in role[2])
+
+    wait_until(is_done, "the replicas lag behind")
+
+
 class DelayingProxy:
     """Stands between a client and a server and hands every chunk on ``delay`` seconds late. It may speak TLS."""
 
