@@ -131,7 +131,7 @@ def handing_over(instance: str, sockets: Iterable[socket.socket]) -> Iterator[No
             to, _ = door.accept()
             with to:
                 _, user, _ = _PEER.unpack(to.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
-                if user in (os.geteuid(), 0):
+                if user == os.geteuid():
                     for start in range(0, len(given), _PART):
                         socket.send_fds(to, [b"!"], [each.fileno() for each in given[start : start + _PART]])
 

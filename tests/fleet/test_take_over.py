@@ -78,6 +78,15 @@ async def test_the_sockets_go_over_with_what_waits_in_them_and_the_old_program_d
     assert drained == ["old"]
 
 
+async def test_a_program_of_another_user_is_given_no_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    of = config(*free_ports(1))
+    sockets = await bind_admin(of.admin)
+    monkeypatch.setattr("os.geteuid", lambda: 12_345)
+    async with admin_port(of, "old", [], sockets):
+        with handing_over("old", sockets), pytest.raises(HostError, match="cannot be taken over"):
+            await Predecessor.find(of)
+
+
 async def test_a_program_that_gives_no_sockets_is_not_taken_over() -> None:
     of = config(*free_ports(1))
     async with admin_port(of, "old", [], await bind_admin(of.admin)):
