@@ -31,6 +31,7 @@ _SUMMARIES = {
     "try": "Show what a configuration would change about live traffic.",
     "replay": "Show which recorded decisions other rules would change.",
     "import-settings": "Turn the vendor's settings exports into a configuration.",
+    "config": "Print a configuration with every key, to begin with.",
     "schema": "Print the JSON Schema of the configuration, for editors.",
 }
 # click would fill the paragraphs without these marks.

@@ -111,7 +111,7 @@ def test_the_report_goes_to_no_address_that_may_not_exist() -> None:
     assert "@" not in text
 
 
-@pytest.mark.parametrize("script", ["run", "audit"])
+@pytest.mark.parametrize("script", ["run", "audit", "package"])
 def test_the_scripts_of_ci_are_programs_without_a_fault_in_their_grammar(script: str) -> None:
     path = ROOT / ".ci" / script
     assert path.stat().st_mode & 0o111
@@ -130,7 +130,7 @@ def test_the_hooks_before_a_commit_are_the_linters_of_ci() -> None:
 
 def test_the_version_is_written_in_the_package_alone() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    assert project["project"]["dynamic"] == ["version"]
+    assert project["project"]["dynamic"] == ["readme", "version"]
     assert project["tool"]["hatch"]["version"]["path"] == "fsproxy/__init__.py"
     assert f"## [{fsproxy.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
 
