@@ -31,6 +31,8 @@ MOST_HOPS = 5
 """Times that a request is sent on, from node to node."""
 READ_SECONDS = 0.1
 """At least, between two readings of the map."""
+MOST_ORGS, LONGEST_ORG = 10_000, 64
+"""Orgs whose slot a process remembers, and the characters of their ids."""
 KEPT_SECONDS = 60.0
 """How long a link is kept to a node without slots, after a slot was on its way there."""
 
@@ -48,6 +50,7 @@ class Cluster:
         self._on_connect = on_connect
         self.on_change: Callable[[], None] = lambda: None
         self.map = SlotMap()
+        self._slot_by_org: dict[str, int] = {}
         self.gone = Breaker(self.place, part=Part.NODE)
         self.gone.recovered()
         """Counts what nodes did that are no primaries any more."""
@@ -70,7 +73,15 @@ class Cluster:
 
     def of(self, org: str) -> RedisLink | ClosedLink:
         """Return the link to the node that keeps the org's limits."""
-        return self._of_slot(slot_of(org_base(self._prefix, org)))
+        slot = self._slot_by_org.get(org)
+        if slot is None:
+            slot = slot_of(org_base(self._prefix, org))
+            # Clients choose the ids of orgs: neither many nor long ones are kept.
+            if len(self._slot_by_org) >= MOST_ORGS:
+                self._slot_by_org.clear()
+            if len(org) <= LONGEST_ORG:
+                self._slot_by_org[org] = slot
+        return self._of_slot(slot)
 
     def _of_slot(self, slot: int) -> RedisLink | ClosedLink:
         if slot in self._held:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from fsproxy.clock import now
+from fsproxy.config.hosts import Node
 from fsproxy.config.loader import load_text
 from fsproxy.config.schema import RedisConfig, StateBackend, StateConfig
 from fsproxy.core.limits.operations import (
@@ -29,10 +30,12 @@ from fsproxy.core.limits.operations import (
 from fsproxy.core.model import Instant
 from fsproxy.proxy.watching import Watch
 from fsproxy.state.redis.breaker import StoreState
-from fsproxy.state.redis.cluster import Cluster
+from fsproxy.state.redis.cluster import LONGEST_ORG, MOST_ORGS, Cluster
 from fsproxy.state.redis.configured import store_of
 from fsproxy.state.redis.kept_names import kept_names
 from fsproxy.state.redis.ledger import RedisLedger
+from fsproxy.state.redis.login import Login
+from fsproxy.state.redis.nodes import Nodes
 from fsproxy.state.redis.refusals import NO_NODE
 from fsproxy.state.redis.slots import SLOTS
 from fsproxy.state.stores import Stores, make_stores
@@ -404,3 +407,11 @@ async def test_the_example_of_the_page_works_with_the_rights_that_it_lists(nodes
         assert {each.labels["state"]: each.value for each in told.samples} == {"up": 3, "down": 0, "starting": 0}
     finally:
         await stores.close()
+
+
+def test_the_ids_of_orgs_that_clients_choose_fill_no_memory() -> None:
+    links = Cluster(Nodes((Node("127.0.0.1", 1),), Login(), None), "", LIMIT, lambda: None)
+    for number in range(MOST_ORGS + 5):
+        links.of(f"o-{number}")
+    links.of("x" * (LONGEST_ORG + 1))
+    assert set(links._slot_by_org) == {f"o-{MOST_ORGS + number}" for number in range(5)}
