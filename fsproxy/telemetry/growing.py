@@ -39,6 +39,9 @@ class Growing:
     def __call__(self, now: Instant) -> Iterator[Condition]:
         """Yield the condition while it lasts, and once more with its end."""
         total = self._read()
+        if total < self._total:
+            # A part of what is counted together has gone, such as a server.
+            self._before, self._total = self._before - (self._total - total), total
         if total != self._total:
             if self._since is None:
                 self._since, self._before = now, self._total

@@ -79,3 +79,16 @@ def test_a_clock_that_is_set_back_holds_nothing_open() -> None:
     bench.total = 1
     bench.look(0)
     assert [ended for *_, ended in bench.look(-3600)] == [T]
+
+
+def test_a_count_that_falls_has_not_grown() -> None:
+    bench = Bench()
+    bench.total = 5
+    assert [count for _, count, _ in bench.look(1)] == [5]
+    bench.total = 2
+    assert [count for _, count, _ in bench.look(2)] == [5]
+    bench.total = 3
+    assert [count for _, count, _ in bench.look(3)] == [6]
+    still = Bench()
+    still.total = -4
+    assert still.look(1) == []

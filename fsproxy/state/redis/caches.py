@@ -189,7 +189,7 @@ class NodeCaches:
 
     @property
     def evicted(self) -> int:
-        """How many keys the servers have evicted since their starts."""
+        """How many keys the servers were seen to evict."""
         return sum(caches.memory.evicted for _, caches in self.every())
 
     def fullest(self) -> StoreMemory | None:
@@ -204,6 +204,10 @@ class NodeCaches:
         fullest = self.fullest()
         if fullest is not None:
             yield from fullest.collect()
+        evicted = [caches.memory.evicted_keys for _, caches in self.every()]
+        if any(each is not None for each in evicted):
+            text = "Keys that the store has thrown away for want of memory, since its start."
+            yield GaugeMetricFamily("fsproxy_store_evicted_keys", text, sum(filter(None, evicted)))
         if self._links.by_slot:
             text = "Primaries of the Cluster, by whether they answer."
             family = GaugeMetricFamily("fsproxy_store_nodes", text, labels=("state",))

@@ -38,8 +38,10 @@ class StoreMemory:
         self.most: int | None = None
         """``maxmemory`` in bytes; None: not known, or the server has no limit."""
         self.policy: str | None = None
+        self.evicted_keys: int | None = None
+        """Keys that the server has evicted since its start; None: not known."""
         self.evicted = 0
-        """Keys that the server has evicted since its start."""
+        """Those of them that it has evicted since it was asked first."""
         self.latency: float | None = None
         """Seconds that the last question took; None: not known."""
         self.refusal = ""
@@ -78,9 +80,6 @@ class StoreMemory:
             yield GaugeMetricFamily("fsproxy_store_used_bytes", "Memory that the store uses.", self.used)
         if self.most is not None:
             yield GaugeMetricFamily("fsproxy_store_max_bytes", "The store's maxmemory.", self.most)
-        if self.used is not None:
-            text = "Keys that the store has thrown away for want of memory, since its start."
-            yield GaugeMetricFamily("fsproxy_store_evicted_keys", text, self.evicted)
 
     async def poll(self) -> None:
         """Ask once. Never raises, unless it is cancelled."""
@@ -96,9 +95,17 @@ class StoreMemory:
             self.refusal = ""
         self.used = _bytes(found.get("used_memory"))
         self.most = _bytes(found.get("maxmemory")) or None
-        self.evicted = _bytes(found.get("evicted_keys")) or 0
+        self._count_evicted(_bytes(found.get("evicted_keys")))
         policy = found.get("maxmemory_policy")
         self.policy = policy if isinstance(policy, str) else None
+
+    def _count_evicted(self, count: int | None) -> None:
+        before = self.evicted_keys
+        if count is not None:
+            if before is not None:
+                # A server that was restarted counts from nothing.
+                self.evicted += count - before if count >= before else count
+            self.evicted_keys = count
 
     async def _run(self) -> None:
         while True:

@@ -25,7 +25,7 @@
 --   q, e           hashes by billing cycle: units used and reserved; when the cycle ends. Kept until a day after that,
 --                  or for UNUSED_COUNTS while no unit is used.
 --   t:<token>      the token that made the reservation which this page has joined. Kept for RESERVED and LAPSED.
---   r:<token>      the reservation (2_sessions.lua). Kept for RESERVED and LAPSED.
+--   r:<token>      the reservation (2_units.lua). Kept for RESERVED and LAPSED.
 --   w:<s or u:id>  the reservation that waits under an id. Kept for RESERVED.
 --   lapse          sorted set of "<cycle>|<token>" by when the unit lapses. Kept as long as q.
 --   n:<kind>       sorted set of names by last seen. Kept for the retention, or less while the org is new
