@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from fsproxy.core.limits.operations import Claimed, Mark, NameKind, Recall, Recalled
 from fsproxy.core.run_time_lists import ListRow
 from fsproxy.state.memory.rows import LedgerRows
-from fsproxy.state.sqlite import schema
+from fsproxy.state.sqlite import schema, take_up
 from fsproxy.state.sqlite.file import read_held, read_names
 from fsproxy.state.sqlite.schema import NewerFileError
 from fsproxy.state.sqlite.tables import TABLES
@@ -61,9 +61,10 @@ def of_a_newer_program(path: Path, *, usable_from: int) -> None:
     )
 
 
-def let_the_newer_program_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    steps = [(), *[()] * (NEWER - len(schema.STEPS) - 1)]
-    monkeypatch.setattr(schema, "STEPS", (*schema.STEPS, *steps))
+def let_the_newer_program_run(monkeypatch: pytest.MonkeyPatch) -> tuple[tuple[str, ...], ...]:
+    steps = (*schema.STEPS, *[()] * (NEWER - len(schema.STEPS)))
+    monkeypatch.setattr(schema, "STEPS", steps)
+    return steps
 
 
 async def test_a_program_of_version_3_can_use_what_this_one_writes(path: Path) -> None:
@@ -138,12 +139,14 @@ async def test_a_newer_programs_file_is_kept_for_it_and_taken_up_with_what_was_c
     assert "damaged" not in told
     assert f"is kept as {aside.name}: quotas and names start from nothing, until that program takes it up" in told
     with capture_logs() as lines:
+        change(aside, "UPDATE fsproxy_schema SET version = 1")  # usable, but not known in whole
         async with Kept(path) as older:
             assert older.used == 2
+        change(aside, f"UPDATE fsproxy_schema SET version = {NEWER}")  # noqa: S608
     assert [line["event"] for line in lines if line.get("path") == str(aside)] == [
         "state that was kept aside waits for a newer program"
     ]
-    let_the_newer_program_run(monkeypatch)
+    monkeypatch.setattr(take_up, "STEPS", let_the_newer_program_run(monkeypatch))
     for _ in range(2):
         async with Kept(path) as newest:
             assert (newest.used, newest.names) == (4, 3)
@@ -175,18 +178,24 @@ async def test_a_rollback_by_a_take_over_waits_for_the_newer_program_to_end_and_
         assert again.goes_on("s2")
 
 
-async def test_what_was_taken_up_before_a_crash_is_not_counted_twice(path: Path) -> None:
+async def test_what_was_taken_up_before_a_crash_is_not_counted_twice_and_another_file_of_that_name_is(
+    path: Path,
+) -> None:
     aside = path.with_name(f"{path.name}.1790000000.v{len(schema.STEPS)}")
     async with Kept(path) as first:
         first.visit("s1")
     path.rename(aside)
-    shutil.copy(aside, copy := path.with_name("copy"))
+    (copy := path.with_name("copy")).hardlink_to(aside)
+    shutil.copy(aside, other := path.with_name("other"))
     async with Kept(path) as again:
         assert again.used == 1
     copy.rename(aside)
     async with Kept(path) as third:
         assert third.used == 1
     assert not aside.exists()
+    other.rename(aside)
+    async with Kept(path) as last:
+        assert last.used == 2
 
 
 async def test_what_cannot_be_taken_up_stays_and_costs_nothing(path: Path) -> None:
