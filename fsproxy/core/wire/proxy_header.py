@@ -28,7 +28,7 @@ _FIXED = len(_SIGNATURE) + 4
 _PORT = r"(0|[1-9][0-9]{0,4})"
 _TCP = re.compile(rf"PROXY TCP([46]) ([0-9A-Fa-f:.]+) ([0-9A-Fa-f:.]+) {_PORT} {_PORT}\r\n".encode())
 _NOBODY = re.compile(rb"PROXY UNKNOWN(?: [^\r\n]*)?\r\n")
-_VERSION, _LOCAL, _PROXY = 0x20, 0x20, 0x21
+_LOCAL, _PROXY = 0x20, 0x21
 _UNSPECIFIED, _TCP4, _TCP6, _UNIX = 0x00, 0x11, 0x21, 0x31
 _ADDRESSES = {_UNSPECIFIED: 0, _TCP4: 12, _TCP6: 36, _UNIX: 216}
 """Bytes of the addresses of each family over a stream. Datagrams do not come over a connection."""

@@ -79,6 +79,7 @@ MALFORMED = [
     b"PROXY \r\n",
     b"PROXY TCP4 203.0.113.7 10.0.0.1 5555 80 " + b"x" * 100,
     b"PROXY UNKNOWN " + b"x" * (LONGEST_LINE - 15) + b"\r\n",
+    b"PROXY UNKNOWN " + b"x" * (LONGEST_LINE - 14),
     b"PROXY /rec/page HTTP/1.1\r\n",
     SIGNATURE + b"\x11\x11\x00\x00",
     SIGNATURE + b"\x31\x11\x00\x00",
@@ -115,6 +116,10 @@ MISSING = [
 ]
 
 
+def test_the_limits_are_those_of_the_documents() -> None:
+    assert (LONGEST, LONGEST_LINE) == (16 * 1024, 107)
+
+
 def fault_of(data: bytes) -> HeaderFault | None:
     try:
         read_proxy_header(data)
@@ -149,10 +154,10 @@ def test_what_does_not_begin_like_a_header_is_none_at_all(data: bytes) -> None:
     ("flags", "secure"), [(b"\x01", True), (b"\x07", True), (b"\x06", False), (b"\x00", False), (b"", False)]
 )
 def test_a_balancer_says_whether_its_client_speaks_tls(flags: bytes, *, secure: bool) -> None:
-    more = field(0x20, flags + (bytes(4) if flags else b""))
-    assert read_proxy_header(over(TCP4, "203.0.113.7", field(0x02, b"x") + more)) == ProxyHeader(
-        len(over(TCP4, "203.0.113.7", field(0x02, b"x") + more)), "203.0.113.7", over_tls=secure
-    )
+    # Behind a field whose length takes two bytes.
+    fields = field(0x02, b"\xff" * 300) + field(0x20, flags + (bytes(4) if flags else b""))
+    header = over(TCP4, "203.0.113.7", fields)
+    assert read_proxy_header(header) == ProxyHeader(len(header), "203.0.113.7", over_tls=secure)
 
 
 def test_the_checksum_is_the_one_of_its_specification() -> None:
