@@ -94,6 +94,23 @@ async def test_a_worker_that_is_silent_or_not_there_is_listed_as_such() -> None:
     assert (ready, told["workers"]["2"]) == (True, {"state": "ended"})
 
 
+async def test_while_workers_start_it_says_how_many_listen_and_what_each_of_the_others_waits_for() -> None:
+    starting = {"status": "starting", "waiting_for": ["compiling the rules"], "config": {"error_count": 0}}
+    late = ReadyWorker(2, starting, state=WorkerState.STARTING)
+    made = backend(ReadyWorker(1, state()), late)
+    made.complete = False
+    ready, told = await made.state()
+    assert (ready, told["status"]) == (False, "starting")
+    assert told["waiting_for"] == ["workers: 1 of 2 listen", "worker 2: compiling the rules"]
+    assert made.summary() == "starting: 1 of 2 workers listen"
+    made.complete = True
+    # Its answer was on the way when it began to listen.
+    late.state = WorkerState.LISTENING
+    ready, told = await made.state()
+    assert (ready, "waiting_for" in told, told["generation"]) == (True, False, 1)
+    assert made.summary() == "mode enforce, 2 of 2 workers listen; the same of all"
+
+
 async def test_all_that_listen_are_asked_and_silence_is_told_of_each() -> None:
     fleet = pool(
         OneWorker(1, {"/p": "one"}),

@@ -37,8 +37,9 @@ async def starting(tmp_path: Path) -> AsyncIterator[tuple[SingleBackend, Reloade
 
 
 async def test_it_lives_and_is_not_ready_and_says_what_it_waits_for(starting: Any) -> None:
-    _, _, admin = starting
+    backend, _, admin = starting
     assert (await admin.get("/healthz")).status == 200
+    assert backend.summary() == "starting: compiling the rules"
     ready = await admin.get("/readyz")
     body = await ready.json()
     assert (ready.status, body["status"], body["waiting_for"]) == (503, "starting", ["compiling the rules"])
