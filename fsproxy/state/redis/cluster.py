@@ -44,16 +44,14 @@ class Cluster:
 
     def __init__(self, nodes: Nodes, prefix: str, timeout: float, on_connect: Callable[[], None]) -> None:
         self.place = str(nodes.seeds[0])
-        self._nodes = nodes
-        self._prefix = prefix
-        self._timeout = timeout
+        self._nodes, self._prefix, self._timeout = nodes, prefix, timeout
         self._on_connect = on_connect
         self.on_change: Callable[[], None] = lambda: None
         self.map = SlotMap()
         self._slot_by_org: dict[str, int] = {}
         self.gone = Breaker(self.place, part=Part.NODE)
-        self.gone.recovered()
         """Counts what nodes did that are no primaries any more."""
+        self.gone.recovered()
         self._links: dict[Node, RedisLink] = {}
         self._kept_until: dict[Node, float] = {}
         self._probe_bases: dict[Node, str | None] = {}
@@ -100,7 +98,7 @@ class Cluster:
 
     def alone(self) -> int:
         """Return how many primaries have no replica that could take over."""
-        return sum(not self.map.replicas.get(node) for node in self._links)
+        return sum(not replicas for replicas in self.map.replicas.values())
 
     def breakers(self) -> list[Breaker]:
         """Return those of the links, and of slots that have none."""
@@ -138,6 +136,7 @@ class Cluster:
                 lambda call, error: self._redirect(node, call, error),
             )
             self._run_aside(link.start())
+            self.on_change()
         return link
 
     def _remove(self, node: Node) -> None:
@@ -148,6 +147,7 @@ class Cluster:
         if node in self._moves:
             self._run_aside(self._moves.pop(node).close())
         self.gone.take_over(link.breaker)
+        self.on_change()
 
     def _run_aside(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -183,7 +183,7 @@ class Cluster:
                 self._unserved.hold(SLOTS, str(error))
 
     def _take(self, found: SlotMap) -> None:
-        before, counts, time = set(self._links), found.counts(), asyncio.get_running_loop().time()
+        counts, time = found.counts(), asyncio.get_running_loop().time()
         self.map = found
         for node in counts:
             self._link_to(node)
@@ -192,8 +192,6 @@ class Cluster:
             if node not in counts and self._kept_until.get(node, 0.0) < time:
                 self._remove(node)
         self._unserved.hold(found.unserved(), UNSERVED)
-        if set(self._links) != before:
-            self.on_change()
 
     # -- requests that were not carried out
 
@@ -203,7 +201,7 @@ class Cluster:
             self._note_moved(node, error)
             for request in call.requests:
                 self._send(node, request)
-        elif isinstance(error, ClusterDownError):
+        elif isinstance(error, ClusterDownError) or node not in self._links:
             self._wanted.set()
             refuse(call.requests)
         else:
@@ -220,7 +218,8 @@ class Cluster:
     def _note_moved(self, node: Node, error: MovedError) -> None:
         to = _named(error, node)
         self._keep(to)
-        self.map = self.map.moved(error.slot_id, to)
+        if self.map.owners[error.slot_id] != to:
+            self.map = self.map.moved(error.slot_id, to)
         self._wanted.set()
 
     def _note_held(self) -> None:

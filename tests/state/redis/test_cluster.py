@@ -11,10 +11,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from redis.exceptions import MovedError
 
 from fsproxy.clock import now
 from fsproxy.config.hosts import Node
 from fsproxy.config.loader import load_text
+from fsproxy.config.problems import HostError
 from fsproxy.config.schema import RedisConfig, StateBackend, StateConfig
 from fsproxy.core.limits.operations import (
     Admit,
@@ -31,7 +33,7 @@ from fsproxy.core.model import Instant
 from fsproxy.proxy.watching import Watch
 from fsproxy.state.redis.breaker import StoreState
 from fsproxy.state.redis.cluster import LONGEST_ORG, MOST_ORGS, Cluster
-from fsproxy.state.redis.configured import store_of
+from fsproxy.state.redis.configured import refuse_misfit, store_of
 from fsproxy.state.redis.kept_names import kept_names
 from fsproxy.state.redis.ledger import RedisLedger
 from fsproxy.state.redis.login import Login
@@ -43,6 +45,7 @@ from fsproxy.telemetry.conditions import Condition, Level
 from fsproxy.telemetry.metrics import Metrics
 from support.cluster import ClusterDeployment, orgs_of, running_cluster, slot_of
 from support.documents import text_of
+from support.ports import free_ports
 from support.valkey import ValkeyServer
 
 PAGE = text_of("reference/state.md")
@@ -320,6 +323,23 @@ async def test_a_cluster_that_stops_as_a_whole_without_a_node_is_warned_of(nodes
         one.ask("CONFIG", "SET", "cluster-require-full-coverage", "no")
 
 
+async def test_a_node_that_was_empty_before_gets_a_link_and_caches_with_its_first_slot(
+    nodes: ClusterDeployment,
+) -> None:
+    org = fresh_org(nodes)
+    async with stores_on(nodes) as (stores, ledger):
+        await admit(ledger, org, "s")
+        # As the answer of the org's node would name it. Nobody is there, and the map is read again.
+        links, lost = ledger.links, Node("127.0.0.1", free_ports(1)[0])
+        assert isinstance(links, Cluster)
+        links._note_moved(next(iter(links._links)), MovedError(f"{slot_of(org)} {lost}"))
+        assert states(stores)[str(lost)] == "starting"
+        assert stores.shared is not None
+        assert len(stores.shared[1].every()) == 4
+        await reach(lambda: links.of(org).breaker.place == nodes.owner_of(org).address)
+        assert (await admit(ledger, org, "after")).used == 2
+
+
 async def test_names_are_read_from_every_node(ledger: RedisLedger, nodes: ClusterDeployment) -> None:
     orgs = [f"names-{org}" for org in orgs_of(nodes)]
     for org in orgs:
@@ -359,6 +379,12 @@ async def test_a_replica_that_was_promoted_is_followed() -> None:
             assert isinstance(ledger.links, Cluster)
             (outage,) = ledger.links.gone.outages()
             assert (outage.place, outage.ended is not None) == (lost.address, True)
+
+
+async def test_a_server_that_is_no_node_is_refused_at_the_start(valkey: ValkeyServer) -> None:
+    config = RedisConfig(nodes=(Node("127.0.0.1", free_ports(1)[0]), Node("127.0.0.1", valkey.port)), cluster=True)
+    with pytest.raises(HostError, match=r"state\.redis\.cluster.*cluster: false"):
+        await refuse_misfit(config)
 
 
 async def test_a_server_that_is_no_node_is_told(valkey: ValkeyServer) -> None:
