@@ -168,3 +168,10 @@ async def _output(script: str, *options: str) -> tuple[int | None, str]:
     )
     output, _ = await process.communicate()
     return process.returncode, output.decode()
+
+
+@pytest.mark.slow
+async def test_the_costs_of_the_store_are_measured_for_each_thing() -> None:
+    status, text = await _output("store_costs.py", "--quick")
+    assert status == 0, text
+    assert "sessions of 10 minutes that one core carries" in text.splitlines()[-1]

@@ -63,6 +63,16 @@ async def test_a_server_that_evicts_is_a_fault(valkey: ValkeyServer) -> None:
     assert await states(valkey.url) == {"redis.policy": "fault"}
 
 
+async def test_a_server_that_has_evicted_keys_is_warned_of(valkey: ValkeyServer) -> None:
+    valkey.command("SET", "thrown", "away")
+    valkey.command("CONFIG", "SET", "maxmemory", "1", "maxmemory-policy", "allkeys-lru")
+    valkey.command("SET", "more", "than fits")
+    valkey.command("CONFIG", "SET", "maxmemory", "100mb", "maxmemory-policy", "noeviction")
+    assert await states(valkey.url) == {"redis.evicted": "warning"}
+    valkey.command("CONFIG", "RESETSTAT")
+    assert await states(valkey.url) == {}
+
+
 async def test_a_server_without_a_limit_or_nearly_full_is_warned_of(valkey: ValkeyServer) -> None:
     valkey.command("CONFIG", "SET", "maxmemory", "0")
     assert await states(valkey.url) == {"redis.memory": "warning"}
