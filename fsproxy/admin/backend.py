@@ -52,7 +52,7 @@ class AdminBackend(ABC):
 
     @abstractmethod
     def summary(self) -> str:
-        """Return how the program is, in one line, for ``systemctl status``."""
+        """Return how the program is, in one line, for ``systemctl status``; "": another program has taken over."""
 
     @abstractmethod
     async def status(self) -> Status:

@@ -141,7 +141,7 @@ class SingleBackend(AdminBackend):
 
     def summary(self) -> str:
         if self._stop.is_set():
-            return "draining"
+            return "" if self.taken_over else "draining"
         if self._started is None or not self.listening:
             return f"starting: {', '.join(self.waiting_for())}"
         generation, warnings = self._started.generation, self._started.conditions.warnings()

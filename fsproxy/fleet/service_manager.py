@@ -45,7 +45,7 @@ class ServiceManager:
 
     @contextmanager
     def follow(self, status: Callable[[], str]) -> Iterator[None]:
-        """Send the status when it has changed, and signs of life, from the event loop within the block.
+        """Send the status when it has changed and is not "", and signs of life, from the event loop within the block.
 
         A loop that is held for longer than the watchdog waits ends the program with SIGABRT. Then the stacks of all
         threads are printed, so that it can be found what has held it.
@@ -63,7 +63,7 @@ class ServiceManager:
             nonlocal timer
             timer = loop.call_later(seconds, tick)
             lines = ["WATCHDOG=1"] if self._watched else []
-            if (text := status()) != self._shown:
+            if (text := status()) and text != self._shown:
                 lines.append(f"STATUS={text}")
             if lines and self._send(*lines, wait=0.0):
                 self._shown = text

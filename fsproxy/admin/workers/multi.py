@@ -133,7 +133,7 @@ class MultiBackend(AdminBackend):
     def summary(self) -> str:
         """See ``AdminBackend``. No worker is asked."""
         if self._stop.is_set():
-            return "draining"
+            return "" if self.taken_over else "draining"
         listen = f"{len(self._pool.listening())} of {self._pool.configured} workers listen"
         if not self.complete:
             return f"starting: {listen}"

@@ -109,5 +109,5 @@ async def test_a_program_that_takes_over_becomes_the_units_main_process_and_the_
             told = systemd.read()
             assert f"MAINPID={proxy.process.pid}" in told
             assert told.count("READY=1") == 2
-            assert not any(line.startswith("STOPPING") for line in told)
+            assert not any(line.startswith(("STOPPING", "STATUS=draining")) for line in told)
         assert systemd.read().count("STOPPING=1") == 1
