@@ -249,6 +249,14 @@ async def test_a_unix_socket_may_have_headers_as_well(upstream: RecordingUpstrea
             await client.send(request())
             assert await client.closed()
         await eventually(lambda: "connections from the unix socket are closed" in proxy.log_text())
+        # While the program stops, what was accepted is still served, and what never says anything is not waited for.
+        async with raw_client(unix=path) as silent, raw_client(unix=path) as late:
+            await late.send(V2[:-1])
+            await asyncio.sleep(0)
+            await late.send(V2[-1:], request())
+            await proxy.stop()
+            assert (await late.answer()).status == 200
+            assert await silent.closed()
 
 
 # -- TLS
