@@ -89,6 +89,7 @@ async def test_limits_are_not_enforced_while_the_store_is_down_and_are_when_it_i
         assert await metric(client, proxy, "fsproxy_store_up") == 1
         assert await metric(client, proxy, "fsproxy_store_round_trips_total") > 0
         assert await metric(client, proxy, "fsproxy_store_connections") in {1, 2, 3}
+        assert await metric(client, proxy, "fsproxy_store_watched") == 1
         valkey.pause()
         assert [await page(client, proxy, f"c{n}") for n in range(3)] == [0, 0, 0]
         assert await store_state(client, proxy) == "down"

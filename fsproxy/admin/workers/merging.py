@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 LEAST = frozenset(
     {
         "fsproxy_store_up",
+        "fsproxy_store_watched",
         "fsproxy_config_generation",
         "fsproxy_config_loaded_timestamp_seconds",
         "process_start_time_seconds",
