@@ -60,8 +60,20 @@ def port_faults(to: ListenConfig | AdminConfig) -> Iterator[None]:
 
 async def bind_admin(config: AdminConfig, given: GivenSockets | None = None) -> list[socket.socket]:
     """Bind the admin port. Raise HostError. ``given``: sockets of the program that is taken over."""
-    with port_faults(config):
-        return await bind(config.host, config.port, shared=False, given=given)
+    return await bind_shared(config, given or GivenSockets())
+
+
+async def bind_shared(
+    to: ListenConfig | AdminConfig, given: GivenSockets, port: int | None = None
+) -> list[socket.socket]:
+    """Bind a port that other processes of fsproxy may share, and no other program. Raise HostError.
+
+    ``given``: sockets that are used in place of new ones. ``port``: in place of the configured one, it is ours already.
+    """
+    if CAN_SHARE and port is None and not given.has_port(to.port):
+        await require_free(to)
+    with port_faults(to):
+        return await bind(to.host, to.port if port is None else port, shared=CAN_SHARE, given=given)
 
 
 async def start_admin(app: web.Application, config: AdminConfig, sockets: Sequence[socket.socket]) -> web.AppRunner:

@@ -25,8 +25,8 @@ from fsproxy.admin.backend import AdminBackend
 from fsproxy.config.problems import HostError
 from fsproxy.config.schema import Config, ListenConfig
 from fsproxy.config.tls import server_context
-from fsproxy.fleet.binding import GivenSockets, bind
-from fsproxy.fleet.listening import CAN_SHARE, port_faults, require_free
+from fsproxy.fleet.binding import GivenSockets
+from fsproxy.fleet.listening import bind_shared, port_faults, require_free
 from fsproxy.http.connection import ClientConnection
 from fsproxy.http.header_listener import HeaderListener
 from fsproxy.http.server import DataServer
@@ -49,13 +49,11 @@ async def open_queues(to: ListenConfig, count: int, given: GivenSockets | None =
     given = given or GivenSockets()
     if to.unix is not None:
         return [[given.take(socket.AF_UNIX, to.unix) or await _at_path(to, to.unix)]]
-    if CAN_SHARE and not given.has_port(to.port):
-        await require_free(to)
-    port, queues = to.port, list[Queue]()
-    with port_faults(to), ExitStack() as stack:
+    queues: list[Queue] = [await bind_shared(to, given)]
+    with ExitStack() as stack:
+        stack.callback(close_queue, queues[0])
         while len(queues) < count:
-            queues.append(await bind(to.host, port, shared=CAN_SHARE, given=given))
-            port = queues[0][0].getsockname()[1]
+            queues.append(await bind_shared(to, given, queues[0][0].getsockname()[1]))
             stack.callback(close_queue, queues[-1])
         stack.pop_all()
     places = [(each.family, each.getsockname()) for each in queues[0]]

@@ -132,8 +132,9 @@ def handing_over(instance: str, sockets: Iterable[socket.socket]) -> Iterator[No
             with to:
                 _, user, _ = _PEER.unpack(to.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
                 if user == os.geteuid():
-                    for start in range(0, len(given), _PART):
-                        socket.send_fds(to, [b"!"], [each.fileno() for each in given[start : start + _PART]])
+                    fds = [each.fileno() for each in given if each.fileno() >= 0]  # some are closed at the end
+                    for start in range(0, len(fds), _PART):
+                        socket.send_fds(to, [b"!"], fds[start : start + _PART])
 
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
         door.setblocking(False)

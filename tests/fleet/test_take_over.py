@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from aiohttp import web
 from fsproxy.config.loader import load_text
 from fsproxy.config.problems import HostError
 from fsproxy.config.schema import Config
+from fsproxy.fleet.binding import GivenSockets
 from fsproxy.fleet.listening import bind_admin, start_admin, stop_accepting
 from fsproxy.fleet.take_over import Predecessor, handing_over
 from support.ports import free_ports
@@ -62,7 +64,9 @@ async def test_the_sockets_go_over_with_what_waits_in_them_and_the_old_program_d
     with socket.create_server(("127.0.0.1", 0)) as data:
         port = data.getsockname()[1]
         async with admin_port(of, "old", drained, old) as runner:
-            with handing_over("old", [data, *old, *[data] * 300]):
+            closed = socket.socket()
+            closed.close()
+            with handing_over("old", [data, closed, *old, *[data] * 300]):
                 predecessor = await Predecessor.find(of)
             assert predecessor is not None
             with socket.create_connection(("127.0.0.1", port)) as waiting:
@@ -76,6 +80,20 @@ async def test_the_sockets_go_over_with_what_waits_in_them_and_the_old_program_d
                 await stop_accepting(runner)
                 await predecessor.retire()
     assert drained == ["old"]
+
+
+async def test_a_host_of_the_admin_port_that_changes_does_not_collide_with_the_program_before() -> None:
+    of = config(*free_ports(1))
+    wider = replace(of.admin, host=("0.0.0.0",))
+    async with admin_port(of, "old", [], await bind_admin(of.admin)):
+        with pytest.raises(HostError, match="in use"):
+            await bind_admin(wider)
+        with socket.create_server(("127.0.0.2", of.admin.port), reuse_port=True) as ours:
+            given = GivenSockets([ours.dup()])
+            (made,) = await bind_admin(wider, given)
+            with made:
+                made.listen()
+            given.close()
 
 
 async def test_a_program_of_another_user_is_given_no_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
