@@ -72,7 +72,7 @@ class HeaderListener:
             peer = address[0] if isinstance(address, tuple) else None
             if not self.server.trusts(peer):
                 self.server.on_header_fault(HeaderFault.UNTRUSTED, peer)
-            elif self.server.has_room_for(self._waiting + 1):
+            elif self.server.has_room_for(self._waiting + len(self._opening) + 1):
                 sock.setblocking(False)
                 self._waiting += 1
                 Arrival(self, sock, peer, ClientConnection(self.server)).read()
