@@ -89,7 +89,7 @@ SCENARIOS = (
     Scenario("server", "nothing", running_valkey, lambda _: None),
     Scenario("server", "hangs for 2 s", running_valkey, _hang),
     Scenario("sentinel", "failover, old primary lives", running_sentinels, SentinelDeployment.fail_over, is_lossy=True),
-    Scenario("sentinel", "the same, min-replicas-to-write 1", _careful_sentinels, SentinelDeployment.fail_over),
+    Scenario("sentinel", "the same, COORDINATED", running_sentinels, lambda all_: all_.fail_over("COORDINATED")),
     Scenario("sentinel", "primary killed", running_sentinels, _kill_primary, is_lossy=True),
     Scenario("sentinel", "the same, min-replicas-to-write 1", _careful_sentinels, _kill_primary, is_lossy=True),
     Scenario("cluster", "slot migrated key by key", running_cluster, _migrate),
@@ -236,7 +236,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--limit", type=int, default=600)
     parser.add_argument("--clients", type=int, default=12)
-    parser.add_argument("--only", help="a form of store")
+    parser.add_argument("--only", help="a form of store, or an event")
     options = parser.parse_args()
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL + 1)
     passed = False
@@ -244,7 +244,7 @@ def main() -> int:
         f"limit {options.limit}{'':36} counted: sessions  names  calls   gap: seconds  sessions  names  calls    event   kept"
     )
     for scenario in SCENARIOS:
-        if options.only not in (None, scenario.form):
+        if options.only not in (None, scenario.form, scenario.event):
             continue
         found = asyncio.run(run(scenario, options))
         counted, uncounted = ([part[kind] for kind in KINDS] for part in (found.counted, found.uncounted))

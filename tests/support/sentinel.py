@@ -122,10 +122,13 @@ class SentinelDeployment:
             sentinel.start()
         self.settle()
 
-    def fail_over(self) -> Election:
-        """Let the Sentinels make a replica the primary, while the present one lives; return the election."""
+    def fail_over(self, *how: str) -> Election:
+        """Let the Sentinels make a replica the primary, while the present one lives; return the election.
+
+        ``how``: ``COORDINATED`` lets the primary wait for the replica first (Valkey 9).
+        """
         before = self.elections()
-        self.sentinels[0].ask("SENTINEL", "FAILOVER", MASTER)
+        self.sentinels[0].ask("SENTINEL", "FAILOVER", MASTER, *how)
         return self.elected(len(before))
 
     def elections(self) -> list[Election]:
