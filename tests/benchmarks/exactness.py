@@ -57,7 +57,8 @@ class Scenario:
 
 
 def _careful_sentinels() -> Any:
-    return running_sentinels(replicas=2, min_replicas_to_write="1", min_replicas_max_lag="10")
+    """The old primary takes no writes once its only replica has left it."""
+    return running_sentinels(min_replicas_to_write="1", min_replicas_max_lag="10")
 
 
 def _kill_primary(deployment: SentinelDeployment) -> None:
@@ -89,9 +90,9 @@ SCENARIOS = (
     Scenario("server", "nothing", running_valkey, lambda _: None),
     Scenario("server", "hangs for 2 s", running_valkey, _hang),
     Scenario("sentinel", "failover, old primary lives", running_sentinels, SentinelDeployment.fail_over, is_lossy=True),
+    Scenario("sentinel", "the same, one replica needed", _careful_sentinels, SentinelDeployment.fail_over),
     Scenario("sentinel", "the same, COORDINATED", running_sentinels, lambda all_: all_.fail_over("COORDINATED")),
     Scenario("sentinel", "primary killed", running_sentinels, _kill_primary, is_lossy=True),
-    Scenario("sentinel", "the same, min-replicas-to-write 1", _careful_sentinels, _kill_primary, is_lossy=True),
     Scenario("cluster", "slot migrated key by key", running_cluster, _migrate),
     Scenario("cluster", "primary killed", lambda: running_cluster(replicas=1), _kill_node, is_lossy=True),
 )

@@ -21,7 +21,10 @@ WARM_UP = 0.25
 FEWEST_SAMPLES = 40
 SHORTEST = 120.0
 """Seconds below which growth of memory says nothing."""
-MOST_BYTES = 12 * 1024 * 1024
+CACHES = ((2_500, 0.15, 1_250), (8_192, 0.35, 270))
+"""What fills up once and stays: the last audit lines for the page, and the digests of ids (``key_of``). Of each the most
+entries, how many a request of the soak adds, and bytes for each, as ``tracemalloc`` has them."""
+MOST_BYTES = 6 * 1024 * 1024
 """Growth of memory after the warm-up, by the fitted line, that is no leak however few requests there were."""
 MOST_BYTES_A_REQUEST = 64.0
 """One object that is never freed for each page or upload comes to hundreds."""
@@ -65,13 +68,13 @@ class ProcessWatch:
 
     def look(self, seconds: float, requests: int, remembered: int) -> None:
         """One look, kept."""
-        proc, told = process.PROC / str(self.pid), self.told()
+        proc, told, own = process.PROC / str(self.pid), self.told(), requests * self.share
         self.samples.append(
             Sample(
                 seconds,
-                round(requests * self.share),
+                round(own),
                 process.rss([self.pid]),
-                round(remembered * self.share),
+                round(remembered * self.share + sum(min(most, each * own) * size for most, each, size in CACHES)),
                 len(list((proc / "fd").iterdir())),
                 len(list((proc / "task").iterdir())),
                 len(told["tasks"]),
