@@ -40,6 +40,7 @@ from fsproxy.state.redis.login import Login
 from fsproxy.state.redis.nodes import Nodes
 from fsproxy.state.redis.refusals import NO_NODE
 from fsproxy.state.redis.slots import SLOTS
+from fsproxy.state.redis.wire import org_base
 from fsproxy.state.stores import Stores, make_stores
 from fsproxy.telemetry.conditions import Condition, Level
 from fsproxy.telemetry.metrics import Metrics
@@ -140,6 +141,7 @@ async def test_each_org_is_kept_by_the_node_of_its_slot(ledger: RedisLedger, nod
         assert ledger.links.of(org).breaker.place == nodes.owner_of(org).address
         slot = slot_of(org)
         assert nodes.owner(slot).ask("CLUSTER", "COUNTKEYSINSLOT", slot) > 3
+        assert nodes.owner(slot).ask("EXISTS", org_base("cluster:", org)) == 0, "what slot_moves.py relies on"
 
 
 async def test_what_is_asked_in_one_tick_is_one_write_to_each_node(
@@ -321,6 +323,13 @@ async def test_a_cluster_that_stops_as_a_whole_without_a_node_is_warned_of(nodes
         assert found is not None
         assert "the limits of all orgs" in found.more
         one.ask("CONFIG", "SET", "cluster-require-full-coverage", "no")
+        one.ask("ACL", "SETUSER", "default", "-config|get")
+        for _, caches in stores.shared[1].every():
+            await caches.memory.poll()
+        one.ask("ACL", "SETUSER", "default", "+config|get")
+        found = conditions(watch)["store:coverage"]
+        assert found.level is Level.INFO
+        assert "+config|get" in found.more
 
 
 async def test_a_node_that_was_empty_before_gets_a_link_and_caches_with_its_first_slot(
