@@ -52,8 +52,8 @@ class Epochs:
     def __init__(self, servers: Callable[[], Iterable[tuple[str, Breaker, Ask]]], on_loss: Callable[[], None]) -> None:
         self._servers = servers
         self._on_loss = on_loss
-        self._known: dict[str, tuple[str, float]] = {}
-        """By what the keys begin with: the beginning, and the moment that was noted last."""
+        self._known: dict[str, tuple[str, float, str]] = {}
+        """By what the keys begin with: the beginning, the moment that was noted last, when it went back last."""
         self._task: asyncio.Task[None] | None = None
         self.losses: deque[Loss] = deque(maxlen=MOST_LOSSES)
         self.emptied = 0
@@ -64,7 +64,7 @@ class Epochs:
     @property
     def kept_since(self) -> float | None:
         """Since when the store has what it has, by its own clock; None: not known. Of several servers, the latest."""
-        return max((float(made) for made, _ in self._known.values()), default=None)
+        return max((float(made) for made, *_ in self._known.values()), default=None)
 
     def start(self) -> None:
         """Ask now, and from now on every second."""
@@ -83,7 +83,8 @@ class Epochs:
         for base, breaker, ask in self._servers():
             if not breaker.is_open:
                 with suppress(LedgerDownError):
-                    asked[base] = breaker.place, ask(base, [["epoch"]], None)
+                    latest = self._known[base][1] if base in self._known else 0.0
+                    asked[base] = breaker.place, ask(base, [["epoch", latest, OLDER_SECONDS]], None)
         # What is known of servers that are down stays; that of nodes that are gone does little harm.
         for base, (place, future) in asked.items():
             with suppress(LedgerDownError):
@@ -97,16 +98,16 @@ class Epochs:
         family.add_metric(("older",), self.aged)
         yield family
 
-    def _learn(self, base: str, place: str, made: str, noted: float, latest: float) -> None:
-        known, self._known[base] = self._known.get(base), (made, latest)
+    def _learn(self, base: str, place: str, made: str, latest: float, back: str, seconds: float) -> None:
+        known, self._known[base] = self._known.get(base), (made, latest, back)
         if known is None:
             return
         if known[0] != made:
             self.emptied += 1
             self._lost(place, None)
-        elif known[1] - noted > OLDER_SECONDS:
+        elif known[2] != back:
             self.aged += 1
-            self._lost(place, known[1] - noted)
+            self._lost(place, seconds)
 
     def _lost(self, place: str, seconds: float | None) -> None:
         self.losses.append(Loss(place, wall_clock(), seconds))

@@ -46,7 +46,8 @@
 --   lists:ends     sorted set of the same by when they end.
 --   lists:named    how often a user who is being deleted was named in a session.
 
--- Of no org, and on each server: epoch, "<since when it has our keys> <the last moment noted here>". Kept for EPOCH_KEPT.
+-- Of no org, and on each server: epoch, "<since when it has our keys> <the last moment noted here> <when it was
+-- found to have gone back to an older state> <by how many seconds>". Kept for EPOCH_KEPT.
 
 -- Durations are seconds, if their name says nothing else.
 local SESSION_IDLE, SESSION_LIFE, RESERVED, LAPSED, DAY, ADMITTED_DAYS, ADMITTED_PERIOD, ADMITTED_IN_SET, UNUSED_COUNTS, YOUNG_NAMES, LATENESS,

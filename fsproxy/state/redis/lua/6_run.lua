@@ -21,15 +21,20 @@ function operations.probe()
   return true
 end
 
--- Notes the moment. Answers [since when this server has our keys, the last moment that was noted before, this moment]: an
--- unknown beginning means that it was emptied. Moments never go back, also when another clock does. Cost: 2 commands.
-function operations.epoch()
-  local made, noted = string.match(redis.call('GET', base .. 'epoch') or '', '^(%S+) (%S+)$')
+-- known  the last moment that the caller knows to have been noted here; slack: by how much that may be missing
+-- Notes the moment. Answers [since when this server has our keys, this moment, when it was last found to have gone back to
+-- an older state, or '', and by how many seconds]. An unknown beginning means that it was emptied. Who finds out first that
+-- it has gone back notes that for the others. Moments never go back, also when another clock does. Cost: 2 commands.
+function operations.epoch(known, slack)
+  local made, noted, back, by = string.match(redis.call('GET', base .. 'epoch') or '', '^(%S+) (%S+) ?(%S*) ?(%S*)$')
   noted = tonumber(noted or nil) or 0
+  if made and known - noted > slack then
+    back, by = text_of(server_now), text_of(known - noted)
+  end
   local latest = math.max(noted, server_now)
-  made = made or text_of(server_now)
-  keep(base .. 'epoch', made .. ' ' .. text_of(latest), EPOCH_KEPT)
-  return { made, noted, latest }
+  made, back, by = made or text_of(server_now), back or '', by or ''
+  keep(base .. 'epoch', string.format('%s %s %s %s', made, text_of(latest), back, by), EPOCH_KEPT)
+  return { made, latest, back, tonumber(by) or 0 }
 end
 
 -- Carries out all requests. One that fails is answered with its error's text and harms no other. What it did before it
