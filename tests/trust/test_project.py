@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import ssl
 import subprocess
 import tomllib
@@ -111,7 +112,7 @@ def test_the_report_goes_to_no_address_that_may_not_exist() -> None:
     assert "@" not in text
 
 
-@pytest.mark.parametrize("script", ["run", "audit", "package"])
+@pytest.mark.parametrize("script", ["run", "audit", "package", "sbom"])
 def test_the_scripts_of_ci_are_programs_without_a_fault_in_their_grammar(script: str) -> None:
     path = ROOT / ".ci" / script
     assert path.stat().st_mode & 0o111
@@ -137,3 +138,34 @@ def test_the_version_is_written_in_the_package_alone() -> None:
 
 def test_no_example_is_measured_by_the_clock() -> None:
     assert settings().deadline is None
+
+
+# -- workflows
+
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+
+
+def jobs_of(workflow: Path) -> dict[str, dict[str, Any]]:
+    jobs: dict[str, dict[str, Any]] = yaml.safe_load(workflow.read_text())["jobs"]
+    return jobs
+
+
+def test_the_workflow_of_tests_has_every_python_that_the_package_names() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = [each.rpartition(" ")[2] for each in project["classifiers"] if each.startswith("Programming Language")]
+    versions = [each for each in named if each.startswith("3.")]
+    assert jobs_of(ROOT / ".github/workflows/tests.yml")["all"]["strategy"]["matrix"]["python"] == versions
+    assert f">={versions[0]}" == project["requires-python"]
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_workflow_may_only_read_names_versions_and_runs_scripts_that_there_are(workflow: Path) -> None:
+    assert yaml.safe_load(workflow.read_text())["permissions"] == {"contents": "read"}
+    steps = [step for job in jobs_of(workflow).values() for step in job.get("steps", ())]
+    used = [step["uses"] for step in steps if "uses" in step]
+    assert [each for each in used if not re.fullmatch(r"[\w.-]+/[\w.-]+@v\d+(\.\d+)*", each)] == []
+    assert [step for step in steps if "checkout" in step.get("uses", "") and step["with"]["persist-credentials"]] == []
+    scripts = re.findall(r"\.ci/\w+", workflow.read_text())
+    assert [each for each in scripts if not (ROOT / each).exists()] == []
+    # What strangers choose is no part of a script's text.
+    assert [step["run"] for step in steps if "${{" in step.get("run", "")] == []
