@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import signal
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
+from fsproxy.admin.workers.worker_pool import WorkerPool
 from fsproxy.core.model import Instant
 from fsproxy.fleet.worker import HUNG_SECONDS, Worker
 from fsproxy.telemetry.conditions import Condition, Level
 
+PROBE_SECONDS = 2.0
+"""Seconds between two questions to each worker whether it still answers."""
 HOUR = 3600.0
 _NAMES = {each.value: each.name for each in signal.Signals}
 OFTEN = 3
@@ -43,6 +48,21 @@ class MissingWorkers:
     def listens(self, number: int) -> None:
         """Take note that a worker listens."""
         self._missing.pop(number, None)
+
+    async def probe(self, pool: WorkerPool, stop: asyncio.Event, share: Callable[[], None]) -> None:
+        """Ask all workers until ``stop`` whether they still answer, and end one that hangs.
+
+        ``share`` is called each time, to have others accept from the queues of those that do not.
+        """
+        while not stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PROBE_SECONDS):
+                    await stop.wait()
+            if not stop.is_set():
+                await pool.ask_all("/healthz")
+                share()
+                for worker in self._workers.values():
+                    worker.end_if_hung()
 
     def conditions(self, now: Instant) -> Iterator[Condition]:
         """Yield what is wrong: a source."""

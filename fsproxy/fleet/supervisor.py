@@ -42,8 +42,6 @@ FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0
 """Seconds before a worker that has ended is replaced. The delay doubles each time."""
 SETTLED_SECONDS = 30.0
 """The delay starts again at its shortest after a worker that lived this long."""
-PROBE_SECONDS = 2.0
-"""Seconds between two questions to each worker whether it still answers."""
 DRAIN_GRACE = 5.0
 """Seconds beyond ``server.drain`` after which a worker is killed."""
 log = structlog.get_logger("fsproxy")
@@ -115,7 +113,7 @@ class Supervisor:
             async with asyncio.TaskGroup() as group:
                 for number in range(1, self._config.workers + 1):
                     group.create_task(self._keep(number))
-                group.create_task(self._probe())
+                group.create_task(self._missing.probe(self._pool, self._stop, self._share))
                 await self._stop.wait()
                 if self._backend.taken_over and self._runner is not None:
                     await stop_accepting(self._runner)
@@ -141,18 +139,6 @@ class Supervisor:
     def _share(self) -> None:
         if not self._stop.is_set():
             self._queues.share(self._running())
-
-    async def _probe(self) -> None:
-        """Ask all workers again and again whether they still answer."""
-        while not self._stop.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(PROBE_SECONDS):
-                    await self._stop.wait()
-            if not self._stop.is_set():
-                await self._pool.ask_all("/healthz")
-                self._share()
-                for worker in self._running():
-                    worker.end_if_hung()
 
     def _kill(self) -> None:
         for worker in self._running():
@@ -244,8 +230,13 @@ class Supervisor:
     async def _replace(self, predecessor: Predecessor) -> None:
         """Open the admin port, on which the predecessor has answered until now, and have the predecessor drain."""
         await predecessor.hold()
-        await self._open_admin()
-        await predecessor.retire()
+        try:
+            await self._open_admin()
+        except HostError as error:
+            self._fault = error
+            self._stop.set()
+        else:
+            await predecessor.retire()
 
     async def _open_admin(self) -> None:
         admin = create_admin(self._config.admin, self._backend)

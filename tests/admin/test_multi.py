@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -18,7 +19,13 @@ from fsproxy.admin.state_answers import State
 from fsproxy.admin.workers import merged_events
 from fsproxy.admin.workers.merged_events import TICK_PATH
 from fsproxy.admin.workers.multi import MultiBackend
-from fsproxy.admin.workers.worker_pool import WorkerAnswer, WorkerPool
+from fsproxy.admin.workers.worker_pool import (
+    MOST_UNANSWERED,
+    WorkerAnswer,
+    WorkerClient,
+    WorkerPool,
+    WorkerSilentError,
+)
 from fsproxy.config.schema import AdminConfig, Config, UpstreamConfig
 from fsproxy.core.model import Instant
 from fsproxy.reload.last_good_config import LastGoodConfig
@@ -312,3 +319,15 @@ async def test_the_status_is_of_all_that_answer(workers: Workers, admin: TestCli
 async def test_the_status_when_nobody_answers(workers: Workers, admin: TestClient[Any, Any]) -> None:
     workers.news = {1: None, 2: None}
     assert (await get(admin, "/api/status"))[0] == 503
+
+
+async def test_one_question_without_an_answer_is_no_silence_as_the_whole_machine_may_have_paused(
+    tmp_path: Path,
+) -> None:
+    worker = WorkerClient(1, 1, str(tmp_path / "nobody.sock"))
+    for asked in range(MOST_UNANSWERED):
+        assert worker.silent_seconds == 0, asked
+        with pytest.raises(WorkerSilentError):
+            await worker.ask("GET", "/healthz", 60.0)
+    assert worker.silent_seconds > 0
+    await worker.close()

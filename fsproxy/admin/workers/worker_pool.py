@@ -17,6 +17,9 @@ from fsproxy.clock import monotonic
 ASK_SECONDS = 2.0
 SILENT_SECONDS = 10.0
 """A worker that has not answered for so long hangs, as far as others can see: busy ones take a second or two."""
+MOST_UNANSWERED = 3
+"""So many questions in a row go unanswered before a worker counts as silent: one alone may have met a pause of the
+whole machine, or of the container, in which the clock went on."""
 MOST_ANSWERED = 16 * 1024 * 1024
 """Bytes of one answer: more than 500 decisions or all metrics take. A longer answer counts as none."""
 
@@ -44,6 +47,8 @@ class WorkerClient:
         self.state = WorkerState.STARTING
         self._silent_since: float | None = None
         """When the first question of those was asked that have had no answer since; None: it has answered the last."""
+        self._unanswered = 0
+        """How many questions those are."""
         self._http = aiohttp.ClientSession(
             "http://worker", connector=aiohttp.UnixConnector(socket_path), cookie_jar=aiohttp.DummyCookieJar()
         )
@@ -68,12 +73,12 @@ class WorkerClient:
                     answer += chunk
                     if len(answer) > MOST_ANSWERED:
                         raise WorkerSilentError(f"worker {self.number} answers with too much")
-                self._silent_since = None
+                self._silent_since, self._unanswered = None, 0
                 return response.status, bytes(answer)
         except (TimeoutError, aiohttp.ClientError, OSError, RuntimeError):
             # RuntimeError: the worker has ended, and its session was closed meanwhile.
-            if self._silent_since is None:
-                self._silent_since = asked
+            self._silent_since = asked if self._silent_since is None else self._silent_since
+            self._unanswered += 1
             raise WorkerSilentError(f"worker {self.number} does not answer") from None
 
     async def lines(self, path: str, seconds: float) -> AsyncGenerator[bytes, None]:
@@ -92,8 +97,10 @@ class WorkerClient:
 
     @property
     def silent_seconds(self) -> float:
-        """For how many seconds it has not answered; 0: it has answered the last question."""
-        return monotonic() - self._silent_since if self._silent_since is not None else 0.0
+        """For how many seconds it has not answered; 0: it has answered one of the last few questions."""
+        if self._silent_since is None or self._unanswered < MOST_UNANSWERED:
+            return 0.0
+        return monotonic() - self._silent_since
 
     @property
     def is_silent(self) -> bool:
