@@ -32,7 +32,8 @@
 --   n:<kind>       sorted set of names by last seen. Kept for the retention, or less while the org is new
 --                  (3_names.lua).
 --   o              since when the org is known, as it has names. Kept as long as these.
---   m:<page>       set of the marks of a page's names (3_names.lua). Kept for PAGE_NAMES_KEPT after it last claimed any.
+--   m:<page>       set of the marks of a page's names (3_names.lua). Kept for PAGE_NAMES_KEPT after it last claimed
+--                  any.
 --   l:<kind><id>   a session's or a page's accepted calls (4_rates.lua), msgpack. Kept for the longest window and
 --                  LATENESS.
 --   p:<id>         a page's clock (server time): "<offset> <the earliest that it can become>". Kept for CLOCK_KEPT
@@ -50,8 +51,9 @@
 -- found to have gone back to an older state> <by how many seconds>". Kept for EPOCH_KEPT.
 
 -- Durations are seconds, if their name says nothing else.
-local SESSION_IDLE, SESSION_LIFE, RESERVED, LAPSED, DAY, ADMITTED_DAYS, ADMITTED_PERIOD, ADMITTED_IN_SET, UNUSED_COUNTS, YOUNG_NAMES, LATENESS,
-  CLOCK_KEPT, BLOCK_KEPT, PAGE_NAMES_KEPT, PROBE_KEPT, EPOCH_KEPT, LISTS_KEPT, SECOND, SWEPT, MOST_STEPS, MOST_EQUALS, FEW_CALLS, FEW_PAGES, MARKS = unpack(cmsgpack.unpack(ARGV[2]))
+local SESSION_IDLE, SESSION_LIFE, RESERVED, LAPSED, DAY, ADMITTED_DAYS, ADMITTED_PERIOD, ADMITTED_IN_SET,
+  UNUSED_COUNTS, YOUNG_NAMES, LATENESS, CLOCK_KEPT, BLOCK_KEPT, PAGE_NAMES_KEPT, PROBE_KEPT, EPOCH_KEPT, LISTS_KEPT,
+  SECOND, SWEPT, MOST_STEPS, MOST_EQUALS, FEW_CALLS, FEW_PAGES, MARKS = unpack(cmsgpack.unpack(ARGV[2]))
 
 local base = KEYS[1]
 local stamp = redis.call('TIME')

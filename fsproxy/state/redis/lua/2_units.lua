@@ -197,8 +197,8 @@ local function define_units()
 
   local swept_at
 
-  -- Does the same for the oldest few, with every new session and failed page. All operations of a script call have one time (but in
-  -- tests), so once is enough.
+  -- Does the same for the oldest few, with every new session that counts and every failed page. All operations of a
+  -- script call have one time (but in tests), so once is enough.
   local function sweep()
     if swept_at ~= now then
       swept_at = now
@@ -263,8 +263,8 @@ local function define_units()
   end
 
   -- Returns the period of the last new session of a visitor whom ramping, or a domain rule's share, admitted earlier.
-  -- Cost: 2 reads for each period in which the org admitted anyone, and 1 for any other; twice that for an org with more
-  -- than a few hundred visitors in a period.
+  -- Cost: 2 reads for each period in which the org admitted anyone, and 1 for any other; twice that for an org with
+  -- more than a few hundred visitors in a period.
   local function admitted_in(visitor)
     if visitor == '' then
       return nil
@@ -295,7 +295,7 @@ local function define_units()
 
   -- token       unique to the page
   -- id          the session's or user's id ("s:..", "u:.."), or ''
-  -- visitor     the user's id for ramping, or ''; share_visitor: that for the share of a domain rule that says no, or ''
+  -- visitor     the user's id, if ramping says no, or ''; share_visitor: that for the share of a domain rule, likewise
   -- ramped_out  ramping says no unless the visitor was admitted earlier; shared_out: so does the share
   -- cycle, limit, ends, enforced  the quota; cycle '' without one
   -- Answers [0 new | 1 under way | 2 joined, admitted by ramping, over quota, used, seconds that it can be under way,
@@ -314,7 +314,9 @@ local function define_units()
         return { 2, false, false, used, 0, false }
       end
     end
-    sweep()
+    if cycle ~= '' then
+      sweep()
+    end
     local passes, shared = passes_as_admitted(visitor), passes_as_admitted(share_visitor)
     used = cycle ~= '' and used_in(cycle, ends) or 0
     local over = cycle ~= '' and used >= limit

@@ -19,8 +19,9 @@ local function define_names()
     end
   end
 
-  -- A page's names, as the set m:<page> of their marks. Returns two functions of a name's place: whether the page may use
-  -- it, and one that counts it; nothing without a page. `kept`: what is counted is written, and the set is kept for longer.
+  -- A page's names, as the set m:<page> of their marks. Returns two functions of a name's place: whether the page may
+  -- use it, and one that counts it; nothing without a page. `kept`: what is counted is written, and the set is kept for
+  -- longer.
   local function names_of_page(page, limit, marks, kept)
     if not page then
       return

@@ -44,9 +44,9 @@ local function define_rates()
     return first_from(times, value + 1, low, high)
   end
 
-  -- Returns the place (from 0) of the first of `limit` calls in a row that share a window with `at`; nil: there is room.
-  -- All of them lie less than a length before or behind `at`. A row that spans a whole length shares no window. The rows
-  -- before it begin no later, so those that reach as far span it, too, and are skipped together.
+  -- Returns the place (from 0) of the first of `limit` calls in a row that share a window with `at`; nil: there is
+  -- room. All of them lie less than a length before or behind `at`. A row that spans a whole length shares no window.
+  -- The rows before it begin no later, so those that reach as far span it, too, and are skipped together.
   local function full_row(times, at, limit, length)
     if #times < limit then
       return nil
@@ -247,7 +247,8 @@ local function define_rates()
       end
     end
     if last then
-      -- Only a client that sent the call by itself waits for the moment at which it passes, so only then it is searched.
+      -- Only a client that sent the call by itself waits for the moment at which it passes, so only then it is
+      -- searched.
       local free = page ~= '' and last + 1 or free_after(times, last, windows)
       return { false, (free - at) / SECOND, 0 }
     end

@@ -39,8 +39,8 @@ local function define_lists()
     return redis.call('HGET', base .. 'lists', '')
   end
 
-  -- A listed user was named in a session, of which other processes may believe that it has no uid. Answers how often that
-  -- was so. Cost: 2 writes.
+  -- A listed user was named in a session, of which other processes may believe that it has no uid. Answers how often
+  -- that was so. Cost: 2 writes.
   function operations.named()
     local times = redis.call('INCR', base .. 'lists:named')
     redis.call('PEXPIRE', base .. 'lists:named', milliseconds(LISTS_KEPT))
@@ -48,8 +48,8 @@ local function define_lists()
   end
 
   -- Answers [the name as above or false, the number of the last row, [[list and entry, ends, changed], ...], how often
-  -- listed users were named]: at most so many rows that were put after a number, in their order. Cost: 4 commands, and 1 a
-  -- row.
+  -- listed users were named]: at most so many rows that were put after a number, in their order. Cost: 4 commands, and
+  -- 1 a row.
   function operations.rows_after(number, most)
     sweep_rows()
     local found = redis.call(

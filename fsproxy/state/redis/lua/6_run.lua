@@ -22,9 +22,10 @@ function operations.probe()
 end
 
 -- known  the last moment that the caller knows to have been noted here; slack: by how much that may be missing
--- Notes the moment. Answers [since when this server has our keys, this moment, when it was last found to have gone back to
--- an older state, or '', and by how many seconds]. An unknown beginning means that it was emptied. Who finds out first that
--- it has gone back notes that for the others. Moments never go back, also when another clock does. Cost: 2 commands.
+-- Notes the moment. Answers [since when this server has our keys, this moment, when it was last found to have gone back
+-- to an older state, or '', and by how many seconds]. An unknown beginning means that it was emptied. Who finds out
+-- first that it has gone back notes that for the others. Moments never go back, also when another clock does. Cost: 2
+-- commands.
 function operations.epoch(known, slack)
   local made, noted, back, by = string.match(redis.call('GET', base .. 'epoch') or '', '^(%S+) (%S+) ?(%S*) ?(%S*)$')
   noted = tonumber(noted or nil) or 0
