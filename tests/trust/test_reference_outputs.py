@@ -25,6 +25,7 @@ from fsproxy.core.settings import CoreSettings
 from fsproxy.telemetry.metrics import Metrics
 from fsproxy.telemetry.orgs import MOST_MINUTES
 from fsproxy.telemetry.ring import MOST_DECISIONS, MOST_FORWARDED
+from support.cluster import running_cluster
 from support.documents import ROOT, rows, text_of, ticked, whole_names
 from support.rig import running_rig
 from support.valkey import running_valkey
@@ -137,6 +138,9 @@ async def test_the_table_of_metrics_has_what_programs_of_each_kind_export() -> N
         texts.append((await rig.admin("/metrics"))[1])
     with running_valkey(maxmemory="100mb") as valkey:
         async with running_rig({**shared("http://127.0.0.1:9", valkey), **quota}) as rig:
+            texts.append((await rig.admin("/metrics"))[1])
+    with running_cluster() as cluster:
+        async with running_rig({"state": {"backend": "redis", "redis": cluster.redis}, **quota}) as rig:
             texts.append((await rig.admin("/metrics"))[1])
     families = [each for text in texts for each in text_string_to_metric_families(text)]
     said = labels_of_the_table()
