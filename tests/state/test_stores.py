@@ -21,7 +21,7 @@ from fsproxy.state.stores import make_stores
 from support.ledgers import at_once
 from support.proxy import RunningProxy, running_proxy
 from support.upstream import RecordingUpstream
-from support.valkey import ValkeyServer, running_valkey
+from support.valkey import ValkeyServer, running_valkey, wait_until
 
 PATIENCE = 120.0
 LIMIT = "5s"
@@ -144,6 +144,8 @@ async def test_a_page_that_one_proxy_blocked_is_known_to_the_other(
         body = {"OrgId": "o", "Url": "https://example.com/", "PageId": "p", "UserId": "u", "SessionId": "s"}
         async with client.post(f"{one.url}/rec/page", json=body) as response:
             assert response.status == 202
+        # The answer does not wait for the store, and a question that overtakes the block would be believed for a minute.
+        await asyncio.to_thread(wait_until, lambda: valkey.ask("KEYS", "*{o}:b:*"), "the store has no block")
         bundle = f"{other.url}/rec/bundle?OrgId=o&UserId=u&SessionId=s&PageId=p&Seq=1"
         async with client.post(bundle, json={"Evts": []}) as response:
             assert response.status == 202
