@@ -6,14 +6,25 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 import fsproxy
 from fsproxy.clock import now
-from fsproxy.core.limits.operations import Admit, Admitted, Claim, Claimed, LedgerDownError, Mark, NameKind, QuotaTerms
+from fsproxy.core.limits.operations import (
+    Admit,
+    Admitted,
+    Claim,
+    Claimed,
+    Confirm,
+    LedgerDownError,
+    Mark,
+    NameKind,
+    QuotaTerms,
+    Release,
+)
 from fsproxy.core.limits.page_clock import first_clock
 from fsproxy.core.model import Instant
 from fsproxy.state.redis.batch import MOST_WAITING
@@ -193,6 +204,44 @@ async def test_bundles_of_sessions_that_were_not_told_are_told_again(own_valkey:
         (answer,) = await ledger.ask((admit("t", "s"),), now(), PATIENCE)
         assert isinstance(answer, Admitted)
         assert answer.under_way
+
+
+async def test_units_that_were_granted_just_before_their_server_was_lost_are_told_to_the_next_one(
+    own_valkey: ValkeyServer,
+) -> None:
+    """As to a primary that had not got them. One is confirmed, one under way, one given back, one not known again."""
+    async with running_ledger(own_valkey.url) as (ledger, states):
+        for token, session in (("t1", "s1"), ("t2", "s2"), ("t3", "s3"), ("t4", "")):
+            (answer,) = await ledger.ask((admit(token, session),), now(), PATIENCE)
+            assert isinstance(answer, Admitted)
+        await ledger.ask((Confirm("o", "t1", ("s1", "alias"), (), new=True),), now(), PATIENCE)
+        await ledger.ask((Release("o", "t3"),), now(), PATIENCE)
+        assert (await ledger.org_usage("o"))[0] == {"c": 3}
+        own_valkey.command("CLIENT", "KILL", "TYPE", "normal")
+        await until_told(ledger, {"c": 3})
+        own_valkey.kill()
+        await states.reach(UP, DOWN)
+        with pytest.raises(LedgerDownError):
+            await ledger.ask((Confirm("o", "t2", ("s2",), (), new=True),), now(), PATIENCE)
+        own_valkey.start()
+        await states.reach(UP, DOWN, UP)
+        await until_told(ledger, {"c": 2})
+        for session in ("s1", "alias", "s2"):
+            (answer,) = await ledger.ask((admit(f"again {session}", session),), now(), PATIENCE)
+            assert isinstance(answer, Admitted)
+            assert answer.under_way
+        assert (await ledger.org_usage("o"))[0] == {"c": 2}
+
+
+async def until_told(ledger: RedisLedger, used: dict[str, int]) -> None:
+    """Wait until the server that the ledger has reached anew has so many units."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            with suppress(LedgerDownError):
+                await ledger.ask((admit("x", "s1"),), now(), PATIENCE)
+                if (await ledger.org_usage("o"))[0] == used:
+                    return
+            await asyncio.sleep(0.02)
 
 
 async def test_with_the_store_down_each_process_keeps_pages_clocks_of_its_own(own_valkey: ValkeyServer) -> None:

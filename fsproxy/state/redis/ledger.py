@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from math import inf
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
+from fsproxy.clock import now as wall_clock
 from fsproxy.core.limits.operations import (
     Admit,
+    Admitted,
     Answer,
     Claim,
     Claimed,
@@ -31,21 +33,13 @@ from fsproxy.state.redis.breaker import Breaker
 from fsproxy.state.redis.links import make_links
 from fsproxy.state.redis.local_answers import UNKNOWN, UNTOLD, LocalAnswers
 from fsproxy.state.redis.nodes import Nodes
+from fsproxy.state.redis.recent_grants import RecentGrants
 from fsproxy.state.redis.script import PAGE_NAME_SECONDS
 from fsproxy.state.redis.server import Server
 from fsproxy.state.redis.undelivered import Undelivered
 from fsproxy.state.redis.wire import from_wire, look_to_wire, new_names, org_base, to_wire
-from fsproxy.state.redis.write_limits import NewPages, WriteRate
+from fsproxy.state.redis.write_limits import ID_WRITES, PAGE_NAME_WRITES, NewPages, WriteRate
 from fsproxy.state.run_time_lists import KeptLists
-
-ID_WRITES = (250, 500)
-"""Ids of sessions and users, unknown to this process, that it marks in a second: of one org, and of all.
-
-Clients choose them. A key takes about 160 bytes for 30 minutes: 140 MB of all, for each process (rules.md 5)."""
-
-PAGE_NAME_WRITES = (150, 300)
-"""Pages that begin to have their names counted, in the same way. A page with 50 names takes about 300 bytes for 15
-minutes: 80 MB of all."""
 
 
 class RedisLedger:
@@ -67,18 +61,16 @@ class RedisLedger:
     ) -> None:
         """``store``: one server, whose breaker may be given, or the nodes of a Cluster."""
         self._prefix, self._timeout, self._callers_clock = prefix, timeout, callers_clock
-        self._local = LocalAnswers()
-        self.recent_names = RecentNames()
-        self.lists = KeptLists()
+        self._local, self._grants = LocalAnswers(), RecentGrants()
+        self.recent_names, self.lists = RecentNames(), KeptLists()
         self.named_listed_user = False
         """A session has got a uid of a list, which other processes must hear of at once (``shared_lists``)."""
         self.new_names = self._local.new_names
         self.id_rate = WriteRate("sessions", *ID_WRITES)
         self.page_name_rate = NewPages("page_names", *PAGE_NAME_WRITES, PAGE_NAME_SECONDS)
-        self.links = make_links(store, prefix, timeout, breaker, self._local.forget)
+        self.links = make_links(store, prefix, timeout, breaker, self._on_connect)
         self._undelivered = Undelivered(self._tell, self.is_down)
-        # A server that is not there does not keep the program from starting.
-        self.start = self.links.start
+        self.start = self.links.start  # a server that is not there keeps no program from starting
 
     async def close(self) -> None:
         """Close the connections. For what still waits, the store is down."""
@@ -181,6 +173,11 @@ class RedisLedger:
 
     # -- within
 
+    def _on_connect(self) -> None:
+        """Note that the server may be another one."""
+        self.forget()
+        self._undelivered.keep_first(self._grants.again(), wall_clock())
+
     def _tell(self, operation: Operation, now: Instant) -> None:
         """Send behind what Redis must learn, for which no request waits. It is known here from now on.
 
@@ -247,4 +244,7 @@ class RedisLedger:
             self.recent_names.record(operation, new, answer.refused, now)
         elif isinstance(operation, Admit):
             self.recent_names.touch(operation.org)
+            self._grants.note(operation, cast("Admitted", answer), now)
+        elif isinstance(operation, Confirm | Release):
+            self._grants.end(operation)
         return answer

@@ -7,7 +7,7 @@ confirm or to release twice does no harm, so whatever may not have arrived is se
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from fsproxy.clock import now as wall_clock
 from fsproxy.core.limits.operations import Confirm, Operation, Release
@@ -37,6 +37,16 @@ class Undelivered:
             self._by_org.setdefault(operation.org, []).append((operation, now))
             self._count += 1
             self._wait()
+
+    def keep_first(self, operations: Iterable[Operation], now: Instant) -> None:
+        """Keep operations of any kind before all others of their orgs. They are sent once."""
+        first: dict[str, list[tuple[Operation, Instant]]] = {}
+        for operation in operations:
+            first.setdefault(operation.org, []).append((operation, now))
+        for org, kept in first.items():
+            self._count += len(kept)
+            self._by_org[org] = kept + self._by_org.get(org, [])
+        self._wait()
 
     def deliver(self, org: str) -> None:
         """Send what is kept of an org. The store has forgotten what is too old."""

@@ -8,6 +8,13 @@ from fsproxy.clock import monotonic
 from fsproxy.state.memory.bounded_table import BoundedTable
 from fsproxy.state.memory.keys import PAGE, key_of
 
+ID_WRITES = (250, 500)
+"""Ids of sessions and users, unknown to this process, that it marks in a second: of one org, and of all.
+
+Clients choose them. A key takes about 160 bytes for 30 minutes: 140 MB of all, for each process (rules.md 5)."""
+PAGE_NAME_WRITES = (150, 300)
+"""Pages that begin to have their names counted, in the same way. A page with 50 names takes about 300 bytes for 15
+minutes: 80 MB of all."""
 NEW_NAMES_PER_SECOND = 200
 """New names in the long run: of orgs that the store has known for an hour, and as many of all others.
 

@@ -9,9 +9,9 @@ import pytest
 
 from fsproxy.clock import now
 from fsproxy.core.limits.operations import UNCOUNTED, Claim, Claimed, NameKind
-from fsproxy.state.redis.ledger import PAGE_NAME_WRITES, RedisLedger
+from fsproxy.state.redis.ledger import RedisLedger
 from fsproxy.state.redis.script import PAGE_NAME_SECONDS
-from fsproxy.state.redis.write_limits import NewPages
+from fsproxy.state.redis.write_limits import PAGE_NAME_WRITES, NewPages
 from support.valkey import ValkeyServer, server_at
 
 
