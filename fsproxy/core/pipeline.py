@@ -107,9 +107,8 @@ def judge(
 
 
 def _failure(each: Filter, policy: OrgPolicy) -> Hit | None:
-    if policy.on_error is OnTrouble.ALLOW:
-        return None
-    return Hit(each.name, ReasonCode.UNSPECIFIED, Rule(f"{each.name}:error"))
+    hit = Hit(each.name, ReasonCode.UNSPECIFIED, Rule(f"{each.name}:error"))
+    return hit if policy.on_error is OnTrouble.BLOCK else None
 
 
 def _judgement(each: Filter, hit: Hit | None, failed: tuple[FilterName, ...]) -> Judgement:
@@ -231,8 +230,7 @@ def learn(facts: SessionFacts, decision: Decision, answer: PageAnswer | None) ->
 
 
 def _remembered(drawn: tuple[Draw, ...], org: str, users: tuple[str, ...]) -> tuple[str, ...]:
-    found = [draw.remembered(org, user) for draw in drawn for user in users]
-    return tuple([each for each in found if each is not None])
+    return tuple([kept for draw in drawn for user in users if (kept := draw.remembered(org, user)) is not None])
 
 
 def mark(facts: SessionFacts, uid: int = 0, *, listed: bool = False) -> tuple[Operation, ...]:
