@@ -97,8 +97,9 @@ def _survivors(survivors: Mapping[str, list[str]]) -> str:
     by_reason: dict[str, list[str]] = {}
     for module, keys in sorted(survivors.items()):
         for key in sorted(keys, key=lambda key: int(key.partition(":")[0])):
-            _, line, scope, change = key.split(":", 3)
+            # Without the line, which any change above it moves.
+            _, _, scope, change = key.split(":", 3)
             reason = why(module, scope, change, among) or "Not looked at yet."
-            place = f"`fsproxy/core/{module}.py:{line}`{f' {scope}' if scope else ''}"
+            place = f"`fsproxy/core/{module}.py`{f' {scope}' if scope else ''}"
             by_reason.setdefault(reason, []).append(f"- {place}: `{change.replace('`', chr(39))}`")
     return "\n".join(f"**{reason}**\n\n" + "\n".join(places) + "\n" for reason, places in by_reason.items())
