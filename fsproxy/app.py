@@ -123,7 +123,7 @@ class App:
             backend.listening = True
             if worker_channel is None:
                 stack.enter_context(handing_over(self._instance, sockets))
-                stack.callback(remove_path, self._config.listen, backend)
+                stack.callback(remove_path, self._config.listen, backend, self._predecessor)
             # What was made so far stays, so no collection need walk it.
             gc.collect()
             gc.freeze()

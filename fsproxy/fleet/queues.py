@@ -27,6 +27,7 @@ from fsproxy.config.schema import Config, ListenConfig
 from fsproxy.config.tls import server_context
 from fsproxy.fleet.binding import GivenSockets
 from fsproxy.fleet.listening import bind_shared, port_faults, require_free
+from fsproxy.fleet.take_over import Predecessor
 from fsproxy.http.connection import ClientConnection
 from fsproxy.http.header_listener import HeaderListener
 from fsproxy.http.server import DataServer
@@ -74,9 +75,13 @@ async def _at_path(to: ListenConfig, path: str) -> socket.socket:
     return made
 
 
-def remove_path(to: ListenConfig, backend: AdminBackend) -> None:
-    """Remove the path of a unix socket at the end of the program, unless another program listens there by now."""
-    if to.unix is not None and not backend.taken_over:
+def remove_path(to: ListenConfig, backend: AdminBackend, predecessor: Predecessor | None) -> None:
+    """Remove the path of a unix socket at the end of the program, unless another program listens there.
+
+    ``predecessor``: the program that this one takes over from. It goes on if this one could not start.
+    """
+    is_others = backend.taken_over or (predecessor is not None and predecessor.goes_on)
+    if to.unix is not None and not is_others:
         Path(to.unix).unlink(missing_ok=True)
 
 

@@ -90,9 +90,9 @@ class ServiceManager:
     def stopping(self, drain: float, *, taken_over: bool) -> None:
         """Tell that the program ends, within ``drain`` seconds and a few more.
 
-        Not when another program has taken over: systemd would stop that, too.
+        Not when another program has taken over, or goes on because this one could not: systemd would stop that, too.
         """
-        if not taken_over:
+        if not taken_over and (self._is_ready or not self._takes_over):
             self._send("STOPPING=1", f"EXTEND_TIMEOUT_USEC={int((drain + STOP_SECONDS) * 1e6)}")
 
     def _send(self, *lines: str, wait: float = WAIT_SECONDS) -> bool:
@@ -106,6 +106,6 @@ class ServiceManager:
             self._failed = False
         except OSError as error:
             if not self._failed:
-                log.warning("systemd cannot be told", errno=error.errno, what=lines[0])
+                log.warning("systemd cannot be notified", errno=error.errno, what=lines[0])
             self._failed = True
         return not self._failed

@@ -101,7 +101,7 @@ class Supervisor:
             opened = await open_queues(self._config.listen, self._config.workers, given)
             self._queues = KeptQueues(opened, common=self._config.listen.unix is not None)
             stack.callback(self._queues.close)
-            stack.callback(remove_path, self._config.listen, self._backend)
+            stack.callback(remove_path, self._config.listen, self._backend, self._predecessor)
             # Its mode is 0700, so that no other user reaches the workers' admin sockets.
             folder = tempfile.TemporaryDirectory(prefix="fsproxy-", ignore_cleanup_errors=True)
             self._folder = Path(stack.enter_context(folder))

@@ -49,6 +49,8 @@ class Predecessor:
         """Its name in ``CDN-Loop``, which this program uses from now on: both serve for a while."""
         self.given = given
         """Its listening sockets."""
+        self.goes_on = True
+        """It has not been asked to drain."""
 
     @classmethod
     async def find(cls, config: Config) -> Self | None:
@@ -100,6 +102,7 @@ class Predecessor:
     async def retire(self) -> None:
         """Have the program drain. The request names it, so that no other program drains in its place."""
         self.given.close()
+        self.goes_on = False
         try:
             async with self._http.post("/drain", json={"instance": self._instance}) as response:
                 if response.status != 200:

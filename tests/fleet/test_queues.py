@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -17,7 +18,7 @@ from fsproxy.config.loader import load_text
 from fsproxy.config.problems import HostError
 from fsproxy.config.schema import Config
 from fsproxy.fleet.binding import GivenSockets
-from fsproxy.fleet.queues import Listener, Listeners, Queue, close_queue, open_queues
+from fsproxy.fleet.queues import Listener, Listeners, Queue, close_queue, open_queues, remove_path
 from support.ports import free_ports
 
 CONNECTIONS = 40
@@ -159,3 +160,21 @@ async def test_a_unix_socket_is_one_queue_for_all(tmp_path: Path) -> None:
                 assert await reader.read() == name
             writer.close()
             await process.listeners.close()
+
+
+@pytest.mark.parametrize(
+    ("taken_over", "predecessor", "stays"),
+    [
+        (False, None, False),
+        (True, None, True),
+        (False, SimpleNamespace(goes_on=True), True),
+        (False, SimpleNamespace(goes_on=False), False),
+    ],
+)
+def test_the_path_of_a_unix_socket_stays_while_another_program_listens_there(
+    tmp_path: Path, predecessor: Any, *, taken_over: bool, stays: bool
+) -> None:
+    path, backend = tmp_path / "data.sock", cast("Any", SimpleNamespace(taken_over=taken_over))
+    path.touch()
+    remove_path(config(host=(), port=0, unix=str(path)).listen, backend, predecessor)
+    assert path.exists() == stays

@@ -51,6 +51,18 @@ async def test_the_watchdog_gets_a_sign_at_half_its_time_and_the_status_when_it_
     assert [line for line in lines if line != "WATCHDOG=1"] == ["STATUS=one", "STATUS=two"]
 
 
+async def test_a_take_over_that_fails_does_not_stop_the_unit(tmp_path: Path) -> None:
+    address = str(tmp_path / "notify")
+    for is_ready, expected in ((False, 0), (True, 1)):
+        with notified(address) as systemd:
+            manager = ServiceManager({"NOTIFY_SOCKET": address}, takes_over=True)
+            if is_ready:
+                manager.ready()
+            manager.stopping(1.0, taken_over=False)
+            assert systemd.read().count("STOPPING=1") == expected
+        Path(address).unlink(missing_ok=True)
+
+
 async def test_a_watchdog_that_watches_another_process_is_left_to_it_but_not_after_a_take_over(tmp_path: Path) -> None:
     address = str(tmp_path / "notify")
     environ = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "40000", "WATCHDOG_PID": "1"}
@@ -80,4 +92,4 @@ async def test_without_systemd_nothing_runs_and_one_that_is_gone_costs_a_line(tm
         gone = ServiceManager({"NOTIFY_SOCKET": str(tmp_path / "none")})
         gone.ready()
         gone.stopping(1.0, taken_over=False)
-    assert [(line["event"], line["what"]) for line in lines] == [("systemd cannot be told", "READY=1")]
+    assert [(line["event"], line["what"]) for line in lines] == [("systemd cannot be notified", "READY=1")]

@@ -16,6 +16,7 @@ class ClosedLink:
 
     def __init__(self, breaker: Breaker) -> None:
         self.breaker = breaker
+        self._reason = ""
 
     def ask(self, base: str, operations: list[Any], at: float | None) -> asyncio.Future[list[Any]]:  # noqa: ARG002
         """Raise LedgerDownError."""
@@ -25,7 +26,8 @@ class ClosedLink:
     def hold(self, slots: int, reason: str) -> None:
         """Note how many slots nobody serves, and why."""
         self.breaker.slots = slots
-        if slots and not self.breaker.is_open:
-            self.breaker.failed(reason)
-        elif not slots:
+        if not slots:
             self.breaker.recovered()
+        elif not self.breaker.is_open or reason != self._reason:
+            self.breaker.failed(reason)
+        self._reason = reason

@@ -1,7 +1,8 @@
 """The nodes of a Cluster: a link to each primary, and for each request the link to the node that has its org.
 
 A node says by MOVED that a slot is another one's: then that one gets the request (it was not carried out), and the map
-of slots is read anew, from any node that answers. So it is once a second while a node is down or a slot has none.
+of slots is read anew, from any node that answers. So it is once a second while a node is down or a slot has none, and
+twice a minute otherwise, as replicas come and go without a word.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ MOST_HOPS = 5
 """Times that a request is sent on, from node to node."""
 READ_SECONDS = 0.1
 """At least, between two readings of the map."""
+REREAD_SECONDS = 30.0
+"""At most, while all is well."""
 MOST_ORGS, LONGEST_ORG = 10_000, 64
 """Orgs whose slot a process remembers, and the characters of their ids."""
 KEPT_SECONDS = 60.0
@@ -117,9 +120,11 @@ class Cluster:
         """Stop. For what still waits, the store is down."""
         await end(self._reader)
         self.map = SlotMap()
-        for node in list(self._links):
-            self._remove(node)
-        await asyncio.gather(*self._aside, return_exceptions=True)
+        # A link that is being closed may still be sent to another node, and so make a link.
+        while self._links or self._aside:
+            for node in list(self._links):
+                self._remove(node)
+            await asyncio.gather(*self._aside, return_exceptions=True)
 
     def _link_to(self, node: Node) -> RedisLink:
         """Return the link to a node, which may be new."""
@@ -169,8 +174,9 @@ class Cluster:
             await self._read_map()
             self._first.set()
             await asyncio.sleep(READ_SECONDS)
+            is_down = any(each.is_open for each in self.breakers())
             with suppress(TimeoutError):
-                async with asyncio.timeout(PROBE_SECONDS if any(each.is_open for each in self.breakers()) else None):
+                async with asyncio.timeout(PROBE_SECONDS if is_down else REREAD_SECONDS):
                     await self._wanted.wait()
 
     async def _read_map(self) -> None:

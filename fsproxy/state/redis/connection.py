@@ -52,10 +52,8 @@ class RedisLink:
     ) -> None:
         """``probe_base`` returns what the keys of no org begin with that lie on the server; None: it takes none yet."""
         self._probe_base, self._redirect = probe_base, redirect
-        self.server = server
-        self._timeout = timeout
-        self.breaker = breaker
-        self._on_connect = on_connect
+        self.server, self.breaker = server, breaker
+        self._timeout, self._on_connect = timeout, on_connect
         self._batch = Batch(timeout, self._give_up)
         self._runner: asyncio.Task[None] | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -76,6 +74,8 @@ class RedisLink:
         await end(self._runner)
         await self.server.close()
         self._batch.close()
+        # There will be no first attempt's end.
+        self._first.set()
 
     def ask(self, base: str, operations: list[Any], at: float | None) -> asyncio.Future[list[Any]]:
         """Send one request's operations with all others of this tick. Raises LedgerDownError, now or from the future.
@@ -152,9 +152,9 @@ class RedisLink:
         try:
             while True:
                 await self._batch.wake.wait()
-                self._batch.wake.clear()
-                if reader.done():
+                if reader.done():  # what is pending is the next connection's, which finds the event still set
                     reader.result()
+                self._batch.wake.clear()
                 await self._write(connection, self._batch.take())
         finally:
             reader.cancel()

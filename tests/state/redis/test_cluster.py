@@ -31,7 +31,9 @@ from fsproxy.core.limits.operations import (
 )
 from fsproxy.core.model import Instant
 from fsproxy.proxy.watching import Watch
-from fsproxy.state.redis.breaker import StoreState
+from fsproxy.state.redis import cluster as cluster_module
+from fsproxy.state.redis.breaker import Breaker, StoreState
+from fsproxy.state.redis.closed_link import ClosedLink
 from fsproxy.state.redis.cluster import LONGEST_ORG, MOST_ORGS, Cluster
 from fsproxy.state.redis.configured import refuse_misfit, store_of
 from fsproxy.state.redis.kept_names import kept_names
@@ -330,6 +332,27 @@ async def test_a_cluster_that_stops_as_a_whole_without_a_node_is_warned_of(nodes
         found = conditions(watch)["store:coverage"]
         assert found.level is Level.INFO
         assert "+config|get" in found.more
+
+
+async def test_a_replica_that_comes_or_goes_is_seen_without_a_failure(
+    nodes: ClusterDeployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_module, "REREAD_SECONDS", 0.01)
+    async with ledger_on(nodes) as ledger:
+        links = ledger.links
+        assert isinstance(links, Cluster)
+        before = links.map
+        await reach(lambda: links.map is not before)
+
+
+def test_why_no_node_has_slots_is_the_newest_reason() -> None:
+    link = ClosedLink(Breaker("cluster"))
+    for reason in ("CLUSTERDOWN", "WRONGPASS"):
+        link.hold(SLOTS, reason)
+    assert [each.reason for each in link.breaker.outages()] == ["WRONGPASS"]
+    link.hold(0, "")
+    link.hold(1, "WRONGPASS")
+    assert [each.reason for each in link.breaker.outages()] == ["WRONGPASS", "WRONGPASS"]
 
 
 async def test_a_node_that_was_empty_before_gets_a_link_and_caches_with_its_first_slot(

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,6 +71,17 @@ async def until_up(ledger: RedisLedger) -> None:
     async with asyncio.timeout(PATIENCE):
         while ledger.links.breakers()[0].state is not StoreState.UP:
             await asyncio.sleep(0.01)
+
+
+async def test_a_request_that_comes_just_as_the_connection_is_lost_goes_over_the_next_one(valkey: ValkeyServer) -> None:
+    async with running_ledger(RedisConfig(url=valkey.url)) as ledger:
+        assert await works(ledger)
+        asked: asyncio.Queue[asyncio.Future[list[Any]]] = asyncio.Queue()
+        reading = next(each for each in asyncio.all_tasks() if "RedisLink._read" in repr(each))
+        reading.add_done_callback(lambda _: asked.put_nowait(ledger.send("o", ["epoch"])))
+        assert valkey.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes").startswith(b":")
+        assert await (await asked.get())
+        assert ledger.links.breakers()[0].unavailable == 0
 
 
 # -- time limits
