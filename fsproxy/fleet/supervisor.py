@@ -18,7 +18,7 @@ import structlog
 from aiohttp import web
 
 from fsproxy.admin.server import create_admin
-from fsproxy.admin.workers.merged_events import read
+from fsproxy.admin.workers.merged_events import is_held_back
 from fsproxy.admin.workers.multi import MultiBackend
 from fsproxy.admin.workers.worker_pool import WorkerPool, WorkerState
 from fsproxy.clock import monotonic, now
@@ -52,11 +52,10 @@ class Supervisor:
 
     def __init__(self, config: Config, source: Source, predecessor: Predecessor | None = None) -> None:
         """``predecessor``: the program to take over from."""
-        self._config = config
-        self._source = source
+        self._config, self._source = config, source
         self._manager = ServiceManager(takes_over=predecessor is not None)
         self._predecessor = predecessor
-        self._last_good = LastGoodConfig(config, source, self._is_held_back)
+        self._last_good = LastGoodConfig(config, source, lambda: is_held_back(self._pool))
         self._stop = asyncio.Event()
         self._workers: dict[int, Worker] = {}
         self._folder = Path()
@@ -79,10 +78,6 @@ class Supervisor:
             passage=predecessor.passage if predecessor is not None else new_passage(),
             stop=self._stop,
         )
-
-    async def _is_held_back(self) -> bool:
-        answers = [read(each.body) for each in await self._pool.ask_all("/api/config")]
-        return any(answer is not None and answer["held_back"] is not None for answer in answers)
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain all workers. Raise HostError."""
@@ -147,10 +142,7 @@ class Supervisor:
 
     def _on_hangup(self) -> None:
         for worker in self._running():
-            if worker.state is WorkerState.LISTENING:
-                worker.signal(signal.SIGHUP)
-            else:
-                worker.missed_hangup = True
+            worker.hang_up()
 
     async def _keep(self, number: int) -> None:
         """Run one worker after the other with this number until the program stops."""

@@ -124,6 +124,13 @@ class Worker(WorkerClient):
             # SIGABRT prints what holds it. A process that was stopped does not take it.
             self.signal(signal.SIGKILL if seconds >= HUNG_SECONDS + ABORT_SECONDS else signal.SIGABRT)
 
+    def hang_up(self) -> None:
+        """Have it load the configuration anew: now, or as soon as it listens (``missed_hangup``)."""
+        if self.state is WorkerState.LISTENING:
+            self.signal(signal.SIGHUP)
+        else:
+            self.missed_hangup = True
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal if the process still runs."""
         with suppress(ProcessLookupError):

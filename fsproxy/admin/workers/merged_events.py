@@ -96,3 +96,9 @@ def read(body: bytes | None) -> dict[str, Any] | None:
         return _decode(body) if body is not None else None
     except msgspec.DecodeError:
         return None
+
+
+async def is_held_back(pool: WorkerPool) -> bool:
+    """Return whether any worker holds the newest configuration back (``reload.max_change``)."""
+    answers = [read(each.body) for each in await pool.ask_all("/api/config")]
+    return any(answer is not None and answer["held_back"] is not None for answer in answers)

@@ -23,6 +23,7 @@ from fsproxy.state.redis.connection import FIRST_ROUND_TRIPS, RedisLink
 from fsproxy.state.redis.ending import end
 from fsproxy.state.redis.epochs import Ask
 from fsproxy.state.redis.nodes import Nodes, NoMapError
+from fsproxy.state.redis.probing import named_node
 from fsproxy.state.redis.refusals import MOVING, UNSERVED
 from fsproxy.state.redis.slot_moves import SlotMoves, refuse
 from fsproxy.state.redis.slots import SLOTS, SlotMap, slot_of
@@ -120,8 +121,7 @@ class Cluster:
         """Stop. For what still waits, the store is down."""
         await end(self._reader)
         self.map = SlotMap()
-        # A link that is being closed may still be sent to another node, and so make a link.
-        while self._links or self._aside:
+        while self._links or self._aside:  # one that is being closed may make another, by MOVED
             for node in list(self._links):
                 self._remove(node)
             await asyncio.gather(*self._aside, return_exceptions=True)
@@ -222,7 +222,7 @@ class Cluster:
         return self._moves[node]
 
     def _note_moved(self, node: Node, error: MovedError) -> None:
-        to = _named(error, node)
+        to = named_node(error, node)
         self._keep(to)
         if self.map.owners[error.slot_id] != to:
             self.map = self.map.moved(error.slot_id, to)
@@ -242,14 +242,9 @@ class Cluster:
         if isinstance(error, MovedError):
             self._note_moved(node, error)
             error = None
-        link = self._of_slot(slot_of(request.base)) if error is None else self._keep(_named(error, node))
+        link = self._of_slot(slot_of(request.base)) if error is None else self._keep(named_node(error, node))
         request.hops += 1
         if isinstance(link, ClosedLink) or request.hops > MOST_HOPS:
             request.refuse()
         else:
             link.take_over(request, asking=error is not None)
-
-
-def _named(error: AskError, node: Node) -> Node:
-    """Return the node that a redirection names. Without a host it means that of the node that said so."""
-    return Node(error.host.strip("[]") or node.host, error.port)

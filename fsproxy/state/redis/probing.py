@@ -16,6 +16,7 @@ from redis.exceptions import (
 )
 
 from fsproxy.clock import now as wall_clock
+from fsproxy.config.hosts import Node
 from fsproxy.state.redis.breaker import Breaker
 from fsproxy.state.redis.refusals import word_of
 from fsproxy.state.redis.script import PACKED_CONSTANTS, PROBE, SHA, script
@@ -33,6 +34,11 @@ decode = msgspec.msgpack.Decoder(tuple[float, list[Any]]).decode
 def is_redirection(error: ResponseError) -> bool:
     """Return whether a node of a Cluster did not carry a call out, as the slot is not or not only its own."""
     return isinstance(error, REDIRECTIONS) or (isinstance(error, ClusterDownError) and NOT_SERVED in str(error))
+
+
+def named_node(error: AskError, node: Node) -> Node:
+    """Return the node that a redirection names. Without a host it means that of the node that said so."""
+    return Node(error.host.strip("[]") or node.host, error.port)
 
 
 async def probe(connection: ServerConnection, base: str, breaker: Breaker) -> tuple[float, float] | None:
