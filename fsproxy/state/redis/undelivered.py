@@ -25,6 +25,7 @@ class Undelivered:
     def __init__(self, send: Callable[[Operation, Instant], None], is_down: Callable[[str], bool]) -> None:
         self._send = send
         self._is_down = is_down
+        self._first: dict[str, list[tuple[Operation, Instant]]] = {}
         self._by_org: dict[str, list[tuple[Operation, Instant]]] = {}
         self._count = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -39,20 +40,20 @@ class Undelivered:
             self._wait()
 
     def keep_first(self, operations: Iterable[Operation], now: Instant) -> None:
-        """Keep operations of any kind before all others of their orgs. They are sent once."""
+        """Keep operations of any kind before all others of their orgs, in place of what was to go first. Sent once."""
+        if self._is_closed:
+            return
         first: dict[str, list[tuple[Operation, Instant]]] = {}
         for operation in operations:
             first.setdefault(operation.org, []).append((operation, now))
-        for org, kept in first.items():
-            self._count += len(kept)
-            self._by_org[org] = kept + self._by_org.get(org, [])
+        self._first |= first
         self._wait()
 
     def deliver(self, org: str) -> None:
         """Send what is kept of an org. The store has forgotten what is too old."""
-        kept = self._by_org.pop(org, ())
+        kept = self._by_org.pop(org, [])
         self._count -= len(kept)
-        for operation, since in kept:
+        for operation, since in self._first.pop(org, []) + kept:
             if wall_clock() - since < LAPSED_SECONDS:
                 self._send(operation, since)
 
@@ -64,14 +65,14 @@ class Undelivered:
 
     def __contains__(self, org: object) -> bool:
         """Return whether something is kept of an org."""
-        return org in self._by_org
+        return org in self._first or org in self._by_org
 
     def _wait(self) -> None:
-        if self._timer is None and self._by_org:
+        if self._timer is None and (self._first or self._by_org):
             self._timer = asyncio.get_running_loop().call_later(EVERY_SECONDS, self._try)
 
     def _try(self) -> None:
         self._timer = None
-        for org in [org for org in self._by_org if not self._is_down(org)]:
+        for org in [org for org in {**self._first, **self._by_org} if not self._is_down(org)]:
             self.deliver(org)
         self._wait()

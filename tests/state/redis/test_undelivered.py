@@ -47,6 +47,18 @@ async def test_it_is_sent_in_order_once_the_store_of_its_org_is_back(monkeypatch
     store.kept.close()
 
 
+async def test_what_goes_first_is_kept_once_however_often_connections_are_made() -> None:
+    store, granted = Store(), [confirm("a", str(number)) for number in range(undelivered.MOST // 2)]
+    for _ in range(3):
+        store.kept.keep_first(granted, now())
+    store.kept.keep(Release("a", "own"), now())
+    store.kept.deliver("a")
+    assert store.sent == [*granted, Release("a", "own")]
+    store.kept.close()
+    store.kept.keep_first(granted, now())
+    assert "a" not in store.kept
+
+
 async def test_only_what_tells_of_a_reservation_is_kept() -> None:
     store = Store()
     store.kept.keep(Mark("a", "s", ""), now())
