@@ -193,6 +193,8 @@ class Conditions:
     def _leave(self, entry: _Entry, at: Instant) -> None:
         if entry.comes_and_goes:
             entry.gone = at
+            # It stays open. A supervisor that was sent its end would log both each time that it looks.
+            entry.condition = replace(entry.condition, ended=None)
         else:
             self._end(entry, at)
 

@@ -161,13 +161,14 @@ def evicts(place: str, policy: str, now: Instant) -> Condition:
 
 
 def tells_nothing(place: str, reason: str, now: Instant) -> Condition:
-    """Return that it is not known how full the store is."""
+    """Return that it is not known how full the store is. ``reason``: the first word of its error, or a clause of ours."""
+    remedy = "Grant +info to the user." if reason == "NOPERM" else "It is asked every 30 seconds."
     return Condition(
         id="store:unknown",
         level=Level.INFO,
         since=now,
         text=f"the store {place} does not tell how full it is",
-        more="Nothing warns before it is full. Grant +info to the user.",
+        more=f"Nothing warns before it is full. {remedy}",
         fields={"address": place, "kind": reason},
     )
 

@@ -111,6 +111,26 @@ def test_one_that_comes_and_goes_does_not_flood_the_log(bench: Bench) -> None:
     assert bench.book.alerts() == []
 
 
+def test_what_a_worker_sends_of_one_that_comes_and_goes_is_still_open() -> None:
+    """An end in it would have the supervisor log a beginning and an end once a second."""
+    worker, supervisor = Bench(), Bench()
+    sent: list[Condition] = []
+
+    def take(present: list[Condition]) -> bool:
+        sent[:] = present
+        return True
+
+    worker.book.send = take
+    said = []
+    for _ in range(OFTEN + 1):
+        worker.look(replace(DOWN, since=worker.now, ended=Instant(worker.now + 0.5)))
+        said += supervisor.look(*sent)
+    for _ in range(3):
+        worker.look()
+        said += supervisor.look(*sent)
+    assert said == ["error: x fails"]
+
+
 def test_after_a_while_of_rest_it_is_told_at_once_again(bench: Bench) -> None:
     for _ in range(OFTEN):
         assert len(bench.look(replace(DOWN, since=bench.now)) + bench.look()) == 2

@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from fsproxy.clock import monotonic
 from fsproxy.state.redis.ending import end
-from fsproxy.state.redis.refusals import word_of
+from fsproxy.state.redis.reasons import TOO_LATE, reason_of
 
 EVERY_SECONDS = 30.0
 """Between two questions; one costs the server some 50 µs."""
@@ -28,7 +28,7 @@ class StoreMemory:
     def __init__(self, ask: Callable[[], Awaitable[Mapping[str, Any] | None]], every: float = EVERY_SECONDS) -> None:
         """``ask`` returns the fields of ``INFO``, or None while the store is down. It may raise anything.
 
-        While the store is down, what is known of it stays.
+        While the store is down, or late, what is known of it stays.
         """
         self._ask = ask
         self._every = every
@@ -45,7 +45,7 @@ class StoreMemory:
         self.latency: float | None = None
         """Seconds that the last question took; None: not known."""
         self.refusal = ""
-        """Why the server does not say: the kind of its error; "" if it has answered the last time."""
+        """Why it is not known, as ``reason_of`` says it; "" if the server has answered the last time, or before it was late."""
 
     def start(self) -> None:
         """Ask now, and from now on every 30 seconds."""
@@ -87,7 +87,11 @@ class StoreMemory:
         try:
             found = await self._ask()
         except Exception as error:  # noqa: BLE001 - whatever it is: this server gives no answer
-            self.refusal, self.latency, found = word_of(error) or type(error).__name__, None, {}
+            reason, self.latency, found = reason_of(error), None, {}
+            # A full server that was late once is no less full.
+            if reason == TOO_LATE and self.used is not None:
+                return
+            self.refusal = reason
         else:
             self.latency = monotonic() - asked if found else None
             if found is None:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as LateError
 
 from fsproxy.state.redis.breaker import Breaker
 from fsproxy.state.redis.caches import CacheConnections
@@ -110,6 +112,17 @@ async def test_odd_answers_mean_that_nothing_is_known() -> None:
     await memory.poll()
     await memory.poll()
     assert memory.state() == {"used": 5, "max": 10, "policy": "noeviction"}, "a store that is down changes nothing"
+
+
+async def test_a_full_store_that_is_late_once_is_no_less_full() -> None:
+    memory = asking(LateError("x"), told(990, 1000), LateError("x"), ResponseError("NOPERM x"))
+    await memory.poll()
+    assert (memory.refusal, memory.used) == ("it does not answer in time", None)
+    for _ in range(2):
+        await memory.poll()
+        assert (memory.refusal, memory.is_full) == ("", True)
+    await memory.poll()
+    assert (memory.refusal, memory.used) == ("NOPERM", None)
 
 
 async def test_it_asks_by_itself_until_it_is_closed() -> None:
