@@ -161,7 +161,7 @@ def evicts(place: str, policy: str, now: Instant) -> Condition:
 
 
 def tells_nothing(place: str, reason: str, now: Instant) -> Condition:
-    """Return that it is not known how full the store is. ``reason``: the first word of its error, or a clause of ours."""
+    """Return that it is not known how full the store is. ``reason``: as ``reason_of`` says it."""
     remedy = "Grant +info to the user." if reason == "NOPERM" else "It is asked every 30 seconds."
     return Condition(
         id="store:unknown",

@@ -77,8 +77,10 @@ class WorkerClient:
                 return response.status, bytes(answer)
         except (TimeoutError, aiohttp.ClientError, OSError, RuntimeError):
             # RuntimeError: the worker has ended, and its session was closed meanwhile.
-            self._silent_since = asked if self._silent_since is None else self._silent_since
-            self._unanswered += 1
+            # A start may take minutes. One that listens at last would at once count as one that hangs, and be ended.
+            if self.state is not WorkerState.STARTING:
+                self._silent_since = asked if self._silent_since is None else self._silent_since
+                self._unanswered += 1
             raise WorkerSilentError(f"worker {self.number} does not answer") from None
 
     async def lines(self, path: str, seconds: float) -> AsyncGenerator[bytes, None]:

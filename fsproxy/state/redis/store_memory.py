@@ -45,7 +45,7 @@ class StoreMemory:
         self.latency: float | None = None
         """Seconds that the last question took; None: not known."""
         self.refusal = ""
-        """Why it is not known, as ``reason_of`` says it; "" if the server has answered the last time, or before it was late."""
+        """Why nothing is known, as ``reason_of`` says it; "" if the server has answered."""
 
     def start(self) -> None:
         """Ask now, and from now on every 30 seconds."""
