@@ -25,6 +25,7 @@ from fsproxy.admin.workers.worker_pool import (
     WorkerClient,
     WorkerPool,
     WorkerSilentError,
+    WorkerState,
 )
 from fsproxy.config.schema import AdminConfig, Config, UpstreamConfig
 from fsproxy.core.model import Instant
@@ -325,6 +326,7 @@ async def test_one_question_without_an_answer_is_no_silence_as_the_whole_machine
     tmp_path: Path,
 ) -> None:
     worker = WorkerClient(1, 1, str(tmp_path / "nobody.sock"))
+    worker.state = WorkerState.LISTENING
     for asked in range(MOST_UNANSWERED):
         assert worker.silent_seconds == 0, asked
         with pytest.raises(WorkerSilentError):
