@@ -1,8 +1,8 @@
 """The end of processes that became this one's children because it is the first of its container (PID 1).
 
-Nobody awaits them, so each would stay a zombie and hold its number. The event loop awaits each child of our own by its
-number, and would wait for ever if another took its exit status. So a child that has ended is only looked at first. One
-that is still there at the next look is nobody's, as the loop has turned meanwhile.
+They are not awaited, so each would stay a zombie and hold its number. The event loop awaits each child of our own by
+its number, and would wait for ever if another took its exit status. So a child that has ended is only looked at first.
+One that is still there at the next look is an orphan, as the loop has turned meanwhile.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NEXT_SECONDS = 0.1
 
 @contextmanager
 def orphans_reaped() -> Iterator[None]:
-    """Reap what nobody awaits, a few in a second, within the block. On systems without ``waitid`` nothing happens."""
+    """Reap what is not awaited, a few in a second, within the block. On systems without ``waitid`` nothing happens."""
     loop = asyncio.get_running_loop()
     before: int | None = None
     timer: asyncio.Handle

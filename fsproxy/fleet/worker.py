@@ -118,7 +118,7 @@ class Worker(WorkerClient):
         return status
 
     def end_if_hung(self) -> None:
-        """End the process if its event loop is held: it answers nobody, and is replaced."""
+        """End the process if its event loop is held: it answers no request, and is replaced."""
         if self.accepts and (seconds := self.silent_seconds) >= HUNG_SECONDS:
             log.error("a worker does not answer and is ended", worker=self.number, seconds=round(seconds))
             # SIGABRT prints what holds it. A process that was stopped does not take it.

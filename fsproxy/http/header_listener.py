@@ -1,6 +1,6 @@
 """A data listener whose connections begin with a PROXY header (``listen.proxy_protocol``, rules.md 4).
 
-The header stands before a TLS handshake, too, and the event loop reads as much as there is. So it is read here from the
+The header comes before a TLS handshake, too, and the event loop reads as much as there is. So it is read here from the
 bare socket: ``MSG_PEEK`` shows what has come, the parser tells how much of that is the header, and only so much is
 taken. Then the event loop gets the socket, on which nothing is left that a client did not send itself.
 """

@@ -124,11 +124,11 @@ class CacheConnections:
         """CONFIG is often not permitted, or not there."""
         self._breaker.round_trips += 1
         try:
-            told = await self.cache.client.config_get(COVERAGE)
+            found = await self.cache.client.config_get(COVERAGE)
         except ResponseError:
             self.coverage = UNKNOWN
         else:
-            self.coverage = str(told.get(COVERAGE, UNKNOWN))
+            self.coverage = str(found.get(COVERAGE, UNKNOWN))
 
 
 class NodeCaches:

@@ -24,7 +24,7 @@ class ClosedLink:
         raise LedgerDownError
 
     def hold(self, slots: int, reason: str) -> None:
-        """Note how many slots nobody serves, and why."""
+        """Note how many slots no node serves, and why."""
         self.breaker.slots = slots
         if not slots:
             self.breaker.recovered()

@@ -242,7 +242,7 @@ class RedisLink:
             self.skew = sample
 
     def _give_up(self) -> None:
-        """End the connection, as the time limit is over. One that is coming up goes on, but nobody waits for it."""
+        """End the connection, as the time limit is over. One that is coming up goes on, but no request waits for it."""
         if self._serving is not None:
             self._serving.cancel()
         else:

@@ -16,7 +16,7 @@ from fsproxy.state.redis.wire import org_base
 
 
 class Link(Protocol):
-    """What keeps an org's limits, or nobody."""
+    """What keeps an org's limits, or takes the place of what would."""
 
     breaker: Breaker
 

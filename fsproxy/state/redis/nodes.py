@@ -21,7 +21,7 @@ class NoMapError(RedisError):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Nodes:
-    """Some nodes of a Cluster, by which all are found, and what they are told."""
+    """Some nodes of a Cluster, by which all are found, and how to log in to them."""
 
     seeds: tuple[Node, ...]
     login: Login

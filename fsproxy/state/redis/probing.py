@@ -25,7 +25,7 @@ from fsproxy.state.redis.server import ServerConnection
 REDIRECTIONS = (MovedError, AskError, TryAgainError)
 """A node of a Cluster answers so in the place of carrying a call out. MovedError is an AskError, too."""
 NOT_SERVED = "Hash slot not served"
-"""A node says so of a slot that nobody has. In all other cases of CLUSTERDOWN it serves none of its own."""
+"""A node says so of a slot that no node has. In all other cases of CLUSTERDOWN it serves none of its own."""
 
 decode = msgspec.msgpack.Decoder(tuple[float, list[Any]]).decode
 """Of the script's answer: the server's time, and what it answers to each request."""

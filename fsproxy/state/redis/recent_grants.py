@@ -51,7 +51,7 @@ class RecentGrants:
                 del self._grants[token]
 
     def again(self) -> list[Operation]:
-        """Return what is to be told, in its order. A unit counts again whatever the limit is by now."""
+        """Return what is to be sent, in its order. A unit counts again whatever the limit is by now."""
         found: list[Operation] = []
         now = wall_clock()
         for at, admit, confirm in self._grants.values():

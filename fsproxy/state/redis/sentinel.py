@@ -112,15 +112,15 @@ class SentinelServer(Server):
             await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
             address = await connection.read_response()
             try:
-                told = await connection.read_response()
+                reply = await connection.read_response()
             except ResponseError:
-                told = []
+                reply = []
         finally:
             await connection.disconnect(nowait=True)
         if address is None:
             return _Word(None, is_known=False)
         node = Node(address[0].decode(), int(address[1]))
-        facts = dict(zip(told[::2], told[1::2], strict=False))
+        facts = dict(zip(reply[::2], reply[1::2], strict=False))
         epoch = int(facts.get(b"config-epoch", 0))
         # While it fails over, the address is the new primary's, and all else is the old one's.
         is_old = (facts.get(b"ip"), facts.get(b"port")) == (address[0], address[1])

@@ -27,7 +27,7 @@ PROTOCOL = 2
 RESOLVE_SECONDS = 5.0
 """Time to look a name up. It may take several round trips, of a resolver and not of the store."""
 LOOK_UP_SECONDS, LOOK_UPS = 15.0, 2
-"""A name is looked up so often while a connection stands. When the address was missing twice in a row, it has moved."""
+"""A name is looked up so often while a connection is open. When the address is missing twice in a row, it has moved."""
 
 
 class Server:
@@ -191,13 +191,13 @@ class ServerConnection(AbstractConnection):
         for _ in commands[:-1]:
             await self.read_response()
         try:
-            told = await self.read_response(disable_decoding=True)
+            reply = await self.read_response(disable_decoding=True)
         except ResponseError as error:
             # A server that knows no HELLO, or a proxy in front of one. Of what kind it is shows in what it refuses.
             if word_of(error) in {"NOAUTH", "LOADING"}:
                 raise
             return
-        facts = dict(zip(told[::2], told[1::2], strict=False)) if isinstance(told, list) else {}
+        facts = dict(zip(reply[::2], reply[1::2], strict=False)) if isinstance(reply, list) else {}
         try:
             self.server.login.verify(facts.get(b"mode", b"").decode(), facts.get(b"role", b"").decode())
         except RedisError:

@@ -37,7 +37,7 @@ HELD_SECONDS = 0.1
 @dataclass(slots=True)
 class _Move:
     base: str
-    """Of one of its orgs: a key in the slot that nobody has."""
+    """Of one of its orgs: a key in the slot that is never written."""
     since: float
     waiting: list[Request] = field(default_factory=list)
     is_held: bool = False

@@ -1,6 +1,6 @@
 """Which node of a Cluster keeps which keys: the slot of a key, and the map from slots to nodes. Pure.
 
-A Cluster has 16,384 slots. A key's slot is the CRC16 of what stands between its first ``{`` and the next ``}``, so all
+A Cluster has 16,384 slots. A key's slot is the CRC16 of what is between its first ``{`` and the next ``}``, so all
 keys of an org lie in one slot. Each slot belongs to one node, the primary; its replicas take its place when it is lost.
 """
 
@@ -29,7 +29,7 @@ def slot_of(key: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class SlotMap:
-    """The nodes by slot. None: nobody serves the slot."""
+    """The nodes by slot. None: no node serves the slot."""
 
     owners: Sequence[Node | None] = (None,) * SLOTS
     replicas: Mapping[Node, tuple[Node, ...]] = field(default_factory=dict)
@@ -89,5 +89,5 @@ def slot_map(reply: Any, asked: Node) -> SlotMap:
 def _address(node: Any, asked: Node) -> Node:
     host, port, *_ = node
     text = host.decode() if isinstance(host, bytes) else host or ""
-    # "?" stands for a name that the node was to have, and that nobody has configured.
+    # "?" is in the place of a name that the node was to have, and that is not configured.
     return Node(text if text not in ("", "?") else asked.host, int(port) or asked.port)

@@ -1,4 +1,4 @@
-"""What became of reservations, for a store that could not be told: it is told once it answers again.
+"""What became of reservations, kept while the store cannot be reached, and sent once it answers again.
 
 A unit whose page was answered while the store was down would lapse after a minute, and another session get it. To
 confirm or to release twice does no harm, so whatever may not have arrived is sent again, before all else of the org.
