@@ -31,7 +31,7 @@ REST_SECONDS = 1.0
 CONNECTIONS = 2
 """Where the server is near, two read and write as fast as sixteen, as a command costs this process some 150 µs.
 
-The link is a third connection of the process, and one to a Sentinel a fourth."""
+The link is a third connection of the process, and there is one to each Sentinel."""
 COVERAGE, UNKNOWN = "cluster-require-full-coverage", "unknown"
 _VERSION = 1
 

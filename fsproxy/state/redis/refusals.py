@@ -12,6 +12,7 @@ NONE_ANSWERS = "none of the Sentinels answers"
 NOT_LET_IN = "the Sentinels refuse the user or the password"
 NO_SUCH_NAME = "the Sentinels know no primary of that name"
 NO_PRIMARY = "the Sentinels know no primary that is up"
+FAILS_OVER = "a failover is under way"
 MOVING = "they are being moved key by key"
 UNSERVED = "no node has them"
 MISFITS = {
@@ -23,6 +24,7 @@ MISFITS = {
 """What a server of another kind is called; which key of ``state.redis`` is at fault, and what to write."""
 REMEDIES = {
     MOVING: "They are back once they have arrived. CLUSTER MIGRATESLOTS (Valkey 9) moves slots without such a gap.",
+    FAILS_OVER: "They are back once the Sentinels name the new primary, within seconds.",
     UNSERVED: "Look at its nodes (CLUSTER NODES), and give each primary a replica.",
     **{reason: f"Write {remedy}." for reason, (_, remedy) in MISFITS.items()},
     NONE_ANSWERS: "Look at state.redis.sentinel.nodes, its tls, the firewall, and whether they run.",

@@ -2,6 +2,9 @@
 
 redis-py's Sentinel client takes the word of the first Sentinel that answers. One that was cut off together with an old
 primary still names that one, so here all are asked, and the newest election counts (``config-epoch``).
+
+From the moment at which a replica is chosen, and until Sentinels name it, the limits rest: where the old primary lives
+on, as with ``SENTINEL FAILOVER``, what it counts then is lost with its role.
 """
 
 from __future__ import annotations
@@ -14,11 +17,13 @@ from dataclasses import dataclass
 from redis.exceptions import ConnectionError as LostError
 from redis.exceptions import ResponseError
 
+from fsproxy.clock import monotonic
 from fsproxy.config.hosts import Node
 from fsproxy.config.schema import SentinelConfig
 from fsproxy.state.redis.login import Login
 from fsproxy.state.redis.reasons import UnusableError, reason_of
 from fsproxy.state.redis.refusals import (
+    FAILS_OVER,
     NO_PRIMARY,
     NO_SENTINEL,
     NO_SUCH_NAME,
@@ -28,11 +33,16 @@ from fsproxy.state.redis.refusals import (
 )
 from fsproxy.state.redis.server import Server
 
-CHECK_SECONDS = 10.0
-"""All Sentinels are asked that often, as the one whose messages are read may be cut off from the others."""
+CHECK_SECONDS = 30.0
+"""By each listener, all Sentinels are asked that often: its own may be cut off from the others."""
 REST_SECONDS = 1.0
-_CHANNELS = ("+switch-master", "+promoted-slave")
-"""A Sentinel that leads an election says the second one earlier; the others say the first alone."""
+FAILOVER_SECONDS = 10.0
+"""A failover that takes longer has failed, or its leader has: the old primary is used again."""
+_BEGINS = b"+failover-state-select-slave"
+"""Some 100 ms before a replica becomes a primary. Only the Sentinel that leads the failover says so."""
+_ENDS = (b"-failover-abort-no-good-slave", b"-failover-abort-slave-timeout")
+_CHANNELS = (b"+switch-master", b"+promoted-slave", _BEGINS, *_ENDS)
+"""The leader says the second one earlier; the others say the first alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +68,10 @@ class SentinelServer(Server):
         self._asking = asyncio.Lock()
         own = Login(config.username, config.password, mode="sentinel")
         self._sentinels = [Server(each, own, tls_of_sentinels) for each in config.nodes]
+        self._heard: set[Server] = set()
+        """Those whose messages are read."""
+        self._failover_until = 0.0
+        """Seconds on the monotonic clock: until then a failover is under way, unless it has ended."""
 
     @property
     def place(self) -> str:
@@ -77,6 +91,8 @@ class SentinelServer(Server):
         named = [(each.epoch, each.node) for each in found if each.node is not None]
         if named:
             self.node = max(named, key=lambda each: each[0])[1]
+            if self.node == self.linked and monotonic() < self._failover_until:
+                raise UnusableError(FAILS_OVER)
             return self.node
         if found:
             raise UnusableError(NO_PRIMARY if any(each.is_known for each in found) else NO_SUCH_NAME)
@@ -130,13 +146,15 @@ class SentinelServer(Server):
     # -- listening
 
     async def _watch(self, limit: float) -> None:
-        """Listen to one Sentinel, and to the next when it is lost."""
+        """Listen to all Sentinels, as any of them may lead a failover."""
+        await asyncio.gather(*(self._follow(each, limit) for each in self._sentinels))
+
+    async def _follow(self, sentinel: Server, limit: float) -> None:
         while True:
-            for each in self._sentinels:
-                try:
-                    await self._listen(each, limit)
-                except Exception:  # noqa: BLE001 - whatever a Sentinel says or does: listen to the next one
-                    self.is_watched = False
+            with contextlib.suppress(Exception):  # whatever a Sentinel says or does: try again
+                await self._listen(sentinel, limit)
+            self._heard.discard(sentinel)
+            self.is_watched = bool(self._heard)
             await asyncio.sleep(REST_SECONDS)
 
     async def _listen(self, sentinel: Server, limit: float) -> None:
@@ -147,6 +165,7 @@ class SentinelServer(Server):
             await connection.send_command("SUBSCRIBE", *_CHANNELS)
             for _ in _CHANNELS:
                 await connection.read_response()
+            self._heard.add(sentinel)
             self.is_watched = True
             # It may have changed before.
             await self._check(limit)
@@ -159,16 +178,29 @@ class SentinelServer(Server):
                     await connection.send_command("PING")
                     await self._check(limit)
                 is_asked = message is None
-                if message is not None and message[0] == b"message" and self._is_of(message[1:]):
-                    await self._check(limit)
+                if message is not None and message[0] == b"message" and self._is_of(*message[1:]):
+                    await self._take(message[1], limit)
         finally:
             await connection.disconnect(nowait=True)
 
-    def _is_of(self, message: list[bytes]) -> bool:
+    async def _take(self, channel: bytes, limit: float) -> None:
+        """Do what a message of this primary asks for."""
+        if channel == _BEGINS:
+            self._failover_until = monotonic() + FAILOVER_SECONDS
+        elif channel in _ENDS:
+            self._failover_until = 0.0
+        else:
+            await self._check(limit)
+            return
+        self.moved.set()
+
+    def _is_of(self, channel: bytes, text: bytes) -> bool:
         """Return whether a message is of this primary."""
-        words = message[1].decode(errors="replace").split(" ")
-        if message[0] == b"+switch-master":
+        words = text.decode(errors="replace").split(" ")
+        if channel == b"+switch-master":
             return words[0] == self._master
+        if words[0] == "master":
+            return words[1:2] == [self._master]
         return "@" in words and words[words.index("@") + 1 : words.index("@") + 2] == [self._master]
 
     async def _check(self, limit: float) -> None:

@@ -18,12 +18,12 @@ from fsproxy.state.redis.caches import CacheConnections
 from fsproxy.state.redis.configured import server_of
 from fsproxy.state.redis.ledger import RedisLedger
 from fsproxy.state.redis.reasons import UnusableError
-from fsproxy.state.redis.refusals import NO_SENTINEL, NO_SUCH_NAME, NONE_ANSWERS, REMEDIES
+from fsproxy.state.redis.refusals import FAILS_OVER, NO_SENTINEL, NO_SUCH_NAME, NONE_ANSWERS, REMEDIES
 from fsproxy.state.redis.sentinel import SentinelServer
 from fsproxy.state.redis.server import Login, Server
 from support.ports import free_ports
 from support.sentinel import MASTER, SentinelDeployment, running_sentinels
-from support.valkey import ValkeyServer
+from support.valkey import ValkeyServer, await_replication
 
 LIMIT = 5.0
 PATIENCE = 120.0
@@ -115,6 +115,48 @@ async def test_an_old_primary_that_lives_on_as_one_is_left_at_once(deployment: S
         assert not old.ask("KEYS", "*later*"), "one primary counts"
         await cache.close()
     old.ask("ACL", "SETUSER", "default", "+@all")
+
+
+async def test_what_was_counted_is_not_lost_by_a_failover_that_sentinels_are_asked_for(
+    deployment: SentinelDeployment,
+) -> None:
+    """The old primary takes writes for about a second after its replica was promoted."""
+    (replica,), counted = deployment.replicas, 0
+    async with running_ledger(server_by(deployment.nodes)) as ledger, asyncio.timeout(PATIENCE):
+        await claims(ledger, "before")
+        await asyncio.to_thread(await_replication, deployment.primary)
+        asked = asyncio.create_task(asyncio.to_thread(deployment.fail_over))
+        while not (asked.done() and ledger.links.breakers()[0].place.endswith(f":{replica.port}")):
+            try:
+                await ledger.ask((Claim("o", NameKind.EVENT_NAME, (f"n{counted}",), 100_000, 600.0),), now())
+            except LedgerDownError:
+                await asyncio.sleep(0.02)
+            else:
+                counted += 1
+        await until_at(ledger, replica)
+        assert counted, "it answered before the failover"
+        known = (await ledger.org_usage("o"))[1][NameKind.EVENT_NAME]
+        assert known >= counted
+        assert any(each.reason == FAILS_OVER for each in ledger.links.breakers()[0].outages())
+
+
+async def test_a_failover_that_does_not_end_leaves_the_old_primary_in_use(deployment: SentinelDeployment) -> None:
+    server = server_by(deployment.nodes)
+    assert isinstance(server, SentinelServer)
+    async with running_ledger(server) as ledger:
+        await claims(ledger, "before")
+        about = b"master " + MASTER.encode() + b" 127.0.0.1 1"
+        for channel, text, rests in (
+            (b"+failover-state-select-slave", b"master another 127.0.0.1 1", False),
+            (b"+failover-state-select-slave", about, True),
+            (b"-failover-abort-no-good-slave", about, False),
+        ):
+            if server._is_of(channel, text):
+                await server._take(channel, LIMIT)
+            async with asyncio.timeout(PATIENCE):
+                while ledger.links.breakers()[0].is_open is not rests:
+                    await asyncio.sleep(0.02)
+        await claims(ledger, "after")
 
 
 async def test_a_sentinel_that_knows_an_older_election_alone_is_not_believed(deployment: SentinelDeployment) -> None:
