@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, cast
 
+import structlog
+
 from fsproxy.config.schema import Config, ModeSwitch
 from fsproxy.fleet.worker_conditions import packed_conditions
 from fsproxy.reload.build_generation import Source
@@ -30,6 +32,7 @@ _LINE = struct.Struct("I")
 _CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 MOST_SOCKETS = 64
 """Addresses on which a program listens."""
+log = structlog.get_logger("fsproxy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,7 @@ class WorkerChannel:
                     pass
                 loop.remove_reader(self._channel.fileno())
                 self.supervisor_is_gone = True
+                log.error("the supervisor is gone, so this worker ends")
                 stop()
 
         loop.add_reader(self._channel.fileno(), look)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from fsproxy.config.loader import load_text
 from fsproxy.config.schema import ModeSwitch, TopMode
@@ -79,9 +80,13 @@ async def test_a_worker_says_that_it_listens_and_is_told_to_stop_by_the_end_of_i
     worker_channel.report_listening()
     assert channel[0].recv(1) == LISTENING
     assert not left_alone.is_set()
-    channel[0].close()
-    async with asyncio.timeout(120):
-        await left_alone.wait()
+    with capture_logs() as logs:
+        channel[0].close()
+        async with asyncio.timeout(120):
+            await left_alone.wait()
+    assert [(each["log_level"], each["event"]) for each in logs] == [
+        ("error", "the supervisor is gone, so this worker ends")
+    ]
 
 
 async def test_a_worker_is_given_queues_and_has_them_taken_back(channel: tuple[socket.socket, socket.socket]) -> None:

@@ -36,6 +36,7 @@ from fsproxy.state.redis.server import Server
 CHECK_SECONDS = 30.0
 """By each listener, all Sentinels are asked that often: its own may be cut off from the others."""
 REST_SECONDS = 1.0
+_REFUSALS = frozenset({"WRONGPASS", "NOAUTH", "NOPERM"})
 FAILOVER_SECONDS = 10.0
 """A failover that takes longer has failed, or its leader has: the old primary is used again."""
 _BEGINS = b"+failover-state-select-slave"
@@ -97,7 +98,7 @@ class SentinelServer(Server):
         if found:
             raise UnusableError(NO_PRIMARY if any(each.is_known for each in found) else NO_SUCH_NAME)
         errors = [each for each in words if isinstance(each, BaseException)]
-        if any(word_of(each) in {"WRONGPASS", "NOAUTH", "NOPERM"} for each in errors):
+        if any(word_of(each) in _REFUSALS for each in errors):
             raise UnusableError(NOT_LET_IN)
         raise UnusableError(NO_SENTINEL if any(isinstance(each, UnusableError) for each in errors) else NONE_ANSWERS)
 
@@ -106,7 +107,7 @@ class SentinelServer(Server):
         found = []
         for word in await self._words(limit):
             if isinstance(word, BaseException):
-                found.append(("", reason_of(word)))
+                found.append(("", NOT_LET_IN if word_of(word) in _REFUSALS else reason_of(word)))
             elif word.node is None:
                 found.append(("", NO_PRIMARY if word.is_known else NO_SUCH_NAME))
             else:

@@ -21,6 +21,7 @@ from fsproxy.state.redis.configured import server_of
 from fsproxy.state.redis.kept_names import kept_names
 from fsproxy.state.redis.ledger import RedisLedger
 from fsproxy.state.redis.refusals import NOT_LET_IN, REMEDIES
+from fsproxy.state.redis.sentinel import SentinelServer
 from support.documents import text_of
 from support.ledgers import fresh_org
 from support.sentinel import MASTER, running_sentinels
@@ -132,3 +133,5 @@ async def test_a_user_of_the_sentinels_needs_what_the_page_says() -> None:
         await ledger.start()
         await ledger.close()
         assert [each.reason for each in ledger.links.breakers()[0].outages()] == [NOT_LET_IN]
+        assert isinstance(wrong, SentinelServer)
+        assert await wrong.survey(LIMIT) == [("", NOT_LET_IN)] * len(nodes), "doctor says which password is wrong"
