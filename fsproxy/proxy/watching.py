@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fsproxy.core.failures import Failure
 from fsproxy.core.model import Instant
 from fsproxy.state.redis.refusals import OTHERWISE, REMEDIES
-from fsproxy.state.redis.store_memory import WARN_SHARE
+from fsproxy.state.redis.write_limits import WARN_SHARE
 from fsproxy.state.sqlite.persist import Keeping
 from fsproxy.telemetry import file_conditions, store_conditions, traffic_conditions
 from fsproxy.telemetry.certificate_conditions import certificate_ends
@@ -127,7 +127,7 @@ def _store(links: Links, caches: NodeCaches, now: Instant, *, blocks: bool) -> I
     every = caches.every()
     for link, own in every:
         if not link.server.is_watched and not link.breaker.is_open:
-            yield store_conditions.unwatched(link.breaker.place, now)
+            yield store_conditions.unwatched(link.breaker.place, link.server.unwatched, now)
         for condition in _memory(link.breaker.place, own.memory, now):
             yield replace(condition, id=f"{condition.id}:{link.breaker.place}") if links.by_slot else condition
     if alone := links.alone():

@@ -173,14 +173,15 @@ def tells_nothing(place: str, reason: str, now: Instant) -> Condition:
     )
 
 
-def unwatched(place: str, now: Instant) -> Condition:
-    """Return that no Sentinel would tell of a failover."""
+def unwatched(place: str, reason: str, now: Instant) -> Condition:
+    """Return that no Sentinel would tell of a failover. ``reason``: why the last one does not."""
     return Condition(
         id="store:sentinels",
         level=Level.WARN,
         since=now,
-        text=f"no Sentinel answers that knows the store {place}",
-        more="A failover is noticed only when the connection is lost. Look at state.redis.sentinel.nodes.",
+        text=f"no Sentinel tells of failovers of the store {place}: {reason}",
+        more="A failover is noticed only when the connection is lost, and limits are passed meanwhile. Look at "
+        "state.redis.sentinel, and at the rights that docs/reference/state.md lists for its user.",
         fields={"address": place},
     )
 

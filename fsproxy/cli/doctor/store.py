@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from fsproxy.cli.doctor.findings import Finding, fault, ok, unknown, warning
 from fsproxy.config.schema import RedisConfig
 from fsproxy.state.redis.refusals import MISFITS, NONE_ANSWERS, OTHERWISE, REMEDIES, is_refused, word_of
-from fsproxy.state.redis.store_memory import WARN_SHARE
+from fsproxy.state.redis.write_limits import WARN_SHARE
 
 _REPLICA = {"READONLY": "it is a replica, which takes no writes"}
 FEWEST_SENTINELS = 3

@@ -152,8 +152,10 @@ class SentinelServer(Server):
 
     async def _follow(self, sentinel: Server, limit: float) -> None:
         while True:
-            with contextlib.suppress(Exception):  # whatever a Sentinel says or does: try again
+            try:
                 await self._listen(sentinel, limit)
+            except Exception as error:  # noqa: BLE001 - whatever a Sentinel says or does: try again
+                self.unwatched = reason_of(error)
             self._heard.discard(sentinel)
             self.is_watched = bool(self._heard)
             await asyncio.sleep(REST_SECONDS)

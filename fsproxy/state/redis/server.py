@@ -49,6 +49,8 @@ class Server:
         self._watching: asyncio.Task[None] | None = None
         self.is_watched = True
         """It would be noticed if the server moved."""
+        self.unwatched = ""
+        """Why it would not be, as ``reason_of`` says it."""
         self._made: WeakSet[ServerConnection] = WeakSet()
         self.skipped = 0
         """How many of the name's addresses are tried last, as what was found there was not the right one."""
@@ -145,10 +147,12 @@ class ServerConnection(AbstractConnection):
         sock = await self._first_of(await self._addresses())
         try:
             self.address = sock.getpeername()
+            # What is linked: Sentinels may name another server meanwhile.
+            host = (server.linked or server.node).host
             # A TLS handshake takes up to two round trips.
             async with asyncio.timeout(2 * self.limit):
                 self._reader, self._writer = await asyncio.open_connection(
-                    sock=sock, ssl=server.tls, server_hostname=server.node.host if server.tls is not None else None
+                    sock=sock, ssl=server.tls, server_hostname=host if server.tls is not None else None
                 )
         except BaseException:
             sock.close()

@@ -11,12 +11,10 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from fsproxy.clock import monotonic
 from fsproxy.state.redis.ending import end
 from fsproxy.state.redis.reasons import TOO_LATE, reason_of
+from fsproxy.state.redis.write_limits import FULL_SHARE, WARN_SHARE
 
 EVERY_SECONDS = 30.0
 """Between two questions; one costs the server some 50 µs."""
-WARN_SHARE = 0.8
-FULL_SHARE = 0.9
-"""From here on, nothing is written any more that is only remembered."""
 
 
 class StoreMemory:

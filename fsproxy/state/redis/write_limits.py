@@ -8,6 +8,10 @@ from fsproxy.clock import monotonic
 from fsproxy.state.memory.bounded_table import BoundedTable
 from fsproxy.state.memory.keys import PAGE, key_of
 
+WARN_SHARE = 0.8
+"""Of the store's memory: from here on, it is nearly full."""
+FULL_SHARE = 0.9
+"""From here on, nothing is written any more that is only remembered."""
 ID_WRITES = (250, 500)
 """Ids of sessions and users, unknown to this process, that it marks in a second: of one org, and of all.
 

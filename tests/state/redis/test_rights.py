@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -117,6 +118,7 @@ async def test_a_user_of_the_sentinels_needs_what_the_page_says() -> None:
     with running_sentinels() as deployment:
         for each in deployment.sentinels:
             each.ask("ACL", "SETUSER", "watcher", "reset", "on", ">seen", *rights.split())
+            each.ask("ACL", "SETUSER", "deaf", "reset", "on", ">seen", *rights.split(), "resetchannels")
             each.ask("ACL", "SETUSER", "default", "off")
         nodes = tuple(map(node, deployment.nodes))
         config = RedisConfig(sentinel=SentinelConfig(master=MASTER, nodes=nodes, username="watcher", password="seen"))
@@ -128,6 +130,16 @@ async def test_a_user_of_the_sentinels_needs_what_the_page_says() -> None:
         finally:
             await server.close()
         assert server.is_watched
+        deaf = SentinelConfig(master=MASTER, nodes=nodes, username="deaf", password="seen")
+        server = server_of(RedisConfig(sentinel=deaf))
+        server.start(LIMIT)
+        try:
+            async with asyncio.timeout(LIMIT):
+                while server.is_watched:
+                    await asyncio.sleep(0.02)
+        finally:
+            await server.close()
+        assert server.unwatched == "NOPERM", "the condition names the cause"
         wrong = server_of(RedisConfig(sentinel=SentinelConfig(master=MASTER, nodes=nodes)))
         ledger = RedisLedger(wrong, "x:", LIMIT, Breaker("redis"))
         await ledger.start()
