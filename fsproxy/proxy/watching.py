@@ -126,7 +126,7 @@ def _store(links: Links, caches: NodeCaches, now: Instant, *, blocks: bool) -> I
             )
     every = caches.every()
     for link, own in every:
-        if not link.server.is_watched and not link.breaker.is_open:
+        if link.server.unwatched and not link.breaker.is_open:
             yield store_conditions.unwatched(link.breaker.place, link.server.unwatched, now)
         for condition in _memory(link.breaker.place, own.memory, now):
             yield replace(condition, id=f"{condition.id}:{link.breaker.place}") if links.by_slot else condition

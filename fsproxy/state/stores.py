@@ -179,7 +179,7 @@ class Stores:
             yield CounterMetricFamily(f"fsproxy_store_{name}", text, sum(counts))
         links = self.shared[0].links.every() if self.shared is not None else []
         text = "0: no Sentinel answers that would tell of a failover."
-        yield GaugeMetricFamily("fsproxy_store_watched", text, all(each.server.is_watched for each in links))
+        yield GaugeMetricFamily("fsproxy_store_watched", text, not any(each.server.unwatched for each in links))
         if self.shared is not None:
             yield from self.shared[1].collect()
             yield from self.epochs.collect() if self.epochs is not None else ()

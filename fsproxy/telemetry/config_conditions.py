@@ -66,12 +66,12 @@ def lapsing(lapses: Sequence[Lapse], now: Instant) -> Iterator[Condition]:
     """Yield that domain rules have lapsed, or will within days (rules.md 7)."""
     found = tuple(due(lapses, now)) if lapses else ()
     if found:
-        more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+        first = _first_of([each.text(now) for each in found])
         yield Condition(
             id="config:lapse",
             level=Level.WARN,
             since=now,
-            text=f"a domain rule is over, or will be soon: {found[0].text(now)}{more}",
+            text=f"a domain rule is over, or will be soon: {first}",
             more="Take out what is over, and give what is still meant a later until. fsproxy check lists all of them.",
             count=len(found),
             counted="rules",
@@ -81,16 +81,20 @@ def lapsing(lapses: Sequence[Lapse], now: Instant) -> Iterator[Condition]:
 def old_names(warnings: Sequence[str], now: Instant) -> Iterator[Condition]:
     """Yield that the configuration has keys by names that a later version will not read."""
     if warnings:
-        more = f", and {len(warnings) - 1} more" if len(warnings) > 1 else ""
         yield Condition(
             id="config:old-name",
             level=Level.WARN,
             since=now,
-            text=f"a key has a new name: {warnings[0]}{more}",
+            text=f"a key has a new name: {_first_of(warnings)}",
             more="Nothing else differs: write the new name. fsproxy check lists all of them.",
             count=len(warnings),
             counted="keys",
         )
+
+
+def _first_of(texts: Sequence[str]) -> str:
+    """Return the first text, and how many more there are."""
+    return texts[0] if len(texts) == 1 else f"{texts[0]}, and {len(texts) - 1} more"
 
 
 def slowly_watched(now: Instant) -> Condition:

@@ -69,7 +69,7 @@ class SentinelServer(Server):
         self._asking = asyncio.Lock()
         own = Login(config.username, config.password, mode="sentinel")
         self._sentinels = [Server(each, own, tls_of_sentinels) for each in config.nodes]
-        self._heard: set[Server] = set()
+        self._listened: set[Server] = set()
         """Those whose messages are read."""
         self._failover_until = 0.0
         """Seconds on the monotonic clock: until then a failover is under way, unless it has ended."""
@@ -155,9 +155,8 @@ class SentinelServer(Server):
             try:
                 await self._listen(sentinel, limit)
             except Exception as error:  # noqa: BLE001 - whatever a Sentinel says or does: try again
-                self.unwatched = reason_of(error)
-            self._heard.discard(sentinel)
-            self.is_watched = bool(self._heard)
+                self._listened.discard(sentinel)
+                self.unwatched = "" if self._listened else reason_of(error)
             await asyncio.sleep(REST_SECONDS)
 
     async def _listen(self, sentinel: Server, limit: float) -> None:
@@ -168,8 +167,8 @@ class SentinelServer(Server):
             await connection.send_command("SUBSCRIBE", *_CHANNELS)
             for _ in _CHANNELS:
                 await connection.read_response()
-            self._heard.add(sentinel)
-            self.is_watched = True
+            self._listened.add(sentinel)
+            self.unwatched = ""
             # It may have changed before.
             await self._check(limit)
             is_asked = False

@@ -47,10 +47,8 @@ class Server:
         self.present: Any = None
         """The address that the process's link is connected to, which its other connections use too; None: none."""
         self._watching: asyncio.Task[None] | None = None
-        self.is_watched = True
-        """It would be noticed if the server moved."""
         self.unwatched = ""
-        """Why it would not be, as ``reason_of`` says it."""
+        """Why it would not be noticed if the server moved, as ``reason_of`` says it; "": it would be."""
         self._made: WeakSet[ServerConnection] = WeakSet()
         self.skipped = 0
         """How many of the name's addresses are tried last, as what was found there was not the right one."""

@@ -129,13 +129,13 @@ async def test_a_user_of_the_sentinels_needs_what_the_page_says() -> None:
             assert found.port == deployment.servers[0].port
         finally:
             await server.close()
-        assert server.is_watched
+        assert not server.unwatched
         deaf = SentinelConfig(master=MASTER, nodes=nodes, username="deaf", password="seen")
         server = server_of(RedisConfig(sentinel=deaf))
         server.start(LIMIT)
         try:
             async with asyncio.timeout(LIMIT):
-                while server.is_watched:
+                while not server.unwatched:
                     await asyncio.sleep(0.02)
         finally:
             await server.close()
