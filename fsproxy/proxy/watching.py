@@ -132,10 +132,10 @@ def _store(links: Links, caches: NodeCaches, now: Instant, *, blocks: bool) -> I
             yield replace(condition, id=f"{condition.id}:{link.breaker.place}") if links.by_slot else condition
     if alone := links.alone():
         # One node that wants it stops. Of those that do not say it, nothing is known.
-        told = {own.coverage for _, own in every}
-        if "yes" in told:
+        known = {own.coverage for _, own in every}
+        if "yes" in known:
             yield store_conditions.full_coverage(links.place, alone, len(every), now)
-        elif "unknown" in told:
+        elif "unknown" in known:
             yield store_conditions.coverage_unknown(links.place, alone, now)
 
 

@@ -76,11 +76,11 @@ async def _coverage(client: Client, alone: int) -> Finding:
 
     check = "redis.coverage"
     try:
-        told = await client.execute_command("CONFIG GET", COVERAGE)
+        found = await client.execute_command("CONFIG GET", COVERAGE)
     except RedisError:
         text = f"it does not tell {COVERAGE}, which is yes unless it was set"
         return unknown(check, text, "Grant +config|get to the user, or look at it yourself: it should be no.")
-    if "yes" not in told.values() or not alone:
-        return ok(check, f"{COVERAGE} is {next(iter(told.values()), 'not there')}")
+    if "yes" not in found.values() or not alone:
+        return ok(check, f"{COVERAGE} is {next(iter(found.values()), 'not there')}")
     text = f"{COVERAGE} is yes: the loss of one of {alone} nodes without a replica takes the limits of all orgs"
     return warning(check, text, f"Set {COVERAGE} no on every node, or give each primary a replica.")
