@@ -13,7 +13,7 @@ import os
 import select
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -162,7 +162,7 @@ class Listeners:
     async def remove(self, number: int) -> None:
         """Accept no more from a queue, which another process keeps."""
         async with self._changes:
-            _close(self._by_queue.pop(number, ()))
+            await close_listeners(self._by_queue.pop(number, ()))
 
     def change(self, number: int, queue: Queue) -> None:
         """Accept from a queue soon, or, without sockets, no more. Changes are made one after the other."""
@@ -188,7 +188,7 @@ class Listeners:
             self._by_queue.clear()
             if accept:
                 await _accept_all(listeners)
-            _close(listeners)
+            await close_listeners(listeners)
 
 
 async def _accept_all(listeners: Sequence[Listener]) -> None:
@@ -203,6 +203,16 @@ async def _accept_all(listeners: Sequence[Listener]) -> None:
         await asyncio.sleep(0)
 
 
-def _close(listeners: Iterable[Listener]) -> None:
-    for each in listeners:
-        each.close()
+async def close_listeners(listeners: Collection[Listener]) -> None:
+    """Accept no more, and serve what was accepted.
+
+    asyncio begins to serve a connection in the turn after it was accepted. If its listener is closed in between, the
+    client is neither served nor reset.
+    """
+    loop = asyncio.get_running_loop()
+    for listener in listeners:
+        for each in listener.sockets:
+            loop.remove_reader(each.fileno())
+    await asyncio.sleep(0)
+    for listener in listeners:
+        listener.close()

@@ -117,6 +117,19 @@ async def test_what_waits_while_nobody_accepts_is_served_later(processes: list[P
         assert await answers(waiting) == {b"b": CONNECTIONS}
 
 
+@pytest.mark.parametrize("ends", ["close", "remove"])
+async def test_what_was_accepted_in_the_turn_before_the_end_is_served(processes: list[Process], ends: str) -> None:
+    listeners = processes[0].listeners
+    with kept(await open_queues(config(host=("127.0.0.1",), port=0).listen, 1)) as queues:
+        await listeners.add(1, copy(queues[0]))
+        with socket.create_connection(queues[0][0].getsockname()) as client:
+            await asyncio.sleep(0)  # the loop sees the connection
+            await asyncio.sleep(0)  # and accepts it, and begins to serve it in the next turn
+            await (listeners.close(accept=False) if ends == "close" else listeners.remove(1))
+            client.settimeout(DEADLINE)
+            assert await asyncio.to_thread(client.recv, 1) == b"a"
+
+
 async def test_nobody_is_let_in_before_the_first_process_accepts() -> None:
     with (
         kept(await open_queues(config(host=("127.0.0.1",), port=0).listen, 2)) as queues,

@@ -7,6 +7,7 @@ import ssl
 from enum import StrEnum, unique
 from typing import Self
 
+from fsproxy.fleet.queues import close_listeners
 from support.raw_upstream import abort
 
 CHUNK = 65_536
@@ -89,7 +90,7 @@ class FaultyLink:
 
     async def _close(self) -> None:
         if self._server is not None:
-            self._server.close()
+            await close_listeners([self._server])
             self._server = None
         tasks = list(self._open)
         for writers in self._open.values():

@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Self, cast
 
+from fsproxy.fleet.queues import close_listeners
+
 
 def abort(transport: asyncio.BaseTransport | None) -> None:
     """Resets a connection (RST, not FIN)."""
@@ -63,7 +65,7 @@ class RawUpstream:
         """Stops, and ends every connection."""
         self._done.set()
         if self._server is not None:
-            self._server.close()
+            await close_listeners([self._server])
         for writer in self._serving.values():
             writer.transport.abort()
         await asyncio.gather(*(task for task in self._serving if task is not None))

