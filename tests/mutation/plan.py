@@ -100,7 +100,7 @@ ALSO: dict[str, tuple[str, ...]] = {
     "redact/top_level_domains": ("core/redact/test_named_sets.py",),
     "redact/views": ("core/redact/test_bodies.py",),
     "wire/redacted_head": ("core/redact/test_bodies.py",),
-    "matching/crawlers": ("core/filters/test_user_agent.py",),
+    "matching/crawlers": ("core/filters/test_user_agent.py", "trust/test_reference.py"),
     "matching/zones": ("core/filters/test_geo.py",),
 }
 """Of modules without a mirror of their own name, the tests of what they are a part of; of some others, more."""

@@ -15,9 +15,7 @@ _upgrade = re.compile(rb"(\r\n(?i:upgrade): [^\r]*)").sub
 _exposing = re.compile(rb"(\r\n(?i:access-control-expose-headers): )([^\r]*)").finditer
 
 
-def downstream_lines(
-    headers: Headers, request_id: bytes, rejected: int = 0, *, capture: bool = False, upgrade: bool = False
-) -> bytes:
+def downstream_lines(headers: Headers, request_id: bytes, rejected: int, *, capture: bool, upgrade: bool) -> bytes:
     """Return an answer's lines for the client, each after a CRLF, with order, case and repetition as they came.
 
     Ours are added: ``X-Request-Id`` and, if there are ``rejected`` calls, ``FSProxy-Rejected``. On ``capture`` routes,

@@ -315,6 +315,7 @@ class TestLimitedRules:
         [
             ("https://shop.example/account", "domain:block:**/account/**"),
             ("https://shop.example/account/7?x", "domain:block:**/account/**"),
+            ("https://shop.example/account/\ud800", "domain:block:**/account/**"),
             ("https://[::1]:9000/account/7", "domain:block:**/account/**"),
             ("https://other.example/account/7", None),  # an earlier rule captures it
             ("https://shop.example/", "domain:block:shop.example"),

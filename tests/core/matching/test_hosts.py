@@ -120,6 +120,30 @@ def test_the_short_way_and_the_long_way_agree() -> None:
         assert parse_url(f"https://{name}:8443/") == parse_url(f"https://{name}.:8443/")
 
 
+@pytest.mark.parametrize(
+    ("text", "host"),
+    [
+        ("::1", "::1"),
+        ("[::1]", "::1"),
+        ("2001:DB8:0::1", "2001:db8::1"),
+        ("[::ffff:10.1.2.3]", "10.1.2.3"),
+        ("::ffff:10.1.2.3", "10.1.2.3"),
+        ("[::1", None),
+        ("::1]", None),
+        ("fe80::1%eth0", None),
+        ("10.1.2.3", "10.1.2.3"),
+        ("10.1.2.3.", "10.1.2.3"),
+        # only in a page's URL, as a browser reads it
+        ("10.1.2", None),
+        ("0x7f.1", None),
+        ("exa%6dple.com", None),
+        ("a:b", None),
+    ],
+)
+def test_a_host_in_a_configuration_is_an_address_or_a_name_as_it_stands(text: str, host: str | None) -> None:
+    assert normalise_host(text) == host
+
+
 @settings(max_examples=200)
 @given(st.text(st.characters()))
 def test_a_normalised_host_stays_as_it_is(text: str) -> None:

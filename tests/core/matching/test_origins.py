@@ -77,3 +77,10 @@ def test_several_patterns_stand_side_by_side() -> None:
 )
 def test_what_no_origin_can_match_is_refused(text: str) -> None:
     assert problem(text) is not None
+
+
+def test_the_words_for_what_is_allowed_name_patterns_that_are() -> None:
+    *with_host, null, files = str(problem("")).split("; ")
+    examples = [each.strip("(),") for each in " ".join(with_host).split() if "://" in each or "*" in each]
+    assert examples == ["*.example.com", "*", "https://example.com", "capacitor://localhost"]
+    assert [text for text in (*examples, null, files) if problem(text) is not None] == []

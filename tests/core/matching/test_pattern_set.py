@@ -6,7 +6,7 @@ import pytest
 import re2
 
 from fsproxy.core.matching import pattern_set
-from fsproxy.core.matching.pattern_set import PatternSet
+from fsproxy.core.matching.pattern_set import PatternSet, reason
 
 
 def test_a_set_finds_all_its_patterns_that_match_and_names_the_first() -> None:
@@ -37,6 +37,25 @@ def test_a_set_gets_more_memory_until_it_works_and_fails_loudly_when_there_is_no
     monkeypatch.setattr(pattern_set, "_MOST_MEMORY", 1 << 13)
     with pytest.raises(re2.error, match=r"too many patterns, or too large ones$"):
         PatternSet.of(patterns)
+
+
+@pytest.mark.parametrize(
+    ("expression", "said"),
+    [
+        ("a", ""),
+        ("(", "missing )"),
+        ("(?=x)", "invalid perl operator"),
+        (r"\pL{400}", ""),
+        (r"\pL{480}", "pattern too large"),
+        ("\ud800", "half a character"),
+    ],
+)
+def test_what_is_wrong_with_an_expression_is_said_once_and_not_logged(
+    expression: str, said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert reason(expression).startswith(said)
+    assert bool(reason(expression)) is bool(said)
+    assert capfd.readouterr().err == ""
 
 
 def test_an_expression_that_is_none_is_an_error_and_not_an_endless_search_for_memory() -> None:

@@ -48,8 +48,9 @@ def downstream(
     answer: RawHeaders, rejected: int = 0, *, capture: bool = False, upgrade: bool = False
 ) -> list[tuple[bytes, bytes]]:
     """The lines of an answer for the client, with ours."""
-    block = downstream_lines(index(answer), b"r", rejected, capture=capture, upgrade=upgrade)
-    return [(name, value) for name, _, value in (line.partition(b": ") for line in block.split(b"\r\n")[1:])]
+    before, *lines = downstream_lines(index(answer), b"r", rejected, capture=capture, upgrade=upgrade).split(b"\r\n")
+    assert before == b""
+    return [(name, value) for name, _, value in (line.partition(b": ") for line in lines)]
 
 
 def named(lines: list[bytes], name: bytes) -> list[bytes]:
@@ -346,6 +347,22 @@ def test_the_request_id_is_exposed_where_there_is_cors(answer: RawHeaders, expos
     assert plain == [*answer, (b"X-Request-Id", b"r")]
 
 
+@pytest.mark.parametrize(
+    ("there", "exposed"),
+    [
+        (b"", b"X-Request-Id, FSProxy-Rejected"),
+        (b"ETag", b"ETag, X-Request-Id, FSProxy-Rejected"),
+        (b"X-REQUEST-ID ,ETag", b"X-REQUEST-ID ,ETag, FSProxy-Rejected"),
+        (b"fsproxy-rejected", b"fsproxy-rejected, X-Request-Id"),
+        (b"FSProxy-Rejected,X-Request-Id", b"FSProxy-Rejected,X-Request-Id"),
+    ],
+)
+def test_what_is_exposed_already_stays_and_only_ours_that_lack_are_added(there: bytes, exposed: bytes) -> None:
+    name = b"Access-Control-Expose-Headers"
+    down = downstream((CORS, (name, b"A"), (name, there)), 1, capture=True)
+    assert [value for each, value in down if each == name] == [b"A", exposed]
+
+
 def test_the_count_of_rejections_is_ours_alone_and_exposed() -> None:
     down = downstream((CORS, (b"fsproxy-rejected", b"9")), 2, capture=True)
     assert down == [
@@ -411,5 +428,5 @@ def test_a_plain_answers_lines_go_down_as_any_others_would(lines: bytes, *, capt
     whole = read_answer(data, 4096)
     assert whole is not None
     headers = whole[0].headers
-    as_any_other = downstream_lines(index(headers.lines), b"rid-1", 1, capture=capture)
-    assert downstream_lines(headers, b"rid-1", 1, capture=capture) == as_any_other
+    as_any_other = downstream_lines(index(headers.lines), b"rid-1", 1, capture=capture, upgrade=False)
+    assert downstream_lines(headers, b"rid-1", 1, capture=capture, upgrade=False) == as_any_other
