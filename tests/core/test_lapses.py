@@ -39,7 +39,8 @@ def test_every_rule_with_an_end_is_found_once_the_first_to_end_first() -> None:
 
 def test_they_are_due_seven_days_before_and_ever_after() -> None:
     found = lapses_of(core(LATE))
-    assert list(due(found, LATE.until - SOON_DAYS * DAY - 1)) == []
+    assert SOON_DAYS == 7
+    assert list(due(found, BEGIN + 23 * DAY - 1)) == []
     for now, text in (
         (BEGIN + 23 * DAY, "the rule domain:block:a.example (f:2:3) lapses on 2024-11-03"),
         (BEGIN + 30 * DAY - 1, "the rule domain:block:a.example (f:2:3) lapses on 2024-11-03"),
@@ -47,6 +48,11 @@ def test_they_are_due_seven_days_before_and_ever_after() -> None:
         (BEGIN + 900 * DAY, "the rule domain:block:a.example (f:2:3) lapsed on 2024-11-03 and is skipped"),
     ):
         assert [each.text(now) for each in due(found, now)] == [text]
+
+
+def test_a_rule_that_no_file_holds_is_named_without_a_place() -> None:
+    (found,) = lapses_of(core(replace(LATE, pattern=Entry("a.example"))))
+    assert found.text(BEGIN) == "the rule domain:block:a.example lapses on 2024-11-03"
 
 
 def test_one_condition_names_the_first_and_counts_them() -> None:

@@ -13,12 +13,15 @@ from fsproxy.core.model import (
     Encoding,
     FilterName,
     Hit,
+    ListedRule,
     Location,
     Mode,
     OnTrouble,
+    PropertyType,
     Route,
     Rule,
     SessionFacts,
+    rule_hit,
 )
 from fsproxy.core.reasons import ReasonCode
 
@@ -85,10 +88,28 @@ def test_cookies_of_facts_without_any_are_shared_and_read_only() -> None:
             "org script url domain ip user_agent geo opt_out deleting_user blocked_user ramping quota",
         ),
         (CallKind, "event identify set_user_vars page document"),
+        (PropertyType, "str int real date bool strs ints reals dates bools"),
     ],
 )
 def test_the_words_that_stand_in_files_audit_lines_and_metrics_stay(kind: type[Enum], words: str) -> None:
     assert [each.value for each in kind] == words.split()
+
+
+@pytest.mark.parametrize(
+    ("rule", "label"),
+    [
+        (Rule("ip:block:10.0.0.0/8", "f.yaml:3:1"), "ip"),
+        (Rule("ip", "f.yaml:3:1"), "ip"),
+        (Rule("ips", "f.yaml:3:1"), "ips"),
+        (Rule("no-office", "f.yaml:3:1"), "no-office"),
+        (ListedRule("ip:block:10.0.0.0/8", "/etc/fsproxy/bad.txt:7:1"), "file:bad.txt"),
+        (ListedRule("ip:block:10.0.0.0/8", "bad.txt:7:1"), "file:bad.txt"),
+        (ListedRule("an-id", "/etc/fsproxy/12:30.txt:7:1"), "file:12:30.txt"),
+    ],
+)
+def test_a_hit_is_counted_for_the_rules_own_id_its_list_or_its_filter(rule: Rule, label: str) -> None:
+    hit = Hit(FilterName.IP, ReasonCode.IP_FILTER, rule)
+    assert rule_hit(hit, Mode.SHADOW) == (label, FilterName.IP, Mode.SHADOW)
 
 
 def test_what_a_recorder_did_not_send_is_none_or_empty() -> None:

@@ -409,6 +409,8 @@ class TestLearning:
 
     def test_a_forwarded_bundle_keeps_its_session_under_way(self) -> None:
         assert mark(BUNDLE) == (Mark("o-1", "s-1", "u-1"),)
+        assert mark(SessionFacts(route=Route.BUNDLE, session_id="s-1")) == (Mark("", "s-1", ""),)
+        assert mark(SessionFacts(route=Route.BUNDLE, user_id="u-1")) == (Mark("", "", "u-1"),)
         assert mark(SessionFacts(route=Route.BUNDLE, org="o-1")) == ()
 
     def test_the_uid_that_a_page_or_a_body_tells_is_remembered_as_a_digest(self) -> None:
@@ -425,6 +427,8 @@ class TestLearning:
         listed = FilterSettings(deleting_user=DeletingUserSettings(block=(Entry("ann"),)))
         own = Snapshot.compile(CoreSettings(default=OrgSettings(filters=listed)), 1).default
         assert recall(own, BUNDLE) == (Recall("o-1", "s-1", "u-1"),)
+        assert recall(own, SessionFacts(route=Route.BUNDLE, session_id="s-1")) == (Recall("", "s-1", ""),)
+        assert recall(own, SessionFacts(route=Route.BUNDLE, user_id="u-1")) == (Recall("", "", "u-1"),)
         assert recall(own, SessionFacts(route=Route.BUNDLE, org="o-1")) == ()
         assert recall(Snapshot.compile(CoreSettings(), 1).default, BUNDLE) == ()
 
@@ -453,6 +457,13 @@ def test_of_a_session_under_way_only_new_ids_are_told() -> None:
     assert isinstance(told, Confirm)
     assert told.sessions == ("s", "other")
     assert learn(facts, Decision(token="t"), None) == (Release("o-1", "t"),)
+
+
+def test_a_page_that_waits_for_the_ledgers_answer_has_no_session_and_holds_nothing_yet() -> None:
+    pending = judge(sampling(quota=Mode.ENFORCE), PAGE, NOW, "token-1")
+    assert pending.admit is not None
+    assert (pending.block, pending.new_session, pending.token, pending.ledger_down) == (None, False, "", False)
+    assert learn(PAGE, pending, None) == ()
 
 
 def test_the_words_of_an_explanation_are_those_that_people_read() -> None:

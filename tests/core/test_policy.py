@@ -14,12 +14,14 @@ from fsproxy.core.settings import (
     ClientApiSettings,
     CoreSettings,
     DeletingUserSettings,
+    DomainRule,
     DomainSettings,
     Entry,
     FilterSettings,
     GeoSettings,
     GeoSource,
     IpSettings,
+    OnUninspectable,
     OptOutSettings,
     OrgSettings,
     QuotaSettings,
@@ -110,6 +112,52 @@ def test_the_mode_of_calls_caps_those_of_their_limits() -> None:
     policy = Snapshot.compile(CoreSettings(default=OrgSettings(client_api=shadow)), 1).default
     assert (policy.client_api.cardinality.mode, policy.client_api.rate.mode) == (Mode.SHADOW, Mode.OFF)
     assert not policy.counts_rates
+
+
+DRAWN = (DomainRule(True, Entry("a.example"), share=0.5),)
+
+
+@pytest.mark.parametrize(
+    ("filters", "draws"),
+    [
+        (FilterSettings(), False),
+        (FilterSettings(quota=QuotaSettings(sessions=5)), False),
+        (FilterSettings(domain=DomainSettings(rules=(DomainRule(True, Entry("a.example")),))), False),
+        (FilterSettings(ramping=RampingSettings(share=0.5)), True),
+        (FilterSettings(domain=DomainSettings(rules=DRAWN)), True),
+        (FilterSettings(domain=DomainSettings(rules=DRAWN), ramping=RampingSettings(share=0.5)), True),
+        (FilterSettings(domain=DomainSettings(rules=DRAWN, mode=Mode.OFF)), False),
+    ],
+)
+def test_first_visits_are_drawn_where_ramping_or_a_share_may_exclude_them(
+    filters: FilterSettings, *, draws: bool
+) -> None:
+    policy = Snapshot.compile(CoreSettings(default=OrgSettings(filters=filters)), 1).default
+    assert policy.draws is draws
+    assert (policy.shares is not None) is (draws and bool(filters.domain.rules))
+
+
+@pytest.mark.parametrize("on", OnUninspectable)
+@pytest.mark.parametrize("mode", Mode)
+def test_a_body_that_cannot_be_read_is_refused_only_where_that_is_set_and_enforced(
+    on: OnUninspectable, mode: Mode
+) -> None:
+    org = OrgSettings(client_api=ClientApiSettings(on_uninspectable=on))
+    policy = Snapshot.compile(CoreSettings(default=org, mode=mode), 1).default
+    assert policy.blocks_uninspectable is (on is OnUninspectable.BLOCK and mode is Mode.ENFORCE)
+
+
+@pytest.mark.parametrize(
+    ("mode", "block", "reads"),
+    [(Mode.ENFORCE, (), True), (Mode.SHADOW, (), True), (Mode.OFF, (), False), (Mode.OFF, (Entry("u"),), True)],
+)
+def test_bodies_are_searched_for_calls_to_validate_them_or_for_listed_users(
+    mode: Mode, block: tuple[Entry, ...], *, reads: bool
+) -> None:
+    filters = FilterSettings(deleting_user=DeletingUserSettings(block=block))
+    org = OrgSettings(filters=filters, client_api=ClientApiSettings(mode=mode))
+    policy = Snapshot.compile(CoreSettings(default=org), 1).default
+    assert (policy.validates_calls, policy.reads_calls) == (mode is not Mode.OFF, reads)
 
 
 def test_orgs_without_settings_of_their_own_share_those_of_the_default() -> None:

@@ -11,7 +11,7 @@ TESTS = ROOT / "tests" / "core"
 ALSO: dict[str, tuple[str, ...]] = {
     "wire/answer_headers": ("core/wire/test_headers.py",),
     "matching/addresses": ("core/filters/test_ip.py",),
-    "audit/record": ("core/test_audit_words.py",),
+    "audit/record": ("core/test_audit_words.py", "core/audit/test_line.py"),
     "audit/facts": ("core/audit/test_record.py", "core/test_audit_words.py", "core/replay/test_again.py"),
     "audit/line": ("core/audit/test_record.py", "core/test_audit_words.py", "core/replay/test_again.py"),
     "client_api/reading/arguments": (
@@ -70,15 +70,14 @@ ALSO: dict[str, tuple[str, ...]] = {
     "filters/base": ("core/filters/test_every_filter.py",),
     "wire/header_names": ("core/wire/test_headers.py", "core/wire/sockets/test_downstream_frames.py"),
     "wire/header_values": ("core/wire/test_headers.py",),
+    "policy": ("core/test_run_time_lists.py",),
     "limits/profiles": ("config/test_profiles.py", "proxy/test_limit_profiles.py"),
     "limits/operations": ("core/limits/test_cardinality.py", "core/limits/test_rate.py"),
     "wire/one_reading": ("core/wire/sockets/test_frames.py", "core/wire/sockets/test_uploads.py"),
-    "policy_rules": ("core/replay/test_again.py",),
     "replay/addresses": ("core/replay/test_again.py",),
     "replay/facts": ("core/replay/test_again.py",),
     "replay/filters": ("core/replay/test_again.py",),
     "replay/story": ("cli/test_why.py",),
-    "wording": ("cli/test_why.py",),
     "plan": ("core/client_api/validation/test_planned.py", "config/test_plan.py", "cli/test_plan.py"),
     "plan_writing": (
         "core/client_api/validation/test_planned.py",
@@ -86,7 +85,6 @@ ALSO: dict[str, tuple[str, ...]] = {
         "admin/test_plan_learning.py",
     ),
     "keys": ("config/test_values.py", "config/test_defaults.py", "config/test_json_schema.py"),
-    "units": ("config/test_values.py",),
     "settings": ("config/test_defaults.py", "core/filters/test_every_filter.py"),
     "json/member_names": ("core/wire/test_page.py", "core/client_api/reading/test_bundle.py"),
     "audit/redactions": ("core/audit/test_redactions.py",),

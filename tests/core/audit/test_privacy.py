@@ -52,6 +52,7 @@ def test_opted_out_and_deleted_visitors_stay_unnamed(code: ReasonCode) -> None:
         ("Bought", "Bought"),
         ("größe 😀", "größe 😀"),
         ("a\nb\x1b[31m\x7f\x85", r"a\u000ab\u001b[31m\u007f\u0085"),
+        ("a\nb\x1b[31m\x7f", r"a\u000ab\u001b[31m\u007f"),
         ("a\u202eb\u2028", r"a\u202eb\u2028"),
         ("cut \ud83d", "cut \ufffd"),
         ("x" * 300, "x" * LONGEST_NAME),
