@@ -407,3 +407,20 @@ def test_the_values_of_headers_but_not_of_those_that_say_how_a_message_is_handle
     odd = kept + b"\r\nX: \xff ann%40example.com\r\n\r\n"
     assert redacted_head(rules, odd, found) == kept + b"\r\nX: \xff " + stars + b"**\r\n\r\n"
     assert redacted_head(redaction(STRINGS), head, found) is head
+
+
+KEPT_HEADERS = (
+    " Accept-Language Access-Control-Request-Headers Content-MD5 If-None-Match Proxy-X Sec-CH-UA X-B3-TraceId Host "
+    "Origin Authorization Traceparent Tracestate B3 CDN-Loop Via Expect Range Date DNT Cache-Control Pragma Priority "
+    "Max-Forwards Connection TE Upgrade Forwarded X-Real-IP X-Forwarded-For X-Request-Id"
+)
+
+
+def test_no_header_is_redacted_that_says_how_a_message_is_handled_or_which_it_is() -> None:
+    rules = redaction({"mask": "email", "in": ["headers"]})
+    for name in (KEPT_HEADERS + KEPT_HEADERS.upper()).split():
+        head = f"GET / HTTP/1.1\r\n{name}: ann@example.com\r\n\r\n".encode()
+        assert redacted_head(rules, head, Found()) == head, name
+    for name in ("Referer", "User-Agent", "X-Own", "From", "Cookies", "Hosts", "X-Iff"):
+        head = f"GET / HTTP/1.1\r\n{name}: ann@example.com\r\n\r\n".encode()
+        assert redacted_head(rules, head, Found()) == head.replace(b"ann@example.com", MASKED.encode()), name

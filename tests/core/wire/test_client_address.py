@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsproxy.core.wire.client_address import MOST_HOPS, ClientAddress, ClientAddresses, parse_address
+from fsproxy.core.wire.client_address import ClientAddress, ClientAddresses, parse_address
 from tests.support.header_lines import lines
 
 TRUSTED = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
@@ -123,7 +123,10 @@ def test_a_peer_that_is_no_address_is_not_trusted() -> None:
 def test_an_endless_chain_is_cut() -> None:
     found = by_chain(b"198.51.100.7, " + b"10.0.0.2, " * 500 + b"10.0.0.3")
     assert found.address == IPv4Address("10.0.0.2")
-    assert found.chain.count(",") <= MOST_HOPS
+    assert found.chain.count(",") == 32
+    # The client is the last element that is read, and the one before it is not.
+    for proxies, client in ((31, "198.51.100.7"), (32, "10.0.0.2")):
+        assert str(by_chain(b"198.51.100.7" + b", 10.0.0.2" * proxies).address) == client
 
 
 @pytest.mark.parametrize(
@@ -165,6 +168,13 @@ def test_what_is_no_scheme_or_host_is_ignored(bad: bytes) -> None:
     assert (found.proto, found.host) == ("https", "own.example")
 
 
+def test_a_host_has_at_most_255_characters() -> None:
+    for length, host in ((255, "a" * 255), (256, "own.example")):
+        headers = {b"x-forwarded-host": b"a" * length, b"host": b"own.example"}
+        assert CHAIN.resolve("10.0.0.1", lines(headers)).host == host
+        assert CHAIN.resolve("10.0.0.1", lines({b"host": b"a" * length})).host == ("a" * 255 if length == 255 else "")
+
+
 @pytest.mark.parametrize(
     ("value", "client"), [(b"198.51.100.7", "198.51.100.7"), (b"1.1.1.1, 2.2.2.2", "2.2.2.2"), (b"x", "10.0.0.1")]
 )
@@ -174,7 +184,15 @@ def test_of_a_single_value_header_the_nearest_address_counts(value: bytes, clien
 
 
 @pytest.mark.parametrize(
-    ("value", "kept"), [(b"abc-123", "abc-123"), (b"a b", None), (b"\xff", None), (b"x" * 129, None), (b"", None)]
+    ("value", "kept"),
+    [
+        (b"abc-123", "abc-123"),
+        (b"a b", None),
+        (b"\xff", None),
+        (b"x" * 128, "x" * 128),
+        (b"x" * 129, None),
+        (b"", None),
+    ],
 )
 def test_a_request_id_is_taken_from_a_trusted_proxy(value: bytes, kept: str | None) -> None:
     assert CHAIN.resolve("10.0.0.1", lines({b"x-request-id": value})).request_id == kept

@@ -14,6 +14,7 @@ def test_a_cut_head_is_read_as_far_as_it_came() -> None:
 
 def test_a_cut_target_is_read_as_far_as_it_came() -> None:
     assert read_cut_head(b"\r\nPOST /rec/page?qqq") == ("POST", "/rec/page?qqq", {})
+    assert read_cut_head(b"XPOST /X HTTP/1.1\r\nX") == ("XPOST", "/X", {})
     assert read_cut_head(b"GET https://h/\xff?qqq") == ("GET", "https://h/\udcff?qqq", {})
 
 

@@ -146,5 +146,20 @@ def test_the_signals_are_the_ones_and_nothing_else() -> None:
         assert (page.gpc, page.dnt) == (bundle.gpc, bundle.dnt) == (gpc, dnt)
 
 
-def test_bytes_of_cookies_that_are_not_utf8_are_kept_as_other_texts_bytes_are() -> None:
-    assert page_facts(EMPTY_PAGE, lines({b"cookie": b"a=\xff"}), CLIENT).cookies == "a=\udcff"
+def test_bytes_of_headers_that_are_not_utf8_are_kept() -> None:
+    headers = lines(dict.fromkeys((b"origin", b"user-agent", b"cookie"), b"a=\xff"))
+    for facts in (page_facts(EMPTY_PAGE, headers, CLIENT), bundle_facts(Route.EVENT, BundleQuery(), headers, CLIENT)):
+        assert (facts.origin, facts.user_agent, facts.cookies) == ("a=\udcff", "a=\udcff", "a=\udcff")
+
+
+@pytest.mark.parametrize(("length", "is_read"), [(256, True), (257, False)])
+def test_an_id_over_256_characters_counts_as_missing_and_leaves_the_others(length: int, *, is_read: bool) -> None:
+    long = "x" * length
+    for place in range(4):
+        ids = ["o", "u", "s", "p"]
+        ids[place] = long
+        query = bundle_query("OrgId={}&UserId={}&SessionId={}&PageId={}".format(*ids))
+        page = page_facts(PageBody(*ids), lines({}), CLIENT)
+        ids[place] = long if is_read else ""
+        assert [query.org_id, query.user_id, query.session_id, query.page_id] == ids
+        assert [page.org or "", page.user_id, page.session_id, page.page_id] == ids

@@ -18,6 +18,7 @@ from fsproxy.core.wire.header_names import (
 )
 from fsproxy.core.wire.header_values import index
 from fsproxy.core.wire.headers import UpstreamHeaders
+from fsproxy.core.wire.plain_head import read_answer, read_request
 from tests.support.header_lines import lines
 
 SPOKEN_BY_PROXIES = (
@@ -31,6 +32,16 @@ END_TO_END = (
     b"etag expires expect dnt sec-gpc access-control-allow-origin access-control-allow-credentials "
     b"access-control-allow-headers access-control-allow-methods access-control-expose-headers sec-websocket-key "
     b"sec-websocket-version sec-websocket-protocol sec-websocket-extensions sec-websocket-accept"
+).split()
+SINGLE = b"content-length content-location content-range content-type etag host max-forwards server user-agent".split()
+LOOKED_UP = (
+    b"content-encoding origin cookie accept-encoding authorization dnt sec-gpc cdn-loop cf-ipcountry traceparent "
+    b"x-request-id"
+).split()
+UNUSUAL = b"keep-alive te trailer transfer-encoding upgrade http2-settings proxy expect sec-websocket-key1".split()
+LOOKED_UP_IN_ANSWERS = (
+    b"content-encoding x-request-id fsproxy-rejected access-control-allow-origin access-control-allow-credentials "
+    b"access-control-expose-headers"
 ).split()
 CLIENTS = ClientAddresses.compile([ip_network("10.0.0.0/8")], "x-forwarded-for")
 UP = UpstreamHeaders.compile(cookies=None, client_header="x-forwarded-for", forwarded=False)
@@ -67,6 +78,30 @@ def test_the_tables_hold_these_names_and_no_others() -> None:
     between_hops = b"connection keep-alive te trailer transfer-encoding upgrade http2-settings proxy"
     assert set(between_hops.split()) == HOP_BY_HOP
     assert {b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-request-id"} == REPLACED
+
+
+@pytest.mark.parametrize("name", [*SINGLE, *LOOKED_UP, *SPOKEN_BY_PROXIES])
+def test_a_plain_request_has_these_names_once(name: bytes) -> None:
+    others = b"" if name == b"host" else b"Host: a\r\n"
+    head = read_request(b"GET / HTTP/1.1\r\n%b%b: 1\r\n\r\n" % (others, name.title()), 999)
+    assert head is not None
+    assert head.headers[name] == b"1"
+    assert read_request(b"GET / HTTP/1.1\r\n%b%b: 1\r\n%b: 2\r\n\r\n" % (others, name, name.upper()), 999) is None
+
+
+@pytest.mark.parametrize("name", LOOKED_UP_IN_ANSWERS)
+def test_a_plain_answer_has_these_names_once(name: bytes) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n%b: 1\r\n"
+    whole = read_answer(answer % name.title() + b"\r\n", 999)
+    assert whole is not None
+    assert whole[0].headers[name] == b"1"
+    assert read_answer(answer % name + b"%b: 2\r\n\r\n" % name.upper(), 999) is None
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_a_head_with_one_of_these_names_is_not_plain(name: bytes) -> None:
+    assert read_request(b"GET / HTTP/1.1\r\nHost: a\r\n%b: 1\r\n\r\n" % name.title(), 999) is None
+    assert read_answer(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n%b: 1\r\n\r\n" % name.title(), 999) is None
 
 
 @pytest.mark.parametrize("name", [b"Authorization", b"Origin", b"Content-Type", b"Cookie", b"DNT", b"Sec-GPC"])

@@ -15,7 +15,7 @@ from fsproxy.core.wire.header_values import (
     without_named,
 )
 from fsproxy.core.wire.headers import Framing, UpstreamHeaders
-from fsproxy.core.wire.plain_head import read_answer
+from fsproxy.core.wire.plain_head import read_answer, read_request
 
 ADDRESSES = ClientAddresses.compile([ip_network("10.0.0.0/8")], "x-forwarded-for")
 RULES = UpstreamHeaders.compile(cookies=frozenset({"fs_uid"}), client_header="x-forwarded-for", forwarded=False)
@@ -200,6 +200,16 @@ def test_an_upgrade_keeps_its_two_lines_and_its_key() -> None:
 )
 def test_only_a_get_without_a_body_opens_a_socket(method: str, headers: dict[bytes, bytes], *, asks: bool) -> None:
     assert asks_for_socket(method, headers) is asks
+
+
+def test_an_upgrade_keeps_its_trailers_too() -> None:
+    lines = sent((b"Upgrade", b"websocket"), (b"TE", b"trailers"), framing=Framing.UPGRADE)
+    assert (named(lines, b"connection"), named(lines, b"te")) == ([b"Upgrade, TE"], [b"trailers"])
+
+
+def test_te_is_for_us_where_connection_names_it() -> None:
+    lines = sent((b"TE", b"trailers"), (b"Connection", b"close, te"))
+    assert named(lines, b"te") == named(lines, b"connection") == []
 
 
 @pytest.mark.parametrize(("te", "kept"), [(b"trailers", True), (b"gzip;q=1, Trailers", True), (b"deflate", False)])
@@ -411,6 +421,34 @@ def test_a_coding_of_weight_zero_is_refused_however_it_is_written(weight: bytes)
 @pytest.mark.parametrize("weight", [b"q=0.1", b"q=0.001", b"q=1", b"q=1.0", b" q = 0.10 ", b"level=0"])
 def test_a_coding_of_any_other_weight_is_taken(weight: bytes) -> None:
     assert narrowed_encoding(b"gzip;" + weight) == b"gzip"
+
+
+@pytest.mark.parametrize("page", [True, False])
+@pytest.mark.parametrize("cookies", [frozenset({"fs_uid", "b"}), frozenset(), None])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"X-Own: a",
+        b"Cookie: a=1; fs_uid=2; b=3\r\nX-Own: a\r\nAccept-Encoding: gzip, br",
+        b"accept-ENCODING: br\r\nX-Own: a\r\nOrigin: https://a.example\r\nCOOKIE: fs_uid=2",
+        b"Cookie: a=1\r\nAccept-Encoding: *",
+        b"Accept-Encoding: gzip;q=0\r\nCookie: a=1",
+        b"X-Own: a\r\nCookie: fs_uid=2\r\nX-Own: b\r\nConnection: keep-alive",
+        b"Connection: keep-alive\r\nAccept-Encoding: gzip",
+    ],
+)
+def test_a_plain_requests_lines_go_up_as_any_others_would(
+    lines: bytes, cookies: frozenset[str] | None, *, page: bool
+) -> None:
+    plain = read_request(b"GET / HTTP/1.1\r\nHost: a\r\n" + lines + b"\r\n\r\n", 4096)
+    assert plain is not None
+    rules = UpstreamHeaders.compile(cookies=cookies, client_header="x-forwarded-for", forwarded=False)
+    client = ADDRESSES.resolve("203.0.113.9", plain.headers)
+    heads = [
+        rules.head("GET /", b"up.example", headers, client, b"rid-1", 0, passage=b"our0name", page=page)
+        for headers in (plain.headers, index(plain.headers.lines))
+    ]
+    assert heads[0] == heads[1]
 
 
 @pytest.mark.parametrize("capture", [True, False])

@@ -263,6 +263,18 @@ def test_a_large_body_is_refused_where_it_would_have_to_be_read_twice() -> None:
     assert read_page(f'{{"Url":"a","a":{{"url":"b"}},{filler}}}'.encode()) == PageBody(url="a")
 
 
+def test_the_bounds_of_what_is_read_leniently() -> None:
+    for length, cleaned in ((65_536, "\ufffd" + "x" * 65_535), (65_537, COMPOSED)):
+        assert read_page(rb'{"Url":"\ud800%b"}' % (b"x" * (length - 1))) == PageBody(url=cleaned)
+    for digits, number in ((40, int("1" * 40)), (41, None)):
+        page = rb'{"T":"\ud800","CompiledTimestamp":%b}' % (b"1" * digits)
+        assert read_page(page) == PageBody(compiled_timestamp=number)
+    for size, is_read in ((65_536, True), (65_537, False)):
+        found = read_page(b'{"Url":"a","url":"b"}'.ljust(size))
+        assert isinstance(found, AmbiguousPage) is is_read
+        assert (found is None) is not is_read
+
+
 def test_a_byte_order_mark_before_a_page_is_skipped() -> None:
     assert read_page(b"\xef\xbb\xbf" + json.dumps(BODY).encode()) == READ
     assert read_page(b'\xef\xbb\xbf{"Url":"a\\ud83d","url":"b"}') == AmbiguousPage(

@@ -13,6 +13,7 @@ from aiohttp.http_parser import HttpRequestParser
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from fsproxy.core.wire import plain_head
 from fsproxy.core.wire.header_names import READ
 from fsproxy.core.wire.header_values import index
 from fsproxy.core.wire.plain_head import PlainHead, read_answer, read_request
@@ -99,6 +100,11 @@ def test_lines_that_come_twice_and_mean_nothing_to_us_are_plain() -> None:
         PAGE.replace(b"X-Own: a b", b"Connection: close"),
         PAGE.replace(b"X-Own: a b", b"Connection: X-Own"),
         PAGE.replace(b"X-Own: a b", b"TE: trailers"),
+        PAGE.replace(b"X-Own: a b", b"Trailer: X"),
+        PAGE.replace(b"X-Own: a b", b"Keep-Alive: timeout=5"),
+        PAGE.replace(b"X-Own: a b", b"HTTP2-Settings: x"),
+        PAGE.replace(b"X-Own: a b", b"Sec-WebSocket-Key1: x"),
+        PAGE.replace(b"X-Own: a b", b"Proxy: x"),
         PAGE.replace(b"X-Own: a b", b"Proxy-Authorization: Basic x"),
         PAGE.replace(b"X-Own: a b", b"content-type: text/html"),
         PAGE.replace(b"X-Own: a b", b"Server: a\r\nSERVER: b"),
@@ -149,6 +155,27 @@ def test_an_answer_that_is_unusual_or_not_whole_is_left_to_the_general_parser(da
 def test_a_head_over_the_limit_is_not_plain() -> None:
     assert read_request(PAGE, len(PAGE) - 6) is not None
     assert read_request(PAGE, len(PAGE) - 7) is None
+    assert read_answer(ANSWER, len(ANSWER) - 6) is not None
+    assert read_answer(ANSWER, len(ANSWER) - 7) is None
+
+
+@pytest.mark.parametrize(("digits", "length"), [(b"999999999", 999_999_999), (b"000000002", 2), (b"0000000002", None)])
+def test_a_length_has_at_most_nine_digits(digits: bytes, length: int | None) -> None:
+    head = read(PAGE.replace(b"Length: 2", b"Length: " + digits))
+    assert (head and head.length) == length
+    assert (read_answer(ANSWER.replace(b"Length: 2", b"Length: " + digits), LIMIT) is not None) is (length == 2)
+
+
+def test_no_more_spellings_are_remembered_than_1024(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client may choose the letters of a name, and all of ``Proxy-*``."""
+    lower = plain_head._LowerCase()
+    monkeypatch.setattr(plain_head, "_lower", lower)
+    for number in range(1100):
+        assert read(PAGE.replace(b"X-Own", b"Proxy-%d" % number)) is None
+    assert len(lower) == 1024
+    head = read(PAGE.replace(b"Host", b"hOSt"))
+    assert head is not None
+    assert head.headers[b"host"] == b"a"
 
 
 NAMES = st.sampled_from(

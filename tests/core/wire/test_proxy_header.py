@@ -120,6 +120,11 @@ def test_the_limits_are_those_of_the_documents() -> None:
     assert (LONGEST, LONGEST_LINE) == (16 * 1024, 107)
 
 
+def test_the_words_for_faults_are_labels_of_a_metric_and_stay() -> None:
+    assert [each.value for each in HeaderFault] == ["untrusted", "missing", "malformed", "incomplete"]
+    assert str(ProxyHeaderError(HeaderFault.MISSING)) == "missing"
+
+
 def fault_of(data: bytes) -> HeaderFault | None:
     try:
         read_proxy_header(data)

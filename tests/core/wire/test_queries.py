@@ -8,6 +8,16 @@ JUDGED = ["OrgId", "UserId", "SessionId", "PageId", "ContentEncoding", "ClientTi
 
 
 @pytest.mark.parametrize("name", JUDGED)
+@pytest.mark.parametrize(
+    ("sent", "read"), [("a", "a"), ("", ""), ("a+b", "a b"), ("%61%2B", "a+"), ("%c3%a9", "\u00e9"), ("a=b", "a=b")]
+)
+@pytest.mark.parametrize("others", ["", "&Seq=1", "&Seq=1&x=2", "&x=1;y=2"])
+def test_a_single_value_is_read_as_a_form_writes_it(name: str, sent: str, read: str, others: str) -> None:
+    found, contradictory = read_query(f"{name}={sent}{others}")
+    assert (found[name], contradictory) == (read, False)
+
+
+@pytest.mark.parametrize("name", JUDGED)
 def test_a_value_is_found_behind_any_number_of_others(name: str) -> None:
     many = "&".join(f"a{number}=1" for number in range(3000))
     assert read_query(f"{many}&{name}=1") == ({name: "1"}, False)

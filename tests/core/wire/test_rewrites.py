@@ -22,6 +22,7 @@ from fsproxy.core.wire.rewrites import Rewrite, groups_beyond, pattern_problem, 
         # the beginning of a path, in which nothing is an expression
         ("/relay/", "/", "/relay/rec/page", "/rec/page"),
         ("/a.c/", "/d/", "/abc/e", None),
+        ("/X", "/Y", "/X/e", "/Y/e"),
         ("/relay", "", "/relay/rec/page", "/rec/page"),
         ("/relay/", "", "/relay/rec/page", "/rec/page"),
         # escapes, and bytes that are no UTF-8, stay as they came

@@ -61,6 +61,14 @@ def test_the_next_line_is_read_after_an_informational_answer() -> None:
     assert lines.is_final
 
 
+def test_what_came_of_another_line_is_forgotten() -> None:
+    lines = StatusLines()
+    assert lines.take(b"HTTP/1.1 ")
+    lines.again()
+    assert lines.take(b"HTTP/1.1 200 OK\r\n")
+    assert lines.status == 200
+
+
 def test_101_is_the_last_head_of_a_connection() -> None:
     lines = StatusLines()
     assert lines.take(b"HTTP/1.1 101 Switching Protocols\r\n")

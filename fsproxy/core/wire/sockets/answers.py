@@ -61,5 +61,5 @@ def _failed(content: bytes) -> PageAnswer:
         return PageAnswer(0)
     # A failure with the status of a success is still one.
     known = type(fail.status) is int and 200 < fail.status < 1000
-    error = fail.error.encode("utf-8", "replace") if isinstance(fail.error, str) else b""
+    error = fail.error.encode() if isinstance(fail.error, str) else b""
     return read_page_answer(fail.status if known else 0, error)

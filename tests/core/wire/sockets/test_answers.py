@@ -27,6 +27,13 @@ def test_an_upload_is_answered_with_a_success(cmd: bytes) -> None:
         (b'{"Status":500}', PageAnswer(500)),
         (b'{"Status":200,"Error":"{}"}', PageAnswer(0)),
         (b'{"Status":"202"}', PageAnswer(0)),
+        (b'{"Status":201}', PageAnswer(201)),
+        (b'{"Status":999}', PageAnswer(999)),
+        (b'{"Status":1000}', PageAnswer(0)),
+        (b'{"Status":true}', PageAnswer(0)),
+        (b'{"Status":202.0}', PageAnswer(0)),
+        (b'{"Status":202,"Error":{"reason_code":3}}', PageAnswer(202)),
+        (b'{"Status":202,"Error":"\xc3\xa9"}', PageAnswer(202)),
         (b"[]", PageAnswer(0)),
     ],
 )

@@ -67,6 +67,16 @@ def test_what_two_readers_could_read_in_two_ways_is_refused(text: bytes) -> None
         read_frame(text)
 
 
+@pytest.mark.parametrize(("others", "is_read"), [(62, True), (63, False)])
+def test_a_frame_has_at_most_64_members(others: int, *, is_read: bool) -> None:
+    text = b'{"Cmd":9,%b"Seq":1}' % (b'"a":1,' * others)
+    if is_read:
+        assert read_frame(text) is None
+    else:
+        with pytest.raises(UnclearError):
+            read_frame(text)
+
+
 @pytest.mark.parametrize("size", [10, AT_ONCE])
 def test_what_hides_between_the_ends_of_a_recorders_frame_is_seen(size: int) -> None:
     """However large the frame: its ends alone do not say that it has no other members."""
