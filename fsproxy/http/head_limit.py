@@ -47,6 +47,11 @@ class HeadLimit:
         return self._size > 0
 
     @property
+    def seen(self) -> bytes:
+        """What has come of a head that is not whole, or that the parser refused; empty if that is not known."""
+        return self._seen
+
+    @property
     def start(self) -> bytes:
         """What came of a head that is too large; empty if none is, or if it is not known where it begins."""
         seen = self._seen

@@ -36,6 +36,7 @@ class HeaderListener:
         self._loop = asyncio.get_running_loop()
         self._socket = sock
         self.server = server
+        server.expects_headers = True
         self._tls = tls
         self._waiting = 0
         self._opening: set[asyncio.Task[None]] = set()

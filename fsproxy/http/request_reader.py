@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from math import inf
 
 from fsproxy.core.wire.plain_head import read_request
+from fsproxy.core.wire.proxy_header import HeaderFault, begins_like_header
 from fsproxy.http.aiohttp_parts import (
     EMPTY_PAYLOAD,
     MAX_PIPELINED,
@@ -136,6 +137,8 @@ class RequestReader(ClientTransport):
             if self._head.start:
                 self._wait_for_rest(b"")
                 return
+            if not self.server.expects_headers and begins_like_header(self._head.seen):
+                self.server.on_header_fault(HeaderFault.UNEXPECTED, self.peer)
             refusal = HEAD_TOO_LARGE if isinstance(error, LineTooLong) else BAD_REQUEST
             messages, upgraded, tail = ((refusal, EMPTY_PAYLOAD),), False, b""
         if upgraded:

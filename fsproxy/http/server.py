@@ -49,8 +49,8 @@ class DataServer:
         """Have ``handler`` answer requests, which are objects of the class ``new_request``.
 
         ``on_crash`` is called with a fault that escaped a handler, or with None if the handler was cancelled. With
-        ``listen.proxy_protocol``, ``trusts`` returns whether a peer may announce clients in PROXY headers, and
-        ``on_header_fault`` is called for each connection that is closed because of its header, with its peer.
+        ``listen.proxy_protocol``, ``trusts`` returns whether a peer may announce clients in PROXY headers.
+        ``on_header_fault`` is called for each connection that is closed because of its PROXY header, with its peer.
         """
         self.new_request = new_request
         self.handler = handler
@@ -63,6 +63,8 @@ class DataServer:
         self.on_crash = on_crash
         self.trusts = trusts
         self.on_header_fault = on_header_fault
+        self.expects_headers = False
+        """Connections begin with a PROXY header."""
         self._max_connections = config.max_connections
         self.sweeper = sweeper
         self._open: set[ClientTransport] = set()

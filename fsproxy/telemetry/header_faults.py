@@ -1,4 +1,4 @@
-"""Connections that are closed because of the PROXY header with which they should begin: counted, the newest named."""
+"""Connections that are closed because of a PROXY header, or for want of one: counted, and the newest is named."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ _TEXTS = {
     "listen.proxy_protocol needs",
     HeaderFault.MALFORMED: "connections from {peer} are closed: their PROXY headers break the format",
     HeaderFault.INCOMPLETE: "connections from {peer} are closed: their PROXY headers did not come whole",
+    HeaderFault.UNEXPECTED: "connections from {peer} are answered 400: they begin with a PROXY header, and "
+    "listen.proxy_protocol is off",
 }
 _MORE = {
     HeaderFault.UNTRUSTED: "The network of the newest one is named. If it is your own balancer's, add its address to "
@@ -29,7 +31,11 @@ _MORE = {
     HeaderFault.MALFORMED: "It speaks another version than 1 and 2, names a client over datagrams, or its checksum is "
     "wrong. Another program may stand between that balancer and fsproxy.",
     HeaderFault.INCOMPLETE: "They took longer than server.header_timeout, or ended. Balancers send headers at once.",
+    HeaderFault.UNEXPECTED: "The network of the newest one is named. If it is your own balancer's, nobody gets through "
+    "it: set listen.proxy_protocol: true, list its address in client_ip.trusted_proxies and restart, or switch the "
+    "PROXY protocol off in it. Nobody else has a reason to send such headers.",
 }
+_MAY_BE_VISITORS = {HeaderFault.UNTRUSTED, HeaderFault.UNEXPECTED}
 
 
 class HeaderFaults:
@@ -52,8 +58,8 @@ class HeaderFaults:
         peer = self._newest.get(fault)
         address = parse_address(peer) if peer is not None else None
         if address is not None:
-            # A peer that is not trusted may be a visitor (rules.md 6); whose word counts is none.
-            peer = truncated(address) if fault is HeaderFault.UNTRUSTED else str(address)
+            # Whose word counts is no visitor; any other peer may be one (rules.md 6).
+            peer = truncated(address) if fault in _MAY_BE_VISITORS else str(address)
         place = peer or "the unix socket"
         return Condition(
             id=f"proxy_header:{fault.value}",

@@ -74,7 +74,7 @@ class Metrics(Collector):
             "forwarding_headers_dropped", "Pages whose forwarding headers came from an untrusted peer."
         )
         self.proxy_headers = counter(
-            "refused_proxy_headers", "Connections closed because of the PROXY header they should begin with.", "kind"
+            "refused_proxy_headers", "Connections closed because of a PROXY header, or for want of one.", "kind"
         )
         self.refused_connections = counter("refused_connections", "Requests refused because of server.max_connections.")
         self.unattended_dropped = counter(

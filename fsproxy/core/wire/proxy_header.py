@@ -40,7 +40,7 @@ _REVERSED_CASTAGNOLI = 0x82F63B78
 
 @unique
 class HeaderFault(StrEnum):
-    """Why a connection is closed that should begin with a PROXY header."""
+    """Why a connection is closed because of the PROXY header with which it begins, or should begin."""
 
     UNTRUSTED = "untrusted"
     """The peer is none of ``client_ip.trusted_proxies``. What it sends is not read."""
@@ -50,6 +50,8 @@ class HeaderFault(StrEnum):
     """It begins like a header, and breaks the format or a limit."""
     INCOMPLETE = "incomplete"
     """A part of a header came, and the rest did not, in ``server.header_timeout`` or before the peer left."""
+    UNEXPECTED = "unexpected"
+    """It begins with a header, and ``listen.proxy_protocol`` is off."""
 
 
 class ProxyHeaderError(Exception):
@@ -81,6 +83,11 @@ def read_proxy_header(data: bytes) -> ProxyHeader | None:
     if _LINE.startswith(data) or _SIGNATURE.startswith(data):
         return None
     raise ProxyHeaderError(HeaderFault.MISSING)
+
+
+def begins_like_header(data: bytes) -> bool:
+    """Return whether something that is no HTTP is meant as a PROXY header."""
+    return data.startswith((_LINE, _SIGNATURE))
 
 
 def _malformed() -> ProxyHeaderError:

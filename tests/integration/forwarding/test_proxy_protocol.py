@@ -182,7 +182,34 @@ async def test_a_second_header_is_no_request_and_changes_no_address(upstream: Re
             async with raw_client(proxy.port) as client:
                 assert (await client.ask(V1, request())).status == 200
                 assert (await client.ask(second, request())).status == 400
+        # It is not the one that a connection should begin with.
+        assert faults(proxy) == {}
     assert [each.value("X-Forwarded-For") for each in upstream.received] == [CLIENT] * 3
+
+
+@pytest.mark.parametrize("header", [V1, V2, b"PROXY UNKNOWN\r\n", block(UNSPECIFIED, b"", LOCAL)])
+@pytest.mark.parametrize("apart", [False, True])
+async def test_a_header_that_nobody_expects_is_named_as_one(
+    upstream: RecordingUpstream, header: bytes, *, apart: bool
+) -> None:
+    async with in_process({"upstream": {"url": upstream.url}}) as proxy:
+        # Garbage of another kind says nothing about a balancer.
+        assert (await asked(proxy, b"PROXYING / HTTP/1.1\r\n\r\n")).status == 400
+        assert faults(proxy) == {}
+        async with raw_client(proxy.port) as client:
+            for part in (header, request()) if apart else (header + request(),):
+                client.writer.write(part)
+                await asyncio.sleep(0)
+            assert (await client.answer()).status == 400
+        assert faults(proxy) == {"unexpected": 1}
+        (found,) = conditions(proxy)
+        # It may be a visitor, so only its network is named.
+        assert (found.id, found.fields["address"]) == ("proxy_header:unexpected", "127.0.0.0")
+        assert found.text == (
+            "connections from 127.0.0.0 are answered 400: they begin with a PROXY header, and listen.proxy_protocol is off"
+        )
+        assert found.text in proxy.data_plane.conditions.warnings()
+    assert not upstream.received
 
 
 async def test_a_socket_has_the_clients_address(upstream: RecordingUpstream) -> None:
