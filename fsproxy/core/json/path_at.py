@@ -13,19 +13,14 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*").fullmatch
 def path_at(data: bytes, place: int) -> str:
     """Return the way from the root to the value that begins at a place; "" for the root. The text is valid JSON."""
     stack: list[str | int | None] = []
-    is_list: list[bool] = []
     name: str | None = None
-    for token in _TOKENS(data, 0, place + 1):
+    for token in _TOKENS(data, 0, place):
         start, end = token.span()
-        if start >= place:
-            break
         sign = data[start]
         if sign in b"[{":
-            is_list.append(sign == 0x5B)
             stack.append(0 if sign == 0x5B else None)
         elif sign in b"]}":
             stack.pop()
-            is_list.pop()
         elif sign == 0x2C:  # a comma
             last = stack[-1]
             stack[-1] = last + 1 if isinstance(last, int) else None

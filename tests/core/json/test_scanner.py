@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsproxy.core.json.scanner import ScanError, elements_of, end_of_value, members_of, name_of
+from fsproxy.core.json.scanner import ScanError, elements_of, end_of_value, members_of, name_of, skip_blank
 
 DEEP = b"[" * 50_000 + b'{"a":"]"}' + b"]" * 50_000
 
@@ -84,6 +84,22 @@ def test_lists_that_do_not_end_well(text: bytes) -> None:
 def test_objects_that_do_not_end_well(text: bytes) -> None:
     with pytest.raises(ScanError):
         members_of(text, 0)
+
+
+@pytest.mark.parametrize("depth", [1, 6, 7, 50, 20_000])
+def test_no_value_ends_within_a_string(depth: int) -> None:
+    """However many brackets follow a quote without another one."""
+    for opening, closing in ((b"[", b"]"), (b'{"a":', b"}")):
+        with pytest.raises(ScanError):
+            end_of_value(opening * depth + b'"x' + closing * (depth + 1), 0)
+
+
+@pytest.mark.parametrize("length", [0, 1, 16 * 1024 - 1, 16 * 1024, 16 * 1024 + 1, 40_000])
+def test_white_space_of_any_length_is_skipped(length: int) -> None:
+    blank = (b" \t\r\n" * length)[:length]
+    assert skip_blank(b"xyz" + blank + b"x", 3) == 3 + length
+    text = b"[" + blank + b"1" + blank + b"," + blank + b"2" + blank + b"]"
+    assert elements_of(text, 0) == ([(1 + length, 2 + length), (3 + 3 * length, 4 + 3 * length)], len(text))
 
 
 def test_a_name_that_is_no_text_is_none() -> None:

@@ -78,6 +78,12 @@ def test_what_a_page_sets_is_claimed_as_far_as_it_is_limited(
     assert settings.counts_pages is (settings != SEED)
 
 
+@pytest.mark.parametrize("kind", [PAGE_PROPERTY, PAGE_NAME])
+def test_a_page_may_set_properties_alone_or_its_name_alone(kind: NameKind) -> None:
+    claims = first_claims("o", "p", {kind: PAGE_NAMES[kind]}, LIMITED)
+    assert [(each.kind, each.names) for each in claims] == [(kind, PAGE_NAMES[kind])]
+
+
 def test_no_names_ask_nothing() -> None:
     assert first_claims("o", "", NO_NAMES, SEED) == ()
     assert first_claims("o", "", {EVENT_PROPERTY: ("Bought/price_real",)}, SEED) == ()

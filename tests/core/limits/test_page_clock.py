@@ -73,6 +73,16 @@ def test_the_largest_when_is_that_of_the_calls_or_of_the_last_event() -> None:
     assert largest_of((), None) is None
 
 
+@pytest.mark.parametrize(
+    ("when", "credible"),
+    [(1e12, True), (-1e12, True), (1e12 + 1, False), (-1e12 - 1, False), (0.0, True), (-5.5, True)],
+)
+def test_a_when_of_up_to_30_years_is_credible(when: float, *, credible: bool) -> None:
+    assert largest_of((when,), None) == (when if credible else None)
+    assert last_when(b'{"When":%d}' % when) == (int(when) if credible else None)
+    assert (CallClock(NOW, 0.0).at(when) is not None) is credible
+
+
 def test_a_clock_moves_back_and_never_forward() -> None:
     clock = first_clock(NOW)
     assert moved_back(clock, NOW + 5) is clock

@@ -6,6 +6,7 @@ from bisect import insort
 from collections.abc import Sequence
 
 import limits.storage.memory
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,8 +15,8 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
 from fsproxy.core.limits import rate
-from fsproxy.core.limits.operations import Spent
-from fsproxy.core.limits.rate import horizon, in_microseconds, microseconds, rate_headers, retry_after
+from fsproxy.core.limits.operations import RateKind, Spend, Spent
+from fsproxy.core.limits.rate import by_log, horizon, in_microseconds, microseconds, rate_headers, retry_after
 from fsproxy.core.model import Instant
 from fsproxy.core.settings import RateSettings, Window
 
@@ -156,6 +157,31 @@ def test_a_retry_is_found_where_floats_round_the_wrong_way() -> None:
     assert decide_call([start], Instant(start + 0.05 + spent.retry_after + 1e-6), (Window(1, 0.3),)).passed
 
 
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_client_that_does_not_wait_learns_the_end_of_the_first_full_window(*, waits: bool) -> None:
+    """Two full windows in a row. Times are microseconds."""
+    limits, times = ((1, 1_000_000),), (0, 1_000_000)
+    spent, barred = rate.decide_call(times, 500_000, limits, (-999_999, 999_999), waits=waits)
+    assert spent == Spent(passed=False, retry_after=1.5 if waits else 0.5)
+    assert barred == (-999_999, 1_999_999 if waits else 999_999)
+
+
+def test_a_full_window_that_goes_on_for_a_microsecond_is_waited_for() -> None:
+    """The caller knows what the first two calls bar, and then the third one was counted."""
+    limits, times, known = ((2, 1_000_000),), (0, 1, 1_000_000), (-999_998, 999_999)
+    spent, barred = rate.decide_call(times, 500_000, limits, known)
+    assert (spent.retry_after, barred) == (0.500001, (-999_998, 1_000_000))
+    for at, passes in ((1_000_000, False), (1_000_001, True)):
+        assert rate.decide_call(times, at, limits)[0].passed is passes
+
+
+def test_windows_of_a_page_count_for_it_where_a_call_has_one_and_all_others_for_the_session() -> None:
+    session, of_page = Window(5, 1.0), Window(3, 60.0, per_page=True)
+    spend = Spend("o", "s", RateKind.EVENT, at(0), (of_page, session), of_page="p")
+    assert by_log(spend) == ([session], [of_page])
+    assert by_log(msgspec.structs.replace(spend, of_page="")) == ([of_page, session], [])
+
+
 def test_calls_are_kept_for_the_longest_window_and_the_lateness() -> None:
     assert horizon(SEED_EVENT) == 660
     assert horizon(()) == 600
@@ -175,6 +201,7 @@ def test_the_headers_of_a_refused_call_say_when_to_come_back() -> None:
         ("RateLimit", '"60s";r=0;t=32'),
         ("Retry-After", "32"),
     )
+    assert rate_headers(SEED_USER, Spent(passed=False, retry_after=1.0))[1] == ("RateLimit", '"1s";r=0;t=1')
     assert rate_headers(SEED_USER, Spent(passed=False, retry_after=0.25))[1] == ("RateLimit", '"1s";r=0;t=1')
 
 
