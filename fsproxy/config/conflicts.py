@@ -21,6 +21,7 @@ from fsproxy.config.schema import (
     RewriteConfig,
     RoutesConfig,
     StateBackend,
+    StateConfig,
     UpstreamConfig,
     UpstreamTls,
 )
@@ -121,6 +122,18 @@ def _routes(table: Table) -> Iterator[Problem]:
                 yield node.problem(f"is {first.path} already", "each path once")
 
 
+def _state(table: Table) -> Iterator[Problem]:
+    redis, backend = table.members.get("redis"), table.scalar("backend")
+    if not isinstance(redis, Table) or (backend and backend.text != StateBackend.MEMORY):
+        return
+    # The annotated configuration has the default address beside backend: memory.
+    url = redis.scalar("url")
+    is_named = url is not None and (backend is None or url.text != RedisConfig().url)
+    if is_named or redis.sequence("nodes") or isinstance(redis.members.get("sentinel"), Table):
+        fault = "stands without backend: redis, so this process would count alone, in memory"
+        yield redis.key_problem(fault, "backend: redis beside it, or no address in it")
+
+
 def _audit(table: Table) -> Iterator[Problem]:
     found = table.scalar("client_ip")
     if found and found.text == AddressPrivacy.HASHED and not table.scalar("key"):
@@ -203,6 +216,7 @@ CONFLICTS: Mapping[type, Callable[[Table], Iterator[Problem]]] = {
     RedisTls: _client_tls,
     RedisConfig: redis_faults,
     RoutesConfig: _routes,
+    StateConfig: _state,
     AuditConfig: _audit,
     UserAgentSettings: _user_agent,
     GeoSettings: _geo,

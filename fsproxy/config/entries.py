@@ -39,14 +39,16 @@ class EntryReading:
                     return leaf.read(node.text)
                 except ValueError:
                     pass
-        fault = f"is not {leaf.noun}{self._suggestion(node, leaf.check, leaf.known)}"
+        fault = f"is not {leaf.noun}{self._suggestion(node, leaf.check, leaf.known, leaf.usual)}"
         return self._fault(node, fault, f"{leaf.allowed}, or null" if leaf.nullable else leaf.allowed)
 
-    def _suggestion(self, node: Node, check: Check, known: Callable[[], Iterable[str]] = tuple) -> str:
+    def _suggestion(
+        self, node: Node, check: Check, known: Callable[[], Iterable[str]] = tuple, usual: object = None
+    ) -> str:
         guess = isinstance(node, Scalar) and node.kind is not Kind.NULL and node.shown() != HIDDEN
         if not isinstance(node, Scalar) or not guess or len(self.problems) >= MOST_GUESSED:
             return ""
-        return suggestion(node.text, lambda text: check(text) is None, known())
+        return suggestion(node.text, lambda text: check(text) is None, known(), usual)
 
     def _fault(self, node: Node, fault: str, allowed: str) -> None:
         self.problems.append(node.problem(fault, allowed))

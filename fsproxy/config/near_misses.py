@@ -7,6 +7,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from ipaddress import ip_network
+from math import log
+
+from fsproxy.core.units import duration
 
 LONGEST = 80
 """Characters of a value that is compared. A comparison takes longer than linear time."""
@@ -31,11 +34,11 @@ _UNITS = (
 )
 
 
-def suggestion(text: str, is_right: Callable[[str], bool], known: Iterable[str] = ()) -> str:
-    """Return `` (did you mean ...?)`` with a value that is right, or "" if none is near."""
+def suggestion(text: str, is_right: Callable[[str], bool], known: Iterable[str] = (), usual: object = None) -> str:
+    """Return `` (did you mean ...?)`` with a value that is right, or "" if none is near. ``usual``: the default."""
     if not text.strip() or len(text) > LONGEST:
         return ""
-    for repaired in _repaired(text.strip()):
+    for repaired in _repaired(text.strip(), usual):
         if repaired and is_right(repaired):
             return f" (did you mean {repaired}{' without quotes' if repaired == text else ''}?)"
     texts = list(known)
@@ -43,7 +46,7 @@ def suggestion(text: str, is_right: Callable[[str], bool], known: Iterable[str] 
     return f" (did you mean {near[0]}?)" if near else ""
 
 
-def _repaired(text: str) -> Iterator[str]:
+def _repaired(text: str, usual: object) -> Iterator[str]:
     """Yield the text as it would be written by the rules of other values, the most likely form first."""
     yield text
     head, dash, tail = text.partition("-")
@@ -55,7 +58,10 @@ def _repaired(text: str) -> Iterator[str]:
         with suppress(ValueError):
             if 0 < float(bare) <= 1:
                 yield f"{float(bare) * 100:g}%"
-        yield from (bare, f"{bare}s", f"{bare}%")
+        yield bare
+        with suppress(ValueError):
+            yield from _durations(bare, (isinstance(usual, float) and usual) or 1.0)
+        yield f"{bare}%"
         for pattern, unit in _UNITS:
             yield (changed := re.sub(pattern, unit, bare))
             yield changed.upper()
@@ -69,3 +75,10 @@ def _repaired(text: str) -> Iterator[str]:
     else:
         yield from (f"http://{text}", f"/{text}", f"*{text}")
         yield text if text[0].isdigit() else text.partition("/")[0]
+
+
+def _durations(number: str, usual: float) -> list[str]:
+    """Return the number with each unit of time, the one first that makes it most like the default. Raise ValueError."""
+    return sorted(
+        (f"{number}{unit}" for unit in ("ms", "s", "m", "h", "d")), key=lambda each: abs(log(duration(each) / usual))
+    )

@@ -52,7 +52,7 @@ CONFIG: dict[str, Any] = {
         "blocked_user": {"mode": "shadow", "block": ["uid-blocked"]},
     },
     "client_api": {"cardinality": {"event_names": 2}},
-    "state": {"persist": None, "redis": {"url": "redis://me:s3cret-password@127.0.0.1:6379/0"}},
+    "state": {"persist": None, "redis": {"username": "me", "password": "s3cret-password"}},
     "audit": {"client_ip": "truncated", "key": "s3cret-key"},
 }
 JSON = {"Content-Type": "application/json"}
@@ -537,7 +537,7 @@ async def test_the_configuration_is_told_without_secrets_and_ids_of_people(bench
     assert (told["mode"], told["generation"], told["reload"]["loaded"]) == ("enforce", 1, 1.5)
     config = told["config"]
     assert config["admin"]["token"] == "(hidden)"
-    assert config["state"]["redis"]["url"] == "redis://(hidden)@127.0.0.1:6379/0"
+    assert config["state"]["redis"]["password"] == "(hidden)"
     assert config["filters"]["deleting_user"]["block"] == "1 (hidden)"
     assert config["filters"]["ip"]["block"][0]["text"] == "203.0.113.0/24"
     assert config["orgs"]["listed"]["o-three"]["filters"]["quota"]["sessions"] == 3

@@ -13,7 +13,7 @@ from fsproxy.config.schema import RedisConfig, RedisTls, SentinelConfig
 
 
 def redis(keys: str, **environ: str) -> RedisConfig:
-    text = f"upstream: {{url: http://a}}\nstate: {{redis: {{{keys}}}}}"
+    text = f"upstream: {{url: http://a}}\nstate: {{backend: redis, redis: {{{keys}}}}}"
     return load_text(text, "f.yaml", environ, Path()).state.redis
 
 

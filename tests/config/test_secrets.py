@@ -24,16 +24,16 @@ WRONG = {
     "a token with an unknown tag": "admin: {token: !secret hunter2}",
     "an audit key beside a wrong mode": "audit: {key: hunter2, client_ip: hush}",
     "an audit key in place of its section": "audit: hunter2",
-    "a Redis address with a wrong scheme": "state: {redis: {url: 'http://:hunter2@a'}}",
+    "a Redis address with a wrong scheme": "state: {backend: redis, redis: {url: 'http://:hunter2@a'}}",
     "a Redis address in place of its section": "state: {redis: 'redis://:hunter2@a'}",
     "a state that is an address": "state: redis://:hunter2@a",
-    "a Redis password that is a list": "state: {redis: {password: [hunter2]}}",
-    "a Redis password beside another fault": "state: {redis: {password: hunter2, database: x}}",
-    "a Redis password given twice": "state: {redis: {password: hunter2, url: 'redis://:hunter2@a'}}",
-    "a Redis password that an address cannot hold": "state: {redis: {url: 'redis://:hun/hunter2#@a'}}",
-    "a Sentinel's password beside another fault": "state: {redis: {sentinel: {password: hunter2, nodes: a}}}",
-    "a Sentinel's password in place of its section": "state: {redis: {sentinel: hunter2}}",
-    "a password in a node": "state: {redis: {cluster: true, nodes: ['u:hunter2@a:1']}}",
+    "a Redis password that is a list": "state: {backend: redis, redis: {password: [hunter2]}}",
+    "a Redis password beside another fault": "state: {backend: redis, redis: {password: hunter2, database: x}}",
+    "a Redis password given twice": "state: {backend: redis, redis: {password: hunter2, url: 'redis://:hunter2@a'}}",
+    "a Redis password that an address cannot hold": "state: {backend: redis, redis: {url: 'redis://:hun/hunter2#@a'}}",
+    "a Sentinel's password beside another fault": "state: {backend: redis, redis: {sentinel: {password: hunter2, nodes: a}}}",
+    "a Sentinel's password in place of its section": "state: {backend: redis, redis: {sentinel: hunter2}}",
+    "a password in a node": "state: {backend: redis, redis: {cluster: true, nodes: ['u:hunter2@a:1']}}",
     "an upstream with a password": "upstream: {url: 'http://u:hunter2@a'}",
     "a prefix with a password": "upstream: {url: http://a, prefixes: {/s: 'ftp://u:hunter2@a'}}",
     "a wrong port from the environment": "listen: {port: '${SECRET}'}",
@@ -77,7 +77,7 @@ def test_a_refusal_does_not_show(text: str) -> None:
 
 def test_neither_the_configuration_nor_its_summary_shows_a_secret() -> None:
     text = "upstream: {url: http://a}\nadmin: {token: hunter2}\naudit: {client_ip: hashed, key: hunter2}\n"
-    text += "state: {redis: {url: 'redis://:hunter2@a'}}"
+    text += "state: {backend: redis, redis: {url: 'redis://:hunter2@a'}}"
     loaded = load_text(text, "f.yaml", {}, Path())
 
     assert loaded.admin.token == loaded.audit.client_ip_key == SECRET
@@ -96,10 +96,13 @@ SECRET_KEYS = {
     "admin.token": ("admin: {{token: {}}}", lambda config: config.admin.token),
     "admin.read_token": ("admin: {{read_token: {}}}", lambda config: config.admin.read_token),
     "audit.key": ("audit: {{client_ip: hashed, key: {}}}", lambda config: config.audit.client_ip_key),
-    "state.redis.url": ("state: {{redis: {{url: {}}}}}", lambda config: config.state.redis.url),
-    "state.redis.password": ("state: {{redis: {{password: {}}}}}", lambda config: config.state.redis.password),
+    "state.redis.url": ("state: {{backend: redis, redis: {{url: {}}}}}", lambda config: config.state.redis.url),
+    "state.redis.password": (
+        "state: {{backend: redis, redis: {{password: {}}}}}",
+        lambda config: config.state.redis.password,
+    ),
     "state.redis.sentinel.password": (
-        "state: {{redis: {{sentinel: {{master: m, nodes: a:1, password: {}}}}}}}",
+        "state: {{backend: redis, redis: {{sentinel: {{master: m, nodes: a:1, password: {}}}}}}}",
         lambda config: config.state.redis.sentinel.password,
     ),
 }

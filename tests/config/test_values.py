@@ -136,13 +136,15 @@ mode: bypass
 
 def test_the_state_audit_and_log_sections() -> None:
     config = loaded("""\
-state: {persist: null, on_error: block, redis: {url: "unix:///run/redis.sock", prefix: "", timeout: 1s}}
+state: {persist: null, on_error: block, backend: redis, redis: {url: "unix:///run/redis.sock", prefix: "", timeout: 1s}}
 audit: {to: /var/log/a.log, share: {page: 5%}, client_ip: hashed, key: k, rejections: 0}
 log: {level: debug, format: json}
 """)
 
     assert config.state == schema.StateConfig(
-        persist=None, redis=schema.RedisConfig(url="unix:///run/redis.sock", prefix="", timeout=1.0)
+        backend=schema.StateBackend.REDIS,
+        persist=None,
+        redis=schema.RedisConfig(url="unix:///run/redis.sock", prefix="", timeout=1.0),
     )
     assert config.core.state_on_error == "block"
     assert config.core.places["state_on_error"] == "f.yaml:2:34"
