@@ -70,6 +70,7 @@ ALSO: dict[str, tuple[str, ...]] = {
     "wire/header_values": ("core/wire/test_headers.py", "core/wire/test_plain_head.py"),
     "wire/headers": ("core/wire/test_header_names.py",),
     "wire/path_readings": ("core/wire/test_routes.py",),
+    "wire/sockets/frames": ("core/wire/sockets/test_uploads.py",),
     "wire/sockets/websocket": (
         "core/wire/sockets/test_upstream_frames.py",
         "core/wire/sockets/test_downstream_frames.py",

@@ -55,8 +55,9 @@ def test_the_next_line_is_read_after_an_informational_answer() -> None:
     lines = StatusLines()
     assert lines.take(b"\r\n")
     assert lines.take(b"HTTP/1.1 103 Early Hints\r\n")
-    assert not lines.is_final
+    assert (lines.status, lines.is_final) == (103, False)
     lines.again()
+    assert (lines.status, lines.is_final) == (0, False)
     assert lines.take(b"HTTP/1.1 200 OK\r\n")
     assert lines.is_final
 

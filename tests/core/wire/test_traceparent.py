@@ -48,6 +48,8 @@ def test_ids_are_read(value: str) -> None:
         f"00-{TRACE}0-{SPAN}-01",
         f"00-{TRACE}-{SPAN}0-01",
         f"00_{TRACE}_{SPAN}_01",
+        f"X00-{TRACE}-{SPAN}-01",
+        f"00-{TRACE}-{SPAN}-01X",
         f"00-{TRACE}-{SPAN}-01, 00-{TRACE}-{SPAN}-01",
         f"00-{TRACE}-{SPAN}-01\n",
         "00-4bf92f3577b34da6a3ce929d0e0e473\u0664-00f067aa0ba902b7-01",

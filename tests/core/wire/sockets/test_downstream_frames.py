@@ -28,6 +28,15 @@ def test_what_is_put_in_stands_at_the_next_end_of_a_message(at: int) -> None:
     assert way.observed == [b"x" * 130, b"abcdef", b"end"]
 
 
+def test_a_payload_that_looks_like_frames_is_none_of_them() -> None:
+    way, text = DownstreamFrames(), b"\x81\x01x"
+    raw = frame(Opcode.TEXT, text * 3)
+    assert way.feed(raw[:2], observing=True) == raw[:2]
+    assert not way.insert(OURS)
+    assert [way.feed(text, observing=True) for _ in range(3)] == [text, text, text + OURS]
+    assert way.observed == [text * 3]
+
+
 def test_several_that_wait_keep_their_order() -> None:
     way = DownstreamFrames()
     way.feed(MESSAGE[:4], observing=False)

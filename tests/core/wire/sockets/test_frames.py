@@ -141,6 +141,21 @@ def test_of_a_frame_that_is_not_kept_its_ends_say_which_it_was(start: bytes, end
     assert (found.command, found.raw_seq) == (Command.BUNDLE, seq)
 
 
+@pytest.mark.parametrize(
+    ("start", "command"),
+    [
+        (b'{"Cmd":1,"Page":{"OrgId":"', Command.PAGE),
+        (b'{"Cmd":6,"Bundle":{"Bundle":', Command.EVENT),
+        (b' \t{\r\n"CMD" : 1.0 ,"Page":{', Command.PAGE),
+        (b'{"Cmd":4,"Page":{', Command.BUNDLE),
+        (b'{"Seq":1,"Cmd":1,', Command.BUNDLE),
+        (b'{"Cmd":1', Command.PAGE),
+    ],
+)
+def test_a_message_that_is_not_kept_is_what_its_beginning_says_or_else_a_bundle(start: bytes, command: Command) -> None:
+    assert read_ends(start, b',"Seq":7}') == SocketFrame(command=command, seq=7, raw_seq=b"7")
+
+
 @pytest.mark.parametrize("start", [b"", b"x", b'{"Cmd":8,', b'{"Page":{'])
 def test_another_message_is_refused_as_a_bundle_is(start: bytes) -> None:
     assert read_ends(start, b',"Seq":1}') == SocketFrame(command=Command.BUNDLE, seq=1, raw_seq=b"1")

@@ -91,6 +91,13 @@ def test_heads_without_end_are_not_kept() -> None:
     assert found == TooLarge(b"ab", b"ab")
 
 
+@pytest.mark.parametrize(("frames", "kind"), [(10_924, Message), (10_925, TooLarge)])
+def test_the_heads_of_a_message_take_64_kilobytes_beside_its_limit(frames: int, kind: type) -> None:
+    empty = part(Opcode.CONTINUATION, b"") * (frames - 1)
+    (found,) = arrivals(10, part(Opcode.TEXT, b"ab"), empty, part(Opcode.CONTINUATION, b"", final=True))
+    assert isinstance(found, kind)
+
+
 UNLAWFUL = {
     "reserved": b"\xc1\x80" + KEY,
     "reserved on a control frame": b"\xa9\x80" + KEY,

@@ -57,6 +57,15 @@ def test_a_stream_cut_anywhere_gives_the_same_frames(at: int) -> None:
     assert frames_of(fed(FrameReader(), stream[:at], stream[at:])) == list(STREAM)
 
 
+@pytest.mark.parametrize("whole", STREAM)
+def test_a_reader_is_between_two_frames_and_never_within_one(whole: bytes) -> None:
+    reader = FrameReader()
+    for at in range(len(whole)):
+        assert reader.is_between is (at == 0)
+        fed(reader, whole[at : at + 1])
+    assert reader.is_between
+
+
 def test_a_stream_that_comes_byte_by_byte_gives_the_same_frames() -> None:
     stream = b"".join(STREAM)
     assert frames_of(fed(FrameReader(), *(bytes((byte,)) for byte in stream))) == list(STREAM)
