@@ -3,9 +3,9 @@
     python tests/benchmarks/soak.py [--minutes 10] [--rate 200] [--workers 2] [--store sentinel] [--seed 1] [--json FILE]
 
 Recorders that behave as wire.md says, blocked pages, direct and server calls, sockets and other paths, against workers
-that share a store (server, sentinel or cluster). Exit status 1, and what it was: a request that was lost or altered, a recording that the proxy
-ended, a request without its one audit line, a failure while nothing was broken, a traceback, a leak of memory, file
-descriptors or tasks. ``--quick`` takes 10 s, sees whether it works, and cannot tell a leak of memory.
+that share a store (server, sentinel or cluster). Exit status 1, and what it was: a request that was lost or altered, a
+recording that the proxy ended, a request without its one audit line, a failure while nothing was broken, a traceback, a
+leak of memory, file descriptors or tasks. ``--quick`` takes 10 s, sees whether it works, and cannot tell a leak of memory.
 """
 
 from __future__ import annotations
@@ -64,8 +64,7 @@ async def soak(options: argparse.Namespace) -> dict[str, Any]:
                 **soak_visitors.RULES,
                 "upstream": {"url": link.url, "timeouts": timeouts},
                 "workers": options.workers,
-                # A busy machine takes longer than the default for an answer now and then.
-                "state": {"backend": "redis", "redis": {**store.redis, "timeout": "2s"}},
+                "state": {"backend": "redis", "redis": {**store.redis, "timeout": options.timeout}},
                 "audit": {"to": audit, "share": dict.fromkeys(("page", "bundle", "direct", "other"), "100%")},
             }
             async with running_proxy(config, inside(folder)) as proxy:
@@ -114,6 +113,11 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=200.0, help="requests a second, about")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--store", choices=("server", "sentinel", "cluster"), default="sentinel")
+    parser.add_argument(
+        "--timeout",
+        default="2s",
+        help="state.redis.timeout (default 2s: now and then a busy machine takes longer than fsproxy's default)",
+    )
     parser.add_argument("--objects", action="store_true", help="at the end, the commonest objects of each process")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path)

@@ -168,13 +168,16 @@ def inside(folder: Path) -> dict[str, str]:
 
 
 async def watched(http: aiohttp.ClientSession, proxy: RunningProxy, folder: Path) -> Watch:
-    """All processes of a proxy, once each tells of itself."""
+    """All processes of a proxy that is ready, once each tells what it is like now."""
     async with http.get(f"{proxy.admin_url}/readyz") as response:
         workers = (await response.json()).get("workers", {})
     found = [ProcessWatch(f"worker {name}", each["pid"], folder, 1 / len(workers)) for name, each in workers.items()]
     found.append(ProcessWatch("supervisor" if workers else "process", proxy.process.pid, folder, float(not workers)))
+    files = [folder / f"{each.pid}.json" for each in found]
+    for file in files:
+        file.unlink(missing_ok=True)  # of the start, when there are no tasks yet
     async with asyncio.timeout(30):
-        while not all((folder / f"{each.pid}.json").exists() for each in found):
+        while not all(file.exists() for file in files):
             await asyncio.sleep(0.05)
     return Watch(found, asyncio.get_running_loop().time())
 
