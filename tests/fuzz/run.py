@@ -24,7 +24,7 @@ from pathlib import Path
 _TESTS = Path(__file__).parents[1]
 NAMES = (
     *("pages", "bundles", "gzip", "calls", "values", "addresses", "domains", "forwarding", "cookies", "configs"),
-    "proxy-headers",
+    *("proxy-headers", "redaction"),
 )
 
 

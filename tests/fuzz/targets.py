@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fuzz import bundles, call_values, compressed, configurations, forwarding, pages, proxy_headers, rules
+from fuzz import bundles, call_values, compressed, configurations, forwarding, pages, proxy_headers, redaction, rules
 
 TARGETS = {
     each.name: each
@@ -17,6 +17,7 @@ TARGETS = {
         forwarding.FORWARDING,
         forwarding.COOKIES,
         proxy_headers.PROXY_HEADERS,
+        redaction.REDACTION,
         configurations.CONFIGS,
     )
 }

@@ -74,6 +74,11 @@ def test_a_rewritten_bundle_that_loses_an_event_is_found(monkeypatch: pytest.Mon
     assert finds_a_fault("bundles")
 
 
+def test_a_string_between_calls_that_is_not_redacted_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fsproxy.core.client_api.redacting.gaps", lambda *_: ())
+    assert finds_a_fault("redaction")
+
+
 def test_the_command_runs_a_target_and_says_what_it_did(tmp_path: Path) -> None:
     command = (sys.executable, str(RUN), "cookies", "--seconds", "0", "--plain")
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
