@@ -380,3 +380,11 @@ def test_promtool_understands_every_query_of_the_dashboard(tmp_path: Path) -> No
     rules = [{"record": f"query:{number}", "expr": query} for number, query in enumerate(queries)]
     (tmp_path / "rules.yaml").write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
     _run(promtool, "check", "rules", "rules.yaml", cwd=tmp_path)
+
+
+def test_every_configuration_of_ours_names_the_schema_for_editors() -> None:
+    files = [each for each in DEPLOY.parent.rglob("*.yaml") if "\nupstream:" in each.read_text()]
+    assert len(files) == 5
+    assert {each.read_text().partition("\n")[0] for each in files} == {
+        "# yaml-language-server: $schema=fsproxy.schema.json"
+    }
