@@ -30,7 +30,7 @@ from soak_audit import AuditedArrivals, followed_audit  # noqa: E402
 from soak_load import Load, SoakJournal  # noqa: E402
 from soak_run import Soak  # noqa: E402
 from soak_store import running_store  # noqa: E402
-from soak_watch import Watch, inside, watched  # noqa: E402
+from soak_watch import WARM_UP, Watch, inside, watched  # noqa: E402
 from support.faulty_link import FaultyLink  # noqa: E402
 from support.proxy import running_proxy  # noqa: E402
 from support.upstream import RecordingUpstream  # noqa: E402
@@ -67,12 +67,13 @@ async def soak(options: argparse.Namespace) -> dict[str, Any]:
                 "state": {"backend": "redis", "redis": {**store.redis, "timeout": options.timeout}},
                 "audit": {"to": audit, "share": dict.fromkeys(("page", "bundle", "direct", "other"), "100%")},
             }
-            async with running_proxy(config, inside(folder)) as proxy:
+            async with running_proxy(config, inside(folder, trace=options.trace)) as proxy:
                 watch = await watched(http, proxy, folder)
                 load = Load(proxy.url, http, arrivals, journal, soak_visitors.EACH / options.rate)
                 figures = await Soak(options, proxy, store, link, upstream, load, watch).run()
-                if options.objects:
+                if options.objects or options.trace:
                     figures["objects"] = await objects(watch, folder)
+                    figures["grown"] = {each.name: each.told()["grown"] for each in watch.processes}
                 return {**figures, "samples": {each.name: list(map(asdict, each.samples)) for each in watch.processes}}
 
 
@@ -89,7 +90,7 @@ def report(figures: dict[str, Any]) -> str:
     """The figures as a table."""
     rows = []
     for name, value in figures.items():
-        if name in {"samples", "problems", "objects"}:
+        if name in {"samples", "problems", "objects", "grown"}:
             continue
         if isinstance(value, dict) and "rss_first" in value:
             rows += [f"{name}: {key.replace('_', ' '):<28} {_text(key, each)}" for key, each in value.items()]
@@ -119,6 +120,12 @@ def main() -> int:
         help="state.redis.timeout (default 2s: now and then a busy machine takes longer than fsproxy's default)",
     )
     parser.add_argument("--objects", action="store_true", help="at the end, the commonest objects of each process")
+    parser.add_argument(
+        "--warm-up", type=float, default=WARM_UP, help="of the time, before --trace begins (default %(default)s)"
+    )
+    parser.add_argument(
+        "--trace", action="store_true", help="at the end, the lines of code whose memory has grown since the warm-up"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--quick", action="store_true", help="10 s")
@@ -129,6 +136,9 @@ def main() -> int:
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL + 1)
     figures = asyncio.run(soak(options))
     print(report(figures))
+    for name, lines in figures.get("grown", {}).items():
+        for line, grown in lines.items():
+            print(f"{name} has grown by {grown:>9} bytes: {line}")
     if options.json is not None:
         options.json.write_text(json.dumps(figures, indent=1))
     for problem in figures["problems"][:MOST_SHOWN]:

@@ -81,8 +81,10 @@ class Soak:
 
     async def _look(self) -> None:
         with contextlib.suppress(asyncio.CancelledError):
-            while True:
+            for look in itertools.count():
                 await asyncio.sleep(self.seconds / LOOKS)
+                if look >= LOOKS * self.options.warm_up:
+                    self.watch.warmed_up()
                 self.watch.look(self.load.arrivals.settled, self.load.remembered())
                 self.upstream.frames.clear()
                 self._read_log()

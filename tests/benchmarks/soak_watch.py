@@ -156,15 +156,20 @@ class Watch:
         for each in self.processes:
             each.look(seconds, requests, remembered)
 
+    def warmed_up(self) -> None:
+        """From now on memory should not grow."""
+        for folder in {each.inside for each in self.processes}:
+            (folder / "warm").touch()
+
     def leaks(self) -> list[str]:
         """Of all."""
         return [leak for each in self.processes for leak in each.leaks()]
 
 
-def inside(folder: Path) -> dict[str, str]:
-    """The environment in which every process tells of itself, in this folder."""
+def inside(folder: Path, *, trace: bool = False) -> dict[str, str]:
+    """The environment in which every process tells of itself, in this folder. ``trace``: of its allocations, too."""
     path = os.pathsep.join((str(Path(__file__).with_name("inside")), str(Path(fsproxy.__file__).parents[1])))
-    return {"SOAK_INSIDE": str(folder), "PYTHONPATH": path}
+    return {"SOAK_INSIDE": str(folder), "PYTHONPATH": path} | ({"SOAK_TRACE": "1"} if trace else {})
 
 
 async def watched(http: aiohttp.ClientSession, proxy: RunningProxy, folder: Path) -> Watch:

@@ -14,13 +14,14 @@ import os
 import sys
 import threading
 import time
+import tracemalloc
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 EVERY_SECONDS = 1.0
-MOST_TYPES = 60
+MOST_TYPES, MOST_LINES = 60, 40
 
 
 class _Mallinfo(ctypes.Structure):
@@ -51,16 +52,27 @@ def _objects() -> dict[str, int]:
     return dict(Counter(type(each).__qualname__ for each in gc.get_objects()).most_common(MOST_TYPES))
 
 
+def _grown(before: tracemalloc.Snapshot) -> dict[str, int]:
+    """By how many bytes what each line of code has allocated has grown since then, for those that have grown most."""
+    lines = tracemalloc.take_snapshot().compare_to(before, "lineno")
+    grown = sorted(lines, key=lambda each: each.size_diff, reverse=True)[:MOST_LINES]
+    return {str(each.traceback): each.size_diff for each in grown} | {"all": sum(each.size_diff for each in lines)}
+
+
 def _tell(loop: asyncio.AbstractEventLoop, folder: Path) -> None:
     file = folder / f"{os.getpid()}.json"
-    new, wanted = file.with_suffix(".new"), folder / "objects"
+    new, wanted, warm = file.with_suffix(".new"), folder / "objects", folder / "warm"
+    before: tracemalloc.Snapshot | None = None
     while not loop.is_closed():
         with suppress(RuntimeError):  # tasks that come and go while they are counted
             tasks = sorted(getattr(task.get_coro(), "__qualname__", "?") for task in asyncio.all_tasks(loop))
             used, kept = _heap()
             told: dict[str, Any] = {"tasks": tasks, "blocks": sys.getallocatedblocks(), "used": used, "kept": kept}
+            if before is None and tracemalloc.is_tracing() and warm.exists():
+                before = tracemalloc.take_snapshot()
             if wanted.exists():
                 told["objects"] = _objects()
+                told["grown"] = _grown(before) if before is not None else {}
             new.write_text(json.dumps(told))
             new.replace(file)
         time.sleep(EVERY_SECONDS)
@@ -69,6 +81,8 @@ def _tell(loop: asyncio.AbstractEventLoop, folder: Path) -> None:
 def _install(folder: Path) -> None:
     import uvloop  # the processes of a soak alone need it
 
+    if "SOAK_TRACE" in os.environ:
+        tracemalloc.start()
     usual = uvloop.new_event_loop
 
     def new_event_loop() -> Any:
