@@ -123,15 +123,13 @@ def _routes(table: Table) -> Iterator[Problem]:
 
 
 def _state(table: Table) -> Iterator[Problem]:
-    redis, backend = table.members.get("redis"), table.scalar("backend")
-    if not isinstance(redis, Table) or (backend and backend.text != StateBackend.MEMORY):
+    redis = table.members.get("redis")
+    # Whoever writes backend: memory beside it, perhaps only for a day, means that.
+    if not isinstance(redis, Table) or table.scalar("backend"):
         return
-    # The annotated configuration has the default address beside backend: memory.
-    url = redis.scalar("url")
-    is_named = url is not None and (backend is None or url.text != RedisConfig().url)
-    if is_named or redis.sequence("nodes") or isinstance(redis.members.get("sentinel"), Table):
-        fault = "stands without backend: redis, so this process would count alone, in memory"
-        yield redis.key_problem(fault, "backend: redis beside it, or no address in it")
+    if redis.scalar("url") or redis.sequence("nodes") or isinstance(redis.members.get("sentinel"), Table):
+        fault = "has an address, and no backend is named, so this process would count alone, in memory"
+        yield redis.key_problem(fault, "backend: redis (or memory) beside it")
 
 
 def _audit(table: Table) -> Iterator[Problem]:

@@ -113,12 +113,10 @@ MISTAKES = {
     "client_api: {reserved: {phone: 9}}": "2:25: client_api.reserved.phone: is not a known key; allowed: acctId, ",
     "client_api: {rate: {event: [10/d]}}": '2:29: client_api.rate.event[0]: "10/d" is not a rate; allowed: calls per ',
     "client_api: {blocked_uids: nope}": '2:28: client_api.blocked_uids: "nope" is not a list; allowed: a list, such ',
-    "state: {redis: {url: redis://a}}": "2:9: state.redis: stands without backend: redis, so this process would count "
-    "alone, in memory; allowed: backend: redis beside it, or no address in it",
-    "state: {redis: {url: 'redis://127.0.0.1:6379/0'}}": "2:9: state.redis: stands without backend: redis",
-    "state: {backend: memory, redis: {url: redis://a}}": "2:26: state.redis: stands without backend: redis",
-    "state: {backend: memory, redis: {cluster: true, nodes: [a:1]}}": "2:26: state.redis: stands without backend: redis",
-    "state: {redis: {sentinel: {master: m, nodes: a:1}}}": "2:9: state.redis: stands without backend: redis",
+    "state: {redis: {url: redis://a}}": "2:9: state.redis: has an address, and no backend is named, so this process would "
+    "count alone, in memory; allowed: backend: redis (or memory) beside it",
+    "state: {redis: {cluster: true, nodes: [a:1]}}": "2:9: state.redis: has an address, and no backend is named",
+    "state: {redis: {sentinel: {master: m, nodes: a:1}}}": "2:9: state.redis: has an address, and no backend is named",
     "state: {redis: {timeout: 250}}": "2:26: state.redis.timeout: 250 is not a duration above zero (did you mean 250ms?)",
     "state: {redis: {timeout: 1}}": "2:26: state.redis.timeout: 1 is not a duration above zero (did you mean 1s?)",
     "state: {redis: {timeout: 0}}": "2:26: state.redis.timeout: 0 is not a duration above zero; allowed: a number with",

@@ -9,7 +9,7 @@ import pytest
 from fsproxy.config.hosts import Node
 from fsproxy.config.loader import load_text
 from fsproxy.config.problems import ConfigError
-from fsproxy.config.schema import RedisConfig, RedisTls, SentinelConfig
+from fsproxy.config.schema import RedisConfig, RedisTls, SentinelConfig, StateBackend
 
 
 def redis(keys: str, **environ: str) -> RedisConfig:
@@ -90,3 +90,8 @@ def test_what_cannot_be_is_refused_with_what_to_write(keys: str, fault: str) -> 
 def test_a_database_that_both_keys_name_is_no_fault() -> None:
     assert redis("url: redis://a/2, database: 2").database == 2
     assert redis("url: rediss://a, tls: {ca: a.pem}").tls == RedisTls(ca="a.pem")
+
+
+def test_a_server_may_be_named_beside_memory_that_is_chosen_by_name() -> None:
+    text = "upstream: {url: http://a}\nstate: {backend: memory, redis: {url: redis://other}}"
+    assert load_text(text, "f.yaml", {}, Path()).state.backend is StateBackend.MEMORY
