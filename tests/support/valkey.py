@@ -191,6 +191,12 @@ class DelayingProxy:
         self.port = 0
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    def hang_up(self) -> None:
+        """Close every connection; new ones are accepted."""
+        for each in self._writers:
+            each.close()
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
@@ -223,8 +229,10 @@ class DelayingProxy:
                 return
             raise
         try:
+            self._writers.add(writer)
             await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
         finally:
+            self._writers.discard(writer)
             far_writer.close()
             writer.close()
 

@@ -22,7 +22,7 @@ from fsproxy.state.redis.breaker import PROBE_SECONDS, Breaker
 from fsproxy.state.redis.ending import end
 from fsproxy.state.redis.probing import decode, is_redirection, probe
 from fsproxy.state.redis.reasons import TOO_LATE, reason_of
-from fsproxy.state.redis.refusals import is_unwritable, word_of
+from fsproxy.state.redis.refusals import LOST_AT_ONCE, is_unwritable, word_of
 from fsproxy.state.redis.script import PACKED_CONSTANTS, SHA, script
 from fsproxy.state.redis.server import Server, ServerConnection
 
@@ -66,8 +66,7 @@ class RedisLink:
         self.server.start(self._timeout)
         self._runner = asyncio.create_task(self._run())
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(FIRST_ROUND_TRIPS * self._timeout):
-                await self._first.wait()
+            await asyncio.wait_for(self._first.wait(), FIRST_ROUND_TRIPS * self._timeout)
 
     async def close(self) -> None:
         """Stop. For what still waits, the store is down."""
@@ -102,8 +101,8 @@ class RedisLink:
     # -- the connection's life
 
     async def _run(self) -> None:
-        """Connect and serve, for ever. A connection that fails to come up is tried again after a second."""
-        loop, server = asyncio.get_running_loop(), self.server
+        """Connect and serve, for ever: at once after a loss; after a second if that fails, or two are lost quickly."""
+        loop, server, is_brief = asyncio.get_running_loop(), self.server, False
         while True:
             began = loop.time()
             server.moved.clear()
@@ -114,33 +113,31 @@ class RedisLink:
                 server.present, self.breaker.place = connection.address, server.place
                 self.breaker.recovered()
                 self._first.set()
-                self._serving = asyncio.create_task(self._serve(connection))
-                reason = await self._until_it_ends(self._serving)
+                reason = await self._serve_until_it_ends(connection)
             except Exception as error:  # noqa: BLE001 - whatever a server or a client library does: try again
                 reason = reason_of(error)
             finally:
-                if self._serving is not None:
-                    self._serving.cancel()
-                    self._serving = None
                 server.present = None
                 # No answer can come any more.
                 await connection.disconnect(nowait=True)
                 self._batch.refuse_sent()
-            if reason is not None:
+            is_lost, was_brief = reason == LOST_AT_ONCE, is_brief
+            is_brief = is_lost and loop.time() < began + PROBE_SECONDS
+            if is_lost and not (is_brief and was_brief):
+                self.breaker.failures += 1
+            elif reason is not None:
                 self.breaker.place = server.place
                 self.breaker.failed(reason)
                 self._first.set()
                 self._batch.refuse_pending()
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout_at(began + PROBE_SECONDS):
-                        await server.moved.wait()
+                    await asyncio.wait_for(server.moved.wait(), began + PROBE_SECONDS - loop.time())
 
     async def _connect(self, connection: ServerConnection) -> None:
         await connection.connect()  # type: ignore[no-untyped-call]
         self.skew = None
         base = self._probe_base()
-        found = await probe(connection, base, self.breaker) if base is not None else None
-        if found is not None:
+        if base is not None and (found := await probe(connection, base, self.breaker)):
             self._compare_clocks(*found)
         # An idle connection is read without an end.
         connection.socket_timeout = None
@@ -160,20 +157,22 @@ class RedisLink:
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)
 
-    async def _until_it_ends(self, serving: asyncio.Task[None]) -> str | None:
-        """Return why a connection ended. None: it was lost, or the server has moved, and the next one may hold."""
+    async def _serve_until_it_ends(self, connection: ServerConnection) -> str | None:
+        """Return why a connection ended; LOST_AT_ONCE if it was lost, however late. None: the server has moved."""
+        serving = self._serving = asyncio.create_task(self._serve(connection))
         moved = asyncio.create_task(self.server.moved.wait())
         try:
             await asyncio.wait([serving, moved], return_when=asyncio.FIRST_COMPLETED)
         finally:
+            self._serving = None
             moved.cancel()
+            serving.cancel()
         if not serving.done():
             return None
         if serving.cancelled():
             return TOO_LATE
         error = serving.exception()
-        self.breaker.failures += isinstance(error, LostError | OSError)
-        return None if isinstance(error, LostError | OSError) else reason_of(error)
+        return LOST_AT_ONCE if isinstance(error, LostError | OSError) else reason_of(error)
 
     # -- what goes over it
 

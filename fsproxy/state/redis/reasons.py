@@ -12,6 +12,8 @@ from redis.exceptions import TimeoutError as LateError
 from fsproxy.state.redis.refusals import word_of
 
 TOO_LATE = "it does not answer in time"
+_PLAIN_TEXT = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
+"""What OpenSSL's versions say of an answer that is no TLS."""
 
 
 class UnusableError(RedisError):
@@ -35,6 +37,13 @@ def reason_of(error: BaseException | None) -> str:
     return type(error).__name__
 
 
+def answers_no_handshake(error: BaseException) -> bool:
+    """Return whether a TLS handshake failed as servers without TLS do it: they wait, hang up, or answer in text."""
+    if isinstance(error, ssl.SSLError):
+        return error.reason in _PLAIN_TEXT or isinstance(error, ssl.SSLEOFError)
+    return isinstance(error, TimeoutError | ConnectionError)
+
+
 def _causes(error: BaseException) -> tuple[BaseException | None, BaseException | None]:
     return error.__cause__, error.__context__
 
@@ -42,6 +51,8 @@ def _causes(error: BaseException) -> tuple[BaseException | None, BaseException |
 def _system_words(error: OSError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):  # its number is OpenSSL's, and no error of the system
+        return f"its TLS handshake fails: {(error.reason or 'unknown').replace('_', ' ')}"
     # asyncio puts the address into some of its texts. Errors of names have no number of the system.
     number = error.errno or 0
     return os.strerror(number) if number > 0 else error.strerror or "unknown"

@@ -12,6 +12,9 @@ NONE_ANSWERS = "none of the Sentinels answers"
 NOT_LET_IN = "the Sentinels refuse the user or the password"
 NO_SUCH_NAME = "the Sentinels know no primary of that name"
 NO_PRIMARY = "the Sentinels know no primary that is up"
+NO_HANDSHAKE = "it answers no TLS handshake"
+NO_FIRST_ANSWER = "it ends connections before its first answer"
+LOST_AT_ONCE = "connections are lost as soon as they are up"
 FAILS_OVER = "a failover is under way"
 MOVING = "they are being moved key by key"
 UNSERVED = "no node has them"
@@ -27,6 +30,11 @@ REMEDIES = {
     FAILS_OVER: "They are back once the Sentinels name the new primary, within seconds.",
     UNSERVED: "Look at its nodes (CLUSTER NODES), and give each primary a replica.",
     **{reason: f"Write {remedy}." for reason, (_, remedy) in MISFITS.items()},
+    NO_HANDSHAKE: "If that port speaks no TLS, write redis:// in state.redis.url, or no tls beside sentinel or nodes. "
+    "Otherwise it hangs: look at its log.",
+    NO_FIRST_ANSWER: "If that port speaks TLS, write rediss:// in state.redis.url, or tls: {} beside sentinel or "
+    "nodes. Otherwise look at its log, and at what is in front of it.",
+    LOST_AT_ONCE: "Look at its log, and at what is in front of it.",
     NONE_ANSWERS: "Look at state.redis.sentinel.nodes, its tls, the firewall, and whether they run.",
     NOT_LET_IN: "Correct username and password in state.redis.sentinel. They are not those of the servers.",
     NO_SUCH_NAME: "Correct state.redis.sentinel.master: it is the name after SENTINEL MONITOR in their files.",

@@ -100,7 +100,7 @@ class SentinelServer(Server):
         errors = [each for each in words if isinstance(each, BaseException)]
         if any(word_of(each) in _REFUSALS for each in errors):
             raise UnusableError(NOT_LET_IN)
-        raise UnusableError(NO_SENTINEL if any(isinstance(each, UnusableError) for each in errors) else NONE_ANSWERS)
+        raise UnusableError(NO_SENTINEL if any(reason_of(each) == NO_SENTINEL for each in errors) else NONE_ANSWERS)
 
     async def survey(self, limit: float) -> list[tuple[str, str]]:
         """Return for each Sentinel the primary that it names, and why it names none; "" for what is not so."""

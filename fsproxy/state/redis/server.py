@@ -16,12 +16,14 @@ from redis.asyncio import BlockingConnectionPool
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import ConnectionError as LostError
+from redis.exceptions import InvalidResponse, ReadOnlyError, RedisError, ResponseError
 
 from fsproxy.config.hosts import Node, is_address
 from fsproxy.state.redis.ending import end
 from fsproxy.state.redis.login import Login
-from fsproxy.state.redis.refusals import word_of
+from fsproxy.state.redis.reasons import UnusableError, answers_no_handshake
+from fsproxy.state.redis.refusals import NO_FIRST_ANSWER, NO_HANDSHAKE, word_of
 
 PROTOCOL = 2
 RESOLVE_SECONDS = 5.0
@@ -152,8 +154,10 @@ class ServerConnection(AbstractConnection):
                 self._reader, self._writer = await asyncio.open_connection(
                     sock=sock, ssl=server.tls, server_hostname=host if server.tls is not None else None
                 )
-        except BaseException:
+        except BaseException as error:
             sock.close()
+            if server.tls is not None and answers_no_handshake(error):
+                raise UnusableError(NO_HANDSHAKE) from error
             raise
 
     async def _addresses(self) -> list[tuple[int, Any]]:
@@ -189,22 +193,32 @@ class ServerConnection(AbstractConnection):
         """Log in, and make sure that the server is of the right kind. Raises redis-py's errors."""
         self._parser.on_connect(self)  # type: ignore[no-untyped-call]
         commands = self.server.login.commands()
-        await self.send_packed_command(self.pack_commands(commands), check_health=False)
-        for _ in commands[:-1]:
-            await self.read_response()
         try:
-            reply = await self.read_response(disable_decoding=True)
-        except ResponseError as error:
-            # A server that knows no HELLO, or a proxy in front of one. Of what kind it is shows in what it refuses.
-            if word_of(error) in {"NOAUTH", "LOADING"}:
-                raise
-            return
+            await self.send_packed_command(self.pack_commands(commands), check_health=False)
+            for _ in commands[:-1]:
+                await self.read_response()
+            reply = await self._read_kind()
+        except RedisError as error:
+            # redis-py's errors about passwords are of a class below this one.
+            if self.server.tls is None and type(error) in {LostError, InvalidResponse}:
+                raise UnusableError(NO_FIRST_ANSWER) from error
+            raise
         facts = dict(zip(reply[::2], reply[1::2], strict=False)) if isinstance(reply, list) else {}
         try:
             self.server.login.verify(facts.get(b"mode", b"").decode(), facts.get(b"role", b"").decode())
         except RedisError:
             self.server.skipped += 1
             raise
+
+    async def _read_kind(self) -> Any:
+        """Return the answer to HELLO. None: of what kind the server is shows in what it refuses."""
+        try:
+            return await self.read_response(disable_decoding=True)
+        except ResponseError as error:
+            # A server that knows no HELLO, or a proxy in front of one.
+            if word_of(error) in {"NOAUTH", "LOADING"}:
+                raise
+            return None
 
 
 class PooledConnection(ServerConnection):

@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from fsproxy.state.redis.refusals import NO_FIRST_ANSWER
 from support.proxy import POLL, RunningProxy, running_proxy
 from support.refusing_store import refusing_store
 from support.told import alert, ask, begun, ended
@@ -36,7 +37,7 @@ async def test_one_that_goes_and_comes_back_is_told_each_way_and_what_it_costs()
                 line = await begun(proxy, "store")
                 down, cause = line["message"].split(": ")
                 assert down == f"the store 127.0.0.1:{valkey.port} is down"
-                assert cause in {"connection refused", "connection reset by peer"}
+                assert cause in {"connection refused", "connection reset by peer", NO_FIRST_ANSWER}
                 assert line["fsproxy.address"] == f"127.0.0.1:{valkey.port}"
                 assert await visit(http, proxy, "s2") is None
                 assert "are not limited until it is back" in await cost(proxy)

@@ -9,12 +9,13 @@ import ssl
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fsproxy.cli.doctor.store import store
 from fsproxy.cli.host_checks import host_errors
 from fsproxy.clock import now
 from fsproxy.config.loader import load_text
@@ -25,7 +26,7 @@ from fsproxy.state.redis import server as server_module
 from fsproxy.state.redis.breaker import Breaker, StoreState
 from fsproxy.state.redis.configured import refuse_misfit, server_of
 from fsproxy.state.redis.ledger import RedisLedger
-from fsproxy.state.redis.refusals import A_NODE, A_SENTINEL, REMEDIES
+from fsproxy.state.redis.refusals import A_NODE, A_SENTINEL, LOST_AT_ONCE, NO_FIRST_ANSWER, NO_HANDSHAKE, REMEDIES
 from support.cluster import running_cluster
 from support.ports import free_ports
 from support.tools import tool
@@ -110,6 +111,19 @@ async def test_who_asks_while_a_connection_comes_up_slowly_waits_for_one_limit_a
             await works(ledger)
         assert ledger.links.breakers()[0].is_open
         slow.delay = 0.0
+        await until_up(ledger)
+        assert await works(ledger)
+
+
+async def test_a_server_that_hangs_up_again_and_again_is_down_and_not_asked_in_a_loop(valkey: ValkeyServer) -> None:
+    async with DelayingProxy(valkey.port) as front, running_ledger(RedisConfig(url=front.url)) as ledger:
+        assert await works(ledger)
+        (breaker,) = ledger.links.breakers()
+        async with asyncio.timeout(PATIENCE):
+            while not breaker.is_open:
+                front.hang_up()
+                await asyncio.sleep(0.01)
+        assert [each.reason for each in breaker.outages()] == [LOST_AT_ONCE]
         await until_up(ledger)
         assert await works(ledger)
 
@@ -202,14 +216,37 @@ async def test_a_password_for_a_server_that_has_none_is_wrong(valkey: ValkeyServ
         assert [each.reason for each in ledger.links.breakers()[0].outages()] == ["WRONGPASS"]
 
 
-async def test_tls_with_an_authority_and_a_client_certificate(valkey: ValkeyServer, tmp_path: Path) -> None:
-    cert, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
+def certified(folder: Path) -> ssl.SSLContext:
+    """A server's context; its certificate and key are in the folder."""
+    cert, key = str(folder / "cert.pem"), str(folder / "key.pem")
     make = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=store"
     names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert]
-    subprocess.run([tool("openssl"), *make.split(), *names], check=True, capture_output=True)  # noqa: ASYNC221
+    subprocess.run([tool("openssl"), *make.split(), *names], check=True, capture_output=True)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=cert)
     context.load_cert_chain(cert, key)
+    return context
+
+
+@asynccontextmanager
+async def answering(answer: bytes) -> AsyncIterator[int]:
+    """The port of a server that says this to everybody once it has been sent something, and hangs up."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65_536)
+        writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+async def test_tls_with_an_authority_and_a_client_certificate(valkey: ValkeyServer, tmp_path: Path) -> None:
+    context = certified(tmp_path)
     context.verify_mode = ssl.CERT_REQUIRED
+    cert, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
     async with DelayingProxy(valkey.port, context) as front:
         url = front.url.replace("redis", "rediss")
         trusted = RedisConfig(url=url, tls=RedisTls(ca=cert, cert=cert, key=key))
@@ -225,6 +262,26 @@ async def test_tls_with_an_authority_and_a_client_certificate(valkey: ValkeyServ
             assert await works(ledger), "in redis-py's way"
     with pytest.raises(HostError, match=r"state\.redis\.tls\.ca: cannot be read"):
         server_of(RedisConfig(url=url, tls=RedisTls(ca=f"{cert}.missing")))
+
+
+async def test_tls_at_one_end_alone_is_said_with_what_to_write(valkey: ValkeyServer, tmp_path: Path) -> None:
+    with_tls, limit = valkey.url.replace("redis", "rediss"), 0.5
+    async with DelayingProxy(valkey.port, certified(tmp_path)) as front:
+        for url, reason, remedy in (
+            (with_tls, NO_HANDSHAKE, "write redis:// in state.redis.url"),
+            (front.url, NO_FIRST_ANSWER, "write rediss:// in state.redis.url"),
+        ):
+            async with running_ledger(RedisConfig(url=url), limit) as ledger:
+                (outage,) = ledger.links.breakers()[0].outages()
+                assert (outage.reason, remedy in REMEDIES[reason]) == (reason, True)
+            found = [each async for each in store(RedisConfig(url=url, timeout=limit))]
+            assert [(each.text, remedy in each.advice) for each in found] == [(reason, True)]
+    async with AsyncExitStack() as stack:
+        # A server that answers a handshake in plain text, and one that hangs up.
+        for answer in (b"-ERR\r\n", b""):
+            port = await stack.enter_async_context(answering(answer))
+            async with running_ledger(RedisConfig(url=f"rediss://127.0.0.1:{port}"), LIMIT) as ledger:
+                assert [each.reason for each in ledger.links.breakers()[0].outages()] == [NO_HANDSHAKE]
 
 
 # -- rights
