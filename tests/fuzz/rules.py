@@ -100,6 +100,8 @@ def check_domains(data: bytes) -> None:
 
 
 def _matches(pattern: domains.DomainPattern, host: str, port: int | None) -> bool:
+    if pattern.host == domains.ANY_HOST:
+        return True
     if pattern.port is not None and pattern.port != port:
         return False
     if ":" in host or ":" in pattern.host:

@@ -22,6 +22,7 @@ _STAND_IN = r"\\ue\1\2"
 _RAW = re.compile("[\ud800-\udfff]")
 TO_STAND_INS = {half: half + 0x1000 for half in range(0xD800, 0xE000)}
 _SHOWN = dict.fromkeys(TO_STAND_INS.values(), 65533)
+_CUT_SHORT = re.compile(rb"\xfe\xfe[dD](?![0-9a-fA-F]{3})")
 _COVERS = ((rb"\\", b"\xff\xff"), (rb"\ud", b"\xfe\xfed"), (rb"\uD", b"\xfe\xfeD"))
 _encode = msgspec.json.Encoder().encode
 _decode_text = msgspec.json.Decoder(str).decode
@@ -75,10 +76,13 @@ def covered(body: bytes) -> bytes:
 
     The escapes are replaced by bytes that are not UTF-8, of the same length. Escaped backslashes are replaced first, so
     that every backslash that is left begins an escape. This is for large bodies of which only a few strings are read,
-    by a reader that does not check the bytes of the others: all of it runs in C code. ``uncovered`` undoes it.
+    by a reader that does not check the bytes of the others: all of it runs in C code. ``uncovered`` undoes it. Raise
+    ValueError for such an escape without all its digits, which no reader of JSON takes.
     """
     for escape, cover in _COVERS:
         body = body.replace(escape, cover)
+    if _CUT_SHORT.search(body):
+        raise ValueError
     return body
 
 

@@ -282,5 +282,8 @@ def test_a_byte_order_mark_before_a_page_is_skipped() -> None:
     )
 
 
-def test_an_escape_that_is_none_is_not_json() -> None:
-    assert read_page(rb'{"Url":"https://\ud:3d.example/"}') is None
+@pytest.mark.parametrize(
+    "member", [rb'"Url":"https://\ud:3d.example/"', rb'"T":"\ud80p"', rb'"\uD8":1', rb'"T":"\ud800","S":"\udg00"']
+)
+def test_an_escape_that_is_none_is_not_json(member: bytes) -> None:
+    assert read_page(b"{%b}" % member) is None
