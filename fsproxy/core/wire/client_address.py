@@ -98,11 +98,8 @@ def _without_port(text: str) -> str | None:
         if not bracket or (port and (port[0] != ":" or not _PORT.match(port, 1))):
             return None
         return inside
-    host, colon, port = text.partition(":")
-    if colon and ":" not in port:
-        return host if _PORT.match(port) else None
-    address, _, port = text.rpartition(":")
     # Without brackets, a port is certain only where the whole is no address: nine groups, or a group after IPv4.
+    address, _, port = text.rpartition(":")
     ends_in_port = (text.count(":") == 8 and "::" not in text) or ("." in address and "%" not in address)
     return address if ends_in_port and _PORT.match(port) else text
 

@@ -250,6 +250,27 @@ def test_mode_off_compiles_to_nothing_and_the_top_mode_caps() -> None:
     assert mode_of(Mode.SHADOW, Mode.ENFORCE) is Mode.SHADOW
 
 
+def test_a_pattern_itself_is_looked_up_by_all_of_it() -> None:
+    table = AddressTable.of(
+        (pattern, text)
+        for text in ("10.0.0.0/8", "10.0.0.0/9", "10.0.0.1", "::/0", "2001:db8::/32")
+        if (pattern := parse_pattern(text)) is not None
+    )
+    asked = [
+        "10.0.0.0/8",
+        "10.9.9.9/9",
+        "10.0.0.1",
+        "10.0.0.2",
+        "10.0.0.0/10",
+        "2001:db8::/32",
+        "2001:db8::",
+        "0.0.0.0/0",
+    ]
+    patterns = [pattern for text in asked if (pattern := parse_pattern(text)) is not None]
+    found = ["10.0.0.0/8", "10.0.0.0/9", "10.0.0.1", None, None, "2001:db8::/32", None, None]
+    assert list(map(table.at, patterns)) == found
+
+
 def test_a_mapped_address_is_looked_up_to_its_last_bit() -> None:
     table = AddressTable.of([(AddressPattern(4, 0x0A000001, 0xFFFFFFFF), "one")])
     found = [table.find(ip_address(f"::ffff:10.0.0.{last}")) for last in (0, 1, 2)]

@@ -65,6 +65,7 @@ HOST, PORT, UNPARSEABLE = UrlProblem.HOST, UrlProblem.PORT, UrlProblem.UNPARSEAB
         ("https://0xg.1/", Url("https", "", None, HOST)),
         ("https://a.1/", Url("https", "", None, HOST)),
         ("https://bücher.example/", Url("https", "xn--bcher-kva.example", None)),
+        ("https://my_app.bücher.example/", Url("https", "my_app.xn--bcher-kva.example", None)),
         ("https://straße.example/", Url("https", "xn--strae-oqa.example", None)),
         ("https://x.中国/", Url("https", "x.xn--fiqs8s", None)),
         ("https://xn--90a3ac/", Url("https", "xn--90a3ac", None)),
@@ -178,6 +179,7 @@ def test_a_name_has_at_most_253_characters_and_a_label_63() -> None:
     for last, good in (("b" * 61, True), ("b" * 62, False)):
         name = f"{labels}.{last}"
         assert (normalise_host(name) == name) is good
+        assert (normalise_host(name.upper()) == name) is good
         assert (parse_url(f"https://{name}/").problem is None) is good
     assert normalise_host("a" * 64 + ".example") is None
 

@@ -50,6 +50,8 @@ def test_a_hash_hides_networks_too_and_is_that_of_an_address_for_one() -> None:
     for key in ("key", "k\udcffy"):
         address = address_mask("hashed", key)(ip_address("10.0.0.7"))
         assert masked("10.0.0.7", "hashed", key) == masked("10.0.0.7/32", "hashed", key) == address
+        address = address_mask("hashed", key)(ip_address("2001:db8::7"))
+        assert masked("2001:db8::7", "hashed", key) == masked("2001:db8::7/128", "hashed", key) == address
     names = [masked(text, "hashed", "key") for text in ("10.0.0.0/8", "10.0.0.0/9", "10.0.0.0", "2001:db8::/32")]
     assert len(set(names)) == 4
     assert all(name is not None and len(name) == 16 for name in names)

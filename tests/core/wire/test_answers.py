@@ -131,6 +131,9 @@ def test_the_end_of_the_connection_and_rejections_are_announced() -> None:
     answer = ANY.answer(400, b"{}", None, b"r", rejected=3, close=True)
     headers = parsed(answer)[1]
     assert (headers["Connection"], headers["FSProxy-Rejected"]) == ("close", "3")
+    assert parsed(ANY.answer(400, b"{}", None, b"r", rejected=3))[1] == {
+        name: value for name, value in headers.items() if name != "Connection"
+    }
 
 
 @settings(max_examples=150)

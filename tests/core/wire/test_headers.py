@@ -386,6 +386,7 @@ def test_the_count_of_rejections_is_ours_alone_and_exposed() -> None:
 def test_repeated_lines_are_joined_in_the_index() -> None:
     headers = ((b"Cookie", b"a=1"), (b"X", b"1"), (b"cookie", b"b=2"), (b"x", b"2"))
     assert index(headers) == {b"cookie": b"a=1; b=2", b"x": b"1, 2"}
+    assert (index(headers).find(b"x"), index(headers).find(b"y")) == (b"1, 2", None)
 
 
 _LINES = st.lists(
@@ -411,6 +412,12 @@ def test_any_values_make_one_well_formed_head(headers: RawHeaders, peer: str, pa
 def test_a_connection_line_that_names_no_header_costs_no_second_look(value: bytes) -> None:
     assert value.lower() in NAMES_NOTHING
     assert without_named(b"\r\nContent-Type: a", value) == b"\r\nContent-Type: a"
+
+
+def test_the_lines_that_connection_names_go_and_the_others_stay_as_they_are() -> None:
+    block = b"\r\nA: 1\r\nX-One: 2\r\nB: 3\r\nx-ONE: 4\r\nX-Ones: 5\r\nHost: a"
+    assert without_named(block, b"X-one, ,host,, c") == b"\r\nA: 1\r\nB: 3\r\nX-Ones: 5\r\nHost: a"
+    assert without_named(block, b" ,host") is block
 
 
 @pytest.mark.parametrize("weight", [b"q=0", b"q=0.0", b"q=0.000", b" q = 0.00 ", b"Q=0"])
