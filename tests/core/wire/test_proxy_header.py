@@ -16,6 +16,7 @@ from fsproxy.core.wire.proxy_header import (
     HeaderFault,
     ProxyHeader,
     ProxyHeaderError,
+    begins_like_header,
     crc32c,
     read_proxy_header,
 )
@@ -121,7 +122,7 @@ def test_the_limits_are_those_of_the_documents() -> None:
 
 
 def test_the_words_for_faults_are_labels_of_a_metric_and_stay() -> None:
-    assert [each.value for each in HeaderFault] == ["untrusted", "missing", "malformed", "incomplete"]
+    assert [each.value for each in HeaderFault] == ["untrusted", "missing", "malformed", "incomplete", "unexpected"]
     assert str(ProxyHeaderError(HeaderFault.MISSING)) == "missing"
 
 
@@ -148,6 +149,11 @@ def test_what_breaks_the_format_is_refused_and_never_completed(data: bytes) -> N
     for length in range(len(data)):
         assert fault_of(data[:length]) in {None, HeaderFault.MALFORMED}
         assert fault_of(data[:length]) or read_proxy_header(data[:length]) is None
+
+
+def test_what_is_meant_as_a_header_is_told_from_what_is_none() -> None:
+    assert [data for data in (*LINES, *BLOCKS, *MALFORMED) if not begins_like_header(data)] == []
+    assert [data for data in (*MISSING, b"", b"PROXY", SIGNATURE[:-1]) if begins_like_header(data)] == []
 
 
 @pytest.mark.parametrize("data", MISSING)
