@@ -53,7 +53,7 @@ def lines(found: Mapping[str, Any], width: int = 0) -> Iterator[str]:
         if len(rows) > MOST_ROWS:
             yield f"{'':>9} {len(rows) - MOST_ROWS} more kinds of change: --json has them"
     if found["beyond"]:
-        yield f"{found['beyond']:,} more changes are of further kinds, which are not told apart"
+        yield f"{found['beyond']:,} more changes are of further kinds, which are counted together"
     for why, count in found["undecidable_because"].items():
         yield f"{count:,} undecidable: {why}"
     if found["restart_needed_for"]:

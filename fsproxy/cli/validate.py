@@ -68,7 +68,7 @@ def validate(
     reports. Numbers of names and rates are not checked, as they depend on earlier calls.
     """
     if path is not None and limits is not None:
-        raise click.UsageError("--limits stands beside --config, which has limits of its own")
+        raise click.UsageError("--limits is set beside --config, which has limits of its own")
     core = load_or_exit(path).core if path is not None else _with_limits(limits or Profile.DOCUMENTS.value)
     of_org = core.orgs.get(org, core.default) if org is not None else core.default
     plan = PlanSettings(file=_plan(plan_path), cuts_missing=True) if plan_path is not None else of_org.plan

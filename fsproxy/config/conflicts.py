@@ -66,7 +66,7 @@ def _nobody_may_connect(root: Table) -> Iterator[Problem]:
         return
     trusted = client_ip.members.get("trusted_proxies") if isinstance(client_ip, Table) else None
     if isinstance(trusted, Sequence) and not trusted.items:
-        yield announced.problem("lets nobody connect, as client_ip.trusted_proxies is empty", "the balancers there")
+        yield announced.problem("lets no client connect, as client_ip.trusted_proxies is empty", "the balancers there")
 
 
 def _more_than_one(text: str) -> bool:
@@ -83,7 +83,7 @@ def _listen(table: Table) -> Iterator[Problem]:
     host = table.members.get("host")
     other = host if isinstance(host, Sequence) else table.scalar("host") or table.scalar("port")
     if table.scalar("unix") and other:
-        yield other.problem("stands beside unix", "host and port, or unix alone")
+        yield other.problem("is set beside unix", "host and port, or unix alone")
 
 
 def _upstream(table: Table) -> Iterator[Problem]:
@@ -107,7 +107,7 @@ def _rewrite(table: Table) -> Iterator[Problem]:
 def _client_tls(table: Table) -> Iterator[Problem]:
     for one, other in (("cert", "key"), ("key", "cert")):
         if (found := table.scalar(one)) and not table.scalar(other):
-            yield found.problem(f"stands without {other}", "cert and key, or neither")
+            yield found.problem(f"is set without {other}", "cert and key, or neither")
 
 
 def _routes(table: Table) -> Iterator[Problem]:
@@ -147,13 +147,13 @@ def _user_agent(table: Table) -> Iterator[Problem]:
 
 def _geo(table: Table) -> Iterator[Problem]:
     if table.sequence("only") and table.sequence("never"):
-        yield table.members["never"].key_problem("stands beside only", "only or never, not both")
+        yield table.members["never"].key_problem("is set beside only", "only or never, not both")
 
 
 def _geo_source(table: Table) -> Iterator[Problem]:
     database, header = table.scalar("database"), table.scalar("header") or table.scalar("region_header")
     if header and database:
-        yield header.problem("stands beside database", "header or database, not both")
+        yield header.problem("is set beside database", "header or database, not both")
     if database and find_spec(_DATABASES) is None:
         fault = f"cannot be read, as {_DATABASES} is not installed"
         yield database.problem(fault, "pip install fsproxy[geo], or a header", of_host=True)
@@ -162,7 +162,7 @@ def _geo_source(table: Table) -> Iterator[Problem]:
 def _ramping(table: Table) -> Iterator[Problem]:
     steps = table.sequence("schedule")
     if steps and (share := table.scalar("share")):
-        yield share.key_problem("stands beside schedule", "share or schedule, not both")
+        yield share.key_problem("is set beside schedule", "share or schedule, not both")
     latest = ""
     for step in steps:
         start = step.scalar("from") if isinstance(step, Table) else None

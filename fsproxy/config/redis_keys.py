@@ -83,9 +83,9 @@ def redis_faults(table: Table) -> Iterator[Problem]:
         yield from _beside_sentinel(table, url, cluster=cluster)
     elif nodes := _nodes(table):
         if not cluster:
-            yield nodes.key_problem("stands without cluster: true", "cluster: true beside it; or url, for one server")
+            yield nodes.key_problem("is set without cluster: true", "cluster: true beside it; or url, for one server")
         elif url:
-            yield nodes.key_problem("stands beside url", "nodes or url, not both")
+            yield nodes.key_problem("is set beside url", "nodes or url, not both")
     with suppress(ValueError):  # The key's own reader reports it.
         yield from _address_faults(table, url, cluster=cluster)
 
@@ -93,15 +93,15 @@ def redis_faults(table: Table) -> Iterator[Problem]:
 def _beside_sentinel(table: Table, url: Scalar | None, *, cluster: bool) -> Iterator[Problem]:
     if cluster:
         yield table.members["cluster"].key_problem(
-            "stands beside sentinel, but the nodes of a Cluster have no Sentinels", "sentinel or cluster: true"
+            "is set beside sentinel, but the nodes of a Cluster have no Sentinels", "sentinel or cluster: true"
         )
     if url:
         yield url.key_problem(
-            "stands beside sentinel, which knows the address",
+            "is set beside sentinel, which knows the address",
             "sentinel alone; a database, a user, a password and tls have keys of their own",
         )
     if nodes := _nodes(table):
-        yield nodes.key_problem("stands beside sentinel", "nodes in sentinel: the addresses of the Sentinels")
+        yield nodes.key_problem("is set beside sentinel", "nodes in sentinel: the addresses of the Sentinels")
 
 
 def _address_faults(table: Table, url: Scalar | None, *, cluster: bool) -> Iterator[Problem]:
@@ -120,11 +120,11 @@ def _address_faults(table: Table, url: Scalar | None, *, cluster: bool) -> Itera
         yield number.problem("is not the database that url names", "the number in url or in database")
     for key, given in (("username", found.username), ("password", found.password)):
         if given and (own := table.scalar(key)):
-            yield own.key_problem(f"stands beside a {key} in url", f"the {key} in url or in {key}, not both")
+            yield own.key_problem(f"is set beside a {key} in url", f"the {key} in url or in {key}, not both")
     if found.path and cluster:
         yield url.key_problem("is a unix socket, but the nodes of a Cluster have ports", "redis:// or rediss://")
     if found.scheme != "rediss" and isinstance(tls, Table):
-        yield tls.key_problem("stands beside an address without TLS", "rediss:// in url, or no tls")
+        yield tls.key_problem("is set beside an address without TLS", "rediss:// in url, or no tls")
 
 
 def _nodes(table: Table) -> Node | None:

@@ -91,7 +91,7 @@ def _orgs(core: CoreSettings) -> str:
 def _trust(config: Config) -> str:
     proxies = config.client_ip.trusted_proxies
     if not proxies:
-        return "trusts nobody for the client's address"
+        return "trusts no proxy for the client's address"
     named = ", ".join(map(str, proxies[:4])) + (f" and {len(proxies) - 4} more" if len(proxies) > 4 else "")
     announced = "PROXY headers and " if config.listen.proxy_protocol else ""
     return f"trusts {announced}{config.client_ip.header} from {named}"

@@ -30,7 +30,7 @@ class ClientTransport(ParsingProtocol):
         self.due = inf
         self.peer: str | None = None
         """The peer's address; None on a unix socket, UNKNOWN if the kernel has already forgotten it. Of a connection
-        with a PROXY header it is the address that stands there."""
+        with a PROXY header it is the address in that header."""
         self.secure = False
         """The client speaks TLS, to us or to a balancer that said so in a PROXY header."""
         self.on_writable: Callable[[], None] | None = None

@@ -122,7 +122,7 @@ class Listing:
 
     def _changed(self, names: Collection[FilterName]) -> None:
         if FilterName.DELETING_USER in names:
-            # Other processes may know uids of sessions that nobody has asked for until now.
+            # Other processes may know uids of sessions that have not been asked for until now.
             self._stores.ledger.forget_uids()
 
     async def _bring_into_force(self) -> None:

@@ -41,7 +41,7 @@ def state_incident(path: str, what: str, at: Instant) -> Condition:
         level=Level.WARN,
         since=at,
         text=f"the state file {path} {what}",
-        more="This is told for a day.",
+        more="This is shown for a day.",
         fields={"path": path},
     )
 

@@ -25,15 +25,15 @@ _TEXTS = {
 }
 _MORE = {
     HeaderFault.UNTRUSTED: "The network of the newest one is named. If it is your own balancer's, add its address to "
-    "client_ip.trusted_proxies: until then nobody gets through it. Nobody else should reach this port.",
+    "client_ip.trusted_proxies: until then no client gets through it. No other host should reach this port.",
     HeaderFault.MISSING: "Switch the PROXY protocol on in that balancer (HAProxy: send-proxy-v2; also for its health "
     "checks), or listen.proxy_protocol off. A check over HTTP without it asks the admin port for /healthz.",
     HeaderFault.MALFORMED: "It speaks another version than 1 and 2, names a client over datagrams, or its checksum is "
     "wrong. Another program may stand between that balancer and fsproxy.",
     HeaderFault.INCOMPLETE: "They took longer than server.header_timeout, or ended. Balancers send headers at once.",
-    HeaderFault.UNEXPECTED: "The network of the newest one is named. If it is your own balancer's, nobody gets through "
-    "it: set listen.proxy_protocol: true, list its address in client_ip.trusted_proxies and restart, or switch the "
-    "PROXY protocol off in it. Nobody else has a reason to send such headers.",
+    HeaderFault.UNEXPECTED: "The network of the newest one is named. If it is your own balancer's, no client gets "
+    "through it: set listen.proxy_protocol: true, list its address in client_ip.trusted_proxies and restart, or switch "
+    "the PROXY protocol off in it. No other host has a reason to send such headers.",
 }
 _MAY_BE_VISITORS = {HeaderFault.UNTRUSTED, HeaderFault.UNEXPECTED}
 

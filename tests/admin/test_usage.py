@@ -46,7 +46,7 @@ def claim(ledger: MemoryLedger, org: str, kind: NameKind, *names: str) -> None:
 
 def samples(told: Usage) -> dict[tuple[str, ...], float]:
     found = [((each.name, *each.labels.values()), each.value) for family in told.collect() for each in family.samples]
-    assert len(dict(found)) == len(found), "a sample stands twice"
+    assert len(dict(found)) == len(found), "a sample is there twice"
     return dict(found)
 
 

@@ -96,7 +96,7 @@ class Shape:
     where: str = "Title"
     """The page's field in which the value stands; of an event, ``props``, ``schema``, ``name``, ``opaque`` or ``member``."""
     beside: str = "int"
-    """A leaf that stands beside it."""
+    """A leaf that is set beside it."""
     compressed: str = ""
     scale: int = 1
     """How many times as large as what is sent a compressed body may be."""

@@ -181,7 +181,7 @@ def test_variables_alone_are_a_configuration(text: str) -> None:
         ("relay: {target: 'https://u:hunter2@a'}", "relay.target is not http or https and a host"),
         ("- a\n", "relay.yaml: is not a mapping of sections"),
         ("relay: {\n", "relay.yaml:2: is not YAML: the bracket"),
-        ("relay: {port: 1, port: 2}", "relay.yaml:1: relay.port: stands twice"),
+        ("relay: {port: 1, port: 2}", "relay.yaml:1: relay.port: is there twice"),
         ("a: ${TWO_LINES}", "TWO_LINES: has a line break"),
     ],
 )

@@ -160,7 +160,7 @@ def test_what_has_no_counterpart_is_a_comment(document: Any, path: str) -> None:
         ('{"geo": null}', "$.geo: an object"),
         ('{"features": {"enabled": "yes"}}', "$.features.enabled: true or false"),
         ('{"blocking": {"blockedIps": []}, "blockedIps": []}', "$.blockedIps: is given already"),
-        ('{"geo": {}, "geo": {}}', 'the key "geo" stands twice'),
+        ('{"geo": {}, "geo": {}}', 'the key "geo" is there twice'),
         ('{"geo": ' + "[" * 100_000, "$: is not JSON"),
         ('{"blockedIps": NaN}', "$: is not JSON"),
     ],

@@ -59,7 +59,7 @@ def test_what_changes_most_comes_first_and_each_sort_by_itself() -> None:
         "        2 forwarded -> 4 Domain Filter   domain:otherwise",
         "1 API call: 1 (100.0 %) change",
         "        1 RateLimited -> accepted   event Bought",
-        "3 more changes are of further kinds, which are not told apart",
+        "3 more changes are of further kinds, which are counted together",
         "1,200 undecidable: the store did not answer",
         "Not tried, as only a restart changes them: listen.port, workers",
     ]

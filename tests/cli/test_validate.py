@@ -144,4 +144,4 @@ def test_a_profile_beside_a_configuration_is_refused(tmp_path: Path) -> None:
     assert validate("event", hyphen, "--config", str(path)).exit_code == 0
     refused = validate("event", hyphen, "--config", str(path), "--limits", "documents")
     assert refused.exit_code == 2
-    assert "--limits stands beside --config" in refused.stderr
+    assert "--limits is set beside --config" in refused.stderr

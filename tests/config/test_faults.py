@@ -26,8 +26,8 @@ MISTAKES = {
     "version: 2": "2:10: version: 2 is not a whole number in range; allowed: 1",
     "nope: 1": "2:1: nope: is not a known key; allowed: admin, audit, ",
     "mod: enforce": "2:1: mod: is not a known key (did you mean mode?); allowed: ",
-    "mode: shadow\nmode: shadow": "3:1: mode: stands twice, first in line 2; allowed: once",
-    "filters: {ip: {block: [], block: []}}": "2:27: filters.ip.block: stands twice, first in line 2; allowed: once",
+    "mode: shadow\nmode: shadow": "3:1: mode: is there twice, first in line 2; allowed: once",
+    "filters: {ip: {block: [], block: []}}": "2:27: filters.ip.block: is there twice, first in line 2; allowed: once",
     "listen: 8080": "2:9: listen: 8080 is not a section; allowed: a mapping of keys",
     "listen: [a]": "2:9: listen: a list is not a section; allowed: a mapping of keys",
     "listen: {port: 70000}": "2:16: listen.port: 70000 is not a whole number in range; allowed: 0 to 65535",
@@ -36,8 +36,8 @@ MISTAKES = {
     "listen: {port: true}": "2:16: listen.port: true is not a whole number in range; allowed: 0 to 65535",
     "listen: {port: null}": "2:16: listen.port: null is not a whole number in range; allowed: 0 to 65535",
     "admin: {token: same, read_token: same}": "2:22: admin.read_token: is the same as token, so who may read",
-    "listen: {unix: /a, port: 1}": "2:26: listen.port: 1 stands beside unix; allowed: host and port, or unix alone",
-    "listen: {proxy_protocol: true}\nclient_ip: {trusted_proxies: []}": "2:26: listen.proxy_protocol: true lets nobody "
+    "listen: {unix: /a, port: 1}": "2:26: listen.port: 1 is set beside unix; allowed: host and port, or unix alone",
+    "listen: {proxy_protocol: true}\nclient_ip: {trusted_proxies: []}": "2:26: listen.proxy_protocol: true lets no client "
     "connect, as client_ip.trusted_proxies is empty; allowed: the balancers there",
     "listen: {tls: {cert: a}}": "2:15: listen.tls.key: is missing",
     "workers: 0": "2:10: workers: 0 is not a whole number in range; allowed: 1 or more",
@@ -84,15 +84,15 @@ MISTAKES = {
     "filters: {domain: {rules: [{block: 'http://a'}]}}": '2:36: filters.domain.rules[0].block: "http://a" is not a do',
     "cors: {origins: ['https://a:0']}": '2:18: cors.origins[0]: "https://a:0" is not an origin pattern; allowed: a host',
     "cors: {origins: ['http://a/']}": '2:18: cors.origins[0]: "http://a/" is not an origin pattern (did you mean',
-    "filters: {geo: {only: [US], never: [FR]}}": "2:29: filters.geo.never: stands beside only; allowed: only or never",
-    "filters: {geo: {source: {header: a, database: b}}}": '2:34: filters.geo.source.header: "a" stands beside database',
+    "filters: {geo: {only: [US], never: [FR]}}": "2:29: filters.geo.never: is set beside only; allowed: only or never",
+    "filters: {geo: {source: {header: a, database: b}}}": '2:34: filters.geo.source.header: "a" is set beside database',
     "filters: {opt_out: {cookies: ['a b=1']}}": '2:31: filters.opt_out.cookies[0]: "a b=1" is not a cookie; allowed: ',
     "filters: {deleting_user: {block: [null, '', x]}}": '2:41: filters.deleting_user.block[1]: "" is not a text; all',
     "filters: {blocked_user: {reason_code: 13}}": "2:39: filters.blocked_user.reason_code: 13 is not a reason code; ",
     "filters: {ramping: {share: 0.5}}": "2:28: filters.ramping.share: 0.5 is not a share (did you mean 50%?); allowed: 0% to 100%",
     "filters: {ramping: {share: 101%}}": '2:28: filters.ramping.share: "101%" is not a share; allowed: 0% to 100%',
     "filters: {ramping: {share: 1%, schedule: [{from: 2026-01-01, share: 1%}]}}": (
-        "2:21: filters.ramping.share: stands beside schedule; allowed: share or schedule, not both"
+        "2:21: filters.ramping.share: is set beside schedule; allowed: share or schedule, not both"
     ),
     "filters: {ramping: {schedule: [{from: 2026-01-01, share: 1%}, {from: 2026-01-01, share: 2%}]}}": (
         '2:70: filters.ramping.schedule[1].from: "2026-01-01" is not after the step before; allowed: dates that rise'
@@ -168,7 +168,7 @@ UPSTREAMS = {
     "upstream: {url: http://a, rewrite: [{path: /a/}]}": "1:37: upstream.rewrite[0].to: is missing",
     "upstream: {url: http://a, cookies: none}": '1:36: upstream.cookies: "none" is not a list; allowed: all, or a l',
     "upstream: {url: http://a, cookies: [a=1]}": '1:37: upstream.cookies[0]: "a=1" is not a cookie\'s name; allowed',
-    "upstream: {url: http://a, tls: {cert: a}}": '1:39: upstream.tls.cert: "a" stands without key; allowed: cert and',
+    "upstream: {url: http://a, tls: {cert: a}}": '1:39: upstream.tls.cert: "a" is set without key; allowed: cert and',
 }
 
 

@@ -105,7 +105,7 @@ def test_a_key_that_excludes_the_bases_takes_its_place() -> None:
 
 
 def test_keys_that_exclude_each_other_within_one_org_are_still_a_fault() -> None:
-    with pytest.raises(ConfigError, match=r"13:\d+: orgs\.listed\.o-1\.filters\.geo\.never: stands beside only"):
+    with pytest.raises(ConfigError, match=r"13:\d+: orgs\.listed\.o-1\.filters\.geo\.never: is set beside only"):
         core("o-0: {}", "o-1: {filters: {geo: {only: [FR], never: [US]}}}")
 
 

@@ -72,7 +72,7 @@ def test_a_fault_of_the_plan_shows_its_line() -> None:
     ("plan", "fault"),
     [
         ("- a", "p.yaml:1:1: a list is not a section; allowed: a mapping of keys"),
-        ("events: {a: {}, a: {}}", "p.yaml:1:17: events.a: stands twice, first in line 1; allowed: once"),
+        ("events: {a: {}, a: {}}", "p.yaml:1:17: events.a: is there twice, first in line 1; allowed: once"),
         ("", "p.yaml:1:1: the file is empty; allowed: a mapping of keys"),
     ],
 )

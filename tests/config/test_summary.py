@@ -48,7 +48,7 @@ def test_trust_and_state_are_told_as_they_are() -> None:
     found = line("client_ip: {trusted_proxies: []}\nstate: {persist: null}")
 
     assert found.endswith(
-        "trusts nobody for the client's address; state in memory of this instance alone, forgotten at restart"
+        "trusts no proxy for the client's address; state in memory of this instance alone, forgotten at restart"
     )
 
 

@@ -51,7 +51,7 @@ def check_call(data: bytes) -> None:
         assert not settled.rejections
         assert not settled.changed
         assert len(left) < len(body)
-        # What stands beside a batch's items is not read, and goes on as it came.
+        # What is set beside a batch's items is not read, and goes on as it came.
         assert _reads(left) or not _reads(body)
 
 

@@ -100,7 +100,7 @@ function sentence(trial) {
 }
 function notes({undecidable_because: because, beyond, restart_needed_for: waits}) {
   const said = Object.entries(because).map(([why, count]) => `${number(count)} could not be decided: ${why}.`);
-  if (beyond) said.push(`${number(beyond)} more changes are of further kinds, which are not told apart.`);
+  if (beyond) said.push(`${number(beyond)} more changes are of further kinds, which are counted together.`);
   if (waits.length) said.push(`Not tried, as only a restart changes them: ${waits.join(", ")}.`);
   return said.map((each) => el("p", {class: "muted gap"}, each));
 }

@@ -56,7 +56,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(made) != len(pairs):
         seen: set[str] = set()
         twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]  # adds
-        raise VendorSettingsError("$", f"the key {shown(twice)} stands twice in one object")
+        raise VendorSettingsError("$", f"the key {shown(twice)} is there twice in one object")
     return made
 
 

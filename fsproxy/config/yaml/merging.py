@@ -1,4 +1,4 @@
-"""Merge keys: ``<<: *NAME`` adds what a mapping has to the one that it stands in."""
+"""Merge keys: ``<<: *NAME`` adds what a mapping has to the one that it is in."""
 
 from __future__ import annotations
 

@@ -185,7 +185,7 @@ class _Builder:
                 self._problems.append(_problem(place, shown_path(inner), "a key that is too long", allowed))
             elif name in seen:
                 if not self._repeating:
-                    fault = f"stands twice, first in line {seen[name].line}"
+                    fault = f"is there twice, first in line {seen[name].line}"
                     self._problems.append(_problem(place, inner, fault, "once"))
             else:
                 seen[name] = place

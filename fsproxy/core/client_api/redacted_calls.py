@@ -33,7 +33,7 @@ def inspect_redacted(
     rules: Redaction,
     note: Note | None = None,
 ) -> Inspection:
-    """Find, validate and redact every call in a body. ``note`` is told of all that the rules find."""
+    """Find, validate and redact every call in a body. ``note`` is called with all that the rules find."""
     inspection = inspect(settings, route, body, endpoint)
     hits = look_for(inspection, rules)
     return inspection if hits is None else redact_inspected(inspection, hits, settings, endpoint, rules, note)

@@ -34,7 +34,7 @@ class Redactor:
     __slots__ = ("at", "found", "note", "rules", "within")
 
     def __init__(self, rules: Redaction, note: Note | None = None) -> None:
-        """``note`` is told of every string with matches, where it is, and what was found."""
+        """``note`` is called with every string that has matches, its place, and what was found."""
         self.rules = rules
         self.found = Found()
         self.note = note

@@ -117,7 +117,7 @@ IP_MAY_BE = r"(?:[0-9]{1,3}\.){3}[0-9]|(?:[0-9A-Fa-f]{1,4}:){2}|::[0-9A-Fa-f]"
 _V4 = re2.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
 _V6 = re2.compile(r"[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*")
 _LEAST_OF_V6 = 4
-"""Digits of the shortest IPv6 address that counts: ``::1`` names nobody, and ``a::b`` is in many programs."""
+"""Digits of the shortest IPv6 address that counts: ``::1`` names no visitor, and ``a::b`` is in many programs."""
 _MOST_OF_V6 = 45
 _BROWSER = "Mozilla/"
 

@@ -33,7 +33,7 @@ class Pattern(NamedTuple):
     """A compiled pattern."""
 
     may_be: str
-    """An expression that matches in every text that holds a text with a match, whatever stands around that."""
+    """An expression that matches in every text that holds a text with a match, whatever is around that."""
     find: Find
 
 
@@ -80,7 +80,7 @@ def _matches(expression: re2._Regexp, group: int, text: str) -> Iterator[Places]
 def without_anchors(expression: str) -> str:
     r"""Return an expression without ``^``, ``$``, ``\A`` and ``\z``, which matches also in the middle of a text.
 
-    Where that cannot be told from the expression's letters, the result is one that matches everywhere.
+    Where the expression's letters do not show that, the result is one that matches everywhere.
     """
     kept: list[str] = []
     at, size = 0, len(expression)

@@ -225,4 +225,4 @@ def _instant(line: PageLine) -> Instant:
 def _without_facts(line: PageLine) -> Replayed:
     if line.reason_code is None and line.org is None:
         return NOT_JUDGED
-    return Replayed(CAPTURED, undecidable="all: the line was written before lines told what replay needs")
+    return Replayed(CAPTURED, undecidable="all: the line was written before lines had what replay needs")

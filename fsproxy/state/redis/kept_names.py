@@ -18,7 +18,7 @@ from fsproxy.state.redis.slots import slot_of
 from fsproxy.state.redis.wire import KEY_VERSION, org_base
 
 LEAST_SECONDS = 3.0
-"""Time for each answer, if ``state.redis.timeout`` gives less: nobody waits as requests do."""
+"""Time for each answer, if ``state.redis.timeout`` gives less: no request waits for it."""
 _AT_ONCE = 1_000
 _SPECIAL = re.compile(r"[*?\[\]\\]")
 """Characters that mean something in a pattern of Redis."""

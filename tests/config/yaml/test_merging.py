@@ -75,9 +75,9 @@ def test_a_whole_file_may_be_merged() -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("x-a: &a {mode: off, mode: shadow}\nfilters: {ip: {<<: *a}, geo: *a}", "2:21: x-a.mode: stands twice"),
-        ("server: {drain: 1s, <<: {max_body: 1MB}, drain: 2s}", "2:42: server.drain: stands twice"),
-        ("x-a: &a {}\nserver: {<<: *a, <<: *a}", "3:18: server.<<: stands twice"),
+        ("x-a: &a {mode: off, mode: shadow}\nfilters: {ip: {<<: *a}, geo: *a}", "2:21: x-a.mode: is there twice"),
+        ("server: {drain: 1s, <<: {max_body: 1MB}, drain: 2s}", "2:42: server.drain: is there twice"),
+        ("x-a: &a {}\nserver: {<<: *a, <<: *a}", "3:18: server.<<: is there twice"),
         ("server: {<<: 7}", "2:14: server.<<: cannot be merged; allowed: an alias of a mapping"),
         ("server: {<<: [{}, [7]]}", "2:19: server.<<: cannot be merged"),
         ("server: &s {<<: *s}", "2:9: server.<<: cannot be merged"),

@@ -410,7 +410,7 @@ def test_pages_that_differ_in_the_length_of_their_urls_alone_are_told_apart() ->
 def test_what_is_lacking_is_said_in_words() -> None:
     assert again(line(changed(org="o" * 150))).undecidable == "org: its id is cut in the line"
     old = msgspec.structs.replace(line(), facts=msgspec.Raw(b""))
-    assert again(old).undecidable == "all: the line was written before lines told what replay needs"
+    assert again(old).undecidable == "all: the line was written before lines had what replay needs"
 
 
 def test_a_filter_that_had_failed_leaves_the_page_undecidable() -> None:

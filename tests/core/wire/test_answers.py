@@ -23,7 +23,7 @@ def parsed(answer: bytes) -> tuple[int, dict[str, str], bytes]:
     head, _, body = answer.partition(b"\r\n\r\n")
     start, *lines = head.decode("ascii").split("\r\n")
     headers = dict(line.split(": ", 1) for line in lines)
-    assert len(headers) == len(lines), "no header stands twice"
+    assert len(headers) == len(lines), "no header is there twice"
     assert start.startswith("HTTP/1.1 ")
     return int(start.split(" ")[1]), headers, body
 

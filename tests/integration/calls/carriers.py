@@ -50,7 +50,7 @@ def split(properties: Properties) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def joined(plain: Properties, schema: Any, path: str = "") -> list[str]:
-    """The inverse, for what arrived; what has no entry stands without a type."""
+    """The inverse, for what arrived; what has no entry is set without a type."""
     found = []
     for key, value in plain.items():
         entry = schema.get(key) if isinstance(schema, dict) else None

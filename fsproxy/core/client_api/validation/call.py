@@ -50,7 +50,7 @@ def validate_call(call: Call, settings: ClientApiSettings, refused: Refused | No
             found = properties_refused(call, _valid(walk), planned.refused, shown(call), planned.alike)
             if found is not None:
                 return msgspec.structs.replace(found, noted=planned.noted) if planned.noted else found
-        # What is not planned is cut where it stands, so that all rejections come in order of appearance.
+        # What is not planned is cut at its place, so that all rejections come in order of appearance.
         walk = Walk(call, settings, reserved, {**planned.refused, **full})
         walk.validate_all()
     if planned.own:

@@ -46,7 +46,7 @@ def names_detail(kind: CallKind, settings: ClientApiSettings) -> str:
 def property_detail(code: RejectionCode, settings: ClientApiSettings, declared: PropertyType | None) -> str:
     """Return what is wrong with a property. ``declared`` is the type that its value does not fit."""
     if code is RejectionCode.INVALID_VALUE:
-        return _FIT[declared] if declared is not None else "its type cannot be told from its value"
+        return _FIT[declared] if declared is not None else "its value does not show its type"
     if code is RejectionCode.INVALID_PROPERTY_NAME:
         return f"not a letter followed by letters, digits, _{' and -' if settings.allow_hyphen else ''}"
     if code is RejectionCode.PROPERTY_NAME_TOO_LONG:

@@ -31,7 +31,7 @@ TYPES = "str, int, real, date, bool, strs, ints, reals, dates, bools"
         ("reals", "not a list of numbers"),
         ("dates", "not a list of ISO-8601 dates in UTC"),
         ("bools", "not a list of true and false"),
-        (None, "its type cannot be told from its value"),
+        (None, "its value does not show its type"),
     ],
 )
 def test_a_value_that_does_not_fit_is_told_what_it_is_not(declared: str | None, text: str) -> None:
@@ -108,7 +108,7 @@ def test_what_stands_beside_a_users_properties_is_judged_and_cut_like_them() -> 
     (call,) = inspect(SETTINGS, Route.SERVER_API, body, endpoint=ServerCall.USER).calls
     assert [(each.property, each.detail) for each in call.validated.rejections] == [
         ("display_name", "not a string"),
-        ("x", "its type cannot be told from its value"),
+        ("x", "its value does not show its type"),
     ]
     assert not call.validated.rejected
     assert set(call.validated.cuts) == {("display_name",), ("properties", "x")}
