@@ -19,7 +19,6 @@ ALSO: dict[str, tuple[str, ...]] = {
         "core/client_api/validation/test_call.py",
     ),
     "client_api/reading/bundle": ("core/client_api/test_inspection.py",),
-    "client_api/calls": ("core/client_api/validation/test_details.py", "core/client_api/test_inspection.py"),
     "json/cutting": ("core/client_api/reading/test_bundle.py",),
     "client_api/validation/details": (
         "core/client_api/validation/test_call.py",
@@ -36,7 +35,7 @@ ALSO: dict[str, tuple[str, ...]] = {
         "core/client_api/validation/test_learned.py",
         "core/client_api/test_inspection.py",
     ),
-    "client_api/inspection": ("core/client_api/test_rate_groups.py", "core/client_api/test_any_input.py"),
+    "client_api/inspection": ("core/client_api/test_rate_groups.py",),
     "json/strict": ("core/client_api/test_duplicate_names.py", "core/client_api/validation/test_details.py"),
     "client_api/reading/kinds": ("core/client_api/reading/test_bundle.py", "core/client_api/test_surplus.py"),
     "client_api/validation/plain": (
@@ -55,7 +54,6 @@ ALSO: dict[str, tuple[str, ...]] = {
     "client_api/outcome": ("core/client_api/test_refused_names.py",),
     "client_api/reading/splitting": ("core/client_api/reading/test_bundle.py", "core/client_api/test_any_input.py"),
     "client_api/validation/values": ("core/client_api/test_refused_names.py",),
-    "client_api/verdicts": ("core/client_api/test_outcome.py", "core/client_api/validation/test_refusing.py"),
     "client_api/validation/walk": (
         "core/client_api/validation/test_call.py",
         "core/client_api/validation/test_names.py",

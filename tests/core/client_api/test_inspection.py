@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from fsproxy.core.client_api.inspected import Inspection, RateGroup
-from fsproxy.core.client_api.inspection import inspect
+from fsproxy.core.client_api.inspection import inspect, inspect_anew, recognize
 from fsproxy.core.client_api.outcome import decide_calls
 from fsproxy.core.client_api.reading.bundle import Uninspectable
 from fsproxy.core.client_api.rewriting import rewrite
+from fsproxy.core.client_api.validation.learned import EVENTS, SIGHTINGS
 from fsproxy.core.limits.operations import NameKind, RateKind
 from fsproxy.core.model import Route
 from fsproxy.core.name_digest import name_digest
@@ -191,6 +192,14 @@ def test_a_repeat_has_the_digest_of_its_first_copy() -> None:
     assert again.calls[3].digest == one.calls[1].digest
 
 
+def test_a_digest_never_changes_from_version_to_version() -> None:
+    """Else the calls that were counted before an update would count again after it."""
+    call = first("E", {"a_int": 1})
+    digests = [each.digest for each in on_bundle(call, call).calls]
+    known = bytes.fromhex("3438eaf46a68c84e039301e0898beaec")
+    assert digests == [known + bytes(4), known + bytes((0, 0, 0, 1))]
+
+
 @pytest.mark.parametrize("when", [True, None, "5", [5]])
 def test_a_when_that_is_no_number_is_none(when: Any) -> None:
     assert on_bundle(event(8197, ["E", "{}"], when)).calls[0].when is None
@@ -294,6 +303,61 @@ def test_what_bounds_the_depth_is_the_length_of_a_name(depth: int) -> None:
     assert [code for code, *_ in found(direct)] == ([] if depth <= 254 else ["PropertyNameTooLong"])
     left = rewrite(direct, decide_calls(direct, {}, (), SETTINGS))
     assert left == (None if depth <= 254 else b'{"b_int":1}')
+
+
+LEARNED = {"name": "Learned", "properties": {"a_str": "x", "o": {"b_int": 1}}}
+
+
+def learn() -> None:
+    """Let an event be admitted until it is learned, in both of its forms."""
+    for route, body in (
+        (Route.DIRECT_EVENT, compact(LEARNED).encode()),
+        (Route.BUNDLE, bundle(first("Learned", LEARNED["properties"]))),
+    ):
+        (each,) = inspect(SETTINGS, route, body).calls
+        for _ in range(SIGHTINGS if each.call.learned is None else 0):
+            EVENTS.note(each.call, each.validated, SETTINGS)
+
+
+def test_only_an_event_that_is_learned_is_recognized() -> None:
+    learn()
+    body = compact(LEARNED).encode()
+    found = recognize(SETTINGS, Route.DIRECT_EVENT, body)
+    assert found is not None
+    assert found == inspect(SETTINGS, Route.DIRECT_EVENT, body)
+    assert found.calls[0].call.learned is not None
+    for route, other in (
+        (Route.DIRECT_EVENT, body.replace(b'"x"', b"5")),
+        (Route.DIRECT_SET_USER_VARS, body),
+        (Route.BUNDLE, bundle(first("Learned", LEARNED["properties"]))),
+    ):
+        assert recognize(SETTINGS, route, other) is None
+
+
+def test_what_was_only_recognized_is_read_when_its_properties_are_wanted() -> None:
+    learn()
+    learned, other = first("Learned", LEARNED["properties"]), first("Unknown", {"c_int": 1})
+    for inspection in (
+        inspect(SETTINGS, Route.DIRECT_EVENT, compact(LEARNED).encode()),
+        on_bundle(OPAQUE[0], learned),
+        on_bundle(other, API, learned, other, learned),
+    ):
+        anew = inspect_anew(SETTINGS, inspection)
+        assert [each.call.name for each in anew.calls] == [each.call.name for each in inspection.calls]
+        for before, after in zip(inspection.calls, anew.calls, strict=True):
+            assert (before.call.learned is not None) is (after.call.name == "Learned")
+            wanted = LEARNED["properties"] if after.call.name == "Learned" else {"c_int": 1}
+            assert (after.call.learned, after.call.properties) == (None, wanted)
+            assert (after.part, after.validated.names) == (before.part, before.validated.names)
+    nothing = on_bundle(other)
+    assert inspect_anew(SETTINGS, nothing) is nothing
+
+
+def test_variables_go_with_the_refused_uid_before_them_and_those_after_stay() -> None:
+    one, refused, variables = user({"a_int": 1}, when=1), user({"uid": ""}), user({"b_int": 1})
+    calls = on_bundle(one, refused, variables, first("E", {}), variables).calls
+    assert [each.validated.rejected for each in calls] == [False, True, True, False, False]
+    assert [each.validated.rejected for each in on_bundle(one, first("", {}), variables).calls] == [False, True, False]
 
 
 def test_a_body_that_is_no_bundle_cannot_be_inspected() -> None:

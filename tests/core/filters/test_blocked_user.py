@@ -5,10 +5,10 @@ from __future__ import annotations
 from hashlib import sha256
 
 from fsproxy.core.filters.blocked_user import BlockedUserFilter
-from fsproxy.core.model import FilterName, Hit, Instant, Mode, Route, SessionFacts
+from fsproxy.core.model import FilterName, Hit, Instant, ListedRule, Mode, Route, Rule, SessionFacts
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.run_time_lists import RunTimeList
-from fsproxy.core.settings import BlockedUserSettings, CoreSettings, Entry, FilterSettings, OrgSettings
+from fsproxy.core.settings import BlockedUserSettings, CoreSettings, Entry, FilterSettings, ListedEntry, OrgSettings
 from fsproxy.core.uid_digest import uid_digest
 
 NOW = Instant(1_795_287_301.0)
@@ -56,6 +56,10 @@ def test_the_rules_id_is_a_digest_of_the_uid_unless_it_has_its_own() -> None:
     named = _hit(BlockedUserSettings(block=(Entry(UID, id="the-boss"),)), UID)
     assert named is not None
     assert named.rule.id == "the-boss"
+    line = _hit(BlockedUserSettings(block=(ListedEntry(UID, "uids.txt:1:1"),)), UID)
+    assert line is not None
+    assert line.rule == ListedRule(hit.rule.id, "uids.txt:1:1")
+    assert (type(line.rule), type(hit.rule)) == (ListedRule, Rule)
 
 
 def test_an_entry_of_any_text_compiles() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsproxy.core.filters.domain import DomainFilter, problem
+from fsproxy.core.limits.ramping import Draw
 from fsproxy.core.matching.domains import DomainTable, parse_pattern
 from fsproxy.core.matching.hosts import Url
 from fsproxy.core.model import FilterName, Hit, Instant, Mode, Route, SessionFacts
@@ -399,6 +400,17 @@ class TestLimitedRules:
 
     def test_a_rule_that_only_captures_a_share_is_something_to_do(self) -> None:
         assert _limited(_rule("capture a.example", share=0.5)).shares
+
+    def test_an_admitted_first_visit_of_a_share_is_remembered_by_the_rule(self) -> None:
+        made = _limited(_rule("capture a.example", share=0.25))
+        share = made.share(SessionFacts(route=Route.PAGE, org="o", **of_url("https://a.example/")), NOW)
+        assert share is not None
+        assert share.draw == Draw("domain:capture:a.example", 0.25, "domain:capture:a.example")
+
+    def test_without_a_path_a_share_or_an_end_rules_are_looked_up_by_host_alone(self) -> None:
+        assert _limited(_rule("block a.example")).limited is None
+        for limit in ({"path": "/x"}, {"share": 0.5}, {"until": LAPSES}):
+            assert _limited(_rule("block b.example"), _rule("capture a.example", **limit)).limited is not None
 
 
 GLOBS = [None, "/**", "/a/*", "/a", "/**/b"]

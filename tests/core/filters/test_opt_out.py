@@ -75,6 +75,13 @@ def test_an_explicit_id_is_kept() -> None:
     assert (hit.rule.id, hit.rule.where) == ("banner", "fsproxy.yaml:8:8")
 
 
+def test_all_rules_whose_cookies_are_there_are_named() -> None:
+    made = _compile(OptOutSettings(cookies=(Entry("a=1"), Entry("b"), Entry("c=1"), Entry("no"))))
+    assert made is not None
+    assert made.found(header_of({"a": "1", "b": "", "c": "2", "x": "no"})) == ("a=1", "b")
+    assert made.found("") == ()
+
+
 def test_nothing_to_judge_compiles_to_nothing() -> None:
     assert _compile(OptOutSettings(cookies=())) is None
     assert _compile(OptOutSettings(mode=Mode.OFF)) is None
