@@ -88,7 +88,7 @@ class Watch:
         self._sources.append(Growing(lambda: caches.evicted, evicted, rest=EVICTED_REST_SECONDS))
         epochs = stores.epochs
         if epochs is not None:
-            self._sources.append(lambda now: _losses(epochs, now))
+            self._sources.append(lambda now: _losses(epochs, links, now))
 
     def add_files(self, persister: Persister | None, audit: AuditLog, to: str) -> None:
         """Watch the state file, if there is one, and where audit lines go to."""
@@ -148,11 +148,14 @@ def _memory(place: str, memory: StoreMemory, now: Instant) -> Iterator[Condition
         yield store_conditions.tells_nothing(place, memory.refusal, now)
 
 
-def _losses(epochs: Epochs, now: Instant) -> Iterator[Condition]:
+def _losses(epochs: Epochs, links: Links, now: Instant) -> Iterator[Condition]:
+    slots = {each.breaker.place: each.breaker.slots for each in links.every()}
     first = epochs.emptied + epochs.aged - len(epochs.losses) + 1
     for number, each in enumerate(epochs.losses, first):
         if now - each.at < file_conditions.REPORTED_SECONDS:
-            yield store_conditions.lost(each.place, each.at, each.seconds, number)
+            yield store_conditions.lost(
+                each.place, each.at, each.seconds, number, slots.get(each.place, 0) if links.by_slot else None
+            )
 
 
 def _refusal(links: Links) -> Condition:

@@ -117,8 +117,14 @@ def nearly_full(place: str, share: int, now: Instant) -> Condition:
     )
 
 
-def lost(place: str, at: Instant, seconds: float | None, number: int) -> Condition:
-    """Return that the store has lost what it had, for the ``number``-th time. ``seconds``: how much older it is now."""
+def lost(place: str, at: Instant, seconds: float | None, number: int, slots: int | None = None) -> Condition:
+    """Return that the store has lost what it had, for the ``number``-th time. ``seconds``: how much older it is now.
+
+    ``slots``: of a Cluster, how many the node at ``place`` has; 0: not known.
+    """
+    which, orgs = "the store", ""
+    if slots is not None:
+        which, orgs = "the store's node", f"{_orgs_of(slots) if slots else 'This concerns the orgs of this node.'} "
     if seconds is None:
         text, cost = "came back empty", f"{COUNTED_IN_IT} count from nothing."
     else:
@@ -128,8 +134,8 @@ def lost(place: str, at: Instant, seconds: float | None, number: int) -> Conditi
         id=f"store:lost:{number}",
         level=Level.BAD,
         since=at,
-        text=f"the store {place} {text}",
-        more=f"{cost} Lists at run time are written to it anew. {KEEP_IT}",
+        text=f"{which} {place} {text}",
+        more=f"{orgs}{cost} Lists at run time are written to it anew. {KEEP_IT}",
         fields={"address": place, "kind": "empty" if seconds is None else "older"},
     )
 

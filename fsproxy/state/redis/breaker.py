@@ -139,6 +139,9 @@ class Breaker:
 
 
 def overall(breakers: Iterable[Breaker]) -> StoreState:
-    """Return the state of a store that consists of several: up if all are, and down if any is."""
-    states = {each.state for each in breakers}
+    """Return the state of a store that consists of several: up if all are, and down if any is.
+
+    Slots that are being moved take neither the store nor a node down.
+    """
+    states = {each.state for each in breakers if each.part is not Part.MOVING}
     return next((state for state in (StoreState.DOWN, StoreState.STARTING) if state in states), StoreState.UP)

@@ -32,7 +32,7 @@ from fsproxy.core.limits.operations import (
 from fsproxy.core.model import Instant
 from fsproxy.proxy.watching import Watch
 from fsproxy.state.redis import cluster as cluster_module
-from fsproxy.state.redis.breaker import Breaker, StoreState
+from fsproxy.state.redis.breaker import Breaker, StoreState, overall
 from fsproxy.state.redis.closed_link import ClosedLink
 from fsproxy.state.redis.cluster import LONGEST_ORG, MOST_ORGS, Cluster
 from fsproxy.state.redis.configured import refuse_misfit, store_of
@@ -182,6 +182,7 @@ async def test_while_the_keys_of_a_slot_are_at_two_nodes_its_orgs_are_refused_an
         assert ledger.is_down(org)
         assert target.ask("CLUSTER", "COUNTKEYSINSLOT", slot) == left // 2, "nothing was written there"
         assert not ledger.is_down(other)
+        assert overall(ledger.links.breakers()) is StoreState.UP, "one slot is not the store"
         assert (await admit(ledger, other, "s")).used == 1
         # All keys have arrived, and nobody was told yet.
         nodes.move_keys(slot, target)
@@ -289,6 +290,8 @@ async def test_a_lost_node_costs_the_limits_of_its_own_orgs_alone(nodes: Cluster
         watch = Watch(Metrics(), no_upstream)
         watch.add_stores(stores, lambda: False)
         assert conditions(watch) == {}
+        assert stores.epochs is not None
+        await stores.epochs.poll()
         names = Claim(mine, NameKind.EVENT_NAME, ("a",), 9, 3_600.0)
         assert await ledger.ask((names,), now()) == (Claimed(frozenset(), 1),)
         await asyncio.to_thread(lost.kill)
@@ -308,6 +311,10 @@ async def test_a_lost_node_costs_the_limits_of_its_own_orgs_alone(nodes: Cluster
         await reach(lambda: not ledger.is_down(mine))
         assert f"store:node:{lost.address}" not in conditions(watch)
         assert (await admit(ledger, mine, "back")).used == 1
+        await stores.epochs.poll()
+        emptied = conditions(watch)["store:lost:1"]
+        assert emptied.text == f"the store's node {lost.address} came back empty"
+        assert "about 33 % of the orgs" in emptied.more
 
 
 async def test_a_cluster_that_stops_as_a_whole_without_a_node_is_warned_of(nodes: ClusterDeployment) -> None:
