@@ -79,7 +79,6 @@ ALSO: dict[str, tuple[str, ...]] = {
     "replay/addresses": ("core/replay/test_again.py",),
     "replay/facts": ("core/replay/test_again.py",),
     "replay/filters": ("core/replay/test_again.py",),
-    "replay/story": ("cli/test_why.py",),
     "plan": ("core/client_api/validation/test_planned.py", "config/test_plan.py", "cli/test_plan.py"),
     "plan_writing": (
         "core/client_api/validation/test_planned.py",
