@@ -180,6 +180,11 @@ def test_only_policies_with_such_a_list_look_it_up_and_all_else_is_kept() -> Non
         assert judging.judge(SessionFacts(route=Route.PAGE, client_ip=ip_address(address)), NOW) == found
 
 
+def test_an_entry_is_kept_for_a_year_at_most_and_a_list_is_bounded() -> None:
+    assert run_time_lists.MOST_SECONDS == 366 * 24 * 3600
+    assert run_time_lists.MOST_ENTRIES == {IP: 10_000, USERS: 100_000, FilterName.BLOCKED_USER: 100_000}
+
+
 def test_a_filter_that_is_off_has_no_list() -> None:
     lists = RunTimeLists()
     core = CoreSettings(run_time={USERS: lists.by_name[USERS]})

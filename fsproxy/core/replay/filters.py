@@ -45,7 +45,6 @@ class Undecidable(BaseException):
     """A rule needs what the line lacks. It is no Exception, as ``judge`` takes those for a filter's own failure."""
 
     def __init__(self, lacking: Lacking) -> None:
-        super().__init__(lacking.text)
         self.lacking = lacking
 
 

@@ -21,6 +21,7 @@ from fsproxy.core.redact.views import MOST_FORMS, decoded_bytes, forms, parts, u
         ("ann%252540example.com", "ann@example.com"),
         (r"ann\u0040example.com", "ann@example.com"),
         (r"a\\u0040b\/c", "a@b/c"),
+        (r"a\bb\fc\nd\re\tf\"\/", 'a\x08b\x0cc\nd\re\tf"/'),
         ("a%E2%82%ACb%ffc%e2", "a€b\ufffdc\ufffd"),
         (r"\ud83d\ude00 \ud83d!", "😀 \ue83d!"),
         ("%" + "25" * 9 + "40", "%" + "25" * 5 + "40"),
@@ -57,6 +58,7 @@ def test_a_large_body_is_searched_in_parts_that_cut_no_string_in_two() -> None:
     found = list(parts(body))
     assert b"".join(found) == body
     assert len(found) > 3
+    assert all(128 * 1024 <= len(each) < 129 * 1024 for each in found[:-1])
     assert all(any(json.dumps(each)[1:-1].encode() in part for part in found) for each in strings[::50])
 
 

@@ -150,6 +150,13 @@ def test_a_truncated_address_decides_what_its_whole_network_shares(
             assert decided == again(line(facts), **filters)
 
 
+def test_of_the_rules_that_need_what_is_lacking_the_first_three_are_named() -> None:
+    found = again(line(mask="none"), ip=IpSettings(block=entries(*(f"10.{each}.0.0/16" for each in range(5)))))
+    assert found.rules == ("ip:block:10.0.0.0/16", "ip:block:10.1.0.0/16", "ip:block:10.2.0.0/16")
+    some = entries("10.1.2.0/25", "10.1.2.0/26", "10.1.2.0/27", "10.1.2.0/28", "10.1.3.0/28")
+    assert len(again(line(mask="truncated"), ip=IpSettings(block=some)).rules) == 3
+
+
 def test_a_truncated_v6_address_decides_what_its_whole_network_shares() -> None:
     found = line(changed(client_ip=ip_address("2001:db8:1:2::3")), mask="truncated")
     assert again(found, ip=IpSettings(block=entries("2001:db8::/32"))).code == 5
@@ -199,7 +206,17 @@ def test_a_share_is_drawn_again_by_the_visitor_in_the_line() -> None:
     assert again(line(), domain=domain(share, Mode.SHADOW)).shadow[0].rule == "domain:capture:www.example.com"
     assert again(line(), domain=domain(share + 0.01)).code == 0
     assert again(line(answer=Admitted(True, False, False)), domain=domain(0.0)).code == 0
-    assert again(line(changed(user_id="")), domain=domain(share)).undecidable.startswith("domain: ")
+    nameless = line(changed(user_id=""))
+    lacking = again(nameless, domain=domain(share))
+    assert lacking.undecidable == "domain: the line does not hold the user's id"
+    assert lacking.rules == ("domain:capture:www.example.com",)
+    assert [again(nameless, domain=domain(each)) for each in (0.0, 1.0)] == [
+        Replayed(8, "domain:capture:www.example.com"),
+        Replayed(0),
+    ]
+    cut = line(changed(user_id="u" * 300))
+    assert [again(cut, domain=domain(each)).undecidable != "" for each in (0.0, share, 1.0)] == [False, True, False]
+    assert again(line(changed(user_id="", fresh_user_id="client-1")), domain=domain(share)).code == 8
     assert again(line(changed(url="https://else.example/")), domain=domain(0.0)).code == 0
 
 
@@ -326,7 +343,8 @@ def test_pages_that_failed_before_they_were_judged_and_lines_of_old_are_told_apa
 def test_a_store_that_was_down_is_down_again() -> None:
     found = line(snapshot=rules(quota=QuotaSettings(sessions=1)), answer=None)
     assert found.ledger_down
-    assert again(found, quota=QuotaSettings(sessions=0)).code == 0
+    assert again(found, quota=QuotaSettings(sessions=0)) == Replayed(0)
+    assert not again(msgspec.structs.replace(found, ledger_down=False)).judged, "it failed before it was asked"
 
 
 URLS = st.one_of(

@@ -69,6 +69,15 @@ def test_no_number_of_kinds_examples_and_values_makes_it_grow() -> None:
     assert sum(tally.facts["org"].values()) == 1000
 
 
+def test_an_example_is_listed_once_and_the_first_ones_stay() -> None:
+    tally = Tally()
+    for number in (1, 1, 2, 3, 4, 5, 6):
+        tally.note_page(CAPTURED, IP, f"r-{number}", {})
+    (change,) = tally.changes.values()
+    assert change.examples == ["r-1", "r-2", "r-3", "r-4", "r-5"]
+    assert summed([tally, tally]).changes.popitem()[1].examples == change.examples
+
+
 def test_the_tallies_of_workers_add_up_as_they_come_over_the_wire() -> None:
     one, other = Tally(), Tally()
     one.note_page(CAPTURED, IP, "r-1", {"org": "o-1"})
@@ -76,22 +85,21 @@ def test_the_tallies_of_workers_add_up_as_they_come_over_the_wire() -> None:
     other.note_page(CAPTURED, Side(4, "d"), "s-2", {"org": "o-2"})
     other.note_upload(IP, Side(5, "other"), "s-3", {})
     other.note_calls(3, [(Side("InvalidValue", "event a b"), CAPTURED)], "s-3")
+    late = Side("RateLimited", "event Bought")
+    one.note_calls(2, [(CAPTURED, late), (CAPTURED, late)], "r-2")
+    other.note_calls(4, [(CAPTURED, late)], "s-4")
+    one.note_upload(CAPTURED, IP, "r-3", {})
+    other.note_upload(CAPTURED, IP, "s-5", {})
     for tally in (one, other):
         tally.note_undecidable("the store did not answer")
         tally.beyond += 1
     sent = [msgspec.json.decode(msgspec.json.encode(each), type=Tally) for each in (one, other)]
     whole = summed(sent)
-    assert (whole.pages, whole.changed, whole.uploads, whole.same_code, whole.calls, whole.calls_changed) == (
-        3,
-        3,
-        1,
-        1,
-        3,
-        1,
-    )
-    assert (whole.undecidable, whole.beyond, whole.uploads_changed) == ({"the store did not answer": 2}, 2, 0)
-    assert changes(whole)[0] == (CAPTURED, IP, 2, 0, 0)
-    assert next(iter(whole.changes.values())).examples == ["r-1", "s-1"]
+    assert (whole.pages, whole.changed, whole.uploads, whole.uploads_changed) == (3, 3, 3, 2)
+    assert (whole.same_code, whole.calls, whole.calls_changed) == (1, 9, 4)
+    assert (whole.undecidable, whole.beyond) == ({"the store did not answer": 2}, 2)
+    assert changes(whole)[:2] == [(CAPTURED, IP, 2, 2, 0), (CAPTURED, late, 0, 0, 3)]
+    assert next(iter(whole.changes.values())).examples == ["r-1", "r-3", "s-1", "s-5"]
     assert next(iter(whole.changes.values())).facts == {"org": {"o-1": 2}}
     assert whole.facts == {"org": {"o-1": 2, "o-2": 1}}
     assert summed([]) == Tally()
