@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Any
 
@@ -12,9 +13,11 @@ from fsproxy.core.keys import (
     COUNT,
     COUNT_OR_ZERO,
     HEADER,
+    METADATA,
     TEXT,
     TRUTH,
     FileOf,
+    Key,
     Leaf,
     ListOf,
     MapOf,
@@ -22,7 +25,10 @@ from fsproxy.core.keys import (
     checked,
     choice,
     matching,
+    needed,
     or_null,
+    section,
+    setting,
     trimmed,
     whole,
     words,
@@ -137,3 +143,56 @@ LIST = ListOf[tuple[Any, ...]](COUNT, tuple, COUNT.schema, word="all")
 )
 def test_a_default_is_read_as_users_write_it(reader: Any, written: object, value: object) -> None:
     assert reader.default(written) == value
+
+
+@dataclass(frozen=True)
+class Inner:
+    """Settings of a test."""
+
+    count: int = setting(3, COUNT, "A count.")
+
+
+class Undescribed(Inner):
+    __doc__ = None
+
+
+@dataclass(frozen=True)
+class Outer:
+    """All kinds of keys."""
+
+    name: str = needed(TEXT, "A name.", "the.name")
+    word: str = setting("hidden", TEXT, "A secret.", secret=True)
+    size: int = setting(7, COUNT, "A size.", "of.it")
+    place: str = setting("here", TEXT, "A place.", compare=False)
+    inner: Inner = section(Inner)
+    other: Undescribed = section(Undescribed)
+
+
+def test_a_section_has_its_defaults_hides_secrets_and_compares_what_it_says() -> None:
+    made = Outer(name="a")
+    assert (made.word, made.size, made.inner, made.inner.count) == ("hidden", 7, Inner(), 3)
+    assert "hidden" not in repr(made)
+    assert "size=7" in repr(made)
+    assert made == Outer(name="a", place="there")
+    assert made != Outer(name="a", size=8)
+    with pytest.raises(TypeError):
+        Outer()  # type: ignore[call-arg]
+
+
+def test_a_key_has_its_path_its_default_as_written_and_its_description() -> None:
+    keys: dict[str, Key] = {each.name: each.metadata[METADATA] for each in fields(Outer)}
+    assert {name: (key.default, key.description, key.at) for name, key in keys.items()} == {
+        "name": (..., "A name.", "the.name"),
+        "word": ("hidden", "A secret.", ""),
+        "size": (7, "A size.", "of.it"),
+        "place": ("here", "A place.", ""),
+        "inner": ({}, "Settings of a test.", ""),
+        "other": ({}, "", ""),
+    }
+    assert needed(TEXT, "").metadata[METADATA].at == ""  # type: ignore[attr-defined] # it is a field
+
+
+def test_a_reader_takes_neither_null_nor_several_nor_one_alone_unless_it_says_so() -> None:
+    readers = ListOf(COUNT, tuple, COUNT.schema), SectionOf(dict), MapOf(COUNT, dict)
+    assert (readers[0].lone, readers[0].word, readers[0].verbs) == (False, None, {})
+    assert (readers[1].nullable, readers[1].many, readers[2].nullable) == (False, False, False)

@@ -29,7 +29,7 @@ def lines(*rows: NameRow, core: CoreSettings = CORE) -> list[str]:
 
 def test_a_plan_is_written_with_its_events_properties_and_types() -> None:
     found = lines(
-        row("Bought"), row("Bought", age=3 * DAY), row("Bought/total_real", PROPERTY), row("Bought/a.code_str", PROPERTY),
+        row("Bought/total_real", PROPERTY), row("Bought"), row("Bought", age=3 * DAY), row("Bought/a.code_str", PROPERTY),
         row("Bought/a.code_int", PROPERTY), row("Left", age=2 * DAY), row("Opened/x_str", PROPERTY),
         row("tier_str", USER), row("of the page", NameKind.PAGE_NAME), row("a_str", NameKind.PAGE_PROPERTY),
     )  # fmt: skip
@@ -49,6 +49,7 @@ def test_a_plan_is_written_with_its_events_properties_and_types() -> None:
         "  tier: str",
     ]
     assert all(each.startswith("# ") for each in found[:3])
+    assert found[1].endswith(" and give each event")
     assert found[2].endswith("required: [NAME, ...].")
 
 
@@ -97,6 +98,7 @@ def test_a_plan_names_the_orgs_that_it_was_learned_from(orgs: list[str], named: 
         ("null", "null"),
         ("9", '"9"'),
         ("größe", '"größe"'),
+        ("X: 1", '"X: 1"'),
         ('a"\\', r'"a\U00000022\U0000005c"'),
         ("[{,}]", r'"\U0000005b\U0000007b\U0000002c\U0000007d\U0000005d"'),
         ("a\n: #", r'"a\U0000000a: #"'),

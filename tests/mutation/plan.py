@@ -80,6 +80,7 @@ ALSO: dict[str, tuple[str, ...]] = {
     "replay/addresses": ("core/replay/test_again.py",),
     "replay/facts": ("core/replay/test_again.py",),
     "replay/filters": ("core/replay/test_again.py",),
+    "plan": ("config/test_plan.py",),
     "settings": ("config/test_defaults.py", "core/filters/test_every_filter.py"),
     "audit/redactions": ("core/audit/test_redactions.py",),
     "client_api/redacting": ("core/redact/test_bodies.py",),
