@@ -79,6 +79,11 @@ def conditions(config: Config, now: Instant) -> Iterator[Condition]:
         yield nearly_used_up(limit, now)
 
 
+def are_used_up() -> bool:
+    """Return whether nothing can be opened or accepted."""
+    return math.isinf(_used())
+
+
 def _used() -> float:
     """Return how many descriptors are in use at least; infinity if all are. The system gives out the lowest first."""
     try:

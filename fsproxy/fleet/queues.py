@@ -26,6 +26,7 @@ from fsproxy.config.problems import HostError
 from fsproxy.config.schema import Config, ListenConfig
 from fsproxy.config.tls import server_context
 from fsproxy.fleet.binding import GivenSockets
+from fsproxy.fleet.descriptors import are_used_up
 from fsproxy.fleet.listening import bind_shared, port_faults, require_free
 from fsproxy.fleet.take_over import Predecessor
 from fsproxy.http.connection import ClientConnection
@@ -198,8 +199,8 @@ async def _accept_all(listeners: Sequence[Listener]) -> None:
             waiting.register(each.fileno(), select.POLLIN)
     loop = asyncio.get_running_loop()
     until = loop.time() + ACCEPT_SECONDS
-    # The loop accepts one connection of each listener in a turn.
-    while waiting.poll(0) and loop.time() < until:  # noqa: ASYNC110 - asyncio has no event for it
+    # The loop accepts one connection of each listener in a turn, and none while descriptors have run out.
+    while waiting.poll(0) and loop.time() < until and not are_used_up():  # noqa: ASYNC110 - asyncio has no event for it
         await asyncio.sleep(0)
 
 

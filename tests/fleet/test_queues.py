@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -17,8 +18,10 @@ import pytest
 from fsproxy.config.loader import load_text
 from fsproxy.config.problems import HostError
 from fsproxy.config.schema import Config
+from fsproxy.fleet import queues as queues_module
 from fsproxy.fleet.binding import GivenSockets
 from fsproxy.fleet.queues import Listener, Listeners, Queue, close_queue, open_queues, remove_path
+from support.descriptors import no_descriptors
 from support.ports import free_ports
 
 CONNECTIONS = 40
@@ -128,6 +131,24 @@ async def test_what_was_accepted_in_the_turn_before_the_end_is_served(processes:
             await (listeners.close(accept=False) if ends == "close" else listeners.remove(1))
             client.settimeout(DEADLINE)
             assert await asyncio.to_thread(client.recv, 1) == b"a"
+
+
+async def test_a_process_without_descriptors_does_not_wait_for_what_it_cannot_accept(
+    processes: list[Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queues_module, "ACCEPT_SECONDS", inf)
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda *_: None)  # asyncio says that it cannot accept
+    with kept(await open_queues(config(host=("127.0.0.1",), port=0).listen, 1)) as queues:
+        await processes[0].listeners.add(1, copy(queues[0]))
+        with socket.create_connection(queues[0][0].getsockname()) as client:
+            with no_descriptors():
+                async with asyncio.timeout(DEADLINE):
+                    await processes[0].listeners.close()
+            # It waits for others, who have some.
+            await processes[1].listeners.add(1, copy(queues[0]))
+            client.settimeout(DEADLINE)
+            assert await asyncio.to_thread(client.recv, 1) == b"b"
 
 
 async def test_nobody_is_let_in_before_the_first_process_accepts() -> None:

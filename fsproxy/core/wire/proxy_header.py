@@ -141,15 +141,19 @@ def _read_block(data: bytes) -> ProxyHeader | None:
 
 
 def _fields(header: bytes, at: int) -> Iterator[tuple[int, bytes]]:
-    """Yield the type and the value of each TLV from ``at`` on, and check the checksum if there is one."""
+    """Yield the type and the value of each TLV from ``at`` on. Check the checksum, of which there is one at most."""
+    is_checked = False
     while at < len(header):
         start = at + 3
         kind, end = header[at], start + int.from_bytes(header[at + 1 : start])
         if start > len(header) or end > len(header):
             raise _malformed()
         value = header[start:end]
-        if kind == _CHECKSUM and crc32c(header[:start] + bytes(len(value)) + header[end:]) != int.from_bytes(value):
-            raise _malformed()
+        if kind == _CHECKSUM:
+            # The format does not say which of two counts, and each would cost a pass over the header.
+            if is_checked or crc32c(header[:start] + bytes(len(value)) + header[end:]) != int.from_bytes(value):
+                raise _malformed()
+            is_checked = True
         yield kind, value
         at = end
 

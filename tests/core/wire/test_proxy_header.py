@@ -26,6 +26,35 @@ BEHIND = [b"", b"GET / HTTP/1.1\r\n", b"\x16\x03\x01", b"PROXY UNKNOWN\r\n", SIG
 LONGEST_V6 = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"
 UDP4, UNIX_DATAGRAM = 0x12, 0x32
 
+
+def checked_twice() -> bytes:
+    """A header with two checksums, each of which is right beside the other one.
+
+    What is wrong with a pair depends on its bits by exclusive or alone, so the pair that is right is found bit by bit.
+    """
+
+    def header(pair: int) -> bytes:
+        values = pair.to_bytes(8)
+        return over(TCP4, "203.0.113.7", field(CHECKSUM, values[:4]) + field(CHECKSUM, values[4:]))
+
+    def fault(pair: int) -> int:
+        return (crc32c(header(pair & 0xFFFFFFFF)) << 32 | crc32c(header(pair >> 32 << 32))) ^ pair
+
+    effects = list[tuple[int, int]]()
+    left, right = fault(0), 0
+    for bit in range(64):
+        effect, bits = fault(1 << bit) ^ fault(0), 1 << bit
+        for other, of in effects:
+            if effect ^ other < effect:
+                effect, bits = effect ^ other, bits ^ of
+        effects.append((effect, bits))
+    for effect, bits in effects:
+        if left ^ effect < left:
+            left, right = left ^ effect, right ^ bits
+    assert fault(right) == 0
+    return header(right)
+
+
 LINES = {
     b"PROXY TCP4 203.0.113.7 10.0.0.1 5555 80\r\n": "203.0.113.7",
     b"PROXY TCP4 255.255.255.255 255.255.255.255 65535 65535\r\n": "255.255.255.255",
@@ -100,6 +129,7 @@ MALFORMED = [
     over(TCP4, "203.0.113.7", b"\x04\x00\x02x"),
     over(TCP4, "203.0.113.7", field(CHECKSUM, bytes(4))),
     over(TCP4, "203.0.113.7", field(CHECKSUM, b"")),
+    checked_twice(),
     checked(TCP4, "203.0.113.7").replace(socket.inet_aton("203.0.113.7"), socket.inet_aton("203.0.113.8")),
 ]  # fmt: skip
 MISSING = [
