@@ -59,8 +59,14 @@ def test_a_plain_answer_is_read_whole() -> None:
     whole = read_answer(ANSWER, LIMIT)
     assert whole is not None
     answer, body = whole
-    assert (answer.status, answer.reason, answer.length, body) == (200, b"OK", 2, b"{}")
+    assert (answer.status, answer.reason, answer.length, answer.chunked, body) == (200, b"OK", 2, False, b"{}")
     assert answer.headers.lines == ((b"Server", b"x"), (b"Content-Length", b"2"), (b"Vary", b"Origin"))
+
+
+@pytest.mark.parametrize("value", [b"keep-alive", b"Keep-Alive"])
+def test_a_connection_that_is_kept_alive_is_plain(value: bytes) -> None:
+    assert read(PAGE.replace(b"X-Own: a b", b"Connection: " + value)) is not None
+    assert read_answer(ANSWER.replace(b"Vary: Origin", b"connection: " + value), LIMIT) is not None
 
 
 def test_lines_that_come_twice_and_mean_nothing_to_us_are_plain() -> None:

@@ -49,6 +49,7 @@ ROUTES = compiled()
         ("POST", "/rec/page/x", Route.OTHER),
         ("POST", "/x/rec/page", Route.OTHER),
         ("POST", "/rec%20/page2", Route.OTHER),
+        ("POST", "/%252572ec/page", Route.OTHER),
         ("POST", "/users/v1/individual/u%2F1/customvars", Route.SERVER_API),
         ("POST", "/users/v1/individual/me@x.example/customevent?a=b", Route.SERVER_API),
         ("POST", "/users/v1/individual/%20/customvars", Route.SERVER_API),
@@ -160,6 +161,7 @@ def test_a_route_may_be_configured_in_any_spelling() -> None:
     )
     for path in ("/My%20Relay/Page/", "/my%20relay/page", "/My Relay//Page"):
         assert routes.match("POST", path).route is Route.PAGE
+    assert routes.match("POST", "//h.example/b").route is Route.BUNDLE
 
 
 @pytest.mark.parametrize("target", ["/v2/events", "/users/v1/individual/a/customvars"])
