@@ -55,6 +55,12 @@ def test_a_call_without_a_page_or_a_time_of_its_own_is_known_by_neither() -> Non
     )
 
 
+def test_a_route_without_pages_has_no_limit_on_one() -> None:
+    (operation,) = spends("o", "s", *judged(EVENT), (), CLOCK, RATE).operations
+    assert operation.of_page == ""
+    assert [each.of_page for each in cost(EVENT, UID, page="q").operations] == ["q", "q"]
+
+
 def test_what_is_rejected_or_repeats_a_call_spends_nothing() -> None:
     assert [each.kind for each in cost(NAMELESS, EVENT).operations] == [RateKind.EVENT]
     assert cost(NAMELESS).operations == ()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
 
-from fsproxy.core.client_api.inspected import Inspection
+from fsproxy.core.client_api.calls import Call, ValidatedCall
+from fsproxy.core.client_api.inspected import Form, InspectedCall, Inspection
 from fsproxy.core.client_api.inspection import inspect
 from fsproxy.core.client_api.limiting import spends
 from fsproxy.core.client_api.outcome import CallsOutcome, decide_calls
@@ -16,8 +18,9 @@ from fsproxy.core.client_api.rewriting import rewrite
 from fsproxy.core.client_api.verdicts import LimitVerdict
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.limits.page_clock import CallClock
-from fsproxy.core.model import Instant, Mode, Route
-from fsproxy.core.settings import CardinalitySettings, ClientApiSettings, RateSettings
+from fsproxy.core.model import CallKind, Instant, Mode, Rejection, Route
+from fsproxy.core.reasons import RejectionCode
+from fsproxy.core.settings import CardinalitySettings, ClientApiSettings, PlanSettings, RateSettings
 from support.call_samples import API, OPAQUE, SET_VARS, bundle, compact, event, first, second, user
 
 SETTINGS = ClientApiSettings()
@@ -271,6 +274,54 @@ def test_the_problem_document_lists_every_rejection_in_order_and_no_value() -> N
     ]
     assert "s3cret" not in repr(document)
     assert "message" not in document
+
+
+ONE = ClientApiSettings(max_calls=1)
+LIMITED = RejectionCode.RATE_LIMITED
+
+
+def test_calls_beyond_the_most_are_counted_and_not_listed() -> None:
+    inspection = inspect(ONE, Route.BUNDLE, bundle(GOOD, GOOD, user({}), first("", {})))
+    counted = {(LIMITED, CallKind.EVENT): 2, (LIMITED, CallKind.SET_USER_VARS): 1}
+    for mode in (Mode.ENFORCE, Mode.SHADOW):
+        outcome = decided(inspection, replace(ONE, mode=mode))
+        cut = 3 if mode is Mode.ENFORCE else 0
+        assert (outcome.rejected_calls, outcome.rejected, len(outcome.rejections)) == (cut, cut, cut)
+        assert (outcome.listed, len(outcome.shadow), outcome.changed) == ((), 3 - cut, cut > 0)
+        assert outcome.counts() == ((counted, {}) if cut else ({}, counted))
+        assert {each.detail for each in outcome.surplus} == {"more than 1 calls in one body"}
+
+
+@pytest.mark.parametrize(
+    ("call", "limited", "status"),
+    [
+        (first("", {}), False, 400),
+        (first("E", {"a_str": "x" * 600_000}), False, 400),
+        (GOOD, True, 429),
+        (GOOD, False, None),
+    ],
+)
+def test_where_calls_are_too_many_the_status_is_429_unless_another_is_broken(
+    call: str, *, limited: bool, status: int | None
+) -> None:
+    inspection = inspect(ONE, Route.EVENT, bundle(call, GOOD))
+    assert decide_calls(inspection, {}, {0} if limited else (), ONE).status == status
+
+
+def test_refused_names_are_counted_one_by_one() -> None:
+    inspection = inspect(SETTINGS, Route.BUNDLE, bundle(first("E", {"a_str": "x", "b_str": "x", "c_str": 1}), GOOD))
+    refused = {NameKind.EVENT_PROPERTY: {"E/a_str", "E/b_str", "Good/a_str"}}
+    enforced, shadow = decide_calls(inspection, refused, (), SETTINGS).counts()
+    assert (sum(enforced.values()), shadow) == (4, {})
+    assert enforced[RejectionCode.CARDINALITY_EXCEEDED, CallKind.EVENT] == 3
+
+
+def test_what_the_plan_of_names_notes_is_shadow() -> None:
+    noted = (Rejection(RejectionCode.UNPLANNED_EVENT, CallKind.EVENT, "E", None, "is not in the plan"),)
+    call = InspectedCall(Call(kind=CallKind.EVENT, name="E"), ValidatedCall(noted=noted))
+    inspection = Inspection(b"", Route.BUNDLE, Form.BUNDLE, ((0, 0),), (call,))
+    assert tuple(decided(inspection, replace(SETTINGS, plan=PlanSettings())).shadow) == noted
+    assert decided(inspection).is_clean
 
 
 def test_a_call_without_a_name_is_called_by_its_kind() -> None:

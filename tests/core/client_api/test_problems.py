@@ -50,6 +50,16 @@ def test_a_rejection_names_call_and_property_and_a_call_without_a_name_its_kind(
     ]
 
 
+def test_of_the_calls_beyond_the_most_only_the_first_is_listed() -> None:
+    surplus = (Rejection(RejectionCode.RATE_LIMITED, CallKind.EVENT, None, None, "more than 9 calls in one body"),) * 3
+    outcome = CallsOutcome((CallOutcome(rejections=(OWN,)),), surplus, surplus_is_cut=True, status=400)
+    found = json.loads(problem_document(outcome))
+    assert (found["detail"], [each["code"] for each in found["errors"]]) == (
+        "4 rejections",
+        ["InvalidJson", "RateLimited"],
+    )
+
+
 def test_callers_of_the_server_api_also_get_the_vendors_members_of_the_first_rejection() -> None:
     found = document(OF_PROPERTY, OWN, server=True)
     assert (found["message"], found["code"]) == ("a.b_int: not an integer of 64 bits", "InvalidValue")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsproxy.core.filters.ramping import RampingFilter
-from fsproxy.core.limits.ramping import bucket
+from fsproxy.core.limits.ramping import Draw, bucket
 from fsproxy.core.model import FilterName, Instant, Mode, Route, SessionFacts
 from fsproxy.core.reasons import ReasonCode
 from fsproxy.core.settings import CoreSettings, FilterSettings, OrgSettings, RampingSettings, RampingStep
@@ -90,6 +90,15 @@ def test_the_whole_share_compiles_to_nothing_and_so_does_mode_off() -> None:
     assert shadow is not None
     assert shadow.mode is Mode.SHADOW
     assert _compile(RampingSettings(schedule=(RampingStep(date(2026, 1, 1), 1.0),))) is not None
+
+
+def test_an_admitted_first_visit_is_remembered_by_the_least_share_that_is_to_come() -> None:
+    constant = _compile(RampingSettings(share=0.5, salt="pepper"))
+    steps = (RampingStep(date(2020, 1, 1), 0.8), RampingStep(date(2100, 1, 1), 0.1))
+    scheduled = _compile(RampingSettings(share=0.5, salt="pepper", schedule=steps))
+    assert constant is not None
+    assert scheduled is not None
+    assert (constant.draw(NOW), scheduled.draw(NOW)) == (Draw("pepper", 0.5), Draw("pepper", 0.1))
 
 
 def test_the_rule_of_a_schedule_is_named_by_it() -> None:
