@@ -8,6 +8,8 @@ import pytest
 
 from fsproxy.core.client_api.calls import Typing
 from fsproxy.core.client_api.reading.arguments import read_arguments
+from fsproxy.core.client_api.validation.call import validate_call
+from fsproxy.core.client_api.validation.learned import EVENTS, SIGHTINGS
 from fsproxy.core.model import CallKind
 from fsproxy.core.settings import ClientApiSettings
 
@@ -97,3 +99,37 @@ def test_variables_that_are_a_uid_alone_identify(args: list[Any], kind: CallKind
     call = read_arguments(8193, args, SETTINGS)
     assert call is not None
     assert call.kind is kind
+
+
+@pytest.mark.parametrize(
+    ("number", "args", "key"),
+    [
+        (8197, ["E", "{}"], ("E", Typing.SUFFIX, None)),
+        (8197, ["E", "{}", None, 1, '{"a":"int"}'], ("E", Typing.SCHEMA, '{"a":"int"}')),
+        (8197, ["E", "{}", None, 2, "x" * 2_048], ("E", Typing.INFERRED, "x" * 2_048)),
+        (8197, ["E", "{}", None, 1, "x" * 3_000], None),
+        (8197, ["E", "{}", None, 1, {}], None),
+        (8197, [5, "{}"], None),
+        (8197, ["E", 5], None),
+        (8197, [5, 5], None),
+        (8193, ["user", "{}"], None),
+    ],
+)
+def test_an_event_is_learned_by_its_name_its_typing_and_its_schema(number: int, args: list[Any], key: Any) -> None:
+    call = read_arguments(number, args, SETTINGS)
+    assert call is not None
+    assert call.key == key
+
+
+def test_an_event_that_is_learned_is_recognized_unless_it_is_read_anew() -> None:
+    settings = ClientApiSettings()
+    args = ["Args", '{"a_str":"x"}']
+    call = read_arguments(8197, args, settings)
+    assert call is not None
+    for _ in range(SIGHTINGS):
+        assert read_arguments(8197, args, settings) == call
+        EVENTS.note(call, validate_call(call, settings), settings)
+    known = read_arguments(8197, args, settings)
+    assert known is not None
+    assert (known.learned, known.properties) == (validate_call(call, settings), {})
+    assert read_arguments(8197, args, settings, anew=True) == call

@@ -8,11 +8,18 @@ from fsproxy.core.client_api.calls import MAX_LEAVES, Call, broken, too_big
 from fsproxy.core.client_api.inspection import inspect
 from fsproxy.core.client_api.reading.server_api import ServerCall
 from fsproxy.core.client_api.validation.call import validate_call
-from fsproxy.core.client_api.validation.details import LONGEST_ECHO, cut, property_detail, reserved_detail
+from fsproxy.core.client_api.validation.details import (
+    LONGEST_ECHO,
+    cut,
+    names_detail,
+    property_detail,
+    reserved_detail,
+)
 from fsproxy.core.json.strict import Fault
+from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.model import CallKind, PropertyType, Route
 from fsproxy.core.reasons import RejectionCode
-from fsproxy.core.settings import ClientApiSettings
+from fsproxy.core.settings import CardinalitySettings, ClientApiSettings
 
 SETTINGS = ClientApiSettings(property_name_length=40, value_size=90)
 TYPES = "str, int, real, date, bool, strs, ints, reals, dates, bools"
@@ -67,10 +74,48 @@ def test_where_hyphens_are_allowed_the_text_says_so() -> None:
         (RejectionCode.EXPECTED_ATOM, "an object or list where one value belongs"),
         (RejectionCode.VALUE_TOO_BIG, "longer than 256 characters"),
         (RejectionCode.INVALID_VALUE, "not a string"),
+        (RejectionCode.CARDINALITY_EXCEEDED, "a new value beyond the limit on values of pageName"),
     ],
 )
 def test_a_reserved_property_is_told_its_own_limit(code: RejectionCode, text: str) -> None:
     assert reserved_detail(code, 256) == text
+
+
+@pytest.mark.parametrize(
+    ("kind", "most", "most_per_page", "text"),
+    [
+        (CallKind.EVENT, 500, 50, "a new name beyond the limit on names"),
+        (CallKind.IDENTIFY, None, None, "a new name beyond the limit on names"),
+        (CallKind.PAGE, 500, 50, "a new name beyond 50 of a page or 500 of all pages"),
+        (CallKind.PAGE, 500, None, "a new name beyond 500 of all pages"),
+        (CallKind.PAGE, None, 50, "a new name beyond 50 of a page"),
+    ],
+)
+def test_a_refused_name_is_told_the_limits_that_hold(
+    kind: CallKind, most: int | None, most_per_page: int | None, text: str
+) -> None:
+    limits = CardinalitySettings(page_properties=most, page_properties_per_page=most_per_page)
+    assert names_detail(kind, ClientApiSettings(cardinality=limits)) == text
+
+
+def test_a_name_of_an_event_and_a_uid_are_told_their_own_limits() -> None:
+    for call, refused, code, text in (
+        (Call(kind=CallKind.EVENT, name=""), None, "InvalidEventName", "not a string of 1 to 250 characters"),
+        (
+            Call(kind=CallKind.EVENT, name="E"),
+            {NameKind.EVENT_NAME: {"E"}},
+            "CardinalityExceeded",
+            "a new name beyond the limit on event names",
+        ),
+        (
+            Call(kind=CallKind.IDENTIFY, properties={"uid": ""}),
+            None,
+            "InvalidId",
+            "its uid is not a string of 1 to 256 characters, or a placeholder",
+        ),
+    ):
+        (rejection,) = validate_call(call, ClientApiSettings(), refused).rejections
+        assert (rejection.code.value, rejection.property, rejection.detail) == (code, None, text)
 
 
 def test_a_call_as_a_whole_is_told_its_limit_or_its_fault() -> None:
