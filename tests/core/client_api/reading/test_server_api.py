@@ -10,8 +10,9 @@ import pytest
 from fsproxy.core.client_api.inspection import inspect
 from fsproxy.core.client_api.outcome import CallsOutcome, decide_calls
 from fsproxy.core.client_api.problems import problem_document
-from fsproxy.core.client_api.reading.server_api import ServerCall, server_call
+from fsproxy.core.client_api.reading.server_api import ServerCall, server_call, split_batch
 from fsproxy.core.client_api.rewriting import rewrite
+from fsproxy.core.json.strict import Fault
 from fsproxy.core.model import Route
 from fsproxy.core.settings import ClientApiSettings
 from support.call_samples import compact
@@ -98,6 +99,92 @@ def test_a_batch_loses_its_bad_items_and_keeps_the_bytes_of_the_others() -> None
     ]
     assert (outcome.status, outcome.rejected_calls) == (None, 3)
     assert left == f'{{"a":1, "requests":[ {good}, {{"name":"F","properties":{{"b":1}}}}] , "z":[] }}'.encode()
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "body"),
+    [
+        (ServerCall.CUSTOM_EVENT, {"Event": {"event_name": "E"}}),
+        (ServerCall.CUSTOM_EVENT, {"event": {"event_name": "E", "EVENT_NAME": "F"}}),
+        (ServerCall.CUSTOM_EVENT, {"event": {"event_name": "E", "Event_data": {}}}),
+        *((ServerCall.EVENT, {"name": "E", each: {}}) for each in ("Name", "Properties", "Schema")),
+        (ServerCall.EVENT, {"name": "E", "schema": {"PROPERTIES": {}}}),
+        *(
+            (ServerCall.USER, {"uid": "u", each: {}})
+            for each in ("UID", "Display_Name", "Email", "Properties", "Schema")
+        ),
+        (ServerCall.USER, {"uid": "u", "schema": {"Properties": {}}}),
+        (ServerCall.EVENT_BATCH, {"Requests": [{"name": "E"}]}),
+        (ServerCall.EVENT_BATCH, {"requests": [{"Name": "E"}]}),
+        (ServerCall.USER_BATCH, {"requests": [{"Uid": "u"}]}),
+    ],
+)
+def test_a_name_that_is_read_must_be_spelled_right(endpoint: ServerCall, body: Any) -> None:
+    outcome, _ = run(endpoint, compact(body).encode())
+    assert [(each.code.value, each.detail) for each in outcome.rejections] == [
+        ("InvalidJson", "a name in other letters than it has")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "body"),
+    [
+        (ServerCall.CUSTOM_VARS, {"Uid": "x"}),
+        (ServerCall.CUSTOM_EVENT, {"event": {"event_name": "E", "Timestamp": 1}, "Name": 1}),
+        (ServerCall.EVENT, {"name": "E", "Session": {}, "EMAIL": 1, "schema": {"X": 1}}),
+        (ServerCall.USER, {"uid": "u", "Name": 1}),
+        (ServerCall.EVENT_BATCH, {"requests": [{"name": "E"}], "Name": 1}),
+    ],
+)
+def test_other_names_may_be_spelled_in_any_way(endpoint: ServerCall, body: Any) -> None:
+    outcome, left = run(endpoint, compact(body).encode())
+    assert [each.code.value for each in outcome.rejections if each.code.value == "InvalidJson"] == []
+    assert left is None or endpoint is ServerCall.CUSTOM_VARS
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "body", "details"),
+    [
+        (ServerCall.CUSTOM_EVENT, {"event": []}, ["event is not an object"]),
+        (ServerCall.CUSTOM_EVENT, {}, ["event is not an object"]),
+        (ServerCall.CUSTOM_EVENT, [], ["not a JSON object"]),
+        (
+            ServerCall.CUSTOM_EVENT,
+            {"event": {"event_name": "E", "event_data": 5}},
+            ["event_data is not an object"],
+        ),
+        (ServerCall.EVENT, {"name": "E", "schema": 5, "properties": 5}, ["properties", "schema"]),
+        (ServerCall.USER, {"uid": "u", "schema": {"properties": []}}, ["properties"]),
+    ],
+)
+def test_what_is_no_object_is_named(endpoint: ServerCall, body: Any, details: list[str]) -> None:
+    outcome, _ = run(endpoint, compact(body).encode())
+    wanted = [each if " " in each else f"{each} is not an object" for each in details]
+    assert [each.detail for each in outcome.rejections] == wanted
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        (b'{"requests":[]}', []),
+        (b'{"a":[7], "requests" : [ 1 ,{}] }', [b"1", b"{}"]),
+        (b'\xef\xbb\xbf {"requests":[1]}\n', [b"1"]),
+        (b'{"re\\u0071uests":[1]}', [b"1"]),
+        (b'{"requests":[1]}x', Fault.NOT_JSON),
+        (b'{"requests":[1', Fault.NOT_JSON),
+        (b'{"requests":{}}', Fault.NOT_JSON),
+        (b' {"requests"', Fault.NOT_JSON),
+        (b"[]", Fault.NOT_OBJECT),
+        (b"", Fault.NOT_OBJECT),
+        (b"{}", Fault.NOT_BATCH),
+        (b'{"request":[]}', Fault.NOT_BATCH),
+        (b'{"requests":[],"Requests":[]}', Fault.DUPLICATE),
+        (b'{"REQUESTS":[]}', Fault.MISSPELT),
+    ],
+)
+def test_a_batch_is_split_into_its_items_or_has_a_fault(body: bytes, found: list[bytes] | Fault) -> None:
+    spans = split_batch(body)
+    assert (spans if isinstance(spans, Fault) else [body[start:end] for start, end in spans]) == found
 
 
 def test_a_batch_of_which_nothing_is_left_is_answered_with_400() -> None:
