@@ -53,7 +53,7 @@ def test_what_is_no_pattern_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "/a?b", "/a#b", "/a b", "/a\\", r"/\x", "ftp://a/b", "https://", "https:///a", "https://u:p@a/", "http://a:0/",
+        "/a?b", "/a#b", "/a b", "/a\\", r"/\x", "ftp://a/b", "https://", "https:///a", "https://u:p@a/", "http://a:0/", "http://a:0",
         "http://a:99999/", r"https://\1.example/", "//http://a", "htps://a/b",
     ],
 )  # fmt: skip
