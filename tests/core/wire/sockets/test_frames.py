@@ -153,7 +153,7 @@ def test_of_a_frame_that_is_not_kept_its_ends_say_which_it_was(start: bytes, end
     ],
 )
 def test_a_message_that_is_not_kept_is_what_its_beginning_says_or_else_a_bundle(start: bytes, command: Command) -> None:
-    assert read_ends(start, b',"Seq":7}') == SocketFrame(command=command, seq=7, raw_seq=b"7")
+    assert read_ends(start, b',"Seq":7}') == SocketFrame(command, 7, b"7", (0, 0))
 
 
 @pytest.mark.parametrize("start", [b"", b"x", b'{"Cmd":8,', b'{"Page":{'])

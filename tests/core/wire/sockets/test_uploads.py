@@ -113,8 +113,20 @@ def test_the_ids_of_a_bundle_stand_beside_it(content: bytes) -> None:
     assert message[slice(*found.place)].startswith(b'{"Seq":' if b" " not in content[:20] else b'{"Seq": ')
 
 
+REPEATED = (b"Seq", b"DeltaT", b"UserId", b"SessionId", b"pageid", b"PAGESTART")
+
+
 @pytest.mark.parametrize("size", [10, AT_ONCE])
-@pytest.mark.parametrize("second", [b'"OrgId":"other"', b'"orgid":"other"', b'"Bundle":{}', b'"\\u004frgId":"other"'])
+@pytest.mark.parametrize(
+    "second",
+    [
+        b'"OrgId":"other"',
+        b'"orgid":"other"',
+        b'"Bundle":{}',
+        b'"\\u004frgId":"other"',
+        *(b'"%b":4' % name for name in REPEATED),
+    ],
+)
 def test_a_name_that_comes_twice_is_refused(second: bytes, size: int) -> None:
     large = COMPACT.replace(b'"Evts":[]', b'"Evts":["%b"]' % (b"x" * size))
     for content in (
