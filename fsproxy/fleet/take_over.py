@@ -42,8 +42,12 @@ log = structlog.get_logger("fsproxy")
 class Predecessor:
     """The program that serves now and is to be taken over."""
 
-    def __init__(self, http: aiohttp.ClientSession, instance: str, passage: str, given: GivenSockets) -> None:
+    def __init__(
+        self, http: aiohttp.ClientSession, instance: str, passage: str, given: GivenSockets, claim: socket.socket
+    ) -> None:
+        """``claim``: as long as it is open, the program gives its sockets to no other one."""
         self._http = http
+        self._claim = claim
         self._instance = instance
         self.passage = passage
         """Its name in ``CDN-Loop``, which this program uses from now on: both serve for a while."""
@@ -76,8 +80,13 @@ class Predecessor:
             async with http.get("/readyz") as response:
                 body = await response.json(content_type=None)
                 instance, passage = str(body["instance"]), handed_on(body.get("passage"))
+            fault = "is starting itself: take it over once it is ready"
             if not body.get("waiting_for"):
-                return cls(http, instance, passage, GivenSockets(await asyncio.to_thread(_received, instance)))
+                claim, given = await asyncio.to_thread(_received, instance)
+                if given:
+                    return cls(http, instance, passage, GivenSockets(given), claim)
+                claim.close()
+                fault = "another start is taking over: wait for that one, or end it"
         except aiohttp.ClientConnectorError:
             await http.close()
             return None
@@ -86,8 +95,7 @@ class Predecessor:
             fault = f"is answered by a program on {host} that cannot be taken over"
             raise HostError("admin.port", fault, value=config.port) from None
         await http.close()
-        fault = f"is answered by a program on {host} that is starting itself: take it over once it is ready"
-        raise HostError("admin.port", fault, value=config.port)
+        raise HostError("admin.port", f"is answered by a program on {host} that {fault}", value=config.port)
 
     async def hold(self) -> None:
         """Make sure that a connection to the program is open. Call this right before the admin port is opened.
@@ -115,29 +123,44 @@ class Predecessor:
     async def close(self) -> None:
         """Let the program go on, unless ``retire`` was called."""
         self.given.close()
+        self._claim.close()
         await self._http.close()
 
 
 @contextmanager
 def handing_over(instance: str, sockets: Iterable[socket.socket]) -> Iterator[None]:
-    """Give copies of these listening sockets to each program of this user that asks ``instance`` for them.
+    """Give copies of these listening sockets to a program of this user that asks ``instance`` for them.
 
-    It asks on an abstract unix socket, which belongs to the network namespace, as ports do.
+    It asks on an abstract unix socket, which belongs to the network namespace, as ports do. No other program is given
+    them as long as it keeps its connection open.
     """
     if sys.platform != "linux":
         yield
         return
-    given, loop = list(sockets), asyncio.get_running_loop()
+    given, loop, claims = list(sockets), asyncio.get_running_loop(), list[socket.socket]()
 
     def give() -> None:
-        with contextlib.suppress(OSError):  # the other program has ended meanwhile
-            to, _ = door.accept()
-            with to:
-                _, user, _ = _PEER.unpack(to.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
-                if user == os.geteuid():
-                    fds = [each.fileno() for each in given if each.fileno() >= 0]  # some are closed at the end
-                    for start in range(0, len(fds), _PART):
-                        socket.send_fds(to, [b"!"], fds[start : start + _PART])
+        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:  # the other program has ended meanwhile
+            to = stack.enter_context(door.accept()[0])
+            _, user, _ = _PEER.unpack(to.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
+            if user != os.geteuid():
+                return
+            if claims:
+                to.send(b"!")
+                return
+            fds = [each.fileno() for each in given if each.fileno() >= 0]  # some are closed at the end
+            for start in range(0, len(fds), _PART):
+                socket.send_fds(to, [b"!"], fds[start : start + _PART])
+            to.shutdown(socket.SHUT_WR)
+            stack.pop_all()
+            claims.append(to)
+            loop.add_reader(to.fileno(), end_claim)
+
+    def end_claim() -> None:
+        for each in claims:
+            loop.remove_reader(each.fileno())
+            each.close()
+        claims.clear()
 
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
         door.setblocking(False)
@@ -148,23 +171,31 @@ def handing_over(instance: str, sockets: Iterable[socket.socket]) -> Iterator[No
             yield
         finally:
             loop.remove_reader(door.fileno())
+            end_claim()
 
 
 def _door(instance: str) -> str:
     return f"\0fsproxy-{instance}"
 
 
-def _received(instance: str) -> list[socket.socket]:
-    """Return copies of the listening sockets of a program. Raise OSError when it gives none. This blocks."""
+def _received(instance: str) -> tuple[socket.socket, list[socket.socket]]:
+    """Return a claim on a program, and copies of its listening sockets; none if another program has a claim.
+
+    Raise OSError when the program does not let itself be taken over. This blocks.
+    """
     found: list[int] = []
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
+    said = b""
+    with contextlib.ExitStack() as stack:
+        door = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
         door.settimeout(ASK_SECONDS)
         door.connect(_door(instance))
         while True:
             message, fds, _, _ = socket.recv_fds(door, 1, _PART, socket.MSG_CMSG_CLOEXEC)
             found += fds
+            said += message
             if not message:
                 break
-    if not found:
-        raise PermissionError
-    return [socket.socket(fileno=each) for each in found]
+        if not said:
+            raise PermissionError
+        stack.pop_all()
+    return door, [socket.socket(fileno=each) for each in found]

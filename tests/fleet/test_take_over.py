@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -79,6 +80,29 @@ async def test_the_sockets_go_over_with_what_waits_in_them_and_the_old_program_d
             async with admin_port(of, "new", drained, await bind_admin(of.admin, predecessor.given)):
                 await stop_accepting(runner)
                 await predecessor.retire()
+            await predecessor.close()
+    assert drained == ["old"]
+
+
+async def test_of_two_that_take_over_at_once_one_is_refused_until_the_other_has_given_up() -> None:
+    of = config(*free_ports(1))
+    drained: list[str] = []
+    sockets = await bind_admin(of.admin)
+    async with admin_port(of, "old", drained, sockets):
+        with handing_over("old", sockets):
+            for _ in range(2):
+                found = await asyncio.gather(Predecessor.find(of), Predecessor.find(of), return_exceptions=True)
+                (refused,) = (each for each in found if isinstance(each, HostError))
+                assert "another start is taking over" in str(refused)
+                (first,) = (each for each in found if isinstance(each, Predecessor))
+                await first.close()
+            last = await Predecessor.find(of)
+            assert last is not None
+            await last.retire()
+            # It drains, and is for nobody else.
+            with pytest.raises(HostError, match="another start is taking over"):
+                await Predecessor.find(of)
+            await last.close()
     assert drained == ["old"]
 
 
