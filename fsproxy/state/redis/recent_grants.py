@@ -16,7 +16,8 @@ from fsproxy.core.limits.operations import RESERVATION_SECONDS, Admit, Admitted,
 from fsproxy.core.model import Instant
 
 LAST_SECONDS = 3.0
-"""Before the newest grant. Sentinels see a new primary within a second of its promotion."""
+"""Before the newest grant of the same org. Sentinels see a new primary within a second of its promotion; the other
+nodes of a Cluster go on granting until a lost one's replica is in charge."""
 MOST = 5_000
 
 
@@ -38,7 +39,7 @@ class RecentGrants:
             return
         grants = self._grants
         grants[operation.token] = (now, operation, None)
-        while len(grants) > MOST or next(iter(grants.values()))[0] < now - LAST_SECONDS:
+        while len(grants) > MOST or next(iter(grants.values()))[0] < now - RESERVATION_SECONDS:
             grants.popitem(last=False)
 
     def end(self, operation: Confirm | Release) -> None:
@@ -54,8 +55,10 @@ class RecentGrants:
         """Return what is to be sent, in its order. A unit counts again whatever the limit is by now."""
         found: list[Operation] = []
         now = wall_clock()
+        newest = {admit.org: at for at, admit, _ in self._grants.values()}
         for at, admit, confirm in self._grants.values():
-            if admit.quota is not None and 0 <= now - at < RESERVATION_SECONDS:
+            is_last = newest[admit.org] - at <= LAST_SECONDS
+            if is_last and admit.quota is not None and 0 <= now - at < RESERVATION_SECONDS:
                 quota = replace(admit.quota, enforced=False)
                 found.append(replace(admit, ramped_out=False, shared_out=False, quota=quota))
                 if confirm is not None:
