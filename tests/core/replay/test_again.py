@@ -343,7 +343,9 @@ def test_pages_that_failed_before_they_were_judged_and_lines_of_old_are_told_apa
 def test_a_store_that_was_down_is_down_again() -> None:
     found = line(snapshot=rules(quota=QuotaSettings(sessions=1)), answer=None)
     assert found.ledger_down
-    assert again(found, quota=QuotaSettings(sessions=0)) == Replayed(0)
+    share = DomainSettings(rules=(DomainRule(True, Entry("www.example.com"), None, 0.0),))
+    for rule in ({"quota": QuotaSettings(sessions=0)}, {"ramping": RampingSettings(share=0.0)}, {"domain": share}):
+        assert again(found, **rule) == Replayed(0), "only the ledger knows whom they let pass"
     assert not again(msgspec.structs.replace(found, ledger_down=False)).judged, "it failed before it was asked"
 
 
