@@ -50,7 +50,7 @@ def test_a_set_gets_more_memory_until_it_works_and_fails_loudly_when_there_is_no
         ("\ud800", "half a character"),
     ],
 )
-def test_what_is_wrong_with_an_expression_is_said_once_and_not_logged(
+def test_what_is_wrong_with_an_expression_is_returned_and_not_logged(
     expression: str, said: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert reason(expression).startswith(said)

@@ -202,7 +202,7 @@ def test_only_a_get_without_a_body_opens_a_socket(method: str, headers: dict[byt
     assert asks_for_socket(method, headers) is asks
 
 
-def test_an_upgrade_keeps_its_trailers_too() -> None:
+def test_an_upgrade_accepts_trailers_too() -> None:
     lines = sent((b"Upgrade", b"websocket"), (b"TE", b"trailers"), framing=Framing.UPGRADE)
     assert (named(lines, b"connection"), named(lines, b"te")) == ([b"Upgrade, TE"], [b"trailers"])
 

@@ -181,7 +181,7 @@ def test_what_breaks_the_format_is_refused_and_never_completed(data: bytes) -> N
         assert fault_of(data[:length]) or read_proxy_header(data[:length]) is None
 
 
-def test_what_is_meant_as_a_header_is_told_from_what_is_none() -> None:
+def test_a_beginning_is_meant_as_a_header_or_not() -> None:
     assert [data for data in (*LINES, *BLOCKS, *MALFORMED) if not begins_like_header(data)] == []
     assert [data for data in (*MISSING, b"", b"PROXY", SIGNATURE[:-1]) if begins_like_header(data)] == []
 
