@@ -17,6 +17,7 @@ from support.call_samples import API, OPAQUE, bundle, compact, event, first, sec
 LIMIT = 512 * 1024
 SETTINGS = ClientApiSettings(max_payload=LIMIT, max_calls=1_000_000)
 THOROUGH = replace(SETTINGS, on_uninspectable=OnUninspectable.BLOCK)
+GOOD = first("E", {"a_int": 1})
 
 
 def read(body: bytes) -> Bundle:
@@ -362,3 +363,39 @@ def test_digits_that_are_no_value_of_a_call_are_not_looked_at(value: str) -> Non
     found = read_bundle(bundle(f'{{"Kind":{value},"Args":["E","{{}}"]}}'), SETTINGS)
     assert isinstance(found, Bundle)
     assert found.calls == []
+
+
+@pytest.mark.parametrize(
+    "opaque",
+    ["[1, 8197 ]", '{"x" 8197 }', '{"x": 8197 1}', '{"Kind":{}, "x" 8197 }', '[{"Kind": 8197 }]', '{"Other": 8197 }'],
+)
+def test_what_is_no_event_may_hold_a_calls_number_as_a_value(opaque: str) -> None:
+    """Not all of it is JSON: the bundle is split by brackets and strings alone."""
+    found = read(bundle(opaque, first("E", {})))
+    assert [each.index for each in found.calls] == [1]
+
+
+@pytest.mark.parametrize("name", ["Kind", "Args", "When"])
+def test_a_call_with_a_member_twice_is_broken(name: str) -> None:
+    members = {"Kind": "8197", "Args": '["E","{}"]', "When": "5"}
+    written = [f'"{each}":{value}' for each, value in members.items()]
+    for again in (f'"{name}":{members[name]}', f'"{name}":1'):
+        for order in ([again, *written], [*written, again]):
+            (call,) = calls("{" + ",".join(order) + "}")
+            assert [each.detail for each in call.breaches] == ["the same name twice in one object"]
+
+
+def test_of_calls_beyond_the_most_the_kind_alone_is_read() -> None:
+    rest = [OPAQUE[0], user({}), '{"Kind":57,"Args":[ 8197 ],"When":1}', first("page", {}, 8193), first("E", {})]
+    found = read_bundle(bundle(GOOD, *rest), replace(SETTINGS, max_calls=1))
+    assert isinstance(found, Bundle)
+    assert [each.index for each in found.calls] == [0]
+    assert found.surplus == {2: CallKind.SET_USER_VARS, 4: CallKind.SET_USER_VARS, 5: CallKind.EVENT}
+
+
+def test_the_words_for_what_cannot_be_judged_are_those_of_the_documents() -> None:
+    assert [str(each) for each in Uninspectable] == [
+        "not a JSON object with a list named Evts",
+        "not JSON",
+        "not to be redacted",
+    ]
