@@ -38,6 +38,7 @@ ALSO: dict[str, tuple[str, ...]] = {
         "core/client_api/validation/test_call.py",
     ),
     "client_api/validation/call": (
+        "core/client_api/validation/test_planned.py",
         "core/client_api/reading/test_server_api.py",
         "core/client_api/validation/test_details.py",
     ),

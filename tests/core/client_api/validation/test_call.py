@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from fsproxy.core.client_api.calls import Call, Typing, ValidatedCall
-from fsproxy.core.client_api.validation.call import validate_call
+from fsproxy.core.client_api.validation.call import refuse, validate_call
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.model import CallKind
+from fsproxy.core.reasons import RejectionCode
 from fsproxy.core.settings import ClientApiSettings
 
 SETTINGS = ClientApiSettings()
@@ -457,3 +458,27 @@ def test_no_detail_ever_holds_a_value() -> None:
     result = validate_call(call(properties | {"email": ["s3cret"], "x": "s3cret"}), SETTINGS)
     assert len(result.rejections) == 10
     assert not any("s3cret" in repr(each) for each in result.rejections)
+
+
+@pytest.mark.parametrize(
+    ("properties", "more"),
+    [
+        ({"a_str": "x", "b_str": "y"}, {}),
+        ({"a_str": "x", "b": 1}, {}),
+        ({"a_str": "x"}, {"kind": EVENT}),
+        ({"o": {"a": "x", "b": "y"}}, {"typing": Typing.SCHEMA, "schema": {"o": {"a": "str", "b": "str"}}}),
+        ({"a": "x"}, {"typing": Typing.SCHEMA, "schema": {"a": "str"}}),
+    ],
+)
+def test_what_the_ledger_refuses_goes_as_if_it_had_been_known_at_once(
+    properties: dict[str, Any], more: dict[str, Any]
+) -> None:
+    made = call(properties, **more)
+    first = validate_call(made, SETTINGS)
+    for names in ({"a_str", "E/a_str", "o.a_str"}, {"other"}, set[str]()):
+        refused = {NameKind.USER_PROPERTY: names, NameKind.EVENT_PROPERTY: names}
+        again, expected = refuse(made, first, refused, SETTINGS), validate_call(made, SETTINGS, refused)
+        assert (again.rejected, again.rejections) == (expected.rejected, expected.rejections)
+        assert again.rejected or again.names == expected.names
+        cardinality = [each for each in again.rejections if each.code is RejectionCode.CARDINALITY_EXCEEDED]
+        assert bool(cardinality) is ("a_str" in names)
