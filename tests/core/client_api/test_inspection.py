@@ -357,6 +357,8 @@ def test_variables_go_with_the_refused_uid_before_them_and_those_after_stay() ->
     one, refused, variables = user({"a_int": 1}, when=1), user({"uid": ""}), user({"b_int": 1})
     calls = on_bundle(one, refused, variables, first("E", {}), variables).calls
     assert [each.validated.rejected for each in calls] == [False, True, True, False, False]
+    assert [each.call.properties for each in calls] == [{"a_int": 1}, {"uid": ""}, {"b_int": 1}, {}, {"b_int": 1}]
+    assert [each.validated.rejected for each in on_bundle(refused, variables).calls] == [True, True]
     assert [each.validated.rejected for each in on_bundle(one, first("", {}), variables).calls] == [False, True, False]
 
 

@@ -316,6 +316,13 @@ def test_refused_names_are_counted_one_by_one() -> None:
     assert enforced[RejectionCode.CARDINALITY_EXCEEDED, CallKind.EVENT] == 3
 
 
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_what_is_only_noted_is_listed_for_every_call(count: int) -> None:
+    nameless = inspect(SHADOW, Route.BUNDLE, bundle(*[first("", {"a": 1})] * count))
+    assert len(decided(nameless, SHADOW).shadow) == 2 * count
+    assert len(decided(nameless).rejections) == 2 * count
+
+
 def test_what_the_plan_of_names_notes_is_shadow() -> None:
     noted = (Rejection(RejectionCode.UNPLANNED_EVENT, CallKind.EVENT, "E", None, "is not in the plan"),)
     call = InspectedCall(Call(kind=CallKind.EVENT, name="E"), ValidatedCall(noted=noted))

@@ -132,12 +132,12 @@ class Findings:
         if call.kind is CallKind.IDENTIFY:
             self.survivors += 1  # its uid, which is beside the properties as well
 
-    def _validate_reserved(self, key: str, value: object, length: int, steps: Steps) -> bool:
-        """Validate a reserved property, and return whether it is valid: a string of at most ``length`` characters."""
+    def _validate_reserved(self, key: str, value: object, length: int, steps: Steps) -> None:
+        """Validate a reserved property: it is a string of at most ``length`` characters."""
         self._leaves += 1
         if self._leaves > MAX_LEAVES:
             self._reject(RejectionCode.CARDINALITY_EXCEEDED, key, steps)
-            return False
+            return
         code = reserved_problem(value, length)
         if code is None and self._call.kind is CallKind.PAGE and self._settings.cardinality.page_names is not None:
             self.page_name = name_digest(str(value))
@@ -145,10 +145,9 @@ class Findings:
                 code = RejectionCode.CARDINALITY_EXCEEDED
         if code is None:
             self.survivors += 1
-            return True
+            return
         self.cuts.append(steps)
         self.rejections.append(Rejection(code, self._call.kind, self._shown, key, reserved_detail(code, length)))
-        return False
 
     def _reject(self, code: RejectionCode, path: str, where: Steps, declared: PropertyType | None = None) -> None:
         self.cuts.append(where)

@@ -115,8 +115,8 @@ class Walk(Findings):
             # The call as a whole was validated by its uid. It is never cut: without it the call means something else.
             self._leaves += 1
             self.survivors += 1
-        elif self._validate_reserved(key, value, self._reserved[key], (*inside.steps, key)):
-            inside.kept += 1
+        else:
+            self._validate_reserved(key, value, self._reserved[key], (*inside.steps, key))
 
     def _is_reserved(self, key: str, schema: Schema) -> bool:
         # The schema of apiVersion 1 has an entry only if the page wrote a suffix, and then the name is ordinary.
