@@ -11,6 +11,7 @@ from fsproxy.core.client_api.inspection import inspect
 from fsproxy.core.client_api.outcome import decide_calls
 from fsproxy.core.client_api.reading.server_api import ServerCall
 from fsproxy.core.client_api.rewriting import rewrite
+from fsproxy.core.client_api.validation.flattened import FlattenedEntries
 from fsproxy.core.model import Route
 from fsproxy.core.settings import ClientApiSettings
 
@@ -118,3 +119,11 @@ def test_a_schema_of_any_depth_and_with_long_paths_is_read() -> None:
     found, properties, _ = in_bundle({"a": deep, "z": 1}, {"a": deep, ".".join("a" * 5_000): "int", "z": "int"}, 2)
     assert [code for code, _ in found] == ["PropertyNameTooLong"]
     assert properties == {"z": 1}
+
+
+def test_entries_in_a_list_of_the_schema_are_found_with_their_place() -> None:
+    entries = FlattenedEntries({"l": [{"a.b": "int"}, "x", [{"c.d": "str"}]], "e": 5}, ("s",), 99)
+    assert entries.at("l.a.b") == [(("s", "l", 0, "a.b"), "int")]
+    assert entries.at("l.c.d") == [(("s", "l", 2, 0, "c.d"), "str")]
+    assert entries.under("l") == [("s", "l", 0, "a.b"), ("s", "l", 2, 0, "c.d")]
+    assert entries.at("l") == entries.at("e") == []
