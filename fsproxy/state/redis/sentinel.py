@@ -36,6 +36,8 @@ from fsproxy.state.redis.server import Server
 CHECK_SECONDS = 30.0
 """By each listener, all Sentinels are asked that often: its own may be cut off from the others."""
 REST_SECONDS = 1.0
+GRACE = 2.0
+"""In time limits of a round trip. To look up a name may take ten times as long."""
 _REFUSALS = frozenset({"WRONGPASS", "NOAUTH", "NOPERM"})
 FAILOVER_SECONDS = 10.0
 """A failover that takes longer has failed, or its leader has: the old primary is used again."""
@@ -117,8 +119,27 @@ class SentinelServer(Server):
     # -- asking
 
     async def _words(self, limit: float) -> list[_Word | BaseException]:
-        asked = [self._ask(each, limit) for each in self._sentinels]
-        return await asyncio.gather(*asked, return_exceptions=True)
+        """Return what each Sentinel says. After the first answer, no other one is waited for longer than GRACE.
+
+        One that is left out so and knows a newer election makes it known to whoever listens to it, or to the others.
+        """
+        answered = asyncio.Event()
+        asked = [asyncio.create_task(self._ask(each, limit)) for each in self._sentinels]
+
+        def note(ended: asyncio.Task[_Word]) -> None:
+            if all(each.done() for each in asked) or not (ended.cancelled() or ended.exception()):
+                answered.set()
+
+        for each in asked:
+            each.add_done_callback(note)
+        try:
+            await answered.wait()
+            await asyncio.wait(asked, timeout=GRACE * limit)
+        finally:
+            for each in asked:
+                each.cancel()
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        return [TimeoutError() if isinstance(each, asyncio.CancelledError) else each for each in found]
 
     async def _ask(self, sentinel: Server, limit: float) -> _Word:
         """Return what a Sentinel says, over a connection of its own. Raises redis-py's errors and OSError."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from math import inf
 
 import pytest
 
@@ -13,6 +14,7 @@ from fsproxy.clock import now
 from fsproxy.config.hosts import Node, node
 from fsproxy.config.schema import RedisConfig, SentinelConfig
 from fsproxy.core.limits.operations import Claim, Claimed, LedgerDownError, NameKind
+from fsproxy.state.redis import server as server_module
 from fsproxy.state.redis.breaker import Breaker, StoreState
 from fsproxy.state.redis.caches import CacheConnections
 from fsproxy.state.redis.configured import server_of
@@ -180,6 +182,27 @@ async def test_a_sentinel_that_knows_an_older_election_alone_is_not_believed(dep
         assert await alone.locate(LIMIT) == Node("127.0.0.1", 1)
         found = await all_of_them.locate(LIMIT)
     assert found.port == deployment.primary.port != primary.port
+
+
+async def test_a_sentinel_whose_name_is_not_found_out_is_not_waited_for_once_others_have_answered(
+    deployment: SentinelDeployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.get_running_loop()
+    usual = loop.getaddrinfo
+
+    async def look_up(host: str, port: int, **options: int) -> list[tuple[object, ...]]:
+        if host == "hangs.test":
+            await asyncio.Event().wait()
+        return await usual(host, port, **options)  # type: ignore[arg-type,return-value]
+
+    monkeypatch.setattr(loop, "getaddrinfo", look_up)
+    monkeypatch.setattr(server_module, "RESOLVE_SECONDS", inf)
+    server = server_by(["hangs.test:1", f"127.0.0.1:{free_ports(1)[0]}", *deployment.nodes])
+    assert isinstance(server, SentinelServer)
+    async with asyncio.timeout(PATIENCE):
+        assert (await server.locate(0.5)).port == deployment.primary.port
+        survey = await server.survey(0.5)
+    assert [why for _, why in survey] == ["it does not answer in time", "connection refused", "", "", ""]
 
 
 @pytest.mark.parametrize("case", [NO_SUCH_NAME, NO_SENTINEL, NONE_ANSWERS])
