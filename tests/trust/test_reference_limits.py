@@ -81,7 +81,7 @@ LIMITS = [
     ("of a page's answer, what is copied to learn from", f"{size(PAGE_ANSWER_COPY)}, {size(LONGEST_ANSWER)} decompressed"),
     ("the head of an upstream's answer", size(MAX_HEAD)),
     ("requests whose client has left", f"1/{SHARE} of `upstream.max_connections`"),
-    ("of an answer that nobody waits for, what is read", size(MOST_DROPPED)),
+    ("of an answer for which no client waits, what is read", size(MOST_DROPPED)),
     ("frames of a socket that wait for their answer", f"{MOST_PAGES} pages, {MOST_UPLOADS} others"),
     ("work that is left to a thread: calls, frames, gzip", f"over {size(UPLOAD_ON_LOOP)}, {size(FRAME_ON_LOOP)}, {size(ON_LOOP_COMPRESSED)}"),
     ("audit lines that wait to be written", size(BUFFER_BYTES)),
