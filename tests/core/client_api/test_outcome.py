@@ -75,6 +75,21 @@ def test_an_event_whose_properties_all_fail_goes_on_by_its_name() -> None:
     assert forwarded(API, second("E", {"a": 1}, {"a": "str"})) == bundle(API, second("E", {}, {}))
 
 
+def test_each_of_several_lists_of_events_keeps_its_own_commas() -> None:
+    """Some reader takes each of them for the events (rules.md 4)."""
+    bad = first("", {})
+    for lists, left in (
+        (([bad, GOOD], [bad, GOOD]), ([GOOD], [GOOD])),
+        (([GOOD, bad], [bad]), ([GOOD], [])),
+        (([bad], [GOOD, bad, GOOD]), ([], [GOOD, GOOD])),
+    ):
+        came, goes = (
+            f'{{"Evts":[{",".join(one)}],"evts":[{",".join(other)}]}}'.encode() for one, other in (lists, left)
+        )
+        inspection = inspect(SETTINGS, Route.BUNDLE, came)
+        assert rewrite(inspection, decided(inspection)) == goes
+
+
 def test_variables_that_all_fail_are_cut() -> None:
     assert forwarded(SET_VARS, user({"a": 1}), GOOD) == bundle(GOOD)
     assert forwarded(SET_VARS, user({}), GOOD) is None

@@ -74,6 +74,26 @@ def test_what_is_refused_goes_as_if_the_call_were_judged_again(
         assert cut_members(text, again.cuts, ((), at)) == cut_members(text, expected.cuts, ((), at))
 
 
+@pytest.mark.parametrize(
+    ("properties", "refused", "left"),
+    [
+        ({"a_str": "x", "b_str": "y"}, {"a_str"}, {"b_str": "y"}),
+        ({"a_str": "x", "b_str": "y"}, {"a_str", "c_str", "d_str"}, {"b_str": "y"}),
+        ({"a_str": "x", "email": "e"}, {"a_str"}, {"email": "e"}),
+        ({"a_str": "x", "b_str": "y", "email": "e"}, {"a_str", "b_str", "c_str"}, {"email": "e"}),
+    ],
+)
+def test_only_what_is_refused_goes(properties: dict[str, Any], refused: set[str], left: dict[str, Any]) -> None:
+    call, fresh = Call(kind=CallKind.SET_USER_VARS, properties=properties), ClientApiSettings()
+    found = refuse(call, validate_call(call, fresh), {NameKind.USER_PROPERTY: refused}, fresh)
+    assert json.loads(cut_members(json.dumps(properties).encode(), found.cuts)) == left
+    assert set(found.names) == left.keys() - {"email"}
+    gone = [name for name in properties if name in refused]
+    assert [each.property for each in found.rejections] == gone
+    assert (found.rejections[0].property, found.rejections[-1].property) == (gone[0], gone[-1])
+    assert tuple(found.rejections[:1]) == (found.rejections[0],)
+
+
 class Org:
     """An org in whose ledger there is no room for another property of an event."""
 
