@@ -92,3 +92,9 @@ def test_covered_bytes_have_no_escape_of_a_half_and_are_given_back() -> None:
         assert rb"\ud" not in cover.lower()
     assert covered(rb'"\\ud83d"') == b'"\xff\xffud83d"'
     assert json.loads(covered(rb'"\\n\u0041"').decode("latin-1")) == "\xff\xffnA"
+
+
+@pytest.mark.parametrize("body", [rb'"\ud8"', rb'"\uDC0g"', rb'"\ud83d\ud83"'])
+def test_bytes_with_a_part_of_such_an_escape_are_refused(body: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - it says nothing
+        covered(body)

@@ -53,3 +53,17 @@ def test_the_uid_of_an_identify_is_one_of_its_properties() -> None:
     assert none.rejected
     both = validate_call(Call(kind=CallKind.IDENTIFY, properties={"uid": "u", "a_int": "x", "b_int": 1}), SETTINGS)
     assert (both.rejected, both.cuts) == (False, (("a_int",),))
+
+
+@pytest.mark.parametrize("inside", [{"a": 1, "p": {"b": 1}}, {"e": {}, "a": 1}, {"a": 1, "b": 1}, {"e": {}}])
+def test_the_entry_of_an_object_stays_with_it(inside: dict[str, Any]) -> None:
+    call = Call(kind=CallKind.EVENT, name="E", properties={"o": inside, "bad": None}, schema={"o": {}},
+                typing=Typing.INFERRED)  # fmt: skip
+    judged = validate_call(call, SETTINGS)
+    assert (judged.cuts, judged.schema_cuts) == ((("bad",),), ())
+
+
+def test_empty_objects_in_a_list_count_as_properties() -> None:
+    for count, code in ((MAX_LEAVES - 1, []), (MAX_LEAVES, [("CardinalityExceeded", "a_int")])):
+        call = Call(kind=CallKind.EVENT, name="Order Completed", properties={"l": [{}] * count, "a_int": 1})
+        assert [(each.code.value, each.property) for each in validate_call(call, SETTINGS).rejections] == code
