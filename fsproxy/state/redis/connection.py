@@ -66,7 +66,8 @@ class RedisLink:
         self.server.start(self._timeout)
         self._runner = asyncio.create_task(self._run())
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._first.wait(), FIRST_ROUND_TRIPS * self._timeout)
+            async with asyncio.timeout(FIRST_ROUND_TRIPS * self._timeout):
+                await self._first.wait()
 
     async def close(self) -> None:
         """Stop. For what still waits, the store is down."""
@@ -131,7 +132,8 @@ class RedisLink:
                 self._first.set()
                 self._batch.refuse_pending()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(server.moved.wait(), began + PROBE_SECONDS - loop.time())
+                    async with asyncio.timeout_at(began + PROBE_SECONDS):
+                        await server.moved.wait()
 
     async def _connect(self, connection: ServerConnection) -> None:
         await connection.connect()  # type: ignore[no-untyped-call]
@@ -183,8 +185,7 @@ class RedisLink:
         for call in calls:
             payload = _encode([request.payload for request in call.requests])
             how = ("EVAL", script()) if call.with_text else ("EVALSHA", SHA)
-            if call.asking:
-                commands.append(("ASKING",))
+            commands += [("ASKING",)] if call.asking else []
             commands.append((*how, 1, call.base, payload, PACKED_CONSTANTS))
         self._batch.sent.extend(calls)
         self.breaker.round_trips += len(calls)
