@@ -56,7 +56,7 @@ async def _refuse_misfit(state: StateConfig) -> None:
     """Raise HostError if Redis is there, and is of another kind than the configuration says."""
     if state.backend is StateBackend.REDIS:
         with suppress(ImportError):  # make_stores has reported it
-            from fsproxy.state.redis.configured import refuse_misfit  # noqa: PLC0415
+            from fsproxy.state.redis.servers.configured import refuse_misfit  # noqa: PLC0415
 
             await refuse_misfit(state.redis)
 

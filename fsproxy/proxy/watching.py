@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fsproxy.core.failures import Failure
 from fsproxy.core.model import Instant
-from fsproxy.state.redis.refusals import OTHERWISE, REMEDIES
+from fsproxy.state.redis.servers.refusals import OTHERWISE, REMEDIES
 from fsproxy.state.redis.write_limits import WARN_SHARE
 from fsproxy.state.sqlite.persist import Keeping
 from fsproxy.telemetry import file_conditions, store_conditions, traffic_conditions
@@ -22,8 +22,8 @@ from fsproxy.telemetry.upstream_health import UpstreamHealth
 if TYPE_CHECKING:
     from fsproxy.http.upstream.hosts import Upstream
     from fsproxy.state.redis.caches import NodeCaches
-    from fsproxy.state.redis.epochs import Epochs
-    from fsproxy.state.redis.links import Links
+    from fsproxy.state.redis.connections.epochs import Epochs
+    from fsproxy.state.redis.connections.links import Links
     from fsproxy.state.redis.store_memory import StoreMemory
     from fsproxy.state.sqlite.persist import Persister
     from fsproxy.state.stores import Stores

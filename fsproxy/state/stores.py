@@ -18,7 +18,7 @@ from fsproxy.state.looking import LookingBlockedPages, LookingClocks, LookingLed
 from fsproxy.state.memory.blocked_pages import BlockedPages
 from fsproxy.state.memory.ledger import MemoryLedger
 from fsproxy.state.memory.page_clocks import PageClocks
-from fsproxy.state.redis.breaker import Breaker, StoreState, overall
+from fsproxy.state.redis.connections.breaker import Breaker, StoreState, overall
 from fsproxy.state.redis.write_limits import NewNames, WriteRate
 from fsproxy.state.repeats import Repeats
 from fsproxy.state.run_time_lists import KeptLists
@@ -26,7 +26,7 @@ from fsproxy.state.sqlite.persist import Keeping, Persister
 
 if TYPE_CHECKING:  # redis-py is an extra
     from fsproxy.state.redis.caches import NodeCaches
-    from fsproxy.state.redis.epochs import Epochs
+    from fsproxy.state.redis.connections.epochs import Epochs
     from fsproxy.state.redis.ledger import RedisLedger
     from fsproxy.state.redis.repeats import SharedRepeats
     from fsproxy.state.redis.shared_lists import SharedLists
@@ -223,10 +223,10 @@ def make_stores(config: StateConfig) -> Stores:
 def _shared(config: StateConfig) -> Stores:
     # Imported here alone, as redis-py is an extra.
     from fsproxy.state.redis.caches import NodeCaches  # noqa: PLC0415
-    from fsproxy.state.redis.configured import store_of  # noqa: PLC0415
-    from fsproxy.state.redis.epochs import Epochs  # noqa: PLC0415
+    from fsproxy.state.redis.connections.epochs import Epochs  # noqa: PLC0415
     from fsproxy.state.redis.ledger import RedisLedger  # noqa: PLC0415
     from fsproxy.state.redis.repeats import SharedRepeats  # noqa: PLC0415
+    from fsproxy.state.redis.servers.configured import store_of  # noqa: PLC0415
     from fsproxy.state.redis.shared_blocks import SharedBlockedPages  # noqa: PLC0415
     from fsproxy.state.redis.shared_clocks import SharedPageClocks  # noqa: PLC0415
     from fsproxy.state.redis.shared_lists import SharedLists  # noqa: PLC0415

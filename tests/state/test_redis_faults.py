@@ -27,8 +27,8 @@ from fsproxy.core.limits.operations import (
 )
 from fsproxy.core.limits.page_clock import first_clock
 from fsproxy.core.model import Instant
-from fsproxy.state.redis.batch import MOST_WAITING
-from fsproxy.state.redis.breaker import Breaker, StoreState
+from fsproxy.state.redis.connections.batch import MOST_WAITING
+from fsproxy.state.redis.connections.breaker import Breaker, StoreState
 from fsproxy.state.redis.ledger import RedisLedger
 from fsproxy.state.redis.shared_clocks import SharedPageClocks
 from fsproxy.state.redis.write_limits import WriteRate

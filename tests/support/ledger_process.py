@@ -16,8 +16,8 @@ from fsproxy.config.schema import RedisConfig
 from fsproxy.core.limits.operations import Admit, Admitted, Claim, Claimed, NameKind, QuotaTerms, RateKind, Spend, Spent
 from fsproxy.core.model import Instant
 from fsproxy.core.settings import Window
-from fsproxy.state.redis.configured import server_of
 from fsproxy.state.redis.ledger import RedisLedger
+from fsproxy.state.redis.servers.configured import server_of
 
 SESSIONS, NAMES, CALLS = 25, 20, 10
 EACH = 60

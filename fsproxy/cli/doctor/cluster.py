@@ -10,12 +10,12 @@ from fsproxy.cli.doctor.findings import Finding, fault, ok, unknown, warning
 from fsproxy.cli.doctor.store import Client, asked, failed
 from fsproxy.config.hosts import Node
 from fsproxy.config.schema import RedisConfig
-from fsproxy.state.redis.refusals import MISFITS, OTHERWISE, REMEDIES, UNSERVED
-from fsproxy.state.redis.slots import SlotMap
+from fsproxy.state.redis.servers.refusals import MISFITS, OTHERWISE, REMEDIES, UNSERVED
+from fsproxy.state.redis.servers.slots import SlotMap
 from fsproxy.state.redis.wire import KEY_VERSION
 
 if TYPE_CHECKING:  # redis-py is an extra
-    from fsproxy.state.redis.nodes import Nodes
+    from fsproxy.state.redis.servers.nodes import Nodes
 
 COVERAGE = "cluster-require-full-coverage"
 
@@ -23,11 +23,11 @@ COVERAGE = "cluster-require-full-coverage"
 async def cluster(config: RedisConfig) -> AsyncIterator[Finding]:
     """Look at every primary: what is found at one is said of that one."""
     try:
-        from fsproxy.state.redis.configured import cluster_of  # noqa: PLC0415 - an extra
+        from fsproxy.state.redis.servers.configured import cluster_of  # noqa: PLC0415 - an extra
     except ImportError:
         yield unknown("redis.connect", "it was not asked, as redis-py is not installed", "pip install fsproxy[redis]")
         return
-    from fsproxy.state.redis.nodes import NoMapError  # noqa: PLC0415
+    from fsproxy.state.redis.servers.nodes import NoMapError  # noqa: PLC0415
 
     nodes, limit = cluster_of(config), max(config.timeout, 3.0)
     try:

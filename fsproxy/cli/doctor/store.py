@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from fsproxy.cli.doctor.findings import Finding, fault, ok, unknown, warning
 from fsproxy.config.schema import RedisConfig
-from fsproxy.state.redis.refusals import MISFITS, NONE_ANSWERS, OTHERWISE, REMEDIES, is_refused, word_of
+from fsproxy.state.redis.servers.refusals import MISFITS, NONE_ANSWERS, OTHERWISE, REMEDIES, is_refused, word_of
 from fsproxy.state.redis.write_limits import WARN_SHARE
 
 _REPLICA = {"READONLY": "it is a replica, which takes no writes"}
@@ -63,9 +63,9 @@ async def store(config: RedisConfig) -> AsyncIterator[Finding]:
         return
     from redis.exceptions import RedisError  # noqa: PLC0415
 
-    from fsproxy.state.redis.configured import server_of  # noqa: PLC0415
-    from fsproxy.state.redis.reasons import reason_of  # noqa: PLC0415
-    from fsproxy.state.redis.sentinel import SentinelServer  # noqa: PLC0415
+    from fsproxy.state.redis.servers.configured import server_of  # noqa: PLC0415
+    from fsproxy.state.redis.servers.reasons import reason_of  # noqa: PLC0415
+    from fsproxy.state.redis.servers.sentinel import SentinelServer  # noqa: PLC0415
     from fsproxy.state.redis.wire import org_base  # noqa: PLC0415
 
     server, limit = server_of(config), max(config.timeout, 3.0)

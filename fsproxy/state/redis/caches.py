@@ -17,11 +17,11 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from redis.exceptions import ResponseError
 
 from fsproxy.clock import monotonic
-from fsproxy.state.redis.breaker import Breaker, StoreState
-from fsproxy.state.redis.connection import RedisLink
-from fsproxy.state.redis.links import Links
-from fsproxy.state.redis.probing import is_redirection
-from fsproxy.state.redis.server import Server
+from fsproxy.state.redis.connections.breaker import Breaker, StoreState
+from fsproxy.state.redis.connections.connection import RedisLink
+from fsproxy.state.redis.connections.links import Links
+from fsproxy.state.redis.connections.probing import is_redirection
+from fsproxy.state.redis.servers.server import Server
 from fsproxy.state.redis.store_memory import StoreMemory
 from fsproxy.state.redis.wire import org_tag
 

@@ -12,9 +12,9 @@ from fsproxy.config.schema import RedisConfig
 from fsproxy.core.limits.operations import NameKind
 from fsproxy.core.model import Instant
 from fsproxy.core.plan_writing import NameRow
-from fsproxy.state.redis.configured import store_of
-from fsproxy.state.redis.server import Server
-from fsproxy.state.redis.slots import slot_of
+from fsproxy.state.redis.servers.configured import store_of
+from fsproxy.state.redis.servers.server import Server
+from fsproxy.state.redis.servers.slots import slot_of
 from fsproxy.state.redis.wire import KEY_VERSION, org_base
 
 LEAST_SECONDS = 3.0

@@ -29,13 +29,13 @@ from fsproxy.core.limits.operations import (
 )
 from fsproxy.core.model import Instant
 from fsproxy.state.memory.recent_names import RecentNames
-from fsproxy.state.redis.breaker import Breaker
-from fsproxy.state.redis.links import make_links
+from fsproxy.state.redis.connections.breaker import Breaker
+from fsproxy.state.redis.connections.links import make_links
 from fsproxy.state.redis.local_answers import UNKNOWN, UNTOLD, LocalAnswers
-from fsproxy.state.redis.nodes import Nodes
 from fsproxy.state.redis.recent_grants import RecentGrants
 from fsproxy.state.redis.script import PAGE_NAME_SECONDS
-from fsproxy.state.redis.server import Server
+from fsproxy.state.redis.servers.nodes import Nodes
+from fsproxy.state.redis.servers.server import Server
 from fsproxy.state.redis.undelivered import Undelivered
 from fsproxy.state.redis.wire import from_wire, look_to_wire, new_names, org_base, to_wire
 from fsproxy.state.redis.write_limits import ID_WRITES, PAGE_NAME_WRITES, NewPages, WriteRate

@@ -9,8 +9,8 @@ from typing import Any
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from fsproxy.clock import monotonic
-from fsproxy.state.redis.ending import end
-from fsproxy.state.redis.reasons import TOO_LATE, reason_of
+from fsproxy.state.redis.servers.ending import end
+from fsproxy.state.redis.servers.reasons import TOO_LATE, reason_of
 from fsproxy.state.redis.write_limits import FULL_SHARE, WARN_SHARE
 
 EVERY_SECONDS = 30.0

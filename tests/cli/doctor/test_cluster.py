@@ -9,7 +9,7 @@ import pytest
 from fsproxy.cli.doctor.cluster import cluster
 from fsproxy.cli.doctor.findings import Finding
 from fsproxy.config.schema import RedisConfig
-from fsproxy.state.redis.slots import SLOTS
+from fsproxy.state.redis.servers.slots import SLOTS
 from support.cluster import ClusterDeployment, running_cluster
 from support.valkey import running_valkey
 

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from fsproxy.state.redis.refusals import NO_FIRST_ANSWER
+from fsproxy.state.redis.servers.refusals import NO_FIRST_ANSWER
 from support.proxy import POLL, RunningProxy, running_proxy
 from support.refusing_store import refusing_store
 from support.told import alert, ask, begun, ended

@@ -31,17 +31,17 @@ from fsproxy.core.limits.operations import (
 )
 from fsproxy.core.model import Instant
 from fsproxy.proxy.watching import Watch
-from fsproxy.state.redis import cluster as cluster_module
-from fsproxy.state.redis.breaker import Breaker, StoreState, overall
-from fsproxy.state.redis.closed_link import ClosedLink
-from fsproxy.state.redis.cluster import LONGEST_ORG, MOST_ORGS, Cluster
-from fsproxy.state.redis.configured import refuse_misfit, store_of
+from fsproxy.state.redis.connections import cluster as cluster_module
+from fsproxy.state.redis.connections.breaker import Breaker, StoreState, overall
+from fsproxy.state.redis.connections.closed_link import ClosedLink
+from fsproxy.state.redis.connections.cluster import LONGEST_ORG, MOST_ORGS, Cluster
 from fsproxy.state.redis.kept_names import kept_names
 from fsproxy.state.redis.ledger import RedisLedger
-from fsproxy.state.redis.login import Login
-from fsproxy.state.redis.nodes import Nodes
-from fsproxy.state.redis.refusals import NO_NODE
-from fsproxy.state.redis.slots import SLOTS
+from fsproxy.state.redis.servers.configured import refuse_misfit, store_of
+from fsproxy.state.redis.servers.login import Login
+from fsproxy.state.redis.servers.nodes import Nodes
+from fsproxy.state.redis.servers.refusals import NO_NODE
+from fsproxy.state.redis.servers.slots import SLOTS
 from fsproxy.state.redis.wire import org_base
 from fsproxy.state.stores import Stores, make_stores
 from fsproxy.telemetry.conditions import Condition, Level

@@ -22,11 +22,18 @@ from fsproxy.config.loader import load_text
 from fsproxy.config.problems import HostError
 from fsproxy.config.schema import RedisConfig, RedisTls
 from fsproxy.core.limits.operations import Claim, Claimed, LedgerDownError, NameKind
-from fsproxy.state.redis import server as server_module
-from fsproxy.state.redis.breaker import Breaker, StoreState
-from fsproxy.state.redis.configured import refuse_misfit, server_of
+from fsproxy.state.redis.connections.breaker import Breaker, StoreState
 from fsproxy.state.redis.ledger import RedisLedger
-from fsproxy.state.redis.refusals import A_NODE, A_SENTINEL, LOST_AT_ONCE, NO_FIRST_ANSWER, NO_HANDSHAKE, REMEDIES
+from fsproxy.state.redis.servers import server as server_module
+from fsproxy.state.redis.servers.configured import refuse_misfit, server_of
+from fsproxy.state.redis.servers.refusals import (
+    A_NODE,
+    A_SENTINEL,
+    LOST_AT_ONCE,
+    NO_FIRST_ANSWER,
+    NO_HANDSHAKE,
+    REMEDIES,
+)
 from support.cluster import running_cluster
 from support.ports import free_ports
 from support.tools import tool

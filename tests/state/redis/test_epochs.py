@@ -11,7 +11,7 @@ from redis import Redis
 
 from fsproxy.core.limits.operations import Claim, Claimed, NameKind
 from fsproxy.core.model import Instant
-from fsproxy.state.redis.epochs import OLDER_SECONDS, Epochs
+from fsproxy.state.redis.connections.epochs import OLDER_SECONDS, Epochs
 from fsproxy.state.redis.ledger import RedisLedger
 from fsproxy.state.redis.script import EPOCH_SECONDS
 from support.ledgers import START, fresh_org

@@ -11,8 +11,8 @@ import pytest
 
 from fsproxy.core.model import FilterName, Hit, Rule
 from fsproxy.core.reasons import ReasonCode
-from fsproxy.state.redis.breaker import Breaker, StoreState
 from fsproxy.state.redis.caches import CacheConnections, NodeCaches
+from fsproxy.state.redis.connections.breaker import Breaker, StoreState
 from fsproxy.state.redis.ledger import RedisLedger
 from fsproxy.state.redis.repeats import SharedRepeats
 from fsproxy.state.redis.shared_blocks import SharedBlockedPages

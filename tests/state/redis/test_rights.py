@@ -16,13 +16,13 @@ from fsproxy.config.hosts import node
 from fsproxy.config.loader import load_text
 from fsproxy.config.schema import RedisConfig, SentinelConfig
 from fsproxy.core.limits.operations import Claim, Claimed, Mark, NameKind, Recall, Recalled
-from fsproxy.state.redis.breaker import Breaker
 from fsproxy.state.redis.caches import CacheConnections
-from fsproxy.state.redis.configured import server_of
+from fsproxy.state.redis.connections.breaker import Breaker
 from fsproxy.state.redis.kept_names import kept_names
 from fsproxy.state.redis.ledger import RedisLedger
-from fsproxy.state.redis.refusals import NOT_LET_IN, REMEDIES
-from fsproxy.state.redis.sentinel import SentinelServer
+from fsproxy.state.redis.servers.configured import server_of
+from fsproxy.state.redis.servers.refusals import NOT_LET_IN, REMEDIES
+from fsproxy.state.redis.servers.sentinel import SentinelServer
 from support.documents import text_of
 from support.ledgers import fresh_org
 from support.sentinel import MASTER, running_sentinels

@@ -14,15 +14,15 @@ from fsproxy.clock import now
 from fsproxy.config.hosts import Node, node
 from fsproxy.config.schema import RedisConfig, SentinelConfig
 from fsproxy.core.limits.operations import Claim, Claimed, LedgerDownError, NameKind
-from fsproxy.state.redis import server as server_module
-from fsproxy.state.redis.breaker import Breaker, StoreState
 from fsproxy.state.redis.caches import CacheConnections
-from fsproxy.state.redis.configured import server_of
+from fsproxy.state.redis.connections.breaker import Breaker, StoreState
 from fsproxy.state.redis.ledger import RedisLedger
-from fsproxy.state.redis.reasons import UnusableError
-from fsproxy.state.redis.refusals import FAILS_OVER, NO_SENTINEL, NO_SUCH_NAME, NONE_ANSWERS, REMEDIES
-from fsproxy.state.redis.sentinel import SentinelServer
-from fsproxy.state.redis.server import Login, Server
+from fsproxy.state.redis.servers import server as server_module
+from fsproxy.state.redis.servers.configured import server_of
+from fsproxy.state.redis.servers.reasons import UnusableError
+from fsproxy.state.redis.servers.refusals import FAILS_OVER, NO_SENTINEL, NO_SUCH_NAME, NONE_ANSWERS, REMEDIES
+from fsproxy.state.redis.servers.sentinel import SentinelServer
+from fsproxy.state.redis.servers.server import Login, Server
 from support.ports import free_ports
 from support.sentinel import MASTER, SentinelDeployment, running_sentinels
 from support.valkey import ValkeyServer, await_replication

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fsproxy.config.hosts import Node
-from fsproxy.state.redis.slots import SLOTS, SlotMap, slot_map, slot_of
+from fsproxy.state.redis.servers.slots import SLOTS, SlotMap, slot_map, slot_of
 
 A, B, C = Node("10.0.0.1", 6379), Node("10.0.0.2", 6379), Node("10.0.0.2", 6380)
 HALVES = SlotMap((A,) * 8000 + (B,) * (SLOTS - 8000))

@@ -10,8 +10,8 @@ import pytest
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as LateError
 
-from fsproxy.state.redis.breaker import Breaker
 from fsproxy.state.redis.caches import CacheConnections
+from fsproxy.state.redis.connections.breaker import Breaker
 from fsproxy.state.redis.store_memory import StoreMemory
 from support.valkey import ValkeyServer, running_valkey, server_at
 

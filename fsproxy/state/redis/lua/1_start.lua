@@ -4,7 +4,7 @@
 --
 -- KEYS[1]  the base of all keys of that org, "<prefix><version>:{<org>}:". Every other key is made from it, so all of
 --          them lie in its slot. No key is the base itself: a node of a Cluster that hands the slot over must not find
---          it, or it would carry out calls whose other keys have gone (state/redis/slot_moves.py).
+--          it, or it would carry out calls whose other keys have gone (state/redis/connections/slot_moves.py).
 -- ARGV[1]  msgpack: the requests, [[now, [operation, ...]], ...]. An operation is [name, argument, ...]; the functions
 --          `operations.<name>` document them. `now` is false, or in tests the time to use instead of the server's.
 -- ARGV[2]  msgpack: the constants below, in their order. Python has their values (state/redis/script.py), as both forms

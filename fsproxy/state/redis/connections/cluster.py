@@ -16,17 +16,17 @@ from typing import Any
 from redis.exceptions import AskError, ClusterDownError, MovedError, ResponseError
 
 from fsproxy.config.hosts import Node
-from fsproxy.state.redis.batch import Request, ScriptCall
-from fsproxy.state.redis.breaker import PROBE_SECONDS, Breaker, Part
-from fsproxy.state.redis.closed_link import ClosedLink
-from fsproxy.state.redis.connection import FIRST_ROUND_TRIPS, RedisLink
-from fsproxy.state.redis.ending import end
-from fsproxy.state.redis.epochs import Ask
-from fsproxy.state.redis.nodes import Nodes, NoMapError
-from fsproxy.state.redis.probing import named_node
-from fsproxy.state.redis.refusals import MOVING, UNSERVED
-from fsproxy.state.redis.slot_moves import SlotMoves, refuse
-from fsproxy.state.redis.slots import SLOTS, SlotMap, slot_of
+from fsproxy.state.redis.connections.batch import Request, ScriptCall
+from fsproxy.state.redis.connections.breaker import PROBE_SECONDS, Breaker, Part
+from fsproxy.state.redis.connections.closed_link import ClosedLink
+from fsproxy.state.redis.connections.connection import FIRST_ROUND_TRIPS, RedisLink
+from fsproxy.state.redis.connections.epochs import Ask
+from fsproxy.state.redis.connections.probing import named_node
+from fsproxy.state.redis.connections.slot_moves import SlotMoves, refuse
+from fsproxy.state.redis.servers.ending import end
+from fsproxy.state.redis.servers.nodes import Nodes, NoMapError
+from fsproxy.state.redis.servers.refusals import MOVING, UNSERVED
+from fsproxy.state.redis.servers.slots import SLOTS, SlotMap, slot_of
 from fsproxy.state.redis.wire import KEY_VERSION, org_base
 
 MOST_HOPS = 5

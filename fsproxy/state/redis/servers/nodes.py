@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from redis.exceptions import RedisError
 
 from fsproxy.config.hosts import Node
-from fsproxy.state.redis.login import Login
-from fsproxy.state.redis.reasons import reason_of
-from fsproxy.state.redis.server import Server
-from fsproxy.state.redis.slots import SlotMap, slot_map
+from fsproxy.state.redis.servers.login import Login
+from fsproxy.state.redis.servers.reasons import reason_of
+from fsproxy.state.redis.servers.server import Server
+from fsproxy.state.redis.servers.slots import SlotMap, slot_map
 
 
 class NoMapError(RedisError):

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from redis.exceptions import ReadOnlyError
 
-from fsproxy.state.redis.reasons import UnusableError
-from fsproxy.state.redis.refusals import A_NODE, A_SENTINEL, NO_NODE, NO_SENTINEL
+from fsproxy.state.redis.servers.reasons import UnusableError
+from fsproxy.state.redis.servers.refusals import A_NODE, A_SENTINEL, NO_NODE, NO_SENTINEL
 
 _KINDS = {"cluster": A_NODE, "sentinel": A_SENTINEL}
 _OTHERS = {"cluster": NO_NODE, "sentinel": NO_SENTINEL}

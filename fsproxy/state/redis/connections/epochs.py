@@ -20,7 +20,7 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from fsproxy.clock import now as wall_clock
 from fsproxy.core.limits.operations import LedgerDownError
 from fsproxy.core.model import Instant
-from fsproxy.state.redis.breaker import Breaker
+from fsproxy.state.redis.connections.breaker import Breaker
 
 EVERY_SECONDS = 1.0
 OLDER_SECONDS = 5.0

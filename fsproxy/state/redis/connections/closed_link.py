@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from fsproxy.core.limits.operations import LedgerDownError
-from fsproxy.state.redis.breaker import Breaker
+from fsproxy.state.redis.connections.breaker import Breaker
 
 
 class ClosedLink:

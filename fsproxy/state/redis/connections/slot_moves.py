@@ -24,9 +24,9 @@ from typing import Any
 
 from redis.exceptions import AskError, ClusterDownError, MovedError, ResponseError
 
-from fsproxy.state.redis.batch import MOST_WAITING, Request
-from fsproxy.state.redis.ending import end
-from fsproxy.state.redis.probing import REDIRECTIONS
+from fsproxy.state.redis.connections.batch import MOST_WAITING, Request
+from fsproxy.state.redis.connections.probing import REDIRECTIONS
+from fsproxy.state.redis.servers.ending import end
 
 WAITING_SECONDS = 0.01
 """Between two questions to the node while requests wait."""

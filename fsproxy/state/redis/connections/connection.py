@@ -17,14 +17,14 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from fsproxy.clock import now as wall_clock
 from fsproxy.core.limits.operations import LedgerDownError
-from fsproxy.state.redis.batch import STALL_SECONDS, Batch, Request, ScriptCall
-from fsproxy.state.redis.breaker import PROBE_SECONDS, Breaker
-from fsproxy.state.redis.ending import end
-from fsproxy.state.redis.probing import decode, is_redirection, probe
-from fsproxy.state.redis.reasons import TOO_LATE, reason_of
-from fsproxy.state.redis.refusals import LOST_AT_ONCE, is_unwritable, word_of
+from fsproxy.state.redis.connections.batch import STALL_SECONDS, Batch, Request, ScriptCall
+from fsproxy.state.redis.connections.breaker import PROBE_SECONDS, Breaker
+from fsproxy.state.redis.connections.probing import decode, is_redirection, probe
 from fsproxy.state.redis.script import PACKED_CONSTANTS, SHA, script
-from fsproxy.state.redis.server import Server, ServerConnection
+from fsproxy.state.redis.servers.ending import end
+from fsproxy.state.redis.servers.reasons import TOO_LATE, reason_of
+from fsproxy.state.redis.servers.refusals import LOST_AT_ONCE, is_unwritable, word_of
+from fsproxy.state.redis.servers.server import Server, ServerConnection
 
 FIRST_ROUND_TRIPS = 8
 """The start waits at most so many time limits: what it takes to connect over TLS, log in, and load the script."""

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from fsproxy.state.redis.breaker import Breaker
-from fsproxy.state.redis.cluster import Cluster
-from fsproxy.state.redis.connection import RedisLink
-from fsproxy.state.redis.epochs import Ask
-from fsproxy.state.redis.nodes import Nodes
-from fsproxy.state.redis.server import Server
+from fsproxy.state.redis.connections.breaker import Breaker
+from fsproxy.state.redis.connections.cluster import Cluster
+from fsproxy.state.redis.connections.connection import RedisLink
+from fsproxy.state.redis.connections.epochs import Ask
+from fsproxy.state.redis.servers.nodes import Nodes
+from fsproxy.state.redis.servers.server import Server
 from fsproxy.state.redis.wire import org_base
 
 

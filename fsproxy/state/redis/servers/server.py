@@ -20,10 +20,10 @@ from redis.exceptions import ConnectionError as LostError
 from redis.exceptions import InvalidResponse, ReadOnlyError, RedisError, ResponseError
 
 from fsproxy.config.hosts import Node, is_address
-from fsproxy.state.redis.ending import end
-from fsproxy.state.redis.login import Login
-from fsproxy.state.redis.reasons import UnusableError, answers_no_handshake
-from fsproxy.state.redis.refusals import NO_FIRST_ANSWER, NO_HANDSHAKE, word_of
+from fsproxy.state.redis.servers.ending import end
+from fsproxy.state.redis.servers.login import Login
+from fsproxy.state.redis.servers.reasons import UnusableError, answers_no_handshake
+from fsproxy.state.redis.servers.refusals import NO_FIRST_ANSWER, NO_HANDSHAKE, word_of
 
 PROTOCOL = 2
 RESOLVE_SECONDS = 5.0

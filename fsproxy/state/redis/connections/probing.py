@@ -17,10 +17,10 @@ from redis.exceptions import (
 
 from fsproxy.clock import now as wall_clock
 from fsproxy.config.hosts import Node
-from fsproxy.state.redis.breaker import Breaker
-from fsproxy.state.redis.refusals import word_of
+from fsproxy.state.redis.connections.breaker import Breaker
 from fsproxy.state.redis.script import PACKED_CONSTANTS, PROBE, SHA, script
-from fsproxy.state.redis.server import ServerConnection
+from fsproxy.state.redis.servers.refusals import word_of
+from fsproxy.state.redis.servers.server import ServerConnection
 
 REDIRECTIONS = (MovedError, AskError, TryAgainError)
 """A node of a Cluster answers so in the place of carrying a call out. MovedError is an AskError, too."""

@@ -9,7 +9,7 @@ from redis.exceptions import ConnectionError as LostError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as LateError
 
-from fsproxy.state.redis.refusals import word_of
+from fsproxy.state.redis.servers.refusals import word_of
 
 TOO_LATE = "it does not answer in time"
 _PLAIN_TEXT = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}

@@ -12,12 +12,12 @@ from fsproxy.config.problems import HostError
 from fsproxy.config.redis_keys import RedisAddress, redis_address
 from fsproxy.config.schema import RedisConfig, RedisTls
 from fsproxy.config.tls import client_context
-from fsproxy.state.redis.login import Login
-from fsproxy.state.redis.nodes import Nodes
-from fsproxy.state.redis.reasons import reason_of
-from fsproxy.state.redis.refusals import MISFITS
-from fsproxy.state.redis.sentinel import SentinelServer
-from fsproxy.state.redis.server import Server
+from fsproxy.state.redis.servers.login import Login
+from fsproxy.state.redis.servers.nodes import Nodes
+from fsproxy.state.redis.servers.reasons import reason_of
+from fsproxy.state.redis.servers.refusals import MISFITS
+from fsproxy.state.redis.servers.sentinel import SentinelServer
+from fsproxy.state.redis.servers.server import Server
 
 _TLS = "state.redis.tls"
 _SECONDS = 2.0

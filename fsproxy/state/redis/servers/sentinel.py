@@ -20,9 +20,9 @@ from redis.exceptions import ResponseError
 from fsproxy.clock import monotonic
 from fsproxy.config.hosts import Node
 from fsproxy.config.schema import SentinelConfig
-from fsproxy.state.redis.login import Login
-from fsproxy.state.redis.reasons import UnusableError, reason_of
-from fsproxy.state.redis.refusals import (
+from fsproxy.state.redis.servers.login import Login
+from fsproxy.state.redis.servers.reasons import UnusableError, reason_of
+from fsproxy.state.redis.servers.refusals import (
     FAILS_OVER,
     NO_PRIMARY,
     NO_SENTINEL,
@@ -31,7 +31,7 @@ from fsproxy.state.redis.refusals import (
     NOT_LET_IN,
     word_of,
 )
-from fsproxy.state.redis.server import Server
+from fsproxy.state.redis.servers.server import Server
 
 CHECK_SECONDS = 30.0
 """By each listener, all Sentinels are asked that often: its own may be cut off from the others."""
