@@ -17,6 +17,7 @@ from hypothesis import settings
 import fsproxy
 from fsproxy.config.schema import UpstreamTls
 from fsproxy.config.tls import client_context, server_context
+from support.tools import missing, tool
 
 PACKAGE = Path(fsproxy.__file__).parent
 ROOT = PACKAGE.parent
@@ -112,7 +113,7 @@ def test_the_report_goes_to_no_address_that_may_not_exist() -> None:
     assert "@" not in text
 
 
-@pytest.mark.parametrize("script", ["run", "audit", "package", "sbom"])
+@pytest.mark.parametrize("script", ["run", "audit", "package", "sbom", "notes"])
 def test_the_scripts_of_ci_are_programs_without_a_fault_in_their_grammar(script: str) -> None:
     path = ROOT / ".ci" / script
     assert path.stat().st_mode & 0o111
@@ -169,3 +170,57 @@ def test_a_workflow_may_only_read_names_versions_and_runs_scripts_that_there_are
     assert [each for each in scripts if not (ROOT / each).exists()] == []
     # What strangers choose is no part of a script's text.
     assert [step["run"] for step in steps if "${{" in step.get("run", "")] == []
+
+
+def test_what_runs_every_test_has_the_history_and_may_read_it() -> None:
+    """The version before comes out of it, and a checkout is shallow; in a container it belongs to somebody else."""
+    for job in [job for workflow in WORKFLOWS for job in jobs_of(workflow).values()]:
+        steps = job.get("steps", [])
+        runs = [step.get("run", "") for step in steps]
+        if ".ci/run" in runs:
+            assert [step["with"]["fetch-depth"] for step in steps if "checkout" in step.get("uses", "")] == [0]
+            trusted = 'git config --global --add safe.directory "$GITHUB_WORKSPACE"'
+            assert trusted in runs[: runs.index(".ci/run")]
+
+
+def test_updates_are_looked_for_in_every_folder_with_versions_that_no_lock_file_has() -> None:
+    asked = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text())["updates"]
+    folders = {each["package-ecosystem"]: ROOT / each["directory"].lstrip("/") for each in asked}
+    # Of a container file it reads what FROM names, and no variables.
+    assert re.search(r"^FROM [^$\s]+:\d", (folders["docker"] / "Containerfile").read_text(), re.MULTILINE)
+    assert (folders["docker-compose"] / "compose.yaml").exists()
+    assert (folders["uv"] / "uv.lock").exists()
+
+
+def test_the_source_distribution_has_all_that_the_repository_has() -> None:
+    listed = [tool("git"), "ls-tree", "--name-only", "HEAD"]
+    found = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=False)
+    if found.returncode:
+        missing("the repository")
+    sent = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    # These two are always sent.
+    assert {f"/{each}" for each in found.stdout.split()} - {"/.gitignore", "/pyproject.toml"} == set(sent)
+
+
+# -- release notes
+
+
+def notes_of(version: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([ROOT / ".ci/notes", version], capture_output=True, text=True, timeout=10, check=False)
+
+
+def test_the_notes_of_a_release_are_its_part_of_the_changelog_with_a_line_for_each_paragraph() -> None:
+    """Where releases are shown, the end of a line is the end of a line."""
+    notes = notes_of(fsproxy.__version__).stdout
+    changes = (ROOT / "CHANGELOG.md").read_text().split(f"## [{fsproxy.__version__}]")[1].split("\n## [")[0]
+    assert notes.split() == changes.split()[2:]  # without the dash and the date
+    lines = [line for line in notes.splitlines() if line]
+    assert [line for line in lines if line.startswith(" ")] == []
+    paragraphs = re.split(r"\n(?=- |#)|\n\n", notes.strip())
+    assert [each for each in paragraphs if "\n" in each.strip()] == []
+
+
+def test_a_version_without_changes_has_no_notes() -> None:
+    done = notes_of("0.0.9")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "0.0.9" in done.stderr
