@@ -254,12 +254,22 @@ def test_all_that_the_container_file_copies_exists() -> None:
 
 def test_the_image_is_made_of_pinned_versions_and_says_what_it_is() -> None:
     text = (DEPLOY / "container" / "Containerfile").read_text()
-    assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"${PYTHON}"}
-    assert re.search(r"^ARG PYTHON=\S+:\d+\.\d+\.\d+-slim-\w+$", text, re.MULTILINE)
+    named, *stages = re.findall(r"^FROM (.+)$", text, re.MULTILINE)
+    assert re.fullmatch(r"\S+:\d+\.\d+\.\d+-slim-\w+ AS base", named)
+    # Another base may be given.
+    assert stages == ["${PYTHON} AS build", "${PYTHON}"]
+    assert "\nARG PYTHON=base\n" in text
     assert re.search(r"^ARG UV=\d+\.\d+\.\d+$", text, re.MULTILINE)
     assert f"\nARG VERSION={fsproxy.__version__}\n" in text
     labels = re.findall(r"org\.opencontainers\.image\.(\w+)=", text)
     assert set(labels) == {"title", "description", "licenses", "version", "revision", "created"}
+
+
+def test_every_file_names_the_image_of_this_version() -> None:
+    texts = {each.name: each.read_text() for each in DEPLOY.rglob("*.yaml")}
+    named = [(name, version) for name, text in texts.items() for version in re.findall(r"fsproxy:(\d+\.[\w.]*)", text)]
+    assert {name for name, _ in named} == {"compose.yaml", "deployment.yaml", "sidecar.yaml"}
+    assert {version for _, version in named} == {fsproxy.__version__}
 
 
 def _kubernetes(kind: str) -> dict[str, Any]:
