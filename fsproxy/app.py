@@ -200,6 +200,8 @@ class App:
             await stop_accepting(admin)
         await listeners.close(accept=not taken_over)  # the other program accepts what waits
         if taken_over:
+            # So that of those in use few are idle at the end, when a request could cross with their close.
+            data_plane.ends_connections = True
             await asyncio.sleep(LINGER_SECONDS)
         flushed = self._loop.create_task(server.flush(self._config.server.drain + CUT_SECONDS))
         if not await data_plane.drain(self._config.server.drain):

@@ -65,7 +65,8 @@ class DataPlane:
         self.generation = generation
         self.metrics = metrics
         self.server: DataServer | None = None
-        self._draining = False
+        self.ends_connections = False
+        """Each connection is closed with its next answer, as the program stops."""
         self._in_flight = InFlight(metrics)
         self._tokens = map("{}-{:x}".format, itertools.repeat(os.urandom(6).hex()), itertools.count(1))
         self.upstream = Upstream(config.upstream, loop, sweeper)
@@ -157,7 +158,7 @@ class DataPlane:
             flow.close = True
             if not (opens_socket and flow.route is Route.SOCKET):
                 return self._forwarder.refuse(flow, Failure.OVERLOADED)
-        if self._draining:
+        if self.ends_connections:
             flow.close = True
         judges = flow.generation.judges if flow.route is PAGE else flow.generation.judges_uploads
         is_judged = judges and flow.route not in UNREAD
@@ -197,7 +198,7 @@ class DataPlane:
 
     async def drain(self, seconds: float) -> bool:
         """Let what is in flight finish, and close each connection after its answer. Return False if time ran out."""
-        self._draining = True
+        self.ends_connections = True
         self._sockets.drain()
         return await self._in_flight.finish(seconds)
 

@@ -16,6 +16,7 @@ import pytest
 
 import fsproxy
 from support.proxy import RunningProxy, running_proxy
+from support.raw_http import raw_client
 from support.upstream import RecordingUpstream
 from support.valkey import ValkeyServer
 from support.workers import DEADLINE, POLL, fresh_connections, ready, shared, visit
@@ -112,3 +113,17 @@ async def test_only_who_is_named_drains(upstream: RecordingUpstream) -> None:
         async with http.post(f"{first.admin_url}/drain", json={}) as response:
             assert response.status == 400
         assert (await ready(http, first))["status"] == "ready"
+
+
+async def test_a_connection_in_use_ends_with_an_answer_before_idle_ones_are_closed(upstream: RecordingUpstream) -> None:
+    request = b"POST /rec/page HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"
+    async with running_proxy({"upstream": {"url": upstream.url}}) as first, fresh_connections() as http:
+        async with raw_client(first.port) as used:
+            named = {"instance": await instance(http, first)}
+            async with http.post(f"{first.admin_url}/drain", json=named) as response:
+                assert response.status == 200
+            answers = [await used.ask(request)]
+            while answers[-1].value("connection") != b"close":
+                assert len(answers) < 20, "what is in use goes on until it is closed as idle"
+                answers.append(await used.ask(request))
+            assert await used.closed()
