@@ -188,10 +188,11 @@ async def test_a_sentinel_whose_name_is_not_found_out_is_not_waited_for_once_oth
     deployment: SentinelDeployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop = asyncio.get_running_loop()
-    usual = loop.getaddrinfo
+    usual, hanging = loop.getaddrinfo, list[str]()
 
     async def look_up(host: str, port: int, **options: int) -> list[tuple[object, ...]]:
         if host == "hangs.test":
+            hanging.append(host)
             await asyncio.Event().wait()
         return await usual(host, port, **options)  # type: ignore[arg-type,return-value]
 
@@ -203,6 +204,7 @@ async def test_a_sentinel_whose_name_is_not_found_out_is_not_waited_for_once_oth
         assert (await server.locate(0.5)).port == deployment.primary.port
         survey = await server.survey(0.5)
     assert [why for _, why in survey] == ["it does not answer in time", "connection refused", "", "", ""]
+    assert len(hanging) == 1, "each look-up keeps one of a few threads, which all other names need too"
 
 
 @pytest.mark.parametrize("case", [NO_SUCH_NAME, NO_SENTINEL, NONE_ANSWERS])

@@ -51,7 +51,9 @@ class Server:
         self._watching: asyncio.Task[None] | None = None
         self.unwatched = ""
         """Why it would not be noticed if the server moved, as ``reason_of`` says it; "": it would be."""
-        self._made: WeakSet[ServerConnection] = WeakSet()
+        self.made: WeakSet[ServerConnection] = WeakSet()
+        """This process's connections."""
+        self._looked_up: dict[Node, asyncio.Future[list[Any]]] = {}
         self.skipped = 0
         """How many of the name's addresses are tried last, as what was found there was not the right one."""
 
@@ -63,11 +65,7 @@ class Server:
     @property
     def open(self) -> int:
         """How many connections of this process are open."""
-        return sum(each.is_connected for each in self._made)
-
-    def add(self, connection: ServerConnection) -> None:
-        """Count a connection from now on."""
-        self._made.add(connection)
+        return sum(each.is_connected for each in self.made)
 
     async def locate(self, limit: float) -> Node:  # noqa: ARG002
         """Return where the server is now. ``limit``: seconds for each round trip. Raises UnusableError."""
@@ -111,11 +109,17 @@ class Server:
             if absent == LOOK_UPS:
                 self.moved.set()
 
-    @staticmethod
-    async def look_up(node: Node) -> list[tuple[int, Any]]:
-        """Return the family and address of each place that a name stands for. Raises OSError."""
+    async def look_up(self, node: Node) -> list[tuple[int, Any]]:
+        """Return the family and address of each place that a name stands for. Raises OSError.
+
+        One look-up of a name goes on at a time. It goes on when it is given up, in one of four threads for all names.
+        """
+        if (looked_up := self._looked_up.get(node)) is None:
+            looking = asyncio.get_running_loop().getaddrinfo(*node, type=socket.SOCK_STREAM)
+            looked_up = self._looked_up[node] = asyncio.ensure_future(looking)
+            looked_up.add_done_callback(lambda _: self._looked_up.pop(node))
         async with asyncio.timeout(RESOLVE_SECONDS):
-            found = await asyncio.get_running_loop().getaddrinfo(*node, type=socket.SOCK_STREAM)
+            found = await asyncio.shield(looked_up)
         return [(family, address) for family, _, _, _, address in found]
 
 
@@ -124,7 +128,7 @@ class ServerConnection(AbstractConnection):
 
     def __init__(self, *, server: Server, limit: float, **options: Any) -> None:
         super().__init__(socket_timeout=limit, retry=Retry(NoBackoff(), 0), **options)
-        server.add(self)
+        server.made.add(self)
         self.server = server
         self.limit = limit
         self.address: Any = None
