@@ -87,7 +87,7 @@ def _of_fresh(results: Results, fresh: Results) -> str:
     killed = sum(value != "survived" for value in new)
     return (
         f"Many tests were written because mutants of this sample had survived, so it flatters. Of {len(new)} others in "
-        f"{len(fresh)} modules, drawn with another seed and looked at by nobody, {killed} were killed: "
+        f"{len(fresh)} modules, drawn with another seed and looked at by no one, {killed} were killed: "
         f"{100 * killed / len(new):.1f} %.\n"
     )
 
