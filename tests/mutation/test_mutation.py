@@ -86,7 +86,7 @@ def test_the_report_counts_and_names_what_survived() -> None:
     fresh = report.written(
         {"wire/cookies": {key: "survived"}}, {"wire/cookies": {key: "killed", "4:5:f:e → f": "killed"}}
     )
-    assert "Of 1 others in 1 modules, drawn with another seed and looked at by nobody, 1 were killed: 100.0 %." in fresh
+    assert "Of 1 others in 1 modules, drawn with another seed and looked at by no one, 1 were killed: 100.0 %." in fresh
 
 
 def test_a_reason_is_given_for_modules_scopes_and_changes_by_pattern() -> None:

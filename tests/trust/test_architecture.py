@@ -19,6 +19,8 @@ MADE = {
 """Files that are there in the site alone."""
 NAME_IN_FILE = re.compile(r"`([\w.]+)` in `(fsproxy/[\w/]+\.py)`")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+CODE = re.compile(r"`[^`\n]+`")
+"""Which may look like a link and is none. A link's own text may be code."""
 ANCHOR = re.compile(r"\]\((?!https?:)([^)#]*)#([^)]+)\)")
 
 
@@ -27,7 +29,7 @@ def test_every_path_and_link_in_a_document_exists(document: Path) -> None:
     text = document.read_text("utf-8")
     paths = [match[1] for match in TREE_PATH.finditer(text.replace("NAME.py", "*.py"))]
     assert [path for path in paths if not any(ROOT.glob(path.rstrip("/")))] == []
-    links = [document.parent / link for link in LINK.findall(text)]
+    links = [document.parent / link for link in LINK.findall(CODE.sub("", text))]
     assert [link for link in links if not link.exists() and link.resolve() not in MADE] == []
 
 
