@@ -291,6 +291,13 @@ async def test_tls_at_one_end_alone_is_said_with_what_to_write(valkey: ValkeySer
                 assert [each.reason for each in ledger.links.breakers()[0].outages()] == [NO_HANDSHAKE]
 
 
+async def test_a_server_that_takes_no_more_clients_is_not_taken_for_one_with_tls() -> None:
+    async with answering(b"-ERR max number of clients reached\r\n") as port:
+        async with running_ledger(RedisConfig(url=f"redis://127.0.0.1:{port}"), LIMIT) as ledger:
+            assert [each.reason for each in ledger.links.breakers()[0].outages()] == ["MAXCLIENTS"]
+    assert "maxclients" in REMEDIES["MAXCLIENTS"]
+
+
 # -- rights
 
 

@@ -47,6 +47,7 @@ REMEDIES = {
     "CLUSTERDOWN": "The Cluster is down, or parts of it are: look at its nodes (CLUSTER INFO).",
     "LOADING": "It is still loading its data: try again.",
     "OOM": "Raise its maxmemory.",
+    "MAXCLIENTS": "It takes no more clients: see who is connected (CLIENT LIST), or raise its maxclients.",
     "MISCONF": "It cannot save to its disk, and takes no writes: look at its log.",
     "NOREPLICAS": "Too few replicas are connected (min-replicas-to-write).",
 }
@@ -81,6 +82,8 @@ def word_of(error: BaseException | str) -> str:
     said = str(error)
     if is_refused(said):
         return "NOPERM"
+    if "max number of clients" in said:  # redis-py takes this for a lost connection, and the server's word is ERR
+        return "MAXCLIENTS"
     word = "" if isinstance(error, str) else _WORDS.get(type(error).__name__, "")
     if word == "WRONGPASS" and "invalid" not in said.lower() and "without any password" not in said.lower():
         return "NOAUTH"

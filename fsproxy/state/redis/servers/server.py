@@ -204,7 +204,7 @@ class ServerConnection(AbstractConnection):
             reply = await self._read_kind()
         except RedisError as error:
             # redis-py's errors about passwords are of a class below this one.
-            if self.server.tls is None and type(error) in {LostError, InvalidResponse}:
+            if self.server.tls is None and type(error) in {LostError, InvalidResponse} and not word_of(error):
                 raise UnusableError(NO_FIRST_ANSWER) from error
             raise
         facts = dict(zip(reply[::2], reply[1::2], strict=False)) if isinstance(reply, list) else {}
