@@ -80,5 +80,6 @@ def _repaired(text: str, usual: object) -> Iterator[str]:
 def _durations(number: str, usual: float) -> list[str]:
     """Return the number with each unit of time, the one first that makes it most like the default. Raise ValueError."""
     return sorted(
-        (f"{number}{unit}" for unit in ("ms", "s", "m", "h", "d")), key=lambda each: abs(log(duration(each) / usual))
+        (f"{number}{unit}" for unit in ("s", "ms", "m", "h", "d")),
+        key=lambda each: abs(log((duration(each) or usual) / usual)),  # zero is the same in each, and seconds are usual
     )

@@ -118,6 +118,7 @@ MISTAKES = {
     "state: {redis: {cluster: true, nodes: [a:1]}}": "2:9: state.redis: has an address, and no backend is named",
     "state: {redis: {sentinel: {master: m, nodes: a:1}}}": "2:9: state.redis: has an address, and no backend is named",
     "state: {redis: {timeout: 250}}": "2:26: state.redis.timeout: 250 is not a duration above zero (did you mean 250ms?)",
+    "server: {drain: 0}": "2:17: server.drain: 0 is not a duration (did you mean 0s?)",
     "state: {redis: {timeout: 1}}": "2:26: state.redis.timeout: 1 is not a duration above zero (did you mean 1s?)",
     "state: {redis: {timeout: 0}}": "2:26: state.redis.timeout: 0 is not a duration above zero; allowed: a number with",
     "server: {header_timeout: 5000}": "2:26: server.header_timeout: 5000 is not a duration above zero (did you mean 5000ms?)",
