@@ -244,6 +244,22 @@ async def test_a_short_move_only_delays_requests(ledger: RedisLedger, nodes: Clu
     await asyncio.to_thread(nodes.end_migration, slot, target)
 
 
+async def test_what_became_of_a_unit_is_learned_before_the_last_step_of_a_move(
+    ledger: RedisLedger, nodes: ClusterDeployment
+) -> None:
+    org = fresh_org(nodes)
+    target, slot = nodes.other_than(nodes.owner_of(org)), slot_of(org)
+    nodes.begin_migration(slot, target)
+    try:
+        for token, end in (("s", Confirm(org, f"{org} s", ("s",), (), new=True)), ("r", Release(org, f"{org} r"))):
+            assert (await admit(ledger, org, token)).held
+            await ledger.ask((end,), now())
+        assert sum(each.refusals for each in ledger.links.breakers()) == 0
+        assert (await admit(ledger, org, "more")).used == 2
+    finally:
+        await asyncio.to_thread(nodes.end_migration, slot, target)
+
+
 async def test_no_unit_too_many_while_a_slot_moves_under_load(nodes: ClusterDeployment) -> None:
     """Two processes, as far as the ledger can tell; what they are refused for the move, they ask again."""
     org = fresh_org(nodes)

@@ -373,11 +373,12 @@ local function define_units()
   local function confirm(reservation, token, sessions, users, new)
     local waits = reservation.h[token] and not reservation.x
     reservation.h[token], reservation.l[token], reservation.x = nil, nil, true
+    -- One key a command: of several, a node that gets their slot would refuse those of which one is absent.
+    redis.call('DEL', base .. 't:' .. token)
     if waits then
       -- Nothing else can wait under its id meanwhile.
-      redis.call('DEL', base .. 't:' .. token, base .. 'w:' .. reservation.k)
+      redis.call('DEL', base .. 'w:' .. reservation.k)
     else
-      redis.call('DEL', base .. 't:' .. token)
       stop_waiting(reservation)
     end
     if not new and token == reservation.f then
