@@ -23,6 +23,7 @@ from support.forking import FORKS, FSPROXY, origin
 from support.operators_page import opened
 from support.ports import free_ports
 from support.proxy import SERVE, RunningProxy, ready, start
+from support.tools import tool
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser
@@ -176,6 +177,8 @@ class Walk:
 
     async def take(self, step: Step) -> None:
         """Run one step, until it prints what the page shows: log and audit lines come a moment later."""
+        if re.search(r"\bcurl\b", step.command):
+            tool("curl")
         loop = asyncio.get_running_loop()
         end = loop.time() + (0.0 if step.changes else 3.0 if WRITE else DEADLINE)
         silent = " > " in step.command or step.command.startswith("sed -i")

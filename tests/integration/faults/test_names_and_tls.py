@@ -13,6 +13,7 @@ import pytest
 from integration.faults.scene import Scene, scene
 from support import launch
 from support.faulty_link import Fault, FaultyLink
+from support.tools import tool
 
 LAUNCH = (sys.executable, launch.__file__, "serve")
 NAME = "capture.test"
@@ -62,7 +63,7 @@ async def test_a_name_that_leads_elsewhere_is_followed_once_the_old_place_is_gon
 def certificate(folder: Path, name: str) -> ssl.SSLContext:
     """A server's side with a certificate of its own, ``name``.pem in the folder."""
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+        [tool("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
          "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", f"{name}.key", "-out", f"{name}.pem"],
         cwd=folder, check=True, capture_output=True,
     )  # fmt: skip
