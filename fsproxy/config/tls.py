@@ -34,6 +34,8 @@ def client_context(tls: ClientTls, section: str = "upstream.tls") -> ssl.SSLCont
         context = ssl.create_default_context(cafile=tls.ca)
     except ssl.SSLError as error:
         raise HostError(f"{section}.ca", f"cannot be used: {error.reason}") from None
+    # Some builds of Python, Debian's for one, leave this to the system's configuration of OpenSSL.
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     if not tls.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

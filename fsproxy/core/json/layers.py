@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from fsproxy.core.possessive import BACK
+
 LEVELS = 520
 """Levels of objects and lists between two boundaries.
 
@@ -19,12 +21,12 @@ SLACK = 100
 """Levels that a value may reach below a boundary without a layer of its own, which would cost more."""
 
 _PLAIN = r'[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-_FLAT = rf"[\[{{](?:{_PLAIN})*+[\]}}]"
-_SHALLOW = rf"[\[{{](?:{_PLAIN}|{_FLAT})*+[\]}}]"
+_FLAT = rf"[\[{{](?:{_PLAIN}{BACK})*+[\]}}]"
+_SHALLOW = rf"[\[{{](?:{_PLAIN}|{_FLAT}{BACK})*+[\]}}]"
 # One match reads up to the next run of brackets that matters. Values of one or two levels are skipped on the way: they
 # open and close at once, and change nothing. Group 1 is a run of opening brackets, group 2 one of closing brackets,
 # and neither matches at the end of the text.
-_RUN = re.compile(rf"(?:{_PLAIN}|{_SHALLOW})*+(?:([\[{{]++)|([\]}}]++)|\Z)", re.DOTALL)
+_RUN = re.compile(rf"(?:{_PLAIN}|{_SHALLOW}{BACK})*+(?:([\[{{]++)|([\]}}]++)|\Z)", re.DOTALL)
 _EMPTY = {"[": "[]", "{": "{}"}
 
 

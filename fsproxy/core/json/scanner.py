@@ -15,6 +15,7 @@ import re
 import msgspec
 
 from fsproxy.core.json.surrogates import with_stand_ins
+from fsproxy.core.possessive import BACK_IN_BYTES
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 """What some programs write before a text in UTF-8; it is skipped, and forwarded (rules.md 2)."""
@@ -36,9 +37,9 @@ def _balanced(levels: int) -> bytes:
 
     It does not check that a bracket is closed by one of its own kind, which strict readers do.
     """
-    pattern = rb"[\[{](?:" + _PLAIN + rb")*+[\]}]"
+    pattern = rb"[\[{](?:" + _PLAIN + BACK_IN_BYTES + rb")*+[\]}]"
     for _ in range(levels):
-        pattern = rb"[\[{](?:" + _PLAIN + rb"|" + pattern + rb")*+[\]}]"
+        pattern = rb"[\[{](?:" + _PLAIN + rb"|" + pattern + BACK_IN_BYTES + rb")*+[\]}]"
     return pattern
 
 

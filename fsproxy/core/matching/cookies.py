@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from fsproxy.core.possessive import BACK
+
 _BLANKS = " \t"
 """Stripped from names and values (RFC 6265 5.2). Other blanks, such as a no-break space, are part of them."""
 
@@ -20,7 +22,7 @@ def search_of_cookie(name: str, value: str | None) -> Callable[[str], re.Match[s
     """
     cookie = rf"[ \t]*+{re.escape(name)}[ \t]*+="
     # The pairs before the first of this name, and the name: the search never goes back in what it has passed.
-    first = rf"(?:(?!{cookie})[^;]*+;)*+{cookie}[ \t]*+"
+    first = rf"(?:(?!{cookie})[^;]*+;{BACK})*+{cookie}[ \t]*+"
     if value is None:
         return re.compile(first).match
     forms = [re.escape(form) for form in (value, f'"{value}"') if stripped(form) == value and ";" not in form]

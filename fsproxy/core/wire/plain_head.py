@@ -23,6 +23,7 @@ import re
 
 import msgspec
 
+from fsproxy.core.possessive import BACK_IN_BYTES
 from fsproxy.core.wire.header_names import ANSWER_READ, READ, any_of
 from fsproxy.core.wire.header_values import Headers
 
@@ -38,7 +39,7 @@ _UNUSUAL = frozenset(
 MOST_SPELLINGS = 1024
 """Spellings of field names that are remembered."""
 
-_LINES = rb"((?:\r\n[A-Za-z0-9-]{1,64}+: (?! )[ -~]++(?<! ))++)\r\n\r\n"
+_LINES = rb"((?:\r\n[A-Za-z0-9-]{1,64}+: (?! )[ -~]++(?<! )" + BACK_IN_BYTES + rb")++)\r\n\r\n"
 _REQUEST = re.compile(
     rb"(POST|GET|OPTIONS|PUT|HEAD|DELETE) (/(?!/)[A-Za-z0-9/?&=%._~:@!$'()*+,;\x80-\xff-]*+) HTTP/1\.1" + _LINES
 )

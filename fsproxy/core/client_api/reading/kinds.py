@@ -9,6 +9,7 @@ import re2
 
 from fsproxy.core.client_api.reading.arguments import CUSTOM_EVENT, VARIABLES
 from fsproxy.core.client_api.reading.splitting import PART
+from fsproxy.core.possessive import BACK_IN_BYTES
 
 # The digits of a call's kind, anywhere in the text: a body without them has no calls. Recorders write ``8197``, and
 # other programs may write the same number as ``8197.0`` or ``8.197e3``, or as ``8196.9999999999999``, which a double
@@ -20,7 +21,7 @@ _find_kind = re2.compile(_NUMBER_OF_CALL).search
 _BEFORE, _AFTER = b": \t\r\n", (b",", b"}", b" ", b"\t", b"\r", b"\n")
 _LONGEST_MATCH = 16
 """Bytes of the longest match, so that one across the end of a part is found."""
-_REST_OF_NUMBER = re.compile(rb"[0-9.]*+(?:[eE][+-]?+[0-9]++)?+")
+_REST_OF_NUMBER = re.compile(rb"[0-9.]*+(?:[eE][+-]?+[0-9]++" + BACK_IN_BYTES + rb")?+")
 _DIGITS = b"0123456789."
 _LONGEST_BEGIN = 64
 """Digits that are read before and after a match. The event of a longer number is read in full."""

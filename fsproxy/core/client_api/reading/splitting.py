@@ -20,6 +20,7 @@ from fsproxy.core.json.scanner import (
     name_of,
     skip_blank,
 )
+from fsproxy.core.possessive import BACK_IN_BYTES
 
 PART = 64 * 1024
 """Bytes that are read in one step, during which other threads wait: half a millisecond for most events."""
@@ -29,7 +30,7 @@ _SPACE = rb"[ \t\r\n]*+"
 _HEAD = re.compile(
     rb"(?:\xef\xbb\xbf)?"
     + _SPACE + rb"\{(?:" + _SPACE + rb'"(?:Seq|When)"' + _SPACE + rb":" + _SPACE + rb"-?[0-9][0-9.eE+-]*+" + _SPACE
-    + rb",)*+" + _SPACE + rb'"Evts"' + _SPACE + rb":" + _SPACE + rb"\[" + _SPACE
+    + rb"," + BACK_IN_BYTES + rb")*+" + _SPACE + rb'"Evts"' + _SPACE + rb":" + _SPACE + rb"\[" + _SPACE
 )  # fmt: skip
 _TAIL_AT_END = re.compile(rb"\][ \t\r\n]*\}[ \t\r\n]*\Z")
 _LONGEST_TAIL = 64
