@@ -137,6 +137,8 @@ class Walk:
 
     async def run(self, command: str) -> str:
         """What a command prints, standard error included."""
+        if re.search(r"\bcurl\b", command):
+            tool("curl")
         paths = [*([str(origin().folder)] if FORKS else []), str(Path(sys.executable).parent), os.environ["PATH"]]
         process = await asyncio.create_subprocess_exec(
             "bash", "-c", self.here(command), cwd=self.proxy.folder,
@@ -177,8 +179,6 @@ class Walk:
 
     async def take(self, step: Step) -> None:
         """Run one step, until it prints what the page shows: log and audit lines come a moment later."""
-        if re.search(r"\bcurl\b", step.command):
-            tool("curl")
         loop = asyncio.get_running_loop()
         end = loop.time() + (0.0 if step.changes else 3.0 if WRITE else DEADLINE)
         silent = " > " in step.command or step.command.startswith("sed -i")
