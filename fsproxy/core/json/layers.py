@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from fsproxy.core.json.scanner import PLAIN
 from fsproxy.core.possessive import BACK
 
 LEVELS = 520
@@ -20,7 +21,7 @@ No name of 512 characters reaches deeper: it has at most 256 parts, each of them
 SLACK = 100
 """Levels that a value may reach below a boundary without a layer of its own, which would cost more."""
 
-_PLAIN = r'[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_PLAIN = PLAIN.decode()
 _FLAT = rf"[\[{{](?:{_PLAIN}{BACK})*+[\]}}]"
 _SHALLOW = rf"[\[{{](?:{_PLAIN}|{_FLAT}{BACK})*+[\]}}]"
 # One match reads up to the next run of brackets that matters. Values of one or two levels are skipped on the way: they

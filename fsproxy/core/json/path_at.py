@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from fsproxy.core.json.scanner import Member, name_of
+from fsproxy.core.json.scanner import STRING, Member, name_of
 
-_TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[{}\],:]', re.DOTALL).finditer
+_TOKENS = re.compile(STRING + rb"|[\[{}\],:]", re.DOTALL).finditer
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*").fullmatch
 
 

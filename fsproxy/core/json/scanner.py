@@ -27,8 +27,12 @@ NOWHERE: Steps = ()
 """The root itself."""
 
 _SPACE = rb"[ \t\r\n]*+"
-_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-_PLAIN = rb'[^"\[\]{}]++|' + _STRING
+STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+"""A string, for ``re.DOTALL``."""
+STRING_OR_NAME = STRING + rb"(" + _SPACE + rb":)?"
+"""A string. One with a colon behind it, which is group 1, is a name."""
+PLAIN = rb'[^"\[\]{}]++|' + STRING
+"""A string, or what is between strings and brackets."""
 _SCALAR = rb'[^ \t\r\n,:"\[\]{}]++'
 
 
@@ -37,22 +41,22 @@ def _balanced(levels: int) -> bytes:
 
     It does not check that a bracket is closed by one of its own kind, which strict readers do.
     """
-    pattern = rb"[\[{](?:" + _PLAIN + BACK_IN_BYTES + rb")*+[\]}]"
+    pattern = rb"[\[{](?:" + PLAIN + BACK_IN_BYTES + rb")*+[\]}]"
     for _ in range(levels):
-        pattern = rb"[\[{](?:" + _PLAIN + rb"|" + pattern + BACK_IN_BYTES + rb")*+[\]}]"
+        pattern = rb"[\[{](?:" + PLAIN + rb"|" + pattern + BACK_IN_BYTES + rb")*+[\]}]"
     return pattern
 
 
 # Nothing here backtracks: no two alternatives begin with the same byte, and every repetition is possessive
 # (``*+``, ``++``). So a value is read in linear time.
-_VALUE = _STRING + rb"|" + _SCALAR + rb"|" + _balanced(5)
+_VALUE = STRING + rb"|" + _SCALAR + rb"|" + _balanced(5)
 _ELEMENT = re.compile(_SPACE + rb"(" + _VALUE + rb")" + _SPACE + rb"([,\]])", re.DOTALL)
 _MEMBER = re.compile(
-    _SPACE + rb"(" + _STRING + rb")" + _SPACE + rb":" + _SPACE + rb"(" + _VALUE + rb")" + _SPACE + rb"([,}])", re.DOTALL
+    _SPACE + rb"(" + STRING + rb")" + _SPACE + rb":" + _SPACE + rb"(" + _VALUE + rb")" + _SPACE + rb"([,}])", re.DOTALL
 )
-_NAME = re.compile(_SPACE + rb"(" + _STRING + rb")" + _SPACE + rb":" + _SPACE, re.DOTALL)
+_NAME = re.compile(_SPACE + rb"(" + STRING + rb")" + _SPACE + rb":" + _SPACE, re.DOTALL)
 _VALUE_ALONE = re.compile(_VALUE, re.DOTALL)
-_TOKEN = re.compile(_STRING + rb'|([\[{]++)|[\]}]++|"', re.DOTALL)
+_TOKEN = re.compile(STRING + rb'|([\[{]++)|[\]}]++|"', re.DOTALL)
 _WINDOW = 16 * 1024
 """Bytes that one step of the engine reads at most; they take a millisecond, during which other threads wait."""
 _BLANK = re.compile(rb"[ \t\r\n]{0,%d}+" % _WINDOW)

@@ -16,7 +16,7 @@ import msgspec
 
 from fsproxy.core.json.in_parts import PART, all_within, kinds_of
 from fsproxy.core.json.layers import LEVELS, SLACK, layers_of
-from fsproxy.core.json.scanner import BYTE_ORDER_MARK
+from fsproxy.core.json.scanner import BYTE_ORDER_MARK, STRING_OR_NAME
 from fsproxy.core.json.surrogates import with_stand_ins
 
 _DEEPEST = LEVELS + SLACK + 8
@@ -25,11 +25,10 @@ _LARGEST = int(sys.float_info.max)
 _LONG = len(str(_LARGEST))
 """Characters of the shortest text that can hold a larger integer."""
 _decode = msgspec.json.Decoder().decode
-_STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"([ \t\r\n]*+:)?'
 _BEFORE_COLON = (" :", "\n", "\t", "\r")
 """What is in every text with a blank between a name and its colon."""
-_IN_TEXT: Any = ('":', _BEFORE_COLON, re.compile(_STRING, re.DOTALL).findall)
-_IN_BYTES: Any = (b'":', [each.encode() for each in _BEFORE_COLON], re.compile(_STRING.encode(), re.DOTALL).findall)
+_IN_TEXT: Any = ('":', _BEFORE_COLON, re.compile(STRING_OR_NAME.decode(), re.DOTALL).findall)
+_IN_BYTES: Any = (b'":', [each.encode() for each in _BEFORE_COLON], re.compile(STRING_OR_NAME, re.DOTALL).findall)
 
 
 @unique

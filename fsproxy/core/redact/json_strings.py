@@ -8,12 +8,21 @@ from collections.abc import Callable, Iterator, Mapping
 
 from fsproxy.core.json.cutting import Edit, splice
 from fsproxy.core.json.member_names import folded
-from fsproxy.core.json.scanner import Member, ScanError, Span, begin_of_json, members_of, name_of, skip_blank
+from fsproxy.core.json.scanner import (
+    STRING_OR_NAME,
+    Member,
+    ScanError,
+    Span,
+    begin_of_json,
+    members_of,
+    name_of,
+    skip_blank,
+)
 from fsproxy.core.json.surrogates import write_string
 from fsproxy.core.redact.redaction import STRINGS, UID, Found, Indexes, Match, Redaction, UnreadableError
 
-# A string with a colon behind it is a name. It holds for every JSON reader, so no other part of the syntax matters.
-_strings = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"([ \t\r\n]*+:)?', re.DOTALL).finditer
+# What is a name holds for every JSON reader, so no other part of the syntax matters.
+_strings = re.compile(STRING_OR_NAME, re.DOTALL).finditer
 _URL = re.compile(r"\s*(?:[A-Za-z][A-Za-z0-9+.-]*:)?//|[/?#]|\.{1,2}/|www\.")
 """The beginning of a URL, or of one without its host."""
 _decode = json.JSONDecoder(strict=False).decode
