@@ -28,7 +28,7 @@ class EntryReading:
         self.problems: list[Problem] = []
         self._ids: dict[tuple[str, str], Node] = {}
 
-    def _leaf(self, leaf: Leaf[Any], node: Node) -> Any:
+    def _leaf(self, leaf: Leaf[Any], node: Node, default: object = None) -> Any:
         if isinstance(node, Scalar):
             is_null = node.kind is Kind.NULL
             if is_null and leaf.nullable:
@@ -39,16 +39,16 @@ class EntryReading:
                     return leaf.read(node.text)
                 except ValueError:
                     pass
-        fault = f"is not {leaf.noun}{self._suggestion(node, leaf.check, leaf.known, leaf.usual)}"
+        fault = f"is not {leaf.noun}{self._suggestion(node, leaf.check, leaf.known, default)}"
         return self._fault(node, fault, f"{leaf.allowed}, or null" if leaf.nullable else leaf.allowed)
 
     def _suggestion(
-        self, node: Node, check: Check, known: Callable[[], Iterable[str]] = tuple, usual: object = None
+        self, node: Node, check: Check, known: Callable[[], Iterable[str]] = tuple, default: object = None
     ) -> str:
         guess = isinstance(node, Scalar) and node.kind is not Kind.NULL and node.shown() != HIDDEN
         if not isinstance(node, Scalar) or not guess or len(self.problems) >= MOST_GUESSED:
             return ""
-        return suggestion(node.text, lambda text: check(text) is None, known(), usual)
+        return suggestion(node.text, lambda text: check(text) is None, known(), default)
 
     def _fault(self, node: Node, fault: str, allowed: str) -> None:
         self.problems.append(node.problem(fault, allowed))

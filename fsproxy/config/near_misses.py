@@ -34,11 +34,11 @@ _UNITS = (
 )
 
 
-def suggestion(text: str, is_right: Callable[[str], bool], known: Iterable[str] = (), usual: object = None) -> str:
-    """Return `` (did you mean ...?)`` with a value that is right, or "" if none is near. ``usual``: the default."""
+def suggestion(text: str, is_right: Callable[[str], bool], known: Iterable[str] = (), default: object = None) -> str:
+    """Return `` (did you mean ...?)`` with a value that is right, or "". ``default``: as it is written."""
     if not text.strip() or len(text) > LONGEST:
         return ""
-    for repaired in _repaired(text.strip(), usual):
+    for repaired in _repaired(text.strip(), default):
         if repaired and is_right(repaired):
             return f" (did you mean {repaired}{' without quotes' if repaired == text else ''}?)"
     texts = list(known)
@@ -46,7 +46,7 @@ def suggestion(text: str, is_right: Callable[[str], bool], known: Iterable[str] 
     return f" (did you mean {near[0]}?)" if near else ""
 
 
-def _repaired(text: str, usual: object) -> Iterator[str]:
+def _repaired(text: str, default: object) -> Iterator[str]:
     """Yield the text as it would be written by the rules of other values, the most likely form first."""
     yield text
     head, dash, tail = text.partition("-")
@@ -60,7 +60,7 @@ def _repaired(text: str, usual: object) -> Iterator[str]:
                 yield f"{float(bare) * 100:g}%"
         yield bare
         with suppress(ValueError):
-            yield from _durations(bare, (isinstance(usual, float) and usual) or 1.0)
+            yield from _durations(bare, default)
         yield f"{bare}%"
         for pattern, unit in _UNITS:
             yield (changed := re.sub(pattern, unit, bare))
@@ -77,8 +77,12 @@ def _repaired(text: str, usual: object) -> Iterator[str]:
         yield text if text[0].isdigit() else text.partition("/")[0]
 
 
-def _durations(number: str, usual: float) -> list[str]:
+def _durations(number: str, default: object) -> list[str]:
     """Return the number with each unit of time, the one first that makes it most like the default. Raise ValueError."""
+    usual = 1.0
+    if isinstance(default, str):
+        with suppress(ValueError):
+            usual = duration(default) or usual
     return sorted(
         (f"{number}{unit}" for unit in ("s", "ms", "m", "h", "d")),
         key=lambda each: abs(log((duration(each) or usual) / usual)),  # zero is the same in each, and seconds are usual

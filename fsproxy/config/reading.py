@@ -50,7 +50,7 @@ class Reading(EntryReading):
                 inner = self._table(node, found)
                 values |= self.keys(found, inner) if inner is not None else {}
             else:
-                values |= {field: self.value(key.reader, node) for field, key in found}
+                values |= {field: self.value(key.reader, node, key.default) for field, key in found}
         for name, found in group.members.items():
             if name not in table.members and not isinstance(found, Group) and found[0][1].default is ...:
                 path, place = below(table.path, name), table.place
@@ -69,10 +69,10 @@ class Reading(EntryReading):
         fault = "is not a known key" + (f" (did you mean {near[0]}?)" if near else "")
         self.problems.append(node.key_problem(fault, ", ".join(sorted(known))))
 
-    def value(self, reader: Reader[Any], node: Node) -> Any:
-        """Return what a node means to a reader."""
+    def value(self, reader: Reader[Any], node: Node, default: object = None) -> Any:
+        """Return what a node means to a reader. ``default``: the key's, as users write it."""
         if isinstance(reader, Leaf):
-            return self._leaf(reader, node)
+            return self._leaf(reader, node, default)
         if isinstance(reader, ListOf):
             return self._once(reader, node, lambda: self._list(reader, node))
         if isinstance(reader, MapOf):

@@ -37,8 +37,6 @@ class Leaf(Generic[T]):
     nullable: bool = False
     known: Callable[[], Iterable[str]] = tuple
     """Returns what a wrong text is compared with, to find what it was meant to be."""
-    usual: object = None
-    """The key's default."""
 
     def check(self, text: str) -> str | None:
         """Return what is allowed, or None when the text is right."""
@@ -146,8 +144,6 @@ def setting(
 ) -> T:
     """Return a dataclass field for a key with a default; a ``secret`` is left out of the representation."""
     value = reader.default(default)
-    if isinstance(reader, Leaf):
-        reader = replace(reader, usual=value)
     metadata = {METADATA: Key(reader, default, description, at)}
     # By a factory, as dataclasses refuse a read-only mapping as a default.
     return field(default_factory=lambda: value, repr=not secret, compare=compare, metadata=metadata)
