@@ -123,18 +123,13 @@ class SentinelServer(Server):
 
         One that is left out so and knows a newer election makes it known to whoever listens to it, or to the others.
         """
-        answered = asyncio.Event()
         asked = [asyncio.create_task(self._ask(each, limit)) for each in self._sentinels]
-
-        def note(ended: asyncio.Task[_Word]) -> None:
-            if all(each.done() for each in asked) or not (ended.cancelled() or ended.exception()):
-                answered.set()
-
-        for each in asked:
-            each.add_done_callback(note)
+        waiting, ended = set(asked), set[asyncio.Task[_Word]]()
         try:
-            await answered.wait()
-            await asyncio.wait(asked, timeout=GRACE * limit)
+            while waiting and all(each.cancelled() or each.exception() for each in ended):
+                ended, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if waiting:
+                await asyncio.wait(waiting, timeout=GRACE * limit)
         finally:
             for each in asked:
                 each.cancel()
