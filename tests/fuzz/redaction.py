@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from fsproxy.core.client_api.redacted_calls import inspect_redacted
@@ -11,10 +12,11 @@ from fsproxy.core.model import Route
 from fsproxy.core.settings import ClientApiSettings
 from fuzz import bundles
 from fuzz.harness import Target, head_and_rest
-from support.redacting import redaction
+from support.redacting import redaction, same
 
 SETTINGS = ClientApiSettings()
-RULES = redaction({"mask": "regex:secret[0-9]", "in": ["properties", "urls", "strings"]})
+SECRET = "secret[0-9]"
+RULES = redaction({"mask": f"regex:{SECRET}", "in": ["properties", "urls", "strings"]})
 NAMES = (0, 2, 4)
 """Places in ``Args`` of a call that redaction leaves alone."""
 NESTED = 3
@@ -39,7 +41,7 @@ def check_redaction(data: bytes) -> None:
     events = next(after[name] for name in after if name.lower() == "evts")
     assert not any(map(_found, map(_without_names, events)))
     if not inspection.redacted.lost:
-        assert _same(before, after)
+        assert same(before, after, lambda *_: True)  # a string in a string has escapes of its own
 
 
 def _read(body: bytes) -> Any:
@@ -70,25 +72,7 @@ def _found(value: Any, level: int = 0) -> bool:
     if not isinstance(value, str):
         return False
     inner = _read(value.encode("utf-8", "surrogatepass")) if level < NESTED and value[:1] in "{[" else None
-    return _found(inner, level + 1) if isinstance(inner, (dict, list)) else _matches(value)
-
-
-def _matches(text: str) -> bool:
-    at = text.find("secret")
-    while at >= 0:
-        if text[at + 6 : at + 7] in tuple("0123456789"):
-            return True
-        at = text.find("secret", at + 1)
-    return False
-
-
-def _same(old: Any, new: Any) -> bool:
-    """Whether two values have the same structure, names and numbers."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        return list(old) == list(new) and all(_same(old[name], new[name]) for name in old)
-    if isinstance(old, list) and isinstance(new, list):
-        return len(old) == len(new) and all(map(_same, old, new))
-    return isinstance(old, str) == isinstance(new, str) and (isinstance(old, str) or old == new)
+    return _found(inner, level + 1) if isinstance(inner, (dict, list)) else re.search(SECRET, value) is not None
 
 
 def _hidden(sample: bytes) -> bytes:

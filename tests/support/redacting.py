@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fsproxy.core.client_api.outcome import decide_calls
@@ -55,3 +55,26 @@ def body_of(
     enforced, shadow = rules.counts(inspection.redacted.found)
     left = rewrite(inspection, outcome)
     return body if left is None else left, dict(Counter(enforced) + Counter(shadow))
+
+
+def _as_long(old: str, new: str) -> bool:
+    """Whether two texts have as many UTF-16 units."""
+    return len(old.encode("utf-16-le", "surrogatepass")) == len(new.encode("utf-16-le", "surrogatepass"))
+
+
+def same(old: Any, new: Any, alike: Callable[[str, str], bool] = _as_long) -> bool:
+    """Whether two values have the same structure, names and numbers, and texts that are alike."""
+    if isinstance(old, dict):
+        return list(old) == list(new) and all(same(old[name], new[name], alike) for name in old)
+    if isinstance(old, list):
+        return len(old) == len(new) and all(same(*each, alike) for each in zip(old, new, strict=True))
+    return alike(old, new) if isinstance(old, str) and isinstance(new, str) else bool(old == new)
+
+
+ANN = "ann@example.com"
+MASKED = "*" * len(ANN)
+EVERYWHERE = redaction(
+    {"mask": "email", "in": ["properties", "urls", "strings"]}, {"hash": "regex:.+", "in": ["uid"]}
+)  # fmt: skip
+HASHED = EVERYWHERE.hashed(ANN)
+"""What stays of her in a uid."""

@@ -12,14 +12,8 @@ from fsproxy.core.model import Route
 from fsproxy.core.redact.documents import redact_call, redact_page
 from fsproxy.core.redact.json_strings import Redactor
 from fsproxy.core.redact.redaction import UnreadableError
-from support.redacting import redaction
+from support.redacting import ANN, EVERYWHERE, HASHED, MASKED
 
-ANN = "ann@example.com"
-MASKED = "*" * len(ANN)
-RULES = redaction(
-    {"mask": "email", "in": ["properties", "urls", "strings"]}, {"hash": "regex:.+", "in": ["uid"]}
-)  # fmt: skip
-HASHED = RULES.hashed(ANN)
 SCHEMA = {"properties": {"a": ANN}}
 
 CALLS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
@@ -52,7 +46,7 @@ def test_of_a_call_its_names_and_ids_are_kept_and_all_else_is_redacted(
 ) -> None:
     body = sent({**kept, **redacted})
     expected = json.loads(without_ann(redacted))
-    assert redact_call(form, Redactor(RULES), body) == json.dumps({**kept, **expected}).encode()
+    assert redact_call(form, Redactor(EVERYWHERE), body) == json.dumps({**kept, **expected}).encode()
 
 
 @pytest.mark.parametrize(
@@ -73,8 +67,8 @@ def test_so_it_is_inside_of_the_objects_of_a_call(
     form: str, name: str, kept: dict[str, Any], redacted: dict[str, Any]
 ) -> None:
     expected = {name: {**kept, **json.loads(without_ann(redacted))}}
-    assert redact_call(form, Redactor(RULES), sent({name: {**kept, **redacted}})) == json.dumps(expected).encode()
-    assert redact_call(form, Redactor(RULES), sent({name: [ANN]})) == without_ann({name: [ANN]}), "not the object"
+    assert redact_call(form, Redactor(EVERYWHERE), sent({name: {**kept, **redacted}})) == json.dumps(expected).encode()
+    assert redact_call(form, Redactor(EVERYWHERE), sent({name: [ANN]})) == without_ann({name: [ANN]}), "not the object"
 
 
 KEPT = "OrgId UserId SessionId PageId TabId SessionKeyHash PageKeyHash CompiledVersion CompiledTimestamp SnippetVersion"
@@ -83,18 +77,18 @@ KEPT = "OrgId UserId SessionId PageId TabId SessionKeyHash PageKeyHash CompiledV
 @pytest.mark.parametrize("name", [*KEPT.split(), "Doctype", "orgid"])
 def test_the_ids_and_versions_of_a_page_are_kept(name: str) -> None:
     body = sent({name: ANN})
-    assert redact_page(Redactor(RULES), body) == body
+    assert redact_page(Redactor(EVERYWHERE), body) == body
 
 
 @pytest.mark.parametrize("name", ["Url", "Base", "Referrer", "Title", "url"])
 def test_the_addresses_and_other_texts_of_a_page_are_redacted(name: str) -> None:
-    assert redact_page(Redactor(RULES), sent({name: ANN})) == without_ann({name: ANN})
-    assert redact_page(Redactor(RULES), sent({"AppId": ANN})) == json.dumps({"AppId": HASHED}).encode()
+    assert redact_page(Redactor(EVERYWHERE), sent({name: ANN})) == without_ann({name: ANN})
+    assert redact_page(Redactor(EVERYWHERE), sent({"AppId": ANN})) == json.dumps({"AppId": HASHED}).encode()
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'"a"', b"{", b"{}{}", b"{} x", b'{"a":1,}', b"null"])
 def test_what_is_no_object_and_nothing_else_cannot_be_read(body: bytes) -> None:
     with pytest.raises(UnreadableError):
-        redact_page(Redactor(RULES), body)
+        redact_page(Redactor(EVERYWHERE), body)
     with pytest.raises(UnreadableError):
-        redact_call(Route.DIRECT_EVENT, Redactor(RULES), body)
+        redact_call(Route.DIRECT_EVENT, Redactor(EVERYWHERE), body)

@@ -10,18 +10,11 @@ import pytest
 from fsproxy.core.redact.events import redact_event
 from fsproxy.core.redact.json_strings import Redactor
 from fsproxy.core.redact.redaction import UnreadableError
-from support.redacting import redaction
-
-ANN = "ann@example.com"
-MASKED = "*" * len(ANN)
-RULES = redaction(
-    {"mask": "email", "in": ["properties", "urls", "strings"]}, {"hash": "regex:.+", "in": ["uid"]}
-)  # fmt: skip
-HASHED = RULES.hashed(ANN)
+from support.redacting import ANN, EVERYWHERE, HASHED, MASKED
 
 
 def left(event: Any) -> Any:
-    return json.loads(redact_event(Redactor(RULES), json.dumps(event).encode()))
+    return json.loads(redact_event(Redactor(EVERYWHERE), json.dumps(event).encode()))
 
 
 @pytest.mark.parametrize(
@@ -59,4 +52,4 @@ def test_names_sources_and_schemas_are_kept_and_all_else_is_redacted(event: Any,
 @pytest.mark.parametrize("event", [b"[]", b"{", b'{"Args":[}', b'{"Args":["A","{"]}', b'{"Args":["A","no JSON"]}'])
 def test_an_event_whose_properties_cannot_be_read_is_refused(event: bytes) -> None:
     with pytest.raises(UnreadableError):
-        redact_event(Redactor(RULES), event)
+        redact_event(Redactor(EVERYWHERE), event)

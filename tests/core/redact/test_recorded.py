@@ -13,7 +13,7 @@ import pytest
 from fsproxy.core.model import Route
 from fsproxy.core.redact.documents import redact_page
 from fsproxy.core.redact.json_strings import Redactor
-from support.redacting import body_of, redaction
+from support.redacting import body_of, redaction, same
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 EVERYWHERE = ["properties", "urls", "strings"]
@@ -44,19 +44,6 @@ def bodies() -> list[bytes]:
 
 BODIES = bodies()
 PAGES = [each["body"].encode() for each in recorded("pages")]
-
-
-def units(text: str) -> int:
-    return len(text.encode("utf-16-le", "surrogatepass"))
-
-
-def same(old: Any, new: Any) -> bool:
-    """Whether two values have the same structure, names, numbers and lengths."""
-    if isinstance(old, dict):
-        return list(old) == list(new) and all(same(old[name], new[name]) for name in old)
-    if isinstance(old, list):
-        return len(old) == len(new) and all(map(same, old, new))
-    return units(old) == units(new) if isinstance(old, str) and isinstance(new, str) else bool(old == new)
 
 
 def test_there_are_recordings_of_all_generations() -> None:
