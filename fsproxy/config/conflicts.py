@@ -48,7 +48,7 @@ def root_conflicts(root: Table) -> Iterator[Problem]:
     yield from own_listeners(root)
     yield from same_port(root)
     yield from key_faults(root)
-    yield from _nobody_may_connect(root)
+    yield from _no_client_may_connect(root)
     workers, state = root.scalar("workers"), root.members.get("state")
     if workers is None or not _more_than_one(workers.text):
         return
@@ -59,7 +59,7 @@ def root_conflicts(root: Table) -> Iterator[Problem]:
         )
 
 
-def _nobody_may_connect(root: Table) -> Iterator[Problem]:
+def _no_client_may_connect(root: Table) -> Iterator[Problem]:
     listen, client_ip = root.members.get("listen"), root.members.get("client_ip")
     announced = listen.scalar("proxy_protocol") if isinstance(listen, Table) else None
     if not isinstance(listen, Table) or announced is None or announced.text.lower() != "true" or listen.scalar("unix"):
@@ -124,7 +124,7 @@ def _routes(table: Table) -> Iterator[Problem]:
 
 def _state(table: Table) -> Iterator[Problem]:
     redis = table.members.get("redis")
-    # Whoever writes backend: memory beside it, perhaps only for a day, means that.
+    # With backend: memory beside it the address is kept on purpose, perhaps for a day.
     if not isinstance(redis, Table) or table.scalar("backend"):
         return
     if redis.scalar("url") or redis.sequence("nodes") or isinstance(redis.members.get("sentinel"), Table):

@@ -52,7 +52,8 @@ class Supervisor:
 
     def __init__(self, config: Config, source: Source, predecessor: Predecessor | None = None) -> None:
         """``predecessor``: the program to take over from."""
-        self._config, self._source = config, source
+        self._config = config
+        self._source = source
         self._manager = ServiceManager(takes_over=predecessor is not None)
         self._predecessor = predecessor
         self._last_good = LastGoodConfig(config, source, lambda: is_held_back(self._pool))

@@ -99,7 +99,7 @@ async def test_of_two_that_take_over_at_once_one_is_refused_until_the_other_has_
             last = await Predecessor.find(of)
             assert last is not None
             await last.retire()
-            # It drains, and is for nobody else.
+            # It drains, and takes no other requests.
             with pytest.raises(HostError, match="another start is taking over"):
                 await Predecessor.find(of)
             await last.close()

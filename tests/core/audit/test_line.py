@@ -66,7 +66,7 @@ def ended(
         ({}, "captured", (PAGE, 2, True, Outcome.CAPTURED, True), SHARE),
         ({"kind": None}, "captured", (PAGE, 2, True, Outcome.CAPTURED, False), SHARE),
         (
-            {"route": Route.SOCKET, "status": 0},  # a frame of a socket that stands for a page
+            {"route": Route.SOCKET, "status": 0},  # a frame of a socket that is a page
             "captured",
             (Route.SOCKET, 0, True, Outcome.CAPTURED, True),
             SHARE,

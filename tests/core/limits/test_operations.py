@@ -38,7 +38,7 @@ def test_the_words_under_which_names_and_rates_are_stored_never_change() -> None
 def test_what_is_not_said_is_what_costs_least_to_be_wrong_about(
     made: msgspec.Struct, defaults: tuple[object, ...]
 ) -> None:
-    """A ledger that cannot tell holds a reservation; nobody is remembered or named, nothing left, no time to wait."""
+    """A ledger that does not know: a reservation is held, no visitor is remembered or named, nothing is left, no time to wait."""
     assert made.__struct_defaults__ == defaults
 
 

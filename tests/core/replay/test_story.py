@@ -36,7 +36,7 @@ def rules(**filters: Any) -> Rules:
     return Rules("f.yaml", Snapshot.compile(replace(core, default=org), 7))
 
 
-def told(more: Mapping[str, Any], found: Rules | None = None, where: str = "") -> dict[str, list[str]]:
+def lines_of(more: Mapping[str, Any], found: Rules | None = None, where: str = "") -> dict[str, list[str]]:
     """What is said of a page's line with these fields, by its label."""
     by_label: dict[str, list[str]] = {}
     for label, text in story({**PAGE, **more}, found, where):
@@ -88,7 +88,7 @@ def told(more: Mapping[str, Any], found: Rules | None = None, where: str = "") -
     ],
 )  # fmt: skip
 def test_a_request_is_described_by_what_the_line_has(more: dict[str, Any], request_: str) -> None:
-    assert told(more)["request"] == [request_]
+    assert lines_of(more)["request"] == [request_]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_request_is_described_by_what_the_line_has(more: dict[str, Any], reque
     ],
 )
 def test_a_decision_is_said_with_its_answer(more: dict[str, Any], decision: str) -> None:
-    assert told(more)["decision"] == [decision]
+    assert lines_of(more)["decision"] == [decision]
 
 
 @pytest.mark.parametrize(
@@ -144,19 +144,19 @@ def test_a_decision_is_said_with_its_answer(more: dict[str, Any], decision: str)
     ],
 )
 def test_the_upstreams_part_is_said(more: dict[str, Any], upstream: str) -> None:
-    assert told(more)["upstream"] == [upstream]
+    assert lines_of(more)["upstream"] == [upstream]
 
 
 def test_a_rule_is_named_with_its_filter_its_meaning_and_its_place() -> None:
-    said = told({**BLOCKED, "rule.id": "ip:block:192.0.2.x\n" + "y" * 300})
+    said = lines_of({**BLOCKED, "rule.id": "ip:block:192.0.2.x\n" + "y" * 300})
     assert said["rule"] == [r"ip:block:192.0.2.x\u000a" + "y" * 237 + " (filter ip), config generation 7"]
     assert "rules" not in said
     (meaning,) = said["meaning"]
     assert re.fullmatch(r"The visitor's address is blocked.*\.", meaning)
     assert said["place"] == ["With --config FILE, its line in that file is shown here."]
-    assert told({"rule.id": "a"})["rule"] == ["a (filter ?), config generation 7"]
-    assert told({})["rules"] == ["config generation 7, mode enforce"]
-    assert told({"fsproxy.mode": None})["rules"] == ["config generation 7, mode ?"]
+    assert lines_of({"rule.id": "a"})["rule"] == ["a (filter ?), config generation 7"]
+    assert lines_of({})["rules"] == ["config generation 7, mode enforce"]
+    assert lines_of({"fsproxy.mode": None})["rules"] == ["config generation 7, mode ?"]
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_a_rule_is_named_with_its_filter_its_meaning_and_its_place() -> None:
 def test_an_upload_that_only_a_page_can_be_blocked_for_was_decided_on_its_page(
     more: dict[str, Any], *, of_its_page: bool
 ) -> None:
-    (meaning,) = told({**BLOCKED, **more})["meaning"]
+    (meaning,) = lines_of({**BLOCKED, **more})["meaning"]
     assert meaning.endswith(". This was decided on its page, which was blocked.") is of_its_page
     assert meaning.count("on its page") == of_its_page
 
@@ -204,7 +204,7 @@ AS_NOW = " (as the file is now; generation 7 may have been another)"
 def test_the_place_of_a_rule_is_where_the_file_has_it_now(rule: str, where: str, place: str) -> None:
     found = rules(ip=BLOCKS)
     for _ in range(2):  # the places are remembered
-        assert told({**BLOCKED, "rule.id": rule}, found, where)["place"] == [place]
+        assert lines_of({**BLOCKED, "rule.id": rule}, found, where)["place"] == [place]
 
 
 def test_each_filter_that_failed_is_a_rule_without_a_line() -> None:
@@ -216,18 +216,18 @@ def test_each_filter_that_failed_is_a_rule_without_a_line() -> None:
 def test_rules_that_would_block_are_said_with_their_places() -> None:
     shadow = {"fsproxy.shadow": [{"rule.id": "ip:block:10.0.0.0/8", "reason_code": 5, "filter": "ip"}]}
     said = "It would be blocked with reason_code 5 (IP Filter) by the rule ip:block:10.0.0.0/8, if that were enforced."
-    assert told(shadow)["shadow"] == [said]
-    assert "place" not in told(shadow)
-    assert told(shadow, rules(ip=BLOCKS))["place"] == [f"f.yaml:3:5{AS_NOW}"]
-    (long,) = told({"fsproxy.shadow": [{"rule.id": "x" * 300, "reason_code": 5}]})["shadow"]
+    assert lines_of(shadow)["shadow"] == [said]
+    assert "place" not in lines_of(shadow)
+    assert lines_of(shadow, rules(ip=BLOCKS))["place"] == [f"f.yaml:3:5{AS_NOW}"]
+    (long,) = lines_of({"fsproxy.shadow": [{"rule.id": "x" * 300, "reason_code": 5}]})["shadow"]
     assert f"the rule {'x' * 256}, if" in long
 
 
 def test_what_was_out_of_order_is_said_and_by_what_it_was_decided() -> None:
-    said = told({"fsproxy.filters_failed": ["ip", "geo"], "fsproxy.ledger_down": True})
+    said = lines_of({"fsproxy.filters_failed": ["ip", "geo"], "fsproxy.ledger_down": True})
     assert said["fault"] == ["These filters failed, so filters.on_error decided: ip, geo."]
     assert said["state"] == ["The store was down, so state.on_error decided."]
-    assert not {"fault", "state", "shadow", "rejected", "reported", "redacted"} & told({}).keys()
+    assert not {"fault", "state", "shadow", "rejected", "reported", "redacted"} & lines_of({}).keys()
 
 
 REJECTIONS = {
@@ -252,13 +252,15 @@ REJECTIONS = {
 
 @pytest.mark.parametrize("code", RejectionCode)
 def test_a_rejection_is_named_by_call_property_and_code_and_explained(code: RejectionCode) -> None:
-    (said,) = told({"fsproxy.rejections": [{"code": code.value, "call": "Bought", "property": "a_int"}]})["rejected"]
+    (said,) = lines_of({"fsproxy.rejections": [{"code": code.value, "call": "Bought", "property": "a_int"}]})[
+        "rejected"
+    ]
     assert re.fullmatch(rf"Bought a_int: {code.value}, .*{REJECTIONS[code]}.*(?<=[a-zN])", said)
 
 
 def test_rejections_that_the_line_does_not_list_are_counted() -> None:
     listed = [{"code": "OfALaterVersion", "call": "a\n", "property": None}, {"code": "x", "call": None}]
-    said = told(
+    said = lines_of(
         {
             "fsproxy.rejections": listed,
             "fsproxy.rejections_count": 3,
@@ -272,7 +274,7 @@ def test_rejections_that_the_line_does_not_list_are_counted() -> None:
 
 
 def test_what_redaction_found_is_said() -> None:
-    said = told({"fsproxy.redactions": [{"rule.id": "redact:mask:email", "count": 2}]})
+    said = lines_of({"fsproxy.redactions": [{"rule.id": "redact:mask:email", "count": 2}]})
     assert said["redacted"] == ["2 matches of the rule redact:mask:email"]
 
 
@@ -294,7 +296,7 @@ def test_what_redaction_found_is_said() -> None:
     ],
 )
 def test_what_the_line_leaves_out_is_said(more: dict[str, Any], left: str | None) -> None:
-    assert told(more).get("left out") == (None if left is None else [left])
+    assert lines_of(more).get("left out") == (None if left is None else [left])
 
 
 @pytest.mark.parametrize(
@@ -319,25 +321,25 @@ def test_what_the_line_leaves_out_is_said(more: dict[str, Any], left: str | None
     ],
 )
 def test_what_the_configuration_would_decide_today_is_said(filters: dict[str, Any], today: str) -> None:
-    assert told({}, rules(**filters))["today"] == [today]
+    assert lines_of({}, rules(**filters))["today"] == [today]
 
 
 def test_only_a_page_that_was_judged_is_decided_again() -> None:
     found = rules()
-    assert told({"fsproxy.facts": {"scheme": "https"}}, found)["today"] == [
+    assert lines_of({"fsproxy.facts": {"scheme": "https"}}, found)["today"] == [
         "It had failed before the filters were asked."
     ]
-    cut = told({"organization.id": "o" * 100}, found)["today"]
+    cut = lines_of({"organization.id": "o" * 100}, found)["today"]
     assert cut == ["It cannot be known: org: its id is cut in the line."]
-    assert "today" not in told({"event.action": "bundle"}, found)
-    assert "today" not in told({})
+    assert "today" not in lines_of({"event.action": "bundle"}, found)
+    assert "today" not in lines_of({})
 
 
 def test_what_was_decided_again_is_remembered_and_counted() -> None:
     found = rules(user_agent=UserAgentSettings(block=(Entry("Bot"),), mode=Mode.SHADOW))
     assert found.remembered == 0
-    told({}, found)
+    lines_of({}, found)
     once = found.remembered
     assert once > 0
-    told({}, found)
+    lines_of({}, found)
     assert found.remembered == once
