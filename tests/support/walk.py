@@ -163,12 +163,12 @@ class Walk:
         assert wanted, f"no text of the page below {heading!r}"
         async with opened(browser, self.proxy.admin_url) as page:
             if search:
-                await page.get_by_role("searchbox", name="Search").fill(search)
-                rows = page.locator(".decisions tbody tr")
-                async with asyncio.timeout(DEADLINE):
-                    while await rows.count() != 1:
-                        await asyncio.sleep(0.1)
-                await rows.first.dispatch_event("click")  # a row may be drawn anew while it is pointed at
+                await page.locator(".decisions tbody tr").first.wait_for()  # the tab is chosen
+                async with page.expect_response(re.compile(r"/api/decisions\?.*\bq=")) as answer:
+                    await page.get_by_role("searchbox", name="Search").fill(search)
+                (found,) = (await (await answer.value).json())["decisions"]
+                row = page.locator(f'.decisions tr[data-v="{found["line"]["http.request.id"]}"]')
+                await row.dispatch_event("click")  # it may be drawn anew while it is pointed at
             loop = asyncio.get_running_loop()
             end, missing = loop.time() + DEADLINE, wanted
             while missing and loop.time() < end:
@@ -191,7 +191,9 @@ class Walk:
                 assert plain(printed) == plain(step.shown), step.command
             _write(self.page, step, swapped(printed, dict(zip(*map(_ID.findall, (printed, step.shown)), strict=False))))
             break
-        self.ids |= dict(zip(_ID.findall(step.shown), _ID.findall(printed), strict=False))
+        # What is known already is printed as the page shows it, and so says nothing of this run.
+        ids = zip(_ID.findall(step.shown), _ID.findall(printed), strict=False)
+        self.ids |= {there: here for there, here in ids if there not in self.ids}
 
 
 def swapped(text: str, swaps: Mapping[str, str]) -> str:
