@@ -20,7 +20,7 @@ from support.valkey import running_valkey
 from support.workers import fresh_connections, pids, running_workers, shared, visit
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser
+    from playwright.async_api import Browser, Route
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ROWS = ".decisions tbody tr"
@@ -109,7 +109,8 @@ async def test_while_the_server_is_away_what_is_shown_is_dimmed_and_buttons_are_
             assert await page.evaluate(grey) == "grayscale(1)"
             assert await axe(page) == []
             assert "before" in await text(page, ROWS), "what was known stays"
-            # While there is no answer: the page also tries again by itself, and then the button goes.
+            # A try of the page's own gets no answer either; "Try now" gives it up and begins another.
+            await page.get_by_text("Trying now.").wait_for()
             async with page.expect_request("**/api/status"):
                 await page.get_by_role("button", name="Try now").click()
         finally:
@@ -120,6 +121,35 @@ async def test_while_the_server_is_away_what_is_shown_is_dimmed_and_buttons_are_
         await expect(page.get_by_role("button", name="Reload")).to_be_enabled()
         await own.page(SessionId="after")
         await page.get_by_text("after").first.wait_for()
+
+
+async def test_a_question_that_gets_no_answer_is_given_up_and_asked_again(browser: Browser) -> None:
+    async def never(route: Route) -> None:
+        """Leave the question open."""
+
+    async with running_rig() as own, opened(browser, own.proxy.admin_url) as page:
+        await own.page(SessionId="seen")
+        await page.get_by_text("seen").first.wait_for()
+        # The first one of a page that is opened.
+        await page.route("**/api/status", never, times=1)
+        await page.reload()
+        await page.get_by_text("seen").first.wait_for()
+        # One of those that are asked where there are too many streams.
+        full = {"status": 503, "content_type": "application/json", "body": "{}"}
+        await page.route("**/api/events", lambda route: route.fulfill(**full))
+        await page.reload()
+        await page.get_by_text("seen").first.wait_for()
+        await page.route("**/api/status", never)
+        await page.get_by_text("No answer from the admin port for").first.wait_for()
+        await page.unroute("**/api/status")
+        await page.locator("main:not(.stale)").wait_for()
+        # One of many: the rest of the page goes on.
+        await page.unroute("**/api/events")
+        await page.route("**/api/usage", never)
+        await page.reload()
+        await page.get_by_text("seen").first.wait_for()
+        await page.get_by_text("Not all of this page could be asked: no answer in time").first.wait_for()
+        assert await page.locator("main.stale").count() == 0
 
 
 # -- the token

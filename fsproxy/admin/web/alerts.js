@@ -26,15 +26,16 @@ const ELSEWHERE = /^reload:held-back/;
 /** Shadow and bypass are meant to be so. But an engineer in an incident must not miss them. */
 const shown = (each) => ({...each, text: capital(each.text), level: each.id.startsWith("mode:") ? "warn" : each.level});
 function away() {
-  const seconds = Math.max(0, (model.retry - Date.now()) / 1000);
+  const seconds = Math.ceil((model.retry - Date.now()) / 1000);
+  const next = seconds > 0 ? `Trying again in ${seconds} s.` : "Trying now.";
   return {
     id: "away",
     level: "bad",
     retries: true,
     text: capital(model.refusal) || `No answer from the admin port for ${long((Date.now() - model.answered) / 1000)}`,
     more: model.status
-      ? `Since ${clock(model.status.time)} UTC. Trying again in ${Math.ceil(seconds)} s. What stands below is as of then; buttons are off.`
-      : `Trying again in ${Math.ceil(seconds)} s.`,
+      ? `Since ${clock(model.status.time)} UTC. ${next} What stands below is as of then; buttons are off.`
+      : next,
   };
 }
 function alert({id, level, since, text, more, retries}) {

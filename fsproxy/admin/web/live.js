@@ -9,12 +9,21 @@ import {followStory} from "./story.js";
 import {isFiltered, look, onLook, view} from "./view.js";
 import {reasons} from "./words.js";
 
-/** Seconds without a word after which the proxy is away, and until the next try. */
+/** Seconds without a word after which the proxy is away, or a try is given up; and until the next try. */
 const SILENT = 5,
   RETRY = 3;
+/** Stops what is waited for, which is the state or the stream; when that was asked for; whether "Try now" was pressed. */
 let aborter = null,
-  round = 0,
+  askedAt = 0,
+  isUrged = false;
+let round = 0,
   wake = () => {};
+/** Ask for the state or the stream with this signal. */
+function untilSilent() {
+  aborter = new AbortController();
+  askedAt = Date.now();
+  return aborter.signal;
+}
 
 async function askTraffic() {
   const asked = new URLSearchParams(view.range === "1h" ? {minutes: "60"} : {minutes: "1440", step: "5"});
@@ -44,39 +53,37 @@ async function askDay() {
     0,
   );
 }
-/** Wait for all of them, also when one fails; then fail as that one did. */
-async function all(asking) {
-  const failed = (await Promise.allSettled(asking)).find((each) => each.status === "rejected");
-  if (failed) throw failed.reason;
-}
-/** The traffic first: it has the names of the reasons. */
+/** Ask for everything, and wait for the traffic, which has the names of the reasons, and for the decisions. */
 async function askAll() {
-  await askTraffic();
-  await all([ask("config", "api/config"), askSlow(), askDecisions()]);
+  await softly("traffic", askTraffic());
+  softly("config", askConfig());
+  askSlow();
+  await softly("decisions", askDecisions());
 }
-const askSlow = () =>
-  all([
-    ask("rejections", "api/rejections"),
-    ask("shadow", "api/shadow"),
-    ask("redactions", "api/redactions"),
-    ask("usage", "api/usage"),
-    askTrial(),
-    askDay(),
-  ]);
+const askConfig = () => ask("config", "api/config");
+/** What need not be of this second. */
+function askSlow() {
+  for (const name of ["rejections", "shadow", "redactions", "usage"]) softly(name, ask(name, `api/${name}`));
+  softly("trial", askTrial());
+  softly("day", askDay());
+}
 const askTrial = () =>
   ask("trial", "api/try").catch((fault) => {
     if (!(fault instanceof Refused)) throw fault;
   });
 
-/** Ask in the background. What cannot be answered for now is said, and does not stop the rest. */
-async function softly(asking) {
+const faults = new Map();
+/** Ask in the background. What cannot be answered is said until it can be, and does not stop the rest. */
+async function softly(kind, asking) {
   try {
     await asking;
-    model.fault = "";
+    faults.delete(kind);
   } catch (fault) {
     if (fault instanceof TokenAsked) return askToken();
-    if (fault instanceof Refused) model.fault = fault.message;
+    if (fault instanceof Refused) faults.set(kind, fault.message);
+    if (fault.name === "TimeoutError") faults.set(kind, "no answer in time");
   }
+  model.fault = [...new Set(faults.values())].join("; ");
   changed();
 }
 function onTick(event) {
@@ -92,12 +99,12 @@ function onTick(event) {
   changed();
   if (document.hidden) return;
   round += 1;
-  if (decisions.length || isUntouched()) softly(askDecisions().then(chooseTab));
+  if (decisions.length || isUntouched()) softly("decisions", askDecisions().then(chooseTab));
   showWaiting();
   // A worker that answers again brings the minutes that it was missed in.
-  if (came || round % (view.range === "24h" ? 30 : 5) === 0) softly(askTraffic());
-  if (round % 5 === 0) softly(askSlow());
-  if (!before || round % 5 === 0 || before.generation !== status.generation) softly(ask("config", "api/config"));
+  if (came || round % (view.range === "24h" ? 30 : 5) === 0) softly("traffic", askTraffic());
+  if (round % 5 === 0) askSlow();
+  if (!before || round % 5 === 0 || before.generation !== status.generation) softly("config", askConfig());
 }
 function merge(minutes, time) {
   const known = new Map(model.traffic.minutes.map((each) => [each.minute, each]));
@@ -105,14 +112,13 @@ function merge(minutes, time) {
   model.traffic = {...model.traffic, minutes: [...known.values()].filter((each) => each.minute > time - 7200)};
 }
 async function listen() {
-  aborter = new AbortController();
   try {
-    await stream("api/events", onTick, aborter.signal);
+    await stream("api/events", onTick, untilSilent());
   } catch (fault) {
     // There are too many streams already, which says that the proxy is there.
     if (!(fault instanceof Refused)) throw fault;
     for (;;) {
-      const status = await get("api/status");
+      const status = await get("api/status", "status", untilSilent());
       onTick({status, decisions: [null]});
       await pause(2);
     }
@@ -128,11 +134,11 @@ export async function run() {
   model.answered = Date.now();
   for (;;) {
     try {
-      model.status = await get("api/status");
+      model.status = await get("api/status", "status", untilSilent());
       model.readOnly = model.status.may_change === false;
       model.answered = Date.now();
       model.link = "live";
-      await softly(askAll());
+      await askAll();
       if (model.link !== "live") return;
       chooseTab();
       followStory();
@@ -142,10 +148,12 @@ export async function run() {
       model.refusal = fault instanceof Refused ? fault.message : "";
       if (!(fault instanceof TypeError || fault instanceof DOMException)) console.warn(String(fault));
     }
+    if (model.link === "token") return;
     model.link = "away";
     model.retry = Date.now() + RETRY * 1000;
     changed();
-    await pause(RETRY);
+    if (!isUrged) await pause(RETRY);
+    isUrged = false;
   }
 }
 let isChosen = view.outcome !== "" || isFiltered();
@@ -158,13 +166,14 @@ function chooseTab() {
   else if (!counts.blocked) look({outcome: counts.failed ? "failed" : "all"});
 }
 setInterval(() => {
-  if (model.link === "live" && Date.now() - model.answered > SILENT * 1000) aborter?.abort();
+  if (Date.now() - Math.max(model.answered, askedAt) > SILENT * 1000) aborter?.abort();
   if (model.link === "away") changed();
 }, 1000);
 
 // -- the token
 
 function askToken() {
+  if (model.link === "token") return;
   model.tokenFault = hasToken() ? `This is not the token. Tried at ${new Date().toISOString().slice(11, 19)} UTC.` : "";
   keepToken("");
   model.link = "token";
@@ -184,15 +193,22 @@ document.addEventListener("submit", (event) => {
 
 onLook((before) => {
   if (model.link === "token" || model.status === null) return;
-  if (before.range !== view.range || before.org !== view.org) softly(askTraffic());
-  if (["org", "outcome", "code", "at", "q"].some((name) => before[name] !== view[name])) softly(askDecisions());
+  if (before.range !== view.range || before.org !== view.org) softly("traffic", askTraffic());
+  if (["org", "outcome", "code", "at", "q"].some((name) => before[name] !== view[name])) softly("decisions", askDecisions());
   if (before.outcome !== view.outcome) isChosen = true;
   if (before.d !== view.d) followStory();
   if ($("q") && document.activeElement !== $("q")) $("q").value = view.q;
   changed();
 });
-onRetry(() => wake());
+onRetry(() => {
+  isUrged = true;
+  aborter.abort();
+  wake();
+});
 // While the page is hidden, nothing is asked but what comes by itself.
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden && model.link === "live") softly(all([askTraffic(), askDecisions(), askSlow()]));
+  if (document.hidden || model.link !== "live") return;
+  softly("traffic", askTraffic());
+  softly("decisions", askDecisions());
+  askSlow();
 });

@@ -1,6 +1,8 @@
 // The admin API: questions with the token, and the stream of what is new.
 
 const KEY = "fsproxy-token";
+/** Seconds after which an answer is waited for no longer: what hangs would keep one of the browser's few connections. */
+const LIMIT = 10;
 /** Kept by the browser until this tab is closed. */
 let token = sessionStorage.getItem(KEY) ?? "";
 
@@ -33,8 +35,8 @@ async function ask(path, options = {}) {
 
 const answers = new Map();
 /** Return an answer. One that has not changed is the same object as before, so nothing has to be drawn anew. */
-export async function get(path, name = path) {
-  const text = await (await ask(path)).text();
+export async function get(path, name = path, signal = AbortSignal.timeout(LIMIT * 1000)) {
+  const text = await (await ask(path, {signal})).text();
   const known = answers.get(name);
   if (known?.text === text) return known.answer;
   const answer = JSON.parse(text);
