@@ -151,7 +151,7 @@ async def test_what_begins_and_ends_is_said_once(page: Page, rig: Rig) -> None:
 async def test_a_click_and_a_focus_survive_what_is_drawn_each_second(page: Page, rig: Rig) -> None:
     from playwright.async_api import expect
 
-    await expect(page.locator("#alerts .alert")).to_have_count(0, timeout=15_000)  # of the test before
+    await expect(page.locator("#alerts .alert")).to_have_count(0)  # of the test before
     tile = page.locator(".tile[data-v=failed]")
     box = await tile.bounding_box()
     assert box is not None

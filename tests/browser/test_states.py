@@ -212,7 +212,7 @@ async def test_it_shows_several_workers_as_one_and_says_when_one_is_missing(brow
         ):
             for number in range(35):
                 assert await visit(http, proxy, f"s-{number}") is None
-            await expect(page.locator(".legend [data-v=all] .n")).to_have_text("35", timeout=15_000)
+            await expect(page.locator(".legend [data-v=all] .n")).to_have_text("35")
             await page.get_by_text("35 of 40").wait_for()
             await page.get_by_text("2 workers").first.wait_for()
             await expect(page.locator(ROWS)).to_have_count(35)
@@ -232,7 +232,7 @@ async def test_it_shows_several_workers_as_one_and_says_when_one_is_missing(brow
             finally:
                 os.kill(victim, signal.SIGCONT)
             await page.get_by_text("1 of 2 workers: not all is shown").wait_for(state="detached")
-            await expect(page.locator(".legend [data-v=all] .n")).to_have_text("35", timeout=15_000)
+            await expect(page.locator(".legend [data-v=all] .n")).to_have_text("35")
 
 
 # -- a configuration that is tried
@@ -254,7 +254,7 @@ async def test_a_try_is_shown_while_it_runs_and_how_it_ended(browser: Browser) -
         await own.page()
         panel = page.locator("#trial")
         await panel.get_by_role("heading", name="Try: candidate.yaml on live traffic").wait_for()
-        await expect(panel).to_contain_text("3 of 4 pages (75.0 %) would be decided otherwise", timeout=15_000)
+        await expect(panel).to_contain_text("3 of 4 pages (75.0 %) would be decided otherwise")
         await expect(panel).to_contain_text("all of the traffic")
         assert await axe(page) == []
         await expect(panel.locator("tbody tr")).to_have_count(1)

@@ -15,6 +15,8 @@ from support.tools import missing, tool
 if TYPE_CHECKING:
     from playwright.async_api import Browser, ConsoleMessage, Page
 
+WAIT = 60_000.0
+"""Milliseconds that anything on the page may take: a busy machine takes its time."""
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 CONFIG: dict[str, Any] = {
     "orgs": {
@@ -53,10 +55,11 @@ def _is_fault(line: ConsoleMessage) -> bool:
 async def chromium() -> AsyncIterator[Browser]:
     """The browser; without it the test is skipped, and fails in CI."""
     try:
-        from playwright.async_api import async_playwright
+        from playwright.async_api import async_playwright, expect
     except ImportError:
         missing("playwright (the extra fsproxy[browser])")
     path = tool("chromium")
+    expect.set_options(timeout=WAIT)
     async with async_playwright() as playwright:
         running = await playwright.chromium.launch(
             executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
@@ -70,7 +73,7 @@ async def opened(browser: Browser, url: str, fragment: str = "", **options: Any)
     """The page of an admin port; leaving the block asserts that it ran without a fault and asked nobody else."""
     context = await browser.new_context(**{"viewport": DESKTOP, "reduced_motion": "reduce", **options})
     page = await context.new_page()
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(WAIT)
     faults: list[str] = []
     elsewhere: list[str] = []
     page.on("pageerror", lambda fault: faults.append(str(fault)))
