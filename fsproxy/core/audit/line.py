@@ -40,7 +40,8 @@ LONGEST_RULE = 256
 LONGEST_HOST = 253
 
 _NAMING = ("/users/v1/", "/v2/users/")
-_INDIVIDUAL = re.compile(r"(/users/v1/individual/|/v2/users/(?!batch\Z))[^/]+")
+# A path in another case may be no call of the server API, and names a visitor all the same.
+_INDIVIDUAL = re.compile(r"(/users/v1/individual/|/v2/users/(?!batch\Z))[^/]+", re.IGNORECASE)
 
 _NAME = rf"[ -~]{{0,{LONGEST_NAME}}}\0"
 _ordinary = re.compile(rf"{_NAME}{_NAME}{_NAME}{_NAME}[ -~]{{0,{LONGEST_AGENT}}}").fullmatch
@@ -213,7 +214,7 @@ def audit_path(target: str, route: Route = Route.OTHER) -> str:
     if route is Route.SERVER_API and not path.startswith(_NAMING):
         # In an unusual spelling the uid could be anywhere, so the reading that matched is written instead.
         path = next((each for each in spellings(path) if server_call(each) is not None), path)
-    if path.startswith(_NAMING):
+    if path.lower().startswith(_NAMING):
         path = _INDIVIDUAL.sub(r"\1{uid}", path)
     return safe(path, LONGEST_PATH)
 

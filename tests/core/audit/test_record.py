@@ -243,6 +243,8 @@ def test_what_shadow_modes_would_cut_is_told_apart_from_what_was_cut() -> None:
         ("/users/v1/individual/jane%40x.example/customvars", "/users/v1/individual/{uid}/customvars"),
         ("/users/v1/%69ndividual/jane", "/users/v1/individual/{uid}"),
         ("http://h/v2/users/17?x", "/v2/users/{uid}"),
+        ("/V2/Users/17", "/V2/Users/{uid}"),
+        ("/Users/V1/Individual/17/customvars", "/Users/V1/Individual/{uid}/customvars"),
         ("/v2/users/batch", "/v2/users/batch"),
         ("/a\n" + "b" * 500, "/a\\u000a" + "b" * 253),
     ],
