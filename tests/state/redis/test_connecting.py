@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import socket
 import ssl
@@ -128,9 +129,12 @@ async def test_a_server_that_hangs_up_again_and_again_is_down_and_not_asked_in_a
         (breaker,) = ledger.links.breakers()
         async with asyncio.timeout(PATIENCE):
             while not breaker.is_open:
-                front.hang_up()
+                with contextlib.suppress(LedgerDownError):
+                    # An answer says that the connection is up. One that is lost on its way up is another matter.
+                    await works(ledger)
+                    front.hang_up()
                 await asyncio.sleep(0.01)
-        assert [each.reason for each in breaker.outages()] == [LOST_AT_ONCE]
+        assert {each.reason for each in breaker.outages()} == {LOST_AT_ONCE}
         await until_up(ledger)
         assert await works(ledger)
 
