@@ -93,20 +93,30 @@ class RunningProxy:
         await self.process.wait()
 
     async def start_again(self, *options: str) -> None:
-        """Another process in the place of this one, ready. One that still runs must end by itself, with status 0."""
-        before = self.process
+        """Another process in the place of this one, ready. This one must end by itself, with status 0, or be killed.
+
+        It must have ended before, as it keeps its ports while it drains; with ``--take-over`` it goes once the other
+        listens.
+        """
+        before, takes_over = self.process, "--take-over" in options
+        if not takes_over:
+            await self._end_of(before)
         self.process = await start(self.folder, self.env, (*self.command, *options))
-        if before.returncode is None:
-            try:
-                # One that is taken over goes once the other listens.
-                async with asyncio.timeout(START_DEADLINE + STOP_DEADLINE):
-                    code = await before.wait()
-            finally:
-                if before.returncode is None:
-                    before.kill()
-            assert code == 0, f"exit status {code}: {self.log_text()}"
+        if takes_over:
+            await self._end_of(before)
         self.killed = False
         await ready(self)
+
+    async def _end_of(self, process: Program) -> None:
+        if process.returncode is not None:
+            return
+        try:
+            async with asyncio.timeout(START_DEADLINE + STOP_DEADLINE):
+                code = await process.wait()
+        finally:
+            if process.returncode is None:
+                process.kill()
+        assert code == 0, f"exit status {code}: {self.log_text()}"
 
     async def stop(self) -> None:
         """SIGTERM; fails the test unless the process ends in time, with the exit status 0 (or the test killed it)."""
