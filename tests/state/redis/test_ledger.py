@@ -413,6 +413,7 @@ async def test_a_uid_is_told_once_and_known_here_at_once(ledger: RedisLedger, ot
     assert without_waiting(ledger, (Mark("o", "s", ""),), at) == (None,)
     assert without_waiting(ledger, (Mark("o", "s", "", 7),), at) == (None,)
     assert without_waiting(ledger, (Recall("o", "s", ""),), at) == (Recalled((7,)),)
+    await settled(ledger)
     (found,) = await ask(other, Recall("o", "s", ""))
     assert found == Recalled((7,))
     before = ledger.links.breakers()[0].round_trips
