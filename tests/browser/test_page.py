@@ -145,6 +145,24 @@ async def test_a_day_is_drawn_by_quarters_of_an_hour_and_requests_are_counted_to
     await page.wait_for_url("**#range=24h&count=requests")
 
 
+async def test_a_time_below_the_newest_bar_is_not_cut_off(page: Page) -> None:
+    cut = """async () => {
+        const {model} = await import("./page/model.js"), {chartCard, plot} = await import("./page/chart.js");
+        const {status} = model, edge = (each) => each.getBoundingClientRect().right;
+        const draw = (time) => {
+            model.status = {...status, time};
+            chartCard();
+            plot();
+        };
+        draw(Math.floor(status.time / 600) * 600);
+        const texts = [...document.querySelectorAll("#chart text")];
+        const found = texts.filter((each) => edge(each) > edge(document.querySelector("#chart")));
+        draw(status.time);
+        return found.map((each) => each.textContent);
+    }"""
+    assert await page.evaluate(cut) == []
+
+
 async def test_the_chart_is_of_one_org_where_one_is_chosen(page: Page) -> None:
     from playwright.async_api import expect
 

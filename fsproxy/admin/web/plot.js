@@ -12,6 +12,8 @@ const RIGHT = 4,
   TOP = 40,
   BOTTOM = 20,
   GAP = 24;
+/** Half of what a time of day needs below the bars. */
+const HALF_TIME = 18;
 /** A bar with more failures than this shows them in red below as well, and a click on it opens their list. */
 export const MANY = 9;
 /** What is drawn, and where: the last drawing. */
@@ -151,10 +153,12 @@ function failures() {
 }
 function hours() {
   const every = 60 * (view.range === "1h" ? (shape.isPhone ? 20 : 10) : shape.isPhone ? 480 : 180);
+  // The newest one's place may be too near to the edge for its text.
+  const middle = (index) => Math.min(shape.x(index) + shape.step / 2, shape.width - HALF_TIME);
   return list.flatMap((bar, index) =>
     bar.at % every
       ? []
-      : [text(shape.x(index) + shape.step / 2, shape.height - 4, clock(bar.at).slice(0, 5), {"text-anchor": "middle"})],
+      : [text(middle(index), shape.height - 4, clock(bar.at).slice(0, 5), {"text-anchor": "middle"})],
   );
 }
 /** A dotted line for each load of rules. A name only where there is room for it. */
