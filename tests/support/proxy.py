@@ -98,25 +98,14 @@ class RunningProxy:
         It must have ended before, as it keeps its ports while it drains; with ``--take-over`` it goes once the other
         listens.
         """
-        before, takes_over = self.process, "--take-over" in options
-        if not takes_over:
-            await self._end_of(before)
+        before = self.process
+        if before.returncode is None and "--take-over" not in options:
+            await self._end_of(before, STOP_DEADLINE)
         self.process = await start(self.folder, self.env, (*self.command, *options))
-        if takes_over:
-            await self._end_of(before)
+        if before.returncode is None:
+            await self._end_of(before, START_DEADLINE + STOP_DEADLINE)
         self.killed = False
         await ready(self)
-
-    async def _end_of(self, process: Program) -> None:
-        if process.returncode is not None:
-            return
-        try:
-            async with asyncio.timeout(START_DEADLINE + STOP_DEADLINE):
-                code = await process.wait()
-        finally:
-            if process.returncode is None:
-                process.kill()
-        assert code == 0, f"exit status {code}: {self.log_text()}"
 
     async def stop(self) -> None:
         """SIGTERM; fails the test unless the process ends in time, with the exit status 0 (or the test killed it)."""
@@ -124,8 +113,16 @@ class RunningProxy:
             return
         if self.process.returncode is None:
             self.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(STOP_DEADLINE):
-            code = await self.process.wait()
+        await self._end_of(self.process, STOP_DEADLINE)
+
+    async def _end_of(self, process: Program, deadline: float) -> None:
+        """Fails the test unless a process ends in time, with the exit status 0."""
+        try:
+            async with asyncio.timeout(deadline):
+                code = await process.wait()
+        finally:
+            if process.returncode is None:
+                process.kill()
         assert code == 0, f"exit status {code}: {self.log_text()}"
 
 

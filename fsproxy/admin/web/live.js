@@ -24,6 +24,7 @@ function untilSilent() {
   askedAt = Date.now();
   return aborter.signal;
 }
+const askStatus = () => get("api/status", "status", untilSilent());
 
 async function askTraffic() {
   const asked = new URLSearchParams(view.range === "1h" ? {minutes: "60"} : {minutes: "1440", step: "5"});
@@ -118,7 +119,7 @@ async function listen() {
     // There are too many streams already, which says that the proxy is there.
     if (!(fault instanceof Refused)) throw fault;
     for (;;) {
-      const status = await get("api/status", "status", untilSilent());
+      const status = await askStatus();
       onTick({status, decisions: [null]});
       await pause(2);
     }
@@ -134,7 +135,7 @@ export async function run() {
   model.answered = Date.now();
   for (;;) {
     try {
-      model.status = await get("api/status", "status", untilSilent());
+      model.status = await askStatus();
       model.readOnly = model.status.may_change === false;
       model.answered = Date.now();
       model.link = "live";
